@@ -1,0 +1,1 @@
+//! The database: connections, and the only begin, commit and retry.
