@@ -1,9 +1,10 @@
 //! The database: its connections, and the only begin, commit and retry in the house.
 //!
-//! Knows no table. Two databases are served by the same statements; [`Dialect`] holds the few words that differ.
+//! Two databases are served by the same statements; [`Dialect`] holds the few words that differ.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use entity::Table;
 use migration::{Migrator, MigratorTrait};
 use rand::Rng;
 use sea_orm::{
@@ -85,6 +86,14 @@ impl Dialect {
         match self {
             Self::Postgres => format!("{column} = ANY(ARRAY(SELECT json_array_elements_text({placeholder}::json)))"),
             Self::Sqlite => format!("{column} IN (SELECT value FROM json_each({placeholder}))"),
+        }
+    }
+
+    /// A JSON expression as the text that is read.
+    pub fn cast_to_text(self, json: &str) -> String {
+        match self {
+            Self::Postgres => format!("({json})::text"),
+            Self::Sqlite => json.to_owned(),
         }
     }
 
@@ -263,6 +272,24 @@ impl Database {
         let inner = self.writer.inner.begin_with_options(options).await?;
         Ok(Connection { inner, dialect: self.writer.dialect })
     }
+}
+
+/// Inserts rows; one whose primary key is there already is overwritten.
+pub async fn put<T: Table>(rows: &[&T::Model], transaction: &Transaction) -> Result<()> {
+    let (table, columns, key) = (T::table(), T::columns(), T::key_columns());
+    let values: Vec<String> = columns
+        .iter()
+        .filter(|column| !key.contains(column))
+        .map(|column| format!("{column} = excluded.{column}"))
+        .collect();
+    let sql = format!(
+        "INSERT INTO {table} ({}) {} ON CONFLICT ({}) DO UPDATE SET {}",
+        columns.join(", "),
+        transaction.dialect.rows_of_json(table, &columns),
+        key.join(", "),
+        values.join(", "),
+    );
+    transaction.run(sql, [serde_json::to_string(rows).map_err(Error::internal)?.into()]).await.map(|_| ())
 }
 
 fn options(url: &str, settings: &DatabaseSettings, connections: u32, read_only: bool) -> ConnectOptions {
