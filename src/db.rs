@@ -8,8 +8,8 @@ use entity::Table;
 use migration::{Migrator, MigratorTrait};
 use rand::Rng;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, QueryResult,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend,
+    QueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 use serde::{Deserialize, Serialize};
@@ -42,7 +42,11 @@ pub enum Synchronous {
 
 impl Default for DatabaseSettings {
     fn default() -> Self {
-        Self { max_connections: 16, acquire_timeout_seconds: 5, sqlite_synchronous: Synchronous::Full }
+        Self {
+            max_connections: 16,
+            acquire_timeout_seconds: 5,
+            sqlite_synchronous: Synchronous::Full,
+        }
     }
 }
 
@@ -55,7 +59,11 @@ pub enum Dialect {
 
 impl Dialect {
     fn of(backend: DbBackend) -> Self {
-        if backend == DbBackend::Sqlite { Self::Sqlite } else { Self::Postgres }
+        if backend == DbBackend::Sqlite {
+            Self::Sqlite
+        } else {
+            Self::Postgres
+        }
     }
 
     fn backend(self) -> DbBackend {
@@ -84,7 +92,9 @@ impl Dialect {
     /// A condition that holds when `column` is one of the texts in the JSON array bound to `placeholder`.
     pub fn is_one_of(self, column: &str, placeholder: &str) -> String {
         match self {
-            Self::Postgres => format!("{column} = ANY(ARRAY(SELECT json_array_elements_text({placeholder}::json)))"),
+            Self::Postgres => format!(
+                "{column} = ANY(ARRAY(SELECT json_array_elements_text({placeholder}::json)))"
+            ),
             Self::Sqlite => format!("{column} IN (SELECT value FROM json_each({placeholder}))"),
         }
     }
@@ -109,12 +119,21 @@ impl Dialect {
     pub fn rows_of_json(self, table: &str, columns: &[&str]) -> String {
         match self {
             Self::Postgres => {
-                format!("SELECT {} FROM json_populate_recordset(NULL::{table}, $1::json)", columns.join(", "))
+                format!(
+                    "SELECT {} FROM json_populate_recordset(NULL::{table}, $1::json)",
+                    columns.join(", ")
+                )
             }
             Self::Sqlite => {
-                let columns: Vec<String> = columns.iter().map(|column| format!("value ->> '$.{column}'")).collect();
+                let columns: Vec<String> = columns
+                    .iter()
+                    .map(|column| format!("value ->> '$.{column}'"))
+                    .collect();
                 // Without WHERE the parser takes a following ON CONFLICT for a join's ON.
-                format!("SELECT {} FROM json_each($1) WHERE TRUE", columns.join(", "))
+                format!(
+                    "SELECT {} FROM json_each($1) WHERE TRUE",
+                    columns.join(", ")
+                )
             }
         }
     }
@@ -130,8 +149,15 @@ pub struct Connection<C> {
 pub type Transaction = Connection<DatabaseTransaction>;
 
 impl<C: ConnectionTrait> Connection<C> {
-    pub async fn all(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Result<Vec<QueryResult>> {
-        Ok(self.inner.query_all_raw(self.statement(sql, values)).await?)
+    pub async fn all(
+        &self,
+        sql: impl Into<String>,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Vec<QueryResult>> {
+        Ok(self
+            .inner
+            .query_all_raw(self.statement(sql, values))
+            .await?)
     }
 
     pub async fn one(
@@ -139,12 +165,23 @@ impl<C: ConnectionTrait> Connection<C> {
         sql: impl Into<String>,
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Option<QueryResult>> {
-        Ok(self.inner.query_one_raw(self.statement(sql, values)).await?)
+        Ok(self
+            .inner
+            .query_one_raw(self.statement(sql, values))
+            .await?)
     }
 
     /// Runs a statement that answers no rows, and says how many it touched.
-    pub async fn run(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Result<u64> {
-        Ok(self.inner.execute_raw(self.statement(sql, values)).await?.rows_affected())
+    pub async fn run(
+        &self,
+        sql: impl Into<String>,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<u64> {
+        Ok(self
+            .inner
+            .execute_raw(self.statement(sql, values))
+            .await?
+            .rows_affected())
     }
 
     /// The connection in sea-orm's own form, for the small definition tables.
@@ -152,7 +189,11 @@ impl<C: ConnectionTrait> Connection<C> {
         &self.inner
     }
 
-    fn statement(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Statement {
+    fn statement(
+        &self,
+        sql: impl Into<String>,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Statement {
         Statement::from_sql_and_values(self.dialect.backend(), sql, values)
     }
 }
@@ -171,7 +212,10 @@ pub enum Step<T> {
 pub trait Work: Sync {
     type Output: Send;
 
-    fn attempt(&self, transaction: &Transaction) -> impl Future<Output = Result<Step<Self::Output>>> + Send;
+    fn attempt(
+        &self,
+        transaction: &Transaction,
+    ) -> impl Future<Output = Result<Step<Self::Output>>> + Send;
 }
 
 /// The connections of one database. Cloning shares them.
@@ -184,8 +228,11 @@ pub struct Database {
 impl Database {
     /// Connects to `sqlite:FILE` (which is created when it is missing) or `postgres://…`.
     pub async fn connect(url: &str, settings: &DatabaseSettings) -> Result<Self> {
-        let connect = async |connections: u32, read_only: bool| -> Result<Connection<DatabaseConnection>> {
-            let inner = sea_orm::Database::connect(options(url, settings, connections, read_only)).await?;
+        let connect = async |connections: u32,
+                             read_only: bool|
+               -> Result<Connection<DatabaseConnection>> {
+            let inner =
+                sea_orm::Database::connect(options(url, settings, connections, read_only)).await?;
             let dialect = Dialect::of(inner.get_database_backend());
             Ok(Connection { inner, dialect })
         };
@@ -196,7 +243,10 @@ impl Database {
             return Ok(Self { reader, writer });
         }
         let pool = connect(settings.max_connections, false).await?;
-        Ok(Self { reader: pool.clone(), writer: pool })
+        Ok(Self {
+            reader: pool.clone(),
+            writer: pool,
+        })
     }
 
     /// Calls `observer` with the text of every statement from now on. To be set before the database is shared.
@@ -204,7 +254,9 @@ impl Database {
         let observer: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(observer);
         for connection in [&mut self.reader, &mut self.writer] {
             let observer = observer.clone();
-            connection.inner.set_metric_callback(move |info| observer(&info.statement.sql));
+            connection
+                .inner
+                .set_metric_callback(move |info| observer(&info.statement.sql));
         }
     }
 
@@ -212,7 +264,9 @@ impl Database {
     pub async fn migrate(&self) -> Result<()> {
         let transaction = self.begin().await?;
         if transaction.dialect == Dialect::Postgres {
-            transaction.run("SELECT pg_advisory_xact_lock($1)", [MIGRATION_LOCK.into()]).await?;
+            transaction
+                .run("SELECT pg_advisory_xact_lock($1)", [MIGRATION_LOCK.into()])
+                .await?;
         }
         Migrator::up(transaction.orm(), None).await?;
         Ok(transaction.inner.commit().await?)
@@ -253,9 +307,24 @@ impl Database {
         let transaction = self.begin().await?;
         let step = work.attempt(&transaction).await;
         match step {
-            Ok(Step::Commit(output)) => transaction.inner.commit().await.map(|()| Some(output)).map_err(Error::from),
-            Ok(Step::Discard(output)) => transaction.inner.rollback().await.map(|()| Some(output)).map_err(Error::from),
-            Ok(Step::Again) => transaction.inner.rollback().await.map(|()| None).map_err(Error::from),
+            Ok(Step::Commit(output)) => transaction
+                .inner
+                .commit()
+                .await
+                .map(|()| Some(output))
+                .map_err(Error::from),
+            Ok(Step::Discard(output)) => transaction
+                .inner
+                .rollback()
+                .await
+                .map(|()| Some(output))
+                .map_err(Error::from),
+            Ok(Step::Again) => transaction
+                .inner
+                .rollback()
+                .await
+                .map(|()| None)
+                .map_err(Error::from),
             Err(error) => {
                 // Which failure came first is what the caller needs to know.
                 let _ = transaction.inner.rollback().await;
@@ -270,7 +339,10 @@ impl Database {
             ..TransactionOptions::default()
         };
         let inner = self.writer.inner.begin_with_options(options).await?;
-        Ok(Connection { inner, dialect: self.writer.dialect })
+        Ok(Connection {
+            inner,
+            dialect: self.writer.dialect,
+        })
     }
 }
 
@@ -289,10 +361,21 @@ pub async fn put<T: Table>(rows: &[&T::Model], transaction: &Transaction) -> Res
         key.join(", "),
         values.join(", "),
     );
-    transaction.run(sql, [serde_json::to_string(rows).map_err(Error::internal)?.into()]).await.map(|_| ())
+    transaction
+        .run(
+            sql,
+            [serde_json::to_string(rows).map_err(Error::internal)?.into()],
+        )
+        .await
+        .map(|_| ())
 }
 
-fn options(url: &str, settings: &DatabaseSettings, connections: u32, read_only: bool) -> ConnectOptions {
+fn options(
+    url: &str,
+    settings: &DatabaseSettings,
+    connections: u32,
+    read_only: bool,
+) -> ConnectOptions {
     let synchronous = match settings.sqlite_synchronous {
         Synchronous::Full => SqliteSynchronous::Full,
         Synchronous::Normal => SqliteSynchronous::Normal,
@@ -308,7 +391,10 @@ fn options(url: &str, settings: &DatabaseSettings, connections: u32, read_only: 
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
         .map_sqlx_postgres_opts(|postgres| {
-            postgres.application_name("clientele").options([("plan_cache_mode", "force_generic_plan"), ("timezone", "UTC")])
+            postgres.application_name("clientele").options([
+                ("plan_cache_mode", "force_generic_plan"),
+                ("timezone", "UTC"),
+            ])
         })
         .map_sqlx_sqlite_opts(move |sqlite| {
             sqlite

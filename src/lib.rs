@@ -23,6 +23,10 @@ pub struct Clientele {
 
 impl Clientele {
     pub fn new(db: db::Database, settings: client::ClientSettings) -> Self {
-        Self { db, definitions: custom_field::DefinitionsCache::default(), settings }
+        Self {
+            db,
+            definitions: custom_field::DefinitionsCache::default(),
+            settings,
+        }
     }
 }

@@ -14,16 +14,27 @@ pub const TEXT_LIMIT: usize = 255;
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
-    pub fn add(&mut self, code: ProblemCode, path: impl IntoIterator<Item = Step>, message: impl Into<Arc<str>>) {
+    pub fn add(
+        &mut self,
+        code: ProblemCode,
+        path: impl IntoIterator<Item = Step>,
+        message: impl Into<Arc<str>>,
+    ) {
         self.0.push(Problem::new(code, path, message));
     }
 
     /// The members of a submitted list; none when it is to be left alone.
-    pub fn list<'a, T>(&mut self, name: &'static str, sent: &'a MaybeUndefined<Vec<T>>, most: usize) -> Option<&'a [T]> {
+    pub fn list<'a, T>(
+        &mut self,
+        name: &'static str,
+        sent: &'a MaybeUndefined<Vec<T>>,
+        most: usize,
+    ) -> Option<&'a [T]> {
         match sent {
             MaybeUndefined::Undefined => None,
             MaybeUndefined::Null => {
-                let message = format!("Send [] to empty {name}, or leave it out to keep what is stored.");
+                let message =
+                    format!("Send [] to empty {name}, or leave it out to keep what is stored.");
                 self.add(ProblemCode::NullList, path![name], message);
                 None
             }
@@ -38,7 +49,11 @@ impl Problems {
 }
 
 /// An absent member stays, null clears it.
-pub fn keep<T: Clone, S>(sent: &MaybeUndefined<T>, stored: Option<S>, convert: impl Fn(T) -> S) -> Option<S> {
+pub fn keep<T: Clone, S>(
+    sent: &MaybeUndefined<T>,
+    stored: Option<S>,
+    convert: impl Fn(T) -> S,
+) -> Option<S> {
     match sent {
         MaybeUndefined::Undefined => stored,
         MaybeUndefined::Null => None,
@@ -61,12 +76,20 @@ impl Scalars<'_> {
     /// Whether a text can be stored; `""` is no text at all and never gets here.
     pub fn fits(&mut self, name: &'static str, text: &str, limit: usize) -> bool {
         if text.contains('\0') {
-            self.refuse(ProblemCode::InvalidCharacter, name, format!("{name} must not contain the character U+0000."));
+            self.refuse(
+                ProblemCode::InvalidCharacter,
+                name,
+                format!("{name} must not contain the character U+0000."),
+            );
             return false;
         }
         // Bytes bound characters from above: counting is only for texts that may be too long.
         if text.len() > limit && text.chars().count() > limit {
-            self.refuse(ProblemCode::TooLong, name, format!("{name} must have at most {limit} characters."));
+            self.refuse(
+                ProblemCode::TooLong,
+                name,
+                format!("{name} must have at most {limit} characters."),
+            );
             return false;
         }
         true
@@ -87,19 +110,33 @@ impl Scalars<'_> {
         }
     }
 
-    pub fn text(&mut self, name: &'static str, sent: &MaybeUndefined<String>, stored: Option<String>) -> Option<String> {
+    pub fn text(
+        &mut self,
+        name: &'static str,
+        sent: &MaybeUndefined<String>,
+        stored: Option<String>,
+    ) -> Option<String> {
         self.limited(name, sent, stored, TEXT_LIMIT)
     }
 
     /// A text that can't be cleared; `stored` is empty when there is none yet.
-    pub fn required(&mut self, name: &'static str, sent: &MaybeUndefined<String>, stored: &str) -> String {
+    pub fn required(
+        &mut self,
+        name: &'static str,
+        sent: &MaybeUndefined<String>,
+        stored: &str,
+    ) -> String {
         let text = match sent {
             MaybeUndefined::Undefined => stored,
             MaybeUndefined::Null => "",
             MaybeUndefined::Value(text) => text,
         };
         if text.trim().is_empty() {
-            self.refuse(ProblemCode::Blank, name, format!("{name} is required and must not be blank."));
+            self.refuse(
+                ProblemCode::Blank,
+                name,
+                format!("{name} is required and must not be blank."),
+            );
         } else if text != stored {
             self.fits(name, text, TEXT_LIMIT);
         }

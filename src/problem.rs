@@ -109,14 +109,25 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub fn new(code: ProblemCode, path: impl IntoIterator<Item = Step>, message: impl Into<Arc<str>>) -> Self {
-        Self { code, message: message.into(), path: path.into_iter().collect(), about: None }
+    pub fn new(
+        code: ProblemCode,
+        path: impl IntoIterator<Item = Step>,
+        message: impl Into<Arc<str>>,
+    ) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            path: path.into_iter().collect(),
+            about: None,
+        }
     }
 
     pub fn section(&self) -> Section {
         match self.path.as_slice() {
             [Step::Name("client"), Step::Name("clientRole"), ..] => Section::Role,
-            [Step::Name("client"), Step::Name(name), ..] if name.starts_with("assigned") => Section::Assignments,
+            [Step::Name("client"), Step::Name(name), ..] if name.starts_with("assigned") => {
+                Section::Assignments
+            }
             [Step::Name("client"), ..] => Section::Client,
             [Step::Name("idDocuments"), ..] => Section::IdDocuments,
             [Step::Name("addresses"), ..] => Section::Addresses,

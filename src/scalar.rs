@@ -11,10 +11,11 @@ pub struct Date(pub NaiveDate);
 impl Date {
     /// Reads exactly `YYYY-MM-DD`, years 0001 to 9999.
     pub fn parse(text: &str) -> Option<Self> {
-        let well_formed = text.len() == 10 && text.bytes().enumerate().all(|(at, byte)| match at {
-            4 | 7 => byte == b'-',
-            _ => byte.is_ascii_digit(),
-        });
+        let well_formed = text.len() == 10
+            && text.bytes().enumerate().all(|(at, byte)| match at {
+                4 | 7 => byte == b'-',
+                _ => byte.is_ascii_digit(),
+            });
         let date = NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?;
         (well_formed && date.year() > 0).then_some(Self(date))
     }
@@ -25,7 +26,8 @@ impl Date {
 impl ScalarType for Date {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
-            Value::String(text) => Date::parse(text).ok_or_else(|| InputValueError::custom("not a date: send YYYY-MM-DD")),
+            Value::String(text) => Date::parse(text)
+                .ok_or_else(|| InputValueError::custom("not a date: send YYYY-MM-DD")),
             _ => Err(InputValueError::custom("not a date: send YYYY-MM-DD")),
         }
     }
@@ -47,7 +49,9 @@ impl DateTime {
     /// Reads RFC 3339 with any offset.
     pub fn parse(text: &str) -> Option<Self> {
         let instant = Instant::parse_from_rfc3339(text).ok()?.to_utc();
-        (1..=9999).contains(&instant.year()).then_some(Self(instant))
+        (1..=9999)
+            .contains(&instant.year())
+            .then_some(Self(instant))
     }
 
     /// The form in answers: UTC with up to six fraction digits.
@@ -61,10 +65,11 @@ impl DateTime {
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
-            Value::String(text) => {
-                DateTime::parse(text).ok_or_else(|| InputValueError::custom("not a point in time: send RFC 3339"))
-            }
-            _ => Err(InputValueError::custom("not a point in time: send RFC 3339")),
+            Value::String(text) => DateTime::parse(text)
+                .ok_or_else(|| InputValueError::custom("not a point in time: send RFC 3339")),
+            _ => Err(InputValueError::custom(
+                "not a point in time: send RFC 3339",
+            )),
         }
     }
 
@@ -89,14 +94,25 @@ impl Decimal {
         let unsigned = text.strip_prefix('-').unwrap_or(text);
         let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
         let digits = whole.len() + fraction.len();
-        let plain = whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit());
+        let plain = whole
+            .bytes()
+            .chain(fraction.bytes())
+            .all(|byte| byte.is_ascii_digit());
         if !plain || digits == 0 || digits > Self::MAX_DIGITS {
             return None;
         }
-        let trimmed = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text };
+        let trimmed = if text.contains('.') {
+            text.trim_end_matches('0').trim_end_matches('.')
+        } else {
+            text
+        };
         // ".0" leaves nothing but perhaps a sign.
         let bare = trimmed.is_empty() || trimmed == "-";
-        Some(Self(if bare { format!("{trimmed}0") } else { trimmed.to_owned() }))
+        Some(Self(if bare {
+            format!("{trimmed}0")
+        } else {
+            trimmed.to_owned()
+        }))
     }
 }
 
@@ -105,7 +121,9 @@ impl Decimal {
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
-            Value::String(text) => Decimal::parse(text).ok_or_else(|| InputValueError::custom("not a decimal number")),
+            Value::String(text) => {
+                Decimal::parse(text).ok_or_else(|| InputValueError::custom("not a decimal number"))
+            }
             _ => Err(InputValueError::custom("not a decimal number in text")),
         }
     }
@@ -132,20 +150,50 @@ mod tests {
     #[test]
     fn a_date_is_ten_characters_and_on_the_calendar() {
         for text in ["2024-02-29", "0001-01-01", "9999-12-31"] {
-            assert_eq!(Date::parse(text).map(|date| date.0.to_string()).as_deref(), Some(text));
+            assert_eq!(
+                Date::parse(text).map(|date| date.0.to_string()).as_deref(),
+                Some(text)
+            );
         }
-        for text in ["2023-02-29", "0000-01-01", "2023-1-01", "10000-01-01", "+2023-01-1", "2023-01-01T00:00:00Z", ""] {
+        for text in [
+            "2023-02-29",
+            "0000-01-01",
+            "2023-1-01",
+            "10000-01-01",
+            "+2023-01-1",
+            "2023-01-01T00:00:00Z",
+            "",
+        ] {
             assert_eq!(Date::parse(text), None, "{text}");
         }
     }
 
     #[test]
     fn a_decimal_loses_only_trailing_zeros_and_a_bare_point() {
-        let cases = [("12.500", "12.5"), ("12.", "12"), ("100", "100"), ("-0.10", "-0.1"), (".5", ".5"), ("007", "007"), (".0", "0"), ("-.0", "-0")];
+        let cases = [
+            ("12.500", "12.5"),
+            ("12.", "12"),
+            ("100", "100"),
+            ("-0.10", "-0.1"),
+            (".5", ".5"),
+            ("007", "007"),
+            (".0", "0"),
+            ("-.0", "-0"),
+        ];
         for (sent, kept) in cases {
             assert_eq!(Decimal::parse(sent), Some(Decimal(kept.into())), "{sent}");
         }
-        for sent in ["", "-", ".", "1e5", "+1", "1,5", " 1", "1.2.3", "1234567890123456789012345678901"] {
+        for sent in [
+            "",
+            "-",
+            ".",
+            "1e5",
+            "+1",
+            "1,5",
+            " 1",
+            "1.2.3",
+            "1234567890123456789012345678901",
+        ] {
             assert_eq!(Decimal::parse(sent), None, "{sent}");
         }
     }

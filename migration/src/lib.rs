@@ -25,9 +25,19 @@ async fn portable(manager: &SchemaManager<'_>, script: &str) -> Result<(), DbErr
         DbBackend::Sqlite => ("TEXT", "TEXT", "REAL"),
         _ => ("TEXT COLLATE \"C\"", "TIMESTAMPTZ", "DOUBLE PRECISION"),
     };
-    let script = script.replace("{text}", text).replace("{instant}", instant).replace("{double}", double);
-    for statement in script.split(';').map(str::trim).filter(|statement| !statement.is_empty()) {
-        manager.get_connection().execute_unprepared(statement).await?;
+    let script = script
+        .replace("{text}", text)
+        .replace("{instant}", instant)
+        .replace("{double}", double);
+    for statement in script
+        .split(';')
+        .map(str::trim)
+        .filter(|statement| !statement.is_empty())
+    {
+        manager
+            .get_connection()
+            .execute_unprepared(statement)
+            .await?;
     }
     Ok(())
 }

@@ -28,7 +28,11 @@ pub struct Wanted {
 }
 
 impl Wanted {
-    pub const ALL: Self = Self { addresses: true, id_documents: true, custom_values: true };
+    pub const ALL: Self = Self {
+        addresses: true,
+        id_documents: true,
+        custom_values: true,
+    };
 
     pub fn or(self, other: Self) -> Self {
         Self {
@@ -64,8 +68,15 @@ pub(super) fn select(dialect: Dialect, wanted: Wanted) -> &'static str {
             for addresses in flags {
                 for id_documents in flags {
                     for custom_values in flags {
-                        let wanted = Wanted { addresses, id_documents, custom_values };
-                        selects.insert((dialect == Dialect::Postgres, wanted), write_select(dialect, wanted));
+                        let wanted = Wanted {
+                            addresses,
+                            id_documents,
+                            custom_values,
+                        };
+                        selects.insert(
+                            (dialect == Dialect::Postgres, wanted),
+                            write_select(dialect, wanted),
+                        );
                     }
                 }
             }
@@ -82,14 +93,23 @@ fn write_select(dialect: Dialect, wanted: Wanted) -> String {
     };
     column(dialect.cast_to_text(&row::<client::Entity>(dialect, "c")));
     column(collection::<address::Entity>(dialect, wanted.addresses));
-    column(collection::<id_document::Entity>(dialect, wanted.id_documents));
-    column(collection::<custom_field_value::Entity>(dialect, wanted.custom_values));
+    column(collection::<id_document::Entity>(
+        dialect,
+        wanted.id_documents,
+    ));
+    column(collection::<custom_field_value::Entity>(
+        dialect,
+        wanted.custom_values,
+    ));
     sql.push_str(" FROM client c");
     sql
 }
 
 fn row<T: Table>(dialect: Dialect, alias: &str) -> String {
-    let columns: Vec<String> = T::columns().iter().map(|column| format!("{alias}.{column}")).collect();
+    let columns: Vec<String> = T::columns()
+        .iter()
+        .map(|column| format!("{alias}.{column}"))
+        .collect();
     dialect.json_array(&columns.join(", "))
 }
 
@@ -98,7 +118,10 @@ fn collection<T: Collection>(dialect: Dialect, wanted: bool) -> String {
         return "NULL".to_owned();
     }
     let rows = dialect.cast_to_text(&dialect.json_collect(&row::<T>(dialect, "m"), "m.position"));
-    format!("(SELECT {rows} FROM {} m WHERE m.client_key = c.encoded_key)", T::table())
+    format!(
+        "(SELECT {rows} FROM {} m WHERE m.client_key = c.encoded_key)",
+        T::table()
+    )
 }
 
 /// Runs a statement that begins with [`select`]; answers the definitions' version (none when there is no row) and the
@@ -109,7 +132,10 @@ pub(super) async fn read<C: ConnectionTrait>(
     values: impl IntoIterator<Item = Value>,
 ) -> Result<(Option<i32>, Vec<Aggregate>)> {
     let rows = connection.all(sql, values).await?;
-    let version = rows.first().map(|row| row.try_get_by_index(0)).transpose()?;
+    let version = rows
+        .first()
+        .map(|row| row.try_get_by_index(0))
+        .transpose()?;
     Ok((version, rows.iter().map(decode).collect::<Result<_>>()?))
 }
 
@@ -125,7 +151,9 @@ fn decode(row: &QueryResult) -> Result<Aggregate> {
 
 fn decode_collection<M: DeserializeOwned>(row: &QueryResult, at: usize) -> Result<Option<Vec<M>>> {
     let text: Option<String> = row.try_get_by_index(at)?;
-    text.map(|text| serde_json::from_str(&text)).transpose().map_err(Error::internal)
+    text.map(|text| serde_json::from_str(&text))
+        .transpose()
+        .map_err(Error::internal)
 }
 
 /// Which client is meant.
@@ -142,7 +170,10 @@ impl ClientBy {
     pub(super) fn condition(&self) -> (&'static str, &str) {
         match self {
             Self::EncodedKey(key) => ("c.encoded_key = $1", key),
-            Self::ClientId(id) => ("c.encoded_key = (SELECT client_key FROM client_id_claim WHERE client_id = $1)", id),
+            Self::ClientId(id) => (
+                "c.encoded_key = (SELECT client_key FROM client_id_claim WHERE client_id = $1)",
+                id,
+            ),
             Self::Either(either) => (
                 "c.encoded_key = coalesce((SELECT client_key FROM client_id_claim WHERE client_id = $1), $1)",
                 either,
@@ -153,7 +184,11 @@ impl ClientBy {
 
 impl Clientele {
     /// The client that `by` names, with the wanted collections.
-    pub async fn client(&self, by: &ClientBy, wanted: Wanted) -> Result<Option<(Aggregate, Arc<Definitions>)>> {
+    pub async fn client(
+        &self,
+        by: &ClientBy,
+        wanted: Wanted,
+    ) -> Result<Option<(Aggregate, Arc<Definitions>)>> {
         let connection = self.db.read();
         let (condition, named) = by.condition();
         if named.contains('\0') {
@@ -161,19 +196,30 @@ impl Clientele {
         }
         let sql = format!("{} WHERE {condition}", select(connection.dialect, wanted));
         let mut clients = self.clients_of(sql, [named.into()]).await?;
-        Ok(clients.rows.pop().map(|client| (client, clients.definitions)))
+        Ok(clients
+            .rows
+            .pop()
+            .map(|client| (client, clients.definitions)))
     }
 
     /// The clients of these keys, in no order; those that don't exist are left out.
     pub async fn clients_by_key(&self, keys: &[String], wanted: Wanted) -> Result<Clients> {
         let dialect = self.db.read().dialect;
         let keys: Vec<&String> = keys.iter().filter(|key| !key.contains('\0')).collect();
-        let sql = format!("{} WHERE {}", select(dialect, wanted), dialect.is_one_of("c.encoded_key", "$1"));
+        let sql = format!(
+            "{} WHERE {}",
+            select(dialect, wanted),
+            dialect.is_one_of("c.encoded_key", "$1")
+        );
         let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
         self.clients_of(sql, [keys.into()]).await
     }
 
-    pub(super) async fn clients_of(&self, sql: String, values: impl IntoIterator<Item = Value>) -> Result<Clients> {
+    pub(super) async fn clients_of(
+        &self,
+        sql: String,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Clients> {
         let connection = self.db.read();
         let (version, rows) = read(connection, sql, values).await?;
         let definitions = match version {

@@ -55,14 +55,24 @@ pub fn check(input: &UpsertClient, facts: &Facts<'_>) -> Result<Aggregate, Vec<P
     }
     let key = client.encoded_key.as_str();
     let present = facts.present;
-    let id_documents = present.and_then(|present| present.id_documents.as_deref()).unwrap_or_default();
+    let id_documents = present
+        .and_then(|present| present.id_documents.as_deref())
+        .unwrap_or_default();
     let id_documents = members::id_documents(&input.id_documents, key, id_documents, &mut problems);
-    let addresses = present.and_then(|present| present.addresses.as_deref()).unwrap_or_default();
+    let addresses = present
+        .and_then(|present| present.addresses.as_deref())
+        .unwrap_or_default();
     let addresses = members::addresses(&input.addresses, key, addresses, &mut problems);
-    let custom_values = custom_information::check(&input.custom_information, key, facts, &mut problems);
+    let custom_values =
+        custom_information::check(&input.custom_information, key, facts, &mut problems);
     let Problems(mut problems) = problems;
     if problems.is_empty() {
-        return Ok(Aggregate { client, addresses, id_documents, custom_values });
+        return Ok(Aggregate {
+            client,
+            addresses,
+            id_documents,
+            custom_values,
+        });
     }
     problems.sort_by_key(Problem::section);
     Err(problems)
@@ -93,7 +103,10 @@ fn client(input: &ClientInput, facts: &Facts<'_>, problems: &mut Problems) -> cl
         Some(present) => present.client.clone(),
         None => blank_client(facts),
     };
-    let mut member = Scalars { scope: vec!["client".into()], problems };
+    let mut member = Scalars {
+        scope: vec!["client".into()],
+        problems,
+    };
     client::Model {
         client_id: member.client_id(client_id, facts.present),
         state: member.state(state, &stored.state),
@@ -113,9 +126,21 @@ fn client(input: &ClientInput, facts: &Facts<'_>, problems: &mut Problems) -> cl
         },
         notes: member.limited("notes", notes, stored.notes, NOTES_LIMIT),
         client_role_key: member.client_role(client_role, stored.client_role_key, facts.definitions),
-        assigned_branch_key: member.key("assignedBranchKey", assigned_branch_key, stored.assigned_branch_key),
-        assigned_centre_key: member.key("assignedCentreKey", assigned_centre_key, stored.assigned_centre_key),
-        assigned_user_key: member.key("assignedUserKey", assigned_user_key, stored.assigned_user_key),
+        assigned_branch_key: member.key(
+            "assignedBranchKey",
+            assigned_branch_key,
+            stored.assigned_branch_key,
+        ),
+        assigned_centre_key: member.key(
+            "assignedCentreKey",
+            assigned_centre_key,
+            stored.assigned_centre_key,
+        ),
+        assigned_user_key: member.key(
+            "assignedUserKey",
+            assigned_user_key,
+            stored.assigned_user_key,
+        ),
         encoded_key: stored.encoded_key,
         created_at: stored.created_at,
         updated_at: stored.updated_at,
@@ -128,7 +153,12 @@ fn client(input: &ClientInput, facts: &Facts<'_>, problems: &mut Problems) -> cl
 
 /// A client that has nothing yet but what a creation gives it.
 fn blank_client(facts: &Facts<'_>) -> client::Model {
-    let Facts { definitions, settings, now, .. } = facts;
+    let Facts {
+        definitions,
+        settings,
+        now,
+        ..
+    } = facts;
     let approved = settings.first_state != ClientState::PendingApproval;
     let active = settings.first_state == ClientState::Active;
     client::Model {
@@ -160,17 +190,34 @@ fn blank_client(facts: &Facts<'_>) -> client::Model {
 }
 
 impl Scalars<'_> {
-    fn key(&mut self, name: &'static str, sent: &MaybeUndefined<String>, stored: Option<String>) -> Option<String> {
+    fn key(
+        &mut self,
+        name: &'static str,
+        sent: &MaybeUndefined<String>,
+        stored: Option<String>,
+    ) -> Option<String> {
         let key = self.text(name, sent, stored.clone());
         if key != stored && key.as_deref().is_some_and(|key| !is_key(key)) {
-            self.refuse(ProblemCode::Malformed, name, format!("{name} must be a key of 1 to 32 letters and digits."));
+            self.refuse(
+                ProblemCode::Malformed,
+                name,
+                format!("{name} must be a key of 1 to 32 letters and digits."),
+            );
         }
         key
     }
 
-    fn email_address(&mut self, sent: &MaybeUndefined<String>, stored: Option<String>) -> Option<String> {
+    fn email_address(
+        &mut self,
+        sent: &MaybeUndefined<String>,
+        stored: Option<String>,
+    ) -> Option<String> {
         let address = self.text("emailAddress", sent, stored.clone());
-        if address != stored && address.as_deref().is_some_and(|address| !EmailAddress::is_valid(address)) {
+        if address != stored
+            && address
+                .as_deref()
+                .is_some_and(|address| !EmailAddress::is_valid(address))
+        {
             let message = "emailAddress must be an address of the form name@example.com.";
             self.refuse(ProblemCode::NotAnEmailAddress, "emailAddress", message);
         }
@@ -180,11 +227,17 @@ impl Scalars<'_> {
     /// The id can be chosen once, on creation.
     fn client_id(&mut self, sent: &MaybeUndefined<String>, present: Option<&Aggregate>) -> String {
         let stored = present.map(|present| present.client.client_id.clone());
-        let MaybeUndefined::Value(chosen) = sent else { return stored.unwrap_or_default() };
+        let MaybeUndefined::Value(chosen) = sent else {
+            return stored.unwrap_or_default();
+        };
         match stored {
             Some(stored) if *chosen == stored => stored,
             Some(stored) => {
-                self.refuse(ProblemCode::NotEditable, "clientId", "clientId can't be changed once the client exists.");
+                self.refuse(
+                    ProblemCode::NotEditable,
+                    "clientId",
+                    "clientId can't be changed once the client exists.",
+                );
                 stored
             }
             None if chosen.trim().is_empty() => {
@@ -203,28 +256,44 @@ impl Scalars<'_> {
         if let MaybeUndefined::Value(state) = sent
             && state != stored
         {
-            self.refuse(ProblemCode::NotEditable, "state", format!("state can't be set here: leave it out, or send {stored}."));
+            self.refuse(
+                ProblemCode::NotEditable,
+                "state",
+                format!("state can't be set here: leave it out, or send {stored}."),
+            );
         }
         stored.to_owned()
     }
 
-    fn client_role(&mut self, sent: &MaybeUndefined<ClientRoleBy>, stored: String, known: &Definitions) -> String {
+    fn client_role(
+        &mut self,
+        sent: &MaybeUndefined<ClientRoleBy>,
+        stored: String,
+        known: &Definitions,
+    ) -> String {
         let (role, name) = match sent {
             MaybeUndefined::Undefined => return stored,
             MaybeUndefined::Null => return known.default_role().encoded_key.clone(),
-            MaybeUndefined::Value(ClientRoleBy::EncodedKey(key)) => {
-                (known.roles.iter().find(|role| role.encoded_key == *key), "encodedKey")
-            }
-            MaybeUndefined::Value(ClientRoleBy::RoleId(id)) => (known.roles.iter().find(|role| role.role_id == *id), "roleId"),
+            MaybeUndefined::Value(ClientRoleBy::EncodedKey(key)) => (
+                known.roles.iter().find(|role| role.encoded_key == *key),
+                "encodedKey",
+            ),
+            MaybeUndefined::Value(ClientRoleBy::RoleId(id)) => (
+                known.roles.iter().find(|role| role.role_id == *id),
+                "roleId",
+            ),
         };
         match role {
             Some(role) => role.encoded_key.clone(),
             None => {
                 let message = "There is no client role of this name: the query clientRoles lists those there are.";
-                self.problems.add(ProblemCode::NotFound, path!["client", "clientRole", name], message);
+                self.problems.add(
+                    ProblemCode::NotFound,
+                    path!["client", "clientRole", name],
+                    message,
+                );
                 stored
             }
         }
     }
 }
-

@@ -22,11 +22,26 @@ pub struct Difference<'a, M> {
 impl<'a, M: Member> Difference<'a, M> {
     /// A collection that was left alone (`after` is none) doesn't differ.
     pub fn between(before: &'a [M], after: Option<&'a [M]>) -> Self {
-        let Some(after) = after else { return Self { removed: Vec::new(), written: Vec::new() } };
+        let Some(after) = after else {
+            return Self {
+                removed: Vec::new(),
+                written: Vec::new(),
+            };
+        };
         let kept: HashSet<&str> = after.iter().map(M::encoded_key).collect();
-        let removed = before.iter().map(M::encoded_key).filter(|key| !kept.contains(key)).collect();
-        let stored: HashMap<&str, &M> = before.iter().map(|member| (member.encoded_key(), member)).collect();
-        let written = after.iter().filter(|member| stored.get(member.encoded_key()) != Some(member)).collect();
+        let removed = before
+            .iter()
+            .map(M::encoded_key)
+            .filter(|key| !kept.contains(key))
+            .collect();
+        let stored: HashMap<&str, &M> = before
+            .iter()
+            .map(|member| (member.encoded_key(), member))
+            .collect();
+        let written = after
+            .iter()
+            .filter(|member| stored.get(member.encoded_key()) != Some(member))
+            .collect();
         Self { removed, written }
     }
 
@@ -41,8 +56,13 @@ impl<'a, M: Member> Difference<'a, M> {
     {
         if !self.removed.is_empty() {
             let which = transaction.dialect.is_one_of("encoded_key", "$2");
-            let sql = format!("DELETE FROM {} WHERE client_key = $1 AND {which}", C::table());
-            transaction.run(sql, [client_key.into(), json(&self.removed)?.into()]).await?;
+            let sql = format!(
+                "DELETE FROM {} WHERE client_key = $1 AND {which}",
+                C::table()
+            );
+            transaction
+                .run(sql, [client_key.into(), json(&self.removed)?.into()])
+                .await?;
         }
         if !self.written.is_empty() {
             put::<C>(&self.written, transaction).await?;

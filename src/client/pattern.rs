@@ -20,10 +20,15 @@ impl TryFrom<String> for IdPattern {
     fn try_from(pattern: String) -> Result<Self, String> {
         let length = pattern.chars().count();
         if length > 32 {
-            return Err(format!("an id pattern has at most 32 characters; this one has {length}"));
+            return Err(format!(
+                "an id pattern has at most 32 characters; this one has {length}"
+            ));
         }
         if pattern.contains(char::is_control) || !pattern.contains(['#', '@', '$']) {
-            return Err("an id pattern needs at least one # (digit), @ (capital letter) or $ (either)".to_owned());
+            return Err(
+                "an id pattern needs at least one # (digit), @ (capital letter) or $ (either)"
+                    .to_owned(),
+            );
         }
         Ok(Self(pattern))
     }

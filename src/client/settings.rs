@@ -17,7 +17,10 @@ pub struct ClientSettings {
 
 impl Default for ClientSettings {
     fn default() -> Self {
-        Self { id_pattern: IdPattern::default(), first_state: ClientState::Inactive }
+        Self {
+            id_pattern: IdPattern::default(),
+            first_state: ClientState::Inactive,
+        }
     }
 }
 
@@ -25,8 +28,10 @@ fn first_state<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Clie
     let state = ClientState::deserialize(deserializer)?;
     match state {
         ClientState::PendingApproval | ClientState::Inactive | ClientState::Active => Ok(state),
-        ClientState::Exited | ClientState::Blacklisted | ClientState::Rejected => Err(serde::de::Error::custom(
-            "a new client can be PENDING_APPROVAL, INACTIVE or ACTIVE, and nothing else",
-        )),
+        ClientState::Exited | ClientState::Blacklisted | ClientState::Rejected => {
+            Err(serde::de::Error::custom(
+                "a new client can be PENDING_APPROVAL, INACTIVE or ACTIVE, and nothing else",
+            ))
+        }
     }
 }

@@ -59,7 +59,14 @@ impl Clientele {
         }
         // The databases keep microseconds, and the answer is what is stored.
         let now = now.trunc_subsecs(6);
-        self.db.write(&Upsert { clientele: self, input, wanted, now }).await
+        self.db
+            .write(&Upsert {
+                clientele: self,
+                input,
+                wanted,
+                now,
+            })
+            .await
     }
 }
 
@@ -69,14 +76,23 @@ fn unclear_target(input: &UpsertClient) -> Option<Problem> {
         return None;
     }
     if matches!(input.client.encoded_key, MaybeUndefined::Value(_)) {
-        let message = "encodedKey and matchOn: CLIENT_ID exclude each other: leave one of them out.";
-        return Some(Problem::new(ProblemCode::Invalid, path!["client", "encodedKey"], message));
+        let message =
+            "encodedKey and matchOn: CLIENT_ID exclude each other: leave one of them out.";
+        return Some(Problem::new(
+            ProblemCode::Invalid,
+            path!["client", "encodedKey"],
+            message,
+        ));
     }
     match &input.client.client_id {
         MaybeUndefined::Value(id) if !id.trim().is_empty() => None,
         _ => {
             let message = "matchOn: CLIENT_ID needs the clientId to look for.";
-            Some(Problem::new(ProblemCode::Blank, path!["client", "clientId"], message))
+            Some(Problem::new(
+                ProblemCode::Blank,
+                path!["client", "clientId"],
+                message,
+            ))
         }
     }
 }
@@ -131,18 +147,33 @@ impl Work for Upsert<'_> {
 
 impl Upsert<'_> {
     fn target(&self) -> Option<ClientBy> {
-        let ClientInput { encoded_key, client_id, .. } = &self.input.client;
-        match (&self.input.named, encoded_key, client_id, self.input.match_on) {
+        let ClientInput {
+            encoded_key,
+            client_id,
+            ..
+        } = &self.input.client;
+        match (
+            &self.input.named,
+            encoded_key,
+            client_id,
+            self.input.match_on,
+        ) {
             (Some(named), ..) => Some(ClientBy::Either(named.clone())),
             (None, MaybeUndefined::Value(key), ..) => Some(ClientBy::EncodedKey(key.clone())),
-            (None, _, MaybeUndefined::Value(id), ClientMatch::ClientId) => Some(ClientBy::ClientId(id.clone())),
+            (None, _, MaybeUndefined::Value(id), ClientMatch::ClientId) => {
+                Some(ClientBy::ClientId(id.clone()))
+            }
             _ => None,
         }
     }
 
     /// The stored client, locked, with the collections that the submission replaces and the answer needs; and the
     /// definitions' version, which can't change before the transaction ends.
-    async fn lock_and_read(&self, target: &ClientBy, transaction: &Transaction) -> Result<Option<(Aggregate, i32)>> {
+    async fn lock_and_read(
+        &self,
+        target: &ClientBy,
+        transaction: &Transaction,
+    ) -> Result<Option<(Aggregate, i32)>> {
         let (condition, named) = target.condition();
         if named.contains('\0') {
             return Ok(None);
@@ -163,29 +194,53 @@ impl Upsert<'_> {
             custom_values: !self.input.custom_information.is_undefined(),
         };
         let select = aggregate::select(transaction.dialect, self.wanted.or(replaced));
-        let (version, mut rows) =
-            aggregate::read(transaction, format!("{select} WHERE {condition}"), [named.into()]).await?;
+        let (version, mut rows) = aggregate::read(
+            transaction,
+            format!("{select} WHERE {condition}"),
+            [named.into()],
+        )
+        .await?;
         Ok(rows.pop().zip(version))
     }
 
     /// Whether the names in the submission lead to no client, or to two.
-    async fn wrong_target(&self, present: Option<&Aggregate>, transaction: &Transaction) -> Result<Option<Problem>> {
+    async fn wrong_target(
+        &self,
+        present: Option<&Aggregate>,
+        transaction: &Transaction,
+    ) -> Result<Option<Problem>> {
         if self.input.named.is_some() && present.is_none() {
             let message = "There is no client with this id or key.";
-            return Ok(Some(Problem::new(ProblemCode::NotFound, path![NAMED], message)));
+            return Ok(Some(Problem::new(
+                ProblemCode::NotFound,
+                path![NAMED],
+                message,
+            )));
         }
         let unknown = |message: &'static str| {
-            Ok(Some(Problem::new(ProblemCode::NotFound, path!["client", "encodedKey"], message)))
+            Ok(Some(Problem::new(
+                ProblemCode::NotFound,
+                path!["client", "encodedKey"],
+                message,
+            )))
         };
         let MaybeUndefined::Value(key) = &self.input.client.encoded_key else {
             let update = self.input.demand_key && present.is_some();
-            return if update { unknown("A change must carry the client's encodedKey.") } else { Ok(None) };
+            return if update {
+                unknown("A change must carry the client's encodedKey.")
+            } else {
+                Ok(None)
+            };
         };
         match present {
             Some(present) if present.client.encoded_key == *key => Ok(None),
             Some(_) if !key.contains('\0') && client_exists(key, transaction).await? => {
                 let message = "The path and the encodedKey name two different clients.";
-                Ok(Some(Problem::new(ProblemCode::Mismatch, path!["client", "encodedKey"], message)))
+                Ok(Some(Problem::new(
+                    ProblemCode::Mismatch,
+                    path!["client", "encodedKey"],
+                    message,
+                )))
             }
             _ => unknown("There is no client with this key: leave encodedKey out to create one."),
         }
@@ -201,26 +256,43 @@ impl Upsert<'_> {
     }
 
     /// Of the clients that the submission links to, those that exist.
-    async fn linked(&self, definitions: &Definitions, transaction: &Transaction) -> Result<HashSet<String>> {
-        let MaybeUndefined::Value(values) = &self.input.custom_information else { return Ok(HashSet::new()) };
+    async fn linked(
+        &self,
+        definitions: &Definitions,
+        transaction: &Transaction,
+    ) -> Result<HashSet<String>> {
+        let MaybeUndefined::Value(values) = &self.input.custom_information else {
+            return Ok(HashSet::new());
+        };
         let links: Vec<&String> = values
             .iter()
-            .filter(|value| definitions.field(&value.field_id).is_some_and(|field| field.links_clients()))
+            .filter(|value| {
+                definitions
+                    .field(&value.field_id)
+                    .is_some_and(|field| field.links_clients())
+            })
             .filter_map(|value| value.linked_key.value())
             .filter(|key| is_key(key))
             .collect();
         if links.is_empty() {
             return Ok(HashSet::new());
         }
-        let sql = format!("SELECT encoded_key FROM client WHERE {}", transaction.dialect.is_one_of("encoded_key", "$1"));
+        let sql = format!(
+            "SELECT encoded_key FROM client WHERE {}",
+            transaction.dialect.is_one_of("encoded_key", "$1")
+        );
         let links = serde_json::to_string(&links).map_err(Error::internal)?;
         let rows = transaction.all(sql, [links.into()]).await?;
-        rows.iter().map(|row| row.try_get_by_index(0).map_err(Error::from)).collect()
+        rows.iter()
+            .map(|row| row.try_get_by_index(0).map_err(Error::from))
+            .collect()
     }
 
     /// Whether a chosen id is another client's, or could be mistaken for another client's key.
     async fn is_id_taken(&self, transaction: &Transaction) -> Result<bool> {
-        let MaybeUndefined::Value(id) = &self.input.client.client_id else { return Ok(false) };
+        let MaybeUndefined::Value(id) = &self.input.client.client_id else {
+            return Ok(false);
+        };
         if id.contains('\0') {
             return Ok(false);
         }
@@ -241,28 +313,47 @@ impl Upsert<'_> {
                 // Somebody else has created it just now: it is to be changed instead.
                 (true, ClientMatch::ClientId) => Ok(Step::Again),
                 (true, ClientMatch::EncodedKey) => Ok(Step::Discard(Err(vec![taken()]))),
-                (false, _) => Err(Error::internal("the pattern of client ids is used up: configure a longer one")),
+                (false, _) => Err(Error::internal(
+                    "the pattern of client ids is used up: configure a longer one",
+                )),
             };
         }
         after.addresses.get_or_insert_default();
         after.id_documents.get_or_insert_default();
         after.custom_values.get_or_insert_default();
         put::<client::Entity>(&[&after.client], transaction).await?;
-        Changes::between(None, &after).write(&after.client.encoded_key, transaction).await?;
-        Ok(Step::Commit(Ok(Upserted { client: after, definitions, outcome: Outcome::Created })))
+        Changes::between(None, &after)
+            .write(&after.client.encoded_key, transaction)
+            .await?;
+        Ok(Step::Commit(Ok(Upserted {
+            client: after,
+            definitions,
+            outcome: Outcome::Created,
+        })))
     }
 
     /// Makes the client's id its own, across all clients. An id that is to be generated is generated here.
-    async fn claim_id(&self, client: &mut client::Model, transaction: &Transaction) -> Result<bool> {
+    async fn claim_id(
+        &self,
+        client: &mut client::Model,
+        transaction: &Transaction,
+    ) -> Result<bool> {
         let generate = client.client_id.is_empty();
         for _ in 0..if generate { ID_ATTEMPTS } else { 1 } {
             if generate {
-                client.client_id = self.clientele.settings.id_pattern.generate(&mut rand::rng());
+                client.client_id = self
+                    .clientele
+                    .settings
+                    .id_pattern
+                    .generate(&mut rand::rng());
             }
             let claim = "INSERT INTO client_id_claim (client_id, client_key) \
                          SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM client WHERE encoded_key = $1) \
                          ON CONFLICT DO NOTHING";
-            let values = [client.client_id.clone().into(), client.encoded_key.clone().into()];
+            let values = [
+                client.client_id.clone().into(),
+                client.encoded_key.clone().into(),
+            ];
             if transaction.run(claim, values).await? == 1 {
                 return Ok(true);
             }
@@ -279,9 +370,15 @@ impl Upsert<'_> {
     ) -> Result<Step<Answer>> {
         let changes = Changes::between(Some(&before), &after);
         if before.client == after.client && changes.is_empty() {
-            return Ok(Step::Discard(Ok(Upserted { client: before, definitions, outcome: Outcome::Unchanged })));
+            return Ok(Step::Discard(Ok(Upserted {
+                client: before,
+                definitions,
+                outcome: Outcome::Unchanged,
+            })));
         }
-        changes.write(&before.client.encoded_key, transaction).await?;
+        changes
+            .write(&before.client.encoded_key, transaction)
+            .await?;
         after.client.version = before.client.version + 1;
         // Clocks of several servers differ; a client's own time doesn't run backwards.
         after.client.updated_at = self.now.max(before.client.updated_at);
@@ -292,7 +389,11 @@ impl Upsert<'_> {
             id_documents: after.id_documents.or(before.id_documents),
             custom_values: after.custom_values.or(before.custom_values),
         };
-        Ok(Step::Commit(Ok(Upserted { client, definitions, outcome: Outcome::Changed })))
+        Ok(Step::Commit(Ok(Upserted {
+            client,
+            definitions,
+            outcome: Outcome::Changed,
+        })))
     }
 }
 
@@ -309,12 +410,23 @@ impl<'a> Changes<'a> {
             before: Option<&'a Aggregate>,
             collection: impl Fn(&'a Aggregate) -> &'a Option<Vec<M>>,
         ) -> &'a [M] {
-            before.and_then(|before| collection(before).as_deref()).unwrap_or_default()
+            before
+                .and_then(|before| collection(before).as_deref())
+                .unwrap_or_default()
         }
         Self {
-            addresses: Difference::between(stored(before, |of| &of.addresses), after.addresses.as_deref()),
-            id_documents: Difference::between(stored(before, |of| &of.id_documents), after.id_documents.as_deref()),
-            custom_values: Difference::between(stored(before, |of| &of.custom_values), after.custom_values.as_deref()),
+            addresses: Difference::between(
+                stored(before, |of| &of.addresses),
+                after.addresses.as_deref(),
+            ),
+            id_documents: Difference::between(
+                stored(before, |of| &of.id_documents),
+                after.id_documents.as_deref(),
+            ),
+            custom_values: Difference::between(
+                stored(before, |of| &of.custom_values),
+                after.custom_values.as_deref(),
+            ),
         }
     }
 
@@ -323,9 +435,15 @@ impl<'a> Changes<'a> {
     }
 
     async fn write(&self, client_key: &str, transaction: &Transaction) -> Result<()> {
-        self.addresses.write::<address::Entity>(client_key, transaction).await?;
-        self.id_documents.write::<id_document::Entity>(client_key, transaction).await?;
-        self.custom_values.write::<custom_field_value::Entity>(client_key, transaction).await
+        self.addresses
+            .write::<address::Entity>(client_key, transaction)
+            .await?;
+        self.id_documents
+            .write::<id_document::Entity>(client_key, transaction)
+            .await?;
+        self.custom_values
+            .write::<custom_field_value::Entity>(client_key, transaction)
+            .await
     }
 }
 
@@ -333,12 +451,16 @@ impl<'a> Changes<'a> {
 pub const NAMED: &str = "id";
 
 pub(super) fn taken() -> Problem {
-    let message = "Another client has this clientId: choose another, or leave it out to have one generated.";
+    let message =
+        "Another client has this clientId: choose another, or leave it out to have one generated.";
     Problem::new(ProblemCode::Taken, path!["client", "clientId"], message)
 }
 
 async fn client_exists(key: &str, transaction: &Transaction) -> Result<bool> {
-    Ok(transaction.one("SELECT 1 FROM client WHERE encoded_key = $1", [key.into()]).await?.is_some())
+    Ok(transaction
+        .one("SELECT 1 FROM client WHERE encoded_key = $1", [key.into()])
+        .await?
+        .is_some())
 }
 
 /// The definitions' version, which can't change before the transaction ends.
@@ -346,8 +468,11 @@ async fn lock_definitions(transaction: &Transaction) -> Result<i32> {
     match transaction.dialect {
         Dialect::Sqlite => custom_field::version(transaction).await,
         Dialect::Postgres => {
-            let row = transaction.one("SELECT version FROM definition_version FOR KEY SHARE", []).await?;
-            let row = row.ok_or_else(|| Error::internal("the database has no version of the definitions"))?;
+            let row = transaction
+                .one("SELECT version FROM definition_version FOR KEY SHARE", [])
+                .await?;
+            let row = row
+                .ok_or_else(|| Error::internal("the database has no version of the definitions"))?;
             Ok(row.try_get_by_index(0)?)
         }
     }

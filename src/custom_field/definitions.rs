@@ -5,7 +5,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use entity::{client_role, custom_field, custom_field_option, custom_field_set, definition_version};
+use entity::{
+    client_role, custom_field, custom_field_option, custom_field_set, definition_version,
+};
 use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
 use tokio::sync::RwLock;
 
@@ -65,7 +67,11 @@ impl Field {
     /// The longest text it takes, in characters; none where text isn't what it takes.
     pub fn longest(&self) -> Option<usize> {
         let longest = self.kind.longest()?;
-        Some(self.row.max_length.map_or(longest, |length| longest.min(length as usize)))
+        Some(
+            self.row
+                .max_length
+                .map_or(longest, |length| longest.min(length as usize)),
+        )
     }
 }
 
@@ -94,12 +100,20 @@ impl Definitions {
         self.by_key.get(key).map(|at| &*self.fields[*at])
     }
 
-    pub fn fields_of<'a>(&'a self, set_key: &'a str) -> impl Iterator<Item = &'a Field> {
-        self.fields.iter().filter(move |field| field.row.set_key == set_key).map(|field| &**field)
+    /// The fields of a set, in their order.
+    pub fn fields_of(&self, set_key: &str) -> Vec<&Field> {
+        self.fields
+            .iter()
+            .map(|field| &**field)
+            .filter(|field| field.row.set_key == set_key)
+            .collect()
     }
 
     pub fn set_of_key(&self, key: &str) -> Option<&custom_field_set::Model> {
-        self.sets.iter().find(|set| set.encoded_key == key).map(|set| &**set)
+        self.sets
+            .iter()
+            .find(|set| set.encoded_key == key)
+            .map(|set| &**set)
     }
 
     pub fn role_of_key(&self, key: &str) -> Option<&client_role::Model> {
@@ -124,37 +138,76 @@ impl Definitions {
 
     async fn read<C: ConnectionTrait>(connection: &Connection<C>, version: i32) -> Result<Self> {
         let orm = connection.orm();
-        let roles = client_role::Entity::find().order_by_asc(client_role::Column::Position).all(orm).await?;
-        let sets = custom_field_set::Entity::find().order_by_asc(custom_field_set::Column::Position).all(orm).await?;
-        let rows = custom_field::Entity::find().order_by_asc(custom_field::Column::Position).all(orm).await?;
+        let roles = client_role::Entity::find()
+            .order_by_asc(client_role::Column::Position)
+            .all(orm)
+            .await?;
+        let sets = custom_field_set::Entity::find()
+            .order_by_asc(custom_field_set::Column::Position)
+            .all(orm)
+            .await?;
+        let rows = custom_field::Entity::find()
+            .order_by_asc(custom_field::Column::Position)
+            .all(orm)
+            .await?;
         let mut options: HashMap<String, Vec<custom_field_option::Model>> = HashMap::new();
-        let stored = custom_field_option::Entity::find().order_by_asc(custom_field_option::Column::Position);
+        let stored =
+            custom_field_option::Entity::find().order_by_asc(custom_field_option::Column::Position);
         for option in stored.all(orm).await? {
-            options.entry(option.field_key.clone()).or_default().push(option);
+            options
+                .entry(option.field_key.clone())
+                .or_default()
+                .push(option);
         }
         let sets: Vec<_> = sets.into_iter().map(Arc::new).collect();
         let mut fields = Vec::with_capacity(rows.len());
         for set in &sets {
             for row in rows.iter().filter(|row| row.set_key == set.encoded_key) {
-                let kind = Kind::parse(&row.kind).ok_or_else(|| unknown("type of a custom field"))?;
+                let kind =
+                    Kind::parse(&row.kind).ok_or_else(|| unknown("type of a custom field"))?;
                 let options = options.remove(&row.encoded_key).unwrap_or_default();
-                fields.push(Arc::new(Field { row: row.clone(), kind, options, set: set.clone() }));
+                fields.push(Arc::new(Field {
+                    row: row.clone(),
+                    kind,
+                    options,
+                    set: set.clone(),
+                }));
             }
         }
         let index = |key: fn(&Field) -> &String| -> HashMap<String, usize> {
-            fields.iter().enumerate().map(|(at, field)| (key(field).clone(), at)).collect()
+            fields
+                .iter()
+                .enumerate()
+                .map(|(at, field)| (key(field).clone(), at))
+                .collect()
         };
-        let default_role =
-            roles.iter().position(|role| role.is_default).ok_or_else(|| unknown("default client role"))?;
-        let (by_id, by_key) = (index(|field| &field.row.field_id), index(|field| &field.row.encoded_key));
-        Ok(Self { version, roles, sets, fields, by_id, by_key, default_role })
+        let default_role = roles
+            .iter()
+            .position(|role| role.is_default)
+            .ok_or_else(|| unknown("default client role"))?;
+        let (by_id, by_key) = (
+            index(|field| &field.row.field_id),
+            index(|field| &field.row.encoded_key),
+        );
+        Ok(Self {
+            version,
+            roles,
+            sets,
+            fields,
+            by_id,
+            by_key,
+            default_role,
+        })
     }
 }
 
 /// The version that is stored now.
 pub async fn version<C: ConnectionTrait>(connection: &Connection<C>) -> Result<i32> {
-    let row = definition_version::Entity::find().one(connection.orm()).await?;
-    row.map(|row| row.version).ok_or_else(|| unknown("version of the definitions"))
+    let row = definition_version::Entity::find()
+        .one(connection.orm())
+        .await?;
+    row.map(|row| row.version)
+        .ok_or_else(|| unknown("version of the definitions"))
 }
 
 fn unknown(what: &str) -> Error {
@@ -167,7 +220,11 @@ pub struct DefinitionsCache(RwLock<Option<Arc<Definitions>>>);
 
 impl DefinitionsCache {
     /// The definitions as of `version`, or later ones when they have changed meanwhile.
-    pub async fn at<C: ConnectionTrait>(&self, version: i32, connection: &Connection<C>) -> Result<Arc<Definitions>> {
+    pub async fn at<C: ConnectionTrait>(
+        &self,
+        version: i32,
+        connection: &Connection<C>,
+    ) -> Result<Arc<Definitions>> {
         if let Some(definitions) = &*self.0.read().await
             && definitions.version == version
         {
@@ -179,7 +236,10 @@ impl DefinitionsCache {
     }
 
     /// Any definitions: for an answer without a client in it.
-    pub async fn latest_known<C: ConnectionTrait>(&self, connection: &Connection<C>) -> Result<Arc<Definitions>> {
+    pub async fn latest_known<C: ConnectionTrait>(
+        &self,
+        connection: &Connection<C>,
+    ) -> Result<Arc<Definitions>> {
         if let Some(definitions) = &*self.0.read().await {
             return Ok(definitions.clone());
         }
@@ -187,7 +247,10 @@ impl DefinitionsCache {
     }
 
     /// The definitions as they are stored now.
-    pub async fn current<C: ConnectionTrait>(&self, connection: &Connection<C>) -> Result<Arc<Definitions>> {
+    pub async fn current<C: ConnectionTrait>(
+        &self,
+        connection: &Connection<C>,
+    ) -> Result<Arc<Definitions>> {
         self.at(version(connection).await?, connection).await
     }
 }

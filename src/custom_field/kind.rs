@@ -38,7 +38,12 @@ impl Kind {
     pub fn is_link(self) -> bool {
         match self {
             Self::ClientLink | Self::UserLink | Self::GroupLink => true,
-            Self::Text | Self::LongText | Self::Selection | Self::Number | Self::Checkbox | Self::Date => false,
+            Self::Text
+            | Self::LongText
+            | Self::Selection
+            | Self::Number
+            | Self::Checkbox
+            | Self::Date => false,
         }
     }
 
@@ -66,27 +71,47 @@ impl Field {
     pub fn accept(&self, sent: &str) -> Result<String, (ProblemCode, String)> {
         let id = &self.row.field_id;
         if sent.contains('\0') {
-            return Err((ProblemCode::InvalidCharacter, format!("The field {id} must not contain the character U+0000.")));
+            return Err((
+                ProblemCode::InvalidCharacter,
+                format!("The field {id} must not contain the character U+0000."),
+            ));
         }
         match self.kind {
             Kind::Text | Kind::LongText => self.accept_text(sent),
-            Kind::Selection if self.options.iter().any(|option| option.value == sent) => Ok(sent.to_owned()),
-            Kind::Selection => Err((ProblemCode::NotAnOption, format!("The field {id} takes one of its options only."))),
-            Kind::Number => Decimal::parse(sent).map(|decimal| decimal.0).ok_or_else(|| {
-                let most = Decimal::MAX_DIGITS;
-                (ProblemCode::NotANumber, format!("The field {id} takes a decimal number of up to {most} digits."))
-            }),
+            Kind::Selection if self.options.iter().any(|option| option.value == sent) => {
+                Ok(sent.to_owned())
+            }
+            Kind::Selection => Err((
+                ProblemCode::NotAnOption,
+                format!("The field {id} takes one of its options only."),
+            )),
+            Kind::Number => Decimal::parse(sent)
+                .map(|decimal| decimal.0)
+                .ok_or_else(|| {
+                    let most = Decimal::MAX_DIGITS;
+                    (
+                        ProblemCode::NotANumber,
+                        format!("The field {id} takes a decimal number of up to {most} digits."),
+                    )
+                }),
             Kind::Checkbox if sent.eq_ignore_ascii_case("true") => Ok("TRUE".to_owned()),
             Kind::Checkbox if sent.eq_ignore_ascii_case("false") => Ok("FALSE".to_owned()),
-            Kind::Checkbox => Err((ProblemCode::NotACheckbox, format!("The field {id} takes TRUE or FALSE."))),
+            Kind::Checkbox => Err((
+                ProblemCode::NotACheckbox,
+                format!("The field {id} takes TRUE or FALSE."),
+            )),
             Kind::Date if Date::parse(sent).is_some() => Ok(sent.to_owned()),
-            Kind::Date => Err((ProblemCode::NotADate, format!("The field {id} takes a date of the form YYYY-MM-DD."))),
+            Kind::Date => Err((
+                ProblemCode::NotADate,
+                format!("The field {id} takes a date of the form YYYY-MM-DD."),
+            )),
             // What has no key's form is no client's key.
             Kind::ClientLink => Ok(sent.to_owned()),
             Kind::UserLink | Kind::GroupLink if is_key(sent) => Ok(sent.to_owned()),
-            Kind::UserLink | Kind::GroupLink => {
-                Err((ProblemCode::Invalid, format!("The field {id} takes a key of 1 to 32 letters and digits.")))
-            }
+            Kind::UserLink | Kind::GroupLink => Err((
+                ProblemCode::Invalid,
+                format!("The field {id} takes a key of 1 to 32 letters and digits."),
+            )),
         }
     }
 
@@ -95,7 +120,10 @@ impl Field {
         if let Some(longest) = self.longest()
             && sent.chars().count() > longest
         {
-            return Err((ProblemCode::TooLong, format!("The field {id} takes at most {longest} characters.")));
+            return Err((
+                ProblemCode::TooLong,
+                format!("The field {id} takes at most {longest} characters."),
+            ));
         }
         match &self.row.pattern {
             Some(pattern) if !fits(pattern, sent) => {
@@ -129,9 +157,14 @@ mod tests {
 
     #[test]
     fn a_pattern_stands_for_the_whole_text() {
-        for (pattern, text, expected) in
-            [("##-@@", "12-Ab", true), ("##-@@", "12-A", false), ("#", "12", false), ("$$", "é7", true), ("#", "٣", false), ("", "", true)]
-        {
+        for (pattern, text, expected) in [
+            ("##-@@", "12-Ab", true),
+            ("##-@@", "12-A", false),
+            ("#", "12", false),
+            ("$$", "é7", true),
+            ("#", "٣", false),
+            ("", "", true),
+        ] {
             assert_eq!(fits(pattern, text), expected, "{pattern} {text}");
         }
     }

@@ -61,22 +61,51 @@ impl Work for Upsert<'_> {
         }
         if role.is_default {
             // Only one may be the default at any time, within the transaction too.
-            transaction.run("UPDATE client_role SET is_default = FALSE WHERE is_default", []).await?;
+            transaction
+                .run(
+                    "UPDATE client_role SET is_default = FALSE WHERE is_default",
+                    [],
+                )
+                .await?;
         }
         put::<client_role::Entity>(&[&role], transaction).await?;
         bump_version(transaction).await?;
-        Ok(Step::Commit(Ok((Arc::new(Definitions::load(transaction).await?), key))))
+        Ok(Step::Commit(Ok((
+            Arc::new(Definitions::load(transaction).await?),
+            key,
+        ))))
     }
 }
 
-fn check(input: &UpsertClientRole, definitions: &Definitions) -> Result<client_role::Model, Vec<Problem>> {
-    let UpsertClientRole { role_id, encoded_key, name, description, is_default, client_mutation_id: _ } = input;
+fn check(
+    input: &UpsertClientRole,
+    definitions: &Definitions,
+) -> Result<client_role::Model, Vec<Problem>> {
+    let UpsertClientRole {
+        role_id,
+        encoded_key,
+        name,
+        description,
+        is_default,
+        client_mutation_id: _,
+    } = input;
     let mut problems = Problems::default();
-    let mut member = Scalars { scope: Vec::new(), problems: &mut problems };
+    let mut member = Scalars {
+        scope: Vec::new(),
+        problems: &mut problems,
+    };
     definition_id("roleId", role_id, &mut member);
-    let stored = definitions.roles.iter().find(|role| role.role_id == *role_id);
+    let stored = definitions
+        .roles
+        .iter()
+        .find(|role| role.role_id == *role_id);
     let taken = |key: &str| definitions.role_of_key(key).is_some();
-    let encoded_key = key_of_choice(encoded_key, stored.map(|role| role.encoded_key.as_str()), taken, &mut member);
+    let encoded_key = key_of_choice(
+        encoded_key,
+        stored.map(|role| role.encoded_key.as_str()),
+        taken,
+        &mut member,
+    );
     if *is_default == Some(false) && stored.is_some_and(|role| role.is_default) {
         let message = "There must be a default role: make another one the default instead.";
         member.refuse(ProblemCode::Invalid, "isDefault", message);
@@ -85,9 +114,17 @@ fn check(input: &UpsertClientRole, definitions: &Definitions) -> Result<client_r
         encoded_key,
         role_id: role_id.clone(),
         name: member.required("name", name, stored.map_or("", |role| &role.name)),
-        description: member.text("description", description, stored.and_then(|role| role.description.clone())),
+        description: member.text(
+            "description",
+            description,
+            stored.and_then(|role| role.description.clone()),
+        ),
         is_default: is_default.unwrap_or(stored.is_some_and(|role| role.is_default)),
         position: stored.map_or(definitions.roles.len() as i32, |role| role.position),
     };
-    if problems.0.is_empty() { Ok(role) } else { Err(problems.0) }
+    if problems.0.is_empty() {
+        Ok(role)
+    } else {
+        Err(problems.0)
+    }
 }

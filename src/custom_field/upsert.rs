@@ -115,7 +115,10 @@ impl Work for Upsert<'_> {
             return Ok(Step::Discard(Ok((Arc::new(definitions), key))));
         }
         bump_version(transaction).await?;
-        Ok(Step::Commit(Ok((Arc::new(Definitions::load(transaction).await?), key))))
+        Ok(Step::Commit(Ok((
+            Arc::new(Definitions::load(transaction).await?),
+            key,
+        ))))
     }
 }
 
@@ -127,7 +130,12 @@ async fn write(plan: &Plan, before: &Definitions, transaction: &Transaction) -> 
         written = true;
     }
     for key in &plan.removed {
-        transaction.run("DELETE FROM custom_field WHERE encoded_key = $1", [key.into()]).await?;
+        transaction
+            .run(
+                "DELETE FROM custom_field WHERE encoded_key = $1",
+                [key.into()],
+            )
+            .await?;
         written = true;
     }
     for (row, options) in &plan.fields {
@@ -136,13 +144,29 @@ async fn write(plan: &Plan, before: &Definitions, transaction: &Transaction) -> 
             put::<custom_field::Entity>(&[row], transaction).await?;
             written = true;
         }
-        let stored = stored.map(|field| field.options.as_slice()).unwrap_or_default();
+        let stored = stored
+            .map(|field| field.options.as_slice())
+            .unwrap_or_default();
         if stored != options.as_slice() {
-            for option in stored.iter().filter(|option| options.iter().all(|kept| kept.encoded_key != option.encoded_key)) {
-                let sql = "DELETE FROM custom_field_option WHERE field_key = $1 AND encoded_key = $2";
-                transaction.run(sql, [row.encoded_key.clone().into(), option.encoded_key.clone().into()]).await?;
+            for option in stored.iter().filter(|option| {
+                options
+                    .iter()
+                    .all(|kept| kept.encoded_key != option.encoded_key)
+            }) {
+                let sql =
+                    "DELETE FROM custom_field_option WHERE field_key = $1 AND encoded_key = $2";
+                transaction
+                    .run(
+                        sql,
+                        [
+                            row.encoded_key.clone().into(),
+                            option.encoded_key.clone().into(),
+                        ],
+                    )
+                    .await?;
             }
-            put::<custom_field_option::Entity>(&options.iter().collect::<Vec<_>>(), transaction).await?;
+            put::<custom_field_option::Entity>(&options.iter().collect::<Vec<_>>(), transaction)
+                .await?;
             written = true;
         }
     }
@@ -157,28 +181,43 @@ async fn fields_in_use(set_id: &str, transaction: &Transaction) -> Result<HashSe
     let sql = "SELECT f.encoded_key FROM custom_field f JOIN custom_field_set s ON s.encoded_key = f.set_key \
                WHERE s.set_id = $1 AND EXISTS (SELECT 1 FROM custom_field_value v WHERE v.field_key = f.encoded_key)";
     let rows = transaction.all(sql, [set_id.into()]).await?;
-    rows.iter().map(|row| row.try_get_by_index(0).map_err(Error::from)).collect()
+    rows.iter()
+        .map(|row| row.try_get_by_index(0).map_err(Error::from))
+        .collect()
 }
 
 /// One change of definitions at a time, and none while clients are written by them.
 pub(super) async fn lock_definitions(transaction: &Transaction) -> Result<()> {
     if transaction.dialect == Dialect::Postgres {
-        transaction.one("SELECT version FROM definition_version FOR UPDATE", []).await?;
+        transaction
+            .one("SELECT version FROM definition_version FOR UPDATE", [])
+            .await?;
     }
     Ok(())
 }
 
 /// Tells every server that the definitions it knows are out of date.
 pub(super) async fn bump_version(transaction: &Transaction) -> Result<()> {
-    transaction.run("UPDATE definition_version SET version = version + 1", []).await.map(|_| ())
+    transaction
+        .run("UPDATE definition_version SET version = version + 1", [])
+        .await
+        .map(|_| ())
 }
 
 /// The id of a definition: 1 to 32 characters.
 pub(super) fn definition_id(name: &'static str, id: &str, member: &mut Scalars<'_>) {
     if id.trim().is_empty() {
-        member.refuse(ProblemCode::Blank, name, format!("{name} is required and must not be blank."));
+        member.refuse(
+            ProblemCode::Blank,
+            name,
+            format!("{name} is required and must not be blank."),
+        );
     } else if id.contains(char::is_control) {
-        member.refuse(ProblemCode::InvalidCharacter, name, format!("{name} must not contain control characters."));
+        member.refuse(
+            ProblemCode::InvalidCharacter,
+            name,
+            format!("{name} must not contain control characters."),
+        );
     } else {
         member.fits(name, id, 32);
     }
@@ -197,13 +236,22 @@ pub(super) fn key_of_choice(
         (None, Some(stored)) => return stored.to_owned(),
         (Some(sent), Some(stored)) if sent == stored => {}
         (Some(_), Some(_)) => {
-            refuse(ProblemCode::Invalid, "The key of a definition can't be changed once it exists: leave encodedKey out.");
+            refuse(
+                ProblemCode::Invalid,
+                "The key of a definition can't be changed once it exists: leave encodedKey out.",
+            );
         }
         (Some(sent), None) if !is_key(sent) => {
-            refuse(ProblemCode::Malformed, "encodedKey must have 1 to 32 letters and digits.");
+            refuse(
+                ProblemCode::Malformed,
+                "encodedKey must have 1 to 32 letters and digits.",
+            );
         }
         (Some(sent), None) if taken(sent) => {
-            refuse(ProblemCode::Taken, "Another definition has this key: choose another, or leave encodedKey out.");
+            refuse(
+                ProblemCode::Taken,
+                "Another definition has this key: choose another, or leave encodedKey out.",
+            );
         }
         (Some(_), None) => {}
     }

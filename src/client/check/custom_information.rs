@@ -28,26 +28,48 @@ pub(super) fn check(
     if list.is_none() && (facts.present.is_some() || !sent.is_undefined()) {
         return None;
     }
-    let stored = facts.present.and_then(|present| present.custom_values.as_deref()).unwrap_or_default();
-    let stored: HashMap<(&str, i32), &Stored> =
-        stored.iter().map(|value| ((value.field_key.as_str(), value.group_index), value)).collect();
+    let stored = facts
+        .present
+        .and_then(|present| present.custom_values.as_deref())
+        .unwrap_or_default();
+    let stored: HashMap<(&str, i32), &Stored> = stored
+        .iter()
+        .map(|value| ((value.field_key.as_str(), value.group_index), value))
+        .collect();
     let mut seen = HashSet::new();
     let mut values = Vec::new();
     for (index, value) in list.unwrap_or_default().iter().enumerate() {
-        let CustomFieldValueInput { field_id, group_index, value, linked_key } = value;
-        let Some(field) = field(field_id, index, facts, problems) else { continue };
+        let CustomFieldValueInput {
+            field_id,
+            group_index,
+            value,
+            linked_key,
+        } = value;
+        let Some(field) = field(field_id, index, facts, problems) else {
+            continue;
+        };
         let group_index = group_index.unwrap_or(NO_GROUP);
         if group_index != NO_GROUP {
             let message = format!("The set of {field_id} isn't grouped: leave groupIndex out.");
-            problems.add(ProblemCode::GroupIndex, path![LIST, index, "groupIndex"], message);
+            problems.add(
+                ProblemCode::GroupIndex,
+                path![LIST, index, "groupIndex"],
+                message,
+            );
             continue;
         }
         if !seen.insert((field.row.encoded_key.as_str(), group_index)) {
             let message = format!("The field {field_id} is named twice.");
-            problems.add(ProblemCode::Duplicate, path![LIST, index, "fieldId"], message);
+            problems.add(
+                ProblemCode::Duplicate,
+                path![LIST, index, "fieldId"],
+                message,
+            );
             continue;
         }
-        let before = stored.get(&(field.row.encoded_key.as_str(), group_index)).copied();
+        let before = stored
+            .get(&(field.row.encoded_key.as_str(), group_index))
+            .copied();
         match decide(field, value, linked_key, before, facts) {
             Ok((value, linked_key)) => values.push(Stored {
                 client_key: client_key.to_owned(),
@@ -58,26 +80,54 @@ pub(super) fn check(
                 value,
                 linked_key,
             }),
-            Err(Refusal { code, member, message }) => {
+            Err(Refusal {
+                code,
+                member,
+                message,
+            }) => {
                 let problem = Problem::new(code, path![LIST, index, member], message);
-                problems.0.push(Problem { about: Some(field_id.as_str().into()), ..problem });
+                problems.0.push(Problem {
+                    about: Some(field_id.as_str().into()),
+                    ..problem
+                });
             }
         }
     }
-    for field in facts.definitions.fields.iter().filter(|field| field.is_demanded()) {
+    for field in facts
+        .definitions
+        .fields
+        .iter()
+        .filter(|field| field.is_demanded())
+    {
         if !seen.contains(&(field.row.encoded_key.as_str(), NO_GROUP)) {
             let id = field.row.field_id.as_str();
-            let problem = Problem::new(ProblemCode::Required, path![LIST], format!("The custom field {id} requires a value."));
-            problems.0.push(Problem { about: Some(id.into()), ..problem });
+            let problem = Problem::new(
+                ProblemCode::Required,
+                path![LIST],
+                format!("The custom field {id} requires a value."),
+            );
+            problems.0.push(Problem {
+                about: Some(id.into()),
+                ..problem
+            });
         }
     }
     Some(values)
 }
 
-fn field<'a>(id: &str, index: usize, facts: &'a Facts<'_>, problems: &mut Problems) -> Option<&'a Field> {
+fn field<'a>(
+    id: &str,
+    index: usize,
+    facts: &'a Facts<'_>,
+    problems: &mut Problems,
+) -> Option<&'a Field> {
     let place: [Step; 3] = path![LIST, index, "fieldId"];
     if id.is_empty() {
-        problems.add(ProblemCode::Blank, place, "Name the custom field by its id.");
+        problems.add(
+            ProblemCode::Blank,
+            place,
+            "Name the custom field by its id.",
+        );
         return None;
     }
     let field = facts.definitions.field(id);
@@ -105,32 +155,72 @@ fn decide(
 ) -> Result<(Option<String>, Option<String>), Refusal> {
     let id = &field.row.field_id;
     let link = field.kind.is_link();
-    let (member, sent, other_member, other) =
-        if link { ("linkedKey", linked_key, "value", value) } else { ("value", value, "linkedKey", linked_key) };
+    let (member, sent, other_member, other) = if link {
+        ("linkedKey", linked_key, "value", value)
+    } else {
+        ("value", value, "linkedKey", linked_key)
+    };
     if matches!(other, MaybeUndefined::Value(text) if !text.is_empty()) {
-        let message = format!("The field {id} is of type {}: send {member}, not {other_member}.", field.kind.as_str());
-        return Err(Refusal { code: ProblemCode::Invalid, member: other_member, message });
+        let message = format!(
+            "The field {id} is of type {}: send {member}, not {other_member}.",
+            field.kind.as_str()
+        );
+        return Err(Refusal {
+            code: ProblemCode::Invalid,
+            member: other_member,
+            message,
+        });
     }
     let kept = before.map(|before| (before.value.clone(), before.linked_key.clone()));
     let text = match (sent, kept) {
         (MaybeUndefined::Undefined, Some(kept)) => return Ok(kept),
         // What is stored may come back as it is, whatever its definition has become since.
-        (MaybeUndefined::Value(text), Some(kept)) if kept.0.as_ref().or(kept.1.as_ref()) == Some(text) => return Ok(kept),
+        (MaybeUndefined::Value(text), Some(kept))
+            if kept.0.as_ref().or(kept.1.as_ref()) == Some(text) =>
+        {
+            return Ok(kept);
+        }
         (MaybeUndefined::Value(text), _) if !text.is_empty() => text,
         _ => {
-            let code = if field.is_demanded() { ProblemCode::Required } else { ProblemCode::Blank };
-            let message = format!("The field {id} has no value: send {member}, or leave the field out of the list.");
-            return Err(Refusal { code, member, message });
+            let code = if field.is_demanded() {
+                ProblemCode::Required
+            } else {
+                ProblemCode::Blank
+            };
+            let message = format!(
+                "The field {id} has no value: send {member}, or leave the field out of the list."
+            );
+            return Err(Refusal {
+                code,
+                member,
+                message,
+            });
         }
     };
     if !field.is_active() {
         let message = format!("The field {id} is deactivated: it takes no new values.");
-        return Err(Refusal { code: ProblemCode::Deactivated, member, message });
+        return Err(Refusal {
+            code: ProblemCode::Deactivated,
+            member,
+            message,
+        });
     }
-    let text = field.accept(text).map_err(|(code, message)| Refusal { code, member, message })?;
+    let text = field.accept(text).map_err(|(code, message)| Refusal {
+        code,
+        member,
+        message,
+    })?;
     if field.links_clients() && !facts.linked.contains(&text) {
         let message = format!("The field {id} links to a client, and there is none with this key.");
-        return Err(Refusal { code: ProblemCode::NotFound, member, message });
+        return Err(Refusal {
+            code: ProblemCode::NotFound,
+            member,
+            message,
+        });
     }
-    Ok(if link { (None, Some(text)) } else { (Some(text), None) })
+    Ok(if link {
+        (None, Some(text))
+    } else {
+        (Some(text), None)
+    })
 }

@@ -24,11 +24,19 @@ pub(super) fn id_documents(
     let mut matches = Matches::new("idDocuments", stored);
     let mut documents = Vec::with_capacity(list.len());
     for (index, document) in list.iter().enumerate() {
-        let IdDocumentInput { encoded_key, document_type, document_id, issuing_authority, valid_until, template_key } =
-            document;
+        let IdDocumentInput {
+            encoded_key,
+            document_type,
+            document_id,
+            issuing_authority,
+            valid_until,
+            template_key,
+        } = document;
         let before = matches.find(encoded_key, index, problems);
-        let mut member =
-            Scalars { scope: path!["idDocuments", index].to_vec(), problems };
+        let mut member = Scalars {
+            scope: path!["idDocuments", index].to_vec(),
+            problems,
+        };
         if matches!(template_key, MaybeUndefined::Value(_)) {
             let message = "There is no identification document template with this key: leave templateKey out.";
             member.refuse(ProblemCode::NotFound, "templateKey", message);
@@ -38,14 +46,28 @@ pub(super) fn id_documents(
             client_key: client_key.to_owned(),
             encoded_key: before.map_or_else(new_key, |before| before.encoded_key.clone()),
             position: index as i32,
-            document_type: member.required("documentType", document_type, before.map_or("", |before| &before.document_type)),
-            document_id: member.required("documentId", document_id, before.map_or("", |before| &before.document_id)),
+            document_type: member.required(
+                "documentType",
+                document_type,
+                before.map_or("", |before| &before.document_type),
+            ),
+            document_id: member.required(
+                "documentId",
+                document_id,
+                before.map_or("", |before| &before.document_id),
+            ),
             issuing_authority: member.text(
                 "issuingAuthority",
                 issuing_authority,
-                stored.as_ref().and_then(|stored| stored.issuing_authority.clone()),
+                stored
+                    .as_ref()
+                    .and_then(|stored| stored.issuing_authority.clone()),
             ),
-            valid_until: keep(valid_until, stored.and_then(|stored| stored.valid_until), |date: Date| date.0),
+            valid_until: keep(
+                valid_until,
+                stored.and_then(|stored| stored.valid_until),
+                |date: Date| date.0,
+            ),
         });
     }
     Some(documents)
@@ -59,7 +81,9 @@ pub(super) fn addresses(
     problems: &mut Problems,
 ) -> Option<Vec<address::Model>> {
     let list = problems.list("addresses", sent, usize::MAX)?;
-    let Some(first) = list.first() else { return Some(Vec::new()) };
+    let Some(first) = list.first() else {
+        return Some(Vec::new());
+    };
     let AddressInput {
         encoded_key,
         line1,
@@ -71,9 +95,14 @@ pub(super) fn addresses(
         latitude,
         longitude,
     } = first;
-    let before = Matches::new("addresses", stored).find(encoded_key, 0, problems).cloned();
+    let before = Matches::new("addresses", stored)
+        .find(encoded_key, 0, problems)
+        .cloned();
     let stored = before.unwrap_or_else(|| blank_address(client_key));
-    let mut member = Scalars { scope: path!["addresses", 0].to_vec(), problems };
+    let mut member = Scalars {
+        scope: path!["addresses", 0].to_vec(),
+        problems,
+    };
     Some(vec![address::Model {
         line1: member.text("line1", line1, stored.line1),
         line2: member.text("line2", line2, stored.line2),
@@ -115,7 +144,11 @@ impl Scalars<'_> {
     ) -> Option<f64> {
         let degrees = keep(sent, stored, |degrees| degrees);
         if degrees.is_some_and(|degrees| !(-most..=most).contains(&degrees)) {
-            self.refuse(ProblemCode::Invalid, name, format!("{name} must be from -{most} to {most} degrees."));
+            self.refuse(
+                ProblemCode::Invalid,
+                name,
+                format!("{name} must be from -{most} to {most} degrees."),
+            );
         }
         degrees
     }
@@ -129,12 +162,25 @@ struct Matches<'a, M> {
 
 impl<'a, M: Member> Matches<'a, M> {
     fn new(list: &'static str, stored: &'a [M]) -> Self {
-        Self { list, stored: stored.iter().map(|member| (member.encoded_key(), (member, false))).collect() }
+        Self {
+            list,
+            stored: stored
+                .iter()
+                .map(|member| (member.encoded_key(), (member, false)))
+                .collect(),
+        }
     }
 
     /// The stored member that `key` names; none: the member is new.
-    fn find(&mut self, key: &MaybeUndefined<String>, index: usize, problems: &mut Problems) -> Option<&'a M> {
-        let MaybeUndefined::Value(key) = key else { return None };
+    fn find(
+        &mut self,
+        key: &MaybeUndefined<String>,
+        index: usize,
+        problems: &mut Problems,
+    ) -> Option<&'a M> {
+        let MaybeUndefined::Value(key) = key else {
+            return None;
+        };
         let list = self.list;
         match self.stored.get_mut(key.as_str()) {
             Some((member, named)) if !*named => {
@@ -142,8 +188,14 @@ impl<'a, M: Member> Matches<'a, M> {
                 Some(member)
             }
             Some(_) => {
-                let message = format!("The key {key} is named twice: each member of {list} may be named once.");
-                problems.add(ProblemCode::Duplicate, path![list, index, "encodedKey"], message);
+                let message = format!(
+                    "The key {key} is named twice: each member of {list} may be named once."
+                );
+                problems.add(
+                    ProblemCode::Duplicate,
+                    path![list, index, "encodedKey"],
+                    message,
+                );
                 None
             }
             None => {
@@ -151,7 +203,11 @@ impl<'a, M: Member> Matches<'a, M> {
                     "The key {} isn't one of this client's {list}: leave encodedKey out to add a new member.",
                     shown(key)
                 );
-                problems.add(ProblemCode::NotOwned, path![list, index, "encodedKey"], message);
+                problems.add(
+                    ProblemCode::NotOwned,
+                    path![list, index, "encodedKey"],
+                    message,
+                );
                 None
             }
         }
@@ -160,5 +216,9 @@ impl<'a, M: Member> Matches<'a, M> {
 
 /// A key as it may stand in a message: what isn't a key may be anything, and long.
 fn shown(key: &str) -> &str {
-    if crate::scalar::is_key(key) { key } else { "given" }
+    if crate::scalar::is_key(key) {
+        key
+    } else {
+        "given"
+    }
 }
