@@ -2,58 +2,59 @@
 
 use std::{fmt, sync::Arc};
 
-use async_graphql::Enum;
+use crate::text_enum::text_enum;
 
-/// What kind of problem it is.
-#[derive(Enum, Copy, Clone, Debug, Eq, PartialEq)]
-#[graphql(name = "UserErrorCode")]
-pub enum ProblemCode {
-    /// A value is required here, and there is none.
-    Blank,
-    /// The value doesn't have the form that is asked for.
-    Malformed,
-    /// The value isn't allowed here.
-    Invalid,
-    /// The text contains a character that can't be stored.
-    InvalidCharacter,
-    /// The text is longer than allowed.
-    TooLong,
-    /// The list has more members than allowed.
-    TooMany,
-    /// Null isn't accepted here: omit the list to leave it alone, or send `[]` to empty it.
-    NullList,
-    /// Nothing has this id or key.
-    NotFound,
-    /// The key isn't that of a member of this client.
-    NotOwned,
-    /// The same member is named twice.
-    Duplicate,
-    /// The value is unique, and another one has it.
-    Taken,
-    /// The value can't be changed any more.
-    NotEditable,
-    /// Two identifiers name two different clients.
-    Mismatch,
-    /// The text isn't an e-mail address.
-    NotAnEmailAddress,
-    /// The value isn't a date of the form YYYY-MM-DD.
-    NotADate,
-    /// The value isn't a decimal number of up to 30 digits.
-    NotANumber,
-    /// The value is neither TRUE nor FALSE.
-    NotACheckbox,
-    /// The value isn't one of those on offer.
-    NotAnOption,
-    /// The text doesn't match the field's pattern.
-    PatternMismatch,
-    /// The custom field takes no new values.
-    Deactivated,
-    /// A required custom field has no value.
-    Required,
-    /// A group index in a set that isn't grouped, or none in one that is.
-    GroupIndex,
-    /// The stored version is not the expected one: read the client again and decide anew.
-    VersionConflict,
+text_enum! {
+    /// What kind of problem it is.
+    #[graphql(name = "UserErrorCode")]
+    ProblemCode {
+        /// A value is required here, and there is none.
+        Blank = "BLANK",
+        /// The value doesn't have the form that is asked for.
+        Malformed = "MALFORMED",
+        /// The value isn't allowed here.
+        Invalid = "INVALID",
+        /// The text contains a character that can't be stored.
+        InvalidCharacter = "INVALID_CHARACTER",
+        /// The text is longer than allowed.
+        TooLong = "TOO_LONG",
+        /// The list has more members than allowed.
+        TooMany = "TOO_MANY",
+        /// Null isn't accepted here: omit the list to leave it alone, or send `[]` to empty it.
+        NullList = "NULL_LIST",
+        /// Nothing has this id or key.
+        NotFound = "NOT_FOUND",
+        /// The key isn't that of a member of this client.
+        NotOwned = "NOT_OWNED",
+        /// The same member is named twice.
+        Duplicate = "DUPLICATE",
+        /// The value is unique, and another one has it.
+        Taken = "TAKEN",
+        /// The value can't be changed any more.
+        NotEditable = "NOT_EDITABLE",
+        /// Two identifiers name two different clients.
+        Mismatch = "MISMATCH",
+        /// The text isn't an e-mail address.
+        NotAnEmailAddress = "NOT_AN_EMAIL_ADDRESS",
+        /// The value isn't a date of the form YYYY-MM-DD.
+        NotADate = "NOT_A_DATE",
+        /// The value isn't a decimal number of up to 30 digits.
+        NotANumber = "NOT_A_NUMBER",
+        /// The value is neither TRUE nor FALSE.
+        NotACheckbox = "NOT_A_CHECKBOX",
+        /// The value isn't one of those on offer.
+        NotAnOption = "NOT_AN_OPTION",
+        /// The text doesn't match the field's pattern.
+        PatternMismatch = "PATTERN_MISMATCH",
+        /// The custom field takes no new values.
+        Deactivated = "DEACTIVATED",
+        /// A required custom field has no value.
+        Required = "REQUIRED",
+        /// A group index in a set that isn't grouped, or none in one that is.
+        GroupIndex = "GROUP_INDEX",
+        /// The stored version is not the expected one: read the client again and decide anew.
+        VersionConflict = "VERSION_CONFLICT",
+    }
 }
 
 /// One step on the way to a place in the input.
