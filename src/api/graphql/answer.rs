@@ -3,17 +3,19 @@
 //! Complete, because the engine leaves a failed field out of its object. Here it becomes null, or makes its parent null when
 //! it mustn't be, as the specification has it.
 
-use std::borrow::Cow;
+mod json;
+#[cfg(test)]
+mod tests;
 
 use async_graphql::{
-    Name, PathSegment, Pos, ServerError, Value,
+    Name, PathSegment, ServerError, Value,
     indexmap::IndexMap,
     parser::types::{Field, OperationDefinition, OperationType, SelectionSet},
     registry::{MetaType, MetaTypeName, Registry},
 };
 use async_graphql_value::RAW_VALUE_TOKEN;
-use serde::Serialize;
 
+use self::json::Error;
 use super::{
     error::{Code, Refused, shown},
     prepare::collect,
@@ -174,7 +176,7 @@ impl<'a> Writer<'a> {
                 self.out.push(b',');
             }
             let key = &field.node.response_key().node;
-            write_string(&mut self.out, key);
+            json::write(&mut self.out, key);
             self.out.push(b':');
             // The common case: the engine's order is the order asked for.
             let value = match values.get_index(index) {
@@ -203,7 +205,7 @@ impl<'a> Writer<'a> {
         match value {
             // A leaf: nothing to order, nothing to complete.
             Some(value) if set.items.is_empty() => {
-                self.plain(value);
+                json::write_value(&mut self.out, value);
                 Written::Done
             }
             _ => {
@@ -260,7 +262,7 @@ impl<'a> Writer<'a> {
                     .then(|| self.object(&IndexMap::new(), set, self.registry.types.get(ty)))
             }
             Some(other) => {
-                self.plain(other);
+                json::write_value(&mut self.out, other);
                 Some(Written::Done)
             }
         }
@@ -298,102 +300,5 @@ impl<'a> Writer<'a> {
                         _ => false,
                     })
         })
-    }
-
-    fn plain(&mut self, value: &Value) {
-        write_plain(&mut self.out, value);
-    }
-}
-
-fn write_plain(out: &mut Vec<u8>, value: &Value) {
-    match value {
-        Value::Null | Value::Binary(_) => out.extend_from_slice(b"null"),
-        Value::Boolean(is) => out.extend_from_slice(if *is { b"true" } else { b"false" }),
-        Value::String(text) => write_string(out, text),
-        Value::Enum(name) => write_string(out, name),
-        Value::Number(_) => write_json(out, value),
-        Value::List(items) => {
-            out.push(b'[');
-            for (index, item) in items.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                write_plain(out, item);
-            }
-            out.push(b']');
-        }
-        Value::Object(fields) => {
-            if let Some(Value::String(json)) = fields.get(RAW_VALUE_TOKEN) {
-                out.extend_from_slice(json.as_bytes());
-                return;
-            }
-            out.push(b'{');
-            for (index, (name, value)) in fields.iter().enumerate() {
-                if index > 0 {
-                    out.push(b',');
-                }
-                write_string(out, name);
-                out.push(b':');
-                write_plain(out, value);
-            }
-            out.push(b'}');
-        }
-    }
-}
-
-fn write_string(out: &mut Vec<u8>, text: &str) {
-    write_json(out, text);
-}
-
-/// Strings, numbers and our own structs: nothing of it can fail to be JSON.
-fn write_json(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
-    let start = out.len();
-    if serde_json::to_writer(&mut *out, value).is_err() {
-        out.truncate(start);
-        out.extend_from_slice(b"null");
-    }
-}
-
-#[derive(Serialize)]
-struct Error<'a> {
-    message: Cow<'a, str>,
-    #[serde(skip_serializing_if = "<[Pos]>::is_empty")]
-    locations: &'a [Pos],
-    #[serde(skip_serializing_if = "<[PathSegment]>::is_empty")]
-    path: &'a [PathSegment],
-    extensions: Extensions<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Extensions<'a> {
-    code: &'static str,
-    request_id: &'a str,
-}
-
-impl<'a> Error<'a> {
-    fn new(
-        code: Code,
-        message: &'a str,
-        locations: &'a [Pos],
-        path: &'a [PathSegment],
-        request_id: &'a str,
-    ) -> Self {
-        Self {
-            message: message.into(),
-            locations,
-            path,
-            extensions: Extensions {
-                code: code.as_str(),
-                request_id,
-            },
-        }
-    }
-
-    fn write(&self, out: &mut Vec<u8>, index: usize) {
-        if index > 0 {
-            out.push(b',');
-        }
-        write_json(out, self);
     }
 }

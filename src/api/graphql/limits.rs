@@ -1,6 +1,9 @@
 //! How large a request may be. Text is counted while it is read, the rest on the prepared operation, where fragments are
 //! spelled out and variables are known; so what is counted is what would be executed.
 
+#[cfg(test)]
+mod tests;
+
 use async_graphql::{
     Value as ConstValue,
     parser::types::{Field, OperationDefinition, Selection, SelectionSet},
