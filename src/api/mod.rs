@@ -1,4 +1,18 @@
 //! The doors. Each turns what came over the wire into the domain's types, calls one domain function and writes the answer.
 
+use std::sync::Arc;
+
 pub mod graphql;
 pub mod rest;
+
+/// The name of one request in answers and logs. A layer outside puts it into the request's extensions.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub Arc<str>);
+
+impl RequestId {
+    /// A fresh one: a UUIDv7, so that log lines sort by time.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(uuid::Uuid::now_v7().to_string().into())
+    }
+}

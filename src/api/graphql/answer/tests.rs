@@ -1,0 +1,96 @@
+//! What an answer looks like when something in it failed, and what it never tells.
+
+use async_graphql::{Name, Value, indexmap::IndexMap};
+
+use super::{json::write_value, raw};
+use crate::api::graphql::toy::{data, error};
+
+async fn only_data(query: &str) -> String {
+    let body = data(query).await;
+    body.split(",\"errors\"").next().unwrap().to_string()
+}
+
+#[tokio::test]
+async fn a_failed_field_is_null_and_its_parent_is_when_it_must_not_be() {
+    for (query, expected) in [
+        (
+            "{ person { mayBreak name } }",
+            r#"{"data":{"person":{"mayBreak":null,"name":"Ada"}}"#,
+        ),
+        (
+            "{ person { mayBreak } }",
+            r#"{"data":{"person":{"mayBreak":null}}"#,
+        ),
+        ("{ person { broken name } }", r#"{"data":{"person":null}"#),
+        (
+            "{ person { broken } __typename }",
+            r#"{"data":{"person":null,"__typename":"Query"}"#,
+        ),
+        (
+            "{ person { friends { name broken } } }",
+            r#"{"data":{"person":null}"#,
+        ),
+        (
+            "{ person { friends { mayBreak } } }",
+            r#"{"data":{"person":{"friends":[{"mayBreak":null}]}}"#,
+        ),
+        (
+            "{ node(id: \"p\") { ... on Person { mayBreak } } }",
+            r#"{"data":{"node":{"mayBreak":null}}"#,
+        ),
+        (
+            "{ nodes { ... on Person { broken } ... on Place { city } } }",
+            r#"{"data":null"#,
+        ),
+        ("{ must __typename }", r#"{"data":null"#),
+        ("{ secret }", r#"{"data":{"secret":null}"#),
+    ] {
+        assert_eq!(only_data(query).await, expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn an_error_names_the_field_the_place_and_the_request() {
+    assert_eq!(
+        data("{ person { a: mayBreak } }").await,
+        concat!(
+            r#"{"data":{"person":{"a":null}},"errors":[{"message":"Other changes to the same data kept getting in between. Try again.","#,
+            r#""locations":[{"line":1,"column":12}],"path":["person","a"],"extensions":{"code":"CONFLICT","requestId":"r1"}}]}"#
+        )
+    );
+}
+
+#[tokio::test]
+async fn what_is_not_meant_for_callers_is_not_told() {
+    let none = serde_json::json!({});
+    let (code, message) = error("{ secret }", none.clone()).await;
+    assert_eq!(code, "INTERNAL");
+    assert!(!message.contains("client_pkey"), "{message}");
+    assert_eq!(
+        error("{ forbidden }", none).await,
+        ("FORBIDDEN".into(), "Not yours.".into())
+    );
+}
+
+#[test]
+fn values_are_written_as_json_and_raw_ones_copied() {
+    let object = IndexMap::from_iter([
+        (Name::new("text"), Value::from("\"\u{1F600}\n\u{0}")),
+        (
+            Name::new("list"),
+            Value::List(vec![
+                Value::Null,
+                Value::from(true),
+                Value::Enum(Name::new("A")),
+            ]),
+        ),
+        (Name::new("number"), Value::from(1.5)),
+        (Name::new("raw"), raw("{\"b\": 1,  \"a\":2}".into())),
+    ]);
+    let mut out = Vec::new();
+    write_value(&mut out, &Value::Object(object));
+    assert_eq!(
+        String::from_utf8(out).unwrap(),
+        "{\"text\":\"\\\"\u{1F600}\\n\\u0000\",\"list\":[null,true,\"A\"],\"number\":1.5,\"raw\":{\"b\": 1,  \"a\":2}}"
+    );
+}

@@ -1,0 +1,174 @@
+//! The errors this door sends: a closed list of codes, and which sentence a caller may see.
+//!
+//! Nothing is shown because it happens to have a text: only a [`Fault`], a domain [`Error`](crate::error::Error) and errors
+//! that carry one of our codes keep theirs. Whatever else comes out of a resolver leaves as INTERNAL, without its words.
+
+use std::borrow::Cow;
+
+use async_graphql::{Pos, ServerError, Value};
+
+use crate::error::Error;
+
+/// Why a request, or a part of it, has no answer. Callers branch on these names, so the list is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    ParseFailed,
+    ValidationFailed,
+    BadUserInput,
+    BadRequest,
+    Unauthenticated,
+    Forbidden,
+    QueryTooComplex,
+    PersistedQueryNotFound,
+    PersistedQueryNotSupported,
+    Conflict,
+    RateLimited,
+    Timeout,
+    Unavailable,
+    Internal,
+}
+
+impl Code {
+    const ALL: [Self; 14] = [
+        Self::ParseFailed,
+        Self::ValidationFailed,
+        Self::BadUserInput,
+        Self::BadRequest,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::QueryTooComplex,
+        Self::PersistedQueryNotFound,
+        Self::PersistedQueryNotSupported,
+        Self::Conflict,
+        Self::RateLimited,
+        Self::Timeout,
+        Self::Unavailable,
+        Self::Internal,
+    ];
+
+    /// The name in `extensions.code`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ParseFailed => "GRAPHQL_PARSE_FAILED",
+            Self::ValidationFailed => "GRAPHQL_VALIDATION_FAILED",
+            Self::BadUserInput => "BAD_USER_INPUT",
+            Self::BadRequest => "BAD_REQUEST",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Forbidden => "FORBIDDEN",
+            Self::QueryTooComplex => "QUERY_TOO_COMPLEX",
+            Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
+            Self::PersistedQueryNotSupported => "PERSISTED_QUERY_NOT_SUPPORTED",
+            Self::Conflict => "CONFLICT",
+            Self::RateLimited => "RATE_LIMITED",
+            Self::Timeout => "TIMEOUT",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::Internal => "INTERNAL",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == name)
+    }
+}
+
+/// An error with a code and a sentence made for the caller. A resolver returns one with `?`.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct Fault {
+    pub code: Code,
+    pub message: Cow<'static, str>,
+    /// Where in the document, when it is about the document.
+    pub locations: Vec<Pos>,
+}
+
+impl Fault {
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            locations: Vec::new(),
+        }
+    }
+
+    #[must_use]
+    pub fn at(mut self, pos: Pos) -> Self {
+        self.locations.push(pos);
+        self
+    }
+}
+
+/// Why a request wasn't executed at all: at least one fault.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refused(pub Vec<Fault>);
+
+impl Refused {
+    /// The code that decides the HTTP status: the first fault's.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.0.first().map_or(Code::Internal, |fault| fault.code)
+    }
+}
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        Self(vec![fault])
+    }
+}
+
+const INTERNAL: &str =
+    "Something went wrong on the server. Its log has the cause under the request id.";
+
+/// What the caller learns of a failed field.
+pub(super) fn shown(error: &ServerError, request_id: &str) -> (Code, Cow<'static, str>) {
+    if let Some(fault) = error.source::<Fault>() {
+        return (fault.code, fault.message.clone());
+    }
+    if let Some(cause) = error.source::<Error>() {
+        return of_domain(cause, request_id);
+    }
+    if let Some(Value::String(name)) = error.extensions.as_ref().and_then(|all| all.get("code"))
+        && let Some(code) = Code::from_name(name)
+    {
+        return (code, error.message.clone().into());
+    }
+    // A value that passed preparation but not the type's own `parse`. The engine's text repeats the value, so it isn't used.
+    if error.source.is_none()
+        && (error.message.starts_with("Failed to parse \"")
+            || error.message.starts_with("Expected input type \""))
+    {
+        return (
+            Code::BadUserInput,
+            "An argument of this field has a value that its type does not accept.".into(),
+        );
+    }
+    tracing::error!(request_id, path = ?error.path, error = %error.message, "a field failed");
+    (Code::Internal, INTERNAL.into())
+}
+
+/// A domain surprise as code and sentence.
+pub(super) fn of_domain(error: &Error, request_id: &str) -> (Code, Cow<'static, str>) {
+    match error {
+        Error::Conflict => (
+            Code::Conflict,
+            "Other changes to the same data kept getting in between. Try again.".into(),
+        ),
+        Error::Unavailable => (
+            Code::Unavailable,
+            "The database can't be reached at the moment. Try again shortly.".into(),
+        ),
+        Error::ReadOnly => (
+            Code::Unavailable,
+            "The database accepts no changes at the moment. Try again later.".into(),
+        ),
+        Error::Internal(cause) => {
+            tracing::error!(request_id, error = %cause, "an operation failed");
+            (Code::Internal, INTERNAL.into())
+        }
+    }
+}
+
+/// The fault for a defect of ours that has nothing to do with one field, such as a panic.
+pub(super) fn internal() -> Fault {
+    Fault::new(Code::Internal, INTERNAL)
+}

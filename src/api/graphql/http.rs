@@ -1,0 +1,256 @@
+//! GraphQL over HTTP: reads the request, asks the [`Door`], and gives its answer the status and headers the protocol wants.
+//!
+//! It decides nothing about documents. All 61 audits of the npm package `graphql-http` hold; where its two media types
+//! differ, see [`status`].
+
+mod accept;
+mod origin;
+mod params;
+#[cfg(test)]
+mod tests;
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use async_graphql::{Data, ObjectType};
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderMap, HeaderValue, Method, StatusCode, header, request::Parts},
+    response::{IntoResponse, Response},
+    routing::any,
+};
+use futures_util::{FutureExt, StreamExt};
+use tracing::Instrument;
+
+use self::{accept::Media, params::Params};
+use super::{
+    answer::{Answer, Outcome},
+    door::Door,
+    error::{Code, Fault, internal},
+};
+use crate::api::RequestId;
+
+/// `/graphql`. `context` puts into `Data` what resolvers need of a request, after it has been found executable: the caller,
+/// loaders, and so on. It runs once for each request.
+pub fn router<Q, M, C>(door: Arc<Door<Q, M>>, context: C) -> Router
+where
+    Q: ObjectType + 'static,
+    M: ObjectType + 'static,
+    C: Fn(&mut Data, &Parts) + Clone + Send + Sync + 'static,
+{
+    Router::new().route(
+        "/graphql",
+        any(move |request: Request| answer(door.clone(), context.clone(), request)),
+    )
+}
+
+async fn answer<Q, M, C>(door: Arc<Door<Q, M>>, context: C, request: Request) -> Response
+where
+    Q: ObjectType + 'static,
+    M: ObjectType + 'static,
+    C: Fn(&mut Data, &Parts) + Send + Sync + 'static,
+{
+    let (parts, body) = request.into_parts();
+    let id = parts
+        .extensions
+        .get::<RequestId>()
+        .cloned()
+        .unwrap_or_else(RequestId::generate);
+    let media = accept::negotiate(&parts.headers);
+    let asked = async {
+        let Some(media) = media else {
+            let message =
+                "This address answers application/graphql-response+json and application/json only.";
+            return Err(Rejection::new(StatusCode::NOT_ACCEPTABLE, message));
+        };
+        let params = read(&parts, body, door.limits().body_bytes).await?;
+        // A panic is a defect, but the caller still gets an answer with a request id to name.
+        let run = AssertUnwindSafe(execute(door, context, &parts, params, &id)).catch_unwind();
+        let answer = run
+            .await
+            .unwrap_or_else(|_| Ok(Answer::refused(&internal().into(), &id.0)))?;
+        Ok(respond(status(answer.outcome, media), media, answer))
+    };
+    asked
+        .await
+        .unwrap_or_else(|rejection| rejection.respond(media.unwrap_or(Media::Json), &id))
+}
+
+/// A request that breaks the rules of HTTP, or of GraphQL over it, so that its status doesn't depend on the media type.
+struct Rejection {
+    status: StatusCode,
+    fault: Fault,
+    allow: Option<&'static str>,
+}
+
+impl Rejection {
+    fn new(status: StatusCode, message: &'static str) -> Self {
+        let code = if status == StatusCode::FORBIDDEN {
+            Code::Forbidden
+        } else {
+            Code::BadRequest
+        };
+        Self {
+            status,
+            fault: Fault::new(code, message),
+            allow: None,
+        }
+    }
+
+    fn respond(self, media: Media, id: &RequestId) -> Response {
+        let status = match self.fault.code {
+            // A well-formed request: its clients take the answer like any other refusal, and then send the document.
+            code @ Code::PersistedQueryNotSupported => status(Outcome::Refused(code), media),
+            _ => self.status,
+        };
+        let mut response = respond(status, media, Answer::refused(&self.fault.into(), &id.0));
+        if let Some(methods) = self.allow {
+            response
+                .headers_mut()
+                .insert(header::ALLOW, HeaderValue::from_static(methods));
+        }
+        response
+    }
+}
+
+async fn read(parts: &Parts, body: Body, most: usize) -> Result<Params, Rejection> {
+    let get = match parts.method {
+        Method::GET => true,
+        Method::POST => false,
+        _ => {
+            let message = "Send a GraphQL request by POST, or a query by GET.";
+            return Err(Rejection {
+                allow: Some("GET, POST"),
+                ..Rejection::new(StatusCode::METHOD_NOT_ALLOWED, message)
+            });
+        }
+    };
+    if origin::is_foreign(&parts.headers) {
+        return Err(Rejection::new(
+            StatusCode::FORBIDDEN,
+            "A request from another site must carry the header GraphQL-Require-Preflight.",
+        ));
+    }
+    if (!get || parts.headers.contains_key(header::CONTENT_TYPE))
+        && !accept::is_json(&parts.headers)
+    {
+        return Err(Rejection::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "The content type must be application/json, in UTF-8.",
+        ));
+    }
+    let params = if get {
+        params::from_query(&parts.uri)
+    } else {
+        params::from_body(&bytes(&parts.headers, body, most).await?)
+    };
+    params.map_err(|fault| Rejection {
+        status: StatusCode::BAD_REQUEST,
+        fault,
+        allow: None,
+    })
+}
+
+async fn bytes(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, Rejection> {
+    let too_large = || {
+        Rejection::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "The body is larger than this server accepts.",
+        )
+    };
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > most) {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::with_capacity(announced.unwrap_or(0));
+    let mut stream = body.into_data_stream();
+    while let Some(chunk) = stream.next().await {
+        let chunk =
+            chunk.map_err(|_| Rejection::new(StatusCode::BAD_REQUEST, "The body ended early."))?;
+        if bytes.len() + chunk.len() > most {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+async fn execute<Q, M, C>(
+    door: Arc<Door<Q, M>>,
+    context: C,
+    parts: &Parts,
+    params: Params,
+    id: &RequestId,
+) -> Result<Answer, Rejection>
+where
+    Q: ObjectType + 'static,
+    M: ObjectType + 'static,
+    C: Fn(&mut Data, &Parts),
+{
+    let Params {
+        query,
+        operation_name,
+        variables,
+    } = params;
+    let prepared = match door
+        .prepare(&query, operation_name.as_deref(), variables)
+        .await
+    {
+        Ok(prepared) => prepared,
+        Err(refused) => return Ok(Answer::refused(&refused, &id.0)),
+    };
+    if prepared.is_mutation() && parts.method == Method::GET {
+        let message = "A mutation can't be sent by GET. Send it by POST.";
+        return Err(Rejection {
+            allow: Some("POST"),
+            ..Rejection::new(StatusCode::METHOD_NOT_ALLOWED, message)
+        });
+    }
+    let mut data = Data::default();
+    context(&mut data, parts);
+    if !prepared.is_mutation() {
+        return Ok(door.run(prepared, data, &id.0).await);
+    }
+    // A task of its own: when the caller goes away this future is dropped, and a change must not stop halfway.
+    let task_id = id.clone();
+    let change =
+        tokio::spawn(async move { door.run(prepared, data, &task_id.0).await }.in_current_span());
+    Ok(change
+        .await
+        .unwrap_or_else(|_| Answer::refused(&internal().into(), &id.0)))
+}
+
+/// The status of an answer. Older clients (`application/json`) expect 200 for whatever was understood as GraphQL, except
+/// where trying again or signing in would help.
+fn status(outcome: Outcome, media: Media) -> StatusCode {
+    let code = match outcome {
+        Outcome::Data | Outcome::Nothing(None) => return StatusCode::OK,
+        Outcome::Nothing(Some(code)) | Outcome::Refused(code) => code,
+    };
+    match (code, outcome) {
+        (Code::Unauthenticated, _) => StatusCode::UNAUTHORIZED,
+        (Code::Conflict, _) => StatusCode::CONFLICT,
+        (Code::RateLimited, _) => StatusCode::TOO_MANY_REQUESTS,
+        (Code::Unavailable, _) => StatusCode::SERVICE_UNAVAILABLE,
+        (_, Outcome::Nothing(_)) => StatusCode::OK,
+        (Code::Internal, _) => StatusCode::INTERNAL_SERVER_ERROR,
+        (_, _) if media == Media::Json => StatusCode::OK,
+        (_, _) => StatusCode::BAD_REQUEST,
+    }
+}
+
+fn respond(status: StatusCode, media: Media, answer: Answer) -> Response {
+    let mut response = (status, answer.body).into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(media.content_type()),
+    );
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    response
+}

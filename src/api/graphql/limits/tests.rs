@@ -1,0 +1,148 @@
+//! Each limit at its value and one beyond, and the largest requests that have to pass.
+
+use serde_json::{Value, json};
+
+use super::Limits;
+use crate::api::graphql::toy::{ask_with, data};
+
+/// Asserts that `query` passes with `fits` and is refused with `tight`, for the reason given.
+async fn at_and_beyond(query: &str, fits: Limits, tight: Limits, reason: &str) {
+    let answer = async |limits| -> Value {
+        serde_json::from_slice(&ask_with(limits, query, json!({})).await.body).unwrap()
+    };
+    let within = answer(fits).await;
+    assert!(within.get("errors").is_none(), "{within}");
+    let beyond = answer(tight).await;
+    assert_eq!(
+        beyond["errors"][0]["extensions"]["code"],
+        "QUERY_TOO_COMPLEX"
+    );
+    assert_eq!(beyond["errors"][0]["message"], reason);
+}
+
+fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
+    let mut limits = Limits::default();
+    change(&mut limits);
+    limits
+}
+
+#[tokio::test]
+async fn depth_counts_fields_not_fragments() {
+    let query = "{ ...A } fragment A on Query { person { ... { friends { name } } } }";
+    let reason = "The document has 3 levels of fields, and at most 2 are allowed.";
+    at_and_beyond(
+        query,
+        limits(|l| l.depth = 3),
+        limits(|l| l.depth = 2),
+        reason,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn aliases_are_counted_where_they_would_be_answered() {
+    let query = "{ a: __typename person { ...F } } fragment F on Person { b: name friends { ...G } } fragment G on Person { b: name }";
+    let reason = "The document has 3 aliases, and at most 2 are allowed.";
+    at_and_beyond(
+        query,
+        limits(|l| l.aliases = 3),
+        limits(|l| l.aliases = 2),
+        reason,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_object_of_several_possible_types_counts_as_the_dearest() {
+    let query = "{ nodes { a: id ... on Person { b: name c: name } ... on Place { d: city } } }";
+    let reason = "The document has 3 aliases, and at most 2 are allowed.";
+    at_and_beyond(
+        query,
+        limits(|l| l.aliases = 3),
+        limits(|l| l.aliases = 2),
+        reason,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn fields_of_the_root_are_limited() {
+    let query = "{ a: __typename ... { b: __typename c: __typename } }";
+    let reason = "The document has 3 fields of the root, and at most 2 are allowed.";
+    at_and_beyond(
+        query,
+        limits(|l| l.root_fields = 3),
+        limits(|l| l.root_fields = 2),
+        reason,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_multiplies_what_is_below_it() {
+    let query = "{ person { friends(first: 10) { id name } } }";
+    let reason =
+        "The document costs 22, and at most 21 is allowed. Ask for fewer fields or smaller pages.";
+    at_and_beyond(
+        query,
+        limits(|l| l.complexity = 22),
+        limits(|l| l.complexity = 21),
+        reason,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_huge_page_does_not_overflow() {
+    let body = ask_with(Limits::default(), "query($n: Int) { person { friends(first: $n) { friends(first: $n) { friends(first: $n) { name } } } } }", json!({"n": 2_147_483_647})).await.body;
+    assert!(
+        String::from_utf8(body)
+            .unwrap()
+            .contains("QUERY_TOO_COMPLEX")
+    );
+}
+
+#[tokio::test]
+async fn what_a_condition_leaves_out_costs_nothing() {
+    let query = "{ person { friends(first: 100000) @skip(if: true) { id } name } }";
+    assert_eq!(data(query).await, r#"{"data":{"person":{"name":"Ada"}}}"#);
+}
+
+#[tokio::test]
+async fn the_largest_upsert_passes_as_literals() {
+    // 1,000 values with two members and 200 documents with six, each member a name, a colon and a value.
+    let inner = format!("{{{}}}", ["email: \"x\"", "age: 1", "rank: 2"].join(", "));
+    let values = format!("{{email: \"x\", inner: {inner}}}");
+    let query = format!(
+        "{{ numbers(list: [{}]) {} }}",
+        "1, ".repeat(8000),
+        (0..8)
+            .map(|n| format!("a{n}: seen(input: {values}) "))
+            .collect::<String>()
+    );
+    assert!(!data(&query).await.contains("errors"));
+    let tokens: usize = 1000 * 8 + 200 * 20 + 200;
+    assert!(tokens < Limits::default().tokens);
+}
+
+#[tokio::test]
+async fn a_tool_may_ask_for_the_whole_schema() {
+    let reference = (0..9).fold("name".to_string(), |below, _| {
+        format!("kind name ofType {{ {below} }}")
+    });
+    let query = format!(
+        "{{ __schema {{ queryType {{ name }} types {{ ...T }} directives {{ name args {{ ...V }} }} }} }}
+        fragment T on __Type {{ kind name fields(includeDeprecated: true) {{ name args {{ ...V }} type {{ ...R }} }} inputFields {{ ...V }} interfaces {{ ...R }} possibleTypes {{ ...R }} enumValues {{ name }} }}
+        fragment V on __InputValue {{ name defaultValue type {{ ...R }} }}
+        fragment R on __Type {{ {reference} }}"
+    );
+    assert!(!data(&query).await.contains("errors"));
+}
+
+#[test]
+fn settings_have_defaults_and_no_unknown_keys() {
+    let read = |value| serde_json::from_value::<Limits>(value);
+    assert_eq!(read(json!({})).unwrap(), Limits::default());
+    assert_eq!(read(json!({"depth": 3})).unwrap().depth, 3);
+    assert!(read(json!({"dept": 3})).is_err());
+}

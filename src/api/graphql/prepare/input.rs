@@ -1,0 +1,231 @@
+//! Input coercion of the specification: whether a value belongs to an input type, and what it becomes.
+//!
+//! Sentences say what is wrong and where. They know types, not what the value is for.
+
+use async_graphql::{
+    Name, Value as ConstValue,
+    indexmap::IndexMap,
+    registry::{MetaEnumValue, MetaInputValue, MetaType, MetaTypeName, Registry},
+};
+
+/// Why a value isn't of a type, and where inside the value.
+#[derive(Debug, PartialEq)]
+pub(super) struct Mismatch {
+    /// From the innermost outwards.
+    path: Vec<String>,
+    pub message: String,
+}
+
+impl Mismatch {
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            path: Vec::new(),
+            message: message.into(),
+        }
+    }
+
+    pub fn inside(mut self, segment: impl ToString) -> Self {
+        self.path.push(segment.to_string());
+        self
+    }
+
+    /// `Variable "$input" at "client.gender": …`.
+    pub fn sentence(&self, subject: &str) -> String {
+        let path: Vec<_> = self.path.iter().rev().map(String::as_str).collect();
+        match path.as_slice() {
+            [] => format!("{subject}: {}", self.message),
+            _ => format!("{subject} at \"{}\": {}", path.join("."), self.message),
+        }
+    }
+}
+
+/// A value from JSON, or a constant of the document, as the type has it.
+///
+/// # Errors
+/// The first place where the value doesn't fit.
+pub(super) fn coerce(
+    registry: &Registry,
+    ty: &str,
+    value: ConstValue,
+) -> Result<ConstValue, Mismatch> {
+    match (MetaTypeName::create(ty), value) {
+        (MetaTypeName::NonNull(inner), ConstValue::Null) => Err(null_refused(inner)),
+        (MetaTypeName::NonNull(inner), value) => coerce(registry, inner, value),
+        (_, ConstValue::Null) => Ok(ConstValue::Null),
+        (MetaTypeName::List(inner), ConstValue::List(items)) => items
+            .into_iter()
+            .enumerate()
+            .map(|(index, item)| coerce(registry, inner, item).map_err(|e| e.inside(index)))
+            .collect::<Result<_, _>>()
+            .map(ConstValue::List),
+        (MetaTypeName::List(inner), single) => {
+            Ok(ConstValue::List(vec![coerce(registry, inner, single)?]))
+        }
+        (MetaTypeName::Named(name), value) => match registry.types.get(name) {
+            Some(MetaType::InputObject {
+                input_fields,
+                oneof,
+                ..
+            }) => object(registry, name, input_fields, *oneof, value).map(ConstValue::Object),
+            Some(MetaType::Enum { enum_values, .. }) => match value {
+                ConstValue::String(given) => of_enum(name, enum_values, &given),
+                ConstValue::Enum(given) => of_enum(name, enum_values, &given),
+                other => Err(unfit(&other, name)),
+            },
+            Some(scalar) => leaf(scalar, value),
+            None => Err(Mismatch::new(format!(
+                "{name} is not a type of this schema."
+            ))),
+        },
+    }
+}
+
+fn object(
+    registry: &Registry,
+    name: &str,
+    fields: &IndexMap<String, MetaInputValue>,
+    one_of: bool,
+    value: ConstValue,
+) -> Result<IndexMap<Name, ConstValue>, Mismatch> {
+    let ConstValue::Object(given) = value else {
+        return Err(unfit(&value, name));
+    };
+    members(
+        name,
+        fields,
+        one_of,
+        given
+            .iter()
+            .map(|(key, value)| (key.as_str(), *value == ConstValue::Null)),
+    )?;
+    given
+        .into_iter()
+        .map(|(key, value)| {
+            let ty = &fields[key.as_str()].ty;
+            let value = coerce(registry, ty, value).map_err(|e| e.inside(&key))?;
+            Ok((key, value))
+        })
+        .collect()
+}
+
+/// The rules for the fields of an input object as a whole; `given` has each name and whether its value is null.
+pub(super) fn members<'a>(
+    name: &str,
+    fields: &IndexMap<String, MetaInputValue>,
+    one_of: bool,
+    given: impl Iterator<Item = (&'a str, bool)> + Clone,
+) -> Result<(), Mismatch> {
+    if let Some((unknown, _)) = given.clone().find(|(key, _)| !fields.contains_key(*key)) {
+        return Err(Mismatch::new(format!(
+            "{name} has no field \"{}\".",
+            clip(unknown)
+        )));
+    }
+    if one_of && !given.clone().map(|(_, null)| null).eq([false]) {
+        let names: Vec<_> = fields.keys().map(String::as_str).collect();
+        return Err(Mismatch::new(format!(
+            "exactly one of {} must be given, and not as null.",
+            names.join(", ")
+        )));
+    }
+    let missing = fields.values().find(|field| {
+        field.default_value.is_none()
+            && field.ty.ends_with('!')
+            && given.clone().all(|(key, _)| key != field.name)
+    });
+    match missing {
+        Some(field) => Err(Mismatch::new("a value is required.").inside(&field.name)),
+        None => Ok(()),
+    }
+}
+
+pub(super) fn of_enum(
+    name: &str,
+    values: &IndexMap<String, MetaEnumValue>,
+    given: &str,
+) -> Result<ConstValue, Mismatch> {
+    match values.get_key_value(given) {
+        Some((known, _)) => Ok(ConstValue::Enum(Name::new(known))),
+        None => Err(Mismatch::new(format!(
+            "\"{}\" is not a value of {name}.",
+            clip(given)
+        ))),
+    }
+}
+
+/// A scalar's value. The five of the specification follow it to the letter, others ask their own check.
+pub(super) fn leaf(ty: &MetaType, value: ConstValue) -> Result<ConstValue, Mismatch> {
+    let name = ty.name();
+    match (name, value) {
+        ("Int", ConstValue::Number(number)) => match integral(&number).map(i32::try_from) {
+            Some(Ok(int)) => Ok(ConstValue::from(int)),
+            Some(Err(_)) => Err(Mismatch::new(format!(
+                "{number} does not fit into an Int of 32 bits."
+            ))),
+            None => Err(unfit(&ConstValue::Number(number), name)),
+        },
+        ("Float", value @ ConstValue::Number(_))
+        | ("String" | "ID", value @ ConstValue::String(_))
+        | ("Boolean", value @ ConstValue::Boolean(_)) => Ok(value),
+        ("ID", ConstValue::Number(number)) if !number.is_f64() => {
+            Ok(ConstValue::String(number.to_string()))
+        }
+        ("Int" | "Float" | "String" | "ID" | "Boolean", other) => Err(unfit(&other, name)),
+        (_, other) => match ty {
+            MetaType::Scalar {
+                is_valid: Some(check),
+                ..
+            } if !check(&other) => {
+                Err(Mismatch::new(format!("{} is not a {name}.", shown(&other))))
+            }
+            MetaType::Scalar { .. } => Ok(other),
+            _ => Err(unfit(&other, name)),
+        },
+    }
+}
+
+/// JSON has one kind of number, so 3.0 is an integer.
+fn integral(number: &async_graphql::Number) -> Option<i64> {
+    let from_float = |float: f64| {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "the range and the fraction are checked first"
+        )]
+        (float.fract() == 0.0 && float.abs() < 1e15).then_some(float as i64)
+    };
+    match number.as_u64() {
+        Some(large) => Some(i64::try_from(large).unwrap_or(i64::MAX)),
+        None => number
+            .as_i64()
+            .or_else(|| number.as_f64().and_then(from_float)),
+    }
+}
+
+pub(super) fn null_refused(expected: &str) -> Mismatch {
+    Mismatch::new(format!("null is not accepted, {expected} is expected."))
+}
+
+pub(super) fn unfit(value: &ConstValue, expected: &str) -> Mismatch {
+    Mismatch::new(format!("{expected} is expected, not {}.", shown(value)))
+}
+
+/// A value as a sentence may name it: short, whatever it was.
+fn shown(value: &ConstValue) -> String {
+    match value {
+        ConstValue::String(text) => format!("\"{}\"", clip(text)),
+        ConstValue::Enum(name) => clip(name).to_string(),
+        ConstValue::Number(number) => number.to_string(),
+        ConstValue::Boolean(is) => is.to_string(),
+        ConstValue::Null => "null".into(),
+        ConstValue::List(_) => "a list".into(),
+        ConstValue::Object(_) => "an object".into(),
+        ConstValue::Binary(_) => "bytes".into(),
+    }
+}
+
+fn clip(text: &str) -> std::borrow::Cow<'_, str> {
+    match text.char_indices().nth(40) {
+        Some((end, _)) => format!("{}…", &text[..end]).into(),
+        None => text.into(),
+    }
+}

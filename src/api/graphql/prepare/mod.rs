@@ -1,0 +1,253 @@
+//! What the specification wants done between a document's text and its execution, done here because the engine does it
+//! wrong or not at all (design §7a). [`Document::read`] happens once for each text, [`Document::prepare`] for each request.
+//!
+//! A prepared operation has no variables, no conditions, and one selection for each response key. Fragments are left only
+//! below an interface whose selection depends on the type: then there is exactly one for each possible type. It knows the
+//! schema's types and nothing of resolvers, HTTP or the answer.
+
+mod expansion;
+mod flatten;
+mod input;
+mod lexical;
+mod rules;
+mod strings;
+#[cfg(test)]
+mod tests;
+mod variables;
+
+use std::sync::Arc;
+
+use async_graphql::{
+    Name, Positioned, Variables,
+    parser::{
+        Error as ParseError, parse_query,
+        types::{
+            DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType,
+            Selection, SelectionSet,
+        },
+    },
+    registry::Registry,
+};
+
+use self::variables::{Declared, Values};
+use super::{
+    error::{Code, Fault, Refused, internal},
+    limits::Limits,
+};
+
+/// The fields to answer for an object of a concrete type, in the order of the answer, each response key once.
+///
+/// `set` is any selection set of a prepared operation, such as `ctx.field().selection_set()`'s or a
+/// `ContextSelectionSet`'s item. Arguments hold constants only. `__typename` is among the fields when it was asked for. An
+/// empty iterator means that the object is answered as `{}`.
+pub fn collect<'a>(
+    set: &'a SelectionSet,
+    object_type: &str,
+) -> impl Iterator<Item = &'a Positioned<Field>> {
+    let of_type = set.items.iter().find_map(|item| match &item.node {
+        Selection::InlineFragment(part) => {
+            let on = part.node.type_condition.as_ref()?;
+            (on.node.on.node == object_type).then_some(&part.node.selection_set.node)
+        }
+        _ => None,
+    });
+    of_type
+        .unwrap_or(set)
+        .items
+        .iter()
+        .filter_map(|item| match &item.node {
+            Selection::Field(field) if !is_placeholder(&field.node) => Some(field),
+            _ => None,
+        })
+}
+
+/// Whether this is the field that stands in a selection nobody asked anything in; it never reaches the answer.
+pub(super) fn is_placeholder(field: &Field) -> bool {
+    field
+        .alias
+        .as_ref()
+        .is_some_and(|alias| alias.node.is_empty())
+}
+
+/// A document that may be executed any number of times.
+pub(super) struct Document {
+    syntax: ExecutableDocument,
+    operations: Vec<Operation>,
+    /// What it takes in memory, roughly.
+    pub weight: u32,
+}
+
+struct Operation {
+    name: Option<Name>,
+    variables: Vec<Declared>,
+    /// The flattened operation, when no condition has a say in it.
+    flat: Option<Arc<Positioned<OperationDefinition>>>,
+}
+
+/// One operation with its variables' values in it.
+pub struct Prepared {
+    pub(super) operation: OperationDefinition,
+    /// The same selections for the writer of the answer, as the engine keeps the other for itself.
+    pub(super) shape: Arc<Positioned<OperationDefinition>>,
+}
+
+impl Prepared {
+    #[must_use]
+    pub fn is_mutation(&self) -> bool {
+        self.operation.ty == OperationType::Mutation
+    }
+}
+
+/// A document that has been parsed and may be handed to the engine's validation without harm.
+pub(super) struct Parsed {
+    syntax: ExecutableDocument,
+    weight: usize,
+}
+
+impl Parsed {
+    /// # Errors
+    /// Syntax errors, exceeded limits, and what the engine's validation can't be trusted with.
+    pub fn parse(query: &str, registry: &Registry, limits: &Limits) -> Result<Self, Refused> {
+        let text = lexical::read(query, limits)?;
+        let syntax = parse_query(&text.text).map_err(|error| Refused::from(fault(&error)))?;
+        expansion::check(&syntax, limits)?;
+        let faults = rules::before(&syntax, registry);
+        // Some 150 bytes for what the syntax tree keeps of a token, twice: as it was written, and flattened.
+        let weight = query.len() + text.tokens * 300 + 512;
+        if faults.is_empty() {
+            Ok(Self { syntax, weight })
+        } else {
+            Err(Refused(faults))
+        }
+    }
+
+    /// A copy for the engine to validate, and the name of some operation, as the engine wants one.
+    pub fn for_validation(&self) -> (ExecutableDocument, Option<String>) {
+        let name = self
+            .syntax
+            .operations
+            .iter()
+            .next()
+            .and_then(|(name, _)| name.map(ToString::to_string));
+        (rules::with_visible_type_names(self.syntax.clone()), name)
+    }
+
+    /// The document, once the engine has found it valid.
+    ///
+    /// # Errors
+    /// What the engine's validation overlooks.
+    pub fn finish(self, registry: &Registry, limits: &Limits) -> Result<Document, Refused> {
+        let Self { syntax, weight } = self;
+        let conditions = rules::condition_variables(&syntax);
+        let conditional = rules::has_conditions(&syntax);
+        let mut operations = Vec::new();
+        for (name, operation) in syntax.operations.iter() {
+            let flat = flatten::flatten(operation, &syntax, registry, limits, None)?;
+            let variables = rules::operation(
+                &flat.node,
+                &operation.node.variable_definitions,
+                &conditions,
+                registry,
+            )
+            .map_err(Refused)?;
+            let flat = (!conditional).then(|| Arc::new(flat));
+            operations.push(Operation {
+                name: name.cloned(),
+                variables,
+                flat,
+            });
+        }
+        Ok(Document {
+            syntax,
+            operations,
+            weight: u32::try_from(weight).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+impl Document {
+    /// One operation for one request.
+    ///
+    /// # Errors
+    /// No such operation, variables that don't fit, or an answer that would be too large.
+    pub fn prepare(
+        &self,
+        registry: &Registry,
+        limits: &Limits,
+        name: Option<&str>,
+        variables: Variables,
+    ) -> Result<Prepared, Refused> {
+        let operation = self.operation(name)?;
+        let values = Values::coerce(registry, &operation.variables, variables).map_err(Refused)?;
+        let flat = match &operation.flat {
+            Some(flat) => flat.clone(),
+            None => {
+                let source = self.source(operation).ok_or_else(internal)?;
+                Arc::new(flatten::flatten(
+                    source,
+                    &self.syntax,
+                    registry,
+                    limits,
+                    Some(&values),
+                )?)
+            }
+        };
+        let filled = values.fill(&flat.node);
+        limits.check(&filled)?;
+        Ok(Prepared {
+            operation: filled,
+            shape: flat,
+        })
+    }
+
+    fn operation(&self, name: Option<&str>) -> Result<&Operation, Fault> {
+        match (name, self.operations.as_slice()) {
+            (None, [only]) => Ok(only),
+            (None, _) => Err(Fault::new(
+                Code::BadRequest,
+                "The document has several operations. Name one in \"operationName\".",
+            )),
+            (Some(name), operations) => operations
+                .iter()
+                .find(|operation| operation.name.as_deref() == Some(name))
+                .ok_or_else(|| {
+                    Fault::new(
+                        Code::BadRequest,
+                        "The document has no operation of the name in \"operationName\".",
+                    )
+                }),
+        }
+    }
+
+    fn source(&self, operation: &Operation) -> Option<&Positioned<OperationDefinition>> {
+        match (&self.syntax.operations, &operation.name) {
+            (DocumentOperations::Single(only), _) => Some(only),
+            (DocumentOperations::Multiple(all), Some(name)) => all.get(name),
+            (DocumentOperations::Multiple(_), None) => None,
+        }
+    }
+}
+
+/// The engine's parser quotes the document in its messages, so none of them is passed on.
+fn fault(error: &ParseError) -> Fault {
+    let at = error.positions().next();
+    let with = |message: &'static str| {
+        let fault = Fault::new(Code::ValidationFailed, message);
+        match at {
+            Some(pos) => fault.at(pos),
+            None => fault,
+        }
+    };
+    match error {
+        ParseError::MultipleOperations { .. } => {
+            with("An operation without a name must be the only one of its document.")
+        }
+        ParseError::OperationDuplicated { .. } => with("Two operations have the same name."),
+        ParseError::FragmentDuplicated { .. } => with("Two fragments have the same name."),
+        ParseError::MissingOperation => with("The document has no operation."),
+        ParseError::RecursionLimitExceeded => {
+            Fault::new(Code::QueryTooComplex, "The document is nested too deeply.")
+        }
+        _ => lexical::syntax(at.unwrap_or_default()),
+    }
+}

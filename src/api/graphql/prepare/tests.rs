@@ -1,0 +1,6 @@
+//! Each sentence of design §7a and each gap of the engine that is closed here, by its name.
+
+mod collecting;
+mod input_values;
+mod text;
+mod validity;

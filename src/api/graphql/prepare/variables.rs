@@ -1,0 +1,176 @@
+//! CoerceVariableValues of the specification, and putting the values where the variables stood.
+//!
+//! The difference between a variable that wasn't sent and one that is null lives here: the one leaves no trace in an
+//! argument or an input object, the other is a null. Mixing them up erases data (design §7a).
+
+use std::collections::HashMap;
+
+use async_graphql::{
+    Name, Pos, Positioned, Value as ConstValue, Variables,
+    parser::types::{Field, InlineFragment, OperationDefinition, Selection, SelectionSet},
+    registry::Registry,
+};
+use async_graphql_value::Value;
+
+use super::input::{self, Mismatch};
+use crate::api::graphql::error::{Code, Fault};
+
+/// A variable as its operation declares it.
+#[derive(Debug)]
+pub(super) struct Declared {
+    pub name: Name,
+    pub ty: String,
+    pub default: Option<ConstValue>,
+    pub pos: Pos,
+    /// It may be null by its type, yet stands where null isn't accepted; then a null that is sent is refused.
+    pub must_have_value: bool,
+}
+
+/// The coerced variables of one request; those without a value aren't in it.
+#[derive(Debug, Default)]
+pub(super) struct Values(HashMap<Name, Value>);
+
+impl Values {
+    /// # Errors
+    /// One fault for each variable that is missing or doesn't fit its type.
+    pub fn coerce(
+        registry: &Registry,
+        declared: &[Declared],
+        mut given: Variables,
+    ) -> Result<Self, Vec<Fault>> {
+        let mut faults = Vec::new();
+        let mut values = HashMap::with_capacity(declared.len());
+        for variable in declared {
+            match value_of(registry, variable, given.remove(&variable.name)) {
+                Ok(Some(value)) => drop(values.insert(variable.name.clone(), value.into_value())),
+                Ok(None) => {}
+                Err(mismatch) => {
+                    let subject = format!("Variable \"${}\"", variable.name);
+                    faults.push(
+                        Fault::new(Code::BadUserInput, mismatch.sentence(&subject))
+                            .at(variable.pos),
+                    );
+                }
+            }
+        }
+        if faults.is_empty() {
+            Ok(Self(values))
+        } else {
+            Err(faults)
+        }
+    }
+
+    /// The value with its variables replaced; None when it is itself a variable without a value.
+    pub fn resolve(&self, value: &Value) -> Option<Value> {
+        Some(match value {
+            Value::Variable(name) => return self.0.get(name).cloned(),
+            Value::List(items) => Value::List(
+                items
+                    .iter()
+                    .map(|item| self.resolve(item).unwrap_or(Value::Null))
+                    .collect(),
+            ),
+            Value::Object(fields) => Value::Object(
+                fields
+                    .iter()
+                    .filter_map(|(name, value)| Some((name.clone(), self.resolve(value)?)))
+                    .collect(),
+            ),
+            constant => constant.clone(),
+        })
+    }
+
+    /// A copy of a flattened operation without variables.
+    pub fn fill(&self, operation: &OperationDefinition) -> OperationDefinition {
+        let set = &operation.selection_set;
+        OperationDefinition {
+            ty: operation.ty,
+            variable_definitions: Vec::new(),
+            directives: Vec::new(),
+            selection_set: set.position_node(self.fill_set(&set.node)),
+        }
+    }
+
+    fn fill_set(&self, set: &SelectionSet) -> SelectionSet {
+        let items = set.items.iter().map(|item| {
+            item.position_node(match &item.node {
+                Selection::Field(field) => {
+                    Selection::Field(field.position_node(self.fill_field(&field.node)))
+                }
+                Selection::InlineFragment(part) => {
+                    let below = &part.node.selection_set;
+                    Selection::InlineFragment(part.position_node(InlineFragment {
+                        type_condition: part.node.type_condition.clone(),
+                        directives: Vec::new(),
+                        selection_set: below.position_node(self.fill_set(&below.node)),
+                    }))
+                }
+                Selection::FragmentSpread(spread) => Selection::FragmentSpread(spread.clone()),
+            })
+        });
+        SelectionSet {
+            items: items.collect(),
+        }
+    }
+
+    fn fill_field(&self, field: &Field) -> Field {
+        Field {
+            alias: field.alias.clone(),
+            name: field.name.clone(),
+            arguments: self.fill_arguments(&field.arguments),
+            directives: field
+                .directives
+                .iter()
+                .map(|directive| {
+                    let mut filled = directive.clone();
+                    filled.node.arguments = self.fill_arguments(&directive.node.arguments);
+                    filled
+                })
+                .collect(),
+            selection_set: field
+                .selection_set
+                .position_node(self.fill_set(&field.selection_set.node)),
+        }
+    }
+
+    fn fill_arguments(
+        &self,
+        arguments: &[(Positioned<Name>, Positioned<Value>)],
+    ) -> Vec<(Positioned<Name>, Positioned<Value>)> {
+        let filled = |(name, value): &(Positioned<Name>, Positioned<Value>)| {
+            Some((
+                name.clone(),
+                value.position_node(self.resolve(&value.node)?),
+            ))
+        };
+        arguments.iter().filter_map(filled).collect()
+    }
+}
+
+fn value_of(
+    registry: &Registry,
+    variable: &Declared,
+    given: Option<ConstValue>,
+) -> Result<Option<ConstValue>, Mismatch> {
+    let (value, coerced) = match (given, &variable.default) {
+        (Some(value), _) => (value, false),
+        (None, Some(default)) => (default.clone(), true),
+        (None, None) if variable.ty.ends_with('!') => {
+            return Err(Mismatch::new(format!(
+                "a value is required, {} is expected.",
+                variable.ty
+            )));
+        }
+        (None, None) => return Ok(None),
+    };
+    if variable.must_have_value && value == ConstValue::Null {
+        return Err(Mismatch::new(
+            "null is not accepted where this variable is used. Leave it out to get the default.",
+        ));
+    }
+    if coerced {
+        Ok(Some(value))
+    } else {
+        input::coerce(registry, &variable.ty, value).map(Some)
+    }
+}
