@@ -295,7 +295,8 @@ impl Database {
                 Ok(Some(output)) => return Ok(output),
                 Ok(None) | Err(Error::Conflict) => {
                     let longest = Duration::from_millis(2 << attempt.min(8));
-                    tokio::time::sleep(rand::rng().random_range(Duration::ZERO..longest)).await;
+                    let pause = rand::rng().random_range(Duration::ZERO..longest);
+                    tokio::time::sleep(pause).await;
                 }
                 Err(error) => return Err(error),
             }

@@ -2,10 +2,12 @@
 //!
 //! Neither form shows a caller what the database said; doors turn a variant into their own code and sentence.
 
+use std::sync::Arc;
+
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 /// Why an operation could not be carried out. Nothing has been written when a write returns it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// Concurrent changes kept colliding until the bounded retries were used up. Trying again may help.
     #[error("concurrent changes could not be serialised")]
@@ -18,14 +20,14 @@ pub enum Error {
     ReadOnly,
     /// Anything else: a defect of this server or of its database.
     #[error("internal error")]
-    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Internal(#[source] Arc<dyn std::error::Error + Send + Sync>),
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
-        Self::Internal(source.into())
+        Self::Internal(Arc::from(source.into()))
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use async_graphql::dataloader::{DataLoader, Loader};
 
-use super::{objects::client::links, object::Plan};
+use super::{object::Plan, objects::client::links};
 use crate::{
     Clientele,
     client::{Aggregate, Wanted},
@@ -36,8 +36,13 @@ pub fn wanted<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> Wanted {
 
 /// The selections of the clients that selected clients link to.
 pub fn linked<'a>(plans: &[&'a Plan]) -> Vec<&'a Plan> {
-    let values = plans.iter().flat_map(|plan| plan.below("customInformation"));
-    values.flat_map(|step| step.plan.below("linkedClient")).map(|step| &step.plan).collect()
+    let values = plans
+        .iter()
+        .flat_map(|plan| plan.below("customInformation"));
+    values
+        .flat_map(|step| step.plan.below("linkedClient"))
+        .map(|step| &step.plan)
+        .collect()
 }
 
 impl World {
@@ -48,17 +53,28 @@ impl World {
         definitions: Arc<Definitions>,
         clients: &ClientLoader,
     ) -> Result<Self, Error> {
-        let mut world = Self { definitions, linked: HashMap::new() };
+        let mut world = Self {
+            definitions,
+            linked: HashMap::new(),
+        };
         let mut levels = vec![plans];
         while let Some(deepest) = levels.last().filter(|plans| !plans.is_empty()) {
             levels.push(linked(deepest));
         }
         // A client may be met on several levels: it is loaded once, with all that any of them asks for.
         let wanted = wanted(levels.iter().flatten().copied());
-        let mut keys: HashSet<String> = rows.into_iter().flat_map(|row| world.links_of(row)).collect();
+        let mut keys: HashSet<String> = rows
+            .into_iter()
+            .flat_map(|row| world.links_of(row))
+            .collect();
         for _ in levels.iter().filter(|plans| !plans.is_empty()) {
             let missing = keys.iter().filter(|key| !world.linked.contains_key(*key));
-            let missing: Vec<ClientKey> = missing.map(|key| ClientKey { key: key.clone(), wanted }).collect();
+            let missing: Vec<ClientKey> = missing
+                .map(|key| ClientKey {
+                    key: key.clone(),
+                    wanted,
+                })
+                .collect();
             if !missing.is_empty() {
                 for (key, found) in clients.load_many(missing).await? {
                     world.linked.insert(key.key, found.client);
@@ -71,7 +87,12 @@ impl World {
     }
 
     fn links_of(&self, row: &Aggregate) -> HashSet<String> {
-        links(row.custom_values.as_deref().unwrap_or_default(), &self.definitions).map(str::to_owned).collect()
+        links(
+            row.custom_values.as_deref().unwrap_or_default(),
+            &self.definitions,
+        )
+        .map(str::to_owned)
+        .collect()
     }
 }
 
@@ -112,8 +133,17 @@ impl Loader<ClientKey> for Clients {
         for (wanted, keys) in by_wanted {
             let clients = self.0.clients_by_key(&keys, wanted).await?;
             for client in clients.rows {
-                let key = ClientKey { key: client.client.encoded_key.clone(), wanted };
-                found.insert(key, Found { client: Arc::new(client), definitions: clients.definitions.clone() });
+                let key = ClientKey {
+                    key: client.client.encoded_key.clone(),
+                    wanted,
+                };
+                found.insert(
+                    key,
+                    Found {
+                        client: Arc::new(client),
+                        definitions: clients.definitions.clone(),
+                    },
+                );
             }
         }
         Ok(found)

@@ -8,13 +8,17 @@ use super::{
     objects::{
         client::ClientRow,
         custom_field::SetRow,
-        payload::{PayloadRow, UpsertClientPayload, UpsertClientRolePayload, UpsertCustomFieldSetPayload},
+        payload::{
+            PayloadRow, UpsertClientPayload, UpsertClientRolePayload, UpsertCustomFieldSetPayload,
+        },
     },
     query::{clientele, loader, plan},
 };
 use crate::{
     client::{Outcome, UpsertClient},
-    custom_field::{UpsertClientRole, UpsertCustomFieldSet, upsert_client_role, upsert_custom_field_set},
+    custom_field::{
+        UpsertClientRole, UpsertCustomFieldSet, upsert_client_role, upsert_custom_field_set,
+    },
 };
 
 /// Changes the bank's clients and the definitions they follow.
@@ -32,18 +36,42 @@ impl Mutation {
     ) -> Result<Written<UpsertClientPayload>> {
         let plan = plan::<UpsertClientPayload>(context);
         let plans: Vec<&Plan> = plan.below("client").map(|step| &step.plan).collect();
-        let answer = clientele(context)?.upsert_client(&input, wanted(plans.iter().copied()), super::now()).await?;
+        let answer = clientele(context)?
+            .upsert_client(&input, wanted(plans.iter().copied()), super::now())
+            .await?;
         let client_mutation_id = input.client_mutation_id.as_deref();
         match answer {
             Ok(upserted) => {
                 let aggregate = &upserted.client;
-                let world = World::around([aggregate], linked(&plans), upserted.definitions.clone(), loader(context)?).await?;
-                let stored = Some(ClientRow { aggregate, world: &world });
+                let world = World::around(
+                    [aggregate],
+                    linked(&plans),
+                    upserted.definitions.clone(),
+                    loader(context)?,
+                )
+                .await?;
+                let stored = Some(ClientRow {
+                    aggregate,
+                    world: &world,
+                });
                 let created = upserted.outcome == Outcome::Created;
-                Ok(Written::object(PayloadRow { stored, created, problems: &[], client_mutation_id }, &plan)?)
+                Ok(Written::object(
+                    PayloadRow {
+                        stored,
+                        created,
+                        problems: &[],
+                        client_mutation_id,
+                    },
+                    &plan,
+                )?)
             }
             Err(problems) => {
-                let row = PayloadRow { stored: None, created: false, problems: &problems, client_mutation_id };
+                let row = PayloadRow {
+                    stored: None,
+                    created: false,
+                    problems: &problems,
+                    client_mutation_id,
+                };
                 Ok(Written::object(row, &plan)?)
             }
         }
@@ -59,10 +87,21 @@ impl Mutation {
         let answer = upsert_custom_field_set(clientele(context)?, &input).await?;
         let (stored, problems) = split(answer);
         let stored = stored.as_ref().and_then(|(definitions, key)| {
-            Some(SetRow { set: definitions.set_of_key(key)?, definitions })
+            Some(SetRow {
+                set: definitions.set_of_key(key)?,
+                definitions,
+            })
         });
         let client_mutation_id = input.client_mutation_id.as_deref();
-        Ok(Written::object(PayloadRow { stored, created: false, problems: &problems, client_mutation_id }, &plan)?)
+        Ok(Written::object(
+            PayloadRow {
+                stored,
+                created: false,
+                problems: &problems,
+                client_mutation_id,
+            },
+            &plan,
+        )?)
     }
 
     /// Creates a client role, or changes the one with this `roleId`.
@@ -74,9 +113,19 @@ impl Mutation {
         let plan = plan::<UpsertClientRolePayload>(context);
         let answer = upsert_client_role(clientele(context)?, &input).await?;
         let (stored, problems) = split(answer);
-        let stored = stored.as_ref().and_then(|(definitions, key)| definitions.role_of_key(key));
+        let stored = stored
+            .as_ref()
+            .and_then(|(definitions, key)| definitions.role_of_key(key));
         let client_mutation_id = input.client_mutation_id.as_deref();
-        Ok(Written::object(PayloadRow { stored, created: false, problems: &problems, client_mutation_id }, &plan)?)
+        Ok(Written::object(
+            PayloadRow {
+                stored,
+                created: false,
+                problems: &problems,
+                client_mutation_id,
+            },
+            &plan,
+        )?)
     }
 }
 

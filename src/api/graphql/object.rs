@@ -3,7 +3,7 @@
 //! A root field loads what its selection needs, then its object is written from typed rows into one JSON buffer, which
 //! the engine carries as it is. Nothing here waits, and nothing here knows what the objects are about.
 
-use std::{borrow::Cow, io::Write, marker::PhantomData};
+use std::{borrow::Cow, io::Write, marker::PhantomData, ops::Deref};
 
 use async_graphql::{
     ContextSelectionSet, ID, Name, OutputType, Positioned, ServerResult, Value,
@@ -13,10 +13,7 @@ use async_graphql::{
 };
 use chrono::{DateTime as Instant, NaiveDate, Utc};
 
-use super::{
-    error::Fault,
-    prepare::collect,
-};
+use super::{error::Fault, prepare::collect};
 use crate::scalar::{Date, DateTime, Decimal};
 
 /// An object type of the schema.
@@ -44,23 +41,37 @@ pub struct Argument {
     pub ty: &'static str,
 }
 
+/// A row as a field's function sees it: so wrapped, the row's lifetime is known to the compiler for what it returns.
+pub struct Of<'a, T: Object + ?Sized>(T::Row<'a>);
+
+impl<'a, T: Object + ?Sized> Deref for Of<'a, T> {
+    type Target = T::Row<'a>;
+
+    fn deref(&self) -> &T::Row<'a> {
+        &self.0
+    }
+}
+
 /// What a field is, and where its value comes from. The variant decides the type in the schema.
 pub enum Is<T: Object + ?Sized> {
-    Id(for<'a> fn(T::Row<'a>) -> String),
-    Text(for<'a> fn(T::Row<'a>) -> Cow<'a, str>),
-    MaybeText(for<'a> fn(T::Row<'a>) -> Option<&'a str>),
-    MaybeOwned(for<'a> fn(T::Row<'a>) -> Option<String>),
-    Enum(fn(&mut Registry) -> String, for<'a> fn(T::Row<'a>) -> Option<&'a str>),
-    MaybeDate(for<'a> fn(T::Row<'a>) -> Option<NaiveDate>),
-    Instant(for<'a> fn(T::Row<'a>) -> Instant<Utc>),
-    MaybeInstant(for<'a> fn(T::Row<'a>) -> Option<Instant<Utc>>),
-    MaybeDecimal(for<'a> fn(T::Row<'a>) -> Option<&'a str>),
-    Int(for<'a> fn(T::Row<'a>) -> i64),
-    MaybeInt(for<'a> fn(T::Row<'a>) -> Option<i64>),
-    MaybeFloat(for<'a> fn(T::Row<'a>) -> Option<f64>),
-    Boolean(for<'a> fn(T::Row<'a>) -> bool),
-    MaybeBoolean(for<'a> fn(T::Row<'a>) -> Option<bool>),
-    Texts(for<'a> fn(T::Row<'a>) -> Vec<String>),
+    Id(for<'a> fn(Of<'a, T>) -> String),
+    Text(for<'a> fn(Of<'a, T>) -> Cow<'a, str>),
+    MaybeText(for<'a> fn(Of<'a, T>) -> Option<&'a str>),
+    MaybeOwned(for<'a> fn(Of<'a, T>) -> Option<String>),
+    Enum(
+        fn(&mut Registry) -> String,
+        for<'a> fn(Of<'a, T>) -> Option<&'a str>,
+    ),
+    MaybeDate(for<'a> fn(Of<'a, T>) -> Option<NaiveDate>),
+    Instant(for<'a> fn(Of<'a, T>) -> Instant<Utc>),
+    MaybeInstant(for<'a> fn(Of<'a, T>) -> Option<Instant<Utc>>),
+    MaybeDecimal(for<'a> fn(Of<'a, T>) -> Option<&'a str>),
+    Int(for<'a> fn(Of<'a, T>) -> i64),
+    MaybeInt(for<'a> fn(Of<'a, T>) -> Option<i64>),
+    MaybeFloat(for<'a> fn(Of<'a, T>) -> Option<f64>),
+    Boolean(for<'a> fn(Of<'a, T>) -> bool),
+    MaybeBoolean(for<'a> fn(Of<'a, T>) -> Option<bool>),
+    Texts(for<'a> fn(Of<'a, T>) -> Vec<String>),
     /// Objects of other types, written by a function that is given the field's own selection.
     Objects {
         ty: fn(&mut Registry) -> String,
@@ -92,7 +103,10 @@ pub struct Step {
 impl Step {
     /// The value of an argument; none when it was left out, or null.
     pub fn argument(&self, name: &str) -> Option<&Value> {
-        self.arguments.iter().find(|(found, value)| found == name && *value != Value::Null).map(|(_, value)| value)
+        self.arguments
+            .iter()
+            .find(|(found, value)| found == name && *value != Value::Null)
+            .map(|(_, value)| value)
     }
 }
 
@@ -101,21 +115,30 @@ impl Plan {
     pub fn of<T: Object>(selection: &SelectionSet) -> Self {
         let step = |syntax: &Positioned<Syntax>| {
             let syntax = &syntax.node;
-            let place = T::FIELDS.iter().position(|field| field.name == syntax.name.node);
+            let place = T::FIELDS
+                .iter()
+                .position(|field| field.name == syntax.name.node);
             let plan = match place.map(|place| &T::FIELDS[place].is) {
                 Some(Is::Objects { plan, .. }) => plan(&syntax.selection_set.node),
                 _ => Self::default(),
             };
-            let constant = |value: &async_graphql_value::Value| value.clone().into_const().unwrap_or_default();
+            let constant =
+                |value: &async_graphql_value::Value| value.clone().into_const().unwrap_or_default();
             Step {
                 name: place.map_or(TYPENAME, |place| T::FIELDS[place].name),
                 key: format!("\"{}\":", syntax.response_key().node),
                 field: place,
                 plan,
-                arguments: syntax.arguments.iter().map(|(name, value)| (name.node.clone(), constant(&value.node))).collect(),
+                arguments: syntax
+                    .arguments
+                    .iter()
+                    .map(|(name, value)| (name.node.clone(), constant(&value.node)))
+                    .collect(),
             }
         };
-        Self { steps: collect(selection, T::NAME).map(step).collect() }
+        Self {
+            steps: collect(selection, T::NAME).map(step).collect(),
+        }
     }
 
     /// The selections of all fields of this name, whatever their response keys.
@@ -155,7 +178,11 @@ pub fn maybe<T: Object>(row: Option<T::Row<'_>>, plan: &Plan, out: &mut Vec<u8>)
 }
 
 /// Writes a list of objects.
-pub fn list<'a, T: Object>(rows: impl IntoIterator<Item = T::Row<'a>>, plan: &Plan, out: &mut Vec<u8>) {
+pub fn list<'a, T: Object>(
+    rows: impl IntoIterator<Item = T::Row<'a>>,
+    plan: &Plan,
+    out: &mut Vec<u8>,
+) {
     out.push(b'[');
     for (at, row) in rows.into_iter().enumerate() {
         if at > 0 {
@@ -168,23 +195,27 @@ pub fn list<'a, T: Object>(rows: impl IntoIterator<Item = T::Row<'a>>, plan: &Pl
 
 fn value<T: Object>(is: &Is<T>, row: T::Row<'_>, step: &Step, out: &mut Vec<u8>) {
     match is {
-        Is::Id(get) => json(&get(row), out),
-        Is::Text(get) => json(&get(row), out),
-        Is::MaybeText(get) | Is::Enum(_, get) | Is::MaybeDecimal(get) => json(&get(row), out),
+        Is::Id(get) => json(&get(Of(row)), out),
+        Is::Text(get) => json(&get(Of(row)), out),
+        Is::MaybeText(get) | Is::Enum(_, get) | Is::MaybeDecimal(get) => json(&get(Of(row)), out),
         // Dates and instants are printed straight into the answer: there is nothing in them to escape.
-        Is::MaybeDate(get) => maybe_plain(get(row).map(Date), |date, out| write!(out, "\"{}\"", date.0), out),
-        Is::Instant(get) => plain_instant(get(row), out),
-        Is::MaybeInstant(get) => match get(row) {
+        Is::MaybeDate(get) => maybe_plain(
+            get(Of(row)).map(Date),
+            |date, out| write!(out, "\"{}\"", date.0),
+            out,
+        ),
+        Is::Instant(get) => plain_instant(get(Of(row)), out),
+        Is::MaybeInstant(get) => match get(Of(row)) {
             Some(instant) => plain_instant(instant, out),
             None => out.extend_from_slice(b"null"),
         },
-        Is::MaybeOwned(get) => json(&get(row), out),
-        Is::Int(get) => json(&get(row), out),
-        Is::MaybeInt(get) => json(&get(row), out),
-        Is::MaybeFloat(get) => json(&get(row), out),
-        Is::Boolean(get) => json(&get(row), out),
-        Is::MaybeBoolean(get) => json(&get(row), out),
-        Is::Texts(get) => json(&get(row), out),
+        Is::MaybeOwned(get) => json(&get(Of(row)), out),
+        Is::Int(get) => json(&get(Of(row)), out),
+        Is::MaybeInt(get) => json(&get(Of(row)), out),
+        Is::MaybeFloat(get) => json(&get(Of(row)), out),
+        Is::Boolean(get) => json(&get(Of(row)), out),
+        Is::MaybeBoolean(get) => json(&get(Of(row)), out),
+        Is::Texts(get) => json(&get(Of(row)), out),
         Is::Objects { write, .. } => write(row, step, out),
     }
 }
@@ -193,7 +224,11 @@ fn plain_instant(instant: Instant<Utc>, out: &mut Vec<u8>) {
     json(&DateTime::text(&instant), out);
 }
 
-fn maybe_plain<V>(value: Option<V>, write: impl Fn(V, &mut Vec<u8>) -> std::io::Result<()>, out: &mut Vec<u8>) {
+fn maybe_plain<V>(
+    value: Option<V>,
+    write: impl Fn(V, &mut Vec<u8>) -> std::io::Result<()>,
+    out: &mut Vec<u8>,
+) {
     match value {
         Some(value) => write(value, out).expect("a buffer in memory takes everything"),
         None => out.extend_from_slice(b"null"),
@@ -201,7 +236,8 @@ fn maybe_plain<V>(value: Option<V>, write: impl Fn(V, &mut Vec<u8>) -> std::io::
 }
 
 fn json(value: &(impl serde::Serialize + ?Sized), out: &mut Vec<u8>) {
-    serde_json::to_writer(out, value).expect("plain values are JSON, and a buffer in memory takes everything");
+    serde_json::to_writer(out, value)
+        .expect("plain values are JSON, and a buffer in memory takes everything");
 }
 
 /// A written object (or null, or list of objects) on its way through the engine.
@@ -216,7 +252,10 @@ impl<T: Object> Written<T> {
     /// # Errors
     /// Never, unless what was written isn't text: a defect.
     pub fn new(write: impl FnOnce(&mut Vec<u8>)) -> Result<Self, Fault> {
-        Ok(Self { json: text(write)?, of: PhantomData })
+        Ok(Self {
+            json: text(write)?,
+            of: PhantomData,
+        })
     }
 
     pub fn object(row: T::Row<'_>, plan: &Plan) -> Result<Self, Fault> {
@@ -234,7 +273,10 @@ pub(super) fn text(write: impl FnOnce(&mut Vec<u8>)) -> Result<String, Fault> {
 /// JSON text as a value of the engine.
 pub(super) fn raw(json: String) -> Value {
     let mut object = IndexMap::with_capacity(1);
-    object.insert(Name::new(async_graphql_value::RAW_VALUE_TOKEN), Value::String(json));
+    object.insert(
+        Name::new(async_graphql_value::RAW_VALUE_TOKEN),
+        Value::String(json),
+    );
     Value::Object(object)
 }
 
@@ -252,7 +294,10 @@ impl<T: Object> OutputType for Written<T> {
             MetaType::Object {
                 name: T::NAME.to_owned(),
                 description: Some(T::DESCRIPTION.to_owned()),
-                fields: T::FIELDS.iter().map(|field| (field.name.to_owned(), field.describe(registry))).collect(),
+                fields: T::FIELDS
+                    .iter()
+                    .map(|field| (field.name.to_owned(), field.describe(registry)))
+                    .collect(),
                 cache_control: Default::default(),
                 extends: false,
                 shareable: false,
@@ -270,7 +315,11 @@ impl<T: Object> OutputType for Written<T> {
         })
     }
 
-    async fn resolve(&self, _: &ContextSelectionSet<'_>, _: &Positioned<Syntax>) -> ServerResult<Value> {
+    async fn resolve(
+        &self,
+        _: &ContextSelectionSet<'_>,
+        _: &Positioned<Syntax>,
+    ) -> ServerResult<Value> {
         Ok(raw(self.json.clone()))
     }
 }
@@ -296,17 +345,32 @@ impl<T: Object> Field<T> {
         let (ty, arguments): (String, &[Argument]) = match &self.is {
             Is::Id(_) => (<ID as OutputType>::create_type_info(registry), &[]),
             Is::Text(_) => (<String as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeText(_) | Is::MaybeOwned(_) => (<Option<String> as OutputType>::create_type_info(registry), &[]),
+            Is::MaybeText(_) | Is::MaybeOwned(_) => (
+                <Option<String> as OutputType>::create_type_info(registry),
+                &[],
+            ),
             Is::Enum(ty, _) => (ty(registry), &[]),
-            Is::MaybeDate(_) => (<Option<Date> as OutputType>::create_type_info(registry), &[]),
+            Is::MaybeDate(_) => (
+                <Option<Date> as OutputType>::create_type_info(registry),
+                &[],
+            ),
             Is::Instant(_) => (<DateTime as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeInstant(_) => (<Option<DateTime> as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeDecimal(_) => (<Option<Decimal> as OutputType>::create_type_info(registry), &[]),
+            Is::MaybeInstant(_) => (
+                <Option<DateTime> as OutputType>::create_type_info(registry),
+                &[],
+            ),
+            Is::MaybeDecimal(_) => (
+                <Option<Decimal> as OutputType>::create_type_info(registry),
+                &[],
+            ),
             Is::Int(_) => (<i32 as OutputType>::create_type_info(registry), &[]),
             Is::MaybeInt(_) => (<Option<i32> as OutputType>::create_type_info(registry), &[]),
             Is::MaybeFloat(_) => (<Option<f64> as OutputType>::create_type_info(registry), &[]),
             Is::Boolean(_) => (<bool as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeBoolean(_) => (<Option<bool> as OutputType>::create_type_info(registry), &[]),
+            Is::MaybeBoolean(_) => (
+                <Option<bool> as OutputType>::create_type_info(registry),
+                &[],
+            ),
             Is::Texts(_) => (<Vec<String> as OutputType>::create_type_info(registry), &[]),
             Is::Objects { ty, arguments, .. } => (ty(registry), arguments),
         };
@@ -315,7 +379,12 @@ impl<T: Object> Field<T> {
 }
 
 /// A field as the engine's registry keeps it.
-pub(super) fn meta_field(name: &str, description: &str, ty: String, arguments: &[Argument]) -> MetaField {
+pub(super) fn meta_field(
+    name: &str,
+    description: &str,
+    ty: String,
+    arguments: &[Argument],
+) -> MetaField {
     let argument = |argument: &Argument| MetaInputValue {
         name: argument.name.to_owned(),
         description: Some(argument.description.to_owned()),
@@ -331,7 +400,10 @@ pub(super) fn meta_field(name: &str, description: &str, ty: String, arguments: &
     MetaField {
         name: name.to_owned(),
         description: Some(description.to_owned()),
-        args: arguments.iter().map(|each| (each.name.to_owned(), argument(each))).collect(),
+        args: arguments
+            .iter()
+            .map(|each| (each.name.to_owned(), argument(each)))
+            .collect(),
         ty,
         deprecation: Deprecation::NoDeprecated,
         cache_control: Default::default(),

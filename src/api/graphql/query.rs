@@ -12,7 +12,9 @@ use super::{
     objects::{
         client::{Address, Client, ClientRow, IdDocument},
         connection::{ClientConnection, PageRow},
-        custom_field::{ClientRole, CustomField, CustomFieldSet, CustomFieldValue, FieldRow, SetRow, ValueRow},
+        custom_field::{
+            ClientRole, CustomField, CustomFieldSet, CustomFieldValue, FieldRow, SetRow, ValueRow,
+        },
     },
 };
 use crate::{
@@ -55,7 +57,11 @@ enum CustomFieldBy {
 #[Root]
 impl Query {
     /// The object with this global id, whatever its type; null when there is none.
-    async fn node(&self, context: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Node>> {
+    async fn node(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The global id.")] id: ID,
+    ) -> Result<Option<Node>> {
         node(context, &id).await
     }
 
@@ -66,7 +72,10 @@ impl Query {
         #[graphql(desc = "The global ids.")] ids: Vec<ID>,
     ) -> Result<Vec<Option<Node>>> {
         if ids.len() > LARGEST_PAGE as usize {
-            let message = format!("Ask for at most {LARGEST_PAGE} ids; there are {}.", ids.len());
+            let message = format!(
+                "Ask for at most {LARGEST_PAGE} ids; there are {}.",
+                ids.len()
+            );
             return Err(Fault::new(Code::BadUserInput, message).into());
         }
         futures_util::future::try_join_all(ids.iter().map(|id| node(context, id))).await
@@ -87,23 +96,45 @@ impl Query {
             },
         };
         let plan = plan::<Client>(context);
-        let Some((aggregate, definitions)) = clientele(context)?.client(&named, wanted([&plan])).await? else {
+        let Some((aggregate, definitions)) =
+            clientele(context)?.client(&named, wanted([&plan])).await?
+        else {
             return Ok(None);
         };
-        let world = World::around([&aggregate], linked(&[&plan]), definitions, loader(context)?).await?;
-        Ok(Some(Written::object(ClientRow { aggregate: &aggregate, world: &world }, &plan)?))
+        let world = World::around(
+            [&aggregate],
+            linked(&[&plan]),
+            definitions,
+            loader(context)?,
+        )
+        .await?;
+        Ok(Some(Written::object(
+            ClientRow {
+                aggregate: &aggregate,
+                world: &world,
+            },
+            &plan,
+        )?))
     }
 
     /// A page of clients. Pages stay true while clients come and go: cursors name a place, not a number.
-    #[expect(clippy::too_many_arguments, reason = "these are the arguments that Relay gives a connection")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "these are the arguments that Relay gives a connection"
+    )]
     async fn clients(
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Which clients; all of them without it.")] filter: Option<ClientFilter>,
         #[graphql(desc = "The order; by creation without it.")] order_by: Option<ClientOrder>,
-        #[graphql(desc = "How many from the start, or after `after`: 50 unless given, at most 500.")] first: Option<i32>,
+        #[graphql(
+            desc = "How many from the start, or after `after`: 50 unless given, at most 500."
+        )]
+        first: Option<i32>,
         #[graphql(desc = "Only clients after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, or before `before`: at most 500. Not together with `first`.")]
+        #[graphql(
+            desc = "How many from the end, or before `before`: at most 500. Not together with `first`."
+        )]
         last: Option<i32>,
         #[graphql(desc = "Only clients before this cursor.")] before: Option<String>,
     ) -> Result<Written<ClientConnection>> {
@@ -113,32 +144,73 @@ impl Query {
         let (after_given, before_given) = (after.is_some(), before.is_some());
         let range = match (first, last) {
             (Some(_), Some(_)) => {
-                return Err(Fault::new(Code::BadUserInput, "Ask for the first or the last clients, not for both.").into());
+                return Err(Fault::new(
+                    Code::BadUserInput,
+                    "Ask for the first or the last clients, not for both.",
+                )
+                .into());
             }
-            (first, None) => Range::First { count: count("first", first)?, after, before },
-            (None, last) => Range::Last { count: count("last", last)?, after, before },
+            (first, None) => Range::First {
+                count: count("first", first)?,
+                after,
+                before,
+            },
+            (None, last) => Range::Last {
+                count: count("last", last)?,
+                after,
+                before,
+            },
         };
         let plan = plan::<ClientConnection>(context);
-        let nodes = plan.below("edges").flat_map(|edge| edge.plan.below("node")).chain(plan.below("nodes"));
+        let nodes = plan
+            .below("edges")
+            .flat_map(|edge| edge.plan.below("node"))
+            .chain(plan.below("nodes"));
         let plans: Vec<&Plan> = nodes.map(|step| &step.plan).collect();
-        let page = clientele.clients(&filter, order, &range, wanted(plans.iter().copied())).await?.map_err(refused)?;
+        let page = clientele
+            .clients(&filter, order, &range, wanted(plans.iter().copied()))
+            .await?
+            .map_err(refused)?;
         let total = match plan.asks("totalCount") {
             true => Some(clientele.count_clients(&filter).await?.map_err(refused)?),
             false => None,
         };
-        let world = World::around(&page.rows, linked(&plans), page.definitions.clone(), loader(context)?).await?;
-        let (has_next, has_previous) =
-            if backward { (before_given, page.more) } else { (page.more, after_given) };
-        let row = PageRow { page: &page, world: &world, total, has_next, has_previous };
+        let world = World::around(
+            &page.rows,
+            linked(&plans),
+            page.definitions.clone(),
+            loader(context)?,
+        )
+        .await?;
+        let (has_next, has_previous) = if backward {
+            (before_given, page.more)
+        } else {
+            (page.more, after_given)
+        };
+        let row = PageRow {
+            page: &page,
+            world: &world,
+            total,
+            has_next,
+            has_previous,
+        };
         Ok(Written::object(row, &plan)?)
     }
 
     /// All sets of custom fields, in their order.
-    async fn custom_field_sets(&self, context: &Context<'_>) -> Result<Vec<Written<CustomFieldSet>>> {
+    async fn custom_field_sets(
+        &self,
+        context: &Context<'_>,
+    ) -> Result<Vec<Written<CustomFieldSet>>> {
         let definitions = definitions(context).await?;
         let plan = plan::<CustomFieldSet>(context);
-        let rows = definitions.sets.iter().map(|set| SetRow { set, definitions: &definitions });
-        Ok(rows.map(|row| Written::object(row, &plan)).collect::<Result<_, _>>()?)
+        let rows = definitions.sets.iter().map(|set| SetRow {
+            set,
+            definitions: &definitions,
+        });
+        Ok(rows
+            .map(|row| Written::object(row, &plan))
+            .collect::<Result<_, _>>()?)
     }
 
     /// The definition of a custom field; null when there is none.
@@ -156,40 +228,78 @@ impl Query {
                 _ => None,
             },
         };
-        let row = field.map(|field| FieldRow { field, definitions: &definitions });
-        Ok(row.map(|row| Written::object(row, &plan::<CustomField>(context))).transpose()?)
+        let row = field.map(|field| FieldRow {
+            field,
+            definitions: &definitions,
+        });
+        Ok(row
+            .map(|row| Written::object(row, &plan::<CustomField>(context)))
+            .transpose()?)
     }
 
     /// All client roles, in their order.
     async fn client_roles(&self, context: &Context<'_>) -> Result<Vec<Written<ClientRole>>> {
         let plan = plan::<ClientRole>(context);
         let definitions = definitions(context).await?;
-        Ok(definitions.roles.iter().map(|role| Written::object(role, &plan)).collect::<Result<_, _>>()?)
+        Ok(definitions
+            .roles
+            .iter()
+            .map(|role| Written::object(role, &plan))
+            .collect::<Result<_, _>>()?)
     }
 }
 
 /// Finds an object by its global id and writes it as the type it is.
 async fn node(context: &Context<'_>, id: &str) -> Result<Option<Node>> {
-    let Some(id) = GlobalId::decode(id) else { return Ok(None) };
+    let Some(id) = GlobalId::decode(id) else {
+        return Ok(None);
+    };
     let (client_key, own) = match &id {
         GlobalId::Client(key) => (key, wanted([&plan::<Client>(context)])),
-        GlobalId::Address { client_key, .. } => (client_key, Wanted { addresses: true, ..Wanted::default() }),
-        GlobalId::IdDocument { client_key, .. } => (client_key, Wanted { id_documents: true, ..Wanted::default() }),
-        GlobalId::CustomFieldValue { client_key, .. } => {
-            (client_key, Wanted { custom_values: true, ..Wanted::default() })
-        }
+        GlobalId::Address { client_key, .. } => (
+            client_key,
+            Wanted {
+                addresses: true,
+                ..Wanted::default()
+            },
+        ),
+        GlobalId::IdDocument { client_key, .. } => (
+            client_key,
+            Wanted {
+                id_documents: true,
+                ..Wanted::default()
+            },
+        ),
+        GlobalId::CustomFieldValue { client_key, .. } => (
+            client_key,
+            Wanted {
+                custom_values: true,
+                ..Wanted::default()
+            },
+        ),
         GlobalId::CustomFieldSet(_) | GlobalId::CustomField(_) | GlobalId::ClientRole(_) => {
             return definition(context, &id).await;
         }
     };
     let loader = loader(context)?;
-    let key = ClientKey { key: client_key.clone(), wanted: own };
-    let Some(found) = loader.load_one(key).await.map_err(async_graphql::Error::from)? else { return Ok(None) };
+    let key = ClientKey {
+        key: client_key.clone(),
+        wanted: own,
+    };
+    let Some(found) = loader
+        .load_one(key)
+        .await
+        .map_err(async_graphql::Error::from)?
+    else {
+        return Ok(None);
+    };
     let client = plan::<Client>(context);
     let value = plan::<CustomFieldValue>(context);
     let plans = match &id {
         GlobalId::Client(_) => linked(&[&client]),
-        GlobalId::CustomFieldValue { .. } => value.below("linkedClient").map(|step| &step.plan).collect(),
+        GlobalId::CustomFieldValue { .. } => {
+            value.below("linkedClient").map(|step| &step.plan).collect()
+        }
         _ => Vec::new(),
     };
     let world = World::around([&*found.client], plans, found.definitions, loader).await?;
@@ -197,20 +307,41 @@ async fn node(context: &Context<'_>, id: &str) -> Result<Option<Node>> {
 }
 
 /// A client, or one of the members of its collections.
-fn member(context: &Context<'_>, id: &GlobalId, aggregate: &Aggregate, world: &World) -> Result<Option<Node>> {
+fn member(
+    context: &Context<'_>,
+    id: &GlobalId,
+    aggregate: &Aggregate,
+    world: &World,
+) -> Result<Option<Node>> {
     match id {
         GlobalId::Client(_) => write::<Client>(context, Some(ClientRow { aggregate, world })),
-        GlobalId::Address { key, .. } => {
-            write::<Address>(context, aggregate.addresses.iter().flatten().find(|row| row.encoded_key == *key))
-        }
-        GlobalId::IdDocument { key, .. } => {
-            write::<IdDocument>(context, aggregate.id_documents.iter().flatten().find(|row| row.encoded_key == *key))
-        }
+        GlobalId::Address { key, .. } => write::<Address>(
+            context,
+            aggregate
+                .addresses
+                .iter()
+                .flatten()
+                .find(|row| row.encoded_key == *key),
+        ),
+        GlobalId::IdDocument { key, .. } => write::<IdDocument>(
+            context,
+            aggregate
+                .id_documents
+                .iter()
+                .flatten()
+                .find(|row| row.encoded_key == *key),
+        ),
         GlobalId::CustomFieldValue { key, .. } => {
-            let value = aggregate.custom_values.iter().flatten().find(|row| row.encoded_key == *key);
+            let value = aggregate
+                .custom_values
+                .iter()
+                .flatten()
+                .find(|row| row.encoded_key == *key);
             write::<CustomFieldValue>(context, value.and_then(|value| ValueRow::of(value, world)))
         }
-        GlobalId::CustomFieldSet(_) | GlobalId::CustomField(_) | GlobalId::ClientRole(_) => Ok(None),
+        GlobalId::CustomFieldSet(_) | GlobalId::CustomField(_) | GlobalId::ClientRole(_) => {
+            Ok(None)
+        }
     }
 }
 
@@ -218,12 +349,18 @@ async fn definition(context: &Context<'_>, id: &GlobalId) -> Result<Option<Node>
     let definitions = definitions(context).await?;
     let definitions = &*definitions;
     match id {
-        GlobalId::CustomFieldSet(key) => {
-            write::<CustomFieldSet>(context, definitions.set_of_key(key).map(|set| SetRow { set, definitions }))
-        }
-        GlobalId::CustomField(key) => {
-            write::<CustomField>(context, definitions.field_of_key(key).map(|field| FieldRow { field, definitions }))
-        }
+        GlobalId::CustomFieldSet(key) => write::<CustomFieldSet>(
+            context,
+            definitions
+                .set_of_key(key)
+                .map(|set| SetRow { set, definitions }),
+        ),
+        GlobalId::CustomField(key) => write::<CustomField>(
+            context,
+            definitions
+                .field_of_key(key)
+                .map(|field| FieldRow { field, definitions }),
+        ),
         GlobalId::ClientRole(key) => write::<ClientRole>(context, definitions.role_of_key(key)),
         GlobalId::Client(_)
         | GlobalId::Address { .. }
@@ -234,7 +371,9 @@ async fn definition(context: &Context<'_>, id: &GlobalId) -> Result<Option<Node>
 
 fn write<T: Object>(context: &Context<'_>, row: Option<T::Row<'_>>) -> Result<Option<Node>> {
     let Some(row) = row else { return Ok(None) };
-    Ok(Some(Node(text(|out| object::<T>(row, &plan::<T>(context), out))?)))
+    Ok(Some(Node(text(|out| {
+        object::<T>(row, &plan::<T>(context), out)
+    })?)))
 }
 
 /// The selection of the field that is being answered, for objects of type `T`.
@@ -259,12 +398,18 @@ fn count(name: &str, asked: Option<i32>) -> Result<u32, Fault> {
     match asked.map(u32::try_from) {
         None => Ok(PAGE),
         Some(Ok(count)) if count <= LARGEST_PAGE => Ok(count),
-        Some(_) => Err(Fault::new(Code::BadUserInput, format!("`{name}` must be from 0 to {LARGEST_PAGE}."))),
+        Some(_) => Err(Fault::new(
+            Code::BadUserInput,
+            format!("`{name}` must be from 0 to {LARGEST_PAGE}."),
+        )),
     }
 }
 
 /// A problem with the arguments of a query.
 fn refused(problem: Problem) -> Fault {
     let place: Vec<String> = problem.path.iter().map(ToString::to_string).collect();
-    Fault::new(Code::BadUserInput, format!("`{}`: {}", place.join("."), problem.message))
+    Fault::new(
+        Code::BadUserInput,
+        format!("`{}`: {}", place.join("."), problem.message),
+    )
 }

@@ -49,7 +49,9 @@ impl Object for Client {
         Field {
             name: "state",
             description: "Where the client is in its life at the bank.",
-            is: Is::Enum(<ClientState as OutputType>::create_type_info, |row| Some(&row.aggregate.client.state)),
+            is: Is::Enum(<ClientState as OutputType>::create_type_info, |row| {
+                Some(&row.aggregate.client.state)
+            }),
         },
         Field {
             name: "firstName",
@@ -79,7 +81,9 @@ impl Object for Client {
         Field {
             name: "gender",
             description: "The client's gender.",
-            is: Is::Enum(<Option<Gender> as OutputType>::create_type_info, |row| row.aggregate.client.gender.as_deref()),
+            is: Is::Enum(<Option<Gender> as OutputType>::create_type_info, |row| {
+                row.aggregate.client.gender.as_deref()
+            }),
         },
         Field {
             name: "emailAddress",
@@ -121,7 +125,10 @@ impl Object for Client {
                 plan: Plan::of::<ClientRole>,
                 arguments: &[],
                 write: |row, step, out| {
-                    let role = row.world.definitions.role_of_key(&row.aggregate.client.client_role_key);
+                    let role = row
+                        .world
+                        .definitions
+                        .role_of_key(&row.aggregate.client.client_role_key);
                     maybe::<ClientRole>(role, &step.plan, out);
                 },
             },
@@ -178,7 +185,9 @@ impl Object for Client {
                 ty: list_of::<Address>,
                 plan: Plan::of::<Address>,
                 arguments: &[],
-                write: |row, step, out| list::<Address>(row.aggregate.addresses.iter().flatten(), &step.plan, out),
+                write: |row, step, out| {
+                    list::<Address>(row.aggregate.addresses.iter().flatten(), &step.plan, out)
+                },
             },
         },
         Field {
@@ -188,7 +197,9 @@ impl Object for Client {
                 ty: list_of::<IdDocument>,
                 plan: Plan::of::<IdDocument>,
                 arguments: &[],
-                write: |row, step, out| list::<IdDocument>(row.aggregate.id_documents.iter().flatten(), &step.plan, out),
+                write: |row, step, out| {
+                    list::<IdDocument>(row.aggregate.id_documents.iter().flatten(), &step.plan, out)
+                },
             },
         },
         Field {
@@ -198,12 +209,22 @@ impl Object for Client {
                 ty: list_of::<CustomFieldValue>,
                 plan: Plan::of::<CustomFieldValue>,
                 arguments: &[
-                    Argument { name: "fields", description: "Only values of the fields with these ids.", ty: "[String!]" },
-                    Argument { name: "set", description: "Only values of fields of the set with this id.", ty: "String" },
+                    Argument {
+                        name: "fields",
+                        description: "Only values of the fields with these ids.",
+                        ty: "[String!]",
+                    },
+                    Argument {
+                        name: "set",
+                        description: "Only values of fields of the set with this id.",
+                        ty: "String",
+                    },
                 ],
                 write: |row, step, out| {
                     let values = row.aggregate.custom_values.iter().flatten();
-                    let rows = values.filter_map(|value| ValueRow::of(value, row.world)).filter(|row| asked(row, step));
+                    let rows = values
+                        .filter_map(|value| ValueRow::of(value, row.world))
+                        .filter(|row| asked(row, step));
                     list::<CustomFieldValue>(rows, &step.plan, out);
                 },
             },
@@ -218,7 +239,10 @@ fn asked(row: &ValueRow<'_>, step: &Step) -> bool {
         Some(id) => is_text(id, &row.field.row.field_id),
         None => true,
     };
-    fields && step.argument("set").is_none_or(|id| is_text(id, &row.field.set.set_id))
+    fields
+        && step
+            .argument("set")
+            .is_none_or(|id| is_text(id, &row.field.set.set_id))
 }
 
 fn is_text(value: &Value, text: &str) -> bool {
@@ -227,7 +251,11 @@ fn is_text(value: &Value, text: &str) -> bool {
 
 fn full_name(aggregate: &Aggregate) -> String {
     let client = &aggregate.client;
-    let names = [Some(client.first_name.as_str()), client.middle_name.as_deref(), Some(client.last_name.as_str())];
+    let names = [
+        Some(client.first_name.as_str()),
+        client.middle_name.as_deref(),
+        Some(client.last_name.as_str()),
+    ];
     names.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
@@ -243,7 +271,11 @@ impl Object for Address {
             name: "id",
             description: "The global id.",
             is: Is::Id(|row| {
-                GlobalId::Address { client_key: row.client_key.clone(), key: row.encoded_key.clone() }.encode()
+                GlobalId::Address {
+                    client_key: row.client_key.clone(),
+                    key: row.encoded_key.clone(),
+                }
+                .encode()
             }),
         },
         Field {
@@ -251,12 +283,36 @@ impl Object for Address {
             description: "The key that the address is matched by when it is submitted again.",
             is: Is::Text(|row| Cow::Borrowed(&row.encoded_key)),
         },
-        Field { name: "line1", description: "The first line.", is: Is::MaybeText(|row| row.line1.as_deref()) },
-        Field { name: "line2", description: "The second line.", is: Is::MaybeText(|row| row.line2.as_deref()) },
-        Field { name: "city", description: "The city.", is: Is::MaybeText(|row| row.city.as_deref()) },
-        Field { name: "region", description: "The region.", is: Is::MaybeText(|row| row.region.as_deref()) },
-        Field { name: "postcode", description: "The postcode.", is: Is::MaybeText(|row| row.postcode.as_deref()) },
-        Field { name: "country", description: "The country.", is: Is::MaybeText(|row| row.country.as_deref()) },
+        Field {
+            name: "line1",
+            description: "The first line.",
+            is: Is::MaybeText(|row| row.line1.as_deref()),
+        },
+        Field {
+            name: "line2",
+            description: "The second line.",
+            is: Is::MaybeText(|row| row.line2.as_deref()),
+        },
+        Field {
+            name: "city",
+            description: "The city.",
+            is: Is::MaybeText(|row| row.city.as_deref()),
+        },
+        Field {
+            name: "region",
+            description: "The region.",
+            is: Is::MaybeText(|row| row.region.as_deref()),
+        },
+        Field {
+            name: "postcode",
+            description: "The postcode.",
+            is: Is::MaybeText(|row| row.postcode.as_deref()),
+        },
+        Field {
+            name: "country",
+            description: "The country.",
+            is: Is::MaybeText(|row| row.country.as_deref()),
+        },
         Field {
             name: "latitude",
             description: "Degrees, from -90 (south) to 90 (north).",
@@ -282,7 +338,11 @@ impl Object for IdDocument {
             name: "id",
             description: "The global id.",
             is: Is::Id(|row| {
-                GlobalId::IdDocument { client_key: row.client_key.clone(), key: row.encoded_key.clone() }.encode()
+                GlobalId::IdDocument {
+                    client_key: row.client_key.clone(),
+                    key: row.encoded_key.clone(),
+                }
+                .encode()
             }),
         },
         Field {
@@ -319,7 +379,12 @@ pub fn links<'a>(
     definitions: &'a Definitions,
 ) -> impl Iterator<Item = &'a str> {
     let link = |value: &&custom_field_value::Model| {
-        definitions.field_of_key(&value.field_key).is_some_and(|field| field.links_clients())
+        definitions
+            .field_of_key(&value.field_key)
+            .is_some_and(|field| field.links_clients())
     };
-    values.iter().filter(link).filter_map(|value| value.linked_key.as_deref())
+    values
+        .iter()
+        .filter(link)
+        .filter_map(|value| value.linked_key.as_deref())
 }

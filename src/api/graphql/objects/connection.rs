@@ -29,7 +29,10 @@ pub struct EdgeRow<'a> {
 
 impl<'a> PageRow<'a> {
     fn clients(self) -> impl Iterator<Item = ClientRow<'a>> {
-        self.page.rows.iter().map(move |aggregate| ClientRow { aggregate, world: self.world })
+        self.page.rows.iter().map(move |aggregate| ClientRow {
+            aggregate,
+            world: self.world,
+        })
     }
 }
 
@@ -48,7 +51,10 @@ impl Object for ClientConnection {
                 plan: Plan::of::<ClientEdge>,
                 arguments: &[],
                 write: |row, step, out| {
-                    let edges = row.page.rows.iter().map(|aggregate| EdgeRow { page: row, aggregate });
+                    let edges = row.page.rows.iter().map(|aggregate| EdgeRow {
+                        page: row,
+                        aggregate,
+                    });
                     list::<ClientEdge>(edges, &step.plan, out);
                 },
             },
@@ -101,7 +107,10 @@ impl Object for ClientEdge {
                 plan: Plan::of::<Client>,
                 arguments: &[],
                 write: |row, step, out| {
-                    let client = ClientRow { aggregate: row.aggregate, world: row.page.world };
+                    let client = ClientRow {
+                        aggregate: row.aggregate,
+                        world: row.page.world,
+                    };
                     object::<Client>(client, &step.plan, out);
                 },
             },

@@ -29,12 +29,18 @@ impl<'a> ValueRow<'a> {
     /// None when the field has been removed since the value was read; then the value is gone, too.
     pub fn of(value: &'a custom_field_value::Model, world: &'a World) -> Option<Self> {
         let field = world.definitions.field_of_key(&value.field_key)?;
-        Some(Self { value, field, world })
+        Some(Self {
+            value,
+            field,
+            world,
+        })
     }
 
     /// The text of a value of this type.
     fn text(self, kind: Kind) -> Option<&'a str> {
-        (self.field.kind == kind).then_some(self.value.value.as_deref()).flatten()
+        (self.field.kind == kind)
+            .then_some(self.value.value.as_deref())
+            .flatten()
     }
 }
 
@@ -55,7 +61,8 @@ pub struct CustomFieldValue;
 
 impl Object for CustomFieldValue {
     const NAME: &'static str = "CustomFieldValue";
-    const DESCRIPTION: &'static str = "The value a client has for a custom field: as text, and typed by the field's type.";
+    const DESCRIPTION: &'static str =
+        "The value a client has for a custom field: as text, and typed by the field's type.";
     const IS_NODE: bool = true;
     type Row<'a> = ValueRow<'a>;
     const FIELDS: &'static [Field<Self>] = &[
@@ -63,7 +70,8 @@ impl Object for CustomFieldValue {
             name: "id",
             description: "The global id.",
             is: Is::Id(|row| {
-                let (client_key, key) = (row.value.client_key.clone(), row.value.encoded_key.clone());
+                let (client_key, key) =
+                    (row.value.client_key.clone(), row.value.encoded_key.clone());
                 GlobalId::CustomFieldValue { client_key, key }.encode()
             }),
         },
@@ -80,7 +88,10 @@ impl Object for CustomFieldValue {
                 plan: Plan::of::<CustomField>,
                 arguments: &[],
                 write: |row, step, out| {
-                    let field = FieldRow { field: row.field, definitions: &row.world.definitions };
+                    let field = FieldRow {
+                        field: row.field,
+                        definitions: &row.world.definitions,
+                    };
                     object::<CustomField>(field, &step.plan, out);
                 },
             },
@@ -88,7 +99,9 @@ impl Object for CustomFieldValue {
         Field {
             name: "groupIndex",
             description: "The place in a grouped set; null in a SINGLE set.",
-            is: Is::MaybeInt(|row| (row.value.group_index != NO_GROUP).then_some(row.value.group_index.into())),
+            is: Is::MaybeInt(|row| {
+                (row.value.group_index != NO_GROUP).then_some(row.value.group_index.into())
+            }),
         },
         Field {
             name: "value",
@@ -108,7 +121,11 @@ impl Object for CustomFieldValue {
         Field {
             name: "date",
             description: "The value of a DATE field; null for other types.",
-            is: Is::MaybeDate(|row| row.text(Kind::Date).and_then(Date::parse).map(|Date(date)| -> NaiveDate { date })),
+            is: Is::MaybeDate(|row| {
+                row.text(Kind::Date)
+                    .and_then(Date::parse)
+                    .map(|Date(date)| -> NaiveDate { date })
+            }),
         },
         Field {
             name: "checked",
@@ -124,7 +141,11 @@ impl Object for CustomFieldValue {
                 arguments: &[],
                 write: |row, step, out| {
                     let chosen = row.text(Kind::Selection);
-                    let option = row.field.options.iter().find(|option| Some(option.value.as_str()) == chosen);
+                    let option = row
+                        .field
+                        .options
+                        .iter()
+                        .find(|option| Some(option.value.as_str()) == chosen);
                     maybe::<CustomFieldOption>(option, &step.plan, out);
                 },
             },
@@ -137,9 +158,16 @@ impl Object for CustomFieldValue {
                 plan: Plan::of::<Client>,
                 arguments: &[],
                 write: |row, step, out| {
-                    let key = row.value.linked_key.as_deref().filter(|_| row.field.links_clients());
+                    let key = row
+                        .value
+                        .linked_key
+                        .as_deref()
+                        .filter(|_| row.field.links_clients());
                     let linked = key.and_then(|key| row.world.linked.get(key));
-                    let linked = linked.map(|aggregate| ClientRow { aggregate, world: row.world });
+                    let linked = linked.map(|aggregate| ClientRow {
+                        aggregate,
+                        world: row.world,
+                    });
                     maybe::<Client>(linked, &step.plan, out);
                 },
             },
@@ -183,12 +211,16 @@ impl Object for CustomField {
         Field {
             name: "type",
             description: "What kind of value it holds.",
-            is: Is::Enum(<Kind as OutputType>::create_type_info, |row| Some(row.field.kind.as_str())),
+            is: Is::Enum(<Kind as OutputType>::create_type_info, |row| {
+                Some(row.field.kind.as_str())
+            }),
         },
         Field {
             name: "state",
             description: "Whether it takes values.",
-            is: Is::Enum(<FieldState as OutputType>::create_type_info, |row| Some(&row.field.row.state)),
+            is: Is::Enum(<FieldState as OutputType>::create_type_info, |row| {
+                Some(&row.field.row.state)
+            }),
         },
         Field {
             name: "required",
@@ -212,7 +244,9 @@ impl Object for CustomField {
                 ty: list_of::<CustomFieldOption>,
                 plan: Plan::of::<CustomFieldOption>,
                 arguments: &[],
-                write: |row, step, out| list::<CustomFieldOption>(&row.field.options, &step.plan, out),
+                write: |row, step, out| {
+                    list::<CustomFieldOption>(&row.field.options, &step.plan, out)
+                },
             },
         },
         Field {
@@ -223,7 +257,10 @@ impl Object for CustomField {
                 plan: Plan::of::<CustomFieldSet>,
                 arguments: &[],
                 write: |row, step, out| {
-                    let set = SetRow { set: &row.field.set, definitions: row.definitions };
+                    let set = SetRow {
+                        set: &row.field.set,
+                        definitions: row.definitions,
+                    };
                     object::<CustomFieldSet>(set, &step.plan, out);
                 },
             },
@@ -243,7 +280,11 @@ impl Object for CustomFieldOption {
             description: "The key of the option.",
             is: Is::Text(|row| Cow::Borrowed(&row.encoded_key)),
         },
-        Field { name: "value", description: "The value itself.", is: Is::Text(|row| Cow::Borrowed(&row.value)) },
+        Field {
+            name: "value",
+            description: "The value itself.",
+            is: Is::Text(|row| Cow::Borrowed(&row.value)),
+        },
     ];
 }
 
@@ -270,11 +311,17 @@ impl Object for CustomFieldSet {
             description: "The id that submissions name the set by.",
             is: Is::Text(|row| Cow::Borrowed(&row.set.set_id)),
         },
-        Field { name: "name", description: "The name people see.", is: Is::Text(|row| Cow::Borrowed(&row.set.name)) },
+        Field {
+            name: "name",
+            description: "The name people see.",
+            is: Is::Text(|row| Cow::Borrowed(&row.set.name)),
+        },
         Field {
             name: "usage",
             description: "How many values a client can have for each field.",
-            is: Is::Enum(<SetUsage as OutputType>::create_type_info, |row| Some(&row.set.usage)),
+            is: Is::Enum(<SetUsage as OutputType>::create_type_info, |row| {
+                Some(&row.set.usage)
+            }),
         },
         Field {
             name: "fields",
@@ -285,7 +332,10 @@ impl Object for CustomFieldSet {
                 arguments: &[],
                 write: |row, step, out| {
                     let fields = row.definitions.fields_of(&row.set.encoded_key);
-                    let rows = fields.into_iter().map(|field| FieldRow { field, definitions: row.definitions });
+                    let rows = fields.into_iter().map(|field| FieldRow {
+                        field,
+                        definitions: row.definitions,
+                    });
                     list::<CustomField>(rows, &step.plan, out);
                 },
             },
@@ -316,7 +366,11 @@ impl Object for ClientRole {
             description: "The id of the role.",
             is: Is::Text(|row| Cow::Borrowed(&row.role_id)),
         },
-        Field { name: "name", description: "The name people see.", is: Is::Text(|row| Cow::Borrowed(&row.name)) },
+        Field {
+            name: "name",
+            description: "The name people see.",
+            is: Is::Text(|row| Cow::Borrowed(&row.name)),
+        },
         Field {
             name: "description",
             description: "What the role is for.",

@@ -17,8 +17,20 @@ pub const NODES: &[(&str, fn(&mut Registry) -> String)] = &[
     (client::Client::NAME, one_of::<client::Client>),
     (client::Address::NAME, one_of::<client::Address>),
     (client::IdDocument::NAME, one_of::<client::IdDocument>),
-    (custom_field::CustomFieldValue::NAME, one_of::<custom_field::CustomFieldValue>),
-    (custom_field::CustomFieldSet::NAME, one_of::<custom_field::CustomFieldSet>),
-    (custom_field::CustomField::NAME, one_of::<custom_field::CustomField>),
-    (custom_field::ClientRole::NAME, one_of::<custom_field::ClientRole>),
+    (
+        custom_field::CustomFieldValue::NAME,
+        one_of::<custom_field::CustomFieldValue>,
+    ),
+    (
+        custom_field::CustomFieldSet::NAME,
+        one_of::<custom_field::CustomFieldSet>,
+    ),
+    (
+        custom_field::CustomField::NAME,
+        one_of::<custom_field::CustomField>,
+    ),
+    (
+        custom_field::ClientRole::NAME,
+        one_of::<custom_field::ClientRole>,
+    ),
 ];

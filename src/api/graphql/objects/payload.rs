@@ -33,13 +33,16 @@ pub struct UserError;
 
 impl Object for UserError {
     const NAME: &'static str = "UserError";
-    const DESCRIPTION: &'static str = "Something in the input that has to be mended. Nothing has been stored.";
+    const DESCRIPTION: &'static str =
+        "Something in the input that has to be mended. Nothing has been stored.";
     type Row<'a> = &'a Problem;
     const FIELDS: &'static [Field<Self>] = &[
         Field {
             name: "code",
             description: "What kind of problem it is.",
-            is: Is::Enum(<ProblemCode as OutputType>::create_type_info, |row| Some(row.code.as_str())),
+            is: Is::Enum(<ProblemCode as OutputType>::create_type_info, |row| {
+                Some(row.code.as_str())
+            }),
         },
         Field {
             name: "message",
@@ -49,7 +52,11 @@ impl Object for UserError {
         Field {
             name: "path",
             description: "Where in the arguments the problem is, from `input` on; places in lists count from 0.",
-            is: Is::Texts(|row| once("input".to_owned()).chain(row.path.iter().map(ToString::to_string)).collect()),
+            is: Is::Texts(|row| {
+                once("input".to_owned())
+                    .chain(row.path.iter().map(ToString::to_string))
+                    .collect()
+            }),
         },
     ];
 }
