@@ -1,0 +1,165 @@
+//! Every setting there is, with its default: the one place to look one up or to add one.
+//!
+//! `config.example.toml` shows the same settings to the person who runs the server, and a test keeps the two equal.
+//! Knows nothing of what the settings are for beyond whether a value can be meant.
+
+mod check;
+mod database_url;
+mod layers;
+mod sentence;
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+pub use database_url::DatabaseUrl;
+pub use layers::{Flags, load};
+
+/// A configuration that can't be used, as one sentence for the person who wrote it. Never holds a secret.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+/// What the server runs by. Serialised, it shows no secret.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where to accept connections. Port 0 lets the system pick a free one.
+    pub listen: SocketAddr,
+    /// `sqlite:FILE` or `postgres://USER:PASSWORD@HOST/NAME`.
+    pub database_url: DatabaseUrl,
+    /// How long requests under way may take to finish after SIGTERM, in seconds.
+    pub shutdown_timeout_seconds: u64,
+    pub database: Database,
+    pub clients: Clients,
+    pub legacy: Legacy,
+    pub graphql: Graphql,
+    pub log: Log,
+}
+
+/// How the database is used, whichever it is.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// Connections at most. On SQLite these are readers; the one writer comes on top.
+    pub max_connections: u32,
+    /// How long a request waits for a free connection before it is answered "unavailable", in seconds.
+    pub acquire_timeout_seconds: u64,
+    /// SQLite only: what a commit waits for.
+    pub sqlite_synchronous: SqliteSynchronous,
+}
+
+/// FULL keeps every acknowledged write through a power cut. NORMAL may lose the last ones then, and is faster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum SqliteSynchronous {
+    Full,
+    Normal,
+}
+
+/// How new clients come to be.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Clients {
+    /// The form of generated client ids: `#` becomes a digit, `@` a capital letter, `$` either, the rest stays.
+    pub id_pattern: String,
+    /// The state a client is created in.
+    pub first_state: FirstState,
+}
+
+/// The states a client may begin in. The others are only reached from one of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum FirstState {
+    PendingApproval,
+    Inactive,
+    Active,
+}
+
+/// The legacy REST route.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Legacy {
+    /// Refuse an update whose body doesn't carry `client.encodedKey`, as the letter of the old contract has it (R9).
+    pub require_encoded_key: bool,
+}
+
+/// The GraphQL door. Its limits on depth, aliases, tokens and complexity go here as `pub limits: Limits`, beside the
+/// code in `api::graphql` that enforces them.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Graphql {
+    /// The largest request body, in bytes; a larger one is answered 413.
+    pub body_limit_bytes: usize,
+}
+
+/// What is logged to standard error, and how.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// Lines for people, or one JSON object a line for machines.
+    pub format: LogFormat,
+    /// Least level, or levels by module: `info`, `warn,clientele=debug`. Statements and their values are never logged.
+    pub filter: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            database_url: DatabaseUrl::new("sqlite:clientele.db"),
+            shutdown_timeout_seconds: 10,
+            database: Database::default(),
+            clients: Clients::default(),
+            legacy: Legacy::default(),
+            graphql: Graphql::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            max_connections: 8,
+            acquire_timeout_seconds: 5,
+            sqlite_synchronous: SqliteSynchronous::Full,
+        }
+    }
+}
+
+impl Default for Clients {
+    fn default() -> Self {
+        Self {
+            id_pattern: "@@@######".into(),
+            first_state: FirstState::Inactive,
+        }
+    }
+}
+
+impl Default for Graphql {
+    fn default() -> Self {
+        Self {
+            body_limit_bytes: 1_048_576,
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Text,
+            filter: "info".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
