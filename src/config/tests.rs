@@ -50,10 +50,12 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 
     let config = load(Some(file.path()), variables, &flags).expect("valid");
 
-    let mut expected = Config::default();
-    expected.listen = ([127, 0, 0, 1], 3).into();
-    expected.database_url = DatabaseUrl::new("sqlite:environment.db");
-    expected.shutdown_timeout_seconds = 1;
+    let mut expected = Config {
+        listen: ([127, 0, 0, 1], 3).into(),
+        database_url: DatabaseUrl::new("sqlite:environment.db"),
+        shutdown_timeout_seconds: 1,
+        ..Config::default()
+    };
     expected.clients.id_pattern = "######".into();
     expected.clients.first_state = FirstState::Active;
     expected.legacy.require_encoded_key = true;
