@@ -1,4 +1,5 @@
-//! Every setting there is, with its default: the one place to look one up or to add one.
+//! Every setting there is, with its default: the one place to look one up or to add one. A part of the house that has
+//! settings owns their struct; here they are put together.
 //!
 //! `config.example.toml` shows the same settings to the person who runs the server, and a test keeps the two equal.
 //! Knows nothing of what the settings are for beyond whether a value can be meant.
@@ -12,6 +13,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::client::ClientSettings;
+use crate::db::DatabaseSettings;
 pub use database_url::DatabaseUrl;
 pub use layers::{Flags, load};
 
@@ -30,50 +33,11 @@ pub struct Config {
     pub database_url: DatabaseUrl,
     /// How long requests under way may take to finish after SIGTERM, in seconds.
     pub shutdown_timeout_seconds: u64,
-    pub database: Database,
-    pub clients: Clients,
+    pub database: DatabaseSettings,
+    pub clients: ClientSettings,
     pub legacy: Legacy,
     pub graphql: Graphql,
     pub log: Log,
-}
-
-/// How the database is used, whichever it is.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Database {
-    /// Connections at most. On SQLite these are readers; the one writer comes on top.
-    pub max_connections: u32,
-    /// How long a request waits for a free connection before it is answered "unavailable", in seconds.
-    pub acquire_timeout_seconds: u64,
-    /// SQLite only: what a commit waits for.
-    pub sqlite_synchronous: SqliteSynchronous,
-}
-
-/// FULL keeps every acknowledged write through a power cut. NORMAL may lose the last ones then, and is faster.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum SqliteSynchronous {
-    Full,
-    Normal,
-}
-
-/// How new clients come to be.
-#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Clients {
-    /// The form of generated client ids: `#` becomes a digit, `@` a capital letter, `$` either, the rest stays.
-    pub id_pattern: String,
-    /// The state a client is created in.
-    pub first_state: FirstState,
-}
-
-/// The states a client may begin in. The others are only reached from one of these.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum FirstState {
-    PendingApproval,
-    Inactive,
-    Active,
 }
 
 /// The legacy REST route.
@@ -116,30 +80,11 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             database_url: DatabaseUrl::new("sqlite:clientele.db"),
             shutdown_timeout_seconds: 10,
-            database: Database::default(),
-            clients: Clients::default(),
+            database: DatabaseSettings::default(),
+            clients: ClientSettings::default(),
             legacy: Legacy::default(),
             graphql: Graphql::default(),
             log: Log::default(),
-        }
-    }
-}
-
-impl Default for Database {
-    fn default() -> Self {
-        Self {
-            max_connections: 8,
-            acquire_timeout_seconds: 5,
-            sqlite_synchronous: SqliteSynchronous::Full,
-        }
-    }
-}
-
-impl Default for Clients {
-    fn default() -> Self {
-        Self {
-            id_pattern: "@@@######".into(),
-            first_state: FirstState::Inactive,
         }
     }
 }

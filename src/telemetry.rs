@@ -60,7 +60,7 @@ async fn observe(mut request: Request, next: Next) -> Response {
     let header = request.headers().get(request_id::HEADER);
     let id = header
         .and_then(request_id::from_caller)
-        .unwrap_or_else(request_id::fresh);
+        .unwrap_or_else(RequestId::generate);
     let mut line = Line {
         method: request.method().clone(),
         route: request.extensions().get::<MatchedPath>().cloned(),

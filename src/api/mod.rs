@@ -1,10 +1,20 @@
 //! The doors. Each turns what came over the wire into the domain's types, calls one domain function and writes the answer.
 
+use std::sync::Arc;
+
 pub mod graphql;
 pub mod health;
 pub mod playground;
 pub mod rest;
 
-/// What a request is called in the log, in the `X-Request-Id` header of its answer and beside its errors.
-#[derive(Clone, Debug)]
-pub struct RequestId(pub std::sync::Arc<str>);
+/// The name of one request in answers and logs. A layer outside puts it into the request's extensions.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub Arc<str>);
+
+impl RequestId {
+    /// A fresh one: a UUIDv7, so that log lines sort by time.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(uuid::Uuid::now_v7().to_string().into())
+    }
+}

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use sea_orm::DatabaseConnection;
 
 use super::{Failure, listening, print, store};
 use crate::api::{health, playground};
 use crate::config::Config;
+use crate::db::Database;
 use crate::telemetry;
 
 /// Starts in the order in which a mistake is cheapest to report, serves, and comes back when told to stop.
@@ -31,7 +31,7 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
 }
 
 /// Everything that answers. The two doors are merged here.
-fn router(database: DatabaseConnection) -> Router {
+fn router(database: Database) -> Router {
     let ping: health::Ping = Arc::new(move || {
         let database = database.clone();
         Box::pin(async move { database.ping().await.is_ok() })

@@ -1,40 +1,33 @@
 //! Opens the database for a command, and says in one sentence why that failed.
 
-use std::time::Duration;
-
-use sea_orm::{ConnectOptions, DatabaseConnection, DbErr, RuntimeErr};
+use std::error::Error as _;
 
 use super::Failure;
 use crate::config::Config;
+use crate::db::Database;
+use crate::error::Error;
 
-/// Connects, creating the SQLite file if it isn't there.
-pub(super) async fn open(config: &Config) -> Result<DatabaseConnection, Failure> {
-    let patience = Duration::from_secs(config.database.acquire_timeout_seconds);
-    let mut options = ConnectOptions::new(config.database_url.reveal());
-    options
-        .max_connections(config.database.max_connections)
-        .connect_timeout(patience)
-        .acquire_timeout(patience)
-        .sqlx_logging(false)
-        .record_stmt_in_spans(false)
-        .map_sqlx_sqlite_opts(|sqlite| sqlite.create_if_missing(true));
-    sea_orm::Database::connect(options).await.map_err(|error| {
+/// Connects, creating a SQLite file that isn't there, and brings the tables up to date.
+pub(super) async fn open(config: &Config) -> Result<Database, Failure> {
+    let failure = |doing: &str, error: &Error| {
+        let hint = if config.database_url.is_sqlite() {
+            " (does its directory exist, and may it be written?)"
+        } else {
+            ""
+        };
         Failure::new(format!(
-            "can't open the database {}: {}",
+            "can't {doing} the database {}: {}{hint}",
             config.database_url,
-            reason(&error, patience)
+            reason(error)
         ))
-    })
+    };
+    let connecting = Database::connect(config.database_url.reveal(), &config.database);
+    let database = connecting.await.map_err(|error| failure("open", &error))?;
+    database.migrate().await.map_err(|error| failure("migrate", &error))?;
+    Ok(database)
 }
 
-/// Drivers speak of neither password nor data when a connection fails; this drops the library's own preambles.
-fn reason(error: &DbErr, patience: Duration) -> String {
-    match error {
-        DbErr::Conn(RuntimeErr::SqlxError(error)) => match &**error {
-            sea_orm::SqlxError::PoolTimedOut => format!("it accepts no connection within {} s", patience.as_secs()),
-            sea_orm::SqlxError::Database(error) => error.message().to_owned(),
-            error => error.to_string(),
-        },
-        error => error.to_string(),
-    }
+/// What the driver said, if it said anything: this goes to the person at the terminal, who owns the database.
+fn reason(error: &Error) -> String {
+    error.source().map_or_else(|| error.to_string(), ToString::to_string)
 }

@@ -2,8 +2,6 @@
 
 use super::{Config, ConfigError};
 
-/// A client id fills its column, and is read aloud on the telephone.
-const LONGEST_ID: usize = 32;
 /// PostgreSQL itself stops at 262,143; far fewer already mean a mistake.
 const MOST_CONNECTIONS: u32 = 1_000;
 const LONGEST_WAIT_SECONDS: u64 = 3_600;
@@ -16,7 +14,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         database_url,
         shutdown_timeout_seconds,
         database,
-        clients,
+        clients: _,
         legacy: _,
         graphql,
         log,
@@ -34,27 +32,11 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         (1..=LONGEST_WAIT_SECONDS).contains(&database.acquire_timeout_seconds),
         || format!("database.acquire_timeout_seconds must be between 1 and {LONGEST_WAIT_SECONDS}"),
     )?;
-    check_id_pattern(&clients.id_pattern)?;
     require(graphql.body_limit_bytes >= SMALLEST_BODY_BYTES, || {
         format!("graphql.body_limit_bytes must be at least {SMALLEST_BODY_BYTES}")
     })?;
     require(tracing_subscriber::EnvFilter::try_new(&log.filter).is_ok(), || {
         "log.filter must be a level, or levels by module, as in `info` or `warn,clientele=debug`".to_owned()
-    })
-}
-
-fn check_id_pattern(pattern: &str) -> Result<(), ConfigError> {
-    require(!pattern.is_empty(), || {
-        "clients.id_pattern must not be empty".to_owned()
-    })?;
-    require(pattern.chars().count() <= LONGEST_ID, || {
-        format!("clients.id_pattern must be at most {LONGEST_ID} characters long")
-    })?;
-    require(pattern.contains(['#', '@', '$']), || {
-        "clients.id_pattern must hold at least one of #, @ and $, else every client would get the same id".to_owned()
-    })?;
-    require(pattern.chars().all(|c| c.is_ascii_graphic()), || {
-        "clients.id_pattern must be made of printable ASCII characters without spaces".to_owned()
     })
 }
 

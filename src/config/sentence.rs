@@ -31,6 +31,8 @@ pub(super) fn about(error: &figment::Error) -> String {
         Kind::Message(_) if error.path == ["listen"] => {
             format!("{} must be an address and a port, as in 127.0.0.1:8080", named(None))
         }
+        // From our own types, which know what they refuse.
+        Kind::Message(reason) => format!("{}: {reason}", named(None)),
         _ => format!("{} has a value that can't be used", named(None)),
     }
 }

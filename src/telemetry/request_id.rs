@@ -1,9 +1,8 @@
-//! What a request is called: as its caller named it, else by a fresh UUIDv7.
+//! What a caller may call its request.
 
 use std::sync::Arc;
 
 use axum::http::{HeaderName, HeaderValue};
-use uuid::Uuid;
 
 use crate::api::RequestId;
 
@@ -17,16 +16,12 @@ pub(super) fn from_caller(header: &HeaderValue) -> Option<RequestId> {
     ((1..=LONGEST).contains(&text.len()) && text.bytes().all(plain)).then(|| RequestId(Arc::from(text)))
 }
 
-pub(super) fn fresh() -> RequestId {
-    let mut buffer = Uuid::encode_buffer();
-    RequestId(Arc::from(&*Uuid::now_v7().hyphenated().encode_lower(&mut buffer)))
-}
-
 #[cfg(test)]
 mod tests {
     use axum::http::HeaderValue;
 
-    use super::{fresh, from_caller};
+    use super::from_caller;
+    use crate::api::RequestId;
 
     #[test]
     fn a_callers_id_is_taken_when_it_is_short_and_plain() {
@@ -51,7 +46,7 @@ mod tests {
 
     #[test]
     fn a_fresh_id_would_be_taken_from_a_caller_too() {
-        let id = fresh();
+        let id = RequestId::generate();
         assert_eq!(id.0.len(), 36);
         assert!(from_caller(&HeaderValue::from_str(&id.0).expect("a header value")).is_some());
     }
