@@ -9,25 +9,23 @@ use crate::error::Error;
 
 /// Connects, creating a SQLite file that isn't there, and brings the tables up to date.
 pub(super) async fn open(config: &Config) -> Result<Database, Failure> {
-    let failure = |doing: &str, error: &Error| {
-        let hint = if config.database_url.is_sqlite() {
-            " (does its directory exist, and may it be written?)"
-        } else {
-            ""
-        };
-        Failure::new(format!(
-            "can't {doing} the database {}: {}{hint}",
-            config.database_url,
-            reason(error)
-        ))
-    };
     let connecting = Database::connect(config.database_url.reveal(), &config.database);
-    let database = connecting.await.map_err(|error| failure("open", &error))?;
-    database.migrate().await.map_err(|error| failure("migrate", &error))?;
+    let database = connecting.await.map_err(|error| failure("open", config, &error))?;
+    database
+        .migrate()
+        .await
+        .map_err(|error| failure("migrate", config, &error))?;
     Ok(database)
 }
 
-/// What the driver said, if it said anything: this goes to the person at the terminal, who owns the database.
-fn reason(error: &Error) -> String {
-    error.source().map_or_else(|| error.to_string(), ToString::to_string)
+/// The driver's own words are for the person at the terminal, who owns the database. They hold no password.
+fn failure(doing: &str, config: &Config, error: &Error) -> Failure {
+    let reason = match error {
+        Error::Unavailable | Error::ReadOnly if config.database_url.is_sqlite() => {
+            "its directory must exist, and both must be writable".to_owned()
+        }
+        Error::Unavailable => format!("no connection within {} s", config.database.acquire_timeout_seconds),
+        error => error.source().map_or_else(|| error.to_string(), ToString::to_string),
+    };
+    Failure::new(format!("can't {doing} the database {}: {reason}", config.database_url))
 }
