@@ -1,8 +1,11 @@
 // Starts the editor. In a file of its own because the page's security policy allows no script inside the page.
 'use strict';
 
-const welcome = `# Welcome to clientele. Ctrl-Enter runs the query; Ctrl-Space suggests what may stand here.
-# The book at the top left explains every type, field and rule.
+const welcome = `# Welcome to clientele.
+#
+# Ctrl-Enter runs the query, Ctrl-Space suggests what
+# may stand here, and the book at the top left explains
+# every type, field and rule.
 
 query NewestClients {
   clients(first: 10) {
@@ -11,26 +14,56 @@ query NewestClients {
       fullName
       state
       emailAddress
-      addresses { line1 city country }
-      idDocuments { documentType documentId validUntil }
-      customInformation { field { fieldId name } value }
+      addresses {
+        line1
+        city
+        country
+      }
+      idDocuments {
+        documentType
+        documentId
+        validUntil
+      }
+      customInformation {
+        value
+        field {
+          name
+        }
+      }
     }
   }
 }
 
-# Nobody there yet? Take the # signs off this mutation, put the cursor in it and run it: it creates a client.
-# With "encodedKey" in "client" it would update that client instead: a list that is given replaces the whole list,
-# a list that is left out stays as it is.
+# Nobody there yet? Take the # signs off this mutation,
+# put the cursor in it and run it: it creates a client.
+#
+# With "encodedKey" in "client" it would update that
+# client instead. Then a list that is given replaces the
+# whole list; a list that is left out stays as it is.
 #
 # mutation CreateClient {
-#   upsertClient(input: {
-#     client: { firstName: "Ines", lastName: "Okafor", emailAddress: "ines@example.test" }
-#     addresses: [{ line1: "12 Harbour Road", city: "Porto", country: "Portugal" }]
-#     idDocuments: [{ documentType: "Passport", documentId: "X1234567", validUntil: "2035-01-31" }]
-#   }) {
+#   upsertClient(
+#     input: {
+#       client: { firstName: "Ines", lastName: "Okafor" }
+#       addresses: [
+#         { line1: "12 Harbour Road", city: "Porto" }
+#       ]
+#       idDocuments: [
+#         { documentType: "Passport", documentId: "X12345" }
+#       ]
+#     }
+#   ) {
 #     created
-#     client { encodedKey clientId version }
-#     userErrors { code path message }
+#     client {
+#       encodedKey
+#       clientId
+#       version
+#     }
+#     userErrors {
+#       code
+#       path
+#       message
+#     }
 #   }
 # }
 `;

@@ -2,6 +2,8 @@
 
 use std::error::Error as _;
 
+use sea_orm::{DbErr, RuntimeErr};
+
 use super::Failure;
 use crate::config::Config;
 use crate::db::Database;
@@ -25,7 +27,17 @@ fn failure(doing: &str, config: &Config, error: &Error) -> Failure {
             "its directory must exist, and both must be writable".to_owned()
         }
         Error::Unavailable => format!("no connection within {} s", config.database.acquire_timeout_seconds),
-        error => error.source().map_or_else(|| error.to_string(), ToString::to_string),
+        error => error.source().map_or_else(|| error.to_string(), in_its_own_words),
     };
     Failure::new(format!("can't {doing} the database {}: {reason}", config.database_url))
+}
+
+/// Without the preambles of the libraries between the database and us.
+fn in_its_own_words(source: &(dyn std::error::Error + 'static)) -> String {
+    match source.downcast_ref() {
+        Some(DbErr::Conn(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) => error
+            .as_database_error()
+            .map_or_else(|| error.to_string(), |error| error.message().to_owned()),
+        _ => source.to_string(),
+    }
 }
