@@ -8,8 +8,8 @@ use entity::Table;
 use migration::{Migrator, MigratorTrait};
 use rand::Rng;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend,
-    QueryResult, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, QueryResult,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 use serde::{Deserialize, Serialize};
@@ -92,9 +92,7 @@ impl Dialect {
     /// A condition that holds when `column` is one of the texts in the JSON array bound to `placeholder`.
     pub fn is_one_of(self, column: &str, placeholder: &str) -> String {
         match self {
-            Self::Postgres => format!(
-                "{column} = ANY(ARRAY(SELECT json_array_elements_text({placeholder}::json)))"
-            ),
+            Self::Postgres => format!("{column} = ANY(ARRAY(SELECT json_array_elements_text({placeholder}::json)))"),
             Self::Sqlite => format!("{column} IN (SELECT value FROM json_each({placeholder}))"),
         }
     }
@@ -125,15 +123,9 @@ impl Dialect {
                 )
             }
             Self::Sqlite => {
-                let columns: Vec<String> = columns
-                    .iter()
-                    .map(|column| format!("value ->> '$.{column}'"))
-                    .collect();
+                let columns: Vec<String> = columns.iter().map(|column| format!("value ->> '$.{column}'")).collect();
                 // Without WHERE the parser takes a following ON CONFLICT for a join's ON.
-                format!(
-                    "SELECT {} FROM json_each($1) WHERE TRUE",
-                    columns.join(", ")
-                )
+                format!("SELECT {} FROM json_each($1) WHERE TRUE", columns.join(", "))
             }
         }
     }
@@ -154,10 +146,7 @@ impl<C: ConnectionTrait> Connection<C> {
         sql: impl Into<String>,
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Vec<QueryResult>> {
-        Ok(self
-            .inner
-            .query_all_raw(self.statement(sql, values))
-            .await?)
+        Ok(self.inner.query_all_raw(self.statement(sql, values)).await?)
     }
 
     pub async fn one(
@@ -165,18 +154,11 @@ impl<C: ConnectionTrait> Connection<C> {
         sql: impl Into<String>,
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Option<QueryResult>> {
-        Ok(self
-            .inner
-            .query_one_raw(self.statement(sql, values))
-            .await?)
+        Ok(self.inner.query_one_raw(self.statement(sql, values)).await?)
     }
 
     /// Runs a statement that answers no rows, and says how many it touched.
-    pub async fn run(
-        &self,
-        sql: impl Into<String>,
-        values: impl IntoIterator<Item = Value>,
-    ) -> Result<u64> {
+    pub async fn run(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Result<u64> {
         Ok(self
             .inner
             .execute_raw(self.statement(sql, values))
@@ -189,11 +171,7 @@ impl<C: ConnectionTrait> Connection<C> {
         &self.inner
     }
 
-    fn statement(
-        &self,
-        sql: impl Into<String>,
-        values: impl IntoIterator<Item = Value>,
-    ) -> Statement {
+    fn statement(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Statement {
         Statement::from_sql_and_values(self.dialect.backend(), sql, values)
     }
 }
@@ -212,10 +190,7 @@ pub enum Step<T> {
 pub trait Work: Sync {
     type Output: Send;
 
-    fn attempt(
-        &self,
-        transaction: &Transaction,
-    ) -> impl Future<Output = Result<Step<Self::Output>>> + Send;
+    fn attempt(&self, transaction: &Transaction) -> impl Future<Output = Result<Step<Self::Output>>> + Send;
 }
 
 /// The connections of one database. Cloning shares them.
@@ -228,11 +203,8 @@ pub struct Database {
 impl Database {
     /// Connects to `sqlite:FILE` (which is created when it is missing) or `postgres://…`.
     pub async fn connect(url: &str, settings: &DatabaseSettings) -> Result<Self> {
-        let connect = async |connections: u32,
-                             read_only: bool|
-               -> Result<Connection<DatabaseConnection>> {
-            let inner =
-                sea_orm::Database::connect(options(url, settings, connections, read_only)).await?;
+        let connect = async |connections: u32, read_only: bool| -> Result<Connection<DatabaseConnection>> {
+            let inner = sea_orm::Database::connect(options(url, settings, connections, read_only)).await?;
             let dialect = Dialect::of(inner.get_database_backend());
             Ok(Connection { inner, dialect })
         };
@@ -320,12 +292,7 @@ impl Database {
                 .await
                 .map(|()| Some(output))
                 .map_err(Error::from),
-            Ok(Step::Again) => transaction
-                .inner
-                .rollback()
-                .await
-                .map(|()| None)
-                .map_err(Error::from),
+            Ok(Step::Again) => transaction.inner.rollback().await.map(|()| None).map_err(Error::from),
             Err(error) => {
                 // Which failure came first is what the caller needs to know.
                 let _ = transaction.inner.rollback().await;
@@ -363,20 +330,12 @@ pub async fn put<T: Table>(rows: &[&T::Model], transaction: &Transaction) -> Res
         values.join(", "),
     );
     transaction
-        .run(
-            sql,
-            [serde_json::to_string(rows).map_err(Error::internal)?.into()],
-        )
+        .run(sql, [serde_json::to_string(rows).map_err(Error::internal)?.into()])
         .await
         .map(|_| ())
 }
 
-fn options(
-    url: &str,
-    settings: &DatabaseSettings,
-    connections: u32,
-    read_only: bool,
-) -> ConnectOptions {
+fn options(url: &str, settings: &DatabaseSettings, connections: u32, read_only: bool) -> ConnectOptions {
     let synchronous = match settings.sqlite_synchronous {
         Synchronous::Full => SqliteSynchronous::Full,
         Synchronous::Normal => SqliteSynchronous::Normal,
@@ -392,10 +351,9 @@ fn options(
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
         .map_sqlx_postgres_opts(|postgres| {
-            postgres.application_name("clientele").options([
-                ("plan_cache_mode", "force_generic_plan"),
-                ("timezone", "UTC"),
-            ])
+            postgres
+                .application_name("clientele")
+                .options([("plan_cache_mode", "force_generic_plan"), ("timezone", "UTC")])
         })
         .map_sqlx_sqlite_opts(move |sqlite| {
             sqlite

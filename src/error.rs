@@ -36,9 +36,7 @@ impl From<DbErr> for Error {
         match &error {
             DbErr::ConnectionAcquire(_) => Self::Unavailable,
             DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause) => match cause {
-                RuntimeErr::SqlxError(cause) => {
-                    from_driver(cause).unwrap_or_else(|| Self::internal(error))
-                }
+                RuntimeErr::SqlxError(cause) => from_driver(cause).unwrap_or_else(|| Self::internal(error)),
                 RuntimeErr::Internal(_) => Self::internal(error),
             },
             _ => Self::internal(error),
@@ -56,10 +54,7 @@ fn from_driver(error: &sqlx::Error) -> Option<Error> {
         | sqlx::Error::WorkerCrashed => Some(Error::Unavailable),
         sqlx::Error::Database(error) => {
             let code = error.code()?;
-            if error
-                .try_downcast_ref::<sqlx::sqlite::SqliteError>()
-                .is_some()
-            {
+            if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
                 from_sqlite(code.parse().ok()?)
             } else {
                 from_sqlstate(&code)

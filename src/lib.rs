@@ -4,13 +4,16 @@
 //! Imports point downward only: `api` → (`client`, `custom_field`) → (`db`, `error`, `entity`).
 
 pub mod api;
+pub mod cli;
 pub mod client;
+pub mod config;
 pub mod custom_field;
 pub mod db;
 pub mod error;
 pub mod member;
 pub mod problem;
 pub mod scalar;
+pub mod telemetry;
 mod text_enum;
 
 /// The bank's clients and all it takes to serve them. One of these serves every door of a process.

@@ -14,12 +14,7 @@ pub const TEXT_LIMIT: usize = 255;
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
-    pub fn add(
-        &mut self,
-        code: ProblemCode,
-        path: impl IntoIterator<Item = Step>,
-        message: impl Into<Arc<str>>,
-    ) {
+    pub fn add(&mut self, code: ProblemCode, path: impl IntoIterator<Item = Step>, message: impl Into<Arc<str>>) {
         self.0.push(Problem::new(code, path, message));
     }
 
@@ -33,8 +28,7 @@ impl Problems {
         match sent {
             MaybeUndefined::Undefined => None,
             MaybeUndefined::Null => {
-                let message =
-                    format!("Send [] to empty {name}, or leave it out to keep what is stored.");
+                let message = format!("Send [] to empty {name}, or leave it out to keep what is stored.");
                 self.add(ProblemCode::NullList, path![name], message);
                 None
             }
@@ -49,11 +43,7 @@ impl Problems {
 }
 
 /// An absent member stays, null clears it.
-pub fn keep<T: Clone, S>(
-    sent: &MaybeUndefined<T>,
-    stored: Option<S>,
-    convert: impl Fn(T) -> S,
-) -> Option<S> {
+pub fn keep<T: Clone, S>(sent: &MaybeUndefined<T>, stored: Option<S>, convert: impl Fn(T) -> S) -> Option<S> {
     match sent {
         MaybeUndefined::Undefined => stored,
         MaybeUndefined::Null => None,
@@ -120,12 +110,7 @@ impl Scalars<'_> {
     }
 
     /// A text that can't be cleared; `stored` is empty when there is none yet.
-    pub fn required(
-        &mut self,
-        name: &'static str,
-        sent: &MaybeUndefined<String>,
-        stored: &str,
-    ) -> String {
+    pub fn required(&mut self, name: &'static str, sent: &MaybeUndefined<String>, stored: &str) -> String {
         let text = match sent {
             MaybeUndefined::Undefined => stored,
             MaybeUndefined::Null => "",

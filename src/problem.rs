@@ -110,11 +110,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub fn new(
-        code: ProblemCode,
-        path: impl IntoIterator<Item = Step>,
-        message: impl Into<Arc<str>>,
-    ) -> Self {
+    pub fn new(code: ProblemCode, path: impl IntoIterator<Item = Step>, message: impl Into<Arc<str>>) -> Self {
         Self {
             code,
             message: message.into(),
@@ -126,9 +122,7 @@ impl Problem {
     pub fn section(&self) -> Section {
         match self.path.as_slice() {
             [Step::Name("client"), Step::Name("clientRole"), ..] => Section::Role,
-            [Step::Name("client"), Step::Name(name), ..] if name.starts_with("assigned") => {
-                Section::Assignments
-            }
+            [Step::Name("client"), Step::Name(name), ..] if name.starts_with("assigned") => Section::Assignments,
             [Step::Name("client"), ..] => Section::Client,
             [Step::Name("idDocuments"), ..] => Section::IdDocuments,
             [Step::Name("addresses"), ..] => Section::Addresses,

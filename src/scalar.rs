@@ -26,8 +26,9 @@ impl Date {
 impl ScalarType for Date {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
-            Value::String(text) => Date::parse(text)
-                .ok_or_else(|| InputValueError::custom("not a date: send YYYY-MM-DD")),
+            Value::String(text) => {
+                Date::parse(text).ok_or_else(|| InputValueError::custom("not a date: send YYYY-MM-DD"))
+            }
             _ => Err(InputValueError::custom("not a date: send YYYY-MM-DD")),
         }
     }
@@ -49,9 +50,7 @@ impl DateTime {
     /// Reads RFC 3339 with any offset.
     pub fn parse(text: &str) -> Option<Self> {
         let instant = Instant::parse_from_rfc3339(text).ok()?.to_utc();
-        (1..=9999)
-            .contains(&instant.year())
-            .then_some(Self(instant))
+        (1..=9999).contains(&instant.year()).then_some(Self(instant))
     }
 
     /// The form in answers: UTC with up to six fraction digits.
@@ -65,11 +64,10 @@ impl DateTime {
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
-            Value::String(text) => DateTime::parse(text)
-                .ok_or_else(|| InputValueError::custom("not a point in time: send RFC 3339")),
-            _ => Err(InputValueError::custom(
-                "not a point in time: send RFC 3339",
-            )),
+            Value::String(text) => {
+                DateTime::parse(text).ok_or_else(|| InputValueError::custom("not a point in time: send RFC 3339"))
+            }
+            _ => Err(InputValueError::custom("not a point in time: send RFC 3339")),
         }
     }
 
@@ -94,10 +92,7 @@ impl Decimal {
         let unsigned = text.strip_prefix('-').unwrap_or(text);
         let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
         let digits = whole.len() + fraction.len();
-        let plain = whole
-            .bytes()
-            .chain(fraction.bytes())
-            .all(|byte| byte.is_ascii_digit());
+        let plain = whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit());
         if !plain || digits == 0 || digits > Self::MAX_DIGITS {
             return None;
         }
@@ -121,9 +116,7 @@ impl Decimal {
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
-            Value::String(text) => {
-                Decimal::parse(text).ok_or_else(|| InputValueError::custom("not a decimal number"))
-            }
+            Value::String(text) => Decimal::parse(text).ok_or_else(|| InputValueError::custom("not a decimal number")),
             _ => Err(InputValueError::custom("not a decimal number in text")),
         }
     }
@@ -150,10 +143,7 @@ mod tests {
     #[test]
     fn a_date_is_ten_characters_and_on_the_calendar() {
         for text in ["2024-02-29", "0001-01-01", "9999-12-31"] {
-            assert_eq!(
-                Date::parse(text).map(|date| date.0.to_string()).as_deref(),
-                Some(text)
-            );
+            assert_eq!(Date::parse(text).map(|date| date.0.to_string()).as_deref(), Some(text));
         }
         for text in [
             "2023-02-29",

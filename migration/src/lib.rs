@@ -34,10 +34,7 @@ async fn portable(manager: &SchemaManager<'_>, script: &str) -> Result<(), DbErr
         .map(str::trim)
         .filter(|statement| !statement.is_empty())
     {
-        manager
-            .get_connection()
-            .execute_unprepared(statement)
-            .await?;
+        manager.get_connection().execute_unprepared(statement).await?;
     }
     Ok(())
 }

@@ -73,10 +73,7 @@ pub(super) fn select(dialect: Dialect, wanted: Wanted) -> &'static str {
                             id_documents,
                             custom_values,
                         };
-                        selects.insert(
-                            (dialect == Dialect::Postgres, wanted),
-                            write_select(dialect, wanted),
-                        );
+                        selects.insert((dialect == Dialect::Postgres, wanted), write_select(dialect, wanted));
                     }
                 }
             }
@@ -93,23 +90,14 @@ fn write_select(dialect: Dialect, wanted: Wanted) -> String {
     };
     column(dialect.cast_to_text(&row::<client::Entity>(dialect, "c")));
     column(collection::<address::Entity>(dialect, wanted.addresses));
-    column(collection::<id_document::Entity>(
-        dialect,
-        wanted.id_documents,
-    ));
-    column(collection::<custom_field_value::Entity>(
-        dialect,
-        wanted.custom_values,
-    ));
+    column(collection::<id_document::Entity>(dialect, wanted.id_documents));
+    column(collection::<custom_field_value::Entity>(dialect, wanted.custom_values));
     sql.push_str(" FROM client c");
     sql
 }
 
 fn row<T: Table>(dialect: Dialect, alias: &str) -> String {
-    let columns: Vec<String> = T::columns()
-        .iter()
-        .map(|column| format!("{alias}.{column}"))
-        .collect();
+    let columns: Vec<String> = T::columns().iter().map(|column| format!("{alias}.{column}")).collect();
     dialect.json_array(&columns.join(", "))
 }
 
@@ -132,10 +120,7 @@ pub(super) async fn read<C: ConnectionTrait>(
     values: impl IntoIterator<Item = Value>,
 ) -> Result<(Option<i32>, Vec<Aggregate>)> {
     let rows = connection.all(sql, values).await?;
-    let version = rows
-        .first()
-        .map(|row| row.try_get_by_index(0))
-        .transpose()?;
+    let version = rows.first().map(|row| row.try_get_by_index(0)).transpose()?;
     Ok((version, rows.iter().map(decode).collect::<Result<_>>()?))
 }
 
@@ -184,11 +169,7 @@ impl ClientBy {
 
 impl Clientele {
     /// The client that `by` names, with the wanted collections.
-    pub async fn client(
-        &self,
-        by: &ClientBy,
-        wanted: Wanted,
-    ) -> Result<Option<(Aggregate, Arc<Definitions>)>> {
+    pub async fn client(&self, by: &ClientBy, wanted: Wanted) -> Result<Option<(Aggregate, Arc<Definitions>)>> {
         let connection = self.db.read();
         let (condition, named) = by.condition();
         if named.contains('\0') {
@@ -196,10 +177,7 @@ impl Clientele {
         }
         let sql = format!("{} WHERE {condition}", select(connection.dialect, wanted));
         let mut clients = self.clients_of(sql, [named.into()]).await?;
-        Ok(clients
-            .rows
-            .pop()
-            .map(|client| (client, clients.definitions)))
+        Ok(clients.rows.pop().map(|client| (client, clients.definitions)))
     }
 
     /// The clients of these keys, in no order; those that don't exist are left out.
@@ -215,11 +193,7 @@ impl Clientele {
         self.clients_of(sql, [keys.into()]).await
     }
 
-    pub(super) async fn clients_of(
-        &self,
-        sql: String,
-        values: impl IntoIterator<Item = Value>,
-    ) -> Result<Clients> {
+    pub(super) async fn clients_of(&self, sql: String, values: impl IntoIterator<Item = Value>) -> Result<Clients> {
         let connection = self.db.read();
         let (version, rows) = read(connection, sql, values).await?;
         let definitions = match version {

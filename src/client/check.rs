@@ -63,8 +63,7 @@ pub fn check(input: &UpsertClient, facts: &Facts<'_>) -> Result<Aggregate, Vec<P
         .and_then(|present| present.addresses.as_deref())
         .unwrap_or_default();
     let addresses = members::addresses(&input.addresses, key, addresses, &mut problems);
-    let custom_values =
-        custom_information::check(&input.custom_information, key, facts, &mut problems);
+    let custom_values = custom_information::check(&input.custom_information, key, facts, &mut problems);
     let Problems(mut problems) = problems;
     if problems.is_empty() {
         return Ok(Aggregate {
@@ -126,21 +125,9 @@ fn client(input: &ClientInput, facts: &Facts<'_>, problems: &mut Problems) -> cl
         },
         notes: member.limited("notes", notes, stored.notes, NOTES_LIMIT),
         client_role_key: member.client_role(client_role, stored.client_role_key, facts.definitions),
-        assigned_branch_key: member.key(
-            "assignedBranchKey",
-            assigned_branch_key,
-            stored.assigned_branch_key,
-        ),
-        assigned_centre_key: member.key(
-            "assignedCentreKey",
-            assigned_centre_key,
-            stored.assigned_centre_key,
-        ),
-        assigned_user_key: member.key(
-            "assignedUserKey",
-            assigned_user_key,
-            stored.assigned_user_key,
-        ),
+        assigned_branch_key: member.key("assignedBranchKey", assigned_branch_key, stored.assigned_branch_key),
+        assigned_centre_key: member.key("assignedCentreKey", assigned_centre_key, stored.assigned_centre_key),
+        assigned_user_key: member.key("assignedUserKey", assigned_user_key, stored.assigned_user_key),
         encoded_key: stored.encoded_key,
         created_at: stored.created_at,
         updated_at: stored.updated_at,
@@ -190,12 +177,7 @@ fn blank_client(facts: &Facts<'_>) -> client::Model {
 }
 
 impl Scalars<'_> {
-    fn key(
-        &mut self,
-        name: &'static str,
-        sent: &MaybeUndefined<String>,
-        stored: Option<String>,
-    ) -> Option<String> {
+    fn key(&mut self, name: &'static str, sent: &MaybeUndefined<String>, stored: Option<String>) -> Option<String> {
         let key = self.text(name, sent, stored.clone());
         if key != stored && key.as_deref().is_some_and(|key| !is_key(key)) {
             self.refuse(
@@ -207,11 +189,7 @@ impl Scalars<'_> {
         key
     }
 
-    fn email_address(
-        &mut self,
-        sent: &MaybeUndefined<String>,
-        stored: Option<String>,
-    ) -> Option<String> {
+    fn email_address(&mut self, sent: &MaybeUndefined<String>, stored: Option<String>) -> Option<String> {
         let address = self.text("emailAddress", sent, stored.clone());
         if address != stored
             && address
@@ -265,33 +243,23 @@ impl Scalars<'_> {
         stored.to_owned()
     }
 
-    fn client_role(
-        &mut self,
-        sent: &MaybeUndefined<ClientRoleBy>,
-        stored: String,
-        known: &Definitions,
-    ) -> String {
+    fn client_role(&mut self, sent: &MaybeUndefined<ClientRoleBy>, stored: String, known: &Definitions) -> String {
         let (role, name) = match sent {
             MaybeUndefined::Undefined => return stored,
             MaybeUndefined::Null => return known.default_role().encoded_key.clone(),
-            MaybeUndefined::Value(ClientRoleBy::EncodedKey(key)) => (
-                known.roles.iter().find(|role| role.encoded_key == *key),
-                "encodedKey",
-            ),
-            MaybeUndefined::Value(ClientRoleBy::RoleId(id)) => (
-                known.roles.iter().find(|role| role.role_id == *id),
-                "roleId",
-            ),
+            MaybeUndefined::Value(ClientRoleBy::EncodedKey(key)) => {
+                (known.roles.iter().find(|role| role.encoded_key == *key), "encodedKey")
+            }
+            MaybeUndefined::Value(ClientRoleBy::RoleId(id)) => {
+                (known.roles.iter().find(|role| role.role_id == *id), "roleId")
+            }
         };
         match role {
             Some(role) => role.encoded_key.clone(),
             None => {
                 let message = "There is no client role of this name: the query clientRoles lists those there are.";
-                self.problems.add(
-                    ProblemCode::NotFound,
-                    path!["client", "clientRole", name],
-                    message,
-                );
+                self.problems
+                    .add(ProblemCode::NotFound, path!["client", "clientRole", name], message);
                 stored
             }
         }

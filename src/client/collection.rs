@@ -34,10 +34,7 @@ impl<'a, M: Member> Difference<'a, M> {
             .map(M::encoded_key)
             .filter(|key| !kept.contains(key))
             .collect();
-        let stored: HashMap<&str, &M> = before
-            .iter()
-            .map(|member| (member.encoded_key(), member))
-            .collect();
+        let stored: HashMap<&str, &M> = before.iter().map(|member| (member.encoded_key(), member)).collect();
         let written = after
             .iter()
             .filter(|member| stored.get(member.encoded_key()) != Some(member))
@@ -56,10 +53,7 @@ impl<'a, M: Member> Difference<'a, M> {
     {
         if !self.removed.is_empty() {
             let which = transaction.dialect.is_one_of("encoded_key", "$2");
-            let sql = format!(
-                "DELETE FROM {} WHERE client_key = $1 AND {which}",
-                C::table()
-            );
+            let sql = format!("DELETE FROM {} WHERE client_key = $1 AND {which}", C::table());
             transaction
                 .run(sql, [client_key.into(), json(&self.removed)?.into()])
                 .await?;

@@ -15,14 +15,13 @@ mod upsert;
 
 pub use aggregate::{Aggregate, ClientBy, Clients, Wanted};
 pub use input::{
-    AddressInput, ClientInput, ClientMatch, ClientRoleBy, CustomFieldValueInput, IdDocumentInput,
-    UpsertClient,
+    AddressInput, ClientInput, ClientMatch, ClientRoleBy, CustomFieldValueInput, IdDocumentInput, UpsertClient,
 };
 pub use kinds::{ClientState, Gender, Language};
 pub use pattern::IdPattern;
 pub use search::{
-    ClientFilter, ClientOrder, ClientOrderField, ClientPage, CustomFieldFilter, DateTimeRange,
-    Exactly, OrderDirection, Range,
+    ClientFilter, ClientOrder, ClientOrderField, ClientPage, CustomFieldFilter, DateTimeRange, Exactly, OrderDirection,
+    Range,
 };
 pub use settings::ClientSettings;
 pub use upsert::{NAMED, Outcome, Upserted};

@@ -25,10 +25,7 @@ impl TryFrom<String> for IdPattern {
             ));
         }
         if pattern.contains(char::is_control) || !pattern.contains(['#', '@', '$']) {
-            return Err(
-                "an id pattern needs at least one # (digit), @ (capital letter) or $ (either)"
-                    .to_owned(),
-            );
+            return Err("an id pattern needs at least one # (digit), @ (capital letter) or $ (either)".to_owned());
         }
         Ok(Self(pattern))
     }

@@ -106,37 +106,19 @@ impl Clientele {
             Err(problem) => return Ok(Err(problem)),
         };
         let (count, backwards, offset, cursors) = match range {
-            Range::First {
-                count,
-                after,
-                before,
-            } => (*count, false, 0, [("after", after), ("before", before)]),
-            Range::Last {
-                count,
-                after,
-                before,
-            } => (*count, true, 0, [("after", after), ("before", before)]),
-            Range::Offset { offset, count } => (
-                *count,
-                false,
-                *offset,
-                [("after", &None), ("before", &None)],
-            ),
+            Range::First { count, after, before } => (*count, false, 0, [("after", after), ("before", before)]),
+            Range::Last { count, after, before } => (*count, true, 0, [("after", after), ("before", before)]),
+            Range::Offset { offset, count } => (*count, false, *offset, [("after", &None), ("before", &None)]),
         };
         for (name, text) in cursors {
             let Some(text) = text else { continue };
             match Cursor::decode(text, order.field) {
-                Some(cursor) => conditions.push_cursor(
-                    &cursor,
-                    (name == "after") == (order.direction == OrderDirection::Asc),
-                ),
+                Some(cursor) => {
+                    conditions.push_cursor(&cursor, (name == "after") == (order.direction == OrderDirection::Asc))
+                }
                 None => {
                     let message = "This isn't a cursor of this list in this order: send one that a page has given you.";
-                    return Ok(Err(Problem::new(
-                        ProblemCode::Invalid,
-                        path![name],
-                        message,
-                    )));
+                    return Ok(Err(Problem::new(ProblemCode::Invalid, path![name], message)));
                 }
             }
         }
@@ -150,10 +132,7 @@ impl Clientele {
             .collect();
         let limit = conditions.bind(i64::from(count) + 1);
         let offset = if offset > 0 {
-            format!(
-                " OFFSET {}",
-                conditions.bind(offset.min(i64::MAX as u64) as i64)
-            )
+            format!(" OFFSET {}", conditions.bind(offset.min(i64::MAX as u64) as i64))
         } else {
             String::new()
         };
@@ -233,10 +212,6 @@ impl Conditions {
             })
             .collect();
         let sign = if greater { '>' } else { '<' };
-        self.push(format!(
-            "({}) {sign} ({})",
-            columns.join(", "),
-            values.join(", ")
-        ));
+        self.push(format!("({}) {sign} ({})", columns.join(", "), values.join(", ")));
     }
 }

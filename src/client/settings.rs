@@ -28,10 +28,8 @@ fn first_state<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Clie
     let state = ClientState::deserialize(deserializer)?;
     match state {
         ClientState::PendingApproval | ClientState::Inactive | ClientState::Active => Ok(state),
-        ClientState::Exited | ClientState::Blacklisted | ClientState::Rejected => {
-            Err(serde::de::Error::custom(
-                "a new client can be PENDING_APPROVAL, INACTIVE or ACTIVE, and nothing else",
-            ))
-        }
+        ClientState::Exited | ClientState::Blacklisted | ClientState::Rejected => Err(serde::de::Error::custom(
+            "a new client can be PENDING_APPROVAL, INACTIVE or ACTIVE, and nothing else",
+        )),
     }
 }

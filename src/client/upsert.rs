@@ -76,8 +76,7 @@ fn unclear_target(input: &UpsertClient) -> Option<Problem> {
         return None;
     }
     if matches!(input.client.encoded_key, MaybeUndefined::Value(_)) {
-        let message =
-            "encodedKey and matchOn: CLIENT_ID exclude each other: leave one of them out.";
+        let message = "encodedKey and matchOn: CLIENT_ID exclude each other: leave one of them out.";
         return Some(Problem::new(
             ProblemCode::Invalid,
             path!["client", "encodedKey"],
@@ -88,11 +87,7 @@ fn unclear_target(input: &UpsertClient) -> Option<Problem> {
         MaybeUndefined::Value(id) if !id.trim().is_empty() => None,
         _ => {
             let message = "matchOn: CLIENT_ID needs the clientId to look for.";
-            Some(Problem::new(
-                ProblemCode::Blank,
-                path!["client", "clientId"],
-                message,
-            ))
+            Some(Problem::new(ProblemCode::Blank, path!["client", "clientId"], message))
         }
     }
 }
@@ -148,32 +143,19 @@ impl Work for Upsert<'_> {
 impl Upsert<'_> {
     fn target(&self) -> Option<ClientBy> {
         let ClientInput {
-            encoded_key,
-            client_id,
-            ..
+            encoded_key, client_id, ..
         } = &self.input.client;
-        match (
-            &self.input.named,
-            encoded_key,
-            client_id,
-            self.input.match_on,
-        ) {
+        match (&self.input.named, encoded_key, client_id, self.input.match_on) {
             (Some(named), ..) => Some(ClientBy::Either(named.clone())),
             (None, MaybeUndefined::Value(key), ..) => Some(ClientBy::EncodedKey(key.clone())),
-            (None, _, MaybeUndefined::Value(id), ClientMatch::ClientId) => {
-                Some(ClientBy::ClientId(id.clone()))
-            }
+            (None, _, MaybeUndefined::Value(id), ClientMatch::ClientId) => Some(ClientBy::ClientId(id.clone())),
             _ => None,
         }
     }
 
     /// The stored client, locked, with the collections that the submission replaces and the answer needs; and the
     /// definitions' version, which can't change before the transaction ends.
-    async fn lock_and_read(
-        &self,
-        target: &ClientBy,
-        transaction: &Transaction,
-    ) -> Result<Option<(Aggregate, i32)>> {
+    async fn lock_and_read(&self, target: &ClientBy, transaction: &Transaction) -> Result<Option<(Aggregate, i32)>> {
         let (condition, named) = target.condition();
         if named.contains('\0') {
             return Ok(None);
@@ -194,28 +176,16 @@ impl Upsert<'_> {
             custom_values: !self.input.custom_information.is_undefined(),
         };
         let select = aggregate::select(transaction.dialect, self.wanted.or(replaced));
-        let (version, mut rows) = aggregate::read(
-            transaction,
-            format!("{select} WHERE {condition}"),
-            [named.into()],
-        )
-        .await?;
+        let (version, mut rows) =
+            aggregate::read(transaction, format!("{select} WHERE {condition}"), [named.into()]).await?;
         Ok(rows.pop().zip(version))
     }
 
     /// Whether the names in the submission lead to no client, or to two.
-    async fn wrong_target(
-        &self,
-        present: Option<&Aggregate>,
-        transaction: &Transaction,
-    ) -> Result<Option<Problem>> {
+    async fn wrong_target(&self, present: Option<&Aggregate>, transaction: &Transaction) -> Result<Option<Problem>> {
         if self.input.named.is_some() && present.is_none() {
             let message = "There is no client with this id or key.";
-            return Ok(Some(Problem::new(
-                ProblemCode::NotFound,
-                path![NAMED],
-                message,
-            )));
+            return Ok(Some(Problem::new(ProblemCode::NotFound, path![NAMED], message)));
         }
         let unknown = |message: &'static str| {
             Ok(Some(Problem::new(
@@ -250,17 +220,14 @@ impl Upsert<'_> {
         let expected = self.input.expected_version?;
         let stored = present.map_or(0, |present| present.client.version);
         (expected != stored).then(|| {
-            let message = format!("The stored version is {stored}, not {expected}: read the client again and decide anew.");
+            let message =
+                format!("The stored version is {stored}, not {expected}: read the client again and decide anew.");
             Problem::new(ProblemCode::VersionConflict, path!["expectedVersion"], message)
         })
     }
 
     /// Of the clients that the submission links to, those that exist.
-    async fn linked(
-        &self,
-        definitions: &Definitions,
-        transaction: &Transaction,
-    ) -> Result<HashSet<String>> {
+    async fn linked(&self, definitions: &Definitions, transaction: &Transaction) -> Result<HashSet<String>> {
         let MaybeUndefined::Value(values) = &self.input.custom_information else {
             return Ok(HashSet::new());
         };
@@ -333,27 +300,16 @@ impl Upsert<'_> {
     }
 
     /// Makes the client's id its own, across all clients. An id that is to be generated is generated here.
-    async fn claim_id(
-        &self,
-        client: &mut client::Model,
-        transaction: &Transaction,
-    ) -> Result<bool> {
+    async fn claim_id(&self, client: &mut client::Model, transaction: &Transaction) -> Result<bool> {
         let generate = client.client_id.is_empty();
         for _ in 0..if generate { ID_ATTEMPTS } else { 1 } {
             if generate {
-                client.client_id = self
-                    .clientele
-                    .settings
-                    .id_pattern
-                    .generate(&mut rand::rng());
+                client.client_id = self.clientele.settings.id_pattern.generate(&mut rand::rng());
             }
             let claim = "INSERT INTO client_id_claim (client_id, client_key) \
                          SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM client WHERE encoded_key = $1) \
                          ON CONFLICT DO NOTHING";
-            let values = [
-                client.client_id.clone().into(),
-                client.encoded_key.clone().into(),
-            ];
+            let values = [client.client_id.clone().into(), client.encoded_key.clone().into()];
             if transaction.run(claim, values).await? == 1 {
                 return Ok(true);
             }
@@ -376,9 +332,7 @@ impl Upsert<'_> {
                 outcome: Outcome::Unchanged,
             })));
         }
-        changes
-            .write(&before.client.encoded_key, transaction)
-            .await?;
+        changes.write(&before.client.encoded_key, transaction).await?;
         after.client.version = before.client.version + 1;
         // Clocks of several servers differ; a client's own time doesn't run backwards.
         after.client.updated_at = self.now.max(before.client.updated_at);
@@ -415,18 +369,9 @@ impl<'a> Changes<'a> {
                 .unwrap_or_default()
         }
         Self {
-            addresses: Difference::between(
-                stored(before, |of| &of.addresses),
-                after.addresses.as_deref(),
-            ),
-            id_documents: Difference::between(
-                stored(before, |of| &of.id_documents),
-                after.id_documents.as_deref(),
-            ),
-            custom_values: Difference::between(
-                stored(before, |of| &of.custom_values),
-                after.custom_values.as_deref(),
-            ),
+            addresses: Difference::between(stored(before, |of| &of.addresses), after.addresses.as_deref()),
+            id_documents: Difference::between(stored(before, |of| &of.id_documents), after.id_documents.as_deref()),
+            custom_values: Difference::between(stored(before, |of| &of.custom_values), after.custom_values.as_deref()),
         }
     }
 
@@ -435,9 +380,7 @@ impl<'a> Changes<'a> {
     }
 
     async fn write(&self, client_key: &str, transaction: &Transaction) -> Result<()> {
-        self.addresses
-            .write::<address::Entity>(client_key, transaction)
-            .await?;
+        self.addresses.write::<address::Entity>(client_key, transaction).await?;
         self.id_documents
             .write::<id_document::Entity>(client_key, transaction)
             .await?;
@@ -451,8 +394,7 @@ impl<'a> Changes<'a> {
 pub const NAMED: &str = "id";
 
 pub(super) fn taken() -> Problem {
-    let message =
-        "Another client has this clientId: choose another, or leave it out to have one generated.";
+    let message = "Another client has this clientId: choose another, or leave it out to have one generated.";
     Problem::new(ProblemCode::Taken, path!["client", "clientId"], message)
 }
 
@@ -471,8 +413,7 @@ async fn lock_definitions(transaction: &Transaction) -> Result<i32> {
             let row = transaction
                 .one("SELECT version FROM definition_version FOR KEY SHARE", [])
                 .await?;
-            let row = row
-                .ok_or_else(|| Error::internal("the database has no version of the definitions"))?;
+            let row = row.ok_or_else(|| Error::internal("the database has no version of the definitions"))?;
             Ok(row.try_get_by_index(0)?)
         }
     }

@@ -5,9 +5,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use entity::{
-    client_role, custom_field, custom_field_option, custom_field_set, definition_version,
-};
+use entity::{client_role, custom_field, custom_field_option, custom_field_set, definition_version};
 use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
 use tokio::sync::RwLock;
 
@@ -110,10 +108,7 @@ impl Definitions {
     }
 
     pub fn set_of_key(&self, key: &str) -> Option<&custom_field_set::Model> {
-        self.sets
-            .iter()
-            .find(|set| set.encoded_key == key)
-            .map(|set| &**set)
+        self.sets.iter().find(|set| set.encoded_key == key).map(|set| &**set)
     }
 
     pub fn role_of_key(&self, key: &str) -> Option<&client_role::Model> {
@@ -151,20 +146,15 @@ impl Definitions {
             .all(orm)
             .await?;
         let mut options: HashMap<String, Vec<custom_field_option::Model>> = HashMap::new();
-        let stored =
-            custom_field_option::Entity::find().order_by_asc(custom_field_option::Column::Position);
+        let stored = custom_field_option::Entity::find().order_by_asc(custom_field_option::Column::Position);
         for option in stored.all(orm).await? {
-            options
-                .entry(option.field_key.clone())
-                .or_default()
-                .push(option);
+            options.entry(option.field_key.clone()).or_default().push(option);
         }
         let sets: Vec<_> = sets.into_iter().map(Arc::new).collect();
         let mut fields = Vec::with_capacity(rows.len());
         for set in &sets {
             for row in rows.iter().filter(|row| row.set_key == set.encoded_key) {
-                let kind =
-                    Kind::parse(&row.kind).ok_or_else(|| unknown("type of a custom field"))?;
+                let kind = Kind::parse(&row.kind).ok_or_else(|| unknown("type of a custom field"))?;
                 let options = options.remove(&row.encoded_key).unwrap_or_default();
                 fields.push(Arc::new(Field {
                     row: row.clone(),
@@ -203,9 +193,7 @@ impl Definitions {
 
 /// The version that is stored now.
 pub async fn version<C: ConnectionTrait>(connection: &Connection<C>) -> Result<i32> {
-    let row = definition_version::Entity::find()
-        .one(connection.orm())
-        .await?;
+    let row = definition_version::Entity::find().one(connection.orm()).await?;
     row.map(|row| row.version)
         .ok_or_else(|| unknown("version of the definitions"))
 }
@@ -220,11 +208,7 @@ pub struct DefinitionsCache(RwLock<Option<Arc<Definitions>>>);
 
 impl DefinitionsCache {
     /// The definitions as of `version`, or later ones when they have changed meanwhile.
-    pub async fn at<C: ConnectionTrait>(
-        &self,
-        version: i32,
-        connection: &Connection<C>,
-    ) -> Result<Arc<Definitions>> {
+    pub async fn at<C: ConnectionTrait>(&self, version: i32, connection: &Connection<C>) -> Result<Arc<Definitions>> {
         if let Some(definitions) = &*self.0.read().await
             && definitions.version == version
         {
@@ -236,10 +220,7 @@ impl DefinitionsCache {
     }
 
     /// Any definitions: for an answer without a client in it.
-    pub async fn latest_known<C: ConnectionTrait>(
-        &self,
-        connection: &Connection<C>,
-    ) -> Result<Arc<Definitions>> {
+    pub async fn latest_known<C: ConnectionTrait>(&self, connection: &Connection<C>) -> Result<Arc<Definitions>> {
         if let Some(definitions) = &*self.0.read().await {
             return Ok(definitions.clone());
         }
@@ -247,10 +228,7 @@ impl DefinitionsCache {
     }
 
     /// The definitions as they are stored now.
-    pub async fn current<C: ConnectionTrait>(
-        &self,
-        connection: &Connection<C>,
-    ) -> Result<Arc<Definitions>> {
+    pub async fn current<C: ConnectionTrait>(&self, connection: &Connection<C>) -> Result<Arc<Definitions>> {
         self.at(version(connection).await?, connection).await
     }
 }

@@ -38,12 +38,7 @@ impl Kind {
     pub fn is_link(self) -> bool {
         match self {
             Self::ClientLink | Self::UserLink | Self::GroupLink => true,
-            Self::Text
-            | Self::LongText
-            | Self::Selection
-            | Self::Number
-            | Self::Checkbox
-            | Self::Date => false,
+            Self::Text | Self::LongText | Self::Selection | Self::Number | Self::Checkbox | Self::Date => false,
         }
     }
 
@@ -78,22 +73,18 @@ impl Field {
         }
         match self.kind {
             Kind::Text | Kind::LongText => self.accept_text(sent),
-            Kind::Selection if self.options.iter().any(|option| option.value == sent) => {
-                Ok(sent.to_owned())
-            }
+            Kind::Selection if self.options.iter().any(|option| option.value == sent) => Ok(sent.to_owned()),
             Kind::Selection => Err((
                 ProblemCode::NotAnOption,
                 format!("The field {id} takes one of its options only."),
             )),
-            Kind::Number => Decimal::parse(sent)
-                .map(|decimal| decimal.0)
-                .ok_or_else(|| {
-                    let most = Decimal::MAX_DIGITS;
-                    (
-                        ProblemCode::NotANumber,
-                        format!("The field {id} takes a decimal number of up to {most} digits."),
-                    )
-                }),
+            Kind::Number => Decimal::parse(sent).map(|decimal| decimal.0).ok_or_else(|| {
+                let most = Decimal::MAX_DIGITS;
+                (
+                    ProblemCode::NotANumber,
+                    format!("The field {id} takes a decimal number of up to {most} digits."),
+                )
+            }),
             Kind::Checkbox if sent.eq_ignore_ascii_case("true") => Ok("TRUE".to_owned()),
             Kind::Checkbox if sent.eq_ignore_ascii_case("false") => Ok("FALSE".to_owned()),
             Kind::Checkbox => Err((

@@ -62,25 +62,16 @@ impl Work for Upsert<'_> {
         if role.is_default {
             // Only one may be the default at any time, within the transaction too.
             transaction
-                .run(
-                    "UPDATE client_role SET is_default = FALSE WHERE is_default",
-                    [],
-                )
+                .run("UPDATE client_role SET is_default = FALSE WHERE is_default", [])
                 .await?;
         }
         put::<client_role::Entity>(&[&role], transaction).await?;
         bump_version(transaction).await?;
-        Ok(Step::Commit(Ok((
-            Arc::new(Definitions::load(transaction).await?),
-            key,
-        ))))
+        Ok(Step::Commit(Ok((Arc::new(Definitions::load(transaction).await?), key))))
     }
 }
 
-fn check(
-    input: &UpsertClientRole,
-    definitions: &Definitions,
-) -> Result<client_role::Model, Vec<Problem>> {
+fn check(input: &UpsertClientRole, definitions: &Definitions) -> Result<client_role::Model, Vec<Problem>> {
     let UpsertClientRole {
         role_id,
         encoded_key,
@@ -95,10 +86,7 @@ fn check(
         problems: &mut problems,
     };
     definition_id("roleId", role_id, &mut member);
-    let stored = definitions
-        .roles
-        .iter()
-        .find(|role| role.role_id == *role_id);
+    let stored = definitions.roles.iter().find(|role| role.role_id == *role_id);
     let taken = |key: &str| definitions.role_of_key(key).is_some();
     let encoded_key = key_of_choice(
         encoded_key,

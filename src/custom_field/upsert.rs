@@ -115,10 +115,7 @@ impl Work for Upsert<'_> {
             return Ok(Step::Discard(Ok((Arc::new(definitions), key))));
         }
         bump_version(transaction).await?;
-        Ok(Step::Commit(Ok((
-            Arc::new(Definitions::load(transaction).await?),
-            key,
-        ))))
+        Ok(Step::Commit(Ok((Arc::new(Definitions::load(transaction).await?), key))))
     }
 }
 
@@ -131,10 +128,7 @@ async fn write(plan: &Plan, before: &Definitions, transaction: &Transaction) -> 
     }
     for key in &plan.removed {
         transaction
-            .run(
-                "DELETE FROM custom_field WHERE encoded_key = $1",
-                [key.into()],
-            )
+            .run("DELETE FROM custom_field WHERE encoded_key = $1", [key.into()])
             .await?;
         written = true;
     }
@@ -144,29 +138,18 @@ async fn write(plan: &Plan, before: &Definitions, transaction: &Transaction) -> 
             put::<custom_field::Entity>(&[row], transaction).await?;
             written = true;
         }
-        let stored = stored
-            .map(|field| field.options.as_slice())
-            .unwrap_or_default();
+        let stored = stored.map(|field| field.options.as_slice()).unwrap_or_default();
         if stored != options.as_slice() {
-            for option in stored.iter().filter(|option| {
-                options
-                    .iter()
-                    .all(|kept| kept.encoded_key != option.encoded_key)
-            }) {
-                let sql =
-                    "DELETE FROM custom_field_option WHERE field_key = $1 AND encoded_key = $2";
+            for option in stored
+                .iter()
+                .filter(|option| options.iter().all(|kept| kept.encoded_key != option.encoded_key))
+            {
+                let sql = "DELETE FROM custom_field_option WHERE field_key = $1 AND encoded_key = $2";
                 transaction
-                    .run(
-                        sql,
-                        [
-                            row.encoded_key.clone().into(),
-                            option.encoded_key.clone().into(),
-                        ],
-                    )
+                    .run(sql, [row.encoded_key.clone().into(), option.encoded_key.clone().into()])
                     .await?;
             }
-            put::<custom_field_option::Entity>(&options.iter().collect::<Vec<_>>(), transaction)
-                .await?;
+            put::<custom_field_option::Entity>(&options.iter().collect::<Vec<_>>(), transaction).await?;
             written = true;
         }
     }

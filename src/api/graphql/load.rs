@@ -36,9 +36,7 @@ pub fn wanted<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> Wanted {
 
 /// The selections of the clients that selected clients link to.
 pub fn linked<'a>(plans: &[&'a Plan]) -> Vec<&'a Plan> {
-    let values = plans
-        .iter()
-        .flat_map(|plan| plan.below("customInformation"));
+    let values = plans.iter().flat_map(|plan| plan.below("customInformation"));
     values
         .flat_map(|step| step.plan.below("linkedClient"))
         .map(|step| &step.plan)
@@ -63,10 +61,7 @@ impl World {
         }
         // A client may be met on several levels: it is loaded once, with all that any of them asks for.
         let wanted = wanted(levels.iter().flatten().copied());
-        let mut keys: HashSet<String> = rows
-            .into_iter()
-            .flat_map(|row| world.links_of(row))
-            .collect();
+        let mut keys: HashSet<String> = rows.into_iter().flat_map(|row| world.links_of(row)).collect();
         for _ in levels.iter().filter(|plans| !plans.is_empty()) {
             let missing = keys.iter().filter(|key| !world.linked.contains_key(*key));
             let missing: Vec<ClientKey> = missing
@@ -87,12 +82,9 @@ impl World {
     }
 
     fn links_of(&self, row: &Aggregate) -> HashSet<String> {
-        links(
-            row.custom_values.as_deref().unwrap_or_default(),
-            &self.definitions,
-        )
-        .map(str::to_owned)
-        .collect()
+        links(row.custom_values.as_deref().unwrap_or_default(), &self.definitions)
+            .map(str::to_owned)
+            .collect()
     }
 }
 

@@ -8,17 +8,13 @@ use super::{
     objects::{
         client::ClientRow,
         custom_field::SetRow,
-        payload::{
-            PayloadRow, UpsertClientPayload, UpsertClientRolePayload, UpsertCustomFieldSetPayload,
-        },
+        payload::{PayloadRow, UpsertClientPayload, UpsertClientRolePayload, UpsertCustomFieldSetPayload},
     },
     query::{clientele, loader, plan},
 };
 use crate::{
     client::{Outcome, UpsertClient},
-    custom_field::{
-        UpsertClientRole, UpsertCustomFieldSet, upsert_client_role, upsert_custom_field_set,
-    },
+    custom_field::{UpsertClientRole, UpsertCustomFieldSet, upsert_client_role, upsert_custom_field_set},
 };
 
 /// Changes the bank's clients and the definitions they follow.

@@ -35,9 +35,7 @@ impl GlobalId {
             Self::Client(key) => ("Client", key, None),
             Self::Address { client_key, key } => ("Address", client_key, Some(key)),
             Self::IdDocument { client_key, key } => ("IdDocument", client_key, Some(key)),
-            Self::CustomFieldValue { client_key, key } => {
-                ("CustomFieldValue", client_key, Some(key))
-            }
+            Self::CustomFieldValue { client_key, key } => ("CustomFieldValue", client_key, Some(key)),
             Self::CustomFieldSet(key) => ("CustomFieldSet", key, None),
             Self::CustomField(key) => ("CustomField", key, None),
             Self::ClientRole(key) => ("ClientRole", key, None),
@@ -62,18 +60,9 @@ impl GlobalId {
         let (name, first, second) = (parts.next()?, parts.next()?, parts.next());
         match (name.as_str(), second, parts.next()) {
             ("Client", None, None) => Some(Self::Client(first)),
-            ("Address", Some(key), None) => Some(Self::Address {
-                client_key: first,
-                key,
-            }),
-            ("IdDocument", Some(key), None) => Some(Self::IdDocument {
-                client_key: first,
-                key,
-            }),
-            ("CustomFieldValue", Some(key), None) => Some(Self::CustomFieldValue {
-                client_key: first,
-                key,
-            }),
+            ("Address", Some(key), None) => Some(Self::Address { client_key: first, key }),
+            ("IdDocument", Some(key), None) => Some(Self::IdDocument { client_key: first, key }),
+            ("CustomFieldValue", Some(key), None) => Some(Self::CustomFieldValue { client_key: first, key }),
             ("CustomFieldSet", None, None) => Some(Self::CustomFieldSet(first)),
             ("CustomField", None, None) => Some(Self::CustomField(first)),
             ("ClientRole", None, None) => Some(Self::ClientRole(first)),
@@ -105,10 +94,7 @@ impl OutputType for Node {
             }
             MetaType::Interface {
                 name: NAME.to_owned(),
-                description: Some(
-                    "An object with a global id: `node(id:)` finds it, whatever its type."
-                        .to_owned(),
-                ),
+                description: Some("An object with a global id: `node(id:)` finds it, whatever its type.".to_owned()),
                 fields: [("id".to_owned(), id)].into_iter().collect(),
                 possible_types,
                 extends: false,
@@ -123,11 +109,7 @@ impl OutputType for Node {
         })
     }
 
-    async fn resolve(
-        &self,
-        _: &ContextSelectionSet<'_>,
-        _: &Positioned<Field>,
-    ) -> ServerResult<Value> {
+    async fn resolve(&self, _: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
         Ok(raw(self.0.clone()))
     }
 }

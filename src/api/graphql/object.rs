@@ -58,10 +58,7 @@ pub enum Is<T: Object + ?Sized> {
     Text(for<'a> fn(Of<'a, T>) -> Cow<'a, str>),
     MaybeText(for<'a> fn(Of<'a, T>) -> Option<&'a str>),
     MaybeOwned(for<'a> fn(Of<'a, T>) -> Option<String>),
-    Enum(
-        fn(&mut Registry) -> String,
-        for<'a> fn(Of<'a, T>) -> Option<&'a str>,
-    ),
+    Enum(fn(&mut Registry) -> String, for<'a> fn(Of<'a, T>) -> Option<&'a str>),
     MaybeDate(for<'a> fn(Of<'a, T>) -> Option<NaiveDate>),
     Instant(for<'a> fn(Of<'a, T>) -> Instant<Utc>),
     MaybeInstant(for<'a> fn(Of<'a, T>) -> Option<Instant<Utc>>),
@@ -115,15 +112,12 @@ impl Plan {
     pub fn of<T: Object>(selection: &SelectionSet) -> Self {
         let step = |syntax: &Positioned<Syntax>| {
             let syntax = &syntax.node;
-            let place = T::FIELDS
-                .iter()
-                .position(|field| field.name == syntax.name.node);
+            let place = T::FIELDS.iter().position(|field| field.name == syntax.name.node);
             let plan = match place.map(|place| &T::FIELDS[place].is) {
                 Some(Is::Objects { plan, .. }) => plan(&syntax.selection_set.node),
                 _ => Self::default(),
             };
-            let constant =
-                |value: &async_graphql_value::Value| value.clone().into_const().unwrap_or_default();
+            let constant = |value: &async_graphql_value::Value| value.clone().into_const().unwrap_or_default();
             Step {
                 name: place.map_or(TYPENAME, |place| T::FIELDS[place].name),
                 key: format!("\"{}\":", syntax.response_key().node),
@@ -178,11 +172,7 @@ pub fn maybe<T: Object>(row: Option<T::Row<'_>>, plan: &Plan, out: &mut Vec<u8>)
 }
 
 /// Writes a list of objects.
-pub fn list<'a, T: Object>(
-    rows: impl IntoIterator<Item = T::Row<'a>>,
-    plan: &Plan,
-    out: &mut Vec<u8>,
-) {
+pub fn list<'a, T: Object>(rows: impl IntoIterator<Item = T::Row<'a>>, plan: &Plan, out: &mut Vec<u8>) {
     out.push(b'[');
     for (at, row) in rows.into_iter().enumerate() {
         if at > 0 {
@@ -199,11 +189,7 @@ fn value<T: Object>(is: &Is<T>, row: T::Row<'_>, step: &Step, out: &mut Vec<u8>)
         Is::Text(get) => json(&get(Of(row)), out),
         Is::MaybeText(get) | Is::Enum(_, get) | Is::MaybeDecimal(get) => json(&get(Of(row)), out),
         // Dates and instants are printed straight into the answer: there is nothing in them to escape.
-        Is::MaybeDate(get) => maybe_plain(
-            get(Of(row)).map(Date),
-            |date, out| write!(out, "\"{}\"", date.0),
-            out,
-        ),
+        Is::MaybeDate(get) => maybe_plain(get(Of(row)).map(Date), |date, out| write!(out, "\"{}\"", date.0), out),
         Is::Instant(get) => plain_instant(get(Of(row)), out),
         Is::MaybeInstant(get) => match get(Of(row)) {
             Some(instant) => plain_instant(instant, out),
@@ -224,11 +210,7 @@ fn plain_instant(instant: Instant<Utc>, out: &mut Vec<u8>) {
     json(&DateTime::text(&instant), out);
 }
 
-fn maybe_plain<V>(
-    value: Option<V>,
-    write: impl Fn(V, &mut Vec<u8>) -> std::io::Result<()>,
-    out: &mut Vec<u8>,
-) {
+fn maybe_plain<V>(value: Option<V>, write: impl Fn(V, &mut Vec<u8>) -> std::io::Result<()>, out: &mut Vec<u8>) {
     match value {
         Some(value) => write(value, out).expect("a buffer in memory takes everything"),
         None => out.extend_from_slice(b"null"),
@@ -236,8 +218,7 @@ fn maybe_plain<V>(
 }
 
 fn json(value: &(impl serde::Serialize + ?Sized), out: &mut Vec<u8>) {
-    serde_json::to_writer(out, value)
-        .expect("plain values are JSON, and a buffer in memory takes everything");
+    serde_json::to_writer(out, value).expect("plain values are JSON, and a buffer in memory takes everything");
 }
 
 /// A written object (or null, or list of objects) on its way through the engine.
@@ -273,10 +254,7 @@ pub(super) fn text(write: impl FnOnce(&mut Vec<u8>)) -> Result<String, Fault> {
 /// JSON text as a value of the engine.
 pub(super) fn raw(json: String) -> Value {
     let mut object = IndexMap::with_capacity(1);
-    object.insert(
-        Name::new(async_graphql_value::RAW_VALUE_TOKEN),
-        Value::String(json),
-    );
+    object.insert(Name::new(async_graphql_value::RAW_VALUE_TOKEN), Value::String(json));
     Value::Object(object)
 }
 
@@ -315,11 +293,7 @@ impl<T: Object> OutputType for Written<T> {
         })
     }
 
-    async fn resolve(
-        &self,
-        _: &ContextSelectionSet<'_>,
-        _: &Positioned<Syntax>,
-    ) -> ServerResult<Value> {
+    async fn resolve(&self, _: &ContextSelectionSet<'_>, _: &Positioned<Syntax>) -> ServerResult<Value> {
         Ok(raw(self.json.clone()))
     }
 }
@@ -345,32 +319,17 @@ impl<T: Object> Field<T> {
         let (ty, arguments): (String, &[Argument]) = match &self.is {
             Is::Id(_) => (<ID as OutputType>::create_type_info(registry), &[]),
             Is::Text(_) => (<String as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeText(_) | Is::MaybeOwned(_) => (
-                <Option<String> as OutputType>::create_type_info(registry),
-                &[],
-            ),
+            Is::MaybeText(_) | Is::MaybeOwned(_) => (<Option<String> as OutputType>::create_type_info(registry), &[]),
             Is::Enum(ty, _) => (ty(registry), &[]),
-            Is::MaybeDate(_) => (
-                <Option<Date> as OutputType>::create_type_info(registry),
-                &[],
-            ),
+            Is::MaybeDate(_) => (<Option<Date> as OutputType>::create_type_info(registry), &[]),
             Is::Instant(_) => (<DateTime as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeInstant(_) => (
-                <Option<DateTime> as OutputType>::create_type_info(registry),
-                &[],
-            ),
-            Is::MaybeDecimal(_) => (
-                <Option<Decimal> as OutputType>::create_type_info(registry),
-                &[],
-            ),
+            Is::MaybeInstant(_) => (<Option<DateTime> as OutputType>::create_type_info(registry), &[]),
+            Is::MaybeDecimal(_) => (<Option<Decimal> as OutputType>::create_type_info(registry), &[]),
             Is::Int(_) => (<i32 as OutputType>::create_type_info(registry), &[]),
             Is::MaybeInt(_) => (<Option<i32> as OutputType>::create_type_info(registry), &[]),
             Is::MaybeFloat(_) => (<Option<f64> as OutputType>::create_type_info(registry), &[]),
             Is::Boolean(_) => (<bool as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeBoolean(_) => (
-                <Option<bool> as OutputType>::create_type_info(registry),
-                &[],
-            ),
+            Is::MaybeBoolean(_) => (<Option<bool> as OutputType>::create_type_info(registry), &[]),
             Is::Texts(_) => (<Vec<String> as OutputType>::create_type_info(registry), &[]),
             Is::Objects { ty, arguments, .. } => (ty(registry), arguments),
         };
@@ -379,12 +338,7 @@ impl<T: Object> Field<T> {
 }
 
 /// A field as the engine's registry keeps it.
-pub(super) fn meta_field(
-    name: &str,
-    description: &str,
-    ty: String,
-    arguments: &[Argument],
-) -> MetaField {
+pub(super) fn meta_field(name: &str, description: &str, ty: String, arguments: &[Argument]) -> MetaField {
     let argument = |argument: &Argument| MetaInputValue {
         name: argument.name.to_owned(),
         description: Some(argument.description.to_owned()),

@@ -12,9 +12,7 @@ use super::{
     objects::{
         client::{Address, Client, ClientRow, IdDocument},
         connection::{ClientConnection, PageRow},
-        custom_field::{
-            ClientRole, CustomField, CustomFieldSet, CustomFieldValue, FieldRow, SetRow, ValueRow,
-        },
+        custom_field::{ClientRole, CustomField, CustomFieldSet, CustomFieldValue, FieldRow, SetRow, ValueRow},
     },
 };
 use crate::{
@@ -57,11 +55,7 @@ enum CustomFieldBy {
 #[Root]
 impl Query {
     /// The object with this global id, whatever its type; null when there is none.
-    async fn node(
-        &self,
-        context: &Context<'_>,
-        #[graphql(desc = "The global id.")] id: ID,
-    ) -> Result<Option<Node>> {
+    async fn node(&self, context: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Node>> {
         node(context, &id).await
     }
 
@@ -72,10 +66,7 @@ impl Query {
         #[graphql(desc = "The global ids.")] ids: Vec<ID>,
     ) -> Result<Vec<Option<Node>>> {
         if ids.len() > LARGEST_PAGE as usize {
-            let message = format!(
-                "Ask for at most {LARGEST_PAGE} ids; there are {}.",
-                ids.len()
-            );
+            let message = format!("Ask for at most {LARGEST_PAGE} ids; there are {}.", ids.len());
             return Err(Fault::new(Code::BadUserInput, message).into());
         }
         futures_util::future::try_join_all(ids.iter().map(|id| node(context, id))).await
@@ -96,18 +87,10 @@ impl Query {
             },
         };
         let plan = plan::<Client>(context);
-        let Some((aggregate, definitions)) =
-            clientele(context)?.client(&named, wanted([&plan])).await?
-        else {
+        let Some((aggregate, definitions)) = clientele(context)?.client(&named, wanted([&plan])).await? else {
             return Ok(None);
         };
-        let world = World::around(
-            [&aggregate],
-            linked(&[&plan]),
-            definitions,
-            loader(context)?,
-        )
-        .await?;
+        let world = World::around([&aggregate], linked(&[&plan]), definitions, loader(context)?).await?;
         Ok(Some(Written::object(
             ClientRow {
                 aggregate: &aggregate,
@@ -127,14 +110,11 @@ impl Query {
         context: &Context<'_>,
         #[graphql(desc = "Which clients; all of them without it.")] filter: Option<ClientFilter>,
         #[graphql(desc = "The order; by creation without it.")] order_by: Option<ClientOrder>,
-        #[graphql(
-            desc = "How many from the start, or after `after`: 50 unless given, at most 500."
-        )]
-        first: Option<i32>,
+        #[graphql(desc = "How many from the start, or after `after`: 50 unless given, at most 500.")] first: Option<
+            i32,
+        >,
         #[graphql(desc = "Only clients after this cursor.")] after: Option<String>,
-        #[graphql(
-            desc = "How many from the end, or before `before`: at most 500. Not together with `first`."
-        )]
+        #[graphql(desc = "How many from the end, or before `before`: at most 500. Not together with `first`.")]
         last: Option<i32>,
         #[graphql(desc = "Only clients before this cursor.")] before: Option<String>,
     ) -> Result<Written<ClientConnection>> {
@@ -175,13 +155,7 @@ impl Query {
             true => Some(clientele.count_clients(&filter).await?.map_err(refused)?),
             false => None,
         };
-        let world = World::around(
-            &page.rows,
-            linked(&plans),
-            page.definitions.clone(),
-            loader(context)?,
-        )
-        .await?;
+        let world = World::around(&page.rows, linked(&plans), page.definitions.clone(), loader(context)?).await?;
         let (has_next, has_previous) = if backward {
             (before_given, page.more)
         } else {
@@ -198,19 +172,14 @@ impl Query {
     }
 
     /// All sets of custom fields, in their order.
-    async fn custom_field_sets(
-        &self,
-        context: &Context<'_>,
-    ) -> Result<Vec<Written<CustomFieldSet>>> {
+    async fn custom_field_sets(&self, context: &Context<'_>) -> Result<Vec<Written<CustomFieldSet>>> {
         let definitions = definitions(context).await?;
         let plan = plan::<CustomFieldSet>(context);
         let rows = definitions.sets.iter().map(|set| SetRow {
             set,
             definitions: &definitions,
         });
-        Ok(rows
-            .map(|row| Written::object(row, &plan))
-            .collect::<Result<_, _>>()?)
+        Ok(rows.map(|row| Written::object(row, &plan)).collect::<Result<_, _>>()?)
     }
 
     /// The definition of a custom field; null when there is none.
@@ -286,20 +255,14 @@ async fn node(context: &Context<'_>, id: &str) -> Result<Option<Node>> {
         key: client_key.clone(),
         wanted: own,
     };
-    let Some(found) = loader
-        .load_one(key)
-        .await
-        .map_err(async_graphql::Error::from)?
-    else {
+    let Some(found) = loader.load_one(key).await.map_err(async_graphql::Error::from)? else {
         return Ok(None);
     };
     let client = plan::<Client>(context);
     let value = plan::<CustomFieldValue>(context);
     let plans = match &id {
         GlobalId::Client(_) => linked(&[&client]),
-        GlobalId::CustomFieldValue { .. } => {
-            value.below("linkedClient").map(|step| &step.plan).collect()
-        }
+        GlobalId::CustomFieldValue { .. } => value.below("linkedClient").map(|step| &step.plan).collect(),
         _ => Vec::new(),
     };
     let world = World::around([&*found.client], plans, found.definitions, loader).await?;
@@ -307,21 +270,12 @@ async fn node(context: &Context<'_>, id: &str) -> Result<Option<Node>> {
 }
 
 /// A client, or one of the members of its collections.
-fn member(
-    context: &Context<'_>,
-    id: &GlobalId,
-    aggregate: &Aggregate,
-    world: &World,
-) -> Result<Option<Node>> {
+fn member(context: &Context<'_>, id: &GlobalId, aggregate: &Aggregate, world: &World) -> Result<Option<Node>> {
     match id {
         GlobalId::Client(_) => write::<Client>(context, Some(ClientRow { aggregate, world })),
         GlobalId::Address { key, .. } => write::<Address>(
             context,
-            aggregate
-                .addresses
-                .iter()
-                .flatten()
-                .find(|row| row.encoded_key == *key),
+            aggregate.addresses.iter().flatten().find(|row| row.encoded_key == *key),
         ),
         GlobalId::IdDocument { key, .. } => write::<IdDocument>(
             context,
@@ -339,9 +293,7 @@ fn member(
                 .find(|row| row.encoded_key == *key);
             write::<CustomFieldValue>(context, value.and_then(|value| ValueRow::of(value, world)))
         }
-        GlobalId::CustomFieldSet(_) | GlobalId::CustomField(_) | GlobalId::ClientRole(_) => {
-            Ok(None)
-        }
+        GlobalId::CustomFieldSet(_) | GlobalId::CustomField(_) | GlobalId::ClientRole(_) => Ok(None),
     }
 }
 
@@ -351,9 +303,7 @@ async fn definition(context: &Context<'_>, id: &GlobalId) -> Result<Option<Node>
     match id {
         GlobalId::CustomFieldSet(key) => write::<CustomFieldSet>(
             context,
-            definitions
-                .set_of_key(key)
-                .map(|set| SetRow { set, definitions }),
+            definitions.set_of_key(key).map(|set| SetRow { set, definitions }),
         ),
         GlobalId::CustomField(key) => write::<CustomField>(
             context,
@@ -371,9 +321,7 @@ async fn definition(context: &Context<'_>, id: &GlobalId) -> Result<Option<Node>
 
 fn write<T: Object>(context: &Context<'_>, row: Option<T::Row<'_>>) -> Result<Option<Node>> {
     let Some(row) = row else { return Ok(None) };
-    Ok(Some(Node(text(|out| {
-        object::<T>(row, &plan::<T>(context), out)
-    })?)))
+    Ok(Some(Node(text(|out| object::<T>(row, &plan::<T>(context), out))?)))
 }
 
 /// The selection of the field that is being answered, for objects of type `T`.

@@ -51,25 +51,15 @@ pub(super) fn check(
         let group_index = group_index.unwrap_or(NO_GROUP);
         if group_index != NO_GROUP {
             let message = format!("The set of {field_id} isn't grouped: leave groupIndex out.");
-            problems.add(
-                ProblemCode::GroupIndex,
-                path![LIST, index, "groupIndex"],
-                message,
-            );
+            problems.add(ProblemCode::GroupIndex, path![LIST, index, "groupIndex"], message);
             continue;
         }
         if !seen.insert((field.row.encoded_key.as_str(), group_index)) {
             let message = format!("The field {field_id} is named twice.");
-            problems.add(
-                ProblemCode::Duplicate,
-                path![LIST, index, "fieldId"],
-                message,
-            );
+            problems.add(ProblemCode::Duplicate, path![LIST, index, "fieldId"], message);
             continue;
         }
-        let before = stored
-            .get(&(field.row.encoded_key.as_str(), group_index))
-            .copied();
+        let before = stored.get(&(field.row.encoded_key.as_str(), group_index)).copied();
         match decide(field, value, linked_key, before, facts) {
             Ok((value, linked_key)) => values.push(Stored {
                 client_key: client_key.to_owned(),
@@ -80,11 +70,7 @@ pub(super) fn check(
                 value,
                 linked_key,
             }),
-            Err(Refusal {
-                code,
-                member,
-                message,
-            }) => {
+            Err(Refusal { code, member, message }) => {
                 let problem = Problem::new(code, path![LIST, index, member], message);
                 problems.0.push(Problem {
                     about: Some(field_id.as_str().into()),
@@ -93,12 +79,7 @@ pub(super) fn check(
             }
         }
     }
-    for field in facts
-        .definitions
-        .fields
-        .iter()
-        .filter(|field| field.is_demanded())
-    {
+    for field in facts.definitions.fields.iter().filter(|field| field.is_demanded()) {
         if !seen.contains(&(field.row.encoded_key.as_str(), NO_GROUP)) {
             let id = field.row.field_id.as_str();
             let problem = Problem::new(
@@ -115,19 +96,10 @@ pub(super) fn check(
     Some(values)
 }
 
-fn field<'a>(
-    id: &str,
-    index: usize,
-    facts: &'a Facts<'_>,
-    problems: &mut Problems,
-) -> Option<&'a Field> {
+fn field<'a>(id: &str, index: usize, facts: &'a Facts<'_>, problems: &mut Problems) -> Option<&'a Field> {
     let place: [Step; 3] = path![LIST, index, "fieldId"];
     if id.is_empty() {
-        problems.add(
-            ProblemCode::Blank,
-            place,
-            "Name the custom field by its id.",
-        );
+        problems.add(ProblemCode::Blank, place, "Name the custom field by its id.");
         return None;
     }
     let field = facts.definitions.field(id);
@@ -175,9 +147,7 @@ fn decide(
     let text = match (sent, kept) {
         (MaybeUndefined::Undefined, Some(kept)) => return Ok(kept),
         // What is stored may come back as it is, whatever its definition has become since.
-        (MaybeUndefined::Value(text), Some(kept))
-            if kept.0.as_ref().or(kept.1.as_ref()) == Some(text) =>
-        {
+        (MaybeUndefined::Value(text), Some(kept)) if kept.0.as_ref().or(kept.1.as_ref()) == Some(text) => {
             return Ok(kept);
         }
         (MaybeUndefined::Value(text), _) if !text.is_empty() => text,
@@ -187,14 +157,8 @@ fn decide(
             } else {
                 ProblemCode::Blank
             };
-            let message = format!(
-                "The field {id} has no value: send {member}, or leave the field out of the list."
-            );
-            return Err(Refusal {
-                code,
-                member,
-                message,
-            });
+            let message = format!("The field {id} has no value: send {member}, or leave the field out of the list.");
+            return Err(Refusal { code, member, message });
         }
     };
     if !field.is_active() {
@@ -205,11 +169,9 @@ fn decide(
             message,
         });
     }
-    let text = field.accept(text).map_err(|(code, message)| Refusal {
-        code,
-        member,
-        message,
-    })?;
+    let text = field
+        .accept(text)
+        .map_err(|(code, message)| Refusal { code, member, message })?;
     if field.links_clients() && !facts.linked.contains(&text) {
         let message = format!("The field {id} links to a client, and there is none with this key.");
         return Err(Refusal {
@@ -218,9 +180,5 @@ fn decide(
             message,
         });
     }
-    Ok(if link {
-        (None, Some(text))
-    } else {
-        (Some(text), None)
-    })
+    Ok(if link { (None, Some(text)) } else { (Some(text), None) })
 }

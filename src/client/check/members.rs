@@ -59,9 +59,7 @@ pub(super) fn id_documents(
             issuing_authority: member.text(
                 "issuingAuthority",
                 issuing_authority,
-                stored
-                    .as_ref()
-                    .and_then(|stored| stored.issuing_authority.clone()),
+                stored.as_ref().and_then(|stored| stored.issuing_authority.clone()),
             ),
             valid_until: keep(
                 valid_until,
@@ -172,12 +170,7 @@ impl<'a, M: Member> Matches<'a, M> {
     }
 
     /// The stored member that `key` names; none: the member is new.
-    fn find(
-        &mut self,
-        key: &MaybeUndefined<String>,
-        index: usize,
-        problems: &mut Problems,
-    ) -> Option<&'a M> {
+    fn find(&mut self, key: &MaybeUndefined<String>, index: usize, problems: &mut Problems) -> Option<&'a M> {
         let MaybeUndefined::Value(key) = key else {
             return None;
         };
@@ -188,14 +181,8 @@ impl<'a, M: Member> Matches<'a, M> {
                 Some(member)
             }
             Some(_) => {
-                let message = format!(
-                    "The key {key} is named twice: each member of {list} may be named once."
-                );
-                problems.add(
-                    ProblemCode::Duplicate,
-                    path![list, index, "encodedKey"],
-                    message,
-                );
+                let message = format!("The key {key} is named twice: each member of {list} may be named once.");
+                problems.add(ProblemCode::Duplicate, path![list, index, "encodedKey"], message);
                 None
             }
             None => {
@@ -203,11 +190,7 @@ impl<'a, M: Member> Matches<'a, M> {
                     "The key {} isn't one of this client's {list}: leave encodedKey out to add a new member.",
                     shown(key)
                 );
-                problems.add(
-                    ProblemCode::NotOwned,
-                    path![list, index, "encodedKey"],
-                    message,
-                );
+                problems.add(ProblemCode::NotOwned, path![list, index, "encodedKey"], message);
                 None
             }
         }
@@ -216,9 +199,5 @@ impl<'a, M: Member> Matches<'a, M> {
 
 /// A key as it may stand in a message: what isn't a key may be anything, and long.
 fn shown(key: &str) -> &str {
-    if crate::scalar::is_key(key) {
-        key
-    } else {
-        "given"
-    }
+    if crate::scalar::is_key(key) { key } else { "given" }
 }

@@ -109,9 +109,7 @@ impl Conditions {
     fn prefix(&mut self, column: &str, prefix: Option<&String>) {
         self.text(prefix, |placeholder| format!("{column} >= {placeholder}"));
         let end = prefix.and_then(|prefix| end_of_prefix(prefix));
-        self.text(end.as_ref(), |placeholder| {
-            format!("{column} < {placeholder}")
-        });
+        self.text(end.as_ref(), |placeholder| format!("{column} < {placeholder}"));
     }
 
     fn range(&mut self, column: &str, range: Option<DateTimeRange>) {
@@ -121,10 +119,7 @@ impl Conditions {
         for (sign, bound) in [(">=", from), ("<", until)] {
             if let Some(bound) = bound {
                 let placeholder = self.bind(instant::to_text(&bound.0));
-                let term = format!(
-                    "{column} {sign} {}",
-                    self.dialect.cast(&placeholder, "timestamptz")
-                );
+                let term = format!("{column} {sign} {}", self.dialect.cast(&placeholder, "timestamptz"));
                 self.push(term);
             }
         }
@@ -172,10 +167,7 @@ impl ClientFilter {
         conditions.prefix("c.last_name", last_name_starts_with.as_ref());
         if let Some(Date(date)) = birth_date {
             let placeholder = conditions.bind(date.to_string());
-            conditions.push(format!(
-                "c.birth_date = {}",
-                dialect.cast(&placeholder, "date")
-            ));
+            conditions.push(format!("c.birth_date = {}", dialect.cast(&placeholder, "date")));
         }
         for (column, text) in [
             ("c.email_address", email_address),
@@ -185,19 +177,18 @@ impl ClientFilter {
             ("c.assigned_centre_key", assigned_centre_key),
             ("c.assigned_user_key", assigned_user_key),
         ] {
-            conditions.text(text.as_ref(), |placeholder| {
-                format!("{column} = {placeholder}")
-            });
+            conditions.text(text.as_ref(), |placeholder| format!("{column} = {placeholder}"));
         }
         conditions.text(phone.as_ref(), |placeholder| {
-            format!("(c.mobile_phone1 = {placeholder} OR c.mobile_phone2 = {placeholder} OR c.home_phone = {placeholder})")
+            format!(
+                "(c.mobile_phone1 = {placeholder} OR c.mobile_phone2 = {placeholder} OR c.home_phone = {placeholder})"
+            )
         });
         conditions.text(document_id.as_ref(), |placeholder| {
             format!("c.encoded_key IN (SELECT client_key FROM id_document WHERE document_id = {placeholder})")
         });
         if let Some(CustomFieldFilter { field_id, value }) = custom_field {
-            let Some(field) = definitions.and_then(|definitions| definitions.field(field_id))
-            else {
+            let Some(field) = definitions.and_then(|definitions| definitions.field(field_id)) else {
                 let message = "There is no custom field with this id: the query customFieldSets lists those there are.";
                 return Err(Problem::new(
                     ProblemCode::NotFound,

@@ -6,8 +6,8 @@ use async_graphql::MaybeUndefined;
 use entity::{custom_field, custom_field_option, custom_field_set};
 
 use super::{
-    CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, Plan, UpsertCustomFieldSet,
-    definition_id, key_of_choice,
+    CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, Plan, UpsertCustomFieldSet, definition_id,
+    key_of_choice,
 };
 use crate::{
     custom_field::{Definitions, Field, FieldState, Kind, SetUsage},
@@ -38,27 +38,17 @@ pub(super) fn check(
     };
     let stored = known.fields_of(&plan.set.encoded_key);
     match problems.list("fields", fields, MOST) {
-        None => plan.fields.extend(
-            stored
-                .iter()
-                .map(|field| (field.row.clone(), field.options.clone())),
-        ),
+        None => plan
+            .fields
+            .extend(stored.iter().map(|field| (field.row.clone(), field.options.clone()))),
         Some(list) => {
             let (mut ids, mut keys) = (HashSet::new(), HashSet::new());
             for (index, field) in list.iter().enumerate() {
                 let unique = ids.insert(field.field_id.as_str())
-                    & field
-                        .encoded_key
-                        .value()
-                        .is_none_or(|key| keys.insert(key.as_str()));
+                    & field.encoded_key.value().is_none_or(|key| keys.insert(key.as_str()));
                 if !unique {
-                    let message =
-                        "A field id or key is named twice: each field may be listed once.";
-                    problems.add(
-                        ProblemCode::Duplicate,
-                        path!["fields", index, "fieldId"],
-                        message,
-                    );
+                    let message = "A field id or key is named twice: each field may be listed once.";
+                    problems.add(ProblemCode::Duplicate, path!["fields", index, "fieldId"], message);
                 }
                 plan.fields.push(self::field(
                     field,
@@ -95,11 +85,7 @@ pub(super) fn check(
     }
 }
 
-fn set(
-    input: &CustomFieldSetInput,
-    known: &Definitions,
-    problems: &mut Problems,
-) -> custom_field_set::Model {
+fn set(input: &CustomFieldSetInput, known: &Definitions, problems: &mut Problems) -> custom_field_set::Model {
     let CustomFieldSetInput {
         set_id,
         encoded_key,
@@ -180,17 +166,10 @@ fn field(
         kind: kind.as_str().to_owned(),
         state: match state {
             Some(state) => state.as_str().to_owned(),
-            None => before.map_or_else(
-                || FieldState::Active.as_str().to_owned(),
-                |field| field.state.clone(),
-            ),
+            None => before.map_or_else(|| FieldState::Active.as_str().to_owned(), |field| field.state.clone()),
         },
         required: required.unwrap_or(before.is_some_and(|field| field.required)),
-        pattern: member.text(
-            "pattern",
-            pattern,
-            before.and_then(|field| field.pattern.clone()),
-        ),
+        pattern: member.text("pattern", pattern, before.and_then(|field| field.pattern.clone())),
         max_length: self::max_length(max_length, before, kind, &mut member),
         encoded_key,
     };
@@ -205,12 +184,7 @@ fn field(
     (row, options)
 }
 
-fn kind(
-    sent: Option<Kind>,
-    stored: Option<&Field>,
-    in_use: bool,
-    member: &mut Scalars<'_>,
-) -> Kind {
+fn kind(sent: Option<Kind>, stored: Option<&Field>, in_use: bool, member: &mut Scalars<'_>) -> Kind {
     match (sent, stored.map(|field| field.kind)) {
         (Some(sent), Some(stored)) if sent != stored && in_use => {
             let message = "The type of a field can't change while clients have values for it.";
@@ -263,9 +237,7 @@ fn options(
     field_key: &str,
     member: &mut Scalars<'_>,
 ) -> Vec<custom_field_option::Model> {
-    let stored = stored
-        .map(|field| field.options.as_slice())
-        .unwrap_or_default();
+    let stored = stored.map(|field| field.options.as_slice()).unwrap_or_default();
     let values: Vec<&str> = match sent {
         MaybeUndefined::Undefined => stored.iter().map(|option| option.value.as_str()).collect(),
         MaybeUndefined::Null => {
@@ -317,9 +289,7 @@ fn options(
     }
     let option = |(position, value): (usize, &&str)| custom_field_option::Model {
         field_key: field_key.to_owned(),
-        encoded_key: keys
-            .get(*value)
-            .map_or_else(new_key, |key| (*key).to_owned()),
+        encoded_key: keys.get(*value).map_or_else(new_key, |key| (*key).to_owned()),
         position: position as i32,
         value: (*value).to_owned(),
     };

@@ -33,11 +33,7 @@ async fn send(request: Request<Body>) -> (StatusCode, HeaderMap, Value) {
     let response = app().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
-    (
-        parts.status,
-        parts.headers,
-        serde_json::from_slice(&body).unwrap(),
-    )
+    (parts.status, parts.headers, serde_json::from_slice(&body).unwrap())
 }
 
 fn post(accept: &str, body: impl Into<Body>) -> Request<Body> {
@@ -49,9 +45,7 @@ fn post(accept: &str, body: impl Into<Body>) -> Request<Body> {
 }
 
 fn get(query: &str) -> Request<Body> {
-    Request::get(format!("/graphql?{query}"))
-        .body(Body::empty())
-        .unwrap()
+    Request::get(format!("/graphql?{query}")).body(Body::empty()).unwrap()
 }
 
 fn code(body: &Value) -> &str {
@@ -59,9 +53,7 @@ fn code(body: &Value) -> &str {
         body.get("data").is_none_or(Value::is_null) || body["data"].is_object(),
         "{body}"
     );
-    body["errors"][0]["extensions"]["code"]
-        .as_str()
-        .unwrap_or("none")
+    body["errors"][0]["extensions"]["code"].as_str().unwrap_or("none")
 }
 
 #[tokio::test]
@@ -72,18 +64,12 @@ async fn the_media_type_is_negotiated_by_quality() {
         (OLD, OLD),
         (NEW, NEW),
         ("application/json, application/graphql-response+json", NEW),
-        (
-            "application/json, application/graphql-response+json;q=0.9",
-            OLD,
-        ),
+        ("application/json, application/graphql-response+json;q=0.9", OLD),
         (
             "application/json; q=0.8 , Application/GraphQL-Response+JSON; charset=utf-8; q=0.9, */*",
             NEW,
         ),
-        (
-            "text/html, application/graphql-response+json;q=0, */*;q=0.1",
-            OLD,
-        ),
+        ("text/html, application/graphql-response+json;q=0, */*;q=0.1", OLD),
     ] {
         let (status, headers, body) = send(post(accept, r#"{"query":"{__typename}"}"#)).await;
         assert_eq!(
@@ -102,10 +88,7 @@ async fn the_media_type_is_negotiated_by_quality() {
         (StatusCode::OK, "application/json; charset=utf-8")
     );
     let (status, _, body) = send(post("text/html, application/json;q=0", "{}")).await;
-    assert_eq!(
-        (status, code(&body)),
-        (StatusCode::NOT_ACCEPTABLE, "BAD_REQUEST")
-    );
+    assert_eq!((status, code(&body)), (StatusCode::NOT_ACCEPTABLE, "BAD_REQUEST"));
 }
 
 #[tokio::test]
@@ -126,10 +109,7 @@ async fn refused_documents_are_400_for_the_new_media_type_and_200_for_the_old() 
             json!({"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "00"}}}),
             "PERSISTED_QUERY_NOT_SUPPORTED",
         ),
-        (
-            json!({"documentId": "sha256:00"}),
-            "PERSISTED_QUERY_NOT_SUPPORTED",
-        ),
+        (json!({"documentId": "sha256:00"}), "PERSISTED_QUERY_NOT_SUPPORTED"),
     ] {
         for (media, status) in [(NEW, StatusCode::BAD_REQUEST), (OLD, StatusCode::OK)] {
             let answer = send(post(media, body.to_string())).await;
@@ -150,10 +130,7 @@ async fn a_malformed_body_is_400_with_a_sentence_for_both_media_types() {
             "Several requests in one body are not supported. Send one JSON object.",
         ),
         (b"1", "The body must be a JSON object."),
-        (
-            b"{}",
-            "\"query\" is missing: it must hold a GraphQL document.",
-        ),
+        (b"{}", "\"query\" is missing: it must hold a GraphQL document."),
         (
             b"{\"query\":null}",
             "\"query\" is missing: it must hold a GraphQL document.",
@@ -182,15 +159,11 @@ async fn a_malformed_body_is_400_with_a_sentence_for_both_media_types() {
     ] {
         for media in [NEW, OLD] {
             let (status, _, answer) = send(post(media, body.to_vec())).await;
-            assert_eq!(
-                (status, code(&answer)),
-                (StatusCode::BAD_REQUEST, "BAD_REQUEST")
-            );
+            assert_eq!((status, code(&answer)), (StatusCode::BAD_REQUEST, "BAD_REQUEST"));
             assert_eq!(answer["errors"][0]["message"], sentence);
         }
     }
-    let nulls =
-        r#"{"query":"{__typename}","operationName":null,"variables":null,"extensions":null}"#;
+    let nulls = r#"{"query":"{__typename}","operationName":null,"variables":null,"extensions":null}"#;
     assert_eq!(send(post(NEW, nulls)).await.0, StatusCode::OK);
 }
 
@@ -214,9 +187,7 @@ async fn only_json_in_utf_8_is_read() {
         );
     }
     assert_eq!(
-        send(Request::post("/graphql").body(Body::from("{}")).unwrap())
-            .await
-            .0,
+        send(Request::post("/graphql").body(Body::from("{}")).unwrap()).await.0,
         StatusCode::UNSUPPORTED_MEDIA_TYPE
     );
     let request = Request::post("/graphql")
@@ -255,10 +226,7 @@ async fn a_large_body_is_413_announced_or_not() {
 #[tokio::test]
 async fn get_is_for_queries_only() {
     let (status, _, body) = send(get("query=query(%24n%3AInt)%7Brequired(number%3A%24n)%7D&variables=%7B%22n%22%3A3%7D&operationName=&extensions=%7B%7D")).await;
-    assert_eq!(
-        (status, body),
-        (StatusCode::OK, json!({"data": {"required": 3}}))
-    );
+    assert_eq!((status, body), (StatusCode::OK, json!({"data": {"required": 3}})));
     let (status, headers, body) = send(get("query=mutation%7Bup%7Ba%7D%7D")).await;
     assert_eq!(
         (status, code(&body), headers["allow"].to_str().unwrap()),
@@ -292,9 +260,9 @@ async fn get_is_for_queries_only() {
 async fn pages_of_other_sites_are_refused_unless_the_browser_had_to_ask() {
     let query = "query=%7B__typename%7D";
     let with = async |headers: &[(&'static str, &'static str)], mut request: Request<Body>| {
-        headers.iter().for_each(|(name, value)| {
-            drop(request.headers_mut().insert(*name, value.parse().unwrap()))
-        });
+        headers
+            .iter()
+            .for_each(|(name, value)| drop(request.headers_mut().insert(*name, value.parse().unwrap())));
         let (status, _, body) = send(request).await;
         (status, code(&body).to_string())
     };
@@ -304,14 +272,8 @@ async fn pages_of_other_sites_are_refused_unless_the_browser_had_to_ask() {
         || get("query=%7B__typename%7D"),
         || post(NEW, r#"{"query":"{__typename}"}"#),
     ] {
-        assert_eq!(
-            with(&[("sec-fetch-site", "cross-site")], request()).await,
-            refused
-        );
-        assert_eq!(
-            with(&[("sec-fetch-site", "same-site")], request()).await,
-            refused
-        );
+        assert_eq!(with(&[("sec-fetch-site", "cross-site")], request()).await, refused);
+        assert_eq!(with(&[("sec-fetch-site", "same-site")], request()).await, refused);
         assert_eq!(
             with(
                 &[("origin", "https://evil.example"), ("host", "bank.example")],
@@ -324,20 +286,11 @@ async fn pages_of_other_sites_are_refused_unless_the_browser_had_to_ask() {
             with(&[("origin", "null"), ("host", "bank.example")], request()).await,
             refused
         );
-        assert_eq!(
-            with(&[("sec-fetch-site", "same-origin")], request()).await,
-            answered
-        );
-        assert_eq!(
-            with(&[("sec-fetch-site", "none")], request()).await,
-            answered
-        );
+        assert_eq!(with(&[("sec-fetch-site", "same-origin")], request()).await, answered);
+        assert_eq!(with(&[("sec-fetch-site", "none")], request()).await, answered);
         assert_eq!(
             with(
-                &[
-                    ("origin", "https://bank.example:8080"),
-                    ("host", "bank.example:8080")
-                ],
+                &[("origin", "https://bank.example:8080"), ("host", "bank.example:8080")],
                 request()
             )
             .await,
@@ -349,11 +302,7 @@ async fn pages_of_other_sites_are_refused_unless_the_browser_had_to_ask() {
             "x-apollo-operation-name",
         ] {
             assert_eq!(
-                with(
-                    &[("sec-fetch-site", "cross-site"), (header, "1")],
-                    request()
-                )
-                .await,
+                with(&[("sec-fetch-site", "cross-site"), (header, "1")], request()).await,
                 answered
             );
         }
@@ -366,16 +315,8 @@ async fn failed_fields_keep_200_and_what_may_be_tried_again_says_so() {
     for (query, status, expected) in [
         ("{person{mayBreak name}}", StatusCode::OK, "CONFLICT"),
         ("{must}", StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
-        (
-            "{must __typename}",
-            StatusCode::SERVICE_UNAVAILABLE,
-            "UNAVAILABLE",
-        ),
-        (
-            "{person{broken}}",
-            StatusCode::SERVICE_UNAVAILABLE,
-            "UNAVAILABLE",
-        ),
+        ("{must __typename}", StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+        ("{person{broken}}", StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
         ("{person{broken} __typename}", StatusCode::OK, "UNAVAILABLE"),
         ("mutation{conflict}", StatusCode::CONFLICT, "CONFLICT"),
         ("{secret}", StatusCode::OK, "INTERNAL"),
@@ -383,8 +324,7 @@ async fn failed_fields_keep_200_and_what_may_be_tried_again_says_so() {
         ("{panics}", StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
     ] {
         for media in [NEW, OLD] {
-            let (found, headers, body) =
-                send(post(media, json!({"query": query}).to_string())).await;
+            let (found, headers, body) = send(post(media, json!({"query": query}).to_string())).await;
             assert_eq!((found, code(&body)), (status, expected), "{query}: {body}");
             assert_eq!(
                 headers.get("retry-after").is_some(),
@@ -398,16 +338,7 @@ async fn failed_fields_keep_200_and_what_may_be_tried_again_says_so() {
 async fn every_error_carries_the_request_id_from_outside_or_a_new_one() {
     let mut request = post(NEW, r#"{"query":"{"}"#);
     request.extensions_mut().insert(RequestId("outer".into()));
-    assert_eq!(
-        send(request).await.2["errors"][0]["extensions"]["requestId"],
-        "outer"
-    );
+    assert_eq!(send(request).await.2["errors"][0]["extensions"]["requestId"], "outer");
     let (_, _, body) = send(post(NEW, "{")).await;
-    assert_eq!(
-        body["errors"][0]["extensions"]["requestId"]
-            .as_str()
-            .unwrap()
-            .len(),
-        36
-    );
+    assert_eq!(body["errors"][0]["extensions"]["requestId"].as_str().unwrap().len(), 36);
 }

@@ -125,10 +125,7 @@ impl Object for Client {
                 plan: Plan::of::<ClientRole>,
                 arguments: &[],
                 write: |row, step, out| {
-                    let role = row
-                        .world
-                        .definitions
-                        .role_of_key(&row.aggregate.client.client_role_key);
+                    let role = row.world.definitions.role_of_key(&row.aggregate.client.client_role_key);
                     maybe::<ClientRole>(role, &step.plan, out);
                 },
             },
@@ -185,9 +182,7 @@ impl Object for Client {
                 ty: list_of::<Address>,
                 plan: Plan::of::<Address>,
                 arguments: &[],
-                write: |row, step, out| {
-                    list::<Address>(row.aggregate.addresses.iter().flatten(), &step.plan, out)
-                },
+                write: |row, step, out| list::<Address>(row.aggregate.addresses.iter().flatten(), &step.plan, out),
             },
         },
         Field {
@@ -239,10 +234,7 @@ fn asked(row: &ValueRow<'_>, step: &Step) -> bool {
         Some(id) => is_text(id, &row.field.row.field_id),
         None => true,
     };
-    fields
-        && step
-            .argument("set")
-            .is_none_or(|id| is_text(id, &row.field.set.set_id))
+    fields && step.argument("set").is_none_or(|id| is_text(id, &row.field.set.set_id))
 }
 
 fn is_text(value: &Value, text: &str) -> bool {

@@ -51,10 +51,7 @@ impl Object for ClientConnection {
                 plan: Plan::of::<ClientEdge>,
                 arguments: &[],
                 write: |row, step, out| {
-                    let edges = row.page.rows.iter().map(|aggregate| EdgeRow {
-                        page: row,
-                        aggregate,
-                    });
+                    let edges = row.page.rows.iter().map(|aggregate| EdgeRow { page: row, aggregate });
                     list::<ClientEdge>(edges, &step.plan, out);
                 },
             },

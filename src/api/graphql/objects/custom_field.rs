@@ -29,11 +29,7 @@ impl<'a> ValueRow<'a> {
     /// None when the field has been removed since the value was read; then the value is gone, too.
     pub fn of(value: &'a custom_field_value::Model, world: &'a World) -> Option<Self> {
         let field = world.definitions.field_of_key(&value.field_key)?;
-        Some(Self {
-            value,
-            field,
-            world,
-        })
+        Some(Self { value, field, world })
     }
 
     /// The text of a value of this type.
@@ -70,8 +66,7 @@ impl Object for CustomFieldValue {
             name: "id",
             description: "The global id.",
             is: Is::Id(|row| {
-                let (client_key, key) =
-                    (row.value.client_key.clone(), row.value.encoded_key.clone());
+                let (client_key, key) = (row.value.client_key.clone(), row.value.encoded_key.clone());
                 GlobalId::CustomFieldValue { client_key, key }.encode()
             }),
         },
@@ -99,9 +94,7 @@ impl Object for CustomFieldValue {
         Field {
             name: "groupIndex",
             description: "The place in a grouped set; null in a SINGLE set.",
-            is: Is::MaybeInt(|row| {
-                (row.value.group_index != NO_GROUP).then_some(row.value.group_index.into())
-            }),
+            is: Is::MaybeInt(|row| (row.value.group_index != NO_GROUP).then_some(row.value.group_index.into())),
         },
         Field {
             name: "value",
@@ -158,11 +151,7 @@ impl Object for CustomFieldValue {
                 plan: Plan::of::<Client>,
                 arguments: &[],
                 write: |row, step, out| {
-                    let key = row
-                        .value
-                        .linked_key
-                        .as_deref()
-                        .filter(|_| row.field.links_clients());
+                    let key = row.value.linked_key.as_deref().filter(|_| row.field.links_clients());
                     let linked = key.and_then(|key| row.world.linked.get(key));
                     let linked = linked.map(|aggregate| ClientRow {
                         aggregate,
@@ -244,9 +233,7 @@ impl Object for CustomField {
                 ty: list_of::<CustomFieldOption>,
                 plan: Plan::of::<CustomFieldOption>,
                 arguments: &[],
-                write: |row, step, out| {
-                    list::<CustomFieldOption>(&row.field.options, &step.plan, out)
-                },
+                write: |row, step, out| list::<CustomFieldOption>(&row.field.options, &step.plan, out),
             },
         },
         Field {
@@ -319,9 +306,7 @@ impl Object for CustomFieldSet {
         Field {
             name: "usage",
             description: "How many values a client can have for each field.",
-            is: Is::Enum(<SetUsage as OutputType>::create_type_info, |row| {
-                Some(&row.set.usage)
-            }),
+            is: Is::Enum(<SetUsage as OutputType>::create_type_info, |row| Some(&row.set.usage)),
         },
         Field {
             name: "fields",

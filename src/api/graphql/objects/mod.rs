@@ -25,12 +25,6 @@ pub const NODES: &[(&str, fn(&mut Registry) -> String)] = &[
         custom_field::CustomFieldSet::NAME,
         one_of::<custom_field::CustomFieldSet>,
     ),
-    (
-        custom_field::CustomField::NAME,
-        one_of::<custom_field::CustomField>,
-    ),
-    (
-        custom_field::ClientRole::NAME,
-        one_of::<custom_field::ClientRole>,
-    ),
+    (custom_field::CustomField::NAME, one_of::<custom_field::CustomField>),
+    (custom_field::ClientRole::NAME, one_of::<custom_field::ClientRole>),
 ];

@@ -33,8 +33,7 @@ pub struct UserError;
 
 impl Object for UserError {
     const NAME: &'static str = "UserError";
-    const DESCRIPTION: &'static str =
-        "Something in the input that has to be mended. Nothing has been stored.";
+    const DESCRIPTION: &'static str = "Something in the input that has to be mended. Nothing has been stored.";
     type Row<'a> = &'a Problem;
     const FIELDS: &'static [Field<Self>] = &[
         Field {

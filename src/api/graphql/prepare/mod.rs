@@ -22,8 +22,7 @@ use async_graphql::{
     parser::{
         Error as ParseError, parse_query,
         types::{
-            DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType,
-            Selection, SelectionSet,
+            DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
         },
     },
     registry::Registry,
@@ -40,10 +39,7 @@ use super::{
 /// `set` is any selection set of a prepared operation, such as `ctx.field().selection_set()`'s or a
 /// `ContextSelectionSet`'s item. Arguments hold constants only. `__typename` is among the fields when it was asked for. An
 /// empty iterator means that the object is answered as `{}`.
-pub fn collect<'a>(
-    set: &'a SelectionSet,
-    object_type: &str,
-) -> impl Iterator<Item = &'a Positioned<Field>> {
+pub fn collect<'a>(set: &'a SelectionSet, object_type: &str) -> impl Iterator<Item = &'a Positioned<Field>> {
     let of_type = set.items.iter().find_map(|item| match &item.node {
         Selection::InlineFragment(part) => {
             let on = part.node.type_condition.as_ref()?;
@@ -51,22 +47,15 @@ pub fn collect<'a>(
         }
         _ => None,
     });
-    of_type
-        .unwrap_or(set)
-        .items
-        .iter()
-        .filter_map(|item| match &item.node {
-            Selection::Field(field) if !is_placeholder(&field.node) => Some(field),
-            _ => None,
-        })
+    of_type.unwrap_or(set).items.iter().filter_map(|item| match &item.node {
+        Selection::Field(field) if !is_placeholder(&field.node) => Some(field),
+        _ => None,
+    })
 }
 
 /// Whether this is the field that stands in a selection nobody asked anything in; it never reaches the answer.
 pub(super) fn is_placeholder(field: &Field) -> bool {
-    field
-        .alias
-        .as_ref()
-        .is_some_and(|alias| alias.node.is_empty())
+    field.alias.as_ref().is_some_and(|alias| alias.node.is_empty())
 }
 
 /// A document that may be executed any number of times.
@@ -143,13 +132,8 @@ impl Parsed {
         let mut operations = Vec::new();
         for (name, operation) in syntax.operations.iter() {
             let flat = flatten::flatten(operation, &syntax, registry, limits, None)?;
-            let variables = rules::operation(
-                &flat.node,
-                &operation.node.variable_definitions,
-                &conditions,
-                registry,
-            )
-            .map_err(Refused)?;
+            let variables = rules::operation(&flat.node, &operation.node.variable_definitions, &conditions, registry)
+                .map_err(Refused)?;
             let flat = (!conditional).then(|| Arc::new(flat));
             operations.push(Operation {
                 name: name.cloned(),
@@ -183,13 +167,7 @@ impl Document {
             Some(flat) => flat.clone(),
             None => {
                 let source = self.source(operation).ok_or_else(internal)?;
-                Arc::new(flatten::flatten(
-                    source,
-                    &self.syntax,
-                    registry,
-                    limits,
-                    Some(&values),
-                )?)
+                Arc::new(flatten::flatten(source, &self.syntax, registry, limits, Some(&values))?)
             }
         };
         let filled = values.fill(&flat.node);
@@ -245,9 +223,7 @@ fn fault(error: &ParseError) -> Fault {
         ParseError::OperationDuplicated { .. } => with("Two operations have the same name."),
         ParseError::FragmentDuplicated { .. } => with("Two fragments have the same name."),
         ParseError::MissingOperation => with("The document has no operation."),
-        ParseError::RecursionLimitExceeded => {
-            Fault::new(Code::QueryTooComplex, "The document is nested too deeply.")
-        }
+        ParseError::RecursionLimitExceeded => Fault::new(Code::QueryTooComplex, "The document is nested too deeply."),
         _ => lexical::syntax(at.unwrap_or_default()),
     }
 }

@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use async_graphql::{
     Name, Pos, Positioned,
     parser::types::{
-        BaseType, Directive, ExecutableDocument, Field, InlineFragment, OperationDefinition,
-        Selection, SelectionSet, Type, VariableDefinition,
+        BaseType, Directive, ExecutableDocument, Field, InlineFragment, OperationDefinition, Selection, SelectionSet,
+        Type, VariableDefinition,
     },
     registry::{MetaType, MetaTypeName, Registry},
 };
@@ -35,30 +35,19 @@ pub(super) fn before(document: &ExecutableDocument, registry: &Registry) -> Vec<
     faults
 }
 
-fn selection_sets(
-    document: &ExecutableDocument,
-) -> impl Iterator<Item = &Positioned<SelectionSet>> {
+fn selection_sets(document: &ExecutableDocument) -> impl Iterator<Item = &Positioned<SelectionSet>> {
     let operations = document
         .operations
         .iter()
         .map(|(_, operation)| &operation.node.selection_set);
-    operations.chain(
-        document
-            .fragments
-            .values()
-            .map(|fragment| &fragment.node.selection_set),
-    )
+    operations.chain(document.fragments.values().map(|fragment| &fragment.node.selection_set))
 }
 
 fn invalid(message: String, pos: Pos) -> Fault {
     Fault::new(Code::ValidationFailed, message).at(pos)
 }
 
-fn variable_definition(
-    variable: &VariableDefinition,
-    registry: &Registry,
-    faults: &mut Vec<Fault>,
-) {
+fn variable_definition(variable: &VariableDefinition, registry: &Registry, faults: &mut Vec<Fault>) {
     let (name, ty) = (&variable.name.node, &variable.var_type);
     if !registry
         .types
@@ -95,10 +84,7 @@ fn type_names(set: &SelectionSet, faults: &mut Vec<Fault>) {
         match &item.node {
             Selection::Field(field) if field.node.name.node == "__typename" => {
                 if !field.node.arguments.is_empty() {
-                    faults.push(invalid(
-                        "\"__typename\" takes no arguments.".into(),
-                        field.pos,
-                    ));
+                    faults.push(invalid("\"__typename\" takes no arguments.".into(), field.pos));
                 }
                 if !field.node.selection_set.node.items.is_empty() {
                     faults.push(invalid(
@@ -121,8 +107,7 @@ pub(super) fn with_visible_type_names(mut document: ExecutableDocument) -> Execu
         for item in &mut set.items {
             match &mut item.node {
                 Selection::Field(field)
-                    if field.node.name.node == "__typename"
-                        && !field.node.directives.is_empty() =>
+                    if field.node.name.node == "__typename" && !field.node.directives.is_empty() =>
                 {
                     let directives = std::mem::take(&mut field.node.directives);
                     let wrapped = SelectionSet {
@@ -170,9 +155,7 @@ pub(super) fn condition_variables(document: &ExecutableDocument) -> HashSet<Name
                 .iter()
                 .filter(|directive| is_condition(&directive.node))
             {
-                if let Some(Value::Variable(name)) =
-                    directive.node.get_argument("if").map(|value| &value.node)
-                {
+                if let Some(Value::Variable(name)) = directive.node.get_argument("if").map(|value| &value.node) {
                     names.insert(name.clone());
                 }
             }
@@ -227,9 +210,7 @@ pub(super) fn operation(
     let root = match operation.ty {
         async_graphql::parser::types::OperationType::Query => Some(&registry.query_type),
         async_graphql::parser::types::OperationType::Mutation => registry.mutation_type.as_ref(),
-        async_graphql::parser::types::OperationType::Subscription => {
-            registry.subscription_type.as_ref()
-        }
+        async_graphql::parser::types::OperationType::Subscription => registry.subscription_type.as_ref(),
     };
     if let Some(parent) = root.and_then(|name| registry.types.get(name)) {
         check.set(&operation.selection_set.node, parent);
@@ -268,8 +249,7 @@ impl<'a> Check<'a> {
             checked
                 .map_err(|mismatch| {
                     let subject = format!("The default of variable \"${}\"", name.node);
-                    self.faults
-                        .push(invalid(mismatch.sentence(&subject), value.pos));
+                    self.faults.push(invalid(mismatch.sentence(&subject), value.pos));
                 })
                 .ok()
         });
@@ -332,11 +312,10 @@ impl<'a> Check<'a> {
             (MetaTypeName::NonNull(inner), Value::Null) => Err(input::null_refused(inner)),
             (MetaTypeName::NonNull(inner), value) => self.literal(inner, value),
             (_, Value::Null) => Ok(()),
-            (MetaTypeName::List(inner), Value::List(items)) => {
-                items.iter().enumerate().try_for_each(|(index, item)| {
-                    self.literal(inner, item).map_err(|e| e.inside(index))
-                })
-            }
+            (MetaTypeName::List(inner), Value::List(items)) => items
+                .iter()
+                .enumerate()
+                .try_for_each(|(index, item)| self.literal(inner, item).map_err(|e| e.inside(index))),
             (MetaTypeName::List(inner), single) => self.literal(inner, single),
             (MetaTypeName::Named(name), value) => self.named(name, value),
         }
@@ -346,9 +325,7 @@ impl<'a> Check<'a> {
         match (self.registry.types.get(name), value) {
             (
                 Some(MetaType::InputObject {
-                    input_fields,
-                    oneof,
-                    ..
+                    input_fields, oneof, ..
                 }),
                 Value::Object(given),
             ) => {
@@ -356,9 +333,7 @@ impl<'a> Check<'a> {
                     name,
                     input_fields,
                     *oneof,
-                    given
-                        .iter()
-                        .map(|(key, value)| (key.as_str(), *value == Value::Null)),
+                    given.iter().map(|(key, value)| (key.as_str(), *value == Value::Null)),
                 )?;
                 for (key, value) in given {
                     self.literal(&input_fields[key.as_str()].ty, value)
@@ -379,10 +354,7 @@ impl<'a> Check<'a> {
                 Some(constant) => input::leaf(&self.registry.types[name], constant).map(drop),
                 None => Ok(()),
             },
-            (_, value) => Err(input::unfit(
-                &value.clone().into_const().unwrap_or_default(),
-                name,
-            )),
+            (_, value) => Err(input::unfit(&value.clone().into_const().unwrap_or_default(), name)),
         }
     }
 
@@ -390,8 +362,8 @@ impl<'a> Check<'a> {
         let Value::Variable(name) = value else {
             return false;
         };
-        self.definitions.iter().any(|definition| {
-            definition.node.name.node == *name && definition.node.var_type.node.nullable
-        })
+        self.definitions
+            .iter()
+            .any(|definition| definition.node.name.node == *name && definition.node.var_type.node.nullable)
     }
 }

@@ -33,11 +33,7 @@ pub(super) struct Values(HashMap<Name, Value>);
 impl Values {
     /// # Errors
     /// One fault for each variable that is missing or doesn't fit its type.
-    pub fn coerce(
-        registry: &Registry,
-        declared: &[Declared],
-        mut given: Variables,
-    ) -> Result<Self, Vec<Fault>> {
+    pub fn coerce(registry: &Registry, declared: &[Declared], mut given: Variables) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let mut values = HashMap::with_capacity(declared.len());
         for variable in declared {
@@ -46,10 +42,7 @@ impl Values {
                 Ok(None) => {}
                 Err(mismatch) => {
                     let subject = format!("Variable \"${}\"", variable.name);
-                    faults.push(
-                        Fault::new(Code::BadUserInput, mismatch.sentence(&subject))
-                            .at(variable.pos),
-                    );
+                    faults.push(Fault::new(Code::BadUserInput, mismatch.sentence(&subject)).at(variable.pos));
                 }
             }
         }
@@ -94,9 +87,7 @@ impl Values {
     fn fill_set(&self, set: &SelectionSet) -> SelectionSet {
         let items = set.items.iter().map(|item| {
             item.position_node(match &item.node {
-                Selection::Field(field) => {
-                    Selection::Field(field.position_node(self.fill_field(&field.node)))
-                }
+                Selection::Field(field) => Selection::Field(field.position_node(self.fill_field(&field.node))),
                 Selection::InlineFragment(part) => {
                     let below = &part.node.selection_set;
                     Selection::InlineFragment(part.position_node(InlineFragment {
@@ -108,9 +99,7 @@ impl Values {
                 Selection::FragmentSpread(spread) => Selection::FragmentSpread(spread.clone()),
             })
         });
-        SelectionSet {
-            items: items.collect(),
-        }
+        SelectionSet { items: items.collect() }
     }
 
     fn fill_field(&self, field: &Field) -> Field {
@@ -138,10 +127,7 @@ impl Values {
         arguments: &[(Positioned<Name>, Positioned<Value>)],
     ) -> Vec<(Positioned<Name>, Positioned<Value>)> {
         let filled = |(name, value): &(Positioned<Name>, Positioned<Value>)| {
-            Some((
-                name.clone(),
-                value.position_node(self.resolve(&value.node)?),
-            ))
+            Some((name.clone(), value.position_node(self.resolve(&value.node)?)))
         };
         arguments.iter().filter_map(filled).collect()
     }
