@@ -51,6 +51,12 @@ enum Command {
     Config,
     /// Print the GraphQL schema.
     Schema,
+    /// Fill the database with invented clients, the same ones every time.
+    Seed {
+        /// How many.
+        #[arg(long, value_name = "N")]
+        clients: u32,
+    },
 }
 
 /// Does what the command line asks for.
@@ -72,9 +78,23 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Fa
             store::open(&config).await?;
             print("the database is up to date\n")
         }
+        Command::Seed { clients } => {
+            crate::telemetry::start(&config.log);
+            seed(&config, clients).await
+        }
         Command::Config => print(&toml::to_string(&config).map_err(Failure::internal)?),
         Command::Schema => Ok(()),
     }
+}
+
+async fn seed(config: &Config, clients: u32) -> Result<(), Failure> {
+    let clientele = crate::Clientele::new(store::open(config).await?, config.clients.clone());
+    let progress = |done| tracing::info!(done, clients, "seeding");
+    clientele.seed(clients, progress).await.map_err(Failure::internal)?;
+    print(&format!(
+        "the database has the invented clients SEED00000000 to SEED{:08}\n",
+        clients.saturating_sub(1)
+    ))
 }
 
 fn load(settings: Settings) -> Result<Config, Failure> {

@@ -10,6 +10,7 @@ mod input;
 mod kinds;
 mod pattern;
 mod search;
+mod seed;
 mod settings;
 mod upsert;
 
