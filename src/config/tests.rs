@@ -198,7 +198,7 @@ fn a_value_that_cant_be_meant_is_one_sentence_that_says_what_can() {
              ACTIVE, and nothing else",
         ),
         (
-            "CLIENTELE_GRAPHQL__BODY_LIMIT_BYTES",
+            "CLIENTELE_GRAPHQL__BODY_BYTES",
             "100",
             "graphql.body_bytes must be at least 4096",
         ),

@@ -1,8 +1,5 @@
 //! A server that runs: what it prints, logs and answers beside its doors, and how it stops.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
 use serde_json::Value;
 
 use super::server::{Server, run};
@@ -118,20 +115,4 @@ async fn the_playground_allows_its_own_files_only() {
         .await
         .expect("an answer");
     assert_eq!(start.headers()["content-type"], "text/javascript; charset=utf-8");
-}
-
-#[test]
-fn a_request_that_never_ends_holds_the_server_up_no_longer_than_allowed() {
-    let server = Server::start(&[("CLIENTELE_SHUTDOWN_TIMEOUT_SECONDS", "1")]);
-    let mut caller = TcpStream::connect(server.address.trim_start_matches("http://")).expect("connected");
-    caller
-        .write_all(b"GET /health/live HTTP/1.1\r\nhost: clientele\r\n\r\n")
-        .expect("sent");
-    let mut answered = [0; 12];
-    caller.read_exact(&mut answered).expect("an answer");
-    assert_eq!(&answered, b"HTTP/1.1 200");
-    // The same connection begins another request and leaves it there.
-    caller.write_all(b"GET /health/live HTTP/1.1\r\n").expect("sent");
-    server.signal("TERM");
-    assert_eq!(server.wait().1, Some(0));
 }

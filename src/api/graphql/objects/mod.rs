@@ -12,8 +12,11 @@ use async_graphql::registry::Registry;
 
 use super::object::{Object, one_of};
 
+/// Puts a type into the schema, and says what it is called there.
+type Register = fn(&mut Registry) -> String;
+
 /// The types with a global id.
-pub const NODES: &[(&str, fn(&mut Registry) -> String)] = &[
+pub const NODES: &[(&str, Register)] = &[
     (client::Client::NAME, one_of::<client::Client>),
     (client::Address::NAME, one_of::<client::Address>),
     (client::IdDocument::NAME, one_of::<client::IdDocument>),
