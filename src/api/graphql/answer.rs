@@ -10,7 +10,7 @@ mod tests;
 use async_graphql::{
     Name, PathSegment, ServerError, Value,
     indexmap::IndexMap,
-    parser::types::{Field, OperationDefinition, OperationType, SelectionSet},
+    parser::types::{Field, OperationDefinition, SelectionSet},
     registry::{MetaType, MetaTypeName, Registry},
 };
 use async_graphql_value::RAW_VALUE_TOKEN;
@@ -18,7 +18,7 @@ use async_graphql_value::RAW_VALUE_TOKEN;
 use self::json::Error;
 use super::{
     error::{Code, Refused, shown},
-    prepare::collect,
+    prepare::{collect, root},
 };
 
 /// A finished answer.
@@ -70,11 +70,7 @@ impl Answer {
         registry: &Registry,
         request_id: &str,
     ) -> Self {
-        let root = match operation.ty {
-            OperationType::Mutation => registry.mutation_type.as_ref(),
-            _ => Some(&registry.query_type),
-        };
-        let root = root.and_then(|name| registry.types.get(name));
+        let root = root(operation.ty, registry);
         let set = &operation.selection_set.node;
         let mut writer = Writer {
             out: Vec::with_capacity(256),

@@ -8,14 +8,16 @@ use std::collections::{HashMap, HashSet};
 use async_graphql::{
     Name, Pos, Positioned,
     parser::types::{
-        Directive, ExecutableDocument, Field, InlineFragment, OperationDefinition, OperationType, Selection,
-        SelectionSet, TypeCondition,
+        ExecutableDocument, Field, InlineFragment, OperationDefinition, OperationType, Selection, SelectionSet,
+        TypeCondition,
     },
     registry::{MetaType, Registry},
 };
-use async_graphql_value::Value;
 
-use super::{is_placeholder, variables::Values};
+use super::{
+    selection::{is_placeholder, placeholder},
+    variables::Values,
+};
 use crate::api::graphql::{
     error::{Code, Fault},
     limits::Limits,
@@ -32,11 +34,6 @@ pub(super) fn flatten(
     limits: &Limits,
     values: Option<&Values>,
 ) -> Result<Positioned<OperationDefinition>, Fault> {
-    let root = match operation.node.ty {
-        OperationType::Query => Some(&registry.query_type),
-        OperationType::Mutation => registry.mutation_type.as_ref(),
-        OperationType::Subscription => registry.subscription_type.as_ref(),
-    };
     let mut walk = Walk {
         document,
         registry,
@@ -44,9 +41,7 @@ pub(super) fn flatten(
         values,
         fields: 0,
     };
-    let parent = root
-        .and_then(|name| registry.types.get(name))
-        .ok_or_else(|| walk.unknown(operation.pos))?;
+    let parent = root(operation.node.ty, registry).ok_or_else(|| walk.unknown(operation.pos))?;
     let set = &operation.node.selection_set;
     Ok(operation.position_node(OperationDefinition {
         ty: operation.node.ty,
@@ -56,22 +51,14 @@ pub(super) fn flatten(
     }))
 }
 
-fn condition(directive: &Directive, values: &Values) -> bool {
-    let given = directive
-        .get_argument("if")
-        .and_then(|value| values.resolve(&value.node));
-    matches!(given, Some(Value::Boolean(true)))
-}
-
-fn included(directives: &[Positioned<Directive>], values: Option<&Values>) -> bool {
-    let Some(values) = values else { return true };
-    directives
-        .iter()
-        .all(|directive| match directive.node.name.node.as_str() {
-            "skip" => !condition(&directive.node, values),
-            "include" => condition(&directive.node, values),
-            _ => true,
-        })
+/// The type whose fields an operation selects.
+pub(in crate::api::graphql) fn root(ty: OperationType, registry: &Registry) -> Option<&MetaType> {
+    let name = match ty {
+        OperationType::Query => Some(&registry.query_type),
+        OperationType::Mutation => registry.mutation_type.as_ref(),
+        OperationType::Subscription => registry.subscription_type.as_ref(),
+    };
+    registry.types.get(name?)
 }
 
 struct Walk<'a> {
@@ -159,7 +146,7 @@ impl<'a> Walk<'a> {
 
     fn gather(&self, parent: &'a MetaType, set: &'a SelectionSet, groups: &mut Groups<'a>) -> Result<(), Fault> {
         for item in &set.items {
-            if !included(item.node.directives(), self.values) {
+            if !self.values.is_none_or(|values| values.include(item.node.directives())) {
                 continue;
             }
             match &item.node {
@@ -286,22 +273,4 @@ fn same(one: &Field, other: &Field) -> bool {
             .arguments
             .iter()
             .all(|(name, value)| other.get_argument(&name.node).is_some_and(|v| v.node == value.node))
-}
-
-/// Stands in an empty selection, as the engine answers null for one, and is left out of the answer. No caller can ask for
-/// it: an alias is never empty.
-fn placeholder(pos: Pos) -> Positioned<Selection> {
-    Positioned::new(
-        Selection::Field(Positioned::new(
-            Field {
-                alias: Some(Positioned::new(Name::new(""), pos)),
-                name: Positioned::new(Name::new("__typename"), pos),
-                arguments: Vec::new(),
-                directives: Vec::new(),
-                selection_set: Positioned::new(SelectionSet::default(), pos),
-            },
-            pos,
-        )),
-        pos,
-    )
 }

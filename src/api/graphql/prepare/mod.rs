@@ -9,7 +9,9 @@ mod expansion;
 mod flatten;
 mod input;
 mod lexical;
+mod literals;
 mod rules;
+mod selection;
 mod strings;
 #[cfg(test)]
 mod tests;
@@ -21,42 +23,18 @@ use async_graphql::{
     Name, Positioned, Variables,
     parser::{
         Error as ParseError, parse_query,
-        types::{
-            DocumentOperations, ExecutableDocument, Field, OperationDefinition, OperationType, Selection, SelectionSet,
-        },
+        types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
     },
     registry::Registry,
 };
 
+pub use self::selection::collect;
 use self::variables::{Declared, Values};
+pub(super) use self::{flatten::root, selection::is_placeholder};
 use super::{
     error::{Code, Fault, Refused, internal},
     limits::Limits,
 };
-
-/// The fields to answer for an object of a concrete type, in the order of the answer, each response key once.
-///
-/// `set` is any selection set of a prepared operation, such as `ctx.field().selection_set()`'s or a
-/// `ContextSelectionSet`'s item. Arguments hold constants only. `__typename` is among the fields when it was asked for. An
-/// empty iterator means that the object is answered as `{}`.
-pub fn collect<'a>(set: &'a SelectionSet, object_type: &str) -> impl Iterator<Item = &'a Positioned<Field>> {
-    let of_type = set.items.iter().find_map(|item| match &item.node {
-        Selection::InlineFragment(part) => {
-            let on = part.node.type_condition.as_ref()?;
-            (on.node.on.node == object_type).then_some(&part.node.selection_set.node)
-        }
-        _ => None,
-    });
-    of_type.unwrap_or(set).items.iter().filter_map(|item| match &item.node {
-        Selection::Field(field) if !is_placeholder(&field.node) => Some(field),
-        _ => None,
-    })
-}
-
-/// Whether this is the field that stands in a selection nobody asked anything in; it never reaches the answer.
-pub(super) fn is_placeholder(field: &Field) -> bool {
-    field.alias.as_ref().is_some_and(|alias| alias.node.is_empty())
-}
 
 /// A document that may be executed any number of times.
 pub(super) struct Document {
@@ -132,7 +110,7 @@ impl Parsed {
         let mut operations = Vec::new();
         for (name, operation) in syntax.operations.iter() {
             let flat = flatten::flatten(operation, &syntax, registry, limits, None)?;
-            let variables = rules::operation(&flat.node, &operation.node.variable_definitions, &conditions, registry)
+            let variables = literals::check(&flat.node, &operation.node.variable_definitions, &conditions, registry)
                 .map_err(Refused)?;
             let flat = (!conditional).then(|| Arc::new(flat));
             operations.push(Operation {

@@ -2,5 +2,6 @@
 
 mod collecting;
 mod input_values;
+mod model;
 mod text;
 mod validity;

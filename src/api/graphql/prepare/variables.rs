@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use async_graphql::{
     Name, Pos, Positioned, Value as ConstValue, Variables,
-    parser::types::{Field, InlineFragment, OperationDefinition, Selection, SelectionSet},
+    parser::types::{Directive, Field, InlineFragment, OperationDefinition, Selection, SelectionSet},
     registry::Registry,
 };
 use async_graphql_value::Value;
@@ -71,6 +71,21 @@ impl Values {
             ),
             constant => constant.clone(),
         })
+    }
+
+    /// Whether a selection with these directives is asked for.
+    pub fn include(&self, directives: &[Positioned<Directive>]) -> bool {
+        let is_true = |directive: &Directive| {
+            let given = directive.get_argument("if").and_then(|value| self.resolve(&value.node));
+            given == Some(Value::Boolean(true))
+        };
+        directives
+            .iter()
+            .all(|directive| match directive.node.name.node.as_str() {
+                "skip" => !is_true(&directive.node),
+                "include" => is_true(&directive.node),
+                _ => true,
+            })
     }
 
     /// A copy of a flattened operation without variables.

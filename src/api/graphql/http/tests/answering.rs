@@ -1,0 +1,103 @@
+//! Media type, status and headers of answers.
+
+use axum::http::StatusCode;
+use serde_json::json;
+
+use super::{NEW, OLD, code, get, post, send};
+use crate::api::RequestId;
+
+#[tokio::test]
+async fn the_media_type_is_negotiated_by_quality() {
+    for (accept, content_type) in [
+        ("*/*", OLD),
+        ("application/*", OLD),
+        (OLD, OLD),
+        (NEW, NEW),
+        ("application/json, application/graphql-response+json", NEW),
+        ("application/json, application/graphql-response+json;q=0.9", OLD),
+        (
+            "application/json; q=0.8 , Application/GraphQL-Response+JSON; charset=utf-8; q=0.9, */*",
+            NEW,
+        ),
+        ("text/html, application/graphql-response+json;q=0, */*;q=0.1", OLD),
+    ] {
+        let (status, headers, body) = send(post(accept, r#"{"query":"{__typename}"}"#)).await;
+        assert_eq!(
+            (status, &body),
+            (StatusCode::OK, &json!({"data": {"__typename": "Query"}}))
+        );
+        assert_eq!(
+            headers["content-type"],
+            format!("{content_type}; charset=utf-8"),
+            "{accept}"
+        );
+    }
+    let (status, headers, _) = send(get("query=%7B__typename%7D")).await;
+    assert_eq!(
+        (status, headers["content-type"].to_str().unwrap()),
+        (StatusCode::OK, "application/json; charset=utf-8")
+    );
+    let (status, _, body) = send(post("text/html, application/json;q=0", "{}")).await;
+    assert_eq!((status, code(&body)), (StatusCode::NOT_ACCEPTABLE, "BAD_REQUEST"));
+}
+
+#[tokio::test]
+async fn refused_documents_are_400_for_the_new_media_type_and_200_for_the_old() {
+    for (body, expected) in [
+        (json!({"query": "{"}), "GRAPHQL_PARSE_FAILED"),
+        (json!({"query": "{nothing}"}), "GRAPHQL_VALIDATION_FAILED"),
+        (
+            json!({"query": "query($n: Int!) {required(number: $n)}"}),
+            "BAD_USER_INPUT",
+        ),
+        (
+            json!({"query": "{__typename}", "operationName": "Missing"}),
+            "BAD_REQUEST",
+        ),
+        (json!({"query": "{".repeat(100)}), "QUERY_TOO_COMPLEX"),
+        (
+            json!({"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "00"}}}),
+            "PERSISTED_QUERY_NOT_SUPPORTED",
+        ),
+        (json!({"documentId": "sha256:00"}), "PERSISTED_QUERY_NOT_SUPPORTED"),
+    ] {
+        for (media, status) in [(NEW, StatusCode::BAD_REQUEST), (OLD, StatusCode::OK)] {
+            let answer = send(post(media, body.to_string())).await;
+            assert_eq!((answer.0, code(&answer.2)), (status, expected), "{body}");
+            assert!(answer.2.get("data").is_none());
+        }
+    }
+}
+
+#[tokio::test]
+async fn failed_fields_keep_200_and_what_may_be_tried_again_says_so() {
+    for (query, status, expected) in [
+        ("{person{mayBreak name}}", StatusCode::OK, "CONFLICT"),
+        ("{must}", StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+        ("{must __typename}", StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+        ("{person{broken}}", StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+        ("{person{broken} __typename}", StatusCode::OK, "UNAVAILABLE"),
+        ("mutation{conflict}", StatusCode::CONFLICT, "CONFLICT"),
+        ("{secret}", StatusCode::OK, "INTERNAL"),
+        ("{forbidden}", StatusCode::OK, "FORBIDDEN"),
+        ("{panics}", StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
+    ] {
+        for media in [NEW, OLD] {
+            let (found, headers, body) = send(post(media, json!({"query": query}).to_string())).await;
+            assert_eq!((found, code(&body)), (status, expected), "{query}: {body}");
+            assert_eq!(
+                headers.get("retry-after").is_some(),
+                status == StatusCode::SERVICE_UNAVAILABLE
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_error_carries_the_request_id_from_outside_or_a_new_one() {
+    let mut request = post(NEW, r#"{"query":"{"}"#);
+    request.extensions_mut().insert(RequestId("outer".into()));
+    assert_eq!(send(request).await.2["errors"][0]["extensions"]["requestId"], "outer");
+    let (_, _, body) = send(post(NEW, "{")).await;
+    assert_eq!(body["errors"][0]["extensions"]["requestId"].as_str().unwrap().len(), 36);
+}

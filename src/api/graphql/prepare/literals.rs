@@ -1,0 +1,190 @@
+//! Checks the values a document itself holds, on a flattened operation, where every argument's type is at hand.
+//!
+//! The engine leaves out whatever stands beside a variable, and takes integers of any size and strings for enums.
+
+use std::collections::HashSet;
+
+use async_graphql::{
+    Name, Positioned,
+    parser::types::{Field, OperationDefinition, Selection, SelectionSet, VariableDefinition},
+    registry::{MetaType, MetaTypeName, Registry},
+};
+use async_graphql_value::Value;
+
+use super::{
+    flatten,
+    input::{self, Mismatch},
+    rules::invalid,
+    variables::Declared,
+};
+use crate::api::graphql::error::Fault;
+
+/// Checks the literals of a flattened operation and the defaults of its variables, and notes on each variable whether null
+/// is refused where it stands.
+pub(super) fn check(
+    operation: &OperationDefinition,
+    definitions: &[Positioned<VariableDefinition>],
+    conditions: &HashSet<Name>,
+    registry: &Registry,
+) -> Result<Vec<Declared>, Vec<Fault>> {
+    let mut check = Check {
+        registry,
+        definitions,
+        never_null: conditions.clone(),
+        faults: Vec::new(),
+    };
+    if let Some(root) = flatten::root(operation.ty, registry) {
+        check.set(&operation.selection_set.node, root);
+    }
+    let declared = definitions
+        .iter()
+        .map(|definition| check.declared(definition))
+        .collect();
+    if check.faults.is_empty() {
+        Ok(declared)
+    } else {
+        Err(check.faults)
+    }
+}
+
+struct Check<'a> {
+    registry: &'a Registry,
+    definitions: &'a [Positioned<VariableDefinition>],
+    never_null: HashSet<Name>,
+    faults: Vec<Fault>,
+}
+
+impl<'a> Check<'a> {
+    fn declared(&mut self, definition: &Positioned<VariableDefinition>) -> Declared {
+        let VariableDefinition {
+            name,
+            var_type,
+            default_value,
+            ..
+        } = &definition.node;
+        let ty = var_type.node.to_string();
+        let default = default_value.as_ref().and_then(|value| {
+            let checked = self
+                .literal(&ty, &value.node.clone().into_value())
+                .and_then(|()| input::coerce(self.registry, &ty, value.node.clone()));
+            checked
+                .map_err(|mismatch| {
+                    let subject = format!("The default of variable \"${}\"", name.node);
+                    self.faults.push(invalid(mismatch.sentence(&subject), value.pos));
+                })
+                .ok()
+        });
+        let must_have_value = var_type.node.nullable && self.never_null.contains(&name.node);
+        Declared {
+            name: name.node.clone(),
+            ty,
+            default,
+            pos: definition.pos,
+            must_have_value,
+        }
+    }
+
+    fn set(&mut self, set: &SelectionSet, parent: &'a MetaType) {
+        for item in &set.items {
+            match &item.node {
+                Selection::Field(field) => self.field(&field.node, parent),
+                Selection::InlineFragment(part) => {
+                    let on = part
+                        .node
+                        .type_condition
+                        .as_ref()
+                        .and_then(|on| self.registry.types.get(on.node.on.node.as_str()));
+                    self.set(&part.node.selection_set.node, on.unwrap_or(parent));
+                }
+                Selection::FragmentSpread(_) => {}
+            }
+        }
+    }
+
+    fn field(&mut self, field: &Field, parent: &'a MetaType) {
+        let Some(meta) = parent.field_by_name(&field.name.node) else {
+            return;
+        };
+        for (name, value) in &field.arguments {
+            let Some(argument) = meta.args.get(name.node.as_str()) else {
+                continue;
+            };
+            // An argument with a default may be left out, but null is no way of leaving it out.
+            if let Err(mismatch) = self.literal(&argument.ty, &value.node) {
+                self.faults.push(invalid(
+                    mismatch.sentence(&format!("Argument \"{}\"", name.node)),
+                    value.pos,
+                ));
+            }
+        }
+        if let Some(ty) = self.registry.concrete_type_by_name(&meta.ty) {
+            self.set(&field.selection_set.node, ty);
+        }
+    }
+
+    fn literal(&mut self, ty: &str, value: &Value) -> Result<(), Mismatch> {
+        match (MetaTypeName::create(ty), value) {
+            (MetaTypeName::NonNull(_), Value::Variable(name)) => {
+                self.never_null.insert(name.clone());
+                Ok(())
+            }
+            // Whether the variable's type fits is the engine's to say, and it does.
+            (_, Value::Variable(_)) => Ok(()),
+            (MetaTypeName::NonNull(inner), Value::Null) => Err(input::null_refused(inner)),
+            (MetaTypeName::NonNull(inner), value) => self.literal(inner, value),
+            (_, Value::Null) => Ok(()),
+            (MetaTypeName::List(inner), Value::List(items)) => items
+                .iter()
+                .enumerate()
+                .try_for_each(|(index, item)| self.literal(inner, item).map_err(|e| e.inside(index))),
+            (MetaTypeName::List(inner), single) => self.literal(inner, single),
+            (MetaTypeName::Named(name), value) => self.named(name, value),
+        }
+    }
+
+    fn named(&mut self, name: &str, value: &Value) -> Result<(), Mismatch> {
+        match (self.registry.types.get(name), value) {
+            (
+                Some(MetaType::InputObject {
+                    input_fields, oneof, ..
+                }),
+                Value::Object(given),
+            ) => {
+                input::members(
+                    name,
+                    input_fields,
+                    *oneof,
+                    given.iter().map(|(key, value)| (key.as_str(), *value == Value::Null)),
+                )?;
+                for (key, value) in given {
+                    self.literal(&input_fields[key.as_str()].ty, value)
+                        .map_err(|e| e.inside(key))?;
+                    if *oneof && self.is_nullable_variable(value) {
+                        return Err(Mismatch::new(
+                            "this variable must be of a non-null type, as one value is required.",
+                        )
+                        .inside(key));
+                    }
+                }
+                Ok(())
+            }
+            (Some(MetaType::Enum { enum_values, .. }), Value::Enum(given)) => {
+                input::of_enum(name, enum_values, given).map(drop)
+            }
+            (Some(MetaType::Scalar { .. }), value) => match value.clone().into_const() {
+                Some(constant) => input::leaf(&self.registry.types[name], constant).map(drop),
+                None => Ok(()),
+            },
+            (_, value) => Err(input::unfit(&value.clone().into_const().unwrap_or_default(), name)),
+        }
+    }
+
+    fn is_nullable_variable(&self, value: &Value) -> bool {
+        let Value::Variable(name) = value else {
+            return false;
+        };
+        self.definitions
+            .iter()
+            .any(|definition| definition.node.name.node == *name && definition.node.var_type.node.nullable)
+    }
+}
