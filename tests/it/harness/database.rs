@@ -23,7 +23,9 @@ impl PrivateDatabase {
     /// An empty, migrated one; none when PostgreSQL is wanted and isn't installed.
     pub async fn create(backend: Backend) -> Option<Self> {
         match backend {
-            Backend::Sqlite => Some(Self::Sqlite(tempfile::tempdir().expect("a temporary folder can be made"))),
+            Backend::Sqlite => Some(Self::Sqlite(
+                tempfile::tempdir().expect("a temporary folder can be made"),
+            )),
             Backend::Postgres => postgres::create().await.map(|(url, name)| Self::Postgres { url, name }),
         }
     }
@@ -36,7 +38,9 @@ impl PrivateDatabase {
             sqlite_synchronous: Synchronous::Normal,
             ..DatabaseSettings::default()
         };
-        let database = Database::connect(&self.url(), &settings).await.expect("the private database answers");
+        let database = Database::connect(&self.url(), &settings)
+            .await
+            .expect("the private database answers");
         if let Self::Sqlite(_) = self {
             database.migrate().await.expect("migrations run");
         }

@@ -29,7 +29,14 @@ pub fn field(id: &str, kind: Kind) -> CustomFieldInput {
 
 /// What a selection offers.
 pub fn options(values: &[&str]) -> async_graphql::MaybeUndefined<Vec<CustomFieldOptionInput>> {
-    Value(values.iter().map(|value| CustomFieldOptionInput { value: (*value).to_owned() }).collect())
+    Value(
+        values
+            .iter()
+            .map(|value| CustomFieldOptionInput {
+                value: (*value).to_owned(),
+            })
+            .collect(),
+    )
 }
 
 impl TestServer {
@@ -49,6 +56,9 @@ impl TestServer {
             fields: Value(fields),
             client_mutation_id: None,
         };
-        upsert_custom_field_set(&self.clientele, &input).await.expect("the database answers").map(|_| ())
+        upsert_custom_field_set(&self.clientele, &input)
+            .await
+            .expect("the database answers")
+            .map(|_| ())
     }
 }

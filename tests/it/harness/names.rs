@@ -18,7 +18,10 @@ impl Names {
         match value {
             Value::String(text) => Value::String(self.hide_text(&text)),
             Value::Array(items) => items.into_iter().map(|item| self.hide(item)).collect(),
-            Value::Object(members) => members.into_iter().map(|(name, member)| (name, self.hide(member))).collect(),
+            Value::Object(members) => members
+                .into_iter()
+                .map(|(name, member)| (name, self.hide(member)))
+                .collect(),
             plain => plain,
         }
     }
@@ -45,16 +48,19 @@ impl Names {
         match value {
             Value::String(text) => Value::String(self.reveal_text(text)),
             Value::Array(items) => items.iter().map(|item| self.reveal(item)).collect(),
-            Value::Object(members) => {
-                members.iter().map(|(name, member)| (name.clone(), self.reveal(member))).collect()
-            }
+            Value::Object(members) => members
+                .iter()
+                .map(|(name, member)| (name.clone(), self.reveal(member)))
+                .collect(),
             plain => plain.clone(),
         }
     }
 
     pub fn reveal_text(&self, text: &str) -> String {
         let known = self.0.lock().expect("no test thread has panicked");
-        known.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value))
+        known
+            .iter()
+            .fold(text.to_owned(), |text, (name, value)| text.replace(name, value))
     }
 
     fn placeholder(&self, kind: &str, value: &str) -> String {

@@ -44,18 +44,30 @@ fn start() -> Option<Cluster> {
         .expect("bin/with-postgres can be started");
     let mut url = String::new();
     let stdout = child.stdout.take().expect("stdout is piped");
-    BufReader::new(stdout).read_line(&mut url).expect("bin/with-postgres prints text");
+    BufReader::new(stdout)
+        .read_line(&mut url)
+        .expect("bin/with-postgres prints text");
     if url.is_empty() {
-        assert!(std::env::var("CI").is_err(), "with CI=true the PostgreSQL half of the tests must run");
+        assert!(
+            std::env::var("CI").is_err(),
+            "with CI=true the PostgreSQL half of the tests must run"
+        );
         return None;
     }
-    Some(Cluster { url: url.trim().to_owned(), _alive: child.stdin.take() })
+    Some(Cluster {
+        url: url.trim().to_owned(),
+        _alive: child.stdin.take(),
+    })
 }
 
 /// The address of another database of the same cluster.
 fn sibling(url: &str, database: &str) -> String {
-    let (address, parameters) = url.split_once('?').map_or((url, String::new()), |(a, p)| (a, format!("?{p}")));
-    let (server, _) = address.rsplit_once('/').expect("a database's address ends with its name");
+    let (address, parameters) = url
+        .split_once('?')
+        .map_or((url, String::new()), |(a, p)| (a, format!("?{p}")));
+    let (server, _) = address
+        .rsplit_once('/')
+        .expect("a database's address ends with its name");
     format!("{server}/{database}{parameters}")
 }
 
@@ -63,11 +75,16 @@ async fn administer(url: &str) -> DatabaseConnection {
     let mut options = ConnectOptions::new(url);
     // One connection: the lock belongs to the one that took it.
     options.max_connections(1).sqlx_logging(false);
-    sea_orm::Database::connect(options).await.expect("the test cluster answers")
+    sea_orm::Database::connect(options)
+        .await
+        .expect("the test cluster answers")
 }
 
 async fn execute(admin: &DatabaseConnection, sql: String) {
-    admin.execute_unprepared(&sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    admin
+        .execute_unprepared(&sql)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
 /// Makes an empty, migrated database; answers its address and name. None when PostgreSQL isn't installed.
@@ -92,18 +109,30 @@ pub async fn drop(name: &str) {
 /// The migrated template of this build of the tests: a cluster that outlives the run may hold those of older builds.
 async fn template(url: &str, admin: &DatabaseConnection) -> String {
     let mut build = DefaultHasher::new();
-    let program = std::env::current_exe().and_then(File::open).and_then(|file| file.metadata()?.modified());
+    let program = std::env::current_exe()
+        .and_then(File::open)
+        .and_then(|file| file.metadata()?.modified());
     program.expect("the test program is a file").hash(&mut build);
     let template = format!("template_{:016x}", build.finish());
     execute(admin, format!("SELECT pg_advisory_lock({TEMPLATE_LOCK})")).await;
     let sql = "SELECT 1 FROM pg_database WHERE datname = $1";
     let known = Statement::from_sql_and_values(DbBackend::Postgres, sql, [template.clone().into()]);
-    if admin.query_one_raw(known).await.expect("the catalog can be read").is_none() {
+    if admin
+        .query_one_raw(known)
+        .await
+        .expect("the catalog can be read")
+        .is_none()
+    {
         // A run that is killed here leaves a database of a name that nobody looks for.
         let unfinished = format!("unfinished_{}", Uuid::now_v7().simple());
         execute(admin, format!("CREATE DATABASE {unfinished}")).await;
-        let settings = DatabaseSettings { max_connections: 1, ..DatabaseSettings::default() };
-        let database = Database::connect(&sibling(url, &unfinished), &settings).await.expect("it was just created");
+        let settings = DatabaseSettings {
+            max_connections: 1,
+            ..DatabaseSettings::default()
+        };
+        let database = Database::connect(&sibling(url, &unfinished), &settings)
+            .await
+            .expect("it was just created");
         database.migrate().await.expect("migrations run");
         database.close().await;
         execute(admin, format!("ALTER DATABASE {unfinished} RENAME TO {template}")).await;

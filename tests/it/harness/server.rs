@@ -3,7 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use clientele::{Clientele, client::ClientSettings};
+use clientele::{
+    Clientele,
+    client::ClientSettings,
+    db::{Step, Transaction, Work},
+    error::Result,
+};
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -41,23 +46,35 @@ impl TestServer {
         Self::serve(self.database.clone(), self.names.clone(), self.backend, settings).await
     }
 
-    async fn serve(
-        database: Arc<PrivateDatabase>,
-        names: Arc<Names>,
-        backend: Backend,
-        settings: Settings,
-    ) -> Self {
+    async fn serve(database: Arc<PrivateDatabase>, names: Arc<Names>, backend: Backend, settings: Settings) -> Self {
         let mut connection = database.connect().await;
         let statements: Arc<Mutex<Vec<String>>> = Arc::default();
         let seen = statements.clone();
         connection.observe(move |sql| seen.lock().expect("no observer has panicked").push(sql.to_owned()));
         let clientele = Arc::new(Clientele::new(connection, settings.clients.clone()));
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port of the loopback address is free");
-        let address = format!("http://{}", listener.local_addr().expect("a bound listener has an address"));
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port of the loopback address is free");
+        let address = format!(
+            "http://{}",
+            listener.local_addr().expect("a bound listener has an address")
+        );
         let router = router(clientele.clone(), &settings);
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.expect("the server runs") });
-        let http = reqwest::Client::builder().no_proxy().build().expect("a client without options can be made");
-        Self { clientele, backend, address, http, database, names, statements, serving }
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .expect("a client without options can be made");
+        Self {
+            clientele,
+            backend,
+            address,
+            http,
+            database,
+            names,
+            statements,
+            serving,
+        }
     }
 
     /// Stops serving, and throws the database away when this was its last server.
@@ -72,17 +89,25 @@ impl TestServer {
 
     /// A request to this server, for what the shorter ways can't say. Placeholders in the path are replaced.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("{}{}", self.address, self.names.reveal_text(path)))
+        self.http
+            .request(method, format!("{}{}", self.address, self.names.reveal_text(path)))
     }
 
     pub async fn send(&self, request: RequestBuilder) -> Answer {
         let response = request.send().await.expect("the server answers");
         let status = response.status().as_u16();
         let content_type = response.headers().get("content-type");
-        let content_type = content_type.map_or("", |value| value.to_str().expect("a header is text")).to_owned();
+        let content_type = content_type
+            .map_or("", |value| value.to_str().expect("a header is text"))
+            .to_owned();
         let text = response.text().await.expect("an answer is text");
         let body = self.names.hide(serde_json::from_str(&text).unwrap_or_default());
-        Answer { status, body, text, content_type }
+        Answer {
+            status,
+            body,
+            text,
+            content_type,
+        }
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -91,7 +116,8 @@ impl TestServer {
 
     /// Posts JSON, in which placeholders are replaced.
     pub async fn post(&self, path: &str, body: Value) -> Answer {
-        self.send(self.request(Method::POST, path).json(&self.names.reveal(&body))).await
+        self.send(self.request(Method::POST, path).json(&self.names.reveal(&body)))
+            .await
     }
 
     /// Posts JSON and asserts the whole answer, and that nothing was written.
@@ -113,11 +139,17 @@ impl TestServer {
 
     /// Runs a GraphQL document. Placeholders in the variables are replaced.
     pub async fn graphql(&self, query: &str, variables: Value) -> Answer {
-        self.post("/graphql", json!({ "query": query, "variables": variables })).await
+        self.post("/graphql", json!({ "query": query, "variables": variables }))
+            .await
     }
 
     pub async fn snapshot(&self) -> Snapshot {
         Snapshot::take(&self.clientele.db).await
+    }
+
+    /// Runs a statement past all rules.
+    pub async fn write(&self, sql: &str) -> Result<()> {
+        self.clientele.db.write(&Raw(sql)).await?
     }
 
     /// The statements that were run since the last call.
@@ -128,4 +160,19 @@ impl TestServer {
 
 fn router(_clientele: Arc<Clientele>, _settings: &Settings) -> Router {
     Router::new()
+}
+
+/// A statement that no function of the house would run.
+struct Raw<'a>(&'a str);
+
+impl Work for Raw<'_> {
+    type Output = Result<()>;
+
+    /// A failure is the output, so that it isn't tried again.
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Result<()>>> {
+        Ok(match transaction.run(self.0, []).await {
+            Ok(_) => Step::Commit(Ok(())),
+            Err(error) => Step::Discard(Err(error)),
+        })
+    }
 }

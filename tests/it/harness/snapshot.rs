@@ -30,8 +30,12 @@ impl Snapshot {
         }
         let mut lines = Vec::new();
         for (table, columns) in tables {
-            let row = connection.dialect.cast_to_text(&connection.dialect.json_array(&columns.join(", ")));
-            let rows = connection.all(format!("SELECT {row} FROM {table} ORDER BY 1"), []).await;
+            let row = connection
+                .dialect
+                .cast_to_text(&connection.dialect.json_array(&columns.join(", ")));
+            let rows = connection
+                .all(format!("SELECT {row} FROM {table} ORDER BY 1"), [])
+                .await;
             for row in rows.expect("the table can be read") {
                 let row: String = row.try_get_by_index(0).expect("a text");
                 lines.push(format!("{table} {row}"));
@@ -42,6 +46,9 @@ impl Snapshot {
 
     /// The rows of one table.
     pub fn rows(&self, table: &str) -> Vec<&str> {
-        self.0.iter().filter_map(|line| line.strip_prefix(table)?.strip_prefix(' ')).collect()
+        self.0
+            .iter()
+            .filter_map(|line| line.strip_prefix(table)?.strip_prefix(' '))
+            .collect()
     }
 }
