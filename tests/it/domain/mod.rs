@@ -1,6 +1,6 @@
 //! What only the domain's own functions can be asked: values at the edge of their types, and writers that race.
 
-
+mod concurrency;
 mod values;
 
 use clientele::{
