@@ -18,8 +18,10 @@ pub struct Model {
     pub postcode: Option<String>,
     pub country: Option<String>,
     /// Degrees, -90 to 90.
+    #[serde(with = "crate::exact")]
     pub latitude: Option<f64>,
     /// Degrees, -180 to 180.
+    #[serde(with = "crate::exact")]
     pub longitude: Option<f64>,
 }
 

@@ -12,6 +12,7 @@ pub mod custom_field_option;
 pub mod custom_field_set;
 pub mod custom_field_value;
 pub mod definition_version;
+pub mod exact;
 pub mod id_document;
 pub mod instant;
 

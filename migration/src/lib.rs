@@ -19,10 +19,10 @@ impl MigratorTrait for Migrator {
 }
 
 /// Runs the statements of `script` (separated by `;`) after putting in the database's own words for `{text}` (a text
-/// that compares by code point), `{instant}` and `{double}`.
+/// that compares by code point), `{instant}` and `{double}` (on SQLite its text: a REAL comes back with 15 digits only).
 async fn portable(manager: &SchemaManager<'_>, script: &str) -> Result<(), DbErr> {
     let (text, instant, double) = match manager.get_database_backend() {
-        DbBackend::Sqlite => ("TEXT", "TEXT", "REAL"),
+        DbBackend::Sqlite => ("TEXT", "TEXT", "TEXT"),
         _ => ("TEXT COLLATE \"C\"", "TIMESTAMPTZ", "DOUBLE PRECISION"),
     };
     let script = script

@@ -263,8 +263,14 @@ impl Upsert<'_> {
         if id.contains('\0') {
             return Ok(false);
         }
-        let sql = "SELECT 1 FROM client_id_claim WHERE client_id = $1 \
-                   UNION ALL SELECT 1 FROM client WHERE encoded_key = $1";
+        let sql = match self.input.match_on {
+            ClientMatch::EncodedKey => {
+                "SELECT 1 FROM client_id_claim WHERE client_id = $1 \
+                 UNION ALL SELECT 1 FROM client WHERE encoded_key = $1"
+            }
+            // Who has claimed the id since it was looked for is to be changed: that is found out when it is claimed.
+            ClientMatch::ClientId => "SELECT 1 FROM client WHERE encoded_key = $1",
+        };
         Ok(transaction.one(sql, [id.into()]).await?.is_some())
     }
 
