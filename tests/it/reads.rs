@@ -65,7 +65,7 @@ on_both! {
         let three = level(&level(&level("lastName")));
         let one = format!("query($key: String!) {{ client(by: {{ encodedKey: $key }}) {{ {three} }} }}");
         assert_eq!(statements(server, &one, json!({ "key": keys[0] })).await.len(), 1 + 3);
-        let page = format!("{{ clients {{ nodes {{ {three} }} }} }}");
+        let page = format!("{{ clients(first: 5) {{ nodes {{ {three} }} }} }}");
         assert_eq!(statements(server, &page, json!({})).await.len(), 1 + 3);
         server.graphql(&one, json!({ "key": keys[0] })).await.data(json!({ "client": {
             "lastName": "11", "customInformation": [{ "linkedClient": {
