@@ -1,1 +1,368 @@
-//! The database: connections, and the only begin, commit and retry.
+//! The database: its connections, and the only begin, commit and retry in the house.
+//!
+//! Two databases are served by the same statements; [`Dialect`] holds the few words that differ.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use entity::Table;
+use migration::{Migrator, MigratorTrait};
+use rand::Rng;
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, QueryResult,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
+    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// How often a write is tried before concurrent changes are reported as [`Error::Conflict`].
+const ATTEMPTS: u32 = 12;
+/// Two servers that start together must not migrate together; any number will do, as long as it stays.
+const MIGRATION_LOCK: i64 = 0x636c_6965_6e74;
+
+/// How to reach the database and how to use it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DatabaseSettings {
+    /// Connections kept at the most. On SQLite these are readers; one writer comes on top.
+    pub max_connections: u32,
+    /// How long a request waits for a free connection before it is answered 503, in seconds.
+    pub acquire_timeout_seconds: u64,
+    /// What a commit waits for on SQLite: FULL survives a power cut, NORMAL may lose the last commits to one.
+    pub sqlite_synchronous: Synchronous,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Synchronous {
+    Full,
+    Normal,
+}
+
+impl Default for DatabaseSettings {
+    fn default() -> Self {
+        Self {
+            max_connections: 16,
+            acquire_timeout_seconds: 5,
+            sqlite_synchronous: Synchronous::Full,
+        }
+    }
+}
+
+/// Which SQL is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    Postgres,
+    Sqlite,
+}
+
+impl Dialect {
+    fn of(backend: DbBackend) -> Self {
+        if backend == DbBackend::Sqlite {
+            Self::Sqlite
+        } else {
+            Self::Postgres
+        }
+    }
+
+    fn backend(self) -> DbBackend {
+        match self {
+            Self::Postgres => DbBackend::Postgres,
+            Self::Sqlite => DbBackend::Sqlite,
+        }
+    }
+
+    /// The expression that makes a JSON array of the given expressions.
+    pub fn json_array(self, items: &str) -> String {
+        match self {
+            Self::Postgres => format!("json_build_array({items})"),
+            Self::Sqlite => format!("json_array({items})"),
+        }
+    }
+
+    /// The aggregate that collects JSON values into one JSON array in the given order; `[]` of no rows.
+    pub fn json_collect(self, item: &str, order: &str) -> String {
+        match self {
+            Self::Postgres => format!("coalesce(json_agg({item} ORDER BY {order}), '[]')"),
+            Self::Sqlite => format!("json_group_array({item} ORDER BY {order})"),
+        }
+    }
+
+    /// A condition that holds when `column` is one of the texts in the JSON array bound to `placeholder`.
+    pub fn is_one_of(self, column: &str, placeholder: &str) -> String {
+        match self {
+            Self::Postgres => format!("{column} = ANY(ARRAY(SELECT json_array_elements_text({placeholder}::json)))"),
+            Self::Sqlite => format!("{column} IN (SELECT value FROM json_each({placeholder}))"),
+        }
+    }
+
+    /// A JSON expression as the text that is read.
+    pub fn cast_to_text(self, json: &str) -> String {
+        match self {
+            Self::Postgres => format!("({json})::text"),
+            Self::Sqlite => json.to_owned(),
+        }
+    }
+
+    /// The type annotation that turns a bound text into a value of `sql_type`.
+    pub fn cast(self, placeholder: &str, sql_type: &str) -> String {
+        match self {
+            Self::Postgres => format!("{placeholder}::{sql_type}"),
+            Self::Sqlite => placeholder.to_owned(),
+        }
+    }
+
+    /// The source of an `INSERT`: one row for each object of the JSON array bound to `$1`.
+    pub fn rows_of_json(self, table: &str, columns: &[&str]) -> String {
+        match self {
+            Self::Postgres => {
+                format!(
+                    "SELECT {} FROM json_populate_recordset(NULL::{table}, $1::json)",
+                    columns.join(", ")
+                )
+            }
+            Self::Sqlite => {
+                let columns: Vec<String> = columns.iter().map(|column| format!("value ->> '$.{column}'")).collect();
+                // Without WHERE the parser takes a following ON CONFLICT for a join's ON.
+                format!("SELECT {} FROM json_each($1) WHERE TRUE", columns.join(", "))
+            }
+        }
+    }
+}
+
+/// Something that runs statements: a pool or a transaction, with the dialect it speaks.
+#[derive(Clone, Debug)]
+pub struct Connection<C> {
+    inner: C,
+    pub dialect: Dialect,
+}
+
+pub type Transaction = Connection<DatabaseTransaction>;
+
+impl<C: ConnectionTrait> Connection<C> {
+    pub async fn all(
+        &self,
+        sql: impl Into<String>,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Vec<QueryResult>> {
+        Ok(self.inner.query_all_raw(self.statement(sql, values)).await?)
+    }
+
+    pub async fn one(
+        &self,
+        sql: impl Into<String>,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Option<QueryResult>> {
+        Ok(self.inner.query_one_raw(self.statement(sql, values)).await?)
+    }
+
+    /// Runs a statement that answers no rows, and says how many it touched.
+    pub async fn run(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Result<u64> {
+        Ok(self
+            .inner
+            .execute_raw(self.statement(sql, values))
+            .await?
+            .rows_affected())
+    }
+
+    /// The connection in sea-orm's own form, for the small definition tables.
+    pub fn orm(&self) -> &C {
+        &self.inner
+    }
+
+    fn statement(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Statement {
+        Statement::from_sql_and_values(self.dialect.backend(), sql, values)
+    }
+}
+
+/// How one attempt at a write ended.
+#[derive(Debug)]
+pub enum Step<T> {
+    Commit(T),
+    /// Nothing is to be stored: the answer is known all the same.
+    Discard(T),
+    /// What was read has changed since: roll back and start over.
+    Again,
+}
+
+/// A unit of work that is written as a whole or not at all. It may be attempted several times.
+pub trait Work: Sync {
+    type Output: Send;
+
+    fn attempt(&self, transaction: &Transaction) -> impl Future<Output = Result<Step<Self::Output>>> + Send;
+}
+
+/// The connections of one database. Cloning shares them.
+#[derive(Clone, Debug)]
+pub struct Database {
+    reader: Connection<DatabaseConnection>,
+    writer: Connection<DatabaseConnection>,
+}
+
+impl Database {
+    /// Connects to `sqlite:FILE` (which is created when it is missing) or `postgres://…`.
+    pub async fn connect(url: &str, settings: &DatabaseSettings) -> Result<Self> {
+        let connect = async |connections: u32, read_only: bool| -> Result<Connection<DatabaseConnection>> {
+            let inner = sea_orm::Database::connect(options(url, settings, connections, read_only)).await?;
+            let dialect = Dialect::of(inner.get_database_backend());
+            Ok(Connection { inner, dialect })
+        };
+        if url.starts_with("sqlite:") {
+            // The writer comes first: it creates the file and turns write-ahead logging on.
+            let writer = connect(1, false).await?;
+            let reader = connect(settings.max_connections, true).await?;
+            return Ok(Self { reader, writer });
+        }
+        let pool = connect(settings.max_connections, false).await?;
+        Ok(Self {
+            reader: pool.clone(),
+            writer: pool,
+        })
+    }
+
+    /// Calls `observer` with the text of every statement from now on. To be set before the database is shared.
+    pub fn observe(&mut self, observer: impl Fn(&str) + Send + Sync + 'static) {
+        let observer: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(observer);
+        for connection in [&mut self.reader, &mut self.writer] {
+            let observer = observer.clone();
+            connection
+                .inner
+                .set_metric_callback(move |info| observer(&info.statement.sql));
+        }
+    }
+
+    /// Brings the tables up to date; one server at a time.
+    pub async fn migrate(&self) -> Result<()> {
+        let transaction = self.begin().await?;
+        if transaction.dialect == Dialect::Postgres {
+            transaction
+                .run("SELECT pg_advisory_xact_lock($1)", [MIGRATION_LOCK.into()])
+                .await?;
+        }
+        Migrator::up(transaction.orm(), None).await?;
+        Ok(transaction.inner.commit().await?)
+    }
+
+    /// Where reads go.
+    pub fn read(&self) -> &Connection<DatabaseConnection> {
+        &self.reader
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        self.reader.one("SELECT 1", []).await.map(|_| ())
+    }
+
+    pub async fn close(self) {
+        let _ = self.reader.inner.close().await;
+        let _ = self.writer.inner.close().await;
+    }
+
+    /// Does `work` in one transaction. Attempts that lost against concurrent ones are repeated, a bounded number of
+    /// times and after a random pause; then the answer is [`Error::Conflict`].
+    pub async fn write<W: Work>(&self, work: &W) -> Result<W::Output> {
+        for attempt in 0..ATTEMPTS {
+            match self.attempt(work).await {
+                Ok(Some(output)) => return Ok(output),
+                Ok(None) | Err(Error::Conflict) => {
+                    let longest = Duration::from_millis(2 << attempt.min(8));
+                    let pause = rand::rng().random_range(Duration::ZERO..longest);
+                    tokio::time::sleep(pause).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(Error::Conflict)
+    }
+
+    async fn attempt<W: Work>(&self, work: &W) -> Result<Option<W::Output>> {
+        let transaction = self.begin().await?;
+        let step = work.attempt(&transaction).await;
+        match step {
+            Ok(Step::Commit(output)) => transaction
+                .inner
+                .commit()
+                .await
+                .map(|()| Some(output))
+                .map_err(Error::from),
+            Ok(Step::Discard(output)) => transaction
+                .inner
+                .rollback()
+                .await
+                .map(|()| Some(output))
+                .map_err(Error::from),
+            Ok(Step::Again) => transaction.inner.rollback().await.map(|()| None).map_err(Error::from),
+            Err(error) => {
+                // Which failure came first is what the caller needs to know.
+                let _ = transaction.inner.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn begin(&self) -> Result<Transaction> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let inner = self.writer.inner.begin_with_options(options).await?;
+        Ok(Connection {
+            inner,
+            dialect: self.writer.dialect,
+        })
+    }
+}
+
+/// Inserts rows; one whose primary key is there already is overwritten.
+pub async fn put<T: Table>(rows: &[&T::Model], transaction: &Transaction) -> Result<()> {
+    let (table, columns, key) = (T::table(), T::columns(), T::key_columns());
+    let values: Vec<String> = columns
+        .iter()
+        .filter(|column| !key.contains(column))
+        .map(|column| format!("{column} = excluded.{column}"))
+        .collect();
+    let sql = format!(
+        "INSERT INTO {table} ({}) {} ON CONFLICT ({}) DO UPDATE SET {}",
+        columns.join(", "),
+        transaction.dialect.rows_of_json(table, &columns),
+        key.join(", "),
+        values.join(", "),
+    );
+    transaction
+        .run(sql, [serde_json::to_string(rows).map_err(Error::internal)?.into()])
+        .await
+        .map(|_| ())
+}
+
+fn options(url: &str, settings: &DatabaseSettings, connections: u32, read_only: bool) -> ConnectOptions {
+    let synchronous = match settings.sqlite_synchronous {
+        Synchronous::Full => SqliteSynchronous::Full,
+        Synchronous::Normal => SqliteSynchronous::Normal,
+    };
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(settings.acquire_timeout_seconds))
+        // A ping before every statement would double the round trips; one after a pause finds a restarted database.
+        .test_before_acquire(false)
+        .test_before_acquire_if_idle_for(Duration::from_secs(1))
+        // Statements carry personal data.
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false)
+        .map_sqlx_postgres_opts(|postgres| {
+            postgres
+                .application_name("clientele")
+                .options([("plan_cache_mode", "force_generic_plan"), ("timezone", "UTC")])
+        })
+        .map_sqlx_sqlite_opts(move |sqlite| {
+            sqlite
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(synchronous)
+                .busy_timeout(Duration::from_secs(5))
+                .foreign_keys(true)
+                .pragma("query_only", if read_only { "ON" } else { "OFF" })
+        });
+    options
+}

@@ -2,8 +2,12 @@
 //!
 //! Neither form shows a caller what the database said; doors turn a variant into their own code and sentence.
 
+use std::sync::Arc;
+
+use sea_orm::{DbErr, RuntimeErr, sqlx};
+
 /// Why an operation could not be carried out. Nothing has been written when a write returns it.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
     /// Concurrent changes kept colliding until the bounded retries were used up. Trying again may help.
     #[error("concurrent changes could not be serialised")]
@@ -16,7 +20,74 @@ pub enum Error {
     ReadOnly,
     /// Anything else: a defect of this server or of its database.
     #[error("internal error")]
-    Internal(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Internal(#[source] Arc<dyn std::error::Error + Send + Sync>),
 }
 
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(Arc::from(source.into()))
+    }
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        match &error {
+            DbErr::ConnectionAcquire(_) => Self::Unavailable,
+            DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause) => match cause {
+                RuntimeErr::SqlxError(cause) => from_driver(cause).unwrap_or_else(|| Self::internal(error)),
+                RuntimeErr::Internal(_) => Self::internal(error),
+            },
+            _ => Self::internal(error),
+        }
+    }
+}
+
+fn from_driver(error: &sqlx::Error) -> Option<Error> {
+    match error {
+        sqlx::Error::Io(_)
+        | sqlx::Error::Tls(_)
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed => Some(Error::Unavailable),
+        sqlx::Error::Database(error) => {
+            let code = error.code()?;
+            if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+                from_sqlite(code.parse().ok()?)
+            } else {
+                from_sqlstate(&code)
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Result codes of SQLite; the low byte of an extended one is its class.
+fn from_sqlite(code: i32) -> Option<Error> {
+    match (code, code & 0xff) {
+        // A unique or a foreign key lost against a change that came first: the next attempt sees it and says so.
+        (787 | 1555 | 2067, _) => Some(Error::Conflict),
+        // BUSY, LOCKED
+        (_, 5 | 6) => Some(Error::Conflict),
+        // READONLY
+        (_, 8) => Some(Error::ReadOnly),
+        // IOERR, FULL, CANTOPEN
+        (_, 10 | 13 | 14) => Some(Error::Unavailable),
+        _ => None,
+    }
+}
+
+/// SQLSTATEs of PostgreSQL and of what speaks its protocol.
+fn from_sqlstate(code: &str) -> Option<Error> {
+    match code {
+        // As above: foreign_key_violation, unique_violation; then serialization_failure, deadlock_detected.
+        "23503" | "23505" | "40001" | "40P01" => Some(Error::Conflict),
+        // read_only_sql_transaction
+        "25006" => Some(Error::ReadOnly),
+        // Connection exceptions, insufficient resources, operator intervention.
+        _ if ["08", "53", "57"].contains(&code.get(..2)?) => Some(Error::Unavailable),
+        _ => None,
+    }
+}

@@ -4,7 +4,32 @@
 //! Imports point downward only: `api` → (`client`, `custom_field`) → (`db`, `error`, `entity`).
 
 pub mod api;
+pub mod cli;
 pub mod client;
+pub mod config;
 pub mod custom_field;
 pub mod db;
 pub mod error;
+pub mod member;
+pub mod problem;
+pub mod scalar;
+pub mod telemetry;
+mod text_enum;
+
+/// The bank's clients and all it takes to serve them. One of these serves every door of a process.
+#[derive(Debug)]
+pub struct Clientele {
+    pub db: db::Database,
+    pub definitions: custom_field::DefinitionsCache,
+    pub settings: client::ClientSettings,
+}
+
+impl Clientele {
+    pub fn new(db: db::Database, settings: client::ClientSettings) -> Self {
+        Self {
+            db,
+            definitions: custom_field::DefinitionsCache::default(),
+            settings,
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What is stored: one file a table. Knows sea-orm only; what a value means is the domain's business.
+//!
+//! A client is one row plus collections. A collection is a table whose rows belong to one client and which is read and
+//! replaced as a whole: implement [`Collection`] for its entity and the domain's reader and writer serve it.
+
+pub mod address;
+pub mod client;
+pub mod client_id_claim;
+pub mod client_role;
+pub mod custom_field;
+pub mod custom_field_option;
+pub mod custom_field_set;
+pub mod custom_field_value;
+pub mod definition_version;
+pub mod exact;
+pub mod id_document;
+pub mod instant;
+
+use sea_orm::{EntityTrait, IdenStatic, Iterable};
+use serde::{Serialize, de::DeserializeOwned};
+
+/// A table that is read and written as JSON arrays of its columns, in the order of its model's fields.
+pub trait Table: EntityTrait<Model: Serialize + DeserializeOwned> {
+    /// The table's columns, in the order of the model's fields.
+    fn columns() -> Vec<&'static str> {
+        Self::Column::iter().map(|column| column.as_str()).collect()
+    }
+
+    /// The columns of the primary key.
+    fn key_columns() -> Vec<&'static str> {
+        Self::PrimaryKey::iter().map(|key| key.as_str()).collect()
+    }
+
+    fn table() -> &'static str {
+        Self::default().table_name()
+    }
+}
+
+impl<E: EntityTrait<Model: Serialize + DeserializeOwned>> Table for E {}
+
+/// A table whose rows belong to one client. It has the columns `client_key`, `encoded_key` and `position`.
+pub trait Collection: Table<Model: Member> {}
+
+/// A row of a collection.
+pub trait Member: Clone + PartialEq + Serialize + DeserializeOwned + Send + Sync {
+    fn encoded_key(&self) -> &str;
+}
+
+macro_rules! collection {
+    ($module:ident) => {
+        impl Collection for $module::Entity {}
+        impl Member for $module::Model {
+            fn encoded_key(&self) -> &str {
+                &self.encoded_key
+            }
+        }
+    };
+}
+
+collection!(address);
+collection!(id_document);
+collection!(custom_field_value);

@@ -1,0 +1,40 @@
+//! How the tables got there, step by step. Never imports entities: a step must mean the same for ever.
+//!
+//! To add one: write `m<date>_<what>.rs`, list it below. Statements are SQL that both databases take; [`portable`] puts
+//! in the few words that differ. A table of ten million rows must not be rewritten or locked for long by a step.
+
+use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
+
+mod m20261122_clients;
+
+pub use sea_orm_migration::MigratorTrait;
+
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261122_clients::Migration)]
+    }
+}
+
+/// Runs the statements of `script` (separated by `;`) after putting in the database's own words for `{text}` (a text
+/// that compares by code point), `{instant}` and `{double}` (on SQLite its text: a REAL comes back with 15 digits only).
+async fn portable(manager: &SchemaManager<'_>, script: &str) -> Result<(), DbErr> {
+    let (text, instant, double) = match manager.get_database_backend() {
+        DbBackend::Sqlite => ("TEXT", "TEXT", "TEXT"),
+        _ => ("TEXT COLLATE \"C\"", "TIMESTAMPTZ", "DOUBLE PRECISION"),
+    };
+    let script = script
+        .replace("{text}", text)
+        .replace("{instant}", instant)
+        .replace("{double}", double);
+    for statement in script
+        .split(';')
+        .map(str::trim)
+        .filter(|statement| !statement.is_empty())
+    {
+        manager.get_connection().execute_unprepared(statement).await?;
+    }
+    Ok(())
+}

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 pub mod graphql;
+pub mod health;
+pub mod playground;
 pub mod rest;
 
 /// The name of one request in answers and logs. A layer outside puts it into the request's extensions.

@@ -1,1 +1,28 @@
-//! Clients: the domain.
+//! Clients: the domain. The rules of reading and writing them, whichever door a caller came through.
+//!
+//! Knows no wire format. To add a member of a client: a migration, `entity::client`, [`ClientInput`] with its line in
+//! `check`, and the objects of the doors that show it; the compiler asks for the rest.
+
+mod aggregate;
+mod check;
+mod collection;
+mod input;
+mod kinds;
+mod pattern;
+mod search;
+mod seed;
+mod settings;
+mod upsert;
+
+pub use aggregate::{Aggregate, ClientBy, Clients, Wanted};
+pub use input::{
+    AddressInput, ClientInput, ClientMatch, ClientRoleBy, CustomFieldValueInput, IdDocumentInput, UpsertClient,
+};
+pub use kinds::{ClientState, Gender, Language};
+pub use pattern::IdPattern;
+pub use search::{
+    ClientFilter, ClientOrder, ClientOrderField, ClientPage, CustomFieldFilter, DateTimeRange, Exactly, OrderDirection,
+    Range,
+};
+pub use settings::ClientSettings;
+pub use upsert::{NAMED, Outcome, Upserted};

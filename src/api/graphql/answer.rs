@@ -44,10 +44,7 @@ pub enum Outcome {
 /// fields in the order of [`collect`].
 #[must_use]
 pub fn raw(json: String) -> Value {
-    Value::Object(IndexMap::from_iter([(
-        Name::new(RAW_VALUE_TOKEN),
-        Value::String(json),
-    )]))
+    Value::Object(IndexMap::from_iter([(Name::new(RAW_VALUE_TOKEN), Value::String(json))]))
 }
 
 impl Answer {
@@ -56,13 +53,7 @@ impl Answer {
     pub fn refused(refused: &Refused, request_id: &str) -> Self {
         let mut body = b"{\"errors\":[".to_vec();
         for (index, fault) in refused.0.iter().enumerate() {
-            let error = Error::new(
-                fault.code,
-                &fault.message,
-                &fault.locations,
-                &[],
-                request_id,
-            );
+            let error = Error::new(fault.code, &fault.message, &fault.locations, &[], request_id);
             error.write(&mut body, index);
         }
         body.extend_from_slice(b"]}");
@@ -106,18 +97,15 @@ impl Answer {
             for (index, error) in errors.iter().enumerate() {
                 let (code, message) = shown(error, request_id);
                 codes.push(code);
-                Error::new(code, &message, &error.locations, &error.path, request_id)
-                    .write(&mut body, index);
+                Error::new(code, &message, &error.locations, &error.path, request_id).write(&mut body, index);
             }
             body.push(b']');
         }
         body.push(b'}');
-        let nothing = written == Written::Propagates
-            || !codes.is_empty() && fields.values().all(|value| *value == Value::Null);
+        let nothing =
+            written == Written::Propagates || !codes.is_empty() && fields.values().all(|value| *value == Value::Null);
         let outcome = match codes.split_first() {
-            Some((first, rest)) if nothing => {
-                Outcome::Nothing(rest.iter().all(|code| code == first).then_some(*first))
-            }
+            Some((first, rest)) if nothing => Outcome::Nothing(rest.iter().all(|code| code == first).then_some(*first)),
             None if nothing => Outcome::Nothing(None),
             _ => Outcome::Data,
         };
@@ -158,16 +146,9 @@ impl<'a> Writer<'a> {
             Some(Value::String(name)) => Some(name.as_str()),
             _ => None,
         };
-        let parent = concrete
-            .and_then(|name| self.registry.types.get(name))
-            .or(parent);
+        let parent = concrete.and_then(|name| self.registry.types.get(name)).or(parent);
         self.out.push(b'{');
-        for (index, field) in collect(
-            set,
-            concrete.or(parent.map(MetaType::name)).unwrap_or_default(),
-        )
-        .enumerate()
-        {
+        for (index, field) in collect(set, concrete.or(parent.map(MetaType::name)).unwrap_or_default()).enumerate() {
             if index > 0 {
                 self.out.push(b',');
             }
@@ -191,12 +172,7 @@ impl<'a> Writer<'a> {
         Written::Done
     }
 
-    fn field(
-        &mut self,
-        value: Option<&Value>,
-        field: &'a Field,
-        parent: Option<&'a MetaType>,
-    ) -> Written {
+    fn field(&mut self, value: Option<&Value>, field: &'a Field, parent: Option<&'a MetaType>) -> Written {
         let set = &field.selection_set.node;
         match value {
             // A leaf: nothing to order, nothing to complete.
@@ -230,12 +206,7 @@ impl<'a> Writer<'a> {
     }
 
     /// None: there is no value.
-    fn nullable(
-        &mut self,
-        value: Option<&Value>,
-        ty: &str,
-        set: &'a SelectionSet,
-    ) -> Option<Written> {
+    fn nullable(&mut self, value: Option<&Value>, ty: &str, set: &'a SelectionSet) -> Option<Written> {
         match value {
             Some(Value::List(items)) => {
                 let item_type = if let MetaTypeName::List(inner) = MetaTypeName::create(ty) {

@@ -6,8 +6,8 @@
 use std::sync::{Arc, OnceLock};
 
 use async_graphql::{
-    Data, EmptySubscription, ObjectType, Request, Response, Schema, SchemaBuilder, SchemaEnv,
-    ServerError, ValidationMode, Variables,
+    Data, EmptySubscription, ObjectType, Request, Response, Schema, SchemaBuilder, SchemaEnv, ServerError,
+    ValidationMode, Variables,
     extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextRequest},
     parser::types::{DocumentOperations, ExecutableDocument},
     registry::Registry,
@@ -54,9 +54,7 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
         let documents = Cache::builder()
             .max_capacity(limits.document_cache_bytes)
             .weigher(|text: &Arc<str>, document: &Arc<Document>| {
-                document
-                    .weight
-                    .max(u32::try_from(text.len()).unwrap_or(u32::MAX))
+                document.weight.max(u32::try_from(text.len()).unwrap_or(u32::MAX))
             })
             .build();
         let env = env
@@ -178,12 +176,7 @@ impl Extension for ValidateOnly {
         next.run(ctx).await
     }
 
-    async fn execute(
-        &self,
-        _: &ExtensionContext<'_>,
-        _: Option<&str>,
-        _: NextExecute<'_>,
-    ) -> Response {
+    async fn execute(&self, _: &ExtensionContext<'_>, _: Option<&str>, _: NextExecute<'_>) -> Response {
         Response::default()
     }
 }

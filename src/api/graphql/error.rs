@@ -116,8 +116,7 @@ impl From<Fault> for Refused {
     }
 }
 
-const INTERNAL: &str =
-    "Something went wrong on the server. Its log has the cause under the request id.";
+const INTERNAL: &str = "Something went wrong on the server. Its log has the cause under the request id.";
 
 /// What the caller learns of a failed field.
 pub(super) fn shown(error: &ServerError, request_id: &str) -> (Code, Cow<'static, str>) {
@@ -134,8 +133,7 @@ pub(super) fn shown(error: &ServerError, request_id: &str) -> (Code, Cow<'static
     }
     // A value that passed preparation but not the type's own `parse`. The engine's text repeats the value, so it isn't used.
     if error.source.is_none()
-        && (error.message.starts_with("Failed to parse \"")
-            || error.message.starts_with("Expected input type \""))
+        && (error.message.starts_with("Failed to parse \"") || error.message.starts_with("Expected input type \""))
     {
         return (
             Code::BadUserInput,

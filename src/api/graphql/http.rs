@@ -60,8 +60,7 @@ where
     let media = accept::negotiate(&parts.headers);
     let asked = async {
         let Some(media) = media else {
-            let message =
-                "This address answers application/graphql-response+json and application/json only.";
+            let message = "This address answers application/graphql-response+json and application/json only.";
             return Err(Rejection::new(StatusCode::NOT_ACCEPTABLE, message));
         };
         let params = read(&parts, body, door.limits().body_bytes).await?;
@@ -132,9 +131,7 @@ async fn read(parts: &Parts, body: Body, most: usize) -> Result<Params, Rejectio
             "A request from another site must carry the header GraphQL-Require-Preflight.",
         ));
     }
-    if (!get || parts.headers.contains_key(header::CONTENT_TYPE))
-        && !accept::is_json(&parts.headers)
-    {
+    if (!get || parts.headers.contains_key(header::CONTENT_TYPE)) && !accept::is_json(&parts.headers) {
         return Err(Rejection::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "The content type must be application/json, in UTF-8.",
@@ -168,8 +165,7 @@ async fn bytes(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, 
     let mut bytes = Vec::with_capacity(announced.unwrap_or(0));
     let mut stream = body.into_data_stream();
     while let Some(chunk) = stream.next().await {
-        let chunk =
-            chunk.map_err(|_| Rejection::new(StatusCode::BAD_REQUEST, "The body ended early."))?;
+        let chunk = chunk.map_err(|_| Rejection::new(StatusCode::BAD_REQUEST, "The body ended early."))?;
         if bytes.len() + chunk.len() > most {
             return Err(too_large());
         }
@@ -195,10 +191,7 @@ where
         operation_name,
         variables,
     } = params;
-    let prepared = match door
-        .prepare(&query, operation_name.as_deref(), variables)
-        .await
-    {
+    let prepared = match door.prepare(&query, operation_name.as_deref(), variables).await {
         Ok(prepared) => prepared,
         Err(refused) => return Ok(Answer::refused(&refused, &id.0)),
     };
@@ -216,8 +209,7 @@ where
     }
     // A task of its own: when the caller goes away this future is dropped, and a change must not stop halfway.
     let task_id = id.clone();
-    let change =
-        tokio::spawn(async move { door.run(prepared, data, &task_id.0).await }.in_current_span());
+    let change = tokio::spawn(async move { door.run(prepared, data, &task_id.0).await }.in_current_span());
     Ok(change
         .await
         .unwrap_or_else(|_| Answer::refused(&internal().into(), &id.0)))
@@ -245,10 +237,7 @@ fn status(outcome: Outcome, media: Media) -> StatusCode {
 fn respond(status: StatusCode, media: Media, answer: Answer) -> Response {
     let mut response = (status, answer.body).into_response();
     let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static(media.content_type()),
-    );
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media.content_type()));
     // Answers are about people; what a GET brought must not stay in a browser or a proxy.
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if status == StatusCode::SERVICE_UNAVAILABLE {

@@ -67,11 +67,7 @@ impl Limits {
 
     /// Fields after spelling out every fragment: what preparing a document may cost.
     pub(super) fn expansion_within(&self, found: usize) -> Result<(), Fault> {
-        self.within(
-            "fields with its fragments spelled out",
-            found,
-            self.complexity,
-        )
+        self.within("fields with its fragments spelled out", found, self.complexity)
     }
 
     /// Selection sets inside each other, fragments included. Wider than `depth`: a fragment is no field.
@@ -101,11 +97,7 @@ impl Limits {
         self.within("fields of the root", fields(root).count(), self.root_fields)?;
         self.within("levels of fields", size.depth, self.depth)?;
         self.within("aliases", size.aliases, self.aliases)?;
-        self.within(
-            "levels of introspection",
-            size.introspection,
-            INTROSPECTION_STEPS,
-        )?;
+        self.within("levels of introspection", size.introspection, INTROSPECTION_STEPS)?;
         if size.cost > self.complexity {
             let Size { cost, .. } = size;
             return Err(Fault::new(
@@ -174,13 +166,8 @@ fn measure_field(field: &Field, steps: usize) -> Size {
     let below = measure(&field.selection_set.node, steps);
     Size {
         depth: below.depth + 1,
-        aliases: below
-            .aliases
-            .saturating_add(usize::from(field.alias.is_some())),
-        cost: below
-            .cost
-            .saturating_mul(page_size(field))
-            .saturating_add(1),
+        aliases: below.aliases.saturating_add(usize::from(field.alias.is_some())),
+        cost: below.cost.saturating_mul(page_size(field)).saturating_add(1),
         introspection: below.introspection.max(steps.saturating_sub(1)),
     }
 }
@@ -199,18 +186,15 @@ const LINKED: usize = 10;
 
 /// How often the fields below a field are answered.
 fn page_size(field: &Field) -> usize {
-    let asked = ["first", "last"].into_iter().find_map(|name| {
-        match field.get_argument(name)?.node.clone().into_const()? {
-            ConstValue::Number(number) => number
-                .as_u64()
-                .map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
-            _ => None,
-        }
-    });
-    let is_connection = || {
-        fields(&field.selection_set.node)
-            .any(|below| matches!(below.name.node.as_str(), "edges" | "nodes"))
-    };
+    let asked =
+        ["first", "last"]
+            .into_iter()
+            .find_map(|name| match field.get_argument(name)?.node.clone().into_const()? {
+                ConstValue::Number(number) => number.as_u64().map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+                _ => None,
+            });
+    let is_connection =
+        || fields(&field.selection_set.node).any(|below| matches!(below.name.node.as_str(), "edges" | "nodes"));
     match asked {
         Some(size) => size,
         None if is_connection() => DEFAULT_PAGE,

@@ -1,10 +1,46 @@
-//! The GraphQL door.
+//! The GraphQL door: what the schema has, and how requests are answered.
 
 pub mod answer;
 pub mod door;
 pub mod error;
 pub mod http;
 pub mod limits;
+mod load;
+mod mutation;
+mod node;
+mod object;
+mod objects;
 pub mod prepare;
+mod query;
 #[cfg(test)]
 mod toy;
+
+use std::sync::Arc;
+
+use async_graphql::{EmptySubscription, Schema, SchemaBuilder};
+use axum::Router;
+use chrono::{DateTime, Utc};
+
+use self::{door::Door, limits::Limits, load::client_loader, mutation::Mutation, query::Query};
+use crate::Clientele;
+
+/// The GraphQL API of these clients, under `/graphql`.
+pub fn router(clientele: Arc<Clientele>, limits: Limits) -> Router {
+    let build = move || schema().data(clientele.clone()).data(client_loader(clientele.clone()));
+    http::router(Arc::new(Door::new(build, limits)), |_, _| {})
+}
+
+/// The schema in the schema definition language.
+pub fn sdl() -> String {
+    schema().finish().sdl()
+}
+
+fn schema() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
+    Schema::build(Query, Mutation, EmptySubscription)
+}
+
+/// The door is where time comes from; below it, time is a parameter.
+#[expect(clippy::disallowed_methods, reason = "this is a door")]
+fn now() -> DateTime<Utc> {
+    Utc::now()
+}

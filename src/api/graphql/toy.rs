@@ -3,9 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_graphql::{
-    ContextSelectionSet, Data, EmptySubscription, Enum, ID, InputObject, Interface, MaybeUndefined,
-    Object, OneofObject, OutputType, Positioned, Schema, ServerResult, SimpleObject, Value,
-    Variables, parser::types::Field, registry::Registry,
+    ContextSelectionSet, Data, EmptySubscription, Enum, ID, InputObject, Interface, MaybeUndefined, Object,
+    OneofObject, OutputType, Positioned, Schema, ServerResult, SimpleObject, Value, Variables, parser::types::Field,
+    registry::Registry,
 };
 use serde_json::json;
 
@@ -45,14 +45,7 @@ impl Input {
                 MaybeUndefined::Value(value) => show(value),
             }
         }
-        let gender = |gender: &Gender| {
-            if *gender == Gender::Female {
-                "FEMALE"
-            } else {
-                "MALE"
-            }
-            .to_string()
-        };
+        let gender = |gender: &Gender| if *gender == Gender::Female { "FEMALE" } else { "MALE" }.to_string();
         [
             of(&self.email, String::clone),
             of(&self.gender, gender),
@@ -126,13 +119,8 @@ impl OutputType for Written {
     fn create_type_info(registry: &mut Registry) -> String {
         Person::create_type_info(registry)
     }
-    async fn resolve(
-        &self,
-        ctx: &ContextSelectionSet<'_>,
-        _: &Positioned<Field>,
-    ) -> ServerResult<Value> {
-        let fields = collect(&ctx.item.node, "Person")
-            .map(|field| format!("\"{}\":1", field.node.response_key().node));
+    async fn resolve(&self, ctx: &ContextSelectionSet<'_>, _: &Positioned<Field>) -> ServerResult<Value> {
+        let fields = collect(&ctx.item.node, "Person").map(|field| format!("\"{}\":1", field.node.response_key().node));
         Ok(raw(format!("{{{}}}", fields.collect::<Vec<_>>().join(","))))
     }
 }
@@ -230,23 +218,14 @@ impl Mutation {
 
 pub fn door(limits: Limits) -> Door<Query, Mutation> {
     Door::new(
-        || {
-            Schema::build(Query, Mutation::default(), EmptySubscription)
-                .register_output_type::<Node>()
-        },
+        || Schema::build(Query, Mutation::default(), EmptySubscription).register_output_type::<Node>(),
         limits,
     )
 }
 
 pub async fn ask_with(limits: Limits, query: &str, variables: serde_json::Value) -> Answer {
     door(limits)
-        .execute(
-            query,
-            None,
-            Variables::from_json(variables),
-            Data::default(),
-            "r1",
-        )
+        .execute(query, None, Variables::from_json(variables), Data::default(), "r1")
         .await
 }
 

@@ -17,19 +17,13 @@ async fn a_failed_field_is_null_and_its_parent_is_when_it_must_not_be() {
             "{ person { mayBreak name } }",
             r#"{"data":{"person":{"mayBreak":null,"name":"Ada"}}"#,
         ),
-        (
-            "{ person { mayBreak } }",
-            r#"{"data":{"person":{"mayBreak":null}}"#,
-        ),
+        ("{ person { mayBreak } }", r#"{"data":{"person":{"mayBreak":null}}"#),
         ("{ person { broken name } }", r#"{"data":{"person":null}"#),
         (
             "{ person { broken } __typename }",
             r#"{"data":{"person":null,"__typename":"Query"}"#,
         ),
-        (
-            "{ person { friends { name broken } } }",
-            r#"{"data":{"person":null}"#,
-        ),
+        ("{ person { friends { name broken } } }", r#"{"data":{"person":null}"#),
         (
             "{ person { friends { mayBreak } } }",
             r#"{"data":{"person":{"friends":[{"mayBreak":null}]}}"#,
@@ -78,11 +72,7 @@ fn values_are_written_as_json_and_raw_ones_copied() {
         (Name::new("text"), Value::from("\"\u{1F600}\n\u{0}")),
         (
             Name::new("list"),
-            Value::List(vec![
-                Value::Null,
-                Value::from(true),
-                Value::Enum(Name::new("A")),
-            ]),
+            Value::List(vec![Value::Null, Value::from(true), Value::Enum(Name::new("A"))]),
         ),
         (Name::new("number"), Value::from(1.5)),
         (Name::new("raw"), raw("{\"b\": 1,  \"a\":2}".into())),

@@ -49,9 +49,7 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Option<Media> {
     }
     // A client that only takes anything may be an old one; one that names the newer type knows it.
     let named = response.rank == 3;
-    if response.quality > 0
-        && (response.quality > json.quality || named && response.quality == json.quality)
-    {
+    if response.quality > 0 && (response.quality > json.quality || named && response.quality == json.quality) {
         Some(Media::Response)
     } else if json.quality > 0 {
         Some(Media::Json)
@@ -96,10 +94,7 @@ fn parse(range: &str) -> (String, u16) {
 /// Whether a body announced so is JSON in UTF-8, the only thing that is read. Forms and plain text aren't, which is also
 /// what keeps other sites' pages from posting here without asking the browser first.
 pub(super) fn is_json(headers: &HeaderMap) -> bool {
-    let Some(value) = headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-    else {
+    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
         return false;
     };
     let mut parts = value.split(';').map(str::trim);

@@ -55,11 +55,8 @@ fn explain(body: &[u8]) -> Fault {
             "The body must be a JSON object."
         });
     };
-    let wrong = |name: &str, fits: fn(&Value) -> bool| {
-        members
-            .get(name)
-            .is_some_and(|value| !value.is_null() && !fits(value))
-    };
+    let wrong =
+        |name: &str, fits: fn(&Value) -> bool| members.get(name).is_some_and(|value| !value.is_null() && !fits(value));
     if wrong("query", Value::is_string) {
         bad("\"query\" must be a string.")
     } else if wrong("operationName", Value::is_string) {
@@ -98,8 +95,8 @@ pub(super) fn from_query(uri: &Uri) -> Result<Params, Fault> {
                 };
             }
             "extensions" if !value.is_empty() => {
-                raw.extensions = serde_json::from_str(&value)
-                    .map_err(|_| bad("\"extensions\" must be a JSON object."))?;
+                raw.extensions =
+                    serde_json::from_str(&value).map_err(|_| bad("\"extensions\" must be a JSON object."))?;
             }
             "documentId" => raw.document_id = Some(value),
             _ => {}
@@ -123,16 +120,9 @@ fn complete(raw: Raw) -> Result<Params, Fault> {
             variables,
         }),
         // The name of the old protocol: its clients look for exactly this and then send the document itself.
-        _ if document_id.is_some()
-            || extensions.is_some_and(|all| all.contains_key("persistedQuery")) =>
-        {
-            Err(Fault::new(
-                Code::PersistedQueryNotSupported,
-                "PersistedQueryNotSupported",
-            ))
-        }
-        _ => Err(bad(
-            "\"query\" is missing: it must hold a GraphQL document.",
-        )),
+        _ if document_id.is_some() || extensions.is_some_and(|all| all.contains_key("persistedQuery")) => Err(
+            Fault::new(Code::PersistedQueryNotSupported, "PersistedQueryNotSupported"),
+        ),
+        _ => Err(bad("\"query\" is missing: it must hold a GraphQL document.")),
     }
 }

@@ -33,11 +33,7 @@ async fn send(request: Request<Body>) -> (StatusCode, HeaderMap, Value) {
     let response = app().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
-    (
-        parts.status,
-        parts.headers,
-        serde_json::from_slice(&body).unwrap(),
-    )
+    (parts.status, parts.headers, serde_json::from_slice(&body).unwrap())
 }
 
 fn post(accept: &str, body: impl Into<Body>) -> Request<Body> {
@@ -49,9 +45,7 @@ fn post(accept: &str, body: impl Into<Body>) -> Request<Body> {
 }
 
 fn get(query: &str) -> Request<Body> {
-    Request::get(format!("/graphql?{query}"))
-        .body(Body::empty())
-        .unwrap()
+    Request::get(format!("/graphql?{query}")).body(Body::empty()).unwrap()
 }
 
 fn code(body: &Value) -> &str {
@@ -59,7 +53,5 @@ fn code(body: &Value) -> &str {
         body.get("data").is_none_or(Value::is_null) || body["data"].is_object(),
         "{body}"
     );
-    body["errors"][0]["extensions"]["code"]
-        .as_str()
-        .unwrap_or("none")
+    body["errors"][0]["extensions"]["code"].as_str().unwrap_or("none")
 }

@@ -7,16 +7,12 @@ use crate::api::graphql::toy::{ask_with, data};
 
 /// Asserts that `query` passes with `fits` and is refused with `tight`, for the reason given.
 async fn at_and_beyond(query: &str, fits: Limits, tight: Limits, reason: &str) {
-    let answer = async |limits| -> Value {
-        serde_json::from_slice(&ask_with(limits, query, json!({})).await.body).unwrap()
-    };
+    let answer =
+        async |limits| -> Value { serde_json::from_slice(&ask_with(limits, query, json!({})).await.body).unwrap() };
     let within = answer(fits).await;
     assert!(within.get("errors").is_none(), "{within}");
     let beyond = answer(tight).await;
-    assert_eq!(
-        beyond["errors"][0]["extensions"]["code"],
-        "QUERY_TOO_COMPLEX"
-    );
+    assert_eq!(beyond["errors"][0]["extensions"]["code"], "QUERY_TOO_COMPLEX");
     assert_eq!(beyond["errors"][0]["message"], reason);
 }
 
@@ -30,39 +26,21 @@ fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
 async fn depth_counts_fields_not_fragments() {
     let query = "{ ...A } fragment A on Query { person { ... { friends { name } } } }";
     let reason = "The document has 3 levels of fields, and at most 2 are allowed.";
-    at_and_beyond(
-        query,
-        limits(|l| l.depth = 3),
-        limits(|l| l.depth = 2),
-        reason,
-    )
-    .await;
+    at_and_beyond(query, limits(|l| l.depth = 3), limits(|l| l.depth = 2), reason).await;
 }
 
 #[tokio::test]
 async fn aliases_are_counted_where_they_would_be_answered() {
     let query = "{ a: __typename person { ...F } } fragment F on Person { b: name friends { ...G } } fragment G on Person { b: name }";
     let reason = "The document has 3 aliases, and at most 2 are allowed.";
-    at_and_beyond(
-        query,
-        limits(|l| l.aliases = 3),
-        limits(|l| l.aliases = 2),
-        reason,
-    )
-    .await;
+    at_and_beyond(query, limits(|l| l.aliases = 3), limits(|l| l.aliases = 2), reason).await;
 }
 
 #[tokio::test]
 async fn an_object_of_several_possible_types_counts_as_the_dearest() {
     let query = "{ nodes { a: id ... on Person { b: name c: name } ... on Place { d: city } } }";
     let reason = "The document has 3 aliases, and at most 2 are allowed.";
-    at_and_beyond(
-        query,
-        limits(|l| l.aliases = 3),
-        limits(|l| l.aliases = 2),
-        reason,
-    )
-    .await;
+    at_and_beyond(query, limits(|l| l.aliases = 3), limits(|l| l.aliases = 2), reason).await;
 }
 
 #[tokio::test]
@@ -81,8 +59,7 @@ async fn fields_of_the_root_are_limited() {
 #[tokio::test]
 async fn a_page_multiplies_what_is_below_it() {
     let query = "{ person { friends(first: 10) { id name } } }";
-    let reason =
-        "The document costs 22, and at most 21 is allowed. Ask for fewer fields or smaller pages.";
+    let reason = "The document costs 22, and at most 21 is allowed. Ask for fewer fields or smaller pages.";
     at_and_beyond(
         query,
         limits(|l| l.complexity = 22),
@@ -94,12 +71,14 @@ async fn a_page_multiplies_what_is_below_it() {
 
 #[tokio::test]
 async fn a_huge_page_does_not_overflow() {
-    let body = ask_with(Limits::default(), "query($n: Int) { person { friends(first: $n) { friends(first: $n) { friends(first: $n) { name } } } } }", json!({"n": 2_147_483_647})).await.body;
-    assert!(
-        String::from_utf8(body)
-            .unwrap()
-            .contains("QUERY_TOO_COMPLEX")
-    );
+    let body = ask_with(
+        Limits::default(),
+        "query($n: Int) { person { friends(first: $n) { friends(first: $n) { friends(first: $n) { name } } } } }",
+        json!({"n": 2_147_483_647}),
+    )
+    .await
+    .body;
+    assert!(String::from_utf8(body).unwrap().contains("QUERY_TOO_COMPLEX"));
 }
 
 #[tokio::test]
@@ -127,9 +106,7 @@ async fn the_largest_upsert_passes_as_literals() {
 
 #[tokio::test]
 async fn a_tool_may_ask_for_the_whole_schema() {
-    let reference = (0..9).fold("name".to_string(), |below, _| {
-        format!("kind name ofType {{ {below} }}")
-    });
+    let reference = (0..9).fold("name".to_string(), |below, _| format!("kind name ofType {{ {below} }}"));
     let query = format!(
         "{{ __schema {{ queryType {{ name }} types {{ ...T }} directives {{ name args {{ ...V }} }} }} }}
         fragment T on __Type {{ kind name fields(includeDeprecated: true) {{ name args {{ ...V }} type {{ ...R }} }} inputFields {{ ...V }} interfaces {{ ...R }} possibleTypes {{ ...R }} enumValues {{ name }} }}

@@ -61,9 +61,7 @@ impl<'a> Walk<'a> {
             let below = match &item.node {
                 Selection::Field(field) if field.node.selection_set.node.items.is_empty() => None,
                 Selection::Field(field) => Some(self.set(&field.node.selection_set, level + 1)?),
-                Selection::InlineFragment(part) => {
-                    Some(self.set(&part.node.selection_set, level + 1)?)
-                }
+                Selection::InlineFragment(part) => Some(self.set(&part.node.selection_set, level + 1)?),
                 Selection::FragmentSpread(spread) => self
                     .fragment(&spread.node.fragment_name.node, level + 1)
                     .map_err(|fault| {
@@ -106,10 +104,7 @@ impl<'a> Walk<'a> {
     }
 
     fn nesting(&self, levels: usize) -> Result<(), Fault> {
-        self.limits.within(
-            "selections inside each other",
-            levels,
-            self.limits.nesting(),
-        )
+        self.limits
+            .within("selections inside each other", levels, self.limits.nesting())
     }
 }

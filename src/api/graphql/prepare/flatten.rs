@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 use async_graphql::{
     Name, Pos, Positioned,
     parser::types::{
-        ExecutableDocument, Field, InlineFragment, OperationDefinition, OperationType, Selection,
-        SelectionSet, TypeCondition,
+        ExecutableDocument, Field, InlineFragment, OperationDefinition, OperationType, Selection, SelectionSet,
+        TypeCondition,
     },
     registry::{MetaType, Registry},
 };
@@ -100,9 +100,11 @@ impl<'a> Walk<'a> {
             };
             let mut set = self.object(concrete, sets, pos)?;
             // Tells the writer of the answer which of the fragments an object took.
-            if !set.items.iter().any(
-                |item| matches!(&item.node, Selection::Field(field) if is_placeholder(&field.node)),
-            ) {
+            if !set
+                .items
+                .iter()
+                .any(|item| matches!(&item.node, Selection::Field(field) if is_placeholder(&field.node)))
+            {
                 set.items.insert(0, placeholder(pos));
             }
             items.push(Positioned::new(
@@ -125,12 +127,7 @@ impl<'a> Walk<'a> {
         Ok(SelectionSet { items })
     }
 
-    fn object(
-        &mut self,
-        parent: &'a MetaType,
-        sets: &[&'a SelectionSet],
-        pos: Pos,
-    ) -> Result<SelectionSet, Fault> {
+    fn object(&mut self, parent: &'a MetaType, sets: &[&'a SelectionSet], pos: Pos) -> Result<SelectionSet, Fault> {
         let mut groups = Groups::default();
         for set in sets {
             self.gather(parent, set, &mut groups)?;
@@ -147,17 +144,9 @@ impl<'a> Walk<'a> {
         Ok(SelectionSet { items })
     }
 
-    fn gather(
-        &self,
-        parent: &'a MetaType,
-        set: &'a SelectionSet,
-        groups: &mut Groups<'a>,
-    ) -> Result<(), Fault> {
+    fn gather(&self, parent: &'a MetaType, set: &'a SelectionSet, groups: &mut Groups<'a>) -> Result<(), Fault> {
         for item in &set.items {
-            if !self
-                .values
-                .is_none_or(|values| values.include(item.node.directives()))
-            {
+            if !self.values.is_none_or(|values| values.include(item.node.directives())) {
                 continue;
             }
             match &item.node {
@@ -173,15 +162,11 @@ impl<'a> Walk<'a> {
                     }
                 }
                 Selection::FragmentSpread(spread) => {
-                    let Some(fragment) =
-                        self.document.fragments.get(&spread.node.fragment_name.node)
-                    else {
+                    let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) else {
                         continue;
                     };
                     if self.applies(&fragment.node.type_condition.node.on.node, parent)
-                        && groups
-                            .fragments
-                            .insert(spread.node.fragment_name.node.as_str())
+                        && groups.fragments.insert(spread.node.fragment_name.node.as_str())
                     {
                         self.gather(parent, &fragment.node.selection_set.node, groups)?;
                     }
@@ -191,11 +176,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn field(
-        &mut self,
-        parent: &'a MetaType,
-        group: &Group<'a>,
-    ) -> Result<Positioned<Selection>, Fault> {
+    fn field(&mut self, parent: &'a MetaType, group: &Group<'a>) -> Result<Positioned<Selection>, Fault> {
         let field = group.field;
         let below = &field.node.selection_set;
         let selection_set = if below.node.items.is_empty() {
@@ -219,9 +200,7 @@ impl<'a> Walk<'a> {
                     .node
                     .directives
                     .iter()
-                    .filter(|directive| {
-                        !matches!(directive.node.name.node.as_str(), "skip" | "include")
-                    })
+                    .filter(|directive| !matches!(directive.node.name.node.as_str(), "skip" | "include"))
                     .cloned()
                     .collect(),
                 selection_set: below.position_node(selection_set),
@@ -246,21 +225,15 @@ impl<'a> Walk<'a> {
         sets.iter().flat_map(|set| &set.items).any(|item| {
             let (on, below) = match &item.node {
                 Selection::Field(_) => return false,
-                Selection::InlineFragment(part) => {
-                    (part.node.type_condition.as_ref(), &part.node.selection_set)
-                }
+                Selection::InlineFragment(part) => (part.node.type_condition.as_ref(), &part.node.selection_set),
                 Selection::FragmentSpread(spread) => {
                     match self.document.fragments.get(&spread.node.fragment_name.node) {
-                        Some(fragment) => (
-                            Some(&fragment.node.type_condition),
-                            &fragment.node.selection_set,
-                        ),
+                        Some(fragment) => (Some(&fragment.node.type_condition), &fragment.node.selection_set),
                         None => return false,
                     }
                 }
             };
-            on.is_some_and(|on| !self.applies(&on.node.on.node, parent))
-                || self.depends_on_type(parent, &[&below.node])
+            on.is_some_and(|on| !self.applies(&on.node.on.node, parent)) || self.depends_on_type(parent, &[&below.node])
         })
     }
 
@@ -296,9 +269,8 @@ fn add<'a>(groups: &mut Groups<'a>, field: &'a Positioned<Field>) -> Result<(), 
 fn same(one: &Field, other: &Field) -> bool {
     one.name.node == other.name.node
         && one.arguments.len() == other.arguments.len()
-        && one.arguments.iter().all(|(name, value)| {
-            other
-                .get_argument(&name.node)
-                .is_some_and(|v| v.node == value.node)
-        })
+        && one
+            .arguments
+            .iter()
+            .all(|(name, value)| other.get_argument(&name.node).is_some_and(|v| v.node == value.node))
 }

@@ -43,30 +43,21 @@ impl Mismatch {
 ///
 /// # Errors
 /// The first place where the value doesn't fit.
-pub(super) fn coerce(
-    registry: &Registry,
-    ty: &str,
-    value: ConstValue,
-) -> Result<ConstValue, Mismatch> {
+pub(super) fn coerce(registry: &Registry, ty: &str, value: ConstValue) -> Result<ConstValue, Mismatch> {
     match (MetaTypeName::create(ty), value) {
         (MetaTypeName::NonNull(inner), ConstValue::Null) => Err(null_refused(inner)),
         (MetaTypeName::NonNull(inner), value) => coerce(registry, inner, value),
         (_, ConstValue::Null) => Ok(ConstValue::Null),
         (MetaTypeName::List(inner), ConstValue::List(mut items)) => {
             for (index, item) in items.iter_mut().enumerate() {
-                *item =
-                    coerce(registry, inner, std::mem::take(item)).map_err(|e| e.inside(index))?;
+                *item = coerce(registry, inner, std::mem::take(item)).map_err(|e| e.inside(index))?;
             }
             Ok(ConstValue::List(items))
         }
-        (MetaTypeName::List(inner), single) => {
-            Ok(ConstValue::List(vec![coerce(registry, inner, single)?]))
-        }
+        (MetaTypeName::List(inner), single) => Ok(ConstValue::List(vec![coerce(registry, inner, single)?])),
         (MetaTypeName::Named(name), value) => match registry.types.get(name) {
             Some(MetaType::InputObject {
-                input_fields,
-                oneof,
-                ..
+                input_fields, oneof, ..
             }) => object(registry, name, input_fields, *oneof, value).map(ConstValue::Object),
             Some(MetaType::Enum { enum_values, .. }) => match value {
                 ConstValue::String(given) => of_enum(name, enum_values, &given),
@@ -74,9 +65,7 @@ pub(super) fn coerce(
                 other => Err(unfit(&other, name)),
             },
             Some(scalar) => leaf(scalar, value),
-            None => Err(Mismatch::new(format!(
-                "{name} is not a type of this schema."
-            ))),
+            None => Err(Mismatch::new(format!("{name} is not a type of this schema."))),
         },
     }
 }
@@ -114,10 +103,7 @@ pub(super) fn members<'a>(
     given: impl Iterator<Item = (&'a str, bool)> + Clone,
 ) -> Result<(), Mismatch> {
     if let Some((unknown, _)) = given.clone().find(|(key, _)| !fields.contains_key(*key)) {
-        return Err(Mismatch::new(format!(
-            "{name} has no field \"{}\".",
-            clip(unknown)
-        )));
+        return Err(Mismatch::new(format!("{name} has no field \"{}\".", clip(unknown))));
     }
     if one_of && !given.clone().map(|(_, null)| null).eq([false]) {
         let names: Vec<_> = fields.keys().map(String::as_str).collect();
@@ -127,9 +113,7 @@ pub(super) fn members<'a>(
         )));
     }
     let missing = fields.values().find(|field| {
-        field.default_value.is_none()
-            && field.ty.ends_with('!')
-            && given.clone().all(|(key, _)| key != field.name)
+        field.default_value.is_none() && field.ty.ends_with('!') && given.clone().all(|(key, _)| key != field.name)
     });
     match missing {
         Some(field) => Err(Mismatch::new("a value is required.").inside(&field.name)),
@@ -144,10 +128,7 @@ pub(super) fn of_enum(
 ) -> Result<ConstValue, Mismatch> {
     match values.get_key_value(given) {
         Some((known, _)) => Ok(ConstValue::Enum(Name::new(known))),
-        None => Err(Mismatch::new(format!(
-            "\"{}\" is not a value of {name}.",
-            clip(given)
-        ))),
+        None => Err(Mismatch::new(format!("\"{}\" is not a value of {name}.", clip(given)))),
     }
 }
 
@@ -157,25 +138,18 @@ pub(super) fn leaf(ty: &MetaType, value: ConstValue) -> Result<ConstValue, Misma
     match (name, value) {
         ("Int", ConstValue::Number(number)) => match integral(&number).map(i32::try_from) {
             Some(Ok(int)) => Ok(ConstValue::from(int)),
-            Some(Err(_)) => Err(Mismatch::new(format!(
-                "{number} does not fit into an Int of 32 bits."
-            ))),
+            Some(Err(_)) => Err(Mismatch::new(format!("{number} does not fit into an Int of 32 bits."))),
             None => Err(unfit(&ConstValue::Number(number), name)),
         },
         ("Float", value @ ConstValue::Number(_))
         | ("String" | "ID", value @ ConstValue::String(_))
         | ("Boolean", value @ ConstValue::Boolean(_)) => Ok(value),
-        ("ID", ConstValue::Number(number)) if !number.is_f64() => {
-            Ok(ConstValue::String(number.to_string()))
-        }
+        ("ID", ConstValue::Number(number)) if !number.is_f64() => Ok(ConstValue::String(number.to_string())),
         ("Int" | "Float" | "String" | "ID" | "Boolean", other) => Err(unfit(&other, name)),
         (_, other) => match ty {
             MetaType::Scalar {
-                is_valid: Some(check),
-                ..
-            } if !check(&other) => {
-                Err(Mismatch::new(format!("{} is not a {name}.", shown(&other))))
-            }
+                is_valid: Some(check), ..
+            } if !check(&other) => Err(Mismatch::new(format!("{} is not a {name}.", shown(&other)))),
             MetaType::Scalar { .. } => Ok(other),
             _ => Err(unfit(&other, name)),
         },
@@ -193,9 +167,7 @@ fn integral(number: &async_graphql::Number) -> Option<i64> {
     };
     match number.as_u64() {
         Some(large) => Some(i64::try_from(large).unwrap_or(i64::MAX)),
-        None => number
-            .as_i64()
-            .or_else(|| number.as_f64().and_then(from_float)),
+        None => number.as_i64().or_else(|| number.as_f64().and_then(from_float)),
     }
 }
 

@@ -60,11 +60,7 @@ pub(super) fn read<'a>(query: &'a str, limits: &Limits) -> Result<Text<'a>, Faul
         match token.kind() {
             TokenKind::LParen => open.push(Open::Parenthesis),
             TokenKind::LBracket => open.push(Open::List),
-            TokenKind::LCurly
-                if open
-                    .iter()
-                    .any(|bracket| matches!(bracket, Open::Parenthesis)) =>
-            {
+            TokenKind::LCurly if open.iter().any(|bracket| matches!(bracket, Open::Parenthesis)) => {
                 open.push(Open::Object(HashSet::new()));
             }
             TokenKind::LCurly => open.push(Open::Selection),
@@ -124,9 +120,7 @@ fn range(token: &Token<'_>) -> std::ops::Range<usize> {
 fn may_describe(open: &[Open<'_>], previous: Option<&Token<'_>>) -> bool {
     match open {
         [] => true,
-        [Open::Parenthesis] => {
-            !previous.is_some_and(|token| matches!(token.kind(), TokenKind::Eq | TokenKind::Colon))
-        }
+        [Open::Parenthesis] => !previous.is_some_and(|token| matches!(token.kind(), TokenKind::Eq | TokenKind::Colon)),
         _ => false,
     }
 }
@@ -134,10 +128,7 @@ fn may_describe(open: &[Open<'_>], previous: Option<&Token<'_>>) -> bool {
 /// Whether the token after a possible description makes it one.
 fn described(open: &[Open<'_>], next: &Token<'_>) -> bool {
     match open {
-        [] => matches!(
-            next.data(),
-            "query" | "mutation" | "subscription" | "fragment"
-        ),
+        [] => matches!(next.data(), "query" | "mutation" | "subscription" | "fragment"),
         _ => next.kind() == TokenKind::Dollar,
     }
 }

@@ -72,8 +72,7 @@ impl<'a> Check<'a> {
             checked
                 .map_err(|mismatch| {
                     let subject = format!("The default of variable \"${}\"", name.node);
-                    self.faults
-                        .push(invalid(mismatch.sentence(&subject), value.pos));
+                    self.faults.push(invalid(mismatch.sentence(&subject), value.pos));
                 })
                 .ok()
         });
@@ -106,10 +105,7 @@ impl<'a> Check<'a> {
     }
 
     fn field(&mut self, field: &Field, parent: &'a MetaType) {
-        let of_directives = field
-            .directives
-            .iter()
-            .flat_map(|directive| &directive.node.arguments);
+        let of_directives = field.directives.iter().flat_map(|directive| &directive.node.arguments);
         for (_, value) in field.arguments.iter().chain(of_directives) {
             self.count(&value.node);
         }
@@ -153,11 +149,10 @@ impl<'a> Check<'a> {
             (MetaTypeName::NonNull(inner), Value::Null) => Err(input::null_refused(inner)),
             (MetaTypeName::NonNull(inner), value) => self.literal(inner, value),
             (_, Value::Null) => Ok(()),
-            (MetaTypeName::List(inner), Value::List(items)) => {
-                items.iter().enumerate().try_for_each(|(index, item)| {
-                    self.literal(inner, item).map_err(|e| e.inside(index))
-                })
-            }
+            (MetaTypeName::List(inner), Value::List(items)) => items
+                .iter()
+                .enumerate()
+                .try_for_each(|(index, item)| self.literal(inner, item).map_err(|e| e.inside(index))),
             (MetaTypeName::List(inner), single) => self.literal(inner, single),
             (MetaTypeName::Named(name), value) => self.named(name, value),
         }
@@ -167,9 +162,7 @@ impl<'a> Check<'a> {
         match (self.registry.types.get(name), value) {
             (
                 Some(MetaType::InputObject {
-                    input_fields,
-                    oneof,
-                    ..
+                    input_fields, oneof, ..
                 }),
                 Value::Object(given),
             ) => {
@@ -177,9 +170,7 @@ impl<'a> Check<'a> {
                     name,
                     input_fields,
                     *oneof,
-                    given
-                        .iter()
-                        .map(|(key, value)| (key.as_str(), *value == Value::Null)),
+                    given.iter().map(|(key, value)| (key.as_str(), *value == Value::Null)),
                 )?;
                 for (key, value) in given {
                     self.literal(&input_fields[key.as_str()].ty, value)
@@ -200,10 +191,7 @@ impl<'a> Check<'a> {
                 Some(constant) => input::leaf(&self.registry.types[name], constant).map(drop),
                 None => Ok(()),
             },
-            (_, value) => Err(input::unfit(
-                &value.clone().into_const().unwrap_or_default(),
-                name,
-            )),
+            (_, value) => Err(input::unfit(&value.clone().into_const().unwrap_or_default(), name)),
         }
     }
 
@@ -211,8 +199,8 @@ impl<'a> Check<'a> {
         let Value::Variable(name) = value else {
             return false;
         };
-        self.definitions.iter().any(|definition| {
-            definition.node.name.node == *name && definition.node.var_type.node.nullable
-        })
+        self.definitions
+            .iter()
+            .any(|definition| definition.node.name.node == *name && definition.node.var_type.node.nullable)
     }
 }

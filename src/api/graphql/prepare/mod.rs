@@ -110,13 +110,8 @@ impl Parsed {
         let mut operations = Vec::new();
         for (name, operation) in syntax.operations.iter() {
             let flat = flatten::flatten(operation, &syntax, registry, limits, None)?;
-            let variables = literals::check(
-                &flat.node,
-                &operation.node.variable_definitions,
-                &conditions,
-                registry,
-            )
-            .map_err(Refused)?;
+            let variables = literals::check(&flat.node, &operation.node.variable_definitions, &conditions, registry)
+                .map_err(Refused)?;
             let flat = (!conditional).then(|| Arc::new(flat));
             operations.push(Operation {
                 name: name.cloned(),
@@ -150,13 +145,7 @@ impl Document {
             Some(flat) => flat.clone(),
             None => {
                 let source = self.source(operation).ok_or_else(internal)?;
-                Arc::new(flatten::flatten(
-                    source,
-                    &self.syntax,
-                    registry,
-                    limits,
-                    Some(&values),
-                )?)
+                Arc::new(flatten::flatten(source, &self.syntax, registry, limits, Some(&values))?)
             }
         };
         let filled = values.fill(&flat.node);
@@ -212,9 +201,7 @@ fn fault(error: &ParseError) -> Fault {
         ParseError::OperationDuplicated { .. } => with("Two operations have the same name."),
         ParseError::FragmentDuplicated { .. } => with("Two fragments have the same name."),
         ParseError::MissingOperation => with("The document has no operation."),
-        ParseError::RecursionLimitExceeded => {
-            Fault::new(Code::QueryTooComplex, "The document is nested too deeply.")
-        }
+        ParseError::RecursionLimitExceeded => Fault::new(Code::QueryTooComplex, "The document is nested too deeply."),
         _ => lexical::syntax(at.unwrap_or_default()),
     }
 }

@@ -8,8 +8,7 @@ use std::collections::HashSet;
 use async_graphql::{
     Name, Pos, Positioned,
     parser::types::{
-        BaseType, Directive, ExecutableDocument, InlineFragment, Selection, SelectionSet, Type,
-        VariableDefinition,
+        BaseType, Directive, ExecutableDocument, InlineFragment, Selection, SelectionSet, Type, VariableDefinition,
     },
     registry::{MetaType, Registry},
 };
@@ -31,30 +30,19 @@ pub(super) fn before(document: &ExecutableDocument, registry: &Registry) -> Vec<
     faults
 }
 
-fn selection_sets(
-    document: &ExecutableDocument,
-) -> impl Iterator<Item = &Positioned<SelectionSet>> {
+fn selection_sets(document: &ExecutableDocument) -> impl Iterator<Item = &Positioned<SelectionSet>> {
     let operations = document
         .operations
         .iter()
         .map(|(_, operation)| &operation.node.selection_set);
-    operations.chain(
-        document
-            .fragments
-            .values()
-            .map(|fragment| &fragment.node.selection_set),
-    )
+    operations.chain(document.fragments.values().map(|fragment| &fragment.node.selection_set))
 }
 
 pub(super) fn invalid(message: String, pos: Pos) -> Fault {
     Fault::new(Code::ValidationFailed, message).at(pos)
 }
 
-fn variable_definition(
-    variable: &VariableDefinition,
-    registry: &Registry,
-    faults: &mut Vec<Fault>,
-) {
+fn variable_definition(variable: &VariableDefinition, registry: &Registry, faults: &mut Vec<Fault>) {
     let (name, ty) = (&variable.name.node, &variable.var_type);
     if !registry
         .types
@@ -91,10 +79,7 @@ fn type_names(set: &SelectionSet, faults: &mut Vec<Fault>) {
         match &item.node {
             Selection::Field(field) if field.node.name.node == "__typename" => {
                 if !field.node.arguments.is_empty() {
-                    faults.push(invalid(
-                        "\"__typename\" takes no arguments.".into(),
-                        field.pos,
-                    ));
+                    faults.push(invalid("\"__typename\" takes no arguments.".into(), field.pos));
                 }
                 if !field.node.selection_set.node.items.is_empty() {
                     faults.push(invalid(
@@ -117,8 +102,7 @@ pub(super) fn with_visible_type_names(mut document: ExecutableDocument) -> Execu
         for item in &mut set.items {
             match &mut item.node {
                 Selection::Field(field)
-                    if field.node.name.node == "__typename"
-                        && !field.node.directives.is_empty() =>
+                    if field.node.name.node == "__typename" && !field.node.directives.is_empty() =>
                 {
                     let directives = std::mem::take(&mut field.node.directives);
                     let wrapped = SelectionSet {
@@ -166,9 +150,7 @@ pub(super) fn condition_variables(document: &ExecutableDocument) -> HashSet<Name
                 .iter()
                 .filter(|directive| is_condition(&directive.node))
             {
-                if let Some(Value::Variable(name)) =
-                    directive.node.get_argument("if").map(|value| &value.node)
-                {
+                if let Some(Value::Variable(name)) = directive.node.get_argument("if").map(|value| &value.node) {
                     names.insert(name.clone());
                 }
             }

@@ -10,10 +10,7 @@ use async_graphql::{
 /// `set` is any selection set of a prepared operation, such as `ctx.field().selection_set()`'s or a
 /// `ContextSelectionSet`'s item. Arguments hold constants only. `__typename` is among the fields when it was asked for. An
 /// empty iterator means that the object is answered as `{}`.
-pub fn collect<'a>(
-    set: &'a SelectionSet,
-    object_type: &str,
-) -> impl Iterator<Item = &'a Positioned<Field>> {
+pub fn collect<'a>(set: &'a SelectionSet, object_type: &str) -> impl Iterator<Item = &'a Positioned<Field>> {
     let of_type = set.items.iter().find_map(|item| match &item.node {
         Selection::InlineFragment(part) => {
             let on = part.node.type_condition.as_ref()?;
@@ -21,22 +18,15 @@ pub fn collect<'a>(
         }
         _ => None,
     });
-    of_type
-        .unwrap_or(set)
-        .items
-        .iter()
-        .filter_map(|item| match &item.node {
-            Selection::Field(field) if !is_placeholder(&field.node) => Some(field),
-            _ => None,
-        })
+    of_type.unwrap_or(set).items.iter().filter_map(|item| match &item.node {
+        Selection::Field(field) if !is_placeholder(&field.node) => Some(field),
+        _ => None,
+    })
 }
 
 /// Whether this is the field that stands in a selection nobody asked anything in; it never reaches the answer.
 pub(in crate::api::graphql) fn is_placeholder(field: &Field) -> bool {
-    field
-        .alias
-        .as_ref()
-        .is_some_and(|alias| alias.node.is_empty())
+    field.alias.as_ref().is_some_and(|alias| alias.node.is_empty())
 }
 
 /// Stands in an empty selection, as the engine answers null for one, and is left out of the answer. No caller can ask for

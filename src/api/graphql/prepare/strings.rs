@@ -14,9 +14,7 @@ pub(super) fn plain(literal: &str) -> Option<String> {
         .strip_prefix("\"\"\"")
         .and_then(|text| text.strip_suffix("\"\"\""))
     {
-        return text
-            .contains("\\\"\"\"")
-            .then(|| quoted(&block_value(text), literal));
+        return text.contains("\\\"\"\"").then(|| quoted(&block_value(text), literal));
     }
     if !literal.contains("\\u") {
         return None;
@@ -59,10 +57,7 @@ fn long_escape(text: &str) -> Option<(char, usize)> {
     let hex = text.strip_prefix("\\u")?;
     if let Some(digits) = hex.strip_prefix('{') {
         let end = digits.find('}')?;
-        return Some((
-            char::from_u32(u32::from_str_radix(&digits[..end], 16).ok()?)?,
-            end + 4,
-        ));
+        return Some((char::from_u32(u32::from_str_radix(&digits[..end], 16).ok()?)?, end + 4));
     }
     let unit = |from: usize| u16::from_str_radix(text.get(from..from + 4)?, 16).ok();
     let (lead, trail) = (
@@ -116,9 +111,7 @@ fn block_value(text: &str) -> String {
 /// The value as an ordinary literal, followed by what the old literal had of line ends, and the width of its last line.
 fn quoted(value: &str, literal: &str) -> String {
     let mut out = String::from('"');
-    value
-        .chars()
-        .for_each(|character| push(&mut out, character));
+    value.chars().for_each(|character| push(&mut out, character));
     out.push('"');
     let shape = blank(literal);
     if let Some(first) = shape.find(['\n', '\r']) {

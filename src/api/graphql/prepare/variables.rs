@@ -7,9 +7,7 @@ use std::collections::HashMap;
 
 use async_graphql::{
     Name, Pos, Positioned, Value as ConstValue, Variables,
-    parser::types::{
-        Directive, Field, InlineFragment, OperationDefinition, Selection, SelectionSet,
-    },
+    parser::types::{Directive, Field, InlineFragment, OperationDefinition, Selection, SelectionSet},
     registry::Registry,
 };
 use async_graphql_value::Value;
@@ -44,11 +42,7 @@ struct Held {
 impl Values {
     /// # Errors
     /// One fault for each variable that is missing or doesn't fit its type.
-    pub fn coerce(
-        registry: &Registry,
-        declared: &[Declared],
-        mut given: Variables,
-    ) -> Result<Self, Vec<Fault>> {
+    pub fn coerce(registry: &Registry, declared: &[Declared], mut given: Variables) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let mut values = HashMap::with_capacity(declared.len());
         for variable in declared {
@@ -63,10 +57,7 @@ impl Values {
                 Ok(None) => {}
                 Err(mismatch) => {
                     let subject = format!("Variable \"${}\"", variable.name);
-                    faults.push(
-                        Fault::new(Code::BadUserInput, mismatch.sentence(&subject))
-                            .at(variable.pos),
-                    );
+                    faults.push(Fault::new(Code::BadUserInput, mismatch.sentence(&subject)).at(variable.pos));
                 }
             }
         }
@@ -81,10 +72,7 @@ impl Values {
     fn take(&mut self, value: &Value) -> Option<Value> {
         Some(match value {
             Value::Variable(name) => match self.0.get_mut(name)? {
-                Held {
-                    value,
-                    used_once: true,
-                } => std::mem::take(value),
+                Held { value, used_once: true } => std::mem::take(value),
                 held => held.value.clone(),
             },
             Value::List(items) => Value::List(
@@ -105,14 +93,10 @@ impl Values {
 
     /// Whether a selection with these directives is asked for.
     pub fn include(&self, directives: &[Positioned<Directive>]) -> bool {
-        let is_true =
-            |directive: &Directive| match directive.get_argument("if").map(|value| &value.node) {
-                Some(Value::Variable(name)) => self
-                    .0
-                    .get(name)
-                    .is_some_and(|held| held.value == Value::Boolean(true)),
-                literal => literal == Some(&Value::Boolean(true)),
-            };
+        let is_true = |directive: &Directive| match directive.get_argument("if").map(|value| &value.node) {
+            Some(Value::Variable(name)) => self.0.get(name).is_some_and(|held| held.value == Value::Boolean(true)),
+            literal => literal == Some(&Value::Boolean(true)),
+        };
         directives
             .iter()
             .all(|directive| match directive.node.name.node.as_str() {
@@ -136,9 +120,7 @@ impl Values {
     fn fill_set(&mut self, set: &SelectionSet) -> SelectionSet {
         let items = set.items.iter().map(|item| {
             item.position_node(match &item.node {
-                Selection::Field(field) => {
-                    Selection::Field(field.position_node(self.fill_field(&field.node)))
-                }
+                Selection::Field(field) => Selection::Field(field.position_node(self.fill_field(&field.node))),
                 Selection::InlineFragment(part) => {
                     let below = &part.node.selection_set;
                     Selection::InlineFragment(part.position_node(InlineFragment {
@@ -150,9 +132,7 @@ impl Values {
                 Selection::FragmentSpread(spread) => Selection::FragmentSpread(spread.clone()),
             })
         });
-        SelectionSet {
-            items: items.collect(),
-        }
+        SelectionSet { items: items.collect() }
     }
 
     fn fill_field(&mut self, field: &Field) -> Field {

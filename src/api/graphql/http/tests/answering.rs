@@ -24,18 +24,12 @@ async fn the_media_type_is_negotiated_by_quality() {
         (OLD, OLD),
         (NEW, NEW),
         ("application/json, application/graphql-response+json", NEW),
-        (
-            "application/json, application/graphql-response+json;q=0.9",
-            OLD,
-        ),
+        ("application/json, application/graphql-response+json;q=0.9", OLD),
         (
             "application/json; q=0.8 , Application/GraphQL-Response+JSON; charset=utf-8; q=0.9, */*",
             NEW,
         ),
-        (
-            "text/html, application/graphql-response+json;q=0, */*;q=0.1",
-            OLD,
-        ),
+        ("text/html, application/graphql-response+json;q=0, */*;q=0.1", OLD),
     ] {
         let (status, headers, body) = send(post(accept, r#"{"query":"{__typename}"}"#)).await;
         assert_eq!(
@@ -55,10 +49,7 @@ async fn the_media_type_is_negotiated_by_quality() {
         (StatusCode::OK, "application/json; charset=utf-8")
     );
     let (status, _, body) = send(post("text/html, application/json;q=0", "{}")).await;
-    assert_eq!(
-        (status, code(&body)),
-        (StatusCode::NOT_ACCEPTABLE, "BAD_REQUEST")
-    );
+    assert_eq!((status, code(&body)), (StatusCode::NOT_ACCEPTABLE, "BAD_REQUEST"));
 }
 
 #[tokio::test]
@@ -79,10 +70,7 @@ async fn refused_documents_are_400_for_the_new_media_type_and_200_for_the_old() 
             json!({"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "00"}}}),
             "PERSISTED_QUERY_NOT_SUPPORTED",
         ),
-        (
-            json!({"documentId": "sha256:00"}),
-            "PERSISTED_QUERY_NOT_SUPPORTED",
-        ),
+        (json!({"documentId": "sha256:00"}), "PERSISTED_QUERY_NOT_SUPPORTED"),
     ] {
         for (media, status) in [(NEW, StatusCode::BAD_REQUEST), (OLD, StatusCode::OK)] {
             let answer = send(post(media, body.to_string())).await;
@@ -97,16 +85,8 @@ async fn failed_fields_keep_200_and_what_may_be_tried_again_says_so() {
     for (query, status, expected) in [
         ("{person{mayBreak name}}", StatusCode::OK, "CONFLICT"),
         ("{must}", StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
-        (
-            "{must __typename}",
-            StatusCode::SERVICE_UNAVAILABLE,
-            "UNAVAILABLE",
-        ),
-        (
-            "{person{broken}}",
-            StatusCode::SERVICE_UNAVAILABLE,
-            "UNAVAILABLE",
-        ),
+        ("{must __typename}", StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
+        ("{person{broken}}", StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE"),
         ("{person{broken} __typename}", StatusCode::OK, "UNAVAILABLE"),
         ("mutation{conflict}", StatusCode::CONFLICT, "CONFLICT"),
         ("{secret}", StatusCode::OK, "INTERNAL"),
@@ -114,8 +94,7 @@ async fn failed_fields_keep_200_and_what_may_be_tried_again_says_so() {
         ("{panics}", StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL"),
     ] {
         for media in [NEW, OLD] {
-            let (found, headers, body) =
-                send(post(media, json!({"query": query}).to_string())).await;
+            let (found, headers, body) = send(post(media, json!({"query": query}).to_string())).await;
             assert_eq!((found, code(&body)), (status, expected), "{query}: {body}");
             assert_eq!(
                 headers.get("retry-after").is_some(),
@@ -129,34 +108,20 @@ async fn failed_fields_keep_200_and_what_may_be_tried_again_says_so() {
 async fn every_error_carries_the_request_id_from_outside_or_a_new_one() {
     let mut request = post(NEW, r#"{"query":"{"}"#);
     request.extensions_mut().insert(RequestId("outer".into()));
-    assert_eq!(
-        send(request).await.2["errors"][0]["extensions"]["requestId"],
-        "outer"
-    );
+    assert_eq!(send(request).await.2["errors"][0]["extensions"]["requestId"], "outer");
     let (_, _, body) = send(post(NEW, "{")).await;
-    assert_eq!(
-        body["errors"][0]["extensions"]["requestId"]
-            .as_str()
-            .unwrap()
-            .len(),
-        36
-    );
+    assert_eq!(body["errors"][0]["extensions"]["requestId"].as_str().unwrap().len(), 36);
 }
 
 #[tokio::test]
 async fn a_caller_who_leaves_does_not_stop_a_change_halfway() {
     let app = app();
-    let leaving = app
-        .clone()
-        .oneshot(post(NEW, r#"{"query":"mutation{lateUp{a}}"}"#));
+    let leaving = app.clone().oneshot(post(NEW, r#"{"query":"mutation{lateUp{a}}"}"#));
     assert!(leaving.now_or_never().is_none());
     for _ in 0..10 {
         tokio::task::yield_now().await;
     }
-    let response = app
-        .oneshot(post(NEW, r#"{"query":"mutation{up{a}}"}"#))
-        .await
-        .unwrap();
+    let response = app.oneshot(post(NEW, r#"{"query":"mutation{up{a}}"}"#)).await.unwrap();
     let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
     assert_eq!(body, r#"{"data":{"up":{"a":2}}}"#);
 }
@@ -173,8 +138,6 @@ async fn resolvers_find_what_the_context_puts_there() {
         .oneshot(post(NEW, r#"{"query":"{__typename}"}"#))
         .await
         .unwrap();
-    app.oneshot(post(NEW, r#"{"query":"{nothing}"}"#))
-        .await
-        .unwrap();
+    app.oneshot(post(NEW, r#"{"query":"{nothing}"}"#)).await.unwrap();
     assert_eq!(seen.load(Ordering::SeqCst), 1);
 }

@@ -19,10 +19,7 @@ async fn a_malformed_body_is_400_with_a_sentence_for_both_media_types() {
             "Several requests in one body are not supported. Send one JSON object.",
         ),
         (b"1", "The body must be a JSON object."),
-        (
-            b"{}",
-            "\"query\" is missing: it must hold a GraphQL document.",
-        ),
+        (b"{}", "\"query\" is missing: it must hold a GraphQL document."),
         (
             b"{\"query\":null}",
             "\"query\" is missing: it must hold a GraphQL document.",
@@ -51,15 +48,11 @@ async fn a_malformed_body_is_400_with_a_sentence_for_both_media_types() {
     ] {
         for media in [NEW, OLD] {
             let (status, _, answer) = send(post(media, body.to_vec())).await;
-            assert_eq!(
-                (status, code(&answer)),
-                (StatusCode::BAD_REQUEST, "BAD_REQUEST")
-            );
+            assert_eq!((status, code(&answer)), (StatusCode::BAD_REQUEST, "BAD_REQUEST"));
             assert_eq!(answer["errors"][0]["message"], sentence);
         }
     }
-    let nulls =
-        r#"{"query":"{__typename}","operationName":null,"variables":null,"extensions":null}"#;
+    let nulls = r#"{"query":"{__typename}","operationName":null,"variables":null,"extensions":null}"#;
     assert_eq!(send(post(NEW, nulls)).await.0, StatusCode::OK);
 }
 
@@ -83,9 +76,7 @@ async fn only_json_in_utf_8_is_read() {
         );
     }
     assert_eq!(
-        send(Request::post("/graphql").body(Body::from("{}")).unwrap())
-            .await
-            .0,
+        send(Request::post("/graphql").body(Body::from("{}")).unwrap()).await.0,
         StatusCode::UNSUPPORTED_MEDIA_TYPE
     );
     let request = Request::post("/graphql")
@@ -124,10 +115,7 @@ async fn a_large_body_is_413_announced_or_not() {
 #[tokio::test]
 async fn get_is_for_queries_only() {
     let (status, _, body) = send(get("query=query(%24n%3AInt)%7Brequired(number%3A%24n)%7D&variables=%7B%22n%22%3A3%7D&operationName=&extensions=%7B%7D")).await;
-    assert_eq!(
-        (status, body),
-        (StatusCode::OK, json!({"data": {"required": 3}}))
-    );
+    assert_eq!((status, body), (StatusCode::OK, json!({"data": {"required": 3}})));
     let (status, headers, body) = send(get("query=mutation%7Bup%7Ba%7D%7D")).await;
     assert_eq!(
         (status, code(&body), headers["allow"].to_str().unwrap()),
@@ -161,9 +149,9 @@ async fn get_is_for_queries_only() {
 async fn pages_of_other_sites_are_refused_unless_the_browser_had_to_ask() {
     let query = "query=%7B__typename%7D";
     let with = async |headers: &[(&'static str, &'static str)], mut request: Request<Body>| {
-        headers.iter().for_each(|(name, value)| {
-            drop(request.headers_mut().insert(*name, value.parse().unwrap()))
-        });
+        headers
+            .iter()
+            .for_each(|(name, value)| drop(request.headers_mut().insert(*name, value.parse().unwrap())));
         let (status, _, body) = send(request).await;
         (status, code(&body).to_string())
     };
@@ -173,14 +161,8 @@ async fn pages_of_other_sites_are_refused_unless_the_browser_had_to_ask() {
         || get("query=%7B__typename%7D"),
         || post(NEW, r#"{"query":"{__typename}"}"#),
     ] {
-        assert_eq!(
-            with(&[("sec-fetch-site", "cross-site")], request()).await,
-            refused
-        );
-        assert_eq!(
-            with(&[("sec-fetch-site", "same-site")], request()).await,
-            refused
-        );
+        assert_eq!(with(&[("sec-fetch-site", "cross-site")], request()).await, refused);
+        assert_eq!(with(&[("sec-fetch-site", "same-site")], request()).await, refused);
         assert_eq!(
             with(
                 &[("origin", "https://evil.example"), ("host", "bank.example")],
@@ -193,20 +175,11 @@ async fn pages_of_other_sites_are_refused_unless_the_browser_had_to_ask() {
             with(&[("origin", "null"), ("host", "bank.example")], request()).await,
             refused
         );
-        assert_eq!(
-            with(&[("sec-fetch-site", "same-origin")], request()).await,
-            answered
-        );
-        assert_eq!(
-            with(&[("sec-fetch-site", "none")], request()).await,
-            answered
-        );
+        assert_eq!(with(&[("sec-fetch-site", "same-origin")], request()).await, answered);
+        assert_eq!(with(&[("sec-fetch-site", "none")], request()).await, answered);
         assert_eq!(
             with(
-                &[
-                    ("origin", "https://bank.example:8080"),
-                    ("host", "bank.example:8080")
-                ],
+                &[("origin", "https://bank.example:8080"), ("host", "bank.example:8080")],
                 request()
             )
             .await,
@@ -218,11 +191,7 @@ async fn pages_of_other_sites_are_refused_unless_the_browser_had_to_ask() {
             "x-apollo-operation-name",
         ] {
             assert_eq!(
-                with(
-                    &[("sec-fetch-site", "cross-site"), (header, "1")],
-                    request()
-                )
-                .await,
+                with(&[("sec-fetch-site", "cross-site"), (header, "1")], request()).await,
                 answered
             );
         }

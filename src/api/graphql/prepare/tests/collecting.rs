@@ -11,8 +11,7 @@ async fn a_mutation_asked_for_twice_runs_once() {
         r#"{"data":{"up":{"a":1,"b":1}}}"#
     );
     assert_eq!(
-        data("mutation { up { a } ...F again: up { b } } fragment F on Mutation { up { b } }")
-            .await,
+        data("mutation { up { a } ...F again: up { b } } fragment F on Mutation { up { b } }").await,
         r#"{"data":{"up":{"a":1,"b":1},"again":{"b":2}}}"#
     );
 }
@@ -40,18 +39,12 @@ async fn conditions_follow_the_variables_and_their_defaults() {
         ask(query, json!({"yes": false, "no": true})).await,
         r#"{"data":{"a":"Query","c":"Query"}}"#
     );
-    assert_eq!(
-        error(query, json!({"yes": true, "no": null})).await.0,
-        "BAD_USER_INPUT"
-    );
+    assert_eq!(error(query, json!({"yes": true, "no": null})).await.0, "BAD_USER_INPUT");
 }
 
 #[tokio::test]
 async fn a_selection_emptied_by_a_condition_answers_an_empty_object_never_null() {
-    assert_eq!(
-        data("{ __typename @skip(if: true) }").await,
-        r#"{"data":{}}"#
-    );
+    assert_eq!(data("{ __typename @skip(if: true) }").await, r#"{"data":{}}"#);
     assert_eq!(
         data("{ person { id @skip(if: true) } }").await,
         r#"{"data":{"person":{}}}"#
@@ -96,7 +89,10 @@ async fn fragments_on_interfaces_hold_for_their_objects() {
         data("{ person { ... on Node { id } ... on Person { name } } }").await,
         r#"{"data":{"person":{"id":"p1","name":"Ada"}}}"#
     );
-    assert_eq!(data("{ node(id: 1) { id ... on Node { name } ... on Place { city } ... on Person { broken } } }").await, r#"{"data":{"node":{"id":"1","name":"Delft","city":"Delft"}}}"#);
+    assert_eq!(
+        data("{ node(id: 1) { id ... on Node { name } ... on Place { city } ... on Person { broken } } }").await,
+        r#"{"data":{"node":{"id":"1","name":"Delft","city":"Delft"}}}"#
+    );
     assert_eq!(
         data("{ written { ... on Node { id } ...F } } fragment F on Node { name }").await,
         r#"{"data":{"written":{"id":1,"name":1}}}"#
@@ -105,9 +101,11 @@ async fn fragments_on_interfaces_hold_for_their_objects() {
 
 #[tokio::test]
 async fn introspection_works_and_is_no_way_to_a_huge_answer() {
-    let types = data("{ __schema { queryType { name } } __type(name: \"Place\") { fields { name type { kind ofType { name } } } } }").await;
+    let types = data(
+        "{ __schema { queryType { name } } __type(name: \"Place\") { fields { name type { kind ofType { name } } } } }",
+    )
+    .await;
     assert!(types.starts_with(r#"{"data":{"__schema":{"queryType":{"name":"Query"}},"__type":{"fields":[{"name":"id","type":{"kind":"NON_NULL","ofType":{"name":"ID"}}}"#), "{types}");
-    let nested =
-        "{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }";
+    let nested = "{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }";
     assert_eq!(error(nested, json!({})).await.0, "QUERY_TOO_COMPLEX");
 }

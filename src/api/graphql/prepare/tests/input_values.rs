@@ -65,11 +65,7 @@ async fn an_omitted_variable_drops_the_argument_and_becomes_null_in_a_list() {
         r#"{"data":{"argument":"Undefined"}}"#
     );
     assert_eq!(
-        ask(
-            "query($t: String) { argument(text: $t) }",
-            json!({"t": null})
-        )
-        .await,
+        ask("query($t: String) { argument(text: $t) }", json!({"t": null})).await,
         r#"{"data":{"argument":"Null"}}"#
     );
     assert_eq!(
@@ -81,21 +77,12 @@ async fn an_omitted_variable_drops_the_argument_and_becomes_null_in_a_list() {
 #[tokio::test]
 async fn defaults_of_variables_are_filled_in_and_a_sent_null_is_not_a_default() {
     let query = "query($t: String = \"d\") { argument(text: $t) }";
-    assert_eq!(
-        ask(query, json!({})).await,
-        r#"{"data":{"argument":"Value(\"d\")"}}"#
-    );
-    assert_eq!(
-        ask(query, json!({"t": null})).await,
-        r#"{"data":{"argument":"Null"}}"#
-    );
+    assert_eq!(ask(query, json!({})).await, r#"{"data":{"argument":"Value(\"d\")"}}"#);
+    assert_eq!(ask(query, json!({"t": null})).await, r#"{"data":{"argument":"Null"}}"#);
     assert!(
-        ask(
-            "query($g: Gender = MALE) { seen(input: {gender: $g}) }",
-            json!({})
-        )
-        .await
-        .contains("MALE")
+        ask("query($g: Gender = MALE) { seen(input: {gender: $g}) }", json!({}))
+            .await
+            .contains("MALE")
     );
 }
 
@@ -105,7 +92,11 @@ async fn an_omitted_variable_leaves_the_default_of_the_argument_and_null_is_refu
     assert_eq!(ask(query, json!({})).await, r#"{"data":{"required":5}}"#);
     assert_eq!(
         error(query, json!({"n": null})).await,
-        ("BAD_USER_INPUT".into(), "Variable \"$n\": null is not accepted where this variable is used. Leave it out to get the default.".into())
+        (
+            "BAD_USER_INPUT".into(),
+            "Variable \"$n\": null is not accepted where this variable is used. Leave it out to get the default."
+                .into()
+        )
     );
 }
 
@@ -122,11 +113,7 @@ async fn a_variable_that_does_not_fit_is_refused_with_its_name_the_place_and_no_
             json!({"v": null}),
             "Variable \"$v\": null is not accepted, Input is expected.",
         ),
-        (
-            "Input!",
-            json!({"v": 1}),
-            "Variable \"$v\": Input is expected, not 1.",
-        ),
+        ("Input!", json!({"v": 1}), "Variable \"$v\": Input is expected, not 1."),
         (
             "Input!",
             json!({"v": {"inner": {"gender": "X"}}}),
@@ -189,10 +176,7 @@ async fn one_of_wants_exactly_one_value() {
             ("BAD_USER_INPUT".into(), refusal.into())
         );
     }
-    assert_eq!(
-        ask(query, json!({"by": {"id": 7}})).await,
-        r#"{"data":{"find":"7"}}"#
-    );
+    assert_eq!(ask(query, json!({"by": {"id": 7}})).await, r#"{"data":{"find":"7"}}"#);
     let (code, message) = error("query($id: ID) { find(by: {id: $id}) }", json!({"id": "1"})).await;
     assert_eq!(code, "GRAPHQL_VALIDATION_FAILED");
     assert!(message.contains("non-null"), "{message}");
@@ -204,14 +188,8 @@ async fn values_become_what_their_type_says() {
         ask("query($l: [ID!]!) { ids(list: $l) }", json!({"l": 5})).await,
         r#"{"data":{"ids":["5"]}}"#
     );
-    assert_eq!(
-        data("{ ids(list: \"a\") }").await,
-        r#"{"data":{"ids":["a"]}}"#
-    );
-    assert_eq!(
-        data("{ float(value: 3) }").await,
-        r#"{"data":{"float":3.0}}"#
-    );
+    assert_eq!(data("{ ids(list: \"a\") }").await, r#"{"data":{"ids":["a"]}}"#);
+    assert_eq!(data("{ float(value: 3) }").await, r#"{"data":{"float":3.0}}"#);
     assert_eq!(
         ask("query($f: Float!) { float(value: $f) }", json!({"f": 3})).await,
         r#"{"data":{"float":3.0}}"#
@@ -245,7 +223,8 @@ async fn a_variable_used_in_several_places_is_there_in_each() {
         ask(query, json!({"t": "x", "yes": true})).await,
         r#"{"data":{"a":"Value(\"x\")","b":"Value(\"x\")","seen":"x,absent,absent,absent,7,absent"}}"#
     );
-    let merged = "query($t: String) { argument(text: $t) argument(text: $t) node(id: 1) { ... on Person { name } id } }";
+    let merged =
+        "query($t: String) { argument(text: $t) argument(text: $t) node(id: 1) { ... on Person { name } id } }";
     assert_eq!(
         ask(merged, json!({"t": "x"})).await,
         r#"{"data":{"argument":"Value(\"x\")","node":{"id":"1"}}}"#

@@ -20,15 +20,12 @@ fn condition() -> impl Strategy<Value = String> {
 
 /// A field, perhaps under another name; a name stands for the same field wherever it is used.
 fn field(names: &'static [&'static str]) -> impl Strategy<Value = String> {
-    (
-        prop::sample::select(names),
-        prop::option::of(0..2),
-        condition(),
-    )
-        .prop_map(|(name, alias, condition)| match alias {
+    (prop::sample::select(names), prop::option::of(0..2), condition()).prop_map(
+        |(name, alias, condition)| match alias {
             Some(n) => format!("{name}{n}: {name}{condition}"),
             None => format!("{name}{condition}"),
-        })
+        },
+    )
 }
 
 fn leaf(ty: &str) -> BoxedStrategy<String> {
@@ -53,8 +50,8 @@ fn selections(ty: &'static str, depth: u32) -> BoxedStrategy<String> {
         let inline = prop::sample::select(fragments)
             .prop_flat_map(move |on| (Just(on), condition(), selections(on, depth - 1)))
             .prop_map(|(on, condition, below)| format!("... on {on}{condition} {{ {below} }}"));
-        let spread = (prop::sample::select(fragments), condition())
-            .prop_map(|(on, condition)| format!("...F{on}{condition}"));
+        let spread =
+            (prop::sample::select(fragments), condition()).prop_map(|(on, condition)| format!("...F{on}{condition}"));
         let objects: &[(&str, &str)] = match ty {
             "Query" => &[("person", "Person"), ("nodes", "Node")],
             "Person" => &[("friends", "Person")],
@@ -62,11 +59,7 @@ fn selections(ty: &'static str, depth: u32) -> BoxedStrategy<String> {
         };
         let mut items = vec![(2, leaf(ty)), (2, inline.boxed()), (1, spread.boxed())];
         for (name, below) in objects.iter().copied() {
-            let object = (
-                condition(),
-                prop::option::of(0..2),
-                selections(below, depth - 1),
-            );
+            let object = (condition(), prop::option::of(0..2), selections(below, depth - 1));
             let object = object.prop_map(move |(condition, alias, below)| {
                 let alias = alias.map_or(String::new(), |n| format!("{name}{n}: "));
                 format!("{alias}{name}{condition} {{ {below} }}")
@@ -82,8 +75,7 @@ fn selections(ty: &'static str, depth: u32) -> BoxedStrategy<String> {
 
 /// A document with the fragments and variables that its operation uses, and no others.
 fn document() -> impl Strategy<Value = String> {
-    let bodies = ["Query", "Person", "Place", "Node"]
-        .map(|ty| selections(ty, 0).prop_map(move |body| (ty, body)));
+    let bodies = ["Query", "Person", "Place", "Node"].map(|ty| selections(ty, 0).prop_map(move |body| (ty, body)));
     (selections("Query", 4), bodies).prop_map(|(body, fragments)| {
         let mut text = format!("{{ {body} }}");
         for (ty, body) in fragments {
@@ -121,17 +113,11 @@ impl<'a> Model<'a> {
         format!("{{{}}}", fields.join(","))
     }
 
-    fn collect(
-        &self,
-        ty: &str,
-        set: &'a SelectionSet,
-        groups: &mut Vec<(&'a str, Vec<&'a Field>)>,
-    ) {
+    fn collect(&self, ty: &str, set: &'a SelectionSet, groups: &mut Vec<(&'a str, Vec<&'a Field>)>) {
         for item in &set.items {
             let asked = item.node.directives().iter().all(|directive| {
                 let name = directive.node.get_argument("if").unwrap().node.to_string();
-                (directive.node.name.node == "include")
-                    == self.variables[usize::from(name == "$v1")]
+                (directive.node.name.node == "include") == self.variables[usize::from(name == "$v1")]
             });
             let (on, below) = match &item.node {
                 _ if !asked => continue,
@@ -143,10 +129,9 @@ impl<'a> Model<'a> {
                     }
                     continue;
                 }
-                Selection::InlineFragment(part) => (
-                    part.node.type_condition.as_ref().unwrap(),
-                    &part.node.selection_set,
-                ),
+                Selection::InlineFragment(part) => {
+                    (part.node.type_condition.as_ref().unwrap(), &part.node.selection_set)
+                }
                 Selection::FragmentSpread(spread) => {
                     let fragment = &self.document.fragments[&spread.node.fragment_name.node].node;
                     (&fragment.type_condition, &fragment.selection_set)
@@ -160,10 +145,7 @@ impl<'a> Model<'a> {
     }
 
     fn value(&self, ty: &str, fields: &[&'a Field]) -> String {
-        let below: Vec<_> = fields
-            .iter()
-            .map(|field| &field.selection_set.node)
-            .collect();
+        let below: Vec<_> = fields.iter().map(|field| &field.selection_set.node).collect();
         match (fields[0].name.node.as_str(), ty) {
             ("__typename", _) => format!("\"{ty}\""),
             ("id", "Person") => "\"p1\"".into(),
@@ -172,11 +154,7 @@ impl<'a> Model<'a> {
             ("name" | "city", _) => "\"Delft\"".into(),
             ("person", _) => self.object("Person", &below),
             ("friends", _) => format!("[{}]", self.object("Person", &below)),
-            _ => format!(
-                "[{},{}]",
-                self.object("Place", &below),
-                self.object("Person", &below)
-            ),
+            _ => format!("[{},{}]", self.object("Place", &below), self.object("Person", &below)),
         }
     }
 }

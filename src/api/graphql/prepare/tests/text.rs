@@ -11,10 +11,7 @@ use crate::api::graphql::{
 #[tokio::test]
 async fn a_syntax_error_says_where_and_repeats_nothing() {
     for (query, at) in [
-        (
-            "{ seen(input: {email: \"ada@example.com\" }",
-            "line 1, column",
-        ),
+        ("{ seen(input: {email: \"ada@example.com\" }", "line 1, column"),
         ("{\n  person { name ) }", "line 2, column"),
         ("{ person(\"ada@example.com\") }", "line 1, column"),
         ("{ argument(text: \"ada@example.com) }", "line 1, column"),
@@ -38,11 +35,7 @@ async fn an_input_field_given_twice_is_refused_and_an_argument_too() {
         "{ required(number: 1, number: 2) }",
         "query($i: Input = {age: 1, age: 2}) { seen(input: $i) }",
     ] {
-        assert_eq!(
-            error(query, json!({})).await.0,
-            "GRAPHQL_VALIDATION_FAILED",
-            "{query}"
-        );
+        assert_eq!(error(query, json!({})).await.0, "GRAPHQL_VALIDATION_FAILED", "{query}");
     }
     let nested = "{ seen(input: {age: 1, inner: {age: 2}}) two: seen(input: {age: 1}) }";
     assert!(!data(nested).await.contains("errors"));
@@ -73,10 +66,7 @@ async fn descriptions_are_accepted_and_leave_lines_and_columns_alone() {
         misplaced.contains(r#""locations":[{"line":1,"column":36}]"#),
         "{misplaced}"
     );
-    assert_eq!(
-        error("\"a\" { __typename }", json!({})).await.0,
-        "GRAPHQL_PARSE_FAILED"
-    );
+    assert_eq!(error("\"a\" { __typename }", json!({})).await.0, "GRAPHQL_PARSE_FAILED");
 }
 
 #[tokio::test]
@@ -87,20 +77,14 @@ async fn every_way_of_writing_a_character_means_the_character() {
         (r#""\u{22}\u{5C}\u{A}""#, "\"\\\n"),
         (r#""\u00e9\\u0041""#, "\u{e9}\\u0041"),
         ("\"\u{1F600}\"", "\u{1F600}"),
-        (
-            "\"\"\"a\n  \\\"\"\" \\u0041\n  b\"\"\"",
-            "a\n\"\"\" \\u0041\nb",
-        ),
+        ("\"\"\"a\n  \\\"\"\" \\u0041\n  b\"\"\"", "a\n\"\"\" \\u0041\nb"),
     ] {
         let body: serde_json::Value =
-            serde_json::from_str(&data(&format!("{{ find(by: {{name: {literal}}}) }}")).await)
-                .unwrap();
+            serde_json::from_str(&data(&format!("{{ find(by: {{name: {literal}}}) }}")).await).unwrap();
         assert_eq!(body["data"]["find"], value, "{literal}");
     }
     assert_eq!(
-        error(r#"{ find(by: {name: "\uD83D"}) }"#, json!({}))
-            .await
-            .0,
+        error(r#"{ find(by: {name: "\uD83D"}) }"#, json!({})).await.0,
         "GRAPHQL_PARSE_FAILED"
     );
 }
@@ -112,9 +96,7 @@ async fn tokens_and_directives_are_limited() {
         directives: 2,
         ..Limits::default()
     };
-    let code = async |query: &str| {
-        String::from_utf8(ask_with(limits.clone(), query, json!({})).await.body).unwrap()
-    };
+    let code = async |query: &str| String::from_utf8(ask_with(limits.clone(), query, json!({})).await.body).unwrap();
     assert!(
         !code("{ a: __typename # not counted, nor commas\n }")
             .await
@@ -129,9 +111,7 @@ async fn tokens_and_directives_are_limited() {
         directives: 2,
         ..Limits::default()
     };
-    let code = async |query: &str| {
-        String::from_utf8(ask_with(limits.clone(), query, json!({})).await.body).unwrap()
-    };
+    let code = async |query: &str| String::from_utf8(ask_with(limits.clone(), query, json!({})).await.body).unwrap();
     assert!(
         !code("{ __typename @skip(if: false) @include(if: true) }")
             .await
@@ -147,11 +127,7 @@ async fn tokens_and_directives_are_limited() {
 #[tokio::test]
 async fn deep_brackets_are_refused_before_anything_recurses_on_them() {
     for (open, close) in [("[", "]"), ("{a:", "}")] {
-        let query = format!(
-            "{{ numbers(list: {}1{}) }}",
-            open.repeat(4000),
-            close.repeat(4000)
-        );
+        let query = format!("{{ numbers(list: {}1{}) }}", open.repeat(4000), close.repeat(4000));
         assert_eq!(error(&query, json!({})).await.0, "QUERY_TOO_COMPLEX");
     }
     let query = format!(

@@ -1,8 +1,7 @@
 //! Rules of the specification that the engine doesn't check.
 
-use serde_json::json;
-
 use async_graphql::{Data, Variables};
+use serde_json::json;
 
 use crate::api::graphql::{
     limits::Limits,
@@ -62,7 +61,8 @@ async fn one_response_key_stands_for_one_field_with_the_same_arguments_at_every_
 
 #[tokio::test]
 async fn fragments_are_no_bombs() {
-    refused("{ person { ...A } } fragment A on Person { friends { ...B } } fragment B on Person { friends { ...A } }").await;
+    refused("{ person { ...A } } fragment A on Person { friends { ...B } } fragment B on Person { friends { ...A } }")
+        .await;
     refused("{ person { ...A } } fragment A on Person { ...A ...A }").await;
     let mut bomb = "{ person { ...F0 } }".to_string();
     for n in 0..40 {

@@ -1,0 +1,28 @@
+//! How a double is written: as text that leads back to its last bit.
+//!
+//! SQLite's own way from a REAL to text keeps 15 digits, so that its column is TEXT and holds what is written here.
+//! PostgreSQL reads the same text into a DOUBLE PRECISION, and answers a JSON number that is just as exact.
+
+use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    Number(f64),
+    Text(String),
+}
+
+pub fn serialize<S: Serializer>(number: &Option<f64>, serializer: S) -> Result<S::Ok, S::Error> {
+    match number {
+        Some(number) => serializer.collect_str(number),
+        None => serializer.serialize_none(),
+    }
+}
+
+pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    match Option::deserialize(deserializer)? {
+        Some(Stored::Number(number)) => Ok(Some(number)),
+        Some(Stored::Text(text)) => text.parse().map(Some).map_err(D::Error::custom),
+        None => Ok(None),
+    }
+}

@@ -1,0 +1,23 @@
+//! A client's identification document.
+
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
+#[sea_orm(table_name = "id_document")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub client_key: String,
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub encoded_key: String,
+    pub position: i32,
+    pub document_type: String,
+    pub document_id: String,
+    pub issuing_authority: Option<String>,
+    pub valid_until: Option<Date>,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

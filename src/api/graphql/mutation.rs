@@ -1,0 +1,133 @@
+//! The root of mutations. Each reads its input, calls the domain's one function for it and writes the payload.
+
+use async_graphql::{Context, Object as Root, Result};
+
+use super::{
+    load::{World, linked, wanted},
+    object::{Plan, Written},
+    objects::{
+        client::ClientRow,
+        custom_field::SetRow,
+        payload::{PayloadRow, UpsertClientPayload, UpsertClientRolePayload, UpsertCustomFieldSetPayload},
+    },
+    query::{clientele, loader, plan},
+};
+use crate::{
+    client::{Outcome, UpsertClient},
+    custom_field::{UpsertClientRole, UpsertCustomFieldSet, upsert_client_role, upsert_custom_field_set},
+};
+
+/// Changes the bank's clients and the definitions they follow.
+pub struct Mutation;
+
+/// Changes the bank's clients and the definitions they follow.
+#[Root]
+impl Mutation {
+    /// Creates a client, or changes the one that the input names: all of it or nothing. A list that is given becomes the
+    /// whole list, one that is omitted stays; an input that says what is stored already changes nothing.
+    async fn upsert_client(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The client as it is to be.")] input: UpsertClient,
+    ) -> Result<Written<UpsertClientPayload>> {
+        let plan = plan::<UpsertClientPayload>(context);
+        let plans: Vec<&Plan> = plan.below("client").map(|step| &step.plan).collect();
+        let answer = clientele(context)?
+            .upsert_client(&input, wanted(plans.iter().copied()), super::now())
+            .await?;
+        let client_mutation_id = input.client_mutation_id.as_deref();
+        match answer {
+            Ok(upserted) => {
+                let aggregate = &upserted.client;
+                let world = World::around(
+                    [aggregate],
+                    linked(&plans),
+                    upserted.definitions.clone(),
+                    loader(context)?,
+                )
+                .await?;
+                let stored = Some(ClientRow {
+                    aggregate,
+                    world: &world,
+                });
+                let created = upserted.outcome == Outcome::Created;
+                Ok(Written::object(
+                    PayloadRow {
+                        stored,
+                        created,
+                        problems: &[],
+                        client_mutation_id,
+                    },
+                    &plan,
+                )?)
+            }
+            Err(problems) => {
+                let row = PayloadRow {
+                    stored: None,
+                    created: false,
+                    problems: &problems,
+                    client_mutation_id,
+                };
+                Ok(Written::object(row, &plan)?)
+            }
+        }
+    }
+
+    /// Creates a set of custom fields, or changes the one with this `setId`: all of it or nothing.
+    async fn upsert_custom_field_set(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The set as it is to be.")] input: UpsertCustomFieldSet,
+    ) -> Result<Written<UpsertCustomFieldSetPayload>> {
+        let plan = plan::<UpsertCustomFieldSetPayload>(context);
+        let answer = upsert_custom_field_set(clientele(context)?, &input).await?;
+        let (stored, problems) = split(answer);
+        let stored = stored.as_ref().and_then(|(definitions, key)| {
+            Some(SetRow {
+                set: definitions.set_of_key(key)?,
+                definitions,
+            })
+        });
+        let client_mutation_id = input.client_mutation_id.as_deref();
+        Ok(Written::object(
+            PayloadRow {
+                stored,
+                created: false,
+                problems: &problems,
+                client_mutation_id,
+            },
+            &plan,
+        )?)
+    }
+
+    /// Creates a client role, or changes the one with this `roleId`.
+    async fn upsert_client_role(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The role as it is to be.")] input: UpsertClientRole,
+    ) -> Result<Written<UpsertClientRolePayload>> {
+        let plan = plan::<UpsertClientRolePayload>(context);
+        let answer = upsert_client_role(clientele(context)?, &input).await?;
+        let (stored, problems) = split(answer);
+        let stored = stored
+            .as_ref()
+            .and_then(|(definitions, key)| definitions.role_of_key(key));
+        let client_mutation_id = input.client_mutation_id.as_deref();
+        Ok(Written::object(
+            PayloadRow {
+                stored,
+                created: false,
+                problems: &problems,
+                client_mutation_id,
+            },
+            &plan,
+        )?)
+    }
+}
+
+fn split<T, P>(answer: Result<T, Vec<P>>) -> (Option<T>, Vec<P>) {
+    match answer {
+        Ok(stored) => (Some(stored), Vec::new()),
+        Err(problems) => (None, problems),
+    }
+}

@@ -1,0 +1,376 @@
+//! How objects are declared and written: one table of fields serves the schema and the answer.
+//!
+//! A root field loads what its selection needs, then its object is written from typed rows into one JSON buffer, which
+//! the engine carries as it is. Nothing here waits, and nothing here knows what the objects are about.
+
+use std::{borrow::Cow, io::Write, marker::PhantomData, ops::Deref};
+
+use async_graphql::{
+    ContextSelectionSet, ID, Name, OutputType, Positioned, ServerResult, Value,
+    indexmap::IndexMap,
+    parser::types::{Field as Syntax, SelectionSet},
+    registry::{Deprecation, MetaField, MetaInputValue, MetaType, MetaTypeId, Registry},
+};
+use chrono::{DateTime as Instant, NaiveDate, Utc};
+
+use super::{error::Fault, prepare::collect};
+use crate::scalar::{Date, DateTime, Decimal};
+
+/// An object type of the schema.
+pub trait Object: Send + Sync + 'static {
+    const NAME: &'static str;
+    const DESCRIPTION: &'static str;
+    /// Whether it has a global id and can be found by it.
+    const IS_NODE: bool = false;
+    const FIELDS: &'static [Field<Self>];
+    /// What one object is written from.
+    type Row<'a>: Copy;
+}
+
+/// A field, which exists because somebody wrote it down.
+pub struct Field<T: Object + ?Sized> {
+    pub name: &'static str,
+    pub description: &'static str,
+    pub is: Is<T>,
+}
+
+/// An argument of a field.
+pub struct Argument {
+    pub name: &'static str,
+    pub description: &'static str,
+    pub ty: &'static str,
+}
+
+/// A row as a field's function sees it: so wrapped, the row's lifetime is known to the compiler for what it returns.
+pub struct Of<'a, T: Object + ?Sized>(T::Row<'a>);
+
+impl<'a, T: Object + ?Sized> Deref for Of<'a, T> {
+    type Target = T::Row<'a>;
+
+    fn deref(&self) -> &T::Row<'a> {
+        &self.0
+    }
+}
+
+/// What a field is, and where its value comes from. The variant decides the type in the schema.
+pub enum Is<T: Object + ?Sized> {
+    Id(for<'a> fn(Of<'a, T>) -> String),
+    Text(for<'a> fn(Of<'a, T>) -> Cow<'a, str>),
+    MaybeText(for<'a> fn(Of<'a, T>) -> Option<&'a str>),
+    MaybeOwned(for<'a> fn(Of<'a, T>) -> Option<String>),
+    Enum(fn(&mut Registry) -> String, for<'a> fn(Of<'a, T>) -> Option<&'a str>),
+    MaybeDate(for<'a> fn(Of<'a, T>) -> Option<NaiveDate>),
+    Instant(for<'a> fn(Of<'a, T>) -> Instant<Utc>),
+    MaybeInstant(for<'a> fn(Of<'a, T>) -> Option<Instant<Utc>>),
+    MaybeDecimal(for<'a> fn(Of<'a, T>) -> Option<&'a str>),
+    Int(for<'a> fn(Of<'a, T>) -> i64),
+    MaybeInt(for<'a> fn(Of<'a, T>) -> Option<i64>),
+    MaybeFloat(for<'a> fn(Of<'a, T>) -> Option<f64>),
+    Boolean(for<'a> fn(Of<'a, T>) -> bool),
+    MaybeBoolean(for<'a> fn(Of<'a, T>) -> Option<bool>),
+    Texts(for<'a> fn(Of<'a, T>) -> Vec<String>),
+    /// Objects of other types, written by a function that is given the field's own selection.
+    Objects {
+        ty: fn(&mut Registry) -> String,
+        plan: fn(&SelectionSet) -> Plan,
+        arguments: &'static [Argument],
+        write: for<'a> fn(T::Row<'a>, &Step, &mut Vec<u8>),
+    },
+}
+
+/// A selection made ready to be written for any number of objects of one type.
+#[derive(Debug, Default)]
+pub struct Plan {
+    pub steps: Vec<Step>,
+}
+
+/// One field to write.
+#[derive(Debug)]
+pub struct Step {
+    /// The field's name; the response key may be another.
+    pub name: &'static str,
+    /// The response key as JSON, with its colon.
+    key: String,
+    /// The place in the type's table; none for `__typename`.
+    field: Option<usize>,
+    pub plan: Plan,
+    pub arguments: Vec<(Name, Value)>,
+}
+
+impl Step {
+    /// The value of an argument; none when it was left out, or null.
+    pub fn argument(&self, name: &str) -> Option<&Value> {
+        self.arguments
+            .iter()
+            .find(|(found, value)| found == name && *value != Value::Null)
+            .map(|(_, value)| value)
+    }
+}
+
+impl Plan {
+    /// Reads a prepared selection of objects of type `T`.
+    pub fn of<T: Object>(selection: &SelectionSet) -> Self {
+        let step = |syntax: &Positioned<Syntax>| {
+            let syntax = &syntax.node;
+            let place = T::FIELDS.iter().position(|field| field.name == syntax.name.node);
+            let plan = match place.map(|place| &T::FIELDS[place].is) {
+                Some(Is::Objects { plan, .. }) => plan(&syntax.selection_set.node),
+                _ => Self::default(),
+            };
+            let constant = |value: &async_graphql_value::Value| value.clone().into_const().unwrap_or_default();
+            Step {
+                name: place.map_or(TYPENAME, |place| T::FIELDS[place].name),
+                key: format!("\"{}\":", syntax.response_key().node),
+                field: place,
+                plan,
+                arguments: syntax
+                    .arguments
+                    .iter()
+                    .map(|(name, value)| (name.node.clone(), constant(&value.node)))
+                    .collect(),
+            }
+        };
+        Self {
+            steps: collect(selection, T::NAME).map(step).collect(),
+        }
+    }
+
+    /// The selections of all fields of this name, whatever their response keys.
+    pub fn below<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Step> {
+        self.steps.iter().filter(move |step| step.name == name)
+    }
+
+    pub fn asks(&self, name: &str) -> bool {
+        self.steps.iter().any(|step| step.name == name)
+    }
+}
+
+const TYPENAME: &str = "__typename";
+
+/// Writes one object.
+pub fn object<T: Object>(row: T::Row<'_>, plan: &Plan, out: &mut Vec<u8>) {
+    out.push(b'{');
+    for (at, step) in plan.steps.iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        out.extend_from_slice(step.key.as_bytes());
+        match step.field {
+            None => json(T::NAME, out),
+            Some(field) => value(&T::FIELDS[field].is, row, step, out),
+        }
+    }
+    out.push(b'}');
+}
+
+/// Writes one object, or null.
+pub fn maybe<T: Object>(row: Option<T::Row<'_>>, plan: &Plan, out: &mut Vec<u8>) {
+    match row {
+        Some(row) => object::<T>(row, plan, out),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+/// Writes a list of objects.
+pub fn list<'a, T: Object>(rows: impl IntoIterator<Item = T::Row<'a>>, plan: &Plan, out: &mut Vec<u8>) {
+    out.push(b'[');
+    for (at, row) in rows.into_iter().enumerate() {
+        if at > 0 {
+            out.push(b',');
+        }
+        object::<T>(row, plan, out);
+    }
+    out.push(b']');
+}
+
+fn value<T: Object>(is: &Is<T>, row: T::Row<'_>, step: &Step, out: &mut Vec<u8>) {
+    match is {
+        Is::Id(get) => json(&get(Of(row)), out),
+        Is::Text(get) => json(&get(Of(row)), out),
+        Is::MaybeText(get) | Is::Enum(_, get) | Is::MaybeDecimal(get) => json(&get(Of(row)), out),
+        // Dates and instants are printed straight into the answer: there is nothing in them to escape.
+        Is::MaybeDate(get) => maybe_plain(get(Of(row)).map(Date), |date, out| write!(out, "\"{}\"", date.0), out),
+        Is::Instant(get) => plain_instant(get(Of(row)), out),
+        Is::MaybeInstant(get) => match get(Of(row)) {
+            Some(instant) => plain_instant(instant, out),
+            None => out.extend_from_slice(b"null"),
+        },
+        Is::MaybeOwned(get) => json(&get(Of(row)), out),
+        Is::Int(get) => json(&get(Of(row)), out),
+        Is::MaybeInt(get) => json(&get(Of(row)), out),
+        Is::MaybeFloat(get) => json(&get(Of(row)), out),
+        Is::Boolean(get) => json(&get(Of(row)), out),
+        Is::MaybeBoolean(get) => json(&get(Of(row)), out),
+        Is::Texts(get) => json(&get(Of(row)), out),
+        Is::Objects { write, .. } => write(row, step, out),
+    }
+}
+
+fn plain_instant(instant: Instant<Utc>, out: &mut Vec<u8>) {
+    json(&DateTime::text(&instant), out);
+}
+
+fn maybe_plain<V>(value: Option<V>, write: impl Fn(V, &mut Vec<u8>) -> std::io::Result<()>, out: &mut Vec<u8>) {
+    match value {
+        Some(value) => write(value, out).expect("a buffer in memory takes everything"),
+        None => out.extend_from_slice(b"null"),
+    }
+}
+
+fn json(value: &(impl serde::Serialize + ?Sized), out: &mut Vec<u8>) {
+    serde_json::to_writer(out, value).expect("plain values are JSON, and a buffer in memory takes everything");
+}
+
+/// A written object (or null, or list of objects) on its way through the engine.
+pub struct Written<T> {
+    json: String,
+    of: PhantomData<fn() -> T>,
+}
+
+impl<T: Object> Written<T> {
+    /// Writes with `write`.
+    ///
+    /// # Errors
+    /// Never, unless what was written isn't text: a defect.
+    pub fn new(write: impl FnOnce(&mut Vec<u8>)) -> Result<Self, Fault> {
+        Ok(Self {
+            json: text(write)?,
+            of: PhantomData,
+        })
+    }
+
+    pub fn object(row: T::Row<'_>, plan: &Plan) -> Result<Self, Fault> {
+        Self::new(|out| object::<T>(row, plan, out))
+    }
+}
+
+/// What `write` writes, as the raw value that the engine carries untouched.
+pub(super) fn text(write: impl FnOnce(&mut Vec<u8>)) -> Result<String, Fault> {
+    let mut out = Vec::with_capacity(1024);
+    write(&mut out);
+    String::from_utf8(out).map_err(|_| super::error::internal())
+}
+
+/// JSON text as a value of the engine.
+pub(super) fn raw(json: String) -> Value {
+    let mut object = IndexMap::with_capacity(1);
+    object.insert(Name::new(async_graphql_value::RAW_VALUE_TOKEN), Value::String(json));
+    Value::Object(object)
+}
+
+impl<T: Object> OutputType for Written<T> {
+    fn type_name() -> Cow<'static, str> {
+        Cow::Borrowed(T::NAME)
+    }
+
+    fn create_type_info(registry: &mut Registry) -> String {
+        registry.create_output_type::<Self, _>(MetaTypeId::Object, |registry| {
+            if T::IS_NODE {
+                super::node::Node::create_type_info(registry);
+                registry.add_implements(T::NAME, super::node::NAME);
+            }
+            MetaType::Object {
+                name: T::NAME.to_owned(),
+                description: Some(T::DESCRIPTION.to_owned()),
+                fields: T::FIELDS
+                    .iter()
+                    .map(|field| (field.name.to_owned(), field.describe(registry)))
+                    .collect(),
+                cache_control: Default::default(),
+                extends: false,
+                shareable: false,
+                resolvable: true,
+                keys: None,
+                visible: None,
+                inaccessible: false,
+                interface_object: false,
+                tags: Vec::new(),
+                is_subscription: false,
+                rust_typename: Some(std::any::type_name::<Self>()),
+                directive_invocations: Vec::new(),
+                requires_scopes: Vec::new(),
+            }
+        })
+    }
+
+    async fn resolve(&self, _: &ContextSelectionSet<'_>, _: &Positioned<Syntax>) -> ServerResult<Value> {
+        Ok(raw(self.json.clone()))
+    }
+}
+
+/// The type of one object, as the schema names it: `Client!`.
+pub fn one_of<T: Object>(registry: &mut Registry) -> String {
+    Written::<T>::create_type_info(registry)
+}
+
+/// `Client`
+pub fn maybe_of<T: Object>(registry: &mut Registry) -> String {
+    Written::<T>::create_type_info(registry);
+    T::NAME.to_owned()
+}
+
+/// `[Client!]!`
+pub fn list_of<T: Object>(registry: &mut Registry) -> String {
+    format!("[{}]!", Written::<T>::create_type_info(registry))
+}
+
+impl<T: Object> Field<T> {
+    fn describe(&self, registry: &mut Registry) -> MetaField {
+        let (ty, arguments): (String, &[Argument]) = match &self.is {
+            Is::Id(_) => (<ID as OutputType>::create_type_info(registry), &[]),
+            Is::Text(_) => (<String as OutputType>::create_type_info(registry), &[]),
+            Is::MaybeText(_) | Is::MaybeOwned(_) => (<Option<String> as OutputType>::create_type_info(registry), &[]),
+            Is::Enum(ty, _) => (ty(registry), &[]),
+            Is::MaybeDate(_) => (<Option<Date> as OutputType>::create_type_info(registry), &[]),
+            Is::Instant(_) => (<DateTime as OutputType>::create_type_info(registry), &[]),
+            Is::MaybeInstant(_) => (<Option<DateTime> as OutputType>::create_type_info(registry), &[]),
+            Is::MaybeDecimal(_) => (<Option<Decimal> as OutputType>::create_type_info(registry), &[]),
+            Is::Int(_) => (<i32 as OutputType>::create_type_info(registry), &[]),
+            Is::MaybeInt(_) => (<Option<i32> as OutputType>::create_type_info(registry), &[]),
+            Is::MaybeFloat(_) => (<Option<f64> as OutputType>::create_type_info(registry), &[]),
+            Is::Boolean(_) => (<bool as OutputType>::create_type_info(registry), &[]),
+            Is::MaybeBoolean(_) => (<Option<bool> as OutputType>::create_type_info(registry), &[]),
+            Is::Texts(_) => (<Vec<String> as OutputType>::create_type_info(registry), &[]),
+            Is::Objects { ty, arguments, .. } => (ty(registry), arguments),
+        };
+        meta_field(self.name, self.description, ty, arguments)
+    }
+}
+
+/// A field as the engine's registry keeps it.
+pub(super) fn meta_field(name: &str, description: &str, ty: String, arguments: &[Argument]) -> MetaField {
+    let argument = |argument: &Argument| MetaInputValue {
+        name: argument.name.to_owned(),
+        description: Some(argument.description.to_owned()),
+        ty: argument.ty.to_owned(),
+        deprecation: Deprecation::NoDeprecated,
+        default_value: None,
+        visible: None,
+        inaccessible: false,
+        tags: Vec::new(),
+        is_secret: false,
+        directive_invocations: Vec::new(),
+    };
+    MetaField {
+        name: name.to_owned(),
+        description: Some(description.to_owned()),
+        args: arguments
+            .iter()
+            .map(|each| (each.name.to_owned(), argument(each)))
+            .collect(),
+        ty,
+        deprecation: Deprecation::NoDeprecated,
+        cache_control: Default::default(),
+        external: false,
+        requires: None,
+        provides: None,
+        visible: None,
+        shareable: false,
+        inaccessible: false,
+        tags: Vec::new(),
+        override_from: None,
+        compute_complexity: None,
+        directive_invocations: Vec::new(),
+        requires_scopes: Vec::new(),
+    }
+}

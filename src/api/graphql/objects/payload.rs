@@ -1,0 +1,146 @@
+//! What mutations answer: what is stored now, or what is wrong with the input.
+
+use std::iter::once;
+
+use async_graphql::OutputType;
+
+use super::{
+    client::{Client, ClientRow},
+    custom_field::{ClientRole, CustomFieldSet, SetRow},
+};
+use crate::{
+    api::graphql::object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_of},
+    problem::{Problem, ProblemCode},
+};
+
+/// A mutation's outcome around `T`, which is none when there are problems.
+pub struct PayloadRow<'a, T> {
+    pub stored: Option<T>,
+    pub created: bool,
+    pub problems: &'a [Problem],
+    pub client_mutation_id: Option<&'a str>,
+}
+
+impl<T: Copy> Clone for PayloadRow<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Copy> Copy for PayloadRow<'_, T> {}
+
+pub struct UserError;
+
+impl Object for UserError {
+    const NAME: &'static str = "UserError";
+    const DESCRIPTION: &'static str = "Something in the input that has to be mended. Nothing has been stored.";
+    type Row<'a> = &'a Problem;
+    const FIELDS: &'static [Field<Self>] = &[
+        Field {
+            name: "code",
+            description: "What kind of problem it is.",
+            is: Is::Enum(<ProblemCode as OutputType>::create_type_info, |row| {
+                Some(row.code.as_str())
+            }),
+        },
+        Field {
+            name: "message",
+            description: "One sentence a person can act on.",
+            is: Is::Text(|row| (&*row.message).into()),
+        },
+        Field {
+            name: "path",
+            description: "Where in the arguments the problem is, from `input` on; places in lists count from 0.",
+            is: Is::Texts(|row| {
+                once("input".to_owned())
+                    .chain(row.path.iter().map(ToString::to_string))
+                    .collect()
+            }),
+        },
+    ];
+}
+
+/// The fields every payload has beside what it is about.
+macro_rules! payload_fields {
+    ($($field:expr),+ $(,)?) => {
+        &[
+            $($field,)+
+            Field {
+                name: "userErrors",
+                description: "Every problem of the input at once, in the order of its parts; empty when all went well.",
+                is: Is::Objects {
+                    ty: list_of::<UserError>,
+                    plan: Plan::of::<UserError>,
+                    arguments: &[],
+                    write: |row, step, out| list::<UserError>(row.problems, &step.plan, out),
+                },
+            },
+            Field {
+                name: "clientMutationId",
+                description: "What the input had.",
+                is: Is::MaybeText(|row| row.client_mutation_id),
+            },
+        ]
+    };
+}
+
+pub struct UpsertClientPayload;
+
+impl Object for UpsertClientPayload {
+    const NAME: &'static str = "UpsertClientPayload";
+    const DESCRIPTION: &'static str = "What `upsertClient` did.";
+    type Row<'a> = PayloadRow<'a, ClientRow<'a>>;
+    const FIELDS: &'static [Field<Self>] = payload_fields![
+        Field {
+            name: "client",
+            description: "The client as it is stored now; null when there are userErrors.",
+            is: Is::Objects {
+                ty: maybe_of::<Client>,
+                plan: Plan::of::<Client>,
+                arguments: &[],
+                write: |row, step, out| maybe::<Client>(row.stored, &step.plan, out),
+            },
+        },
+        Field {
+            name: "created",
+            description: "Whether the client has been created by this.",
+            is: Is::Boolean(|row| row.created),
+        },
+    ];
+}
+
+pub struct UpsertCustomFieldSetPayload;
+
+impl Object for UpsertCustomFieldSetPayload {
+    const NAME: &'static str = "UpsertCustomFieldSetPayload";
+    const DESCRIPTION: &'static str = "What `upsertCustomFieldSet` did.";
+    type Row<'a> = PayloadRow<'a, SetRow<'a>>;
+    const FIELDS: &'static [Field<Self>] = payload_fields![Field {
+        name: "customFieldSet",
+        description: "The set as it is stored now; null when there are userErrors.",
+        is: Is::Objects {
+            ty: maybe_of::<CustomFieldSet>,
+            plan: Plan::of::<CustomFieldSet>,
+            arguments: &[],
+            write: |row, step, out| maybe::<CustomFieldSet>(row.stored, &step.plan, out),
+        },
+    }];
+}
+
+pub struct UpsertClientRolePayload;
+
+impl Object for UpsertClientRolePayload {
+    const NAME: &'static str = "UpsertClientRolePayload";
+    const DESCRIPTION: &'static str = "What `upsertClientRole` did.";
+    type Row<'a> = PayloadRow<'a, &'a entity::client_role::Model>;
+    const FIELDS: &'static [Field<Self>] = payload_fields![Field {
+        name: "clientRole",
+        description: "The role as it is stored now; null when there are userErrors.",
+        is: Is::Objects {
+            ty: maybe_of::<ClientRole>,
+            plan: Plan::of::<ClientRole>,
+            arguments: &[],
+            write: |row, step, out| maybe::<ClientRole>(row.stored, &step.plan, out),
+        },
+    }];
+}

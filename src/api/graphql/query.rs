@@ -1,0 +1,363 @@
+//! The root of queries. Each field reads its arguments, loads what its selection needs and writes its object.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, ID, Object as Root, OneofObject, Result};
+
+use super::{
+    error::{Code, Fault},
+    load::{ClientKey, ClientLoader, World, linked, wanted},
+    node::{GlobalId, Node},
+    object::{Object, Plan, Written, object, text},
+    objects::{
+        client::{Address, Client, ClientRow, IdDocument},
+        connection::{ClientConnection, PageRow},
+        custom_field::{ClientRole, CustomField, CustomFieldSet, CustomFieldValue, FieldRow, SetRow, ValueRow},
+    },
+};
+use crate::{
+    Clientele,
+    client::{Aggregate, ClientBy as Named, ClientFilter, ClientOrder, Range, Wanted},
+    custom_field::Definitions,
+    problem::Problem,
+};
+
+/// A page has this many clients unless the caller says otherwise.
+const PAGE: u32 = 50;
+const LARGEST_PAGE: u32 = 500;
+
+/// Reads the bank's clients and the definitions they follow.
+pub struct Query;
+
+/// Names a client, in one of these ways.
+#[derive(OneofObject)]
+enum ClientBy {
+    /// By its global id.
+    Id(ID),
+    /// By its key.
+    EncodedKey(String),
+    /// By the id people use.
+    ClientId(String),
+}
+
+/// Names a custom field, in one of these ways.
+#[derive(OneofObject)]
+enum CustomFieldBy {
+    /// By its global id.
+    Id(ID),
+    /// By its key.
+    EncodedKey(String),
+    /// By the id that submissions name it by.
+    FieldId(String),
+}
+
+/// Reads the bank's clients and the definitions they follow.
+#[Root]
+impl Query {
+    /// The object with this global id, whatever its type; null when there is none.
+    async fn node(&self, context: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Node>> {
+        node(context, &id).await
+    }
+
+    /// The objects with these global ids, in their order, with null for those that don't exist. At most 500.
+    async fn nodes(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The global ids.")] ids: Vec<ID>,
+    ) -> Result<Vec<Option<Node>>> {
+        if ids.len() > LARGEST_PAGE as usize {
+            let message = format!("Ask for at most {LARGEST_PAGE} ids; there are {}.", ids.len());
+            return Err(Fault::new(Code::BadUserInput, message).into());
+        }
+        futures_util::future::try_join_all(ids.iter().map(|id| node(context, id))).await
+    }
+
+    /// A client; null when there is none.
+    async fn client(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which client.")] by: ClientBy,
+    ) -> Result<Option<Written<Client>>> {
+        let named = match by {
+            ClientBy::EncodedKey(key) => Named::EncodedKey(key),
+            ClientBy::ClientId(id) => Named::ClientId(id),
+            ClientBy::Id(id) => match GlobalId::decode(&id) {
+                Some(GlobalId::Client(key)) => Named::EncodedKey(key),
+                _ => return Ok(None),
+            },
+        };
+        let plan = plan::<Client>(context);
+        let Some((aggregate, definitions)) = clientele(context)?.client(&named, wanted([&plan])).await? else {
+            return Ok(None);
+        };
+        let world = World::around([&aggregate], linked(&[&plan]), definitions, loader(context)?).await?;
+        Ok(Some(Written::object(
+            ClientRow {
+                aggregate: &aggregate,
+                world: &world,
+            },
+            &plan,
+        )?))
+    }
+
+    /// A page of clients. Pages stay true while clients come and go: cursors name a place, not a number.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "these are the arguments that Relay gives a connection"
+    )]
+    async fn clients(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which clients; all of them without it.")] filter: Option<ClientFilter>,
+        #[graphql(desc = "The order; by creation without it.")] order_by: Option<ClientOrder>,
+        #[graphql(desc = "How many from the start, or after `after`: 50 unless given, at most 500.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only clients after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, or before `before`: at most 500. Not together with `first`.")]
+        last: Option<i32>,
+        #[graphql(desc = "Only clients before this cursor.")] before: Option<String>,
+    ) -> Result<Written<ClientConnection>> {
+        let clientele = clientele(context)?;
+        let (filter, order) = (filter.unwrap_or_default(), order_by.unwrap_or_default());
+        let backward = last.is_some();
+        let (after_given, before_given) = (after.is_some(), before.is_some());
+        let range = match (first, last) {
+            (Some(_), Some(_)) => {
+                return Err(Fault::new(
+                    Code::BadUserInput,
+                    "Ask for the first or the last clients, not for both.",
+                )
+                .into());
+            }
+            (first, None) => Range::First {
+                count: count("first", first)?,
+                after,
+                before,
+            },
+            (None, last) => Range::Last {
+                count: count("last", last)?,
+                after,
+                before,
+            },
+        };
+        let plan = plan::<ClientConnection>(context);
+        let nodes = plan
+            .below("edges")
+            .flat_map(|edge| edge.plan.below("node"))
+            .chain(plan.below("nodes"));
+        let plans: Vec<&Plan> = nodes.map(|step| &step.plan).collect();
+        let page = clientele
+            .clients(&filter, order, &range, wanted(plans.iter().copied()))
+            .await?
+            .map_err(refused)?;
+        let total = match plan.asks("totalCount") {
+            true => Some(clientele.count_clients(&filter).await?.map_err(refused)?),
+            false => None,
+        };
+        let world = World::around(&page.rows, linked(&plans), page.definitions.clone(), loader(context)?).await?;
+        let (has_next, has_previous) = if backward {
+            (before_given, page.more)
+        } else {
+            (page.more, after_given)
+        };
+        let row = PageRow {
+            page: &page,
+            world: &world,
+            total,
+            has_next,
+            has_previous,
+        };
+        Ok(Written::object(row, &plan)?)
+    }
+
+    /// All sets of custom fields, in their order.
+    async fn custom_field_sets(&self, context: &Context<'_>) -> Result<Vec<Written<CustomFieldSet>>> {
+        let definitions = definitions(context).await?;
+        let plan = plan::<CustomFieldSet>(context);
+        let rows = definitions.sets.iter().map(|set| SetRow {
+            set,
+            definitions: &definitions,
+        });
+        Ok(rows.map(|row| Written::object(row, &plan)).collect::<Result<_, _>>()?)
+    }
+
+    /// The definition of a custom field; null when there is none.
+    async fn custom_field(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which custom field.")] by: CustomFieldBy,
+    ) -> Result<Option<Written<CustomField>>> {
+        let definitions = definitions(context).await?;
+        let field = match by {
+            CustomFieldBy::EncodedKey(key) => definitions.field_of_key(&key),
+            CustomFieldBy::FieldId(id) => definitions.field(&id),
+            CustomFieldBy::Id(id) => match GlobalId::decode(&id) {
+                Some(GlobalId::CustomField(key)) => definitions.field_of_key(&key),
+                _ => None,
+            },
+        };
+        let row = field.map(|field| FieldRow {
+            field,
+            definitions: &definitions,
+        });
+        Ok(row
+            .map(|row| Written::object(row, &plan::<CustomField>(context)))
+            .transpose()?)
+    }
+
+    /// All client roles, in their order.
+    async fn client_roles(&self, context: &Context<'_>) -> Result<Vec<Written<ClientRole>>> {
+        let plan = plan::<ClientRole>(context);
+        let definitions = definitions(context).await?;
+        Ok(definitions
+            .roles
+            .iter()
+            .map(|role| Written::object(role, &plan))
+            .collect::<Result<_, _>>()?)
+    }
+}
+
+/// Finds an object by its global id and writes it as the type it is.
+async fn node(context: &Context<'_>, id: &str) -> Result<Option<Node>> {
+    let Some(id) = GlobalId::decode(id) else {
+        return Ok(None);
+    };
+    let (client_key, own) = match &id {
+        GlobalId::Client(key) => (key, wanted([&plan::<Client>(context)])),
+        GlobalId::Address { client_key, .. } => (
+            client_key,
+            Wanted {
+                addresses: true,
+                ..Wanted::default()
+            },
+        ),
+        GlobalId::IdDocument { client_key, .. } => (
+            client_key,
+            Wanted {
+                id_documents: true,
+                ..Wanted::default()
+            },
+        ),
+        GlobalId::CustomFieldValue { client_key, .. } => (
+            client_key,
+            Wanted {
+                custom_values: true,
+                ..Wanted::default()
+            },
+        ),
+        GlobalId::CustomFieldSet(_) | GlobalId::CustomField(_) | GlobalId::ClientRole(_) => {
+            return definition(context, &id).await;
+        }
+    };
+    let loader = loader(context)?;
+    let key = ClientKey {
+        key: client_key.clone(),
+        wanted: own,
+    };
+    let Some(found) = loader.load_one(key).await.map_err(async_graphql::Error::from)? else {
+        return Ok(None);
+    };
+    let client = plan::<Client>(context);
+    let value = plan::<CustomFieldValue>(context);
+    let plans = match &id {
+        GlobalId::Client(_) => linked(&[&client]),
+        GlobalId::CustomFieldValue { .. } => value.below("linkedClient").map(|step| &step.plan).collect(),
+        _ => Vec::new(),
+    };
+    let world = World::around([&*found.client], plans, found.definitions, loader).await?;
+    member(context, &id, &found.client, &world)
+}
+
+/// A client, or one of the members of its collections.
+fn member(context: &Context<'_>, id: &GlobalId, aggregate: &Aggregate, world: &World) -> Result<Option<Node>> {
+    match id {
+        GlobalId::Client(_) => write::<Client>(context, Some(ClientRow { aggregate, world })),
+        GlobalId::Address { key, .. } => write::<Address>(
+            context,
+            aggregate.addresses.iter().flatten().find(|row| row.encoded_key == *key),
+        ),
+        GlobalId::IdDocument { key, .. } => write::<IdDocument>(
+            context,
+            aggregate
+                .id_documents
+                .iter()
+                .flatten()
+                .find(|row| row.encoded_key == *key),
+        ),
+        GlobalId::CustomFieldValue { key, .. } => {
+            let value = aggregate
+                .custom_values
+                .iter()
+                .flatten()
+                .find(|row| row.encoded_key == *key);
+            write::<CustomFieldValue>(context, value.and_then(|value| ValueRow::of(value, world)))
+        }
+        GlobalId::CustomFieldSet(_) | GlobalId::CustomField(_) | GlobalId::ClientRole(_) => Ok(None),
+    }
+}
+
+async fn definition(context: &Context<'_>, id: &GlobalId) -> Result<Option<Node>> {
+    let definitions = definitions(context).await?;
+    let definitions = &*definitions;
+    match id {
+        GlobalId::CustomFieldSet(key) => write::<CustomFieldSet>(
+            context,
+            definitions.set_of_key(key).map(|set| SetRow { set, definitions }),
+        ),
+        GlobalId::CustomField(key) => write::<CustomField>(
+            context,
+            definitions
+                .field_of_key(key)
+                .map(|field| FieldRow { field, definitions }),
+        ),
+        GlobalId::ClientRole(key) => write::<ClientRole>(context, definitions.role_of_key(key)),
+        GlobalId::Client(_)
+        | GlobalId::Address { .. }
+        | GlobalId::IdDocument { .. }
+        | GlobalId::CustomFieldValue { .. } => Ok(None),
+    }
+}
+
+fn write<T: Object>(context: &Context<'_>, row: Option<T::Row<'_>>) -> Result<Option<Node>> {
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Node(text(|out| object::<T>(row, &plan::<T>(context), out))?)))
+}
+
+/// The selection of the field that is being answered, for objects of type `T`.
+pub(super) fn plan<T: Object>(context: &Context<'_>) -> Plan {
+    Plan::of::<T>(&context.item.node.selection_set.node)
+}
+
+pub(super) fn clientele<'a>(context: &Context<'a>) -> Result<&'a Arc<Clientele>> {
+    context.data::<Arc<Clientele>>()
+}
+
+pub(super) fn loader<'a>(context: &Context<'a>) -> Result<&'a ClientLoader> {
+    context.data::<ClientLoader>()
+}
+
+async fn definitions(context: &Context<'_>) -> Result<Arc<Definitions>> {
+    let clientele = clientele(context)?;
+    Ok(clientele.definitions.current(clientele.db.read()).await?)
+}
+
+fn count(name: &str, asked: Option<i32>) -> Result<u32, Fault> {
+    match asked.map(u32::try_from) {
+        None => Ok(PAGE),
+        Some(Ok(count)) if count <= LARGEST_PAGE => Ok(count),
+        Some(_) => Err(Fault::new(
+            Code::BadUserInput,
+            format!("`{name}` must be from 0 to {LARGEST_PAGE}."),
+        )),
+    }
+}
+
+/// A problem with the arguments of a query.
+fn refused(problem: Problem) -> Fault {
+    let place: Vec<String> = problem.path.iter().map(ToString::to_string).collect();
+    Fault::new(
+        Code::BadUserInput,
+        format!("`{}`: {}", place.join("."), problem.message),
+    )
+}

@@ -1,0 +1,37 @@
+//! Whether the process runs, and whether it can do its work. For load balancers and orchestrators; says nothing else.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::IntoResponse;
+use axum::routing::get;
+
+/// Asks whatever the server depends on whether it answers; true is yes.
+pub type Ping = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
+
+/// A probe that waits longer than this has given up already.
+const PATIENCE: Duration = Duration::from_secs(2);
+const NEVER_STORED: [(axum::http::HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
+
+/// `/health/live` answers 200 while the process runs; `/health/ready` 200, or 503 when `ping` fails or takes over 2 s.
+pub fn routes(ping: Ping) -> Router {
+    Router::new()
+        .route("/health/live", get(async || (NEVER_STORED, "live\n")))
+        .route("/health/ready", get(move || ready(ping)))
+}
+
+async fn ready(ping: Ping) -> impl IntoResponse {
+    match tokio::time::timeout(PATIENCE, ping()).await {
+        Ok(true) => (StatusCode::OK, NEVER_STORED, "ready\n"),
+        _ => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            NEVER_STORED,
+            "the database does not answer\n",
+        ),
+    }
+}

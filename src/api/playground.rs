@@ -1,0 +1,95 @@
+//! The page at `/playground`: an editor for GraphQL that talks to `/graphql` of the server it came from.
+//!
+//! Its files are part of the program if `playground/dist` had been built when the program was compiled. Else the page loads
+//! the very same files from a CDN, held to their hashes.
+
+use axum::Router;
+use axum::extract::Path;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderName, StatusCode};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::get;
+
+/// Name and content of the built files; empty when there are none.
+static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/playground_files.rs"));
+/// Served under its own address only, with its policy.
+const PAGE: &str = "index.html";
+const PAGE_FROM_CDN: &str = include_str!("../../playground/page/index.html");
+const START: &str = include_str!("../../playground/page/start.js");
+
+/// The editor writes style attributes, and its style sheet carries fonts and pictures as data. Nothing else is allowed.
+macro_rules! policy {
+    ($elsewhere:literal) => {
+        concat!(
+            "default-src 'none'; connect-src 'self'; font-src data:; img-src 'self' data:; script-src 'self'",
+            $elsewhere,
+            "; style-src 'self' 'unsafe-inline'",
+            $elsewhere,
+            "; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+    };
+}
+const POLICY_OFFLINE: &str = policy!("");
+const POLICY_CDN: &str = policy!(" https://cdn.jsdelivr.net/npm/");
+
+/// `/playground`, its files below it, and a way there from `/`.
+pub fn routes() -> Router {
+    Router::new()
+        .route("/", get(async || Redirect::temporary("/playground")))
+        .route("/playground", get(page))
+        .route("/playground/assets/{file}", get(asset))
+}
+
+/// Whether the playground works without the internet.
+pub fn is_embedded() -> bool {
+    !FILES.is_empty()
+}
+
+async fn page() -> Response {
+    let (policy, page) = match find(PAGE) {
+        Some(page) => (POLICY_OFFLINE, page),
+        None => (POLICY_CDN, PAGE_FROM_CDN.as_bytes()),
+    };
+    let headers = [
+        (CONTENT_TYPE, "text/html; charset=utf-8"),
+        (CONTENT_SECURITY_POLICY, policy),
+        (REFERRER_POLICY, "no-referrer"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (CACHE_CONTROL, "no-cache"),
+    ];
+    (headers, page).into_response()
+}
+
+async fn asset(Path(name): Path<String>) -> Response {
+    // This one file's name has no version in it: it belongs to the program, and changes with it.
+    if name == "start.js" {
+        return file(&name, "no-cache", START.as_bytes());
+    }
+    match find(&name).filter(|_| name != PAGE) {
+        Some(content) => file(&name, "public, max-age=31536000, immutable", content),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
+}
+
+fn find(name: &str) -> Option<&'static [u8]> {
+    FILES
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, content)| *content)
+}
+
+fn file(name: &str, cache: &'static str, content: &'static [u8]) -> Response {
+    let media_type = match name.rsplit_once('.') {
+        Some((_, "js")) => "text/javascript; charset=utf-8",
+        Some((_, "css")) => "text/css; charset=utf-8",
+        _ => "text/plain; charset=utf-8",
+    };
+    let headers: [(HeaderName, &str); 3] = [
+        (CONTENT_TYPE, media_type),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (CACHE_CONTROL, cache),
+    ];
+    (headers, content).into_response()
+}

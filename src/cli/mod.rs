@@ -1,0 +1,124 @@
+//! The command line: what can be asked for, and who does it. Knows no rule of the business.
+
+mod failure;
+mod listening;
+mod serve;
+mod store;
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config, Flags};
+pub use failure::Failure;
+
+/// Keeps a bank's clients: a GraphQL API, and the legacy REST route on the same data.
+#[derive(Debug, Parser)]
+#[command(
+    name = "clientele",
+    version,
+    after_help = "Without a command it serves. config.example.toml has every setting."
+)]
+struct Arguments {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+struct Settings {
+    /// Settings in TOML.
+    #[arg(long, global = true, value_name = "FILE", env = "CLIENTELE_CONFIG")]
+    config: Option<PathBuf>,
+    /// Where to accept connections; port 0 picks a free one [env: CLIENTELE_LISTEN] [default: 127.0.0.1:8080]
+    #[arg(long, global = true, value_name = "ADDR:PORT")]
+    listen: Option<SocketAddr>,
+    /// sqlite:FILE or postgres://… [env: DATABASE_URL] [default: sqlite:clientele.db]
+    #[arg(long, global = true, value_name = "URL")]
+    database_url: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Command {
+    /// Migrate the database and serve both APIs until SIGTERM or Ctrl-C.
+    Serve,
+    /// Bring the database to this version's form and stop.
+    Migrate,
+    /// Print the configuration in force as TOML, secrets hidden.
+    Config,
+    /// Print the GraphQL schema.
+    Schema,
+    /// Fill the database with invented clients, the same ones every time.
+    Seed {
+        /// How many.
+        #[arg(long, value_name = "N")]
+        clients: u32,
+    },
+}
+
+/// Does what the command line asks for.
+pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() => return Err(Failure::usage(&error)),
+        Err(help_or_version) => return Failure::check_output(help_or_version.print()),
+    };
+    let command = arguments.command.unwrap_or(Command::Serve);
+    if let Command::Schema = command {
+        return print(&crate::api::graphql::sdl());
+    }
+    let config = load(arguments.settings)?;
+    match command {
+        Command::Serve => serve::serve(&config).await,
+        Command::Migrate => {
+            crate::telemetry::start(&config.log);
+            store::open(&config).await?;
+            print("the database is up to date\n")
+        }
+        Command::Seed { clients } => {
+            crate::telemetry::start(&config.log);
+            seed(&config, clients).await
+        }
+        Command::Config => print(&toml::to_string(&config).map_err(Failure::internal)?),
+        Command::Schema => Ok(()),
+    }
+}
+
+async fn seed(config: &Config, clients: u32) -> Result<(), Failure> {
+    let clientele = crate::Clientele::new(store::open(config).await?, config.clients.clone());
+    let progress = |done| tracing::info!(done, clients, "seeding");
+    clientele.seed(clients, progress).await.map_err(Failure::internal)?;
+    print(&format!(
+        "the database has the invented clients SEED00000000 to SEED{:08}\n",
+        clients.saturating_sub(1)
+    ))
+}
+
+fn load(settings: Settings) -> Result<Config, Failure> {
+    let Settings {
+        config: file,
+        listen,
+        database_url,
+    } = settings;
+    // A variable that isn't valid text can't be a valid setting: its sign of replacement makes the check refuse it.
+    let environment = std::env::vars_os().map(|(name, value)| {
+        (
+            name.to_string_lossy().into_owned(),
+            value.to_string_lossy().into_owned(),
+        )
+    });
+    Ok(config::load(
+        file.as_deref(),
+        environment,
+        &Flags { listen, database_url },
+    )?)
+}
+
+/// Not `println!`, which panics when the reader has gone away (`clientele schema | head`).
+fn print(text: &str) -> Result<(), Failure> {
+    use std::io::Write;
+    Failure::check_output(std::io::stdout().lock().write_all(text.as_bytes()))
+}

@@ -1,0 +1,43 @@
+//! Opens the database for a command, and says in one sentence why that failed.
+
+use std::error::Error as _;
+
+use sea_orm::{DbErr, RuntimeErr};
+
+use super::Failure;
+use crate::config::Config;
+use crate::db::Database;
+use crate::error::Error;
+
+/// Connects, creating a SQLite file that isn't there, and brings the tables up to date.
+pub(super) async fn open(config: &Config) -> Result<Database, Failure> {
+    let connecting = Database::connect(config.database_url.reveal(), &config.database);
+    let database = connecting.await.map_err(|error| failure("open", config, &error))?;
+    database
+        .migrate()
+        .await
+        .map_err(|error| failure("migrate", config, &error))?;
+    Ok(database)
+}
+
+/// The driver's own words are for the person at the terminal, who owns the database. They hold no password.
+fn failure(doing: &str, config: &Config, error: &Error) -> Failure {
+    let reason = match error {
+        Error::Unavailable | Error::ReadOnly if config.database_url.is_sqlite() => {
+            "its directory must exist, and both must be writable".to_owned()
+        }
+        Error::Unavailable => format!("no connection within {} s", config.database.acquire_timeout_seconds),
+        error => error.source().map_or_else(|| error.to_string(), in_its_own_words),
+    };
+    Failure::new(format!("can't {doing} the database {}: {reason}", config.database_url))
+}
+
+/// Without the preambles of the libraries between the database and us.
+fn in_its_own_words(source: &(dyn std::error::Error + 'static)) -> String {
+    match source.downcast_ref() {
+        Some(DbErr::Conn(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) => error
+            .as_database_error()
+            .map_or_else(|| error.to_string(), |error| error.message().to_owned()),
+        _ => source.to_string(),
+    }
+}

@@ -1,0 +1,205 @@
+//! A client with the collections that are asked for, read in one statement.
+//!
+//! The row and each collection come as JSON arrays of their columns and are decoded straight into the typed rows.
+
+use std::{
+    collections::HashMap,
+    fmt::Write,
+    sync::{Arc, LazyLock},
+};
+
+use entity::{Collection, Table, address, client, custom_field_value, id_document};
+use sea_orm::{ConnectionTrait, QueryResult, Value};
+use serde::de::DeserializeOwned;
+
+use crate::{
+    Clientele,
+    custom_field::Definitions,
+    db::{Connection, Dialect},
+    error::{Error, Result},
+};
+
+/// Which collections to read beside the client's own row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Wanted {
+    pub addresses: bool,
+    pub id_documents: bool,
+    pub custom_values: bool,
+}
+
+impl Wanted {
+    pub const ALL: Self = Self {
+        addresses: true,
+        id_documents: true,
+        custom_values: true,
+    };
+
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            addresses: self.addresses || other.addresses,
+            id_documents: self.id_documents || other.id_documents,
+            custom_values: self.custom_values || other.custom_values,
+        }
+    }
+}
+
+/// A client and its collections; one that wasn't asked for is none, never empty.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Aggregate {
+    pub client: client::Model,
+    pub addresses: Option<Vec<address::Model>>,
+    pub id_documents: Option<Vec<id_document::Model>>,
+    pub custom_values: Option<Vec<custom_field_value::Model>>,
+}
+
+/// Clients that were read by one statement, with the definitions that were in force.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    pub rows: Vec<Aggregate>,
+    pub definitions: Arc<Definitions>,
+}
+
+/// The beginning of a statement that reads clients: `SELECT … FROM client c`.
+pub(super) fn select(dialect: Dialect, wanted: Wanted) -> &'static str {
+    static SELECTS: LazyLock<HashMap<(bool, Wanted), String>> = LazyLock::new(|| {
+        let flags = [false, true];
+        let mut selects = HashMap::new();
+        for dialect in [Dialect::Postgres, Dialect::Sqlite] {
+            for addresses in flags {
+                for id_documents in flags {
+                    for custom_values in flags {
+                        let wanted = Wanted {
+                            addresses,
+                            id_documents,
+                            custom_values,
+                        };
+                        selects.insert((dialect == Dialect::Postgres, wanted), write_select(dialect, wanted));
+                    }
+                }
+            }
+        }
+        selects
+    });
+    &SELECTS[&(dialect == Dialect::Postgres, wanted)]
+}
+
+fn write_select(dialect: Dialect, wanted: Wanted) -> String {
+    let mut sql = String::from("SELECT (SELECT version FROM definition_version)");
+    let mut column = |expression: String| {
+        let _ = write!(sql, ", {expression}");
+    };
+    column(dialect.cast_to_text(&row::<client::Entity>(dialect, "c")));
+    column(collection::<address::Entity>(dialect, wanted.addresses));
+    column(collection::<id_document::Entity>(dialect, wanted.id_documents));
+    column(collection::<custom_field_value::Entity>(dialect, wanted.custom_values));
+    sql.push_str(" FROM client c");
+    sql
+}
+
+fn row<T: Table>(dialect: Dialect, alias: &str) -> String {
+    let columns: Vec<String> = T::columns().iter().map(|column| format!("{alias}.{column}")).collect();
+    dialect.json_array(&columns.join(", "))
+}
+
+fn collection<T: Collection>(dialect: Dialect, wanted: bool) -> String {
+    if !wanted {
+        return "NULL".to_owned();
+    }
+    let rows = dialect.cast_to_text(&dialect.json_collect(&row::<T>(dialect, "m"), "m.position"));
+    format!(
+        "(SELECT {rows} FROM {} m WHERE m.client_key = c.encoded_key)",
+        T::table()
+    )
+}
+
+/// Runs a statement that begins with [`select`]; answers the definitions' version (none when there is no row) and the
+/// clients in the statement's order.
+pub(super) async fn read<C: ConnectionTrait>(
+    connection: &Connection<C>,
+    sql: String,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<(Option<i32>, Vec<Aggregate>)> {
+    let rows = connection.all(sql, values).await?;
+    let version = rows.first().map(|row| row.try_get_by_index(0)).transpose()?;
+    Ok((version, rows.iter().map(decode).collect::<Result<_>>()?))
+}
+
+fn decode(row: &QueryResult) -> Result<Aggregate> {
+    let client: String = row.try_get_by_index(1)?;
+    Ok(Aggregate {
+        client: serde_json::from_str(&client).map_err(Error::internal)?,
+        addresses: decode_collection(row, 2)?,
+        id_documents: decode_collection(row, 3)?,
+        custom_values: decode_collection(row, 4)?,
+    })
+}
+
+fn decode_collection<M: DeserializeOwned>(row: &QueryResult, at: usize) -> Result<Option<Vec<M>>> {
+    let text: Option<String> = row.try_get_by_index(at)?;
+    text.map(|text| serde_json::from_str(&text))
+        .transpose()
+        .map_err(Error::internal)
+}
+
+/// Which client is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ClientBy {
+    EncodedKey(String),
+    ClientId(String),
+    /// As in the legacy routes: a short id, else a key.
+    Either(String),
+}
+
+impl ClientBy {
+    /// The condition on `c`, with the text to bind to `$1`.
+    pub(super) fn condition(&self) -> (&'static str, &str) {
+        match self {
+            Self::EncodedKey(key) => ("c.encoded_key = $1", key),
+            Self::ClientId(id) => (
+                "c.encoded_key = (SELECT client_key FROM client_id_claim WHERE client_id = $1)",
+                id,
+            ),
+            Self::Either(either) => (
+                "c.encoded_key = coalesce((SELECT client_key FROM client_id_claim WHERE client_id = $1), $1)",
+                either,
+            ),
+        }
+    }
+}
+
+impl Clientele {
+    /// The client that `by` names, with the wanted collections.
+    pub async fn client(&self, by: &ClientBy, wanted: Wanted) -> Result<Option<(Aggregate, Arc<Definitions>)>> {
+        let connection = self.db.read();
+        let (condition, named) = by.condition();
+        if named.contains('\0') {
+            return Ok(None);
+        }
+        let sql = format!("{} WHERE {condition}", select(connection.dialect, wanted));
+        let mut clients = self.clients_of(sql, [named.into()]).await?;
+        Ok(clients.rows.pop().map(|client| (client, clients.definitions)))
+    }
+
+    /// The clients of these keys, in no order; those that don't exist are left out.
+    pub async fn clients_by_key(&self, keys: &[String], wanted: Wanted) -> Result<Clients> {
+        let dialect = self.db.read().dialect;
+        let keys: Vec<&String> = keys.iter().filter(|key| !key.contains('\0')).collect();
+        let sql = format!(
+            "{} WHERE {}",
+            select(dialect, wanted),
+            dialect.is_one_of("c.encoded_key", "$1")
+        );
+        let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
+        self.clients_of(sql, [keys.into()]).await
+    }
+
+    pub(super) async fn clients_of(&self, sql: String, values: impl IntoIterator<Item = Value>) -> Result<Clients> {
+        let connection = self.db.read();
+        let (version, rows) = read(connection, sql, values).await?;
+        let definitions = match version {
+            Some(version) => self.definitions.at(version, connection).await?,
+            None => self.definitions.latest_known(connection).await?,
+        };
+        Ok(Clients { rows, definitions })
+    }
+}

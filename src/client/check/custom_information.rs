@@ -1,0 +1,184 @@
+//! Custom field values: members that are matched by their field's id.
+
+use std::collections::{HashMap, HashSet};
+
+use async_graphql::MaybeUndefined;
+use entity::custom_field_value::Model as Stored;
+
+use super::Facts;
+use crate::{
+    client::input::CustomFieldValueInput,
+    custom_field::{Field, NO_GROUP},
+    member::Problems,
+    problem::{Problem, ProblemCode, Step, path},
+    scalar::new_key,
+};
+
+const LIST: &str = "customInformation";
+const MOST_VALUES: usize = 1_000;
+
+pub(super) fn check(
+    sent: &MaybeUndefined<Vec<CustomFieldValueInput>>,
+    client_key: &str,
+    facts: &Facts<'_>,
+    problems: &mut Problems,
+) -> Option<Vec<Stored>> {
+    let list = problems.list(LIST, sent, MOST_VALUES);
+    // What is required is demanded of a creation and of a list, not of a change that leaves the values alone.
+    if list.is_none() && (facts.present.is_some() || !sent.is_undefined()) {
+        return None;
+    }
+    let stored = facts
+        .present
+        .and_then(|present| present.custom_values.as_deref())
+        .unwrap_or_default();
+    let stored: HashMap<(&str, i32), &Stored> = stored
+        .iter()
+        .map(|value| ((value.field_key.as_str(), value.group_index), value))
+        .collect();
+    let mut seen = HashSet::new();
+    let mut values = Vec::new();
+    for (index, value) in list.unwrap_or_default().iter().enumerate() {
+        let CustomFieldValueInput {
+            field_id,
+            group_index,
+            value,
+            linked_key,
+        } = value;
+        let Some(field) = field(field_id, index, facts, problems) else {
+            continue;
+        };
+        let group_index = group_index.unwrap_or(NO_GROUP);
+        if group_index != NO_GROUP {
+            let message = format!("The set of {field_id} isn't grouped: leave groupIndex out.");
+            problems.add(ProblemCode::GroupIndex, path![LIST, index, "groupIndex"], message);
+            continue;
+        }
+        if !seen.insert((field.row.encoded_key.as_str(), group_index)) {
+            let message = format!("The field {field_id} is named twice.");
+            problems.add(ProblemCode::Duplicate, path![LIST, index, "fieldId"], message);
+            continue;
+        }
+        let before = stored.get(&(field.row.encoded_key.as_str(), group_index)).copied();
+        match decide(field, value, linked_key, before, facts) {
+            Ok((value, linked_key)) => values.push(Stored {
+                client_key: client_key.to_owned(),
+                field_key: field.row.encoded_key.clone(),
+                group_index,
+                encoded_key: before.map_or_else(new_key, |before| before.encoded_key.clone()),
+                position: index as i32,
+                value,
+                linked_key,
+            }),
+            Err(Refusal { code, member, message }) => {
+                let problem = Problem::new(code, path![LIST, index, member], message);
+                problems.0.push(Problem {
+                    about: Some(field_id.as_str().into()),
+                    ..problem
+                });
+            }
+        }
+    }
+    for field in facts.definitions.fields.iter().filter(|field| field.is_demanded()) {
+        if !seen.contains(&(field.row.encoded_key.as_str(), NO_GROUP)) {
+            let id = field.row.field_id.as_str();
+            let problem = Problem::new(
+                ProblemCode::Required,
+                path![LIST],
+                format!("The custom field {id} requires a value."),
+            );
+            problems.0.push(Problem {
+                about: Some(id.into()),
+                ..problem
+            });
+        }
+    }
+    Some(values)
+}
+
+fn field<'a>(id: &str, index: usize, facts: &'a Facts<'_>, problems: &mut Problems) -> Option<&'a Field> {
+    let place: [Step; 3] = path![LIST, index, "fieldId"];
+    if id.is_empty() {
+        problems.add(ProblemCode::Blank, place, "Name the custom field by its id.");
+        return None;
+    }
+    let field = facts.definitions.field(id);
+    if field.is_none() {
+        let message = "There is no custom field with this id: the query customFieldSets lists those there are.";
+        problems.add(ProblemCode::NotFound, place, message);
+    }
+    field
+}
+
+/// Why a value is refused, and which member of it is at fault.
+struct Refusal {
+    code: ProblemCode,
+    member: &'static str,
+    message: String,
+}
+
+/// The value and linked key to store.
+fn decide(
+    field: &Field,
+    value: &MaybeUndefined<String>,
+    linked_key: &MaybeUndefined<String>,
+    before: Option<&Stored>,
+    facts: &Facts<'_>,
+) -> Result<(Option<String>, Option<String>), Refusal> {
+    let id = &field.row.field_id;
+    let link = field.kind.is_link();
+    let (member, sent, other_member, other) = if link {
+        ("linkedKey", linked_key, "value", value)
+    } else {
+        ("value", value, "linkedKey", linked_key)
+    };
+    if matches!(other, MaybeUndefined::Value(text) if !text.is_empty()) {
+        let message = format!(
+            "The field {id} is of type {}: send {member}, not {other_member}.",
+            field.kind.as_str()
+        );
+        return Err(Refusal {
+            code: ProblemCode::Invalid,
+            member: other_member,
+            message,
+        });
+    }
+    let kept = before.map(|before| (before.value.clone(), before.linked_key.clone()));
+    let text = match (sent, kept) {
+        (MaybeUndefined::Undefined, Some(kept)) => return Ok(kept),
+        // What is stored may come back as it is, whatever its definition has become since.
+        (MaybeUndefined::Value(text), Some(kept)) if kept.0.as_ref().or(kept.1.as_ref()) == Some(text) => {
+            return Ok(kept);
+        }
+        (MaybeUndefined::Value(text), _) if !text.is_empty() => text,
+        _ => {
+            let code = if field.is_demanded() {
+                ProblemCode::Required
+            } else {
+                ProblemCode::Blank
+            };
+            let message = format!("The field {id} has no value: send {member}, or leave the field out of the list.");
+            return Err(Refusal { code, member, message });
+        }
+    };
+    if !field.is_active() {
+        let message = format!("The field {id} is deactivated: it takes no new values.");
+        return Err(Refusal {
+            code: ProblemCode::Deactivated,
+            member,
+            message,
+        });
+    }
+    let text = field
+        .accept(text)
+        .map_err(|(code, message)| Refusal { code, member, message })?;
+    if field.links_clients() && !facts.linked.contains(&text) {
+        let message = format!("The field {id} links to a client, and there is none with this key.");
+        return Err(Refusal {
+            code: ProblemCode::NotFound,
+            member,
+            message,
+        });
+    }
+    Ok(if link { (None, Some(text)) } else { (Some(text), None) })
+}

@@ -1,0 +1,55 @@
+//! The form of the short ids that are generated for clients.
+
+use rand::Rng;
+use serde::{Deserialize, Serialize};
+
+/// A pattern of at most 32 characters: `#` is a digit, `@` a capital letter, `$` either, all else itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct IdPattern(String);
+
+impl Default for IdPattern {
+    fn default() -> Self {
+        Self("@@@######".to_owned())
+    }
+}
+
+impl TryFrom<String> for IdPattern {
+    type Error = String;
+
+    fn try_from(pattern: String) -> Result<Self, String> {
+        let length = pattern.chars().count();
+        if length > 32 {
+            return Err(format!(
+                "an id pattern has at most 32 characters; this one has {length}"
+            ));
+        }
+        if pattern.contains(char::is_control) || !pattern.contains(['#', '@', '$']) {
+            return Err("an id pattern needs at least one # (digit), @ (capital letter) or $ (either)".to_owned());
+        }
+        Ok(Self(pattern))
+    }
+}
+
+impl From<IdPattern> for String {
+    fn from(pattern: IdPattern) -> Self {
+        pattern.0
+    }
+}
+
+impl IdPattern {
+    /// A random id of this form.
+    pub fn generate(&self, random: &mut impl Rng) -> String {
+        const EITHER: &[u8; 36] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+        let mut pick = |from: &[u8]| char::from(from[random.random_range(0..from.len())]);
+        self.0
+            .chars()
+            .map(|character| match character {
+                '#' => pick(&EITHER[..10]),
+                '@' => pick(&EITHER[10..]),
+                '$' => pick(EITHER),
+                literal => literal,
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,249 @@
+//! What a list of clients can be narrowed by. All of a filter's members must hold.
+
+use async_graphql::InputObject;
+use sea_orm::Value;
+
+use crate::{
+    client::kinds::ClientState,
+    custom_field::Definitions,
+    db::Dialect,
+    problem::{Problem, ProblemCode, path},
+    scalar::{Date, DateTime},
+};
+use entity::instant;
+
+/// Narrows a list of clients: all members that are given must hold. Texts compare exactly, by code point.
+#[derive(InputObject, Clone, Debug, Default)]
+pub struct ClientFilter {
+    /// Clients in one of these states.
+    pub states: Option<Vec<ClientState>>,
+    /// Clients whose first name begins with this text.
+    pub first_name_starts_with: Option<String>,
+    /// Clients whose last name begins with this text.
+    pub last_name_starts_with: Option<String>,
+    /// Clients born on this day.
+    pub birth_date: Option<Date>,
+    /// Clients with this e-mail address.
+    pub email_address: Option<String>,
+    /// Clients with this home or mobile phone number, written as it is stored.
+    pub phone: Option<String>,
+    /// Clients with an identification document of this number.
+    pub document_id: Option<String>,
+    /// Clients with this value for a custom field.
+    pub custom_field: Option<CustomFieldFilter>,
+    /// Clients created in this range of time.
+    pub created_at: Option<DateTimeRange>,
+    /// Clients last changed in this range of time.
+    pub updated_at: Option<DateTimeRange>,
+    /// What only the legacy route can ask for.
+    #[graphql(skip)]
+    pub exactly: Exactly,
+}
+
+/// A custom field's value.
+#[derive(InputObject, Clone, Debug)]
+pub struct CustomFieldFilter {
+    /// The id of the custom field.
+    pub field_id: String,
+    /// The value in its stored form; for a link, the key that is linked.
+    pub value: String,
+}
+
+/// A range of time. Without `from` it has no beginning, without `until` no end.
+#[derive(InputObject, Copy, Clone, Debug)]
+pub struct DateTimeRange {
+    /// The first instant that belongs to it.
+    pub from: Option<DateTime>,
+    /// The first instant that no longer does.
+    pub until: Option<DateTime>,
+}
+
+/// Members that must be exactly these.
+#[derive(Clone, Debug, Default)]
+pub struct Exactly {
+    pub first_name: Option<String>,
+    pub last_name: Option<String>,
+    pub assigned_branch_key: Option<String>,
+    pub assigned_centre_key: Option<String>,
+    pub assigned_user_key: Option<String>,
+}
+
+/// The conditions of a statement about `client c`, with what is bound to their placeholders.
+pub(super) struct Conditions {
+    pub dialect: Dialect,
+    pub values: Vec<Value>,
+    terms: Vec<String>,
+}
+
+impl Conditions {
+    pub fn push(&mut self, term: String) {
+        self.terms.push(term);
+    }
+
+    /// Binds a value and answers its placeholder.
+    pub fn bind(&mut self, value: impl Into<Value>) -> String {
+        self.values.push(value.into());
+        format!("${}", self.values.len())
+    }
+
+    pub fn clause(&self) -> String {
+        if self.terms.is_empty() {
+            String::new()
+        } else {
+            format!("WHERE {}", self.terms.join(" AND "))
+        }
+    }
+
+    /// A condition on a text. No stored text contains U+0000, and PostgreSQL doesn't take it.
+    fn text(&mut self, text: Option<&String>, term: impl Fn(&str) -> String) {
+        let Some(text) = text else { return };
+        let term = if text.contains('\0') {
+            "FALSE".to_owned()
+        } else {
+            term(&self.bind(text.as_str()))
+        };
+        self.push(term);
+    }
+
+    /// Texts that begin with `prefix`: a range, so that an index serves.
+    fn prefix(&mut self, column: &str, prefix: Option<&String>) {
+        self.text(prefix, |placeholder| format!("{column} >= {placeholder}"));
+        let end = prefix.and_then(|prefix| end_of_prefix(prefix));
+        self.text(end.as_ref(), |placeholder| format!("{column} < {placeholder}"));
+    }
+
+    fn range(&mut self, column: &str, range: Option<DateTimeRange>) {
+        let Some(DateTimeRange { from, until }) = range else {
+            return;
+        };
+        for (sign, bound) in [(">=", from), ("<", until)] {
+            if let Some(bound) = bound {
+                let placeholder = self.bind(instant::to_text(&bound.0));
+                let term = format!("{column} {sign} {}", self.dialect.cast(&placeholder, "timestamptz"));
+                self.push(term);
+            }
+        }
+    }
+}
+
+impl ClientFilter {
+    /// `definitions` are needed for a condition on a custom field.
+    pub(super) fn conditions(
+        &self,
+        dialect: Dialect,
+        definitions: Option<&Definitions>,
+    ) -> Result<Conditions, Problem> {
+        let Self {
+            states,
+            first_name_starts_with,
+            last_name_starts_with,
+            birth_date,
+            email_address,
+            phone,
+            document_id,
+            custom_field,
+            created_at,
+            updated_at,
+            exactly:
+                Exactly {
+                    first_name,
+                    last_name,
+                    assigned_branch_key,
+                    assigned_centre_key,
+                    assigned_user_key,
+                },
+        } = self;
+        let mut conditions = Conditions {
+            dialect,
+            values: Vec::new(),
+            terms: Vec::new(),
+        };
+        if let Some(states) = states {
+            let states = serde_json::to_string(states).expect("states are texts");
+            let placeholder = conditions.bind(states);
+            conditions.push(dialect.is_one_of("c.state", &placeholder));
+        }
+        conditions.prefix("c.first_name", first_name_starts_with.as_ref());
+        conditions.prefix("c.last_name", last_name_starts_with.as_ref());
+        if let Some(Date(date)) = birth_date {
+            let placeholder = conditions.bind(date.to_string());
+            conditions.push(format!("c.birth_date = {}", dialect.cast(&placeholder, "date")));
+        }
+        for (column, text) in [
+            ("c.email_address", email_address),
+            ("c.first_name", first_name),
+            ("c.last_name", last_name),
+            ("c.assigned_branch_key", assigned_branch_key),
+            ("c.assigned_centre_key", assigned_centre_key),
+            ("c.assigned_user_key", assigned_user_key),
+        ] {
+            conditions.text(text.as_ref(), |placeholder| format!("{column} = {placeholder}"));
+        }
+        conditions.text(phone.as_ref(), |placeholder| {
+            format!(
+                "(c.mobile_phone1 = {placeholder} OR c.mobile_phone2 = {placeholder} OR c.home_phone = {placeholder})"
+            )
+        });
+        conditions.text(document_id.as_ref(), |placeholder| {
+            format!("c.encoded_key IN (SELECT client_key FROM id_document WHERE document_id = {placeholder})")
+        });
+        if let Some(CustomFieldFilter { field_id, value }) = custom_field {
+            let Some(field) = definitions.and_then(|definitions| definitions.field(field_id)) else {
+                let message = "There is no custom field with this id: the query customFieldSets lists those there are.";
+                return Err(Problem::new(
+                    ProblemCode::NotFound,
+                    path!["filter", "customField", "fieldId"],
+                    message,
+                ));
+            };
+            let field_key = conditions.bind(field.row.encoded_key.as_str());
+            conditions.text(Some(value), |placeholder| {
+                let value = dialect.cast(placeholder, "text");
+                // The beginning is what the index has.
+                format!(
+                    "c.encoded_key IN (SELECT client_key FROM custom_field_value WHERE field_key = {field_key} \
+                     AND substr(coalesce(value, linked_key), 1, 100) = substr({value}, 1, 100) \
+                     AND coalesce(value, linked_key) = {value})"
+                )
+            });
+        }
+        conditions.range("c.created_at", *created_at);
+        conditions.range("c.updated_at", *updated_at);
+        Ok(conditions)
+    }
+}
+
+/// The smallest text that is greater than all that begin with `prefix`; none when there is no such text.
+fn end_of_prefix(prefix: &str) -> Option<String> {
+    let mut characters: Vec<char> = prefix.chars().collect();
+    while let Some(last) = characters.pop() {
+        // Surrogates are no characters: the one after U+D7FF is U+E000.
+        let next = match last {
+            '\u{D7FF}' => Some('\u{E000}'),
+            last => char::from_u32(u32::from(last) + 1),
+        };
+        if let Some(next) = next {
+            characters.push(next);
+            return Some(characters.into_iter().collect());
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::end_of_prefix;
+
+    #[test]
+    fn a_prefix_ends_before_the_next_character() {
+        for (prefix, end) in [
+            ("Ab", Some("Ac")),
+            ("A\u{D7FF}", Some("A\u{E000}")),
+            ("A\u{10FFFF}", Some("B")),
+            ("\u{10FFFF}", None),
+            ("", None),
+        ] {
+            assert_eq!(end_of_prefix(prefix).as_deref(), end, "{prefix:?}");
+        }
+    }
+}

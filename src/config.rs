@@ -1,0 +1,94 @@
+//! Every setting there is, with its default: the one place to look one up or to add one. A part of the house that has
+//! settings owns their struct; here they are put together.
+//!
+//! `config.example.toml` shows the same settings to the person who runs the server, and a test keeps the two equal.
+//! Knows nothing of what the settings are for beyond whether a value can be meant.
+
+mod check;
+mod database_url;
+mod layers;
+mod sentence;
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::graphql::limits::Limits;
+use crate::client::ClientSettings;
+use crate::db::DatabaseSettings;
+pub use database_url::DatabaseUrl;
+pub use layers::{Flags, load};
+
+/// A configuration that can't be used, as one sentence for the person who wrote it. Never holds a secret.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+/// What the server runs by. Serialised, it shows no secret.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where to accept connections. Port 0 lets the system pick a free one.
+    pub listen: SocketAddr,
+    /// `sqlite:FILE` or `postgres://USER:PASSWORD@HOST/NAME`.
+    pub database_url: DatabaseUrl,
+    /// How long requests under way may take to finish after SIGTERM, in seconds.
+    pub shutdown_timeout_seconds: u64,
+    pub database: DatabaseSettings,
+    pub clients: ClientSettings,
+    pub legacy: Legacy,
+    pub graphql: Limits,
+    pub log: Log,
+}
+
+/// The legacy REST route.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Legacy {
+    /// Refuse an update whose body doesn't carry `client.encodedKey`, as the letter of the old contract has it (R9).
+    pub require_encoded_key: bool,
+}
+
+/// What is logged to standard error, and how.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// Lines for people, or one JSON object a line for machines.
+    pub format: LogFormat,
+    /// Least level, or levels by module: `info`, `warn,clientele=debug`. Statements and their values are never logged.
+    pub filter: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            database_url: DatabaseUrl::new("sqlite:clientele.db"),
+            shutdown_timeout_seconds: 10,
+            database: DatabaseSettings::default(),
+            clients: ClientSettings::default(),
+            legacy: Legacy::default(),
+            graphql: Limits::default(),
+            log: Log::default(),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Text,
+            filter: "info".into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

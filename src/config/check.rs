@@ -1,0 +1,45 @@
+//! Values that have the right type and still can't be meant.
+
+use super::{Config, ConfigError};
+
+/// PostgreSQL itself stops at 262,143; far fewer already mean a mistake.
+const MOST_CONNECTIONS: u32 = 1_000;
+const LONGEST_WAIT_SECONDS: u64 = 3_600;
+/// Smaller, and the playground's own introspection query would not fit.
+const SMALLEST_BODY_BYTES: usize = 4_096;
+
+pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
+    let Config {
+        listen: _,
+        database_url,
+        shutdown_timeout_seconds,
+        database,
+        clients: _,
+        legacy: _,
+        graphql,
+        log,
+    } = config;
+    require(database_url.is_sqlite() || database_url.is_postgres(), || {
+        format!("database_url must begin with sqlite: or postgres://, not as in {database_url}")
+    })?;
+    require(*shutdown_timeout_seconds <= LONGEST_WAIT_SECONDS, || {
+        format!("shutdown_timeout_seconds must be at most {LONGEST_WAIT_SECONDS}")
+    })?;
+    require((1..=MOST_CONNECTIONS).contains(&database.max_connections), || {
+        format!("database.max_connections must be between 1 and {MOST_CONNECTIONS}")
+    })?;
+    require(
+        (1..=LONGEST_WAIT_SECONDS).contains(&database.acquire_timeout_seconds),
+        || format!("database.acquire_timeout_seconds must be between 1 and {LONGEST_WAIT_SECONDS}"),
+    )?;
+    require(graphql.body_bytes >= SMALLEST_BODY_BYTES, || {
+        format!("graphql.body_bytes must be at least {SMALLEST_BODY_BYTES}")
+    })?;
+    require(tracing_subscriber::EnvFilter::try_new(&log.filter).is_ok(), || {
+        "log.filter must be a level, or levels by module, as in `info` or `warn,clientele=debug`".to_owned()
+    })
+}
+
+fn require(holds: bool, sentence: impl FnOnce() -> String) -> Result<(), ConfigError> {
+    if holds { Ok(()) } else { Err(ConfigError(sentence())) }
+}

@@ -1,0 +1,237 @@
+//! Layering and the sentences about mistakes, by table.
+
+use std::io::Write;
+
+use super::{Config, DatabaseUrl, Flags, LogFormat, load};
+use crate::client::ClientState;
+use crate::client::IdPattern;
+
+fn environment(variables: &[(&str, &str)]) -> Vec<(String, String)> {
+    variables
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
+}
+
+fn file(text: &str) -> tempfile::NamedTempFile {
+    let mut file = tempfile::NamedTempFile::new().expect("a temporary file");
+    file.write_all(text.as_bytes()).expect("written");
+    file
+}
+
+#[test]
+fn without_anything_the_defaults_hold() {
+    assert_eq!(load(None, [], &Flags::default()).expect("valid"), Config::default());
+}
+
+#[test]
+fn the_example_file_shows_exactly_the_settings_there_are_with_their_defaults() {
+    let example: toml::Table = include_str!("../../config.example.toml").parse().expect("TOML");
+    assert_eq!(toml::Table::try_from(Config::default()).expect("serialises"), example);
+}
+
+#[test]
+fn flags_win_over_the_environment_and_that_over_the_file() {
+    let file = file(concat!(
+        "listen = '127.0.0.1:1'\ndatabase_url = 'sqlite:file.db'\nshutdown_timeout_seconds = 1\n",
+        "[clients]\nid_pattern = '##'\nfirst_state = 'ACTIVE'\n[log]\nformat = 'json'\n"
+    ));
+    let variables = environment(&[
+        ("CLIENTELE_CONFIG", "elsewhere.toml"),
+        ("CLIENTELE_LISTEN", "127.0.0.1:2"),
+        ("CLIENTELE_CLIENTS__ID_PATTERN", "######"),
+        ("CLIENTELE_LEGACY__REQUIRE_ENCODED_KEY", "true"),
+        ("CLIENTELE_LOG__FILTER", "warn,clientele=debug"),
+        ("DATABASE_URL", "sqlite:environment.db"),
+        ("HOME", "/home/ana"),
+    ]);
+    let flags = Flags {
+        listen: Some(([127, 0, 0, 1], 3).into()),
+        database_url: None,
+    };
+
+    let config = load(Some(file.path()), variables, &flags).expect("valid");
+
+    let mut expected = Config {
+        listen: ([127, 0, 0, 1], 3).into(),
+        database_url: DatabaseUrl::new("sqlite:environment.db"),
+        shutdown_timeout_seconds: 1,
+        ..Config::default()
+    };
+    expected.clients.id_pattern = IdPattern::try_from("######".to_owned()).expect("a pattern");
+    expected.clients.first_state = ClientState::Active;
+    expected.legacy.require_encoded_key = true;
+    expected.log.format = LogFormat::Json;
+    expected.log.filter = "warn,clientele=debug".into();
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn our_own_name_for_the_database_wins_over_the_common_one_and_the_flag_over_both() {
+    let both = [
+        ("DATABASE_URL", "sqlite:common.db"),
+        ("CLIENTELE_DATABASE_URL", "sqlite:own.db"),
+    ];
+    let config = load(None, environment(&both), &Flags::default()).expect("valid");
+    assert_eq!(config.database_url, DatabaseUrl::new("sqlite:own.db"));
+
+    let flags = Flags {
+        listen: None,
+        database_url: Some("sqlite:flag.db".into()),
+    };
+    let config = load(None, environment(&both), &flags).expect("valid");
+    assert_eq!(config.database_url, DatabaseUrl::new("sqlite:flag.db"));
+}
+
+#[test]
+fn a_mistake_in_the_file_is_one_sentence_that_names_it() {
+    for (text, sentence) in [
+        (
+            "lisen = '127.0.0.1:1'",
+            "unknown setting `lisen` in FILE; known there: listen, database_url, shutdown_timeout_seconds, database, \
+             clients, legacy, graphql, log",
+        ),
+        (
+            "[clients]\nid_patern = '###'",
+            "unknown setting `clients.id_patern` in FILE; known there: id_pattern, first_state",
+        ),
+        (
+            "[clients]\nid_pattern = 7",
+            "`clients.id_pattern` in FILE must be a text",
+        ),
+        (
+            "clients = 'ACTIVE'",
+            "`clients` in FILE must be a section with settings of its own",
+        ),
+        (
+            "[database]\nsqlite_synchronous = 'OFF'",
+            "`database.sqlite_synchronous` in FILE must be one of FULL, NORMAL",
+        ),
+        (
+            "[database]\nmax_connections = -1",
+            "`database.max_connections` in FILE must be a whole number, 0 or more",
+        ),
+        (
+            "listen = 'localhost'",
+            "`listen` in FILE must be an address and a port, as in 127.0.0.1:8080",
+        ),
+        (
+            "[log]\nfilter = 'info'\ndatabase_url = 'postgres://ana:secret@db/bank",
+            "FILE is not TOML at line 3, column 46: invalid literal string, expected `'`",
+        ),
+    ] {
+        let file = file(text);
+        let error = load(Some(file.path()), [], &Flags::default())
+            .expect_err(text)
+            .to_string();
+        assert_eq!(error.replace(&file.path().display().to_string(), "FILE"), sentence);
+    }
+}
+
+#[test]
+fn a_mistake_in_the_environment_is_one_sentence_that_names_the_variable() {
+    for (name, value, sentence) in [
+        (
+            "CLIENTELE_CLIENTS__ID_PATERN",
+            "###",
+            "unknown setting CLIENTELE_CLIENTS__ID_PATERN in the environment; known there: id_pattern, first_state",
+        ),
+        (
+            "CLIENTELE_LOG",
+            "debug",
+            "CLIENTELE_LOG in the environment must be a section with settings of its own",
+        ),
+        (
+            "CLIENTELE_DATABASE",
+            "postgres://ana:secret@db/bank",
+            "CLIENTELE_DATABASE in the environment must be a section with settings of its own",
+        ),
+        (
+            "CLIENTELE_LEGACY__REQUIRE_ENCODED_KEY",
+            "yes",
+            "CLIENTELE_LEGACY__REQUIRE_ENCODED_KEY in the environment must be true or false",
+        ),
+    ] {
+        let error = load(None, environment(&[(name, value)]), &Flags::default()).expect_err(name);
+        assert_eq!(error.to_string(), sentence);
+    }
+}
+
+#[test]
+fn a_value_that_cant_be_meant_is_one_sentence_that_says_what_can() {
+    for (name, value, sentence) in [
+        (
+            "DATABASE_URL",
+            "mysql://ana:secret@db/bank",
+            "database_url must begin with sqlite: or postgres://, not as in mysql://ana:***@db/bank",
+        ),
+        (
+            "CLIENTELE_SHUTDOWN_TIMEOUT_SECONDS",
+            "3601",
+            "shutdown_timeout_seconds must be at most 3600",
+        ),
+        (
+            "CLIENTELE_DATABASE__MAX_CONNECTIONS",
+            "0",
+            "database.max_connections must be between 1 and 1000",
+        ),
+        (
+            "CLIENTELE_DATABASE__ACQUIRE_TIMEOUT_SECONDS",
+            "0",
+            "database.acquire_timeout_seconds must be between 1 and 3600",
+        ),
+        (
+            "CLIENTELE_CLIENTS__ID_PATTERN",
+            "CLIENT",
+            "CLIENTELE_CLIENTS__ID_PATTERN in the environment: an id pattern needs at least one # (digit), @ (capital \
+             letter) or $ (either)",
+        ),
+        (
+            "CLIENTELE_CLIENTS__ID_PATTERN",
+            "#################################",
+            "CLIENTELE_CLIENTS__ID_PATTERN in the environment: an id pattern has at most 32 characters; this one has 33",
+        ),
+        (
+            "CLIENTELE_CLIENTS__FIRST_STATE",
+            "EXITED",
+            "CLIENTELE_CLIENTS__FIRST_STATE in the environment: a new client can be PENDING_APPROVAL, INACTIVE or \
+             ACTIVE, and nothing else",
+        ),
+        (
+            "CLIENTELE_GRAPHQL__BODY_BYTES",
+            "100",
+            "graphql.body_bytes must be at least 4096",
+        ),
+        (
+            "CLIENTELE_LOG__FILTER",
+            "clientele=loud",
+            "log.filter must be a level, or levels by module, as in `info` or `warn,clientele=debug`",
+        ),
+    ] {
+        let error = load(None, environment(&[(name, value)]), &Flags::default()).expect_err(name);
+        assert_eq!(error.to_string(), sentence);
+    }
+}
+
+#[test]
+fn a_file_that_was_named_must_exist() {
+    let error = load(Some("/nowhere/clientele.toml".as_ref()), [], &Flags::default()).expect_err("missing");
+    assert_eq!(
+        error.to_string(),
+        "can't read the configuration file /nowhere/clientele.toml: No such file or directory (os error 2)"
+    );
+}
+
+#[test]
+fn a_printed_configuration_shows_no_password() {
+    let flags = Flags {
+        listen: None,
+        database_url: Some("postgres://ana:secret@db/bank".into()),
+    };
+    let config = load(None, [], &flags).expect("valid");
+    let printed = format!("{config:?}\n{}", toml::to_string(&config).expect("serialises"));
+    assert!(
+        printed.contains("postgres://ana:***@db/bank") && !printed.contains("secret"),
+        "{printed}"
+    );
+}

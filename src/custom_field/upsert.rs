@@ -1,0 +1,242 @@
+//! Creating or changing a set of custom fields, by the same replace rules that clients' collections have.
+//!
+//! A field that isn't listed is deleted when no client has a value for it, and deactivated when one has.
+
+mod check;
+
+use std::{collections::HashSet, sync::Arc};
+
+use async_graphql::{InputObject, MaybeUndefined};
+use entity::{custom_field, custom_field_option, custom_field_set};
+
+use super::{Definitions, FieldState, Kind, SetUsage};
+use crate::{
+    Clientele,
+    db::{Dialect, Step, Transaction, Work, put},
+    error::{Error, Result},
+    member::Scalars,
+    problem::{Problem, ProblemCode},
+    scalar::{is_key, new_key},
+};
+
+/// A set of custom fields as it is to be: created when there is none with this `setId`, changed when there is.
+#[derive(InputObject, Clone, Debug)]
+#[graphql(name = "UpsertCustomFieldSetInput")]
+pub struct UpsertCustomFieldSet {
+    /// The set itself.
+    pub set: CustomFieldSetInput,
+    /// Replaces the fields of the set: one whose `fieldId` is known is changed, another is new, and a stored one that
+    /// isn't listed is deleted, or deactivated when clients have values for it. Omit to leave them alone; `[]` removes
+    /// all; null is refused. At most 1,000.
+    pub fields: MaybeUndefined<Vec<CustomFieldInput>>,
+    /// Comes back in the payload, untouched.
+    pub client_mutation_id: Option<String>,
+}
+
+/// A set's own members. An omitted one stays as it is.
+#[derive(InputObject, Clone, Debug)]
+pub struct CustomFieldSetInput {
+    /// The id of the set, up to 32 characters.
+    pub set_id: String,
+    /// The key the set is to have, when it is created: 1 to 32 letters and digits. Omit it to have one made.
+    pub encoded_key: MaybeUndefined<String>,
+    /// The name people see, up to 255 characters. Required on creation.
+    pub name: MaybeUndefined<String>,
+    /// How many values a client can have for each field; SINGLE unless given. Can't be changed.
+    pub usage: Option<SetUsage>,
+}
+
+/// The definition of a custom field. An omitted member stays as it is; null clears it, where it can be cleared.
+#[derive(InputObject, Clone, Debug)]
+pub struct CustomFieldInput {
+    /// The id of the field, up to 32 characters, unique among all sets.
+    pub field_id: String,
+    /// The key the field is to have, when it is created: 1 to 32 letters and digits. Omit it to have one made.
+    pub encoded_key: MaybeUndefined<String>,
+    /// The name people see, up to 255 characters. Required on creation.
+    pub name: MaybeUndefined<String>,
+    /// What the field is for, up to 255 characters.
+    pub description: MaybeUndefined<String>,
+    /// What kind of value it holds. Required on creation; can't be changed while clients have values for it.
+    #[graphql(name = "type")]
+    pub kind: Option<Kind>,
+    /// Whether it takes values; ACTIVE unless given.
+    pub state: Option<FieldState>,
+    /// Whether every client needs a value for it; false unless given.
+    pub required: Option<bool>,
+    /// For TEXT and LONG_TEXT: the form of the value, where `#` is a digit, `@` a letter, `$` either, all else itself.
+    pub pattern: MaybeUndefined<String>,
+    /// For TEXT and LONG_TEXT: the longest value, in characters, where the type itself would allow more.
+    pub max_length: MaybeUndefined<i32>,
+    /// For SELECTION: replaces the values on offer, in this order. Values that clients have already are kept with them.
+    /// Omit to leave them alone; null is refused. At most 1,000.
+    pub options: MaybeUndefined<Vec<CustomFieldOptionInput>>,
+}
+
+/// A value that a selection field offers.
+#[derive(InputObject, Clone, Debug)]
+pub struct CustomFieldOptionInput {
+    /// The value itself, up to 255 characters, unique in its field.
+    pub value: String,
+}
+
+/// A set with its fields as they are to be.
+#[derive(Debug)]
+struct Plan {
+    set: custom_field_set::Model,
+    fields: Vec<(custom_field::Model, Vec<custom_field_option::Model>)>,
+    /// Keys of fields that nobody has a value for and nobody wants any more.
+    removed: Vec<String>,
+}
+
+/// Creates the set that `input` describes, or changes the one it names. Answers all definitions and the set's key.
+pub async fn upsert_custom_field_set(
+    clientele: &Clientele,
+    input: &UpsertCustomFieldSet,
+) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
+    clientele.db.write(&Upsert(input)).await
+}
+
+struct Upsert<'a>(&'a UpsertCustomFieldSet);
+
+impl Work for Upsert<'_> {
+    type Output = Result<(Arc<Definitions>, String), Vec<Problem>>;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
+        lock_definitions(transaction).await?;
+        let definitions = Definitions::load(transaction).await?;
+        let used = fields_in_use(&self.0.set.set_id, transaction).await?;
+        let plan = match check::check(self.0, &definitions, &used) {
+            Ok(plan) => plan,
+            Err(problems) => return Ok(Step::Discard(Err(problems))),
+        };
+        let key = plan.set.encoded_key.clone();
+        if !write(&plan, &definitions, transaction).await? {
+            return Ok(Step::Discard(Ok((Arc::new(definitions), key))));
+        }
+        bump_version(transaction).await?;
+        Ok(Step::Commit(Ok((Arc::new(Definitions::load(transaction).await?), key))))
+    }
+}
+
+/// Writes what differs, and says whether anything did.
+async fn write(plan: &Plan, before: &Definitions, transaction: &Transaction) -> Result<bool> {
+    let mut written = false;
+    if before.set_of_key(&plan.set.encoded_key) != Some(&plan.set) {
+        put::<custom_field_set::Entity>(&[&plan.set], transaction).await?;
+        written = true;
+    }
+    for key in &plan.removed {
+        transaction
+            .run("DELETE FROM custom_field WHERE encoded_key = $1", [key.into()])
+            .await?;
+        written = true;
+    }
+    for (row, options) in &plan.fields {
+        let stored = before.field_of_key(&row.encoded_key);
+        if stored.map(|field| &field.row) != Some(row) {
+            put::<custom_field::Entity>(&[row], transaction).await?;
+            written = true;
+        }
+        let stored = stored.map(|field| field.options.as_slice()).unwrap_or_default();
+        if stored != options.as_slice() {
+            for option in stored
+                .iter()
+                .filter(|option| options.iter().all(|kept| kept.encoded_key != option.encoded_key))
+            {
+                let sql = "DELETE FROM custom_field_option WHERE field_key = $1 AND encoded_key = $2";
+                transaction
+                    .run(sql, [row.encoded_key.clone().into(), option.encoded_key.clone().into()])
+                    .await?;
+            }
+            put::<custom_field_option::Entity>(&options.iter().collect::<Vec<_>>(), transaction).await?;
+            written = true;
+        }
+    }
+    Ok(written)
+}
+
+/// The keys of a set's fields that clients have values for.
+async fn fields_in_use(set_id: &str, transaction: &Transaction) -> Result<HashSet<String>> {
+    if set_id.contains('\0') {
+        return Ok(HashSet::new());
+    }
+    let sql = "SELECT f.encoded_key FROM custom_field f JOIN custom_field_set s ON s.encoded_key = f.set_key \
+               WHERE s.set_id = $1 AND EXISTS (SELECT 1 FROM custom_field_value v WHERE v.field_key = f.encoded_key)";
+    let rows = transaction.all(sql, [set_id.into()]).await?;
+    rows.iter()
+        .map(|row| row.try_get_by_index(0).map_err(Error::from))
+        .collect()
+}
+
+/// One change of definitions at a time, and none while clients are written by them.
+pub(super) async fn lock_definitions(transaction: &Transaction) -> Result<()> {
+    if transaction.dialect == Dialect::Postgres {
+        transaction
+            .one("SELECT version FROM definition_version FOR UPDATE", [])
+            .await?;
+    }
+    Ok(())
+}
+
+/// Tells every server that the definitions it knows are out of date.
+pub(super) async fn bump_version(transaction: &Transaction) -> Result<()> {
+    transaction
+        .run("UPDATE definition_version SET version = version + 1", [])
+        .await
+        .map(|_| ())
+}
+
+/// The id of a definition: 1 to 32 characters.
+pub(super) fn definition_id(name: &'static str, id: &str, member: &mut Scalars<'_>) {
+    if id.trim().is_empty() {
+        member.refuse(
+            ProblemCode::Blank,
+            name,
+            format!("{name} is required and must not be blank."),
+        );
+    } else if id.contains(char::is_control) {
+        member.refuse(
+            ProblemCode::InvalidCharacter,
+            name,
+            format!("{name} must not contain control characters."),
+        );
+    } else {
+        member.fits(name, id, 32);
+    }
+}
+
+/// The key of a definition: of the caller's choice when it is created, never changed later.
+pub(super) fn key_of_choice(
+    sent: &MaybeUndefined<String>,
+    stored: Option<&str>,
+    taken: impl Fn(&str) -> bool,
+    member: &mut Scalars<'_>,
+) -> String {
+    let mut refuse = |code, message: &'static str| member.refuse(code, "encodedKey", message);
+    match (sent.value(), stored) {
+        (None, None) => return new_key(),
+        (None, Some(stored)) => return stored.to_owned(),
+        (Some(sent), Some(stored)) if sent == stored => {}
+        (Some(_), Some(_)) => {
+            refuse(
+                ProblemCode::Invalid,
+                "The key of a definition can't be changed once it exists: leave encodedKey out.",
+            );
+        }
+        (Some(sent), None) if !is_key(sent) => {
+            refuse(
+                ProblemCode::Malformed,
+                "encodedKey must have 1 to 32 letters and digits.",
+            );
+        }
+        (Some(sent), None) if taken(sent) => {
+            refuse(
+                ProblemCode::Taken,
+                "Another definition has this key: choose another, or leave encodedKey out.",
+            );
+        }
+        (Some(_), None) => {}
+    }
+    sent.value().cloned().unwrap_or_default()
+}

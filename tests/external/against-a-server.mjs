@@ -1,0 +1,50 @@
+// Starts a server on a free port in a new folder, runs the suites of this folder against it, and stops it as an operator would:
+// node against-a-server.mjs PATH/TO/clientele
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+
+const program = process.argv[2];
+if (!program) {
+  console.error('usage: node against-a-server.mjs PATH');
+  process.exit(2);
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'clientele-'));
+// Only what a program can't do without: a setting left in somebody's shell must not decide the outcome.
+const server = spawn(resolve(program), ['serve', '--listen', '127.0.0.1:0'], {
+  cwd: folder,
+  env: { PATH: process.env.PATH, CLIENTELE_LOG__FILTER: 'warn' },
+  stdio: ['ignore', 'pipe', 'inherit'],
+});
+const ended = once(server, 'exit');
+
+async function listening() {
+  for await (const line of createInterface({ input: server.stdout })) {
+    if (line.startsWith('listening on ')) return line.slice('listening on '.length);
+  }
+  throw new Error('the server ended before it listened');
+}
+
+function run(suite, ...args) {
+  const { status } = spawnSync(process.execPath, [join(import.meta.dirname, suite), ...args], { stdio: 'inherit' });
+  return status === 0;
+}
+
+try {
+  const address = await listening();
+  const passed = [
+    run('audits.mjs', `${address}/graphql`),
+    run('browser.mjs', `${address}/playground`, process.env.SCREENSHOT ?? join(folder, 'playground.png')),
+  ];
+  server.kill('SIGTERM');
+  const [code, signal] = await ended;
+  console.log(`SIGTERM: ${signal ? `killed by ${signal}` : `exit code ${code}`}`);
+  process.exitCode = passed.every(Boolean) && code === 0 ? 0 : 1;
+} finally {
+  server.kill('SIGKILL');
+  await rm(folder, { recursive: true, force: true });
+}

@@ -1,0 +1,70 @@
+// Looks at the playground with a real browser: node browser.mjs http://127.0.0.1:8080/playground [SCREENSHOT.png]
+// The page must show its editor, run a query when its button is pressed, and ask nobody but the server it came from.
+import assert from 'node:assert/strict';
+import { chromium } from 'playwright-core';
+
+const [address, screenshot] = process.argv.slice(2);
+if (!address) {
+  console.error('usage: node browser.mjs URL [SCREENSHOT.png]');
+  process.exit(2);
+}
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: [
+    '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+    '--disable-component-update', '--disable-sync',
+  ],
+});
+try {
+  const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
+  const origin = new URL(address).origin;
+  const elsewhere = [];
+  const complaints = [];
+  page.on('request', (request) => {
+    const { protocol, origin: asked } = new URL(request.url());
+    if (protocol !== 'data:' && asked !== origin) elsewhere.push(request.url());
+  });
+  page.on('console', (message) => {
+    if (['error', 'warning'].includes(message.type())) complaints.push(`console ${message.type()}: ${message.text()}`);
+  });
+  page.on('pageerror', (error) => complaints.push(`uncaught: ${error.message}`));
+
+  // What may not leave must not be needed: everything but the server itself is out of reach.
+  await page.route((url) => url.protocol !== 'data:' && url.origin !== origin, (route) => route.abort());
+  await page.goto(address);
+  assert.equal(await page.title(), 'clientele playground');
+
+  const editor = page.locator('.graphiql-query-editor .CodeMirror');
+  await editor.waitFor();
+  const greeting = await editor.evaluate((element) => element.CodeMirror.getValue());
+  assert.match(greeting, /query NewestClients/);
+
+  // Typed by the keyboard, as a person would: the editor closes each brace by itself.
+  await editor.click();
+  await page.keyboard.press('Control+A');
+  await page.keyboard.press('Delete');
+  await page.keyboard.type('{ __typename ');
+  // The editor reads what was typed a moment later, and shows that it has by renaming the tab.
+  await page.locator('.graphiql-tab-button', { hasText: '<untitled>' }).waitFor();
+  const answered = page.waitForResponse((response) => {
+    return response.url() === `${origin}/graphql` && /__typename\s*\}\s*$/.test(response.request().postDataJSON()?.query ?? '');
+  });
+  await page.locator('.graphiql-execute-button').click();
+  assert.equal((await answered).status(), 200);
+
+  const shown = page.locator('.result-window .CodeMirror');
+  await page.waitForFunction(() => {
+    const answer = document.querySelector('.result-window .CodeMirror')?.CodeMirror?.getValue() ?? '';
+    return answer.includes('__typename');
+  });
+  const answer = JSON.parse(await shown.evaluate((element) => element.CodeMirror.getValue()));
+  assert.equal(answer.data.__typename, 'Query');
+
+  if (screenshot) await page.screenshot({ path: screenshot });
+  assert.deepEqual(elsewhere, [], 'the page asked somebody else');
+  assert.deepEqual(complaints, [], 'the browser complained');
+  console.log('playground: shown, answered, no request left the origin');
+} finally {
+  await browser.close();
+}

@@ -1,0 +1,118 @@
+//! A server that runs: what it prints, logs and answers beside its doors, and how it stops.
+
+use serde_json::Value;
+
+use super::server::{Server, run};
+
+#[test]
+fn the_printed_configuration_is_a_configuration_file_without_the_password() {
+    let environment = [
+        ("DATABASE_URL", "postgres://ana:secret@db/bank"),
+        ("CLIENTELE_LOG__FORMAT", "json"),
+    ];
+    let (printed, log, code) = run(&["config", "--listen", "127.0.0.1:0"], &environment);
+    assert_eq!((log.as_str(), code), ("", Some(0)));
+    assert!(
+        printed.starts_with("listen = \"127.0.0.1:0\"\ndatabase_url = \"postgres://ana:***@db/bank\"\n"),
+        "{printed}"
+    );
+    assert!(
+        printed.contains("[log]\nformat = \"json\"\nfilter = \"info\"\n"),
+        "{printed}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_says_where_it_is_and_stops_when_told() {
+    for signal in ["TERM", "INT"] {
+        let server = Server::start(&[]);
+        let address = &server.address;
+        assert!(
+            server.greeting.contains(&format!("GraphQL     {address}/graphql\n")),
+            "{}",
+            server.greeting
+        );
+        for (path, answer) in [("live", "live\n"), ("ready", "ready\n")] {
+            let response = reqwest::get(format!("{address}/health/{path}"))
+                .await
+                .expect("an answer");
+            assert_eq!(
+                (
+                    response.status().as_u16(),
+                    response.text().await.expect("a body").as_str()
+                ),
+                (200, answer)
+            );
+        }
+        server.signal(signal);
+        assert_eq!(server.wait().1, Some(0), "{signal}");
+    }
+}
+
+#[tokio::test]
+async fn each_request_leaves_one_line_with_its_id_and_nothing_personal() {
+    let server = Server::start(&[("CLIENTELE_LOG__FORMAT", "json")]);
+    let client = reqwest::Client::new();
+    for (path, sent, status) in [
+        ("/health/live?name=Okafor", Some("order-17"), 200),
+        ("/playground/assets/Okafor", Some("not an id"), 404),
+        ("/Okafor", None, 404),
+    ] {
+        let mut request = client.get(format!("{}{path}", server.address));
+        if let Some(id) = sent {
+            request = request.header("x-request-id", id);
+        }
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status().as_u16(), status);
+        let answered = response.headers()["x-request-id"].to_str().expect("ASCII");
+        assert_eq!(answered == "order-17", sent == Some("order-17"));
+    }
+    server.signal("TERM");
+    let (log, _) = server.wait();
+
+    assert!(!log.contains("Okafor"), "{log}");
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let requests: Vec<_> = lines.iter().filter(|line| line["message"] == "request").collect();
+    let told: Vec<_> = requests
+        .iter()
+        .map(|line| (&line["method"], &line["route"], &line["status"]))
+        .collect();
+    let told = serde_json::to_value(told).expect("JSON");
+    let expected = serde_json::json!([
+        ["GET", "/health/live", 200],
+        ["GET", "/playground/assets/{file}", 404],
+        ["GET", "none", 404],
+    ]);
+    assert_eq!(told, expected);
+    assert_eq!(requests[0]["request_id"], "order-17");
+    assert!(requests[1]["request_id"].as_str().is_some_and(|id| id.len() == 36));
+}
+
+#[tokio::test]
+async fn the_playground_allows_its_own_files_only() {
+    let server = Server::start(&[]);
+    let page = reqwest::get(format!("{}/playground", server.address))
+        .await
+        .expect("an answer");
+    let policy = page.headers()["content-security-policy"]
+        .to_str()
+        .expect("ASCII")
+        .to_owned();
+    let page = page.text().await.expect("a body");
+    assert!(
+        policy.starts_with("default-src 'none'; connect-src 'self';"),
+        "{policy}"
+    );
+    assert!(page.contains("<title>clientele playground</title>"), "{page}");
+    // Whichever form of the page was built in: the policy lets pass what the page loads, and every file but our own is
+    // held to its hash.
+    assert_eq!(page.contains("cdn.jsdelivr.net"), policy.contains("cdn.jsdelivr.net"));
+    assert_eq!(page.matches("integrity=\"sha384-").count(), 4);
+    let start = reqwest::get(format!("{}/playground/assets/start.js", server.address))
+        .await
+        .expect("an answer");
+    assert_eq!(start.headers()["content-type"], "text/javascript; charset=utf-8");
+}

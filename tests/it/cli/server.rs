@@ -1,0 +1,103 @@
+//! A started program in a directory of its own, with an environment of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A command whose settings come from the test alone.
+pub fn clientele(directory: &TempDir, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clientele"));
+    command
+        .current_dir(directory.path())
+        .env_clear()
+        .args(arguments)
+        .envs(environment.iter().copied());
+    command
+}
+
+pub fn directory() -> TempDir {
+    tempfile::tempdir().expect("a temporary directory")
+}
+
+/// Runs to the end: standard output, standard error, exit code.
+pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (String, String, Option<i32>) {
+    let Output { stdout, stderr, status } = clientele(&directory(), arguments, environment)
+        .output()
+        .expect("the program starts");
+    (text(stdout), text(stderr), status.code())
+}
+
+pub fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).expect("UTF-8")
+}
+
+/// A server that listens. Dropping it kills it.
+pub struct Server {
+    child: Child,
+    /// As printed: `http://127.0.0.1:PORT`.
+    pub address: String,
+    /// Everything on standard output up to the line that says it listens.
+    pub greeting: String,
+    _directory: TempDir,
+}
+
+impl Server {
+    pub fn start(environment: &[(&str, &str)]) -> Self {
+        let directory = directory();
+        let mut child = clientele(&directory, &["--listen", "127.0.0.1:0"], environment)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let mut greeting = String::new();
+        let mut lines = BufReader::new(child.stdout.take().expect("piped"));
+        let address = loop {
+            let start = greeting.len();
+            if lines.read_line(&mut greeting).expect("UTF-8") == 0 {
+                let mut reason = String::new();
+                let _ = child.stderr.take().expect("piped").read_to_string(&mut reason);
+                panic!("it stopped before it listened: {reason}");
+            }
+            if let Some(address) = greeting[start..].strip_prefix("listening on ") {
+                break address.trim_end().to_owned();
+            }
+        };
+        Self {
+            child,
+            address,
+            greeting,
+            _directory: directory,
+        }
+    }
+
+    pub fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args(["-s", signal, &id])
+                .status()
+                .expect("kill")
+                .success()
+        );
+    }
+
+    /// Waits for the end: what was logged, and the exit code.
+    pub fn wait(mut self) -> (String, Option<i32>) {
+        let mut log = Vec::new();
+        self.child
+            .stderr
+            .take()
+            .expect("piped")
+            .read_to_end(&mut log)
+            .expect("read");
+        (text(log), self.child.wait().expect("ended").code())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,64 @@
+//! Short ways to define the custom fields a test needs.
+
+use async_graphql::MaybeUndefined::{Undefined, Value};
+use clientele::{
+    custom_field::{
+        CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, Kind, UpsertCustomFieldSet,
+        upsert_custom_field_set,
+    },
+    problem::Problem,
+};
+
+use super::TestServer;
+
+/// A field whose key is its id followed by `Key`, so that answers can be written down.
+pub fn field(id: &str, kind: Kind) -> CustomFieldInput {
+    CustomFieldInput {
+        field_id: id.to_owned(),
+        encoded_key: Value(format!("{id}Key")),
+        name: Value(format!("The {id}")),
+        description: Undefined,
+        kind: Some(kind),
+        state: None,
+        required: None,
+        pattern: Undefined,
+        max_length: Undefined,
+        options: Undefined,
+    }
+}
+
+/// What a selection offers.
+pub fn options(values: &[&str]) -> async_graphql::MaybeUndefined<Vec<CustomFieldOptionInput>> {
+    Value(
+        values
+            .iter()
+            .map(|value| CustomFieldOptionInput {
+                value: (*value).to_owned(),
+            })
+            .collect(),
+    )
+}
+
+impl TestServer {
+    /// Makes `fields` the fields of the set `facts`.
+    pub async fn define(&self, fields: Vec<CustomFieldInput>) {
+        self.try_define(fields).await.expect("the definitions are sound");
+    }
+
+    pub async fn try_define(&self, fields: Vec<CustomFieldInput>) -> Result<(), Vec<Problem>> {
+        let input = UpsertCustomFieldSet {
+            set: CustomFieldSetInput {
+                set_id: "facts".to_owned(),
+                encoded_key: Value("factsKey".to_owned()),
+                name: Value("Facts".to_owned()),
+                usage: None,
+            },
+            fields: Value(fields),
+            client_mutation_id: None,
+        };
+        upsert_custom_field_set(&self.clientele, &input)
+            .await
+            .expect("the database answers")
+            .map(|_| ())
+    }
+}

@@ -1,0 +1,142 @@
+//! One PostgreSQL for all tests, and how a database is made in it.
+//!
+//! A database that is copied from a migrated template is there in a fraction of the time that migrations take.
+
+use std::{
+    fs::File,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::{BufRead, BufReader},
+    process::{ChildStdin, Command, Stdio},
+    sync::OnceLock,
+};
+
+use clientele::db::{Database, DatabaseSettings};
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+use uuid::Uuid;
+
+/// The test processes of one run take turns with the template; any number will do.
+const TEMPLATE_LOCK: i64 = 0x7465_7374;
+
+struct Cluster {
+    url: String,
+    /// The cluster that this process started itself lives until this is closed, at the end of the process.
+    _alive: Option<ChildStdin>,
+}
+
+/// The address of the cluster; none when PostgreSQL isn't installed.
+fn cluster() -> Option<&'static Cluster> {
+    static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
+    CLUSTER
+        .get_or_init(|| match std::env::var("CLIENTELE_TEST_POSTGRES") {
+            Ok(url) => Some(Cluster { url, _alive: None }),
+            Err(_) => start(),
+        })
+        .as_ref()
+}
+
+fn start() -> Option<Cluster> {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/bin/with-postgres");
+    let mut child = Command::new(script)
+        .args(["sh", "-c", "echo \"$CLIENTELE_TEST_POSTGRES\"; exec cat >/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("bin/with-postgres can be started");
+    let mut url = String::new();
+    let stdout = child.stdout.take().expect("stdout is piped");
+    BufReader::new(stdout)
+        .read_line(&mut url)
+        .expect("bin/with-postgres prints text");
+    if url.is_empty() {
+        assert!(
+            std::env::var("CI").is_err(),
+            "with CI=true the PostgreSQL half of the tests must run"
+        );
+        return None;
+    }
+    Some(Cluster {
+        url: url.trim().to_owned(),
+        _alive: child.stdin.take(),
+    })
+}
+
+/// The address of another database of the same cluster.
+fn sibling(url: &str, database: &str) -> String {
+    let (address, parameters) = url
+        .split_once('?')
+        .map_or((url, String::new()), |(a, p)| (a, format!("?{p}")));
+    let (server, _) = address
+        .rsplit_once('/')
+        .expect("a database's address ends with its name");
+    format!("{server}/{database}{parameters}")
+}
+
+async fn administer(url: &str) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(url);
+    // One connection: the lock belongs to the one that took it.
+    options.max_connections(1).sqlx_logging(false);
+    sea_orm::Database::connect(options)
+        .await
+        .expect("the test cluster answers")
+}
+
+async fn execute(admin: &DatabaseConnection, sql: String) {
+    admin
+        .execute_unprepared(&sql)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+/// Makes an empty, migrated database; answers its address and name. None when PostgreSQL isn't installed.
+pub async fn create() -> Option<(String, String)> {
+    let url = &cluster()?.url;
+    let admin = administer(url).await;
+    let template = template(url, &admin).await;
+    let name = format!("test_{}", Uuid::now_v7().simple());
+    execute(&admin, format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
+    let _ = admin.close().await;
+    Some((sibling(url, &name), name))
+}
+
+/// Throws a database away.
+pub async fn drop(name: &str) {
+    let url = &cluster().expect("the database was made in it").url;
+    let admin = administer(url).await;
+    execute(&admin, format!("DROP DATABASE {name} WITH (FORCE)")).await;
+    let _ = admin.close().await;
+}
+
+/// The migrated template of this build of the tests: a cluster that outlives the run may hold those of older builds.
+async fn template(url: &str, admin: &DatabaseConnection) -> String {
+    let mut build = DefaultHasher::new();
+    let program = std::env::current_exe()
+        .and_then(File::open)
+        .and_then(|file| file.metadata()?.modified());
+    program.expect("the test program is a file").hash(&mut build);
+    let template = format!("template_{:016x}", build.finish());
+    execute(admin, format!("SELECT pg_advisory_lock({TEMPLATE_LOCK})")).await;
+    let sql = "SELECT 1 FROM pg_database WHERE datname = $1";
+    let known = Statement::from_sql_and_values(DbBackend::Postgres, sql, [template.clone().into()]);
+    if admin
+        .query_one_raw(known)
+        .await
+        .expect("the catalog can be read")
+        .is_none()
+    {
+        // A run that is killed here leaves a database of a name that nobody looks for.
+        let unfinished = format!("unfinished_{}", Uuid::now_v7().simple());
+        execute(admin, format!("CREATE DATABASE {unfinished}")).await;
+        let settings = DatabaseSettings {
+            max_connections: 1,
+            ..DatabaseSettings::default()
+        };
+        let database = Database::connect(&sibling(url, &unfinished), &settings)
+            .await
+            .expect("it was just created");
+        database.migrate().await.expect("migrations run");
+        database.close().await;
+        execute(admin, format!("ALTER DATABASE {unfinished} RENAME TO {template}")).await;
+    }
+    execute(admin, format!("SELECT pg_advisory_unlock({TEMPLATE_LOCK})")).await;
+    template
+}

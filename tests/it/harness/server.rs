@@ -1,0 +1,178 @@
+//! The server under test: the real router on a real listener, and the ways to call it.
+
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use clientele::{
+    Clientele,
+    client::ClientSettings,
+    db::{Step, Transaction, Work},
+    error::Result,
+};
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+use super::{Answer, Backend, Snapshot, database::PrivateDatabase, names::Names};
+
+/// How a server is configured.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    pub clients: ClientSettings,
+}
+
+/// A running server with a database that no other test uses.
+#[derive(Debug)]
+pub struct TestServer {
+    pub clientele: Arc<Clientele>,
+    pub backend: Backend,
+    address: String,
+    http: reqwest::Client,
+    database: Arc<PrivateDatabase>,
+    names: Arc<Names>,
+    statements: Arc<Mutex<Vec<String>>>,
+    serving: JoinHandle<()>,
+}
+
+impl TestServer {
+    /// None when PostgreSQL is wanted and isn't installed.
+    pub async fn start(backend: Backend, settings: Settings) -> Option<Self> {
+        let database = PrivateDatabase::create(backend).await?;
+        Some(Self::serve(Arc::new(database), Arc::default(), backend, settings).await)
+    }
+
+    /// Another server on the same database.
+    pub async fn another(&self, settings: Settings) -> Self {
+        Self::serve(self.database.clone(), self.names.clone(), self.backend, settings).await
+    }
+
+    async fn serve(database: Arc<PrivateDatabase>, names: Arc<Names>, backend: Backend, settings: Settings) -> Self {
+        let mut connection = database.connect().await;
+        let statements: Arc<Mutex<Vec<String>>> = Arc::default();
+        let seen = statements.clone();
+        connection.observe(move |sql| seen.lock().expect("no observer has panicked").push(sql.to_owned()));
+        let clientele = Arc::new(Clientele::new(connection, settings.clients.clone()));
+        let listener = TcpListener::bind("127.0.0.1:0")
+            .await
+            .expect("a port of the loopback address is free");
+        let address = format!(
+            "http://{}",
+            listener.local_addr().expect("a bound listener has an address")
+        );
+        let router = router(clientele.clone(), &settings);
+        let serving = tokio::spawn(async move { axum::serve(listener, router).await.expect("the server runs") });
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .build()
+            .expect("a client without options can be made");
+        Self {
+            clientele,
+            backend,
+            address,
+            http,
+            database,
+            names,
+            statements,
+            serving,
+        }
+    }
+
+    /// Stops serving, and throws the database away when this was its last server.
+    pub async fn stop(self) {
+        self.serving.abort();
+        let _ = self.serving.await;
+        self.clientele.db.clone().close().await;
+        if let Some(database) = Arc::into_inner(self.database) {
+            database.drop().await;
+        }
+    }
+
+    /// A request to this server, for what the shorter ways can't say. Placeholders in the path are replaced.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http
+            .request(method, format!("{}{}", self.address, self.names.reveal_text(path)))
+    }
+
+    pub async fn send(&self, request: RequestBuilder) -> Answer {
+        let response = request.send().await.expect("the server answers");
+        let status = response.status().as_u16();
+        let content_type = response.headers().get("content-type");
+        let content_type = content_type
+            .map_or("", |value| value.to_str().expect("a header is text"))
+            .to_owned();
+        let text = response.text().await.expect("an answer is text");
+        let body = self.names.hide(serde_json::from_str(&text).unwrap_or_default());
+        Answer {
+            status,
+            body,
+            text,
+            content_type,
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(self.request(Method::GET, path)).await
+    }
+
+    /// Posts JSON, in which placeholders are replaced.
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(self.request(Method::POST, path).json(&self.names.reveal(&body)))
+            .await
+    }
+
+    /// Posts JSON and asserts the whole answer, and that nothing was written.
+    #[track_caller]
+    pub fn refuses(&self, path: &str, body: Value, status: u16, answer: Value) -> impl Future<Output = ()> {
+        let caller = std::panic::Location::caller();
+        async move {
+            let before = self.snapshot().await;
+            let got = self.post(path, body.clone()).await;
+            assert!(
+                got.status == status && got.body == answer,
+                "{caller}: {body:#}\n\nexpected {status} {answer:#}\n\nbut got {} {}",
+                got.status,
+                got.text,
+            );
+            assert_eq!(self.snapshot().await, before, "{caller}: a refusal must write nothing");
+        }
+    }
+
+    /// Runs a GraphQL document. Placeholders in the variables are replaced.
+    pub async fn graphql(&self, query: &str, variables: Value) -> Answer {
+        self.post("/graphql", json!({ "query": query, "variables": variables }))
+            .await
+    }
+
+    pub async fn snapshot(&self) -> Snapshot {
+        Snapshot::take(&self.clientele.db).await
+    }
+
+    /// Runs a statement past all rules.
+    pub async fn write(&self, sql: &str) -> Result<()> {
+        self.clientele.db.write(&Raw(sql)).await?
+    }
+
+    /// The statements that were run since the last call.
+    pub fn statements(&self) -> Vec<String> {
+        std::mem::take(&mut self.statements.lock().expect("no observer has panicked"))
+    }
+}
+
+fn router(_clientele: Arc<Clientele>, _settings: &Settings) -> Router {
+    Router::new()
+}
+
+/// A statement that no function of the house would run.
+struct Raw<'a>(&'a str);
+
+impl Work for Raw<'_> {
+    type Output = Result<()>;
+
+    /// A failure is the output, so that it isn't tried again.
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Result<()>>> {
+        Ok(match transaction.run(self.0, []).await {
+            Ok(_) => Step::Commit(Ok(())),
+            Err(error) => Step::Discard(Err(error)),
+        })
+    }
+}

@@ -1,0 +1,54 @@
+//! Everything that is stored, as text.
+
+use clientele::db::{Database, Dialect};
+
+/// Every row of every table. Two of them are equal when nothing has been written in between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot(pub Vec<String>);
+
+impl Snapshot {
+    pub async fn take(database: &Database) -> Self {
+        let connection = database.read();
+        // The catalog is asked, so that no table of tomorrow can be forgotten here.
+        let catalog = match connection.dialect {
+            Dialect::Sqlite => {
+                "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c \
+                 WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%' ORDER BY m.name, c.cid"
+            }
+            Dialect::Postgres => {
+                "SELECT table_name::text, column_name::text FROM information_schema.columns \
+                 WHERE table_schema = 'public' ORDER BY table_name, ordinal_position"
+            }
+        };
+        let mut tables: Vec<(String, Vec<String>)> = Vec::new();
+        for row in connection.all(catalog, []).await.expect("the catalog can be read") {
+            let (table, column) = row.try_get_many_by_index().expect("two names");
+            match tables.last_mut() {
+                Some((last, columns)) if *last == table => columns.push(column),
+                _ => tables.push((table, vec![column])),
+            }
+        }
+        let mut lines = Vec::new();
+        for (table, columns) in tables {
+            let row = connection
+                .dialect
+                .cast_to_text(&connection.dialect.json_array(&columns.join(", ")));
+            let rows = connection
+                .all(format!("SELECT {row} FROM {table} ORDER BY 1"), [])
+                .await;
+            for row in rows.expect("the table can be read") {
+                let row: String = row.try_get_by_index(0).expect("a text");
+                lines.push(format!("{table} {row}"));
+            }
+        }
+        Self(lines)
+    }
+
+    /// The rows of one table.
+    pub fn rows(&self, table: &str) -> Vec<&str> {
+        self.0
+            .iter()
+            .filter_map(|line| line.strip_prefix(table)?.strip_prefix(' '))
+            .collect()
+    }
+}
