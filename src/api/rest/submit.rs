@@ -45,7 +45,7 @@ impl Door {
         let (head, body) = request.into_parts();
         let query = head.uri.query().unwrap_or_default();
         let declared = Declared::of(&head.headers);
-        let bytes = body::read(body, self.settings.body_limit_bytes).await?;
+        let bytes = body::read(body, self.settings.body_bytes).await?;
         match (declared, bytes.is_empty()) {
             (None, true) => parameters(Parameters::parse(query)?, named),
             (Some(_), true) => Err(missing("There is no body: drop the Content-Type header, or send JSON.")),
