@@ -2,17 +2,22 @@
 //!
 //! Two databases are served by the same statements; [`Dialect`] holds the few words that differ.
 
+mod batch;
+mod dialect;
+
 use std::{future::Future, sync::Arc, time::Duration};
 
-use entity::Table;
 use migration::{Migrator, MigratorTrait};
 use rand::Rng;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, QueryResult,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
+    ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, QueryResult, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait, Value,
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 use serde::{Deserialize, Serialize};
+
+pub use batch::Batch;
+pub use dialect::Dialect;
 
 use crate::error::{Error, Result};
 
@@ -46,87 +51,6 @@ impl Default for DatabaseSettings {
             max_connections: 16,
             acquire_timeout_seconds: 5,
             sqlite_synchronous: Synchronous::Full,
-        }
-    }
-}
-
-/// Which SQL is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dialect {
-    Postgres,
-    Sqlite,
-}
-
-impl Dialect {
-    fn of(backend: DbBackend) -> Self {
-        if backend == DbBackend::Sqlite {
-            Self::Sqlite
-        } else {
-            Self::Postgres
-        }
-    }
-
-    fn backend(self) -> DbBackend {
-        match self {
-            Self::Postgres => DbBackend::Postgres,
-            Self::Sqlite => DbBackend::Sqlite,
-        }
-    }
-
-    /// The expression that makes a JSON array of the given expressions.
-    pub fn json_array(self, items: &str) -> String {
-        match self {
-            Self::Postgres => format!("json_build_array({items})"),
-            Self::Sqlite => format!("json_array({items})"),
-        }
-    }
-
-    /// The aggregate that collects JSON values into one JSON array in the given order; `[]` of no rows.
-    pub fn json_collect(self, item: &str, order: &str) -> String {
-        match self {
-            Self::Postgres => format!("coalesce(json_agg({item} ORDER BY {order}), '[]')"),
-            Self::Sqlite => format!("json_group_array({item} ORDER BY {order})"),
-        }
-    }
-
-    /// A condition that holds when `column` is one of the texts in the JSON array bound to `placeholder`.
-    pub fn is_one_of(self, column: &str, placeholder: &str) -> String {
-        match self {
-            Self::Postgres => format!("{column} = ANY(ARRAY(SELECT json_array_elements_text({placeholder}::json)))"),
-            Self::Sqlite => format!("{column} IN (SELECT value FROM json_each({placeholder}))"),
-        }
-    }
-
-    /// A JSON expression as the text that is read.
-    pub fn cast_to_text(self, json: &str) -> String {
-        match self {
-            Self::Postgres => format!("({json})::text"),
-            Self::Sqlite => json.to_owned(),
-        }
-    }
-
-    /// The type annotation that turns a bound text into a value of `sql_type`.
-    pub fn cast(self, placeholder: &str, sql_type: &str) -> String {
-        match self {
-            Self::Postgres => format!("{placeholder}::{sql_type}"),
-            Self::Sqlite => placeholder.to_owned(),
-        }
-    }
-
-    /// The source of an `INSERT`: one row for each object of the JSON array bound to `$1`.
-    pub fn rows_of_json(self, table: &str, columns: &[&str]) -> String {
-        match self {
-            Self::Postgres => {
-                format!(
-                    "SELECT {} FROM json_populate_recordset(NULL::{table}, $1::json)",
-                    columns.join(", ")
-                )
-            }
-            Self::Sqlite => {
-                let columns: Vec<String> = columns.iter().map(|column| format!("value ->> '$.{column}'")).collect();
-                // Without WHERE the parser takes a following ON CONFLICT for a join's ON.
-                format!("SELECT {} FROM json_each($1) WHERE TRUE", columns.join(", "))
-            }
         }
     }
 }
@@ -312,27 +236,6 @@ impl Database {
             dialect: self.writer.dialect,
         })
     }
-}
-
-/// Inserts rows; one whose primary key is there already is overwritten.
-pub async fn put<T: Table>(rows: &[&T::Model], transaction: &Transaction) -> Result<()> {
-    let (table, columns, key) = (T::table(), T::columns(), T::key_columns());
-    let values: Vec<String> = columns
-        .iter()
-        .filter(|column| !key.contains(column))
-        .map(|column| format!("{column} = excluded.{column}"))
-        .collect();
-    let sql = format!(
-        "INSERT INTO {table} ({}) {} ON CONFLICT ({}) DO UPDATE SET {}",
-        columns.join(", "),
-        transaction.dialect.rows_of_json(table, &columns),
-        key.join(", "),
-        values.join(", "),
-    );
-    transaction
-        .run(sql, [serde_json::to_string(rows).map_err(Error::internal)?.into()])
-        .await
-        .map(|_| ())
 }
 
 fn options(url: &str, settings: &DatabaseSettings, connections: u32, read_only: bool) -> ConnectOptions {

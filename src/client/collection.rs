@@ -5,10 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use entity::{Collection, Member};
 
-use crate::{
-    db::{Transaction, put},
-    error::{Error, Result},
-};
+use crate::{db::Batch, error::Result};
 
 /// What has to be written for `before` to become `after`.
 #[derive(Debug)]
@@ -46,25 +43,17 @@ impl<'a, M: Member> Difference<'a, M> {
         self.removed.is_empty() && self.written.is_empty()
     }
 
-    /// Writes the difference: at most one DELETE and one INSERT, whose texts don't depend on the number of rows.
-    pub async fn write<C>(&self, client_key: &str, transaction: &Transaction) -> Result<()>
+    /// Adds the difference to what is to be written: at most one DELETE and one INSERT.
+    pub fn write<C>(&self, client_key: &str, batch: &mut Batch) -> Result<()>
     where
         C: Collection<Model = M>,
     {
         if !self.removed.is_empty() {
-            let which = transaction.dialect.is_one_of("encoded_key", "$2");
-            let sql = format!("DELETE FROM {} WHERE client_key = $1 AND {which}", C::table());
-            transaction
-                .run(sql, [client_key.into(), json(&self.removed)?.into()])
-                .await?;
+            batch.delete::<C>(client_key, &self.removed)?;
         }
         if !self.written.is_empty() {
-            put::<C>(&self.written, transaction).await?;
+            batch.put::<C>(&self.written)?;
         }
         Ok(())
     }
-}
-
-fn json(value: &(impl serde::Serialize + ?Sized)) -> Result<String> {
-    serde_json::to_string(value).map_err(Error::internal)
 }

@@ -13,7 +13,7 @@ use crate::{
         CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, Definitions, Kind, NO_GROUP,
         UpsertCustomFieldSet, upsert_custom_field_set,
     },
-    db::{Step, Transaction, Work, put},
+    db::{Step, Transaction, Work},
     error::{Error, Result},
 };
 use async_graphql::MaybeUndefined::{Undefined, Value};
@@ -79,11 +79,17 @@ impl Work for Batch<'_> {
         let addresses: Vec<_> = numbers.clone().map(address).collect();
         let documents: Vec<_> = numbers.clone().flat_map(documents).collect();
         let values: Vec<_> = numbers.flat_map(|number| values(number, self.definitions)).collect();
-        put::<client::Entity>(&Vec::from_iter(&clients), transaction).await?;
-        put::<client_id_claim::Entity>(&Vec::from_iter(&claims), transaction).await?;
-        put::<address::Entity>(&Vec::from_iter(&addresses), transaction).await?;
-        put::<id_document::Entity>(&Vec::from_iter(&documents), transaction).await?;
-        put::<custom_field_value::Entity>(&Vec::from_iter(&values), transaction).await?;
+        transaction.put::<client::Entity>(&Vec::from_iter(&clients)).await?;
+        transaction
+            .put::<client_id_claim::Entity>(&Vec::from_iter(&claims))
+            .await?;
+        transaction.put::<address::Entity>(&Vec::from_iter(&addresses)).await?;
+        transaction
+            .put::<id_document::Entity>(&Vec::from_iter(&documents))
+            .await?;
+        transaction
+            .put::<custom_field_value::Entity>(&Vec::from_iter(&values))
+            .await?;
         Ok(Step::Commit(()))
     }
 }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Clientele,
     custom_field::{self, Definitions},
-    db::{Dialect, Step, Transaction, Work, put},
+    db::{Batch, Dialect, Step, Transaction, Work},
     error::{Error, Result},
     problem::{Problem, ProblemCode, path},
     scalar::is_key,
@@ -294,10 +294,7 @@ impl Upsert<'_> {
         after.addresses.get_or_insert_default();
         after.id_documents.get_or_insert_default();
         after.custom_values.get_or_insert_default();
-        put::<client::Entity>(&[&after.client], transaction).await?;
-        Changes::between(None, &after)
-            .write(&after.client.encoded_key, transaction)
-            .await?;
+        Changes::between(None, &after).write(&after.client, transaction).await?;
         Ok(Step::Commit(Ok(Upserted {
             client: after,
             definitions,
@@ -326,7 +323,7 @@ impl Upsert<'_> {
     async fn change(
         &self,
         before: Aggregate,
-        mut after: Aggregate,
+        after: Aggregate,
         definitions: Arc<Definitions>,
         transaction: &Transaction,
     ) -> Result<Step<Answer>> {
@@ -338,13 +335,15 @@ impl Upsert<'_> {
                 outcome: Outcome::Unchanged,
             })));
         }
-        changes.write(&before.client.encoded_key, transaction).await?;
-        after.client.version = before.client.version + 1;
-        // Clocks of several servers differ; a client's own time doesn't run backwards.
-        after.client.updated_at = self.now.max(before.client.updated_at);
-        put::<client::Entity>(&[&after.client], transaction).await?;
+        let client = client::Model {
+            version: before.client.version + 1,
+            // Clocks of several servers differ; a client's own time doesn't run backwards.
+            updated_at: self.now.max(before.client.updated_at),
+            ..after.client.clone()
+        };
+        changes.write(&client, transaction).await?;
         let client = Aggregate {
-            client: after.client,
+            client,
             addresses: after.addresses.or(before.addresses),
             id_documents: after.id_documents.or(before.id_documents),
             custom_values: after.custom_values.or(before.custom_values),
@@ -385,14 +384,16 @@ impl<'a> Changes<'a> {
         self.addresses.is_empty() && self.id_documents.is_empty() && self.custom_values.is_empty()
     }
 
-    async fn write(&self, client_key: &str, transaction: &Transaction) -> Result<()> {
-        self.addresses.write::<address::Entity>(client_key, transaction).await?;
-        self.id_documents
-            .write::<id_document::Entity>(client_key, transaction)
-            .await?;
+    /// Writes what differs, and the client's own row, in one round trip.
+    async fn write(&self, client: &client::Model, transaction: &Transaction) -> Result<()> {
+        let key = &client.encoded_key;
+        let mut batch = Batch::new(transaction.dialect);
+        batch.put::<client::Entity>(&[client])?;
+        self.addresses.write::<address::Entity>(key, &mut batch)?;
+        self.id_documents.write::<id_document::Entity>(key, &mut batch)?;
         self.custom_values
-            .write::<custom_field_value::Entity>(client_key, transaction)
-            .await
+            .write::<custom_field_value::Entity>(key, &mut batch)?;
+        transaction.write(batch).await
     }
 }
 

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     Clientele,
-    db::{Step, Transaction, Work, put},
+    db::{Step, Transaction, Work},
     error::Result,
     member::{Problems, Scalars},
     problem::{Problem, ProblemCode},
@@ -65,7 +65,7 @@ impl Work for Upsert<'_> {
                 .run("UPDATE client_role SET is_default = FALSE WHERE is_default", [])
                 .await?;
         }
-        put::<client_role::Entity>(&[&role], transaction).await?;
+        transaction.put::<client_role::Entity>(&[&role]).await?;
         bump_version(transaction).await?;
         Ok(Step::Commit(Ok((Arc::new(Definitions::load(transaction).await?), key))))
     }

@@ -12,7 +12,7 @@ use entity::{custom_field, custom_field_option, custom_field_set};
 use super::{Definitions, FieldState, Kind, SetUsage};
 use crate::{
     Clientele,
-    db::{Dialect, Step, Transaction, Work, put},
+    db::{Dialect, Step, Transaction, Work},
     error::{Error, Result},
     member::Scalars,
     problem::{Problem, ProblemCode},
@@ -123,7 +123,7 @@ impl Work for Upsert<'_> {
 async fn write(plan: &Plan, before: &Definitions, transaction: &Transaction) -> Result<bool> {
     let mut written = false;
     if before.set_of_key(&plan.set.encoded_key) != Some(&plan.set) {
-        put::<custom_field_set::Entity>(&[&plan.set], transaction).await?;
+        transaction.put::<custom_field_set::Entity>(&[&plan.set]).await?;
         written = true;
     }
     for key in &plan.removed {
@@ -135,7 +135,7 @@ async fn write(plan: &Plan, before: &Definitions, transaction: &Transaction) -> 
     for (row, options) in &plan.fields {
         let stored = before.field_of_key(&row.encoded_key);
         if stored.map(|field| &field.row) != Some(row) {
-            put::<custom_field::Entity>(&[row], transaction).await?;
+            transaction.put::<custom_field::Entity>(&[row]).await?;
             written = true;
         }
         let stored = stored.map(|field| field.options.as_slice()).unwrap_or_default();
@@ -149,7 +149,9 @@ async fn write(plan: &Plan, before: &Definitions, transaction: &Transaction) -> 
                     .run(sql, [row.encoded_key.clone().into(), option.encoded_key.clone().into()])
                     .await?;
             }
-            put::<custom_field_option::Entity>(&options.iter().collect::<Vec<_>>(), transaction).await?;
+            transaction
+                .put::<custom_field_option::Entity>(&options.iter().collect::<Vec<_>>())
+                .await?;
             written = true;
         }
     }

@@ -1,0 +1,82 @@
+//! The few words in which the two databases differ.
+
+use sea_orm::DbBackend;
+
+/// Which SQL is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    Postgres,
+    Sqlite,
+}
+
+impl Dialect {
+    pub(super) fn of(backend: DbBackend) -> Self {
+        if backend == DbBackend::Sqlite {
+            Self::Sqlite
+        } else {
+            Self::Postgres
+        }
+    }
+
+    pub(super) fn backend(self) -> DbBackend {
+        match self {
+            Self::Postgres => DbBackend::Postgres,
+            Self::Sqlite => DbBackend::Sqlite,
+        }
+    }
+
+    /// The expression that makes a JSON array of the given expressions.
+    pub fn json_array(self, items: &str) -> String {
+        match self {
+            Self::Postgres => format!("json_build_array({items})"),
+            Self::Sqlite => format!("json_array({items})"),
+        }
+    }
+
+    /// The aggregate that collects JSON values into one JSON array in the given order; `[]` of no rows.
+    pub fn json_collect(self, item: &str, order: &str) -> String {
+        match self {
+            Self::Postgres => format!("coalesce(json_agg({item} ORDER BY {order}), '[]')"),
+            Self::Sqlite => format!("json_group_array({item} ORDER BY {order})"),
+        }
+    }
+
+    /// A condition that holds when `column` is one of the texts in the JSON array bound to `placeholder`.
+    pub fn is_one_of(self, column: &str, placeholder: &str) -> String {
+        match self {
+            Self::Postgres => format!("{column} = ANY(ARRAY(SELECT json_array_elements_text({placeholder}::json)))"),
+            Self::Sqlite => format!("{column} IN (SELECT value FROM json_each({placeholder}))"),
+        }
+    }
+
+    /// A JSON expression as the text that is read.
+    pub fn cast_to_text(self, json: &str) -> String {
+        match self {
+            Self::Postgres => format!("({json})::text"),
+            Self::Sqlite => json.to_owned(),
+        }
+    }
+
+    /// The type annotation that turns a bound text into a value of `sql_type`.
+    pub fn cast(self, placeholder: &str, sql_type: &str) -> String {
+        match self {
+            Self::Postgres => format!("{placeholder}::{sql_type}"),
+            Self::Sqlite => placeholder.to_owned(),
+        }
+    }
+
+    /// The source of an `INSERT`: one row for each object of the JSON array bound to `placeholder`.
+    pub fn rows_of_json(self, table: &str, columns: &[&str], placeholder: &str) -> String {
+        match self {
+            Self::Postgres => {
+                let columns = columns.join(", ");
+                format!("SELECT {columns} FROM json_populate_recordset(NULL::{table}, {placeholder}::json)")
+            }
+            Self::Sqlite => {
+                let columns: Vec<String> = columns.iter().map(|column| format!("value ->> '$.{column}'")).collect();
+                // Without WHERE the parser takes a following ON CONFLICT for a join's ON.
+                format!("SELECT {} FROM json_each({placeholder}) WHERE TRUE", columns.join(", "))
+            }
+        }
+    }
+}
