@@ -22,7 +22,7 @@ use axum::{
     response::Response,
     routing::{MethodRouter, any, get},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::RequestId;
 use crate::{
@@ -35,7 +35,8 @@ use errors::{Failure, Refusal, codes};
 use parameters::{List, Parameters};
 
 /// What an operator decides about this door.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct RestSettings {
     /// Whether a change must carry `client.encodedKey` beside the path, to the letter of the old documentation.
     pub require_encoded_key: bool,
