@@ -35,20 +35,20 @@ use errors::{Failure, Refusal, codes};
 use parameters::{List, Parameters};
 
 /// What an operator decides about this door.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RestSettings {
-    /// Whether a change must carry `client.encodedKey` beside the path, to the letter of the old documentation.
+    /// Refuse an update whose body doesn't carry `client.encodedKey`, to the letter of the old documentation (R9).
     pub require_encoded_key: bool,
-    /// The longest body that is read, in bytes.
-    pub body_limit_bytes: usize,
+    /// The longest body that is read, in bytes; a longer one is answered 413.
+    pub body_bytes: usize,
 }
 
 impl Default for RestSettings {
     fn default() -> Self {
         Self {
             require_encoded_key: false,
-            body_limit_bytes: 1024 * 1024,
+            body_bytes: 1024 * 1024,
         }
     }
 }

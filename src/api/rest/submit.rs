@@ -49,7 +49,7 @@ impl Door {
         let (head, body) = request.into_parts();
         let query = head.uri.query().unwrap_or_default();
         let declared = Declared::of(&head.headers);
-        let bytes = body::read(body, self.settings.body_limit_bytes).await?;
+        let bytes = body::read(body, self.settings.body_bytes).await?;
         if bytes.is_empty() {
             return match declared {
                 None => parameters(Parameters::parse(query)?, named),

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use clientele::{
     Clientele,
+    api::{self, graphql::limits::Limits, rest::RestSettings},
     client::ClientSettings,
     db::{Step, Transaction, Work},
     error::Result,
@@ -19,6 +20,8 @@ use super::{Answer, Backend, Snapshot, database::PrivateDatabase, names::Names};
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub clients: ClientSettings,
+    pub limits: Limits,
+    pub legacy: RestSettings,
 }
 
 /// A running server with a database that no other test uses.
@@ -158,8 +161,8 @@ impl TestServer {
     }
 }
 
-fn router(_clientele: Arc<Clientele>, _settings: &Settings) -> Router {
-    Router::new()
+fn router(clientele: Arc<Clientele>, settings: &Settings) -> Router {
+    api::router(clientele, settings.limits.clone(), settings.legacy.clone())
 }
 
 /// A statement that no function of the house would run.

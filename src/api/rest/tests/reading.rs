@@ -112,7 +112,7 @@ async fn what_is_not_there_is_told_apart() {
 #[tokio::test]
 async fn bodies_that_are_not_understood_are_told_apart() {
     let server = Server::with(RestSettings {
-        body_limit_bytes: 2000,
+        body_bytes: 2000,
         ..RestSettings::default()
     })
     .await;
