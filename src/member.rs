@@ -33,7 +33,7 @@ impl Problems {
                 None
             }
             MaybeUndefined::Value(list) if list.len() > most => {
-                let message = format!("Send at most {most} {name}; there are {}.", list.len());
+                let message = format!("Send at most {most} {name}.");
                 self.add(ProblemCode::TooMany, path![name], message);
                 None
             }

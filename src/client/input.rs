@@ -5,6 +5,9 @@ use async_graphql::{Enum, InputObject, MaybeUndefined, OneofObject};
 use super::kinds::{Gender, Language};
 use crate::{problem::Problem, scalar::Date};
 
+/// No list of a submission may be longer. A door that has read one member more has read enough to know the answer.
+pub const LONGEST_LIST: usize = 1_000;
+
 /// How to find the client that is to be changed.
 #[derive(Enum, Copy, Clone, Debug, Default, Eq, PartialEq)]
 pub enum ClientMatch {

@@ -16,7 +16,8 @@ mod upsert;
 
 pub use aggregate::{Aggregate, ClientBy, Clients, Wanted};
 pub use input::{
-    AddressInput, ClientInput, ClientMatch, ClientRoleBy, CustomFieldValueInput, IdDocumentInput, UpsertClient,
+    AddressInput, ClientInput, ClientMatch, ClientRoleBy, CustomFieldValueInput, IdDocumentInput, LONGEST_LIST,
+    UpsertClient,
 };
 pub use kinds::{ClientState, Gender, Language};
 pub use pattern::IdPattern;

@@ -155,7 +155,9 @@ fn client(number: u32, definitions: &Definitions) -> client::Model {
             .as_str()
             .to_owned(),
         first_name: pick(&FIRST_NAMES, number).to_owned(),
-        middle_name: (number % 4 == 0).then(|| pick(&FIRST_NAMES, number / 7).to_owned()),
+        middle_name: number
+            .is_multiple_of(4)
+            .then(|| pick(&FIRST_NAMES, number / 7).to_owned()),
         last_name: format!("{}{}", pick(&LAST_NAMES, number / 12), number / 144),
         birth_date: NaiveDate::from_ymd_opt(1950, 1, 1).map(|date| date + Days::new(u64::from(number) % 18_000)),
         gender: Some(pick(&["FEMALE", "MALE"], number).to_owned()),
@@ -164,7 +166,9 @@ fn client(number: u32, definitions: &Definitions) -> client::Model {
         mobile_phone1: Some(format!("+1556{number:07}")),
         mobile_phone2: None,
         preferred_language: "ENGLISH".to_owned(),
-        notes: (number % 10 == 0).then(|| "Prefers to be called in the morning.".to_owned()),
+        notes: number
+            .is_multiple_of(10)
+            .then(|| "Prefers to be called in the morning.".to_owned()),
         client_role_key: definitions.default_role().encoded_key.clone(),
         assigned_branch_key: Some(format!("branch{}", number % 20)),
         assigned_centre_key: None,

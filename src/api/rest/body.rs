@@ -24,6 +24,11 @@ pub struct Declared {
 }
 
 impl Declared {
+    pub const JSON: Self = Self {
+        media: Media::Json,
+        utf8: true,
+    };
+
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let header = headers.get(CONTENT_TYPE)?;
         // What isn't even ASCII names no media type.

@@ -1,7 +1,7 @@
 //! The legacy REST door: the JSON that callers written for another service's API v1 send and expect.
 //!
-//! Reads the wire into the domain's types, calls one domain function and writes the answer. Knows no rule about clients.
-//! To add an endpoint: a route below, and a handler that calls an existing domain function.
+//! Reads the wire into the domain's types, calls one domain function and writes the answer. Knows no rule about
+//! clients. To add an endpoint: a route below, and a handler that calls an existing domain function.
 
 mod answer;
 mod body;
@@ -27,8 +27,7 @@ use serde::{Deserialize, Serialize};
 use super::RequestId;
 use crate::{
     Clientele,
-    client::{Aggregate, ClientBy, ClientOrder, Wanted},
-    custom_field::Definitions,
+    client::{ClientBy, ClientOrder, Wanted},
     error::Error,
 };
 use answer::{Bare, Expanded};
@@ -158,14 +157,6 @@ fn named(id: ClientId) -> Result<String, Refusal> {
 
 fn unknown_client() -> Refusal {
     Refusal::new(codes::INVALID_CLIENT_ID, "There is no client with this id or key.")
-}
-
-fn expanded(client: &Aggregate, definitions: &Definitions) -> Result<Vec<u8>, Failure> {
-    json(&Expanded {
-        client,
-        definitions,
-        with_groups: false,
-    })
 }
 
 fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {

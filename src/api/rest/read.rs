@@ -13,7 +13,8 @@ use serde_json::{error::Category, value::RawValue};
 use super::errors::{Refusal, codes};
 use crate::{
     client::{
-        AddressInput, ClientInput, ClientRoleBy, CustomFieldValueInput, Gender, IdDocumentInput, Language, UpsertClient,
+        AddressInput, ClientInput, ClientRoleBy, CustomFieldValueInput, Gender, IdDocumentInput, LONGEST_LIST,
+        Language, UpsertClient,
     },
     custom_field::NO_GROUP,
     problem::ProblemCode,
@@ -35,10 +36,10 @@ pub fn submission(body: &str) -> Result<UpsertClient, Refusal> {
         // The collections are changed alone.
         MaybeUndefined::Undefined | MaybeUndefined::Null => ClientInput::default(),
     };
-    let id_documents = root.list("idDocuments", usize::MAX, id_document);
+    let id_documents = root.list("idDocuments", LONGEST_LIST + 1, id_document);
     // Only the first counts: what the others look like is nobody's business.
     let addresses = root.list("addresses", 1, address);
-    let custom_information = root.list("customInformation", usize::MAX, custom_value);
+    let custom_information = root.list("customInformation", LONGEST_LIST + 1, custom_value);
     let Unreadable(unreadable) = unreadable;
     Ok(UpsertClient {
         client,

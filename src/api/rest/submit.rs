@@ -6,10 +6,10 @@ use tracing::Instrument;
 
 use super::{
     Door,
-    answer::Bare,
+    answer::{Bare, Expanded},
     body::{self, Declared, Media},
     errors::{Failure, Refusal, codes},
-    expanded, json,
+    json,
     parameters::Parameters,
     read,
 };
@@ -27,15 +27,19 @@ struct Submission {
 impl Door {
     /// Creates or changes a client. `named` is the id in the path.
     pub async fn submit(&self, request: Request, named: Option<String>) -> Result<Vec<u8>, Failure> {
-        let Submission { input, expanded: full } = self.read(request, named).await?;
-        let wanted = if full { Wanted::ALL } else { Wanted::default() };
+        let Submission { input, expanded } = self.read(request, named).await?;
+        let wanted = if expanded { Wanted::ALL } else { Wanted::default() };
         let Upserted {
             client,
             definitions,
             outcome: _,
         } = self.store(input, wanted, now()).await?;
-        if full {
-            expanded(&client, &definitions)
+        if expanded {
+            json(&Expanded {
+                client: &client,
+                definitions: &definitions,
+                with_groups: false,
+            })
         } else {
             json(&Bare(&client.client))
         }
@@ -46,33 +50,31 @@ impl Door {
         let query = head.uri.query().unwrap_or_default();
         let declared = Declared::of(&head.headers);
         let bytes = body::read(body, self.settings.body_bytes).await?;
-        match (declared, bytes.is_empty()) {
-            (None, true) => parameters(Parameters::parse(query)?, named),
-            (Some(_), true) => Err(missing("There is no body: drop the Content-Type header, or send JSON.")),
-            (
-                Some(Declared {
-                    media: Media::Other, ..
-                }),
-                false,
-            ) => Err(missing("Send the body as application/json.")),
-            (Some(Declared { utf8: false, .. }), false) => Err(body::not_utf8()),
-            (Some(Declared { media: Media::Form, .. }), false) => {
+        if bytes.is_empty() {
+            return match declared {
+                None => parameters(Parameters::parse(query)?, named),
+                Some(_) => Err(missing("There is no body: drop the Content-Type header, or send JSON.")),
+            };
+        }
+        // A body that doesn't say what it is can only be JSON.
+        let Declared { media, utf8 } = declared.unwrap_or(Declared::JSON);
+        match media {
+            Media::Other => Err(missing("Send the body as application/json.")),
+            Media::Json | Media::Form if !utf8 => Err(body::not_utf8()),
+            Media::Form => {
                 let form = Parameters::parse(body::utf8(&bytes)?)?;
                 parameters(Parameters::parse(query)?.and(form), named)
             }
-            // A body that doesn't say what it is can only be JSON.
-            (Some(Declared { media: Media::Json, .. }) | None, false) => {
-                let input = read::submission(body::utf8(&bytes)?)?;
+            Media::Json => {
+                let submission = read::submission(body::utf8(&bytes)?)?;
                 Parameters::parse(query)?.refuse_beside("a JSON body")?;
                 let demand_key = self.settings.require_encoded_key;
-                Ok(Submission {
-                    input: UpsertClient {
-                        named,
-                        demand_key,
-                        ..input
-                    },
-                    expanded: true,
-                })
+                let input = UpsertClient {
+                    named,
+                    demand_key,
+                    ..submission
+                };
+                Ok(Submission { input, expanded: true })
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::{
     Clientele,
     client::ClientSettings,
     custom_field::{
-        CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, Kind, UpsertCustomFieldSet,
+        CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, FieldState, Kind, UpsertCustomFieldSet,
         upsert_custom_field_set,
     },
     db::{Database, DatabaseSettings},
@@ -111,6 +111,11 @@ impl Server {
     }
 
     async fn define(&self) {
+        self.define_with(None, false).await;
+    }
+
+    /// Gives the field `income` another state, and makes it required or not.
+    async fn define_with(&self, state: Option<FieldState>, required: bool) {
         let field = |id: &str, kind| CustomFieldInput {
             field_id: id.to_owned(),
             encoded_key: Given(format!("{}Key", id.replace('_', ""))),
@@ -131,7 +136,11 @@ impl Server {
                 options: Given(options.to_vec()),
                 ..field("risk_band", Kind::Selection)
             },
-            field("income", Kind::Number),
+            CustomFieldInput {
+                state,
+                required: Some(required),
+                ..field("income", Kind::Number)
+            },
             field("resident", Kind::Checkbox),
             field("since", Kind::Date),
             CustomFieldInput {

@@ -7,7 +7,7 @@ use entity::custom_field_value::Model as Stored;
 
 use super::Facts;
 use crate::{
-    client::input::CustomFieldValueInput,
+    client::input::{CustomFieldValueInput, LONGEST_LIST},
     custom_field::{Field, NO_GROUP},
     member::Problems,
     problem::{Problem, ProblemCode, Step, path},
@@ -15,7 +15,6 @@ use crate::{
 };
 
 const LIST: &str = "customInformation";
-const MOST_VALUES: usize = 1_000;
 
 pub(super) fn check(
     sent: &MaybeUndefined<Vec<CustomFieldValueInput>>,
@@ -23,7 +22,7 @@ pub(super) fn check(
     facts: &Facts<'_>,
     problems: &mut Problems,
 ) -> Option<Vec<Stored>> {
-    let list = problems.list(LIST, sent, MOST_VALUES);
+    let list = problems.list(LIST, sent, LONGEST_LIST);
     // What is required is demanded of a creation and of a list, not of a change that leaves the values alone.
     if list.is_none() && (facts.present.is_some() || !sent.is_undefined()) {
         return None;

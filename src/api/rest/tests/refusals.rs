@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Server, refusal};
+use crate::custom_field::FieldState;
 
 #[tokio::test]
 async fn r8_refused_submissions_change_nothing() {
@@ -201,4 +202,39 @@ async fn r1_a_new_client_needs_names_and_an_id_of_its_own() {
         refusal(&server.post_as("/api/clients", "application/json", half).await).1,
         3742
     );
+}
+
+#[tokio::test]
+async fn r7_a_required_value_is_missed_by_the_id_of_its_field() {
+    let server = Server::start().await;
+    server.define_with(None, true).await;
+    let client = json!({"firstName": "A", "lastName": "B"});
+    for body in [
+        json!({"client": client}),
+        json!({"client": client, "customInformation": []}),
+        json!({"client": client, "customInformation": [{"customFieldID": "income", "value": ""}]}),
+        json!({"client": client, "customInformation": [{"customFieldID": "income"}]}),
+    ] {
+        let answer = server.post("/api/clients", body.clone()).await;
+        let expected = r#"{"returnCode":902,"returnStatus":"REQUIRED_CUSTOM_FIELD_MISSING","errorSource":"income"}"#;
+        assert_eq!(answer, (400, expected.to_owned()), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn r6a_a_stored_value_outlives_the_deactivation_of_its_field() {
+    let server = Server::start().await;
+    server.ines().await;
+    server.define_with(Some(FieldState::Deactivated), false).await;
+    let before = server.full().await;
+    let values = |income: &str| json!({"customInformation": [{"customFieldID": "income", "value": income}]});
+
+    assert_eq!(server.post("/api/clients/INES", before.clone()).await.0, 200);
+    assert_eq!(refusal(&server.post("/api/clients/INES", values("1")).await).1, 908);
+    assert_eq!(server.full().await, before);
+    assert_eq!(
+        before["customInformation"][1]["customField"]["state"],
+        json!("DEACTIVATED")
+    );
+    assert_eq!(server.post("/api/clients/INES", values("1250.5")).await.0, 200);
 }
