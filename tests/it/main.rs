@@ -8,6 +8,7 @@ mod harness;
 
 mod cli;
 mod domain;
+mod graphql;
 mod reads;
 mod schema;
 mod smoke;

@@ -1,0 +1,174 @@
+//! Absent, null and a value are three things for every nullable input field, however the input was sent.
+//!
+//! The fields are found by introspection, so that a new one fails here until [`table`] says what it does.
+
+mod schema;
+mod subject;
+mod table;
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use self::{
+    schema::Schema,
+    subject::{Root, Subject},
+    table::{Row, Then},
+};
+use crate::harness::TestServer;
+
+/// How the input reaches the server.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Literal,
+    VariableOfTheField,
+    VariableOfTheInput,
+}
+
+/// What is sent for the field.
+#[derive(Clone, Copy, Debug)]
+enum Sent {
+    Absent,
+    Null,
+    Value,
+}
+
+on_both! {
+    async fn every_field_of_a_client_knows_absent_from_null(server) {
+        walk(server, Root::Client, table::client()).await;
+    }
+
+    async fn every_field_of_a_set_of_custom_fields_knows_absent_from_null(server) {
+        walk(server, Root::CustomFieldSet, table::custom_field_set()).await;
+    }
+
+    async fn every_field_of_a_role_knows_absent_from_null(server) {
+        walk(server, Root::ClientRole, table::client_role()).await;
+    }
+}
+
+async fn walk(server: &TestServer, root: Root, rows: Vec<Row>) {
+    let schema = Schema::load(server).await;
+    let found: BTreeSet<String> = schema.nullable_fields(root.input()).into_iter().collect();
+    let known: BTreeSet<String> = rows.iter().map(|row| row.field.to_owned()).collect();
+    assert_eq!(known, found, "the table must say what each nullable input field does");
+    root.prepare(server).await;
+    let mut wrong = Vec::new();
+    for row in &rows {
+        for way in [Way::Literal, Way::VariableOfTheField, Way::VariableOfTheInput] {
+            for (sent, then) in [
+                (Sent::Absent, &row.absent),
+                (Sent::Null, &row.null),
+                (Sent::Value, &row.set),
+            ] {
+                let subject = root.fresh(server).await;
+                let request = request(&schema, root, row, way, sent, &subject);
+                if let Err(difference) = attempt(server, &subject, row, then, &request).await {
+                    wrong.push(format!(
+                        "{} {way:?} {sent:?}\n{}\n{difference}",
+                        row.field, request["query"]
+                    ));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n\n{}", wrong.len(), wrong.join("\n\n"));
+}
+
+fn request(schema: &Schema, root: Root, row: &Row, way: Way, sent: Sent, subject: &Subject) -> Value {
+    let (_, name) = row.field.split_once('.').expect("a row names a type and a field");
+    let value = match sent {
+        Sent::Absent => None,
+        Sent::Null => Some(Value::Null),
+        Sent::Value => Some(subject.reveal(&row.value)),
+    };
+    let mut input = subject.reveal(&row.base);
+    let mut put = |value: Value| {
+        let place = input.pointer_mut(row.at).expect("the base has the place");
+        place[name] = value;
+    };
+    let (declared, mut variables) = match way {
+        Way::Literal | Way::VariableOfTheInput => {
+            value.into_iter().for_each(&mut put);
+            (String::new(), json!({}))
+        }
+        Way::VariableOfTheField => {
+            put(json!(schema::VARIABLE));
+            let variables = value.map_or_else(|| json!({}), |value| json!({ "v": value }));
+            (format!("($v: {})", schema.variable_type(row.field)), variables)
+        }
+    };
+    let (mutation, ty) = (root.mutation(), root.input());
+    let (declared, argument) = match way {
+        Way::VariableOfTheInput => {
+            variables = json!({ "input": input });
+            (format!("($input: {ty}!)"), "$input".to_owned())
+        }
+        Way::Literal | Way::VariableOfTheField => (declared, schema.literal(&input, ty)),
+    };
+    let query = format!(
+        "mutation{declared} {{ {mutation}(input: {argument}) {{ clientMutationId userErrors {{ code path }} }} }}"
+    );
+    json!({ "query": query, "variables": variables })
+}
+
+async fn attempt(
+    server: &TestServer,
+    subject: &Subject,
+    row: &Row,
+    then: &Then,
+    request: &Value,
+) -> Result<(), String> {
+    // A picture of every row is dear, and only a refusal needs it.
+    let before = match then {
+        Then::Becomes(_) => None,
+        Then::Refused(_) | Then::Invalid => Some(server.snapshot().await),
+    };
+    let answer = server.post("/graphql", request.clone()).await;
+    let payload = answer.body["data"]
+        .as_object()
+        .and_then(|data| data.values().next())
+        .cloned();
+    let payload = payload.unwrap_or_default();
+    let problem = &payload["userErrors"][0];
+    let fits = match then {
+        Then::Invalid => ["BAD_USER_INPUT", "GRAPHQL_VALIDATION_FAILED"].contains(
+            &answer.body["errors"][0]["extensions"]["code"]
+                .as_str()
+                .unwrap_or_default(),
+        ),
+        Then::Refused(code) => {
+            let place = problem["path"]
+                .as_array()
+                .and_then(|path| path.last())
+                .and_then(Value::as_str);
+            problem["code"] == **code && row.field.split('.').next_back() == place
+        }
+        Then::Becomes(_) => payload["userErrors"] == json!([]),
+    };
+    if !fits {
+        return Err(answer.text);
+    }
+    let Then::Becomes(places) = then else {
+        return if Some(server.snapshot().await) == before {
+            Ok(())
+        } else {
+            Err("something was written".to_owned())
+        };
+    };
+    let mut expected = subject.stored.clone();
+    expected["clientMutationId"] = Value::Null;
+    for (place, value) in places {
+        match expected.pointer_mut(place) {
+            Some(stored) => *stored = value.clone(),
+            None => return Err(format!("{place} isn't in {expected:#}")),
+        }
+    }
+    let mut found = subject.read(server).await;
+    found["clientMutationId"] = payload["clientMutationId"].clone();
+    if found == expected {
+        Ok(())
+    } else {
+        Err(format!("expected {expected:#}\n\nbut got {found:#}"))
+    }
+}
