@@ -2,6 +2,11 @@
 
 use std::sync::Arc;
 
+use axum::Router;
+
+use self::graphql::limits::Limits;
+use crate::Clientele;
+
 pub mod graphql;
 pub mod health;
 pub mod playground;
@@ -17,4 +22,9 @@ impl RequestId {
     pub fn generate() -> Self {
         Self(uuid::Uuid::now_v7().to_string().into())
     }
+}
+
+/// Both doors to these clients.
+pub fn router(clientele: Arc<Clientele>, limits: Limits) -> Router {
+    graphql::router(clientele, limits)
 }

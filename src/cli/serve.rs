@@ -8,7 +8,7 @@ use axum::Router;
 
 use super::{Failure, listening, print, store};
 use crate::Clientele;
-use crate::api::{graphql, health, playground};
+use crate::api::{self, health, playground};
 use crate::config::Config;
 use crate::db::Database;
 use crate::telemetry;
@@ -44,7 +44,7 @@ fn router(database: Database, config: &Config) -> Router {
     let router = Router::new()
         .merge(health::routes(ping))
         .merge(playground::routes())
-        .merge(graphql::router(clientele, config.graphql.clone()));
+        .merge(api::router(clientele, config.graphql.clone()));
     telemetry::with_request_lines(router)
 }
 

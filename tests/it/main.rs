@@ -8,4 +8,6 @@ mod harness;
 
 mod cli;
 mod domain;
+mod reads;
+mod schema;
 mod smoke;

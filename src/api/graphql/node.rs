@@ -10,7 +10,7 @@ use async_graphql::{
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
-use super::object::{meta_field, raw};
+use super::{answer::raw, object::meta_field};
 
 pub const NAME: &str = "Node";
 

@@ -7,13 +7,12 @@ use std::{borrow::Cow, io::Write, marker::PhantomData, ops::Deref};
 
 use async_graphql::{
     ContextSelectionSet, ID, Name, OutputType, Positioned, ServerResult, Value,
-    indexmap::IndexMap,
     parser::types::{Field as Syntax, SelectionSet},
     registry::{Deprecation, MetaField, MetaInputValue, MetaType, MetaTypeId, Registry},
 };
 use chrono::{DateTime as Instant, NaiveDate, Utc};
 
-use super::{error::Fault, prepare::collect};
+use super::{answer::raw, error::Fault, prepare::collect};
 use crate::scalar::{Date, DateTime, Decimal};
 
 /// An object type of the schema.
@@ -249,13 +248,6 @@ pub(super) fn text(write: impl FnOnce(&mut Vec<u8>)) -> Result<String, Fault> {
     let mut out = Vec::with_capacity(1024);
     write(&mut out);
     String::from_utf8(out).map_err(|_| super::error::internal())
-}
-
-/// JSON text as a value of the engine.
-pub(super) fn raw(json: String) -> Value {
-    let mut object = IndexMap::with_capacity(1);
-    object.insert(Name::new(async_graphql_value::RAW_VALUE_TOKEN), Value::String(json));
-    Value::Object(object)
 }
 
 impl<T: Object> OutputType for Written<T> {

@@ -206,6 +206,11 @@ impl Mutation {
         let runs = self.runs.fetch_add(1, Ordering::SeqCst) + 1;
         Up { a: runs, b: runs }
     }
+    async fn late_up(&self) -> Up {
+        tokio::task::yield_now().await;
+        let runs = self.runs.fetch_add(1, Ordering::SeqCst) + 1;
+        Up { a: runs, b: runs }
+    }
     async fn conflict(&self) -> Result<bool, Error> {
         Err(Error::Conflict)
     }

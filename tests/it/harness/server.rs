@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use clientele::{
     Clientele,
+    api::{self, graphql::limits::Limits},
     client::ClientSettings,
     db::{Step, Transaction, Work},
     error::Result,
@@ -19,6 +20,7 @@ use super::{Answer, Backend, Snapshot, database::PrivateDatabase, names::Names};
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub clients: ClientSettings,
+    pub limits: Limits,
 }
 
 /// A running server with a database that no other test uses.
@@ -158,8 +160,8 @@ impl TestServer {
     }
 }
 
-fn router(_clientele: Arc<Clientele>, _settings: &Settings) -> Router {
-    Router::new()
+fn router(clientele: Arc<Clientele>, settings: &Settings) -> Router {
+    api::router(clientele, settings.limits.clone())
 }
 
 /// A statement that no function of the house would run.

@@ -46,7 +46,7 @@ fn explain(body: &[u8]) -> Fault {
         return bad("The body is not UTF-8.");
     }
     let Ok(value) = serde_json::from_slice::<Value>(body) else {
-        return bad("The body is not JSON.");
+        return bad("The body is not JSON, or nested too deeply.");
     };
     let Value::Object(members) = value else {
         return bad(if value.is_array() {

@@ -48,12 +48,12 @@ pub(super) fn coerce(registry: &Registry, ty: &str, value: ConstValue) -> Result
         (MetaTypeName::NonNull(inner), ConstValue::Null) => Err(null_refused(inner)),
         (MetaTypeName::NonNull(inner), value) => coerce(registry, inner, value),
         (_, ConstValue::Null) => Ok(ConstValue::Null),
-        (MetaTypeName::List(inner), ConstValue::List(items)) => items
-            .into_iter()
-            .enumerate()
-            .map(|(index, item)| coerce(registry, inner, item).map_err(|e| e.inside(index)))
-            .collect::<Result<_, _>>()
-            .map(ConstValue::List),
+        (MetaTypeName::List(inner), ConstValue::List(mut items)) => {
+            for (index, item) in items.iter_mut().enumerate() {
+                *item = coerce(registry, inner, std::mem::take(item)).map_err(|e| e.inside(index))?;
+            }
+            Ok(ConstValue::List(items))
+        }
         (MetaTypeName::List(inner), single) => Ok(ConstValue::List(vec![coerce(registry, inner, single)?])),
         (MetaTypeName::Named(name), value) => match registry.types.get(name) {
             Some(MetaType::InputObject {
@@ -77,7 +77,7 @@ fn object(
     one_of: bool,
     value: ConstValue,
 ) -> Result<IndexMap<Name, ConstValue>, Mismatch> {
-    let ConstValue::Object(given) = value else {
+    let ConstValue::Object(mut given) = value else {
         return Err(unfit(&value, name));
     };
     members(
@@ -88,14 +88,11 @@ fn object(
             .iter()
             .map(|(key, value)| (key.as_str(), *value == ConstValue::Null)),
     )?;
-    given
-        .into_iter()
-        .map(|(key, value)| {
-            let ty = &fields[key.as_str()].ty;
-            let value = coerce(registry, ty, value).map_err(|e| e.inside(&key))?;
-            Ok((key, value))
-        })
-        .collect()
+    for (key, value) in &mut given {
+        let ty = &fields[key.as_str()].ty;
+        *value = coerce(registry, ty, std::mem::take(value)).map_err(|e| e.inside(key))?;
+    }
+    Ok(given)
 }
 
 /// The rules for the fields of an input object as a whole; `given` has each name and whether its value is null.

@@ -2,7 +2,7 @@
 //!
 //! The engine leaves out whatever stands beside a variable, and takes integers of any size and strings for enums.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use async_graphql::{
     Name, Positioned,
@@ -31,6 +31,7 @@ pub(super) fn check(
         registry,
         definitions,
         never_null: conditions.clone(),
+        uses: HashMap::new(),
         faults: Vec::new(),
     };
     if let Some(root) = flatten::root(operation.ty, registry) {
@@ -51,6 +52,7 @@ struct Check<'a> {
     registry: &'a Registry,
     definitions: &'a [Positioned<VariableDefinition>],
     never_null: HashSet<Name>,
+    uses: HashMap<Name, usize>,
     faults: Vec<Fault>,
 }
 
@@ -81,6 +83,7 @@ impl<'a> Check<'a> {
             default,
             pos: definition.pos,
             must_have_value,
+            used_once: self.uses.get(&name.node) == Some(&1),
         }
     }
 
@@ -102,6 +105,10 @@ impl<'a> Check<'a> {
     }
 
     fn field(&mut self, field: &Field, parent: &'a MetaType) {
+        let of_directives = field.directives.iter().flat_map(|directive| &directive.node.arguments);
+        for (_, value) in field.arguments.iter().chain(of_directives) {
+            self.count(&value.node);
+        }
         let Some(meta) = parent.field_by_name(&field.name.node) else {
             return;
         };
@@ -119,6 +126,15 @@ impl<'a> Check<'a> {
         }
         if let Some(ty) = self.registry.concrete_type_by_name(&meta.ty) {
             self.set(&field.selection_set.node, ty);
+        }
+    }
+
+    fn count(&mut self, value: &Value) {
+        match value {
+            Value::Variable(name) => *self.uses.entry(name.clone()).or_default() += 1,
+            Value::List(items) => items.iter().for_each(|item| self.count(item)),
+            Value::Object(fields) => fields.values().for_each(|value| self.count(value)),
+            _ => {}
         }
     }
 

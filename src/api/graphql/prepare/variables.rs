@@ -24,11 +24,20 @@ pub(super) struct Declared {
     pub pos: Pos,
     /// It may be null by its type, yet stands where null isn't accepted; then a null that is sent is refused.
     pub must_have_value: bool,
+    /// It stands in one place only, conditions aside, so its value needn't be copied there. The input of a mutation is such
+    /// a variable, and may be large.
+    pub used_once: bool,
 }
 
 /// The coerced variables of one request; those without a value aren't in it.
 #[derive(Debug, Default)]
-pub(super) struct Values(HashMap<Name, Value>);
+pub(super) struct Values(HashMap<Name, Held>);
+
+#[derive(Debug)]
+struct Held {
+    value: Value,
+    used_once: bool,
+}
 
 impl Values {
     /// # Errors
@@ -38,7 +47,13 @@ impl Values {
         let mut values = HashMap::with_capacity(declared.len());
         for variable in declared {
             match value_of(registry, variable, given.remove(&variable.name)) {
-                Ok(Some(value)) => drop(values.insert(variable.name.clone(), value.into_value())),
+                Ok(Some(value)) => drop(values.insert(
+                    variable.name.clone(),
+                    Held {
+                        value: value.into_value(),
+                        used_once: variable.used_once,
+                    },
+                )),
                 Ok(None) => {}
                 Err(mismatch) => {
                     let subject = format!("Variable \"${}\"", variable.name);
@@ -54,19 +69,22 @@ impl Values {
     }
 
     /// The value with its variables replaced; None when it is itself a variable without a value.
-    pub fn resolve(&self, value: &Value) -> Option<Value> {
+    fn take(&mut self, value: &Value) -> Option<Value> {
         Some(match value {
-            Value::Variable(name) => return self.0.get(name).cloned(),
+            Value::Variable(name) => match self.0.get_mut(name)? {
+                Held { value, used_once: true } => std::mem::take(value),
+                held => held.value.clone(),
+            },
             Value::List(items) => Value::List(
                 items
                     .iter()
-                    .map(|item| self.resolve(item).unwrap_or(Value::Null))
+                    .map(|item| self.take(item).unwrap_or(Value::Null))
                     .collect(),
             ),
             Value::Object(fields) => Value::Object(
                 fields
                     .iter()
-                    .filter_map(|(name, value)| Some((name.clone(), self.resolve(value)?)))
+                    .filter_map(|(name, value)| Some((name.clone(), self.take(value)?)))
                     .collect(),
             ),
             constant => constant.clone(),
@@ -75,9 +93,9 @@ impl Values {
 
     /// Whether a selection with these directives is asked for.
     pub fn include(&self, directives: &[Positioned<Directive>]) -> bool {
-        let is_true = |directive: &Directive| {
-            let given = directive.get_argument("if").and_then(|value| self.resolve(&value.node));
-            given == Some(Value::Boolean(true))
+        let is_true = |directive: &Directive| match directive.get_argument("if").map(|value| &value.node) {
+            Some(Value::Variable(name)) => self.0.get(name).is_some_and(|held| held.value == Value::Boolean(true)),
+            literal => literal == Some(&Value::Boolean(true)),
         };
         directives
             .iter()
@@ -88,8 +106,8 @@ impl Values {
             })
     }
 
-    /// A copy of a flattened operation without variables.
-    pub fn fill(&self, operation: &OperationDefinition) -> OperationDefinition {
+    /// A copy of a flattened operation without variables. Conditions must have been decided before.
+    pub fn fill(mut self, operation: &OperationDefinition) -> OperationDefinition {
         let set = &operation.selection_set;
         OperationDefinition {
             ty: operation.ty,
@@ -99,7 +117,7 @@ impl Values {
         }
     }
 
-    fn fill_set(&self, set: &SelectionSet) -> SelectionSet {
+    fn fill_set(&mut self, set: &SelectionSet) -> SelectionSet {
         let items = set.items.iter().map(|item| {
             item.position_node(match &item.node {
                 Selection::Field(field) => Selection::Field(field.position_node(self.fill_field(&field.node))),
@@ -117,7 +135,7 @@ impl Values {
         SelectionSet { items: items.collect() }
     }
 
-    fn fill_field(&self, field: &Field) -> Field {
+    fn fill_field(&mut self, field: &Field) -> Field {
         Field {
             alias: field.alias.clone(),
             name: field.name.clone(),
@@ -138,11 +156,11 @@ impl Values {
     }
 
     fn fill_arguments(
-        &self,
+        &mut self,
         arguments: &[(Positioned<Name>, Positioned<Value>)],
     ) -> Vec<(Positioned<Name>, Positioned<Value>)> {
         let filled = |(name, value): &(Positioned<Name>, Positioned<Value>)| {
-            Some((name.clone(), value.position_node(self.resolve(&value.node)?)))
+            Some((name.clone(), value.position_node(self.take(&value.node)?)))
         };
         arguments.iter().filter_map(filled).collect()
     }

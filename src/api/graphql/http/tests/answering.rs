@@ -1,10 +1,20 @@
 //! Media type, status and headers of answers.
 
-use axum::http::StatusCode;
-use serde_json::json;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
-use super::{NEW, OLD, code, get, post, send};
-use crate::api::RequestId;
+use axum::{body::to_bytes, http::StatusCode};
+use futures_util::FutureExt;
+use serde_json::json;
+use tower::ServiceExt;
+
+use super::{NEW, OLD, app, code, get, post, send};
+use crate::api::{
+    RequestId,
+    graphql::{http::router, limits::Limits, toy::door},
+};
 
 #[tokio::test]
 async fn the_media_type_is_negotiated_by_quality() {
@@ -33,6 +43,7 @@ async fn the_media_type_is_negotiated_by_quality() {
         );
     }
     let (status, headers, _) = send(get("query=%7B__typename%7D")).await;
+    assert_eq!(headers["cache-control"], "no-store");
     assert_eq!(
         (status, headers["content-type"].to_str().unwrap()),
         (StatusCode::OK, "application/json; charset=utf-8")
@@ -100,4 +111,33 @@ async fn every_error_carries_the_request_id_from_outside_or_a_new_one() {
     assert_eq!(send(request).await.2["errors"][0]["extensions"]["requestId"], "outer");
     let (_, _, body) = send(post(NEW, "{")).await;
     assert_eq!(body["errors"][0]["extensions"]["requestId"].as_str().unwrap().len(), 36);
+}
+
+#[tokio::test]
+async fn a_caller_who_leaves_does_not_stop_a_change_halfway() {
+    let app = app();
+    let leaving = app.clone().oneshot(post(NEW, r#"{"query":"mutation{lateUp{a}}"}"#));
+    assert!(leaving.now_or_never().is_none());
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    let response = app.oneshot(post(NEW, r#"{"query":"mutation{up{a}}"}"#)).await.unwrap();
+    let body = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    assert_eq!(body, r#"{"data":{"up":{"a":2}}}"#);
+}
+
+#[tokio::test]
+async fn resolvers_find_what_the_context_puts_there() {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let counter = seen.clone();
+    let app = router(Arc::new(door(Limits::default())), move |data, parts| {
+        data.insert(parts.uri.clone());
+        counter.fetch_add(1, Ordering::SeqCst);
+    });
+    app.clone()
+        .oneshot(post(NEW, r#"{"query":"{__typename}"}"#))
+        .await
+        .unwrap();
+    app.oneshot(post(NEW, r#"{"query":"{nothing}"}"#)).await.unwrap();
+    assert_eq!(seen.load(Ordering::SeqCst), 1);
 }

@@ -11,8 +11,8 @@ use super::{NEW, OLD, code, get, post, send};
 #[tokio::test]
 async fn a_malformed_body_is_400_with_a_sentence_for_both_media_types() {
     for (body, sentence) in [
-        (&b"{"[..], "The body is not JSON."),
-        (b"", "The body is not JSON."),
+        (&b"{"[..], "The body is not JSON, or nested too deeply."),
+        (b"", "The body is not JSON, or nested too deeply."),
         (b"\"\xff\"", "The body is not UTF-8."),
         (
             b"[{\"query\":\"{__typename}\"}]",

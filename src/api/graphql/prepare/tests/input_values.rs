@@ -215,3 +215,18 @@ async fn literals_follow_the_same_rules_also_beside_variables() {
         assert_eq!(code, "GRAPHQL_VALIDATION_FAILED", "{query}");
     }
 }
+
+#[tokio::test]
+async fn a_variable_used_in_several_places_is_there_in_each() {
+    let query = "query($t: String, $yes: Boolean!) { a: argument(text: $t) b: argument(text: $t) @include(if: $yes) seen(input: {email: $t}) }";
+    assert_eq!(
+        ask(query, json!({"t": "x", "yes": true})).await,
+        r#"{"data":{"a":"Value(\"x\")","b":"Value(\"x\")","seen":"x,absent,absent,absent,7,absent"}}"#
+    );
+    let merged =
+        "query($t: String) { argument(text: $t) argument(text: $t) node(id: 1) { ... on Person { name } id } }";
+    assert_eq!(
+        ask(merged, json!({"t": "x"})).await,
+        r#"{"data":{"argument":"Value(\"x\")","node":{"id":"1"}}}"#
+    );
+}

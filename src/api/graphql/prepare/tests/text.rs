@@ -1,5 +1,6 @@
 //! What the first pass over the text refuses, counts and rewrites.
 
+use proptest::prelude::*;
 use serde_json::json;
 
 use crate::api::graphql::{
@@ -137,4 +138,60 @@ async fn deep_brackets_are_refused_before_anything_recurses_on_them() {
     assert_eq!(error(&query, json!({})).await.0, "QUERY_TOO_COMPLEX");
     let query = format!("{{{}name{}", "person{".repeat(4000), "}".repeat(4001));
     assert_eq!(error(&query, json!({})).await.0, "QUERY_TOO_COMPLEX");
+}
+
+/// Pieces of documents, well and badly formed.
+const PIECES: [&str; 40] = [
+    "{",
+    "}",
+    "(",
+    ")",
+    "[",
+    "]",
+    ":",
+    "$",
+    "!",
+    "@",
+    "...",
+    "=",
+    "|",
+    "&",
+    ",",
+    "#\n",
+    "\"",
+    "\"\"\"",
+    "\"\\u{1F600}\"",
+    "\"\\uD83D\\uDE00\"",
+    "\\uD83D",
+    "\\\"\"\"",
+    "\r\n",
+    "\u{e9}",
+    "query",
+    "mutation",
+    "fragment",
+    "on",
+    "person",
+    "Person",
+    "node",
+    "seen",
+    "input",
+    "$v",
+    "Input",
+    "skip(if: true)",
+    "1e400",
+    "-0",
+    "null",
+    "name",
+];
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_text_brings_the_door_down(pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..40), spaced in any::<bool>()) {
+        let query = pieces.join(if spaced { " " } else { "" });
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let body: serde_json::Value = serde_json::from_str(&runtime.block_on(ask(&query, json!({"v": {}})))).unwrap();
+        prop_assert!(body.get("data").is_some() || body.get("errors").is_some());
+    }
 }

@@ -1,8 +1,12 @@
 //! Rules of the specification that the engine doesn't check.
 
+use async_graphql::{Data, Variables};
 use serde_json::json;
 
-use crate::api::graphql::toy::{data, error};
+use crate::api::graphql::{
+    limits::Limits,
+    toy::{data, door, error},
+};
 
 async fn refused(query: &str) -> String {
     let (code, message) = error(query, json!({})).await;
@@ -80,6 +84,18 @@ async fn fragments_are_no_bombs() {
 
 #[tokio::test]
 async fn operations_are_found_by_name_and_none_is_guessed() {
+    let both = "query A { a: __typename } query B($n: Int!) { b: required(number: $n) }";
+    let named = async |name| {
+        let variables = Variables::from_json(json!({"n": 3}));
+        let answer = door(Limits::default())
+            .execute(both, name, variables, Data::default(), "r1")
+            .await;
+        String::from_utf8(answer.body).unwrap()
+    };
+    assert_eq!(named(Some("A")).await, r#"{"data":{"a":"Query"}}"#);
+    assert_eq!(named(Some("B")).await, r#"{"data":{"b":3}}"#);
+    assert!(named(Some("C")).await.contains("BAD_REQUEST"));
+    assert!(named(None).await.contains("BAD_REQUEST"));
     assert_eq!(
         error("query A { __typename } query B { __typename }", json!({}))
             .await

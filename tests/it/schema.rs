@@ -1,0 +1,17 @@
+//! The schema that is committed is the schema that is served.
+
+use std::{fs, path::Path};
+
+#[test]
+fn the_schema_file_is_the_schema() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema.graphql");
+    let schema = clientele::api::graphql::sdl();
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        fs::write(&file, &schema).expect("the schema file can be written");
+    }
+    let committed = fs::read_to_string(&file).unwrap_or_default();
+    assert!(
+        committed == schema,
+        "schema.graphql is out of date: run UPDATE_SCHEMA=1 bin/test schema, and read the difference"
+    );
+}
