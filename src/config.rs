@@ -14,6 +14,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 use crate::api::graphql::limits::Limits;
+use crate::api::rest::RestSettings;
 use crate::client::ClientSettings;
 use crate::db::DatabaseSettings;
 pub use database_url::DatabaseUrl;
@@ -36,17 +37,9 @@ pub struct Config {
     pub shutdown_timeout_seconds: u64,
     pub database: DatabaseSettings,
     pub clients: ClientSettings,
-    pub legacy: Legacy,
+    pub legacy: RestSettings,
     pub graphql: Limits,
     pub log: Log,
-}
-
-/// The legacy REST route.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Legacy {
-    /// Refuse an update whose body doesn't carry `client.encodedKey`, as the letter of the old contract has it (R9).
-    pub require_encoded_key: bool,
 }
 
 /// What is logged to standard error, and how.
@@ -74,7 +67,7 @@ impl Default for Config {
             shutdown_timeout_seconds: 10,
             database: DatabaseSettings::default(),
             clients: ClientSettings::default(),
-            legacy: Legacy::default(),
+            legacy: RestSettings::default(),
             graphql: Limits::default(),
             log: Log::default(),
         }

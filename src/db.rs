@@ -350,10 +350,13 @@ fn options(url: &str, settings: &DatabaseSettings, connections: u32, read_only: 
         // Statements carry personal data.
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
+        // Statements are prepared once, and short: planning them for each value, or compiling them, takes longer than they do.
         .map_sqlx_postgres_opts(|postgres| {
-            postgres
-                .application_name("clientele")
-                .options([("plan_cache_mode", "force_generic_plan"), ("timezone", "UTC")])
+            postgres.application_name("clientele").options([
+                ("plan_cache_mode", "force_generic_plan"),
+                ("jit", "off"),
+                ("timezone", "UTC"),
+            ])
         })
         .map_sqlx_sqlite_opts(move |sqlite| {
             sqlite

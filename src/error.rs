@@ -29,6 +29,20 @@ impl Error {
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Internal(Arc::from(source.into()))
     }
+
+    /// What kind of error it is, for a log line: never the cause's own text, which may repeat what is stored.
+    pub fn kind(&self) -> String {
+        match self {
+            Self::Conflict | Self::Unavailable | Self::ReadOnly => self.to_string(),
+            Self::Internal(cause) => match cause.downcast_ref::<DbErr>() {
+                Some(error) => database_kind(error),
+                None => match cause.downcast_ref::<serde_json::Error>() {
+                    Some(error) => format!("JSON: {:?}", error.classify()),
+                    None => "internal".to_owned(),
+                },
+            },
+        }
+    }
 }
 
 impl From<DbErr> for Error {
@@ -42,6 +56,23 @@ impl From<DbErr> for Error {
             _ => Self::internal(error),
         }
     }
+}
+
+/// The name of the error's variant, and the database's code if there is one.
+fn database_kind(error: &DbErr) -> String {
+    let name: String = format!("{error:?}")
+        .chars()
+        .take_while(char::is_ascii_alphanumeric)
+        .collect();
+    let code = match error {
+        DbErr::Conn(RuntimeErr::SqlxError(cause))
+        | DbErr::Exec(RuntimeErr::SqlxError(cause))
+        | DbErr::Query(RuntimeErr::SqlxError(cause)) => cause
+            .as_database_error()
+            .and_then(|error| error.code().map(|code| format!(" {code}"))),
+        _ => None,
+    };
+    format!("database: {name}{}", code.unwrap_or_default())
 }
 
 fn from_driver(error: &sqlx::Error) -> Option<Error> {
@@ -89,5 +120,25 @@ fn from_sqlstate(code: &str) -> Option<Error> {
         // Connection exceptions, insufficient resources, operator intervention.
         _ if ["08", "53", "57"].contains(&code.get(..2)?) => Some(Error::Unavailable),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::DbErr;
+
+    use super::Error;
+
+    #[test]
+    fn a_log_line_has_no_more_than_the_kind_of_an_error() {
+        let json = serde_json::from_str::<u8>("\"secret\"").expect_err("no number");
+        for (error, kind) in [
+            (Error::from(DbErr::Custom("secret".to_owned())), "database: Custom"),
+            (Error::internal(json), "JSON: Data"),
+            (Error::internal("secret"), "internal"),
+            (Error::Conflict, "concurrent changes could not be serialised"),
+        ] {
+            assert_eq!(error.kind(), kind);
+        }
     }
 }

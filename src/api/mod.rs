@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 
-use self::graphql::limits::Limits;
+use self::{graphql::limits::Limits, rest::RestSettings};
 use crate::Clientele;
 
 pub mod graphql;
@@ -25,6 +25,6 @@ impl RequestId {
 }
 
 /// Both doors to these clients.
-pub fn router(clientele: Arc<Clientele>, limits: Limits) -> Router {
-    graphql::router(clientele, limits)
+pub fn router(clientele: Arc<Clientele>, limits: Limits, legacy: RestSettings) -> Router {
+    graphql::router(clientele.clone(), limits).merge(rest::router(clientele, legacy))
 }

@@ -44,7 +44,7 @@ fn router(database: Database, config: &Config) -> Router {
     let router = Router::new()
         .merge(health::routes(ping))
         .merge(playground::routes())
-        .merge(api::router(clientele, config.graphql.clone()));
+        .merge(api::router(clientele, config.graphql.clone(), config.legacy.clone()));
     telemetry::with_request_lines(router)
 }
 

@@ -1,1 +1,180 @@
-//! The legacy REST door.
+//! The legacy REST door: the JSON that callers written for another service's API v1 send and expect.
+//!
+//! Reads the wire into the domain's types, calls one domain function and writes the answer. Knows no rule about clients.
+//! To add an endpoint: a route below, and a handler that calls an existing domain function.
+
+mod answer;
+mod body;
+mod errors;
+mod names;
+mod parameters;
+mod read;
+mod submit;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::{
+    Extension, Router,
+    extract::{Path, Request, State, rejection::PathRejection},
+    http::{StatusCode, Uri},
+    response::Response,
+    routing::{MethodRouter, any, get},
+};
+use serde::{Deserialize, Serialize};
+
+use super::RequestId;
+use crate::{
+    Clientele,
+    client::{Aggregate, ClientBy, ClientOrder, Wanted},
+    custom_field::Definitions,
+    error::Error,
+};
+use answer::{Bare, Expanded};
+use errors::{Failure, Refusal, codes};
+use parameters::{List, Parameters};
+
+/// What an operator decides about this door.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RestSettings {
+    /// Refuse an update whose body doesn't carry `client.encodedKey`, to the letter of the old documentation (R9).
+    pub require_encoded_key: bool,
+    /// The longest body that is read, in bytes; a longer one is answered 413.
+    pub body_bytes: usize,
+}
+
+impl Default for RestSettings {
+    fn default() -> Self {
+        Self {
+            require_encoded_key: false,
+            body_bytes: 1024 * 1024,
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Door {
+    clientele: Arc<Clientele>,
+    settings: RestSettings,
+}
+
+type Caller = Option<Extension<RequestId>>;
+type ClientId = Result<Path<String>, PathRejection>;
+
+/// Everything under `/api`.
+pub fn router(clientele: Arc<Clientele>, settings: RestSettings) -> Router {
+    let clients: MethodRouter<Door> = get(list).post(create).fallback(wrong_method);
+    let client: MethodRouter<Door> = get(show).post(change).fallback(wrong_method);
+    Router::new()
+        .route("/api/clients", clients.clone())
+        .route("/api/clients/", clients)
+        .route("/api/clients/{id}", client.clone())
+        .route("/api/clients/{id}/", client)
+        .route("/api", any(unknown_path))
+        .route("/api/", any(unknown_path))
+        .route("/api/{*path}", any(unknown_path))
+        .with_state(Door { clientele, settings })
+}
+
+async fn create(State(door): State<Door>, caller: Caller, request: Request) -> Response {
+    respond(door.submit(request, None).await, caller)
+}
+
+async fn change(State(door): State<Door>, caller: Caller, id: ClientId, request: Request) -> Response {
+    let answer = match named(id) {
+        Ok(id) => door.submit(request, Some(id)).await,
+        Err(refusal) => Err(refusal.into()),
+    };
+    respond(answer, caller)
+}
+
+async fn show(State(door): State<Door>, caller: Caller, id: ClientId, uri: Uri) -> Response {
+    respond(door.client(id, &uri).await, caller)
+}
+
+async fn list(State(door): State<Door>, caller: Caller, uri: Uri) -> Response {
+    respond(door.clients(&uri).await, caller)
+}
+
+async fn unknown_path(caller: Caller) -> Response {
+    respond(
+        Err(Refusal {
+            code: codes::INVALID_API_OPERATION,
+            source: None,
+        }
+        .into()),
+        caller,
+    )
+}
+
+async fn wrong_method(caller: Caller) -> Response {
+    respond(
+        Err(Refusal {
+            code: codes::METHOD_NOT_IMPLEMENTED,
+            source: None,
+        }
+        .into()),
+        caller,
+    )
+}
+
+impl Door {
+    async fn client(&self, id: ClientId, uri: &Uri) -> Result<Vec<u8>, Failure> {
+        let parameters = Parameters::parse(uri.query().unwrap_or_default())?;
+        parameters.refuse_beside("a client's id")?;
+        let full_details = parameters.full_details()?;
+        let wanted = if full_details { Wanted::ALL } else { Wanted::default() };
+        let Some((client, definitions)) = self.clientele.client(&ClientBy::Either(named(id)?), wanted).await? else {
+            return Err(unknown_client().into());
+        };
+        if full_details {
+            json(&Expanded {
+                client: &client,
+                definitions: &definitions,
+                with_groups: true,
+            })
+        } else {
+            json(&Bare(&client.client))
+        }
+    }
+
+    async fn clients(&self, uri: &Uri) -> Result<Vec<u8>, Failure> {
+        let List { filter, range } = parameters::list(&Parameters::parse(uri.query().unwrap_or_default())?)?;
+        let page = self
+            .clientele
+            .clients(&filter, ClientOrder::default(), &range, Wanted::default())
+            .await?;
+        let page = page.map_err(|problem| Refusal::from(&problem))?;
+        json(&page.rows.iter().map(|row| Bare(&row.client)).collect::<Vec<_>>())
+    }
+}
+
+/// The id in a path. One that isn't UTF-8 is nobody's.
+fn named(id: ClientId) -> Result<String, Refusal> {
+    id.map(|Path(id)| id).map_err(|_| unknown_client())
+}
+
+fn unknown_client() -> Refusal {
+    Refusal::new(codes::INVALID_CLIENT_ID, "There is no client with this id or key.")
+}
+
+fn expanded(client: &Aggregate, definitions: &Definitions) -> Result<Vec<u8>, Failure> {
+    json(&Expanded {
+        client,
+        definitions,
+        with_groups: false,
+    })
+}
+
+fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    Ok(serde_json::to_vec(value).map_err(Error::internal)?)
+}
+
+fn respond(answer: Result<Vec<u8>, Failure>, caller: Caller) -> Response {
+    match answer {
+        Ok(body) => answer::json(StatusCode::OK, body),
+        Err(failure) => failure.into_response(caller.as_deref()),
+    }
+}

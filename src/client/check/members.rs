@@ -37,7 +37,7 @@ pub(super) fn id_documents(
             scope: path!["idDocuments", index].to_vec(),
             problems,
         };
-        if matches!(template_key, MaybeUndefined::Value(_)) {
+        if matches!(template_key, MaybeUndefined::Value(key) if !key.is_empty()) {
             let message = "There is no identification document template with this key: leave templateKey out.";
             member.refuse(ProblemCode::NotFound, "templateKey", message);
         }

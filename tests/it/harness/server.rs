@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use clientele::{
     Clientele,
-    api::{self, graphql::limits::Limits},
+    api::{self, graphql::limits::Limits, rest::RestSettings},
     client::ClientSettings,
     db::{Step, Transaction, Work},
     error::Result,
@@ -21,6 +21,7 @@ use super::{Answer, Backend, Snapshot, database::PrivateDatabase, names::Names};
 pub struct Settings {
     pub clients: ClientSettings,
     pub limits: Limits,
+    pub legacy: RestSettings,
 }
 
 /// A running server with a database that no other test uses.
@@ -163,7 +164,7 @@ impl TestServer {
 }
 
 fn router(clientele: Arc<Clientele>, settings: &Settings) -> Router {
-    api::router(clientele, settings.limits.clone())
+    api::router(clientele, settings.limits.clone(), settings.legacy.clone())
 }
 
 /// A statement that no function of the house would run.

@@ -1,0 +1,112 @@
+//! What came with a request beside its URL: its media type, and its bytes up to a limit.
+
+use axum::{
+    body::Body,
+    http::{HeaderMap, header::CONTENT_TYPE},
+};
+use futures_util::StreamExt;
+
+use super::errors::{Refusal, codes};
+
+/// What a Content-Type says about a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Media {
+    Json,
+    Form,
+    Other,
+}
+
+/// A Content-Type header, if there is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Declared {
+    pub media: Media,
+    pub utf8: bool,
+}
+
+impl Declared {
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        let header = headers.get(CONTENT_TYPE)?;
+        // What isn't even ASCII names no media type.
+        Some(header.to_str().map_or(
+            Self {
+                media: Media::Other,
+                utf8: true,
+            },
+            Self::parse,
+        ))
+    }
+
+    fn parse(text: &str) -> Self {
+        let mut parts = text.split(';').map(|part| part.trim().to_ascii_lowercase());
+        let media = match parts.next().unwrap_or_default().as_str() {
+            "application/json" => Media::Json,
+            "application/x-www-form-urlencoded" => Media::Form,
+            // The versioned name of the legacy API among them.
+            other if other.starts_with("application/") && other.ends_with("+json") => Media::Json,
+            _ => Media::Other,
+        };
+        let charset = parts.find_map(|part| {
+            part.strip_prefix("charset=")
+                .map(|name| name.trim_matches('"').to_owned())
+        });
+        Self {
+            media,
+            utf8: charset.is_none_or(|name| name == "utf-8" || name == "utf8"),
+        }
+    }
+}
+
+/// How many times the limit is read, though not kept, before the caller is cut off: one who is still sending when the
+/// connection closes may never see the answer.
+const PATIENCE: usize = 4;
+
+/// The body, of `limit` bytes at the most.
+pub async fn read(body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
+    let mut chunks = body.into_data_stream();
+    let (mut bytes, mut length) = (Vec::new(), 0_usize);
+    while let Some(chunk) = chunks.next().await {
+        // A caller who is gone won't see this, whatever it says.
+        let chunk = chunk.map_err(|_| Refusal::new(codes::INVALID_JSON_SYNTAX, "The body could not be read."))?;
+        length += chunk.len();
+        if length <= limit {
+            bytes.extend_from_slice(&chunk);
+        } else if length / PATIENCE > limit {
+            break;
+        }
+    }
+    if length > limit {
+        let source = format!("The body must have at most {limit} bytes.");
+        return Err(Refusal::new(codes::BODY_TOO_LARGE, source));
+    }
+    Ok(bytes)
+}
+
+pub fn utf8(bytes: &[u8]) -> Result<&str, Refusal> {
+    std::str::from_utf8(bytes).map_err(|_| not_utf8())
+}
+
+pub fn not_utf8() -> Refusal {
+    Refusal::new(codes::UNSUPPORTED_CHARACTER_ENCODING, "Send UTF-8.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Declared, Media};
+
+    #[test]
+    fn a_content_type_names_a_medium_and_a_charset() {
+        for (text, media, utf8) in [
+            ("application/json", Media::Json, true),
+            ("Application/JSON; charset=UTF-8", Media::Json, true),
+            ("application/json;charset=\"utf-8\"", Media::Json, true),
+            ("application/json; charset=iso-8859-1", Media::Json, false),
+            ("application/vnd.mambu.v1+json", Media::Json, true),
+            ("application/x-www-form-urlencoded", Media::Form, true),
+            ("text/plain", Media::Other, true),
+            ("application/jsonp", Media::Other, true),
+            ("", Media::Other, true),
+        ] {
+            assert_eq!(Declared::parse(text), Declared { media, utf8 }, "{text}");
+        }
+    }
+}

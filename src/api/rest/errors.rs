@@ -1,0 +1,248 @@
+//! What a caller is told when a request isn't carried out: one flat JSON object, whatever the reason.
+
+pub mod codes;
+mod table;
+
+use std::fmt::Write;
+
+use axum::{
+    http::{HeaderValue, header::RETRY_AFTER},
+    response::Response,
+};
+use serde::Serialize;
+
+use super::{
+    answer,
+    names::{legacy, legacy_sentence},
+};
+use crate::{
+    api::RequestId,
+    error::Error,
+    problem::{Problem, ProblemCode, Section, Step},
+};
+use codes::Code;
+
+/// Something the caller can mend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub code: Code,
+    /// What is at fault, for a person to read; none when the code says it all.
+    pub source: Option<String>,
+}
+
+impl Refusal {
+    pub fn new(code: Code, source: impl Into<String>) -> Self {
+        Self {
+            code,
+            source: Some(source.into()),
+        }
+    }
+}
+
+impl From<&Problem> for Refusal {
+    fn from(problem: &Problem) -> Self {
+        let about = problem.about.as_deref();
+        // Callers match on the bare id of the field that is missing.
+        let source = match (problem.code, about) {
+            (ProblemCode::Required, Some(id)) => id.to_owned(),
+            _ => {
+                let sentence = legacy_sentence(&problem.message, about);
+                // What a URL names has no member to point at.
+                if problem.section() == Section::Other {
+                    sentence
+                } else {
+                    format!("{}: {sentence}", place(&problem.path))
+                }
+            }
+        };
+        Self::new(table::code_of(problem), source)
+    }
+}
+
+/// A path in legacy names, as `customInformation[0].customFieldID`.
+fn place(path: &[Step]) -> String {
+    let mut text = String::new();
+    for step in path {
+        let _ = match step {
+            Step::Index(index) => write!(text, "[{index}]"),
+            Step::Name(name) if text.is_empty() => write!(text, "{}", legacy(name)),
+            Step::Name(name) => write!(text, ".{}", legacy(name)),
+        };
+    }
+    text
+}
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum Failure {
+    Refused(Refusal),
+    Surprise(Error),
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Surprise(error)
+    }
+}
+
+/// The first of the domain's problems, which come in the order in which they are to be told.
+impl From<Vec<Problem>> for Failure {
+    fn from(problems: Vec<Problem>) -> Self {
+        match problems.first() {
+            Some(problem) => Self::Refused(problem.into()),
+            None => Self::Surprise(Error::internal("a submission was refused without a problem")),
+        }
+    }
+}
+
+impl Failure {
+    pub fn into_response(self, request: Option<&RequestId>) -> Response {
+        let (refusal, retry) = match self {
+            Self::Refused(refusal) => (refusal, false),
+            Self::Surprise(error) => surprise(&error, request),
+        };
+        let mut response = write(&refusal);
+        if retry {
+            response
+                .headers_mut()
+                .insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
+
+/// The answer to a surprise, and whether the same request may succeed in a moment.
+fn surprise(error: &Error, request: Option<&RequestId>) -> (Refusal, bool) {
+    match error {
+        Error::Conflict => (
+            Refusal::new(codes::CONCURRENT_UPDATE, "concurrent update, retry"),
+            false,
+        ),
+        Error::Unavailable => (
+            Refusal {
+                code: codes::UNAVAILABLE,
+                source: None,
+            },
+            true,
+        ),
+        Error::ReadOnly => (
+            Refusal {
+                code: codes::READ_ONLY_MODE,
+                source: None,
+            },
+            false,
+        ),
+        Error::Internal(_) => {
+            let request = request.map(|RequestId(id)| id.to_string());
+            // The cause's own text may repeat what is stored.
+            tracing::error!(request_id = request.as_deref(), kind = error.kind(), "a request failed");
+            (
+                Refusal {
+                    code: codes::INTERNAL_ERROR,
+                    source: request,
+                },
+                false,
+            )
+        }
+    }
+}
+
+fn write(Refusal { code, source }: &Refusal) -> Response {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Status<'a> {
+        return_code: u16,
+        return_status: &'a str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error_source: Option<&'a str>,
+    }
+    let status = Status {
+        return_code: code.number,
+        return_status: code.name,
+        error_source: source.as_deref(),
+    };
+    answer::json(code.status, serde_json::to_vec(&status).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use axum::http::header::RETRY_AFTER;
+
+    use super::{Failure, Refusal};
+    use crate::{
+        api::RequestId,
+        error::Error,
+        problem::{Problem, ProblemCode, path},
+    };
+
+    #[tokio::test]
+    async fn a_surprise_says_nothing_of_its_cause() {
+        let request = RequestId(Arc::from("the-request"));
+        for (error, status, retry, body) in [
+            (
+                Error::Conflict,
+                409,
+                false,
+                r#"{"returnCode":4,"returnStatus":"INVALID_PARAMETERS","errorSource":"concurrent update, retry"}"#,
+            ),
+            (
+                Error::Unavailable,
+                503,
+                true,
+                r#"{"returnCode":6,"returnStatus":"INTERNAL_ERROR"}"#,
+            ),
+            (
+                Error::ReadOnly,
+                503,
+                false,
+                r#"{"returnCode":32,"returnStatus":"READ_ONLY_MODE"}"#,
+            ),
+            (
+                Error::internal("a secret"),
+                500,
+                false,
+                r#"{"returnCode":6,"returnStatus":"INTERNAL_ERROR","errorSource":"the-request"}"#,
+            ),
+        ] {
+            let response = Failure::from(error).into_response(Some(&request));
+            assert_eq!(
+                (response.status().as_u16(), response.headers().contains_key(RETRY_AFTER)),
+                (status, retry)
+            );
+            let found = axum::body::to_bytes(response.into_body(), usize::MAX)
+                .await
+                .expect("a body");
+            assert_eq!(found, body);
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_member_as_the_caller_knows_it() {
+        let problem = Problem::new(
+            ProblemCode::GroupIndex,
+            path!["customInformation", 2, "groupIndex"],
+            "Leave groupIndex out.",
+        );
+        let source = Refusal::from(&problem).source;
+        let expected = "customInformation[2].customFieldSetGroupIndex: Leave customFieldSetGroupIndex out.";
+        assert_eq!(source.as_deref(), Some(expected));
+    }
+
+    #[test]
+    fn a_missing_value_is_told_by_the_bare_id_of_its_field() {
+        let problem = Problem::new(ProblemCode::Required, path!["customInformation"], "A sentence.");
+        let problem = Problem {
+            about: Some("risk_band".into()),
+            ..problem
+        };
+        assert_eq!(Refusal::from(&problem).source.as_deref(), Some("risk_band"));
+    }
+}

@@ -1,0 +1,70 @@
+//! The encoding of parameters: `name=value` pairs between ampersands, `+` for a space, `%` for any byte.
+
+use crate::api::rest::{body::not_utf8, errors::Refusal};
+
+/// # Errors
+/// When what is escaped isn't UTF-8: to store something else in its place would change a name unseen.
+pub fn decode(text: &str) -> Result<Vec<(String, String)>, Refusal> {
+    let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    pairs
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            Ok((unescape(name)?, unescape(value)?))
+        })
+        .collect()
+}
+
+fn unescape(text: &str) -> Result<String, Refusal> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        bytes.push(match (first, escaped(tail)) {
+            (b'%', Some(byte)) => {
+                rest = &tail[2..];
+                byte
+            }
+            (b'+', _) => b' ',
+            // A lone percent sign stands for itself.
+            (byte, _) => *byte,
+        });
+    }
+    String::from_utf8(bytes).map_err(|_| not_utf8())
+}
+
+/// The byte that two hexadecimal digits stand for.
+fn escaped(text: &[u8]) -> Option<u8> {
+    let [high, low, ..] = text else { return None };
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decode;
+
+    #[test]
+    fn pairs_are_unescaped() {
+        let pairs = decode("a=1+2&b=%C3%A9%26&&c&d=100%&=x&e=f=g").expect("UTF-8");
+        let pairs: Vec<_> = pairs
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .collect();
+        assert_eq!(
+            pairs,
+            [
+                ("a", "1 2"),
+                ("b", "é&"),
+                ("c", ""),
+                ("d", "100%"),
+                ("", "x"),
+                ("e", "f=g")
+            ]
+        );
+    }
+
+    #[test]
+    fn other_encodings_are_refused() {
+        assert_eq!(decode("a=%E9").map_err(|refusal| refusal.code.number), Err(22));
+    }
+}

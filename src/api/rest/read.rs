@@ -1,0 +1,175 @@
+//! From a JSON body to a submission. Tolerant of what it needn't understand; judges no value, only whether it can be
+//! read. What comes of it is the domain's business.
+
+mod day;
+mod member;
+mod value;
+
+use std::collections::HashMap;
+
+use async_graphql::MaybeUndefined;
+use serde_json::{error::Category, value::RawValue};
+
+use super::errors::{Refusal, codes};
+use crate::{
+    client::{
+        AddressInput, ClientInput, ClientRoleBy, CustomFieldValueInput, Gender, IdDocumentInput, Language, UpsertClient,
+    },
+    custom_field::NO_GROUP,
+    problem::ProblemCode,
+};
+pub use day::parse as day;
+use member::{Members, Misread, Unreadable};
+
+const DEEPEST: usize = 128;
+
+/// Reads `{client, idDocuments, addresses, customInformation}`.
+///
+/// # Errors
+/// When the body as a whole is no JSON object; a member that can't be read is a problem of the submission instead.
+pub fn submission(body: &str) -> Result<UpsertClient, Refusal> {
+    let mut unreadable = Unreadable::default();
+    let mut root = Members::root(members(body)?, &mut unreadable);
+    let client = match root.object("client") {
+        MaybeUndefined::Value(members) => client(members),
+        // The collections are changed alone.
+        MaybeUndefined::Undefined | MaybeUndefined::Null => ClientInput::default(),
+    };
+    let id_documents = root.list("idDocuments", usize::MAX, id_document);
+    // Only the first counts: what the others look like is nobody's business.
+    let addresses = root.list("addresses", 1, address);
+    let custom_information = root.list("customInformation", usize::MAX, custom_value);
+    let Unreadable(unreadable) = unreadable;
+    Ok(UpsertClient {
+        client,
+        id_documents,
+        addresses,
+        custom_information,
+        unreadable,
+        ..UpsertClient::default()
+    })
+}
+
+/// The members of the body, each as the text it has.
+fn members(body: &str) -> Result<HashMap<String, &RawValue>, Refusal> {
+    if is_too_deep(body) {
+        let source = format!("The body is nested more than {DEEPEST} levels deep.");
+        return Err(Refusal::new(codes::INVALID_JSON_SYNTAX, source));
+    }
+    serde_json::from_str(body).map_err(|error| {
+        let source = match error.classify() {
+            Category::Data => "The body must be a JSON object.".to_owned(),
+            Category::Syntax | Category::Eof | Category::Io => {
+                format!(
+                    "The body isn't JSON: see line {}, column {}.",
+                    error.line(),
+                    error.column()
+                )
+            }
+        };
+        Refusal::new(codes::INVALID_JSON_SYNTAX, source)
+    })
+}
+
+fn is_too_deep(body: &str) -> bool {
+    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
+    for byte in body.bytes() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => depth += 1,
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > DEEPEST {
+            return true;
+        }
+    }
+    false
+}
+
+fn client(mut members: Members<'_, '_>) -> ClientInput {
+    let gender = |raw| value::choice(raw, Gender::parse, "must be MALE or FEMALE.");
+    let language = |raw| {
+        value::choice(
+            raw,
+            Language::parse,
+            "must be a language this API knows, ENGLISH for example.",
+        )
+    };
+    ClientInput {
+        encoded_key: members.text("encodedKey"),
+        client_id: members.text("clientId"),
+        state: members.text("state"),
+        first_name: members.text("firstName"),
+        middle_name: members.text("middleName"),
+        last_name: members.text("lastName"),
+        birth_date: members.value("birthDate", value::date),
+        gender: members.value("gender", gender),
+        email_address: members.text("emailAddress"),
+        home_phone: members.text("homePhone"),
+        mobile_phone1: members.text("mobilePhone1"),
+        mobile_phone2: members.text("mobilePhone2"),
+        preferred_language: members.value("preferredLanguage", language),
+        notes: members.text("notes"),
+        client_role: client_role(&mut members),
+        assigned_branch_key: members.text("assignedBranchKey"),
+        assigned_centre_key: members.text("assignedCentreKey"),
+        assigned_user_key: members.text("assignedUserKey"),
+    }
+}
+
+/// An object of which only the key counts.
+fn client_role(client: &mut Members<'_, '_>) -> MaybeUndefined<ClientRoleBy> {
+    let mut role = match client.object("clientRole") {
+        MaybeUndefined::Value(role) => role,
+        MaybeUndefined::Null => return MaybeUndefined::Null,
+        MaybeUndefined::Undefined => return MaybeUndefined::Undefined,
+    };
+    match role.text("encodedKey") {
+        MaybeUndefined::Value(key) => MaybeUndefined::Value(ClientRoleBy::EncodedKey(key)),
+        MaybeUndefined::Undefined | MaybeUndefined::Null => {
+            role.refuse("encodedKey", Misread(ProblemCode::Blank, "must name the client role."));
+            MaybeUndefined::Undefined
+        }
+    }
+}
+
+fn id_document(mut members: Members<'_, '_>) -> IdDocumentInput {
+    IdDocumentInput {
+        encoded_key: members.text("encodedKey"),
+        document_type: members.text("documentType"),
+        document_id: members.text("documentId"),
+        issuing_authority: members.text("issuingAuthority"),
+        valid_until: members.value("validUntil", value::date),
+        template_key: members.text("templateKey"),
+    }
+}
+
+fn address(mut members: Members<'_, '_>) -> AddressInput {
+    AddressInput {
+        encoded_key: members.text("encodedKey"),
+        line1: members.text("line1"),
+        line2: members.text("line2"),
+        city: members.text("city"),
+        region: members.text("region"),
+        postcode: members.text("postcode"),
+        country: members.text("country"),
+        latitude: members.value("latitude", value::degrees),
+        longitude: members.value("longitude", value::degrees),
+    }
+}
+
+fn custom_value(mut members: Members<'_, '_>) -> CustomFieldValueInput {
+    CustomFieldValueInput {
+        // No id is the empty id, which no field has.
+        field_id: members.text("fieldId").take().unwrap_or_default(),
+        group_index: members
+            .value("groupIndex", value::integer)
+            .take()
+            .filter(|index| *index != NO_GROUP),
+        value: members.value("value", value::custom),
+        linked_key: members.text("linkedKey"),
+    }
+}

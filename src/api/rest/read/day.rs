@@ -1,0 +1,107 @@
+//! The calendar dates of the legacy API: `yyyy-MM-dd`, alone or as the beginning of a timestamp.
+
+use crate::scalar::Date;
+
+/// Reads a date, or the date of a timestamp as it is written: the zone moves nothing.
+pub fn parse(text: &str) -> Option<Date> {
+    let (date, time) = text.split_at_checked(10)?;
+    let fits = match time.split_at_checked(1) {
+        None => time.is_empty(),
+        Some(("T" | " ", time)) => is_time(time),
+        Some(_) => false,
+    };
+    if fits { Date::parse(date) } else { None }
+}
+
+/// `HH:mm`, perhaps with seconds, their fraction and a zone.
+fn is_time(text: &str) -> bool {
+    let clock_end = text
+        .find(|character: char| !character.is_ascii_digit() && character != ':')
+        .unwrap_or(text.len());
+    let (clock, rest) = text.split_at(clock_end);
+    let mut limits = [23, 59, 60].into_iter();
+    let on_clock = |part: &str| match (two_digits(part), limits.next()) {
+        (Some(number), Some(most)) => number <= most,
+        _ => false,
+    };
+    let zone = match rest.strip_prefix('.') {
+        Some(fraction) => {
+            let zone = fraction.trim_start_matches(|character: char| character.is_ascii_digit());
+            if zone.len() == fraction.len() {
+                return false;
+            }
+            zone
+        }
+        None => rest,
+    };
+    clock.len() >= 5 && clock.split(':').all(on_clock) && is_zone(zone)
+}
+
+/// `Z`, `+HHMM`, `+HH:MM`, or none. In a URL a plus that isn't escaped arrives as a space.
+fn is_zone(text: &str) -> bool {
+    if text.is_empty() || text == "Z" {
+        return true;
+    }
+    let Some(offset) = text.strip_prefix(['+', '-', ' ']) else {
+        return false;
+    };
+    let (hours, minutes) = match (offset.len(), offset.split_once(':')) {
+        (5, Some(parts)) => parts,
+        (4, None) if offset.is_ascii() => offset.split_at(2),
+        (2, None) => (offset, "00"),
+        _ => return false,
+    };
+    two_digits(hours).is_some_and(|hours| hours <= 23) && two_digits(minutes).is_some_and(|minutes| minutes <= 59)
+}
+
+fn two_digits(text: &str) -> Option<u8> {
+    let digits = text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if digits { text.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+
+    #[test]
+    fn the_date_is_taken_as_it_is_written() {
+        for text in [
+            "1990-04-17",
+            "1990-04-17T00:00:00+0000",
+            "1990-04-17T23:59:59-11:00",
+            "1990-04-17T23:30:00.123Z",
+            "1990-04-17T10:00",
+            "1990-04-17 10:00:00",
+            "1990-04-17T00:00:00 0000",
+            "1990-04-17T00:00:00+05",
+        ] {
+            assert_eq!(
+                parse(text).map(|date| date.0.to_string()).as_deref(),
+                Some("1990-04-17"),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_date_is_refused() {
+        for text in [
+            "",
+            "1990",
+            "1990-02-30",
+            "1990-04-17T",
+            "1990-04-17x",
+            "1990-04-17T25:00:00",
+            "1990-04-17T10:61:00",
+            "1990-04-17T10",
+            "1990-04-17T10:00:00.Z",
+            "1990-04-17T10:00:00:00",
+            "1990-04-17T10:00:00+1",
+            "1990-04-17T10:00:00+é1",
+            "17-04-1990",
+            "1990-04-1é",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}
