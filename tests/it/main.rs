@@ -8,6 +8,8 @@ mod harness;
 
 mod cli;
 mod domain;
+mod model;
 mod reads;
+mod rest;
 mod schema;
 mod smoke;

@@ -37,7 +37,9 @@ fn expanded(client: Value, collections: Value) -> Value {
 }
 
 fn merged(base: Value, over: Value) -> Value {
-    let (Value::Object(mut base), Value::Object(over)) = (base, over) else { panic!("two objects are merged") };
+    let (Value::Object(mut base), Value::Object(over)) = (base, over) else {
+        panic!("two objects are merged")
+    };
     base.extend(over);
     base.into()
 }
@@ -57,7 +59,10 @@ fn document(key: usize, index: usize, number: &str) -> Value {
 
 /// The address of the first client as answered.
 fn address(key: usize, own: Value) -> Value {
-    merged(json!({ "encodedKey": format!("<key {key}>"), "parentKey": "<key 1>", "indexInList": 0 }), own)
+    merged(
+        json!({ "encodedKey": format!("<key {key}>"), "parentKey": "<key 1>", "indexInList": 0 }),
+        own,
+    )
 }
 
 /// The definition of a text field that the harness made, as answered.
@@ -84,7 +89,10 @@ async fn create_trevor(server: &TestServer) {
 
 /// Creates a client with these collections; its members get their keys in the order of the answer.
 async fn create(server: &TestServer, collections: Value) {
-    let body = merged(json!({ "client": { "firstName": "Trevor", "lastName": "Linden" } }), collections);
+    let body = merged(
+        json!({ "client": { "firstName": "Trevor", "lastName": "Linden" } }),
+        collections,
+    );
     let answer = server.post(CLIENTS, body).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
 }
@@ -92,5 +100,8 @@ async fn create(server: &TestServer, collections: Value) {
 /// Asserts what is stored of the first client.
 async fn stored(server: &TestServer, client: Value, collections: Value) {
     let expected = merged(expanded(client, collections), json!({ "groupKeys": [] }));
-    server.get("/api/clients/<key 1>?fullDetails=true").await.is(200, expected);
+    server
+        .get("/api/clients/<key 1>?fullDetails=true")
+        .await
+        .is(200, expected);
 }
