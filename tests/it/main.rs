@@ -9,6 +9,8 @@ mod harness;
 mod cli;
 mod domain;
 mod graphql;
+mod model;
 mod reads;
+mod rest;
 mod schema;
 mod smoke;

@@ -1,0 +1,351 @@
+//! What is tried: random steps, and the submission that each becomes when the clients there are at that moment are known.
+
+use std::collections::BTreeMap;
+
+use async_graphql::MaybeUndefined;
+use clientele::custom_field::{CustomFieldInput, Kind};
+use proptest::{
+    collection::vec,
+    option,
+    prelude::{Just, Strategy, any},
+    prop_oneof,
+    sample::Index,
+};
+use serde_json::{Value, json};
+
+use super::rules::{Client, Model};
+use crate::harness::{field, options};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    Rest,
+    Graphql,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sent<T> {
+    Absent,
+    Null,
+    Value(T),
+}
+
+/// A submission in the words of neither door.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    pub path: Option<String>,
+    pub key: Option<String>,
+    pub id: Option<String>,
+    pub match_on_id: bool,
+    pub expected_version: Option<i64>,
+    pub client: BTreeMap<&'static str, Sent<Value>>,
+    pub documents: Sent<Vec<Member>>,
+    pub addresses: Sent<Vec<Member>>,
+    pub values: Sent<Vec<Entry>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Member {
+    pub key: Option<String>,
+    pub members: BTreeMap<&'static str, Sent<Value>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub field: &'static str,
+    pub value: Sent<String>,
+}
+
+/// A random step. What it picks from the clients there are is chosen when it is resolved.
+#[derive(Clone, Debug)]
+pub struct Step {
+    door: Door,
+    target: Target,
+    client: BTreeMap<&'static str, Sent<Value>>,
+    documents: Sent<Vec<(Named, BTreeMap<&'static str, Sent<Value>>)>>,
+    addresses: Sent<Vec<(Named, BTreeMap<&'static str, Sent<Value>>)>>,
+    values: Sent<Vec<(Index, Index, u8)>>,
+    expected_version: Option<i64>,
+}
+
+#[derive(Clone, Debug)]
+enum Target {
+    Create,
+    CreateWithId(u8),
+    Key(Index),
+    Path(Index),
+    PathAndKey(Index, Index),
+    MatchOnId(u8),
+    Nobody,
+}
+
+/// Whose key a member carries.
+#[derive(Clone, Debug)]
+enum Named {
+    New,
+    Own(Index),
+    Foreign(Index),
+}
+
+const SCALARS: [(&str, &[&str]); 8] = [
+    ("firstName", &["Ada", "Bo", "", " "]),
+    ("lastName", &["Linden", "Okafor", "Ōe"]),
+    ("middleName", &["Good", "", "TOO LONG"]),
+    ("notes", &["n", "", "line\nline"]),
+    ("emailAddress", &["a@example.test", "b@example.test", "", "nobody"]),
+    ("gender", &["MALE", "FEMALE"]),
+    ("preferredLanguage", &["GERMAN", "ENGLISH"]),
+    ("birthDate", &["1990-04-17", "2024-02-29"]),
+];
+const DOCUMENT: [(&str, &[&str]); 4] = [
+    ("documentType", &["Passport", "Visa", "Permit", ""]),
+    ("documentId", &["1", "2"]),
+    ("issuingAuthority", &["Office", "", "TOO LONG"]),
+    ("validUntil", &["2034-01-31"]),
+];
+const ADDRESS: [(&str, &[&str]); 3] = [
+    ("line1", &["1 Lane", "", "TOO LONG"]),
+    ("city", &["A", "B"]),
+    ("latitude", &["12.5", "-90", "0.1", "91"]),
+];
+/// Fields with values to try: most fit, some don't.
+const VALUES: [(&str, &[&str]); 8] = [
+    ("text", &["a", " b ", "", "longer than five"]),
+    ("number", &["12.50", "12.5", "-7", "1e5"]),
+    ("flag", &["TRUE", "true", "FALSE", "yes"]),
+    ("band", &["LOW", "HIGH", "MEDIUM"]),
+    ("day", &["2024-02-29", "2023-02-29"]),
+    ("friend", &["", "nobody"]),
+    ("nonsense", &["x"]),
+    ("", &["x"]),
+];
+
+/// The definitions that every sequence starts with.
+pub fn fields() -> Vec<CustomFieldInput> {
+    vec![
+        CustomFieldInput {
+            max_length: MaybeUndefined::Value(5),
+            ..field("text", Kind::Text)
+        },
+        field("number", Kind::Number),
+        field("flag", Kind::Checkbox),
+        CustomFieldInput {
+            options: options(&["LOW", "HIGH"]),
+            ..field("band", Kind::Selection)
+        },
+        field("day", Kind::Date),
+        field("friend", Kind::ClientLink),
+    ]
+}
+
+/// The canonical form of a value, or its codes on the two doors.
+pub fn accept_value(field: &str, value: &str, model: &Model) -> Result<String, (u16, &'static str)> {
+    match (field, value) {
+        ("text", "longer than five") => Err((904, "TOO_LONG")),
+        ("number", "1e5") => Err((901, "NOT_A_NUMBER")),
+        ("number", "12.50") => Ok("12.5".to_owned()),
+        ("flag", "yes") => Err((901, "NOT_A_CHECKBOX")),
+        ("flag", "true") => Ok("TRUE".to_owned()),
+        ("band", "MEDIUM") => Err((901, "NOT_AN_OPTION")),
+        ("day", "2023-02-29") => Err((901, "NOT_A_DATE")),
+        ("friend", key) if model.clients.iter().all(|client| client.key != key) => Err((911, "NOT_FOUND")),
+        (_, value) => Ok(value.to_owned()),
+    }
+}
+
+fn sent<T: Clone + std::fmt::Debug>(value: impl Strategy<Value = T>, absent: u32) -> impl Strategy<Value = Sent<T>> {
+    prop_oneof![absent * 4 => Just(Sent::Absent), 1 => Just(Sent::Null), 24 => value.prop_map(Sent::Value)]
+}
+
+fn members(
+    pool: &'static [(&'static str, &'static [&'static str])],
+) -> impl Strategy<Value = BTreeMap<&'static str, Sent<Value>>> {
+    // The first value of a pool comes often, so that most submissions are sound.
+    let pick = prop_oneof![6 => Just(None), 1 => any::<Index>().prop_map(Some)];
+    vec(sent(pick, 6), pool.len()).prop_map(move |picks| {
+        let member = |((name, texts), pick): (&(&'static str, &'static [&'static str]), Sent<Option<Index>>)| {
+            let value = |pick: Option<Index>| match pick.map_or(texts[0], |pick| *pick.get(texts)) {
+                "TOO LONG" => json!("é".repeat(256)),
+                text if *name == "latitude" => json!(text.parse::<f64>().expect("a number")),
+                text => json!(text),
+            };
+            let sent = match pick {
+                Sent::Value(pick) => Sent::Value(value(pick)),
+                Sent::Null => Sent::Null,
+                Sent::Absent => Sent::Absent,
+            };
+            (*name, sent)
+        };
+        pool.iter().zip(picks).map(member).collect()
+    })
+}
+
+impl Step {
+    pub fn any() -> impl Strategy<Value = Self> {
+        let index = any::<Index>;
+        let target = prop_oneof![
+            4 => Just(Target::Create), 1 => (0..3u8).prop_map(Target::CreateWithId), 6 => index().prop_map(Target::Key),
+            6 => index().prop_map(Target::Path), 2 => (index(), index()).prop_map(|(a, b)| Target::PathAndKey(a, b)),
+            2 => (0..3u8).prop_map(Target::MatchOnId), 1 => Just(Target::Nobody),
+        ];
+        let named = || {
+            prop_oneof![
+                12 => Just(Named::New), 24 => index().prop_map(Named::Own), 1 => index().prop_map(Named::Foreign),
+            ]
+        };
+        let door = prop_oneof![Just(Door::Rest), Just(Door::Graphql)];
+        let documents = sent(vec((named(), members(&DOCUMENT)), 0..4), 4);
+        let addresses = sent(vec((named(), members(&ADDRESS)), 0..3), 4);
+        let values = sent(vec((index(), index(), 0..20u8), 0..4), 4);
+        let version = option::weighted(0.05, 0..4i64);
+        (door, target, members(&SCALARS), documents, addresses, values, version).prop_map(
+            |(door, target, client, documents, addresses, values, expected_version)| Self {
+                door,
+                target,
+                client,
+                documents,
+                addresses,
+                values,
+                expected_version,
+            },
+        )
+    }
+
+    /// The submission that this step is, given the clients there are.
+    pub fn resolve(&self, model: &Model) -> (Submission, Door) {
+        let rest = self.door == Door::Rest;
+        let mut submission = Submission {
+            path: None,
+            key: None,
+            id: None,
+            match_on_id: false,
+            expected_version: self.expected_version.filter(|_| !rest),
+            client: self.client.clone(),
+            documents: Sent::Absent,
+            addresses: Sent::Absent,
+            values: Sent::Absent,
+        };
+        let pick = |index: &Index| (!model.clients.is_empty()).then(|| index.get(&model.clients));
+        let mut present = None;
+        match &self.target {
+            Target::Create => {}
+            Target::CreateWithId(id) => submission.id = Some(format!("chosen {id}")),
+            Target::MatchOnId(id) => {
+                submission.id = Some(format!("chosen {id}"));
+                submission.match_on_id = !rest;
+                present = model
+                    .clients
+                    .iter()
+                    .find(|client| !rest && Some(&client.id) == submission.id.as_ref());
+            }
+            Target::Key(index) => {
+                present = pick(index);
+                submission.key = present.map(|client| client.key.clone());
+            }
+            Target::Path(index) | Target::PathAndKey(index, _) => {
+                present = pick(index);
+                // Whether by the short id or by the key is as good as random.
+                let name = |client: &Client| {
+                    if model.clients.len() % 2 == 0 {
+                        client.id.clone()
+                    } else {
+                        client.key.clone()
+                    }
+                };
+                submission.path = present.filter(|_| rest).map(name);
+                submission.key = present.filter(|_| !rest).map(|client| client.key.clone());
+                if let (true, Target::PathAndKey(_, index)) = (rest, &self.target) {
+                    submission.key = pick(index).map(|client| client.key.clone());
+                }
+            }
+            Target::Nobody if rest && self.expected_version.is_none() => submission.path = Some("nobody".to_owned()),
+            Target::Nobody => submission.key = Some("nobody".to_owned()),
+        }
+        if present.is_none() {
+            // Most creations are to succeed.
+            for name in ["firstName", "lastName"] {
+                let value = submission.client.entry(name).or_insert(Sent::Absent);
+                if *value == Sent::Absent {
+                    *value = Sent::Value(json!("Trevor"));
+                }
+            }
+        }
+        let documents: Vec<&str> = present
+            .iter()
+            .flat_map(|it| &it.documents)
+            .map(|it| it.key.as_str())
+            .collect();
+        let address: Vec<&str> = present
+            .iter()
+            .flat_map(|it| &it.address)
+            .map(|it| it.key.as_str())
+            .collect();
+        submission.documents = resolve_members(&self.documents, &documents, model, &["documentType", "documentId"]);
+        submission.addresses = resolve_members(&self.addresses, &address, model, &[]);
+        submission.values = match &self.values {
+            Sent::Value(values) => Sent::Value(values.iter().map(|value| resolve_value(value, model)).collect()),
+            Sent::Null => Sent::Null,
+            Sent::Absent => Sent::Absent,
+        };
+        (submission, self.door)
+    }
+}
+
+fn resolve_value((field, value, kind): &(Index, Index, u8), model: &Model) -> Entry {
+    // The wrong ids at the end of the table come seldom.
+    let (field, values) = if *kind == 0 {
+        field.get(&VALUES)
+    } else {
+        field.get(&VALUES[..6])
+    };
+    let value = match kind {
+        1 => Sent::Absent,
+        2 => Sent::Null,
+        // A link to a client that is there, when there is one.
+        3.. if *field == "friend" && !model.clients.is_empty() => Sent::Value(value.get(&model.clients).key.clone()),
+        4.. => Sent::Value(values[0].to_owned()),
+        _ => Sent::Value((*value.get(values)).to_owned()),
+    };
+    Entry { field, value }
+}
+
+fn resolve_members(
+    sent: &Sent<Vec<(Named, BTreeMap<&'static str, Sent<Value>>)>>,
+    own: &[&str],
+    model: &Model,
+    required: &[&'static str],
+) -> Sent<Vec<Member>> {
+    let list = match sent {
+        Sent::Absent => return Sent::Absent,
+        Sent::Null => return Sent::Null,
+        Sent::Value(list) => list,
+    };
+    let everyone: Vec<&String> = model.keys.iter().filter(|key| !own.contains(&key.as_str())).collect();
+    let mut named: Vec<String> = Vec::new();
+    let resolve = |(name, members): &(Named, BTreeMap<&'static str, Sent<Value>>)| {
+        let key = match name {
+            Named::Own(index) if !own.is_empty() => Some((*index.get(own)).to_owned()),
+            Named::Foreign(_) if everyone.is_empty() => Some("nobody".to_owned()),
+            Named::Foreign(index) => {
+                // Sets have no order: sorted, the same sequence is the same again.
+                let mut everyone = everyone.clone();
+                everyone.sort();
+                Some((*index.get(&everyone)).clone())
+            }
+            Named::New | Named::Own(_) => None,
+        };
+        let mut members = members.clone();
+        let matched = key
+            .as_ref()
+            .is_some_and(|key| own.contains(&key.as_str()) && !named.contains(key));
+        named.extend(key.clone());
+        for name in required {
+            let value = members.entry(name).or_insert(Sent::Absent);
+            // What else is told of a member whose key is wrong is nobody's rule.
+            if !matched && (*value == Sent::Absent || key.is_some()) {
+                *value = Sent::Value(json!("given"));
+            }
+        }
+        Member { key, members }
+    };
+    Sent::Value(list.iter().map(resolve).collect())
+}
