@@ -35,11 +35,7 @@ impl Clientele {
     pub async fn seed(&self, count: u32, progress: impl Fn(u32)) -> Result<()> {
         let (definitions, _) = upsert_custom_field_set(self, &custom_fields())
             .await?
-            .map_err(|problems| {
-                Error::internal(format!(
-                    "the custom fields of the invented clients don't fit those there are: {problems:?}"
-                ))
-            })?;
+            .map_err(|_| Error::defect("other custom fields have the ids of those of the invented clients"))?;
         let mut done = 0;
         while done < count {
             let until = count.min(done.saturating_add(BATCH));

@@ -154,7 +154,8 @@ impl Definitions {
         let mut fields = Vec::with_capacity(rows.len());
         for set in &sets {
             for row in rows.iter().filter(|row| row.set_key == set.encoded_key) {
-                let kind = Kind::parse(&row.kind).ok_or_else(|| unknown("type of a custom field"))?;
+                let kind = Kind::parse(&row.kind)
+                    .ok_or_else(|| Error::defect("a custom field has a type that this server does not know"))?;
                 let options = options.remove(&row.encoded_key).unwrap_or_default();
                 fields.push(Arc::new(Field {
                     row: row.clone(),
@@ -174,7 +175,7 @@ impl Definitions {
         let default_role = roles
             .iter()
             .position(|role| role.is_default)
-            .ok_or_else(|| unknown("default client role"))?;
+            .ok_or_else(|| Error::defect("there is no default client role"))?;
         let (by_id, by_key) = (
             index(|field| &field.row.field_id),
             index(|field| &field.row.encoded_key),
@@ -195,11 +196,7 @@ impl Definitions {
 pub async fn version<C: ConnectionTrait>(connection: &Connection<C>) -> Result<i32> {
     let row = definition_version::Entity::find().one(connection.orm()).await?;
     row.map(|row| row.version)
-        .ok_or_else(|| unknown("version of the definitions"))
-}
-
-fn unknown(what: &str) -> Error {
-    Error::internal(format!("the database has no {what} that this server knows"))
+        .ok_or_else(|| Error::defect("the definitions have no version"))
 }
 
 /// The picture at hand, shared by all requests of this server.

@@ -159,8 +159,8 @@ pub(super) fn of_domain(error: &Error, request_id: &str) -> (Code, Cow<'static, 
             Code::Unavailable,
             "The database accepts no changes at the moment. Try again later.".into(),
         ),
-        Error::Internal(cause) => {
-            tracing::error!(request_id, error = %cause, "an operation failed");
+        Error::Internal(_) => {
+            tracing::error!(request_id, error = error.kind(), "an operation failed");
             (Code::Internal, INTERNAL.into())
         }
     }

@@ -8,6 +8,7 @@ pub mod limits;
 mod load;
 mod mutation;
 mod node;
+mod nodes;
 mod object;
 mod objects;
 pub mod prepare;

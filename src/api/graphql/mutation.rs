@@ -7,7 +7,7 @@ use super::{
     object::{Plan, Written},
     objects::{
         client::ClientRow,
-        custom_field::SetRow,
+        definition::SetRow,
         payload::{PayloadRow, UpsertClientPayload, UpsertClientRolePayload, UpsertCustomFieldSetPayload},
     },
     query::{clientele, loader, plan},

@@ -3,17 +3,20 @@
 //! A root field loads what its selection needs, then its object is written from typed rows into one JSON buffer, which
 //! the engine carries as it is. Nothing here waits, and nothing here knows what the objects are about.
 
-use std::{borrow::Cow, io::Write, marker::PhantomData, ops::Deref};
+mod written;
+
+use std::{borrow::Cow, io::Write, ops::Deref};
 
 use async_graphql::{
-    ContextSelectionSet, ID, Name, OutputType, Positioned, ServerResult, Value,
+    Name, Positioned, Value,
     parser::types::{Field as Syntax, SelectionSet},
-    registry::{Deprecation, MetaField, MetaInputValue, MetaType, MetaTypeId, Registry},
+    registry::Registry,
 };
 use chrono::{DateTime as Instant, NaiveDate, Utc};
 
-use super::{answer::raw, error::Fault, prepare::collect};
-use crate::scalar::{Date, DateTime, Decimal};
+pub use self::written::{Written, list_of, maybe_of, meta_field, one_of, text};
+use super::prepare::collect;
+use crate::scalar::{Date, DateTime};
 
 /// An object type of the schema.
 pub trait Object: Send + Sync + 'static {
@@ -218,151 +221,4 @@ fn maybe_plain<V>(value: Option<V>, write: impl Fn(V, &mut Vec<u8>) -> std::io::
 
 fn json(value: &(impl serde::Serialize + ?Sized), out: &mut Vec<u8>) {
     serde_json::to_writer(out, value).expect("plain values are JSON, and a buffer in memory takes everything");
-}
-
-/// A written object (or null, or list of objects) on its way through the engine.
-pub struct Written<T> {
-    json: String,
-    of: PhantomData<fn() -> T>,
-}
-
-impl<T: Object> Written<T> {
-    /// Writes with `write`.
-    ///
-    /// # Errors
-    /// Never, unless what was written isn't text: a defect.
-    pub fn new(write: impl FnOnce(&mut Vec<u8>)) -> Result<Self, Fault> {
-        Ok(Self {
-            json: text(write)?,
-            of: PhantomData,
-        })
-    }
-
-    pub fn object(row: T::Row<'_>, plan: &Plan) -> Result<Self, Fault> {
-        Self::new(|out| object::<T>(row, plan, out))
-    }
-}
-
-/// What `write` writes, as the raw value that the engine carries untouched.
-pub(super) fn text(write: impl FnOnce(&mut Vec<u8>)) -> Result<String, Fault> {
-    let mut out = Vec::with_capacity(1024);
-    write(&mut out);
-    String::from_utf8(out).map_err(|_| super::error::internal())
-}
-
-impl<T: Object> OutputType for Written<T> {
-    fn type_name() -> Cow<'static, str> {
-        Cow::Borrowed(T::NAME)
-    }
-
-    fn create_type_info(registry: &mut Registry) -> String {
-        registry.create_output_type::<Self, _>(MetaTypeId::Object, |registry| {
-            if T::IS_NODE {
-                super::node::Node::create_type_info(registry);
-                registry.add_implements(T::NAME, super::node::NAME);
-            }
-            MetaType::Object {
-                name: T::NAME.to_owned(),
-                description: Some(T::DESCRIPTION.to_owned()),
-                fields: T::FIELDS
-                    .iter()
-                    .map(|field| (field.name.to_owned(), field.describe(registry)))
-                    .collect(),
-                cache_control: Default::default(),
-                extends: false,
-                shareable: false,
-                resolvable: true,
-                keys: None,
-                visible: None,
-                inaccessible: false,
-                interface_object: false,
-                tags: Vec::new(),
-                is_subscription: false,
-                rust_typename: Some(std::any::type_name::<Self>()),
-                directive_invocations: Vec::new(),
-                requires_scopes: Vec::new(),
-            }
-        })
-    }
-
-    async fn resolve(&self, _: &ContextSelectionSet<'_>, _: &Positioned<Syntax>) -> ServerResult<Value> {
-        Ok(raw(self.json.clone()))
-    }
-}
-
-/// The type of one object, as the schema names it: `Client!`.
-pub fn one_of<T: Object>(registry: &mut Registry) -> String {
-    Written::<T>::create_type_info(registry)
-}
-
-/// `Client`
-pub fn maybe_of<T: Object>(registry: &mut Registry) -> String {
-    Written::<T>::create_type_info(registry);
-    T::NAME.to_owned()
-}
-
-/// `[Client!]!`
-pub fn list_of<T: Object>(registry: &mut Registry) -> String {
-    format!("[{}]!", Written::<T>::create_type_info(registry))
-}
-
-impl<T: Object> Field<T> {
-    fn describe(&self, registry: &mut Registry) -> MetaField {
-        let (ty, arguments): (String, &[Argument]) = match &self.is {
-            Is::Id(_) => (<ID as OutputType>::create_type_info(registry), &[]),
-            Is::Text(_) => (<String as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeText(_) | Is::MaybeOwned(_) => (<Option<String> as OutputType>::create_type_info(registry), &[]),
-            Is::Enum(ty, _) => (ty(registry), &[]),
-            Is::MaybeDate(_) => (<Option<Date> as OutputType>::create_type_info(registry), &[]),
-            Is::Instant(_) => (<DateTime as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeInstant(_) => (<Option<DateTime> as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeDecimal(_) => (<Option<Decimal> as OutputType>::create_type_info(registry), &[]),
-            Is::Int(_) => (<i32 as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeInt(_) => (<Option<i32> as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeFloat(_) => (<Option<f64> as OutputType>::create_type_info(registry), &[]),
-            Is::Boolean(_) => (<bool as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeBoolean(_) => (<Option<bool> as OutputType>::create_type_info(registry), &[]),
-            Is::Texts(_) => (<Vec<String> as OutputType>::create_type_info(registry), &[]),
-            Is::Objects { ty, arguments, .. } => (ty(registry), arguments),
-        };
-        meta_field(self.name, self.description, ty, arguments)
-    }
-}
-
-/// A field as the engine's registry keeps it.
-pub(super) fn meta_field(name: &str, description: &str, ty: String, arguments: &[Argument]) -> MetaField {
-    let argument = |argument: &Argument| MetaInputValue {
-        name: argument.name.to_owned(),
-        description: Some(argument.description.to_owned()),
-        ty: argument.ty.to_owned(),
-        deprecation: Deprecation::NoDeprecated,
-        default_value: None,
-        visible: None,
-        inaccessible: false,
-        tags: Vec::new(),
-        is_secret: false,
-        directive_invocations: Vec::new(),
-    };
-    MetaField {
-        name: name.to_owned(),
-        description: Some(description.to_owned()),
-        args: arguments
-            .iter()
-            .map(|each| (each.name.to_owned(), argument(each)))
-            .collect(),
-        ty,
-        deprecation: Deprecation::NoDeprecated,
-        cache_control: Default::default(),
-        external: false,
-        requires: None,
-        provides: None,
-        visible: None,
-        shareable: false,
-        inaccessible: false,
-        tags: Vec::new(),
-        override_from: None,
-        compute_complexity: None,
-        directive_invocations: Vec::new(),
-        requires_scopes: Vec::new(),
-    }
 }

@@ -6,18 +6,19 @@ use async_graphql::{Context, ID, Object as Root, OneofObject, Result};
 
 use super::{
     error::{Code, Fault},
-    load::{ClientKey, ClientLoader, World, linked, wanted},
+    load::{ClientLoader, World, linked, wanted},
     node::{GlobalId, Node},
-    object::{Object, Plan, Written, object, text},
+    nodes::node,
+    object::{Object, Plan, Written},
     objects::{
-        client::{Address, Client, ClientRow, IdDocument},
+        client::{Client, ClientRow},
         connection::{ClientConnection, PageRow},
-        custom_field::{ClientRole, CustomField, CustomFieldSet, CustomFieldValue, FieldRow, SetRow, ValueRow},
+        definition::{ClientRole, CustomField, CustomFieldSet, FieldRow, SetRow},
     },
 };
 use crate::{
     Clientele,
-    client::{Aggregate, ClientBy as Named, ClientFilter, ClientOrder, Range, Wanted},
+    client::{ClientBy as Named, ClientFilter, ClientOrder, Range},
     custom_field::Definitions,
     problem::Problem,
 };
@@ -218,112 +219,6 @@ impl Query {
     }
 }
 
-/// Finds an object by its global id and writes it as the type it is.
-async fn node(context: &Context<'_>, id: &str) -> Result<Option<Node>> {
-    let Some(id) = GlobalId::decode(id) else {
-        return Ok(None);
-    };
-    let (client_key, own) = match &id {
-        GlobalId::Client(key) => (key, wanted([&plan::<Client>(context)])),
-        GlobalId::Address { client_key, .. } => (
-            client_key,
-            Wanted {
-                addresses: true,
-                ..Wanted::default()
-            },
-        ),
-        GlobalId::IdDocument { client_key, .. } => (
-            client_key,
-            Wanted {
-                id_documents: true,
-                ..Wanted::default()
-            },
-        ),
-        GlobalId::CustomFieldValue { client_key, .. } => (
-            client_key,
-            Wanted {
-                custom_values: true,
-                ..Wanted::default()
-            },
-        ),
-        GlobalId::CustomFieldSet(_) | GlobalId::CustomField(_) | GlobalId::ClientRole(_) => {
-            return definition(context, &id).await;
-        }
-    };
-    let loader = loader(context)?;
-    let key = ClientKey {
-        key: client_key.clone(),
-        wanted: own,
-    };
-    let Some(found) = loader.load_one(key).await.map_err(async_graphql::Error::from)? else {
-        return Ok(None);
-    };
-    let client = plan::<Client>(context);
-    let value = plan::<CustomFieldValue>(context);
-    let plans = match &id {
-        GlobalId::Client(_) => linked(&[&client]),
-        GlobalId::CustomFieldValue { .. } => value.below("linkedClient").map(|step| &step.plan).collect(),
-        _ => Vec::new(),
-    };
-    let world = World::around([&*found.client], plans, found.definitions, loader).await?;
-    member(context, &id, &found.client, &world)
-}
-
-/// A client, or one of the members of its collections.
-fn member(context: &Context<'_>, id: &GlobalId, aggregate: &Aggregate, world: &World) -> Result<Option<Node>> {
-    match id {
-        GlobalId::Client(_) => write::<Client>(context, Some(ClientRow { aggregate, world })),
-        GlobalId::Address { key, .. } => write::<Address>(
-            context,
-            aggregate.addresses.iter().flatten().find(|row| row.encoded_key == *key),
-        ),
-        GlobalId::IdDocument { key, .. } => write::<IdDocument>(
-            context,
-            aggregate
-                .id_documents
-                .iter()
-                .flatten()
-                .find(|row| row.encoded_key == *key),
-        ),
-        GlobalId::CustomFieldValue { key, .. } => {
-            let value = aggregate
-                .custom_values
-                .iter()
-                .flatten()
-                .find(|row| row.encoded_key == *key);
-            write::<CustomFieldValue>(context, value.and_then(|value| ValueRow::of(value, world)))
-        }
-        GlobalId::CustomFieldSet(_) | GlobalId::CustomField(_) | GlobalId::ClientRole(_) => Ok(None),
-    }
-}
-
-async fn definition(context: &Context<'_>, id: &GlobalId) -> Result<Option<Node>> {
-    let definitions = definitions(context).await?;
-    let definitions = &*definitions;
-    match id {
-        GlobalId::CustomFieldSet(key) => write::<CustomFieldSet>(
-            context,
-            definitions.set_of_key(key).map(|set| SetRow { set, definitions }),
-        ),
-        GlobalId::CustomField(key) => write::<CustomField>(
-            context,
-            definitions
-                .field_of_key(key)
-                .map(|field| FieldRow { field, definitions }),
-        ),
-        GlobalId::ClientRole(key) => write::<ClientRole>(context, definitions.role_of_key(key)),
-        GlobalId::Client(_)
-        | GlobalId::Address { .. }
-        | GlobalId::IdDocument { .. }
-        | GlobalId::CustomFieldValue { .. } => Ok(None),
-    }
-}
-
-fn write<T: Object>(context: &Context<'_>, row: Option<T::Row<'_>>) -> Result<Option<Node>> {
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(Node(text(|out| object::<T>(row, &plan::<T>(context), out))?)))
-}
-
 /// The selection of the field that is being answered, for objects of type `T`.
 pub(super) fn plan<T: Object>(context: &Context<'_>) -> Plan {
     Plan::of::<T>(&context.item.node.selection_set.node)
@@ -337,7 +232,7 @@ pub(super) fn loader<'a>(context: &Context<'a>) -> Result<&'a ClientLoader> {
     context.data::<ClientLoader>()
 }
 
-async fn definitions(context: &Context<'_>) -> Result<Arc<Definitions>> {
+pub(super) async fn definitions(context: &Context<'_>) -> Result<Arc<Definitions>> {
     let clientele = clientele(context)?;
     Ok(clientele.definitions.current(clientele.db.read()).await?)
 }
