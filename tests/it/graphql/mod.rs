@@ -1,5 +1,6 @@
 //! The GraphQL door over the real schema: what each operation takes, answers, refuses and leaves unwritten.
 
+mod definitions;
 mod input_fields;
 mod upsert_client;
 
