@@ -21,6 +21,9 @@ pub use input::{
 };
 pub use kinds::{ClientState, Gender, Language};
 pub use pattern::IdPattern;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use search::fuzzing;
 pub use search::{
     ClientFilter, ClientOrder, ClientOrderField, ClientPage, CustomFieldFilter, DateTimeRange, Exactly, OrderDirection,
     Range,

@@ -2,6 +2,9 @@
 
 mod cursor;
 mod filter;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 
 use std::sync::Arc;
 

@@ -216,29 +216,33 @@ pub(super) fn key_of_choice(
     member: &mut Scalars<'_>,
 ) -> String {
     let mut refuse = |code, message: &'static str| member.refuse(code, "encodedKey", message);
+    // What is refused is judged on by the key it would have without it, so that no other problem is hidden or made up.
     match (sent.value(), stored) {
-        (None, None) => return new_key(),
-        (None, Some(stored)) => return stored.to_owned(),
-        (Some(sent), Some(stored)) if sent == stored => {}
-        (Some(_), Some(_)) => {
-            refuse(
-                ProblemCode::Invalid,
-                "The key of a definition can't be changed once it exists: leave encodedKey out.",
-            );
+        (None, None) => new_key(),
+        (None, Some(stored)) => stored.to_owned(),
+        (Some(sent), Some(stored)) => {
+            if sent != stored {
+                refuse(
+                    ProblemCode::Invalid,
+                    "The key of a definition can't be changed once it exists: leave encodedKey out.",
+                );
+            }
+            stored.to_owned()
         }
         (Some(sent), None) if !is_key(sent) => {
             refuse(
                 ProblemCode::Malformed,
                 "encodedKey must have 1 to 32 letters and digits.",
             );
+            new_key()
         }
         (Some(sent), None) if taken(sent) => {
             refuse(
                 ProblemCode::Taken,
                 "Another definition has this key: choose another, or leave encodedKey out.",
             );
+            new_key()
         }
-        (Some(_), None) => {}
+        (Some(sent), None) => sent.clone(),
     }
-    sent.value().cloned().unwrap_or_default()
 }

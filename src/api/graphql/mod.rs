@@ -3,6 +3,9 @@
 pub mod answer;
 pub mod door;
 pub mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod http;
 pub mod limits;
 mod load;

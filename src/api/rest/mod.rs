@@ -6,6 +6,9 @@
 mod answer;
 mod body;
 mod errors;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod names;
 mod parameters;
 mod read;

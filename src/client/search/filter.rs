@@ -214,7 +214,7 @@ impl ClientFilter {
 }
 
 /// The smallest text that is greater than all that begin with `prefix`; none when there is no such text.
-fn end_of_prefix(prefix: &str) -> Option<String> {
+pub(super) fn end_of_prefix(prefix: &str) -> Option<String> {
     let mut characters: Vec<char> = prefix.chars().collect();
     while let Some(last) = characters.pop() {
         // Surrogates are no characters: the one after U+D7FF is U+E000.

@@ -1,6 +1,8 @@
 //! The GraphQL door over the real schema: what each operation takes, answers, refuses and leaves unwritten.
 
+mod definitions;
 mod input_fields;
+mod upsert_client;
 
 use serde_json::{Value, json};
 

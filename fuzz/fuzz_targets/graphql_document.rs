@@ -1,0 +1,7 @@
+//! GraphQL documents with their variables.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|text: &str| clientele::api::graphql::fuzzing::document(text));

@@ -1,0 +1,65 @@
+//! What must hold of cursors and filters for any input: the fuzz targets call these.
+
+use async_graphql::{InputType, Value};
+
+use super::{ClientOrderField, cursor::Cursor, filter::ClientFilter, filter::end_of_prefix};
+use crate::db::Dialect;
+
+const FIELDS: [ClientOrderField; 3] = [
+    ClientOrderField::CreatedAt,
+    ClientOrderField::UpdatedAt,
+    ClientOrderField::Name,
+];
+
+/// Whatever is read as a cursor can be written and read again, and every cursor that is written can be read.
+///
+/// # Panics
+/// When it doesn't hold.
+pub fn cursor(text: &str) {
+    let readings: Vec<Cursor> = FIELDS.iter().filter_map(|field| Cursor::decode(text, *field)).collect();
+    assert!(readings.len() <= 1, "a cursor belongs to one order");
+    for cursor in readings {
+        assert_eq!(Cursor::decode(&cursor.encode(), cursor.field), Some(cursor));
+    }
+    // Stored names are 255 characters at most, and without U+0000.
+    let mut parts = text.split('\0').map(|part| part.chars().take(255).collect::<String>());
+    let values: Vec<String> = std::iter::from_fn(|| Some(parts.next().unwrap_or_default()))
+        .take(3)
+        .collect();
+    let field = ClientOrderField::Name;
+    let cursor = Cursor { field, values };
+    assert_eq!(Cursor::decode(&cursor.encode(), field), Some(cursor));
+}
+
+/// A filter becomes conditions that bind every value exactly once or more, and in whose text nothing of it stands.
+///
+/// # Panics
+/// When it doesn't hold.
+pub fn filter(json: &str) {
+    let Ok(value) = serde_json::from_str::<Value>(json) else {
+        return;
+    };
+    let Ok(filter) = ClientFilter::parse(Some(value)) else {
+        return;
+    };
+    for dialect in [Dialect::Sqlite, Dialect::Postgres] {
+        let Ok(conditions) = filter.conditions(dialect, None) else {
+            return;
+        };
+        let clause = conditions.clause();
+        for number in 1..=conditions.values.len() {
+            assert!(clause.contains(&format!("${number}")), "${number} isn't in {clause}");
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || " _.,:$()<>=".contains(c);
+        assert!(clause.chars().all(plain), "{clause}");
+    }
+    for prefix in [&filter.first_name_starts_with, &filter.last_name_starts_with]
+        .into_iter()
+        .flatten()
+    {
+        let Some(end) = end_of_prefix(prefix) else { continue };
+        for text in [prefix.clone(), format!("{prefix}a"), format!("{prefix}{}", char::MAX)] {
+            assert!(*prefix <= text && text < end, "{prefix:?} {end:?}");
+        }
+    }
+}
