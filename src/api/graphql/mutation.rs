@@ -51,7 +51,8 @@ impl Mutation {
                     world: &world,
                 });
                 let created = upserted.outcome == Outcome::Created;
-                Ok(Written::object(
+                Written::object(
+                    context,
                     PayloadRow {
                         stored,
                         created,
@@ -59,7 +60,7 @@ impl Mutation {
                         client_mutation_id,
                     },
                     &plan,
-                )?)
+                )
             }
             Err(problems) => {
                 let row = PayloadRow {
@@ -68,7 +69,7 @@ impl Mutation {
                     problems: &problems,
                     client_mutation_id,
                 };
-                Ok(Written::object(row, &plan)?)
+                Written::object(context, row, &plan)
             }
         }
     }
@@ -89,7 +90,8 @@ impl Mutation {
             })
         });
         let client_mutation_id = input.client_mutation_id.as_deref();
-        Ok(Written::object(
+        Written::object(
+            context,
             PayloadRow {
                 stored,
                 created: false,
@@ -97,7 +99,7 @@ impl Mutation {
                 client_mutation_id,
             },
             &plan,
-        )?)
+        )
     }
 
     /// Creates a client role, or changes the one with this `roleId`.
@@ -113,7 +115,8 @@ impl Mutation {
             .as_ref()
             .and_then(|(definitions, key)| definitions.role_of_key(key));
         let client_mutation_id = input.client_mutation_id.as_deref();
-        Ok(Written::object(
+        Written::object(
+            context,
             PayloadRow {
                 stored,
                 created: false,
@@ -121,7 +124,7 @@ impl Mutation {
                 client_mutation_id,
             },
             &plan,
-        )?)
+        )
     }
 }
 

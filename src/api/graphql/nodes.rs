@@ -1,11 +1,14 @@
 //! Finding an object by its global id, whatever its type.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, Result};
+use tokio::sync::OnceCell;
 
 use super::{
     load::{ClientKey, World, linked, wanted},
     node::{GlobalId, Node},
-    object::{Object, object, text},
+    object::{Object, text},
     objects::{
         client::{Client, ClientRow},
         custom_field::{CustomFieldValue, ValueRow},
@@ -14,10 +17,16 @@ use super::{
     },
     query::{definitions, loader, plan},
 };
-use crate::client::{Aggregate, Wanted};
+use crate::{
+    client::{Aggregate, Wanted},
+    custom_field::Definitions,
+};
+
+/// The definitions, for all ids of one list: read once, and only when one of them asks.
+pub(super) type Known = OnceCell<Arc<Definitions>>;
 
 /// Finds an object by its global id and writes it as the type it is.
-pub(super) async fn node(context: &Context<'_>, id: &str) -> Result<Option<Node>> {
+pub(super) async fn node(context: &Context<'_>, id: &str, known: &Known) -> Result<Option<Node>> {
     let Some(id) = GlobalId::decode(id) else {
         return Ok(None);
     };
@@ -45,7 +54,7 @@ pub(super) async fn node(context: &Context<'_>, id: &str) -> Result<Option<Node>
             },
         ),
         GlobalId::CustomFieldSet(_) | GlobalId::CustomField(_) | GlobalId::ClientRole(_) => {
-            return definition(context, &id).await;
+            return definition(context, &id, known).await;
         }
     };
     let loader = loader(context)?;
@@ -95,9 +104,8 @@ fn member(context: &Context<'_>, id: &GlobalId, aggregate: &Aggregate, world: &W
     }
 }
 
-async fn definition(context: &Context<'_>, id: &GlobalId) -> Result<Option<Node>> {
-    let definitions = definitions(context).await?;
-    let definitions = &*definitions;
+async fn definition(context: &Context<'_>, id: &GlobalId, known: &Known) -> Result<Option<Node>> {
+    let definitions = &**known.get_or_try_init(|| definitions(context)).await?;
     match id {
         GlobalId::CustomFieldSet(key) => write::<CustomFieldSet>(
             context,
@@ -119,5 +127,5 @@ async fn definition(context: &Context<'_>, id: &GlobalId) -> Result<Option<Node>
 
 fn write<T: Object>(context: &Context<'_>, row: Option<T::Row<'_>>) -> Result<Option<Node>> {
     let Some(row) = row else { return Ok(None) };
-    Ok(Some(Node(text(|out| object::<T>(row, &plan::<T>(context), out))?)))
+    Ok(Some(Node(text::<T>(context, row, &plan::<T>(context))?)))
 }

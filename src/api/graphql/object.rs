@@ -5,7 +5,11 @@
 
 mod written;
 
-use std::{borrow::Cow, io::Write, ops::Deref};
+use std::{
+    borrow::Cow,
+    ops::Deref,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use async_graphql::{
     Name, Positioned, Value,
@@ -16,7 +20,7 @@ use chrono::{DateTime as Instant, NaiveDate, Utc};
 
 pub use self::written::{Written, list_of, maybe_of, meta_field, one_of, text};
 use super::prepare::collect;
-use crate::scalar::{Date, DateTime};
+use crate::scalar::DateTime;
 
 /// An object type of the schema.
 pub trait Object: Send + Sync + 'static {
@@ -76,7 +80,7 @@ pub enum Is<T: Object + ?Sized> {
         ty: fn(&mut Registry) -> String,
         plan: fn(&SelectionSet) -> Plan,
         arguments: &'static [Argument],
-        write: for<'a> fn(T::Row<'a>, &Step, &mut Vec<u8>),
+        write: for<'a> fn(T::Row<'a>, &Step, &mut Out<'_>),
     },
 }
 
@@ -149,76 +153,108 @@ impl Plan {
 
 const TYPENAME: &str = "__typename";
 
-/// Writes one object.
-pub fn object<T: Object>(row: T::Row<'_>, plan: &Plan, out: &mut Vec<u8>) {
-    out.push(b'{');
+/// How many fields the answer to one request may still have. Selections multiply by what is stored, so that only
+/// counting while writing is a bound.
+#[derive(Debug)]
+pub struct Budget {
+    most: usize,
+    left: AtomicUsize,
+}
+
+impl Budget {
+    pub fn new(most: usize) -> Self {
+        Self {
+            most,
+            left: AtomicUsize::new(most),
+        }
+    }
+
+    /// Whether there is room for so many more fields. Once there isn't, there never is again.
+    fn take(&self, fields: usize) -> bool {
+        let rest = |left: usize| left.checked_sub(fields);
+        if self.left.fetch_update(Relaxed, Relaxed, rest).is_ok() {
+            return true;
+        }
+        self.left.store(0, Relaxed);
+        false
+    }
+}
+
+/// What has been written so far.
+pub struct Out<'a> {
+    json: Vec<u8>,
+    budget: &'a Budget,
+    exceeded: bool,
+}
+
+impl Out<'_> {
+    fn text(&mut self, text: &str) {
+        self.json.extend_from_slice(text.as_bytes());
+    }
+
+    fn value(&mut self, value: &(impl serde::Serialize + ?Sized)) {
+        serde_json::to_writer(&mut self.json, value).expect("plain values are JSON, and memory takes everything");
+    }
+}
+
+/// Writes one object. Nothing, once the budget is used up: the request is refused then.
+pub fn object<T: Object>(row: T::Row<'_>, plan: &Plan, out: &mut Out<'_>) {
+    if out.exceeded || !out.budget.take(plan.steps.len() + 1) {
+        out.exceeded = true;
+        return;
+    }
+    out.text("{");
     for (at, step) in plan.steps.iter().enumerate() {
         if at > 0 {
-            out.push(b',');
+            out.text(",");
         }
-        out.extend_from_slice(step.key.as_bytes());
+        out.text(&step.key);
         match step.field {
-            None => json(T::NAME, out),
+            None => out.value(T::NAME),
             Some(field) => value(&T::FIELDS[field].is, row, step, out),
         }
     }
-    out.push(b'}');
+    out.text("}");
 }
 
 /// Writes one object, or null.
-pub fn maybe<T: Object>(row: Option<T::Row<'_>>, plan: &Plan, out: &mut Vec<u8>) {
+pub fn maybe<T: Object>(row: Option<T::Row<'_>>, plan: &Plan, out: &mut Out<'_>) {
     match row {
         Some(row) => object::<T>(row, plan, out),
-        None => out.extend_from_slice(b"null"),
+        None => out.text("null"),
     }
 }
 
 /// Writes a list of objects.
-pub fn list<'a, T: Object>(rows: impl IntoIterator<Item = T::Row<'a>>, plan: &Plan, out: &mut Vec<u8>) {
-    out.push(b'[');
+pub fn list<'a, T: Object>(rows: impl IntoIterator<Item = T::Row<'a>>, plan: &Plan, out: &mut Out<'_>) {
+    out.text("[");
     for (at, row) in rows.into_iter().enumerate() {
+        if out.exceeded {
+            return;
+        }
         if at > 0 {
-            out.push(b',');
+            out.text(",");
         }
         object::<T>(row, plan, out);
     }
-    out.push(b']');
+    out.text("]");
 }
 
-fn value<T: Object>(is: &Is<T>, row: T::Row<'_>, step: &Step, out: &mut Vec<u8>) {
+fn value<T: Object>(is: &Is<T>, row: T::Row<'_>, step: &Step, out: &mut Out<'_>) {
     match is {
-        Is::Id(get) => json(&get(Of(row)), out),
-        Is::Text(get) => json(&get(Of(row)), out),
-        Is::MaybeText(get) | Is::Enum(_, get) | Is::MaybeDecimal(get) => json(&get(Of(row)), out),
-        // Dates and instants are printed straight into the answer: there is nothing in them to escape.
-        Is::MaybeDate(get) => maybe_plain(get(Of(row)).map(Date), |date, out| write!(out, "\"{}\"", date.0), out),
-        Is::Instant(get) => plain_instant(get(Of(row)), out),
-        Is::MaybeInstant(get) => match get(Of(row)) {
-            Some(instant) => plain_instant(instant, out),
-            None => out.extend_from_slice(b"null"),
-        },
-        Is::MaybeOwned(get) => json(&get(Of(row)), out),
-        Is::Int(get) => json(&get(Of(row)), out),
-        Is::MaybeInt(get) => json(&get(Of(row)), out),
-        Is::MaybeFloat(get) => json(&get(Of(row)), out),
-        Is::Boolean(get) => json(&get(Of(row)), out),
-        Is::MaybeBoolean(get) => json(&get(Of(row)), out),
-        Is::Texts(get) => json(&get(Of(row)), out),
+        Is::Id(get) => out.value(&get(Of(row))),
+        Is::Text(get) => out.value(&get(Of(row))),
+        Is::MaybeText(get) | Is::Enum(_, get) | Is::MaybeDecimal(get) => out.value(&get(Of(row))),
+        Is::MaybeDate(get) => out.value(&get(Of(row))),
+        Is::Instant(get) => out.value(&DateTime::text(&get(Of(row)))),
+        Is::MaybeInstant(get) => out.value(&get(Of(row)).map(|instant| DateTime::text(&instant))),
+        Is::MaybeOwned(get) => out.value(&get(Of(row))),
+        Is::Int(get) => out.value(&get(Of(row))),
+        Is::MaybeInt(get) => out.value(&get(Of(row))),
+        Is::MaybeFloat(get) => out.value(&get(Of(row))),
+        Is::Boolean(get) => out.value(&get(Of(row))),
+        Is::MaybeBoolean(get) => out.value(&get(Of(row))),
+        Is::Texts(get) => out.value(&get(Of(row))),
         Is::Objects { write, .. } => write(row, step, out),
     }
-}
-
-fn plain_instant(instant: Instant<Utc>, out: &mut Vec<u8>) {
-    json(&DateTime::text(&instant), out);
-}
-
-fn maybe_plain<V>(value: Option<V>, write: impl Fn(V, &mut Vec<u8>) -> std::io::Result<()>, out: &mut Vec<u8>) {
-    match value {
-        Some(value) => write(value, out).expect("a buffer in memory takes everything"),
-        None => out.extend_from_slice(b"null"),
-    }
-}
-
-fn json(value: &(impl serde::Serialize + ?Sized), out: &mut Vec<u8>) {
-    serde_json::to_writer(out, value).expect("plain values are JSON, and a buffer in memory takes everything");
 }

@@ -8,7 +8,7 @@ use super::{
     error::{Code, Fault},
     load::{ClientLoader, World, linked, wanted},
     node::{GlobalId, Node},
-    nodes::node,
+    nodes::{Known, node},
     object::{Object, Plan, Written},
     objects::{
         client::{Client, ClientRow},
@@ -57,7 +57,7 @@ enum CustomFieldBy {
 impl Query {
     /// The object with this global id, whatever its type; null when there is none.
     async fn node(&self, context: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Node>> {
-        node(context, &id).await
+        node(context, &id, &Known::new()).await
     }
 
     /// The objects with these global ids, in their order, with null for those that don't exist. At most 500.
@@ -70,7 +70,8 @@ impl Query {
             let message = format!("Ask for at most {LARGEST_PAGE} ids; there are {}.", ids.len());
             return Err(Fault::new(Code::BadUserInput, message).into());
         }
-        futures_util::future::try_join_all(ids.iter().map(|id| node(context, id))).await
+        let known = Known::new();
+        futures_util::future::try_join_all(ids.iter().map(|id| node(context, id, &known))).await
     }
 
     /// A client; null when there is none.
@@ -93,6 +94,7 @@ impl Query {
         };
         let world = World::around([&aggregate], linked(&[&plan]), definitions, loader(context)?).await?;
         Ok(Some(Written::object(
+            context,
             ClientRow {
                 aggregate: &aggregate,
                 world: &world,
@@ -169,7 +171,7 @@ impl Query {
             has_next,
             has_previous,
         };
-        Ok(Written::object(row, &plan)?)
+        Written::object(context, row, &plan)
     }
 
     /// All sets of custom fields, in their order.
@@ -180,7 +182,9 @@ impl Query {
             set,
             definitions: &definitions,
         });
-        Ok(rows.map(|row| Written::object(row, &plan)).collect::<Result<_, _>>()?)
+        Ok(rows
+            .map(|row| Written::object(context, row, &plan))
+            .collect::<Result<_>>()?)
     }
 
     /// The definition of a custom field; null when there is none.
@@ -203,7 +207,7 @@ impl Query {
             definitions: &definitions,
         });
         Ok(row
-            .map(|row| Written::object(row, &plan::<CustomField>(context)))
+            .map(|row| Written::object(context, row, &plan::<CustomField>(context)))
             .transpose()?)
     }
 
@@ -214,8 +218,8 @@ impl Query {
         Ok(definitions
             .roles
             .iter()
-            .map(|role| Written::object(role, &plan))
-            .collect::<Result<_, _>>()?)
+            .map(|role| Written::object(context, role, &plan))
+            .collect::<Result<_>>()?)
     }
 }
 

@@ -1,51 +1,62 @@
 //! Written objects on their way through the engine, and what the schema says of their types.
 
-use std::{borrow::Cow, marker::PhantomData};
+use std::{
+    borrow::Cow,
+    marker::PhantomData,
+    sync::{Mutex, PoisonError},
+};
 
 use async_graphql::{
-    ContextSelectionSet, ID, OutputType, Positioned, ServerResult, Value,
+    Context, ContextSelectionSet, ID, OutputType, Positioned, Result, ServerResult, Value,
     parser::types::Field as Syntax,
     registry::{Deprecation, MetaField, MetaInputValue, MetaType, MetaTypeId, Registry},
 };
 
-use super::{Argument, Field, Is, Object, Plan, object};
+use super::{Argument, Budget, Field, Is, Object, Out, Plan, object};
 use crate::{
     api::graphql::{
         answer::raw,
-        error::{Fault, internal},
+        error::{Code, Fault, internal},
         node,
     },
     scalar::{Date, DateTime, Decimal},
 };
 
-/// A written object (or null, or list of objects) on its way through the engine.
+/// A written object on its way through the engine.
 pub struct Written<T> {
-    json: String,
+    json: Mutex<String>,
     of: PhantomData<fn() -> T>,
 }
 
 impl<T: Object> Written<T> {
-    /// Writes with `write`.
-    ///
     /// # Errors
-    /// Never, unless what was written isn't text: a defect.
-    pub fn new(write: impl FnOnce(&mut Vec<u8>)) -> Result<Self, Fault> {
+    /// When the answer has more fields than it may have.
+    pub fn object(context: &Context<'_>, row: T::Row<'_>, plan: &Plan) -> Result<Self> {
         Ok(Self {
-            json: text(write)?,
+            json: Mutex::new(text::<T>(context, row, plan)?),
             of: PhantomData,
         })
     }
-
-    pub fn object(row: T::Row<'_>, plan: &Plan) -> Result<Self, Fault> {
-        Self::new(|out| object::<T>(row, plan, out))
-    }
 }
 
-/// What `write` writes, as the raw value that the engine carries untouched.
-pub fn text(write: impl FnOnce(&mut Vec<u8>)) -> Result<String, Fault> {
-    let mut out = Vec::with_capacity(1024);
-    write(&mut out);
-    String::from_utf8(out).map_err(|_| internal())
+/// An object as text, for the raw value that the engine carries untouched.
+///
+/// # Errors
+/// When the answer has more fields than it may have.
+pub fn text<T: Object>(context: &Context<'_>, row: T::Row<'_>, plan: &Plan) -> Result<String> {
+    let budget = context.data::<Budget>()?;
+    let mut out = Out {
+        json: Vec::with_capacity(1024),
+        budget,
+        exceeded: false,
+    };
+    object::<T>(row, plan, &mut out);
+    if out.exceeded {
+        let most = budget.most;
+        let message = format!("The answer would have more than {most} fields: ask for fewer, or for smaller pages.");
+        return Err(Fault::new(Code::QueryTooComplex, message).into());
+    }
+    Ok(String::from_utf8(out.json).map_err(|_| internal())?)
 }
 
 impl<T: Object> OutputType for Written<T> {
@@ -84,7 +95,10 @@ impl<T: Object> OutputType for Written<T> {
     }
 
     async fn resolve(&self, _: &ContextSelectionSet<'_>, _: &Positioned<Syntax>) -> ServerResult<Value> {
-        Ok(raw(self.json.clone()))
+        // It is asked for once, and large answers are not worth a copy.
+        Ok(raw(std::mem::take(
+            &mut *self.json.lock().unwrap_or_else(PoisonError::into_inner),
+        )))
     }
 }
 
