@@ -127,8 +127,9 @@ fn from_sqlite(code: i32) -> Option<Error> {
 /// SQLSTATEs of PostgreSQL and of what speaks its protocol.
 fn from_sqlstate(code: &str) -> Option<Error> {
     match code {
-        // As above: foreign_key_violation, unique_violation; then serialization_failure, deadlock_detected.
-        "23503" | "23505" | "40001" | "40P01" => Some(Error::Conflict),
+        // As above: foreign_key_violation, unique_violation; then serialization_failure, deadlock_detected,
+        // lock_not_available (the wait for a lock was too long).
+        "23503" | "23505" | "40001" | "40P01" | "55P03" => Some(Error::Conflict),
         // read_only_sql_transaction
         "25006" => Some(Error::ReadOnly),
         // Connection exceptions, insufficient resources, operator intervention.

@@ -127,7 +127,7 @@ impl Work for Upsert<'_> {
 impl Upsert<'_> {
     /// The stored client, locked, with the collections that the submission replaces and the answer needs; and the
     /// definitions' version, which can't change before the transaction ends.
-    async fn lock_and_read(&self, target: &ClientBy, transaction: &Transaction) -> Result<Option<(Aggregate, i32)>> {
+    async fn lock_and_read(&self, target: &ClientBy, transaction: &Transaction) -> Result<Option<(Aggregate, i64)>> {
         let (condition, named) = target.condition();
         if named.contains('\0') {
             return Ok(None);
@@ -135,9 +135,8 @@ impl Upsert<'_> {
         // SQLite's one writer has locked everything. On PostgreSQL the lock needs a statement of its own: the next one
         // sees what was committed while this one waited.
         if transaction.dialect == Dialect::Postgres {
-            let lock = format!(
-                "SELECT 1 FROM client c, definition_version d WHERE {condition} FOR UPDATE OF c FOR KEY SHARE OF d"
-            );
+            let definitions = custom_field::shared_lock();
+            let lock = format!("SELECT {definitions} FROM client c WHERE {condition} FOR UPDATE OF c");
             if transaction.one(lock, [named.into()]).await?.is_none() {
                 return Ok(None);
             }
@@ -289,15 +288,12 @@ pub(super) fn taken() -> Problem {
 }
 
 /// The definitions' version, which can't change before the transaction ends.
-async fn lock_definitions(transaction: &Transaction) -> Result<i32> {
-    match transaction.dialect {
-        Dialect::Sqlite => custom_field::version(transaction).await,
-        Dialect::Postgres => {
-            let row = transaction
-                .one("SELECT version FROM definition_version FOR KEY SHARE", [])
-                .await?;
-            let row = row.ok_or_else(|| Error::defect("the definitions have no version"))?;
-            Ok(row.try_get_by_index(0)?)
-        }
+async fn lock_definitions(transaction: &Transaction) -> Result<i64> {
+    // The version is read by a statement of its own: it sees what was committed while the lock was waited for.
+    if transaction.dialect == Dialect::Postgres {
+        transaction
+            .one(format!("SELECT {}", custom_field::shared_lock()), [])
+            .await?;
     }
+    custom_field::version(transaction).await
 }

@@ -76,7 +76,7 @@ impl Field {
 /// All definitions at one version.
 #[derive(Clone, Debug)]
 pub struct Definitions {
-    pub version: i32,
+    pub version: i64,
     /// In their order; one of them is the default.
     pub roles: Vec<client_role::Model>,
     pub sets: Vec<Arc<custom_field_set::Model>>,
@@ -131,7 +131,7 @@ impl Definitions {
         }
     }
 
-    async fn read<C: ConnectionTrait>(connection: &Connection<C>, version: i32) -> Result<Self> {
+    async fn read<C: ConnectionTrait>(connection: &Connection<C>, version: i64) -> Result<Self> {
         let orm = connection.orm();
         let roles = client_role::Entity::find()
             .order_by_asc(client_role::Column::Position)
@@ -193,7 +193,7 @@ impl Definitions {
 }
 
 /// The version that is stored now.
-pub async fn version<C: ConnectionTrait>(connection: &Connection<C>) -> Result<i32> {
+pub async fn version<C: ConnectionTrait>(connection: &Connection<C>) -> Result<i64> {
     let row = definition_version::Entity::find().one(connection.orm()).await?;
     row.map(|row| row.version)
         .ok_or_else(|| Error::defect("the definitions have no version"))
@@ -205,7 +205,7 @@ pub struct DefinitionsCache(RwLock<Option<Arc<Definitions>>>);
 
 impl DefinitionsCache {
     /// The definitions as of `version`, or later ones when they have changed meanwhile.
-    pub async fn at<C: ConnectionTrait>(&self, version: i32, connection: &Connection<C>) -> Result<Arc<Definitions>> {
+    pub async fn at<C: ConnectionTrait>(&self, version: i64, connection: &Connection<C>) -> Result<Arc<Definitions>> {
         if let Some(definitions) = &*self.0.read().await
             && definitions.version == version
         {

@@ -140,7 +140,7 @@ pub(super) fn shown(error: &ServerError, request_id: &str) -> (Code, Cow<'static
             "An argument of this field has a value that its type does not accept.".into(),
         );
     }
-    tracing::error!(request_id, path = ?error.path, error = %error.message, "a field failed");
+    tracing::error!(request_id, path = ?error.path, "a field failed with an error of no known kind");
     (Code::Internal, INTERNAL.into())
 }
 

@@ -128,7 +128,10 @@ pub(super) fn of_enum(
 ) -> Result<ConstValue, Mismatch> {
     match values.get_key_value(given) {
         Some((known, _)) => Ok(ConstValue::Enum(Name::new(known))),
-        None => Err(Mismatch::new(format!("\"{}\" is not a value of {name}.", clip(given)))),
+        None => {
+            let known: Vec<&str> = values.keys().map(String::as_str).collect();
+            Err(Mismatch::new(format!("{name} is one of {}.", known.join(", "))))
+        }
     }
 }
 
@@ -138,7 +141,9 @@ pub(super) fn leaf(ty: &MetaType, value: ConstValue) -> Result<ConstValue, Misma
     match (name, value) {
         ("Int", ConstValue::Number(number)) => match integral(&number).map(i32::try_from) {
             Some(Ok(int)) => Ok(ConstValue::from(int)),
-            Some(Err(_)) => Err(Mismatch::new(format!("{number} does not fit into an Int of 32 bits."))),
+            Some(Err(_)) => Err(Mismatch::new(
+                "this number does not fit into an Int of 32 bits.".to_owned(),
+            )),
             None => Err(unfit(&ConstValue::Number(number), name)),
         },
         ("Float", value @ ConstValue::Number(_))
@@ -148,8 +153,14 @@ pub(super) fn leaf(ty: &MetaType, value: ConstValue) -> Result<ConstValue, Misma
         ("Int" | "Float" | "String" | "ID" | "Boolean", other) => Err(unfit(&other, name)),
         (_, other) => match ty {
             MetaType::Scalar {
-                is_valid: Some(check), ..
-            } if !check(&other) => Err(Mismatch::new(format!("{} is not a {name}.", shown(&other)))),
+                is_valid: Some(check),
+                description,
+                ..
+            } if !check(&other) => {
+                let description = description.as_deref().unwrap_or_default();
+                let sentence = format!("{} is not a {name}. {description}", kind(&other));
+                Err(Mismatch::new(sentence.trim_end().to_owned()))
+            }
             MetaType::Scalar { .. } => Ok(other),
             _ => Err(unfit(&other, name)),
         },
@@ -176,20 +187,20 @@ pub(super) fn null_refused(expected: &str) -> Mismatch {
 }
 
 pub(super) fn unfit(value: &ConstValue, expected: &str) -> Mismatch {
-    Mismatch::new(format!("{expected} is expected, not {}.", shown(value)))
+    Mismatch::new(format!("{expected} is expected, not {}.", kind(value)))
 }
 
-/// A value as a sentence may name it: short, whatever it was.
-fn shown(value: &ConstValue) -> String {
+/// What a sentence may say of a value: it may be anybody's, so that the value itself is never repeated.
+fn kind(value: &ConstValue) -> &'static str {
     match value {
-        ConstValue::String(text) => format!("\"{}\"", clip(text)),
-        ConstValue::Enum(name) => clip(name).to_string(),
-        ConstValue::Number(number) => number.to_string(),
-        ConstValue::Boolean(is) => is.to_string(),
-        ConstValue::Null => "null".into(),
-        ConstValue::List(_) => "a list".into(),
-        ConstValue::Object(_) => "an object".into(),
-        ConstValue::Binary(_) => "bytes".into(),
+        ConstValue::String(_) => "this text",
+        ConstValue::Enum(_) => "this name",
+        ConstValue::Number(_) => "this number",
+        ConstValue::Boolean(_) => "true or false",
+        ConstValue::Null => "null",
+        ConstValue::List(_) => "a list",
+        ConstValue::Object(_) => "an object",
+        ConstValue::Binary(_) => "bytes",
     }
 }
 
