@@ -1,7 +1,9 @@
 //! The GraphQL door over the real schema: what each operation takes, answers, refuses and leaves unwritten.
 
 mod definitions;
+mod filters;
 mod input_fields;
+mod pages;
 mod upsert_client;
 
 use serde_json::{Value, json};
