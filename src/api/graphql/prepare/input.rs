@@ -128,7 +128,14 @@ pub(super) fn of_enum(
 ) -> Result<ConstValue, Mismatch> {
     match values.get_key_value(given) {
         Some((known, _)) => Ok(ConstValue::Enum(Name::new(known))),
-        None => Err(Mismatch::new(format!("\"{}\" is not a value of {name}.", clip(given)))),
+        // What was sent instead may be somebody's data, so it isn't repeated.
+        None => {
+            let known: Vec<&str> = values.keys().map(String::as_str).collect();
+            Err(Mismatch::new(format!(
+                "not a value of {name}: send {}.",
+                known.join(" or ")
+            )))
+        }
     }
 }
 
@@ -138,7 +145,9 @@ pub(super) fn leaf(ty: &MetaType, value: ConstValue) -> Result<ConstValue, Misma
     match (name, value) {
         ("Int", ConstValue::Number(number)) => match integral(&number).map(i32::try_from) {
             Some(Ok(int)) => Ok(ConstValue::from(int)),
-            Some(Err(_)) => Err(Mismatch::new(format!("{number} does not fit into an Int of 32 bits."))),
+            Some(Err(_)) => Err(Mismatch::new(
+                "a number that does not fit into an Int of 32 bits.".to_owned(),
+            )),
             None => Err(unfit(&ConstValue::Number(number), name)),
         },
         ("Float", value @ ConstValue::Number(_))
@@ -149,7 +158,7 @@ pub(super) fn leaf(ty: &MetaType, value: ConstValue) -> Result<ConstValue, Misma
         (_, other) => match ty {
             MetaType::Scalar {
                 is_valid: Some(check), ..
-            } if !check(&other) => Err(Mismatch::new(format!("{} is not a {name}.", shown(&other)))),
+            } if !check(&other) => Err(Mismatch::new(format!("{} that is not a {name}.", shown(&other)))),
             MetaType::Scalar { .. } => Ok(other),
             _ => Err(unfit(&other, name)),
         },
@@ -179,17 +188,17 @@ pub(super) fn unfit(value: &ConstValue, expected: &str) -> Mismatch {
     Mismatch::new(format!("{expected} is expected, not {}.", shown(value)))
 }
 
-/// A value as a sentence may name it: short, whatever it was.
-fn shown(value: &ConstValue) -> String {
+/// A value as a sentence may name it: by its kind, as the value itself may be somebody's data.
+fn shown(value: &ConstValue) -> &'static str {
     match value {
-        ConstValue::String(text) => format!("\"{}\"", clip(text)),
-        ConstValue::Enum(name) => clip(name).to_string(),
-        ConstValue::Number(number) => number.to_string(),
-        ConstValue::Boolean(is) => is.to_string(),
-        ConstValue::Null => "null".into(),
-        ConstValue::List(_) => "a list".into(),
-        ConstValue::Object(_) => "an object".into(),
-        ConstValue::Binary(_) => "bytes".into(),
+        ConstValue::String(_) => "a string",
+        ConstValue::Enum(_) => "a name",
+        ConstValue::Number(_) => "a number",
+        ConstValue::Boolean(_) => "a boolean",
+        ConstValue::Null => "null",
+        ConstValue::List(_) => "a list",
+        ConstValue::Object(_) => "an object",
+        ConstValue::Binary(_) => "bytes",
     }
 }
 
