@@ -1,5 +1,6 @@
 //! The GraphQL door over the real schema: what each operation takes, answers, refuses and leaves unwritten.
 
+mod bad_input;
 mod definitions;
 mod filters;
 mod input_fields;
