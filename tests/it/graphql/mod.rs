@@ -1,9 +1,11 @@
 //! The GraphQL door over the real schema: what each operation takes, answers, refuses and leaves unwritten.
 
+mod away;
 mod bad_input;
 mod definitions;
 mod filters;
 mod input_fields;
+mod largest;
 mod pages;
 mod upsert_client;
 
