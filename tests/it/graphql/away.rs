@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{data, store};
-use crate::harness::{Answer, Backend, TestServer};
+use crate::harness::{Answer, Backend};
 
 const READ: &str = "{ clients { nodes { clientId } } }";
 const WRITE: &str =

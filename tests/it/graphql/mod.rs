@@ -6,7 +6,9 @@ mod definitions;
 mod filters;
 mod input_fields;
 mod largest;
+mod nodes;
 mod pages;
+mod selections;
 mod upsert_client;
 
 use serde_json::{Value, json};
