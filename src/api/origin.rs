@@ -6,6 +6,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use serde_json::json;
 
 /// Headers a page can't add to a request to another site unless that site has agreed beforehand.
 const PREFLIGHT: [&str; 3] = [
@@ -38,14 +39,15 @@ pub fn is_foreign(headers: &HeaderMap) -> bool {
 /// Lets only requests through that call this machine by a name of its own. While nobody has to sign in, a page whose name
 /// has been pointed at this machine must not pass for one of its own.
 pub async fn only_local(request: Request, next: Next) -> Response {
-    let host = text(request.headers(), header::HOST.as_str()).and_then(|host| host.parse::<Authority>().ok());
-    let local = host.is_none_or(|host| is_local(host.host()));
+    let host = text(request.headers(), header::HOST.as_str());
+    let local = host.is_none_or(|host| host.parse::<Authority>().is_ok_and(|host| is_local(host.host())));
     if local {
         return next.run(request).await;
     }
-    let message =
-        "This server answers only requests to localhost, 127.0.0.1 or [::1], until there is authentication.\n";
-    (StatusCode::FORBIDDEN, message).into_response()
+    let source = "Until there is authentication, call this server as localhost, 127.0.0.1 or [::1].";
+    let refusal = json!({ "returnCode": 15, "returnStatus": "INVALID_PERMISSIONS", "errorSource": source });
+    let content_type = (header::CONTENT_TYPE, "application/json; charset=utf-8");
+    (StatusCode::FORBIDDEN, [content_type], refusal.to_string()).into_response()
 }
 
 fn is_local(host: &str) -> bool {

@@ -75,12 +75,6 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
         &self.limits
     }
 
-    /// The schema in the schema definition language.
-    #[must_use]
-    pub fn sdl(&self) -> String {
-        self.fast.sdl()
-    }
-
     /// Answers one request. Never fails: what went wrong is in the answer.
     pub async fn execute(
         &self,

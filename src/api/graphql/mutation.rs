@@ -3,6 +3,7 @@
 use async_graphql::{Context, Object as Root, Result};
 
 use super::{
+    error::{Code, Fault},
     load::{World, linked, wanted},
     object::{Plan, Written},
     objects::{
@@ -44,8 +45,8 @@ impl Mutation {
                     linked(&plans),
                     upserted.definitions.clone(),
                     loader(context)?,
-                )
-                .await?;
+                );
+                let world = world.await.map_err(|_| stored_all_the_same())?;
                 let stored = Some(ClientRow {
                     aggregate,
                     world: &world,
@@ -126,6 +127,12 @@ impl Mutation {
             &plan,
         )
     }
+}
+
+/// A caller that is told to try again would create the client a second time.
+fn stored_all_the_same() -> Fault {
+    let message = "The change has been stored, but what it links to could not be loaded: read the client to see it.";
+    Fault::new(Code::Internal, message)
 }
 
 fn split<T, P>(answer: Result<T, Vec<P>>) -> (Option<T>, Vec<P>) {

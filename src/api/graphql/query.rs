@@ -103,7 +103,8 @@ impl Query {
         )?))
     }
 
-    /// A page of clients. Pages stay true while clients come and go: cursors name a place, not a number.
+    /// A page of clients. Cursors name a place in the order, not a number: no client is
+    /// skipped or repeated because others come and go.
     #[expect(
         clippy::too_many_arguments,
         reason = "these are the arguments that Relay gives a connection"

@@ -112,6 +112,22 @@ impl Conditions {
         self.text(end.as_ref(), |placeholder| format!("{column} < {placeholder}"));
     }
 
+    fn custom_field(&mut self, field_key: &str, value: &str) {
+        // The key is bound only when the value is: PostgreSQL refuses a parameter that the statement doesn't mention.
+        if value.contains('\0') {
+            self.push("FALSE".to_owned());
+            return;
+        }
+        let (field_key, value) = (self.bind(field_key), self.bind(value));
+        let value = self.dialect.cast(&value, "text");
+        // The beginning is what the index has.
+        self.push(format!(
+            "c.encoded_key IN (SELECT client_key FROM custom_field_value WHERE field_key = {field_key} \
+             AND substr(coalesce(value, linked_key), 1, 100) = substr({value}, 1, 100) \
+             AND coalesce(value, linked_key) = {value})"
+        ));
+    }
+
     fn range(&mut self, column: &str, range: Option<DateTimeRange>) {
         let Some(DateTimeRange { from, until }) = range else {
             return;
@@ -196,16 +212,7 @@ impl ClientFilter {
                     message,
                 ));
             };
-            let field_key = conditions.bind(field.row.encoded_key.as_str());
-            conditions.text(Some(value), |placeholder| {
-                let value = dialect.cast(placeholder, "text");
-                // The beginning is what the index has.
-                format!(
-                    "c.encoded_key IN (SELECT client_key FROM custom_field_value WHERE field_key = {field_key} \
-                     AND substr(coalesce(value, linked_key), 1, 100) = substr({value}, 1, 100) \
-                     AND coalesce(value, linked_key) = {value})"
-                )
-            });
+            conditions.custom_field(&field.row.encoded_key, value);
         }
         conditions.range("c.created_at", *created_at);
         conditions.range("c.updated_at", *updated_at);

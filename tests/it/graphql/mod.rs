@@ -1,7 +1,14 @@
 //! The GraphQL door over the real schema: what each operation takes, answers, refuses and leaves unwritten.
 
+mod away;
+mod bad_input;
 mod definitions;
+mod filters;
 mod input_fields;
+mod largest;
+mod nodes;
+mod pages;
+mod selections;
 mod upsert_client;
 
 use serde_json::{Value, json};

@@ -27,7 +27,7 @@ struct Cluster {
 fn cluster() -> Option<&'static Cluster> {
     static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
     CLUSTER
-        .get_or_init(|| match std::env::var("CLIENTELE_TEST_POSTGRES") {
+        .get_or_init(|| match std::env::var("TEST_POSTGRES") {
             Ok(url) => Some(Cluster { url, _alive: None }),
             Err(_) => start(),
         })
@@ -37,7 +37,7 @@ fn cluster() -> Option<&'static Cluster> {
 fn start() -> Option<Cluster> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/bin/with-postgres");
     let mut child = Command::new(script)
-        .args(["sh", "-c", "echo \"$CLIENTELE_TEST_POSTGRES\"; exec cat >/dev/null"])
+        .args(["sh", "-c", "echo \"$TEST_POSTGRES\"; exec cat >/dev/null"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()

@@ -45,8 +45,13 @@ fn explain(body: &[u8]) -> Fault {
     if std::str::from_utf8(body).is_err() {
         return bad("The body is not UTF-8.");
     }
-    let Ok(value) = serde_json::from_slice::<Value>(body) else {
-        return bad("The body is not JSON, or nested too deeply.");
+    let value = match serde_json::from_slice::<Value>(body) {
+        Ok(value) => value,
+        // The reader has no other name for it.
+        Err(error) if error.to_string().starts_with("number out of range") => {
+            return bad("A number in the body is too large.");
+        }
+        Err(_) => return bad("The body is not JSON, or nested too deeply."),
     };
     let Value::Object(members) = value else {
         return bad(if value.is_array() {

@@ -128,9 +128,13 @@ pub(super) fn of_enum(
 ) -> Result<ConstValue, Mismatch> {
     match values.get_key_value(given) {
         Some((known, _)) => Ok(ConstValue::Enum(Name::new(known))),
+        // What was sent instead may be somebody's data, so it isn't repeated.
         None => {
             let known: Vec<&str> = values.keys().map(String::as_str).collect();
-            Err(Mismatch::new(format!("{name} is one of {}.", known.join(", "))))
+            Err(Mismatch::new(format!(
+                "not a value of {name}: send {}.",
+                known.join(" or ")
+            )))
         }
     }
 }
@@ -142,7 +146,7 @@ pub(super) fn leaf(ty: &MetaType, value: ConstValue) -> Result<ConstValue, Misma
         ("Int", ConstValue::Number(number)) => match integral(&number).map(i32::try_from) {
             Some(Ok(int)) => Ok(ConstValue::from(int)),
             Some(Err(_)) => Err(Mismatch::new(
-                "this number does not fit into an Int of 32 bits.".to_owned(),
+                "a number that does not fit into an Int of 32 bits.".to_owned(),
             )),
             None => Err(unfit(&ConstValue::Number(number), name)),
         },
@@ -157,9 +161,11 @@ pub(super) fn leaf(ty: &MetaType, value: ConstValue) -> Result<ConstValue, Misma
                 description,
                 ..
             } if !check(&other) => {
-                let description = description.as_deref().unwrap_or_default();
-                let sentence = format!("{} is not a {name}. {description}", kind(&other));
-                Err(Mismatch::new(sentence.trim_end().to_owned()))
+                let sentence = format!("{} that is not a {name}.", shown(&other));
+                Err(Mismatch::new(match description {
+                    Some(description) => format!("{sentence} {description}"),
+                    None => sentence,
+                }))
             }
             MetaType::Scalar { .. } => Ok(other),
             _ => Err(unfit(&other, name)),
@@ -187,16 +193,16 @@ pub(super) fn null_refused(expected: &str) -> Mismatch {
 }
 
 pub(super) fn unfit(value: &ConstValue, expected: &str) -> Mismatch {
-    Mismatch::new(format!("{expected} is expected, not {}.", kind(value)))
+    Mismatch::new(format!("{expected} is expected, not {}.", shown(value)))
 }
 
-/// What a sentence may say of a value: it may be anybody's, so that the value itself is never repeated.
-fn kind(value: &ConstValue) -> &'static str {
+/// A value as a sentence may name it: by its kind, as the value itself may be somebody's data.
+fn shown(value: &ConstValue) -> &'static str {
     match value {
-        ConstValue::String(_) => "this text",
-        ConstValue::Enum(_) => "this name",
-        ConstValue::Number(_) => "this number",
-        ConstValue::Boolean(_) => "true or false",
+        ConstValue::String(_) => "a string",
+        ConstValue::Enum(_) => "a name",
+        ConstValue::Number(_) => "a number",
+        ConstValue::Boolean(_) => "a boolean",
         ConstValue::Null => "null",
         ConstValue::List(_) => "a list",
         ConstValue::Object(_) => "an object",
