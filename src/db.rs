@@ -28,7 +28,7 @@ use crate::error::{Error, Result};
 /// How long a statement waits for a lock on PostgreSQL: whoever holds one longer must not take every connection with it.
 const LOCK_TIMEOUT: &str = "5s";
 /// No attempt begins later than this after the first.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(5);
 /// How often a write is tried before concurrent changes are reported as [`Error::Conflict`].
 const ATTEMPTS: u32 = 12;
 /// Two servers that start together must not migrate together; any number will do, as long as it stays.

@@ -32,12 +32,15 @@ fn failure(doing: &str, config: &Config, error: &Error) -> Failure {
     Failure::new(format!("can't {doing} the database {}: {reason}", config.database_url))
 }
 
-/// Without the preambles of the libraries between the database and us.
+/// The database's own words, without the preambles of the libraries between it and us. A library's words would quote the
+/// address, password and all.
 fn in_its_own_words(source: &(dyn std::error::Error + 'static)) -> String {
-    match source.downcast_ref() {
-        Some(DbErr::Conn(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) => error
-            .as_database_error()
-            .map_or_else(|| error.to_string(), |error| error.message().to_owned()),
-        _ => source.to_string(),
+    let error = match source.downcast_ref() {
+        Some(DbErr::Conn(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) => error,
+        _ => return "its address can't be read; special characters of a password must be percent-encoded".to_owned(),
+    };
+    match error.as_database_error() {
+        Some(error) => error.message().to_owned(),
+        None => error.to_string(),
     }
 }

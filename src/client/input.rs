@@ -158,4 +158,7 @@ pub struct CustomFieldValueInput {
     pub value: MaybeUndefined<String>,
     /// The key of the client, user or group that is linked.
     pub linked_key: MaybeUndefined<String>,
+    /// Whether the value was sent as a boolean rather than as text: only checkboxes take one.
+    #[graphql(skip)]
+    pub is_boolean: bool,
 }

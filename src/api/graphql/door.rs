@@ -22,6 +22,10 @@ use super::{
     prepare::{Document, Parsed, Prepared},
 };
 
+/// More than these nobody reads, and an answer must not be much larger than its request.
+const MOST_FAULTS: usize = 20;
+const LONGEST_MESSAGE: usize = 300;
+
 /// A schema with everything around it that a request needs.
 pub struct Door<Q, M> {
     /// Validates documents that haven't been seen before. It never runs a resolver.
@@ -135,6 +139,7 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
             let mut faults: Vec<_> = errors.into_iter().map(invalid).collect();
             // The engine visits a document twice, and some rules speak up each time.
             faults.dedup();
+            faults.truncate(MOST_FAULTS);
             return Err(Refused(faults));
         }
         parsed.finish(self.registry(), &self.limits)
@@ -150,6 +155,11 @@ fn invalid(error: ServerError) -> Fault {
     let message = match error.message.split_once(" does not contain the value ") {
         Some((place, _)) => format!("{place} does not contain the value that is sent."),
         None => error.message,
+    };
+    // Names may be as long as the document.
+    let message = match message.char_indices().nth(LONGEST_MESSAGE) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message,
     };
     Fault {
         code: Code::ValidationFailed,

@@ -163,6 +163,11 @@ fn address(mut members: Members<'_, '_>) -> AddressInput {
 }
 
 fn custom_value(mut members: Members<'_, '_>) -> CustomFieldValueInput {
+    let mut is_boolean = false;
+    let value = members.value("value", |raw| {
+        is_boolean = raw.get().starts_with(['t', 'f']);
+        value::custom(raw)
+    });
     CustomFieldValueInput {
         // No id is the empty id, which no field has.
         field_id: members.text("fieldId").take().unwrap_or_default(),
@@ -170,7 +175,8 @@ fn custom_value(mut members: Members<'_, '_>) -> CustomFieldValueInput {
             .value("groupIndex", value::integer)
             .take()
             .filter(|index| *index != NO_GROUP),
-        value: members.value("value", value::custom),
+        value,
         linked_key: members.text("linkedKey"),
+        is_boolean,
     }
 }

@@ -8,7 +8,7 @@ use entity::custom_field_value::Model as Stored;
 use super::Facts;
 use crate::{
     client::input::{CustomFieldValueInput, LONGEST_LIST},
-    custom_field::{Field, NO_GROUP},
+    custom_field::{Field, Kind, NO_GROUP},
     member::Problems,
     problem::{Problem, ProblemCode, Step, path},
     scalar::new_key,
@@ -43,6 +43,7 @@ pub(super) fn check(
             group_index,
             value,
             linked_key,
+            is_boolean,
         } = value;
         let Some(field) = field(field_id, index, facts, problems) else {
             continue;
@@ -56,6 +57,11 @@ pub(super) fn check(
         if !seen.insert((field.row.encoded_key.as_str(), group_index)) {
             let message = format!("The field {field_id} is named twice.");
             problems.add(ProblemCode::Duplicate, path![LIST, index, "fieldId"], message);
+            continue;
+        }
+        if *is_boolean && field.kind != Kind::Checkbox {
+            let message = format!("The field {field_id} takes no boolean: send its value as text.");
+            problems.add(ProblemCode::Invalid, path![LIST, index, "value"], message);
             continue;
         }
         let before = stored.get(&(field.row.encoded_key.as_str(), group_index)).copied();

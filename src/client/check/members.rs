@@ -32,7 +32,9 @@ pub(super) fn id_documents(
             valid_until,
             template_key,
         } = document;
-        let before = matches.find(encoded_key, index, problems);
+        let Ok(before) = matches.find(encoded_key, index, problems) else {
+            continue;
+        };
         let mut member = Scalars {
             scope: path!["idDocuments", index].to_vec(),
             problems,
@@ -93,10 +95,10 @@ pub(super) fn addresses(
         latitude,
         longitude,
     } = first;
-    let before = Matches::new("addresses", stored)
-        .find(encoded_key, 0, problems)
-        .cloned();
-    let stored = before.unwrap_or_else(|| blank_address(client_key));
+    let Ok(before) = Matches::new("addresses", stored).find(encoded_key, 0, problems) else {
+        return Some(Vec::new());
+    };
+    let stored = before.cloned().unwrap_or_else(|| blank_address(client_key));
     let mut member = Scalars {
         scope: path!["addresses", 0].to_vec(),
         problems,
@@ -169,33 +171,41 @@ impl<'a, M: Member> Matches<'a, M> {
         }
     }
 
-    /// The stored member that `key` names; none: the member is new.
-    fn find(&mut self, key: &MaybeUndefined<String>, index: usize, problems: &mut Problems) -> Option<&'a M> {
+    /// The stored member that `key` names; none: the member is new. An error has been told already.
+    fn find(
+        &mut self,
+        key: &MaybeUndefined<String>,
+        index: usize,
+        problems: &mut Problems,
+    ) -> Result<Option<&'a M>, Told> {
         let MaybeUndefined::Value(key) = key else {
-            return None;
+            return Ok(None);
         };
         let list = self.list;
-        match self.stored.get_mut(key.as_str()) {
+        let (code, message) = match self.stored.get_mut(key.as_str()) {
             Some((member, named)) if !*named => {
                 *named = true;
-                Some(member)
+                return Ok(Some(member));
             }
             Some(_) => {
                 let message = format!("The key {key} is named twice: each member of {list} may be named once.");
-                problems.add(ProblemCode::Duplicate, path![list, index, "encodedKey"], message);
-                None
+                (ProblemCode::Duplicate, message)
             }
             None => {
                 let message = format!(
                     "The key {} isn't one of this client's {list}: leave encodedKey out to add a new member.",
                     shown(key)
                 );
-                problems.add(ProblemCode::NotOwned, path![list, index, "encodedKey"], message);
-                None
+                (ProblemCode::NotOwned, message)
             }
-        }
+        };
+        problems.add(code, path![list, index, "encodedKey"], message);
+        Err(Told)
     }
 }
+
+/// Whose member it is isn't known, so that nothing else can be said of it.
+struct Told;
 
 /// A key as it may stand in a message: what isn't a key may be anything, and long.
 fn shown(key: &str) -> &str {

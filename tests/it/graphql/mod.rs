@@ -4,6 +4,7 @@ mod away;
 mod bad_input;
 mod definitions;
 mod filters;
+mod hostile;
 mod input_fields;
 mod largest;
 mod nodes;

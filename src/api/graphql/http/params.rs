@@ -33,10 +33,12 @@ fn bad(message: &'static str) -> Fault {
 }
 
 pub(super) fn from_body(body: &[u8]) -> Result<Params, Fault> {
+    // The reader takes an array for an object's members in their order.
+    let is_object = body.trim_ascii_start().first() == Some(&b'{');
     match serde_json::from_slice::<Raw>(body) {
-        Ok(raw) => complete(raw),
+        Ok(raw) if is_object => complete(raw),
         // Read again to say what is wrong; serde's own words would quote the body.
-        Err(_) => Err(explain(body)),
+        _ => Err(explain(body)),
     }
 }
 
@@ -51,7 +53,11 @@ fn explain(body: &[u8]) -> Fault {
         Err(error) if error.to_string().starts_with("number out of range") => {
             return bad("A number in the body is too large.");
         }
-        Err(_) => return bad("The body is not JSON, or nested too deeply."),
+        Err(error) => {
+            let (line, column) = (error.line(), error.column());
+            let message = format!("The body is not JSON, or nested too deeply: see line {line}, column {column}.");
+            return Fault::new(Code::BadRequest, message);
+        }
     };
     let Value::Object(members) = value else {
         return bad(if value.is_array() {

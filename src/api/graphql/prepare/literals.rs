@@ -9,7 +9,7 @@ use async_graphql::{
     parser::types::{Field, OperationDefinition, Selection, SelectionSet, VariableDefinition},
     registry::{MetaType, MetaTypeName, Registry},
 };
-use async_graphql_value::Value;
+use async_graphql_value::{ConstValue, Value};
 
 use super::{
     flatten,
@@ -36,6 +36,18 @@ pub(super) fn check(
     };
     if let Some(root) = flatten::root(operation.ty, registry) {
         check.set(&operation.selection_set.node, root);
+    }
+    for name in conditions {
+        let variable = Value::Variable(name.clone());
+        if let Err(mismatch) = check.variable("Boolean!", &variable, false) {
+            let pos = definitions
+                .iter()
+                .find(|each| each.node.name.node == *name)
+                .map(|each| each.pos);
+            check
+                .faults
+                .push(invalid(mismatch.sentence("Argument \"if\""), pos.unwrap_or_default()));
+        }
     }
     let declared = definitions
         .iter()
@@ -117,7 +129,10 @@ impl<'a> Check<'a> {
                 continue;
             };
             // An argument with a default may be left out, but null is no way of leaving it out.
-            if let Err(mismatch) = self.literal(&argument.ty, &value.node) {
+            let fits = self
+                .variable(&argument.ty, &value.node, argument.default_value.is_some())
+                .and_then(|()| self.literal(&argument.ty, &value.node));
+            if let Err(mismatch) = fits {
                 self.faults.push(invalid(
                     mismatch.sentence(&format!("Argument \"{}\"", name.node)),
                     value.pos,
@@ -144,18 +159,50 @@ impl<'a> Check<'a> {
                 self.never_null.insert(name.clone());
                 Ok(())
             }
-            // Whether the variable's type fits is the engine's to say, and it does.
             (_, Value::Variable(_)) => Ok(()),
             (MetaTypeName::NonNull(inner), Value::Null) => Err(input::null_refused(inner)),
             (MetaTypeName::NonNull(inner), value) => self.literal(inner, value),
             (_, Value::Null) => Ok(()),
-            (MetaTypeName::List(inner), Value::List(items)) => items
-                .iter()
-                .enumerate()
-                .try_for_each(|(index, item)| self.literal(inner, item).map_err(|e| e.inside(index))),
+            (MetaTypeName::List(inner), Value::List(items)) => {
+                items.iter().enumerate().try_for_each(|(index, item)| {
+                    self.variable(inner, item, false)
+                        .and_then(|()| self.literal(inner, item))
+                        .map_err(|e| e.inside(index))
+                })
+            }
             (MetaTypeName::List(inner), single) => self.literal(inner, single),
             (MetaTypeName::Named(name), value) => self.named(name, value),
         }
+    }
+
+    /// Whether a variable may stand where `ty` is expected (the specification's IsVariableUsageAllowed). The engine has a
+    /// rule for it, which lets other types pass.
+    fn variable(&self, ty: &str, value: &Value, has_default: bool) -> Result<(), Mismatch> {
+        let Value::Variable(name) = value else {
+            return Ok(());
+        };
+        let Some(definition) = self.definitions.iter().find(|each| each.node.name.node == *name) else {
+            return Ok(());
+        };
+        let VariableDefinition {
+            var_type,
+            default_value,
+            ..
+        } = &definition.node;
+        let own_default = default_value
+            .as_ref()
+            .is_some_and(|value| value.node != ConstValue::Null);
+        let declared = var_type.node.to_string();
+        let expected = match MetaTypeName::create(ty) {
+            MetaTypeName::NonNull(inner) if var_type.node.nullable && (own_default || has_default) => inner,
+            _ => ty,
+        };
+        if is_compatible(&declared, expected) {
+            return Ok(());
+        }
+        Err(Mismatch::new(format!(
+            "\"${name}\" is declared as {declared}, where {ty} is expected."
+        )))
     }
 
     fn named(&mut self, name: &str, value: &Value) -> Result<(), Mismatch> {
@@ -173,7 +220,9 @@ impl<'a> Check<'a> {
                     given.iter().map(|(key, value)| (key.as_str(), *value == Value::Null)),
                 )?;
                 for (key, value) in given {
-                    self.literal(&input_fields[key.as_str()].ty, value)
+                    let field = &input_fields[key.as_str()];
+                    self.variable(&field.ty, value, field.default_value.is_some())
+                        .and_then(|()| self.literal(&field.ty, value))
                         .map_err(|e| e.inside(key))?;
                     if *oneof && self.is_nullable_variable(value) {
                         return Err(Mismatch::new(
@@ -202,5 +251,17 @@ impl<'a> Check<'a> {
         self.definitions
             .iter()
             .any(|definition| definition.node.name.node == *name && definition.node.var_type.node.nullable)
+    }
+}
+
+/// Whether every value of the type `declared` is one of the type `expected`.
+fn is_compatible(declared: &str, expected: &str) -> bool {
+    match (MetaTypeName::create(expected), MetaTypeName::create(declared)) {
+        (MetaTypeName::NonNull(expected), MetaTypeName::NonNull(declared)) => is_compatible(declared, expected),
+        (MetaTypeName::NonNull(_), _) => false,
+        (_, MetaTypeName::NonNull(declared)) => is_compatible(declared, expected),
+        (MetaTypeName::List(expected), MetaTypeName::List(declared)) => is_compatible(declared, expected),
+        (MetaTypeName::Named(expected), MetaTypeName::Named(declared)) => expected == declared,
+        (MetaTypeName::List(_), _) | (_, MetaTypeName::List(_)) => false,
     }
 }
