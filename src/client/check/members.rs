@@ -32,9 +32,9 @@ pub(super) fn id_documents(
             valid_until,
             template_key,
         } = document;
-        let Ok(before) = matches.find(encoded_key, index, problems) else {
-            continue;
-        };
+        let found = matches.find(encoded_key, index, problems);
+        let known = found.is_ok();
+        let before = found.unwrap_or_default();
         let mut member = Scalars {
             scope: path!["idDocuments", index].to_vec(),
             problems,
@@ -44,20 +44,30 @@ pub(super) fn id_documents(
             member.refuse(ProblemCode::NotFound, "templateKey", message);
         }
         let stored = before.cloned();
+        let mut required = |name, sent: &MaybeUndefined<String>, stored: &str| {
+            // What a member that isn't known leaves out may well be stored.
+            if known || !sent.is_undefined() {
+                member.required(name, sent, stored)
+            } else {
+                String::new()
+            }
+        };
+        let document_type = required(
+            "documentType",
+            document_type,
+            before.map_or("", |before| &before.document_type),
+        );
+        let document_id = required(
+            "documentId",
+            document_id,
+            before.map_or("", |before| &before.document_id),
+        );
         documents.push(id_document::Model {
             client_key: client_key.to_owned(),
             encoded_key: before.map_or_else(new_key, |before| before.encoded_key.clone()),
             position: index as i32,
-            document_type: member.required(
-                "documentType",
-                document_type,
-                before.map_or("", |before| &before.document_type),
-            ),
-            document_id: member.required(
-                "documentId",
-                document_id,
-                before.map_or("", |before| &before.document_id),
-            ),
+            document_type,
+            document_id,
             issuing_authority: member.text(
                 "issuingAuthority",
                 issuing_authority,
@@ -95,9 +105,9 @@ pub(super) fn addresses(
         latitude,
         longitude,
     } = first;
-    let Ok(before) = Matches::new("addresses", stored).find(encoded_key, 0, problems) else {
-        return Some(Vec::new());
-    };
+    let before = Matches::new("addresses", stored)
+        .find(encoded_key, 0, problems)
+        .unwrap_or_default();
     let stored = before.cloned().unwrap_or_else(|| blank_address(client_key));
     let mut member = Scalars {
         scope: path!["addresses", 0].to_vec(),
@@ -204,7 +214,7 @@ impl<'a, M: Member> Matches<'a, M> {
     }
 }
 
-/// Whose member it is isn't known, so that nothing else can be said of it.
+/// Which member it is isn't known, so that nothing can be said of what it leaves out.
 struct Told;
 
 /// A key as it may stand in a message: what isn't a key may be anything, and long.

@@ -11,8 +11,11 @@ use super::{NEW, OLD, code, get, post, send};
 #[tokio::test]
 async fn a_malformed_body_is_400_with_a_sentence_for_both_media_types() {
     for (body, sentence) in [
-        (&b"{"[..], "The body is not JSON, or nested too deeply."),
-        (b"", "The body is not JSON, or nested too deeply."),
+        (
+            &b"{"[..],
+            "The body is not JSON, or nested too deeply: see line 1, column 1.",
+        ),
+        (b"", "The body is not JSON, or nested too deeply: see line 1, column 0."),
         (b"\"\xff\"", "The body is not UTF-8."),
         (
             b"[{\"query\":\"{__typename}\"}]",
