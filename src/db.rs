@@ -5,7 +5,11 @@
 mod batch;
 mod dialect;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use migration::{Migrator, MigratorTrait};
 use rand::Rng;
@@ -21,6 +25,10 @@ pub use dialect::Dialect;
 
 use crate::error::{Error, Result};
 
+/// How long a statement waits for a lock on PostgreSQL: whoever holds one longer must not take every connection with it.
+const LOCK_TIMEOUT: &str = "5s";
+/// No attempt begins later than this after the first.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How often a write is tried before concurrent changes are reported as [`Error::Conflict`].
 const ATTEMPTS: u32 = 12;
 /// Two servers that start together must not migrate together; any number will do, as long as it stays.
@@ -160,6 +168,8 @@ impl Database {
     pub async fn migrate(&self) -> Result<()> {
         let transaction = self.begin().await?;
         if transaction.dialect == Dialect::Postgres {
+            // Another server's migration may take its time.
+            transaction.run("SET LOCAL lock_timeout = 0", []).await?;
             transaction
                 .run("SELECT pg_advisory_xact_lock($1)", [MIGRATION_LOCK.into()])
                 .await?;
@@ -186,7 +196,11 @@ impl Database {
     /// Does `work` in one transaction. Attempts that lost against concurrent ones are repeated, a bounded number of
     /// times and after a random pause; then the answer is [`Error::Conflict`].
     pub async fn write<W: Work>(&self, work: &W) -> Result<W::Output> {
+        let begun = Instant::now();
         for attempt in 0..ATTEMPTS {
+            if begun.elapsed() > PATIENCE {
+                break;
+            }
             match self.attempt(work).await {
                 Ok(Some(output)) => return Ok(output),
                 Ok(None) | Err(Error::Conflict) => {
@@ -259,6 +273,8 @@ fn options(url: &str, settings: &DatabaseSettings, connections: u32, read_only: 
                 ("plan_cache_mode", "force_generic_plan"),
                 ("jit", "off"),
                 ("timezone", "UTC"),
+                ("lock_timeout", LOCK_TIMEOUT),
+                ("idle_in_transaction_session_timeout", "60s"),
             ])
         })
         .map_sqlx_sqlite_opts(move |sqlite| {

@@ -30,20 +30,34 @@ impl Error {
         Self::Internal(Arc::from(source.into()))
     }
 
+    /// A state that this server doesn't expect, in our own words; they must hold nothing of what is stored.
+    pub fn defect(sentence: &'static str) -> Self {
+        Self::Internal(Arc::new(Defect(sentence)))
+    }
+
     /// What kind of error it is, for a log line: never the cause's own text, which may repeat what is stored.
     pub fn kind(&self) -> String {
         match self {
             Self::Conflict | Self::Unavailable | Self::ReadOnly => self.to_string(),
-            Self::Internal(cause) => match cause.downcast_ref::<DbErr>() {
-                Some(error) => database_kind(error),
-                None => match cause.downcast_ref::<serde_json::Error>() {
-                    Some(error) => format!("JSON: {:?}", error.classify()),
-                    None => "internal".to_owned(),
-                },
-            },
+            Self::Internal(cause) => {
+                if let Some(error) = cause.downcast_ref::<DbErr>() {
+                    database_kind(error)
+                } else if let Some(error) = cause.downcast_ref::<serde_json::Error>() {
+                    format!("JSON: {:?}", error.classify())
+                } else if let Some(Defect(sentence)) = cause.downcast_ref() {
+                    (*sentence).to_owned()
+                } else {
+                    "internal".to_owned()
+                }
+            }
         }
     }
 }
+
+/// What this server found wrong with itself.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Defect(&'static str);
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
@@ -113,8 +127,9 @@ fn from_sqlite(code: i32) -> Option<Error> {
 /// SQLSTATEs of PostgreSQL and of what speaks its protocol.
 fn from_sqlstate(code: &str) -> Option<Error> {
     match code {
-        // As above: foreign_key_violation, unique_violation; then serialization_failure, deadlock_detected.
-        "23503" | "23505" | "40001" | "40P01" => Some(Error::Conflict),
+        // As above: foreign_key_violation, unique_violation; then serialization_failure, deadlock_detected,
+        // lock_not_available (the wait for a lock was too long).
+        "23503" | "23505" | "40001" | "40P01" | "55P03" => Some(Error::Conflict),
         // read_only_sql_transaction
         "25006" => Some(Error::ReadOnly),
         // Connection exceptions, insufficient resources, operator intervention.

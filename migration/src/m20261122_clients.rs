@@ -16,7 +16,7 @@ impl MigrationTrait for Migration {
 
 /// The default role has the key of the legacy document's example, so that the example works on a fresh server.
 const DEFINITIONS: &str = "
-CREATE TABLE definition_version (id INTEGER PRIMARY KEY, version INTEGER NOT NULL);
+CREATE TABLE definition_version (id INTEGER PRIMARY KEY, version BIGINT NOT NULL);
 INSERT INTO definition_version (id, version) VALUES (1, 1);
 
 CREATE TABLE client_role (
@@ -80,6 +80,10 @@ CREATE TABLE custom_field_value (
 /// One for each order and filter of the lists. A custom value may be longer than an index entry: its beginning serves.
 const INDEXES: &str = "
 CREATE INDEX client_by_creation ON client (created_at, encoded_key);
+CREATE INDEX client_by_state ON client (state, created_at, encoded_key);
+CREATE INDEX client_by_branch ON client (assigned_branch_key) WHERE assigned_branch_key IS NOT NULL;
+CREATE INDEX client_by_centre ON client (assigned_centre_key) WHERE assigned_centre_key IS NOT NULL;
+CREATE INDEX client_by_user ON client (assigned_user_key) WHERE assigned_user_key IS NOT NULL;
 CREATE INDEX client_by_update ON client (updated_at, encoded_key);
 CREATE INDEX client_by_name ON client (last_name, first_name, encoded_key);
 CREATE INDEX client_by_first_name ON client (first_name);

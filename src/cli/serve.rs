@@ -8,7 +8,7 @@ use axum::Router;
 
 use super::{Failure, listening, print, store};
 use crate::Clientele;
-use crate::api::{self, health, playground};
+use crate::api::{self, health, origin, playground};
 use crate::config::Config;
 use crate::db::Database;
 use crate::telemetry;
@@ -44,7 +44,8 @@ fn router(database: Database, config: &Config) -> Router {
     let router = Router::new()
         .merge(health::routes(ping))
         .merge(playground::routes())
-        .merge(api::router(clientele, config.graphql.clone(), config.legacy.clone()));
+        .merge(api::router(clientele, config.graphql.clone(), config.legacy.clone()))
+        .layer(axum::middleware::from_fn(origin::only_local));
     telemetry::with_request_lines(router)
 }
 

@@ -118,7 +118,7 @@ pub(super) async fn read<C: ConnectionTrait>(
     connection: &Connection<C>,
     sql: String,
     values: impl IntoIterator<Item = Value>,
-) -> Result<(Option<i32>, Vec<Aggregate>)> {
+) -> Result<(Option<i64>, Vec<Aggregate>)> {
     let rows = connection.all(sql, values).await?;
     let version = rows.first().map(|row| row.try_get_by_index(0)).transpose()?;
     Ok((version, rows.iter().map(decode).collect::<Result<_>>()?))

@@ -3,6 +3,8 @@
 //! Writes rows in batches, past the rules of upserts (which would take one transaction a client) and without telling
 //! anybody, but by the same statements.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use entity::{address, client, client_id_claim, custom_field_value, id_document};
 
@@ -35,11 +37,7 @@ impl Clientele {
     pub async fn seed(&self, count: u32, progress: impl Fn(u32)) -> Result<()> {
         let (definitions, _) = upsert_custom_field_set(self, &custom_fields())
             .await?
-            .map_err(|problems| {
-                Error::internal(format!(
-                    "the custom fields of the invented clients don't fit those there are: {problems:?}"
-                ))
-            })?;
+            .map_err(|_| Error::defect("other custom fields have the ids of those of the invented clients"))?;
         let mut done = 0;
         while done < count {
             let until = count.min(done.saturating_add(BATCH));
@@ -67,8 +65,10 @@ impl Work for Batch<'_> {
     type Output = ();
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<()>> {
-        let numbers = self.from..self.until;
-        let clients: Vec<_> = numbers.clone().map(|number| client(number, self.definitions)).collect();
+        let Some(numbers) = self.missing(transaction).await? else {
+            return Ok(Step::Discard(()));
+        };
+        let clients: Vec<_> = numbers.iter().map(|&number| client(number, self.definitions)).collect();
         let claims: Vec<_> = clients
             .iter()
             .map(|client| client_id_claim::Model {
@@ -76,9 +76,12 @@ impl Work for Batch<'_> {
                 client_key: client.encoded_key.clone(),
             })
             .collect();
-        let addresses: Vec<_> = numbers.clone().map(address).collect();
-        let documents: Vec<_> = numbers.clone().flat_map(documents).collect();
-        let values: Vec<_> = numbers.flat_map(|number| values(number, self.definitions)).collect();
+        let addresses: Vec<_> = numbers.iter().copied().map(address).collect();
+        let documents: Vec<_> = numbers.iter().copied().flat_map(documents).collect();
+        let values: Vec<_> = numbers
+            .iter()
+            .flat_map(|&number| values(number, self.definitions))
+            .collect();
         transaction.put::<client::Entity>(&Vec::from_iter(&clients)).await?;
         transaction
             .put::<client_id_claim::Entity>(&Vec::from_iter(&claims))
@@ -92,6 +95,36 @@ impl Work for Batch<'_> {
             .await?;
         Ok(Step::Commit(()))
     }
+}
+
+impl Batch<'_> {
+    /// The numbers of the batch whose clients aren't there yet; none when they all are. Those that are there may have been
+    /// changed since, and stay as they are.
+    async fn missing(&self, transaction: &Transaction) -> Result<Option<Vec<u32>>> {
+        let ids: Vec<String> = (self.from..self.until).map(client_id).collect();
+        let which = transaction.dialect.is_one_of("client_id", "$1");
+        let sql = format!("SELECT client_id, client_key FROM client_id_claim WHERE {which}");
+        let rows = transaction
+            .all(sql, [serde_json::to_string(&ids).map_err(Error::internal)?.into()])
+            .await?;
+        let mut known = HashMap::with_capacity(rows.len());
+        for row in rows {
+            known.insert(row.try_get_by_index::<String>(0)?, row.try_get_by_index::<String>(1)?);
+        }
+        let mut missing = Vec::new();
+        for number in self.from..self.until {
+            match known.get(&client_id(number)) {
+                None => missing.push(number),
+                Some(client_key) if *client_key == key(number, 0) => {}
+                Some(_) => return Err(Error::defect("a client has the id of an invented one")),
+            }
+        }
+        Ok((!missing.is_empty()).then_some(missing))
+    }
+}
+
+fn client_id(number: u32) -> String {
+    format!("SEED{number:08}")
 }
 
 fn custom_fields() -> UpsertCustomFieldSet {
@@ -150,7 +183,7 @@ fn client(number: u32, definitions: &Definitions) -> client::Model {
     let created_at: DateTime<Utc> = DateTime::UNIX_EPOCH + TimeDelta::seconds(1_700_000_000 + i64::from(number));
     client::Model {
         encoded_key: key(number, 0),
-        client_id: format!("SEED{number:08}"),
+        client_id: client_id(number),
         state: pick(&[ClientState::Active, ClientState::Inactive], number / 3)
             .as_str()
             .to_owned(),

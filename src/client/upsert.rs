@@ -2,22 +2,28 @@
 //!
 //! lock → read → check → difference → write. Every door calls [`Clientele::upsert_client`], and nothing else writes clients.
 
+mod changes;
+mod target;
+
 use std::{collections::HashSet, sync::Arc};
 
 use async_graphql::MaybeUndefined;
 use chrono::{DateTime, SubsecRound, Utc};
-use entity::{address, client, custom_field_value, id_document};
+use entity::client;
 
 use super::{
     aggregate::{self, Aggregate, ClientBy, Wanted},
     check::{Facts, check},
-    collection::Difference,
-    input::{ClientInput, ClientMatch, UpsertClient},
+    input::{ClientMatch, UpsertClient},
 };
+use changes::Changes;
+pub use target::NAMED;
+use target::unclear_target;
+
 use crate::{
     Clientele,
     custom_field::{self, Definitions},
-    db::{Batch, Dialect, Step, Transaction, Work},
+    db::{Dialect, Step, Transaction, Work},
     error::{Error, Result},
     problem::{Problem, ProblemCode, path},
     scalar::is_key,
@@ -70,28 +76,6 @@ impl Clientele {
     }
 }
 
-/// `matchOn: CLIENT_ID` needs that id and no other name.
-fn unclear_target(input: &UpsertClient) -> Option<Problem> {
-    if input.match_on == ClientMatch::EncodedKey {
-        return None;
-    }
-    if matches!(input.client.encoded_key, MaybeUndefined::Value(_)) {
-        let message = "encodedKey and matchOn: CLIENT_ID exclude each other: leave one of them out.";
-        return Some(Problem::new(
-            ProblemCode::Invalid,
-            path!["client", "encodedKey"],
-            message,
-        ));
-    }
-    match &input.client.client_id {
-        MaybeUndefined::Value(id) if !id.trim().is_empty() => None,
-        _ => {
-            let message = "matchOn: CLIENT_ID needs the clientId to look for.";
-            Some(Problem::new(ProblemCode::Blank, path!["client", "clientId"], message))
-        }
-    }
-}
-
 struct Upsert<'a> {
     clientele: &'a Clientele,
     input: &'a UpsertClient,
@@ -141,21 +125,9 @@ impl Work for Upsert<'_> {
 }
 
 impl Upsert<'_> {
-    fn target(&self) -> Option<ClientBy> {
-        let ClientInput {
-            encoded_key, client_id, ..
-        } = &self.input.client;
-        match (&self.input.named, encoded_key, client_id, self.input.match_on) {
-            (Some(named), ..) => Some(ClientBy::Either(named.clone())),
-            (None, MaybeUndefined::Value(key), ..) => Some(ClientBy::EncodedKey(key.clone())),
-            (None, _, MaybeUndefined::Value(id), ClientMatch::ClientId) => Some(ClientBy::ClientId(id.clone())),
-            _ => None,
-        }
-    }
-
     /// The stored client, locked, with the collections that the submission replaces and the answer needs; and the
     /// definitions' version, which can't change before the transaction ends.
-    async fn lock_and_read(&self, target: &ClientBy, transaction: &Transaction) -> Result<Option<(Aggregate, i32)>> {
+    async fn lock_and_read(&self, target: &ClientBy, transaction: &Transaction) -> Result<Option<(Aggregate, i64)>> {
         let (condition, named) = target.condition();
         if named.contains('\0') {
             return Ok(None);
@@ -163,9 +135,8 @@ impl Upsert<'_> {
         // SQLite's one writer has locked everything. On PostgreSQL the lock needs a statement of its own: the next one
         // sees what was committed while this one waited.
         if transaction.dialect == Dialect::Postgres {
-            let lock = format!(
-                "SELECT 1 FROM client c, definition_version d WHERE {condition} FOR UPDATE OF c FOR KEY SHARE OF d"
-            );
+            let definitions = custom_field::shared_lock();
+            let lock = format!("SELECT {definitions} FROM client c WHERE {condition} FOR UPDATE OF c");
             if transaction.one(lock, [named.into()]).await?.is_none() {
                 return Ok(None);
             }
@@ -179,51 +150,6 @@ impl Upsert<'_> {
         let (version, mut rows) =
             aggregate::read(transaction, format!("{select} WHERE {condition}"), [named.into()]).await?;
         Ok(rows.pop().zip(version))
-    }
-
-    /// Whether the names in the submission lead to no client, or to two.
-    async fn wrong_target(&self, present: Option<&Aggregate>, transaction: &Transaction) -> Result<Option<Problem>> {
-        if self.input.named.is_some() && present.is_none() {
-            let message = "There is no client with this id or key.";
-            return Ok(Some(Problem::new(ProblemCode::NotFound, path![NAMED], message)));
-        }
-        let unknown = |message: &'static str| {
-            Ok(Some(Problem::new(
-                ProblemCode::NotFound,
-                path!["client", "encodedKey"],
-                message,
-            )))
-        };
-        let MaybeUndefined::Value(key) = &self.input.client.encoded_key else {
-            let update = self.input.demand_key && present.is_some();
-            return if update {
-                unknown("A change must carry the client's encodedKey.")
-            } else {
-                Ok(None)
-            };
-        };
-        match present {
-            Some(present) if present.client.encoded_key == *key => Ok(None),
-            Some(_) if !key.contains('\0') && client_exists(key, transaction).await? => {
-                let message = "The path and the encodedKey name two different clients.";
-                Ok(Some(Problem::new(
-                    ProblemCode::Mismatch,
-                    path!["client", "encodedKey"],
-                    message,
-                )))
-            }
-            _ => unknown("There is no client with this key: leave encodedKey out to create one."),
-        }
-    }
-
-    fn wrong_version(&self, present: Option<&Aggregate>) -> Option<Problem> {
-        let expected = self.input.expected_version?;
-        let stored = present.map_or(0, |present| present.client.version);
-        (expected != stored).then(|| {
-            let message =
-                format!("The stored version is {stored}, not {expected}: read the client again and decide anew.");
-            Problem::new(ProblemCode::VersionConflict, path!["expectedVersion"], message)
-        })
     }
 
     /// Of the clients that the submission links to, those that exist.
@@ -286,7 +212,7 @@ impl Upsert<'_> {
                 // Somebody else has created it just now: it is to be changed instead.
                 (true, ClientMatch::ClientId) => Ok(Step::Again),
                 (true, ClientMatch::EncodedKey) => Ok(Step::Discard(Err(vec![taken()]))),
-                (false, _) => Err(Error::internal(
+                (false, _) => Err(Error::defect(
                     "the pattern of client ids is used up: configure a longer one",
                 )),
             };
@@ -356,72 +282,18 @@ impl Upsert<'_> {
     }
 }
 
-/// What differs in each collection.
-struct Changes<'a> {
-    addresses: Difference<'a, address::Model>,
-    id_documents: Difference<'a, id_document::Model>,
-    custom_values: Difference<'a, custom_field_value::Model>,
-}
-
-impl<'a> Changes<'a> {
-    fn between(before: Option<&'a Aggregate>, after: &'a Aggregate) -> Self {
-        fn stored<'a, M>(
-            before: Option<&'a Aggregate>,
-            collection: impl Fn(&'a Aggregate) -> &'a Option<Vec<M>>,
-        ) -> &'a [M] {
-            before
-                .and_then(|before| collection(before).as_deref())
-                .unwrap_or_default()
-        }
-        Self {
-            addresses: Difference::between(stored(before, |of| &of.addresses), after.addresses.as_deref()),
-            id_documents: Difference::between(stored(before, |of| &of.id_documents), after.id_documents.as_deref()),
-            custom_values: Difference::between(stored(before, |of| &of.custom_values), after.custom_values.as_deref()),
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.addresses.is_empty() && self.id_documents.is_empty() && self.custom_values.is_empty()
-    }
-
-    /// Writes what differs, and the client's own row, in one round trip.
-    async fn write(&self, client: &client::Model, transaction: &Transaction) -> Result<()> {
-        let key = &client.encoded_key;
-        let mut batch = Batch::new(transaction.dialect);
-        batch.put::<client::Entity>(&[client])?;
-        self.addresses.write::<address::Entity>(key, &mut batch)?;
-        self.id_documents.write::<id_document::Entity>(key, &mut batch)?;
-        self.custom_values
-            .write::<custom_field_value::Entity>(key, &mut batch)?;
-        transaction.write(batch).await
-    }
-}
-
-/// The path of problems with the client that a door's own path names.
-pub const NAMED: &str = "id";
-
 pub(super) fn taken() -> Problem {
     let message = "Another client has this clientId: choose another, or leave it out to have one generated.";
     Problem::new(ProblemCode::Taken, path!["client", "clientId"], message)
 }
 
-async fn client_exists(key: &str, transaction: &Transaction) -> Result<bool> {
-    Ok(transaction
-        .one("SELECT 1 FROM client WHERE encoded_key = $1", [key.into()])
-        .await?
-        .is_some())
-}
-
 /// The definitions' version, which can't change before the transaction ends.
-async fn lock_definitions(transaction: &Transaction) -> Result<i32> {
-    match transaction.dialect {
-        Dialect::Sqlite => custom_field::version(transaction).await,
-        Dialect::Postgres => {
-            let row = transaction
-                .one("SELECT version FROM definition_version FOR KEY SHARE", [])
-                .await?;
-            let row = row.ok_or_else(|| Error::internal("the database has no version of the definitions"))?;
-            Ok(row.try_get_by_index(0)?)
-        }
+async fn lock_definitions(transaction: &Transaction) -> Result<i64> {
+    // The version is read by a statement of its own: it sees what was committed while the lock was waited for.
+    if transaction.dialect == Dialect::Postgres {
+        transaction
+            .one(format!("SELECT {}", custom_field::shared_lock()), [])
+            .await?;
     }
+    custom_field::version(transaction).await
 }

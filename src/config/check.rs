@@ -22,6 +22,10 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     require(database_url.is_sqlite() || database_url.is_postgres(), || {
         format!("database_url must begin with sqlite: or postgres://, not as in {database_url}")
     })?;
+    require(!database_url.is_in_memory(), || {
+        "database_url must name a file: readers and the writer of a database in memory would each have their own"
+            .to_owned()
+    })?;
     require(*shutdown_timeout_seconds <= LONGEST_WAIT_SECONDS, || {
         format!("shutdown_timeout_seconds must be at most {LONGEST_WAIT_SECONDS}")
     })?;

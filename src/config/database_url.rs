@@ -24,6 +24,10 @@ impl DatabaseUrl {
         self.0.starts_with("sqlite:")
     }
 
+    pub fn is_in_memory(&self) -> bool {
+        self.is_sqlite() && (self.0.contains(":memory:") || self.0.contains("mode=memory"))
+    }
+
     pub fn is_postgres(&self) -> bool {
         self.0.starts_with("postgres:") || self.0.starts_with("postgresql:")
     }

@@ -76,7 +76,7 @@ impl Field {
 /// All definitions at one version.
 #[derive(Clone, Debug)]
 pub struct Definitions {
-    pub version: i32,
+    pub version: i64,
     /// In their order; one of them is the default.
     pub roles: Vec<client_role::Model>,
     pub sets: Vec<Arc<custom_field_set::Model>>,
@@ -131,7 +131,7 @@ impl Definitions {
         }
     }
 
-    async fn read<C: ConnectionTrait>(connection: &Connection<C>, version: i32) -> Result<Self> {
+    async fn read<C: ConnectionTrait>(connection: &Connection<C>, version: i64) -> Result<Self> {
         let orm = connection.orm();
         let roles = client_role::Entity::find()
             .order_by_asc(client_role::Column::Position)
@@ -154,7 +154,8 @@ impl Definitions {
         let mut fields = Vec::with_capacity(rows.len());
         for set in &sets {
             for row in rows.iter().filter(|row| row.set_key == set.encoded_key) {
-                let kind = Kind::parse(&row.kind).ok_or_else(|| unknown("type of a custom field"))?;
+                let kind = Kind::parse(&row.kind)
+                    .ok_or_else(|| Error::defect("a custom field has a type that this server does not know"))?;
                 let options = options.remove(&row.encoded_key).unwrap_or_default();
                 fields.push(Arc::new(Field {
                     row: row.clone(),
@@ -174,7 +175,7 @@ impl Definitions {
         let default_role = roles
             .iter()
             .position(|role| role.is_default)
-            .ok_or_else(|| unknown("default client role"))?;
+            .ok_or_else(|| Error::defect("there is no default client role"))?;
         let (by_id, by_key) = (
             index(|field| &field.row.field_id),
             index(|field| &field.row.encoded_key),
@@ -192,14 +193,10 @@ impl Definitions {
 }
 
 /// The version that is stored now.
-pub async fn version<C: ConnectionTrait>(connection: &Connection<C>) -> Result<i32> {
+pub async fn version<C: ConnectionTrait>(connection: &Connection<C>) -> Result<i64> {
     let row = definition_version::Entity::find().one(connection.orm()).await?;
     row.map(|row| row.version)
-        .ok_or_else(|| unknown("version of the definitions"))
-}
-
-fn unknown(what: &str) -> Error {
-    Error::internal(format!("the database has no {what} that this server knows"))
+        .ok_or_else(|| Error::defect("the definitions have no version"))
 }
 
 /// The picture at hand, shared by all requests of this server.
@@ -208,7 +205,7 @@ pub struct DefinitionsCache(RwLock<Option<Arc<Definitions>>>);
 
 impl DefinitionsCache {
     /// The definitions as of `version`, or later ones when they have changed meanwhile.
-    pub async fn at<C: ConnectionTrait>(&self, version: i32, connection: &Connection<C>) -> Result<Arc<Definitions>> {
+    pub async fn at<C: ConnectionTrait>(&self, version: i64, connection: &Connection<C>) -> Result<Arc<Definitions>> {
         if let Some(definitions) = &*self.0.read().await
             && definitions.version == version
         {

@@ -11,5 +11,6 @@ pub use definitions::{Definitions, DefinitionsCache, Field, FieldState, NO_GROUP
 pub use kind::Kind;
 pub use roles::{UpsertClientRole, upsert_client_role};
 pub use upsert::{
-    CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, UpsertCustomFieldSet, upsert_custom_field_set,
+    CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, UpsertCustomFieldSet, shared_lock,
+    upsert_custom_field_set,
 };

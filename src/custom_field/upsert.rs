@@ -7,7 +7,8 @@ mod check;
 use std::{collections::HashSet, sync::Arc};
 
 use async_graphql::{InputObject, MaybeUndefined};
-use entity::{custom_field, custom_field_option, custom_field_set};
+use entity::{Table, custom_field, custom_field_option, custom_field_set};
+use rand::Rng;
 
 use super::{Definitions, FieldState, Kind, SetUsage};
 use crate::{
@@ -119,43 +120,50 @@ impl Work for Upsert<'_> {
     }
 }
 
-/// Writes what differs, and says whether anything did.
+/// Writes what differs, a table at a time, and says whether anything did.
 async fn write(plan: &Plan, before: &Definitions, transaction: &Transaction) -> Result<bool> {
-    let mut written = false;
-    if before.set_of_key(&plan.set.encoded_key) != Some(&plan.set) {
-        transaction.put::<custom_field_set::Entity>(&[&plan.set]).await?;
-        written = true;
-    }
-    for key in &plan.removed {
-        transaction
-            .run("DELETE FROM custom_field WHERE encoded_key = $1", [key.into()])
-            .await?;
-        written = true;
-    }
-    for (row, options) in &plan.fields {
+    let (mut fields, mut options, mut gone) = (Vec::new(), Vec::new(), Vec::new());
+    for (row, wanted) in &plan.fields {
         let stored = before.field_of_key(&row.encoded_key);
         if stored.map(|field| &field.row) != Some(row) {
-            transaction.put::<custom_field::Entity>(&[row]).await?;
-            written = true;
+            fields.push(row);
         }
         let stored = stored.map(|field| field.options.as_slice()).unwrap_or_default();
-        if stored != options.as_slice() {
-            for option in stored
+        let kept: HashSet<&str> = wanted.iter().map(|option| option.encoded_key.as_str()).collect();
+        let keys = stored.iter().map(|option| option.encoded_key.as_str());
+        gone.extend(keys.filter(|key| !kept.contains(key)));
+        let known: HashSet<(&str, i32)> = stored
+            .iter()
+            .map(|option| (option.encoded_key.as_str(), option.position))
+            .collect();
+        options.extend(
+            wanted
                 .iter()
-                .filter(|option| options.iter().all(|kept| kept.encoded_key != option.encoded_key))
-            {
-                let sql = "DELETE FROM custom_field_option WHERE field_key = $1 AND encoded_key = $2";
-                transaction
-                    .run(sql, [row.encoded_key.clone().into(), option.encoded_key.clone().into()])
-                    .await?;
-            }
-            transaction
-                .put::<custom_field_option::Entity>(&options.iter().collect::<Vec<_>>())
-                .await?;
-            written = true;
-        }
+                .filter(|option| !known.contains(&(option.encoded_key.as_str(), option.position))),
+        );
     }
-    Ok(written)
+    let new_set = before.set_of_key(&plan.set.encoded_key) != Some(&plan.set);
+    let removed: Vec<&str> = plan.removed.iter().map(String::as_str).collect();
+    if !new_set && fields.is_empty() && options.is_empty() && gone.is_empty() && removed.is_empty() {
+        return Ok(false);
+    }
+    if new_set {
+        transaction.put::<custom_field_set::Entity>(&[&plan.set]).await?;
+    }
+    delete::<custom_field_option::Entity>(&gone, transaction).await?;
+    delete::<custom_field::Entity>(&removed, transaction).await?;
+    transaction.put::<custom_field::Entity>(&fields).await?;
+    transaction.put::<custom_field_option::Entity>(&options).await?;
+    Ok(true)
+}
+
+async fn delete<T: Table>(keys: &[&str], transaction: &Transaction) -> Result<()> {
+    let which = transaction.dialect.is_one_of("encoded_key", "$1");
+    let keys = serde_json::to_string(keys).map_err(Error::internal)?;
+    transaction
+        .run(format!("DELETE FROM {} WHERE {which}", T::table()), [keys.into()])
+        .await
+        .map(|_| ())
 }
 
 /// The keys of a set's fields that clients have values for.
@@ -171,11 +179,20 @@ async fn fields_in_use(set_id: &str, transaction: &Transaction) -> Result<HashSe
         .collect()
 }
 
+/// Any number will do, as long as it stays.
+const DEFINITIONS_LOCK: i64 = 0x6465_6669_6e65;
+
+/// The expression that keeps definitions as they are until a transaction on PostgreSQL ends. Locks of this kind are
+/// waited for in turn, so that those who write clients can't keep out one who changes definitions.
+pub fn shared_lock() -> String {
+    format!("pg_advisory_xact_lock_shared({DEFINITIONS_LOCK})")
+}
+
 /// One change of definitions at a time, and none while clients are written by them.
 pub(super) async fn lock_definitions(transaction: &Transaction) -> Result<()> {
     if transaction.dialect == Dialect::Postgres {
         transaction
-            .one("SELECT version FROM definition_version FOR UPDATE", [])
+            .one(format!("SELECT pg_advisory_xact_lock({DEFINITIONS_LOCK})"), [])
             .await?;
     }
     Ok(())
@@ -183,8 +200,9 @@ pub(super) async fn lock_definitions(transaction: &Transaction) -> Result<()> {
 
 /// Tells every server that the definitions it knows are out of date.
 pub(super) async fn bump_version(transaction: &Transaction) -> Result<()> {
+    let version = rand::rng().random_range(1..i64::MAX);
     transaction
-        .run("UPDATE definition_version SET version = version + 1", [])
+        .run("UPDATE definition_version SET version = $1", [version.into()])
         .await
         .map(|_| ())
 }

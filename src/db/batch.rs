@@ -32,6 +32,9 @@ impl Batch {
 
     /// Inserts rows; one whose primary key is there already is overwritten.
     pub fn put<T: Table>(&mut self, rows: &[&T::Model]) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
         let (table, columns, key) = (T::table(), T::columns(), T::key_columns());
         let values: Vec<String> = columns
             .iter()

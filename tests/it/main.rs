@@ -6,6 +6,7 @@
 #[macro_use]
 mod harness;
 
+mod architecture;
 mod cli;
 mod domain;
 mod graphql;
@@ -14,3 +15,4 @@ mod reads;
 mod rest;
 mod schema;
 mod smoke;
+mod writes;

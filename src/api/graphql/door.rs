@@ -75,12 +75,6 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
         &self.limits
     }
 
-    /// The schema in the schema definition language.
-    #[must_use]
-    pub fn sdl(&self) -> String {
-        self.fast.sdl()
-    }
-
     /// Answers one request. Never fails: what went wrong is in the answer.
     pub async fn execute(
         &self,
@@ -151,11 +145,15 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
     }
 }
 
-/// The engine's rules name fields, types and variables, never values of variables: there are none while validating.
+/// The engine's rules name fields, types and variables. One of them repeats a value, which may be anybody's.
 fn invalid(error: ServerError) -> Fault {
+    let message = match error.message.split_once(" does not contain the value ") {
+        Some((place, _)) => format!("{place} does not contain the value that is sent."),
+        None => error.message,
+    };
     Fault {
         code: Code::ValidationFailed,
-        message: error.message.into(),
+        message: message.into(),
         locations: error.locations,
     }
 }

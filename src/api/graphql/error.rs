@@ -140,7 +140,7 @@ pub(super) fn shown(error: &ServerError, request_id: &str) -> (Code, Cow<'static
             "An argument of this field has a value that its type does not accept.".into(),
         );
     }
-    tracing::error!(request_id, path = ?error.path, error = %error.message, "a field failed");
+    tracing::error!(request_id, path = ?error.path, "a field failed with an error of no known kind");
     (Code::Internal, INTERNAL.into())
 }
 
@@ -159,8 +159,8 @@ pub(super) fn of_domain(error: &Error, request_id: &str) -> (Code, Cow<'static, 
             Code::Unavailable,
             "The database accepts no changes at the moment. Try again later.".into(),
         ),
-        Error::Internal(cause) => {
-            tracing::error!(request_id, error = %cause, "an operation failed");
+        Error::Internal(_) => {
+            tracing::error!(request_id, error = error.kind(), "an operation failed");
             (Code::Internal, INTERNAL.into())
         }
     }

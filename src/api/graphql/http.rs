@@ -4,7 +4,6 @@
 //! differ, see [`status`].
 
 mod accept;
-mod origin;
 mod params;
 #[cfg(test)]
 mod tests;
@@ -29,7 +28,7 @@ use super::{
     door::Door,
     error::{Code, Fault, internal},
 };
-use crate::api::RequestId;
+use crate::api::{RequestId, origin};
 
 /// `/graphql`. `context` puts into `Data` what resolvers need of a request, after it has been found executable: the caller,
 /// loaders, and so on. It runs once for each request.
@@ -125,7 +124,7 @@ async fn read(parts: &Parts, body: Body, most: usize) -> Result<Params, Rejectio
             });
         }
     };
-    if origin::is_foreign(&parts.headers) {
+    if origin::is_foreign(&parts.headers) && !origin::is_preflighted(&parts.headers) {
         return Err(Rejection::new(
             StatusCode::FORBIDDEN,
             "A request from another site must carry the header GraphQL-Require-Preflight.",

@@ -31,8 +31,10 @@ pub struct Limits {
     pub aliases: usize,
     /// Fields of the root.
     pub root_fields: usize,
-    /// Fields of the answer: each counts 1, and those of a connection's page as often as the page has entries.
+    /// What a document costs: each field counts 1, and those of a connection's page as often as the page has entries.
     pub complexity: usize,
+    /// Fields of the answer, counted while it is written: lists multiply what a document doesn't show.
+    pub answer_fields: usize,
     /// Bytes that parsed documents may keep in memory.
     pub document_cache_bytes: u64,
 }
@@ -47,6 +49,7 @@ impl Default for Limits {
             aliases: 50,
             root_fields: 20,
             complexity: 50_000,
+            answer_fields: 1_000_000,
             document_cache_bytes: 32 * 1024 * 1024,
         }
     }

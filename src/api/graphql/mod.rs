@@ -11,6 +11,7 @@ pub mod limits;
 mod load;
 mod mutation;
 mod node;
+mod nodes;
 mod object;
 mod objects;
 pub mod prepare;
@@ -24,13 +25,16 @@ use async_graphql::{EmptySubscription, Schema, SchemaBuilder};
 use axum::Router;
 use chrono::{DateTime, Utc};
 
-use self::{door::Door, limits::Limits, load::client_loader, mutation::Mutation, query::Query};
+use self::{door::Door, limits::Limits, load::client_loader, mutation::Mutation, object::Budget, query::Query};
 use crate::Clientele;
 
 /// The GraphQL API of these clients, under `/graphql`.
 pub fn router(clientele: Arc<Clientele>, limits: Limits) -> Router {
     let build = move || schema().data(clientele.clone()).data(client_loader(clientele.clone()));
-    http::router(Arc::new(Door::new(build, limits)), |_, _| {})
+    let answer_fields = limits.answer_fields;
+    http::router(Arc::new(Door::new(build, limits)), move |data, _| {
+        data.insert(Budget::new(answer_fields))
+    })
 }
 
 /// The schema in the schema definition language.

@@ -3,11 +3,12 @@
 use async_graphql::{Context, Object as Root, Result};
 
 use super::{
+    error::{Code, Fault},
     load::{World, linked, wanted},
     object::{Plan, Written},
     objects::{
         client::ClientRow,
-        custom_field::SetRow,
+        definition::SetRow,
         payload::{PayloadRow, UpsertClientPayload, UpsertClientRolePayload, UpsertCustomFieldSetPayload},
     },
     query::{clientele, loader, plan},
@@ -44,14 +45,15 @@ impl Mutation {
                     linked(&plans),
                     upserted.definitions.clone(),
                     loader(context)?,
-                )
-                .await?;
+                );
+                let world = world.await.map_err(|_| stored_all_the_same())?;
                 let stored = Some(ClientRow {
                     aggregate,
                     world: &world,
                 });
                 let created = upserted.outcome == Outcome::Created;
-                Ok(Written::object(
+                Written::object(
+                    context,
                     PayloadRow {
                         stored,
                         created,
@@ -59,7 +61,7 @@ impl Mutation {
                         client_mutation_id,
                     },
                     &plan,
-                )?)
+                )
             }
             Err(problems) => {
                 let row = PayloadRow {
@@ -68,7 +70,7 @@ impl Mutation {
                     problems: &problems,
                     client_mutation_id,
                 };
-                Ok(Written::object(row, &plan)?)
+                Written::object(context, row, &plan)
             }
         }
     }
@@ -89,7 +91,8 @@ impl Mutation {
             })
         });
         let client_mutation_id = input.client_mutation_id.as_deref();
-        Ok(Written::object(
+        Written::object(
+            context,
             PayloadRow {
                 stored,
                 created: false,
@@ -97,7 +100,7 @@ impl Mutation {
                 client_mutation_id,
             },
             &plan,
-        )?)
+        )
     }
 
     /// Creates a client role, or changes the one with this `roleId`.
@@ -113,7 +116,8 @@ impl Mutation {
             .as_ref()
             .and_then(|(definitions, key)| definitions.role_of_key(key));
         let client_mutation_id = input.client_mutation_id.as_deref();
-        Ok(Written::object(
+        Written::object(
+            context,
             PayloadRow {
                 stored,
                 created: false,
@@ -121,8 +125,14 @@ impl Mutation {
                 client_mutation_id,
             },
             &plan,
-        )?)
+        )
     }
+}
+
+/// A caller that is told to try again would create the client a second time.
+fn stored_all_the_same() -> Fault {
+    let message = "The change has been stored, but what it links to could not be loaded: read the client to see it.";
+    Fault::new(Code::Internal, message)
 }
 
 fn split<T, P>(answer: Result<T, Vec<P>>) -> (Option<T>, Vec<P>) {

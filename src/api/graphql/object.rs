@@ -3,17 +3,24 @@
 //! A root field loads what its selection needs, then its object is written from typed rows into one JSON buffer, which
 //! the engine carries as it is. Nothing here waits, and nothing here knows what the objects are about.
 
-use std::{borrow::Cow, io::Write, marker::PhantomData, ops::Deref};
+mod written;
+
+use std::{
+    borrow::Cow,
+    ops::Deref,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
+};
 
 use async_graphql::{
-    ContextSelectionSet, ID, Name, OutputType, Positioned, ServerResult, Value,
+    Name, Positioned, Value,
     parser::types::{Field as Syntax, SelectionSet},
-    registry::{Deprecation, MetaField, MetaInputValue, MetaType, MetaTypeId, Registry},
+    registry::Registry,
 };
 use chrono::{DateTime as Instant, NaiveDate, Utc};
 
-use super::{answer::raw, error::Fault, prepare::collect};
-use crate::scalar::{Date, DateTime, Decimal};
+pub use self::written::{Written, list_of, maybe_of, meta_field, one_of, text};
+use super::prepare::collect;
+use crate::scalar::DateTime;
 
 /// An object type of the schema.
 pub trait Object: Send + Sync + 'static {
@@ -73,7 +80,7 @@ pub enum Is<T: Object + ?Sized> {
         ty: fn(&mut Registry) -> String,
         plan: fn(&SelectionSet) -> Plan,
         arguments: &'static [Argument],
-        write: for<'a> fn(T::Row<'a>, &Step, &mut Vec<u8>),
+        write: for<'a> fn(T::Row<'a>, &Step, &mut Out<'_>),
     },
 }
 
@@ -146,223 +153,108 @@ impl Plan {
 
 const TYPENAME: &str = "__typename";
 
-/// Writes one object.
-pub fn object<T: Object>(row: T::Row<'_>, plan: &Plan, out: &mut Vec<u8>) {
-    out.push(b'{');
+/// How many fields the answer to one request may still have. Selections multiply by what is stored, so that only
+/// counting while writing is a bound.
+#[derive(Debug)]
+pub struct Budget {
+    most: usize,
+    left: AtomicUsize,
+}
+
+impl Budget {
+    pub fn new(most: usize) -> Self {
+        Self {
+            most,
+            left: AtomicUsize::new(most),
+        }
+    }
+
+    /// Whether there is room for so many more fields. Once there isn't, there never is again.
+    fn take(&self, fields: usize) -> bool {
+        let rest = |left: usize| left.checked_sub(fields);
+        if self.left.fetch_update(Relaxed, Relaxed, rest).is_ok() {
+            return true;
+        }
+        self.left.store(0, Relaxed);
+        false
+    }
+}
+
+/// What has been written so far.
+pub struct Out<'a> {
+    json: Vec<u8>,
+    budget: &'a Budget,
+    exceeded: bool,
+}
+
+impl Out<'_> {
+    fn text(&mut self, text: &str) {
+        self.json.extend_from_slice(text.as_bytes());
+    }
+
+    fn value(&mut self, value: &(impl serde::Serialize + ?Sized)) {
+        serde_json::to_writer(&mut self.json, value).expect("plain values are JSON, and memory takes everything");
+    }
+}
+
+/// Writes one object. Nothing, once the budget is used up: the request is refused then.
+pub fn object<T: Object>(row: T::Row<'_>, plan: &Plan, out: &mut Out<'_>) {
+    if out.exceeded || !out.budget.take(plan.steps.len() + 1) {
+        out.exceeded = true;
+        return;
+    }
+    out.text("{");
     for (at, step) in plan.steps.iter().enumerate() {
         if at > 0 {
-            out.push(b',');
+            out.text(",");
         }
-        out.extend_from_slice(step.key.as_bytes());
+        out.text(&step.key);
         match step.field {
-            None => json(T::NAME, out),
+            None => out.value(T::NAME),
             Some(field) => value(&T::FIELDS[field].is, row, step, out),
         }
     }
-    out.push(b'}');
+    out.text("}");
 }
 
 /// Writes one object, or null.
-pub fn maybe<T: Object>(row: Option<T::Row<'_>>, plan: &Plan, out: &mut Vec<u8>) {
+pub fn maybe<T: Object>(row: Option<T::Row<'_>>, plan: &Plan, out: &mut Out<'_>) {
     match row {
         Some(row) => object::<T>(row, plan, out),
-        None => out.extend_from_slice(b"null"),
+        None => out.text("null"),
     }
 }
 
 /// Writes a list of objects.
-pub fn list<'a, T: Object>(rows: impl IntoIterator<Item = T::Row<'a>>, plan: &Plan, out: &mut Vec<u8>) {
-    out.push(b'[');
+pub fn list<'a, T: Object>(rows: impl IntoIterator<Item = T::Row<'a>>, plan: &Plan, out: &mut Out<'_>) {
+    out.text("[");
     for (at, row) in rows.into_iter().enumerate() {
+        if out.exceeded {
+            return;
+        }
         if at > 0 {
-            out.push(b',');
+            out.text(",");
         }
         object::<T>(row, plan, out);
     }
-    out.push(b']');
+    out.text("]");
 }
 
-fn value<T: Object>(is: &Is<T>, row: T::Row<'_>, step: &Step, out: &mut Vec<u8>) {
+fn value<T: Object>(is: &Is<T>, row: T::Row<'_>, step: &Step, out: &mut Out<'_>) {
     match is {
-        Is::Id(get) => json(&get(Of(row)), out),
-        Is::Text(get) => json(&get(Of(row)), out),
-        Is::MaybeText(get) | Is::Enum(_, get) | Is::MaybeDecimal(get) => json(&get(Of(row)), out),
-        // Dates and instants are printed straight into the answer: there is nothing in them to escape.
-        Is::MaybeDate(get) => maybe_plain(get(Of(row)).map(Date), |date, out| write!(out, "\"{}\"", date.0), out),
-        Is::Instant(get) => plain_instant(get(Of(row)), out),
-        Is::MaybeInstant(get) => match get(Of(row)) {
-            Some(instant) => plain_instant(instant, out),
-            None => out.extend_from_slice(b"null"),
-        },
-        Is::MaybeOwned(get) => json(&get(Of(row)), out),
-        Is::Int(get) => json(&get(Of(row)), out),
-        Is::MaybeInt(get) => json(&get(Of(row)), out),
-        Is::MaybeFloat(get) => json(&get(Of(row)), out),
-        Is::Boolean(get) => json(&get(Of(row)), out),
-        Is::MaybeBoolean(get) => json(&get(Of(row)), out),
-        Is::Texts(get) => json(&get(Of(row)), out),
+        Is::Id(get) => out.value(&get(Of(row))),
+        Is::Text(get) => out.value(&get(Of(row))),
+        Is::MaybeText(get) | Is::Enum(_, get) | Is::MaybeDecimal(get) => out.value(&get(Of(row))),
+        Is::MaybeDate(get) => out.value(&get(Of(row))),
+        Is::Instant(get) => out.value(&DateTime::text(&get(Of(row)))),
+        Is::MaybeInstant(get) => out.value(&get(Of(row)).map(|instant| DateTime::text(&instant))),
+        Is::MaybeOwned(get) => out.value(&get(Of(row))),
+        Is::Int(get) => out.value(&get(Of(row))),
+        Is::MaybeInt(get) => out.value(&get(Of(row))),
+        Is::MaybeFloat(get) => out.value(&get(Of(row))),
+        Is::Boolean(get) => out.value(&get(Of(row))),
+        Is::MaybeBoolean(get) => out.value(&get(Of(row))),
+        Is::Texts(get) => out.value(&get(Of(row))),
         Is::Objects { write, .. } => write(row, step, out),
-    }
-}
-
-fn plain_instant(instant: Instant<Utc>, out: &mut Vec<u8>) {
-    json(&DateTime::text(&instant), out);
-}
-
-fn maybe_plain<V>(value: Option<V>, write: impl Fn(V, &mut Vec<u8>) -> std::io::Result<()>, out: &mut Vec<u8>) {
-    match value {
-        Some(value) => write(value, out).expect("a buffer in memory takes everything"),
-        None => out.extend_from_slice(b"null"),
-    }
-}
-
-fn json(value: &(impl serde::Serialize + ?Sized), out: &mut Vec<u8>) {
-    serde_json::to_writer(out, value).expect("plain values are JSON, and a buffer in memory takes everything");
-}
-
-/// A written object (or null, or list of objects) on its way through the engine.
-pub struct Written<T> {
-    json: String,
-    of: PhantomData<fn() -> T>,
-}
-
-impl<T: Object> Written<T> {
-    /// Writes with `write`.
-    ///
-    /// # Errors
-    /// Never, unless what was written isn't text: a defect.
-    pub fn new(write: impl FnOnce(&mut Vec<u8>)) -> Result<Self, Fault> {
-        Ok(Self {
-            json: text(write)?,
-            of: PhantomData,
-        })
-    }
-
-    pub fn object(row: T::Row<'_>, plan: &Plan) -> Result<Self, Fault> {
-        Self::new(|out| object::<T>(row, plan, out))
-    }
-}
-
-/// What `write` writes, as the raw value that the engine carries untouched.
-pub(super) fn text(write: impl FnOnce(&mut Vec<u8>)) -> Result<String, Fault> {
-    let mut out = Vec::with_capacity(1024);
-    write(&mut out);
-    String::from_utf8(out).map_err(|_| super::error::internal())
-}
-
-impl<T: Object> OutputType for Written<T> {
-    fn type_name() -> Cow<'static, str> {
-        Cow::Borrowed(T::NAME)
-    }
-
-    fn create_type_info(registry: &mut Registry) -> String {
-        registry.create_output_type::<Self, _>(MetaTypeId::Object, |registry| {
-            if T::IS_NODE {
-                super::node::Node::create_type_info(registry);
-                registry.add_implements(T::NAME, super::node::NAME);
-            }
-            MetaType::Object {
-                name: T::NAME.to_owned(),
-                description: Some(T::DESCRIPTION.to_owned()),
-                fields: T::FIELDS
-                    .iter()
-                    .map(|field| (field.name.to_owned(), field.describe(registry)))
-                    .collect(),
-                cache_control: Default::default(),
-                extends: false,
-                shareable: false,
-                resolvable: true,
-                keys: None,
-                visible: None,
-                inaccessible: false,
-                interface_object: false,
-                tags: Vec::new(),
-                is_subscription: false,
-                rust_typename: Some(std::any::type_name::<Self>()),
-                directive_invocations: Vec::new(),
-                requires_scopes: Vec::new(),
-            }
-        })
-    }
-
-    async fn resolve(&self, _: &ContextSelectionSet<'_>, _: &Positioned<Syntax>) -> ServerResult<Value> {
-        Ok(raw(self.json.clone()))
-    }
-}
-
-/// The type of one object, as the schema names it: `Client!`.
-pub fn one_of<T: Object>(registry: &mut Registry) -> String {
-    Written::<T>::create_type_info(registry)
-}
-
-/// `Client`
-pub fn maybe_of<T: Object>(registry: &mut Registry) -> String {
-    Written::<T>::create_type_info(registry);
-    T::NAME.to_owned()
-}
-
-/// `[Client!]!`
-pub fn list_of<T: Object>(registry: &mut Registry) -> String {
-    format!("[{}]!", Written::<T>::create_type_info(registry))
-}
-
-impl<T: Object> Field<T> {
-    fn describe(&self, registry: &mut Registry) -> MetaField {
-        let (ty, arguments): (String, &[Argument]) = match &self.is {
-            Is::Id(_) => (<ID as OutputType>::create_type_info(registry), &[]),
-            Is::Text(_) => (<String as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeText(_) | Is::MaybeOwned(_) => (<Option<String> as OutputType>::create_type_info(registry), &[]),
-            Is::Enum(ty, _) => (ty(registry), &[]),
-            Is::MaybeDate(_) => (<Option<Date> as OutputType>::create_type_info(registry), &[]),
-            Is::Instant(_) => (<DateTime as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeInstant(_) => (<Option<DateTime> as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeDecimal(_) => (<Option<Decimal> as OutputType>::create_type_info(registry), &[]),
-            Is::Int(_) => (<i32 as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeInt(_) => (<Option<i32> as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeFloat(_) => (<Option<f64> as OutputType>::create_type_info(registry), &[]),
-            Is::Boolean(_) => (<bool as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeBoolean(_) => (<Option<bool> as OutputType>::create_type_info(registry), &[]),
-            Is::Texts(_) => (<Vec<String> as OutputType>::create_type_info(registry), &[]),
-            Is::Objects { ty, arguments, .. } => (ty(registry), arguments),
-        };
-        meta_field(self.name, self.description, ty, arguments)
-    }
-}
-
-/// A field as the engine's registry keeps it.
-pub(super) fn meta_field(name: &str, description: &str, ty: String, arguments: &[Argument]) -> MetaField {
-    let argument = |argument: &Argument| MetaInputValue {
-        name: argument.name.to_owned(),
-        description: Some(argument.description.to_owned()),
-        ty: argument.ty.to_owned(),
-        deprecation: Deprecation::NoDeprecated,
-        default_value: None,
-        visible: None,
-        inaccessible: false,
-        tags: Vec::new(),
-        is_secret: false,
-        directive_invocations: Vec::new(),
-    };
-    MetaField {
-        name: name.to_owned(),
-        description: Some(description.to_owned()),
-        args: arguments
-            .iter()
-            .map(|each| (each.name.to_owned(), argument(each)))
-            .collect(),
-        ty,
-        deprecation: Deprecation::NoDeprecated,
-        cache_control: Default::default(),
-        external: false,
-        requires: None,
-        provides: None,
-        visible: None,
-        shareable: false,
-        inaccessible: false,
-        tags: Vec::new(),
-        override_from: None,
-        compute_complexity: None,
-        directive_invocations: Vec::new(),
-        requires_scopes: Vec::new(),
     }
 }

@@ -6,18 +6,19 @@ use async_graphql::{Context, ID, Object as Root, OneofObject, Result};
 
 use super::{
     error::{Code, Fault},
-    load::{ClientKey, ClientLoader, World, linked, wanted},
+    load::{ClientLoader, World, linked, wanted},
     node::{GlobalId, Node},
-    object::{Object, Plan, Written, object, text},
+    nodes::{Known, node},
+    object::{Object, Plan, Written},
     objects::{
-        client::{Address, Client, ClientRow, IdDocument},
+        client::{Client, ClientRow},
         connection::{ClientConnection, PageRow},
-        custom_field::{ClientRole, CustomField, CustomFieldSet, CustomFieldValue, FieldRow, SetRow, ValueRow},
+        definition::{ClientRole, CustomField, CustomFieldSet, FieldRow, SetRow},
     },
 };
 use crate::{
     Clientele,
-    client::{Aggregate, ClientBy as Named, ClientFilter, ClientOrder, Range, Wanted},
+    client::{ClientBy as Named, ClientFilter, ClientOrder, Range},
     custom_field::Definitions,
     problem::Problem,
 };
@@ -56,7 +57,7 @@ enum CustomFieldBy {
 impl Query {
     /// The object with this global id, whatever its type; null when there is none.
     async fn node(&self, context: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Node>> {
-        node(context, &id).await
+        node(context, &id, &Known::new()).await
     }
 
     /// The objects with these global ids, in their order, with null for those that don't exist. At most 500.
@@ -69,7 +70,8 @@ impl Query {
             let message = format!("Ask for at most {LARGEST_PAGE} ids; there are {}.", ids.len());
             return Err(Fault::new(Code::BadUserInput, message).into());
         }
-        futures_util::future::try_join_all(ids.iter().map(|id| node(context, id))).await
+        let known = Known::new();
+        futures_util::future::try_join_all(ids.iter().map(|id| node(context, id, &known))).await
     }
 
     /// A client; null when there is none.
@@ -92,6 +94,7 @@ impl Query {
         };
         let world = World::around([&aggregate], linked(&[&plan]), definitions, loader(context)?).await?;
         Ok(Some(Written::object(
+            context,
             ClientRow {
                 aggregate: &aggregate,
                 world: &world,
@@ -100,7 +103,8 @@ impl Query {
         )?))
     }
 
-    /// A page of clients. Pages stay true while clients come and go: cursors name a place, not a number.
+    /// A page of clients. Cursors name a place in the order, not a number: no client is
+    /// skipped or repeated because others come and go.
     #[expect(
         clippy::too_many_arguments,
         reason = "these are the arguments that Relay gives a connection"
@@ -168,7 +172,7 @@ impl Query {
             has_next,
             has_previous,
         };
-        Ok(Written::object(row, &plan)?)
+        Written::object(context, row, &plan)
     }
 
     /// All sets of custom fields, in their order.
@@ -179,7 +183,9 @@ impl Query {
             set,
             definitions: &definitions,
         });
-        Ok(rows.map(|row| Written::object(row, &plan)).collect::<Result<_, _>>()?)
+        Ok(rows
+            .map(|row| Written::object(context, row, &plan))
+            .collect::<Result<_>>()?)
     }
 
     /// The definition of a custom field; null when there is none.
@@ -202,7 +208,7 @@ impl Query {
             definitions: &definitions,
         });
         Ok(row
-            .map(|row| Written::object(row, &plan::<CustomField>(context)))
+            .map(|row| Written::object(context, row, &plan::<CustomField>(context)))
             .transpose()?)
     }
 
@@ -213,115 +219,9 @@ impl Query {
         Ok(definitions
             .roles
             .iter()
-            .map(|role| Written::object(role, &plan))
-            .collect::<Result<_, _>>()?)
+            .map(|role| Written::object(context, role, &plan))
+            .collect::<Result<_>>()?)
     }
-}
-
-/// Finds an object by its global id and writes it as the type it is.
-async fn node(context: &Context<'_>, id: &str) -> Result<Option<Node>> {
-    let Some(id) = GlobalId::decode(id) else {
-        return Ok(None);
-    };
-    let (client_key, own) = match &id {
-        GlobalId::Client(key) => (key, wanted([&plan::<Client>(context)])),
-        GlobalId::Address { client_key, .. } => (
-            client_key,
-            Wanted {
-                addresses: true,
-                ..Wanted::default()
-            },
-        ),
-        GlobalId::IdDocument { client_key, .. } => (
-            client_key,
-            Wanted {
-                id_documents: true,
-                ..Wanted::default()
-            },
-        ),
-        GlobalId::CustomFieldValue { client_key, .. } => (
-            client_key,
-            Wanted {
-                custom_values: true,
-                ..Wanted::default()
-            },
-        ),
-        GlobalId::CustomFieldSet(_) | GlobalId::CustomField(_) | GlobalId::ClientRole(_) => {
-            return definition(context, &id).await;
-        }
-    };
-    let loader = loader(context)?;
-    let key = ClientKey {
-        key: client_key.clone(),
-        wanted: own,
-    };
-    let Some(found) = loader.load_one(key).await.map_err(async_graphql::Error::from)? else {
-        return Ok(None);
-    };
-    let client = plan::<Client>(context);
-    let value = plan::<CustomFieldValue>(context);
-    let plans = match &id {
-        GlobalId::Client(_) => linked(&[&client]),
-        GlobalId::CustomFieldValue { .. } => value.below("linkedClient").map(|step| &step.plan).collect(),
-        _ => Vec::new(),
-    };
-    let world = World::around([&*found.client], plans, found.definitions, loader).await?;
-    member(context, &id, &found.client, &world)
-}
-
-/// A client, or one of the members of its collections.
-fn member(context: &Context<'_>, id: &GlobalId, aggregate: &Aggregate, world: &World) -> Result<Option<Node>> {
-    match id {
-        GlobalId::Client(_) => write::<Client>(context, Some(ClientRow { aggregate, world })),
-        GlobalId::Address { key, .. } => write::<Address>(
-            context,
-            aggregate.addresses.iter().flatten().find(|row| row.encoded_key == *key),
-        ),
-        GlobalId::IdDocument { key, .. } => write::<IdDocument>(
-            context,
-            aggregate
-                .id_documents
-                .iter()
-                .flatten()
-                .find(|row| row.encoded_key == *key),
-        ),
-        GlobalId::CustomFieldValue { key, .. } => {
-            let value = aggregate
-                .custom_values
-                .iter()
-                .flatten()
-                .find(|row| row.encoded_key == *key);
-            write::<CustomFieldValue>(context, value.and_then(|value| ValueRow::of(value, world)))
-        }
-        GlobalId::CustomFieldSet(_) | GlobalId::CustomField(_) | GlobalId::ClientRole(_) => Ok(None),
-    }
-}
-
-async fn definition(context: &Context<'_>, id: &GlobalId) -> Result<Option<Node>> {
-    let definitions = definitions(context).await?;
-    let definitions = &*definitions;
-    match id {
-        GlobalId::CustomFieldSet(key) => write::<CustomFieldSet>(
-            context,
-            definitions.set_of_key(key).map(|set| SetRow { set, definitions }),
-        ),
-        GlobalId::CustomField(key) => write::<CustomField>(
-            context,
-            definitions
-                .field_of_key(key)
-                .map(|field| FieldRow { field, definitions }),
-        ),
-        GlobalId::ClientRole(key) => write::<ClientRole>(context, definitions.role_of_key(key)),
-        GlobalId::Client(_)
-        | GlobalId::Address { .. }
-        | GlobalId::IdDocument { .. }
-        | GlobalId::CustomFieldValue { .. } => Ok(None),
-    }
-}
-
-fn write<T: Object>(context: &Context<'_>, row: Option<T::Row<'_>>) -> Result<Option<Node>> {
-    let Some(row) = row else { return Ok(None) };
-    Ok(Some(Node(text(|out| object::<T>(row, &plan::<T>(context), out))?)))
 }
 
 /// The selection of the field that is being answered, for objects of type `T`.
@@ -337,7 +237,7 @@ pub(super) fn loader<'a>(context: &Context<'a>) -> Result<&'a ClientLoader> {
     context.data::<ClientLoader>()
 }
 
-async fn definitions(context: &Context<'_>) -> Result<Arc<Definitions>> {
+pub(super) async fn definitions(context: &Context<'_>) -> Result<Arc<Definitions>> {
     let clientele = clientele(context)?;
     Ok(clientele.definitions.current(clientele.db.read()).await?)
 }

@@ -96,7 +96,7 @@ impl From<Vec<Problem>> for Failure {
     fn from(problems: Vec<Problem>) -> Self {
         match problems.first() {
             Some(problem) => Self::Refused(problem.into()),
-            None => Self::Surprise(Error::internal("a submission was refused without a problem")),
+            None => Self::Surprise(Error::defect("a submission was refused without a problem")),
         }
     }
 }

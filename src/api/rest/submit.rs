@@ -14,6 +14,7 @@ use super::{
     read,
 };
 use crate::{
+    api::origin,
     client::{UpsertClient, Upserted, Wanted},
     error::Error,
 };
@@ -47,6 +48,11 @@ impl Door {
 
     async fn read(&self, request: Request, named: Option<String>) -> Result<Submission, Refusal> {
         let (head, body) = request.into_parts();
+        // A form or a bare URL needs no permission of the browser: a foreign page could send one for whoever looks at it.
+        if origin::is_foreign(&head.headers) {
+            let source = "A page of another site can't submit clients.";
+            return Err(Refusal::new(codes::INVALID_PERMISSIONS, source));
+        }
         let query = head.uri.query().unwrap_or_default();
         let declared = Declared::of(&head.headers);
         let bytes = body::read(body, self.settings.body_bytes).await?;

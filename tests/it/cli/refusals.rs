@@ -51,6 +51,13 @@ fn a_start_that_cant_work_says_why_in_one_line() {
             1,
         ),
         (
+            vec!["--database-url", "sqlite::memory:"],
+            vec![],
+            "database_url must name a file: readers and the writer of a database in memory would each have their own"
+                .into(),
+            2,
+        ),
+        (
             vec!["--colour"],
             vec![],
             format!("unexpected argument '--colour' found {hint}"),

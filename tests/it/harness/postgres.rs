@@ -6,7 +6,7 @@ use std::{
     fs::File,
     hash::{DefaultHasher, Hash, Hasher},
     io::{BufRead, BufReader},
-    process::{ChildStdin, Command, Stdio},
+    process::{Child, Command, Stdio},
     sync::OnceLock,
 };
 
@@ -19,15 +19,15 @@ const TEMPLATE_LOCK: i64 = 0x7465_7374;
 
 struct Cluster {
     url: String,
-    /// The cluster that this process started itself lives until this is closed, at the end of the process.
-    _alive: Option<ChildStdin>,
+    /// The cluster that this process started itself lives until the input of this is closed, at the end of the process.
+    _alive: Option<Child>,
 }
 
 /// The address of the cluster; none when PostgreSQL isn't installed.
 fn cluster() -> Option<&'static Cluster> {
     static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
     CLUSTER
-        .get_or_init(|| match std::env::var("CLIENTELE_TEST_POSTGRES") {
+        .get_or_init(|| match std::env::var("TEST_POSTGRES") {
             Ok(url) => Some(Cluster { url, _alive: None }),
             Err(_) => start(),
         })
@@ -37,7 +37,7 @@ fn cluster() -> Option<&'static Cluster> {
 fn start() -> Option<Cluster> {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/bin/with-postgres");
     let mut child = Command::new(script)
-        .args(["sh", "-c", "echo \"$CLIENTELE_TEST_POSTGRES\"; exec cat >/dev/null"])
+        .args(["sh", "-c", "echo \"$TEST_POSTGRES\"; exec cat >/dev/null"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -49,14 +49,15 @@ fn start() -> Option<Cluster> {
         .expect("bin/with-postgres prints text");
     if url.is_empty() {
         assert!(
-            std::env::var("CI").is_err(),
+            std::env::var("CI").as_deref() != Ok("true"),
             "with CI=true the PostgreSQL half of the tests must run"
         );
+        let _ = child.wait();
         return None;
     }
     Some(Cluster {
         url: url.trim().to_owned(),
-        _alive: child.stdin.take(),
+        _alive: Some(child),
     })
 }
 

@@ -1,6 +1,6 @@
 //! Random sequences of upserts through both doors, judged by a small model that was written from the contract.
 //!
-//! The same few sequences in every run; `CLIENTELE_TEST_CASES=1000` tries that many new ones instead.
+//! The same few sequences in every run; `TEST_CASES=1000` tries that many new ones instead.
 
 mod generate;
 mod rules;
@@ -53,9 +53,7 @@ async fn run(backend: Backend, steps: &[Step]) -> Option<[usize; 2]> {
 
 /// Runs the property on one database, and says how much was tried.
 fn property(backend: Backend) {
-    let cases = std::env::var("CLIENTELE_TEST_CASES")
-        .ok()
-        .and_then(|cases| cases.parse().ok());
+    let cases = std::env::var("TEST_CASES").ok().and_then(|cases| cases.parse().ok());
     let config = Config {
         cases: cases.unwrap_or(CASES),
         rng_seed: if cases.is_some() {

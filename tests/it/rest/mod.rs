@@ -5,6 +5,7 @@ mod collections;
 mod create;
 mod custom_values;
 mod examples;
+mod foreign_pages;
 mod lists;
 mod parameters;
 mod scalars;

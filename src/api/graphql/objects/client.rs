@@ -1,11 +1,15 @@
-//! A client, its addresses and its identification documents.
+//! A client.
 
 use std::borrow::Cow;
 
 use async_graphql::{OutputType, Value};
-use entity::{address, custom_field_value, id_document};
+use entity::custom_field_value;
 
-use super::custom_field::{ClientRole, CustomFieldValue, ValueRow};
+use super::{
+    custom_field::{CustomFieldValue, ValueRow},
+    definition::ClientRole,
+    member::{Address, IdDocument},
+};
 use crate::{
     api::graphql::{
         load::World,
@@ -249,120 +253,6 @@ fn full_name(aggregate: &Aggregate) -> String {
         Some(client.last_name.as_str()),
     ];
     names.into_iter().flatten().collect::<Vec<_>>().join(" ")
-}
-
-pub struct Address;
-
-impl Object for Address {
-    const NAME: &'static str = "Address";
-    const DESCRIPTION: &'static str = "An address of a client.";
-    const IS_NODE: bool = true;
-    type Row<'a> = &'a address::Model;
-    const FIELDS: &'static [Field<Self>] = &[
-        Field {
-            name: "id",
-            description: "The global id.",
-            is: Is::Id(|row| {
-                GlobalId::Address {
-                    client_key: row.client_key.clone(),
-                    key: row.encoded_key.clone(),
-                }
-                .encode()
-            }),
-        },
-        Field {
-            name: "encodedKey",
-            description: "The key that the address is matched by when it is submitted again.",
-            is: Is::Text(|row| Cow::Borrowed(&row.encoded_key)),
-        },
-        Field {
-            name: "line1",
-            description: "The first line.",
-            is: Is::MaybeText(|row| row.line1.as_deref()),
-        },
-        Field {
-            name: "line2",
-            description: "The second line.",
-            is: Is::MaybeText(|row| row.line2.as_deref()),
-        },
-        Field {
-            name: "city",
-            description: "The city.",
-            is: Is::MaybeText(|row| row.city.as_deref()),
-        },
-        Field {
-            name: "region",
-            description: "The region.",
-            is: Is::MaybeText(|row| row.region.as_deref()),
-        },
-        Field {
-            name: "postcode",
-            description: "The postcode.",
-            is: Is::MaybeText(|row| row.postcode.as_deref()),
-        },
-        Field {
-            name: "country",
-            description: "The country.",
-            is: Is::MaybeText(|row| row.country.as_deref()),
-        },
-        Field {
-            name: "latitude",
-            description: "Degrees, from -90 (south) to 90 (north).",
-            is: Is::MaybeFloat(|row| row.latitude),
-        },
-        Field {
-            name: "longitude",
-            description: "Degrees, from -180 (west) to 180 (east).",
-            is: Is::MaybeFloat(|row| row.longitude),
-        },
-    ];
-}
-
-pub struct IdDocument;
-
-impl Object for IdDocument {
-    const NAME: &'static str = "IdDocument";
-    const DESCRIPTION: &'static str = "An identification document of a client.";
-    const IS_NODE: bool = true;
-    type Row<'a> = &'a id_document::Model;
-    const FIELDS: &'static [Field<Self>] = &[
-        Field {
-            name: "id",
-            description: "The global id.",
-            is: Is::Id(|row| {
-                GlobalId::IdDocument {
-                    client_key: row.client_key.clone(),
-                    key: row.encoded_key.clone(),
-                }
-                .encode()
-            }),
-        },
-        Field {
-            name: "encodedKey",
-            description: "The key that the document is matched by when it is submitted again.",
-            is: Is::Text(|row| Cow::Borrowed(&row.encoded_key)),
-        },
-        Field {
-            name: "documentType",
-            description: "What kind of document it is.",
-            is: Is::Text(|row| Cow::Borrowed(&row.document_type)),
-        },
-        Field {
-            name: "documentId",
-            description: "The document's number.",
-            is: Is::Text(|row| Cow::Borrowed(&row.document_id)),
-        },
-        Field {
-            name: "issuingAuthority",
-            description: "Who issued it.",
-            is: Is::MaybeText(|row| row.issuing_authority.as_deref()),
-        },
-        Field {
-            name: "validUntil",
-            description: "The last day on which it is valid.",
-            is: Is::MaybeDate(|row| row.valid_until),
-        },
-    ];
 }
 
 /// The keys of the clients that these values link to.

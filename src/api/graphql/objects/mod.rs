@@ -6,6 +6,8 @@
 pub mod client;
 pub mod connection;
 pub mod custom_field;
+pub mod definition;
+pub mod member;
 pub mod payload;
 
 use async_graphql::registry::Registry;
@@ -18,16 +20,13 @@ type Register = fn(&mut Registry) -> String;
 /// The types with a global id.
 pub const NODES: &[(&str, Register)] = &[
     (client::Client::NAME, one_of::<client::Client>),
-    (client::Address::NAME, one_of::<client::Address>),
-    (client::IdDocument::NAME, one_of::<client::IdDocument>),
+    (member::Address::NAME, one_of::<member::Address>),
+    (member::IdDocument::NAME, one_of::<member::IdDocument>),
     (
         custom_field::CustomFieldValue::NAME,
         one_of::<custom_field::CustomFieldValue>,
     ),
-    (
-        custom_field::CustomFieldSet::NAME,
-        one_of::<custom_field::CustomFieldSet>,
-    ),
-    (custom_field::CustomField::NAME, one_of::<custom_field::CustomField>),
-    (custom_field::ClientRole::NAME, one_of::<custom_field::ClientRole>),
+    (definition::CustomFieldSet::NAME, one_of::<definition::CustomFieldSet>),
+    (definition::CustomField::NAME, one_of::<definition::CustomField>),
+    (definition::ClientRole::NAME, one_of::<definition::ClientRole>),
 ];

@@ -6,7 +6,7 @@ use async_graphql::OutputType;
 
 use super::{
     client::{Client, ClientRow},
-    custom_field::{ClientRole, CustomFieldSet, SetRow},
+    definition::{ClientRole, CustomFieldSet, SetRow},
 };
 use crate::{
     api::graphql::object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_of},

@@ -1,7 +1,7 @@
 //! CollectFields of the specification, ahead of execution: one selection per response key, no fragments, no conditions.
 //!
 //! The engine resolves a field that is asked for twice twice, a mutation too, and merges the answers by guesswork. After
-//! this there is nothing left to merge. Variables stay in the arguments; `substitute` puts their values in.
+//! this there is nothing left to merge. Variables stay in the arguments; `Values::fill` puts their values in.
 
 use std::collections::{HashMap, HashSet};
 

@@ -157,8 +157,16 @@ pub(super) fn leaf(ty: &MetaType, value: ConstValue) -> Result<ConstValue, Misma
         ("Int" | "Float" | "String" | "ID" | "Boolean", other) => Err(unfit(&other, name)),
         (_, other) => match ty {
             MetaType::Scalar {
-                is_valid: Some(check), ..
-            } if !check(&other) => Err(Mismatch::new(format!("{} that is not a {name}.", shown(&other)))),
+                is_valid: Some(check),
+                description,
+                ..
+            } if !check(&other) => {
+                let sentence = format!("{} that is not a {name}.", shown(&other));
+                Err(Mismatch::new(match description {
+                    Some(description) => format!("{sentence} {description}"),
+                    None => sentence,
+                }))
+            }
             MetaType::Scalar { .. } => Ok(other),
             _ => Err(unfit(&other, name)),
         },

@@ -99,10 +99,9 @@ fn of_custom_information(code: ProblemCode, member: &str) -> Code {
         Deactivated => codes::CUSTOM_FIELD_DEACTIVATED,
         GroupIndex => codes::INCONSISTENT_VALUE_WITH_SET_TYPE,
         Duplicate => codes::DUPLICATE_CUSTOM_FIELD_VALUES,
-        Taken => codes::DUPLICATE_UNIQUE_VALUE,
         Required => codes::REQUIRED_CUSTOM_FIELD_MISSING,
         InvalidCharacter => codes::INVALID_STRING_VALUE,
-        Malformed | TooMany | NullList | NotOwned | NotEditable | Mismatch | VersionConflict => {
+        Malformed | TooMany | NullList | NotOwned | Taken | NotEditable | Mismatch | VersionConflict => {
             codes::INVALID_PARAMETERS
         }
     }

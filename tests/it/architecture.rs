@@ -1,0 +1,151 @@
+//! The arrows of the house: imports point downward only, and one file owns what must not be scattered.
+
+use std::path::{Path, PathBuf};
+
+/// Every Rust file below a folder of the repository, with its text but without its own tests.
+fn sources(folder: &str) -> Vec<(String, String)> {
+    fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(folder).expect("a folder of the repository") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                collect(&path, files);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    collect(&root.join(folder), &mut files);
+    files.sort();
+    assert!(!files.is_empty(), "{folder} has sources");
+    let read = |path: PathBuf| {
+        let text = std::fs::read_to_string(&path).expect("a source is text");
+        let text = text
+            .split("#[cfg(test)]\nmod tests {")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        let name = path
+            .strip_prefix(root)
+            .expect("below the root")
+            .to_string_lossy()
+            .replace('\\', "/");
+        (name, text)
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// The lines of `folder` that hold one of `words`, but for comments, in files that `may` doesn't allow it.
+fn offenders(folder: &str, words: &[&str], may: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for (name, text) in sources(folder).into_iter().filter(|(name, _)| !may(name)) {
+        // `use crate::{api::…}` over several lines is one path as well.
+        let flat = text.replace("crate::{\n    ", "crate::{");
+        for line in flat.lines().filter(|line| !line.trim_start().starts_with("//")) {
+            if words.iter().any(|word| line.contains(word)) {
+                found.push(format!("{name}: {}", line.trim()));
+            }
+        }
+    }
+    found
+}
+
+fn below(folders: &'static [&'static str]) -> impl Fn(&str) -> bool {
+    move |name| folders.iter().any(|folder| name.starts_with(folder))
+}
+
+const NOTHING: [String; 0] = [];
+
+#[test]
+fn the_domain_knows_no_door() {
+    let outside = below(&[
+        "src/api",
+        "src/cli",
+        "src/config",
+        "src/telemetry",
+        "src/main.rs",
+        "src/lib.rs",
+    ]);
+    let words = [
+        "crate::api",
+        "crate::{api",
+        "crate::cli",
+        "crate::config",
+        "axum",
+        "http::",
+        "reqwest",
+        "hyper",
+    ];
+    assert_eq!(offenders("src", &words, outside), NOTHING);
+}
+
+#[test]
+fn of_graphql_the_domain_knows_only_how_to_derive_types() {
+    let outside = below(&["src/api", "src/cli"]);
+    let words = [
+        "async_graphql::Context",
+        "async_graphql::Schema",
+        "Object as",
+        "SimpleObject",
+        "DataLoader",
+        "dataloader",
+    ];
+    assert_eq!(offenders("src", &words, outside), NOTHING);
+}
+
+#[test]
+fn doors_know_no_database() {
+    let words = [
+        "sea_orm",
+        "sqlx",
+        "INSERT INTO",
+        "SELECT ",
+        "UPDATE ",
+        "DELETE FROM",
+        "crate::db",
+    ];
+    assert_eq!(offenders("src/api", &words, |_| false), NOTHING);
+}
+
+#[test]
+fn migrations_never_import_entities() {
+    assert_eq!(offenders("migration/src", &["entity", "clientele"], |_| false), NOTHING);
+}
+
+#[test]
+fn entities_know_nothing_above_them() {
+    assert_eq!(
+        offenders(
+            "entity/src",
+            &["clientele", "migration", "async_graphql", "axum"],
+            |_| false
+        ),
+        NOTHING
+    );
+}
+
+#[test]
+fn only_the_database_module_begins_and_ends_transactions() {
+    let words = [
+        ".begin(",
+        ".begin_with_options(",
+        ".commit()",
+        ".rollback()",
+        ".transaction(",
+        "TransactionTrait",
+    ];
+    assert_eq!(offenders("src", &words, below(&["src/db"])), NOTHING);
+}
+
+#[test]
+fn the_clock_is_read_at_the_doors_only() {
+    assert_eq!(
+        offenders(
+            "src",
+            &["Utc::now()", "SystemTime::now()"],
+            below(&["src/api", "src/cli"])
+        ),
+        NOTHING
+    );
+}
