@@ -137,7 +137,13 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
         let errors = self.strict.execute(request).await.errors;
         if !errors.is_empty() {
             let mut faults: Vec<_> = errors.into_iter().map(invalid).collect();
-            // The engine visits a document twice, and some rules speak up each time.
+            // The engine tells some of them in the order of a hash map, and visits a document twice, so that some rules
+            // speak up each time: in the order of the document the same refusal has the same words, each once.
+            faults.sort_by(|one, other| {
+                place(one)
+                    .cmp(&place(other))
+                    .then_with(|| one.message.cmp(&other.message))
+            });
             faults.dedup();
             faults.truncate(MOST_FAULTS);
             return Err(Refused(faults));
@@ -148,6 +154,11 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
     fn registry(&self) -> &Registry {
         &self.env.registry
     }
+}
+
+/// Line and column.
+fn place(fault: &Fault) -> Option<(usize, usize)> {
+    fault.locations.first().map(|place| (place.line, place.column))
 }
 
 /// The engine's rules name fields, types and variables. One of them repeats a value, which may be anybody's.

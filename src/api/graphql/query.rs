@@ -183,9 +183,8 @@ impl Query {
             set,
             definitions: &definitions,
         });
-        Ok(rows
-            .map(|row| Written::object(context, row, &plan))
-            .collect::<Result<_>>()?)
+        rows.map(|row| Written::object(context, row, &plan))
+            .collect::<Result<_>>()
     }
 
     /// The definition of a custom field; null when there is none.
@@ -207,20 +206,19 @@ impl Query {
             field,
             definitions: &definitions,
         });
-        Ok(row
-            .map(|row| Written::object(context, row, &plan::<CustomField>(context)))
-            .transpose()?)
+        row.map(|row| Written::object(context, row, &plan::<CustomField>(context)))
+            .transpose()
     }
 
     /// All client roles, in their order.
     async fn client_roles(&self, context: &Context<'_>) -> Result<Vec<Written<ClientRole>>> {
         let plan = plan::<ClientRole>(context);
         let definitions = definitions(context).await?;
-        Ok(definitions
+        definitions
             .roles
             .iter()
             .map(|role| Written::object(context, role, &plan))
-            .collect::<Result<_>>()?)
+            .collect::<Result<_>>()
     }
 }
 

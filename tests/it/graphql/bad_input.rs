@@ -6,7 +6,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::store;
-use crate::harness::TestServer;
+use crate::harness::{Answer, TestServer};
 
 /// A second; ten in a debug build, where one byte of a document costs ten times as much.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 1 });
@@ -154,6 +154,19 @@ on_both! {
             (String::from("# nothing"), "GRAPHQL_PARSE_FAILED"),
         ] {
             refused_document(server, &document, code).await;
+        }
+    }
+
+    async fn the_same_document_is_refused_in_the_same_words_each_time(server) {
+        let document = "query($a: Int, $b: Int, $c: Int, $d: Int) { nobody ...F } fragment F on Query { nothing }";
+        let errors = |answer: &Answer| {
+            let errors = answer.body["errors"].as_array().expect("a list").clone();
+            errors.into_iter().map(|error| (error["message"].to_string(), error["locations"].to_string())).collect::<Vec<_>>()
+        };
+        let first = errors(&server.graphql(document, json!({})).await);
+        assert_eq!(first.len(), 6, "{first:?}");
+        for _ in 0..20 {
+            assert_eq!(errors(&server.graphql(document, json!({})).await), first);
         }
     }
 
