@@ -5,7 +5,7 @@ use async_graphql::{Context, Object as Root, Result};
 use super::{
     error::{Code, Fault},
     load::{World, linked, wanted},
-    object::{Plan, Written},
+    object::{Object, Plan, Written},
     objects::{
         client::ClientRow,
         definition::SetRow,
@@ -33,11 +33,11 @@ impl Mutation {
     ) -> Result<Written<UpsertClientPayload>> {
         let plan = plan::<UpsertClientPayload>(context);
         let plans: Vec<&Plan> = plan.below("client").map(|step| &step.plan).collect();
-        let answer = clientele(context)?
+        let outcome = clientele(context)?
             .upsert_client(&input, wanted(plans.iter().copied()), super::now())
             .await?;
         let client_mutation_id = input.client_mutation_id.as_deref();
-        match answer {
+        match outcome {
             Ok(upserted) => {
                 let aggregate = &upserted.client;
                 let world = World::around(
@@ -46,13 +46,13 @@ impl Mutation {
                     upserted.definitions.clone(),
                     loader(context)?,
                 );
-                let world = world.await.map_err(|_| stored_all_the_same())?;
+                let world = world.await.map_err(|_| incomplete())?;
                 let stored = Some(ClientRow {
                     aggregate,
                     world: &world,
                 });
                 let created = upserted.outcome == Outcome::Created;
-                Written::object(
+                answer(
                     context,
                     PayloadRow {
                         stored,
@@ -70,7 +70,7 @@ impl Mutation {
                     problems: &problems,
                     client_mutation_id,
                 };
-                Written::object(context, row, &plan)
+                answer(context, row, &plan)
             }
         }
     }
@@ -82,8 +82,8 @@ impl Mutation {
         #[graphql(desc = "The set as it is to be.")] input: UpsertCustomFieldSet,
     ) -> Result<Written<UpsertCustomFieldSetPayload>> {
         let plan = plan::<UpsertCustomFieldSetPayload>(context);
-        let answer = upsert_custom_field_set(clientele(context)?, &input).await?;
-        let (stored, problems) = split(answer);
+        let outcome = upsert_custom_field_set(clientele(context)?, &input).await?;
+        let (stored, problems) = split(outcome);
         let stored = stored.as_ref().and_then(|(definitions, key)| {
             Some(SetRow {
                 set: definitions.set_of_key(key)?,
@@ -91,7 +91,7 @@ impl Mutation {
             })
         });
         let client_mutation_id = input.client_mutation_id.as_deref();
-        Written::object(
+        answer(
             context,
             PayloadRow {
                 stored,
@@ -110,13 +110,13 @@ impl Mutation {
         #[graphql(desc = "The role as it is to be.")] input: UpsertClientRole,
     ) -> Result<Written<UpsertClientRolePayload>> {
         let plan = plan::<UpsertClientRolePayload>(context);
-        let answer = upsert_client_role(clientele(context)?, &input).await?;
-        let (stored, problems) = split(answer);
+        let outcome = upsert_client_role(clientele(context)?, &input).await?;
+        let (stored, problems) = split(outcome);
         let stored = stored
             .as_ref()
             .and_then(|(definitions, key)| definitions.role_of_key(key));
         let client_mutation_id = input.client_mutation_id.as_deref();
-        Written::object(
+        answer(
             context,
             PayloadRow {
                 stored,
@@ -129,9 +129,19 @@ impl Mutation {
     }
 }
 
+/// Writes a payload. What has been stored stays stored when that fails, and the caller has to know.
+fn answer<'a, T, R>(context: &Context<'_>, row: PayloadRow<'a, R>, plan: &Plan) -> Result<Written<T>>
+where
+    T: Object<Row<'a> = PayloadRow<'a, R>>,
+    R: Copy,
+{
+    let stored = row.stored.is_some();
+    Written::object(context, row, plan).map_err(|error| if stored { incomplete().into() } else { error })
+}
+
 /// A caller that is told to try again would create the client a second time.
-fn stored_all_the_same() -> Fault {
-    let message = "The change has been stored, but what it links to could not be loaded: read the client to see it.";
+fn incomplete() -> Fault {
+    let message = "The change has been stored, but its answer could not be completed: read it back, asking for less.";
     Fault::new(Code::Internal, message)
 }
 

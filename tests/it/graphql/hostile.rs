@@ -85,6 +85,22 @@ on_both! {
         );
     }
 
+    async fn a_change_is_said_to_be_stored_even_when_its_answer_is_too_large(server) {
+        let fields: Vec<Value> = (0..30).map(|number| json!({ "fieldId": format!("f{number}"), "name": "F", "type": "TEXT" })).collect();
+        let mut selection = "fields { fieldId }".to_owned();
+        for _ in 0..5 {
+            selection = format!("fields {{ set {{ {selection} }} }}");
+        }
+        let query = format!("mutation($input: UpsertCustomFieldSetInput!) {{ upsertCustomFieldSet(input: $input) {{ customFieldSet {{ {selection} }} }} }}");
+        let answer = server.graphql(&query, json!({ "input": { "set": { "setId": "s", "name": "S" }, "fields": fields } })).await;
+        assert_eq!(answer.body["errors"][0]["extensions"]["code"], "INTERNAL", "{:.300}", answer.text);
+        assert_eq!(
+            answer.body["errors"][0]["message"],
+            "The change has been stored, but its answer could not be completed: read it back, asking for less."
+        );
+        assert_eq!(data(server, "{ customFieldSets { setId } }", json!({})).await, json!({ "customFieldSets": [{ "setId": "s" }] }));
+    }
+
     async fn ids_of_definitions_take_one_statement_together(server) {
         server.clientele.seed(1, |_| ()).await.expect("seeding works");
         let sets = data(server, "{ customFieldSets { id fields { id } } clientRoles { id } }", json!({})).await;
