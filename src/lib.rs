@@ -11,6 +11,7 @@ pub mod custom_field;
 pub mod db;
 pub mod error;
 pub mod member;
+pub mod notify;
 pub mod problem;
 pub mod scalar;
 pub mod telemetry;
