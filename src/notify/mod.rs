@@ -5,5 +5,7 @@
 
 pub mod channel;
 mod kinds;
+pub mod mask;
+pub mod settings;
 
 pub use kinds::{Channel, Event, MessageState, Reason};
