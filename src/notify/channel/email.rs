@@ -75,7 +75,7 @@ impl Email {
     }
 
     async fn attempt(&self, to: &Address, bytes: &[u8]) -> Result<Outcome, Outcome> {
-        let mut connection = self.begin(to, bytes).await?;
+        let mut connection = self.start(to, bytes).await?;
         let outcome = transmit(&mut connection, to, bytes).await;
         // Whatever was answered, the conversation is in order; without an answer it isn't.
         if let Ok(outcome) | Err((outcome, true)) = outcome {
@@ -87,7 +87,7 @@ impl Email {
 
     /// A connection that has accepted the sender. Servers close connections that have been idle or used for long, which says
     /// nothing about the message: so a kept one that fails is replaced by a new one, and only that one's answer counts.
-    async fn begin(&self, to: &Address, bytes: &[u8]) -> Result<AsyncSmtpConnection, Outcome> {
+    async fn start(&self, to: &Address, bytes: &[u8]) -> Result<AsyncSmtpConnection, Outcome> {
         if let Some(mut kept) = self.idle.take(self.timeout).await {
             let parameters = parameters(&kept, to, bytes)?;
             let mail = Mail::new(Some(self.from.email.clone()), parameters);

@@ -39,7 +39,12 @@ pub(super) fn written(from: &Mailbox, to: &Address, message: &Outgoing, now: Dat
                 .singlepart(SinglePart::html(lines(html))),
         )?,
     };
-    Ok(message.formatted())
+    let mut bytes = message.formatted();
+    // The end of the message, which the transport adds, begins with a line end of its own.
+    if bytes.ends_with(b"\r\n") {
+        bytes.truncate(bytes.len() - 2);
+    }
+    Ok(bytes)
 }
 
 /// A boundary can't come up in a part by accident, and on purpose only from someone who knows the key beforehand.

@@ -1,0 +1,3 @@
+//! Notifications: over the channels and to their far ends.
+
+mod channels;
