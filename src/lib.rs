@@ -1,7 +1,7 @@
 //! clientele keeps a bank's clients: one GraphQL API for new applications and, on the same data and the same rules, the
 //! legacy REST route for callers that can't move yet.
 //!
-//! Imports point downward only: `api` → (`client`, `custom_field`) → (`db`, `error`, `entity`).
+//! Imports point downward only: `api` → (`client`, `custom_field`, `notify`) → (`db`, `error`, `entity`).
 
 pub mod api;
 pub mod cli;
@@ -23,6 +23,9 @@ pub struct Clientele {
     pub db: db::Database,
     pub definitions: custom_field::DefinitionsCache,
     pub settings: client::ClientSettings,
+    pub variants: notify::Variants,
+    pub bell: notify::Bell,
+    pub metrics: notify::Metrics,
 }
 
 impl Clientele {
@@ -31,6 +34,9 @@ impl Clientele {
             db,
             definitions: custom_field::DefinitionsCache::default(),
             settings,
+            variants: notify::Variants::default(),
+            bell: notify::Bell::default(),
+            metrics: notify::Metrics::default(),
         }
     }
 }

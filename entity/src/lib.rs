@@ -15,6 +15,7 @@ pub mod definition_version;
 pub mod exact;
 pub mod id_document;
 pub mod instant;
+pub mod message;
 
 use sea_orm::{EntityTrait, IdenStatic, Iterable};
 use serde::{Serialize, de::DeserializeOwned};

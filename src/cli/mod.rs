@@ -4,6 +4,7 @@ mod failure;
 mod listening;
 mod serve;
 mod store;
+mod worker;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -45,6 +46,8 @@ struct Settings {
 enum Command {
     /// Migrate the database and serve both APIs until SIGTERM or Ctrl-C.
     Serve,
+    /// Send messages, beside or instead of the worker that `serve` has, until SIGTERM or Ctrl-C.
+    Worker,
     /// Bring the database to this version's form and stop.
     Migrate,
     /// Print the configuration in force as TOML, secrets hidden.
@@ -73,6 +76,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Fa
     let config = load(arguments.settings)?;
     match command {
         Command::Serve => serve::serve(&config).await,
+        Command::Worker => worker::work(&config).await,
         Command::Migrate => {
             crate::telemetry::start(&config.log);
             store::open(&config).await?;
