@@ -4,6 +4,11 @@
 //! a worker sends it over its channel and records what came of it. At least once, never twice on purpose.
 
 pub mod channel;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod kinds;
+pub mod placeholder;
+pub mod render;
 
 pub use kinds::{Channel, Event, MessageState, Reason};
