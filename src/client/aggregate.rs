@@ -52,6 +52,19 @@ pub struct Aggregate {
     pub custom_values: Option<Vec<custom_field_value::Model>>,
 }
 
+impl Aggregate {
+    /// First, middle and last name, with a space between.
+    pub fn full_name(&self) -> String {
+        let client = &self.client;
+        let names = [
+            Some(client.first_name.as_str()),
+            client.middle_name.as_deref(),
+            Some(client.last_name.as_str()),
+        ];
+        names.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+}
+
 /// Clients that were read by one statement, with the definitions that were in force.
 #[derive(Clone, Debug)]
 pub struct Clients {

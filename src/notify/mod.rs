@@ -10,5 +10,6 @@ pub mod fuzzing;
 mod kinds;
 pub mod placeholder;
 pub mod render;
+pub mod template;
 
 pub use kinds::{Channel, Event, MessageState, Reason};
