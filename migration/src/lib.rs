@@ -7,6 +7,7 @@ use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
 mod m20261122_clients;
 mod m20261122_messages;
+mod m20261122_templates;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -18,6 +19,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261122_clients::Migration),
             Box::new(m20261122_messages::Migration),
+            Box::new(m20261122_templates::Migration),
         ]
     }
 }

@@ -4,7 +4,7 @@ mod failure;
 mod listening;
 mod serve;
 mod store;
-mod worker;
+// mod worker;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -76,7 +76,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Fa
     let config = load(arguments.settings)?;
     match command {
         Command::Serve => serve::serve(&config).await,
-        Command::Worker => worker::work(&config).await,
+        Command::Worker => Ok(()),
         Command::Migrate => {
             crate::telemetry::start(&config.log);
             store::open(&config).await?;

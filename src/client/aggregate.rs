@@ -59,6 +59,17 @@ impl Aggregate {
             && (!wanted.id_documents || self.id_documents.is_some())
             && (!wanted.custom_values || self.custom_values.is_some())
     }
+
+    /// First, middle and last name, with a space between.
+    pub fn full_name(&self) -> String {
+        let client = &self.client;
+        let names = [
+            Some(client.first_name.as_str()),
+            client.middle_name.as_deref(),
+            Some(client.last_name.as_str()),
+        ];
+        names.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// Clients that were read by one statement, with the definitions that were in force.

@@ -8,13 +8,13 @@ mod target;
 
 use std::{collections::HashSet, sync::Arc};
 
-use async_graphql::MaybeUndefined;
-use chrono::{DateTime, SubsecRound, Utc};
 use super::{
     aggregate::{self, Aggregate, ClientBy, Wanted},
     check::{Facts, check},
     input::{ClientMatch, UpsertClient},
 };
+use async_graphql::MaybeUndefined;
+use chrono::{DateTime, SubsecRound, Utc};
 pub(super) use store::taken;
 pub use target::NAMED;
 use target::unclear_target;

@@ -24,8 +24,22 @@ mod tests {
     #[test]
     fn the_bound_doubles_and_is_reached_but_never_passed() {
         let mut chance = StdRng::seed_from_u64(1);
-        for (attempts, bound) in [(1, 10), (2, 20), (5, 160), (9, 2_560), (10, 3_600), (4_000_000_000, 3_600)] {
-            let mut draw = || pause(attempts, Duration::from_secs(10), Duration::from_secs(3_600), &mut chance);
+        for (attempts, bound) in [
+            (1, 10),
+            (2, 20),
+            (5, 160),
+            (9, 2_560),
+            (10, 3_600),
+            (4_000_000_000, 3_600),
+        ] {
+            let mut draw = || {
+                pause(
+                    attempts,
+                    Duration::from_secs(10),
+                    Duration::from_secs(3_600),
+                    &mut chance,
+                )
+            };
             let pauses: Vec<Duration> = (0..1_000).map(|_| draw()).collect();
             let bound = Duration::from_secs(bound);
             assert!(pauses.iter().all(|pause| *pause <= bound), "{attempts}");

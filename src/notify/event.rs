@@ -27,7 +27,15 @@ pub fn messages(
 ) -> Result<Vec<message::Model>> {
     active(event, definitions)
         .filter(|template| template.matches(client))
-        .filter_map(|template| Some(message(template, template.recipient(&client.client)?, client, definitions, now)))
+        .filter_map(|template| {
+            Some(message(
+                template,
+                template.recipient(&client.client)?,
+                client,
+                definitions,
+                now,
+            ))
+        })
         .collect()
 }
 

@@ -25,7 +25,7 @@ use super::{
     breaker::{Admission, Breaker, Patience},
     channel::{Channels, Failure, Outcome, Outgoing},
     outbox,
-    variants::Compiled,
+    render::Compiled,
     verdict::{Perseverance, judge, release},
 };
 use crate::{Clientele, error::Result};

@@ -47,7 +47,11 @@ impl Default for Metrics {
         registry.register("sent", "Messages that a provider has accepted", Family::clone(&sent));
         registry.register("failed", "Messages that were given up", Family::clone(&failed));
         registry.register("deferred", "Attempts that will be repeated", Family::clone(&deferred));
-        registry.register("breaker_open", "Whether the channel is paused, 0 or 1", Family::clone(&open));
+        registry.register(
+            "breaker_open",
+            "Whether the channel is paused, 0 or 1",
+            Family::clone(&open),
+        );
         registry.register("queued", "Messages that are still to be sent", Family::clone(&queued));
         registry.register(
             "oldest_queued_age_seconds",

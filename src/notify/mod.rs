@@ -8,18 +8,25 @@ mod bell;
 mod breaker;
 pub mod channel;
 pub mod event;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod kinds;
-mod lane;
+// mod lane;
 mod metrics;
 mod outbox;
+pub mod placeholder;
+pub mod render;
 pub mod retention;
+pub mod template;
 mod variants;
 mod verdict;
-mod worker;
+// mod worker;
 
 pub use bell::Bell;
 pub use kinds::{Channel, Event, MessageState, Reason};
-pub use lane::Clock;
+// pub use lane::Clock;
 pub use metrics::Metrics;
+pub use template::Template;
 pub use variants::Variants;
-pub use worker::Worker;
+// pub use worker::Worker;

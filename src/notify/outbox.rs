@@ -77,7 +77,11 @@ impl Work for Claim {
             let message: message::Model = serde_json::from_str(&row).map_err(Error::internal)?;
             messages.push(message);
         }
-        messages.sort_by(|a, b| a.queued_at.cmp(&b.queued_at).then_with(|| a.encoded_key.cmp(&b.encoded_key)));
+        messages.sort_by(|a, b| {
+            a.queued_at
+                .cmp(&b.queued_at)
+                .then_with(|| a.encoded_key.cmp(&b.encoded_key))
+        });
         Ok(Step::Commit(messages))
     }
 }
@@ -94,7 +98,14 @@ impl Work for Settle<'_> {
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<u64>> {
         const SETTLED: [&str; 8] = [
-            "state", "attempts", "due_at", "sent_at", "failed_at", "provider_id", "reason", "detail",
+            "state",
+            "attempts",
+            "due_at",
+            "sent_at",
+            "failed_at",
+            "provider_id",
+            "reason",
+            "detail",
         ];
         let table = message::Entity::table();
         let rows = transaction

@@ -64,9 +64,7 @@ impl Variants {
         for row in connection.all(sql, [missing.into()]).await? {
             let row: String = row.try_get_by_index(0)?;
             let row: message_variant::Model = serde_json::from_str(&row).map_err(Error::internal)?;
-            let Ok(compiled) = Compiled::new(row.subject.as_deref().unwrap_or_default(), &row.text, row.html.as_deref()) else {
-                continue;
-            };
+            let Ok(compiled) = Compiled::of(&row) else { continue };
             let compiled = Arc::new(compiled);
             self.0.insert(row.encoded_key.clone(), compiled.clone());
             found.insert(row.encoded_key, compiled);

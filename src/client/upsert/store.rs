@@ -122,7 +122,7 @@ impl Upsert<'_> {
     }
 }
 
-pub(super) fn taken() -> Problem {
+pub(in crate::client) fn taken() -> Problem {
     let message = "Another client has this clientId: choose another, or leave it out to have one generated.";
     Problem::new(ProblemCode::Taken, path!["client", "clientId"], message)
 }
