@@ -2,6 +2,7 @@
 
 mod failure;
 mod listening;
+mod notify;
 mod serve;
 mod store;
 // mod worker;
@@ -40,9 +41,12 @@ struct Settings {
     /// sqlite:FILE or postgres://… [env: DATABASE_URL] [default: sqlite:clientele.db]
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
+    /// Any other setting, as in --set log.format=json; may be given again.
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
     /// Migrate the database and serve both APIs until SIGTERM or Ctrl-C.
     Serve,
@@ -60,6 +64,9 @@ enum Command {
         #[arg(long, value_name = "N")]
         clients: u32,
     },
+    /// What is sent to clients.
+    #[command(subcommand)]
+    Notify(notify::Command),
 }
 
 /// Does what the command line asks for.
@@ -86,6 +93,10 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Fa
             crate::telemetry::start(&config.log);
             seed(&config, clients).await
         }
+        Command::Notify(command) => {
+            crate::telemetry::start(&config.log);
+            notify::run(&config, command).await
+        }
         Command::Config => print(&toml::to_string(&config).map_err(Failure::internal)?),
         Command::Schema => Ok(()),
     }
@@ -106,6 +117,7 @@ fn load(settings: Settings) -> Result<Config, Failure> {
         config: file,
         listen,
         database_url,
+        set,
     } = settings;
     // A variable that isn't valid text can't be a valid setting: its sign of replacement makes the check refuse it.
     let environment = std::env::vars_os().map(|(name, value)| {
@@ -117,7 +129,11 @@ fn load(settings: Settings) -> Result<Config, Failure> {
     Ok(config::load(
         file.as_deref(),
         environment,
-        &Flags { listen, database_url },
+        &Flags {
+            listen,
+            database_url,
+            set,
+        },
     )?)
 }
 

@@ -174,6 +174,7 @@ impl Lane {
     ) -> impl Future<Output = Attempted> + Send + 'static {
         let (slots, halted, clock) = (self.slots.clone(), self.halted.clone(), self.clock.clone());
         let (channels, channel) = (self.channels.clone(), self.channel);
+        let longest = Duration::from_secs(self.settings.timeout_seconds(channel));
         async move {
             let outgoing = match outgoing {
                 Ok(outgoing) => outgoing,
@@ -181,7 +182,7 @@ impl Lane {
             };
             let _slot = slots.acquire_owned().await;
             let now = clock();
-            if halted.load(Relaxed) || now + channels.longest_attempt(channel) > lease_end {
+            if halted.load(Relaxed) || now + longest > lease_end {
                 return Attempted::Released;
             }
             Attempted::Ended(channels.send(channel, &outgoing, now).await)

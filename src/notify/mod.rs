@@ -12,21 +12,24 @@ pub mod event;
 #[doc(hidden)]
 pub mod fuzzing;
 mod kinds;
-// mod lane;
+mod lane;
+pub mod mask;
 mod metrics;
 mod outbox;
 pub mod placeholder;
 pub mod render;
 pub mod retention;
+pub mod settings;
 pub mod template;
 mod variants;
 mod verdict;
-// mod worker;
+mod worker;
 
 pub use bell::Bell;
 pub use kinds::{Channel, Event, MessageState, Reason};
-// pub use lane::Clock;
+pub use lane::Clock;
 pub use metrics::Metrics;
+pub use settings::NotificationSettings;
 pub use template::Template;
 pub use variants::Variants;
-// pub use worker::Worker;
+pub use worker::Worker;
