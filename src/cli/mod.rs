@@ -5,7 +5,7 @@ mod listening;
 mod notify;
 mod serve;
 mod store;
-// mod worker;
+mod worker;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -83,7 +83,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Fa
     let config = load(arguments.settings)?;
     match command {
         Command::Serve => serve::serve(&config).await,
-        Command::Worker => Ok(()),
+        Command::Worker => worker::work(&config).await,
         Command::Migrate => {
             crate::telemetry::start(&config.log);
             store::open(&config).await?;

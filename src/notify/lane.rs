@@ -108,7 +108,11 @@ impl Lane {
         }
         self.halted.store(true, Relaxed);
         if timeout(grace, self.drain()).await.is_err() {
-            tracing::warn!(channel = self.channel.as_str(), messages = self.in_hand.len(), "gives back what is being sent");
+            tracing::warn!(
+                channel = self.channel.as_str(),
+                messages = self.in_hand.len(),
+                "gives back what is being sent"
+            );
             self.sending.abort_all();
         }
         while let Some(ended) = self.sending.join_next_with_id().await {
@@ -116,7 +120,11 @@ impl Lane {
         }
         if let Err(error) = self.settle().await {
             // Their leases end by themselves.
-            tracing::warn!(channel = self.channel.as_str(), error = error.kind(), "claimed messages stay claimed for a while");
+            tracing::warn!(
+                channel = self.channel.as_str(),
+                error = error.kind(),
+                "claimed messages stay claimed for a while"
+            );
         }
     }
 
@@ -208,7 +216,9 @@ impl Lane {
             Err(error) if error.is_cancelled() => (error.id(), Attempted::Released),
             Err(error) => (error.id(), Attempted::Ended(defect())),
         };
-        let Some(message) = self.in_hand.remove(&id) else { return };
+        let Some(message) = self.in_hand.remove(&id) else {
+            return;
+        };
         let now = (self.clock)();
         let outcome = match attempted {
             Attempted::Released => return self.unsettled.push(release(message, now)),
@@ -264,7 +274,11 @@ impl Lane {
         let stored = outbox::settle(&self.clientele.db, &self.unsettled).await?;
         let lost = (self.unsettled.len() as u64).saturating_sub(stored);
         if lost > 0 {
-            tracing::warn!(channel = self.channel.as_str(), lost, "leases ended before their messages were settled");
+            tracing::warn!(
+                channel = self.channel.as_str(),
+                lost,
+                "leases ended before their messages were settled"
+            );
         }
         for message in self.unsettled.drain(..) {
             self.clientele.metrics.settled(self.channel, &message);
