@@ -24,6 +24,9 @@ pub struct Clientele {
     pub db: db::Database,
     pub definitions: custom_field::DefinitionsCache,
     pub settings: client::ClientSettings,
+    pub variants: notify::Variants,
+    pub bell: notify::Bell,
+    pub metrics: notify::Metrics,
 }
 
 impl Clientele {
@@ -32,6 +35,9 @@ impl Clientele {
             db,
             definitions: custom_field::DefinitionsCache::default(),
             settings,
+            variants: notify::Variants::default(),
+            bell: notify::Bell::default(),
+            metrics: notify::Metrics::default(),
         }
     }
 }

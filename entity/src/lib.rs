@@ -15,6 +15,9 @@ pub mod definition_version;
 pub mod exact;
 pub mod id_document;
 pub mod instant;
+pub mod message;
+pub mod message_template;
+pub mod message_variant;
 
 use sea_orm::{EntityTrait, IdenStatic, Iterable};
 use serde::{Serialize, de::DeserializeOwned};

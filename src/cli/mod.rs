@@ -5,6 +5,7 @@ mod listening;
 mod notify;
 mod serve;
 mod store;
+mod worker;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -49,6 +50,8 @@ struct Settings {
 enum Command {
     /// Migrate the database and serve both APIs until SIGTERM or Ctrl-C.
     Serve,
+    /// Send messages, beside or instead of the worker that `serve` has, until SIGTERM or Ctrl-C.
+    Worker,
     /// Bring the database to this version's form and stop.
     Migrate,
     /// Print the configuration in force as TOML, secrets hidden.
@@ -80,6 +83,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Fa
     let config = load(arguments.settings)?;
     match command {
         Command::Serve => serve::serve(&config).await,
+        Command::Worker => worker::work(&config).await,
         Command::Migrate => {
             crate::telemetry::start(&config.log);
             store::open(&config).await?;

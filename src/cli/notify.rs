@@ -4,9 +4,9 @@ use chrono::Utc;
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
-use super::{Failure, print};
+use super::{Failure, print, worker::channels};
 use crate::config::Config;
-use crate::notify::channel::{self, Channels, Content, Outcome, Outgoing};
+use crate::notify::channel::{self, Content, Outcome, Outgoing};
 use crate::notify::{Channel, Reason};
 
 #[derive(Debug, Subcommand)]
@@ -33,7 +33,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
         (None, Some(number)) => (Channel::Sms, number),
         (None, None) => return Err(Failure::misconfigured("notify test takes --email or --sms")),
     };
-    let channels = Channels::new(&config.notifications).map_err(|error| Failure::misconfigured(error.to_string()))?;
+    let channels = channels(config)?;
     let message = Outgoing {
         key: Uuid::now_v7().to_string(),
         recipient,

@@ -5,14 +5,18 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use entity::{client_role, custom_field, custom_field_option, custom_field_set, definition_version};
-use sea_orm::{ConnectionTrait, EntityTrait, QueryOrder};
+use entity::{
+    client_role, custom_field, custom_field_option, custom_field_set, definition_version, message_template,
+    message_variant,
+};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 use tokio::sync::RwLock;
 
 use super::Kind;
 use crate::{
     db::Connection,
     error::{Error, Result},
+    notify::template::Template,
     text_enum::text_enum,
 };
 
@@ -82,6 +86,8 @@ pub struct Definitions {
     pub sets: Vec<Arc<custom_field_set::Model>>,
     /// In the order of their sets and their place in the set.
     pub fields: Vec<Arc<Field>>,
+    /// In their order.
+    pub templates: Vec<Arc<Template>>,
     by_id: HashMap<String, usize>,
     by_key: HashMap<String, usize>,
     default_role: usize,
@@ -113,6 +119,15 @@ impl Definitions {
 
     pub fn role_of_key(&self, key: &str) -> Option<&client_role::Model> {
         self.roles.iter().find(|role| role.encoded_key == key)
+    }
+
+    pub fn template_of_key(&self, key: &str) -> Option<&Arc<Template>> {
+        self.templates.iter().find(|template| template.row.encoded_key == key)
+    }
+
+    /// The template of this id.
+    pub fn template(&self, id: &str) -> Option<&Arc<Template>> {
+        self.templates.iter().find(|template| template.row.template_id == id)
     }
 
     /// The role of a client that is given none.
@@ -185,11 +200,18 @@ impl Definitions {
             roles,
             sets,
             fields,
+            templates: templates(connection).await?,
             by_id,
             by_key,
             default_role,
         })
     }
+}
+
+async fn templates<C: ConnectionTrait>(connection: &Connection<C>) -> Result<Vec<Arc<Template>>> {
+    let rows = message_template::Entity::find().order_by_asc(message_template::Column::Position);
+    let variants = message_variant::Entity::find().filter(message_variant::Column::Current.into_expr());
+    Template::read(rows.all(connection.orm()).await?, variants.all(connection.orm()).await?)
 }
 
 /// The version that is stored now.
@@ -214,6 +236,11 @@ impl DefinitionsCache {
         let loaded = Arc::new(Definitions::load(connection).await?);
         *self.0.write().await = Some(loaded.clone());
         Ok(loaded)
+    }
+
+    /// The picture at hand, which may be out of date.
+    pub async fn known(&self) -> Option<Arc<Definitions>> {
+        self.0.read().await.clone()
     }
 
     /// Any definitions: for an answer without a client in it.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::Channel;
 use crate::secret::Secret;
 
 /// How messages are sent. Every length of time says its unit in its name.
@@ -107,6 +108,16 @@ pub enum Encryption {
     /// From the first byte.
     Tls,
     None,
+}
+
+impl NotificationSettings {
+    /// How long an attempt on this channel may take.
+    pub fn timeout_seconds(&self, channel: Channel) -> u64 {
+        match channel {
+            Channel::Email => self.email.timeout_seconds,
+            Channel::Sms => self.sms.timeout_seconds,
+        }
+    }
 }
 
 impl EmailSettings {

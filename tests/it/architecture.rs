@@ -72,7 +72,8 @@ fn the_domain_knows_no_door() {
     let words = [
         "crate::api",
         "crate::{api",
-        "crate::cli",
+        "crate::cli::",
+        "crate::cli;",
         "crate::config",
         "axum",
         "http::",

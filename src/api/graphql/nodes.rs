@@ -14,6 +14,7 @@ use super::{
         custom_field::{CustomFieldValue, ValueRow},
         definition::{ClientRole, CustomField, CustomFieldSet, FieldRow, SetRow},
         member::{Address, IdDocument},
+        template::{MessageTemplate, TemplateRow},
     },
     query::{definitions, loader, plan},
 };
@@ -53,7 +54,10 @@ pub(super) async fn node(context: &Context<'_>, id: &str, known: &Known) -> Resu
                 ..Wanted::default()
             },
         ),
-        GlobalId::CustomFieldSet(_) | GlobalId::CustomField(_) | GlobalId::ClientRole(_) => {
+        GlobalId::CustomFieldSet(_)
+        | GlobalId::CustomField(_)
+        | GlobalId::ClientRole(_)
+        | GlobalId::MessageTemplate(_) => {
             return definition(context, &id, known).await;
         }
     };
@@ -100,7 +104,10 @@ fn member(context: &Context<'_>, id: &GlobalId, aggregate: &Aggregate, world: &W
                 .find(|row| row.encoded_key == *key);
             write::<CustomFieldValue>(context, value.and_then(|value| ValueRow::of(value, world)))
         }
-        GlobalId::CustomFieldSet(_) | GlobalId::CustomField(_) | GlobalId::ClientRole(_) => Ok(None),
+        GlobalId::CustomFieldSet(_)
+        | GlobalId::CustomField(_)
+        | GlobalId::ClientRole(_)
+        | GlobalId::MessageTemplate(_) => Ok(None),
     }
 }
 
@@ -118,6 +125,12 @@ async fn definition(context: &Context<'_>, id: &GlobalId, known: &Known) -> Resu
                 .map(|field| FieldRow { field, definitions }),
         ),
         GlobalId::ClientRole(key) => write::<ClientRole>(context, definitions.role_of_key(key)),
+        GlobalId::MessageTemplate(key) => write::<MessageTemplate>(
+            context,
+            definitions
+                .template_of_key(key)
+                .map(|template| TemplateRow { template, definitions }),
+        ),
         GlobalId::Client(_)
         | GlobalId::Address { .. }
         | GlobalId::IdDocument { .. }

@@ -14,11 +14,12 @@ use super::{
         client::{Client, ClientRow},
         connection::{ClientConnection, PageRow},
         definition::{ClientRole, CustomField, CustomFieldSet, FieldRow, SetRow},
+        template::{MessagePreview, MessageTemplate, TemplateRow},
     },
 };
 use crate::{
     Clientele,
-    client::{ClientBy as Named, ClientFilter, ClientOrder, Range},
+    client::{ClientBy as Named, ClientFilter, ClientOrder, Language, Range},
     custom_field::Definitions,
     problem::Problem,
 };
@@ -39,6 +40,20 @@ enum ClientBy {
     EncodedKey(String),
     /// By the id people use.
     ClientId(String),
+}
+
+impl ClientBy {
+    /// In the domain's words; none when it is the id of something else.
+    fn named(self) -> Option<Named> {
+        match self {
+            Self::EncodedKey(key) => Some(Named::EncodedKey(key)),
+            Self::ClientId(id) => Some(Named::ClientId(id)),
+            Self::Id(id) => match GlobalId::decode(&id) {
+                Some(GlobalId::Client(key)) => Some(Named::EncodedKey(key)),
+                _ => None,
+            },
+        }
+    }
 }
 
 /// Names a custom field, in one of these ways.
@@ -80,14 +95,7 @@ impl Query {
         context: &Context<'_>,
         #[graphql(desc = "Which client.")] by: ClientBy,
     ) -> Result<Option<Written<Client>>> {
-        let named = match by {
-            ClientBy::EncodedKey(key) => Named::EncodedKey(key),
-            ClientBy::ClientId(id) => Named::ClientId(id),
-            ClientBy::Id(id) => match GlobalId::decode(&id) {
-                Some(GlobalId::Client(key)) => Named::EncodedKey(key),
-                _ => return Ok(None),
-            },
-        };
+        let Some(named) = by.named() else { return Ok(None) };
         let plan = plan::<Client>(context);
         let Some((aggregate, definitions)) = clientele(context)?.client(&named, wanted([&plan])).await? else {
             return Ok(None);
@@ -219,6 +227,37 @@ impl Query {
             .iter()
             .map(|role| Written::object(context, role, &plan))
             .collect::<Result<_>>()
+    }
+
+    /// All message templates, in the order of their creation.
+    async fn message_templates(&self, context: &Context<'_>) -> Result<Vec<Written<MessageTemplate>>> {
+        let plan = plan::<MessageTemplate>(context);
+        let definitions = &*definitions(context).await?;
+        let rows = definitions
+            .templates
+            .iter()
+            .map(|template| TemplateRow { template, definitions });
+        rows.map(|row| Written::object(context, row, &plan))
+            .collect::<Result<_>>()
+    }
+
+    /// A message as a client would get it now, without sending it; null when there is no such template or client.
+    async fn preview_message(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The id of the template.")] template_id: String,
+        #[graphql(desc = "The client it would be written to.")] client: ClientBy,
+        #[graphql(desc = "The language; the client's own without it.")] language: Option<Language>,
+    ) -> Result<Option<Written<MessagePreview>>> {
+        let Some(named) = client.named() else { return Ok(None) };
+        let clientele = clientele(context)?;
+        let preview = clientele
+            .preview_message(&template_id, &named, language, super::now())
+            .await?;
+        let plan = plan::<MessagePreview>(context);
+        preview
+            .map(|preview| Written::object(context, &preview, &plan))
+            .transpose()
     }
 }
 

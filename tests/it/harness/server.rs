@@ -64,6 +64,8 @@ impl TestServer {
         );
         let router = router(clientele.clone(), &settings);
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.expect("the server runs") });
+        // The library names no cryptography of its own, though nothing here is encrypted.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
             .no_proxy()
             .build()

@@ -75,7 +75,7 @@ impl Object for Client {
         Field {
             name: "fullName",
             description: "First, middle and last name, with a space between.",
-            is: Is::Text(|row| Cow::Owned(full_name(row.aggregate))),
+            is: Is::Text(|row| Cow::Owned(row.aggregate.full_name())),
         },
         Field {
             name: "birthDate",
@@ -243,16 +243,6 @@ fn asked(row: &ValueRow<'_>, step: &Step) -> bool {
 
 fn is_text(value: &Value, text: &str) -> bool {
     matches!(value, Value::String(found) if found == text)
-}
-
-fn full_name(aggregate: &Aggregate) -> String {
-    let client = &aggregate.client;
-    let names = [
-        Some(client.first_name.as_str()),
-        client.middle_name.as_deref(),
-        Some(client.last_name.as_str()),
-    ];
-    names.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }
 
 /// The keys of the clients that these values link to.

@@ -9,6 +9,7 @@ pub mod custom_field;
 pub mod definition;
 pub mod member;
 pub mod payload;
+pub mod template;
 
 use async_graphql::registry::Registry;
 
@@ -29,4 +30,5 @@ pub const NODES: &[(&str, Register)] = &[
     (definition::CustomFieldSet::NAME, one_of::<definition::CustomFieldSet>),
     (definition::CustomField::NAME, one_of::<definition::CustomField>),
     (definition::ClientRole::NAME, one_of::<definition::ClientRole>),
+    (template::MessageTemplate::NAME, one_of::<template::MessageTemplate>),
 ];

@@ -1,0 +1,42 @@
+//! Which clients a template is for.
+
+use serde::{Deserialize, Serialize};
+
+use crate::client::{Aggregate, ClientState};
+
+/// All of these must hold. An empty list asks for nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Conditions {
+    /// The keys of roles, one of which the client must have.
+    pub roles: Vec<String>,
+    /// States, in one of which the client must be.
+    pub states: Vec<ClientState>,
+    pub fields: Vec<FieldCondition>,
+}
+
+/// A custom field must have this value. A field that is no more has none.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FieldCondition {
+    pub field_key: String,
+    /// The value in its canonical text; for links, the key of what is linked.
+    pub value: String,
+}
+
+impl Conditions {
+    /// Whether they hold for a client that was loaded with its custom field values, if any are asked for.
+    pub fn hold(&self, aggregate: &Aggregate) -> bool {
+        let client = &aggregate.client;
+        let role = self.roles.is_empty() || self.roles.contains(&client.client_role_key);
+        let state = self.states.is_empty() || self.states.iter().any(|state| state.as_str() == client.state);
+        role && state && self.fields.iter().all(|field| field.holds(aggregate))
+    }
+}
+
+impl FieldCondition {
+    fn holds(&self, aggregate: &Aggregate) -> bool {
+        let values = aggregate.custom_values.iter().flatten();
+        values
+            .filter(|value| value.field_key == self.field_key)
+            .any(|value| value.value.as_ref().or(value.linked_key.as_ref()) == Some(&self.value))
+    }
+}
