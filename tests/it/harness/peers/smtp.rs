@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use super::{Book, Certificate, Stream, locked};
+use super::{Book, Certificate, PATIENCE, Stream, locked};
 
 mod conversation;
 
@@ -159,6 +159,14 @@ impl SmtpPeer {
     /// How many connections there have been.
     pub fn connections(&self) -> usize {
         *self.shared.book.connections.borrow()
+    }
+
+    /// Comes back when there have been so many connections.
+    pub async fn connected(&self, count: usize) {
+        let mut connections = self.shared.book.connections.subscribe();
+        let waiting = connections.wait_for(|&found| found >= count);
+        let arrived = tokio::time::timeout(PATIENCE, waiting).await;
+        assert!(arrived.is_ok(), "nobody connects");
     }
 
     /// Ends every open connection, as servers do with idle ones.
