@@ -35,6 +35,7 @@ fn start(server: &TestServer, mail: &SmtpPeer) -> Child {
         ])
         .args(["--set", &format!("notifications.email.host={}", settings.host)])
         .args(["--set", &format!("notifications.email.port={}", mail.address.port())])
+        .args(["--set", &format!("notifications.email.from={}", settings.from)])
         // The shortest lease there is.
         .args([
             "--set",
