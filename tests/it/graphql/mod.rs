@@ -10,6 +10,7 @@ mod largest;
 mod nodes;
 mod pages;
 mod selections;
+mod templates;
 mod upsert_client;
 
 use serde_json::{Value, json};
