@@ -47,6 +47,13 @@ async fn define(server: &TestServer, set: &str, fields: Value) {
     assert_eq!(data, json!({ "upsertCustomFieldSet": { "userErrors": [] } }));
 }
 
+/// Stores a message template.
+async fn define_template(server: &TestServer, template: Value) {
+    let query = "mutation($input: UpsertMessageTemplateInput!) { upsertMessageTemplate(input: $input) { userErrors { code message path } } }";
+    let data = data(server, query, json!({ "input": template })).await;
+    assert_eq!(data, json!({ "upsertMessageTemplate": { "userErrors": [] } }));
+}
+
 /// Stores a client role.
 async fn define_role(server: &TestServer, role: Value) {
     let query = "mutation($input: UpsertClientRoleInput!) { upsertClientRole(input: $input) { userErrors { code message path } } }";
