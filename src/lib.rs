@@ -14,6 +14,7 @@ pub mod member;
 pub mod notify;
 pub mod problem;
 pub mod scalar;
+pub mod secret;
 pub mod telemetry;
 mod text_enum;
 
@@ -23,6 +24,9 @@ pub struct Clientele {
     pub db: db::Database,
     pub definitions: custom_field::DefinitionsCache,
     pub settings: client::ClientSettings,
+    pub variants: notify::Variants,
+    pub bell: notify::Bell,
+    pub metrics: notify::Metrics,
 }
 
 impl Clientele {
@@ -31,6 +35,9 @@ impl Clientele {
             db,
             definitions: custom_field::DefinitionsCache::default(),
             settings,
+            variants: notify::Variants::default(),
+            bell: notify::Bell::default(),
+            metrics: notify::Metrics::default(),
         }
     }
 }

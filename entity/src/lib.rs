@@ -15,6 +15,7 @@ pub mod definition_version;
 pub mod exact;
 pub mod id_document;
 pub mod instant;
+pub mod message;
 pub mod message_template;
 pub mod message_variant;
 

@@ -6,6 +6,7 @@
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
 mod m20261122_clients;
+mod m20261122_messages;
 mod m20261122_templates;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -17,6 +18,7 @@ impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
             Box::new(m20261122_clients::Migration),
+            Box::new(m20261122_messages::Migration),
             Box::new(m20261122_templates::Migration),
         ]
     }

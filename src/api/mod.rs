@@ -9,6 +9,7 @@ use crate::Clientele;
 
 pub mod graphql;
 pub mod health;
+pub mod metrics;
 pub mod origin;
 pub mod playground;
 pub mod rest;

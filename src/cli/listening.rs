@@ -9,7 +9,7 @@ use axum::Router;
 use axum::serve::ListenerExt;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::Failure;
 
@@ -29,16 +29,26 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     })
 }
 
-/// Ends at the first SIGTERM or SIGINT after the call of this function, not only after the first poll of what it answers.
-pub(super) fn stop_signal() -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
+/// Becomes true at the first SIGTERM or SIGINT after the call of this function.
+pub(super) fn stop_on_signal() -> Result<watch::Receiver<bool>, Failure> {
     let install = |kind| signal(kind).map_err(|error| Failure::new(format!("can't wait for signals: {error}")));
     let (mut terminate, mut interrupt) = (install(SignalKind::terminate())?, install(SignalKind::interrupt())?);
-    Ok(async move {
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-    })
+        stop.send_replace(true);
+        // Whoever asks later must hear of it, too.
+        stop.closed().await;
+    });
+    Ok(stopped)
+}
+
+/// Ends when `stop` becomes true.
+pub(super) async fn stopped(mut stop: watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 /// Serves until `stop`, then lets the requests under way finish for at most `patience`. A write that is cut short by the end

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use axum::Router;
 
-use super::{Failure, listening, print, store};
+use super::{Failure, listening, print, store, worker};
 use crate::Clientele;
-use crate::api::{self, health, origin, playground};
+use crate::api::{self, health, metrics, origin, playground};
 use crate::config::Config;
-use crate::db::Database;
 use crate::telemetry;
 
 /// Starts in the order in which a mistake is cheapest to report, serves, and comes back when told to stop.
@@ -18,31 +17,31 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     telemetry::start(&config.log);
     let listener = listening::bind(config.listen).await?;
     let address = listener.local_addr().map_err(Failure::internal)?;
-    let stop = listening::stop_signal()?;
-    let database = store::open(config).await?;
-    let router = router(database, config);
+    let channels = worker::channels(config)?;
+    let stop = listening::stop_on_signal()?;
+    let clientele = Arc::new(Clientele::new(store::open(config).await?, config.clients.clone()));
+    let sending = config.notifications.worker;
+    let worker = sending.then(|| worker::Background::start(clientele.clone(), channels, config, stop.clone()));
+    let router = router(clientele, config);
     print(&greeting(address))?;
     listening::serve_until(
-        stop,
+        listening::stopped(stop),
         listener,
         router,
         Duration::from_secs(config.shutdown_timeout_seconds),
     )
-    .await
+    .await?;
+    if let Some(worker) = worker {
+        worker.ended().await;
+    }
+    Ok(())
 }
 
 /// Everything that answers: both doors, the playground, and what an operator's machines ask.
-fn router(database: Database, config: &Config) -> Router {
-    let ping: health::Ping = Arc::new({
-        let database = database.clone();
-        move || {
-            let database = database.clone();
-            Box::pin(async move { database.ping().await.is_ok() })
-        }
-    });
-    let clientele = Arc::new(Clientele::new(database, config.clients.clone()));
+fn router(clientele: Arc<Clientele>, config: &Config) -> Router {
     let router = Router::new()
-        .merge(health::routes(ping))
+        .merge(health::routes(store::ping(clientele.db.clone())))
+        .merge(metrics::routes(clientele.clone()))
         .merge(playground::routes())
         .merge(api::router(clientele, config.graphql.clone(), config.legacy.clone()))
         .layer(axum::middleware::from_fn(origin::only_local));

@@ -1,10 +1,12 @@
 //! Opens the database for a command, and says in one sentence why that failed.
 
 use std::error::Error as _;
+use std::sync::Arc;
 
 use sea_orm::{DbErr, RuntimeErr};
 
 use super::Failure;
+use crate::api::health::Ping;
 use crate::config::Config;
 use crate::db::Database;
 use crate::error::Error;
@@ -18,6 +20,14 @@ pub(super) async fn open(config: &Config) -> Result<Database, Failure> {
         .await
         .map_err(|error| failure("migrate", config, &error))?;
     Ok(database)
+}
+
+/// Asks the database whether it answers.
+pub(super) fn ping(database: Database) -> Ping {
+    Arc::new(move || {
+        let database = database.clone();
+        Box::pin(async move { database.ping().await.is_ok() })
+    })
 }
 
 /// The driver's own words are for the person at the terminal, who owns the database. They hold no password.

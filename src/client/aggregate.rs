@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-use entity::{Collection, Table, address, client, custom_field_value, id_document};
+use entity::{Collection, address, client, custom_field_value, id_document};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
 use serde::de::DeserializeOwned;
 
@@ -53,6 +53,13 @@ pub struct Aggregate {
 }
 
 impl Aggregate {
+    /// Whether it was read with these collections.
+    pub fn has(&self, wanted: Wanted) -> bool {
+        (!wanted.addresses || self.addresses.is_some())
+            && (!wanted.id_documents || self.id_documents.is_some())
+            && (!wanted.custom_values || self.custom_values.is_some())
+    }
+
     /// First, middle and last name, with a space between.
     pub fn full_name(&self) -> String {
         let client = &self.client;
@@ -101,7 +108,7 @@ fn write_select(dialect: Dialect, wanted: Wanted) -> String {
     let mut column = |expression: String| {
         let _ = write!(sql, ", {expression}");
     };
-    column(dialect.cast_to_text(&row::<client::Entity>(dialect, "c")));
+    column(dialect.cast_to_text(&dialect.row::<client::Entity>("c")));
     column(collection::<address::Entity>(dialect, wanted.addresses));
     column(collection::<id_document::Entity>(dialect, wanted.id_documents));
     column(collection::<custom_field_value::Entity>(dialect, wanted.custom_values));
@@ -109,16 +116,11 @@ fn write_select(dialect: Dialect, wanted: Wanted) -> String {
     sql
 }
 
-fn row<T: Table>(dialect: Dialect, alias: &str) -> String {
-    let columns: Vec<String> = T::columns().iter().map(|column| format!("{alias}.{column}")).collect();
-    dialect.json_array(&columns.join(", "))
-}
-
 fn collection<T: Collection>(dialect: Dialect, wanted: bool) -> String {
     if !wanted {
         return "NULL".to_owned();
     }
-    let rows = dialect.cast_to_text(&dialect.json_collect(&row::<T>(dialect, "m"), "m.position"));
+    let rows = dialect.cast_to_text(&dialect.json_collect(&dialect.row::<T>("m"), "m.position"));
     format!(
         "(SELECT {rows} FROM {} m WHERE m.client_key = c.encoded_key)",
         T::table()

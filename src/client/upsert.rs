@@ -3,20 +3,19 @@
 //! lock → read → check → difference → write. Every door calls [`Clientele::upsert_client`], and nothing else writes clients.
 
 mod changes;
+mod store;
 mod target;
 
 use std::{collections::HashSet, sync::Arc};
-
-use async_graphql::MaybeUndefined;
-use chrono::{DateTime, SubsecRound, Utc};
-use entity::client;
 
 use super::{
     aggregate::{self, Aggregate, ClientBy, Wanted},
     check::{Facts, check},
     input::{ClientMatch, UpsertClient},
 };
-use changes::Changes;
+use async_graphql::MaybeUndefined;
+use chrono::{DateTime, SubsecRound, Utc};
+pub(super) use store::taken;
 pub use target::NAMED;
 use target::unclear_target;
 
@@ -25,12 +24,10 @@ use crate::{
     custom_field::{self, Definitions},
     db::{Dialect, Step, Transaction, Work},
     error::{Error, Result},
-    problem::{Problem, ProblemCode, path},
+    notify::{Channel, Event, event},
+    problem::Problem,
     scalar::is_key,
 };
-
-/// How many generated ids are tried before a pattern counts as used up.
-const ID_ATTEMPTS: usize = 20;
 
 /// What an upsert did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +44,8 @@ pub struct Upserted {
     pub client: Aggregate,
     pub definitions: Arc<Definitions>,
     pub outcome: Outcome,
+    /// The channels that messages have been queued on by this.
+    pub queued: Vec<Channel>,
 }
 
 impl Clientele {
@@ -65,14 +64,19 @@ impl Clientele {
         }
         // The databases keep microseconds, and the answer is what is stored.
         let now = now.trunc_subsecs(6);
-        self.db
+        let answer = self
+            .db
             .write(&Upsert {
                 clientele: self,
                 input,
                 wanted,
                 now,
             })
-            .await
+            .await?;
+        if let Ok(upserted) = &answer {
+            upserted.queued.iter().for_each(|channel| self.bell.ring(*channel));
+        }
+        Ok(answer)
     }
 }
 
@@ -105,6 +109,12 @@ impl Work for Upsert<'_> {
             return refused(problem);
         }
         let definitions = self.clientele.definitions.at(version, transaction).await?;
+        if let Some(present) = &present
+            && !present.has(event::wanted(Event::ClientUpdated, &definitions))
+        {
+            // The templates have changed since the client was read for those that were known.
+            return Ok(Step::Again);
+        }
         let facts = Facts {
             present: present.as_ref(),
             definitions: &definitions,
@@ -125,7 +135,8 @@ impl Work for Upsert<'_> {
 }
 
 impl Upsert<'_> {
-    /// The stored client, locked, with the collections that the submission replaces and the answer needs; and the
+    /// The stored client, locked, with the collections that the submission replaces, the answer needs and templates look
+    /// at; and the
     /// definitions' version, which can't change before the transaction ends.
     async fn lock_and_read(&self, target: &ClientBy, transaction: &Transaction) -> Result<Option<(Aggregate, i64)>> {
         let (condition, named) = target.condition();
@@ -146,7 +157,11 @@ impl Upsert<'_> {
             id_documents: !self.input.id_documents.is_undefined(),
             custom_values: !self.input.custom_information.is_undefined(),
         };
-        let select = aggregate::select(transaction.dialect, self.wanted.or(replaced));
+        let told = match self.clientele.definitions.known().await {
+            Some(definitions) => event::wanted(Event::ClientUpdated, &definitions),
+            None => Wanted::default(),
+        };
+        let select = aggregate::select(transaction.dialect, self.wanted.or(replaced).or(told));
         let (version, mut rows) =
             aggregate::read(transaction, format!("{select} WHERE {condition}"), [named.into()]).await?;
         Ok(rows.pop().zip(version))
@@ -199,92 +214,6 @@ impl Upsert<'_> {
         };
         Ok(transaction.one(sql, [id.into()]).await?.is_some())
     }
-
-    async fn create(
-        &self,
-        mut after: Aggregate,
-        definitions: Arc<Definitions>,
-        transaction: &Transaction,
-    ) -> Result<Step<Answer>> {
-        let chosen = !after.client.client_id.is_empty();
-        if !self.claim_id(&mut after.client, transaction).await? {
-            return match (chosen, self.input.match_on) {
-                // Somebody else has created it just now: it is to be changed instead.
-                (true, ClientMatch::ClientId) => Ok(Step::Again),
-                (true, ClientMatch::EncodedKey) => Ok(Step::Discard(Err(vec![taken()]))),
-                (false, _) => Err(Error::defect(
-                    "the pattern of client ids is used up: configure a longer one",
-                )),
-            };
-        }
-        after.addresses.get_or_insert_default();
-        after.id_documents.get_or_insert_default();
-        after.custom_values.get_or_insert_default();
-        Changes::between(None, &after).write(&after.client, transaction).await?;
-        Ok(Step::Commit(Ok(Upserted {
-            client: after,
-            definitions,
-            outcome: Outcome::Created,
-        })))
-    }
-
-    /// Makes the client's id its own, across all clients. An id that is to be generated is generated here.
-    async fn claim_id(&self, client: &mut client::Model, transaction: &Transaction) -> Result<bool> {
-        let generate = client.client_id.is_empty();
-        for _ in 0..if generate { ID_ATTEMPTS } else { 1 } {
-            if generate {
-                client.client_id = self.clientele.settings.id_pattern.generate(&mut rand::rng());
-            }
-            let claim = "INSERT INTO client_id_claim (client_id, client_key) \
-                         SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM client WHERE encoded_key = $1) \
-                         ON CONFLICT DO NOTHING";
-            let values = [client.client_id.clone().into(), client.encoded_key.clone().into()];
-            if transaction.run(claim, values).await? == 1 {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    async fn change(
-        &self,
-        before: Aggregate,
-        after: Aggregate,
-        definitions: Arc<Definitions>,
-        transaction: &Transaction,
-    ) -> Result<Step<Answer>> {
-        let changes = Changes::between(Some(&before), &after);
-        if before.client == after.client && changes.is_empty() {
-            return Ok(Step::Discard(Ok(Upserted {
-                client: before,
-                definitions,
-                outcome: Outcome::Unchanged,
-            })));
-        }
-        let client = client::Model {
-            version: before.client.version + 1,
-            // Clocks of several servers differ; a client's own time doesn't run backwards.
-            updated_at: self.now.max(before.client.updated_at),
-            ..after.client.clone()
-        };
-        changes.write(&client, transaction).await?;
-        let client = Aggregate {
-            client,
-            addresses: after.addresses.or(before.addresses),
-            id_documents: after.id_documents.or(before.id_documents),
-            custom_values: after.custom_values.or(before.custom_values),
-        };
-        Ok(Step::Commit(Ok(Upserted {
-            client,
-            definitions,
-            outcome: Outcome::Changed,
-        })))
-    }
-}
-
-pub(super) fn taken() -> Problem {
-    let message = "Another client has this clientId: choose another, or leave it out to have one generated.";
-    Problem::new(ProblemCode::Taken, path!["client", "clientId"], message)
 }
 
 /// The definitions' version, which can't change before the transaction ends.

@@ -238,6 +238,11 @@ impl DefinitionsCache {
         Ok(loaded)
     }
 
+    /// The picture at hand, which may be out of date.
+    pub async fn known(&self) -> Option<Arc<Definitions>> {
+        self.0.read().await.clone()
+    }
+
     /// Any definitions: for an answer without a client in it.
     pub async fn latest_known<C: ConnectionTrait>(&self, connection: &Connection<C>) -> Result<Arc<Definitions>> {
         if let Some(definitions) = &*self.0.read().await {

@@ -1,5 +1,6 @@
 //! The few words in which the two databases differ.
 
+use entity::Table;
 use sea_orm::DbBackend;
 
 /// Which SQL is spoken.
@@ -31,6 +32,12 @@ impl Dialect {
             Self::Postgres => format!("json_build_array({items})"),
             Self::Sqlite => format!("json_array({items})"),
         }
+    }
+
+    /// The expression that makes a JSON array of a row's columns, in the order of its model's fields.
+    pub fn row<T: Table>(self, alias: &str) -> String {
+        let columns: Vec<String> = T::columns().iter().map(|column| format!("{alias}.{column}")).collect();
+        self.json_array(&columns.join(", "))
     }
 
     /// The aggregate that collects JSON values into one JSON array in the given order; `[]` of no rows.
@@ -65,7 +72,7 @@ impl Dialect {
         }
     }
 
-    /// The source of an `INSERT`: one row for each object of the JSON array bound to `placeholder`.
+    /// A query of one row for each object of the JSON array bound to `placeholder`, typed as the table's columns are.
     pub fn rows_of_json(self, table: &str, columns: &[&str], placeholder: &str) -> String {
         match self {
             Self::Postgres => {
@@ -73,7 +80,10 @@ impl Dialect {
                 format!("SELECT {columns} FROM json_populate_recordset(NULL::{table}, {placeholder}::json)")
             }
             Self::Sqlite => {
-                let columns: Vec<String> = columns.iter().map(|column| format!("value ->> '$.{column}'")).collect();
+                let columns: Vec<String> = columns
+                    .iter()
+                    .map(|column| format!("value ->> '$.{column}' AS {column}"))
+                    .collect();
                 // Without WHERE the parser takes a following ON CONFLICT for a join's ON.
                 format!("SELECT {} FROM json_each({placeholder}) WHERE TRUE", columns.join(", "))
             }

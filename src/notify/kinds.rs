@@ -68,3 +68,7 @@ text_enum! {
         Internal = "INTERNAL",
     }
 }
+
+impl Channel {
+    pub const ALL: [Self; 2] = [Self::Email, Self::Sms];
+}

@@ -3,13 +3,33 @@
 //! Templates say what is sent. The message is written in the client's own transaction (the table is outbox and log in one);
 //! a worker sends it over its channel and records what came of it. At least once, never twice on purpose.
 
+mod backoff;
+mod bell;
+mod breaker;
 pub mod channel;
+pub mod event;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod kinds;
+mod lane;
+pub mod mask;
+mod metrics;
+mod outbox;
 pub mod placeholder;
 pub mod render;
+pub mod retention;
+pub mod settings;
 pub mod template;
+mod variants;
+mod verdict;
+mod worker;
 
+pub use bell::Bell;
 pub use kinds::{Channel, Event, MessageState, Reason};
+pub use lane::Clock;
+pub use metrics::Metrics;
+pub use settings::NotificationSettings;
+pub use template::Template;
+pub use variants::Variants;
+pub use worker::Worker;

@@ -34,6 +34,7 @@ impl Door {
             client,
             definitions,
             outcome: _,
+            queued: _,
         } = self.store(input, wanted, now()).await?;
         if expanded {
             json(&Expanded {

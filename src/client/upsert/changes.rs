@@ -5,7 +5,7 @@ use entity::{address, client, custom_field_value, id_document};
 use super::Aggregate;
 use crate::{
     client::collection::Difference,
-    db::{Batch, Transaction},
+    db::{Batch, Dialect},
     error::Result,
 };
 
@@ -37,15 +37,15 @@ impl<'a> Changes<'a> {
         self.addresses.is_empty() && self.id_documents.is_empty() && self.custom_values.is_empty()
     }
 
-    /// Writes what differs, and the client's own row, in one round trip.
-    pub(super) async fn write(&self, client: &client::Model, transaction: &Transaction) -> Result<()> {
+    /// The writes of what differs, and of the client's own row.
+    pub(super) fn batch(&self, client: &client::Model, dialect: Dialect) -> Result<Batch> {
         let key = &client.encoded_key;
-        let mut batch = Batch::new(transaction.dialect);
+        let mut batch = Batch::new(dialect);
         batch.put::<client::Entity>(&[client])?;
         self.addresses.write::<address::Entity>(key, &mut batch)?;
         self.id_documents.write::<id_document::Entity>(key, &mut batch)?;
         self.custom_values
             .write::<custom_field_value::Entity>(key, &mut batch)?;
-        transaction.write(batch).await
+        Ok(batch)
     }
 }

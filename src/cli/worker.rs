@@ -1,0 +1,90 @@
+//! Sending messages: `clientele worker`, and the worker of the serving process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use chrono::Utc;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::{Failure, listening, print, store};
+use crate::Clientele;
+use crate::api::{health, metrics, origin};
+use crate::config::Config;
+use crate::notify::{Worker, channel::Channels};
+use crate::telemetry;
+
+/// What a worker may take to give back its messages after everything else has been given its time.
+const TO_GIVE_BACK: Duration = Duration::from_secs(2);
+
+/// A worker in the background, which stops when it is told to.
+pub(super) struct Background {
+    running: JoinHandle<()>,
+    grace: Duration,
+}
+
+impl Background {
+    pub(super) fn start(
+        clientele: Arc<Clientele>,
+        channels: Channels,
+        config: &Config,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
+        #[expect(clippy::disallowed_methods, reason = "this is where the worker's time comes from")]
+        let clock = Arc::new(Utc::now);
+        let grace = Duration::from_secs(config.shutdown_timeout_seconds);
+        let settings = Arc::new(config.notifications.clone());
+        let worker = Worker::new(clientele, Arc::new(channels), settings, clock);
+        Self {
+            running: tokio::spawn(worker.run(stop, grace)),
+            grace,
+        }
+    }
+
+    /// Comes back when the worker has ended, or has had its time. Whatever it still holds then is anybody's when its
+    /// leases end.
+    pub(super) async fn ended(self) {
+        if timeout(self.grace + TO_GIVE_BACK, self.running).await.is_err() {
+            tracing::warn!("the worker was still sending");
+        }
+    }
+}
+
+/// The ways out, as they are configured.
+pub(super) fn channels(config: &Config) -> Result<Channels, Failure> {
+    Channels::new(&config.notifications).map_err(|error| Failure::misconfigured(error.to_string()))
+}
+
+/// Sends messages until SIGTERM or Ctrl-C, and answers nothing but health checks and metrics, where that is asked for.
+pub(super) async fn work(config: &Config) -> Result<(), Failure> {
+    telemetry::start(&config.log);
+    let channels = channels(config)?;
+    let listener = match config.notifications.worker_listen {
+        Some(address) => Some(listening::bind(address).await?),
+        None => None,
+    };
+    let stop = listening::stop_on_signal()?;
+    let clientele = Arc::new(Clientele::new(store::open(config).await?, config.clients.clone()));
+    let worker = Background::start(clientele.clone(), channels, config, stop.clone());
+    match listener {
+        Some(listener) => {
+            let address = listener.local_addr().map_err(Failure::internal)?;
+            print(&format!("sending messages\nlistening on http://{address}\n"))?;
+            let router = Router::new()
+                .merge(health::routes(store::ping(clientele.db.clone())))
+                .merge(metrics::routes(clientele))
+                .layer(axum::middleware::from_fn(origin::only_local));
+            let patience = Duration::from_secs(config.shutdown_timeout_seconds);
+            let router = telemetry::with_request_lines(router);
+            listening::serve_until(listening::stopped(stop), listener, router, patience).await?;
+        }
+        None => {
+            print("sending messages\n")?;
+            listening::stopped(stop).await;
+        }
+    }
+    worker.ended().await;
+    Ok(())
+}

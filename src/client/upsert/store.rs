@@ -1,0 +1,128 @@
+//! Writing what an upsert has decided: the client, its collections and the messages it is owed, together.
+
+use std::sync::Arc;
+
+use entity::{client, message};
+
+use super::{Answer, Outcome, Upsert, Upserted, changes::Changes};
+use crate::{
+    client::{Aggregate, ClientMatch},
+    custom_field::Definitions,
+    db::{Batch, Step, Transaction},
+    error::{Error, Result},
+    notify::{Channel, Event, event},
+    problem::{Problem, ProblemCode, path},
+};
+
+/// How many generated ids are tried before a pattern counts as used up.
+const ID_ATTEMPTS: usize = 20;
+
+impl Upsert<'_> {
+    pub(super) async fn create(
+        &self,
+        mut after: Aggregate,
+        definitions: Arc<Definitions>,
+        transaction: &Transaction,
+    ) -> Result<Step<Answer>> {
+        let chosen = !after.client.client_id.is_empty();
+        if !self.claim_id(&mut after.client, transaction).await? {
+            return match (chosen, self.input.match_on) {
+                // Somebody else has created it just now: it is to be changed instead.
+                (true, ClientMatch::ClientId) => Ok(Step::Again),
+                (true, ClientMatch::EncodedKey) => Ok(Step::Discard(Err(vec![taken()]))),
+                (false, _) => Err(Error::defect(
+                    "the pattern of client ids is used up: configure a longer one",
+                )),
+            };
+        }
+        after.addresses.get_or_insert_default();
+        after.id_documents.get_or_insert_default();
+        after.custom_values.get_or_insert_default();
+        let batch = Changes::between(None, &after).batch(&after.client, transaction.dialect)?;
+        self.store(batch, after, definitions, Outcome::Created, transaction)
+            .await
+    }
+
+    /// Makes the client's id its own, across all clients. An id that is to be generated is generated here.
+    async fn claim_id(&self, client: &mut client::Model, transaction: &Transaction) -> Result<bool> {
+        let generate = client.client_id.is_empty();
+        for _ in 0..if generate { ID_ATTEMPTS } else { 1 } {
+            if generate {
+                client.client_id = self.clientele.settings.id_pattern.generate(&mut rand::rng());
+            }
+            let claim = "INSERT INTO client_id_claim (client_id, client_key) \
+                         SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM client WHERE encoded_key = $1) \
+                         ON CONFLICT DO NOTHING";
+            let values = [client.client_id.clone().into(), client.encoded_key.clone().into()];
+            if transaction.run(claim, values).await? == 1 {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    pub(super) async fn change(
+        &self,
+        before: Aggregate,
+        after: Aggregate,
+        definitions: Arc<Definitions>,
+        transaction: &Transaction,
+    ) -> Result<Step<Answer>> {
+        let changes = Changes::between(Some(&before), &after);
+        if before.client == after.client && changes.is_empty() {
+            return Ok(Step::Discard(Ok(Upserted {
+                client: before,
+                definitions,
+                outcome: Outcome::Unchanged,
+                queued: Vec::new(),
+            })));
+        }
+        let client = client::Model {
+            version: before.client.version + 1,
+            // Clocks of several servers differ; a client's own time doesn't run backwards.
+            updated_at: self.now.max(before.client.updated_at),
+            ..after.client.clone()
+        };
+        let batch = changes.batch(&client, transaction.dialect)?;
+        let client = Aggregate {
+            client,
+            addresses: after.addresses.or(before.addresses),
+            id_documents: after.id_documents.or(before.id_documents),
+            custom_values: after.custom_values.or(before.custom_values),
+        };
+        self.store(batch, client, definitions, Outcome::Changed, transaction)
+            .await
+    }
+
+    /// Writes the batch that makes `client` what it is now, and what the client is to be told of it.
+    async fn store(
+        &self,
+        mut batch: Batch,
+        client: Aggregate,
+        definitions: Arc<Definitions>,
+        outcome: Outcome,
+        transaction: &Transaction,
+    ) -> Result<Step<Answer>> {
+        let event = match outcome {
+            Outcome::Created => Event::ClientCreated,
+            Outcome::Changed | Outcome::Unchanged => Event::ClientUpdated,
+        };
+        let messages = event::messages(event, &client, &definitions, self.now)?;
+        batch.put::<message::Entity>(&Vec::from_iter(&messages))?;
+        transaction.write(batch).await?;
+        Ok(Step::Commit(Ok(Upserted {
+            client,
+            definitions,
+            outcome,
+            queued: messages
+                .iter()
+                .filter_map(|message| Channel::parse(&message.channel))
+                .collect(),
+        })))
+    }
+}
+
+pub(in crate::client) fn taken() -> Problem {
+    let message = "Another client has this clientId: choose another, or leave it out to have one generated.";
+    Problem::new(ProblemCode::Taken, path!["client", "clientId"], message)
+}

@@ -1,0 +1,313 @@
+//! One channel's part of a worker: claims what is due, sends it, records what came of it.
+//!
+//! The clock is handed in. Nothing is sent while a transaction is open, and a lane that dies at any instant leaves
+//! nothing but leases, which end by themselves.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use entity::message;
+use tokio::{
+    sync::{Semaphore, watch},
+    task::{Id, JoinError, JoinSet},
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use super::{
+    Channel, NotificationSettings, Reason,
+    breaker::{Admission, Breaker, Patience},
+    channel::{Channels, Failure, Outcome, Outgoing},
+    outbox,
+    render::Compiled,
+    verdict::{Perseverance, judge, release},
+};
+use crate::{Clientele, error::Result};
+
+/// Where a worker reads the time.
+pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
+
+/// So many times the attempts under way are claimed ahead, so that claiming doesn't hold up sending.
+const CLAIMED_AHEAD: usize = 4;
+
+pub(super) struct Lane {
+    clientele: Arc<Clientele>,
+    channels: Arc<Channels>,
+    settings: Arc<NotificationSettings>,
+    channel: Channel,
+    clock: Clock,
+    breaker: Breaker,
+    /// No attempt begins any more: the channel is paused, or the worker stops.
+    halted: Arc<AtomicBool>,
+    slots: Arc<Semaphore>,
+    sending: JoinSet<Attempted>,
+    in_hand: HashMap<Id, message::Model>,
+    unsettled: Vec<message::Model>,
+    /// The last claim got everything that was due.
+    dry: bool,
+}
+
+/// What a task did about its message.
+enum Attempted {
+    /// Nothing: it wasn't to begin any more.
+    Released,
+    Ended(Outcome),
+}
+
+impl Lane {
+    pub(super) fn new(
+        clientele: Arc<Clientele>,
+        channels: Arc<Channels>,
+        settings: Arc<NotificationSettings>,
+        channel: Channel,
+        clock: Clock,
+    ) -> Self {
+        let patience = Patience {
+            failures: settings.breaker_failures,
+            pause: Duration::from_secs(settings.breaker_pause_seconds),
+            longest_pause: Duration::from_secs(settings.breaker_longest_pause_seconds),
+        };
+        Self {
+            slots: Arc::new(Semaphore::new(settings.concurrency as usize)),
+            clientele,
+            channels,
+            settings,
+            channel,
+            clock,
+            breaker: Breaker::new(patience),
+            halted: Arc::default(),
+            sending: JoinSet::new(),
+            in_hand: HashMap::new(),
+            unsettled: Vec::new(),
+            dry: false,
+        }
+    }
+
+    /// Sends until `stop`, then finishes what is under way for at most `grace` and gives back the rest.
+    pub(super) async fn run(&mut self, mut stop: watch::Receiver<bool>, grace: Duration) {
+        let mut look = interval(Duration::from_secs(self.settings.poll_seconds));
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !*stop.borrow() {
+            if let Err(error) = self.advance().await {
+                let channel = self.channel.as_str();
+                tracing::warn!(channel, error = error.kind(), "the outbox can't be reached");
+                self.dry = true;
+            }
+            tokio::select! {
+                Some(ended) = self.sending.join_next_with_id() => self.note(ended),
+                () = self.clientele.bell.rung(self.channel) => self.dry = false,
+                _ = look.tick() => self.dry = false,
+                _ = stop.changed() => {}
+            }
+        }
+        self.halted.store(true, Relaxed);
+        if timeout(grace, self.drain()).await.is_err() {
+            tracing::warn!(
+                channel = self.channel.as_str(),
+                messages = self.in_hand.len(),
+                "gives back what is being sent"
+            );
+            self.sending.abort_all();
+        }
+        while let Some(ended) = self.sending.join_next_with_id().await {
+            self.note(ended);
+        }
+        if let Err(error) = self.settle().await {
+            // Their leases end by themselves.
+            tracing::warn!(
+                channel = self.channel.as_str(),
+                error = error.kind(),
+                "claimed messages stay claimed for a while"
+            );
+        }
+    }
+
+    /// Claims once, and comes back when everything that was claimed is settled. Answers how many there were.
+    pub(super) async fn step(&mut self) -> Result<usize> {
+        self.dry = false;
+        let claimed = self.advance().await?;
+        self.drain().await?;
+        Ok(claimed)
+    }
+
+    /// Settles what has ended, and claims as much as there is room for.
+    async fn advance(&mut self) -> Result<usize> {
+        while let Some(ended) = self.sending.try_join_next_with_id() {
+            self.note(ended);
+        }
+        self.settle().await?;
+        if self.dry {
+            return Ok(0);
+        }
+        let capacity = self.settings.concurrency as usize * CLAIMED_AHEAD;
+        let room = capacity - self.sending.len().min(capacity);
+        let most = match self.breaker.admits((self.clock)()) {
+            Admission::Any if room * 2 >= capacity => room,
+            Admission::One if self.sending.is_empty() => 1,
+            Admission::Any | Admission::One | Admission::NoneBefore(_) => return Ok(0),
+        };
+        self.halted.store(false, Relaxed);
+        self.claim(most).await
+    }
+
+    async fn claim(&mut self, most: usize) -> Result<usize> {
+        // Few different numbers, so that the statement stays prepared.
+        let most = 1 << most.ilog2();
+        let lease = Duration::from_secs(self.settings.lease_seconds);
+        let messages = outbox::claim(&self.clientele.db, self.channel, most, (self.clock)(), lease).await?;
+        let keys = messages.iter().map(|message| message.variant_key.as_str());
+        let variants = self.clientele.variants.of(keys, &self.clientele.db).await?;
+        let claimed = messages.len();
+        self.dry = claimed < most;
+        for message in messages {
+            let outgoing = outgoing(&message, variants.get(&message.variant_key).map(|variant| &**variant));
+            let attempt = self.attempt(outgoing, message.due_at.unwrap_or_default());
+            let task = self.sending.spawn(attempt);
+            self.in_hand.insert(task.id(), message);
+        }
+        Ok(claimed)
+    }
+
+    /// One attempt, which must be over before the lease is.
+    fn attempt(
+        &self,
+        outgoing: Result<Outgoing, Failure>,
+        lease_end: DateTime<Utc>,
+    ) -> impl Future<Output = Attempted> + Send + 'static {
+        let (slots, halted, clock) = (self.slots.clone(), self.halted.clone(), self.clock.clone());
+        let (channels, channel) = (self.channels.clone(), self.channel);
+        let longest = Duration::from_secs(self.settings.timeout_seconds(channel));
+        async move {
+            let outgoing = match outgoing {
+                Ok(outgoing) => outgoing,
+                Err(failure) => return Attempted::Ended(Outcome::Refused(failure)),
+            };
+            let _slot = slots.acquire_owned().await;
+            let now = clock();
+            if halted.load(Relaxed) || now + longest > lease_end {
+                return Attempted::Released;
+            }
+            Attempted::Ended(channels.send(channel, &outgoing, now).await)
+        }
+    }
+
+    /// Waits for all that is in hand, and settles it.
+    async fn drain(&mut self) -> Result<()> {
+        while let Some(ended) = self.sending.join_next_with_id().await {
+            self.note(ended);
+            while let Some(ended) = self.sending.try_join_next_with_id() {
+                self.note(ended);
+            }
+            self.settle().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes down what came of a message, to be settled with others.
+    fn note(&mut self, ended: Result<(Id, Attempted), JoinError>) {
+        let (id, attempted) = match ended {
+            Ok((id, attempted)) => (id, attempted),
+            Err(error) if error.is_cancelled() => (error.id(), Attempted::Released),
+            Err(error) => (error.id(), Attempted::Ended(defect())),
+        };
+        let Some(message) = self.in_hand.remove(&id) else {
+            return;
+        };
+        let now = (self.clock)();
+        let outcome = match attempted {
+            Attempted::Released => return self.unsettled.push(release(message, now)),
+            Attempted::Ended(outcome) => outcome,
+        };
+        self.watch(&outcome, now);
+        let perseverance = Perseverance {
+            attempts: self.settings.attempts,
+            max_age: Duration::from_secs(u64::from(self.settings.max_age_hours) * 3600),
+            backoff_base: Duration::from_secs(self.settings.backoff_base_seconds),
+            backoff_longest: Duration::from_secs(self.settings.backoff_longest_seconds),
+        };
+        let settled = judge(message, outcome, now, &perseverance, &mut rand::rng());
+        self.unsettled.push(settled);
+    }
+
+    /// Lets the breaker know how the provider does.
+    fn watch(&mut self, outcome: &Outcome, now: DateTime<Utc>) {
+        let opened = match outcome {
+            Outcome::Unusable(failure) => self.breaker.refused(now).then_some(failure),
+            Outcome::Deferred {
+                failure,
+                provider_down: true,
+                ..
+            } => self.breaker.failed(now).then_some(failure),
+            Outcome::Refused(Failure {
+                reason: Reason::InvalidRecipient | Reason::TooLong | Reason::Unrenderable | Reason::Internal,
+                ..
+            }) => return,
+            Outcome::Sent { .. } | Outcome::Deferred { .. } | Outcome::Refused(_) => {
+                if self.breaker.is_open() {
+                    tracing::info!(channel = self.channel.as_str(), "the provider is back");
+                }
+                self.breaker.answered();
+                None
+            }
+        };
+        if let Some(failure) = opened {
+            let (channel, reason) = (self.channel.as_str(), failure.reason.as_str());
+            tracing::warn!(channel, reason, "the channel pauses: its provider can't be used");
+        }
+        if self.breaker.is_open() {
+            self.halted.store(true, Relaxed);
+        }
+        self.clientele.metrics.breaker(self.channel, self.breaker.is_open());
+    }
+
+    /// Stores what is noted. What can't be stored now is stored later, as long as the lease lasts.
+    async fn settle(&mut self) -> Result<()> {
+        if self.unsettled.is_empty() {
+            return Ok(());
+        }
+        let stored = outbox::settle(&self.clientele.db, &self.unsettled).await?;
+        let lost = (self.unsettled.len() as u64).saturating_sub(stored);
+        if lost > 0 {
+            tracing::warn!(
+                channel = self.channel.as_str(),
+                lost,
+                "leases ended before their messages were settled"
+            );
+        }
+        for message in self.unsettled.drain(..) {
+            self.clientele.metrics.settled(self.channel, &message);
+        }
+        Ok(())
+    }
+}
+
+/// A message with its text. Whatever is missing will be missing at the next attempt as well.
+fn outgoing(message: &message::Model, variant: Option<&Compiled>) -> Result<Outgoing, Failure> {
+    let content = super::variants::content(message, variant);
+    Ok(Outgoing {
+        key: message.encoded_key.clone(),
+        recipient: message.recipient.clone(),
+        content: content.ok_or(Failure {
+            reason: Reason::Unrenderable,
+            detail: None,
+        })?,
+    })
+}
+
+/// What a panic while sending is taken for. It counts as an attempt, so that it can't be repeated for ever.
+fn defect() -> Outcome {
+    Outcome::Deferred {
+        failure: Failure {
+            reason: Reason::Internal,
+            detail: None,
+        },
+        after: None,
+        provider_down: false,
+    }
+}
