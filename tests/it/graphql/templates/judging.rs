@@ -3,14 +3,14 @@
 use serde_json::{Value, json};
 
 use super::{refused, upsert, welcome};
-use crate::graphql::{define, define_role};
+use crate::{
+    graphql::{define, define_role},
+    harness::with,
+};
 
 /// A new e-mail template with one English variant.
 fn email(members: Value) -> Value {
-    let mut variant = json!({ "language": "ENGLISH", "subject": "S", "text": "T" });
-    for (name, value) in members.as_object().expect("members") {
-        variant[name] = value.clone();
-    }
+    let variant = with(json!({ "language": "ENGLISH", "subject": "S", "text": "T" }), members);
     json!({ "templateId": "t", "name": "T", "event": "CLIENT_CREATED", "channel": "EMAIL", "variants": [variant] })
 }
 
