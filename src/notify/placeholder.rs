@@ -1,6 +1,7 @@
 //! Placeholders in a template's texts: `{NAME}` in capitals and underscores, or `{CF:field_id}`. Any other brace is text.
 //!
 //! Knows where placeholders are and which names there are; what stands in their place is the template's business.
+//! To add a name: a variant of [`Name`], its value where the compiler asks, and a word in `MessageTemplateVariantInput`.
 
 use crate::text_enum::text_enum;
 
@@ -127,7 +128,9 @@ impl Position {
 
 #[cfg(test)]
 mod tests {
-    use super::{Part, Placeholder, Position, parts};
+    use async_graphql::resolver_utils::EnumType;
+
+    use super::{Name, Part, Placeholder, Position, parts};
 
     fn keys(text: &str) -> Vec<(&str, usize, usize)> {
         let found = |part| match part {
@@ -178,5 +181,21 @@ mod tests {
             );
         }
         assert_eq!(Placeholder::of_key("NOBODY"), None);
+    }
+
+    #[test]
+    fn every_name_is_told_to_whoever_writes_a_template() {
+        let schema = include_str!("../../schema.graphql");
+        let description = schema
+            .split("input MessageTemplateVariantInput")
+            .next()
+            .unwrap_or_default();
+        let description = description.rsplit("input ").next().unwrap_or_default();
+        for item in Name::items() {
+            let told = description
+                .split([' ', ',', ';', '.', '\n'])
+                .any(|word| word == item.name);
+            assert!(told, "{}", item.name);
+        }
     }
 }

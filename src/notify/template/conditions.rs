@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::{Aggregate, ClientState};
 
-/// All of these must hold. An empty list asks for nothing.
+/// All of these must hold. An empty list asks for nothing, and so does one that wasn't known yet when it was stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Conditions {
     /// The keys of roles, one of which the client must have.
     pub roles: Vec<String>,

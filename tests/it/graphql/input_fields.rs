@@ -45,6 +45,10 @@ on_both! {
     async fn every_field_of_a_role_knows_absent_from_null(server) {
         walk(server, Root::ClientRole, table::client_role()).await;
     }
+
+    async fn every_field_of_a_message_template_knows_absent_from_null(server) {
+        walk(server, Root::MessageTemplate, table::message_template()).await;
+    }
 }
 
 async fn walk(server: &TestServer, root: Root, rows: Vec<Row>) {

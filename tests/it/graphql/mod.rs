@@ -10,6 +10,7 @@ mod largest;
 mod nodes;
 mod pages;
 mod selections;
+mod templates;
 mod upsert_client;
 
 use serde_json::{Value, json};
@@ -44,6 +45,13 @@ async fn define(server: &TestServer, set: &str, fields: Value) {
     let input = json!({ "set": { "setId": set, "name": set }, "fields": fields });
     let data = data(server, query, json!({ "input": input })).await;
     assert_eq!(data, json!({ "upsertCustomFieldSet": { "userErrors": [] } }));
+}
+
+/// Stores a message template.
+async fn define_template(server: &TestServer, template: Value) {
+    let query = "mutation($input: UpsertMessageTemplateInput!) { upsertMessageTemplate(input: $input) { userErrors { code message path } } }";
+    let data = data(server, query, json!({ "input": template })).await;
+    assert_eq!(data, json!({ "upsertMessageTemplate": { "userErrors": [] } }));
 }
 
 /// Stores a client role.

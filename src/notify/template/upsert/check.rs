@@ -8,7 +8,7 @@ use crate::{
     custom_field::{Definitions, definition_id, key_of_choice},
     error::{Error, Result},
     member::{Problems, Scalars},
-    notify::{Channel, Event, template::Template},
+    notify::template::Template,
     problem::{Problem, ProblemCode},
 };
 
@@ -52,20 +52,15 @@ pub(super) fn check(input: &UpsertMessageTemplate, known: &Definitions) -> Resul
     let languages: Vec<&str> = variants.iter().map(|variant| variant.language.as_str()).collect();
     let default_language = self::default_language(*default_language, stored, &languages, &mut problems);
     let conditions = conditions(sent_conditions, stored, known, &mut problems);
-    if !problems.0.is_empty() {
+    let (Some(event), Some(channel), true) = (event, channel, problems.0.is_empty()) else {
         return Ok(Err(problems.0));
-    }
-    let (Some(event), Some(channel)) = (event, channel) else {
-        return Err(Error::defect(
-            "a message template without event or channel was let through",
-        ));
     };
     let row = message_template::Model {
         encoded_key,
         template_id: template_id.clone(),
         name,
-        event: Event::as_str(event).to_owned(),
-        channel: Channel::as_str(channel).to_owned(),
+        event: event.as_str().to_owned(),
+        channel: channel.as_str().to_owned(),
         active: active.unwrap_or(before.is_none_or(|row| row.active)),
         default_language,
         conditions: serde_json::to_string(&conditions).map_err(Error::internal)?,

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
-use super::super::{data, define, define_role, store};
+use super::super::{data, define, define_role, define_template, store};
 use crate::harness::TestServer;
 
 /// The mutation that is tried.
@@ -13,6 +13,7 @@ pub enum Root {
     Client,
     CustomFieldSet,
     ClientRole,
+    MessageTemplate,
 }
 
 /// Something stored, with placeholders for its own keys and ids.
@@ -30,6 +31,8 @@ const CLIENT: &str =
     customInformation { encodedKey field { fieldId } value linkedKey }";
 const SET: &str = "encodedKey setId name usage fields { encodedKey fieldId name description type state required pattern
     maxLength options { encodedKey value } }";
+const TEMPLATE: &str = "templateId name event channel active defaultLanguage variants { language subject text html }
+    conditions { clientRoles { roleId } states customFields { field { fieldId } value } }";
 
 impl Root {
     pub fn input(self) -> &'static str {
@@ -37,6 +40,7 @@ impl Root {
             Self::Client => "UpsertClientInput",
             Self::CustomFieldSet => "UpsertCustomFieldSetInput",
             Self::ClientRole => "UpsertClientRoleInput",
+            Self::MessageTemplate => "UpsertMessageTemplateInput",
         }
     }
 
@@ -45,12 +49,13 @@ impl Root {
             Self::Client => "upsertClient",
             Self::CustomFieldSet => "upsertCustomFieldSet",
             Self::ClientRole => "upsertClientRole",
+            Self::MessageTemplate => "upsertMessageTemplate",
         }
     }
 
     /// What all subjects of this kind refer to.
     pub async fn prepare(self, server: &TestServer) {
-        if let Self::Client = self {
+        if let Self::Client | Self::MessageTemplate = self {
             define_role(
                 server,
                 json!({ "roleId": "standard", "name": "Standard", "isDefault": true }),
@@ -105,6 +110,11 @@ impl Root {
                 .await;
                 names.push(("<role>", id));
             }
+            Self::MessageTemplate => {
+                let id = format!("template{number}");
+                define_template(server, full_template(&id)).await;
+                names.push(("<template>", id));
+            }
         }
         let mut subject = Subject {
             root: self,
@@ -127,6 +137,13 @@ fn full_client() -> Value {
         "idDocuments": [{ "documentType": "Passport", "documentId": "X1", "issuingAuthority": "y", "validUntil": "2034-01-31" }],
         "customInformation": [{ "fieldId": "nick", "value": "Al" }, { "fieldId": "boss", "linkedKey": "k1" }],
     })
+}
+
+fn full_template(id: &str) -> Value {
+    json!({ "templateId": id, "name": "A template", "event": "CLIENT_CREATED", "channel": "EMAIL", "active": true,
+        "defaultLanguage": "ENGLISH",
+        "variants": [{ "language": "ENGLISH", "subject": "S", "text": "T", "html": "H" }, { "language": "FRENCH", "subject": "s", "text": "t" }],
+        "conditions": { "clientRoles": [{ "roleId": "first" }], "states": ["ACTIVE"], "customFields": [{ "fieldId": "nick", "value": "Al" }] } })
 }
 
 impl Subject {
@@ -154,6 +171,10 @@ impl Subject {
             Root::ClientRole => {
                 let query = "{ clientRoles { roleId name description isDefault } }";
                 one(&data(server, query, json!({})).await["clientRoles"], "roleId", name)
+            }
+            Root::MessageTemplate => {
+                let templates = data(server, &format!("{{ messageTemplates {{ {TEMPLATE} }} }}"), json!({})).await;
+                one(&templates["messageTemplates"], "templateId", name)
             }
         };
         self.hide(stored)

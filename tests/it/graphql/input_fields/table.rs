@@ -1,10 +1,12 @@
 //! What each nullable input field does when it is absent, null, and when it has a value.
 
 mod definitions;
+mod templates;
 
 use serde_json::{Value, json};
 
 pub use definitions::{client_role, custom_field_set};
+pub use templates::message_template;
 
 /// What becomes of what was stored.
 #[derive(Clone, Debug)]
@@ -245,28 +247,28 @@ fn keys(own: &Value) -> Vec<Row> {
             merged(own, json!({ "addresses": [{ "line1": "L" }] })),
         )
     };
-    // One of a `@oneOf` type's members must be there, and have a value.
-    let role = |field, value: &str| Row {
-        absent: Then::Invalid,
-        ..key_row(
-            field,
-            "/client/clientRole",
-            value,
-            Then::Invalid,
-            becomes("/clientRole/roleId", json!("second")),
-            json!({ "client": { "encodedKey": "<client>", "clientRole": {} } }),
-        )
-    };
-    let roles = [
-        role("ClientRoleBy.encodedKey", "second"),
-        role("ClientRoleBy.roleId", "second"),
-    ];
+    let roles = role_by(
+        "/client/clientRole",
+        "/clientRole/roleId",
+        json!({ "client": { "encodedKey": "<client>", "clientRole": {} } }),
+    );
     client
         .rows
         .into_iter()
         .chain([documents, addresses])
         .chain(roles)
         .collect()
+}
+
+/// One of a `@oneOf` type's members must be there, and have a value.
+fn role_by(at: &'static str, place: &'static str, base: Value) -> [Row; 2] {
+    ["ClientRoleBy.encodedKey", "ClientRoleBy.roleId"].map(|field| {
+        let set = becomes(place, json!("second"));
+        Row {
+            absent: Then::Invalid,
+            ..key_row(field, at, "second", Then::Invalid, set, base.clone())
+        }
+    })
 }
 
 fn key_row(field: &'static str, at: &'static str, key: &str, null: Then, set: Then, base: Value) -> Row {
