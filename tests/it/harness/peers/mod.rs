@@ -93,8 +93,11 @@ impl<B: Clone, R: Clone> Book<B, R> {
 
     async fn nth(&self, index: usize) -> R {
         let mut count = self.count.subscribe();
-        let arrived = tokio::time::timeout(PATIENCE, count.wait_for(|&count| count > index)).await;
-        assert!(arrived.is_ok(), "message {index} has not arrived within {PATIENCE:?}");
+        // Nothing of the wait may be kept: whoever records a message would wait for it while holding what is read below.
+        let arrived = tokio::time::timeout(PATIENCE, count.wait_for(|&count| count > index))
+            .await
+            .is_ok();
+        assert!(arrived, "message {index} has not arrived within {PATIENCE:?}");
         locked(&self.received)[index].clone()
     }
 }
