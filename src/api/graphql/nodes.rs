@@ -6,7 +6,7 @@ use async_graphql::{Context, Result};
 use tokio::sync::OnceCell;
 
 use super::{
-    load::{ClientKey, World, linked, wanted},
+    load::ClientKey,
     node::{GlobalId, Node},
     object::{Object, text},
     objects::{
@@ -14,12 +14,16 @@ use super::{
         custom_field::{CustomFieldValue, ValueRow},
         definition::{ClientRole, CustomField, CustomFieldSet, FieldRow, SetRow},
         member::{Address, IdDocument},
+        message::{Message, MessageRow},
     },
-    query::{definitions, loader, plan},
+    query::{definitions, loaders, plan},
+    reach::{Reach, wanted},
+    world::World,
 };
 use crate::{
     client::{Aggregate, Wanted},
     custom_field::Definitions,
+    notify::MessageKey,
 };
 
 /// The definitions, for all ids of one list: read once, and only when one of them asks.
@@ -53,26 +57,39 @@ pub(super) async fn node(context: &Context<'_>, id: &str, known: &Known) -> Resu
                 ..Wanted::default()
             },
         ),
+        GlobalId::Message { client_key, key } => {
+            let (client_key, encoded_key) = (client_key.clone(), key.clone());
+            return message(
+                context,
+                MessageKey {
+                    client_key,
+                    encoded_key,
+                },
+            )
+            .await;
+        }
         GlobalId::CustomFieldSet(_) | GlobalId::CustomField(_) | GlobalId::ClientRole(_) => {
             return definition(context, &id, known).await;
         }
     };
-    let loader = loader(context)?;
+    let client = plan::<Client>(context);
+    let value = plan::<CustomFieldValue>(context);
+    let reach = match &id {
+        GlobalId::Client(_) => Reach::of_clients(&[&client])?,
+        GlobalId::CustomFieldValue { .. } => {
+            Reach::of_links(value.below("linkedClient").map(|step| &step.plan).collect())?
+        }
+        _ => Reach::default(),
+    };
+    let loaders = loaders(context)?;
     let key = ClientKey {
         key: client_key.clone(),
         wanted: own,
     };
-    let Some(found) = loader.load_one(key).await.map_err(async_graphql::Error::from)? else {
+    let Some(found) = loaders.load_one(key).await.map_err(async_graphql::Error::from)? else {
         return Ok(None);
     };
-    let client = plan::<Client>(context);
-    let value = plan::<CustomFieldValue>(context);
-    let plans = match &id {
-        GlobalId::Client(_) => linked(&[&client]),
-        GlobalId::CustomFieldValue { .. } => value.below("linkedClient").map(|step| &step.plan).collect(),
-        _ => Vec::new(),
-    };
-    let world = World::around([&*found.client], plans, found.definitions, loader).await?;
+    let world = World::around([&*found.client], &reach, found.definitions, loaders).await?;
     member(context, &id, &found.client, &world)
 }
 
@@ -100,8 +117,25 @@ fn member(context: &Context<'_>, id: &GlobalId, aggregate: &Aggregate, world: &W
                 .find(|row| row.encoded_key == *key);
             write::<CustomFieldValue>(context, value.and_then(|value| ValueRow::of(value, world)))
         }
-        GlobalId::CustomFieldSet(_) | GlobalId::CustomField(_) | GlobalId::ClientRole(_) => Ok(None),
+        GlobalId::Message { .. } | GlobalId::CustomFieldSet(_) | GlobalId::CustomField(_) | GlobalId::ClientRole(_) => {
+            Ok(None)
+        }
     }
+}
+
+async fn message(context: &Context<'_>, key: MessageKey) -> Result<Option<Node>> {
+    let plan = plan::<Message>(context);
+    let reach = Reach::of_messages(&[&plan])?;
+    let loaders = loaders(context)?;
+    let Some(message) = loaders.load_one(key).await.map_err(async_graphql::Error::from)? else {
+        return Ok(None);
+    };
+    let world = World::around_messages([&*message], &reach, loaders).await?;
+    let row = MessageRow {
+        message: &message,
+        world: &world,
+    };
+    write::<Message>(context, Some(row))
 }
 
 async fn definition(context: &Context<'_>, id: &GlobalId, known: &Known) -> Result<Option<Node>> {
@@ -121,7 +155,8 @@ async fn definition(context: &Context<'_>, id: &GlobalId, known: &Known) -> Resu
         GlobalId::Client(_)
         | GlobalId::Address { .. }
         | GlobalId::IdDocument { .. }
-        | GlobalId::CustomFieldValue { .. } => Ok(None),
+        | GlobalId::CustomFieldValue { .. }
+        | GlobalId::Message { .. } => Ok(None),
     }
 }
 

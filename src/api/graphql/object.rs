@@ -240,6 +240,14 @@ pub fn list<'a, T: Object>(rows: impl IntoIterator<Item = T::Row<'a>>, plan: &Pl
     out.text("]");
 }
 
+/// Writes a list of objects, or null.
+pub fn maybe_list<'a, T: Object>(rows: Option<impl IntoIterator<Item = T::Row<'a>>>, plan: &Plan, out: &mut Out<'_>) {
+    match rows {
+        Some(rows) => list::<T>(rows, plan, out),
+        None => out.text("null"),
+    }
+}
+
 fn value<T: Object>(is: &Is<T>, row: T::Row<'_>, step: &Step, out: &mut Out<'_>) {
     match is {
         Is::Id(get) => out.value(&get(Of(row))),

@@ -8,6 +8,7 @@ pub mod connection;
 pub mod custom_field;
 pub mod definition;
 pub mod member;
+pub mod message;
 pub mod payload;
 
 use async_graphql::registry::Registry;
@@ -28,5 +29,6 @@ pub const NODES: &[(&str, Register)] = &[
     ),
     (definition::CustomFieldSet::NAME, one_of::<definition::CustomFieldSet>),
     (definition::CustomField::NAME, one_of::<definition::CustomField>),
+    (message::Message::NAME, one_of::<message::Message>),
     (definition::ClientRole::NAME, one_of::<definition::ClientRole>),
 ];
