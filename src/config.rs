@@ -17,6 +17,7 @@ use crate::api::graphql::limits::Limits;
 use crate::api::rest::RestSettings;
 use crate::client::ClientSettings;
 use crate::db::DatabaseSettings;
+use crate::notify::settings::NotificationSettings;
 pub use database_url::DatabaseUrl;
 pub use layers::{Flags, load};
 
@@ -39,6 +40,7 @@ pub struct Config {
     pub clients: ClientSettings,
     pub legacy: RestSettings,
     pub graphql: Limits,
+    pub notifications: NotificationSettings,
     pub log: Log,
 }
 
@@ -69,6 +71,7 @@ impl Default for Config {
             clients: ClientSettings::default(),
             legacy: RestSettings::default(),
             graphql: Limits::default(),
+            notifications: NotificationSettings::default(),
             log: Log::default(),
         }
     }

@@ -15,6 +15,7 @@ pub mod member;
 pub mod notify;
 pub mod problem;
 pub mod scalar;
+pub mod secret;
 pub mod telemetry;
 mod text_enum;
 

@@ -46,6 +46,8 @@ text_enum! {
         NotAnOption = "NOT_AN_OPTION",
         /// The text doesn't match the field's pattern.
         PatternMismatch = "PATTERN_MISMATCH",
+        /// The text has a placeholder that doesn't exist.
+        UnknownPlaceholder = "UNKNOWN_PLACEHOLDER",
         /// The custom field takes no new values.
         Deactivated = "DEACTIVATED",
         /// A required custom field has no value.

@@ -2,9 +2,10 @@
 
 mod failure;
 mod listening;
+mod notify;
 mod serve;
 mod store;
-// mod worker;
+mod worker;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -40,9 +41,12 @@ struct Settings {
     /// sqlite:FILE or postgres://… [env: DATABASE_URL] [default: sqlite:clientele.db]
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
+    /// Any other setting, as in --set log.format=json; may be given again.
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
     /// Migrate the database and serve both APIs until SIGTERM or Ctrl-C.
     Serve,
@@ -60,6 +64,9 @@ enum Command {
         #[arg(long, value_name = "N")]
         clients: u32,
     },
+    /// What is sent to clients.
+    #[command(subcommand)]
+    Notify(notify::Command),
 }
 
 /// Does what the command line asks for.
@@ -76,7 +83,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Fa
     let config = load(arguments.settings)?;
     match command {
         Command::Serve => serve::serve(&config).await,
-        Command::Worker => Ok(()),
+        Command::Worker => worker::work(&config).await,
         Command::Migrate => {
             crate::telemetry::start(&config.log);
             store::open(&config).await?;
@@ -85,6 +92,10 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Fa
         Command::Seed { clients } => {
             crate::telemetry::start(&config.log);
             seed(&config, clients).await
+        }
+        Command::Notify(command) => {
+            crate::telemetry::start(&config.log);
+            notify::run(&config, command).await
         }
         Command::Config => print(&toml::to_string(&config).map_err(Failure::internal)?),
         Command::Schema => Ok(()),
@@ -106,6 +117,7 @@ fn load(settings: Settings) -> Result<Config, Failure> {
         config: file,
         listen,
         database_url,
+        set,
     } = settings;
     // A variable that isn't valid text can't be a valid setting: its sign of replacement makes the check refuse it.
     let environment = std::env::vars_os().map(|(name, value)| {
@@ -117,7 +129,11 @@ fn load(settings: Settings) -> Result<Config, Failure> {
     Ok(config::load(
         file.as_deref(),
         environment,
-        &Flags { listen, database_url },
+        &Flags {
+            listen,
+            database_url,
+            set,
+        },
     )?)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 
-use super::{Failure, listening, print, store};
+use super::{Failure, listening, print, store, worker};
 use crate::Clientele;
 use crate::api::{self, health, metrics, origin, playground};
 use crate::config::Config;
@@ -17,8 +17,11 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     telemetry::start(&config.log);
     let listener = listening::bind(config.listen).await?;
     let address = listener.local_addr().map_err(Failure::internal)?;
+    let channels = worker::channels(config)?;
     let stop = listening::stop_on_signal()?;
     let clientele = Arc::new(Clientele::new(store::open(config).await?, config.clients.clone()));
+    let sending = config.notifications.worker;
+    let worker = sending.then(|| worker::Background::start(clientele.clone(), channels, config, stop.clone()));
     let router = router(clientele, config);
     print(&greeting(address))?;
     listening::serve_until(
@@ -27,7 +30,11 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
         router,
         Duration::from_secs(config.shutdown_timeout_seconds),
     )
-    .await
+    .await?;
+    if let Some(worker) = worker {
+        worker.ended().await;
+    }
+    Ok(())
 }
 
 /// Everything that answers: both doors, the playground, and what an operator's machines ask.

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::{Failure, listening, print, store};
 use crate::Clientele;
-use crate::api::{health, metrics};
+use crate::api::{health, metrics, origin};
 use crate::config::Config;
 use crate::notify::{Worker, channel::Channels};
 use crate::telemetry;
@@ -74,7 +74,8 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
             print(&format!("sending messages\nlistening on http://{address}\n"))?;
             let router = Router::new()
                 .merge(health::routes(store::ping(clientele.db.clone())))
-                .merge(metrics::routes(clientele));
+                .merge(metrics::routes(clientele))
+                .layer(axum::middleware::from_fn(origin::only_local));
             let patience = Duration::from_secs(config.shutdown_timeout_seconds);
             let router = telemetry::with_request_lines(router);
             listening::serve_until(listening::stopped(stop), listener, router, patience).await?;

@@ -1,5 +1,7 @@
 //! Values that have the right type and still can't be meant.
 
+mod notifications;
+
 use super::{Config, ConfigError};
 
 /// PostgreSQL itself stops at 262,143; far fewer already mean a mistake.
@@ -17,6 +19,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         clients: _,
         legacy: _,
         graphql,
+        notifications,
         log,
     } = config;
     require(database_url.is_sqlite() || database_url.is_postgres(), || {
@@ -39,6 +42,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     require(graphql.body_bytes >= SMALLEST_BODY_BYTES, || {
         format!("graphql.body_bytes must be at least {SMALLEST_BODY_BYTES}")
     })?;
+    notifications::check(notifications)?;
     require(tracing_subscriber::EnvFilter::try_new(&log.filter).is_ok(), || {
         "log.filter must be a level, or levels by module, as in `info` or `warn,clientele=debug`".to_owned()
     })

@@ -5,6 +5,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
+use figment::error::{Actual, Kind};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
@@ -15,12 +16,15 @@ const PREFIX: &str = "CLIENTELE_";
 const FILE_VARIABLE: &str = "CLIENTELE_CONFIG";
 /// The name hosting platforms use. Our own name wins when both are set.
 const COMMON_DATABASE_VARIABLE: &str = "DATABASE_URL";
+const COMMAND_LINE: &str = "the command line";
 
-/// The settings that have a flag. Flags win over everything.
+/// What the command line says about settings. It wins over everything.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
     pub listen: Option<SocketAddr>,
     pub database_url: Option<String>,
+    /// Any setting, as `KEY=VALUE` with the key of the file: `log.format=json`. A later one wins over an earlier one.
+    pub set: Vec<String>,
 }
 
 /// Reads and checks the configuration. A `file` that was named must exist: starting without it would start another server.
@@ -31,15 +35,55 @@ pub fn load(
 ) -> Result<Config, ConfigError> {
     let mut figment = Figment::new();
     if let Some(path) = file {
-        figment = figment.merge(from_file(path)?);
+        figment = figment.merge(&from_file(path)?);
     }
-    let config: Config = figment
-        .merge(from_environment(environment)?)
-        .merge(from_flags(flags))
-        .extract()
-        .map_err(|error| ConfigError(sentence::about(&error)))?;
+    let mut texts = vec![from_environment(environment)?, from_flags(flags)];
+    for setting in &flags.set {
+        texts.push(from_setting(setting)?);
+    }
+    let config = extract(figment, texts)?;
     check::check(&config)?;
     Ok(config)
+}
+
+/// Variables and flags are text, settings have types, and only the setting knows its own: a password of digits is a text, a
+/// port is none. So each is taken as a text, and where its setting refuses that, as the number or truth value it reads as.
+fn extract(file: Figment, mut texts: Vec<Layer>) -> Result<Config, ConfigError> {
+    loop {
+        let all = texts.iter().fold(file.clone(), |below, layer| below.merge(layer));
+        let error = match all.extract() {
+            Ok(config) => return Ok(config),
+            Err(error) => error,
+        };
+        let refused_text = matches!(error.kind, Kind::InvalidType(Actual::Str(_), _));
+        // Every turn leaves one text less, so this ends.
+        let turned = texts.iter_mut().map(|layer| turn(&mut layer.settings, &error.path));
+        if !refused_text || turned.filter(|&turned| turned).count() == 0 {
+            return Err(ConfigError(sentence::about(&error)));
+        }
+    }
+}
+
+/// Makes the text at `path` what it reads as. False when there is none, or when it reads as nothing else.
+fn turn(section: &mut Dict, path: &[String]) -> bool {
+    let Some((key, rest)) = path.split_first() else {
+        return false;
+    };
+    match section.get_mut(key) {
+        Some(Value::Dict(_, inner)) => turn(inner, rest),
+        Some(value) if rest.is_empty() => {
+            let typed = value.as_str().and_then(typed);
+            let turned = typed.is_some();
+            *value = typed.unwrap_or_else(|| value.clone());
+            turned
+        }
+        _ => false,
+    }
+}
+
+fn typed(text: &str) -> Option<Value> {
+    let flag = text.parse::<bool>().map(Value::from);
+    flag.or_else(|_| text.parse::<i64>().map(Value::from)).ok()
 }
 
 /// One source of settings. Its name tells the sentence about a bad setting where that came from.
@@ -48,7 +92,7 @@ struct Layer {
     settings: Dict,
 }
 
-impl Provider for Layer {
+impl Provider for &Layer {
     fn metadata(&self) -> Metadata {
         Metadata::named(self.name.clone())
     }
@@ -92,11 +136,11 @@ fn from_environment(variables: impl IntoIterator<Item = (String, String)>) -> Re
     })
 }
 
-/// Puts a variable where its name says. False when the same name is given once as a section and once as a value.
+/// Puts a text where its name says. False when the same name is given once as a section and once as a value.
 fn insert(section: &mut Dict, path: &[String], text: &str) -> bool {
     match path {
         [] => false,
-        [key] => section.insert(key.clone(), typed(text)).is_none(),
+        [key] => section.insert(key.clone(), Value::from(text)).is_none(),
         [key, rest @ ..] => match section.entry(key.clone()).or_insert_with(|| Value::from(Dict::new())) {
             Value::Dict(_, inner) => insert(inner, rest, text),
             _ => false,
@@ -104,19 +148,12 @@ fn insert(section: &mut Dict, path: &[String], text: &str) -> bool {
     }
 }
 
-/// Variables are text, settings have types: what reads as a number or a truth value is one. No text setting can.
-fn typed(text: &str) -> Value {
-    if let Ok(flag) = text.parse::<bool>() {
-        Value::from(flag)
-    } else if let Ok(number) = text.parse::<i64>() {
-        Value::from(number)
-    } else {
-        Value::from(text)
-    }
-}
-
 fn from_flags(flags: &Flags) -> Layer {
-    let Flags { listen, database_url } = flags;
+    let Flags {
+        listen,
+        database_url,
+        set: _,
+    } = flags;
     let mut settings = Dict::new();
     if let Some(listen) = listen {
         settings.insert("listen".to_owned(), Value::from(listen.to_string()));
@@ -125,7 +162,22 @@ fn from_flags(flags: &Flags) -> Layer {
         settings.insert("database_url".to_owned(), Value::from(url.clone()));
     }
     Layer {
-        name: "the command line".to_owned(),
+        name: COMMAND_LINE.to_owned(),
         settings,
     }
+}
+
+/// Doesn't repeat what it can't read: there may be a password in it.
+fn from_setting(setting: &str) -> Result<Layer, ConfigError> {
+    let (key, text) = setting
+        .split_once('=')
+        .filter(|(key, _)| key.split('.').all(|part| !part.is_empty()))
+        .ok_or_else(|| ConfigError("--set takes KEY=VALUE, as in --set log.format=json".to_owned()))?;
+    let path: Vec<String> = key.split('.').map(str::to_owned).collect();
+    let mut settings = Dict::new();
+    insert(&mut settings, &path, text);
+    Ok(Layer {
+        name: COMMAND_LINE.to_owned(),
+        settings,
+    })
 }

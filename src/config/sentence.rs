@@ -28,7 +28,7 @@ pub(super) fn about(error: &figment::Error) -> String {
         Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
             format!("{} must be {}", named(None), plain(expected))
         }
-        Kind::Message(_) if error.path == ["listen"] => {
+        Kind::Message(_) if error.path.last().is_some_and(|key| key.ends_with("listen")) => {
             format!("{} must be an address and a port, as in 127.0.0.1:8080", named(None))
         }
         // From our own types, which know what they refuse.
@@ -42,6 +42,7 @@ fn plain(expected: &str) -> String {
     match expected {
         "a string" => "a text".to_owned(),
         "a boolean" => "true or false".to_owned(),
+        "u16" => "a whole number, 0 to 65535".to_owned(),
         "u32" | "u64" | "usize" => "a whole number, 0 or more".to_owned(),
         section if section.starts_with("struct ") => "a section with settings of its own".to_owned(),
         other => other.to_owned(),

@@ -47,7 +47,7 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     ]);
     let flags = Flags {
         listen: Some(([127, 0, 0, 1], 3).into()),
-        database_url: None,
+        ..Flags::default()
     };
 
     let config = load(Some(file.path()), variables, &flags).expect("valid");
@@ -76,8 +76,8 @@ fn our_own_name_for_the_database_wins_over_the_common_one_and_the_flag_over_both
     assert_eq!(config.database_url, DatabaseUrl::new("sqlite:own.db"));
 
     let flags = Flags {
-        listen: None,
         database_url: Some("sqlite:flag.db".into()),
+        ..Flags::default()
     };
     let config = load(None, environment(&both), &flags).expect("valid");
     assert_eq!(config.database_url, DatabaseUrl::new("sqlite:flag.db"));
@@ -89,7 +89,7 @@ fn a_mistake_in_the_file_is_one_sentence_that_names_it() {
         (
             "lisen = '127.0.0.1:1'",
             "unknown setting `lisen` in FILE; known there: listen, database_url, shutdown_timeout_seconds, database, \
-             clients, legacy, graphql, log",
+             clients, legacy, graphql, notifications, log",
         ),
         (
             "[clients]\nid_patern = '###'",
@@ -225,8 +225,8 @@ fn a_file_that_was_named_must_exist() {
 #[test]
 fn a_printed_configuration_shows_no_password() {
     let flags = Flags {
-        listen: None,
         database_url: Some("postgres://ana:secret@db/bank".into()),
+        ..Flags::default()
     };
     let config = load(None, [], &flags).expect("valid");
     let printed = format!("{config:?}\n{}", toml::to_string(&config).expect("serialises"));
@@ -234,4 +234,286 @@ fn a_printed_configuration_shows_no_password() {
         printed.contains("postgres://ana:***@db/bank") && !printed.contains("secret"),
         "{printed}"
     );
+}
+
+/// What the environment and `--set` say about a setting.
+fn said(environment_says: &[(&str, &str)], set: &[&str]) -> Result<Config, super::ConfigError> {
+    let flags = Flags {
+        set: set.iter().map(|&setting| setting.to_owned()).collect(),
+        ..Flags::default()
+    };
+    load(None, environment(environment_says), &flags)
+}
+
+#[test]
+fn a_text_that_reads_as_a_number_or_a_truth_value_stays_what_was_written() {
+    for text in [
+        "0049",
+        "+15551234567",
+        "1e5",
+        "true",
+        "-7",
+        "007",
+        "12.50",
+        "",
+        "a=b",
+        " x ",
+    ] {
+        for config in [
+            said(&[("CLIENTELE_NOTIFICATIONS__SMS__FROM", text)], &[]),
+            said(&[], &[&format!("notifications.sms.from={text}")]),
+        ] {
+            assert_eq!(config.expect("valid").notifications.sms.from, text);
+        }
+    }
+    let config = said(
+        &[
+            ("CLIENTELE_NOTIFICATIONS__EMAIL__USERNAME", "12345"),
+            ("CLIENTELE_NOTIFICATIONS__EMAIL__PASSWORD", "0123"),
+            ("CLIENTELE_NOTIFICATIONS__EMAIL__PORT", "2525"),
+            ("CLIENTELE_NOTIFICATIONS__WORKER", "false"),
+            ("CLIENTELE_NOTIFICATIONS__ATTEMPTS", "3"),
+        ],
+        &[],
+    );
+    let notifications = config.expect("valid").notifications;
+    assert_eq!(notifications.email.username, "12345");
+    assert_eq!(notifications.email.password.reveal(), "0123");
+    assert_eq!(notifications.email.port, Some(2525));
+    assert_eq!((notifications.worker, notifications.attempts), (false, 3));
+}
+
+#[test]
+fn every_setting_can_be_set_by_flag_which_wins_over_the_environment() {
+    let config = said(
+        &[
+            ("CLIENTELE_NOTIFICATIONS__EMAIL__HOST", "environment.test"),
+            ("CLIENTELE_NOTIFICATIONS__EMAIL__PORT", "1"),
+            ("CLIENTELE_LOG__FORMAT", "text"),
+        ],
+        &[
+            "notifications.email.host=flag.test",
+            "notifications.email.port=2",
+            "notifications.email.port=3",
+            "log.format=json",
+            "database.max_connections=5",
+            "listen=127.0.0.1:1",
+        ],
+    )
+    .expect("valid");
+    assert_eq!(config.notifications.email.host, "flag.test");
+    assert_eq!(config.notifications.email.port, Some(3));
+    assert_eq!(config.log.format, LogFormat::Json);
+    assert_eq!(config.database.max_connections, 5);
+    assert_eq!(config.listen, ([127, 0, 0, 1], 1).into());
+}
+
+#[test]
+fn a_mistake_in_a_flag_is_one_sentence_that_repeats_no_value() {
+    for (set, sentence) in [
+        ("hunter2", "--set takes KEY=VALUE, as in --set log.format=json"),
+        ("=hunter2", "--set takes KEY=VALUE, as in --set log.format=json"),
+        (
+            "notifications..password=hunter2",
+            "--set takes KEY=VALUE, as in --set log.format=json",
+        ),
+        (
+            "notifications.email.passwort=hunter2",
+            "unknown setting `notifications.email.passwort` in the command line; known there: transport, from, host, \
+             port, encryption, username, password, ca_file, hello_name, timeout_seconds",
+        ),
+        (
+            "notifications.email.port=hunter2",
+            "`notifications.email.port` in the command line must be a whole number, 0 to 65535",
+        ),
+        (
+            "notifications.email.port=65536",
+            "`notifications.email.port` in the command line must be a whole number, 0 to 65535",
+        ),
+        (
+            "notifications.worker=hunter2",
+            "`notifications.worker` in the command line must be true or false",
+        ),
+        (
+            "notifications.email=hunter2",
+            "`notifications.email` in the command line must be a section with settings of its own",
+        ),
+        (
+            "notifications.email.encryption=ssl",
+            "`notifications.email.encryption` in the command line must be one of starttls, tls, none",
+        ),
+        (
+            "notifications.worker_listen=8081",
+            "`notifications.worker_listen` in the command line must be an address and a port, as in 127.0.0.1:8080",
+        ),
+    ] {
+        assert_eq!(said(&[], &[set]).expect_err(set).to_string(), sentence);
+    }
+}
+
+#[test]
+fn channel_settings_that_cant_be_meant_are_one_sentence_without_the_secret() {
+    let smtp = "notifications.email.transport=smtp";
+    let (host, user, password) = (
+        "notifications.email.host=mail.test",
+        "notifications.email.username=ana",
+        "notifications.email.password=hunter2",
+    );
+    let (http, from) = ("notifications.sms.transport=http", "notifications.sms.from=bank");
+    let (sms_user, sms_password) = ("notifications.sms.username=ana", "notifications.sms.password=hunter2");
+    for (set, sentence) in [
+        (
+            vec![smtp],
+            "notifications.email.host is missing: with transport = \"smtp\" there must be a mail server",
+        ),
+        (
+            vec![smtp, "notifications.email.host=mail.test:25"],
+            "notifications.email.host must be a name or an address alone, without a port or a scheme",
+        ),
+        (
+            vec!["notifications.email.port=0"],
+            "notifications.email.port must be between 1 and 65535",
+        ),
+        (
+            vec!["notifications.email.from=nobody"],
+            "notifications.email.from must be an e-mail address, or a name and one as in Bank <service@bank.test>",
+        ),
+        (
+            vec!["notifications.email.from=a@b.test, c@d.test"],
+            "notifications.email.from must be an e-mail address, or a name and one as in Bank <service@bank.test>",
+        ),
+        (
+            vec!["notifications.email.hello_name=a b"],
+            "notifications.email.hello_name must be a host name",
+        ),
+        (
+            vec![user],
+            "notifications.email.password is missing: there is a username",
+        ),
+        (
+            vec![password],
+            "notifications.email.username is missing: there is a password",
+        ),
+        (
+            vec![smtp, host, user, password, "notifications.email.encryption=none"],
+            "notifications.email.password would go over the network unencrypted: with encryption = \"none\", credentials \
+             are for a mail server on this machine only",
+        ),
+        (
+            vec![http, from],
+            "notifications.sms.url is missing: with transport = \"http\" there must be a gateway",
+        ),
+        (
+            vec![http, "notifications.sms.url=https://sms.test"],
+            "notifications.sms.from is missing: with transport = \"http\" there must be a sender",
+        ),
+        (
+            vec![http, from, "notifications.sms.url=ftp://ana:hunter2@sms.test"],
+            "notifications.sms.url must begin with https:// or http://",
+        ),
+        (
+            vec![http, from, "notifications.sms.url=sms.test/send"],
+            "notifications.sms.url must begin with https:// or http://",
+        ),
+        (
+            vec![http, from, "notifications.sms.url=https://ana:hunter2@sms.test"],
+            "notifications.sms.url must not hold credentials: username and password are settings of their own",
+        ),
+        (
+            vec![sms_user],
+            "notifications.sms.password is missing: there is a username",
+        ),
+        (
+            vec![sms_password],
+            "notifications.sms.username is missing: there is a password",
+        ),
+        (
+            vec![
+                http,
+                from,
+                sms_user,
+                sms_password,
+                "notifications.sms.url=http://sms.test",
+            ],
+            "notifications.sms.password would go over the network unencrypted: with http://, credentials are for a \
+             gateway on this machine only",
+        ),
+        (
+            vec!["notifications.sms.default_region=USA"],
+            "notifications.sms.default_region must be a country's two letters, as in US",
+        ),
+        (
+            vec!["notifications.concurrency=0"],
+            "notifications.concurrency must be between 1 and 256",
+        ),
+        (
+            vec!["notifications.attempts=0"],
+            "notifications.attempts must be between 1 and 1000",
+        ),
+        (
+            vec!["notifications.max_age_hours=9000"],
+            "notifications.max_age_hours must be between 1 and 8760",
+        ),
+        (
+            vec!["notifications.poll_seconds=0"],
+            "notifications.poll_seconds must be between 1 and 3600",
+        ),
+        (
+            vec!["notifications.backoff_longest_seconds=9"],
+            "notifications.backoff_longest_seconds must be between 10 and 86400",
+        ),
+        (
+            vec!["notifications.breaker_longest_pause_seconds=29"],
+            "notifications.breaker_longest_pause_seconds must be between 30 and 86400",
+        ),
+        (
+            vec!["notifications.email.timeout_seconds=0"],
+            "notifications.email.timeout_seconds must be between 1 and 600",
+        ),
+        (
+            vec!["notifications.sms.timeout_seconds=55"],
+            "notifications.lease_seconds must be between 121 and 86400",
+        ),
+    ] {
+        assert_eq!(said(&[], &set).expect_err(sentence).to_string(), sentence);
+    }
+}
+
+#[test]
+fn credentials_may_go_unencrypted_to_this_machine_and_encrypted_anywhere() {
+    for set in [
+        [
+            "notifications.email.host=localhost",
+            "notifications.email.encryption=none",
+        ],
+        ["notifications.email.host=::1", "notifications.email.encryption=none"],
+        [
+            "notifications.email.host=mail.test",
+            "notifications.email.encryption=tls",
+        ],
+        [
+            "notifications.sms.url=http://127.0.0.1:1/",
+            "notifications.email.host=mail.test",
+        ],
+        [
+            "notifications.sms.url=http://[::1]:1/",
+            "notifications.email.host=mail.test",
+        ],
+        [
+            "notifications.sms.url=https://sms.test",
+            "notifications.email.host=mail.test",
+        ],
+    ] {
+        let credentials = [
+            "email.username=a",
+            "email.password=b",
+            "sms.username=a",
+            "sms.password=b",
+        ];
+        let credentials = credentials.map(|setting| format!("notifications.{setting}"));
+        let all: Vec<&str> = set.into_iter().chain(credentials.iter().map(String::as_str)).collect();
+        let config = said(&[], &all).expect("valid");
+        let printed = format!("{config:?}\n{}", toml::to_string(&config).expect("serialises"));
+        assert_eq!(printed.matches("***").count(), 4, "{printed}");
+    }
 }

@@ -14,3 +14,4 @@ pub use upsert::{
     CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, UpsertCustomFieldSet, shared_lock,
     upsert_custom_field_set,
 };
+pub(crate) use upsert::{bump_version, definition_id, key_of_choice, lock_definitions};

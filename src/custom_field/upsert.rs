@@ -189,7 +189,7 @@ pub fn shared_lock() -> String {
 }
 
 /// One change of definitions at a time, and none while clients are written by them.
-pub(super) async fn lock_definitions(transaction: &Transaction) -> Result<()> {
+pub(crate) async fn lock_definitions(transaction: &Transaction) -> Result<()> {
     if transaction.dialect == Dialect::Postgres {
         transaction
             .one(format!("SELECT pg_advisory_xact_lock({DEFINITIONS_LOCK})"), [])
@@ -199,7 +199,7 @@ pub(super) async fn lock_definitions(transaction: &Transaction) -> Result<()> {
 }
 
 /// Tells every server that the definitions it knows are out of date.
-pub(super) async fn bump_version(transaction: &Transaction) -> Result<()> {
+pub(crate) async fn bump_version(transaction: &Transaction) -> Result<()> {
     let version = rand::rng().random_range(1..i64::MAX);
     transaction
         .run("UPDATE definition_version SET version = $1", [version.into()])
@@ -208,7 +208,7 @@ pub(super) async fn bump_version(transaction: &Transaction) -> Result<()> {
 }
 
 /// The id of a definition: 1 to 32 characters.
-pub(super) fn definition_id(name: &'static str, id: &str, member: &mut Scalars<'_>) {
+pub(crate) fn definition_id(name: &'static str, id: &str, member: &mut Scalars<'_>) {
     if id.trim().is_empty() {
         member.refuse(
             ProblemCode::Blank,
@@ -227,7 +227,7 @@ pub(super) fn definition_id(name: &'static str, id: &str, member: &mut Scalars<'
 }
 
 /// The key of a definition: of the caller's choice when it is created, never changed later.
-pub(super) fn key_of_choice(
+pub(crate) fn key_of_choice(
     sent: &MaybeUndefined<String>,
     stored: Option<&str>,
     taken: impl Fn(&str) -> bool,

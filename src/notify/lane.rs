@@ -108,7 +108,11 @@ impl Lane {
         }
         self.halted.store(true, Relaxed);
         if timeout(grace, self.drain()).await.is_err() {
-            tracing::warn!(channel = self.channel.as_str(), messages = self.in_hand.len(), "gives back what is being sent");
+            tracing::warn!(
+                channel = self.channel.as_str(),
+                messages = self.in_hand.len(),
+                "gives back what is being sent"
+            );
             self.sending.abort_all();
         }
         while let Some(ended) = self.sending.join_next_with_id().await {
@@ -116,7 +120,11 @@ impl Lane {
         }
         if let Err(error) = self.settle().await {
             // Their leases end by themselves.
-            tracing::warn!(channel = self.channel.as_str(), error = error.kind(), "claimed messages stay claimed for a while");
+            tracing::warn!(
+                channel = self.channel.as_str(),
+                error = error.kind(),
+                "claimed messages stay claimed for a while"
+            );
         }
     }
 
@@ -174,6 +182,7 @@ impl Lane {
     ) -> impl Future<Output = Attempted> + Send + 'static {
         let (slots, halted, clock) = (self.slots.clone(), self.halted.clone(), self.clock.clone());
         let (channels, channel) = (self.channels.clone(), self.channel);
+        let longest = Duration::from_secs(self.settings.timeout_seconds(channel));
         async move {
             let outgoing = match outgoing {
                 Ok(outgoing) => outgoing,
@@ -181,7 +190,7 @@ impl Lane {
             };
             let _slot = slots.acquire_owned().await;
             let now = clock();
-            if halted.load(Relaxed) || now + channels.longest_attempt(channel) > lease_end {
+            if halted.load(Relaxed) || now + longest > lease_end {
                 return Attempted::Released;
             }
             Attempted::Ended(channels.send(channel, &outgoing, now).await)
@@ -207,7 +216,9 @@ impl Lane {
             Err(error) if error.is_cancelled() => (error.id(), Attempted::Released),
             Err(error) => (error.id(), Attempted::Ended(defect())),
         };
-        let Some(message) = self.in_hand.remove(&id) else { return };
+        let Some(message) = self.in_hand.remove(&id) else {
+            return;
+        };
         let now = (self.clock)();
         let outcome = match attempted {
             Attempted::Released => return self.unsettled.push(release(message, now)),
@@ -263,7 +274,11 @@ impl Lane {
         let stored = outbox::settle(&self.clientele.db, &self.unsettled).await?;
         let lost = (self.unsettled.len() as u64).saturating_sub(stored);
         if lost > 0 {
-            tracing::warn!(channel = self.channel.as_str(), lost, "leases ended before their messages were settled");
+            tracing::warn!(
+                channel = self.channel.as_str(),
+                lost,
+                "leases ended before their messages were settled"
+            );
         }
         for message in self.unsettled.drain(..) {
             self.clientele.metrics.settled(self.channel, &message);

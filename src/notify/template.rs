@@ -3,6 +3,9 @@
 //! Knows nothing of how a message is stored or sent.
 
 mod conditions;
+mod delete;
+mod preview;
+mod upsert;
 mod values;
 
 use std::{
@@ -14,6 +17,12 @@ use entity::{client, message_template, message_variant};
 
 pub use self::{
     conditions::{Conditions, FieldCondition},
+    delete::{DeleteMessageTemplate, delete_message_template},
+    preview::Preview,
+    upsert::{
+        MessageConditionsInput, MessageFieldConditionInput, MessageTemplateVariantInput, UpsertMessageTemplate,
+        upsert_message_template,
+    },
     values::mobile_phone,
 };
 use super::{
@@ -84,8 +93,12 @@ impl Template {
 
     /// What it says in this language, else in its default one.
     pub fn variant_for(&self, language: &str) -> &Variant {
-        let found = self.variants.iter().find(|variant| variant.row.language == language);
-        found.unwrap_or(&self.variants[self.default])
+        self.variant_in(language).unwrap_or(&self.variants[self.default])
+    }
+
+    /// What it says in this language only.
+    pub fn variant_in(&self, language: &str) -> Option<&Variant> {
+        self.variants.iter().find(|variant| variant.row.language == language)
     }
 
     /// Whether all its conditions hold for a client that was loaded with what is [`wanted`](Self::wanted).

@@ -3,7 +3,7 @@
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
-use entity::{Table, message, message_variant};
+use entity::message;
 use moka::sync::Cache;
 
 use super::{
@@ -53,21 +53,18 @@ impl Variants {
         missing.sort_unstable();
         missing.dedup();
         let connection = db.read();
-        let dialect = connection.dialect;
-        let sql = format!(
-            "SELECT {} FROM {} v WHERE {}",
-            dialect.cast_to_text(&dialect.row::<message_variant::Entity>("v")),
-            message_variant::Entity::table(),
-            dialect.is_one_of("v.encoded_key", "$1"),
-        );
+        let which = connection.dialect.is_one_of("encoded_key", "$1");
+        let sql = format!("SELECT encoded_key, subject, text, html FROM message_variant WHERE {which}");
         let missing = serde_json::to_string(&missing).map_err(Error::internal)?;
         for row in connection.all(sql, [missing.into()]).await? {
-            let row: String = row.try_get_by_index(0)?;
-            let row: message_variant::Model = serde_json::from_str(&row).map_err(Error::internal)?;
-            let Ok(compiled) = Compiled::of(&row) else { continue };
+            let (key, subject, text, html): (String, Option<String>, String, Option<String>) =
+                row.try_get_many_by_index()?;
+            let Ok(compiled) = Compiled::new(subject.as_deref().unwrap_or_default(), &text, html.as_deref()) else {
+                continue;
+            };
             let compiled = Arc::new(compiled);
-            self.0.insert(row.encoded_key.clone(), compiled.clone());
-            found.insert(row.encoded_key, compiled);
+            self.0.insert(key.clone(), compiled.clone());
+            found.insert(key, compiled);
         }
         Ok(found)
     }

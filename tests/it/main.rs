@@ -11,6 +11,7 @@ mod cli;
 mod domain;
 mod graphql;
 mod model;
+mod notify;
 mod reads;
 mod rest;
 mod schema;

@@ -25,9 +25,14 @@ pub fn loaders(clientele: Arc<Clientele>) -> Loaders {
 }
 
 impl Source {
-    /// Any definitions: for an answer without a client in it.
-    pub async fn definitions(&self) -> Result<Arc<Definitions>, Error> {
+    /// Any definitions: for an answer that shows none.
+    pub async fn any_definitions(&self) -> Result<Arc<Definitions>, Error> {
         self.0.definitions.latest_known(self.0.db.read()).await
+    }
+
+    /// The definitions as they are stored now.
+    pub async fn current_definitions(&self) -> Result<Arc<Definitions>, Error> {
+        self.0.definitions.current(self.0.db.read()).await
     }
 }
 

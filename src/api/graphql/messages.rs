@@ -5,6 +5,7 @@ use async_graphql::{Context, ID, InputObject, Result};
 use super::{
     error::Fault,
     node::GlobalId,
+    nodes::message_key,
     object::{Plan, Written},
     objects::{
         connection::{Connection, PageRow},
@@ -12,12 +13,12 @@ use super::{
     },
     page::PageArguments,
     query::{ClientBy, clientele, loaders, plan},
-    reach::{Reach, nodes},
+    reach::{Reach, selected},
     world::World,
 };
 use crate::{
     list::{DateTimeRange, Window},
-    notify::{self, Channel, MessageKey, MessageState, NEWEST_FIRST, Resend},
+    notify::{self, Channel, MessageState, NEWEST_FIRST, Resend},
     problem::{Problem, ProblemCode, path},
 };
 
@@ -82,7 +83,10 @@ impl ResendMessagesInput {
             client_mutation_id,
         } = self;
         let which = match (ids, filter) {
-            (Some(ids), None) => Ok(Resend::Named(ids.iter().map(|id| key(id)).collect())),
+            (Some(ids), None) => {
+                let keys = ids.iter().map(|id| message_key(&GlobalId::decode(id)?));
+                Ok(Resend::Named(keys.collect()))
+            }
             (None, Some(filter)) => filter.read().map(Resend::Filtered),
             (Some(_), Some(_)) | (None, None) => {
                 let message = "Say which messages to resend: either by `ids` or by a `filter`.";
@@ -90,16 +94,6 @@ impl ResendMessagesInput {
             }
         };
         (which, client_mutation_id)
-    }
-}
-
-fn key(id: &str) -> Option<MessageKey> {
-    match GlobalId::decode(id) {
-        Some(GlobalId::Message { client_key, key }) => Some(MessageKey {
-            client_key,
-            encoded_key: key,
-        }),
-        _ => None,
     }
 }
 
@@ -113,7 +107,7 @@ pub(super) async fn page(
     let filter = filter.read().map_err(of_argument)?;
     let window = Window::of(&arguments.range("messages", "")?, &NEWEST_FIRST).map_err(of_argument)?;
     let plan = plan::<Connection<Message>>(context);
-    let plans: Vec<&Plan> = nodes(&plan).collect();
+    let plans: Vec<&Plan> = selected(&plan).collect();
     let reach = Reach::of_messages(&plans)?;
     let page = clientele(context)?
         .messages(&filter, &window, plan.asks("totalCount"))

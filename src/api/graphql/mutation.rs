@@ -10,7 +10,11 @@ use super::{
         client::ClientRow,
         definition::SetRow,
         message::{ResendMessagesPayload, ResentRow},
-        payload::{PayloadRow, UpsertClientPayload, UpsertClientRolePayload, UpsertCustomFieldSetPayload},
+        payload::{
+            DeleteMessageTemplatePayload, PayloadRow, UpsertClientPayload, UpsertClientRolePayload,
+            UpsertCustomFieldSetPayload, UpsertMessageTemplatePayload,
+        },
+        template::TemplateRow,
     },
     query::{clientele, loaders, plan},
     reach::{Reach, wanted},
@@ -19,6 +23,9 @@ use super::{
 use crate::{
     client::{Outcome, UpsertClient},
     custom_field::{UpsertClientRole, UpsertCustomFieldSet, upsert_client_role, upsert_custom_field_set},
+    notify::template::{
+        DeleteMessageTemplate, UpsertMessageTemplate, delete_message_template, upsert_message_template,
+    },
 };
 
 /// Changes the bank's clients and the definitions they follow.
@@ -125,6 +132,48 @@ impl Mutation {
             },
             &plan,
         )
+    }
+
+    /// Creates a message template, or changes the one with this `templateId`: all of it or nothing.
+    async fn upsert_message_template(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The template as it is to be.")] input: UpsertMessageTemplate,
+    ) -> Result<Written<UpsertMessageTemplatePayload>> {
+        let plan = plan::<UpsertMessageTemplatePayload>(context);
+        let outcome = upsert_message_template(clientele(context)?, &input).await?;
+        let (stored, problems) = split(outcome);
+        let stored = stored.as_ref().and_then(|(definitions, key)| {
+            Some(TemplateRow {
+                template: definitions.template_of_key(key)?,
+                definitions,
+            })
+        });
+        let row = PayloadRow {
+            stored,
+            created: false,
+            problems: &problems,
+            client_mutation_id: input.client_mutation_id.as_deref(),
+        };
+        answer(context, row, &plan)
+    }
+
+    /// Deletes a message template. Messages that were written from it are sent all the same.
+    async fn delete_message_template(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which template.")] input: DeleteMessageTemplate,
+    ) -> Result<Written<DeleteMessageTemplatePayload>> {
+        let plan = plan::<DeleteMessageTemplatePayload>(context);
+        let outcome = delete_message_template(clientele(context)?, &input).await?;
+        let (deleted, problems) = split(outcome);
+        let row = PayloadRow {
+            stored: deleted.as_deref(),
+            created: false,
+            problems: &problems,
+            client_mutation_id: input.client_mutation_id.as_deref(),
+        };
+        answer(context, row, &plan)
     }
 
     /// Queues messages that have failed once more, as if they had never been tried. They stay the same messages: a

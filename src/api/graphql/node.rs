@@ -25,6 +25,7 @@ pub enum GlobalId {
     CustomFieldSet(String),
     CustomField(String),
     ClientRole(String),
+    MessageTemplate(String),
 }
 
 /// Longer than any id that was ever given out.
@@ -41,6 +42,7 @@ impl GlobalId {
             Self::CustomFieldSet(key) => ("CustomFieldSet", key, None),
             Self::CustomField(key) => ("CustomField", key, None),
             Self::ClientRole(key) => ("ClientRole", key, None),
+            Self::MessageTemplate(key) => ("MessageTemplate", key, None),
         };
         let text = match second {
             Some(second) => format!("{name}:{first}:{second}"),
@@ -69,6 +71,7 @@ impl GlobalId {
             ("CustomFieldSet", None, None) => Some(Self::CustomFieldSet(first)),
             ("CustomField", None, None) => Some(Self::CustomField(first)),
             ("ClientRole", None, None) => Some(Self::ClientRole(first)),
+            ("MessageTemplate", None, None) => Some(Self::MessageTemplate(first)),
             _ => None,
         }
     }

@@ -61,10 +61,11 @@ impl<'a, T: Object + ?Sized> Deref for Of<'a, T> {
 /// What a field is, and where its value comes from. The variant decides the type in the schema.
 pub enum Is<T: Object + ?Sized> {
     Id(for<'a> fn(Of<'a, T>) -> String),
+    MaybeId(for<'a> fn(Of<'a, T>) -> Option<String>),
     Text(for<'a> fn(Of<'a, T>) -> Cow<'a, str>),
     MaybeText(for<'a> fn(Of<'a, T>) -> Option<&'a str>),
-    MaybeOwned(for<'a> fn(Of<'a, T>) -> Option<String>),
     Enum(fn(&mut Registry) -> String, for<'a> fn(Of<'a, T>) -> Option<&'a str>),
+    Enums(fn(&mut Registry) -> String, for<'a> fn(Of<'a, T>) -> Vec<&'a str>),
     MaybeDate(for<'a> fn(Of<'a, T>) -> Option<NaiveDate>),
     Instant(for<'a> fn(Of<'a, T>) -> Instant<Utc>),
     MaybeInstant(for<'a> fn(Of<'a, T>) -> Option<Instant<Utc>>),
@@ -256,12 +257,13 @@ fn value<T: Object>(is: &Is<T>, row: T::Row<'_>, step: &Step, out: &mut Out<'_>)
         Is::MaybeDate(get) => out.value(&get(Of(row))),
         Is::Instant(get) => out.value(&DateTime::text(&get(Of(row)))),
         Is::MaybeInstant(get) => out.value(&get(Of(row)).map(|instant| DateTime::text(&instant))),
-        Is::MaybeOwned(get) => out.value(&get(Of(row))),
+        Is::MaybeId(get) => out.value(&get(Of(row))),
         Is::Int(get) => out.value(&get(Of(row))),
         Is::MaybeInt(get) => out.value(&get(Of(row))),
         Is::MaybeFloat(get) => out.value(&get(Of(row))),
         Is::Boolean(get) => out.value(&get(Of(row))),
         Is::MaybeBoolean(get) => out.value(&get(Of(row))),
+        Is::Enums(_, get) => out.value(&get(Of(row))),
         Is::Texts(get) => out.value(&get(Of(row))),
         Is::Objects { write, .. } => write(row, step, out),
     }

@@ -9,21 +9,22 @@ use super::{
     load::Loaders,
     messages::{self, MessageFilter},
     node::{GlobalId, Node},
-    nodes::{Known, node},
+    nodes,
     object::{Object, Plan, Written},
     objects::{
         client::{Client, ClientRow},
         connection::{Connection, PageRow},
         definition::{ClientRole, CustomField, CustomFieldSet, FieldRow, SetRow},
         message::Message,
+        template::{MessagePreview, MessageTemplate, TemplateRow},
     },
     page::{LARGEST_PAGE, PageArguments},
-    reach::{Reach, nodes, wanted},
+    reach::{Reach, selected, wanted},
     world::World,
 };
 use crate::{
     Clientele,
-    client::{ClientBy as Named, ClientFilter, ClientOrder},
+    client::{ClientBy as Named, ClientFilter, ClientOrder, Language},
     custom_field::Definitions,
 };
 
@@ -71,7 +72,7 @@ enum CustomFieldBy {
 impl Query {
     /// The object with this global id, whatever its type; null when there is none.
     async fn node(&self, context: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Node>> {
-        node(context, &id, &Known::new()).await
+        Ok(nodes::nodes(context, &[id]).await?.pop().flatten())
     }
 
     /// The objects with these global ids, in their order, with null for those that don't exist. At most 500.
@@ -84,8 +85,7 @@ impl Query {
             let message = format!("Ask for at most {LARGEST_PAGE} ids; there are {}.", ids.len());
             return Err(Fault::new(Code::BadUserInput, message).into());
         }
-        let known = Known::new();
-        futures_util::future::try_join_all(ids.iter().map(|id| node(context, id, &known))).await
+        nodes::nodes(context, &ids).await
     }
 
     /// A client; null when there is none.
@@ -139,7 +139,7 @@ impl Query {
         };
         let range = arguments.range("clients", "")?;
         let plan = plan::<Connection<Client>>(context);
-        let plans: Vec<&Plan> = nodes(&plan).collect();
+        let plans: Vec<&Plan> = selected(&plan).collect();
         let reach = Reach::of_clients(&plans)?;
         let of_argument = |problem| Fault::of_argument("", &problem);
         let clientele = clientele(context)?;
@@ -227,6 +227,37 @@ impl Query {
             .iter()
             .map(|role| Written::object(context, role, &plan))
             .collect::<Result<_>>()
+    }
+
+    /// All message templates, in the order of their creation.
+    async fn message_templates(&self, context: &Context<'_>) -> Result<Vec<Written<MessageTemplate>>> {
+        let plan = plan::<MessageTemplate>(context);
+        let definitions = &*definitions(context).await?;
+        let rows = definitions
+            .templates
+            .iter()
+            .map(|template| TemplateRow { template, definitions });
+        rows.map(|row| Written::object(context, row, &plan))
+            .collect::<Result<_>>()
+    }
+
+    /// A message as a client would get it now, without sending it; null when there is no such template or client.
+    async fn preview_message(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The id of the template.")] template_id: String,
+        #[graphql(desc = "The client it would be written to.")] client: ClientBy,
+        #[graphql(desc = "The language; the client's own without it.")] language: Option<Language>,
+    ) -> Result<Option<Written<MessagePreview>>> {
+        let Some(named) = client.named() else { return Ok(None) };
+        let clientele = clientele(context)?;
+        let preview = clientele
+            .preview_message(&template_id, &named, language, super::now())
+            .await?;
+        let plan = plan::<MessagePreview>(context);
+        preview
+            .map(|preview| Written::object(context, &preview, &plan))
+            .transpose()
     }
 }
 

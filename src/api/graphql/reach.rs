@@ -25,7 +25,7 @@ pub fn wanted<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> Wanted {
 }
 
 /// The selections of the objects in a page.
-pub fn nodes(page: &Plan) -> impl Iterator<Item = &Plan> {
+pub fn selected(page: &Plan) -> impl Iterator<Item = &Plan> {
     let edges = page.below("edges").flat_map(|edge| edge.plan.below("node"));
     edges.chain(page.below("nodes")).map(|step| &step.plan)
 }
@@ -59,6 +59,8 @@ pub struct Level<'p> {
     pub pages: Vec<(Window, Asked)>,
     /// Whether what these messages say is to be written.
     pub content: bool,
+    /// Whether their templates are.
+    pub templates: bool,
 }
 
 impl<'p> Reach<'p> {
@@ -123,11 +125,10 @@ impl<'p> Level<'p> {
         Ok(Self {
             linked: linked.map(|step| &step.plan).collect(),
             recipients: recipients.map(|step| &step.plan).collect(),
-            messages: steps.iter().flat_map(|step| nodes(&step.plan)).collect(),
+            messages: steps.iter().flat_map(|step| selected(&step.plan)).collect(),
             pages,
-            content: messages
-                .iter()
-                .any(|plan| ["subject", "text", "html"].iter().any(|name| plan.asks(name))),
+            content: asks_any(messages, &["subject", "text", "html"]),
+            templates: asks_any(messages, &["template"]),
         })
     }
 
@@ -142,8 +143,16 @@ impl<'p> Level<'p> {
     }
 
     fn is_empty(&self) -> bool {
-        self.linked.is_empty() && self.recipients.is_empty() && self.pages.is_empty() && !self.content
+        self.linked.is_empty()
+            && self.recipients.is_empty()
+            && self.pages.is_empty()
+            && !self.content
+            && !self.templates
     }
+}
+
+fn asks_any(plans: &[&Plan], names: &[&str]) -> bool {
+    plans.iter().any(|plan| names.iter().any(|name| plan.asks(name)))
 }
 
 /// In the order of the selection: what several objects of a request load at the same time is then the same thing.

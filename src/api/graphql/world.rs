@@ -121,7 +121,7 @@ impl<'a> Loading<'a> {
         Ok(World {
             definitions: match self.definitions {
                 Some(definitions) => definitions,
-                None => self.loaders.loader().definitions().await?,
+                None => definitions(self.reach, self.loaders).await?,
             },
             clients: self.clients,
             pages: self.pages,
@@ -203,6 +203,14 @@ impl<'a> Loading<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// The definitions for messages without clients.
+async fn definitions(reach: &Reach<'_>, loaders: &Loaders) -> Result<Arc<Definitions>, Error> {
+    match reach.levels.iter().any(|level| level.templates) {
+        true => loaders.loader().current_definitions().await,
+        false => loaders.loader().any_definitions().await,
     }
 }
 

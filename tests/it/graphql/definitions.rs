@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{data, define_role, store};
-use crate::harness::{Answer, TestServer};
+use crate::harness::{Answer, TestServer, with};
 
 const UPSERT_SET: &str = "mutation($input: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $input) {
     customFieldSet { encodedKey setId name usage fields { encodedKey fieldId name type state required pattern maxLength
@@ -42,13 +42,6 @@ fn facts() -> Value {
 fn shown(id: &str, name: &str, ty: &str, state: &str) -> Value {
     json!({ "encodedKey": format!("{id}Key"), "fieldId": id, "name": name, "type": ty, "state": state, "required": false,
         "pattern": null, "maxLength": null, "options": [] })
-}
-
-fn with(mut value: Value, members: Value) -> Value {
-    for (name, member) in members.as_object().expect("members") {
-        value[name] = member.clone();
-    }
-    value
 }
 
 fn nick(state: &str) -> Value {

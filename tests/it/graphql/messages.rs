@@ -82,7 +82,7 @@ fn each(list: &Value, place: &str) -> Vec<Value> {
 
 const EVERYTHING: &str =
     "event channel state templateId language recipient subject text html attempts nextAttemptAt sentAt
-    failedAt reason detail providerId client { clientId }";
+    failedAt reason detail providerId template { name } client { clientId }";
 
 on_both! {
     async fn a_message_says_what_became_of_it(server) {
@@ -94,11 +94,11 @@ on_both! {
         let mail = json!({ "event": "CLIENT_CREATED", "channel": "EMAIL", "state": "QUEUED", "templateId": "welcome", "language": "ENGLISH",
             "recipient": "a@example.test", "subject": "Hello <Ana>", "text": "welcome: <Ana> A", "html": "<b>&lt;Ana&gt; A</b>",
             "attempts": 0, "nextAttemptAt": "<time>", "sentAt": null, "failedAt": null, "reason": null, "detail": null,
-            "providerId": null, "client": { "clientId": "a" } });
+            "providerId": null, "template": { "name": "welcome" }, "client": { "clientId": "a" } });
         let text = json!({ "event": "CLIENT_CREATED", "channel": "SMS", "state": "QUEUED", "templateId": "code", "language": "ENGLISH",
             "recipient": "+44 7700 900123", "subject": null, "text": "code: <Ana> A", "html": null,
             "attempts": 0, "nextAttemptAt": "<time>", "sentAt": null, "failedAt": null, "reason": null, "detail": null,
-            "providerId": null, "client": { "clientId": "a" } });
+            "providerId": null, "template": { "name": "code" }, "client": { "clientId": "a" } });
         server.graphql(&query, json!({})).await.data(json!({ "messages": { "nodes": [text, mail], "totalCount": 2 } }));
         put(server, "SENDING", "channel = 'SMS'").await;
         put(server, "FAILED", "channel = 'EMAIL'").await;
@@ -112,10 +112,13 @@ on_both! {
         server.graphql(&query, json!({})).await.data(json!({ "messages": { "nodes": [sending, failed], "totalCount": 2 } }));
         // Once it has been sent for long enough, only the record is left.
         put(server, "SENT", "channel = 'SMS'").await;
-        server.write("UPDATE message SET placeholders = NULL WHERE channel = 'SMS'").await.expect("it can be stored");
+        for sql in ["UPDATE message SET placeholders = NULL WHERE channel = 'SMS'", "DELETE FROM message_template WHERE template_id = 'code'",
+            "UPDATE definition_version SET version = version + 1"] {
+            server.write(sql).await.expect("it can be stored");
+        }
         let mut sent = text;
         for (name, value) in [("state", json!("SENT")), ("attempts", json!(1)), ("nextAttemptAt", Value::Null), ("text", Value::Null),
-            ("sentAt", json!("2026-01-02T03:04:05Z")), ("providerId", json!("p1"))] {
+            ("template", Value::Null), ("sentAt", json!("2026-01-02T03:04:05Z")), ("providerId", json!("p1"))] {
             sent[name] = value;
         }
         server.graphql(&query, json!({})).await.data(json!({ "messages": { "nodes": [sent, failed], "totalCount": 2 } }));
@@ -227,6 +230,7 @@ on_both! {
             // What variants say is kept in memory: a version never changes.
             ("nodes { subject text html }", 1),
             ("nodes { id } totalCount", 2),
+            ("nodes { template { name } } edges { node { template { variants { text } } } }", 2),
             ("nodes { client { clientId addresses { id } } } edges { node { client { idDocuments { id } } } }", 2),
             ("nodes { text client { clientId messages(first: 3) { nodes { text client { lastName messages { totalCount } } } } } }", 4),
         ] {

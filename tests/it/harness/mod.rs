@@ -10,6 +10,8 @@ mod snapshot;
 
 use std::io::Write;
 
+use serde_json::Value;
+
 pub use answer::Answer;
 pub use database::Backend;
 pub use definitions::{field, options};
@@ -47,4 +49,13 @@ pub async fn run(backend: Backend, scenario: impl AsyncFnOnce(&TestServer)) {
     };
     scenario(&server).await;
     server.stop().await;
+}
+
+/// The object with these members put in, or in place of those it has.
+pub fn with(mut object: Value, members: Value) -> Value {
+    let Value::Object(members) = members else { return object };
+    for (name, member) in members {
+        object[name] = member;
+    }
+    object
 }

@@ -122,9 +122,10 @@ impl<T: Object> Field<T> {
     fn describe(&self, registry: &mut Registry) -> MetaField {
         let (ty, arguments): (String, &[Argument]) = match &self.is {
             Is::Id(_) => (<ID as OutputType>::create_type_info(registry), &[]),
+            Is::MaybeId(_) => (<Option<ID> as OutputType>::create_type_info(registry), &[]),
             Is::Text(_) => (<String as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeText(_) | Is::MaybeOwned(_) => (<Option<String> as OutputType>::create_type_info(registry), &[]),
-            Is::Enum(ty, _) => (ty(registry), &[]),
+            Is::MaybeText(_) => (<Option<String> as OutputType>::create_type_info(registry), &[]),
+            Is::Enum(ty, _) | Is::Enums(ty, _) => (ty(registry), &[]),
             Is::MaybeDate(_) => (<Option<Date> as OutputType>::create_type_info(registry), &[]),
             Is::Instant(_) => (<DateTime as OutputType>::create_type_info(registry), &[]),
             Is::MaybeInstant(_) => (<Option<DateTime> as OutputType>::create_type_info(registry), &[]),

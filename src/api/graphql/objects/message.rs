@@ -9,6 +9,7 @@ use super::{
     client::{Client, ClientRow},
     connection::{Listed, Words},
     payload::{PayloadRow, UserError, payload_fields},
+    template::{MessageTemplate, TemplateRow},
 };
 use crate::{
     api::graphql::{
@@ -78,6 +79,21 @@ impl Object for Message {
             name: "templateId",
             description: "The id of the template that it is written from, which may have been deleted since.",
             is: Is::Text(|row| Cow::Borrowed(&row.message.template_id)),
+        },
+        Field {
+            name: "template",
+            description: "The template as it is now, whose text may be another by now; null once it has been deleted.",
+            is: Is::Objects {
+                ty: maybe_of::<MessageTemplate>,
+                plan: Plan::of::<MessageTemplate>,
+                arguments: &[],
+                write: |row, step, out| {
+                    let definitions = &*row.world.definitions;
+                    let template = definitions.template_of_key(&row.message.template_key);
+                    let template = template.map(|template| TemplateRow { template, definitions });
+                    maybe::<MessageTemplate>(template, &step.plan, out);
+                },
+            },
         },
         Field {
             name: "language",

@@ -10,6 +10,7 @@ pub mod definition;
 pub mod member;
 pub mod message;
 pub mod payload;
+pub mod template;
 
 use async_graphql::registry::Registry;
 
@@ -31,4 +32,5 @@ pub const NODES: &[(&str, Register)] = &[
     (definition::CustomField::NAME, one_of::<definition::CustomField>),
     (message::Message::NAME, one_of::<message::Message>),
     (definition::ClientRole::NAME, one_of::<definition::ClientRole>),
+    (template::MessageTemplate::NAME, one_of::<template::MessageTemplate>),
 ];

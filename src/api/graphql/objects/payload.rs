@@ -7,9 +7,13 @@ use async_graphql::OutputType;
 use super::{
     client::{Client, ClientRow},
     definition::{ClientRole, CustomFieldSet, SetRow},
+    template::{MessageTemplate, TemplateRow},
 };
 use crate::{
-    api::graphql::object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_of},
+    api::graphql::{
+        node::GlobalId,
+        object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_of},
+    },
     problem::{Problem, ProblemCode},
 };
 
@@ -144,5 +148,37 @@ impl Object for UpsertClientRolePayload {
             arguments: &[],
             write: |row, step, out| maybe::<ClientRole>(row.stored, &step.plan, out),
         },
+    }];
+}
+
+pub struct UpsertMessageTemplatePayload;
+
+impl Object for UpsertMessageTemplatePayload {
+    const NAME: &'static str = "UpsertMessageTemplatePayload";
+    const DESCRIPTION: &'static str = "What `upsertMessageTemplate` did.";
+    type Row<'a> = PayloadRow<'a, TemplateRow<'a>>;
+    const FIELDS: &'static [Field<Self>] = payload_fields![Field {
+        name: "messageTemplate",
+        description: "The template as it is stored now; null when there are userErrors.",
+        is: Is::Objects {
+            ty: maybe_of::<MessageTemplate>,
+            plan: Plan::of::<MessageTemplate>,
+            arguments: &[],
+            write: |row, step, out| maybe::<MessageTemplate>(row.stored, &step.plan, out),
+        },
+    }];
+}
+
+pub struct DeleteMessageTemplatePayload;
+
+impl Object for DeleteMessageTemplatePayload {
+    const NAME: &'static str = "DeleteMessageTemplatePayload";
+    const DESCRIPTION: &'static str = "What `deleteMessageTemplate` did.";
+    /// The key that the template had.
+    type Row<'a> = PayloadRow<'a, &'a str>;
+    const FIELDS: &'static [Field<Self>] = payload_fields![Field {
+        name: "deletedMessageTemplateId",
+        description: "The global id that the template had; null when there are userErrors.",
+        is: Is::MaybeId(|row| Some(GlobalId::MessageTemplate(row.stored?.to_owned()).encode())),
     }];
 }

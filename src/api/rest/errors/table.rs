@@ -38,9 +38,8 @@ fn of_client(code: ProblemCode, member: &str) -> Code {
         NotAnOption if member == "preferredLanguage" => codes::INVALID_LANGUAGE,
         TooLong | InvalidCharacter => codes::INVALID_STRING_VALUE,
         Blank | Malformed | Invalid | TooMany | NullList | NotFound | NotOwned | Duplicate | NotANumber
-        | NotACheckbox | NotAnOption | PatternMismatch | Deactivated | Required | GroupIndex | VersionConflict => {
-            codes::INVALID_PARAMETERS
-        }
+        | NotACheckbox | NotAnOption | PatternMismatch | Deactivated | Required | GroupIndex | UnknownPlaceholder
+        | VersionConflict => codes::INVALID_PARAMETERS,
     }
 }
 
@@ -50,7 +49,7 @@ fn of_role(code: ProblemCode) -> Code {
         Malformed | TooMany | NullList => codes::INVALID_PARAMETERS,
         Blank | Invalid | InvalidCharacter | TooLong | NotFound | NotOwned | Duplicate | Taken | NotEditable
         | Mismatch | NotAnEmailAddress | NotADate | NotANumber | NotACheckbox | NotAnOption | PatternMismatch
-        | Deactivated | Required | GroupIndex | VersionConflict => codes::INVALID_CLIENT_ROLE_KEY,
+        | Deactivated | Required | GroupIndex | UnknownPlaceholder | VersionConflict => codes::INVALID_CLIENT_ROLE_KEY,
     }
 }
 
@@ -60,7 +59,7 @@ fn of_assignments(code: ProblemCode) -> Code {
         TooLong | InvalidCharacter => codes::INVALID_STRING_VALUE,
         Blank | Malformed | Invalid | TooMany | NullList | NotFound | NotOwned | Duplicate | Taken | NotEditable
         | Mismatch | NotAnEmailAddress | NotADate | NotANumber | NotACheckbox | NotAnOption | PatternMismatch
-        | Deactivated | Required | GroupIndex | VersionConflict => codes::INVALID_PARAMETERS,
+        | Deactivated | Required | GroupIndex | UnknownPlaceholder | VersionConflict => codes::INVALID_PARAMETERS,
     }
 }
 
@@ -71,7 +70,7 @@ fn of_id_documents(code: ProblemCode, member: &str) -> Code {
         NotFound if member == "templateKey" => codes::INVALID_ID_DOCUMENT_TEMPLATE_KEY,
         Blank | Invalid | InvalidCharacter | TooLong | NotFound | NotOwned | Duplicate | Taken | NotEditable
         | Mismatch | NotAnEmailAddress | NotADate | NotANumber | NotACheckbox | NotAnOption | PatternMismatch
-        | Deactivated | Required | GroupIndex | VersionConflict => codes::INVALID_ID_DOCUMENT,
+        | Deactivated | Required | GroupIndex | UnknownPlaceholder | VersionConflict => codes::INVALID_ID_DOCUMENT,
     }
 }
 
@@ -81,7 +80,7 @@ fn of_addresses(code: ProblemCode) -> Code {
         Malformed | TooMany | NullList => codes::INVALID_PARAMETERS,
         Blank | Invalid | InvalidCharacter | TooLong | NotFound | NotOwned | Duplicate | Taken | NotEditable
         | Mismatch | NotAnEmailAddress | NotADate | NotANumber | NotACheckbox | NotAnOption | PatternMismatch
-        | Deactivated | Required | GroupIndex | VersionConflict => codes::INVALID_ADDRESS,
+        | Deactivated | Required | GroupIndex | UnknownPlaceholder | VersionConflict => codes::INVALID_ADDRESS,
     }
 }
 
@@ -101,9 +100,8 @@ fn of_custom_information(code: ProblemCode, member: &str) -> Code {
         Duplicate => codes::DUPLICATE_CUSTOM_FIELD_VALUES,
         Required => codes::REQUIRED_CUSTOM_FIELD_MISSING,
         InvalidCharacter => codes::INVALID_STRING_VALUE,
-        Malformed | TooMany | NullList | NotOwned | Taken | NotEditable | Mismatch | VersionConflict => {
-            codes::INVALID_PARAMETERS
-        }
+        Malformed | TooMany | NullList | NotOwned | Taken | NotEditable | Mismatch | UnknownPlaceholder
+        | VersionConflict => codes::INVALID_PARAMETERS,
     }
 }
 

@@ -100,9 +100,9 @@ on_both! {
         ] {
             let messages = format!("messages({arguments}) {{ nodes {{ id }} }}");
             let links = format!("customInformation {{ linkedClient {{ {messages} }} }}");
-            let owner = format!("messages {{ nodes {{ client {{ {messages} }} }} }}");
+            let owner = format!("messages(first: 2) {{ nodes {{ client {{ {messages} }} }} }}");
             for selection in [&messages, &links, &owner] {
-                let query = format!("{{ clients {{ nodes {{ {selection} }} }} }}");
+                let query = format!("{{ clients(first: 1) {{ nodes {{ {selection} }} }} }}");
                 assert_eq!(refused(server, &query, json!({})).await, sentence);
             }
             let before = server.snapshot().await;

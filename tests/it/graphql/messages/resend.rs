@@ -44,7 +44,7 @@ on_both! {
             reachable(server, id).await;
         }
         put(server, "FAILED", "TRUE").await;
-        server.write("UPDATE message SET created_at = '2026-01-01T00:00:00.000000Z', queued_at = created_at").await.expect("it can be stored");
+        server.write("UPDATE message SET created_at = '2026-01-01T00:00:00.000000Z', queued_at = '2026-01-01T00:00:00.000000Z'").await.expect("it can be stored");
         assert!(is_rung(server, Channel::Email));
         let ids = ids(server).await;
         let query = "query($id: ID!) { node(id: $id) { ... on Message { encodedKey state attempts nextAttemptAt failedAt reason detail createdAt text } } }";

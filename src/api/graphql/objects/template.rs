@@ -1,0 +1,281 @@
+//! Message templates, and what one of them says to a client.
+
+use std::borrow::Cow;
+
+use async_graphql::OutputType;
+
+use super::definition::{ClientRole, CustomField, FieldRow};
+use crate::{
+    api::graphql::{
+        node::GlobalId,
+        object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_of, object, one_of},
+    },
+    client::{ClientState, Language},
+    custom_field::Definitions,
+    notify::{
+        Channel, Event,
+        template::{FieldCondition, Preview, Template, Variant},
+    },
+};
+
+/// A template with all definitions around it.
+#[derive(Clone, Copy)]
+pub struct TemplateRow<'a> {
+    pub template: &'a Template,
+    pub definitions: &'a Definitions,
+}
+
+#[derive(Clone, Copy)]
+pub struct VariantRow<'a> {
+    variant: &'a Variant,
+    is_default: bool,
+}
+
+#[derive(Clone, Copy)]
+pub struct ConditionRow<'a> {
+    condition: &'a FieldCondition,
+    definitions: &'a Definitions,
+}
+
+pub struct MessageTemplate;
+
+impl Object for MessageTemplate {
+    const NAME: &'static str = "MessageTemplate";
+    const DESCRIPTION: &'static str = "What clients are written when something happens to them.";
+    const IS_NODE: bool = true;
+    type Row<'a> = TemplateRow<'a>;
+    const FIELDS: &'static [Field<Self>] = &[
+        Field {
+            name: "id",
+            description: "The global id.",
+            is: Is::Id(|row| GlobalId::MessageTemplate(row.template.row.encoded_key.clone()).encode()),
+        },
+        Field {
+            name: "encodedKey",
+            description: "The key of the template.",
+            is: Is::Text(|row| Cow::Borrowed(&row.template.row.encoded_key)),
+        },
+        Field {
+            name: "templateId",
+            description: "The id that submissions name the template by.",
+            is: Is::Text(|row| Cow::Borrowed(&row.template.row.template_id)),
+        },
+        Field {
+            name: "name",
+            description: "The name people see.",
+            is: Is::Text(|row| Cow::Borrowed(&row.template.row.name)),
+        },
+        Field {
+            name: "event",
+            description: "What a message is sent for.",
+            is: Is::Enum(<Event as OutputType>::create_type_info, |row| {
+                Some(row.template.event.as_str())
+            }),
+        },
+        Field {
+            name: "channel",
+            description: "The way its messages take.",
+            is: Is::Enum(<Channel as OutputType>::create_type_info, |row| {
+                Some(row.template.channel.as_str())
+            }),
+        },
+        Field {
+            name: "active",
+            description: "Whether messages are written from it.",
+            is: Is::Boolean(|row| row.template.row.active),
+        },
+        Field {
+            name: "defaultLanguage",
+            description: "The language of the variant for clients in whose language there is none.",
+            is: Is::Enum(<Language as OutputType>::create_type_info, |row| {
+                Some(&row.template.row.default_language)
+            }),
+        },
+        Field {
+            name: "variants",
+            description: "What it says in each language, by the names of the languages. A client gets one of them.",
+            is: Is::Objects {
+                ty: list_of::<MessageTemplateVariant>,
+                plan: Plan::of::<MessageTemplateVariant>,
+                arguments: &[],
+                write: |row, step, out| {
+                    let variants = row.template.variants.iter().map(|variant| VariantRow {
+                        variant,
+                        is_default: variant.row.language == row.template.row.default_language,
+                    });
+                    list::<MessageTemplateVariant>(variants, &step.plan, out);
+                },
+            },
+        },
+        Field {
+            name: "conditions",
+            description: "Which clients get a message: those for whom all of these hold.",
+            is: Is::Objects {
+                ty: one_of::<MessageConditions>,
+                plan: Plan::of::<MessageConditions>,
+                arguments: &[],
+                write: |row, step, out| object::<MessageConditions>(row, &step.plan, out),
+            },
+        },
+    ];
+}
+
+pub struct MessageTemplateVariant;
+
+impl Object for MessageTemplateVariant {
+    const NAME: &'static str = "MessageTemplateVariant";
+    const DESCRIPTION: &'static str = "What a message template says in one language.";
+    type Row<'a> = VariantRow<'a>;
+    const FIELDS: &'static [Field<Self>] = &[
+        Field {
+            name: "language",
+            description: "The language.",
+            is: Is::Enum(<Language as OutputType>::create_type_info, |row| {
+                Some(row.variant.language.as_str())
+            }),
+        },
+        Field {
+            name: "subject",
+            description: "The subject, with its placeholders; null for text messages.",
+            is: Is::MaybeText(|row| row.variant.row.subject.as_deref()),
+        },
+        Field {
+            name: "text",
+            description: "The text, with its placeholders.",
+            is: Is::Text(|row| Cow::Borrowed(&row.variant.row.text)),
+        },
+        Field {
+            name: "html",
+            description: "The same as HTML, if there is any.",
+            is: Is::MaybeText(|row| row.variant.row.html.as_deref()),
+        },
+        Field {
+            name: "isDefault",
+            description: "Whether clients in whose language there is no variant get this one.",
+            is: Is::Boolean(|row| row.is_default),
+        },
+    ];
+}
+
+pub struct MessageConditions;
+
+impl Object for MessageConditions {
+    const NAME: &'static str = "MessageConditions";
+    const DESCRIPTION: &'static str =
+        "What must hold of a client for a message to be written. An empty list asks for nothing.";
+    type Row<'a> = TemplateRow<'a>;
+    const FIELDS: &'static [Field<Self>] = &[
+        Field {
+            name: "clientRoles",
+            description: "The client has one of these roles.",
+            is: Is::Objects {
+                ty: list_of::<ClientRole>,
+                plan: Plan::of::<ClientRole>,
+                arguments: &[],
+                write: |row, step, out| {
+                    let keys = row.template.conditions.roles.iter();
+                    let roles = keys.filter_map(|key| row.definitions.role_of_key(key));
+                    list::<ClientRole>(roles, &step.plan, out);
+                },
+            },
+        },
+        Field {
+            name: "states",
+            description: "The client is in one of these states.",
+            is: Is::Enums(<Vec<ClientState> as OutputType>::create_type_info, |row| {
+                let states = row.template.conditions.states.iter();
+                states.map(|state| state.as_str()).collect()
+            }),
+        },
+        Field {
+            name: "customFields",
+            description: "Each of these custom fields has this value.",
+            is: Is::Objects {
+                ty: list_of::<MessageFieldCondition>,
+                plan: Plan::of::<MessageFieldCondition>,
+                arguments: &[],
+                write: |row, step, out| {
+                    let conditions = row.template.conditions.fields.iter().map(|condition| ConditionRow {
+                        condition,
+                        definitions: row.definitions,
+                    });
+                    list::<MessageFieldCondition>(conditions, &step.plan, out);
+                },
+            },
+        },
+    ];
+}
+
+pub struct MessageFieldCondition;
+
+impl Object for MessageFieldCondition {
+    const NAME: &'static str = "MessageFieldCondition";
+    const DESCRIPTION: &'static str = "A value that a custom field must have.";
+    type Row<'a> = ConditionRow<'a>;
+    const FIELDS: &'static [Field<Self>] = &[
+        Field {
+            name: "field",
+            description: "The custom field; null when it has been deleted, so that no client meets the condition.",
+            is: Is::Objects {
+                ty: maybe_of::<CustomField>,
+                plan: Plan::of::<CustomField>,
+                arguments: &[],
+                write: |row, step, out| {
+                    let field = row.definitions.field_of_key(&row.condition.field_key);
+                    let field = field.map(|field| FieldRow {
+                        field,
+                        definitions: row.definitions,
+                    });
+                    maybe::<CustomField>(field, &step.plan, out);
+                },
+            },
+        },
+        Field {
+            name: "value",
+            description: "The value as text; for a link, the key of what is linked.",
+            is: Is::Text(|row| Cow::Borrowed(&row.condition.value)),
+        },
+    ];
+}
+
+pub struct MessagePreview;
+
+impl Object for MessagePreview {
+    const NAME: &'static str = "MessagePreview";
+    const DESCRIPTION: &'static str = "A message as a client would get it now. Nothing is sent.";
+    type Row<'a> = &'a Preview;
+    const FIELDS: &'static [Field<Self>] = &[
+        Field {
+            name: "matches",
+            description: "Whether the client meets the template's conditions. Whether the template is active isn't asked.",
+            is: Is::Boolean(|row| row.matches),
+        },
+        Field {
+            name: "language",
+            description: "The language it is written in: the template's default one, if it knows no better.",
+            is: Is::Enum(<Language as OutputType>::create_type_info, |row| {
+                Some(row.language.as_str())
+            }),
+        },
+        Field {
+            name: "recipient",
+            description: "Where it would go; null when the client can't be reached on the template's channel.",
+            is: Is::MaybeText(|row| row.recipient.as_deref()),
+        },
+        Field {
+            name: "subject",
+            description: "The subject; null for a text message.",
+            is: Is::MaybeText(|row| row.has_subject.then_some(row.content.subject.as_str())),
+        },
+        Field {
+            name: "text",
+            description: "The text.",
+            is: Is::Text(|row| Cow::Borrowed(&row.content.text)),
+        },
+        Field {
+            name: "html",
+            description: "The same as HTML, if the template has any.",
+            is: Is::MaybeText(|row| row.content.html.as_deref()),
+        },
+    ];
+}

@@ -1,0 +1,121 @@
+//! `clientele notify test`: one message over a channel as it is configured, now, and what came of it. Needs no database.
+
+use chrono::Utc;
+use clap::{Args, Subcommand};
+use uuid::Uuid;
+
+use super::{Failure, print, worker::channels};
+use crate::config::Config;
+use crate::notify::channel::{self, Content, Outcome, Outgoing};
+use crate::notify::{Channel, Reason};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Send one test message as the settings have it, and say what came of it.
+    Test(Recipient),
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct Recipient {
+    /// Send it by e-mail.
+    #[arg(long, value_name = "ADDRESS")]
+    email: Option<String>,
+    /// Send it by SMS.
+    #[arg(long, value_name = "NUMBER")]
+    sms: Option<String>,
+}
+
+pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
+    let Command::Test(Recipient { email, sms }) = command;
+    let (channel, recipient) = match (email, sms) {
+        (Some(address), _) => (Channel::Email, address),
+        (None, Some(number)) => (Channel::Sms, number),
+        (None, None) => return Err(Failure::misconfigured("notify test takes --email or --sms")),
+    };
+    let channels = channels(config)?;
+    let message = Outgoing {
+        key: Uuid::now_v7().to_string(),
+        recipient,
+        content: content(channel),
+    };
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a command is a door, and this is its one look at the clock"
+    )]
+    let now = Utc::now();
+    let outcome = channels.send(channel, &message, now).await;
+    if !channels.sends(channel) {
+        return print(&format!(
+            "written to the log and not sent: {}.transport is \"log\"\n",
+            section(channel)
+        ));
+    }
+    match outcome {
+        Outcome::Sent { provider_id: None } => print("sent: the provider has accepted it\n"),
+        Outcome::Sent { provider_id: Some(id) } => print(&format!("sent: the provider has accepted it as {id}\n")),
+        Outcome::Deferred { failure, after, .. } => {
+            let after = after.map_or(String::new(), |after| {
+                format!(" in {} s at the earliest", after.as_secs())
+            });
+            let later = format!("; the server would try again{after}");
+            Err(Failure::new(sentence(channel, &failure) + &later))
+        }
+        Outcome::Refused(failure) | Outcome::Unusable(failure) => Err(Failure::new(sentence(channel, &failure))),
+    }
+}
+
+fn content(channel: Channel) -> Content {
+    let text = "This is a test message of clientele. If you can read it, messages to clients arrive.";
+    Content {
+        subject: match channel {
+            Channel::Email => "Test message of clientele".to_owned(),
+            Channel::Sms => String::new(),
+        },
+        text: text.to_owned(),
+        html: None,
+    }
+}
+
+/// What went wrong, in the provider's words where it had any, and where to look first.
+fn sentence(channel: Channel, failure: &channel::Failure) -> String {
+    let (what, check) = match failure.reason {
+        Reason::Connection => ("there is no connection to the provider", Some(place(channel))),
+        Reason::Timeout => ("the provider didn't answer in time", Some(place(channel))),
+        Reason::Tls => ("no encrypted connection came about", Some(encryption(channel))),
+        Reason::Credentials => ("the provider doesn't accept the credentials", Some("username")),
+        Reason::Deferred => ("the provider asks to be tried later", None),
+        Reason::ProviderError => ("the provider failed", None),
+        Reason::Refused => ("the provider refused the message", Some("from")),
+        Reason::InvalidRecipient => ("the recipient can't be reached", None),
+        Reason::TooLong => ("the message is too long", None),
+        Reason::Unrenderable | Reason::Internal => ("the message couldn't be written", None),
+    };
+    let detail = failure
+        .detail
+        .as_ref()
+        .map_or(String::new(), |detail| format!(" ({detail})"));
+    let check = check.map_or(String::new(), |key| format!("; check {}.{key}", section(channel)));
+    format!("not sent: {what}{detail}{check}")
+}
+
+fn place(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Email => "host",
+        Channel::Sms => "url",
+    }
+}
+
+fn encryption(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Email => "encryption and ca_file",
+        Channel::Sms => "ca_file",
+    }
+}
+
+fn section(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Email => "notifications.email",
+        Channel::Sms => "notifications.sms",
+    }
+}

@@ -1,0 +1,146 @@
+//! E-mail over SMTP: one message to one recipient, on a connection that is kept for the next one.
+//!
+//! The library's connection is used, but not its pool: that one takes back a connection on which an attempt was given up
+//! half-way, and the next message would read the answers meant for the last one.
+
+mod connection;
+mod reply;
+mod text;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use lettre::Address;
+use lettre::message::Mailbox;
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
+
+use super::super::Reason;
+use super::super::settings::EmailSettings;
+use super::{Failure, Outcome, Outgoing, SettingsError, words};
+use connection::{Idle, Server};
+use reply::Stage;
+
+#[derive(Debug)]
+pub(super) struct Email {
+    from: Mailbox,
+    server: Server,
+    idle: Idle,
+    timeout: Duration,
+}
+
+/// Whether a text is an address, with or without a name, that e-mails can come from. The address must be ASCII: it ends up
+/// in places, such as the Message-ID, that know nothing else.
+pub fn is_mailbox(text: &str) -> bool {
+    mailbox(text).is_some()
+}
+
+fn mailbox(text: &str) -> Option<Mailbox> {
+    let mailbox: Mailbox = text.parse().ok()?;
+    (!text.contains(char::is_control) && mailbox.email.to_string().is_ascii()).then_some(mailbox)
+}
+
+impl Email {
+    pub(super) fn new(settings: &EmailSettings, concurrency: u32) -> Result<Self, SettingsError> {
+        let from = mailbox(&settings.from)
+            .ok_or_else(|| SettingsError("notifications.email.from must be an e-mail address".into()))?;
+        Ok(Self {
+            from,
+            server: Server::new(settings)?,
+            idle: Idle::new(usize::try_from(concurrency).unwrap_or(usize::MAX)),
+            timeout: Duration::from_secs(settings.timeout_seconds),
+        })
+    }
+
+    pub(super) fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
+    pub(super) async fn send(&self, message: &Outgoing, now: DateTime<Utc>) -> Outcome {
+        // Anything but an address is refused whole, so that nobody can put a second recipient or a header in it.
+        let to: Address = match message.recipient.parse() {
+            Ok(address) if !message.recipient.contains(char::is_control) => address,
+            _ => return refused(Reason::InvalidRecipient, "this is not an e-mail address"),
+        };
+        let Ok(bytes) = text::written(&self.from, &to, message, now) else {
+            return refused(Reason::Internal, "the e-mail couldn't be put together");
+        };
+        // Without this bound a server that stops answering would hold the attempt for ever. What is given up here is dropped,
+        // connection and all.
+        match tokio::time::timeout(self.timeout, self.attempt(&to, &bytes)).await {
+            Ok(Ok(outcome) | Err(outcome)) => outcome,
+            Err(_) => reply::timeout(self.timeout),
+        }
+    }
+
+    async fn attempt(&self, to: &Address, bytes: &[u8]) -> Result<Outcome, Outcome> {
+        let mut connection = self.begin(to, bytes).await?;
+        let outcome = transmit(&mut connection, to, bytes).await;
+        // Whatever was answered, the conversation is in order; without an answer it isn't.
+        if let Ok(outcome) | Err((outcome, true)) = outcome {
+            self.idle.keep(connection);
+            return Ok(outcome);
+        }
+        outcome.map_err(|(outcome, _)| outcome)
+    }
+
+    /// A connection that has accepted the sender. Servers close connections that have been idle or used for long, which says
+    /// nothing about the message: so a kept one that fails is replaced by a new one, and only that one's answer counts.
+    async fn begin(&self, to: &Address, bytes: &[u8]) -> Result<AsyncSmtpConnection, Outcome> {
+        if let Some(mut kept) = self.idle.take(self.timeout).await {
+            let parameters = parameters(&kept, to, bytes)?;
+            let mail = Mail::new(Some(self.from.email.clone()), parameters);
+            if reply::checked(Stage::Sender, 250, kept.command(mail).await).is_ok() {
+                return Ok(kept);
+            }
+        }
+        let mut new = self.server.connect(self.timeout).await?;
+        let mail = Mail::new(Some(self.from.email.clone()), parameters(&new, to, bytes)?);
+        match reply::checked(Stage::Sender, 250, new.command(mail).await) {
+            Ok(_) => Ok(new),
+            Err((outcome, _)) => Err(outcome),
+        }
+    }
+}
+
+/// The flag with a failure says whether the connection can be used again.
+async fn transmit(
+    connection: &mut AsyncSmtpConnection,
+    to: &Address,
+    bytes: &[u8],
+) -> Result<Outcome, (Outcome, bool)> {
+    let rcpt = connection.command(Rcpt::new(to.clone(), Vec::new())).await;
+    reply::checked(Stage::Recipient, 250, rcpt)?;
+    reply::checked(Stage::Message, 354, connection.command(Data).await)?;
+    let last = reply::checked(Stage::Message, 250, connection.message(bytes).await)?;
+    let text: Vec<&str> = last.message().collect();
+    Ok(Outcome::Sent {
+        provider_id: words::cleaned(&text.join(" ")),
+    })
+}
+
+/// What the server must be told of a message that isn't ASCII. That is so with addresses only: all else is encoded.
+fn parameters(connection: &AsyncSmtpConnection, to: &Address, bytes: &[u8]) -> Result<Vec<MailParameter>, Outcome> {
+    let mut parameters = Vec::new();
+    if !to.to_string().is_ascii() {
+        if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+            return Err(refused(
+                Reason::InvalidRecipient,
+                "the mail server takes ASCII addresses only",
+            ));
+        }
+        parameters.push(MailParameter::SmtpUtfEight);
+    }
+    if !bytes.is_ascii() {
+        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+    }
+    Ok(parameters)
+}
+
+fn refused(reason: Reason, detail: &str) -> Outcome {
+    Outcome::Refused(Failure {
+        reason,
+        detail: Some(detail.to_owned()),
+    })
+}

@@ -1,0 +1,69 @@
+//! An e-mail as it goes over the wire. The same message at the same time gives the same bytes.
+
+use chrono::{DateTime, Utc};
+use lettre::error::Error;
+use lettre::message::header::{HeaderName, HeaderValue};
+use lettre::message::{Mailbox, Message, MultiPart, SinglePart};
+use lettre::{Address, message::MultiPartBuilder};
+
+use super::super::Outgoing;
+
+pub(super) fn written(from: &Mailbox, to: &Address, message: &Outgoing, now: DateTime<Utc>) -> Result<Vec<u8>, Error> {
+    let Outgoing {
+        key,
+        recipient: _,
+        content,
+    } = message;
+    // Keys are made by us and hold nothing else; this keeps it so that they can stand in a header.
+    let key: String = key
+        .chars()
+        .filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-')
+        .collect();
+    let builder = Message::builder()
+        .message_id(Some(format!("<{key}@{}>", from.email.domain())))
+        .date(now.into())
+        .from(from.clone())
+        .to(Mailbox::new(None, to.clone()))
+        .subject(one_line(&content.subject))
+        // Keeps holiday notices and the like from being answered to.
+        .raw_header(HeaderValue::new(
+            HeaderName::new_from_ascii_str("Auto-Submitted"),
+            "auto-generated".to_owned(),
+        ));
+    let text = SinglePart::plain(lines(&content.text));
+    let message = match &content.html {
+        None => builder.singlepart(text)?,
+        Some(html) => builder.multipart(
+            alternative(&key)
+                .singlepart(text)
+                .singlepart(SinglePart::html(lines(html))),
+        )?,
+    };
+    Ok(message.formatted())
+}
+
+/// A boundary can't come up in a part by accident, and on purpose only from someone who knows the key beforehand.
+fn alternative(key: &str) -> MultiPartBuilder {
+    let boundary: String = key.chars().take(60).collect();
+    MultiPart::alternative().boundary(format!("_{boundary}_"))
+}
+
+/// What could end a header becomes a space.
+fn one_line(text: &str) -> String {
+    text.chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .collect()
+}
+
+/// One kind of line end, and no control characters: mail servers disagree about what a lone carriage return ends.
+fn lines(text: &str) -> String {
+    text.replace("\r\n", "\n")
+        .chars()
+        .map(|letter| match letter {
+            '\r' => '\n',
+            '\n' | '\t' => letter,
+            letter if letter.is_control() => ' ',
+            letter => letter,
+        })
+        .collect()
+}

@@ -1,0 +1,136 @@
+//! What a gateway's answer, or its silence, means for the message and for the channel.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::{Response, StatusCode};
+use serde_json::Value;
+
+use super::super::super::Reason;
+use super::super::{Failure, Outcome, words};
+
+/// The most that is read of an answer, in bytes.
+const LARGEST: usize = 64 * 1024;
+/// A gateway that asks for more patience than this has it wrong.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+pub(super) async fn outcome(response: Response, now: DateTime<Utc>) -> Outcome {
+    let status = response.status();
+    let after = retry_after(response.headers(), now);
+    // The status has been said: whatever happens to the rest changes nothing about it.
+    let body: Value = serde_json::from_slice(&body(response).await).unwrap_or_default();
+    if status.is_success() {
+        let provider_id = body["sid"].as_str().and_then(words::cleaned);
+        return Outcome::Sent { provider_id };
+    }
+    let failure = |reason| Failure {
+        reason,
+        detail: detail(status, &body),
+    };
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Unusable(failure(Reason::Credentials)),
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Outcome::Deferred {
+            failure: failure(Reason::Deferred),
+            after,
+            provider_down: status == StatusCode::TOO_MANY_REQUESTS,
+        },
+        status if status.is_server_error() => Outcome::Deferred {
+            failure: failure(Reason::ProviderError),
+            after,
+            provider_down: true,
+        },
+        _ => Outcome::Refused(failure(Reason::Refused)),
+    }
+}
+
+/// No answer came.
+pub(super) fn none(error: reqwest::Error) -> Outcome {
+    // Without the address: whoever may see messages needn't know how the gateway is reached.
+    let error = error.without_url();
+    let reason = if error.is_timeout() {
+        Reason::Timeout
+    } else if words::is_tls(&error) {
+        Reason::Tls
+    } else {
+        Reason::Connection
+    };
+    Outcome::Deferred {
+        failure: Failure {
+            reason,
+            detail: words::cause(&error),
+        },
+        after: None,
+        provider_down: true,
+    }
+}
+
+async fn body(mut response: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        body.extend_from_slice(&chunk);
+        if body.len() >= LARGEST {
+            break;
+        }
+    }
+    body.truncate(LARGEST);
+    body
+}
+
+/// The status, and what Twilio's form of an error says besides.
+fn detail(status: StatusCode, body: &Value) -> Option<String> {
+    let code = body["code"]
+        .as_i64()
+        .map_or(String::new(), |code| format!(", code {code}"));
+    let message = body["message"]
+        .as_str()
+        .map_or(String::new(), |message| format!(": {message}"));
+    words::cleaned(&format!("HTTP {}{code}{message}", status.as_u16()))
+}
+
+/// Seconds or a date.
+fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let date = DateTime::parse_from_rfc2822(text).ok()?;
+            // Past already: at once.
+            date.signed_duration_since(now).to_std().unwrap_or_default()
+        }
+    };
+    Some(wait.min(LONGEST_WAIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chrono::{DateTime, Utc};
+    use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+
+    use super::retry_after;
+
+    #[test]
+    fn a_wait_is_given_in_seconds_or_as_a_date_and_is_a_day_at_most() {
+        let now: DateTime<Utc> = "2026-11-22T12:00:00Z".parse().expect("a time");
+        for (text, seconds) in [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("Sun, 22 Nov 2026 12:01:30 GMT", Some(90)),
+            ("Sun, 22 Nov 2026 11:00:00 GMT", Some(0)),
+            ("86401", Some(86_400)),
+            ("Mon, 22 Nov 2027 12:00:00 GMT", Some(86_400)),
+            ("18446744073709551615", Some(86_400)),
+            ("18446744073709551616", None),
+            ("-5", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
+            assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{text}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+}

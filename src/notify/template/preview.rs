@@ -1,0 +1,60 @@
+//! A message as a client would get it now, without sending it.
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    Clientele,
+    client::{ClientBy, Language, Wanted},
+    error::Result,
+    notify::{channel::Content, render::Compiled},
+};
+
+/// What a template says to a client.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// Whether the client meets the template's conditions.
+    pub matches: bool,
+    pub language: Language,
+    /// None when the client can't be reached on the template's channel.
+    pub recipient: Option<String>,
+    pub content: Content,
+    /// Whether the channel knows subjects.
+    pub has_subject: bool,
+}
+
+impl Clientele {
+    /// Renders a template for a client, in the client's language unless another is given; none when one of the two doesn't
+    /// exist.
+    pub async fn preview_message(
+        &self,
+        template_id: &str,
+        client: &ClientBy,
+        language: Option<Language>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Preview>> {
+        // Which template it is, is known only with the definitions that come with the client.
+        let wanted = Wanted {
+            addresses: false,
+            ..Wanted::ALL
+        };
+        let Some((aggregate, definitions)) = self.client(client, wanted).await? else {
+            return Ok(None);
+        };
+        let Some(template) = definitions.template(template_id) else {
+            return Ok(None);
+        };
+        let language = match language {
+            Some(language) => language.as_str(),
+            None => aggregate.client.preferred_language.as_str(),
+        };
+        let variant = template.variant_for(language);
+        let values = template.values(variant, &aggregate, &definitions, now);
+        Ok(Some(Preview {
+            matches: template.matches(&aggregate),
+            language: variant.language,
+            recipient: template.recipient(&aggregate.client).map(str::to_owned),
+            content: Compiled::of(&variant.row)?.render(&values)?,
+            has_subject: variant.row.subject.is_some(),
+        }))
+    }
+}

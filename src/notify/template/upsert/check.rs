@@ -1,0 +1,108 @@
+//! The rules for a message template, pure: submission + present definitions → the template as it is to be, or every problem.
+
+use entity::message_template;
+
+use super::{Plan, UpsertMessageTemplate, conditions::conditions, variants::variants};
+use crate::{
+    client::Language,
+    custom_field::{Definitions, definition_id, key_of_choice},
+    error::{Error, Result},
+    member::{Problems, Scalars},
+    notify::{Channel, Event, template::Template},
+    problem::{Problem, ProblemCode},
+};
+
+/// `known` are the definitions that the submission is judged by.
+pub(super) fn check(input: &UpsertMessageTemplate, known: &Definitions) -> Result<Result<Plan, Vec<Problem>>> {
+    let UpsertMessageTemplate {
+        template_id,
+        encoded_key,
+        name,
+        event,
+        channel,
+        active,
+        default_language,
+        variants: sent_variants,
+        conditions: sent_conditions,
+        client_mutation_id: _,
+    } = input;
+    let mut problems = Problems::default();
+    let mut member = Scalars {
+        scope: Vec::new(),
+        problems: &mut problems,
+    };
+    definition_id("templateId", template_id, &mut member);
+    let stored = known.template(template_id).map(|template| &**template);
+    let before = stored.map(|template| &template.row);
+    let encoded_key = key_of_choice(
+        encoded_key,
+        before.map(|row| row.encoded_key.as_str()),
+        |key| known.template_of_key(key).is_some(),
+        &mut member,
+    );
+    let name = member.required("name", name, before.map_or("", |row| &row.name));
+    let event = demanded("event", *event, stored.map(|template| template.event), &mut member);
+    let channel = demanded(
+        "channel",
+        *channel,
+        stored.map(|template| template.channel),
+        &mut member,
+    );
+    let variants = variants(sent_variants, channel, &encoded_key, stored, known, &mut problems);
+    let languages: Vec<&str> = variants.iter().map(|variant| variant.language.as_str()).collect();
+    let default_language = self::default_language(*default_language, stored, &languages, &mut problems);
+    let conditions = conditions(sent_conditions, stored, known, &mut problems);
+    if !problems.0.is_empty() {
+        return Ok(Err(problems.0));
+    }
+    let (Some(event), Some(channel)) = (event, channel) else {
+        return Err(Error::defect(
+            "a message template without event or channel was let through",
+        ));
+    };
+    let row = message_template::Model {
+        encoded_key,
+        template_id: template_id.clone(),
+        name,
+        event: Event::as_str(event).to_owned(),
+        channel: Channel::as_str(channel).to_owned(),
+        active: active.unwrap_or(before.is_none_or(|row| row.active)),
+        default_language,
+        conditions: serde_json::to_string(&conditions).map_err(Error::internal)?,
+        position: before.map_or_else(|| next_position(known), |row| row.position),
+    };
+    Ok(Ok(Plan { row, variants }))
+}
+
+/// A member without which there is no template.
+fn demanded<T>(name: &'static str, sent: Option<T>, stored: Option<T>, member: &mut Scalars<'_>) -> Option<T> {
+    let value = sent.or(stored);
+    if value.is_none() {
+        let message = format!("A new template needs the member {name}.");
+        member.refuse(ProblemCode::Blank, name, message);
+    }
+    value
+}
+
+/// `languages` are those of the variants, in the order of the submission.
+fn default_language(
+    sent: Option<Language>,
+    stored: Option<&Template>,
+    languages: &[&str],
+    problems: &mut Problems,
+) -> String {
+    let stored = stored.map(|template| template.row.default_language.as_str());
+    let chosen = sent.map(Language::as_str).or(stored).or(languages.first().copied());
+    if let Some(chosen) = chosen
+        && !languages.is_empty()
+        && !languages.contains(&chosen)
+    {
+        let message = format!("The default language {chosen} needs a variant, or another language be the default.");
+        problems.add(ProblemCode::Invalid, ["defaultLanguage".into()], message);
+    }
+    chosen.unwrap_or_default().to_owned()
+}
+
+fn next_position(known: &Definitions) -> i32 {
+    known.templates.last().map_or(0, |last| last.row.position + 1)
+}

@@ -1,0 +1,64 @@
+//! A text that must not be shown: printing it in any way shows that it is there, and no more.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+const HIDDEN: &str = "***";
+
+/// A password or the like. Empty means there is none, and shows as empty.
+#[derive(Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The text itself, for whoever proves something with it and for nobody else.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_empty() { "" } else { HIDDEN })
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Secret({self})")
+    }
+}
+
+impl Serialize for Secret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Secret;
+
+    #[test]
+    fn a_printed_secret_shows_only_that_there_is_one() {
+        for (text, shown) in [("hunter2", "***"), ("", "")] {
+            let secret = Secret::new(text);
+            assert_eq!(secret.to_string(), shown);
+            assert_eq!(format!("{secret:?}"), format!("Secret({shown})"));
+            assert_eq!(
+                serde_json::to_string(&secret).expect("serialises"),
+                format!("{shown:?}")
+            );
+            assert_eq!(secret.reveal(), text);
+        }
+    }
+}
