@@ -153,10 +153,12 @@ impl Queue<'_> {
         let sql = format!(
             "WITH chosen AS ({which}) UPDATE message SET state = '{queued}', attempts = 0, queued_at = {now}, \
              due_at = {now}, lease = NULL, sent_at = NULL, failed_at = NULL, reason = NULL, detail = NULL \
-             WHERE (client_key, encoded_key) IN (SELECT client_key, encoded_key FROM chosen) AND state = '{failed}' \
+             WHERE (client_key, encoded_key) IN (SELECT client_key, encoded_key FROM chosen) AND {state} = '{failed}' \
              RETURNING {returning}",
             queued = MessageState::Queued.as_str(),
             failed = MessageState::Failed.as_str(),
+            // They are found by their keys: more than these may have failed.
+            state = dialect.unindexed("state"),
         );
         transaction.all(sql, values).await
     }
