@@ -3,14 +3,7 @@
 //! The clock is handed in. Nothing is sent while a transaction is open, and a lane that dies at any instant leaves
 //! nothing but leases, which end by themselves.
 
-use std::{
-    collections::HashMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use entity::message;
@@ -22,8 +15,9 @@ use tokio::{
 
 use super::{
     Channel, NotificationSettings, Reason,
-    breaker::{Admission, Breaker, Patience},
+    breaker::{Admission, Patience},
     channel::{Channels, Failure, Outcome, Outgoing},
+    gate::Gate,
     outbox,
     render::Compiled,
     verdict::{Perseverance, judge, release},
@@ -42,9 +36,7 @@ pub(super) struct Lane {
     settings: Arc<NotificationSettings>,
     channel: Channel,
     clock: Clock,
-    breaker: Breaker,
-    /// No attempt begins any more: the channel is paused, or the worker stops.
-    halted: Arc<AtomicBool>,
+    gate: Arc<Gate>,
     slots: Arc<Semaphore>,
     sending: JoinSet<Attempted>,
     in_hand: HashMap<Id, message::Model>,
@@ -75,13 +67,12 @@ impl Lane {
         };
         Self {
             slots: Arc::new(Semaphore::new(settings.concurrency as usize)),
+            gate: Arc::new(Gate::new(clientele.clone(), channel, patience)),
             clientele,
             channels,
             settings,
             channel,
             clock,
-            breaker: Breaker::new(patience),
-            halted: Arc::default(),
             sending: JoinSet::new(),
             in_hand: HashMap::new(),
             unsettled: Vec::new(),
@@ -106,7 +97,7 @@ impl Lane {
                 _ = stop.changed() => {}
             }
         }
-        self.halted.store(true, Relaxed);
+        self.gate.shut();
         if timeout(grace, self.drain()).await.is_err() {
             tracing::warn!(
                 channel = self.channel.as_str(),
@@ -147,12 +138,12 @@ impl Lane {
         }
         let capacity = self.settings.concurrency as usize * CLAIMED_AHEAD;
         let room = capacity - self.sending.len().min(capacity);
-        let most = match self.breaker.admits((self.clock)()) {
+        let most = match self.gate.admits((self.clock)()) {
             Admission::Any if room * 2 >= capacity => room,
             Admission::One if self.sending.is_empty() => 1,
             Admission::Any | Admission::One | Admission::NoneBefore(_) => return Ok(0),
         };
-        self.halted.store(false, Relaxed);
+        self.gate.open();
         self.claim(most).await
     }
 
@@ -180,7 +171,7 @@ impl Lane {
         outgoing: Result<Outgoing, Failure>,
         lease_end: DateTime<Utc>,
     ) -> impl Future<Output = Attempted> + Send + 'static {
-        let (slots, halted, clock) = (self.slots.clone(), self.halted.clone(), self.clock.clone());
+        let (slots, gate, clock) = (self.slots.clone(), self.gate.clone(), self.clock.clone());
         let (channels, channel) = (self.channels.clone(), self.channel);
         let longest = Duration::from_secs(self.settings.timeout_seconds(channel));
         async move {
@@ -190,10 +181,12 @@ impl Lane {
             };
             let _slot = slots.acquire_owned().await;
             let now = clock();
-            if halted.load(Relaxed) || now + longest > lease_end {
+            if gate.is_shut() || now + longest > lease_end {
                 return Attempted::Released;
             }
-            Attempted::Ended(channels.send(channel, &outgoing, now).await)
+            let outcome = channels.send(channel, &outgoing, now).await;
+            gate.note(&outcome, clock());
+            Attempted::Ended(outcome)
         }
     }
 
@@ -224,7 +217,6 @@ impl Lane {
             Attempted::Released => return self.unsettled.push(release(message, now)),
             Attempted::Ended(outcome) => outcome,
         };
-        self.watch(&outcome, now);
         let perseverance = Perseverance {
             attempts: self.settings.attempts,
             max_age: Duration::from_secs(u64::from(self.settings.max_age_hours) * 3600),
@@ -233,37 +225,6 @@ impl Lane {
         };
         let settled = judge(message, outcome, now, &perseverance, &mut rand::rng());
         self.unsettled.push(settled);
-    }
-
-    /// Lets the breaker know how the provider does.
-    fn watch(&mut self, outcome: &Outcome, now: DateTime<Utc>) {
-        let opened = match outcome {
-            Outcome::Unusable(failure) => self.breaker.refused(now).then_some(failure),
-            Outcome::Deferred {
-                failure,
-                provider_down: true,
-                ..
-            } => self.breaker.failed(now).then_some(failure),
-            Outcome::Refused(Failure {
-                reason: Reason::InvalidRecipient | Reason::TooLong | Reason::Unrenderable | Reason::Internal,
-                ..
-            }) => return,
-            Outcome::Sent { .. } | Outcome::Deferred { .. } | Outcome::Refused(_) => {
-                if self.breaker.is_open() {
-                    tracing::info!(channel = self.channel.as_str(), "the provider is back");
-                }
-                self.breaker.answered();
-                None
-            }
-        };
-        if let Some(failure) = opened {
-            let (channel, reason) = (self.channel.as_str(), failure.reason.as_str());
-            tracing::warn!(channel, reason, "the channel pauses: its provider can't be used");
-        }
-        if self.breaker.is_open() {
-            self.halted.store(true, Relaxed);
-        }
-        self.clientele.metrics.breaker(self.channel, self.breaker.is_open());
     }
 
     /// Stores what is noted. What can't be stored now is stored later, as long as the lease lasts.

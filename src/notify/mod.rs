@@ -11,6 +11,7 @@ pub mod event;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod gate;
 mod kinds;
 mod lane;
 pub mod mask;

@@ -63,20 +63,20 @@ impl Email {
             Ok(address) if !message.recipient.contains(char::is_control) => address,
             _ => return refused(Reason::InvalidRecipient, "this is not an e-mail address"),
         };
-        let Ok(bytes) = text::written(&self.from, &to, message, now) else {
+        let Some(text) = text::written(&self.from, &to, message, now) else {
             return refused(Reason::Internal, "the e-mail couldn't be put together");
         };
         // Without this bound a server that stops answering would hold the attempt for ever. What is given up here is dropped,
         // connection and all.
-        match tokio::time::timeout(self.timeout, self.attempt(&to, &bytes)).await {
+        match tokio::time::timeout(self.timeout, self.attempt(&to, &text)).await {
             Ok(Ok(outcome) | Err(outcome)) => outcome,
             Err(_) => reply::timeout(self.timeout),
         }
     }
 
-    async fn attempt(&self, to: &Address, bytes: &[u8]) -> Result<Outcome, Outcome> {
-        let mut connection = self.begin(to, bytes).await?;
-        let outcome = transmit(&mut connection, to, bytes).await;
+    async fn attempt(&self, to: &Address, text: &str) -> Result<Outcome, Outcome> {
+        let mut connection = self.start(to, text).await?;
+        let outcome = transmit(&mut connection, to, text).await;
         // Whatever was answered, the conversation is in order; without an answer it isn't.
         if let Ok(outcome) | Err((outcome, true)) = outcome {
             self.idle.keep(connection);
@@ -87,16 +87,16 @@ impl Email {
 
     /// A connection that has accepted the sender. Servers close connections that have been idle or used for long, which says
     /// nothing about the message: so a kept one that fails is replaced by a new one, and only that one's answer counts.
-    async fn begin(&self, to: &Address, bytes: &[u8]) -> Result<AsyncSmtpConnection, Outcome> {
+    async fn start(&self, to: &Address, text: &str) -> Result<AsyncSmtpConnection, Outcome> {
         if let Some(mut kept) = self.idle.take(self.timeout).await {
-            let parameters = parameters(&kept, to, bytes)?;
+            let parameters = parameters(&kept, to, text)?;
             let mail = Mail::new(Some(self.from.email.clone()), parameters);
             if reply::checked(Stage::Sender, 250, kept.command(mail).await).is_ok() {
                 return Ok(kept);
             }
         }
         let mut new = self.server.connect(self.timeout).await?;
-        let mail = Mail::new(Some(self.from.email.clone()), parameters(&new, to, bytes)?);
+        let mail = Mail::new(Some(self.from.email.clone()), parameters(&new, to, text)?);
         match reply::checked(Stage::Sender, 250, new.command(mail).await) {
             Ok(_) => Ok(new),
             Err((outcome, _)) => Err(outcome),
@@ -105,23 +105,19 @@ impl Email {
 }
 
 /// The flag with a failure says whether the connection can be used again.
-async fn transmit(
-    connection: &mut AsyncSmtpConnection,
-    to: &Address,
-    bytes: &[u8],
-) -> Result<Outcome, (Outcome, bool)> {
+async fn transmit(connection: &mut AsyncSmtpConnection, to: &Address, text: &str) -> Result<Outcome, (Outcome, bool)> {
     let rcpt = connection.command(Rcpt::new(to.clone(), Vec::new())).await;
     reply::checked(Stage::Recipient, 250, rcpt)?;
     reply::checked(Stage::Message, 354, connection.command(Data).await)?;
-    let last = reply::checked(Stage::Message, 250, connection.message(bytes).await)?;
-    let text: Vec<&str> = last.message().collect();
+    let last = reply::checked(Stage::Message, 250, connection.command(text).await)?;
+    let words: Vec<&str> = last.message().collect();
     Ok(Outcome::Sent {
-        provider_id: words::cleaned(&text.join(" ")),
+        provider_id: words::cleaned(&words.join(" ")),
     })
 }
 
 /// What the server must be told of a message that isn't ASCII. That is so with addresses only: all else is encoded.
-fn parameters(connection: &AsyncSmtpConnection, to: &Address, bytes: &[u8]) -> Result<Vec<MailParameter>, Outcome> {
+fn parameters(connection: &AsyncSmtpConnection, to: &Address, text: &str) -> Result<Vec<MailParameter>, Outcome> {
     let mut parameters = Vec::new();
     if !to.to_string().is_ascii() {
         if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
@@ -132,7 +128,7 @@ fn parameters(connection: &AsyncSmtpConnection, to: &Address, bytes: &[u8]) -> R
         }
         parameters.push(MailParameter::SmtpUtfEight);
     }
-    if !bytes.is_ascii() {
+    if !text.is_ascii() {
         parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
     }
     Ok(parameters)

@@ -52,8 +52,6 @@ async fn a_server_says_where_it_is_and_stops_when_told() {
 #[tokio::test]
 async fn each_request_leaves_one_line_with_its_id_and_nothing_personal() {
     let server = Server::start(&[("CLIENTELE_LOG__FORMAT", "json")]);
-    // The library names no cryptography of its own, though nothing here is encrypted.
-    let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::new();
     for (path, sent, status) in [
         ("/health/live?name=Okafor", Some("order-17"), 200),

@@ -44,6 +44,8 @@ pub struct Server {
 
 impl Server {
     pub fn start(environment: &[(&str, &str)]) -> Self {
+        // Whoever asks it by HTTP needs a cryptography, though nothing here is encrypted.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = directory();
         let mut child = clientele(&directory, &["--listen", "127.0.0.1:0"], environment)
             .stdout(Stdio::piped())

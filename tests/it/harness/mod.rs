@@ -4,6 +4,7 @@ mod answer;
 mod database;
 mod definitions;
 mod names;
+pub mod peers;
 mod postgres;
 mod server;
 mod snapshot;

@@ -150,6 +150,11 @@ impl TestServer {
             .await
     }
 
+    /// The address of its database, for other programs.
+    pub fn database_url(&self) -> String {
+        self.database.url()
+    }
+
     pub async fn snapshot(&self) -> Snapshot {
         Snapshot::take(&self.clientele.db).await
     }

@@ -1,6 +1,12 @@
 //! Notifications: what is queued, how it is sent, and what becomes of it.
 
+mod channels;
+mod hand;
+mod killed;
 mod queued;
+mod sending;
+mod upkeep;
+mod workers;
 
 use entity::message;
 use sea_orm::{EntityTrait, QueryOrder};

@@ -1,14 +1,14 @@
-//! An e-mail as it goes over the wire. The same message at the same time gives the same bytes.
+//! An e-mail as it goes over the wire, up to the dot that ends it. The same message at the same time gives the same text.
 
 use chrono::{DateTime, Utc};
-use lettre::error::Error;
 use lettre::message::header::{HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart, SinglePart};
 use lettre::{Address, message::MultiPartBuilder};
 
 use super::super::Outgoing;
 
-pub(super) fn written(from: &Mailbox, to: &Address, message: &Outgoing, now: DateTime<Utc>) -> Result<Vec<u8>, Error> {
+/// None when it can't be put together, which no message of ours is known to bring about.
+pub(super) fn written(from: &Mailbox, to: &Address, message: &Outgoing, now: DateTime<Utc>) -> Option<String> {
     let Outgoing {
         key,
         recipient: _,
@@ -32,14 +32,24 @@ pub(super) fn written(from: &Mailbox, to: &Address, message: &Outgoing, now: Dat
         ));
     let text = SinglePart::plain(lines(&content.text));
     let message = match &content.html {
-        None => builder.singlepart(text)?,
+        None => builder.singlepart(text),
         Some(html) => builder.multipart(
             alternative(&key)
                 .singlepart(text)
                 .singlepart(SinglePart::html(lines(html))),
-        )?,
+        ),
     };
-    Ok(message.formatted())
+    String::from_utf8(message.ok()?.formatted())
+        .ok()
+        .map(|text| with_end(&text))
+}
+
+/// With the dot on a line of its own that ends a message, and another one before each line that begins with one. All in one
+/// piece: sent as two, the second would wait for the first to be acknowledged, which takes a server 40 ms.
+fn with_end(text: &str) -> String {
+    let text = text.strip_suffix("\r\n").unwrap_or(text);
+    // Line ends are CRLF here, and nothing else is one.
+    format!("{}\r\n.\r\n", text.replace("\r\n.", "\r\n.."))
 }
 
 /// A boundary can't come up in a part by accident, and on purpose only from someone who knows the key beforehand.

@@ -1,0 +1,147 @@
+//! cargo bench --bench messages -- DATABASE_URL [MESSAGES]
+//!
+//! What a message costs: creating a client with a template against without one, in turns in one run; and how many messages
+//! a second one worker sends to a mail server on loopback. The database must be empty or of an earlier run.
+
+#[path = "../tests/it/harness/peers/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "the tests ask more of the mail server")]
+mod peers;
+
+use std::{sync::Arc, time::Instant};
+
+use async_graphql::MaybeUndefined::{Undefined, Value};
+use chrono::Utc;
+use clientele::{
+    Clientele,
+    client::{AddressInput, ClientInput, IdDocumentInput, UpsertClient, Wanted},
+    db::{Database, DatabaseSettings},
+    notify::{
+        Channel, Event, NotificationSettings, Worker,
+        channel::Channels,
+        template::{MessageTemplateVariantInput, UpsertMessageTemplate, upsert_message_template},
+    },
+};
+use futures_util::{StreamExt, stream};
+use peers::{Mailing, SmtpPeer};
+
+/// Clients that are created at the same time.
+const CONCURRENT: usize = 8;
+const ROUNDS: usize = 10;
+
+#[tokio::main]
+async fn main() {
+    let arguments: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
+    let url = arguments
+        .first()
+        .expect("usage: cargo bench --bench messages -- DATABASE_URL [MESSAGES]");
+    let messages: usize = arguments
+        .get(1)
+        .map_or(5_000, |number| number.parse().expect("a number"));
+    let db = Database::connect(url, &DatabaseSettings::default())
+        .await
+        .expect("the database answers");
+    db.migrate().await.expect("migrations run");
+    let clientele = Arc::new(Clientele::new(db, Default::default()));
+    let clients = messages / ROUNDS;
+    // Nothing is measured of what is done for the first time.
+    create(&clientele, clients).await;
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..ROUNDS {
+        for (active, times) in [false, true].into_iter().zip(&mut times) {
+            template(&clientele, active).await;
+            times.push(create(&clientele, clients).await);
+        }
+    }
+    let [without, with] = times.map(|mut times| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    });
+    println!("create without a template {:>6.0} /s", clients as f64 / without);
+    println!(
+        "create with a message     {:>6.0} /s, {:.2} times the time",
+        clients as f64 / with,
+        with / without
+    );
+    send(&clientele, clients * ROUNDS).await;
+}
+
+/// Creates so many clients with an address and a document; answers the seconds it took.
+async fn create(clientele: &Clientele, clients: usize) -> f64 {
+    let input = UpsertClient {
+        client: ClientInput {
+            first_name: Value("Ada".to_owned()),
+            last_name: Value("Bakker".to_owned()),
+            email_address: Value("ada@example.test".to_owned()),
+            ..ClientInput::default()
+        },
+        addresses: Value(vec![AddressInput {
+            line1: Value("1 Test Lane".to_owned()),
+            ..AddressInput::default()
+        }]),
+        id_documents: Value(vec![IdDocumentInput {
+            document_type: Value("Passport".to_owned()),
+            document_id: Value("X1234567".to_owned()),
+            ..IdDocumentInput::default()
+        }]),
+        ..UpsertClient::default()
+    };
+    let begun = Instant::now();
+    let create = async |_| {
+        let answer = clientele.upsert_client(&input, Wanted::default(), now()).await;
+        assert!(answer.expect("the database answers").is_ok());
+    };
+    stream::iter(0..clients).for_each_concurrent(CONCURRENT, create).await;
+    begun.elapsed().as_secs_f64()
+}
+
+async fn template(clientele: &Clientele, active: bool) {
+    let input = UpsertMessageTemplate {
+        template_id: "bench".to_owned(),
+        encoded_key: Undefined,
+        name: Value("Measured".to_owned()),
+        event: Some(Event::ClientCreated),
+        channel: Some(Channel::Email),
+        active: Some(active),
+        default_language: None,
+        variants: Value(vec![MessageTemplateVariantInput {
+            language: clientele::client::Language::English,
+            subject: Value("Welcome, {CLIENT_FIRST_NAMES}".to_owned()),
+            text: "Dear {CLIENT_NAME}, your id is {CLIENT_ID}.".to_owned(),
+            html: Value("<p>Dear {CLIENT_NAME}, your id is {CLIENT_ID}.</p>".to_owned()),
+        }]),
+        conditions: Undefined,
+        client_mutation_id: None,
+    };
+    let answer = upsert_message_template(clientele, &input).await;
+    assert!(answer.expect("the database answers").is_ok());
+}
+
+/// Sends what has been queued.
+async fn send(clientele: &Arc<Clientele>, messages: usize) {
+    let mail = SmtpPeer::start(Mailing::Accept).await;
+    let settings = NotificationSettings {
+        email: mail.settings(),
+        ..NotificationSettings::default()
+    };
+    let channels = Arc::new(Channels::new(&settings).expect("the settings are sound"));
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let worker = Worker::new(clientele.clone(), channels, Arc::new(settings), Arc::new(now));
+    let begun = Instant::now();
+    let running = tokio::spawn(worker.run(stopped, std::time::Duration::from_secs(10)));
+    mail.message(messages - 1).await;
+    let seconds = begun.elapsed().as_secs_f64();
+    stop.send_replace(true);
+    running.await.expect("the worker ends");
+    println!(
+        "one worker sends          {:>6.0} messages/s",
+        messages as f64 / seconds
+    );
+}
+
+#[expect(clippy::disallowed_methods, reason = "a measurement is a door")]
+fn now() -> chrono::DateTime<Utc> {
+    Utc::now()
+}

@@ -1,0 +1,56 @@
+//! A certificate for this machine, from an authority that nobody trusts who isn't given its file.
+
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tempfile::NamedTempFile;
+
+#[derive(Debug)]
+pub struct Certificate {
+    authority: NamedTempFile,
+    config: Arc<ServerConfig>,
+}
+
+impl Certificate {
+    /// Good for `localhost` by that name only.
+    pub fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names are valid names");
+        // No two have the same name, or one could be taken for the other's.
+        let name = uuid::Uuid::now_v7().to_string();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("signed");
+        let mut authority = NamedTempFile::new().expect("a temporary file");
+        authority.write_all(issuer.pem().as_bytes()).expect("written");
+
+        let key = KeyPair::generate().expect("a key");
+        let names = ["localhost".to_owned()];
+        let params = CertificateParams::new(names).expect("valid names");
+        let certificate = params.signed_by(&key, &issuer).expect("signed");
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("the provider's versions")
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .expect("the key is the certificate's");
+        Self {
+            authority,
+            config: Arc::new(config),
+        }
+    }
+
+    /// The authority's certificate in PEM, as a `ca_file` names it.
+    pub fn authority(&self) -> &Path {
+        self.authority.path()
+    }
+
+    pub fn config(&self) -> Arc<ServerConfig> {
+        self.config.clone()
+    }
+}

@@ -1,0 +1,104 @@
+//! The far ends of the channels: a mail server and an SMS gateway on loopback, real to the last byte, that fail on order.
+//!
+//! ```ignore
+//! let peer = SmtpPeer::start(Mailing::Accept).await;
+//! let channels = Channels::new(&NotificationSettings { email: peer.settings(), ..Default::default() })?;
+//! peer.once([Mailing::Answer(Stage::Recipient, "451 later")]);   // the next message; then as before
+//! let first = peer.message(0).await;                             // waits for it
+//! ```
+
+mod certificate;
+mod gateway;
+mod smtp;
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+
+pub use certificate::Certificate;
+pub use gateway::{Answering, GatewayPeer};
+pub use smtp::{Mailed, Mailing, Security, SmtpOptions, SmtpPeer, Stage};
+
+/// A test that waits longer than this for a message waits in vain.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A connection, encrypted or not.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+/// What a peer does from now on, and before that, once each.
+#[derive(Debug)]
+struct Script<B> {
+    once: VecDeque<B>,
+    always: B,
+}
+
+/// What a peer has received, in order, and how it behaves.
+#[derive(Debug)]
+struct Book<B, R> {
+    script: Mutex<Script<B>>,
+    received: Mutex<Vec<R>>,
+    count: watch::Sender<usize>,
+    connections: watch::Sender<usize>,
+    /// Raised when every open connection is to end.
+    hang_ups: watch::Sender<u64>,
+}
+
+impl<B: Clone, R: Clone> Book<B, R> {
+    fn new(behaviour: B) -> Self {
+        Self {
+            script: Mutex::new(Script {
+                once: VecDeque::new(),
+                always: behaviour,
+            }),
+            received: Mutex::default(),
+            count: watch::Sender::new(0),
+            connections: watch::Sender::new(0),
+            hang_ups: watch::Sender::new(0),
+        }
+    }
+
+    fn set(&self, behaviour: B) {
+        let mut script = locked(&self.script);
+        script.once.clear();
+        script.always = behaviour;
+    }
+
+    fn once(&self, behaviours: impl IntoIterator<Item = B>) {
+        locked(&self.script).once.extend(behaviours);
+    }
+
+    /// What to do next, of the kind that `fits`; None when the next thing to do is of another kind.
+    fn next(&self, fits: impl Fn(&B) -> bool) -> Option<B> {
+        let mut script = locked(&self.script);
+        let next = script.once.front().unwrap_or(&script.always);
+        if !fits(next) {
+            return None;
+        }
+        Some(script.once.pop_front().unwrap_or_else(|| script.always.clone()))
+    }
+
+    fn record(&self, received: R) {
+        let mut all = locked(&self.received);
+        all.push(received);
+        self.count.send_replace(all.len());
+    }
+
+    fn all(&self) -> Vec<R> {
+        locked(&self.received).clone()
+    }
+
+    async fn nth(&self, index: usize) -> R {
+        let mut count = self.count.subscribe();
+        let arrived = tokio::time::timeout(PATIENCE, count.wait_for(|&count| count > index)).await;
+        assert!(arrived.is_ok(), "message {index} has not arrived within {PATIENCE:?}");
+        locked(&self.received)[index].clone()
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,86 @@
+//! A worker that does nothing unless it is told to, by a clock that stands still.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+    time::{Duration, SystemTime},
+};
+
+use chrono::{DateTime, Utc};
+use clientele::notify::{Clock, NotificationSettings, Worker, channel::Channels};
+
+use crate::harness::{
+    TestServer,
+    peers::{GatewayPeer, SmtpPeer},
+};
+
+/// A worker on a server's database, and its clock.
+pub struct Hand {
+    worker: Worker,
+    clock: Arc<AtomicI64>,
+}
+
+/// The settings of a worker that sends to these peers.
+pub fn settings(mail: &SmtpPeer) -> NotificationSettings {
+    NotificationSettings {
+        email: mail.settings(),
+        ..NotificationSettings::default()
+    }
+}
+
+pub fn sms_settings(gateway: &GatewayPeer) -> NotificationSettings {
+    NotificationSettings {
+        sms: gateway.settings(),
+        ..NotificationSettings::default()
+    }
+}
+
+impl Hand {
+    pub fn new(server: &TestServer, settings: NotificationSettings) -> Self {
+        Self::with_timeout(server, settings, None)
+    }
+
+    /// One whose attempts may take this long, whatever the settings say.
+    pub fn with_timeout(server: &TestServer, settings: NotificationSettings, timeout: Option<Duration>) -> Self {
+        // A minute ahead: everything that was queued through a door is due.
+        let start = DateTime::<Utc>::from(SystemTime::now() + Duration::from_secs(60));
+        let clock = Arc::new(AtomicI64::new(start.timestamp_micros()));
+        let mut channels = Channels::new(&settings).expect("the settings are sound");
+        if let Some(timeout) = timeout {
+            channels = channels.with_timeout(timeout);
+        }
+        let told = clock.clone();
+        let read: Clock = Arc::new(move || at(told.load(Relaxed)));
+        let worker = Worker::new(server.clientele.clone(), Arc::new(channels), Arc::new(settings), read);
+        Self { worker, clock }
+    }
+
+    pub fn now(&self) -> DateTime<Utc> {
+        at(self.clock.load(Relaxed))
+    }
+
+    /// Lets time pass.
+    pub fn wait(&self, seconds: i64) {
+        self.clock.fetch_add(seconds * 1_000_000, Relaxed);
+    }
+
+    /// Claims what is due once, and comes back when that is settled. Answers how many messages there were.
+    pub async fn step(&mut self) -> usize {
+        self.worker.step().await.expect("the database answers")
+    }
+
+    /// Steps until nothing is due.
+    pub async fn finish(&mut self) {
+        while self.step().await > 0 {}
+    }
+
+    pub fn into_worker(self) -> Worker {
+        self.worker
+    }
+}
+
+fn at(micros: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(micros).expect("an instant of this century")
+}

@@ -1,0 +1,76 @@
+//! What an operator sees and what is thrown away: metrics, and the bodies of what was sent long ago.
+
+use chrono::TimeDelta;
+use clientele::notify::{NotificationSettings, retention::remove_bodies};
+use serde_json::json;
+
+use super::{
+    hand::{Hand, settings},
+    messages, reachable, store, template,
+};
+use crate::harness::{
+    peers::{Mailing, SmtpPeer, Stage},
+    with,
+};
+
+/// The lines of a metrics page that aren't about what they are.
+fn values(page: &str) -> Vec<&str> {
+    assert!(page.ends_with("# EOF\n"), "{page}");
+    let mut lines: Vec<&str> = page.lines().filter(|line| !line.starts_with('#')).collect();
+    lines.sort_unstable();
+    lines
+}
+
+on_both! {
+    async fn metrics_count_what_waits_and_what_became_of_messages(server) {
+        let mail = SmtpPeer::start(Mailing::Accept).await;
+        mail.once([Mailing::Answer(Stage::Recipient, "451 later"), Mailing::Answer(Stage::Recipient, "550 no")]);
+        let mut worker = Hand::new(server, NotificationSettings { concurrency: 1, ..settings(&mail) });
+        template(server, "hello", json!({})).await;
+        template(server, "text", json!({ "channel": "SMS" })).await;
+        for _ in 0..4 {
+            store(server, json!({ "client": with(reachable(), json!({ "mobilePhone1": null })) })).await;
+        }
+        worker.finish().await;
+        let queued_at = messages(server).await.into_iter().find(|message| message.state == "QUEUED").expect("one waits").queued_at;
+        let page = server.clientele.metrics(queued_at + TimeDelta::seconds(90)).await.expect("the database answers");
+        assert_eq!(values(&page), [
+            "clientele_messages_breaker_open{channel=\"EMAIL\"} 0",
+            "clientele_messages_deferred_total{channel=\"EMAIL\",reason=\"DEFERRED\"} 1",
+            "clientele_messages_failed_total{channel=\"EMAIL\",reason=\"REFUSED\"} 1",
+            "clientele_messages_oldest_queued_age_seconds{channel=\"EMAIL\"} 90",
+            "clientele_messages_oldest_queued_age_seconds{channel=\"SMS\"} 0",
+            "clientele_messages_queued{channel=\"EMAIL\"} 1",
+            "clientele_messages_queued{channel=\"SMS\"} 0",
+            "clientele_messages_sent_total{channel=\"EMAIL\"} 2",
+        ]);
+    }
+
+    async fn bodies_of_sent_messages_go_and_the_record_stays(server) {
+        let mail = SmtpPeer::start(Mailing::Accept).await;
+        let mut worker = Hand::new(server, NotificationSettings { concurrency: 1, ..settings(&mail) });
+        template(server, "hello", json!({})).await;
+        store(server, json!({ "client": reachable() })).await;
+        worker.finish().await;
+        let first = worker.now();
+        worker.wait(60);
+        mail.once([Mailing::Answer(Stage::Recipient, "550 no")]);
+        for _ in 0..2 {
+            store(server, json!({ "client": reachable() })).await;
+        }
+        worker.finish().await;
+        store(server, json!({ "client": reachable() })).await;
+        let before = messages(server).await;
+        let db = &server.clientele.db;
+        assert_eq!(remove_bodies(db, first).await.expect("written"), 0);
+        assert_eq!(remove_bodies(db, first + TimeDelta::seconds(1)).await.expect("written"), 1);
+        let mut expected = before.clone();
+        expected[0].placeholders = None;
+        assert_eq!(messages(server).await, expected);
+        // One that failed may be sent again, and one that waits will be.
+        assert_eq!(remove_bodies(db, first + TimeDelta::days(1)).await.expect("written"), 1);
+        let kept: Vec<_> = messages(server).await.into_iter().map(|message| (message.state, message.placeholders.is_some())).collect();
+        let one = |state: &str, kept| (state.to_owned(), kept);
+        assert_eq!(kept, [one("SENT", false), one("FAILED", true), one("SENT", false), one("QUEUED", true)]);
+    }
+}
