@@ -6,11 +6,10 @@ use std::{
     sync::Arc,
 };
 
-use entity::message;
+use entity::{custom_field_value, message};
 
 use super::{
     load::{ClientKey, Loaders, PageKey, VariantKey},
-    objects::client::links,
     reach::{Level, Reach},
 };
 use crate::{
@@ -212,6 +211,20 @@ async fn definitions(reach: &Reach<'_>, loaders: &Loaders) -> Result<Arc<Definit
         true => loaders.loader().current_definitions().await,
         false => loaders.loader().any_definitions().await,
     }
+}
+
+/// The keys of the clients that these values link to.
+fn links<'a>(
+    values: impl IntoIterator<Item = &'a custom_field_value::Model>,
+    definitions: &'a Definitions,
+) -> impl Iterator<Item = &'a str> {
+    let link = |value: &&custom_field_value::Model| {
+        definitions
+            .field_of_key(&value.field_key)
+            .is_some_and(|field| field.links_clients())
+    };
+    let links = values.into_iter().filter(link);
+    links.filter_map(|value| value.linked_key.as_deref())
 }
 
 impl Rows<'_> {

@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 
 use async_graphql::{OutputType, Value};
-use entity::custom_field_value;
 
 use super::{
     connection::{Connection, Listed, PAGE_ARGUMENTS, PageRow, Words},
@@ -20,7 +19,6 @@ use crate::{
         world::World,
     },
     client::{Aggregate, ClientPage, ClientState, Gender, Language},
-    custom_field::Definitions,
 };
 
 /// A client, and what was loaded beside it.
@@ -266,20 +264,6 @@ fn asked(row: &ValueRow<'_>, step: &Step) -> bool {
 
 fn is_text(value: &Value, text: &str) -> bool {
     matches!(value, Value::String(found) if found == text)
-}
-
-/// The keys of the clients that these values link to.
-pub fn links<'a>(
-    values: impl IntoIterator<Item = &'a custom_field_value::Model>,
-    definitions: &'a Definitions,
-) -> impl Iterator<Item = &'a str> {
-    let link = |value: &&custom_field_value::Model| {
-        definitions
-            .field_of_key(&value.field_key)
-            .is_some_and(|field| field.links_clients())
-    };
-    let links = values.into_iter().filter(link);
-    links.filter_map(|value| value.linked_key.as_deref())
 }
 
 impl Listed for Client {
