@@ -10,6 +10,7 @@ pub mod config;
 pub mod custom_field;
 pub mod db;
 pub mod error;
+pub mod list;
 pub mod member;
 pub mod notify;
 pub mod problem;

@@ -27,5 +27,6 @@ CREATE TABLE message (
 CREATE INDEX message_due ON message (channel, due_at) WHERE due_at IS NOT NULL;
 CREATE INDEX message_by_creation ON message (created_at, encoded_key);
 CREATE INDEX message_by_state ON message (state, created_at, encoded_key);
+CREATE INDEX message_by_template ON message (template_id, created_at, encoded_key);
 CREATE INDEX message_with_body ON message (sent_at) WHERE sent_at IS NOT NULL AND placeholders IS NOT NULL;
 ";

@@ -166,19 +166,26 @@ pub enum ClientBy {
 }
 
 impl ClientBy {
-    /// The condition on `c`, with the text to bind to `$1`.
-    pub(super) fn condition(&self) -> (&'static str, &str) {
+    /// The text that names it.
+    pub fn name(&self) -> &String {
         match self {
-            Self::EncodedKey(key) => ("c.encoded_key = $1", key),
-            Self::ClientId(id) => (
-                "c.encoded_key = (SELECT client_key FROM client_id_claim WHERE client_id = $1)",
-                id,
-            ),
-            Self::Either(either) => (
-                "c.encoded_key = coalesce((SELECT client_key FROM client_id_claim WHERE client_id = $1), $1)",
-                either,
-            ),
+            Self::EncodedKey(name) | Self::ClientId(name) | Self::Either(name) => name,
         }
+    }
+
+    /// The expression of the client's key, where `placeholder` stands for the name.
+    pub fn key(&self, placeholder: &str) -> String {
+        let of_id = format!("(SELECT client_key FROM client_id_claim WHERE client_id = {placeholder})");
+        match self {
+            Self::EncodedKey(_) => placeholder.to_owned(),
+            Self::ClientId(_) => of_id,
+            Self::Either(_) => format!("coalesce({of_id}, {placeholder})"),
+        }
+    }
+
+    /// The condition on `c`, with the text to bind to `$1`.
+    pub(super) fn condition(&self) -> (String, &str) {
+        (format!("c.encoded_key = {}", self.key("$1")), self.name())
     }
 }
 

@@ -24,9 +24,6 @@ pub use pattern::IdPattern;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use search::fuzzing;
-pub use search::{
-    ClientFilter, ClientOrder, ClientOrderField, ClientPage, CustomFieldFilter, DateTimeRange, Exactly, OrderDirection,
-    Range,
-};
+pub use search::{ClientFilter, ClientOrder, ClientOrderField, ClientPage, CustomFieldFilter, Exactly, OrderDirection};
 pub use settings::ClientSettings;
 pub use upsert::{NAMED, Outcome, Upserted};

@@ -1,6 +1,5 @@
 //! Lists of clients: filters, stable orders, and pages by cursor (or by offset, for the legacy route).
 
-mod cursor;
 mod filter;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -9,18 +8,18 @@ pub mod fuzzing;
 use std::sync::Arc;
 
 use async_graphql::{Enum, InputObject};
+use entity::instant;
 
-pub use filter::{ClientFilter, CustomFieldFilter, DateTimeRange, Exactly};
+pub use filter::{ClientFilter, CustomFieldFilter, Exactly};
 
 use super::aggregate::{self, Aggregate, Wanted};
 use crate::{
     Clientele,
     custom_field::Definitions,
     error::Result,
-    problem::{Problem, ProblemCode, path},
+    list::{Conditions, Cursor, Order, Page, Range, Window},
+    problem::Problem,
 };
-use cursor::Cursor;
-use filter::Conditions;
 
 /// What clients are sorted by. Clients that are equal in it come in the order of their keys.
 #[derive(Enum, Copy, Clone, Debug, Default, Eq, PartialEq)]
@@ -55,39 +54,25 @@ pub struct ClientOrder {
     pub direction: OrderDirection,
 }
 
-/// Which part of a list is asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Range {
-    /// The first `count` after a cursor; from the start without one.
-    First {
-        count: u32,
-        after: Option<String>,
-        before: Option<String>,
-    },
-    /// The last `count` before a cursor; from the end without one.
-    Last {
-        count: u32,
-        after: Option<String>,
-        before: Option<String>,
-    },
-    /// `count` clients after the first `offset`.
-    Offset { offset: u64, count: u32 },
-}
-
-/// A part of a list, in the list's order whichever end it was read from.
+/// A page of clients.
 #[derive(Clone, Debug)]
 pub struct ClientPage {
-    pub rows: Vec<Aggregate>,
+    pub clients: Page<Aggregate>,
     pub definitions: Arc<Definitions>,
-    pub order: ClientOrder,
-    /// Whether there is more on the side that was read towards.
-    pub more: bool,
+    order: ClientOrder,
 }
 
 impl ClientPage {
     /// The cursor of a row of this page.
     pub fn cursor(&self, row: &Aggregate) -> String {
-        Cursor::of(&row.client, self.order.field).encode()
+        let client = &row.client;
+        let key = client.encoded_key.clone();
+        let values = match self.order.field {
+            ClientOrderField::CreatedAt => vec![instant::to_text(&client.created_at), key],
+            ClientOrderField::UpdatedAt => vec![instant::to_text(&client.updated_at), key],
+            ClientOrderField::Name => vec![client.last_name.clone(), client.first_name.clone(), key],
+        };
+        Cursor::of(values).encode(&self.order.into())
     }
 }
 
@@ -103,59 +88,21 @@ impl Clientele {
         range: &Range,
         wanted: Wanted,
     ) -> Result<Result<ClientPage, Problem>> {
-        let connection = self.db.read();
         let mut conditions = match self.conditions(filter).await? {
             Ok(conditions) => conditions,
             Err(problem) => return Ok(Err(problem)),
         };
-        let (count, backwards, offset, cursors) = match range {
-            Range::First { count, after, before } => (*count, false, 0, [("after", after), ("before", before)]),
-            Range::Last { count, after, before } => (*count, true, 0, [("after", after), ("before", before)]),
-            Range::Offset { offset, count } => (*count, false, *offset, [("after", &None), ("before", &None)]),
+        let window = match Window::of(range, &order.into()) {
+            Ok(window) => window,
+            Err(problem) => return Ok(Err(problem)),
         };
-        for (name, text) in cursors {
-            let Some(text) = text else { continue };
-            match Cursor::decode(text, order.field) {
-                Some(cursor) => {
-                    conditions.push_cursor(&cursor, (name == "after") == (order.direction == OrderDirection::Asc))
-                }
-                None => {
-                    let message = "This isn't a cursor of this list in this order: send one that a page has given you.";
-                    return Ok(Err(Problem::new(ProblemCode::Invalid, path![name], message)));
-                }
-            }
-        }
-        let descending = backwards != (order.direction == OrderDirection::Desc);
-        let direction = if descending { "DESC" } else { "ASC" };
-        let columns: Vec<String> = order
-            .field
-            .columns()
-            .iter()
-            .map(|column| format!("c.{column} {direction}"))
-            .collect();
-        let limit = conditions.bind(i64::from(count) + 1);
-        let offset = if offset > 0 {
-            format!(" OFFSET {}", conditions.bind(offset.min(i64::MAX as u64) as i64))
-        } else {
-            String::new()
-        };
-        let sql = format!(
-            "{} {} ORDER BY {} LIMIT {limit}{offset}",
-            aggregate::select(connection.dialect, wanted),
-            conditions.clause(),
-            columns.join(", "),
-        );
-        let mut clients = self.clients_of(sql, conditions.values).await?;
-        let more = clients.rows.len() > count as usize;
-        clients.rows.truncate(count as usize);
-        if backwards {
-            clients.rows.reverse();
-        }
+        let clauses = window.clauses(&order.into(), "c", &mut conditions);
+        let sql = format!("{} {clauses}", aggregate::select(conditions.dialect, wanted));
+        let found = self.clients_of(sql, conditions.values).await?;
         Ok(Ok(ClientPage {
-            rows: clients.rows,
-            definitions: clients.definitions,
+            clients: window.page(found.rows),
+            definitions: found.definitions,
             order,
-            more,
         }))
     }
 
@@ -181,40 +128,17 @@ impl Clientele {
     }
 }
 
-impl ClientOrderField {
-    /// The columns that are compared; the key makes the order total.
-    fn columns(self) -> &'static [&'static str] {
-        match self {
-            Self::CreatedAt => &["created_at", "encoded_key"],
-            Self::UpdatedAt => &["updated_at", "encoded_key"],
-            Self::Name => &["last_name", "first_name", "encoded_key"],
+impl From<ClientOrder> for Order {
+    fn from(order: ClientOrder) -> Self {
+        let (name, columns): (_, &[_]) = match order.field {
+            ClientOrderField::CreatedAt => ("created", &["created_at", "encoded_key"]),
+            ClientOrderField::UpdatedAt => ("updated", &["updated_at", "encoded_key"]),
+            ClientOrderField::Name => ("name", &["last_name", "first_name", "encoded_key"]),
+        };
+        Self {
+            name,
+            columns,
+            descending: order.direction == OrderDirection::Desc,
         }
-    }
-}
-
-impl Conditions {
-    /// Rows on one side of a cursor.
-    fn push_cursor(&mut self, cursor: &Cursor, greater: bool) {
-        let columns: Vec<String> = cursor
-            .field
-            .columns()
-            .iter()
-            .map(|column| format!("c.{column}"))
-            .collect();
-        let values: Vec<String> = cursor
-            .values
-            .iter()
-            .zip(cursor.field.columns())
-            .map(|(value, column)| {
-                let placeholder = self.bind(value.as_str());
-                if column.ends_with("_at") {
-                    self.dialect.cast(&placeholder, "timestamptz")
-                } else {
-                    placeholder
-                }
-            })
-            .collect();
-        let sign = if greater { '>' } else { '<' };
-        self.push(format!("({}) {sign} ({})", columns.join(", "), values.join(", ")));
     }
 }

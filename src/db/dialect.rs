@@ -56,6 +56,22 @@ impl Dialect {
         }
     }
 
+    /// A table with the texts of the JSON array bound to `placeholder` in its column `value`.
+    pub fn texts(self, placeholder: &str, alias: &str) -> String {
+        match self {
+            Self::Postgres => format!("json_array_elements_text({placeholder}::json) {alias}(value)"),
+            Self::Sqlite => format!("json_each({placeholder}) {alias}"),
+        }
+    }
+
+    /// A column in a condition that no index is to be chosen for. SQLite keeps no statistics, and would take any.
+    pub fn unindexed(self, column: &str) -> String {
+        match self {
+            Self::Postgres => column.to_owned(),
+            Self::Sqlite => format!("+{column}"),
+        }
+    }
+
     /// A JSON expression as the text that is read.
     pub fn cast_to_text(self, json: &str) -> String {
         match self {

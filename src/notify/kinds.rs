@@ -72,3 +72,7 @@ text_enum! {
 impl Channel {
     pub const ALL: [Self; 2] = [Self::Email, Self::Sms];
 }
+
+impl MessageState {
+    pub const ALL: [Self; 4] = [Self::Queued, Self::Sending, Self::Sent, Self::Failed];
+}

@@ -196,8 +196,10 @@ fn page_size(field: &Field) -> usize {
                 ConstValue::Number(number) => number.as_u64().map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
                 _ => None,
             });
-    let is_connection =
-        || fields(&field.selection_set.node).any(|below| matches!(below.name.node.as_str(), "edges" | "nodes"));
+    let is_connection = || {
+        fields(&field.selection_set.node)
+            .any(|below| matches!(below.name.node.as_str(), "edges" | "nodes" | "pageInfo"))
+    };
     match asked {
         Some(size) => size,
         None if is_connection() => DEFAULT_PAGE,

@@ -1,90 +1,38 @@
-//! Loading what a selection needs, before anything is written: one statement for each level of nesting.
+//! Loaders: what several parts of a request, or several requests, ask for at the same time is read together.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_graphql::dataloader::{DataLoader, Loader};
+use entity::message;
 
-use super::{object::Plan, objects::client::links};
 use crate::{
     Clientele,
     client::{Aggregate, Wanted},
     custom_field::Definitions,
     error::Error,
+    list::Window,
+    notify::{Asked, MessageKey, MessagePage, render::Compiled},
 };
 
-/// What rows are written with: the definitions in force, and the clients that links lead to.
-#[derive(Debug)]
-pub struct World {
-    pub definitions: Arc<Definitions>,
-    pub linked: HashMap<String, Arc<Aggregate>>,
+/// Loads by key whatever selections reach.
+pub type Loaders = DataLoader<Source>;
+
+pub struct Source(Arc<Clientele>);
+
+/// They keep nothing: what is cached could be stale. They wait for nothing: batches form while statements run.
+pub fn loaders(clientele: Arc<Clientele>) -> Loaders {
+    DataLoader::new(Source(clientele), tokio::spawn).delay(Duration::ZERO)
 }
 
-/// The collections that selections of clients ask for.
-pub fn wanted<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> Wanted {
-    plans.into_iter().fold(Wanted::default(), |wanted, plan| {
-        wanted.or(Wanted {
-            addresses: plan.asks("addresses"),
-            id_documents: plan.asks("idDocuments"),
-            custom_values: plan.asks("customInformation"),
-        })
-    })
-}
-
-/// The selections of the clients that selected clients link to.
-pub fn linked<'a>(plans: &[&'a Plan]) -> Vec<&'a Plan> {
-    let values = plans.iter().flat_map(|plan| plan.below("customInformation"));
-    values
-        .flat_map(|step| step.plan.below("linkedClient"))
-        .map(|step| &step.plan)
-        .collect()
-}
-
-impl World {
-    /// Loads what is linked from `rows`, level by level: `plans` are the selections of the clients that these rows link to.
-    pub async fn around(
-        rows: impl IntoIterator<Item = &Aggregate>,
-        plans: Vec<&Plan>,
-        definitions: Arc<Definitions>,
-        clients: &ClientLoader,
-    ) -> Result<Self, Error> {
-        let mut world = Self {
-            definitions,
-            linked: HashMap::new(),
-        };
-        let mut levels = vec![plans];
-        while let Some(deepest) = levels.last().filter(|plans| !plans.is_empty()) {
-            levels.push(linked(deepest));
-        }
-        // A client may be met on several levels: it is loaded once, with all that any of them asks for.
-        let wanted = wanted(levels.iter().flatten().copied());
-        let mut keys: HashSet<String> = rows.into_iter().flat_map(|row| world.links_of(row)).collect();
-        for _ in levels.iter().filter(|plans| !plans.is_empty()) {
-            let missing = keys.iter().filter(|key| !world.linked.contains_key(*key));
-            let missing: Vec<ClientKey> = missing
-                .map(|key| ClientKey {
-                    key: key.clone(),
-                    wanted,
-                })
-                .collect();
-            if !missing.is_empty() {
-                for (key, found) in clients.load_many(missing).await? {
-                    world.linked.insert(key.key, found.client);
-                }
-            }
-            let reached = keys.iter().filter_map(|key| world.linked.get(key));
-            keys = reached.flat_map(|row| world.links_of(row)).collect();
-        }
-        Ok(world)
+impl Source {
+    /// Any definitions: for an answer that shows none.
+    pub async fn any_definitions(&self) -> Result<Arc<Definitions>, Error> {
+        self.0.definitions.latest_known(self.0.db.read()).await
     }
 
-    fn links_of(&self, row: &Aggregate) -> HashSet<String> {
-        links(row.custom_values.as_deref().unwrap_or_default(), &self.definitions)
-            .map(str::to_owned)
-            .collect()
+    /// The definitions as they are stored now.
+    pub async fn current_definitions(&self) -> Result<Arc<Definitions>, Error> {
+        self.0.definitions.current(self.0.db.read()).await
     }
 }
 
@@ -102,17 +50,7 @@ pub struct Found {
     pub definitions: Arc<Definitions>,
 }
 
-/// Loads clients by key wherever several parts of a request, or several requests, ask for one at the same time.
-pub type ClientLoader = DataLoader<Clients>;
-
-pub struct Clients(Arc<Clientele>);
-
-/// It keeps nothing: what is cached could be stale. It waits for nothing: batches form while statements run.
-pub fn client_loader(clientele: Arc<Clientele>) -> ClientLoader {
-    DataLoader::new(Clients(clientele), tokio::spawn).delay(Duration::ZERO)
-}
-
-impl Loader<ClientKey> for Clients {
+impl Loader<ClientKey> for Source {
     type Value = Found;
     type Error = Error;
 
@@ -139,5 +77,69 @@ impl Loader<ClientKey> for Clients {
             }
         }
         Ok(found)
+    }
+}
+
+/// A part of a client's messages to load.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PageKey {
+    pub client_key: String,
+    pub window: Arc<Window>,
+    pub asked: Asked,
+}
+
+impl Loader<PageKey> for Source {
+    type Value = Arc<MessagePage>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[PageKey]) -> Result<HashMap<PageKey, Self::Value>, Error> {
+        let mut by_window: HashMap<(&Arc<Window>, Asked), Vec<&str>> = HashMap::new();
+        for key in keys {
+            let clients = by_window.entry((&key.window, key.asked)).or_default();
+            clients.push(&key.client_key);
+        }
+        let mut found = HashMap::with_capacity(keys.len());
+        for ((window, asked), clients) in by_window {
+            for (client_key, page) in self.0.messages_of_clients(&clients, window, asked).await? {
+                let key = PageKey {
+                    client_key,
+                    window: window.clone(),
+                    asked,
+                };
+                found.insert(key, Arc::new(page));
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Loader<MessageKey> for Source {
+    type Value = Arc<message::Model>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[MessageKey]) -> Result<HashMap<MessageKey, Self::Value>, Error> {
+        let messages = self.0.messages_by_key(keys).await?;
+        Ok(messages
+            .into_iter()
+            .map(|message| (MessageKey::of(&message), Arc::new(message)))
+            .collect())
+    }
+}
+
+/// The version of a template's variant that a message is written from.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct VariantKey(pub String);
+
+impl Loader<VariantKey> for Source {
+    type Value = Arc<Compiled>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[VariantKey]) -> Result<HashMap<VariantKey, Self::Value>, Error> {
+        let keys = keys.iter().map(|VariantKey(key)| key.as_str());
+        let variants = self.0.variants.of(keys, &self.0.db).await?;
+        Ok(variants
+            .into_iter()
+            .map(|(key, variant)| (VariantKey(key), variant))
+            .collect())
     }
 }

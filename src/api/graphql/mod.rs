@@ -9,15 +9,19 @@ pub mod fuzzing;
 pub mod http;
 pub mod limits;
 mod load;
+mod messages;
 mod mutation;
 mod node;
 mod nodes;
 mod object;
 mod objects;
+mod page;
 pub mod prepare;
 mod query;
+mod reach;
 #[cfg(test)]
 mod toy;
+mod world;
 
 use std::sync::Arc;
 
@@ -25,12 +29,12 @@ use async_graphql::{EmptySubscription, Schema, SchemaBuilder};
 use axum::Router;
 use chrono::{DateTime, Utc};
 
-use self::{door::Door, limits::Limits, load::client_loader, mutation::Mutation, object::Budget, query::Query};
+use self::{door::Door, limits::Limits, load::loaders, mutation::Mutation, object::Budget, query::Query};
 use crate::Clientele;
 
 /// The GraphQL API of these clients, under `/graphql`.
 pub fn router(clientele: Arc<Clientele>, limits: Limits) -> Router {
-    let build = move || schema().data(clientele.clone()).data(client_loader(clientele.clone()));
+    let build = move || schema().data(clientele.clone()).data(loaders(clientele.clone()));
     let answer_fields = limits.answer_fields;
     http::router(Arc::new(Door::new(build, limits)), move |data, _| {
         data.insert(Budget::new(answer_fields))

@@ -4,18 +4,21 @@ use async_graphql::{Context, Object as Root, Result};
 
 use super::{
     error::{Code, Fault},
-    load::{World, linked, wanted},
+    messages::ResendMessagesInput,
     object::{Object, Plan, Written},
     objects::{
         client::ClientRow,
         definition::SetRow,
+        message::{ResendMessagesPayload, ResentRow},
         payload::{
             DeleteMessageTemplatePayload, PayloadRow, UpsertClientPayload, UpsertClientRolePayload,
             UpsertCustomFieldSetPayload, UpsertMessageTemplatePayload,
         },
         template::TemplateRow,
     },
-    query::{clientele, loader, plan},
+    query::{clientele, loaders, plan},
+    reach::{Reach, wanted},
+    world::World,
 };
 use crate::{
     client::{Outcome, UpsertClient},
@@ -40,6 +43,7 @@ impl Mutation {
     ) -> Result<Written<UpsertClientPayload>> {
         let plan = plan::<UpsertClientPayload>(context);
         let plans: Vec<&Plan> = plan.below("client").map(|step| &step.plan).collect();
+        let reach = Reach::of_clients(&plans)?;
         let outcome = clientele(context)?
             .upsert_client(&input, wanted(plans.iter().copied()), super::now())
             .await?;
@@ -47,12 +51,7 @@ impl Mutation {
         match outcome {
             Ok(upserted) => {
                 let aggregate = &upserted.client;
-                let world = World::around(
-                    [aggregate],
-                    linked(&plans),
-                    upserted.definitions.clone(),
-                    loader(context)?,
-                );
+                let world = World::around([aggregate], &reach, upserted.definitions.clone(), loaders(context)?);
                 let world = world.await.map_err(|_| incomplete())?;
                 let stored = Some(ClientRow {
                     aggregate,
@@ -173,6 +172,42 @@ impl Mutation {
             created: false,
             problems: &problems,
             client_mutation_id: input.client_mutation_id.as_deref(),
+        };
+        answer(context, row, &plan)
+    }
+
+    /// Queues messages that have failed once more, as if they had never been tried. They stay the same messages: a
+    /// receiver that got one after all can tell by its key.
+    async fn resend_messages(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which messages.")] input: ResendMessagesInput,
+    ) -> Result<Written<ResendMessagesPayload>> {
+        let plan = plan::<ResendMessagesPayload>(context);
+        let plans: Vec<&Plan> = plan.below("messages").map(|step| &step.plan).collect();
+        let reach = Reach::of_messages(&plans)?;
+        let (which, client_mutation_id) = input.read();
+        let outcome = match which {
+            Ok(which) => clientele(context)?.resend_messages(&which, super::now()).await?,
+            Err(problem) => Err(vec![problem]),
+        };
+        let (resent, problems) = split(outcome);
+        let messages = resent.iter().flat_map(|resent| resent.messages.iter().flatten());
+        let world = World::around_messages(messages, &reach, loaders(context)?).await;
+        let stored = resent.is_some();
+        let world = world.map_err(|error| {
+            if stored {
+                incomplete().into()
+            } else {
+                async_graphql::Error::from(error)
+            }
+        })?;
+        let stored = resent.as_ref().map(|resent| ResentRow { resent, world: &world });
+        let row = PayloadRow {
+            stored,
+            created: false,
+            problems: &problems,
+            client_mutation_id: client_mutation_id.as_deref(),
         };
         answer(context, row, &plan)
     }

@@ -1,141 +1,215 @@
-//! Finding an object by its global id, whatever its type.
+//! Finding objects by their global ids, whatever their types: all that were asked for together, in statements whose number
+//! depends on their types only.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
-use async_graphql::{Context, Result};
-use tokio::sync::OnceCell;
+use async_graphql::{Context, ID, Result};
+use entity::message;
 
 use super::{
-    load::{ClientKey, World, linked, wanted},
+    load::{ClientKey, Found, Loaders},
     node::{GlobalId, Node},
-    object::{Object, text},
+    object::{Object, Plan, text},
     objects::{
         client::{Client, ClientRow},
         custom_field::{CustomFieldValue, ValueRow},
         definition::{ClientRole, CustomField, CustomFieldSet, FieldRow, SetRow},
         member::{Address, IdDocument},
+        message::{Message, MessageRow},
         template::{MessageTemplate, TemplateRow},
     },
-    query::{definitions, loader, plan},
+    query::{definitions, loaders, plan},
+    reach::{Reach, wanted},
+    world::World,
 };
-use crate::{
-    client::{Aggregate, Wanted},
-    custom_field::Definitions,
-};
+use crate::{client::Wanted, custom_field::Definitions, notify::MessageKey};
 
-/// The definitions, for all ids of one list: read once, and only when one of them asks.
-pub(super) type Known = OnceCell<Arc<Definitions>>;
+/// Finds the objects with these global ids and writes each as the type it is.
+pub(super) async fn nodes(context: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<Node>>> {
+    let ids: Vec<Option<GlobalId>> = ids.iter().map(|id| GlobalId::decode(id)).collect();
+    let known: Vec<&GlobalId> = ids.iter().flatten().collect();
+    let rows = Rows::load(context, &known).await?;
+    ids.iter()
+        .map(|id| id.as_ref().map_or(Ok(None), |id| rows.write(context, id)))
+        .collect()
+}
 
-/// Finds an object by its global id and writes it as the type it is.
-pub(super) async fn node(context: &Context<'_>, id: &str, known: &Known) -> Result<Option<Node>> {
-    let Some(id) = GlobalId::decode(id) else {
-        return Ok(None);
-    };
-    let (client_key, own) = match &id {
-        GlobalId::Client(key) => (key, wanted([&plan::<Client>(context)])),
+/// What the ids name. A world is there when a row needs it.
+struct Rows {
+    /// What a client is read with.
+    wanted: Wanted,
+    clients: HashMap<ClientKey, Found>,
+    messages: HashMap<MessageKey, Arc<message::Model>>,
+    definitions: Option<Arc<Definitions>>,
+    around_clients: Option<World>,
+    around_values: Option<World>,
+    around_messages: Option<World>,
+}
+
+impl Rows {
+    async fn load(context: &Context<'_>, ids: &[&GlobalId]) -> Result<Self> {
+        let loaders = loaders(context)?;
+        let (client, value, message) = (
+            plan::<Client>(context),
+            plan::<CustomFieldValue>(context),
+            plan::<Message>(context),
+        );
+        let links: Vec<&Plan> = value.below("linkedClient").map(|step| &step.plan).collect();
+        let (of_clients, of_values, of_messages) = (
+            Reach::of_clients(&[&client])?,
+            Reach::of_links(links)?,
+            Reach::of_messages(&[&message])?,
+        );
+        let wanted = wanted([&client]);
+        let clients = loaders.load_many(ids.iter().filter_map(|id| owner(id, wanted))).await?;
+        let messages = loaders.load_many(ids.iter().filter_map(|id| message_key(id))).await?;
+        let found = |is: fn(&GlobalId) -> bool| -> Vec<&Found> {
+            let keys = ids.iter().filter(|id| is(id)).filter_map(|id| owner(id, wanted));
+            keys.filter_map(|key| clients.get(&key)).collect()
+        };
+        let around_clients = around(found(|id| matches!(id, GlobalId::Client(_))), &of_clients, loaders).await?;
+        let values = found(|id| matches!(id, GlobalId::CustomFieldValue { .. }));
+        let around_values = around(values, &of_values, loaders).await?;
+        let around_messages = if messages.is_empty() {
+            None
+        } else {
+            let rows = messages.values().map(|message| &**message);
+            Some(World::around_messages(rows, &of_messages, loaders).await?)
+        };
+        Ok(Self {
+            wanted,
+            definitions: match ids.iter().any(|id| is_definition(id)) {
+                true => Some(definitions(context).await?),
+                false => None,
+            },
+            clients,
+            messages,
+            around_clients,
+            around_values,
+            around_messages,
+        })
+    }
+
+    fn write(&self, context: &Context<'_>, id: &GlobalId) -> Result<Option<Node>> {
+        let found = owner(id, self.wanted).and_then(|key| self.clients.get(&key));
+        let aggregate = found.map(|found| &*found.client);
+        let definitions = self.definitions.as_deref();
+        match id {
+            GlobalId::Client(_) => {
+                let row = aggregate.zip(self.around_clients.as_ref());
+                write::<Client>(context, row.map(|(aggregate, world)| ClientRow { aggregate, world }))
+            }
+            GlobalId::Address { key, .. } => {
+                let mut rows = aggregate.into_iter().flat_map(|row| row.addresses.iter().flatten());
+                write::<Address>(context, rows.find(|row| row.encoded_key == *key))
+            }
+            GlobalId::IdDocument { key, .. } => {
+                let mut rows = aggregate.into_iter().flat_map(|row| row.id_documents.iter().flatten());
+                write::<IdDocument>(context, rows.find(|row| row.encoded_key == *key))
+            }
+            GlobalId::CustomFieldValue { key, .. } => {
+                let mut rows = aggregate.into_iter().flat_map(|row| row.custom_values.iter().flatten());
+                let row = rows
+                    .find(|row| row.encoded_key == *key)
+                    .zip(self.around_values.as_ref());
+                write::<CustomFieldValue>(context, row.and_then(|(value, world)| ValueRow::of(value, world)))
+            }
+            GlobalId::Message { .. } => {
+                let message = message_key(id).and_then(|key| self.messages.get(&key));
+                let row = message.zip(self.around_messages.as_ref());
+                write::<Message>(context, row.map(|(message, world)| MessageRow { message, world }))
+            }
+            GlobalId::CustomFieldSet(key) => {
+                let row = |definitions| {
+                    Some(SetRow {
+                        set: Definitions::set_of_key(definitions, key)?,
+                        definitions,
+                    })
+                };
+                write::<CustomFieldSet>(context, definitions.and_then(row))
+            }
+            GlobalId::CustomField(key) => {
+                let row = |definitions| {
+                    Some(FieldRow {
+                        field: Definitions::field_of_key(definitions, key)?,
+                        definitions,
+                    })
+                };
+                write::<CustomField>(context, definitions.and_then(row))
+            }
+            GlobalId::ClientRole(key) => write::<ClientRole>(
+                context,
+                definitions.and_then(|definitions| definitions.role_of_key(key)),
+            ),
+            GlobalId::MessageTemplate(key) => {
+                let row = |definitions| {
+                    Some(TemplateRow {
+                        template: Definitions::template_of_key(definitions, key)?,
+                        definitions,
+                    })
+                };
+                write::<MessageTemplate>(context, definitions.and_then(row))
+            }
+        }
+    }
+}
+
+/// The client that an object is, or belongs to, and what it has to be read with.
+fn owner(id: &GlobalId, own: Wanted) -> Option<ClientKey> {
+    let none = Wanted::default();
+    let (key, wanted) = match id {
+        GlobalId::Client(key) => (key, own),
         GlobalId::Address { client_key, .. } => (
             client_key,
             Wanted {
                 addresses: true,
-                ..Wanted::default()
+                ..none
             },
         ),
         GlobalId::IdDocument { client_key, .. } => (
             client_key,
             Wanted {
                 id_documents: true,
-                ..Wanted::default()
+                ..none
             },
         ),
         GlobalId::CustomFieldValue { client_key, .. } => (
             client_key,
             Wanted {
                 custom_values: true,
-                ..Wanted::default()
+                ..none
             },
         ),
-        GlobalId::CustomFieldSet(_)
-        | GlobalId::CustomField(_)
-        | GlobalId::ClientRole(_)
-        | GlobalId::MessageTemplate(_) => {
-            return definition(context, &id, known).await;
-        }
+        _ => return None,
     };
-    let loader = loader(context)?;
-    let key = ClientKey {
-        key: client_key.clone(),
-        wanted: own,
-    };
-    let Some(found) = loader.load_one(key).await.map_err(async_graphql::Error::from)? else {
-        return Ok(None);
-    };
-    let client = plan::<Client>(context);
-    let value = plan::<CustomFieldValue>(context);
-    let plans = match &id {
-        GlobalId::Client(_) => linked(&[&client]),
-        GlobalId::CustomFieldValue { .. } => value.below("linkedClient").map(|step| &step.plan).collect(),
-        _ => Vec::new(),
-    };
-    let world = World::around([&*found.client], plans, found.definitions, loader).await?;
-    member(context, &id, &found.client, &world)
+    let key = key.clone();
+    Some(ClientKey { key, wanted })
 }
 
-/// A client, or one of the members of its collections.
-fn member(context: &Context<'_>, id: &GlobalId, aggregate: &Aggregate, world: &World) -> Result<Option<Node>> {
+/// The message that an id names, if it names one.
+pub(super) fn message_key(id: &GlobalId) -> Option<MessageKey> {
     match id {
-        GlobalId::Client(_) => write::<Client>(context, Some(ClientRow { aggregate, world })),
-        GlobalId::Address { key, .. } => write::<Address>(
-            context,
-            aggregate.addresses.iter().flatten().find(|row| row.encoded_key == *key),
-        ),
-        GlobalId::IdDocument { key, .. } => write::<IdDocument>(
-            context,
-            aggregate
-                .id_documents
-                .iter()
-                .flatten()
-                .find(|row| row.encoded_key == *key),
-        ),
-        GlobalId::CustomFieldValue { key, .. } => {
-            let value = aggregate
-                .custom_values
-                .iter()
-                .flatten()
-                .find(|row| row.encoded_key == *key);
-            write::<CustomFieldValue>(context, value.and_then(|value| ValueRow::of(value, world)))
-        }
-        GlobalId::CustomFieldSet(_)
-        | GlobalId::CustomField(_)
-        | GlobalId::ClientRole(_)
-        | GlobalId::MessageTemplate(_) => Ok(None),
+        GlobalId::Message { client_key, key } => Some(MessageKey {
+            client_key: client_key.clone(),
+            encoded_key: key.clone(),
+        }),
+        _ => None,
     }
 }
 
-async fn definition(context: &Context<'_>, id: &GlobalId, known: &Known) -> Result<Option<Node>> {
-    let definitions = &**known.get_or_try_init(|| definitions(context)).await?;
-    match id {
-        GlobalId::CustomFieldSet(key) => write::<CustomFieldSet>(
-            context,
-            definitions.set_of_key(key).map(|set| SetRow { set, definitions }),
-        ),
-        GlobalId::CustomField(key) => write::<CustomField>(
-            context,
-            definitions
-                .field_of_key(key)
-                .map(|field| FieldRow { field, definitions }),
-        ),
-        GlobalId::ClientRole(key) => write::<ClientRole>(context, definitions.role_of_key(key)),
-        GlobalId::MessageTemplate(key) => write::<MessageTemplate>(
-            context,
-            definitions
-                .template_of_key(key)
-                .map(|template| TemplateRow { template, definitions }),
-        ),
-        GlobalId::Client(_)
-        | GlobalId::Address { .. }
-        | GlobalId::IdDocument { .. }
-        | GlobalId::CustomFieldValue { .. } => Ok(None),
-    }
+fn is_definition(id: &GlobalId) -> bool {
+    matches!(
+        id,
+        GlobalId::CustomFieldSet(_) | GlobalId::CustomField(_) | GlobalId::ClientRole(_) | GlobalId::MessageTemplate(_)
+    )
+}
+
+async fn around(found: Vec<&Found>, reach: &Reach<'_>, loaders: &Loaders) -> Result<Option<World>> {
+    let Some(first) = found.first() else { return Ok(None) };
+    let rows = found.iter().map(|found| &*found.client);
+    Ok(Some(
+        World::around(rows, reach, first.definitions.clone(), loaders).await?,
+    ))
 }
 
 fn write<T: Object>(context: &Context<'_>, row: Option<T::Row<'_>>) -> Result<Option<Node>> {

@@ -64,7 +64,6 @@ pub enum Is<T: Object + ?Sized> {
     MaybeId(for<'a> fn(Of<'a, T>) -> Option<String>),
     Text(for<'a> fn(Of<'a, T>) -> Cow<'a, str>),
     MaybeText(for<'a> fn(Of<'a, T>) -> Option<&'a str>),
-    MaybeOwned(for<'a> fn(Of<'a, T>) -> Option<String>),
     Enum(fn(&mut Registry) -> String, for<'a> fn(Of<'a, T>) -> Option<&'a str>),
     Enums(fn(&mut Registry) -> String, for<'a> fn(Of<'a, T>) -> Vec<&'a str>),
     MaybeDate(for<'a> fn(Of<'a, T>) -> Option<NaiveDate>),
@@ -242,6 +241,14 @@ pub fn list<'a, T: Object>(rows: impl IntoIterator<Item = T::Row<'a>>, plan: &Pl
     out.text("]");
 }
 
+/// Writes a list of objects, or null.
+pub fn maybe_list<'a, T: Object>(rows: Option<impl IntoIterator<Item = T::Row<'a>>>, plan: &Plan, out: &mut Out<'_>) {
+    match rows {
+        Some(rows) => list::<T>(rows, plan, out),
+        None => out.text("null"),
+    }
+}
+
 fn value<T: Object>(is: &Is<T>, row: T::Row<'_>, step: &Step, out: &mut Out<'_>) {
     match is {
         Is::Id(get) => out.value(&get(Of(row))),
@@ -250,7 +257,7 @@ fn value<T: Object>(is: &Is<T>, row: T::Row<'_>, step: &Step, out: &mut Out<'_>)
         Is::MaybeDate(get) => out.value(&get(Of(row))),
         Is::Instant(get) => out.value(&DateTime::text(&get(Of(row)))),
         Is::MaybeInstant(get) => out.value(&get(Of(row)).map(|instant| DateTime::text(&instant))),
-        Is::MaybeOwned(get) | Is::MaybeId(get) => out.value(&get(Of(row))),
+        Is::MaybeId(get) => out.value(&get(Of(row))),
         Is::Int(get) => out.value(&get(Of(row))),
         Is::MaybeInt(get) => out.value(&get(Of(row))),
         Is::MaybeFloat(get) => out.value(&get(Of(row))),

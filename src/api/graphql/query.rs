@@ -6,34 +6,34 @@ use async_graphql::{Context, ID, Object as Root, OneofObject, Result};
 
 use super::{
     error::{Code, Fault},
-    load::{ClientLoader, World, linked, wanted},
+    load::Loaders,
+    messages::{self, MessageFilter},
     node::{GlobalId, Node},
-    nodes::{Known, node},
+    nodes,
     object::{Object, Plan, Written},
     objects::{
         client::{Client, ClientRow},
-        connection::{ClientConnection, PageRow},
+        connection::{Connection, PageRow},
         definition::{ClientRole, CustomField, CustomFieldSet, FieldRow, SetRow},
+        message::Message,
         template::{MessagePreview, MessageTemplate, TemplateRow},
     },
+    page::{LARGEST_PAGE, PageArguments},
+    reach::{Reach, selected, wanted},
+    world::World,
 };
 use crate::{
     Clientele,
-    client::{ClientBy as Named, ClientFilter, ClientOrder, Language, Range},
+    client::{ClientBy as Named, ClientFilter, ClientOrder, Language},
     custom_field::Definitions,
-    problem::Problem,
 };
-
-/// A page has this many clients unless the caller says otherwise.
-const PAGE: u32 = 50;
-const LARGEST_PAGE: u32 = 500;
 
 /// Reads the bank's clients and the definitions they follow.
 pub struct Query;
 
 /// Names a client, in one of these ways.
 #[derive(OneofObject)]
-enum ClientBy {
+pub(super) enum ClientBy {
     /// By its global id.
     Id(ID),
     /// By its key.
@@ -43,8 +43,8 @@ enum ClientBy {
 }
 
 impl ClientBy {
-    /// In the domain's words; none when it is the id of something else.
-    fn named(self) -> Option<Named> {
+    /// The client that is meant; none when the global id isn't one of a client.
+    pub(super) fn named(self) -> Option<Named> {
         match self {
             Self::EncodedKey(key) => Some(Named::EncodedKey(key)),
             Self::ClientId(id) => Some(Named::ClientId(id)),
@@ -72,7 +72,7 @@ enum CustomFieldBy {
 impl Query {
     /// The object with this global id, whatever its type; null when there is none.
     async fn node(&self, context: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Node>> {
-        node(context, &id, &Known::new()).await
+        Ok(nodes::nodes(context, &[id]).await?.pop().flatten())
     }
 
     /// The objects with these global ids, in their order, with null for those that don't exist. At most 500.
@@ -85,8 +85,7 @@ impl Query {
             let message = format!("Ask for at most {LARGEST_PAGE} ids; there are {}.", ids.len());
             return Err(Fault::new(Code::BadUserInput, message).into());
         }
-        let known = Known::new();
-        futures_util::future::try_join_all(ids.iter().map(|id| node(context, id, &known))).await
+        nodes::nodes(context, &ids).await
     }
 
     /// A client; null when there is none.
@@ -97,10 +96,11 @@ impl Query {
     ) -> Result<Option<Written<Client>>> {
         let Some(named) = by.named() else { return Ok(None) };
         let plan = plan::<Client>(context);
+        let reach = Reach::of_clients(&[&plan])?;
         let Some((aggregate, definitions)) = clientele(context)?.client(&named, wanted([&plan])).await? else {
             return Ok(None);
         };
-        let world = World::around([&aggregate], linked(&[&plan]), definitions, loader(context)?).await?;
+        let world = World::around([&aggregate], &reach, definitions, loaders(context)?).await?;
         Ok(Some(Written::object(
             context,
             ClientRow {
@@ -129,58 +129,58 @@ impl Query {
         #[graphql(desc = "How many from the end, or before `before`: at most 500. Not together with `first`.")]
         last: Option<i32>,
         #[graphql(desc = "Only clients before this cursor.")] before: Option<String>,
-    ) -> Result<Written<ClientConnection>> {
-        let clientele = clientele(context)?;
+    ) -> Result<Written<Connection<Client>>> {
         let (filter, order) = (filter.unwrap_or_default(), order_by.unwrap_or_default());
-        let backward = last.is_some();
-        let (after_given, before_given) = (after.is_some(), before.is_some());
-        let range = match (first, last) {
-            (Some(_), Some(_)) => {
-                return Err(Fault::new(
-                    Code::BadUserInput,
-                    "Ask for the first or the last clients, not for both.",
-                )
-                .into());
-            }
-            (first, None) => Range::First {
-                count: count("first", first)?,
-                after,
-                before,
-            },
-            (None, last) => Range::Last {
-                count: count("last", last)?,
-                after,
-                before,
-            },
+        let arguments = PageArguments {
+            first: first.map(i64::from),
+            after,
+            last: last.map(i64::from),
+            before,
         };
-        let plan = plan::<ClientConnection>(context);
-        let nodes = plan
-            .below("edges")
-            .flat_map(|edge| edge.plan.below("node"))
-            .chain(plan.below("nodes"));
-        let plans: Vec<&Plan> = nodes.map(|step| &step.plan).collect();
+        let range = arguments.range("clients", "")?;
+        let plan = plan::<Connection<Client>>(context);
+        let plans: Vec<&Plan> = selected(&plan).collect();
+        let reach = Reach::of_clients(&plans)?;
+        let of_argument = |problem| Fault::of_argument("", &problem);
+        let clientele = clientele(context)?;
         let page = clientele
             .clients(&filter, order, &range, wanted(plans.iter().copied()))
             .await?
-            .map_err(refused)?;
+            .map_err(of_argument)?;
         let total = match plan.asks("totalCount") {
-            true => Some(clientele.count_clients(&filter).await?.map_err(refused)?),
+            true => Some(clientele.count_clients(&filter).await?.map_err(of_argument)?),
             false => None,
         };
-        let world = World::around(&page.rows, linked(&plans), page.definitions.clone(), loader(context)?).await?;
-        let (has_next, has_previous) = if backward {
-            (before_given, page.more)
-        } else {
-            (page.more, after_given)
-        };
+        let world = World::around(&page.clients.rows, &reach, page.definitions.clone(), loaders(context)?).await?;
         let row = PageRow {
             page: &page,
             world: &world,
             total,
-            has_next,
-            has_previous,
         };
         Written::object(context, row, &plan)
+    }
+
+    /// A page of the messages to clients, newest first: by `createdAt`, then by `encodedKey`. Cursors name a place in
+    /// this order, not a number: no message is skipped or repeated because others come.
+    async fn messages(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which messages; all of them without it.")] filter: Option<MessageFilter>,
+        #[graphql(desc = "How many from the start, or after `after`: 50 unless given, at most 500.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only messages after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, or before `before`: at most 500. Not together with `first`.")]
+        last: Option<i32>,
+        #[graphql(desc = "Only messages before this cursor.")] before: Option<String>,
+    ) -> Result<Written<Connection<Message>>> {
+        let arguments = PageArguments {
+            first: first.map(i64::from),
+            after,
+            last: last.map(i64::from),
+            before,
+        };
+        messages::page(context, filter.unwrap_or_default(), arguments).await
     }
 
     /// All sets of custom fields, in their order.
@@ -270,31 +270,11 @@ pub(super) fn clientele<'a>(context: &Context<'a>) -> Result<&'a Arc<Clientele>>
     context.data::<Arc<Clientele>>()
 }
 
-pub(super) fn loader<'a>(context: &Context<'a>) -> Result<&'a ClientLoader> {
-    context.data::<ClientLoader>()
+pub(super) fn loaders<'a>(context: &Context<'a>) -> Result<&'a Loaders> {
+    context.data::<Loaders>()
 }
 
 pub(super) async fn definitions(context: &Context<'_>) -> Result<Arc<Definitions>> {
     let clientele = clientele(context)?;
     Ok(clientele.definitions.current(clientele.db.read()).await?)
-}
-
-fn count(name: &str, asked: Option<i32>) -> Result<u32, Fault> {
-    match asked.map(u32::try_from) {
-        None => Ok(PAGE),
-        Some(Ok(count)) if count <= LARGEST_PAGE => Ok(count),
-        Some(_) => Err(Fault::new(
-            Code::BadUserInput,
-            format!("`{name}` must be from 0 to {LARGEST_PAGE}."),
-        )),
-    }
-}
-
-/// A problem with the arguments of a query.
-fn refused(problem: Problem) -> Fault {
-    let place: Vec<String> = problem.path.iter().map(ToString::to_string).collect();
-    Fault::new(
-        Code::BadUserInput,
-        format!("`{}`: {}", place.join("."), problem.message),
-    )
 }

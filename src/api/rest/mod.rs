@@ -149,7 +149,14 @@ impl Door {
             .clients(&filter, ClientOrder::default(), &range, Wanted::default())
             .await?;
         let page = page.map_err(|problem| Refusal::from(&problem))?;
-        json(&page.rows.iter().map(|row| Bare(&row.client)).collect::<Vec<_>>())
+        json(
+            &page
+                .clients
+                .rows
+                .iter()
+                .map(|row| Bare(&row.client))
+                .collect::<Vec<_>>(),
+        )
     }
 }
 

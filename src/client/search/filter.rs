@@ -1,16 +1,15 @@
 //! What a list of clients can be narrowed by. All of a filter's members must hold.
 
 use async_graphql::InputObject;
-use sea_orm::Value;
 
 use crate::{
     client::kinds::ClientState,
     custom_field::Definitions,
     db::Dialect,
+    list::{Conditions, DateTimeRange},
     problem::{Problem, ProblemCode, path},
-    scalar::{Date, DateTime},
+    scalar::Date,
 };
-use entity::instant;
 
 /// Narrows a list of clients: all members that are given must hold. Texts compare exactly, by code point.
 #[derive(InputObject, Clone, Debug, Default)]
@@ -49,15 +48,6 @@ pub struct CustomFieldFilter {
     pub value: String,
 }
 
-/// A range of time. Without `from` it has no beginning, without `until` no end.
-#[derive(InputObject, Copy, Clone, Debug)]
-pub struct DateTimeRange {
-    /// The first instant that belongs to it.
-    pub from: Option<DateTime>,
-    /// The first instant that no longer does.
-    pub until: Option<DateTime>,
-}
-
 /// Members that must be exactly these.
 #[derive(Clone, Debug, Default)]
 pub struct Exactly {
@@ -68,43 +58,7 @@ pub struct Exactly {
     pub assigned_user_key: Option<String>,
 }
 
-/// The conditions of a statement about `client c`, with what is bound to their placeholders.
-pub(super) struct Conditions {
-    pub dialect: Dialect,
-    pub values: Vec<Value>,
-    terms: Vec<String>,
-}
-
 impl Conditions {
-    pub fn push(&mut self, term: String) {
-        self.terms.push(term);
-    }
-
-    /// Binds a value and answers its placeholder.
-    pub fn bind(&mut self, value: impl Into<Value>) -> String {
-        self.values.push(value.into());
-        format!("${}", self.values.len())
-    }
-
-    pub fn clause(&self) -> String {
-        if self.terms.is_empty() {
-            String::new()
-        } else {
-            format!("WHERE {}", self.terms.join(" AND "))
-        }
-    }
-
-    /// A condition on a text. No stored text contains U+0000, and PostgreSQL doesn't take it.
-    fn text(&mut self, text: Option<&String>, term: impl Fn(&str) -> String) {
-        let Some(text) = text else { return };
-        let term = if text.contains('\0') {
-            "FALSE".to_owned()
-        } else {
-            term(&self.bind(text.as_str()))
-        };
-        self.push(term);
-    }
-
     /// Texts that begin with `prefix`: a range, so that an index serves.
     fn prefix(&mut self, column: &str, prefix: Option<&String>) {
         self.text(prefix, |placeholder| format!("{column} >= {placeholder}"));
@@ -126,19 +80,6 @@ impl Conditions {
              AND substr(coalesce(value, linked_key), 1, 100) = substr({value}, 1, 100) \
              AND coalesce(value, linked_key) = {value})"
         ));
-    }
-
-    fn range(&mut self, column: &str, range: Option<DateTimeRange>) {
-        let Some(DateTimeRange { from, until }) = range else {
-            return;
-        };
-        for (sign, bound) in [(">=", from), ("<", until)] {
-            if let Some(bound) = bound {
-                let placeholder = self.bind(instant::to_text(&bound.0));
-                let term = format!("{column} {sign} {}", self.dialect.cast(&placeholder, "timestamptz"));
-                self.push(term);
-            }
-        }
     }
 }
 
@@ -169,11 +110,7 @@ impl ClientFilter {
                     assigned_user_key,
                 },
         } = self;
-        let mut conditions = Conditions {
-            dialect,
-            values: Vec::new(),
-            terms: Vec::new(),
-        };
+        let mut conditions = Conditions::new(dialect);
         if let Some(states) = states {
             let states = serde_json::to_string(states).expect("states are texts");
             let placeholder = conditions.bind(states);

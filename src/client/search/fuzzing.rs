@@ -2,33 +2,46 @@
 
 use async_graphql::{InputType, Value};
 
-use super::{ClientOrderField, cursor::Cursor, filter::ClientFilter, filter::end_of_prefix};
-use crate::db::Dialect;
-
-const FIELDS: [ClientOrderField; 3] = [
-    ClientOrderField::CreatedAt,
-    ClientOrderField::UpdatedAt,
-    ClientOrderField::Name,
-];
+use super::{ClientOrder, ClientOrderField, OrderDirection, filter::ClientFilter, filter::end_of_prefix};
+use crate::{
+    db::Dialect,
+    list::{Cursor, Order},
+    notify::NEWEST_FIRST,
+};
 
 /// Whatever is read as a cursor can be written and read again, and every cursor that is written can be read.
 ///
 /// # Panics
 /// When it doesn't hold.
 pub fn cursor(text: &str) {
-    let readings: Vec<Cursor> = FIELDS.iter().filter_map(|field| Cursor::decode(text, *field)).collect();
+    let of_clients = |field| {
+        Order::from(ClientOrder {
+            field,
+            direction: OrderDirection::Asc,
+        })
+    };
+    let by_name = of_clients(ClientOrderField::Name);
+    let orders = [
+        of_clients(ClientOrderField::CreatedAt),
+        of_clients(ClientOrderField::UpdatedAt),
+        by_name,
+        NEWEST_FIRST,
+    ];
+    let readings = orders
+        .iter()
+        .filter_map(|order| Some((order, Cursor::decode(text, order)?)));
+    let readings: Vec<(&Order, Cursor)> = readings.collect();
     assert!(readings.len() <= 1, "a cursor belongs to one order");
-    for cursor in readings {
-        assert_eq!(Cursor::decode(&cursor.encode(), cursor.field), Some(cursor));
+    for (order, cursor) in readings {
+        assert_eq!(Cursor::decode(&cursor.encode(order), order), Some(cursor));
     }
     // Stored names are 255 characters at most, and without U+0000.
     let mut parts = text.split('\0').map(|part| part.chars().take(255).collect::<String>());
     let values: Vec<String> = std::iter::from_fn(|| Some(parts.next().unwrap_or_default()))
         .take(3)
         .collect();
-    let field = ClientOrderField::Name;
-    let cursor = Cursor { field, values };
-    assert_eq!(Cursor::decode(&cursor.encode(), field), Some(cursor));
+    let cursor = Cursor::of(values);
+    assert_eq!(Cursor::decode(&cursor.encode(&by_name), &by_name), Some(cursor));
 }
 
 /// A filter becomes conditions that bind every value exactly once or more, and in whose text nothing of it stands.

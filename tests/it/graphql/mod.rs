@@ -7,6 +7,7 @@ mod filters;
 mod hostile;
 mod input_fields;
 mod largest;
+mod messages;
 mod nodes;
 mod pages;
 mod selections;

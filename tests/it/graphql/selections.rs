@@ -7,7 +7,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
 use self::{generator::Generator, interpreter::Types};
-use super::{data, define, store};
+use super::{data, define, messages::templates, store};
 use crate::harness::TestServer;
 
 /// How deep selections go, and how deep the whole answer is that they are cut out of.
@@ -21,6 +21,7 @@ on_both! {
         let client = |selection: &str| format!("client(by: {{ encodedKey: \"{}\" }}) {selection}", keys[0]);
         let whole = data(server, &format!("{{ {} }}", client(&types.everything("Client", DEPTH))), json!({})).await;
         let whole = &whole["client"];
+        assert!(whole["messages"]["edges"][0]["node"]["subject"].is_string());
         assert!(whole["customInformation"][0]["linkedClient"]["customInformation"][0]["linkedKey"].is_string());
         for case in 0..CASES {
             let mut generator = Generator::new(&types, StdRng::seed_from_u64(case));
@@ -49,9 +50,11 @@ async fn three_who_link(server: &TestServer) -> Vec<String> {
         { "fieldId": "on", "name": "On", "type": "CHECKBOX" }, { "fieldId": "day", "name": "Day", "type": "DATE" }]),
     )
     .await;
+    templates(server).await;
     let mut keys: Vec<String> = Vec::new();
     for name in ["A", "B\"\u{1f600}\n", "C"] {
-        let input = json!({ "client": { "firstName": name, "lastName": "\\é\u{2028}", "birthDate": "1990-04-17" },
+        let input = json!({ "client": { "firstName": name, "lastName": "\\é\u{2028}", "birthDate": "1990-04-17",
+            "emailAddress": "a@example.test", "mobilePhone1": "+44 7700 900123" },
             "addresses": [{ "line1": "1", "latitude": 1.5 }], "idDocuments": [{ "documentType": "T", "documentId": "1" }, { "documentType": "U", "documentId": "2" }] });
         let stored = store(server, input, "encodedKey").await;
         keys.push(stored["encodedKey"].as_str().expect("a key").to_owned());

@@ -124,7 +124,7 @@ impl<T: Object> Field<T> {
             Is::Id(_) => (<ID as OutputType>::create_type_info(registry), &[]),
             Is::MaybeId(_) => (<Option<ID> as OutputType>::create_type_info(registry), &[]),
             Is::Text(_) => (<String as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeText(_) | Is::MaybeOwned(_) => (<Option<String> as OutputType>::create_type_info(registry), &[]),
+            Is::MaybeText(_) => (<Option<String> as OutputType>::create_type_info(registry), &[]),
             Is::Enum(ty, _) | Is::Enums(ty, _) => (ty(registry), &[]),
             Is::MaybeDate(_) => (<Option<Date> as OutputType>::create_type_info(registry), &[]),
             Is::Instant(_) => (<DateTime as OutputType>::create_type_info(registry), &[]),

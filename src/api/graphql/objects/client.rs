@@ -3,21 +3,22 @@
 use std::borrow::Cow;
 
 use async_graphql::{OutputType, Value};
-use entity::custom_field_value;
 
 use super::{
+    connection::{Connection, Listed, PAGE_ARGUMENTS, PageRow, Words},
     custom_field::{CustomFieldValue, ValueRow},
     definition::ClientRole,
     member::{Address, IdDocument},
+    message::Message,
 };
 use crate::{
     api::graphql::{
-        load::World,
         node::GlobalId,
-        object::{Argument, Field, Is, Object, Plan, Step, list, list_of, maybe, one_of},
+        object::{Argument, Field, Is, Object, Plan, Step, list, list_of, maybe, maybe_of, one_of},
+        reach::window,
+        world::World,
     },
-    client::{Aggregate, ClientState, Gender, Language},
-    custom_field::Definitions,
+    client::{Aggregate, ClientPage, ClientState, Gender, Language},
 };
 
 /// A client, and what was loaded beside it.
@@ -228,6 +229,26 @@ impl Object for Client {
                 },
             },
         },
+        Field {
+            name: "messages",
+            description: "What the client was written, or will be: newest first. Null when you may not see messages.",
+            is: Is::Objects {
+                ty: maybe_of::<Connection<Message>>,
+                plan: Plan::of::<Connection<Message>>,
+                arguments: PAGE_ARGUMENTS,
+                write: |row, step, out| {
+                    let window = window(step).ok();
+                    let key = &row.aggregate.client.encoded_key;
+                    let page = window.and_then(|window| row.world.page(&window, key));
+                    let page = page.map(|page| PageRow {
+                        page,
+                        world: row.world,
+                        total: page.total,
+                    });
+                    maybe::<Connection<Message>>(page, &step.plan, out);
+                },
+            },
+        },
     ];
 }
 
@@ -245,18 +266,34 @@ fn is_text(value: &Value, text: &str) -> bool {
     matches!(value, Value::String(found) if found == text)
 }
 
-/// The keys of the clients that these values link to.
-pub fn links<'a>(
-    values: &'a [custom_field_value::Model],
-    definitions: &'a Definitions,
-) -> impl Iterator<Item = &'a str> {
-    let link = |value: &&custom_field_value::Model| {
-        definitions
-            .field_of_key(&value.field_key)
-            .is_some_and(|field| field.links_clients())
+impl Listed for Client {
+    type Page = ClientPage;
+    const WORDS: Words = Words {
+        connection: "ClientConnection",
+        page: "A page of clients.",
+        edges: "The clients of the page, each with its cursor.",
+        nodes: "The clients of the page.",
+        total: "How many clients pass the filter. Counted only when asked for, which takes time on a large bank.",
+        edge: "ClientEdge",
+        entry: "A client in a page.",
+        cursor: "Where the client stands in the list: for `after` and `before`.",
+        node: "The client.",
     };
-    values
-        .iter()
-        .filter(link)
-        .filter_map(|value| value.linked_key.as_deref())
+
+    fn more(page: &ClientPage) -> (bool, bool) {
+        (page.clients.has_next, page.clients.has_previous)
+    }
+
+    fn count(page: &ClientPage) -> usize {
+        page.clients.rows.len()
+    }
+
+    fn cursor(page: &ClientPage, at: usize) -> String {
+        page.cursor(&page.clients.rows[at])
+    }
+
+    fn row<'a>(page: &'a ClientPage, at: usize, world: &'a World) -> ClientRow<'a> {
+        let aggregate = &page.clients.rows[at];
+        ClientRow { aggregate, world }
+    }
 }

@@ -1,69 +1,120 @@
-//! Pages of clients, in Relay's form.
+//! Pages in Relay's form, of any type that is listed.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, marker::PhantomData};
 
-use super::client::{Client, ClientRow};
-use crate::{
-    api::graphql::{
-        load::World,
-        object::{Field, Is, Object, Plan, list, list_of, object, one_of},
-    },
-    client::{Aggregate, ClientPage},
+use crate::api::graphql::{
+    object::{Argument, Field, Is, Object, Plan, list, list_of, object, one_of},
+    world::World,
 };
 
-/// A page of clients, and what was loaded beside it.
-#[derive(Clone, Copy)]
-pub struct PageRow<'a> {
-    pub page: &'a ClientPage,
+/// A type whose objects come in pages.
+pub trait Listed: Object {
+    type Page: Send + Sync + 'static;
+    const WORDS: Words;
+
+    /// Whether there is more after the page, and before it.
+    fn more(page: &Self::Page) -> (bool, bool);
+    fn count(page: &Self::Page) -> usize;
+    fn cursor(page: &Self::Page, at: usize) -> String;
+    fn row<'a>(page: &'a Self::Page, at: usize, world: &'a World) -> Self::Row<'a>;
+}
+
+/// What the schema says of a type's pages.
+pub struct Words {
+    pub connection: &'static str,
+    pub page: &'static str,
+    pub edges: &'static str,
+    pub nodes: &'static str,
+    pub total: &'static str,
+    pub edge: &'static str,
+    pub entry: &'static str,
+    pub cursor: &'static str,
+    pub node: &'static str,
+}
+
+/// The arguments of a connection inside an object.
+pub const PAGE_ARGUMENTS: &[Argument] = &[
+    Argument {
+        name: "first",
+        description: "How many from the start, or after `after`: 50 unless given, at most 500.",
+        ty: "Int",
+    },
+    Argument {
+        name: "after",
+        description: "Only those after this cursor.",
+        ty: "String",
+    },
+    Argument {
+        name: "last",
+        description: "How many from the end, or before `before`: at most 500. Not together with `first`.",
+        ty: "Int",
+    },
+    Argument {
+        name: "before",
+        description: "Only those before this cursor.",
+        ty: "String",
+    },
+];
+
+/// A page, and what was loaded beside it.
+pub struct PageRow<'a, T: Listed> {
+    pub page: &'a T::Page,
     pub world: &'a World,
     pub total: Option<i64>,
-    pub has_next: bool,
-    pub has_previous: bool,
 }
 
-#[derive(Clone, Copy)]
-pub struct EdgeRow<'a> {
-    page: PageRow<'a>,
-    aggregate: &'a Aggregate,
-}
-
-impl<'a> PageRow<'a> {
-    fn clients(self) -> impl Iterator<Item = ClientRow<'a>> {
-        self.page.rows.iter().map(move |aggregate| ClientRow {
-            aggregate,
-            world: self.world,
-        })
+impl<T: Listed> Clone for PageRow<'_, T> {
+    fn clone(&self) -> Self {
+        *self
     }
 }
 
-pub struct ClientConnection;
+impl<T: Listed> Copy for PageRow<'_, T> {}
 
-impl Object for ClientConnection {
-    const NAME: &'static str = "ClientConnection";
-    const DESCRIPTION: &'static str = "A page of clients.";
-    type Row<'a> = PageRow<'a>;
+pub struct EdgeRow<'a, T: Listed> {
+    page: PageRow<'a, T>,
+    at: usize,
+}
+
+impl<T: Listed> Clone for EdgeRow<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T: Listed> Copy for EdgeRow<'_, T> {}
+
+pub struct Connection<T>(PhantomData<fn() -> T>);
+
+impl<T: Listed> Object for Connection<T> {
+    const NAME: &'static str = T::WORDS.connection;
+    const DESCRIPTION: &'static str = T::WORDS.page;
+    type Row<'a> = PageRow<'a, T>;
     const FIELDS: &'static [Field<Self>] = &[
         Field {
             name: "edges",
-            description: "The clients of the page, each with its cursor.",
+            description: T::WORDS.edges,
             is: Is::Objects {
-                ty: list_of::<ClientEdge>,
-                plan: Plan::of::<ClientEdge>,
+                ty: list_of::<Edge<T>>,
+                plan: Plan::of::<Edge<T>>,
                 arguments: &[],
                 write: |row, step, out| {
-                    let edges = row.page.rows.iter().map(|aggregate| EdgeRow { page: row, aggregate });
-                    list::<ClientEdge>(edges, &step.plan, out);
+                    let edges = (0..T::count(row.page)).map(|at| EdgeRow { page: row, at });
+                    list::<Edge<T>>(edges, &step.plan, out);
                 },
             },
         },
         Field {
             name: "nodes",
-            description: "The clients of the page.",
+            description: T::WORDS.nodes,
             is: Is::Objects {
-                ty: list_of::<Client>,
-                plan: Plan::of::<Client>,
+                ty: list_of::<T>,
+                plan: Plan::of::<T>,
                 arguments: &[],
-                write: |row, step, out| list::<Client>(row.clients(), &step.plan, out),
+                write: |row, step, out| {
+                    let rows = (0..T::count(row.page)).map(|at| T::row(row.page, at, row.world));
+                    list::<T>(rows, &step.plan, out);
+                },
             },
         },
         Field {
@@ -73,46 +124,61 @@ impl Object for ClientConnection {
                 ty: one_of::<PageInfo>,
                 plan: Plan::of::<PageInfo>,
                 arguments: &[],
-                write: |row, step, out| object::<PageInfo>(row, &step.plan, out),
+                write: |row, step, out| {
+                    let (has_next, has_previous) = T::more(row.page);
+                    let last = T::count(row.page).checked_sub(1);
+                    let [start, end] = [last.map(|_| 0), last].map(|at| at.map(|at| T::cursor(row.page, at)));
+                    let info = PageInfoRow {
+                        has_next,
+                        has_previous,
+                        start: start.as_deref(),
+                        end: end.as_deref(),
+                    };
+                    object::<PageInfo>(info, &step.plan, out);
+                },
             },
         },
         Field {
             name: "totalCount",
-            description: "How many clients pass the filter. Counted only when asked for, which takes time on a large bank.",
+            description: T::WORDS.total,
             is: Is::Int(|row| row.total.unwrap_or_default()),
         },
     ];
 }
 
-pub struct ClientEdge;
+pub struct Edge<T>(PhantomData<fn() -> T>);
 
-impl Object for ClientEdge {
-    const NAME: &'static str = "ClientEdge";
-    const DESCRIPTION: &'static str = "A client in a page.";
-    type Row<'a> = EdgeRow<'a>;
+impl<T: Listed> Object for Edge<T> {
+    const NAME: &'static str = T::WORDS.edge;
+    const DESCRIPTION: &'static str = T::WORDS.entry;
+    type Row<'a> = EdgeRow<'a, T>;
     const FIELDS: &'static [Field<Self>] = &[
         Field {
             name: "cursor",
-            description: "Where the client stands in the list: for `after` and `before`.",
-            is: Is::Text(|row| Cow::Owned(row.page.page.cursor(row.aggregate))),
+            description: T::WORDS.cursor,
+            is: Is::Text(|row| Cow::Owned(T::cursor(row.page.page, row.at))),
         },
         Field {
             name: "node",
-            description: "The client.",
+            description: T::WORDS.node,
             is: Is::Objects {
-                ty: one_of::<Client>,
-                plan: Plan::of::<Client>,
+                ty: one_of::<T>,
+                plan: Plan::of::<T>,
                 arguments: &[],
                 write: |row, step, out| {
-                    let client = ClientRow {
-                        aggregate: row.aggregate,
-                        world: row.page.world,
-                    };
-                    object::<Client>(client, &step.plan, out);
+                    object::<T>(T::row(row.page.page, row.at, row.page.world), &step.plan, out);
                 },
             },
         },
     ];
+}
+
+#[derive(Clone, Copy)]
+pub struct PageInfoRow<'a> {
+    has_next: bool,
+    has_previous: bool,
+    start: Option<&'a str>,
+    end: Option<&'a str>,
 }
 
 pub struct PageInfo;
@@ -120,27 +186,27 @@ pub struct PageInfo;
 impl Object for PageInfo {
     const NAME: &'static str = "PageInfo";
     const DESCRIPTION: &'static str = "Whether there is more, and how to get it.";
-    type Row<'a> = PageRow<'a>;
+    type Row<'a> = PageInfoRow<'a>;
     const FIELDS: &'static [Field<Self>] = &[
         Field {
             name: "hasNextPage",
-            description: "Whether there are clients after this page. Known when reading forward, or from a `before`.",
+            description: "Whether there is more after this page. Known when reading forward, or from a `before`.",
             is: Is::Boolean(|row| row.has_next),
         },
         Field {
             name: "hasPreviousPage",
-            description: "Whether there are clients before this page. Known when reading backward, or from an `after`.",
+            description: "Whether there is more before this page. Known when reading backward, or from an `after`.",
             is: Is::Boolean(|row| row.has_previous),
         },
         Field {
             name: "startCursor",
-            description: "The cursor of the first client; null in an empty page.",
-            is: Is::MaybeOwned(|row| row.page.rows.first().map(|client| row.page.cursor(client))),
+            description: "The cursor of the first entry; null in an empty page.",
+            is: Is::MaybeText(|row| row.start),
         },
         Field {
             name: "endCursor",
-            description: "The cursor of the last client; null in an empty page.",
-            is: Is::MaybeOwned(|row| row.page.rows.last().map(|client| row.page.cursor(client))),
+            description: "The cursor of the last entry; null in an empty page.",
+            is: Is::MaybeText(|row| row.end),
         },
     ];
 }

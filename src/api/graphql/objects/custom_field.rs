@@ -11,9 +11,9 @@ use super::{
 };
 use crate::{
     api::graphql::{
-        load::World,
         node::GlobalId,
         object::{Field, Is, Object, Plan, maybe, maybe_of, object, one_of},
+        world::World,
     },
     custom_field::{self as domain, Kind, NO_GROUP},
     scalar::Date,
@@ -141,7 +141,7 @@ impl Object for CustomFieldValue {
                 arguments: &[],
                 write: |row, step, out| {
                     let key = row.value.linked_key.as_deref().filter(|_| row.field.links_clients());
-                    let linked = key.and_then(|key| row.world.linked.get(key));
+                    let linked = key.and_then(|key| row.world.clients.get(key));
                     let linked = linked.map(|aggregate| ClientRow {
                         aggregate,
                         world: row.world,

@@ -8,6 +8,7 @@ pub mod connection;
 pub mod custom_field;
 pub mod definition;
 pub mod member;
+pub mod message;
 pub mod payload;
 pub mod template;
 
@@ -29,6 +30,7 @@ pub const NODES: &[(&str, Register)] = &[
     ),
     (definition::CustomFieldSet::NAME, one_of::<definition::CustomFieldSet>),
     (definition::CustomField::NAME, one_of::<definition::CustomField>),
+    (message::Message::NAME, one_of::<message::Message>),
     (definition::ClientRole::NAME, one_of::<definition::ClientRole>),
     (template::MessageTemplate::NAME, one_of::<template::MessageTemplate>),
 ];

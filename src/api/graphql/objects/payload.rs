@@ -88,6 +88,8 @@ macro_rules! payload_fields {
     };
 }
 
+pub(super) use payload_fields;
+
 pub struct UpsertClientPayload;
 
 impl Object for UpsertClientPayload {

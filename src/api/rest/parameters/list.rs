@@ -9,7 +9,8 @@ use crate::{
         },
         read,
     },
-    client::{ClientFilter, ClientState, Range},
+    client::{ClientFilter, ClientState},
+    list::Range,
 };
 
 const DEFAULT_LIMIT: u32 = 50;
@@ -109,7 +110,7 @@ fn number(text: &str, bounded: Bounded) -> Result<u64, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::list;
-    use crate::{api::rest::parameters::Parameters, client::Range};
+    use crate::{api::rest::parameters::Parameters, list::Range};
 
     #[test]
     fn a_list_has_an_offset_and_a_limit() {

@@ -1,0 +1,122 @@
+//! Lists of messages, and resending: what callers send for them, in the domain's terms.
+
+use async_graphql::{Context, ID, InputObject, Result};
+
+use super::{
+    error::Fault,
+    node::GlobalId,
+    nodes::message_key,
+    object::{Plan, Written},
+    objects::{
+        connection::{Connection, PageRow},
+        message::Message,
+    },
+    page::PageArguments,
+    query::{ClientBy, clientele, loaders, plan},
+    reach::{Reach, selected},
+    world::World,
+};
+use crate::{
+    list::{DateTimeRange, Window},
+    notify::{self, Channel, MessageState, NEWEST_FIRST, Resend},
+    problem::{Problem, ProblemCode, path},
+};
+
+/// Narrows a list of messages: all members that are given must hold.
+#[derive(InputObject, Default)]
+pub struct MessageFilter {
+    /// Messages to this client.
+    client: Option<ClientBy>,
+    /// Messages in one of these states.
+    states: Option<Vec<MessageState>>,
+    /// Messages that take this way.
+    channel: Option<Channel>,
+    /// Messages written from the template with this id, even if it has been deleted since.
+    template_id: Option<String>,
+    /// Messages created in this range of time.
+    created_at: Option<DateTimeRange>,
+}
+
+impl MessageFilter {
+    fn read(self) -> Result<notify::MessageFilter, Problem> {
+        let Self {
+            client,
+            states,
+            channel,
+            template_id,
+            created_at,
+        } = self;
+        let client = client.map(|by| {
+            by.named().ok_or_else(|| {
+                let message = "This isn't the global id of a client.";
+                Problem::new(ProblemCode::Invalid, path!["filter", "client", "id"], message)
+            })
+        });
+        Ok(notify::MessageFilter {
+            client: client.transpose()?,
+            states,
+            channel,
+            template_id,
+            created_at,
+        })
+    }
+}
+
+/// Which failed messages to send once more: either `ids` or a `filter`.
+#[derive(InputObject)]
+pub struct ResendMessagesInput {
+    /// The global ids of the messages, at most 500. All of them are queued, or none.
+    pub ids: Option<Vec<ID>>,
+    /// Of the messages that pass this filter, those that have failed: the oldest first, at most 10,000 at once. `{}`
+    /// takes all that have failed.
+    pub filter: Option<MessageFilter>,
+    /// Comes back in the payload, untouched.
+    pub client_mutation_id: Option<String>,
+}
+
+impl ResendMessagesInput {
+    /// The messages that are meant, and what is to come back.
+    pub fn read(self) -> (Result<Resend, Problem>, Option<String>) {
+        let Self {
+            ids,
+            filter,
+            client_mutation_id,
+        } = self;
+        let which = match (ids, filter) {
+            (Some(ids), None) => {
+                let keys = ids.iter().map(|id| message_key(&GlobalId::decode(id)?));
+                Ok(Resend::Named(keys.collect()))
+            }
+            (None, Some(filter)) => filter.read().map(Resend::Filtered),
+            (Some(_), Some(_)) | (None, None) => {
+                let message = "Say which messages to resend: either by `ids` or by a `filter`.";
+                Err(Problem::new(ProblemCode::Invalid, path![], message))
+            }
+        };
+        (which, client_mutation_id)
+    }
+}
+
+/// Writes the page of messages that a field of the root asks for.
+pub(super) async fn page(
+    context: &Context<'_>,
+    filter: MessageFilter,
+    arguments: PageArguments,
+) -> Result<Written<Connection<Message>>> {
+    let of_argument = |problem| Fault::of_argument("", &problem);
+    let filter = filter.read().map_err(of_argument)?;
+    let window = Window::of(&arguments.range("messages", "")?, &NEWEST_FIRST).map_err(of_argument)?;
+    let plan = plan::<Connection<Message>>(context);
+    let plans: Vec<&Plan> = selected(&plan).collect();
+    let reach = Reach::of_messages(&plans)?;
+    let page = clientele(context)?
+        .messages(&filter, &window, plan.asks("totalCount"))
+        .await?;
+    let world = World::around_messages(&page.messages.rows, &reach, loaders(context)?).await?;
+    let row = PageRow {
+        page: &page,
+        world: &world,
+        total: page.total,
+    };
+    Written::object(context, row, &plan)
+}

@@ -1,0 +1,240 @@
+//! What rows are written with: everything that their selections reach, loaded before anything is written. One statement
+//! for each kind of thing on each level, whatever the number of rows.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use entity::{custom_field_value, message};
+
+use super::{
+    load::{ClientKey, Loaders, PageKey, VariantKey},
+    reach::{Level, Reach},
+};
+use crate::{
+    client::{Aggregate, Wanted},
+    custom_field::Definitions,
+    error::Error,
+    list::Window,
+    notify::{Asked, MessagePage, channel::Content, content},
+};
+
+/// What was loaded beside rows.
+#[derive(Debug)]
+pub struct World {
+    /// The definitions in force.
+    pub definitions: Arc<Definitions>,
+    /// The clients that links and messages lead to.
+    pub clients: HashMap<String, Arc<Aggregate>>,
+    /// Parts of clients' messages, by the clients' keys.
+    pages: HashMap<Window, HashMap<String, Arc<MessagePage>>>,
+    /// What messages say, by their keys.
+    contents: HashMap<String, Content>,
+}
+
+/// The rows of one level: those that were given, and those that were loaded.
+#[derive(Default)]
+struct Rows<'a> {
+    clients: Vec<&'a Aggregate>,
+    messages: Vec<&'a message::Model>,
+    loaded_clients: Vec<Arc<Aggregate>>,
+    loaded_pages: Vec<Arc<MessagePage>>,
+}
+
+impl World {
+    /// Loads what is reached from clients, which were read with these definitions.
+    pub async fn around<'a>(
+        clients: impl IntoIterator<Item = &'a Aggregate>,
+        reach: &Reach<'_>,
+        definitions: Arc<Definitions>,
+        loaders: &Loaders,
+    ) -> Result<Self, Error> {
+        let rows = Rows {
+            clients: clients.into_iter().collect(),
+            ..Rows::default()
+        };
+        Loading::new(loaders, reach, Some(definitions)).load(rows).await
+    }
+
+    /// Loads what is reached from messages.
+    pub async fn around_messages<'a>(
+        messages: impl IntoIterator<Item = &'a message::Model>,
+        reach: &Reach<'_>,
+        loaders: &Loaders,
+    ) -> Result<Self, Error> {
+        let rows = Rows {
+            messages: messages.into_iter().collect(),
+            ..Rows::default()
+        };
+        Loading::new(loaders, reach, None).load(rows).await
+    }
+
+    /// A part of a client's messages.
+    pub fn page(&self, window: &Window, client_key: &str) -> Option<&MessagePage> {
+        self.pages.get(window)?.get(client_key).map(|page| &**page)
+    }
+
+    /// What a message says; none when its text has been removed.
+    pub fn content(&self, message: &message::Model) -> Option<&Content> {
+        self.contents.get(&message.encoded_key)
+    }
+}
+
+struct Loading<'a> {
+    loaders: &'a Loaders,
+    reach: &'a Reach<'a>,
+    wanted: Wanted,
+    /// None before the first client has been read.
+    definitions: Option<Arc<Definitions>>,
+    clients: HashMap<String, Arc<Aggregate>>,
+    pages: HashMap<Window, HashMap<String, Arc<MessagePage>>>,
+    contents: HashMap<String, Content>,
+}
+
+impl<'a> Loading<'a> {
+    fn new(loaders: &'a Loaders, reach: &'a Reach<'a>, definitions: Option<Arc<Definitions>>) -> Self {
+        Self {
+            loaders,
+            reach,
+            wanted: reach.wanted(),
+            definitions,
+            clients: HashMap::new(),
+            pages: HashMap::new(),
+            contents: HashMap::new(),
+        }
+    }
+
+    async fn load(mut self, mut rows: Rows<'_>) -> Result<World, Error> {
+        for level in &self.reach.levels {
+            if level.content {
+                self.load_contents(&rows).await?;
+            }
+            let mut next = Rows::default();
+            for (window, asked) in &level.pages {
+                next.loaded_pages.extend(self.load_pages(&rows, window, *asked).await?);
+            }
+            next.loaded_clients = self.load_clients(self.keys(&rows, level)).await?;
+            rows = next;
+        }
+        Ok(World {
+            definitions: match self.definitions {
+                Some(definitions) => definitions,
+                None => definitions(self.reach, self.loaders).await?,
+            },
+            clients: self.clients,
+            pages: self.pages,
+            contents: self.contents,
+        })
+    }
+
+    /// The keys of the clients that a level leads to.
+    fn keys(&self, rows: &Rows<'_>, level: &Level<'_>) -> HashSet<String> {
+        let mut keys = HashSet::new();
+        if let Some(definitions) = self.definitions.as_ref().filter(|_| !level.linked.is_empty()) {
+            let values = rows
+                .clients()
+                .flat_map(|client| client.custom_values.as_deref().unwrap_or_default());
+            keys.extend(links(values, definitions).map(str::to_owned));
+        }
+        if !level.recipients.is_empty() {
+            keys.extend(rows.messages().map(|message| message.client_key.clone()));
+        }
+        keys
+    }
+
+    /// Those of these clients that exist, be they new or known.
+    async fn load_clients(&mut self, keys: HashSet<String>) -> Result<Vec<Arc<Aggregate>>, Error> {
+        let missing = keys.iter().filter(|key| !self.clients.contains_key(*key));
+        let missing: Vec<ClientKey> = missing
+            .map(|key| ClientKey {
+                key: key.clone(),
+                wanted: self.wanted,
+            })
+            .collect();
+        if !missing.is_empty() {
+            for (key, found) in self.loaders.load_many(missing).await? {
+                self.definitions.get_or_insert(found.definitions);
+                self.clients.insert(key.key, found.client);
+            }
+        }
+        Ok(keys.iter().filter_map(|key| self.clients.get(key).cloned()).collect())
+    }
+
+    async fn load_pages(
+        &mut self,
+        rows: &Rows<'_>,
+        window: &Window,
+        asked: Asked,
+    ) -> Result<Vec<Arc<MessagePage>>, Error> {
+        let known = self.pages.entry(window.clone()).or_default();
+        let keys: HashSet<&str> = rows.clients().map(|client| &*client.client.encoded_key).collect();
+        let shared = Arc::new(window.clone());
+        let missing = keys.iter().filter(|key| !known.contains_key(**key));
+        let missing: Vec<PageKey> = missing
+            .map(|key| PageKey {
+                client_key: (*key).to_owned(),
+                window: shared.clone(),
+                asked,
+            })
+            .collect();
+        if !missing.is_empty() {
+            for (key, page) in self.loaders.load_many(missing).await? {
+                known.insert(key.client_key, page);
+            }
+        }
+        Ok(keys.iter().filter_map(|key| known.get(*key).cloned()).collect())
+    }
+
+    async fn load_contents(&mut self, rows: &Rows<'_>) -> Result<(), Error> {
+        let written = |message: &&message::Model| message.placeholders.is_some();
+        let messages: Vec<&message::Model> = rows.messages().filter(written).collect();
+        let keys: HashSet<&String> = messages.iter().map(|message| &message.variant_key).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let keys = keys.into_iter().cloned().map(VariantKey);
+        let variants = self.loaders.load_many(keys).await?;
+        for message in messages {
+            let variant = variants.get(&VariantKey(message.variant_key.clone()));
+            if let Some(content) = content(message, variant.map(|variant| &**variant)) {
+                self.contents.insert(message.encoded_key.clone(), content);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The definitions for messages without clients.
+async fn definitions(reach: &Reach<'_>, loaders: &Loaders) -> Result<Arc<Definitions>, Error> {
+    match reach.levels.iter().any(|level| level.templates) {
+        true => loaders.loader().current_definitions().await,
+        false => loaders.loader().any_definitions().await,
+    }
+}
+
+/// The keys of the clients that these values link to.
+fn links<'a>(
+    values: impl IntoIterator<Item = &'a custom_field_value::Model>,
+    definitions: &'a Definitions,
+) -> impl Iterator<Item = &'a str> {
+    let link = |value: &&custom_field_value::Model| {
+        definitions
+            .field_of_key(&value.field_key)
+            .is_some_and(|field| field.links_clients())
+    };
+    let links = values.into_iter().filter(link);
+    links.filter_map(|value| value.linked_key.as_deref())
+}
+
+impl Rows<'_> {
+    fn clients(&self) -> impl Iterator<Item = &Aggregate> {
+        let loaded = self.loaded_clients.iter().map(|client| &**client);
+        self.clients.iter().copied().chain(loaded)
+    }
+
+    fn messages(&self) -> impl Iterator<Item = &message::Model> {
+        let loaded = self.loaded_pages.iter().flat_map(|page| &page.messages.rows);
+        self.messages.iter().copied().chain(loaded)
+    }
+}

@@ -1,0 +1,10 @@
+//! Lists: what narrows one, the order it comes in, and which part of it is asked for. The same for all lists; what is
+//! listed is not known here.
+
+mod conditions;
+mod cursor;
+mod window;
+
+pub use conditions::{Conditions, DateTimeRange};
+pub use cursor::{Cursor, Order};
+pub use window::{Page, Range, Window};

@@ -1,0 +1,168 @@
+//! Lists of messages, newest first: all of them, those of many clients at once, and single ones by their keys.
+//!
+//! Each takes one statement, whatever the data.
+
+mod filter;
+
+use std::collections::HashMap;
+
+use entity::{Table, instant, message};
+use sea_orm::{QueryResult, Value};
+use serde::Serialize;
+
+pub use self::filter::MessageFilter;
+use crate::{
+    Clientele,
+    error::{Error, Result},
+    list::{Conditions, Cursor, Order, Page, Window},
+};
+
+/// The order of every list of messages.
+pub const NEWEST_FIRST: Order = Order {
+    name: "message",
+    columns: &["created_at", "encoded_key"],
+    descending: true,
+};
+
+/// Which message is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct MessageKey {
+    pub client_key: String,
+    pub encoded_key: String,
+}
+
+impl MessageKey {
+    pub fn of(message: &message::Model) -> Self {
+        Self {
+            client_key: message.client_key.clone(),
+            encoded_key: message.encoded_key.clone(),
+        }
+    }
+}
+
+/// What is to be known of a list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Asked {
+    pub rows: bool,
+    pub total: bool,
+}
+
+impl Asked {
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            rows: self.rows || other.rows,
+            total: self.total || other.total,
+        }
+    }
+}
+
+/// A part of a list of messages; without rows, or without a total, when that wasn't asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MessagePage {
+    pub messages: Page<message::Model>,
+    pub total: Option<i64>,
+}
+
+impl MessagePage {
+    /// The cursor of a message in any list.
+    pub fn cursor(message: &message::Model) -> String {
+        Cursor::of(vec![instant::to_text(&message.created_at), message.encoded_key.clone()]).encode(&NEWEST_FIRST)
+    }
+}
+
+impl Clientele {
+    /// A part of the messages that pass `filter`. The total takes a statement of its own.
+    pub async fn messages(&self, filter: &MessageFilter, window: &Window, total: bool) -> Result<MessagePage> {
+        let mut conditions = filter.conditions(self.db.read().dialect);
+        let clauses = window.clauses(&NEWEST_FIRST, "m", &mut conditions);
+        let rows = self.read_messages(&clauses, conditions.values).await?;
+        Ok(MessagePage {
+            messages: window.page(rows),
+            total: match total {
+                true => Some(self.count_messages(filter).await?),
+                false => None,
+            },
+        })
+    }
+
+    async fn count_messages(&self, filter: &MessageFilter) -> Result<i64> {
+        let connection = self.db.read();
+        let conditions = filter.conditions(connection.dialect);
+        let sql = format!("SELECT count(*) FROM message m {}", conditions.clause());
+        let row = connection.one(sql, conditions.values).await?;
+        Ok(row.map_or(Ok(0), |row| row.try_get_by_index(0))?)
+    }
+
+    /// The same part of the messages of each of these clients, by their keys.
+    pub async fn messages_of_clients(
+        &self,
+        client_keys: &[&str],
+        window: &Window,
+        asked: Asked,
+    ) -> Result<HashMap<String, MessagePage>> {
+        let connection = self.db.read();
+        let dialect = connection.dialect;
+        let mut conditions = Conditions::new(dialect);
+        let keys = conditions.bind(serde_json::to_string(client_keys).map_err(Error::internal)?);
+        conditions.push("m.client_key = k.value".to_owned());
+        let total = match asked.total {
+            true => format!("(SELECT count(*) FROM message m {})", conditions.clause()),
+            false => "NULL".to_owned(),
+        };
+        let rows = if asked.rows {
+            let clauses = window.clauses(&NEWEST_FIRST, "m", &mut conditions);
+            let collected = dialect.json_collect(
+                &dialect.row::<message::Entity>("m"),
+                &window.order_by(&NEWEST_FIRST, "m"),
+            );
+            let collected = dialect.cast_to_text(&collected);
+            format!("(SELECT {collected} FROM (SELECT m.* FROM message m {clauses}) m)")
+        } else {
+            "NULL".to_owned()
+        };
+        let sql = format!("SELECT k.value, {rows}, {total} FROM {}", dialect.texts(&keys, "k"));
+        let found = connection.all(sql, conditions.values).await?;
+        found.iter().map(|row| of_client(row, window, asked)).collect()
+    }
+
+    /// The messages of these keys, in no order; those that don't exist are left out.
+    pub async fn messages_by_key(&self, keys: &[MessageKey]) -> Result<Vec<message::Model>> {
+        let dialect = self.db.read().dialect;
+        let named = dialect.rows_of_json(message::Entity::table(), &message::Entity::key_columns(), "$1");
+        let keys = serde_json::to_string(keys).map_err(Error::internal)?;
+        let clause = format!("WHERE (m.client_key, m.encoded_key) IN ({named})");
+        self.read_messages(&clause, vec![keys.into()]).await
+    }
+
+    async fn read_messages(&self, clauses: &str, values: Vec<Value>) -> Result<Vec<message::Model>> {
+        let connection = self.db.read();
+        let row = connection.dialect.row::<message::Entity>("m");
+        let row = connection.dialect.cast_to_text(&row);
+        let rows = connection
+            .all(format!("SELECT {row} FROM message m {clauses}"), values)
+            .await?;
+        rows.iter().map(decode).collect()
+    }
+}
+
+fn of_client(row: &QueryResult, window: &Window, asked: Asked) -> Result<(String, MessagePage)> {
+    let rows: Option<String> = row.try_get_by_index(1)?;
+    let rows: Vec<message::Model> = match rows {
+        Some(rows) => serde_json::from_str(&rows).map_err(Error::internal)?,
+        None => Vec::new(),
+    };
+    let page = MessagePage {
+        messages: window.page(rows),
+        total: match asked.total {
+            true => Some(row.try_get_by_index(2)?),
+            false => None,
+        },
+    };
+    Ok((row.try_get_by_index(0)?, page))
+}
+
+/// A message that a statement answered as its first column.
+pub(super) fn decode(row: &QueryResult) -> Result<message::Model> {
+    let row: String = row.try_get_by_index(0)?;
+    serde_json::from_str(&row).map_err(Error::internal)
+}
