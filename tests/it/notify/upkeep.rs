@@ -69,8 +69,10 @@ on_both! {
         assert_eq!(messages(server).await, expected);
         // One that failed may be sent again, and one that waits will be.
         assert_eq!(remove_bodies(db, first + TimeDelta::days(1)).await.expect("written"), 1);
-        let kept: Vec<_> = messages(server).await.into_iter().map(|message| (message.state, message.placeholders.is_some())).collect();
+        let mut kept: Vec<_> = messages(server).await.into_iter().map(|message| (message.state, message.placeholders.is_some())).collect();
+        // Which of two that are due together is sent first isn't said.
+        kept.sort();
         let one = |state: &str, kept| (state.to_owned(), kept);
-        assert_eq!(kept, [one("SENT", false), one("FAILED", true), one("SENT", false), one("QUEUED", true)]);
+        assert_eq!(kept, [one("FAILED", true), one("QUEUED", true), one("SENT", false), one("SENT", false)]);
     }
 }
