@@ -48,7 +48,7 @@ on_both! {
         let mut worker = Hand::new(server, settings(&mail));
         template(server, "hello", json!({})).await;
         store(server, json!({ "client": reachable() })).await;
-        for (attempt, bound) in [(1, 10), (2, 20), (3, 40), (4, 80)] {
+        for (attempt, bound) in [(1, 30), (2, 60), (3, 120), (4, 240)] {
             assert_eq!(worker.step().await, 1);
             let message = &messages(server).await[0];
             assert_eq!((message.state.as_str(), message.attempts, message.reason.as_deref()), ("QUEUED", attempt, Some("DEFERRED")));
