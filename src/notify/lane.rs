@@ -94,7 +94,8 @@ impl Lane {
                 Some(ended) = self.sending.join_next_with_id() => self.note(ended),
                 () = self.clientele.bell.rung(self.channel) => self.dry = false,
                 _ = look.tick() => self.dry = false,
-                _ = stop.changed() => {}
+                // Whoever could say stop is gone: that is a way of saying it.
+                changed = stop.changed() => if changed.is_err() { break },
             }
         }
         self.gate.shut();

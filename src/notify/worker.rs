@@ -98,7 +98,7 @@ impl Worker {
             }
             tokio::select! {
                 () = sleep(RETENTION_EVERY) => {}
-                _ = stop.changed() => {}
+                changed = stop.changed() => if changed.is_err() { return },
             }
         }
     }
