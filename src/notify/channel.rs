@@ -16,6 +16,9 @@ use super::{Channel, Reason};
 use email::Email;
 pub use email::is_mailbox;
 use sms::Sms;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub use sms::fuzzing;
 pub use sms::is_region;
 
 /// Every channel as the settings have it, with the connections it keeps. One of these serves a process.

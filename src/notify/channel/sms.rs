@@ -1,6 +1,8 @@
 //! SMS over a gateway: a form by POST, as Twilio takes it and many imitate.
 
 mod answer;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod number;
 
 use std::time::Duration;

@@ -16,10 +16,14 @@ const LARGEST: usize = 64 * 1024;
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 pub(super) async fn outcome(response: Response, now: DateTime<Utc>) -> Outcome {
-    let status = response.status();
-    let after = retry_after(response.headers(), now);
+    let (status, headers) = (response.status(), response.headers().clone());
     // The status has been said: whatever happens to the rest changes nothing about it.
-    let body: Value = serde_json::from_slice(&body(response).await).unwrap_or_default();
+    read(status, &headers, &body(response).await, now)
+}
+
+pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Outcome {
+    let after = retry_after(headers, now);
+    let body: Value = serde_json::from_slice(body).unwrap_or_default();
     if status.is_success() {
         let provider_id = body["sid"].as_str().and_then(words::cleaned);
         return Outcome::Sent { provider_id };

@@ -1,0 +1,7 @@
+//! What an SMS gateway answers.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &[u8]| clientele::notify::channel::fuzzing::gateway_answer(input));

@@ -1,0 +1,7 @@
+//! Phone numbers in anybody's spelling.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|input: &str| clientele::notify::channel::fuzzing::phone_number(input));
