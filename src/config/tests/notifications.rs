@@ -1,6 +1,6 @@
 //! Notification settings that can't be meant, and credentials on their way, by table.
 
-use super::said;
+use super::flags::said;
 
 #[test]
 fn channel_settings_that_cant_be_meant_are_one_sentence_without_the_secret() {
