@@ -111,7 +111,7 @@ fn channel_settings_that_cant_be_meant_are_one_sentence_without_the_secret() {
         ),
         (
             vec!["notifications.backoff_longest_seconds=9"],
-            "notifications.backoff_longest_seconds must be between 10 and 86400",
+            "notifications.backoff_longest_seconds must be between 30 and 86400",
         ),
         (
             vec!["notifications.breaker_longest_pause_seconds=29"],
