@@ -27,9 +27,12 @@ pub struct Model {
     pub attempts: i32,
     #[serde(with = "crate::instant")]
     pub created_at: DateTimeUtc,
-    /// When it was last given to the workers: what its age is counted from.
+    /// When it was last given to the workers.
     #[serde(with = "crate::instant")]
     pub queued_at: DateTimeUtc,
+    /// When the first attempt since then ended with an answer about this message: what its age is counted from.
+    #[serde(with = "crate::instant::option")]
+    pub first_attempt_at: Option<DateTimeUtc>,
     /// When to send it; while it is being sent, when others may take it over. None when nothing is left to do.
     #[serde(with = "crate::instant::option")]
     pub due_at: Option<DateTimeUtc>,

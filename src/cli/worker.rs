@@ -46,8 +46,10 @@ impl Background {
     /// Comes back when the worker has ended, or has had its time. Whatever it still holds then is anybody's when its
     /// leases end.
     pub(super) async fn ended(self) {
-        if timeout(self.grace + TO_GIVE_BACK, self.running).await.is_err() {
-            tracing::warn!("the worker was still sending");
+        match timeout(self.grace + TO_GIVE_BACK, self.running).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => tracing::error!("the worker has panicked"),
+            Err(_) => tracing::warn!("the worker was still sending"),
         }
     }
 }

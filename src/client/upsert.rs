@@ -136,8 +136,7 @@ impl Work for Upsert<'_> {
 
 impl Upsert<'_> {
     /// The stored client, locked, with the collections that the submission replaces, the answer needs and templates look
-    /// at; and the
-    /// definitions' version, which can't change before the transaction ends.
+    /// at; and the definitions' version, which can't change before the transaction ends.
     async fn lock_and_read(&self, target: &ClientBy, transaction: &Transaction) -> Result<Option<(Aggregate, i64)>> {
         let (condition, named) = target.condition();
         if named.contains('\0') {

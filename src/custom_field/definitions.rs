@@ -211,7 +211,10 @@ impl Definitions {
 async fn templates<C: ConnectionTrait>(connection: &Connection<C>) -> Result<Vec<Arc<Template>>> {
     let rows = message_template::Entity::find().order_by_asc(message_template::Column::Position);
     let variants = message_variant::Entity::find().filter(message_variant::Column::Current.into_expr());
-    Template::read(rows.all(connection.orm()).await?, variants.all(connection.orm()).await?)
+    Ok(Template::read(
+        rows.all(connection.orm()).await?,
+        variants.all(connection.orm()).await?,
+    ))
 }
 
 /// The version that is stored now.

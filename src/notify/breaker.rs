@@ -52,7 +52,8 @@ impl Breaker {
     pub fn admits(&self, now: DateTime<Utc>) -> Admission {
         match self.open {
             None => Admission::Any,
-            Some(open) if now < open.until => Admission::NoneBefore(open.until),
+            // A clock that was put back would keep it open for as long.
+            Some(open) if now < open.until && now + open.pause >= open.until => Admission::NoneBefore(open.until),
             Some(_) => Admission::One,
         }
     }

@@ -68,6 +68,7 @@ fn message(
         attempts: 0,
         created_at: now,
         queued_at: now,
+        first_attempt_at: None,
         due_at: Some(now),
         lease: None,
         sent_at: None,

@@ -1,6 +1,9 @@
 //! Whether attempts may begin on a channel: the breaker, shared by all attempts under way, and the end of the worker.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use chrono::{DateTime, Utc};
 
@@ -10,6 +13,9 @@ use super::{
     channel::{Failure, Outcome},
 };
 use crate::Clientele;
+
+/// More are not remembered.
+const MOST_REFUSED: usize = 1_000;
 
 pub(super) struct Gate {
     clientele: Arc<Clientele>,
@@ -21,6 +27,9 @@ struct State {
     breaker: Breaker,
     /// No attempt begins any more.
     shut: bool,
+    /// The messages with which a channel has been refused. One of them that is refused again, after others have passed,
+    /// is itself what isn't accepted.
+    refused: HashSet<String>,
 }
 
 impl Gate {
@@ -31,18 +40,21 @@ impl Gate {
             state: Mutex::new(State {
                 breaker: Breaker::new(patience),
                 shut: false,
+                refused: HashSet::new(),
             }),
         }
     }
 
-    /// How many messages may be claimed; what is claimed now may begin.
-    pub(super) fn admits(&self, now: DateTime<Utc>) -> Admission {
-        self.state().breaker.admits(now)
-    }
-
-    /// Lets begin what is claimed from now on.
-    pub(super) fn open(&self) {
-        self.state().shut = false;
+    /// How many messages may be claimed, of which so many are `in_hand`. What is claimed then may begin.
+    pub(super) fn admits(&self, now: DateTime<Utc>, in_hand: usize) -> Admission {
+        let mut state = self.state();
+        let admission = match state.breaker.admits(now) {
+            // One at a time.
+            Admission::One if in_hand > 0 => Admission::NoneBefore(now),
+            admission => admission,
+        };
+        state.shut = matches!(admission, Admission::NoneBefore(_));
+        admission
     }
 
     /// Lets nothing begin any more.
@@ -54,12 +66,27 @@ impl Gate {
         self.state().shut
     }
 
-    /// Takes down how the provider does. Done before another attempt can take the place of the one that has ended.
-    pub(super) fn note(&self, outcome: &Outcome, now: DateTime<Utc>) {
+    /// Takes down how the provider does with the message of this key. Done before another attempt can take the place of
+    /// the one that has ended. Answers what that means for the message.
+    pub(super) fn note(&self, key: &str, outcome: Outcome, now: DateTime<Utc>) -> Outcome {
         let mut state = self.state();
         let was_open = state.breaker.is_open();
-        let opened = match outcome {
-            Outcome::Unusable(failure) => state.breaker.refused(now).then_some(failure),
+        let outcome = match outcome {
+            Outcome::Unusable(failure) if !was_open && state.refused.contains(key) => Outcome::Deferred {
+                failure,
+                after: None,
+                provider_down: false,
+            },
+            outcome => outcome,
+        };
+        let opened = match &outcome {
+            Outcome::Unusable(failure) => {
+                if state.refused.len() == MOST_REFUSED {
+                    state.refused.clear();
+                }
+                state.refused.insert(key.to_owned());
+                state.breaker.refused(now).then_some(failure)
+            }
             Outcome::Deferred {
                 failure,
                 provider_down: true,
@@ -69,7 +96,7 @@ impl Gate {
             Outcome::Refused(Failure {
                 reason: Reason::InvalidRecipient | Reason::TooLong | Reason::Unrenderable | Reason::Internal,
                 ..
-            }) => return,
+            }) => return outcome,
             Outcome::Sent { .. } | Outcome::Deferred { .. } | Outcome::Refused(_) => {
                 state.breaker.answered();
                 None
@@ -84,6 +111,8 @@ impl Gate {
             tracing::info!(channel, "the provider is back");
         }
         self.clientele.metrics.breaker(self.channel, open);
+        drop(state);
+        outcome
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

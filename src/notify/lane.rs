@@ -29,6 +29,8 @@ pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
 /// So many times the attempts under way are claimed ahead, so that claiming doesn't hold up sending.
 const CLAIMED_AHEAD: usize = 4;
+/// What recording an attempt may take: a settlement after the lease changes nothing, and the message is sent twice.
+const TO_SETTLE: Duration = Duration::from_secs(10);
 
 pub(super) struct Lane {
     clientele: Arc<Clientele>,
@@ -40,7 +42,7 @@ pub(super) struct Lane {
     slots: Arc<Semaphore>,
     sending: JoinSet<Attempted>,
     in_hand: HashMap<Id, message::Model>,
-    unsettled: Vec<message::Model>,
+    unsettled: Vec<Settled>,
     /// The last claim got everything that was due.
     dry: bool,
 }
@@ -50,6 +52,21 @@ enum Attempted {
     /// Nothing: it wasn't to begin any more.
     Released,
     Ended(Outcome),
+}
+
+/// A message as it is to be stored.
+enum Settled {
+    /// As if it hadn't been claimed.
+    Released(message::Model),
+    Judged(message::Model),
+}
+
+impl Settled {
+    fn message(&self) -> &message::Model {
+        match self {
+            Self::Released(message) | Self::Judged(message) => message,
+        }
+    }
 }
 
 impl Lane {
@@ -99,7 +116,7 @@ impl Lane {
             }
         }
         self.gate.shut();
-        if timeout(grace, self.drain()).await.is_err() {
+        if !matches!(timeout(grace, self.drain()).await, Ok(Ok(()))) {
             tracing::warn!(
                 channel = self.channel.as_str(),
                 messages = self.in_hand.len(),
@@ -139,12 +156,11 @@ impl Lane {
         }
         let capacity = self.settings.concurrency as usize * CLAIMED_AHEAD;
         let room = capacity - self.sending.len().min(capacity);
-        let most = match self.gate.admits((self.clock)()) {
+        let most = match self.gate.admits((self.clock)(), self.sending.len()) {
             Admission::Any if room * 2 >= capacity => room,
-            Admission::One if self.sending.is_empty() => 1,
-            Admission::Any | Admission::One | Admission::NoneBefore(_) => return Ok(0),
+            Admission::One => 1,
+            Admission::Any | Admission::NoneBefore(_) => return Ok(0),
         };
-        self.gate.open();
         self.claim(most).await
     }
 
@@ -154,12 +170,21 @@ impl Lane {
         let lease = Duration::from_secs(self.settings.lease_seconds);
         let messages = outbox::claim(&self.clientele.db, self.channel, most, (self.clock)(), lease).await?;
         let keys = messages.iter().map(|message| message.variant_key.as_str());
-        let variants = self.clientele.variants.of(keys, &self.clientele.db).await?;
+        let variants = match self.clientele.variants.of(keys, &self.clientele.db).await {
+            Ok(variants) => variants,
+            Err(error) => {
+                let now = (self.clock)();
+                let released = messages
+                    .into_iter()
+                    .map(|message| Settled::Released(release(message, now)));
+                self.unsettled.extend(released);
+                return Err(error);
+            }
+        };
         let claimed = messages.len();
         self.dry = claimed < most;
         for message in messages {
-            let outgoing = outgoing(&message, variants.get(&message.variant_key).map(|variant| &**variant));
-            let attempt = self.attempt(outgoing, message.due_at.unwrap_or_default());
+            let attempt = self.attempt(message.clone(), variants.get(&message.variant_key).cloned());
             let task = self.sending.spawn(attempt);
             self.in_hand.insert(task.id(), message);
         }
@@ -169,25 +194,26 @@ impl Lane {
     /// One attempt, which must be over before the lease is.
     fn attempt(
         &self,
-        outgoing: Result<Outgoing, Failure>,
-        lease_end: DateTime<Utc>,
+        message: message::Model,
+        variant: Option<Arc<Compiled>>,
     ) -> impl Future<Output = Attempted> + Send + 'static {
         let (slots, gate, clock) = (self.slots.clone(), self.gate.clone(), self.clock.clone());
         let (channels, channel) = (self.channels.clone(), self.channel);
         let longest = Duration::from_secs(self.settings.timeout_seconds(channel));
         async move {
-            let outgoing = match outgoing {
-                Ok(outgoing) => outgoing,
-                Err(failure) => return Attempted::Ended(Outcome::Refused(failure)),
-            };
+            let lease_end = message.due_at.unwrap_or_default();
             let _slot = slots.acquire_owned().await;
             let now = clock();
-            if gate.is_shut() || now + longest > lease_end {
+            if gate.is_shut() || now + longest + TO_SETTLE > lease_end {
                 return Attempted::Released;
             }
+            // Written here, so that no more texts are in memory than are being sent.
+            let outgoing = match outgoing(&message, variant.as_deref()) {
+                Ok(outgoing) => outgoing,
+                Err(outcome) => return Attempted::Ended(outcome),
+            };
             let outcome = channels.send(channel, &outgoing, now).await;
-            gate.note(&outcome, clock());
-            Attempted::Ended(outcome)
+            Attempted::Ended(gate.note(&outgoing.key, outcome, clock()))
         }
     }
 
@@ -215,7 +241,7 @@ impl Lane {
         };
         let now = (self.clock)();
         let outcome = match attempted {
-            Attempted::Released => return self.unsettled.push(release(message, now)),
+            Attempted::Released => return self.unsettled.push(Settled::Released(release(message, now))),
             Attempted::Ended(outcome) => outcome,
         };
         let perseverance = Perseverance {
@@ -225,7 +251,7 @@ impl Lane {
             backoff_longest: Duration::from_secs(self.settings.backoff_longest_seconds),
         };
         let settled = judge(message, outcome, now, &perseverance, &mut rand::rng());
-        self.unsettled.push(settled);
+        self.unsettled.push(Settled::Judged(settled));
     }
 
     /// Stores what is noted. What can't be stored now is stored later, as long as the lease lasts.
@@ -233,8 +259,9 @@ impl Lane {
         if self.unsettled.is_empty() {
             return Ok(());
         }
-        let stored = outbox::settle(&self.clientele.db, &self.unsettled).await?;
-        let lost = (self.unsettled.len() as u64).saturating_sub(stored);
+        let messages: Vec<&message::Model> = self.unsettled.iter().map(Settled::message).collect();
+        let stored = outbox::settle(&self.clientele.db, &messages).await?;
+        let lost = messages.len() - stored.len();
         if lost > 0 {
             tracing::warn!(
                 channel = self.channel.as_str(),
@@ -242,23 +269,35 @@ impl Lane {
                 "leases ended before their messages were settled"
             );
         }
-        for message in self.unsettled.drain(..) {
-            self.clientele.metrics.settled(self.channel, &message);
+        for settled in self.unsettled.drain(..) {
+            if let Settled::Judged(message) = settled
+                && stored.contains(&message.encoded_key)
+            {
+                self.clientele.metrics.settled(self.channel, &message);
+            }
         }
         Ok(())
     }
 }
 
-/// A message with its text. Whatever is missing will be missing at the next attempt as well.
-fn outgoing(message: &message::Model, variant: Option<&Compiled>) -> Result<Outgoing, Failure> {
-    let content = super::variants::content(message, variant);
+/// A message with its text.
+fn outgoing(message: &message::Model, variant: Option<&Compiled>) -> Result<Outgoing, Outcome> {
+    let failure = Failure {
+        reason: Reason::Unrenderable,
+        detail: None,
+    };
+    let Some(variant) = variant else {
+        // A server of a later version may have stored it, and know how to read it.
+        return Err(Outcome::Deferred {
+            failure,
+            after: None,
+            provider_down: false,
+        });
+    };
     Ok(Outgoing {
         key: message.encoded_key.clone(),
         recipient: message.recipient.clone(),
-        content: content.ok_or(Failure {
-            reason: Reason::Unrenderable,
-            detail: None,
-        })?,
+        content: super::variants::content(message, Some(variant)).ok_or(Outcome::Refused(failure))?,
     })
 }
 

@@ -3,7 +3,7 @@
 //! Nothing is sent while a transaction is open. A claim that isn't settled in time is anybody's again, and the late
 //! settlement of whoever lost it changes nothing.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use chrono::{DateTime, Utc};
 use entity::{Table, instant, message};
@@ -86,20 +86,21 @@ impl Work for Claim {
     }
 }
 
-/// Records what became of claimed messages; each still bears its lease. Answers how many of them were still ours.
-pub async fn settle(db: &Database, messages: &[message::Model]) -> Result<u64> {
+/// Records what became of claimed messages; each still bears its lease. Answers the keys of those that were still ours.
+pub async fn settle(db: &Database, messages: &[&message::Model]) -> Result<HashSet<String>> {
     db.write(&Settle(messages)).await
 }
 
-struct Settle<'a>(&'a [message::Model]);
+struct Settle<'a>(&'a [&'a message::Model]);
 
 impl Work for Settle<'_> {
-    type Output = u64;
+    type Output = HashSet<String>;
 
-    async fn attempt(&self, transaction: &Transaction) -> Result<Step<u64>> {
-        const SETTLED: [&str; 8] = [
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
+        const SETTLED: [&str; 9] = [
             "state",
             "attempts",
+            "first_attempt_at",
             "due_at",
             "sent_at",
             "failed_at",
@@ -114,10 +115,12 @@ impl Work for Settle<'_> {
         let values: Vec<String> = SETTLED.iter().map(|column| format!("{column} = s.{column}")).collect();
         let sql = format!(
             "UPDATE {table} SET lease = NULL, {} FROM ({rows}) s WHERE message.client_key = s.client_key \
-             AND message.encoded_key = s.encoded_key AND message.lease = s.lease",
+             AND message.encoded_key = s.encoded_key AND message.lease = s.lease RETURNING message.encoded_key",
             values.join(", ")
         );
         let messages = serde_json::to_string(self.0).map_err(Error::internal)?;
-        Ok(Step::Commit(transaction.run(sql, [messages.into()]).await?))
+        let rows = transaction.all(sql, [messages.into()]).await?;
+        let keys = rows.iter().map(|row| row.try_get_by_index(0).map_err(Error::from));
+        Ok(Step::Commit(keys.collect::<Result<_>>()?))
     }
 }

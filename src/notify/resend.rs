@@ -151,7 +151,7 @@ impl Queue<'_> {
         values.push(instant::to_text(&self.now).into());
         let now = dialect.cast(&format!("${}", values.len()), "timestamptz");
         let sql = format!(
-            "WITH chosen AS ({which}) UPDATE message SET state = '{queued}', attempts = 0, queued_at = {now}, \
+            "WITH chosen AS ({which}) UPDATE message SET state = '{queued}', attempts = 0, queued_at = {now}, first_attempt_at = NULL, \
              due_at = {now}, lease = NULL, sent_at = NULL, failed_at = NULL, reason = NULL, detail = NULL \
              WHERE (client_key, encoded_key) IN (SELECT client_key, encoded_key FROM chosen) AND {state} = '{failed}' \
              RETURNING {returning}",

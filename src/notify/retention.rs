@@ -3,25 +3,18 @@
 use chrono::{DateTime, Utc};
 use entity::instant;
 
-use super::MessageState;
 use crate::{
     db::{Database, Step, Transaction, Work},
     error::Result,
 };
 
 /// So many at once, so that nobody waits long for their locks.
-const BATCH: u64 = 1_000;
+pub const BATCH: u64 = 1_000;
 
-/// Removes what the messages sent before `before` are written from. Answers how many there were.
+/// Removes what some of the messages sent before `before` are written from. Answers how many there were; when there were
+/// [`BATCH`], there may be more.
 pub async fn remove_bodies(db: &Database, before: DateTime<Utc>) -> Result<u64> {
-    let mut removed = 0;
-    loop {
-        let batch = db.write(&RemoveBodies { before }).await?;
-        removed += batch;
-        if batch < BATCH {
-            return Ok(removed);
-        }
-    }
+    db.write(&RemoveBodies { before }).await
 }
 
 struct RemoveBodies {
@@ -35,13 +28,10 @@ impl Work for RemoveBodies {
         let sql = format!(
             "UPDATE message SET placeholders = NULL WHERE (client_key, encoded_key) IN (\
              SELECT client_key, encoded_key FROM message WHERE sent_at < {} AND placeholders IS NOT NULL \
-             AND state = $2 ORDER BY sent_at LIMIT {BATCH})",
+             ORDER BY sent_at LIMIT {BATCH})",
             transaction.dialect.cast("$1", "timestamptz")
         );
-        let values = [
-            instant::to_text(&self.before).into(),
-            MessageState::Sent.as_str().into(),
-        ];
-        Ok(Step::Commit(transaction.run(sql, values).await?))
+        let before = instant::to_text(&self.before);
+        Ok(Step::Commit(transaction.run(sql, [before.into()]).await?))
     }
 }

@@ -137,7 +137,7 @@ impl Default for NotificationSettings {
             worker: true,
             worker_listen: None,
             concurrency: 8,
-            attempts: 12,
+            attempts: 20,
             max_age_hours: 48,
             backoff_base_seconds: 30,
             backoff_longest_seconds: 21_600,
@@ -157,7 +157,7 @@ impl Default for EmailSettings {
     fn default() -> Self {
         Self {
             transport: EmailTransport::Log,
-            from: "clientele <clientele@localhost>".into(),
+            from: String::new(),
             host: String::new(),
             port: None,
             encryption: Encryption::Starttls,

@@ -57,8 +57,8 @@ pub struct Variant {
 }
 
 impl Template {
-    /// Reads stored templates, in their order, with their present variants in any.
-    pub fn read(rows: Vec<message_template::Model>, variants: Vec<message_variant::Model>) -> Result<Vec<Arc<Self>>> {
+    /// Reads stored templates, in their order, with their present variants in any. One that can't be read is left out.
+    pub fn read(rows: Vec<message_template::Model>, variants: Vec<message_variant::Model>) -> Vec<Arc<Self>> {
         let mut of_template: HashMap<String, Vec<message_variant::Model>> = HashMap::new();
         for variant in variants {
             of_template
@@ -66,11 +66,23 @@ impl Template {
                 .or_default()
                 .push(variant);
         }
+        // One that a later version has stored must not keep clients from being written by this one.
         let template = |row: message_template::Model| {
-            let variants = of_template.remove(&row.encoded_key).unwrap_or_default();
-            Self::of(row, variants).map(Arc::new)
+            let (key, variants) = (
+                row.encoded_key.clone(),
+                of_template.remove(&row.encoded_key).unwrap_or_default(),
+            );
+            let read = Self::of(row, variants);
+            if let Err(error) = &read {
+                tracing::warn!(
+                    template = key,
+                    error = error.kind(),
+                    "a message template can't be read and isn't used"
+                );
+            }
+            read.ok().map(Arc::new)
         };
-        rows.into_iter().map(template).collect()
+        rows.into_iter().filter_map(template).collect()
     }
 
     fn of(row: message_template::Model, variants: Vec<message_variant::Model>) -> Result<Self> {

@@ -17,7 +17,7 @@ use super::{
 pub struct Perseverance {
     /// No more attempts than this.
     pub attempts: u32,
-    /// No attempt begins when the message has been queued for longer.
+    /// No attempt begins when the first one is longer ago. What was queued meanwhile for other reasons doesn't count.
     pub max_age: Duration,
     /// The bound of the first pause between attempts; it doubles from there.
     pub backoff_base: Duration,
@@ -54,11 +54,13 @@ pub fn judge(
                 chance,
             );
             let next = now + wait.max(after.unwrap_or_default());
-            if attempts >= perseverance.attempts || next > message.queued_at + perseverance.max_age {
+            let first_attempt_at = message.first_attempt_at.unwrap_or(now);
+            if attempts >= perseverance.attempts || next > first_attempt_at + perseverance.max_age {
                 return fail(message, failure, now);
             }
             message::Model {
                 attempts: message.attempts.saturating_add(1),
+                first_attempt_at: Some(first_attempt_at),
                 ..again(message, failure, next)
             }
         }

@@ -65,16 +65,28 @@ impl Worker {
 
     /// Sends until `stop` is true, then finishes what is under way for at most `grace` and gives back the rest.
     pub async fn run(mut self, stop: watch::Receiver<bool>, grace: Duration) {
+        let retaining = tokio::spawn(retain(
+            self.clientele.clone(),
+            self.settings.clone(),
+            self.clock.clone(),
+            stop.clone(),
+        ));
         let lanes = std::mem::take(&mut self.lanes);
         let worker = &self;
         let lanes = lanes.into_iter().zip(Channel::ALL).map(|(lane, channel)| {
             let stop = stop.clone();
             async move { worker.keep_running(lane, channel, stop, grace).await }
         });
-        tokio::join!(join_all(lanes), self.retain(stop.clone()));
+        join_all(lanes).await;
+        if retaining.await.is_err() {
+            tracing::error!("bodies of sent messages are no longer removed: that part of the worker has panicked");
+        }
     }
 
     async fn keep_running(&self, mut lane: Lane, channel: Channel, stop: watch::Receiver<bool>, grace: Duration) {
+        if !self.channels.sends(channel) {
+            tracing::info!(channel = channel.as_str(), "messages are logged and not sent");
+        }
         loop {
             let until_stopped = stop.clone();
             let running = tokio::spawn(async move { lane.run(until_stopped, grace).await });
@@ -86,20 +98,30 @@ impl Worker {
             lane = self.lane(channel);
         }
     }
+}
 
-    /// Removes the bodies of messages that have been sent long enough ago.
-    async fn retain(&self, mut stop: watch::Receiver<bool>) {
-        let keep = Duration::from_secs(u64::from(self.settings.keep_sent_bodies_days) * 86_400);
-        while !*stop.borrow() {
-            match retention::remove_bodies(&self.clientele.db, (self.clock)() - keep).await {
-                Ok(0) => {}
-                Ok(removed) => tracing::info!(removed, "the bodies of sent messages are removed"),
-                Err(error) => tracing::warn!(error = error.kind(), "bodies of sent messages could not be removed"),
+/// Removes the bodies of messages that have been sent long enough ago.
+async fn retain(
+    clientele: Arc<Clientele>,
+    settings: Arc<NotificationSettings>,
+    clock: Clock,
+    mut stop: watch::Receiver<bool>,
+) {
+    let keep = Duration::from_secs(u64::from(settings.keep_sent_bodies_days) * 86_400);
+    while !*stop.borrow() {
+        match retention::remove_bodies(&clientele.db, clock() - keep).await {
+            Ok(0) => {}
+            Ok(removed) => {
+                tracing::info!(removed, "the bodies of sent messages are removed");
+                if removed == retention::BATCH {
+                    continue;
+                }
             }
-            tokio::select! {
-                () = sleep(RETENTION_EVERY) => {}
-                changed = stop.changed() => if changed.is_err() { return },
-            }
+            Err(error) => tracing::warn!(error = error.kind(), "bodies of sent messages could not be removed"),
+        }
+        tokio::select! {
+            () = sleep(RETENTION_EVERY) => {}
+            changed = stop.changed() => if changed.is_err() { return },
         }
     }
 }

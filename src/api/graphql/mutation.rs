@@ -195,13 +195,7 @@ impl Mutation {
         let messages = resent.iter().flat_map(|resent| resent.messages.iter().flatten());
         let world = World::around_messages(messages, &reach, loaders(context)?).await;
         let stored = resent.is_some();
-        let world = world.map_err(|error| {
-            if stored {
-                incomplete().into()
-            } else {
-                async_graphql::Error::from(error)
-            }
-        })?;
+        let world = world.map_err(|error| if stored { incomplete().into() } else { error })?;
         let stored = resent.as_ref().map(|resent| ResentRow { resent, world: &world });
         let row = PayloadRow {
             stored,

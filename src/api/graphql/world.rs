@@ -9,6 +9,7 @@ use std::{
 use entity::{custom_field_value, message};
 
 use super::{
+    error::{Code, Fault},
     load::{ClientKey, Loaders, PageKey, VariantKey},
     reach::{Level, Reach},
 };
@@ -19,6 +20,9 @@ use crate::{
     list::Window,
     notify::{Asked, MessagePage, channel::Content, content},
 };
+
+/// What messages may say in all, for one field of the root: bodies are bounded by what templates say, not by a limit.
+const LARGEST_CONTENTS: usize = 8 << 20;
 
 /// What was loaded beside rows.
 #[derive(Debug)]
@@ -49,7 +53,7 @@ impl World {
         reach: &Reach<'_>,
         definitions: Arc<Definitions>,
         loaders: &Loaders,
-    ) -> Result<Self, Error> {
+    ) -> async_graphql::Result<Self> {
         let rows = Rows {
             clients: clients.into_iter().collect(),
             ..Rows::default()
@@ -62,7 +66,7 @@ impl World {
         messages: impl IntoIterator<Item = &'a message::Model>,
         reach: &Reach<'_>,
         loaders: &Loaders,
-    ) -> Result<Self, Error> {
+    ) -> async_graphql::Result<Self> {
         let rows = Rows {
             messages: messages.into_iter().collect(),
             ..Rows::default()
@@ -90,6 +94,7 @@ struct Loading<'a> {
     clients: HashMap<String, Arc<Aggregate>>,
     pages: HashMap<Window, HashMap<String, Arc<MessagePage>>>,
     contents: HashMap<String, Content>,
+    content_bytes: usize,
 }
 
 impl<'a> Loading<'a> {
@@ -102,10 +107,11 @@ impl<'a> Loading<'a> {
             clients: HashMap::new(),
             pages: HashMap::new(),
             contents: HashMap::new(),
+            content_bytes: 0,
         }
     }
 
-    async fn load(mut self, mut rows: Rows<'_>) -> Result<World, Error> {
+    async fn load(mut self, mut rows: Rows<'_>) -> async_graphql::Result<World> {
         for level in &self.reach.levels {
             if level.content {
                 self.load_contents(&rows).await?;
@@ -186,7 +192,7 @@ impl<'a> Loading<'a> {
         Ok(keys.iter().filter_map(|key| known.get(*key).cloned()).collect())
     }
 
-    async fn load_contents(&mut self, rows: &Rows<'_>) -> Result<(), Error> {
+    async fn load_contents(&mut self, rows: &Rows<'_>) -> async_graphql::Result<()> {
         let written = |message: &&message::Model| message.placeholders.is_some();
         let messages: Vec<&message::Model> = rows.messages().filter(written).collect();
         let keys: HashSet<&String> = messages.iter().map(|message| &message.variant_key).collect();
@@ -198,6 +204,13 @@ impl<'a> Loading<'a> {
         for message in messages {
             let variant = variants.get(&VariantKey(message.variant_key.clone()));
             if let Some(content) = content(message, variant.map(|variant| &**variant)) {
+                self.content_bytes += content.text.len() + content.html.as_ref().map_or(0, String::len);
+                if self.content_bytes > LARGEST_CONTENTS {
+                    let most = LARGEST_CONTENTS >> 20;
+                    let message =
+                        format!("The texts of these messages have more than {most} MiB: ask for fewer at once.");
+                    return Err(Fault::new(Code::QueryTooComplex, message).into());
+                }
                 self.contents.insert(message.encoded_key.clone(), content);
             }
         }

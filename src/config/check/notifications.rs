@@ -71,7 +71,7 @@ fn check_email(settings: &EmailSettings) -> Result<(), ConfigError> {
         hello_name,
         timeout_seconds,
     } = settings;
-    require(is_mailbox(from), || {
+    require(from.is_empty() || is_mailbox(from), || {
         "notifications.email.from must be an e-mail address, or a name and one as in Bank <service@bank.test>"
             .to_owned()
     })?;
@@ -97,6 +97,9 @@ fn check_email(settings: &EmailSettings) -> Result<(), ConfigError> {
             .to_owned()
         },
     )?;
+    require(*transport == EmailTransport::Log || !from.is_empty(), || {
+        "notifications.email.from is missing: with transport = \"smtp\" there must be a sender".to_owned()
+    })?;
     between("email.timeout_seconds", *timeout_seconds, 1..=LONGEST_TIMEOUT_SECONDS)
 }
 

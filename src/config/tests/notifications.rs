@@ -10,6 +10,7 @@ fn channel_settings_that_cant_be_meant_are_one_sentence_without_the_secret() {
         "notifications.email.username=ana",
         "notifications.email.password=hunter2",
     );
+    let sender = "notifications.email.from=service@bank.test";
     let (http, from) = ("notifications.sms.transport=http", "notifications.sms.from=bank");
     let (sms_user, sms_password) = ("notifications.sms.username=ana", "notifications.sms.password=hunter2");
     for (set, sentence) in [
@@ -46,7 +47,18 @@ fn channel_settings_that_cant_be_meant_are_one_sentence_without_the_secret() {
             "notifications.email.username is missing: there is a password",
         ),
         (
-            vec![smtp, host, user, password, "notifications.email.encryption=none"],
+            vec![smtp, host],
+            "notifications.email.from is missing: with transport = \"smtp\" there must be a sender",
+        ),
+        (
+            vec![
+                smtp,
+                host,
+                sender,
+                user,
+                password,
+                "notifications.email.encryption=none",
+            ],
             "notifications.email.password would go over the network unencrypted: with encryption = \"none\", credentials \
              are for a mail server on this machine only",
         ),

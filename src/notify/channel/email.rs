@@ -5,6 +5,7 @@
 
 mod connection;
 mod reply;
+mod stream;
 mod text;
 
 use std::time::Duration;
@@ -64,7 +65,7 @@ impl Email {
             _ => return refused(Reason::InvalidRecipient, "this is not an e-mail address"),
         };
         let Some(text) = text::written(&self.from, &to, message, now) else {
-            return refused(Reason::Internal, "the e-mail couldn't be put together");
+            return refused(Reason::InvalidRecipient, "no e-mail can be addressed so");
         };
         // Without this bound a server that stops answering would hold the attempt for ever. What is given up here is dropped,
         // connection and all.

@@ -10,5 +10,7 @@ pub(super) fn send(channel: Channel, message: &Outgoing) -> Outcome {
         recipient = masked(&message.recipient),
         "a message that no channel sends"
     );
-    Outcome::Sent { provider_id: None }
+    Outcome::Sent {
+        provider_id: Some("log".to_owned()),
+    }
 }

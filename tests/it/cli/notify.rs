@@ -179,6 +179,7 @@ fn a_wrong_setting_or_flag_is_one_line() {
                 "a@b.test",
                 smtp[0],
                 smtp[1],
+                "--set=notifications.email.from=service@bank.test",
                 "--set=notifications.email.ca_file=/no/ca",
             ],
             "notifications.email.ca_file: can't read /no/ca: No such file or directory (os error 2)".into(),

@@ -4,6 +4,7 @@ mod email;
 mod email_failures;
 mod email_text;
 mod encryption;
+mod hostile;
 mod log;
 mod sms;
 

@@ -115,4 +115,14 @@ on_both! {
         assert_eq!(messages(server).await[0].placeholders.as_deref(), Some("{\"ID_DOCUMENT_NUMBER\":\"X1\"}"));
         other.stop().await;
     }
+
+    async fn a_template_that_can_t_be_read_keeps_no_client_from_being_stored(server) {
+        template(server, "hello", json!({})).await;
+        template(server, "later", json!({})).await;
+        // As a server of a later version might leave it.
+        server.write("UPDATE message_template SET event = 'CLIENT_APPROVED' WHERE template_id = 'later'").await.expect("written");
+        server.write("UPDATE definition_version SET version = version + 1").await.expect("written");
+        store(server, json!({ "client": reachable() })).await;
+        assert_eq!(queued(server).await, ["EMAIL hello ENGLISH ana@example.test"]);
+    }
 }

@@ -1,7 +1,7 @@
 //! What becomes of a message: sent, tried again, given up; and the same text at every attempt.
 
 use chrono::TimeDelta;
-use clientele::notify::NotificationSettings;
+use clientele::{notify::NotificationSettings, secret::Secret};
 use serde_json::{Value, json};
 
 use super::{
@@ -9,7 +9,7 @@ use super::{
     messages, reachable, store, template,
 };
 use crate::harness::{
-    peers::{Answering, GatewayPeer, Mailing, SmtpPeer, Stage},
+    peers::{Answering, GatewayPeer, Mailing, SmtpOptions, SmtpPeer, Stage},
     with,
 };
 
@@ -172,5 +172,45 @@ on_both! {
         let message = &messages(server).await[0];
         assert_eq!((message.state.as_str(), message.reason.as_deref()), ("FAILED", Some("UNRENDERABLE")));
         assert_eq!(mail.messages(), []);
+    }
+
+    async fn a_text_of_a_later_version_waits_for_who_can_read_it(server) {
+        let mail = SmtpPeer::start(Mailing::Accept).await;
+        let mut worker = Hand::new(server, settings(&mail));
+        template(server, "hello", json!({})).await;
+        store(server, json!({ "client": reachable() })).await;
+        server.write("UPDATE message_variant SET text = 'Dear {CLIENT_TITLE}'").await.expect("written");
+        worker.step().await;
+        let message = &messages(server).await[0];
+        assert_eq!((message.state.as_str(), message.reason.as_deref()), ("QUEUED", Some("UNRENDERABLE")));
+    }
+
+    async fn what_waited_for_a_channel_has_its_whole_patience_left(server) {
+        let options = SmtpOptions { credentials: Some(("bank", "right")), ..SmtpOptions::default() };
+        let mail = SmtpPeer::with(options, Mailing::Answer(Stage::Recipient, "451 greylisted")).await;
+        let mut wrong = settings(&mail);
+        wrong.email.password = Secret::new("wrong");
+        wrong.max_age_hours = 1;
+        let right = NotificationSettings { max_age_hours: 1, ..settings(&mail) };
+        let (mut worker, mut mended) = (Hand::new(server, wrong), Hand::new(server, right));
+        template(server, "hello", json!({})).await;
+        store(server, json!({ "client": reachable() })).await;
+        worker.step().await;
+        assert_eq!(messages(server).await[0].reason.as_deref(), Some("CREDENTIALS"));
+        mended.wait(3 * 24 * 3_600);
+        mended.step().await;
+        let message = &messages(server).await[0];
+        assert_eq!((message.state.as_str(), message.attempts, message.reason.as_deref()), ("QUEUED", 1, Some("DEFERRED")));
+    }
+
+    async fn a_gateway_that_has_moved_pauses_the_channel(server) {
+        let gateway = GatewayPeer::start(answering(308, &[("location", "https://elsewhere.test/")], json!({}))).await;
+        let mut worker = Hand::new(server, sms_settings(&gateway));
+        template(server, "text", json!({ "channel": "SMS" })).await;
+        store(server, json!({ "client": reachable() })).await;
+        worker.step().await;
+        let message = &messages(server).await[0];
+        assert_eq!((message.state.as_str(), message.attempts, message.reason.as_deref()), ("QUEUED", 0, Some("REFUSED")));
+        assert_eq!(worker.step().await, 0);
     }
 }

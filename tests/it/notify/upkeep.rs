@@ -1,7 +1,10 @@
 //! What an operator sees and what is thrown away: metrics, and the bodies of what was sent long ago.
 
 use chrono::TimeDelta;
-use clientele::notify::{NotificationSettings, retention::remove_bodies};
+use clientele::{
+    db::Dialect,
+    notify::{NotificationSettings, retention::remove_bodies},
+};
 use serde_json::json;
 
 use super::{
@@ -74,5 +77,52 @@ on_both! {
         kept.sort();
         let one = |state: &str, kept| (state.to_owned(), kept);
         assert_eq!(kept, [one("FAILED", true), one("QUEUED", true), one("SENT", false), one("SENT", false)]);
+    }
+
+    async fn what_was_released_counts_as_nothing(server) {
+        let mail = SmtpPeer::start(Mailing::Answer(Stage::Sender, "451 later")).await;
+        let mut worker = Hand::new(server, NotificationSettings { concurrency: 1, breaker_failures: 2, ..settings(&mail) });
+        template(server, "hello", json!({})).await;
+        for _ in 0..5 {
+            store(server, json!({ "client": reachable() })).await;
+        }
+        // The breaker opens after two: the others are given back. Then one of them tries for all.
+        worker.finish().await;
+        worker.wait(30);
+        worker.finish().await;
+        let page = server.clientele.metrics(worker.now()).await.expect("the database answers");
+        let deferred = values(&page).into_iter().filter(|line| line.contains("deferred")).collect::<Vec<_>>();
+        assert_eq!(deferred, ["clientele_messages_deferred_total{channel=\"EMAIL\",reason=\"DEFERRED\"} 3"]);
+    }
+
+    async fn upkeep_and_sending_find_their_rows_by_their_indexes(server) {
+        if server.clientele.db.read().dialect != Dialect::Sqlite {
+            return;
+        }
+        template(server, "hello", json!({})).await;
+        store(server, json!({ "client": reachable() })).await;
+        let mail = SmtpPeer::start(Mailing::Accept).await;
+        let mut worker = Hand::new(server, settings(&mail));
+        server.statements();
+        worker.finish().await;
+        remove_bodies(&server.clientele.db, worker.now()).await.expect("written");
+        server.clientele.metrics(worker.now()).await.expect("the database answers");
+        let mut found = Vec::new();
+        for sql in server.statements().into_iter().filter(|sql| sql.contains("message") && !sql.contains("message_variant")) {
+            let plan = server.clientele.db.read().all(format!("EXPLAIN QUERY PLAN {sql}"), []).await.expect("a plan");
+            for step in plan {
+                let step: String = step.try_get("", "detail").expect("a text");
+                // Of a table there is always a search, never a scan.
+                assert!(!step.starts_with("SCAN message"), "{sql}: {step}");
+                if let Some((_, index)) = step.split_once("SEARCH message USING ") {
+                    found.push(index.split(" (").next().unwrap_or_default().to_owned());
+                }
+            }
+        }
+        found.sort();
+        found.dedup();
+        assert_eq!(found, [
+            "COVERING INDEX message_due", "COVERING INDEX sqlite_autoindex_message_1", "INDEX message_due", "INDEX message_with_body", "INDEX sqlite_autoindex_message_1",
+        ]);
     }
 }

@@ -7,12 +7,12 @@ use serde_json::json;
 use tokio::sync::watch;
 
 use super::{
-    hand::{Hand, settings},
+    hand::{Hand, settings, sms_settings},
     messages, reachable, store, template,
 };
 use crate::harness::{
     TestServer,
-    peers::{Mailing, Security, SmtpOptions, SmtpPeer, Stage},
+    peers::{Answering, GatewayPeer, Mailing, Security, SmtpOptions, SmtpPeer, Stage},
 };
 
 /// A template, and so many clients who are owed its message.
@@ -153,5 +153,29 @@ on_both! {
         stop.send_replace(true);
         running.await.expect("it ends");
         assert_eq!(states(server, ["SENT"]).await, [3]);
+    }
+
+    async fn a_message_that_alone_is_refused_does_not_hold_up_the_others(server) {
+        let gateway = GatewayPeer::start(Answering::Accept).await;
+        let mut worker = Hand::new(server, NotificationSettings { concurrency: 1, ..sms_settings(&gateway) });
+        template(server, "text", json!({ "channel": "SMS" })).await;
+        store(server, json!({ "client": reachable() })).await;
+        gateway.once([Answering::status(403)]);
+        worker.step().await;
+        assert_eq!(messages(server).await[0].attempts, 0);
+        // It could be the channel: everybody waits. Then another one passes.
+        store(server, json!({ "client": reachable() })).await;
+        server.write("UPDATE message SET due_at = queued_at WHERE attempts = 0 AND reason IS NULL").await.expect("written");
+        worker.wait(30);
+        worker.step().await;
+        assert_eq!(states(server, ["SENT"]).await, [1]);
+        // So it is the message: the next refusal is an attempt of its own, and pauses nobody.
+        gateway.set(Answering::status(403));
+        worker.step().await;
+        let refused = messages(server).await.into_iter().find(|message| message.state == "QUEUED").expect("it waits");
+        assert_eq!((refused.attempts, refused.reason.as_deref()), (1, Some("CREDENTIALS")));
+        gateway.set(Answering::Accept);
+        store(server, json!({ "client": reachable() })).await;
+        assert_eq!(worker.step().await, 1);
     }
 }

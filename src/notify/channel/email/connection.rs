@@ -1,6 +1,7 @@
 //! Connections to the mail server: how one comes about, and where it waits for the next message. Knows no message.
 
 use std::fmt;
+use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,11 +9,14 @@ use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
 use lettre::transport::smtp::commands::Rset;
 use lettre::transport::smtp::extension::ClientId;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
 
 use super::super::super::Reason;
 use super::super::super::settings::{EmailSettings, Encryption};
-use super::super::{Outcome, SettingsError, trust};
+use super::super::{Outcome, SettingsError, trust, words};
 use super::reply::{self, Stage};
+use super::stream::Guarded;
 
 /// Servers close idle connections after minutes; a shorter wait spares finding that out.
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
@@ -57,14 +61,18 @@ impl Server {
 
     /// A new connection, encrypted and authenticated as the settings demand.
     pub(super) async fn connect(&self, limit: Duration) -> Result<AsyncSmtpConnection, Outcome> {
-        let address = (self.host.as_str(), self.port);
-        let tls = match &self.security {
-            Security::Tls(parameters) => Some(parameters.clone()),
-            Security::Starttls(_) | Security::None => None,
+        let greeted = match &self.security {
+            // The library encrypts from the first byte only what it has connected itself.
+            Security::Tls(parameters) => {
+                let (address, tls) = ((self.host.as_str(), self.port), Some(parameters.clone()));
+                AsyncSmtpConnection::connect_tokio1(address, Some(limit / SHARE), &self.hello, tls, None).await
+            }
+            Security::Starttls(_) | Security::None => {
+                let stream = Box::new(Guarded::new(self.reach(limit / SHARE).await?));
+                AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await
+            }
         };
-        let mut connection = AsyncSmtpConnection::connect_tokio1(address, Some(limit / SHARE), &self.hello, tls, None)
-            .await
-            .map_err(|error| reply::outcome(Stage::Greeting, &error))?;
+        let mut connection = greeted.map_err(|error| reply::outcome(Stage::Greeting, &error))?;
         if let Security::Starttls(parameters) = &self.security {
             if !connection.can_starttls() {
                 let detail = "the mail server doesn't offer STARTTLS".to_owned();
@@ -82,6 +90,25 @@ impl Server {
                 .map_err(|error| reply::outcome(Stage::Authentication, &error))?;
         }
         Ok(connection)
+    }
+
+    /// The first of the server's addresses that answers, each within `limit`.
+    async fn reach(&self, limit: Duration) -> Result<TcpStream, Outcome> {
+        let failed = |error: io::Error| reply::down(Reason::Connection, words::cause(&error));
+        let addresses = lookup_host((self.host.as_str(), self.port)).await.map_err(failed)?;
+        let mut outcome = reply::down(Reason::Connection, Some("the host has no address".to_owned()));
+        for address in addresses {
+            outcome = match timeout(limit, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    // A command is shorter than what the system would wait for.
+                    let _ = stream.set_nodelay(true);
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => failed(error),
+                Err(_) => reply::timeout(limit),
+            };
+        }
+        Err(outcome)
     }
 }
 
@@ -128,7 +155,7 @@ impl Idle {
             connections.pop()
         };
         let (mut connection, _) = kept?;
-        let answer = tokio::time::timeout(limit / SHARE, connection.command(Rset)).await;
+        let answer = timeout(limit / SHARE, connection.command(Rset)).await;
         if matches!(answer, Ok(Ok(response)) if response.has_code(250)) {
             return Some(connection);
         }

@@ -7,6 +7,9 @@ use lettre::{Address, message::MultiPartBuilder};
 
 use super::super::Outgoing;
 
+/// In characters. A header line has at most 998 bytes, and what isn't ASCII is folded.
+const LONGEST_SUBJECT: usize = 255;
+
 /// None when it can't be put together, which no message of ours is known to bring about.
 pub(super) fn written(from: &Mailbox, to: &Address, message: &Outgoing, now: DateTime<Utc>) -> Option<String> {
     let Outgoing {
@@ -24,7 +27,7 @@ pub(super) fn written(from: &Mailbox, to: &Address, message: &Outgoing, now: Dat
         .date(now.into())
         .from(from.clone())
         .to(Mailbox::new(None, to.clone()))
-        .subject(one_line(&content.subject))
+        .subject(subject(&content.subject))
         // Keeps holiday notices and the like from being answered to.
         .raw_header(HeaderValue::new(
             HeaderName::new_from_ascii_str("Auto-Submitted"),
@@ -42,6 +45,16 @@ pub(super) fn written(from: &Mailbox, to: &Address, message: &Outgoing, now: Dat
     String::from_utf8(message.ok()?.formatted())
         .ok()
         .map(|text| with_end(&text))
+}
+
+/// One line, short enough for any server, in which nothing reads as an encoded word: what a name contains must not be
+/// decoded by those who read it.
+fn subject(text: &str) -> String {
+    one_line(text)
+        .replace("=?", "= ?")
+        .chars()
+        .take(LONGEST_SUBJECT)
+        .collect()
 }
 
 /// With the dot on a line of its own that ends a message, and another one before each line that begins with one. All in one

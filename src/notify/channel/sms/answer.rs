@@ -34,6 +34,9 @@ pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Da
     };
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Unusable(failure(Reason::Credentials)),
+        // The gateway has moved, or a proxy stands before it: nothing is wrong with the message.
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => Outcome::Unusable(failure(Reason::Credentials)),
+        status if status.is_redirection() => Outcome::Unusable(failure(Reason::Refused)),
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Outcome::Deferred {
             failure: failure(Reason::Deferred),
             after,

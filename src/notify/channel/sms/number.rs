@@ -40,7 +40,13 @@ pub(super) fn e164(text: &str, region: Option<country::Id>) -> Option<String> {
 fn abroad(text: &str, region: Option<country::Id>) -> Option<String> {
     if text.starts_with(['+', '\u{ff0b}']) {
         // As in +44 (0)7700 900123: the digit in brackets is for callers at home.
-        return Some(text.replace("(0)", ""));
+        // Italy's numbers begin with a zero that belongs to them.
+        let italian = text.trim_start_matches(['+', '\u{ff0b}', ' ']).starts_with("39");
+        return Some(if italian {
+            text.to_owned()
+        } else {
+            text.replace("(0)", "")
+        });
     }
     let digits: String = text.chars().filter(char::is_ascii_digit).collect();
     let home = DATABASE.by_id(region?.as_ref())?;

@@ -151,3 +151,15 @@ async fn long_lines_are_folded() {
     let data = arrived(content(&"Zoë ".repeat(200), &"Grüße ".repeat(400))).await;
     assert!(data.is_ascii() && data.lines().all(|line| line.len() <= 78), "{data}");
 }
+
+#[tokio::test]
+async fn a_subject_is_of_bounded_length_and_holds_no_encoded_word() {
+    let data = arrived(content("=?utf-8?B?DQpCY2M6IGV2ZUBldmlsLnRlc3Q=?=", "")).await;
+    let unfolded = data.replace("\r\n ", " ");
+    assert!(
+        unfolded.contains("Subject: = ?utf-8?B?DQpCY2M6IGV2ZUBldmlsLnRlc3Q=?=\r\n"),
+        "{data}"
+    );
+    let data = arrived(content(&"S".repeat(3_000), "")).await;
+    assert!(data.lines().all(|line| line.len() <= 998), "{data}");
+}

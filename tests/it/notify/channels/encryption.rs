@@ -107,6 +107,7 @@ async fn a_file_of_certificates_must_hold_some() {
         let mut settings = NotificationSettings::default();
         settings.email.transport = EmailTransport::Smtp;
         settings.email.host = "localhost".into();
+        settings.email.from = "service@bank.test".into();
         settings.email.ca_file = Some(path.to_owned());
         let error = Channels::new(&settings).expect_err("refused").to_string();
         error.replace(&path.display().to_string(), "FILE")

@@ -79,7 +79,8 @@ async fn the_log_holds_a_mask_of_the_recipient_and_no_word_of_the_message() {
         (Channel::Sms, "neither\r\nof both"),
     ] {
         let outcome = channels.send(channel, &outgoing(recipient), now()).await;
-        assert_eq!(outcome, Outcome::Sent { provider_id: None });
+        let provider_id = Some("log".to_owned());
+        assert_eq!(outcome, Outcome::Sent { provider_id });
         assert!(!channels.sends(channel));
     }
     let place = "INFO clientele::notify::channel::log: a message that no channel sends";
