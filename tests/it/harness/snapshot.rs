@@ -28,20 +28,22 @@ impl Snapshot {
                 _ => tables.push((table, vec![column])),
             }
         }
-        let mut lines = Vec::new();
-        for (table, columns) in tables {
-            let row = connection
-                .dialect
-                .cast_to_text(&connection.dialect.json_array(&columns.join(", ")));
-            let rows = connection
-                .all(format!("SELECT {row} FROM {table} ORDER BY 1"), [])
-                .await;
-            for row in rows.expect("the table can be read") {
-                let row: String = row.try_get_by_index(0).expect("a text");
-                lines.push(format!("{table} {row}"));
-            }
-        }
-        Self(lines)
+        // One statement, so that it sees one instant: a commit that nobody waits for may come at any time.
+        let rows: Vec<String> = tables
+            .iter()
+            .map(|(table, columns)| {
+                let row = connection.dialect.json_array(&columns.join(", "));
+                let row = connection.dialect.cast_to_text(&row);
+                format!("SELECT '{table}', {row} FROM {table}")
+            })
+            .collect();
+        let sql = format!("{} ORDER BY 1, 2", rows.join(" UNION ALL "));
+        let rows = connection.all(sql, []).await.expect("the tables can be read");
+        let lines = rows.iter().map(|row| {
+            let (table, row): (String, String) = row.try_get_many_by_index().expect("two texts");
+            format!("{table} {row}")
+        });
+        Self(lines.collect())
     }
 
     /// The rows of one table.
