@@ -14,9 +14,10 @@ use tokio::{
 };
 
 use super::{
-    Channel, NotificationSettings, Reason,
+    Channel, NotificationSettings,
+    attempt::{Attempt, Attempted, defect},
     breaker::{Admission, Patience},
-    channel::{Channels, Failure, Outcome, Outgoing},
+    channel::Channels,
     gate::Gate,
     outbox,
     render::Compiled,
@@ -29,9 +30,6 @@ pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
 /// So many times the attempts under way are claimed ahead, so that claiming doesn't hold up sending.
 const CLAIMED_AHEAD: usize = 4;
-/// What recording an attempt may take: a settlement after the lease changes nothing, and the message is sent twice.
-const TO_SETTLE: Duration = Duration::from_secs(10);
-
 pub(super) struct Lane {
     clientele: Arc<Clientele>,
     channels: Arc<Channels>,
@@ -45,13 +43,6 @@ pub(super) struct Lane {
     unsettled: Vec<Settled>,
     /// The last claim got everything that was due.
     dry: bool,
-}
-
-/// What a task did about its message.
-enum Attempted {
-    /// Nothing: it wasn't to begin any more.
-    Released,
-    Ended(Outcome),
 }
 
 /// A message as it is to be stored.
@@ -185,35 +176,23 @@ impl Lane {
         self.dry = claimed < most;
         for message in messages {
             let attempt = self.attempt(message.clone(), variants.get(&message.variant_key).cloned());
-            let task = self.sending.spawn(attempt);
+            let task = self.sending.spawn(attempt.make());
             self.in_hand.insert(task.id(), message);
         }
         Ok(claimed)
     }
 
-    /// One attempt, which must be over before the lease is.
-    fn attempt(
-        &self,
-        message: message::Model,
-        variant: Option<Arc<Compiled>>,
-    ) -> impl Future<Output = Attempted> + Send + 'static {
-        let (slots, gate, clock) = (self.slots.clone(), self.gate.clone(), self.clock.clone());
-        let (channels, channel) = (self.channels.clone(), self.channel);
-        let longest = Duration::from_secs(self.settings.timeout_seconds(channel));
-        async move {
-            let lease_end = message.due_at.unwrap_or_default();
-            let _slot = slots.acquire_owned().await;
-            let now = clock();
-            if gate.is_shut() || now + longest + TO_SETTLE > lease_end {
-                return Attempted::Released;
-            }
-            // Written here, so that no more texts are in memory than are being sent.
-            let outgoing = match outgoing(&message, variant.as_deref()) {
-                Ok(outgoing) => outgoing,
-                Err(outcome) => return Attempted::Ended(outcome),
-            };
-            let outcome = channels.send(channel, &outgoing, now).await;
-            Attempted::Ended(gate.note(&outgoing.key, outcome, clock()))
+    /// One attempt, for a task of its own.
+    fn attempt(&self, message: message::Model, variant: Option<Arc<Compiled>>) -> Attempt {
+        Attempt {
+            channels: self.channels.clone(),
+            channel: self.channel,
+            clock: self.clock.clone(),
+            gate: self.gate.clone(),
+            slots: self.slots.clone(),
+            longest: Duration::from_secs(self.settings.timeout_seconds(self.channel)),
+            message,
+            variant,
         }
     }
 
@@ -277,38 +256,5 @@ impl Lane {
             }
         }
         Ok(())
-    }
-}
-
-/// A message with its text.
-fn outgoing(message: &message::Model, variant: Option<&Compiled>) -> Result<Outgoing, Outcome> {
-    let failure = Failure {
-        reason: Reason::Unrenderable,
-        detail: None,
-    };
-    let Some(variant) = variant else {
-        // A server of a later version may have stored it, and know how to read it.
-        return Err(Outcome::Deferred {
-            failure,
-            after: None,
-            provider_down: false,
-        });
-    };
-    Ok(Outgoing {
-        key: message.encoded_key.clone(),
-        recipient: message.recipient.clone(),
-        content: super::variants::content(message, Some(variant)).ok_or(Outcome::Refused(failure))?,
-    })
-}
-
-/// What a panic while sending is taken for. It counts as an attempt, so that it can't be repeated for ever.
-fn defect() -> Outcome {
-    Outcome::Deferred {
-        failure: Failure {
-            reason: Reason::Internal,
-            detail: None,
-        },
-        after: None,
-        provider_down: false,
     }
 }

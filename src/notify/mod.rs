@@ -3,6 +3,7 @@
 //! Templates say what is sent. The message is written in the client's own transaction (the table is outbox and log in one);
 //! a worker sends it over its channel and records what came of it. At least once, never twice on purpose.
 
+mod attempt;
 mod backoff;
 mod bell;
 mod breaker;

@@ -8,7 +8,7 @@ use std::{collections::HashSet, time::Duration};
 use chrono::{DateTime, Utc};
 use entity::{Table, instant, message};
 
-use super::{Channel, MessageState};
+use super::{Channel, MessageState, search::decode};
 use crate::{
     db::{Database, Dialect, Step, Transaction, Work},
     error::{Error, Result},
@@ -71,17 +71,8 @@ impl Work for Claim {
         if rows.is_empty() {
             return Ok(Step::Discard(Vec::new()));
         }
-        let mut messages = Vec::with_capacity(rows.len());
-        for row in rows {
-            let row: String = row.try_get_by_index(0)?;
-            let message: message::Model = serde_json::from_str(&row).map_err(Error::internal)?;
-            messages.push(message);
-        }
-        messages.sort_by(|a, b| {
-            a.queued_at
-                .cmp(&b.queued_at)
-                .then_with(|| a.encoded_key.cmp(&b.encoded_key))
-        });
+        let mut messages: Vec<_> = rows.iter().map(decode).collect::<Result<_>>()?;
+        messages.sort_by(|a, b| (a.queued_at, &a.encoded_key).cmp(&(b.queued_at, &b.encoded_key)));
         Ok(Step::Commit(messages))
     }
 }

@@ -70,8 +70,8 @@ impl Variants {
     }
 }
 
-/// What a message says. None when its text has been removed, or can't be written.
-pub fn content(message: &message::Model, variant: Option<&Compiled>) -> Option<Content> {
+/// What a message says, which is written from this variant. None when its text has been removed, or can't be written.
+pub fn content(message: &message::Model, variant: &Compiled) -> Option<Content> {
     let values: Values = serde_json::from_str(message.placeholders.as_deref()?).ok()?;
-    variant?.render(&values).ok()
+    variant.render(&values).ok()
 }

@@ -203,7 +203,7 @@ impl<'a> Loading<'a> {
         let variants = self.loaders.load_many(keys).await?;
         for message in messages {
             let variant = variants.get(&VariantKey(message.variant_key.clone()));
-            if let Some(content) = content(message, variant.map(|variant| &**variant)) {
+            if let Some(content) = variant.and_then(|variant| content(message, variant)) {
                 self.content_bytes += content.text.len() + content.html.as_ref().map_or(0, String::len);
                 if self.content_bytes > LARGEST_CONTENTS {
                     let most = LARGEST_CONTENTS >> 20;
