@@ -13,6 +13,7 @@ use async_graphql::MaybeUndefined::{Undefined, Value};
 use chrono::Utc;
 use clientele::{
     Clientele,
+    access::Caller,
     client::{AddressInput, ClientInput, IdDocumentInput, UpsertClient, Wanted},
     db::{Database, DatabaseSettings},
     notify::{
@@ -90,7 +91,9 @@ async fn create(clientele: &Clientele, clients: usize) -> f64 {
     };
     let begun = Instant::now();
     let create = async |_| {
-        let answer = clientele.upsert_client(&input, Wanted::default(), now()).await;
+        let answer = clientele
+            .upsert_client(&Caller::operator(), &input, Wanted::default(), now())
+            .await;
         assert!(answer.expect("the database answers").is_ok());
     };
     stream::iter(0..clients).for_each_concurrent(CONCURRENT, create).await;
@@ -115,7 +118,7 @@ async fn template(clientele: &Clientele, active: bool) {
         conditions: Undefined,
         client_mutation_id: None,
     };
-    let answer = upsert_message_template(clientele, &input).await;
+    let answer = upsert_message_template(clientele, &Caller::operator(), &input).await;
     assert!(answer.expect("the database answers").is_ok());
 }
 

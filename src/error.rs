@@ -1,4 +1,4 @@
-//! Surprises: what went wrong although the caller did nothing wrong. Expected outcomes are `client::Problem`s instead.
+//! Surprises: what went wrong although the submission has nothing wrong with it. Expected outcomes are `client::Problem`s instead.
 //!
 //! Neither form shows a caller what the database said; doors turn a variant into their own code and sentence.
 
@@ -6,9 +6,14 @@ use std::sync::Arc;
 
 use sea_orm::{DbErr, RuntimeErr, sqlx};
 
+use crate::access::Permission;
+
 /// Why an operation could not be carried out. Nothing has been written when a write returns it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
+    /// The caller lacks a permission.
+    #[error("the permission {} is missing", .0.as_str())]
+    Forbidden(Permission),
     /// Concurrent changes kept colliding until the bounded retries were used up. Trying again may help.
     #[error("concurrent changes could not be serialised")]
     Conflict,
@@ -38,7 +43,7 @@ impl Error {
     /// What kind of error it is, for a log line: never the cause's own text, which may repeat what is stored.
     pub fn kind(&self) -> String {
         match self {
-            Self::Conflict | Self::Unavailable | Self::ReadOnly => self.to_string(),
+            Self::Forbidden(_) | Self::Conflict | Self::Unavailable | Self::ReadOnly => self.to_string(),
             Self::Internal(cause) => {
                 if let Some(error) = cause.downcast_ref::<DbErr>() {
                     database_kind(error)

@@ -1,8 +1,9 @@
 //! clientele keeps a bank's clients: one GraphQL API for new applications and, on the same data and the same rules, the
 //! legacy REST route for callers that can't move yet.
 //!
-//! Imports point downward only: `api` → (`client`, `custom_field`, `notify`) → (`db`, `error`, `entity`).
+//! Imports point downward only: `api` → (`client`, `custom_field`, `notify`, `access`) → (`db`, `error`, `entity`).
 
+pub mod access;
 pub mod api;
 pub mod cli;
 pub mod client;

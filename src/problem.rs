@@ -54,6 +54,10 @@ text_enum! {
         Required = "REQUIRED",
         /// A group index in a set that isn't grouped, or none in one that is.
         GroupIndex = "GROUP_INDEX",
+        /// You may not do this: it needs a permission, or a right to a set of custom fields, that you don't have.
+        Forbidden = "FORBIDDEN",
+        /// The idempotency key has been used for another request.
+        IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED",
         /// The stored version is not the expected one: read the client again and decide anew.
         VersionConflict = "VERSION_CONFLICT",
     }
@@ -91,6 +95,8 @@ impl From<usize> for Step {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Section {
     Client,
+    /// Whether the caller may create or change clients at all.
+    Permission,
     Role,
     Assignments,
     IdDocuments,
@@ -123,6 +129,7 @@ impl Problem {
 
     pub fn section(&self) -> Section {
         match self.path.as_slice() {
+            [] if self.code == ProblemCode::Forbidden => Section::Permission,
             [Step::Name("client"), Step::Name("clientRole"), ..] => Section::Role,
             [Step::Name("client"), Step::Name(name), ..] if name.starts_with("assigned") => Section::Assignments,
             [Step::Name("client"), ..] => Section::Client,

@@ -2,11 +2,16 @@
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Router, middleware::from_fn_with_state};
 
-use self::{graphql::limits::Limits, rest::RestSettings};
-use crate::Clientele;
+use self::{
+    authentication::{Authentication, authenticate},
+    graphql::limits::Limits,
+    rest::RestSettings,
+};
+use crate::{Clientele, access::Door};
 
+pub mod authentication;
 pub mod graphql;
 pub mod health;
 pub mod metrics;
@@ -26,7 +31,22 @@ impl RequestId {
     }
 }
 
+/// How the doors are configured.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    pub graphql: Limits,
+    pub legacy: RestSettings,
+    pub authentication: Authentication,
+}
+
 /// Both doors to these clients.
-pub fn router(clientele: Arc<Clientele>, limits: Limits, legacy: RestSettings) -> Router {
-    graphql::router(clientele.clone(), limits).merge(rest::router(clientele, legacy))
+pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
+    let Settings {
+        graphql,
+        legacy,
+        authentication,
+    } = settings;
+    let guard = |router: Router, door| router.layer(from_fn_with_state((authentication, door), authenticate));
+    let graphql = graphql::router(clientele.clone(), graphql);
+    guard(graphql, Door::Graphql).merge(guard(rest::router(clientele, legacy), Door::Rest))
 }

@@ -8,6 +8,7 @@ use axum::Router;
 
 use super::{Failure, listening, print, store, worker};
 use crate::Clientele;
+use crate::api::authentication::Authentication;
 use crate::api::{self, health, metrics, origin, playground};
 use crate::config::Config;
 use crate::telemetry;
@@ -43,7 +44,14 @@ fn router(clientele: Arc<Clientele>, config: &Config) -> Router {
         .merge(health::routes(store::ping(clientele.db.clone())))
         .merge(metrics::routes(clientele.clone()))
         .merge(playground::routes())
-        .merge(api::router(clientele, config.graphql.clone(), config.legacy.clone()))
+        .merge(api::router(
+            clientele,
+            api::Settings {
+                graphql: config.graphql.clone(),
+                legacy: config.legacy.clone(),
+                authentication: Authentication::Off,
+            },
+        ))
         .layer(axum::middleware::from_fn(origin::only_local));
     telemetry::with_request_lines(router)
 }

@@ -14,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 use crate::{
     Clientele,
+    access::{Caller, Permission},
     custom_field::Definitions,
     db::{Connection, Dialect},
     error::{Error, Result},
@@ -191,7 +192,13 @@ impl ClientBy {
 
 impl Clientele {
     /// The client that `by` names, with the wanted collections.
-    pub async fn client(&self, by: &ClientBy, wanted: Wanted) -> Result<Option<(Aggregate, Arc<Definitions>)>> {
+    pub async fn client(
+        &self,
+        caller: &Caller,
+        by: &ClientBy,
+        wanted: Wanted,
+    ) -> Result<Option<(Aggregate, Arc<Definitions>)>> {
+        caller.needs(Permission::ViewClient)?;
         let connection = self.db.read();
         let (condition, named) = by.condition();
         if named.contains('\0') {

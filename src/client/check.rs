@@ -20,6 +20,7 @@ use super::{
     upsert::taken,
 };
 use crate::{
+    access::{Caller, Permission},
     custom_field::Definitions,
     member::{Problems, Scalars, keep},
     problem::{Problem, ProblemCode, path},
@@ -31,6 +32,7 @@ const CLIENT_ID_LIMIT: usize = 32;
 
 /// What a submission is judged by.
 pub struct Facts<'a> {
+    pub caller: &'a Caller,
     /// The stored client with at least the collections that the submission has; none: it is to be created.
     pub present: Option<&'a Aggregate>,
     pub definitions: &'a Definitions,
@@ -50,6 +52,9 @@ pub struct Facts<'a> {
 pub fn check(input: &UpsertClient, facts: &Facts<'_>) -> Result<Aggregate, Vec<Problem>> {
     let mut problems = Problems(input.unreadable.clone());
     let client = client(&input.client, facts, &mut problems);
+    if let Some(problem) = forbidden(facts) {
+        problems.0.push(problem);
+    }
     if facts.taken {
         problems.0.push(taken());
     }
@@ -75,6 +80,16 @@ pub fn check(input: &UpsertClient, facts: &Facts<'_>) -> Result<Aggregate, Vec<P
     }
     problems.sort_by_key(Problem::section);
     Err(problems)
+}
+
+/// Which of the two permissions it takes is known only now.
+fn forbidden(facts: &Facts<'_>) -> Option<Problem> {
+    let (permission, act) = match facts.present {
+        Some(_) => (Permission::EditClient, "change"),
+        None => (Permission::CreateClient, "create"),
+    };
+    let message = || format!("To {act} a client you need the permission {}.", permission.as_str());
+    (!facts.caller.may(permission)).then(|| Problem::new(ProblemCode::Forbidden, path![], message()))
 }
 
 fn client(input: &ClientInput, facts: &Facts<'_>, problems: &mut Problems) -> client::Model {

@@ -15,6 +15,7 @@ pub use filter::{ClientFilter, CustomFieldFilter, Exactly};
 use super::aggregate::{self, Aggregate, Wanted};
 use crate::{
     Clientele,
+    access::{Caller, Permission},
     custom_field::Definitions,
     error::Result,
     list::{Conditions, Cursor, Order, Page, Range, Window},
@@ -83,11 +84,13 @@ impl Clientele {
     /// As the inner error: a cursor that isn't one of this order, or a custom field that doesn't exist.
     pub async fn clients(
         &self,
+        caller: &Caller,
         filter: &ClientFilter,
         order: ClientOrder,
         range: &Range,
         wanted: Wanted,
     ) -> Result<Result<ClientPage, Problem>> {
+        caller.needs(Permission::ViewClient)?;
         let mut conditions = match self.conditions(filter).await? {
             Ok(conditions) => conditions,
             Err(problem) => return Ok(Err(problem)),
@@ -107,7 +110,8 @@ impl Clientele {
     }
 
     /// How many clients pass `filter`.
-    pub async fn count_clients(&self, filter: &ClientFilter) -> Result<Result<i64, Problem>> {
+    pub async fn count_clients(&self, caller: &Caller, filter: &ClientFilter) -> Result<Result<i64, Problem>> {
+        caller.needs(Permission::ViewClient)?;
         let conditions = match self.conditions(filter).await? {
             Ok(conditions) => conditions,
             Err(problem) => return Ok(Err(problem)),

@@ -11,6 +11,7 @@ use entity::{address, client, client_id_claim, custom_field_value, id_document};
 use super::kinds::ClientState;
 use crate::{
     Clientele,
+    access::Caller,
     custom_field::{
         CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, Definitions, Kind, NO_GROUP,
         UpsertCustomFieldSet, upsert_custom_field_set,
@@ -35,7 +36,7 @@ impl Clientele {
     /// Makes sure that the invented clients 0 to `count` are stored, with a set of custom fields for them. `progress`
     /// is told how many are there.
     pub async fn seed(&self, count: u32, progress: impl Fn(u32)) -> Result<()> {
-        let (definitions, _) = upsert_custom_field_set(self, &custom_fields())
+        let (definitions, _) = upsert_custom_field_set(self, &Caller::operator(), &custom_fields())
             .await?
             .map_err(|_| Error::defect("other custom fields have the ids of those of the invented clients"))?;
         let mut done = 0;

@@ -21,6 +21,7 @@ use target::unclear_target;
 
 use crate::{
     Clientele,
+    access::{Caller, Permission},
     custom_field::{self, Definitions},
     db::{Dialect, Step, Transaction, Work},
     error::{Error, Result},
@@ -49,16 +50,21 @@ pub struct Upserted {
 }
 
 impl Clientele {
-    /// Creates the client that `input` describes, or changes the one it names. The answer has the `wanted` collections.
+    /// Creates the client that `input` describes, or changes the one it names. The answer has the `wanted` collections; it
+    /// needs no permission to see clients.
     ///
     /// # Errors
     /// Every problem of the submission as the inner error, surprises as the outer one. Nothing is written with either.
     pub async fn upsert_client(
         &self,
+        caller: &Caller,
         input: &UpsertClient,
         wanted: Wanted,
         now: DateTime<Utc>,
     ) -> Result<Result<Upserted, Vec<Problem>>> {
+        if !caller.may(Permission::CreateClient) {
+            caller.needs(Permission::EditClient)?;
+        }
         if let Some(problem) = unclear_target(input) {
             return Ok(Err(vec![problem]));
         }
@@ -68,6 +74,7 @@ impl Clientele {
             .db
             .write(&Upsert {
                 clientele: self,
+                caller,
                 input,
                 wanted,
                 now,
@@ -82,6 +89,7 @@ impl Clientele {
 
 struct Upsert<'a> {
     clientele: &'a Clientele,
+    caller: &'a Caller,
     input: &'a UpsertClient,
     wanted: Wanted,
     now: DateTime<Utc>,
@@ -116,6 +124,7 @@ impl Work for Upsert<'_> {
             return Ok(Step::Again);
         }
         let facts = Facts {
+            caller: self.caller,
             present: present.as_ref(),
             definitions: &definitions,
             linked: &self.linked(&definitions, transaction).await?,

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     Clientele,
+    access::{Caller, Permission},
     db::{Step, Transaction, Work},
     error::Result,
     member::{Problems, Scalars},
@@ -38,8 +39,10 @@ pub struct UpsertClientRole {
 /// Creates the role that `input` describes, or changes the one it names. Answers all definitions and the role's key.
 pub async fn upsert_client_role(
     clientele: &Clientele,
+    caller: &Caller,
     input: &UpsertClientRole,
 ) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
+    caller.needs(Permission::ManageCustomFields)?;
     clientele.db.write(&Upsert(input)).await
 }
 

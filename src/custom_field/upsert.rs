@@ -13,6 +13,7 @@ use rand::Rng;
 use super::{Definitions, FieldState, Kind, SetUsage};
 use crate::{
     Clientele,
+    access::{Caller, Permission},
     db::{Dialect, Step, Transaction, Work},
     error::{Error, Result},
     member::Scalars,
@@ -93,8 +94,10 @@ struct Plan {
 /// Creates the set that `input` describes, or changes the one it names. Answers all definitions and the set's key.
 pub async fn upsert_custom_field_set(
     clientele: &Clientele,
+    caller: &Caller,
     input: &UpsertCustomFieldSet,
 ) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
+    caller.needs(Permission::ManageCustomFields)?;
     clientele.db.write(&Upsert(input)).await
 }
 

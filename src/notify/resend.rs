@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     Clientele,
+    access::{Caller, Permission},
     db::{Dialect, Step, Transaction, Work},
     error::{Error, Result},
     list::Conditions,
@@ -49,7 +50,13 @@ impl Clientele {
     ///
     /// # Errors
     /// Every problem as the inner error, surprises as the outer one. Nothing is written with either.
-    pub async fn resend_messages(&self, which: &Resend, now: DateTime<Utc>) -> Result<Result<Resent, Vec<Problem>>> {
+    pub async fn resend_messages(
+        &self,
+        caller: &Caller,
+        which: &Resend,
+        now: DateTime<Utc>,
+    ) -> Result<Result<Resent, Vec<Problem>>> {
+        caller.needs(Permission::ResendMessages)?;
         if let Resend::Named(keys) = which
             && keys.len() > MOST_BY_KEY
         {

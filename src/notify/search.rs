@@ -13,6 +13,7 @@ use serde::Serialize;
 pub use self::filter::MessageFilter;
 use crate::{
     Clientele,
+    access::{Caller, Permission},
     error::{Error, Result},
     list::{Conditions, Cursor, Order, Page, Window},
 };
@@ -72,7 +73,14 @@ impl MessagePage {
 
 impl Clientele {
     /// A part of the messages that pass `filter`. The total takes a statement of its own.
-    pub async fn messages(&self, filter: &MessageFilter, window: &Window, total: bool) -> Result<MessagePage> {
+    pub async fn messages(
+        &self,
+        caller: &Caller,
+        filter: &MessageFilter,
+        window: &Window,
+        total: bool,
+    ) -> Result<MessagePage> {
+        caller.needs(Permission::ViewMessages)?;
         let mut conditions = filter.conditions(self.db.read().dialect);
         let clauses = window.clauses(&NEWEST_FIRST, "m", &mut conditions);
         let rows = self.read_messages(&clauses, conditions.values).await?;

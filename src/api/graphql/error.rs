@@ -147,6 +147,10 @@ pub(super) fn shown(error: &ServerError, request_id: &str) -> (Code, Cow<'static
 /// A domain surprise as code and sentence.
 pub(super) fn of_domain(error: &Error, request_id: &str) -> (Code, Cow<'static, str>) {
     match error {
+        Error::Forbidden(permission) => (
+            Code::Forbidden,
+            format!("This needs the permission {}.", permission.as_str()).into(),
+        ),
         Error::Conflict => (
             Code::Conflict,
             "Other changes to the same data kept getting in between. Try again.".into(),

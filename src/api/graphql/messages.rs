@@ -12,7 +12,7 @@ use super::{
         message::Message,
     },
     page::PageArguments,
-    query::{ClientBy, clientele, loaders, plan},
+    query::{ClientBy, caller, clientele, loaders, plan},
     reach::{Reach, selected},
     world::World,
 };
@@ -110,7 +110,7 @@ pub(super) async fn page(
     let plans: Vec<&Plan> = selected(&plan).collect();
     let reach = Reach::of_messages(&plans)?;
     let page = clientele(context)?
-        .messages(&filter, &window, plan.asks("totalCount"))
+        .messages(caller(context)?, &filter, &window, plan.asks("totalCount"))
         .await?;
     let world = World::around_messages(&page.messages.rows, &reach, loaders(context)?).await?;
     let row = PageRow {

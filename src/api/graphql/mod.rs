@@ -30,14 +30,18 @@ use axum::Router;
 use chrono::{DateTime, Utc};
 
 use self::{door::Door, limits::Limits, load::loaders, mutation::Mutation, object::Budget, query::Query};
-use crate::Clientele;
+use crate::{Clientele, access::Caller};
 
 /// The GraphQL API of these clients, under `/graphql`.
 pub fn router(clientele: Arc<Clientele>, limits: Limits) -> Router {
     let build = move || schema().data(clientele.clone()).data(loaders(clientele.clone()));
     let answer_fields = limits.answer_fields;
-    http::router(Arc::new(Door::new(build, limits)), move |data, _| {
-        data.insert(Budget::new(answer_fields))
+    http::router(Arc::new(Door::new(build, limits)), move |data, head| {
+        data.insert(Budget::new(answer_fields));
+        // Without one, every field that needs to know is refused.
+        if let Some(caller) = head.extensions.get::<Caller>() {
+            data.insert(caller.clone());
+        }
     })
 }
 

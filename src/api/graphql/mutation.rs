@@ -16,7 +16,7 @@ use super::{
         },
         template::TemplateRow,
     },
-    query::{clientele, loaders, plan},
+    query::{caller, clientele, loaders, plan},
     reach::{Reach, wanted},
     world::World,
 };
@@ -45,7 +45,7 @@ impl Mutation {
         let plans: Vec<&Plan> = plan.below("client").map(|step| &step.plan).collect();
         let reach = Reach::of_clients(&plans)?;
         let outcome = clientele(context)?
-            .upsert_client(&input, wanted(plans.iter().copied()), super::now())
+            .upsert_client(caller(context)?, &input, wanted(plans.iter().copied()), super::now())
             .await?;
         let client_mutation_id = input.client_mutation_id.as_deref();
         match outcome {
@@ -88,7 +88,7 @@ impl Mutation {
         #[graphql(desc = "The set as it is to be.")] input: UpsertCustomFieldSet,
     ) -> Result<Written<UpsertCustomFieldSetPayload>> {
         let plan = plan::<UpsertCustomFieldSetPayload>(context);
-        let outcome = upsert_custom_field_set(clientele(context)?, &input).await?;
+        let outcome = upsert_custom_field_set(clientele(context)?, caller(context)?, &input).await?;
         let (stored, problems) = split(outcome);
         let stored = stored.as_ref().and_then(|(definitions, key)| {
             Some(SetRow {
@@ -116,7 +116,7 @@ impl Mutation {
         #[graphql(desc = "The role as it is to be.")] input: UpsertClientRole,
     ) -> Result<Written<UpsertClientRolePayload>> {
         let plan = plan::<UpsertClientRolePayload>(context);
-        let outcome = upsert_client_role(clientele(context)?, &input).await?;
+        let outcome = upsert_client_role(clientele(context)?, caller(context)?, &input).await?;
         let (stored, problems) = split(outcome);
         let stored = stored
             .as_ref()
@@ -141,7 +141,7 @@ impl Mutation {
         #[graphql(desc = "The template as it is to be.")] input: UpsertMessageTemplate,
     ) -> Result<Written<UpsertMessageTemplatePayload>> {
         let plan = plan::<UpsertMessageTemplatePayload>(context);
-        let outcome = upsert_message_template(clientele(context)?, &input).await?;
+        let outcome = upsert_message_template(clientele(context)?, caller(context)?, &input).await?;
         let (stored, problems) = split(outcome);
         let stored = stored.as_ref().and_then(|(definitions, key)| {
             Some(TemplateRow {
@@ -165,7 +165,7 @@ impl Mutation {
         #[graphql(desc = "Which template.")] input: DeleteMessageTemplate,
     ) -> Result<Written<DeleteMessageTemplatePayload>> {
         let plan = plan::<DeleteMessageTemplatePayload>(context);
-        let outcome = delete_message_template(clientele(context)?, &input).await?;
+        let outcome = delete_message_template(clientele(context)?, caller(context)?, &input).await?;
         let (deleted, problems) = split(outcome);
         let row = PayloadRow {
             stored: deleted.as_deref(),
@@ -188,7 +188,10 @@ impl Mutation {
         let reach = Reach::of_messages(&plans)?;
         let (which, client_mutation_id) = input.read();
         let outcome = match which {
-            Ok(which) => clientele(context)?.resend_messages(&which, super::now()).await?,
+            Ok(which) => {
+                let (clientele, caller) = (clientele(context)?, caller(context)?);
+                clientele.resend_messages(caller, &which, super::now()).await?
+            }
             Err(problem) => Err(vec![problem]),
         };
         let (resent, problems) = split(outcome);

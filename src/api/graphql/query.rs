@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     Clientele,
+    access::Caller,
     client::{ClientBy as Named, ClientFilter, ClientOrder, Language},
     custom_field::Definitions,
 };
@@ -97,7 +98,10 @@ impl Query {
         let Some(named) = by.named() else { return Ok(None) };
         let plan = plan::<Client>(context);
         let reach = Reach::of_clients(&[&plan])?;
-        let Some((aggregate, definitions)) = clientele(context)?.client(&named, wanted([&plan])).await? else {
+        let Some((aggregate, definitions)) = clientele(context)?
+            .client(caller(context)?, &named, wanted([&plan]))
+            .await?
+        else {
             return Ok(None);
         };
         let world = World::around([&aggregate], &reach, definitions, loaders(context)?).await?;
@@ -142,13 +146,13 @@ impl Query {
         let plans: Vec<&Plan> = selected(&plan).collect();
         let reach = Reach::of_clients(&plans)?;
         let of_argument = |problem| Fault::of_argument("", &problem);
-        let clientele = clientele(context)?;
+        let (clientele, caller) = (clientele(context)?, caller(context)?);
         let page = clientele
-            .clients(&filter, order, &range, wanted(plans.iter().copied()))
+            .clients(caller, &filter, order, &range, wanted(plans.iter().copied()))
             .await?
             .map_err(of_argument)?;
         let total = match plan.asks("totalCount") {
-            true => Some(clientele.count_clients(&filter).await?.map_err(of_argument)?),
+            true => Some(clientele.count_clients(caller, &filter).await?.map_err(of_argument)?),
             false => None,
         };
         let world = World::around(&page.clients.rows, &reach, page.definitions.clone(), loaders(context)?).await?;
@@ -252,7 +256,7 @@ impl Query {
         let Some(named) = client.named() else { return Ok(None) };
         let clientele = clientele(context)?;
         let preview = clientele
-            .preview_message(&template_id, &named, language, super::now())
+            .preview_message(caller(context)?, &template_id, &named, language, super::now())
             .await?;
         let plan = plan::<MessagePreview>(context);
         preview
@@ -268,6 +272,10 @@ pub(super) fn plan<T: Object>(context: &Context<'_>) -> Plan {
 
 pub(super) fn clientele<'a>(context: &Context<'a>) -> Result<&'a Arc<Clientele>> {
     context.data::<Arc<Clientele>>()
+}
+
+pub(super) fn caller<'a>(context: &Context<'a>) -> Result<&'a Caller> {
+    context.data::<Caller>()
 }
 
 pub(super) fn loaders<'a>(context: &Context<'a>) -> Result<&'a Loaders> {

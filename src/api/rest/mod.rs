@@ -30,6 +30,7 @@ use serde::{Deserialize, Serialize};
 use super::RequestId;
 use crate::{
     Clientele,
+    access::Caller,
     client::{ClientBy, ClientOrder, Wanted},
     error::Error,
 };
@@ -62,7 +63,8 @@ struct Door {
     settings: RestSettings,
 }
 
-type Caller = Option<Extension<RequestId>>;
+type Asking = Option<Extension<RequestId>>;
+type By = Extension<Caller>;
 type ClientId = Result<Path<String>, PathRejection>;
 
 /// Everything under `/api`.
@@ -80,55 +82,62 @@ pub fn router(clientele: Arc<Clientele>, settings: RestSettings) -> Router {
         .with_state(Door { clientele, settings })
 }
 
-async fn create(State(door): State<Door>, caller: Caller, request: Request) -> Response {
-    respond(door.submit(request, None).await, caller)
+async fn create(State(door): State<Door>, asking: Asking, Extension(caller): By, request: Request) -> Response {
+    respond(door.submit(&caller, request, None).await, asking)
 }
 
-async fn change(State(door): State<Door>, caller: Caller, id: ClientId, request: Request) -> Response {
+async fn change(
+    State(door): State<Door>,
+    asking: Asking,
+    Extension(caller): By,
+    id: ClientId,
+    request: Request,
+) -> Response {
     let answer = match named(id) {
-        Ok(id) => door.submit(request, Some(id)).await,
+        Ok(id) => door.submit(&caller, request, Some(id)).await,
         Err(refusal) => Err(refusal.into()),
     };
-    respond(answer, caller)
+    respond(answer, asking)
 }
 
-async fn show(State(door): State<Door>, caller: Caller, id: ClientId, uri: Uri) -> Response {
-    respond(door.client(id, &uri).await, caller)
+async fn show(State(door): State<Door>, asking: Asking, Extension(caller): By, id: ClientId, uri: Uri) -> Response {
+    respond(door.client(&caller, id, &uri).await, asking)
 }
 
-async fn list(State(door): State<Door>, caller: Caller, uri: Uri) -> Response {
-    respond(door.clients(&uri).await, caller)
+async fn list(State(door): State<Door>, asking: Asking, Extension(caller): By, uri: Uri) -> Response {
+    respond(door.clients(&caller, &uri).await, asking)
 }
 
-async fn unknown_path(caller: Caller) -> Response {
+async fn unknown_path(asking: Asking) -> Response {
     respond(
         Err(Refusal {
             code: codes::INVALID_API_OPERATION,
             source: None,
         }
         .into()),
-        caller,
+        asking,
     )
 }
 
-async fn wrong_method(caller: Caller) -> Response {
+async fn wrong_method(asking: Asking) -> Response {
     respond(
         Err(Refusal {
             code: codes::METHOD_NOT_IMPLEMENTED,
             source: None,
         }
         .into()),
-        caller,
+        asking,
     )
 }
 
 impl Door {
-    async fn client(&self, id: ClientId, uri: &Uri) -> Result<Vec<u8>, Failure> {
+    async fn client(&self, caller: &Caller, id: ClientId, uri: &Uri) -> Result<Vec<u8>, Failure> {
         let parameters = Parameters::parse(uri.query().unwrap_or_default())?;
         parameters.refuse_beside("a client's id")?;
         let full_details = parameters.full_details()?;
         let wanted = if full_details { Wanted::ALL } else { Wanted::default() };
-        let Some((client, definitions)) = self.clientele.client(&ClientBy::Either(named(id)?), wanted).await? else {
+        let by = ClientBy::Either(named(id)?);
+        let Some((client, definitions)) = self.clientele.client(caller, &by, wanted).await? else {
             return Err(unknown_client().into());
         };
         if full_details {
@@ -142,11 +151,11 @@ impl Door {
         }
     }
 
-    async fn clients(&self, uri: &Uri) -> Result<Vec<u8>, Failure> {
+    async fn clients(&self, caller: &Caller, uri: &Uri) -> Result<Vec<u8>, Failure> {
         let List { filter, range } = parameters::list(&Parameters::parse(uri.query().unwrap_or_default())?)?;
         let page = self
             .clientele
-            .clients(&filter, ClientOrder::default(), &range, Wanted::default())
+            .clients(caller, &filter, ClientOrder::default(), &range, Wanted::default())
             .await?;
         let page = page.map_err(|problem| Refusal::from(&problem))?;
         json(
@@ -173,9 +182,9 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
     Ok(serde_json::to_vec(value).map_err(Error::internal)?)
 }
 
-fn respond(answer: Result<Vec<u8>, Failure>, caller: Caller) -> Response {
+fn respond(answer: Result<Vec<u8>, Failure>, asking: Asking) -> Response {
     match answer {
         Ok(body) => answer::json(StatusCode::OK, body),
-        Err(failure) => failure.into_response(caller.as_deref()),
+        Err(failure) => failure.into_response(asking.as_deref()),
     }
 }

@@ -14,6 +14,7 @@ use super::{
     read,
 };
 use crate::{
+    access::{Caller, Permission},
     api::origin,
     client::{UpsertClient, Upserted, Wanted},
     error::Error,
@@ -27,7 +28,11 @@ struct Submission {
 
 impl Door {
     /// Creates or changes a client. `named` is the id in the path.
-    pub async fn submit(&self, request: Request, named: Option<String>) -> Result<Vec<u8>, Failure> {
+    pub async fn submit(&self, caller: &Caller, request: Request, named: Option<String>) -> Result<Vec<u8>, Failure> {
+        // Before the body is looked at, whoever may change nothing is told so.
+        if !caller.may(Permission::CreateClient) {
+            caller.needs(Permission::EditClient)?;
+        }
         let Submission { input, expanded } = self.read(request, named).await?;
         let wanted = if expanded { Wanted::ALL } else { Wanted::default() };
         let Upserted {
@@ -35,7 +40,7 @@ impl Door {
             definitions,
             outcome: _,
             queued: _,
-        } = self.store(input, wanted, now()).await?;
+        } = self.store(caller.clone(), input, wanted, now()).await?;
         if expanded {
             json(&Expanded {
                 client: &client,
@@ -87,9 +92,15 @@ impl Door {
     }
 
     /// Runs on when the caller is gone, so that what was begun is finished.
-    async fn store(&self, input: UpsertClient, wanted: Wanted, now: DateTime<Utc>) -> Result<Upserted, Failure> {
+    async fn store(
+        &self,
+        caller: Caller,
+        input: UpsertClient,
+        wanted: Wanted,
+        now: DateTime<Utc>,
+    ) -> Result<Upserted, Failure> {
         let clientele = self.clientele.clone();
-        let work = async move { clientele.upsert_client(&input, wanted, now).await };
+        let work = async move { clientele.upsert_client(&caller, &input, wanted, now).await };
         let stored = tokio::spawn(work.in_current_span()).await.map_err(Error::internal)?;
         Ok(stored??)
     }

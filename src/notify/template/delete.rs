@@ -4,6 +4,7 @@ use async_graphql::InputObject;
 
 use crate::{
     Clientele,
+    access::{Caller, Permission},
     custom_field::{Definitions, bump_version, lock_definitions},
     db::{Step, Transaction, Work},
     error::Result,
@@ -23,8 +24,10 @@ pub struct DeleteMessageTemplate {
 /// Deletes a template and answers the key it had.
 pub async fn delete_message_template(
     clientele: &Clientele,
+    caller: &Caller,
     input: &DeleteMessageTemplate,
 ) -> Result<Result<String, Vec<Problem>>> {
+    caller.needs(Permission::ManageTemplates)?;
     clientele.db.write(&Delete(input)).await
 }
 

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     Clientele,
+    access::{Caller, Permission},
     client::{ClientBy, Language, Wanted},
     error::Result,
     notify::{channel::Content, render::Compiled},
@@ -27,17 +28,19 @@ impl Clientele {
     /// exist.
     pub async fn preview_message(
         &self,
+        caller: &Caller,
         template_id: &str,
         client: &ClientBy,
         language: Option<Language>,
         now: DateTime<Utc>,
     ) -> Result<Option<Preview>> {
+        caller.needs(Permission::ViewMessages)?;
         // Which template it is, is known only with the definitions that come with the client.
         let wanted = Wanted {
             addresses: false,
             ..Wanted::ALL
         };
-        let Some((aggregate, definitions)) = self.client(client, wanted).await? else {
+        let Some((aggregate, definitions)) = self.client(caller, client, wanted).await? else {
             return Ok(None);
         };
         let Some(template) = definitions.template(template_id) else {

@@ -11,6 +11,7 @@ use entity::{message_template, message_variant};
 
 use crate::{
     Clientele,
+    access::{Caller, Permission},
     client::{ClientRoleBy, ClientState, Language},
     custom_field::{Definitions, bump_version, lock_definitions},
     db::{Step, Transaction, Work},
@@ -97,8 +98,10 @@ struct Plan {
 /// Creates the template that `input` describes, or changes the one it names. Answers all definitions and the template's key.
 pub async fn upsert_message_template(
     clientele: &Clientele,
+    caller: &Caller,
     input: &UpsertMessageTemplate,
 ) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
+    caller.needs(Permission::ManageTemplates)?;
     clientele.db.write(&Upsert(input)).await
 }
 

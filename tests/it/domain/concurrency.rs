@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use async_graphql::MaybeUndefined::Value;
 use clientele::{
+    access::Caller,
     client::{AddressInput, ClientMatch, IdDocumentInput, Outcome, UpsertClient},
     error::Error,
     problem::ProblemCode,
@@ -137,10 +138,10 @@ on_both! {
         let attempt = |writer: usize| {
             let mut input = submission(writer);
             input.client.encoded_key = Value(key.clone());
-            let clientele = server.clientele.clone();
+            let (clientele, caller) = (server.clientele.clone(), Caller::operator());
             async move {
                 let now = std::time::SystemTime::now().into();
-                let work = clientele.upsert_client(&input, clientele::client::Wanted::ALL, now);
+                let work = clientele.upsert_client(&caller, &input, clientele::client::Wanted::ALL, now);
                 // Each is dropped after another number of polls, so that every stage of the work is cut off once.
                 let mut work = std::pin::pin!(work);
                 for _ in 0..writer {

@@ -4,6 +4,7 @@ mod concurrency;
 mod values;
 
 use clientele::{
+    access::Caller,
     client::{ClientInput, UpsertClient, Upserted, Wanted},
     error::Result,
     problem::{Problem, ProblemCode},
@@ -25,7 +26,10 @@ fn trevor() -> UpsertClient {
 
 async fn try_upsert(server: &TestServer, input: &UpsertClient) -> Result<Result<Upserted, Vec<Problem>>> {
     let now = std::time::SystemTime::now().into();
-    server.clientele.upsert_client(input, Wanted::ALL, now).await
+    server
+        .clientele
+        .upsert_client(&Caller::operator(), input, Wanted::ALL, now)
+        .await
 }
 
 async fn upsert(server: &TestServer, input: &UpsertClient) -> Upserted {

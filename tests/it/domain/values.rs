@@ -2,6 +2,7 @@
 
 use async_graphql::MaybeUndefined::Value;
 use clientele::{
+    access::Caller,
     client::{AddressInput, ClientBy, UpsertClient, Wanted},
     problem::ProblemCode,
 };
@@ -45,7 +46,7 @@ async fn degrees(server: &TestServer, latitude: f64, longitude: f64) -> [(Option
     let by = ClientBy::EncodedKey(upserted.client.client.encoded_key.clone());
     let read = server
         .clientele
-        .client(&by, Wanted::ALL)
+        .client(&Caller::operator(), &by, Wanted::ALL)
         .await
         .expect("the database answers")
         .expect("it was created");
@@ -62,7 +63,7 @@ async fn notes(server: &TestServer, notes: &str) -> [Option<String>; 2] {
     let by = ClientBy::EncodedKey(upserted.client.client.encoded_key.clone());
     let read = server
         .clientele
-        .client(&by, Wanted::ALL)
+        .client(&Caller::operator(), &by, Wanted::ALL)
         .await
         .expect("the database answers")
         .expect("it was created");

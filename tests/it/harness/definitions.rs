@@ -2,6 +2,7 @@
 
 use async_graphql::MaybeUndefined::{Undefined, Value};
 use clientele::{
+    access::Caller,
     custom_field::{
         CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, Kind, UpsertCustomFieldSet,
         upsert_custom_field_set,
@@ -56,7 +57,7 @@ impl TestServer {
             fields: Value(fields),
             client_mutation_id: None,
         };
-        upsert_custom_field_set(&self.clientele, &input)
+        upsert_custom_field_set(&self.clientele, &Caller::operator(), &input)
             .await
             .expect("the database answers")
             .map(|_| ())

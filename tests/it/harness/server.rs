@@ -4,8 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use clientele::{
-    Clientele,
-    api::{self, graphql::limits::Limits, rest::RestSettings},
+    Clientele, api,
     client::ClientSettings,
     db::{Step, Transaction, Work},
     error::Result,
@@ -20,8 +19,7 @@ use super::{Answer, Backend, Snapshot, database::PrivateDatabase, names::Names};
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub clients: ClientSettings,
-    pub limits: Limits,
-    pub legacy: RestSettings,
+    pub doors: api::Settings,
 }
 
 /// A running server with a database that no other test uses.
@@ -171,7 +169,7 @@ impl TestServer {
 }
 
 fn router(clientele: Arc<Clientele>, settings: &Settings) -> Router {
-    api::router(clientele, settings.limits.clone(), settings.legacy.clone())
+    api::router(clientele, settings.doors.clone())
 }
 
 /// A statement that no function of the house would run.

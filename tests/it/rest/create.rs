@@ -1,6 +1,9 @@
 //! R1 and R1a: how a client comes to be.
 
-use clientele::custom_field::{UpsertClientRole, upsert_client_role};
+use clientele::{
+    access::Caller,
+    custom_field::{UpsertClientRole, upsert_client_role},
+};
 use serde_json::json;
 
 use super::{CLIENTS, FIRST, client, create_trevor, expanded, refusal, stored};
@@ -98,7 +101,7 @@ on_both! {
             is_default: None,
             client_mutation_id: None,
         };
-        upsert_client_role(&server.clientele, &guarantor).await.expect("the database answers").expect("a sound role");
+        upsert_client_role(&server.clientele, &Caller::operator(), &guarantor).await.expect("the database answers").expect("a sound role");
         let own = json!({ "clientRole": { "encodedKey": "guarantorKey" } });
         server.post(CLIENTS, role("guarantorKey")).await.is(200, expanded(client(own.clone()), json!({})));
         stored(server, client(own), json!({})).await;
@@ -116,7 +119,7 @@ on_both! {
             is_default: Some(true),
             client_mutation_id: None,
         };
-        upsert_client_role(&server.clientele, &member).await.expect("the database answers").expect("a sound role");
+        upsert_client_role(&server.clientele, &Caller::operator(), &member).await.expect("the database answers").expect("a sound role");
         let expected = client(json!({ "clientRole": { "encodedKey": "memberKey" } }));
         let request = server.request(reqwest::Method::POST, "/api/clients?firstName=Trevor&lastName=Linden");
         server.send(request).await.is(200, expected);

@@ -1,6 +1,6 @@
 //! R2 and R9: which client is changed.
 
-use clientele::api::rest::RestSettings;
+use clientele::api::{self, rest::RestSettings};
 use serde_json::json;
 
 use super::{CLIENTS, FIRST, address, client, create, create_trevor, expanded, refusal, stored};
@@ -62,7 +62,9 @@ on_both! {
 
     async fn r9_a_strict_server_wants_the_key_in_the_body(server) {
         create(server, json!({})).await;
-        let strict = server.another(Settings { legacy: RestSettings { require_encoded_key: true, ..RestSettings::default() }, ..Settings::default() }).await;
+        let legacy = RestSettings { require_encoded_key: true, ..RestSettings::default() };
+        let doors = api::Settings { legacy, ..api::Settings::default() };
+        let strict = server.another(Settings { doors, ..Settings::default() }).await;
         let source = "client.encodedKey: A change must carry the client's encodedKey.";
         let answer = refusal(302, "INVALID_CLIENT_KEY", source);
         strict.refuses(FIRST, json!({ "client": { "notes": "x" } }), 404, answer.clone()).await;

@@ -13,6 +13,11 @@ pub fn code_of(problem: &Problem) -> Code {
         Step::Index(_) => None,
     });
     let member = member.unwrap_or_default();
+    match problem.code {
+        ProblemCode::Forbidden => return codes::INVALID_PERMISSIONS,
+        ProblemCode::IdempotencyKeyReused => return codes::IDEMPOTENCY_KEY_REUSED,
+        _ => {}
+    }
     match problem.section() {
         Section::Client => of_client(problem.code, member),
         Section::Role => of_role(problem.code),
@@ -21,7 +26,7 @@ pub fn code_of(problem: &Problem) -> Code {
         Section::Addresses => of_addresses(problem.code),
         Section::CustomInformation => of_custom_information(problem.code, member),
         Section::Other if problem.code == ProblemCode::NotFound && member == NAMED => codes::INVALID_CLIENT_ID,
-        Section::Other => codes::INVALID_PARAMETERS,
+        Section::Permission | Section::Other => codes::INVALID_PARAMETERS,
     }
 }
 
@@ -39,7 +44,7 @@ fn of_client(code: ProblemCode, member: &str) -> Code {
         TooLong | InvalidCharacter => codes::INVALID_STRING_VALUE,
         Blank | Malformed | Invalid | TooMany | NullList | NotFound | NotOwned | Duplicate | NotANumber
         | NotACheckbox | NotAnOption | PatternMismatch | Deactivated | Required | GroupIndex | UnknownPlaceholder
-        | VersionConflict => codes::INVALID_PARAMETERS,
+        | Forbidden | IdempotencyKeyReused | VersionConflict => codes::INVALID_PARAMETERS,
     }
 }
 
@@ -49,7 +54,8 @@ fn of_role(code: ProblemCode) -> Code {
         Malformed | TooMany | NullList => codes::INVALID_PARAMETERS,
         Blank | Invalid | InvalidCharacter | TooLong | NotFound | NotOwned | Duplicate | Taken | NotEditable
         | Mismatch | NotAnEmailAddress | NotADate | NotANumber | NotACheckbox | NotAnOption | PatternMismatch
-        | Deactivated | Required | GroupIndex | UnknownPlaceholder | VersionConflict => codes::INVALID_CLIENT_ROLE_KEY,
+        | Deactivated | Required | GroupIndex | UnknownPlaceholder | Forbidden | IdempotencyKeyReused
+        | VersionConflict => codes::INVALID_CLIENT_ROLE_KEY,
     }
 }
 
@@ -59,7 +65,8 @@ fn of_assignments(code: ProblemCode) -> Code {
         TooLong | InvalidCharacter => codes::INVALID_STRING_VALUE,
         Blank | Malformed | Invalid | TooMany | NullList | NotFound | NotOwned | Duplicate | Taken | NotEditable
         | Mismatch | NotAnEmailAddress | NotADate | NotANumber | NotACheckbox | NotAnOption | PatternMismatch
-        | Deactivated | Required | GroupIndex | UnknownPlaceholder | VersionConflict => codes::INVALID_PARAMETERS,
+        | Deactivated | Required | GroupIndex | UnknownPlaceholder | Forbidden | IdempotencyKeyReused
+        | VersionConflict => codes::INVALID_PARAMETERS,
     }
 }
 
@@ -70,7 +77,8 @@ fn of_id_documents(code: ProblemCode, member: &str) -> Code {
         NotFound if member == "templateKey" => codes::INVALID_ID_DOCUMENT_TEMPLATE_KEY,
         Blank | Invalid | InvalidCharacter | TooLong | NotFound | NotOwned | Duplicate | Taken | NotEditable
         | Mismatch | NotAnEmailAddress | NotADate | NotANumber | NotACheckbox | NotAnOption | PatternMismatch
-        | Deactivated | Required | GroupIndex | UnknownPlaceholder | VersionConflict => codes::INVALID_ID_DOCUMENT,
+        | Deactivated | Required | GroupIndex | UnknownPlaceholder | Forbidden | IdempotencyKeyReused
+        | VersionConflict => codes::INVALID_ID_DOCUMENT,
     }
 }
 
@@ -80,7 +88,8 @@ fn of_addresses(code: ProblemCode) -> Code {
         Malformed | TooMany | NullList => codes::INVALID_PARAMETERS,
         Blank | Invalid | InvalidCharacter | TooLong | NotFound | NotOwned | Duplicate | Taken | NotEditable
         | Mismatch | NotAnEmailAddress | NotADate | NotANumber | NotACheckbox | NotAnOption | PatternMismatch
-        | Deactivated | Required | GroupIndex | UnknownPlaceholder | VersionConflict => codes::INVALID_ADDRESS,
+        | Deactivated | Required | GroupIndex | UnknownPlaceholder | Forbidden | IdempotencyKeyReused
+        | VersionConflict => codes::INVALID_ADDRESS,
     }
 }
 
@@ -100,8 +109,8 @@ fn of_custom_information(code: ProblemCode, member: &str) -> Code {
         Duplicate => codes::DUPLICATE_CUSTOM_FIELD_VALUES,
         Required => codes::REQUIRED_CUSTOM_FIELD_MISSING,
         InvalidCharacter => codes::INVALID_STRING_VALUE,
-        Malformed | TooMany | NullList | NotOwned | Taken | NotEditable | Mismatch | UnknownPlaceholder
-        | VersionConflict => codes::INVALID_PARAMETERS,
+        Malformed | TooMany | NullList | NotOwned | Taken | NotEditable | Mismatch | UnknownPlaceholder | Forbidden
+        | IdempotencyKeyReused | VersionConflict => codes::INVALID_PARAMETERS,
     }
 }
 
@@ -113,6 +122,9 @@ mod tests {
     #[test]
     fn each_problem_has_the_number_of_the_contract() {
         let cases = [
+            (Forbidden, path![].to_vec(), 403, 15),
+            (Forbidden, path!["customInformation", 0, "fieldId"].to_vec(), 403, 15),
+            (IdempotencyKeyReused, path!["idempotencyKey"].to_vec(), 422, 4),
             (NotFound, path!["id"].to_vec(), 404, 301),
             (NotFound, path!["client", "encodedKey"].to_vec(), 404, 302),
             (Mismatch, path!["client", "encodedKey"].to_vec(), 400, 25),

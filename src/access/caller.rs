@@ -1,0 +1,93 @@
+//! Who is calling.
+
+use std::sync::Arc;
+
+use super::{Permission, Rights};
+use crate::{
+    error::{Error, Result},
+    text_enum::text_enum,
+};
+
+text_enum! {
+    /// What kind of caller it is.
+    CallerKind {
+        /// A person, or a program with a user of its own.
+        User = "USER",
+        /// The bearer of an API token.
+        Token = "TOKEN",
+        /// The bearer of a token that the configured issuer gave out.
+        Issuer = "ISSUER",
+        /// Whoever runs the server, at its command line.
+        Operator = "OPERATOR",
+        /// Anybody: this server asks nobody who they are.
+        Anyone = "ANYONE",
+    }
+}
+
+text_enum! {
+    /// The way a request came in.
+    Door {
+        /// `/graphql`.
+        Graphql = "GRAPHQL",
+        /// The legacy routes below `/api`.
+        Rest = "REST",
+        /// A command of the program itself.
+        CommandLine = "COMMAND_LINE",
+    }
+}
+
+/// Who is calling, and through which door. Cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    pub kind: CallerKind,
+    /// Tells callers of one kind apart, and never changes: the key of a user or token, the subject of an issued token.
+    pub id: Arc<str>,
+    /// What people call it.
+    pub name: Arc<str>,
+    /// Which limits of the configuration it has; the general ones without it.
+    pub role: Option<Arc<str>>,
+    pub rights: Arc<Rights>,
+    pub door: Door,
+    /// The request's id in answers and logs; empty on the command line.
+    pub request_id: Arc<str>,
+}
+
+impl Caller {
+    /// Whoever runs the server: may do everything.
+    pub fn operator() -> Self {
+        Self {
+            kind: CallerKind::Operator,
+            id: "operator".into(),
+            name: "operator".into(),
+            role: None,
+            rights: Arc::new(Rights::all()),
+            door: Door::CommandLine,
+            request_id: "".into(),
+        }
+    }
+
+    /// Anybody, on a server that asks nobody who they are: may do everything.
+    pub fn anyone(door: Door, request_id: Arc<str>) -> Self {
+        Self {
+            kind: CallerKind::Anyone,
+            id: "anyone".into(),
+            name: "anyone".into(),
+            door,
+            request_id,
+            ..Self::operator()
+        }
+    }
+
+    pub fn may(&self, permission: Permission) -> bool {
+        self.rights.permissions.contains(permission)
+    }
+
+    /// # Errors
+    /// [`Error::Forbidden`] without the permission.
+    pub fn needs(&self, permission: Permission) -> Result<()> {
+        match self.may(permission) {
+            true => Ok(()),
+            false => Err(Error::Forbidden(permission)),
+        }
+    }
+}
