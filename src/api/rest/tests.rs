@@ -27,6 +27,12 @@ use crate::{
 /// The key that every fresh database gives its default role.
 const DEFAULT_ROLE: &str = "d9df8bc78a0234ccc934a845c";
 
+/// The door, to whoever calls.
+fn open(clientele: Arc<Clientele>, settings: RestSettings) -> axum::Router {
+    let anyone = Caller::anyone(Door::Rest, "request".into());
+    router(clientele, settings).layer(axum::Extension(anyone))
+}
+
 struct Server {
     clientele: Arc<Clientele>,
     address: String,
@@ -52,8 +58,7 @@ impl Server {
         let clientele = Arc::new(Clientele::new(db, ClientSettings::default()));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
-        let anyone = Caller::anyone(Door::Rest, "request".into());
-        let router = router(clientele.clone(), settings).layer(axum::Extension(anyone));
+        let router = open(clientele.clone(), settings);
         tokio::spawn(async move { axum::serve(listener, router).await });
         // The library names no cryptography of its own, though nothing here is encrypted.
         let _ = rustls::crypto::ring::default_provider().install_default();

@@ -135,7 +135,7 @@ async fn r6a_an_answer_can_be_sent_back() {
 async fn r9_collections_are_changed_alone_unless_the_key_is_demanded() {
     let server = Server::start().await;
     let before = server.ines().await;
-    let strict = super::router(
+    let strict = super::open(
         server.clientele.clone(),
         RestSettings {
             require_encoded_key: true,
