@@ -19,7 +19,7 @@ pub enum Authentication {
     Off,
 }
 
-/// Puts the [`Caller`] of `door` into the request.
+/// Puts the [`Caller`] of `door` into the request, unless a layer outside has done so: nothing on the wire can.
 pub async fn authenticate(
     State((authentication, door)): State<(Authentication, Door)>,
     mut request: Request,
@@ -27,9 +27,10 @@ pub async fn authenticate(
 ) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
     let id = id.unwrap_or_else(RequestId::generate);
-    let caller = match authentication {
+    let known = request.extensions().get::<Caller>().cloned();
+    let caller = known.unwrap_or_else(|| match authentication {
         Authentication::Off => Caller::anyone(door, id.0.clone()),
-    };
+    });
     request.extensions_mut().insert(id);
     request.extensions_mut().insert(caller);
     next.run(request).await

@@ -31,6 +31,10 @@ impl RequestId {
     }
 }
 
+/// Where a request came from, in the extensions of every request that came over a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PeerAddress(pub std::net::IpAddr);
+
 /// How the doors are configured.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
