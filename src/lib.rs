@@ -1,7 +1,8 @@
 //! clientele keeps a bank's clients: one GraphQL API for new applications and, on the same data and the same rules, the
 //! legacy REST route for callers that can't move yet.
 //!
-//! Imports point downward only: `api` → (`client`, `custom_field`, `notify`, `access`) → (`db`, `error`, `entity`).
+//! Imports point downward only: `api` → (`client`, `custom_field`, `notify`) → (`history`, `access`) → (`db`, `error`,
+//! `entity`).
 
 pub mod access;
 pub mod api;
@@ -11,6 +12,7 @@ pub mod config;
 pub mod custom_field;
 pub mod db;
 pub mod error;
+pub mod history;
 pub mod list;
 pub mod member;
 pub mod notify;
@@ -29,6 +31,7 @@ pub struct Clientele {
     pub variants: notify::Variants,
     pub bell: notify::Bell,
     pub metrics: notify::Metrics,
+    pub history: history::History,
 }
 
 impl Clientele {
@@ -40,6 +43,13 @@ impl Clientele {
             variants: notify::Variants::default(),
             bell: notify::Bell::default(),
             metrics: notify::Metrics::default(),
+            history: history::History::default(),
         }
+    }
+
+    /// The same, with a history that is kept as configured.
+    pub fn with_audit(mut self, settings: history::AuditSettings) -> Self {
+        self.history = history::History::new(settings);
+        self
     }
 }

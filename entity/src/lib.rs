@@ -4,6 +4,8 @@
 //! replaced as a whole: implement [`Collection`] for its entity and the domain's reader and writer serve it.
 
 pub mod address;
+pub mod audit_chain;
+pub mod audit_record;
 pub mod client;
 pub mod client_id_claim;
 pub mod client_role;

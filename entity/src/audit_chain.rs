@@ -1,0 +1,19 @@
+//! Where a chain of history records ends that belongs to no client.
+
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
+#[sea_orm(table_name = "audit_chain")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub chain: String,
+    /// None as long as there are no records.
+    pub head: Option<String>,
+    pub count: i64,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,108 @@
+//! The history: who changed what, when and through which door. Every change of a client, a definition, a user or a token
+//! appends a record in its own transaction.
+//!
+//! Records form chains: each client has its own, definitions share one, and so do users with their tokens, so that
+//! writers of different clients never wait for one another. A record's HMAC covers the end of the chain before it, all
+//! of its metadata and a salted digest of its contents: contents can be erased and the chain still verifies.
+//!
+//! To have a change of a new kind recorded: a [`Subject`], and a call of [`History::record`] where it is written.
+
+mod chain;
+mod keys;
+mod record;
+mod settings;
+
+pub use chain::{Chain, Head};
+pub use keys::Keys;
+pub use record::{Action, Change, Member, Members, Subject};
+pub use settings::AuditSettings;
+
+use chrono::{DateTime, SubsecRound, Utc};
+use entity::{audit_chain, audit_record};
+use sea_orm::ConnectionTrait;
+use tokio::sync::OnceCell;
+
+use crate::{
+    access::Caller,
+    db::{Batch, Connection, Dialect, Transaction},
+    error::{Error, Result},
+};
+
+/// Appends to the history. One of these serves every door of a process.
+#[derive(Debug, Default)]
+pub struct History {
+    settings: AuditSettings,
+    keys: OnceCell<Keys>,
+}
+
+impl History {
+    pub fn new(settings: AuditSettings) -> Self {
+        Self {
+            settings,
+            keys: OnceCell::new(),
+        }
+    }
+
+    /// The keys of the HMACs. Read from the database once: what is kept there never changes.
+    pub async fn keys<C: ConnectionTrait>(&self, connection: &Connection<C>) -> Result<&Keys> {
+        self.keys
+            .get_or_try_init(async || {
+                let row = connection.one("SELECT key FROM audit_key", []).await?;
+                let kept: String = row
+                    .ok_or_else(|| Error::defect("the database keeps no key for the history"))?
+                    .try_get_by_index(0)?;
+                Ok(Keys::new(&self.settings, &kept))
+            })
+            .await
+    }
+
+    /// Appends a record to a chain that is shared, where the next one waits until `transaction` has ended: to be called
+    /// when everything else has been written.
+    pub async fn record(
+        &self,
+        transaction: &Transaction,
+        caller: &Caller,
+        change: &Change<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let chain = change.chain.name();
+        let lock = match transaction.dialect {
+            Dialect::Postgres => " FOR UPDATE",
+            Dialect::Sqlite => "",
+        };
+        let sql = format!("SELECT head, count FROM audit_chain WHERE chain = $1{lock}");
+        let row = transaction.one(sql, [chain.into()]).await?;
+        let row = row.ok_or_else(|| Error::defect("a shared chain of the history is missing"))?;
+        let head = Head {
+            seal: row.try_get_by_index(0)?,
+            count: row.try_get_by_index(1)?,
+        };
+        let mut batch = Batch::new(transaction.dialect);
+        let head = self.append(transaction, &mut batch, caller, change, &head, now).await?;
+        batch.put::<audit_chain::Entity>(&[&audit_chain::Model {
+            chain: chain.to_owned(),
+            head: head.seal,
+            count: head.count,
+        }])?;
+        transaction.write(batch).await
+    }
+
+    /// Adds a record to what is to be written, and answers where its chain ends then. The caller of this holds a lock on
+    /// the chain's present end, and writes the new one.
+    pub async fn append(
+        &self,
+        transaction: &Transaction,
+        batch: &mut Batch,
+        caller: &Caller,
+        change: &Change<'_>,
+        head: &Head,
+        now: DateTime<Utc>,
+    ) -> Result<Head> {
+        let keys = self.keys(transaction).await?;
+        // The databases keep microseconds, and the HMAC is of what is stored.
+        let record = keys.record(change, caller, head, now.trunc_subsecs(6))?;
+        let head = keys.end(&record)?;
+        batch.put::<audit_record::Entity>(&[&record])?;
+        Ok(head)
+    }
+}
