@@ -118,7 +118,13 @@ async fn template(clientele: &Clientele, active: bool) {
         conditions: Undefined,
         client_mutation_id: None,
     };
-    let answer = upsert_message_template(clientele, &Caller::operator(), &input).await;
+    let answer = upsert_message_template(
+        clientele,
+        &Caller::operator(),
+        &input,
+        std::time::SystemTime::now().into(),
+    )
+    .await;
     assert!(answer.expect("the database answers").is_ok());
 }
 

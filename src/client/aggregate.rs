@@ -18,6 +18,7 @@ use crate::{
     custom_field::Definitions,
     db::{Connection, Dialect},
     error::{Error, Result},
+    history::Head,
 };
 
 /// Which collections to read beside the client's own row.
@@ -82,7 +83,16 @@ pub struct Clients {
 
 /// The beginning of a statement that reads clients: `SELECT … FROM client c`.
 pub(super) fn select(dialect: Dialect, wanted: Wanted) -> &'static str {
-    static SELECTS: LazyLock<HashMap<(bool, Wanted), String>> = LazyLock::new(|| {
+    &selects(dialect, wanted).0
+}
+
+/// The same for a client that is to be changed: reads where its history ends, too, which nobody else needs.
+pub(super) fn select_for_change(dialect: Dialect, wanted: Wanted) -> &'static str {
+    &selects(dialect, wanted).1
+}
+
+fn selects(dialect: Dialect, wanted: Wanted) -> &'static (String, String) {
+    static SELECTS: LazyLock<HashMap<(bool, Wanted), (String, String)>> = LazyLock::new(|| {
         let flags = [false, true];
         let mut selects = HashMap::new();
         for dialect in [Dialect::Postgres, Dialect::Sqlite] {
@@ -94,7 +104,10 @@ pub(super) fn select(dialect: Dialect, wanted: Wanted) -> &'static str {
                             id_documents,
                             custom_values,
                         };
-                        selects.insert((dialect == Dialect::Postgres, wanted), write_select(dialect, wanted));
+                        let columns = write_columns(dialect, wanted);
+                        let select = format!("{columns} FROM client c");
+                        let for_change = format!("{columns}, c.history_head, c.history_count FROM client c");
+                        selects.insert((dialect == Dialect::Postgres, wanted), (select, for_change));
                     }
                 }
             }
@@ -104,7 +117,7 @@ pub(super) fn select(dialect: Dialect, wanted: Wanted) -> &'static str {
     &SELECTS[&(dialect == Dialect::Postgres, wanted)]
 }
 
-fn write_select(dialect: Dialect, wanted: Wanted) -> String {
+fn write_columns(dialect: Dialect, wanted: Wanted) -> String {
     let mut sql = String::from("SELECT (SELECT version FROM definition_version)");
     let mut column = |expression: String| {
         let _ = write!(sql, ", {expression}");
@@ -113,7 +126,6 @@ fn write_select(dialect: Dialect, wanted: Wanted) -> String {
     column(collection::<address::Entity>(dialect, wanted.addresses));
     column(collection::<id_document::Entity>(dialect, wanted.id_documents));
     column(collection::<custom_field_value::Entity>(dialect, wanted.custom_values));
-    sql.push_str(" FROM client c");
     sql
 }
 
@@ -138,6 +150,23 @@ pub(super) async fn read<C: ConnectionTrait>(
     let rows = connection.all(sql, values).await?;
     let version = rows.first().map(|row| row.try_get_by_index(0)).transpose()?;
     Ok((version, rows.iter().map(decode).collect::<Result<_>>()?))
+}
+
+/// Runs a statement that begins with [`select_for_change`] and answers at most one client, where its history ends, and the
+/// definitions' version.
+pub(super) async fn read_for_change<C: ConnectionTrait>(
+    connection: &Connection<C>,
+    sql: String,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Option<(Aggregate, Head, i64)>> {
+    let Some(row) = connection.one(sql, values).await? else {
+        return Ok(None);
+    };
+    let head = Head {
+        seal: row.try_get_by_index(5)?,
+        count: row.try_get_by_index(6)?,
+    };
+    Ok(Some((decode(&row)?, head, row.try_get_by_index(0)?)))
 }
 
 fn decode(row: &QueryResult) -> Result<Aggregate> {

@@ -1,7 +1,7 @@
 //! Invented clients for trying and measuring: the same ones every time.
 //!
 //! Writes rows in batches, past the rules of upserts (which would take one transaction a client) and without telling
-//! anybody, but by the same statements.
+//! anybody, but by the same statements. Their history begins with their first change: nobody has done anything to them yet.
 
 use std::collections::HashMap;
 
@@ -22,6 +22,8 @@ use crate::{
 use async_graphql::MaybeUndefined::{Undefined, Value};
 
 const BATCH: u32 = 1_000;
+/// When the first of them was created.
+const BEGINNING: DateTime<Utc> = DateTime::from_timestamp(1_700_000_000, 0).expect("a number of this size is a time");
 const FIRST_NAMES: [&str; 12] = [
     "Ada", "Bela", "Chidi", "Dana", "Elif", "Femi", "Goran", "Hana", "Ines", "Jonas", "Kaya", "Luis",
 ];
@@ -36,7 +38,8 @@ impl Clientele {
     /// Makes sure that the invented clients 0 to `count` are stored, with a set of custom fields for them. `progress`
     /// is told how many are there.
     pub async fn seed(&self, count: u32, progress: impl Fn(u32)) -> Result<()> {
-        let (definitions, _) = upsert_custom_field_set(self, &Caller::operator(), &custom_fields())
+        // What is invented has no time of its own, and the same one every time.
+        let (definitions, _) = upsert_custom_field_set(self, &Caller::operator(), &custom_fields(), BEGINNING)
             .await?
             .map_err(|_| Error::defect("other custom fields have the ids of those of the invented clients"))?;
         let mut done = 0;
@@ -181,7 +184,7 @@ fn pick<T: Copy>(from: &[T], number: u32) -> T {
 }
 
 fn client(number: u32, definitions: &Definitions) -> client::Model {
-    let created_at: DateTime<Utc> = DateTime::UNIX_EPOCH + TimeDelta::seconds(1_700_000_000 + i64::from(number));
+    let created_at: DateTime<Utc> = BEGINNING + TimeDelta::seconds(i64::from(number));
     client::Model {
         encoded_key: key(number, 0),
         client_id: client_id(number),

@@ -3,6 +3,7 @@
 //! lock → read → check → difference → write. Every door calls [`Clientele::upsert_client`], and nothing else writes clients.
 
 mod changes;
+mod recorded;
 mod store;
 mod target;
 
@@ -25,6 +26,7 @@ use crate::{
     custom_field::{self, Definitions},
     db::{Dialect, Step, Transaction, Work},
     error::{Error, Result},
+    history::Head,
     notify::{Channel, Event, event},
     problem::Problem,
     scalar::is_key,
@@ -106,9 +108,9 @@ impl Work for Upsert<'_> {
             Some(target) => self.lock_and_read(&target, transaction).await?,
             None => None,
         };
-        let (present, version) = match present {
-            Some((present, version)) => (Some(present), version),
-            None => (None, lock_definitions(transaction).await?),
+        let (present, head, version) = match present {
+            Some((present, head, version)) => (Some(present), head, version),
+            None => (None, Head::default(), lock_definitions(transaction).await?),
         };
         if let Some(problem) = self.wrong_target(present.as_ref(), transaction).await? {
             return refused(problem);
@@ -137,7 +139,7 @@ impl Work for Upsert<'_> {
             Err(problems) => return Ok(Step::Discard(Err(problems))),
         };
         match present {
-            Some(present) => self.change(present, after, definitions, transaction).await,
+            Some(present) => self.change((present, head), after, definitions, transaction).await,
             None => self.create(after, definitions, transaction).await,
         }
     }
@@ -145,8 +147,12 @@ impl Work for Upsert<'_> {
 
 impl Upsert<'_> {
     /// The stored client, locked, with the collections that the submission replaces, the answer needs and templates look
-    /// at; and the definitions' version, which can't change before the transaction ends.
-    async fn lock_and_read(&self, target: &ClientBy, transaction: &Transaction) -> Result<Option<(Aggregate, i64)>> {
+    /// at; where its history ends; and the definitions' version, which can't change before the transaction ends.
+    async fn lock_and_read(
+        &self,
+        target: &ClientBy,
+        transaction: &Transaction,
+    ) -> Result<Option<(Aggregate, Head, i64)>> {
         let (condition, named) = target.condition();
         if named.contains('\0') {
             return Ok(None);
@@ -169,10 +175,8 @@ impl Upsert<'_> {
             Some(definitions) => event::wanted(Event::ClientUpdated, &definitions),
             None => Wanted::default(),
         };
-        let select = aggregate::select(transaction.dialect, self.wanted.or(replaced).or(told));
-        let (version, mut rows) =
-            aggregate::read(transaction, format!("{select} WHERE {condition}"), [named.into()]).await?;
-        Ok(rows.pop().zip(version))
+        let select = aggregate::select_for_change(transaction.dialect, self.wanted.or(replaced).or(told));
+        aggregate::read_for_change(transaction, format!("{select} WHERE {condition}"), [named.into()]).await
     }
 
     /// Of the clients that the submission links to, those that exist.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{InputObject, MaybeUndefined};
+use chrono::{DateTime, Utc};
 use entity::client_role;
 
 use super::{
@@ -14,6 +15,7 @@ use crate::{
     access::{Caller, Permission},
     db::{Step, Transaction, Work},
     error::Result,
+    history::{Action, Chain, Change, Member, Members, Subject},
     member::{Problems, Scalars},
     problem::{Problem, ProblemCode},
 };
@@ -41,12 +43,24 @@ pub async fn upsert_client_role(
     clientele: &Clientele,
     caller: &Caller,
     input: &UpsertClientRole,
+    now: DateTime<Utc>,
 ) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
     caller.needs(Permission::ManageCustomFields)?;
-    clientele.db.write(&Upsert(input)).await
+    let work = Upsert {
+        clientele,
+        caller,
+        input,
+        now,
+    };
+    clientele.db.write(&work).await
 }
 
-struct Upsert<'a>(&'a UpsertClientRole);
+struct Upsert<'a> {
+    clientele: &'a Clientele,
+    caller: &'a Caller,
+    input: &'a UpsertClientRole,
+    now: DateTime<Utc>,
+}
 
 impl Work for Upsert<'_> {
     type Output = Result<(Arc<Definitions>, String), Vec<Problem>>;
@@ -54,7 +68,7 @@ impl Work for Upsert<'_> {
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
         lock_definitions(transaction).await?;
         let definitions = Definitions::load(transaction).await?;
-        let role = match check(self.0, &definitions) {
+        let role = match check(self.input, &definitions) {
             Ok(role) => role,
             Err(problems) => return Ok(Step::Discard(Err(problems))),
         };
@@ -70,8 +84,67 @@ impl Work for Upsert<'_> {
         }
         transaction.put::<client_role::Entity>(&[&role]).await?;
         bump_version(transaction).await?;
+        let default = definitions.default_role();
+        if role.is_default && default.encoded_key != key {
+            let retired = client_role::Model {
+                is_default: false,
+                ..default.clone()
+            };
+            self.record(Some(default), &retired, transaction).await?;
+        }
+        self.record(definitions.role_of_key(&key), &role, transaction).await?;
         Ok(Step::Commit(Ok((Arc::new(Definitions::load(transaction).await?), key))))
     }
+}
+
+impl Upsert<'_> {
+    async fn record(
+        &self,
+        before: Option<&client_role::Model>,
+        after: &client_role::Model,
+        transaction: &Transaction,
+    ) -> Result<()> {
+        let change = Change {
+            chain: Chain::Definitions,
+            subject: Subject::ClientRole,
+            subject_key: &after.encoded_key,
+            action: Action::of(before),
+            members: members(before, after),
+        };
+        let history = &self.clientele.history;
+        history.record(transaction, self.caller, &change, self.now).await
+    }
+}
+
+/// The members that differ, in the names of the GraphQL API.
+fn members(before: Option<&client_role::Model>, after: &client_role::Model) -> Vec<Member> {
+    let client_role::Model {
+        encoded_key: _,
+        role_id,
+        name,
+        description,
+        is_default,
+        position,
+    } = after;
+    let mut found = Vec::new();
+    let mut members = Members::new(&mut found);
+    members.text("roleId", before.map(|of| of.role_id.as_str()), Some(role_id));
+    members.text("name", before.map(|of| of.name.as_str()), Some(name));
+    let stored = before.and_then(|of| of.description.as_deref());
+    members.text("description", stored, description.as_deref());
+    members.value(
+        "isDefault",
+        before.map(|of| of.is_default),
+        Some(*is_default),
+        bool::to_string,
+    );
+    members.value(
+        "position",
+        before.map(|of| of.position),
+        Some(*position),
+        i32::to_string,
+    );
+    found
 }
 
 fn check(input: &UpsertClientRole, definitions: &Definitions) -> Result<client_role::Model, Vec<Problem>> {

@@ -3,10 +3,12 @@
 //! A field that isn't listed is deleted when no client has a value for it, and deactivated when one has.
 
 mod check;
+mod recorded;
 
 use std::{collections::HashSet, sync::Arc};
 
 use async_graphql::{InputObject, MaybeUndefined};
+use chrono::{DateTime, Utc};
 use entity::{Table, custom_field, custom_field_option, custom_field_set};
 use rand::Rng;
 
@@ -16,6 +18,7 @@ use crate::{
     access::{Caller, Permission},
     db::{Dialect, Step, Transaction, Work},
     error::{Error, Result},
+    history::{Action, Chain, Change, Subject},
     member::Scalars,
     problem::{Problem, ProblemCode},
     scalar::{is_key, new_key},
@@ -96,12 +99,24 @@ pub async fn upsert_custom_field_set(
     clientele: &Clientele,
     caller: &Caller,
     input: &UpsertCustomFieldSet,
+    now: DateTime<Utc>,
 ) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
     caller.needs(Permission::ManageCustomFields)?;
-    clientele.db.write(&Upsert(input)).await
+    let work = Upsert {
+        clientele,
+        caller,
+        input,
+        now,
+    };
+    clientele.db.write(&work).await
 }
 
-struct Upsert<'a>(&'a UpsertCustomFieldSet);
+struct Upsert<'a> {
+    clientele: &'a Clientele,
+    caller: &'a Caller,
+    input: &'a UpsertCustomFieldSet,
+    now: DateTime<Utc>,
+}
 
 impl Work for Upsert<'_> {
     type Output = Result<(Arc<Definitions>, String), Vec<Problem>>;
@@ -109,8 +124,8 @@ impl Work for Upsert<'_> {
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
         lock_definitions(transaction).await?;
         let definitions = Definitions::load(transaction).await?;
-        let used = fields_in_use(&self.0.set.set_id, transaction).await?;
-        let plan = match check::check(self.0, &definitions, &used) {
+        let used = fields_in_use(&self.input.set.set_id, transaction).await?;
+        let plan = match check::check(self.input, &definitions, &used) {
             Ok(plan) => plan,
             Err(problems) => return Ok(Step::Discard(Err(problems))),
         };
@@ -119,6 +134,15 @@ impl Work for Upsert<'_> {
             return Ok(Step::Discard(Ok((Arc::new(definitions), key))));
         }
         bump_version(transaction).await?;
+        let change = Change {
+            chain: Chain::Definitions,
+            subject: Subject::CustomFieldSet,
+            subject_key: &key,
+            action: Action::of(definitions.set_of_key(&key)),
+            members: recorded::members(&plan, &definitions),
+        };
+        let history = &self.clientele.history;
+        history.record(transaction, self.caller, &change, self.now).await?;
         Ok(Step::Commit(Ok((Arc::new(Definitions::load(transaction).await?), key))))
     }
 }

@@ -5,6 +5,7 @@
 
 use entity::Table;
 use sea_orm::Value;
+use serde::Serialize;
 
 use super::{Dialect, Transaction};
 use crate::error::{Error, Result};
@@ -32,10 +33,15 @@ impl Batch {
 
     /// Inserts rows; one whose primary key is there already is overwritten.
     pub fn put<T: Table>(&mut self, rows: &[&T::Model]) -> Result<()> {
+        self.put_columns::<T>(&T::columns(), rows)
+    }
+
+    /// The same for objects that have members for these columns of the table, and no others.
+    pub fn put_columns<T: Table>(&mut self, columns: &[&str], rows: &[impl Serialize]) -> Result<()> {
         if rows.is_empty() {
             return Ok(());
         }
-        let (table, columns, key) = (T::table(), T::columns(), T::key_columns());
+        let (table, key) = (T::table(), T::key_columns());
         let values: Vec<String> = columns
             .iter()
             .filter(|column| !key.contains(column))
@@ -45,7 +51,7 @@ impl Batch {
         self.statements.push(format!(
             "INSERT INTO {table} ({}) {} ON CONFLICT ({}) DO UPDATE SET {}",
             columns.join(", "),
-            self.dialect.rows_of_json(table, &columns, &placeholder),
+            self.dialect.rows_of_json(table, columns, &placeholder),
             key.join(", "),
             values.join(", "),
         ));

@@ -37,6 +37,16 @@ text_enum! {
     }
 }
 
+impl Action {
+    /// What is done to a subject that is to be there, by what is stored of it before.
+    pub fn of<T>(before: Option<T>) -> Self {
+        match before {
+            Some(_) => Self::Changed,
+            None => Self::Created,
+        }
+    }
+}
+
 /// What is to be recorded.
 #[derive(Debug)]
 pub struct Change<'a> {

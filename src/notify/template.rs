@@ -5,6 +5,7 @@
 mod conditions;
 mod delete;
 mod preview;
+mod recorded;
 mod upsert;
 mod values;
 

@@ -88,7 +88,7 @@ impl Mutation {
         #[graphql(desc = "The set as it is to be.")] input: UpsertCustomFieldSet,
     ) -> Result<Written<UpsertCustomFieldSetPayload>> {
         let plan = plan::<UpsertCustomFieldSetPayload>(context);
-        let outcome = upsert_custom_field_set(clientele(context)?, caller(context)?, &input).await?;
+        let outcome = upsert_custom_field_set(clientele(context)?, caller(context)?, &input, super::now()).await?;
         let (stored, problems) = split(outcome);
         let stored = stored.as_ref().and_then(|(definitions, key)| {
             Some(SetRow {
@@ -116,7 +116,7 @@ impl Mutation {
         #[graphql(desc = "The role as it is to be.")] input: UpsertClientRole,
     ) -> Result<Written<UpsertClientRolePayload>> {
         let plan = plan::<UpsertClientRolePayload>(context);
-        let outcome = upsert_client_role(clientele(context)?, caller(context)?, &input).await?;
+        let outcome = upsert_client_role(clientele(context)?, caller(context)?, &input, super::now()).await?;
         let (stored, problems) = split(outcome);
         let stored = stored
             .as_ref()
@@ -141,7 +141,7 @@ impl Mutation {
         #[graphql(desc = "The template as it is to be.")] input: UpsertMessageTemplate,
     ) -> Result<Written<UpsertMessageTemplatePayload>> {
         let plan = plan::<UpsertMessageTemplatePayload>(context);
-        let outcome = upsert_message_template(clientele(context)?, caller(context)?, &input).await?;
+        let outcome = upsert_message_template(clientele(context)?, caller(context)?, &input, super::now()).await?;
         let (stored, problems) = split(outcome);
         let stored = stored.as_ref().and_then(|(definitions, key)| {
             Some(TemplateRow {
@@ -165,7 +165,7 @@ impl Mutation {
         #[graphql(desc = "Which template.")] input: DeleteMessageTemplate,
     ) -> Result<Written<DeleteMessageTemplatePayload>> {
         let plan = plan::<DeleteMessageTemplatePayload>(context);
-        let outcome = delete_message_template(clientele(context)?, caller(context)?, &input).await?;
+        let outcome = delete_message_template(clientele(context)?, caller(context)?, &input, super::now()).await?;
         let (deleted, problems) = split(outcome);
         let row = PayloadRow {
             stored: deleted.as_deref(),

@@ -169,10 +169,15 @@ impl Server {
             fields: Given(fields),
             client_mutation_id: None,
         };
-        upsert_custom_field_set(&self.clientele, &Caller::operator(), &input)
-            .await
-            .expect("a database")
-            .expect("sound definitions");
+        upsert_custom_field_set(
+            &self.clientele,
+            &Caller::operator(),
+            &input,
+            chrono::DateTime::UNIX_EPOCH,
+        )
+        .await
+        .expect("a database")
+        .expect("sound definitions");
     }
 }
 

@@ -1,13 +1,9 @@
 //! What differs between a client as it is stored and as it is to be, collection by collection.
 
-use entity::{address, client, custom_field_value, id_document};
+use entity::{address, custom_field_value, id_document};
 
 use super::Aggregate;
-use crate::{
-    client::collection::Difference,
-    db::{Batch, Dialect},
-    error::Result,
-};
+use crate::{client::collection::Difference, db::Batch, error::Result};
 
 /// What differs in each collection.
 pub(super) struct Changes<'a> {
@@ -37,15 +33,11 @@ impl<'a> Changes<'a> {
         self.addresses.is_empty() && self.id_documents.is_empty() && self.custom_values.is_empty()
     }
 
-    /// The writes of what differs, and of the client's own row.
-    pub(super) fn batch(&self, client: &client::Model, dialect: Dialect) -> Result<Batch> {
-        let key = &client.encoded_key;
-        let mut batch = Batch::new(dialect);
-        batch.put::<client::Entity>(&[client])?;
-        self.addresses.write::<address::Entity>(key, &mut batch)?;
-        self.id_documents.write::<id_document::Entity>(key, &mut batch)?;
+    /// Adds what differs to what is to be written: after the client's own row, which all of it refers to.
+    pub(super) fn write(&self, client_key: &str, batch: &mut Batch) -> Result<()> {
+        self.addresses.write::<address::Entity>(client_key, batch)?;
+        self.id_documents.write::<id_document::Entity>(client_key, batch)?;
         self.custom_values
-            .write::<custom_field_value::Entity>(key, &mut batch)?;
-        Ok(batch)
+            .write::<custom_field_value::Entity>(client_key, batch)
     }
 }

@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use entity::{client, message};
+use entity::{Table, client, message};
+use serde::Serialize;
 
-use super::{Answer, Outcome, Upsert, Upserted, changes::Changes};
+use super::{Answer, Outcome, Upsert, Upserted, changes::Changes, recorded::members};
 use crate::{
     client::{Aggregate, ClientMatch},
     custom_field::Definitions,
     db::{Batch, Step, Transaction},
     error::{Error, Result},
+    history::{Action, Chain, Change, Head, Member, Subject},
     notify::{Channel, Event, event},
     problem::{Problem, ProblemCode, path},
 };
@@ -38,7 +40,11 @@ impl Upsert<'_> {
         after.addresses.get_or_insert_default();
         after.id_documents.get_or_insert_default();
         after.custom_values.get_or_insert_default();
-        let batch = Changes::between(None, &after).batch(&after.client, transaction.dialect)?;
+        let members = members(None, &after, &definitions);
+        let mut batch = self
+            .recorded(&after.client, &Head::default(), Action::Created, members, transaction)
+            .await?;
+        Changes::between(None, &after).write(&after.client.encoded_key, &mut batch)?;
         self.store(batch, after, definitions, Outcome::Created, transaction)
             .await
     }
@@ -63,7 +69,7 @@ impl Upsert<'_> {
 
     pub(super) async fn change(
         &self,
-        before: Aggregate,
+        (before, head): (Aggregate, Head),
         after: Aggregate,
         definitions: Arc<Definitions>,
         transaction: &Transaction,
@@ -83,7 +89,11 @@ impl Upsert<'_> {
             updated_at: self.now.max(before.client.updated_at),
             ..after.client.clone()
         };
-        let batch = changes.batch(&client, transaction.dialect)?;
+        let members = members(Some(&before), &after, &definitions);
+        let mut batch = self
+            .recorded(&client, &head, Action::Changed, members, transaction)
+            .await?;
+        changes.write(&client.encoded_key, &mut batch)?;
         let client = Aggregate {
             client,
             addresses: after.addresses.or(before.addresses),
@@ -92,6 +102,37 @@ impl Upsert<'_> {
         };
         self.store(batch, client, definitions, Outcome::Changed, transaction)
             .await
+    }
+
+    /// What writes the client's own row, and the record of what is being done to it.
+    async fn recorded(
+        &self,
+        client: &client::Model,
+        head: &Head,
+        action: Action,
+        members: Vec<Member>,
+        transaction: &Transaction,
+    ) -> Result<Batch> {
+        let change = Change {
+            chain: Chain::Client(&client.encoded_key),
+            subject: Subject::Client,
+            subject_key: &client.encoded_key,
+            action,
+            members,
+        };
+        let mut batch = Batch::new(transaction.dialect);
+        let history = &self.clientele.history;
+        let head = history
+            .append(transaction, &mut batch, self.caller, &change, head, self.now)
+            .await?;
+        let row = Row {
+            client,
+            history_head: head.seal.as_deref(),
+            history_count: head.count,
+        };
+        let columns = [client::Entity::columns(), vec!["history_head", "history_count"]].concat();
+        batch.put_columns::<client::Entity>(&columns, &[row])?;
+        Ok(batch)
     }
 
     /// Writes the batch that makes `client` what it is now, and what the client is to be told of it.
@@ -120,6 +161,15 @@ impl Upsert<'_> {
                 .collect(),
         })))
     }
+}
+
+/// A client's row with where its history ends, which no reader of clients needs.
+#[derive(Serialize)]
+struct Row<'a> {
+    #[serde(flatten)]
+    client: &'a client::Model,
+    history_head: Option<&'a str>,
+    history_count: i64,
 }
 
 pub(in crate::client) fn taken() -> Problem {

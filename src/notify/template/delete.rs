@@ -1,13 +1,16 @@
 //! Deleting a message template. Messages that were written from it keep what they need.
 
 use async_graphql::InputObject;
+use chrono::{DateTime, Utc};
 
+use super::recorded;
 use crate::{
     Clientele,
     access::{Caller, Permission},
     custom_field::{Definitions, bump_version, lock_definitions},
     db::{Step, Transaction, Work},
     error::Result,
+    history::{Action, Chain, Change, Subject},
     problem::{Problem, ProblemCode, path},
 };
 
@@ -26,12 +29,24 @@ pub async fn delete_message_template(
     clientele: &Clientele,
     caller: &Caller,
     input: &DeleteMessageTemplate,
+    now: DateTime<Utc>,
 ) -> Result<Result<String, Vec<Problem>>> {
     caller.needs(Permission::ManageTemplates)?;
-    clientele.db.write(&Delete(input)).await
+    let work = Delete {
+        clientele,
+        caller,
+        input,
+        now,
+    };
+    clientele.db.write(&work).await
 }
 
-struct Delete<'a>(&'a DeleteMessageTemplate);
+struct Delete<'a> {
+    clientele: &'a Clientele,
+    caller: &'a Caller,
+    input: &'a DeleteMessageTemplate,
+    now: DateTime<Utc>,
+}
 
 impl Work for Delete<'_> {
     type Output = Result<String, Vec<Problem>>;
@@ -39,7 +54,7 @@ impl Work for Delete<'_> {
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
         lock_definitions(transaction).await?;
         let definitions = Definitions::load(transaction).await?;
-        let Some(template) = definitions.template(&self.0.template_id) else {
+        let Some(template) = definitions.template(&self.input.template_id) else {
             let message =
                 "There is no message template with this id: the query messageTemplates lists those there are.";
             let problem = Problem::new(ProblemCode::NotFound, path!["templateId"], message);
@@ -51,6 +66,15 @@ impl Work for Delete<'_> {
             transaction.run(sql, [key.as_str().into()]).await?;
         }
         bump_version(transaction).await?;
+        let change = Change {
+            chain: Chain::Definitions,
+            subject: Subject::MessageTemplate,
+            subject_key: &key,
+            action: Action::Deleted,
+            members: recorded::members(Some(&recorded::state(template)), None),
+        };
+        let history = &self.clientele.history;
+        history.record(transaction, self.caller, &change, self.now).await?;
         Ok(Step::Commit(Ok(key)))
     }
 }

@@ -7,8 +7,10 @@ mod variants;
 use std::{collections::HashSet, sync::Arc};
 
 use async_graphql::{InputObject, MaybeUndefined};
+use chrono::{DateTime, Utc};
 use entity::{message_template, message_variant};
 
+use super::recorded;
 use crate::{
     Clientele,
     access::{Caller, Permission},
@@ -16,6 +18,7 @@ use crate::{
     custom_field::{Definitions, bump_version, lock_definitions},
     db::{Step, Transaction, Work},
     error::{Error, Result},
+    history::{Action, Chain, Change, Subject},
     notify::{Channel, Event},
     problem::Problem,
 };
@@ -100,12 +103,24 @@ pub async fn upsert_message_template(
     clientele: &Clientele,
     caller: &Caller,
     input: &UpsertMessageTemplate,
+    now: DateTime<Utc>,
 ) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
     caller.needs(Permission::ManageTemplates)?;
-    clientele.db.write(&Upsert(input)).await
+    let work = Upsert {
+        clientele,
+        caller,
+        input,
+        now,
+    };
+    clientele.db.write(&work).await
 }
 
-struct Upsert<'a>(&'a UpsertMessageTemplate);
+struct Upsert<'a> {
+    clientele: &'a Clientele,
+    caller: &'a Caller,
+    input: &'a UpsertMessageTemplate,
+    now: DateTime<Utc>,
+}
 
 impl Work for Upsert<'_> {
     type Output = Result<(Arc<Definitions>, String), Vec<Problem>>;
@@ -113,7 +128,7 @@ impl Work for Upsert<'_> {
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
         lock_definitions(transaction).await?;
         let definitions = Definitions::load(transaction).await?;
-        let plan = match check::check(self.0, &definitions)? {
+        let plan = match check::check(self.input, &definitions)? {
             Ok(plan) => plan,
             Err(problems) => return Ok(Step::Discard(Err(problems))),
         };
@@ -122,6 +137,18 @@ impl Work for Upsert<'_> {
             return Ok(Step::Discard(Ok((Arc::new(definitions), key))));
         }
         bump_version(transaction).await?;
+        let before = definitions.template_of_key(&key);
+        let before = before.map(|template| recorded::state(template));
+        let after = (&plan.row, plan.variants.iter().collect());
+        let change = Change {
+            chain: Chain::Definitions,
+            subject: Subject::MessageTemplate,
+            subject_key: &key,
+            action: Action::of(before.as_ref()),
+            members: recorded::members(before.as_ref(), Some(&after)),
+        };
+        let history = &self.clientele.history;
+        history.record(transaction, self.caller, &change, self.now).await?;
         Ok(Step::Commit(Ok((Arc::new(Definitions::load(transaction).await?), key))))
     }
 }

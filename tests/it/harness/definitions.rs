@@ -57,9 +57,14 @@ impl TestServer {
             fields: Value(fields),
             client_mutation_id: None,
         };
-        upsert_custom_field_set(&self.clientele, &Caller::operator(), &input)
-            .await
-            .expect("the database answers")
-            .map(|_| ())
+        upsert_custom_field_set(
+            &self.clientele,
+            &Caller::operator(),
+            &input,
+            std::time::SystemTime::now().into(),
+        )
+        .await
+        .expect("the database answers")
+        .map(|_| ())
     }
 }

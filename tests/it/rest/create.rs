@@ -101,7 +101,7 @@ on_both! {
             is_default: None,
             client_mutation_id: None,
         };
-        upsert_client_role(&server.clientele, &Caller::operator(), &guarantor).await.expect("the database answers").expect("a sound role");
+        upsert_client_role(&server.clientele, &Caller::operator(), &guarantor, std::time::SystemTime::now().into()).await.expect("the database answers").expect("a sound role");
         let own = json!({ "clientRole": { "encodedKey": "guarantorKey" } });
         server.post(CLIENTS, role("guarantorKey")).await.is(200, expanded(client(own.clone()), json!({})));
         stored(server, client(own), json!({})).await;
@@ -119,7 +119,7 @@ on_both! {
             is_default: Some(true),
             client_mutation_id: None,
         };
-        upsert_client_role(&server.clientele, &Caller::operator(), &member).await.expect("the database answers").expect("a sound role");
+        upsert_client_role(&server.clientele, &Caller::operator(), &member, std::time::SystemTime::now().into()).await.expect("the database answers").expect("a sound role");
         let expected = client(json!({ "clientRole": { "encodedKey": "memberKey" } }));
         let request = server.request(reqwest::Method::POST, "/api/clients?firstName=Trevor&lastName=Linden");
         server.send(request).await.is(200, expected);
