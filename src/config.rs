@@ -17,6 +17,7 @@ use crate::api::graphql::limits::Limits;
 use crate::api::rest::RestSettings;
 use crate::client::ClientSettings;
 use crate::db::DatabaseSettings;
+use crate::history::AuditSettings;
 use crate::notify::settings::NotificationSettings;
 pub use database_url::DatabaseUrl;
 pub use layers::{Flags, load};
@@ -41,6 +42,7 @@ pub struct Config {
     pub legacy: RestSettings,
     pub graphql: Limits,
     pub notifications: NotificationSettings,
+    pub audit: AuditSettings,
     pub log: Log,
 }
 
@@ -72,6 +74,7 @@ impl Default for Config {
             legacy: RestSettings::default(),
             graphql: Limits::default(),
             notifications: NotificationSettings::default(),
+            audit: AuditSettings::default(),
             log: Log::default(),
         }
     }

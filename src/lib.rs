@@ -1,7 +1,7 @@
 //! clientele keeps a bank's clients: one GraphQL API for new applications and, on the same data and the same rules, the
 //! legacy REST route for callers that can't move yet.
 //!
-//! Imports point downward only: `api` → (`client`, `custom_field`, `notify`) → (`history`, `access`) → (`db`, `error`,
+//! Imports point downward only: `api` → (`client`, `custom_field`, `notify`, `history`, `access`) → (`db`, `error`,
 //! `entity`).
 
 pub mod access;

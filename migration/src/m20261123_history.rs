@@ -33,7 +33,7 @@ CREATE TABLE audit_record (
 CREATE INDEX audit_record_by_time ON audit_record (recorded_at, chain, position);
 CREATE INDEX audit_record_by_caller ON audit_record (caller_id, recorded_at, chain, position);
 CREATE TABLE audit_chain (chain {text} PRIMARY KEY, head {text}, count BIGINT NOT NULL);
-INSERT INTO audit_chain (chain, head, count) VALUES (':definitions', NULL, 0), (':users', NULL, 0);
+INSERT INTO audit_chain (chain, head, count) VALUES ('~definitions', NULL, 0), ('~users', NULL, 0);
 CREATE TABLE audit_key (id INTEGER PRIMARY KEY, key {text} NOT NULL);
 INSERT INTO audit_key (id, key) VALUES (1, {random});
 ALTER TABLE client ADD COLUMN history_head {text};

@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and who does it. Knows no rule of the business.
 
+mod audit;
 mod failure;
 mod listening;
 mod notify;
@@ -67,6 +68,9 @@ enum Command {
     /// What is sent to clients.
     #[command(subcommand)]
     Notify(notify::Command),
+    /// The history of changes.
+    #[command(subcommand)]
+    Audit(audit::Command),
 }
 
 /// Does what the command line asks for.
@@ -97,13 +101,18 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Fa
             crate::telemetry::start(&config.log);
             notify::run(&config, command).await
         }
+        Command::Audit(command) => {
+            crate::telemetry::start(&config.log);
+            audit::run(&config, command).await
+        }
         Command::Config => print(&toml::to_string(&config).map_err(Failure::internal)?),
         Command::Schema => Ok(()),
     }
 }
 
 async fn seed(config: &Config, clients: u32) -> Result<(), Failure> {
-    let clientele = crate::Clientele::new(store::open(config).await?, config.clients.clone());
+    let clientele =
+        crate::Clientele::new(store::open(config).await?, config.clients.clone()).with_audit(config.audit.clone());
     let progress = |done| tracing::info!(done, clients, "seeding");
     clientele.seed(clients, progress).await.map_err(Failure::internal)?;
     print(&format!(

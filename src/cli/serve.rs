@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 
-use super::{Failure, listening, print, store, worker};
+use super::{Failure, audit, listening, print, store, worker};
 use crate::Clientele;
 use crate::api::authentication::Authentication;
 use crate::api::{self, health, metrics, origin, playground};
@@ -20,7 +20,9 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     let address = listener.local_addr().map_err(Failure::internal)?;
     let channels = worker::channels(config)?;
     let stop = listening::stop_on_signal()?;
-    let clientele = Arc::new(Clientele::new(store::open(config).await?, config.clients.clone()));
+    audit::warn_of_missing_key(config);
+    let clientele = Clientele::new(store::open(config).await?, config.clients.clone());
+    let clientele = Arc::new(clientele.with_audit(config.audit.clone()));
     let sending = config.notifications.worker;
     let worker = sending.then(|| worker::Background::start(clientele.clone(), channels, config, stop.clone()));
     let router = router(clientele, config);

@@ -3,6 +3,8 @@
 mod notifications;
 
 use super::{Config, ConfigError};
+use crate::history::AuditSettings;
+use crate::secret::Secret;
 
 /// PostgreSQL itself stops at 262,143; far fewer already mean a mistake.
 const MOST_CONNECTIONS: u32 = 1_000;
@@ -20,6 +22,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         legacy: _,
         graphql,
         notifications,
+        audit,
         log,
     } = config;
     require(database_url.is_sqlite() || database_url.is_postgres(), || {
@@ -43,8 +46,23 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         format!("graphql.body_bytes must be at least {SMALLEST_BODY_BYTES}")
     })?;
     notifications::check(notifications)?;
+    audit_keys(audit)?;
     require(tracing_subscriber::EnvFilter::try_new(&log.filter).is_ok(), || {
         "log.filter must be a level, or levels by module, as in `info` or `warn,clientele=debug`".to_owned()
+    })
+}
+
+/// Guessing a key that somebody made up takes less than a day; and its hash, which names it, is in the database.
+const SHORTEST_KEY: usize = 32;
+
+fn audit_keys(audit: &AuditSettings) -> Result<(), ConfigError> {
+    let AuditSettings { key, previous_keys } = audit;
+    let long_enough = |key: &Secret| key.reveal().len() >= SHORTEST_KEY;
+    require(key.is_empty() || long_enough(key), || {
+        format!("audit.key must have at least {SHORTEST_KEY} characters: make one with `openssl rand -base64 32`")
+    })?;
+    require(previous_keys.iter().all(long_enough), || {
+        format!("each of audit.previous_keys must have at least {SHORTEST_KEY} characters")
     })
 }
 

@@ -31,8 +31,8 @@ impl<'a> Chain<'a> {
     pub fn name(self) -> &'a str {
         match self {
             Self::Client(key) => key,
-            Self::Definitions => ":definitions",
-            Self::Users => ":users",
+            Self::Definitions => "~definitions",
+            Self::Users => "~users",
         }
     }
 }

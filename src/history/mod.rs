@@ -8,14 +8,23 @@
 //! To have a change of a new kind recorded: a [`Subject`], and a call of [`History::record`] where it is written.
 
 mod chain;
+mod erase;
 mod keys;
+mod read;
 mod record;
+mod search;
 mod settings;
+mod verify;
+mod walk;
 
 pub use chain::{Chain, Head};
+pub use erase::erase;
 pub use keys::Keys;
+pub use read::{BY_POSITION, HistoryPage, NEWEST_FIRST, Record, RecordKey, Unread};
 pub use record::{Action, Change, Member, Members, Subject};
+pub use search::AuditFilter;
 pub use settings::AuditSettings;
+pub use walk::{Counts, Finding, What};
 
 use chrono::{DateTime, SubsecRound, Utc};
 use entity::{audit_chain, audit_record};

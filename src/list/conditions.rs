@@ -85,6 +85,8 @@ impl Conditions {
                 let placeholder = self.bind(value.as_str());
                 if Order::is_instant(column) {
                     self.dialect.cast(&placeholder, "timestamptz")
+                } else if Order::is_number(column) {
+                    format!("CAST({placeholder} AS BIGINT)")
                 } else {
                     placeholder
                 }

@@ -26,6 +26,10 @@ impl Order {
     pub(super) fn is_instant(column: &str) -> bool {
         column.ends_with("_at")
     }
+
+    pub(super) fn is_number(column: &str) -> bool {
+        column == "position"
+    }
 }
 
 impl Cursor {
@@ -49,9 +53,14 @@ impl Cursor {
         }
         let content = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
         let (found, values): (String, Vec<String>) = serde_json::from_slice(&content).ok()?;
-        let can_be = |value: &String, column: &str| match Order::is_instant(column) {
-            true => is_stored_instant(value),
-            false => !value.contains('\0'),
+        let can_be = |value: &String, column: &str| {
+            if Order::is_instant(column) {
+                is_stored_instant(value)
+            } else if Order::is_number(column) {
+                value.parse().is_ok_and(|number: i64| number.to_string() == *value)
+            } else {
+                !value.contains('\0')
+            }
         };
         let fits = found == order.name
             && values.len() == order.columns.len()

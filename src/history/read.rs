@@ -1,0 +1,173 @@
+//! Records as they are read: pages of them, with the values hidden that a reader may not see.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use entity::{audit_record, instant};
+use serde::Serialize;
+
+use super::{Action, Member, Subject};
+use crate::{
+    access::{Caller, CallerKind, Door, Permission, Rights, Sets},
+    error::{Error, Result},
+    list::{Cursor, Order, Page},
+};
+
+/// The order of all records.
+pub const NEWEST_FIRST: Order = Order {
+    name: "audit",
+    columns: &["recorded_at", "chain", "position"],
+    descending: true,
+};
+
+/// The order of one chain, the newest record first. Clocks of several servers differ; positions don't.
+pub const BY_POSITION: Order = Order {
+    name: "history",
+    columns: &["position"],
+    descending: true,
+};
+
+/// Which record is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct RecordKey {
+    pub chain: String,
+    pub position: i64,
+}
+
+/// A record of the history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    pub key: RecordKey,
+    pub at: DateTime<Utc>,
+    pub caller_kind: CallerKind,
+    pub caller_id: String,
+    pub caller_name: String,
+    pub door: Door,
+    pub request_id: String,
+    pub subject: Subject,
+    pub subject_key: String,
+    pub action: Action,
+    /// None once they have been erased.
+    pub changes: Option<Vec<Shown>>,
+}
+
+/// A member that changed, as a reader may see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shown {
+    pub path: Vec<String>,
+    pub before: Option<String>,
+    pub after: Option<String>,
+    /// Whether the values are kept from the reader.
+    pub masked: bool,
+}
+
+/// A part of a list of records, and how many there are if that was asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistoryPage {
+    pub records: Page<Record>,
+    pub total: Option<i64>,
+}
+
+impl HistoryPage {
+    /// The cursor of a record in the list of all.
+    pub fn cursor(record: &Record) -> String {
+        let RecordKey { chain, position } = &record.key;
+        Cursor::of(vec![instant::to_text(&record.at), chain.clone(), position.to_string()]).encode(&NEWEST_FIRST)
+    }
+
+    /// The cursor of a record in the list of its chain.
+    pub fn cursor_in_chain(record: &Record) -> String {
+        Cursor::of(vec![record.key.position.to_string()]).encode(&BY_POSITION)
+    }
+}
+
+/// What was loaded for whoever asks, and is to be seen by nobody before it is known who does.
+#[derive(Clone, Debug)]
+pub struct Unread<T>(pub(super) T);
+
+/// The stored rows of a page.
+pub type Rows = (Page<audit_record::Model>, Option<i64>);
+
+impl Unread<Rows> {
+    /// # Errors
+    /// [`Error::Forbidden`] without AUDIT.
+    pub fn read_by(&self, caller: &Caller) -> Result<HistoryPage> {
+        caller.needs(Permission::Audit)?;
+        let (page, total) = &self.0;
+        let records = page.rows.iter().map(|row| Record::of(row, &caller.rights));
+        Ok(HistoryPage {
+            records: Page {
+                rows: records.collect::<Result<_>>()?,
+                has_next: page.has_next,
+                has_previous: page.has_previous,
+            },
+            total: *total,
+        })
+    }
+}
+
+impl Unread<audit_record::Model> {
+    /// # Errors
+    /// [`Error::Forbidden`] without AUDIT.
+    pub fn read_by(&self, caller: &Caller) -> Result<Record> {
+        caller.needs(Permission::Audit)?;
+        Record::of(&self.0, &caller.rights)
+    }
+}
+
+/// Pages by the chains that they are of.
+pub type OfChains = HashMap<String, Unread<Rows>>;
+
+impl Record {
+    fn of(row: &audit_record::Model, rights: &Rights) -> Result<Self> {
+        let unknown = || Error::defect("a record of the history has a value that this server does not know");
+        let members = row.contents.as_deref().map(serde_json::from_str::<Vec<Member>>);
+        let members = members.transpose().map_err(Error::internal)?;
+        let shown = |members: Vec<Member>| members.into_iter().map(|member| Shown::to(rights, member)).collect();
+        Ok(Self {
+            key: RecordKey {
+                chain: row.chain.clone(),
+                position: row.position,
+            },
+            at: row.recorded_at,
+            caller_kind: CallerKind::parse(&row.caller_kind).ok_or_else(unknown)?,
+            caller_id: row.caller_id.clone(),
+            caller_name: row.caller_name.clone(),
+            door: Door::parse(&row.door).ok_or_else(unknown)?,
+            request_id: row.request_id.clone(),
+            subject: Subject::parse(&row.subject).ok_or_else(unknown)?,
+            subject_key: row.subject_key.clone(),
+            action: Action::parse(&row.action).ok_or_else(unknown)?,
+            changes: members.map(shown),
+        })
+    }
+}
+
+impl Shown {
+    /// Rights are those to the set that a value belonged to when it was recorded, even if there is no such set any more: a
+    /// set that isn't there can be named by rights to all sets, and by what was left over of rights to it.
+    fn to(rights: &Rights, member: Member) -> Self {
+        let Member {
+            path,
+            set,
+            secret,
+            before,
+            after,
+        } = member;
+        let of_set = path.first().is_some_and(|step| step == CUSTOM_INFORMATION);
+        let visible = !secret
+            && match set {
+                Some(set) => rights.views(&set),
+                // Its field was unknown when it was recorded.
+                None => !of_set || rights.view_sets == Sets::All || rights.edit_sets == Sets::All,
+            };
+        Self {
+            path,
+            masked: !visible,
+            before: before.filter(|_| visible),
+            after: after.filter(|_| visible),
+        }
+    }
+}
+
+const CUSTOM_INFORMATION: &str = "customInformation";

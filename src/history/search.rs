@@ -1,0 +1,221 @@
+//! Lists of records: those that pass a filter, those of many clients at once, and single ones by their keys.
+//!
+//! Each takes one statement, whatever the data.
+
+use std::collections::HashMap;
+
+use entity::{Table, audit_record};
+use sea_orm::{QueryResult, Value};
+
+use super::{
+    Action, BY_POSITION, Chain, HistoryPage, NEWEST_FIRST, RecordKey, Subject, Unread,
+    read::{OfChains, Rows},
+};
+use crate::{
+    Clientele,
+    access::{Caller, CallerKind, Door, Permission},
+    client::ClientBy,
+    db::Dialect,
+    error::{Error, Result},
+    list::{Conditions, DateTimeRange, Window},
+    notify::Asked,
+};
+
+/// Narrows a list of records. All members that are given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    pub client: Option<ClientBy>,
+    pub subject: Option<Subject>,
+    pub subject_key: Option<String>,
+    pub caller_kind: Option<CallerKind>,
+    pub caller_id: Option<String>,
+    pub action: Option<Action>,
+    pub door: Option<Door>,
+    pub at: Option<DateTimeRange>,
+}
+
+/// What is looked up in an index; the other conditions are checked on what is found there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lead {
+    Chain,
+    Caller,
+    Time,
+}
+
+impl AuditFilter {
+    /// The conditions on `audit_record a`.
+    fn conditions(&self, dialect: Dialect) -> Conditions {
+        let Self {
+            client,
+            subject,
+            subject_key,
+            caller_kind,
+            caller_id,
+            action,
+            door,
+            at,
+        } = self;
+        let lead = self.lead();
+        let mut conditions = Conditions::new(dialect);
+        if let Some(by) = client {
+            conditions.text(Some(by.name()), |name| format!("a.chain = {}", by.key(name)));
+        }
+        self.chain_of_subject(&mut conditions);
+        let mut exactly = |column: &str, text: Option<&str>| {
+            if let Some(text) = text {
+                let text = conditions.bind(text);
+                conditions.push(format!("{} = {text}", dialect.unindexed(column)));
+            }
+        };
+        exactly("a.subject", subject.map(Subject::as_str));
+        exactly("a.caller_kind", caller_kind.map(CallerKind::as_str));
+        exactly("a.action", action.map(Action::as_str));
+        exactly("a.door", door.map(Door::as_str));
+        conditions.text(subject_key.as_ref(), |key| {
+            format!("{} = {key}", dialect.unindexed("a.subject_key"))
+        });
+        let caller = match lead {
+            Lead::Caller => "a.caller_id".to_owned(),
+            Lead::Chain | Lead::Time => dialect.unindexed("a.caller_id"),
+        };
+        conditions.text(caller_id.as_ref(), |id| format!("{caller} = {id}"));
+        let time = match lead {
+            Lead::Chain => dialect.unindexed("a.recorded_at"),
+            Lead::Caller | Lead::Time => "a.recorded_at".to_owned(),
+        };
+        conditions.range(&time, *at);
+        conditions
+    }
+
+    /// The subject says in which chain its records are.
+    fn chain_of_subject(&self, conditions: &mut Conditions) {
+        let shared = match self.subject {
+            Some(Subject::Client) => {
+                return conditions.text(self.subject_key.as_ref(), |key| format!("a.chain = {key}"));
+            }
+            Some(Subject::CustomFieldSet | Subject::ClientRole | Subject::MessageTemplate) => Chain::Definitions,
+            Some(Subject::User | Subject::Token) => Chain::Users,
+            None => {
+                let [definitions, users] = [Chain::Definitions, Chain::Users].map(Chain::name);
+                return conditions.text(self.subject_key.as_ref(), |key| {
+                    format!("a.chain IN ({key}, '{definitions}', '{users}')")
+                });
+            }
+        };
+        conditions.push(format!("a.chain = '{}'", shared.name()));
+    }
+
+    fn lead(&self) -> Lead {
+        let of_shared = self.subject.is_some_and(|subject| subject != Subject::Client);
+        if self.client.is_some() || self.subject_key.is_some() || of_shared {
+            Lead::Chain
+        } else if self.caller_id.is_some() {
+            Lead::Caller
+        } else {
+            Lead::Time
+        }
+    }
+}
+
+impl Clientele {
+    /// A part of the records that pass `filter`, newest first. The total takes a statement of its own.
+    pub async fn audit_log(
+        &self,
+        caller: &Caller,
+        filter: &AuditFilter,
+        window: &Window,
+        total: bool,
+    ) -> Result<HistoryPage> {
+        caller.needs(Permission::Audit)?;
+        let mut conditions = filter.conditions(self.db.read().dialect);
+        let clauses = window.clauses(&NEWEST_FIRST, "a", &mut conditions);
+        let rows = self.read_records(&clauses, conditions.values).await?;
+        let total = match total {
+            true => Some(self.count_records(filter).await?),
+            false => None,
+        };
+        Unread((window.page(rows), total)).read_by(caller)
+    }
+
+    async fn count_records(&self, filter: &AuditFilter) -> Result<i64> {
+        let connection = self.db.read();
+        let conditions = filter.conditions(connection.dialect);
+        let sql = format!("SELECT count(*) FROM audit_record a {}", conditions.clause());
+        let row = connection.one(sql, conditions.values).await?;
+        Ok(row.map_or(Ok(0), |row| row.try_get_by_index(0))?)
+    }
+
+    /// The same part of the history of each of these clients, by their keys.
+    pub async fn history_of_clients(&self, client_keys: &[&str], window: &Window, asked: Asked) -> Result<OfChains> {
+        let connection = self.db.read();
+        let dialect = connection.dialect;
+        let mut conditions = Conditions::new(dialect);
+        let keys = conditions.bind(serde_json::to_string(client_keys).map_err(Error::internal)?);
+        conditions.push("a.chain = k.value".to_owned());
+        let total = match asked.total {
+            true => format!("(SELECT count(*) FROM audit_record a {})", conditions.clause()),
+            false => "NULL".to_owned(),
+        };
+        let rows = if asked.rows {
+            let clauses = window.clauses(&BY_POSITION, "a", &mut conditions);
+            let row = dialect.row::<audit_record::Entity>("a");
+            let collected = dialect.json_collect(&row, &window.order_by(&BY_POSITION, "a"));
+            let collected = dialect.cast_to_text(&collected);
+            format!("(SELECT {collected} FROM (SELECT a.* FROM audit_record a {clauses}) a)")
+        } else {
+            "NULL".to_owned()
+        };
+        let sql = format!("SELECT k.value, {rows}, {total} FROM {}", dialect.texts(&keys, "k"));
+        let found = connection.all(sql, conditions.values).await?;
+        let page = |row: &QueryResult| Ok((row.try_get_by_index(0)?, Unread(of_client(row, window, asked)?)));
+        found.iter().map(page).collect()
+    }
+
+    /// The records of these keys; those that don't exist are left out.
+    pub async fn records_by_key(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Unread<audit_record::Model>>> {
+        let dialect = self.db.read().dialect;
+        let named = dialect.rows_of_json(
+            audit_record::Entity::table(),
+            &audit_record::Entity::key_columns(),
+            "$1",
+        );
+        let keys = serde_json::to_string(keys).map_err(Error::internal)?;
+        let clause = format!("WHERE (a.chain, a.position) IN ({named})");
+        let rows = self.read_records(&clause, vec![keys.into()]).await?;
+        let keyed = |row: audit_record::Model| {
+            let key = RecordKey {
+                chain: row.chain.clone(),
+                position: row.position,
+            };
+            (key, Unread(row))
+        };
+        Ok(rows.into_iter().map(keyed).collect())
+    }
+
+    async fn read_records(&self, clauses: &str, values: Vec<Value>) -> Result<Vec<audit_record::Model>> {
+        let connection = self.db.read();
+        let row = connection.dialect.row::<audit_record::Entity>("a");
+        let row = connection.dialect.cast_to_text(&row);
+        let sql = format!("SELECT {row} FROM audit_record a {clauses}");
+        connection.all(sql, values).await?.iter().map(decode).collect()
+    }
+}
+
+fn of_client(row: &QueryResult, window: &Window, asked: Asked) -> Result<Rows> {
+    let rows: Option<String> = row.try_get_by_index(1)?;
+    let rows: Vec<audit_record::Model> = match rows {
+        Some(rows) => serde_json::from_str(&rows).map_err(Error::internal)?,
+        None => Vec::new(),
+    };
+    let total = match asked.total {
+        true => Some(row.try_get_by_index(2)?),
+        false => None,
+    };
+    Ok((window.page(rows), total))
+}
+
+/// A record that a statement answered as its first column.
+pub(super) fn decode(row: &QueryResult) -> Result<audit_record::Model> {
+    let row: String = row.try_get_by_index(0)?;
+    serde_json::from_str(&row).map_err(Error::internal)
+}
