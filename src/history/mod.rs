@@ -20,7 +20,7 @@ mod walk;
 pub use chain::{Chain, Head};
 pub use erase::erase;
 pub use keys::Keys;
-pub use read::{BY_POSITION, HistoryPage, NEWEST_FIRST, Record, RecordKey, Unread};
+pub use read::{BY_POSITION, HistoryPage, NEWEST_FIRST, Record, RecordKey, Rows, Shown, Unread};
 pub use record::{Action, Change, Member, Members, Subject};
 pub use search::AuditFilter;
 pub use settings::AuditSettings;

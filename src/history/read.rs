@@ -14,14 +14,14 @@ use crate::{
 };
 
 /// The order of all records.
-pub const NEWEST_FIRST: Order = Order {
+pub static NEWEST_FIRST: Order = Order {
     name: "audit",
     columns: &["recorded_at", "chain", "position"],
     descending: true,
 };
 
 /// The order of one chain, the newest record first. Clocks of several servers differ; positions don't.
-pub const BY_POSITION: Order = Order {
+pub static BY_POSITION: Order = Order {
     name: "history",
     columns: &["position"],
     descending: true,
@@ -66,18 +66,34 @@ pub struct Shown {
 pub struct HistoryPage {
     pub records: Page<Record>,
     pub total: Option<i64>,
+    order: &'static Order,
 }
 
 impl HistoryPage {
-    /// The cursor of a record in the list of all.
-    pub fn cursor(record: &Record) -> String {
-        let RecordKey { chain, position } = &record.key;
-        Cursor::of(vec![instant::to_text(&record.at), chain.clone(), position.to_string()]).encode(&NEWEST_FIRST)
+    pub(super) fn of(rows: &Rows, order: &'static Order, caller: &Caller) -> Result<Self> {
+        caller.needs(Permission::Audit)?;
+        let (page, total) = rows;
+        let records = page.rows.iter().map(|row| Record::of(row, &caller.rights));
+        Ok(Self {
+            records: Page {
+                rows: records.collect::<Result<_>>()?,
+                has_next: page.has_next,
+                has_previous: page.has_previous,
+            },
+            total: *total,
+            order,
+        })
     }
 
-    /// The cursor of a record in the list of its chain.
-    pub fn cursor_in_chain(record: &Record) -> String {
-        Cursor::of(vec![record.key.position.to_string()]).encode(&BY_POSITION)
+    /// The cursor of a record in the list that this is a part of.
+    pub fn cursor(&self, record: &Record) -> String {
+        let RecordKey { chain, position } = &record.key;
+        let position = position.to_string();
+        let place = match *self.order == BY_POSITION {
+            true => vec![position],
+            false => vec![instant::to_text(&record.at), chain.clone(), position],
+        };
+        Cursor::of(place).encode(self.order)
     }
 }
 
@@ -85,24 +101,14 @@ impl HistoryPage {
 #[derive(Clone, Debug)]
 pub struct Unread<T>(pub(super) T);
 
-/// The stored rows of a page.
+/// The stored rows of a page of one client's history.
 pub type Rows = (Page<audit_record::Model>, Option<i64>);
 
 impl Unread<Rows> {
     /// # Errors
     /// [`Error::Forbidden`] without AUDIT.
     pub fn read_by(&self, caller: &Caller) -> Result<HistoryPage> {
-        caller.needs(Permission::Audit)?;
-        let (page, total) = &self.0;
-        let records = page.rows.iter().map(|row| Record::of(row, &caller.rights));
-        Ok(HistoryPage {
-            records: Page {
-                rows: records.collect::<Result<_>>()?,
-                has_next: page.has_next,
-                has_previous: page.has_previous,
-            },
-            total: *total,
-        })
+        HistoryPage::of(&self.0, &BY_POSITION, caller)
     }
 }
 

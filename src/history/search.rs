@@ -134,7 +134,7 @@ impl Clientele {
             true => Some(self.count_records(filter).await?),
             false => None,
         };
-        Unread((window.page(rows), total)).read_by(caller)
+        HistoryPage::of(&(window.page(rows), total), &NEWEST_FIRST, caller)
     }
 
     async fn count_records(&self, filter: &AuditFilter) -> Result<i64> {

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use async_graphql::Variables;
 use futures_util::FutureExt;
 
-use super::{door::Door, limits::Limits, mutation::Mutation, query::Query};
+use super::{Queries, door::Door, limits::Limits, mutation::Mutation};
 
 /// A document is read, judged and prepared without a panic, and judged the same from the cache. Behind its first U+0000
 /// come the variables as JSON.
@@ -13,7 +13,7 @@ use super::{door::Door, limits::Limits, mutation::Mutation, query::Query};
 /// # Panics
 /// When it doesn't hold.
 pub fn document(text: &str) {
-    static DOOR: OnceLock<Door<Query, Mutation>> = OnceLock::new();
+    static DOOR: OnceLock<Door<Queries, Mutation>> = OnceLock::new();
     let door = DOOR.get_or_init(|| Door::new(super::schema, Limits::default()));
     let (query, variables) = text.split_once('\0').unwrap_or((text, "{}"));
     let variables: Variables = serde_json::from_str(variables).unwrap_or_default();

@@ -3,13 +3,14 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_graphql::dataloader::{DataLoader, Loader};
-use entity::message;
+use entity::{audit_record, message};
 
 use crate::{
     Clientele,
     client::{Aggregate, Wanted},
     custom_field::Definitions,
     error::Error,
+    history::{RecordKey, Rows, Unread},
     list::Window,
     notify::{Asked, MessageKey, MessagePage, render::Compiled},
 };
@@ -123,6 +124,48 @@ impl Loader<MessageKey> for Source {
             .into_iter()
             .map(|message| (MessageKey::of(&message), Arc::new(message)))
             .collect())
+    }
+}
+
+/// A part of a client's history to load.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct HistoryKey {
+    pub client_key: String,
+    pub window: Arc<Window>,
+    pub asked: Asked,
+}
+
+impl Loader<HistoryKey> for Source {
+    type Value = Arc<Unread<Rows>>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[HistoryKey]) -> Result<HashMap<HistoryKey, Self::Value>, Error> {
+        let mut by_window: HashMap<(&Arc<Window>, Asked), Vec<&str>> = HashMap::new();
+        for key in keys {
+            let clients = by_window.entry((&key.window, key.asked)).or_default();
+            clients.push(&key.client_key);
+        }
+        let mut found = HashMap::with_capacity(keys.len());
+        for ((window, asked), clients) in by_window {
+            for (client_key, page) in self.0.history_of_clients(&clients, window, asked).await? {
+                let key = HistoryKey {
+                    client_key,
+                    window: window.clone(),
+                    asked,
+                };
+                found.insert(key, Arc::new(page));
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Loader<RecordKey> for Source {
+    type Value = Unread<audit_record::Model>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Self::Value>, Error> {
+        self.0.records_by_key(keys).await
     }
 }
 

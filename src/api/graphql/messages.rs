@@ -112,7 +112,7 @@ pub(super) async fn page(
     let page = clientele(context)?
         .messages(caller(context)?, &filter, &window, plan.asks("totalCount"))
         .await?;
-    let world = World::around_messages(&page.messages.rows, &reach, loaders(context)?).await?;
+    let world = World::around_messages(&page.messages.rows, &reach, loaders(context)?, caller(context)?).await?;
     let row = PageRow {
         page: &page,
         world: &world,

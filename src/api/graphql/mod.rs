@@ -1,6 +1,7 @@
 //! The GraphQL door: what the schema has, and how requests are answered.
 
 pub mod answer;
+mod audit;
 pub mod door;
 pub mod error;
 #[cfg(feature = "fuzzing")]
@@ -25,11 +26,13 @@ mod world;
 
 use std::sync::Arc;
 
-use async_graphql::{EmptySubscription, Schema, SchemaBuilder};
+use async_graphql::{EmptySubscription, MergedObject, Schema, SchemaBuilder};
 use axum::Router;
 use chrono::{DateTime, Utc};
 
-use self::{door::Door, limits::Limits, load::loaders, mutation::Mutation, object::Budget, query::Query};
+use self::{
+    audit::AuditQuery, door::Door, limits::Limits, load::loaders, mutation::Mutation, object::Budget, query::Query,
+};
 use crate::{Clientele, access::Caller};
 
 /// The GraphQL API of these clients, under `/graphql`.
@@ -50,8 +53,13 @@ pub fn sdl() -> String {
     schema().finish().sdl()
 }
 
-fn schema() -> SchemaBuilder<Query, Mutation, EmptySubscription> {
-    Schema::build(Query, Mutation, EmptySubscription)
+/// Reads the bank's clients, the definitions they follow, and the history of both.
+#[derive(MergedObject)]
+#[graphql(name = "Query")]
+pub struct Queries(Query, AuditQuery);
+
+fn schema() -> SchemaBuilder<Queries, Mutation, EmptySubscription> {
+    Schema::build(Queries(Query, AuditQuery), Mutation, EmptySubscription)
 }
 
 /// The door is where time comes from; below it, time is a parameter.

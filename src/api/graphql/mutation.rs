@@ -51,7 +51,13 @@ impl Mutation {
         match outcome {
             Ok(upserted) => {
                 let aggregate = &upserted.client;
-                let world = World::around([aggregate], &reach, upserted.definitions.clone(), loaders(context)?);
+                let world = World::around(
+                    [aggregate],
+                    &reach,
+                    upserted.definitions.clone(),
+                    loaders(context)?,
+                    caller(context)?,
+                );
                 let world = world.await.map_err(|_| incomplete())?;
                 let stored = Some(ClientRow {
                     aggregate,
@@ -196,7 +202,7 @@ impl Mutation {
         };
         let (resent, problems) = split(outcome);
         let messages = resent.iter().flat_map(|resent| resent.messages.iter().flatten());
-        let world = World::around_messages(messages, &reach, loaders(context)?).await;
+        let world = World::around_messages(messages, &reach, loaders(context)?, caller(context)?).await;
         let stored = resent.is_some();
         let world = world.map_err(|error| if stored { incomplete().into() } else { error })?;
         let stored = resent.as_ref().map(|resent| ResentRow { resent, world: &world });

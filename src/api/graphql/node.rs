@@ -26,6 +26,7 @@ pub enum GlobalId {
     CustomField(String),
     ClientRole(String),
     MessageTemplate(String),
+    AuditRecord { chain: String, position: String },
 }
 
 /// Longer than any id that was ever given out.
@@ -43,6 +44,7 @@ impl GlobalId {
             Self::CustomField(key) => ("CustomField", key, None),
             Self::ClientRole(key) => ("ClientRole", key, None),
             Self::MessageTemplate(key) => ("MessageTemplate", key, None),
+            Self::AuditRecord { chain, position } => ("AuditRecord", chain, Some(position)),
         };
         let text = match second {
             Some(second) => format!("{name}:{first}:{second}"),
@@ -72,6 +74,7 @@ impl GlobalId {
             ("CustomField", None, None) => Some(Self::CustomField(first)),
             ("ClientRole", None, None) => Some(Self::ClientRole(first)),
             ("MessageTemplate", None, None) => Some(Self::MessageTemplate(first)),
+            ("AuditRecord", Some(position), None) => Some(Self::AuditRecord { chain: first, position }),
             _ => None,
         }
     }

@@ -11,6 +11,7 @@ use super::{
     node::{GlobalId, Node},
     object::{Object, Plan, text},
     objects::{
+        audit::AuditRecord,
         client::{Client, ClientRow},
         custom_field::{CustomFieldValue, ValueRow},
         definition::{ClientRole, CustomField, CustomFieldSet, FieldRow, SetRow},
@@ -18,11 +19,17 @@ use super::{
         message::{Message, MessageRow},
         template::{MessageTemplate, TemplateRow},
     },
-    query::{definitions, loaders, plan},
+    query::{caller, definitions, loaders, plan},
     reach::{Reach, wanted},
     world::World,
 };
-use crate::{client::Wanted, custom_field::Definitions, notify::MessageKey};
+use crate::{
+    access::{Caller, Permission},
+    client::Wanted,
+    custom_field::Definitions,
+    history::{Record, RecordKey},
+    notify::MessageKey,
+};
 
 /// Finds the objects with these global ids and writes each as the type it is.
 pub(super) async fn nodes(context: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<Node>>> {
@@ -40,6 +47,7 @@ struct Rows {
     wanted: Wanted,
     clients: HashMap<ClientKey, Found>,
     messages: HashMap<MessageKey, Arc<message::Model>>,
+    records: HashMap<RecordKey, Record>,
     definitions: Option<Arc<Definitions>>,
     around_clients: Option<World>,
     around_values: Option<World>,
@@ -48,7 +56,7 @@ struct Rows {
 
 impl Rows {
     async fn load(context: &Context<'_>, ids: &[&GlobalId]) -> Result<Self> {
-        let loaders = loaders(context)?;
+        let (loaders, caller) = (loaders(context)?, caller(context)?);
         let (client, value, message) = (
             plan::<Client>(context),
             plan::<CustomFieldValue>(context),
@@ -63,18 +71,25 @@ impl Rows {
         let wanted = wanted([&client]);
         let clients = loaders.load_many(ids.iter().filter_map(|id| owner(id, wanted))).await?;
         let messages = loaders.load_many(ids.iter().filter_map(|id| message_key(id))).await?;
+        let records = records(ids, loaders, caller).await?;
         let found = |is: fn(&GlobalId) -> bool| -> Vec<&Found> {
             let keys = ids.iter().filter(|id| is(id)).filter_map(|id| owner(id, wanted));
             keys.filter_map(|key| clients.get(&key)).collect()
         };
-        let around_clients = around(found(|id| matches!(id, GlobalId::Client(_))), &of_clients, loaders).await?;
+        let around_clients = around(
+            found(|id| matches!(id, GlobalId::Client(_))),
+            &of_clients,
+            loaders,
+            caller,
+        )
+        .await?;
         let values = found(|id| matches!(id, GlobalId::CustomFieldValue { .. }));
-        let around_values = around(values, &of_values, loaders).await?;
+        let around_values = around(values, &of_values, loaders, caller).await?;
         let around_messages = if messages.is_empty() {
             None
         } else {
             let rows = messages.values().map(|message| &**message);
-            Some(World::around_messages(rows, &of_messages, loaders).await?)
+            Some(World::around_messages(rows, &of_messages, loaders, caller).await?)
         };
         Ok(Self {
             wanted,
@@ -84,6 +99,7 @@ impl Rows {
             },
             clients,
             messages,
+            records,
             around_clients,
             around_values,
             around_messages,
@@ -150,6 +166,9 @@ impl Rows {
                 };
                 write::<MessageTemplate>(context, definitions.and_then(row))
             }
+            GlobalId::AuditRecord { .. } => {
+                write::<AuditRecord>(context, record_key(id).and_then(|key| self.records.get(&key)))
+            }
         }
     }
 }
@@ -197,6 +216,29 @@ pub(super) fn message_key(id: &GlobalId) -> Option<MessageKey> {
     }
 }
 
+/// The record of the history that an id names, if it names one.
+fn record_key(id: &GlobalId) -> Option<RecordKey> {
+    match id {
+        GlobalId::AuditRecord { chain, position } => Some(RecordKey {
+            chain: chain.clone(),
+            position: position.parse().ok()?,
+        }),
+        _ => None,
+    }
+}
+
+/// For callers who may not see the history there is none.
+async fn records(ids: &[&GlobalId], loaders: &Loaders, caller: &Caller) -> Result<HashMap<RecordKey, Record>> {
+    if !caller.may(Permission::Audit) {
+        return Ok(HashMap::new());
+    }
+    let found = loaders.load_many(ids.iter().filter_map(|id| record_key(id))).await?;
+    let read = found
+        .into_iter()
+        .map(|(key, record)| Ok((key, record.read_by(caller)?)));
+    read.collect()
+}
+
 fn is_definition(id: &GlobalId) -> bool {
     matches!(
         id,
@@ -204,11 +246,11 @@ fn is_definition(id: &GlobalId) -> bool {
     )
 }
 
-async fn around(found: Vec<&Found>, reach: &Reach<'_>, loaders: &Loaders) -> Result<Option<World>> {
+async fn around(found: Vec<&Found>, reach: &Reach<'_>, loaders: &Loaders, caller: &Caller) -> Result<Option<World>> {
     let Some(first) = found.first() else { return Ok(None) };
     let rows = found.iter().map(|found| &*found.client);
     Ok(Some(
-        World::around(rows, reach, first.definitions.clone(), loaders).await?,
+        World::around(rows, reach, first.definitions.clone(), loaders, caller).await?,
     ))
 }
 

@@ -104,7 +104,7 @@ impl Query {
         else {
             return Ok(None);
         };
-        let world = World::around([&aggregate], &reach, definitions, loaders(context)?).await?;
+        let world = World::around([&aggregate], &reach, definitions, loaders(context)?, caller(context)?).await?;
         Ok(Some(Written::object(
             context,
             ClientRow {
@@ -155,7 +155,14 @@ impl Query {
             true => Some(clientele.count_clients(caller, &filter).await?.map_err(of_argument)?),
             false => None,
         };
-        let world = World::around(&page.clients.rows, &reach, page.definitions.clone(), loaders(context)?).await?;
+        let world = World::around(
+            &page.clients.rows,
+            &reach,
+            page.definitions.clone(),
+            loaders(context)?,
+            caller,
+        )
+        .await?;
         let row = PageRow {
             page: &page,
             world: &world,

@@ -9,7 +9,8 @@ use super::{
 };
 use crate::{
     client::Wanted,
-    list::Window,
+    history,
+    list::{Order, Window},
     notify::{Asked, NEWEST_FIRST},
 };
 
@@ -35,9 +36,28 @@ pub fn selected(page: &Plan) -> impl Iterator<Item = &Plan> {
 /// # Errors
 /// Arguments that don't fit together, or a cursor of another list.
 pub fn window(messages: &Step) -> Result<Window, Fault> {
-    let place = "messages.";
-    let range = PageArguments::of(messages).range("messages", place)?;
-    Window::of(&range, &NEWEST_FIRST).map_err(|problem| Fault::of_argument(place, &problem))
+    window_of(messages, "messages", "messages.", &NEWEST_FIRST)
+}
+
+/// The part of a client's history that a field asks for.
+///
+/// # Errors
+/// As for [`window`].
+pub fn history_window(history: &Step) -> Result<Window, Fault> {
+    window_of(history, "records", "history.", &history::BY_POSITION)
+}
+
+fn window_of(step: &Step, what: &str, place: &str, order: &Order) -> Result<Window, Fault> {
+    let range = PageArguments::of(step).range(what, place)?;
+    Window::of(&range, order).map_err(|problem| Fault::of_argument(place, &problem))
+}
+
+/// What a page's selection asks for.
+fn asked(page: &Plan) -> Asked {
+    Asked {
+        rows: ["edges", "nodes", "pageInfo"].iter().any(|name| page.asks(name)),
+        total: page.asks("totalCount"),
+    }
 }
 
 /// The levels around the rows at hand; the first is what is asked of these.
@@ -57,6 +77,8 @@ pub struct Level<'p> {
     messages: Vec<&'p Plan>,
     /// The pages of these clients' messages, and what is to be known of them on any level.
     pub pages: Vec<(Window, Asked)>,
+    /// The pages of these clients' history.
+    pub histories: Vec<(Window, Asked)>,
     /// Whether what these messages say is to be written.
     pub content: bool,
     /// Whether their templates are.
@@ -89,15 +111,8 @@ impl<'p> Reach<'p> {
             levels.push(level);
             level = next;
         }
-        // A page may be met on several levels: it is loaded once, with all that any of them asks for.
-        let mut all = Vec::new();
-        for (window, asked) in levels.iter().flat_map(|level| &level.pages) {
-            add(&mut all, window.clone(), *asked);
-        }
-        for (window, asked) in levels.iter_mut().flat_map(|level| &mut level.pages) {
-            let known = all.iter().find(|(known, _)| known == window);
-            *asked = known.map_or(*asked, |(_, all)| *all);
-        }
+        unite(&mut levels, |level| &mut level.pages);
+        unite(&mut levels, |level| &mut level.histories);
         Ok(Self { levels })
     }
 
@@ -116,17 +131,18 @@ impl<'p> Level<'p> {
         let steps: Vec<&'p Step> = clients.iter().flat_map(|plan| plan.below("messages")).collect();
         let mut pages = Vec::new();
         for step in &steps {
-            let asked = Asked {
-                rows: ["edges", "nodes", "pageInfo"].iter().any(|name| step.plan.asks(name)),
-                total: step.plan.asks("totalCount"),
-            };
-            add(&mut pages, window(step)?, asked);
+            add(&mut pages, window(step)?, asked(&step.plan));
+        }
+        let mut histories = Vec::new();
+        for step in clients.iter().flat_map(|plan| plan.below("history")) {
+            add(&mut histories, history_window(step)?, asked(&step.plan));
         }
         Ok(Self {
             linked: linked.map(|step| &step.plan).collect(),
             recipients: recipients.map(|step| &step.plan).collect(),
             messages: steps.iter().flat_map(|step| selected(&step.plan)).collect(),
             pages,
+            histories,
             content: asks_any(messages, &["subject", "text", "html"]),
             templates: asks_any(messages, &["template"]),
         })
@@ -146,6 +162,7 @@ impl<'p> Level<'p> {
         self.linked.is_empty()
             && self.recipients.is_empty()
             && self.pages.is_empty()
+            && self.histories.is_empty()
             && !self.content
             && !self.templates
     }
@@ -153,6 +170,22 @@ impl<'p> Level<'p> {
 
 fn asks_any(plans: &[&Plan], names: &[&str]) -> bool {
     plans.iter().any(|plan| names.iter().any(|name| plan.asks(name)))
+}
+
+/// A page may be met on several levels: it is loaded once, with all that any of them asks for.
+fn unite<'p>(levels: &mut [Level<'p>], pages: impl for<'a> Fn(&'a mut Level<'p>) -> &'a mut Vec<(Window, Asked)>) {
+    let mut all = Vec::new();
+    for level in &mut *levels {
+        for (window, asked) in pages(level) {
+            add(&mut all, window.clone(), *asked);
+        }
+    }
+    for level in levels {
+        for (window, asked) in pages(level) {
+            let known = all.iter().find(|(known, _)| known == window);
+            *asked = known.map_or(*asked, |(_, all)| *all);
+        }
+    }
 }
 
 /// In the order of the selection: what several objects of a request load at the same time is then the same thing.

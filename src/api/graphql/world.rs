@@ -10,13 +10,15 @@ use entity::{custom_field_value, message};
 
 use super::{
     error::{Code, Fault},
-    load::{ClientKey, Loaders, PageKey, VariantKey},
+    load::{ClientKey, HistoryKey, Loaders, PageKey, VariantKey},
     reach::{Level, Reach},
 };
 use crate::{
+    access::{Caller, Permission},
     client::{Aggregate, Wanted},
     custom_field::Definitions,
     error::Error,
+    history::HistoryPage,
     list::Window,
     notify::{Asked, MessagePage, channel::Content, content},
 };
@@ -33,6 +35,8 @@ pub struct World {
     pub clients: HashMap<String, Arc<Aggregate>>,
     /// Parts of clients' messages, by the clients' keys.
     pages: HashMap<Window, HashMap<String, Arc<MessagePage>>>,
+    /// Parts of clients' history, by the clients' keys.
+    histories: HashMap<Window, HashMap<String, HistoryPage>>,
     /// What messages say, by their keys.
     contents: HashMap<String, Content>,
 }
@@ -53,12 +57,13 @@ impl World {
         reach: &Reach<'_>,
         definitions: Arc<Definitions>,
         loaders: &Loaders,
+        caller: &Caller,
     ) -> async_graphql::Result<Self> {
         let rows = Rows {
             clients: clients.into_iter().collect(),
             ..Rows::default()
         };
-        Loading::new(loaders, reach, Some(definitions)).load(rows).await
+        Loading::new(loaders, caller, reach, Some(definitions)).load(rows).await
     }
 
     /// Loads what is reached from messages.
@@ -66,17 +71,23 @@ impl World {
         messages: impl IntoIterator<Item = &'a message::Model>,
         reach: &Reach<'_>,
         loaders: &Loaders,
+        caller: &Caller,
     ) -> async_graphql::Result<Self> {
         let rows = Rows {
             messages: messages.into_iter().collect(),
             ..Rows::default()
         };
-        Loading::new(loaders, reach, None).load(rows).await
+        Loading::new(loaders, caller, reach, None).load(rows).await
     }
 
     /// A part of a client's messages.
     pub fn page(&self, window: &Window, client_key: &str) -> Option<&MessagePage> {
         self.pages.get(window)?.get(client_key).map(|page| &**page)
+    }
+
+    /// A part of a client's history; none for callers who may not see it.
+    pub fn history(&self, window: &Window, client_key: &str) -> Option<&HistoryPage> {
+        self.histories.get(window)?.get(client_key)
     }
 
     /// What a message says; none when its text has been removed.
@@ -87,25 +98,34 @@ impl World {
 
 struct Loading<'a> {
     loaders: &'a Loaders,
+    caller: &'a Caller,
     reach: &'a Reach<'a>,
     wanted: Wanted,
     /// None before the first client has been read.
     definitions: Option<Arc<Definitions>>,
     clients: HashMap<String, Arc<Aggregate>>,
     pages: HashMap<Window, HashMap<String, Arc<MessagePage>>>,
+    histories: HashMap<Window, HashMap<String, HistoryPage>>,
     contents: HashMap<String, Content>,
     content_bytes: usize,
 }
 
 impl<'a> Loading<'a> {
-    fn new(loaders: &'a Loaders, reach: &'a Reach<'a>, definitions: Option<Arc<Definitions>>) -> Self {
+    fn new(
+        loaders: &'a Loaders,
+        caller: &'a Caller,
+        reach: &'a Reach<'a>,
+        definitions: Option<Arc<Definitions>>,
+    ) -> Self {
         Self {
             loaders,
+            caller,
             reach,
             wanted: reach.wanted(),
             definitions,
             clients: HashMap::new(),
             pages: HashMap::new(),
+            histories: HashMap::new(),
             contents: HashMap::new(),
             content_bytes: 0,
         }
@@ -120,6 +140,9 @@ impl<'a> Loading<'a> {
             for (window, asked) in &level.pages {
                 next.loaded_pages.extend(self.load_pages(&rows, window, *asked).await?);
             }
+            for (window, asked) in &level.histories {
+                self.load_histories(&rows, window, *asked).await?;
+            }
             next.loaded_clients = self.load_clients(self.keys(&rows, level)).await?;
             rows = next;
         }
@@ -130,6 +153,7 @@ impl<'a> Loading<'a> {
             },
             clients: self.clients,
             pages: self.pages,
+            histories: self.histories,
             contents: self.contents,
         })
     }
@@ -190,6 +214,29 @@ impl<'a> Loading<'a> {
             }
         }
         Ok(keys.iter().filter_map(|key| known.get(*key).cloned()).collect())
+    }
+
+    async fn load_histories(&mut self, rows: &Rows<'_>, window: &Window, asked: Asked) -> Result<(), Error> {
+        if !self.caller.may(Permission::Audit) {
+            return Ok(());
+        }
+        let known = self.histories.entry(window.clone()).or_default();
+        let keys: HashSet<&str> = rows.clients().map(|client| &*client.client.encoded_key).collect();
+        let shared = Arc::new(window.clone());
+        let missing = keys.into_iter().filter(|key| !known.contains_key(*key));
+        let missing: Vec<HistoryKey> = missing
+            .map(|key| HistoryKey {
+                client_key: key.to_owned(),
+                window: shared.clone(),
+                asked,
+            })
+            .collect();
+        if !missing.is_empty() {
+            for (key, page) in self.loaders.load_many(missing).await? {
+                known.insert(key.client_key, page.read_by(self.caller)?);
+            }
+        }
+        Ok(())
     }
 
     async fn load_contents(&mut self, rows: &Rows<'_>) -> async_graphql::Result<()> {

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use async_graphql::{OutputType, Value};
 
 use super::{
+    audit::AuditRecord,
     connection::{Connection, Listed, PAGE_ARGUMENTS, PageRow, Words},
     custom_field::{CustomFieldValue, ValueRow},
     definition::ClientRole,
@@ -15,7 +16,7 @@ use crate::{
     api::graphql::{
         node::GlobalId,
         object::{Argument, Field, Is, Object, Plan, Step, list, list_of, maybe, maybe_of, one_of},
-        reach::window,
+        reach::{history_window, window},
         world::World,
     },
     client::{Aggregate, ClientPage, ClientState, Gender, Language},
@@ -246,6 +247,26 @@ impl Object for Client {
                         total: page.total,
                     });
                     maybe::<Connection<Message>>(page, &step.plan, out);
+                },
+            },
+        },
+        Field {
+            name: "history",
+            description: "Who changed what of the client: newest first. Null when you may not see the history.",
+            is: Is::Objects {
+                ty: maybe_of::<Connection<AuditRecord>>,
+                plan: Plan::of::<Connection<AuditRecord>>,
+                arguments: PAGE_ARGUMENTS,
+                write: |row, step, out| {
+                    let window = history_window(step).ok();
+                    let key = &row.aggregate.client.encoded_key;
+                    let page = window.and_then(|window| row.world.history(&window, key));
+                    let page = page.map(|page| PageRow {
+                        page,
+                        world: row.world,
+                        total: page.total,
+                    });
+                    maybe::<Connection<AuditRecord>>(page, &step.plan, out);
                 },
             },
         },

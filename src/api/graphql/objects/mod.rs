@@ -3,6 +3,7 @@
 //! To add a field: a line in its type's table. To add a type: a file with its `impl Object`, and a line in [`NODES`] when
 //! it has a global id.
 
+pub mod audit;
 pub mod client;
 pub mod connection;
 pub mod custom_field;
@@ -33,4 +34,5 @@ pub const NODES: &[(&str, Register)] = &[
     (message::Message::NAME, one_of::<message::Message>),
     (definition::ClientRole::NAME, one_of::<definition::ClientRole>),
     (template::MessageTemplate::NAME, one_of::<template::MessageTemplate>),
+    (audit::AuditRecord::NAME, one_of::<audit::AuditRecord>),
 ];

@@ -1,0 +1,120 @@
+//! The history: the root field that lists it, and what callers send for that, in the domain's terms.
+
+use async_graphql::{Context, InputObject, Object as Root, Result};
+
+use super::{
+    error::Fault,
+    object::Written,
+    objects::{
+        audit::AuditRecord,
+        connection::{Connection, PageRow},
+    },
+    page::PageArguments,
+    query::{ClientBy, caller, clientele, loaders, plan},
+    reach::Reach,
+    world::World,
+};
+use crate::{
+    access::{CallerKind, Door},
+    history::{self, Action, NEWEST_FIRST, Subject},
+    list::{DateTimeRange, Window},
+    problem::{Problem, ProblemCode, path},
+};
+
+/// Narrows a list of records: all members that are given must hold.
+#[derive(InputObject, Default)]
+pub struct AuditFilter {
+    /// Changes of this client.
+    client: Option<ClientBy>,
+    /// Changes of this kind of thing.
+    subject: Option<Subject>,
+    /// Changes of the thing with this key.
+    subject_key: Option<String>,
+    /// Changes by callers of this kind.
+    caller_kind: Option<CallerKind>,
+    /// Changes by the caller with this id.
+    caller_id: Option<String>,
+    /// Changes of this kind.
+    action: Option<Action>,
+    /// Changes that came in this way.
+    door: Option<Door>,
+    /// Changes in this range of time.
+    at: Option<DateTimeRange>,
+}
+
+impl AuditFilter {
+    fn read(self) -> Result<history::AuditFilter, Problem> {
+        let Self {
+            client,
+            subject,
+            subject_key,
+            caller_kind,
+            caller_id,
+            action,
+            door,
+            at,
+        } = self;
+        let client = client.map(|by| {
+            by.named().ok_or_else(|| {
+                let message = "This isn't the global id of a client.";
+                Problem::new(ProblemCode::Invalid, path!["filter", "client", "id"], message)
+            })
+        });
+        Ok(history::AuditFilter {
+            client: client.transpose()?,
+            subject,
+            subject_key,
+            caller_kind,
+            caller_id,
+            action,
+            door,
+            at,
+        })
+    }
+}
+
+/// Reads the history.
+#[derive(Default)]
+pub struct AuditQuery;
+
+/// Reads the history.
+#[Root]
+impl AuditQuery {
+    /// A page of the history, newest first: who changed what, when and how. Cursors name a place in this order, not a
+    /// number: no record is skipped or repeated because others come.
+    async fn audit_log(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which records; all of them without it.")] filter: Option<AuditFilter>,
+        #[graphql(desc = "How many from the start, or after `after`: 50 unless given, at most 500.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only records after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, or before `before`: at most 500. Not together with `first`.")]
+        last: Option<i32>,
+        #[graphql(desc = "Only records before this cursor.")] before: Option<String>,
+    ) -> Result<Written<Connection<AuditRecord>>> {
+        let arguments = PageArguments {
+            first: first.map(i64::from),
+            after,
+            last: last.map(i64::from),
+            before,
+        };
+        let of_argument = |problem| Fault::of_argument("", &problem);
+        let filter = filter.unwrap_or_default().read().map_err(of_argument)?;
+        let window = Window::of(&arguments.range("records", "")?, &NEWEST_FIRST).map_err(of_argument)?;
+        let plan = plan::<Connection<AuditRecord>>(context);
+        let caller = caller(context)?;
+        let page = clientele(context)?
+            .audit_log(caller, &filter, &window, plan.asks("totalCount"))
+            .await?;
+        // Records lead nowhere else.
+        let world = World::around_messages([], &Reach::default(), loaders(context)?, caller).await?;
+        let row = PageRow {
+            page: &page,
+            world: &world,
+            total: page.total,
+        };
+        Written::object(context, row, &plan)
+    }
+}

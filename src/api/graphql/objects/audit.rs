@@ -1,0 +1,179 @@
+//! A record of the history.
+
+use std::borrow::Cow;
+
+use async_graphql::OutputType;
+
+use super::connection::{Listed, Words};
+use crate::{
+    access::{CallerKind, Door},
+    api::graphql::{
+        node::GlobalId,
+        object::{Field, Is, Object, Plan, list_of, maybe_list, object, one_of},
+        world::World,
+    },
+    history::{Action, HistoryPage, Record, Shown, Subject},
+};
+
+pub struct AuditRecord;
+
+impl Object for AuditRecord {
+    const NAME: &'static str = "AuditRecord";
+    const DESCRIPTION: &'static str =
+        "Who changed what, when and how. Written with the change itself, and never changed.";
+    const IS_NODE: bool = true;
+    type Row<'a> = &'a Record;
+    const FIELDS: &'static [Field<Self>] = &[
+        Field {
+            name: "id",
+            description: "The global id.",
+            is: Is::Id(|row| {
+                let (chain, position) = (row.key.chain.clone(), row.key.position.to_string());
+                GlobalId::AuditRecord { chain, position }.encode()
+            }),
+        },
+        Field {
+            name: "at",
+            description: "When it was done.",
+            is: Is::Instant(|row| row.at),
+        },
+        Field {
+            name: "caller",
+            description: "Who did it.",
+            is: Is::Objects {
+                ty: one_of::<AuditCaller>,
+                plan: Plan::of::<AuditCaller>,
+                arguments: &[],
+                write: |row, step, out| object::<AuditCaller>(row, &step.plan, out),
+            },
+        },
+        Field {
+            name: "door",
+            description: "The way it came in.",
+            is: Is::Enum(<Door as OutputType>::create_type_info, |row| Some(row.door.as_str())),
+        },
+        Field {
+            name: "requestId",
+            description: "The id of the request, as in its answer and in the log; null when it was no request.",
+            is: Is::MaybeText(|row| Some(row.request_id.as_str()).filter(|id| !id.is_empty())),
+        },
+        Field {
+            name: "subject",
+            description: "What kind of thing was changed.",
+            is: Is::Enum(<Subject as OutputType>::create_type_info, |row| {
+                Some(row.subject.as_str())
+            }),
+        },
+        Field {
+            name: "subjectKey",
+            description: "The key of what was changed, which may be no more.",
+            is: Is::Text(|row| Cow::Borrowed(&row.subject_key)),
+        },
+        Field {
+            name: "action",
+            description: "What was done to it.",
+            is: Is::Enum(<Action as OutputType>::create_type_info, |row| {
+                Some(row.action.as_str())
+            }),
+        },
+        Field {
+            name: "changes",
+            description: "The members that changed; null once they have been erased.",
+            is: Is::Objects {
+                ty: |registry| list_of::<AuditChange>(registry).trim_end_matches('!').to_owned(),
+                plan: Plan::of::<AuditChange>,
+                arguments: &[],
+                write: |row, step, out| maybe_list::<AuditChange>(row.changes.as_deref(), &step.plan, out),
+            },
+        },
+    ];
+}
+
+pub struct AuditCaller;
+
+impl Object for AuditCaller {
+    const NAME: &'static str = "AuditCaller";
+    const DESCRIPTION: &'static str = "Who did something, as it was then.";
+    type Row<'a> = &'a Record;
+    const FIELDS: &'static [Field<Self>] = &[
+        Field {
+            name: "kind",
+            description: "What kind of caller it was.",
+            is: Is::Enum(<CallerKind as OutputType>::create_type_info, |row| {
+                Some(row.caller_kind.as_str())
+            }),
+        },
+        Field {
+            name: "id",
+            description: "What tells callers of one kind apart and never changes: the key of a user or token, the subject of an issued token.",
+            is: Is::Text(|row| Cow::Borrowed(&row.caller_id)),
+        },
+        Field {
+            name: "name",
+            description: "What people called it then.",
+            is: Is::Text(|row| Cow::Borrowed(&row.caller_name)),
+        },
+    ];
+}
+
+pub struct AuditChange;
+
+impl Object for AuditChange {
+    const NAME: &'static str = "AuditChange";
+    const DESCRIPTION: &'static str =
+        "A member that changed. What is new had no values before, and what was deleted has none after.";
+    type Row<'a> = &'a Shown;
+    const FIELDS: &'static [Field<Self>] = &[
+        Field {
+            name: "path",
+            description: "Where it is: names of this API, with the keys or ids of list members in between.",
+            is: Is::Texts(|row| row.path.clone()),
+        },
+        Field {
+            name: "before",
+            description: "The value before, as text; null when there was none.",
+            is: Is::MaybeText(|row| row.before.as_deref()),
+        },
+        Field {
+            name: "after",
+            description: "The value after, as text; null when there was none.",
+            is: Is::MaybeText(|row| row.after.as_deref()),
+        },
+        Field {
+            name: "masked",
+            description: "Whether the values are kept from you: they are secret, or of a set that you may not view.",
+            is: Is::Boolean(|row| row.masked),
+        },
+    ];
+}
+
+impl Listed for AuditRecord {
+    type Page = HistoryPage;
+    const WORDS: Words = Words {
+        connection: "AuditRecordConnection",
+        page: "A page of records, newest first.",
+        edges: "The records of the page, each with its cursor.",
+        nodes: "The records of the page.",
+        total: "How many records there are in the list. Counted only when asked for, which takes time when there are many.",
+        edge: "AuditRecordEdge",
+        entry: "A record in a page.",
+        cursor: "Where the record stands in the list: for `after` and `before`.",
+        node: "The record.",
+    };
+
+    fn more(page: &HistoryPage) -> (bool, bool) {
+        (page.records.has_next, page.records.has_previous)
+    }
+
+    fn count(page: &HistoryPage) -> usize {
+        page.records.rows.len()
+    }
+
+    fn cursor(page: &HistoryPage, at: usize) -> String {
+        page.cursor(&page.records.rows[at])
+    }
+
+    fn row<'a>(page: &'a HistoryPage, at: usize, _: &'a World) -> &'a Record {
+        &page.records.rows[at]
+    }
+}
