@@ -69,7 +69,7 @@ enum CustomFieldBy {
 }
 
 /// Reads the bank's clients and the definitions they follow.
-#[Root]
+#[Root(name = "ClientQuery")]
 impl Query {
     /// The object with this global id, whatever its type; null when there is none.
     async fn node(&self, context: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Node>> {

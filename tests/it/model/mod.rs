@@ -47,6 +47,7 @@ async fn run(backend: Backend, steps: &[Step]) -> Option<[usize; 2]> {
         }
     }
     wire::assert_all(&server, &model).await;
+    crate::history::assert_replayed(&server).await;
     server.stop().await;
     Some(counts)
 }

@@ -1,0 +1,167 @@
+//! Reading the history: who may, what is masked, pages, statements and indexes.
+
+use std::collections::BTreeSet;
+
+use clientele::{
+    access::{Permission, Rights, Sets},
+    custom_field::Kind,
+};
+use serde_json::{Value, json};
+
+use super::{ask, auditor, trevor, upsert};
+use crate::harness::{Backend, TestServer, field};
+
+async fn with_colour(server: &TestServer) -> String {
+    server.define(vec![field("colour", Kind::Text)]).await;
+    upsert(
+        server,
+        json!({ "client": trevor(), "customInformation": [{ "fieldId": "colour", "value": "red" }] }),
+    )
+    .await
+}
+
+const COLOUR: &str = "{ clients { nodes { history { nodes { changes { path before after masked } } } } } }";
+
+/// The change of the colour's value in an answer.
+fn colour(answer: &Value) -> Value {
+    let changes = &answer["data"]["clients"]["nodes"][0]["history"]["nodes"][0]["changes"];
+    let path = json!(["customInformation", "colour", "value"]);
+    let mut changes = changes.as_array().unwrap_or_else(|| panic!("{answer:#}")).iter();
+    changes
+        .find(|change| change["path"] == path)
+        .expect("it is recorded")
+        .clone()
+}
+
+on_both! {
+    async fn without_audit_there_is_no_history(server) {
+        with_colour(server).await;
+        let everything_else = || Rights::of(Permission::ALL.into_iter().filter(|permission| *permission != Permission::Audit));
+        let answer = ask(server, everything_else(), "{ auditLog { nodes { id } } }").await;
+        assert_eq!(answer["data"], Value::Null);
+        assert_eq!(answer["errors"][0]["extensions"]["code"], "FORBIDDEN", "{answer:#}");
+        let answer = ask(server, everything_else(), "{ clients { nodes { firstName history { totalCount } } } }").await;
+        assert_eq!(answer["data"]["clients"]["nodes"], json!([{ "firstName": "Trevor", "history": null }]));
+        let id = ask(server, auditor(), "{ auditLog(first: 1) { nodes { id } } }").await["data"]["auditLog"]["nodes"][0]["id"].clone();
+        let node = format!("{{ node(id: {id}) {{ id ... on AuditRecord {{ subject }} }} }}");
+        assert_eq!(ask(server, everything_else(), &node).await["data"], json!({ "node": null }));
+        assert_eq!(ask(server, auditor(), &node).await["data"], json!({ "node": { "id": id, "subject": "CLIENT" } }));
+    }
+
+    async fn values_of_sets_that_may_not_be_viewed_are_masked(server) {
+        with_colour(server).await;
+        let views = |sets: &[&str]| Rights {
+            view_sets: Sets::These(sets.iter().map(|set| (*set).to_owned()).collect()),
+            edit_sets: Sets::These(BTreeSet::new()),
+            ..auditor()
+        };
+        let path = json!(["customInformation", "colour", "value"]);
+        let shown = json!({ "path": path, "before": null, "after": "red", "masked": false });
+        let masked = json!({ "path": path, "before": null, "after": null, "masked": true });
+        assert_eq!(colour(&ask(server, auditor(), COLOUR).await), shown);
+        assert_eq!(colour(&ask(server, views(&["facts"]), COLOUR).await), shown);
+        assert_eq!(colour(&ask(server, views(&["others"]), COLOUR).await), masked);
+        let log = ask(server, views(&[]), "{ auditLog(filter: { subject: CLIENT }) { nodes { changes { path after } } } }").await;
+        assert!(log.to_string().contains("Trevor") && !log.to_string().contains(r#""red""#), "{log}");
+        // A field that is no more is masked by the set that it had.
+        server.write("DELETE FROM custom_field_value").await.expect("no values");
+        server.define(vec![]).await;
+        assert_eq!(colour(&ask(server, views(&["facts"]), COLOUR).await), shown);
+        assert_eq!(colour(&ask(server, views(&[]), COLOUR).await), masked);
+    }
+
+    async fn pages_lead_through_all_records_once(server) {
+        let key = upsert(server, json!({ "client": trevor() })).await;
+        for number in 1..7 {
+            upsert(server, json!({ "client": { "encodedKey": key, "notes": number.to_string() } })).await;
+        }
+        let log = |arguments: &str| format!("{{ page: auditLog({arguments}) {{ totalCount nodes {{ changes {{ after }} }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }} }}");
+        let own = |arguments: &str| format!("{{ client(by: {{ encodedKey: \"{key}\" }}) {{ page: history({arguments}) {{ totalCount nodes {{ changes {{ after }} }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }} }} }}");
+        for (query, at) in [(&log as &dyn Fn(&str) -> String, "/data/page"), (&own, "/data/client/page")] {
+            let page = async |arguments: String| {
+                let answer = ask(server, auditor(), &query(&arguments)).await;
+                answer.pointer(at).unwrap_or_else(|| panic!("{answer:#}")).clone()
+            };
+            let notes = |page: &Value| -> Vec<String> {
+                let nodes = page["nodes"].as_array().expect("a list").iter();
+                nodes.map(|node| node["changes"].as_array().expect("a list").last().expect("a change")["after"].as_str().expect("a text").to_owned()).collect()
+            };
+            let first = page("first: 3".to_owned()).await;
+            assert_eq!((notes(&first), &first["totalCount"], &first["pageInfo"]["hasNextPage"]), (vec!["6".to_owned(), "5".to_owned(), "4".to_owned()], &json!(7), &json!(true)));
+            let second = page(format!("first: 3, after: {}", first["pageInfo"]["endCursor"])).await;
+            assert_eq!(notes(&second), ["3", "2", "1"]);
+            let last = page(format!("first: 3, after: {}", second["pageInfo"]["endCursor"])).await;
+            assert_eq!((last["nodes"].as_array().map(Vec::len), &last["pageInfo"]["hasNextPage"]), (Some(1), &json!(false)));
+            let back = page(format!("last: 2, before: {}", second["pageInfo"]["startCursor"])).await;
+            assert_eq!(notes(&back), ["5", "4"]);
+        }
+        let foreign = ask(server, auditor(), "{ auditLog(after: \"x\") { totalCount } }").await;
+        assert_eq!(foreign["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+    }
+
+    async fn each_filter_lets_through_what_it_says(server) {
+        let key = with_colour(server).await;
+        server.post("/api/clients", json!({ "client": trevor() })).await;
+        let count = async |filter: String| {
+            let query = format!("{{ auditLog(filter: {{ {filter} }}) {{ nodes {{ id }} totalCount }} }}");
+            let answer = ask(server, auditor(), &query).await;
+            let total = answer["data"]["auditLog"]["totalCount"].as_u64().unwrap_or_else(|| panic!("{answer:#}"));
+            assert_eq!(answer["data"]["auditLog"]["nodes"].as_array().map(|nodes| nodes.len() as u64), Some(total));
+            total
+        };
+        for (filter, expected) in [
+            (String::new(), 3), (format!("client: {{ encodedKey: \"{key}\" }}"), 1), (format!("subjectKey: \"{key}\""), 1),
+            ("subjectKey: \"factsKey\"".to_owned(), 1), ("subject: CUSTOM_FIELD_SET".to_owned(), 1),
+            ("subject: CUSTOM_FIELD_SET, subjectKey: \"factsKey\"".to_owned(), 1), ("subject: CLIENT".to_owned(), 2),
+            (format!("subject: CLIENT, subjectKey: \"{key}\""), 1), ("subject: USER".to_owned(), 0),
+            ("callerKind: OPERATOR".to_owned(), 1), ("callerId: \"anyone\"".to_owned(), 2), ("door: REST".to_owned(), 1),
+            ("action: CHANGED".to_owned(), 0), ("at: { until: \"2020-01-01T00:00:00Z\" }".to_owned(), 0),
+            ("at: { from: \"2020-01-01T00:00:00Z\" }, callerId: \"anyone\"".to_owned(), 2), ("callerId: \"a\\u0000\"".to_owned(), 0),
+        ] {
+            assert_eq!(count(filter.clone()).await, expected, "{filter}");
+        }
+    }
+
+    async fn the_number_of_statements_depends_on_the_query_alone(server) {
+        server.clientele.seed(30, |_| ()).await.expect("seeding works");
+        for (query, expected) in [
+            ("{ auditLog { nodes { changes { after } } } }", 1),
+            ("{ auditLog { nodes { changes { after } } totalCount } }", 2),
+            ("{ clients { nodes { firstName history { nodes { changes { after } } totalCount } } } }", 2),
+        ] {
+            server.graphql(query, json!({})).await;
+            server.statements();
+            server.graphql(query, json!({})).await;
+            assert_eq!(server.statements().len(), expected, "{query}");
+        }
+    }
+
+    async fn each_way_of_narrowing_is_looked_up_in_an_index(server) {
+        // PostgreSQL decides by what it has counted, and there is next to nothing here.
+        if server.backend == Backend::Postgres {
+            return;
+        }
+        let key = with_colour(server).await;
+        let log = |filter: &str| format!("{{ auditLog(filter: {{ {filter} }}) {{ nodes {{ id }} }} }}");
+        for (query, index) in [
+            (log(""), "audit_record_by_time"),
+            (log("door: REST, action: CREATED, subject: CLIENT"), "audit_record_by_time"),
+            (log("at: { from: \"2020-01-01T00:00:00Z\" }"), "audit_record_by_time (recorded_at>?)"),
+            (log("callerId: \"anyone\", door: REST"), "audit_record_by_caller (caller_id=?)"),
+            (log("callerId: \"anyone\", at: { from: \"2020-01-01T00:00:00Z\" }"), "audit_record_by_caller (caller_id=? AND recorded_at>?)"),
+            (log(&format!("client: {{ encodedKey: \"{key}\" }}, callerId: \"anyone\"")), "(chain=?)"),
+            (log("client: { clientId: \"a\" }"), "(chain=?)"),
+            (log("subject: MESSAGE_TEMPLATE, at: { from: \"2020-01-01T00:00:00Z\" }"), "(chain=?)"),
+            (log(&format!("subjectKey: \"{key}\"")), "(chain=?)"),
+            ("{ clients { nodes { history { nodes { id } } } } }".to_owned(), "(chain=?)"),
+        ] {
+            server.graphql(&query, json!({})).await;
+            server.statements();
+            server.graphql(&query, json!({})).await;
+            let statement = server.statements().pop().expect("a statement");
+            let rows = server.clientele.db.read().all(format!("EXPLAIN QUERY PLAN {statement}"), []).await.expect("sound");
+            let steps: Vec<String> = rows.iter().map(|row| row.try_get_by_index(3).expect("a text")).collect();
+            assert!(steps.join("\n").contains(index), "{query}\n{statement}\n{steps:#?}");
+        }
+    }
+}

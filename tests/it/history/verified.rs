@@ -1,0 +1,288 @@
+//! What verifying finds: whatever somebody does to the tables, and nothing when nobody does.
+
+use clientele::{
+    Clientele,
+    access::Caller,
+    db::{Step, Transaction, Work},
+    error::Result,
+    history::{AuditSettings, Counts, Finding, erase},
+    secret::Secret,
+};
+use serde_json::json;
+
+use super::{findings, trevor, upsert};
+use crate::harness::TestServer;
+
+/// A client called `a` with five records, one called `b` with one.
+async fn two_clients(server: &TestServer) -> [String; 2] {
+    let named = |id: &str| json!({ "client": { "clientId": id, "firstName": "A", "lastName": "B" } });
+    let (a, b) = (upsert(server, named("a")).await, upsert(server, named("b")).await);
+    for number in 2..=5 {
+        let client = json!({ "encodedKey": a, "notes": format!("note {number}") });
+        upsert(server, json!({ "client": client })).await;
+    }
+    [a, b]
+}
+
+/// Tamperings of the chain of `a`, and what is found.
+const TAMPERINGS: &[(&str, &[&str])] = &[
+    (
+        "DELETE FROM audit_record WHERE chain = '{a}' AND position = 1",
+        &["{a} 1: missing, up to 1"],
+    ),
+    (
+        "DELETE FROM audit_record WHERE chain = '{a}' AND position IN (2, 3)",
+        &["{a} 2: missing, up to 3"],
+    ),
+    (
+        "DELETE FROM audit_record WHERE chain = '{a}' AND position = 5",
+        &["{a} 5: cut off, up to 5"],
+    ),
+    (
+        "DELETE FROM audit_record WHERE chain = '{a}'",
+        &["{a} 1: cut off, up to 5"],
+    ),
+    (
+        "DELETE FROM audit_record WHERE chain = '{a}' AND position > 3; \
+         UPDATE client SET history_count = 3, \
+         history_head = (SELECT hmac FROM audit_record WHERE chain = '{a}' AND position = 3) WHERE encoded_key = '{a}'",
+        &["{a}: the end on record isn't that of the last record"],
+    ),
+    (
+        "UPDATE audit_record SET caller_name = 'somebody' WHERE chain = '{a}' AND position = 2",
+        &["{a} 2: altered, moved or put in"],
+    ),
+    (
+        "UPDATE audit_record SET caller_id = 'x' WHERE chain = '{a}' AND position = 2",
+        &["{a} 2: altered, moved or put in"],
+    ),
+    (
+        "UPDATE audit_record SET caller_kind = 'USER' WHERE chain = '{a}' AND position = 2",
+        &["{a} 2: altered, moved or put in"],
+    ),
+    (
+        "UPDATE audit_record SET door = 'REST' WHERE chain = '{a}' AND position = 2",
+        &["{a} 2: altered, moved or put in"],
+    ),
+    (
+        "UPDATE audit_record SET request_id = 'x' WHERE chain = '{a}' AND position = 2",
+        &["{a} 2: altered, moved or put in"],
+    ),
+    (
+        "UPDATE audit_record SET subject = 'USER' WHERE chain = '{a}' AND position = 2",
+        &["{a} 2: altered, moved or put in"],
+    ),
+    (
+        "UPDATE audit_record SET subject_key = 'x' WHERE chain = '{a}' AND position = 2",
+        &["{a} 2: altered, moved or put in"],
+    ),
+    (
+        "UPDATE audit_record SET action = 'DELETED' WHERE chain = '{a}' AND position = 2",
+        &["{a} 2: altered, moved or put in"],
+    ),
+    (
+        "UPDATE audit_record SET recorded_at = '2001-02-03T04:05:06.000000Z' WHERE chain = '{a}' AND position = 2",
+        &["{a} 2: altered, moved or put in"],
+    ),
+    (
+        "UPDATE audit_record SET hmac = 'x' WHERE chain = '{a}' AND position = 5",
+        &["{a} 5: altered, moved or put in"],
+    ),
+    (
+        "UPDATE audit_record SET hmac = (SELECT hmac FROM audit_record WHERE chain = '{b}') WHERE chain = '{a}' AND position = 2",
+        &["{a} 2: altered, moved or put in"],
+    ),
+    (
+        "UPDATE audit_record SET contents = '[]' WHERE chain = '{a}' AND position = 3",
+        &["{a} 3: contents altered"],
+    ),
+    (
+        "UPDATE audit_record SET salt = NULL WHERE chain = '{a}' AND position = 3",
+        &["{a} 3: contents altered"],
+    ),
+    (
+        "UPDATE audit_record SET key_id = 'x' WHERE chain = '{a}' AND position = 3",
+        &["{a} 3: made with a key that isn't known: see audit.previous_keys"],
+    ),
+    (
+        "UPDATE audit_record SET position = 99 WHERE chain = '{a}' AND position = 2; \
+         UPDATE audit_record SET position = 2 WHERE chain = '{a}' AND position = 3; \
+         UPDATE audit_record SET position = 3 WHERE chain = '{a}' AND position = 99",
+        &[
+            "{a} 2: altered, moved or put in",
+            "{a} 3: altered, moved or put in",
+            "{a} 4: altered, moved or put in",
+        ],
+    ),
+    (
+        "INSERT INTO audit_record SELECT chain, 6, recorded_at, caller_kind, caller_id, caller_name, door, request_id, \
+         subject, subject_key, action, contents, salt, digest, hmac, key_id FROM audit_record WHERE chain = '{a}' AND position = 5",
+        &["{a} 6: added where the chain has no record"],
+    ),
+    (
+        "INSERT INTO audit_record SELECT chain, 0, recorded_at, caller_kind, caller_id, caller_name, door, request_id, \
+         subject, subject_key, action, contents, salt, digest, hmac, key_id FROM audit_record WHERE chain = '{a}' AND position = 5",
+        &["{a} 0: added where the chain has no record"],
+    ),
+    (
+        "UPDATE client SET history_count = 4 WHERE encoded_key = '{a}'",
+        &[
+            "{a} 5: added where the chain has no record",
+            "{a}: the end on record isn't that of the last record",
+        ],
+    ),
+    (
+        "UPDATE client SET history_count = 7 WHERE encoded_key = '{a}'",
+        &["{a} 6: cut off, up to 7"],
+    ),
+    (
+        "UPDATE client SET history_head = NULL, history_count = 0 WHERE encoded_key = '{a}'",
+        &[
+            "{a} 1: added where the chain has no record",
+            "{a} 2: added where the chain has no record",
+            "{a} 3: added where the chain has no record",
+            "{a} 4: added where the chain has no record",
+            "{a} 5: added where the chain has no record",
+        ],
+    ),
+    (
+        "UPDATE client SET history_head = 'x' WHERE encoded_key = '{a}'",
+        &["{a}: the end on record isn't that of the last record"],
+    ),
+    (
+        "UPDATE audit_record SET chain = 'nobody' WHERE chain = '{b}'",
+        &[
+            "{b} 1: cut off, up to 1",
+            "nobody 1: altered, moved or put in",
+            "nobody: records without what they belong to",
+        ],
+    ),
+    (
+        "DELETE FROM audit_chain WHERE chain = '~definitions'",
+        &["~definitions: records without what they belong to"],
+    ),
+];
+
+on_both! {
+    async fn each_tampering_is_found_and_named(server) {
+        let [a, b] = two_clients(server).await;
+        server.define(vec![]).await;
+        assert_eq!(findings(server).await, [""; 0]);
+        for (sql, expected) in TAMPERINGS {
+            let named = |text: &str| text.replace("{a}", &a).replace("{b}", &b);
+            let backup = ["audit_record", "audit_chain", "client"];
+            for table in backup {
+                server.write(&format!("CREATE TABLE copy_{table} AS SELECT * FROM {table}")).await.expect("a copy");
+            }
+            for statement in named(sql).split("; ") {
+                server.write(statement).await.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+            }
+            let mut found = findings(server).await;
+            let mut expected: Vec<String> = expected.iter().map(|text| named(text)).collect();
+            found.sort();
+            expected.sort();
+            assert_eq!(found, expected, "{sql}");
+            for table in ["audit_record", "audit_chain"] {
+                server.write(&format!("DELETE FROM {table}")).await.expect("gone");
+                server.write(&format!("INSERT INTO {table} SELECT * FROM copy_{table}")).await.expect("back");
+            }
+            server.write("UPDATE client SET (history_head, history_count) = (SELECT k.history_head, k.history_count \
+                FROM copy_client k WHERE k.encoded_key = client.encoded_key)").await.expect("back");
+            for table in backup {
+                server.write(&format!("DROP TABLE copy_{table}")).await.expect("dropped");
+            }
+            assert_eq!(findings(server).await, [""; 0], "after {sql}");
+        }
+    }
+
+    async fn one_client_can_be_verified_alone(server) {
+        let [a, b] = two_clients(server).await;
+        server.write(&format!("DELETE FROM audit_record WHERE chain = '{a}' AND position = 2")).await.expect("deleted");
+        let verify = async |key: &str| {
+            let mut found = Vec::new();
+            let report = |finding: &Finding| found.push(finding.to_string());
+            let counts = server.clientele.verify_history(&Caller::operator(), Some(key), report).await;
+            (counts.expect("the database answers"), found)
+        };
+        let one = Counts { chains: 1, records: 1, ..Counts::default() };
+        assert_eq!(verify(&b).await, (one, vec![]));
+        assert_eq!(verify(&a).await.1, [format!("{a} 2: missing, up to 2")]);
+        assert_eq!(verify("nobody").await, (Counts::default(), vec![]));
+    }
+
+    async fn more_chains_and_records_than_one_statement_reads_are_all_walked(server) {
+        server.clientele.seed(1_100, |_| ()).await.expect("seeding works");
+        let key = upsert(server, json!({ "client": trevor() })).await;
+        for number in 0..510 {
+            upsert(server, json!({ "client": { "encodedKey": key, "notes": number.to_string() } })).await;
+        }
+        let counts = server.clientele.verify_history(&Caller::operator(), None, |finding| panic!("{finding}")).await;
+        let expected = Counts { chains: 2, records: 511 + 1, empty: 1_100 + 1, ..Counts::default() };
+        assert_eq!(counts.expect("the database answers"), expected);
+    }
+
+    async fn erased_contents_leave_a_chain_that_verifies(server) {
+        let [a, _] = two_clients(server).await;
+        let erased = server.clientele.db.write(&Erase(&a)).await.expect("erased");
+        assert_eq!(erased, 5);
+        let counts = server.clientele.verify_history(&Caller::operator(), None, |finding| panic!("{finding}")).await;
+        assert_eq!(counts.map(|counts| (counts.records, counts.erased)).expect("it verifies"), (6, 5));
+        assert!(server.snapshot().await.rows("audit_record").iter().all(|row| !row.contains("note ")));
+        let answer = server.graphql("{ auditLog(filter: { client: { clientId: \"a\" } }, first: 1) { nodes { action changes { path } } } }", json!({})).await;
+        answer.data(json!({ "auditLog": { "nodes": [{ "action": "CHANGED", "changes": null }] } }));
+    }
+
+    async fn a_chain_that_grows_meanwhile_is_intact(server) {
+        let key = upsert(server, json!({ "client": trevor() })).await;
+        let writing = async {
+            for number in 0..40 {
+                upsert(server, json!({ "client": { "encodedKey": key, "notes": number.to_string() } })).await;
+                upsert(server, json!({ "client": trevor() })).await;
+            }
+        };
+        let verifying = async {
+            for _ in 0..40 {
+                assert_eq!(findings(server).await, [""; 0]);
+            }
+        };
+        tokio::join!(writing, verifying);
+    }
+
+    async fn keys_can_be_changed_and_the_weaker_one_never_comes_back(server) {
+        let key = upsert(server, json!({ "client": trevor() })).await;
+        let with = |key: &str, previous: &[&str]| Clientele::new(server.clientele.db.clone(), Default::default()).with_audit(AuditSettings {
+            key: Secret::new(key), previous_keys: previous.iter().map(|key| Secret::new(*key)).collect(),
+        });
+        let change = async |clientele: &Clientele, notes: &str| {
+            let mut input = clientele::client::UpsertClient::default();
+            input.client.encoded_key = async_graphql::MaybeUndefined::Value(key.clone());
+            input.client.notes = async_graphql::MaybeUndefined::Value(notes.to_owned());
+            let now = std::time::SystemTime::now().into();
+            let answer = clientele.upsert_client(&Caller::operator(), &input, Default::default(), now).await;
+            answer.expect("the database answers").expect("a sound change");
+        };
+        let verify = async |clientele: &Clientele| {
+            let mut found = Vec::new();
+            let report = |finding: &Finding| found.push(finding.to_string());
+            let counts = clientele.verify_history(&Caller::operator(), None, report).await.expect("the database answers");
+            (counts.records, counts.weak, found)
+        };
+        let (first, second) = (with("the first key", &[]), with("the second key", &["the first key"]));
+        change(&first, "1").await;
+        change(&second, "2").await;
+        assert_eq!(verify(&second).await, (3, 1, vec![]));
+        assert_eq!(verify(&first).await.2, [format!("{key} 3: made with a key that isn't known: see audit.previous_keys")]);
+        change(&server.clientele, "3").await;
+        assert_eq!(verify(&second).await.2, [format!("{key} 4: made with the database's key after a configured one was in use")]);
+    }
+}
+
+struct Erase<'a>(&'a str);
+
+impl Work for Erase<'_> {
+    type Output = u64;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<u64>> {
+        Ok(Step::Commit(erase(transaction, self.0).await?))
+    }
+}
