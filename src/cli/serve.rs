@@ -20,8 +20,8 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     let address = listener.local_addr().map_err(Failure::internal)?;
     let channels = worker::channels(config)?;
     let stop = listening::stop_on_signal()?;
-    audit::warn_of_missing_key(config);
     let clientele = Clientele::new(store::open(config).await?, config.clients.clone());
+    audit::warn_of_missing_key(config);
     let clientele = Arc::new(clientele.with_audit(config.audit.clone()));
     let sending = config.notifications.worker;
     let worker = sending.then(|| worker::Background::start(clientele.clone(), channels, config, stop.clone()));

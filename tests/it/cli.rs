@@ -1,5 +1,6 @@
 //! The program started for real: what it says when it can't, what it says when it can, and how it ends.
 
+mod audit;
 mod notify;
 mod refusals;
 mod running;

@@ -38,7 +38,8 @@ impl Types {
     }
 
     pub fn is_node(&self, ty: &str) -> bool {
-        ty == "Node" || self.0[ty].iter().any(|(name, _)| name == "id")
+        // The id of who did something is no global one.
+        ty != "AuditCaller" && (ty == "Node" || self.0[ty].iter().any(|(name, _)| name == "id"))
     }
 
     /// A selection of all fields, so many levels of them.

@@ -1,0 +1,66 @@
+//! `clientele audit verify`: what it prints, and its exit code.
+
+use clientele::db::{Database, DatabaseSettings, Step, Transaction, Work};
+
+use super::server::{clientele, directory, run, text};
+
+struct CutOff;
+
+impl Work for CutOff {
+    type Output = ();
+
+    async fn attempt(&self, transaction: &Transaction) -> clientele::error::Result<Step<()>> {
+        transaction.run("DELETE FROM audit_record", []).await?;
+        Ok(Step::Commit(()))
+    }
+}
+
+#[tokio::test]
+async fn it_says_what_is_wrong_and_fails_then() {
+    let directory = directory();
+    let verify = |arguments: &[&str]| {
+        let all = [&["audit", "verify"], arguments].concat();
+        let output = clientele(&directory, &all, &[]).output().expect("the program starts");
+        let log = text(output.stderr);
+        let failure = log.lines().filter(|line| line.starts_with("clientele: ")).collect();
+        (text(output.stdout), failure, output.status.code())
+    };
+    let seeded = clientele(&directory, &["seed", "--clients", "3"], &[]).output();
+    assert!(seeded.expect("the program starts").status.success());
+    let intact = "1 records in 1 chains, 0 of them erased; 4 chains without records\nthe history is intact\n";
+    assert_eq!(verify(&[]), (intact.to_owned(), String::new(), Some(0)));
+
+    let url = format!("sqlite:{}", directory.path().join("clientele.db").display());
+    let database = Database::connect(&url, &DatabaseSettings::default())
+        .await
+        .expect("it is there");
+    database.write(&CutOff).await.expect("it can be written");
+    database.close().await;
+    let broken = "~definitions 1: cut off, up to 1\n\
+                  0 records in 1 chains, 0 of them erased; 4 chains without records\n";
+    let failure = "clientele: the history is not intact: 1 finding";
+    assert_eq!(verify(&[]), (broken.to_owned(), failure.to_owned(), Some(1)));
+    let nobody = "0 records in 0 chains, 0 of them erased; 0 chains without records\n";
+    let failure = "clientele: there is no client with this key";
+    assert_eq!(
+        verify(&["--client", "nobody"]),
+        (nobody.to_owned(), failure.to_owned(), Some(1))
+    );
+}
+
+#[test]
+fn the_key_is_hidden_and_must_not_be_guessable() {
+    let key = "0123456789abcdef0123456789abcdef";
+    let (printed, log, code) = run(&["config"], &[("CLIENTELE_AUDIT__KEY", key)]);
+    assert!(
+        printed.contains("[audit]\nkey = \"***\"\nprevious_keys = []\n"),
+        "{printed}"
+    );
+    assert_eq!((log.as_str(), code), ("", Some(0)));
+    let (printed, log, code) = run(&["config", "--set", "audit.key=hunter2"], &[]);
+    assert_eq!((printed.as_str(), code), ("", Some(2)));
+    assert_eq!(
+        log,
+        "clientele: audit.key must have at least 32 characters: make one with `openssl rand -base64 32`\n"
+    );
+}
