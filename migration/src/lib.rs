@@ -8,6 +8,7 @@ use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 mod m20261122_clients;
 mod m20261122_messages;
 mod m20261122_templates;
+mod m20261123_idempotency;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -20,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_clients::Migration),
             Box::new(m20261122_messages::Migration),
             Box::new(m20261122_templates::Migration),
+            Box::new(m20261123_idempotency::Migration),
         ]
     }
 }
