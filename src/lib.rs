@@ -11,6 +11,7 @@ pub mod config;
 pub mod custom_field;
 pub mod db;
 pub mod error;
+pub mod idempotency;
 pub mod list;
 pub mod member;
 pub mod notify;
@@ -29,6 +30,7 @@ pub struct Clientele {
     pub variants: notify::Variants,
     pub bell: notify::Bell,
     pub metrics: notify::Metrics,
+    pub idempotency: idempotency::IdempotencySettings,
 }
 
 impl Clientele {
@@ -40,6 +42,7 @@ impl Clientele {
             variants: notify::Variants::default(),
             bell: notify::Bell::default(),
             metrics: notify::Metrics::default(),
+            idempotency: idempotency::IdempotencySettings::default(),
         }
     }
 }
