@@ -17,6 +17,7 @@ use crate::api::graphql::limits::Limits;
 use crate::api::rest::RestSettings;
 use crate::client::ClientSettings;
 use crate::db::DatabaseSettings;
+use crate::idempotency::IdempotencySettings;
 use crate::notify::settings::NotificationSettings;
 pub use database_url::DatabaseUrl;
 pub use layers::{Flags, load};
@@ -40,6 +41,7 @@ pub struct Config {
     pub clients: ClientSettings,
     pub legacy: RestSettings,
     pub graphql: Limits,
+    pub idempotency: IdempotencySettings,
     pub notifications: NotificationSettings,
     pub log: Log,
 }
@@ -71,6 +73,7 @@ impl Default for Config {
             clients: ClientSettings::default(),
             legacy: RestSettings::default(),
             graphql: Limits::default(),
+            idempotency: IdempotencySettings::default(),
             notifications: NotificationSettings::default(),
             log: Log::default(),
         }
