@@ -10,6 +10,7 @@ mod architecture;
 mod cli;
 mod domain;
 mod graphql;
+mod idempotency;
 mod model;
 mod notify;
 mod reads;
