@@ -3,4 +3,4 @@
 mod notify;
 mod refusals;
 mod running;
-mod server;
+pub mod server;

@@ -3,6 +3,7 @@
 mod answers;
 mod callers;
 mod keys;
+mod killed;
 mod races;
 mod records;
 
