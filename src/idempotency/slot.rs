@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use entity::{idempotency_record, instant};
+use sea_orm::Value;
 
 use super::{Fingerprint, Key};
 use crate::{
@@ -56,46 +57,31 @@ impl Slot {
     /// Makes the slot this transaction's own. To be the transaction's first statement: whoever else has claimed the slot is
     /// waited for, and nobody must be waiting for this one meanwhile.
     pub async fn claim(&self, now: DateTime<Utc>, transaction: &Transaction) -> Result<Claim> {
-        let idempotency_record::Model {
-            caller,
-            key,
-            fingerprint,
-            expires_at,
-            client_key: _,
-            outcome: _,
-        } = &self.record;
-        let instant = |placeholder| transaction.dialect.cast(placeholder, "timestamptz");
-        let claim = format!(
+        let sql = format!(
             "INSERT INTO idempotency_record (caller, key, fingerprint, expires_at) VALUES ($1, $2, $3, {}) \
              ON CONFLICT DO NOTHING",
-            instant("$4")
+            transaction.dialect.cast("$4", "timestamptz")
         );
-        let expiry = instant::to_text(expires_at);
-        let values = [caller.into(), key.into(), fingerprint.into(), expiry.clone().into()];
-        if transaction.run(claim, values).await? == 1 {
-            return Ok(Claim::First);
+        match transaction.run(sql, self.values()).await? {
+            1 => Ok(Claim::First),
+            _ => self.taken(now, transaction).await,
         }
-        // A statement of its own: it sees what was committed while the one above waited.
-        let select = "SELECT (SELECT version FROM definition_version), fingerprint, expires_at, outcome \
-                      FROM idempotency_record WHERE caller = $1 AND key = $2";
-        let Some(row) = transaction.one(select, [caller.into(), key.into()]).await? else {
+    }
+
+    /// What is in the slot. A statement of its own: it sees what was committed while the claim waited.
+    async fn taken(&self, now: DateTime<Utc>, transaction: &Transaction) -> Result<Claim> {
+        let sql = "SELECT (SELECT version FROM definition_version), fingerprint, expires_at, outcome \
+                   FROM idempotency_record WHERE caller = $1 AND key = $2";
+        let [caller, key, ..] = self.values();
+        let Some(row) = transaction.one(sql, [caller, key]).await? else {
             return Ok(Claim::Again);
         };
-        let (definition_version, first, expired_at, outcome): (i64, String, DateTime<Utc>, Option<String>) =
+        let (definition_version, fingerprint, expires_at, outcome): (i64, String, DateTime<Utc>, Option<String>) =
             row.try_get_many_by_index()?;
-        if expired_at <= now {
-            let take_over = format!(
-                "UPDATE idempotency_record SET fingerprint = $3, expires_at = {}, client_key = NULL, outcome = NULL \
-                 WHERE caller = $1 AND key = $2 AND expires_at <= {}",
-                instant("$4"),
-                instant("$5")
-            );
-            let now = instant::to_text(&now);
-            let values = [caller.into(), key.into(), fingerprint.into(), expiry.into(), now.into()];
-            let taken = transaction.run(take_over, values).await? == 1;
-            return Ok(if taken { Claim::First } else { Claim::Again });
+        if expires_at <= now {
+            return self.take_over(now, transaction).await;
         }
-        if first != *fingerprint {
+        if fingerprint != self.record.fingerprint {
             let message = "This idempotency key has been used for another request: give each request a key of its own.";
             let problem = Problem::new(ProblemCode::IdempotencyKeyReused, path!["idempotencyKey"], message);
             return Ok(Claim::Reused(problem));
@@ -106,6 +92,31 @@ impl Slot {
             outcome,
             definition_version,
         }))
+    }
+
+    /// Makes an expired slot this transaction's own, unless somebody else was faster.
+    async fn take_over(&self, now: DateTime<Utc>, transaction: &Transaction) -> Result<Claim> {
+        let instant = |placeholder| transaction.dialect.cast(placeholder, "timestamptz");
+        let sql = format!(
+            "UPDATE idempotency_record SET fingerprint = $3, expires_at = {}, client_key = NULL, outcome = NULL \
+             WHERE caller = $1 AND key = $2 AND expires_at <= {}",
+            instant("$4"),
+            instant("$5")
+        );
+        let now = instant::to_text(&now).into();
+        let taken = transaction.run(sql, self.values().into_iter().chain([now])).await? == 1;
+        Ok(if taken { Claim::First } else { Claim::Again })
+    }
+
+    /// Caller, key, fingerprint and expiry, as they are bound.
+    fn values(&self) -> [Value; 4] {
+        let record = &self.record;
+        [
+            (&record.caller).into(),
+            (&record.key).into(),
+            (&record.fingerprint).into(),
+            instant::to_text(&record.expires_at).into(),
+        ]
     }
 
     /// Adds the outcome to what is to be written.
