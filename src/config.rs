@@ -18,6 +18,7 @@ use crate::api::rest::RestSettings;
 use crate::client::ClientSettings;
 use crate::db::DatabaseSettings;
 use crate::history::AuditSettings;
+use crate::idempotency::IdempotencySettings;
 use crate::notify::settings::NotificationSettings;
 pub use database_url::DatabaseUrl;
 pub use layers::{Flags, load};
@@ -41,6 +42,7 @@ pub struct Config {
     pub clients: ClientSettings,
     pub legacy: RestSettings,
     pub graphql: Limits,
+    pub idempotency: IdempotencySettings,
     pub notifications: NotificationSettings,
     pub audit: AuditSettings,
     pub log: Log,
@@ -73,6 +75,7 @@ impl Default for Config {
             clients: ClientSettings::default(),
             legacy: RestSettings::default(),
             graphql: Limits::default(),
+            idempotency: IdempotencySettings::default(),
             notifications: NotificationSettings::default(),
             audit: AuditSettings::default(),
             log: Log::default(),

@@ -13,6 +13,7 @@ pub mod custom_field;
 pub mod db;
 pub mod error;
 pub mod history;
+pub mod idempotency;
 pub mod list;
 pub mod member;
 pub mod notify;
@@ -32,6 +33,7 @@ pub struct Clientele {
     pub bell: notify::Bell,
     pub metrics: notify::Metrics,
     pub history: history::History,
+    pub idempotency: idempotency::IdempotencySettings,
 }
 
 impl Clientele {
@@ -44,6 +46,7 @@ impl Clientele {
             bell: notify::Bell::default(),
             metrics: notify::Metrics::default(),
             history: history::History::default(),
+            idempotency: idempotency::IdempotencySettings::default(),
         }
     }
 

@@ -5,12 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use chrono::Utc;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::{Failure, audit, listening, print, store, worker};
 use crate::Clientele;
 use crate::api::authentication::Authentication;
 use crate::api::{self, health, metrics, origin, playground};
 use crate::config::Config;
+use crate::idempotency;
 use crate::telemetry;
 
 /// Starts in the order in which a mistake is cheapest to report, serves, and comes back when told to stop.
@@ -22,7 +26,11 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     let stop = listening::stop_on_signal()?;
     let clientele = Clientele::new(store::open(config).await?, config.clients.clone());
     audit::warn_of_missing_key(config);
-    let clientele = Arc::new(clientele.with_audit(config.audit.clone()));
+    let clientele = Arc::new(Clientele {
+        idempotency: config.idempotency,
+        ..clientele.with_audit(config.audit.clone())
+    });
+    let upkeep = upkeep(clientele.clone(), stop.clone());
     let sending = config.notifications.worker;
     let worker = sending.then(|| worker::Background::start(clientele.clone(), channels, config, stop.clone()));
     let router = router(clientele, config);
@@ -37,7 +45,19 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     if let Some(worker) = worker {
         worker.ended().await;
     }
+    // What it is in the middle of is rolled back.
+    upkeep.abort();
+    if upkeep.await.is_err_and(|end| end.is_panic()) {
+        tracing::error!("expired idempotency records were no longer removed: that part of the server has panicked");
+    }
     Ok(())
+}
+
+/// Removes what has been kept long enough, whether this process sends messages or not.
+fn upkeep(clientele: Arc<Clientele>, stop: watch::Receiver<bool>) -> JoinHandle<()> {
+    #[expect(clippy::disallowed_methods, reason = "this is where the upkeep's time comes from")]
+    let clock = Arc::new(Utc::now);
+    tokio::spawn(idempotency::keep_removing(clientele, clock, stop))
 }
 
 /// Everything that answers: both doors, the playground, and what an operator's machines ask.

@@ -10,7 +10,7 @@ use std::{
 
 use entity::{Collection, address, client, custom_field_value, id_document};
 use sea_orm::{ConnectionTrait, QueryResult, Value};
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     Clientele,
@@ -46,7 +46,7 @@ impl Wanted {
 }
 
 /// A client and its collections; one that wasn't asked for is none, never empty.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Aggregate {
     pub client: client::Model,
     pub addresses: Option<Vec<address::Model>>,

@@ -3,7 +3,7 @@
 use async_graphql::{Enum, InputObject, MaybeUndefined, OneofObject};
 
 use super::kinds::{Gender, Language};
-use crate::{problem::Problem, scalar::Date};
+use crate::{idempotency::Fingerprint, problem::Problem, scalar::Date};
 
 /// No list of a submission may be longer. A door that has read one member more has read enough to know the answer.
 pub const LONGEST_LIST: usize = 1_000;
@@ -40,8 +40,16 @@ pub struct UpsertClient {
     pub match_on: ClientMatch,
     /// Refuses the change with VERSION_CONFLICT when the stored client has another version. 0: it must not exist yet.
     pub expected_version: Option<i32>,
+    /// Makes it safe to send this again: for 24 hours the same input under the same key, from the same caller, is
+    /// answered with the client as it was stored then, and changes nothing; another input is IDEMPOTENCY_KEY_REUSED. Only
+    /// a change without userErrors uses the key up. 1 to 255 printable ASCII characters, a UUID for example; null counts
+    /// as absent.
+    pub idempotency_key: Option<String>,
     /// Comes back in the payload, untouched.
     pub client_mutation_id: Option<String>,
+    /// What a door tells requests apart by, where that isn't this input itself.
+    #[graphql(skip)]
+    pub request: Option<Fingerprint>,
     /// The id or key of the client that a path names; it must exist.
     #[graphql(skip)]
     pub named: Option<String>,

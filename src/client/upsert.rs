@@ -3,6 +3,7 @@
 //! lock → read → check → difference → write. Every door calls [`Clientele::upsert_client`], and nothing else writes clients.
 
 mod changes;
+mod idempotency;
 mod recorded;
 mod store;
 mod target;
@@ -16,6 +17,7 @@ use super::{
 };
 use async_graphql::MaybeUndefined;
 use chrono::{DateTime, SubsecRound, Utc};
+use serde::{Deserialize, Serialize};
 pub(super) use store::taken;
 pub use target::NAMED;
 use target::unclear_target;
@@ -27,13 +29,14 @@ use crate::{
     db::{Dialect, Step, Transaction, Work},
     error::{Error, Result},
     history::Head,
+    idempotency::Slot,
     notify::{Channel, Event, event},
     problem::Problem,
     scalar::is_key,
 };
 
 /// What an upsert did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     Created,
     Changed,
@@ -52,8 +55,8 @@ pub struct Upserted {
 }
 
 impl Clientele {
-    /// Creates the client that `input` describes, or changes the one it names. The answer has the `wanted` collections; it
-    /// needs no permission to see clients.
+    /// Creates the client that `input` describes, or changes the one it names. The answer has the `wanted` collections at
+    /// least; it needs no permission to see clients. Under an idempotency key that is done once.
     ///
     /// # Errors
     /// Every problem of the submission as the inner error, surprises as the outer one. Nothing is written with either.
@@ -72,13 +75,19 @@ impl Clientele {
         }
         // The databases keep microseconds, and the answer is what is stored.
         let now = now.trunc_subsecs(6);
+        let slot = match idempotency::slot(input, caller, self.idempotency, now) {
+            Ok(slot) => slot,
+            Err(problem) => return Ok(Err(vec![problem])),
+        };
         let answer = self
             .db
             .write(&Upsert {
                 clientele: self,
                 caller,
                 input,
-                wanted,
+                // What is kept may be shown in full another time.
+                wanted: if slot.is_some() { Wanted::ALL } else { wanted },
+                slot,
                 now,
             })
             .await?;
@@ -94,6 +103,7 @@ struct Upsert<'a> {
     caller: &'a Caller,
     input: &'a UpsertClient,
     wanted: Wanted,
+    slot: Option<Slot>,
     now: DateTime<Utc>,
 }
 
@@ -103,6 +113,15 @@ impl Work for Upsert<'_> {
     type Output = Answer;
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Answer>> {
+        match self.carried_out_already(transaction).await? {
+            Some(end) => Ok(end),
+            None => self.carry_out(transaction).await,
+        }
+    }
+}
+
+impl Upsert<'_> {
+    async fn carry_out(&self, transaction: &Transaction) -> Result<Step<Answer>> {
         let refused = |problem| Ok(Step::Discard(Err(vec![problem])));
         let present = match self.target() {
             Some(target) => self.lock_and_read(&target, transaction).await?,
@@ -143,9 +162,7 @@ impl Work for Upsert<'_> {
             None => self.create(after, definitions, transaction).await,
         }
     }
-}
 
-impl Upsert<'_> {
     /// The stored client, locked, with the collections that the submission replaces, the answer needs and templates look
     /// at; where its history ends; and the definitions' version, which can't change before the transaction ends.
     async fn lock_and_read(

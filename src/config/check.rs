@@ -9,6 +9,8 @@ use crate::secret::Secret;
 /// PostgreSQL itself stops at 262,143; far fewer already mean a mistake.
 const MOST_CONNECTIONS: u32 = 1_000;
 const LONGEST_WAIT_SECONDS: u64 = 3_600;
+/// 30 days.
+const LONGEST_KEPT_HOURS: u32 = 720;
 /// Smaller, and the playground's own introspection query would not fit.
 const SMALLEST_BODY_BYTES: usize = 4_096;
 
@@ -21,6 +23,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         clients: _,
         legacy: _,
         graphql,
+        idempotency,
         notifications,
         audit,
         log,
@@ -44,6 +47,9 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     )?;
     require(graphql.body_bytes >= SMALLEST_BODY_BYTES, || {
         format!("graphql.body_bytes must be at least {SMALLEST_BODY_BYTES}")
+    })?;
+    require((1..=LONGEST_KEPT_HOURS).contains(&idempotency.hours), || {
+        format!("idempotency.hours must be between 1 and {LONGEST_KEPT_HOURS}: outcomes hold personal data")
     })?;
     notifications::check(notifications)?;
     audit_keys(audit)?;

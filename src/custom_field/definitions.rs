@@ -3,12 +3,15 @@
 //! Every statement that reads clients reads the definitions' version too. When it is another than that of the picture
 //! at hand, the picture is loaded anew: so that no server ever judges or shows a value by a stale definition.
 
+mod excerpt;
+
 use std::{collections::HashMap, sync::Arc};
 
 use entity::{
     client_role, custom_field, custom_field_option, custom_field_set, definition_version, message_template,
     message_variant,
 };
+pub use excerpt::Excerpt;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 use tokio::sync::RwLock;
 
@@ -180,20 +183,13 @@ impl Definitions {
                 }));
             }
         }
-        let index = |key: fn(&Field) -> &String| -> HashMap<String, usize> {
-            fields
-                .iter()
-                .enumerate()
-                .map(|(at, field)| (key(field).clone(), at))
-                .collect()
-        };
         let default_role = roles
             .iter()
             .position(|role| role.is_default)
             .ok_or_else(|| Error::defect("there is no default client role"))?;
         let (by_id, by_key) = (
-            index(|field| &field.row.field_id),
-            index(|field| &field.row.encoded_key),
+            index(&fields, |field| &field.row.field_id),
+            index(&fields, |field| &field.row.encoded_key),
         );
         Ok(Self {
             version,
@@ -206,6 +202,12 @@ impl Definitions {
             default_role,
         })
     }
+}
+
+/// Where to find each field by one of its names.
+fn index(fields: &[Arc<Field>], name: fn(&Field) -> &String) -> HashMap<String, usize> {
+    let places = fields.iter().enumerate();
+    places.map(|(at, field)| (name(field).clone(), at)).collect()
 }
 
 async fn templates<C: ConnectionTrait>(connection: &Connection<C>) -> Result<Vec<Arc<Template>>> {

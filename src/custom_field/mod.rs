@@ -7,7 +7,7 @@ mod kind;
 mod roles;
 mod upsert;
 
-pub use definitions::{Definitions, DefinitionsCache, Field, FieldState, NO_GROUP, SetUsage, version};
+pub use definitions::{Definitions, DefinitionsCache, Excerpt, Field, FieldState, NO_GROUP, SetUsage, version};
 pub use kind::Kind;
 pub use roles::{UpsertClientRole, upsert_client_role};
 pub use upsert::{

@@ -4,4 +4,4 @@ mod audit;
 mod notify;
 mod refusals;
 mod running;
-mod server;
+pub mod server;

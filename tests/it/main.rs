@@ -11,6 +11,7 @@ mod cli;
 mod domain;
 mod graphql;
 mod history;
+mod idempotency;
 mod model;
 mod notify;
 mod reads;

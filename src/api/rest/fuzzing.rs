@@ -1,9 +1,13 @@
 //! What must hold of submissions for any input: the fuzz targets call these.
 
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
+
 use super::{
+    idempotency,
     parameters::{self, Parameters},
     read,
 };
+use crate::idempotency::Key;
 
 /// A body is read without a panic, and the same when it is read twice.
 ///
@@ -32,4 +36,25 @@ pub fn parameters(text: &str) {
         Some((format!("{readings:?}"), parameters))
     });
     assert_eq!(first, second);
+}
+
+/// A header's value is read without a panic; a key that can be used survives being quoted.
+///
+/// # Panics
+/// When it doesn't hold.
+pub fn idempotency_key(bytes: &[u8]) {
+    let Ok(value) = HeaderValue::from_bytes(bytes) else {
+        return;
+    };
+    let Ok(key) = idempotency::key(&HeaderMap::from_iter([(
+        HeaderName::from_static("idempotency-key"),
+        value,
+    )])) else {
+        return;
+    };
+    let key = key.expect("there is a header");
+    if Key::parse(&key).is_ok() {
+        let quoted = format!("\"{}\"", key.replace('\\', "\\\\").replace('"', "\\\""));
+        assert_eq!(idempotency::unquoted(&quoted), Some(key));
+    }
 }

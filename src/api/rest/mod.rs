@@ -9,6 +9,7 @@ mod errors;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod idempotency;
 mod names;
 mod parameters;
 mod read;

@@ -9,7 +9,7 @@ use super::{
     answer::{Bare, Expanded},
     body::{self, Declared, Media},
     errors::{Failure, Refusal, codes},
-    json,
+    idempotency, json,
     parameters::Parameters,
     read,
 };
@@ -62,6 +62,26 @@ impl Door {
         let query = head.uri.query().unwrap_or_default();
         let declared = Declared::of(&head.headers);
         let bytes = body::read(body, self.settings.body_bytes).await?;
+        let idempotency_key = idempotency::key(&head.headers)?;
+        let request = idempotency_key
+            .is_some()
+            .then(|| idempotency::fingerprint(&head, &bytes));
+        let Submission { input, expanded } = self.submission(query, declared, &bytes, named)?;
+        let input = UpsertClient {
+            idempotency_key,
+            request,
+            ..input
+        };
+        Ok(Submission { input, expanded })
+    }
+
+    fn submission(
+        &self,
+        query: &str,
+        declared: Option<Declared>,
+        bytes: &[u8],
+        named: Option<String>,
+    ) -> Result<Submission, Refusal> {
         if bytes.is_empty() {
             return match declared {
                 None => parameters(Parameters::parse(query)?, named),
@@ -74,11 +94,11 @@ impl Door {
             Media::Other => Err(missing("Send the body as application/json.")),
             Media::Json | Media::Form if !utf8 => Err(body::not_utf8()),
             Media::Form => {
-                let form = Parameters::parse(body::utf8(&bytes)?)?;
+                let form = Parameters::parse(body::utf8(bytes)?)?;
                 parameters(Parameters::parse(query)?.and(form), named)
             }
             Media::Json => {
-                let submission = read::submission(body::utf8(&bytes)?)?;
+                let submission = read::submission(body::utf8(bytes)?)?;
                 Parameters::parse(query)?.refuse_beside("a JSON body")?;
                 let demand_key = self.settings.require_encoded_key;
                 let input = UpsertClient {

@@ -76,12 +76,7 @@ impl Upsert<'_> {
     ) -> Result<Step<Answer>> {
         let changes = Changes::between(Some(&before), &after);
         if before.client == after.client && changes.is_empty() {
-            return Ok(Step::Discard(Ok(Upserted {
-                client: before,
-                definitions,
-                outcome: Outcome::Unchanged,
-                queued: Vec::new(),
-            })));
+            return self.unchanged(before, definitions, transaction).await;
         }
         let client = client::Model {
             version: before.client.version + 1,
@@ -150,6 +145,7 @@ impl Upsert<'_> {
         };
         let messages = event::messages(event, &client, &definitions, self.now)?;
         batch.put::<message::Entity>(&Vec::from_iter(&messages))?;
+        self.keep(outcome, &client, &definitions, &mut batch)?;
         transaction.write(batch).await?;
         Ok(Step::Commit(Ok(Upserted {
             client,

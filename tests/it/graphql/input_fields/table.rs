@@ -106,6 +106,7 @@ pub fn client() -> Vec<Row> {
             json!([]),
         )
         .fixed("UpsertClientInput.expectedVersion", json!(7), "VERSION_CONFLICT")
+        .row("UpsertClientInput.idempotencyKey", json!("<client>"), stays(), stays())
         .plain("UpsertClientInput.clientMutationId", "/clientMutationId", json!("m"));
     let members = Rows::of(own.clone(), "/client")
         .fixed("ClientInput.clientId", json!("other"), "NOT_EDITABLE")

@@ -1,0 +1,85 @@
+//! The header `Idempotency-Key`: a key as it stands, or as the quoted string of the IETF's draft; and what two requests
+//! under one key are told apart by.
+
+use axum::http::{HeaderMap, request};
+
+use super::errors::{Refusal, codes};
+use crate::idempotency::{Fingerprint, Fingerprinting};
+
+const HEADER: &str = "idempotency-key";
+
+/// The key that a request carries. Whether it is one that can be used is the domain's business.
+///
+/// # Errors
+/// More than one header, bytes that aren't ASCII, or a quoted string that doesn't end.
+pub fn key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let mut values = headers.get_all(HEADER).iter();
+    let Some(value) = values.next() else { return Ok(None) };
+    if values.next().is_some() {
+        return Err(refusal("Send one Idempotency-Key header, not several."));
+    }
+    let key = value.to_str().ok().and_then(unquoted);
+    let unreadable = || {
+        refusal(
+            "The Idempotency-Key header takes printable ASCII characters, as they are or as a string in double quotes.",
+        )
+    };
+    key.ok_or_else(unreadable).map(Some)
+}
+
+/// What a request asks for, byte by byte.
+pub fn fingerprint(head: &request::Parts, body: &[u8]) -> Fingerprint {
+    let mut of = Fingerprinting::of("REST");
+    of.part(head.method.as_str())
+        .part(head.uri.path())
+        .part(head.uri.query().unwrap_or_default())
+        .part(body);
+    of.finish()
+}
+
+/// `"a\"b"` is `a"b`; what isn't quoted is what it is.
+pub(super) fn unquoted(value: &str) -> Option<String> {
+    let Some(quoted) = value.strip_prefix('"') else {
+        return Some(value.to_owned());
+    };
+    let (mut key, mut characters) = (String::new(), quoted.chars());
+    loop {
+        match characters.next()? {
+            '"' => return characters.as_str().is_empty().then_some(key),
+            '\\' => match characters.next()? {
+                escaped @ ('"' | '\\') => key.push(escaped),
+                _ => return None,
+            },
+            character => key.push(character),
+        }
+    }
+}
+
+fn refusal(source: &str) -> Refusal {
+    Refusal::new(codes::INVALID_PARAMETERS, source)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unquoted;
+
+    #[test]
+    fn a_quoted_key_is_the_key_within() {
+        for (value, key) in [
+            ("k-1", Some("k-1")),
+            ("a\"b", Some("a\"b")),
+            ("\"k-1\"", Some("k-1")),
+            (r#""a \"b\" \\c""#, Some(r#"a "b" \c"#)),
+            ("\"\"", Some("")),
+            ("", Some("")),
+            ("\"", None),
+            ("\"k", None),
+            (r#""k\""#, None),
+            (r#""\k""#, None),
+            ("\"k\"x", None),
+            ("\"k\";a=1", None),
+        ] {
+            assert_eq!(unquoted(value).as_deref(), key, "{value}");
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! What an operator decides about requests that are sent again.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IdempotencySettings {
+    /// How long an outcome is kept, in hours.
+    pub hours: u32,
+}
+
+impl Default for IdempotencySettings {
+    fn default() -> Self {
+        Self { hours: 24 }
+    }
+}
+
+impl IdempotencySettings {
+    /// Until when an outcome of `now` is kept.
+    pub fn expiry(self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now + TimeDelta::hours(self.hours.into())
+    }
+}

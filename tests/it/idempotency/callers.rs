@@ -1,0 +1,106 @@
+//! Whose keys they are, and what a caller may see again.
+
+use std::sync::Arc;
+
+use async_graphql::MaybeUndefined::Value;
+use chrono::{DateTime, TimeDelta, Utc};
+use clientele::{
+    access::{Caller, CallerKind, Permission, Rights},
+    client::{ClientInput, Outcome, UpsertClient, Upserted, Wanted},
+    error::Error,
+    idempotency::remove_expired,
+};
+
+use super::counts;
+use crate::harness::TestServer;
+
+fn caller(kind: CallerKind, id: &str, permissions: &[Permission]) -> Caller {
+    Caller {
+        kind,
+        id: id.into(),
+        rights: Arc::new(Rights::of(permissions.iter().copied())),
+        ..Caller::operator()
+    }
+}
+
+fn ana() -> UpsertClient {
+    UpsertClient {
+        client: ClientInput {
+            first_name: Value("Ana".to_owned()),
+            last_name: Value("Cruz".to_owned()),
+            ..ClientInput::default()
+        },
+        idempotency_key: Some("k".to_owned()),
+        ..UpsertClient::default()
+    }
+}
+
+async fn try_upsert(
+    server: &TestServer,
+    caller: &Caller,
+    input: &UpsertClient,
+    now: DateTime<Utc>,
+) -> Result<Upserted, Error> {
+    let answer = server
+        .clientele
+        .upsert_client(caller, input, Wanted::default(), now)
+        .await?;
+    Ok(answer.expect("the submission is sound"))
+}
+
+fn now() -> DateTime<Utc> {
+    std::time::SystemTime::now().into()
+}
+
+on_both! {
+    async fn two_callers_may_use_one_key(server) {
+        let mut keys = Vec::new();
+        for (kind, id) in [(CallerKind::User, "a"), (CallerKind::Token, "a"), (CallerKind::User, "b")] {
+            let caller = caller(kind, id, &Permission::ALL);
+            for _ in 0..2 {
+                let upserted = try_upsert(server, &caller, &ana(), now()).await.expect("everybody may");
+                assert_eq!(upserted.outcome, Outcome::Created);
+                keys.push(upserted.client.client.encoded_key);
+            }
+        }
+        keys.dedup();
+        assert_eq!((keys.len(), counts(server).await), (3, [3, 0, 3]));
+    }
+
+    async fn who_may_no_longer_do_it_may_not_see_it_again(server) {
+        let at = |permissions: &[Permission]| caller(CallerKind::User, "a", permissions);
+        let created = try_upsert(server, &at(&[Permission::CreateClient]), &ana(), now()).await.expect("may create");
+        let mut change = ana();
+        change.client.encoded_key = Value(created.client.client.encoded_key);
+        change.idempotency_key = Some("change".to_owned());
+        try_upsert(server, &at(&[Permission::EditClient]), &change, now()).await.expect("may change");
+        let before = server.snapshot().await;
+        for (permissions, input) in [
+            (&[Permission::ViewClient][..], ana()), (&[Permission::EditClient], ana()), (&[Permission::CreateClient], change),
+        ] {
+            let error = try_upsert(server, &at(permissions), &input, now()).await.expect_err("may not");
+            assert!(matches!(error, Error::Forbidden(_)), "{error:?}");
+        }
+        assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
+    }
+
+    async fn an_outcome_is_kept_for_a_day(server) {
+        let (caller, begun) = (Caller::operator(), now());
+        let first = try_upsert(server, &caller, &ana(), begun).await.expect("all is well").client;
+        let almost = begun + TimeDelta::hours(24) - TimeDelta::seconds(1);
+        let again = try_upsert(server, &caller, &ana(), almost).await.expect("all is well").client;
+        assert_eq!(again.client, first.client);
+        assert_eq!(remove_expired(&server.clientele.db, almost).await.expect("the database answers"), 0);
+
+        // It is still there, and counts no more.
+        let over = begun + TimeDelta::hours(24);
+        let second = try_upsert(server, &caller, &ana(), over).await.expect("all is well").client;
+        assert_ne!(second.client.encoded_key, first.client.encoded_key);
+        let again = try_upsert(server, &caller, &ana(), over).await.expect("all is well").client;
+        assert_eq!((again.client, counts(server).await), (second.client, [2, 0, 1]));
+
+        assert_eq!(remove_expired(&server.clientele.db, over).await.expect("the database answers"), 0);
+        assert_eq!(remove_expired(&server.clientele.db, over + TimeDelta::hours(24)).await.expect("the database answers"), 1);
+        assert_eq!(counts(server).await, [2, 0, 0]);
+    }
+}

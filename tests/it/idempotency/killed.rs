@@ -1,0 +1,50 @@
+//! A server that is killed at any instant: whoever sends the request again to the next one gets the one answer there is.
+
+use std::time::Duration;
+
+use rand::{Rng, SeedableRng, rngs::StdRng};
+use serde_json::Value;
+
+use super::{CLIENTS, counts, ines, welcome};
+use crate::cli::server::Server;
+
+const KILLS: usize = 20;
+
+/// Posts a client under a key; none when the server is gone before it has answered.
+async fn post(server: &Server, key: &str) -> Option<(u16, String)> {
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("it has no options");
+    let request = http
+        .post(format!("{}{CLIENTS}", server.address))
+        .header("Idempotency-Key", key);
+    let response = request.json::<Value>(&ines()).send().await.ok()?;
+    Some((response.status().as_u16(), response.text().await.ok()?))
+}
+
+on_both! {
+    async fn a_request_is_carried_out_once_though_its_server_is_killed(server) {
+        welcome(server).await;
+        let url = server.database_url();
+        let environment = [("DATABASE_URL", &*url)];
+        let seed = rand::random();
+        println!("seed {seed}");
+        let mut chance = StdRng::seed_from_u64(seed);
+        let mut process = Server::start(&environment);
+        for round in 0..KILLS {
+            let key = format!("round {round}");
+            let kill = async {
+                // An instant of the request: before, within and after the write.
+                tokio::time::sleep(Duration::from_micros(chance.random_range(0..10_000))).await;
+                process.signal("KILL");
+            };
+            let (first, ()) = tokio::join!(post(&process, &key), kill);
+            process = Server::start(&environment);
+            let again = post(&process, &key).await.expect("nobody kills this one now");
+            assert_eq!(again.0, 200, "{}", again.1);
+            assert_eq!(first.unwrap_or_else(|| again.clone()), again);
+        }
+        assert_eq!(counts(server).await, [KILLS; 3]);
+    }
+}

@@ -1,0 +1,91 @@
+//! What a record costs, and what is in it.
+
+use std::{
+    iter::repeat_n,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use chrono::{DateTime, Utc};
+use clientele::idempotency::keep_removing;
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use super::{CLIENTS, counts, ines, post};
+use crate::harness::{Backend, TestServer};
+
+/// The statements that a request takes.
+async fn statements(server: &TestServer, path: &str, key: Option<&str>, body: &Value) -> usize {
+    server.statements();
+    let answer = match key {
+        Some(key) => post(server, path, key, body).await,
+        None => server.post(path, body.clone()).await,
+    };
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    server.statements().len()
+}
+
+on_both! {
+    async fn a_key_costs_one_statement_and_an_answer_from_a_record_two(server) {
+        let own = "/api/clients/<key 1>";
+        assert_eq!(post(server, CLIENTS, "first", &ines()).await.status, 200);
+        let (change, other) = (json!({ "client": { "notes": "a" } }), json!({ "client": { "notes": "b" } }));
+        // The claim is a statement of its own: it has to wait where it may have to. The outcome goes with what is written.
+        let plain = statements(server, CLIENTS, None, &ines()).await;
+        assert_eq!(statements(server, CLIENTS, Some("create"), &ines()).await, plain + 1);
+        let plain = statements(server, own, None, &change).await;
+        assert_eq!(statements(server, own, Some("change"), &other).await, plain + 1);
+        // Nothing else is written then: the outcome has to be.
+        let plain = statements(server, own, None, &other).await;
+        assert_eq!(statements(server, own, Some("unchanged"), &other).await, plain + 2);
+        // A claim that fails, and the record with the definitions' version.
+        for (path, key, body) in [(CLIENTS, "create", &ines()), (own, "change", &other), (own, "unchanged", &other)] {
+            assert_eq!(statements(server, path, Some(key), body).await, 2);
+        }
+    }
+
+    async fn what_is_kept_of_a_client_is_found_by_its_key(server) {
+        let answer = post(server, CLIENTS, "k", &ines()).await;
+        let body: Value = serde_json::from_str(&answer.text).expect("an answer is JSON");
+        let key = body["client"]["encodedKey"].as_str().expect("a key");
+        let snapshot = server.snapshot().await;
+        let row: Value = serde_json::from_str(snapshot.rows("idempotency_record")[0]).expect("a row is JSON");
+        assert_eq!((&row[0], &row[1], &row[4]), (&json!("ANYONE:anyone"), &json!("k"), &json!(key)));
+        let fingerprint = row[2].as_str().expect("a text");
+        assert!(fingerprint.len() == 64 && fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()), "{fingerprint}");
+        server.write(&format!("DELETE FROM idempotency_record WHERE client_key = '{key}'")).await.expect("it can be erased");
+        assert_eq!(counts(server).await, [1, 0, 0]);
+    }
+
+    async fn expired_records_are_removed_batch_by_batch_and_others_stay(server) {
+        assert_eq!(post(server, CLIENTS, "k", &ines()).await.status, 200);
+        let expired = (0..1_500).map(|number| format!("('USER:a', '{number}', '', '2026-01-01T00:00:00.000000Z')"));
+        let expired: Vec<String> = expired.collect();
+        let insert = "INSERT INTO idempotency_record (caller, key, fingerprint, expires_at) VALUES";
+        server.write(&format!("{insert} {}", expired.join(", "))).await.expect("the rows are sound");
+        server.statements();
+        let (stop, stopped) = watch::channel(false);
+        let asked = AtomicUsize::new(0);
+        let clock = move || -> DateTime<Utc> {
+            // The second batch is the last.
+            stop.send_replace(asked.fetch_add(1, Relaxed) == 1);
+            std::time::SystemTime::now().into()
+        };
+        keep_removing(server.clientele.clone(), Arc::new(clock), stopped).await;
+        assert_eq!(counts(server).await, [1, 0, 1]);
+
+        let removals: Vec<String> = server.statements().into_iter().filter(|sql| sql.starts_with("DELETE")).collect();
+        assert_eq!(removals, Vec::from_iter(repeat_n(removals[0].clone(), 2)));
+        // PostgreSQL decides by what it has counted, and there is next to nothing here.
+        if server.backend == Backend::Sqlite {
+            let plan = server.clientele.db.read().all(format!("EXPLAIN QUERY PLAN {}", removals[0]), []).await;
+            let steps: Vec<String> =
+                plan.expect("the statement is sound").iter().map(|row| row.try_get_by_index(3).expect("a text")).collect();
+            let steps = steps.join("\n");
+            assert!(steps.contains("idempotency_record_by_expiry (expires_at<?)"), "{steps}");
+            assert!(steps.contains("sqlite_autoindex_idempotency_record_1 (caller=? AND key=?)"), "{steps}");
+        }
+    }
+}
