@@ -17,6 +17,7 @@ use async_graphql::MaybeUndefined;
 use chrono::{DateTime, SubsecRound, Utc};
 pub(super) use store::taken;
 pub use target::NAMED;
+pub(super) use target::permission;
 use target::unclear_target;
 
 use crate::{
@@ -50,8 +51,8 @@ pub struct Upserted {
 }
 
 impl Clientele {
-    /// Creates the client that `input` describes, or changes the one it names. The answer has the `wanted` collections; it
-    /// needs no permission to see clients.
+    /// Creates the client that `input` describes, or changes the one it names. The answer has the `wanted` collections, without
+    /// the values that the caller may not see; it needs no permission to see clients.
     ///
     /// # Errors
     /// Every problem of the submission as the inner error, surprises as the outer one. Nothing is written with either.
@@ -80,6 +81,10 @@ impl Clientele {
                 now,
             })
             .await?;
+        let answer = answer.map(|mut upserted| {
+            upserted.client.hide_values(&caller.rights, &upserted.definitions);
+            upserted
+        });
         if let Ok(upserted) = &answer {
             upserted.queued.iter().for_each(|channel| self.bell.ring(*channel));
         }

@@ -41,7 +41,7 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "The client as it is to be.")] input: UpsertClient,
     ) -> Result<Written<UpsertClientPayload>> {
-        let plan = plan::<UpsertClientPayload>(context);
+        let plan = plan::<UpsertClientPayload>(context)?;
         let plans: Vec<&Plan> = plan.below("client").map(|step| &step.plan).collect();
         let reach = Reach::of_clients(&plans)?;
         let outcome = clientele(context)?
@@ -51,7 +51,13 @@ impl Mutation {
         match outcome {
             Ok(upserted) => {
                 let aggregate = &upserted.client;
-                let world = World::around([aggregate], &reach, upserted.definitions.clone(), loaders(context)?);
+                let world = World::around(
+                    [aggregate],
+                    &reach,
+                    upserted.definitions.clone(),
+                    loaders(context)?,
+                    caller(context)?,
+                );
                 let world = world.await.map_err(|_| incomplete())?;
                 let stored = Some(ClientRow {
                     aggregate,
@@ -87,7 +93,7 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "The set as it is to be.")] input: UpsertCustomFieldSet,
     ) -> Result<Written<UpsertCustomFieldSetPayload>> {
-        let plan = plan::<UpsertCustomFieldSetPayload>(context);
+        let plan = plan::<UpsertCustomFieldSetPayload>(context)?;
         let outcome = upsert_custom_field_set(clientele(context)?, caller(context)?, &input).await?;
         let (stored, problems) = split(outcome);
         let stored = stored.as_ref().and_then(|(definitions, key)| {
@@ -115,7 +121,7 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "The role as it is to be.")] input: UpsertClientRole,
     ) -> Result<Written<UpsertClientRolePayload>> {
-        let plan = plan::<UpsertClientRolePayload>(context);
+        let plan = plan::<UpsertClientRolePayload>(context)?;
         let outcome = upsert_client_role(clientele(context)?, caller(context)?, &input).await?;
         let (stored, problems) = split(outcome);
         let stored = stored
@@ -140,7 +146,7 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "The template as it is to be.")] input: UpsertMessageTemplate,
     ) -> Result<Written<UpsertMessageTemplatePayload>> {
-        let plan = plan::<UpsertMessageTemplatePayload>(context);
+        let plan = plan::<UpsertMessageTemplatePayload>(context)?;
         let outcome = upsert_message_template(clientele(context)?, caller(context)?, &input).await?;
         let (stored, problems) = split(outcome);
         let stored = stored.as_ref().and_then(|(definitions, key)| {
@@ -164,7 +170,7 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "Which template.")] input: DeleteMessageTemplate,
     ) -> Result<Written<DeleteMessageTemplatePayload>> {
-        let plan = plan::<DeleteMessageTemplatePayload>(context);
+        let plan = plan::<DeleteMessageTemplatePayload>(context)?;
         let outcome = delete_message_template(clientele(context)?, caller(context)?, &input).await?;
         let (deleted, problems) = split(outcome);
         let row = PayloadRow {
@@ -183,7 +189,7 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "Which messages.")] input: ResendMessagesInput,
     ) -> Result<Written<ResendMessagesPayload>> {
-        let plan = plan::<ResendMessagesPayload>(context);
+        let plan = plan::<ResendMessagesPayload>(context)?;
         let plans: Vec<&Plan> = plan.below("messages").map(|step| &step.plan).collect();
         let reach = Reach::of_messages(&plans)?;
         let (which, client_mutation_id) = input.read();
@@ -196,7 +202,7 @@ impl Mutation {
         };
         let (resent, problems) = split(outcome);
         let messages = resent.iter().flat_map(|resent| resent.messages.iter().flatten());
-        let world = World::around_messages(messages, &reach, loaders(context)?).await;
+        let world = World::around_messages(messages, &reach, loaders(context)?, caller(context)?).await;
         let stored = resent.is_some();
         let world = world.map_err(|error| if stored { incomplete().into() } else { error })?;
         let stored = resent.as_ref().map(|resent| ResentRow { resent, world: &world });

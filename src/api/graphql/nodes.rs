@@ -18,20 +18,55 @@ use super::{
         message::{Message, MessageRow},
         template::{MessageTemplate, TemplateRow},
     },
-    query::{definitions, loaders, plan},
+    query::{caller, definitions, loaders, plan},
     reach::{Reach, wanted},
     world::World,
 };
-use crate::{client::Wanted, custom_field::Definitions, notify::MessageKey};
+use crate::{
+    access::{Caller, Permission},
+    client::Wanted,
+    custom_field::Definitions,
+    notify::MessageKey,
+};
 
-/// Finds the objects with these global ids and writes each as the type it is.
+/// Finds the objects with these global ids and writes each as the type it is. What the caller may not see doesn't exist.
 pub(super) async fn nodes(context: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<Node>>> {
-    let ids: Vec<Option<GlobalId>> = ids.iter().map(|id| GlobalId::decode(id)).collect();
-    let known: Vec<&GlobalId> = ids.iter().flatten().collect();
-    let rows = Rows::load(context, &known).await?;
+    let ids = visible(context, ids)?;
+    let rows = Rows::load(context, &ids.iter().flatten().collect::<Vec<_>>()).await?;
     ids.iter()
-        .map(|id| id.as_ref().map_or(Ok(None), |id| rows.write(context, id)))
+        .enumerate()
+        .map(|(at, id)| id.as_ref().map_or(Ok(None), |id| rows.write(context, id, Some(at))))
         .collect()
+}
+
+/// As [`nodes`], for one that isn't in a list.
+pub(super) async fn node(context: &Context<'_>, id: ID) -> Result<Option<Node>> {
+    let Some(Some(id)) = visible(context, &[id])?.pop() else {
+        return Ok(None);
+    };
+    Rows::load(context, &[&id]).await?.write(context, &id, None)
+}
+
+/// What the ids name, before anything is looked up.
+fn visible(context: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<GlobalId>>> {
+    let caller = caller(context)?;
+    let visible = |id: &GlobalId| needs(id).is_none_or(|permission| caller.may(permission));
+    Ok(ids.iter().map(|id| GlobalId::decode(id).filter(visible)).collect())
+}
+
+/// The permission to see an object. Definitions are for everybody.
+fn needs(id: &GlobalId) -> Option<Permission> {
+    match id {
+        GlobalId::Client(_)
+        | GlobalId::Address { .. }
+        | GlobalId::IdDocument { .. }
+        | GlobalId::CustomFieldValue { .. } => Some(Permission::ViewClient),
+        GlobalId::Message { .. } => Some(Permission::ViewMessages),
+        GlobalId::CustomFieldSet(_)
+        | GlobalId::CustomField(_)
+        | GlobalId::ClientRole(_)
+        | GlobalId::MessageTemplate(_) => None,
+    }
 }
 
 /// What the ids name. A world is there when a row needs it.
@@ -48,11 +83,11 @@ struct Rows {
 
 impl Rows {
     async fn load(context: &Context<'_>, ids: &[&GlobalId]) -> Result<Self> {
-        let loaders = loaders(context)?;
+        let (loaders, caller) = (loaders(context)?, caller(context)?);
         let (client, value, message) = (
-            plan::<Client>(context),
-            plan::<CustomFieldValue>(context),
-            plan::<Message>(context),
+            plan::<Client>(context)?,
+            plan::<CustomFieldValue>(context)?,
+            plan::<Message>(context)?,
         );
         let links: Vec<&Plan> = value.below("linkedClient").map(|step| &step.plan).collect();
         let (of_clients, of_values, of_messages) = (
@@ -67,14 +102,20 @@ impl Rows {
             let keys = ids.iter().filter(|id| is(id)).filter_map(|id| owner(id, wanted));
             keys.filter_map(|key| clients.get(&key)).collect()
         };
-        let around_clients = around(found(|id| matches!(id, GlobalId::Client(_))), &of_clients, loaders).await?;
+        let around_clients = around(
+            found(|id| matches!(id, GlobalId::Client(_))),
+            &of_clients,
+            loaders,
+            caller,
+        )
+        .await?;
         let values = found(|id| matches!(id, GlobalId::CustomFieldValue { .. }));
-        let around_values = around(values, &of_values, loaders).await?;
+        let around_values = around(values, &of_values, loaders, caller).await?;
         let around_messages = if messages.is_empty() {
             None
         } else {
             let rows = messages.values().map(|message| &**message);
-            Some(World::around_messages(rows, &of_messages, loaders).await?)
+            Some(World::around_messages(rows, &of_messages, loaders, caller).await?)
         };
         Ok(Self {
             wanted,
@@ -90,34 +131,46 @@ impl Rows {
         })
     }
 
-    fn write(&self, context: &Context<'_>, id: &GlobalId) -> Result<Option<Node>> {
+    fn write(&self, context: &Context<'_>, id: &GlobalId, entry: Option<usize>) -> Result<Option<Node>> {
         let found = owner(id, self.wanted).and_then(|key| self.clients.get(&key));
         let aggregate = found.map(|found| &*found.client);
         let definitions = self.definitions.as_deref();
         match id {
             GlobalId::Client(_) => {
                 let row = aggregate.zip(self.around_clients.as_ref());
-                write::<Client>(context, row.map(|(aggregate, world)| ClientRow { aggregate, world }))
+                write::<Client>(
+                    context,
+                    row.map(|(aggregate, world)| ClientRow { aggregate, world }),
+                    entry,
+                )
             }
             GlobalId::Address { key, .. } => {
                 let mut rows = aggregate.into_iter().flat_map(|row| row.addresses.iter().flatten());
-                write::<Address>(context, rows.find(|row| row.encoded_key == *key))
+                write::<Address>(context, rows.find(|row| row.encoded_key == *key), entry)
             }
             GlobalId::IdDocument { key, .. } => {
                 let mut rows = aggregate.into_iter().flat_map(|row| row.id_documents.iter().flatten());
-                write::<IdDocument>(context, rows.find(|row| row.encoded_key == *key))
+                write::<IdDocument>(context, rows.find(|row| row.encoded_key == *key), entry)
             }
             GlobalId::CustomFieldValue { key, .. } => {
                 let mut rows = aggregate.into_iter().flat_map(|row| row.custom_values.iter().flatten());
                 let row = rows
                     .find(|row| row.encoded_key == *key)
                     .zip(self.around_values.as_ref());
-                write::<CustomFieldValue>(context, row.and_then(|(value, world)| ValueRow::of(value, world)))
+                write::<CustomFieldValue>(
+                    context,
+                    row.and_then(|(value, world)| ValueRow::of(value, world)),
+                    entry,
+                )
             }
             GlobalId::Message { .. } => {
                 let message = message_key(id).and_then(|key| self.messages.get(&key));
                 let row = message.zip(self.around_messages.as_ref());
-                write::<Message>(context, row.map(|(message, world)| MessageRow { message, world }))
+                write::<Message>(
+                    context,
+                    row.map(|(message, world)| MessageRow { message, world }),
+                    entry,
+                )
             }
             GlobalId::CustomFieldSet(key) => {
                 let row = |definitions| {
@@ -126,7 +179,7 @@ impl Rows {
                         definitions,
                     })
                 };
-                write::<CustomFieldSet>(context, definitions.and_then(row))
+                write::<CustomFieldSet>(context, definitions.and_then(row), entry)
             }
             GlobalId::CustomField(key) => {
                 let row = |definitions| {
@@ -135,11 +188,12 @@ impl Rows {
                         definitions,
                     })
                 };
-                write::<CustomField>(context, definitions.and_then(row))
+                write::<CustomField>(context, definitions.and_then(row), entry)
             }
             GlobalId::ClientRole(key) => write::<ClientRole>(
                 context,
                 definitions.and_then(|definitions| definitions.role_of_key(key)),
+                entry,
             ),
             GlobalId::MessageTemplate(key) => {
                 let row = |definitions| {
@@ -148,7 +202,7 @@ impl Rows {
                         definitions,
                     })
                 };
-                write::<MessageTemplate>(context, definitions.and_then(row))
+                write::<MessageTemplate>(context, definitions.and_then(row), entry)
             }
         }
     }
@@ -204,15 +258,15 @@ fn is_definition(id: &GlobalId) -> bool {
     )
 }
 
-async fn around(found: Vec<&Found>, reach: &Reach<'_>, loaders: &Loaders) -> Result<Option<World>> {
+async fn around(found: Vec<&Found>, reach: &Reach<'_>, loaders: &Loaders, caller: &Caller) -> Result<Option<World>> {
     let Some(first) = found.first() else { return Ok(None) };
     let rows = found.iter().map(|found| &*found.client);
     Ok(Some(
-        World::around(rows, reach, first.definitions.clone(), loaders).await?,
+        World::around(rows, reach, first.definitions.clone(), loaders, caller).await?,
     ))
 }
 
-fn write<T: Object>(context: &Context<'_>, row: Option<T::Row<'_>>) -> Result<Option<Node>> {
+fn write<T: Object>(context: &Context<'_>, row: Option<T::Row<'_>>, entry: Option<usize>) -> Result<Option<Node>> {
     let Some(row) = row else { return Ok(None) };
-    Ok(Some(Node(text::<T>(context, row, &plan::<T>(context))?)))
+    Ok(Some(Node(text::<T>(context, row, &plan::<T>(context)?, entry)?)))
 }

@@ -1,5 +1,7 @@
 //! What rows are written with: everything that their selections reach, loaded before anything is written. One statement
 //! for each kind of thing on each level, whatever the number of rows.
+//!
+//! Loaders serve many callers at once and give everything; what this one may not see is left out here.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,11 +16,12 @@ use super::{
     reach::{Level, Reach},
 };
 use crate::{
+    access::{Caller, Rights},
     client::{Aggregate, Wanted},
     custom_field::Definitions,
     error::Error,
     list::Window,
-    notify::{Asked, MessagePage, channel::Content, content},
+    notify::{Asked, MessagePage, channel::Content, shown_content},
 };
 
 /// What messages may say in all, for one field of the root: bodies are bounded by what templates say, not by a limit.
@@ -27,6 +30,8 @@ const LARGEST_CONTENTS: usize = 8 << 20;
 /// What was loaded beside rows.
 #[derive(Debug)]
 pub struct World {
+    /// What the caller may see of it.
+    pub rights: Arc<Rights>,
     /// The definitions in force.
     pub definitions: Arc<Definitions>,
     /// The clients that links and messages lead to.
@@ -53,12 +58,13 @@ impl World {
         reach: &Reach<'_>,
         definitions: Arc<Definitions>,
         loaders: &Loaders,
+        caller: &Caller,
     ) -> async_graphql::Result<Self> {
         let rows = Rows {
             clients: clients.into_iter().collect(),
             ..Rows::default()
         };
-        Loading::new(loaders, reach, Some(definitions)).load(rows).await
+        Loading::new(loaders, reach, Some(definitions), caller).load(rows).await
     }
 
     /// Loads what is reached from messages.
@@ -66,12 +72,13 @@ impl World {
         messages: impl IntoIterator<Item = &'a message::Model>,
         reach: &Reach<'_>,
         loaders: &Loaders,
+        caller: &Caller,
     ) -> async_graphql::Result<Self> {
         let rows = Rows {
             messages: messages.into_iter().collect(),
             ..Rows::default()
         };
-        Loading::new(loaders, reach, None).load(rows).await
+        Loading::new(loaders, reach, None, caller).load(rows).await
     }
 
     /// A part of a client's messages.
@@ -88,6 +95,7 @@ impl World {
 struct Loading<'a> {
     loaders: &'a Loaders,
     reach: &'a Reach<'a>,
+    rights: &'a Arc<Rights>,
     wanted: Wanted,
     /// None before the first client has been read.
     definitions: Option<Arc<Definitions>>,
@@ -98,8 +106,14 @@ struct Loading<'a> {
 }
 
 impl<'a> Loading<'a> {
-    fn new(loaders: &'a Loaders, reach: &'a Reach<'a>, definitions: Option<Arc<Definitions>>) -> Self {
+    fn new(
+        loaders: &'a Loaders,
+        reach: &'a Reach<'a>,
+        definitions: Option<Arc<Definitions>>,
+        caller: &'a Caller,
+    ) -> Self {
         Self {
+            rights: &caller.rights,
             loaders,
             reach,
             wanted: reach.wanted(),
@@ -124,6 +138,7 @@ impl<'a> Loading<'a> {
             rows = next;
         }
         Ok(World {
+            rights: self.rights.clone(),
             definitions: match self.definitions {
                 Some(definitions) => definitions,
                 None => definitions(self.reach, self.loaders).await?,
@@ -141,7 +156,7 @@ impl<'a> Loading<'a> {
             let values = rows
                 .clients()
                 .flat_map(|client| client.custom_values.as_deref().unwrap_or_default());
-            keys.extend(links(values, definitions).map(str::to_owned));
+            keys.extend(links(values, definitions, self.rights).map(str::to_owned));
         }
         if !level.recipients.is_empty() {
             keys.extend(rows.messages().map(|message| message.client_key.clone()));
@@ -201,9 +216,17 @@ impl<'a> Loading<'a> {
         }
         let keys = keys.into_iter().cloned().map(VariantKey);
         let variants = self.loaders.load_many(keys).await?;
+        let definitions = match &self.definitions {
+            Some(definitions) => definitions.clone(),
+            // Where everything is shown, they aren't looked at.
+            None if self.rights.views_all() => self.loaders.loader().any_definitions().await?,
+            None => self.loaders.loader().current_definitions().await?,
+        };
         for message in messages {
             let variant = variants.get(&VariantKey(message.variant_key.clone()));
-            if let Some(content) = variant.and_then(|variant| content(message, variant)) {
+            if let Some(content) =
+                variant.and_then(|variant| shown_content(message, variant, self.rights, &definitions))
+            {
                 self.content_bytes += content.text.len() + content.html.as_ref().map_or(0, String::len);
                 if self.content_bytes > LARGEST_CONTENTS {
                     let most = LARGEST_CONTENTS >> 20;
@@ -226,15 +249,16 @@ async fn definitions(reach: &Reach<'_>, loaders: &Loaders) -> Result<Arc<Definit
     }
 }
 
-/// The keys of the clients that these values link to.
+/// The keys of the clients that these values link to, as far as the caller may see them.
 fn links<'a>(
     values: impl IntoIterator<Item = &'a custom_field_value::Model>,
     definitions: &'a Definitions,
+    rights: &'a Rights,
 ) -> impl Iterator<Item = &'a str> {
     let link = |value: &&custom_field_value::Model| {
         definitions
             .field_of_key(&value.field_key)
-            .is_some_and(|field| field.links_clients())
+            .is_some_and(|field| field.links_clients() && field.is_shown(rights))
     };
     let links = values.into_iter().filter(link);
     links.filter_map(|value| value.linked_key.as_deref())

@@ -12,6 +12,7 @@ use super::{
     message::Message,
 };
 use crate::{
+    access::Permission,
     api::graphql::{
         node::GlobalId,
         object::{Argument, Field, Is, Object, Plan, Step, list, list_of, maybe, maybe_of, one_of},
@@ -204,7 +205,7 @@ impl Object for Client {
         },
         Field {
             name: "customInformation",
-            description: "The client's custom field values, in their order.",
+            description: "The client's custom field values, in their order. Those of sets that you may not see are left out.",
             is: Is::Objects {
                 ty: list_of::<CustomFieldValue>,
                 plan: Plan::of::<CustomFieldValue>,
@@ -232,7 +233,8 @@ impl Object for Client {
         Field {
             name: "messages",
             description: "What the client was written, or will be: newest first. Null when you may not see messages.",
-            is: Is::Objects {
+            is: Is::Guarded {
+                needs: Permission::ViewMessages,
                 ty: maybe_of::<Connection<Message>>,
                 plan: Plan::of::<Connection<Message>>,
                 arguments: PAGE_ARGUMENTS,
