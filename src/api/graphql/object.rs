@@ -3,14 +3,11 @@
 //! A root field loads what its selection needs, then its object is written from typed rows into one JSON buffer, which
 //! the engine carries as it is. Nothing here waits, and nothing here knows what the objects are about.
 
+mod budget;
 mod refusal;
 mod written;
 
-use std::{
-    borrow::Cow,
-    ops::Deref,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
-};
+use std::{borrow::Cow, ops::Deref};
 
 use async_graphql::{
     Name, PathSegment, Pos, Positioned, Value,
@@ -19,6 +16,7 @@ use async_graphql::{
 };
 use chrono::{DateTime as Instant, NaiveDate, Utc};
 
+pub use self::budget::Budget;
 use self::refusal::Refusal;
 pub use self::written::{Written, list_of, maybe_of, meta_field, one_of, text};
 use super::prepare::collect;
@@ -180,36 +178,6 @@ impl Plan {
 }
 
 const TYPENAME: &str = "__typename";
-
-/// How many fields the answer to one request may still have. Selections multiply by what is stored, so that only
-/// counting while writing is a bound.
-#[derive(Debug)]
-pub struct Budget {
-    most: usize,
-    left: AtomicUsize,
-    /// How many refused fields may still be told.
-    refusals: AtomicUsize,
-}
-
-impl Budget {
-    pub fn new(most: usize) -> Self {
-        Self {
-            most,
-            left: AtomicUsize::new(most),
-            refusals: AtomicUsize::new(refusal::MOST),
-        }
-    }
-
-    /// Whether there is room for so many more fields. Once there isn't, there never is again.
-    fn take(&self, fields: usize) -> bool {
-        let rest = |left: usize| left.checked_sub(fields);
-        if self.left.fetch_update(Relaxed, Relaxed, rest).is_ok() {
-            return true;
-        }
-        self.left.store(0, Relaxed);
-        false
-    }
-}
 
 /// What has been written so far.
 pub struct Out<'a> {

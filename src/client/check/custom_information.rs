@@ -194,7 +194,10 @@ struct Refusal {
     message: String,
 }
 
-/// The value and linked key to store.
+/// The value and linked key to store, for a caller who may change them.
+///
+/// A value that is unique and another client's (926) is to be told here: only to those who may change the set, as it says
+/// that there is such a value.
 fn decide(
     field: &Field,
     value: &MaybeUndefined<String>,

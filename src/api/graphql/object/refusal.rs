@@ -1,17 +1,12 @@
 //! Fields that the caller may not see: found before anything is loaded, answered null, and told with their paths.
 
-use std::sync::atomic::Ordering::Relaxed;
-
 use async_graphql::{Context, PathSegment, Pos};
 
-use super::{Budget, Out, Plan, Step};
+use super::{Out, Plan, Step};
 use crate::{
     access::{Caller, Permission},
     error::Error,
 };
-
-/// So many refused fields are told for one request: more of them say nothing new.
-pub(super) const MOST: usize = 20;
 
 /// A field that was refused, at its place below the field of the root.
 pub(super) struct Refusal {
@@ -54,7 +49,7 @@ impl Out<'_> {
     pub(super) fn refuse(&mut self, step: &Step) {
         self.text("null");
         if let Some(permission) = step.needs
-            && self.budget.takes_refusal()
+            && self.budget.take_refusal()
         {
             self.refusals.push(Refusal {
                 permission,
@@ -62,13 +57,6 @@ impl Out<'_> {
                 at: step.at,
             });
         }
-    }
-}
-
-impl Budget {
-    fn takes_refusal(&self) -> bool {
-        let rest = |left: usize| left.checked_sub(1);
-        self.refusals.fetch_update(Relaxed, Relaxed, rest).is_ok()
     }
 }
 
