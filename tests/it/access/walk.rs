@@ -209,6 +209,8 @@ on_both! {
                 let before = server.snapshot().await;
                 let answer = server.as_caller(&rights).graphql(document, json!({})).await;
                 assert_eq!(refused(&answer, &what), expected, "{what}: {}", answer.text);
+                // What can't be null is refused before anything runs, which has no data at all.
+                assert_ne!(answer.body.get("data"), Some(&Value::Null), "{what}: it misses in `permits`");
                 if expected {
                     assert_eq!(server.snapshot().await, before, "{what}: a refusal must write nothing");
                 }
