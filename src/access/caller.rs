@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Permission, Rights};
+use super::{Permission, Permissions, Rights};
 use crate::{
     error::{Error, Result},
     text_enum::text_enum,
@@ -80,6 +80,11 @@ impl Caller {
 
     pub fn may(&self, permission: Permission) -> bool {
         self.rights.permissions.contains(permission)
+    }
+
+    /// Whether it has every permission there is.
+    pub fn may_everything(&self) -> bool {
+        self.rights.permissions == Permissions::all()
     }
 
     /// # Errors

@@ -54,8 +54,8 @@ impl Permission {
 pub struct Permissions(u16);
 
 impl Permissions {
-    pub fn all() -> Self {
-        Permission::ALL.into_iter().collect()
+    pub const fn all() -> Self {
+        Self((1 << Permission::ALL.len()) - 1)
     }
 
     pub const fn contains(self, permission: Permission) -> bool {

@@ -46,10 +46,22 @@ impl Rights {
         }
     }
 
+    /// Whether it may see the values of every set, those to come included.
+    pub fn views_all(&self) -> bool {
+        self.view_sets == Sets::All || self.edits_all()
+    }
+
+    /// Whether it may change the values of every set.
+    pub fn edits_all(&self) -> bool {
+        self.edit_sets == Sets::All
+    }
+
+    /// Whether it may see the values of this set: who may change them may see them.
     pub fn views(&self, set_id: &str) -> bool {
         self.view_sets.contains(set_id) || self.edits(set_id)
     }
 
+    /// Whether it may change the values of this set.
     pub fn edits(&self, set_id: &str) -> bool {
         self.edit_sets.contains(set_id)
     }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     Clientele,
-    access::{Caller, Permission},
+    access::{Caller, Permission, Rights},
     custom_field::Definitions,
     db::{Connection, Dialect},
     error::{Error, Result},
@@ -60,6 +60,21 @@ impl Aggregate {
         (!wanted.addresses || self.addresses.is_some())
             && (!wanted.id_documents || self.id_documents.is_some())
             && (!wanted.custom_values || self.custom_values.is_some())
+    }
+
+    /// Takes away the custom field values that somebody with these rights may not see. One whose field is gone is gone, too.
+    pub fn hide_values(&mut self, rights: &Rights, definitions: &Definitions) {
+        if rights.views_all() {
+            return;
+        }
+        let shown = |key: &str| {
+            definitions
+                .field_of_key(key)
+                .is_some_and(|field| field.is_shown(rights))
+        };
+        if let Some(values) = &mut self.custom_values {
+            values.retain(|value| shown(&value.field_key));
+        }
     }
 
     /// First, middle and last name, with a space between.
@@ -220,7 +235,7 @@ impl ClientBy {
 }
 
 impl Clientele {
-    /// The client that `by` names, with the wanted collections.
+    /// The client that `by` names, with the wanted collections, as far as the caller may see them.
     pub async fn client(
         &self,
         caller: &Caller,
@@ -235,10 +250,14 @@ impl Clientele {
         }
         let sql = format!("{} WHERE {condition}", select(connection.dialect, wanted));
         let mut clients = self.clients_of(sql, [named.into()]).await?;
-        Ok(clients.rows.pop().map(|client| (client, clients.definitions)))
+        Ok(clients.rows.pop().map(|mut client| {
+            client.hide_values(&caller.rights, &clients.definitions);
+            (client, clients.definitions)
+        }))
     }
 
-    /// The clients of these keys, in no order; those that don't exist are left out.
+    /// The clients of these keys, in no order and with all their values; those that don't exist are left out. It serves many
+    /// callers at once: whoever asks for one of them has made sure that it may see clients, and shows it no hidden value.
     pub async fn clients_by_key(&self, keys: &[String], wanted: Wanted) -> Result<Clients> {
         let dialect = self.db.read().dialect;
         let keys: Vec<&String> = keys.iter().filter(|key| !key.contains('\0')).collect();

@@ -17,13 +17,13 @@ use super::{
     input::{ClientInput, ClientRoleBy, UpsertClient},
     kinds::{ClientState, Language},
     settings::ClientSettings,
-    upsert::taken,
+    upsert::{permission, taken},
 };
 use crate::{
-    access::{Caller, Permission},
+    access::Caller,
     custom_field::Definitions,
     member::{Problems, Scalars, keep},
-    problem::{Problem, ProblemCode, path},
+    problem::{Problem, ProblemCode, Section, path},
     scalar::{Date, is_key, new_key},
 };
 
@@ -54,6 +54,7 @@ pub fn check(input: &UpsertClient, facts: &Facts<'_>) -> Result<Aggregate, Vec<P
     let client = client(&input.client, facts, &mut problems);
     if let Some(problem) = forbidden(facts) {
         problems.0.push(problem);
+        return Err(told_to_the_forbidden(problems.0));
     }
     if facts.taken {
         problems.0.push(taken());
@@ -84,12 +85,21 @@ pub fn check(input: &UpsertClient, facts: &Facts<'_>) -> Result<Aggregate, Vec<P
 
 /// Which of the two permissions it takes is known only now.
 fn forbidden(facts: &Facts<'_>) -> Option<Problem> {
-    let (permission, act) = match facts.present {
-        Some(_) => (Permission::EditClient, "change"),
-        None => (Permission::CreateClient, "create"),
+    let permission = permission(facts.present.is_some());
+    let act = match facts.present {
+        Some(_) => "change",
+        None => "create",
     };
     let message = || format!("To {act} a client you need the permission {}.", permission.as_str());
     (!facts.caller.may(permission)).then(|| Problem::new(ProblemCode::Forbidden, path![], message()))
+}
+
+/// Who may not change or create the client learns what is wrong with the submission itself, up to there, and that the
+/// client exists; nothing of what is stored.
+fn told_to_the_forbidden(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.retain(|problem| problem.section() <= Section::Permission && problem.code != ProblemCode::NotEditable);
+    problems.sort_by_key(Problem::section);
+    problems
 }
 
 fn client(input: &ClientInput, facts: &Facts<'_>, problems: &mut Problems) -> client::Model {

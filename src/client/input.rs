@@ -33,7 +33,9 @@ pub struct UpsertClient {
     /// `[]` removes it; null is refused.
     pub addresses: MaybeUndefined<Vec<AddressInput>>,
     /// Replaces the client's custom field values: a field that isn't listed loses its value. Omit to leave them alone;
-    /// `[]` removes all; null is refused. At most 1,000.
+    /// `[]` removes all; null is refused. At most 1,000. Values of sets that you may not change are no part of this: they
+    /// are kept, each at its place in the list, and those listed here take the other places in their order. Naming one is
+    /// FORBIDDEN, unless you may see it and send it back as it is.
     pub custom_information: MaybeUndefined<Vec<CustomFieldValueInput>>,
     /// How to find the client that is to be changed.
     #[graphql(default)]

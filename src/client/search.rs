@@ -81,7 +81,8 @@ impl Clientele {
     /// A page of the clients that pass `filter`. One statement, whatever the data.
     ///
     /// # Errors
-    /// As the inner error: a cursor that isn't one of this order, or a custom field that doesn't exist.
+    /// As the inner error: a cursor that isn't one of this order, or a custom field that doesn't exist or whose values the
+    /// caller may not see.
     pub async fn clients(
         &self,
         caller: &Caller,
@@ -91,7 +92,7 @@ impl Clientele {
         wanted: Wanted,
     ) -> Result<Result<ClientPage, Problem>> {
         caller.needs(Permission::ViewClient)?;
-        let mut conditions = match self.conditions(filter).await? {
+        let mut conditions = match self.conditions(caller, filter).await? {
             Ok(conditions) => conditions,
             Err(problem) => return Ok(Err(problem)),
         };
@@ -101,7 +102,10 @@ impl Clientele {
         };
         let clauses = window.clauses(&order.into(), "c", &mut conditions);
         let sql = format!("{} {clauses}", aggregate::select(conditions.dialect, wanted));
-        let found = self.clients_of(sql, conditions.values).await?;
+        let mut found = self.clients_of(sql, conditions.values).await?;
+        for row in &mut found.rows {
+            row.hide_values(&caller.rights, &found.definitions);
+        }
         Ok(Ok(ClientPage {
             clients: window.page(found.rows),
             definitions: found.definitions,
@@ -112,7 +116,7 @@ impl Clientele {
     /// How many clients pass `filter`.
     pub async fn count_clients(&self, caller: &Caller, filter: &ClientFilter) -> Result<Result<i64, Problem>> {
         caller.needs(Permission::ViewClient)?;
-        let conditions = match self.conditions(filter).await? {
+        let conditions = match self.conditions(caller, filter).await? {
             Ok(conditions) => conditions,
             Err(problem) => return Ok(Err(problem)),
         };
@@ -121,14 +125,20 @@ impl Clientele {
         Ok(Ok(row.map_or(Ok(0), |row| row.try_get_by_index(0))?))
     }
 
-    async fn conditions(&self, filter: &ClientFilter) -> Result<Result<Conditions, Problem>> {
+    async fn conditions(&self, caller: &Caller, filter: &ClientFilter) -> Result<Result<Conditions, Problem>> {
         let connection = self.db.read();
         // Only a filter by a custom field needs the definitions before the clients are read.
         let definitions = match filter.custom_field {
             Some(_) => Some(self.definitions.current(connection).await?),
             None => None,
         };
-        Ok(filter.conditions(connection.dialect, definitions.as_deref()))
+        let problem = definitions
+            .as_deref()
+            .and_then(|definitions| filter.forbidden(&caller.rights, definitions));
+        Ok(match problem {
+            Some(problem) => Err(problem),
+            None => filter.conditions(connection.dialect, definitions.as_deref()),
+        })
     }
 }
 

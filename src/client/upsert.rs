@@ -20,6 +20,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 pub(super) use store::taken;
 pub use target::NAMED;
+pub(super) use target::permission;
 use target::unclear_target;
 
 use crate::{
@@ -56,7 +57,8 @@ pub struct Upserted {
 
 impl Clientele {
     /// Creates the client that `input` describes, or changes the one it names. The answer has the `wanted` collections at
-    /// least; it needs no permission to see clients. Under an idempotency key that is done once.
+    /// least, without the values that the caller may not see; it needs no permission to see clients. Under an idempotency key
+    /// that is done once.
     ///
     /// # Errors
     /// Every problem of the submission as the inner error, surprises as the outer one. Nothing is written with either.
@@ -91,6 +93,10 @@ impl Clientele {
                 now,
             })
             .await?;
+        let answer = answer.map(|mut upserted| {
+            upserted.client.hide_values(&caller.rights, &upserted.definitions);
+            upserted
+        });
         if let Ok(upserted) = &answer {
             upserted.queued.iter().for_each(|channel| self.bell.ring(*channel));
         }

@@ -17,6 +17,7 @@ use tokio::sync::RwLock;
 
 use super::Kind;
 use crate::{
+    access::Rights,
     db::Connection,
     error::{Error, Result},
     notify::template::Template,
@@ -63,6 +64,16 @@ impl Field {
     /// Whether every client needs a value for it.
     pub fn is_demanded(&self) -> bool {
         self.row.required && self.is_active()
+    }
+
+    /// Whether somebody with these rights may see its values.
+    pub fn is_shown(&self, rights: &Rights) -> bool {
+        rights.views(&self.set.set_id)
+    }
+
+    /// Whether somebody with these rights may change its values.
+    pub fn is_editable(&self, rights: &Rights) -> bool {
+        rights.edits(&self.set.set_id)
     }
 
     pub fn links_clients(&self) -> bool {

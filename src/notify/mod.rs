@@ -13,6 +13,7 @@ pub mod event;
 #[doc(hidden)]
 pub mod fuzzing;
 mod gate;
+mod hidden;
 mod kinds;
 mod lane;
 pub mod mask;
@@ -37,5 +38,5 @@ pub use resend::{MOST_BY_FILTER, MOST_BY_KEY, Resend, Resent};
 pub use search::{Asked, MessageFilter, MessageKey, MessagePage, NEWEST_FIRST};
 pub use settings::NotificationSettings;
 pub use template::Template;
-pub use variants::{Variants, content};
+pub use variants::{Variants, content, shown_content};
 pub use worker::Worker;

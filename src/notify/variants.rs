@@ -11,6 +11,8 @@ use super::{
     render::{Compiled, Values},
 };
 use crate::{
+    access::Rights,
+    custom_field::Definitions,
     db::Database,
     error::{Error, Result},
 };
@@ -72,6 +74,21 @@ impl Variants {
 
 /// What a message says, which is written from this variant. None when its text has been removed, or can't be written.
 pub fn content(message: &message::Model, variant: &Compiled) -> Option<Content> {
-    let values: Values = serde_json::from_str(message.placeholders.as_deref()?).ok()?;
+    variant.render(&values(message)?).ok()
+}
+
+/// As [`content`], as far as somebody with these rights may see it.
+pub fn shown_content(
+    message: &message::Model,
+    variant: &Compiled,
+    rights: &Rights,
+    definitions: &Definitions,
+) -> Option<Content> {
+    let mut values = values(message)?;
+    variant.hide(&mut values, rights, definitions);
     variant.render(&values).ok()
+}
+
+fn values(message: &message::Model) -> Option<Values> {
+    serde_json::from_str(message.placeholders.as_deref()?).ok()
 }

@@ -103,7 +103,7 @@ impl AuditQuery {
         let of_argument = |problem| Fault::of_argument("", &problem);
         let filter = filter.unwrap_or_default().read().map_err(of_argument)?;
         let window = Window::of(&arguments.range("records", "")?, &NEWEST_FIRST).map_err(of_argument)?;
-        let plan = plan::<Connection<AuditRecord>>(context);
+        let plan = plan::<Connection<AuditRecord>>(context)?;
         let caller = caller(context)?;
         let page = clientele(context)?
             .audit_log(caller, &filter, &window, plan.asks("totalCount"))

@@ -26,17 +26,18 @@ use self::{accept::Media, params::Params};
 use super::{
     answer::{Answer, Outcome},
     door::Door,
-    error::{Code, Fault, internal},
+    error::{Code, Fault, Refused, internal},
+    prepare::Prepared,
 };
 use crate::api::{RequestId, origin};
 
 /// `/graphql`. `context` puts into `Data` what resolvers need of a request, after it has been found executable: the caller,
-/// loaders, and so on. It runs once for each request.
+/// loaders, and so on; or it says why this caller may not run the operation. It runs once for each request.
 pub fn router<Q, M, C>(door: Arc<Door<Q, M>>, context: C) -> Router
 where
     Q: ObjectType + 'static,
     M: ObjectType + 'static,
-    C: Fn(&mut Data, &Parts) + Clone + Send + Sync + 'static,
+    C: Fn(&mut Data, &Parts, &Prepared) -> Result<(), Refused> + Clone + Send + Sync + 'static,
 {
     Router::new().route(
         "/graphql",
@@ -48,7 +49,7 @@ async fn answer<Q, M, C>(door: Arc<Door<Q, M>>, context: C, request: Request) ->
 where
     Q: ObjectType + 'static,
     M: ObjectType + 'static,
-    C: Fn(&mut Data, &Parts) + Send + Sync + 'static,
+    C: Fn(&mut Data, &Parts, &Prepared) -> Result<(), Refused> + Send + Sync + 'static,
 {
     let (parts, body) = request.into_parts();
     let id = parts
@@ -183,7 +184,7 @@ async fn execute<Q, M, C>(
 where
     Q: ObjectType + 'static,
     M: ObjectType + 'static,
-    C: Fn(&mut Data, &Parts),
+    C: Fn(&mut Data, &Parts, &Prepared) -> Result<(), Refused>,
 {
     let Params {
         query,
@@ -202,7 +203,9 @@ where
         });
     }
     let mut data = Data::default();
-    context(&mut data, parts);
+    if let Err(refused) = context(&mut data, parts, &prepared) {
+        return Ok(Answer::refused(&refused, &id.0));
+    }
     if !prepared.is_mutation() {
         return Ok(door.run(prepared, data, &id.0).await);
     }
@@ -229,6 +232,7 @@ fn status(outcome: Outcome, media: Media) -> StatusCode {
         (_, Outcome::Nothing(_)) => StatusCode::OK,
         (Code::Internal, _) => StatusCode::INTERNAL_SERVER_ERROR,
         (_, _) if media == Media::Json => StatusCode::OK,
+        (Code::Forbidden, _) => StatusCode::FORBIDDEN,
         (_, _) => StatusCode::BAD_REQUEST,
     }
 }

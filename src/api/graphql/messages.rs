@@ -106,7 +106,7 @@ pub(super) async fn page(
     let of_argument = |problem| Fault::of_argument("", &problem);
     let filter = filter.read().map_err(of_argument)?;
     let window = Window::of(&arguments.range("messages", "")?, &NEWEST_FIRST).map_err(of_argument)?;
-    let plan = plan::<Connection<Message>>(context);
+    let plan = plan::<Connection<Message>>(context)?;
     let plans: Vec<&Plan> = selected(&plan).collect();
     let reach = Reach::of_messages(&plans)?;
     let page = clientele(context)?

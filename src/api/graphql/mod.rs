@@ -17,6 +17,7 @@ mod nodes;
 mod object;
 mod objects;
 mod page;
+mod permits;
 pub mod prepare;
 mod query;
 mod reach;
@@ -39,12 +40,14 @@ use crate::{Clientele, access::Caller};
 pub fn router(clientele: Arc<Clientele>, limits: Limits) -> Router {
     let build = move || schema().data(clientele.clone()).data(loaders(clientele.clone()));
     let answer_fields = limits.answer_fields;
-    http::router(Arc::new(Door::new(build, limits)), move |data, head| {
+    http::router(Arc::new(Door::new(build, limits)), move |data, head, prepared| {
         data.insert(Budget::new(answer_fields));
         // Without one, every field that needs to know is refused.
         if let Some(caller) = head.extensions.get::<Caller>() {
+            permits::admit(prepared, caller)?;
             data.insert(caller.clone());
         }
+        Ok(())
     })
 }
 

@@ -41,7 +41,7 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "The client as it is to be.")] input: UpsertClient,
     ) -> Result<Written<UpsertClientPayload>> {
-        let plan = plan::<UpsertClientPayload>(context);
+        let plan = plan::<UpsertClientPayload>(context)?;
         let plans: Vec<&Plan> = plan.below("client").map(|step| &step.plan).collect();
         let reach = Reach::of_clients(&plans)?;
         let outcome = clientele(context)?
@@ -93,7 +93,7 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "The set as it is to be.")] input: UpsertCustomFieldSet,
     ) -> Result<Written<UpsertCustomFieldSetPayload>> {
-        let plan = plan::<UpsertCustomFieldSetPayload>(context);
+        let plan = plan::<UpsertCustomFieldSetPayload>(context)?;
         let outcome = upsert_custom_field_set(clientele(context)?, caller(context)?, &input, super::now()).await?;
         let (stored, problems) = split(outcome);
         let stored = stored.as_ref().and_then(|(definitions, key)| {
@@ -121,7 +121,7 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "The role as it is to be.")] input: UpsertClientRole,
     ) -> Result<Written<UpsertClientRolePayload>> {
-        let plan = plan::<UpsertClientRolePayload>(context);
+        let plan = plan::<UpsertClientRolePayload>(context)?;
         let outcome = upsert_client_role(clientele(context)?, caller(context)?, &input, super::now()).await?;
         let (stored, problems) = split(outcome);
         let stored = stored
@@ -146,7 +146,7 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "The template as it is to be.")] input: UpsertMessageTemplate,
     ) -> Result<Written<UpsertMessageTemplatePayload>> {
-        let plan = plan::<UpsertMessageTemplatePayload>(context);
+        let plan = plan::<UpsertMessageTemplatePayload>(context)?;
         let outcome = upsert_message_template(clientele(context)?, caller(context)?, &input, super::now()).await?;
         let (stored, problems) = split(outcome);
         let stored = stored.as_ref().and_then(|(definitions, key)| {
@@ -170,7 +170,7 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "Which template.")] input: DeleteMessageTemplate,
     ) -> Result<Written<DeleteMessageTemplatePayload>> {
-        let plan = plan::<DeleteMessageTemplatePayload>(context);
+        let plan = plan::<DeleteMessageTemplatePayload>(context)?;
         let outcome = delete_message_template(clientele(context)?, caller(context)?, &input, super::now()).await?;
         let (deleted, problems) = split(outcome);
         let row = PayloadRow {
@@ -189,7 +189,7 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "Which messages.")] input: ResendMessagesInput,
     ) -> Result<Written<ResendMessagesPayload>> {
-        let plan = plan::<ResendMessagesPayload>(context);
+        let plan = plan::<ResendMessagesPayload>(context)?;
         let plans: Vec<&Plan> = plan.below("messages").map(|step| &step.plan).collect();
         let reach = Reach::of_messages(&plans)?;
         let (which, client_mutation_id) = input.read();

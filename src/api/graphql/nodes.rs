@@ -31,14 +31,45 @@ use crate::{
     notify::MessageKey,
 };
 
-/// Finds the objects with these global ids and writes each as the type it is.
+/// Finds the objects with these global ids and writes each as the type it is. What the caller may not see doesn't exist.
 pub(super) async fn nodes(context: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<Node>>> {
-    let ids: Vec<Option<GlobalId>> = ids.iter().map(|id| GlobalId::decode(id)).collect();
-    let known: Vec<&GlobalId> = ids.iter().flatten().collect();
-    let rows = Rows::load(context, &known).await?;
+    let ids = visible(context, ids)?;
+    let rows = Rows::load(context, &ids.iter().flatten().collect::<Vec<_>>()).await?;
     ids.iter()
-        .map(|id| id.as_ref().map_or(Ok(None), |id| rows.write(context, id)))
+        .enumerate()
+        .map(|(at, id)| id.as_ref().map_or(Ok(None), |id| rows.write(context, id, Some(at))))
         .collect()
+}
+
+/// As [`nodes`], for one that isn't in a list.
+pub(super) async fn node(context: &Context<'_>, id: ID) -> Result<Option<Node>> {
+    let Some(Some(id)) = visible(context, &[id])?.pop() else {
+        return Ok(None);
+    };
+    Rows::load(context, &[&id]).await?.write(context, &id, None)
+}
+
+/// What the ids name, before anything is looked up.
+fn visible(context: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<GlobalId>>> {
+    let caller = caller(context)?;
+    let visible = |id: &GlobalId| needs(id).is_none_or(|permission| caller.may(permission));
+    Ok(ids.iter().map(|id| GlobalId::decode(id).filter(visible)).collect())
+}
+
+/// The permission to see an object. Definitions are for everybody.
+fn needs(id: &GlobalId) -> Option<Permission> {
+    match id {
+        GlobalId::Client(_)
+        | GlobalId::Address { .. }
+        | GlobalId::IdDocument { .. }
+        | GlobalId::CustomFieldValue { .. } => Some(Permission::ViewClient),
+        GlobalId::Message { .. } => Some(Permission::ViewMessages),
+        GlobalId::AuditRecord { .. } => Some(Permission::Audit),
+        GlobalId::CustomFieldSet(_)
+        | GlobalId::CustomField(_)
+        | GlobalId::ClientRole(_)
+        | GlobalId::MessageTemplate(_) => None,
+    }
 }
 
 /// What the ids name. A world is there when a row needs it.
@@ -58,9 +89,9 @@ impl Rows {
     async fn load(context: &Context<'_>, ids: &[&GlobalId]) -> Result<Self> {
         let (loaders, caller) = (loaders(context)?, caller(context)?);
         let (client, value, message) = (
-            plan::<Client>(context),
-            plan::<CustomFieldValue>(context),
-            plan::<Message>(context),
+            plan::<Client>(context)?,
+            plan::<CustomFieldValue>(context)?,
+            plan::<Message>(context)?,
         );
         let links: Vec<&Plan> = value.below("linkedClient").map(|step| &step.plan).collect();
         let (of_clients, of_values, of_messages) = (
@@ -106,34 +137,46 @@ impl Rows {
         })
     }
 
-    fn write(&self, context: &Context<'_>, id: &GlobalId) -> Result<Option<Node>> {
+    fn write(&self, context: &Context<'_>, id: &GlobalId, entry: Option<usize>) -> Result<Option<Node>> {
         let found = owner(id, self.wanted).and_then(|key| self.clients.get(&key));
         let aggregate = found.map(|found| &*found.client);
         let definitions = self.definitions.as_deref();
         match id {
             GlobalId::Client(_) => {
                 let row = aggregate.zip(self.around_clients.as_ref());
-                write::<Client>(context, row.map(|(aggregate, world)| ClientRow { aggregate, world }))
+                write::<Client>(
+                    context,
+                    row.map(|(aggregate, world)| ClientRow { aggregate, world }),
+                    entry,
+                )
             }
             GlobalId::Address { key, .. } => {
                 let mut rows = aggregate.into_iter().flat_map(|row| row.addresses.iter().flatten());
-                write::<Address>(context, rows.find(|row| row.encoded_key == *key))
+                write::<Address>(context, rows.find(|row| row.encoded_key == *key), entry)
             }
             GlobalId::IdDocument { key, .. } => {
                 let mut rows = aggregate.into_iter().flat_map(|row| row.id_documents.iter().flatten());
-                write::<IdDocument>(context, rows.find(|row| row.encoded_key == *key))
+                write::<IdDocument>(context, rows.find(|row| row.encoded_key == *key), entry)
             }
             GlobalId::CustomFieldValue { key, .. } => {
                 let mut rows = aggregate.into_iter().flat_map(|row| row.custom_values.iter().flatten());
                 let row = rows
                     .find(|row| row.encoded_key == *key)
                     .zip(self.around_values.as_ref());
-                write::<CustomFieldValue>(context, row.and_then(|(value, world)| ValueRow::of(value, world)))
+                write::<CustomFieldValue>(
+                    context,
+                    row.and_then(|(value, world)| ValueRow::of(value, world)),
+                    entry,
+                )
             }
             GlobalId::Message { .. } => {
                 let message = message_key(id).and_then(|key| self.messages.get(&key));
                 let row = message.zip(self.around_messages.as_ref());
-                write::<Message>(context, row.map(|(message, world)| MessageRow { message, world }))
+                write::<Message>(
+                    context,
+                    row.map(|(message, world)| MessageRow { message, world }),
+                    entry,
+                )
             }
             GlobalId::CustomFieldSet(key) => {
                 let row = |definitions| {
@@ -142,7 +185,7 @@ impl Rows {
                         definitions,
                     })
                 };
-                write::<CustomFieldSet>(context, definitions.and_then(row))
+                write::<CustomFieldSet>(context, definitions.and_then(row), entry)
             }
             GlobalId::CustomField(key) => {
                 let row = |definitions| {
@@ -151,11 +194,12 @@ impl Rows {
                         definitions,
                     })
                 };
-                write::<CustomField>(context, definitions.and_then(row))
+                write::<CustomField>(context, definitions.and_then(row), entry)
             }
             GlobalId::ClientRole(key) => write::<ClientRole>(
                 context,
                 definitions.and_then(|definitions| definitions.role_of_key(key)),
+                entry,
             ),
             GlobalId::MessageTemplate(key) => {
                 let row = |definitions| {
@@ -164,10 +208,11 @@ impl Rows {
                         definitions,
                     })
                 };
-                write::<MessageTemplate>(context, definitions.and_then(row))
+                write::<MessageTemplate>(context, definitions.and_then(row), entry)
             }
             GlobalId::AuditRecord { .. } => {
-                write::<AuditRecord>(context, record_key(id).and_then(|key| self.records.get(&key)))
+                let record = record_key(id).and_then(|key| self.records.get(&key));
+                write::<AuditRecord>(context, record, entry)
             }
         }
     }
@@ -254,7 +299,7 @@ async fn around(found: Vec<&Found>, reach: &Reach<'_>, loaders: &Loaders, caller
     ))
 }
 
-fn write<T: Object>(context: &Context<'_>, row: Option<T::Row<'_>>) -> Result<Option<Node>> {
+fn write<T: Object>(context: &Context<'_>, row: Option<T::Row<'_>>, entry: Option<usize>) -> Result<Option<Node>> {
     let Some(row) = row else { return Ok(None) };
-    Ok(Some(Node(text::<T>(context, row, &plan::<T>(context))?)))
+    Ok(Some(Node(text::<T>(context, row, &plan::<T>(context)?, entry)?)))
 }

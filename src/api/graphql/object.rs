@@ -3,24 +3,24 @@
 //! A root field loads what its selection needs, then its object is written from typed rows into one JSON buffer, which
 //! the engine carries as it is. Nothing here waits, and nothing here knows what the objects are about.
 
+mod budget;
+mod refusal;
 mod written;
 
-use std::{
-    borrow::Cow,
-    ops::Deref,
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
-};
+use std::{borrow::Cow, ops::Deref};
 
 use async_graphql::{
-    Name, Positioned, Value,
+    Name, PathSegment, Pos, Positioned, Value,
     parser::types::{Field as Syntax, SelectionSet},
     registry::Registry,
 };
 use chrono::{DateTime as Instant, NaiveDate, Utc};
 
+pub use self::budget::Budget;
+use self::refusal::Refusal;
 pub use self::written::{Written, list_of, maybe_of, meta_field, one_of, text};
 use super::prepare::collect;
-use crate::scalar::DateTime;
+use crate::{access::Permission, scalar::DateTime};
 
 /// An object type of the schema.
 pub trait Object: Send + Sync + 'static {
@@ -83,12 +83,23 @@ pub enum Is<T: Object + ?Sized> {
         arguments: &'static [Argument],
         write: for<'a> fn(T::Row<'a>, &Step, &mut Out<'_>),
     },
+    /// As [`Objects`](Self::Objects), for callers with a permission. Others get null and an error, and nothing is loaded
+    /// for it; so that the type must be nullable.
+    Guarded {
+        needs: Permission,
+        ty: fn(&mut Registry) -> String,
+        plan: fn(&SelectionSet) -> Plan,
+        arguments: &'static [Argument],
+        write: for<'a> fn(T::Row<'a>, &Step, &mut Out<'_>),
+    },
 }
 
 /// A selection made ready to be written for any number of objects of one type.
 #[derive(Debug, Default)]
 pub struct Plan {
     pub steps: Vec<Step>,
+    /// Whether something in it, on any level, has been refused.
+    refuses: bool,
 }
 
 /// One field to write.
@@ -102,6 +113,11 @@ pub struct Step {
     field: Option<usize>,
     pub plan: Plan,
     pub arguments: Vec<(Name, Value)>,
+    /// The permission it takes.
+    needs: Option<Permission>,
+    /// Whether the caller lacks it.
+    refused: bool,
+    at: Pos,
 }
 
 impl Step {
@@ -118,11 +134,15 @@ impl Plan {
     /// Reads a prepared selection of objects of type `T`.
     pub fn of<T: Object>(selection: &SelectionSet) -> Self {
         let step = |syntax: &Positioned<Syntax>| {
-            let syntax = &syntax.node;
+            let (at, syntax) = (syntax.pos, &syntax.node);
             let place = T::FIELDS.iter().position(|field| field.name == syntax.name.node);
             let plan = match place.map(|place| &T::FIELDS[place].is) {
-                Some(Is::Objects { plan, .. }) => plan(&syntax.selection_set.node),
+                Some(Is::Objects { plan, .. } | Is::Guarded { plan, .. }) => plan(&syntax.selection_set.node),
                 _ => Self::default(),
+            };
+            let needs = match place.map(|place| &T::FIELDS[place].is) {
+                Some(Is::Guarded { needs, .. }) => Some(*needs),
+                _ => None,
             };
             let constant = |value: &async_graphql_value::Value| value.clone().into_const().unwrap_or_default();
             Step {
@@ -135,57 +155,38 @@ impl Plan {
                     .iter()
                     .map(|(name, value)| (name.node.clone(), constant(&value.node)))
                     .collect(),
+                needs,
+                refused: false,
+                at,
             }
         };
         Self {
             steps: collect(selection, T::NAME).map(step).collect(),
+            refuses: false,
         }
     }
 
-    /// The selections of all fields of this name, whatever their response keys.
+    /// The selections of all fields of this name, whatever their response keys, but for those that are refused.
     pub fn below<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Step> {
-        self.steps.iter().filter(move |step| step.name == name)
+        self.steps.iter().filter(move |step| step.name == name && !step.refused)
     }
 
+    /// Whether a field of this name is to be answered.
     pub fn asks(&self, name: &str) -> bool {
-        self.steps.iter().any(|step| step.name == name)
+        self.below(name).next().is_some()
     }
 }
 
 const TYPENAME: &str = "__typename";
-
-/// How many fields the answer to one request may still have. Selections multiply by what is stored, so that only
-/// counting while writing is a bound.
-#[derive(Debug)]
-pub struct Budget {
-    most: usize,
-    left: AtomicUsize,
-}
-
-impl Budget {
-    pub fn new(most: usize) -> Self {
-        Self {
-            most,
-            left: AtomicUsize::new(most),
-        }
-    }
-
-    /// Whether there is room for so many more fields. Once there isn't, there never is again.
-    fn take(&self, fields: usize) -> bool {
-        let rest = |left: usize| left.checked_sub(fields);
-        if self.left.fetch_update(Relaxed, Relaxed, rest).is_ok() {
-            return true;
-        }
-        self.left.store(0, Relaxed);
-        false
-    }
-}
 
 /// What has been written so far.
 pub struct Out<'a> {
     json: Vec<u8>,
     budget: &'a Budget,
     exceeded: bool,
+    /// Where the writer is; kept up only where something is refused.
+    path: Vec<PathSegment>,
+    refusals: Vec<Refusal>,
 }
 
 impl Out<'_> {
@@ -210,9 +211,17 @@ pub fn object<T: Object>(row: T::Row<'_>, plan: &Plan, out: &mut Out<'_>) {
             out.text(",");
         }
         out.text(&step.key);
+        let tells = step.refused || step.plan.refuses;
+        if tells {
+            out.path.push(PathSegment::Field(step.response_key().to_owned()));
+        }
         match step.field {
             None => out.value(T::NAME),
+            Some(_) if step.refused => out.refuse(step),
             Some(field) => value(&T::FIELDS[field].is, row, step, out),
+        }
+        if tells {
+            out.path.pop();
         }
     }
     out.text("}");
@@ -236,7 +245,13 @@ pub fn list<'a, T: Object>(rows: impl IntoIterator<Item = T::Row<'a>>, plan: &Pl
         if at > 0 {
             out.text(",");
         }
+        if plan.refuses {
+            out.path.push(PathSegment::Index(at));
+        }
         object::<T>(row, plan, out);
+        if plan.refuses {
+            out.path.pop();
+        }
     }
     out.text("]");
 }
@@ -265,6 +280,6 @@ fn value<T: Object>(is: &Is<T>, row: T::Row<'_>, step: &Step, out: &mut Out<'_>)
         Is::MaybeBoolean(get) => out.value(&get(Of(row))),
         Is::Enums(_, get) => out.value(&get(Of(row))),
         Is::Texts(get) => out.value(&get(Of(row))),
-        Is::Objects { write, .. } => write(row, step, out),
+        Is::Objects { write, .. } | Is::Guarded { write, .. } => write(row, step, out),
     }
 }

@@ -6,7 +6,10 @@ use super::{
     error::{Code, Fault},
     object::Step,
 };
-use crate::{list::Range, problem::Problem};
+use crate::{
+    list::Range,
+    problem::{Problem, ProblemCode},
+};
 
 /// A page has this many entries unless the caller says otherwise.
 const PAGE: u32 = 50;
@@ -82,9 +85,10 @@ impl Fault {
     /// A problem with an argument. `place` comes before the argument's own name.
     pub fn of_argument(place: &str, problem: &Problem) -> Self {
         let path: Vec<String> = problem.path.iter().map(ToString::to_string).collect();
-        Self::new(
-            Code::BadUserInput,
-            format!("`{place}{}`: {}", path.join("."), problem.message),
-        )
+        let code = match problem.code {
+            ProblemCode::Forbidden => Code::Forbidden,
+            _ => Code::BadUserInput,
+        };
+        Self::new(code, format!("`{place}{}`: {}", path.join("."), problem.message))
     }
 }

@@ -71,12 +71,13 @@ enum CustomFieldBy {
 /// Reads the bank's clients and the definitions they follow.
 #[Root(name = "ClientQuery")]
 impl Query {
-    /// The object with this global id, whatever its type; null when there is none.
+    /// The object with this global id, whatever its type; null when there is none that you may see.
     async fn node(&self, context: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Node>> {
-        Ok(nodes::nodes(context, &[id]).await?.pop().flatten())
+        nodes::node(context, id).await
     }
 
-    /// The objects with these global ids, in their order, with null for those that don't exist. At most 500.
+    /// The objects with these global ids, in their order, with null for those that don't exist or that you may not see. At most
+    /// 500.
     async fn nodes(
         &self,
         context: &Context<'_>,
@@ -96,7 +97,7 @@ impl Query {
         #[graphql(desc = "Which client.")] by: ClientBy,
     ) -> Result<Option<Written<Client>>> {
         let Some(named) = by.named() else { return Ok(None) };
-        let plan = plan::<Client>(context);
+        let plan = plan::<Client>(context)?;
         let reach = Reach::of_clients(&[&plan])?;
         let Some((aggregate, definitions)) = clientele(context)?
             .client(caller(context)?, &named, wanted([&plan]))
@@ -142,7 +143,7 @@ impl Query {
             before,
         };
         let range = arguments.range("clients", "")?;
-        let plan = plan::<Connection<Client>>(context);
+        let plan = plan::<Connection<Client>>(context)?;
         let plans: Vec<&Plan> = selected(&plan).collect();
         let reach = Reach::of_clients(&plans)?;
         let of_argument = |problem| Fault::of_argument("", &problem);
@@ -197,7 +198,7 @@ impl Query {
     /// All sets of custom fields, in their order.
     async fn custom_field_sets(&self, context: &Context<'_>) -> Result<Vec<Written<CustomFieldSet>>> {
         let definitions = definitions(context).await?;
-        let plan = plan::<CustomFieldSet>(context);
+        let plan = plan::<CustomFieldSet>(context)?;
         let rows = definitions.sets.iter().map(|set| SetRow {
             set,
             definitions: &definitions,
@@ -225,13 +226,13 @@ impl Query {
             field,
             definitions: &definitions,
         });
-        row.map(|row| Written::object(context, row, &plan::<CustomField>(context)))
-            .transpose()
+        let plan = plan::<CustomField>(context)?;
+        row.map(|row| Written::object(context, row, &plan)).transpose()
     }
 
     /// All client roles, in their order.
     async fn client_roles(&self, context: &Context<'_>) -> Result<Vec<Written<ClientRole>>> {
-        let plan = plan::<ClientRole>(context);
+        let plan = plan::<ClientRole>(context)?;
         let definitions = definitions(context).await?;
         definitions
             .roles
@@ -242,7 +243,7 @@ impl Query {
 
     /// All message templates, in the order of their creation.
     async fn message_templates(&self, context: &Context<'_>) -> Result<Vec<Written<MessageTemplate>>> {
-        let plan = plan::<MessageTemplate>(context);
+        let plan = plan::<MessageTemplate>(context)?;
         let definitions = &*definitions(context).await?;
         let rows = definitions
             .templates
@@ -265,16 +266,16 @@ impl Query {
         let preview = clientele
             .preview_message(caller(context)?, &template_id, &named, language, super::now())
             .await?;
-        let plan = plan::<MessagePreview>(context);
+        let plan = plan::<MessagePreview>(context)?;
         preview
             .map(|preview| Written::object(context, &preview, &plan))
             .transpose()
     }
 }
 
-/// The selection of the field that is being answered, for objects of type `T`.
-pub(super) fn plan<T: Object>(context: &Context<'_>) -> Plan {
-    Plan::of::<T>(&context.item.node.selection_set.node)
+/// The selection of the field that is being answered, for objects of type `T`, without what the caller may not see.
+pub(super) fn plan<T: Object>(context: &Context<'_>) -> Result<Plan> {
+    Ok(Plan::of::<T>(&context.item.node.selection_set.node).for_caller(caller(context)?))
 }
 
 pub(super) fn clientele<'a>(context: &Context<'a>) -> Result<&'a Arc<Clientele>> {

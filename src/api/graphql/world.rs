@@ -1,5 +1,7 @@
 //! What rows are written with: everything that their selections reach, loaded before anything is written. One statement
 //! for each kind of thing on each level, whatever the number of rows.
+//!
+//! Loaders serve many callers at once and give everything; what this one may not see is left out here.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,13 +16,13 @@ use super::{
     reach::{Level, Reach},
 };
 use crate::{
-    access::{Caller, Permission},
+    access::{Caller, Rights},
     client::{Aggregate, Wanted},
     custom_field::Definitions,
     error::Error,
     history::HistoryPage,
     list::Window,
-    notify::{Asked, MessagePage, channel::Content, content},
+    notify::{Asked, MessagePage, channel::Content, shown_content},
 };
 
 /// What messages may say in all, for one field of the root: bodies are bounded by what templates say, not by a limit.
@@ -29,6 +31,8 @@ const LARGEST_CONTENTS: usize = 8 << 20;
 /// What was loaded beside rows.
 #[derive(Debug)]
 pub struct World {
+    /// What the caller may see of it.
+    pub rights: Arc<Rights>,
     /// The definitions in force.
     pub definitions: Arc<Definitions>,
     /// The clients that links and messages lead to.
@@ -147,6 +151,7 @@ impl<'a> Loading<'a> {
             rows = next;
         }
         Ok(World {
+            rights: self.caller.rights.clone(),
             definitions: match self.definitions {
                 Some(definitions) => definitions,
                 None => definitions(self.reach, self.loaders).await?,
@@ -165,7 +170,7 @@ impl<'a> Loading<'a> {
             let values = rows
                 .clients()
                 .flat_map(|client| client.custom_values.as_deref().unwrap_or_default());
-            keys.extend(links(values, definitions).map(str::to_owned));
+            keys.extend(links(values, definitions, &self.caller.rights).map(str::to_owned));
         }
         if !level.recipients.is_empty() {
             keys.extend(rows.messages().map(|message| message.client_key.clone()));
@@ -217,9 +222,6 @@ impl<'a> Loading<'a> {
     }
 
     async fn load_histories(&mut self, rows: &Rows<'_>, window: &Window, asked: Asked) -> Result<(), Error> {
-        if !self.caller.may(Permission::Audit) {
-            return Ok(());
-        }
         let known = self.histories.entry(window.clone()).or_default();
         let keys: HashSet<&str> = rows.clients().map(|client| &*client.client.encoded_key).collect();
         let shared = Arc::new(window.clone());
@@ -248,9 +250,17 @@ impl<'a> Loading<'a> {
         }
         let keys = keys.into_iter().cloned().map(VariantKey);
         let variants = self.loaders.load_many(keys).await?;
+        let definitions = match &self.definitions {
+            Some(definitions) => definitions.clone(),
+            // Where everything is shown, they aren't looked at.
+            None if self.caller.rights.views_all() => self.loaders.loader().any_definitions().await?,
+            None => self.loaders.loader().current_definitions().await?,
+        };
         for message in messages {
             let variant = variants.get(&VariantKey(message.variant_key.clone()));
-            if let Some(content) = variant.and_then(|variant| content(message, variant)) {
+            if let Some(content) =
+                variant.and_then(|variant| shown_content(message, variant, &self.caller.rights, &definitions))
+            {
                 self.content_bytes += content.text.len() + content.html.as_ref().map_or(0, String::len);
                 if self.content_bytes > LARGEST_CONTENTS {
                     let most = LARGEST_CONTENTS >> 20;
@@ -273,15 +283,16 @@ async fn definitions(reach: &Reach<'_>, loaders: &Loaders) -> Result<Arc<Definit
     }
 }
 
-/// The keys of the clients that these values link to.
+/// The keys of the clients that these values link to, as far as the caller may see them.
 fn links<'a>(
     values: impl IntoIterator<Item = &'a custom_field_value::Model>,
     definitions: &'a Definitions,
+    rights: &'a Rights,
 ) -> impl Iterator<Item = &'a str> {
     let link = |value: &&custom_field_value::Model| {
         definitions
             .field_of_key(&value.field_key)
-            .is_some_and(|field| field.links_clients())
+            .is_some_and(|field| field.links_clients() && field.is_shown(rights))
     };
     let links = values.into_iter().filter(link);
     links.filter_map(|value| value.linked_key.as_deref())

@@ -1,7 +1,7 @@
 //! The legacy REST door: the JSON that callers written for another service's API v1 send and expect.
 //!
 //! Reads the wire into the domain's types, calls one domain function and writes the answer. Knows no rule about
-//! clients. To add an endpoint: a route below, and a handler that calls an existing domain function.
+//! clients. To add an endpoint: a line in [`ROUTES`], and a handler that calls an existing domain function.
 
 mod answer;
 mod body;
@@ -22,9 +22,9 @@ use std::sync::Arc;
 use axum::{
     Extension, Router,
     extract::{Path, Request, State, rejection::PathRejection},
-    http::{StatusCode, Uri},
+    http::{Method, StatusCode, Uri},
     response::Response,
-    routing::{MethodRouter, any, get},
+    routing::{MethodRouter, any, get, post},
 };
 use serde::{Deserialize, Serialize};
 
@@ -68,15 +68,46 @@ type Asking = Option<Extension<RequestId>>;
 type By = Extension<Caller>;
 type ClientId = Result<Path<String>, PathRejection>;
 
+/// A way in below `/api`.
+pub struct Route {
+    pub method: Method,
+    pub path: &'static str,
+    handler: fn() -> MethodRouter<Door>,
+}
+
+/// Every way in. Each path is taken with a slash at its end, too.
+pub const ROUTES: &[Route] = &[
+    Route {
+        method: Method::GET,
+        path: "/api/clients",
+        handler: || get(list),
+    },
+    Route {
+        method: Method::POST,
+        path: "/api/clients",
+        handler: || post(create),
+    },
+    Route {
+        method: Method::GET,
+        path: "/api/clients/{id}",
+        handler: || get(show),
+    },
+    Route {
+        method: Method::POST,
+        path: "/api/clients/{id}",
+        handler: || post(change),
+    },
+];
+
 /// Everything under `/api`.
 pub fn router(clientele: Arc<Clientele>, settings: RestSettings) -> Router {
-    let clients: MethodRouter<Door> = get(list).post(create).fallback(wrong_method);
-    let client: MethodRouter<Door> = get(show).post(change).fallback(wrong_method);
-    Router::new()
-        .route("/api/clients", clients.clone())
-        .route("/api/clients/", clients)
-        .route("/api/clients/{id}", client.clone())
-        .route("/api/clients/{id}/", client)
+    let routes = ROUTES.iter().fold(Router::new(), |router, route| {
+        router
+            .route(route.path, (route.handler)())
+            .route(&format!("{}/", route.path), (route.handler)())
+    });
+    routes
+        .method_not_allowed_fallback(wrong_method)
         .route("/api", any(unknown_path))
         .route("/api/", any(unknown_path))
         .route("/api/{*path}", any(unknown_path))

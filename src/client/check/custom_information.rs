@@ -1,4 +1,7 @@
 //! Custom field values: members that are matched by their field's id.
+//!
+//! A list replaces the values that the caller may change. The others are outside of it: they are kept as they are, and not
+//! asked for. See [`in_place`] for where they stand then.
 
 use std::collections::{HashMap, HashSet};
 
@@ -31,6 +34,8 @@ pub(super) fn check(
         .present
         .and_then(|present| present.custom_values.as_deref())
         .unwrap_or_default();
+    let rights = &*facts.caller.rights;
+    let kept = kept(stored, facts);
     let stored: HashMap<(&str, i32), &Stored> = stored
         .iter()
         .map(|value| ((value.field_key.as_str(), value.group_index), value))
@@ -48,6 +53,11 @@ pub(super) fn check(
         let Some(field) = field(field_id, index, facts, problems) else {
             continue;
         };
+        if !field.is_shown(rights) {
+            // Whatever is stored, and whatever else is wrong: the answer is the same.
+            forbid(field, index, problems);
+            continue;
+        }
         let group_index = group_index.unwrap_or(NO_GROUP);
         if group_index != NO_GROUP {
             let message = format!("The set of {field_id} isn't grouped: leave groupIndex out.");
@@ -65,13 +75,20 @@ pub(super) fn check(
             continue;
         }
         let before = stored.get(&(field.row.encoded_key.as_str(), group_index)).copied();
+        if !field.is_editable(rights) {
+            // Who may see a value may send it back, as callers do with whole answers.
+            if !before.is_some_and(|before| says(before, value, linked_key)) {
+                forbid(field, index, problems);
+            }
+            continue;
+        }
         match decide(field, value, linked_key, before, facts) {
             Ok((value, linked_key)) => values.push(Stored {
                 client_key: client_key.to_owned(),
                 field_key: field.row.encoded_key.clone(),
                 group_index,
                 encoded_key: before.map_or_else(new_key, |before| before.encoded_key.clone()),
-                position: index as i32,
+                position: 0, // settled below, with the values that are kept
                 value,
                 linked_key,
             }),
@@ -84,7 +101,12 @@ pub(super) fn check(
             }
         }
     }
-    for field in facts.definitions.fields.iter().filter(|field| field.is_demanded()) {
+    for field in facts
+        .definitions
+        .fields
+        .iter()
+        .filter(|field| field.is_demanded() && field.is_editable(rights))
+    {
         if !seen.contains(&(field.row.encoded_key.as_str(), NO_GROUP)) {
             let id = field.row.field_id.as_str();
             let problem = Problem::new(
@@ -98,7 +120,57 @@ pub(super) fn check(
             });
         }
     }
-    Some(values)
+    Some(in_place(kept, values))
+}
+
+/// The stored values that a list of this caller doesn't replace.
+fn kept(stored: &[Stored], facts: &Facts<'_>) -> Vec<Stored> {
+    let rights = &*facts.caller.rights;
+    if rights.edits_all() {
+        return Vec::new();
+    }
+    let field = |value: &Stored| facts.definitions.field_of_key(&value.field_key);
+    let is_kept = |value: &&Stored| !field(value).is_some_and(|field| field.is_editable(rights));
+    let mut kept: Vec<Stored> = stored.iter().filter(is_kept).cloned().collect();
+    kept.sort_by_key(|value| value.position);
+    kept
+}
+
+/// The list that is stored: what is kept stays where it is, what was sent takes the other places in its own order, and no
+/// place stays free: what is kept moves up when there is less before it than there was.
+fn in_place(kept: Vec<Stored>, sent: Vec<Stored>) -> Vec<Stored> {
+    let (mut kept, mut sent) = (kept.into_iter().peekable(), sent.into_iter());
+    let mut list = Vec::with_capacity(kept.len() + sent.len());
+    loop {
+        let place = list.len() as i32;
+        let next = match kept.next_if(|value| value.position <= place) {
+            Some(value) => Some(value),
+            None => sent.next().or_else(|| kept.next()),
+        };
+        let Some(next) = next else { return list };
+        list.push(Stored {
+            position: place,
+            ..next
+        });
+    }
+}
+
+/// Whether a stored value is sent back as it is.
+fn says(before: &Stored, value: &MaybeUndefined<String>, linked_key: &MaybeUndefined<String>) -> bool {
+    let same = |sent: &MaybeUndefined<String>, stored: &Option<String>| match sent {
+        MaybeUndefined::Undefined => true,
+        MaybeUndefined::Null => stored.is_none(),
+        MaybeUndefined::Value(text) => stored.as_deref().unwrap_or_default() == text,
+    };
+    same(value, &before.value) && same(linked_key, &before.linked_key)
+}
+
+fn forbid(field: &Field, index: usize, problems: &mut Problems) {
+    let message = format!(
+        "You may not change values of the set {}: leave the field {} out.",
+        field.set.set_id, field.row.field_id
+    );
+    problems.add(ProblemCode::Forbidden, path![LIST, index, "fieldId"], message);
 }
 
 fn field<'a>(id: &str, index: usize, facts: &'a Facts<'_>, problems: &mut Problems) -> Option<&'a Field> {
@@ -122,7 +194,10 @@ struct Refusal {
     message: String,
 }
 
-/// The value and linked key to store.
+/// The value and linked key to store, for a caller who may change them.
+///
+/// A value that is unique and another client's (926) is to be told here: only to those who may change the set, as it says
+/// that there is such a value.
 fn decide(
     field: &Field,
     value: &MaybeUndefined<String>,

@@ -3,6 +3,7 @@
 use async_graphql::InputObject;
 
 use crate::{
+    access::Rights,
     client::kinds::ClientState,
     custom_field::Definitions,
     db::Dialect,
@@ -28,7 +29,7 @@ pub struct ClientFilter {
     pub phone: Option<String>,
     /// Clients with an identification document of this number.
     pub document_id: Option<String>,
-    /// Clients with this value for a custom field.
+    /// Clients with this value for a custom field whose values you may see.
     pub custom_field: Option<CustomFieldFilter>,
     /// Clients created in this range of time.
     pub created_at: Option<DateTimeRange>,
@@ -84,6 +85,19 @@ impl Conditions {
 }
 
 impl ClientFilter {
+    /// Who may not see a field's values may not look clients up by them.
+    pub(super) fn forbidden(&self, rights: &Rights, definitions: &Definitions) -> Option<Problem> {
+        let field = definitions.field(&self.custom_field.as_ref()?.field_id)?;
+        let message = "You may not see the values of this custom field, nor look clients up by them.";
+        (!field.is_shown(rights)).then(|| {
+            Problem::new(
+                ProblemCode::Forbidden,
+                path!["filter", "customField", "fieldId"],
+                message,
+            )
+        })
+    }
+
     /// `definitions` are needed for a condition on a custom field.
     pub(super) fn conditions(
         &self,

@@ -4,6 +4,7 @@ use async_graphql::MaybeUndefined;
 
 use super::{Aggregate, Upsert};
 use crate::{
+    access::Permission,
     client::{ClientBy, ClientInput, ClientMatch, UpsertClient},
     db::Transaction,
     error::Result,
@@ -32,6 +33,14 @@ pub(super) fn unclear_target(input: &UpsertClient) -> Option<Problem> {
             let message = "matchOn: CLIENT_ID needs the clientId to look for.";
             Some(Problem::new(ProblemCode::Blank, path!["client", "clientId"], message))
         }
+    }
+}
+
+/// What it takes to change a client that is there, or to create one.
+pub(in crate::client) fn permission(present: bool) -> Permission {
+    match present {
+        true => Permission::EditClient,
+        false => Permission::CreateClient,
     }
 }
 
@@ -89,6 +98,10 @@ impl Upsert<'_> {
 
     pub(super) fn wrong_version(&self, present: Option<&Aggregate>) -> Option<Problem> {
         let expected = self.input.expected_version?;
+        // Who may not change the client is told that instead, and not its version.
+        if !self.caller.may(permission(present.is_some())) {
+            return None;
+        }
         let stored = present.map_or(0, |present| present.client.version);
         (expected != stored).then(|| {
             let message =

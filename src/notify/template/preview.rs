@@ -13,7 +13,7 @@ use crate::{
 /// What a template says to a client.
 #[derive(Clone, Debug)]
 pub struct Preview {
-    /// Whether the client meets the template's conditions.
+    /// Whether the client meets the template's conditions, as far as the caller may see: one on a hidden value isn't met.
     pub matches: bool,
     pub language: Language,
     /// None when the client can't be reached on the template's channel.
@@ -40,6 +40,7 @@ impl Clientele {
             addresses: false,
             ..Wanted::ALL
         };
+        // It comes without the values that the caller may not see, so that no condition tells of them.
         let Some((aggregate, definitions)) = self.client(caller, client, wanted).await? else {
             return Ok(None);
         };
@@ -51,12 +52,14 @@ impl Clientele {
             None => aggregate.client.preferred_language.as_str(),
         };
         let variant = template.variant_for(language);
-        let values = template.values(variant, &aggregate, &definitions, now);
+        let mut values = template.values(variant, &aggregate, &definitions, now);
+        let compiled = Compiled::of(&variant.row)?;
+        compiled.hide(&mut values, &caller.rights, &definitions);
         Ok(Some(Preview {
             matches: template.matches(&aggregate),
             language: variant.language,
             recipient: template.recipient(&aggregate.client).map(str::to_owned),
-            content: Compiled::of(&variant.row)?.render(&values)?,
+            content: compiled.render(&values)?,
             has_subject: variant.row.subject.is_some(),
         }))
     }

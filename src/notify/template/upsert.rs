@@ -78,7 +78,7 @@ pub struct MessageConditionsInput {
     pub client_roles: Option<Vec<ClientRoleBy>>,
     /// The client is in one of these states.
     pub states: Option<Vec<ClientState>>,
-    /// Each of these custom fields has this value. At most 100, and each field once.
+    /// Each of these custom fields, whose values you may see, has this value. At most 100, and each field once.
     pub custom_fields: Option<Vec<MessageFieldConditionInput>>,
 }
 
@@ -128,7 +128,7 @@ impl Work for Upsert<'_> {
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
         lock_definitions(transaction).await?;
         let definitions = Definitions::load(transaction).await?;
-        let plan = match check::check(self.input, &definitions)? {
+        let plan = match check::check(self.input, &definitions, &self.caller.rights)? {
             Ok(plan) => plan,
             Err(problems) => return Ok(Step::Discard(Err(problems))),
         };

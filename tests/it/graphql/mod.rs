@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use crate::harness::TestServer;
 
 /// Runs a document and gives its data with the real keys and times in it. There must be no error.
-async fn data(server: &TestServer, query: &str, variables: Value) -> Value {
+pub(super) async fn data(server: &TestServer, query: &str, variables: Value) -> Value {
     let answer = server.graphql(query, variables).await;
     let mut body: Value = serde_json::from_str(&answer.text).expect("an answer is JSON");
     assert!(
@@ -31,7 +31,7 @@ async fn data(server: &TestServer, query: &str, variables: Value) -> Value {
 }
 
 /// Stores a client and answers what `selection` asks of it.
-async fn store(server: &TestServer, input: Value, selection: &str) -> Value {
+pub(super) async fn store(server: &TestServer, input: Value, selection: &str) -> Value {
     let query = format!(
         "mutation($input: UpsertClientInput!) {{ upsertClient(input: $input) {{ client {{ {selection} }} userErrors {{ code message path }} }} }}"
     );
@@ -41,7 +41,7 @@ async fn store(server: &TestServer, input: Value, selection: &str) -> Value {
 }
 
 /// Defines a set of custom fields.
-async fn define(server: &TestServer, set: &str, fields: Value) {
+pub(super) async fn define(server: &TestServer, set: &str, fields: Value) {
     let query = "mutation($input: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $input) { userErrors { code message path } } }";
     let input = json!({ "set": { "setId": set, "name": set }, "fields": fields });
     let data = data(server, query, json!({ "input": input })).await;
@@ -49,7 +49,7 @@ async fn define(server: &TestServer, set: &str, fields: Value) {
 }
 
 /// Stores a message template.
-async fn define_template(server: &TestServer, template: Value) {
+pub(super) async fn define_template(server: &TestServer, template: Value) {
     let query = "mutation($input: UpsertMessageTemplateInput!) { upsertMessageTemplate(input: $input) { userErrors { code message path } } }";
     let data = data(server, query, json!({ "input": template })).await;
     assert_eq!(data, json!({ "upsertMessageTemplate": { "userErrors": [] } }));

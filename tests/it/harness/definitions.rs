@@ -47,11 +47,16 @@ impl TestServer {
     }
 
     pub async fn try_define(&self, fields: Vec<CustomFieldInput>) -> Result<(), Vec<Problem>> {
+        self.define_set("facts", fields).await
+    }
+
+    /// Makes `fields` the fields of the set with this id, whose key is the id followed by `Key`.
+    pub async fn define_set(&self, set: &str, fields: Vec<CustomFieldInput>) -> Result<(), Vec<Problem>> {
         let input = UpsertCustomFieldSet {
             set: CustomFieldSetInput {
-                set_id: "facts".to_owned(),
-                encoded_key: Value("factsKey".to_owned()),
-                name: Value("Facts".to_owned()),
+                set_id: set.to_owned(),
+                encoded_key: Value(format!("{set}Key")),
+                name: Value(format!("The {set}")),
                 usage: None,
             },
             fields: Value(fields),

@@ -1,6 +1,7 @@
 //! What every test stands on: a server of its own with a database of its own, on each of the two databases.
 
 mod answer;
+mod callers;
 mod database;
 mod definitions;
 mod names;

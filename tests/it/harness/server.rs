@@ -4,7 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use clientele::{
-    Clientele, api,
+    Clientele,
+    access::Rights,
+    api,
     client::ClientSettings,
     db::{Step, Transaction, Work},
     error::Result,
@@ -13,7 +15,12 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
-use super::{Answer, Backend, Snapshot, database::PrivateDatabase, names::Names};
+use super::{
+    Answer, Backend, Snapshot,
+    callers::{CALLER, Callers},
+    database::PrivateDatabase,
+    names::Names,
+};
 
 /// How a server is configured.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +39,11 @@ pub struct TestServer {
     database: Arc<PrivateDatabase>,
     names: Arc<Names>,
     statements: Arc<Mutex<Vec<String>>>,
-    serving: JoinHandle<()>,
+    /// None for a view of another server.
+    serving: Option<JoinHandle<()>>,
+    callers: Callers,
+    /// Who is calling, as the server knows them; anybody without it.
+    caller: Option<usize>,
 }
 
 impl TestServer {
@@ -60,7 +71,8 @@ impl TestServer {
             "http://{}",
             listener.local_addr().expect("a bound listener has an address")
         );
-        let router = router(clientele.clone(), &settings);
+        let callers = Callers::default();
+        let router = callers.known_to(router(clientele.clone(), &settings));
         let serving = tokio::spawn(async move { axum::serve(listener, router).await.expect("the server runs") });
         // The library names no cryptography of its own, though nothing here is encrypted.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -76,14 +88,18 @@ impl TestServer {
             database,
             names,
             statements,
-            serving,
+            serving: Some(serving),
+            callers,
+            caller: None,
         }
     }
 
     /// Stops serving, and throws the database away when this was its last server.
     pub async fn stop(self) {
-        self.serving.abort();
-        let _ = self.serving.await;
+        if let Some(serving) = self.serving {
+            serving.abort();
+            let _ = serving.await;
+        }
         self.clientele.db.clone().close().await;
         if let Some(database) = Arc::into_inner(self.database) {
             database.drop().await;
@@ -92,8 +108,30 @@ impl TestServer {
 
     /// A request to this server, for what the shorter ways can't say. Placeholders in the path are replaced.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http
-            .request(method, format!("{}{}", self.address, self.names.reveal_text(path)))
+        let request = self
+            .http
+            .request(method, format!("{}{}", self.address, self.names.reveal_text(path)));
+        match self.caller {
+            Some(caller) => request.header(CALLER, caller),
+            None => request,
+        }
+    }
+
+    /// The same server, called by somebody with these rights and no others.
+    #[must_use]
+    pub fn as_caller(&self, rights: &Rights) -> Self {
+        Self {
+            clientele: self.clientele.clone(),
+            backend: self.backend,
+            address: self.address.clone(),
+            http: self.http.clone(),
+            database: self.database.clone(),
+            names: self.names.clone(),
+            statements: self.statements.clone(),
+            serving: None,
+            callers: self.callers.clone(),
+            caller: Some(self.callers.add(rights)),
+        }
     }
 
     pub async fn send(&self, request: RequestBuilder) -> Answer {

@@ -15,7 +15,10 @@ use proptest::{
 };
 use serde_json::{Value, json};
 
-use super::rules::Model;
+use super::{
+    access::{Access, SETS},
+    rules::Model,
+};
 use crate::harness::{field, options};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +64,7 @@ pub struct Entry {
 #[derive(Clone, Debug)]
 pub struct Step {
     door: Door,
+    access: Access,
     target: Target,
     client: BTreeMap<&'static str, Sent<Value>>,
     documents: Sent<Vec<Listed>>,
@@ -124,8 +128,16 @@ const VALUES: [(&str, &[&str]); 8] = [
     ("", &["x"]),
 ];
 
-/// The definitions that every sequence starts with.
-pub fn fields() -> Vec<CustomFieldInput> {
+/// The definitions that every sequence starts with: each set with its fields.
+pub fn sets() -> impl Iterator<Item = (&'static str, Vec<CustomFieldInput>)> {
+    let of = |names: [&str; 3]| {
+        let mine = |field: &CustomFieldInput| names.contains(&field.field_id.as_str());
+        fields().into_iter().filter(mine).collect()
+    };
+    SETS.iter().map(move |(set, names)| (*set, of(*names)))
+}
+
+fn fields() -> Vec<CustomFieldInput> {
     vec![
         CustomFieldInput {
             max_length: MaybeUndefined::Value(5),
@@ -202,9 +214,11 @@ impl Step {
         let addresses = sent(vec((named(), members(&ADDRESS)), 0..3), 4);
         let values = sent(vec((index(), index(), 0..20u8), 0..4), 4);
         let version = option::weighted(0.05, 0..4i64);
-        (door, target, members(&SCALARS), documents, addresses, values, version).prop_map(
-            |(door, target, client, documents, addresses, values, expected_version)| Self {
+        let rest = (members(&SCALARS), documents, addresses, values, version);
+        (door, Access::any(), target, rest).prop_map(
+            |(door, access, target, (client, documents, addresses, values, expected_version))| Self {
                 door,
+                access,
                 target,
                 client,
                 documents,

@@ -1,7 +1,8 @@
-//! Random sequences of upserts through both doors, judged by a small model that was written from the contract.
+//! Random sequences of upserts through both doors, by callers with random rights, judged by a small model that was written from the contract.
 //!
 //! The same few sequences in every run; `TEST_CASES=1000` tries that many new ones instead.
 
+mod access;
 mod generate;
 mod rules;
 mod wire;
@@ -22,17 +23,20 @@ const LONGEST: usize = 24;
 /// Runs one sequence against a fresh server and a fresh model. Says how many submissions were carried out and refused.
 async fn run(backend: Backend, steps: &[Step]) -> Option<[usize; 2]> {
     let server = TestServer::start(backend, Settings::default()).await?;
-    server.define(generate::fields()).await;
+    for (set, fields) in generate::sets() {
+        server.define_set(set, fields).await.expect("the definitions are sound");
+    }
     let mut model = Model::default();
     let mut counts = [0; 2];
     for step in steps {
-        let (submission, door) = step.resolve(&model);
+        let (submission, door, access) = step.resolve(&model);
+        let caller = server.as_caller(&access.rights());
         let before = server.snapshot().await;
-        let answer = wire::submit(&server, door, &submission).await;
-        match model.judge(&submission, door) {
+        let answer = wire::submit(&caller, door, &submission).await;
+        match model.judge(&submission, door, access) {
             Ok(mut verdict) => {
-                wire::learn_keys(&mut model, &mut verdict.client, &answer, door);
-                wire::assert_stored(&answer, door, &verdict);
+                wire::learn_keys(&mut model, &mut verdict.client, &answer, door, access);
+                wire::assert_stored(&answer, door, &verdict, access);
                 if verdict.unchanged {
                     assert_eq!(server.snapshot().await, before, "nothing changed, nothing is written");
                 }

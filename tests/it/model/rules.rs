@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde_json::{Value, json};
 
+use super::access::Access;
 use super::generate::{Door, Entry, Member, Sent, Submission, accept_value};
 
 pub type Members = BTreeMap<&'static str, Value>;
@@ -57,9 +58,12 @@ pub struct Model {
 }
 
 const CLIENT: u8 = 0;
-const DOCUMENTS: u8 = 1;
-const ADDRESSES: u8 = 2;
-const VALUES: u8 = 3;
+const PERMISSION: u8 = 1;
+const DOCUMENTS: u8 = 2;
+const ADDRESSES: u8 = 3;
+const VALUES: u8 = 4;
+/// The place of a problem with the request as a whole.
+pub const REQUEST: &str = "the request";
 
 type Problems = Vec<Problem>;
 
@@ -80,8 +84,19 @@ impl Model {
         }
     }
 
-    pub fn judge(&self, sent: &Submission, door: Door) -> Result<Verdict, Problems> {
+    pub fn judge(&self, sent: &Submission, door: Door, access: Access) -> Result<Verdict, Problems> {
+        let mut problems = Problems::new();
+        if access.may_nothing() {
+            add(&mut problems, PERMISSION, 15, "FORBIDDEN", REQUEST);
+            return Err(problems);
+        }
         let present = self.target(sent)?;
+        if !access.may_write(present.is_some()) {
+            let mut members = present.map(|client| client.scalars.clone()).unwrap_or_default();
+            scalars(&mut members, &sent.client, &mut problems);
+            add(&mut problems, PERMISSION, 15, "FORBIDDEN", "");
+            return Err(problems);
+        }
         let version = present.map_or(0, |client| client.version);
         if sent.expected_version.is_some_and(|expected| expected != version) {
             return Err(vec![Problem {
@@ -91,7 +106,6 @@ impl Model {
                 path: "expectedVersion".into(),
             }]);
         }
-        let mut problems = Problems::new();
         let mut client = present.cloned().unwrap_or_default();
         scalars(&mut client.scalars, &sent.client, &mut problems);
         if present.is_none()
@@ -111,7 +125,7 @@ impl Model {
             client.address = replaced(first, &stored, ADDRESSES, "addresses", &mut problems).pop();
         }
         if let Some(values) = list(&sent.values, door, VALUES, "customInformation", &mut problems) {
-            client.values = self.values(values, &client.values, &mut problems);
+            client.values = self.values(values, &client.values, access, &mut problems);
         }
         if !problems.is_empty() {
             return Err(problems);
@@ -155,8 +169,14 @@ impl Model {
         }
     }
 
-    /// R4, R6, R7: values match by their field.
-    fn values(&self, sent: &[Entry], stored: &[StoredValue], problems: &mut Problems) -> Vec<StoredValue> {
+    /// R4, R6, R7: values match by their field. Those that the caller may not change stay what and where they are.
+    fn values(
+        &self,
+        sent: &[Entry],
+        stored: &[StoredValue],
+        access: Access,
+        problems: &mut Problems,
+    ) -> Vec<StoredValue> {
         let (mut named, mut values) = (HashSet::new(), Vec::new());
         for (index, Entry { field, value }) in sent.iter().enumerate() {
             let at = |member: &str| format!("customInformation.{index}.{member}");
@@ -164,7 +184,19 @@ impl Model {
             match *field {
                 "" => add(problems, VALUES, 3600, "BLANK", at("fieldId")),
                 "nonsense" => add(problems, VALUES, 903, "NOT_FOUND", at("fieldId")),
+                field if !access.sees(field) => add(problems, VALUES, 15, "FORBIDDEN", at("fieldId")),
                 field if !named.insert(field) => add(problems, VALUES, 918, "DUPLICATE", at("fieldId")),
+                field if !access.edits(field) => {
+                    let before = stored.iter().find(|value| value.field == field);
+                    let same = match (value, before) {
+                        (Sent::Absent, before) => before.is_some(),
+                        (Sent::Value(value), Some(before)) => *value == before.value,
+                        _ => false,
+                    };
+                    if !same {
+                        add(problems, VALUES, 15, "FORBIDDEN", at("fieldId"));
+                    }
+                }
                 field => {
                     let before = stored.iter().find(|value| value.field == field);
                     let member = at(if link { "linkedKey" } else { "value" });
@@ -184,7 +216,21 @@ impl Model {
                 }
             }
         }
+        for (place, kept) in stored.iter().enumerate() {
+            if !access.edits(kept.field) {
+                values.insert(place.min(values.len()), kept.clone());
+            }
+        }
         values
+    }
+}
+
+impl Client {
+    /// The client as somebody sees it.
+    pub fn seen_by(&self, access: Access) -> Self {
+        let mut seen = self.clone();
+        seen.values.retain(|value| access.sees(value.field));
+        seen
     }
 }
 

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::{
+    access::Access,
     generate::{Door, Entry, Member, Sent, Submission},
-    rules::{Client, Members, Model, Problem, Stored, StoredValue, Verdict},
+    rules::{Client, Members, Model, Problem, REQUEST, Stored, StoredValue, Verdict},
 };
 use crate::harness::{Answer, TestServer};
 
@@ -95,7 +96,7 @@ fn entry(Entry { field, value }: &Entry, door: Door) -> Value {
 }
 
 /// Fills in the keys that the server has made; none of them may be known.
-pub fn learn_keys(model: &mut Model, client: &mut Client, answer: &Answer, door: Door) {
+pub fn learn_keys(model: &mut Model, client: &mut Client, answer: &Answer, door: Door, access: Access) {
     let (stored, lists) = match door {
         Door::Rest => (&answer.body["client"], &answer.body),
         Door::Graphql => {
@@ -120,7 +121,8 @@ pub fn learn_keys(model: &mut Model, client: &mut Client, answer: &Answer, door:
     if let Some(address) = &mut client.address {
         learn(&mut address.key, &lists["addresses"][0]);
     }
-    for (index, value) in client.values.iter_mut().enumerate() {
+    let seen = client.values.iter_mut().filter(|value| access.sees(value.field));
+    for (index, value) in seen.enumerate() {
         learn(&mut value.key, &lists["customInformation"][index]);
     }
     if client.id.is_empty() {
@@ -132,11 +134,12 @@ pub fn learn_keys(model: &mut Model, client: &mut Client, answer: &Answer, door:
 }
 
 /// Asserts the whole answer to a submission that was carried out.
-pub fn assert_stored(answer: &Answer, door: Door, verdict: &Verdict) {
+pub fn assert_stored(answer: &Answer, door: Door, verdict: &Verdict, access: Access) {
+    let seen = verdict.client.seen_by(access);
     match door {
-        Door::Rest => answer.is(200, rest(&verdict.client)),
+        Door::Rest => answer.is(200, rest(&seen)),
         Door::Graphql => answer.data(json!({ "upsertClient": {
-            "created": verdict.created, "client": graphql(&verdict.client), "userErrors": [],
+            "created": verdict.created, "client": graphql(&seen), "userErrors": [],
         } })),
     };
 }
@@ -154,7 +157,11 @@ pub fn assert_refused(answer: &Answer, door: Door, problems: &[Problem]) {
             .as_u64()
             .and_then(|code| u16::try_from(code).ok())
             .unwrap_or_default();
-        let status = if [301, 302].contains(&code) { 404 } else { 400 };
+        let status = match code {
+            15 => 403,
+            301 | 302 => 404,
+            _ => 400,
+        };
         assert!(
             answer.status == status && possible.contains(&code),
             "{problems:#?} but got {}",
@@ -162,10 +169,22 @@ pub fn assert_refused(answer: &Answer, door: Door, problems: &[Problem]) {
         );
         return;
     }
+    if problems.iter().any(|problem| problem.path == REQUEST) {
+        let code = &answer.body["errors"][0]["extensions"]["code"];
+        assert!(
+            code == "FORBIDDEN" && answer.body.get("data").is_none(),
+            "{}",
+            answer.text
+        );
+        return;
+    }
     let mut told: Vec<Value> = problems
         .iter()
         .map(|problem| {
-            let path: Vec<&str> = ["input"].into_iter().chain(problem.path.split('.')).collect();
+            let path: Vec<&str> = ["input"]
+                .into_iter()
+                .chain(problem.path.split('.').filter(|step| !step.is_empty()))
+                .collect();
             json!({ "code": problem.graphql, "path": path })
         })
         .collect();

@@ -25,7 +25,7 @@ fn app() -> Router {
             body_bytes: 2000,
             ..Limits::default()
         })),
-        |_, _| {},
+        |_, _, _| Ok(()),
     )
 }
 

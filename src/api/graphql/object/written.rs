@@ -12,7 +12,7 @@ use async_graphql::{
     registry::{Deprecation, MetaField, MetaInputValue, MetaType, MetaTypeId, Registry},
 };
 
-use super::{Argument, Budget, Field, Is, Object, Out, Plan, object};
+use super::{Argument, Budget, Field, Is, Object, Out, Plan, object, refusal};
 use crate::{
     api::graphql::{
         answer::raw,
@@ -33,22 +33,25 @@ impl<T: Object> Written<T> {
     /// When the answer has more fields than it may have.
     pub fn object(context: &Context<'_>, row: T::Row<'_>, plan: &Plan) -> Result<Self> {
         Ok(Self {
-            json: Mutex::new(text::<T>(context, row, plan)?),
+            json: Mutex::new(text::<T>(context, row, plan, None)?),
             of: PhantomData,
         })
     }
 }
 
-/// An object as text, for the raw value that the engine carries untouched.
+/// An object as text, for the raw value that the engine carries untouched. `entry` is its place when the field of the root
+/// answers a list.
 ///
 /// # Errors
 /// When the answer has more fields than it may have.
-pub fn text<T: Object>(context: &Context<'_>, row: T::Row<'_>, plan: &Plan) -> Result<String> {
+pub fn text<T: Object>(context: &Context<'_>, row: T::Row<'_>, plan: &Plan, entry: Option<usize>) -> Result<String> {
     let budget = context.data::<Budget>()?;
     let mut out = Out {
         json: Vec::with_capacity(1024),
         budget,
         exceeded: false,
+        path: Vec::new(),
+        refusals: Vec::new(),
     };
     object::<T>(row, plan, &mut out);
     if out.exceeded {
@@ -56,6 +59,7 @@ pub fn text<T: Object>(context: &Context<'_>, row: T::Row<'_>, plan: &Plan) -> R
         let message = format!("The answer would have more than {most} fields: ask for fewer, or for smaller pages.");
         return Err(Fault::new(Code::QueryTooComplex, message).into());
     }
+    refusal::tell(out.refusals, entry, context);
     Ok(String::from_utf8(out.json).map_err(|_| internal())?)
 }
 
@@ -137,6 +141,11 @@ impl<T: Object> Field<T> {
             Is::MaybeBoolean(_) => (<Option<bool> as OutputType>::create_type_info(registry), &[]),
             Is::Texts(_) => (<Vec<String> as OutputType>::create_type_info(registry), &[]),
             Is::Objects { ty, arguments, .. } => (ty(registry), arguments),
+            Is::Guarded { ty, arguments, .. } => {
+                let ty = ty(registry);
+                assert!(!ty.ends_with('!'), "{} must be nullable: it may be refused", self.name);
+                (ty, arguments)
+            }
         };
         meta_field(self.name, self.description, ty, arguments)
     }

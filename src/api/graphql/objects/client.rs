@@ -13,6 +13,7 @@ use super::{
     message::Message,
 };
 use crate::{
+    access::Permission,
     api::graphql::{
         node::GlobalId,
         object::{Argument, Field, Is, Object, Plan, Step, list, list_of, maybe, maybe_of, one_of},
@@ -205,7 +206,7 @@ impl Object for Client {
         },
         Field {
             name: "customInformation",
-            description: "The client's custom field values, in their order.",
+            description: "The client's custom field values, in their order. Those of sets that you may not see are left out.",
             is: Is::Objects {
                 ty: list_of::<CustomFieldValue>,
                 plan: Plan::of::<CustomFieldValue>,
@@ -233,7 +234,8 @@ impl Object for Client {
         Field {
             name: "messages",
             description: "What the client was written, or will be: newest first. Null when you may not see messages.",
-            is: Is::Objects {
+            is: Is::Guarded {
+                needs: Permission::ViewMessages,
                 ty: maybe_of::<Connection<Message>>,
                 plan: Plan::of::<Connection<Message>>,
                 arguments: PAGE_ARGUMENTS,
@@ -253,7 +255,8 @@ impl Object for Client {
         Field {
             name: "history",
             description: "Who changed what of the client: newest first. Null when you may not see the history.",
-            is: Is::Objects {
+            is: Is::Guarded {
+                needs: Permission::Audit,
                 ty: maybe_of::<Connection<AuditRecord>>,
                 plan: Plan::of::<Connection<AuditRecord>>,
                 arguments: PAGE_ARGUMENTS,

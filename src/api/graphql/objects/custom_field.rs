@@ -10,6 +10,7 @@ use super::{
     definition::{CustomField, CustomFieldOption, FieldRow},
 };
 use crate::{
+    access::Permission,
     api::graphql::{
         node::GlobalId,
         object::{Field, Is, Object, Plan, maybe, maybe_of, object, one_of},
@@ -28,9 +29,13 @@ pub struct ValueRow<'a> {
 }
 
 impl<'a> ValueRow<'a> {
-    /// None when the field has been removed since the value was read; then the value is gone, too.
+    /// None when the caller may not see it; and when the field has been removed since the value was read: then the value is
+    /// gone, too.
     pub fn of(value: &'a custom_field_value::Model, world: &'a World) -> Option<Self> {
         let field = world.definitions.field_of_key(&value.field_key)?;
+        if !field.is_shown(&world.rights) {
+            return None;
+        }
         Some(Self { value, field, world })
     }
 
@@ -134,8 +139,9 @@ impl Object for CustomFieldValue {
         },
         Field {
             name: "linkedClient",
-            description: "The client that a CLIENT_LINK field leads to; null for other types.",
-            is: Is::Objects {
+            description: "The client that a CLIENT_LINK field leads to; null for other types. Needs VIEW_CLIENT.",
+            is: Is::Guarded {
+                needs: Permission::ViewClient,
                 ty: maybe_of::<Client>,
                 plan: Plan::of::<Client>,
                 arguments: &[],

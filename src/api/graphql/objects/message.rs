@@ -12,6 +12,7 @@ use super::{
     template::{MessageTemplate, TemplateRow},
 };
 use crate::{
+    access::Permission,
     api::graphql::{
         node::GlobalId,
         object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_list, maybe_of},
@@ -117,7 +118,7 @@ impl Object for Message {
         },
         Field {
             name: "text",
-            description: "What it says. Null once the text has been removed, some time after it was sent.",
+            description: "What it says, with `***` for custom field values that you may not see. Null once the text has been removed, some time after it was sent.",
             is: Is::MaybeText(|row| row.world.content(row.message).map(|content| &*content.text)),
         },
         Field {
@@ -175,7 +176,8 @@ impl Object for Message {
         Field {
             name: "client",
             description: "The client whom it is for. Null when you may not see clients.",
-            is: Is::Objects {
+            is: Is::Guarded {
+                needs: Permission::ViewClient,
                 ty: maybe_of::<Client>,
                 plan: Plan::of::<Client>,
                 arguments: &[],
@@ -240,8 +242,9 @@ impl Object for ResendMessagesPayload {
     const FIELDS: &'static [Field<Self>] = payload_fields![
         Field {
             name: "messages",
-            description: "The messages that `ids` named, in that order. Null with a `filter`, and when there are userErrors.",
-            is: Is::Objects {
+            description: "The messages that `ids` named, in that order. Null with a `filter`, and when there are userErrors. Needs VIEW_MESSAGES.",
+            is: Is::Guarded {
+                needs: Permission::ViewMessages,
                 ty: |registry| list_of::<Message>(registry).trim_end_matches('!').to_owned(),
                 plan: Plan::of::<Message>,
                 arguments: &[],

@@ -247,7 +247,7 @@ impl Object for MessagePreview {
     const FIELDS: &'static [Field<Self>] = &[
         Field {
             name: "matches",
-            description: "Whether the client meets the template's conditions. Whether the template is active isn't asked.",
+            description: "Whether the client meets the template's conditions; one on a custom field whose values you may not see counts as not met. Whether the template is active isn't asked.",
             is: Is::Boolean(|row| row.matches),
         },
         Field {

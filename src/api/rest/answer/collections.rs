@@ -75,10 +75,12 @@ pub struct Values<'a> {
 impl Serialize for Values<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut list = serializer.serialize_seq(None)?;
+        let mut index = 0;
         for value in self.values {
             // A field goes only when nobody has a value for it: without its field, this one has gone since it was read.
             if let Some(field) = self.definitions.field_of_key(&value.field_key) {
-                list.serialize_element(&CustomValue { value, field })?;
+                list.serialize_element(&CustomValue { value, field, index })?;
+                index += 1;
             }
         }
         list.end()
@@ -88,6 +90,8 @@ impl Serialize for Values<'_> {
 struct CustomValue<'a> {
     value: &'a custom_field_value::Model,
     field: &'a Field,
+    /// Its place in this list, which values that are left out must not show through.
+    index: usize,
 }
 
 impl Serialize for CustomValue<'_> {
@@ -97,7 +101,7 @@ impl Serialize for CustomValue<'_> {
             field_key,
             group_index,
             encoded_key,
-            position,
+            position: _, // among all values, be they shown or not
             value,
             linked_key,
         } = self.value;
@@ -108,7 +112,7 @@ impl Serialize for CustomValue<'_> {
         members.put("customField", Definition(self.field))?;
         members.put_some("value", value.as_ref())?;
         members.put_some("linkedEntityKeyValue", linked_key.as_ref())?;
-        members.put("indexInList", position)?;
+        members.put("indexInList", self.index)?;
         members.put("customFieldID", &self.field.row.field_id)?;
         members.put("customFieldSetGroupIndex", group_index)?;
         members.0.end()

@@ -4,6 +4,7 @@ use entity::message_template;
 
 use super::{Plan, UpsertMessageTemplate, conditions::conditions, variants::variants};
 use crate::{
+    access::Rights,
     client::Language,
     custom_field::{Definitions, definition_id, key_of_choice},
     error::{Error, Result},
@@ -12,8 +13,12 @@ use crate::{
     problem::{Problem, ProblemCode},
 };
 
-/// `known` are the definitions that the submission is judged by.
-pub(super) fn check(input: &UpsertMessageTemplate, known: &Definitions) -> Result<Result<Plan, Vec<Problem>>> {
+/// `known` are the definitions that the submission is judged by, `rights` those of who sends it.
+pub(super) fn check(
+    input: &UpsertMessageTemplate,
+    known: &Definitions,
+    rights: &Rights,
+) -> Result<Result<Plan, Vec<Problem>>> {
     let UpsertMessageTemplate {
         template_id,
         encoded_key,
@@ -51,7 +56,7 @@ pub(super) fn check(input: &UpsertMessageTemplate, known: &Definitions) -> Resul
     let variants = variants(sent_variants, channel, &encoded_key, stored, known, &mut problems);
     let languages: Vec<&str> = variants.iter().map(|variant| variant.language.as_str()).collect();
     let default_language = self::default_language(*default_language, stored, &languages, &mut problems);
-    let conditions = conditions(sent_conditions, stored, known, &mut problems);
+    let conditions = conditions(sent_conditions, stored, known, rights, &mut problems);
     let (Some(event), Some(channel), true) = (event, channel, problems.0.is_empty()) else {
         return Ok(Err(problems.0));
     };

@@ -6,6 +6,7 @@ use async_graphql::MaybeUndefined;
 
 use super::{MessageConditionsInput, MessageFieldConditionInput};
 use crate::{
+    access::Rights,
     client::{ClientRoleBy, ClientState},
     custom_field::Definitions,
     member::Problems,
@@ -20,6 +21,7 @@ pub(super) fn conditions(
     sent: &MaybeUndefined<MessageConditionsInput>,
     stored: Option<&Template>,
     known: &Definitions,
+    rights: &Rights,
     problems: &mut Problems,
 ) -> Conditions {
     let input = match sent {
@@ -35,7 +37,11 @@ pub(super) fn conditions(
     Conditions {
         roles: roles(listed("clientRoles", client_roles, problems), known, problems),
         states: self::states(listed("states", states, problems)),
-        fields: fields(listed("customFields", custom_fields, problems), known, problems),
+        fields: {
+            let before = stored.map(|template| template.conditions.fields.as_slice());
+            let sent = listed("customFields", custom_fields, problems);
+            fields(sent, before.unwrap_or_default(), known, rights, problems)
+        },
     }
 }
 
@@ -80,7 +86,13 @@ fn states(sent: &[ClientState]) -> Vec<ClientState> {
     states
 }
 
-fn fields(sent: &[MessageFieldConditionInput], known: &Definitions, problems: &mut Problems) -> Vec<FieldCondition> {
+fn fields(
+    sent: &[MessageFieldConditionInput],
+    stored: &[FieldCondition],
+    known: &Definitions,
+    rights: &Rights,
+    problems: &mut Problems,
+) -> Vec<FieldCondition> {
     let (mut conditions, mut seen) = (Vec::new(), HashSet::new());
     for (index, MessageFieldConditionInput { field_id, value }) in sent.iter().enumerate() {
         let place = |name: &'static str| path!["conditions", "customFields", index, name];
@@ -96,6 +108,14 @@ fn fields(sent: &[MessageFieldConditionInput], known: &Definitions, problems: &m
         if value.is_empty() {
             let message = "A condition needs a value that the field must have.";
             problems.add(ProblemCode::Blank, place("value"), message);
+            continue;
+        }
+        // Which clients get its messages would tell what they have; a condition that is there already tells no more.
+        let is_stored =
+            |condition: &FieldCondition| condition.field_key == field.row.encoded_key && condition.value == *value;
+        if !field.is_shown(rights) && !stored.iter().any(is_stored) {
+            let message = "You may not see the values of this custom field, nor choose clients by them.";
+            problems.add(ProblemCode::Forbidden, place("fieldId"), message);
             continue;
         }
         match field.accept(value) {

@@ -4,11 +4,14 @@ use proptest::sample::Index;
 use serde_json::json;
 
 use super::{Door, Entry, Listed, Member, Named, Sent, Step, Submission, Target, VALUES};
-use crate::model::rules::{Client, Model};
+use crate::model::{
+    access::Access,
+    rules::{Client, Model},
+};
 
 impl Step {
-    /// The submission that this step is, given the clients there are.
-    pub fn resolve(&self, model: &Model) -> (Submission, Door) {
+    /// The submission that this step is, given the clients there are, and who sends it.
+    pub fn resolve(&self, model: &Model) -> (Submission, Door, Access) {
         let rest = self.door == Door::Rest;
         let mut submission = Submission {
             path: None,
@@ -83,7 +86,7 @@ impl Step {
             Sent::Null => Sent::Null,
             Sent::Absent => Sent::Absent,
         };
-        (submission, self.door)
+        (submission, self.door, self.access)
     }
 }
 

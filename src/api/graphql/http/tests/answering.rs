@@ -130,9 +130,10 @@ async fn a_caller_who_leaves_does_not_stop_a_change_halfway() {
 async fn resolvers_find_what_the_context_puts_there() {
     let seen = Arc::new(AtomicUsize::new(0));
     let counter = seen.clone();
-    let app = router(Arc::new(door(Limits::default())), move |data, parts| {
+    let app = router(Arc::new(door(Limits::default())), move |data, parts, _| {
         data.insert(parts.uri.clone());
         counter.fetch_add(1, Ordering::SeqCst);
+        Ok(())
     });
     app.clone()
         .oneshot(post(NEW, r#"{"query":"{__typename}"}"#))

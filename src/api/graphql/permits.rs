@@ -1,0 +1,67 @@
+//! Which fields of the root take a permission before anything runs.
+//!
+//! A field that can't be null has no place for its own refusal, and a mutation must not run when a later one of its document
+//! is forbidden: the request is refused as a whole. Fields that can be null are refused one by one, by the domain, which asks
+//! again behind this door in any case.
+
+use async_graphql::parser::types::OperationType;
+
+use super::{
+    error::{Code, Fault, Refused},
+    prepare::{Prepared, collect},
+};
+use crate::access::{
+    Caller,
+    Permission::{
+        self, Audit, CreateClient, EditClient, ManageCustomFields, ManageTemplates, ResendMessages, ViewClient,
+        ViewMessages,
+    },
+};
+
+/// The fields, each with the permissions one of which it takes. To add one: a line here, and one in the test that walks the
+/// schema.
+const QUERIES: &[(&str, &[Permission])] = &[
+    ("clients", &[ViewClient]),
+    ("messages", &[ViewMessages]),
+    ("auditLog", &[Audit]),
+];
+const MUTATIONS: &[(&str, &[Permission])] = &[
+    ("upsertClient", &[CreateClient, EditClient]),
+    ("upsertCustomFieldSet", &[ManageCustomFields]),
+    ("upsertClientRole", &[ManageCustomFields]),
+    ("upsertMessageTemplate", &[ManageTemplates]),
+    ("deleteMessageTemplate", &[ManageTemplates]),
+    ("resendMessages", &[ResendMessages]),
+];
+
+/// More than these nobody reads.
+const MOST_FAULTS: usize = 20;
+
+/// # Errors
+/// Every field of the operation's root that this caller may not ask for.
+pub fn admit(operation: &Prepared, caller: &Caller) -> Result<(), Refused> {
+    if caller.may_everything() {
+        return Ok(());
+    }
+    let (root, table) = match operation.operation.ty {
+        OperationType::Query => ("Query", QUERIES),
+        OperationType::Mutation => ("Mutation", MUTATIONS),
+        OperationType::Subscription => return Ok(()),
+    };
+    let fault = |(name, pos): (&str, _)| {
+        let (_, permissions) = table.iter().find(|(field, _)| *field == name)?;
+        if permissions.iter().any(|permission| caller.may(*permission)) {
+            return None;
+        }
+        let names: Vec<&str> = permissions.iter().map(|permission| permission.as_str()).collect();
+        let message = format!("This needs the permission {}.", names.join(" or "));
+        Some(Fault::new(Code::Forbidden, message).at(pos))
+    };
+    let fields =
+        collect(&operation.operation.selection_set.node, root).map(|field| (field.node.name.node.as_str(), field.pos));
+    let faults: Vec<Fault> = fields.filter_map(fault).take(MOST_FAULTS).collect();
+    match faults.is_empty() {
+        true => Ok(()),
+        false => Err(Refused(faults)),
+    }
+}

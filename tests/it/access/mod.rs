@@ -1,0 +1,54 @@
+//! What callers may do: every way in is closed to those who lack its permission, and what isn't theirs to see shows nowhere.
+
+mod fields;
+mod order;
+mod sets;
+mod values;
+mod walk;
+
+use std::collections::BTreeSet;
+
+use clientele::access::{Permission, Rights, Sets};
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, TestServer};
+
+/// All permissions but these.
+fn without(lacking: &[Permission]) -> Rights {
+    let given = Permission::ALL.into_iter();
+    Rights::of(given.filter(|permission| !lacking.contains(permission)))
+}
+
+/// All permissions, and the right to see and to change these sets only.
+fn with_sets(view: &[&str], edit: &[&str]) -> Rights {
+    let sets = |ids: &[&str]| Sets::These(ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<_>>());
+    Rights {
+        view_sets: sets(view),
+        edit_sets: sets(edit),
+        ..Rights::all()
+    }
+}
+
+/// The codes and paths of an answer's errors.
+fn errors(answer: &Answer) -> Value {
+    let errors = answer.body["errors"].as_array().cloned().unwrap_or_default();
+    let told = |error: Value| json!([error["extensions"]["code"], error["path"]]);
+    errors.into_iter().map(told).collect()
+}
+
+/// Code and path of every problem that a mutation tells.
+fn problems(answer: &Answer, mutation: &str) -> Value {
+    let problems = answer.body["data"][mutation]["userErrors"].as_array();
+    let problems = problems.unwrap_or_else(|| panic!("no payload: {}", answer.text));
+    problems
+        .iter()
+        .map(|problem| json!([problem["code"], problem["path"]]))
+        .collect()
+}
+
+const UPSERT: &str = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) {
+    created client { clientId customInformation { value linkedKey field { fieldId } } } userErrors { code path message } } }";
+
+async fn upsert(server: &TestServer, input: Value) -> Answer {
+    server.graphql(UPSERT, json!({ "input": input })).await
+}

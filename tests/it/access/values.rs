@@ -1,0 +1,163 @@
+//! Values of sets that a caller may not see: they show nowhere, and nothing tells of them.
+
+use clientele::access::{Permission::*, Rights};
+use serde_json::{Value, json};
+
+use super::{errors, problems, upsert, with_sets};
+use crate::{
+    graphql::{data, define, define_template, store},
+    harness::TestServer,
+};
+
+/// `ana` has a value in the set `open` and two in the set `secret`, one of which links to `bob`.
+pub async fn ana(server: &TestServer) -> Value {
+    define(
+        server,
+        "open",
+        json!([{ "fieldId": "note", "name": "Note", "type": "TEXT" }]),
+    )
+    .await;
+    define(
+        server,
+        "secret",
+        json!([{ "fieldId": "code", "name": "Code", "type": "TEXT" },
+        { "fieldId": "friend", "name": "Friend", "type": "CLIENT_LINK" }]),
+    )
+    .await;
+    let bob = store(
+        server,
+        json!({ "client": { "clientId": "bob", "firstName": "B", "lastName": "B" } }),
+        "encodedKey",
+    )
+    .await;
+    let ana = json!({ "client": { "clientId": "ana", "firstName": "A", "lastName": "A", "emailAddress": "a@example.test" },
+        "customInformation": [{ "fieldId": "code", "value": "s3cret" }, { "fieldId": "note", "value": "n" },
+            { "fieldId": "friend", "linkedKey": bob["encodedKey"] }] });
+    store(server, ana, "encodedKey id customInformation { id value }").await
+}
+
+on_both! {
+    async fn hidden_values_are_in_no_list(server) {
+        let ana = ana(server).await;
+        let (open, nobody) = (server.as_caller(&with_sets(&["open"], &[])), server.as_caller(&with_sets(&[], &["other"])));
+        let ids = json!(["/id", "/customInformation/0/id", "/customInformation/1/id"].map(|place| ana.pointer(place).expect("an id").clone()));
+        let query = "query($ids: [ID!]!) { client(by: { clientId: \"ana\" }) { customInformation { value field { fieldId } linkedClient { clientId } } }
+            clients { nodes { customInformation { value } } }
+            nodes(ids: $ids) { ... on Client { customInformation { value } } ... on CustomFieldValue { value } } }";
+        let found = data(&open, query, json!({ "ids": ids })).await;
+        assert_eq!(found, json!({
+            "client": { "customInformation": [{ "value": "n", "field": { "fieldId": "note" }, "linkedClient": null }] },
+            "clients": { "nodes": [{ "customInformation": [] }, { "customInformation": [{ "value": "n" }] }] },
+            "nodes": [{ "customInformation": [{ "value": "n" }] }, null, { "value": "n" }] }));
+        let found = data(&nobody, query, json!({ "ids": ids })).await;
+        assert_eq!(found, json!({ "client": { "customInformation": [] },
+            "clients": { "nodes": [{ "customInformation": [] }, { "customInformation": [] }] },
+            "nodes": [{ "customInformation": [] }, null, null] }));
+        // On the legacy route, too, where the places are those of what is shown.
+        for (caller, shown) in [(&open, json!([["note", 0]])), (&nobody, json!([]))] {
+            let change = caller.post("/api/clients/ana", json!({ "client": { "notes": "x" } })).await;
+            for answer in [caller.get("/api/clients/ana?fullDetails=true").await, change] {
+                let values = answer.body["customInformation"].as_array().expect("a list").iter();
+                assert_eq!(values.map(|value| json!([value["customFieldID"], value["indexInList"]])).collect::<Value>(), shown);
+            }
+        }
+        let everything = data(server, "{ client(by: { clientId: \"ana\" }) { customInformation { field { fieldId } linkedClient { clientId } } } }", json!({})).await;
+        assert_eq!(everything["client"]["customInformation"].as_array().map(Vec::len), Some(3));
+        // What fields there are is no secret.
+        assert_eq!(data(&nobody, "{ customField(by: { fieldId: \"code\" }) { set { setId } } }", json!({})).await,
+            json!({ "customField": { "set": { "setId": "secret" } } }));
+    }
+
+    async fn links_and_payloads_hide_them_as_well(server) {
+        let ana = ana(server).await;
+        let carl = json!({ "client": { "clientId": "carl", "firstName": "C", "lastName": "C" } });
+        store(server, carl, "version").await;
+        define(server, "links", json!([{ "fieldId": "knows", "name": "Knows", "type": "CLIENT_LINK" }])).await;
+        let caller = server.as_caller(&with_sets(&["open"], &["links"]));
+        let input = json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "carl" }, "customInformation": [{ "fieldId": "knows", "linkedKey": ana["encodedKey"] }] });
+        let stored = store(&caller, input, "customInformation { linkedClient { clientId customInformation { value } } }").await;
+        assert_eq!(stored, json!({ "customInformation": [{ "linkedClient": { "clientId": "ana", "customInformation": [{ "value": "n" }] } }] }));
+    }
+
+    async fn nobody_looks_clients_up_by_them(server) {
+        ana(server).await;
+        let query = "query($id: String!, $value: String!) { clients(filter: { customField: { fieldId: $id, value: $value } }) { nodes { clientId } } }";
+        let open = server.as_caller(&with_sets(&["open"], &[]));
+        let answer = open.graphql(query, json!({ "id": "note", "value": "n" })).await;
+        answer.data(json!({ "clients": { "nodes": [{ "clientId": "ana" }] } }));
+        let [hit, miss] = [open.graphql(query, json!({ "id": "code", "value": "s3cret" })).await, open.graphql(query, json!({ "id": "code", "value": "x" })).await];
+        assert_eq!(hit.body["data"], miss.body["data"]);
+        for answer in [hit, miss] {
+            assert_eq!((errors(&answer)[0][0].clone(), answer.body["errors"][0]["message"].clone()), (json!("FORBIDDEN"),
+                json!("`filter.customField.fieldId`: You may not see the values of this custom field, nor look clients up by them.")));
+        }
+        let count = "{ clients(filter: { customField: { fieldId: \"code\", value: \"s3cret\" } }) { totalCount } }";
+        assert_eq!(errors(&open.graphql(count, json!({})).await)[0][0], "FORBIDDEN");
+    }
+
+    async fn messages_and_previews_show_asterisks(server) {
+        let text = "{CLIENT_ID}: {CF:note}, {CF:code}, {CF:gone}.";
+        define(server, "late", json!([{ "fieldId": "gone", "name": "Gone", "type": "TEXT" }])).await;
+        let ana = ana(server).await;
+        define_template(server, json!({ "templateId": "say", "name": "Say", "event": "CLIENT_UPDATED", "channel": "EMAIL",
+            "variants": [{ "language": "ENGLISH", "subject": text, "text": text, "html": text }] })).await;
+        store(server, json!({ "client": { "encodedKey": ana["encodedKey"], "notes": "x" } }), "version").await;
+        let query = "{ previewMessage(templateId: \"say\", client: { clientId: \"ana\" }) { matches subject text html }
+            messages { nodes { subject text html } } client(by: { clientId: \"ana\" }) { messages { nodes { text } } } }";
+        let open = server.as_caller(&with_sets(&["open"], &[]));
+        let said = |text: &str| json!({ "subject": text, "text": text, "html": text });
+        for (caller, text) in [(server, "ana: n, s3cret, ."), (&open, "ana: n, ***, ***.")] {
+            let found = data(caller, query, json!({})).await;
+            assert_eq!(found["messages"]["nodes"], json!([said(text)]));
+            assert_eq!(found["client"]["messages"]["nodes"], json!([{ "text": text }]));
+            let mut preview = said(text);
+            preview["matches"] = json!(true);
+            assert_eq!(found["previewMessage"], preview);
+        }
+        // What set a field was of isn't known once it has gone.
+        define(server, "late", json!([])).await;
+        let view_all_known = server.as_caller(&with_sets(&["open", "secret", "late"], &[]));
+        assert_eq!(data(&view_all_known, "{ messages { nodes { text } } }", json!({})).await, json!({ "messages": { "nodes": [{ "text": "ana: n, s3cret, ***." }] } }));
+    }
+
+    async fn conditions_of_templates_tell_nothing(server) {
+        ana(server).await;
+        let template = |id: &str, value: &str| json!({ "templateId": id, "name": id, "event": "CLIENT_UPDATED", "channel": "EMAIL",
+            "conditions": { "customFields": [{ "fieldId": "code", "value": value }] },
+            "variants": [{ "language": "ENGLISH", "subject": "S", "text": "T" }] });
+        for (id, value) in [("hit", "s3cret"), ("miss", "x")] {
+            define_template(server, template(id, value)).await;
+        }
+        let open = server.as_caller(&with_sets(&["open"], &["open"]));
+        let matches = |id: &str| format!("{{ previewMessage(templateId: \"{id}\", client: {{ clientId: \"ana\" }}) {{ matches }} }}");
+        for (id, matching) in [("hit", true), ("miss", false)] {
+            assert_eq!(data(server, &matches(id), json!({})).await, json!({ "previewMessage": { "matches": matching } }));
+            assert_eq!(data(&open, &matches(id), json!({})).await, json!({ "previewMessage": { "matches": false } }));
+        }
+        // Nor by whom the messages of a template of his own go to.
+        let query = "mutation($input: UpsertMessageTemplateInput!) { upsertMessageTemplate(input: $input) { userErrors { code path } } }";
+        let before = server.snapshot().await;
+        let answer = open.graphql(query, json!({ "input": template("mine", "s3cret") })).await;
+        assert_eq!(problems(&answer, "upsertMessageTemplate"),
+            json!([["FORBIDDEN", ["input", "conditions", "customFields", "0", "fieldId"]]]));
+        assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
+        // A template that has such a condition may be sent back with it.
+        assert_eq!(problems(&open.graphql(query, json!({ "input": template("hit", "s3cret") })).await, "upsertMessageTemplate"), json!([]));
+    }
+
+    async fn whoever_sees_everything_pays_nothing(server) {
+        ana(server).await;
+        let query = "{ client(by: { clientId: \"ana\" }) { customInformation { value } } messages { nodes { text } } }";
+        let mut counts = Vec::new();
+        for caller in [server.as_caller(&Rights::all()), server.as_caller(&with_sets(&["open"], &[])), server.as_caller(&Rights::of([ViewClient, ViewMessages]))] {
+            data(&caller, query, json!({})).await;
+            server.statements();
+            data(&caller, query, json!({})).await;
+            counts.push(server.statements().len());
+        }
+        assert_eq!(counts, [2, 2, 2]);
+        // Nor does anybody else for a list that is left alone.
+        let answer = upsert(&server.as_caller(&with_sets(&[], &[])), json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "ana" } })).await;
+        assert_eq!(problems(&answer, "upsertClient"), json!([]));
+    }
+}

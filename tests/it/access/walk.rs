@@ -1,0 +1,239 @@
+//! Every field of the roots and every legacy route, asked by callers with all permissions but one, with one only, and with
+//! none. What isn't in the tables fails the test, so that nothing new can be forgotten.
+
+use std::collections::BTreeSet;
+
+use async_graphql::parser::{
+    parse_schema,
+    types::{TypeKind, TypeSystemDefinition},
+};
+use clientele::{
+    access::{
+        Permission::{self, *},
+        Rights,
+    },
+    api,
+};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::without;
+use crate::{
+    graphql::{define, define_template},
+    harness::{Answer, TestServer},
+};
+
+/// A field of a root, a document that asks for it, and the permissions that takes, all of them.
+type Field = (&'static str, &'static str, &'static [Permission]);
+
+const FIELDS: &[Field] = &[
+    // Ids of what isn't the caller's to see are nobody's: see `fields`.
+    ("Query.node", "{ node(id: \"nothing\") { id } }", &[]),
+    ("Query.nodes", "{ nodes(ids: [\"nothing\"]) { id } }", &[]),
+    (
+        "Query.client",
+        "{ client(by: { clientId: \"known\" }) { id } }",
+        &[ViewClient],
+    ),
+    (
+        "Query.clients",
+        "{ clients { totalCount nodes { id } } }",
+        &[ViewClient],
+    ),
+    ("Query.clients", "{ clients { totalCount } }", &[ViewClient]),
+    (
+        "Query.messages",
+        "{ messages { totalCount nodes { id } } }",
+        &[ViewMessages],
+    ),
+    ("Query.auditLog", "{ auditLog { totalCount nodes { id } } }", &[Audit]),
+    (
+        "Query.customFieldSets",
+        "{ customFieldSets { setId fields { fieldId } } }",
+        &[],
+    ),
+    (
+        "Query.customField",
+        "{ customField(by: { fieldId: \"note\" }) { name } }",
+        &[],
+    ),
+    ("Query.clientRoles", "{ clientRoles { roleId } }", &[]),
+    ("Query.messageTemplates", "{ messageTemplates { templateId } }", &[]),
+    (
+        "Query.previewMessage",
+        "{ previewMessage(templateId: \"hello\", client: { clientId: \"known\" }) { text } }",
+        &[ViewMessages, ViewClient],
+    ),
+    (
+        "Mutation.upsertClient",
+        "mutation { upsertClient(input: { client: { firstName: \"A\", lastName: \"B\" } }) { client { clientId } userErrors { code } } }",
+        &[CreateClient],
+    ),
+    (
+        "Mutation.upsertClient",
+        "mutation { upsertClient(input: { matchOn: CLIENT_ID, client: { clientId: \"known\" } }) { client { clientId } userErrors { code } } }",
+        &[EditClient],
+    ),
+    (
+        "Mutation.upsertCustomFieldSet",
+        "mutation { upsertCustomFieldSet(input: { set: { setId: \"facts\", name: \"F\" } }) { userErrors { code } } }",
+        &[ManageCustomFields],
+    ),
+    (
+        "Mutation.upsertClientRole",
+        "mutation { upsertClientRole(input: { roleId: \"new\", name: \"New\" }) { userErrors { code } } }",
+        &[ManageCustomFields],
+    ),
+    (
+        "Mutation.upsertMessageTemplate",
+        "mutation { upsertMessageTemplate(input: { templateId: \"hello\" }) { userErrors { code } } }",
+        &[ManageTemplates],
+    ),
+    (
+        "Mutation.deleteMessageTemplate",
+        "mutation { deleteMessageTemplate(input: { templateId: \"gone\" }) { userErrors { code } } }",
+        &[ManageTemplates],
+    ),
+    (
+        "Mutation.resendMessages",
+        "mutation { resendMessages(input: { filter: {} }) { resent userErrors { code } } }",
+        &[ResendMessages],
+    ),
+];
+
+/// A legacy route, the client that its path names, what is posted, and the permission that takes.
+type Route = (&'static str, &'static str, fn() -> Value, Permission);
+
+const ROUTES: &[Route] = &[
+    ("GET", "/api/clients", || Value::Null, ViewClient),
+    (
+        "POST",
+        "/api/clients",
+        || json!({ "client": { "firstName": "A", "lastName": "B" } }),
+        CreateClient,
+    ),
+    ("GET", "/api/clients/{id}", || Value::Null, ViewClient),
+    (
+        "POST",
+        "/api/clients/{id}",
+        || json!({ "client": { "firstName": "A" } }),
+        EditClient,
+    ),
+];
+
+/// The fields of the schema's roots.
+fn fields_of_the_roots() -> BTreeSet<String> {
+    let schema = parse_schema(api::graphql::sdl()).expect("our own schema can be read");
+    let mut fields = BTreeSet::new();
+    for definition in schema.definitions {
+        let TypeSystemDefinition::Type(definition) = definition else {
+            continue;
+        };
+        let name = definition.node.name.node.to_string();
+        if let (TypeKind::Object(object), "Query" | "Mutation") = (definition.node.kind, name.as_str()) {
+            fields.extend(
+                object
+                    .fields
+                    .iter()
+                    .map(|field| format!("{name}.{}", field.node.name.node)),
+            );
+        }
+    }
+    fields
+}
+
+#[test]
+fn every_field_and_every_route_is_in_the_tables() {
+    let known: BTreeSet<String> = FIELDS.iter().map(|(name, ..)| (*name).to_owned()).collect();
+    assert_eq!(known, fields_of_the_roots());
+    let known: BTreeSet<_> = ROUTES
+        .iter()
+        .map(|(method, path, ..)| ((*method).to_owned(), *path))
+        .collect();
+    let routes = api::rest::ROUTES
+        .iter()
+        .map(|route| (route.method.to_string(), route.path));
+    assert_eq!(known, routes.collect());
+}
+
+/// Whether an answer is a refusal for want of a right; if not, it must be a whole answer.
+fn refused(answer: &Answer, what: &str) -> bool {
+    let refused =
+        answer.text.contains("\"FORBIDDEN\"") || (answer.status, &answer.body["returnCode"]) == (403, &json!(15));
+    let whole = answer.status == 200 && answer.body.get("errors").is_none();
+    let without_problems = !answer.text.contains("\"code\"") || answer.text.contains("NOT_FOUND");
+    assert!(refused || whole && without_problems, "{what}: {}", answer.text);
+    refused
+}
+
+/// Who asks, and whether that is refused when these are the permissions that it takes.
+fn callers(needed: &[Permission]) -> Vec<(String, Rights, bool)> {
+    let mut callers = vec![
+        ("everything".to_owned(), Rights::all(), false),
+        ("nothing".to_owned(), Rights::of([]), !needed.is_empty()),
+        (
+            "exactly what it takes".to_owned(),
+            Rights::of(needed.iter().copied()),
+            false,
+        ),
+    ];
+    for permission in Permission::ALL {
+        let name = format!("everything but {}", permission.as_str());
+        callers.push((name, without(&[permission]), needed.contains(&permission)));
+    }
+    callers
+}
+
+async fn prepare(server: &TestServer) {
+    define(
+        server,
+        "facts",
+        json!([{ "fieldId": "note", "name": "Note", "type": "TEXT" }]),
+    )
+    .await;
+    define_template(
+        server,
+        json!({ "templateId": "hello", "name": "Hello", "event": "CLIENT_CREATED", "channel": "EMAIL",
+        "variants": [{ "language": "ENGLISH", "subject": "S", "text": "T" }] }),
+    )
+    .await;
+    let client = json!({ "client": { "id": "known", "firstName": "A", "lastName": "B" } });
+    assert_eq!(server.post("/api/clients", client).await.status, 200);
+}
+
+on_both! {
+    async fn every_field_of_the_roots_takes_its_permissions_and_no_others(server) {
+        prepare(server).await;
+        for (name, document, needed) in FIELDS {
+            for (who, rights, expected) in callers(needed) {
+                let what = format!("{name} by a caller with {who}");
+                let before = server.snapshot().await;
+                let answer = server.as_caller(&rights).graphql(document, json!({})).await;
+                assert_eq!(refused(&answer, &what), expected, "{what}: {}", answer.text);
+                // What can't be null is refused before anything runs, which has no data at all.
+                assert_ne!(answer.body.get("data"), Some(&Value::Null), "{what}: it misses in `permits`");
+                if expected {
+                    assert_eq!(server.snapshot().await, before, "{what}: a refusal must write nothing");
+                }
+            }
+        }
+    }
+
+    async fn every_legacy_route_takes_its_permission_and_no_other(server) {
+        prepare(server).await;
+        for (method, path, body, needed) in ROUTES {
+            for (who, rights, expected) in callers(&[*needed]) {
+                let what = format!("{method} {path} by a caller with {who}");
+                let before = server.snapshot().await;
+                let caller = server.as_caller(&rights);
+                let request = caller.request(Method::from_bytes(method.as_bytes()).expect("a method"), &path.replace("{id}", "known"));
+                let request = if *method == "GET" { request } else { request.json(&body()) };
+                let answer = caller.send(request).await;
+                assert_eq!(refused(&answer, &what), expected, "{what}: {}", answer.text);
+                if expected {
+                    assert_eq!(server.snapshot().await, before, "{what}: a refusal must write nothing");
+                }
+            }
+        }
+    }
+}
