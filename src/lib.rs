@@ -10,6 +10,7 @@ pub mod client;
 pub mod config;
 pub mod custom_field;
 pub mod db;
+pub mod deadline;
 pub mod error;
 pub mod list;
 pub mod member;
