@@ -176,7 +176,7 @@ fn table() -> Vec<(&'static str, Value, u16, &'static str, String)> {
             query("{ clients(first: 500) { nodes { customInformation { linkedClient { customInformation { linkedClient { id } } } } } } }".into()),
             400,
             complex,
-            "The document costs 106001, and at most 50000 is allowed. Ask for fewer fields or smaller pages.".into(),
+            "The document costs 111001, and at most 50000 is allowed. Ask for fewer fields or smaller pages.".into(),
         ),
         (
             "a list of ids",
