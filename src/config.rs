@@ -13,7 +13,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::graphql::limits::Limits;
+use crate::api::cors::CorsSettings;
+use crate::api::graphql::settings::GraphqlSettings;
 use crate::api::rest::RestSettings;
 use crate::client::ClientSettings;
 use crate::db::DatabaseSettings;
@@ -41,7 +42,8 @@ pub struct Config {
     pub database: DatabaseSettings,
     pub clients: ClientSettings,
     pub legacy: RestSettings,
-    pub graphql: Limits,
+    pub graphql: GraphqlSettings,
+    pub cors: CorsSettings,
     pub idempotency: IdempotencySettings,
     pub notifications: NotificationSettings,
     pub audit: AuditSettings,
@@ -74,7 +76,8 @@ impl Default for Config {
             database: DatabaseSettings::default(),
             clients: ClientSettings::default(),
             legacy: RestSettings::default(),
-            graphql: Limits::default(),
+            graphql: GraphqlSettings::default(),
+            cors: CorsSettings::default(),
             idempotency: IdempotencySettings::default(),
             notifications: NotificationSettings::default(),
             audit: AuditSettings::default(),

@@ -3,6 +3,7 @@
 //! Two databases are served by the same statements; [`Dialect`] holds the few words that differ.
 
 mod batch;
+mod bounds;
 mod dialect;
 
 use std::{
@@ -23,7 +24,11 @@ use serde::{Deserialize, Serialize};
 pub use batch::Batch;
 pub use dialect::Dialect;
 
-use crate::error::{Error, Result};
+use self::bounds::Bounds;
+use crate::{
+    deadline::Deadline,
+    error::{Error, Result},
+};
 
 /// How long a statement waits for a lock on PostgreSQL: whoever holds one longer must not take every connection with it.
 const LOCK_TIMEOUT: &str = "5s";
@@ -44,6 +49,9 @@ pub struct DatabaseSettings {
     pub acquire_timeout_seconds: u64,
     /// What a commit waits for on SQLite: FULL survives a power cut, NORMAL may lose the last commits to one.
     pub sqlite_synchronous: Synchronous,
+    /// How long a request may take, in seconds, before it is given up: its statements are ended, and what it has written
+    /// is rolled back unless the commit has begun.
+    pub request_timeout_seconds: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +67,7 @@ impl Default for DatabaseSettings {
             max_connections: 16,
             acquire_timeout_seconds: 5,
             sqlite_synchronous: Synchronous::Full,
+            request_timeout_seconds: 30,
         }
     }
 }
@@ -68,6 +77,8 @@ impl Default for DatabaseSettings {
 pub struct Connection<C> {
     inner: C,
     pub dialect: Dialect,
+    /// For what the database doesn't end by itself.
+    bounds: Option<Bounds>,
 }
 
 pub type Transaction = Connection<DatabaseTransaction>;
@@ -78,7 +89,11 @@ impl<C: ConnectionTrait> Connection<C> {
         sql: impl Into<String>,
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Vec<QueryResult>> {
-        Ok(self.inner.query_all_raw(self.statement(sql, values)).await?)
+        let statement = self.statement(sql, values);
+        match &self.bounds {
+            Some(bounds) => bounds.run(|| self.inner.query_all_raw(statement.clone())).await,
+            None => Ok(self.inner.query_all_raw(statement).await?),
+        }
     }
 
     pub async fn one(
@@ -86,7 +101,11 @@ impl<C: ConnectionTrait> Connection<C> {
         sql: impl Into<String>,
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Option<QueryResult>> {
-        Ok(self.inner.query_one_raw(self.statement(sql, values)).await?)
+        let statement = self.statement(sql, values);
+        match &self.bounds {
+            Some(bounds) => bounds.run(|| self.inner.query_one_raw(statement.clone())).await,
+            None => Ok(self.inner.query_one_raw(statement).await?),
+        }
     }
 
     /// Runs a statement that answers no rows, and says how many it touched.
@@ -130,26 +149,33 @@ pub trait Work: Sync {
 pub struct Database {
     reader: Connection<DatabaseConnection>,
     writer: Connection<DatabaseConnection>,
+    request_timeout: Duration,
 }
 
 impl Database {
     /// Connects to `sqlite:FILE` (which is created when it is missing) or `postgres://…`.
     pub async fn connect(url: &str, settings: &DatabaseSettings) -> Result<Self> {
-        let connect = async |connections: u32, read_only: bool| -> Result<Connection<DatabaseConnection>> {
-            let inner = sea_orm::Database::connect(options(url, settings, connections, read_only)).await?;
+        let request_timeout = Duration::from_secs(settings.request_timeout_seconds);
+        let connect = async |connections: u32, bounds: Option<Bounds>| -> Result<Connection<DatabaseConnection>> {
+            let inner = sea_orm::Database::connect(options(url, settings, connections, bounds.clone())).await?;
             let dialect = Dialect::of(inner.get_database_backend());
-            Ok(Connection { inner, dialect })
+            Ok(Connection { inner, dialect, bounds })
         };
         if url.starts_with("sqlite:") {
             // The writer comes first: it creates the file and turns write-ahead logging on.
-            let writer = connect(1, false).await?;
-            let reader = connect(settings.max_connections, true).await?;
-            return Ok(Self { reader, writer });
+            let writer = connect(1, None).await?;
+            let reader = connect(settings.max_connections, Some(Bounds::new(request_timeout))).await?;
+            return Ok(Self {
+                reader,
+                writer,
+                request_timeout,
+            });
         }
-        let pool = connect(settings.max_connections, false).await?;
+        let pool = connect(settings.max_connections, None).await?;
         Ok(Self {
             reader: pool.clone(),
             writer: pool,
+            request_timeout,
         })
     }
 
@@ -170,12 +196,18 @@ impl Database {
         if transaction.dialect == Dialect::Postgres {
             // Another server's migration may take its time.
             transaction.run("SET LOCAL lock_timeout = 0", []).await?;
+            transaction.run("SET LOCAL statement_timeout = 0", []).await?;
             transaction
                 .run("SELECT pg_advisory_xact_lock($1)", [MIGRATION_LOCK.into()])
                 .await?;
         }
         Migrator::up(transaction.orm(), None).await?;
         Ok(transaction.inner.commit().await?)
+    }
+
+    /// How long a request may take.
+    pub fn request_timeout(&self) -> Duration {
+        self.request_timeout
     }
 
     /// Where reads go.
@@ -194,14 +226,24 @@ impl Database {
     }
 
     /// Does `work` in one transaction. Attempts that lost against concurrent ones are repeated, a bounded number of
-    /// times and after a random pause; then the answer is [`Error::Conflict`].
+    /// times and after a random pause; then the answer is [`Error::Conflict`]. Within a request its [`Deadline`] holds.
     pub async fn write<W: Work>(&self, work: &W) -> Result<W::Output> {
+        self.write_until(work, Deadline::current()).await
+    }
+
+    /// As [`write`](Self::write). Past the deadline nothing is committed, and the answer is [`Error::TimedOut`]; a commit
+    /// that has begun is waited for and answered, however late.
+    pub async fn write_until<W: Work>(&self, work: &W, deadline: Option<Deadline>) -> Result<W::Output> {
+        let is_over = || deadline.is_some_and(Deadline::is_over);
         let begun = Instant::now();
         for attempt in 0..ATTEMPTS {
             if begun.elapsed() > PATIENCE {
                 break;
             }
-            match self.attempt(work).await {
+            if is_over() {
+                return Err(Error::TimedOut);
+            }
+            match self.attempt(work, is_over).await {
                 Ok(Some(output)) => return Ok(output),
                 Ok(None) | Err(Error::Conflict) => {
                     let longest = Duration::from_millis(2 << attempt.min(8));
@@ -214,10 +256,14 @@ impl Database {
         Err(Error::Conflict)
     }
 
-    async fn attempt<W: Work>(&self, work: &W) -> Result<Option<W::Output>> {
+    async fn attempt<W: Work>(&self, work: &W, is_over: impl Fn() -> bool) -> Result<Option<W::Output>> {
         let transaction = self.begin().await?;
         let step = work.attempt(&transaction).await;
         match step {
+            Ok(Step::Commit(_)) if is_over() => {
+                let _ = transaction.inner.rollback().await;
+                Err(Error::TimedOut)
+            }
             Ok(Step::Commit(output)) => transaction
                 .inner
                 .commit()
@@ -248,11 +294,15 @@ impl Database {
         Ok(Connection {
             inner,
             dialect: self.writer.dialect,
+            bounds: None,
         })
     }
 }
 
-fn options(url: &str, settings: &DatabaseSettings, connections: u32, read_only: bool) -> ConnectOptions {
+/// `bounds` are those of readers on SQLite.
+fn options(url: &str, settings: &DatabaseSettings, connections: u32, bounds: Option<Bounds>) -> ConnectOptions {
+    let read_only = bounds.is_some();
+    let statement_timeout = format!("{}s", settings.request_timeout_seconds);
     let synchronous = match settings.sqlite_synchronous {
         Synchronous::Full => SqliteSynchronous::Full,
         Synchronous::Normal => SqliteSynchronous::Normal,
@@ -268,12 +318,13 @@ fn options(url: &str, settings: &DatabaseSettings, connections: u32, read_only: 
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
         // Statements are prepared once, and short: planning them for each value, or compiling them, takes longer than they do.
-        .map_sqlx_postgres_opts(|postgres| {
+        .map_sqlx_postgres_opts(move |postgres| {
             postgres.application_name("clientele").options([
                 ("plan_cache_mode", "force_generic_plan"),
                 ("jit", "off"),
                 ("timezone", "UTC"),
                 ("lock_timeout", LOCK_TIMEOUT),
+                ("statement_timeout", statement_timeout.as_str()),
                 ("idle_in_transaction_session_timeout", "60s"),
             ])
         })
@@ -290,5 +341,11 @@ fn options(url: &str, settings: &DatabaseSettings, connections: u32, read_only: 
                 // In pages. Each checkpoint waits for the disk once more, for all changes since the last one.
                 .pragma("wal_autocheckpoint", "4000")
         });
+    if let Some(bounds) = bounds {
+        options.map_sqlx_sqlite_pool_opts(move |pool| {
+            let bounds = bounds.clone();
+            pool.after_connect(move |connection, _| Box::pin(bounds.clone().watch(connection)))
+        });
+    }
     options
 }

@@ -23,6 +23,9 @@ pub enum Error {
     /// The database answers but accepts no writes.
     #[error("the database is read-only")]
     ReadOnly,
+    /// It took longer than a request may, and was ended.
+    #[error("the request took too long")]
+    TimedOut,
     /// Anything else: a defect of this server or of its database.
     #[error("internal error")]
     Internal(#[source] Arc<dyn std::error::Error + Send + Sync>),
@@ -43,7 +46,9 @@ impl Error {
     /// What kind of error it is, for a log line: never the cause's own text, which may repeat what is stored.
     pub fn kind(&self) -> String {
         match self {
-            Self::Forbidden(_) | Self::Conflict | Self::Unavailable | Self::ReadOnly => self.to_string(),
+            Self::Forbidden(_) | Self::Conflict | Self::Unavailable | Self::ReadOnly | Self::TimedOut => {
+                self.to_string()
+            }
             Self::Internal(cause) => {
                 if let Some(error) = cause.downcast_ref::<DbErr>() {
                     database_kind(error)
@@ -135,6 +140,8 @@ fn from_sqlstate(code: &str) -> Option<Error> {
         // As above: foreign_key_violation, unique_violation; then serialization_failure, deadlock_detected,
         // lock_not_available (the wait for a lock was too long).
         "23503" | "23505" | "40001" | "40P01" | "55P03" => Some(Error::Conflict),
+        // query_canceled: it has taken longer than statement_timeout.
+        "57014" => Some(Error::TimedOut),
         // read_only_sql_transaction
         "25006" => Some(Error::ReadOnly),
         // Connection exceptions, insufficient resources, operator intervention.

@@ -11,6 +11,7 @@ pub mod client;
 pub mod config;
 pub mod custom_field;
 pub mod db;
+pub mod deadline;
 pub mod error;
 pub mod history;
 pub mod idempotency;

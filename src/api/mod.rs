@@ -6,12 +6,15 @@ use axum::{Router, middleware::from_fn_with_state};
 
 use self::{
     authentication::{Authentication, authenticate},
-    graphql::limits::Limits,
+    cors::CorsSettings,
+    graphql::{persisted::Persisted, settings::GraphqlSettings},
+    metrics::DoorMetrics,
     rest::RestSettings,
 };
 use crate::{Clientele, access::Door};
 
 pub mod authentication;
+pub mod cors;
 pub mod graphql;
 pub mod health;
 pub mod metrics;
@@ -38,7 +41,11 @@ pub struct PeerAddress(pub std::net::IpAddr);
 /// How the doors are configured.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    pub graphql: Limits,
+    pub graphql: GraphqlSettings,
+    /// Documents that callers may name instead of sending them.
+    pub persisted: Persisted,
+    pub cors: CorsSettings,
+    pub metrics: DoorMetrics,
     pub legacy: RestSettings,
     pub authentication: Authentication,
 }
@@ -47,10 +54,15 @@ pub struct Settings {
 pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
     let Settings {
         graphql,
+        persisted,
+        cors,
+        metrics,
         legacy,
         authentication,
     } = settings;
     let guard = |router: Router, door| router.layer(from_fn_with_state((authentication, door), authenticate));
-    let graphql = graphql::router(clientele.clone(), graphql);
-    guard(graphql, Door::Graphql).merge(guard(rest::router(clientele, legacy), Door::Rest))
+    let graphql = graphql::router(clientele.clone(), graphql, persisted, metrics);
+    let doors = guard(graphql, Door::Graphql).merge(guard(rest::router(clientele, legacy), Door::Rest));
+    // Outside: a browser asks before it knows who is calling.
+    cors::allow(doors, &cors)
 }

@@ -12,6 +12,9 @@ use tokio::task::JoinHandle;
 use super::{Failure, audit, listening, print, store, worker};
 use crate::Clientele;
 use crate::api::authentication::Authentication;
+use crate::api::graphql::persisted::{Manifest, Persisted};
+use crate::api::graphql::settings::GraphqlSettings;
+use crate::api::metrics::DoorMetrics;
 use crate::api::{self, health, metrics, origin, playground};
 use crate::config::Config;
 use crate::idempotency;
@@ -23,6 +26,7 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     let listener = listening::bind(config.listen).await?;
     let address = listener.local_addr().map_err(Failure::internal)?;
     let channels = worker::channels(config)?;
+    let persisted = persisted(&config.graphql)?;
     let stop = listening::stop_on_signal()?;
     let clientele = Clientele::new(store::open(config).await?, config.clients.clone());
     audit::warn_of_missing_key(config);
@@ -33,7 +37,7 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     let upkeep = upkeep(clientele.clone(), stop.clone());
     let sending = config.notifications.worker;
     let worker = sending.then(|| worker::Background::start(clientele.clone(), channels, config, stop.clone()));
-    let router = router(clientele, config);
+    let router = router(clientele, config, persisted);
     print(&greeting(address))?;
     listening::serve_until(
         listening::stopped(stop),
@@ -61,21 +65,37 @@ fn upkeep(clientele: Arc<Clientele>, stop: watch::Receiver<bool>) -> JoinHandle<
 }
 
 /// Everything that answers: both doors, the playground, and what an operator's machines ask.
-fn router(clientele: Arc<Clientele>, config: &Config) -> Router {
+fn router(clientele: Arc<Clientele>, config: &Config, persisted: Persisted) -> Router {
+    let counted = DoorMetrics::default();
     let router = Router::new()
         .merge(health::routes(store::ping(clientele.db.clone())))
-        .merge(metrics::routes(clientele.clone()))
+        .merge(metrics::routes(clientele.clone(), counted.clone()))
         .merge(playground::routes())
         .merge(api::router(
             clientele,
             api::Settings {
                 graphql: config.graphql.clone(),
+                persisted,
+                cors: config.cors.clone(),
+                metrics: counted,
                 legacy: config.legacy.clone(),
                 authentication: Authentication::Off,
             },
         ))
         .layer(axum::middleware::from_fn(origin::only_local));
     telemetry::with_request_lines(router)
+}
+
+/// Documents that callers may name. A manifest that can't be read would refuse everybody, so it stops the start.
+fn persisted(settings: &GraphqlSettings) -> Result<Persisted, Failure> {
+    let persisted = Persisted::automatic(settings.persisted_query_bytes);
+    match &settings.trusted_documents_file {
+        Some(file) => {
+            let manifest = Manifest::load(file).map_err(Failure::misconfigured)?;
+            Ok(persisted.trusting(manifest, settings.trusted_documents))
+        }
+        None => Ok(persisted),
+    }
 }
 
 /// The last line is for programs that wait for it: it says that requests are answered from now on.

@@ -11,6 +11,7 @@ use tokio::time::timeout;
 
 use super::{Failure, listening, print, store};
 use crate::Clientele;
+use crate::api::metrics::DoorMetrics;
 use crate::api::{health, metrics, origin};
 use crate::config::Config;
 use crate::notify::{Worker, channel::Channels};
@@ -76,7 +77,7 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
             print(&format!("sending messages\nlistening on http://{address}\n"))?;
             let router = Router::new()
                 .merge(health::routes(store::ping(clientele.db.clone())))
-                .merge(metrics::routes(clientele))
+                .merge(metrics::routes(clientele, DoorMetrics::default()))
                 .layer(axum::middleware::from_fn(origin::only_local));
             let patience = Duration::from_secs(config.shutdown_timeout_seconds);
             let router = telemetry::with_request_lines(router);

@@ -1,5 +1,6 @@
 //! Values that have the right type and still can't be meant.
 
+mod graphql;
 mod notifications;
 
 use super::{Config, ConfigError};
@@ -24,6 +25,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         legacy: _,
         graphql,
         idempotency,
+        cors,
         notifications,
         audit,
         log,
@@ -45,6 +47,11 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         (1..=LONGEST_WAIT_SECONDS).contains(&database.acquire_timeout_seconds),
         || format!("database.acquire_timeout_seconds must be between 1 and {LONGEST_WAIT_SECONDS}"),
     )?;
+    require(
+        (1..=LONGEST_WAIT_SECONDS).contains(&database.request_timeout_seconds),
+        || format!("database.request_timeout_seconds must be between 1 and {LONGEST_WAIT_SECONDS}"),
+    )?;
+    graphql::check(graphql, cors)?;
     require(graphql.body_bytes >= SMALLEST_BODY_BYTES, || {
         format!("graphql.body_bytes must be at least {SMALLEST_BODY_BYTES}")
     })?;

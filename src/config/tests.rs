@@ -92,7 +92,7 @@ fn a_mistake_in_the_file_is_one_sentence_that_names_it() {
         (
             "lisen = '127.0.0.1:1'",
             "unknown setting `lisen` in FILE; known there: listen, database_url, shutdown_timeout_seconds, database, \
-             clients, legacy, graphql, idempotency, notifications, audit, log",
+             clients, legacy, graphql, cors, idempotency, notifications, audit, log",
         ),
         (
             "[clients]\nid_patern = '###'",
@@ -206,6 +206,17 @@ fn a_value_that_cant_be_meant_is_one_sentence_that_says_what_can() {
             "graphql.body_bytes must be at least 4096",
         ),
         (
+            "CLIENTELE_DATABASE__REQUEST_TIMEOUT_SECONDS",
+            "0",
+            "database.request_timeout_seconds must be between 1 and 3600",
+        ),
+        (
+            "CLIENTELE_GRAPHQL__TRUSTED_DOCUMENTS",
+            "only",
+            "graphql.trusted_documents and graphql.trusted_documents_file need each other",
+        ),
+        ("CLIENTELE_GRAPHQL__BATCH", "0", "graphql.batch must be at least 1"),
+        (
             "CLIENTELE_LOG__FILTER",
             "clientele=loud",
             "log.filter must be a level, or levels by module, as in `info` or `warn,clientele=debug`",
@@ -236,5 +247,23 @@ fn a_printed_configuration_shows_no_password() {
     assert!(
         printed.contains("postgres://ana:***@db/bank") && !printed.contains("secret"),
         "{printed}"
+    );
+}
+
+#[test]
+fn roles_and_origins_are_read_and_judged() {
+    let read = |text: &str| load(Some(file(text).path()), [], &Flags::default()).map_err(|error| error.to_string());
+    let config = read("[graphql.roles.reporting]\ncomplexity = 7\n[cors]\nallowed_origins = ['https://app.bank.test']");
+    let config = config.expect("valid");
+    assert_eq!(config.graphql.roles["reporting"].complexity, Some(7));
+    assert_eq!(config.cors.allowed_origins, ["https://app.bank.test"]);
+    assert_eq!(
+        read("[cors]\nallowed_origins = ['https://app.bank.test/']").expect_err("a path"),
+        "cors.allowed_origins must be origins, as in https://app.bank.test or http://localhost:5173"
+    );
+    let text = "[graphql]\npersisted_query_bytes = 9\ntrusted_documents = 'only'\ntrusted_documents_file = 'x'";
+    assert_eq!(
+        read(text).expect_err("both"),
+        "graphql.persisted_query_bytes must be 0 where graphql.trusted_documents is only"
     );
 }

@@ -29,9 +29,12 @@ async function listening() {
   throw new Error('the server ended before it listened');
 }
 
+function start(program, ...args) {
+  return spawnSync(program, args, { stdio: 'inherit' }).status === 0;
+}
+
 function run(suite, ...args) {
-  const { status } = spawnSync(process.execPath, [join(import.meta.dirname, suite), ...args], { stdio: 'inherit' });
-  return status === 0;
+  return start(process.execPath, join(import.meta.dirname, suite), ...args);
 }
 
 try {
@@ -39,6 +42,7 @@ try {
   const passed = [
     run('audits.mjs', `${address}/graphql`),
     run('browser.mjs', `${address}/playground`, process.env.SCREENSHOT ?? join(folder, 'playground.png')),
+    start(join(import.meta.dirname, 'schemathesis', 'run'), `${address}/graphql`),
   ];
   server.kill('SIGTERM');
   const [code, signal] = await ended;

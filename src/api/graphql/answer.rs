@@ -63,6 +63,41 @@ impl Answer {
         }
     }
 
+    /// The answer to a request that was only to be priced.
+    #[must_use]
+    pub fn priced() -> Self {
+        Self {
+            body: b"{\"data\":null}".to_vec(),
+            outcome: Outcome::Data,
+        }
+    }
+
+    /// With the price of the request, and the most one may cost, in `extensions.cost`.
+    #[must_use]
+    pub fn with_cost(mut self, requested: usize, limit: usize) -> Self {
+        self.body.pop();
+        let cost = format!(",\"extensions\":{{\"cost\":{{\"requested\":{requested},\"limit\":{limit}}}}}}}");
+        self.body.extend_from_slice(cost.as_bytes());
+        self
+    }
+
+    /// Several answers, in their order.
+    #[must_use]
+    pub fn together(answers: &[Self]) -> Self {
+        let mut body = vec![b'['];
+        for (index, answer) in answers.iter().enumerate() {
+            if index > 0 {
+                body.push(b',');
+            }
+            body.extend_from_slice(&answer.body);
+        }
+        body.push(b']');
+        Self {
+            body,
+            outcome: Outcome::Data,
+        }
+    }
+
     pub(super) fn executed(
         data: Value,
         errors: &[ServerError],

@@ -18,9 +18,12 @@ use moka::sync::Cache;
 use super::{
     answer::Answer,
     error::{Code, Fault, Refused},
-    limits::Limits,
+    limits::{Excess, Policy, introspection_within},
+    persisted::Persisted,
     prepare::{Document, Parsed, Prepared},
+    settings::GraphqlSettings,
 };
+use crate::api::metrics::DoorMetrics;
 
 /// More than these nobody reads, and an answer must not be much larger than its request.
 const MOST_FAULTS: usize = 20;
@@ -34,7 +37,19 @@ pub struct Door<Q, M> {
     fast: Schema<Q, M, EmptySubscription>,
     env: SchemaEnv,
     documents: Cache<Arc<str>, Arc<Document>>,
-    limits: Limits,
+    policy: Policy,
+    settings: GraphqlSettings,
+    /// Documents that may be named instead of sent.
+    pub persisted: Persisted,
+    metrics: DoorMetrics,
+}
+
+/// Who asks, as far as it matters for what may be asked.
+#[derive(Debug, Clone, Copy)]
+pub struct Asker<'a> {
+    pub role: Option<&'a str>,
+    pub signed_in: bool,
+    pub request_id: &'a str,
 }
 
 impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
@@ -42,10 +57,16 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
     ///
     /// # Panics
     /// When the engine no longer hands its schema to an extension: a change of the engine, seen by every test.
-    pub fn new(build: impl Fn() -> SchemaBuilder<Q, M, EmptySubscription>, limits: Limits) -> Self {
+    pub fn new(
+        build: impl Fn() -> SchemaBuilder<Q, M, EmptySubscription>,
+        settings: GraphqlSettings,
+        persisted: Persisted,
+        metrics: DoorMetrics,
+    ) -> Self {
+        let policy = Policy::new(&settings);
         let env = Arc::new(OnceLock::new());
         // Our own check of nesting comes first and also counts fragments, so the engine's may be as wide.
-        let depth = limits.nesting() + 1;
+        let depth = policy.ceiling.nesting() + 1;
         let strict = build()
             .limit_recursive_depth(depth)
             .extension(ValidateOnly(env.clone()))
@@ -56,7 +77,7 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
             .finish();
         strict.execute("{__typename}").now_or_never();
         let documents = Cache::builder()
-            .max_capacity(limits.document_cache_bytes)
+            .max_capacity(settings.document_cache_bytes)
             .weigher(|text: &Arc<str>, document: &Arc<Document>| {
                 document.weight.max(u32::try_from(text.len()).unwrap_or(u32::MAX))
             })
@@ -70,13 +91,64 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
             fast,
             env,
             documents,
-            limits,
+            policy,
+            settings,
+            persisted,
+            metrics,
         }
     }
 
     #[must_use]
-    pub fn limits(&self) -> &Limits {
-        &self.limits
+    pub fn settings(&self) -> &GraphqlSettings {
+        &self.settings
+    }
+
+    /// The most a caller's request may cost.
+    #[must_use]
+    pub fn allowed_cost(&self, asker: &Asker<'_>) -> usize {
+        self.policy.of(asker.role).complexity
+    }
+
+    /// How many requests one body may ever have; a role may have less.
+    #[must_use]
+    pub fn largest_batch(&self) -> usize {
+        self.policy.ceiling.batch
+    }
+
+    /// The fault of a body with more requests than anybody may send at once.
+    #[must_use]
+    pub fn too_many(&self, requests: usize) -> Fault {
+        let (limit, allowed) = ("batch", self.largest_batch());
+        self.metrics.limit_exceeded(limit, false);
+        let found = requests;
+        Excess { limit, found, allowed }.fault()
+    }
+
+    /// Holds a body of several requests to the caller's limits: their number, and what they cost together.
+    ///
+    /// # Errors
+    /// When it is over one, and limits aren't only observed.
+    pub fn batch_within(&self, requests: usize, cost: usize, asker: &Asker<'_>) -> Result<(), Fault> {
+        let limits = self.policy.of(asker.role);
+        let over = [
+            ("batch", requests, limits.batch),
+            ("complexity", cost, limits.complexity),
+        ];
+        over.into_iter()
+            .filter(|(_, found, allowed)| found > allowed)
+            .try_for_each(|(limit, found, allowed)| self.exceeded(Excess { limit, found, allowed }, asker))
+    }
+
+    /// What a limit that is exceeded leads to.
+    fn exceeded(&self, excess: Excess, asker: &Asker<'_>) -> Result<(), Fault> {
+        let Excess { limit, found, allowed } = excess;
+        self.metrics.limit_exceeded(limit, self.policy.observe_only);
+        if !self.policy.observe_only {
+            return Err(excess.fault());
+        }
+        let request_id = asker.request_id;
+        tracing::warn!(request_id, limit, found, allowed, "over a limit that is only observed");
+        Ok(())
     }
 
     /// Answers one request. Never fails: what went wrong is in the answer.
@@ -86,11 +158,11 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
         operation_name: Option<&str>,
         variables: Variables,
         data: Data,
-        request_id: &str,
+        asker: &Asker<'_>,
     ) -> Answer {
-        match self.prepare(query, operation_name, variables).await {
-            Ok(prepared) => self.run(prepared, data, request_id).await,
-            Err(refused) => Answer::refused(&refused, request_id),
+        match self.prepare(query, operation_name, variables, asker).await {
+            Ok(prepared) => self.run(prepared, data, asker.request_id).await,
+            Err(refused) => Answer::refused(&refused, asker.request_id),
         }
     }
 
@@ -103,21 +175,39 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
         query: &str,
         operation_name: Option<&str>,
         variables: Variables,
+        asker: &Asker<'_>,
     ) -> Result<Prepared, Refused> {
         let document = match self.documents.get(query) {
             Some(document) => document,
             None => {
-                let document = Arc::new(self.read(query).await?);
+                let document = Arc::new(self.read(query, asker).await?);
                 self.documents.insert(query.into(), document.clone());
                 document
             }
         };
-        document.prepare(self.registry(), &self.limits, operation_name, variables)
+        let prepared = document.prepare(self.registry(), &self.policy.ceiling, operation_name, variables)?;
+        introspection_within(&prepared.size)?;
+        for excess in self.policy.of(asker.role).exceeded(document.text, &prepared.size) {
+            self.exceeded(excess, asker)?;
+        }
+        if prepared.size.looks_at_schema && !self.shows_schema(asker) {
+            let message = "This server doesn't show its schema to you. __typename is answered to everybody.";
+            return Err(Fault::new(Code::Forbidden, message).into());
+        }
+        Ok(prepared)
+    }
+
+    fn shows_schema(&self, asker: &Asker<'_>) -> bool {
+        self.settings.introspection.allows(asker.signed_in)
     }
 
     /// Executes what [`prepare`](Self::prepare) gave. `data` is what resolvers find in their context.
     pub async fn run(&self, prepared: Prepared, data: Data, request_id: &str) -> Answer {
-        let Prepared { operation, shape } = prepared;
+        let Prepared {
+            operation,
+            shape,
+            size: _,
+        } = prepared;
         let mut request = Request::new("");
         request.data = data;
         request.set_parsed_query(ExecutableDocument {
@@ -128,15 +218,17 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
         Answer::executed(data, &errors, &shape.node, self.registry(), request_id)
     }
 
-    async fn read(&self, query: &str) -> Result<Document, Refused> {
-        let parsed = Parsed::parse(query, self.registry(), &self.limits)?;
+    async fn read(&self, query: &str, asker: &Asker<'_>) -> Result<Document, Refused> {
+        let limits = &self.policy.ceiling;
+        let parsed = Parsed::parse(query, self.registry(), limits)?;
         let (document, operation_name) = parsed.for_validation();
         let mut request = Request::new("");
         request.operation_name = operation_name;
         request.set_parsed_query(document);
         let errors = self.strict.execute(request).await.errors;
         if !errors.is_empty() {
-            let mut faults: Vec<_> = errors.into_iter().map(invalid).collect();
+            let suggest = self.shows_schema(asker);
+            let mut faults: Vec<_> = errors.into_iter().map(|error| invalid(error, suggest)).collect();
             // The engine tells some of them in the order of a hash map, and visits a document twice, so that some rules
             // speak up each time: in the order of the document the same refusal has the same words, each once.
             faults.sort_by(|one, other| {
@@ -148,7 +240,7 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
             faults.truncate(MOST_FAULTS);
             return Err(Refused(faults));
         }
-        parsed.finish(self.registry(), &self.limits)
+        parsed.finish(self.registry(), limits)
     }
 
     fn registry(&self) -> &Registry {
@@ -162,11 +254,14 @@ fn place(fault: &Fault) -> Option<(usize, usize)> {
 }
 
 /// The engine's rules name fields, types and variables. One of them repeats a value, which may be anybody's.
-fn invalid(error: ServerError) -> Fault {
-    let message = match error.message.split_once(" does not contain the value ") {
+fn invalid(error: ServerError, suggest: bool) -> Fault {
+    let mut message = match error.message.split_once(" does not contain the value ") {
         Some((place, _)) => format!("{place} does not contain the value that is sent."),
         None => error.message,
     };
+    if !suggest && let Some(at) = message.find(" Did you mean") {
+        message.truncate(at);
+    }
     // Names may be as long as the document.
     let message = match message.char_indices().nth(LONGEST_MESSAGE) {
         Some((end, _)) => format!("{}…", &message[..end]),

@@ -163,11 +163,19 @@ pub(super) fn of_domain(error: &Error, request_id: &str) -> (Code, Cow<'static, 
             Code::Unavailable,
             "The database accepts no changes at the moment. Try again later.".into(),
         ),
+        Error::TimedOut => (Code::Timeout, TIMED_OUT.into()),
         Error::Internal(_) => {
             tracing::error!(request_id, error = error.kind(), "an operation failed");
             (Code::Internal, INTERNAL.into())
         }
     }
+}
+
+const TIMED_OUT: &str = "This took longer than the server allows and was ended. Nothing of it has been stored.";
+
+/// The fault for a request whose time is over.
+pub(super) fn timed_out() -> Fault {
+    Fault::new(Code::Timeout, TIMED_OUT)
 }
 
 /// The fault for a defect of ours that has nothing to do with one field, such as a panic.

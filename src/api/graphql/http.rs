@@ -4,11 +4,12 @@
 //! differ, see [`status`].
 
 mod accept;
+mod call;
 mod params;
 #[cfg(test)]
 mod tests;
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use async_graphql::{Data, ObjectType};
 use axum::{
@@ -20,9 +21,12 @@ use axum::{
     routing::any,
 };
 use futures_util::{FutureExt, StreamExt};
-use tracing::Instrument;
 
-use self::{accept::Media, params::Params};
+use self::{
+    accept::Media,
+    call::{Call, Pricing},
+    params::Params,
+};
 use super::{
     answer::{Answer, Outcome},
     door::Door,
@@ -32,8 +36,9 @@ use super::{
 use crate::api::{RequestId, origin};
 
 /// `/graphql`. `context` puts into `Data` what resolvers need of a request, after it has been found executable: the caller,
-/// loaders, and so on; or it says why this caller may not run the operation. It runs once for each request.
-pub fn router<Q, M, C>(door: Arc<Door<Q, M>>, context: C) -> Router
+/// loaders, and so on; or it says why this caller may not run the operation. It runs once for each request. A query that takes
+/// longer than `timeout` is given up, and a mutation has it for its [`Deadline`].
+pub fn router<Q, M, C>(door: Arc<Door<Q, M>>, timeout: Duration, context: C) -> Router
 where
     Q: ObjectType + 'static,
     M: ObjectType + 'static,
@@ -41,11 +46,11 @@ where
 {
     Router::new().route(
         "/graphql",
-        any(move |request: Request| answer(door.clone(), context.clone(), request)),
+        any(move |request: Request| answer(door.clone(), context.clone(), timeout, request)),
     )
 }
 
-async fn answer<Q, M, C>(door: Arc<Door<Q, M>>, context: C, request: Request) -> Response
+async fn answer<Q, M, C>(door: Arc<Door<Q, M>>, context: C, timeout: Duration, request: Request) -> Response
 where
     Q: ObjectType + 'static,
     M: ObjectType + 'static,
@@ -63,9 +68,19 @@ where
             let message = "This address answers application/graphql-response+json and application/json only.";
             return Err(Rejection::new(StatusCode::NOT_ACCEPTABLE, message));
         };
-        let params = read(&parts, body, door.limits().body_bytes).await?;
+        let pricing = Pricing::of(&parts.headers)?;
+        let several = door.largest_batch() > 1;
+        let asked = read(&parts, body, door.settings().body_bytes, several).await?;
+        let call = Call {
+            door,
+            context,
+            parts: &parts,
+            id: &id,
+            pricing,
+            timeout,
+        };
         // A panic is a defect, but the caller still gets an answer with a request id to name.
-        let run = AssertUnwindSafe(execute(door, context, &parts, params, &id)).catch_unwind();
+        let run = AssertUnwindSafe(call.answer(asked)).catch_unwind();
         let answer = run
             .await
             .unwrap_or_else(|_| Ok(Answer::refused(&internal().into(), &id.0)))?;
@@ -97,10 +112,20 @@ impl Rejection {
         }
     }
 
+    fn bad(fault: Fault) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            fault,
+            allow: None,
+        }
+    }
+
     fn respond(self, media: Media, id: &RequestId) -> Response {
         let status = match self.fault.code {
             // A well-formed request: its clients take the answer like any other refusal, and then send the document.
-            code @ Code::PersistedQueryNotSupported => status(Outcome::Refused(code), media),
+            code @ (Code::PersistedQueryNotSupported | Code::PersistedQueryNotFound) => {
+                status(Outcome::Refused(code), media)
+            }
             _ => self.status,
         };
         let mut response = respond(status, media, Answer::refused(&self.fault.into(), &id.0));
@@ -113,7 +138,20 @@ impl Rejection {
     }
 }
 
-async fn read(parts: &Parts, body: Body, most: usize) -> Result<Params, Rejection> {
+impl From<Fault> for Rejection {
+    fn from(fault: Fault) -> Self {
+        Self::bad(fault)
+    }
+}
+
+/// What a request asks for.
+enum Asked {
+    One(Params),
+    /// Each with what is wrong with it.
+    Several(Vec<Result<Params, Fault>>),
+}
+
+async fn read(parts: &Parts, body: Body, most: usize, several: bool) -> Result<Asked, Rejection> {
     let get = match parts.method {
         Method::GET => true,
         Method::POST => false,
@@ -125,7 +163,7 @@ async fn read(parts: &Parts, body: Body, most: usize) -> Result<Params, Rejectio
             });
         }
     };
-    if origin::is_foreign(&parts.headers) && !origin::is_preflighted(&parts.headers) {
+    if origin::is_foreign(&parts.headers, &parts.extensions) && !origin::is_preflighted(&parts.headers) {
         return Err(Rejection::new(
             StatusCode::FORBIDDEN,
             "A request from another site must carry the header GraphQL-Require-Preflight.",
@@ -137,16 +175,16 @@ async fn read(parts: &Parts, body: Body, most: usize) -> Result<Params, Rejectio
             "The content type must be application/json, in UTF-8.",
         ));
     }
-    let params = if get {
-        params::from_query(&parts.uri)
-    } else {
-        params::from_body(&bytes(&parts.headers, body, most).await?)
-    };
-    params.map_err(|fault| Rejection {
-        status: StatusCode::BAD_REQUEST,
-        fault,
-        allow: None,
-    })
+    if get {
+        return Ok(Asked::One(params::from_query(&parts.uri)?));
+    }
+    let bytes = bytes(&parts.headers, body, most).await?;
+    if several && params::is_batch(&bytes) {
+        let all = params::of_batch(&bytes)?;
+        let all = all.into_iter().map(|one| params::from_body(one.get().as_bytes()));
+        return Ok(Asked::Several(all.collect()));
+    }
+    Ok(Asked::One(params::from_body(&bytes)?))
 }
 
 async fn bytes(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, Rejection> {
@@ -174,49 +212,6 @@ async fn bytes(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, 
     Ok(bytes)
 }
 
-async fn execute<Q, M, C>(
-    door: Arc<Door<Q, M>>,
-    context: C,
-    parts: &Parts,
-    params: Params,
-    id: &RequestId,
-) -> Result<Answer, Rejection>
-where
-    Q: ObjectType + 'static,
-    M: ObjectType + 'static,
-    C: Fn(&mut Data, &Parts, &Prepared) -> Result<(), Refused>,
-{
-    let Params {
-        query,
-        operation_name,
-        variables,
-    } = params;
-    let prepared = match door.prepare(&query, operation_name.as_deref(), variables).await {
-        Ok(prepared) => prepared,
-        Err(refused) => return Ok(Answer::refused(&refused, &id.0)),
-    };
-    if prepared.is_mutation() && parts.method == Method::GET {
-        let message = "A mutation can't be sent by GET. Send it by POST.";
-        return Err(Rejection {
-            allow: Some("POST"),
-            ..Rejection::new(StatusCode::METHOD_NOT_ALLOWED, message)
-        });
-    }
-    let mut data = Data::default();
-    if let Err(refused) = context(&mut data, parts, &prepared) {
-        return Ok(Answer::refused(&refused, &id.0));
-    }
-    if !prepared.is_mutation() {
-        return Ok(door.run(prepared, data, &id.0).await);
-    }
-    // A task of its own: when the caller goes away this future is dropped, and a change must not stop halfway.
-    let task_id = id.clone();
-    let change = tokio::spawn(async move { door.run(prepared, data, &task_id.0).await }.in_current_span());
-    Ok(change
-        .await
-        .unwrap_or_else(|_| Answer::refused(&internal().into(), &id.0)))
-}
-
 /// The status of an answer. Older clients (`application/json`) expect 200 for whatever was understood as GraphQL, except
 /// where trying again or signing in would help.
 fn status(outcome: Outcome, media: Media) -> StatusCode {
@@ -229,6 +224,7 @@ fn status(outcome: Outcome, media: Media) -> StatusCode {
         (Code::Conflict, _) => StatusCode::CONFLICT,
         (Code::RateLimited, _) => StatusCode::TOO_MANY_REQUESTS,
         (Code::Unavailable, _) => StatusCode::SERVICE_UNAVAILABLE,
+        (Code::Timeout, _) => StatusCode::GATEWAY_TIMEOUT,
         (_, Outcome::Nothing(_)) => StatusCode::OK,
         (Code::Internal, _) => StatusCode::INTERNAL_SERVER_ERROR,
         (_, _) if media == Media::Json => StatusCode::OK,
@@ -247,4 +243,20 @@ fn respond(status: StatusCode, media: Media, answer: Answer) -> Response {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
+}
+
+/// Reads a body as a request, and what it names.
+#[cfg(feature = "fuzzing")]
+pub(super) fn read_for_fuzzing(body: &[u8], persisted: &super::persisted::Persisted) {
+    let all = if params::is_batch(body) {
+        let all = params::of_batch(body).unwrap_or_default();
+        all.into_iter()
+            .map(|one| params::from_body(one.get().as_bytes()))
+            .collect()
+    } else {
+        vec![params::from_body(body)]
+    };
+    for params in all.into_iter().flatten() {
+        let _ = persisted.text(params.asked);
+    }
 }

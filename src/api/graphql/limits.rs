@@ -1,76 +1,92 @@
 //! How large a request may be. Text is counted while it is read, the rest on the prepared operation, where fragments are
 //! spelled out and variables are known; so what is counted is what would be executed.
+//!
+//! Reading holds to a ceiling that is the same for all; each request is then held to the limits of its caller, also when
+//! its document has been read before.
 
+mod measure;
 #[cfg(test)]
 mod tests;
 
-use async_graphql::{
-    Value as ConstValue,
-    parser::types::{Field, OperationDefinition, Selection, SelectionSet},
-};
-use serde::{Deserialize, Serialize};
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     error::{Code, Fault},
-    prepare::is_placeholder,
+    settings::GraphqlSettings,
 };
+pub(super) use measure::{Size, measure};
 
-/// Limits of the GraphQL door. Each default leaves room for the largest upsert the legacy route allows.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+/// The limits of one caller: see [`GraphqlSettings`] for what each counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a request's body.
-    pub body_bytes: usize,
-    /// Tokens of a document: names, values and punctuation, without commas and comments.
     pub tokens: usize,
-    /// Directives in a document.
     pub directives: usize,
-    /// Levels of fields below each other; fields of the root are level 1.
     pub depth: usize,
-    /// Fields under another name than their own.
     pub aliases: usize,
-    /// Fields of the root.
     pub root_fields: usize,
-    /// What a document costs: each field counts 1, and those of a connection's page as often as the page has entries.
     pub complexity: usize,
-    /// Fields of the answer, counted while it is written: lists multiply what a document doesn't show.
-    pub answer_fields: usize,
-    /// Bytes that parsed documents may keep in memory.
-    pub document_cache_bytes: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            body_bytes: 1024 * 1024,
-            tokens: 20_000,
-            directives: 50,
-            depth: 20,
-            aliases: 50,
-            root_fields: 20,
-            complexity: 50_000,
-            answer_fields: 1_000_000,
-            document_cache_bytes: 32 * 1024 * 1024,
-        }
-    }
+    pub batch: usize,
 }
 
 /// How often a field may lead from a type to other types while looking at the schema itself. Each step multiplies the
 /// answer by the size of the schema, and the standard introspection query takes one.
 const INTROSPECTION_STEPS: usize = 2;
+/// How far over a limit a request may be while limits are only observed: reading it must stay bounded.
+const OBSERVED_UP_TO: usize = 10;
+
+/// What is known of a document before its variables are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Text {
+    pub tokens: usize,
+    pub directives: usize,
+    /// Fields after spelling out every fragment: what preparing the document may cost.
+    pub expansion: usize,
+}
+
+/// A limit that a request is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Excess {
+    /// The setting.
+    pub limit: &'static str,
+    pub found: usize,
+    pub allowed: usize,
+}
+
+impl Excess {
+    pub fn fault(self) -> Fault {
+        let Self { limit, found, allowed } = self;
+        let what = match limit {
+            "complexity" => {
+                let message = format!(
+                    "The document costs {found}, and at most {allowed} is allowed. Ask for fewer fields or smaller pages."
+                );
+                return Fault::new(Code::QueryTooComplex, message);
+            }
+            "batch" => {
+                let message = format!("The body has {found} requests, and at most {allowed} are allowed.");
+                return Fault::new(Code::QueryTooComplex, message);
+            }
+            "expansion" => "fields with its fragments spelled out",
+            "root_fields" => "fields of the root",
+            "depth" => "levels of fields",
+            other => other,
+        };
+        exceeded(what, found, allowed)
+    }
+}
 
 impl Limits {
     pub(super) fn tokens_within(&self, found: usize) -> Result<(), Fault> {
-        self.within("tokens", found, self.tokens)
+        within("tokens", found, self.tokens)
     }
 
     pub(super) fn directives_within(&self, found: usize) -> Result<(), Fault> {
-        self.within("directives", found, self.directives)
+        within("directives", found, self.directives)
     }
 
     /// Fields after spelling out every fragment: what preparing a document may cost.
     pub(super) fn expansion_within(&self, found: usize) -> Result<(), Fault> {
-        self.within("fields with its fragments spelled out", found, self.complexity)
+        within("fields with its fragments spelled out", found, self.complexity)
     }
 
     /// Selection sets inside each other, fragments included. Wider than `depth`: a fragment is no field.
@@ -78,136 +94,105 @@ impl Limits {
         self.depth.saturating_mul(4).min(400)
     }
 
-    pub(super) fn within(&self, what: &str, found: usize, most: usize) -> Result<(), Fault> {
-        if found > most {
-            Err(self.exceeded(what, found, most))
-        } else {
-            Ok(())
+    /// Every limit that a prepared operation is over, in the order in which they are told.
+    pub(super) fn exceeded(&self, text: Text, size: &Size) -> impl Iterator<Item = Excess> {
+        [
+            ("tokens", text.tokens, self.tokens),
+            ("directives", text.directives, self.directives),
+            ("expansion", text.expansion, self.complexity),
+            ("root_fields", size.root_fields, self.root_fields),
+            ("depth", size.depth, self.depth),
+            ("aliases", size.aliases, self.aliases),
+            ("complexity", size.cost, self.complexity),
+        ]
+        .into_iter()
+        .filter(|(_, found, allowed)| found > allowed)
+        .map(|(limit, found, allowed)| Excess { limit, found, allowed })
+    }
+
+    fn widest(self, other: Self) -> Self {
+        Self {
+            tokens: self.tokens.max(other.tokens),
+            directives: self.directives.max(other.directives),
+            depth: self.depth.max(other.depth),
+            aliases: self.aliases.max(other.aliases),
+            root_fields: self.root_fields.max(other.root_fields),
+            complexity: self.complexity.max(other.complexity),
+            batch: self.batch.max(other.batch),
         }
     }
 
-    pub(super) fn exceeded(&self, what: &str, found: usize, most: usize) -> Fault {
-        Fault::new(
-            Code::QueryTooComplex,
-            format!("The document has {found} {what}, and at most {most} are allowed."),
-        )
+    fn times(self, factor: usize) -> Self {
+        Self {
+            tokens: self.tokens.saturating_mul(factor),
+            directives: self.directives.saturating_mul(factor),
+            depth: self.depth.saturating_mul(factor),
+            aliases: self.aliases.saturating_mul(factor),
+            root_fields: self.root_fields.saturating_mul(factor),
+            complexity: self.complexity.saturating_mul(factor),
+            ..self
+        }
+    }
+}
+
+/// Everybody's limits.
+#[derive(Debug)]
+pub(super) struct Policy {
+    general: Limits,
+    roles: HashMap<Arc<str>, Limits>,
+    /// What holds for every request, whoever sends it: reading a document and preparing it stay within.
+    pub ceiling: Limits,
+    pub observe_only: bool,
+}
+
+impl Policy {
+    pub fn new(settings: &GraphqlSettings) -> Self {
+        let general = settings.general();
+        let roles: HashMap<Arc<str>, Limits> = settings
+            .roles
+            .iter()
+            .map(|(name, role)| (name.as_str().into(), settings.of_role(role)))
+            .collect();
+        let widest = roles.values().copied().fold(general, Limits::widest);
+        let factor = if settings.observe_only { OBSERVED_UP_TO } else { 1 };
+        Self {
+            general,
+            roles,
+            ceiling: Limits {
+                // Where bodies of several requests are off, observing doesn't turn them on.
+                batch: if widest.batch > 1 {
+                    widest.batch.saturating_mul(factor)
+                } else {
+                    1
+                },
+                ..widest.times(factor)
+            },
+            observe_only: settings.observe_only,
+        }
     }
 
-    /// Checks a prepared operation: no variables, no fragments but one per type below an interface.
-    pub(super) fn check(&self, operation: &OperationDefinition) -> Result<(), Fault> {
-        let root = &operation.selection_set.node;
-        let size = measure(root, 0);
-        self.within("fields of the root", fields(root).count(), self.root_fields)?;
-        self.within("levels of fields", size.depth, self.depth)?;
-        self.within("aliases", size.aliases, self.aliases)?;
-        self.within("levels of introspection", size.introspection, INTROSPECTION_STEPS)?;
-        if size.cost > self.complexity {
-            let Size { cost, .. } = size;
-            return Err(Fault::new(
-                Code::QueryTooComplex,
-                format!(
-                    "The document costs {cost}, and at most {} is allowed. Ask for fewer fields or smaller pages.",
-                    self.complexity
-                ),
-            ));
-        }
+    /// The limits of a role; the general ones without it, or when it has none.
+    pub fn of(&self, role: Option<&str>) -> &Limits {
+        role.and_then(|role| self.roles.get(role)).unwrap_or(&self.general)
+    }
+}
+
+/// What no setting widens: looking at the schema itself multiplies.
+pub(super) fn introspection_within(size: &Size) -> Result<(), Fault> {
+    within("levels of introspection", size.introspection, INTROSPECTION_STEPS)
+}
+
+pub(super) fn within(what: &str, found: usize, most: usize) -> Result<(), Fault> {
+    if found > most {
+        Err(exceeded(what, found, most))
+    } else {
         Ok(())
     }
 }
 
-#[derive(Default, Clone, Copy)]
-struct Size {
-    depth: usize,
-    aliases: usize,
-    cost: usize,
-    introspection: usize,
-}
-
-impl Size {
-    fn beside(self, other: Self) -> Self {
-        Self {
-            depth: self.depth.max(other.depth),
-            aliases: self.aliases.saturating_add(other.aliases),
-            cost: self.cost.saturating_add(other.cost),
-            introspection: self.introspection.max(other.introspection),
-        }
-    }
-
-    /// An object has one type, so of the selections for several types only the dearest counts.
-    fn instead_of(self, other: Self) -> Self {
-        Self {
-            aliases: self.aliases.max(other.aliases),
-            cost: self.cost.max(other.cost),
-            ..self.beside(other)
-        }
-    }
-}
-
-fn measure(set: &SelectionSet, steps: usize) -> Size {
-    let (mut own, mut by_type) = (Size::default(), Size::default());
-    for item in &set.items {
-        match &item.node {
-            Selection::Field(field) if is_placeholder(&field.node) => {}
-            Selection::Field(field) => own = own.beside(measure_field(&field.node, steps)),
-            Selection::InlineFragment(part) => {
-                by_type = by_type.instead_of(measure(&part.node.selection_set.node, steps));
-            }
-            Selection::FragmentSpread(_) => {}
-        }
-    }
-    own.beside(by_type)
-}
-
-fn measure_field(field: &Field, steps: usize) -> Size {
-    let name = field.name.node.as_str();
-    // Outside introspection these names may be anybody's; inside, the first step is `types` or a `type` below the root.
-    let steps = match name {
-        "__schema" | "__type" => 1,
-        "fields" | "inputFields" | "interfaces" | "possibleTypes" if steps > 0 => steps + 1,
-        _ => steps,
-    };
-    let below = measure(&field.selection_set.node, steps);
-    Size {
-        depth: below.depth + 1,
-        aliases: below.aliases.saturating_add(usize::from(field.alias.is_some())),
-        cost: below.cost.saturating_mul(page_size(field)).saturating_add(1),
-        introspection: below.introspection.max(steps.saturating_sub(1)),
-    }
-}
-
-fn fields(set: &SelectionSet) -> impl Iterator<Item = &Field> {
-    set.items.iter().filter_map(|item| match &item.node {
-        Selection::Field(field) if !is_placeholder(&field.node) => Some(&field.node),
-        _ => None,
-    })
-}
-
-/// What a page holds when the caller doesn't say: the conventions of the schema (design §5).
-const DEFAULT_PAGE: usize = 50;
-/// Custom values that link a client: each may bring a whole client.
-const LINKED: usize = 10;
-
-/// How often the fields below a field are answered.
-fn page_size(field: &Field) -> usize {
-    let asked =
-        ["first", "last"]
-            .into_iter()
-            .find_map(|name| match field.get_argument(name)?.node.clone().into_const()? {
-                ConstValue::Number(number) => number.as_u64().map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
-                _ => None,
-            });
-    let is_connection = || {
-        fields(&field.selection_set.node)
-            .any(|below| matches!(below.name.node.as_str(), "edges" | "nodes" | "pageInfo"))
-    };
-    match asked {
-        Some(size) => size,
-        None if is_connection() => DEFAULT_PAGE,
-        None if field.name.node == "customInformation"
-            && fields(&field.selection_set.node).any(|below| below.name.node == "linkedClient") =>
-        {
-            LINKED
-        }
-        None => 1,
-    }
+pub(super) fn exceeded(what: &str, found: usize, most: usize) -> Fault {
+    Fault::new(
+        Code::QueryTooComplex,
+        format!("The document has {found} {what}, and at most {most} are allowed."),
+    )
 }

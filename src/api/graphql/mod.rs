@@ -18,9 +18,11 @@ mod object;
 mod objects;
 mod page;
 mod permits;
+pub mod persisted;
 pub mod prepare;
 mod query;
 mod reach;
+pub mod settings;
 #[cfg(test)]
 mod toy;
 mod world;
@@ -32,15 +34,24 @@ use axum::Router;
 use chrono::{DateTime, Utc};
 
 use self::{
-    audit::AuditQuery, door::Door, limits::Limits, load::loaders, mutation::Mutation, object::Budget, query::Query,
+    audit::AuditQuery, door::Door, load::loaders, mutation::Mutation, object::Budget, persisted::Persisted,
+    query::Query, settings::GraphqlSettings,
 };
+use super::metrics::DoorMetrics;
 use crate::{Clientele, access::Caller};
 
 /// The GraphQL API of these clients, under `/graphql`.
-pub fn router(clientele: Arc<Clientele>, limits: Limits) -> Router {
+pub fn router(
+    clientele: Arc<Clientele>,
+    settings: GraphqlSettings,
+    persisted: Persisted,
+    metrics: DoorMetrics,
+) -> Router {
+    let timeout = clientele.db.request_timeout();
     let build = move || schema().data(clientele.clone()).data(loaders(clientele.clone()));
-    let answer_fields = limits.answer_fields;
-    http::router(Arc::new(Door::new(build, limits)), move |data, head, prepared| {
+    let answer_fields = settings.answer_fields;
+    let door = Door::new(build, settings, persisted, metrics);
+    http::router(Arc::new(door), timeout, move |data, head, prepared| {
         data.insert(Budget::new(answer_fields));
         // Without one, every field that needs to know is refused.
         if let Some(caller) = head.extensions.get::<Caller>() {

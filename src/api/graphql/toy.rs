@@ -11,12 +11,13 @@ use serde_json::json;
 
 use super::{
     answer::{Answer, raw},
-    door::Door,
+    door::{Asker, Door},
     error::{Code, Fault},
-    limits::Limits,
+    persisted::Persisted,
     prepare::collect,
+    settings::GraphqlSettings,
 };
-use crate::error::Error;
+use crate::{api::metrics::DoorMetrics, error::Error};
 
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 enum Gender {
@@ -144,6 +145,13 @@ impl Query {
     async fn nodes(&self) -> Vec<Node> {
         vec![Node::Place(Place("x".into())), Node::Person(Person)]
     }
+    /// Never answers.
+    async fn stuck(&self) -> bool {
+        std::future::pending().await
+    }
+    async fn many(&self, ids: Vec<i32>) -> Vec<Person> {
+        ids.iter().map(|_| Person).collect()
+    }
     async fn written(&self) -> Written {
         Written
     }
@@ -216,22 +224,32 @@ impl Mutation {
     }
 }
 
-pub fn door(limits: Limits) -> Door<Query, Mutation> {
+/// Whoever may do everything.
+pub const ANYBODY: Asker<'static> = Asker {
+    role: None,
+    signed_in: true,
+    request_id: "r1",
+};
+
+pub fn door(settings: GraphqlSettings) -> Door<Query, Mutation> {
+    let persisted = Persisted::automatic(settings.persisted_query_bytes);
     Door::new(
         || Schema::build(Query, Mutation::default(), EmptySubscription).register_output_type::<Node>(),
-        limits,
+        settings,
+        persisted,
+        DoorMetrics::default(),
     )
 }
 
-pub async fn ask_with(limits: Limits, query: &str, variables: serde_json::Value) -> Answer {
-    door(limits)
-        .execute(query, None, Variables::from_json(variables), Data::default(), "r1")
+pub async fn ask_with(settings: GraphqlSettings, query: &str, variables: serde_json::Value) -> Answer {
+    door(settings)
+        .execute(query, None, Variables::from_json(variables), Data::default(), &ANYBODY)
         .await
 }
 
 /// The body of the answer, as text.
 pub async fn ask(query: &str, variables: serde_json::Value) -> String {
-    String::from_utf8(ask_with(Limits::default(), query, variables).await.body).unwrap()
+    String::from_utf8(ask_with(GraphqlSettings::default(), query, variables).await.body).unwrap()
 }
 
 /// The body of a query without variables.

@@ -142,6 +142,10 @@ fn surprise(error: &Error, request: Option<&RequestId>) -> (Refusal, bool) {
             },
             false,
         ),
+        Error::TimedOut => {
+            let source = "This took longer than the server allows and was ended. Nothing of it has been stored.";
+            (Refusal::new(codes::TIMED_OUT, source), false)
+        }
         Error::Internal(_) => {
             let request = request.map(|RequestId(id)| id.to_string());
             // The cause's own text may repeat what is stored.

@@ -133,11 +133,11 @@ async fn change(
 }
 
 async fn show(State(door): State<Door>, asking: Asking, Extension(caller): By, id: ClientId, uri: Uri) -> Response {
-    respond(door.client(&caller, id, &uri).await, asking)
+    respond(door.in_time(door.client(&caller, id, &uri)).await, asking)
 }
 
 async fn list(State(door): State<Door>, asking: Asking, Extension(caller): By, uri: Uri) -> Response {
-    respond(door.clients(&caller, &uri).await, asking)
+    respond(door.in_time(door.clients(&caller, &uri)).await, asking)
 }
 
 async fn unknown_path(asking: Asking) -> Response {
@@ -163,6 +163,12 @@ async fn wrong_method(asking: Asking) -> Response {
 }
 
 impl Door {
+    /// Ends a read that takes longer than a request may.
+    async fn in_time<T>(&self, reading: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+        let answer = tokio::time::timeout(self.clientele.db.request_timeout(), reading).await;
+        answer.unwrap_or(Err(Failure::Surprise(Error::TimedOut)))
+    }
+
     async fn client(&self, caller: &Caller, id: ClientId, uri: &Uri) -> Result<Vec<u8>, Failure> {
         let parameters = Parameters::parse(uri.query().unwrap_or_default())?;
         parameters.refuse_beside("a client's id")?;

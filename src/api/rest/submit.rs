@@ -17,6 +17,7 @@ use crate::{
     access::{Caller, Permission},
     api::origin,
     client::{UpsertClient, Upserted, Wanted},
+    deadline::Deadline,
     error::Error,
 };
 
@@ -55,7 +56,7 @@ impl Door {
     async fn read(&self, request: Request, named: Option<String>) -> Result<Submission, Refusal> {
         let (head, body) = request.into_parts();
         // A form or a bare URL needs no permission of the browser: a foreign page could send one for whoever looks at it.
-        if origin::is_foreign(&head.headers) {
+        if origin::is_foreign(&head.headers, &head.extensions) {
             let source = "A page of another site can't submit clients.";
             return Err(Refusal::new(codes::INVALID_PERMISSIONS, source));
         }
@@ -121,7 +122,9 @@ impl Door {
     ) -> Result<Upserted, Failure> {
         let clientele = self.clientele.clone();
         let work = async move { clientele.upsert_client(&caller, &input, wanted, now).await };
-        let stored = tokio::spawn(work.in_current_span()).await.map_err(Error::internal)?;
+        let deadline = Deadline::after(self.clientele.db.request_timeout());
+        let work = deadline.scope(work.in_current_span());
+        let stored = tokio::spawn(work).await.map_err(Error::internal)?;
         Ok(stored??)
     }
 }

@@ -138,3 +138,75 @@ on_both! {
         assert!(answer.text.len() < 10_000, "{} bytes", answer.text.len());
     }
 }
+
+/// What each of these is answered: its status for the new media type, the code, and the sentence.
+fn table() -> Vec<(&'static str, Value, u16, &'static str, String)> {
+    let query = |text: String| json!({ "query": text });
+    let many = |count: usize, of: &dyn Fn(usize) -> String| (0..count).map(of).collect::<Vec<_>>().join(" ");
+    let too_many = |what: &str, found: usize, most: usize| {
+        format!("The document has {found} {what}, and at most {most} are allowed.")
+    };
+    let invalid = "GRAPHQL_VALIDATION_FAILED";
+    let complex = "QUERY_TOO_COMPLEX";
+    let doubling = |levels: usize| {
+        let fragments = many(levels, &|n| {
+            format!("fragment F{n} on Query {{ ...F{0} ...F{0} }}", n + 1)
+        });
+        format!("{{ ...F0 }} {fragments} fragment F{levels} on Query {{ __typename }}")
+    };
+    let links = |levels: usize| {
+        let (open, close) = (
+            "{ customInformation { linkedClient ".repeat(levels),
+            " } }".repeat(levels),
+        );
+        format!("{{ clients {{ nodes {open}{{ id }}{close} }} }}")
+    };
+    vec![
+        ("deep selections", query("{a".repeat(1_000)), 400, complex, too_many("levels of brackets", 65, 64)),
+        ("deep values", query(format!("{{ clients(filter: {}", "[".repeat(1_000))), 400, complex, too_many("levels of brackets", 65, 64)),
+        ("deep fields", query(links(14)), 400, complex, too_many("levels of fields", 31, 20)),
+        ("aliases", query(format!("{{ clientRoles {{ {} }} }}", many(51, &|n| format!("a{n}: name")))), 400, complex, too_many("aliases", 51, 50)),
+        ("fields of the root", query(format!("{{ {} }}", many(21, &|n| format!("a{n}: __typename")))), 400, complex, too_many("fields of the root", 21, 20)),
+        ("directives", query(format!("{{ __typename {} }}", "@include(if: true)".repeat(51))), 400, complex, too_many("directives", 51, 50)),
+        ("tokens", query(format!("{{ {} }}", "__typename ".repeat(19_999))), 400, complex, too_many("tokens", 20_001, 20_000)),
+        ("a circle of fragments", query("{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }".into()), 400, invalid, "The fragment \"A\" contains itself.".into()),
+        ("fragments that double", query(doubling(40)), 400, complex, too_many("fields with its fragments spelled out", 3 * (1_usize << 40) - 1, 50_000)),
+        (
+            "pages in pages",
+            query("{ clients(first: 500) { nodes { customInformation { linkedClient { customInformation { linkedClient { id } } } } } } }".into()),
+            400,
+            complex,
+            "The document costs 111001, and at most 50000 is allowed. Ask for fewer fields or smaller pages.".into(),
+        ),
+        (
+            "a list of ids",
+            json!({ "query": "query($ids: [ID!]!) { nodes(ids: $ids) { id } }", "variables": { "ids": vec!["x"; 50_000] } }),
+            400,
+            complex,
+            "The document costs 50001, and at most 50000 is allowed. Ask for fewer fields or smaller pages.".into(),
+        ),
+        ("introspection in itself", query("{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }".into()), 400, complex, too_many("levels of introspection", 3, 2)),
+        ("several at once", json!([{ "query": "{ __typename }" }, { "query": "{ __typename }" }]), 400, "BAD_REQUEST", "Several requests in one body are not supported. Send one JSON object.".into()),
+    ]
+}
+
+on_both! {
+    async fn each_hostile_request_has_its_answer_and_reaches_no_resolver(server) {
+        server.statements();
+        for (name, body, status, code, sentence) in table() {
+            let request = server.request(Method::POST, "/graphql").header("accept", "application/graphql-response+json").json(&body);
+            let answer = server.send(request).await;
+            let error = &answer.body["errors"][0];
+            assert_eq!(
+                (answer.status, error["extensions"]["code"].as_str(), error["message"].as_str()),
+                (status, Some(code), Some(sentence.as_str())),
+                "{name}"
+            );
+            assert!(answer.body.get("data").is_none(), "{name}");
+        }
+        assert_eq!(server.statements(), Vec::<String>::new());
+        // A field asked for ever again is one field.
+        let again = format!("{{ {} }}", "__typename ".repeat(19_000));
+        assert_eq!(data(server, &again, json!({})).await, json!({ "__typename": "Query" }));
+    }
+}

@@ -11,6 +11,7 @@ mod messages;
 mod nodes;
 mod pages;
 mod selections;
+mod shell;
 mod templates;
 mod upsert_client;
 

@@ -30,8 +30,9 @@ impl PrivateDatabase {
         }
     }
 
-    pub async fn connect(&self) -> Database {
+    pub async fn connect(&self, request_timeout_seconds: u64) -> Database {
         let settings = DatabaseSettings {
+            request_timeout_seconds,
             // As many as production has, so that concurrent requests meet in the database and not before it.
             max_connections: 16,
             // Nobody pulls the plug during a test.

@@ -23,10 +23,21 @@ use super::{
 };
 
 /// How a server is configured.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     pub clients: ClientSettings,
     pub doors: api::Settings,
+    pub request_timeout_seconds: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            clients: ClientSettings::default(),
+            doors: api::Settings::default(),
+            request_timeout_seconds: 30,
+        }
+    }
 }
 
 /// A running server with a database that no other test uses.
@@ -59,7 +70,7 @@ impl TestServer {
     }
 
     async fn serve(database: Arc<PrivateDatabase>, names: Arc<Names>, backend: Backend, settings: Settings) -> Self {
-        let mut connection = database.connect().await;
+        let mut connection = database.connect(settings.request_timeout_seconds).await;
         let statements: Arc<Mutex<Vec<String>>> = Arc::default();
         let seen = statements.clone();
         connection.observe(move |sql| seen.lock().expect("no observer has panicked").push(sql.to_owned()));

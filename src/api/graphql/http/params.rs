@@ -3,12 +3,16 @@
 use async_graphql::{Value as ConstValue, Variables};
 use axum::{extract::Query, http::Uri};
 use serde::Deserialize;
+use serde_json::value::RawValue;
 
-use crate::api::graphql::error::{Code, Fault};
+use crate::api::graphql::{
+    error::{Code, Fault},
+    persisted::Asked,
+};
 
 #[derive(Debug, PartialEq)]
 pub(super) struct Params {
-    pub query: String,
+    pub asked: Asked,
     pub operation_name: Option<String>,
     pub variables: Variables,
 }
@@ -26,10 +30,22 @@ struct Raw {
     extensions: Option<serde_json::Map<String, serde_json::Value>>,
     #[serde(default)]
     document_id: Option<String>,
+    /// What Relay's clients call it.
+    #[serde(default, rename = "doc_id")]
+    doc_id: Option<String>,
 }
 
 fn bad(message: &'static str) -> Fault {
     Fault::new(Code::BadRequest, message)
+}
+
+/// The requests of a body that holds several.
+pub(super) fn of_batch(body: &[u8]) -> Result<Vec<&RawValue>, Fault> {
+    serde_json::from_slice(body).map_err(|_| explain(body))
+}
+
+pub(super) fn is_batch(body: &[u8]) -> bool {
+    body.trim_ascii_start().first() == Some(&b'[')
 }
 
 pub(super) fn from_body(body: &[u8]) -> Result<Params, Fault> {
@@ -76,7 +92,7 @@ fn explain(body: &[u8]) -> Fault {
         bad("\"variables\" must be an object.")
     } else if wrong("extensions", Value::is_object) {
         bad("\"extensions\" must be an object.")
-    } else if wrong("documentId", Value::is_string) {
+    } else if wrong("documentId", Value::is_string) || wrong("doc_id", Value::is_string) {
         bad("\"documentId\" must be a string.")
     } else {
         bad("The body has the same parameter twice.")
@@ -93,6 +109,7 @@ pub(super) fn from_query(uri: &Uri) -> Result<Params, Fault> {
         variables: Variables::default(),
         extensions: None,
         document_id: None,
+        doc_id: None,
     };
     for (name, value) in pairs {
         match name.as_str() {
@@ -110,6 +127,7 @@ pub(super) fn from_query(uri: &Uri) -> Result<Params, Fault> {
                     serde_json::from_str(&value).map_err(|_| bad("\"extensions\" must be a JSON object."))?;
             }
             "documentId" => raw.document_id = Some(value),
+            "doc_id" => raw.doc_id = Some(value),
             _ => {}
         }
     }
@@ -123,17 +141,36 @@ fn complete(raw: Raw) -> Result<Params, Fault> {
         variables,
         extensions,
         document_id,
+        doc_id,
     } = raw;
-    match query {
-        Some(query) if !query.is_empty() => Ok(Params {
-            query,
-            operation_name,
-            variables,
-        }),
-        // The name of the old protocol: its clients look for exactly this and then send the document itself.
-        _ if document_id.is_some() || extensions.is_some_and(|all| all.contains_key("persistedQuery")) => Err(
-            Fault::new(Code::PersistedQueryNotSupported, "PersistedQueryNotSupported"),
-        ),
-        _ => Err(bad("\"query\" is missing: it must hold a GraphQL document.")),
+    let query = query.filter(|query| !query.is_empty());
+    let hash = match extensions.as_ref().and_then(|all| all.get("persistedQuery")) {
+        Some(persisted) => Some(hash(persisted)?),
+        None => None,
+    };
+    let asked = match (query, document_id.or(doc_id), hash) {
+        (Some(text), None, None) => Asked::Text(text),
+        (None, Some(id), None) => Asked::Id(id),
+        (text, None, Some(hash)) => Asked::Hash { hash, text },
+        (None, None, None) => return Err(bad("\"query\" is missing: it must hold a GraphQL document.")),
+        _ => {
+            return Err(bad(
+                "\"documentId\" names the whole document: send nothing else beside it.",
+            ));
+        }
+    };
+    Ok(Params {
+        asked,
+        operation_name,
+        variables,
+    })
+}
+
+fn hash(persisted: &serde_json::Value) -> Result<String, Fault> {
+    if persisted["version"] != 1 {
+        return Err(bad("\"persistedQuery\" must be of version 1."));
     }
+    let hash = persisted["sha256Hash"].as_str().filter(|hash| hash.len() <= 64);
+    hash.map(str::to_owned)
+        .ok_or_else(|| bad("\"sha256Hash\" must be 64 hexadecimal digits."))
 }

@@ -1,9 +1,10 @@
 //! What goes in by HTTP, and the status, headers and code that come out.
 
 mod answering;
+mod naming;
 mod reading;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -14,23 +15,28 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::router;
-use crate::api::graphql::{limits::Limits, toy::door};
+use crate::api::graphql::{settings::GraphqlSettings, toy::door};
 
 const NEW: &str = "application/graphql-response+json";
 const OLD: &str = "application/json";
 
 fn app() -> Router {
-    router(
-        Arc::new(door(Limits {
-            body_bytes: 2000,
-            ..Limits::default()
-        })),
-        |_, _, _| Ok(()),
-    )
+    app_with(GraphqlSettings {
+        body_bytes: 2000,
+        ..GraphqlSettings::default()
+    })
+}
+
+fn app_with(settings: GraphqlSettings) -> Router {
+    router(Arc::new(door(settings)), Duration::from_secs(30), |_, _, _| Ok(()))
 }
 
 async fn send(request: Request<Body>) -> (StatusCode, HeaderMap, Value) {
-    let response = app().oneshot(request).await.unwrap();
+    send_to(&app(), request).await
+}
+
+async fn send_to(app: &Router, request: Request<Body>) -> (StatusCode, HeaderMap, Value) {
+    let response = app.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = to_bytes(body, usize::MAX).await.unwrap();
     (parts.status, parts.headers, serde_json::from_slice(&body).unwrap())

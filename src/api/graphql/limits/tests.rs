@@ -1,12 +1,16 @@
 //! Each limit at its value and one beyond, and the largest requests that have to pass.
 
+use async_graphql::{Data, Variables};
 use serde_json::{Value, json};
 
-use super::Limits;
-use crate::api::graphql::toy::{ask_with, data};
+use crate::api::graphql::{
+    door::Asker,
+    settings::{GraphqlSettings, Introspection, RoleLimits},
+    toy::{ANYBODY, ask_with, data, door},
+};
 
 /// Asserts that `query` passes with `fits` and is refused with `tight`, for the reason given.
-async fn at_and_beyond(query: &str, fits: Limits, tight: Limits, reason: &str) {
+async fn at_and_beyond(query: &str, fits: GraphqlSettings, tight: GraphqlSettings, reason: &str) {
     let answer =
         async |limits| -> Value { serde_json::from_slice(&ask_with(limits, query, json!({})).await.body).unwrap() };
     let within = answer(fits).await;
@@ -16,8 +20,8 @@ async fn at_and_beyond(query: &str, fits: Limits, tight: Limits, reason: &str) {
     assert_eq!(beyond["errors"][0]["message"], reason);
 }
 
-fn limits(change: impl FnOnce(&mut Limits)) -> Limits {
-    let mut limits = Limits::default();
+fn limits(change: impl FnOnce(&mut GraphqlSettings)) -> GraphqlSettings {
+    let mut limits = GraphqlSettings::default();
     change(&mut limits);
     limits
 }
@@ -72,7 +76,7 @@ async fn a_page_multiplies_what_is_below_it() {
 #[tokio::test]
 async fn a_huge_page_does_not_overflow() {
     let body = ask_with(
-        Limits::default(),
+        GraphqlSettings::default(),
         "query($n: Int) { person { friends(first: $n) { friends(first: $n) { friends(first: $n) { name } } } } }",
         json!({"n": 2_147_483_647}),
     )
@@ -101,7 +105,7 @@ async fn the_largest_upsert_passes_as_literals() {
     );
     assert!(!data(&query).await.contains("errors"));
     let tokens: usize = 1000 * 8 + 200 * 20 + 200;
-    assert!(tokens < Limits::default().tokens);
+    assert!(tokens < GraphqlSettings::default().tokens);
 }
 
 #[tokio::test]
@@ -118,8 +122,155 @@ async fn a_tool_may_ask_for_the_whole_schema() {
 
 #[test]
 fn settings_have_defaults_and_no_unknown_keys() {
-    let read = |value| serde_json::from_value::<Limits>(value);
-    assert_eq!(read(json!({})).unwrap(), Limits::default());
+    let read = |value| serde_json::from_value::<GraphqlSettings>(value);
+    assert_eq!(read(json!({})).unwrap(), GraphqlSettings::default());
     assert_eq!(read(json!({"depth": 3})).unwrap().depth, 3);
     assert!(read(json!({"dept": 3})).is_err());
+}
+
+#[tokio::test]
+async fn tokens_and_directives_are_limited() {
+    let reason = "The document has 5 tokens, and at most 4 are allowed.";
+    let (fits, tight) = (limits(|l| l.tokens = 5), limits(|l| l.tokens = 4));
+    at_and_beyond("{ a: __typename }", fits, tight, reason).await;
+    let query = "{ __typename @include(if: true) @skip(if: false) }";
+    let reason = "The document has 2 directives, and at most 1 are allowed.";
+    at_and_beyond(
+        query,
+        limits(|l| l.directives = 2),
+        limits(|l| l.directives = 1),
+        reason,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_list_of_ids_counts_each() {
+    let query = "{ many(ids: [1, 2, 3]) { name } }";
+    let reason = "The document costs 4, and at most 3 is allowed. Ask for fewer fields or smaller pages.";
+    at_and_beyond(
+        query,
+        limits(|l| l.complexity = 4),
+        limits(|l| l.complexity = 3),
+        reason,
+    )
+    .await;
+}
+
+/// Codes of the errors of one request, from a door that has answered others.
+async fn codes(
+    door: &crate::api::graphql::door::Door<crate::api::graphql::toy::Query, crate::api::graphql::toy::Mutation>,
+    query: &str,
+    asker: &Asker<'_>,
+) -> Vec<String> {
+    let answer = door
+        .execute(query, None, Variables::default(), Data::default(), asker)
+        .await;
+    let body: Value = serde_json::from_slice(&answer.body).unwrap();
+    let errors = body["errors"].as_array().cloned().unwrap_or_default();
+    errors
+        .iter()
+        .map(|error| error["extensions"]["code"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn each_role_has_its_own_limits_also_for_documents_that_another_has_sent_before() {
+    type Set = fn(&mut RoleLimits, usize);
+    let cases: [(&str, usize, Set); 6] = [
+        ("{ a: __typename }", 5, |l, n| l.tokens = Some(n)),
+        ("{ __typename @include(if: true) @skip(if: false) }", 2, |l, n| {
+            l.directives = Some(n);
+        }),
+        ("{ person { friends { name } } }", 3, |l, n| l.depth = Some(n)),
+        ("{ a: __typename b: __typename }", 2, |l, n| l.aliases = Some(n)),
+        ("{ a: __typename b: __typename }", 2, |l, n| l.root_fields = Some(n)),
+        ("{ person { friends(first: 10) { name } } }", 12, |l, n| {
+            l.complexity = Some(n);
+        }),
+    ];
+    for (query, size, set) in cases {
+        let (mut fits, mut tight) = (RoleLimits::default(), RoleLimits::default());
+        set(&mut fits, size);
+        set(&mut tight, size - 1);
+        let roles = [("fits".to_owned(), fits), ("tight".to_owned(), tight)];
+        let door = door(limits(|l| l.roles = roles.into()));
+        let of = |role| Asker { role, ..ANYBODY };
+        for _ in 0..2 {
+            assert!(codes(&door, query, &of(Some("fits"))).await.is_empty(), "{query}");
+            assert_eq!(
+                codes(&door, query, &of(Some("tight"))).await,
+                ["QUERY_TOO_COMPLEX"],
+                "{query}"
+            );
+            for general in [None, Some("unknown")] {
+                assert!(codes(&door, query, &of(general)).await.is_empty(), "{query}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_role_may_have_more_than_the_general_limits() {
+    let role = RoleLimits {
+        depth: Some(3),
+        ..RoleLimits::default()
+    };
+    let door = door(limits(|l| {
+        l.depth = 2;
+        l.roles.insert("deep".to_owned(), role);
+    }));
+    let query = "{ person { friends { name } } }";
+    assert_eq!(codes(&door, query, &ANYBODY).await, ["QUERY_TOO_COMPLEX"]);
+    let deep = Asker {
+        role: Some("deep"),
+        ..ANYBODY
+    };
+    assert!(codes(&door, query, &deep).await.is_empty());
+    assert_eq!(codes(&door, query, &ANYBODY).await, ["QUERY_TOO_COMPLEX"]);
+}
+
+#[tokio::test]
+async fn what_is_only_observed_is_answered_up_to_ten_times_the_limit() {
+    let door = door(limits(|l| {
+        l.observe_only = true;
+        l.tokens = 1;
+        l.aliases = 0;
+    }));
+    assert!(codes(&door, "{ a: __typename }", &ANYBODY).await.is_empty());
+    let long = "{ a: __typename b: __typename c: __typename }";
+    assert_eq!(codes(&door, long, &ANYBODY).await, ["QUERY_TOO_COMPLEX"]);
+}
+
+#[tokio::test]
+async fn the_schema_is_shown_to_whom_it_may_be() {
+    let stranger = Asker {
+        signed_in: false,
+        ..ANYBODY
+    };
+    for (who, asker, shown) in [
+        (Introspection::SignedIn, ANYBODY, true),
+        (Introspection::SignedIn, stranger, false),
+        (Introspection::Everyone, stranger, true),
+        (Introspection::Nobody, ANYBODY, false),
+    ] {
+        let door = door(limits(|l| l.introspection = who));
+        for query in [
+            "{ __schema { queryType { name } } }",
+            "{ a: __type(name: \"Person\") { name } }",
+        ] {
+            let found = codes(&door, query, &asker).await;
+            assert_eq!(found.is_empty(), shown, "{who:?} {query} {found:?}");
+            assert!(shown || found == ["FORBIDDEN"]);
+        }
+        assert!(
+            codes(&door, "{ __typename person { __typename } }", &asker)
+                .await
+                .is_empty()
+        );
+        let misspelt = door.execute("{ persn { id } }", None, Variables::default(), Data::default(), &asker);
+        let body = String::from_utf8(misspelt.await.body).unwrap();
+        assert!(body.contains("Unknown field"), "{body}");
+        assert_eq!(body.contains("Did you mean"), shown, "{body}");
+    }
 }

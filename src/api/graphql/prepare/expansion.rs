@@ -12,14 +12,15 @@ use async_graphql::{
 
 use crate::api::graphql::{
     error::{Code, Fault},
-    limits::Limits,
+    limits::{Limits, within},
 };
 
-/// Checks that fragments don't contain themselves, and that the whole document stays within the limits.
+/// Checks that fragments don't contain themselves, and that the whole document stays within the limits. Answers how many
+/// fields it becomes.
 ///
 /// # Errors
 /// A fragment inside itself, too many fields, or too many selection sets inside each other.
-pub(super) fn check(document: &ExecutableDocument, limits: &Limits) -> Result<(), Fault> {
+pub(super) fn check(document: &ExecutableDocument, limits: &Limits) -> Result<usize, Fault> {
     let mut walk = Walk {
         document,
         limits,
@@ -34,7 +35,8 @@ pub(super) fn check(document: &ExecutableDocument, limits: &Limits) -> Result<()
     for name in document.fragments.keys() {
         walk.fragment(name, 1)?;
     }
-    limits.expansion_within(all)
+    limits.expansion_within(all)?;
+    Ok(all)
 }
 
 #[derive(Clone, Copy)]
@@ -104,7 +106,6 @@ impl<'a> Walk<'a> {
     }
 
     fn nesting(&self, levels: usize) -> Result<(), Fault> {
-        self.limits
-            .within("selections inside each other", levels, self.limits.nesting())
+        within("selections inside each other", levels, self.limits.nesting())
     }
 }

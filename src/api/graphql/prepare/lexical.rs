@@ -12,7 +12,7 @@ use async_graphql::Pos;
 use super::strings;
 use crate::api::graphql::{
     error::{Code, Fault},
-    limits::Limits,
+    limits::{Limits, exceeded},
 };
 
 /// Brackets inside brackets. The engine's parser recurses on them, and its own limit covers selections only.
@@ -22,6 +22,7 @@ const NESTING: usize = 64;
 pub(super) struct Text<'a> {
     pub text: Cow<'a, str>,
     pub tokens: usize,
+    pub directives: usize,
 }
 
 enum Open<'a> {
@@ -91,15 +92,14 @@ pub(super) fn read<'a>(query: &'a str, limits: &Limits) -> Result<Text<'a>, Faul
             _ => {}
         }
         if open.len() > NESTING {
-            return Err(limits
-                .exceeded("levels of brackets", open.len(), NESTING)
-                .at(position(query, token.index())));
+            return Err(exceeded("levels of brackets", open.len(), NESTING).at(position(query, token.index())));
         }
         previous = Some(token);
     }
     Ok(Text {
         text: rewritten(query, rewrites),
         tokens,
+        directives,
     })
 }
 

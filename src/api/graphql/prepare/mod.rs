@@ -33,13 +33,15 @@ use self::variables::{Declared, Values};
 pub(super) use self::{flatten::root, selection::is_placeholder};
 use super::{
     error::{Code, Fault, Refused, internal},
-    limits::Limits,
+    limits::{Limits, Size, Text, measure},
 };
 
 /// A document that may be executed any number of times.
 pub(super) struct Document {
     syntax: ExecutableDocument,
     operations: Vec<Operation>,
+    /// What every request for it has, whatever its variables.
+    pub text: Text,
     /// What it takes in memory, roughly.
     pub weight: u32,
 }
@@ -56,9 +58,16 @@ pub struct Prepared {
     pub(super) operation: OperationDefinition,
     /// The same selections for the writer of the answer, as the engine keeps the other for itself.
     pub(super) shape: Arc<Positioned<OperationDefinition>>,
+    pub(super) size: Size,
 }
 
 impl Prepared {
+    /// What it costs, as the limit `complexity` counts.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        self.size.cost
+    }
+
     #[must_use]
     pub fn is_mutation(&self) -> bool {
         self.operation.ty == OperationType::Mutation
@@ -68,6 +77,7 @@ impl Prepared {
 /// A document that has been parsed and may be handed to the engine's validation without harm.
 pub(super) struct Parsed {
     syntax: ExecutableDocument,
+    text: Text,
     weight: usize,
 }
 
@@ -77,12 +87,17 @@ impl Parsed {
     pub fn parse(query: &str, registry: &Registry, limits: &Limits) -> Result<Self, Refused> {
         let text = lexical::read(query, limits)?;
         let syntax = parse_query(&text.text).map_err(|error| Refused::from(fault(&error)))?;
-        expansion::check(&syntax, limits)?;
+        let expansion = expansion::check(&syntax, limits)?;
         let faults = rules::before(&syntax, registry);
         // Some 150 bytes for what the syntax tree keeps of a token, twice: as it was written, and flattened.
         let weight = query.len() + text.tokens * 300 + 512;
+        let text = Text {
+            tokens: text.tokens,
+            directives: text.directives,
+            expansion,
+        };
         if faults.is_empty() {
-            Ok(Self { syntax, weight })
+            Ok(Self { syntax, text, weight })
         } else {
             Err(Refused(faults))
         }
@@ -104,7 +119,7 @@ impl Parsed {
     /// # Errors
     /// What the engine's validation overlooks.
     pub fn finish(self, registry: &Registry, limits: &Limits) -> Result<Document, Refused> {
-        let Self { syntax, weight } = self;
+        let Self { syntax, text, weight } = self;
         let conditions = rules::condition_variables(&syntax);
         let conditional = rules::has_conditions(&syntax);
         let mut operations = Vec::new();
@@ -122,16 +137,17 @@ impl Parsed {
         Ok(Document {
             syntax,
             operations,
+            text,
             weight: u32::try_from(weight).unwrap_or(u32::MAX),
         })
     }
 }
 
 impl Document {
-    /// One operation for one request.
+    /// One operation for one request. Its size is for the caller of this to judge; `limits` bound what it may cost here.
     ///
     /// # Errors
-    /// No such operation, variables that don't fit, or an answer that would be too large.
+    /// No such operation, variables that don't fit, or more fields than can be prepared.
     pub fn prepare(
         &self,
         registry: &Registry,
@@ -149,10 +165,11 @@ impl Document {
             }
         };
         let filled = values.fill(&flat.node);
-        limits.check(&filled)?;
+        let size = measure(&filled);
         Ok(Prepared {
             operation: filled,
             shape: flat,
+            size,
         })
     }
 

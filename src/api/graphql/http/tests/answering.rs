@@ -1,8 +1,11 @@
 //! Media type, status and headers of answers.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use axum::{body::to_bytes, http::StatusCode};
@@ -13,7 +16,7 @@ use tower::ServiceExt;
 use super::{NEW, OLD, app, code, get, post, send};
 use crate::api::{
     RequestId,
-    graphql::{http::router, limits::Limits, toy::door},
+    graphql::{http::router, settings::GraphqlSettings, toy::door},
 };
 
 #[tokio::test]
@@ -130,11 +133,15 @@ async fn a_caller_who_leaves_does_not_stop_a_change_halfway() {
 async fn resolvers_find_what_the_context_puts_there() {
     let seen = Arc::new(AtomicUsize::new(0));
     let counter = seen.clone();
-    let app = router(Arc::new(door(Limits::default())), move |data, parts, _| {
-        data.insert(parts.uri.clone());
-        counter.fetch_add(1, Ordering::SeqCst);
-        Ok(())
-    });
+    let app = router(
+        Arc::new(door(GraphqlSettings::default())),
+        Duration::from_secs(30),
+        move |data, parts, _| {
+            data.insert(parts.uri.clone());
+            counter.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        },
+    );
     app.clone()
         .oneshot(post(NEW, r#"{"query":"{__typename}"}"#))
         .await

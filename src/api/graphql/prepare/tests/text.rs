@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use crate::api::graphql::{
-    limits::Limits,
+    settings::GraphqlSettings,
     toy::{ask, ask_with, data, error},
 };
 
@@ -91,10 +91,10 @@ async fn every_way_of_writing_a_character_means_the_character() {
 
 #[tokio::test]
 async fn tokens_and_directives_are_limited() {
-    let limits = Limits {
+    let limits = GraphqlSettings {
         tokens: 5,
         directives: 2,
-        ..Limits::default()
+        ..GraphqlSettings::default()
     };
     let code = async |query: &str| String::from_utf8(ask_with(limits.clone(), query, json!({})).await.body).unwrap();
     assert!(
@@ -107,9 +107,9 @@ async fn tokens_and_directives_are_limited() {
             .await
             .contains("The document has 6 tokens, and at most 5 are allowed.")
     );
-    let limits = Limits {
+    let limits = GraphqlSettings {
         directives: 2,
-        ..Limits::default()
+        ..GraphqlSettings::default()
     };
     let code = async |query: &str| String::from_utf8(ask_with(limits.clone(), query, json!({})).await.body).unwrap();
     assert!(

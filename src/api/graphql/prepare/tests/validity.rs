@@ -4,8 +4,8 @@ use async_graphql::{Data, Variables};
 use serde_json::json;
 
 use crate::api::graphql::{
-    limits::Limits,
-    toy::{data, door, error},
+    settings::GraphqlSettings,
+    toy::{ANYBODY, data, door, error},
 };
 
 async fn refused(query: &str) -> String {
@@ -87,8 +87,8 @@ async fn operations_are_found_by_name_and_none_is_guessed() {
     let both = "query A { a: __typename } query B($n: Int!) { b: required(number: $n) }";
     let named = async |name| {
         let variables = Variables::from_json(json!({"n": 3}));
-        let answer = door(Limits::default())
-            .execute(both, name, variables, Data::default(), "r1")
+        let answer = door(GraphqlSettings::default())
+            .execute(both, name, variables, Data::default(), &ANYBODY)
             .await;
         String::from_utf8(answer.body).unwrap()
     };

@@ -1,0 +1,75 @@
+// Sends requests that mean harm to a running server and prints, for each: the answer, the time, the server's peak memory:
+// node bench/hostile.mjs http://127.0.0.1:8080 PID
+// The server should be a release build with its default settings and nothing else to do. The peak (VmHWM) is the process's
+// since it started, or since the last request where the system lets it be set back.
+import { readFileSync, writeFileSync } from 'node:fs';
+
+const [address, pid] = process.argv.slice(2);
+if (!address || !pid) {
+  console.error('usage: node bench/hostile.mjs URL PID');
+  process.exit(2);
+}
+const header = process.env.CLIENTELE_HEADER; // "Authorization: Bearer …", for a server that asks who is calling
+
+const repeat = (count, of) => Array.from({ length: count }, (_, number) => of(number)).join(' ');
+const nest = (levels, open, close) => open.repeat(levels) + close.repeat(levels);
+const query = (text, variables) => JSON.stringify({ query: text, variables });
+const type = '{ fields { type { fields { type { name } } } } }';
+
+const requests = {
+  'one client, for comparison': query('{ clients(first: 1) { nodes { clientId } } }'),
+  '1,000 levels of selections': query(nest(1_000, '{a', '}')),
+  '30 levels of fields': query(`{ clients { nodes ${'{ customInformation { linkedClient '.repeat(14)}{ id }${' } }'.repeat(14)} } }`),
+  '100,000 brackets in a value': query(`{ clients(filter: ${'['.repeat(100_000)}) { totalCount } }`),
+  '100 aliases': query(`{ ${repeat(100, (n) => `a${n}: __typename`)} }`),
+  '6,000 aliases': query(`{ ${repeat(6_000, (n) => `a${n}: __typename`)} }`),
+  '200 directives': query(`{ __typename ${repeat(200, () => '@include(if: true)')} }`),
+  'a fragment in itself': query('{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }'),
+  'fragments that double, 40 times': query(`{ ...F0 } ${repeat(40, (n) => `fragment F${n} on Query { ...F${n + 1} ...F${n + 1} }`)} fragment F40 on Query { __typename }`),
+  'one field 19,000 times': query(`{ ${repeat(19_000, () => '__typename')} }`),
+  'one field 90,000 times': query(`{ ${'__typename '.repeat(90_000)} }`),
+  'pages in pages': query('{ clients(first: 500) { nodes { customInformation { linkedClient { customInformation { linkedClient { id } } } } } } }'),
+  '100,000 ids in a variable': query('query($ids: [ID!]!) { nodes(ids: $ids) { id } }', { ids: Array(100_000).fill('x') }),
+  'variables 100 deep': query('query($a: ClientFilter) { clients(filter: $a) { totalCount } }', { a: JSON.parse(nest(100, '[', ']')) }),
+  '1,000 requests in one body': JSON.stringify(Array(1_000).fill({ query: '{ __typename }' })),
+  'introspection in itself': query(`{ __schema { types ${type} } }`),
+  '10 introspections': query(`{ ${repeat(10, (n) => `a${n}: __schema { types { fields { type { name } } } }`)} }`),
+  'an unknown field of 500,000 letters': query(`{ ${'a'.repeat(500_000)} }`),
+  '1,000 unknown fields': query(`{ ${repeat(1_000, (n) => `unknown${n}`)} }`),
+  'a body of 2 MiB': query(`{ ${' '.repeat(2 * 1024 * 1024)} __typename }`),
+};
+
+function peak() {
+  const [, kilobytes] = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'));
+  return Number(kilobytes) / 1024;
+}
+
+function forget() {
+  try {
+    writeFileSync(`/proc/${pid}/clear_refs`, '5');
+  } catch {
+    // Not ours to set back: the peak is that since the start.
+  }
+}
+
+const headers = { 'content-type': 'application/json', accept: 'application/graphql-response+json' };
+if (header) headers[header.slice(0, header.indexOf(':'))] = header.slice(header.indexOf(':') + 1).trim();
+
+console.log('| request | bytes | status | answer | ms | peak MiB |\n|---|--:|--:|---|--:|--:|');
+for (const [name, body] of Object.entries(requests)) {
+  forget();
+  const begun = performance.now();
+  let status = '-';
+  let answer;
+  try {
+    const response = await fetch(`${address}/graphql`, { method: 'POST', headers, body, signal: AbortSignal.timeout(60_000) });
+    status = response.status;
+    const text = await response.text();
+    const error = JSON.parse(text).errors?.[0];
+    answer = error ? `${error.extensions.code}: ${error.message.slice(0, 90)}` : `data, ${text.length} bytes`;
+  } catch (error) {
+    answer = `none: ${error.cause?.code ?? error.name}`;
+  }
+  const milliseconds = (performance.now() - begun).toFixed(1);
+  console.log(`| ${name} | ${body.length} | ${status} | ${answer} | ${milliseconds} | ${peak().toFixed(0)} |`);
+}

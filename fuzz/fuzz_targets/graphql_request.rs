@@ -1,0 +1,7 @@
+//! Bodies of GraphQL requests: one or several, with documents sent or named.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|body: &[u8]| clientele::api::graphql::fuzzing::request(body));

@@ -1,0 +1,107 @@
+//! Whose pages may use the doors besides this server's own: the origins that the operator lists, and nobody else's.
+//!
+//! The browser asks before it sends; it is answered before anybody is authenticated. No cookie means anything here, so
+//! credentials in that sense are never allowed; a page sends its token in a header.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    Router,
+    extract::{Request, State},
+    http::{HeaderName, HeaderValue, Method, Uri, header},
+    middleware::{Next, from_fn_with_state},
+    response::Response,
+};
+use serde::{Deserialize, Serialize};
+use tower_http::cors::CorsLayer;
+
+use super::origin;
+
+/// How long a browser may remember the answer.
+const MAX_AGE: Duration = Duration::from_secs(600);
+const REQUEST_HEADERS: [HeaderName; 8] = [
+    header::AUTHORIZATION,
+    header::CONTENT_TYPE,
+    HeaderName::from_static("apikey"),
+    HeaderName::from_static("graphql-cost"),
+    HeaderName::from_static("graphql-require-preflight"),
+    HeaderName::from_static("idempotency-key"),
+    HeaderName::from_static("x-apollo-operation-name"),
+    HeaderName::from_static("x-request-id"),
+];
+const RESPONSE_HEADERS: [HeaderName; 2] = [header::RETRY_AFTER, HeaderName::from_static("x-request-id")];
+
+/// Pages of other sites.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CorsSettings {
+    /// Scheme, host and port as a browser sends them, `https://app.bank.test`; compared to the letter.
+    pub allowed_origins: Vec<String>,
+}
+
+/// Whether a text is an origin as browsers write it.
+pub fn is_origin(text: &str) -> bool {
+    let Ok(uri) = text.parse::<Uri>() else { return false };
+    match (uri.scheme_str(), uri.authority()) {
+        (Some(scheme @ ("http" | "https")), Some(authority)) => {
+            text == format!("{scheme}://{authority}")
+                && text == text.to_ascii_lowercase()
+                && !authority.as_str().contains('@')
+        }
+        _ => false,
+    }
+}
+
+/// Answers browsers that ask for pages of the listed origins, and lets those pages in.
+pub(super) fn allow(doors: Router, settings: &CorsSettings) -> Router {
+    let origins: Arc<[HeaderValue]> = settings
+        .allowed_origins
+        .iter()
+        .filter_map(|origin| HeaderValue::from_str(origin).ok())
+        .collect();
+    if origins.is_empty() {
+        return doors;
+    }
+    let layer = CorsLayer::new()
+        .allow_origin(origins.to_vec())
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers(REQUEST_HEADERS)
+        .expose_headers(RESPONSE_HEADERS)
+        .max_age(MAX_AGE);
+    doors.layer(from_fn_with_state(origins, recognise)).layer(layer)
+}
+
+async fn recognise(State(origins): State<Arc<[HeaderValue]>>, mut request: Request, next: Next) -> Response {
+    let allowed = request
+        .headers()
+        .get(header::ORIGIN)
+        .is_some_and(|origin| origins.contains(origin));
+    if allowed {
+        request.extensions_mut().insert(origin::Allowed);
+    }
+    next.run(request).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_origin;
+
+    #[test]
+    fn an_origin_is_what_a_browser_sends_and_nothing_more() {
+        for (text, is) in [
+            ("https://app.bank.test", true),
+            ("http://localhost:5173", true),
+            ("http://[::1]:5173", true),
+            ("https://app.bank.test/", false),
+            ("https://App.bank.test", false),
+            ("https://user@app.bank.test", false),
+            ("https://app.bank.test?x", false),
+            ("app.bank.test", false),
+            ("null", false),
+            ("*", false),
+            ("file:///x", false),
+        ] {
+            assert_eq!(is_origin(text), is, "{text}");
+        }
+    }
+}

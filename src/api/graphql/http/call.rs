@@ -1,0 +1,171 @@
+//! One call of the door: what was read of a request, priced, prepared and run within its time.
+
+use std::{sync::Arc, time::Duration};
+
+use async_graphql::{Data, ObjectType};
+use axum::http::{HeaderMap, Method, StatusCode, request::Parts};
+use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
+
+use super::{Asked, Rejection, params::Params};
+use crate::{
+    access::Caller,
+    api::{
+        RequestId,
+        graphql::{
+            answer::Answer,
+            door::{Asker, Door},
+            error::{Fault, Refused, internal, timed_out},
+            prepare::Prepared,
+        },
+    },
+    deadline::Deadline,
+};
+
+const PRICING: &str = "graphql-cost";
+
+/// What the caller wants to know of the price.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pricing {
+    Silent,
+    /// `GraphQL-Cost: report`: it stands beside the answer.
+    Report,
+    /// `GraphQL-Cost: validate`: it is the answer, and nothing runs.
+    Validate,
+}
+
+impl Pricing {
+    pub fn of(headers: &HeaderMap) -> Result<Self, Rejection> {
+        match headers.get(PRICING).map(|value| value.as_bytes()) {
+            None => Ok(Self::Silent),
+            Some(b"report") => Ok(Self::Report),
+            Some(b"validate") => Ok(Self::Validate),
+            Some(_) => {
+                let message = "The header GraphQL-Cost must be report or validate.";
+                Err(Rejection::new(StatusCode::BAD_REQUEST, message))
+            }
+        }
+    }
+}
+
+pub(super) struct Call<'a, Q, M, C> {
+    pub door: Arc<Door<Q, M>>,
+    pub context: C,
+    pub parts: &'a Parts,
+    pub id: &'a RequestId,
+    pub pricing: Pricing,
+    pub timeout: Duration,
+}
+
+impl<Q, M, C> Call<'_, Q, M, C>
+where
+    Q: ObjectType + 'static,
+    M: ObjectType + 'static,
+    C: Fn(&mut Data, &Parts, &Prepared) -> Result<(), Refused>,
+{
+    pub async fn answer(self, asked: Asked) -> Result<Answer, Rejection> {
+        let end = Instant::now() + self.timeout;
+        match asked {
+            Asked::One(params) => match self.prepare(params).await {
+                Ok(prepared) => self.run(prepared, end).await,
+                Err(refused) => Ok(Answer::refused(&refused, &self.id.0)),
+            },
+            Asked::Several(all) => self.several(all, end).await,
+        }
+    }
+
+    /// Nothing runs before everything has been looked at, and then one after the other.
+    async fn several(&self, all: Vec<Result<Params, Fault>>, end: Instant) -> Result<Answer, Rejection> {
+        let asker = self.asker();
+        if all.is_empty() {
+            return Err(Rejection::new(StatusCode::BAD_REQUEST, "The body has no request."));
+        }
+        if all.len() > self.door.largest_batch() {
+            return Err(self.door.too_many(all.len()).into());
+        }
+        self.door.batch_within(all.len(), 0, &asker)?;
+        let mut prepared = Vec::with_capacity(all.len());
+        for params in all {
+            prepared.push(match params {
+                Ok(params) => self.prepare(params).await,
+                Err(fault) => Err(fault.into()),
+            });
+        }
+        if prepared.iter().flatten().any(Prepared::is_mutation) {
+            let message = "A mutation can't be sent together with other requests. Send it alone.";
+            return Err(Rejection::new(StatusCode::BAD_REQUEST, message));
+        }
+        let cost = prepared
+            .iter()
+            .flatten()
+            .map(Prepared::cost)
+            .fold(0, usize::saturating_add);
+        self.door.batch_within(1, cost, &asker)?;
+        let mut answers = Vec::with_capacity(prepared.len());
+        for prepared in prepared {
+            answers.push(match prepared {
+                Ok(prepared) => self.run(prepared, end).await?,
+                Err(refused) => Answer::refused(&refused, &self.id.0),
+            });
+        }
+        Ok(Answer::together(&answers))
+    }
+
+    fn asker(&self) -> Asker<'_> {
+        let caller = self.parts.extensions.get::<Caller>();
+        Asker {
+            role: caller.and_then(|caller| caller.role.as_deref()),
+            signed_in: caller.is_some(),
+            request_id: &self.id.0,
+        }
+    }
+
+    async fn prepare(&self, params: Params) -> Result<Prepared, Refused> {
+        let Params {
+            asked,
+            operation_name,
+            variables,
+        } = params;
+        let query = self.door.persisted.text(asked)?;
+        let (name, asker) = (operation_name.as_deref(), self.asker());
+        self.door.prepare(query.as_ref(), name, variables, &asker).await
+    }
+
+    async fn run(&self, prepared: Prepared, end: Instant) -> Result<Answer, Rejection> {
+        if prepared.is_mutation() && self.parts.method == Method::GET {
+            let message = "A mutation can't be sent by GET. Send it by POST.";
+            return Err(Rejection {
+                allow: Some("POST"),
+                ..Rejection::new(StatusCode::METHOD_NOT_ALLOWED, message)
+            });
+        }
+        let cost = prepared.cost();
+        let answer = match self.pricing {
+            Pricing::Validate => Answer::priced(),
+            _ => self.execute(prepared, end).await,
+        };
+        Ok(match self.pricing {
+            Pricing::Silent => answer,
+            _ => answer.with_cost(cost, self.door.allowed_cost(&self.asker())),
+        })
+    }
+
+    async fn execute(&self, prepared: Prepared, end: Instant) -> Answer {
+        let mut data = Data::default();
+        if let Err(refused) = (self.context)(&mut data, self.parts, &prepared) {
+            return Answer::refused(&refused, &self.id.0);
+        }
+        if !prepared.is_mutation() {
+            let answer = timeout_at(end, self.door.run(prepared, data, &self.id.0)).await;
+            return answer.unwrap_or_else(|_| Answer::refused(&timed_out().into(), &self.id.0));
+        }
+        // A task of its own: when the caller goes away this future is dropped, and a change must not stop halfway. It is
+        // waited for as long as it takes, because past its deadline it commits nothing and says so.
+        let (door, id) = (self.door.clone(), self.id.clone());
+        let change = async move { door.run(prepared, data, &id.0).await }.in_current_span();
+        let change = tokio::spawn(Deadline::after(self.timeout).scope(change));
+        change
+            .await
+            .unwrap_or_else(|_| Answer::refused(&internal().into(), &self.id.0))
+    }
+}

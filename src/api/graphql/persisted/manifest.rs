@@ -1,0 +1,82 @@
+//! The operator's list of documents, as the tools of client developers write it.
+
+use std::{collections::HashMap, path::Path, sync::Arc};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+const PREFIX: &str = "sha256:";
+
+/// Documents by their names. Each also has the SHA-256 of its text, in hexadecimal, for a name.
+#[derive(Debug, Clone, Default)]
+pub struct Manifest {
+    documents: HashMap<Box<str>, Arc<str>>,
+}
+
+/// What Apollo's tool writes.
+#[derive(Deserialize)]
+struct Operation {
+    id: String,
+    body: String,
+}
+
+impl Manifest {
+    /// # Errors
+    /// One sentence: the file can't be read, or isn't a manifest.
+    pub fn load(path: &Path) -> Result<Self, String> {
+        let name = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("can't read graphql.trusted_documents_file {name}: {error}"))?;
+        Self::parse(&text).map_err(|reason| format!("graphql.trusted_documents_file {name} {reason}"))
+    }
+
+    /// Reads an object of hashes to documents, or a list of Apollo's operations.
+    ///
+    /// # Errors
+    /// The end of a sentence about the text, which repeats nothing of it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        const NO_MANIFEST: &str = "must be a JSON object of hashes to GraphQL documents";
+        let value: Value = serde_json::from_str(text)
+            .map_err(|error| format!("is not JSON at line {}, column {}", error.line(), error.column()))?;
+        let Value::Object(members) = value else {
+            return Err(NO_MANIFEST.to_owned());
+        };
+        let mut documents = HashMap::new();
+        let mut add = |id: &str, body: &str| {
+            let body: Arc<str> = body.into();
+            documents.insert(sha256(&body).into(), body.clone());
+            documents.insert(id.strip_prefix(PREFIX).unwrap_or(id).into(), body);
+        };
+        if let Some(operations) = members.get("operations").filter(|value| value.is_array()) {
+            let operations: Vec<Operation> =
+                Deserialize::deserialize(operations).map_err(|_| "has an operation without id or body".to_owned())?;
+            operations
+                .iter()
+                .for_each(|operation| add(&operation.id, &operation.body));
+        } else {
+            for (id, body) in &members {
+                add(id, body.as_str().ok_or(NO_MANIFEST)?);
+            }
+        }
+        match documents.is_empty() {
+            true => Err("has no documents".to_owned()),
+            false => Ok(Self { documents }),
+        }
+    }
+
+    /// By name, with or without `sha256:` before it.
+    pub fn get(&self, id: &str) -> Option<&Arc<str>> {
+        self.documents.get(id.strip_prefix(PREFIX).unwrap_or(id))
+    }
+
+    /// Every name without its prefix.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.documents.keys().map(AsRef::as_ref)
+    }
+}
+
+/// In hexadecimal, lower case.
+pub(super) fn sha256(text: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}

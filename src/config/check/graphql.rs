@@ -1,0 +1,27 @@
+//! Settings of the GraphQL door, and of whose pages may use both doors.
+
+use axum::http::HeaderValue;
+
+use super::{ConfigError, require};
+use crate::api::{
+    cors::{self, CorsSettings},
+    graphql::settings::{GraphqlSettings, TrustedDocuments},
+};
+
+pub(super) fn check(graphql: &GraphqlSettings, cors: &CorsSettings) -> Result<(), ConfigError> {
+    let trusting = graphql.trusted_documents != TrustedDocuments::Off;
+    require(trusting == graphql.trusted_documents_file.is_some(), || {
+        "graphql.trusted_documents and graphql.trusted_documents_file need each other".to_owned()
+    })?;
+    let only = graphql.trusted_documents == TrustedDocuments::Only;
+    require(!only || graphql.persisted_query_bytes == 0, || {
+        "graphql.persisted_query_bytes must be 0 where graphql.trusted_documents is only".to_owned()
+    })?;
+    require(graphql.batch >= 1, || "graphql.batch must be at least 1".to_owned())?;
+    for origin in &cors.allowed_origins {
+        require(HeaderValue::from_str(origin).is_ok() && cors::is_origin(origin), || {
+            "cors.allowed_origins must be origins, as in https://app.bank.test or http://localhost:5173".to_owned()
+        })?;
+    }
+    Ok(())
+}

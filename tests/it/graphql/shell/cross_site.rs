@@ -1,0 +1,208 @@
+//! Every shape in which a page of another site can send a request without asking first, at both doors, and with
+//! credentials in it: no resolver runs, nothing is stored.
+
+use clientele::api::{self, cors::CorsSettings};
+use reqwest::{Method, RequestBuilder};
+
+use crate::harness::{Backend, Settings, TestServer, run};
+
+const EVIL: &str = "https://evil.example";
+const FRIEND: &str = "https://app.bank.test";
+const WRITE: &str =
+    r#"{"query":"mutation { upsertClient(input: { client: { firstName: \"A\", lastName: \"B\" } }) { created } }"}"#;
+const READ: &str = r#"{"query":"{ clients { nodes { clientId } } }"}"#;
+const AS_QUERY: &str = "/graphql?query=%7Bclients%7Bnodes%7BclientId%7D%7D%7D";
+const AS_MUTATION: &str = "/graphql?query=mutation%7BupsertClient(input%3A%7Bclient%3A%7BfirstName%3A%22A%22%2ClastName%3A%22B%22%7D%7D)%7Bcreated%7D%7D";
+const FORM: &str = "firstName=A&lastName=B";
+const LEGACY: &str = r#"{"client":{"firstName":"A","lastName":"B"}}"#;
+
+/// Method, path, content type, body, whether it says that it comes from elsewhere, and the status of its refusal.
+type Shape = (Method, &'static str, Option<&'static str>, &'static str, bool, u16);
+
+fn shapes() -> Vec<Shape> {
+    let json = Some("application/json");
+    let form = Some("application/x-www-form-urlencoded");
+    vec![
+        (Method::POST, "/graphql", json, WRITE, true, 403),
+        (Method::POST, "/graphql", json, READ, true, 403),
+        (Method::POST, "/graphql", Some("text/plain"), WRITE, true, 403),
+        (Method::POST, "/graphql", Some("text/plain"), WRITE, false, 415),
+        (Method::POST, "/graphql", form, WRITE, false, 415),
+        (
+            Method::POST,
+            "/graphql",
+            Some("multipart/form-data; boundary=x"),
+            WRITE,
+            false,
+            415,
+        ),
+        (Method::POST, "/graphql", None, WRITE, false, 415),
+        (
+            Method::POST,
+            "/graphql",
+            Some("application/json; charset=utf-16"),
+            WRITE,
+            false,
+            415,
+        ),
+        (
+            Method::POST,
+            "/graphql",
+            Some("text/plain; application/json"),
+            WRITE,
+            false,
+            415,
+        ),
+        (Method::GET, AS_QUERY, None, "", true, 403),
+        (Method::GET, AS_QUERY, Some("text/plain"), "", false, 415),
+        (Method::GET, AS_MUTATION, None, "", false, 405),
+        (Method::GET, AS_MUTATION, None, "", true, 403),
+        (Method::HEAD, AS_MUTATION, None, "", false, 405),
+        (Method::PUT, "/graphql", json, WRITE, false, 405),
+        (Method::POST, "/api/clients", json, LEGACY, true, 403),
+        (Method::POST, "/api/clients", form, FORM, true, 403),
+        (Method::POST, "/api/clients", Some("text/plain"), LEGACY, true, 403),
+        (Method::POST, "/api/clients?firstName=A&lastName=B", None, "", true, 403),
+        (Method::POST, "/api/clients/a", json, LEGACY, true, 403),
+    ]
+}
+
+fn request(server: &TestServer, (method, path, content_type, body, _, _): &Shape) -> RequestBuilder {
+    let request = server.request(method.clone(), path).body(*body);
+    match content_type {
+        Some(content_type) => request.header("content-type", *content_type),
+        None => request,
+    }
+}
+
+on_both! {
+    async fn no_shape_of_a_foreign_request_reaches_a_resolver(server) {
+        let before = server.snapshot().await;
+        server.statements();
+        for shape in shapes() {
+            let (.., foreign, status) = &shape;
+            let signs: &[(&str, &str)] = match foreign {
+                true => &[("origin", EVIL), ("origin", "null"), ("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site")],
+                false => &[("accept", "*/*")],
+            };
+            for (name, value) in signs {
+                for credentials in [None, Some("Basic YW5hOnNlY3JldA=="), Some("Bearer token")] {
+                    let request = request(server, &shape).header(*name, *value);
+                    let request = match credentials {
+                        Some(credentials) => request.header("authorization", credentials).header("cookie", "session=1"),
+                        None => request,
+                    };
+                    let answer = server.send(request).await;
+                    assert_eq!(answer.status, *status, "{shape:?} {name}: {value}\n{}", answer.text);
+                }
+            }
+        }
+        assert_eq!(server.statements(), Vec::<String>::new());
+        assert_eq!(server.snapshot().await, before);
+    }
+}
+
+async fn with_friend(scenario: impl AsyncFnOnce(&TestServer)) {
+    let cors = CorsSettings {
+        allowed_origins: vec![FRIEND.to_owned()],
+    };
+    run(Backend::Sqlite, async |server| {
+        let settings = Settings {
+            doors: api::Settings {
+                cors,
+                ..api::Settings::default()
+            },
+            ..Settings::default()
+        };
+        let friendly = server.another(settings).await;
+        scenario(&friendly).await;
+        friendly.stop().await;
+    })
+    .await;
+}
+
+fn header<'a>(response: &'a reqwest::Response, name: &str) -> Option<&'a str> {
+    response
+        .headers()
+        .get(name)
+        .map(|value| value.to_str().expect("a header is text"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_browser_that_asks_is_answered_for_listed_origins_only() {
+    with_friend(async |server| {
+        for path in ["/graphql", "/api/clients"] {
+            for (origin, allowed) in [
+                (FRIEND, Some(FRIEND)),
+                (EVIL, None),
+                ("https://app.bank.test.evil.example", None),
+                ("null", None),
+            ] {
+                let asking = server
+                    .request(Method::OPTIONS, path)
+                    .header("origin", origin)
+                    .header("access-control-request-method", "POST")
+                    .header("access-control-request-headers", "authorization,content-type");
+                let answer = asking.send().await.expect("an answer");
+                assert_eq!(answer.status(), 200);
+                assert_eq!(header(&answer, "access-control-allow-origin"), allowed, "{origin}");
+                assert_eq!(header(&answer, "access-control-allow-methods"), Some("GET,POST"));
+                assert_eq!(header(&answer, "access-control-max-age"), Some("600"));
+                assert_eq!(header(&answer, "access-control-allow-credentials"), None);
+                assert!(
+                    header(&answer, "access-control-allow-headers")
+                        .is_some_and(|names| names.starts_with("authorization,content-type,"))
+                );
+                assert!(header(&answer, "vary").is_some_and(|names| names.contains("origin")));
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_of_listed_origins_use_both_doors_and_others_still_dont() {
+    with_friend(async |server| {
+        for (path, body) in [("/graphql", WRITE), ("/api/clients", LEGACY)] {
+            let from = |origin: &str| {
+                server
+                    .request(Method::POST, path)
+                    .header("origin", origin)
+                    .header("sec-fetch-site", "cross-site")
+                    .header("content-type", "application/json")
+                    .body(body)
+            };
+            let answer = from(FRIEND).send().await.expect("an answer");
+            assert_eq!(
+                (answer.status().as_u16(), header(&answer, "access-control-allow-origin")),
+                (200, Some(FRIEND))
+            );
+            assert!(header(&answer, "vary").is_some_and(|names| names.contains("origin")));
+            let before = server.snapshot().await;
+            let answer = from(EVIL).send().await.expect("an answer");
+            assert_eq!(
+                (answer.status().as_u16(), header(&answer, "access-control-allow-origin")),
+                (403, None)
+            );
+            assert_eq!(server.snapshot().await, before);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_a_list_nobody_is_let_in() {
+    run(Backend::Sqlite, async |server| {
+        let asking = server.request(Method::OPTIONS, "/graphql").header("origin", FRIEND);
+        let answer = asking
+            .header("access-control-request-method", "POST")
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(
+            (answer.status().as_u16(), header(&answer, "access-control-allow-origin")),
+            (405, None)
+        );
+    })
+    .await;
+}
