@@ -13,6 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::authentication::AuthenticationSettings;
 use crate::api::graphql::limits::Limits;
 use crate::api::rest::RestSettings;
 use crate::client::ClientSettings;
@@ -40,6 +41,7 @@ pub struct Config {
     pub clients: ClientSettings,
     pub legacy: RestSettings,
     pub graphql: Limits,
+    pub authentication: AuthenticationSettings,
     pub notifications: NotificationSettings,
     pub log: Log,
 }
@@ -71,6 +73,7 @@ impl Default for Config {
             clients: ClientSettings::default(),
             legacy: RestSettings::default(),
             graphql: Limits::default(),
+            authentication: AuthenticationSettings::default(),
             notifications: NotificationSettings::default(),
             log: Log::default(),
         }

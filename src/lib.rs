@@ -32,6 +32,7 @@ pub struct Clientele {
     pub bell: notify::Bell,
     pub metrics: notify::Metrics,
     pub history: history::History,
+    pub accounts: access::Accounts,
 }
 
 impl Clientele {
@@ -44,6 +45,7 @@ impl Clientele {
             bell: notify::Bell::default(),
             metrics: notify::Metrics::default(),
             history: history::History::default(),
+            accounts: access::Accounts::default(),
         }
     }
 

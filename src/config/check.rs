@@ -1,5 +1,6 @@
 //! Values that have the right type and still can't be meant.
 
+mod authentication;
 mod notifications;
 
 use super::{Config, ConfigError};
@@ -19,6 +20,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         clients: _,
         legacy: _,
         graphql,
+        authentication,
         notifications,
         log,
     } = config;
@@ -42,6 +44,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     require(graphql.body_bytes >= SMALLEST_BODY_BYTES, || {
         format!("graphql.body_bytes must be at least {SMALLEST_BODY_BYTES}")
     })?;
+    authentication::check(authentication)?;
     notifications::check(notifications)?;
     require(tracing_subscriber::EnvFilter::try_new(&log.filter).is_ok(), || {
         "log.filter must be a level, or levels by module, as in `info` or `warn,clientele=debug`".to_owned()

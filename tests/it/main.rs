@@ -6,6 +6,7 @@
 #[macro_use]
 mod harness;
 
+mod access;
 mod architecture;
 mod cli;
 mod domain;

@@ -26,10 +26,19 @@ mod world;
 use std::sync::Arc;
 
 use async_graphql::{EmptySubscription, Schema, SchemaBuilder};
-use axum::Router;
+use axum::{Router, http::HeaderMap, response::Response};
 use chrono::{DateTime, Utc};
 
-use self::{door::Door, limits::Limits, load::loaders, mutation::Mutation, object::Budget, query::Query};
+use self::{
+    door::Door,
+    error::{Code, Fault},
+    limits::Limits,
+    load::loaders,
+    mutation::Mutation,
+    object::Budget,
+    query::Query,
+};
+use super::{RequestId, authentication::Refusal};
 use crate::{Clientele, access::Caller};
 
 /// The GraphQL API of these clients, under `/graphql`.
@@ -43,6 +52,19 @@ pub fn router(clientele: Arc<Clientele>, limits: Limits) -> Router {
             data.insert(caller.clone());
         }
     })
+}
+
+/// The answer to somebody who isn't let in.
+pub(super) fn refuse_caller(refusal: &Refusal, headers: &HeaderMap, id: &RequestId) -> Response {
+    let fault = match refusal {
+        Refusal::Missing(_) | Refusal::Wrong => Fault::new(Code::Unauthenticated, refusal.sentence()),
+        Refusal::TooMany(_) => Fault::new(Code::RateLimited, refusal.sentence()),
+        Refusal::Surprise(error) => {
+            let (code, message) = error::of_domain(error, &id.0);
+            Fault::new(code, message)
+        }
+    };
+    http::refuse(fault, headers, id)
 }
 
 /// The schema in the schema definition language.

@@ -11,8 +11,9 @@ use super::{
         definition::SetRow,
         message::{ResendMessagesPayload, ResentRow},
         payload::{
-            DeleteMessageTemplatePayload, PayloadRow, UpsertClientPayload, UpsertClientRolePayload,
-            UpsertCustomFieldSetPayload, UpsertMessageTemplatePayload,
+            ChangePasswordPayload, CreateTokenPayload, DeleteMessageTemplatePayload, PayloadRow, RevokeTokenPayload,
+            UpsertClientPayload, UpsertClientRolePayload, UpsertCustomFieldSetPayload, UpsertMessageTemplatePayload,
+            UpsertUserPayload,
         },
         template::TemplateRow,
     },
@@ -21,6 +22,7 @@ use super::{
     world::World,
 };
 use crate::{
+    access::{self, ChangePassword, CreateToken, RevokeToken, UpsertUser},
     client::{Outcome, UpsertClient},
     custom_field::{UpsertClientRole, UpsertCustomFieldSet, upsert_client_role, upsert_custom_field_set},
     notify::template::{
@@ -205,6 +207,78 @@ impl Mutation {
             created: false,
             problems: &problems,
             client_mutation_id: client_mutation_id.as_deref(),
+        };
+        answer(context, row, &plan)
+    }
+
+    /// Creates a user, or changes the one of this name. Needs MANAGE_USERS; nobody can give rights that he lacks himself.
+    async fn upsert_user(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The user as it is to be.")] input: UpsertUser,
+    ) -> Result<Written<UpsertUserPayload>> {
+        let plan = plan::<UpsertUserPayload>(context);
+        let outcome = access::upsert_user(clientele(context)?, caller(context)?, &input, super::now()).await?;
+        let (stored, problems) = split(outcome);
+        let row = PayloadRow {
+            stored: stored.as_ref().map(|(user, _)| user),
+            created: stored.as_ref().is_some_and(|(_, created)| *created),
+            problems: &problems,
+            client_mutation_id: input.client_mutation_id.as_deref(),
+        };
+        answer(context, row, &plan)
+    }
+
+    /// Changes the caller's own password. It counts on every server within 10 seconds.
+    async fn change_password(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The old password and the new one.")] input: ChangePassword,
+    ) -> Result<Written<ChangePasswordPayload>> {
+        let plan = plan::<ChangePasswordPayload>(context);
+        let outcome = access::change_password(clientele(context)?, caller(context)?, &input, super::now()).await?;
+        let (stored, problems) = split(outcome);
+        let row = PayloadRow {
+            stored,
+            created: false,
+            problems: &problems,
+            client_mutation_id: input.client_mutation_id.as_deref(),
+        };
+        answer(context, row, &plan)
+    }
+
+    /// Creates an API token with rights of its own. Needs MANAGE_USERS; nobody can give rights that he lacks himself.
+    async fn create_token(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The token as it is to be.")] input: CreateToken,
+    ) -> Result<Written<CreateTokenPayload>> {
+        let plan = plan::<CreateTokenPayload>(context);
+        let outcome = access::create_token(clientele(context)?, caller(context)?, &input, super::now()).await?;
+        let (stored, problems) = split(outcome);
+        let row = PayloadRow {
+            stored: stored.as_ref().map(|(token, text)| (token, text.reveal())),
+            created: false,
+            problems: &problems,
+            client_mutation_id: input.client_mutation_id.as_deref(),
+        };
+        answer(context, row, &plan)
+    }
+
+    /// Makes an API token worthless, on every server within 10 seconds. Needs MANAGE_USERS.
+    async fn revoke_token(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which token.")] input: RevokeToken,
+    ) -> Result<Written<RevokeTokenPayload>> {
+        let plan = plan::<RevokeTokenPayload>(context);
+        let outcome = access::revoke_token(clientele(context)?, caller(context)?, &input, super::now()).await?;
+        let (stored, problems) = split(outcome);
+        let row = PayloadRow {
+            stored: stored.as_ref(),
+            created: false,
+            problems: &problems,
+            client_mutation_id: input.client_mutation_id.as_deref(),
         };
         answer(context, row, &plan)
     }

@@ -17,6 +17,7 @@ use super::{
         definition::{ClientRole, CustomField, CustomFieldSet, FieldRow, SetRow},
         message::Message,
         template::{MessagePreview, MessageTemplate, TemplateRow},
+        user::{Token, User, Viewer, ViewerRow},
     },
     page::{LARGEST_PAGE, PageArguments},
     reach::{Reach, selected, wanted},
@@ -24,7 +25,7 @@ use super::{
 };
 use crate::{
     Clientele,
-    access::Caller,
+    access::{self, Caller},
     client::{ClientBy as Named, ClientFilter, ClientOrder, Language},
     custom_field::Definitions,
 };
@@ -262,6 +263,38 @@ impl Query {
         preview
             .map(|preview| Written::object(context, &preview, &plan))
             .transpose()
+    }
+
+    /// Who is asking, and what it may do.
+    async fn viewer(&self, context: &Context<'_>) -> Result<Written<Viewer>> {
+        let (clientele, caller) = (clientele(context)?, caller(context)?);
+        let plan = plan::<Viewer>(context);
+        let password_is_initial = match plan.asks("passwordIsInitial") {
+            true => access::password_is_initial(clientele, caller).await?,
+            false => false,
+        };
+        let row = ViewerRow {
+            caller,
+            password_is_initial,
+        };
+        Written::object(context, row, &plan)
+    }
+
+    /// All users, by name. Needs MANAGE_USERS.
+    async fn users(&self, context: &Context<'_>) -> Result<Vec<Written<User>>> {
+        let users = access::users(clientele(context)?, caller(context)?).await?;
+        let plan = plan::<User>(context);
+        users.iter().map(|user| Written::object(context, user, &plan)).collect()
+    }
+
+    /// All API tokens, revoked and expired ones too, in the order of their creation. Needs MANAGE_USERS.
+    async fn tokens(&self, context: &Context<'_>) -> Result<Vec<Written<Token>>> {
+        let tokens = access::tokens(clientele(context)?, caller(context)?).await?;
+        let plan = plan::<Token>(context);
+        tokens
+            .iter()
+            .map(|token| Written::object(context, token, &plan))
+            .collect()
     }
 }
 
