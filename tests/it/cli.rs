@@ -4,3 +4,4 @@ mod notify;
 mod refusals;
 mod running;
 mod server;
+mod users;
