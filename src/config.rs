@@ -13,6 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::api::authentication::AuthenticationSettings;
 use crate::api::cors::CorsSettings;
 use crate::api::graphql::settings::GraphqlSettings;
 use crate::api::rest::RestSettings;
@@ -44,6 +45,7 @@ pub struct Config {
     pub legacy: RestSettings,
     pub graphql: GraphqlSettings,
     pub cors: CorsSettings,
+    pub authentication: AuthenticationSettings,
     pub idempotency: IdempotencySettings,
     pub notifications: NotificationSettings,
     pub audit: AuditSettings,
@@ -78,6 +80,7 @@ impl Default for Config {
             legacy: RestSettings::default(),
             graphql: GraphqlSettings::default(),
             cors: CorsSettings::default(),
+            authentication: AuthenticationSettings::default(),
             idempotency: IdempotencySettings::default(),
             notifications: NotificationSettings::default(),
             audit: AuditSettings::default(),

@@ -35,6 +35,7 @@ pub struct Clientele {
     pub metrics: notify::Metrics,
     pub history: history::History,
     pub idempotency: idempotency::IdempotencySettings,
+    pub accounts: access::Accounts,
 }
 
 impl Clientele {
@@ -48,6 +49,7 @@ impl Clientele {
             metrics: notify::Metrics::default(),
             history: history::History::default(),
             idempotency: idempotency::IdempotencySettings::default(),
+            accounts: access::Accounts::default(),
         }
     }
 

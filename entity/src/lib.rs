@@ -4,6 +4,8 @@
 //! replaced as a whole: implement [`Collection`] for its entity and the domain's reader and writer serve it.
 
 pub mod address;
+pub mod api_token;
+pub mod api_user;
 pub mod audit_chain;
 pub mod audit_record;
 pub mod client;

@@ -10,6 +10,7 @@ mod m20261122_messages;
 mod m20261122_templates;
 mod m20261123_history;
 mod m20261123_idempotency;
+mod m20261123_users;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_templates::Migration),
             Box::new(m20261123_history::Migration),
             Box::new(m20261123_idempotency::Migration),
+            Box::new(m20261123_users::Migration),
         ]
     }
 }

@@ -68,10 +68,54 @@ query NewestClients {
 # }
 `;
 
+// What to sign in with: kept by this tab until it is closed, and by nobody else.
+const KEPT = 'clientele authorization';
+const form = document.getElementById('sign');
+const told = document.getElementById('told');
+
+function authorization() {
+  const value = sessionStorage.getItem(KEPT);
+  return value ? { authorization: value } : {};
+}
+
+async function signIn(value) {
+  if (value) sessionStorage.setItem(KEPT, value);
+  const answer = await send({ query: '{ viewer { kind name passwordIsInitial } }' });
+  const viewer = answer.data?.viewer;
+  // Without authentication everybody is in, whatever they say.
+  form.classList.toggle('in', Boolean(viewer));
+  if (!viewer) {
+    sessionStorage.removeItem(KEPT);
+    if (value) told.textContent = answer.errors?.[0]?.message ?? 'The server gave no answer.';
+  } else if (viewer.kind === 'ANYONE') {
+    form.style.display = 'none';
+  } else {
+    told.textContent = `Signed in as ${viewer.name}.`;
+    if (viewer.passwordIsInitial) told.textContent += ' This password was made by somebody else: changePassword gives you your own.';
+  }
+  return Boolean(viewer);
+}
+
+form.addEventListener('submit', (event) => {
+  event.preventDefault();
+  const name = document.getElementById('name').value.trim();
+  const secret = document.getElementById('secret').value;
+  const bytes = new TextEncoder().encode(`${name}:${secret}`);
+  const value = name ? `Basic ${btoa(String.fromCharCode(...bytes))}` : `Bearer ${secret.trim()}`;
+  // The editor reads the schema once: it starts anew as somebody else.
+  signIn(value).then((known) => known && start());
+});
+
+document.getElementById('sign-out').addEventListener('click', () => {
+  sessionStorage.removeItem(KEPT);
+  location.reload();
+});
+
 async function send(request, { headers } = {}) {
   const response = await fetch('/graphql', {
     method: 'POST',
-    headers: { ...headers, accept: 'application/graphql-response+json, application/json', 'content-type': 'application/json' },
+    credentials: 'omit',
+    headers: { ...authorization(), ...headers, accept: 'application/graphql-response+json, application/json', 'content-type': 'application/json' },
     body: JSON.stringify(request),
   });
   return response.json();
@@ -79,13 +123,20 @@ async function send(request, { headers } = {}) {
 
 const place = document.getElementById('playground');
 
-if (window.React && window.ReactDOM && window.GraphiQL) {
-  const editor = React.createElement(GraphiQL, { fetcher: send, defaultQuery: welcome, defaultEditorToolsVisibility: 'variables' });
-  ReactDOM.createRoot(place).render(editor);
-} else {
+let root;
+function start() {
+  if (window.React && window.ReactDOM && window.GraphiQL) {
+    root?.unmount();
+    root = ReactDOM.createRoot(place);
+    root.render(React.createElement(GraphiQL, { fetcher: send, defaultQuery: welcome, defaultEditorToolsVisibility: 'variables' }));
+    return;
+  }
   const sorry = document.createElement('p');
   sorry.textContent =
     "The editor's files could not be loaded from the internet. To have a playground that works offline, run " +
     '"npm ci && npm run build" in the folder playground and build the server again.';
   place.replaceChildren(sorry);
 }
+
+// Asked at once: this tab may have signed in before, and a server without authentication takes everybody.
+signIn(sessionStorage.getItem(KEPT)).then((known) => known && start());

@@ -1,10 +1,25 @@
 //! Who is calling, and what they may do. Every entry point of the domain takes a [`Caller`] and asks it first, so that no door
-//! can forget to.
+//! can forget to. Users and tokens, their credentials included, are kept here; how a request carries them is the doors' business.
 
+mod accounts;
 mod caller;
+mod first;
+mod grant;
+pub mod password;
 mod permission;
 mod rights;
+pub mod throttle;
+mod token;
+mod user;
+mod verified;
 
+pub use accounts::{Account, Accounts};
 pub use caller::{Caller, CallerKind, Door};
+pub use first::{FIRST, make_first_user};
 pub use permission::{Permission, Permissions};
 pub use rights::{Rights, Sets};
+pub use token::{CreateToken, PREFIX, RevokeToken, Token, create_token, revoke_token, tokens};
+pub use user::{
+    ChangePassword, UpsertUser, User, change_password, create_user, delete_user, password_is_initial, upsert_user,
+    users,
+};

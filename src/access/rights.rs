@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Permission, Permissions};
+use crate::error::{Error, Result};
 
 /// Sets of custom fields, by their ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,5 +65,76 @@ impl Rights {
     /// Whether it may change the values of this set.
     pub fn edits(&self, set_id: &str) -> bool {
         self.edit_sets.contains(set_id)
+    }
+}
+
+impl Sets {
+    /// How they are stored: a JSON array, or nothing for all.
+    pub(super) fn to_column(&self) -> Option<String> {
+        match self {
+            Self::All => None,
+            Self::These(ids) => Some(serde_json::json!(ids).to_string()),
+        }
+    }
+
+    pub(super) fn of_column(column: Option<&str>) -> Result<Self> {
+        match column {
+            None => Ok(Self::All),
+            Some(ids) => serde_json::from_str(ids).map(Self::These).map_err(Error::internal),
+        }
+    }
+}
+
+impl Rights {
+    /// Whether everything that `other` allows is allowed by these, too.
+    pub fn cover(&self, other: &Self) -> bool {
+        let permitted = other
+            .permissions
+            .iter()
+            .all(|permission| self.permissions.contains(permission));
+        let all = |sets: &Sets, mine: &dyn Fn(&str) -> bool, all: bool| match sets {
+            Sets::All => all,
+            Sets::These(ids) => all || ids.iter().all(|id| mine(id)),
+        };
+        let edits_all = self.edit_sets == Sets::All;
+        let views_all = edits_all || self.view_sets == Sets::All;
+        permitted
+            && all(&other.view_sets, &|id| self.views(id), views_all)
+            && all(&other.edit_sets, &|id| self.edits(id), edits_all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Rights, Sets};
+    use crate::access::Permission;
+
+    #[test]
+    fn rights_cover_what_is_no_more_than_themselves() {
+        let these = |ids: &[&str]| Sets::These(ids.iter().map(ToString::to_string).collect());
+        let rights = |permissions: &[Permission], view: Sets, edit: Sets| Rights {
+            view_sets: view,
+            edit_sets: edit,
+            ..Rights::of(permissions.iter().copied())
+        };
+        let mine = rights(
+            &[Permission::ViewClient, Permission::ManageUsers],
+            these(&["a"]),
+            these(&["b"]),
+        );
+        for (other, covered) in [
+            (mine.clone(), true),
+            (rights(&[], these(&[]), these(&[])), true),
+            (rights(&[Permission::Audit], these(&[]), these(&[])), false),
+            (rights(&[], these(&["b"]), these(&[])), true),
+            (rights(&[], these(&["a"]), these(&["a"])), false),
+            (rights(&[], these(&["c"]), these(&[])), false),
+            (rights(&[], Sets::All, these(&[])), false),
+            (rights(&[], these(&[]), Sets::All), false),
+            (Rights::all(), false),
+        ] {
+            assert_eq!(mine.cover(&other), covered, "{other:?}");
+            assert!(Rights::all().cover(&other), "{other:?}");
+        }
     }
 }

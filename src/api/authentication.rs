@@ -1,37 +1,108 @@
 //! Finds out who is calling, before any door is asked.
 
+mod credentials;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+mod guard;
+mod issuer;
+mod settings;
+
+use std::sync::Arc;
+
 use axum::{
+    Router,
     extract::{Request, State},
-    middleware::Next,
+    http::{
+        HeaderMap, HeaderValue,
+        header::{RETRY_AFTER, WWW_AUTHENTICATE},
+    },
+    middleware::{Next, from_fn_with_state},
     response::Response,
 };
-use serde::{Deserialize, Serialize};
 
-use super::RequestId;
-use crate::access::{Caller, Door};
+pub(super) use self::guard::Refusal;
+pub use self::{
+    guard::Guard,
+    settings::{AuthenticationSettings, JwtSettings},
+};
+use super::{PeerAddress, RequestId, graphql, rest};
+use crate::{
+    Clientele,
+    access::{Caller, Door},
+};
 
 /// Whether callers have to say who they are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Debug, Default)]
 pub enum Authentication {
     /// Anybody may do everything: for a server that nobody else can reach.
     #[default]
     Off,
+    /// Only who signs in is let in. Doors that share a guard share its memory of failures.
+    Required(Arc<Guard>),
 }
 
-/// Puts the [`Caller`] of `door` into the request, unless a layer outside has done so: nothing on the wire can.
-pub async fn authenticate(
-    State((authentication, door)): State<(Authentication, Door)>,
-    mut request: Request,
-    next: Next,
-) -> Response {
+#[derive(Clone)]
+struct Gate {
+    clientele: Arc<Clientele>,
+    authentication: Authentication,
+    door: Door,
+}
+
+/// Lets into these routes only who may come in through `door`.
+pub fn protect(router: Router, clientele: Arc<Clientele>, authentication: Authentication, door: Door) -> Router {
+    let gate = Gate {
+        clientele,
+        authentication,
+        door,
+    };
+    router.layer(from_fn_with_state(gate, authenticate))
+}
+
+/// Puts the [`Caller`] into the request, unless a layer outside has done so: nothing on the wire can.
+async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let id = request.extensions().get::<RequestId>().cloned();
     let id = id.unwrap_or_else(RequestId::generate);
-    let known = request.extensions().get::<Caller>().cloned();
-    let caller = known.unwrap_or_else(|| match authentication {
-        Authentication::Off => Caller::anyone(door, id.0.clone()),
-    });
+    let caller = match (request.extensions().get::<Caller>(), &gate.authentication) {
+        (Some(known), _) => known.clone(),
+        (None, Authentication::Off) => Caller::anyone(gate.door, id.0.clone()),
+        (None, Authentication::Required(guard)) => {
+            let from = request.extensions().get::<PeerAddress>().copied();
+            let from = from.unwrap_or(PeerAddress(std::net::Ipv4Addr::LOCALHOST.into()));
+            let headers = request.headers();
+            match guard.caller(&gate.clientele, headers, from, gate.door, &id).await {
+                Ok(caller) => caller,
+                Err(refusal) => return refuse(gate.door, &refusal, headers, &id),
+            }
+        }
+    };
     request.extensions_mut().insert(id);
     request.extensions_mut().insert(caller);
     next.run(request).await
+}
+
+/// A browser asks for a name and a password by itself where it meets Basic; over the playground it must not.
+fn refuse(door: Door, refusal: &Refusal, headers: &HeaderMap, id: &RequestId) -> Response {
+    let (mut response, challenge) = match door {
+        Door::Graphql => (
+            graphql::refuse_caller(refusal, headers, id),
+            HeaderValue::from_static("Bearer realm=\"clientele\""),
+        ),
+        Door::Rest | Door::CommandLine => (
+            rest::refuse_caller(refusal, id),
+            HeaderValue::from_static("Basic realm=\"clientele\", charset=\"UTF-8\""),
+        ),
+    };
+    let headers = response.headers_mut();
+    match refusal {
+        Refusal::Missing(_) | Refusal::Wrong => {
+            headers.insert(WWW_AUTHENTICATE, challenge);
+        }
+        Refusal::TooMany(wait) => {
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            headers.insert(RETRY_AFTER, seconds.max(1).into());
+        }
+        Refusal::Surprise(_) => {}
+    }
+    response
 }

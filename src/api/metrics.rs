@@ -16,7 +16,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::Clientele;
+use super::authentication::{Authentication, protect};
+use crate::{Clientele, access::Door};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -56,6 +57,15 @@ pub fn routes(clientele: Arc<Clientele>, doors: DoorMetrics) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
         .with_state((clientele, doors))
+}
+
+/// The same for callers who sign in, unless it is configured to be for everybody.
+pub fn guarded(clientele: Arc<Clientele>, doors: DoorMetrics, authentication: Authentication) -> Router {
+    let routes = routes(clientele.clone(), doors);
+    match &authentication {
+        Authentication::Required(guard) if guard.shows_metrics_to_all() => routes,
+        _ => protect(routes, clientele, authentication, Door::Rest),
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is a door")]

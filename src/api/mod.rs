@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::{Router, middleware::from_fn_with_state};
+use axum::Router;
 
 use self::{
-    authentication::{Authentication, authenticate},
+    authentication::{Authentication, protect},
     cors::CorsSettings,
     graphql::{persisted::Persisted, settings::GraphqlSettings},
     metrics::DoorMetrics,
@@ -60,9 +60,9 @@ pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
         legacy,
         authentication,
     } = settings;
-    let guard = |router: Router, door| router.layer(from_fn_with_state((authentication, door), authenticate));
+    let guard = |router, door| protect(router, clientele.clone(), authentication.clone(), door);
     let graphql = graphql::router(clientele.clone(), graphql, persisted, metrics);
-    let doors = guard(graphql, Door::Graphql).merge(guard(rest::router(clientele, legacy), Door::Rest));
+    let doors = guard(graphql, Door::Graphql).merge(guard(rest::router(clientele.clone(), legacy), Door::Rest));
     // Outside: a browser asks before it knows who is calling.
     cors::allow(doors, &cors)
 }

@@ -51,7 +51,7 @@ pub async fn only_local(request: Request, next: Next) -> Response {
     if local {
         return next.run(request).await;
     }
-    let source = "Until there is authentication, call this server as localhost, 127.0.0.1 or [::1].";
+    let source = "With --no-auth this server answers to localhost, 127.0.0.1 and [::1] only.";
     let refusal = json!({ "returnCode": 15, "returnStatus": "INVALID_PERMISSIONS", "errorSource": source });
     let content_type = (header::CONTENT_TYPE, "application/json; charset=utf-8");
     (StatusCode::FORBIDDEN, [content_type], refusal.to_string()).into_response()

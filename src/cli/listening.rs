@@ -13,14 +13,8 @@ use tokio::sync::{oneshot, watch};
 
 use super::Failure;
 
-/// Takes the port. Refuses every address that others could reach, because whoever reaches the server may do everything.
+/// Takes the port.
 pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    if !address.ip().is_loopback() {
-        return Err(Failure::misconfigured(format!(
-            "refusing to listen on {address}: there is no authentication yet, so only loopback addresses such as \
-             127.0.0.1 are allowed"
-        )));
-    }
     TcpListener::bind(address).await.map_err(|error| {
         Failure::new(match error.kind() {
             io::ErrorKind::AddrInUse => format!("can't listen on {address}: another program uses this port"),

@@ -6,6 +6,8 @@ mod listening;
 mod notify;
 mod serve;
 mod store;
+mod token;
+mod user;
 mod worker;
 
 use std::ffi::OsString;
@@ -27,6 +29,9 @@ pub use failure::Failure;
 struct Arguments {
     #[command(flatten)]
     settings: Settings,
+    /// Serve without authentication: everybody who reaches the server may do everything. Loopback addresses only.
+    #[arg(long)]
+    no_auth: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -50,7 +55,11 @@ struct Settings {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Migrate the database and serve both APIs until SIGTERM or Ctrl-C.
-    Serve,
+    Serve {
+        /// Serve without authentication: everybody who reaches the server may do everything. Loopback addresses only.
+        #[arg(long)]
+        no_auth: bool,
+    },
     /// Send messages, beside or instead of the worker that `serve` has, until SIGTERM or Ctrl-C.
     Worker,
     /// Bring the database to this version's form and stop.
@@ -71,6 +80,12 @@ enum Command {
     /// The history of changes.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// Who may sign in with a name and a password.
+    #[command(subcommand)]
+    User(user::Command),
+    /// API tokens, for programs.
+    #[command(subcommand)]
+    Token(token::Command),
 }
 
 /// Does what the command line asks for.
@@ -80,13 +95,13 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Fa
         Err(error) if error.use_stderr() => return Err(Failure::usage(&error)),
         Err(help_or_version) => return Failure::check_output(help_or_version.print()),
     };
-    let command = arguments.command.unwrap_or(Command::Serve);
+    let command = arguments.command.unwrap_or(Command::Serve { no_auth: false });
     if let Command::Schema = command {
         return print(&crate::api::graphql::sdl());
     }
     let config = load(arguments.settings)?;
     match command {
-        Command::Serve => serve::serve(&config).await,
+        Command::Serve { no_auth } => serve::serve(&config, no_auth || arguments.no_auth).await,
         Command::Worker => worker::work(&config).await,
         Command::Migrate => {
             crate::telemetry::start(&config.log);
@@ -104,6 +119,14 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Fa
         Command::Audit(command) => {
             crate::telemetry::start(&config.log);
             audit::run(&config, command).await
+        }
+        Command::User(command) => {
+            crate::telemetry::start(&config.log);
+            user::run(&config, command).await
+        }
+        Command::Token(command) => {
+            crate::telemetry::start(&config.log);
+            token::run(&config, command).await
         }
         Command::Config => print(&toml::to_string(&config).map_err(Failure::internal)?),
         Command::Schema => Ok(()),
@@ -150,4 +173,10 @@ fn load(settings: Settings) -> Result<Config, Failure> {
 fn print(text: &str) -> Result<(), Failure> {
     use std::io::Write;
     Failure::check_output(std::io::stdout().lock().write_all(text.as_bytes()))
+}
+
+/// The problems of a submission as one line.
+fn refused(problems: &[crate::problem::Problem]) -> Failure {
+    let sentences: Vec<&str> = problems.iter().map(|problem| &*problem.message).collect();
+    Failure::new(sentences.join(" "))
 }

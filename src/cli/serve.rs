@@ -11,18 +11,27 @@ use tokio::task::JoinHandle;
 
 use super::{Failure, audit, listening, print, store, worker};
 use crate::Clientele;
-use crate::api::authentication::Authentication;
+use crate::access::{Caller, FIRST, make_first_user};
+use crate::api::authentication::{Authentication, Guard};
 use crate::api::graphql::persisted::{Manifest, Persisted};
 use crate::api::graphql::settings::GraphqlSettings;
 use crate::api::metrics::DoorMetrics;
 use crate::api::{self, health, metrics, origin, playground};
 use crate::config::Config;
 use crate::idempotency;
+use crate::secret::Secret;
 use crate::telemetry;
 
 /// Starts in the order in which a mistake is cheapest to report, serves, and comes back when told to stop.
-pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
+pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure> {
     telemetry::start(&config.log);
+    if no_auth && !config.listen.ip().is_loopback() {
+        return Err(Failure::misconfigured(format!(
+            "refusing to listen on {}: with --no-auth everybody may do everything, so only loopback addresses such as \
+             127.0.0.1 are allowed",
+            config.listen
+        )));
+    }
     let listener = listening::bind(config.listen).await?;
     let address = listener.local_addr().map_err(Failure::internal)?;
     let channels = worker::channels(config)?;
@@ -37,8 +46,16 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     let upkeep = upkeep(clientele.clone(), stop.clone());
     let sending = config.notifications.worker;
     let worker = sending.then(|| worker::Background::start(clientele.clone(), channels, config, stop.clone()));
-    let router = router(clientele, config, persisted);
-    print(&greeting(address))?;
+    let authentication = match no_auth {
+        true => Authentication::Off,
+        false => Authentication::Required(Guard::new(config.authentication.clone()).map_err(Failure::misconfigured)?),
+    };
+    let sign_in = match no_auth {
+        true => SignIn::Nobody,
+        false => sign_in(&clientele).await?,
+    };
+    let router = router(clientele, config, authentication, persisted);
+    print(&greeting(address, &sign_in))?;
     listening::serve_until(
         listening::stopped(stop),
         listener,
@@ -65,11 +82,16 @@ fn upkeep(clientele: Arc<Clientele>, stop: watch::Receiver<bool>) -> JoinHandle<
 }
 
 /// Everything that answers: both doors, the playground, and what an operator's machines ask.
-fn router(clientele: Arc<Clientele>, config: &Config, persisted: Persisted) -> Router {
+fn router(clientele: Arc<Clientele>, config: &Config, authentication: Authentication, persisted: Persisted) -> Router {
+    let open = matches!(authentication, Authentication::Off);
     let counted = DoorMetrics::default();
     let router = Router::new()
         .merge(health::routes(store::ping(clientele.db.clone())))
-        .merge(metrics::routes(clientele.clone(), counted.clone()))
+        .merge(metrics::guarded(
+            clientele.clone(),
+            counted.clone(),
+            authentication.clone(),
+        ))
         .merge(playground::routes())
         .merge(api::router(
             clientele,
@@ -79,10 +101,14 @@ fn router(clientele: Arc<Clientele>, config: &Config, persisted: Persisted) -> R
                 cors: config.cors.clone(),
                 metrics: counted,
                 legacy: config.legacy.clone(),
-                authentication: Authentication::Off,
+                authentication,
             },
-        ))
-        .layer(axum::middleware::from_fn(origin::only_local));
+        ));
+    // While nobody has to sign in, another site's page must not get in by a name of its own for this machine.
+    let router = match open {
+        true => router.layer(axum::middleware::from_fn(origin::only_local)),
+        false => router,
+    };
     telemetry::with_request_lines(router)
 }
 
@@ -98,20 +124,53 @@ fn persisted(settings: &GraphqlSettings) -> Result<Persisted, Failure> {
     }
 }
 
+/// What the greeting says about signing in.
+enum SignIn {
+    Nobody,
+    Users,
+    /// There was no user: this is the password of the one that has been made.
+    First(Secret),
+}
+
+#[expect(clippy::disallowed_methods, reason = "a command is a door")]
+async fn sign_in(clientele: &Clientele) -> Result<SignIn, Failure> {
+    let made = make_first_user(clientele, &Caller::operator(), Utc::now()).await;
+    let made = made.map_err(|error| Failure::new(format!("can't look up users: {}", error.kind())))?;
+    Ok(made.map_or(SignIn::Users, SignIn::First))
+}
+
 /// The last line is for programs that wait for it: it says that requests are answered from now on.
-fn greeting(address: SocketAddr) -> String {
+fn greeting(address: SocketAddr, sign_in: &SignIn) -> String {
     let offline = if playground::is_embedded() {
         ""
     } else {
         "  (loads its editor from cdn.jsdelivr.net)"
     };
+    let (who, credentials) = match sign_in {
+        SignIn::Nobody => (
+            "nobody: everybody on this machine may do everything\n".to_owned(),
+            String::new(),
+        ),
+        SignIn::Users => (
+            format!("{FIRST}, or another user (clientele user list)\n"),
+            format!(" -u {FIRST}"),
+        ),
+        SignIn::First(password) => (
+            format!(
+                "{FIRST} with the password {password}\n            (shown this once; another one: clientele user \
+                 password {FIRST})\n",
+                password = password.reveal()
+            ),
+            format!(" -u {FIRST}:{}", password.reveal()),
+        ),
+    };
     format!(
         r#"GraphQL     http://{address}/graphql
 playground  http://{address}/playground{offline}
 legacy      http://{address}/api/clients
-
+sign in     {who}
 try:
-curl http://{address}/graphql -H 'content-type: application/json' -d '{{"query":"{{ clients(first: 3) {{ nodes {{ clientId fullName }} }} }}"}}'
+curl{credentials} http://{address}/graphql -H 'content-type: application/json' -d '{{"query":"mutation {{ upsertClient(input: {{ client: {{ firstName: \"Ines\", lastName: \"Okafor\" }} }}) {{ client {{ clientId fullName }} userErrors {{ message }} }} }}"}}'
 
 listening on http://{address}
 "#

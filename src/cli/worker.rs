@@ -11,8 +11,9 @@ use tokio::time::timeout;
 
 use super::{Failure, listening, print, store};
 use crate::Clientele;
+use crate::api::authentication::{Authentication, Guard};
 use crate::api::metrics::DoorMetrics;
-use crate::api::{health, metrics, origin};
+use crate::api::{health, metrics};
 use crate::config::Config;
 use crate::notify::{Worker, channel::Channels};
 use crate::telemetry;
@@ -64,6 +65,7 @@ pub(super) fn channels(config: &Config) -> Result<Channels, Failure> {
 pub(super) async fn work(config: &Config) -> Result<(), Failure> {
     telemetry::start(&config.log);
     let channels = channels(config)?;
+    let guard = Guard::new(config.authentication.clone()).map_err(Failure::misconfigured)?;
     let listener = match config.notifications.worker_listen {
         Some(address) => Some(listening::bind(address).await?),
         None => None,
@@ -77,8 +79,11 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
             print(&format!("sending messages\nlistening on http://{address}\n"))?;
             let router = Router::new()
                 .merge(health::routes(store::ping(clientele.db.clone())))
-                .merge(metrics::routes(clientele, DoorMetrics::default()))
-                .layer(axum::middleware::from_fn(origin::only_local));
+                .merge(metrics::guarded(
+                    clientele,
+                    DoorMetrics::default(),
+                    Authentication::Required(guard),
+                ));
             let patience = Duration::from_secs(config.shutdown_timeout_seconds);
             let router = telemetry::with_request_lines(router);
             listening::serve_until(listening::stopped(stop), listener, router, patience).await?;

@@ -1,5 +1,6 @@
 //! Values that have the right type and still can't be meant.
 
+mod authentication;
 mod graphql;
 mod notifications;
 
@@ -26,6 +27,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         graphql,
         idempotency,
         cors,
+        authentication,
         notifications,
         audit,
         log,
@@ -58,6 +60,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     require((1..=LONGEST_KEPT_HOURS).contains(&idempotency.hours), || {
         format!("idempotency.hours must be between 1 and {LONGEST_KEPT_HOURS}: outcomes hold personal data")
     })?;
+    authentication::check(authentication)?;
     notifications::check(notifications)?;
     audit_keys(audit)?;
     require(tracing_subscriber::EnvFilter::try_new(&log.filter).is_ok(), || {

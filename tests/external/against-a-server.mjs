@@ -22,15 +22,24 @@ const server = spawn(resolve(program), ['serve', '--listen', '127.0.0.1:0'], {
 });
 const ended = once(server, 'exit');
 
+// A new database has one user, whose password is in the greeting and nowhere else.
+let password;
 async function listening() {
   for await (const line of createInterface({ input: server.stdout })) {
+    password ??= line.match(/^sign in +admin with the password (\S+)$/)?.[1];
     if (line.startsWith('listening on ')) return line.slice('listening on '.length);
   }
   throw new Error('the server ended before it listened');
 }
 
 function start(program, ...args) {
-  return spawnSync(program, args, { stdio: 'inherit' }).status === 0;
+  const authorization = `Basic ${Buffer.from(`admin:${password}`).toString('base64')}`;
+  const credentials = {
+    CLIENTELE_AUTHORIZATION: authorization,
+    CLIENTELE_PASSWORD: password,
+    SCHEMATHESIS_HEADER: `Authorization: ${authorization}`,
+  };
+  return spawnSync(program, args, { stdio: 'inherit', env: { ...process.env, ...credentials } }).status === 0;
 }
 
 function run(suite, ...args) {

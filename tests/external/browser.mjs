@@ -1,4 +1,5 @@
 // Looks at the playground with a real browser: node browser.mjs http://127.0.0.1:8080/playground [SCREENSHOT.png]
+// With CLIENTELE_PASSWORD set, it signs in as admin first, after a query without credentials has been refused.
 // The page must show its editor, run a query when its button is pressed, and ask nobody but the server it came from.
 import assert from 'node:assert/strict';
 import { chromium } from 'playwright-core';
@@ -34,6 +35,20 @@ try {
   await page.route((url) => url.protocol !== 'data:' && url.origin !== origin, (route) => route.abort());
   await page.goto(address);
   assert.equal(await page.title(), 'clientele playground');
+
+  const password = process.env.CLIENTELE_PASSWORD;
+  if (password) {
+    await page.fill('#name', 'admin');
+    await page.fill('#secret', 'not the password');
+    await page.click('#sign-in');
+    await page.locator('#told', { hasText: 'These credentials are wrong' }).waitFor();
+    // What the browser itself says of the two refusals is no complaint about the page.
+    assert.equal(complaints.splice(0).filter((line) => !line.includes('401')).length, 0);
+    if (screenshot) await page.screenshot({ path: screenshot.replace(/\.png$/, '-sign-in.png') });
+    await page.fill('#secret', password);
+    await page.click('#sign-in');
+    await page.locator('#told', { hasText: 'Signed in as admin' }).waitFor();
+  }
 
   const editor = page.locator('.graphiql-query-editor .CodeMirror');
   await editor.waitFor();

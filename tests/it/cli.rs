@@ -5,3 +5,4 @@ mod notify;
 mod refusals;
 mod running;
 pub mod server;
+mod users;

@@ -8,6 +8,7 @@ mod harness;
 
 mod access;
 mod architecture;
+mod authentication;
 mod cli;
 mod domain;
 mod graphql;

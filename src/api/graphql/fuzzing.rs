@@ -6,9 +6,8 @@ use async_graphql::Variables;
 use futures_util::FutureExt;
 
 use super::{
-    Queries,
+    Mutations, Queries,
     door::{Asker, Door},
-    mutation::Mutation,
     persisted::{Manifest, Persisted},
     settings::GraphqlSettings,
 };
@@ -20,7 +19,7 @@ use crate::api::metrics::DoorMetrics;
 /// # Panics
 /// When it doesn't hold.
 pub fn document(text: &str) {
-    static DOOR: OnceLock<Door<Queries, Mutation>> = OnceLock::new();
+    static DOOR: OnceLock<Door<Queries, Mutations>> = OnceLock::new();
     let door = DOOR.get_or_init(|| {
         let settings = GraphqlSettings::default();
         Door::new(super::schema, settings, Persisted::default(), DoorMetrics::default())

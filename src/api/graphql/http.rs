@@ -233,6 +233,13 @@ fn status(outcome: Outcome, media: Media) -> StatusCode {
     }
 }
 
+/// The answer to a request that isn't looked at, in the form its sender reads.
+pub(super) fn refuse(fault: Fault, headers: &HeaderMap, id: &RequestId) -> Response {
+    let media = accept::negotiate(headers).unwrap_or(Media::Json);
+    let status = status(Outcome::Refused(fault.code), media);
+    respond(status, media, Answer::refused(&fault.into(), &id.0))
+}
+
 fn respond(status: StatusCode, media: Media, answer: Answer) -> Response {
     let mut response = (status, answer.body).into_response();
     let headers = response.headers_mut();

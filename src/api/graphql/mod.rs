@@ -1,5 +1,6 @@
 //! The GraphQL door: what the schema has, and how requests are answered.
 
+mod accounts;
 pub mod answer;
 mod audit;
 pub mod door;
@@ -30,14 +31,22 @@ mod world;
 use std::sync::Arc;
 
 use async_graphql::{EmptySubscription, MergedObject, Schema, SchemaBuilder};
-use axum::Router;
+use axum::{Router, http::HeaderMap, response::Response};
 use chrono::{DateTime, Utc};
 
 use self::{
-    audit::AuditQuery, door::Door, load::loaders, mutation::Mutation, object::Budget, persisted::Persisted,
-    query::Query, settings::GraphqlSettings,
+    accounts::{AccountMutation, AccountQuery},
+    audit::AuditQuery,
+    door::Door,
+    error::{Code, Fault},
+    load::loaders,
+    mutation::Mutation,
+    object::Budget,
+    persisted::Persisted,
+    query::Query,
+    settings::GraphqlSettings,
 };
-use super::metrics::DoorMetrics;
+use super::{RequestId, authentication::Refusal, metrics::DoorMetrics};
 use crate::{Clientele, access::Caller};
 
 /// The GraphQL API of these clients, under `/graphql`.
@@ -62,18 +71,37 @@ pub fn router(
     })
 }
 
+/// The answer to somebody who isn't let in.
+pub(super) fn refuse_caller(refusal: &Refusal, headers: &HeaderMap, id: &RequestId) -> Response {
+    let fault = match refusal {
+        Refusal::Missing(_) | Refusal::Wrong => Fault::new(Code::Unauthenticated, refusal.sentence()),
+        Refusal::TooMany(_) => Fault::new(Code::RateLimited, refusal.sentence()),
+        Refusal::Surprise(error) => {
+            let (code, message) = error::of_domain(error, &id.0);
+            Fault::new(code, message)
+        }
+    };
+    http::refuse(fault, headers, id)
+}
+
 /// The schema in the schema definition language.
 pub fn sdl() -> String {
     schema().finish().sdl()
 }
 
-/// Reads the bank's clients, the definitions they follow, and the history of both.
+/// Reads the bank's clients, the definitions they follow, the history of both, and who may do what.
 #[derive(MergedObject)]
 #[graphql(name = "Query")]
-pub struct Queries(Query, AuditQuery);
+pub struct Queries(Query, AuditQuery, AccountQuery);
 
-fn schema() -> SchemaBuilder<Queries, Mutation, EmptySubscription> {
-    Schema::build(Queries(Query, AuditQuery), Mutation, EmptySubscription)
+/// Changes the bank's clients, the definitions they follow, and who may do that.
+#[derive(MergedObject)]
+#[graphql(name = "Mutation")]
+pub struct Mutations(Mutation, AccountMutation);
+
+fn schema() -> SchemaBuilder<Queries, Mutations, EmptySubscription> {
+    let queries = Queries(Query, AuditQuery, AccountQuery);
+    Schema::build(queries, Mutations(Mutation, AccountMutation), EmptySubscription)
 }
 
 /// The door is where time comes from; below it, time is a parameter.

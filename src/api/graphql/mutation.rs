@@ -32,7 +32,7 @@ use crate::{
 pub struct Mutation;
 
 /// Changes the bank's clients and the definitions they follow.
-#[Root]
+#[Root(name = "ClientMutation")]
 impl Mutation {
     /// Creates a client, or changes the one that the input names: all of it or nothing. A list that is given becomes the
     /// whole list, one that is omitted stays; an input that says what is stored already changes nothing.
@@ -217,7 +217,7 @@ impl Mutation {
 }
 
 /// Writes a payload. What has been stored stays stored when that fails, and the caller has to know.
-fn answer<'a, T, R>(context: &Context<'_>, row: PayloadRow<'a, R>, plan: &Plan) -> Result<Written<T>>
+pub(super) fn answer<'a, T, R>(context: &Context<'_>, row: PayloadRow<'a, R>, plan: &Plan) -> Result<Written<T>>
 where
     T: Object<Row<'a> = PayloadRow<'a, R>>,
     R: Copy,
@@ -232,7 +232,7 @@ fn incomplete() -> Fault {
     Fault::new(Code::Internal, message)
 }
 
-fn split<T, P>(answer: Result<T, Vec<P>>) -> (Option<T>, Vec<P>) {
+pub(super) fn split<T, P>(answer: Result<T, Vec<P>>) -> (Option<T>, Vec<P>) {
     match answer {
         Ok(stored) => (Some(stored), Vec::new()),
         Err(problems) => (None, problems),

@@ -76,6 +76,7 @@ pub enum Is<T: Object + ?Sized> {
     Boolean(for<'a> fn(Of<'a, T>) -> bool),
     MaybeBoolean(for<'a> fn(Of<'a, T>) -> Option<bool>),
     Texts(for<'a> fn(Of<'a, T>) -> Vec<String>),
+    MaybeTexts(for<'a> fn(Of<'a, T>) -> Option<Vec<String>>),
     /// Objects of other types, written by a function that is given the field's own selection.
     Objects {
         ty: fn(&mut Registry) -> String,
@@ -280,6 +281,7 @@ fn value<T: Object>(is: &Is<T>, row: T::Row<'_>, step: &Step, out: &mut Out<'_>)
         Is::MaybeBoolean(get) => out.value(&get(Of(row))),
         Is::Enums(_, get) => out.value(&get(Of(row))),
         Is::Texts(get) => out.value(&get(Of(row))),
+        Is::MaybeTexts(get) => out.value(&get(Of(row))),
         Is::Objects { write, .. } | Is::Guarded { write, .. } => write(row, step, out),
     }
 }

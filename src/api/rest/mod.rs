@@ -162,6 +162,18 @@ async fn wrong_method(asking: Asking) -> Response {
     )
 }
 
+/// The answer to somebody who isn't let in.
+pub(super) fn refuse_caller(refusal: &super::authentication::Refusal, id: &RequestId) -> Response {
+    use super::authentication::Refusal as Kept;
+    let code = match refusal {
+        Kept::Missing(_) => codes::INVALID_BASIC_AUTHORIZATION,
+        Kept::Wrong => codes::INVALID_CREDENTIALS,
+        Kept::TooMany(_) => codes::TOO_MANY_ATTEMPTS,
+        Kept::Surprise(error) => return Failure::from(error.clone()).into_response(Some(id)),
+    };
+    Failure::from(Refusal::new(code, refusal.sentence())).into_response(Some(id))
+}
+
 impl Door {
     /// Ends a read that takes longer than a request may.
     async fn in_time<T>(&self, reading: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {

@@ -16,10 +16,10 @@ fn a_start_that_cant_work_says_why_in_one_line() {
     for (arguments, environment, sentence, code) in [
         (vec!["--listen", &taken], vec![], in_use, 1),
         (
-            vec!["--listen", "0.0.0.0:0"],
+            vec!["serve", "--no-auth", "--listen", "0.0.0.0:0"],
             vec![],
-            "refusing to listen on 0.0.0.0:0: there is no authentication yet, so only loopback addresses such as \
-             127.0.0.1 are allowed"
+            "refusing to listen on 0.0.0.0:0: with --no-auth everybody may do everything, so only loopback addresses such \
+             as 127.0.0.1 are allowed"
                 .into(),
             2,
         ),
@@ -85,7 +85,8 @@ fn a_start_that_cant_work_says_why_in_one_line() {
             vec!["config"],
             vec![("CLIENTELE_CLIENT__ID_PATTERN", "###")],
             "unknown setting CLIENTELE_CLIENT in the environment; known there: listen, database_url, \
-             shutdown_timeout_seconds, database, clients, legacy, graphql, cors, idempotency, notifications, audit, log"
+             shutdown_timeout_seconds, database, clients, legacy, graphql, cors, authentication, idempotency, \
+              notifications, audit, log"
                 .into(),
             2,
         ),

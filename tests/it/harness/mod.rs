@@ -8,6 +8,7 @@ mod names;
 pub mod peers;
 mod postgres;
 mod server;
+mod signed_in;
 mod snapshot;
 
 use std::io::Write;

@@ -140,6 +140,7 @@ impl<T: Object> Field<T> {
             Is::Boolean(_) => (<bool as OutputType>::create_type_info(registry), &[]),
             Is::MaybeBoolean(_) => (<Option<bool> as OutputType>::create_type_info(registry), &[]),
             Is::Texts(_) => (<Vec<String> as OutputType>::create_type_info(registry), &[]),
+            Is::MaybeTexts(_) => (<Option<Vec<String>> as OutputType>::create_type_info(registry), &[]),
             Is::Objects { ty, arguments, .. } => (ty(registry), arguments),
             Is::Guarded { ty, arguments, .. } => {
                 let ty = ty(registry);

@@ -12,6 +12,7 @@ pub mod member;
 pub mod message;
 pub mod payload;
 pub mod template;
+pub mod user;
 
 use async_graphql::registry::Registry;
 

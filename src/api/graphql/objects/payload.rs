@@ -8,8 +8,10 @@ use super::{
     client::{Client, ClientRow},
     definition::{ClientRole, CustomFieldSet, SetRow},
     template::{MessageTemplate, TemplateRow},
+    user::{Token, User},
 };
 use crate::{
+    access,
     api::graphql::{
         node::GlobalId,
         object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_of},
@@ -180,5 +182,87 @@ impl Object for DeleteMessageTemplatePayload {
         name: "deletedMessageTemplateId",
         description: "The global id that the template had; null when there are userErrors.",
         is: Is::MaybeId(|row| Some(GlobalId::MessageTemplate(row.stored?.to_owned()).encode())),
+    }];
+}
+
+pub struct UpsertUserPayload;
+
+impl Object for UpsertUserPayload {
+    const NAME: &'static str = "UpsertUserPayload";
+    const DESCRIPTION: &'static str = "What `upsertUser` did.";
+    type Row<'a> = PayloadRow<'a, &'a access::User>;
+    const FIELDS: &'static [Field<Self>] = payload_fields![
+        Field {
+            name: "user",
+            description: "The user as it is stored now; null when there are userErrors.",
+            is: Is::Objects {
+                ty: maybe_of::<User>,
+                plan: Plan::of::<User>,
+                arguments: &[],
+                write: |row, step, out| maybe::<User>(row.stored, &step.plan, out),
+            },
+        },
+        Field {
+            name: "created",
+            description: "Whether the user has been created by this.",
+            is: Is::Boolean(|row| row.created),
+        },
+    ];
+}
+
+pub struct ChangePasswordPayload;
+
+impl Object for ChangePasswordPayload {
+    const NAME: &'static str = "ChangePasswordPayload";
+    const DESCRIPTION: &'static str = "What `changePassword` did.";
+    type Row<'a> = PayloadRow<'a, ()>;
+    const FIELDS: &'static [Field<Self>] = payload_fields![Field {
+        name: "changed",
+        description: "Whether the new password holds from now on.",
+        is: Is::Boolean(|row| row.stored.is_some()),
+    }];
+}
+
+pub struct CreateTokenPayload;
+
+impl Object for CreateTokenPayload {
+    const NAME: &'static str = "CreateTokenPayload";
+    const DESCRIPTION: &'static str = "What `createToken` did.";
+    /// The token with its text.
+    type Row<'a> = PayloadRow<'a, (&'a access::Token, &'a str)>;
+    const FIELDS: &'static [Field<Self>] = payload_fields![
+        Field {
+            name: "token",
+            description: "The token as it is stored now; null when there are userErrors.",
+            is: Is::Objects {
+                ty: maybe_of::<Token>,
+                plan: Plan::of::<Token>,
+                arguments: &[],
+                write: |row, step, out| maybe::<Token>(row.stored.map(|(token, _)| token), &step.plan, out),
+            },
+        },
+        Field {
+            name: "secret",
+            description: "What its bearer sends, as `Authorization: Bearer …` or `apiKey: …`. It is shown this once.",
+            is: Is::MaybeText(|row| row.stored.map(|(_, text)| text)),
+        },
+    ];
+}
+
+pub struct RevokeTokenPayload;
+
+impl Object for RevokeTokenPayload {
+    const NAME: &'static str = "RevokeTokenPayload";
+    const DESCRIPTION: &'static str = "What `revokeToken` did.";
+    type Row<'a> = PayloadRow<'a, &'a access::Token>;
+    const FIELDS: &'static [Field<Self>] = payload_fields![Field {
+        name: "token",
+        description: "The token as it is stored now; null when there are userErrors.",
+        is: Is::Objects {
+            ty: maybe_of::<Token>,
+            plan: Plan::of::<Token>,
+            arguments: &[],
+            write: |row, step, out| maybe::<Token>(row.stored, &step.plan, out),
+        },
     }];
 }

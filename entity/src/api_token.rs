@@ -1,0 +1,44 @@
+//! A token that a program shows instead of a name and a password, with rights of its own.
+
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
+#[sea_orm(table_name = "api_token")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub encoded_key: String,
+    pub name: String,
+    /// SHA-256 of the token, in hexadecimal. The token itself is kept nowhere.
+    pub token_hash: String,
+    /// A JSON array of names of permissions.
+    pub permissions: String,
+    /// A JSON array of ids of custom field sets; none: all of them.
+    pub view_sets: Option<String>,
+    pub edit_sets: Option<String>,
+    /// Which limits of the configuration it has.
+    pub role: Option<String>,
+    #[serde(with = "crate::instant::option")]
+    pub expires_at: Option<DateTimeUtc>,
+    #[serde(with = "crate::instant::option")]
+    pub revoked_at: Option<DateTimeUtc>,
+    /// The name of whoever created it.
+    pub created_by: String,
+    #[serde(with = "crate::instant")]
+    pub created_at: DateTimeUtc,
+}
+
+/// Without the hash: what is printed may be kept.
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let key = &self.encoded_key;
+        f.debug_struct("api_token")
+            .field("encoded_key", key)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,44 @@
+//! Somebody who signs in with a name and a password.
+
+use sea_orm::entity::prelude::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
+#[sea_orm(table_name = "api_user")]
+pub struct Model {
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub encoded_key: String,
+    pub name: String,
+    /// Argon2id, in PHC form.
+    pub password_hash: String,
+    pub active: bool,
+    /// Whether the password was made by somebody else, and is to be changed.
+    pub initial: bool,
+    /// A JSON array of names of permissions.
+    pub permissions: String,
+    /// A JSON array of ids of custom field sets; none: all of them.
+    pub view_sets: Option<String>,
+    pub edit_sets: Option<String>,
+    /// Which limits of the configuration it has.
+    pub role: Option<String>,
+    pub version: i64,
+    #[serde(with = "crate::instant")]
+    pub created_at: DateTimeUtc,
+    #[serde(with = "crate::instant")]
+    pub updated_at: DateTimeUtc,
+}
+
+/// Without the hash: what is printed may be kept.
+impl std::fmt::Debug for Model {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let key = &self.encoded_key;
+        f.debug_struct("api_user")
+            .field("encoded_key", key)
+            .finish_non_exhaustive()
+    }
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}

@@ -1,0 +1,7 @@
+//! Headers that say who is calling, and tokens of issuers in them.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|header: &[u8]| clientele::api::authentication::fuzzing::authorization(header));

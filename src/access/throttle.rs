@@ -1,0 +1,192 @@
+//! How often somebody may fail to sign in: from one address as one user, and from one address at all. Others are never kept
+//! out by it: the same user may sign in from elsewhere, and who is known already isn't asked.
+
+use std::{
+    net::{IpAddr, Ipv6Addr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use moka::{policy::EvictionPolicy, sync::Cache};
+use ring::digest;
+
+/// So many are remembered; the least recent one is forgotten for another.
+const MOST: u64 = 100_000;
+
+/// So many failures may come at once, and as many again in the course of `window`.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    pub failures: u32,
+    pub window: Duration,
+}
+
+impl Allowance {
+    /// How long it takes until one more failure is forgiven.
+    fn each(self) -> u64 {
+        nanos(self.window) / u64::from(self.failures.max(1))
+    }
+}
+
+/// Counts failures. An attempt is charged when it begins, so that many at once count as well, and gets back its charge when
+/// it turns out to be right.
+#[derive(Debug)]
+pub struct Throttle {
+    begun: Instant,
+    per_user: Allowance,
+    per_address: Allowance,
+    /// When everything charged so far will be forgiven, in nanoseconds since `begun`.
+    accounts: Cache<[u8; 16], Arc<AtomicU64>>,
+}
+
+/// What has been charged for one attempt.
+#[derive(Debug)]
+pub struct Charge(Vec<(Arc<AtomicU64>, u64)>);
+
+impl Charge {
+    /// Gives it back: the attempt was right, or nobody could tell.
+    pub fn refund(self) {
+        for (account, each) in self.0 {
+            let _ = account.fetch_update(Relaxed, Relaxed, |until| Some(until.saturating_sub(each)));
+        }
+    }
+}
+
+impl Throttle {
+    pub fn new(per_user: Allowance, per_address: Allowance) -> Self {
+        let accounts = Cache::builder()
+            .max_capacity(MOST)
+            .time_to_idle(per_user.window.max(per_address.window))
+            .eviction_policy(EvictionPolicy::lru());
+        Self {
+            begun: Instant::now(),
+            per_user,
+            per_address,
+            accounts: accounts.build(),
+        }
+    }
+
+    /// Charges an attempt to sign in as `user`, who is none where only a token is shown.
+    ///
+    /// # Errors
+    /// There were too many failures: how long until the next attempt is looked at.
+    pub fn charge(&self, address: IpAddr, user: Option<&str>, now: Instant) -> Result<Charge, Duration> {
+        let now = nanos(now.saturating_duration_since(self.begun));
+        let network = network(address);
+        let mut charge = Charge(Vec::new());
+        let users = user.map(|user| (Some(user), self.per_user));
+        for (user, allowance) in [(None, self.per_address)].into_iter().chain(users) {
+            let account = self.accounts.get_with(name(&network, user), Arc::default);
+            let (each, most) = (allowance.each(), nanos(allowance.window));
+            let add = |until: u64| Some(until.max(now) + each).filter(|until| until - now <= most);
+            match account.fetch_update(Relaxed, Relaxed, add) {
+                Ok(_) => charge.0.push((account, each)),
+                Err(until) => {
+                    charge.refund();
+                    return Err(Duration::from_nanos((until.max(now) + each - now).saturating_sub(most)));
+                }
+            }
+        }
+        Ok(charge)
+    }
+}
+
+/// Whoever has one address of version 6 has the whole network of 64 bits that it is in.
+fn network(address: IpAddr) -> [u8; 16] {
+    match address.to_canonical() {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).octets(),
+    }
+}
+
+fn name(network: &[u8; 16], user: Option<&str>) -> [u8; 16] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(network);
+    context.update(&[u8::from(user.is_some())]);
+    context.update(user.unwrap_or_default().as_bytes());
+    let mut name = [0; 16];
+    name.copy_from_slice(&context.finish().as_ref()[..16]);
+    name
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::IpAddr,
+        time::{Duration, Instant},
+    };
+
+    use super::{Allowance, Throttle};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn throttle(per_user: u32, per_address: u32) -> Throttle {
+        let allowance = |failures| Allowance {
+            failures,
+            window: 60 * SECOND,
+        };
+        Throttle::new(allowance(per_user), allowance(per_address))
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn failures_of_one_user_from_one_address_hold_up_nobody_else() {
+        let (throttle, now) = (throttle(3, 100), Instant::now());
+        let here = address("192.0.2.1");
+        for _ in 0..3 {
+            throttle.charge(here, Some("ana"), now).expect("allowed");
+        }
+        let wait = throttle.charge(here, Some("ana"), now).expect_err("too many");
+        assert!(wait <= 20 * SECOND && wait > 19 * SECOND, "{wait:?}");
+        throttle.charge(here, Some("bo"), now).expect("another user");
+        throttle
+            .charge(address("192.0.2.2"), Some("ana"), now)
+            .expect("another address");
+        throttle.charge(here, Some("ana"), now + wait).expect("waited");
+        throttle
+            .charge(here, Some("ana"), now + wait)
+            .expect_err("only one more");
+    }
+
+    #[test]
+    fn an_address_has_an_allowance_for_all_its_users_and_a_network_counts_as_one() {
+        let (throttle, now) = (throttle(100, 3), Instant::now());
+        for last in ["1", "2", "3"] {
+            let from = address(&format!("2001:db8::{last}"));
+            throttle.charge(from, Some(last), now).expect("allowed");
+        }
+        throttle
+            .charge(address("2001:db8::4"), None, now)
+            .expect_err("too many");
+        throttle
+            .charge(address("2001:db8:0:1::4"), None, now)
+            .expect("another network");
+    }
+
+    #[test]
+    fn what_was_right_costs_nothing_and_what_was_refused_neither() {
+        let (throttle, now) = (throttle(2, 3), Instant::now());
+        let here = address("::1");
+        for _ in 0..10 {
+            throttle.charge(here, Some("ana"), now).expect("allowed").refund();
+        }
+        for _ in 0..2 {
+            throttle.charge(here, Some("ana"), now).expect("allowed");
+        }
+        for _ in 0..10 {
+            throttle.charge(here, Some("ana"), now).expect_err("too many");
+        }
+        throttle
+            .charge(here, Some("bo"), now)
+            .expect("the address has one left");
+    }
+}

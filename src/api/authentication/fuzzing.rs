@@ -1,0 +1,22 @@
+//! What must hold of credentials for any input: the fuzz target calls this.
+
+use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+
+use super::credentials::{Credentials, read};
+
+/// A header is read without a panic, the same when it is read twice, and printed without what it proves itself with.
+///
+/// # Panics
+/// When it doesn't hold.
+pub fn authorization(bytes: &[u8]) {
+    let Ok(value) = HeaderValue::from_bytes(bytes) else {
+        return;
+    };
+    let headers: HeaderMap = [(AUTHORIZATION, value)].into_iter().collect();
+    let read_once = read(&headers);
+    assert_eq!(read_once, read(&headers));
+    if let Ok(Some(Credentials::Issued(token))) = &read_once {
+        let _ = jsonwebtoken::decode_header(token.reveal());
+        let _ = jsonwebtoken::dangerous::insecure_decode::<serde_json::Value>(token.reveal());
+    }
+}

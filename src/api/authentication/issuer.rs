@@ -1,0 +1,214 @@
+//! Tokens of the configured issuer: whether one was made by it, for us, and is valid now; and what its bearer may do.
+
+mod keys;
+mod signature;
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
+
+use chrono::{DateTime, Utc};
+use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
+use moka::sync::Cache;
+use ring::digest;
+use serde_json::{Map, Value};
+
+use self::keys::Keys;
+use super::JwtSettings;
+use crate::{
+    access::{Account, CallerKind, Permission, Rights, Sets},
+    secret::Secret,
+};
+
+const MOST: u64 = 20_000;
+
+/// A token that was found valid, under which keys and in which span of time it is.
+#[derive(Clone, Debug)]
+struct Valid {
+    account: Arc<Account>,
+    /// In seconds since 1970, the leeway put on.
+    from: i64,
+    until: i64,
+    keys: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Issuer {
+    settings: JwtSettings,
+    algorithms: Vec<Algorithm>,
+    keys: Keys,
+    valid: Cache<[u8; 32], Valid>,
+}
+
+impl Issuer {
+    /// None when there is no issuer.
+    ///
+    /// # Errors
+    /// A sentence about a setting that can't be meant.
+    pub fn of(settings: &JwtSettings) -> Result<Option<Self>, String> {
+        if settings.issuer.is_empty() {
+            return Ok(None);
+        }
+        if settings.audience.is_empty() {
+            return Err(
+                "authentication.jwt.audience is missing: a token must say that it is for this server".to_owned(),
+            );
+        }
+        if settings.permissions_claim.is_empty() {
+            return Err("authentication.jwt.permissions_claim is missing: it says what a token allows".to_owned());
+        }
+        let algorithms = settings.algorithms.iter().map(|name| algorithm(name));
+        let algorithms: Vec<Algorithm> = algorithms.collect::<Result<_, _>>()?;
+        Ok(Some(Self {
+            keys: Keys::of(settings, &algorithms)?,
+            algorithms,
+            settings: settings.clone(),
+            valid: Cache::builder().max_capacity(MOST).build(),
+        }))
+    }
+
+    /// The account of a token that was found valid before and still is.
+    pub fn known(&self, token: &Secret, now: DateTime<Utc>) -> Option<Arc<Account>> {
+        let valid = self.valid.get(&name(token))?;
+        let now = now.timestamp();
+        let holds = valid.from <= now && now < valid.until && valid.keys == self.keys.generation();
+        holds.then_some(valid.account)
+    }
+
+    /// The account of a valid token; none, and a line in the log that says why, when it isn't.
+    pub async fn account(&self, token: &Secret, now: DateTime<Utc>) -> Option<Arc<Account>> {
+        match self.check(token, now).await {
+            Ok(valid) => {
+                let account = valid.account.clone();
+                self.valid.insert(name(token), valid);
+                Some(account)
+            }
+            Err(reason) => {
+                tracing::info!(reason, "a token of an issuer was refused");
+                None
+            }
+        }
+    }
+
+    async fn check(&self, token: &Secret, now: DateTime<Utc>) -> Result<Valid, &'static str> {
+        let header =
+            decode_header(token.reveal()).map_err(|_| "no readable header, or an algorithm that doesn't exist")?;
+        if !self.algorithms.contains(&header.alg) {
+            return Err("an algorithm that isn't allowed");
+        }
+        if header.crit.is_some() {
+            return Err("a critical header that isn't known");
+        }
+        let (key, keys) = self
+            .keys
+            .find(header.kid.as_deref(), header.alg)
+            .await
+            .ok_or("no key for it")?;
+        // The span of time is checked below, by the clock that everything else goes by.
+        let mut validation = Validation::new(header.alg);
+        validation.set_issuer(&[&self.settings.issuer]);
+        validation.set_audience(&[&self.settings.audience]);
+        validation.required_spec_claims = ["iss", "aud", "sub"]
+            .map(str::to_owned)
+            .into_iter()
+            .collect::<HashSet<_>>();
+        (validation.validate_exp, validation.validate_nbf) = (false, false);
+        signature::use_ring();
+        let claims = decode::<Map<String, Value>>(token.reveal(), &key, &validation)
+            .map_err(reason)?
+            .claims;
+        let leeway = i64::try_from(self.settings.leeway_seconds).unwrap_or_default();
+        let until = seconds(&claims, "exp")?.ok_or("no end")?.saturating_add(leeway);
+        let from = seconds(&claims, "nbf")?.unwrap_or(i64::MIN).saturating_sub(leeway);
+        if now.timestamp() >= until {
+            return Err("its time is over");
+        }
+        if now.timestamp() < from {
+            return Err("its time has not come");
+        }
+        Ok(Valid {
+            account: Arc::new(self.bearer(&claims)?),
+            from,
+            until,
+            keys,
+        })
+    }
+
+    fn bearer(&self, claims: &Map<String, Value>) -> Result<Account, &'static str> {
+        let text = |name: &str| claims.get(name).and_then(Value::as_str);
+        let subject = text("sub").filter(|subject| !subject.is_empty() && subject.len() <= 255);
+        let subject = subject.ok_or("no usable subject")?;
+        let role = Some(self.settings.role_claim.as_str())
+            .filter(|name| !name.is_empty())
+            .and_then(text);
+        Ok(Account::of_issuer(
+            CallerKind::Issuer,
+            subject,
+            role,
+            rights(claims.get(&self.settings.permissions_claim)),
+        ))
+    }
+}
+
+/// What a claim allows: names of permissions and, for custom field sets, `VIEW_SET:` and `EDIT_SET:` with an id or `*`. A
+/// list of texts, or one text with blanks between them. What isn't known allows nothing.
+fn rights(claim: Option<&Value>) -> Rights {
+    let texts: Vec<&str> = match claim {
+        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),
+        Some(Value::String(text)) => text.split_whitespace().collect(),
+        _ => Vec::new(),
+    };
+    let sets = |prefix: &str| {
+        let ids: BTreeSet<String> = texts
+            .iter()
+            .filter_map(|text| text.strip_prefix(prefix))
+            .map(str::to_owned)
+            .collect();
+        if ids.contains("*") { Sets::All } else { Sets::These(ids) }
+    };
+    Rights {
+        permissions: texts.iter().filter_map(|text| Permission::parse(text)).collect(),
+        view_sets: sets("VIEW_SET:"),
+        edit_sets: sets("EDIT_SET:"),
+    }
+}
+
+fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<i64>, &'static str> {
+    match claims.get(name) {
+        None => Ok(None),
+        Some(value) => {
+            let whole = value.as_i64();
+            #[expect(clippy::cast_possible_truncation, reason = "a number too large is the largest")]
+            let seconds = whole.or_else(|| value.as_f64().map(|seconds| seconds as i64));
+            seconds.map(Some).ok_or("a time that is no number")
+        }
+    }
+}
+
+fn algorithm(name: &str) -> Result<Algorithm, String> {
+    name.parse().map_err(|_| {
+        "authentication.jwt.algorithms must be some of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, \
+         ES384, EdDSA"
+            .to_owned()
+    })
+}
+
+fn name(token: &Secret) -> [u8; 32] {
+    let mut name = [0; 32];
+    name.copy_from_slice(digest::digest(&digest::SHA256, token.reveal().as_bytes()).as_ref());
+    name
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is mapped over")]
+fn reason(error: jsonwebtoken::errors::Error) -> &'static str {
+    use jsonwebtoken::errors::ErrorKind;
+    match error.kind() {
+        ErrorKind::InvalidSignature => "its signature is wrong",
+        ErrorKind::InvalidIssuer => "another issuer",
+        ErrorKind::InvalidAudience => "it is for somebody else",
+        ErrorKind::MissingRequiredClaim(_) => "a claim is missing",
+        ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => "an algorithm that doesn't fit the key",
+        _ => "it can't be read",
+    }
+}

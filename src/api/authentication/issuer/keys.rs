@@ -1,0 +1,253 @@
+//! The keys of the issuer: one from the configuration, or those it publishes, fetched anew now and then.
+
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use jsonwebtoken::{
+    Algorithm, AlgorithmFamily, DecodingKey,
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse},
+};
+use reqwest::{Client, Url, redirect::Policy};
+use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
+use tokio::sync::Mutex;
+
+use crate::api::authentication::JwtSettings;
+
+/// What an issuer's keys may take, in bytes and in time.
+const LARGEST: usize = 256 * 1024;
+const PATIENCE: Duration = Duration::from_secs(5);
+/// A secret shorter than this can be guessed.
+const SHORTEST_SECRET: usize = 32;
+
+#[derive(Debug)]
+pub(super) enum Keys {
+    Static(Arc<DecodingKey>),
+    Published(Arc<Published>),
+}
+
+/// Keys that are fetched.
+#[derive(Debug)]
+pub(super) struct Published {
+    url: Url,
+    http: Client,
+    refresh: Duration,
+    pause: Duration,
+    known: RwLock<Arc<JwkSet>>,
+    generation: AtomicU64,
+    /// When they were last asked for. Whoever holds it is the one who asks.
+    asked: Mutex<Option<Instant>>,
+    asked_at: RwLock<Option<Instant>>,
+}
+
+impl Keys {
+    pub fn of(settings: &JwtSettings, algorithms: &[Algorithm]) -> Result<Self, String> {
+        let section = "authentication.jwt";
+        let symmetric = algorithms
+            .iter()
+            .filter(|algorithm| algorithm.family() == AlgorithmFamily::Hmac)
+            .count();
+        if algorithms.is_empty() || symmetric > 0 && symmetric < algorithms.len() {
+            return Err(format!(
+                "{section}.algorithms must be either those of secrets (HS…) or those of public keys"
+            ));
+        }
+        match (settings.jwks_url.is_empty(), settings.key.is_empty()) {
+            (false, true) if symmetric > 0 => {
+                Err(format!("{section}.algorithms: published keys can't be secrets (HS…)"))
+            }
+            (false, true) => Published::new(settings).map(Self::Published),
+            (true, false) if symmetric > 0 && settings.key.reveal().len() < SHORTEST_SECRET => {
+                Err(format!("{section}.key must have at least {SHORTEST_SECRET} bytes"))
+            }
+            (true, false) if symmetric > 0 => Ok(Self::Static(Arc::new(DecodingKey::from_secret(
+                settings.key.reveal().as_bytes(),
+            )))),
+            (true, false) => public_key(settings.key.reveal())
+                .map(|key| Self::Static(Arc::new(key)))
+                .ok_or_else(|| format!("{section}.key must be a public key in PEM: RSA, P-256, P-384 or Ed25519")),
+            _ => Err(format!("{section} needs either a jwks_url or a key")),
+        }
+    }
+
+    /// Another number after every change of the keys.
+    pub fn generation(&self) -> u64 {
+        match self {
+            Self::Static(_) => 0,
+            Self::Published(published) => published.generation.load(SeqCst),
+        }
+    }
+
+    /// The key of this id, or the only one that fits, with the generation it is of.
+    pub async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<(Arc<DecodingKey>, u64)> {
+        match self {
+            Self::Static(key) => Some((key.clone(), 0)),
+            Self::Published(published) => {
+                published.keep_fresh().await;
+                if let Some(found) = published.find(id, algorithm) {
+                    return Some(found);
+                }
+                // It may be a new one.
+                published.ask(published.pause).await;
+                published.find(id, algorithm)
+            }
+        }
+    }
+}
+
+impl Published {
+    fn new(settings: &JwtSettings) -> Result<Arc<Self>, String> {
+        let url = Url::parse(&settings.jwks_url).ok().filter(|url| {
+            let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+            url.scheme() == "https" || url.scheme() == "http" && local
+        });
+        let url = url.ok_or("authentication.jwt.jwks_url must begin with https://")?;
+        // Who asks before the server has started names no cryptography otherwise.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = Client::builder().timeout(PATIENCE).redirect(Policy::none()).no_proxy();
+        Ok(Arc::new(Self {
+            url,
+            http: http
+                .build()
+                .map_err(|_| "authentication.jwt.jwks_url can't be fetched on this machine")?,
+            refresh: Duration::from_secs(settings.jwks_refresh_seconds),
+            pause: Duration::from_secs(settings.jwks_pause_seconds),
+            known: RwLock::new(Arc::new(JwkSet { keys: Vec::new() })),
+            generation: AtomicU64::new(0),
+            asked: Mutex::default(),
+            asked_at: RwLock::default(),
+        }))
+    }
+
+    fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<(Arc<DecodingKey>, u64)> {
+        let generation = self.generation.load(SeqCst);
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut fitting = known
+            .keys
+            .iter()
+            .filter(|key| id.is_none_or(|id| key.common.key_id.as_deref() == Some(id)) && fits(key, algorithm));
+        let key = fitting.next()?;
+        if id.is_none() && fitting.next().is_some() {
+            return None;
+        }
+        Some((Arc::new(DecodingKey::from_jwk(key).ok()?), generation))
+    }
+
+    /// Asks for the keys when they have aged: in the background once there are some.
+    async fn keep_fresh(self: &Arc<Self>) {
+        let asked = *self.asked_at.read().unwrap_or_else(PoisonError::into_inner);
+        match asked {
+            None => self.ask(self.pause).await,
+            Some(asked) if asked.elapsed() >= self.refresh => {
+                let this = self.clone();
+                tokio::spawn(async move { this.ask(this.refresh).await });
+            }
+            Some(_) => {}
+        }
+    }
+
+    /// Asks for the keys, unless that was done less than `pause` ago. A failure leaves those that are known.
+    async fn ask(&self, pause: Duration) {
+        let mut asked = self.asked.lock().await;
+        if asked.is_some_and(|asked| asked.elapsed() < pause) {
+            return;
+        }
+        let fetched = self.fetch().await;
+        let now = Some(Instant::now());
+        (*asked, *self.asked_at.write().unwrap_or_else(PoisonError::into_inner)) = (now, now);
+        match fetched {
+            Some(keys) => {
+                let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+                if **known != keys {
+                    *known = Arc::new(keys);
+                    self.generation.fetch_add(1, SeqCst);
+                }
+            }
+            None => tracing::warn!("the issuer's keys could not be fetched; those known so far stay"),
+        }
+    }
+
+    async fn fetch(&self) -> Option<JwkSet> {
+        let mut response = self.http.get(self.url.clone()).send().await.ok()?;
+        if !response.status().is_success() {
+            return None;
+        }
+        let mut body = Vec::new();
+        while let Some(piece) = response.chunk().await.ok()? {
+            body.extend_from_slice(&piece);
+            if body.len() > LARGEST {
+                return None;
+            }
+        }
+        let keys: JwkSet = serde_json::from_slice(&body).ok()?;
+        (!keys.keys.is_empty()).then_some(keys)
+    }
+}
+
+/// Whether the key is for signatures of this kind.
+fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
+    let meant = key
+        .common
+        .public_key_use
+        .as_ref()
+        .is_none_or(|use_| *use_ == PublicKeyUse::Signature);
+    let same = key
+        .common
+        .key_algorithm
+        .is_none_or(|named| named.to_string() == format!("{algorithm:?}"));
+    let kind = match (&key.algorithm, algorithm) {
+        (AlgorithmParameters::RSA(_), _) => algorithm.family() == AlgorithmFamily::Rsa,
+        (AlgorithmParameters::EllipticCurve(key), Algorithm::ES256) => key.curve == EllipticCurve::P256,
+        (AlgorithmParameters::EllipticCurve(key), Algorithm::ES384) => key.curve == EllipticCurve::P384,
+        (AlgorithmParameters::OctetKeyPair(key), Algorithm::EdDSA) => key.curve == EllipticCurve::Ed25519,
+        // A published secret is none.
+        _ => false,
+    };
+    meant && same && kind
+}
+
+/// Reads a public key in PEM: a sequence of the algorithm's name and, in a string of bits, the key.
+fn public_key(pem: &str) -> Option<DecodingKey> {
+    const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+    const CURVE: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+    const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
+    let info = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).ok()?;
+    let (0x30, info, []) = element(&info)? else { return None };
+    let (0x30, algorithm, rest) = element(info)? else {
+        return None;
+    };
+    let (0x06, name, _) = element(algorithm)? else {
+        return None;
+    };
+    let (0x03, [0, key @ ..], []) = element(rest)? else {
+        return None;
+    };
+    match name {
+        RSA => Some(DecodingKey::from_rsa_der(key)),
+        CURVE => Some(DecodingKey::from_ec_der(key)),
+        ED25519 => Some(DecodingKey::from_ed_der(key)),
+        _ => None,
+    }
+}
+
+/// The first element of DER: its tag, its contents, and what follows.
+fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
+    let (&[tag, first], rest) = der.split_first_chunk::<2>()?;
+    let (length, rest) = match first {
+        0..=0x7f => (usize::from(first), rest),
+        0x81 | 0x82 => {
+            let (bytes, rest) = rest.split_at_checked(usize::from(first - 0x80))?;
+            (
+                bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)),
+                rest,
+            )
+        }
+        _ => return None,
+    };
+    let (contents, rest) = rest.split_at_checked(length)?;
+    Some((tag, contents, rest))
+}

@@ -1,0 +1,134 @@
+//! Who is asking, and the users and API tokens there are: fields of both roots.
+
+use async_graphql::{Context, Object as Root, Result};
+
+use super::{
+    mutation::{answer, split},
+    object::Written,
+    objects::{
+        payload::{ChangePasswordPayload, CreateTokenPayload, PayloadRow, RevokeTokenPayload, UpsertUserPayload},
+        user::{Token, User, Viewer, ViewerRow},
+    },
+    query::{caller, clientele, plan},
+};
+use crate::access::{self, ChangePassword, CreateToken, RevokeToken, UpsertUser};
+
+/// Reads users and API tokens.
+#[derive(Default)]
+pub struct AccountQuery;
+
+/// Reads users and API tokens.
+#[Root]
+impl AccountQuery {
+    /// Who is asking, and what it may do.
+    async fn viewer(&self, context: &Context<'_>) -> Result<Written<Viewer>> {
+        let (clientele, caller) = (clientele(context)?, caller(context)?);
+        let plan = plan::<Viewer>(context)?;
+        let password_is_initial = match plan.asks("passwordIsInitial") {
+            true => access::password_is_initial(clientele, caller).await?,
+            false => false,
+        };
+        let row = ViewerRow {
+            caller,
+            password_is_initial,
+        };
+        Written::object(context, row, &plan)
+    }
+
+    /// All users, by name. Needs MANAGE_USERS.
+    async fn users(&self, context: &Context<'_>) -> Result<Vec<Written<User>>> {
+        let users = access::users(clientele(context)?, caller(context)?).await?;
+        let plan = plan::<User>(context)?;
+        users.iter().map(|user| Written::object(context, user, &plan)).collect()
+    }
+
+    /// All API tokens, revoked and expired ones too, in the order of their creation. Needs MANAGE_USERS.
+    async fn tokens(&self, context: &Context<'_>) -> Result<Vec<Written<Token>>> {
+        let tokens = access::tokens(clientele(context)?, caller(context)?).await?;
+        let plan = plan::<Token>(context)?;
+        tokens
+            .iter()
+            .map(|token| Written::object(context, token, &plan))
+            .collect()
+    }
+}
+
+/// Changes users and API tokens.
+#[derive(Default)]
+pub struct AccountMutation;
+
+/// Changes users and API tokens.
+#[Root]
+impl AccountMutation {
+    /// Creates a user, or changes the one of this name. Needs MANAGE_USERS; nobody can give rights that he lacks himself.
+    async fn upsert_user(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The user as it is to be.")] input: UpsertUser,
+    ) -> Result<Written<UpsertUserPayload>> {
+        let plan = plan::<UpsertUserPayload>(context)?;
+        let outcome = access::upsert_user(clientele(context)?, caller(context)?, &input, super::now()).await?;
+        let (stored, problems) = split(outcome);
+        let row = PayloadRow {
+            stored: stored.as_ref().map(|(user, _)| user),
+            created: stored.as_ref().is_some_and(|(_, created)| *created),
+            problems: &problems,
+            client_mutation_id: input.client_mutation_id.as_deref(),
+        };
+        answer(context, row, &plan)
+    }
+
+    /// Changes the caller's own password. It counts on every server within 10 seconds.
+    async fn change_password(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The old password and the new one.")] input: ChangePassword,
+    ) -> Result<Written<ChangePasswordPayload>> {
+        let plan = plan::<ChangePasswordPayload>(context)?;
+        let outcome = access::change_password(clientele(context)?, caller(context)?, &input, super::now()).await?;
+        let (stored, problems) = split(outcome);
+        let row = PayloadRow {
+            stored,
+            created: false,
+            problems: &problems,
+            client_mutation_id: input.client_mutation_id.as_deref(),
+        };
+        answer(context, row, &plan)
+    }
+
+    /// Creates an API token with rights of its own. Needs MANAGE_USERS; nobody can give rights that he lacks himself.
+    async fn create_token(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "The token as it is to be.")] input: CreateToken,
+    ) -> Result<Written<CreateTokenPayload>> {
+        let plan = plan::<CreateTokenPayload>(context)?;
+        let outcome = access::create_token(clientele(context)?, caller(context)?, &input, super::now()).await?;
+        let (stored, problems) = split(outcome);
+        let row = PayloadRow {
+            stored: stored.as_ref().map(|(token, text)| (token, text.reveal())),
+            created: false,
+            problems: &problems,
+            client_mutation_id: input.client_mutation_id.as_deref(),
+        };
+        answer(context, row, &plan)
+    }
+
+    /// Makes an API token worthless, on every server within 10 seconds. Needs MANAGE_USERS.
+    async fn revoke_token(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which token.")] input: RevokeToken,
+    ) -> Result<Written<RevokeTokenPayload>> {
+        let plan = plan::<RevokeTokenPayload>(context)?;
+        let outcome = access::revoke_token(clientele(context)?, caller(context)?, &input, super::now()).await?;
+        let (stored, problems) = split(outcome);
+        let row = PayloadRow {
+            stored: stored.as_ref(),
+            created: false,
+            problems: &problems,
+            client_mutation_id: input.client_mutation_id.as_deref(),
+        };
+        answer(context, row, &plan)
+    }
+}

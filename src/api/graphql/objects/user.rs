@@ -1,0 +1,193 @@
+//! Users, API tokens, and the caller itself.
+
+use std::borrow::Cow;
+
+use async_graphql::OutputType;
+
+use crate::{
+    access::{self, Caller, CallerKind, Permission, Rights, Sets},
+    api::graphql::object::{Field, Is, Object},
+};
+
+/// Names of permissions, in the order of their list.
+fn permissions(rights: &Rights) -> Vec<&'static str> {
+    rights.permissions.iter().map(Permission::as_str).collect()
+}
+
+/// The ids; none when it is all sets.
+fn ids(sets: &Sets) -> Option<Vec<String>> {
+    match sets {
+        Sets::All => None,
+        Sets::These(ids) => Some(ids.iter().cloned().collect()),
+    }
+}
+
+/// The fields of everybody's rights, for a row with the method `rights`.
+macro_rules! with_rights {
+    ($rights:expr; $($field:expr),+ $(,)?) => {
+        &[
+            $($field,)+
+            Field {
+                name: "permissions",
+                description: "What may be done.",
+                is: Is::Enums(<Permission as OutputType>::create_type_info, |row| permissions($rights(*row))),
+            },
+            Field {
+                name: "viewSets",
+                description: "The ids of the custom field sets whose values may be seen beside those that may be changed; \
+                    null for all.",
+                is: Is::MaybeTexts(|row| ids(&$rights(*row).view_sets)),
+            },
+            Field {
+                name: "editSets",
+                description: "The ids of the custom field sets whose values may be changed; null for all.",
+                is: Is::MaybeTexts(|row| ids(&$rights(*row).edit_sets)),
+            },
+        ]
+    };
+}
+
+fn of_user(row: &access::User) -> &Rights {
+    &row.rights
+}
+
+fn of_token(row: &access::Token) -> &Rights {
+    &row.rights
+}
+
+fn of_viewer(row: ViewerRow<'_>) -> &Rights {
+    &row.caller.rights
+}
+
+pub struct User;
+
+impl Object for User {
+    const NAME: &'static str = "User";
+    const DESCRIPTION: &'static str = "Somebody who signs in with a name and a password.";
+    type Row<'a> = &'a access::User;
+    const FIELDS: &'static [Field<Self>] = with_rights![of_user;
+        Field {
+            name: "encodedKey",
+            description: "The key of the user.",
+            is: Is::Text(|row| Cow::Borrowed(&row.row.encoded_key)),
+        },
+        Field {
+            name: "name",
+            description: "The name the user signs in with.",
+            is: Is::Text(|row| Cow::Borrowed(&row.row.name)),
+        },
+        Field {
+            name: "active",
+            description: "Whether the user may sign in.",
+            is: Is::Boolean(|row| row.row.active),
+        },
+        Field {
+            name: "passwordIsInitial",
+            description: "Whether somebody else has made the password, so that it is to be changed.",
+            is: Is::Boolean(|row| row.row.initial),
+        },
+        Field {
+            name: "role",
+            description: "The role whose limits the configuration sets; null for the general ones.",
+            is: Is::MaybeText(|row| row.row.role.as_deref()),
+        },
+        Field {
+            name: "version",
+            description: "Counts the changes, from 1.",
+            is: Is::Int(|row| row.row.version),
+        },
+        Field {
+            name: "createdAt",
+            description: "When the user was created.",
+            is: Is::Instant(|row| row.row.created_at),
+        },
+        Field {
+            name: "updatedAt",
+            description: "When the user was changed last.",
+            is: Is::Instant(|row| row.row.updated_at),
+        },
+    ];
+}
+
+pub struct Token;
+
+impl Object for Token {
+    const NAME: &'static str = "Token";
+    const DESCRIPTION: &'static str =
+        "An API token, for programs. The token itself is shown once, when it is created, and kept nowhere.";
+    type Row<'a> = &'a access::Token;
+    const FIELDS: &'static [Field<Self>] = with_rights![of_token;
+        Field {
+            name: "encodedKey",
+            description: "The key of the token, which is no secret.",
+            is: Is::Text(|row| Cow::Borrowed(&row.row.encoded_key)),
+        },
+        Field {
+            name: "name",
+            description: "What the token is for.",
+            is: Is::Text(|row| Cow::Borrowed(&row.row.name)),
+        },
+        Field {
+            name: "role",
+            description: "The role whose limits the configuration sets; null for the general ones.",
+            is: Is::MaybeText(|row| row.row.role.as_deref()),
+        },
+        Field {
+            name: "createdBy",
+            description: "The name of whoever created it.",
+            is: Is::Text(|row| Cow::Borrowed(&row.row.created_by)),
+        },
+        Field {
+            name: "createdAt",
+            description: "When it was created.",
+            is: Is::Instant(|row| row.row.created_at),
+        },
+        Field {
+            name: "expiresAt",
+            description: "When it ends; null: never.",
+            is: Is::MaybeInstant(|row| row.row.expires_at),
+        },
+        Field {
+            name: "revokedAt",
+            description: "When it was revoked; null while it wasn't.",
+            is: Is::MaybeInstant(|row| row.row.revoked_at),
+        },
+    ];
+}
+
+/// The caller, with what is stored about it when it is a user.
+#[derive(Clone, Copy)]
+pub struct ViewerRow<'a> {
+    pub caller: &'a Caller,
+    pub password_is_initial: bool,
+}
+
+pub struct Viewer;
+
+impl Object for Viewer {
+    const NAME: &'static str = "Viewer";
+    const DESCRIPTION: &'static str = "Who is asking, and what it may do.";
+    type Row<'a> = ViewerRow<'a>;
+    const FIELDS: &'static [Field<Self>] = with_rights![of_viewer;
+        Field {
+            name: "kind",
+            description: "What kind of caller it is.",
+            is: Is::Enum(<CallerKind as OutputType>::create_type_info, |row| Some(row.caller.kind.as_str())),
+        },
+        Field {
+            name: "name",
+            description: "What people call it.",
+            is: Is::Text(|row| Cow::Borrowed(&row.caller.name)),
+        },
+        Field {
+            name: "role",
+            description: "The role whose limits the configuration sets; null for the general ones.",
+            is: Is::MaybeText(|row| row.caller.role.as_deref()),
+        },
+        Field {
+            name: "passwordIsInitial",
+            description: "Whether somebody else has made the password: change it with `changePassword`.",
+            is: Is::Boolean(|row| row.password_is_initial),
+        },
+    ];
+}

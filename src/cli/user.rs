@@ -1,0 +1,202 @@
+//! `clientele user …`: who may sign in with a name and a password. Passwords come from the terminal or standard input, as the
+//! arguments of a command are seen by everybody on the machine.
+
+use std::io::{IsTerminal, stdin, stdout};
+
+use async_graphql::MaybeUndefined;
+use chrono::Utc;
+use clap::{Args, Subcommand};
+
+use super::{Failure, print, refused, store};
+use crate::Clientele;
+use crate::access::{Caller, Permission, Rights, Sets, UpsertUser, create_user, delete_user, upsert_user, users};
+use crate::config::Config;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Add a user; the password is asked for, or read from standard input.
+    Add {
+        name: String,
+        #[command(flatten)]
+        settings: UserSettings,
+    },
+    /// List the users with what they may do.
+    List,
+    /// Change what a user may do.
+    Set {
+        name: String,
+        #[command(flatten)]
+        settings: UserSettings,
+    },
+    /// Give a user another password, which is asked for, or read from standard input.
+    Password { name: String },
+    /// Remove a user.
+    Remove { name: String },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct UserSettings {
+    #[command(flatten)]
+    grant: Grant,
+    /// Whether the user may sign in.
+    #[arg(long, value_name = "true|false")]
+    active: Option<bool>,
+}
+
+/// Rights as users and tokens are given them.
+#[derive(Debug, Args)]
+pub(super) struct Grant {
+    /// What is allowed, as VIEW_CLIENT,CREATE_CLIENT; ALL for everything.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = permissions)]
+    permissions: Option<Vec<Permissions>>,
+    /// Custom field sets whose values may be seen beside those that may be changed; * for all.
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    view_sets: Option<Vec<String>>,
+    /// Custom field sets whose values may be changed; * for all.
+    #[arg(long, value_name = "IDS", value_delimiter = ',')]
+    edit_sets: Option<Vec<String>>,
+    /// The role whose limits the configuration sets; empty for none.
+    #[arg(long)]
+    role: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Permissions(Vec<Permission>);
+
+fn permissions(text: &str) -> Result<Permissions, String> {
+    if text.eq_ignore_ascii_case("all") {
+        return Ok(Permissions(Permission::ALL.to_vec()));
+    }
+    let permission = Permission::parse(&text.to_ascii_uppercase());
+    permission
+        .map(|permission| Permissions(vec![permission]))
+        .ok_or_else(|| {
+            let known: Vec<&str> = Permission::ALL.into_iter().map(Permission::as_str).collect();
+            format!("there are ALL, {}", known.join(", "))
+        })
+}
+
+impl Grant {
+    pub(super) fn permissions(&self) -> Option<Vec<Permission>> {
+        let given = self.permissions.as_ref()?;
+        Some(given.iter().flat_map(|some| some.0.iter().copied()).collect())
+    }
+
+    pub(super) fn sets(given: Option<&Vec<String>>) -> MaybeUndefined<Vec<String>> {
+        match given {
+            None => MaybeUndefined::Undefined,
+            Some(ids) if ids.iter().any(|id| id == "*") => MaybeUndefined::Null,
+            Some(ids) => MaybeUndefined::Value(ids.iter().filter(|id| !id.is_empty()).cloned().collect()),
+        }
+    }
+
+    pub(super) fn view_sets(&self) -> MaybeUndefined<Vec<String>> {
+        Self::sets(self.view_sets.as_ref())
+    }
+
+    pub(super) fn edit_sets(&self) -> MaybeUndefined<Vec<String>> {
+        Self::sets(self.edit_sets.as_ref())
+    }
+
+    pub(super) fn role(&self) -> Option<String> {
+        self.role.clone()
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a command is a door")]
+pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
+    let clientele = Clientele::new(store::open(config).await?, config.clients.clone());
+    let (operator, now) = (Caller::operator(), Utc::now());
+    let failed = |error: crate::error::Error| Failure::new(error.to_string());
+    match command {
+        Command::List => {
+            let all = users(&clientele, &operator).await.map_err(failed)?;
+            let line = |user: &crate::access::User| {
+                let state = if user.row.active { "" } else { "  (inactive)" };
+                format!("{}  {}{state}\n", user.row.name, shown(&user.rights))
+            };
+            print(&all.iter().map(line).collect::<String>())
+        }
+        Command::Add { name, settings } => {
+            let mut input = input(&name, Some(&settings));
+            input.password = MaybeUndefined::Value(password()?);
+            let added = create_user(&clientele, &operator, &input, now).await.map_err(failed)?;
+            added.map_err(|problems| refused(&problems))?;
+            print(&format!("the user {name} has been added\n"))
+        }
+        Command::Set { name, settings } => {
+            must_exist(&clientele, &name).await?;
+            let set = upsert_user(&clientele, &operator, &input(&name, Some(&settings)), now).await;
+            set.map_err(failed)?.map_err(|problems| refused(&problems))?;
+            print(&format!("the user {name} has been changed\n"))
+        }
+        Command::Password { name } => {
+            must_exist(&clientele, &name).await?;
+            let mut input = input(&name, None);
+            input.password = MaybeUndefined::Value(password()?);
+            let set = upsert_user(&clientele, &operator, &input, now).await.map_err(failed)?;
+            set.map_err(|problems| refused(&problems))?;
+            print(&format!("the user {name} has another password\n"))
+        }
+        Command::Remove { name } => {
+            let removed = delete_user(&clientele, &operator, &name, now).await.map_err(failed)?;
+            removed.map_err(|problems| refused(&problems))?;
+            print(&format!("the user {name} has been removed\n"))
+        }
+    }
+}
+
+async fn must_exist(clientele: &Clientele, name: &str) -> Result<(), Failure> {
+    let all = users(clientele, &Caller::operator()).await;
+    let all = all.map_err(|error| Failure::new(error.to_string()))?;
+    match all.iter().any(|user| user.row.name == name) {
+        true => Ok(()),
+        false => Err(Failure::new(
+            "there is no user of this name: clientele user list shows those there are",
+        )),
+    }
+}
+
+fn input(name: &str, settings: Option<&UserSettings>) -> UpsertUser {
+    let grant = settings.map(|settings| &settings.grant);
+    let given = |value: Option<Vec<Permission>>| value.map_or(MaybeUndefined::Undefined, MaybeUndefined::Value);
+    UpsertUser {
+        name: name.to_owned(),
+        password: MaybeUndefined::Undefined,
+        active: settings.and_then(|settings| settings.active),
+        permissions: given(grant.and_then(Grant::permissions)),
+        view_sets: grant.map_or(MaybeUndefined::Undefined, Grant::view_sets),
+        edit_sets: grant.map_or(MaybeUndefined::Undefined, Grant::edit_sets),
+        role: grant
+            .and_then(Grant::role)
+            .map_or(MaybeUndefined::Undefined, MaybeUndefined::Value),
+        client_mutation_id: None,
+    }
+}
+
+/// What somebody may do, in one line.
+pub(super) fn shown(rights: &Rights) -> String {
+    let names: Vec<&str> = rights.permissions.iter().map(Permission::as_str).collect();
+    let sets = |sets: &Sets| match sets {
+        Sets::All => "*".to_owned(),
+        Sets::These(ids) => ids.iter().cloned().collect::<Vec<_>>().join(","),
+    };
+    format!(
+        "{}  view sets {}  edit sets {}",
+        names.join(","),
+        sets(&rights.view_sets),
+        sets(&rights.edit_sets)
+    )
+}
+
+/// One line. The terminal shows it, as switching that off takes another library: better given by a pipe.
+fn password() -> Result<String, Failure> {
+    if stdin().is_terminal() && stdout().is_terminal() {
+        print("password (it is shown as you type): ")?;
+    }
+    let mut line = String::new();
+    stdin()
+        .read_line(&mut line)
+        .map_err(|error| Failure::new(format!("can't read the password: {error}")))?;
+    Ok(line.trim_end_matches(['\r', '\n']).to_owned())
+}

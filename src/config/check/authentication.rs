@@ -1,0 +1,53 @@
+//! Settings of signing in that have the right type and still can't be meant.
+
+use std::ops::RangeInclusive;
+
+use super::super::ConfigError;
+use super::require;
+use crate::api::authentication::{AuthenticationSettings, Guard, JwtSettings};
+
+const HOUR: u64 = 60 * 60;
+/// What is changed on one server counts on every other within this.
+const STALEST_SECONDS: u64 = 10;
+
+pub(super) fn check(settings: &AuthenticationSettings) -> Result<(), ConfigError> {
+    let AuthenticationSettings {
+        freshness_seconds,
+        failures_per_user,
+        failures_per_address,
+        failure_window_seconds,
+        public_metrics: _,
+        jwt,
+    } = settings;
+    between("freshness_seconds", *freshness_seconds, 0..=STALEST_SECONDS)?;
+    between("failures_per_user", (*failures_per_user).into(), 1..=1_000)?;
+    between("failures_per_address", (*failures_per_address).into(), 1..=100_000)?;
+    between("failure_window_seconds", *failure_window_seconds, 1..=24 * HOUR)?;
+    let JwtSettings {
+        issuer: _,
+        audience: _,
+        algorithms: _,
+        jwks_url: _,
+        key: _,
+        permissions_claim: _,
+        role_claim: _,
+        leeway_seconds,
+        jwks_refresh_seconds,
+        jwks_pause_seconds,
+    } = jwt;
+    between("jwt.leeway_seconds", *leeway_seconds, 0..=300)?;
+    between("jwt.jwks_refresh_seconds", *jwks_refresh_seconds, 1..=24 * HOUR)?;
+    between("jwt.jwks_pause_seconds", *jwks_pause_seconds, 0..=HOUR)?;
+    // The issuer's keys and algorithms are judged by what uses them.
+    Guard::new(settings.clone()).map(|_| ()).map_err(ConfigError)
+}
+
+fn between(key: &str, number: u64, range: RangeInclusive<u64>) -> Result<(), ConfigError> {
+    require(range.contains(&number), || {
+        format!(
+            "authentication.{key} must be between {} and {}",
+            range.start(),
+            range.end()
+        )
+    })
+}

@@ -1,0 +1,271 @@
+//! What each form of credentials is answered, on both doors.
+
+use async_graphql::MaybeUndefined::{Undefined, Value as Given};
+use chrono::{DateTime, Utc};
+use clientele::access::{Caller, Permission, Rights, UpsertUser, create_user};
+use clientele::api::authentication::AuthenticationSettings;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::{Backend, Settings, TestServer};
+
+const NOBODY: &str =
+    "Sign in: send the header Authorization with Basic and your name and password, or with Bearer and a token.";
+const WRONG: &str = "These credentials are wrong, or not valid any more.";
+const PASSWORD: &str = "correct horse battery";
+
+pub fn now() -> DateTime<Utc> {
+    std::time::SystemTime::now().into()
+}
+
+/// Makes a user of this name with [`PASSWORD`].
+pub async fn user(server: &TestServer, name: &str, permissions: &[Permission]) {
+    let input = UpsertUser {
+        name: name.to_owned(),
+        password: Given(PASSWORD.to_owned()),
+        active: None,
+        permissions: Given(permissions.to_vec()),
+        view_sets: Undefined,
+        edit_sets: Undefined,
+        role: Undefined,
+        client_mutation_id: None,
+    };
+    let made = create_user(&server.clientele, &Caller::operator(), &input, now()).await;
+    made.expect("the database answers").expect("the user is sound");
+}
+
+/// Runs on a server with these settings, on both databases.
+async fn on(backend: Backend, settings: Settings, scenario: impl AsyncFnOnce(&TestServer)) {
+    let Some(server) = TestServer::start(backend, settings).await else {
+        return;
+    };
+    scenario(&server).await;
+    server.stop().await;
+}
+
+macro_rules! signed_in {
+    ($(async fn $name:ident($server:ident) $body:block)+) => {$(
+        mod $name {
+            use super::*;
+
+            async fn scenario($server: &TestServer) $body
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                on(Backend::Sqlite, Settings::signed_in(), async |server| scenario(server).await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                on(Backend::Postgres, Settings::signed_in(), async |server| scenario(server).await).await;
+            }
+        }
+    )+};
+}
+
+async fn basic(server: &TestServer, name: &str, password: &str) -> u16 {
+    let request = server
+        .request(Method::GET, "/api/clients")
+        .basic_auth(name, Some(password));
+    server.send(request).await.status
+}
+
+signed_in! {
+    async fn nobody_gets_in_without_credentials_whatever_is_asked(server) {
+        let refused = json!({ "returnCode": 1, "returnStatus": "INVALID_BASIC_AUTHORIZATION", "errorSource": NOBODY });
+        for (method, path) in [("GET", "/api/clients"), ("POST", "/api/clients"), ("GET", "/api/nowhere"), ("DELETE", "/api/clients"),
+            ("GET", "/api"), ("OPTIONS", "/api/clients/x")] {
+            let request = server.request(method.parse().expect("a method"), path);
+            server.send(request).await.is(401, refused.clone());
+        }
+        for media in ["application/json", "application/graphql-response+json"] {
+            let request = server.request(Method::POST, "/graphql").header("accept", media);
+            let answer = server.send(request.json(&json!({ "query": "{ __typename }" }))).await;
+            assert_eq!(answer.content_type, format!("{media}; charset=utf-8"));
+            assert_eq!((answer.status, &answer.body["errors"][0]["message"]), (401, &json!(NOBODY)));
+            assert_eq!(answer.body["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
+        }
+        for (path, challenge) in [("/graphql", "Bearer realm=\"clientele\""), ("/api", "Basic realm=\"clientele\", charset=\"UTF-8\"")] {
+            let response = server.request(Method::GET, path).send().await.expect("an answer");
+            assert_eq!(response.headers()["www-authenticate"], challenge);
+        }
+    }
+
+    async fn wrong_credentials_are_refused_alike_whatever_is_wrong_about_them(server) {
+        user(server, "ana", &[Permission::ViewClient]).await;
+        let refused = json!({ "returnCode": 2, "returnStatus": "INVALID_CREDENTIALS", "errorSource": WRONG });
+        for (name, password) in [("ana", "wrong"), ("nobody", PASSWORD), ("ana\0", PASSWORD), ("Ana", PASSWORD)] {
+            let request = server.request(Method::GET, "/api/clients").basic_auth(name, Some(password));
+            server.send(request).await.is(401, refused.clone());
+        }
+        for token in ["clt_unknown", "a.b.c", "eyJhbGciOiJub25lIn0.e30."] {
+            server.as_bearer(token).get("/api/clients").await.is(401, refused.clone());
+            let request = server.request(Method::GET, "/api/clients").header("apiKey", token);
+            server.send(request).await.is(401, refused.clone());
+        }
+    }
+
+    async fn each_kind_of_credentials_lets_in_with_its_own_rights(server) {
+        user(server, "ana", &[Permission::ViewClient]).await;
+        assert_eq!(basic(server, "ana", PASSWORD).await, 200);
+        let token = server.token(&Rights::of([Permission::ViewClient])).await;
+        server.as_bearer(&token).get("/api/clients").await.is(200, json!([]));
+        let key = server.request(Method::GET, "/api/clients").header("apiKey", &token);
+        server.send(key).await.is(200, json!([]));
+        let refused = server.as_bearer(&token).post("/api/clients", json!({ "client": { "firstName": "A", "lastName": "B" } })).await;
+        assert_eq!((refused.status, &refused.body["returnCode"]), (403, &json!(15)));
+    }
+
+    async fn a_changed_password_and_a_removed_user_count_on_every_server(server) {
+        user(server, "ana", &[Permission::ViewClient]).await;
+        user(server, "boss", &Permission::ALL).await;
+        let other = server.another(Settings::signed_in()).await;
+        assert_eq!((basic(server, "ana", PASSWORD).await, basic(&other, "ana", PASSWORD).await), (200, 200));
+        let query = "mutation($input: ChangePasswordInput!) { changePassword(input: $input) { userErrors { code message path } } }";
+        let change = async |old: &str, new: &str| {
+            let body = json!({ "query": query, "variables": { "input": { "oldPassword": old, "newPassword": new } } });
+            let request = server.request(Method::POST, "/graphql").basic_auth("ana", Some(PASSWORD));
+            server.send(request.json(&body)).await.body["data"]["changePassword"]["userErrors"].clone()
+        };
+        assert_eq!(change("wrong", "another good one").await[0]["path"], json!(["input", "oldPassword"]));
+        assert_eq!(change(PASSWORD, "short").await[0]["code"], "MALFORMED");
+        assert_eq!(change(PASSWORD, "another good one").await, json!([]));
+        for server in [server, &other] {
+            assert_eq!(basic(server, "ana", PASSWORD).await, 401);
+            assert_eq!(basic(server, "ana", "another good one").await, 200);
+        }
+        clientele::access::delete_user(&other.clientele, &Caller::operator(), "ana", now()).await.expect("answers").expect("removed");
+        for server in [server, &other] {
+            assert_eq!(basic(server, "ana", "another good one").await, 401);
+        }
+        other.stop().await;
+    }
+
+    async fn a_revoked_token_counts_on_every_server(server) {
+        let other = server.another(Settings::signed_in()).await;
+        let (token, manager) = (server.token(&Rights::of([Permission::ViewClient])).await, server.token(&Rights::all()).await);
+        assert_eq!(other.as_bearer(&token).get("/api/clients").await.status, 200);
+        let tokens = server.as_bearer(&manager).graphql("{ tokens { encodedKey permissions } }", json!({})).await;
+        let tokens: Value = serde_json::from_str(&tokens.text).expect("JSON");
+        let key = &tokens["data"]["tokens"][0]["encodedKey"];
+        let revoke = "mutation($key: String!) { revokeToken(input: { encodedKey: $key }) { token { name } userErrors { code } } }";
+        let revoked = server.as_bearer(&manager).graphql(revoke, json!({ "key": key })).await;
+        revoked.data(json!({ "revokeToken": { "token": { "name": "a test" }, "userErrors": [] } }));
+        for server in [server, &other] {
+            assert_eq!(server.as_bearer(&token).get("/api/clients").await.status, 401);
+        }
+        other.stop().await;
+    }
+
+    async fn the_callers_own_rights_bound_what_he_gives(server) {
+        let token = server.token(&Rights::of([Permission::ManageUsers, Permission::ViewClient])).await;
+        let caller = server.as_bearer(token);
+        let query = "mutation($input: UpsertUserInput!) { upsertUser(input: $input) { created user { name permissions } userErrors { code message path } } }";
+        let forbidden = |place: &str, message: &str| json!({ "upsertUser": { "created": false, "user": null,
+            "userErrors": [{ "code": "FORBIDDEN", "message": message, "path": ["input", place] }] } });
+        let audit = json!({ "name": "x", "password": PASSWORD, "permissions": ["AUDIT"] });
+        let before = server.snapshot().await;
+        caller.graphql(query, json!({ "input": audit })).await
+            .data(forbidden("permissions", "You can't give rights that you don't have yourself."));
+        assert_eq!(server.snapshot().await, before);
+        user(server, "boss", &Permission::ALL).await;
+        let answer = caller.graphql(query, json!({ "input": { "name": "boss", "password": PASSWORD } })).await;
+        assert_eq!(answer.body["data"]["upsertUser"]["userErrors"][1]["path"], json!(["input", "name"]));
+        let mine = json!({ "name": "x", "password": PASSWORD, "permissions": ["VIEW_CLIENT"] });
+        caller.graphql(query, json!({ "input": mine })).await
+            .data(json!({ "upsertUser": { "created": true, "user": { "name": "x", "permissions": ["VIEW_CLIENT"] }, "userErrors": [] } }));
+    }
+
+    async fn somebody_always_manages_users(server) {
+        user(server, "boss", &Permission::ALL).await;
+        let all = server.as_bearer(server.token(&Rights::all()).await);
+        let query = "mutation($input: UpsertUserInput!) { upsertUser(input: $input) { userErrors { code } } }";
+        for input in [json!({ "name": "boss", "active": false }), json!({ "name": "boss", "permissions": [] })] {
+            all.graphql(query, json!({ "input": input })).await.data(json!({ "upsertUser": { "userErrors": [{ "code": "INVALID" }] } }));
+        }
+        user(server, "second", &[Permission::ManageUsers]).await;
+        all.graphql(query, json!({ "input": { "name": "boss", "active": false } })).await.data(json!({ "upsertUser": { "userErrors": [] } }));
+        assert_eq!(basic(server, "boss", PASSWORD).await, 401);
+    }
+
+    async fn a_viewer_learns_who_it_is(server) {
+        user(server, "ana", &[Permission::ViewClient]).await;
+        let body = json!({ "query": "{ viewer { kind name permissions viewSets passwordIsInitial } }" });
+        let request = server.request(Method::POST, "/graphql").basic_auth("ana", Some(PASSWORD)).json(&body);
+        server.send(request).await.data(json!({ "viewer": { "kind": "USER", "name": "ana", "permissions": ["VIEW_CLIENT"],
+            "viewSets": null, "passwordIsInitial": true } }));
+        let refused = server.as_bearer(server.token(&Rights::of([])).await).graphql("{ users { name } }", json!({})).await;
+        assert_eq!(refused.body["errors"][0]["extensions"]["code"], "FORBIDDEN");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_known_caller_costs_no_statement_and_no_hash() {
+    let settings = Settings::authenticated(AuthenticationSettings {
+        freshness_seconds: 10,
+        ..AuthenticationSettings::default()
+    });
+    on(Backend::Sqlite, settings, async |server| {
+        user(server, "ana", &[]).await;
+        let token = server.token(&Rights::of([])).await;
+        // Both are refused after authentication and before any statement of their own.
+        let ask = async || {
+            assert_eq!(basic(server, "ana", PASSWORD).await, 403);
+            assert_eq!(server.as_bearer(&token).get("/api/clients").await.status, 403);
+        };
+        ask().await;
+        server.statements();
+        for _ in 0..20 {
+            ask().await;
+        }
+        assert_eq!(server.statements(), Vec::<String>::new());
+        assert_eq!(server.clientele.accounts.hasher.comparisons(), 1);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn too_many_failures_hold_up_the_one_who_fails_only() {
+    let settings = Settings::authenticated(AuthenticationSettings {
+        failures_per_user: 2,
+        failures_per_address: 6,
+        failure_window_seconds: 3_600,
+        ..AuthenticationSettings::default()
+    });
+    on(Backend::Sqlite, settings, async |server| {
+        for name in ["ana", "bo"] {
+            user(server, name, &[Permission::ViewClient]).await;
+        }
+        assert_eq!(basic(server, "ana", PASSWORD).await, 200);
+        for (name, password, status) in [
+            ("ana", "wrong", 401),
+            ("ana", "wrong", 401),
+            ("ana", "wrong", 429),
+            // Who has signed in lately stays in; another user isn't concerned.
+            ("ana", PASSWORD, 200),
+            ("bo", "wrong", 401),
+            ("bo", PASSWORD, 200),
+        ] {
+            assert_eq!(basic(server, name, password).await, status, "{name} {password}");
+        }
+        let request = server
+            .request(Method::GET, "/api/clients")
+            .basic_auth("ana", Some("wrong"));
+        let response = request.send().await.expect("an answer");
+        let wait: u64 = response.headers()["retry-after"]
+            .to_str()
+            .expect("text")
+            .parse()
+            .expect("seconds");
+        assert!((1_700..=1_800).contains(&wait), "{wait}");
+        let request = server
+            .request(Method::POST, "/graphql")
+            .basic_auth("ana", Some("wrong"));
+        let answer = server.send(request.json(&json!({ "query": "{ __typename }" }))).await;
+        assert_eq!(
+            (answer.status, &answer.body["errors"][0]["extensions"]["code"]),
+            (429, &json!("RATE_LIMITED"))
+        );
+    })
+    .await;
+}

@@ -1,0 +1,4 @@
+//! Who is let in, and as whom: credentials, users, tokens and the tokens of an issuer, through the real doors.
+
+mod credentials;
+mod issued;

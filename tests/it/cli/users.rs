@@ -1,0 +1,126 @@
+//! Users and tokens at the command line, and the first start.
+
+use std::{io::Write, process::Stdio};
+
+use reqwest::{Client, StatusCode};
+use tempfile::TempDir;
+
+use super::server::{Server, clientele, directory, text};
+
+/// Runs in this directory with a line on standard input: standard output, standard error.
+fn run(directory: &TempDir, arguments: &[&str], line: &str) -> (String, String) {
+    let mut command = clientele(directory, arguments, &[]);
+    let command = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    child
+        .stdin
+        .take()
+        .expect("piped")
+        .write_all(line.as_bytes())
+        .expect("written");
+    let output = child.wait_with_output().expect("it ends");
+    (text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn users_and_tokens_are_managed_at_the_command_line() {
+    let directory = directory();
+    let said = |arguments: &[&str], line: &str| run(&directory, arguments, line);
+    let ok = |text: &str| (text.to_owned(), String::new());
+    let failed = |text: &str| (String::new(), format!("clientele: {text}\n"));
+    let good = "correct horse battery\n";
+    let add = [
+        "user",
+        "add",
+        "ana",
+        "--permissions",
+        "VIEW_CLIENT,audit",
+        "--view-sets",
+        "facts",
+    ];
+    assert_eq!(
+        said(&add, "short\n"),
+        failed("The password must have at least 12 characters: a few random words will do.")
+    );
+    assert_eq!(said(&add, good), ok("the user ana has been added\n"));
+    assert_eq!(said(&add, good), failed("There is a user of this name already."));
+    assert_eq!(
+        said(&["user", "list"], ""),
+        ok("ana  VIEW_CLIENT,AUDIT  view sets facts  edit sets *\n")
+    );
+    let set = [
+        "user",
+        "set",
+        "ana",
+        "--permissions",
+        "ALL",
+        "--view-sets",
+        "*",
+        "--active",
+        "true",
+    ];
+    assert_eq!(said(&set, ""), ok("the user ana has been changed\n"));
+    assert_eq!(
+        said(&["user", "password", "ana"], "another good one\n"),
+        ok("the user ana has another password\n")
+    );
+    assert_eq!(
+        said(&["user", "remove", "ana"], ""),
+        failed("This is the last active user with MANAGE_USERS: give that to another one first.")
+    );
+    assert_eq!(
+        said(&["user", "password", "bo"], good),
+        failed("there is no user of this name: clientele user list shows those there are")
+    );
+    let (token, log) = said(&["token", "create", "a job", "--permissions", "VIEW_CLIENT"], "");
+    assert!(
+        token.starts_with("clt_") && token.len() == 48 && log.is_empty(),
+        "{token}{log}"
+    );
+    let (listed, _) = said(&["token", "list"], "");
+    let (key, rest) = listed.split_once("  ").expect("a key first");
+    assert_eq!(rest, "a job  VIEW_CLIENT  view sets *  edit sets *\n");
+    assert_eq!(said(&["token", "revoke", key], ""), ok("the token has been revoked\n"));
+    assert!(said(&["token", "list"], "").0.ends_with("(revoked)\n"));
+}
+
+#[tokio::test]
+async fn the_first_start_prints_a_password_once_and_never_logs_it() {
+    let server = Server::start(&[("CLIENTELE_LOG__FILTER", "trace")]);
+    let line = server.greeting.lines().find(|line| line.starts_with("sign in"));
+    let password = line.and_then(|line| line.strip_prefix("sign in     admin with the password "));
+    let password = password.expect(&server.greeting).to_owned();
+    assert!(
+        server.greeting.contains(&format!("curl -u admin:{password} ")),
+        "{}",
+        server.greeting
+    );
+    let ask = async |password: Option<&str>, path: &str| {
+        let mut request = Client::new().get(format!("{}{path}", server.address));
+        if let Some(password) = password {
+            request = request.basic_auth("admin", Some(password));
+        }
+        request.send().await.expect("an answer").status()
+    };
+    for path in ["/api/clients", "/metrics"] {
+        assert_eq!(ask(Some(&password), path).await, StatusCode::OK, "{path}");
+        assert_eq!(
+            ask(Some("wrong password"), path).await,
+            StatusCode::UNAUTHORIZED,
+            "{path}"
+        );
+        assert_eq!(ask(None, path).await, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    for path in ["/health/live", "/health/ready", "/playground"] {
+        assert_eq!(ask(None, path).await, StatusCode::OK, "{path}");
+    }
+    server.signal("TERM");
+    let (log, code) = server.wait();
+    assert_eq!(code, Some(0));
+    for secret in [password.as_str(), "wrong password", "argon2id"] {
+        assert!(!log.contains(secret), "{log}");
+    }
+}
