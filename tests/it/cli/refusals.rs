@@ -85,7 +85,7 @@ fn a_start_that_cant_work_says_why_in_one_line() {
             vec!["config"],
             vec![("CLIENTELE_CLIENT__ID_PATTERN", "###")],
             "unknown setting CLIENTELE_CLIENT in the environment; known there: listen, database_url, \
-             shutdown_timeout_seconds, database, clients, legacy, graphql, notifications, log"
+             shutdown_timeout_seconds, database, clients, legacy, graphql, idempotency, notifications, log"
                 .into(),
             2,
         ),
