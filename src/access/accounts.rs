@@ -190,6 +190,11 @@ impl Accounts {
         self.verified.contains(&self.mark(account, password))
     }
 
+    /// Whether these very credentials are being looked at right now.
+    pub fn is_asked(&self, account: &Account, password: &Secret) -> bool {
+        self.verified.is_asked(&self.mark(account, password))
+    }
+
     /// Whether this is the password of `account`, which is none when there is no such user.
     pub async fn verify(&self, account: Option<&Account>, password: &Secret) -> Result<bool> {
         let Some(account) = account else {

@@ -42,7 +42,7 @@ pub struct Throttle {
 }
 
 /// What has been charged for one attempt.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Charge(Vec<(Arc<AtomicU64>, u64)>);
 
 impl Charge {

@@ -74,16 +74,31 @@ impl Verified {
         mark: Mark,
         ask: impl FnOnce() -> F,
     ) -> Result<bool> {
+        // However this ends, also when nobody waits for it any more.
+        let _asked = Asked(self, mark);
         let cell = self.lock().entry(mark).or_default().clone();
         let answer = cell.get_or_try_init(ask).await.copied();
         if let Ok(true) = answer {
             self.right.insert(mark, ());
         }
-        self.lock().remove(&mark);
         answer
+    }
+
+    /// Whether somebody is finding it out right now.
+    pub fn is_asked(&self, mark: &Mark) -> bool {
+        self.lock().contains_key(mark)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Mark, Arc<OnceCell<bool>>>> {
         self.asking.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends with the asking.
+struct Asked<'a>(&'a Verified, Mark);
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.0.lock().remove(&self.1);
     }
 }

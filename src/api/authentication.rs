@@ -56,7 +56,8 @@ pub fn protect(router: Router, clientele: Arc<Clientele>, authentication: Authen
         authentication,
         door,
     };
-    router.layer(from_fn_with_state(gate, authenticate))
+    // Not the answer to a path that nothing has.
+    router.route_layer(from_fn_with_state(gate, authenticate))
 }
 
 /// Puts the [`Caller`] into the request, unless a layer outside has done so: nothing on the wire can.

@@ -9,7 +9,7 @@ use super::server::{Server, clientele, directory, text};
 
 /// Runs in this directory with a line on standard input: standard output, standard error.
 fn run(directory: &TempDir, arguments: &[&str], line: &str) -> (String, String) {
-    let mut command = clientele(directory, arguments, &[]);
+    let mut command = clientele(directory, arguments, &[("CLIENTELE_LOG__FILTER", "off")]);
     let command = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
