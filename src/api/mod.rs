@@ -7,6 +7,7 @@ use axum::{Router, middleware::from_fn_with_state};
 use self::{
     authentication::{Authentication, authenticate},
     graphql::limits::Limits,
+    rate_limit::{RateLimit, RateLimitSettings},
     rest::RestSettings,
 };
 use crate::{Clientele, access::Door};
@@ -17,6 +18,8 @@ pub mod health;
 pub mod metrics;
 pub mod origin;
 pub mod playground;
+pub mod rate_limit;
+pub mod refusal;
 pub mod rest;
 
 /// The name of one request in answers and logs. A layer outside puts it into the request's extensions.
@@ -41,6 +44,7 @@ pub struct Settings {
     pub graphql: Limits,
     pub legacy: RestSettings,
     pub authentication: Authentication,
+    pub rate_limit: RateLimitSettings,
 }
 
 /// Both doors to these clients.
@@ -49,8 +53,16 @@ pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
         graphql,
         legacy,
         authentication,
+        rate_limit,
     } = settings;
-    let guard = |router: Router, door| router.layer(from_fn_with_state((authentication, door), authenticate));
+    let rate_limit = RateLimit::new(&rate_limit);
+    let guard = |router: Router, door| {
+        let router = match &rate_limit {
+            Some(limit) => router.layer(from_fn_with_state(limit.clone(), rate_limit::admit)),
+            None => router,
+        };
+        router.layer(from_fn_with_state((authentication, door), authenticate))
+    };
     let graphql = graphql::router(clientele.clone(), graphql);
     guard(graphql, Door::Graphql).merge(guard(rest::router(clientele, legacy), Door::Rest))
 }

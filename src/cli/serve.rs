@@ -16,6 +16,7 @@ use crate::telemetry;
 /// Starts in the order in which a mistake is cheapest to report, serves, and comes back when told to stop.
 pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     telemetry::start(&config.log);
+    let server = listening::server(config)?;
     let listener = listening::bind(config.listen).await?;
     let address = listener.local_addr().map_err(Failure::internal)?;
     let channels = worker::channels(config)?;
@@ -24,14 +25,9 @@ pub(super) async fn serve(config: &Config) -> Result<(), Failure> {
     let sending = config.notifications.worker;
     let worker = sending.then(|| worker::Background::start(clientele.clone(), channels, config, stop.clone()));
     let router = router(clientele, config);
-    print(&greeting(address))?;
-    listening::serve_until(
-        listening::stopped(stop),
-        listener,
-        router,
-        Duration::from_secs(config.shutdown_timeout_seconds),
-    )
-    .await?;
+    print(&greeting(address).replace("http://", &format!("{}://", server.scheme())))?;
+    let patience = Duration::from_secs(config.shutdown_timeout_seconds);
+    server.serve(listener, router, listening::stopped(stop), patience).await;
     if let Some(worker) = worker {
         worker.ended().await;
     }
@@ -50,6 +46,7 @@ fn router(clientele: Arc<Clientele>, config: &Config) -> Router {
                 graphql: config.graphql.clone(),
                 legacy: config.legacy.clone(),
                 authentication: Authentication::Off,
+                rate_limit: config.rate_limit.clone(),
             },
         ))
         .layer(axum::middleware::from_fn(origin::only_local));

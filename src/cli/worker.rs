@@ -63,6 +63,7 @@ pub(super) fn channels(config: &Config) -> Result<Channels, Failure> {
 pub(super) async fn work(config: &Config) -> Result<(), Failure> {
     telemetry::start(&config.log);
     let channels = channels(config)?;
+    let server = listening::server(config)?;
     let listener = match config.notifications.worker_listen {
         Some(address) => Some(listening::bind(address).await?),
         None => None,
@@ -73,14 +74,17 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
     match listener {
         Some(listener) => {
             let address = listener.local_addr().map_err(Failure::internal)?;
-            print(&format!("sending messages\nlistening on http://{address}\n"))?;
+            print(&format!(
+                "sending messages\nlistening on {}://{address}\n",
+                server.scheme()
+            ))?;
             let router = Router::new()
                 .merge(health::routes(store::ping(clientele.db.clone())))
                 .merge(metrics::routes(clientele))
                 .layer(axum::middleware::from_fn(origin::only_local));
             let patience = Duration::from_secs(config.shutdown_timeout_seconds);
             let router = telemetry::with_request_lines(router);
-            listening::serve_until(listening::stopped(stop), listener, router, patience).await?;
+            server.serve(listener, router, listening::stopped(stop), patience).await;
         }
         None => {
             print("sending messages\n")?;

@@ -1,5 +1,6 @@
 //! Values that have the right type and still can't be meant.
 
+mod http;
 mod notifications;
 
 use super::{Config, ConfigError};
@@ -15,6 +16,9 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         listen: _,
         database_url,
         shutdown_timeout_seconds,
+        http,
+        // Any number is meant.
+        rate_limit: _,
         database,
         clients: _,
         legacy: _,
@@ -42,6 +46,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     require(graphql.body_bytes >= SMALLEST_BODY_BYTES, || {
         format!("graphql.body_bytes must be at least {SMALLEST_BODY_BYTES}")
     })?;
+    http::check(http)?;
     notifications::check(notifications)?;
     require(tracing_subscriber::EnvFilter::try_new(&log.filter).is_ok(), || {
         "log.filter must be a level, or levels by module, as in `info` or `warn,clientele=debug`".to_owned()

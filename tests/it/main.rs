@@ -10,6 +10,7 @@ mod architecture;
 mod cli;
 mod domain;
 mod graphql;
+mod http;
 mod model;
 mod notify;
 mod reads;

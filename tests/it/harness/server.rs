@@ -1,6 +1,10 @@
 //! The server under test: the real router on a real listener, and the ways to call it.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    future::pending,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::Router;
 use clientele::{
@@ -8,6 +12,7 @@ use clientele::{
     client::ClientSettings,
     db::{Step, Transaction, Work},
     error::Result,
+    server::{HttpSettings, Server},
 };
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -20,6 +25,7 @@ use super::{Answer, Backend, Snapshot, database::PrivateDatabase, names::Names};
 pub struct Settings {
     pub clients: ClientSettings,
     pub doors: api::Settings,
+    pub http: HttpSettings,
 }
 
 /// A running server with a database that no other test uses.
@@ -61,7 +67,8 @@ impl TestServer {
             listener.local_addr().expect("a bound listener has an address")
         );
         let router = router(clientele.clone(), &settings);
-        let serving = tokio::spawn(async move { axum::serve(listener, router).await.expect("the server runs") });
+        let server = Server::new(&settings.http).expect("valid settings");
+        let serving = tokio::spawn(server.serve(listener, router, pending(), Duration::ZERO));
         // The library names no cryptography of its own, though nothing here is encrypted.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
@@ -94,6 +101,11 @@ impl TestServer {
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         self.http
             .request(method, format!("{}{}", self.address, self.names.reveal_text(path)))
+    }
+
+    /// Where it listens, for callers that don't keep to HTTP.
+    pub fn address(&self) -> &str {
+        self.address.trim_start_matches("http://")
     }
 
     pub async fn send(&self, request: RequestBuilder) -> Answer {

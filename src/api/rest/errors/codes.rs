@@ -20,6 +20,8 @@ const fn bad(number: u16, name: &'static str) -> Code {
 pub const INVALID_API_OPERATION: Code = code(StatusCode::NOT_FOUND, 3, "INVALID_API_OPERATION");
 pub const INVALID_PARAMETERS: Code = bad(4, "INVALID_PARAMETERS");
 pub const BODY_TOO_LARGE: Code = code(StatusCode::PAYLOAD_TOO_LARGE, 4, "INVALID_PARAMETERS");
+pub const TOO_SLOW: Code = code(StatusCode::REQUEST_TIMEOUT, 4, "INVALID_PARAMETERS");
+pub const RATE_LIMITED: Code = code(StatusCode::TOO_MANY_REQUESTS, 4, "INVALID_PARAMETERS");
 pub const CONCURRENT_UPDATE: Code = code(StatusCode::CONFLICT, 4, "INVALID_PARAMETERS");
 pub const IDEMPOTENCY_KEY_REUSED: Code = code(StatusCode::UNPROCESSABLE_ENTITY, 4, "INVALID_PARAMETERS");
 pub const METHOD_NOT_IMPLEMENTED: Code = code(StatusCode::METHOD_NOT_ALLOWED, 5, "METHOD_NOT_IMPLEMENTED");
