@@ -59,11 +59,6 @@ async fn what_is_no_http_is_refused_and_its_connection_closed() {
             "400 Bad Request",
         ),
         (
-            "length and chunks",
-            format!("{post}content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
-            "400 Bad Request",
-        ),
-        (
             "a bad chunk",
             format!("{post}transfer-encoding: chunked\r\n\r\nzz\r\nabc"),
             "400 Bad Request",
@@ -89,4 +84,20 @@ async fn what_is_no_http_is_refused_and_its_connection_closed() {
     }
     let (answered, _) = exchange(address, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
     assert_eq!(answered, "200 OK", "the server lives");
+}
+
+/// RFC 9112 §6.3 allows a server to go by the chunks alone. No length is left that anybody behind could go by instead.
+#[tokio::test]
+async fn a_length_beside_chunks_counts_for_nothing() {
+    let address = serve(HttpSettings::default(), reading()).await;
+    for headers in [
+        "content-length: 4\r\ntransfer-encoding: chunked",
+        "transfer-encoding: chunked\r\ncontent-length: 400",
+    ] {
+        let request = format!(
+            "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{headers}\r\n\r\n2\r\nab\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n"
+        );
+        let answered = exchange(address, request.as_bytes()).await;
+        assert_eq!(answered, ("200 OK".to_owned(), "2".to_owned()), "{headers}");
+    }
 }
