@@ -16,12 +16,14 @@ use serde::{Deserialize, Serialize};
 use crate::api::authentication::AuthenticationSettings;
 use crate::api::cors::CorsSettings;
 use crate::api::graphql::settings::GraphqlSettings;
+use crate::api::rate_limit::RateLimitSettings;
 use crate::api::rest::RestSettings;
 use crate::client::ClientSettings;
 use crate::db::DatabaseSettings;
 use crate::history::AuditSettings;
 use crate::idempotency::IdempotencySettings;
 use crate::notify::settings::NotificationSettings;
+use crate::server::HttpSettings;
 pub use database_url::DatabaseUrl;
 pub use layers::{Flags, load};
 
@@ -40,6 +42,8 @@ pub struct Config {
     pub database_url: DatabaseUrl,
     /// How long requests under way may take to finish after SIGTERM, in seconds.
     pub shutdown_timeout_seconds: u64,
+    pub http: HttpSettings,
+    pub rate_limit: RateLimitSettings,
     pub database: DatabaseSettings,
     pub clients: ClientSettings,
     pub legacy: RestSettings,
@@ -75,6 +79,8 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             database_url: DatabaseUrl::new("sqlite:clientele.db"),
             shutdown_timeout_seconds: 10,
+            http: HttpSettings::default(),
+            rate_limit: RateLimitSettings::default(),
             database: DatabaseSettings::default(),
             clients: ClientSettings::default(),
             legacy: RestSettings::default(),

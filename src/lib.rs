@@ -21,6 +21,7 @@ pub mod notify;
 pub mod problem;
 pub mod scalar;
 pub mod secret;
+pub mod server;
 pub mod telemetry;
 mod text_enum;
 

@@ -42,6 +42,7 @@ pub fn start(log: &Log) {
         .with(level)
         .with(discreet)
         .try_init();
+    crate::server::log_without_messages();
 }
 
 /// The database libraries tell of statements, their values and even the password, below the level of a warning; sqlx tells

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Router, middleware::from_fn_with_state};
 
 use self::{
     authentication::{Authentication, protect},
     cors::CorsSettings,
     graphql::{persisted::Persisted, settings::GraphqlSettings},
     metrics::DoorMetrics,
+    rate_limit::{RateLimit, RateLimitSettings},
     rest::RestSettings,
 };
 use crate::{Clientele, access::Door};
@@ -20,6 +21,8 @@ pub mod health;
 pub mod metrics;
 pub mod origin;
 pub mod playground;
+pub mod rate_limit;
+pub mod refusal;
 pub mod rest;
 
 /// The name of one request in answers and logs. A layer outside puts it into the request's extensions.
@@ -48,6 +51,7 @@ pub struct Settings {
     pub metrics: DoorMetrics,
     pub legacy: RestSettings,
     pub authentication: Authentication,
+    pub rate_limit: RateLimitSettings,
 }
 
 /// Both doors to these clients.
@@ -59,8 +63,17 @@ pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
         metrics,
         legacy,
         authentication,
+        rate_limit,
     } = settings;
-    let guard = |router, door| protect(router, clientele.clone(), authentication.clone(), door);
+    let rate_limit = RateLimit::new(&rate_limit);
+    let guard = |router: Router, door| {
+        // Inside: a bucket is a caller's.
+        let router = match &rate_limit {
+            Some(limit) => router.route_layer(from_fn_with_state(limit.clone(), rate_limit::admit)),
+            None => router,
+        };
+        protect(router, clientele.clone(), authentication.clone(), door)
+    };
     let graphql = graphql::router(clientele.clone(), graphql, persisted, metrics);
     let doors = guard(graphql, Door::Graphql).merge(guard(rest::router(clientele.clone(), legacy), Door::Rest));
     // Outside: a browser asks before it knows who is calling.

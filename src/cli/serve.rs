@@ -1,6 +1,5 @@
 //! `clientele serve`, from the port to the end.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +31,7 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
             config.listen
         )));
     }
+    let server = listening::server(config)?;
     let listener = listening::bind(config.listen).await?;
     let address = listener.local_addr().map_err(Failure::internal)?;
     let channels = worker::channels(config)?;
@@ -55,14 +55,9 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
         false => sign_in(&clientele).await?,
     };
     let router = router(clientele, config, authentication, persisted);
-    print(&greeting(address, &sign_in))?;
-    listening::serve_until(
-        listening::stopped(stop),
-        listener,
-        router,
-        Duration::from_secs(config.shutdown_timeout_seconds),
-    )
-    .await?;
+    print(&greeting(&format!("{}://{address}", server.scheme()), &sign_in))?;
+    let patience = Duration::from_secs(config.shutdown_timeout_seconds);
+    server.serve(listener, router, listening::stopped(stop), patience).await;
     if let Some(worker) = worker {
         worker.ended().await;
     }
@@ -102,6 +97,7 @@ fn router(clientele: Arc<Clientele>, config: &Config, authentication: Authentica
                 metrics: counted,
                 legacy: config.legacy.clone(),
                 authentication,
+                rate_limit: config.rate_limit.clone(),
             },
         ));
     // While nobody has to sign in, another site's page must not get in by a name of its own for this machine.
@@ -140,7 +136,7 @@ async fn sign_in(clientele: &Clientele) -> Result<SignIn, Failure> {
 }
 
 /// The last line is for programs that wait for it: it says that requests are answered from now on.
-fn greeting(address: SocketAddr, sign_in: &SignIn) -> String {
+fn greeting(server: &str, sign_in: &SignIn) -> String {
     let offline = if playground::is_embedded() {
         ""
     } else {
@@ -165,14 +161,14 @@ fn greeting(address: SocketAddr, sign_in: &SignIn) -> String {
         ),
     };
     format!(
-        r#"GraphQL     http://{address}/graphql
-playground  http://{address}/playground{offline}
-legacy      http://{address}/api/clients
+        r#"GraphQL     {server}/graphql
+playground  {server}/playground{offline}
+legacy      {server}/api/clients
 sign in     {who}
 try:
-curl{credentials} http://{address}/graphql -H 'content-type: application/json' -d '{{"query":"mutation {{ upsertClient(input: {{ client: {{ firstName: \"Ines\", lastName: \"Okafor\" }} }}) {{ client {{ clientId fullName }} userErrors {{ message }} }} }}"}}'
+curl{credentials} {server}/graphql -H 'content-type: application/json' -d '{{"query":"mutation {{ upsertClient(input: {{ client: {{ firstName: \"Ines\", lastName: \"Okafor\" }} }}) {{ client {{ clientId fullName }} userErrors {{ message }} }} }}"}}'
 
-listening on http://{address}
+listening on {server}
 "#
     )
 }

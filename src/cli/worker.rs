@@ -66,6 +66,7 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
     telemetry::start(&config.log);
     let channels = channels(config)?;
     let guard = Guard::new(config.authentication.clone()).map_err(Failure::misconfigured)?;
+    let server = listening::server(config)?;
     let listener = match config.notifications.worker_listen {
         Some(address) => Some(listening::bind(address).await?),
         None => None,
@@ -76,7 +77,10 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
     match listener {
         Some(listener) => {
             let address = listener.local_addr().map_err(Failure::internal)?;
-            print(&format!("sending messages\nlistening on http://{address}\n"))?;
+            print(&format!(
+                "sending messages\nlistening on {}://{address}\n",
+                server.scheme()
+            ))?;
             let router = Router::new()
                 .merge(health::routes(store::ping(clientele.db.clone())))
                 .merge(metrics::guarded(
@@ -86,7 +90,7 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
                 ));
             let patience = Duration::from_secs(config.shutdown_timeout_seconds);
             let router = telemetry::with_request_lines(router);
-            listening::serve_until(listening::stopped(stop), listener, router, patience).await?;
+            server.serve(listener, router, listening::stopped(stop), patience).await;
         }
         None => {
             print("sending messages\n")?;

@@ -2,6 +2,7 @@
 
 mod authentication;
 mod graphql;
+mod http;
 mod notifications;
 
 use super::{Config, ConfigError};
@@ -21,6 +22,9 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         listen: _,
         database_url,
         shutdown_timeout_seconds,
+        http,
+        // Any number is meant.
+        rate_limit: _,
         database,
         clients: _,
         legacy: _,
@@ -61,6 +65,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         format!("idempotency.hours must be between 1 and {LONGEST_KEPT_HOURS}: outcomes hold personal data")
     })?;
     authentication::check(authentication)?;
+    http::check(http)?;
     notifications::check(notifications)?;
     audit_keys(audit)?;
     require(tracing_subscriber::EnvFilter::try_new(&log.filter).is_ok(), || {

@@ -91,8 +91,8 @@ fn a_mistake_in_the_file_is_one_sentence_that_names_it() {
     for (text, sentence) in [
         (
             "lisen = '127.0.0.1:1'",
-            "unknown setting `lisen` in FILE; known there: listen, database_url, shutdown_timeout_seconds, database, \
-             clients, legacy, graphql, cors, authentication, idempotency, notifications, audit, log",
+            "unknown setting `lisen` in FILE; known there: listen, database_url, shutdown_timeout_seconds, http, \
+             rate_limit, database, clients, legacy, graphql, cors, authentication, idempotency, notifications, audit, log",
         ),
         (
             "[clients]\nid_patern = '###'",
@@ -216,6 +216,16 @@ fn a_value_that_cant_be_meant_is_one_sentence_that_says_what_can() {
             "graphql.trusted_documents and graphql.trusted_documents_file need each other",
         ),
         ("CLIENTELE_GRAPHQL__BATCH", "0", "graphql.batch must be at least 1"),
+        (
+            "CLIENTELE_HTTP__KEY_FILE",
+            "server.key",
+            "http.certificate_file is missing: there is a key",
+        ),
+        (
+            "CLIENTELE_HTTP__IDLE_TIMEOUT_SECONDS",
+            "0",
+            "http.idle_timeout_seconds must be between 1 and 3600",
+        ),
         (
             "CLIENTELE_LOG__FILTER",
             "clientele=loud",

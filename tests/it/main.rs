@@ -13,6 +13,7 @@ mod cli;
 mod domain;
 mod graphql;
 mod history;
+mod http;
 mod idempotency;
 mod model;
 mod notify;

@@ -116,7 +116,8 @@ impl From<Fault> for Refused {
     }
 }
 
-const INTERNAL: &str = "Something went wrong on the server. Its log has the cause under the request id.";
+pub(in crate::api) const INTERNAL: &str =
+    "Something went wrong on the server. Its log has the cause under the request id.";
 
 /// What the caller learns of a failed field.
 pub(super) fn shown(error: &ServerError, request_id: &str) -> (Code, Cow<'static, str>) {

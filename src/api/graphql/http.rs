@@ -212,6 +212,18 @@ async fn bytes(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, 
     Ok(bytes)
 }
 
+/// An answer for a request that this door hasn't been asked. Its status doesn't depend on the media type.
+pub(in crate::api) fn refused(
+    headers: &HeaderMap,
+    status: StatusCode,
+    code: Code,
+    message: &'static str,
+    id: &RequestId,
+) -> Response {
+    let media = accept::negotiate(headers).unwrap_or(Media::Json);
+    respond(status, media, Answer::refused(&Fault::new(code, message).into(), &id.0))
+}
+
 /// The status of an answer. Older clients (`application/json`) expect 200 for whatever was understood as GraphQL, except
 /// where trying again or signing in would help.
 fn status(outcome: Outcome, media: Media) -> StatusCode {

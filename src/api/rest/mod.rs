@@ -28,7 +28,7 @@ use axum::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::RequestId;
+use super::{RequestId, refusal};
 use crate::{
     Clientele,
     access::Caller,
@@ -112,6 +112,17 @@ pub fn router(clientele: Arc<Clientele>, settings: RestSettings) -> Router {
         .route("/api/", any(unknown_path))
         .route("/api/{*path}", any(unknown_path))
         .with_state(Door { clientele, settings })
+}
+
+/// An answer for a request that this door hasn't been asked.
+pub(in crate::api) fn refused(refusal: refusal::Refusal, sentence: &'static str, id: &RequestId) -> Response {
+    let (code, source) = match refusal {
+        refusal::Refusal::Slow => (codes::TOO_SLOW, Some(sentence.to_owned())),
+        refusal::Refusal::TooMany { .. } => (codes::RATE_LIMITED, Some(sentence.to_owned())),
+        refusal::Refusal::Overloaded => (codes::UNAVAILABLE, Some(sentence.to_owned())),
+        refusal::Refusal::Broken => (codes::INTERNAL_ERROR, Some(id.0.to_string())),
+    };
+    Failure::from(Refusal { code, source }).into_response(Some(id))
 }
 
 async fn create(State(door): State<Door>, asking: Asking, Extension(caller): By, request: Request) -> Response {

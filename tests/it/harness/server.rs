@@ -1,6 +1,10 @@
 //! The server under test: the real router on a real listener, and the ways to call it.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    future::pending,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::Router;
 use clientele::{
@@ -10,6 +14,7 @@ use clientele::{
     client::ClientSettings,
     db::{Step, Transaction, Work},
     error::Result,
+    server::{HttpSettings, Server},
 };
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -27,6 +32,7 @@ use super::{
 pub struct Settings {
     pub clients: ClientSettings,
     pub doors: api::Settings,
+    pub http: HttpSettings,
     pub request_timeout_seconds: u64,
 }
 
@@ -35,6 +41,7 @@ impl Default for Settings {
         Self {
             clients: ClientSettings::default(),
             doors: api::Settings::default(),
+            http: HttpSettings::default(),
             request_timeout_seconds: 30,
         }
     }
@@ -84,7 +91,8 @@ impl TestServer {
         );
         let callers = Callers::default();
         let router = callers.known_to(router(clientele.clone(), &settings));
-        let serving = tokio::spawn(async move { axum::serve(listener, router).await.expect("the server runs") });
+        let server = Server::new(&settings.http).expect("valid settings");
+        let serving = tokio::spawn(server.serve(listener, router, pending(), Duration::ZERO));
         // The library names no cryptography of its own, though nothing here is encrypted.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder()
@@ -143,6 +151,11 @@ impl TestServer {
             callers: self.callers.clone(),
             caller: Some(self.callers.add(rights)),
         }
+    }
+
+    /// Where it listens, for callers that don't keep to HTTP.
+    pub fn address(&self) -> &str {
+        self.address.trim_start_matches("http://")
     }
 
     pub async fn send(&self, request: RequestBuilder) -> Answer {

@@ -12,6 +12,8 @@ use tempfile::NamedTempFile;
 #[derive(Debug)]
 pub struct Certificate {
     authority: NamedTempFile,
+    pem: String,
+    key_pem: String,
     config: Arc<ServerConfig>,
 }
 
@@ -31,6 +33,7 @@ impl Certificate {
         let names = ["localhost".to_owned()];
         let params = CertificateParams::new(names).expect("valid names");
         let certificate = params.signed_by(&key, &issuer).expect("signed");
+        let (pem, key_pem) = (certificate.pem(), key.serialize_pem());
         let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ServerConfig::builder_with_provider(provider)
@@ -41,6 +44,8 @@ impl Certificate {
             .expect("the key is the certificate's");
         Self {
             authority,
+            pem,
+            key_pem,
             config: Arc::new(config),
         }
     }
@@ -48,6 +53,16 @@ impl Certificate {
     /// The authority's certificate in PEM, as a `ca_file` names it.
     pub fn authority(&self) -> &Path {
         self.authority.path()
+    }
+
+    /// The certificate in PEM, as a `certificate_file` holds it.
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// Its key in PEM, as a `key_file` holds it.
+    pub fn key_pem(&self) -> &str {
+        &self.key_pem
     }
 
     pub fn config(&self) -> Arc<ServerConfig> {

@@ -1,0 +1,135 @@
+//! How fast one caller may send requests: a bucket of tokens for each, refilled steadily.
+
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue},
+    middleware::Next,
+    response::Response,
+};
+use governor::{
+    NotUntil, Quota, RateLimiter,
+    clock::{Clock, DefaultClock},
+    middleware::{StateInformationMiddleware, StateSnapshot},
+    state::{InMemoryState, NotKeyed},
+};
+use moka::sync::Cache;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    PeerAddress,
+    refusal::{Asked, Refusal},
+};
+use crate::{
+    access::{Caller, CallerKind},
+    server::Network,
+};
+
+/// The names are those of the IETF's draft, whose policies have one of their own.
+const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const STATE: HeaderName = HeaderName::from_static("ratelimit");
+/// Beyond these the least used bucket is forgotten, which means full.
+const MOST_CALLERS: u64 = 100_000;
+
+/// What every caller may send, on both doors together.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RateLimitSettings {
+    /// Requests a second in the long run; 0 is no limit.
+    pub per_second: u32,
+    /// Requests at once after a rest; 0 is as many as in a second.
+    pub burst: u32,
+}
+
+type Bucket = RateLimiter<NotKeyed, InMemoryState, DefaultClock, StateInformationMiddleware>;
+
+/// The buckets of all callers.
+#[derive(Clone, Debug)]
+pub struct RateLimit {
+    quota: Quota,
+    policy: HeaderValue,
+    buckets: Cache<Key, Arc<Bucket>>,
+    clock: DefaultClock,
+}
+
+/// Who shares a bucket.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Caller(&'static str, Arc<str>),
+    Address(IpAddr),
+}
+
+impl RateLimit {
+    /// None when there is no limit.
+    pub fn new(settings: &RateLimitSettings) -> Option<Self> {
+        let per_second = NonZeroU32::new(settings.per_second)?;
+        let burst = NonZeroU32::new(settings.burst).unwrap_or(per_second);
+        let quota = Quota::per_second(per_second).allow_burst(burst);
+        let refill = whole_seconds(quota.burst_size_replenished_in());
+        let policy = format!("\"caller\";q={burst};w={refill}");
+        // A bucket that hasn't been touched for so long is full again, and as good as none.
+        let forgotten = Duration::from_secs(refill + 1);
+        Some(Self {
+            quota,
+            policy: HeaderValue::from_str(&policy).ok()?,
+            buckets: Cache::builder()
+                .max_capacity(MOST_CALLERS)
+                .time_to_idle(forgotten)
+                .build(),
+            clock: DefaultClock::default(),
+        })
+    }
+
+    fn take(&self, key: Key) -> Result<StateSnapshot, NotUntil<<DefaultClock as Clock>::Instant>> {
+        let new = || Arc::new(RateLimiter::direct(self.quota).with_middleware());
+        self.buckets.get_with(key, new).check()
+    }
+
+    fn tell(&self, headers: &mut HeaderMap, remaining: u32, reset: u64) {
+        headers.insert(POLICY, self.policy.clone());
+        if let Ok(state) = HeaderValue::from_str(&format!("\"caller\";r={remaining};t={reset}")) {
+            headers.insert(STATE, state);
+        }
+    }
+}
+
+/// Lets a request through that its caller has a token for. Stands behind authentication, which says who that is.
+pub async fn admit(State(limit): State<RateLimit>, request: Request, next: Next) -> Response {
+    let Some(key) = key(&request) else {
+        return next.run(request).await;
+    };
+    match limit.take(key) {
+        Ok(state) => {
+            let left = state.remaining_burst_capacity();
+            let missing = limit.quota.burst_size().get().saturating_sub(left);
+            let reset = whole_seconds(limit.quota.replenish_interval() * missing);
+            let mut response = next.run(request).await;
+            limit.tell(response.headers_mut(), left, reset);
+            response
+        }
+        Err(refused) => {
+            let retry_after_seconds = whole_seconds(refused.wait_time_from(limit.clock.now()));
+            let mut response = Asked::by(&request).refused(Refusal::TooMany { retry_after_seconds });
+            limit.tell(response.headers_mut(), 0, retry_after_seconds);
+            response
+        }
+    }
+}
+
+/// Whoever has signed in is known by that, anybody else by the address.
+fn key(request: &Request) -> Option<Key> {
+    let caller = request.extensions().get::<Caller>()?;
+    Some(match caller.kind {
+        CallerKind::Anyone => {
+            let PeerAddress(address) = *request.extensions().get::<PeerAddress>()?;
+            Key::Address(Network::of_one_caller(address))
+        }
+        kind => Key::Caller(kind.as_str(), caller.id.clone()),
+    })
+}
+
+/// At least 1, and never too early.
+fn whole_seconds(time: Duration) -> u64 {
+    time.as_secs() + u64::from(time.subsec_nanos() > 0 || time.is_zero())
+}

@@ -1,0 +1,116 @@
+//! Answers in the place of a door that could not give one: the shell's limits and a panic. Each in the form its door's
+//! callers read.
+
+use axum::{
+    extract::Request,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+
+use super::{RequestId, graphql, rest};
+
+/// Why no door has answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The body has not come in time.
+    Slow,
+    /// The server has as much to do as it can.
+    Overloaded,
+    /// This caller asks for more than its share.
+    TooMany {
+        /// When it may ask again.
+        retry_after_seconds: u64,
+    },
+    /// A defect of ours.
+    Broken,
+}
+
+impl Refusal {
+    const fn status(self) -> StatusCode {
+        match self {
+            Self::Slow => StatusCode::REQUEST_TIMEOUT,
+            Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Broken => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// For whoever reads the answer.
+    const fn sentence(self) -> &'static str {
+        match self {
+            Self::Slow => "The body took too long to arrive.",
+            Self::Overloaded => "The server has more to do than it can. Try again shortly.",
+            Self::TooMany { .. } => "This caller sends requests too fast. Retry-After says when to send the next one.",
+            Self::Broken => graphql::error::INTERNAL,
+        }
+    }
+}
+
+/// What is kept of a request to answer it after it has been handed on.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    door: Door,
+    accept: Option<HeaderValue>,
+    id: Option<RequestId>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Door {
+    Graphql,
+    Rest,
+    None,
+}
+
+impl Asked {
+    pub fn by(request: &Request) -> Self {
+        let path = request.uri().path();
+        let door = match path {
+            "/graphql" => Door::Graphql,
+            path if path == "/api" || path.starts_with("/api/") => Door::Rest,
+            _ => Door::None,
+        };
+        Self {
+            door,
+            accept: request.headers().get(header::ACCEPT).cloned(),
+            id: request.extensions().get::<RequestId>().cloned(),
+        }
+    }
+
+    pub fn request_id(&self) -> RequestId {
+        self.id.clone().unwrap_or_else(RequestId::generate)
+    }
+
+    pub fn refused(&self, refusal: Refusal) -> Response {
+        let (status, id) = (refusal.status(), self.request_id());
+        let mut response = match self.door {
+            Door::Graphql => {
+                let mut headers = HeaderMap::new();
+                headers.extend(self.accept.clone().map(|value| (header::ACCEPT, value)));
+                graphql::http::refused(&headers, status, refusal.code(), refusal.sentence(), &id)
+            }
+            Door::Rest => rest::refused(refusal, refusal.sentence(), &id),
+            Door::None => (status, format!("{}\n", refusal.sentence())).into_response(),
+        };
+        let wait = match refusal {
+            Refusal::Overloaded => Some(1),
+            Refusal::TooMany { retry_after_seconds } => Some(retry_after_seconds),
+            Refusal::Slow | Refusal::Broken => None,
+        };
+        if let Some(seconds) = wait {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
+    }
+}
+
+impl Refusal {
+    const fn code(self) -> graphql::error::Code {
+        use graphql::error::Code;
+        match self {
+            Self::Slow => Code::Timeout,
+            Self::Overloaded => Code::Unavailable,
+            Self::TooMany { .. } => Code::RateLimited,
+            Self::Broken => Code::Internal,
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! One connection from its first byte to its last: TLS where there is a certificate, HTTP/1.1 or HTTP/2, and its end.
+//!
+//! HTTP/2 also comes unencrypted to whoever knows beforehand that it is spoken here (as proxies do): its limits are the same.
+
+use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+
+use axum::{Router, extract::Request, http::Version};
+use hyper::{body::Incoming, service::Service};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+    service::TowerToHyperService,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    sync::watch,
+    time::timeout,
+};
+
+use super::{
+    HttpSettings,
+    activity::{Activity, Watched},
+    proxy,
+    tls::Certificates,
+};
+
+/// What a connection may take to say goodbye.
+const GOODBYE: Duration = Duration::from_secs(1);
+/// hyper keeps as many headers on the stack; another number costs an allocation a request.
+const HEADERS_FOR_FREE: usize = 100;
+/// What an HTTP/2 connection may send before somebody reads it, in all and for each request: what it may make us hold.
+const CONNECTION_WINDOW: u32 = 256 * 1024;
+const STREAM_WINDOW: u32 = 64 * 1024;
+/// What may wait to be sent on a connection, beside the answers themselves.
+const BUFFER: usize = 64 * 1024;
+
+/// How all connections are served.
+#[derive(Debug)]
+pub struct Connections {
+    pub settings: Arc<HttpSettings>,
+    certificates: Option<Certificates>,
+    builder: Builder<TokioExecutor>,
+    router: Router,
+}
+
+impl Connections {
+    pub fn new(settings: Arc<HttpSettings>, certificates: Option<Certificates>, router: Router) -> Self {
+        let builder = builder(&settings);
+        Self {
+            settings,
+            certificates,
+            builder,
+            router,
+        }
+    }
+
+    /// Serves one connection to its end, which comes soon after `stop` becomes true.
+    pub async fn serve(&self, stream: TcpStream, peer: SocketAddr, stop: watch::Receiver<bool>) {
+        // Small answers must not wait for the acknowledgement of earlier ones.
+        let _ = stream.set_nodelay(true);
+        let Some(certificates) = &self.certificates else {
+            return self.speak(stream, peer, false, stop).await;
+        };
+        let mut stopped = stop.clone();
+        let handshake = timeout(self.settings.handshake_timeout, certificates.acceptor().accept(stream));
+        let stream = tokio::select! {
+            shaken = handshake => match shaken {
+                Ok(Ok(stream)) => stream,
+                // Whoever can't do it isn't answered, and may be anybody: no reason to write a line.
+                _ => return,
+            },
+            _ = stopped.wait_for(|stop| *stop) => return,
+        };
+        let multiplexed = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        self.speak(stream, peer, multiplexed, stop).await;
+    }
+
+    async fn speak<S>(&self, stream: S, peer: SocketAddr, multiplexed: bool, mut stop: watch::Receiver<bool>)
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let activity = Activity::new(multiplexed);
+        let HttpSettings {
+            idle_timeout,
+            header_timeout,
+            ..
+        } = *self.settings;
+        let service = Answering {
+            router: TowerToHyperService::new(self.router.clone()),
+            settings: self.settings.clone(),
+            peer,
+            activity: activity.clone(),
+        };
+        let io = TokioIo::new(Watched {
+            stream,
+            activity: activity.clone(),
+        });
+        let mut connection = pin!(self.builder.serve_connection(io, service));
+        // How it ends is its caller's doing, and nothing to be told of.
+        let goodbye = tokio::select! {
+            _ = connection.as_mut() => return,
+            _ = stop.wait_for(|stop| *stop) => Duration::MAX,
+            () = activity.ended(idle_timeout, header_timeout) => GOODBYE,
+        };
+        connection.as_mut().graceful_shutdown();
+        let _ = timeout(goodbye, connection).await;
+    }
+}
+
+fn builder(settings: &HttpSettings) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        // What it would count includes the rest before a request: `Activity` tells the two apart.
+        .header_read_timeout(None)
+        // A head has to fit; bodies pass through in pieces.
+        .max_buf_size(settings.header_bytes as usize);
+    if settings.headers != HEADERS_FOR_FREE {
+        builder.http1().max_headers(settings.headers);
+    }
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(settings.streams_per_connection)
+        .max_header_list_size(settings.header_bytes)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .max_send_buf_size(BUFFER);
+    builder
+}
+
+/// The router, for one connection.
+struct Answering {
+    router: TowerToHyperService<Router>,
+    settings: Arc<HttpSettings>,
+    peer: SocketAddr,
+    activity: Activity,
+}
+
+impl Service<Request<Incoming>> for Answering {
+    type Response = axum::response::Response;
+    type Error = std::convert::Infallible;
+    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let running = self.activity.request(request.version() == Version::HTTP_2);
+        let address = proxy::address(self.peer.ip(), request.headers(), &self.settings);
+        request.extensions_mut().insert(address);
+        let answer = self.router.call(request);
+        Box::pin(async move {
+            let answer = answer.await;
+            drop(running);
+            answer
+        })
+    }
+}

@@ -1,0 +1,46 @@
+//! What every answer says to browsers, unless its door has said something else.
+
+use axum::{
+    extract::{Request, State},
+    http::{
+        HeaderMap, HeaderName, HeaderValue,
+        header::{
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, STRICT_TRANSPORT_SECURITY, X_CONTENT_TYPE_OPTIONS,
+        },
+    },
+    middleware::Next,
+    response::Response,
+};
+
+const CROSS_ORIGIN_RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+/// An answer is no page: whatever it contains, nothing of it is loaded, run or framed.
+const NO_PAGE: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
+/// Answers are about people, and stay in no browser or proxy.
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const NO_REFERRER: HeaderValue = HeaderValue::from_static("no-referrer");
+const SAME_ORIGIN: HeaderValue = HeaderValue::from_static("same-origin");
+const TWO_YEARS: HeaderValue = HeaderValue::from_static("max-age=63072000");
+
+/// `secure` is whether this server speaks TLS itself.
+pub async fn add(State(secure): State<bool>, request: Request, next: Next) -> Response {
+    let page = request.uri().path().starts_with("/playground");
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
+    put(headers, CACHE_CONTROL, NO_STORE);
+    put(headers, REFERRER_POLICY, NO_REFERRER);
+    put(headers, CROSS_ORIGIN_RESOURCE_POLICY, SAME_ORIGIN);
+    // The playground has its own policy, and a script under another one would be bound by that.
+    if !page {
+        put(headers, CONTENT_SECURITY_POLICY, NO_PAGE);
+    }
+    if secure {
+        headers.insert(STRICT_TRANSPORT_SECURITY, TWO_YEARS);
+    }
+    response
+}
+
+fn put(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {
+    headers.entry(name).or_insert(value);
+}

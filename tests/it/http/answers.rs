@@ -1,0 +1,83 @@
+//! What stands on every answer, and what becomes of a panic.
+
+use axum::{Router, routing::get};
+use clientele::server::HttpSettings;
+use tokio::io::AsyncWriteExt;
+
+use super::{connect, exchange, header, rest, serve};
+
+async fn ask(address: std::net::SocketAddr, path: &str) -> String {
+    let mut stream = connect(address).await;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("sent");
+    rest(&mut stream).await
+}
+
+#[tokio::test]
+async fn every_answer_tells_browsers_what_not_to_do_with_it() {
+    let router = Router::new().route("/", get(async || "answer")).route(
+        "/own",
+        get(async || {
+            (
+                [("cache-control", "no-cache"), ("content-security-policy", "its own")],
+                "page",
+            )
+        }),
+    );
+    let address = serve(HttpSettings::default(), router).await;
+    for (path, caching, policy) in [
+        ("/", "no-store", Some("default-src 'none'; frame-ancestors 'none'")),
+        (
+            "/nowhere",
+            "no-store",
+            Some("default-src 'none'; frame-ancestors 'none'"),
+        ),
+        ("/own", "no-cache", Some("its own")),
+        ("/playground/assets/x.js", "no-store", None),
+    ] {
+        let answer = ask(address, path).await;
+        for (name, value) in [
+            ("cache-control", Some(caching)),
+            ("content-security-policy", policy),
+            ("x-content-type-options", Some("nosniff")),
+            ("referrer-policy", Some("no-referrer")),
+            ("cross-origin-resource-policy", Some("same-origin")),
+            ("strict-transport-security", None),
+        ] {
+            assert_eq!(header(&answer, name), value, "{path} {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_panic_is_an_answer_and_the_server_lives() {
+    async fn fail() -> &'static str {
+        panic!("a secret")
+    }
+    let router = Router::new()
+        .route("/graphql", get(fail))
+        .route("/api/clients", get(fail))
+        .route("/fail", get(fail))
+        .route("/", get(async || "alive"));
+    let address = serve(HttpSettings::default(), router).await;
+    let sentence = "Something went wrong on the server. Its log has the cause under the request id.";
+    for (path, start) in [
+        (
+            "/api/clients",
+            "{\"returnCode\":6,\"returnStatus\":\"INTERNAL_ERROR\",\"errorSource\":\"0".to_owned(),
+        ),
+        (
+            "/graphql",
+            format!(
+                "{{\"errors\":[{{\"message\":\"{sentence}\",\"extensions\":{{\"code\":\"INTERNAL\",\"requestId\":\"0"
+            ),
+        ),
+        ("/fail", format!("{sentence}\n")),
+    ] {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let (status, body) = exchange(address, request.as_bytes()).await;
+        assert_eq!(status, "500 Internal Server Error");
+        assert!(body.starts_with(&start) && !body.contains("secret"), "{path}: {body}");
+    }
+    assert!(ask(address, "/").await.ends_with("alive"));
+}

@@ -1,0 +1,103 @@
+//! A table of what breaks the rules of HTTP. Each is answered with a 4xx, and its connection closed.
+
+use super::{exchange, reading, serve};
+use clientele::server::HttpSettings;
+
+#[tokio::test]
+async fn what_is_no_http_is_refused_and_its_connection_closed() {
+    let address = serve(HttpSettings::default(), reading()).await;
+    let post = "POST / HTTP/1.1\r\nhost: a\r\n";
+    let many: String = (0..101).map(|number| format!("x-{number}: 1\r\n")).collect();
+    for (case, request, status) in [
+        ("no method", "\x01\x02\x03\r\n\r\n".to_owned(), "400 Bad Request"),
+        ("no version", "GET /\r\n\r\n".into(), "400 Bad Request"),
+        ("a version to come", "GET / HTTP/7.0\r\n\r\n".into(), "400 Bad Request"),
+        (
+            "a space too many",
+            "GET  / HTTP/1.1\r\nhost: a\r\n\r\n".into(),
+            "400 Bad Request",
+        ),
+        (
+            "a name with a space",
+            "GET / HTTP/1.1\r\nho st: a\r\n\r\n".into(),
+            "400 Bad Request",
+        ),
+        (
+            "a folded header",
+            "GET / HTTP/1.1\r\nhost: a\r\n b\r\n\r\n".into(),
+            "400 Bad Request",
+        ),
+        ("a NUL", "GET / HTTP/1.1\r\nhost: a\0\r\n\r\n".into(), "400 Bad Request"),
+        (
+            "TLS",
+            "\x16\x03\x01\x02\x00\x01\x00\x01\x03\x03\r\n\r\n".into(),
+            "400 Bad Request",
+        ),
+        (
+            "a length of no number",
+            format!("{post}content-length: x\r\n\r\n"),
+            "400 Bad Request",
+        ),
+        (
+            "a negative length",
+            format!("{post}content-length: -1\r\n\r\n"),
+            "400 Bad Request",
+        ),
+        (
+            "a length too large",
+            format!("{post}content-length: 99999999999999999999\r\n\r\n"),
+            "400 Bad Request",
+        ),
+        (
+            "two lengths",
+            format!("{post}content-length: 1\r\ncontent-length: 2\r\n\r\nab"),
+            "400 Bad Request",
+        ),
+        (
+            "an unknown coding",
+            format!("{post}transfer-encoding: gzip\r\n\r\n"),
+            "400 Bad Request",
+        ),
+        (
+            "a bad chunk",
+            format!("{post}transfer-encoding: chunked\r\n\r\nzz\r\nabc"),
+            "400 Bad Request",
+        ),
+        (
+            "a header too long",
+            format!("GET / HTTP/1.1\r\nx: {}", "a".repeat(20_000)),
+            "431 Request Header Fields Too Large",
+        ),
+        (
+            "too many headers",
+            format!("GET / HTTP/1.1\r\n{many}\r\n"),
+            "431 Request Header Fields Too Large",
+        ),
+        (
+            "an address too long",
+            format!("GET /{}", "a".repeat(20_000)),
+            "431 Request Header Fields Too Large",
+        ),
+    ] {
+        let (answered, _) = exchange(address, request.as_bytes()).await;
+        assert_eq!(answered, status, "{case}");
+    }
+    let (answered, _) = exchange(address, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    assert_eq!(answered, "200 OK", "the server lives");
+}
+
+/// RFC 9112 §6.3 allows a server to go by the chunks alone. No length is left that anybody behind could go by instead.
+#[tokio::test]
+async fn a_length_beside_chunks_counts_for_nothing() {
+    let address = serve(HttpSettings::default(), reading()).await;
+    for headers in [
+        "content-length: 4\r\ntransfer-encoding: chunked",
+        "transfer-encoding: chunked\r\ncontent-length: 400",
+    ] {
+        let request = format!(
+            "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{headers}\r\n\r\n2\r\nab\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n"
+        );
+        let answered = exchange(address, request.as_bytes()).await;
+        assert_eq!(answered, ("200 OK".to_owned(), "2".to_owned()), "{headers}");
+    }
+}

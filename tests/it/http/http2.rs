@@ -1,0 +1,108 @@
+//! HTTP/2 to whoever knows beforehand that it is spoken here.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use clientele::server::{HttpSettings, Server};
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
+
+use super::{PATIENCE, connect, reading};
+
+struct Caller {
+    send: SendRequest<Body>,
+    /// Ends with the connection.
+    connection: JoinHandle<()>,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<()>,
+}
+
+async fn caller(settings: HttpSettings) -> Caller {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (stop, stopped) = oneshot::channel();
+    let server = Server::new(&settings).expect("valid settings");
+    let stopped = async {
+        let _ = stopped.await;
+    };
+    let serving = tokio::spawn(server.serve(listener, reading(), stopped, PATIENCE));
+    let io = TokioIo::new(connect(address).await);
+    let (send, connection) = http2::handshake(TokioExecutor::new(), io).await.expect("HTTP/2");
+    let connection = tokio::spawn(async move {
+        let _ = connection.await;
+    });
+    Caller {
+        send,
+        connection,
+        stop,
+        serving,
+    }
+}
+
+fn post(path: &str, body: impl Into<Body>) -> hyper::Request<Body> {
+    let request = hyper::Request::post(format!("http://clientele{path}"));
+    request.body(body.into()).expect("a request")
+}
+
+#[tokio::test]
+async fn a_stop_is_announced_and_ends_the_connection() {
+    let mut caller = caller(HttpSettings::default()).await;
+    let response = caller.send.send_request(post("/", "four")).await.expect("an answer");
+    assert_eq!(response.status(), 200);
+    let _ = caller.stop.send(());
+    timeout(PATIENCE, caller.connection)
+        .await
+        .expect("closed in time")
+        .expect("no panic");
+    timeout(PATIENCE, caller.serving)
+        .await
+        .expect("ended in time")
+        .expect("no panic");
+}
+
+#[tokio::test]
+async fn a_connection_that_rests_is_closed() {
+    let settings = HttpSettings {
+        idle_timeout: Duration::from_millis(50),
+        ..HttpSettings::default()
+    };
+    let mut caller = caller(settings).await;
+    let response = caller.send.send_request(post("/", "")).await.expect("an answer");
+    assert_eq!(response.status(), 200);
+    timeout(PATIENCE, caller.connection)
+        .await
+        .expect("closed in time")
+        .expect("no panic");
+}
+
+#[tokio::test]
+async fn a_slow_body_ends_its_request_and_not_the_connection() {
+    let settings = HttpSettings {
+        body_timeout: Duration::from_millis(50),
+        ..HttpSettings::default()
+    };
+    let mut caller = caller(settings).await;
+    let endless = Body::from_stream(futures_util::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let response = caller
+        .send
+        .send_request(post("/graphql", endless))
+        .await
+        .expect("an answer");
+    assert_eq!(response.status(), 408);
+    let response = caller.send.send_request(post("/", "four")).await.expect("an answer");
+    assert_eq!(response.status(), 200);
+}
+
+#[tokio::test]
+async fn a_head_too_large_ends_its_request_only() {
+    let mut caller = caller(HttpSettings::default()).await;
+    let request = hyper::Request::get("http://clientele/").header("x", "a".repeat(17_000));
+    let answer = caller
+        .send
+        .send_request(request.body(Body::empty()).expect("a request"))
+        .await;
+    assert!(answer.map_or(true, |answer| answer.status() == 431));
+    let response = caller.send.send_request(post("/", "four")).await.expect("an answer");
+    assert_eq!(response.status(), 200);
+}

@@ -1,0 +1,154 @@
+//! Encryption, and a certificate that changes while the server runs.
+
+use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
+
+use clientele::server::{HttpSettings, Server};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+use super::{connect, header, reading, rest, serve};
+use crate::harness::peers::Certificate;
+
+struct Secured {
+    folder: TempDir,
+    address: SocketAddr,
+}
+
+fn write(folder: &TempDir, certificate: &str, key: &str) {
+    fs::write(folder.path().join("server.pem"), certificate).expect("written");
+    fs::write(folder.path().join("server.key"), key).expect("written");
+}
+
+fn settings(folder: &TempDir) -> HttpSettings {
+    HttpSettings {
+        certificate_file: Some(folder.path().join("server.pem")),
+        key_file: Some(folder.path().join("server.key")),
+        certificate_poll: Duration::from_millis(10),
+        handshake_timeout: Duration::from_millis(200),
+        ..HttpSettings::default()
+    }
+}
+
+async fn secured(certificate: &Certificate) -> Secured {
+    let folder = tempfile::tempdir().expect("a folder");
+    write(&folder, certificate.pem(), certificate.key_pem());
+    let address = serve(settings(&folder), reading()).await;
+    Secured { folder, address }
+}
+
+/// A connection of somebody who trusts the authority of `certificate` alone.
+async fn trusting(
+    address: SocketAddr,
+    certificate: &Certificate,
+    protocols: &[&str],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = RootCertStore::empty();
+    let authority = CertificateDer::from_pem_file(certificate.authority()).expect("a certificate");
+    roots.add(authority).expect("an authority");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider's versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+    let name = ServerName::try_from("localhost").expect("a name");
+    TlsConnector::from(Arc::new(config))
+        .connect(name, connect(address).await)
+        .await
+}
+
+#[tokio::test]
+async fn a_server_with_a_certificate_speaks_tls_only() {
+    let certificate = Certificate::new();
+    let Secured {
+        address,
+        folder: _folder,
+    } = secured(&certificate).await;
+
+    for (offered, chosen) in [
+        (&["h2", "http/1.1"][..], Some(&b"h2"[..])),
+        (&["http/1.1"], Some(b"http/1.1")),
+        (&[], None),
+    ] {
+        let stream = trusting(address, &certificate, offered).await.expect("trusted");
+        assert_eq!(stream.get_ref().1.alpn_protocol(), chosen);
+    }
+    let mut stream = trusting(address, &certificate, &[]).await.expect("trusted");
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+        .await
+        .expect("sent");
+    let mut answer = String::new();
+    let _ = stream.read_to_string(&mut answer).await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert_eq!(header(&answer, "strict-transport-security"), Some("max-age=63072000"));
+
+    let mut plain = connect(address).await;
+    plain
+        .write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n")
+        .await
+        .expect("sent");
+    assert!(!rest_bytes(&mut plain).await.starts_with(b"HTTP"));
+    // Nobody may keep a connection without encryption.
+    assert_eq!(rest(&mut connect(address).await).await, "");
+}
+
+async fn rest_bytes(stream: &mut TcpStream) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes).await;
+    bytes
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_taken_up_and_a_broken_one_is_not() {
+    let (old, new) = (Certificate::new(), Certificate::new());
+    let Secured { address, folder } = secured(&old).await;
+    assert!(trusting(address, &new, &[]).await.is_err());
+
+    for (certificate, key) in [("no PEM", old.key_pem()), (new.pem(), old.key_pem()), ("", "")] {
+        write(&folder, certificate, key);
+        // Looked at several times meanwhile.
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(
+            trusting(address, &old, &[]).await.is_ok(),
+            "what can't be used changes nothing"
+        );
+    }
+    write(&folder, new.pem(), new.key_pem());
+    tokio::time::timeout(super::PATIENCE, async {
+        while trusting(address, &new, &[]).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("taken up");
+    assert!(trusting(address, &old, &[]).await.is_err());
+}
+
+#[test]
+fn a_certificate_that_cant_be_used_stops_the_start_with_a_sentence() {
+    let (one, other) = (Certificate::new(), Certificate::new());
+    let folder = tempfile::tempdir().expect("a folder");
+    for (certificate, key, sentence) in [
+        ("", one.key_pem(), "FOLDER/server.pem holds no certificate in PEM"),
+        (one.pem(), "", "FOLDER/server.key holds no private key in PEM"),
+        (
+            one.pem(),
+            other.key_pem(),
+            "the key in FOLDER/server.key can't be used with the certificate in FOLDER/server.pem",
+        ),
+    ] {
+        write(&folder, certificate, key);
+        let error = Server::new(&settings(&folder)).expect_err(sentence).to_string();
+        assert_eq!(error.replace(&folder.path().display().to_string(), "FOLDER"), sentence);
+    }
+}
