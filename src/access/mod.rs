@@ -5,6 +5,7 @@ mod accounts;
 mod caller;
 mod first;
 mod grant;
+mod listing;
 pub mod password;
 mod permission;
 mod rights;
@@ -16,10 +17,11 @@ mod verified;
 pub use accounts::{Account, Accounts};
 pub use caller::{Caller, CallerKind, Door};
 pub use first::{FIRST, make_first_user};
+pub use listing::Listing;
 pub use permission::{Permission, Permissions};
 pub use rights::{Rights, Sets};
-pub use token::{CreateToken, PREFIX, RevokeToken, Token, create_token, revoke_token, tokens};
+pub use token::{BY_CREATION, CreateToken, PREFIX, RevokeToken, Token, create_token, revoke_token, tokens};
 pub use user::{
-    ChangePassword, UpsertUser, User, change_password, create_user, delete_user, password_is_initial, upsert_user,
-    users,
+    BY_NAME, ChangePassword, UpsertUser, User, change_password, change_user, create_user, delete_user,
+    password_is_initial, upsert_user, users,
 };

@@ -5,18 +5,20 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, SubsecRound, Utc};
 use entity::api_token;
 use rand::RngCore;
-use sea_orm::{EntityTrait, QueryOrder};
+use sea_orm::EntityTrait;
 
 use super::{
     Caller, Permission, Rights,
     accounts::{permissions_column, token_hash, token_rights},
     grant::{Sent, lock_users, may_give, role},
+    listing::{self, Listing},
 };
 use crate::{
     Clientele,
     db::{Step, Transaction, Work},
     error::Result,
     history::{Action, Chain, Change, Members, Subject},
+    list::{Cursor, Order, Window},
     member::{Problems, Scalars},
     problem::{Problem, ProblemCode, path},
     scalar::{self, new_key},
@@ -25,6 +27,13 @@ use crate::{
 
 /// Every token begins so, so that whoever finds one knows what it is.
 pub const PREFIX: &str = "clt_";
+
+/// The order of tokens: their keys grow with time.
+pub static BY_CREATION: Order = Order {
+    name: "tokens",
+    columns: &["encoded_key"],
+    descending: false,
+};
 
 /// A token as it is to be.
 #[derive(InputObject, Clone, Debug)]
@@ -71,14 +80,17 @@ impl Token {
             row,
         })
     }
+
+    /// Where it stands in the list of tokens.
+    pub fn cursor(&self) -> String {
+        Cursor::of(vec![self.row.encoded_key.clone()]).encode(&BY_CREATION)
+    }
 }
 
-/// All tokens, revoked and expired ones too, in the order of their creation.
-pub async fn tokens(clientele: &Clientele, caller: &Caller) -> Result<Vec<Token>> {
+/// A part of all tokens, revoked and expired ones too, in the order of their creation.
+pub async fn tokens(clientele: &Clientele, caller: &Caller, window: &Window, total: bool) -> Result<Listing<Token>> {
     caller.needs(Permission::ManageUsers)?;
-    let rows = api_token::Entity::find().order_by_asc(api_token::Column::EncodedKey);
-    let rows = rows.all(clientele.db.read().orm()).await?;
-    rows.into_iter().map(Token::of).collect()
+    listing::read::<api_token::Entity, _>(clientele, &BY_CREATION, window, total, Token::of).await
 }
 
 /// Creates a token, and answers it with its text, which is shown this once and kept nowhere.

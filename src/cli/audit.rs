@@ -25,8 +25,7 @@ pub(super) struct Which {
 
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
     let Command::Verify(Which { client }) = command;
-    let clientele =
-        crate::Clientele::new(store::open(config).await?, config.clients.clone()).with_audit(config.audit.clone());
+    let clientele = store::clientele(config).await?;
     let mut findings = 0_u64;
     let mut printed = Ok(());
     let report = |finding: &crate::history::Finding| {

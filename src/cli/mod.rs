@@ -2,6 +2,7 @@
 
 mod audit;
 mod failure;
+mod listed;
 mod listening;
 mod notify;
 mod serve;
@@ -134,8 +135,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Fa
 }
 
 async fn seed(config: &Config, clients: u32) -> Result<(), Failure> {
-    let clientele =
-        crate::Clientele::new(store::open(config).await?, config.clients.clone()).with_audit(config.audit.clone());
+    let clientele = store::clientele(config).await?;
     let progress = |done| tracing::info!(done, clients, "seeding");
     clientele.seed(clients, progress).await.map_err(Failure::internal)?;
     print(&format!(

@@ -37,12 +37,8 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
     let channels = worker::channels(config)?;
     let persisted = persisted(&config.graphql)?;
     let stop = listening::stop_on_signal()?;
-    let clientele = Clientele::new(store::open(config).await?, config.clients.clone());
+    let clientele = Arc::new(store::clientele(config).await?);
     audit::warn_of_missing_key(config);
-    let clientele = Arc::new(Clientele {
-        idempotency: config.idempotency,
-        ..clientele.with_audit(config.audit.clone())
-    });
     let upkeep = upkeep(clientele.clone(), stop.clone());
     let sending = config.notifications.worker;
     let worker = sending.then(|| worker::Background::start(clientele.clone(), channels, config, stop.clone()));

@@ -1,4 +1,4 @@
-//! Opens the database for a command, and says in one sentence why that failed.
+//! Opens the database, and all that stands on it, for a command; says in one sentence why that failed.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sea_orm::{DbErr, RuntimeErr};
 
 use super::Failure;
+use crate::Clientele;
 use crate::api::health::Ping;
 use crate::config::Config;
 use crate::db::Database;
@@ -20,6 +21,16 @@ pub(super) async fn open(config: &Config) -> Result<Database, Failure> {
         .await
         .map_err(|error| failure("migrate", config, &error))?;
     Ok(database)
+}
+
+/// The clients as they are configured, on the open database. Every command takes them from here: one that left out a part of
+/// the configuration would do the same work by other rules, such as seal the history with another key.
+pub(super) async fn clientele(config: &Config) -> Result<Clientele, Failure> {
+    let clientele = Clientele::new(open(config).await?, config.clients.clone());
+    Ok(Clientele {
+        idempotency: config.idempotency,
+        ..clientele.with_audit(config.audit.clone())
+    })
 }
 
 /// Asks the database whether it answers.

@@ -5,9 +5,8 @@ use chrono::{TimeDelta, Utc};
 use clap::Subcommand;
 
 use super::user::{Grant, shown};
-use super::{Failure, print, refused, store};
-use crate::Clientele;
-use crate::access::{Caller, CreateToken, RevokeToken, Token, create_token, revoke_token, tokens};
+use super::{Failure, listed, print, refused, store};
+use crate::access::{BY_CREATION, Caller, CreateToken, RevokeToken, Token, create_token, revoke_token, tokens};
 use crate::config::Config;
 use crate::scalar::DateTime;
 
@@ -34,13 +33,13 @@ pub(super) enum Command {
 
 #[expect(clippy::disallowed_methods, reason = "a command is a door")]
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
-    let clientele = Clientele::new(store::open(config).await?, config.clients.clone());
+    let clientele = store::clientele(config).await?;
     let (operator, now) = (Caller::operator(), Utc::now());
     let failed = |error: crate::error::Error| Failure::new(error.to_string());
     match command {
         Command::List => {
-            let all = tokens(&clientele, &operator).await.map_err(failed)?;
-            print(&all.iter().map(line).collect::<String>())
+            let part = async |window| tokens(&clientele, &operator, &window, false).await;
+            listed::print_all(&BY_CREATION, part, line, Token::cursor).await
         }
         Command::Create { name, grant, days } => {
             let sets = |sets| match sets {

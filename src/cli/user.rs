@@ -1,15 +1,16 @@
 //! `clientele user …`: who may sign in with a name and a password. Passwords come from the terminal or standard input, as the
 //! arguments of a command are seen by everybody on the machine.
 
-use std::io::{IsTerminal, stdin, stdout};
+use std::io::{IsTerminal, stdin};
 
 use async_graphql::MaybeUndefined;
 use chrono::Utc;
 use clap::{Args, Subcommand};
 
-use super::{Failure, print, refused, store};
-use crate::Clientele;
-use crate::access::{Caller, Permission, Rights, Sets, UpsertUser, create_user, delete_user, upsert_user, users};
+use super::{Failure, listed, print, refused, store};
+use crate::access::{
+    BY_NAME, Caller, Permission, Rights, Sets, UpsertUser, User, change_user, create_user, delete_user, users,
+};
 use crate::config::Config;
 
 #[derive(Debug, Subcommand)]
@@ -105,17 +106,13 @@ impl Grant {
 
 #[expect(clippy::disallowed_methods, reason = "a command is a door")]
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
-    let clientele = Clientele::new(store::open(config).await?, config.clients.clone());
+    let clientele = store::clientele(config).await?;
     let (operator, now) = (Caller::operator(), Utc::now());
     let failed = |error: crate::error::Error| Failure::new(error.to_string());
     match command {
         Command::List => {
-            let all = users(&clientele, &operator).await.map_err(failed)?;
-            let line = |user: &crate::access::User| {
-                let state = if user.row.active { "" } else { "  (inactive)" };
-                format!("{}  {}{state}\n", user.row.name, shown(&user.rights))
-            };
-            print(&all.iter().map(line).collect::<String>())
+            let part = async |window| users(&clientele, &operator, &window, false).await;
+            listed::print_all(&BY_NAME, part, line, User::cursor).await
         }
         Command::Add { name, settings } => {
             let mut input = input(&name, Some(&settings));
@@ -125,16 +122,14 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
             print(&format!("the user {name} has been added\n"))
         }
         Command::Set { name, settings } => {
-            must_exist(&clientele, &name).await?;
-            let set = upsert_user(&clientele, &operator, &input(&name, Some(&settings)), now).await;
+            let set = change_user(&clientele, &operator, &input(&name, Some(&settings)), now).await;
             set.map_err(failed)?.map_err(|problems| refused(&problems))?;
             print(&format!("the user {name} has been changed\n"))
         }
         Command::Password { name } => {
-            must_exist(&clientele, &name).await?;
             let mut input = input(&name, None);
             input.password = MaybeUndefined::Value(password()?);
-            let set = upsert_user(&clientele, &operator, &input, now).await.map_err(failed)?;
+            let set = change_user(&clientele, &operator, &input, now).await.map_err(failed)?;
             set.map_err(|problems| refused(&problems))?;
             print(&format!("the user {name} has another password\n"))
         }
@@ -146,15 +141,9 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
     }
 }
 
-async fn must_exist(clientele: &Clientele, name: &str) -> Result<(), Failure> {
-    let all = users(clientele, &Caller::operator()).await;
-    let all = all.map_err(|error| Failure::new(error.to_string()))?;
-    match all.iter().any(|user| user.row.name == name) {
-        true => Ok(()),
-        false => Err(Failure::new(
-            "there is no user of this name: clientele user list shows those there are",
-        )),
-    }
+fn line(user: &User) -> String {
+    let state = if user.row.active { "" } else { "  (inactive)" };
+    format!("{}  {}{state}\n", user.row.name, shown(&user.rights))
 }
 
 fn input(name: &str, settings: Option<&UserSettings>) -> UpsertUser {
@@ -189,14 +178,15 @@ pub(super) fn shown(rights: &Rights) -> String {
     )
 }
 
-/// One line. The terminal shows it, as switching that off takes another library: better given by a pipe.
+/// One line: from the terminal, which doesn't show it, or from whatever else standard input is.
 fn password() -> Result<String, Failure> {
-    if stdin().is_terminal() && stdout().is_terminal() {
-        print("password (it is shown as you type): ")?;
-    }
-    let mut line = String::new();
-    stdin()
-        .read_line(&mut line)
-        .map_err(|error| Failure::new(format!("can't read the password: {error}")))?;
+    let line = match stdin().is_terminal() {
+        true => rpassword::prompt_password("password: "),
+        false => {
+            let mut line = String::new();
+            stdin().read_line(&mut line).map(|_| line)
+        }
+    };
+    let line = line.map_err(|error| Failure::new(format!("can't read the password: {error}")))?;
     Ok(line.trim_end_matches(['\r', '\n']).to_owned())
 }

@@ -72,7 +72,7 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
         None => None,
     };
     let stop = listening::stop_on_signal()?;
-    let clientele = Arc::new(Clientele::new(store::open(config).await?, config.clients.clone()));
+    let clientele = Arc::new(store::clientele(config).await?);
     let worker = Background::start(clientele.clone(), channels, config, stop.clone());
     match listener {
         Some(listener) => {

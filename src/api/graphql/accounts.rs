@@ -3,15 +3,23 @@
 use async_graphql::{Context, Object as Root, Result};
 
 use super::{
+    error::Fault,
     mutation::{answer, split},
-    object::Written,
+    object::{Plan, Written},
     objects::{
+        connection::{Connection, Listed, PageRow},
         payload::{ChangePasswordPayload, CreateTokenPayload, PayloadRow, RevokeTokenPayload, UpsertUserPayload},
         user::{Token, User, Viewer, ViewerRow},
     },
-    query::{caller, clientele, plan},
+    page::PageArguments,
+    query::{caller, clientele, loaders, plan},
+    reach::Reach,
+    world::World,
 };
-use crate::access::{self, ChangePassword, CreateToken, RevokeToken, UpsertUser};
+use crate::{
+    access::{self, BY_CREATION, BY_NAME, ChangePassword, CreateToken, RevokeToken, UpsertUser},
+    list::{Order, Window},
+};
 
 /// Reads users and API tokens.
 #[derive(Default)]
@@ -35,22 +43,76 @@ impl AccountQuery {
         Written::object(context, row, &plan)
     }
 
-    /// All users, by name. Needs MANAGE_USERS.
-    async fn users(&self, context: &Context<'_>) -> Result<Vec<Written<User>>> {
-        let users = access::users(clientele(context)?, caller(context)?).await?;
-        let plan = plan::<User>(context)?;
-        users.iter().map(|user| Written::object(context, user, &plan)).collect()
+    /// A page of the users, by name. Needs MANAGE_USERS.
+    async fn users(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "How many from the start, or after `after`: 50 unless given, at most 500.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only users after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, or before `before`: at most 500. Not together with `first`.")]
+        last: Option<i32>,
+        #[graphql(desc = "Only users before this cursor.")] before: Option<String>,
+    ) -> Result<Written<Connection<User>>> {
+        let arguments = PageArguments {
+            first: first.map(i64::from),
+            after,
+            last: last.map(i64::from),
+            before,
+        };
+        let (window, plan) = (
+            window(arguments, "users", &BY_NAME)?,
+            plan::<Connection<User>>(context)?,
+        );
+        let total = plan.asks("totalCount");
+        let found = access::users(clientele(context)?, caller(context)?, &window, total).await?;
+        page::<User>(context, &found, found.total, &plan).await
     }
 
-    /// All API tokens, revoked and expired ones too, in the order of their creation. Needs MANAGE_USERS.
-    async fn tokens(&self, context: &Context<'_>) -> Result<Vec<Written<Token>>> {
-        let tokens = access::tokens(clientele(context)?, caller(context)?).await?;
-        let plan = plan::<Token>(context)?;
-        tokens
-            .iter()
-            .map(|token| Written::object(context, token, &plan))
-            .collect()
+    /// A page of the API tokens, revoked and expired ones too, in the order of their creation. Needs MANAGE_USERS.
+    async fn tokens(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "How many from the start, or after `after`: 50 unless given, at most 500.")] first: Option<
+            i32,
+        >,
+        #[graphql(desc = "Only tokens after this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end, or before `before`: at most 500. Not together with `first`.")]
+        last: Option<i32>,
+        #[graphql(desc = "Only tokens before this cursor.")] before: Option<String>,
+    ) -> Result<Written<Connection<Token>>> {
+        let arguments = PageArguments {
+            first: first.map(i64::from),
+            after,
+            last: last.map(i64::from),
+            before,
+        };
+        let (window, plan) = (
+            window(arguments, "tokens", &BY_CREATION)?,
+            plan::<Connection<Token>>(context)?,
+        );
+        let total = plan.asks("totalCount");
+        let found = access::tokens(clientele(context)?, caller(context)?, &window, total).await?;
+        page::<Token>(context, &found, found.total, &plan).await
     }
+}
+
+fn window(arguments: PageArguments, of: &str, order: &Order) -> Result<Window> {
+    let window = Window::of(&arguments.range(of, "")?, order);
+    Ok(window.map_err(|problem| Fault::of_argument("", &problem))?)
+}
+
+/// Users and tokens lead nowhere else.
+async fn page<T: Listed>(
+    context: &Context<'_>,
+    page: &T::Page,
+    total: Option<i64>,
+    plan: &Plan,
+) -> Result<Written<Connection<T>>> {
+    let world = World::around_messages([], &Reach::default(), loaders(context)?, caller(context)?).await?;
+    let world = &world;
+    Written::object(context, PageRow { page, world, total }, plan)
 }
 
 /// Changes users and API tokens.

@@ -145,9 +145,9 @@ signed_in! {
         let other = server.another(Settings::signed_in()).await;
         let (token, manager) = (server.token(&Rights::of([Permission::ViewClient])).await, server.token(&Rights::all()).await);
         assert_eq!(other.as_bearer(&token).get("/api/clients").await.status, 200);
-        let tokens = server.as_bearer(&manager).graphql("{ tokens { encodedKey permissions } }", json!({})).await;
+        let tokens = server.as_bearer(&manager).graphql("{ tokens(last: 2) { nodes { encodedKey } } }", json!({})).await;
         let tokens: Value = serde_json::from_str(&tokens.text).expect("JSON");
-        let key = &tokens["data"]["tokens"][0]["encodedKey"];
+        let key = &tokens["data"]["tokens"]["nodes"][0]["encodedKey"];
         let revoke = "mutation($key: String!) { revokeToken(input: { encodedKey: $key }) { token { name } userErrors { code } } }";
         let revoked = server.as_bearer(&manager).graphql(revoke, json!({ "key": key })).await;
         revoked.data(json!({ "revokeToken": { "token": { "name": "a test" }, "userErrors": [] } }));
@@ -194,7 +194,7 @@ signed_in! {
         let request = server.request(Method::POST, "/graphql").basic_auth("ana", Some(PASSWORD)).json(&body);
         server.send(request).await.data(json!({ "viewer": { "kind": "USER", "name": "ana", "permissions": ["VIEW_CLIENT"],
             "viewSets": null, "passwordIsInitial": true } }));
-        let refused = server.as_bearer(server.token(&Rights::of([])).await).graphql("{ users { name } }", json!({})).await;
+        let refused = server.as_bearer(server.token(&Rights::of([])).await).graphql("{ users { nodes { name } } }", json!({})).await;
         assert_eq!(refused.body["errors"][0]["extensions"]["code"], "FORBIDDEN");
     }
 }

@@ -1,5 +1,7 @@
 //! `clientele audit verify`: what it prints, and its exit code.
 
+use std::{io::Write, process::Stdio};
+
 use clientele::db::{Database, DatabaseSettings, Step, Transaction, Work};
 
 use super::server::{clientele, directory, run, text};
@@ -63,4 +65,37 @@ fn the_key_is_hidden_and_must_not_be_guessable() {
         log,
         "clientele: audit.key must have at least 32 characters: make one with `openssl rand -base64 32`\n"
     );
+}
+
+/// The key is the configuration's, whichever command writes: a record under another one would be a finding.
+#[test]
+fn every_command_seals_with_the_configured_key() {
+    let directory = directory();
+    let run = |key: &str, arguments: &[&str], line: &str| {
+        let mut command = clientele(&directory, arguments, &[("CLIENTELE_AUDIT__KEY", key)]);
+        let command = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        let written = child.stdin.take().expect("piped").write_all(line.as_bytes());
+        written.expect("it reads");
+        let output = child.wait_with_output().expect("it ends");
+        (text(output.stdout), output.status.code())
+    };
+    let (key, other) = (
+        "0123456789abcdef0123456789abcdef",
+        "another key of the history, as long",
+    );
+    assert_eq!(run(key, &["seed", "--clients", "1"], "").1, Some(0));
+    let good = "correct horse battery\n";
+    let add = ["user", "add", "ana", "--permissions", "ALL"];
+    assert_eq!(run(key, &add, good).1, Some(0));
+    assert_eq!(
+        run(key, &["token", "create", "a job", "--permissions", "ALL"], "").1,
+        Some(0)
+    );
+    let intact = "3 records in 2 chains, 0 of them erased; 1 chains without records\nthe history is intact\n";
+    assert_eq!(run(key, &["audit", "verify"], ""), (intact.to_owned(), Some(0)));
+    assert_eq!(run(other, &["audit", "verify"], "").1, Some(1));
 }

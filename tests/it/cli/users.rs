@@ -73,7 +73,7 @@ fn users_and_tokens_are_managed_at_the_command_line() {
     );
     assert_eq!(
         said(&["user", "password", "bo"], good),
-        failed("there is no user of this name: clientele user list shows those there are")
+        failed("There is no user of this name: the list of users shows those there are.")
     );
     let (token, log) = said(&["token", "create", "a job", "--permissions", "VIEW_CLIENT"], "");
     assert!(

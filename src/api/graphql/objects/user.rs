@@ -4,9 +4,13 @@ use std::borrow::Cow;
 
 use async_graphql::OutputType;
 
+use super::connection::{Listed, Words};
 use crate::{
-    access::{self, Caller, CallerKind, Permission, Rights, Sets},
-    api::graphql::object::{Field, Is, Object},
+    access::{self, Caller, CallerKind, Listing, Permission, Rights, Sets},
+    api::graphql::{
+        object::{Field, Is, Object},
+        world::World,
+    },
 };
 
 /// Names of permissions, in the order of their list.
@@ -109,6 +113,37 @@ impl Object for User {
     ];
 }
 
+impl Listed for User {
+    type Page = Listing<access::User>;
+    const WORDS: Words = Words {
+        connection: "UserConnection",
+        page: "A page of users, by name.",
+        edges: "The users of the page, each with its cursor.",
+        nodes: "The users of the page.",
+        total: "How many users there are. Counted only when asked for.",
+        edge: "UserEdge",
+        entry: "A user in a page.",
+        cursor: "Where the user stands in the list: for `after` and `before`.",
+        node: "The user.",
+    };
+
+    fn more(listing: &Self::Page) -> (bool, bool) {
+        (listing.page.has_next, listing.page.has_previous)
+    }
+
+    fn count(listing: &Self::Page) -> usize {
+        listing.page.rows.len()
+    }
+
+    fn cursor(listing: &Self::Page, at: usize) -> String {
+        listing.page.rows[at].cursor()
+    }
+
+    fn row<'a>(listing: &'a Self::Page, at: usize, _: &'a World) -> &'a access::User {
+        &listing.page.rows[at]
+    }
+}
+
 pub struct Token;
 
 impl Object for Token {
@@ -153,6 +188,37 @@ impl Object for Token {
             is: Is::MaybeInstant(|row| row.row.revoked_at),
         },
     ];
+}
+
+impl Listed for Token {
+    type Page = Listing<access::Token>;
+    const WORDS: Words = Words {
+        connection: "TokenConnection",
+        page: "A page of tokens, in the order of their creation.",
+        edges: "The tokens of the page, each with its cursor.",
+        nodes: "The tokens of the page.",
+        total: "How many tokens there are. Counted only when asked for.",
+        edge: "TokenEdge",
+        entry: "A token in a page.",
+        cursor: "Where the token stands in the list: for `after` and `before`.",
+        node: "The token.",
+    };
+
+    fn more(listing: &Self::Page) -> (bool, bool) {
+        (listing.page.has_next, listing.page.has_previous)
+    }
+
+    fn count(listing: &Self::Page) -> usize {
+        listing.page.rows.len()
+    }
+
+    fn cursor(listing: &Self::Page, at: usize) -> String {
+        listing.page.rows[at].cursor()
+    }
+
+    fn row<'a>(listing: &'a Self::Page, at: usize, _: &'a World) -> &'a access::Token {
+        &listing.page.rows[at]
+    }
 }
 
 /// The caller, with what is stored about it when it is a user.

@@ -1,0 +1,127 @@
+//! A user's own password, and its change by the user itself.
+
+use async_graphql::InputObject;
+use chrono::{DateTime, SubsecRound, Utc};
+use entity::api_user;
+use sea_orm::EntityTrait;
+
+use super::{User, find, record};
+use crate::{
+    Clientele,
+    access::{Caller, CallerKind, accounts::Account, grant::lock_users, password},
+    db::{Step, Transaction, Work},
+    error::{Error, Result},
+    problem::{Problem, ProblemCode, path},
+    secret::Secret,
+};
+
+/// One's own password, and another for it.
+#[derive(InputObject, Clone)]
+#[graphql(name = "ChangePasswordInput")]
+pub struct ChangePassword {
+    /// The password that holds until now.
+    pub old_password: String,
+    /// The password from now on: 12 characters or more.
+    pub new_password: String,
+    /// Comes back in the payload, untouched.
+    pub client_mutation_id: Option<String>,
+}
+
+/// Whether the caller is a user whose password somebody else has made.
+pub async fn password_is_initial(clientele: &Clientele, caller: &Caller) -> Result<bool> {
+    if caller.kind != CallerKind::User {
+        return Ok(false);
+    }
+    let row = api_user::Entity::find_by_id(&*caller.id);
+    let row = row.one(clientele.db.read().orm()).await?;
+    Ok(row.is_some_and(|row| row.initial))
+}
+
+/// Changes the caller's own password, who has to know the old one.
+pub async fn change_password(
+    clientele: &Clientele,
+    caller: &Caller,
+    input: &ChangePassword,
+    now: DateTime<Utc>,
+) -> Result<Result<(), Vec<Problem>>> {
+    let refuse = |code, place: &'static str, message: String| Ok(Err(vec![Problem::new(code, path![place], message)]));
+    if caller.kind != CallerKind::User {
+        let message = "Only a user has a password: sign in with your name and the old one.";
+        return refuse(ProblemCode::Invalid, "oldPassword", message.to_owned());
+    }
+    if let Some((code, message)) = password::fault(&input.new_password) {
+        return refuse(code, "newPassword", message);
+    }
+    let rows = api_user::Entity::find_by_id(&*caller.id);
+    let Some(row) = rows.one(clientele.db.read().orm()).await? else {
+        return refuse(
+            ProblemCode::NotFound,
+            "oldPassword",
+            "You are no user any more.".to_owned(),
+        );
+    };
+    let old = Secret::new(input.old_password.as_str());
+    if !clientele.accounts.verify(Some(&Account::of_user(&row)?), &old).await? {
+        return refuse(
+            ProblemCode::Invalid,
+            "oldPassword",
+            "This isn't your password.".to_owned(),
+        );
+    }
+    let work = Replace {
+        clientele,
+        caller,
+        before: row,
+        hash: clientele
+            .accounts
+            .hasher
+            .hash(&Secret::new(input.new_password.as_str()))
+            .await?,
+        now: now.trunc_subsecs(6),
+    };
+    clientele.db.write(&work).await?;
+    clientele.accounts.forget();
+    Ok(Ok(()))
+}
+
+struct Replace<'a> {
+    clientele: &'a Clientele,
+    caller: &'a Caller,
+    before: api_user::Model,
+    hash: String,
+    now: DateTime<Utc>,
+}
+
+impl Work for Replace<'_> {
+    type Output = ();
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<()>> {
+        lock_users(transaction).await?;
+        let Some(stored) = find(transaction, &self.before.name).await? else {
+            return Err(Error::Conflict);
+        };
+        if stored.row.password_hash != self.before.password_hash {
+            // Somebody else has changed it meanwhile: the old one is no proof any more.
+            return Err(Error::Conflict);
+        }
+        let row = api_user::Model {
+            password_hash: self.hash.clone(),
+            initial: false,
+            version: stored.row.version + 1,
+            updated_at: self.now,
+            ..stored.row.clone()
+        };
+        let user = User::of(row)?;
+        transaction.put::<api_user::Entity>(&[&user.row]).await?;
+        record(
+            self.clientele,
+            transaction,
+            self.caller,
+            Some(&stored),
+            Some(&user),
+            self.now,
+        )
+        .await?;
+        Ok(Step::Commit(()))
+    }
+}

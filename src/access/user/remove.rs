@@ -1,0 +1,62 @@
+//! Removing users.
+
+use chrono::{DateTime, Utc};
+
+use super::{NO_USER, find, last, last_manager, record};
+use crate::{
+    Clientele,
+    access::{Caller, Permission, grant::lock_users},
+    db::{Step, Transaction, Work},
+    error::Result,
+    problem::{Problem, ProblemCode, path},
+};
+
+/// Removes the user of this name, and answers its key. Its tokens stay.
+pub async fn delete_user(
+    clientele: &Clientele,
+    caller: &Caller,
+    name: &str,
+    now: DateTime<Utc>,
+) -> Result<Result<String, Vec<Problem>>> {
+    caller.needs(Permission::ManageUsers)?;
+    let work = Delete {
+        clientele,
+        caller,
+        name,
+        now,
+    };
+    let outcome = clientele.db.write(&work).await?;
+    clientele.accounts.forget();
+    Ok(outcome)
+}
+
+struct Delete<'a> {
+    clientele: &'a Clientele,
+    caller: &'a Caller,
+    name: &'a str,
+    now: DateTime<Utc>,
+}
+
+impl Work for Delete<'_> {
+    type Output = Result<String, Vec<Problem>>;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
+        lock_users(transaction).await?;
+        let refuse = |code, message| Ok(Step::Discard(Err(vec![Problem::new(code, path!["name"], message)])));
+        let Some(user) = find(transaction, self.name).await? else {
+            return refuse(ProblemCode::NotFound, NO_USER);
+        };
+        if !self.caller.rights.cover(&user.rights) {
+            let message = "This user has rights that you don't have: you can't remove it.";
+            return refuse(ProblemCode::Forbidden, message);
+        }
+        if user.manages() && last_manager(transaction, &user).await? {
+            return Ok(Step::Discard(Err(vec![last(path!["name"])])));
+        }
+        let key = user.row.encoded_key.clone();
+        let sql = "DELETE FROM api_user WHERE encoded_key = $1";
+        transaction.run(sql, [key.as_str().into()]).await?;
+        record(self.clientele, transaction, self.caller, Some(&user), None, self.now).await?;
+        Ok(Step::Commit(Ok(key)))
+    }
+}
