@@ -13,8 +13,8 @@ use super::{
 use crate::access::{
     Caller,
     Permission::{
-        self, Audit, CreateClient, EditClient, ManageCustomFields, ManageTemplates, ResendMessages, ViewClient,
-        ViewMessages,
+        self, Audit, CreateClient, EditClient, ManageCustomFields, ManageTemplates, ManageUsers, ResendMessages,
+        ViewClient, ViewMessages,
     },
 };
 
@@ -24,6 +24,8 @@ const QUERIES: &[(&str, &[Permission])] = &[
     ("clients", &[ViewClient]),
     ("messages", &[ViewMessages]),
     ("auditLog", &[Audit]),
+    ("users", &[ManageUsers]),
+    ("tokens", &[ManageUsers]),
 ];
 const MUTATIONS: &[(&str, &[Permission])] = &[
     ("upsertClient", &[CreateClient, EditClient]),
@@ -32,6 +34,9 @@ const MUTATIONS: &[(&str, &[Permission])] = &[
     ("upsertMessageTemplate", &[ManageTemplates]),
     ("deleteMessageTemplate", &[ManageTemplates]),
     ("resendMessages", &[ResendMessages]),
+    ("upsertUser", &[ManageUsers]),
+    ("createToken", &[ManageUsers]),
+    ("revokeToken", &[ManageUsers]),
 ];
 
 /// More than these nobody reads.

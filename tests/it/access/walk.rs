@@ -64,6 +64,9 @@ const FIELDS: &[Field] = &[
         "{ previewMessage(templateId: \"hello\", client: { clientId: \"known\" }) { text } }",
         &[ViewMessages, ViewClient],
     ),
+    ("Query.viewer", "{ viewer { kind permissions } }", &[]),
+    ("Query.users", "{ users { name } }", &[ManageUsers]),
+    ("Query.tokens", "{ tokens { name } }", &[ManageUsers]),
     (
         "Mutation.upsertClient",
         "mutation { upsertClient(input: { client: { firstName: \"A\", lastName: \"B\" } }) { client { clientId } userErrors { code } } }",
@@ -98,6 +101,27 @@ const FIELDS: &[Field] = &[
         "Mutation.resendMessages",
         "mutation { resendMessages(input: { filter: {} }) { resent userErrors { code } } }",
         &[ResendMessages],
+    ),
+    (
+        "Mutation.upsertUser",
+        "mutation { upsertUser(input: { name: \"gone\" }) { userErrors { message } } }",
+        &[ManageUsers],
+    ),
+    (
+        "Mutation.createToken",
+        "mutation { createToken(input: { name: \" \", permissions: [] }) { userErrors { message } } }",
+        &[ManageUsers],
+    ),
+    (
+        "Mutation.revokeToken",
+        "mutation { revokeToken(input: { encodedKey: \"gone\" }) { userErrors { message } } }",
+        &[ManageUsers],
+    ),
+    // One's own: who has no password is told so.
+    (
+        "Mutation.changePassword",
+        "mutation { changePassword(input: { oldPassword: \"a\", newPassword: \"b\" }) { changed userErrors { message } } }",
+        &[],
     ),
 ];
 

@@ -44,10 +44,19 @@ pub struct Server {
 
 impl Server {
     pub fn start(environment: &[(&str, &str)]) -> Self {
+        Self::start_with(&["--listen", "127.0.0.1:0"], environment)
+    }
+
+    /// One that asks nobody who they are.
+    pub fn open(environment: &[(&str, &str)]) -> Self {
+        Self::start_with(&["serve", "--no-auth", "--listen", "127.0.0.1:0"], environment)
+    }
+
+    fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         // Whoever asks it by HTTP needs a cryptography, though nothing here is encrypted.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let directory = directory();
-        let mut child = clientele(&directory, &["--listen", "127.0.0.1:0"], environment)
+        let mut child = clientele(&directory, arguments, environment)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

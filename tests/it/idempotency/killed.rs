@@ -31,7 +31,7 @@ on_both! {
         let seed = rand::random();
         println!("seed {seed}");
         let mut chance = StdRng::seed_from_u64(seed);
-        let mut process = Server::start(&environment);
+        let mut process = Server::open(&environment);
         for round in 0..KILLS {
             let key = format!("round {round}");
             let kill = async {
@@ -40,7 +40,7 @@ on_both! {
                 process.signal("KILL");
             };
             let (first, ()) = tokio::join!(post(&process, &key), kill);
-            process = Server::start(&environment);
+            process = Server::open(&environment);
             let again = post(&process, &key).await.expect("nobody kills this one now");
             assert_eq!(again.0, 200, "{}", again.1);
             assert_eq!(first.unwrap_or_else(|| again.clone()), again);
