@@ -3,6 +3,7 @@
 //! A change made through this process counts at once, one made through another when what is kept has aged.
 
 use std::{
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -16,7 +17,9 @@ use moka::{policy::EvictionPolicy, sync::Cache};
 use ring::digest;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
-use super::{CallerKind, Permission, Permissions, Rights, Sets, password::Hasher, verified::Verified};
+use super::{
+    CallerKind, Permission, Permissions, Rights, Sets, password::Hasher, throttle::network, verified::Verified,
+};
 use crate::{db::Database, error::Result, secret::Secret};
 
 const MOST: u64 = 20_000;
@@ -185,29 +188,35 @@ impl Accounts {
         read.is_some_and(|read| read.account.is_some() && self.is_fresh(&read, freshness))
     }
 
-    /// Whether this is the password of `account`, without a look at the hash if that has been found out lately.
-    pub fn is_verified(&self, account: &Account, password: &Secret) -> bool {
-        self.verified.contains(&self.mark(account, password))
+    /// Whether this is the password of `account`, without a look at the hash if that has been found out lately for whoever
+    /// is in the network of `from`. From elsewhere it is found out anew: otherwise somebody could go on guessing there, past
+    /// all throttles, until he is let in by what this remembers.
+    pub fn is_verified(&self, account: &Account, password: &Secret, from: IpAddr) -> bool {
+        self.verified.contains(&self.mark(account, password, from))
     }
 
     /// Whether these very credentials are being looked at right now.
-    pub fn is_asked(&self, account: &Account, password: &Secret) -> bool {
-        self.verified.is_asked(&self.mark(account, password))
+    pub fn is_asked(&self, account: &Account, password: &Secret, from: IpAddr) -> bool {
+        self.verified.is_asked(&self.mark(account, password, from))
     }
 
     /// Whether this is the password of `account`, which is none when there is no such user.
-    pub async fn verify(&self, account: Option<&Account>, password: &Secret) -> Result<bool> {
+    pub async fn verify(&self, account: Option<&Account>, password: &Secret, from: IpAddr) -> Result<bool> {
         let Some(account) = account else {
             return self.hasher.matches(password, None).await;
         };
         let ask = || self.hasher.matches(password, Some(account.password_hash.reveal()));
-        self.verified.find_out(self.mark(account, password), ask).await
+        self.verified.find_out(self.mark(account, password, from), ask).await
     }
 
     /// The hash is part of it, so that a changed password leaves nothing to be forgotten.
-    fn mark(&self, account: &Account, password: &Secret) -> super::verified::Mark {
-        self.verified
-            .mark(&[&account.id, account.password_hash.reveal(), password.reveal()])
+    fn mark(&self, account: &Account, password: &Secret, from: IpAddr) -> super::verified::Mark {
+        self.verified.mark(&[
+            account.id.as_bytes(),
+            account.password_hash.reveal().as_bytes(),
+            password.reveal().as_bytes(),
+            &network(from),
+        ])
     }
 
     fn is_fresh(&self, read: &Read, freshness: Duration) -> bool {

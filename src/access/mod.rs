@@ -22,6 +22,6 @@ pub use permission::{Permission, Permissions};
 pub use rights::{Rights, Sets};
 pub use token::{BY_CREATION, CreateToken, PREFIX, RevokeToken, Token, create_token, revoke_token, tokens};
 pub use user::{
-    BY_NAME, ChangePassword, UpsertUser, User, change_password, change_user, create_user, delete_user,
+    BY_NAME, ChangePassword, DeleteUser, UpsertUser, User, change_password, change_user, create_user, delete_user,
     password_is_initial, upsert_user, users,
 };

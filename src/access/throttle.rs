@@ -94,7 +94,7 @@ impl Throttle {
 }
 
 /// Whoever has one address of version 6 has the whole network of 64 bits that it is in.
-fn network(address: IpAddr) -> [u8; 16] {
+pub(super) fn network(address: IpAddr) -> [u8; 16] {
     match address.to_canonical() {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).octets(),

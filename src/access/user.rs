@@ -11,7 +11,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 pub use self::{
     password::{ChangePassword, change_password, password_is_initial},
-    remove::delete_user,
+    remove::{DeleteUser, delete_user},
     upsert::{UpsertUser, change_user, create_user, upsert_user},
 };
 use super::{

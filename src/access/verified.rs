@@ -50,11 +50,11 @@ impl fmt::Debug for Verified {
 
 impl Verified {
     /// The mark of these parts, whose order and borders count.
-    pub fn mark(&self, parts: &[&str]) -> Mark {
+    pub fn mark(&self, parts: &[&[u8]]) -> Mark {
         let mut context = hmac::Context::with_key(&self.key);
         for part in parts {
             context.update(&(part.len() as u64).to_le_bytes());
-            context.update(part.as_bytes());
+            context.update(part);
         }
         let mut mark = [0; 32];
         mark.copy_from_slice(context.sign().as_ref());

@@ -9,7 +9,8 @@ use clap::{Args, Subcommand};
 
 use super::{Failure, listed, print, refused, store};
 use crate::access::{
-    BY_NAME, Caller, Permission, Rights, Sets, UpsertUser, User, change_user, create_user, delete_user, users,
+    BY_NAME, Caller, DeleteUser, Permission, Rights, Sets, UpsertUser, User, change_user, create_user, delete_user,
+    users,
 };
 use crate::config::Config;
 
@@ -134,7 +135,11 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
             print(&format!("the user {name} has another password\n"))
         }
         Command::Remove { name } => {
-            let removed = delete_user(&clientele, &operator, &name, now).await.map_err(failed)?;
+            let input = DeleteUser {
+                name: name.clone(),
+                client_mutation_id: None,
+            };
+            let removed = delete_user(&clientele, &operator, &input, now).await.map_err(failed)?;
             removed.map_err(|problems| refused(&problems))?;
             print(&format!("the user {name} has been removed\n"))
         }

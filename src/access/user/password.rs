@@ -8,7 +8,7 @@ use sea_orm::EntityTrait;
 use super::{User, find, record};
 use crate::{
     Clientele,
-    access::{Caller, CallerKind, accounts::Account, grant::lock_users, password},
+    access::{Caller, CallerKind, grant::lock_users, password},
     db::{Step, Transaction, Work},
     error::{Error, Result},
     problem::{Problem, ProblemCode, path},
@@ -61,7 +61,12 @@ pub async fn change_password(
         );
     };
     let old = Secret::new(input.old_password.as_str());
-    if !clientele.accounts.verify(Some(&Account::of_user(&row)?), &old).await? {
+    if !clientele
+        .accounts
+        .hasher
+        .matches(&old, Some(&row.password_hash))
+        .await?
+    {
         return refuse(
             ProblemCode::Invalid,
             "oldPassword",

@@ -1,5 +1,6 @@
 //! Removing users.
 
+use async_graphql::InputObject;
 use chrono::{DateTime, Utc};
 
 use super::{NO_USER, find, last, last_manager, record};
@@ -11,18 +12,28 @@ use crate::{
     problem::{Problem, ProblemCode, path},
 };
 
-/// Removes the user of this name, and answers its key. Its tokens stay.
+/// Names the user that is to be removed.
+#[derive(InputObject, Clone, Debug)]
+#[graphql(name = "DeleteUserInput")]
+pub struct DeleteUser {
+    /// The name that the user signs in with.
+    pub name: String,
+    /// Comes back in the payload, untouched.
+    pub client_mutation_id: Option<String>,
+}
+
+/// Removes the user of this name, and answers its key. The tokens that it created stay.
 pub async fn delete_user(
     clientele: &Clientele,
     caller: &Caller,
-    name: &str,
+    input: &DeleteUser,
     now: DateTime<Utc>,
 ) -> Result<Result<String, Vec<Problem>>> {
     caller.needs(Permission::ManageUsers)?;
     let work = Delete {
         clientele,
         caller,
-        name,
+        name: &input.name,
         now,
     };
     let outcome = clientele.db.write(&work).await?;

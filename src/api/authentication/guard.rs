@@ -124,19 +124,19 @@ impl Guard {
         let accounts = &clientele.accounts;
         let account = accounts.user(&clientele.db, name, self.settings.freshness()).await?;
         if let Some(account) = &account
-            && accounts.is_verified(account, password)
+            && accounts.is_verified(account, password, from.0)
         {
             return Ok(account.clone());
         }
         // Many requests at once with one password are one attempt.
         let asked = account
             .as_deref()
-            .is_some_and(|account| accounts.is_asked(account, password));
+            .is_some_and(|account| accounts.is_asked(account, password, from.0));
         let charge = match asked {
             true => Charge::default(),
             false => self.charge(from, Some(name))?,
         };
-        match accounts.verify(account.as_deref(), password).await {
+        match accounts.verify(account.as_deref(), password, from.0).await {
             Ok(right) => settle(charge, account.filter(|_| right)),
             Err(error) => {
                 charge.refund();

@@ -8,7 +8,10 @@ use super::{
     object::{Plan, Written},
     objects::{
         connection::{Connection, Listed, PageRow},
-        payload::{ChangePasswordPayload, CreateTokenPayload, PayloadRow, RevokeTokenPayload, UpsertUserPayload},
+        payload::{
+            ChangePasswordPayload, CreateTokenPayload, DeleteUserPayload, PayloadRow, RevokeTokenPayload,
+            UpsertUserPayload,
+        },
         user::{Token, User, Viewer, ViewerRow},
     },
     page::PageArguments,
@@ -17,7 +20,7 @@ use super::{
     world::World,
 };
 use crate::{
-    access::{self, BY_CREATION, BY_NAME, ChangePassword, CreateToken, RevokeToken, UpsertUser},
+    access::{self, BY_CREATION, BY_NAME, ChangePassword, CreateToken, DeleteUser, RevokeToken, UpsertUser},
     list::{Order, Window},
 };
 
@@ -134,6 +137,24 @@ impl AccountMutation {
         let row = PayloadRow {
             stored: stored.as_ref().map(|(user, _)| user),
             created: stored.as_ref().is_some_and(|(_, created)| *created),
+            problems: &problems,
+            client_mutation_id: input.client_mutation_id.as_deref(),
+        };
+        answer(context, row, &plan)
+    }
+
+    /// Removes a user, which can sign in nowhere after 10 seconds. The tokens that it created stay. Needs MANAGE_USERS.
+    async fn delete_user(
+        &self,
+        context: &Context<'_>,
+        #[graphql(desc = "Which user.")] input: DeleteUser,
+    ) -> Result<Written<DeleteUserPayload>> {
+        let plan = plan::<DeleteUserPayload>(context)?;
+        let outcome = access::delete_user(clientele(context)?, caller(context)?, &input, super::now()).await?;
+        let (stored, problems) = split(outcome);
+        let row = PayloadRow {
+            stored: stored.as_deref(),
+            created: false,
             problems: &problems,
             client_mutation_id: input.client_mutation_id.as_deref(),
         };

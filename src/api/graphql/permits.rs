@@ -35,6 +35,7 @@ const MUTATIONS: &[(&str, &[Permission])] = &[
     ("deleteMessageTemplate", &[ManageTemplates]),
     ("resendMessages", &[ResendMessages]),
     ("upsertUser", &[ManageUsers]),
+    ("deleteUser", &[ManageUsers]),
     ("createToken", &[ManageUsers]),
     ("revokeToken", &[ManageUsers]),
 ];

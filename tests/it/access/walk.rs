@@ -65,8 +65,8 @@ const FIELDS: &[Field] = &[
         &[ViewMessages, ViewClient],
     ),
     ("Query.viewer", "{ viewer { kind permissions } }", &[]),
-    ("Query.users", "{ users { name } }", &[ManageUsers]),
-    ("Query.tokens", "{ tokens { name } }", &[ManageUsers]),
+    ("Query.users", "{ users { nodes { name } } }", &[ManageUsers]),
+    ("Query.tokens", "{ tokens { nodes { name } } }", &[ManageUsers]),
     (
         "Mutation.upsertClient",
         "mutation { upsertClient(input: { client: { firstName: \"A\", lastName: \"B\" } }) { client { clientId } userErrors { code } } }",
@@ -105,6 +105,11 @@ const FIELDS: &[Field] = &[
     (
         "Mutation.upsertUser",
         "mutation { upsertUser(input: { name: \"gone\" }) { userErrors { message } } }",
+        &[ManageUsers],
+    ),
+    (
+        "Mutation.deleteUser",
+        "mutation { deleteUser(input: { name: \"gone\" }) { userErrors { message } } }",
         &[ManageUsers],
     ),
     (

@@ -12,7 +12,7 @@ use crate::harness::{Backend, Settings, TestServer};
 const NOBODY: &str =
     "Sign in: send the header Authorization with Basic and your name and password, or with Bearer and a token.";
 const WRONG: &str = "These credentials are wrong, or not valid any more.";
-const PASSWORD: &str = "correct horse battery";
+pub const PASSWORD: &str = "correct horse battery";
 
 pub fn now() -> DateTime<Utc> {
     std::time::SystemTime::now().into()
@@ -35,7 +35,7 @@ pub async fn user(server: &TestServer, name: &str, permissions: &[Permission]) {
 }
 
 /// Runs on a server with these settings, on both databases.
-async fn on(backend: Backend, settings: Settings, scenario: impl AsyncFnOnce(&TestServer)) {
+pub async fn on(backend: Backend, settings: Settings, scenario: impl AsyncFnOnce(&TestServer)) {
     let Some(server) = TestServer::start(backend, settings).await else {
         return;
     };
@@ -134,7 +134,8 @@ signed_in! {
             assert_eq!(basic(server, "ana", PASSWORD).await, 401);
             assert_eq!(basic(server, "ana", "another good one").await, 200);
         }
-        clientele::access::delete_user(&other.clientele, &Caller::operator(), "ana", now()).await.expect("answers").expect("removed");
+        let gone = clientele::access::DeleteUser { name: "ana".to_owned(), client_mutation_id: None };
+        clientele::access::delete_user(&other.clientele, &Caller::operator(), &gone, now()).await.expect("answers").expect("removed");
         for server in [server, &other] {
             assert_eq!(basic(server, "ana", "another good one").await, 401);
         }

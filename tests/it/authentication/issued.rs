@@ -48,7 +48,7 @@ impl Key {
     }
 }
 
-fn sealed(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
+pub fn sealed(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -> String {
     let text = format!(
         "{}.{}",
         BASE64.encode(header.to_string()),
@@ -57,7 +57,7 @@ fn sealed(header: &Value, claims: &Value, sign: impl FnOnce(&[u8]) -> Vec<u8>) -
     format!("{text}.{}", BASE64.encode(sign(text.as_bytes())))
 }
 
-fn claims(own: Value) -> Value {
+pub fn claims(own: Value) -> Value {
     let now = now().timestamp();
     let valid = json!({ "iss": "https://issuer.test", "aud": ["clientele", "other"], "sub": "svc-1", "exp": now + 600,
         "nbf": now - 600, "permissions": ["VIEW_CLIENT", "VIEW_SET:facts", "EDIT_SET:*", "UNKNOWN"], "role": "batch" });
@@ -65,9 +65,9 @@ fn claims(own: Value) -> Value {
 }
 
 /// What the issuer publishes, which a test changes; none: it fails.
-type Published = Arc<Mutex<Option<Value>>>;
+pub type Published = Arc<Mutex<Option<Value>>>;
 
-async fn issuer() -> (String, Published) {
+pub async fn issuer() -> (String, Published) {
     let published: Published = Arc::default();
     let shown = published.clone();
     let answer = async move || match &*shown.lock().expect("no panic") {
@@ -96,7 +96,7 @@ fn settings(jwks_url: &str, refresh: u64) -> Settings {
     })
 }
 
-async fn status(server: &TestServer, token: &str) -> u16 {
+pub async fn status(server: &TestServer, token: &str) -> u16 {
     server.as_bearer(token).get("/api/clients").await.status
 }
 

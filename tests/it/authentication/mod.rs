@@ -1,4 +1,8 @@
 //! Who is let in, and as whom: credentials, users, tokens and the tokens of an issuer, through the real doors.
 
+mod addresses;
+mod algorithms;
 mod credentials;
+mod first;
 mod issued;
+mod managed;

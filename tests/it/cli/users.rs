@@ -124,3 +124,19 @@ async fn the_first_start_prints_a_password_once_and_never_logs_it() {
         assert!(!log.contains(secret), "{log}");
     }
 }
+
+#[tokio::test]
+async fn metrics_are_for_everybody_only_where_that_is_configured() {
+    let ask = async |environment: &[(&str, &str)]| {
+        let server = Server::start(environment);
+        let url = format!("{}/metrics", server.address);
+        let response = Client::new().get(url).send().await.expect("an answer");
+        (
+            response.status(),
+            response.text().await.expect("text").contains("clientele_"),
+        )
+    };
+    let public = ("CLIENTELE_AUTHENTICATION__PUBLIC_METRICS", "true");
+    assert_eq!(ask(&[]).await, (StatusCode::UNAUTHORIZED, false));
+    assert_eq!(ask(&[public]).await, (StatusCode::OK, true));
+}

@@ -210,6 +210,20 @@ impl Object for UpsertUserPayload {
     ];
 }
 
+pub struct DeleteUserPayload;
+
+impl Object for DeleteUserPayload {
+    const NAME: &'static str = "DeleteUserPayload";
+    const DESCRIPTION: &'static str = "What `deleteUser` did.";
+    /// The key that the user had.
+    type Row<'a> = PayloadRow<'a, &'a str>;
+    const FIELDS: &'static [Field<Self>] = payload_fields![Field {
+        name: "deletedUserKey",
+        description: "The key that the user had; null when there are userErrors.",
+        is: Is::MaybeText(|row| row.stored),
+    }];
+}
+
 pub struct ChangePasswordPayload;
 
 impl Object for ChangePasswordPayload {

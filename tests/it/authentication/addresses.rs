@@ -1,0 +1,83 @@
+//! Failures count where they come from: behind a trusted proxy each caller has the address that the proxy names.
+
+use clientele::{access::Permission, api::authentication::AuthenticationSettings, server::HttpSettings};
+use reqwest::Method;
+
+use super::credentials::{PASSWORD, on, user};
+use crate::harness::{Backend, Settings, TestServer};
+
+fn behind_a_proxy() -> Settings {
+    let authentication = AuthenticationSettings {
+        failures_per_user: 2,
+        failures_per_address: 4,
+        failure_window_seconds: 3_600,
+        ..AuthenticationSettings::default()
+    };
+    Settings {
+        http: HttpSettings {
+            trusted_proxies: vec!["127.0.0.0/8".parse().expect("a network")],
+            ..HttpSettings::default()
+        },
+        ..Settings::authenticated(authentication)
+    }
+}
+
+/// The status of a request that comes from `address`.
+async fn from(server: &TestServer, address: &str, name: &str, password: &str) -> u16 {
+    let request = server
+        .request(Method::GET, "/api/clients")
+        .header("X-Forwarded-For", address)
+        .basic_auth(name, Some(password));
+    server.send(request).await.status
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_is_locked_out_by_failures_on_his_name_from_elsewhere() {
+    on(Backend::Sqlite, behind_a_proxy(), async |server| {
+        for name in ["ana", "bo"] {
+            user(server, name, &[Permission::ViewClient]).await;
+        }
+        let (evil, office, home) = ("192.0.2.1", "198.51.100.7", "2001:db8:1::7");
+        for (address, name, password, status) in [
+            (evil, "ana", "wrong", 401),
+            (evil, "ana", "wrong", 401),
+            (evil, "ana", "wrong", 429),
+            // Who asks from elsewhere hears nothing of it, known or not.
+            (office, "ana", PASSWORD, 200),
+            (home, "ana", PASSWORD, 200),
+            (home, "ana", "wrong", 401),
+            // What was right elsewhere is no way past the throttle: this could be the guess that hits.
+            (evil, "ana", PASSWORD, 429),
+            // Another user of the throttled address has failures of his own, until the address has had all of its.
+            (evil, "bo", "wrong", 401),
+            (evil, "bo", PASSWORD, 200),
+            (evil, "nobody", "wrong", 401),
+            (evil, "nobody else", "wrong", 429),
+            // Who has signed in there stays in.
+            (evil, "bo", PASSWORD, 200),
+            (office, "bo", PASSWORD, 200),
+        ] {
+            assert_eq!(
+                from(server, address, name, password).await,
+                status,
+                "{address} {name} {password}"
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_who_is_no_trusted_proxy_names_no_address() {
+    let settings = Settings {
+        http: HttpSettings::default(),
+        ..behind_a_proxy()
+    };
+    on(Backend::Sqlite, settings, async |server| {
+        user(server, "ana", &[Permission::ViewClient]).await;
+        for (address, status) in [("192.0.2.1", 401), ("192.0.2.2", 401), ("192.0.2.3", 429)] {
+            assert_eq!(from(server, address, "ana", "wrong").await, status, "{address}");
+        }
+    })
+    .await;
+}
