@@ -9,7 +9,8 @@ use crate::harness::TestServer;
 /// Stands where the variable `$v` is to be written.
 pub const VARIABLE: &str = "$v";
 
-const QUERY: &str = "{ __schema { types { name kind isOneOf inputFields { name type { ...T } } } } }
+const QUERY: &str =
+    "{ __schema { types { name kind isOneOf inputFields { name type { ...T } } fields { args { type { ...T } } } } } }
     fragment T on __Type { kind name ofType { kind name ofType { kind name ofType { kind name } } } }";
 
 /// Types by name.
@@ -24,6 +25,19 @@ impl Schema {
                 .map(|ty| (ty["name"].as_str().unwrap_or_default().to_owned(), ty.clone()))
                 .collect(),
         )
+    }
+
+    /// The input types of all mutations.
+    pub fn inputs_of_mutations(&self) -> Vec<String> {
+        let fields = self.0["Mutation"]["fields"].as_array().map(Vec::as_slice);
+        let arguments = fields
+            .unwrap_or_default()
+            .iter()
+            .filter_map(|field| field["args"].as_array());
+        arguments
+            .flatten()
+            .map(|argument| innermost(&argument["type"]).to_owned())
+            .collect()
     }
 
     /// `Type.field` for each nullable field of an input type and of all input types below it.

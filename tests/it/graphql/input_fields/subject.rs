@@ -14,6 +14,8 @@ pub enum Root {
     CustomFieldSet,
     ClientRole,
     MessageTemplate,
+    User,
+    Token,
 }
 
 /// Something stored, with placeholders for its own keys and ids.
@@ -35,12 +37,23 @@ const TEMPLATE: &str = "templateId name event channel active defaultLanguage var
     conditions { clientRoles { roleId } states customFields { field { fieldId } value } }";
 
 impl Root {
+    pub const ALL: [Self; 6] = [
+        Self::Client,
+        Self::CustomFieldSet,
+        Self::ClientRole,
+        Self::MessageTemplate,
+        Self::User,
+        Self::Token,
+    ];
+
     pub fn input(self) -> &'static str {
         match self {
             Self::Client => "UpsertClientInput",
             Self::CustomFieldSet => "UpsertCustomFieldSetInput",
             Self::ClientRole => "UpsertClientRoleInput",
             Self::MessageTemplate => "UpsertMessageTemplateInput",
+            Self::User => "UpsertUserInput",
+            Self::Token => "CreateTokenInput",
         }
     }
 
@@ -50,6 +63,8 @@ impl Root {
             Self::CustomFieldSet => "upsertCustomFieldSet",
             Self::ClientRole => "upsertClientRole",
             Self::MessageTemplate => "upsertMessageTemplate",
+            Self::User => "upsertUser",
+            Self::Token => "createToken",
         }
     }
 
@@ -115,6 +130,21 @@ impl Root {
                 define_template(server, full_template(&id)).await;
                 names.push(("<template>", id));
             }
+            Self::User => {
+                let id = format!("user{number}");
+                let query = "mutation($input: UpsertUserInput!) { upsertUser(input: $input) { userErrors { code } } }";
+                let input = json!({ "name": id, "password": "correct horse battery", "permissions": ["VIEW_CLIENT"],
+                    "viewSets": ["facts"], "editSets": ["facts"], "role": "batch" });
+                data(server, query, json!({ "input": input })).await;
+                names.push(("<user>", id));
+            }
+            Self::Token => {
+                // The one before it, without anything that may be left out: what an attempt makes is compared with it.
+                let input = "{ name: \"A job\", permissions: [VIEW_CLIENT] }";
+                let query = format!("mutation {{ createToken(input: {input}) {{ userErrors {{ code }} }} }}");
+                data(server, &query, json!({})).await;
+                names.push(("<token>", "A job".to_owned()));
+            }
         }
         let mut subject = Subject {
             root: self,
@@ -175,6 +205,14 @@ impl Subject {
             Root::MessageTemplate => {
                 let templates = data(server, &format!("{{ messageTemplates {{ {TEMPLATE} }} }}"), json!({})).await;
                 one(&templates["messageTemplates"], "templateId", name)
+            }
+            Root::User => {
+                let query = "{ users(last: 500) { nodes { name active permissions viewSets editSets role } } }";
+                one(&data(server, query, json!({})).await["users"]["nodes"], "name", name)
+            }
+            Root::Token => {
+                let query = "{ tokens(last: 1) { nodes { name permissions viewSets editSets role expiresAt } } }";
+                data(server, query, json!({})).await["tokens"]["nodes"][0].take()
             }
         };
         self.hide(stored)

@@ -1,10 +1,12 @@
 //! What each nullable input field does when it is absent, null, and when it has a value.
 
+mod accounts;
 mod definitions;
 mod templates;
 
 use serde_json::{Value, json};
 
+pub use accounts::{token, user};
 pub use definitions::{client_role, custom_field_set};
 pub use templates::message_template;
 
