@@ -13,7 +13,7 @@ use std::{
 };
 
 use migration::{Migrator, MigratorTrait};
-use rand::Rng;
+use rand::RngExt;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, DatabaseConnection, DatabaseTransaction, QueryResult, SqliteTransactionMode,
     Statement, TransactionOptions, TransactionTrait, Value,
