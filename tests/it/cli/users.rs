@@ -22,7 +22,9 @@ fn run(directory: &TempDir, arguments: &[&str], line: &str) -> (String, String) 
         .write_all(line.as_bytes())
         .expect("written");
     let output = child.wait_with_output().expect("it ends");
-    (text(output.stdout), text(output.stderr))
+    let stderr = text(output.stderr);
+    crate::harness::net::standard_error(&stderr);
+    (text(output.stdout), stderr)
 }
 
 #[test]

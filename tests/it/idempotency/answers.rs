@@ -87,7 +87,7 @@ on_both! {
         let mut input = ines();
         input["idempotencyKey"] = json!("k");
         server.graphql(few, json!({ "input": input })).await.data(json!({ "upsertClient": { "client": { "version": 1 } } }));
-        assert_eq!(server.post("/api/clients", json!({ "client": { "firstName": "A", "lastName": "B" } })).await.status, 200);
+        assert_eq!(server.post("/api/clients", json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" } })).await.status, 200);
         input["clientMutationId"] = json!("of the second");
         let answer = server.graphql(UPSERT, json!({ "input": input })).await;
         let payload = &answer.body["data"]["upsertClient"];

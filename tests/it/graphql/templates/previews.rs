@@ -31,7 +31,7 @@ on_both! {
         let mut fields: Vec<Value> = kinds.iter().map(|kind| json!({ "fieldId": kind, "name": kind, "type": kind })).collect();
         fields.push(json!({ "fieldId": "a b|c.d", "name": "Choice", "type": "SELECTION", "options": [{ "value": "L {CLIENT_ID}" }] }));
         define(server, "facts", json!(fields)).await;
-        let bob = store(server, json!({ "client": { "clientId": "bob", "firstName": "Bob", "lastName": "B" } }), "encodedKey").await;
+        let bob = store(server, json!({ "client": { "clientId": "bob", "firstName": "Bob", "lastName": "Bellweather" } }), "encodedKey").await;
         let key = bob["encodedKey"].as_str().expect("a key");
         let ana = json!({ "client": { "clientId": "ana", "firstName": "Ana Maria", "middleName": "de", "lastName": "Cruz",
                 "emailAddress": "ana@example.test", "mobilePhone1": "+1 1", "mobilePhone2": "+1 2" },
@@ -112,7 +112,7 @@ on_both! {
     }
 
     async fn a_preview_takes_one_statement_and_writes_nothing(server) {
-        store(server, json!({ "client": { "clientId": "c", "firstName": "A", "lastName": "B" } }), "version").await;
+        store(server, json!({ "client": { "clientId": "c", "firstName": "Amara", "lastName": "Bellweather" } }), "version").await;
         says(server, "{CLIENT_NAME}", &json!({ "clientId": "c" })).await;
         let before = server.snapshot().await;
         server.statements();
