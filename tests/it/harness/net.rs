@@ -47,6 +47,11 @@ const PLANTED: &[&str] = &[
     "hunter2",
     "correct horse battery",
     "another good one",
+    // A custom value, an idempotency key, names of users.
+    "s3cret",
+    "order-7319",
+    "ana",
+    "bo",
 ];
 
 /// How secrets of a form begin: tokens of ours and of issuers, hashes of passwords.
