@@ -62,7 +62,7 @@ pub struct Config {
 pub struct Log {
     /// Lines for people, or one JSON object a line for machines.
     pub format: LogFormat,
-    /// Least level, or levels by module: `info`, `warn,clientele=debug`. Statements and their values are never logged.
+    /// Least level, or levels by module: `info`, `warn,clientele=debug`. Below a warning only our own crates are heard.
     pub filter: String,
 }
 

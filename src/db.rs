@@ -14,7 +14,7 @@ use std::{
 };
 
 use migration::{Migrator, MigratorTrait};
-use rand::Rng;
+use rand::RngExt;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, QueryResult, SqliteTransactionMode, Statement,
     TransactionOptions, TransactionTrait, Value,

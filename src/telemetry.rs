@@ -1,7 +1,7 @@
 //! Logs to standard error, and the one line each request leaves there.
 //!
-//! A log holds no personal data: a request is known by its route's pattern and its id, never by its path, query or body, and
-//! statements are kept out whatever level is asked for.
+//! A log holds no personal data: a request is known by its route's pattern and its id, never by its path, query or body, its
+//! caller by kind and key, never by name, and statements are kept out whatever level is asked for.
 
 mod request_id;
 
@@ -13,43 +13,52 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{HeaderValue, Method};
 use axum::middleware::{self, Next};
 use axum::response::Response;
+use tracing::{Level, Subscriber};
 use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
-use crate::api::RequestId;
+use crate::api::{RequestId, Who};
 use crate::config::{Log, LogFormat};
 
 /// Starts logging. A second call in one process changes nothing.
 pub fn start(log: &Log) {
+    // Only the tests start twice.
+    let _ = subscriber(log, std::io::stderr).try_init();
+    crate::server::log_without_messages();
+}
+
+/// What becomes of an event: whether it is told at all, and the line that `writer` gets for it.
+pub fn subscriber<W>(log: &Log, writer: W) -> impl Subscriber + Send + Sync + 'static
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match log.format {
         LogFormat::Text => {
             // Colours are for people: in a file or a pipe they are noise.
             Box::new(
                 fmt::layer()
                     .with_ansi(std::io::stderr().is_terminal())
-                    .with_writer(std::io::stderr),
+                    .with_writer(writer),
             )
         }
-        LogFormat::Json => Box::new(fmt::layer().json().flatten_event(true).with_writer(std::io::stderr)),
+        LogFormat::Json => Box::new(fmt::layer().json().flatten_event(true).with_writer(writer)),
     };
-    let discreet = filter_fn(|metadata| !shows_statements(metadata.target(), *metadata.level()));
-    let level = EnvFilter::new(&log.filter);
-    // Only the tests start twice.
-    let _ = tracing_subscriber::registry()
+    let discreet = filter_fn(|metadata| is_discreet(metadata.target(), *metadata.level()));
+    tracing_subscriber::registry()
         .with(lines)
-        .with(level)
+        .with(EnvFilter::new(&log.filter))
         .with(discreet)
-        .try_init();
-    crate::server::log_without_messages();
 }
 
-/// The database libraries tell of statements, their values and even the password, below the level of a warning; sqlx tells
-/// of slow statements at any level.
-fn shows_statements(target: &str, level: tracing::Level) -> bool {
-    target.starts_with("sqlx::query")
-        || (level > tracing::Level::WARN && (target.starts_with("sqlx") || target.starts_with("sea_orm::")))
+/// Below a warning, dependencies tell of headers, bodies, statements and their values, whatever the configuration asks for: of
+/// those levels only our own crates are heard. sqlx tells of slow statements at any level.
+fn is_discreet(target: &str, level: Level) -> bool {
+    let root = target.split("::").next().unwrap_or_default();
+    let ours = ["clientele", "entity", "migration"].contains(&root);
+    (ours || level <= Level::WARN) && !target.starts_with("sqlx::query")
 }
 
 /// Gives every request an id, answers it in `X-Request-Id`, and logs one line when the answer's head is ready.
@@ -62,14 +71,17 @@ async fn observe(mut request: Request, next: Next) -> Response {
     let id = header
         .and_then(request_id::from_caller)
         .unwrap_or_else(RequestId::generate);
+    let who = Who::default();
     let mut line = Line {
         method: request.method().clone(),
         route: request.extensions().get::<MatchedPath>().cloned(),
         id: id.clone(),
+        who: who.clone(),
         start: Instant::now(),
         status: None,
     };
     request.extensions_mut().insert(id);
+    request.extensions_mut().insert(who);
     let mut response = next.run(request).await;
     line.status = Some(response.status().as_u16());
     if let Ok(value) = HeaderValue::from_str(&line.id.0) {
@@ -83,6 +95,7 @@ struct Line {
     method: Method,
     route: Option<MatchedPath>,
     id: RequestId,
+    who: Who,
     start: Instant,
     status: Option<u16>,
 }
@@ -92,13 +105,25 @@ impl Drop for Line {
         let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
         let microseconds = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
         let (method, request_id) = (self.method.as_str(), &*self.id.0);
+        let (caller, caller_key) = self.who.told();
         match self.status {
-            Some(status) => tracing::info!(method, route, status, microseconds, request_id, "request"),
+            Some(status) => tracing::info!(
+                method,
+                route,
+                status,
+                microseconds,
+                request_id,
+                caller,
+                caller_key,
+                "request"
+            ),
             None => tracing::info!(
                 method,
                 route,
                 microseconds,
                 request_id,
+                caller,
+                caller_key,
                 "request given up by the caller"
             ),
         }
@@ -109,21 +134,33 @@ impl Drop for Line {
 mod tests {
     use tracing::Level;
 
-    use super::shows_statements;
+    use super::is_discreet;
 
     #[test]
-    fn statements_stay_out_of_the_log_at_every_level() {
-        for (target, level, hidden) in [
-            ("sqlx::query", Level::WARN, true),
-            ("sqlx::query", Level::TRACE, true),
-            ("sqlx::pool::acquire", Level::WARN, false),
-            ("sqlx_core::pool", Level::DEBUG, true),
-            ("sea_orm::driver::sqlx_sqlite", Level::TRACE, true),
-            ("sea_orm::driver::sqlx_sqlite", Level::WARN, false),
+    fn below_a_warning_only_our_own_crates_are_heard() {
+        for (target, level, heard) in [
+            ("clientele", Level::TRACE, true),
+            ("clientele::notify::lane", Level::TRACE, true),
+            ("migration", Level::DEBUG, true),
+            ("entity::client", Level::TRACE, true),
+            ("clientele_of_another", Level::INFO, false),
+            ("sqlx::query", Level::ERROR, false),
+            ("sqlx::query", Level::WARN, false),
+            ("sqlx::query", Level::TRACE, false),
+            ("sqlx::pool::acquire", Level::WARN, true),
+            ("sqlx_core::pool", Level::DEBUG, false),
+            ("sea_orm::driver::sqlx_sqlite", Level::TRACE, false),
+            ("sea_orm::driver::sqlx_sqlite", Level::WARN, true),
             ("sea_orm_migration::migrator", Level::INFO, false),
-            ("clientele", Level::TRACE, false),
+            ("hyper::proto::h1", Level::TRACE, false),
+            ("h2::codec::framed_read", Level::DEBUG, false),
+            ("rustls::server::hs", Level::INFO, false),
+            ("lettre::transport::smtp", Level::DEBUG, false),
+            ("reqwest::connect", Level::ERROR, true),
+            ("log", Level::INFO, false),
+            ("", Level::INFO, false),
         ] {
-            assert_eq!(shows_statements(target, level), hidden, "{target} {level}");
+            assert_eq!(is_discreet(target, level), heard, "{target} {level}");
         }
     }
 }

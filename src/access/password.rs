@@ -13,7 +13,7 @@ use argon2::{
     Algorithm, Argon2, Params, Version,
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
-use rand::RngCore;
+use rand::Rng;
 use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
 
 use crate::{

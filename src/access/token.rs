@@ -4,7 +4,7 @@ use async_graphql::{InputObject, MaybeUndefined};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, SubsecRound, Utc};
 use entity::api_token;
-use rand::RngCore;
+use rand::Rng;
 use sea_orm::EntityTrait;
 
 use super::{

@@ -9,7 +9,7 @@ use std::{
 };
 
 use moka::sync::Cache;
-use rand::RngCore;
+use rand::Rng;
 use ring::hmac;
 use tokio::sync::OnceCell;
 

@@ -26,7 +26,7 @@ pub use self::{
     guard::Guard,
     settings::{AuthenticationSettings, JwtSettings},
 };
-use super::{PeerAddress, RequestId, graphql, rest};
+use super::{PeerAddress, RequestId, Who, graphql, rest};
 use crate::{
     Clientele,
     access::{Caller, Door},
@@ -77,6 +77,9 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
             }
         }
     };
+    if let Some(who) = request.extensions().get::<Who>() {
+        who.is(&caller);
+    }
     request.extensions_mut().insert(id);
     request.extensions_mut().insert(caller);
     next.run(request).await

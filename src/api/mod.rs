@@ -1,6 +1,6 @@
 //! The doors. Each turns what came over the wire into the domain's types, calls one domain function and writes the answer.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::{Router, middleware::from_fn_with_state};
 
@@ -12,7 +12,10 @@ use self::{
     rate_limit::{RateLimit, RateLimitSettings},
     rest::RestSettings,
 };
-use crate::{Clientele, access::Door};
+use crate::{
+    Clientele,
+    access::{Caller, CallerKind, Door},
+};
 
 pub mod authentication;
 pub mod cors;
@@ -34,6 +37,24 @@ impl RequestId {
     #[must_use]
     pub fn generate() -> Self {
         Self(uuid::Uuid::now_v7().to_string().into())
+    }
+}
+
+/// Where the door tells a layer outside who is calling, for the log: empty until then.
+#[derive(Debug, Clone, Default)]
+pub struct Who(Arc<OnceLock<(CallerKind, Arc<str>)>>);
+
+impl Who {
+    pub(crate) fn is(&self, caller: &Caller) {
+        let _ = self.0.set((caller.kind, caller.id.clone()));
+    }
+
+    /// The kind of the caller, and the key of a user or token of ours. Their names are personal data, and so may be what an
+    /// issuer calls its subjects.
+    pub(crate) fn told(&self) -> (Option<&'static str>, Option<&str>) {
+        let who = self.0.get();
+        let key = who.filter(|(kind, _)| matches!(kind, CallerKind::User | CallerKind::Token));
+        (who.map(|(kind, _)| kind.as_str()), key.map(|(_, key)| &**key))
     }
 }
 

@@ -1,6 +1,6 @@
 //! The form of the short ids that are generated for clients.
 
-use rand::Rng;
+use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
 /// A pattern of at most 32 characters: `#` is a digit, `@` a capital letter, `$` either, all else itself.

@@ -10,7 +10,7 @@ use std::{collections::HashSet, sync::Arc};
 use async_graphql::{InputObject, MaybeUndefined};
 use chrono::{DateTime, Utc};
 use entity::{Table, custom_field, custom_field_option, custom_field_set};
-use rand::Rng;
+use rand::RngExt;
 
 use super::{Definitions, FieldState, Kind, SetUsage};
 use crate::{

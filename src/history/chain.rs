@@ -3,7 +3,7 @@
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
 use entity::{audit_record, instant};
-use rand::RngCore;
+use rand::Rng;
 use ring::{digest, hmac};
 
 use super::{

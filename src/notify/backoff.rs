@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use rand::Rng;
+use rand::{Rng, RngExt};
 
 /// The pause after so many attempts (1 or more): between nothing and `base` doubled for each after the first, but never
 /// more than `longest`.

@@ -25,6 +25,9 @@ use tokio_rustls::TlsAcceptor;
 #[error("{0}")]
 pub struct CertificateError(String);
 
+/// The cause's own sentence names a file, which is for the terminal and not for the log.
+const STAYS: &str = "the certificate stays as it is: what http.certificate_file and http.key_file hold can't be used together, or not be read";
+
 /// The certificate in use.
 #[derive(Clone, Debug)]
 pub struct Certificates {
@@ -78,7 +81,7 @@ impl Certificates {
                         }
                         seen = Some(read);
                     }
-                    Err(error) => tracing::warn!(%error, "the certificate stays as it is"),
+                    Err(_) => tracing::warn!("{STAYS}"),
                 }
                 tokio::time::sleep(pause).await;
             }
@@ -92,7 +95,7 @@ fn take(current: &Current, certified: Result<CertifiedKey, CertificateError>) {
             *current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(certified);
             tracing::info!("new connections get the new certificate");
         }
-        Err(error) => tracing::warn!(%error, "the certificate stays as it is"),
+        Err(_) => tracing::warn!("{STAYS}"),
     }
 }
 

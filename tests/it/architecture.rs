@@ -154,3 +154,57 @@ fn the_clock_is_read_at_the_doors_only() {
         NOTHING
     );
 }
+
+#[test]
+fn none_of_our_crates_may_be_unsafe() {
+    let manifest = |path: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        std::fs::read_to_string(path).expect("a manifest is text")
+    };
+    let root = manifest("Cargo.toml");
+    assert!(root.contains("[workspace.lints.rust]\nunsafe_code = \"forbid\""));
+    assert!(
+        root.contains("members = [\"entity\", \"migration\"]"),
+        "a new crate belongs here"
+    );
+    for path in ["Cargo.toml", "entity/Cargo.toml", "migration/Cargo.toml"] {
+        assert!(manifest(path).contains("[lints]\nworkspace = true"), "{path}");
+    }
+    assert!(manifest("fuzz/Cargo.toml").contains("[lints.rust]\nunsafe_code = \"forbid\""));
+}
+
+#[test]
+fn every_test_that_the_threat_model_names_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("docs/threat-model.md")).expect("the page is text");
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
+    assert!(rows.len() > 20, "the table is there");
+    let all: Vec<String> = ["src", "tests/it"]
+        .iter()
+        .flat_map(|folder| texts(&root.join(folder)))
+        .collect();
+    for row in rows {
+        let cells: Vec<&str> = row.trim_matches(['|', ' ']).split(" | ").collect();
+        let [threat, _, shown] = cells[..] else {
+            panic!("three cells: {row}")
+        };
+        let tests: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
+        assert!(!tests.is_empty(), "{threat}: shown by a test");
+        for test in tests {
+            let start = format!("fn {test}(");
+            assert!(all.iter().any(|text| text.contains(&start)), "{threat}: {test}");
+        }
+    }
+}
+
+/// Every Rust file below a folder, its tests included.
+fn texts(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("a folder of the repository");
+    let paths = entries.map(|entry| entry.expect("an entry").path());
+    paths
+        .flat_map(|path| match path.is_dir() {
+            true => texts(&path),
+            false => vec![std::fs::read_to_string(&path).unwrap_or_default()],
+        })
+        .collect()
+}

@@ -105,7 +105,7 @@ async fn chain_of_clients(server: &TestServer, count: usize) -> Vec<String> {
             .into_iter()
             .collect();
         let input =
-            json!({ "client": { "firstName": "A", "lastName": number.to_string() }, "customInformation": links });
+            json!({ "client": { "firstName": "Amara", "lastName": number.to_string() }, "customInformation": links });
         let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { client { encodedKey } userErrors { message } } }";
         let answer = server.graphql(query, json!({ "input": input })).await;
         let body: Value = serde_json::from_str(&answer.text).expect("JSON");

@@ -24,10 +24,9 @@ async fn two_clients(server: &TestServer) -> Value {
         "variants": [{ "language": "ENGLISH", "subject": "S", "text": "T" }] }),
     )
     .await;
-    let bob =
-        json!({ "client": { "clientId": "bob", "firstName": "B", "lastName": "B", "emailAddress": "b@example.test" } });
+    let bob = json!({ "client": { "clientId": "bob", "firstName": "B", "lastName": "Bellweather", "emailAddress": "b@example.test" } });
     let bob = store(server, bob, "encodedKey").await;
-    let ana = json!({ "client": { "clientId": "ana", "firstName": "A", "lastName": "A", "emailAddress": "a@example.test" },
+    let ana = json!({ "client": { "clientId": "ana", "firstName": "Amara", "lastName": "A", "emailAddress": "a@example.test" },
         "addresses": [{ "line1": "1 Lane" }], "idDocuments": [{ "documentType": "T", "documentId": "1" }],
         "customInformation": [{ "fieldId": "friend", "linkedKey": bob["encodedKey"] }] });
     let ids = "encodedKey id addresses { id } idDocuments { id } customInformation { id field { id } } messages { nodes { id } }";
@@ -131,7 +130,7 @@ on_both! {
     async fn a_forbidden_root_refuses_the_request_before_anything_runs(server) {
         two_clients(server).await;
         let creates = server.as_caller(&Rights::of([CreateClient]));
-        let mutation = "mutation { upsertClient(input: { client: { firstName: \"A\", lastName: \"B\" } }) { created }
+        let mutation = "mutation { upsertClient(input: { client: { firstName: \"Amara\", lastName: \"Bellweather\" } }) { created }
             x: upsertClientRole(input: { roleId: \"r\", name: \"R\" }) { userErrors { code } } }";
         let query = "{ clientRoles { roleId } clients { totalCount } a: messages { totalCount } }";
         for (document, sentences) in [

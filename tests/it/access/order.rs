@@ -8,7 +8,7 @@ use super::{problems, upsert, with_sets};
 use crate::{graphql::define, harness::TestServer};
 
 async fn known(server: &TestServer) -> Value {
-    let client = json!({ "client": { "id": "known", "firstName": "A", "lastName": "B" } });
+    let client = json!({ "client": { "id": "known", "firstName": "Amara", "lastName": "Bellweather" } });
     let answer = server.post("/api/clients", client).await;
     assert_eq!(answer.status, 200, "{}", answer.text);
     answer.body["client"]["encodedKey"].clone()
@@ -30,13 +30,13 @@ on_both! {
             (&[CreateClient], "/api/clients/known", "{\"client\":{\"lastName\":\"\"}}", 400, 4),
             (&[CreateClient], "/api/clients/known", &format!("{{\"client\":{{\"clientRole\":{role}}}}}"), 403, 15),
             (&[CreateClient], "/api/clients/known", "{\"client\":{},\"idDocuments\":[{}]}", 403, 15),
-            (&[EditClient], "/api/clients", "{\"client\":{\"firstName\":\"A\"}}", 400, 4),
-            (&[EditClient], "/api/clients", &format!("{{\"client\":{{\"firstName\":\"A\",\"lastName\":\"B\",\"clientRole\":{role}}}}}"), 403, 15),
+            (&[EditClient], "/api/clients", "{\"client\":{\"firstName\":\"Amara\"}}", 400, 4),
+            (&[EditClient], "/api/clients", &format!("{{\"client\":{{\"firstName\":\"Amara\",\"lastName\":\"Bellweather\",\"clientRole\":{role}}}}}"), 403, 15),
             (&[EditClient], "/api/clients/known", &format!("{{\"client\":{{\"clientRole\":{role}}}}}"), 400, 306),
             // Nothing of what is stored is told: neither its id, nor its state, nor that an id is in use.
             (&[CreateClient], "/api/clients/known", "{\"client\":{\"id\":\"other\"}}", 403, 15),
             (&[CreateClient], "/api/clients/known", "{\"client\":{\"state\":\"ACTIVE\"}}", 403, 15),
-            (&[EditClient], "/api/clients", "{\"client\":{\"id\":\"known\",\"firstName\":\"A\",\"lastName\":\"B\"}}", 403, 15),
+            (&[EditClient], "/api/clients", "{\"client\":{\"id\":\"known\",\"firstName\":\"Amara\",\"lastName\":\"Bellweather\"}}", 403, 15),
         ] {
             let caller = server.as_caller(&Rights::of(rights.iter().copied()));
             let before = server.snapshot().await;
@@ -52,7 +52,7 @@ on_both! {
         let key = known(server).await;
         let key = key.as_str().expect("a key");
         let (creates, edits) = (server.as_caller(&Rights::of([CreateClient])), server.as_caller(&Rights::of([EditClient])));
-        let new = json!({ "client": { "firstName": "A", "lastName": "B" } });
+        let new = json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" } });
         let found = json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "known", "notes": "n" } });
         let before = server.snapshot().await;
         let forbidden = json!([["FORBIDDEN", ["input"]]]);
@@ -69,7 +69,7 @@ on_both! {
 
     async fn of_racing_creations_one_wins_and_the_others_may_not_change_it(server) {
         let creates = server.as_caller(&Rights::of([CreateClient]));
-        let input = |n: usize| json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "raced", "firstName": format!("A{n}"), "lastName": "B" } });
+        let input = |n: usize| json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "raced", "firstName": format!("A{n}"), "lastName": "Bellweather" } });
         let answers = futures_util::future::join_all((0..8).map(|n| upsert(&creates, input(n)))).await;
         let created = answers.iter().filter(|answer| answer.body["data"]["upsertClient"]["created"] == true);
         assert_eq!(created.count(), 1);

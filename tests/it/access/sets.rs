@@ -15,7 +15,7 @@ async fn stored(server: &TestServer, order: &[&str]) {
         let fields = fields.map(|id| field(id, Kind::Text)).to_vec();
         server.define_set(set, fields).await.expect("sound definitions");
     }
-    let input = json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "c", "firstName": "A", "lastName": "B" }, "customInformation": listed(order) });
+    let input = json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "c", "firstName": "Amara", "lastName": "Bellweather" }, "customInformation": listed(order) });
     store(server, input, "version").await;
 }
 
@@ -131,10 +131,10 @@ on_both! {
         server.define_set("mine", vec![required("a1")]).await.expect("sound definitions");
         server.define_set("theirs", vec![required("b1")]).await.expect("sound definitions");
         let caller = server.as_caller(&with_sets(&[], &["mine"]));
-        let new = |values: &[&str]| json!({ "client": { "firstName": "A", "lastName": "B" }, "customInformation": listed(values) });
+        let new = |values: &[&str]| json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" }, "customInformation": listed(values) });
         assert_eq!(problems(&upsert(&caller, new(&["a1"])).await, "upsertClient"), json!([]));
         assert_eq!(problems(&upsert(&caller, new(&[])).await, "upsertClient"), json!([["REQUIRED", ["input", "customInformation"]]]));
-        assert_eq!(problems(&upsert(&server.as_caller(&with_sets(&[], &[])), json!({ "client": { "firstName": "A", "lastName": "B" } })).await, "upsertClient"), json!([]));
+        assert_eq!(problems(&upsert(&server.as_caller(&with_sets(&[], &[])), json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" } })).await, "upsertClient"), json!([]));
         assert_eq!(problems(&upsert(server, new(&[])).await, "upsertClient").as_array().map(Vec::len), Some(2));
     }
 

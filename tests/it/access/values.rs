@@ -26,11 +26,11 @@ pub async fn ana(server: &TestServer) -> Value {
     .await;
     let bob = store(
         server,
-        json!({ "client": { "clientId": "bob", "firstName": "B", "lastName": "B" } }),
+        json!({ "client": { "clientId": "bob", "firstName": "B", "lastName": "Bellweather" } }),
         "encodedKey",
     )
     .await;
-    let ana = json!({ "client": { "clientId": "ana", "firstName": "A", "lastName": "A", "emailAddress": "a@example.test" },
+    let ana = json!({ "client": { "clientId": "ana", "firstName": "Amara", "lastName": "A", "emailAddress": "a@example.test" },
         "customInformation": [{ "fieldId": "code", "value": "s3cret" }, { "fieldId": "note", "value": "n" },
             { "fieldId": "friend", "linkedKey": bob["encodedKey"] }] });
     store(server, ana, "encodedKey id customInformation { id value }").await

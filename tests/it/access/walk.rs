@@ -69,7 +69,7 @@ const FIELDS: &[Field] = &[
     ("Query.tokens", "{ tokens { nodes { name } } }", &[ManageUsers]),
     (
         "Mutation.upsertClient",
-        "mutation { upsertClient(input: { client: { firstName: \"A\", lastName: \"B\" } }) { client { clientId } userErrors { code } } }",
+        "mutation { upsertClient(input: { client: { firstName: \"Amara\", lastName: \"Bellweather\" } }) { client { clientId } userErrors { code } } }",
         &[CreateClient],
     ),
     (
@@ -138,14 +138,14 @@ const ROUTES: &[Route] = &[
     (
         "POST",
         "/api/clients",
-        || json!({ "client": { "firstName": "A", "lastName": "B" } }),
+        || json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" } }),
         CreateClient,
     ),
     ("GET", "/api/clients/{id}", || Value::Null, ViewClient),
     (
         "POST",
         "/api/clients/{id}",
-        || json!({ "client": { "firstName": "A" } }),
+        || json!({ "client": { "firstName": "Amara" } }),
         EditClient,
     ),
 ];
@@ -226,7 +226,7 @@ async fn prepare(server: &TestServer) {
         "variants": [{ "language": "ENGLISH", "subject": "S", "text": "T" }] }),
     )
     .await;
-    let client = json!({ "client": { "id": "known", "firstName": "A", "lastName": "B" } });
+    let client = json!({ "client": { "id": "known", "firstName": "Amara", "lastName": "Bellweather" } });
     assert_eq!(server.post("/api/clients", client).await.status, 200);
 }
 

@@ -112,7 +112,7 @@ signed_in! {
         server.as_bearer(&token).get("/api/clients").await.is(200, json!([]));
         let key = server.request(Method::GET, "/api/clients").header("apiKey", &token);
         server.send(key).await.is(200, json!([]));
-        let refused = server.as_bearer(&token).post("/api/clients", json!({ "client": { "firstName": "A", "lastName": "B" } })).await;
+        let refused = server.as_bearer(&token).post("/api/clients", json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" } })).await;
         assert_eq!((refused.status, &refused.body["returnCode"]), (403, &json!(15)));
     }
 

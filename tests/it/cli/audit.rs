@@ -24,6 +24,7 @@ async fn it_says_what_is_wrong_and_fails_then() {
         let all = [&["audit", "verify"], arguments].concat();
         let output = clientele(&directory, &all, &[]).output().expect("the program starts");
         let log = text(output.stderr);
+        crate::harness::net::standard_error(&log);
         let failure = log.lines().filter(|line| line.starts_with("clientele: ")).collect();
         (text(output.stdout), failure, output.status.code())
     };

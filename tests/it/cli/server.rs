@@ -5,6 +5,8 @@ use std::process::{Child, Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+use crate::harness::net;
+
 /// A command whose settings come from the test alone.
 pub fn clientele(directory: &TempDir, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clientele"));
@@ -25,7 +27,9 @@ pub fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (String, String,
     let Output { stdout, stderr, status } = clientele(&directory(), arguments, environment)
         .output()
         .expect("the program starts");
-    (text(stdout), text(stderr), status.code())
+    let stderr = text(stderr);
+    net::standard_error(&stderr);
+    (text(stdout), stderr, status.code())
 }
 
 pub fn text(bytes: Vec<u8>) -> String {
@@ -102,7 +106,9 @@ impl Server {
             .expect("piped")
             .read_to_end(&mut log)
             .expect("read");
-        (text(log), self.child.wait().expect("ended").code())
+        let log = text(log);
+        net::standard_error(&log);
+        (log, self.child.wait().expect("ended").code())
     }
 }
 
@@ -110,5 +116,12 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        let mut log = String::new();
+        if let Some(mut stderr) = self.child.stderr.take() {
+            let _ = stderr.read_to_string(&mut log);
+        }
+        if !std::thread::panicking() {
+            net::standard_error(&log);
+        }
     }
 }

@@ -22,7 +22,9 @@ fn run(directory: &TempDir, arguments: &[&str], line: &str) -> (String, String) 
         .write_all(line.as_bytes())
         .expect("written");
     let output = child.wait_with_output().expect("it ends");
-    (text(output.stdout), text(output.stderr))
+    let stderr = text(output.stderr);
+    crate::harness::net::standard_error(&stderr);
+    (text(output.stdout), stderr)
 }
 
 #[test]
@@ -123,6 +125,22 @@ async fn the_first_start_prints_a_password_once_and_never_logs_it() {
     for secret in [password.as_str(), "wrong password", "argon2id"] {
         assert!(!log.contains(secret), "{log}");
     }
+    // Who called is a kind and a key, not a name.
+    let asked: Vec<&str> = log
+        .lines()
+        .filter(|line| line.contains("route=\"/api/clients\""))
+        .collect();
+    let [known, wrong, nobody] = asked[..] else {
+        panic!("three requests: {log}")
+    };
+    assert!(
+        known.contains("caller=\"USER\" caller_key=\"01") && !known.contains("admin"),
+        "{known}"
+    );
+    assert!(
+        !wrong.contains("caller") && !nobody.contains("caller"),
+        "{wrong} {nobody}"
+    );
 }
 
 #[tokio::test]

@@ -6,8 +6,7 @@ use super::{data, store};
 use crate::harness::{Answer, Backend};
 
 const READ: &str = "{ clients { nodes { clientId } } }";
-const WRITE: &str =
-    "mutation { upsertClient(input: { client: { clientId: \"b\", firstName: \"B\", lastName: \"B\" } }) { created } }";
+const WRITE: &str = "mutation { upsertClient(input: { client: { clientId: \"b\", firstName: \"B\", lastName: \"Bellweather\" } }) { created } }";
 
 fn is_unavailable(answer: &Answer) {
     let error = &answer.body["errors"][0];
@@ -36,7 +35,7 @@ on_both! {
     }
 
     async fn connections_that_die_are_replaced(server) {
-        store(server, json!({ "client": { "clientId": "a", "firstName": "A", "lastName": "A" } }), "version").await;
+        store(server, json!({ "client": { "clientId": "a", "firstName": "Amara", "lastName": "A" } }), "version").await;
         if server.backend == Backend::Sqlite {
             // A file on this machine has no connection to lose.
             return;

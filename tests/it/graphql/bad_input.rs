@@ -56,7 +56,7 @@ fn body(query: &str, variables: Value) -> String {
 /// A client of which one member, in JSON of its own, is wrong.
 fn with(member: &str) -> String {
     format!(
-        r#"{{"query":{},"variables":{{"i":{{"client":{{"firstName":"A","lastName":"B"}},{member}}}}}}}"#,
+        r#"{{"query":{},"variables":{{"i":{{"client":{{"firstName":"Amara","lastName":"Bellweather"}},{member}}}}}}}"#,
         json!(UPSERT)
     )
 }
@@ -131,7 +131,7 @@ on_both! {
         let upsert = |input: &str| format!("mutation {{ upsertClient(input: {input}) {{ created }} }}");
         for (document, code) in [
             (upsert("{client: {firstName: 7}}"), "GRAPHQL_VALIDATION_FAILED"),
-            (upsert("{client: {firstName: \"A\", firstName: \"B\"}}"), "GRAPHQL_VALIDATION_FAILED"),
+            (upsert("{client: {firstName: \"Amara\", firstName: \"B\"}}"), "GRAPHQL_VALIDATION_FAILED"),
             (upsert("{client: {nickname: \"A\"}}"), "GRAPHQL_VALIDATION_FAILED"),
             (upsert("{client: {gender: \"MALE\"}}"), "GRAPHQL_VALIDATION_FAILED"),
             (upsert("{client: {gender: OTHER}}"), "GRAPHQL_VALIDATION_FAILED"),
@@ -174,7 +174,7 @@ on_both! {
         for (path, limit) in [("client.firstName", 255), ("client.notes", 65_535), ("client.clientId", 32), ("addresses.0.line1", 255),
             ("idDocuments.0.documentId", 255)] {
             for (length, codes) in [(limit, json!([])), (limit + 1, json!([{ "code": "TOO_LONG" }]))] {
-                let mut input = json!({ "client": { "firstName": "A", "lastName": "B" }, "addresses": [{}],
+                let mut input = json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" }, "addresses": [{}],
                     "idDocuments": [{ "documentType": "T", "documentId": "1" }] });
                 let place = format!("/{}", path.replace('.', "/"));
                 let (parent, name) = place.rsplit_once('/').expect("a path");
@@ -190,14 +190,14 @@ on_both! {
     async fn lists_are_stored_up_to_their_limit_and_no_further(server) {
         for (length, codes) in [(200, json!([])), (201, json!([{ "code": "TOO_MANY" }]))] {
             let documents: Value = (0..length).map(|n| json!({ "documentType": "T", "documentId": n.to_string() })).collect();
-            let input = json!({ "client": { "firstName": "A", "lastName": "B" }, "idDocuments": documents });
+            let input = json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" }, "idDocuments": documents });
             let answer = server.graphql(UPSERT, json!({ "i": input })).await;
             assert_eq!(answer.body["data"]["upsertClient"]["userErrors"], codes);
         }
     }
 
     async fn names_of_nothing_answer_null(server) {
-        store(server, json!({ "client": { "clientId": "a", "firstName": "A", "lastName": "B" } }), "id").await;
+        store(server, json!({ "client": { "clientId": "a", "firstName": "Amara", "lastName": "Bellweather" } }), "id").await;
         let query = "query($id: ID!, $text: String!) { node(id: $id) { id } nodes(ids: [$id]) { id } byId: client(by: { id: $id }) { id }
             byKey: client(by: { encodedKey: $text }) { id } client(by: { clientId: $text }) { id } customField(by: { fieldId: $text }) { id } }";
         for text in ["", "b", "A", "\u{0}", "a\u{0}", "Q2xpZW50Og", "Q2xpZW50OgA", &"x".repeat(100_000)] {

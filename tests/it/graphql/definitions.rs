@@ -157,7 +157,7 @@ on_both! {
         let fields = json!([{ "fieldId": "nick", "required": true }, { "fieldId": "size" }, { "fieldId": "age" }]);
         upsert_set(server, json!({ "set": { "setId": "facts" }, "fields": fields })).await;
         let upsert = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { userErrors { code path } } }";
-        refused(server, upsert, json!({ "client": { "firstName": "Bo", "lastName": "B" } }), &[("REQUIRED", "input.customInformation")]).await;
+        refused(server, upsert, json!({ "client": { "firstName": "Bo", "lastName": "Bellweather" } }), &[("REQUIRED", "input.customInformation")]).await;
         refused(server, upsert, json!({ "client": ana, "customInformation": [] }), &[("REQUIRED", "input.customInformation")]).await;
         store(server, json!({ "client": with(ana, json!({ "firstName": "Eva" })) }), "version").await;
     }
@@ -173,7 +173,7 @@ on_both! {
         let roles = roles["clientRoles"].as_array().expect("a list").clone();
         assert_eq!((roles.len(), &roles[1], &roles[2]), (3, &role("a", false), &role("b", true)));
         assert_eq!(roles[0]["isDefault"], false);
-        let client = store(server, json!({ "client": { "firstName": "A", "lastName": "B" } }), "clientRole { roleId }").await;
+        let client = store(server, json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" } }), "clientRole { roleId }").await;
         assert_eq!(client, json!({ "clientRole": { "roleId": "b" } }));
         let before = server.snapshot().await;
         define_role(server, json!({ "roleId": "b", "encodedKey": "bKey", "isDefault": true })).await;

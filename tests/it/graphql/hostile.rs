@@ -25,7 +25,7 @@ on_both! {
     async fn a_variable_fits_where_it_stands_or_nothing_runs(server) {
         for (query, variables, sentence) in [
             (
-                r#"mutation($a: IdDocumentInput!) { upsertClient(input: { client: { firstName: "A", lastName: "B" }, addresses: [$a] }) { created } }"#,
+                r#"mutation($a: IdDocumentInput!) { upsertClient(input: { client: { firstName: "Amara", lastName: "Bellweather" }, addresses: [$a] }) { created } }"#,
                 json!({ "a": { "documentType": "x" } }),
                 r#"Argument "input" at "addresses.0": "$a" is declared as IdDocumentInput!, where AddressInput! is expected."#,
             ),
@@ -36,7 +36,7 @@ on_both! {
             ),
             (
                 r#"mutation($i: UpsertClientInput) {
-                    a: upsertClient(input: { client: { firstName: "A", lastName: "B" } }) { created }
+                    a: upsertClient(input: { client: { firstName: "Amara", lastName: "Bellweather" } }) { created }
                     b: upsertClient(input: $i) { created } }"#,
                 json!({}),
                 r#"Argument "input": "$i" is declared as UpsertClientInput, where UpsertClientInput! is expected."#,

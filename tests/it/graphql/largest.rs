@@ -78,7 +78,7 @@ on_both! {
 
     async fn one_value_more_is_too_many(server) {
         let values: Value = (0..=VALUES).map(|n| json!({ "fieldId": format!("f{n}"), "value": "v" })).collect();
-        let input = json!({ "client": { "firstName": "A", "lastName": "B" }, "customInformation": values });
+        let input = json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" }, "customInformation": values });
         let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { userErrors { code path } } }";
         server.graphql(query, json!({ "input": input })).await.data(
             json!({ "upsertClient": { "userErrors": [{ "code": "TOO_MANY", "path": ["input", "customInformation"] }] } }));

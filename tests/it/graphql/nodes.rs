@@ -14,7 +14,7 @@ const NODES: &str = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id
 on_both! {
     async fn an_object_is_found_by_its_id_as_the_type_it_is(server) {
         define(server, "facts", json!([{ "fieldId": "next", "name": "Next", "type": "CLIENT_LINK" }])).await;
-        let bob = store(server, json!({ "client": { "firstName": "Bob", "lastName": "B" } }), "encodedKey").await;
+        let bob = store(server, json!({ "client": { "firstName": "Bob", "lastName": "Bellweather" } }), "encodedKey").await;
         let input = json!({ "client": { "firstName": "Ana", "lastName": "A" }, "addresses": [{ "line1": "1 Test Lane" }],
             "idDocuments": [{ "documentType": "T", "documentId": "X1" }],
             "customInformation": [{ "fieldId": "next", "linkedKey": bob["encodedKey"] }] });

@@ -183,22 +183,22 @@ on_both! {
         let by_id = |client: Value| json!({ "client": client, "matchOn": "CLIENT_ID" });
         let found = upsert(server, by_id(json!({ "clientId": "ana", "lastName": "Diaz" }))).await;
         assert_eq!(found.body["data"]["upsertClient"]["client"]["encodedKey"], "<key 1>");
-        let made = upsert(server, by_id(json!({ "clientId": "bob", "firstName": "Bob", "lastName": "B" }))).await;
+        let made = upsert(server, by_id(json!({ "clientId": "bob", "firstName": "Bob", "lastName": "Bellweather" }))).await;
         assert_eq!(made.body["data"]["upsertClient"]["created"], true);
         refused(server, by_id(json!({ "firstName": "No", "lastName": "Id" })), &[("BLANK", "input.client.clientId")]).await;
         refused(server, by_id(json!({ "clientId": "ana", "encodedKey": "<key 1>" })), &[("INVALID", "input.client.encodedKey")]).await;
         // Ids compare exactly.
         refused(server, by_id(json!({ "clientId": "ANA" })),
             &[("BLANK", "input.client.firstName"), ("BLANK", "input.client.lastName")]).await;
-        let taken = json!({ "client": { "clientId": "ana", "firstName": "A", "lastName": "B" } });
+        let taken = json!({ "client": { "clientId": "ana", "firstName": "Amara", "lastName": "Bellweather" } });
         refused(server, taken, &[("TAKEN", "input.client.clientId")]).await;
-        let unknown = json!({ "client": { "encodedKey": "nobody", "firstName": "A", "lastName": "B" } });
+        let unknown = json!({ "client": { "encodedKey": "nobody", "firstName": "Amara", "lastName": "Bellweather" } });
         refused(server, unknown, &[("NOT_FOUND", "input.client.encodedKey")]).await;
     }
 
     async fn members_of_another_client_are_refused(server) {
         ana(server).await;
-        let other = json!({ "client": { "firstName": "Bob", "lastName": "B" },
+        let other = json!({ "client": { "firstName": "Bob", "lastName": "Bellweather" },
             "idDocuments": [{ "documentType": "T", "documentId": "1" }], "addresses": [{ "line1": "x" }] });
         let bob = store(server, other, "encodedKey").await;
         let theft = json!({ "client": bob, "addresses": [{ "encodedKey": "<key 2>" }],
@@ -212,7 +212,7 @@ on_both! {
 
     async fn a_role_by_its_key_or_id_and_the_default_one_otherwise(server) {
         define_role(server, json!({ "roleId": "vip", "encodedKey": "vipKey", "name": "VIP" })).await;
-        let with = |role: Value| json!({ "client": { "firstName": "A", "lastName": "B", "clientRole": role } });
+        let with = |role: Value| json!({ "client": { "firstName": "Amara", "lastName": "Bellweather", "clientRole": role } });
         let role = "clientRole { roleId isDefault }";
         for (sent, is) in [
             (json!({ "encodedKey": "vipKey" }), json!({ "roleId": "vip", "isDefault": false })),

@@ -5,6 +5,7 @@ mod callers;
 mod database;
 mod definitions;
 mod names;
+pub mod net;
 pub mod peers;
 mod postgres;
 mod server;

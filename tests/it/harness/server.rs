@@ -25,6 +25,7 @@ use super::{
     callers::{CALLER, Callers},
     database::PrivateDatabase,
     names::Names,
+    net,
 };
 
 /// How a server is configured.
@@ -77,6 +78,7 @@ impl TestServer {
     }
 
     async fn serve(database: Arc<PrivateDatabase>, names: Arc<Names>, backend: Backend, settings: Settings) -> Self {
+        net::spread();
         let mut connection = database.connect(settings.request_timeout_seconds).await;
         let statements: Arc<Mutex<Vec<String>>> = Arc::default();
         let seen = statements.clone();
@@ -123,6 +125,7 @@ impl TestServer {
         if let Some(database) = Arc::into_inner(self.database) {
             database.drop().await;
         }
+        net::is_empty();
     }
 
     /// A request to this server, for what the shorter ways can't say. Placeholders in the path are replaced.
@@ -166,6 +169,7 @@ impl TestServer {
             .map_or("", |value| value.to_str().expect("a header is text"))
             .to_owned();
         let text = response.text().await.expect("an answer is text");
+        net::answer(status, &text);
         // JSON in memory has no order: the keys are numbered as they stand in the text.
         self.names.hide_text(&text);
         let body = self.names.hide(serde_json::from_str(&text).unwrap_or_default());

@@ -15,7 +15,7 @@ use crate::harness::TestServer;
 
 /// A client called `a` with five records, one called `b` with one.
 async fn two_clients(server: &TestServer) -> [String; 2] {
-    let named = |id: &str| json!({ "client": { "clientId": id, "firstName": "A", "lastName": "B" } });
+    let named = |id: &str| json!({ "client": { "clientId": id, "firstName": "Amara", "lastName": "Bellweather" } });
     let (a, b) = (upsert(server, named("a")).await, upsert(server, named("b")).await);
     for number in 2..=5 {
         let client = json!({ "encodedKey": a, "notes": format!("note {number}") });

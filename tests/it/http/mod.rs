@@ -19,11 +19,14 @@ use tokio::{
     time::timeout,
 };
 
+use crate::harness::net;
+
 /// What waits longer than this waits in vain.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Serves `router` for as long as the test runs.
 async fn serve(settings: HttpSettings, router: Router) -> SocketAddr {
+    net::spread();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let server = Server::new(&settings).expect("valid settings");
@@ -64,7 +67,10 @@ async fn exchange(address: impl tokio::net::ToSocketAddrs, bytes: &[u8]) -> (Str
 fn parse(answer: &str) -> (String, String) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
     let status = head.lines().next().unwrap_or_default();
-    (status.trim_start_matches("HTTP/1.1 ").to_owned(), body.to_owned())
+    let status = status.trim_start_matches("HTTP/1.1 ");
+    let code = status.split(' ').next().and_then(|code| code.parse().ok());
+    net::answer(code.unwrap_or(200), body);
+    (status.to_owned(), body.to_owned())
 }
 
 /// One header of a raw answer.

@@ -9,12 +9,12 @@ use crate::harness::{field, options};
 
 on_both! {
     async fn the_first_answer_is_given_again_to_the_byte(server) {
-        let first = post(server, CLIENTS, "k", &ines()).await;
+        let first = post(server, CLIENTS, "order-7319", &ines()).await;
         assert_eq!(first.status, 200, "{}", first.text);
         let change = json!({ "client": { "encodedKey": "<key 1>", "notes": "changed by somebody else" }, "idDocuments": [] });
         assert_eq!(server.post("/api/clients/<key 1>", change).await.status, 200);
         let before = server.snapshot().await;
-        assert_eq!(post(server, CLIENTS, "k", &ines()).await.text, first.text);
+        assert_eq!(post(server, CLIENTS, "order-7319", &ines()).await.text, first.text);
         assert_eq!(server.snapshot().await, before, "nothing is done a second time");
     }
 
@@ -85,9 +85,9 @@ on_both! {
     async fn another_selection_shows_the_same_client(server) {
         let few = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { client { version } } }";
         let mut input = ines();
-        input["idempotencyKey"] = json!("k");
+        input["idempotencyKey"] = json!("order-7319");
         server.graphql(few, json!({ "input": input })).await.data(json!({ "upsertClient": { "client": { "version": 1 } } }));
-        assert_eq!(server.post("/api/clients", json!({ "client": { "firstName": "A", "lastName": "B" } })).await.status, 200);
+        assert_eq!(server.post("/api/clients", json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" } })).await.status, 200);
         input["clientMutationId"] = json!("of the second");
         let answer = server.graphql(UPSERT, json!({ "input": input })).await;
         let payload = &answer.body["data"]["upsertClient"];
@@ -100,8 +100,8 @@ on_both! {
 
     async fn a_literal_a_variable_and_another_order_are_one_input(server) {
         let literals = [
-            r#"{ idempotencyKey: "k", client: { firstName: "Ines", lastName: "Okafor", gender: FEMALE }, addresses: [{ latitude: 1 }] }"#,
-            r#"{ addresses: [{ latitude: 1.0 }], client: { gender: FEMALE, lastName: "Okafor", firstName: "Ines" }, idempotencyKey: "k", matchOn: ENCODED_KEY }"#,
+            r#"{ idempotencyKey: "order-7319", client: { firstName: "Ines", lastName: "Okafor", gender: FEMALE }, addresses: [{ latitude: 1 }] }"#,
+            r#"{ addresses: [{ latitude: 1.0 }], client: { gender: FEMALE, lastName: "Okafor", firstName: "Ines" }, idempotencyKey: "order-7319", matchOn: ENCODED_KEY }"#,
         ];
         let selection = "{ created userErrors { code } client { clientId } }";
         let mut answers = Vec::new();
@@ -109,7 +109,7 @@ on_both! {
             answers.push(server.graphql(&format!("mutation {{ upsertClient(input: {literal}) {selection} }}"), json!({})).await);
         }
         let input = json!({
-            "client": { "lastName": "Okafor", "gender": "FEMALE", "firstName": "Ines" }, "addresses": [{ "latitude": 1.0 }], "idempotencyKey": "k",
+            "client": { "lastName": "Okafor", "gender": "FEMALE", "firstName": "Ines" }, "addresses": [{ "latitude": 1.0 }], "idempotencyKey": "order-7319",
         });
         let query = format!("mutation($input: UpsertClientInput!) {{ upsertClient(input: $input) {selection} }}");
         answers.push(server.graphql(&query, json!({ "input": input })).await);

@@ -60,7 +60,7 @@ on_both! {
 
     async fn of_different_requests_under_one_key_one_is_carried_out(server) {
         let bodies: Vec<_> = (0..20).map(|number| json!({ "client": { "firstName": "Ines", "lastName": format!("{number}") } })).collect();
-        let mut statuses: Vec<u16> = join_all(bodies.iter().map(|body| post(server, CLIENTS, "k", body))).await.iter().map(|it| it.status).collect();
+        let mut statuses: Vec<u16> = join_all(bodies.iter().map(|body| post(server, CLIENTS, "order-7319", body))).await.iter().map(|it| it.status).collect();
         statuses.sort_unstable();
         assert_eq!((statuses[0], &statuses[1..]), (200, &[422; 19][..]));
         assert_eq!(counts(server).await, [1, 0, 1]);
@@ -70,17 +70,17 @@ on_both! {
         // Of one server's writers on SQLite, only one gets as far as to wait for another process.
         let others = [server.another(Settings::default()).await, server.another(Settings::default()).await];
         let (held, let_go) = (Notify::new(), Notify::new());
-        let holding = Holding { key: "k", held: &held, let_go: &let_go };
+        let holding = Holding { key: "order-7319", held: &held, let_go: &let_go };
         let waiting = async {
             held.notified().await;
             let begun = Instant::now();
             let body = ines();
-            let (rest, graphql) = tokio::join!(post(&others[0], CLIENTS, "k", &body), upsert(&others[1], "k", &body));
+            let (rest, graphql) = tokio::join!(post(&others[0], CLIENTS, "order-7319", &body), upsert(&others[1], "order-7319", &body));
             assert!(begun.elapsed() < Duration::from_secs(15), "{:?}", begun.elapsed());
             rest.is(409, json!({ "returnCode": 4, "returnStatus": "INVALID_PARAMETERS", "errorSource": "concurrent update, retry" }));
             assert_eq!(graphql.body["errors"][0]["extensions"]["code"], "CONFLICT", "{}", graphql.text);
             // One more, which is waiting, or about to, when the slot is left empty.
-            let (rest, ()) = tokio::join!(post(&others[0], CLIENTS, "k", &body), async { let_go.notify_one() });
+            let (rest, ()) = tokio::join!(post(&others[0], CLIENTS, "order-7319", &body), async { let_go.notify_one() });
             assert_eq!(rest.status, 200, "{}", rest.text);
         };
         let (end, ()) = tokio::join!(server.clientele.db.write(&holding), waiting);

@@ -47,12 +47,12 @@ on_both! {
     }
 
     async fn what_is_kept_of_a_client_is_found_by_its_key(server) {
-        let answer = post(server, CLIENTS, "k", &ines()).await;
+        let answer = post(server, CLIENTS, "order-7319", &ines()).await;
         let body: Value = serde_json::from_str(&answer.text).expect("an answer is JSON");
         let key = body["client"]["encodedKey"].as_str().expect("a key");
         let snapshot = server.snapshot().await;
         let row: Value = serde_json::from_str(snapshot.rows("idempotency_record")[0]).expect("a row is JSON");
-        assert_eq!((&row[0], &row[1], &row[4]), (&json!("ANYONE:anyone"), &json!("k"), &json!(key)));
+        assert_eq!((&row[0], &row[1], &row[4]), (&json!("ANYONE:anyone"), &json!("order-7319"), &json!(key)));
         let fingerprint = row[2].as_str().expect("a text");
         assert!(fingerprint.len() == 64 && fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()), "{fingerprint}");
         server.write(&format!("DELETE FROM idempotency_record WHERE client_key = '{key}'")).await.expect("it can be erased");
@@ -60,7 +60,7 @@ on_both! {
     }
 
     async fn expired_records_are_removed_batch_by_batch_and_others_stay(server) {
-        assert_eq!(post(server, CLIENTS, "k", &ines()).await.status, 200);
+        assert_eq!(post(server, CLIENTS, "order-7319", &ines()).await.status, 200);
         let expired = (0..1_500).map(|number| format!("('USER:a', '{number}', '', '2026-01-01T00:00:00.000000Z')"));
         let expired: Vec<String> = expired.collect();
         let insert = "INSERT INTO idempotency_record (caller, key, fingerprint, expires_at) VALUES";

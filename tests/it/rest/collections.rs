@@ -155,7 +155,7 @@ on_both! {
         let source = "customInformation[0].customFieldID: There is no custom field with this id.";
         let answer = refusal(903, "INVALID_CUSTOM_FIELD_ID", source);
         server.refuses(FIRST, body.clone(), 400, answer.clone()).await;
-        server.refuses(CLIENTS, merged(body, json!({ "client": { "firstName": "A", "lastName": "B" } })), 400, answer).await;
+        server.refuses(CLIENTS, merged(body, json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" } })), 400, answer).await;
     }
 
     async fn r8_of_several_problems_the_first_in_the_order_of_parts_is_told(server) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
+use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
 
 use super::interpreter::Types;
 

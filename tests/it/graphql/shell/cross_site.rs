@@ -8,13 +8,12 @@ use crate::harness::{Backend, Settings, TestServer, run};
 
 const EVIL: &str = "https://evil.example";
 const FRIEND: &str = "https://app.bank.test";
-const WRITE: &str =
-    r#"{"query":"mutation { upsertClient(input: { client: { firstName: \"A\", lastName: \"B\" } }) { created } }"}"#;
+const WRITE: &str = r#"{"query":"mutation { upsertClient(input: { client: { firstName: \"Amara\", lastName: \"Bellweather\" } }) { created } }"}"#;
 const READ: &str = r#"{"query":"{ clients { nodes { clientId } } }"}"#;
 const AS_QUERY: &str = "/graphql?query=%7Bclients%7Bnodes%7BclientId%7D%7D%7D";
 const AS_MUTATION: &str = "/graphql?query=mutation%7BupsertClient(input%3A%7Bclient%3A%7BfirstName%3A%22A%22%2ClastName%3A%22B%22%7D%7D)%7Bcreated%7D%7D";
 const FORM: &str = "firstName=A&lastName=B";
-const LEGACY: &str = r#"{"client":{"firstName":"A","lastName":"B"}}"#;
+const LEGACY: &str = r#"{"client":{"firstName":"Amara","lastName":"Bellweather"}}"#;
 
 /// Method, path, content type, body, whether it says that it comes from elsewhere, and the status of its refusal.
 type Shape = (Method, &'static str, Option<&'static str>, &'static str, bool, u16);

@@ -103,7 +103,7 @@ async fn a_change_behind_a_lock_is_given_up_and_leaves_nothing() {
         let before = server.snapshot().await;
         behind_a_lock(async |hurried| {
             let query =
-                "mutation { upsertClient(input: { client: { firstName: \"A\", lastName: \"B\" } }) { created } }";
+                "mutation { upsertClient(input: { client: { firstName: \"Amara\", lastName: \"Bellweather\" } }) { created } }";
             let answer = hurried.graphql(query, json!({})).await;
             assert_eq!(
                 (answer.status, &answer.body["errors"][0]["extensions"]["code"]),
@@ -114,7 +114,7 @@ async fn a_change_behind_a_lock_is_given_up_and_leaves_nothing() {
             let answer = hurried
                 .post(
                     "/api/clients",
-                    json!({ "client": { "firstName": "A", "lastName": "B" } }),
+                    json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" } }),
                 )
                 .await;
             assert_eq!(answer.status, 504, "{}", answer.text);

@@ -12,7 +12,7 @@ on_both! {
         for role in ["a", "b"] {
             define_role(server, json!({ "roleId": role, "encodedKey": role, "name": role })).await;
         }
-        let client = json!({ "client": { "clientId": "c", "firstName": "A", "lastName": "B", "clientRole": { "roleId": "a" } },
+        let client = json!({ "client": { "clientId": "c", "firstName": "Amara", "lastName": "Bellweather", "clientRole": { "roleId": "a" } },
             "customInformation": [{ "fieldId": "age", "value": "7" }, { "fieldId": "boss", "linkedKey": "u1" }] });
         let state = store(server, client, "state").await["state"].clone();
         let field = |id: &str, value: &str| json!({ "fieldId": id, "value": value });

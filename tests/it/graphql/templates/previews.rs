@@ -112,11 +112,11 @@ on_both! {
     }
 
     async fn a_preview_takes_one_statement_and_writes_nothing(server) {
-        store(server, json!({ "client": { "clientId": "c", "firstName": "A", "lastName": "B" } }), "version").await;
+        store(server, json!({ "client": { "clientId": "c", "firstName": "Amara", "lastName": "Bellweather" } }), "version").await;
         says(server, "{CLIENT_NAME}", &json!({ "clientId": "c" })).await;
         let before = server.snapshot().await;
         server.statements();
-        let nobody = json!({ "matches": true, "language": "ENGLISH", "recipient": null, "subject": "S", "text": "[A B]", "html": null });
+        let nobody = json!({ "matches": true, "language": "ENGLISH", "recipient": null, "subject": "S", "text": "[Amara Bellweather]", "html": null });
         assert_eq!(preview(server, json!({ "template": "say", "client": { "clientId": "c" } })).await, nobody);
         assert_eq!(server.statements().len(), 1);
         assert_eq!(server.snapshot().await, before);
