@@ -84,13 +84,16 @@ async fn pings_do_not_keep_a_connection() {
     };
     let address = super::serve(settings, reading()).await;
     let io = TokioIo::new(connect(address).await);
-    let (_send, connection) = http2::Builder::new(TokioExecutor::new())
+    let (mut send, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(Duration::from_millis(5))
         .keep_alive_while_idle(true)
         .handshake::<_, Body>(io)
         .await
         .expect("HTTP/2");
+    let connection = tokio::spawn(connection);
+    let response = send.send_request(post("/", "")).await.expect("an answer");
+    assert_eq!(response.status(), 200);
     let _ = timeout(PATIENCE, connection).await.expect("closed in time");
 }
 
