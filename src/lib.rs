@@ -17,6 +17,7 @@ pub mod history;
 pub mod idempotency;
 pub mod list;
 pub mod member;
+pub mod network;
 pub mod notify;
 pub mod problem;
 pub mod scalar;

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     access::{Caller, CallerKind},
-    server::Network,
+    network::Network,
 };
 
 /// The names are those of the IETF's draft, whose policies have one of their own.

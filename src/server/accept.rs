@@ -17,7 +17,8 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{Network, connection::Connections};
+use super::connection::Connections;
+use crate::network::Network;
 
 /// How long to wait when the system has no more sockets to give.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -8,10 +8,22 @@ use std::{
     time::Duration,
 };
 
+use axum::http::{Request, Version};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Instant,
 };
+
+use super::smuggling::Heads;
+
+/// How a connection came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// Nothing is under way, and a goodbye is in order.
+    AtRest,
+    /// A head that doesn't come to an end.
+    AtHead,
+}
 
 /// What has happened on a connection so far.
 #[derive(Clone, Debug)]
@@ -27,6 +39,7 @@ struct State {
     head_since: Option<Instant>,
     /// On HTTP/2 bytes come between requests that are no request's.
     multiplexed: bool,
+    heads: Heads,
 }
 
 impl Activity {
@@ -36,30 +49,37 @@ impl Activity {
             rested_since: Instant::now(),
             head_since: None,
             multiplexed,
+            heads: Heads::default(),
         })))
     }
 
-    /// A request's head is complete; its answer is, when what is returned goes away.
-    pub fn request(&self, multiplexed: bool) -> Running {
-        self.change(|state| {
+    /// A request's head is complete; its answer is, when what is returned goes away. None when the head says twice how
+    /// long the body is.
+    pub fn request<B>(&self, request: &Request<B>) -> Option<Running> {
+        let smuggled = self.change(|state| {
             state.running += 1;
             state.head_since = None;
-            state.multiplexed |= multiplexed;
+            state.multiplexed |= request.version() == Version::HTTP_2;
+            state.heads.parsed(request.method(), request.headers()) && !state.multiplexed
         });
-        Running(self.clone())
+        let running = Running(self.clone());
+        (!smuggled).then_some(running)
     }
 
-    /// Comes back when the connection has rested for `idle`, or has been at one head for `head`.
-    pub async fn ended(&self, idle: Duration, head: Duration) {
+    /// Comes back when the connection has rested for `idle`, or has been at one head for `head`, and says which.
+    pub async fn ended(&self, idle: Duration, head: Duration) -> Ended {
         loop {
-            let end = self.change(|state| {
-                let rest = state.rested_since + idle;
-                let head = state.head_since.map(|since| since + head);
-                (state.running == 0).then(|| head.map_or(rest, |head| head.min(rest)))
+            let (rest, slow) = self.change(|state| {
+                let at_rest = state.running == 0;
+                let slow = state.head_since.filter(|_| at_rest).map(|since| since + head);
+                (at_rest.then_some(state.rested_since + idle), slow)
             });
             let now = Instant::now();
-            match end {
-                Some(end) if end <= now => return,
+            if slow.is_some_and(|end| end <= now) {
+                return Ended::AtHead;
+            }
+            match rest.map(|rest| slow.map_or(rest, |slow| slow.min(rest))) {
+                Some(end) if end <= now => return Ended::AtRest,
                 // Whatever happens meanwhile moves the end away, but for the first byte of a head.
                 Some(end) => tokio::time::sleep_until(end.min(now + head)).await,
                 None => tokio::time::sleep(idle.min(head)).await,
@@ -67,16 +87,22 @@ impl Activity {
         }
     }
 
-    fn received(&self) {
+    fn received(&self, bytes: &[u8]) {
         self.change(|state| {
-            if state.running == 0 && !state.multiplexed && state.head_since.is_none() {
-                state.head_since = Some(Instant::now());
+            if state.running == 0 && !state.multiplexed {
+                state.head_since.get_or_insert_with(Instant::now);
+                state.heads.read(bytes);
             }
         });
     }
 
+    /// Over HTTP/2 something is sent whenever the other end likes, an answer to a PING for one: only requests count.
     fn sent(&self) {
-        self.change(|state| state.rested_since = Instant::now());
+        self.change(|state| {
+            if !state.multiplexed {
+                state.rested_since = Instant::now();
+            }
+        });
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
@@ -109,7 +135,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         if buffer.filled().len() > before {
-            self.activity.received();
+            self.activity.received(&buffer.filled()[before..]);
         }
         read
     }

@@ -4,7 +4,13 @@
 
 use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
-use axum::{Router, extract::Request, http::Version};
+use axum::{
+    Router,
+    body::Body,
+    extract::Request,
+    http::{HeaderValue, StatusCode, header::CONNECTION},
+    response::Response,
+};
 use hyper::{body::Incoming, service::Service};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -20,7 +26,7 @@ use tokio::{
 
 use super::{
     HttpSettings,
-    activity::{Activity, Watched},
+    activity::{Activity, Ended, Watched},
     proxy,
     tls::Certificates,
 };
@@ -101,7 +107,11 @@ impl Connections {
         let goodbye = tokio::select! {
             _ = connection.as_mut() => return,
             _ = stop.wait_for(|stop| *stop) => Duration::MAX,
-            () = activity.ended(idle_timeout, header_timeout) => GOODBYE,
+            ended = activity.ended(idle_timeout, header_timeout) => match ended {
+                Ended::AtRest => GOODBYE,
+                // It has had its time.
+                Ended::AtHead => return,
+            },
         };
         connection.as_mut().graceful_shutdown();
         let _ = timeout(goodbye, connection).await;
@@ -140,12 +150,19 @@ struct Answering {
 }
 
 impl Service<Request<Incoming>> for Answering {
-    type Response = axum::response::Response;
+    type Response = Response;
     type Error = std::convert::Infallible;
     type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let running = self.activity.request(request.version() == Version::HTTP_2);
+        let Some(running) = self.activity.request(&request) else {
+            let mut refused = Response::new(Body::empty());
+            *refused.status_mut() = StatusCode::BAD_REQUEST;
+            refused
+                .headers_mut()
+                .insert(CONNECTION, HeaderValue::from_static("close"));
+            return Box::pin(std::future::ready(Ok(refused)));
+        };
         let address = proxy::address(self.peer.ip(), request.headers(), &self.settings);
         request.extensions_mut().insert(address);
         let answer = self.router.call(request);

@@ -15,11 +15,11 @@ mod descriptors;
 #[doc(hidden)]
 pub mod fuzzing;
 mod headers;
-mod network;
 mod panics;
 mod proxy;
 mod settings;
 mod slow_body;
+mod smuggling;
 mod tls;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -29,7 +29,6 @@ use tokio::net::TcpListener;
 
 use self::{accept::Accepting, admission::Admission, connection::Connections, tls::Certificates};
 pub use self::{
-    network::Network,
     panics::log_without_messages,
     settings::{ForwardedHeader, HttpSettings},
     tls::CertificateError,

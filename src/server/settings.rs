@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use super::Network;
+use crate::network::Network;
 
 /// Limits of the HTTP shell. Times are whole seconds or milliseconds in a configuration, as their names there say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,8 +78,8 @@ impl Default for HttpSettings {
             connections: 16_384,
             connections_per_address: 1_024,
             streams_per_connection: 100,
-            requests: 128,
-            queue: 128,
+            requests: 32,
+            queue: 32,
             queue_timeout: Duration::from_millis(50),
             trusted_proxies: Vec::new(),
             forwarded_header: ForwardedHeader::XForwardedFor,

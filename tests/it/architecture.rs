@@ -113,6 +113,31 @@ fn doors_know_no_database() {
     assert_eq!(offenders("src/api", &words, |_| false), NOTHING);
 }
 
+/// The shell is around whatever is served; its refusals have a form that the doors decide.
+#[test]
+fn the_http_shell_knows_neither_what_it_serves_nor_who_serves_it() {
+    let words = [
+        "crate::access",
+        "crate::client",
+        "crate::db",
+        "crate::idempotency",
+        "crate::history",
+        "crate::notify",
+        "api::graphql",
+        "api::rest",
+        "async_graphql",
+        "sea_orm",
+        "sqlx",
+    ];
+    assert_eq!(offenders("src/server", &words, |_| false), NOTHING);
+    assert_eq!(
+        offenders("src/api", &["crate::server", "crate::{server", "    server::"], |_| {
+            false
+        }),
+        NOTHING
+    );
+}
+
 #[test]
 fn migrations_never_import_entities() {
     assert_eq!(offenders("migration/src", &["entity", "clientele"], |_| false), NOTHING);

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     access::{Caller, Permission},
-    api::origin,
+    api::{Place, origin},
     client::{UpsertClient, Upserted, Wanted},
     deadline::Deadline,
     error::Error,
@@ -34,6 +34,7 @@ impl Door {
         if !caller.may(Permission::CreateClient) {
             caller.needs(Permission::EditClient)?;
         }
+        let place = request.extensions().get::<Place>().cloned();
         let Submission { input, expanded } = self.read(request, named).await?;
         let wanted = if expanded { Wanted::ALL } else { Wanted::default() };
         let Upserted {
@@ -41,7 +42,7 @@ impl Door {
             definitions,
             outcome: _,
             queued: _,
-        } = self.store(caller.clone(), input, wanted, now()).await?;
+        } = self.store(caller.clone(), input, wanted, place).await?;
         if expanded {
             json(&Expanded {
                 client: &client,
@@ -118,10 +119,14 @@ impl Door {
         caller: Caller,
         input: UpsertClient,
         wanted: Wanted,
-        now: DateTime<Utc>,
+        place: Option<Place>,
     ) -> Result<Upserted, Failure> {
-        let clientele = self.clientele.clone();
-        let work = async move { clientele.upsert_client(&caller, &input, wanted, now).await };
+        let (clientele, now) = (self.clientele.clone(), now());
+        let work = async move {
+            let upserted = clientele.upsert_client(&caller, &input, wanted, now).await;
+            drop(place);
+            upserted
+        };
         let deadline = Deadline::after(self.clientele.db.request_timeout());
         let work = deadline.scope(work.in_current_span());
         let stored = tokio::spawn(work).await.map_err(Error::internal)?;

@@ -1,7 +1,9 @@
 //! A table of what breaks the rules of HTTP. Each is answered with a 4xx, and its connection closed.
 
-use super::{exchange, reading, serve};
 use clientele::server::HttpSettings;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::{connect, exchange, parse, reading, rest, serve};
 
 #[tokio::test]
 async fn what_is_no_http_is_refused_and_its_connection_closed() {
@@ -86,18 +88,30 @@ async fn what_is_no_http_is_refused_and_its_connection_closed() {
     assert_eq!(answered, "200 OK", "the server lives");
 }
 
-/// RFC 9112 §6.3 allows a server to go by the chunks alone. No length is left that anybody behind could go by instead.
+/// RFC 9112 §6.1: whoever goes by the length sees another request than whoever goes by the chunks.
 #[tokio::test]
-async fn a_length_beside_chunks_counts_for_nothing() {
+async fn a_length_beside_chunks_is_refused_and_the_connection_closed() {
     let address = serve(HttpSettings::default(), reading()).await;
     for headers in [
         "content-length: 4\r\ntransfer-encoding: chunked",
         "transfer-encoding: chunked\r\ncontent-length: 400",
     ] {
         let request = format!(
-            "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{headers}\r\n\r\n2\r\nab\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n"
+            "POST / HTTP/1.1\r\nhost: a\r\n{headers}\r\n\r\n2\r\nab\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\n\r\n"
         );
-        let answered = exchange(address, request.as_bytes()).await;
-        assert_eq!(answered, ("200 OK".to_owned(), "2".to_owned()), "{headers}");
+        let refused = ("400 Bad Request".to_owned(), String::new());
+        assert_eq!(exchange(address, request.as_bytes()).await, refused, "{headers}");
+
+        // The same after a request that was answered, or sent in one piece with it.
+        let earlier = "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nab";
+        let mut stream = connect(address).await;
+        stream.write_all(earlier.as_bytes()).await.expect("sent");
+        assert!(stream.read(&mut [0; 4096]).await.expect("an answer") > 0);
+        stream.write_all(request.as_bytes()).await.expect("sent");
+        assert_eq!(parse(&rest(&mut stream).await), refused, "{headers}");
+        let (status, both) = exchange(address, format!("{earlier}{request}").as_bytes()).await;
+        assert_eq!(status, "200 OK");
+        assert!(both.starts_with("2HTTP/1.1 400 Bad Request\r\n"), "{both}");
+        assert_eq!(both.matches("HTTP/1.1").count(), 1, "{both}");
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use clientele::server::{HttpSettings, Server};
 use hyper::client::conn::http2::{self, SendRequest};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
 
 use super::{PATIENCE, connect, reading};
@@ -74,6 +74,27 @@ async fn a_connection_that_rests_is_closed() {
         .await
         .expect("closed in time")
         .expect("no panic");
+}
+
+#[tokio::test]
+async fn pings_do_not_keep_a_connection() {
+    let settings = HttpSettings {
+        idle_timeout: Duration::from_millis(100),
+        ..HttpSettings::default()
+    };
+    let address = super::serve(settings, reading()).await;
+    let io = TokioIo::new(connect(address).await);
+    let (mut send, connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_millis(5))
+        .keep_alive_while_idle(true)
+        .handshake::<_, Body>(io)
+        .await
+        .expect("HTTP/2");
+    let connection = tokio::spawn(connection);
+    let response = send.send_request(post("/", "")).await.expect("an answer");
+    assert_eq!(response.status(), 200);
+    let _ = timeout(PATIENCE, connection).await.expect("closed in time");
 }
 
 #[tokio::test]

@@ -1,12 +1,18 @@
 //! More requests than the server takes on at once.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use axum::{Router, routing::get};
-use clientele::server::HttpSettings;
-use tokio::{io::AsyncWriteExt, sync::Semaphore};
+use axum::{Extension, Router, routing::get};
+use clientele::{api::Place, server::HttpSettings};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::{Semaphore, mpsc},
+};
 
-use super::{connect, exchange, header, parse, rest, serve};
+use super::{connect, exchange, header, parse, reading, rest, serve};
 
 fn ask(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").into_bytes()
@@ -84,4 +90,79 @@ async fn a_few_wait_for_a_moment() {
     for other in others {
         assert_eq!(other.await.expect("ended").1, "done");
     }
+}
+
+#[tokio::test]
+async fn a_body_that_is_waited_for_holds_no_place() {
+    let settings = HttpSettings {
+        requests: 1,
+        queue: 0,
+        ..HttpSettings::default()
+    };
+    let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let address = serve(settings, waiting(&begun, &may_end).merge(reading())).await;
+    let head = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n";
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let mut stream = connect(address).await;
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        // Says that the body is waited for.
+        let mut go_on = [0; 25];
+        stream.read_exact(&mut go_on).await.expect("an answer");
+        assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+        slow.push(stream);
+    }
+    let (status, _) = exchange(address, &ask("/")).await;
+    assert_eq!(status, "200 OK");
+
+    // When everything is there, there must be a place again.
+    let other = tokio::spawn(async move { exchange(address, &ask("/wait")).await });
+    begun.acquire().await.expect("open").forget();
+    let mut refused = slow.pop().expect("one of two");
+    refused.write_all(b"four").await.expect("sent");
+    assert_eq!(parse(&rest(&mut refused).await).0, "503 Service Unavailable");
+    may_end.add_permits(1);
+    assert_eq!(other.await.expect("ended").1, "done");
+    let mut last = slow.pop().expect("the other");
+    last.write_all(b"four").await.expect("sent");
+    assert_eq!(parse(&rest(&mut last).await), ("200 OK".to_owned(), "4".to_owned()));
+}
+
+#[tokio::test]
+async fn work_that_goes_on_without_its_caller_keeps_its_place() {
+    let settings = HttpSettings {
+        requests: 1,
+        queue: 0,
+        ..HttpSettings::default()
+    };
+    let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (has_ended, mut ended) = mpsc::channel::<()>(1);
+    let (given_up, mut is_given_up) = mpsc::channel::<()>(1);
+    let (has_begun, end) = (begun.clone(), may_end.clone());
+    let change = async move |Extension(place): Extension<Place>| {
+        let (_given_up, end, has_ended) = (given_up, end, has_ended);
+        let work = tokio::spawn(async move {
+            end.acquire().await.expect("open").forget();
+            drop(place);
+            drop(has_ended);
+        });
+        has_begun.add_permits(1);
+        work.await.expect("no panic");
+    };
+    // One call uses the handler up, so that its end can be seen.
+    let change = Arc::new(Mutex::new(Some(change)));
+    let route = get(async move |place: Extension<Place>| {
+        let change = change.lock().expect("no panic").take().expect("called once");
+        change(place).await;
+    });
+    let address = serve(settings, Router::new().route("/change", route).merge(reading())).await;
+    let mut caller = connect(address).await;
+    caller.write_all(&ask("/change")).await.expect("sent");
+    begun.acquire().await.expect("open").forget();
+    drop(caller);
+    assert_eq!(is_given_up.recv().await, None);
+    assert_eq!(exchange(address, &ask("/")).await.0, "503 Service Unavailable");
+    may_end.add_permits(1);
+    assert_eq!(ended.recv().await, None);
+    assert_eq!(exchange(address, &ask("/")).await.0, "200 OK");
 }

@@ -1,6 +1,6 @@
 //! Callers that take their time.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clientele::server::HttpSettings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -58,11 +58,14 @@ async fn a_head_that_does_not_end_is_cut_off() {
     };
     let address = serve(settings, reading()).await;
     for start in ["G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nhost: a\r\nx"] {
+        let sent = Instant::now();
         assert_eq!(
             exchange(address, start.as_bytes()).await,
             (String::new(), String::new()),
             "{start}"
         );
+        // It isn't granted the time for a goodbye.
+        assert!(sent.elapsed() < Duration::from_secs(1), "{start}");
     }
 }
 

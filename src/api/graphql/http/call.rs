@@ -11,7 +11,7 @@ use super::{Asked, Rejection, params::Params};
 use crate::{
     access::Caller,
     api::{
-        RequestId,
+        Place, RequestId,
         graphql::{
             answer::Answer,
             door::{Asker, Door},
@@ -162,7 +162,13 @@ where
         // A task of its own: when the caller goes away this future is dropped, and a change must not stop halfway. It is
         // waited for as long as it takes, because past its deadline it commits nothing and says so.
         let (door, id) = (self.door.clone(), self.id.clone());
-        let change = async move { door.run(prepared, data, &id.0).await }.in_current_span();
+        let place = self.parts.extensions.get::<Place>().cloned();
+        let change = async move {
+            let answer = door.run(prepared, data, &id.0).await;
+            drop(place);
+            answer
+        };
+        let change = change.in_current_span();
         let change = tokio::spawn(Deadline::after(self.timeout).scope(change));
         change
             .await
