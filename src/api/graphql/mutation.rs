@@ -31,7 +31,10 @@ use crate::{
 /// Changes the bank's clients and the definitions they follow.
 pub struct Mutation;
 
-/// Changes the bank's clients and the definitions they follow.
+/// Changes the bank's clients and the definitions they follow. The fields are carried out one after the other, each a change
+/// of its own, up to the first that ends in an error. As their payloads can't be null, `data` is null then, as a whole: those
+/// before the one that the error's `path` names have been carried out all the same, those after it have not. Send one at a
+/// time, or with an `idempotencyKey`, by which the same input is answered again.
 #[Root(name = "ClientMutation")]
 impl Mutation {
     /// Creates a client, or changes the one that the input names: all of it or nothing. A list that is given becomes the
@@ -147,12 +150,15 @@ impl Mutation {
         #[graphql(desc = "The template as it is to be.")] input: UpsertMessageTemplate,
     ) -> Result<Written<UpsertMessageTemplatePayload>> {
         let plan = plan::<UpsertMessageTemplatePayload>(context)?;
-        let outcome = upsert_message_template(clientele(context)?, caller(context)?, &input, super::now()).await?;
+        let caller = caller(context)?;
+        let outcome = upsert_message_template(clientele(context)?, caller, &input, super::now()).await?;
         let (stored, problems) = split(outcome);
+        let rights = &*caller.rights;
         let stored = stored.as_ref().and_then(|(definitions, key)| {
             Some(TemplateRow {
                 template: definitions.template_of_key(key)?,
                 definitions,
+                rights,
             })
         });
         let row = PayloadRow {

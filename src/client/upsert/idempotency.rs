@@ -6,9 +6,9 @@ use std::{borrow::Cow, sync::Arc};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Outcome, Upsert, Upserted};
+use super::{Answer, Outcome, Upsert, Upserted, forbidden};
 use crate::{
-    access::{Caller, Permission},
+    access::Caller,
     client::{Aggregate, UpsertClient},
     custom_field::{Definitions, Excerpt},
     db::{Batch, Step, Transaction},
@@ -54,34 +54,33 @@ impl Upsert<'_> {
         let Some(slot) = &self.slot else { return Ok(None) };
         Ok(match slot.claim(self.now, transaction).await? {
             Claim::First => None,
-            Claim::Kept(kept) => Some(Step::Discard(Ok(self.once_more(kept, transaction).await?))),
+            Claim::Kept(kept) => Some(Step::Discard(self.once_more(kept, transaction).await?)),
             Claim::Reused(problem) => Some(Step::Discard(Err(vec![problem]))),
             Claim::Again => Some(Step::Again),
         })
     }
 
-    /// What the first one came to, for a caller who may still do that.
-    async fn once_more(&self, kept: Kept, transaction: &Transaction) -> Result<Upserted> {
+    /// What the first one came to, for a caller who may still do that. Who may not is told so as anybody is: as a problem.
+    async fn once_more(&self, kept: Kept, transaction: &Transaction) -> Result<Answer> {
         let Record {
             outcome,
             client,
             definitions,
         } = serde_json::from_str(&kept.outcome).map_err(Error::internal)?;
-        self.caller.needs(match outcome {
-            Outcome::Created => Permission::CreateClient,
-            Outcome::Changed | Outcome::Unchanged => Permission::EditClient,
-        })?;
+        if let Some(problem) = forbidden(self.caller, outcome != Outcome::Created) {
+            return Ok(Err(vec![problem]));
+        }
         let present = self
             .clientele
             .definitions
             .at(kept.definition_version, transaction)
             .await?;
-        Ok(Upserted {
+        Ok(Ok(Upserted {
             client: client.into_owned(),
             definitions: definitions.over(&present)?,
             outcome,
             queued: Vec::new(),
-        })
+        }))
     }
 
     /// Adds the outcome to what is to be written, if it is to be kept.

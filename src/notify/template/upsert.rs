@@ -78,7 +78,8 @@ pub struct MessageConditionsInput {
     pub client_roles: Option<Vec<ClientRoleBy>>,
     /// The client is in one of these states.
     pub states: Option<Vec<ClientState>>,
-    /// Each of these custom fields, whose values you may see, has this value. At most 100, and each field once.
+    /// Each of these custom fields, whose values you may see, has this value. At most 100, and each field once. A stored one
+    /// that you may not see is kept by sending it as it is shown, with the value `***`.
     pub custom_fields: Option<Vec<MessageFieldConditionInput>>,
 }
 
@@ -145,7 +146,7 @@ impl Work for Upsert<'_> {
             subject: Subject::MessageTemplate,
             subject_key: &key,
             action: Action::of(before.as_ref()),
-            members: recorded::members(before.as_ref(), Some(&after)),
+            members: recorded::members(before.as_ref(), Some(&after), &definitions),
         };
         let history = &self.clientele.history;
         history.record(transaction, self.caller, &change, self.now).await?;
