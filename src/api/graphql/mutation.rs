@@ -31,10 +31,7 @@ use crate::{
 /// Changes the bank's clients and the definitions they follow.
 pub struct Mutation;
 
-/// Changes the bank's clients and the definitions they follow. The fields are carried out one after the other, each a change
-/// of its own, up to the first that ends in an error. As their payloads can't be null, `data` is null then, as a whole: those
-/// before the one that the error's `path` names have been carried out all the same, those after it have not. Send one at a
-/// time, or with an `idempotencyKey`, by which the same input is answered again.
+/// Changes the bank's clients and the definitions they follow.
 #[Root(name = "ClientMutation")]
 impl Mutation {
     /// Creates a client, or changes the one that the input names: all of it or nothing. A list that is given becomes the

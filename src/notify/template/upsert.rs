@@ -53,7 +53,8 @@ pub struct UpsertMessageTemplate {
 }
 
 /// What a template says in one language. A placeholder is `{NAME}` or, for a custom field's value, `{CF:field_id}`; where
-/// there is no value, it becomes an empty text. Any other brace is text. The names are CLIENT_NAME, CLIENT_ID,
+/// there is no value, it becomes an empty text. One whose values you may not see is refused, unless the stored variant has it
+/// already. Any other brace is text. The names are CLIENT_NAME, CLIENT_ID,
 /// CLIENT_FIRST_NAMES, CLIENT_MIDDLE_NAMES, CLIENT_LAST_NAME, RECIPIENT_NAME, RECIPIENT_EMAIL_ADDRESS,
 /// RECIPIENT_MOBILE_PHONE; of the first identification document ID_DOCUMENT_TYPE, ID_DOCUMENT_NUMBER,
 /// ID_DOCUMENT_ISSUING_AUTHORITY, ID_DOCUMENT_EXPIRY_DATE; and, in UTC, CURRENT_DATE and CURRENT_DATE_TIME.

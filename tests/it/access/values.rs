@@ -143,7 +143,7 @@ on_both! {
         for input in [
             template("mine", json!([variant("ENGLISH", "{CF:note}\n{CF:code}")])),
             // Where it is already, it tells no more; elsewhere it does.
-            template("theirs", json!([variant("GERMAN", "Now: {CF:code}")])),
+            template("theirs", json!([variant("GERMAN", "Now: {CF:code}"), variant("ENGLISH", "Now: {CF:code}")])),
             template("theirs", json!([variant("ENGLISH", "Now: {CF:code} {CF:friend}")])),
         ] {
             let answer = open.graphql(query, json!({ "input": input })).await;
