@@ -16,8 +16,8 @@ use std::{
 use migration::{Migrator, MigratorTrait};
 use rand::RngExt;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, QueryResult, SqliteTransactionMode, Statement,
-    TransactionOptions, TransactionTrait, Value,
+    ConnAcquireErr, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, QueryResult,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
 };
 
 pub use batch::Batch;
@@ -107,6 +107,12 @@ pub trait Work: Sync {
     type Output: Send;
 
     fn attempt(&self, transaction: &Transaction) -> impl Future<Output = Result<Step<Self::Output>>> + Send;
+
+    /// What it means that SQLite's one writer had no time for it: that the server has too much to do, unless it waits for
+    /// others of its kind.
+    fn kept_waiting(&self) -> Error {
+        Error::Unavailable
+    }
 }
 
 /// The connections of one database. Cloning shares them.
@@ -222,7 +228,12 @@ impl Database {
     }
 
     async fn attempt<W: Work>(&self, work: &W, is_over: impl Fn() -> bool) -> Result<Option<W::Output>> {
-        let transaction = self.begin().await?;
+        let transaction = match self.begin().await {
+            Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)) if self.writer.dialect == Dialect::Sqlite => {
+                return Err(work.kept_waiting());
+            }
+            begun => begun?,
+        };
         let step = work.attempt(&transaction).await;
         match step {
             Ok(Step::Commit(_)) if is_over() => {
@@ -250,7 +261,7 @@ impl Database {
         }
     }
 
-    async fn begin(&self) -> Result<Transaction> {
+    async fn begin(&self) -> Result<Transaction, DbErr> {
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()

@@ -17,7 +17,7 @@ use super::{
     input::{ClientInput, ClientRoleBy, UpsertClient},
     kinds::{ClientState, Language},
     settings::ClientSettings,
-    upsert::{permission, taken},
+    upsert::{forbidden, taken},
 };
 use crate::{
     access::Caller,
@@ -52,7 +52,7 @@ pub struct Facts<'a> {
 pub fn check(input: &UpsertClient, facts: &Facts<'_>) -> Result<Aggregate, Vec<Problem>> {
     let mut problems = Problems(input.unreadable.clone());
     let client = client(&input.client, facts, &mut problems);
-    if let Some(problem) = forbidden(facts) {
+    if let Some(problem) = forbidden(facts.caller, facts.present.is_some()) {
         problems.0.push(problem);
         return Err(told_to_the_forbidden(problems.0));
     }
@@ -81,17 +81,6 @@ pub fn check(input: &UpsertClient, facts: &Facts<'_>) -> Result<Aggregate, Vec<P
     }
     problems.sort_by_key(Problem::section);
     Err(problems)
-}
-
-/// Which of the two permissions it takes is known only now.
-fn forbidden(facts: &Facts<'_>) -> Option<Problem> {
-    let permission = permission(facts.present.is_some());
-    let act = match facts.present {
-        Some(_) => "change",
-        None => "create",
-    };
-    let message = || format!("To {act} a client you need the permission {}.", permission.as_str());
-    (!facts.caller.may(permission)).then(|| Problem::new(ProblemCode::Forbidden, path![], message()))
 }
 
 /// Who may not change or create the client learns what is wrong with the submission itself, up to there, and that the

@@ -20,7 +20,7 @@ use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 pub(super) use store::taken;
 pub use target::NAMED;
-pub(super) use target::permission;
+pub(super) use target::forbidden;
 use target::unclear_target;
 
 use crate::{
@@ -122,6 +122,14 @@ impl Work for Upsert<'_> {
         match self.carried_out_already(transaction).await? {
             Some(end) => Ok(end),
             None => self.carry_out(transaction).await,
+        }
+    }
+
+    /// Under a key it may well be the first one that is still being carried out: as where that is waited for by its key.
+    fn kept_waiting(&self) -> Error {
+        match self.slot {
+            Some(_) => Error::Conflict,
+            None => Error::Unavailable,
         }
     }
 }

@@ -20,11 +20,12 @@ use crate::{
     error::{Error, Result},
     history::{Action, Chain, Change, Subject},
     member::Scalars,
-    problem::{Problem, ProblemCode},
+    problem::{Problem, ProblemCode, path},
     scalar::{is_key, new_key},
 };
 
-/// A set of custom fields as it is to be: created when there is none with this `setId`, changed when there is.
+/// A set of custom fields as it is to be: created when there is none with this `setId`, changed when there is, which takes
+/// the right to change the set's values. Whoever has rights to some sets only needs them for a set that he has created, too.
 #[derive(InputObject, Clone, Debug)]
 #[graphql(name = "UpsertCustomFieldSetInput")]
 pub struct UpsertCustomFieldSet {
@@ -124,6 +125,9 @@ impl Work for Upsert<'_> {
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
         lock_definitions(transaction).await?;
         let definitions = Definitions::load(transaction).await?;
+        if let Some(problem) = self.forbidden(&definitions) {
+            return Ok(Step::Discard(Err(vec![problem])));
+        }
         let used = fields_in_use(&self.input.set.set_id, transaction).await?;
         let plan = match check::check(self.input, &definitions, &used) {
             Ok(plan) => plan,
@@ -144,6 +148,19 @@ impl Work for Upsert<'_> {
         let history = &self.clientele.history;
         history.record(transaction, self.caller, &change, self.now).await?;
         Ok(Step::Commit(Ok((Arc::new(Definitions::load(transaction).await?), key))))
+    }
+}
+
+impl Upsert<'_> {
+    /// Who may not change a set's values may not change what they have to be; nor learn by trying which fields have any.
+    fn forbidden(&self, definitions: &Definitions) -> Option<Problem> {
+        let set = definitions
+            .sets
+            .iter()
+            .find(|set| set.set_id == self.input.set.set_id)?;
+        let message = "You may not change values of this set, nor its definition.";
+        (!self.caller.rights.edits(&set.set_id))
+            .then(|| Problem::new(ProblemCode::Forbidden, path!["set", "setId"], message))
     }
 }
 

@@ -4,24 +4,31 @@ use super::{
     placeholder::Placeholder,
     render::{Compiled, Values},
 };
-use crate::{access::Rights, custom_field::Definitions};
+use crate::access::Rights;
 
-const HIDDEN: &str = "***";
+/// What is shown in the place of a value that may not be seen.
+pub(in crate::notify) const HIDDEN: &str = "***";
 
 impl Compiled {
-    /// Puts asterisks into the place of what somebody with these rights may not see, whether there is a value or not. A
-    /// field that is gone can't be told from a hidden one.
-    pub fn hide(&self, values: &mut Values, rights: &Rights, definitions: &Definitions) {
+    /// Puts asterisks into the place of what somebody with these rights may not see, whether there is a value or not. It is
+    /// asked which set the value was of when the message was written: its field may have been created anew in another
+    /// since. Where that isn't known, it takes the rights to all sets.
+    pub fn hide(&self, values: &mut Values, rights: &Rights) {
         if rights.views_all() {
             return;
         }
         for key in self.placeholders() {
-            let Some(Placeholder::CustomField(id)) = Placeholder::of_key(key) else {
+            let Some(Placeholder::CustomField(_)) = Placeholder::of_key(key) else {
                 continue;
             };
-            if !definitions.field(&id).is_some_and(|field| field.is_shown(rights)) {
+            if !values.get(&origin(key)).is_some_and(|set_id| rights.views(set_id)) {
                 values.insert(key.to_owned(), HIDDEN.to_owned());
             }
         }
     }
+}
+
+/// Where the id of the set that a value is of stands beside the value: no placeholder has braces in its key.
+pub(in crate::notify) fn origin(key: &str) -> String {
+    format!("{{{key}}}")
 }

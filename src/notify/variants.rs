@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{
     access::Rights,
-    custom_field::Definitions,
     db::Database,
     error::{Error, Result},
 };
@@ -78,14 +77,9 @@ pub fn content(message: &message::Model, variant: &Compiled) -> Option<Content> 
 }
 
 /// As [`content`], as far as somebody with these rights may see it.
-pub fn shown_content(
-    message: &message::Model,
-    variant: &Compiled,
-    rights: &Rights,
-    definitions: &Definitions,
-) -> Option<Content> {
+pub fn shown_content(message: &message::Model, variant: &Compiled, rights: &Rights) -> Option<Content> {
     let mut values = values(message)?;
-    variant.hide(&mut values, rights, definitions);
+    variant.hide(&mut values, rights);
     variant.render(&values).ok()
 }
 

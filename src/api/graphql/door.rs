@@ -18,7 +18,7 @@ use moka::sync::Cache;
 use super::{
     answer::Answer,
     error::{Code, Fault, Refused},
-    limits::{Excess, Policy, introspection_within},
+    limits::{Excess, Policy, Size, Text, introspection_within},
     persisted::Persisted,
     prepare::{Document, Parsed, Prepared},
     settings::GraphqlSettings,
@@ -50,6 +50,23 @@ pub struct Asker<'a> {
     pub role: Option<&'a str>,
     pub signed_in: bool,
     pub request_id: &'a str,
+}
+
+/// Why a request isn't executed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unprepared {
+    pub refused: Refused,
+    /// What it would have cost; none when that wasn't found out.
+    pub cost: Option<usize>,
+}
+
+impl<T: Into<Refused>> From<T> for Unprepared {
+    fn from(refused: T) -> Self {
+        Self {
+            refused: refused.into(),
+            cost: None,
+        }
+    }
 }
 
 impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
@@ -162,21 +179,21 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
     ) -> Answer {
         match self.prepare(query, operation_name, variables, asker).await {
             Ok(prepared) => self.run(prepared, data, asker.request_id).await,
-            Err(refused) => Answer::refused(&refused, asker.request_id),
+            Err(unprepared) => Answer::refused(&unprepared.refused, asker.request_id),
         }
     }
 
     /// Everything before the first resolver.
     ///
     /// # Errors
-    /// Why the request can't be executed.
+    /// Why the request can't be executed, and what it would have cost where that is known by then.
     pub async fn prepare(
         &self,
         query: &str,
         operation_name: Option<&str>,
         variables: Variables,
         asker: &Asker<'_>,
-    ) -> Result<Prepared, Refused> {
+    ) -> Result<Prepared, Unprepared> {
         let document = match self.documents.get(query) {
             Some(document) => document,
             None => {
@@ -186,15 +203,26 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
             }
         };
         let prepared = document.prepare(self.registry(), &self.policy.ceiling, operation_name, variables)?;
-        introspection_within(&prepared.size)?;
-        for excess in self.policy.of(asker.role).exceeded(document.text, &prepared.size) {
+        match self.admit(document.text, &prepared.size, asker) {
+            Ok(()) => Ok(prepared),
+            Err(fault) => Err(Unprepared {
+                refused: fault.into(),
+                cost: Some(prepared.cost()),
+            }),
+        }
+    }
+
+    /// Holds an operation to what its caller may send.
+    fn admit(&self, text: Text, size: &Size, asker: &Asker<'_>) -> Result<(), Fault> {
+        introspection_within(size)?;
+        for excess in self.policy.of(asker.role).exceeded(text, size) {
             self.exceeded(excess, asker)?;
         }
-        if prepared.size.looks_at_schema && !self.shows_schema(asker) {
+        if size.looks_at_schema && !self.shows_schema(asker) {
             let message = "This server doesn't show its schema to you. __typename is answered to everybody.";
-            return Err(Fault::new(Code::Forbidden, message).into());
+            return Err(Fault::new(Code::Forbidden, message));
         }
-        Ok(prepared)
+        Ok(())
     }
 
     fn shows_schema(&self, asker: &Asker<'_>) -> bool {

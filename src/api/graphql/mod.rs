@@ -94,7 +94,10 @@ pub fn sdl() -> String {
 #[graphql(name = "Query")]
 pub struct Queries(Query, AuditQuery, AccountQuery);
 
-/// Changes the bank's clients, the definitions they follow, and who may do that.
+/// Changes the bank's clients, the definitions they follow, and who may do that. The fields are carried out one after the
+/// other, each a change of its own, up to the first that ends in an error. As payloads can't be null, `data` is null then as
+/// a whole: the fields before the one that the error's `path` names have been carried out all the same, those after it have
+/// not. Send one at a time, or with an `idempotencyKey`, under which the same input is answered again.
 #[derive(MergedObject)]
 #[graphql(name = "Mutation")]
 pub struct Mutations(Mutation, AccountMutation);

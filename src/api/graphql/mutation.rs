@@ -147,12 +147,15 @@ impl Mutation {
         #[graphql(desc = "The template as it is to be.")] input: UpsertMessageTemplate,
     ) -> Result<Written<UpsertMessageTemplatePayload>> {
         let plan = plan::<UpsertMessageTemplatePayload>(context)?;
-        let outcome = upsert_message_template(clientele(context)?, caller(context)?, &input, super::now()).await?;
+        let caller = caller(context)?;
+        let outcome = upsert_message_template(clientele(context)?, caller, &input, super::now()).await?;
         let (stored, problems) = split(outcome);
+        let rights = &*caller.rights;
         let stored = stored.as_ref().and_then(|(definitions, key)| {
             Some(TemplateRow {
                 template: definitions.template_of_key(key)?,
                 definitions,
+                rights,
             })
         });
         let row = PayloadRow {

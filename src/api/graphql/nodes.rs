@@ -202,10 +202,12 @@ impl Rows {
                 entry,
             ),
             GlobalId::MessageTemplate(key) => {
+                let rights = &*caller(context)?.rights;
                 let row = |definitions| {
                     Some(TemplateRow {
                         template: Definitions::template_of_key(definitions, key)?,
                         definitions,
+                        rights,
                     })
                 };
                 write::<MessageTemplate>(context, definitions.and_then(row), entry)

@@ -245,10 +245,12 @@ impl Query {
     async fn message_templates(&self, context: &Context<'_>) -> Result<Vec<Written<MessageTemplate>>> {
         let plan = plan::<MessageTemplate>(context)?;
         let definitions = &*definitions(context).await?;
-        let rows = definitions
-            .templates
-            .iter()
-            .map(|template| TemplateRow { template, definitions });
+        let rights = &*caller(context)?.rights;
+        let rows = definitions.templates.iter().map(|template| TemplateRow {
+            template,
+            definitions,
+            rights,
+        });
         rows.map(|row| Written::object(context, row, &plan))
             .collect::<Result<_>>()
     }

@@ -4,7 +4,7 @@ use async_graphql::MaybeUndefined;
 
 use super::{Aggregate, Upsert};
 use crate::{
-    access::Permission,
+    access::{Caller, Permission},
     client::{ClientBy, ClientInput, ClientMatch, UpsertClient},
     db::Transaction,
     error::Result,
@@ -37,11 +37,19 @@ pub(super) fn unclear_target(input: &UpsertClient) -> Option<Problem> {
 }
 
 /// What it takes to change a client that is there, or to create one.
-pub(in crate::client) fn permission(present: bool) -> Permission {
+fn permission(present: bool) -> Permission {
     match present {
         true => Permission::EditClient,
         false => Permission::CreateClient,
     }
+}
+
+/// Which of the two permissions it takes is known only once the client has been looked for.
+pub(in crate::client) fn forbidden(caller: &Caller, present: bool) -> Option<Problem> {
+    let permission = permission(present);
+    let act = if present { "change" } else { "create" };
+    let message = || format!("To {act} a client you need the permission {}.", permission.as_str());
+    (!caller.may(permission)).then(|| Problem::new(ProblemCode::Forbidden, path![], message()))
 }
 
 impl Upsert<'_> {

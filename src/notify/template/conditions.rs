@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::client::{Aggregate, ClientState};
+use crate::{
+    access::Rights,
+    client::{Aggregate, ClientState},
+    custom_field::Definitions,
+    notify::hidden::HIDDEN,
+};
 
 /// All of these must hold. An empty list asks for nothing, and so does one that wasn't known yet when it was stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +39,16 @@ impl Conditions {
 }
 
 impl FieldCondition {
+    /// The value, as far as somebody with these rights may see it: who knows it, and which clients got a message, would know
+    /// what they have. That of a field that is no more may be of any set.
+    pub fn shown(&self, definitions: &Definitions, rights: &Rights) -> &str {
+        let field = definitions.field_of_key(&self.field_key);
+        match rights.views_all() || field.is_some_and(|field| field.is_shown(rights)) {
+            true => &self.value,
+            false => HIDDEN,
+        }
+    }
+
     fn holds(&self, aggregate: &Aggregate) -> bool {
         let values = aggregate.custom_values.iter().flatten();
         values

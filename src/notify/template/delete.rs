@@ -71,7 +71,7 @@ impl Work for Delete<'_> {
             subject: Subject::MessageTemplate,
             subject_key: &key,
             action: Action::Deleted,
-            members: recorded::members(Some(&recorded::state(template)), None),
+            members: recorded::members(Some(&recorded::state(template)), None, &definitions),
         };
         let history = &self.clientele.history;
         history.record(transaction, self.caller, &change, self.now).await?;

@@ -54,7 +54,7 @@ impl Clientele {
         let variant = template.variant_for(language);
         let mut values = template.values(variant, &aggregate, &definitions, now);
         let compiled = Compiled::of(&variant.row)?;
-        compiled.hide(&mut values, &caller.rights, &definitions);
+        compiled.hide(&mut values, &caller.rights);
         Ok(Some(Preview {
             matches: template.matches(&aggregate),
             language: variant.language,

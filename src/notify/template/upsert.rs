@@ -53,7 +53,8 @@ pub struct UpsertMessageTemplate {
 }
 
 /// What a template says in one language. A placeholder is `{NAME}` or, for a custom field's value, `{CF:field_id}`; where
-/// there is no value, it becomes an empty text. Any other brace is text. The names are CLIENT_NAME, CLIENT_ID,
+/// there is no value, it becomes an empty text. One whose values you may not see is refused, unless the stored variant has it
+/// already. Any other brace is text. The names are CLIENT_NAME, CLIENT_ID,
 /// CLIENT_FIRST_NAMES, CLIENT_MIDDLE_NAMES, CLIENT_LAST_NAME, RECIPIENT_NAME, RECIPIENT_EMAIL_ADDRESS,
 /// RECIPIENT_MOBILE_PHONE; of the first identification document ID_DOCUMENT_TYPE, ID_DOCUMENT_NUMBER,
 /// ID_DOCUMENT_ISSUING_AUTHORITY, ID_DOCUMENT_EXPIRY_DATE; and, in UTC, CURRENT_DATE and CURRENT_DATE_TIME.
@@ -78,7 +79,8 @@ pub struct MessageConditionsInput {
     pub client_roles: Option<Vec<ClientRoleBy>>,
     /// The client is in one of these states.
     pub states: Option<Vec<ClientState>>,
-    /// Each of these custom fields, whose values you may see, has this value. At most 100, and each field once.
+    /// Each of these custom fields, whose values you may see, has this value. At most 100, and each field once. A stored one
+    /// that you may not see is kept by sending it as it is shown, with the value `***`.
     pub custom_fields: Option<Vec<MessageFieldConditionInput>>,
 }
 
@@ -145,7 +147,7 @@ impl Work for Upsert<'_> {
             subject: Subject::MessageTemplate,
             subject_key: &key,
             action: Action::of(before.as_ref()),
-            members: recorded::members(before.as_ref(), Some(&after)),
+            members: recorded::members(before.as_ref(), Some(&after), &definitions),
         };
         let history = &self.clientele.history;
         history.record(transaction, self.caller, &change, self.now).await?;

@@ -6,15 +6,17 @@ use entity::{client, id_document};
 use super::{Template, Variant};
 use crate::{
     client::Aggregate,
-    custom_field::Definitions,
+    custom_field::{Definitions, Field},
     notify::{
+        hidden::origin,
         placeholder::{Name, Placeholder},
         render::Values,
     },
 };
 
 impl Template {
-    /// The values of the placeholders that `variant` has, for a client that was loaded with what is wanted.
+    /// The values of the placeholders that `variant` has, for a client that was loaded with what is wanted; beside that of
+    /// a custom field, which set it is of.
     pub fn values(
         &self,
         variant: &Variant,
@@ -22,14 +24,19 @@ impl Template {
         definitions: &Definitions,
         now: DateTime<Utc>,
     ) -> Values {
-        let value = |key: &String| {
-            let value = match Placeholder::of_key(key)? {
-                Placeholder::Named(name) => named(name, aggregate, now),
-                Placeholder::CustomField(id) => custom(&id, aggregate, definitions),
+        let mut values = Values::new();
+        for key in &variant.keys {
+            let value = match Placeholder::of_key(key) {
+                Some(Placeholder::Named(name)) => named(name, aggregate, now),
+                Some(Placeholder::CustomField(id)) => definitions.field(&id).and_then(|field| {
+                    values.insert(origin(key), field.set.set_id.clone());
+                    custom(field, aggregate)
+                }),
+                None => continue,
             };
-            Some((key.clone(), value.unwrap_or_default()))
-        };
-        variant.keys.iter().filter_map(value).collect()
+            values.insert(key.clone(), value.unwrap_or_default());
+        }
+        values
     }
 }
 
@@ -66,13 +73,12 @@ fn expiry_date(document: &id_document::Model) -> Option<String> {
     document.valid_until.map(|day| day.to_string())
 }
 
-/// The stored value of the field with this id, or the key of what it links to.
-fn custom(id: &str, aggregate: &Aggregate, definitions: &Definitions) -> Option<String> {
-    let key = &definitions.field(id)?.row.encoded_key;
+/// The stored value of the field, or the key of what it links to.
+fn custom(field: &Field, aggregate: &Aggregate) -> Option<String> {
     let value = aggregate
         .custom_values
         .iter()
         .flatten()
-        .find(|value| value.field_key == *key)?;
+        .find(|value| value.field_key == field.row.encoded_key)?;
     value.value.clone().or_else(|| value.linked_key.clone())
 }

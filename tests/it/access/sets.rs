@@ -157,10 +157,26 @@ on_both! {
         assert!(left.len() == 2 && left[0].starts_with("a2=") && left[1].starts_with("b2="), "{left:?}");
     }
 
-    async fn a_definition_is_changed_by_its_own_permission_whatever_the_sets(server) {
+    async fn a_set_is_defined_by_those_who_may_change_its_values(server) {
         ana(server).await;
-        let caller = server.as_caller(&with_sets(&[], &[]));
-        define(&caller, "secret", json!([{ "fieldId": "code", "name": "The code", "type": "TEXT" },
-            { "fieldId": "friend", "name": "Friend", "type": "CLIENT_LINK" }])).await;
+        let query = "mutation($input: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $input) { userErrors { code path message } } }";
+        let input = |fields: Value| json!({ "input": { "set": { "setId": "secret", "name": "S" }, "fields": fields } });
+        let before = server.snapshot().await;
+        // A field that somebody has a value for would be deactivated, its type refused: nothing tells of that.
+        for view in [&["secret"][..], &[]] {
+            let caller = server.as_caller(&with_sets(view, &["open"]));
+            for fields in [json!([]), json!([{ "fieldId": "code", "name": "C", "type": "DATE" }]), json!([{ "fieldId": "new", "name": "N", "type": "TEXT" }])] {
+                let answer = caller.graphql(query, input(fields)).await;
+                answer.data(json!({ "upsertCustomFieldSet": { "userErrors": [{ "code": "FORBIDDEN", "path": ["input", "set", "setId"],
+                    "message": "You may not change values of this set, nor its definition." }] } }));
+            }
+        }
+        assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
+        // A new set is anybody's to create, and then theirs who have rights to it.
+        let caller = server.as_caller(&with_sets(&[], &["open", "secret"]));
+        define(&caller, "secret", json!([{ "fieldId": "code", "name": "The code", "type": "TEXT" }])).await;
+        define(&caller, "new", json!([{ "fieldId": "n", "name": "N", "type": "TEXT" }])).await;
+        let again = caller.graphql(query, json!({ "input": { "set": { "setId": "new", "name": "New" } } })).await;
+        assert_eq!(problems(&again, "upsertCustomFieldSet"), json!([["FORBIDDEN", ["input", "set", "setId"]]]));
     }
 }

@@ -114,10 +114,48 @@ on_both! {
             preview["matches"] = json!(true);
             assert_eq!(found["previewMessage"], preview);
         }
-        // What set a field was of isn't known once it has gone.
-        define(server, "late", json!([])).await;
+        // A field that has gone is judged by the set it was of, and so is one that has been created anew in another.
+        let texts = "{ messages { nodes { text } } }";
+        let said = |text: &str| json!({ "messages": { "nodes": [{ "text": text }] } });
+        server.write("DELETE FROM custom_field_value").await.expect("it is there");
+        for set in ["late", "secret"] {
+            define(server, set, json!([])).await;
+        }
+        define(server, "open", json!([{ "fieldId": "note", "name": "Note", "type": "TEXT" }, { "fieldId": "code", "name": "Code", "type": "TEXT" }])).await;
+        assert_eq!(data(&open, texts, json!({})).await, said("ana: n, ***, ***."));
         let view_all_known = server.as_caller(&with_sets(&["open", "secret", "late"], &[]));
-        assert_eq!(data(&view_all_known, "{ messages { nodes { text } } }", json!({})).await, json!({ "messages": { "nodes": [{ "text": "ana: n, s3cret, ***." }] } }));
+        assert_eq!(data(&view_all_known, texts, json!({})).await, said("ana: n, s3cret, ."));
+        // What was written before sets were noted takes the rights to all of them.
+        server.write("UPDATE message SET placeholders = '{\"CLIENT_ID\": \"ana\", \"CF:note\": \"n\", \"CF:code\": \"s3cret\", \"CF:gone\": \"\"}'").await.expect("there is one");
+        assert_eq!(data(&view_all_known, texts, json!({})).await, said("ana: ***, ***, ***."));
+        assert_eq!(data(server, texts, json!({})).await, said("ana: n, s3cret, ."));
+    }
+
+    async fn no_text_sends_them_to_where_they_may_be_read(server) {
+        ana(server).await;
+        let variant = |language: &str, text: &str| json!({ "language": language, "subject": "S", "text": text });
+        let template = |id: &str, variants: Value| json!({ "templateId": id, "name": id, "event": "CLIENT_UPDATED", "channel": "EMAIL", "variants": variants });
+        define_template(server, template("theirs", json!([variant("ENGLISH", "Now: {CF:code}")]))).await;
+        let open = server.as_caller(&with_sets(&["open"], &["open"]));
+        let query = "mutation($input: UpsertMessageTemplateInput!) { upsertMessageTemplate(input: $input) { userErrors { code path message } } }";
+        let before = server.snapshot().await;
+        let forbidden = json!([["FORBIDDEN", ["input", "variants", "0", "text"]]]);
+        for input in [
+            template("mine", json!([variant("ENGLISH", "{CF:note}\n{CF:code}")])),
+            // Where it is already, it tells no more; elsewhere it does.
+            template("theirs", json!([variant("GERMAN", "Now: {CF:code}"), variant("ENGLISH", "Now: {CF:code}")])),
+            template("theirs", json!([variant("ENGLISH", "Now: {CF:code} {CF:friend}")])),
+        ] {
+            let answer = open.graphql(query, json!({ "input": input })).await;
+            assert_eq!(problems(&answer, "upsertMessageTemplate"), forbidden, "{}", answer.text);
+        }
+        let answer = open.graphql(query, json!({ "input": template("mine", json!([variant("ENGLISH", "{CF:note}\n{CF:code}")])) })).await;
+        assert_eq!(answer.body["data"]["upsertMessageTemplate"]["userErrors"][0]["message"],
+            "You may not see the values of {CF:code}, nor have them sent: it is in line 2, column 1.");
+        assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
+        for input in [template("theirs", json!([variant("ENGLISH", "It is {CF:code} now.")])), template("mine", json!([variant("ENGLISH", "{CF:note}")]))] {
+            assert_eq!(problems(&open.graphql(query, json!({ "input": input })).await, "upsertMessageTemplate"), json!([]));
+        }
     }
 
     async fn conditions_of_templates_tell_nothing(server) {
@@ -141,8 +179,27 @@ on_both! {
         assert_eq!(problems(&answer, "upsertMessageTemplate"),
             json!([["FORBIDDEN", ["input", "conditions", "customFields", "0", "fieldId"]]]));
         assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
-        // A template that has such a condition may be sent back with it.
-        assert_eq!(problems(&open.graphql(query, json!({ "input": template("hit", "s3cret") })).await, "upsertMessageTemplate"), json!([]));
+        // A condition that is there already isn't shown, nor found by guessing, but may be kept.
+        let shown = "{ messageTemplates { conditions { customFields { field { fieldId } value } } } }";
+        let all = |hit: &str, miss: &str| {
+            let template = |value: &str| json!({ "conditions": { "customFields": [{ "field": { "fieldId": "code" }, "value": value }] } });
+            json!({ "messageTemplates": [template(hit), template(miss)] })
+        };
+        assert_eq!(data(&open, shown, json!({})).await, all("***", "***"));
+        assert_eq!(data(server, shown, json!({})).await, all("s3cret", "x"));
+        assert_eq!(problems(&open.graphql(query, json!({ "input": template("hit", "s3cret") })).await, "upsertMessageTemplate"),
+            json!([["FORBIDDEN", ["input", "conditions", "customFields", "0", "fieldId"]]]));
+        assert_eq!(problems(&open.graphql(query, json!({ "input": template("hit", "***") })).await, "upsertMessageTemplate"), json!([]));
+        assert_eq!(data(server, shown, json!({})).await, all("s3cret", "x"));
+        // Nor does the history show it.
+        let log = "{ auditLog(filter: { subject: MESSAGE_TEMPLATE }) { nodes { changes { path masked after } } } }";
+        for (caller, after, masked) in [(server, json!("x"), false), (&open, Value::Null, true)] {
+            let found = data(caller, log, json!({})).await;
+            let changes = found["auditLog"]["nodes"][0]["changes"].as_array().expect("a list");
+            let condition = json!({ "path": ["conditions", "customFields", "code", "value"], "masked": masked, "after": after });
+            assert!(changes.contains(&condition), "{changes:#?}");
+            assert!(masked != found.to_string().contains("s3cret"), "{found}");
+        }
     }
 
     async fn whoever_sees_everything_pays_nothing(server) {

@@ -9,6 +9,7 @@ use clientele::{
     client::{ClientInput, Outcome, UpsertClient, Upserted, Wanted},
     error::Error,
     idempotency::remove_expired,
+    problem::ProblemCode,
 };
 
 use super::counts;
@@ -75,11 +76,13 @@ on_both! {
         change.idempotency_key = Some("change".to_owned());
         try_upsert(server, &at(&[Permission::EditClient]), &change, now()).await.expect("may change");
         let before = server.snapshot().await;
-        for (permissions, input) in [
-            (&[Permission::ViewClient][..], ana()), (&[Permission::EditClient], ana()), (&[Permission::CreateClient], change),
-        ] {
-            let error = try_upsert(server, &at(permissions), &input, now()).await.expect_err("may not");
-            assert!(matches!(error, Error::Forbidden(_)), "{error:?}");
+        let error = try_upsert(server, &at(&[Permission::ViewClient]), &ana(), now()).await.expect_err("may not");
+        assert!(matches!(error, Error::Forbidden(_)), "{error:?}");
+        // As a problem: what stands before it in the same document has been carried out, and is to be answered.
+        for (permission, input) in [(Permission::EditClient, ana()), (Permission::CreateClient, change)] {
+            let answer = server.clientele.upsert_client(&at(&[permission]), &input, Wanted::default(), now()).await;
+            let problems = answer.expect("no surprise").expect_err("may not");
+            assert_eq!(problems.iter().map(|problem| (problem.code, problem.path.len())).collect::<Vec<_>>(), [(ProblemCode::Forbidden, 0)]);
         }
         assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
     }

@@ -101,7 +101,9 @@ on_both! {
         // The change names none of the collections that the text needs.
         store(server, json!({ "client": { "encodedKey": key, "firstName": "Eva" } })).await;
         let found = messages(server).await;
-        let placeholders = json!({ "CF:nick": "An", "CLIENT_NAME": "Eva Cruz", "ID_DOCUMENT_NUMBER": "X1", "RECIPIENT_MOBILE_PHONE": "+14155550101" });
+        // Beside the value of a custom field, the set that it is of.
+        let placeholders = json!({ "CF:nick": "An", "CLIENT_NAME": "Eva Cruz", "ID_DOCUMENT_NUMBER": "X1", "RECIPIENT_MOBILE_PHONE": "+14155550101",
+            "{CF:nick}": "facts" });
         assert_eq!(found[0].placeholders.as_deref(), Some(&*placeholders.to_string()));
     }
 

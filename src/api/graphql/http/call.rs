@@ -14,7 +14,7 @@ use crate::{
         Place, RequestId,
         graphql::{
             answer::Answer,
-            door::{Asker, Door},
+            door::{Asker, Door, Unprepared},
             error::{Fault, Refused, internal, timed_out},
             prepare::Prepared,
         },
@@ -68,7 +68,7 @@ where
         match asked {
             Asked::One(params) => match self.prepare(params).await {
                 Ok(prepared) => self.run(prepared, end).await,
-                Err(refused) => Ok(Answer::refused(&refused, &self.id.0)),
+                Err(unprepared) => Ok(self.refuse(unprepared)),
             },
             Asked::Several(all) => self.several(all, end).await,
         }
@@ -105,7 +105,7 @@ where
         for prepared in prepared {
             answers.push(match prepared {
                 Ok(prepared) => self.run(prepared, end).await?,
-                Err(refused) => Answer::refused(&refused, &self.id.0),
+                Err(unprepared) => self.refuse(unprepared),
             });
         }
         Ok(Answer::together(&answers))
@@ -120,7 +120,7 @@ where
         }
     }
 
-    async fn prepare(&self, params: Params) -> Result<Prepared, Refused> {
+    async fn prepare(&self, params: Params) -> Result<Prepared, Unprepared> {
         let Params {
             asked,
             operation_name,
@@ -129,6 +129,23 @@ where
         let query = self.door.persisted.text(asked)?;
         let (name, asker) = (operation_name.as_deref(), self.asker());
         self.door.prepare(query.as_ref(), name, variables, &asker).await
+    }
+
+    /// Whoever asks for a price wants it most of all when it is too high.
+    fn refuse(&self, Unprepared { refused, cost }: Unprepared) -> Answer {
+        let answer = Answer::refused(&refused, &self.id.0);
+        match cost {
+            Some(cost) => self.priced(answer, cost),
+            None => answer,
+        }
+    }
+
+    /// With its price, if that is asked for.
+    fn priced(&self, answer: Answer, cost: usize) -> Answer {
+        match self.pricing {
+            Pricing::Silent => answer,
+            _ => answer.with_cost(cost, self.door.allowed_cost(&self.asker())),
+        }
     }
 
     async fn run(&self, prepared: Prepared, end: Instant) -> Result<Answer, Rejection> {
@@ -144,10 +161,7 @@ where
             Pricing::Validate => Answer::priced(),
             _ => self.execute(prepared, end).await,
         };
-        Ok(match self.pricing {
-            Pricing::Silent => answer,
-            _ => answer.with_cost(cost, self.door.allowed_cost(&self.asker())),
-        })
+        Ok(self.priced(answer, cost))
     }
 
     async fn execute(&self, prepared: Prepared, end: Instant) -> Answer {

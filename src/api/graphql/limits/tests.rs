@@ -210,6 +210,30 @@ async fn each_role_has_its_own_limits_also_for_documents_that_another_has_sent_b
     }
 }
 
+#[test]
+fn a_role_may_send_more_requests_at_once_or_fewer() {
+    let of = |batch| RoleLimits {
+        batch: Some(batch),
+        ..RoleLimits::default()
+    };
+    let door = door(limits(|l| {
+        l.batch = 3;
+        l.roles = [("many".to_owned(), of(5)), ("one".to_owned(), of(1))].into();
+    }));
+    for (role, most) in [(None, 3), (Some("unknown"), 3), (Some("many"), 5), (Some("one"), 1)] {
+        let asker = Asker { role, ..ANYBODY };
+        assert_eq!(door.batch_within(most, 0, &asker), Ok(()), "{role:?}");
+        let fault = door.batch_within(most + 1, 0, &asker).unwrap_err();
+        let found = most + 1;
+        assert_eq!(
+            fault.message,
+            format!("The body has {found} requests, and at most {most} are allowed.")
+        );
+    }
+    // Before it is known who asks, a body may have as many as anybody's.
+    assert_eq!(door.largest_batch(), 5);
+}
+
 #[tokio::test]
 async fn a_role_may_have_more_than_the_general_limits() {
     let role = RoleLimits {

@@ -91,7 +91,12 @@ impl Object for Message {
                 write: |row, step, out| {
                     let definitions = &*row.world.definitions;
                     let template = definitions.template_of_key(&row.message.template_key);
-                    let template = template.map(|template| TemplateRow { template, definitions });
+                    let rights = &*row.world.rights;
+                    let template = template.map(|template| TemplateRow {
+                        template,
+                        definitions,
+                        rights,
+                    });
                     maybe::<MessageTemplate>(template, &step.plan, out);
                 },
             },

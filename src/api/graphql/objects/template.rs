@@ -6,6 +6,7 @@ use async_graphql::OutputType;
 
 use super::definition::{ClientRole, CustomField, FieldRow};
 use crate::{
+    access::Rights,
     api::graphql::{
         node::GlobalId,
         object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_of, object, one_of},
@@ -18,11 +19,12 @@ use crate::{
     },
 };
 
-/// A template with all definitions around it.
+/// A template with all definitions around it, and what whoever asks may see.
 #[derive(Clone, Copy)]
 pub struct TemplateRow<'a> {
     pub template: &'a Template,
     pub definitions: &'a Definitions,
+    pub rights: &'a Rights,
 }
 
 #[derive(Clone, Copy)]
@@ -35,6 +37,7 @@ pub struct VariantRow<'a> {
 pub struct ConditionRow<'a> {
     condition: &'a FieldCondition,
     definitions: &'a Definitions,
+    rights: &'a Rights,
 }
 
 pub struct MessageTemplate;
@@ -198,6 +201,7 @@ impl Object for MessageConditions {
                     let conditions = row.template.conditions.fields.iter().map(|condition| ConditionRow {
                         condition,
                         definitions: row.definitions,
+                        rights: row.rights,
                     });
                     list::<MessageFieldCondition>(conditions, &step.plan, out);
                 },
@@ -232,8 +236,8 @@ impl Object for MessageFieldCondition {
         },
         Field {
             name: "value",
-            description: "The value as text; for a link, the key of what is linked.",
-            is: Is::Text(|row| Cow::Borrowed(&row.condition.value)),
+            description: "The value as text, `***` where you may not see the values of the field; for a link, the key of what is linked.",
+            is: Is::Text(|row| Cow::Borrowed(row.condition.shown(row.definitions, row.rights))),
         },
     ];
 }

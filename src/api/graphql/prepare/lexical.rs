@@ -18,6 +18,9 @@ use crate::api::graphql::{
 /// Brackets inside brackets. The engine's parser recurses on them, and its own limit covers selections only.
 const NESTING: usize = 64;
 
+/// Letters of a name. The engine compares an unknown one to every name there is, to suggest the nearest.
+const LONGEST_NAME: usize = 255;
+
 /// A document's text, ready for the engine's parser.
 pub(super) struct Text<'a> {
     pub text: Cow<'a, str>,
@@ -59,6 +62,11 @@ pub(super) fn read<'a>(query: &'a str, limits: &Limits) -> Result<Text<'a>, Faul
             rewrites.push((range(&text), strings::blank(text.data())));
         }
         match token.kind() {
+            TokenKind::Name if token.data().len() > LONGEST_NAME => {
+                let found = token.data().len();
+                let fault = exceeded("letters in one name", found, LONGEST_NAME);
+                return Err(fault.at(position(query, token.index())));
+            }
             TokenKind::LParen => open.push(Open::Parenthesis),
             TokenKind::LBracket => open.push(Open::List),
             TokenKind::LCurly if open.iter().any(|bracket| matches!(bracket, Open::Parenthesis)) => {

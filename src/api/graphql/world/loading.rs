@@ -199,17 +199,9 @@ impl<'a> Loading<'a> {
         }
         let keys = keys.into_iter().cloned().map(VariantKey);
         let variants = self.loaders.load_many(keys).await?;
-        let definitions = match &self.definitions {
-            Some(definitions) => definitions.clone(),
-            // Where everything is shown, they aren't looked at.
-            None if self.caller.rights.views_all() => self.loaders.loader().any_definitions().await?,
-            None => self.loaders.loader().current_definitions().await?,
-        };
         for message in messages {
             let variant = variants.get(&VariantKey(message.variant_key.clone()));
-            if let Some(content) =
-                variant.and_then(|variant| shown_content(message, variant, &self.caller.rights, &definitions))
-            {
+            if let Some(content) = variant.and_then(|variant| shown_content(message, variant, &self.caller.rights)) {
                 self.content_bytes += content.text.len() + content.html.as_ref().map_or(0, String::len);
                 if self.content_bytes > LARGEST_CONTENTS {
                     let most = LARGEST_CONTENTS >> 20;

@@ -53,7 +53,15 @@ pub(super) fn check(
         stored.map(|template| template.channel),
         &mut member,
     );
-    let variants = variants(sent_variants, channel, &encoded_key, stored, known, &mut problems);
+    let variants = variants(
+        sent_variants,
+        channel,
+        &encoded_key,
+        stored,
+        known,
+        rights,
+        &mut problems,
+    );
     let languages: Vec<&str> = variants.iter().map(|variant| variant.language.as_str()).collect();
     let default_language = self::default_language(*default_language, stored, &languages, &mut problems);
     let conditions = conditions(sent_conditions, stored, known, rights, &mut problems);

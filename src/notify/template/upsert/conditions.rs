@@ -10,7 +10,10 @@ use crate::{
     client::{ClientRoleBy, ClientState},
     custom_field::Definitions,
     member::Problems,
-    notify::template::{Conditions, FieldCondition, Template},
+    notify::{
+        hidden::HIDDEN,
+        template::{Conditions, FieldCondition, Template},
+    },
     problem::{ProblemCode, path},
 };
 
@@ -110,12 +113,19 @@ fn fields(
             problems.add(ProblemCode::Blank, place("value"), message);
             continue;
         }
-        // Which clients get its messages would tell what they have; a condition that is there already tells no more.
-        let is_stored =
-            |condition: &FieldCondition| condition.field_key == field.row.encoded_key && condition.value == *value;
-        if !field.is_shown(rights) && !stored.iter().any(is_stored) {
-            let message = "You may not see the values of this custom field, nor choose clients by them.";
-            problems.add(ProblemCode::Forbidden, place("fieldId"), message);
+        // Which clients get its messages would tell what they have. One that is there already may stay, by what is shown of
+        // it: by its value, guesses would find it out.
+        if !field.is_shown(rights) {
+            let stored = stored
+                .iter()
+                .find(|condition| condition.field_key == field.row.encoded_key);
+            match stored.filter(|_| value == HIDDEN) {
+                Some(stored) => conditions.push(stored.clone()),
+                None => {
+                    let message = "You may not see the values of this custom field, nor choose clients by them.";
+                    problems.add(ProblemCode::Forbidden, place("fieldId"), message);
+                }
+            }
             continue;
         }
         match field.accept(value) {

@@ -7,6 +7,7 @@ use entity::message_variant;
 
 use super::MessageTemplateVariantInput;
 use crate::{
+    access::Rights,
     custom_field::Definitions,
     member::{Problems, Scalars, TEXT_LIMIT, keep},
     notify::{
@@ -26,13 +27,15 @@ const LONGEST_SMS: usize = 1_600;
 /// So many placeholders in a text are no mistake any more: each may become a long text.
 const MOST_PLACEHOLDERS: usize = 500;
 
-/// The variants as they are to be. One that says what is stored already is the stored one, with its key.
+/// The variants as they are to be. One that says what is stored already is the stored one, with its key. `rights` are those
+/// of who sends them.
 pub(super) fn variants(
     sent: &MaybeUndefined<Vec<MessageTemplateVariantInput>>,
     channel: Option<Channel>,
     template_key: &str,
     stored: Option<&Template>,
     known: &Definitions,
+    rights: &Rights,
     problems: &mut Problems,
 ) -> Vec<message_variant::Model> {
     let Some(list) = problems.list("variants", sent, MOST) else {
@@ -61,6 +64,8 @@ pub(super) fn variants(
                 problems,
             },
             known,
+            rights,
+            said: before.map(|variant| said(&variant.row)).unwrap_or_default(),
         };
         judge.variant(&wanted, channel, before.map(|variant| &variant.row));
         variants.push(wanted);
@@ -122,10 +127,25 @@ fn wanted(
     variant
 }
 
+/// The placeholders of a variant.
+fn said(variant: &message_variant::Model) -> HashSet<&str> {
+    let texts = [variant.subject.as_deref(), Some(&variant.text), variant.html.as_deref()];
+    let parts = texts.into_iter().flatten().flat_map(parts);
+    parts
+        .filter_map(|part| match part {
+            Part::Placeholder { key, .. } => Some(key),
+            _ => None,
+        })
+        .collect()
+}
+
 /// Judges the texts of one variant.
 struct Judge<'a> {
     member: Scalars<'a>,
     known: &'a Definitions,
+    rights: &'a Rights,
+    /// The placeholders of the stored variant.
+    said: HashSet<&'a str>,
 }
 
 impl Judge<'_> {
@@ -185,32 +205,41 @@ impl Judge<'_> {
 
     fn placeholders(&mut self, name: &'static str, text: &str) {
         let mut found = 0;
-        let mut unknown: BTreeMap<&str, Position> = BTreeMap::new();
+        let mut wrong: BTreeMap<&str, (Position, ProblemCode)> = BTreeMap::new();
         for part in parts(text) {
             let Part::Placeholder { key, at } = part else { continue };
             found += 1;
-            if !self.is_known(key) {
-                unknown.entry(key).or_insert(at);
+            if let Some(code) = self.wrong_with(key) {
+                wrong.entry(key).or_insert((at, code));
             }
         }
         if found > MOST_PLACEHOLDERS {
             let message = format!("{name} has {found} placeholders, and at most {MOST_PLACEHOLDERS} are allowed.");
             return self.member.refuse(ProblemCode::TooMany, name, message);
         }
-        let mut unknown: Vec<(&str, Position)> = unknown.into_iter().collect();
-        unknown.sort_by_key(|(_, Position { line, column })| (*line, *column));
-        for (key, Position { line, column }) in unknown {
+        let mut wrong: Vec<_> = wrong.into_iter().collect();
+        wrong.sort_by_key(|(_, (Position { line, column }, _))| (*line, *column));
+        for (key, (Position { line, column }, code)) in wrong {
             let key = shortened(key);
-            let message = format!("There is no placeholder {{{key}}}: it is in line {line}, column {column}.");
-            self.member.refuse(ProblemCode::UnknownPlaceholder, name, message);
+            let what = match code {
+                ProblemCode::Forbidden => format!("You may not see the values of {{{key}}}, nor have them sent"),
+                _ => format!("There is no placeholder {{{key}}}"),
+            };
+            let message = format!("{what}: it is in line {line}, column {column}.");
+            self.member.refuse(code, name, message);
         }
     }
 
-    fn is_known(&self, key: &str) -> bool {
+    fn wrong_with(&self, key: &str) -> Option<ProblemCode> {
         match Placeholder::of_key(key) {
-            Some(Placeholder::Named(_)) => true,
-            Some(Placeholder::CustomField(id)) => self.known.field(&id).is_some(),
-            None => false,
+            Some(Placeholder::Named(_)) => None,
+            Some(Placeholder::CustomField(id)) => match self.known.field(&id) {
+                None => Some(ProblemCode::UnknownPlaceholder),
+                // Whoever gets the message would be told the value; a placeholder that is there already tells no more.
+                Some(field) if !field.is_shown(self.rights) && !self.said.contains(key) => Some(ProblemCode::Forbidden),
+                Some(_) => None,
+            },
+            None => Some(ProblemCode::UnknownPlaceholder),
         }
     }
 }

@@ -149,3 +149,33 @@ async fn a_query_that_takes_too_long_is_given_up() {
         assert!(answer.get("data").is_none());
     }
 }
+
+#[tokio::test]
+async fn the_price_of_what_is_too_dear_is_told_too() {
+    let app = app_with(GraphqlSettings {
+        complexity: 5,
+        ..batching(2)
+    });
+    let dear = json!({"query": "{person{friends(first:2){name}}}"});
+    let dearer = json!({"query": "{person{friends(first:10){name}}}"});
+    let cost = json!({"cost": {"requested": 12, "limit": 5}});
+    for pricing in ["report", "validate"] {
+        let priced = async |body: &Value| {
+            let mut request = post(NEW, body.to_string());
+            request.headers_mut().insert("graphql-cost", pricing.parse().unwrap());
+            send_to(&app, request).await.2
+        };
+        let answer = priced(&dearer).await;
+        assert_eq!((code(&answer), &answer["extensions"]), ("QUERY_TOO_COMPLEX", &cost));
+        let answers = priced(&json!([dear, dearer])).await;
+        assert_eq!(answers[0]["extensions"]["cost"]["requested"], 4);
+        assert_eq!(
+            (code(&answers[1]), &answers[1]["extensions"]),
+            ("QUERY_TOO_COMPLEX", &cost)
+        );
+        // What isn't read has no price.
+        assert_eq!(priced(&json!({"query": "{nothing}"})).await.get("extensions"), None);
+    }
+    let (_, _, silent) = send_to(&app, post(NEW, dearer.to_string())).await;
+    assert_eq!((code(&silent), silent.get("extensions")), ("QUERY_TOO_COMPLEX", None));
+}

@@ -125,6 +125,22 @@ async fn tokens_and_directives_are_limited() {
 }
 
 #[tokio::test]
+async fn long_names_are_refused_before_anything_is_compared_to_them() {
+    let of = |length: usize| "n".repeat(length);
+    assert_eq!(
+        error(&format!("{{ {} }}", of(255)), json!({})).await.0,
+        "GRAPHQL_VALIDATION_FAILED"
+    );
+    for query in [
+        format!("{{ {} }}", of(500_000)),
+        format!("{{ numbers({}: 1) }}", of(256)),
+        format!("{{ ... on {} {{ id }} }}", of(256)),
+    ] {
+        assert_eq!(error(&query, json!({})).await.0, "QUERY_TOO_COMPLEX");
+    }
+}
+
+#[tokio::test]
 async fn deep_brackets_are_refused_before_anything_recurses_on_them() {
     for (open, close) in [("[", "]"), ("{a:", "}")] {
         let query = format!("{{ numbers(list: {}1{}) }}", open.repeat(4000), close.repeat(4000));
