@@ -26,7 +26,7 @@ pub(super) struct Which {
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
     let Command::Verify(Which { client }) = command;
     let clientele =
-        crate::Clientele::new(store::open(config).await?, config.clients.clone()).with_audit(config.audit.clone());
+        crate::Clientele::new(store::migrated(config).await?, config.clients.clone()).with_audit(config.audit.clone());
     let mut findings = 0_u64;
     let mut printed = Ok(());
     let report = |finding: &crate::history::Finding| {
@@ -56,12 +56,18 @@ fn summary(counts: &Counts) -> String {
         erased,
         weak,
         empty,
+        since,
     } = counts;
     let weak = match weak {
         0 => String::new(),
         weak => format!("; {weak} made with the database's own key, which whoever could write the database knew"),
     };
-    format!("{records} records in {chains} chains, {erased} of them erased{weak}; {empty} chains without records\n")
+    let since = since.map_or_else(String::new, |since| {
+        format!("; under this key since {}", since.format("%Y-%m-%d %H:%M UTC"))
+    });
+    format!(
+        "{records} records in {chains} chains, {erased} of them erased{weak}; {empty} clients without records{since}\n"
+    )
 }
 
 /// Said at the start of whatever writes clients.

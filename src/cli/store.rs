@@ -3,16 +3,33 @@
 use std::error::Error as _;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use sea_orm::{DbErr, RuntimeErr};
 
 use super::Failure;
+use crate::Clientele;
 use crate::api::health::Ping;
 use crate::config::Config;
 use crate::db::Database;
 use crate::error::Error;
 
-/// Connects, creating a SQLite file that isn't there, and brings the tables up to date.
+/// Connects, creating a SQLite file that isn't there, brings the tables up to date, and begins the history: for whatever
+/// writes.
 pub(super) async fn open(config: &Config) -> Result<Database, Failure> {
+    let database = migrated(config).await?;
+    let clientele = Clientele::new(database, config.clients.clone()).with_audit(config.audit.clone());
+    let begun = clientele.begin_history(now()).await;
+    begun.map_err(|error| failure("write", config, &error))?;
+    Ok(clientele.db)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line is a door")]
+fn now() -> DateTime<Utc> {
+    Utc::now()
+}
+
+/// The same without beginning the history, which is for nobody to do who only looks at it.
+pub(super) async fn migrated(config: &Config) -> Result<Database, Failure> {
     let connecting = Database::connect(config.database_url.reveal(), &config.database);
     let database = connecting.await.map_err(|error| failure("open", config, &error))?;
     database
