@@ -284,6 +284,9 @@ impl<'k> Walk<'k> {
         if let Some((from, until)) = self.removed {
             self.find(Some(from), What::Removed { until });
         }
+        if head.count > self.position {
+            return self.find(Some(self.position + 1), What::CutOff { until: head.count });
+        }
         if Chain::is_shared(&self.chain) {
             match &self.begun {
                 None => self.find(None, What::NotBegun),
@@ -291,10 +294,11 @@ impl<'k> Walk<'k> {
                 Some(begun) => self.counts.since = Some(begun.since),
             }
         }
-        if head.count > self.position {
-            self.find(Some(self.position + 1), What::CutOff { until: head.count });
-        } else if !self.ends.is_empty() && !self.ends.contains(&head.seal) {
+        if !self.ends.is_empty() && !self.ends.contains(&head.seal) {
             self.find(None, What::WrongEnd);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
