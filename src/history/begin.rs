@@ -146,20 +146,27 @@ impl Work for Beginning<'_> {
             .await?
             .is_some();
         let key_id = &keys.current().id;
+        let is_weak = |last: &Begun| keys.is_outdone(&last.key_id);
+        // Both go on under another key together: one alone was made anew under the database's.
+        let half = chains.iter().flat_map(|(_, last)| last).any(|last| !is_weak(last));
         let mut step = Step::Discard(());
         for (chain, last) in chains {
             let action = match &last {
-                None if known => {
-                    tracing::warn!("the history has records and no beginning: run `clientele audit verify`");
+                None if !known => Action::Created,
+                Some(last) if last.key_id == *key_id || !keys.are_configured() => continue,
+                Some(last) if !half || !is_weak(last) => Action::Changed,
+                _ => {
+                    let chain = chain.name();
+                    tracing::warn!(
+                        chain,
+                        "the beginning of the history is missing: run `clientele audit verify`"
+                    );
                     continue;
                 }
-                None => Action::Created,
-                Some(last) if last.key_id == *key_id || !keys.are_configured() => continue,
-                Some(_) => Action::Changed,
             };
             let begun = match last {
                 // What was allowed under another configured key stays so: counting again would allow what was done since.
-                Some(last) if !keys.is_outdone(&last.key_id) => last,
+                Some(last) if !is_weak(&last) => last,
                 _ => self.count(transaction, chain).await?,
             };
             let key_id = key_id.clone();

@@ -25,7 +25,10 @@ use crate::{
 pub const LARGEST_CONTENTS: i64 = 8 << 20;
 
 /// The bytes of a record's contents.
-pub(super) const SIZE: &str = "coalesce(octet_length(a.contents), 0)";
+pub(super) const SIZE: &str = "CAST(coalesce(octet_length(a.contents), 0) AS BIGINT)";
+
+/// As many bytes as are read when contents aren't.
+const NOTHING: &str = "CAST(0 AS BIGINT)";
 
 /// Narrows a list of records. All members that are given must hold.
 #[derive(Clone, Debug, Default)]
@@ -170,11 +173,15 @@ impl Clientele {
             true => format!("(SELECT count(*) FROM audit_record a {})", conditions.clause()),
             false => "NULL".to_owned(),
         };
-        let mut bytes = "0".to_owned();
+        let mut bytes = NOTHING.to_owned();
         let rows = if asked.rows {
             let clauses = window.clauses(&BY_POSITION, "a", &mut conditions);
             if asked.contents {
-                bytes = format!("(SELECT sum({}) FROM {})", size_of(&clauses), dialect.texts(&keys, "k"));
+                bytes = format!(
+                    "(SELECT CAST(sum({}) AS BIGINT) FROM {})",
+                    size_of(&clauses),
+                    dialect.texts(&keys, "k")
+                );
             }
             let row = row(dialect, asked.contents.then_some("k.bytes"));
             let collected = dialect.json_collect(&row, &window.order_by(&BY_POSITION, "a"));
@@ -225,7 +232,7 @@ impl Clientele {
         let connection = self.db.read();
         let bytes = match contents {
             true => size_of(clauses),
-            false => "0".to_owned(),
+            false => NOTHING.to_owned(),
         };
         let row = row(connection.dialect, contents.then_some(&bytes));
         let row = connection.dialect.cast_to_text(&row);

@@ -56,6 +56,8 @@ pub(super) struct Tally {
     /// The weak client whose last record is the newest.
     newest: Option<(DateTime<Utc>, String)>,
     begun: Option<Begun>,
+    /// Whether no configured key has come into force yet, as far as can be told: a finding of its own.
+    is_begun_weakly: bool,
 }
 
 impl Tally {
@@ -66,6 +68,7 @@ impl Tally {
     pub fn walked(&mut self, walk: &Walk<'_>) {
         if walk.chain() == Chain::Definitions.name() {
             self.begun.clone_from(&walk.begun);
+            self.is_begun_weakly = walk.is_begun_weakly();
         }
         if let Some(at) = walk.weak_until().filter(|_| !Chain::is_shared(walk.chain())) {
             self.weak.add(walk.chain());
@@ -88,6 +91,9 @@ impl Tally {
         };
         let too_many = |clients, most| What::TooManyUnrecorded { clients, most };
         let mut findings = self.unrecorded.findings(begun.unrecorded, What::Unrecorded, too_many);
+        if self.is_begun_weakly {
+            return findings;
+        }
         let too_many = |clients, most| What::TooManyWeak { clients, most };
         let weak = self.weak.findings(begun.weak, What::Weak, too_many);
         let named = |chain: &str| weak.iter().any(|finding| finding.chain == chain);

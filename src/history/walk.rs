@@ -186,6 +186,12 @@ impl<'k> Walk<'k> {
         self.last_at.filter(|_| self.counts.weak > 0 && !self.strong)
     }
 
+    /// Whether the chain begins under the database's key only, although another one is configured.
+    pub fn is_begun_weakly(&self) -> bool {
+        let begun = self.begun.as_ref();
+        begun.is_some_and(|begun| self.keys.is_outdone(&begun.key_id))
+    }
+
     fn find(&mut self, position: Option<i64>, what: What) {
         self.found += 1;
         if self.found <= MOST_FINDINGS {
@@ -290,7 +296,7 @@ impl<'k> Walk<'k> {
         if Chain::is_shared(&self.chain) {
             match &self.begun {
                 None => self.find(None, What::NotBegun),
-                Some(begun) if self.keys.is_outdone(&begun.key_id) => self.find(None, What::NotUnderKey),
+                Some(_) if self.is_begun_weakly() => self.find(None, What::NotUnderKey),
                 Some(begun) => self.counts.since = Some(begun.since),
             }
         }

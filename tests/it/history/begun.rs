@@ -122,6 +122,17 @@ on_both! {
             "~users: emptied: the record that founds it is missing".to_owned()]);
     }
 
+    async fn one_shared_chain_is_not_taken_over_from_the_weaker_key(server) {
+        let configured = with(server, "the first key", &[]);
+        server.write("CREATE TABLE kept AS SELECT head FROM audit_chain WHERE chain = '~users'").await.expect("kept");
+        configured.begin_history(now()).await.expect("it goes on");
+        server.write("DELETE FROM audit_record WHERE chain = '~users' AND position = 2").await.expect("deleted");
+        server.write("UPDATE audit_chain SET head = (SELECT head FROM kept), count = 1 WHERE chain = '~users'").await.expect("put back");
+        configured.begin_history(now()).await.expect("it goes on");
+        let nothing = "no record under audit.key: made anew under the database's key, or no server has started with audit.key yet";
+        assert_eq!(verify(&configured).await.2, [format!("~users: {nothing}")]);
+    }
+
     async fn seeding_says_how_many_clients_have_no_records(server) {
         server.clientele.seed(3, |_| ()).await.expect("seeding works");
         server.clientele.seed(5, |_| ()).await.expect("seeding works");

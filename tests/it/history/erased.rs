@@ -29,7 +29,7 @@ const TRACES: [&str; 3] = ["audit_record", "idempotency_record", "message"];
 on_both! {
     async fn nothing_is_left_of_a_client_but_that_it_was_there(server) {
         let template = server.graphql("mutation { upsertMessageTemplate(input: { templateId: \"t\", name: \"T\", event: CLIENT_CREATED, \
-            channel: SMS, variants: [{ language: ENGLISH, text: \"Hello {CLIENT_FIRST_NAME}\" }] }) { userErrors { message } } }", json!({})).await;
+            channel: SMS, variants: [{ language: ENGLISH, text: \"Hello {CLIENT_FIRST_NAMES}\" }] }) { userErrors { message } } }", json!({})).await;
         assert!(template.text.contains(r#""userErrors":[]"#), "{}", template.text);
         let trevor = create(server, "Trevor").await;
         create(server, "Margaretha").await;
