@@ -137,12 +137,15 @@ pub struct HistoryKey {
     pub asked: Asked,
 }
 
+/// The same part of the history of clients, asked for by one request.
+type OfRequest<'a> = (&'a Arc<Window>, Asked, &'a Arc<str>);
+
 impl Loader<HistoryKey> for Source {
     type Value = Arc<Unread<Rows>>;
     type Error = Error;
 
     async fn load(&self, keys: &[HistoryKey]) -> Result<HashMap<HistoryKey, Self::Value>, Error> {
-        let mut by_window: HashMap<(&Arc<Window>, Asked, &Arc<str>), Vec<&str>> = HashMap::new();
+        let mut by_window: HashMap<OfRequest<'_>, Vec<&str>> = HashMap::new();
         for key in keys {
             let clients = by_window.entry((&key.window, key.asked, &key.request_id)).or_default();
             clients.push(&key.client_key);
