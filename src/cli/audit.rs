@@ -25,7 +25,7 @@ pub(super) struct Which {
 
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
     let Command::Verify(Which { client }) = command;
-    let clientele = store::clientele(config).await?;
+    let clientele = store::as_it_is(config).await?;
     let mut findings = 0_u64;
     let mut printed = Ok(());
     let report = |finding: &crate::history::Finding| {
@@ -55,12 +55,18 @@ fn summary(counts: &Counts) -> String {
         erased,
         weak,
         empty,
+        since,
     } = counts;
     let weak = match weak {
         0 => String::new(),
         weak => format!("; {weak} made with the database's own key, which whoever could write the database knew"),
     };
-    format!("{records} records in {chains} chains, {erased} of them erased{weak}; {empty} chains without records\n")
+    let since = since.map_or_else(String::new, |since| {
+        format!("; under this key since {}", since.format("%Y-%m-%d %H:%M UTC"))
+    });
+    format!(
+        "{records} records in {chains} chains, {erased} of them erased{weak}; {empty} clients without records{since}\n"
+    )
 }
 
 /// Said at the start of whatever writes clients.

@@ -106,7 +106,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Fa
         Command::Worker => worker::work(&config).await,
         Command::Migrate => {
             crate::telemetry::start(&config.log);
-            store::open(&config).await?;
+            store::migrated(&config).await?;
             print("the database is up to date\n")
         }
         Command::Seed { clients } => {

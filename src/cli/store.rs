@@ -3,6 +3,7 @@
 use std::error::Error as _;
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
 use sea_orm::{DbErr, RuntimeErr};
 
 use super::Failure;
@@ -13,7 +14,7 @@ use crate::db::Database;
 use crate::error::Error;
 
 /// Connects, creating a SQLite file that isn't there, and brings the tables up to date.
-pub(super) async fn open(config: &Config) -> Result<Database, Failure> {
+pub(super) async fn migrated(config: &Config) -> Result<Database, Failure> {
     let connecting = Database::connect(config.database_url.reveal(), &config.database);
     let database = connecting.await.map_err(|error| failure("open", config, &error))?;
     database
@@ -23,14 +24,27 @@ pub(super) async fn open(config: &Config) -> Result<Database, Failure> {
     Ok(database)
 }
 
-/// The clients as they are configured, on the open database. Every command takes them from here: one that left out a part of
-/// the configuration would do the same work by other rules, such as seal the history with another key.
-pub(super) async fn clientele(config: &Config) -> Result<Clientele, Failure> {
-    let clientele = Clientele::new(open(config).await?, config.clients.clone());
+/// The clients as they are configured, for whoever only looks: beginning the history is for those who write.
+pub(super) async fn as_it_is(config: &Config) -> Result<Clientele, Failure> {
+    let clientele = Clientele::new(migrated(config).await?, config.clients.clone());
     Ok(Clientele {
         idempotency: config.idempotency,
         ..clientele.with_audit(config.audit.clone())
     })
+}
+
+/// The clients as they are configured, with their history begun. Every command that writes takes them from here: one that left
+/// out a part of the configuration would do the same work by other rules, such as seal the history with another key.
+pub(super) async fn clientele(config: &Config) -> Result<Clientele, Failure> {
+    let clientele = as_it_is(config).await?;
+    let begun = clientele.begin_history(now()).await;
+    begun.map_err(|error| failure("write", config, &error))?;
+    Ok(clientele)
+}
+
+#[expect(clippy::disallowed_methods, reason = "the command line is a door")]
+fn now() -> DateTime<Utc> {
+    Utc::now()
 }
 
 /// Asks the database whether it answers.

@@ -6,6 +6,7 @@
 mod aggregate;
 mod check;
 mod collection;
+mod erase;
 mod fingerprint;
 mod input;
 mod kinds;

@@ -1,7 +1,8 @@
 //! Invented clients for trying and measuring: the same ones every time.
 //!
 //! Writes rows in batches, past the rules of upserts (which would take one transaction a client) and without telling
-//! anybody, but by the same statements. Their history begins with their first change: nobody has done anything to them yet.
+//! anybody, but by the same statements. Their history begins with their first change, and the history says how many such
+//! clients there are.
 
 use std::collections::HashMap;
 
@@ -47,6 +48,7 @@ impl Clientele {
             let until = count.min(done.saturating_add(BATCH));
             self.db
                 .write(&Batch {
+                    clientele: self,
                     definitions: &definitions,
                     from: done,
                     until,
@@ -60,6 +62,7 @@ impl Clientele {
 }
 
 struct Batch<'a> {
+    clientele: &'a Clientele,
     definitions: &'a Definitions,
     from: u32,
     until: u32,
@@ -96,6 +99,9 @@ impl Work for Batch<'_> {
             .await?;
         transaction
             .put::<custom_field_value::Entity>(&Vec::from_iter(&values))
+            .await?;
+        self.clientele
+            .allow_unrecorded(transaction, clients.len(), BEGINNING)
             .await?;
         Ok(Step::Commit(()))
     }

@@ -27,6 +27,14 @@ pub enum Chain<'a> {
 }
 
 impl<'a> Chain<'a> {
+    /// Those that are there from the first start on, whose first record founds them.
+    pub const SHARED: [Self; 2] = [Self::Definitions, Self::Users];
+
+    /// Whether this is the name of a chain that no client has.
+    pub(super) fn is_shared(name: &str) -> bool {
+        Self::SHARED.iter().any(|chain| chain.name() == name)
+    }
+
     /// What it is stored by. Keys have only letters and digits.
     pub fn name(self) -> &'a str {
         match self {

@@ -1,10 +1,42 @@
-//! Erasing what records say, and not that there was something.
+//! Erasing what records say, and not that there was something. An erasure is a record itself: contents that are gone
+//! without one are found.
 
-use crate::{db::Transaction, error::Result};
+use chrono::{DateTime, Utc};
 
-/// Erases the contents of all records of a client. Who changed it and when stays, and the chain still verifies. Answers how
-/// many records had contents.
-pub async fn erase(transaction: &Transaction, client_key: &str) -> Result<u64> {
-    let sql = "UPDATE audit_record SET contents = NULL, salt = NULL WHERE chain = $1 AND contents IS NOT NULL";
-    transaction.run(sql, [client_key.into()]).await
+use super::{Action, Chain, Change, Head, History, Members, Subject};
+use crate::{
+    access::Caller,
+    db::{Batch, Transaction},
+    error::Result,
+};
+
+impl History {
+    /// Erases the contents of all records of a client's chain, which ends at `head`, and adds the record of that. Who
+    /// changed it and when stays, and the chain still verifies. Answers how many records had contents, and where the chain
+    /// ends then: the caller holds a lock on the present end, and writes the new one.
+    pub async fn erase(
+        &self,
+        transaction: &Transaction,
+        caller: &Caller,
+        client_key: &str,
+        head: &Head,
+        now: DateTime<Utc>,
+    ) -> Result<(u64, Head)> {
+        let sql = "UPDATE audit_record SET contents = NULL, salt = NULL WHERE chain = $1 AND contents IS NOT NULL";
+        let erased = transaction.run(sql, [client_key.into()]).await?;
+        let mut members = Vec::new();
+        let last = Some(head.count).filter(|count| *count > 0);
+        Members::new(&mut members).value("records", None, last, |last| format!("1 to {last}"));
+        let change = Change {
+            chain: Chain::Client(client_key),
+            subject: Subject::Client,
+            subject_key: client_key,
+            action: Action::Erased,
+            members,
+        };
+        let mut batch = Batch::new(transaction.dialect);
+        let head = self.append(transaction, &mut batch, caller, &change, head, now).await?;
+        transaction.write(batch).await?;
+        Ok((erased, head))
+    }
 }

@@ -50,6 +50,11 @@ impl Keys {
         self.all.iter().find(|key| key.id == id)
     }
 
+    /// Whether there is a key that the database doesn't keep.
+    pub(super) fn are_configured(&self) -> bool {
+        self.configured
+    }
+
     /// Whether this is the key that the database keeps, though another one is configured.
     pub fn is_outdone(&self, id: &str) -> bool {
         self.configured && self.all.last().is_some_and(|kept| kept.id == id)

@@ -7,6 +7,7 @@
 //!
 //! To have a change of a new kind recorded: a [`Subject`], and a call of [`History::record`] where it is written.
 
+mod begin;
 mod chain;
 mod erase;
 mod keys;
@@ -14,15 +15,16 @@ mod read;
 mod record;
 mod search;
 mod settings;
+mod stretch;
+mod tally;
 mod verify;
 mod walk;
 
 pub use chain::{Chain, Head};
-pub use erase::erase;
 pub use keys::Keys;
 pub use read::{BY_POSITION, HistoryPage, NEWEST_FIRST, Record, RecordKey, Rows, Shown, Unread};
 pub use record::{Action, Change, Member, Members, Subject};
-pub use search::AuditFilter;
+pub use search::{AuditFilter, LARGEST_CONTENTS};
 pub use settings::AuditSettings;
 pub use walk::{Counts, Finding, What};
 
@@ -85,22 +87,11 @@ impl History {
         change: &Change<'_>,
         now: DateTime<Utc>,
     ) -> Result<()> {
-        let chain = change.chain.name();
-        let lock = match transaction.dialect {
-            Dialect::Postgres => " FOR UPDATE",
-            Dialect::Sqlite => "",
-        };
-        let sql = format!("SELECT head, count FROM audit_chain WHERE chain = $1{lock}");
-        let row = transaction.one(sql, [chain.into()]).await?;
-        let row = row.ok_or_else(|| Error::defect("a shared chain of the history is missing"))?;
-        let head = Head {
-            seal: row.try_get_by_index(0)?,
-            count: row.try_get_by_index(1)?,
-        };
+        let head = lock(transaction, change.chain).await?;
         let mut batch = Batch::new(transaction.dialect);
         let head = self.append(transaction, &mut batch, caller, change, &head, now).await?;
         batch.put::<audit_chain::Entity>(&[&audit_chain::Model {
-            chain: chain.to_owned(),
+            chain: change.chain.name().to_owned(),
             head: head.seal,
             count: head.count,
         }])?;
@@ -129,4 +120,19 @@ impl History {
         batch.put::<audit_record::Entity>(&[&record])?;
         Ok(head)
     }
+}
+
+/// Where a shared chain ends, which nobody else writes until `transaction` has ended.
+async fn lock(transaction: &Transaction, chain: Chain<'_>) -> Result<Head> {
+    let lock = match transaction.dialect {
+        Dialect::Postgres => " FOR UPDATE",
+        Dialect::Sqlite => "",
+    };
+    let sql = format!("SELECT head, count FROM audit_chain WHERE chain = $1{lock}");
+    let row = transaction.one(sql, [chain.name().into()]).await?;
+    let row = row.ok_or_else(|| Error::defect("a shared chain of the history is missing"))?;
+    Ok(Head {
+        seal: row.try_get_by_index(0)?,
+        count: row.try_get_by_index(1)?,
+    })
 }

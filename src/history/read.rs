@@ -66,13 +66,16 @@ pub struct Shown {
 pub struct HistoryPage {
     pub records: Page<Record>,
     pub total: Option<i64>,
+    /// How many bytes of contents the statement had to read for this page, and for others that it read with it. Records
+    /// say nothing when there are more than [`super::LARGEST_CONTENTS`].
+    pub bytes: i64,
     order: &'static Order,
 }
 
 impl HistoryPage {
     pub(super) fn of(rows: &Rows, order: &'static Order, caller: &Caller) -> Result<Self> {
         caller.needs(Permission::Audit)?;
-        let (page, total) = rows;
+        let Rows { page, total, bytes } = rows;
         let records = page.rows.iter().map(|row| Record::of(row, &caller.rights));
         Ok(Self {
             records: Page {
@@ -81,6 +84,7 @@ impl HistoryPage {
                 has_previous: page.has_previous,
             },
             total: *total,
+            bytes: *bytes,
             order,
         })
     }
@@ -102,7 +106,12 @@ impl HistoryPage {
 pub struct Unread<T>(pub(super) T);
 
 /// The stored rows of a page of one client's history.
-pub type Rows = (Page<audit_record::Model>, Option<i64>);
+#[derive(Clone, Debug)]
+pub struct Rows {
+    pub page: Page<audit_record::Model>,
+    pub total: Option<i64>,
+    pub bytes: i64,
+}
 
 impl Unread<Rows> {
     /// # Errors
@@ -112,12 +121,15 @@ impl Unread<Rows> {
     }
 }
 
-impl Unread<audit_record::Model> {
+impl Unread<(audit_record::Model, i64)> {
+    /// The record, and the bytes of contents that the statement had to read.
+    ///
     /// # Errors
     /// [`Error::Forbidden`] without AUDIT.
-    pub fn read_by(&self, caller: &Caller) -> Result<Record> {
+    pub fn read_by(&self, caller: &Caller) -> Result<(Record, i64)> {
         caller.needs(Permission::Audit)?;
-        Record::of(&self.0, &caller.rights)
+        let (row, bytes) = &self.0;
+        Ok((Record::of(row, &caller.rights)?, *bytes))
     }
 }
 
@@ -129,7 +141,11 @@ impl Record {
         let unknown = || Error::defect("a record of the history has a value that this server does not know");
         let members = row.contents.as_deref().map(serde_json::from_str::<Vec<Member>>);
         let members = members.transpose().map_err(Error::internal)?;
-        let shown = |members: Vec<Member>| members.into_iter().map(|member| Shown::to(rights, member)).collect();
+        let subject = Subject::parse(&row.subject).ok_or_else(unknown)?;
+        // Who may not see clients isn't shown what they were either.
+        let hidden = subject == Subject::Client && !rights.permissions.contains(Permission::ViewClient);
+        let shown = |member| Shown::to(rights, member, hidden);
+        let shown = |members: Vec<Member>| members.into_iter().map(shown).collect();
         Ok(Self {
             key: RecordKey {
                 chain: row.chain.clone(),
@@ -141,7 +157,7 @@ impl Record {
             caller_name: row.caller_name.clone(),
             door: Door::parse(&row.door).ok_or_else(unknown)?,
             request_id: row.request_id.clone(),
-            subject: Subject::parse(&row.subject).ok_or_else(unknown)?,
+            subject,
             subject_key: row.subject_key.clone(),
             action: Action::parse(&row.action).ok_or_else(unknown)?,
             changes: members.map(shown),
@@ -152,7 +168,9 @@ impl Record {
 impl Shown {
     /// Rights are those to the set that a value belonged to when it was recorded, even if there is no such set any more: a
     /// set that isn't there can be named by rights to all sets, and by what was left over of rights to it.
-    fn to(rights: &Rights, member: Member) -> Self {
+    ///
+    /// Places count the values of all sets: they would tell how many there are of those that may not be viewed.
+    fn to(rights: &Rights, member: Member, hidden: bool) -> Self {
         let Member {
             path,
             set,
@@ -161,7 +179,10 @@ impl Shown {
             after,
         } = member;
         let of_set = path.first().is_some_and(|step| step == CUSTOM_INFORMATION);
+        let is_place = of_set && path.last().is_some_and(|step| step == POSITION);
         let visible = !secret
+            && !hidden
+            && (!is_place || rights.views_all())
             && match set {
                 Some(set) => rights.views(&set),
                 // Its field was unknown when it was recorded.
@@ -177,3 +198,4 @@ impl Shown {
 }
 
 const CUSTOM_INFORMATION: &str = "customInformation";
+const POSITION: &str = "position";

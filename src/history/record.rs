@@ -21,6 +21,8 @@ text_enum! {
         User = "USER",
         /// An API token.
         Token = "TOKEN",
+        /// The history itself: that it begins, or goes on under another key.
+        History = "HISTORY",
     }
 }
 
@@ -34,6 +36,8 @@ text_enum! {
         Changed = "CHANGED",
         /// It is no more.
         Deleted = "DELETED",
+        /// What the earlier records of it say was erased.
+        Erased = "ERASED",
     }
 }
 

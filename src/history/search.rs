@@ -21,6 +21,15 @@ use crate::{
     notify::Asked,
 };
 
+/// How many bytes of contents are read at once: a record has what was sent in a request, and there are 500 on a page.
+pub const LARGEST_CONTENTS: i64 = 8 << 20;
+
+/// The bytes of a record's contents.
+pub(super) const SIZE: &str = "CAST(coalesce(octet_length(a.contents), 0) AS BIGINT)";
+
+/// As many bytes as are read when contents aren't.
+const NOTHING: &str = "CAST(0 AS BIGINT)";
+
 /// Narrows a list of records. All members that are given must hold.
 #[derive(Clone, Debug, Default)]
 pub struct AuditFilter {
@@ -89,14 +98,17 @@ impl AuditFilter {
 
     /// The subject says in which chain its records are.
     fn chain_of_subject(&self, conditions: &mut Conditions) {
+        let [definitions, users] = Chain::SHARED.map(Chain::name);
         let shared = match self.subject {
             Some(Subject::Client) => {
                 return conditions.text(self.subject_key.as_ref(), |key| format!("a.chain = {key}"));
             }
             Some(Subject::CustomFieldSet | Subject::ClientRole | Subject::MessageTemplate) => Chain::Definitions,
             Some(Subject::User | Subject::Token) => Chain::Users,
+            Some(Subject::History) => {
+                return conditions.push(format!("a.chain IN ('{definitions}', '{users}')"));
+            }
             None => {
-                let [definitions, users] = [Chain::Definitions, Chain::Users].map(Chain::name);
                 return conditions.text(self.subject_key.as_ref(), |key| {
                     format!("a.chain IN ({key}, '{definitions}', '{users}')")
                 });
@@ -124,17 +136,22 @@ impl Clientele {
         caller: &Caller,
         filter: &AuditFilter,
         window: &Window,
-        total: bool,
+        asked: Asked,
     ) -> Result<HistoryPage> {
         caller.needs(Permission::Audit)?;
+        if let Some(ClientBy::ClientId(_) | ClientBy::Either(_)) = filter.client {
+            // Whether there are any records would tell whether there is a client with this id.
+            caller.needs(Permission::ViewClient)?;
+        }
         let mut conditions = filter.conditions(self.db.read().dialect);
         let clauses = window.clauses(&NEWEST_FIRST, "a", &mut conditions);
-        let rows = self.read_records(&clauses, conditions.values).await?;
-        let total = match total {
+        let (rows, bytes) = self.read_records(&clauses, conditions.values, asked.contents).await?;
+        let total = match asked.total {
             true => Some(self.count_records(filter).await?),
             false => None,
         };
-        HistoryPage::of(&(window.page(rows), total), &NEWEST_FIRST, caller)
+        let page = window.page(rows);
+        HistoryPage::of(&Rows { page, total, bytes }, &NEWEST_FIRST, caller)
     }
 
     async fn count_records(&self, filter: &AuditFilter) -> Result<i64> {
@@ -156,23 +173,36 @@ impl Clientele {
             true => format!("(SELECT count(*) FROM audit_record a {})", conditions.clause()),
             false => "NULL".to_owned(),
         };
+        let mut bytes = NOTHING.to_owned();
         let rows = if asked.rows {
             let clauses = window.clauses(&BY_POSITION, "a", &mut conditions);
-            let row = dialect.row::<audit_record::Entity>("a");
+            if asked.contents {
+                bytes = format!(
+                    "(SELECT CAST(sum({}) AS BIGINT) FROM {})",
+                    size_of(&clauses),
+                    dialect.texts(&keys, "k")
+                );
+            }
+            let row = row(dialect, asked.contents.then_some("k.bytes"));
             let collected = dialect.json_collect(&row, &window.order_by(&BY_POSITION, "a"));
             let collected = dialect.cast_to_text(&collected);
             format!("(SELECT {collected} FROM (SELECT a.* FROM audit_record a {clauses}) a)")
         } else {
             "NULL".to_owned()
         };
-        let sql = format!("SELECT k.value, {rows}, {total} FROM {}", dialect.texts(&keys, "k"));
+        let keys = dialect.texts(&keys, "k");
+        let sql =
+            format!("SELECT k.value, {rows}, {total}, k.bytes FROM (SELECT k.value, {bytes} AS bytes FROM {keys}) k");
         let found = connection.all(sql, conditions.values).await?;
         let page = |row: &QueryResult| Ok((row.try_get_by_index(0)?, Unread(of_client(row, window, asked)?)));
         found.iter().map(page).collect()
     }
 
     /// The records of these keys; those that don't exist are left out.
-    pub async fn records_by_key(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Unread<audit_record::Model>>> {
+    pub async fn records_by_key(
+        &self,
+        keys: &[RecordKey],
+    ) -> Result<HashMap<RecordKey, Unread<(audit_record::Model, i64)>>> {
         let dialect = self.db.read().dialect;
         let named = dialect.rows_of_json(
             audit_record::Entity::table(),
@@ -181,24 +211,55 @@ impl Clientele {
         );
         let keys = serde_json::to_string(keys).map_err(Error::internal)?;
         let clause = format!("WHERE (a.chain, a.position) IN ({named})");
-        let rows = self.read_records(&clause, vec![keys.into()]).await?;
+        let (rows, bytes) = self.read_records(&clause, vec![keys.into()], true).await?;
         let keyed = |row: audit_record::Model| {
             let key = RecordKey {
                 chain: row.chain.clone(),
                 position: row.position,
             };
-            (key, Unread(row))
+            (key, Unread((row, bytes)))
         };
         Ok(rows.into_iter().map(keyed).collect())
     }
 
-    async fn read_records(&self, clauses: &str, values: Vec<Value>) -> Result<Vec<audit_record::Model>> {
+    /// What they say only when asked for; and how many bytes that is, of all of them.
+    async fn read_records(
+        &self,
+        clauses: &str,
+        values: Vec<Value>,
+        contents: bool,
+    ) -> Result<(Vec<audit_record::Model>, i64)> {
         let connection = self.db.read();
-        let row = connection.dialect.row::<audit_record::Entity>("a");
+        let bytes = match contents {
+            true => size_of(clauses),
+            false => NOTHING.to_owned(),
+        };
+        let row = row(connection.dialect, contents.then_some(&bytes));
         let row = connection.dialect.cast_to_text(&row);
-        let sql = format!("SELECT {row} FROM audit_record a {clauses}");
-        connection.all(sql, values).await?.iter().map(decode).collect()
+        let sql = format!("SELECT {row}, {bytes} FROM audit_record a {clauses}");
+        let rows = connection.all(sql, values).await?;
+        let bytes: Option<Option<i64>> = rows.first().map(|row| row.try_get_by_index(1)).transpose()?;
+        let rows: Result<_> = rows.iter().map(decode).collect();
+        Ok((rows?, bytes.flatten().unwrap_or_default()))
     }
+}
+
+/// The bytes of contents of the records that a statement reads, which are known without reading them.
+fn size_of(clauses: &str) -> String {
+    format!("(SELECT CAST(sum({SIZE}) AS BIGINT) FROM (SELECT a.contents FROM audit_record a {clauses}) a)")
+}
+
+/// A record as JSON, without what it says unless the bytes of all that is read are known and not too many.
+fn row(dialect: Dialect, bytes: Option<&str>) -> String {
+    let contents = match bytes {
+        Some(bytes) => format!("CASE WHEN {bytes} <= {LARGEST_CONTENTS} THEN a.contents END"),
+        None => "NULL".to_owned(),
+    };
+    let columns = audit_record::Entity::columns().into_iter().map(|column| match column {
+        "contents" => contents.clone(),
+        column => format!("a.{column}"),
+    });
+    dialect.json_array(&columns.collect::<Vec<_>>().join(", "))
 }
 
 fn of_client(row: &QueryResult, window: &Window, asked: Asked) -> Result<Rows> {
@@ -211,7 +272,12 @@ fn of_client(row: &QueryResult, window: &Window, asked: Asked) -> Result<Rows> {
         true => Some(row.try_get_by_index(2)?),
         false => None,
     };
-    Ok((window.page(rows), total))
+    let bytes: Option<i64> = row.try_get_by_index(3)?;
+    Ok(Rows {
+        page: window.page(rows),
+        total,
+        bytes: bytes.unwrap_or_default(),
+    })
 }
 
 /// A record that a statement answered as its first column.

@@ -4,12 +4,10 @@
 //! chains are walked a stretch of chains at a time; one that isn't as its end said is walked again on its own, from a
 //! fresh look at its end, and only what is wrong then is reported.
 
-use entity::{Table, audit_record};
-use sea_orm::{QueryResult, Value};
-
 use super::{
-    Head, Keys,
-    search::decode,
+    Chain, Head, Keys,
+    stretch::{Reading, STRETCH},
+    tally::Tally,
     walk::{Counts, Finding, Walk},
 };
 use crate::{
@@ -18,74 +16,89 @@ use crate::{
     error::Result,
 };
 
-/// How many chains are begun, and how many records are read, by one statement.
-const STRETCH: i64 = 500;
-
 impl Clientele {
     /// Verifies all chains, or that of one client. `report` is told each finding as it is made.
     pub async fn verify_history(
         &self,
         caller: &Caller,
         client_key: Option<&str>,
-        mut report: impl FnMut(&Finding) + Send,
+        report: impl FnMut(&Finding) + Send,
     ) -> Result<Counts> {
         caller.needs(Permission::Audit)?;
-        let keys = self.history.keys(self.db.read()).await?;
-        let verifying = Verifying { clientele: self, keys };
+        let mut verifying = Verifying {
+            reading: Reading(self.db.read()),
+            keys: self.history.keys(self.db.read()).await?,
+            report,
+            counts: Counts::default(),
+            tally: Tally::default(),
+            shared: Vec::new(),
+            doubtful: Vec::new(),
+        };
         match client_key {
-            Some(key) => {
-                let walk = verifying.chain(key).await?;
-                walk.findings.iter().for_each(&mut report);
-                Ok(walk.counts)
-            }
-            None => verifying.all(&mut report).await,
+            Some(key) => verifying.one(key).await?,
+            None => verifying.all().await?,
         }
+        verifying.tally.findings().iter().for_each(&mut verifying.report);
+        Ok(verifying.counts)
     }
 }
 
-struct Verifying<'a> {
-    clientele: &'a Clientele,
+struct Verifying<'a, R> {
+    reading: Reading<'a>,
     keys: &'a Keys,
+    report: R,
+    counts: Counts,
+    tally: Tally,
+    /// The shared chains that have been met.
+    shared: Vec<String>,
+    /// Chains that weren't as their ends said, and are to be walked again.
+    doubtful: Vec<String>,
 }
 
-impl<'a> Verifying<'a> {
-    async fn all(&self, report: &mut (impl FnMut(&Finding) + Send)) -> Result<Counts> {
-        let mut counts = Counts::default();
+impl<R: FnMut(&Finding) + Send> Verifying<'_, R> {
+    async fn all(&mut self) -> Result<()> {
         let mut after = String::new();
         loop {
-            let heads = self.heads_after(&after).await?;
+            let heads = self.reading.heads_after(&after).await?;
             let last = (heads.len() as i64 == STRETCH).then(|| heads[heads.len() - 1].0.clone());
-            for chain in self.stretch(&after, last.as_deref(), &heads, &mut counts).await? {
-                let walk = self.chain(&chain).await?;
-                counts.add(&walk.counts);
-                walk.findings.iter().for_each(&mut *report);
-            }
+            self.stretch(&after, last.as_deref(), &heads).await?;
             match last {
                 Some(last) => after = last,
-                None => return Ok(counts),
+                None => break,
             }
         }
+        for chain in Chain::SHARED.map(Chain::name) {
+            if !self.shared.iter().any(|met| met == chain) {
+                self.chain(chain).await?;
+            }
+        }
+        Ok(())
     }
 
-    /// Walks the chains after one and up to another, whose ends were read before. Counts those that are intact, and
-    /// answers the others.
-    async fn stretch(
-        &self,
-        after: &str,
-        last: Option<&str>,
-        heads: &[(String, Head)],
-        counts: &mut Counts,
-    ) -> Result<Vec<String>> {
-        let mut doubtful = Vec::new();
+    /// One client, and what is allowed to it.
+    async fn one(&mut self, client_key: &str) -> Result<()> {
+        self.chain(client_key).await?;
+        if !self.tally.is_empty() {
+            let walk = self
+                .reading
+                .walk(self.keys, Chain::Definitions.name(), &mut |_: &Finding| ())
+                .await?;
+            self.tally.walked(&walk);
+        }
+        Ok(())
+    }
+
+    /// Walks the chains after one and up to another, whose ends were read before.
+    async fn stretch(&mut self, after: &str, last: Option<&str>, heads: &[(String, Head)]) -> Result<()> {
         let mut heads = heads.iter().peekable();
         let mut walk: Option<Walk<'_>> = None;
-        let mut place = (after.to_owned(), i64::MAX);
-        loop {
-            let records = self.records_after(&place, last).await?;
-            for record in &records {
+        let mut place = Some((after.to_owned(), i64::MAX));
+        while let Some(from) = place {
+            let stretch = self.reading.records_after(&from, last).await?;
+            for record in &stretch.records {
                 if walk.as_ref().is_none_or(|walk| walk.chain() != record.chain) {
                     if let Some(done) = walk.take() {
-                        settle(done, &mut heads, counts, &mut doubtful);
+                        self.settle(done, &mut heads);
                     }
                     walk = Some(Walk::new(self.keys, &record.chain));
                 }
@@ -93,118 +106,67 @@ impl<'a> Verifying<'a> {
                     walk.record(record);
                 }
             }
-            match records.last() {
-                Some(record) if records.len() as i64 == STRETCH => place = (record.chain.clone(), record.position),
-                _ => break,
-            }
+            place = stretch.next;
+            self.doubts().await?;
         }
         if let Some(done) = walk.take() {
-            settle(done, &mut heads, counts, &mut doubtful);
+            self.settle(done, &mut heads);
         }
-        heads.for_each(|head| without_records(head, counts, &mut doubtful));
-        Ok(doubtful)
+        heads.for_each(|head| self.without_records(head));
+        self.doubts().await
     }
 
-    /// Walks one chain, as it is now.
-    async fn chain(&self, chain: &str) -> Result<Walk<'a>> {
-        let mut walk = Walk::new(self.keys, chain);
-        let mut head = self.head(chain).await?;
-        let mut place = (chain.to_owned(), i64::MIN);
-        loop {
-            let records = self.records_after(&place, Some(chain)).await?;
-            // Records that have come since the end was read are in the one that is read now.
-            if head
-                .as_ref()
-                .is_none_or(|head| records.last().is_some_and(|last| last.position > head.count))
-            {
-                head = self.head(chain).await?;
-            }
-            let count = head.as_ref().map_or(i64::MAX, |head| head.count);
-            let (counted, beyond) = records.split_at(records.partition_point(|record| record.position <= count));
-            counted.iter().for_each(|record| walk.record(record));
-            if !beyond.is_empty() || (records.len() as i64) < STRETCH {
-                beyond.iter().for_each(|record| walk.beyond(record.position));
-                break;
-            }
-            place.1 = counted.last().map_or(i64::MAX, |record| record.position);
+    /// Compares a chain that was walked with its end.
+    fn settle<'h>(
+        &mut self,
+        mut walk: Walk<'_>,
+        heads: &mut std::iter::Peekable<impl Iterator<Item = &'h (String, Head)>>,
+    ) {
+        while let Some(head) = heads.next_if(|(chain, _)| chain.as_str() < walk.chain()) {
+            self.without_records(head);
+        }
+        let head = heads.next_if(|(chain, _)| *chain == walk.chain());
+        if let Some((_, head)) = head {
+            walk.end(head);
         }
         match head {
-            Some(head) if head.count == 0 && walk.findings.is_empty() => walk.counts.empty += 1,
-            Some(head) => walk.end(&head),
-            None if walk.position() > 0 => walk.orphaned(),
-            None => {}
+            Some((_, head)) if walk.is_intact() && walk.position() == head.count => self.walked(&walk),
+            _ => self.doubtful.push(walk.chain().to_owned()),
         }
-        Ok(walk)
     }
 
-    async fn heads_after(&self, chain: &str) -> Result<Vec<(String, Head)>> {
-        let sql = format!(
-            "SELECT encoded_key, history_head, history_count FROM client WHERE encoded_key > $1 \
-             UNION ALL SELECT chain, head, count FROM audit_chain WHERE chain > $1 ORDER BY 1 LIMIT {STRETCH}"
-        );
-        let rows = self.clientele.db.read().all(sql, [chain.into()]).await?;
-        rows.iter()
-            .map(|row| Ok((row.try_get_by_index(0)?, head(row, 1)?)))
-            .collect()
+    fn without_records(&mut self, (chain, head): &(String, Head)) {
+        match head {
+            Head { seal: None, count: 0 } if !Chain::is_shared(chain) => {
+                self.counts.empty += 1;
+                self.tally.unrecorded(chain);
+            }
+            _ => self.doubtful.push(chain.clone()),
+        }
     }
 
-    async fn head(&self, chain: &str) -> Result<Option<Head>> {
-        let sql = "SELECT history_head, history_count FROM client WHERE encoded_key = $1 \
-                   UNION ALL SELECT head, count FROM audit_chain WHERE chain = $1";
-        let row = self.clientele.db.read().one(sql, [chain.into()]).await?;
-        row.map(|row| head(&row, 0)).transpose()
+    fn walked(&mut self, walk: &Walk<'_>) {
+        self.counts.add(&walk.counts);
+        self.tally.walked(walk);
+        if Chain::is_shared(walk.chain()) {
+            self.shared.push(walk.chain().to_owned());
+        }
     }
 
-    /// The records after a place, in the order of chains and positions, to the end of the `last` chain.
-    async fn records_after(&self, place: &(String, i64), last: Option<&str>) -> Result<Vec<audit_record::Model>> {
-        let connection = self.clientele.db.read();
-        let row = connection.dialect.row::<audit_record::Entity>("a");
-        let row = connection.dialect.cast_to_text(&row);
-        let table = audit_record::Entity::table();
-        let mut values: Vec<Value> = vec![place.0.as_str().into(), place.1.into()];
-        let until = last.map_or("", |last| {
-            values.push(last.into());
-            " AND a.chain <= $3"
-        });
-        let sql = format!(
-            "SELECT {row} FROM {table} a WHERE (a.chain, a.position) > ($1, $2){until} \
-             ORDER BY a.chain, a.position LIMIT {STRETCH}"
-        );
-        let rows = connection.all(sql, values).await?;
-        rows.iter().map(decode).collect()
+    async fn doubts(&mut self) -> Result<()> {
+        for chain in std::mem::take(&mut self.doubtful) {
+            self.chain(&chain).await?;
+        }
+        Ok(())
     }
-}
 
-fn head(row: &QueryResult, at: usize) -> Result<Head> {
-    Ok(Head {
-        seal: row.try_get_by_index(at)?,
-        count: row.try_get_by_index(at + 1)?,
-    })
-}
-
-/// Compares a chain that was walked with its end.
-fn settle<'h>(
-    mut walk: Walk<'_>,
-    heads: &mut std::iter::Peekable<impl Iterator<Item = &'h (String, Head)>>,
-    counts: &mut Counts,
-    doubtful: &mut Vec<String>,
-) {
-    while let Some(head) = heads.next_if(|(chain, _)| chain.as_str() < walk.chain()) {
-        without_records(head, counts, doubtful);
-    }
-    let head = heads.next_if(|(chain, _)| *chain == walk.chain());
-    if let Some((_, head)) = head {
-        walk.end(head);
-    }
-    match head {
-        Some((_, head)) if walk.findings.is_empty() && walk.position() == head.count => counts.add(&walk.counts),
-        _ => doubtful.push(walk.chain().to_owned()),
-    }
-}
-
-fn without_records((chain, head): &(String, Head), counts: &mut Counts, doubtful: &mut Vec<String>) {
-    match head {
-        Head { seal: None, count: 0 } => counts.empty += 1,
-        _ => doubtful.push(chain.clone()),
+    /// Walks one chain, as it is now, and tells what is wrong with it.
+    async fn chain(&mut self, chain: &str) -> Result<()> {
+        let walk = self.reading.walk(self.keys, chain, &mut self.report).await?;
+        if walk.counts.empty > 0 {
+            self.tally.unrecorded(chain);
+        }
+        self.walked(&walk);
+        Ok(())
     }
 }

@@ -3,9 +3,13 @@
 
 use std::fmt;
 
+use chrono::{DateTime, Utc};
 use entity::audit_record;
 
-use super::{Head, Keys, chain::digest_of};
+use super::{Action, Chain, Head, Keys, begin::Begun, chain::digest_of};
+
+/// How many findings of one chain are told; of the others, their number.
+const MOST_FINDINGS: u64 = 100;
 
 /// Something that is wrong with a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +41,22 @@ pub enum What {
     WrongEnd,
     /// There are records, and nothing that they belong to.
     Orphaned,
+    /// Contents were removed, up to this position, and no later record says that they were erased.
+    Removed { until: i64 },
+    /// A chain that is there from the first start on doesn't say so: it was emptied, or nothing was ever started.
+    NotBegun,
+    /// The same under the configured key: it was made anew under the database's, or no server has started with the other.
+    NotUnderKey,
+    /// A client has no records, and nothing says that it may have none.
+    Unrecorded,
+    /// More clients have no records than may have none.
+    TooManyUnrecorded { clients: u64, most: i64 },
+    /// All records of a client are made with the database's key, and it had none when a configured one came into force.
+    Weak,
+    /// More clients have records with the database's key only than had when a configured one came into force.
+    TooManyWeak { clients: u64, most: i64 },
+    /// There is more that is wrong with this chain.
+    More { findings: u64 },
 }
 
 impl fmt::Display for Finding {
@@ -56,6 +76,21 @@ impl fmt::Display for Finding {
             What::Added => formatter.write_str("added where the chain has no record"),
             What::WrongEnd => formatter.write_str("the end on record isn't that of the last record"),
             What::Orphaned => formatter.write_str("records without what they belong to"),
+            What::Removed { until } => write!(formatter, "contents removed, up to {until}, and no record of an erasure"),
+            What::NotBegun => formatter.write_str("emptied: the record that founds it is missing"),
+            What::NotUnderKey => formatter.write_str(
+                "no record under audit.key: made anew under the database's key, or no server has started with audit.key yet",
+            ),
+            What::Unrecorded => formatter.write_str("a client without records, which all have"),
+            What::TooManyUnrecorded { clients, most } => {
+                write!(formatter, "{clients} clients without records, of {most} that may be")
+            }
+            What::Weak => formatter.write_str("made with the database's key only, after a configured one was in force"),
+            What::TooManyWeak { clients, most } => write!(
+                formatter,
+                "{clients} clients with records by the database's key only, of {most} that may be"
+            ),
+            What::More { findings } => write!(formatter, "{findings} more findings"),
         }
     }
 }
@@ -69,8 +104,10 @@ pub struct Counts {
     pub erased: u64,
     /// Records that were made with the key in the database although another one is configured.
     pub weak: u64,
-    /// Clients without any record: they haven't been changed since there is a history, or were invented.
+    /// Clients without any record: they haven't been changed since there is a history, or were seeded.
     pub empty: u64,
+    /// Since when the history is kept under the key in force, as far as it was looked up.
+    pub since: Option<DateTime<Utc>>,
 }
 
 impl Counts {
@@ -81,12 +118,14 @@ impl Counts {
             erased,
             weak,
             empty,
+            since,
         } = other;
         self.chains += chains;
         self.records += records;
         self.erased += erased;
         self.weak += weak;
         self.empty += empty;
+        self.since = self.since.or(*since);
     }
 }
 
@@ -100,8 +139,16 @@ pub(super) struct Walk<'k> {
     ends: Vec<Option<String>>,
     /// Whether a record was made with a configured key.
     strong: bool,
+    /// When the last record was made, as it says.
+    last_at: Option<DateTime<Utc>>,
+    /// The first and the last record whose contents are gone, as long as no record says that they were erased.
+    removed: Option<(i64, i64)>,
+    /// What the last record of the chain's beginning says.
+    pub begun: Option<Begun>,
     pub counts: Counts,
+    /// Those that haven't been told.
     pub findings: Vec<Finding>,
+    found: u64,
 }
 
 impl<'k> Walk<'k> {
@@ -112,8 +159,12 @@ impl<'k> Walk<'k> {
             position: 0,
             ends: vec![None],
             strong: false,
+            last_at: None,
+            removed: None,
+            begun: None,
             counts: Counts::default(),
             findings: Vec::new(),
+            found: 0,
         }
     }
 
@@ -125,9 +176,38 @@ impl<'k> Walk<'k> {
         self.position
     }
 
+    /// Whether nothing has been found.
+    pub fn is_intact(&self) -> bool {
+        self.found == 0
+    }
+
+    /// When the last record was made, if all were with the database's key although another one is configured.
+    pub fn weak_until(&self) -> Option<DateTime<Utc>> {
+        self.last_at.filter(|_| self.counts.weak > 0 && !self.strong)
+    }
+
+    /// Whether the chain begins under the database's key only, although another one is configured.
+    pub fn is_begun_weakly(&self) -> bool {
+        let begun = self.begun.as_ref();
+        begun.is_some_and(|begun| self.keys.is_outdone(&begun.key_id))
+    }
+
     fn find(&mut self, position: Option<i64>, what: What) {
-        let chain = self.chain.clone();
-        self.findings.push(Finding { chain, position, what });
+        self.found += 1;
+        if self.found <= MOST_FINDINGS {
+            let chain = self.chain.clone();
+            self.findings.push(Finding { chain, position, what });
+        }
+    }
+
+    /// What is to be told at last: how much more was found.
+    pub fn rest(&self) -> Option<Finding> {
+        let findings = self.found.checked_sub(MOST_FINDINGS).filter(|more| *more > 0)?;
+        Some(Finding {
+            chain: self.chain.clone(),
+            position: None,
+            what: What::More { findings },
+        })
     }
 
     pub fn record(&mut self, record: &audit_record::Model) {
@@ -140,9 +220,13 @@ impl<'k> Walk<'k> {
             self.ends.clear();
         }
         self.position = position;
+        self.last_at = Some(record.recorded_at);
         self.counts.records += 1;
         match (&record.contents, &record.salt) {
-            (None, None) => self.counts.erased += 1,
+            (None, None) => {
+                self.counts.erased += 1;
+                self.removed = Some((self.removed.map_or(position, |(from, _)| from), position));
+            }
             (Some(contents), Some(salt)) if digest_of(salt, contents) == record.digest => {}
             _ => self.find(Some(position), What::ContentsAltered),
         }
@@ -164,8 +248,9 @@ impl<'k> Walk<'k> {
             .map(|end| key.hmac_of(record, end.as_deref()))
             .collect();
         let intact = expected.is_empty() || expected.contains(&record.hmac);
-        if !intact {
-            self.find(Some(position), What::Altered);
+        match intact {
+            true => self.believe(record),
+            false => self.find(Some(position), What::Altered),
         }
         // One altered record is one finding: the next one continues either what it says now or what it said.
         let altered = if intact { Vec::new() } else { expected };
@@ -175,22 +260,51 @@ impl<'k> Walk<'k> {
             .collect();
     }
 
+    /// Takes what a record says of its chain for true.
+    fn believe(&mut self, record: &audit_record::Model) {
+        if record.action == Action::Erased.as_str() && record.contents.is_some() {
+            self.removed = None;
+        }
+        if let Some(begun) = Begun::read(record).filter(|begun| begun.key_id == record.key_id) {
+            self.begun = Some(begun.after(self.begun.as_ref()));
+        }
+    }
+
     /// A record that is beyond the end, or before the beginning.
     pub fn beyond(&mut self, position: i64) {
         self.find(Some(position), What::Added);
     }
 
-    pub fn orphaned(&mut self) {
-        self.find(None, What::Orphaned);
+    /// Ends the walk where nothing is on record as the chain's end.
+    pub fn without_end(&mut self) {
+        if self.position > 0 {
+            self.find(None, What::Orphaned);
+        } else if Chain::is_shared(&self.chain) {
+            self.find(None, What::NotBegun);
+        }
     }
 
     /// Ends the walk at what is on record as the chain's end.
     pub fn end(&mut self, head: &Head) {
         self.counts.chains = 1;
+        if let Some((from, until)) = self.removed {
+            self.find(Some(from), What::Removed { until });
+        }
         if head.count > self.position {
-            self.find(Some(self.position + 1), What::CutOff { until: head.count });
-        } else if !self.ends.is_empty() && !self.ends.contains(&head.seal) {
+            return self.find(Some(self.position + 1), What::CutOff { until: head.count });
+        }
+        if Chain::is_shared(&self.chain) {
+            match &self.begun {
+                None => self.find(None, What::NotBegun),
+                Some(_) if self.is_begun_weakly() => self.find(None, What::NotUnderKey),
+                Some(begun) => self.counts.since = Some(begun.since),
+            }
+        }
+        if !self.ends.is_empty() && !self.ends.contains(&head.seal) {
             self.find(None, What::WrongEnd);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

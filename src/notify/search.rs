@@ -46,6 +46,8 @@ impl MessageKey {
 pub struct Asked {
     pub rows: bool,
     pub total: bool,
+    /// What the rows say, where that can be large.
+    pub contents: bool,
 }
 
 impl Asked {
@@ -53,6 +55,7 @@ impl Asked {
         Self {
             rows: self.rows || other.rows,
             total: self.total || other.total,
+            contents: self.contents || other.contents,
         }
     }
 }

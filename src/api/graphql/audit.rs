@@ -11,20 +11,21 @@ use super::{
     },
     page::PageArguments,
     query::{ClientBy, caller, clientele, loaders, plan},
-    reach::Reach,
-    world::World,
+    reach::{Reach, asks_changes},
+    world::{World, too_large},
 };
 use crate::{
     access::{CallerKind, Door},
     history::{self, Action, NEWEST_FIRST, Subject},
     list::{DateTimeRange, Window},
+    notify::Asked,
     problem::{Problem, ProblemCode, path},
 };
 
 /// Narrows a list of records: all members that are given must hold.
 #[derive(InputObject, Default)]
 pub struct AuditFilter {
-    /// Changes of this client.
+    /// Changes of this client. Naming it by its clientId needs VIEW_CLIENT.
     client: Option<ClientBy>,
     /// Changes of this kind of thing.
     subject: Option<Subject>,
@@ -105,9 +106,15 @@ impl AuditQuery {
         let window = Window::of(&arguments.range("records", "")?, &NEWEST_FIRST).map_err(of_argument)?;
         let plan = plan::<Connection<AuditRecord>>(context)?;
         let caller = caller(context)?;
-        let page = clientele(context)?
-            .audit_log(caller, &filter, &window, plan.asks("totalCount"))
-            .await?;
+        let asked = Asked {
+            rows: true,
+            total: plan.asks("totalCount"),
+            contents: asks_changes(&plan),
+        };
+        let page = clientele(context)?.audit_log(caller, &filter, &window, asked).await?;
+        if page.bytes > history::LARGEST_CONTENTS {
+            return Err(too_large().into());
+        }
         // Records lead nowhere else.
         let world = World::around_messages([], &Reach::default(), loaders(context)?, caller).await?;
         let row = PageRow {

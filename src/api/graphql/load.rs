@@ -131,25 +131,31 @@ impl Loader<MessageKey> for Source {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HistoryKey {
     pub client_key: String,
+    /// What may be read at once is bounded, and nobody is to be refused for what others ask.
+    pub request_id: Arc<str>,
     pub window: Arc<Window>,
     pub asked: Asked,
 }
+
+/// The same part of the history of clients, asked for by one request.
+type OfRequest<'a> = (&'a Arc<Window>, Asked, &'a Arc<str>);
 
 impl Loader<HistoryKey> for Source {
     type Value = Arc<Unread<Rows>>;
     type Error = Error;
 
     async fn load(&self, keys: &[HistoryKey]) -> Result<HashMap<HistoryKey, Self::Value>, Error> {
-        let mut by_window: HashMap<(&Arc<Window>, Asked), Vec<&str>> = HashMap::new();
+        let mut by_window: HashMap<OfRequest<'_>, Vec<&str>> = HashMap::new();
         for key in keys {
-            let clients = by_window.entry((&key.window, key.asked)).or_default();
+            let clients = by_window.entry((&key.window, key.asked, &key.request_id)).or_default();
             clients.push(&key.client_key);
         }
         let mut found = HashMap::with_capacity(keys.len());
-        for ((window, asked), clients) in by_window {
+        for ((window, asked, request_id), clients) in by_window {
             for (client_key, page) in self.0.history_of_clients(&clients, window, asked).await? {
                 let key = HistoryKey {
                     client_key,
+                    request_id: request_id.clone(),
                     window: window.clone(),
                     asked,
                 };
@@ -161,7 +167,7 @@ impl Loader<HistoryKey> for Source {
 }
 
 impl Loader<RecordKey> for Source {
-    type Value = Unread<audit_record::Model>;
+    type Value = Unread<(audit_record::Model, i64)>;
     type Error = Error;
 
     async fn load(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Self::Value>, Error> {

@@ -21,13 +21,13 @@ use super::{
     },
     query::{caller, definitions, loaders, plan},
     reach::{Reach, wanted},
-    world::World,
+    world::{World, too_large},
 };
 use crate::{
     access::{Caller, Permission},
     client::Wanted,
     custom_field::Definitions,
-    history::{Record, RecordKey},
+    history::{LARGEST_CONTENTS, Record, RecordKey},
     notify::MessageKey,
 };
 
@@ -280,10 +280,15 @@ async fn records(ids: &[&GlobalId], loaders: &Loaders, caller: &Caller) -> Resul
         return Ok(HashMap::new());
     }
     let found = loaders.load_many(ids.iter().filter_map(|id| record_key(id))).await?;
-    let read = found
-        .into_iter()
-        .map(|(key, record)| Ok((key, record.read_by(caller)?)));
-    read.collect()
+    let mut records = HashMap::with_capacity(found.len());
+    for (key, record) in found {
+        let (record, bytes) = record.read_by(caller)?;
+        if bytes > LARGEST_CONTENTS {
+            return Err(too_large().into());
+        }
+        records.insert(key, record);
+    }
+    Ok(records)
 }
 
 fn is_definition(id: &GlobalId) -> bool {

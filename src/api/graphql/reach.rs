@@ -57,6 +57,7 @@ fn asked(page: &Plan) -> Asked {
     Asked {
         rows: ["edges", "nodes", "pageInfo"].iter().any(|name| page.asks(name)),
         total: page.asks("totalCount"),
+        contents: false,
     }
 }
 
@@ -135,7 +136,12 @@ impl<'p> Level<'p> {
         }
         let mut histories = Vec::new();
         for step in clients.iter().flat_map(|plan| plan.below("history")) {
-            add(&mut histories, history_window(step)?, asked(&step.plan));
+            let contents = asks_changes(&step.plan);
+            let asked = Asked {
+                contents,
+                ..asked(&step.plan)
+            };
+            add(&mut histories, history_window(step)?, asked);
         }
         Ok(Self {
             linked: linked.map(|step| &step.plan).collect(),
@@ -166,6 +172,11 @@ impl<'p> Level<'p> {
             && !self.content
             && !self.templates
     }
+}
+
+/// Whether a page of the history is to say what changed.
+pub fn asks_changes(page: &Plan) -> bool {
+    selected(page).any(|record| record.asks("changes"))
 }
 
 fn asks_any(plans: &[&Plan], names: &[&str]) -> bool {

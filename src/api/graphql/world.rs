@@ -9,6 +9,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use entity::message;
 
+pub use self::loading::too_large;
 use self::loading::{Loading, Rows};
 use super::{load::Loaders, reach::Reach};
 use crate::{

@@ -84,6 +84,8 @@ impl TestServer {
         let seen = statements.clone();
         connection.observe(move |sql| seen.lock().expect("no observer has panicked").push(sql.to_owned()));
         let clientele = Arc::new(Clientele::new(connection, settings.clients.clone()));
+        let begun = clientele.begin_history(std::time::SystemTime::now().into()).await;
+        begun.expect("the history begins");
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("a port of the loopback address is free");

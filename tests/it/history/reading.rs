@@ -70,12 +70,49 @@ on_both! {
         assert_eq!(colour(&ask(server, views(&[]), COLOUR).await), masked);
     }
 
+    async fn of_clients_only_that_they_changed_is_shown_without_view_client(server) {
+        let key = upsert(server, json!({ "client": { "clientId": "trevor", "firstName": "Trevor", "lastName": "Linden" } })).await;
+        server.define(vec![]).await;
+        let only = || Rights::of([Permission::Audit]);
+        let log = ask(server, only(), "{ auditLog(first: 2) { nodes { subject changes { path before after masked } } } }").await;
+        let [set, client] = log["data"]["auditLog"]["nodes"].as_array().expect("a list").as_slice() else { panic!("{log:#}") };
+        assert_eq!(client["subject"], "CLIENT");
+        let changes = client["changes"].as_array().expect("a list");
+        assert!(changes.contains(&json!({ "path": ["firstName"], "before": null, "after": null, "masked": true })), "{log:#}");
+        assert!(changes.iter().all(|change| change["masked"] == true && change["after"].is_null()), "{log:#}");
+        assert!(set["changes"].as_array().expect("a list").iter().all(|change| change["masked"] == false), "{log:#}");
+        // Whether there is a client with this id isn't told: not that there is one, and not that there is none.
+        for id in ["trevor", "nobody"] {
+            let log = ask(server, only(), &format!("{{ auditLog(filter: {{ client: {{ clientId: \"{id}\" }} }}) {{ totalCount }} }}")).await;
+            assert_eq!((&log["data"], &log["errors"][0]["extensions"]["code"]), (&Value::Null, &json!("FORBIDDEN")), "{log:#}");
+        }
+        let log = ask(server, only(), &format!("{{ auditLog(filter: {{ client: {{ encodedKey: \"{key}\" }} }}) {{ totalCount }} }}")).await;
+        assert_eq!(log["data"]["auditLog"]["totalCount"], 1);
+    }
+
+    async fn places_of_values_do_not_tell_how_many_are_hidden(server) {
+        with_colour(server).await;
+        let place = |answer: Value| {
+            let changes = answer["data"]["clients"]["nodes"][0]["history"]["nodes"][0]["changes"].clone();
+            let path = json!(["customInformation", "colour", "position"]);
+            changes.as_array().expect("a list").iter().find(|change| change["path"] == path).expect("it is recorded").clone()
+        };
+        let facts = Rights {
+            view_sets: Sets::These(["facts".to_owned()].into()),
+            edit_sets: Sets::These(BTreeSet::new()),
+            ..auditor()
+        };
+        assert_eq!(place(ask(server, auditor(), COLOUR).await)["after"], "0");
+        let hidden = place(ask(server, facts, COLOUR).await);
+        assert_eq!((&hidden["after"], &hidden["masked"]), (&Value::Null, &json!(true)));
+    }
+
     async fn pages_lead_through_all_records_once(server) {
         let key = upsert(server, json!({ "client": trevor() })).await;
         for number in 1..7 {
             upsert(server, json!({ "client": { "encodedKey": key, "notes": number.to_string() } })).await;
         }
-        let log = |arguments: &str| format!("{{ page: auditLog({arguments}) {{ totalCount nodes {{ changes {{ after }} }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }} }}");
+        let log = |arguments: &str| format!("{{ page: auditLog(filter: {{ subject: CLIENT }}, {arguments}) {{ totalCount nodes {{ changes {{ after }} }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }} }}");
         let own = |arguments: &str| format!("{{ client(by: {{ encodedKey: \"{key}\" }}) {{ page: history({arguments}) {{ totalCount nodes {{ changes {{ after }} }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }} }} }}");
         for (query, at) in [(&log as &dyn Fn(&str) -> String, "/data/page"), (&own, "/data/client/page")] {
             let page = async |arguments: String| {
@@ -110,11 +147,11 @@ on_both! {
             total
         };
         for (filter, expected) in [
-            (String::new(), 3), (format!("client: {{ encodedKey: \"{key}\" }}"), 1), (format!("subjectKey: \"{key}\""), 1),
+            (String::new(), 5), ("subject: HISTORY".to_owned(), 2), (format!("client: {{ encodedKey: \"{key}\" }}"), 1), (format!("subjectKey: \"{key}\""), 1),
             ("subjectKey: \"factsKey\"".to_owned(), 1), ("subject: CUSTOM_FIELD_SET".to_owned(), 1),
             ("subject: CUSTOM_FIELD_SET, subjectKey: \"factsKey\"".to_owned(), 1), ("subject: CLIENT".to_owned(), 2),
             (format!("subject: CLIENT, subjectKey: \"{key}\""), 1), ("subject: USER".to_owned(), 0),
-            ("callerKind: OPERATOR".to_owned(), 1), ("callerId: \"anyone\"".to_owned(), 2), ("door: REST".to_owned(), 1),
+            ("callerKind: OPERATOR".to_owned(), 3), ("callerId: \"anyone\"".to_owned(), 2), ("door: REST".to_owned(), 1),
             ("action: CHANGED".to_owned(), 0), ("at: { until: \"2020-01-01T00:00:00Z\" }".to_owned(), 0),
             ("at: { from: \"2020-01-01T00:00:00Z\" }, callerId: \"anyone\"".to_owned(), 2), ("callerId: \"a\\u0000\"".to_owned(), 0),
         ] {

@@ -163,11 +163,11 @@ on_both! {
         futures_util::future::join_all(definitions).await;
         assert_eq!(findings(server).await, [""; 0]);
         let records = server.snapshot().await.rows("audit_record").len();
-        assert_eq!(records, 61 + 20);
+        assert_eq!(records, 2 + 61 + 20);
     }
 }
 
-async fn define(server: &TestServer, number: usize) {
+pub async fn define(server: &TestServer, number: usize) {
     let query = format!(
         "mutation {{ upsertClientRole(input: {{ roleId: \"r{number}\", name: \"R\" }}) {{ userErrors {{ message }} }} }}"
     );

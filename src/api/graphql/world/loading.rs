@@ -18,7 +18,7 @@ use crate::{
     client::{Aggregate, Wanted},
     custom_field::Definitions,
     error::Error,
-    history::HistoryPage,
+    history::{self, HistoryPage},
     list::Window,
     notify::{Asked, MessagePage, channel::Content, shown_content},
 };
@@ -170,7 +170,7 @@ impl<'a> Loading<'a> {
         Ok(keys.iter().filter_map(|key| known.get(*key).cloned()).collect())
     }
 
-    async fn load_histories(&mut self, rows: &Rows<'_>, window: &Window, asked: Asked) -> Result<(), Error> {
+    async fn load_histories(&mut self, rows: &Rows<'_>, window: &Window, asked: Asked) -> async_graphql::Result<()> {
         let known = self.histories.entry(window.clone()).or_default();
         let keys: HashSet<&str> = rows.clients().map(|client| &*client.client.encoded_key).collect();
         let shared = Arc::new(window.clone());
@@ -178,13 +178,21 @@ impl<'a> Loading<'a> {
         let missing: Vec<HistoryKey> = missing
             .map(|key| HistoryKey {
                 client_key: key.to_owned(),
+                request_id: self.caller.request_id.clone(),
                 window: shared.clone(),
                 asked,
             })
             .collect();
         if !missing.is_empty() {
+            let mut bytes = 0;
             for (key, page) in self.loaders.load_many(missing).await? {
-                known.insert(key.client_key, page.read_by(self.caller)?);
+                let page = page.read_by(self.caller)?;
+                bytes = page.bytes;
+                known.insert(key.client_key, page);
+            }
+            self.content_bytes += usize::try_from(bytes).unwrap_or(usize::MAX);
+            if self.content_bytes > history::LARGEST_CONTENTS as usize {
+                return Err(too_large().into());
             }
         }
         Ok(())
@@ -214,6 +222,13 @@ impl<'a> Loading<'a> {
         }
         Ok(())
     }
+}
+
+/// The refusal of records that say more than is read at once.
+pub fn too_large() -> Fault {
+    let most = history::LARGEST_CONTENTS >> 20;
+    let message = format!("The changes of these records have more than {most} MiB: ask for fewer at once.");
+    Fault::new(Code::QueryTooComplex, message)
 }
 
 /// The definitions for messages without clients.
