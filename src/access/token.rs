@@ -114,8 +114,8 @@ pub async fn create_token(
         token: &token,
         now,
     };
+    // Nobody can have asked for it yet: all that was read holds.
     clientele.db.write(&work).await?;
-    clientele.accounts.forget();
     Ok(Ok((token, Secret::new(text))))
 }
 
@@ -210,9 +210,9 @@ pub async fn revoke_token(
         key: &input.encoded_key,
         now: now.trunc_subsecs(6),
     };
-    let outcome = clientele.db.write(&work).await?;
-    clientele.accounts.forget();
-    Ok(outcome)
+    let outcome = clientele.db.write(&work).await;
+    clientele.accounts.written(&outcome);
+    outcome
 }
 
 struct Revoke<'a> {

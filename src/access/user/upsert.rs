@@ -105,9 +105,9 @@ async fn write_user(
         must,
         now: now.trunc_subsecs(6),
     };
-    let outcome = clientele.db.write(&work).await?;
-    clientele.accounts.forget();
-    Ok(outcome)
+    let outcome = clientele.db.write(&work).await;
+    clientele.accounts.written(&outcome);
+    outcome
 }
 
 struct Upsert<'a> {
