@@ -1,0 +1,260 @@
+//! Loading what a [`World`] is made of, level by level.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use entity::{custom_field_value, message};
+
+use super::World;
+use crate::{
+    access::{Caller, Rights},
+    api::graphql::{
+        error::{Code, Fault},
+        load::{ClientKey, HistoryKey, Loaders, PageKey, VariantKey},
+        reach::{Level, Reach},
+    },
+    client::{Aggregate, Wanted},
+    custom_field::Definitions,
+    error::Error,
+    history::HistoryPage,
+    list::Window,
+    notify::{Asked, MessagePage, channel::Content, shown_content},
+};
+
+/// What messages may say in all, for one field of the root: bodies are bounded by what templates say, not by a limit.
+const LARGEST_CONTENTS: usize = 8 << 20;
+
+/// The rows of one level: those that were given, and those that were loaded.
+#[derive(Default)]
+pub(super) struct Rows<'a> {
+    clients: Vec<&'a Aggregate>,
+    messages: Vec<&'a message::Model>,
+    loaded_clients: Vec<Arc<Aggregate>>,
+    loaded_pages: Vec<Arc<MessagePage>>,
+}
+
+impl<'a> Rows<'a> {
+    pub fn of(
+        clients: impl IntoIterator<Item = &'a Aggregate>,
+        messages: impl IntoIterator<Item = &'a message::Model>,
+    ) -> Self {
+        Self {
+            clients: clients.into_iter().collect(),
+            messages: messages.into_iter().collect(),
+            ..Self::default()
+        }
+    }
+}
+
+/// What has been loaded so far, and for whom.
+pub(super) struct Loading<'a> {
+    loaders: &'a Loaders,
+    caller: &'a Caller,
+    reach: &'a Reach<'a>,
+    wanted: Wanted,
+    /// None before the first client has been read.
+    definitions: Option<Arc<Definitions>>,
+    clients: HashMap<String, Arc<Aggregate>>,
+    pages: HashMap<Window, HashMap<String, Arc<MessagePage>>>,
+    histories: HashMap<Window, HashMap<String, HistoryPage>>,
+    contents: HashMap<String, Content>,
+    content_bytes: usize,
+}
+
+impl<'a> Loading<'a> {
+    pub fn new(
+        loaders: &'a Loaders,
+        caller: &'a Caller,
+        reach: &'a Reach<'a>,
+        definitions: Option<Arc<Definitions>>,
+    ) -> Self {
+        Self {
+            loaders,
+            caller,
+            reach,
+            wanted: reach.wanted(),
+            definitions,
+            clients: HashMap::new(),
+            pages: HashMap::new(),
+            histories: HashMap::new(),
+            contents: HashMap::new(),
+            content_bytes: 0,
+        }
+    }
+
+    pub async fn load(mut self, mut rows: Rows<'_>) -> async_graphql::Result<World> {
+        for level in &self.reach.levels {
+            if level.content {
+                self.load_contents(&rows).await?;
+            }
+            let mut next = Rows::default();
+            for (window, asked) in &level.pages {
+                next.loaded_pages.extend(self.load_pages(&rows, window, *asked).await?);
+            }
+            for (window, asked) in &level.histories {
+                self.load_histories(&rows, window, *asked).await?;
+            }
+            next.loaded_clients = self.load_clients(self.keys(&rows, level)).await?;
+            rows = next;
+        }
+        Ok(World {
+            rights: self.caller.rights.clone(),
+            definitions: match self.definitions {
+                Some(definitions) => definitions,
+                None => definitions(self.reach, self.loaders).await?,
+            },
+            clients: self.clients,
+            pages: self.pages,
+            histories: self.histories,
+            contents: self.contents,
+        })
+    }
+
+    /// The keys of the clients that a level leads to.
+    fn keys(&self, rows: &Rows<'_>, level: &Level<'_>) -> HashSet<String> {
+        let mut keys = HashSet::new();
+        if let Some(definitions) = self.definitions.as_ref().filter(|_| !level.linked.is_empty()) {
+            let values = rows
+                .clients()
+                .flat_map(|client| client.custom_values.as_deref().unwrap_or_default());
+            keys.extend(links(values, definitions, &self.caller.rights).map(str::to_owned));
+        }
+        if !level.recipients.is_empty() {
+            keys.extend(rows.messages().map(|message| message.client_key.clone()));
+        }
+        keys
+    }
+
+    /// Those of these clients that exist, be they new or known.
+    async fn load_clients(&mut self, keys: HashSet<String>) -> Result<Vec<Arc<Aggregate>>, Error> {
+        let missing = keys.iter().filter(|key| !self.clients.contains_key(*key));
+        let missing: Vec<ClientKey> = missing
+            .map(|key| ClientKey {
+                key: key.clone(),
+                wanted: self.wanted,
+            })
+            .collect();
+        if !missing.is_empty() {
+            for (key, found) in self.loaders.load_many(missing).await? {
+                self.definitions.get_or_insert(found.definitions);
+                self.clients.insert(key.key, found.client);
+            }
+        }
+        Ok(keys.iter().filter_map(|key| self.clients.get(key).cloned()).collect())
+    }
+
+    async fn load_pages(
+        &mut self,
+        rows: &Rows<'_>,
+        window: &Window,
+        asked: Asked,
+    ) -> Result<Vec<Arc<MessagePage>>, Error> {
+        let known = self.pages.entry(window.clone()).or_default();
+        let keys: HashSet<&str> = rows.clients().map(|client| &*client.client.encoded_key).collect();
+        let shared = Arc::new(window.clone());
+        let missing = keys.iter().filter(|key| !known.contains_key(**key));
+        let missing: Vec<PageKey> = missing
+            .map(|key| PageKey {
+                client_key: (*key).to_owned(),
+                window: shared.clone(),
+                asked,
+            })
+            .collect();
+        if !missing.is_empty() {
+            for (key, page) in self.loaders.load_many(missing).await? {
+                known.insert(key.client_key, page);
+            }
+        }
+        Ok(keys.iter().filter_map(|key| known.get(*key).cloned()).collect())
+    }
+
+    async fn load_histories(&mut self, rows: &Rows<'_>, window: &Window, asked: Asked) -> Result<(), Error> {
+        let known = self.histories.entry(window.clone()).or_default();
+        let keys: HashSet<&str> = rows.clients().map(|client| &*client.client.encoded_key).collect();
+        let shared = Arc::new(window.clone());
+        let missing = keys.into_iter().filter(|key| !known.contains_key(*key));
+        let missing: Vec<HistoryKey> = missing
+            .map(|key| HistoryKey {
+                client_key: key.to_owned(),
+                window: shared.clone(),
+                asked,
+            })
+            .collect();
+        if !missing.is_empty() {
+            for (key, page) in self.loaders.load_many(missing).await? {
+                known.insert(key.client_key, page.read_by(self.caller)?);
+            }
+        }
+        Ok(())
+    }
+
+    async fn load_contents(&mut self, rows: &Rows<'_>) -> async_graphql::Result<()> {
+        let written = |message: &&message::Model| message.placeholders.is_some();
+        let messages: Vec<&message::Model> = rows.messages().filter(written).collect();
+        let keys: HashSet<&String> = messages.iter().map(|message| &message.variant_key).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let keys = keys.into_iter().cloned().map(VariantKey);
+        let variants = self.loaders.load_many(keys).await?;
+        let definitions = match &self.definitions {
+            Some(definitions) => definitions.clone(),
+            // Where everything is shown, they aren't looked at.
+            None if self.caller.rights.views_all() => self.loaders.loader().any_definitions().await?,
+            None => self.loaders.loader().current_definitions().await?,
+        };
+        for message in messages {
+            let variant = variants.get(&VariantKey(message.variant_key.clone()));
+            if let Some(content) =
+                variant.and_then(|variant| shown_content(message, variant, &self.caller.rights, &definitions))
+            {
+                self.content_bytes += content.text.len() + content.html.as_ref().map_or(0, String::len);
+                if self.content_bytes > LARGEST_CONTENTS {
+                    let most = LARGEST_CONTENTS >> 20;
+                    let message =
+                        format!("The texts of these messages have more than {most} MiB: ask for fewer at once.");
+                    return Err(Fault::new(Code::QueryTooComplex, message).into());
+                }
+                self.contents.insert(message.encoded_key.clone(), content);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The definitions for messages without clients.
+async fn definitions(reach: &Reach<'_>, loaders: &Loaders) -> Result<Arc<Definitions>, Error> {
+    match reach.levels.iter().any(|level| level.templates) {
+        true => loaders.loader().current_definitions().await,
+        false => loaders.loader().any_definitions().await,
+    }
+}
+
+/// The keys of the clients that these values link to, as far as the caller may see them.
+fn links<'a>(
+    values: impl IntoIterator<Item = &'a custom_field_value::Model>,
+    definitions: &'a Definitions,
+    rights: &'a Rights,
+) -> impl Iterator<Item = &'a str> {
+    let link = |value: &&custom_field_value::Model| {
+        definitions
+            .field_of_key(&value.field_key)
+            .is_some_and(|field| field.links_clients() && field.is_shown(rights))
+    };
+    let links = values.into_iter().filter(link);
+    links.filter_map(|value| value.linked_key.as_deref())
+}
+
+impl Rows<'_> {
+    fn clients(&self) -> impl Iterator<Item = &Aggregate> {
+        let loaded = self.loaded_clients.iter().map(|client| &**client);
+        self.clients.iter().copied().chain(loaded)
+    }
+
+    fn messages(&self) -> impl Iterator<Item = &message::Model> {
+        let loaded = self.loaded_pages.iter().flat_map(|page| &page.messages.rows);
+        self.messages.iter().copied().chain(loaded)
+    }
+}

@@ -1,0 +1,103 @@
+//! What an operator decides about the database, and what every connection is told.
+
+use std::time::Duration;
+
+use sea_orm::{
+    ConnectOptions,
+    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+};
+use serde::{Deserialize, Serialize};
+
+use super::bounds::Bounds;
+
+/// How long a statement waits for a lock on PostgreSQL: whoever holds one longer must not take every connection with it.
+const LOCK_TIMEOUT: &str = "5s";
+
+/// How to reach the database and how to use it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DatabaseSettings {
+    /// Connections kept at the most. On SQLite these are readers; one writer comes on top.
+    pub max_connections: u32,
+    /// How long a request waits for a free connection before it is answered 503, in seconds.
+    pub acquire_timeout_seconds: u64,
+    /// What a commit waits for on SQLite: FULL survives a power cut, NORMAL may lose the last commits to one.
+    pub sqlite_synchronous: Synchronous,
+    /// How long a request may take, in seconds, before it is given up: its statements are ended, and what it has written
+    /// is rolled back unless the commit has begun.
+    pub request_timeout_seconds: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Synchronous {
+    Full,
+    Normal,
+}
+
+impl Default for DatabaseSettings {
+    fn default() -> Self {
+        Self {
+            max_connections: 16,
+            acquire_timeout_seconds: 5,
+            sqlite_synchronous: Synchronous::Full,
+            request_timeout_seconds: 30,
+        }
+    }
+}
+
+/// `bounds` are those of readers on SQLite.
+pub(super) fn options(
+    url: &str,
+    settings: &DatabaseSettings,
+    connections: u32,
+    bounds: Option<Bounds>,
+) -> ConnectOptions {
+    let read_only = bounds.is_some();
+    let statement_timeout = format!("{}s", settings.request_timeout_seconds);
+    let synchronous = match settings.sqlite_synchronous {
+        Synchronous::Full => SqliteSynchronous::Full,
+        Synchronous::Normal => SqliteSynchronous::Normal,
+    };
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(settings.acquire_timeout_seconds))
+        // A ping before every statement would double the round trips; one after a pause finds a restarted database.
+        .test_before_acquire(false)
+        .test_before_acquire_if_idle_for(Duration::from_secs(1))
+        // Statements carry personal data.
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false)
+        // Statements are prepared once, and short: planning them for each value, or compiling them, takes longer than they do.
+        .map_sqlx_postgres_opts(move |postgres| {
+            postgres.application_name("clientele").options([
+                ("plan_cache_mode", "force_generic_plan"),
+                ("jit", "off"),
+                ("timezone", "UTC"),
+                ("lock_timeout", LOCK_TIMEOUT),
+                ("statement_timeout", statement_timeout.as_str()),
+                ("idle_in_transaction_session_timeout", "60s"),
+            ])
+        })
+        .map_sqlx_sqlite_opts(move |sqlite| {
+            sqlite
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(synchronous)
+                .busy_timeout(Duration::from_secs(5))
+                .foreign_keys(true)
+                .pragma("query_only", if read_only { "ON" } else { "OFF" })
+                // In KiB. The writer touches every index; its default of 2 MiB would hold a fraction of their upper pages.
+                .pragma("cache_size", if read_only { "-8192" } else { "-65536" })
+                // In pages. Each checkpoint waits for the disk once more, for all changes since the last one.
+                .pragma("wal_autocheckpoint", "4000")
+        });
+    if let Some(bounds) = bounds {
+        options.map_sqlx_sqlite_pool_opts(move |pool| {
+            let bounds = bounds.clone();
+            pool.after_connect(move |connection, _| Box::pin(bounds.clone().watch(connection)))
+        });
+    }
+    options
+}
