@@ -52,7 +52,7 @@ pub async fn upsert_user(
     input: &UpsertUser,
     now: DateTime<Utc>,
 ) -> Result<Result<(User, bool), Vec<Problem>>> {
-    write_user(clientele, caller, input, Must::BeEither, now).await
+    write_user(clientele, caller, input, Must::CreateOrChange, now).await
 }
 
 /// Creates the user that `input` describes; a user of this name that is there already is a problem, and stays as it is.
@@ -62,7 +62,7 @@ pub async fn create_user(
     input: &UpsertUser,
     now: DateTime<Utc>,
 ) -> Result<Result<(User, bool), Vec<Problem>>> {
-    write_user(clientele, caller, input, Must::BeNew, now).await
+    write_user(clientele, caller, input, Must::Create, now).await
 }
 
 /// Changes the user that `input` names; that there is none of this name is a problem.
@@ -72,15 +72,15 @@ pub async fn change_user(
     input: &UpsertUser,
     now: DateTime<Utc>,
 ) -> Result<Result<(User, bool), Vec<Problem>>> {
-    write_user(clientele, caller, input, Must::BeStored, now).await
+    write_user(clientele, caller, input, Must::Change, now).await
 }
 
-/// What a user must be for a change to be meant.
+/// Whether a change is meant for a user that is there.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Must {
-    BeEither,
-    BeNew,
-    BeStored,
+    CreateOrChange,
+    Create,
+    Change,
 }
 
 async fn write_user(
@@ -126,8 +126,8 @@ impl Work for Upsert<'_> {
         lock_users(transaction).await?;
         let stored = find(transaction, &self.input.name).await?;
         let unmeant = match (self.must, &stored) {
-            (Must::BeNew, Some(_)) => Some((ProblemCode::Taken, "There is a user of this name already.")),
-            (Must::BeStored, None) => Some((ProblemCode::NotFound, NO_USER)),
+            (Must::Create, Some(_)) => Some((ProblemCode::Taken, "There is a user of this name already.")),
+            (Must::Change, None) => Some((ProblemCode::NotFound, NO_USER)),
             _ => None,
         };
         if let Some((code, message)) = unmeant {

@@ -23,12 +23,14 @@ use serde_json::{Value, json};
 use super::issued::{claims, issuer, sealed, status};
 use crate::harness::{Backend, Settings, TestServer, with};
 
+type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
+
 /// What signs by one algorithm, and its public key as PEM and as JSON.
 struct Signer {
     algorithm: &'static str,
     pem: String,
     published: Value,
-    sign: Box<dyn Fn(&[u8]) -> Vec<u8>>,
+    sign: Sign,
 }
 
 impl Signer {
