@@ -221,3 +221,93 @@ pub(super) fn token_hash(token: &str) -> String {
     let hash = digest::digest(&digest::SHA256, token.as_bytes());
     hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::{IpAddr, Ipv4Addr},
+        sync::atomic::{AtomicU64, Ordering::SeqCst},
+        time::{Duration, Instant},
+    };
+
+    use futures_util::future::join_all;
+
+    use super::{Account, Accounts};
+    use crate::{
+        access::{
+            CallerKind, Rights,
+            throttle::{Allowance, Charge, Throttle},
+        },
+        error::Result,
+        secret::Secret,
+    };
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    async fn ana(accounts: &Accounts, password: &Secret) -> Account {
+        let hash = accounts.hasher.hash(password).await.expect("hashed");
+        Account {
+            password_hash: Secret::new(hash),
+            ..Account::of_issuer(CallerKind::User, "ana's key", None, Rights::all())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_same_wrong_credentials_at_once_are_one_attempt_whether_or_not_there_is_such_a_user() {
+        let accounts = Accounts::default();
+        let ana = ana(&accounts, &Secret::new("right")).await;
+        for (name, account) in [("ana", Some(&ana)), ("nobody", None)] {
+            let (before, charges) = (accounts.hasher.comparisons(), AtomicU64::new(0));
+            let charge = || -> Result<Charge, ()> {
+                charges.fetch_add(1, SeqCst);
+                Ok(Charge::default())
+            };
+            let wrong = Secret::new("wrong");
+            let answers = join_all((0..11).map(|_| accounts.verify(name, account, &wrong, HERE, charge))).await;
+            for answer in answers {
+                assert!(matches!(answer, Ok(Ok(false))), "{name}: {answer:?}");
+            }
+            let looked = accounts.hasher.comparisons() - before;
+            assert_eq!((looked, charges.load(SeqCst)), (1, 1), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_is_verified_all_the_same_and_not_charged() {
+        let accounts = Accounts::default();
+        let right = Secret::new("right");
+        let ana = ana(&accounts, &right).await;
+        let allowance = Allowance {
+            failures: 1,
+            window: Duration::from_secs(3_600),
+        };
+        let throttle = Throttle::new(allowance, allowance);
+        let charge = || throttle.charge(HERE, Some("ana"), Instant::now());
+        let mut hung_up = Box::pin(accounts.verify("ana", Some(&ana), &right, HERE, charge));
+        assert!(futures_util::poll!(hung_up.as_mut()).is_pending());
+        drop(hung_up);
+        charge().expect_err("the attempt is charged while it lasts");
+        let uncharged = || -> Result<Charge, ()> { Err(()) };
+        let answer = accounts.verify("ana", Some(&ana), &right, HERE, uncharged).await;
+        assert!(matches!(answer, Ok(Ok(true))), "{answer:?}");
+        assert!(accounts.is_verified(&ana, &right, HERE));
+        charge().expect("what was right costs nothing");
+        assert_eq!(accounts.hasher.comparisons(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_comes_after_the_answer_is_not_charged_and_who_may_not_ask_begins_nothing() {
+        let accounts = Accounts::default();
+        let right = Secret::new("right");
+        let ana = ana(&accounts, &right).await;
+        let refused = accounts
+            .verify("ana", Some(&ana), &right, HERE, || Err("too many"))
+            .await;
+        assert_eq!(refused.expect_err("refused"), "too many");
+        for charge in [Ok(Charge::default()), Err("charged again")] {
+            let answer = accounts.verify("ana", Some(&ana), &right, HERE, || charge).await;
+            assert!(matches!(answer, Ok(Ok(true))), "{answer:?}");
+        }
+        assert_eq!(accounts.hasher.comparisons(), 1);
+    }
+}
