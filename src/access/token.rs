@@ -239,6 +239,11 @@ impl Work for Revoke<'_> {
         if before.revoked_at.is_some() {
             return Ok(Step::Discard(Ok(Token::of(before)?)));
         }
+        if !self.caller.rights.cover(&token_rights(&before)?) {
+            let message = "This token has rights that you don't have: you can't revoke it.";
+            let problem = Problem::new(ProblemCode::Forbidden, path!["encodedKey"], message);
+            return Ok(Step::Discard(Err(vec![problem])));
+        }
         let row = api_token::Model {
             revoked_at: Some(self.now),
             ..before.clone()

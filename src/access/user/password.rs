@@ -73,6 +73,10 @@ pub async fn change_password(
             "This isn't your password.".to_owned(),
         );
     }
+    if input.new_password == input.old_password {
+        let message = "The new password must be another one than the old: the old one may be known to whoever made it.";
+        return refuse(ProblemCode::Invalid, "newPassword", message.to_owned());
+    }
     let work = Replace {
         clientele,
         caller,
