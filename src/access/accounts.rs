@@ -2,27 +2,22 @@
 //!
 //! A change made through this process counts at once, one made through another when what is kept has aged.
 
-use std::{
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
-    },
-    time::{Duration, Instant},
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use entity::{api_token, api_user};
-use moka::{policy::EvictionPolicy, sync::Cache};
 use ring::digest;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::{
-    CallerKind, Permission, Permissions, Rights, Sets, password::Hasher, throttle::network, verified::Verified,
+    CallerKind, Permission, Permissions, Rights, Sets,
+    password::Hasher,
+    reads::Reads,
+    throttle::{Charge, network},
+    verified::{Mark, Verified},
 };
-use crate::{db::Database, error::Result, secret::Secret};
+use crate::{db::Database, error::Result, problem::Problem, secret::Secret};
 
-const MOST: u64 = 20_000;
 /// No user's name is longer, in bytes.
 pub const LONGEST_NAME: usize = 64;
 
@@ -110,45 +105,22 @@ pub(super) fn permissions_column(permissions: Permissions) -> String {
     serde_json::json!(names).to_string()
 }
 
-/// What was read about an account, when, and after how many changes made here.
-#[derive(Clone, Debug)]
-struct Read {
-    account: Option<Arc<Account>>,
-    at: Instant,
-    changes: u64,
-}
-
 /// Accounts by what they sign in with. One of these serves every door of a process.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Accounts {
-    users: Cache<String, Read>,
-    tokens: Cache<String, Read>,
-    changes: AtomicU64,
-    pub hasher: Hasher,
-    pub verified: Verified,
-}
-
-impl Default for Accounts {
-    fn default() -> Self {
-        // A flood of invented names must not keep the real ones out.
-        let cache = || {
-            let cache = Cache::builder().max_capacity(MOST);
-            cache.eviction_policy(EvictionPolicy::lru()).build()
-        };
-        Self {
-            users: cache(),
-            tokens: cache(),
-            changes: AtomicU64::new(0),
-            hasher: Hasher::default(),
-            verified: Verified::default(),
-        }
-    }
+    users: Reads<Account>,
+    tokens: Reads<Account>,
+    pub hasher: Arc<Hasher>,
+    verified: Arc<Verified>,
 }
 
 impl Accounts {
-    /// What was read before this is not to be used again.
-    pub(super) fn forget(&self) {
-        self.changes.fetch_add(1, SeqCst);
+    /// What was read before this write is not to be used again, unless it surely wrote nothing.
+    pub(super) fn written<T>(&self, outcome: &Result<Result<T, Vec<Problem>>>) {
+        if !matches!(outcome, Ok(Err(_))) {
+            self.users.forget();
+            self.tokens.forget();
+        }
     }
 
     /// The user of this name as of `freshness` ago at the earliest; none when there is none, or it may not sign in.
@@ -161,7 +133,7 @@ impl Accounts {
             let row = named.one(db.read().orm()).await?;
             row.filter(|row| row.active).as_ref().map(Account::of_user).transpose()
         };
-        self.read(&self.users, name, freshness, load).await
+        self.users.get(name, freshness, load).await
     }
 
     /// The account whose token this is; none when there is none, or it is valid no more.
@@ -178,73 +150,69 @@ impl Accounts {
             let row = hashed.one(db.read().orm()).await?;
             row.as_ref().map(Account::of_token).transpose()
         };
-        let account = self.read(&self.tokens, &hash, freshness, load).await?;
+        let account = self.tokens.get(&hash, freshness, load).await?;
         Ok(account.filter(|account| account.is_valid(now)))
     }
 
-    /// Whether asking for this token would take no statement and find one.
-    pub fn knows_token(&self, token: &str, freshness: Duration) -> bool {
-        let read = self.tokens.get(&token_hash(token));
-        read.is_some_and(|read| read.account.is_some() && self.is_fresh(&read, freshness))
+    /// Whether asking for this token takes no statement, or is asking for one that was found the last time.
+    pub fn may_know_token(&self, token: &str, freshness: Duration) -> bool {
+        let hash = token_hash(token);
+        self.tokens.is_fresh(&hash, freshness) || self.tokens.last(&hash).is_some()
+    }
+
+    /// Whether asking for the user takes no statement, or these are credentials that were right the last time.
+    pub fn may_know_user(&self, name: &str, password: &Secret, from: IpAddr, freshness: Duration) -> bool {
+        let proven = |account: Arc<Account>| self.is_verified(&account, password, from);
+        self.users.is_fresh(name, freshness) || self.users.last(name).is_some_and(proven)
     }
 
     /// Whether this is the password of `account`, without a look at the hash if that has been found out lately for whoever
     /// is in the network of `from`. From elsewhere it is found out anew: otherwise somebody could go on guessing there, past
     /// all throttles, until he is let in by what this remembers.
     pub fn is_verified(&self, account: &Account, password: &Secret, from: IpAddr) -> bool {
-        self.verified.contains(&self.mark(account, password, from))
+        self.verified.contains(&self.mark("", Some(account), password, from))
     }
 
-    /// Whether these very credentials are being looked at right now.
-    pub fn is_asked(&self, account: &Account, password: &Secret, from: IpAddr) -> bool {
-        self.verified.is_asked(&self.mark(account, password, from))
-    }
-
-    /// Whether this is the password of `account`, which is none when there is no such user.
-    pub async fn verify(&self, account: Option<&Account>, password: &Secret, from: IpAddr) -> Result<bool> {
-        let Some(account) = account else {
-            return self.hasher.matches(password, None).await;
+    /// Whether this is the password of `account`, which is none when there is no user of this name: that takes as many
+    /// charges and as long to find out. Whoever begins it is charged; it goes on when he hangs up, and then gives back the
+    /// charge if the password was right or nobody could tell.
+    ///
+    /// # Errors
+    /// Those of `charge`; then nothing is looked at.
+    pub async fn verify<R>(
+        &self,
+        name: &str,
+        account: Option<&Account>,
+        password: &Secret,
+        from: IpAddr,
+        charge: impl FnOnce() -> Result<Charge, R>,
+    ) -> Result<Result<bool>, R> {
+        let ask = || {
+            let charge = charge()?;
+            let (hasher, password) = (self.hasher.clone(), password.clone());
+            let stored = account.map(|account| account.password_hash.clone());
+            Ok(async move {
+                let right = hasher.matches(&password, stored.as_ref().map(Secret::reveal)).await;
+                let right = right.map(|right| right && stored.is_some());
+                if !matches!(right, Ok(false)) {
+                    charge.refund();
+                }
+                right
+            })
         };
-        let ask = || self.hasher.matches(password, Some(account.password_hash.reveal()));
-        self.verified.find_out(self.mark(account, password, from), ask).await
+        let mark = self.mark(name, account, password, from);
+        self.verified.find_out(mark, ask).await
     }
 
-    /// The hash is part of it, so that a changed password leaves nothing to be forgotten.
-    fn mark(&self, account: &Account, password: &Secret, from: IpAddr) -> super::verified::Mark {
+    /// The stored hash is part of it, so that a changed password leaves nothing to be forgotten. No key of a user is empty.
+    fn mark(&self, name: &str, account: Option<&Account>, password: &Secret, from: IpAddr) -> Mark {
+        let (id, stored) = account.map_or(("", name), |account| (&*account.id, account.password_hash.reveal()));
         self.verified.mark(&[
-            account.id.as_bytes(),
-            account.password_hash.reveal().as_bytes(),
+            id.as_bytes(),
+            stored.as_bytes(),
             password.reveal().as_bytes(),
             &network(from),
         ])
-    }
-
-    fn is_fresh(&self, read: &Read, freshness: Duration) -> bool {
-        read.changes == self.changes.load(SeqCst) && read.at.elapsed() < freshness
-    }
-
-    async fn read(
-        &self,
-        cache: &Cache<String, Read>,
-        name: &str,
-        freshness: Duration,
-        load: impl AsyncFnOnce() -> Result<Option<Account>>,
-    ) -> Result<Option<Arc<Account>>> {
-        if let Some(read) = cache.get(name)
-            && self.is_fresh(&read, freshness)
-        {
-            return Ok(read.account);
-        }
-        // Both are taken before the database is asked: it may change while it answers.
-        let (at, changes) = (Instant::now(), self.changes.load(SeqCst));
-        let account = load().await?.map(Arc::new);
-        let read = Read {
-            account: account.clone(),
-            at,
-            changes,
-        };
-        cache.insert(name.to_owned(), read);
-        Ok(account)
     }
 }
 
@@ -252,4 +220,94 @@ impl Accounts {
 pub(super) fn token_hash(token: &str) -> String {
     let hash = digest::digest(&digest::SHA256, token.as_bytes());
     hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::{IpAddr, Ipv4Addr},
+        sync::atomic::{AtomicU64, Ordering::SeqCst},
+        time::{Duration, Instant},
+    };
+
+    use futures_util::future::join_all;
+
+    use super::{Account, Accounts};
+    use crate::{
+        access::{
+            CallerKind, Rights,
+            throttle::{Allowance, Charge, Throttle},
+        },
+        error::Result,
+        secret::Secret,
+    };
+
+    const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+    async fn ana(accounts: &Accounts, password: &Secret) -> Account {
+        let hash = accounts.hasher.hash(password).await.expect("hashed");
+        Account {
+            password_hash: Secret::new(hash),
+            ..Account::of_issuer(CallerKind::User, "ana's key", None, Rights::all())
+        }
+    }
+
+    #[tokio::test]
+    async fn the_same_wrong_credentials_at_once_are_one_attempt_whether_or_not_there_is_such_a_user() {
+        let accounts = Accounts::default();
+        let ana = ana(&accounts, &Secret::new("right")).await;
+        for (name, account) in [("ana", Some(&ana)), ("nobody", None)] {
+            let (before, charges) = (accounts.hasher.comparisons(), AtomicU64::new(0));
+            let charge = || -> Result<Charge, ()> {
+                charges.fetch_add(1, SeqCst);
+                Ok(Charge::default())
+            };
+            let wrong = Secret::new("wrong");
+            let answers = join_all((0..11).map(|_| accounts.verify(name, account, &wrong, HERE, charge))).await;
+            for answer in answers {
+                assert!(matches!(answer, Ok(Ok(false))), "{name}: {answer:?}");
+            }
+            let looked = accounts.hasher.comparisons() - before;
+            assert_eq!((looked, charges.load(SeqCst)), (1, 1), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn who_hangs_up_is_verified_all_the_same_and_not_charged() {
+        let accounts = Accounts::default();
+        let right = Secret::new("right");
+        let ana = ana(&accounts, &right).await;
+        let allowance = Allowance {
+            failures: 1,
+            window: Duration::from_secs(3_600),
+        };
+        let throttle = Throttle::new(allowance, allowance);
+        let charge = || throttle.charge(HERE, Some("ana"), Instant::now());
+        let mut hung_up = Box::pin(accounts.verify("ana", Some(&ana), &right, HERE, charge));
+        assert!(futures_util::poll!(hung_up.as_mut()).is_pending());
+        drop(hung_up);
+        charge().expect_err("the attempt is charged while it lasts");
+        let uncharged = || -> Result<Charge, ()> { Err(()) };
+        let answer = accounts.verify("ana", Some(&ana), &right, HERE, uncharged).await;
+        assert!(matches!(answer, Ok(Ok(true))), "{answer:?}");
+        assert!(accounts.is_verified(&ana, &right, HERE));
+        charge().expect("what was right costs nothing");
+        assert_eq!(accounts.hasher.comparisons(), 1);
+    }
+
+    #[tokio::test]
+    async fn who_comes_after_the_answer_is_not_charged_and_who_may_not_ask_begins_nothing() {
+        let accounts = Accounts::default();
+        let right = Secret::new("right");
+        let ana = ana(&accounts, &right).await;
+        let refused = accounts
+            .verify("ana", Some(&ana), &right, HERE, || Err("too many"))
+            .await;
+        assert_eq!(refused.expect_err("refused"), "too many");
+        for charge in [Ok(Charge::default()), Err("charged again")] {
+            let answer = accounts.verify("ana", Some(&ana), &right, HERE, || charge).await;
+            assert!(matches!(answer, Ok(Ok(true))), "{answer:?}");
+        }
+        assert_eq!(accounts.hasher.comparisons(), 1);
+    }
 }

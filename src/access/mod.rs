@@ -8,6 +8,7 @@ mod grant;
 mod listing;
 pub mod password;
 mod permission;
+mod reads;
 mod rights;
 pub mod throttle;
 mod token;

@@ -19,6 +19,21 @@ impl Sets {
             Self::These(ids) => ids.contains(set_id),
         }
     }
+
+    /// How they are stored: a JSON array, or nothing for all.
+    pub(super) fn to_column(&self) -> Option<String> {
+        match self {
+            Self::All => None,
+            Self::These(ids) => Some(serde_json::json!(ids).to_string()),
+        }
+    }
+
+    pub(super) fn of_column(column: Option<&str>) -> Result<Self> {
+        match column {
+            None => Ok(Self::All),
+            Some(ids) => serde_json::from_str(ids).map(Self::These).map_err(Error::internal),
+        }
+    }
 }
 
 /// What a caller may do.
@@ -66,41 +81,17 @@ impl Rights {
     pub fn edits(&self, set_id: &str) -> bool {
         self.edit_sets.contains(set_id)
     }
-}
 
-impl Sets {
-    /// How they are stored: a JSON array, or nothing for all.
-    pub(super) fn to_column(&self) -> Option<String> {
-        match self {
-            Self::All => None,
-            Self::These(ids) => Some(serde_json::json!(ids).to_string()),
-        }
-    }
-
-    pub(super) fn of_column(column: Option<&str>) -> Result<Self> {
-        match column {
-            None => Ok(Self::All),
-            Some(ids) => serde_json::from_str(ids).map(Self::These).map_err(Error::internal),
-        }
-    }
-}
-
-impl Rights {
     /// Whether everything that `other` allows is allowed by these, too.
     pub fn cover(&self, other: &Self) -> bool {
-        let permitted = other
-            .permissions
-            .iter()
-            .all(|permission| self.permissions.contains(permission));
-        let all = |sets: &Sets, mine: &dyn Fn(&str) -> bool, all: bool| match sets {
+        let covers = |sets: &Sets, all: bool, one: &dyn Fn(&str) -> bool| match sets {
             Sets::All => all,
-            Sets::These(ids) => all || ids.iter().all(|id| mine(id)),
+            Sets::These(ids) => all || ids.iter().all(|id| one(id)),
         };
-        let edits_all = self.edit_sets == Sets::All;
-        let views_all = edits_all || self.view_sets == Sets::All;
-        permitted
-            && all(&other.view_sets, &|id| self.views(id), views_all)
-            && all(&other.edit_sets, &|id| self.edits(id), edits_all)
+        let mut permissions = other.permissions.iter();
+        permissions.all(|permission| self.permissions.contains(permission))
+            && covers(&other.view_sets, self.views_all(), &|id| self.views(id))
+            && covers(&other.edit_sets, self.edits_all(), &|id| self.edits(id))
     }
 }
 

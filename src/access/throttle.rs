@@ -30,6 +30,13 @@ impl Allowance {
     }
 }
 
+/// Addresses that have had all their failures may still look for so many unknown tokens, all of them together: it isn't known
+/// whose server just hasn't seen its token yet, and a flood of invented ones must cost no more than this.
+const BEYOND: Allowance = Allowance {
+    failures: 20,
+    window: Duration::from_secs(1),
+};
+
 /// Counts failures. An attempt is charged when it begins, so that many at once count as well, and gets back its charge when
 /// it turns out to be right.
 #[derive(Debug)]
@@ -39,6 +46,7 @@ pub struct Throttle {
     per_address: Allowance,
     /// When everything charged so far will be forgiven, in nanoseconds since `begun`.
     accounts: Cache<[u8; 16], Arc<AtomicU64>>,
+    beyond: AtomicU64,
 }
 
 /// What has been charged for one attempt.
@@ -65,6 +73,7 @@ impl Throttle {
             per_user,
             per_address,
             accounts: accounts.build(),
+            beyond: AtomicU64::default(),
         }
     }
 
@@ -73,23 +82,65 @@ impl Throttle {
     /// # Errors
     /// There were too many failures: how long until the next attempt is looked at.
     pub fn charge(&self, address: IpAddr, user: Option<&str>, now: Instant) -> Result<Charge, Duration> {
-        let now = nanos(now.saturating_duration_since(self.begun));
-        let network = network(address);
-        let mut charge = Charge(Vec::new());
-        let users = user.map(|user| (Some(user), self.per_user));
-        for (user, allowance) in [(None, self.per_address)].into_iter().chain(users) {
-            let account = self.accounts.get_with(name(&network, user), Arc::default);
-            let (each, most) = (allowance.each(), nanos(allowance.window));
-            let add = |until: u64| Some(until.max(now) + each).filter(|until| until - now <= most);
-            match account.fetch_update(Relaxed, Relaxed, add) {
-                Ok(_) => charge.0.push((account, each)),
-                Err(until) => {
-                    charge.refund();
-                    return Err(Duration::from_nanos((until.max(now) + each - now).saturating_sub(most)));
-                }
+        let now = self.nanos(now);
+        let mut charge = Charge::default();
+        for (name, allowance) in self.concerned(address, user) {
+            let account = self.accounts.get_with(name, Arc::default);
+            if let Err(wait) = add(&account, allowance, now) {
+                charge.refund();
+                return Err(wait);
             }
+            charge.0.push((account, allowance.each()));
         }
         Ok(charge)
+    }
+
+    /// Whether [`Self::charge`] would succeed now. Charges and remembers nothing.
+    ///
+    /// # Errors
+    /// Those of [`Self::charge`].
+    pub fn peek(&self, address: IpAddr, user: Option<&str>, now: Instant) -> Result<(), Duration> {
+        let now = self.nanos(now);
+        self.concerned(address, user).try_for_each(|(name, allowance)| {
+            let until = self.accounts.get(&name).map_or(0, |account| account.load(Relaxed));
+            room(until, allowance, now).map(|_| ())
+        })
+    }
+
+    /// Takes one of the few look-ups that there are for all addresses beyond their failures.
+    ///
+    /// # Errors
+    /// There is none left: how long until there is one.
+    pub fn go_beyond(&self, now: Instant) -> Result<(), Duration> {
+        add(&self.beyond, BEYOND, self.nanos(now))
+    }
+
+    fn concerned(&self, address: IpAddr, user: Option<&str>) -> impl Iterator<Item = ([u8; 16], Allowance)> {
+        let network = network(address);
+        let user = user.map(|user| (name(&network, Some(user)), self.per_user));
+        [(name(&network, None), self.per_address)].into_iter().chain(user)
+    }
+
+    fn nanos(&self, now: Instant) -> u64 {
+        nanos(now.saturating_duration_since(self.begun))
+    }
+}
+
+/// Adds one failure to an account, if there is room for it.
+fn add(account: &AtomicU64, allowance: Allowance, now: u64) -> Result<(), Duration> {
+    let add = |until| room(until, allowance, now).ok();
+    let added = account.fetch_update(Relaxed, Relaxed, add);
+    added
+        .map(|_| ())
+        .or_else(|until| room(until, allowance, now).map(|_| ()))
+}
+
+/// When everything will be forgiven after one more failure; or how long it takes until there is room for one.
+fn room(until: u64, allowance: Allowance, now: u64) -> Result<u64, Duration> {
+    let (until, most) = (until.max(now) + allowance.each(), nanos(allowance.window));
+    match until - now <= most {
+        true => Ok(until),
+        false => Err(Duration::from_nanos(until - now - most)),
     }
 }
 
@@ -177,16 +228,28 @@ mod tests {
         let (throttle, now) = (throttle(2, 3), Instant::now());
         let here = address("::1");
         for _ in 0..10 {
+            throttle.peek(here, Some("ana"), now).expect("allowed");
             throttle.charge(here, Some("ana"), now).expect("allowed").refund();
         }
         for _ in 0..2 {
             throttle.charge(here, Some("ana"), now).expect("allowed");
         }
         for _ in 0..10 {
-            throttle.charge(here, Some("ana"), now).expect_err("too many");
+            let wait = throttle.charge(here, Some("ana"), now).expect_err("too many");
+            assert_eq!(throttle.peek(here, Some("ana"), now), Err(wait));
         }
         throttle
             .charge(here, Some("bo"), now)
             .expect("the address has one left");
+    }
+    #[test]
+    fn all_addresses_beyond_their_failures_have_twenty_looks_a_second() {
+        let (throttle, now) = (throttle(1, 1), Instant::now());
+        for _ in 0..20 {
+            throttle.go_beyond(now).expect("allowed");
+        }
+        let wait = throttle.go_beyond(now).expect_err("too many");
+        assert!(wait <= SECOND / 20, "{wait:?}");
+        throttle.go_beyond(now + wait).expect("waited");
     }
 }

@@ -114,8 +114,8 @@ pub async fn create_token(
         token: &token,
         now,
     };
+    // Nobody can have asked for it yet: all that was read holds.
     clientele.db.write(&work).await?;
-    clientele.accounts.forget();
     Ok(Ok((token, Secret::new(text))))
 }
 
@@ -210,9 +210,9 @@ pub async fn revoke_token(
         key: &input.encoded_key,
         now: now.trunc_subsecs(6),
     };
-    let outcome = clientele.db.write(&work).await?;
-    clientele.accounts.forget();
-    Ok(outcome)
+    let outcome = clientele.db.write(&work).await;
+    clientele.accounts.written(&outcome);
+    outcome
 }
 
 struct Revoke<'a> {
@@ -238,6 +238,11 @@ impl Work for Revoke<'_> {
         };
         if before.revoked_at.is_some() {
             return Ok(Step::Discard(Ok(Token::of(before)?)));
+        }
+        if !self.caller.rights.cover(&token_rights(&before)?) {
+            let message = "This token has rights that you don't have: you can't revoke it.";
+            let problem = Problem::new(ProblemCode::Forbidden, path!["encodedKey"], message);
+            return Ok(Step::Discard(Err(vec![problem])));
         }
         let row = api_token::Model {
             revoked_at: Some(self.now),

@@ -4,30 +4,34 @@
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use moka::sync::Cache;
 use rand::Rng;
 use ring::hmac;
-use tokio::sync::OnceCell;
+use tokio::sync::watch;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 const MOST: u64 = 50_000;
-/// However often they are used, credentials are looked at again after this.
-const LONGEST: Duration = Duration::from_secs(15 * 60);
+/// Credentials that nobody has used for so long are looked at again. Those in use need no end: a mark holds only as long as
+/// the stored hash does, and looking again would put their owner at the mercy of whoever fails beside him.
+const LONGEST_IDLE: Duration = Duration::from_secs(60 * 60);
 
 /// The keyed hash of credentials.
 pub type Mark = [u8; 32];
+
+/// What will have been found out.
+type Answer = watch::Receiver<Option<Result<bool>>>;
 
 /// Credentials that have been found right, by their marks.
 pub struct Verified {
     key: hmac::Key,
     right: Cache<Mark, ()>,
     /// What is being looked at right now: callers with the same credentials wait for one answer.
-    asking: Mutex<HashMap<Mark, Arc<OnceCell<bool>>>>,
+    asking: Mutex<HashMap<Mark, Answer>>,
 }
 
 impl Default for Verified {
@@ -36,7 +40,7 @@ impl Default for Verified {
         rand::rng().fill_bytes(&mut key);
         Self {
             key: hmac::Key::new(hmac::HMAC_SHA256, &key),
-            right: Cache::builder().max_capacity(MOST).time_to_live(LONGEST).build(),
+            right: Cache::builder().max_capacity(MOST).time_to_idle(LONGEST_IDLE).build(),
             asking: Mutex::default(),
         }
     }
@@ -61,43 +65,66 @@ impl Verified {
         mark
     }
 
+    /// Also puts off that they are forgotten.
     pub fn contains(&self, mark: &Mark) -> bool {
-        self.right.contains_key(mark)
+        self.right.get(mark).is_some()
     }
 
-    /// Whether the credentials are right, as `ask` finds out. Who comes while somebody else asks gets the same answer.
+    /// Whether the credentials are right, as the future that `ask` begins finds out, whoever still waits for it. Who comes
+    /// before it has ended gets the same answer and begins nothing.
     ///
     /// # Errors
-    /// Those of `ask`; then the next one asks anew.
-    pub async fn find_out<F: Future<Output = Result<bool>>>(
-        &self,
+    /// Those of `ask`: it wasn't begun, and the next one asks anew.
+    pub async fn find_out<F, R>(
+        self: &Arc<Self>,
         mark: Mark,
-        ask: impl FnOnce() -> F,
-    ) -> Result<bool> {
-        // However this ends, also when nobody waits for it any more.
-        let _asked = Asked(self, mark);
-        let cell = self.lock().entry(mark).or_default().clone();
-        let answer = cell.get_or_try_init(ask).await.copied();
-        if let Ok(true) = answer {
-            self.right.insert(mark, ());
-        }
-        answer
+        ask: impl FnOnce() -> Result<F, R>,
+    ) -> Result<Result<bool>, R>
+    where
+        F: Future<Output = Result<bool>> + Send + 'static,
+    {
+        let mut answer = {
+            let mut asking = self.lock();
+            if self.contains(&mark) {
+                return Ok(Ok(true));
+            }
+            match asking.get(&mark) {
+                Some(answer) => answer.clone(),
+                None => {
+                    let asked = ask()?;
+                    let (found, answer) = watch::channel(None);
+                    asking.insert(mark, answer.clone());
+                    tokio::spawn(Asked(self.clone(), mark).answer(asked, found));
+                    answer
+                }
+            }
+        };
+        let found = answer.wait_for(Option::is_some).await;
+        let found = found.map(|found| found.clone()).ok().flatten();
+        Ok(found.unwrap_or_else(|| Err(Error::defect("looking at a password was given up"))))
     }
 
-    /// Whether somebody is finding it out right now.
-    pub fn is_asked(&self, mark: &Mark) -> bool {
-        self.lock().contains_key(mark)
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Mark, Arc<OnceCell<bool>>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Mark, Answer>> {
         self.asking.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Ends with the asking.
-struct Asked<'a>(&'a Verified, Mark);
+/// Ends with the asking, however that ends.
+struct Asked(Arc<Verified>, Mark);
 
-impl Drop for Asked<'_> {
+impl Asked {
+    async fn answer(self, asked: impl Future<Output = Result<bool>>, found: watch::Sender<Option<Result<bool>>>) {
+        let right = asked.await;
+        // Before the asking ends: no moment in between lets anybody begin it again.
+        if let Ok(true) = right {
+            self.0.right.insert(self.1, ());
+        }
+        drop(self);
+        found.send_replace(Some(right));
+    }
+}
+
+impl Drop for Asked {
     fn drop(&mut self) {
         self.0.lock().remove(&self.1);
     }

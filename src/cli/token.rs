@@ -10,6 +10,9 @@ use crate::access::{BY_CREATION, Caller, CreateToken, RevokeToken, Token, create
 use crate::config::Config;
 use crate::scalar::DateTime;
 
+/// A thousand years: a date of five digits is none that the API can show.
+const MOST_DAYS: i64 = 365_000;
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Create a token and print it; it can't be shown again.
@@ -19,7 +22,7 @@ pub(super) enum Command {
         #[command(flatten)]
         grant: Grant,
         /// Ends it after so many days; never unless given.
-        #[arg(long, value_name = "DAYS")]
+        #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=MOST_DAYS))]
         days: Option<u32>,
     },
     /// List the tokens with what they allow.

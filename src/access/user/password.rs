@@ -10,7 +10,7 @@ use crate::{
     Clientele,
     access::{Caller, CallerKind, grant::lock_users, password},
     db::{Step, Transaction, Work},
-    error::{Error, Result},
+    error::Result,
     problem::{Problem, ProblemCode, path},
     secret::Secret,
 };
@@ -73,6 +73,10 @@ pub async fn change_password(
             "This isn't your password.".to_owned(),
         );
     }
+    if input.new_password == input.old_password {
+        let message = "The new password must be another one than the old: the old one may be known to whoever made it.";
+        return refuse(ProblemCode::Invalid, "newPassword", message.to_owned());
+    }
     let work = Replace {
         clientele,
         caller,
@@ -84,9 +88,9 @@ pub async fn change_password(
             .await?,
         now: now.trunc_subsecs(6),
     };
-    clientele.db.write(&work).await?;
-    clientele.accounts.forget();
-    Ok(Ok(()))
+    let outcome = clientele.db.write(&work).await;
+    clientele.accounts.written(&outcome);
+    outcome
 }
 
 struct Replace<'a> {
@@ -98,17 +102,17 @@ struct Replace<'a> {
 }
 
 impl Work for Replace<'_> {
-    type Output = ();
+    type Output = Result<(), Vec<Problem>>;
 
-    async fn attempt(&self, transaction: &Transaction) -> Result<Step<()>> {
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
         lock_users(transaction).await?;
-        let Some(stored) = find(transaction, &self.before.name).await? else {
-            return Err(Error::Conflict);
+        let stored = find(transaction, &self.before.name).await?;
+        // If somebody else has changed it meanwhile, the old one is no proof any more.
+        let Some(stored) = stored.filter(|stored| stored.row.password_hash == self.before.password_hash) else {
+            let message = "Your password was changed meanwhile: this isn't your password any more.";
+            let problem = Problem::new(ProblemCode::Invalid, path!["oldPassword"], message);
+            return Ok(Step::Discard(Err(vec![problem])));
         };
-        if stored.row.password_hash != self.before.password_hash {
-            // Somebody else has changed it meanwhile: the old one is no proof any more.
-            return Err(Error::Conflict);
-        }
         let row = api_user::Model {
             password_hash: self.hash.clone(),
             initial: false,
@@ -127,6 +131,6 @@ impl Work for Replace<'_> {
             self.now,
         )
         .await?;
-        Ok(Step::Commit(()))
+        Ok(Step::Commit(Ok(())))
     }
 }

@@ -36,9 +36,9 @@ pub async fn delete_user(
         name: &input.name,
         now,
     };
-    let outcome = clientele.db.write(&work).await?;
-    clientele.accounts.forget();
-    Ok(outcome)
+    let outcome = clientele.db.write(&work).await;
+    clientele.accounts.written(&outcome);
+    outcome
 }
 
 struct Delete<'a> {

@@ -105,9 +105,9 @@ async fn write_user(
         must,
         now: now.trunc_subsecs(6),
     };
-    let outcome = clientele.db.write(&work).await?;
-    clientele.accounts.forget();
-    Ok(outcome)
+    let outcome = clientele.db.write(&work).await;
+    clientele.accounts.written(&outcome);
+    outcome
 }
 
 struct Upsert<'a> {
@@ -187,10 +187,11 @@ impl Upsert<'_> {
             edit_sets,
         };
         let rights = sent.rights(stored.map(|stored| &stored.rights), &mut problems);
-        may_give(self.caller, &rights, &mut problems);
         if stored.is_some_and(|stored| !self.caller.rights.cover(&stored.rights)) {
             let message = "This user has rights that you don't have: you can't change it.";
             problems.add(ProblemCode::Forbidden, path!["name"], message);
+        } else {
+            may_give(self.caller, &rights, &mut problems);
         }
         let before = stored.map(|stored| &stored.row);
         let role = role(sent_role, before.and_then(|row| row.role.clone()), &mut problems);

@@ -11,7 +11,7 @@ use chrono::{DateTime, Utc};
 use super::{
     AuthenticationSettings,
     credentials::{self, Credentials},
-    issuer::Issuer,
+    issuer::{Invalid, Issuer},
 };
 use crate::{
     Clientele,
@@ -114,6 +114,9 @@ impl Guard {
         })
     }
 
+    /// Who has proven himself lately from where he is asks nobody's leave, whoever else fails there. For all others the
+    /// throttle is asked before anything is read, and charged before a password is looked at. A name that nobody has takes
+    /// the same way as any other, so that neither answers nor times tell which names there are.
     async fn user(
         &self,
         clientele: &Clientele,
@@ -121,30 +124,23 @@ impl Guard {
         password: &Secret,
         from: PeerAddress,
     ) -> Result<Arc<Account>, Refusal> {
-        let accounts = &clientele.accounts;
-        let account = accounts.user(&clientele.db, name, self.settings.freshness()).await?;
-        if let Some(account) = &account
-            && accounts.is_verified(account, password, from.0)
-        {
-            return Ok(account.clone());
+        let (accounts, freshness) = (&clientele.accounts, self.settings.freshness());
+        if !accounts.may_know_user(name, password, from.0, freshness) {
+            self.peek(from, Some(name))?;
         }
-        // Many requests at once with one password are one attempt.
-        let asked = account
-            .as_deref()
-            .is_some_and(|account| accounts.is_asked(account, password, from.0));
-        let charge = match asked {
-            true => Charge::default(),
-            false => self.charge(from, Some(name))?,
-        };
-        match accounts.verify(account.as_deref(), password, from.0).await {
-            Ok(right) => settle(charge, account.filter(|_| right)),
-            Err(error) => {
-                charge.refund();
-                Err(error.into())
-            }
-        }
+        let account = accounts.user(&clientele.db, name, freshness).await?;
+        let known = account.as_deref();
+        let verified = known.is_some_and(|account| accounts.is_verified(account, password, from.0));
+        let charge = || self.charge(from, Some(name));
+        let right = verified || accounts.verify(name, known, password, from.0, charge).await??;
+        account.filter(|_| right).ok_or(Refusal::Wrong)
     }
 
+    /// A token can't be guessed, so that failures beside it are no reason to refuse one: what the throttle bounds here is
+    /// how many statements strangers can cause. One that was valid lately is always looked for, as that is one statement
+    /// per lifetime of what was read. Any other one is looked for while its address has failures left, and then only
+    /// as one of the few that all such addresses have together: enough for a bearer whom this process hasn't seen yet.
+    /// Only one that isn't found is charged.
     async fn token(
         &self,
         clientele: &Clientele,
@@ -153,32 +149,41 @@ impl Guard {
         now: DateTime<Utc>,
     ) -> Result<Arc<Account>, Refusal> {
         let (accounts, freshness) = (&clientele.accounts, self.settings.freshness());
-        let find = || accounts.token(&clientele.db, token.reveal(), freshness, now);
-        if accounts.knows_token(token.reveal(), freshness)
-            && let Some(account) = find().await?
-        {
-            return Ok(account);
+        if !accounts.may_know_token(token.reveal(), freshness) && self.peek(from, None).is_err() {
+            self.throttle.go_beyond(Instant::now()).map_err(Refusal::TooMany)?;
         }
-        let charge = self.charge(from, None)?;
-        match find().await {
-            Ok(account) => settle(charge, account),
-            Err(error) => {
-                charge.refund();
-                Err(error.into())
-            }
-        }
+        let account = accounts.token(&clientele.db, token.reveal(), freshness, now).await?;
+        account.ok_or_else(|| self.failure(from))
     }
 
+    /// To look at a signature costs no statement and less than the request around it, so that the throttle is asked only
+    /// about tokens that fail, and whether one that names an unknown key is a reason to ask the issuer.
     async fn issued(&self, token: &Secret, from: PeerAddress, now: DateTime<Utc>) -> Result<Arc<Account>, Refusal> {
-        if let Some(account) = self.issuer.as_ref().and_then(|issuer| issuer.known(token, now)) {
+        let Some(issuer) = &self.issuer else {
+            return Err(self.failure(from));
+        };
+        if let Some(account) = issuer.known(token, now) {
             return Ok(account);
         }
-        let charge = self.charge(from, None)?;
-        let account = match &self.issuer {
-            Some(issuer) => issuer.account(token, now).await,
-            None => None,
-        };
-        settle(charge, account)
+        let may_ask = self.peek(from, None).is_ok();
+        issuer
+            .account(token, may_ask, now)
+            .await
+            .map_err(|invalid| match invalid {
+                Invalid::Wrong => self.failure(from),
+                Invalid::UnknownKey => Refusal::Wrong,
+            })
+    }
+
+    fn peek(&self, from: PeerAddress, user: Option<&str>) -> Result<(), Refusal> {
+        self.throttle
+            .peek(from.0, user, Instant::now())
+            .map_err(Refusal::TooMany)
+    }
+
+    /// What an attempt with a token is answered that has failed, and is charged.
+    fn failure(&self, from: PeerAddress) -> Refusal {
+        self.charge(from, None).err().unwrap_or(Refusal::Wrong)
     }
 
     fn charge(&self, from: PeerAddress, user: Option<&str>) -> Result<Charge, Refusal> {
@@ -186,10 +191,4 @@ impl Guard {
             .charge(from.0, user, Instant::now())
             .map_err(Refusal::TooMany)
     }
-}
-
-fn settle(charge: Charge, account: Option<Arc<Account>>) -> Result<Arc<Account>, Refusal> {
-    let account = account.ok_or(Refusal::Wrong)?;
-    charge.refund();
-    Ok(account)
 }

@@ -9,12 +9,12 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
+use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation, decode, decode_header};
 use moka::sync::Cache;
 use ring::digest;
 use serde_json::{Map, Value};
 
-use self::keys::Keys;
+use self::keys::{Found, Keys};
 use super::JwtSettings;
 use crate::{
     access::{Account, CallerKind, Permission, Rights, Sets},
@@ -22,6 +22,19 @@ use crate::{
 };
 
 const MOST: u64 = 20_000;
+/// In bytes, as OpenID Connect bounds a subject.
+const LONGEST_SUBJECT: usize = 255;
+/// In bytes, as that of a user.
+const LONGEST_ROLE: usize = 64;
+
+/// Why a token lets nobody in.
+#[derive(Debug)]
+pub(super) enum Invalid {
+    /// Something about it is wrong.
+    Wrong,
+    /// Its key isn't known, and it couldn't be found out whether there is one.
+    UnknownKey,
+}
 
 /// A token that was found valid, under which keys and in which span of time it is.
 #[derive(Clone, Debug)]
@@ -76,22 +89,36 @@ impl Issuer {
         holds.then_some(valid.account)
     }
 
-    /// The account of a valid token; none, and a line in the log that says why, when it isn't.
-    pub async fn account(&self, token: &Secret, now: DateTime<Utc>) -> Option<Arc<Account>> {
-        match self.check(token, now).await {
-            Ok(valid) => {
-                let account = valid.account.clone();
-                self.valid.insert(name(token), valid);
-                Some(account)
+    /// The account of a valid token. `may_ask`: whether an unknown key is a reason to ask the issuer for new ones.
+    ///
+    /// # Errors
+    /// It isn't valid, or can't be told to be; a line in the log says why.
+    pub async fn account(&self, token: &Secret, may_ask: bool, now: DateTime<Utc>) -> Result<Arc<Account>, Invalid> {
+        let refused = |reason: &str| tracing::info!(reason, "a token of an issuer was refused");
+        let header = self.header(token).inspect_err(|reason| refused(reason));
+        let header = header.map_err(|_| Invalid::Wrong)?;
+        let key = self.keys.find(header.kid.as_deref(), header.alg, may_ask).await;
+        let (key, keys) = match key {
+            Found::Key(key, generation) => (key, generation),
+            Found::None => {
+                refused("no key for it");
+                return Err(Invalid::Wrong);
             }
-            Err(reason) => {
-                tracing::info!(reason, "a token of an issuer was refused");
-                None
+            Found::Unasked => {
+                refused("no key for it, and the issuer wasn't asked for new ones or didn't answer");
+                return Err(Invalid::UnknownKey);
             }
-        }
+        };
+        let valid = self.check(token, header.alg, (&key, keys), now);
+        let valid = valid
+            .inspect_err(|reason| refused(reason))
+            .map_err(|_| Invalid::Wrong)?;
+        let account = valid.account.clone();
+        self.valid.insert(name(token), valid);
+        Ok(account)
     }
 
-    async fn check(&self, token: &Secret, now: DateTime<Utc>) -> Result<Valid, &'static str> {
+    fn header(&self, token: &Secret) -> Result<Header, &'static str> {
         let header =
             decode_header(token.reveal()).map_err(|_| "no readable header, or an algorithm that doesn't exist")?;
         if !self.algorithms.contains(&header.alg) {
@@ -100,13 +127,18 @@ impl Issuer {
         if header.crit.is_some() {
             return Err("a critical header that isn't known");
         }
-        let (key, keys) = self
-            .keys
-            .find(header.kid.as_deref(), header.alg)
-            .await
-            .ok_or("no key for it")?;
+        Ok(header)
+    }
+
+    fn check(
+        &self,
+        token: &Secret,
+        algorithm: Algorithm,
+        (key, keys): (&DecodingKey, u64),
+        now: DateTime<Utc>,
+    ) -> Result<Valid, &'static str> {
         // The span of time is checked below, by the clock that everything else goes by.
-        let mut validation = Validation::new(header.alg);
+        let mut validation = Validation::new(algorithm);
         validation.set_issuer(&[&self.settings.issuer]);
         validation.set_audience(&[&self.settings.audience]);
         validation.required_spec_claims = ["iss", "aud", "sub"]
@@ -115,7 +147,7 @@ impl Issuer {
             .collect::<HashSet<_>>();
         (validation.validate_exp, validation.validate_nbf) = (false, false);
         signature::use_ring();
-        let claims = decode::<Map<String, Value>>(token.reveal(), &key, &validation)
+        let claims = decode::<Map<String, Value>>(token.reveal(), key, &validation)
             .map_err(reason)?
             .claims;
         let leeway = i64::try_from(self.settings.leeway_seconds).unwrap_or_default();
@@ -137,11 +169,14 @@ impl Issuer {
 
     fn bearer(&self, claims: &Map<String, Value>) -> Result<Account, &'static str> {
         let text = |name: &str| claims.get(name).and_then(Value::as_str);
-        let subject = text("sub").filter(|subject| !subject.is_empty() && subject.len() <= 255);
+        let subject = text("sub").filter(|subject| is_plain(subject, LONGEST_SUBJECT));
         let subject = subject.ok_or("no usable subject")?;
         let role = Some(self.settings.role_claim.as_str())
             .filter(|name| !name.is_empty())
             .and_then(text);
+        if role.is_some_and(|role| !is_plain(role, LONGEST_ROLE)) {
+            return Err("no usable role");
+        }
         Ok(Account::of_issuer(
             CallerKind::Issuer,
             subject,
@@ -149,6 +184,11 @@ impl Issuer {
             rights(claims.get(&self.settings.permissions_claim)),
         ))
     }
+}
+
+/// Whether a text can be stored and shown: PostgreSQL takes no NUL, and no log wants other control characters.
+fn is_plain(text: &str, longest: usize) -> bool {
+    !text.is_empty() && text.len() <= longest && !text.contains(char::is_control)
 }
 
 /// What a claim allows: names of permissions and, for custom field sets, `VIEW_SET:` and `EDIT_SET:` with an id or `*`. A

@@ -42,7 +42,8 @@ pub struct JwtSettings {
     pub role_claim: String,
     /// How far the issuer's clock may be from ours.
     pub leeway_seconds: u64,
-    /// Keys are fetched again after so long, and for an unknown key after as long as `jwks_pause_seconds`.
+    /// Keys are fetched again after so long, and for an unknown key after as long as `jwks_pause_seconds`: so
+    /// long a flood of made-up keys can keep a new one from being known.
     pub jwks_refresh_seconds: u64,
     pub jwks_pause_seconds: u64,
 }
@@ -85,7 +86,7 @@ impl Default for JwtSettings {
             role_claim: String::new(),
             leeway_seconds: 30,
             jwks_refresh_seconds: 600,
-            jwks_pause_seconds: 30,
+            jwks_pause_seconds: 5,
         }
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn check(settings: &AuthenticationSettings) -> Result<(), ConfigError
     } = jwt;
     between("jwt.leeway_seconds", *leeway_seconds, 0..=300)?;
     between("jwt.jwks_refresh_seconds", *jwks_refresh_seconds, 1..=24 * HOUR)?;
-    between("jwt.jwks_pause_seconds", *jwks_pause_seconds, 0..=HOUR)?;
+    between("jwt.jwks_pause_seconds", *jwks_pause_seconds, 1..=HOUR)?;
     // The issuer's keys and algorithms are judged by what uses them.
     Guard::new(settings.clone()).map(|_| ()).map_err(ConfigError)
 }

@@ -129,6 +129,7 @@ signed_in! {
         };
         assert_eq!(change("wrong", "another good one").await[0]["path"], json!(["input", "oldPassword"]));
         assert_eq!(change(PASSWORD, "short").await[0]["code"], "MALFORMED");
+        assert_eq!(change(PASSWORD, PASSWORD).await[0]["path"], json!(["input", "newPassword"]));
         assert_eq!(change(PASSWORD, "another good one").await, json!([]));
         for server in [server, &other] {
             assert_eq!(basic(server, "ana", PASSWORD).await, 401);
@@ -171,7 +172,7 @@ signed_in! {
         assert_eq!(server.snapshot().await, before);
         user(server, "boss", &Permission::ALL).await;
         let answer = caller.graphql(query, json!({ "input": { "name": "boss", "password": PASSWORD } })).await;
-        assert_eq!(answer.body["data"]["upsertUser"]["userErrors"][1]["path"], json!(["input", "name"]));
+        assert_eq!(answer.body["data"]["upsertUser"]["userErrors"][0]["path"], json!(["input", "name"]));
         let mine = json!({ "name": "x", "password": PASSWORD, "permissions": ["VIEW_CLIENT"] });
         caller.graphql(query, json!({ "input": mine })).await
             .data(json!({ "upsertUser": { "created": true, "user": { "name": "x", "permissions": ["VIEW_CLIENT"] }, "userErrors": [] } }));

@@ -20,14 +20,14 @@ use super::credentials::now;
 use crate::harness::{Backend, Settings, TestServer, with};
 
 /// A key of the issuer.
-struct Key {
+pub struct Key {
     id: &'static str,
     pair: EcdsaKeyPair,
     random: SystemRandom,
 }
 
 impl Key {
-    fn new(id: &'static str) -> Self {
+    pub fn new(id: &'static str) -> Self {
         let random = SystemRandom::new();
         let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
         let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).expect("a key");
@@ -35,12 +35,12 @@ impl Key {
         Self { id, pair, random }
     }
 
-    fn public(&self) -> Value {
+    pub fn public(&self) -> Value {
         let (x, y) = self.pair.public_key().as_ref()[1..].split_at(32);
         json!({ "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": self.id, "x": BASE64.encode(x), "y": BASE64.encode(y) })
     }
 
-    fn sign(&self, claims: &Value) -> String {
+    pub fn sign(&self, claims: &Value) -> String {
         let header = json!({ "alg": "ES256", "typ": "JWT", "kid": self.id });
         sealed(&header, claims, |text| {
             self.pair.sign(&self.random, text).expect("signed").as_ref().to_vec()

@@ -6,3 +6,5 @@ mod credentials;
 mod first;
 mod issued;
 mod managed;
+mod rotation;
+mod strangers;

@@ -2,7 +2,7 @@
 
 use std::{
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
     time::{Duration, Instant},
@@ -14,13 +14,15 @@ use jsonwebtoken::{
 };
 use reqwest::{Client, Url, redirect::Policy};
 use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
-use tokio::sync::Mutex;
+use tokio::{sync::watch, time::timeout};
 
 use crate::api::authentication::JwtSettings;
 
 /// What an issuer's keys may take, in bytes and in time.
 const LARGEST: usize = 256 * 1024;
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a caller waits for them while others are known.
+const PATIENCE_WITH_KEYS: Duration = Duration::from_secs(1);
 /// A secret shorter than this can be guessed.
 const SHORTEST_SECRET: usize = 32;
 
@@ -39,9 +41,27 @@ pub(super) struct Published {
     pause: Duration,
     known: RwLock<Arc<JwkSet>>,
     generation: AtomicU64,
-    /// When they were last asked for. Whoever holds it is the one who asks.
-    asked: Mutex<Option<Instant>>,
-    asked_at: RwLock<Option<Instant>>,
+    asked: Mutex<Asked>,
+}
+
+/// When keys were last asked for.
+#[derive(Debug, Default)]
+enum Asked {
+    #[default]
+    Never,
+    /// They are being fetched; then it says whether that succeeded.
+    Now(watch::Receiver<Option<bool>>),
+    At(Instant),
+}
+
+/// What is known of a key.
+pub(super) enum Found {
+    /// With the generation that it is of.
+    Key(Arc<DecodingKey>, u64),
+    /// The issuer has none that fits.
+    None,
+    /// None of those known fits, and the issuer wasn't asked anew, or didn't answer.
+    Unasked,
 }
 
 impl Keys {
@@ -82,19 +102,22 @@ impl Keys {
         }
     }
 
-    /// The key of this id, or the only one that fits, with the generation it is of.
-    pub async fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<(Arc<DecodingKey>, u64)> {
-        match self {
-            Self::Static(key) => Some((key.clone(), 0)),
-            Self::Published(published) => {
-                published.keep_fresh().await;
-                if let Some(found) = published.find(id, algorithm) {
-                    return Some(found);
-                }
-                // It may be a new one.
-                published.ask(published.pause).await;
-                published.find(id, algorithm)
-            }
+    /// The key of this id, or the only one that fits. `may_ask`: whether it is a reason to fetch the keys that there is none.
+    pub async fn find(&self, id: Option<&str>, algorithm: Algorithm, may_ask: bool) -> Found {
+        let published = match self {
+            Self::Static(key) => return Found::Key(key.clone(), 0),
+            Self::Published(published) => published,
+        };
+        published.keep_fresh();
+        if let Some((key, generation)) = published.find(id, algorithm) {
+            return Found::Key(key, generation);
+        }
+        // It may be a new one.
+        let asked = may_ask && published.ask().await;
+        match published.find(id, algorithm) {
+            Some((key, generation)) => Found::Key(key, generation),
+            None if asked => Found::None,
+            None => Found::Unasked,
         }
     }
 }
@@ -119,13 +142,12 @@ impl Published {
             known: RwLock::new(Arc::new(JwkSet { keys: Vec::new() })),
             generation: AtomicU64::new(0),
             asked: Mutex::default(),
-            asked_at: RwLock::default(),
         }))
     }
 
     fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<(Arc<DecodingKey>, u64)> {
         let generation = self.generation.load(SeqCst);
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let known = self.known();
         let mut fitting = known
             .keys
             .iter()
@@ -137,38 +159,63 @@ impl Published {
         Some((Arc::new(DecodingKey::from_jwk(key).ok()?), generation))
     }
 
-    /// Asks for the keys when they have aged: in the background once there are some.
-    async fn keep_fresh(self: &Arc<Self>) {
-        let asked = *self.asked_at.read().unwrap_or_else(PoisonError::into_inner);
-        match asked {
-            None => self.ask(self.pause).await,
-            Some(asked) if asked.elapsed() >= self.refresh => {
-                let this = self.clone();
-                tokio::spawn(async move { this.ask(this.refresh).await });
-            }
-            Some(_) => {}
+    /// Fetches the keys in the background when they have aged.
+    fn keep_fresh(self: &Arc<Self>) {
+        if !self.known().keys.is_empty() {
+            self.begin(self.refresh);
         }
     }
 
-    /// Asks for the keys, unless that was done less than `pause` ago. A failure leaves those that are known.
-    async fn ask(&self, pause: Duration) {
-        let mut asked = self.asked.lock().await;
-        if asked.is_some_and(|asked| asked.elapsed() < pause) {
-            return;
+    /// Fetches the keys, unless that was done less than the pause ago; says whether they are those of this moment. Nobody
+    /// waits long for an issuer that doesn't answer, unless there is nothing else to go by.
+    async fn ask(self: &Arc<Self>) -> bool {
+        let patience = match self.known().keys.is_empty() {
+            true => PATIENCE,
+            false => PATIENCE_WITH_KEYS,
+        };
+        let Some(mut fetched) = self.begin(self.pause) else {
+            return false;
+        };
+        let fetched = timeout(patience, fetched.wait_for(Option::is_some)).await;
+        matches!(fetched, Ok(Ok(fetched)) if *fetched == Some(true))
+    }
+
+    /// Joins whoever is fetching the keys, or begins to, which then goes on whoever waits for it. None: it was done less
+    /// than `pause` ago. A failure leaves the keys that are known.
+    fn begin(self: &Arc<Self>, pause: Duration) -> Option<watch::Receiver<Option<bool>>> {
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*asked {
+            // Without a sender it was given up.
+            Asked::Now(fetched) if fetched.has_changed().is_ok() => return Some(fetched.clone()),
+            Asked::At(at) if at.elapsed() < pause => return None,
+            _ => {}
         }
-        let fetched = self.fetch().await;
-        let now = Some(Instant::now());
-        (*asked, *self.asked_at.write().unwrap_or_else(PoisonError::into_inner)) = (now, now);
-        match fetched {
-            Some(keys) => {
-                let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-                if **known != keys {
-                    *known = Arc::new(keys);
-                    self.generation.fetch_add(1, SeqCst);
-                }
+        let (done, fetched) = watch::channel(None);
+        *asked = Asked::Now(fetched.clone());
+        let this = self.clone();
+        tokio::spawn(async move {
+            let keys = this.fetch().await;
+            let succeeded = keys.is_some();
+            match keys {
+                Some(keys) => this.replace(keys),
+                None => tracing::warn!("the issuer's keys could not be fetched; those known so far stay"),
             }
-            None => tracing::warn!("the issuer's keys could not be fetched; those known so far stay"),
+            *this.asked.lock().unwrap_or_else(PoisonError::into_inner) = Asked::At(Instant::now());
+            done.send_replace(Some(succeeded));
+        });
+        Some(fetched)
+    }
+
+    fn replace(&self, keys: JwkSet) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if **known != keys {
+            *known = Arc::new(keys);
+            self.generation.fetch_add(1, SeqCst);
         }
+    }
+
+    fn known(&self) -> Arc<JwkSet> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     async fn fetch(&self) -> Option<JwkSet> {

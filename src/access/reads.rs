@@ -1,0 +1,211 @@
+//! What was read about names lately, and when. A name is read by one request at a time, and whoever waited for a reading that
+//! began after his own asking shares it. Knows neither what is read nor from where.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use moka::{policy::EvictionPolicy, sync::Cache};
+
+use crate::error::{Error, Result};
+
+const MOST: u64 = 20_000;
+
+/// What was found under a name, when that began to be read, and after how many changes made here.
+#[derive(Debug)]
+struct Read<T> {
+    found: Option<Arc<T>>,
+    at: Instant,
+    changes: u64,
+}
+
+/// Whoever holds it reads the name. It keeps when the last reading that failed began.
+type Turn = Arc<tokio::sync::Mutex<Option<Instant>>>;
+
+/// The last readings by name.
+#[derive(Debug)]
+pub(super) struct Reads<T: Send + Sync + 'static> {
+    kept: Cache<String, Arc<Read<T>>>,
+    changes: AtomicU64,
+    turns: Mutex<HashMap<String, Turn>>,
+}
+
+impl<T: Send + Sync + 'static> Default for Reads<T> {
+    fn default() -> Self {
+        // A flood of invented names must not keep the real ones out.
+        let kept = Cache::builder()
+            .max_capacity(MOST)
+            .eviction_policy(EvictionPolicy::lru());
+        Self {
+            kept: kept.build(),
+            changes: AtomicU64::new(0),
+            turns: Mutex::default(),
+        }
+    }
+}
+
+impl<T: Send + Sync + 'static> Reads<T> {
+    /// What was read before this is not to be used again.
+    pub fn forget(&self) {
+        self.changes.fetch_add(1, SeqCst);
+    }
+
+    /// What was found at the last reading of the name, however long ago.
+    pub fn last(&self, name: &str) -> Option<Arc<T>> {
+        self.kept.get(name)?.found.clone()
+    }
+
+    /// Whether asking for the name reads nothing.
+    pub fn is_fresh(&self, name: &str, freshness: Duration) -> bool {
+        self.since(name, freshness, None).is_some()
+    }
+
+    /// What is found under the name, as of `freshness` ago at the earliest.
+    ///
+    /// # Errors
+    /// Those of `load`. Whoever waited for a reading that failed is told that nobody can tell, rather than to wait for his own.
+    pub async fn get(
+        &self,
+        name: &str,
+        freshness: Duration,
+        load: impl AsyncFnOnce() -> Result<Option<T>>,
+    ) -> Result<Option<Arc<T>>> {
+        if let Some(read) = self.since(name, freshness, None) {
+            return Ok(read.found.clone());
+        }
+        let asked = Instant::now();
+        let waiting = Waiting {
+            turn: self.turns().entry(name.to_owned()).or_default().clone(),
+            reads: self,
+            name,
+        };
+        let mut failed = waiting.turn.lock().await;
+        if let Some(read) = self.since(name, freshness, Some(asked)) {
+            return Ok(read.found.clone());
+        }
+        if failed.is_some_and(|at| at >= asked) {
+            return Err(Error::Unavailable);
+        }
+        // Both are taken before the database is asked: it may change while it answers.
+        let (at, changes) = (Instant::now(), self.changes.load(SeqCst));
+        let found = load().await.inspect_err(|_| *failed = Some(at))?.map(Arc::new);
+        let read = Read {
+            found: found.clone(),
+            at,
+            changes,
+        };
+        self.kept.insert(name.to_owned(), Arc::new(read));
+        Ok(found)
+    }
+
+    /// The last reading, if nothing has changed since and it is fresh, or began when somebody had `asked` already.
+    fn since(&self, name: &str, freshness: Duration, asked: Option<Instant>) -> Option<Arc<Read<T>>> {
+        self.kept.get(name).filter(|read| {
+            read.changes == self.changes.load(SeqCst)
+                && (read.at.elapsed() < freshness || asked.is_some_and(|asked| read.at >= asked))
+        })
+    }
+
+    fn turns(&self) -> MutexGuard<'_, HashMap<String, Turn>> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One who reads or waits to. The last one leaves nothing behind.
+struct Waiting<'a, T: Send + Sync + 'static> {
+    turn: Turn,
+    reads: &'a Reads<T>,
+    name: &'a str,
+}
+
+impl<T: Send + Sync + 'static> Drop for Waiting<'_, T> {
+    fn drop(&mut self) {
+        let mut turns = self.reads.turns();
+        // This one and the map's.
+        if Arc::strong_count(&self.turn) == 2 {
+            turns.remove(self.name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        sync::atomic::{AtomicU64, Ordering::SeqCst},
+        time::Duration,
+    };
+
+    use tokio::{join, sync::Notify};
+
+    use super::Reads;
+    use crate::error::{Error, Result};
+
+    #[tokio::test]
+    async fn a_name_is_read_once_for_all_who_asked_before_the_reading_began() {
+        for freshness in [Duration::ZERO, Duration::from_secs(5)] {
+            let (reads, count, begun) = (Reads::default(), AtomicU64::new(0), Notify::new());
+            let goes_on = Notify::new();
+            let first = reads.get("ana", freshness, async || {
+                begun.notify_one();
+                goes_on.notified().await;
+                Ok(Some(count.fetch_add(1, SeqCst)))
+            });
+            let load = async || Ok(Some(count.fetch_add(1, SeqCst)));
+            let late = async {
+                begun.notified().await;
+                let release = async { goes_on.notify_one() };
+                // All three have asked before the first reading goes on.
+                let (one, two, three, ()) = join!(
+                    reads.get("ana", freshness, load),
+                    reads.get("ana", freshness, load),
+                    reads.get("ana", freshness, load),
+                    release
+                );
+                [one, two, three].map(|found| found.expect("read").map(|found| *found))
+            };
+            let (first, late) = join!(first, late);
+            assert_eq!(first.expect("read").map(|found| *found), Some(0));
+            // The first reading had begun before they asked: it serves them as long as that is fresh.
+            let shared = u64::from(freshness.is_zero());
+            assert_eq!(late, [Some(shared); 3]);
+            assert_eq!(reads.turns().len(), 0, "nobody waits any more");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_changes_while_it_is_read_is_read_again() {
+        let (reads, freshness) = (Reads::default(), Duration::from_secs(5));
+        let first = reads.get("ana", freshness, async || {
+            reads.forget();
+            Ok(Some(1))
+        });
+        assert_eq!(first.await.expect("read").as_deref(), Some(&1));
+        let again = reads.get("ana", freshness, async || Ok(Some(2))).await;
+        assert_eq!(again.expect("read").as_deref(), Some(&2));
+        assert!(reads.is_fresh("ana", freshness));
+        reads.forget();
+        assert!(!reads.is_fresh("ana", freshness));
+        assert_eq!(reads.last("ana").as_deref(), Some(&2));
+    }
+
+    #[tokio::test]
+    async fn a_reading_that_fails_fails_for_all_who_waited_and_no_longer() {
+        let (reads, failing) = (Reads::<u64>::default(), AtomicU64::new(0));
+        let load = async || -> Result<Option<u64>> {
+            failing.fetch_add(1, SeqCst);
+            tokio::task::yield_now().await;
+            Err(Error::Unavailable)
+        };
+        let get = || reads.get("ana", Duration::ZERO, load);
+        let (one, two, three) = join!(get(), get(), get());
+        assert!(one.is_err() && two.is_err() && three.is_err());
+        // The second one may have asked after the first reading began.
+        assert!(failing.load(SeqCst) <= 2, "{failing:?}");
+        assert!(reads.get("ana", Duration::ZERO, async || Ok(None)).await.is_ok());
+    }
+}

@@ -1,0 +1,89 @@
+//! An issuer changes its keys while strangers make up others, and while it hangs.
+
+use clientele::api::authentication::{AuthenticationSettings, JwtSettings};
+use serde_json::json;
+
+use super::{
+    credentials::on,
+    issued::{Key, claims, issuer, status},
+};
+use crate::harness::{Backend, Settings};
+
+fn settings(jwks_url: &str, pause: u64) -> Settings {
+    Settings::authenticated(AuthenticationSettings {
+        failures_per_address: 1,
+        failure_window_seconds: 3_600,
+        jwt: JwtSettings {
+            issuer: "https://issuer.test".to_owned(),
+            audience: "clientele".to_owned(),
+            jwks_url: jwks_url.to_owned(),
+            jwks_pause_seconds: pause,
+            ..JwtSettings::default()
+        },
+        ..AuthenticationSettings::default()
+    })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_was_not_looked_for_is_nobodys_failure() {
+    let (url, published) = issuer().await;
+    let (old, new) = (Key::new("old"), Key::new("new"));
+    *published.lock().expect("no panic") = Some(json!({ "keys": [old.public()] }));
+    on(Backend::Sqlite, settings(&url, 3_600), async |server| {
+        assert_eq!(status(server, &old.sign(&claims(json!({})))).await, 200);
+        *published.lock().expect("no panic") = Some(json!({ "keys": [old.public(), new.public()] }));
+        for _ in 0..3 {
+            assert_eq!(
+                status(server, &new.sign(&claims(json!({})))).await,
+                401,
+                "the pause isn't over"
+            );
+        }
+        let forged = Key::new("old").sign(&claims(json!({})));
+        for expected in [401, 429] {
+            assert_eq!(status(server, &forged).await, expected, "a wrong signature is one");
+        }
+        assert_eq!(status(server, &old.sign(&claims(json!({ "jti": "2" })))).await, 200);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_waits_long_for_an_issuer_that_hangs() {
+    use std::sync::Arc;
+
+    use axum::{Router, routing::get};
+    use tokio::{net::TcpListener, sync::Semaphore, time::timeout};
+
+    let (old, new) = (Key::new("old"), Key::new("new"));
+    let answers = Arc::new(Semaphore::new(1));
+    let (free, keys) = (answers.clone(), json!({ "keys": [old.public()] }).to_string());
+    let answer = async move || {
+        free.acquire().await.expect("open").forget();
+        keys
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/keys", listener.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(listener, Router::new().route("/keys", get(answer))).await });
+    on(Backend::Sqlite, settings(&url, 0), async |server| {
+        assert_eq!(status(server, &old.sign(&claims(json!({})))).await, 200);
+        let unknown = new.sign(&claims(json!({})));
+        let known = old.sign(&claims(json!({ "jti": "2" })));
+        let all = async {
+            tokio::join!(
+                status(server, &unknown),
+                status(server, &unknown),
+                status(server, &known)
+            )
+        };
+        // Less than the fetch may take, and than two would one after the other.
+        let all = timeout(std::time::Duration::from_secs(4), all).await;
+        assert_eq!(all.expect("nobody waits for the issuer"), (401, 401, 200));
+        // It answers at last, and to whoever hung up meanwhile: the key isn't there, which is a failure now.
+        answers.add_permits(10);
+        assert_eq!(status(server, &unknown).await, 401);
+        let forged = Key::new("old").sign(&claims(json!({})));
+        assert_eq!(status(server, &forged).await, 429);
+    })
+    .await;
+}
