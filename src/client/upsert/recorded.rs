@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, NaiveDate, Utc};
-use entity::{address, client, custom_field_value, id_document, instant};
+use entity::{address, client, custom_field_value, id_document};
 
 use super::Aggregate;
 use crate::{
@@ -60,7 +60,7 @@ fn date(date: &NaiveDate) -> String {
 }
 
 fn moment(moment: &DateTime<Utc>) -> String {
-    instant::to_text(moment)
+    crate::scalar::DateTime::text(moment)
 }
 
 fn own(before: Option<&client::Model>, after: &client::Model, found: &mut Vec<Member>) {

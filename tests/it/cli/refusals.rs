@@ -44,10 +44,10 @@ fn a_start_that_cant_work_says_why_in_one_line() {
         (
             vec!["migrate"],
             vec![
-                ("DATABASE_URL", "postgres://ana:secret@127.0.0.1:1/bank"),
+                ("DATABASE_URL", "postgres://teller:secret@127.0.0.1:1/bank"),
                 ("CLIENTELE_DATABASE__ACQUIRE_TIMEOUT_SECONDS", "1"),
             ],
-            "can't open the database postgres://ana:***@127.0.0.1:1/bank: no connection within 1 s".into(),
+            "can't open the database postgres://teller:***@127.0.0.1:1/bank: no connection within 1 s".into(),
             1,
         ),
         (
@@ -64,9 +64,9 @@ fn a_start_that_cant_work_says_why_in_one_line() {
             2,
         ),
         (
-            vec!["postgres://ana:secret@db/bank"],
+            vec!["postgres://teller:secret@db/bank"],
             vec![],
-            format!("unrecognized subcommand 'postgres://ana:***@db/bank' {hint}"),
+            format!("unrecognized subcommand 'postgres://teller:***@db/bank' {hint}"),
             2,
         ),
         (

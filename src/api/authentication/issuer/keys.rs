@@ -162,7 +162,7 @@ impl Published {
     /// Fetches the keys in the background when they have aged.
     fn keep_fresh(self: &Arc<Self>) {
         if !self.known().keys.is_empty() {
-            self.begin(self.refresh);
+            self.join(self.refresh);
         }
     }
 
@@ -173,7 +173,7 @@ impl Published {
             true => PATIENCE,
             false => PATIENCE_WITH_KEYS,
         };
-        let Some(mut fetched) = self.begin(self.pause) else {
+        let Some(mut fetched) = self.join(self.pause) else {
             return false;
         };
         let fetched = timeout(patience, fetched.wait_for(Option::is_some)).await;
@@ -182,7 +182,7 @@ impl Published {
 
     /// Joins whoever is fetching the keys, or begins to, which then goes on whoever waits for it. None: it was done less
     /// than `pause` ago. A failure leaves the keys that are known.
-    fn begin(self: &Arc<Self>, pause: Duration) -> Option<watch::Receiver<Option<bool>>> {
+    fn join(self: &Arc<Self>, pause: Duration) -> Option<watch::Receiver<Option<bool>>> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         match &*asked {
             // Without a sender it was given up.
