@@ -1,6 +1,7 @@
 //! Tokens of the configured issuer: whether one was made by it, for us, and is valid now; and what its bearer may do.
 
 mod keys;
+mod pem;
 mod signature;
 
 use std::{
@@ -150,6 +151,10 @@ impl Issuer {
         let claims = decode::<Map<String, Value>>(token.reveal(), key, &validation)
             .map_err(reason)?
             .claims;
+        // The library takes a list of issuers as well.
+        if !claims.get("iss").is_some_and(Value::is_string) {
+            return Err("another issuer");
+        }
         let leeway = i64::try_from(self.settings.leeway_seconds).unwrap_or_default();
         let until = seconds(&claims, "exp")?.ok_or("no end")?.saturating_add(leeway);
         let from = seconds(&claims, "nbf")?.unwrap_or(i64::MIN).saturating_sub(leeway);
