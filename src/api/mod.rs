@@ -1,10 +1,10 @@
 //! The doors. Each turns what came over the wire into the domain's types, calls one domain function and writes the answer.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use axum::{Router, middleware::from_fn_with_state};
-use tokio::sync::OwnedSemaphorePermit;
 
+pub use self::place::{Place, Places};
 use self::{
     authentication::{Authentication, protect},
     cors::CorsSettings,
@@ -24,6 +24,7 @@ pub mod graphql;
 pub mod health;
 pub mod metrics;
 pub mod origin;
+mod place;
 pub mod playground;
 pub mod rate_limit;
 pub mod refusal;
@@ -62,25 +63,6 @@ impl Who {
 /// Where a request came from, in the extensions of every request that came over a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddress(pub std::net::IpAddr);
-
-/// A request's place among those under way, in its extensions. Whoever works on when the caller has gone keeps it until that
-/// is done: callers that hang up must not be able to start more than the server can do.
-#[derive(Clone, Debug, Default)]
-pub struct Place(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
-
-impl Place {
-    pub fn take(&self, permit: OwnedSemaphorePermit) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
-    }
-
-    pub fn leave(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-    }
-
-    pub fn is_taken(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-    }
-}
 
 /// How the doors are configured.
 #[derive(Clone, Debug, Default)]

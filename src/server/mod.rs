@@ -27,7 +27,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use axum::{Router, middleware::from_fn_with_state};
 use tokio::net::TcpListener;
 
-use self::{accept::Accepting, admission::Admission, connection::Connections, tls::Certificates};
+use self::{accept::Accepting, connection::Connections, tls::Certificates};
 pub use self::{
     panics::log_without_messages,
     settings::{ForwardedHeader, HttpSettings},
@@ -88,7 +88,7 @@ fn shell(router: Router, settings: &HttpSettings) -> Router {
     let secure = settings.certificate_file.is_some();
     router
         .layer(from_fn_with_state(settings.body_timeout, slow_body::cut_off))
-        .layer(from_fn_with_state(Admission::new(settings), admission::admit))
+        .layer(from_fn_with_state(admission::places(settings), admission::admit))
         .layer(axum::middleware::from_fn(panics::answer))
         .layer(from_fn_with_state(secure, headers::add))
 }

@@ -37,7 +37,7 @@ pub struct HttpSettings {
     pub headers: usize,
     /// Connections at once; one more is closed as soon as it is made.
     pub connections: usize,
-    /// Connections at once from one address (IPv6: one /64); a trusted proxy may have more.
+    /// Connections at once from one address (IPv6: one /56); a trusted proxy may have more.
     pub connections_per_address: usize,
     /// HTTP/2 requests at once on one connection.
     pub streams_per_connection: u32,

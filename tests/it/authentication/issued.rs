@@ -124,6 +124,8 @@ async fn an_issued_token_is_taken_when_everything_about_it_is_right() {
         (json!({ "nbf": now + 60 }), 401),
         (json!({ "iss": "https://evil.test" }), 401),
         (json!({ "iss": null }), 401),
+        (json!({ "iss": ["https://issuer.test"] }), 401),
+        (json!({ "iss": ["https://issuer.test", "https://evil.test"] }), 401),
         (json!({ "aud": "other" }), 401),
         (json!({ "aud": null }), 401),
         (json!({ "sub": "" }), 401),
