@@ -8,3 +8,5 @@ mod issued;
 mod managed;
 mod rotation;
 mod strangers;
+
+pub use credentials::{PASSWORD, user};
