@@ -19,17 +19,26 @@ use super::origin;
 
 /// How long a browser may remember the answer.
 const MAX_AGE: Duration = Duration::from_secs(600);
-const REQUEST_HEADERS: [HeaderName; 8] = [
+const REQUEST_HEADERS: [HeaderName; 9] = [
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     HeaderName::from_static("apikey"),
+    HeaderName::from_static("apollo-require-preflight"),
     HeaderName::from_static("graphql-cost"),
     HeaderName::from_static("graphql-require-preflight"),
     HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("x-apollo-operation-name"),
     HeaderName::from_static("x-request-id"),
 ];
-const RESPONSE_HEADERS: [HeaderName; 2] = [header::RETRY_AFTER, HeaderName::from_static("x-request-id")];
+/// What a page may read of an answer, besides what browsers show to all.
+const RESPONSE_HEADERS: [HeaderName; 6] = [
+    header::ALLOW,
+    header::RETRY_AFTER,
+    header::WWW_AUTHENTICATE,
+    HeaderName::from_static("ratelimit"),
+    HeaderName::from_static("ratelimit-policy"),
+    HeaderName::from_static("x-request-id"),
+];
 
 /// Pages of other sites.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]

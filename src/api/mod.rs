@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use axum::{Router, middleware::from_fn_with_state};
+use axum::Router;
 
 pub use self::place::{Place, Places};
 use self::{
@@ -77,7 +77,7 @@ pub struct Settings {
     pub rate_limit: RateLimitSettings,
 }
 
-/// Both doors to these clients.
+/// Both doors to these clients, and what they count.
 pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
     let Settings {
         graphql,
@@ -91,14 +91,12 @@ pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
     let rate_limit = RateLimit::new(&rate_limit);
     let guard = |router: Router, door| {
         // Inside: a bucket is a caller's.
-        let router = match &rate_limit {
-            Some(limit) => router.route_layer(from_fn_with_state(limit.clone(), rate_limit::admit)),
-            None => router,
-        };
+        let router = rate_limit::before(router, rate_limit.as_ref());
         protect(router, clientele.clone(), authentication.clone(), door)
     };
+    let counted = metrics::guarded(clientele.clone(), metrics.clone(), &authentication, rate_limit.as_ref());
     let graphql = graphql::router(clientele.clone(), graphql, persisted, metrics);
     let doors = guard(graphql, Door::Graphql).merge(guard(rest::router(clientele.clone(), legacy), Door::Rest));
     // Outside: a browser asks before it knows who is calling.
-    cors::allow(doors, &cors)
+    cors::allow(doors, &cors).merge(counted)
 }

@@ -15,7 +15,7 @@ use crate::api::authentication::{Authentication, Guard};
 use crate::api::graphql::persisted::{Manifest, Persisted};
 use crate::api::graphql::settings::GraphqlSettings;
 use crate::api::metrics::DoorMetrics;
-use crate::api::{self, health, metrics, origin, playground};
+use crate::api::{self, health, origin, playground};
 use crate::config::Config;
 use crate::idempotency;
 use crate::secret::Secret;
@@ -75,14 +75,8 @@ fn upkeep(clientele: Arc<Clientele>, stop: watch::Receiver<bool>) -> JoinHandle<
 /// Everything that answers: both doors, the playground, and what an operator's machines ask.
 fn router(clientele: Arc<Clientele>, config: &Config, authentication: Authentication, persisted: Persisted) -> Router {
     let open = matches!(authentication, Authentication::Off);
-    let counted = DoorMetrics::default();
     let router = Router::new()
         .merge(health::routes(store::ping(clientele.db.clone())))
-        .merge(metrics::guarded(
-            clientele.clone(),
-            counted.clone(),
-            authentication.clone(),
-        ))
         .merge(playground::routes())
         .merge(api::router(
             clientele,
@@ -90,7 +84,7 @@ fn router(clientele: Arc<Clientele>, config: &Config, authentication: Authentica
                 graphql: config.graphql.clone(),
                 persisted,
                 cors: config.cors.clone(),
-                metrics: counted,
+                metrics: DoorMetrics::default(),
                 legacy: config.legacy.clone(),
                 authentication,
                 rate_limit: config.rate_limit.clone(),

@@ -13,6 +13,7 @@ use super::{Failure, listening, print, store};
 use crate::Clientele;
 use crate::api::authentication::{Authentication, Guard};
 use crate::api::metrics::DoorMetrics;
+use crate::api::rate_limit::RateLimit;
 use crate::api::{health, metrics};
 use crate::config::Config;
 use crate::notify::{Worker, channel::Channels};
@@ -86,7 +87,8 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
                 .merge(metrics::guarded(
                     clientele,
                     DoorMetrics::default(),
-                    Authentication::Required(guard),
+                    &Authentication::Required(guard),
+                    RateLimit::new(&config.rate_limit).as_ref(),
                 ));
             let patience = Duration::from_secs(config.shutdown_timeout_seconds);
             let router = telemetry::with_request_lines(router);

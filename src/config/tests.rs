@@ -222,6 +222,16 @@ fn a_value_that_cant_be_meant_is_one_sentence_that_says_what_can() {
             "http.certificate_file is missing: there is a key",
         ),
         (
+            "CLIENTELE_AUTHENTICATION__JWT__JWKS_URL",
+            "https://ana:hunter2@issuer.test/keys",
+            "authentication.jwt.jwks_url must not hold credentials: published keys are fetched without",
+        ),
+        (
+            "CLIENTELE_AUTHENTICATION__JWT__JWKS_URL",
+            "https://hunter2@issuer.test/keys",
+            "authentication.jwt.jwks_url must not hold credentials: published keys are fetched without",
+        ),
+        (
             "CLIENTELE_HTTP__IDLE_TIMEOUT_SECONDS",
             "0",
             "http.idle_timeout_seconds must be between 1 and 3600",

@@ -130,7 +130,7 @@ impl Answer {
         if !errors.is_empty() {
             body.extend_from_slice(b",\"errors\":[");
             for (index, error) in errors.iter().enumerate() {
-                let (code, message) = shown(error, request_id);
+                let (code, message) = shown(error, set, request_id);
                 codes.push(code);
                 Error::new(code, &message, &error.locations, &error.path, request_id).write(&mut body, index);
             }

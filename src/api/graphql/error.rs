@@ -5,7 +5,10 @@
 
 use std::borrow::Cow;
 
-use async_graphql::{Pos, ServerError, Value};
+use async_graphql::{
+    PathSegment, Pos, ServerError, Value,
+    parser::types::{Field, Selection, SelectionSet},
+};
 
 use crate::error::Error;
 
@@ -119,8 +122,8 @@ impl From<Fault> for Refused {
 pub(in crate::api) const INTERNAL: &str =
     "Something went wrong on the server. Its log has the cause under the request id.";
 
-/// What the caller learns of a failed field.
-pub(super) fn shown(error: &ServerError, request_id: &str) -> (Code, Cow<'static, str>) {
+/// What the caller learns of a failed field, which `asked` leads to.
+pub(super) fn shown(error: &ServerError, asked: &SelectionSet, request_id: &str) -> (Code, Cow<'static, str>) {
     if let Some(fault) = error.source::<Fault>() {
         return (fault.code, fault.message.clone());
     }
@@ -141,8 +144,30 @@ pub(super) fn shown(error: &ServerError, request_id: &str) -> (Code, Cow<'static
             "An argument of this field has a value that its type does not accept.".into(),
         );
     }
-    tracing::error!(request_id, path = ?error.path, "a field failed with an error of no known kind");
+    let field = field(&error.path, asked);
+    tracing::error!(request_id, field, "a field failed with an error of no known kind");
     (Code::Internal, INTERNAL.into())
+}
+
+/// The schema's names of the fields on the way to an error, for the log: the answer's own path holds what the caller calls them.
+fn field(path: &[PathSegment], mut asked: &SelectionSet) -> String {
+    let mut names = Vec::new();
+    for segment in path {
+        let PathSegment::Field(key) = segment else { continue };
+        let Some(field) = find(asked, key) else { break };
+        names.push(field.name.node.as_str());
+        asked = &field.selection_set.node;
+    }
+    names.join(".")
+}
+
+/// The field of a prepared selection that is answered under `key`; of several types' the first.
+fn find<'a>(asked: &'a SelectionSet, key: &str) -> Option<&'a Field> {
+    asked.items.iter().find_map(|item| match &item.node {
+        Selection::Field(field) => (field.node.response_key().node == key).then_some(&field.node),
+        Selection::InlineFragment(part) => find(&part.node.selection_set.node, key),
+        Selection::FragmentSpread(_) => None,
+    })
 }
 
 /// A domain surprise as code and sentence.

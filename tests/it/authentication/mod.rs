@@ -9,3 +9,5 @@ mod managed;
 mod queue;
 mod rotation;
 mod strangers;
+
+pub use credentials::{PASSWORD, user};

@@ -7,7 +7,7 @@ use super::{connect, exchange, parse, reading, rest, serve};
 
 #[tokio::test]
 async fn what_is_no_http_is_refused_and_its_connection_closed() {
-    let address = serve(HttpSettings::default(), reading()).await;
+    let (address, _net) = serve(HttpSettings::default(), reading()).await;
     let post = "POST / HTTP/1.1\r\nhost: a\r\n";
     let many: String = (0..101).map(|number| format!("x-{number}: 1\r\n")).collect();
     for (case, request, status) in [
@@ -91,7 +91,7 @@ async fn what_is_no_http_is_refused_and_its_connection_closed() {
 /// RFC 9112 §6.1: whoever goes by the length sees another request than whoever goes by the chunks.
 #[tokio::test]
 async fn a_length_beside_chunks_is_refused_and_the_connection_closed() {
-    let address = serve(HttpSettings::default(), reading()).await;
+    let (address, _net) = serve(HttpSettings::default(), reading()).await;
     for headers in [
         "content-length: 4\r\ntransfer-encoding: chunked",
         "transfer-encoding: chunked\r\ncontent-length: 400",

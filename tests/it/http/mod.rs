@@ -12,7 +12,10 @@ mod tls;
 use std::{future::pending, net::SocketAddr, time::Duration};
 
 use axum::{Router, body::Bytes, routing::get};
-use clientele::server::{HttpSettings, Server};
+use clientele::{
+    server::{HttpSettings, Server},
+    telemetry,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -24,14 +27,15 @@ use crate::harness::net;
 /// What waits longer than this waits in vain.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Serves `router` for as long as the test runs.
-async fn serve(settings: HttpSettings, router: Router) -> SocketAddr {
-    net::spread();
+/// Serves `router` for as long as the test runs, over the net that its log falls into.
+async fn serve(settings: HttpSettings, router: Router) -> (SocketAddr, net::Spread) {
+    let net = net::spread();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let server = Server::new(&settings).expect("valid settings");
+    let router = telemetry::with_request_lines(router);
     tokio::spawn(server.serve(listener, router, pending(), Duration::ZERO));
-    address
+    (address, net)
 }
 
 /// Reads bodies under the addresses of both doors and another one, and answers with their length.

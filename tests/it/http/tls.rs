@@ -40,7 +40,7 @@ fn settings(folder: &TempDir) -> HttpSettings {
 async fn secured(certificate: &Certificate) -> Secured {
     let folder = tempfile::tempdir().expect("a folder");
     write(&folder, certificate.pem(), certificate.key_pem());
-    let address = serve(settings(&folder), reading()).await;
+    let (address, _net) = serve(settings(&folder), reading()).await;
     Secured { folder, address }
 }
 
