@@ -38,7 +38,8 @@ impl<N: Clone + Hash + Eq + Send + Sync + 'static> Name for N {}
 pub(super) struct Reads<N: Name, T: Send + Sync + 'static> {
     kept: Cache<N, Arc<Read<T>>>,
     changes: AtomicU64,
-    turns: Mutex<HashMap<N, Turn>>,
+    /// With how many hold or wait for each.
+    turns: Mutex<HashMap<N, (Turn, usize)>>,
 }
 
 impl<N: Name, T: Send + Sync + 'static> Default for Reads<N, T> {
@@ -86,11 +87,7 @@ impl<N: Name, T: Send + Sync + 'static> Reads<N, T> {
             return Ok(read);
         }
         let asked = Instant::now();
-        let waiting = Waiting {
-            turn: self.turns().entry(name.clone()).or_default().clone(),
-            reads: self,
-            name,
-        };
+        let waiting = Waiting::of(self, name);
         let mut failed = waiting.turn.lock().await;
         let begun_since = |read: &Arc<Read<T>>| self.is_unchanged(read) && read.at >= asked;
         if let Some(read) = self.last(name).filter(|read| fresh(read) || begun_since(read)) {
@@ -111,7 +108,7 @@ impl<N: Name, T: Send + Sync + 'static> Reads<N, T> {
         read.changes == self.changes.load(SeqCst)
     }
 
-    fn turns(&self) -> MutexGuard<'_, HashMap<N, Turn>> {
+    fn turns(&self) -> MutexGuard<'_, HashMap<N, (Turn, usize)>> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -123,12 +120,27 @@ struct Waiting<'a, N: Name, T: Send + Sync + 'static> {
     name: &'a N,
 }
 
+impl<'a, N: Name, T: Send + Sync + 'static> Waiting<'a, N, T> {
+    fn of(reads: &'a Reads<N, T>, name: &'a N) -> Self {
+        let mut turns = reads.turns();
+        let (turn, waiting) = turns.entry(name.clone()).or_default();
+        *waiting += 1;
+        Self {
+            turn: turn.clone(),
+            reads,
+            name,
+        }
+    }
+}
+
 impl<N: Name, T: Send + Sync + 'static> Drop for Waiting<'_, N, T> {
     fn drop(&mut self) {
         let mut turns = self.reads.turns();
-        // This one and the map's.
-        if Arc::strong_count(&self.turn) == 2 {
-            turns.remove(self.name);
+        if let Some((_, waiting)) = turns.get_mut(self.name) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                turns.remove(self.name);
+            }
         }
     }
 }

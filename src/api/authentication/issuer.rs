@@ -24,6 +24,7 @@ const MOST: u64 = 20_000;
 const LONGEST_SUBJECT: usize = 255;
 /// In bytes, as that of a user.
 const LONGEST_ROLE: usize = 64;
+const WRONG_SIGNATURE: &str = "its signature is wrong";
 
 /// What a token is remembered by.
 pub(super) type Name = [u8; 32];
@@ -110,9 +111,9 @@ impl Issuer {
         let refused = |reason: &str| tracing::info!(reason, "a token of an issuer was refused");
         let header = self.header(token).inspect_err(|reason| refused(reason));
         let header = header.map_err(|_| Invalid::Wrong)?;
-        let key = self.keys.find(header.kid.as_deref(), header.alg, may_ask).await;
-        let (key, keys) = match key {
-            Found::Key(key, generation) => (key, generation),
+        let found = self.keys.find(header.kid.as_deref(), header.alg, may_ask).await;
+        let (keys, generation) = match found {
+            Found::Keys(keys, generation) => (keys, generation),
             Found::None => {
                 refused("no key for it");
                 return Err(Invalid::Wrong);
@@ -122,7 +123,12 @@ impl Issuer {
                 return Err(Invalid::UnknownKey);
             }
         };
-        let valid = self.check(token, header.alg, (&key, keys), now);
+        let checked = keys
+            .iter()
+            .map(|key| self.check(token, header.alg, (key, generation), now));
+        // Of several keys at most one has made it.
+        let its_own = |checked: &Result<Valid, &str>| !matches!(checked, Err(WRONG_SIGNATURE));
+        let valid = { checked }.find(its_own).unwrap_or(Err(WRONG_SIGNATURE));
         let valid = valid
             .inspect_err(|reason| refused(reason))
             .map_err(|_| Invalid::Wrong)?;
@@ -254,7 +260,7 @@ fn algorithm(name: &str) -> Result<Algorithm, String> {
 fn reason(error: jsonwebtoken::errors::Error) -> &'static str {
     use jsonwebtoken::errors::ErrorKind;
     match error.kind() {
-        ErrorKind::InvalidSignature => "its signature is wrong",
+        ErrorKind::InvalidSignature => WRONG_SIGNATURE,
         ErrorKind::InvalidIssuer => "another issuer",
         ErrorKind::InvalidAudience => "it is for somebody else",
         ErrorKind::MissingRequiredClaim(_) => "a claim is missing",

@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PATIENCE_WITH_KEYS: Duration = Duration::from_secs(1);
 /// A secret shorter than this can be guessed.
 const SHORTEST_SECRET: usize = 32;
+/// So many keys are tried for a token that doesn't name its own: the one that goes and the one that comes, and some more.
+const MOST_TRIED: usize = 4;
 
 #[derive(Debug)]
 pub(super) enum Keys {
@@ -56,8 +58,8 @@ enum Asked {
 
 /// What is known of a key.
 pub(super) enum Found {
-    /// With the generation that it is of.
-    Key(Arc<DecodingKey>, u64),
+    /// At least one, of which the token's is one if it is good at all; with the generation that they are of.
+    Keys(Vec<Arc<DecodingKey>>, u64),
     /// The issuer has none that fits.
     None,
     /// None of those known fits, and the issuer wasn't asked anew, or didn't answer.
@@ -94,31 +96,34 @@ impl Keys {
         }
     }
 
-    /// Another number after every change of the keys.
+    /// Another number after every change of the keys. To ask for it keeps them fresh: a key that is withdrawn must not go on
+    /// for as long as nobody brings another one.
     pub fn generation(&self) -> u64 {
         match self {
             Self::Static(_) => 0,
-            Self::Published(published) => published.generation.load(SeqCst),
+            Self::Published(published) => {
+                published.keep_fresh();
+                published.generation.load(SeqCst)
+            }
         }
     }
 
-    /// The key of this id, or the only one that fits. `may_ask`: whether it is a reason to fetch the keys that there is none.
+    /// The key of this id, or those that fit where none is named. `may_ask`: whether it is a reason to fetch the keys that there
+    /// is none.
     pub async fn find(&self, id: Option<&str>, algorithm: Algorithm, may_ask: bool) -> Found {
         let published = match self {
-            Self::Static(key) => return Found::Key(key.clone(), 0),
+            Self::Static(key) => return Found::Keys(vec![key.clone()], 0),
             Self::Published(published) => published,
         };
         published.keep_fresh();
-        if let Some((key, generation)) = published.find(id, algorithm) {
-            return Found::Key(key, generation);
+        let found = |(keys, generation): (Vec<_>, _)| (!keys.is_empty()).then_some(Found::Keys(keys, generation));
+        if let Some(found) = found(published.find(id, algorithm)) {
+            return found;
         }
         // It may be a new one.
         let asked = may_ask && published.ask().await;
-        match published.find(id, algorithm) {
-            Some((key, generation)) => Found::Key(key, generation),
-            None if asked => Found::None,
-            None => Found::Unasked,
-        }
+        let missing = if asked { Found::None } else { Found::Unasked };
+        found(published.find(id, algorithm)).unwrap_or(missing)
     }
 }
 
@@ -145,18 +150,13 @@ impl Published {
         }))
     }
 
-    fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<(Arc<DecodingKey>, u64)> {
+    fn find(&self, id: Option<&str>, algorithm: Algorithm) -> (Vec<Arc<DecodingKey>>, u64) {
         let generation = self.generation.load(SeqCst);
         let known = self.known();
-        let mut fitting = known
-            .keys
-            .iter()
-            .filter(|key| id.is_none_or(|id| key.common.key_id.as_deref() == Some(id)) && fits(key, algorithm));
-        let key = fitting.next()?;
-        if id.is_none() && fitting.next().is_some() {
-            return None;
-        }
-        Some((Arc::new(DecodingKey::from_jwk(key).ok()?), generation))
+        let named = |key: &&Jwk| id.is_none_or(|id| key.common.key_id.as_deref() == Some(id));
+        let fitting = known.keys.iter().filter(named).filter(|key| fits(key, algorithm));
+        let keys = fitting.filter_map(|key| DecodingKey::from_jwk(key).ok().map(Arc::new));
+        (keys.take(MOST_TRIED).collect(), generation)
     }
 
     /// Fetches the keys in the background when they have aged.
