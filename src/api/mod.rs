@@ -117,6 +117,5 @@ pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
     };
     let graphql = graphql::router(clientele.clone(), graphql, persisted, metrics);
     let doors = guard(graphql, Door::Graphql).merge(guard(rest::router(clientele.clone(), legacy), Door::Rest));
-    // Outside: a browser asks before it knows who is calling.
     cors::allow(doors, &cors)
 }
