@@ -125,3 +125,32 @@ async fn the_playground_allows_its_own_files_only() {
         .expect("an answer");
     assert_eq!(start.headers()["content-type"], "text/javascript; charset=utf-8");
 }
+
+#[tokio::test]
+async fn a_server_that_stops_is_not_ready_and_still_answers_while_balancers_notice() {
+    let server = Server::start(&[("CLIENTELE_SHUTDOWN_DELAY_SECONDS", "600")]);
+    let ask = async |path: &str| {
+        let response = reqwest::get(format!("{}{path}", server.address))
+            .await
+            .expect("an answer");
+        let status = response.status().as_u16();
+        (status, response.text().await.expect("a body"))
+    };
+    assert_eq!(ask("/health/ready").await, (200, "ready\n".to_owned()));
+    server.signal("TERM");
+    let noticed = async {
+        loop {
+            let (status, body) = ask("/health/ready").await;
+            if status != 200 {
+                break (status, body);
+            }
+        }
+    };
+    assert_eq!(noticed.await, (503, "stopping\n".to_owned()));
+    // Each on a connection of its own.
+    assert_eq!(ask("/health/live").await, (200, "live\n".to_owned()));
+    assert_eq!(ask("/api/clients").await.0, 401);
+    // Whoever can't wait says so again.
+    server.signal("TERM");
+    assert_eq!(server.wait().1, Some(0));
+}
