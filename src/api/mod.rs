@@ -97,6 +97,5 @@ pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
     let counted = metrics::guarded(clientele.clone(), metrics.clone(), &authentication, rate_limit.as_ref());
     let graphql = graphql::router(clientele.clone(), graphql, persisted, metrics);
     let doors = guard(graphql, Door::Graphql).merge(guard(rest::router(clientele.clone(), legacy), Door::Rest));
-    // Outside: a browser asks before it knows who is calling.
     cors::allow(doors, &cors).merge(counted)
 }

@@ -48,7 +48,7 @@ struct Settings {
     /// sqlite:FILE or postgres://… [env: DATABASE_URL] [default: sqlite:clientele.db]
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
-    /// Any other setting, as in --set log.format=json; may be given again.
+    /// Any other setting, as in --set log.format=json or --set 'http.trusted_proxies=["10.0.0.0/8"]'; may be given again.
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }

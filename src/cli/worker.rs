@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::listening::Signals;
 use super::{Failure, listening, print, store};
 use crate::Clientele;
 use crate::api::authentication::{Authentication, Guard};
@@ -72,7 +73,8 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
         Some(address) => Some(listening::bind(address).await?),
         None => None,
     };
-    let stop = listening::stop_on_signal()?;
+    // What it is sending is handed back at once: nobody sends callers here.
+    let Signals { stop, .. } = listening::stop_on_signal(Duration::ZERO)?;
     let clientele = Arc::new(store::clientele(config).await?);
     let worker = Background::start(clientele.clone(), channels, config, stop.clone());
     match listener {
@@ -83,7 +85,7 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
                 server.scheme()
             ))?;
             let router = Router::new()
-                .merge(health::routes(store::ping(clientele.db.clone())))
+                .merge(health::routes(store::ping(clientele.db.clone()), stop.clone()))
                 .merge(metrics::guarded(
                     clientele,
                     DoorMetrics::default(),

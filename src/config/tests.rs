@@ -91,8 +91,9 @@ fn a_mistake_in_the_file_is_one_sentence_that_names_it() {
     for (text, sentence) in [
         (
             "lisen = '127.0.0.1:1'",
-            "unknown setting `lisen` in FILE; known there: listen, database_url, shutdown_timeout_seconds, http, \
-             rate_limit, database, clients, legacy, graphql, cors, authentication, idempotency, notifications, audit, log",
+            "unknown setting `lisen` in FILE; known there: listen, database_url, shutdown_delay_seconds, \
+             shutdown_timeout_seconds, http, rate_limit, database, clients, legacy, graphql, cors, authentication, \
+             idempotency, notifications, audit, log",
         ),
         (
             "[clients]\nid_patern = '###'",
@@ -172,6 +173,11 @@ fn a_value_that_cant_be_meant_is_one_sentence_that_says_what_can() {
             "CLIENTELE_SHUTDOWN_TIMEOUT_SECONDS",
             "3601",
             "shutdown_timeout_seconds must be at most 3600",
+        ),
+        (
+            "CLIENTELE_SHUTDOWN_DELAY_SECONDS",
+            "3601",
+            "shutdown_delay_seconds must be at most 3600",
         ),
         (
             "CLIENTELE_DATABASE__MAX_CONNECTIONS",

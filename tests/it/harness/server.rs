@@ -104,6 +104,7 @@ impl TestServer {
         let router = callers.known_to(router(clientele.clone(), &settings));
         let router = telemetry::with_request_lines(router);
         let server = Server::new(&settings.http).expect("valid settings");
+        let server = server.for_pages_of(&settings.doors.cors);
         let serving = tokio::spawn(server.serve(listener, router, pending(), Duration::ZERO));
         // The library names no cryptography of its own, though nothing here is encrypted.
         let _ = rustls::crypto::ring::default_provider().install_default();

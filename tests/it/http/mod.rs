@@ -2,12 +2,16 @@
 
 mod answers;
 mod connections;
+mod floods;
 mod hostile;
 mod http2;
 mod overload;
 mod rate_limit;
+mod raw;
+mod refusals;
 mod slow;
 mod tls;
+mod untaken;
 
 use std::{future::pending, net::SocketAddr, time::Duration};
 
@@ -71,7 +75,7 @@ async fn exchange(address: impl tokio::net::ToSocketAddrs, bytes: &[u8]) -> (Str
 fn parse(answer: &str) -> (String, String) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
     let status = head.lines().next().unwrap_or_default();
-    let status = status.trim_start_matches("HTTP/1.1 ");
+    let status = status.trim_start_matches("HTTP/1.1 ").trim_start_matches("HTTP/1.0 ");
     let code = status.split(' ').next().and_then(|code| code.parse().ok());
     net::answer(code.unwrap_or(200), body);
     (status.to_owned(), body.to_owned())
