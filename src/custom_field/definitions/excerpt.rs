@@ -76,7 +76,9 @@ impl Excerpt {
             put(&mut all.sets, set.clone(), |set| &set.encoded_key);
         }
         for Excerpted { field: row } in self.fields {
-            let options = present.field_of_key(&row.encoded_key).map(|field| field.options.clone());
+            let options = present
+                .field_of_key(&row.encoded_key)
+                .map(|field| field.options.clone());
             let (kind, set) = Kind::parse(&row.kind).zip(sets.get(&row.set_key)).ok_or_else(|| {
                 Error::defect("a custom field was kept without its set, or with a type that isn't known")
             })?;
