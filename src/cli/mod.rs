@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, and who does it. Knows no rule of the business.
 
 mod audit;
+mod client;
 mod failure;
 mod listed;
 mod listening;
@@ -81,6 +82,9 @@ enum Command {
     /// The history of changes.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// What is kept of a client.
+    #[command(subcommand)]
+    Client(client::Command),
     /// Who may sign in with a name and a password.
     #[command(subcommand)]
     User(user::Command),
@@ -120,6 +124,10 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Fa
         Command::Audit(command) => {
             crate::telemetry::start(&config.log);
             audit::run(&config, command).await
+        }
+        Command::Client(command) => {
+            crate::telemetry::start(&config.log);
+            client::run(&config, command).await
         }
         Command::User(command) => {
             crate::telemetry::start(&config.log);

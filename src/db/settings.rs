@@ -88,6 +88,8 @@ pub(super) fn options(
                 .busy_timeout(Duration::from_secs(5))
                 .foreign_keys(true)
                 .pragma("query_only", if read_only { "ON" } else { "OFF" })
+                // What is deleted or erased is overwritten. FAST would leave whole pages of it, and rows of some length have them.
+                .pragma("secure_delete", "ON")
                 // In KiB. The writer touches every index; its default of 2 MiB would hold a fraction of their upper pages.
                 .pragma("cache_size", if read_only { "-8192" } else { "-65536" })
                 // In pages. Each checkpoint waits for the disk once more, for all changes since the last one.
