@@ -94,7 +94,11 @@ impl Limits {
     /// Bytes that are copied while fragments are spelled out, or variables filled in. This is no limit that anybody sets: it
     /// leaves room for as many fields as may be asked for, and for values of a whole body, which take more as parsed.
     pub(super) fn copies_within(&self, bytes: usize) -> Result<(), Fault> {
-        within("bytes with its fragments and variables spelled out", bytes, self.copies())
+        within(
+            "bytes with its fragments and variables spelled out",
+            bytes,
+            self.copies(),
+        )
     }
 
     fn copies(&self) -> usize {

@@ -146,7 +146,7 @@ on_both! {
 
     async fn what_a_request_would_copy_is_refused_before_it_is_copied(server) {
         let long = "x".repeat(20_000);
-        let literal = json!({ "query": doubling_links(13, &format!("messages(after: \"{long}\") {{ totalCount }}")) });
+        let literal = json!({ "query": doubling_links(12, &format!("messages(after: \"{long}\") {{ totalCount }}")) });
         let pages: String = (0..20).map(|number| format!("a{number}: messages(after: $x) {{ totalCount }} ")).collect();
         let variable = json!({ "query": format!("query($x: String) {{ {pages} }}"), "variables": { "x": "x".repeat(900_000) } });
         server.statements();

@@ -92,7 +92,12 @@ fn explain(body: &[u8], error: &serde_json::Error) -> Fault {
         return not_json(&error);
     }
     let Ok(members) = serde_json::from_slice::<HashMap<String, &RawValue>>(body) else {
-        return bad(if is_batch(body) { SEVERAL } else { "The body must be a JSON object." });
+        let sentence = if is_batch(body) {
+            SEVERAL
+        } else {
+            "The body must be a JSON object."
+        };
+        return bad(sentence);
     };
     let wrong = |name: &str, first: char| {
         let value = members.get(name).map(|value| value.get());
@@ -185,7 +190,8 @@ fn persisted(extensions: &RawValue) -> Result<Option<String>, Fault> {
         return Ok(None);
     };
     let persisted: Option<PersistedQuery<'_>> = object(persisted);
-    if persisted.as_ref().and_then(|persisted| persisted.version).map(RawValue::get) != Some("1") {
+    let version = persisted.as_ref().and_then(|persisted| persisted.version);
+    if version.map(RawValue::get) != Some("1") {
         return Err(bad("\"persistedQuery\" must be of version 1."));
     }
     let hash = persisted.and_then(|persisted| serde_json::from_str::<String>(persisted.sha256_hash?.get()).ok());

@@ -79,10 +79,9 @@ fn measure_field(field: &Field, steps: usize, values: &Values) -> Size {
     let (times, is_page) = match asked(field, values) {
         Some(times) => (times, true),
         None if is_connection(set) => (DEFAULT_PAGE, true),
-        None if name == "customInformation" && selects(set, &["linkedClient"]) => match below.pages {
-            true => (MOST_LINKED, false),
-            false => (LINKED, false),
-        },
+        None if name == "customInformation" && selects(set, &["linkedClient"]) => {
+            (if below.pages { MOST_LINKED } else { LINKED }, false)
+        }
         None => (1, false),
     };
     // An object of which nothing is asked for, as none of the fragments is for its type, has to be found all the same.

@@ -43,7 +43,9 @@ fn beyond(value: &Value) -> usize {
             let of_member = |value| of_value(value).saturating_add(size_of::<Name>() + MEMBER);
             sum(members.values().map(of_member))
         }
-        Value::Variable(_) | Value::Null | Value::Number(_) | Value::Boolean(_) | Value::Binary(_) | Value::Enum(_) => 0,
+        Value::Variable(_) | Value::Null | Value::Number(_) | Value::Boolean(_) | Value::Binary(_) | Value::Enum(_) => {
+            0
+        }
     }
 }
 

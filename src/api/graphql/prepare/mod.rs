@@ -30,8 +30,8 @@ use async_graphql::{
     registry::Registry,
 };
 
-use self::variables::Declared;
 pub use self::selection::collect;
+use self::variables::Declared;
 pub(super) use self::{flatten::root, selection::is_placeholder, variables::Values};
 use super::{
     error::{Code, Fault, Refused, internal},
@@ -55,7 +55,8 @@ struct Operation {
     flat: Option<Arc<Positioned<OperationDefinition>>>,
 }
 
-/// One operation whose variables are known, but not yet in it: what it is the size of may be large, this is not.
+/// One operation whose variables are known, but not yet in it: where they stand in many places that takes much more memory,
+/// and whether it is to be done at all is first judged by its size.
 pub(super) struct Measured {
     values: Values,
     flat: Arc<Positioned<OperationDefinition>>,

@@ -119,9 +119,13 @@ mod tests {
     use std::time::Duration;
 
     use chrono::{DateTime, Utc};
-    use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+    use reqwest::{
+        StatusCode,
+        header::{HeaderMap, HeaderValue, RETRY_AFTER},
+    };
 
-    use super::retry_after;
+    use super::{read, retry_after};
+    use crate::notify::channel::Outcome;
 
     #[test]
     fn a_wait_is_given_in_seconds_or_as_a_date_and_is_a_day_at_most() {
@@ -144,5 +148,23 @@ mod tests {
             assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{text}");
         }
         assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+
+    #[test]
+    fn an_answer_is_read_no_deeper_than_what_is_asked_of_it() {
+        // JSON in texts in JSON, which serde_json's own values would follow until the stack is used up.
+        let deep = (0..30).fold("0".to_owned(), |inner, _| {
+            let text = inner.replace('\\', "\\u005c").replace('"', "\\u0022");
+            let (open, close) = ("[".repeat(100), "]".repeat(100));
+            format!("{open}{{\"$serde_json::private::RawValue\":\"{text}\"}}{close}")
+        });
+        let body = format!("{{\"other\":{deep},\"sid\":\"SM1\",\"code\":{deep}}}");
+        let outcome = read(
+            StatusCode::OK,
+            &HeaderMap::new(),
+            body.as_bytes(),
+            DateTime::<Utc>::default(),
+        );
+        assert!(matches!(outcome, Outcome::Sent { provider_id: Some(id) } if id == "SM1"));
     }
 }
