@@ -17,6 +17,9 @@ const header = process.env.CLIENTELE_HEADER; // "Authorization: Bearer …", for
 const repeat = (count, of) => Array.from({ length: count }, (_, number) => of(number)).join(' ');
 const nest = (levels, open, close) => open.repeat(levels) + close.repeat(levels);
 const query = (text, variables) => JSON.stringify({ query: text, variables });
+const link = (n) => `linkedClient { ...F${n + 1} }`;
+const doubling = (fields) =>
+  `{ clients(first: 1) { nodes { ...F0 } } } ${repeat(12, (n) => `fragment F${n} on Client { customInformation { a: ${link(n)} b: ${link(n)} } }`)} fragment F12 on Client { ${fields} }`;
 const type = '{ fields { type { fields { type { name } } } } }';
 
 const requests = {
@@ -29,6 +32,16 @@ const requests = {
   '200 directives': query(`{ __typename ${repeat(200, () => '@include(if: true)')} }`),
   'a fragment in itself': query('{ ...A } fragment A on Query { ...B } fragment B on Query { ...A }'),
   'fragments that double, 40 times': query(`{ ...F0 } ${repeat(40, (n) => `fragment F${n} on Query { ...F${n + 1} ...F${n + 1} }`)} fragment F40 on Query { __typename }`),
+  '20 KB in fragments that double': query(doubling(`messages(after: "${'x'.repeat(20_000)}") { totalCount }`)),
+  'a wrong number in fragments that double': query(doubling('messages(first: 99999999999) { totalCount }')),
+  'a variable of 500 KB in 400 places': query(`query($x: ID!) { ${repeat(400, (n) => `a${n}: node(id: $x) { id }`)} }`, { x: 'x'.repeat(500_000) }),
+  'a variable of 900 KB in 20 places': query(`query($x: String) { ${repeat(20, (n) => `a${n}: messages(after: $x) { totalCount }`)} }`, { x: 'x'.repeat(900_000) }),
+  '340,000 ids in 20 places, nothing asked of them': query(
+    `query($x: [ID!]!) { ${repeat(20, (n) => `a${n}: nodes(ids: $x) { ... on Client { id @skip(if: true) } }`)} }`,
+    { x: Array(340_000).fill('') },
+  ),
+  'a page for each linked client': query('{ clients(first: 1) { nodes { customInformation { linkedClient { messages(first: 500) { nodes { recipient } } } } } } }'),
+  '1,000 variables of unknown types': query(`query(${repeat(1_000, (n) => `$a${n}: Unknown${n}`)}) { __typename }`),
   'one field 19,000 times': query(`{ ${repeat(19_000, () => '__typename')} }`),
   'one field 90,000 times': query(`{ ${'__typename '.repeat(90_000)} }`),
   'pages in pages': query('{ clients(first: 500) { nodes { customInformation { linkedClient { customInformation { linkedClient { id } } } } } } }'),
@@ -122,6 +135,13 @@ async function row(name, ask) {
 
 console.log('| request | bytes | status | answer | ms | peak MiB |\n|---|--:|--:|---|--:|--:|');
 for (const [name, body] of Object.entries(requests)) await row(name, () => post(body));
+await row('a large document in 500 variants, one after the other', async () => {
+  const variant = (number) => query(`{ clients(first: 1) { nodes { ...A } } } ${small} # ${number}`);
+  const small = `${repeat(9, (n) => `fragment ${'ABCDEFGHI'[n]} on Client { customInformation { a: linkedClient { ...${'BCDEFGHIJ'[n]} } b: linkedClient { ...${'BCDEFGHIJ'[n]} } } }`)} fragment J on Client { clientId }`;
+  let last;
+  for (let number = 0; number < 500; number += 1) last = await post(variant(number));
+  return last;
+});
 for (const [name, write] of Object.entries(conversations)) await row(name, () => converse(write));
 const sockets = await resting(10_000);
 await row('one client beside 10,000 connections that say nothing', () => post(requests['one client, for comparison']));

@@ -52,7 +52,7 @@ impl Answer {
     #[must_use]
     pub fn refused(refused: &Refused, request_id: &str) -> Self {
         let mut body = b"{\"errors\":[".to_vec();
-        for (index, fault) in refused.0.iter().enumerate() {
+        for (index, fault) in refused.faults().iter().enumerate() {
             let error = Error::new(fault.code, &fault.message, &fault.locations, &[], request_id);
             error.write(&mut body, index);
         }

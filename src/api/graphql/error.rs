@@ -99,13 +99,45 @@ impl Fault {
         self.locations.push(pos);
         self
     }
+
+    /// Names may be as long as the document.
+    fn clipped(mut self) -> Self {
+        if let Some((end, _)) = self.message.char_indices().nth(LONGEST_MESSAGE) {
+            self.message = format!("{}…", &self.message[..end]).into();
+        }
+        self
+    }
 }
 
-/// Why a request wasn't executed at all: at least one fault.
+/// More than these nobody reads, and an answer must not be much larger than its request.
+const MOST_FAULTS: usize = 20;
+const LONGEST_MESSAGE: usize = 300;
+
+/// Why a request wasn't executed at all: at least one fault, each once, in the order of the document.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Refused(pub Vec<Fault>);
+pub struct Refused(Vec<Fault>);
 
 impl Refused {
+    /// What spells out fragments, or looks at a document twice, tells some faults again and again, and the engine tells some
+    /// in the order of a hash map: here the same refusal gets the same words.
+    #[must_use]
+    pub fn new(mut faults: Vec<Fault>) -> Self {
+        let place = |fault: &Fault| fault.locations.first().map(|place| (place.line, place.column));
+        faults.sort_by(|one, other| {
+            place(one)
+                .cmp(&place(other))
+                .then_with(|| one.message.cmp(&other.message))
+        });
+        faults.dedup();
+        faults.truncate(MOST_FAULTS);
+        Self(faults.into_iter().map(Fault::clipped).collect())
+    }
+
+    #[must_use]
+    pub fn faults(&self) -> &[Fault] {
+        &self.0
+    }
+
     /// The code that decides the HTTP status: the first fault's.
     #[must_use]
     pub fn code(&self) -> Code {
@@ -115,7 +147,7 @@ impl Refused {
 
 impl From<Fault> for Refused {
     fn from(fault: Fault) -> Self {
-        Self(vec![fault])
+        Self(vec![fault.clipped()])
     }
 }
 
