@@ -26,7 +26,7 @@ async fn others_are_answered(address: SocketAddr) {
 
 #[tokio::test]
 async fn a_flood_of_frames_that_ask_for_nothing_ends_its_connection_only() {
-    let address = serve(HttpSettings::default(), reading()).await;
+    let (address, _net) = serve(HttpSettings::default(), reading()).await;
     let open = frame(HEADERS, END_HEADERS, 1, &head("/"));
     for (flood, once) in [
         (frame(PING, 0, 0, &[0; 8]), vec![]),
@@ -47,7 +47,7 @@ async fn a_flood_of_frames_that_ask_for_nothing_ends_its_connection_only() {
 
 #[tokio::test]
 async fn what_callers_have_reason_to_send_is_no_flood() {
-    let address = serve(HttpSettings::default(), reading()).await;
+    let (address, _net) = serve(HttpSettings::default(), reading()).await;
     let mut peer = Peer::connect(address, WINDOW).await;
     for stream in (1..400).step_by(2) {
         // Far more in all than a flood has, but the answers are taken.
@@ -63,7 +63,7 @@ async fn what_callers_have_reason_to_send_is_no_flood() {
 
 #[tokio::test]
 async fn a_head_without_an_end_is_cut_off() {
-    let address = serve(HttpSettings::default(), reading()).await;
+    let (address, _net) = serve(HttpSettings::default(), reading()).await;
     let mut peer = Peer::connect(address, WINDOW).await;
     // Never indexed, so that none of it can be kept.
     let mut field = vec![0x10, 1, b'x', 0x7f, 0x81, 0x07];
@@ -98,7 +98,7 @@ async fn requests_taken_back_at_once_end_the_connection_and_none_goes_on() {
         queue: 0,
         ..HttpSettings::default()
     };
-    let address = serve(settings, Router::new().route("/wait", wait).merge(reading())).await;
+    let (address, _net) = serve(settings, Router::new().route("/wait", wait).merge(reading())).await;
     let mut peer = Peer::connect(address, WINDOW).await;
     let cancel = |stream| frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
     let mut sent = 0;

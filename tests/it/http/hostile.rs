@@ -148,7 +148,7 @@ const BAD_REQUEST: &str = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncont
 /// RFC 9112 §2.2 lets a recipient take a LF for the end of a line. Whoever stands before this server may not.
 #[tokio::test]
 async fn a_line_that_does_not_end_in_cr_lf_is_refused_and_the_connection_closed() {
-    let address = serve(HttpSettings::default(), reading()).await;
+    let (address, _net) = serve(HttpSettings::default(), reading()).await;
     let next = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
     for head in [
         "GET / HTTP/1.1\nhost: a\r\n\r\n",
@@ -193,7 +193,7 @@ async fn a_request_that_comes_while_another_is_answered_is_refused_no_less() {
         end.acquire().await.expect("open").forget();
         "done"
     });
-    let address = serve(HttpSettings::default(), reading().route("/wait", wait)).await;
+    let (address, _net) = serve(HttpSettings::default(), reading().route("/wait", wait)).await;
     for smuggled in [
         "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
         "GET / HTTP/1.1\r\nhost: a\n\r\n",

@@ -104,7 +104,7 @@ async fn asked(address: std::net::SocketAddr, path: &str) -> TcpStream {
 #[tokio::test]
 async fn an_answer_that_is_not_taken_is_given_up_with_its_connection() {
     let (router, mut counted) = answering();
-    let address = serve(short(), router).await;
+    let (address, _net) = serve(short(), router).await;
     let mut stream = asked(address, "/large").await;
     none_kept(&mut counted, 1).await;
     let taken = rest(&mut stream).await.len();
@@ -116,7 +116,7 @@ async fn an_answer_that_is_not_taken_is_given_up_with_its_connection() {
 #[tokio::test]
 async fn a_byte_now_and_then_keeps_no_answer() {
     let (router, mut counted) = answering();
-    let address = serve(short(), router).await;
+    let (address, _net) = serve(short(), router).await;
     let mut stream = asked(address, "/large").await;
     tokio::select! {
         () = none_kept(&mut counted, 1) => {}
@@ -132,7 +132,7 @@ async fn a_byte_now_and_then_keeps_no_answer() {
 #[tokio::test]
 async fn an_answer_that_is_taken_comes_in_full_and_leaves_nothing_behind() {
     let (router, mut counted) = answering();
-    let address = serve(HttpSettings::default(), router).await;
+    let (address, _net) = serve(HttpSettings::default(), router).await;
     let mut stream = asked(address, "/large").await;
     let answer = rest(&mut stream).await;
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
@@ -156,7 +156,7 @@ async fn an_answer_that_is_taken_comes_in_full_and_leaves_nothing_behind() {
 #[tokio::test]
 async fn http_2_that_takes_nothing_loses_its_connection_with_all_answers() {
     let (router, mut counted) = answering();
-    let address = serve(short(), router).await;
+    let (address, _net) = serve(short(), router).await;
     let mut peer = Peer::connect(address, 0).await;
     for stream in [1, 3, 5, 7] {
         peer.send(&ask(stream, if stream < 5 { "/middling" } else { "/" }))
@@ -169,7 +169,7 @@ async fn http_2_that_takes_nothing_loses_its_connection_with_all_answers() {
 #[tokio::test]
 async fn a_stream_that_is_not_taken_is_given_up_and_the_others_go_on() {
     let (router, mut counted) = answering();
-    let address = serve(short(), router).await;
+    let (address, _net) = serve(short(), router).await;
     let mut peer = Peer::connect(address, 65_535).await;
     peer.send(&widen(0, 1024 * 1024 * 1024)).await;
     // One takes nothing beyond its window, as a proxy's slow caller does.
@@ -200,7 +200,7 @@ async fn whoever_does_not_take_what_it_asked_for_waits_for_more() {
         unsent_bytes_per_connection: MIDDLING - 1,
         ..HttpSettings::default()
     };
-    let address = serve(settings, router).await;
+    let (address, _net) = serve(settings, router).await;
     let mut peer = Peer::connect(address, 0).await;
     peer.send(&ask(1, "/middling")).await;
     assert_eq!(peer.next_of(&[HEADERS]).await.expect("a head").stream, 1);
