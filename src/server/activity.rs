@@ -41,6 +41,8 @@ struct Connection {
     state: Mutex<State>,
     /// An answer has been taken, or given up.
     room: Notify,
+    /// A proxy speaks for many callers.
+    of_many: bool,
 }
 
 #[derive(Debug)]
@@ -63,7 +65,7 @@ enum Wire {
 }
 
 impl Activity {
-    pub fn new() -> Self {
+    pub fn new(of_many: bool) -> Self {
         Self(Arc::new(Connection {
             state: Mutex::new(State {
                 running: 0,
@@ -73,6 +75,7 @@ impl Activity {
                 unsent: Unsent::default(),
             }),
             room: Notify::new(),
+            of_many,
         }))
     }
 
@@ -89,9 +92,10 @@ impl Activity {
         is_sound.then_some(running)
     }
 
-    /// Waits until the answers that haven't been taken yet hold no more than `most` bytes.
+    /// Waits until the answers that haven't been taken yet hold no more than `most` bytes. Callers of a proxy don't wait for
+    /// one another.
     pub async fn room(&self, most: usize) {
-        loop {
+        while !self.0.of_many {
             let room = self.0.room.notified();
             if self.change(|state| state.unsent.bytes() <= most) {
                 return;
@@ -136,7 +140,7 @@ impl Activity {
                 let since = heads.are_within_one().then(Instant::now);
                 state.head_since = since.map(|now| state.head_since.unwrap_or(now));
                 let Some(rest) = rest else { return Ok(()) };
-                let mut frames = Frames::new();
+                let mut frames = Frames::new(self.0.of_many);
                 let read = frames.read(rest);
                 state.wire = Wire::Http2(frames);
                 return read;

@@ -99,7 +99,7 @@ impl Connections {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let activity = Activity::new();
+        let activity = Activity::new(self.settings.trusts(peer.ip()));
         let times = Times {
             idle: self.settings.idle_timeout,
             head: self.settings.header_timeout,

@@ -19,7 +19,7 @@ const FRAMES: Allowance = Allowance {
 };
 /// A caller that takes an answer tells of it, perhaps twice for each of its frames, and measures its line meanwhile.
 const FRAMES_FOR_A_PIECE: u32 = 64;
-/// Requests taken back. A proxy may lose many callers at once.
+/// Requests taken back.
 const RESETS: Allowance = Allowance {
     most: 500,
     per_second: 20,
@@ -29,7 +29,8 @@ const RESETS: Allowance = Allowance {
 #[derive(Debug)]
 pub struct Frames {
     frames: Bucket,
-    resets: Bucket,
+    /// None when it is for many callers, and none of them may end it for the others.
+    resets: Option<Bucket>,
     head: [u8; 9],
     /// Bytes of the next frame's head that are there.
     known: usize,
@@ -42,11 +43,11 @@ pub struct Frames {
 pub struct Flood;
 
 impl Frames {
-    pub fn new() -> Self {
+    pub fn new(of_many: bool) -> Self {
         let now = Instant::now();
         Self {
             frames: Bucket::new(FRAMES, now),
-            resets: Bucket::new(RESETS, now),
+            resets: (!of_many).then(|| Bucket::new(RESETS, now)),
             head: [0; 9],
             known: 0,
             skip: REST_OF_PREFACE,
@@ -80,7 +81,7 @@ impl Frames {
         match kind {
             HEADERS => Ok(()),
             DATA if length > 0 || flags & END_STREAM != 0 => Ok(()),
-            RST_STREAM => self.resets.take(),
+            RST_STREAM => self.resets.as_mut().map_or(Ok(()), Bucket::take),
             _ => self.frames.take(),
         }
     }
@@ -92,7 +93,9 @@ impl Frames {
 
     /// A request has been answered, which its caller didn't take back.
     pub fn answered(&mut self) {
-        self.resets.add(1);
+        if let Some(resets) = &mut self.resets {
+            resets.add(1);
+        }
     }
 }
 

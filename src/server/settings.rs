@@ -1,6 +1,6 @@
 //! What an operator decides about connections and requests, whatever they ask for.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -44,7 +44,8 @@ pub struct HttpSettings {
     pub connections_per_address: usize,
     /// HTTP/2 requests at once on one connection.
     pub streams_per_connection: u32,
-    /// What the answers of one connection that haven't been taken may hold before its next request has to wait.
+    /// What the answers of one connection that haven't been taken may hold before its next request has to wait; a
+    /// trusted proxy's callers don't wait for one another.
     pub unsent_bytes_per_connection: usize,
     /// Requests under way at once, on all connections.
     pub requests: usize,
@@ -57,6 +58,13 @@ pub struct HttpSettings {
     pub trusted_proxies: Vec<Network>,
     /// The header in which they say it.
     pub forwarded_header: ForwardedHeader,
+}
+
+impl HttpSettings {
+    /// Whether an address is a trusted proxy's.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(address))
+    }
 }
 
 /// Only one is believed: a proxy that writes one of them passes the other on as its caller wrote it.

@@ -98,7 +98,7 @@ async fn requests_taken_back_at_once_end_the_connection_and_none_goes_on() {
         queue: 0,
         ..HttpSettings::default()
     };
-    let (address, _net) = serve(settings, Router::new().route("/wait", wait).merge(reading())).await;
+    let (address, _net) = serve(settings.clone(), Router::new().route("/wait", wait).merge(reading())).await;
     let mut peer = Peer::connect(address, WINDOW).await;
     let cancel = |stream| frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
     let mut sent = 0;
@@ -112,4 +112,21 @@ async fn requests_taken_back_at_once_end_the_connection_and_none_goes_on() {
     assert!(begun <= 501, "{begun} of {MANY} requests have begun");
     // Each place is free again.
     others_are_answered(address).await;
+
+    // A proxy says so for callers of its own, none of whom may end the connection for the others.
+    let settings = HttpSettings {
+        trusted_proxies: vec!["127.0.0.1".parse().expect("a network")],
+        ..settings
+    };
+    let (address, _net) = serve(settings, reading()).await;
+    let mut peer = Peer::connect(address, WINDOW).await;
+    let streams = (1..).step_by(2).take(1_000);
+    for stream in streams {
+        // One at a time, as callers go.
+        let ping = frame(PING, 0, 0, &[0; 8]);
+        peer.send(&[ask(stream, "/"), cancel(stream), ping].concat()).await;
+        peer.next_of(&[PING]).await.expect("the connection lives");
+    }
+    peer.send(&ask(2_001, "/")).await;
+    while peer.next_of(&[DATA]).await.expect("an answer").stream != 2_001 {}
 }

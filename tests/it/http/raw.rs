@@ -62,7 +62,9 @@ pub struct Peer(TcpStream);
 impl Peer {
     /// Speaks HTTP/2 with a window of so many bytes for each stream.
     pub async fn connect(address: SocketAddr, window: u32) -> Self {
-        let mut peer = Self(connect(address).await);
+        let stream = connect(address).await;
+        stream.set_nodelay(true).expect("an option of every socket");
+        let mut peer = Self(stream);
         let mut hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
         let mut settings = vec![0, INITIAL_WINDOW_SIZE];
         settings.extend(window.to_be_bytes());

@@ -194,6 +194,25 @@ async fn a_stream_that_is_not_taken_is_given_up_and_the_others_go_on() {
 }
 
 #[tokio::test]
+async fn callers_of_a_trusted_proxy_do_not_wait_for_one_another() {
+    let (router, mut counted) = answering();
+    let settings = HttpSettings {
+        unsent_bytes_per_connection: MIDDLING - 1,
+        trusted_proxies: vec!["127.0.0.1".parse().expect("a network")],
+        ..HttpSettings::default()
+    };
+    let (address, _net) = serve(settings, router).await;
+    let mut peer = Peer::connect(address, 0).await;
+    for stream in [1, 3] {
+        peer.send(&ask(stream, "/middling")).await;
+        assert_eq!(peer.next_of(&[HEADERS]).await.expect("a head").stream, stream);
+    }
+    assert_eq!(counted.borrow().kept, 2);
+    drop(peer);
+    none_kept(&mut counted, 2).await;
+}
+
+#[tokio::test]
 async fn whoever_does_not_take_what_it_asked_for_waits_for_more() {
     let (router, mut counted) = answering();
     let settings = HttpSettings {
