@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use super::{UPSERT, findings, upsert};
 use crate::harness::{Backend, TestServer};
 
-/// A client by this name with two records, a message and an outcome that is kept for its key.
+/// A client by this name with two records, a message and an outcome that is kept under a key.
 async fn create(server: &TestServer, name: &str) -> String {
-    let input = json!({ "idempotencyKey": name, "client": {
+    let input = json!({ "idempotencyKey": format!("of {}", name.len()), "client": {
         "firstName": name, "lastName": "Linden", "mobilePhone1": format!("+4790000{}", name.len()) } });
     let key = upsert(server, input).await;
     upsert(

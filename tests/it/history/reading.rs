@@ -185,7 +185,7 @@ on_both! {
     async fn what_nothing_leads_to_is_looked_for_in_a_month_at_most(server) {
         let at = |from: &str, until: &str| format!("at: {{ from: \"{from}T00:00:00Z\", until: \"{until}T00:00:00Z\" }}");
         let month = at("2026-11-01", "2026-12-02");
-        let refused = "action, door and callerKind are looked for record by record: give with them `at` with `from` and `until`, at most \
+        let refused = "`filter`: action, door and callerKind are looked for record by record: give with them `at` with `from` and `until`, at most \
             31 days apart, or a client, a subjectKey or a subject other than CLIENT. The actions DELETED and ERASED need nothing else.";
         for (filter, answered) in [
             ("door: REST".to_owned(), false), ("callerKind: ISSUER".to_owned(), false), ("action: CREATED".to_owned(), false),
