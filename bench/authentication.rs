@@ -55,7 +55,10 @@ async fn main() {
     let db = db.expect("the database answers");
     db.migrate().await.expect("migrations run");
     let clientele = Arc::new(Clientele::new(db, Default::default()));
-    clientele.seed(1, |_| ()).await.expect("the database can be written");
+    clientele
+        .seed(1, std::time::SystemTime::now().into(), |_| ())
+        .await
+        .expect("the database can be written");
     let (password, token) = credentials(&clientele).await;
     let doors = |authentication| {
         api::router(

@@ -145,7 +145,8 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Fa
 async fn seed(config: &Config, clients: u32) -> Result<(), Failure> {
     let clientele = store::clientele(config).await?;
     let progress = |done| tracing::info!(done, clients, "seeding");
-    clientele.seed(clients, progress).await.map_err(Failure::internal)?;
+    let seeding = clientele.seed(clients, store::now(), progress);
+    seeding.await.map_err(Failure::internal)?;
     print(&format!(
         "the database has the invented clients SEED00000000 to SEED{:08}\n",
         clients.saturating_sub(1)

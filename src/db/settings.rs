@@ -46,14 +46,25 @@ impl Default for DatabaseSettings {
     }
 }
 
-/// `bounds` are those of readers on SQLite.
+/// What connections are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Nothing can be written by them, and nothing is created or changed by connecting.
+    Looking,
+    /// Reading what another connection of this process writes.
+    Reading,
+    Writing,
+}
+
+/// `bounds` are those of whoever only reads on SQLite.
 pub(super) fn options(
     url: &str,
     settings: &DatabaseSettings,
-    connections: u32,
+    (purpose, connections): (Purpose, u32),
     bounds: Option<Bounds>,
 ) -> ConnectOptions {
-    let read_only = bounds.is_some();
+    let read_only = purpose != Purpose::Writing;
+    let looking = purpose == Purpose::Looking;
     let statement_timeout = format!("{}s", settings.request_timeout_seconds);
     let synchronous = match settings.sqlite_synchronous {
         Synchronous::Full => SqliteSynchronous::Full,
@@ -78,12 +89,15 @@ pub(super) fn options(
                 ("lock_timeout", LOCK_TIMEOUT),
                 ("statement_timeout", statement_timeout.as_str()),
                 ("idle_in_transaction_session_timeout", "60s"),
+                ("default_transaction_read_only", if looking { "on" } else { "off" }),
             ])
         })
         .map_sqlx_sqlite_opts(move |sqlite| {
+            let sqlite = match looking {
+                true => sqlite.read_only(true),
+                false => sqlite.create_if_missing(true).journal_mode(SqliteJournalMode::Wal),
+            };
             sqlite
-                .create_if_missing(true)
-                .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(synchronous)
                 .busy_timeout(Duration::from_secs(5))
                 .foreign_keys(true)

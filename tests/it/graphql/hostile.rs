@@ -72,7 +72,7 @@ on_both! {
     }
 
     async fn an_answer_that_multiplies_without_end_is_refused(server) {
-        server.clientele.seed(1, |_| ()).await.expect("seeding works");
+        server.seed(1).await;
         let mut selection = "fields { fieldId }".to_owned();
         for _ in 0..8 {
             selection = format!("fields {{ set {{ {selection} }} }}");
@@ -102,7 +102,7 @@ on_both! {
     }
 
     async fn ids_of_definitions_take_one_statement_together(server) {
-        server.clientele.seed(1, |_| ()).await.expect("seeding works");
+        server.seed(1).await;
         let sets = data(server, "{ customFieldSets { id fields { id } } clientRoles { id } }", json!({})).await;
         let mut ids = vec![sets["customFieldSets"][0]["id"].clone(), sets["clientRoles"][0]["id"].clone()];
         ids.extend(sets["customFieldSets"][0]["fields"].as_array().expect("a list").iter().map(|field| field["id"].clone()));

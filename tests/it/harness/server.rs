@@ -236,6 +236,12 @@ impl TestServer {
         Snapshot::take(&self.clientele.db).await
     }
 
+    /// Stores so many invented clients.
+    pub async fn seed(&self, count: u32) {
+        let now = std::time::SystemTime::now().into();
+        self.clientele.seed(count, now, |_| ()).await.expect("seeding works");
+    }
+
     /// Runs a statement past all rules.
     pub async fn write(&self, sql: &str) -> Result<()> {
         self.clientele.db.write(&Raw(sql)).await?

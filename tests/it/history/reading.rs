@@ -205,7 +205,7 @@ on_both! {
     }
 
     async fn the_number_of_statements_depends_on_the_query_alone(server) {
-        server.clientele.seed(30, |_| ()).await.expect("seeding works");
+        server.seed(30).await;
         for (query, expected) in [
             ("{ auditLog { nodes { changes { after } } } }", 1),
             ("{ auditLog { nodes { changes { after } } totalCount } }", 2),
