@@ -9,7 +9,8 @@ use sea_orm::EntityTrait;
 
 use super::{
     Caller, Permission, Rights,
-    accounts::{permissions_column, token_hash, token_rights},
+    account::{permissions_column, token_rights},
+    accounts::token_hash,
     grant::{Sent, lock_users, may_give, role},
     listing::{self, Listing},
 };

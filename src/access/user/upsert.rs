@@ -9,7 +9,8 @@ use crate::{
     Clientele,
     access::{
         Caller, Permission,
-        accounts::{LONGEST_NAME, permissions_column},
+        account::permissions_column,
+        accounts::LONGEST_NAME,
         grant::{Sent, lock_users, may_give, role},
         password,
     },

@@ -17,16 +17,22 @@ use serde_json::{Map, Value};
 
 use self::keys::{Found, Keys};
 use super::JwtSettings;
-use crate::{
-    access::{Account, CallerKind, Permission, Rights, Sets},
-    secret::Secret,
-};
+use crate::access::{Account, CallerKind, Permission, Rights, Sets};
 
 const MOST: u64 = 20_000;
 /// In bytes, as OpenID Connect bounds a subject.
 const LONGEST_SUBJECT: usize = 255;
 /// In bytes, as that of a user.
 const LONGEST_ROLE: usize = 64;
+
+/// What a token is remembered by.
+pub(super) type Name = [u8; 32];
+
+pub(super) fn name(token: &str) -> Name {
+    let mut name = [0; 32];
+    name.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+    name
+}
 
 /// Why a token lets nobody in.
 #[derive(Debug)]
@@ -38,7 +44,7 @@ pub(super) enum Invalid {
 }
 
 /// A token that was found valid, under which keys and in which span of time it is.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Valid {
     account: Arc<Account>,
     /// In seconds since 1970, the leeway put on.
@@ -52,7 +58,7 @@ pub(super) struct Issuer {
     settings: JwtSettings,
     algorithms: Vec<Algorithm>,
     keys: Keys,
-    valid: Cache<[u8; 32], Valid>,
+    valid: Cache<Name, Arc<Valid>>,
 }
 
 impl Issuer {
@@ -83,18 +89,24 @@ impl Issuer {
     }
 
     /// The account of a token that was found valid before and still is.
-    pub fn known(&self, token: &Secret, now: DateTime<Utc>) -> Option<Arc<Account>> {
-        let valid = self.valid.get(&name(token))?;
+    pub fn known(&self, name: &Name, now: DateTime<Utc>) -> Option<Arc<Account>> {
+        let valid = self.valid.get(name)?;
         let now = now.timestamp();
         let holds = valid.from <= now && now < valid.until && valid.keys == self.keys.generation();
-        holds.then_some(valid.account)
+        holds.then(|| valid.account.clone())
     }
 
     /// The account of a valid token. `may_ask`: whether an unknown key is a reason to ask the issuer for new ones.
     ///
     /// # Errors
     /// It isn't valid, or can't be told to be; a line in the log says why.
-    pub async fn account(&self, token: &Secret, may_ask: bool, now: DateTime<Utc>) -> Result<Arc<Account>, Invalid> {
+    pub async fn account(
+        &self,
+        token: &str,
+        name: Name,
+        may_ask: bool,
+        now: DateTime<Utc>,
+    ) -> Result<Arc<Account>, Invalid> {
         let refused = |reason: &str| tracing::info!(reason, "a token of an issuer was refused");
         let header = self.header(token).inspect_err(|reason| refused(reason));
         let header = header.map_err(|_| Invalid::Wrong)?;
@@ -115,13 +127,12 @@ impl Issuer {
             .inspect_err(|reason| refused(reason))
             .map_err(|_| Invalid::Wrong)?;
         let account = valid.account.clone();
-        self.valid.insert(name(token), valid);
+        self.valid.insert(name, Arc::new(valid));
         Ok(account)
     }
 
-    fn header(&self, token: &Secret) -> Result<Header, &'static str> {
-        let header =
-            decode_header(token.reveal()).map_err(|_| "no readable header, or an algorithm that doesn't exist")?;
+    fn header(&self, token: &str) -> Result<Header, &'static str> {
+        let header = decode_header(token).map_err(|_| "no readable header, or an algorithm that doesn't exist")?;
         if !self.algorithms.contains(&header.alg) {
             return Err("an algorithm that isn't allowed");
         }
@@ -133,7 +144,7 @@ impl Issuer {
 
     fn check(
         &self,
-        token: &Secret,
+        token: &str,
         algorithm: Algorithm,
         (key, keys): (&DecodingKey, u64),
         now: DateTime<Utc>,
@@ -148,7 +159,7 @@ impl Issuer {
             .collect::<HashSet<_>>();
         (validation.validate_exp, validation.validate_nbf) = (false, false);
         signature::use_ring();
-        let claims = decode::<Map<String, Value>>(token.reveal(), key, &validation)
+        let claims = decode::<Map<String, Value>>(token, key, &validation)
             .map_err(reason)?
             .claims;
         // The library takes a list of issuers as well.
@@ -237,12 +248,6 @@ fn algorithm(name: &str) -> Result<Algorithm, String> {
          ES384, EdDSA"
             .to_owned()
     })
-}
-
-fn name(token: &Secret) -> [u8; 32] {
-    let mut name = [0; 32];
-    name.copy_from_slice(digest::digest(&digest::SHA256, token.reveal().as_bytes()).as_ref());
-    name
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is mapped over")]

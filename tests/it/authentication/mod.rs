@@ -6,5 +6,6 @@ mod credentials;
 mod first;
 mod issued;
 mod managed;
+mod queue;
 mod rotation;
 mod strangers;
