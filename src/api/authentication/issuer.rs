@@ -35,6 +35,15 @@ pub(super) fn name(token: &str) -> Name {
     name
 }
 
+/// What a token is remembered by.
+pub(super) type Name = [u8; 32];
+
+pub(super) fn name(token: &str) -> Name {
+    let mut name = [0; 32];
+    name.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+    name
+}
+
 /// Why a token lets nobody in.
 #[derive(Debug)]
 pub(super) enum Invalid {
