@@ -219,7 +219,7 @@ fn table() -> Vec<(&'static str, Value, u16, &'static str, String)> {
             query("{ clients(first: 1) { nodes { customInformation { linkedClient { messages(first: 500) { nodes { recipient } } } } } } }".into()),
             400,
             complex,
-            "The document costs 1002003, and at most 50000 is allowed. Ask for fewer fields or smaller pages.".into(),
+            "The document costs 100203, and at most 50000 is allowed. Ask for fewer fields or smaller pages.".into(),
         ),
         (
             "a page for each id in an input",

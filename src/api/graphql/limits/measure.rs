@@ -16,8 +16,8 @@ pub struct Size {
     pub introspection: usize,
     /// Whether the schema is asked about itself at all.
     pub looks_at_schema: bool,
-    /// Whether any of it is a page.
-    pages: bool,
+    /// The largest page in it, in entries.
+    page: usize,
 }
 
 impl Size {
@@ -27,7 +27,7 @@ impl Size {
             aliases: self.aliases.saturating_add(other.aliases),
             cost: self.cost.saturating_add(other.cost),
             introspection: self.introspection.max(other.introspection),
-            pages: self.pages || other.pages,
+            page: self.page.max(other.page),
             ..self
         }
     }
@@ -76,13 +76,13 @@ fn measure_field(field: &Field, steps: usize, values: &Values) -> Size {
     };
     let set = &field.selection_set.node;
     let below = measure_set(set, steps, values);
-    let (times, is_page) = match asked(field, values) {
-        Some(times) => (times, true),
-        None if is_connection(set) => (DEFAULT_PAGE, true),
+    let page = asked(field, values).or_else(|| is_connection(set).then_some(DEFAULT_PAGE));
+    let times = match page {
+        Some(entries) => entries,
         None if name == "customInformation" && selects(set, &["linkedClient"]) => {
-            (if below.pages { MOST_LINKED } else { LINKED }, false)
+            LINKED.saturating_mul(below.page.div_ceil(DEFAULT_PAGE).max(1))
         }
-        None => (1, false),
+        None => 1,
     };
     // An object of which nothing is asked for, as none of the fragments is for its type, has to be found all the same.
     let once = below.cost.max(usize::from(!set.items.is_empty()));
@@ -91,7 +91,7 @@ fn measure_field(field: &Field, steps: usize, values: &Values) -> Size {
         aliases: below.aliases.saturating_add(usize::from(field.alias.is_some())),
         cost: once.saturating_mul(times).saturating_add(1),
         introspection: below.introspection.max(steps.saturating_sub(1)),
-        pages: is_page || below.pages,
+        page: below.page.max(page.unwrap_or_default()),
         ..Size::default()
     }
 }
@@ -109,10 +109,9 @@ fn selects(set: &SelectionSet, names: &[&str]) -> bool {
 
 /// What a page holds when the caller doesn't say: the conventions of the schema (design §5).
 const DEFAULT_PAGE: usize = 50;
-/// Custom values that link a client: each may bring a whole client.
+/// Custom values that link a client: each may bring a whole client. There may be a hundred times as many, so that a page of
+/// more entries than usual in each of them counts as if there were more in proportion.
 const LINKED: usize = 10;
-/// A client has as many values as that, and a page for each of them is another matter than a name.
-const MOST_LINKED: usize = crate::client::LONGEST_LIST;
 
 fn is_connection(set: &SelectionSet) -> bool {
     selects(set, &["edges", "nodes", "pageInfo"])
