@@ -30,7 +30,7 @@ pub struct Account {
     pub role: Option<Arc<str>>,
     pub rights: Arc<Rights>,
     /// Of a user; of a token nothing but itself is needed.
-    password_hash: Secret,
+    pub(super) password_hash: Secret,
     active: bool,
     expires_at: Option<DateTime<Utc>>,
 }
@@ -76,7 +76,7 @@ impl Account {
         }
     }
 
-    fn is_valid(&self, now: DateTime<Utc>) -> bool {
+    pub(super) fn is_valid(&self, now: DateTime<Utc>) -> bool {
         self.active && self.expires_at.is_none_or(|end| now < end)
     }
 }

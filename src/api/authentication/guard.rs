@@ -103,15 +103,7 @@ impl Guard {
             Credentials::Token(token) => self.token(clientele, token, from, Utc::now()).await?,
             Credentials::Issued(token) => self.issued(token, from, Utc::now()).await?,
         };
-        Ok(Caller {
-            kind: account.kind,
-            id: account.id.clone(),
-            name: account.name.clone(),
-            role: account.role.clone(),
-            rights: account.rights.clone(),
-            door,
-            request_id: id.0.clone(),
-        })
+        Ok(Caller::of(&account, door, id.0.clone()))
     }
 
     /// Who has proven himself lately from where he is asks nobody's leave, whoever else fails there. For all others the

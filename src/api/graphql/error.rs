@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use async_graphql::{Pos, ServerError, Value};
 
-use crate::error::Error;
+use crate::{api::authentication::Refusal, error::Error};
 
 /// Why a request, or a part of it, has no answer. Callers branch on these names, so the list is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,6 +148,7 @@ pub(super) fn shown(error: &ServerError, request_id: &str) -> (Code, Cow<'static
 /// A domain surprise as code and sentence.
 pub(super) fn of_domain(error: &Error, request_id: &str) -> (Code, Cow<'static, str>) {
     match error {
+        Error::Unauthenticated => (Code::Unauthenticated, Refusal::Wrong.sentence().into()),
         Error::Forbidden(permission) => (
             Code::Forbidden,
             format!("This needs the permission {}.", permission.as_str()).into(),
