@@ -11,6 +11,9 @@ use crate::access::Permission;
 /// Why an operation could not be carried out. Nothing has been written when a write returns it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
+    /// The caller could not sign in any more: what it has proven isn't so at present.
+    #[error("the caller's credentials are not valid any more")]
+    Unauthenticated,
     /// The caller lacks a permission.
     #[error("the permission {} is missing", .0.as_str())]
     Forbidden(Permission),
@@ -46,9 +49,12 @@ impl Error {
     /// What kind of error it is, for a log line: never the cause's own text, which may repeat what is stored.
     pub fn kind(&self) -> String {
         match self {
-            Self::Forbidden(_) | Self::Conflict | Self::Unavailable | Self::ReadOnly | Self::TimedOut => {
-                self.to_string()
-            }
+            Self::Unauthenticated
+            | Self::Forbidden(_)
+            | Self::Conflict
+            | Self::Unavailable
+            | Self::ReadOnly
+            | Self::TimedOut => self.to_string(),
             Self::Internal(cause) => {
                 if let Some(error) = cause.downcast_ref::<DbErr>() {
                     database_kind(error)

@@ -1,18 +1,24 @@
 //! A text that must not be shown: printing it in any way shows that it is there, and no more.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize, Serializer};
 
 const HIDDEN: &str = "***";
 
-/// A password or the like. Empty means there is none, and shows as empty.
+/// A password or the like. Empty means there is none, and shows as empty. Cloning shares it.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
+#[serde(from = "String")]
+pub struct Secret(Arc<str>);
+
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self::new(text)
+    }
+}
 
 impl Secret {
-    pub fn new(text: impl Into<String>) -> Self {
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
         Self(text.into())
     }
 

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Permission, Permissions, Rights};
+use super::{Account, Permission, Permissions, Rights};
 use crate::{
     error::{Error, Result},
+    secret::Secret,
     text_enum::text_enum,
 };
 
@@ -47,12 +48,28 @@ pub struct Caller {
     /// Which limits of the configuration it has; the general ones without it.
     pub role: Option<Arc<str>>,
     pub rights: Arc<Rights>,
+    /// The stored hash of the password that it has shown; empty when it has shown something else.
+    pub password_hash: Secret,
     pub door: Door,
     /// The request's id in answers and logs; empty on the command line.
     pub request_id: Arc<str>,
 }
 
 impl Caller {
+    /// Somebody who has signed in.
+    pub fn of(account: &Account, door: Door, request_id: Arc<str>) -> Self {
+        Self {
+            kind: account.kind,
+            id: account.id.clone(),
+            name: account.name.clone(),
+            role: account.role.clone(),
+            rights: account.rights.clone(),
+            password_hash: account.password_hash.clone(),
+            door,
+            request_id,
+        }
+    }
+
     /// Whoever runs the server: may do everything.
     pub fn operator() -> Self {
         Self {
@@ -61,6 +78,7 @@ impl Caller {
             name: "operator".into(),
             role: None,
             rights: Arc::new(Rights::all()),
+            password_hash: Secret::default(),
             door: Door::CommandLine,
             request_id: "".into(),
         }

@@ -6,24 +6,11 @@ use async_graphql::MaybeUndefined;
 
 use super::{Caller, Permission, Rights, Sets};
 use crate::{
-    db::{Dialect, Transaction},
-    error::Result,
     member::{Problems, Scalars},
-    problem::ProblemCode,
+    problem::{ProblemCode, path},
 };
 
-/// Users and tokens are changed one at a time; any number will do, as long as it stays.
-const USERS_LOCK: i64 = 0x7573_6572;
 const MOST_SETS: usize = 1_000;
-
-/// One change of users and tokens at a time: who is the last to manage them must be known for sure.
-pub(super) async fn lock_users(transaction: &Transaction) -> Result<()> {
-    if transaction.dialect == Dialect::Postgres {
-        let sql = format!("SELECT pg_advisory_xact_lock({USERS_LOCK})");
-        transaction.one(sql, []).await?;
-    }
-    Ok(())
-}
 
 /// What is sent for rights, by the same names for users and tokens.
 pub(super) struct Sent<'a> {
@@ -64,8 +51,25 @@ impl Sent<'_> {
 pub(super) fn may_give(caller: &Caller, rights: &Rights, problems: &mut Problems) {
     if !caller.rights.cover(rights) {
         let message = "You can't give rights that you don't have yourself.";
-        problems.add(ProblemCode::Forbidden, ["permissions".into()], message);
+        problems.add(ProblemCode::Forbidden, path!["permissions"], message);
     }
+}
+
+/// Whether a role is the caller's to give, or none, which stands for the general limits. Which limits are the higher ones is
+/// the configuration's business: who hasn't every right gives what he has himself, and nothing else.
+pub(super) fn has_limits(caller: &Caller, role: Option<&str>) -> bool {
+    caller.role.as_deref() == role || caller.rights.are_all()
+}
+
+pub(super) fn may_give_role(caller: &Caller, role: Option<&str>, problems: &mut Problems) {
+    if has_limits(caller, role) {
+        return;
+    }
+    let message = match &caller.role {
+        Some(own) => format!("You can give no other role than your own, {own}: whoever has every right can."),
+        None => "You can't give a role, as you have none: whoever has every right can, or has that role.".to_owned(),
+    };
+    problems.add(ProblemCode::Forbidden, path!["role"], message);
 }
 
 /// The name of a role, which the configuration may have limits for.

@@ -10,6 +10,7 @@ mod grant;
 mod listing;
 pub mod password;
 mod permission;
+mod present;
 mod reads;
 mod rights;
 mod sign_in;
@@ -27,7 +28,7 @@ pub use listing::Listing;
 pub use permission::{Permission, Permissions};
 pub use rights::{Rights, Sets};
 pub use sign_in::{Attempt, Verdict};
-pub use token::{BY_CREATION, CreateToken, PREFIX, RevokeToken, Token, create_token, revoke_token, tokens};
+pub use token::{BY_CREATION, CreateToken, MOST_DAYS, PREFIX, RevokeToken, Token, create_token, revoke_token, tokens};
 pub use user::{
     BY_NAME, ChangePassword, DeleteUser, UpsertUser, User, change_password, change_user, create_user, delete_user,
     password_is_initial, upsert_user, users,

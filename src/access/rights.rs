@@ -62,6 +62,11 @@ impl Rights {
         }
     }
 
+    /// Whether these are all rights there are.
+    pub fn are_all(&self) -> bool {
+        self.cover(&Self::all())
+    }
+
     /// Whether it may see the values of every set, those to come included.
     pub fn views_all(&self) -> bool {
         self.view_sets == Sets::All || self.edits_all()

@@ -15,7 +15,7 @@ pub use self::{
     upsert::{UpsertUser, change_user, create_user, upsert_user},
 };
 use super::{
-    Caller, Permission, Rights,
+    Caller, CallerKind, Permission, Rights,
     account::user_rights,
     listing::{self, Listing},
 };
@@ -25,7 +25,6 @@ use crate::{
     error::Result,
     history::{Action, Chain, Change, Member, Members, Subject},
     list::{Cursor, Order, Window},
-    problem::{Problem, ProblemCode},
 };
 
 /// The order of users.
@@ -58,6 +57,10 @@ impl User {
     fn manages(&self) -> bool {
         self.row.active && self.rights.permissions.contains(Permission::ManageUsers)
     }
+
+    fn may_everything(&self) -> bool {
+        self.row.active && self.rights.are_all()
+    }
 }
 
 /// A part of all users, by name.
@@ -73,20 +76,30 @@ async fn find(transaction: &Transaction, name: &str) -> Result<Option<User>> {
     named.one(transaction.orm()).await?.map(User::of).transpose()
 }
 
-/// Whether nobody but `user` manages users.
-async fn last_manager(transaction: &Transaction, user: &User) -> Result<bool> {
-    let others = api_user::Entity::find().filter(api_user::Column::EncodedKey.ne(user.row.encoded_key.as_str()));
-    for row in others.all(transaction.orm()).await? {
-        if User::of(row)?.manages() {
-            return Ok(false);
-        }
+/// Why `before` can't become `after`, or be no more: nobody would be left who manages users, or who can give every right.
+/// To leave nobody with every right is up to the operator, who can give them again.
+async fn irreplaceable(
+    transaction: &Transaction,
+    caller: &Caller,
+    before: &User,
+    after: Option<&User>,
+) -> Result<Option<&'static str>> {
+    let ends = |can: fn(&User) -> bool| can(before) && !after.is_some_and(can);
+    let manager = ends(User::manages);
+    let administrator = ends(User::may_everything) && caller.kind != CallerKind::Operator;
+    if !manager && !administrator {
+        return Ok(None);
     }
-    Ok(true)
-}
-
-fn last(place: impl IntoIterator<Item = crate::problem::Step>) -> Problem {
-    let message = "This is the last active user with MANAGE_USERS: give that to another one first.";
-    Problem::new(ProblemCode::Invalid, place, message)
+    let others = api_user::Entity::find().filter(api_user::Column::EncodedKey.ne(before.row.encoded_key.as_str()));
+    let others = others.all(transaction.orm()).await?.into_iter().map(User::of);
+    let others = others.collect::<Result<Vec<User>>>()?;
+    Ok(if manager && !others.iter().any(User::manages) {
+        Some("This is the last active user with MANAGE_USERS: give that to another one first.")
+    } else if administrator && !others.iter().any(User::may_everything) {
+        Some("This is the last active user with every right: give them all to another one first.")
+    } else {
+        None
+    })
 }
 
 /// What changed, in the names of the API; of a password only that it did.

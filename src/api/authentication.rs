@@ -73,15 +73,7 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
             let headers = request.headers();
             let place = request.extensions().get::<Place>();
             match guard.account(&gate.clientele, headers, from, place).await {
-                Ok(account) => Caller {
-                    kind: account.kind,
-                    id: account.id.clone(),
-                    name: account.name.clone(),
-                    role: account.role.clone(),
-                    rights: account.rights.clone(),
-                    door: gate.door,
-                    request_id: id.0.clone(),
-                },
+                Ok(account) => Caller::of(&account, gate.door, id.0.clone()),
                 Err(refusal) => return refuse(gate.door, &refusal, headers, &id),
             }
         }

@@ -1,5 +1,6 @@
 //! `clientele serve`, from the port to the end.
 
+use std::io::{IsTerminal, stdout};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,15 +125,29 @@ fn persisted(settings: &GraphqlSettings) -> Result<Persisted, Failure> {
 enum SignIn {
     Nobody,
     Users,
-    /// There was no user: this is the password of the one that has been made.
+    /// There was no user: this is the password of the one that has been made, for the person at the terminal.
     First(Secret),
+    /// As above, but nobody is there to read a password.
+    FirstUnseen,
+}
+
+impl SignIn {
+    /// What is written to anything but a terminal is collected, such as by a service manager or a container's log, and stays
+    /// there for others to read.
+    fn of(first: Option<Secret>, on_terminal: bool) -> Self {
+        match first {
+            Some(password) if on_terminal => Self::First(password),
+            Some(_) => Self::FirstUnseen,
+            None => Self::Users,
+        }
+    }
 }
 
 #[expect(clippy::disallowed_methods, reason = "a command is a door")]
 async fn sign_in(clientele: &Clientele) -> Result<SignIn, Failure> {
     let made = make_first_user(clientele, &Caller::operator(), Utc::now()).await;
     let made = made.map_err(|error| Failure::new(format!("can't look up users: {}", error.kind())))?;
-    Ok(made.map_or(SignIn::Users, SignIn::First))
+    Ok(SignIn::of(made, stdout().is_terminal()))
 }
 
 /// The last line is for programs that wait for it: it says that requests are answered from now on.
@@ -159,6 +174,13 @@ fn greeting(server: &str, sign_in: &SignIn) -> String {
             ),
             format!(" -u {FIRST}:{}", password.reveal()),
         ),
+        SignIn::FirstUnseen => (
+            format!(
+                "{FIRST}, once you have made its password: clientele user password {FIRST}\n            (a first one is \
+                 shown on terminals only, and this is none)\n"
+            ),
+            format!(" -u {FIRST}"),
+        ),
     };
     format!(
         r#"GraphQL     {server}/graphql
@@ -171,4 +193,39 @@ curl{credentials} {server}/graphql -H 'content-type: application/json' -d '{{"qu
 listening on {server}
 "#
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SignIn, greeting};
+    use crate::secret::Secret;
+
+    #[test]
+    fn a_first_password_is_in_the_greeting_on_a_terminal_and_nowhere_else() {
+        let greet = |first: Option<&str>, on_terminal| {
+            greeting("http://here", &SignIn::of(first.map(Secret::new), on_terminal))
+        };
+        let on_terminal = greet(Some("the-password"), true);
+        assert!(
+            on_terminal.contains("sign in     admin with the password the-password\n"),
+            "{on_terminal}"
+        );
+        assert!(
+            on_terminal.contains("curl -u admin:the-password http://here/graphql"),
+            "{on_terminal}"
+        );
+        let elsewhere = greet(Some("the-password"), false);
+        assert!(!elsewhere.contains("the-password"), "{elsewhere}");
+        assert!(
+            elsewhere.contains("sign in     admin, once you have made its password: clientele user password admin\n"),
+            "{elsewhere}"
+        );
+        for on_terminal in [true, false] {
+            let later = greet(None, on_terminal);
+            assert!(
+                later.contains("sign in     admin, or another user (clientele user list)\n"),
+                "{later}"
+            );
+        }
+    }
 }

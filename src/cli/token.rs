@@ -6,12 +6,11 @@ use clap::Subcommand;
 
 use super::user::{Grant, shown};
 use super::{Failure, listed, print, refused, store};
-use crate::access::{BY_CREATION, Caller, CreateToken, RevokeToken, Token, create_token, revoke_token, tokens};
+use crate::access::{
+    BY_CREATION, Caller, CreateToken, MOST_DAYS, RevokeToken, Token, create_token, revoke_token, tokens,
+};
 use crate::config::Config;
 use crate::scalar::DateTime;
-
-/// A thousand years: a date of five digits is none that the API can show.
-const MOST_DAYS: i64 = 365_000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -21,7 +20,7 @@ pub(super) enum Command {
         name: String,
         #[command(flatten)]
         grant: Grant,
-        /// Ends it after so many days; never unless given.
+        /// Ends it after so many days, at most five years; it holds until it is revoked unless given.
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=MOST_DAYS))]
         days: Option<u32>,
     },

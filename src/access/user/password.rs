@@ -5,12 +5,12 @@ use chrono::{DateTime, SubsecRound, Utc};
 use entity::api_user;
 use sea_orm::EntityTrait;
 
-use super::{User, find, record};
+use super::{User, record};
 use crate::{
     Clientele,
-    access::{Caller, CallerKind, grant::lock_users, password},
+    access::{Caller, CallerKind, password, present::lock_users},
     db::{Step, Transaction, Work},
-    error::Result,
+    error::{Error, Result},
     problem::{Problem, ProblemCode, path},
     secret::Secret,
 };
@@ -53,13 +53,10 @@ pub async fn change_password(
         return refuse(code, "newPassword", message);
     }
     let rows = api_user::Entity::find_by_id(&*caller.id);
-    let Some(row) = rows.one(clientele.db.read().orm()).await? else {
-        return refuse(
-            ProblemCode::NotFound,
-            "oldPassword",
-            "You are no user any more.".to_owned(),
-        );
-    };
+    let row = rows
+        .one(clientele.db.read().orm())
+        .await?
+        .ok_or(Error::Unauthenticated)?;
     let old = Secret::new(input.old_password.as_str());
     if !clientele
         .accounts
@@ -80,7 +77,7 @@ pub async fn change_password(
     let work = Replace {
         clientele,
         caller,
-        before: row,
+        before: &row.password_hash,
         hash: clientele
             .accounts
             .hasher
@@ -96,7 +93,8 @@ pub async fn change_password(
 struct Replace<'a> {
     clientele: &'a Clientele,
     caller: &'a Caller,
-    before: api_user::Model,
+    /// The hash that the old password has been compared with.
+    before: &'a str,
     hash: String,
     now: DateTime<Utc>,
 }
@@ -105,14 +103,11 @@ impl Work for Replace<'_> {
     type Output = Result<(), Vec<Problem>>;
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
-        lock_users(transaction).await?;
-        let stored = find(transaction, &self.before.name).await?;
+        let caller = &lock_users(transaction, self.caller, self.now).await?;
+        let row = api_user::Entity::find_by_id(&*caller.id).one(transaction.orm()).await?;
         // If somebody else has changed it meanwhile, the old one is no proof any more.
-        let Some(stored) = stored.filter(|stored| stored.row.password_hash == self.before.password_hash) else {
-            let message = "Your password was changed meanwhile: this isn't your password any more.";
-            let problem = Problem::new(ProblemCode::Invalid, path!["oldPassword"], message);
-            return Ok(Step::Discard(Err(vec![problem])));
-        };
+        let row = row.filter(|row| row.password_hash == self.before);
+        let stored = User::of(row.ok_or(Error::Unauthenticated)?)?;
         let row = api_user::Model {
             password_hash: self.hash.clone(),
             initial: false,
@@ -125,7 +120,7 @@ impl Work for Replace<'_> {
         record(
             self.clientele,
             transaction,
-            self.caller,
+            caller,
             Some(&stored),
             Some(&user),
             self.now,

@@ -3,10 +3,10 @@
 use async_graphql::InputObject;
 use chrono::{DateTime, Utc};
 
-use super::{NO_USER, find, last, last_manager, record};
+use super::{NO_USER, find, irreplaceable, record};
 use crate::{
     Clientele,
-    access::{Caller, Permission, grant::lock_users},
+    access::{Caller, Permission, present::lock_users_for_manager},
     db::{Step, Transaction, Work},
     error::Result,
     problem::{Problem, ProblemCode, path},
@@ -52,22 +52,22 @@ impl Work for Delete<'_> {
     type Output = Result<String, Vec<Problem>>;
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
-        lock_users(transaction).await?;
+        let caller = &lock_users_for_manager(transaction, self.caller, self.now).await?;
         let refuse = |code, message| Ok(Step::Discard(Err(vec![Problem::new(code, path!["name"], message)])));
         let Some(user) = find(transaction, self.name).await? else {
             return refuse(ProblemCode::NotFound, NO_USER);
         };
-        if !self.caller.rights.cover(&user.rights) {
+        if !caller.rights.cover(&user.rights) {
             let message = "This user has rights that you don't have: you can't remove it.";
             return refuse(ProblemCode::Forbidden, message);
         }
-        if user.manages() && last_manager(transaction, &user).await? {
-            return Ok(Step::Discard(Err(vec![last(path!["name"])])));
+        if let Some(message) = irreplaceable(transaction, caller, &user, None).await? {
+            return refuse(ProblemCode::Invalid, message);
         }
         let key = user.row.encoded_key.clone();
         let sql = "DELETE FROM api_user WHERE encoded_key = $1";
         transaction.run(sql, [key.as_str().into()]).await?;
-        record(self.clientele, transaction, self.caller, Some(&user), None, self.now).await?;
+        record(self.clientele, transaction, caller, Some(&user), None, self.now).await?;
         Ok(Step::Commit(Ok(key)))
     }
 }

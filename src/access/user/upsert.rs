@@ -4,15 +4,16 @@ use async_graphql::{InputObject, MaybeUndefined};
 use chrono::{DateTime, SubsecRound, Utc};
 use entity::api_user;
 
-use super::{NO_USER, User, find, last, last_manager, record};
+use super::{NO_USER, User, find, irreplaceable, record};
 use crate::{
     Clientele,
     access::{
         Caller, Permission,
         account::permissions_column,
         accounts::LONGEST_NAME,
-        grant::{Sent, lock_users, may_give, role},
+        grant::{Sent, has_limits, may_give, may_give_role, role},
         password,
+        present::lock_users_for_manager,
     },
     db::{Step, Transaction, Work},
     error::Result,
@@ -28,7 +29,8 @@ use crate::{
 pub struct UpsertUser {
     /// The name the user signs in with: up to 64 letters, digits and any of `. _ - @`.
     pub name: String,
-    /// A password for the user, who should change it then: 12 characters or more. Required on creation.
+    /// A password for the user, who should change it then: 12 characters or more. Required on creation. Takes that you could
+    /// give the user its role.
     pub password: MaybeUndefined<String>,
     /// Whether the user may sign in; true unless given.
     pub active: Option<bool>,
@@ -40,7 +42,8 @@ pub struct UpsertUser {
     /// Replaces the custom field sets, by their ids, whose values the user may change. Null stands for all of them, and
     /// so does leaving it out on creation.
     pub edit_sets: MaybeUndefined<Vec<String>>,
-    /// The role whose limits the configuration sets; null for the general ones.
+    /// The role whose limits the configuration sets; null for the general ones. You can't give another than your own without
+    /// having every right; one that stays as it is isn't given.
     pub role: MaybeUndefined<String>,
     /// Comes back in the payload, untouched.
     pub client_mutation_id: Option<String>,
@@ -124,7 +127,7 @@ impl Work for Upsert<'_> {
     type Output = Result<(User, bool), Vec<Problem>>;
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
-        lock_users(transaction).await?;
+        let caller = &lock_users_for_manager(transaction, self.caller, self.now).await?;
         let stored = find(transaction, &self.input.name).await?;
         let unmeant = match (self.must, &stored) {
             (Must::Create, Some(_)) => Some((ProblemCode::Taken, "There is a user of this name already.")),
@@ -134,15 +137,18 @@ impl Work for Upsert<'_> {
         if let Some((code, message)) = unmeant {
             return Ok(Step::Discard(Err(vec![Problem::new(code, path!["name"], message)])));
         }
-        let user = match self.check(stored.as_ref()) {
+        let user = match self.check(caller, stored.as_ref()) {
             Ok(user) => user,
             Err(problems) => return Ok(Step::Discard(Err(problems))),
         };
         if stored.as_ref().is_some_and(|stored| stored.row == user.row) {
             return Ok(Step::Discard(Ok((user, false))));
         }
-        if stored.as_ref().is_some_and(User::manages) && !user.manages() && last_manager(transaction, &user).await? {
-            return Ok(Step::Discard(Err(vec![last(path!["permissions"])])));
+        if let Some(before) = &stored
+            && let Some(message) = irreplaceable(transaction, caller, before, Some(&user)).await?
+        {
+            let problem = Problem::new(ProblemCode::Invalid, path!["permissions"], message);
+            return Ok(Step::Discard(Err(vec![problem])));
         }
         let user = User {
             row: api_user::Model {
@@ -156,7 +162,7 @@ impl Work for Upsert<'_> {
         record(
             self.clientele,
             transaction,
-            self.caller,
+            caller,
             stored.as_ref(),
             Some(&user),
             self.now,
@@ -168,7 +174,7 @@ impl Work for Upsert<'_> {
 
 impl Upsert<'_> {
     /// The user as it is to be, or every problem.
-    fn check(&self, stored: Option<&User>) -> Result<User, Vec<Problem>> {
+    fn check(&self, caller: &Caller, stored: Option<&User>) -> Result<User, Vec<Problem>> {
         let UpsertUser {
             name,
             password,
@@ -188,14 +194,15 @@ impl Upsert<'_> {
             edit_sets,
         };
         let rights = sent.rights(stored.map(|stored| &stored.rights), &mut problems);
-        if stored.is_some_and(|stored| !self.caller.rights.cover(&stored.rights)) {
+        let before = stored.map(|stored| &stored.row);
+        let role = role(sent_role, before.and_then(|row| row.role.clone()), &mut problems);
+        if stored.is_some_and(|stored| !caller.rights.cover(&stored.rights)) {
             let message = "This user has rights that you don't have: you can't change it.";
             problems.add(ProblemCode::Forbidden, path!["name"], message);
         } else {
-            may_give(self.caller, &rights, &mut problems);
+            may_give(caller, &rights, &mut problems);
+            self.check_role(caller, before, role.as_deref(), &mut problems);
         }
-        let before = stored.map(|stored| &stored.row);
-        let role = role(sent_role, before.and_then(|row| row.role.clone()), &mut problems);
         if !problems.0.is_empty() {
             return Err(problems.0);
         }
@@ -217,6 +224,25 @@ impl Upsert<'_> {
             updated_at: before.map_or(self.now, |row| row.updated_at),
         };
         Ok(User { row, rights })
+    }
+}
+
+impl Upsert<'_> {
+    /// A role that stays as it is gives nobody anything; but whoever makes a user's password could sign in as that user.
+    fn check_role(
+        &self,
+        caller: &Caller,
+        before: Option<&api_user::Model>,
+        role: Option<&str>,
+        problems: &mut Problems,
+    ) {
+        let stays = before.is_some_and(|row| row.role.as_deref() == role);
+        if !stays {
+            may_give_role(caller, role, problems);
+        } else if self.hash.is_some() && !has_limits(caller, role) {
+            let message = "This user has limits that you can't give: you can't make its password.";
+            problems.add(ProblemCode::Forbidden, path!["password"], message);
+        }
     }
 }
 

@@ -4,13 +4,12 @@ use async_graphql::{Context, Object as Root, Result};
 
 use super::{
     error::Fault,
-    mutation::{answer, split},
+    mutation::answer,
     object::{Plan, Written},
     objects::{
         connection::{Connection, Listed, PageRow},
         payload::{
-            ChangePasswordPayload, CreateTokenPayload, DeleteUserPayload, PayloadRow, RevokeTokenPayload,
-            UpsertUserPayload,
+            ChangePasswordPayload, CreateTokenPayload, DeleteUserPayload, RevokeTokenPayload, UpsertUserPayload,
         },
         user::{Token, User, Viewer, ViewerRow},
     },
@@ -125,7 +124,8 @@ pub struct AccountMutation;
 /// Changes users and API tokens.
 #[Root]
 impl AccountMutation {
-    /// Creates a user, or changes the one of this name. Needs MANAGE_USERS; nobody can give rights that he lacks himself.
+    /// Creates a user, or changes the one of this name. Needs MANAGE_USERS, and every right that the user has or is to have:
+    /// judged by what is stored of you at this moment. One active user with every right stays.
     async fn upsert_user(
         &self,
         context: &Context<'_>,
@@ -133,17 +133,13 @@ impl AccountMutation {
     ) -> Result<Written<UpsertUserPayload>> {
         let plan = plan::<UpsertUserPayload>(context)?;
         let outcome = access::upsert_user(clientele(context)?, caller(context)?, &input, super::now()).await?;
-        let (stored, problems) = split(outcome);
-        let row = PayloadRow {
-            stored: stored.as_ref().map(|(user, _)| user),
-            created: stored.as_ref().is_some_and(|(_, created)| *created),
-            problems: &problems,
-            client_mutation_id: input.client_mutation_id.as_deref(),
-        };
-        answer(context, row, &plan)
+        let stored = outcome.as_ref().map(|(user, created)| (user, *created));
+        answer(context, &plan, stored, input.client_mutation_id.as_deref())
     }
 
-    /// Removes a user, which can sign in nowhere after 10 seconds. The tokens that it created stay. Needs MANAGE_USERS.
+    /// Removes a user, which can sign in nowhere after 10 seconds. The tokens that it created stay, as they are the programs'
+    /// that use them; but it has seen them: revoke those with its key as `createdById`. Needs MANAGE_USERS, and every right
+    /// that the user has.
     async fn delete_user(
         &self,
         context: &Context<'_>,
@@ -151,14 +147,8 @@ impl AccountMutation {
     ) -> Result<Written<DeleteUserPayload>> {
         let plan = plan::<DeleteUserPayload>(context)?;
         let outcome = access::delete_user(clientele(context)?, caller(context)?, &input, super::now()).await?;
-        let (stored, problems) = split(outcome);
-        let row = PayloadRow {
-            stored: stored.as_deref(),
-            created: false,
-            problems: &problems,
-            client_mutation_id: input.client_mutation_id.as_deref(),
-        };
-        answer(context, row, &plan)
+        let stored = outcome.as_ref().map(String::as_str);
+        answer(context, &plan, stored, input.client_mutation_id.as_deref())
     }
 
     /// Changes the caller's own password. It counts on every server within 10 seconds.
@@ -169,17 +159,12 @@ impl AccountMutation {
     ) -> Result<Written<ChangePasswordPayload>> {
         let plan = plan::<ChangePasswordPayload>(context)?;
         let outcome = access::change_password(clientele(context)?, caller(context)?, &input, super::now()).await?;
-        let (stored, problems) = split(outcome);
-        let row = PayloadRow {
-            stored,
-            created: false,
-            problems: &problems,
-            client_mutation_id: input.client_mutation_id.as_deref(),
-        };
-        answer(context, row, &plan)
+        let stored = outcome.as_ref().copied();
+        answer(context, &plan, stored, input.client_mutation_id.as_deref())
     }
 
-    /// Creates an API token with rights of its own. Needs MANAGE_USERS; nobody can give rights that he lacks himself.
+    /// Creates an API token with rights of its own, which it keeps until it ends or is revoked, whatever becomes of you. Needs
+    /// MANAGE_USERS, and every right that the token is to have: judged by what is stored of you at this moment.
     async fn create_token(
         &self,
         context: &Context<'_>,
@@ -187,17 +172,11 @@ impl AccountMutation {
     ) -> Result<Written<CreateTokenPayload>> {
         let plan = plan::<CreateTokenPayload>(context)?;
         let outcome = access::create_token(clientele(context)?, caller(context)?, &input, super::now()).await?;
-        let (stored, problems) = split(outcome);
-        let row = PayloadRow {
-            stored: stored.as_ref().map(|(token, text)| (token, text.reveal())),
-            created: false,
-            problems: &problems,
-            client_mutation_id: input.client_mutation_id.as_deref(),
-        };
-        answer(context, row, &plan)
+        let stored = outcome.as_ref().map(|(token, text)| (token, text.reveal()));
+        answer(context, &plan, stored, input.client_mutation_id.as_deref())
     }
 
-    /// Makes an API token worthless, on every server within 10 seconds. Needs MANAGE_USERS.
+    /// Makes an API token worthless, on every server within 10 seconds. Needs MANAGE_USERS, and every right that it has.
     async fn revoke_token(
         &self,
         context: &Context<'_>,
@@ -205,13 +184,7 @@ impl AccountMutation {
     ) -> Result<Written<RevokeTokenPayload>> {
         let plan = plan::<RevokeTokenPayload>(context)?;
         let outcome = access::revoke_token(clientele(context)?, caller(context)?, &input, super::now()).await?;
-        let (stored, problems) = split(outcome);
-        let row = PayloadRow {
-            stored: stored.as_ref(),
-            created: false,
-            problems: &problems,
-            client_mutation_id: input.client_mutation_id.as_deref(),
-        };
-        answer(context, row, &plan)
+        let stored = outcome.as_ref();
+        answer(context, &plan, stored, input.client_mutation_id.as_deref())
     }
 }

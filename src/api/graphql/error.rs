@@ -10,7 +10,7 @@ use async_graphql::{
     parser::types::{Field, Selection, SelectionSet},
 };
 
-use crate::error::Error;
+use crate::{api::authentication::Refusal, error::Error};
 
 /// Why a request, or a part of it, has no answer. Callers branch on these names, so the list is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,6 +205,7 @@ fn find<'a>(asked: &'a SelectionSet, key: &str) -> Option<&'a Field> {
 /// A domain surprise as code and sentence.
 pub(super) fn of_domain(error: &Error, request_id: &str) -> (Code, Cow<'static, str>) {
     match error {
+        Error::Unauthenticated => (Code::Unauthenticated, Refusal::Wrong.sentence().into()),
         Error::Forbidden(permission) => (
             Code::Forbidden,
             format!("This needs the permission {}.", permission.as_str()).into(),

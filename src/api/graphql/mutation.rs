@@ -26,6 +26,7 @@ use crate::{
     notify::template::{
         DeleteMessageTemplate, UpsertMessageTemplate, delete_message_template, upsert_message_template,
     },
+    problem::Problem,
 };
 
 /// Changes the bank's clients and the definitions they follow.
@@ -47,44 +48,22 @@ impl Mutation {
         let outcome = clientele(context)?
             .upsert_client(caller(context)?, &input, wanted(plans.iter().copied()), super::now())
             .await?;
-        let client_mutation_id = input.client_mutation_id.as_deref();
-        match outcome {
+        let (aggregate, world);
+        let stored = match &outcome {
             Ok(upserted) => {
-                let aggregate = &upserted.client;
-                let world = World::around(
-                    [aggregate],
-                    &reach,
-                    upserted.definitions.clone(),
-                    loaders(context)?,
-                    caller(context)?,
-                );
-                let world = world.await.map_err(|_| incomplete())?;
-                let stored = Some(ClientRow {
+                aggregate = &upserted.client;
+                let (definitions, loaders) = (upserted.definitions.clone(), loaders(context)?);
+                let around = World::around([aggregate], &reach, definitions, loaders, caller(context)?);
+                world = around.await.map_err(|_| incomplete())?;
+                let row = ClientRow {
                     aggregate,
                     world: &world,
-                });
-                let created = upserted.outcome == Outcome::Created;
-                answer(
-                    context,
-                    PayloadRow {
-                        stored,
-                        created,
-                        problems: &[],
-                        client_mutation_id,
-                    },
-                    &plan,
-                )
-            }
-            Err(problems) => {
-                let row = PayloadRow {
-                    stored: None,
-                    created: false,
-                    problems: &problems,
-                    client_mutation_id,
                 };
-                answer(context, row, &plan)
+                Ok((row, upserted.outcome == Outcome::Created))
             }
-        }
+            Err(problems) => Err(problems),
+        };
+        answer(context, &plan, stored, input.client_mutation_id.as_deref())
     }
 
     /// Creates a set of custom fields, or changes the one with this `setId`: all of it or nothing.
@@ -95,24 +74,13 @@ impl Mutation {
     ) -> Result<Written<UpsertCustomFieldSetPayload>> {
         let plan = plan::<UpsertCustomFieldSetPayload>(context)?;
         let outcome = upsert_custom_field_set(clientele(context)?, caller(context)?, &input, super::now()).await?;
-        let (stored, problems) = split(outcome);
-        let stored = stored.as_ref().and_then(|(definitions, key)| {
+        let stored = written(&outcome, |(definitions, key)| {
             Some(SetRow {
                 set: definitions.set_of_key(key)?,
                 definitions,
             })
-        });
-        let client_mutation_id = input.client_mutation_id.as_deref();
-        answer(
-            context,
-            PayloadRow {
-                stored,
-                created: false,
-                problems: &problems,
-                client_mutation_id,
-            },
-            &plan,
-        )
+        })?;
+        answer(context, &plan, stored, input.client_mutation_id.as_deref())
     }
 
     /// Creates a client role, or changes the one with this `roleId`.
@@ -123,21 +91,8 @@ impl Mutation {
     ) -> Result<Written<UpsertClientRolePayload>> {
         let plan = plan::<UpsertClientRolePayload>(context)?;
         let outcome = upsert_client_role(clientele(context)?, caller(context)?, &input, super::now()).await?;
-        let (stored, problems) = split(outcome);
-        let stored = stored
-            .as_ref()
-            .and_then(|(definitions, key)| definitions.role_of_key(key));
-        let client_mutation_id = input.client_mutation_id.as_deref();
-        answer(
-            context,
-            PayloadRow {
-                stored,
-                created: false,
-                problems: &problems,
-                client_mutation_id,
-            },
-            &plan,
-        )
+        let stored = written(&outcome, |(definitions, key)| definitions.role_of_key(key))?;
+        answer(context, &plan, stored, input.client_mutation_id.as_deref())
     }
 
     /// Creates a message template, or changes the one with this `templateId`: all of it or nothing.
@@ -149,22 +104,15 @@ impl Mutation {
         let plan = plan::<UpsertMessageTemplatePayload>(context)?;
         let caller = caller(context)?;
         let outcome = upsert_message_template(clientele(context)?, caller, &input, super::now()).await?;
-        let (stored, problems) = split(outcome);
         let rights = &*caller.rights;
-        let stored = stored.as_ref().and_then(|(definitions, key)| {
+        let stored = written(&outcome, |(definitions, key)| {
             Some(TemplateRow {
                 template: definitions.template_of_key(key)?,
                 definitions,
                 rights,
             })
-        });
-        let row = PayloadRow {
-            stored,
-            created: false,
-            problems: &problems,
-            client_mutation_id: input.client_mutation_id.as_deref(),
-        };
-        answer(context, row, &plan)
+        })?;
+        answer(context, &plan, stored, input.client_mutation_id.as_deref())
     }
 
     /// Deletes a message template. Messages that were written from it are sent all the same.
@@ -175,14 +123,8 @@ impl Mutation {
     ) -> Result<Written<DeleteMessageTemplatePayload>> {
         let plan = plan::<DeleteMessageTemplatePayload>(context)?;
         let outcome = delete_message_template(clientele(context)?, caller(context)?, &input, super::now()).await?;
-        let (deleted, problems) = split(outcome);
-        let row = PayloadRow {
-            stored: deleted.as_deref(),
-            created: false,
-            problems: &problems,
-            client_mutation_id: input.client_mutation_id.as_deref(),
-        };
-        answer(context, row, &plan)
+        let deleted = outcome.as_ref().map(String::as_str);
+        answer(context, &plan, deleted, input.client_mutation_id.as_deref())
     }
 
     /// Queues messages that have failed once more, as if they had never been tried. They stay the same messages: a
@@ -203,41 +145,47 @@ impl Mutation {
             }
             Err(problem) => Err(vec![problem]),
         };
-        let (resent, problems) = split(outcome);
+        let resent = outcome.as_ref().ok();
         let messages = resent.iter().flat_map(|resent| resent.messages.iter().flatten());
         let world = World::around_messages(messages, &reach, loaders(context)?, caller(context)?).await;
-        let stored = resent.is_some();
-        let world = world.map_err(|error| if stored { incomplete().into() } else { error })?;
-        let stored = resent.as_ref().map(|resent| ResentRow { resent, world: &world });
-        let row = PayloadRow {
-            stored,
-            created: false,
-            problems: &problems,
-            client_mutation_id: client_mutation_id.as_deref(),
-        };
-        answer(context, row, &plan)
+        let world = world.map_err(|error| if resent.is_some() { incomplete().into() } else { error })?;
+        let stored = outcome.as_ref().map(|resent| ResentRow { resent, world: &world });
+        answer(context, &plan, stored, client_mutation_id.as_deref())
     }
 }
 
-/// Writes a payload. What has been stored stays stored when that fails, and the caller has to know.
-pub(super) fn answer<'a, T, R>(context: &Context<'_>, row: PayloadRow<'a, R>, plan: &Plan) -> Result<Written<T>>
+/// Writes a payload around what has been stored, or around every problem. What has been stored stays stored when that fails,
+/// and the caller has to know.
+pub(super) fn answer<'a, T, R>(
+    context: &Context<'_>,
+    plan: &Plan,
+    outcome: Result<R, &'a Vec<Problem>>,
+    client_mutation_id: Option<&'a str>,
+) -> Result<Written<T>>
 where
     T: Object<Row<'a> = PayloadRow<'a, R>>,
     R: Copy,
 {
-    let stored = row.stored.is_some();
-    Written::object(context, row, plan).map_err(|error| if stored { incomplete().into() } else { error })
+    let row = PayloadRow {
+        outcome: outcome.map_err(Vec::as_slice),
+        client_mutation_id,
+    };
+    Written::object(context, row, plan).map_err(|error| if outcome.is_ok() { incomplete().into() } else { error })
+}
+
+/// A definition that has been written, as it is found in the picture of all definitions.
+fn written<'a, T, R>(
+    outcome: &'a Result<T, Vec<Problem>>,
+    find: impl FnOnce(&'a T) -> Option<R>,
+) -> Result<Result<R, &'a Vec<Problem>>, Fault> {
+    match outcome {
+        Ok(stored) => find(stored).map(Ok).ok_or_else(incomplete),
+        Err(problems) => Ok(Err(problems)),
+    }
 }
 
 /// A caller that is told to try again would create the client a second time.
 fn incomplete() -> Fault {
     let message = "The change has been stored, but its answer could not be completed: read it back, asking for less.";
     Fault::new(Code::Internal, message)
-}
-
-pub(super) fn split<T, P>(answer: Result<T, Vec<P>>) -> (Option<T>, Vec<P>) {
-    match answer {
-        Ok(stored) => (Some(stored), Vec::new()),
-        Err(problems) => (None, problems),
-    }
 }

@@ -120,6 +120,10 @@ impl Failure {
 /// The answer to a surprise, and whether the same request may succeed in a moment.
 fn surprise(error: &Error, request: Option<&RequestId>) -> (Refusal, bool) {
     match error {
+        Error::Unauthenticated => {
+            let refusal = crate::api::authentication::Refusal::Wrong;
+            (Refusal::new(codes::INVALID_CREDENTIALS, refusal.sentence()), false)
+        }
         Error::Forbidden(permission) => {
             let source = format!("This needs the permission {}.", permission.as_str());
             (Refusal::new(codes::INVALID_PERMISSIONS, source), false)

@@ -185,7 +185,7 @@ signed_in! {
         for input in [json!({ "name": "boss", "active": false }), json!({ "name": "boss", "permissions": [] })] {
             all.graphql(query, json!({ "input": input })).await.data(json!({ "upsertUser": { "userErrors": [{ "code": "INVALID" }] } }));
         }
-        user(server, "second", &[Permission::ManageUsers]).await;
+        user(server, "second", &Permission::ALL).await;
         all.graphql(query, json!({ "input": { "name": "boss", "active": false } })).await.data(json!({ "upsertUser": { "userErrors": [] } }));
         assert_eq!(basic(server, "boss", PASSWORD).await, 401);
     }

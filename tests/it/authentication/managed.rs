@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::credentials::{PASSWORD, now, user};
-use crate::harness::{Settings, TestServer};
+use crate::harness::{Settings, TestServer, token_input};
 
 const PAGE: &str = "query($first: Int, $after: String, $last: Int, $before: String) {
     users(first: $first, after: $after, last: $last, before: $before) {
@@ -56,17 +56,8 @@ on_both! {
     }
 
     async fn tokens_come_in_pages_in_the_order_of_their_creation(server) {
-        let input = |name: &str| CreateToken {
-            name: name.to_owned(),
-            permissions: Vec::new(),
-            view_sets: None,
-            edit_sets: None,
-            role: None,
-            expires_at: None,
-            client_mutation_id: None,
-        };
         for name in ["one", "two", "three"] {
-            let created = create_token(&server.clientele, &Caller::operator(), &input(name), now()).await;
+            let created = create_token(&server.clientele, &Caller::operator(), &token_input(name, &Rights::of([]), None), now()).await;
             created.expect("the database answers").expect("the token is sound");
         }
         let query = "query($after: String) { tokens(first: 2, after: $after) { nodes { name } pageInfo { endCursor hasNextPage } totalCount } }";
@@ -128,13 +119,8 @@ on_both! {
         let token = async |made: i64, days: i64| {
             let made = now - chrono::TimeDelta::days(made);
             let input = CreateToken {
-                name: "a job".to_owned(),
-                permissions: vec![Permission::ViewClient],
-                view_sets: None,
-                edit_sets: None,
-                role: None,
                 expires_at: Some(clientele::scalar::DateTime(made + chrono::TimeDelta::days(days))),
-                client_mutation_id: None,
+                ..token_input("a job", &Rights::of([Permission::ViewClient]), None)
             };
             let created = create_token(&server.clientele, &Caller::operator(), &input, made).await;
             created.expect("the database answers").map(|(_, text)| text.reveal().to_owned())

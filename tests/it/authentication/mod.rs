@@ -5,9 +5,12 @@ mod algorithms;
 mod credentials;
 mod first;
 mod issued;
+mod limits;
 mod managed;
+mod present;
 mod queue;
 mod rotation;
 mod strangers;
+mod tokens;
 
 pub use credentials::{PASSWORD, user};

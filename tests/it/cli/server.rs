@@ -43,7 +43,7 @@ pub struct Server {
     pub address: String,
     /// Everything on standard output up to the line that says it listens.
     pub greeting: String,
-    _directory: TempDir,
+    pub directory: TempDir,
 }
 
 impl Server {
@@ -56,11 +56,38 @@ impl Server {
         Self::start_with(&["serve", "--no-auth", "--listen", "127.0.0.1:0"], environment)
     }
 
+    /// One whose standard output is a terminal, though its log is none. What it prints comes through the terminal's other end.
+    pub fn on_terminal(environment: &[(&str, &str)]) -> Self {
+        let directory = directory();
+        let mut command = Command::new("script");
+        let program = env!("CARGO_BIN_EXE_clientele");
+        // The shell becomes the server, so that its number is the server's; standard error goes past the terminal.
+        let line = format!("echo $$ >pid; exec '{program}' --listen 127.0.0.1:0 2>log");
+        command
+            .current_dir(directory.path())
+            .env_clear()
+            .args(["--quiet", "--return", "--command", &line, "/dev/null"])
+            .envs(environment.iter().copied())
+            .stdin(Stdio::null());
+        Self::listening(command, directory)
+    }
+
+    /// One on the database that is in this directory.
+    pub fn start_in(directory: TempDir, environment: &[(&str, &str)]) -> Self {
+        let command = clientele(&directory, &["--listen", "127.0.0.1:0"], environment);
+        Self::listening(command, directory)
+    }
+
     fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        let directory = directory();
+        let command = clientele(&directory, arguments, environment);
+        Self::listening(command, directory)
+    }
+
+    fn listening(mut command: Command, directory: TempDir) -> Self {
         // Whoever asks it by HTTP needs a cryptography, though nothing here is encrypted.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let directory = directory();
-        let mut child = clientele(&directory, arguments, environment)
+        let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -82,15 +109,16 @@ impl Server {
             child,
             address,
             greeting,
-            _directory: directory,
+            directory,
         }
     }
 
     pub fn signal(&self, signal: &str) {
-        let id = self.child.id().to_string();
+        let on_terminal = std::fs::read_to_string(self.directory.path().join("pid")).ok();
+        let id = on_terminal.unwrap_or_else(|| self.child.id().to_string());
         assert!(
             Command::new("kill")
-                .args(["-s", signal, &id])
+                .args(["-s", signal, id.trim()])
                 .status()
                 .expect("kill")
                 .success()
@@ -106,6 +134,9 @@ impl Server {
             .expect("piped")
             .read_to_end(&mut log)
             .expect("read");
+        if let Ok(beside) = std::fs::read(self.directory.path().join("log")) {
+            log.extend(beside);
+        }
         let log = text(log);
         net::standard_error(&log);
         (log, self.child.wait().expect("ended").code())

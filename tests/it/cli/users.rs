@@ -77,7 +77,14 @@ fn users_and_tokens_are_managed_at_the_command_line() {
         said(&["user", "password", "bo"], good),
         failed("There is no user of this name: the list of users shows those there are.")
     );
-    let (token, log) = said(&["token", "create", "a job", "--permissions", "VIEW_CLIENT"], "");
+    let create = ["token", "create", "a job", "--permissions", "VIEW_CLIENT", "--days"];
+    for days in ["0", "1828"] {
+        let sentence = format!(
+            "invalid value '{days}' for '--days <DAYS>': {days} is not in 1..=1827 (clientele --help lists what there is)"
+        );
+        assert_eq!(said(&[&create[..], &[days]].concat(), ""), failed(&sentence));
+    }
+    let (token, log) = said(&create[..5], "");
     assert!(
         token.starts_with("clt_") && token.len() == 48 && log.is_empty(),
         "{token}{log}"
@@ -90,8 +97,8 @@ fn users_and_tokens_are_managed_at_the_command_line() {
 }
 
 #[tokio::test]
-async fn the_first_start_prints_a_password_once_and_never_logs_it() {
-    let server = Server::start(&[("CLIENTELE_LOG__FILTER", "trace")]);
+async fn the_first_start_prints_a_password_once_on_the_terminal_and_never_logs_it() {
+    let server = Server::on_terminal(&[("CLIENTELE_LOG__FILTER", "trace")]);
     let line = server.greeting.lines().find(|line| line.starts_with("sign in"));
     let password = line.and_then(|line| line.strip_prefix("sign in     admin with the password "));
     let password = password.expect(&server.greeting).to_owned();
@@ -141,6 +148,57 @@ async fn the_first_start_prints_a_password_once_and_never_logs_it() {
         !wrong.contains("caller") && !nobody.contains("caller"),
         "{wrong} {nobody}"
     );
+}
+
+#[tokio::test]
+async fn a_first_start_without_a_terminal_prints_no_password_and_says_how_to_make_one() {
+    let server = Server::start(&[("CLIENTELE_LOG__FILTER", "trace")]);
+    let lines: Vec<&str> = server.greeting.lines().collect();
+    assert_eq!(
+        lines[3..5],
+        [
+            "sign in     admin, once you have made its password: clientele user password admin",
+            "            (a first one is shown on terminals only, and this is none)",
+        ]
+    );
+    assert!(
+        server.greeting.contains("\ncurl -u admin http://"),
+        "{}",
+        server.greeting
+    );
+    let password = "correct horse battery";
+    let made = run(&server.directory, &["user", "password", "admin"], password);
+    assert_eq!(
+        made,
+        ("the user admin has another password\n".to_owned(), String::new())
+    );
+    let ask = Client::new().get(format!("{}/api/clients", server.address));
+    let answer = ask.basic_auth("admin", Some(password)).send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    server.signal("TERM");
+    let (log, code) = server.wait();
+    assert_eq!(code, Some(0));
+    assert!(!log.contains("password is") && !log.contains(password), "{log}");
+}
+
+/// What a container or a service does before its first start.
+#[tokio::test]
+async fn a_user_who_is_there_before_the_first_start_is_the_first_one() {
+    let directory = directory();
+    let add = ["user", "add", "admin", "--permissions", "ALL"];
+    let added = run(&directory, &add, "correct horse battery\n");
+    assert_eq!(added, ("the user admin has been added\n".to_owned(), String::new()));
+    let server = Server::start_in(directory, &[]);
+    assert!(
+        server
+            .greeting
+            .contains("\nsign in     admin, or another user (clientele user list)\n"),
+        "{}",
+        server.greeting
+    );
+    let ask = Client::new().get(format!("{}/api/clients", server.address));
+    let answer = ask.basic_auth("admin", Some("correct horse battery")).send().await;
+    assert_eq!(answer.expect("an answer").status(), StatusCode::OK);
 }
 
 #[tokio::test]

@@ -28,7 +28,8 @@ impl Callers {
         let number = callers.len();
         let id: Arc<str> = format!("caller{number}").into();
         callers.push(Caller {
-            kind: CallerKind::User,
+            // Nothing is stored of whom an issuer names: such a caller needs no row of its own.
+            kind: CallerKind::Issuer,
             id: id.clone(),
             name: id,
             rights: Arc::new(rights.clone()),

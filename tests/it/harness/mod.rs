@@ -20,6 +20,7 @@ pub use answer::Answer;
 pub use database::Backend;
 pub use definitions::{field, options};
 pub use server::{Settings, TestServer};
+pub use signed_in::token_input;
 pub use snapshot::Snapshot;
 
 /// Runs each test on SQLite and on PostgreSQL, with a fresh server that is handed in by reference.

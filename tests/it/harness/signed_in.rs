@@ -34,6 +34,23 @@ impl Settings {
     }
 }
 
+/// A token without an end.
+pub fn token_input(name: &str, rights: &Rights, role: Option<&str>) -> CreateToken {
+    let sets = |sets: &Sets| match sets {
+        Sets::All => None,
+        Sets::These(ids) => Some(ids.iter().cloned().collect()),
+    };
+    CreateToken {
+        name: name.to_owned(),
+        permissions: rights.permissions.iter().collect(),
+        view_sets: sets(&rights.view_sets),
+        edit_sets: sets(&rights.edit_sets),
+        role: role.map(str::to_owned),
+        expires_at: None,
+        client_mutation_id: None,
+    }
+}
+
 /// A server as the bearer of a token sees it.
 #[derive(Clone, Debug)]
 pub struct Bearer<'a> {
@@ -44,20 +61,15 @@ pub struct Bearer<'a> {
 impl TestServer {
     /// A new API token with these rights. It counts on servers that were started with [`Settings::signed_in`].
     pub async fn token(&self, rights: &Rights) -> String {
-        let sets = |sets: &Sets| match sets {
-            Sets::All => None,
-            Sets::These(ids) => Some(ids.iter().cloned().collect()),
-        };
-        let input = CreateToken {
-            name: "a test".to_owned(),
-            permissions: rights.permissions.iter().collect(),
-            view_sets: sets(&rights.view_sets),
-            edit_sets: sets(&rights.edit_sets),
-            role: None,
-            expires_at: None,
-            client_mutation_id: None,
-        };
-        let now = DateTime::<Utc>::from(std::time::SystemTime::now());
+        self.token_with(rights, None).await
+    }
+
+    /// As [`token`](Self::token), with a role.
+    pub async fn token_with(&self, rights: &Rights, role: Option<&str>) -> String {
+        let (input, now) = (
+            token_input("a test", rights, role),
+            DateTime::<Utc>::from(std::time::SystemTime::now()),
+        );
         let created = create_token(&self.clientele, &Caller::operator(), &input, now).await;
         let (_, text) = created.expect("the database answers").expect("the token is sound");
         text.reveal().to_owned()

@@ -51,7 +51,11 @@ async fn pages_of_listed_origins_can_read_every_refusal() {
             assert_eq!(header(&answer, "access-control-allow-origin"), allowed, "{start}");
             if !start.starts_with("OPTIONS") {
                 let exposed = header(&answer, "access-control-expose-headers");
-                assert_eq!(exposed, Some("allow,retry-after,www-authenticate,ratelimit,ratelimit-policy,x-request-id"), "{start}");
+                assert_eq!(
+                    exposed,
+                    Some("allow,retry-after,www-authenticate,ratelimit,ratelimit-policy,x-request-id"),
+                    "{start}"
+                );
             }
         }
     };

@@ -255,7 +255,7 @@ impl Object for ResendMessagesPayload {
                 arguments: &[],
                 write: |row, step, out| {
                     let stored = row
-                        .stored
+                        .stored()
                         .and_then(|stored| Some((stored.resent.messages.as_ref()?, stored.world)));
                     let rows = stored
                         .map(|(messages, world)| messages.iter().map(move |message| MessageRow { message, world }));
@@ -266,12 +266,12 @@ impl Object for ResendMessagesPayload {
         Field {
             name: "resent",
             description: "How many messages were queued anew.",
-            is: Is::Int(|row| row.stored.map_or(0, |stored| stored.resent.count as i64)),
+            is: Is::Int(|row| row.stored().map_or(0, |stored| stored.resent.count as i64)),
         },
         Field {
             name: "more",
             description: "Whether there are failed messages left that pass the `filter`: then send it once more.",
-            is: Is::Boolean(|row| row.stored.is_some_and(|stored| stored.resent.more)),
+            is: Is::Boolean(|row| row.stored().is_some_and(|stored| stored.resent.more)),
         },
     ];
 }

@@ -19,21 +19,22 @@ use crate::{
     problem::{Problem, ProblemCode},
 };
 
-/// A mutation's outcome around `T`, which is none when there are problems.
+/// A mutation's outcome: what is stored now, or what is wrong with the input.
+#[derive(Clone, Copy)]
 pub struct PayloadRow<'a, T> {
-    pub stored: Option<T>,
-    pub created: bool,
-    pub problems: &'a [Problem],
+    pub outcome: Result<T, &'a [Problem]>,
     pub client_mutation_id: Option<&'a str>,
 }
 
-impl<T: Copy> Clone for PayloadRow<'_, T> {
-    fn clone(&self) -> Self {
-        *self
+impl<'a, T: Copy> PayloadRow<'a, T> {
+    pub fn stored(&self) -> Option<T> {
+        self.outcome.ok()
+    }
+
+    pub fn problems(&self) -> &'a [Problem] {
+        self.outcome.err().unwrap_or_default()
     }
 }
-
-impl<T: Copy> Copy for PayloadRow<'_, T> {}
 
 pub struct UserError;
 
@@ -78,7 +79,7 @@ macro_rules! payload_fields {
                     ty: list_of::<UserError>,
                     plan: Plan::of::<UserError>,
                     arguments: &[],
-                    write: |row, step, out| list::<UserError>(row.problems, &step.plan, out),
+                    write: |row, step, out| list::<UserError>(row.problems(), &step.plan, out),
                 },
             },
             Field {
@@ -92,27 +93,37 @@ macro_rules! payload_fields {
 
 pub(super) use payload_fields;
 
+/// The field with what a mutation has stored, as `$of` takes it out of the outcome.
+macro_rules! stored {
+    ($name:literal, $description:literal, $object:ty) => {
+        stored!($name, $description, $object, |stored| stored)
+    };
+    ($name:literal, $description:literal, $object:ty, $of:expr) => {
+        Field {
+            name: $name,
+            description: concat!($description, "; null when there are userErrors."),
+            is: Is::Objects {
+                ty: maybe_of::<$object>,
+                plan: Plan::of::<$object>,
+                arguments: &[],
+                write: |row, step, out| maybe::<$object>(row.stored().map($of), &step.plan, out),
+            },
+        }
+    };
+}
+
 pub struct UpsertClientPayload;
 
 impl Object for UpsertClientPayload {
     const NAME: &'static str = "UpsertClientPayload";
     const DESCRIPTION: &'static str = "What `upsertClient` did.";
-    type Row<'a> = PayloadRow<'a, ClientRow<'a>>;
+    type Row<'a> = PayloadRow<'a, (ClientRow<'a>, bool)>;
     const FIELDS: &'static [Field<Self>] = payload_fields![
-        Field {
-            name: "client",
-            description: "The client as it is stored now; null when there are userErrors.",
-            is: Is::Objects {
-                ty: maybe_of::<Client>,
-                plan: Plan::of::<Client>,
-                arguments: &[],
-                write: |row, step, out| maybe::<Client>(row.stored, &step.plan, out),
-            },
-        },
+        stored!("client", "The client as it is stored now", Client, |(client, _)| client),
         Field {
             name: "created",
             description: "Whether the client has been created by this.",
-            is: Is::Boolean(|row| row.created),
+            is: Is::Boolean(|row| row.stored().is_some_and(|(_, created)| created)),
         },
     ];
 }
@@ -123,16 +134,8 @@ impl Object for UpsertCustomFieldSetPayload {
     const NAME: &'static str = "UpsertCustomFieldSetPayload";
     const DESCRIPTION: &'static str = "What `upsertCustomFieldSet` did.";
     type Row<'a> = PayloadRow<'a, SetRow<'a>>;
-    const FIELDS: &'static [Field<Self>] = payload_fields![Field {
-        name: "customFieldSet",
-        description: "The set as it is stored now; null when there are userErrors.",
-        is: Is::Objects {
-            ty: maybe_of::<CustomFieldSet>,
-            plan: Plan::of::<CustomFieldSet>,
-            arguments: &[],
-            write: |row, step, out| maybe::<CustomFieldSet>(row.stored, &step.plan, out),
-        },
-    }];
+    const FIELDS: &'static [Field<Self>] =
+        payload_fields![stored!("customFieldSet", "The set as it is stored now", CustomFieldSet)];
 }
 
 pub struct UpsertClientRolePayload;
@@ -141,16 +144,8 @@ impl Object for UpsertClientRolePayload {
     const NAME: &'static str = "UpsertClientRolePayload";
     const DESCRIPTION: &'static str = "What `upsertClientRole` did.";
     type Row<'a> = PayloadRow<'a, &'a entity::client_role::Model>;
-    const FIELDS: &'static [Field<Self>] = payload_fields![Field {
-        name: "clientRole",
-        description: "The role as it is stored now; null when there are userErrors.",
-        is: Is::Objects {
-            ty: maybe_of::<ClientRole>,
-            plan: Plan::of::<ClientRole>,
-            arguments: &[],
-            write: |row, step, out| maybe::<ClientRole>(row.stored, &step.plan, out),
-        },
-    }];
+    const FIELDS: &'static [Field<Self>] =
+        payload_fields![stored!("clientRole", "The role as it is stored now", ClientRole)];
 }
 
 pub struct UpsertMessageTemplatePayload;
@@ -159,16 +154,11 @@ impl Object for UpsertMessageTemplatePayload {
     const NAME: &'static str = "UpsertMessageTemplatePayload";
     const DESCRIPTION: &'static str = "What `upsertMessageTemplate` did.";
     type Row<'a> = PayloadRow<'a, TemplateRow<'a>>;
-    const FIELDS: &'static [Field<Self>] = payload_fields![Field {
-        name: "messageTemplate",
-        description: "The template as it is stored now; null when there are userErrors.",
-        is: Is::Objects {
-            ty: maybe_of::<MessageTemplate>,
-            plan: Plan::of::<MessageTemplate>,
-            arguments: &[],
-            write: |row, step, out| maybe::<MessageTemplate>(row.stored, &step.plan, out),
-        },
-    }];
+    const FIELDS: &'static [Field<Self>] = payload_fields![stored!(
+        "messageTemplate",
+        "The template as it is stored now",
+        MessageTemplate
+    )];
 }
 
 pub struct DeleteMessageTemplatePayload;
@@ -181,7 +171,7 @@ impl Object for DeleteMessageTemplatePayload {
     const FIELDS: &'static [Field<Self>] = payload_fields![Field {
         name: "deletedMessageTemplateId",
         description: "The global id that the template had; null when there are userErrors.",
-        is: Is::MaybeId(|row| Some(GlobalId::MessageTemplate(row.stored?.to_owned()).encode())),
+        is: Is::MaybeId(|row| Some(GlobalId::MessageTemplate(row.stored()?.to_owned()).encode())),
     }];
 }
 
@@ -190,22 +180,13 @@ pub struct UpsertUserPayload;
 impl Object for UpsertUserPayload {
     const NAME: &'static str = "UpsertUserPayload";
     const DESCRIPTION: &'static str = "What `upsertUser` did.";
-    type Row<'a> = PayloadRow<'a, &'a access::User>;
+    type Row<'a> = PayloadRow<'a, (&'a access::User, bool)>;
     const FIELDS: &'static [Field<Self>] = payload_fields![
-        Field {
-            name: "user",
-            description: "The user as it is stored now; null when there are userErrors.",
-            is: Is::Objects {
-                ty: maybe_of::<User>,
-                plan: Plan::of::<User>,
-                arguments: &[],
-                write: |row, step, out| maybe::<User>(row.stored, &step.plan, out),
-            },
-        },
+        stored!("user", "The user as it is stored now", User, |(user, _)| user),
         Field {
             name: "created",
             description: "Whether the user has been created by this.",
-            is: Is::Boolean(|row| row.created),
+            is: Is::Boolean(|row| row.stored().is_some_and(|(_, created)| created)),
         },
     ];
 }
@@ -220,7 +201,7 @@ impl Object for DeleteUserPayload {
     const FIELDS: &'static [Field<Self>] = payload_fields![Field {
         name: "deletedUserKey",
         description: "The key that the user had; null when there are userErrors.",
-        is: Is::MaybeText(|row| row.stored),
+        is: Is::MaybeText(|row| row.stored()),
     }];
 }
 
@@ -233,7 +214,7 @@ impl Object for ChangePasswordPayload {
     const FIELDS: &'static [Field<Self>] = payload_fields![Field {
         name: "changed",
         description: "Whether the new password holds from now on.",
-        is: Is::Boolean(|row| row.stored.is_some()),
+        is: Is::Boolean(|row| row.stored().is_some()),
     }];
 }
 
@@ -245,20 +226,11 @@ impl Object for CreateTokenPayload {
     /// The token with its text.
     type Row<'a> = PayloadRow<'a, (&'a access::Token, &'a str)>;
     const FIELDS: &'static [Field<Self>] = payload_fields![
-        Field {
-            name: "token",
-            description: "The token as it is stored now; null when there are userErrors.",
-            is: Is::Objects {
-                ty: maybe_of::<Token>,
-                plan: Plan::of::<Token>,
-                arguments: &[],
-                write: |row, step, out| maybe::<Token>(row.stored.map(|(token, _)| token), &step.plan, out),
-            },
-        },
+        stored!("token", "The token as it is stored now", Token, |(token, _)| token),
         Field {
             name: "secret",
             description: "What its bearer sends, as `Authorization: Bearer …` or `apiKey: …`. It is shown this once.",
-            is: Is::MaybeText(|row| row.stored.map(|(_, text)| text)),
+            is: Is::MaybeText(|row| row.stored().map(|(_, text)| text)),
         },
     ];
 }
@@ -269,14 +241,5 @@ impl Object for RevokeTokenPayload {
     const NAME: &'static str = "RevokeTokenPayload";
     const DESCRIPTION: &'static str = "What `revokeToken` did.";
     type Row<'a> = PayloadRow<'a, &'a access::Token>;
-    const FIELDS: &'static [Field<Self>] = payload_fields![Field {
-        name: "token",
-        description: "The token as it is stored now; null when there are userErrors.",
-        is: Is::Objects {
-            ty: maybe_of::<Token>,
-            plan: Plan::of::<Token>,
-            arguments: &[],
-            write: |row, step, out| maybe::<Token>(row.stored, &step.plan, out),
-        },
-    }];
+    const FIELDS: &'static [Field<Self>] = payload_fields![stored!("token", "The token as it is stored now", Token)];
 }

@@ -169,8 +169,19 @@ impl Object for Token {
         },
         Field {
             name: "createdBy",
-            description: "The name of whoever created it.",
+            description: "What whoever created it was called then. Another one may have this name by now: `createdById` tells.",
             is: Is::Text(|row| Cow::Borrowed(&row.row.created_by)),
+        },
+        Field {
+            name: "createdByKind",
+            description: "What kind of caller created it; null if that isn't known.",
+            is: Is::Enum(<Option<CallerKind> as OutputType>::create_type_info, |row| row.row.created_by_kind.as_deref()),
+        },
+        Field {
+            name: "createdById",
+            description: "What tells callers of that kind apart and never changes: the key of a user or token, the subject of an \
+                issued token. Null if it isn't known.",
+            is: Is::MaybeText(|row| row.row.created_by_id.as_deref()),
         },
         Field {
             name: "createdAt",

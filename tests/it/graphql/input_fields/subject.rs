@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::super::{data, define, define_role, define_template, store};
@@ -143,6 +144,8 @@ impl Root {
                 let input = "{ name: \"A job\", permissions: [VIEW_CLIENT] }";
                 let query = format!("mutation {{ createToken(input: {input}) {{ userErrors {{ code }} }} }}");
                 data(server, &query, json!({})).await;
+                let next_year = DateTime::<Utc>::from(std::time::SystemTime::now()) + TimeDelta::days(365);
+                names.push(("<next year>", next_year.format("%Y-%m-%dT00:00:00Z").to_string()));
                 names.push(("<token>", "A job".to_owned()));
             }
         }
