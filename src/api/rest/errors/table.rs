@@ -54,8 +54,8 @@ fn of_role(code: ProblemCode) -> Code {
         Malformed | TooMany | NullList => codes::INVALID_PARAMETERS,
         Blank | Invalid | InvalidCharacter | TooLong | NotFound | NotOwned | Duplicate | Taken | NotEditable
         | Mismatch | NotAnEmailAddress | NotADate | NotANumber | NotACheckbox | NotAnOption | PatternMismatch
-        | Deactivated | Required | GroupIndex | UnknownPlaceholder | Forbidden | IdempotencyKeyReused | OutcomeErased
-        | VersionConflict => codes::INVALID_CLIENT_ROLE_KEY,
+        | Deactivated | Required | GroupIndex | UnknownPlaceholder | Forbidden | IdempotencyKeyReused
+        | OutcomeErased | VersionConflict => codes::INVALID_CLIENT_ROLE_KEY,
     }
 }
 
@@ -65,8 +65,8 @@ fn of_assignments(code: ProblemCode) -> Code {
         TooLong | InvalidCharacter => codes::INVALID_STRING_VALUE,
         Blank | Malformed | Invalid | TooMany | NullList | NotFound | NotOwned | Duplicate | Taken | NotEditable
         | Mismatch | NotAnEmailAddress | NotADate | NotANumber | NotACheckbox | NotAnOption | PatternMismatch
-        | Deactivated | Required | GroupIndex | UnknownPlaceholder | Forbidden | IdempotencyKeyReused | OutcomeErased
-        | VersionConflict => codes::INVALID_PARAMETERS,
+        | Deactivated | Required | GroupIndex | UnknownPlaceholder | Forbidden | IdempotencyKeyReused
+        | OutcomeErased | VersionConflict => codes::INVALID_PARAMETERS,
     }
 }
 
@@ -77,8 +77,8 @@ fn of_id_documents(code: ProblemCode, member: &str) -> Code {
         NotFound if member == "templateKey" => codes::INVALID_ID_DOCUMENT_TEMPLATE_KEY,
         Blank | Invalid | InvalidCharacter | TooLong | NotFound | NotOwned | Duplicate | Taken | NotEditable
         | Mismatch | NotAnEmailAddress | NotADate | NotANumber | NotACheckbox | NotAnOption | PatternMismatch
-        | Deactivated | Required | GroupIndex | UnknownPlaceholder | Forbidden | IdempotencyKeyReused | OutcomeErased
-        | VersionConflict => codes::INVALID_ID_DOCUMENT,
+        | Deactivated | Required | GroupIndex | UnknownPlaceholder | Forbidden | IdempotencyKeyReused
+        | OutcomeErased | VersionConflict => codes::INVALID_ID_DOCUMENT,
     }
 }
 
@@ -88,8 +88,8 @@ fn of_addresses(code: ProblemCode) -> Code {
         Malformed | TooMany | NullList => codes::INVALID_PARAMETERS,
         Blank | Invalid | InvalidCharacter | TooLong | NotFound | NotOwned | Duplicate | Taken | NotEditable
         | Mismatch | NotAnEmailAddress | NotADate | NotANumber | NotACheckbox | NotAnOption | PatternMismatch
-        | Deactivated | Required | GroupIndex | UnknownPlaceholder | Forbidden | IdempotencyKeyReused | OutcomeErased
-        | VersionConflict => codes::INVALID_ADDRESS,
+        | Deactivated | Required | GroupIndex | UnknownPlaceholder | Forbidden | IdempotencyKeyReused
+        | OutcomeErased | VersionConflict => codes::INVALID_ADDRESS,
     }
 }
 
