@@ -163,7 +163,8 @@ on_both! {
             configured.begin_history(now()).await.expect("the server starts");
             configured.seed(1, now(), |_| ()).await.expect("seeding goes on");
             run(server, "UPDATE audit_record SET (contents, key_id) = (SELECT k.contents, k.key_id FROM kept k \
-                WHERE k.chain = audit_record.chain AND k.position = audit_record.position) WHERE subject = 'HISTORY'; DROP TABLE kept").await;
+                WHERE k.chain = audit_record.chain AND k.position = audit_record.position) \
+                WHERE (chain, position) IN (SELECT chain, position FROM kept); DROP TABLE kept").await;
         }
         let seeded = "01900000000070008000000000000000";
         let unrecorded = "a client without the record of its creation, which all have";
