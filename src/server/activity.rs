@@ -95,9 +95,9 @@ impl Activity {
     /// Waits until the answers that haven't been taken yet hold no more than `most` bytes. Callers of a proxy don't wait for
     /// one another.
     pub async fn room(&self, most: usize) {
-        while !self.0.of_many {
+        loop {
             let room = self.0.room.notified();
-            if self.change(|state| state.unsent.bytes() <= most) {
+            if self.0.of_many || self.change(|state| state.unsent.bytes() <= most) {
                 return;
             }
             room.await;
