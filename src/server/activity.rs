@@ -95,12 +95,9 @@ impl Activity {
     /// Waits until the answers that haven't been taken yet hold no more than `most` bytes. Callers of a proxy don't wait for
     /// one another.
     pub async fn room(&self, most: usize) {
-        if self.0.of_many {
-            return;
-        }
         loop {
             let room = self.0.room.notified();
-            if self.change(|state| state.unsent.bytes() <= most) {
+            if self.0.of_many || self.change(|state| state.unsent.bytes() <= most) {
                 return;
             }
             room.await;
