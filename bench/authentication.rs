@@ -1,29 +1,47 @@
 //! cargo bench --bench authentication -- DATABASE_URL [REQUESTS]
 //!
-//! What it costs to find out who is calling: the cheapest query of a client, with a password, with an API token and on a
-//! server that asks nobody, in turns in one run. Everything but the socket takes part. The database must be empty or of an
-//! earlier run.
+//! What it costs to find out who is calling: the cheapest query of a client, with a password, with an API token, with a token
+//! of an issuer and on a server that asks nobody, in turns in one run. First without a socket, where everything else takes
+//! part, and then as a request comes, over a connection that stays. The database must be empty or of an earlier run.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    future::pending,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use async_graphql::MaybeUndefined::{Undefined, Value};
 use axum::{Router, body::Body, http::Request};
-use base64::{Engine, prelude::BASE64_STANDARD};
+use base64::{
+    Engine,
+    prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
+};
 use chrono::Utc;
 use clientele::{
     Clientele,
     access::{Caller, CreateToken, Permission, UpsertUser, create_token, upsert_user},
     api::{
         self,
-        authentication::{Authentication, AuthenticationSettings, Guard},
+        authentication::{Authentication, AuthenticationSettings, Guard, JwtSettings},
     },
     db::{Database, DatabaseSettings},
+    secret::Secret,
+    server::{HttpSettings, Server},
+};
+use ring::hmac;
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
 };
 use tower::ServiceExt;
 
 const ROUNDS: usize = 31;
 const PASSWORD: &str = "correct horse battery";
+const ISSUER: &str = "https://issuer.test";
+const SECRET: &str = "what the issuer signs its tokens with";
 const QUERY: &str = r#"{"query":"{ client(by: { clientId: \"SEED00000000\" }) { firstName lastName state } }"}"#;
+const ANSWER: &[u8] = br#"{"data":{"client":{"#;
 
 #[tokio::main]
 async fn main() {
@@ -37,9 +55,11 @@ async fn main() {
     let db = db.expect("the database answers");
     db.migrate().await.expect("migrations run");
     let clientele = Arc::new(Clientele::new(db, Default::default()));
-    clientele.seed(1, |_| ()).await.expect("the database can be written");
+    clientele
+        .seed(1, std::time::SystemTime::now().into(), |_| ())
+        .await
+        .expect("the database can be written");
     let (password, token) = credentials(&clientele).await;
-    let guard = Guard::new(AuthenticationSettings::default()).expect("the settings can be meant");
     let doors = |authentication| {
         api::router(
             clientele.clone(),
@@ -49,20 +69,40 @@ async fn main() {
             },
         )
     };
-    let (asking, open) = (doors(Authentication::Required(guard)), doors(Authentication::Off));
+    let (asking, open) = (doors(Authentication::Required(guard())), doors(Authentication::Off));
     let ways = [
         ("nobody is asked", &open, None),
         ("password", &asking, Some(password)),
         ("API token", &asking, Some(token)),
+        ("issued token", &asking, Some(issued())),
     ];
-    let mut times = ways.each_ref().map(|_| Vec::new());
+    let callers = ways.iter().map(|(_, router, authorization)| Way::Direct {
+        router: Router::clone(router),
+        authorization: authorization.clone(),
+    });
+    report(
+        "without a socket",
+        ways.each_ref().map(|way| way.0),
+        callers.collect(),
+        requests,
+    )
+    .await;
+    let mut callers = Vec::new();
+    for (_, router, authorization) in &ways {
+        callers.push(Way::connect(Router::clone(router), authorization.as_deref()).await);
+    }
+    report("over a socket", ways.each_ref().map(|way| way.0), callers, requests).await;
+}
+
+/// Lets all ways have turns, and prints the median of each.
+async fn report<const N: usize>(how: &str, names: [&str; N], mut ways: Vec<Way>, requests: usize) {
+    let mut times = [(); N].map(|()| Vec::new());
     for round in 0..=ROUNDS {
-        for turn in 0..ways.len() {
-            let which = (round + turn) % ways.len();
-            let (_, router, authorization) = &ways[which];
+        for turn in 0..N {
+            let which = (round + turn) % N;
             let begun = Instant::now();
             for _ in 0..requests / ROUNDS {
-                ask(router, authorization.as_deref()).await;
+                ways[which].ask().await;
             }
             // Nothing is measured of what is done for the first time.
             if round > 0 {
@@ -75,25 +115,109 @@ async fn main() {
         times.sort_by(f64::total_cmp);
         times[times.len() / 2] * 1e6 / each
     });
-    for ((name, ..), median) in ways.iter().zip(medians) {
+    println!("{how}:");
+    for (name, median) in names.iter().zip(medians) {
         println!("{name:<16} {median:7.1} µs a request, ratio {:.3}", median / medians[0]);
     }
 }
 
-async fn ask(router: &Router, authorization: Option<&str>) {
-    let mut request = Request::post("/graphql").header("content-type", "application/json");
-    if let Some(authorization) = authorization {
-        request = request.header("authorization", authorization);
+/// A way to send the one request, over and over.
+enum Way {
+    Direct {
+        router: Router,
+        authorization: Option<String>,
+    },
+    Connected {
+        stream: TcpStream,
+        request: String,
+        answer: Vec<u8>,
+    },
+}
+
+impl Way {
+    /// A connection to a server of its own.
+    async fn connect(router: Router, authorization: Option<&str>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let stream = TcpStream::connect(listener.local_addr().expect("an address")).await;
+        let stream = stream.expect("connected");
+        stream.set_nodelay(true).expect("a socket");
+        let server = Server::new(&HttpSettings::default()).expect("valid settings");
+        tokio::spawn(server.serve(listener, router, pending(), Duration::ZERO));
+        let authorization = authorization.map_or(String::new(), |value| format!("authorization: {value}\r\n"));
+        let request = format!(
+            "POST /graphql HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{authorization}\r\n{QUERY}",
+            QUERY.len()
+        );
+        Self::Connected {
+            stream,
+            request,
+            answer: Vec::new(),
+        }
     }
-    let request = request.body(Body::from(QUERY)).expect("a request");
-    let answer = router.clone().oneshot(request).await.expect("an answer");
-    assert_eq!(answer.status(), 200);
-    let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.expect("a body");
-    assert!(
-        body.starts_with(br#"{"data":{"client":{"#),
-        "{}",
-        String::from_utf8_lossy(&body)
-    );
+
+    async fn ask(&mut self) {
+        match self {
+            Self::Direct { router, authorization } => {
+                let mut request = Request::post("/graphql").header("content-type", "application/json");
+                if let Some(authorization) = authorization {
+                    request = request.header("authorization", authorization.as_str());
+                }
+                let request = request.body(Body::from(QUERY)).expect("a request");
+                let answer = router.clone().oneshot(request).await.expect("an answer");
+                assert_eq!(answer.status(), 200);
+                let body = axum::body::to_bytes(answer.into_body(), 1 << 20).await.expect("a body");
+                assert!(body.starts_with(ANSWER), "{}", String::from_utf8_lossy(&body));
+            }
+            Self::Connected {
+                stream,
+                request,
+                answer,
+            } => {
+                stream.write_all(request.as_bytes()).await.expect("sent");
+                answer.clear();
+                // The answer is short, and ends like no part of it.
+                while !answer.ends_with(b"}}}") {
+                    assert!(
+                        stream.read_buf(answer).await.expect("received") > 0,
+                        "the server hung up"
+                    );
+                }
+                assert!(
+                    answer.starts_with(b"HTTP/1.1 200 OK"),
+                    "{}",
+                    String::from_utf8_lossy(answer)
+                );
+                assert!(answer.windows(ANSWER.len()).any(|part| part == ANSWER));
+            }
+        }
+    }
+}
+
+fn guard() -> Arc<Guard> {
+    let settings = AuthenticationSettings {
+        jwt: JwtSettings {
+            issuer: ISSUER.to_owned(),
+            audience: "clientele".to_owned(),
+            algorithms: vec!["HS256".to_owned()],
+            key: Secret::new(SECRET),
+            ..JwtSettings::default()
+        },
+        ..AuthenticationSettings::default()
+    };
+    Guard::new(settings).expect("the settings can be meant")
+}
+
+/// The header of somebody whom the issuer lets see clients for an hour, of the usual length.
+#[expect(clippy::disallowed_methods, reason = "a measurement is a door")]
+fn issued() -> String {
+    let claims = json!({ "iss": ISSUER, "aud": "clientele", "sub": "svc-1", "exp": Utc::now().timestamp() + 3_600,
+        "permissions": ["VIEW_CLIENT"], "jti": "0".repeat(36), "scope": "openid profile email".repeat(10) });
+    let text =
+        [json!({ "alg": "HS256", "typ": "JWT" }), claims].map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.to_string()));
+    let text = text.join(".");
+    let key = hmac::Key::new(hmac::HMAC_SHA256, SECRET.as_bytes());
+    let signature = BASE64_URL_SAFE_NO_PAD.encode(hmac::sign(&key, text.as_bytes()));
+    format!("Bearer {text}.{signature}")
 }
 
 /// The headers of a user and of a token that may see clients.

@@ -40,7 +40,9 @@ pub struct Config {
     pub listen: SocketAddr,
     /// `sqlite:FILE` or `postgres://USER:PASSWORD@HOST/NAME`.
     pub database_url: DatabaseUrl,
-    /// How long requests under way may take to finish after SIGTERM, in seconds.
+    /// How long after SIGTERM requests are still taken while `/health/ready` says no, in seconds.
+    pub shutdown_delay_seconds: u64,
+    /// How long requests under way may take to finish after that, in seconds.
     pub shutdown_timeout_seconds: u64,
     pub http: HttpSettings,
     pub rate_limit: RateLimitSettings,
@@ -78,6 +80,7 @@ impl Default for Config {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
             database_url: DatabaseUrl::new("sqlite:clientele.db"),
+            shutdown_delay_seconds: 0,
             shutdown_timeout_seconds: 10,
             http: HttpSettings::default(),
             rate_limit: RateLimitSettings::default(),

@@ -4,6 +4,7 @@
 
 mod batch;
 mod bounds;
+mod connect;
 mod dialect;
 mod settings;
 
@@ -21,10 +22,11 @@ use sea_orm::{
 };
 
 pub use batch::Batch;
+pub use connect::Version;
 pub use dialect::Dialect;
 pub use settings::{DatabaseSettings, Synchronous};
 
-use self::{bounds::Bounds, settings::options};
+use self::{bounds::Bounds, connect::connection, settings::Purpose};
 use crate::{
     deadline::Deadline,
     error::{Error, Result},
@@ -92,6 +94,18 @@ impl<C: ConnectionTrait> Connection<C> {
     }
 }
 
+impl Transaction {
+    /// Lets the statements of this transaction take longer, and wait longer, than those of requests: for what is done once.
+    pub async fn take_any_time(&self) -> Result<()> {
+        // SQLite ends only what readers run.
+        if self.dialect == Dialect::Postgres {
+            self.run("SET LOCAL lock_timeout = 0", []).await?;
+            self.run("SET LOCAL statement_timeout = 0", []).await?;
+        }
+        Ok(())
+    }
+}
+
 /// How one attempt at a write ended.
 #[derive(Debug)]
 pub enum Step<T> {
@@ -126,28 +140,26 @@ pub struct Database {
 impl Database {
     /// Connects to `sqlite:FILE` (which is created when it is missing) or `postgres://…`.
     pub async fn connect(url: &str, settings: &DatabaseSettings) -> Result<Self> {
-        let request_timeout = Duration::from_secs(settings.request_timeout_seconds);
-        let connect = async |connections: u32, bounds: Option<Bounds>| -> Result<Connection<DatabaseConnection>> {
-            let inner = sea_orm::Database::connect(options(url, settings, connections, bounds.clone())).await?;
-            let dialect = Dialect::of(inner.get_database_backend());
-            Ok(Connection { inner, dialect, bounds })
-        };
         if url.starts_with("sqlite:") {
             // The writer comes first: it creates the file and turns write-ahead logging on.
-            let writer = connect(1, None).await?;
-            let reader = connect(settings.max_connections, Some(Bounds::new(request_timeout))).await?;
-            return Ok(Self {
-                reader,
-                writer,
-                request_timeout,
-            });
+            let writer = connection(url, settings, Purpose::Writing).await?;
+            let reader = connection(url, settings, Purpose::Reading).await?;
+            return Ok(Self::of(reader, writer, settings));
         }
-        let pool = connect(settings.max_connections, None).await?;
-        Ok(Self {
-            reader: pool.clone(),
-            writer: pool,
-            request_timeout,
-        })
+        let pool = connection(url, settings, Purpose::Writing).await?;
+        Ok(Self::of(pool.clone(), pool, settings))
+    }
+
+    fn of(
+        reader: Connection<DatabaseConnection>,
+        writer: Connection<DatabaseConnection>,
+        settings: &DatabaseSettings,
+    ) -> Self {
+        Self {
+            reader,
+            writer,
+            request_timeout: Duration::from_secs(settings.request_timeout_seconds),
+        }
     }
 
     /// Calls `observer` with the text of every statement from now on. To be set before the database is shared.
@@ -164,10 +176,9 @@ impl Database {
     /// Brings the tables up to date; one server at a time.
     pub async fn migrate(&self) -> Result<()> {
         let transaction = self.begin().await?;
+        // Another server's migration may take its time.
+        transaction.take_any_time().await?;
         if transaction.dialect == Dialect::Postgres {
-            // Another server's migration may take its time.
-            transaction.run("SET LOCAL lock_timeout = 0", []).await?;
-            transaction.run("SET LOCAL statement_timeout = 0", []).await?;
             transaction
                 .run("SELECT pg_advisory_xact_lock($1)", [MIGRATION_LOCK.into()])
                 .await?;

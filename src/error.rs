@@ -114,6 +114,11 @@ fn from_driver(error: &sqlx::Error) -> Option<Error> {
         | sqlx::Error::PoolClosed
         | sqlx::Error::WorkerCrashed => Some(Error::Unavailable),
         sqlx::Error::Database(error) => {
+            if error.is_unique_violation() && is_about_history(&**error) {
+                return Some(Error::defect(
+                    "the history has a record already where the next one belongs: run `clientele audit verify`",
+                ));
+            }
             let code = error.code()?;
             if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
                 from_sqlite(code.parse().ok()?)
@@ -122,6 +127,15 @@ fn from_driver(error: &sqlx::Error) -> Option<Error> {
             }
         }
         _ => None,
+    }
+}
+
+/// Whether it is about a record of the history. Its places are given out under locks: no concurrent change takes one.
+fn is_about_history(error: &dyn sqlx::error::DatabaseError) -> bool {
+    match error.table() {
+        Some(table) => table == "audit_record",
+        // SQLite's own words: "UNIQUE constraint failed: audit_record.chain, audit_record.position".
+        None => error.message().contains(" audit_record.chain"),
     }
 }
 

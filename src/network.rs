@@ -27,10 +27,11 @@ impl Network {
         }
     }
 
-    /// Whoever has one address of IPv6 has 2^64 of them: they count as one, everywhere something is counted by address.
+    /// Whoever has one address of IPv6 has many: providers give each customer 56 bits or fewer, and the rest is theirs. They
+    /// count as one, everywhere something is counted or remembered by address.
     pub fn of_one_caller(address: IpAddr) -> IpAddr {
         match address.to_canonical() {
-            IpAddr::V6(address) => IpAddr::V6((address.to_bits() & (u128::MAX << 64)).into()),
+            IpAddr::V6(address) => IpAddr::V6((address.to_bits() & (u128::MAX << (128 - 56))).into()),
             address => address,
         }
     }
@@ -119,7 +120,9 @@ mod tests {
     #[test]
     fn addresses_of_one_caller_count_as_one() {
         for (address, counted) in [
-            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1::"),
+            ("2001:db8:1:ff:3:4:5:6", "2001:db8:1::"),
+            ("2001:db8:1:100::1", "2001:db8:1:100::"),
             ("::ffff:192.0.2.7", "192.0.2.7"),
             ("192.0.2.7", "192.0.2.7"),
         ] {

@@ -58,6 +58,8 @@ text_enum! {
         Forbidden = "FORBIDDEN",
         /// The idempotency key has been used for another request.
         IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED",
+        /// The request of this idempotency key was carried out, and what came of it has been erased since.
+        OutcomeErased = "OUTCOME_ERASED",
         /// The stored version is not the expected one: read the client again and decide anew.
         VersionConflict = "VERSION_CONFLICT",
     }

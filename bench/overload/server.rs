@@ -1,9 +1,13 @@
-//! The measured program, in a process of its own.
+//! The measured program, in a process and on a core of its own.
 
 use std::{
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
+    time::Duration,
 };
+
+/// What the system counts the time of processes in.
+const TICK: Duration = Duration::from_millis(10);
 
 pub struct Server {
     child: Child,
@@ -16,8 +20,12 @@ impl Server {
     pub fn start(settings: &[String]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let command = |arguments: &[&str]| {
-            let mut command = Command::new(env!("CARGO_BIN_EXE_clientele"));
-            command.current_dir(folder.path()).args(arguments).stderr(Stdio::null());
+            let mut command = Command::new("taskset");
+            command
+                .args(["-c", "0", env!("CARGO_BIN_EXE_clientele")])
+                .current_dir(folder.path())
+                .args(arguments)
+                .stderr(Stdio::null());
             command
         };
         let seeded = command(&["seed", "--clients", "1000"]).stdout(Stdio::null()).status();
@@ -48,6 +56,11 @@ impl Server {
         }
     }
 
+    /// Processor time spent so far.
+    pub fn cpu(&self) -> Duration {
+        cpu(self.child.id())
+    }
+
     /// Memory in use, in KiB.
     pub fn memory(&self) -> usize {
         self.figure("VmRSS:")
@@ -64,6 +77,28 @@ impl Server {
         let figure = line.expect("a figure").trim().trim_end_matches(" kB");
         figure.parse().expect("a number")
     }
+}
+
+/// Callers that shared a core with the server would take the more of it the more they ask: they stay on another one.
+pub fn keep_off() {
+    let own = std::process::id().to_string();
+    let kept = Command::new("taskset")
+        .args(["-a", "-p", "-c", "1", &own])
+        .stdout(Stdio::null())
+        .status();
+    assert!(
+        kept.expect("taskset, of util-linux").success(),
+        "there is a second core"
+    );
+}
+
+/// Processor time that a process has spent.
+pub fn cpu(process: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
+    // The name before may hold anything.
+    let (_, fields) = stat.rsplit_once(')').expect("a name");
+    let ticks = fields.split_whitespace().skip(11).take(2);
+    TICK * ticks.map(|field| field.parse::<u32>().expect("a number")).sum()
 }
 
 impl Drop for Server {

@@ -16,7 +16,7 @@ pub struct Model {
     /// From then on the key is free.
     #[serde(with = "crate::instant")]
     pub expires_at: DateTimeUtc,
-    /// The client that the outcome shows. None before there is one, which nobody else ever sees.
+    /// The client that the outcome shows. None before there is one, which nobody else ever sees, and once it is erased.
     pub client_key: Option<String>,
     /// The outcome as JSON, personal data included. None as above.
     pub outcome: Option<String>,

@@ -12,6 +12,7 @@ mod m20261123_history;
 mod m20261123_idempotency;
 mod m20261123_users;
 mod m20261124_creators;
+mod m20261126_rare_actions;
 
 pub use sea_orm_migration::MigratorTrait;
 
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_idempotency::Migration),
             Box::new(m20261123_users::Migration),
             Box::new(m20261124_creators::Migration),
+            Box::new(m20261126_rare_actions::Migration),
         ]
     }
 }

@@ -70,6 +70,17 @@ query NewestClients {
 
 // What to sign in with: kept by this tab until it is closed, and by nobody else.
 const KEPT = 'clientele authorization';
+// So are the editor's tabs, variables and history: what is typed and asked there may be about clients.
+const remembered = () => Object.keys(sessionStorage).filter((key) => key.startsWith('graphiql:'));
+let signedOut = false;
+const memory = {
+  getItem: (key) => sessionStorage.getItem(key),
+  // The editor writes a moment after something was typed, and that moment may be over when nobody is there any more.
+  setItem: (key, value) => signedOut || sessionStorage.setItem(key, value),
+  removeItem: (key) => sessionStorage.removeItem(key),
+  clear: () => remembered().forEach((key) => sessionStorage.removeItem(key)),
+  get length() { return remembered().length; },
+};
 const form = document.getElementById('sign');
 const told = document.getElementById('told');
 
@@ -107,6 +118,8 @@ form.addEventListener('submit', (event) => {
 });
 
 document.getElementById('sign-out').addEventListener('click', () => {
+  signedOut = true;
+  memory.clear();
   sessionStorage.removeItem(KEPT);
   location.reload();
 });
@@ -128,7 +141,7 @@ function start() {
   if (window.React && window.ReactDOM && window.GraphiQL) {
     root?.unmount();
     root = ReactDOM.createRoot(place);
-    root.render(React.createElement(GraphiQL, { fetcher: send, defaultQuery: welcome, defaultEditorToolsVisibility: 'variables' }));
+    root.render(React.createElement(GraphiQL, { fetcher: send, storage: memory, defaultQuery: welcome, defaultEditorToolsVisibility: 'variables' }));
     return;
   }
   const sorry = document.createElement('p');

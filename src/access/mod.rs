@@ -1,7 +1,9 @@
 //! Who is calling, and what they may do. Every entry point of the domain takes a [`Caller`] and asks it first, so that no door
 //! can forget to. Users and tokens, their credentials included, are kept here; how a request carries them is the doors' business.
 
+mod account;
 mod accounts;
+mod asking;
 mod caller;
 mod first;
 mod grant;
@@ -11,17 +13,21 @@ mod permission;
 mod present;
 mod reads;
 mod rights;
+mod sign_in;
 pub mod throttle;
 mod token;
+pub mod turns;
 mod user;
 mod verified;
 
-pub use accounts::{Account, Accounts};
+pub use account::Account;
+pub use accounts::Accounts;
 pub use caller::{Caller, CallerKind, Door};
 pub use first::{FIRST, make_first_user};
 pub use listing::Listing;
 pub use permission::{Permission, Permissions};
 pub use rights::{Rights, Sets};
+pub use sign_in::{Attempt, Verdict};
 pub use token::{BY_CREATION, CreateToken, MOST_DAYS, PREFIX, RevokeToken, Token, create_token, revoke_token, tokens};
 pub use user::{
     BY_NAME, ChangePassword, DeleteUser, UpsertUser, User, change_password, change_user, create_user, delete_user,

@@ -3,7 +3,7 @@
 use std::{
     num::NonZero,
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -14,8 +14,9 @@ use argon2::{
     password_hash::{PasswordHasher, PasswordVerifier, phc::PasswordHash},
 };
 use rand::Rng;
-use tokio::{sync::Semaphore, task::spawn_blocking, time::timeout};
+use tokio::{task::spawn_blocking, time::timeout};
 
+use super::turns::{Asker, Turn, Turns};
 use crate::{
     error::{Error, Result},
     problem::ProblemCode,
@@ -26,8 +27,10 @@ use crate::{
 const SHORTEST: usize = 12;
 /// In bytes: hashing takes longer with every one.
 pub const LONGEST: usize = 1_000;
-/// Whoever has waited longer for the hasher is told to come back.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Whoever has waited longer for a turn to hash is told to come back.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// What the password of a user that doesn't exist is compared with, so that it takes as long. No password is known for it.
+const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5J3Mgc2FsdCE/Pw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Why a password isn't taken; none when it is.
 pub fn fault(password: &str) -> Option<(ProblemCode, String)> {
@@ -54,66 +57,75 @@ pub fn random() -> Secret {
 /// Hashes and compares passwords, off the runtime's threads and only so many at once: each takes 19 MiB and a core.
 #[derive(Debug)]
 pub struct Hasher {
-    turns: Arc<Semaphore>,
-    /// What the password of a user that doesn't exist is compared with, so that it takes as long.
-    decoy: OnceLock<String>,
+    /// Whoever wants to hash needs one of them.
+    pub turns: Arc<Turns>,
     done: AtomicU64,
 }
 
 impl Default for Hasher {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Self {
-            turns: Arc::new(Semaphore::new((cores / 2).max(1))),
-            decoy: OnceLock::new(),
-            done: AtomicU64::new(0),
-        }
+        Self::new((cores / 2).max(1))
     }
 }
 
 impl Hasher {
+    /// One that hashes so many passwords at once.
+    pub fn new(at_once: usize) -> Self {
+        Self {
+            turns: Turns::new(at_once),
+            done: AtomicU64::new(0),
+        }
+    }
+
     /// How often a password has been compared so far.
     pub fn comparisons(&self) -> u64 {
         self.done.load(Relaxed)
     }
 
-    /// The hash to store, with its parameters and salt.
+    /// The hash to store, with its parameters and salt, for somebody who is in already.
     pub async fn hash(&self, password: &Secret) -> Result<String> {
         let password = password.clone();
-        self.work(move || hash(&password)).await?
+        work(self.turn().await?, move || hash(&password)).await?
     }
 
-    /// Whether it is the password with this hash. None: there is no such user, which takes as long to find out.
+    /// Whether it is the password with this hash, for somebody who is in already. None: there is no such user, which takes
+    /// as long to find out.
     pub async fn matches(&self, password: &Secret, stored: Option<&str>) -> Result<bool> {
+        let turn = self.turn().await?;
+        self.compare(turn, password.clone(), stored.map(Secret::new)).await
+    }
+
+    /// The same for whoever has a turn.
+    pub(super) async fn compare(&self, turn: Turn, password: Secret, stored: Option<Secret>) -> Result<bool> {
         self.done.fetch_add(1, Relaxed);
-        let stored = match (stored, self.decoy.get()) {
-            (Some(stored), _) => stored.to_owned(),
-            (None, Some(decoy)) => decoy.clone(),
-            (None, None) => {
-                let decoy = self.hash(&random()).await?;
-                self.decoy.get_or_init(|| decoy).clone()
-            }
-        };
-        let password = password.clone();
-        self.work(move || {
-            let stored =
-                PasswordHash::new(&stored).map_err(|_| Error::defect("a stored password hash can't be read"))?;
-            Ok(argon2().verify_password(password.reveal().as_bytes(), &stored).is_ok())
+        work(turn, move || {
+            let compared = stored.as_ref().map_or(DECOY, Secret::reveal);
+            let compared =
+                PasswordHash::new(compared).map_err(|_| Error::defect("a stored password hash can't be read"))?;
+            let right = argon2()
+                .verify_password(password.reveal().as_bytes(), &compared)
+                .is_ok();
+            Ok(right && stored.is_some())
         })
         .await?
     }
 
-    async fn work<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let turn = timeout(PATIENCE, self.turns.clone().acquire_owned()).await;
-        let turn = turn.map_err(|_| Error::Unavailable)?.map_err(Error::internal)?;
-        // The turn ends with the work, even if nobody waits for it any more.
-        let work = spawn_blocking(move || {
-            let done = work();
-            drop(turn);
-            done
-        });
-        work.await.map_err(Error::internal)
+    async fn turn(&self) -> Result<Turn> {
+        let waiting = self.turns.ask(Asker::Inside).map_err(|_| Error::Unavailable)?;
+        let turn = timeout(PATIENCE, waiting.turn()).await;
+        turn.ok().and_then(Result::ok).ok_or(Error::Unavailable)
     }
+}
+
+/// The turn ends with the work, even if nobody waits for it any more.
+async fn work<T: Send + 'static>(turn: Turn, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let work = spawn_blocking(move || {
+        let done = work();
+        drop(turn);
+        done
+    });
+    work.await.map_err(Error::internal)
 }
 
 fn hash(password: &Secret) -> Result<String> {
@@ -129,7 +141,7 @@ fn argon2() -> Argon2<'static> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Hasher, LONGEST, fault, random};
+    use super::{DECOY, Hasher, LONGEST, fault, random};
     use crate::{problem::ProblemCode, secret::Secret};
 
     #[test]
@@ -152,7 +164,11 @@ mod tests {
         let hasher = Hasher::default();
         let (right, wrong) = (random(), Secret::new("something else"));
         let stored = hasher.hash(&right).await.expect("hashed");
-        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+        // What takes the place of a hash that isn't there is made in the same way.
+        for hash in [stored.as_str(), DECOY] {
+            assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+            assert_eq!(hash.len(), stored.len());
+        }
         assert!(hasher.matches(&right, Some(&stored)).await.expect("compared"));
         assert!(!hasher.matches(&wrong, Some(&stored)).await.expect("compared"));
         assert!(!hasher.matches(&right, None).await.expect("compared"));

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::SeqCst},
@@ -18,8 +19,8 @@ const MOST: u64 = 20_000;
 
 /// What was found under a name, when that began to be read, and after how many changes made here.
 #[derive(Debug)]
-struct Read<T> {
-    found: Option<Arc<T>>,
+pub(super) struct Read<T> {
+    pub found: Option<Arc<T>>,
     at: Instant,
     changes: u64,
 }
@@ -27,15 +28,21 @@ struct Read<T> {
 /// Whoever holds it reads the name. It keeps when the last reading that failed began.
 type Turn = Arc<tokio::sync::Mutex<Option<Instant>>>;
 
+/// What something is read under.
+pub(super) trait Name: Clone + Hash + Eq + Send + Sync + 'static {}
+
+impl<N: Clone + Hash + Eq + Send + Sync + 'static> Name for N {}
+
 /// The last readings by name.
 #[derive(Debug)]
-pub(super) struct Reads<T: Send + Sync + 'static> {
-    kept: Cache<String, Arc<Read<T>>>,
+pub(super) struct Reads<N: Name, T: Send + Sync + 'static> {
+    kept: Cache<N, Arc<Read<T>>>,
     changes: AtomicU64,
-    turns: Mutex<HashMap<String, Turn>>,
+    /// With how many hold or wait for each.
+    turns: Mutex<HashMap<N, (Turn, usize)>>,
 }
 
-impl<T: Send + Sync + 'static> Default for Reads<T> {
+impl<N: Name, T: Send + Sync + 'static> Default for Reads<N, T> {
     fn default() -> Self {
         // A flood of invented names must not keep the real ones out.
         let kept = Cache::builder()
@@ -49,44 +56,42 @@ impl<T: Send + Sync + 'static> Default for Reads<T> {
     }
 }
 
-impl<T: Send + Sync + 'static> Reads<T> {
+impl<N: Name, T: Send + Sync + 'static> Reads<N, T> {
     /// What was read before this is not to be used again.
     pub fn forget(&self) {
         self.changes.fetch_add(1, SeqCst);
     }
 
-    /// What was found at the last reading of the name, however long ago.
-    pub fn last(&self, name: &str) -> Option<Arc<T>> {
-        self.kept.get(name)?.found.clone()
+    /// The last reading of the name, however long ago.
+    pub fn last(&self, name: &N) -> Option<Arc<Read<T>>> {
+        self.kept.get(name)
     }
 
-    /// Whether asking for the name reads nothing.
-    pub fn is_fresh(&self, name: &str, freshness: Duration) -> bool {
-        self.since(name, freshness, None).is_some()
+    /// Whether a reading is as of `freshness` ago at the earliest, and nothing has changed since.
+    pub fn is_fresh(&self, read: &Read<T>, freshness: Duration) -> bool {
+        self.is_unchanged(read) && read.at.elapsed() < freshness
     }
 
-    /// What is found under the name, as of `freshness` ago at the earliest.
+    /// A reading of the name as of `freshness` ago at the earliest.
     ///
     /// # Errors
     /// Those of `load`. Whoever waited for a reading that failed is told that nobody can tell, rather than to wait for his own.
     pub async fn get(
         &self,
-        name: &str,
+        name: &N,
         freshness: Duration,
         load: impl AsyncFnOnce() -> Result<Option<T>>,
-    ) -> Result<Option<Arc<T>>> {
-        if let Some(read) = self.since(name, freshness, None) {
-            return Ok(read.found.clone());
+    ) -> Result<Arc<Read<T>>> {
+        let fresh = |read: &Arc<Read<T>>| self.is_fresh(read, freshness);
+        if let Some(read) = self.last(name).filter(fresh) {
+            return Ok(read);
         }
         let asked = Instant::now();
-        let waiting = Waiting {
-            turn: self.turns().entry(name.to_owned()).or_default().clone(),
-            reads: self,
-            name,
-        };
+        let waiting = Waiting::of(self, name);
         let mut failed = waiting.turn.lock().await;
-        if let Some(read) = self.since(name, freshness, Some(asked)) {
-            return Ok(read.found.clone());
+        let begun_since = |read: &Arc<Read<T>>| self.is_unchanged(read) && read.at >= asked;
+        if let Some(read) = self.last(name).filter(|read| fresh(read) || begun_since(read)) {
+            return Ok(read);
         }
         if failed.is_some_and(|at| at >= asked) {
             return Err(Error::Unavailable);
@@ -94,41 +99,48 @@ impl<T: Send + Sync + 'static> Reads<T> {
         // Both are taken before the database is asked: it may change while it answers.
         let (at, changes) = (Instant::now(), self.changes.load(SeqCst));
         let found = load().await.inspect_err(|_| *failed = Some(at))?.map(Arc::new);
-        let read = Read {
-            found: found.clone(),
-            at,
-            changes,
-        };
-        self.kept.insert(name.to_owned(), Arc::new(read));
-        Ok(found)
+        let read = Arc::new(Read { found, at, changes });
+        self.kept.insert(name.clone(), read.clone());
+        Ok(read)
     }
 
-    /// The last reading, if nothing has changed since and it is fresh, or began when somebody had `asked` already.
-    fn since(&self, name: &str, freshness: Duration, asked: Option<Instant>) -> Option<Arc<Read<T>>> {
-        self.kept.get(name).filter(|read| {
-            read.changes == self.changes.load(SeqCst)
-                && (read.at.elapsed() < freshness || asked.is_some_and(|asked| read.at >= asked))
-        })
+    fn is_unchanged(&self, read: &Read<T>) -> bool {
+        read.changes == self.changes.load(SeqCst)
     }
 
-    fn turns(&self) -> MutexGuard<'_, HashMap<String, Turn>> {
+    fn turns(&self) -> MutexGuard<'_, HashMap<N, (Turn, usize)>> {
         self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One who reads or waits to. The last one leaves nothing behind.
-struct Waiting<'a, T: Send + Sync + 'static> {
+struct Waiting<'a, N: Name, T: Send + Sync + 'static> {
     turn: Turn,
-    reads: &'a Reads<T>,
-    name: &'a str,
+    reads: &'a Reads<N, T>,
+    name: &'a N,
 }
 
-impl<T: Send + Sync + 'static> Drop for Waiting<'_, T> {
+impl<'a, N: Name, T: Send + Sync + 'static> Waiting<'a, N, T> {
+    fn of(reads: &'a Reads<N, T>, name: &'a N) -> Self {
+        let mut turns = reads.turns();
+        let (turn, waiting) = turns.entry(name.clone()).or_default();
+        *waiting += 1;
+        Self {
+            turn: turn.clone(),
+            reads,
+            name,
+        }
+    }
+}
+
+impl<N: Name, T: Send + Sync + 'static> Drop for Waiting<'_, N, T> {
     fn drop(&mut self) {
         let mut turns = self.reads.turns();
-        // This one and the map's.
-        if Arc::strong_count(&self.turn) == 2 {
-            turns.remove(self.name);
+        if let Some((_, waiting)) = turns.get_mut(self.name) {
+            *waiting -= 1;
+            if *waiting == 0 {
+                turns.remove(self.name);
+            }
         }
     }
 }
@@ -150,7 +162,7 @@ mod tests {
         for freshness in [Duration::ZERO, Duration::from_secs(5)] {
             let (reads, count, begun) = (Reads::default(), AtomicU64::new(0), Notify::new());
             let goes_on = Notify::new();
-            let first = reads.get("ana", freshness, async || {
+            let first = reads.get(&"ana", freshness, async || {
                 begun.notify_one();
                 goes_on.notified().await;
                 Ok(Some(count.fetch_add(1, SeqCst)))
@@ -161,15 +173,15 @@ mod tests {
                 let release = async { goes_on.notify_one() };
                 // All three have asked before the first reading goes on.
                 let (one, two, three, ()) = join!(
-                    reads.get("ana", freshness, load),
-                    reads.get("ana", freshness, load),
-                    reads.get("ana", freshness, load),
+                    reads.get(&"ana", freshness, load),
+                    reads.get(&"ana", freshness, load),
+                    reads.get(&"ana", freshness, load),
                     release
                 );
-                [one, two, three].map(|found| found.expect("read").map(|found| *found))
+                [one, two, three].map(|read| read.expect("read").found.as_deref().copied())
             };
             let (first, late) = join!(first, late);
-            assert_eq!(first.expect("read").map(|found| *found), Some(0));
+            assert_eq!(first.expect("read").found.as_deref(), Some(&0));
             // The first reading had begun before they asked: it serves them as long as that is fresh.
             let shared = u64::from(freshness.is_zero());
             assert_eq!(late, [Some(shared); 3]);
@@ -180,32 +192,36 @@ mod tests {
     #[tokio::test]
     async fn what_changes_while_it_is_read_is_read_again() {
         let (reads, freshness) = (Reads::default(), Duration::from_secs(5));
-        let first = reads.get("ana", freshness, async || {
+        let first = reads.get(&"ana", freshness, async || {
             reads.forget();
             Ok(Some(1))
         });
-        assert_eq!(first.await.expect("read").as_deref(), Some(&1));
-        let again = reads.get("ana", freshness, async || Ok(Some(2))).await;
-        assert_eq!(again.expect("read").as_deref(), Some(&2));
-        assert!(reads.is_fresh("ana", freshness));
+        assert_eq!(first.await.expect("read").found.as_deref(), Some(&1));
+        let again = reads.get(&"ana", freshness, async || Ok(Some(2))).await;
+        let again = again.expect("read");
+        assert_eq!(again.found.as_deref(), Some(&2));
+        assert!(reads.is_fresh(&again, freshness));
         reads.forget();
-        assert!(!reads.is_fresh("ana", freshness));
-        assert_eq!(reads.last("ana").as_deref(), Some(&2));
+        assert!(!reads.is_fresh(&again, freshness));
+        assert_eq!(
+            reads.last(&"ana").and_then(|read| read.found.clone()).as_deref(),
+            Some(&2)
+        );
     }
 
     #[tokio::test]
     async fn a_reading_that_fails_fails_for_all_who_waited_and_no_longer() {
-        let (reads, failing) = (Reads::<u64>::default(), AtomicU64::new(0));
+        let (reads, failing) = (Reads::<&str, u64>::default(), AtomicU64::new(0));
         let load = async || -> Result<Option<u64>> {
             failing.fetch_add(1, SeqCst);
             tokio::task::yield_now().await;
             Err(Error::Unavailable)
         };
-        let get = || reads.get("ana", Duration::ZERO, load);
+        let get = || reads.get(&"ana", Duration::ZERO, load);
         let (one, two, three) = join!(get(), get(), get());
         assert!(one.is_err() && two.is_err() && three.is_err());
         // The second one may have asked after the first reading began.
         assert!(failing.load(SeqCst) <= 2, "{failing:?}");
-        assert!(reads.get("ana", Duration::ZERO, async || Ok(None)).await.is_ok());
+        assert!(reads.get(&"ana", Duration::ZERO, async || Ok(None)).await.is_ok());
     }
 }

@@ -2,7 +2,7 @@
 //! out by it: the same user may sign in from elsewhere, and who is known already isn't asked.
 
 use std::{
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -12,6 +12,8 @@ use std::{
 
 use moka::{policy::EvictionPolicy, sync::Cache};
 use ring::digest;
+
+use crate::network::Network;
 
 /// So many are remembered; the least recent one is forgotten for another.
 const MOST: u64 = 100_000;
@@ -144,11 +146,11 @@ fn room(until: u64, allowance: Allowance, now: u64) -> Result<u64, Duration> {
     }
 }
 
-/// Whoever has one address of version 6 has the whole network of 64 bits that it is in.
+/// The network of whoever has this address, as bytes.
 pub(super) fn network(address: IpAddr) -> [u8; 16] {
-    match address.to_canonical() {
+    match Network::of_one_caller(address) {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).octets(),
+        IpAddr::V6(address) => address.octets(),
     }
 }
 
@@ -211,15 +213,18 @@ mod tests {
     #[test]
     fn an_address_has_an_allowance_for_all_its_users_and_a_network_counts_as_one() {
         let (throttle, now) = (throttle(100, 3), Instant::now());
-        for last in ["1", "2", "3"] {
-            let from = address(&format!("2001:db8::{last}"));
-            throttle.charge(from, Some(last), now).expect("allowed");
+        for (from, user) in [
+            ("2001:db8::1", "ana"),
+            ("2001:db8:0:1::1", "bo"),
+            ("2001:db8:0:ff::1", "cy"),
+        ] {
+            throttle.charge(address(from), Some(user), now).expect("allowed");
         }
         throttle
-            .charge(address("2001:db8::4"), None, now)
+            .charge(address("2001:db8:0:fe::4"), None, now)
             .expect_err("too many");
         throttle
-            .charge(address("2001:db8:0:1::4"), None, now)
+            .charge(address("2001:db8:0:100::4"), None, now)
             .expect("another network");
     }
 

@@ -13,7 +13,7 @@ pub use self::{
 };
 use super::{
     Caller, Permission, Rights,
-    accounts::token_rights,
+    account::token_rights,
     listing::{self, Listing},
 };
 use crate::{

@@ -16,7 +16,7 @@ pub use self::{
 };
 use super::{
     Caller, CallerKind, Permission, Rights,
-    accounts::user_rights,
+    account::user_rights,
     listing::{self, Listing},
 };
 use crate::{

@@ -26,7 +26,7 @@ pub use self::{
     guard::Guard,
     settings::{AuthenticationSettings, JwtSettings},
 };
-use super::{PeerAddress, RequestId, Who, graphql, rest};
+use super::{PeerAddress, Place, RequestId, Who, graphql, rest};
 use crate::{
     Clientele,
     access::{Caller, Door},
@@ -71,8 +71,9 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
             let from = request.extensions().get::<PeerAddress>().copied();
             let from = from.unwrap_or(PeerAddress(std::net::Ipv4Addr::LOCALHOST.into()));
             let headers = request.headers();
-            match guard.caller(&gate.clientele, headers, from, gate.door, &id).await {
-                Ok(caller) => caller,
+            let place = request.extensions().get::<Place>();
+            match guard.account(&gate.clientele, headers, from, place).await {
+                Ok(account) => Caller::of(&account, gate.door, id.0.clone()),
                 Err(refusal) => return refuse(gate.door, &refusal, headers, &id),
             }
         }
@@ -105,6 +106,9 @@ fn refuse(door: Door, refusal: &Refusal, headers: &HeaderMap, id: &RequestId) ->
         Refusal::TooMany(wait) => {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             headers.insert(RETRY_AFTER, seconds.max(1).into());
+        }
+        Refusal::Busy => {
+            headers.insert(RETRY_AFTER, 1.into());
         }
         Refusal::Surprise(_) => {}
     }

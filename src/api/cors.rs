@@ -19,17 +19,26 @@ use super::origin;
 
 /// How long a browser may remember the answer.
 const MAX_AGE: Duration = Duration::from_secs(600);
-const REQUEST_HEADERS: [HeaderName; 8] = [
+const REQUEST_HEADERS: [HeaderName; 9] = [
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     HeaderName::from_static("apikey"),
+    HeaderName::from_static("apollo-require-preflight"),
     HeaderName::from_static("graphql-cost"),
     HeaderName::from_static("graphql-require-preflight"),
     HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("x-apollo-operation-name"),
     HeaderName::from_static("x-request-id"),
 ];
-const RESPONSE_HEADERS: [HeaderName; 2] = [header::RETRY_AFTER, HeaderName::from_static("x-request-id")];
+/// What a page may read of an answer, besides what browsers show to all.
+const RESPONSE_HEADERS: [HeaderName; 6] = [
+    header::ALLOW,
+    header::RETRY_AFTER,
+    header::WWW_AUTHENTICATE,
+    HeaderName::from_static("ratelimit"),
+    HeaderName::from_static("ratelimit-policy"),
+    HeaderName::from_static("x-request-id"),
+];
 
 /// Pages of other sites.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,23 +61,36 @@ pub fn is_origin(text: &str) -> bool {
     }
 }
 
-/// Answers browsers that ask for pages of the listed origins, and lets those pages in.
+impl CorsSettings {
+    fn origins(&self) -> Vec<HeaderValue> {
+        let texts = self.allowed_origins.iter();
+        texts.filter_map(|origin| HeaderValue::from_str(origin).ok()).collect()
+    }
+}
+
+/// Lets pages of the listed origins in.
 pub(super) fn allow(doors: Router, settings: &CorsSettings) -> Router {
-    let origins: Arc<[HeaderValue]> = settings
-        .allowed_origins
-        .iter()
-        .filter_map(|origin| HeaderValue::from_str(origin).ok())
-        .collect();
+    let origins: Arc<[HeaderValue]> = settings.origins().into();
+    match origins.is_empty() {
+        true => doors,
+        false => doors.layer(from_fn_with_state(origins, recognise)),
+    }
+}
+
+/// Answers browsers that ask for pages of the listed origins, and lets those pages read every answer: refusals of the shell
+/// as well, for a page that can't read that it is to come back later can only fail. So this stands outside of what refuses.
+pub fn answer(router: Router, settings: &CorsSettings) -> Router {
+    let origins = settings.origins();
     if origins.is_empty() {
-        return doors;
+        return router;
     }
     let layer = CorsLayer::new()
-        .allow_origin(origins.to_vec())
+        .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST])
         .allow_headers(REQUEST_HEADERS)
         .expose_headers(RESPONSE_HEADERS)
         .max_age(MAX_AGE);
-    doors.layer(from_fn_with_state(origins, recognise)).layer(layer)
+    router.layer(layer)
 }
 
 async fn recognise(State(origins): State<Arc<[HeaderValue]>>, mut request: Request, next: Next) -> Response {

@@ -10,6 +10,7 @@ use axum::http::StatusCode;
 use axum::http::header::CACHE_CONTROL;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use tokio::sync::watch;
 
 /// Asks whatever the server depends on whether it answers; true is yes.
 pub type Ping = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
@@ -18,20 +19,21 @@ pub type Ping = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Sen
 const PATIENCE: Duration = Duration::from_secs(2);
 const NEVER_STORED: [(axum::http::HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
 
-/// `/health/live` answers 200 while the process runs; `/health/ready` 200, or 503 when `ping` fails or takes over 2 s.
-pub fn routes(ping: Ping) -> Router {
+/// `/health/live` answers 200 while the process runs; `/health/ready` 200, or 503 when `ping` fails or takes over 2 s, and
+/// from the moment on that `stopping` is true.
+pub fn routes(ping: Ping, stopping: watch::Receiver<bool>) -> Router {
     Router::new()
         .route("/health/live", get(async || (NEVER_STORED, "live\n")))
-        .route("/health/ready", get(move || ready(ping)))
+        .route("/health/ready", get(move || ready(ping, stopping)))
 }
 
-async fn ready(ping: Ping) -> impl IntoResponse {
+async fn ready(ping: Ping, stopping: watch::Receiver<bool>) -> impl IntoResponse {
+    let not_ready = |reason| (StatusCode::SERVICE_UNAVAILABLE, NEVER_STORED, reason);
+    if *stopping.borrow() {
+        return not_ready("stopping\n");
+    }
     match tokio::time::timeout(PATIENCE, ping()).await {
         Ok(true) => (StatusCode::OK, NEVER_STORED, "ready\n"),
-        _ => (
-            StatusCode::SERVICE_UNAVAILABLE,
-            NEVER_STORED,
-            "the database does not answer\n",
-        ),
+        _ => not_ready("the database does not answer\n"),
     }
 }

@@ -16,7 +16,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::authentication::{Authentication, protect};
+use super::{
+    authentication::{Authentication, protect},
+    rate_limit::{self, RateLimit},
+};
 use crate::{Clientele, access::Door};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -60,11 +63,17 @@ pub fn routes(clientele: Arc<Clientele>, doors: DoorMetrics) -> Router {
 }
 
 /// The same for callers who sign in, unless it is configured to be for everybody.
-pub fn guarded(clientele: Arc<Clientele>, doors: DoorMetrics, authentication: Authentication) -> Router {
-    let routes = routes(clientele.clone(), doors);
-    match &authentication {
+pub fn guarded(
+    clientele: Arc<Clientele>,
+    doors: DoorMetrics,
+    authentication: &Authentication,
+    limit: Option<&RateLimit>,
+) -> Router {
+    // Each time it is read, it asks the database.
+    let routes = rate_limit::before(routes(clientele.clone(), doors), limit);
+    match authentication {
         Authentication::Required(guard) if guard.shows_metrics_to_all() => routes,
-        _ => protect(routes, clientele, authentication, Door::Rest),
+        _ => protect(routes, clientele, authentication.clone(), Door::Rest),
     }
 }
 

@@ -1,10 +1,10 @@
 //! The doors. Each turns what came over the wire into the domain's types, calls one domain function and writes the answer.
 
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
-use axum::{Router, middleware::from_fn_with_state};
-use tokio::sync::OwnedSemaphorePermit;
+use axum::Router;
 
+pub use self::place::{Place, Places};
 use self::{
     authentication::{Authentication, protect},
     cors::CorsSettings,
@@ -24,6 +24,7 @@ pub mod graphql;
 pub mod health;
 pub mod metrics;
 pub mod origin;
+mod place;
 pub mod playground;
 pub mod rate_limit;
 pub mod refusal;
@@ -63,25 +64,6 @@ impl Who {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeerAddress(pub std::net::IpAddr);
 
-/// A request's place among those under way, in its extensions. Whoever works on when the caller has gone keeps it until that
-/// is done: callers that hang up must not be able to start more than the server can do.
-#[derive(Clone, Debug, Default)]
-pub struct Place(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
-
-impl Place {
-    pub fn take(&self, permit: OwnedSemaphorePermit) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(permit);
-    }
-
-    pub fn leave(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-    }
-
-    pub fn is_taken(&self) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_some()
-    }
-}
-
 /// How the doors are configured.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -95,7 +77,7 @@ pub struct Settings {
     pub rate_limit: RateLimitSettings,
 }
 
-/// Both doors to these clients.
+/// Both doors to these clients, and what they count.
 pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
     let Settings {
         graphql,
@@ -109,14 +91,11 @@ pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
     let rate_limit = RateLimit::new(&rate_limit);
     let guard = |router: Router, door| {
         // Inside: a bucket is a caller's.
-        let router = match &rate_limit {
-            Some(limit) => router.route_layer(from_fn_with_state(limit.clone(), rate_limit::admit)),
-            None => router,
-        };
+        let router = rate_limit::before(router, rate_limit.as_ref());
         protect(router, clientele.clone(), authentication.clone(), door)
     };
+    let counted = metrics::guarded(clientele.clone(), metrics.clone(), &authentication, rate_limit.as_ref());
     let graphql = graphql::router(clientele.clone(), graphql, persisted, metrics);
     let doors = guard(graphql, Door::Graphql).merge(guard(rest::router(clientele.clone(), legacy), Door::Rest));
-    // Outside: a browser asks before it knows who is calling.
-    cors::allow(doors, &cors)
+    cors::allow(doors, &cors).merge(counted)
 }

@@ -1,11 +1,12 @@
-//! How fast one caller may send requests: a bucket of tokens for each, refilled steadily.
+//! How fast one caller may send requests: a bucket of tokens for each, refilled steadily. Knows nothing of what is asked.
 
 use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
 use axum::{
+    Router,
     extract::{Request, State},
     http::{HeaderMap, HeaderName, HeaderValue},
-    middleware::Next,
+    middleware::{Next, from_fn_with_state},
     response::Response,
 };
 use governor::{
@@ -32,7 +33,7 @@ const STATE: HeaderName = HeaderName::from_static("ratelimit");
 /// Beyond these the least used bucket is forgotten, which means full.
 const MOST_CALLERS: u64 = 100_000;
 
-/// What every caller may send, on both doors together.
+/// What every caller may send, to both doors and to `/metrics` together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateLimitSettings {
@@ -94,8 +95,16 @@ impl RateLimit {
     }
 }
 
-/// Lets a request through that its caller has a token for. Stands behind authentication, which says who that is.
-pub async fn admit(State(limit): State<RateLimit>, request: Request, next: Next) -> Response {
+/// Puts the limit, if there is one, before these routes. It belongs behind authentication, which says who is calling.
+pub(super) fn before(router: Router, limit: Option<&RateLimit>) -> Router {
+    match limit {
+        Some(limit) => router.route_layer(from_fn_with_state(limit.clone(), admit)),
+        None => router,
+    }
+}
+
+/// Lets a request through that its caller has a token for.
+async fn admit(State(limit): State<RateLimit>, request: Request, next: Next) -> Response {
     let Some(key) = key(&request) else {
         return next.run(request).await;
     };
@@ -119,14 +128,12 @@ pub async fn admit(State(limit): State<RateLimit>, request: Request, next: Next)
 
 /// Whoever has signed in is known by that, anybody else by the address.
 fn key(request: &Request) -> Option<Key> {
-    let caller = request.extensions().get::<Caller>()?;
-    Some(match caller.kind {
-        CallerKind::Anyone => {
-            let PeerAddress(address) = *request.extensions().get::<PeerAddress>()?;
-            Key::Address(Network::of_one_caller(address))
-        }
-        kind => Key::Caller(kind.as_str(), caller.id.clone()),
-    })
+    let caller = request.extensions().get::<Caller>();
+    if let Some(caller) = caller.filter(|caller| caller.kind != CallerKind::Anyone) {
+        return Some(Key::Caller(caller.kind.as_str(), caller.id.clone()));
+    }
+    let PeerAddress(address) = *request.extensions().get::<PeerAddress>()?;
+    Some(Key::Address(Network::of_one_caller(address)))
 }
 
 /// At least 1, and never too early.

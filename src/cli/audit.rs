@@ -25,7 +25,7 @@ pub(super) struct Which {
 
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
     let Command::Verify(Which { client }) = command;
-    let clientele = store::as_it_is(config).await?;
+    let clientele = store::to_look_at(config).await?;
     let mut findings = 0_u64;
     let mut printed = Ok(());
     let report = |finding: &crate::history::Finding| {

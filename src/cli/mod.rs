@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, and who does it. Knows no rule of the business.
 
 mod audit;
+mod client;
 mod failure;
 mod listed;
 mod listening;
@@ -48,7 +49,7 @@ struct Settings {
     /// sqlite:FILE or postgres://… [env: DATABASE_URL] [default: sqlite:clientele.db]
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
-    /// Any other setting, as in --set log.format=json; may be given again.
+    /// Any other setting, as in --set log.format=json or --set 'http.trusted_proxies=["10.0.0.0/8"]'; may be given again.
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
@@ -81,6 +82,9 @@ enum Command {
     /// The history of changes.
     #[command(subcommand)]
     Audit(audit::Command),
+    /// What is kept of a client.
+    #[command(subcommand)]
+    Client(client::Command),
     /// Who may sign in with a name and a password.
     #[command(subcommand)]
     User(user::Command),
@@ -121,6 +125,10 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Fa
             crate::telemetry::start(&config.log);
             audit::run(&config, command).await
         }
+        Command::Client(command) => {
+            crate::telemetry::start(&config.log);
+            client::run(&config, command).await
+        }
         Command::User(command) => {
             crate::telemetry::start(&config.log);
             user::run(&config, command).await
@@ -137,7 +145,8 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Fa
 async fn seed(config: &Config, clients: u32) -> Result<(), Failure> {
     let clientele = store::clientele(config).await?;
     let progress = |done| tracing::info!(done, clients, "seeding");
-    clientele.seed(clients, progress).await.map_err(Failure::internal)?;
+    let seeding = clientele.seed(clients, store::now(), progress);
+    seeding.await.map_err(Failure::internal)?;
     print(&format!(
         "the database has the invented clients SEED00000000 to SEED{:08}\n",
         clients.saturating_sub(1)

@@ -9,6 +9,7 @@ use chrono::Utc;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use super::listening::Signals;
 use super::{Failure, audit, listening, print, store, worker};
 use crate::Clientele;
 use crate::access::{Caller, FIRST, make_first_user};
@@ -16,7 +17,7 @@ use crate::api::authentication::{Authentication, Guard};
 use crate::api::graphql::persisted::{Manifest, Persisted};
 use crate::api::graphql::settings::GraphqlSettings;
 use crate::api::metrics::DoorMetrics;
-use crate::api::{self, health, metrics, origin, playground};
+use crate::api::{self, health, origin, playground};
 use crate::config::Config;
 use crate::idempotency;
 use crate::secret::Secret;
@@ -37,7 +38,8 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
     let address = listener.local_addr().map_err(Failure::internal)?;
     let channels = worker::channels(config)?;
     let persisted = persisted(&config.graphql)?;
-    let stop = listening::stop_on_signal()?;
+    let delay = Duration::from_secs(config.shutdown_delay_seconds);
+    let Signals { stop, close } = listening::stop_on_signal(delay)?;
     let clientele = Arc::new(store::clientele(config).await?);
     audit::warn_of_missing_key(config);
     let upkeep = upkeep(clientele.clone(), stop.clone());
@@ -51,10 +53,12 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
         true => SignIn::Nobody,
         false => sign_in(&clientele).await?,
     };
-    let router = router(clientele, config, authentication, persisted);
+    let router = router(clientele, config, authentication, persisted, stop);
     print(&greeting(&format!("{}://{address}", server.scheme()), &sign_in))?;
     let patience = Duration::from_secs(config.shutdown_timeout_seconds);
-    server.serve(listener, router, listening::stopped(stop), patience).await;
+    server
+        .serve(listener, router, listening::stopped(close), patience)
+        .await;
     if let Some(worker) = worker {
         worker.ended().await;
     }
@@ -74,16 +78,16 @@ fn upkeep(clientele: Arc<Clientele>, stop: watch::Receiver<bool>) -> JoinHandle<
 }
 
 /// Everything that answers: both doors, the playground, and what an operator's machines ask.
-fn router(clientele: Arc<Clientele>, config: &Config, authentication: Authentication, persisted: Persisted) -> Router {
+fn router(
+    clientele: Arc<Clientele>,
+    config: &Config,
+    authentication: Authentication,
+    persisted: Persisted,
+    stop: watch::Receiver<bool>,
+) -> Router {
     let open = matches!(authentication, Authentication::Off);
-    let counted = DoorMetrics::default();
     let router = Router::new()
-        .merge(health::routes(store::ping(clientele.db.clone())))
-        .merge(metrics::guarded(
-            clientele.clone(),
-            counted.clone(),
-            authentication.clone(),
-        ))
+        .merge(health::routes(store::ping(clientele.db.clone()), stop))
         .merge(playground::routes())
         .merge(api::router(
             clientele,
@@ -91,7 +95,7 @@ fn router(clientele: Arc<Clientele>, config: &Config, authentication: Authentica
                 graphql: config.graphql.clone(),
                 persisted,
                 cors: config.cors.clone(),
-                metrics: counted,
+                metrics: DoorMetrics::default(),
                 legacy: config.legacy.clone(),
                 authentication,
                 rate_limit: config.rate_limit.clone(),

@@ -10,8 +10,10 @@ use super::Failure;
 use crate::Clientele;
 use crate::api::health::Ping;
 use crate::config::Config;
-use crate::db::Database;
+use crate::db::{Database, Version};
 use crate::error::Error;
+
+const LOOK_AT: &str = "look at";
 
 /// Connects, creating a SQLite file that isn't there, and brings the tables up to date.
 pub(super) async fn migrated(config: &Config) -> Result<Database, Failure> {
@@ -24,26 +26,44 @@ pub(super) async fn migrated(config: &Config) -> Result<Database, Failure> {
     Ok(database)
 }
 
-/// The clients as they are configured, for whoever only looks: beginning the history is for those who write.
-pub(super) async fn as_it_is(config: &Config) -> Result<Clientele, Failure> {
-    let clientele = Clientele::new(migrated(config).await?, config.clients.clone());
-    Ok(Clientele {
+/// The clients as they are configured, for whoever only looks: nothing is created, migrated or begun, so that it takes no
+/// more than the right to read.
+pub(super) async fn to_look_at(config: &Config) -> Result<Clientele, Failure> {
+    let connecting = Database::connect_to_look(config.database_url.reveal(), &config.database);
+    let database = connecting.await.map_err(|error| failure(LOOK_AT, config, &error))?;
+    let version = database.version().await;
+    let what_to_do = match version.map_err(|error| failure(LOOK_AT, config, &error))? {
+        Version::Ours => return Ok(configured(database, config)),
+        Version::Earlier => {
+            "is of an earlier version, or nothing was ever started on it: use that version, or run `clientele migrate`"
+        }
+        Version::Later => "is of a later version than this program: use that one",
+    };
+    Err(Failure::new(format!(
+        "the database {} {what_to_do}",
+        config.database_url
+    )))
+}
+
+fn configured(database: Database, config: &Config) -> Clientele {
+    let clientele = Clientele::new(database, config.clients.clone());
+    Clientele {
         idempotency: config.idempotency,
         ..clientele.with_audit(config.audit.clone())
-    })
+    }
 }
 
 /// The clients as they are configured, with their history begun. Every command that writes takes them from here: one that left
 /// out a part of the configuration would do the same work by other rules, such as seal the history with another key.
 pub(super) async fn clientele(config: &Config) -> Result<Clientele, Failure> {
-    let clientele = as_it_is(config).await?;
+    let clientele = configured(migrated(config).await?, config);
     let begun = clientele.begin_history(now()).await;
     begun.map_err(|error| failure("write", config, &error))?;
     Ok(clientele)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line is a door")]
-fn now() -> DateTime<Utc> {
+pub(super) fn now() -> DateTime<Utc> {
     Utc::now()
 }
 
@@ -58,6 +78,9 @@ pub(super) fn ping(database: Database) -> Ping {
 /// The driver's own words are for the person at the terminal, who owns the database. They hold no password.
 fn failure(doing: &str, config: &Config, error: &Error) -> Failure {
     let reason = match error {
+        Error::Unavailable if doing == LOOK_AT && config.database_url.is_sqlite() => {
+            "it must exist, and its directory must be writable".to_owned()
+        }
         Error::Unavailable | Error::ReadOnly if config.database_url.is_sqlite() => {
             "its directory must exist, and both must be writable".to_owned()
         }

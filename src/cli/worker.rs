@@ -9,10 +9,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::listening::Signals;
 use super::{Failure, listening, print, store};
 use crate::Clientele;
 use crate::api::authentication::{Authentication, Guard};
 use crate::api::metrics::DoorMetrics;
+use crate::api::rate_limit::RateLimit;
 use crate::api::{health, metrics};
 use crate::config::Config;
 use crate::notify::{Worker, channel::Channels};
@@ -71,7 +73,8 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
         Some(address) => Some(listening::bind(address).await?),
         None => None,
     };
-    let stop = listening::stop_on_signal()?;
+    // What it is sending is handed back at once: nobody sends callers here.
+    let Signals { stop, .. } = listening::stop_on_signal(Duration::ZERO)?;
     let clientele = Arc::new(store::clientele(config).await?);
     let worker = Background::start(clientele.clone(), channels, config, stop.clone());
     match listener {
@@ -82,11 +85,12 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
                 server.scheme()
             ))?;
             let router = Router::new()
-                .merge(health::routes(store::ping(clientele.db.clone())))
+                .merge(health::routes(store::ping(clientele.db.clone()), stop.clone()))
                 .merge(metrics::guarded(
                     clientele,
                     DoorMetrics::default(),
-                    Authentication::Required(guard),
+                    &Authentication::Required(guard),
+                    RateLimit::new(&config.rate_limit).as_ref(),
                 ));
             let patience = Duration::from_secs(config.shutdown_timeout_seconds);
             let router = telemetry::with_request_lines(router);

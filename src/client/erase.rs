@@ -12,13 +12,14 @@ use crate::{
 };
 
 /// Once its values are gone a message can't be written any more: one that waits is given up, one that is being sent ends
-/// as it ends. Providers quote addresses in what they answer.
-const MESSAGES: &str = "UPDATE message SET placeholders = NULL, recipient = '', detail = NULL, \
+/// as it ends. Providers quote addresses in what they answer; what is settled later leaves that out ([`crate::notify`]).
+const MESSAGES: &str = "UPDATE message SET placeholders = NULL, recipient = '', provider_id = NULL, detail = NULL, \
     failed_at = CASE WHEN state = 'QUEUED' THEN $2 ELSE failed_at END, \
     due_at = CASE WHEN state = 'QUEUED' THEN NULL ELSE due_at END, \
     state = CASE WHEN state = 'QUEUED' THEN 'FAILED' ELSE state END WHERE client_key = $1";
-/// The keys of these requests are free again.
-const OUTCOMES: &str = "DELETE FROM idempotency_record WHERE client_key = $1";
+/// The keys of these requests stay taken for as long as they would: were they free, a request that is sent again would
+/// create the client anew.
+const OUTCOMES: &str = "UPDATE idempotency_record SET outcome = NULL, client_key = NULL WHERE client_key = $1";
 
 impl Clientele {
     /// Erases all personal data of a client but its own rows, in one transaction, and records that. Answers how many records

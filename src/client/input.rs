@@ -43,9 +43,10 @@ pub struct UpsertClient {
     /// Refuses the change with VERSION_CONFLICT when the stored client has another version. 0: it must not exist yet.
     pub expected_version: Option<i32>,
     /// Makes it safe to send this again: for 24 hours the same input under the same key, from the same caller, is
-    /// answered with the client as it was stored then, and changes nothing; another input is IDEMPOTENCY_KEY_REUSED. Only
-    /// a change without userErrors uses the key up. 1 to 255 printable ASCII characters, a UUID for example; null counts
-    /// as absent.
+    /// answered with the client as it was stored then, and changes nothing; another input is IDEMPOTENCY_KEY_REUSED. Custom
+    /// fields are shown as they were then, with the options that they offer now. Only a change without userErrors uses the
+    /// key up. Once the client's data has been erased, the same input is OUTCOME_ERASED. 1 to 255 printable ASCII
+    /// characters, a UUID for example; null counts as absent.
     pub idempotency_key: Option<String>,
     /// Comes back in the payload, untouched.
     pub client_mutation_id: Option<String>,

@@ -1,4 +1,4 @@
-//! Invented clients for trying and measuring: the same ones every time.
+//! Invented clients for trying and measuring: the same ones every time. Only the history tells when they were stored.
 //!
 //! Writes rows in batches, past the rules of upserts (which would take one transaction a client) and without telling
 //! anybody, but by the same statements. Their history begins with their first change, and the history says how many such
@@ -19,11 +19,12 @@ use crate::{
     },
     db::{Step, Transaction, Work},
     error::{Error, Result},
+    history::Noted,
 };
 use async_graphql::MaybeUndefined::{Undefined, Value};
 
 const BATCH: u32 = 1_000;
-/// When the first of them was created.
+/// When the first of them is said to have been created.
 const BEGINNING: DateTime<Utc> = DateTime::from_timestamp(1_700_000_000, 0).expect("a number of this size is a time");
 const FIRST_NAMES: [&str; 12] = [
     "Ada", "Bela", "Chidi", "Dana", "Elif", "Femi", "Goran", "Hana", "Ines", "Jonas", "Kaya", "Luis",
@@ -38,22 +39,23 @@ const OPTIONS: [&str; 3] = ["LOW", "MEDIUM", "HIGH"];
 impl Clientele {
     /// Makes sure that the invented clients 0 to `count` are stored, with a set of custom fields for them. `progress`
     /// is told how many are there.
-    pub async fn seed(&self, count: u32, progress: impl Fn(u32)) -> Result<()> {
-        // What is invented has no time of its own, and the same one every time.
-        let (definitions, _) = upsert_custom_field_set(self, &Caller::operator(), &custom_fields(), BEGINNING)
+    pub async fn seed(&self, count: u32, now: DateTime<Utc>, progress: impl Fn(u32)) -> Result<()> {
+        let (definitions, _) = upsert_custom_field_set(self, &Caller::operator(), &custom_fields(), now)
             .await?
             .map_err(|_| Error::defect("other custom fields have the ids of those of the invented clients"))?;
         let mut done = 0;
+        let mut noted = None;
         while done < count {
             let until = count.min(done.saturating_add(BATCH));
-            self.db
-                .write(&Batch {
-                    clientele: self,
-                    definitions: &definitions,
-                    from: done,
-                    until,
-                })
-                .await?;
+            let batch = Batch {
+                clientele: self,
+                definitions: &definitions,
+                from: done,
+                until,
+                noted: noted.as_ref(),
+                now,
+            };
+            noted = self.db.write(&batch).await?;
             done = until;
             progress(done);
         }
@@ -66,14 +68,17 @@ struct Batch<'a> {
     definitions: &'a Definitions,
     from: u32,
     until: u32,
+    /// What the batch before has noted in the history.
+    noted: Option<&'a Noted>,
+    now: DateTime<Utc>,
 }
 
 impl Work for Batch<'_> {
-    type Output = ();
+    type Output = Option<Noted>;
 
-    async fn attempt(&self, transaction: &Transaction) -> Result<Step<()>> {
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
         let Some(numbers) = self.missing(transaction).await? else {
-            return Ok(Step::Discard(()));
+            return Ok(Step::Discard(self.noted.cloned()));
         };
         let clients: Vec<_> = numbers.iter().map(|&number| client(number, self.definitions)).collect();
         let claims: Vec<_> = clients
@@ -100,10 +105,10 @@ impl Work for Batch<'_> {
         transaction
             .put::<custom_field_value::Entity>(&Vec::from_iter(&values))
             .await?;
-        self.clientele
-            .allow_unrecorded(transaction, clients.len(), BEGINNING)
-            .await?;
-        Ok(Step::Commit(()))
+        let allowing = self
+            .clientele
+            .allow_unrecorded(transaction, clients.len(), self.noted, self.now);
+        Ok(Step::Commit(allowing.await?))
     }
 }
 

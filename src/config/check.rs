@@ -21,6 +21,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let Config {
         listen: _,
         database_url,
+        shutdown_delay_seconds,
         shutdown_timeout_seconds,
         http,
         // Any number is meant.
@@ -43,9 +44,14 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         "database_url must name a file: readers and the writer of a database in memory would each have their own"
             .to_owned()
     })?;
-    require(*shutdown_timeout_seconds <= LONGEST_WAIT_SECONDS, || {
-        format!("shutdown_timeout_seconds must be at most {LONGEST_WAIT_SECONDS}")
-    })?;
+    for (key, seconds) in [
+        ("shutdown_delay_seconds", shutdown_delay_seconds),
+        ("shutdown_timeout_seconds", shutdown_timeout_seconds),
+    ] {
+        require(*seconds <= LONGEST_WAIT_SECONDS, || {
+            format!("{key} must be at most {LONGEST_WAIT_SECONDS}")
+        })?;
+    }
     require((1..=MOST_CONNECTIONS).contains(&database.max_connections), || {
         format!("database.max_connections must be between 1 and {MOST_CONNECTIONS}")
     })?;

@@ -47,7 +47,7 @@ pub fn load(
 }
 
 /// Variables and flags are text, settings have types, and only the setting knows its own: a password of digits is a text, a
-/// port is none. So each is taken as a text, and where its setting refuses that, as the number or truth value it reads as.
+/// port is none. So each is taken as a text, and where its setting refuses that, as the number, truth value or list it reads as.
 fn extract(file: Figment, mut texts: Vec<Layer>) -> Result<Config, ConfigError> {
     loop {
         let all = texts.iter().fold(file.clone(), |below, layer| below.merge(layer));
@@ -55,24 +55,30 @@ fn extract(file: Figment, mut texts: Vec<Layer>) -> Result<Config, ConfigError> 
             Ok(config) => return Ok(config),
             Err(error) => error,
         };
-        let refused_text = matches!(error.kind, Kind::InvalidType(Actual::Str(_), _));
+        let read = match &error.kind {
+            Kind::InvalidType(Actual::Str(_), expected) if expected == sentence::LIST => list,
+            Kind::InvalidType(Actual::Str(_), _) => typed,
+            _ => |_: &str| None,
+        };
         // Every turn leaves one text less, so this ends.
-        let turned = texts.iter_mut().map(|layer| turn(&mut layer.settings, &error.path));
-        if !refused_text || turned.filter(|&turned| turned).count() == 0 {
+        let turned = texts
+            .iter_mut()
+            .map(|layer| turn(&mut layer.settings, &error.path, read));
+        if turned.filter(|&turned| turned).count() == 0 {
             return Err(ConfigError(sentence::about(&error)));
         }
     }
 }
 
 /// Makes the text at `path` what it reads as. False when there is none, or when it reads as nothing else.
-fn turn(section: &mut Dict, path: &[String]) -> bool {
+fn turn(section: &mut Dict, path: &[String], read: fn(&str) -> Option<Value>) -> bool {
     let Some((key, rest)) = path.split_first() else {
         return false;
     };
     match section.get_mut(key) {
-        Some(Value::Dict(_, inner)) => turn(inner, rest),
+        Some(Value::Dict(_, inner)) => turn(inner, rest, read),
         Some(value) if rest.is_empty() => {
-            let typed = value.as_str().and_then(typed);
+            let typed = value.as_str().and_then(read);
             let turned = typed.is_some();
             *value = typed.unwrap_or_else(|| value.clone());
             turned
@@ -84,6 +90,14 @@ fn turn(section: &mut Dict, path: &[String]) -> bool {
 fn typed(text: &str) -> Option<Value> {
     let flag = text.parse::<bool>().map(Value::from);
     flag.or_else(|_| text.parse::<i64>().map(Value::from)).ok()
+}
+
+/// A list as the file has it: `["10.0.0.0/8", "192.0.2.7"]`.
+fn list(text: &str) -> Option<Value> {
+    let mut read: Dict = toml::from_str(&format!("list = {text}")).ok()?;
+    let list = read.remove("list").filter(|list| list.as_array().is_some());
+    // What follows a list in a text is no part of it.
+    list.filter(|_| read.is_empty())
 }
 
 /// One source of settings. Its name tells the sentence about a bad setting where that came from.

@@ -4,6 +4,8 @@
 use figment::error::Kind;
 
 pub(super) const ENVIRONMENT: &str = "the environment";
+/// What the library says of a setting that is a list.
+pub(super) const LIST: &str = "a sequence";
 
 pub(super) fn about(error: &figment::Error) -> String {
     let source = error
@@ -42,6 +44,7 @@ fn plain(expected: &str) -> String {
     match expected {
         "a string" => "a text".to_owned(),
         "a boolean" => "true or false".to_owned(),
+        LIST => r#"a list of texts, as in ["one", "another"]"#.to_owned(),
         "u16" => "a whole number, 0 to 65535".to_owned(),
         "u32" | "u64" | "usize" => "a whole number, 0 or more".to_owned(),
         section if section.starts_with("struct ") => "a section with settings of its own".to_owned(),

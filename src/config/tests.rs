@@ -91,8 +91,9 @@ fn a_mistake_in_the_file_is_one_sentence_that_names_it() {
     for (text, sentence) in [
         (
             "lisen = '127.0.0.1:1'",
-            "unknown setting `lisen` in FILE; known there: listen, database_url, shutdown_timeout_seconds, http, \
-             rate_limit, database, clients, legacy, graphql, cors, authentication, idempotency, notifications, audit, log",
+            "unknown setting `lisen` in FILE; known there: listen, database_url, shutdown_delay_seconds, \
+             shutdown_timeout_seconds, http, rate_limit, database, clients, legacy, graphql, cors, authentication, \
+             idempotency, notifications, audit, log",
         ),
         (
             "[clients]\nid_patern = '###'",
@@ -174,6 +175,11 @@ fn a_value_that_cant_be_meant_is_one_sentence_that_says_what_can() {
             "shutdown_timeout_seconds must be at most 3600",
         ),
         (
+            "CLIENTELE_SHUTDOWN_DELAY_SECONDS",
+            "3601",
+            "shutdown_delay_seconds must be at most 3600",
+        ),
+        (
             "CLIENTELE_DATABASE__MAX_CONNECTIONS",
             "0",
             "database.max_connections must be between 1 and 1000",
@@ -220,6 +226,16 @@ fn a_value_that_cant_be_meant_is_one_sentence_that_says_what_can() {
             "CLIENTELE_HTTP__KEY_FILE",
             "server.key",
             "http.certificate_file is missing: there is a key",
+        ),
+        (
+            "CLIENTELE_AUTHENTICATION__JWT__JWKS_URL",
+            "https://ana:hunter2@issuer.test/keys",
+            "authentication.jwt.jwks_url must not hold credentials: published keys are fetched without",
+        ),
+        (
+            "CLIENTELE_AUTHENTICATION__JWT__JWKS_URL",
+            "https://hunter2@issuer.test/keys",
+            "authentication.jwt.jwks_url must not hold credentials: published keys are fetched without",
         ),
         (
             "CLIENTELE_HTTP__IDLE_TIMEOUT_SECONDS",

@@ -8,7 +8,8 @@ use entity::client_role;
 
 use super::{
     Definitions,
-    upsert::{bump_version, definition_id, key_of_choice, lock_definitions},
+    in_force::{bump_version, lock_definitions},
+    names::{definition_id, key_of_choice},
 };
 use crate::{
     Clientele,

@@ -10,18 +10,18 @@ use std::{collections::HashSet, sync::Arc};
 use async_graphql::{InputObject, MaybeUndefined};
 use chrono::{DateTime, Utc};
 use entity::{Table, custom_field, custom_field_option, custom_field_set};
-use rand::RngExt;
 
-use super::{Definitions, FieldState, Kind, SetUsage};
+use super::{
+    Definitions, FieldState, Kind, SetUsage,
+    in_force::{bump_version, lock_definitions},
+};
 use crate::{
     Clientele,
     access::{Caller, Permission},
-    db::{Dialect, Step, Transaction, Work},
+    db::{Step, Transaction, Work},
     error::{Error, Result},
     history::{Action, Chain, Change, Subject},
-    member::Scalars,
     problem::{Problem, ProblemCode, path},
-    scalar::{is_key, new_key},
 };
 
 /// A set of custom fields as it is to be: created when there is none with this `setId`, changed when there is, which takes
@@ -221,90 +221,4 @@ async fn fields_in_use(set_id: &str, transaction: &Transaction) -> Result<HashSe
     rows.iter()
         .map(|row| row.try_get_by_index(0).map_err(Error::from))
         .collect()
-}
-
-/// Any number will do, as long as it stays.
-const DEFINITIONS_LOCK: i64 = 0x6465_6669_6e65;
-
-/// The expression that keeps definitions as they are until a transaction on PostgreSQL ends. Locks of this kind are
-/// waited for in turn, so that those who write clients can't keep out one who changes definitions.
-pub fn shared_lock() -> String {
-    format!("pg_advisory_xact_lock_shared({DEFINITIONS_LOCK})")
-}
-
-/// One change of definitions at a time, and none while clients are written by them.
-pub(crate) async fn lock_definitions(transaction: &Transaction) -> Result<()> {
-    if transaction.dialect == Dialect::Postgres {
-        transaction
-            .one(format!("SELECT pg_advisory_xact_lock({DEFINITIONS_LOCK})"), [])
-            .await?;
-    }
-    Ok(())
-}
-
-/// Tells every server that the definitions it knows are out of date.
-pub(crate) async fn bump_version(transaction: &Transaction) -> Result<()> {
-    let version = rand::rng().random_range(1..i64::MAX);
-    transaction
-        .run("UPDATE definition_version SET version = $1", [version.into()])
-        .await
-        .map(|_| ())
-}
-
-/// The id of a definition: 1 to 32 characters.
-pub(crate) fn definition_id(name: &'static str, id: &str, member: &mut Scalars<'_>) {
-    if id.trim().is_empty() {
-        member.refuse(
-            ProblemCode::Blank,
-            name,
-            format!("{name} is required and must not be blank."),
-        );
-    } else if id.contains(char::is_control) {
-        member.refuse(
-            ProblemCode::InvalidCharacter,
-            name,
-            format!("{name} must not contain control characters."),
-        );
-    } else {
-        member.fits(name, id, 32);
-    }
-}
-
-/// The key of a definition: of the caller's choice when it is created, never changed later.
-pub(crate) fn key_of_choice(
-    sent: &MaybeUndefined<String>,
-    stored: Option<&str>,
-    taken: impl Fn(&str) -> bool,
-    member: &mut Scalars<'_>,
-) -> String {
-    let mut refuse = |code, message: &'static str| member.refuse(code, "encodedKey", message);
-    // What is refused is judged on by the key it would have without it, so that no other problem is hidden or made up.
-    match (sent.value(), stored) {
-        (None, None) => new_key(),
-        (None, Some(stored)) => stored.to_owned(),
-        (Some(sent), Some(stored)) => {
-            if sent != stored {
-                refuse(
-                    ProblemCode::Invalid,
-                    "The key of a definition can't be changed once it exists: leave encodedKey out.",
-                );
-            }
-            stored.to_owned()
-        }
-        (Some(sent), None) if !is_key(sent) => {
-            refuse(
-                ProblemCode::Malformed,
-                "encodedKey must have 1 to 32 letters and digits.",
-            );
-            new_key()
-        }
-        (Some(sent), None) if taken(sent) => {
-            refuse(
-                ProblemCode::Taken,
-                "Another definition has this key: choose another, or leave encodedKey out.",
-            );
-            new_key()
-        }
-        (Some(sent), None) => sent.clone(),
-    }
 }

@@ -38,22 +38,31 @@ impl Batch {
 
     /// The same for objects that have members for these columns of the table, and no others.
     pub fn put_columns<T: Table>(&mut self, columns: &[&str], rows: &[impl Serialize]) -> Result<()> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let (table, key) = (T::table(), T::key_columns());
+        let key = T::key_columns();
         let values: Vec<String> = columns
             .iter()
             .filter(|column| !key.contains(column))
             .map(|column| format!("{column} = excluded.{column}"))
             .collect();
+        let overwrite = format!(" ON CONFLICT ({}) DO UPDATE SET {}", key.join(", "), values.join(", "));
+        self.insert_columns::<T>(columns, rows, &overwrite)
+    }
+
+    /// Inserts rows into a table that only grows: one whose primary key is there already is an error.
+    pub fn insert<T: Table>(&mut self, rows: &[&T::Model]) -> Result<()> {
+        self.insert_columns::<T>(&T::columns(), rows, "")
+    }
+
+    fn insert_columns<T: Table>(&mut self, columns: &[&str], rows: &[impl Serialize], conflict: &str) -> Result<()> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let table = T::table();
         let placeholder = self.bind(serde_json::to_string(rows).map_err(Error::internal)?);
         self.statements.push(format!(
-            "INSERT INTO {table} ({}) {} ON CONFLICT ({}) DO UPDATE SET {}",
+            "INSERT INTO {table} ({}) {}{conflict}",
             columns.join(", "),
             self.dialect.rows_of_json(table, columns, &placeholder),
-            key.join(", "),
-            values.join(", "),
         ));
         Ok(())
     }

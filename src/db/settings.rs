@@ -46,14 +46,25 @@ impl Default for DatabaseSettings {
     }
 }
 
-/// `bounds` are those of readers on SQLite.
+/// What connections are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Nothing can be written by them, and nothing is created or changed by connecting.
+    Looking,
+    /// Reading what another connection of this process writes.
+    Reading,
+    Writing,
+}
+
+/// `bounds` are those of whoever only reads on SQLite.
 pub(super) fn options(
     url: &str,
     settings: &DatabaseSettings,
-    connections: u32,
+    (purpose, connections): (Purpose, u32),
     bounds: Option<Bounds>,
 ) -> ConnectOptions {
-    let read_only = bounds.is_some();
+    let read_only = purpose != Purpose::Writing;
+    let looking = purpose == Purpose::Looking;
     let statement_timeout = format!("{}s", settings.request_timeout_seconds);
     let synchronous = match settings.sqlite_synchronous {
         Synchronous::Full => SqliteSynchronous::Full,
@@ -78,16 +89,21 @@ pub(super) fn options(
                 ("lock_timeout", LOCK_TIMEOUT),
                 ("statement_timeout", statement_timeout.as_str()),
                 ("idle_in_transaction_session_timeout", "60s"),
+                ("default_transaction_read_only", if looking { "on" } else { "off" }),
             ])
         })
         .map_sqlx_sqlite_opts(move |sqlite| {
+            let sqlite = match looking {
+                true => sqlite.read_only(true),
+                false => sqlite.create_if_missing(true).journal_mode(SqliteJournalMode::Wal),
+            };
             sqlite
-                .create_if_missing(true)
-                .journal_mode(SqliteJournalMode::Wal)
                 .synchronous(synchronous)
                 .busy_timeout(Duration::from_secs(5))
                 .foreign_keys(true)
                 .pragma("query_only", if read_only { "ON" } else { "OFF" })
+                // What is deleted or erased is overwritten. FAST would leave whole pages of it, and rows of some length have them.
+                .pragma("secure_delete", "ON")
                 // In KiB. The writer touches every index; its default of 2 MiB would hold a fraction of their upper pages.
                 .pragma("cache_size", if read_only { "-8192" } else { "-65536" })
                 // In pages. Each checkpoint waits for the disk once more, for all changes since the last one.

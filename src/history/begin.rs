@@ -1,13 +1,14 @@
 //! The beginning of the history: a record that founds each shared chain at the first start, and one more when a
 //! configured key comes into force.
 //!
-//! Sealed like any other record, they say what verifying can't know from the clients: how many had no records then, and
-//! how many had only records under the key in the database. More than that can't be later, whoever resets their chains.
+//! Sealed like any other record, they say what verifying can't know from the clients: how many lacked the record of their
+//! creation then, and how many had records under earlier keys. More than that can't be later, whoever resets their chains.
+//! What such a record says is signed again by the next one: none is written to a chain that has findings.
 
 use chrono::{DateTime, Utc};
 use entity::audit_record;
 
-use super::{Action, Chain, Change, Member, Members, Subject};
+use super::{Action, Chain, Change, Finding, Head, Keys, Member, Members, Subject, What, stretch::Reading};
 use crate::{
     Clientele,
     access::Caller,
@@ -17,7 +18,7 @@ use crate::{
 
 const KEY: &str = "key";
 const UNRECORDED: &str = "clientsWithoutRecords";
-const WEAK: &str = "clientsUnderDatabaseKey";
+const EARLIER: &str = "clientsUnderEarlierKeys";
 
 /// What such a record says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,10 +27,10 @@ pub(super) struct Begun {
     pub key_id: String,
     /// Since when that is.
     pub since: DateTime<Utc>,
-    /// How many clients may have no records.
+    /// How many clients may lack the record of their creation.
     pub unrecorded: i64,
-    /// How many clients may have records under the database's key only.
-    pub weak: i64,
+    /// How many clients may have records under earlier keys.
+    pub earlier: i64,
 }
 
 impl Begun {
@@ -48,7 +49,7 @@ impl Begun {
             key_id: after(KEY)?.to_owned(),
             since: record.recorded_at,
             unrecorded: number(UNRECORDED)?,
-            weak: number(WEAK)?,
+            earlier: number(EARLIER)?,
         })
     }
 
@@ -71,38 +72,60 @@ impl Begun {
             key_id,
             since: _,
             unrecorded,
-            weak,
+            earlier,
         } = self;
         members.text(KEY, None, Some(key_id));
         let some = |number: &i64| Some(*number).filter(|number| *number > 0);
         members.value(UNRECORDED, None, some(unrecorded), i64::to_string);
-        members.value(WEAK, None, some(weak), i64::to_string);
+        members.value(EARLIER, None, some(earlier), i64::to_string);
         found
     }
 }
 
+/// What has been noted, and where the chain ends with it: so far it needn't be walked again.
+#[derive(Clone, Debug)]
+pub(crate) struct Noted {
+    end: Head,
+    begun: Begun,
+}
+
 impl Clientele {
     /// Founds the history at the first start, and notes at later ones that another key has come into force. To be called
-    /// before anything is written. A history that has records and no beginning is left as it is: verifying says so.
+    /// before anything is written. A history that isn't as it was written is left as it is: verifying says what is wrong.
     pub async fn begin_history(&self, now: DateTime<Utc>) -> Result<()> {
         self.db.write(&Beginning { clientele: self, now }).await
     }
 
-    /// Notes that so many more clients are stored without a record, which only seeding does: by `transaction`.
+    /// Notes that so many more clients are stored without a record, which only seeding does: by `transaction`. `noted` is
+    /// what this answered before.
     pub(crate) async fn allow_unrecorded(
         &self,
         transaction: &Transaction,
         clients: usize,
+        noted: Option<&Noted>,
         now: DateTime<Utc>,
-    ) -> Result<()> {
+    ) -> Result<Option<Noted>> {
         let chain = Chain::Definitions;
-        super::lock(transaction, chain).await?;
-        let Some(begun) = last(transaction, chain).await? else {
-            return Ok(());
+        let end = super::lock(transaction, chain).await?;
+        let begun = match noted.filter(|noted| noted.end == end) {
+            // Nobody without the key can have this end fit another chain.
+            Some(noted) => noted.begun.clone(),
+            None => match Walked::along(transaction, self.history.keys(transaction).await?, chain).await? {
+                Walked {
+                    begun: Some(begun),
+                    found,
+                } if found.is_empty() => begun,
+                walked => {
+                    walked.warn(chain);
+                    return Ok(None);
+                }
+            },
         };
         let unrecorded = begun.unrecorded + i64::try_from(clients).map_err(Error::internal)?;
         let begun = Begun { unrecorded, ..begun };
-        self.note(transaction, chain, Action::Changed, &begun, now).await
+        self.note(transaction, chain, Action::Changed, &begun, now).await?;
+        let end = super::lock(transaction, chain).await?;
+        Ok(Some(Noted { end, begun }))
     }
 
     async fn note(
@@ -136,83 +159,129 @@ impl Work for Beginning<'_> {
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<()>> {
         let keys = self.clientele.history.keys(transaction).await?;
-        let mut chains = Vec::new();
+        // Counting ten million clients may take its time, and so may another server that does.
+        transaction.take_any_time().await?;
+        let (mut there, mut begun) = (true, true);
         for chain in Chain::SHARED {
-            super::lock(transaction, chain).await?;
-            chains.push((chain, last(transaction, chain).await?));
+            there &= super::end(transaction, chain).await?.is_some();
+            begun &= is_begun(transaction, keys, chain).await?;
         }
-        let known = transaction
-            .one("SELECT 1 FROM audit_record LIMIT 1", [])
-            .await?
-            .is_some();
-        let key_id = &keys.current().id;
-        let is_weak = |last: &Begun| keys.is_outdone(&last.key_id);
-        // Both go on under another key together: one alone was made anew under the database's.
-        let half = chains.iter().flat_map(|(_, last)| last).any(|last| !is_weak(last));
-        let mut step = Step::Discard(());
-        for (chain, last) in chains {
-            let action = match &last {
-                None if !known => Action::Created,
-                Some(last) if last.key_id == *key_id || !keys.are_configured() => continue,
-                Some(last) if !half || !is_weak(last) => Action::Changed,
-                _ => {
-                    let chain = chain.name();
-                    tracing::warn!(
-                        chain,
-                        "the beginning of the history is missing: run `clientele audit verify`"
-                    );
-                    continue;
-                }
-            };
-            let begun = match last {
-                // What was allowed under another configured key stays so: counting again would allow what was done since.
-                Some(last) if !is_weak(&last) => last,
-                _ => self.count(transaction, chain).await?,
-            };
-            let key_id = key_id.clone();
-            let begun = Begun { key_id, ..begun };
-            self.clientele
-                .note(transaction, chain, action, &begun, self.now)
-                .await?;
-            tracing::info!(
-                chain = chain.name(),
-                key = begun.key_id,
-                "the history begins under this key"
-            );
-            step = Step::Commit(());
+        if begun {
+            return Ok(Step::Discard(()));
         }
-        Ok(step)
+        let mut walked = Vec::new();
+        for chain in Chain::SHARED {
+            walked.push((chain, Walked::along(transaction, keys, chain).await?));
+        }
+        // Both are founded, and go on under another key, together: one alone was emptied or made anew.
+        let all = |what| walked.iter().all(|(_, walked)| walked.found == [what]);
+        let under_one_key = walked.windows(2).all(|pair| pair[0].1.key_id() == pair[1].1.key_id());
+        let action = if there && all(What::NotBegun) && !is_known(transaction).await? {
+            Action::Created
+        } else if all(What::NotUnderKey) && under_one_key {
+            Action::Changed
+        } else {
+            let findings = walked.iter().filter(|(_, walked)| !walked.found.is_empty());
+            findings.for_each(|(chain, walked)| walked.warn(*chain));
+            return Ok(Step::Discard(()));
+        };
+        for (chain, walked) in walked {
+            let begun = self.begun(transaction, keys, chain, walked.begun).await?;
+            let note = self.clientele.note(transaction, chain, action, &begun, self.now);
+            note.await?;
+            let (chain, key) = (chain.name(), begun.key_id);
+            tracing::info!(chain, key, "the history begins under this key");
+        }
+        Ok(Step::Commit(()))
     }
 }
 
 impl Beginning<'_> {
-    /// The clients that are there, by what they have. Once in the life of a database and of its first configured key.
-    async fn count(&self, transaction: &Transaction, chain: Chain<'_>) -> Result<Begun> {
-        let sql = "SELECT count(*), coalesce(sum(CASE WHEN history_count > 0 THEN 1 ELSE 0 END), 0) FROM client";
-        let (all, weak): (i64, i64) = match transaction.one(sql, []).await? {
-            Some(row) if chain == Chain::Definitions => (row.try_get_by_index(0)?, row.try_get_by_index(1)?),
-            _ => (0, 0),
+    /// What a chain's beginning under the current key is to say, by what the last one says and how many clients there are.
+    async fn begun(
+        &self,
+        transaction: &Transaction,
+        keys: &Keys,
+        chain: Chain<'_>,
+        last: Option<Begun>,
+    ) -> Result<Begun> {
+        let of_clients = chain == Chain::Definitions;
+        let unrecorded = match &last {
+            _ if !of_clients => 0,
+            // What was allowed under another configured key stays so: counting again would allow what was done since.
+            Some(last) if !keys.is_outdone(&last.key_id) => last.unrecorded,
+            _ => count(transaction, UNCREATED).await?,
+        };
+        let earlier = match last {
+            Some(_) if of_clients => count(transaction, "c.history_count > 0").await?,
+            _ => 0,
         };
         Ok(Begun {
-            key_id: String::new(),
+            key_id: keys.current().id.clone(),
             since: self.now,
-            unrecorded: all - weak,
-            weak,
+            unrecorded,
+            earlier,
         })
     }
 }
 
-/// The last record of its kind in a shared chain.
-async fn last(transaction: &Transaction, chain: Chain<'_>) -> Result<Option<Begun>> {
-    let row = transaction.dialect.row::<audit_record::Entity>("a");
-    let row = transaction.dialect.cast_to_text(&row);
+/// Clients whose records don't begin with their creation.
+const UNCREATED: &str = "NOT EXISTS (SELECT 1 FROM audit_record a \
+    WHERE a.chain = c.encoded_key AND a.position = 1 AND a.action = 'CREATED')";
+
+/// How many clients there are of a kind. Done once in the life of a database, and once for each configured key.
+async fn count(transaction: &Transaction, which: &str) -> Result<i64> {
+    let sql = format!("SELECT count(*) FROM client c WHERE {which}");
+    let row = transaction.one(sql, []).await?;
+    let row = row.ok_or_else(|| Error::defect("counting has no result"))?;
+    Ok(row.try_get_by_index(0)?)
+}
+
+/// Whether there is any record.
+async fn is_known(transaction: &Transaction) -> Result<bool> {
+    let row = transaction.one("SELECT 1 FROM audit_record LIMIT 1", []).await?;
+    Ok(row.is_some())
+}
+
+/// Whether a chain says that it goes on under the current key, so that there is nothing to be noted. That is taken on
+/// trust: verifying finds it if it isn't so.
+async fn is_begun(transaction: &Transaction, keys: &Keys, chain: Chain<'_>) -> Result<bool> {
     let subject = Subject::History.as_str();
     let sql = format!(
-        "SELECT {row} FROM audit_record a WHERE a.chain = $1 AND a.subject = '{subject}' \
+        "SELECT a.key_id FROM audit_record a WHERE a.chain = $1 AND a.subject = '{subject}' \
          ORDER BY a.position DESC LIMIT 1"
     );
-    match transaction.one(sql, [chain.name().into()]).await? {
-        Some(row) => Ok(Begun::read(&super::search::decode(&row)?)),
-        None => Ok(None),
+    let row = transaction.one(sql, [chain.name().into()]).await?;
+    let key_id = row.map(|row| row.try_get_by_index::<String>(0)).transpose()?;
+    Ok(key_id.is_some_and(|key_id| !keys.are_configured() || key_id == keys.current().id))
+}
+
+/// What a walk along a shared chain has come to.
+struct Walked {
+    /// What the last record of its beginning says.
+    begun: Option<Begun>,
+    found: Vec<What>,
+}
+
+impl Walked {
+    async fn along(transaction: &Transaction, keys: &Keys, chain: Chain<'_>) -> Result<Self> {
+        let mut found = Vec::new();
+        let mut report = |finding: &Finding| found.push(finding.what);
+        let mut walk = Reading(transaction).walk(keys, chain.name(), &mut report).await?;
+        let begun = walk.begun.pop();
+        Ok(Self { begun, found })
+    }
+
+    fn key_id(&self) -> Option<&str> {
+        self.begun.as_ref().map(|begun| &*begun.key_id)
+    }
+
+    fn warn(&self, chain: Chain<'_>) {
+        let (chain, findings) = (chain.name(), self.found.len());
+        tracing::warn!(
+            chain,
+            findings,
+            "the history isn't as it was written, and nothing is added to its beginning: run `clientele audit verify`"
+        );
     }
 }

@@ -10,7 +10,7 @@ use super::AuditSettings;
 /// Every key that records can have been made with.
 #[derive(Debug)]
 pub struct Keys {
-    /// The current one comes first, the one that the database keeps last.
+    /// The newest first: the current one, the previous ones as they are configured, and the one that the database keeps.
     all: Vec<Key>,
     /// Whether the current one is of the configuration.
     configured: bool,
@@ -50,9 +50,21 @@ impl Keys {
         self.all.iter().find(|key| key.id == id)
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// Whether there is a key that the database doesn't keep.
     pub(super) fn are_configured(&self) -> bool {
         self.configured
+    }
+
+    /// How many keys are newer than this one; none when it isn't known. Without a configured key all count alike: whoever
+    /// can write the database has the one that is in force.
+    pub(super) fn age(&self, id: &str) -> Option<usize> {
+        let age = self.all.iter().position(|key| key.id == id)?;
+        Some(if self.configured { age } else { 0 })
     }
 
     /// Whether this is the key that the database keeps, though another one is configured.

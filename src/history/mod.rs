@@ -10,6 +10,7 @@
 mod begin;
 mod chain;
 mod erase;
+mod finding;
 mod keys;
 mod read;
 mod record;
@@ -20,13 +21,15 @@ mod tally;
 mod verify;
 mod walk;
 
+pub(crate) use begin::Noted;
 pub use chain::{Chain, Head};
+pub use finding::{Finding, What};
 pub use keys::Keys;
 pub use read::{BY_POSITION, HistoryPage, NEWEST_FIRST, Record, RecordKey, Rows, Shown, Unread};
 pub use record::{Action, Change, Member, Members, Subject};
 pub use search::{AuditFilter, LARGEST_CONTENTS};
 pub use settings::AuditSettings;
-pub use walk::{Counts, Finding, What};
+pub use walk::Counts;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use entity::{audit_chain, audit_record};
@@ -117,22 +120,24 @@ impl History {
         // The databases keep microseconds, and the HMAC is of what is stored.
         let record = keys.record(change, caller, head, now.trunc_subsecs(6))?;
         let head = keys.end(&record)?;
-        batch.put::<audit_record::Entity>(&[&record])?;
+        batch.insert::<audit_record::Entity>(&[&record])?;
         Ok(head)
     }
 }
 
 /// Where a shared chain ends, which nobody else writes until `transaction` has ended.
 async fn lock(transaction: &Transaction, chain: Chain<'_>) -> Result<Head> {
+    let end = end(transaction, chain).await?;
+    end.ok_or_else(|| Error::defect("a shared chain of the history is missing: run `clientele audit verify`"))
+}
+
+/// The same; none when somebody has removed it.
+async fn end(transaction: &Transaction, chain: Chain<'_>) -> Result<Option<Head>> {
     let lock = match transaction.dialect {
         Dialect::Postgres => " FOR UPDATE",
         Dialect::Sqlite => "",
     };
     let sql = format!("SELECT head, count FROM audit_chain WHERE chain = $1{lock}");
     let row = transaction.one(sql, [chain.name().into()]).await?;
-    let row = row.ok_or_else(|| Error::defect("a shared chain of the history is missing"))?;
-    Ok(Head {
-        seal: row.try_get_by_index(0)?,
-        count: row.try_get_by_index(1)?,
-    })
+    row.map(|row| stretch::head(&row, 0)).transpose()
 }

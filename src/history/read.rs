@@ -169,7 +169,7 @@ impl Shown {
     /// Rights are those to the set that a value belonged to when it was recorded, even if there is no such set any more: a
     /// set that isn't there can be named by rights to all sets, and by what was left over of rights to it.
     ///
-    /// Places count the values of all sets: they would tell how many there are of those that may not be viewed.
+    /// What is masked is what members were and are. That they changed is shown: an audit that leaves changes out is none.
     fn to(rights: &Rights, member: Member, hidden: bool) -> Self {
         let Member {
             path,
@@ -179,10 +179,8 @@ impl Shown {
             after,
         } = member;
         let of_set = path.first().is_some_and(|step| step == CUSTOM_INFORMATION);
-        let is_place = of_set && path.last().is_some_and(|step| step == POSITION);
         let visible = !secret
             && !hidden
-            && (!is_place || rights.views_all())
             && match set {
                 Some(set) => rights.views(&set),
                 // Its field was unknown when it was recorded.
@@ -198,4 +196,3 @@ impl Shown {
 }
 
 const CUSTOM_INFORMATION: &str = "customInformation";
-const POSITION: &str = "position";

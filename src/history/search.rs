@@ -2,23 +2,28 @@
 //!
 //! Each takes one statement, whatever the data.
 
+mod filter;
+
 use std::collections::HashMap;
 
 use entity::{Table, audit_record};
 use sea_orm::{QueryResult, Value};
 
+pub use filter::AuditFilter;
+
 use super::{
-    Action, BY_POSITION, Chain, HistoryPage, NEWEST_FIRST, RecordKey, Subject, Unread,
+    BY_POSITION, HistoryPage, NEWEST_FIRST, RecordKey, Unread,
     read::{OfChains, Rows},
 };
 use crate::{
     Clientele,
-    access::{Caller, CallerKind, Door, Permission},
+    access::{Caller, Permission},
     client::ClientBy,
     db::Dialect,
     error::{Error, Result},
-    list::{Conditions, DateTimeRange, Window},
+    list::{Conditions, Window},
     notify::Asked,
+    problem::Problem,
 };
 
 /// How many bytes of contents are read at once: a record has what was sent in a request, and there are 500 on a page.
@@ -30,118 +35,25 @@ pub(super) const SIZE: &str = "CAST(coalesce(octet_length(a.contents), 0) AS BIG
 /// As many bytes as are read when contents aren't.
 const NOTHING: &str = "CAST(0 AS BIGINT)";
 
-/// Narrows a list of records. All members that are given must hold.
-#[derive(Clone, Debug, Default)]
-pub struct AuditFilter {
-    pub client: Option<ClientBy>,
-    pub subject: Option<Subject>,
-    pub subject_key: Option<String>,
-    pub caller_kind: Option<CallerKind>,
-    pub caller_id: Option<String>,
-    pub action: Option<Action>,
-    pub door: Option<Door>,
-    pub at: Option<DateTimeRange>,
-}
-
-/// What is looked up in an index; the other conditions are checked on what is found there.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Lead {
-    Chain,
-    Caller,
-    Time,
-}
-
-impl AuditFilter {
-    /// The conditions on `audit_record a`.
-    fn conditions(&self, dialect: Dialect) -> Conditions {
-        let Self {
-            client,
-            subject,
-            subject_key,
-            caller_kind,
-            caller_id,
-            action,
-            door,
-            at,
-        } = self;
-        let lead = self.lead();
-        let mut conditions = Conditions::new(dialect);
-        if let Some(by) = client {
-            conditions.text(Some(by.name()), |name| format!("a.chain = {}", by.key(name)));
-        }
-        self.chain_of_subject(&mut conditions);
-        let mut exactly = |column: &str, text: Option<&str>| {
-            if let Some(text) = text {
-                let text = conditions.bind(text);
-                conditions.push(format!("{} = {text}", dialect.unindexed(column)));
-            }
-        };
-        exactly("a.subject", subject.map(Subject::as_str));
-        exactly("a.caller_kind", caller_kind.map(CallerKind::as_str));
-        exactly("a.action", action.map(Action::as_str));
-        exactly("a.door", door.map(Door::as_str));
-        conditions.text(subject_key.as_ref(), |key| {
-            format!("{} = {key}", dialect.unindexed("a.subject_key"))
-        });
-        let caller = match lead {
-            Lead::Caller => "a.caller_id".to_owned(),
-            Lead::Chain | Lead::Time => dialect.unindexed("a.caller_id"),
-        };
-        conditions.text(caller_id.as_ref(), |id| format!("{caller} = {id}"));
-        let time = match lead {
-            Lead::Chain => dialect.unindexed("a.recorded_at"),
-            Lead::Caller | Lead::Time => "a.recorded_at".to_owned(),
-        };
-        conditions.range(&time, *at);
-        conditions
-    }
-
-    /// The subject says in which chain its records are.
-    fn chain_of_subject(&self, conditions: &mut Conditions) {
-        let [definitions, users] = Chain::SHARED.map(Chain::name);
-        let shared = match self.subject {
-            Some(Subject::Client) => {
-                return conditions.text(self.subject_key.as_ref(), |key| format!("a.chain = {key}"));
-            }
-            Some(Subject::CustomFieldSet | Subject::ClientRole | Subject::MessageTemplate) => Chain::Definitions,
-            Some(Subject::User | Subject::Token) => Chain::Users,
-            Some(Subject::History) => {
-                return conditions.push(format!("a.chain IN ('{definitions}', '{users}')"));
-            }
-            None => {
-                return conditions.text(self.subject_key.as_ref(), |key| {
-                    format!("a.chain IN ({key}, '{definitions}', '{users}')")
-                });
-            }
-        };
-        conditions.push(format!("a.chain = '{}'", shared.name()));
-    }
-
-    fn lead(&self) -> Lead {
-        let of_shared = self.subject.is_some_and(|subject| subject != Subject::Client);
-        if self.client.is_some() || self.subject_key.is_some() || of_shared {
-            Lead::Chain
-        } else if self.caller_id.is_some() {
-            Lead::Caller
-        } else {
-            Lead::Time
-        }
-    }
-}
-
 impl Clientele {
     /// A part of the records that pass `filter`, newest first. The total takes a statement of its own.
+    ///
+    /// # Errors
+    /// A filter that could go through the whole history without finding anything, as the inner error.
     pub async fn audit_log(
         &self,
         caller: &Caller,
         filter: &AuditFilter,
         window: &Window,
         asked: Asked,
-    ) -> Result<HistoryPage> {
+    ) -> Result<Result<HistoryPage, Problem>> {
         caller.needs(Permission::Audit)?;
         if let Some(ClientBy::ClientId(_) | ClientBy::Either(_)) = filter.client {
             // Whether there are any records would tell whether there is a client with this id.
             caller.needs(Permission::ViewClient)?;
+        }
+        if let Some(problem) = filter.too_wide() {
+            return Ok(Err(problem));
         }
         let mut conditions = filter.conditions(self.db.read().dialect);
         let clauses = window.clauses(&NEWEST_FIRST, "a", &mut conditions);
@@ -151,7 +63,7 @@ impl Clientele {
             false => None,
         };
         let page = window.page(rows);
-        HistoryPage::of(&Rows { page, total, bytes }, &NEWEST_FIRST, caller)
+        HistoryPage::of(&Rows { page, total, bytes }, &NEWEST_FIRST, caller).map(Ok)
     }
 
     async fn count_records(&self, filter: &AuditFilter) -> Result<i64> {

@@ -11,6 +11,6 @@ pub struct AuditSettings {
     /// The key of the HMACs of new records. Without one a key that the database keeps is used: whoever can write the
     /// database can read it there, and forge records that verify.
     pub key: Secret,
-    /// Keys that older records were made with.
+    /// Keys that older records were made with, the newest first. One that was in use before is never to be used again.
     pub previous_keys: Vec<Secret>,
 }

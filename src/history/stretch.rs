@@ -1,7 +1,7 @@
 //! What verifying reads, a stretch at a time: bounded in rows and in bytes, whatever the records say.
 
 use entity::{Table, audit_record};
-use sea_orm::{DatabaseConnection, QueryResult, Value};
+use sea_orm::{ConnectionTrait, QueryResult, Value};
 
 use super::{
     Chain, Finding, Head, Keys,
@@ -22,12 +22,12 @@ pub(super) struct Stretch {
 }
 
 /// Reads chains and their ends.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Reading<'a>(pub &'a Connection<DatabaseConnection>);
+#[derive(Debug)]
+pub(super) struct Reading<'a, C>(pub &'a Connection<C>);
 
-impl Reading<'_> {
+impl<C: ConnectionTrait> Reading<'_, C> {
     /// Walks one chain, as it is now. `report` is told what is found on the way.
-    pub async fn walk<'k>(self, keys: &'k Keys, chain: &str, report: &mut impl FnMut(&Finding)) -> Result<Walk<'k>> {
+    pub async fn walk<'k>(&self, keys: &'k Keys, chain: &str, report: &mut impl FnMut(&Finding)) -> Result<Walk<'k>> {
         let mut walk = Walk::new(keys, chain);
         let mut head = self.head(chain).await?;
         let mut place = (chain.to_owned(), i64::MIN);
@@ -45,9 +45,21 @@ impl Reading<'_> {
             walk.findings.drain(..).for_each(|finding| report(&finding));
             // The end that was read now may be that of records which have come since these were read.
             let at_end = records.is_empty() || !beyond.is_empty() || walk.position() >= count;
+            let more = next.is_some() || !at_end;
             match (next, records.last()) {
                 (Some(next), _) => place = next,
-                (None, Some(last)) if !at_end => place.1 = last.position,
+                (None, Some(last)) => place.1 = last.position,
+                (None, None) => {}
+            }
+            if more {
+                continue;
+            }
+            if !walk.misses_contents() {
+                break;
+            }
+            // They may have been erased since the end was read: then there is a later one, and the record of that.
+            match self.head(chain).await? {
+                Some(later) if later.count > count => head = Some(later),
                 _ => break,
             }
         }
@@ -64,7 +76,7 @@ impl Reading<'_> {
     }
 
     /// The next chains after one, and where they end.
-    pub async fn heads_after(self, chain: &str) -> Result<Vec<(String, Head)>> {
+    pub async fn heads_after(&self, chain: &str) -> Result<Vec<(String, Head)>> {
         let sql = format!(
             "SELECT encoded_key, history_head, history_count FROM client WHERE encoded_key > $1 \
              UNION ALL SELECT chain, head, count FROM audit_chain WHERE chain > $1 ORDER BY 1 LIMIT {STRETCH}"
@@ -75,7 +87,7 @@ impl Reading<'_> {
             .collect()
     }
 
-    async fn head(self, chain: &str) -> Result<Option<Head>> {
+    async fn head(&self, chain: &str) -> Result<Option<Head>> {
         let sql = "SELECT history_head, history_count FROM client WHERE encoded_key = $1 \
                    UNION ALL SELECT head, count FROM audit_chain WHERE chain = $1";
         let row = self.0.one(sql, [chain.into()]).await?;
@@ -84,7 +96,7 @@ impl Reading<'_> {
 
     /// The records after a place, to the end of the `last` chain: as many as one stretch takes, and one at least. Their
     /// sizes are read first, which are known without reading what they say.
-    pub async fn records_after(self, place: &(String, i64), last: Option<&str>) -> Result<Stretch> {
+    pub async fn records_after(&self, place: &(String, i64), last: Option<&str>) -> Result<Stretch> {
         let mut values: Vec<Value> = vec![place.0.as_str().into(), place.1.into()];
         let until = last.map_or("", |last| {
             values.push(last.into());
@@ -136,7 +148,8 @@ impl Reading<'_> {
     }
 }
 
-fn head(row: &QueryResult, at: usize) -> Result<Head> {
+/// The end of a chain, in two columns.
+pub(super) fn head(row: &QueryResult, at: usize) -> Result<Head> {
     Ok(Head {
         seal: row.try_get_by_index(at)?,
         count: row.try_get_by_index(at + 1)?,

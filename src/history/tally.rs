@@ -1,19 +1,15 @@
-//! What only all chains together tell: whether more clients have no records, or none under a configured key, than the
-//! beginning of the history allows. Pure.
+//! What only all chains together tell: whether more clients lack the record of their creation, or have records under an
+//! earlier key, than the beginning of the history allows. Pure.
 
 use chrono::{DateTime, Utc};
 
-use super::{
-    Chain, Finding,
-    begin::Begun,
-    walk::{Walk, What},
-};
+use super::{Chain, Finding, Keys, What, begin::Begun, walk::Walk};
 
 /// How many clients are named.
 const MOST_NAMED: usize = 20;
 
 /// The clients of one kind: how many, and the first of them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Clients {
     count: u64,
     named: Vec<String>,
@@ -32,11 +28,6 @@ impl Clients {
         if i64::try_from(self.count).is_ok_and(|count| count <= most) {
             return Vec::new();
         }
-        let finding = |chain: &str, what| Finding {
-            chain: chain.to_owned(),
-            position: None,
-            what,
-        };
         let mut findings = Vec::new();
         if most == 0 {
             findings.extend(self.named.iter().map(|chain| finding(chain, each)));
@@ -48,66 +39,106 @@ impl Clients {
     }
 }
 
-/// What the chains that were walked have in common.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    unrecorded: Clients,
-    weak: Clients,
-    /// The weak client whose last record is the newest.
-    newest: Option<(DateTime<Utc>, String)>,
-    begun: Option<Begun>,
-    /// Whether no configured key has come into force yet, as far as can be told: a finding of its own.
-    is_begun_weakly: bool,
+fn finding(chain: &str, what: What) -> Finding {
+    Finding {
+        chain: chain.to_owned(),
+        position: None,
+        what,
+    }
 }
 
-impl Tally {
+/// The clients that have records under keys older than one.
+#[derive(Clone, Debug, Default)]
+struct Earlier {
+    clients: Clients,
+    /// The newest of these records, and whose it is.
+    newest: Option<(DateTime<Utc>, String)>,
+}
+
+impl Earlier {
+    fn add(&mut self, chain: &str, at: DateTime<Utc>) {
+        self.clients.add(chain);
+        if self.newest.as_ref().is_none_or(|(newest, _)| *newest < at) {
+            self.newest = Some((at, chain.to_owned()));
+        }
+    }
+
+    /// Where the key that these are older than came into force, no others had records, and none got one later.
+    fn findings(&self, begun: &Begun) -> Vec<Finding> {
+        let too_many = |clients, most| What::TooManyEarlier { clients, most };
+        let mut findings = self.clients.findings(begun.earlier, What::Late, too_many);
+        if let Some((at, chain)) = &self.newest
+            && *at > begun.since
+        {
+            findings.push(finding(chain, What::Late));
+        }
+        findings
+    }
+}
+
+/// What the chains that were walked have in common.
+#[derive(Debug)]
+pub(super) struct Tally<'k> {
+    keys: &'k Keys,
+    unrecorded: Clients,
+    /// By the age of the key that the records are older than.
+    earlier: Vec<Earlier>,
+    begun: Vec<Begun>,
+}
+
+impl<'k> Tally<'k> {
+    pub fn new(keys: &'k Keys) -> Self {
+        Self {
+            keys,
+            unrecorded: Clients::default(),
+            earlier: vec![Earlier::default(); keys.len()],
+            begun: Vec::new(),
+        }
+    }
+
     pub fn unrecorded(&mut self, chain: &str) {
         self.unrecorded.add(chain);
     }
 
     pub fn walked(&mut self, walk: &Walk<'_>) {
-        if walk.chain() == Chain::Definitions.name() {
+        let chain = walk.chain();
+        if chain == Chain::Definitions.name() {
             self.begun.clone_from(&walk.begun);
-            self.is_begun_weakly = walk.is_begun_weakly();
         }
-        if let Some(at) = walk.weak_until().filter(|_| !Chain::is_shared(walk.chain())) {
-            self.weak.add(walk.chain());
-            if self.newest.as_ref().is_none_or(|(newest, _)| *newest < at) {
-                self.newest = Some((at, walk.chain().to_owned()));
+        if Chain::is_shared(chain) {
+            return;
+        }
+        if walk.is_unrecorded() {
+            self.unrecorded(chain);
+        }
+        for (age, earlier) in self.earlier.iter_mut().enumerate() {
+            if let Some(at) = walk.newest_before(age) {
+                earlier.add(chain, at);
             }
         }
     }
 
     /// Whether anything is to be compared with the beginning.
     pub fn is_empty(&self) -> bool {
-        self.unrecorded.count + self.weak.count == 0
+        self.unrecorded.count == 0 && self.earlier.iter().all(|earlier| earlier.clients.count == 0)
     }
 
     /// To be asked after the definitions' chain, which allows more while clients are seeded, and never less. Nothing when
     /// that one has no beginning, which is a finding of its own.
     pub fn findings(&self) -> Vec<Finding> {
-        let Some(begun) = &self.begun else {
+        let Some(last) = self.begun.last() else {
             return Vec::new();
         };
         let too_many = |clients, most| What::TooManyUnrecorded { clients, most };
-        let mut findings = self.unrecorded.findings(begun.unrecorded, What::Unrecorded, too_many);
-        if self.is_begun_weakly {
-            return findings;
+        let mut findings = self.unrecorded.findings(last.unrecorded, What::Unrecorded, too_many);
+        for begun in &self.begun {
+            let earlier = self.keys.age(&begun.key_id).and_then(|age| self.earlier.get(age));
+            for finding in earlier.into_iter().flat_map(|earlier| earlier.findings(begun)) {
+                if !findings.contains(&finding) {
+                    findings.push(finding);
+                }
+            }
         }
-        let too_many = |clients, most| What::TooManyWeak { clients, most };
-        let weak = self.weak.findings(begun.weak, What::Weak, too_many);
-        let named = |chain: &str| weak.iter().any(|finding| finding.chain == chain);
-        if let Some((at, chain)) = &self.newest
-            && *at > begun.since
-            && !named(chain)
-        {
-            findings.push(Finding {
-                chain: chain.clone(),
-                position: None,
-                what: What::Weak,
-            });
-        }
-        findings.extend(weak);
         findings
     }
 }

@@ -4,11 +4,13 @@
 //! chains are walked a stretch of chains at a time; one that isn't as its end said is walked again on its own, from a
 //! fresh look at its end, and only what is wrong then is reported.
 
+use sea_orm::DatabaseConnection;
+
 use super::{
-    Chain, Head, Keys,
+    Chain, Counts, Finding, Head, Keys,
     stretch::{Reading, STRETCH},
     tally::Tally,
-    walk::{Counts, Finding, Walk},
+    walk::Walk,
 };
 use crate::{
     Clientele,
@@ -25,12 +27,13 @@ impl Clientele {
         report: impl FnMut(&Finding) + Send,
     ) -> Result<Counts> {
         caller.needs(Permission::Audit)?;
+        let keys = self.history.keys(self.db.read()).await?;
         let mut verifying = Verifying {
             reading: Reading(self.db.read()),
-            keys: self.history.keys(self.db.read()).await?,
+            keys,
             report,
             counts: Counts::default(),
-            tally: Tally::default(),
+            tally: Tally::new(keys),
             shared: Vec::new(),
             doubtful: Vec::new(),
         };
@@ -44,11 +47,11 @@ impl Clientele {
 }
 
 struct Verifying<'a, R> {
-    reading: Reading<'a>,
+    reading: Reading<'a, DatabaseConnection>,
     keys: &'a Keys,
     report: R,
     counts: Counts,
-    tally: Tally,
+    tally: Tally<'a>,
     /// The shared chains that have been met.
     shared: Vec<String>,
     /// Chains that weren't as their ends said, and are to be walked again.
@@ -163,9 +166,6 @@ impl<R: FnMut(&Finding) + Send> Verifying<'_, R> {
     /// Walks one chain, as it is now, and tells what is wrong with it.
     async fn chain(&mut self, chain: &str) -> Result<()> {
         let walk = self.reading.walk(self.keys, chain, &mut self.report).await?;
-        if walk.counts.empty > 0 {
-            self.tally.unrecorded(chain);
-        }
         self.walked(&walk);
         Ok(())
     }

@@ -1,99 +1,13 @@
 //! Walking along a chain: whether each record continues the one before, and whether the last one is the chain's end.
 //! Pure: knows no database, and shows nothing of what records say.
 
-use std::fmt;
-
 use chrono::{DateTime, Utc};
 use entity::audit_record;
 
-use super::{Action, Chain, Head, Keys, begin::Begun, chain::digest_of};
+use super::{Action, Chain, Finding, Head, Keys, What, begin::Begun, chain::digest_of};
 
 /// How many findings of one chain are told; of the others, their number.
 const MOST_FINDINGS: u64 = 100;
-
-/// Something that is wrong with a chain.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    pub chain: String,
-    /// The first record that it is about; none when it is about the chain.
-    pub position: Option<i64>,
-    pub what: What,
-}
-
-/// What is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum What {
-    /// Records are missing between others, up to this position.
-    Missing { until: i64 },
-    /// Records are missing at the end, up to this position.
-    CutOff { until: i64 },
-    /// A record isn't what was written here: it was altered, moved, or put in.
-    Altered,
-    /// A record's contents aren't what was written.
-    ContentsAltered,
-    /// A record was made with a key that isn't configured, so that nothing can be said of it.
-    UnknownKey,
-    /// A record was made with the key in the database after one that was made with a configured key.
-    WeakerKey,
-    /// A record is where its chain has none: after the end, or before the beginning.
-    Added,
-    /// The end that is on record isn't that of the last record.
-    WrongEnd,
-    /// There are records, and nothing that they belong to.
-    Orphaned,
-    /// Contents were removed, up to this position, and no later record says that they were erased.
-    Removed { until: i64 },
-    /// A chain that is there from the first start on doesn't say so: it was emptied, or nothing was ever started.
-    NotBegun,
-    /// The same under the configured key: it was made anew under the database's, or no server has started with the other.
-    NotUnderKey,
-    /// A client has no records, and nothing says that it may have none.
-    Unrecorded,
-    /// More clients have no records than may have none.
-    TooManyUnrecorded { clients: u64, most: i64 },
-    /// All records of a client are made with the database's key, and it had none when a configured one came into force.
-    Weak,
-    /// More clients have records with the database's key only than had when a configured one came into force.
-    TooManyWeak { clients: u64, most: i64 },
-    /// There is more that is wrong with this chain.
-    More { findings: u64 },
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { chain, position, what } = self;
-        match position {
-            Some(position) => write!(formatter, "{chain} {position}: ")?,
-            None => write!(formatter, "{chain}: ")?,
-        }
-        match what {
-            What::Missing { until } => write!(formatter, "missing, up to {until}"),
-            What::CutOff { until } => write!(formatter, "cut off, up to {until}"),
-            What::Altered => formatter.write_str("altered, moved or put in"),
-            What::ContentsAltered => formatter.write_str("contents altered"),
-            What::UnknownKey => formatter.write_str("made with a key that isn't known: see audit.previous_keys"),
-            What::WeakerKey => formatter.write_str("made with the database's key after a configured one was in use"),
-            What::Added => formatter.write_str("added where the chain has no record"),
-            What::WrongEnd => formatter.write_str("the end on record isn't that of the last record"),
-            What::Orphaned => formatter.write_str("records without what they belong to"),
-            What::Removed { until } => write!(formatter, "contents removed, up to {until}, and no record of an erasure"),
-            What::NotBegun => formatter.write_str("emptied: the record that founds it is missing"),
-            What::NotUnderKey => formatter.write_str(
-                "no record under audit.key: made anew under the database's key, or no server has started with audit.key yet",
-            ),
-            What::Unrecorded => formatter.write_str("a client without records, which all have"),
-            What::TooManyUnrecorded { clients, most } => {
-                write!(formatter, "{clients} clients without records, of {most} that may be")
-            }
-            What::Weak => formatter.write_str("made with the database's key only, after a configured one was in force"),
-            What::TooManyWeak { clients, most } => write!(
-                formatter,
-                "{clients} clients with records by the database's key only, of {most} that may be"
-            ),
-            What::More { findings } => write!(formatter, "{findings} more findings"),
-        }
-    }
-}
 
 /// What was seen on the way.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -137,14 +51,14 @@ pub(super) struct Walk<'k> {
     position: i64,
     /// What the next record may continue: what is stored of the last one, or what it should have been. Empty after a gap.
     ends: Vec<Option<String>>,
-    /// Whether a record was made with a configured key.
-    strong: bool,
-    /// When the last record was made, as it says.
-    last_at: Option<DateTime<Utc>>,
+    /// When the newest record with a key of each age was made, as it says; but for those that come after a later key.
+    made: Vec<Option<DateTime<Utc>>>,
+    /// Whether the first record is of something else than a creation.
+    uncreated: bool,
     /// The first and the last record whose contents are gone, as long as no record says that they were erased.
     removed: Option<(i64, i64)>,
-    /// What the last record of the chain's beginning says.
-    pub begun: Option<Begun>,
+    /// What the records of the history's beginning say: the last one under each key.
+    pub begun: Vec<Begun>,
     pub counts: Counts,
     /// Those that haven't been told.
     pub findings: Vec<Finding>,
@@ -158,10 +72,10 @@ impl<'k> Walk<'k> {
             chain: chain.to_owned(),
             position: 0,
             ends: vec![None],
-            strong: false,
-            last_at: None,
+            made: vec![None; keys.len()],
+            uncreated: false,
             removed: None,
-            begun: None,
+            begun: Vec::new(),
             counts: Counts::default(),
             findings: Vec::new(),
             found: 0,
@@ -181,15 +95,19 @@ impl<'k> Walk<'k> {
         self.found == 0
     }
 
-    /// When the last record was made, if all were with the database's key although another one is configured.
-    pub fn weak_until(&self) -> Option<DateTime<Utc>> {
-        self.last_at.filter(|_| self.counts.weak > 0 && !self.strong)
+    /// Whether the chain is a client's, and its records don't begin with the client's creation.
+    pub fn is_unrecorded(&self) -> bool {
+        !Chain::is_shared(&self.chain) && (self.uncreated || self.counts.empty > 0)
     }
 
-    /// Whether the chain begins under the database's key only, although another one is configured.
-    pub fn is_begun_weakly(&self) -> bool {
-        let begun = self.begun.as_ref();
-        begun.is_some_and(|begun| self.keys.is_outdone(&begun.key_id))
+    /// When the newest of the records was made whose keys are older than one of this age.
+    pub fn newest_before(&self, age: usize) -> Option<DateTime<Utc>> {
+        self.made.iter().skip(age + 1).copied().flatten().max()
+    }
+
+    /// Whether contents are gone, and no record that was met says so.
+    pub fn misses_contents(&self) -> bool {
+        self.removed.is_some()
     }
 
     fn find(&mut self, position: Option<i64>, what: What) {
@@ -220,27 +138,17 @@ impl<'k> Walk<'k> {
             self.ends.clear();
         }
         self.position = position;
-        self.last_at = Some(record.recorded_at);
+        self.uncreated |= position == 1 && record.action != Action::Created.as_str();
         self.counts.records += 1;
-        match (&record.contents, &record.salt) {
-            (None, None) => {
-                self.counts.erased += 1;
-                self.removed = Some((self.removed.map_or(position, |(from, _)| from), position));
-            }
-            (Some(contents), Some(salt)) if digest_of(salt, contents) == record.digest => {}
-            _ => self.find(Some(position), What::ContentsAltered),
-        }
-        let Some(key) = self.keys.key(&record.key_id) else {
+        let sound = self.contents(record);
+        let (Some(key), Some(age)) = (self.keys.key(&record.key_id), self.keys.age(&record.key_id)) else {
             self.ends.clear();
             return self.find(Some(position), What::UnknownKey);
         };
-        if self.keys.is_outdone(&record.key_id) {
-            self.counts.weak += 1;
-            if self.strong {
-                self.find(Some(position), What::WeakerKey);
-            }
-        } else {
-            self.strong = true;
+        self.counts.weak += u64::from(self.keys.is_outdone(&record.key_id));
+        match self.made[..age].iter().any(Option::is_some) {
+            true => self.find(Some(position), What::EarlierKey),
+            false => self.made[age] = self.made[age].max(Some(record.recorded_at)),
         }
         let expected: Vec<String> = self
             .ends
@@ -249,7 +157,8 @@ impl<'k> Walk<'k> {
             .collect();
         let intact = expected.is_empty() || expected.contains(&record.hmac);
         match intact {
-            true => self.believe(record),
+            true if sound => self.believe(record),
+            true => {}
             false => self.find(Some(position), What::Altered),
         }
         // One altered record is one finding: the next one continues either what it says now or what it said.
@@ -260,13 +169,31 @@ impl<'k> Walk<'k> {
             .collect();
     }
 
+    /// Whether a record's contents are what was written, or are gone.
+    fn contents(&mut self, record: &audit_record::Model) -> bool {
+        let position = record.position;
+        match (&record.contents, &record.salt) {
+            (None, None) => {
+                self.counts.erased += 1;
+                self.removed = Some((self.removed.map_or(position, |(from, _)| from), position));
+            }
+            (Some(contents), Some(salt)) if digest_of(salt, contents) == record.digest => {}
+            _ => {
+                self.find(Some(position), What::ContentsAltered);
+                return false;
+            }
+        }
+        true
+    }
+
     /// Takes what a record says of its chain for true.
     fn believe(&mut self, record: &audit_record::Model) {
         if record.action == Action::Erased.as_str() && record.contents.is_some() {
             self.removed = None;
         }
         if let Some(begun) = Begun::read(record).filter(|begun| begun.key_id == record.key_id) {
-            self.begun = Some(begun.after(self.begun.as_ref()));
+            let earlier = self.begun.pop_if(|earlier| earlier.key_id == begun.key_id);
+            self.begun.push(begun.after(earlier.as_ref()));
         }
     }
 
@@ -294,9 +221,9 @@ impl<'k> Walk<'k> {
             return self.find(Some(self.position + 1), What::CutOff { until: head.count });
         }
         if Chain::is_shared(&self.chain) {
-            match &self.begun {
+            match self.begun.last() {
                 None => self.find(None, What::NotBegun),
-                Some(_) if self.is_begun_weakly() => self.find(None, What::NotUnderKey),
+                Some(begun) if self.keys.age(&begun.key_id) != Some(0) => self.find(None, What::NotUnderKey),
                 Some(begun) => self.counts.since = Some(begun.since),
             }
         }

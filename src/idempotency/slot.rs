@@ -8,7 +8,7 @@ use super::{Fingerprint, Key};
 use crate::{
     access::Caller,
     db::{Batch, Transaction},
-    error::{Error, Result},
+    error::Result,
     problem::{Problem, ProblemCode, path},
 };
 
@@ -25,8 +25,8 @@ pub enum Claim {
     First,
     /// It has been carried out already.
     Kept(Kept),
-    /// The key stands for another request.
-    Reused(Problem),
+    /// The key stands for another request, or for one that can't be answered any more.
+    Refused(Problem),
     /// Whoever had the slot has left it just now: start over.
     Again,
 }
@@ -83,11 +83,13 @@ impl Slot {
         }
         if fingerprint != self.record.fingerprint {
             let message = "This idempotency key has been used for another request: give each request a key of its own.";
-            let problem = Problem::new(ProblemCode::IdempotencyKeyReused, path!["idempotencyKey"], message);
-            return Ok(Claim::Reused(problem));
+            return Ok(refused(ProblemCode::IdempotencyKeyReused, message));
         }
-        let outcome =
-            outcome.ok_or_else(|| Error::defect("an idempotency record was committed without its outcome"))?;
+        let Some(outcome) = outcome else {
+            let message = "This request was carried out, and what came of it has been erased since: it is not carried \
+                           out again.";
+            return Ok(refused(ProblemCode::OutcomeErased, message));
+        };
         Ok(Claim::Kept(Kept {
             outcome,
             definition_version,
@@ -127,4 +129,8 @@ impl Slot {
             ..self.record.clone()
         }])
     }
+}
+
+fn refused(code: ProblemCode, message: &'static str) -> Claim {
+    Claim::Refused(Problem::new(code, path!["idempotencyKey"], message))
 }

@@ -103,7 +103,13 @@ impl Work for Settle<'_> {
         let rows = transaction
             .dialect
             .rows_of_json(table, &message::Entity::columns(), "$1");
-        let values: Vec<String> = SETTLED.iter().map(|column| format!("{column} = s.{column}")).collect();
+        let values = SETTLED.map(|column| match column {
+            // Providers quote the address that they were given. The client's data may have been erased meanwhile.
+            "provider_id" | "detail" => {
+                format!("{column} = CASE WHEN message.recipient = '' THEN NULL ELSE s.{column} END")
+            }
+            column => format!("{column} = s.{column}"),
+        });
         let sql = format!(
             "UPDATE {table} SET lease = NULL, {} FROM ({rows}) s WHERE message.client_key = s.client_key \
              AND message.encoded_key = s.encoded_key AND message.lease = s.lease RETURNING message.encoded_key",

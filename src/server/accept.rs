@@ -77,7 +77,7 @@ impl Accepting {
 
     fn open(&mut self, stream: TcpStream, peer: SocketAddr, stop: &watch::Receiver<bool>) {
         let settings = &self.connections.settings;
-        let proxy = settings.trusted_proxies.iter().any(|all| all.contains(peer.ip()));
+        let proxy = settings.trusts(peer.ip());
         let Some(place) = self.places.take(Network::of_one_caller(peer.ip()), proxy) else {
             // Closed by going away: its caller, or the balancer before us, can turn elsewhere at once.
             return self.tell("a connection was closed: there are as many as the configuration allows");

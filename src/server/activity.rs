@@ -1,118 +1,200 @@
-//! What happens on one connection, and when it has rested for too long. Knows bytes and requests, but not what is in them.
+//! What happens on one connection, and when that has gone on for too long: a rest, a head, an answer that isn't taken. Knows
+//! bytes and requests, but not what is in them.
 
 use std::{
-    io,
-    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll},
     time::Duration,
 };
 
-use axum::http::{Request, Version};
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    time::Instant,
-};
+use tokio::{sync::Notify, time::Instant};
 
-use super::smuggling::Heads;
+use super::{
+    frames::{Flood, Frames},
+    heads::Heads,
+    unsent::{Stall, Unsent},
+};
 
 /// How a connection came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
     /// Nothing is under way, and a goodbye is in order.
     AtRest,
-    /// A head that doesn't come to an end.
-    AtHead,
+    /// It has had its time, for a head or for an answer.
+    TooSlow,
+}
+
+/// How long each may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Times {
+    pub idle: Duration,
+    pub head: Duration,
+    /// For a part of an answer, see [`Unsent`].
+    pub send: Duration,
 }
 
 /// What has happened on a connection so far.
 #[derive(Clone, Debug)]
-pub struct Activity(Arc<Mutex<State>>);
+pub struct Activity(Arc<Connection>);
+
+#[derive(Debug)]
+struct Connection {
+    state: Mutex<State>,
+    /// An answer has been taken, or given up.
+    room: Notify,
+    /// A proxy speaks for many callers.
+    of_many: bool,
+}
 
 #[derive(Debug)]
 struct State {
-    /// Requests that are being answered.
+    /// Requests that are being answered, until their answers have been taken.
     running: usize,
-    /// When a request ended last, or bytes were taken by the other end.
+    /// When the last of them ended.
     rested_since: Instant,
     /// When the first byte of a head came that isn't complete yet.
     head_since: Option<Instant>,
-    /// On HTTP/2 bytes come between requests that are no request's.
-    multiplexed: bool,
-    heads: Heads,
+    wire: Wire,
+    unsent: Unsent,
+}
+
+#[derive(Debug)]
+enum Wire {
+    /// Until the other end says something else.
+    Http1(Heads),
+    Http2(Frames),
 }
 
 impl Activity {
-    pub fn new(multiplexed: bool) -> Self {
-        Self(Arc::new(Mutex::new(State {
-            running: 0,
-            rested_since: Instant::now(),
-            head_since: None,
-            multiplexed,
-            heads: Heads::default(),
-        })))
+    pub fn new(of_many: bool) -> Self {
+        Self(Arc::new(Connection {
+            state: Mutex::new(State {
+                running: 0,
+                rested_since: Instant::now(),
+                head_since: None,
+                wire: Wire::Http1(Heads::default()),
+                unsent: Unsent::default(),
+            }),
+            room: Notify::new(),
+            of_many,
+        }))
     }
 
-    /// A request's head is complete; its answer is, when what is returned goes away. None when the head says twice how
-    /// long the body is.
-    pub fn request<B>(&self, request: &Request<B>) -> Option<Running> {
-        let smuggled = self.change(|state| {
+    /// A request's head is complete. None when two may read it in two ways.
+    pub fn request(&self) -> Option<Running> {
+        let is_sound = self.change(|state| {
             state.running += 1;
-            state.head_since = None;
-            state.multiplexed |= request.version() == Version::HTTP_2;
-            state.heads.parsed(request.method(), request.headers()) && !state.multiplexed
+            match &mut state.wire {
+                Wire::Http1(heads) => heads.parsed(),
+                Wire::Http2(_) => true,
+            }
         });
         let running = Running(self.clone());
-        (!smuggled).then_some(running)
+        is_sound.then_some(running)
     }
 
-    /// Comes back when the connection has rested for `idle`, or has been at one head for `head`, and says which.
-    pub async fn ended(&self, idle: Duration, head: Duration) -> Ended {
+    /// Waits until the answers that haven't been taken yet hold no more than `most` bytes. Callers of a proxy don't wait for
+    /// one another.
+    pub async fn room(&self, most: usize) {
+        if self.0.of_many {
+            return;
+        }
         loop {
-            let (rest, slow) = self.change(|state| {
-                let at_rest = state.running == 0;
-                let slow = state.head_since.filter(|_| at_rest).map(|since| since + head);
-                (at_rest.then_some(state.rested_since + idle), slow)
-            });
-            let now = Instant::now();
-            if slow.is_some_and(|end| end <= now) {
-                return Ended::AtHead;
+            let room = self.0.room.notified();
+            if self.change(|state| state.unsent.bytes() <= most) {
+                return;
             }
-            match rest.map(|rest| slow.map_or(rest, |slow| slow.min(rest))) {
-                Some(end) if end <= now => return Ended::AtRest,
-                // Whatever happens meanwhile moves the end away, but for the first byte of a head.
-                Some(end) => tokio::time::sleep_until(end.min(now + head)).await,
-                None => tokio::time::sleep(idle.min(head)).await,
-            }
+            room.await;
         }
     }
 
-    fn received(&self, bytes: &[u8]) {
+    /// Comes back when something has taken too long, and says what.
+    pub async fn ended(&self, times: Times) -> Ended {
+        let Times { idle, head, send } = times;
+        loop {
+            let now = Instant::now();
+            let (rest, slow, stall) = self.change(|state| {
+                let at_rest = state.running == 0;
+                let rest = at_rest.then_some(state.rested_since + idle);
+                // Before that, it was us who took the time.
+                let slow = state.head_since.filter(|_| at_rest);
+                let slow = slow.map(|since| since.max(state.rested_since) + head);
+                (rest, slow, state.unsent.stalled(now, send))
+            });
+            let stall = match stall {
+                Stall::Connection => return Ended::TooSlow,
+                Stall::None { not_before } => not_before,
+            };
+            if slow.is_some_and(|end| end <= now) {
+                return Ended::TooSlow;
+            }
+            if rest.is_some_and(|end| end <= now) {
+                return Ended::AtRest;
+            }
+            // Whatever happens meanwhile moves an end away, but for the first byte of a head and the first piece of an answer.
+            let ends = [rest, slow, stall, Some(now + idle.min(head).min(send))];
+            tokio::time::sleep_until(ends.into_iter().flatten().min().unwrap_or(now)).await;
+        }
+    }
+
+    pub fn received(&self, bytes: &[u8]) -> Result<(), Flood> {
         self.change(|state| {
-            if state.running == 0 && !state.multiplexed {
-                state.head_since.get_or_insert_with(Instant::now);
-                state.heads.read(bytes);
+            if let Wire::Http1(heads) = &mut state.wire {
+                let rest = heads.read(bytes);
+                let since = heads.are_within_one().then(Instant::now);
+                state.head_since = since.map(|now| state.head_since.unwrap_or(now));
+                let Some(rest) = rest else { return Ok(()) };
+                let mut frames = Frames::new(self.0.of_many);
+                let read = frames.read(rest);
+                state.wire = Wire::Http2(frames);
+                return read;
+            }
+            match &mut state.wire {
+                Wire::Http2(frames) => frames.read(bytes),
+                Wire::Http1(_) => Ok(()),
+            }
+        })
+    }
+
+    /// An answer's head is there.
+    pub fn answered(&self) {
+        self.change(|state| {
+            if let Wire::Http2(frames) = &mut state.wire {
+                frames.answered();
             }
         });
     }
 
-    /// Over HTTP/2 something is sent whenever the other end likes, an answer to a PING for one: only requests count.
-    fn sent(&self) {
+    /// A piece of an answer has been taken.
+    pub fn taken(&self) {
         self.change(|state| {
-            if !state.multiplexed {
-                state.rested_since = Instant::now();
+            if let Wire::Http2(frames) = &mut state.wire {
+                frames.taken();
             }
         });
+    }
+
+    pub fn unsent<T>(&self, change: impl FnOnce(&mut Unsent) -> T) -> T {
+        self.change(|state| change(&mut state.unsent))
+    }
+
+    pub fn has_room(&self) {
+        self.0.room.notify_waiters();
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        change(&mut self.0.state.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-/// A request that is being answered.
+/// A request that is being answered, or whose answer is being taken.
 #[derive(Debug)]
 pub struct Running(Activity);
+
+impl Running {
+    pub const fn activity(&self) -> &Activity {
+        &self.0
+    }
+}
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -120,60 +202,5 @@ impl Drop for Running {
             state.running -= 1;
             state.rested_since = Instant::now();
         });
-    }
-}
-
-/// A stream that tells of its bytes.
-#[derive(Debug)]
-pub struct Watched<S> {
-    pub stream: S,
-    pub activity: Activity,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.activity.received(&buffer.filled()[before..]);
-        }
-        read
-    }
-}
-
-impl<S: AsyncWrite + Unpin> Watched<S> {
-    fn tell(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if matches!(written, Poll::Ready(Ok(1..))) {
-            self.activity.sent();
-        }
-        written
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
-        self.tell(written)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, slices);
-        self.tell(written)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! A request counts from its head on: refusing must cost next to nothing, or the refusals themselves would take the place of
 //! answers. Waiting is short, so that whoever is answered is answered in time, and whoever isn't knows it at once. While its
-//! body has to be waited for it doesn't count, or a few callers that send nothing would shut all others out; and a change
-//! that goes on when its caller has gone still does, see [`Place`].
+//! body has to be waited for it doesn't count, or a few callers that send nothing would shut all others out, and neither does
+//! it while its password waits to be hashed, which has a queue of its own; a change that goes on when its caller has gone
+//! still does, see [`Place`].
 
 use std::{
     future::Future,
@@ -13,7 +14,6 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     task::{Context, Poll, ready},
-    time::Duration,
 };
 
 use axum::{
@@ -24,55 +24,26 @@ use axum::{
     response::Response,
 };
 use hyper::body::{Frame, SizeHint};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
 
 use super::HttpSettings;
 use crate::api::{
-    Place,
+    Place, Places,
     refusal::{Asked, Refusal},
 };
 
-#[derive(Clone, Debug)]
-pub struct Admission {
-    running: Arc<Semaphore>,
-    waiting: Arc<Semaphore>,
-    longest_wait: Duration,
+/// As many places as configured.
+pub fn places(settings: &HttpSettings) -> Places {
+    Places::new(settings.requests, settings.queue, settings.queue_timeout)
 }
 
-impl Admission {
-    pub fn new(settings: &HttpSettings) -> Self {
-        Self {
-            running: Arc::new(Semaphore::new(settings.requests)),
-            waiting: Arc::new(Semaphore::new(settings.queue)),
-            longest_wait: settings.queue_timeout,
-        }
-    }
-
-    async fn permit(self) -> Option<OwnedSemaphorePermit> {
-        if let Ok(permit) = self.running.clone().try_acquire_owned() {
-            return Some(permit);
-        }
-        let _waiting = self.waiting.try_acquire().ok()?;
-        timeout(self.longest_wait, self.running.acquire_owned())
-            .await
-            .ok()?
-            .ok()
-    }
-}
-
-pub async fn admit(State(admission): State<Admission>, mut request: Request, next: Next) -> Response {
+pub async fn admit(State(places): State<Places>, mut request: Request, next: Next) -> Response {
     // A server with much to do is a healthy one.
     if request.uri().path().starts_with("/health/") {
         return next.run(request).await;
     }
-    let Some(permit) = admission.clone().permit().await else {
+    let Some(place) = places.take().await else {
         return Asked::by(&request).refused(Refusal::Overloaded);
     };
-    let place = Place::default();
-    place.take(permit);
     request.extensions_mut().insert(place.clone());
     // Nothing to wait for, as in every GET.
     if request.body().is_end_stream() {
@@ -85,7 +56,6 @@ pub async fn admit(State(admission): State<Admission>, mut request: Request, nex
         Body::new(Awaited {
             body,
             place,
-            admission,
             coming_back: None,
             refused,
         })
@@ -97,16 +67,15 @@ pub async fn admit(State(admission): State<Admission>, mut request: Request, nex
     }
 }
 
-type Permit = Pin<Box<dyn Future<Output = Option<OwnedSemaphorePermit>> + Send>>;
+type ComingBack = Pin<Box<dyn Future<Output = bool> + Send>>;
 type Polled = Option<Result<Frame<Bytes>, Error>>;
 
 /// A body whose request gives its place up while nothing comes, and asks for another when everything is there.
 struct Awaited {
     body: Body,
     place: Place,
-    admission: Admission,
     /// The end of the body, which is handed on when there is a place.
-    coming_back: Option<(Permit, Polled)>,
+    coming_back: Option<(ComingBack, Polled)>,
     refused: Arc<AtomicBool>,
 }
 
@@ -124,22 +93,18 @@ impl HttpBody for Awaited {
             if !last || self.place.is_taken() {
                 return Poll::Ready(frame);
             }
-            self.coming_back = Some((Box::pin(self.admission.clone().permit()), frame));
+            self.coming_back = Some((Box::pin(self.place.clone().come_back()), frame));
         }
-        let Some((permit, _)) = &mut self.coming_back else {
+        let Some((coming_back, _)) = &mut self.coming_back else {
             return Poll::Ready(None);
         };
-        let permit = ready!(permit.as_mut().poll(cx));
+        let is_back = ready!(coming_back.as_mut().poll(cx));
         let frame = self.coming_back.take().and_then(|(_, frame)| frame);
-        Poll::Ready(match permit {
-            Some(permit) => {
-                self.place.take(permit);
-                frame
-            }
-            None => {
-                self.refused.store(true, Ordering::Relaxed);
-                Some(Err(Error::new(BoxError::from("the server has too much to do"))))
-            }
+        Poll::Ready(if is_back {
+            frame
+        } else {
+            self.refused.store(true, Ordering::Relaxed);
+            Some(Err(Error::new(BoxError::from("the server has too much to do"))))
         })
     }
 

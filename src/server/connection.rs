@@ -2,18 +2,23 @@
 //!
 //! HTTP/2 also comes unencrypted to whoever knows beforehand that it is spoken here (as proxies do): its limits are the same.
 
-use std::{future::Future, net::SocketAddr, pin::pin, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    net::SocketAddr,
+    pin::{Pin, pin},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     Router,
-    body::Body,
     extract::Request,
-    http::{HeaderValue, StatusCode, header::CONNECTION},
+    http::{HeaderValue, StatusCode, Version, header::CONNECTION},
     response::Response,
 };
 use hyper::{body::Incoming, service::Service};
 use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
+    rt::{TokioIo, TokioTimer},
     server::conn::auto::Builder,
     service::TowerToHyperService,
 };
@@ -26,9 +31,12 @@ use tokio::{
 
 use super::{
     HttpSettings,
-    activity::{Activity, Ended, Watched},
+    activity::{Activity, Ended, Times},
+    host,
+    pieces::{Pieces, Streams},
     proxy,
     tls::Certificates,
+    watched::Watched,
 };
 
 /// What a connection may take to say goodbye.
@@ -38,15 +46,21 @@ const HEADERS_FOR_FREE: usize = 100;
 /// What an HTTP/2 connection may send before somebody reads it, in all and for each request: what it may make us hold.
 const CONNECTION_WINDOW: u32 = 256 * 1024;
 const STREAM_WINDOW: u32 = 64 * 1024;
-/// What may wait to be sent on a connection, beside the answers themselves.
+/// What of each answer HTTP/2 may take over before it can be sent.
 const BUFFER: usize = 64 * 1024;
+/// Requests that are taken back before they are looked at, and answers of ours that say that a frame was wrong. [`frames`]
+/// has the rest of what a connection may send that is no request.
+///
+/// [`frames`]: super::frames
+const RESETS_UNSEEN: usize = 20;
+const WRONG_FRAMES: usize = 100;
 
 /// How all connections are served.
 #[derive(Debug)]
 pub struct Connections {
     pub settings: Arc<HttpSettings>,
     certificates: Option<Certificates>,
-    builder: Builder<TokioExecutor>,
+    builder: Builder<Streams>,
     router: Router,
 }
 
@@ -66,7 +80,7 @@ impl Connections {
         // Small answers must not wait for the acknowledgement of earlier ones.
         let _ = stream.set_nodelay(true);
         let Some(certificates) = &self.certificates else {
-            return self.speak(stream, peer, false, stop).await;
+            return self.speak(stream, peer, stop).await;
         };
         let mut stopped = stop.clone();
         let handshake = timeout(self.settings.handshake_timeout, certificates.acceptor().accept(stream));
@@ -78,20 +92,19 @@ impl Connections {
             },
             _ = stopped.wait_for(|stop| *stop) => return,
         };
-        let multiplexed = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-        self.speak(stream, peer, multiplexed, stop).await;
+        self.speak(stream, peer, stop).await;
     }
 
-    async fn speak<S>(&self, stream: S, peer: SocketAddr, multiplexed: bool, mut stop: watch::Receiver<bool>)
+    async fn speak<S>(&self, stream: S, peer: SocketAddr, mut stop: watch::Receiver<bool>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let activity = Activity::new(multiplexed);
-        let HttpSettings {
-            idle_timeout,
-            header_timeout,
-            ..
-        } = *self.settings;
+        let activity = Activity::new(self.settings.trusts(peer.ip()));
+        let times = Times {
+            idle: self.settings.idle_timeout,
+            head: self.settings.header_timeout,
+            send: self.settings.send_timeout,
+        };
         let service = Answering {
             router: TowerToHyperService::new(self.router.clone()),
             settings: self.settings.clone(),
@@ -107,10 +120,9 @@ impl Connections {
         let goodbye = tokio::select! {
             _ = connection.as_mut() => return,
             _ = stop.wait_for(|stop| *stop) => Duration::MAX,
-            ended = activity.ended(idle_timeout, header_timeout) => match ended {
+            ended = activity.ended(times) => match ended {
                 Ended::AtRest => GOODBYE,
-                // It has had its time.
-                Ended::AtHead => return,
+                Ended::TooSlow => return,
             },
         };
         connection.as_mut().graceful_shutdown();
@@ -118,8 +130,8 @@ impl Connections {
     }
 }
 
-fn builder(settings: &HttpSettings) -> Builder<TokioExecutor> {
-    let mut builder = Builder::new(TokioExecutor::new());
+fn builder(settings: &HttpSettings) -> Builder<Streams> {
+    let mut builder = Builder::new(Streams);
     builder
         .http1()
         .timer(TokioTimer::new())
@@ -134,6 +146,8 @@ fn builder(settings: &HttpSettings) -> Builder<TokioExecutor> {
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(settings.streams_per_connection)
+        .max_pending_accept_reset_streams(RESETS_UNSEEN)
+        .max_local_error_reset_streams(WRONG_FRAMES)
         .max_header_list_size(settings.header_bytes)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .initial_stream_window_size(STREAM_WINDOW)
@@ -150,26 +164,37 @@ struct Answering {
 }
 
 impl Service<Request<Incoming>> for Answering {
-    type Response = Response;
+    type Response = Response<Pieces>;
     type Error = std::convert::Infallible;
-    type Future = std::pin::Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let Some(running) = self.activity.request(&request) else {
-            let mut refused = Response::new(Body::empty());
-            *refused.status_mut() = StatusCode::BAD_REQUEST;
-            refused
-                .headers_mut()
-                .insert(CONNECTION, HeaderValue::from_static("close"));
-            return Box::pin(std::future::ready(Ok(refused)));
+        let running = self.activity.request();
+        let settled = host::settle(&mut request);
+        let Some(running) = running.filter(|_| settled) else {
+            return Box::pin(std::future::ready(Ok(refused(request.version()))));
         };
         let address = proxy::address(self.peer.ip(), request.headers(), &self.settings);
         request.extensions_mut().insert(address);
+        let most = self.settings.unsent_bytes_per_connection;
         let answer = self.router.call(request);
         Box::pin(async move {
-            let answer = answer.await;
-            drop(running);
-            answer
+            // Whoever doesn't take what it has asked for gets nothing more.
+            running.activity().room(most).await;
+            let answer = answer.await?;
+            running.activity().answered();
+            Ok(answer.map(|body| Pieces::new(body, running)))
         })
     }
+}
+
+/// What the parser answers to heads that it refuses itself.
+fn refused(version: Version) -> Response<Pieces> {
+    let mut refused = Response::new(Pieces::default());
+    *refused.status_mut() = StatusCode::BAD_REQUEST;
+    if version < Version::HTTP_2 {
+        let close = HeaderValue::from_static("close");
+        refused.headers_mut().insert(CONNECTION, close);
+    }
+    refused
 }

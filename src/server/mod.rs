@@ -11,34 +11,41 @@ mod activity;
 mod admission;
 mod connection;
 mod descriptors;
+mod frames;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
 mod headers;
+mod heads;
+mod host;
 mod panics;
+mod pieces;
 mod proxy;
 mod settings;
 mod slow_body;
-mod smuggling;
 mod tls;
+mod unsent;
+mod watched;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use axum::{Router, middleware::from_fn_with_state};
 use tokio::net::TcpListener;
 
-use self::{accept::Accepting, admission::Admission, connection::Connections, tls::Certificates};
+use self::{accept::Accepting, connection::Connections, tls::Certificates};
 pub use self::{
     panics::log_without_messages,
     settings::{ForwardedHeader, HttpSettings},
     tls::CertificateError,
 };
+use crate::api::cors::{self, CorsSettings};
 
 /// A server that is configured and has read its certificate, but doesn't listen yet.
 #[derive(Debug)]
 pub struct Server {
     settings: Arc<HttpSettings>,
     certificates: Option<Certificates>,
+    cors: CorsSettings,
 }
 
 impl Server {
@@ -52,7 +59,17 @@ impl Server {
         Ok(Self {
             settings: Arc::new(settings.clone()),
             certificates,
+            cors: CorsSettings::default(),
         })
+    }
+
+    /// The same, with answers that pages of the listed origins may read.
+    #[must_use]
+    pub fn for_pages_of(self, cors: &CorsSettings) -> Self {
+        Self {
+            cors: cors.clone(),
+            ..self
+        }
     }
 
     /// `https` with a certificate, else `http`.
@@ -69,8 +86,12 @@ impl Server {
         stop: impl Future<Output = ()> + Send,
         patience: Duration,
     ) {
-        let Self { settings, certificates } = self;
-        let router = shell(router, &settings);
+        let Self {
+            settings,
+            certificates,
+            cors,
+        } = self;
+        let router = shell(router, &settings, &cors);
         let places = descriptors::places(settings.connections);
         let reloading = certificates.as_ref().map(|all| all.watch(settings.certificate_poll));
         let connections = Connections::new(settings.clone(), certificates, router);
@@ -84,13 +105,13 @@ impl Server {
 }
 
 /// The layers that stand between every request and the routes, the outermost last.
-fn shell(router: Router, settings: &HttpSettings) -> Router {
+fn shell(router: Router, settings: &HttpSettings, cors: &CorsSettings) -> Router {
     let secure = settings.certificate_file.is_some();
-    router
+    let refusing = router
         .layer(from_fn_with_state(settings.body_timeout, slow_body::cut_off))
-        .layer(from_fn_with_state(Admission::new(settings), admission::admit))
-        .layer(axum::middleware::from_fn(panics::answer))
-        .layer(from_fn_with_state(secure, headers::add))
+        .layer(from_fn_with_state(admission::places(settings), admission::admit))
+        .layer(axum::middleware::from_fn(panics::answer));
+    cors::answer(refusing, cors).layer(from_fn_with_state(secure, headers::add))
 }
 
 #[cfg(test)]

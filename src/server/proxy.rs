@@ -15,7 +15,7 @@ const MOST_HOPS: usize = 32;
 /// first that isn't trusted. What stands further left was written by that one, and may be anything.
 pub fn address(peer: IpAddr, headers: &HeaderMap, settings: &HttpSettings) -> PeerAddress {
     let mut nearest = peer.to_canonical();
-    let trusted = |address| settings.trusted_proxies.iter().any(|network| network.contains(address));
+    let trusted = |address| settings.trusts(address);
     if settings.trusted_proxies.is_empty() || !trusted(nearest) {
         return PeerAddress(nearest);
     }

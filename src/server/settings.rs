@@ -1,6 +1,6 @@
 //! What an operator decides about connections and requests, whatever they ask for.
 
-use std::{path::PathBuf, time::Duration};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,7 +28,10 @@ pub struct HttpSettings {
     /// How long a request's body may take from the end of its head.
     #[serde(rename = "body_timeout_seconds", with = "seconds")]
     pub body_timeout: Duration,
-    /// How long a connection may rest without a request, or without taking what it is sent.
+    /// How long a caller may leave a part of its answer untaken: 32 KiB, or a 32nd of an answer beyond 1 MiB.
+    #[serde(rename = "send_timeout_seconds", with = "seconds")]
+    pub send_timeout: Duration,
+    /// How long a connection may rest without a request.
     #[serde(rename = "idle_timeout_seconds", with = "seconds")]
     pub idle_timeout: Duration,
     /// Bytes of a request's head.
@@ -37,10 +40,13 @@ pub struct HttpSettings {
     pub headers: usize,
     /// Connections at once; one more is closed as soon as it is made.
     pub connections: usize,
-    /// Connections at once from one address (IPv6: one /64); a trusted proxy may have more.
+    /// Connections at once from one address (IPv6: one /56); a trusted proxy may have more.
     pub connections_per_address: usize,
     /// HTTP/2 requests at once on one connection.
     pub streams_per_connection: u32,
+    /// What the answers of one connection that haven't been taken may hold before its next request has to wait; a
+    /// trusted proxy's callers don't wait for one another.
+    pub unsent_bytes_per_connection: usize,
     /// Requests under way at once, on all connections.
     pub requests: usize,
     /// How many more may wait for one of those to end.
@@ -52,6 +58,13 @@ pub struct HttpSettings {
     pub trusted_proxies: Vec<Network>,
     /// The header in which they say it.
     pub forwarded_header: ForwardedHeader,
+}
+
+impl HttpSettings {
+    /// Whether an address is a trusted proxy's.
+    pub fn trusts(&self, address: IpAddr) -> bool {
+        self.trusted_proxies.iter().any(|network| network.contains(address))
+    }
 }
 
 /// Only one is believed: a proxy that writes one of them passes the other on as its caller wrote it.
@@ -72,12 +85,14 @@ impl Default for HttpSettings {
             handshake_timeout: Duration::from_secs(10),
             header_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            send_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(75),
             header_bytes: 16 * 1024,
             headers: 100,
             connections: 16_384,
             connections_per_address: 1_024,
             streams_per_connection: 100,
+            unsent_bytes_per_connection: 8 * 1024 * 1024,
             requests: 64,
             queue: 64,
             queue_timeout: Duration::from_millis(50),

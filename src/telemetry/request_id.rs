@@ -1,4 +1,5 @@
-//! What a caller may call its request.
+//! What a caller may call its request. The name is written into the log and the history, so it must be one that only a machine
+//! makes: what people would write there may be somebody's name or number.
 
 use std::sync::Arc;
 
@@ -7,13 +8,37 @@ use axum::http::{HeaderName, HeaderValue};
 use crate::api::RequestId;
 
 pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
-const LONGEST: usize = 64;
 
-/// The caller's own id, if it can stand in a log line without quoting: 1 to 64 of `A-Z a-z 0-9 _ -`.
+/// The caller's own id, if it is a UUID, a ULID, or 16 to 64 hexadecimal digits as in a trace id. Digits alone are none: they
+/// may be an account's or a document's.
 pub(super) fn from_caller(header: &HeaderValue) -> Option<RequestId> {
     let text = header.to_str().ok()?;
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
-    ((1..=LONGEST).contains(&text.len()) && text.bytes().all(plain)).then(|| RequestId(Arc::from(text)))
+    let is_made =
+        text.bytes().any(|byte| byte.is_ascii_alphabetic()) && (is_hex(text) || is_uuid(text) || is_ulid(text));
+    is_made.then(|| RequestId(Arc::from(text)))
+}
+
+fn is_hex(text: &str) -> bool {
+    (16..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Groups of 8, 4, 4, 4 and 12 hexadecimal digits.
+fn is_uuid(text: &str) -> bool {
+    let is_dash = |index| matches!(index, 8 | 13 | 18 | 23);
+    let fits = |(index, byte): (usize, u8)| {
+        if is_dash(index) {
+            byte == b'-'
+        } else {
+            byte.is_ascii_hexdigit()
+        }
+    };
+    text.len() == 36 && text.bytes().enumerate().all(fits)
+}
+
+/// 26 digits and letters but I, L, O and U; the first is at most 7, for a time of 48 bits.
+fn is_ulid(text: &str) -> bool {
+    let fits = |byte: u8| byte.is_ascii_alphanumeric() && !b"ILOUilou".contains(&byte);
+    text.len() == 26 && text.as_bytes()[0] <= b'7' && text.bytes().all(fits)
 }
 
 #[cfg(test)]
@@ -24,12 +49,32 @@ mod tests {
     use crate::api::RequestId;
 
     #[test]
-    fn a_callers_id_is_taken_when_it_is_short_and_plain() {
+    fn a_callers_id_is_taken_when_only_a_machine_makes_such() {
         let (longest, too_long) = ("a".repeat(64), "a".repeat(65));
         for (given, taken) in [
-            ("order-17_B", true),
+            ("0190a5c5-9ec6-7c4e-a3a4-0dc4d5a7a1f0", true),
+            ("0190A5C5-9EC6-7C4E-A3A4-0DC4D5A7A1F0", true),
+            ("0190a5c59ec67c4ea3a40dc4d5a7a1f0", true),
+            ("01J2JWDXY6QH7A9M3SZP4K5V8T", true),
+            ("01j2jwdxy6qh7a9m3szp4k5v8t", true),
+            ("4bf92f3577b34da6", true),
             (longest.as_str(), true),
             (too_long.as_str(), false),
+            ("4bf92f3577b34da", false),
+            ("0190a5c5-9ec6-7c4e-a3a4-0dc4d5a7a1f", false),
+            ("0190a5c5-9ec6-7c4e-a3a40-dc4d5a7a1f0", false),
+            ("0190a5c5-9ec6-7c4e-a3a4-0dc4d5a7a1fg", false),
+            ("{0190a5c5-9ec6-7c4e-a3a4-0dc4d5a7a1f0}", false),
+            ("81J2JWDXY6QH7A9M3SZP4K5V8T", false),
+            ("01J2JWDXY6QH7A9M3SZP4K5V8U", false),
+            // An account's number, a document's, a telephone's.
+            ("4929123456789012", false),
+            ("00000000000000000000000000000000", false),
+            ("X1234567", false),
+            ("+14155550101", false),
+            ("trevor.linden@example.test", false),
+            ("Trevor", false),
+            ("order-17_B", false),
             ("", false),
             ("two words", false),
             ("line\tbreak", false),

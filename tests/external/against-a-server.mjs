@@ -40,12 +40,32 @@ async function listening() {
   throw new Error('the server ended before it listened');
 }
 
+const authorization = () => `Basic ${Buffer.from(`admin:${password}`).toString('base64')}`;
+
+// Clients, a template and a message, so that there is something to ask for.
+async function furnish(address) {
+  const seed = spawnSync(resolve(program), ['seed', '--clients', '20'], { cwd: folder, env: { PATH: process.env.PATH } });
+  if (seed.status !== 0) throw new Error(`seed: ${seed.stderr}`);
+  const query = `mutation {
+    upsertMessageTemplate(input: {
+      templateId: "welcome", name: "Welcome", event: CLIENT_CREATED, channel: EMAIL, conditions: { states: [PENDING_APPROVAL, INACTIVE, ACTIVE] }
+      variants: [{ language: ENGLISH, subject: "Welcome", text: "Welcome.", html: "<p>Welcome.</p>" }]
+    }) { messageTemplate { templateId } userErrors { message } }
+    upsertClient(input: { client: { firstName: "Ines", lastName: "Okafor", emailAddress: "ines@example.test" } }) {
+      client { messages { totalCount } } userErrors { message }
+    }
+  }`;
+  const headers = { authorization: authorization(), 'content-type': 'application/json' };
+  const response = await fetch(`${address}/graphql`, { method: 'POST', headers, body: JSON.stringify({ query }) });
+  const text = await response.text();
+  if (JSON.parse(text).data?.upsertClient?.client?.messages?.totalCount !== 1) throw new Error(`not furnished: ${text}`);
+}
+
 function start(program, ...args) {
-  const authorization = `Basic ${Buffer.from(`admin:${password}`).toString('base64')}`;
   const credentials = {
-    CLIENTELE_AUTHORIZATION: authorization,
+    CLIENTELE_AUTHORIZATION: authorization(),
     CLIENTELE_PASSWORD: password,
-    SCHEMATHESIS_HEADER: `Authorization: ${authorization}`,
+    SCHEMATHESIS_HEADER: `Authorization: ${authorization()}`,
   };
   return spawnSync(program, args, { stdio: 'inherit', env: { ...process.env, ...credentials } }).status === 0;
 }
@@ -56,6 +76,7 @@ function run(suite, ...args) {
 
 try {
   const address = await listening();
+  await furnish(address);
   const passed = [
     run('audits.mjs', `${address}/graphql`),
     run('browser.mjs', `${address}/playground`, process.env.SCREENSHOT ?? join(folder, 'playground.png')),

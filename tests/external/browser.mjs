@@ -1,6 +1,7 @@
 // Looks at the playground with a real browser: node browser.mjs http://127.0.0.1:8080/playground [SCREENSHOT.png]
 // With CLIENTELE_PASSWORD set, it signs in as admin first, after a query without credentials has been refused.
-// The page must show its editor, run a query when its button is pressed, and ask nobody but the server it came from.
+// The page must show its editor, run a query when its button is pressed, and ask nobody but the server it came from. When
+// somebody signs out, nothing of what he did may stay in the browser.
 import assert from 'node:assert/strict';
 import { chromium } from 'playwright-core';
 
@@ -76,10 +77,38 @@ try {
   const answer = JSON.parse(await shown.evaluate((element) => element.CodeMirror.getValue()));
   assert.equal(answer.data.__typename, 'Query');
 
-  if (screenshot) await page.screenshot({ path: screenshot });
+  if (screenshot) {
+    await page.screenshot({ path: screenshot });
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await page.screenshot({ path: screenshot.replace(/\.png$/, '-dark.png') });
+    await page.emulateMedia({ colorScheme: 'light' });
+  }
+
+  if (password) {
+    const kept = () => page.evaluate(() => ({ tab: { ...sessionStorage }, browser: { ...localStorage } }));
+    await page.locator('.graphiql-editor-tool .graphiql-editor:not(.hidden) .CodeMirror').click();
+    await page.keyboard.type('{ "name": "Bellweather"');
+    await page.locator('.graphiql-execute-button').click();
+    await page.waitForFunction(() => JSON.stringify({ ...sessionStorage }).includes('Bellweather'));
+    const { tab, browser: outside } = await kept();
+    assert.ok(Object.keys(tab).some((key) => key.startsWith('graphiql:')), 'the editor keeps its tabs somewhere else');
+    assert.deepEqual(outside, {}, 'something outlives the tab');
+    // Typed, and not written yet when the button is pressed.
+    await page.keyboard.type(', "city": "Linden"');
+    assert.deepEqual(complaints, [], 'the browser complained');
+    const refused = page.waitForResponse((response) => response.status() === 401);
+    await page.click('#sign-out');
+    await page.locator('#sign:not(.in) #sign-in').waitFor();
+    await refused;
+    assert.deepEqual(await kept(), { tab: {}, browser: {} }, 'something stays after signing out');
+    assert.equal(await page.locator('.CodeMirror').count(), 0, 'the editor is there for nobody');
+    // The new page has asked whether anybody is signed in.
+    assert.equal(complaints.splice(0).filter((line) => !line.includes('401')).length, 0);
+  }
+
   assert.deepEqual(elsewhere, [], 'the page asked somebody else');
   assert.deepEqual(complaints, [], 'the browser complained');
-  console.log('playground: shown, answered, no request left the origin');
+  console.log('playground: shown, answered, forgotten after signing out, no request left the origin');
 } finally {
   await browser.close();
 }

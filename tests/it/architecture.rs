@@ -207,6 +207,7 @@ fn every_test_that_the_threat_model_names_exists() {
     let all: Vec<String> = ["src", "tests/it"]
         .iter()
         .flat_map(|folder| texts(&root.join(folder)))
+        .flat_map(|text| tests(&text))
         .collect();
     for row in rows {
         let cells: Vec<&str> = row.trim_matches(['|', ' ']).split(" | ").collect();
@@ -216,10 +217,44 @@ fn every_test_that_the_threat_model_names_exists() {
         let tests: Vec<&str> = shown.split('`').skip(1).step_by(2).collect();
         assert!(!tests.is_empty(), "{threat}: shown by a test");
         for test in tests {
-            let start = format!("fn {test}(");
-            assert!(all.iter().any(|text| text.contains(&start)), "{threat}: {test}");
+            assert!(all.iter().any(|known| known == test), "{threat}: {test}");
         }
     }
+}
+
+/// The names of the tests in a file: functions with an attribute that makes them one, and those in a macro that does.
+fn tests(text: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    let (mut attribute, mut many) = (false, false);
+    for line in text.lines() {
+        let code = line.trim_start();
+        if line.ends_with("! {") && code == line {
+            many = ["on_both! {", "signed_in! {"].contains(&line);
+        } else if line == "}" {
+            many = false;
+        }
+        let declared = code.trim_start_matches("async ").strip_prefix("fn ");
+        if let Some((name, _)) = declared.and_then(|rest| rest.split_once('(')) {
+            let listed = many && line.len() == code.len() + 4;
+            if attribute || listed {
+                names.push(name.to_owned());
+            }
+            attribute = false;
+        } else if code.starts_with("#[test]") || code.starts_with("#[tokio::test") {
+            attribute = true;
+        } else if !code.starts_with("#[") && !code.starts_with("//") {
+            attribute = false;
+        }
+    }
+    names
+}
+
+#[test]
+fn a_function_is_no_test_for_its_name() {
+    let text = "#[test]\nfn one() {\n}\nfn helper() {}\non_both! {\n    async fn two(server) {\n        fn inside() {}\n    }\n}\n\
+                fn after() {}\n    #[tokio::test(flavor = \"multi_thread\")]\n    #[should_panic]\n    async fn three() {\n\
+                macro! {\n    async fn no(server) {\n    }\n}\n#[test]\nconst X: u8 = 1;\nfn neither() {}\n";
+    assert_eq!(tests(text), ["one", "two", "three"]);
 }
 
 /// Every Rust file below a folder, its tests included.

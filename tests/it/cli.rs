@@ -1,6 +1,8 @@
 //! The program started for real: what it says when it can't, what it says when it can, and how it ends.
 
 mod audit;
+mod client;
+mod logging;
 mod notify;
 mod refusals;
 mod running;

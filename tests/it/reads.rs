@@ -27,7 +27,7 @@ async fn statements(server: &TestServer, query: &str, variables: Value) -> Vec<S
 
 on_both! {
     async fn a_page_of_clients_with_everything_takes_one_statement(server) {
-        server.clientele.seed(120, |_| ()).await.expect("seeding works");
+        server.seed(120).await;
         let query = format!("query($first: Int, $after: String) {{
             clients(first: $first, after: $after) {{ nodes {{ {EVERYTHING} }} pageInfo {{ endCursor }} }} }}");
         let large = statements(server, &query, json!({ "first": 50 })).await;
@@ -45,13 +45,13 @@ on_both! {
     }
 
     async fn a_client_with_everything_takes_one_statement(server) {
-        server.clientele.seed(3, |_| ()).await.expect("seeding works");
+        server.seed(3).await;
         let query = format!("{{ client(by: {{ clientId: \"SEED00000002\" }}) {{ {EVERYTHING} }} }}");
         assert_eq!(statements(server, &query, json!({})).await.len(), 1);
     }
 
     async fn the_total_takes_a_statement_only_when_asked_for(server) {
-        server.clientele.seed(7, |_| ()).await.expect("seeding works");
+        server.seed(7).await;
         let query = "query($count: Boolean!) { clients(first: 2) { nodes { clientId } totalCount @include(if: $count) } }";
         assert_eq!(statements(server, query, json!({ "count": true })).await.len(), 2);
         assert_eq!(statements(server, query, json!({ "count": false })).await.len(), 1);
@@ -74,7 +74,7 @@ on_both! {
     }
 
     async fn nodes_of_many_clients_are_loaded_together(server) {
-        server.clientele.seed(40, |_| ()).await.expect("seeding works");
+        server.seed(40).await;
         let answer = server.graphql("{ clients { nodes { id addresses { id } idDocuments { id } } } }", json!({})).await;
         let nodes: Value = serde_json::from_str(&answer.text).expect("JSON");
         let nodes = nodes["data"]["clients"]["nodes"].as_array().expect("a list").clone();

@@ -11,7 +11,8 @@ use crate::{
     Clientele,
     access::{
         Caller, Permission,
-        accounts::{permissions_column, token_hash},
+        account::permissions_column,
+        accounts::token_hash,
         grant::{Sent, may_give, may_give_role, role},
         present::lock_users_for_manager,
     },

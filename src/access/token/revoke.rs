@@ -8,7 +8,7 @@ use sea_orm::EntityTrait;
 use super::{Token, record};
 use crate::{
     Clientele,
-    access::{Caller, Permission, accounts::token_rights, present::lock_users_for_manager},
+    access::{Caller, Permission, account::token_rights, present::lock_users_for_manager},
     db::{Step, Transaction, Work},
     error::Result,
     problem::{Problem, ProblemCode, path},

@@ -9,7 +9,8 @@ use crate::{
     Clientele,
     access::{
         Caller, Permission,
-        accounts::{LONGEST_NAME, permissions_column},
+        account::permissions_column,
+        accounts::LONGEST_NAME,
         grant::{Sent, has_limits, may_give, may_give_role, role},
         password,
         present::lock_users_for_manager,

@@ -1,16 +1,18 @@
 //! What a request's headers say about who is calling. Pure: whether it is true is found out elsewhere.
 
-use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use std::fmt;
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header::AUTHORIZATION};
 use base64::{
     Engine,
     alphabet::STANDARD,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-use crate::{access::PREFIX, secret::Secret};
+use crate::access::PREFIX;
 
 /// The header of callers who know no other.
-pub const API_KEY: &str = "apikey";
+const API_KEY: HeaderName = HeaderName::from_static("apikey");
 /// Longer credentials are nobody's; issued tokens come to some 2 KiB.
 const LONGEST: usize = 8 * 1024;
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -18,26 +20,50 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Who the caller claims to be, and with what.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Credentials {
-    Password {
-        name: String,
-        password: Secret,
-    },
+/// Who the caller claims to be, and with what. Printing it shows of which kind it is, and no more.
+#[derive(PartialEq, Eq)]
+pub enum Credentials<'a> {
+    Password(Basic),
     /// An API token.
-    Token(Secret),
+    Token(&'a str),
     /// Something of three parts, as the tokens of issuers are.
-    Issued(Secret),
+    Issued(&'a str),
+}
+
+impl fmt::Debug for Credentials<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Password(_) => "Password(***)",
+            Self::Token(_) => "Token(***)",
+            Self::Issued(_) => "Issued(***)",
+        })
+    }
+}
+
+/// `NAME:PASSWORD`.
+#[derive(PartialEq, Eq)]
+pub struct Basic {
+    text: String,
+    colon: usize,
+}
+
+impl Basic {
+    pub fn name(&self) -> &str {
+        &self.text[..self.colon]
+    }
+
+    pub fn password(&self) -> &str {
+        &self.text[self.colon + 1..]
+    }
 }
 
 /// Reads the credentials; none when there are none.
 ///
 /// # Errors
 /// A sentence about what is wrong with their form. It repeats nothing of them.
-pub fn read(headers: &HeaderMap) -> Result<Option<Credentials>, &'static str> {
-    let authorization = one(headers, AUTHORIZATION.as_str())?;
-    let api_key = one(headers, API_KEY)?;
+pub fn read(headers: &HeaderMap) -> Result<Option<Credentials<'_>>, &'static str> {
+    let authorization = one(headers, &AUTHORIZATION)?;
+    let api_key = one(headers, &API_KEY)?;
     match (authorization, api_key) {
         (None, None) => Ok(None),
         (Some(_), Some(_)) => Err("Send either the header Authorization or the header apiKey."),
@@ -46,7 +72,7 @@ pub fn read(headers: &HeaderMap) -> Result<Option<Credentials>, &'static str> {
     }
 }
 
-fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, &'static str> {
+fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, &'static str> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
@@ -58,7 +84,7 @@ fn one<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, &'stat
         .ok_or("The credentials have a character, or a length, that no credentials have.")
 }
 
-fn authorized(text: &str) -> Result<Credentials, &'static str> {
+fn authorized(text: &str) -> Result<Credentials<'_>, &'static str> {
     let (scheme, rest) = text.trim().split_once(' ').unwrap_or((text.trim(), ""));
     if scheme.eq_ignore_ascii_case("bearer") {
         token(rest.trim())
@@ -69,25 +95,23 @@ fn authorized(text: &str) -> Result<Credentials, &'static str> {
     }
 }
 
-fn basic(encoded: &str) -> Result<Credentials, &'static str> {
+fn basic(encoded: &str) -> Result<Credentials<'static>, &'static str> {
     const FORM: &str = "After Basic there must be NAME:PASSWORD in base64, in UTF-8.";
     let text = BASE64
         .decode(encoded)
         .ok()
         .and_then(|bytes| String::from_utf8(bytes).ok());
     let text = text.ok_or(FORM)?;
-    let (name, password) = text.split_once(':').ok_or(FORM)?;
-    if name.is_empty() {
+    let colon = text.find(':').ok_or(FORM)?;
+    if colon == 0 {
         return Err("The name of the user is missing.");
     }
-    Ok(Credentials::Password {
-        name: name.to_owned(),
-        password: Secret::new(password),
-    })
+    Ok(Credentials::Password(Basic { text, colon }))
 }
 
-fn token(text: &str) -> Result<Credentials, &'static str> {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte);
+fn token(text: &str) -> Result<Credentials<'_>, &'static str> {
+    let plain =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'+' | b'/' | b'=');
     if text.is_empty() {
         return Err("The token is missing.");
     }
@@ -95,11 +119,10 @@ fn token(text: &str) -> Result<Credentials, &'static str> {
         return Err("The token has a character that no token has.");
     }
     let issued = !text.starts_with(PREFIX) && text.bytes().filter(|byte| *byte == b'.').count() == 2;
-    let secret = Secret::new(text);
     Ok(if issued {
-        Credentials::Issued(secret)
+        Credentials::Issued(text)
     } else {
-        Credentials::Token(secret)
+        Credentials::Token(text)
     })
 }
 
@@ -107,8 +130,7 @@ fn token(text: &str) -> Result<Credentials, &'static str> {
 mod tests {
     use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::{Credentials, read};
-    use crate::secret::Secret;
+    use super::{Basic, Credentials, read};
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         let pair = |(name, value): &(&'static str, &str)| {
@@ -120,28 +142,31 @@ mod tests {
 
     #[test]
     fn credentials_are_read_in_every_form_there_is() {
-        let user = |name: &str, password| Credentials::Password {
-            name: name.to_owned(),
-            password: Secret::new(password),
+        let user = |name: &str, password: &str| {
+            let text = format!("{name}:{password}");
+            Credentials::Password(Basic {
+                text,
+                colon: name.len(),
+            })
         };
         for (name, value, expected) in [
             ("authorization", "Basic YW5hOmh1bnRlcjI=", user("ana", "hunter2")),
             ("authorization", "bAsIc  YW5hOmh1bnRlcjI", user("ana", "hunter2")),
             ("authorization", "Basic YW5hOmE6Yg==", user("ana", "a:b")),
             ("authorization", "Basic YW5hOg==", user("ana", "")),
-            (
-                "authorization",
-                "Bearer clt_a-b_c",
-                Credentials::Token(Secret::new("clt_a-b_c")),
-            ),
-            ("apikey", "clt_a", Credentials::Token(Secret::new("clt_a"))),
-            (
-                "authorization",
-                "bearer a.b.c",
-                Credentials::Issued(Secret::new("a.b.c")),
-            ),
+            ("authorization", "Bearer clt_a-b_c", Credentials::Token("clt_a-b_c")),
+            ("apikey", "clt_a", Credentials::Token("clt_a")),
+            ("authorization", "bearer a.b.c", Credentials::Issued("a.b.c")),
         ] {
-            assert_eq!(read(&headers(&[(name, value)])), Ok(Some(expected)), "{value}");
+            let headers = headers(&[(name, value)]);
+            let found = read(&headers);
+            assert_eq!(found, Ok(Some(expected)), "{value}");
+            if let Ok(Some(Credentials::Password(basic))) = &found {
+                assert_eq!(basic.name(), "ana");
+                assert!(["hunter2", "a:b", ""].contains(&basic.password()), "{value}");
+            }
+            let shown = format!("{found:?}");
+            assert!(shown.ends_with("(***)))") && shown.len() < 25, "{shown}");
         }
         assert_eq!(read(&HeaderMap::new()), Ok(None));
     }

@@ -10,18 +10,17 @@ use chrono::{DateTime, Utc};
 
 use super::{
     AuthenticationSettings,
-    credentials::{self, Credentials},
-    issuer::{Invalid, Issuer},
+    credentials::{self, Basic, Credentials},
+    issuer::{self, Invalid, Issuer},
 };
 use crate::{
     Clientele,
     access::{
-        Account, Caller, Door,
+        Account, Verdict,
         throttle::{Charge, Throttle},
     },
-    api::{PeerAddress, RequestId},
+    api::{PeerAddress, Place},
     error::Error,
-    secret::Secret,
 };
 
 /// Why somebody isn't let in.
@@ -33,6 +32,8 @@ pub enum Refusal {
     Wrong,
     /// There were too many failures: how long to wait.
     TooMany(Duration),
+    /// So many wait for their passwords to be looked at that this one's wasn't, or that there is no place for him now.
+    Busy,
     /// Nobody can tell.
     Surprise(Error),
 }
@@ -46,6 +47,7 @@ impl Refusal {
             Self::TooMany(_) => {
                 "Too many attempts to sign in have failed. Wait, then try again with the right credentials."
             }
+            Self::Busy => "So many sign in that there is no place for you now. Try again shortly.",
             Self::Surprise(_) => "It can't be found out at the moment who you are.",
         }
     }
@@ -64,7 +66,7 @@ const NOBODY: &str =
 #[derive(Debug)]
 pub struct Guard {
     settings: AuthenticationSettings,
-    throttle: Throttle,
+    throttle: Arc<Throttle>,
     issuer: Option<Issuer>,
 }
 
@@ -75,7 +77,7 @@ impl Guard {
         let per_user = settings.allowance(settings.failures_per_user);
         let per_address = settings.allowance(settings.failures_per_address);
         Ok(Arc::new(Self {
-            throttle: Throttle::new(per_user, per_address),
+            throttle: Arc::new(Throttle::new(per_user, per_address)),
             issuer: Issuer::of(&settings.jwt)?,
             settings,
         }))
@@ -86,46 +88,57 @@ impl Guard {
         self.settings.public_metrics
     }
 
-    /// Who is calling.
+    /// Whose credentials a request carries. `place` is that of the request.
     #[expect(clippy::disallowed_methods, reason = "this is a door")]
-    pub(super) async fn caller(
+    pub(super) async fn account(
         &self,
         clientele: &Clientele,
         headers: &HeaderMap,
         from: PeerAddress,
-        door: Door,
-        id: &RequestId,
-    ) -> Result<Caller, Refusal> {
+        place: Option<&Place>,
+    ) -> Result<Arc<Account>, Refusal> {
         let credentials = credentials::read(headers).map_err(Refusal::Missing)?;
-        let credentials = credentials.ok_or(Refusal::Missing(NOBODY))?;
-        let account = match &credentials {
-            Credentials::Password { name, password } => self.user(clientele, name, password, from).await?,
-            Credentials::Token(token) => self.token(clientele, token, from, Utc::now()).await?,
-            Credentials::Issued(token) => self.issued(token, from, Utc::now()).await?,
-        };
-        Ok(Caller::of(&account, door, id.0.clone()))
+        match credentials.ok_or(Refusal::Missing(NOBODY))? {
+            Credentials::Password(basic) => self.user(clientele, &basic, from, place).await,
+            Credentials::Token(token) => self.token(clientele, token, from, Utc::now()).await,
+            Credentials::Issued(token) => self.issued(token, from, Utc::now()).await,
+        }
     }
 
     /// Who has proven himself lately from where he is asks nobody's leave, whoever else fails there. For all others the
-    /// throttle is asked before anything is read, and charged before a password is looked at. A name that nobody has takes
-    /// the same way as any other, so that neither answers nor times tell which names there are.
+    /// throttle is asked before anything is read, and charged before a password is looked at.
+    ///
+    /// While that waits for its turn, the request leaves its place to others: strangers must not take them all by asking to
+    /// be let in.
     async fn user(
         &self,
         clientele: &Clientele,
-        name: &str,
-        password: &Secret,
+        basic: &Basic,
         from: PeerAddress,
+        place: Option<&Place>,
     ) -> Result<Arc<Account>, Refusal> {
         let (accounts, freshness) = (&clientele.accounts, self.settings.freshness());
-        if !accounts.may_know_user(name, password, from.0, freshness) {
-            self.peek(from, Some(name))?;
+        let attempt = accounts.attempt(basic.name(), basic.password(), from.0);
+        if let Some(account) = accounts.known_user(&clientele.db, &attempt, freshness).await? {
+            return Ok(account);
         }
-        let account = accounts.user(&clientele.db, name, freshness).await?;
-        let known = account.as_deref();
-        let verified = known.is_some_and(|account| accounts.is_verified(account, password, from.0));
-        let charge = || self.charge(from, Some(name));
-        let right = verified || accounts.verify(name, known, password, from.0, charge).await??;
-        account.filter(|_| right).ok_or(Refusal::Wrong)
+        self.peek(from, Some(basic.name()))?;
+        if let Some(place) = place {
+            place.leave();
+        }
+        let (throttle, name) = (self.throttle.clone(), basic.name().to_owned());
+        let charge = move || throttle.charge(from.0, Some(&name), Instant::now());
+        let account = match accounts.verify(&clientele.db, attempt, freshness, charge).await {
+            Verdict::Right(account) => account,
+            Verdict::Wrong => return Err(Refusal::Wrong),
+            Verdict::TooMany(wait) => return Err(Refusal::TooMany(wait)),
+            Verdict::Busy => return Err(Refusal::Busy),
+            Verdict::Unknown(error) => return Err(Refusal::Surprise(error)),
+        };
+        match place {
+            Some(place) if !place.clone().come_back().await => Err(Refusal::Busy),
+            _ => Ok(account),
+        }
     }
 
     /// A token can't be guessed, so that failures beside it are no reason to refuse one: what the throttle bounds here is
@@ -136,30 +149,32 @@ impl Guard {
     async fn token(
         &self,
         clientele: &Clientele,
-        token: &Secret,
+        token: &str,
         from: PeerAddress,
         now: DateTime<Utc>,
     ) -> Result<Arc<Account>, Refusal> {
+        let may_look = || match self.peek(from, None) {
+            Ok(()) => Ok(()),
+            Err(_) => self.throttle.go_beyond(Instant::now()).map_err(Refusal::TooMany),
+        };
         let (accounts, freshness) = (&clientele.accounts, self.settings.freshness());
-        if !accounts.may_know_token(token.reveal(), freshness) && self.peek(from, None).is_err() {
-            self.throttle.go_beyond(Instant::now()).map_err(Refusal::TooMany)?;
-        }
-        let account = accounts.token(&clientele.db, token.reveal(), freshness, now).await?;
+        let account = accounts.token(&clientele.db, token, freshness, now, may_look).await??;
         account.ok_or_else(|| self.failure(from))
     }
 
     /// To look at a signature costs no statement and less than the request around it, so that the throttle is asked only
     /// about tokens that fail, and whether one that names an unknown key is a reason to ask the issuer.
-    async fn issued(&self, token: &Secret, from: PeerAddress, now: DateTime<Utc>) -> Result<Arc<Account>, Refusal> {
+    async fn issued(&self, token: &str, from: PeerAddress, now: DateTime<Utc>) -> Result<Arc<Account>, Refusal> {
         let Some(issuer) = &self.issuer else {
             return Err(self.failure(from));
         };
-        if let Some(account) = issuer.known(token, now) {
+        let name = issuer::name(token);
+        if let Some(account) = issuer.known(&name, now) {
             return Ok(account);
         }
         let may_ask = self.peek(from, None).is_ok();
         issuer
-            .account(token, may_ask, now)
+            .account(token, name, may_ask, now)
             .await
             .map_err(|invalid| match invalid {
                 Invalid::Wrong => self.failure(from),
@@ -175,12 +190,7 @@ impl Guard {
 
     /// What an attempt with a token is answered that has failed, and is charged.
     fn failure(&self, from: PeerAddress) -> Refusal {
-        self.charge(from, None).err().unwrap_or(Refusal::Wrong)
-    }
-
-    fn charge(&self, from: PeerAddress, user: Option<&str>) -> Result<Charge, Refusal> {
-        self.throttle
-            .charge(from.0, user, Instant::now())
-            .map_err(Refusal::TooMany)
+        let charged = self.throttle.charge(from.0, None, Instant::now());
+        charged.map_or_else(Refusal::TooMany, |_: Charge| Refusal::Wrong)
     }
 }

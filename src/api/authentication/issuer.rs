@@ -1,6 +1,7 @@
 //! Tokens of the configured issuer: whether one was made by it, for us, and is valid now; and what its bearer may do.
 
 mod keys;
+mod pem;
 mod signature;
 
 use std::{
@@ -16,16 +17,23 @@ use serde_json::{Map, Value};
 
 use self::keys::{Found, Keys};
 use super::JwtSettings;
-use crate::{
-    access::{Account, CallerKind, Permission, Rights, Sets},
-    secret::Secret,
-};
+use crate::access::{Account, CallerKind, Permission, Rights, Sets};
 
 const MOST: u64 = 20_000;
 /// In bytes, as OpenID Connect bounds a subject.
 const LONGEST_SUBJECT: usize = 255;
 /// In bytes, as that of a user.
 const LONGEST_ROLE: usize = 64;
+const WRONG_SIGNATURE: &str = "its signature is wrong";
+
+/// What a token is remembered by.
+pub(super) type Name = [u8; 32];
+
+pub(super) fn name(token: &str) -> Name {
+    let mut name = [0; 32];
+    name.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+    name
+}
 
 /// Why a token lets nobody in.
 #[derive(Debug)]
@@ -37,7 +45,7 @@ pub(super) enum Invalid {
 }
 
 /// A token that was found valid, under which keys and in which span of time it is.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Valid {
     account: Arc<Account>,
     /// In seconds since 1970, the leeway put on.
@@ -51,7 +59,7 @@ pub(super) struct Issuer {
     settings: JwtSettings,
     algorithms: Vec<Algorithm>,
     keys: Keys,
-    valid: Cache<[u8; 32], Valid>,
+    valid: Cache<Name, Arc<Valid>>,
 }
 
 impl Issuer {
@@ -82,24 +90,30 @@ impl Issuer {
     }
 
     /// The account of a token that was found valid before and still is.
-    pub fn known(&self, token: &Secret, now: DateTime<Utc>) -> Option<Arc<Account>> {
-        let valid = self.valid.get(&name(token))?;
+    pub fn known(&self, name: &Name, now: DateTime<Utc>) -> Option<Arc<Account>> {
+        let valid = self.valid.get(name)?;
         let now = now.timestamp();
         let holds = valid.from <= now && now < valid.until && valid.keys == self.keys.generation();
-        holds.then_some(valid.account)
+        holds.then(|| valid.account.clone())
     }
 
     /// The account of a valid token. `may_ask`: whether an unknown key is a reason to ask the issuer for new ones.
     ///
     /// # Errors
     /// It isn't valid, or can't be told to be; a line in the log says why.
-    pub async fn account(&self, token: &Secret, may_ask: bool, now: DateTime<Utc>) -> Result<Arc<Account>, Invalid> {
+    pub async fn account(
+        &self,
+        token: &str,
+        name: Name,
+        may_ask: bool,
+        now: DateTime<Utc>,
+    ) -> Result<Arc<Account>, Invalid> {
         let refused = |reason: &str| tracing::info!(reason, "a token of an issuer was refused");
         let header = self.header(token).inspect_err(|reason| refused(reason));
         let header = header.map_err(|_| Invalid::Wrong)?;
-        let key = self.keys.find(header.kid.as_deref(), header.alg, may_ask).await;
-        let (key, keys) = match key {
-            Found::Key(key, generation) => (key, generation),
+        let found = self.keys.find(header.kid.as_deref(), header.alg, may_ask).await;
+        let (keys, generation) = match found {
+            Found::Keys(keys, generation) => (keys, generation),
             Found::None => {
                 refused("no key for it");
                 return Err(Invalid::Wrong);
@@ -109,18 +123,22 @@ impl Issuer {
                 return Err(Invalid::UnknownKey);
             }
         };
-        let valid = self.check(token, header.alg, (&key, keys), now);
+        let checked = keys
+            .iter()
+            .map(|key| self.check(token, header.alg, (key, generation), now));
+        // Of several keys at most one has made it.
+        let its_own = |checked: &Result<Valid, &str>| !matches!(checked, Err(WRONG_SIGNATURE));
+        let valid = { checked }.find(its_own).unwrap_or(Err(WRONG_SIGNATURE));
         let valid = valid
             .inspect_err(|reason| refused(reason))
             .map_err(|_| Invalid::Wrong)?;
         let account = valid.account.clone();
-        self.valid.insert(name(token), valid);
+        self.valid.insert(name, Arc::new(valid));
         Ok(account)
     }
 
-    fn header(&self, token: &Secret) -> Result<Header, &'static str> {
-        let header =
-            decode_header(token.reveal()).map_err(|_| "no readable header, or an algorithm that doesn't exist")?;
+    fn header(&self, token: &str) -> Result<Header, &'static str> {
+        let header = decode_header(token).map_err(|_| "no readable header, or an algorithm that doesn't exist")?;
         if !self.algorithms.contains(&header.alg) {
             return Err("an algorithm that isn't allowed");
         }
@@ -132,7 +150,7 @@ impl Issuer {
 
     fn check(
         &self,
-        token: &Secret,
+        token: &str,
         algorithm: Algorithm,
         (key, keys): (&DecodingKey, u64),
         now: DateTime<Utc>,
@@ -147,9 +165,13 @@ impl Issuer {
             .collect::<HashSet<_>>();
         (validation.validate_exp, validation.validate_nbf) = (false, false);
         signature::use_ring();
-        let claims = decode::<Map<String, Value>>(token.reveal(), key, &validation)
+        let claims = decode::<Map<String, Value>>(token, key, &validation)
             .map_err(reason)?
             .claims;
+        // The library takes a list of issuers as well.
+        if !claims.get("iss").is_some_and(Value::is_string) {
+            return Err("another issuer");
+        }
         let leeway = i64::try_from(self.settings.leeway_seconds).unwrap_or_default();
         let until = seconds(&claims, "exp")?.ok_or("no end")?.saturating_add(leeway);
         let from = seconds(&claims, "nbf")?.unwrap_or(i64::MIN).saturating_sub(leeway);
@@ -234,17 +256,11 @@ fn algorithm(name: &str) -> Result<Algorithm, String> {
     })
 }
 
-fn name(token: &Secret) -> [u8; 32] {
-    let mut name = [0; 32];
-    name.copy_from_slice(digest::digest(&digest::SHA256, token.reveal().as_bytes()).as_ref());
-    name
-}
-
 #[expect(clippy::needless_pass_by_value, reason = "it is mapped over")]
 fn reason(error: jsonwebtoken::errors::Error) -> &'static str {
     use jsonwebtoken::errors::ErrorKind;
     match error.kind() {
-        ErrorKind::InvalidSignature => "its signature is wrong",
+        ErrorKind::InvalidSignature => WRONG_SIGNATURE,
         ErrorKind::InvalidIssuer => "another issuer",
         ErrorKind::InvalidAudience => "it is for somebody else",
         ErrorKind::MissingRequiredClaim(_) => "a claim is missing",

@@ -52,7 +52,7 @@ impl Answer {
     #[must_use]
     pub fn refused(refused: &Refused, request_id: &str) -> Self {
         let mut body = b"{\"errors\":[".to_vec();
-        for (index, fault) in refused.0.iter().enumerate() {
+        for (index, fault) in refused.faults().iter().enumerate() {
             let error = Error::new(fault.code, &fault.message, &fault.locations, &[], request_id);
             error.write(&mut body, index);
         }
@@ -130,7 +130,7 @@ impl Answer {
         if !errors.is_empty() {
             body.extend_from_slice(b",\"errors\":[");
             for (index, error) in errors.iter().enumerate() {
-                let (code, message) = shown(error, request_id);
+                let (code, message) = shown(error, set, request_id);
                 codes.push(code);
                 Error::new(code, &message, &error.locations, &error.path, request_id).write(&mut body, index);
             }

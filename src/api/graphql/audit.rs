@@ -22,7 +22,9 @@ use crate::{
     problem::{Problem, ProblemCode, path},
 };
 
-/// Narrows a list of records: all members that are given must hold.
+/// Narrows a list of records: all members that are given must hold. `action`, `door` and `callerKind` take, beside them, `at`
+/// with `from` and `until` at most 31 days apart, or `client`, `subjectKey` or a `subject` other than CLIENT: what nothing
+/// leads to would be looked for in the whole history. The actions DELETED and ERASED can stand alone.
 #[derive(InputObject, Default)]
 pub struct AuditFilter {
     /// Changes of this client. Naming it by its clientId needs VIEW_CLIENT.
@@ -112,6 +114,7 @@ impl AuditQuery {
             contents: asks_changes(&plan),
         };
         let page = clientele(context)?.audit_log(caller, &filter, &window, asked).await?;
+        let page = page.map_err(of_argument)?;
         if page.bytes > history::LARGEST_CONTENTS {
             return Err(too_large().into());
         }

@@ -25,10 +25,6 @@ use super::{
 };
 use crate::api::metrics::DoorMetrics;
 
-/// More than these nobody reads, and an answer must not be much larger than its request.
-const MOST_FAULTS: usize = 20;
-const LONGEST_MESSAGE: usize = 300;
-
 /// A schema with everything around it that a request needs.
 pub struct Door<Q, M> {
     /// Validates documents that haven't been seen before. It never runs a resolver.
@@ -194,22 +190,25 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
         variables: Variables,
         asker: &Asker<'_>,
     ) -> Result<Prepared, Unprepared> {
-        let document = match self.documents.get(query) {
-            Some(document) => document,
-            None => {
-                let document = Arc::new(self.read(query, asker).await?);
-                self.documents.insert(query.into(), document.clone());
-                document
-            }
+        let limits = &self.policy.ceiling;
+        let known = self.documents.get(query);
+        let document = match &known {
+            Some(document) => document.clone(),
+            None => Arc::new(self.read(query, asker).await?),
         };
-        let prepared = document.prepare(self.registry(), &self.policy.ceiling, operation_name, variables)?;
-        match self.admit(document.text, &prepared.size, asker) {
-            Ok(()) => Ok(prepared),
-            Err(fault) => Err(Unprepared {
+        let measured = document.measure(self.registry(), limits, operation_name, variables)?;
+        if let Err(fault) = self.admit(document.text, &measured.size, asker) {
+            return Err(Unprepared {
                 refused: fault.into(),
-                cost: Some(prepared.cost()),
-            }),
+                cost: Some(measured.size.cost),
+            });
         }
+        // What is refused isn't kept, so that it takes no place from what somebody runs: it is read anew each time, which the
+        // ceiling bounds.
+        if known.is_none() {
+            self.documents.insert(query.into(), document);
+        }
+        Ok(measured.fill(limits)?)
     }
 
     /// Holds an operation to what its caller may send.
@@ -256,17 +255,8 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
         let errors = self.strict.execute(request).await.errors;
         if !errors.is_empty() {
             let suggest = self.shows_schema(asker);
-            let mut faults: Vec<_> = errors.into_iter().map(|error| invalid(error, suggest)).collect();
-            // The engine tells some of them in the order of a hash map, and visits a document twice, so that some rules
-            // speak up each time: in the order of the document the same refusal has the same words, each once.
-            faults.sort_by(|one, other| {
-                place(one)
-                    .cmp(&place(other))
-                    .then_with(|| one.message.cmp(&other.message))
-            });
-            faults.dedup();
-            faults.truncate(MOST_FAULTS);
-            return Err(Refused(faults));
+            let faults = errors.into_iter().map(|error| invalid(error, suggest));
+            return Err(Refused::new(faults.collect()));
         }
         parsed.finish(self.registry(), limits)
     }
@@ -274,11 +264,13 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
     fn registry(&self) -> &Registry {
         &self.env.registry
     }
-}
 
-/// Line and column.
-fn place(fault: &Fault) -> Option<(usize, usize)> {
-    fault.locations.first().map(|place| (place.line, place.column))
+    /// How many documents are kept, and what they take in memory, in bytes.
+    #[cfg(test)]
+    pub(super) fn kept(&self) -> (u64, u64) {
+        self.documents.run_pending_tasks();
+        (self.documents.entry_count(), self.documents.weighted_size())
+    }
 }
 
 /// The engine's rules name fields, types and variables. One of them repeats a value, which may be anybody's.
@@ -290,11 +282,6 @@ fn invalid(error: ServerError, suggest: bool) -> Fault {
     if !suggest && let Some(at) = message.find(" Did you mean") {
         message.truncate(at);
     }
-    // Names may be as long as the document.
-    let message = match message.char_indices().nth(LONGEST_MESSAGE) {
-        Some((end, _)) => format!("{}…", &message[..end]),
-        None => message,
-    };
     Fault {
         code: Code::ValidationFailed,
         message: message.into(),

@@ -5,7 +5,10 @@
 
 use std::borrow::Cow;
 
-use async_graphql::{Pos, ServerError, Value};
+use async_graphql::{
+    PathSegment, Pos, ServerError, Value,
+    parser::types::{Field, Selection, SelectionSet},
+};
 
 use crate::{api::authentication::Refusal, error::Error};
 
@@ -96,13 +99,45 @@ impl Fault {
         self.locations.push(pos);
         self
     }
+
+    /// Names may be as long as the document.
+    fn clipped(mut self) -> Self {
+        if let Some((end, _)) = self.message.char_indices().nth(LONGEST_MESSAGE) {
+            self.message = format!("{}…", &self.message[..end]).into();
+        }
+        self
+    }
 }
 
-/// Why a request wasn't executed at all: at least one fault.
+/// More than these nobody reads, and an answer must not be much larger than its request.
+const MOST_FAULTS: usize = 20;
+const LONGEST_MESSAGE: usize = 300;
+
+/// Why a request wasn't executed at all: at least one fault, each once, in the order of the document.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Refused(pub Vec<Fault>);
+pub struct Refused(Vec<Fault>);
 
 impl Refused {
+    /// What spells out fragments, or looks at a document twice, tells some faults again and again, and the engine tells some
+    /// in the order of a hash map: here the same refusal gets the same words.
+    #[must_use]
+    pub fn new(mut faults: Vec<Fault>) -> Self {
+        let place = |fault: &Fault| fault.locations.first().map(|place| (place.line, place.column));
+        faults.sort_by(|one, other| {
+            place(one)
+                .cmp(&place(other))
+                .then_with(|| one.message.cmp(&other.message))
+        });
+        faults.dedup();
+        faults.truncate(MOST_FAULTS);
+        Self(faults.into_iter().map(Fault::clipped).collect())
+    }
+
+    #[must_use]
+    pub fn faults(&self) -> &[Fault] {
+        &self.0
+    }
+
     /// The code that decides the HTTP status: the first fault's.
     #[must_use]
     pub fn code(&self) -> Code {
@@ -112,15 +147,15 @@ impl Refused {
 
 impl From<Fault> for Refused {
     fn from(fault: Fault) -> Self {
-        Self(vec![fault])
+        Self(vec![fault.clipped()])
     }
 }
 
 pub(in crate::api) const INTERNAL: &str =
     "Something went wrong on the server. Its log has the cause under the request id.";
 
-/// What the caller learns of a failed field.
-pub(super) fn shown(error: &ServerError, request_id: &str) -> (Code, Cow<'static, str>) {
+/// What the caller learns of a failed field, which `asked` leads to.
+pub(super) fn shown(error: &ServerError, asked: &SelectionSet, request_id: &str) -> (Code, Cow<'static, str>) {
     if let Some(fault) = error.source::<Fault>() {
         return (fault.code, fault.message.clone());
     }
@@ -141,8 +176,30 @@ pub(super) fn shown(error: &ServerError, request_id: &str) -> (Code, Cow<'static
             "An argument of this field has a value that its type does not accept.".into(),
         );
     }
-    tracing::error!(request_id, path = ?error.path, "a field failed with an error of no known kind");
+    let field = field(&error.path, asked);
+    tracing::error!(request_id, field, "a field failed with an error of no known kind");
     (Code::Internal, INTERNAL.into())
+}
+
+/// The schema's names of the fields on the way to an error, for the log: the answer's own path holds what the caller calls them.
+fn field(path: &[PathSegment], mut asked: &SelectionSet) -> String {
+    let mut names = Vec::new();
+    for segment in path {
+        let PathSegment::Field(key) = segment else { continue };
+        let Some(field) = find(asked, key) else { break };
+        names.push(field.name.node.as_str());
+        asked = &field.selection_set.node;
+    }
+    names.join(".")
+}
+
+/// The field of a prepared selection that is answered under `key`; of several types' the first.
+fn find<'a>(asked: &'a SelectionSet, key: &str) -> Option<&'a Field> {
+    asked.items.iter().find_map(|item| match &item.node {
+        Selection::Field(field) => (field.node.response_key().node == key).then_some(&field.node),
+        Selection::InlineFragment(part) => find(&part.node.selection_set.node, key),
+        Selection::FragmentSpread(_) => None,
+    })
 }
 
 /// A domain surprise as code and sentence.

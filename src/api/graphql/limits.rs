@@ -26,6 +26,8 @@ pub struct Limits {
     pub root_fields: usize,
     pub complexity: usize,
     pub batch: usize,
+    /// What bounds the texts a request can bring.
+    pub body_bytes: usize,
 }
 
 /// How often a field may lead from a type to other types while looking at the schema itself. Each step multiplies the
@@ -89,6 +91,21 @@ impl Limits {
         within("fields with its fragments spelled out", found, self.complexity)
     }
 
+    /// Bytes that are copied while fragments are spelled out, or variables filled in. This is no limit that anybody sets: it
+    /// leaves room for as many fields as may be asked for, and for values of a whole body, which take more as parsed.
+    pub(super) fn copies_within(&self, bytes: usize) -> Result<(), Fault> {
+        within(
+            "bytes with its fragments and variables spelled out",
+            bytes,
+            self.copies(),
+        )
+    }
+
+    fn copies(&self) -> usize {
+        let (of_fields, of_values) = (self.complexity.saturating_mul(256), self.body_bytes.saturating_mul(4));
+        of_fields.saturating_add(of_values)
+    }
+
     /// Selection sets inside each other, fragments included. Wider than `depth`: a fragment is no field.
     pub(super) fn nesting(&self) -> usize {
         self.depth.saturating_mul(4).min(400)
@@ -119,6 +136,7 @@ impl Limits {
             root_fields: self.root_fields.max(other.root_fields),
             complexity: self.complexity.max(other.complexity),
             batch: self.batch.max(other.batch),
+            ..self
         }
     }
 

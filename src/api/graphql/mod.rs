@@ -76,6 +76,7 @@ pub(super) fn refuse_caller(refusal: &Refusal, headers: &HeaderMap, id: &Request
     let fault = match refusal {
         Refusal::Missing(_) | Refusal::Wrong => Fault::new(Code::Unauthenticated, refusal.sentence()),
         Refusal::TooMany(_) => Fault::new(Code::RateLimited, refusal.sentence()),
+        Refusal::Busy => Fault::new(Code::Unavailable, refusal.sentence()),
         Refusal::Surprise(error) => {
             let (code, message) = error::of_domain(error, &id.0);
             Fault::new(code, message)

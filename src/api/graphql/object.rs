@@ -65,6 +65,7 @@ pub enum Is<T: Object + ?Sized> {
     Text(for<'a> fn(Of<'a, T>) -> Cow<'a, str>),
     MaybeText(for<'a> fn(Of<'a, T>) -> Option<&'a str>),
     Enum(fn(&mut Registry) -> String, for<'a> fn(Of<'a, T>) -> Option<&'a str>),
+    /// With the type of one of them.
     Enums(fn(&mut Registry) -> String, for<'a> fn(Of<'a, T>) -> Vec<&'a str>),
     MaybeDate(for<'a> fn(Of<'a, T>) -> Option<NaiveDate>),
     Instant(for<'a> fn(Of<'a, T>) -> Instant<Utc>),

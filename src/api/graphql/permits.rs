@@ -40,9 +40,6 @@ const MUTATIONS: &[(&str, &[Permission])] = &[
     ("revokeToken", &[ManageUsers]),
 ];
 
-/// More than these nobody reads.
-const MOST_FAULTS: usize = 20;
-
 /// # Errors
 /// Every field of the operation's root that this caller may not ask for.
 pub fn admit(operation: &Prepared, caller: &Caller) -> Result<(), Refused> {
@@ -65,9 +62,9 @@ pub fn admit(operation: &Prepared, caller: &Caller) -> Result<(), Refused> {
     };
     let fields =
         collect(&operation.operation.selection_set.node, root).map(|field| (field.node.name.node.as_str(), field.pos));
-    let faults: Vec<Fault> = fields.filter_map(fault).take(MOST_FAULTS).collect();
+    let faults: Vec<Fault> = fields.filter_map(fault).collect();
     match faults.is_empty() {
         true => Ok(()),
-        false => Err(Refused(faults)),
+        false => Err(Refused::new(faults)),
     }
 }

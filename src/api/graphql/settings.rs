@@ -130,6 +130,7 @@ impl GraphqlSettings {
             root_fields: self.root_fields,
             complexity: self.complexity,
             batch: self.batch,
+            body_bytes: self.body_bytes,
         }
     }
 
@@ -143,6 +144,7 @@ impl GraphqlSettings {
             root_fields: role.root_fields.unwrap_or(general.root_fields),
             complexity: role.complexity.unwrap_or(general.complexity),
             batch: role.batch.unwrap_or(general.batch),
+            ..general
         }
     }
 }

@@ -90,6 +90,9 @@ impl Person {
     async fn may_break(&self) -> Result<Option<String>, Error> {
         Err(Error::Conflict)
     }
+    async fn hidden(&self) -> async_graphql::Result<Option<String>> {
+        Err("relation \"client\" does not exist")?
+    }
     async fn friends(&self, first: Option<i32>) -> Vec<Person> {
         (0..first.unwrap_or(1)).map(|_| Person).collect()
     }

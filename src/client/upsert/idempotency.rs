@@ -58,7 +58,7 @@ impl Upsert<'_> {
         Ok(match slot.claim(self.now, transaction).await? {
             Claim::First => None,
             Claim::Kept(kept) => Some(Step::Discard(self.once_more(kept, transaction).await?)),
-            Claim::Reused(problem) => Some(Step::Discard(Err(vec![problem]))),
+            Claim::Refused(problem) => Some(Step::Discard(Err(vec![problem]))),
             Claim::Again => Some(Step::Again),
         })
     }

@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use reqwest::Url;
+
 use super::super::ConfigError;
 use super::require;
 use crate::api::authentication::{AuthenticationSettings, Guard, JwtSettings};
@@ -27,7 +29,7 @@ pub(super) fn check(settings: &AuthenticationSettings) -> Result<(), ConfigError
         issuer: _,
         audience: _,
         algorithms: _,
-        jwks_url: _,
+        jwks_url,
         key: _,
         permissions_claim: _,
         role_claim: _,
@@ -38,8 +40,18 @@ pub(super) fn check(settings: &AuthenticationSettings) -> Result<(), ConfigError
     between("jwt.leeway_seconds", *leeway_seconds, 0..=300)?;
     between("jwt.jwks_refresh_seconds", *jwks_refresh_seconds, 1..=24 * HOUR)?;
     between("jwt.jwks_pause_seconds", *jwks_pause_seconds, 1..=HOUR)?;
+    check_address(jwks_url)?;
     // The issuer's keys and algorithms are judged by what uses them.
     Guard::new(settings.clone()).map(|_| ()).map_err(ConfigError)
+}
+
+/// Published keys are for everybody. The address is printed with the configuration, and the sentence doesn't repeat it: there
+/// may be a password in it.
+fn check_address(text: &str) -> Result<(), ConfigError> {
+    let named = Url::parse(text).is_ok_and(|url| !url.username().is_empty() || url.password().is_some());
+    require(!named, || {
+        "authentication.jwt.jwks_url must not hold credentials: published keys are fetched without".to_owned()
+    })
 }
 
 fn between(key: &str, number: u64, range: RangeInclusive<u64>) -> Result<(), ConfigError> {

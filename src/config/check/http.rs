@@ -16,12 +16,14 @@ pub(super) fn check(settings: &HttpSettings) -> Result<(), ConfigError> {
         handshake_timeout,
         header_timeout,
         body_timeout,
+        send_timeout,
         idle_timeout,
         header_bytes,
         headers,
         connections,
         connections_per_address,
         streams_per_connection,
+        unsent_bytes_per_connection,
         requests,
         queue,
         queue_timeout,
@@ -39,6 +41,7 @@ pub(super) fn check(settings: &HttpSettings) -> Result<(), ConfigError> {
         ("handshake_timeout_seconds", handshake_timeout),
         ("header_timeout_seconds", header_timeout),
         ("body_timeout_seconds", body_timeout),
+        ("send_timeout_seconds", send_timeout),
         ("idle_timeout_seconds", idle_timeout),
     ] {
         between(key, time.as_secs(), 1..=LONGEST.as_secs())?;
@@ -53,6 +56,11 @@ pub(super) fn check(settings: &HttpSettings) -> Result<(), ConfigError> {
         1..=1_000_000,
     )?;
     between("streams_per_connection", (*streams_per_connection).into(), 1..=10_000)?;
+    between(
+        "unsent_bytes_per_connection",
+        *unsent_bytes_per_connection as u64,
+        0..=1_073_741_824,
+    )?;
     between("requests", *requests as u64, 1..=100_000)?;
     between("queue", *queue as u64, 0..=100_000)?;
     let wait = u64::try_from(queue_timeout.as_millis()).unwrap_or(u64::MAX);

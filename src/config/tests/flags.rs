@@ -76,6 +76,71 @@ fn every_setting_can_be_set_by_flag_which_wins_over_the_environment() {
 }
 
 #[test]
+fn a_list_is_written_as_in_the_file() {
+    let config = said(
+        &[
+            ("CLIENTELE_HTTP__TRUSTED_PROXIES", r#"["10.0.0.0/8", "192.0.2.7"]"#),
+            ("CLIENTELE_AUDIT__PREVIOUS_KEYS", r#"["environment"]"#),
+            ("CLIENTELE_CORS__ALLOWED_ORIGINS", r#"["https://environment.test"]"#),
+        ],
+        &[
+            r#"cors.allowed_origins=["https://a.test", 'https://b.test']"#,
+            r#"authentication.jwt.algorithms=["ES256",]"#,
+            "audit.previous_keys=[]",
+            // A text that looks like a list stays one.
+            "notifications.sms.from=[]",
+        ],
+    )
+    .expect("valid");
+    assert_eq!(config.cors.allowed_origins, ["https://a.test", "https://b.test"]);
+    assert_eq!(config.audit.previous_keys.len(), 0);
+    let proxies: Vec<String> = config.http.trusted_proxies.iter().map(ToString::to_string).collect();
+    assert_eq!(proxies, ["10.0.0.0/8", "192.0.2.7/32"]);
+    assert_eq!(
+        toml::Value::try_from(&config.authentication.jwt.algorithms)
+            .expect("TOML")
+            .to_string(),
+        r#"["ES256"]"#
+    );
+    assert_eq!(config.notifications.sms.from, "[]");
+}
+
+#[test]
+fn a_list_that_cant_be_read_is_told_of_without_what_is_in_it() {
+    for (key, text) in [
+        ("cors.allowed_origins", "hunter2"),
+        ("cors.allowed_origins", "hunter2,another"),
+        ("cors.allowed_origins", ""),
+        ("cors.allowed_origins", r#"["hunter2"#),
+        ("cors.allowed_origins", "{ hunter2 = 1 }"),
+        ("cors.allowed_origins", "[]\nhunter2 = 1"),
+        ("audit.previous_keys", "hunter2"),
+    ] {
+        let error = said(&[], &[&format!("{key}={text}")]).expect_err(text).to_string();
+        let sentence = r#"must be a list of texts, as in ["one", "another"]"#;
+        assert_eq!(error, format!("`{key}` in the command line {sentence}"), "{text}");
+    }
+    for (set, sentence) in [
+        (
+            "cors.allowed_origins=[7]",
+            "`cors.allowed_origins.0` in the command line must be a text",
+        ),
+        (
+            r#"http.trusted_proxies=["hunter2"]"#,
+            "`http.trusted_proxies.0` in the command line: a network is an address and a length, as in 10.0.0.0/8, or one \
+             address",
+        ),
+    ] {
+        assert_eq!(said(&[], &[set]).expect_err(set).to_string(), sentence);
+    }
+    let error = said(&[("CLIENTELE_CORS__ALLOWED_ORIGINS", "hunter2")], &[]).expect_err("no list");
+    assert_eq!(
+        error.to_string(),
+        r#"CLIENTELE_CORS__ALLOWED_ORIGINS in the environment must be a list of texts, as in ["one", "another"]"#
+    );
+}
+
+#[test]
 fn a_mistake_in_a_flag_is_one_sentence_that_repeats_no_value() {
     for (set, sentence) in [
         ("hunter2", "--set takes KEY=VALUE, as in --set log.format=json"),

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use entity::{client_role, custom_field, custom_field_option, custom_field_set};
+use entity::{client_role, custom_field, custom_field_set};
 use serde::{Deserialize, Serialize};
 
 use super::{Definitions, Field, index};
@@ -14,7 +14,8 @@ use crate::{
     error::{Error, Result},
 };
 
-/// A role, and the fields that a client has values for, as they were at one version of the definitions.
+/// A role, and the fields that a client has values for, as they were at one version of the definitions. Without the options
+/// that fields offer: there may be a thousand of them, and they say nothing of the client.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Excerpt {
     version: i64,
@@ -26,7 +27,6 @@ pub struct Excerpt {
 #[derive(Debug, Serialize, Deserialize)]
 struct Excerpted {
     field: custom_field::Model,
-    options: Vec<custom_field_option::Model>,
 }
 
 impl Excerpt {
@@ -52,13 +52,13 @@ impl Excerpt {
                 .iter()
                 .map(|field| Excerpted {
                     field: field.row.clone(),
-                    options: field.options.clone(),
                 })
                 .collect(),
         }
     }
 
-    /// The present definitions, but for those in here, which are as they were: also those that have gone since.
+    /// The present definitions, but for those in here, which are as they were: also those that have gone since. Fields
+    /// offer what they offer now, and nothing when they have gone.
     pub fn over(self, present: &Arc<Definitions>) -> Result<Arc<Definitions>> {
         if self.version == present.version {
             return Ok(present.clone());
@@ -75,13 +75,16 @@ impl Excerpt {
         for set in sets.values() {
             put(&mut all.sets, set.clone(), |set| &set.encoded_key);
         }
-        for Excerpted { field: row, options } in self.fields {
+        for Excerpted { field: row } in self.fields {
+            let options = present
+                .field_of_key(&row.encoded_key)
+                .map(|field| field.options.clone());
             let (kind, set) = Kind::parse(&row.kind).zip(sets.get(&row.set_key)).ok_or_else(|| {
                 Error::defect("a custom field was kept without its set, or with a type that isn't known")
             })?;
             let field = Field {
                 kind,
-                options,
+                options: options.unwrap_or_default(),
                 set: set.clone(),
                 row,
             };

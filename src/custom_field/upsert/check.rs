@@ -5,12 +5,9 @@ use std::collections::{HashMap, HashSet};
 use async_graphql::MaybeUndefined;
 use entity::{custom_field, custom_field_option, custom_field_set};
 
-use super::{
-    CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, Plan, UpsertCustomFieldSet, definition_id,
-    key_of_choice,
-};
+use super::{CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, Plan, UpsertCustomFieldSet};
 use crate::{
-    custom_field::{Definitions, Field, FieldState, Kind, SetUsage},
+    custom_field::{Definitions, Field, FieldState, Kind, SetUsage, definition_id, key_of_choice},
     member::{Problems, Scalars, TEXT_LIMIT},
     problem::{Problem, ProblemCode, path},
     scalar::new_key,

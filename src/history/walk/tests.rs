@@ -12,9 +12,13 @@ use crate::{
 };
 
 fn keys(configured: &str) -> Keys {
+    keys_after(configured, &[])
+}
+
+fn keys_after(configured: &str, previous: &[&str]) -> Keys {
     let settings = AuditSettings {
         key: Secret::new(configured),
-        previous_keys: Vec::new(),
+        previous_keys: previous.iter().map(|key| Secret::new(*key)).collect(),
     };
     Keys::new(&settings, "the database's")
 }
@@ -103,17 +107,43 @@ proptest! {
     }
 
     #[test]
-    fn a_chain_made_with_the_databases_key_is_weak((count, erasures, at) in some_chain()) {
-        let (weak, strong) = (keys(""), keys("configured"));
-        let (mut records, head) = chain(&weak, count, &erasures);
-        let walked = walk(&strong, &records, &head);
-        prop_assert!(walked.is_intact() && walked.weak_until() == records.last().map(|record| record.recorded_at));
-        // It is sealed by a record under the other key, which none comes after.
-        records.truncate(at);
-        let (others, _) = chain(&strong, 1, &[]);
-        records.extend(others);
-        prop_assert_eq!(walk(&strong, &records, &head).weak_until(), None);
+    fn keys_come_one_after_the_other(order in prop::collection::vec(0_usize..4, 1..12)) {
+        let by_age = [keys_after("3", &["2", "1"]), keys_after("2", &["1"]), keys("1"), keys("")];
+        let mut records: Vec<audit_record::Model> = Vec::new();
+        let mut head = Head::default();
+        for age in &order {
+            let (more, end) = one_more(&by_age[*age], &head);
+            records.push(more);
+            head = end;
+        }
+        let walked = walk(&by_age[0], &records, &head);
+        let earlier = |at: usize| order[..at].iter().any(|before| *before < order[at]);
+        let expected: Vec<_> = (0..order.len()).filter(|at| earlier(*at)).map(|at| (Some(at as i64 + 1), What::EarlierKey)).collect();
+        let found: Vec<_> = walked.findings.iter().map(|finding| (finding.position, finding.what)).collect();
+        prop_assert_eq!(found, expected);
+        for age in 0..4 {
+            let older = (0..order.len()).filter(|at| order[*at] > age && !earlier(*at));
+            let newest = older.map(|at| records[at].recorded_at).max();
+            prop_assert_eq!(walked.newest_before(age), newest);
+        }
+        // Whoever has the database's key makes any order of them when that one is in force.
+        prop_assert!(walk(&keys_after("", &["3", "2", "1"]), &records, &head).is_intact());
     }
+}
+
+/// The record after `head`, and where the chain ends with it.
+fn one_more(keys: &Keys, head: &Head) -> (audit_record::Model, Head) {
+    let change = Change {
+        chain: Chain::Client("client"),
+        subject: Subject::Client,
+        subject_key: "client",
+        action: Action::Changed,
+        members: Vec::new(),
+    };
+    let now = DateTime::from_timestamp(head.count, 0).expect("a time");
+    let record = keys.record(&change, &Caller::operator(), head, now).expect("a record");
+    let end = keys.end(&record).expect("its key is known");
+    (record, end)
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod check;
 mod conditions;
+mod hidden;
 mod variants;
 
 use std::{collections::HashSet, sync::Arc};
@@ -24,7 +25,8 @@ use crate::{
 };
 
 /// A message template as it is to be: created when there is none with this `templateId`, changed when there is. An
-/// omitted member stays as it is.
+/// omitted member stays as it is. Of one that depends on values of custom fields which you may not see, by a condition or a
+/// placeholder, you may change the texts and deactivate it; event, channel and conditions are FORBIDDEN, and to activate it.
 #[derive(InputObject, Clone, Debug)]
 #[graphql(name = "UpsertMessageTemplateInput")]
 pub struct UpsertMessageTemplate {

@@ -63,7 +63,7 @@ on_both! {
     }
 
     async fn the_same_field_refused_many_times_is_told_twenty_times(server) {
-        server.clientele.seed(40, |_| ()).await.expect("seeding works");
+        server.seed(40).await;
         let answer = server.as_caller(&Rights::of([ViewClient])).graphql("{ clients { nodes { messages { totalCount } } } }", json!({})).await;
         assert_eq!(answer.body["errors"].as_array().map(Vec::len), Some(20));
         assert_eq!(answer.body["data"]["clients"]["nodes"].as_array().map(Vec::len), Some(40));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{errors, problems, upsert, with_sets};
 use crate::{
     graphql::{data, define, define_template, store},
-    harness::TestServer,
+    harness::{TestServer, with},
 };
 
 /// `ana` has a value in the set `open` and two in the set `secret`, one of which links to `bob`.
@@ -200,6 +200,38 @@ on_both! {
             assert!(changes.contains(&condition), "{changes:#?}");
             assert!(masked != found.to_string().contains("s3cret"), "{found}");
         }
+        // Who may not see what a template depends on doesn't aim it anew: whom it reaches would tell.
+        define_template(server, json!({ "templateId": "hit", "name": "hit", "active": false,
+            "conditions": { "customFields": [{ "fieldId": "code", "value": "s3cret" }], "states": ["EXITED"] } })).await;
+        define_template(server, json!({ "templateId": "said", "name": "said", "active": false, "event": "CLIENT_UPDATED", "channel": "EMAIL",
+            "variants": [{ "language": "ENGLISH", "subject": "S", "text": "{CF:code}" }] })).await;
+        let kept = json!([{ "fieldId": "code", "value": "***" }]);
+        let before = server.snapshot().await;
+        for (id, change, refused) in [
+            ("hit", json!({ "active": true }), json!(["active"])),
+            ("hit", json!({ "event": "CLIENT_CREATED" }), json!(["event"])),
+            ("hit", json!({ "channel": "SMS", "variants": [{ "language": "ENGLISH", "subject": null, "text": "T" }] }), json!(["channel"])),
+            ("hit", json!({ "conditions": { "customFields": kept } }), json!(["conditions"])),
+            ("hit", json!({ "conditions": null }), json!(["conditions"])),
+            ("hit", json!({ "active": true, "event": "CLIENT_CREATED", "conditions": { "customFields": kept } }), json!(["event", "active", "conditions"])),
+            ("said", json!({ "active": true }), json!(["active"])),
+            ("said", json!({ "conditions": { "states": ["ACTIVE"] } }), json!(["conditions"])),
+        ] {
+            let answer = open.graphql(query, json!({ "input": with(json!({ "templateId": id }), change) })).await;
+            let refused: Vec<Value> = refused.as_array().expect("a list").iter().map(|name| json!(["FORBIDDEN", ["input", name]])).collect();
+            assert_eq!(problems(&answer, "upsertMessageTemplate"), json!(refused), "{}", answer.text);
+        }
+        assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
+        for change in [
+            json!({ "templateId": "hit", "name": "Hit", "active": false, "event": "CLIENT_UPDATED", "channel": "EMAIL",
+                "conditions": { "customFields": kept, "states": ["EXITED"] }, "variants": [{ "language": "ENGLISH", "subject": "S", "text": "Anew" }] }),
+            json!({ "templateId": "said", "variants": [{ "language": "ENGLISH", "subject": "S", "text": "Now {CF:code}" }] }),
+            json!({ "templateId": "miss", "active": false }),
+        ] {
+            assert_eq!(problems(&open.graphql(query, json!({ "input": change })).await, "upsertMessageTemplate"), json!([]), "{change}");
+        }
+        let gone = open.graphql("mutation { deleteMessageTemplate(input: { templateId: \"said\" }) { userErrors { code } } }", json!({})).await;
+        gone.data(json!({ "deleteMessageTemplate": { "userErrors": [] } }));
     }
 
     async fn whoever_sees_everything_pays_nothing(server) {

@@ -46,6 +46,11 @@ async fn nobody_is_locked_out_by_failures_on_his_name_from_elsewhere() {
             (office, "ana", PASSWORD, 200),
             (home, "ana", PASSWORD, 200),
             (home, "ana", "wrong", 401),
+            // Whoever has one address of IPv6 has all of its network, which is a /56.
+            ("2001:db8:1:ff::8", "ana", "wrong", 401),
+            ("2001:db8:1:1::9", "ana", "wrong", 429),
+            ("2001:db8:1:1::9", "ana", PASSWORD, 200),
+            ("2001:db8:1:100::7", "ana", "wrong", 401),
             // What was right elsewhere is no way past the throttle: this could be the guess that hits.
             (evil, "ana", PASSWORD, 429),
             // Another user of the throttled address has failures of his own, until the address has had all of its.

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use super::credentials::now;
 use crate::harness::{Backend, Settings, TestServer, with};
 
-/// A key of the issuer.
+/// A key of the issuer; without a name if that is empty.
 pub struct Key {
     id: &'static str,
     pair: EcdsaKeyPair,
@@ -37,14 +37,22 @@ impl Key {
 
     pub fn public(&self) -> Value {
         let (x, y) = self.pair.public_key().as_ref()[1..].split_at(32);
-        json!({ "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "kid": self.id, "x": BASE64.encode(x), "y": BASE64.encode(y) })
+        let key = json!({ "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "x": BASE64.encode(x), "y": BASE64.encode(y) });
+        self.named(key)
     }
 
     pub fn sign(&self, claims: &Value) -> String {
-        let header = json!({ "alg": "ES256", "typ": "JWT", "kid": self.id });
+        let header = self.named(json!({ "alg": "ES256", "typ": "JWT" }));
         sealed(&header, claims, |text| {
             self.pair.sign(&self.random, text).expect("signed").as_ref().to_vec()
         })
+    }
+
+    fn named(&self, object: Value) -> Value {
+        match self.id {
+            "" => object,
+            id => with(object, json!({ "kid": id })),
+        }
     }
 }
 
@@ -124,6 +132,8 @@ async fn an_issued_token_is_taken_when_everything_about_it_is_right() {
         (json!({ "nbf": now + 60 }), 401),
         (json!({ "iss": "https://evil.test" }), 401),
         (json!({ "iss": null }), 401),
+        (json!({ "iss": ["https://issuer.test"] }), 401),
+        (json!({ "iss": ["https://issuer.test", "https://evil.test"] }), 401),
         (json!({ "aud": "other" }), 401),
         (json!({ "aud": null }), 401),
         (json!({ "sub": "" }), 401),

@@ -8,6 +8,9 @@ mod issued;
 mod limits;
 mod managed;
 mod present;
+mod queue;
 mod rotation;
 mod strangers;
 mod tokens;
+
+pub use credentials::{PASSWORD, user};

@@ -49,6 +49,70 @@ async fn a_key_that_was_not_looked_for_is_nobodys_failure() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_withdrawn_key_ends_also_where_nobody_brings_another_one() {
+    use std::sync::{Arc, Mutex};
+
+    use axum::{Router, routing::get};
+    use tokio::{net::TcpListener, sync::mpsc, time::timeout};
+
+    let (old, new) = (Key::new("old"), Key::new("new"));
+    let published = Arc::new(Mutex::new(json!({ "keys": [old.public()] })));
+    let (fetched, mut fetches) = mpsc::unbounded_channel();
+    let keys = published.clone();
+    let answer = async move || {
+        let keys = keys.lock().expect("no panic").to_string();
+        fetched.send(()).expect("the test counts");
+        keys
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}/keys", listener.local_addr().expect("an address"));
+    tokio::spawn(async move { axum::serve(listener, Router::new().route("/keys", get(answer))).await });
+    let settings = Settings::authenticated(AuthenticationSettings {
+        jwt: JwtSettings {
+            issuer: "https://issuer.test".to_owned(),
+            audience: "clientele".to_owned(),
+            jwks_url: url,
+            jwks_refresh_seconds: 0,
+            jwks_pause_seconds: 0,
+            ..JwtSettings::default()
+        },
+        ..AuthenticationSettings::default()
+    });
+    on(Backend::Sqlite, settings, async |server| {
+        let known = old.sign(&claims(json!({})));
+        assert_eq!(status(server, &known).await, 200);
+        fetches.recv().await.expect("it was fetched");
+        *published.lock().expect("no panic") = json!({ "keys": [new.public()] });
+        // The keys have aged: whoever is known already is a reason to fetch them.
+        assert_eq!(status(server, &known).await, 200);
+        let again = timeout(std::time::Duration::from_secs(20), fetches.recv()).await;
+        again.expect("they are fetched").expect("it was fetched");
+        // Whoever brings an unknown key waits until they are there.
+        assert_eq!(status(server, &new.sign(&claims(json!({})))).await, 200);
+        assert_eq!(status(server, &known).await, 401);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_names_no_key_is_tried_with_each() {
+    let (url, published) = issuer().await;
+    let (old, new) = (Key::new(""), Key::new(""));
+    *published.lock().expect("no panic") = Some(json!({ "keys": [old.public(), new.public()] }));
+    on(Backend::Sqlite, settings(&url, 3_600), async |server| {
+        for key in [&old, &new] {
+            assert_eq!(status(server, &key.sign(&claims(json!({})))).await, 200);
+        }
+        let late = new.sign(&claims(json!({ "exp": 1 })));
+        let forged = Key::new("").sign(&claims(json!({})));
+        for (wrong, expected) in [(late, 401), (forged, 429)] {
+            assert_eq!(status(server, &wrong).await, expected);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nobody_waits_long_for_an_issuer_that_hangs() {
     use std::sync::Arc;
 

@@ -53,9 +53,13 @@ async fn a_server_says_where_it_is_and_stops_when_told() {
 async fn each_request_leaves_one_line_with_its_id_and_nothing_personal() {
     let server = Server::start(&[("CLIENTELE_LOG__FORMAT", "json")]);
     let client = reqwest::Client::new();
+    let id = "0190a5c5-9ec6-7c4e-a3a4-0dc4d5a7a1f0";
     for (path, sent, status) in [
-        ("/health/live?name=Okafor", Some("order-17"), 200),
+        ("/health/live?name=Okafor", Some(id), 200),
         ("/playground/assets/Okafor", Some("not an id"), 404),
+        // It reads as one, and somebody's name and number stand in it.
+        ("/health/live", Some("Okafor-14155550101"), 200),
+        ("/health/live", Some("4929123456789012"), 200),
         ("/Okafor", None, 404),
     ] {
         let mut request = client.get(format!("{}{path}", server.address));
@@ -65,12 +69,15 @@ async fn each_request_leaves_one_line_with_its_id_and_nothing_personal() {
         let response = request.send().await.expect("an answer");
         assert_eq!(response.status().as_u16(), status);
         let answered = response.headers()["x-request-id"].to_str().expect("ASCII");
-        assert_eq!(answered == "order-17", sent == Some("order-17"));
+        assert_eq!(answered == id, sent == Some(id));
+        assert_eq!(answered.len(), 36);
     }
     server.signal("TERM");
     let (log, _) = server.wait();
 
-    assert!(!log.contains("Okafor"), "{log}");
+    for personal in ["Okafor", "14155550101", "4929123456789012"] {
+        assert!(!log.contains(personal), "{log}");
+    }
     let lines: Vec<Value> = log
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
@@ -84,10 +91,12 @@ async fn each_request_leaves_one_line_with_its_id_and_nothing_personal() {
     let expected = serde_json::json!([
         ["GET", "/health/live", 200],
         ["GET", "/playground/assets/{file}", 404],
+        ["GET", "/health/live", 200],
+        ["GET", "/health/live", 200],
         ["GET", "none", 404],
     ]);
     assert_eq!(told, expected);
-    assert_eq!(requests[0]["request_id"], "order-17");
+    assert_eq!(requests[0]["request_id"], id);
     assert!(requests[1]["request_id"].as_str().is_some_and(|id| id.len() == 36));
 }
 
@@ -115,4 +124,33 @@ async fn the_playground_allows_its_own_files_only() {
         .await
         .expect("an answer");
     assert_eq!(start.headers()["content-type"], "text/javascript; charset=utf-8");
+}
+
+#[tokio::test]
+async fn a_server_that_stops_is_not_ready_and_still_answers_while_balancers_notice() {
+    let server = Server::start(&[("CLIENTELE_SHUTDOWN_DELAY_SECONDS", "600")]);
+    let ask = async |path: &str| {
+        let response = reqwest::get(format!("{}{path}", server.address))
+            .await
+            .expect("an answer");
+        let status = response.status().as_u16();
+        (status, response.text().await.expect("a body"))
+    };
+    assert_eq!(ask("/health/ready").await, (200, "ready\n".to_owned()));
+    server.signal("TERM");
+    let noticed = async {
+        loop {
+            let (status, body) = ask("/health/ready").await;
+            if status != 200 {
+                break (status, body);
+            }
+        }
+    };
+    assert_eq!(noticed.await, (503, "stopping\n".to_owned()));
+    // Each on a connection of its own.
+    assert_eq!(ask("/health/live").await, (200, "live\n".to_owned()));
+    assert_eq!(ask("/api/clients").await.0, 401);
+    // Whoever can't wait says so again.
+    server.signal("TERM");
+    assert_eq!(server.wait().1, Some(0));
 }

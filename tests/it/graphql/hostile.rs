@@ -72,7 +72,7 @@ on_both! {
     }
 
     async fn an_answer_that_multiplies_without_end_is_refused(server) {
-        server.clientele.seed(1, |_| ()).await.expect("seeding works");
+        server.seed(1).await;
         let mut selection = "fields { fieldId }".to_owned();
         for _ in 0..8 {
             selection = format!("fields {{ set {{ {selection} }} }}");
@@ -102,7 +102,7 @@ on_both! {
     }
 
     async fn ids_of_definitions_take_one_statement_together(server) {
-        server.clientele.seed(1, |_| ()).await.expect("seeding works");
+        server.seed(1).await;
         let sets = data(server, "{ customFieldSets { id fields { id } } clientRoles { id } }", json!({})).await;
         let mut ids = vec![sets["customFieldSets"][0]["id"].clone(), sets["clientRoles"][0]["id"].clone()];
         ids.extend(sets["customFieldSets"][0]["fields"].as_array().expect("a list").iter().map(|field| field["id"].clone()));
@@ -136,7 +136,43 @@ on_both! {
         let many: String = (0..1_000).map(|number| format!("unknown{number} ")).collect();
         let answer = server.graphql(&format!("{{ {many} }}"), json!({})).await;
         assert!(answer.text.len() < 10_000, "{} bytes", answer.text.len());
+        // One wrong literal, spelled out 4,096 times, is one fault.
+        let answer = server.graphql(&doubling_links(12, "messages(first: 99999999999) { totalCount }"), json!({})).await;
+        assert_eq!(answer.body["errors"].as_array().map(Vec::len), Some(1), "{:.500}", answer.text);
+        let unknown: String = (0..1_000).map(|number| format!("$a{number}: Unknown{number} ")).collect();
+        let answer = server.graphql(&format!("query({unknown}) {{ __typename }}"), json!({})).await;
+        assert!(answer.text.len() < 10_000, "{} bytes", answer.text.len());
     }
+
+    async fn what_a_request_would_copy_is_refused_before_it_is_copied(server) {
+        let long = "x".repeat(20_000);
+        let literal = json!({ "query": doubling_links(12, &format!("messages(after: \"{long}\") {{ totalCount }}")) });
+        let pages: String = (0..20).map(|number| format!("a{number}: messages(after: $x) {{ totalCount }} ")).collect();
+        let variable = json!({ "query": format!("query($x: String) {{ {pages} }}"), "variables": { "x": "x".repeat(900_000) } });
+        server.statements();
+        for body in [literal, variable] {
+            let answer = server.send(server.request(Method::POST, "/graphql").json(&body)).await;
+            let error = &answer.body["errors"][0];
+            assert_eq!(error["extensions"]["code"], "QUERY_TOO_COMPLEX", "{:.500}", answer.text);
+            let sentence = error["message"].as_str().expect("a sentence");
+            assert!(
+                sentence.ends_with(" bytes with its fragments and variables spelled out, and at most 16994304 are allowed."),
+                "{sentence}"
+            );
+        }
+        assert_eq!(server.statements(), Vec::<String>::new());
+    }
+}
+
+/// A document with twice as many `fields` of a client for each level, each level a fragment.
+fn doubling_links(levels: usize, fields: &str) -> String {
+    let fragments: String = (0..levels)
+        .map(|n| {
+            let below = format!("linkedClient {{ ...F{} }}", n + 1);
+            format!("fragment F{n} on Client {{ customInformation {{ a: {below} b: {below} }} }} ")
+        })
+        .collect();
+    format!("{{ clients(first: 1) {{ nodes {{ ...F0 }} }} }} {fragments} fragment F{levels} on Client {{ {fields} }}")
 }
 
 /// What each of these is answered: its status for the new media type, the code, and the sentence.
@@ -177,6 +213,43 @@ fn table() -> Vec<(&'static str, Value, u16, &'static str, String)> {
             400,
             complex,
             "The document costs 111001, and at most 50000 is allowed. Ask for fewer fields or smaller pages.".into(),
+        ),
+        (
+            "a page for each linked client",
+            query("{ clients(first: 1) { nodes { customInformation { linkedClient { messages(first: 500) { nodes { recipient } } } } } } }".into()),
+            400,
+            complex,
+            "The document costs 100203, and at most 50000 is allowed. Ask for fewer fields or smaller pages.".into(),
+        ),
+        (
+            "a page for each id in an input",
+            json!({
+                "query": "mutation($input: ResendMessagesInput!) { resendMessages(input: $input) { messages { client { messages(first: 500) { nodes { id } } } } } }",
+                "variables": { "input": { "ids": vec!["x"; 500] } },
+            }),
+            400,
+            complex,
+            "The document costs 501501, and at most 50000 is allowed. Ask for fewer fields or smaller pages.".into(),
+        ),
+        (
+            "ids of which nothing is asked",
+            json!({
+                "query": format!("query($x: [ID!]!) {{ {} }}", many(20, &|n| format!("a{n}: nodes(ids: $x) {{ ... on Client {{ id @skip(if: true) }} }}"))),
+                "variables": { "x": vec![""; 10_000] },
+            }),
+            400,
+            complex,
+            "The document costs 200020, and at most 50000 is allowed. Ask for fewer fields or smaller pages.".into(),
+        ),
+        (
+            "a large variable in many places",
+            json!({
+                "query": format!("query($x: ID!) {{ {} }}", many(400, &|n| format!("a{n}: node(id: $x) {{ id }}"))),
+                "variables": { "x": "x".repeat(500_000) },
+            }),
+            400,
+            complex,
+            too_many("fields of the root", 400, 20),
         ),
         (
             "a list of ids",

@@ -164,21 +164,30 @@ impl MakeWriter<'_> for Net {
 
 static NET: OnceLock<Net> = OnceLock::new();
 
+/// The net while somebody looks at it. When it goes away, nothing may have leaked into the log of this process so far.
+#[derive(Debug)]
+#[must_use = "a net that nobody holds until the end of the test catches nothing that comes later"]
+pub struct Spread(Net);
+
 /// From now on everything that this process logs falls into the net.
-pub fn spread() {
-    NET.get_or_init(|| {
+pub fn spread() -> Spread {
+    let net = NET.get_or_init(|| {
         let net = Net::default();
         telemetry::subscriber(&Net::log(), net.clone())
             .try_init()
             .expect("nobody else listens to the log of the tests");
         net
     });
+    Spread(net.clone())
 }
 
-/// Asserts that nothing has leaked into the log of this process so far.
-pub fn is_empty() {
-    let caught = NET.get().map(Net::caught).unwrap_or_default();
-    assert_eq!(caught, [""; 0], "log lines with what nobody may see");
+impl Drop for Spread {
+    fn drop(&mut self) {
+        // A test that fails already tells of one thing.
+        if !std::thread::panicking() {
+            assert_eq!(self.0.caught(), [""; 0], "log lines with what nobody may see");
+        }
+    }
 }
 
 /// Asserts that what a process of ours said on standard error holds nothing of the fixtures. The terminal may be told of files.
@@ -241,7 +250,7 @@ fn without_place(error: &Value) -> String {
 mod tests {
     use clientele::telemetry;
 
-    use super::{Net, answer, errors, leak};
+    use super::{Net, Spread, answer, errors, leak};
 
     #[test]
     fn a_name_in_a_line_of_any_level_is_caught() {
@@ -262,6 +271,17 @@ mod tests {
             .map(|line| line.split(':').next().unwrap_or_default().to_owned())
             .collect();
         assert_eq!(caught, ["Ines", "relation", "example.test"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "log lines with what nobody may see")]
+    fn a_line_that_leaks_fails_its_test() {
+        let net = Net::default();
+        let subscriber = telemetry::subscriber(&Net::log(), net.clone());
+        let _spread = Spread(net);
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::info!(target: "clientele::telemetry", route = "/api/clients/Okafor", "request");
+        });
     }
 
     #[test]

@@ -15,6 +15,7 @@ use clientele::{
     db::{Step, Transaction, Work},
     error::Result,
     server::{HttpSettings, Server},
+    telemetry,
 };
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -67,6 +68,8 @@ pub struct TestServer {
     callers: Callers,
     /// Who is calling, as the server knows them; anybody without it.
     caller: Option<usize>,
+    /// Goes last.
+    net: net::Spread,
 }
 
 impl TestServer {
@@ -82,7 +85,7 @@ impl TestServer {
     }
 
     async fn serve(database: Arc<PrivateDatabase>, names: Arc<Names>, backend: Backend, settings: Settings) -> Self {
-        net::spread();
+        let net = net::spread();
         let mut connection = database.connect(settings.request_timeout_seconds).await;
         let statements: Arc<Mutex<Vec<String>>> = Arc::default();
         let seen = statements.clone();
@@ -99,7 +102,9 @@ impl TestServer {
         );
         let callers = Callers::default();
         let router = callers.known_to(router(clientele.clone(), &settings));
+        let router = telemetry::with_request_lines(router);
         let server = Server::new(&settings.http).expect("valid settings");
+        let server = server.for_pages_of(&settings.doors.cors);
         let serving = tokio::spawn(server.serve(listener, router, pending(), Duration::ZERO));
         // The library names no cryptography of its own, though nothing here is encrypted.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -118,6 +123,7 @@ impl TestServer {
             serving: Some(serving),
             callers,
             caller: None,
+            net,
         }
     }
 
@@ -131,7 +137,7 @@ impl TestServer {
         if let Some(database) = Arc::into_inner(self.database) {
             database.drop().await;
         }
-        net::is_empty();
+        drop(self.net);
     }
 
     /// A request to this server, for what the shorter ways can't say. Placeholders in the path are replaced.
@@ -159,6 +165,7 @@ impl TestServer {
             serving: None,
             callers: self.callers.clone(),
             caller: Some(self.callers.add(rights)),
+            net: net::spread(),
         }
     }
 
@@ -227,6 +234,12 @@ impl TestServer {
 
     pub async fn snapshot(&self) -> Snapshot {
         Snapshot::take(&self.clientele.db).await
+    }
+
+    /// Stores so many invented clients.
+    pub async fn seed(&self, count: u32) {
+        let now = std::time::SystemTime::now().into();
+        self.clientele.seed(count, now, |_| ()).await.expect("seeding works");
     }
 
     /// Runs a statement past all rules.

@@ -6,14 +6,16 @@ use clientele::{
     access::{Caller, Permission, Rights},
     error::Error,
 };
+use reqwest::Method;
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
-use super::{findings, upsert};
-use crate::harness::TestServer;
+use super::{UPSERT, findings, upsert};
+use crate::harness::{Backend, TestServer};
 
-/// A client by this name with two records, a message and an outcome that is kept for its key.
+/// A client by this name with two records, a message and an outcome that is kept under a key.
 async fn create(server: &TestServer, name: &str) -> String {
-    let input = json!({ "idempotencyKey": name, "client": {
+    let input = json!({ "idempotencyKey": format!("of {}", name.len()), "client": {
         "firstName": name, "lastName": "Linden", "mobilePhone1": format!("+4790000{}", name.len()) } });
     let key = upsert(server, input).await;
     upsert(
@@ -22,6 +24,28 @@ async fn create(server: &TestServer, name: &str) -> String {
     )
     .await;
     key
+}
+
+/// Whether this stands anywhere in the bytes of a database file, which is brought up to date before.
+async fn in_file(server: &TestServer, word: &str) -> bool {
+    let url = server.database_url();
+    let database = sea_orm::Database::connect(url.as_str())
+        .await
+        .expect("it can be opened");
+    let done = database.query_one_raw(sea_orm::Statement::from_string(
+        database.get_database_backend(),
+        "PRAGMA wal_checkpoint(TRUNCATE)",
+    ));
+    let busy: i32 = done
+        .await
+        .expect("sound")
+        .expect("a row")
+        .try_get_by_index(0)
+        .expect("a number");
+    assert_eq!(busy, 0, "all of the log is in the file");
+    database.close().await.expect("closed");
+    let bytes = std::fs::read(url.trim_start_matches("sqlite:")).expect("it is there");
+    bytes.windows(word.len()).any(|window| window == word.as_bytes())
 }
 
 const TRACES: [&str; 3] = ["audit_record", "idempotency_record", "message"];
@@ -65,5 +89,48 @@ on_both! {
         // Taking away the record of it is found, and so is what it says.
         server.write(&format!("UPDATE audit_record SET contents = NULL, salt = NULL WHERE chain = '{trevor}' AND position = 5")).await.expect("removed");
         assert_eq!(findings(server).await, [format!("{trevor} 1: contents removed, up to 5, and no record of an erasure")]);
+    }
+
+    async fn a_request_whose_outcome_was_erased_is_not_carried_out_again(server) {
+        let client = || json!({ "firstName": "Trevor", "lastName": "Linden" });
+        let post = async || {
+            let request = server.request(Method::POST, "/api/clients").header("Idempotency-Key", "rest");
+            server.send(request.json(&json!({ "client": client() }))).await
+        };
+        let input = json!({ "input": { "idempotencyKey": "graphql", "client": client() } });
+        let (rest, graphql) = (post().await, server.graphql(UPSERT, input.clone()).await);
+        for (text, at) in [(&rest.text, "/client/encodedKey"), (&graphql.text, "/data/upsertClient/client/encodedKey")] {
+            let answer: Value = serde_json::from_str(text).expect("JSON");
+            let key = answer.pointer(at).and_then(Value::as_str).unwrap_or_else(|| panic!("{text}"));
+            let erased = server.clientele.erase_traces(&Caller::operator(), key, SystemTime::now().into()).await;
+            assert_eq!(erased.expect("the database answers"), Some(1));
+        }
+        let before = server.snapshot().await;
+        let sentence = "This request was carried out, and what came of it has been erased since: it is not carried out again.";
+        let answer = post().await;
+        let refused = json!({ "returnCode": 4, "returnStatus": "INVALID_PARAMETERS", "errorSource": sentence });
+        assert_eq!((answer.status, answer.body), (422, refused));
+        server.graphql(UPSERT, input).await.data(json!({ "upsertClient": { "client": null, "userErrors": [
+            { "code": "OUTCOME_ERASED", "message": sentence, "path": ["input", "idempotencyKey"] }] } }));
+        assert_eq!(server.snapshot().await, before, "nobody is created anew");
+    }
+
+    async fn what_was_erased_is_in_no_byte_of_a_database_file(server) {
+        // What is left in PostgreSQL's files until it vacuums them is not ours.
+        if server.backend == Backend::Postgres {
+            return;
+        }
+        let words = ["Quetzalcoatl", "a word of the departed"];
+        let key = upsert(server, json!({ "idempotencyKey": "k", "client": {
+            "firstName": "Ana", "lastName": "Cruz", "middleName": words[0], "notes": words[1].repeat(900) } })).await;
+        upsert(server, json!({ "client": { "encodedKey": key, "middleName": null, "notes": null } })).await;
+        for word in words {
+            assert!(in_file(server, word).await, "{word}");
+        }
+        let erased = server.clientele.erase_traces(&Caller::operator(), &key, SystemTime::now().into()).await;
+        assert_eq!(erased.expect("the database answers"), Some(2));
+        for word in words {
+            assert!(!in_file(server, word).await, "{word}");
+        }
     }
 }

@@ -3,6 +3,8 @@
 mod begun;
 mod bounded;
 mod erased;
+mod gone_on;
+mod keys;
 mod reading;
 mod recorded;
 mod replay;

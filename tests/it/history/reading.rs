@@ -1,7 +1,8 @@
 //! Reading the history: who may, what is masked, pages, statements and indexes.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::SystemTime};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use clientele::{
     access::{Permission, Rights, Sets},
     custom_field::Kind,
@@ -90,21 +91,39 @@ on_both! {
         assert_eq!(log["data"]["auditLog"]["totalCount"], 1);
     }
 
-    async fn places_of_values_do_not_tell_how_many_are_hidden(server) {
-        with_colour(server).await;
-        let place = |answer: Value| {
-            let changes = answer["data"]["clients"]["nodes"][0]["history"]["nodes"][0]["changes"].clone();
-            let path = json!(["customInformation", "colour", "position"]);
-            changes.as_array().expect("a list").iter().find(|change| change["path"] == path).expect("it is recorded").clone()
+    async fn of_hidden_values_it_is_shown_that_they_changed_and_nothing_else(server) {
+        server.define(vec![field("colour", Kind::Text)]).await;
+        server.define_set("secret", vec![field("code", Kind::Text)]).await.expect("sound");
+        let input = |of_code: &[&str], colour: &str| {
+            let code = of_code.iter().map(|value| json!({ "fieldId": "code", "value": value }));
+            code.chain([json!({ "fieldId": "colour", "value": colour })]).collect::<Vec<_>>()
         };
+        let key = upsert(server, json!({ "client": trevor(), "customInformation": input(&["s3cret"], "red") })).await;
+        upsert(server, json!({ "client": { "encodedKey": key }, "customInformation": input(&[], "blue") })).await;
         let facts = Rights {
             view_sets: Sets::These(["facts".to_owned()].into()),
             edit_sets: Sets::These(BTreeSet::new()),
             ..auditor()
         };
-        assert_eq!(place(ask(server, auditor(), COLOUR).await)["after"], "0");
-        let hidden = place(ask(server, facts, COLOUR).await);
-        assert_eq!((&hidden["after"], &hidden["masked"]), (&Value::Null, &json!(true)));
+        let answer = ask(server, facts, COLOUR).await;
+        let shown = |field: &str, member: &str, before: Value, after: Value| json!({
+            "path": ["customInformation", field, member], "before": before, "after": after, "masked": false });
+        let masked = |member: &str| json!({ "path": ["customInformation", "code", member], "before": null, "after": null, "masked": true });
+        let records = answer["data"]["clients"]["nodes"][0]["history"]["nodes"].as_array().expect("a list");
+        let of_values = |record: &Value| -> Vec<Value> {
+            let changes = record["changes"].as_array().expect("a list").iter();
+            changes.filter(|change| change["path"][0] == "customInformation").cloned().collect()
+        };
+        for (record, expected) in records.iter().zip([
+            [shown("colour", "value", json!("red"), json!("blue")), shown("colour", "position", json!("1"), json!("0")), masked("value"), masked("position")],
+            [shown("colour", "value", Value::Null, json!("red")), shown("colour", "position", Value::Null, json!("1")), masked("value"), masked("position")],
+        ]) {
+            let changes = of_values(record);
+            assert_eq!(changes.len(), 4, "{changes:#?}");
+            for change in expected {
+                assert!(changes.contains(&change), "{change}\n{changes:#?}");
+            }
+        }
     }
 
     async fn pages_lead_through_all_records_once(server) {
@@ -137,6 +156,9 @@ on_both! {
     }
 
     async fn each_filter_lets_through_what_it_says(server) {
+        let now: DateTime<Utc> = SystemTime::now().into();
+        let day = |days| (now + TimeDelta::days(days)).format("%Y-%m-%dT%H:%M:%SZ").to_string();
+        let month = format!("at: {{ from: \"{}\", until: \"{}\" }}", day(-30), day(1));
         let key = with_colour(server).await;
         server.post("/api/clients", json!({ "client": trevor() })).await;
         let count = async |filter: String| {
@@ -151,16 +173,39 @@ on_both! {
             ("subjectKey: \"factsKey\"".to_owned(), 1), ("subject: CUSTOM_FIELD_SET".to_owned(), 1),
             ("subject: CUSTOM_FIELD_SET, subjectKey: \"factsKey\"".to_owned(), 1), ("subject: CLIENT".to_owned(), 2),
             (format!("subject: CLIENT, subjectKey: \"{key}\""), 1), ("subject: USER".to_owned(), 0),
-            ("callerKind: OPERATOR".to_owned(), 3), ("callerId: \"anyone\"".to_owned(), 2), ("door: REST".to_owned(), 1),
-            ("action: CHANGED".to_owned(), 0), ("at: { until: \"2020-01-01T00:00:00Z\" }".to_owned(), 0),
+            (format!("callerKind: OPERATOR, {month}"), 3), ("callerId: \"anyone\"".to_owned(), 2), (format!("door: REST, {month}"), 1),
+            (format!("action: CHANGED, {month}"), 0), ("action: DELETED".to_owned(), 0), (format!("action: CREATED, subjectKey: \"{key}\""), 1),
+            ("action: CREATED, door: REST, subject: CUSTOM_FIELD_SET".to_owned(), 0), ("at: { until: \"2020-01-01T00:00:00Z\" }".to_owned(), 0),
             ("at: { from: \"2020-01-01T00:00:00Z\" }, callerId: \"anyone\"".to_owned(), 2), ("callerId: \"a\\u0000\"".to_owned(), 0),
         ] {
             assert_eq!(count(filter.clone()).await, expected, "{filter}");
         }
     }
 
+    async fn what_nothing_leads_to_is_looked_for_in_a_month_at_most(server) {
+        let at = |from: &str, until: &str| format!("at: {{ from: \"{from}T00:00:00Z\", until: \"{until}T00:00:00Z\" }}");
+        let month = at("2026-11-01", "2026-12-02");
+        let refused = "`filter`: action, door and callerKind are looked for record by record: give with them `at` with `from` and `until`, at most \
+            31 days apart, or a client, a subjectKey or a subject other than CLIENT. The actions DELETED and ERASED need nothing else.";
+        for (filter, answered) in [
+            ("door: REST".to_owned(), false), ("callerKind: ISSUER".to_owned(), false), ("action: CREATED".to_owned(), false),
+            ("action: CHANGED, subject: CLIENT".to_owned(), false), ("door: REST, callerId: \"a\"".to_owned(), false),
+            ("door: REST, at: { from: \"2026-11-01T00:00:00Z\" }".to_owned(), false), (format!("door: REST, {}", at("2026-11-01", "2026-12-03")), false),
+            (format!("door: REST, {month}"), true), (format!("callerKind: ISSUER, callerId: \"a\", {month}"), true),
+            ("action: ERASED, door: REST, subject: CLIENT".to_owned(), true), ("action: DELETED".to_owned(), true),
+            ("door: REST, subject: USER".to_owned(), true), ("action: CREATED, subjectKey: \"a\"".to_owned(), true), ("subject: CLIENT".to_owned(), true),
+        ] {
+            let answer = ask(server, auditor(), &format!("{{ auditLog(filter: {{ {filter} }}) {{ nodes {{ id }} totalCount }} }}")).await;
+            let error = &answer["errors"][0];
+            match answered {
+                true => assert_eq!(answer.get("errors"), None, "{filter} {answer:#}"),
+                false => assert_eq!((&error["extensions"]["code"], &error["message"]), (&json!("BAD_USER_INPUT"), &json!(refused)), "{filter} {answer:#}"),
+            }
+        }
+    }
+
     async fn the_number_of_statements_depends_on_the_query_alone(server) {
-        server.clientele.seed(30, |_| ()).await.expect("seeding works");
+        server.seed(30).await;
         for (query, expected) in [
             ("{ auditLog { nodes { changes { after } } } }", 1),
             ("{ auditLog { nodes { changes { after } } totalCount } }", 2),
@@ -180,17 +225,24 @@ on_both! {
         }
         let key = with_colour(server).await;
         let log = |filter: &str| format!("{{ auditLog(filter: {{ {filter} }}) {{ nodes {{ id }} }} }}");
-        for (query, index) in [
-            (log(""), "audit_record_by_time"),
-            (log("door: REST, action: CREATED, subject: CLIENT"), "audit_record_by_time"),
-            (log("at: { from: \"2020-01-01T00:00:00Z\" }"), "audit_record_by_time (recorded_at>?)"),
-            (log("callerId: \"anyone\", door: REST"), "audit_record_by_caller (caller_id=?)"),
-            (log("callerId: \"anyone\", at: { from: \"2020-01-01T00:00:00Z\" }"), "audit_record_by_caller (caller_id=? AND recorded_at>?)"),
-            (log(&format!("client: {{ encodedKey: \"{key}\" }}, callerId: \"anyone\"")), "(chain=?)"),
-            (log("client: { clientId: \"a\" }"), "(chain=?)"),
-            (log("subject: MESSAGE_TEMPLATE, at: { from: \"2020-01-01T00:00:00Z\" }"), "(chain=?)"),
-            (log(&format!("subjectKey: \"{key}\"")), "(chain=?)"),
-            ("{ clients { nodes { history { nodes { id } } } } }".to_owned(), "(chain=?)"),
+        let month = "at: { from: \"2026-11-01T00:00:00Z\", until: \"2026-12-01T00:00:00Z\" }";
+        let of_chain = "SEARCH a USING INDEX sqlite_autoindex_audit_record_1 (chain=?)";
+        for (query, step) in [
+            // The newest of all, and nearly all are of clients: as many are read as are on a page.
+            (log(""), "SCAN a USING INDEX audit_record_by_time"),
+            (log("subject: CLIENT"), "SCAN a USING INDEX audit_record_by_time"),
+            (log("at: { from: \"2020-01-01T00:00:00Z\" }"), "SEARCH a USING INDEX audit_record_by_time (recorded_at>?)"),
+            (log(&format!("door: REST, action: CREATED, callerKind: USER, subject: CLIENT, {month}")),
+                "SEARCH a USING INDEX audit_record_by_time (recorded_at>? AND recorded_at<?)"),
+            (log("action: ERASED, door: REST, callerId: \"anyone\", subject: CLIENT"), "SEARCH a USING INDEX audit_record_by_rare_action (action=?)"),
+            (log(&format!("action: DELETED, {month}")), "SEARCH a USING INDEX audit_record_by_rare_action (action=? AND recorded_at>? AND recorded_at<?)"),
+            (log("callerId: \"anyone\""), "SEARCH a USING INDEX audit_record_by_caller (caller_id=?)"),
+            (log(&format!("callerId: \"anyone\", door: REST, {month}")), "SEARCH a USING INDEX audit_record_by_caller (caller_id=? AND recorded_at>? AND recorded_at<?)"),
+            (log(&format!("client: {{ encodedKey: \"{key}\" }}, callerId: \"anyone\", door: REST")), of_chain),
+            (log("client: { clientId: \"a\" }"), of_chain),
+            (log("subject: MESSAGE_TEMPLATE, at: { from: \"2020-01-01T00:00:00Z\" }"), of_chain),
+            (log(&format!("subjectKey: \"{key}\", action: CREATED")), of_chain),
+            ("{ clients { nodes { history { nodes { id } } } } }".to_owned(), of_chain),
         ] {
             server.graphql(&query, json!({})).await;
             server.statements();
@@ -198,7 +250,7 @@ on_both! {
             let statement = server.statements().pop().expect("a statement");
             let rows = server.clientele.db.read().all(format!("EXPLAIN QUERY PLAN {statement}"), []).await.expect("sound");
             let steps: Vec<String> = rows.iter().map(|row| row.try_get_by_index(3).expect("a text")).collect();
-            assert!(steps.join("\n").contains(index), "{query}\n{statement}\n{steps:#?}");
+            assert!(steps.join("\n").contains(step), "{query}\n{statement}\n{steps:#?}");
         }
     }
 }

@@ -10,7 +10,7 @@ use super::{findings, trevor, upsert};
 use crate::harness::TestServer;
 
 /// A client called `a` with five records, one called `b` with one.
-async fn two_clients(server: &TestServer) -> [String; 2] {
+pub(super) async fn two_clients(server: &TestServer) -> [String; 2] {
     let named = |id: &str| json!({ "client": { "clientId": id, "firstName": "Amara", "lastName": "Bellweather" } });
     let (a, b) = (upsert(server, named("a")).await, upsert(server, named("b")).await);
     for number in 2..=5 {
@@ -21,7 +21,7 @@ async fn two_clients(server: &TestServer) -> [String; 2] {
 }
 
 /// Tamperings of the chain of `a`, and what is found.
-const TAMPERINGS: &[(&str, &[&str])] = &[
+pub(super) const TAMPERINGS: &[(&str, &[&str])] = &[
     (
         "DELETE FROM audit_record WHERE chain = '{a}' AND position = 1",
         &["{a} 1: missing, up to 1"],
@@ -164,7 +164,7 @@ const TAMPERINGS: &[(&str, &[&str])] = &[
     (
         "DELETE FROM audit_record WHERE chain = '{b}'; \
          UPDATE client SET history_head = NULL, history_count = 0 WHERE encoded_key = '{b}'",
-        &["{b}: a client without records, which all have"],
+        &["{b}: a client without the record of its creation, which all have"],
     ),
     (
         "UPDATE audit_record SET contents = NULL, salt = NULL WHERE chain = '{a}' AND position IN (2, 3)",
@@ -176,6 +176,38 @@ const TAMPERINGS: &[(&str, &[&str])] = &[
     ),
 ];
 
+/// Runs statements past all rules.
+pub(super) async fn run(server: &TestServer, sql: &str) {
+    for statement in sql.split("; ") {
+        let ran = server.write(statement).await;
+        ran.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
+    }
+}
+
+/// Keeps the history as it is, until it is [put back](put_back).
+pub(super) async fn keep(server: &TestServer) {
+    for table in ["audit_record", "audit_chain", "client"] {
+        run(server, &format!("CREATE TABLE copy_{table} AS SELECT * FROM {table}")).await;
+    }
+}
+
+pub(super) async fn put_back(server: &TestServer) {
+    for table in ["audit_record", "audit_chain"] {
+        run(
+            server,
+            &format!("DELETE FROM {table}; INSERT INTO {table} SELECT * FROM copy_{table}"),
+        )
+        .await;
+    }
+    run(
+        server,
+        "UPDATE client SET (history_head, history_count) = (SELECT k.history_head, k.history_count FROM copy_client k \
+         WHERE k.encoded_key = client.encoded_key); \
+         DROP TABLE copy_audit_record; DROP TABLE copy_audit_chain; DROP TABLE copy_client",
+    )
+    .await;
+}
+
 on_both! {
     async fn each_tampering_is_found_and_named(server) {
         let [a, b] = two_clients(server).await;
@@ -183,27 +215,14 @@ on_both! {
         assert_eq!(findings(server).await, [""; 0]);
         for (sql, expected) in TAMPERINGS {
             let named = |text: &str| text.replace("{a}", &a).replace("{b}", &b);
-            let backup = ["audit_record", "audit_chain", "client"];
-            for table in backup {
-                server.write(&format!("CREATE TABLE copy_{table} AS SELECT * FROM {table}")).await.expect("a copy");
-            }
-            for statement in named(sql).split("; ") {
-                server.write(statement).await.unwrap_or_else(|error| panic!("{statement}: {error:?}"));
-            }
+            keep(server).await;
+            run(server, &named(sql)).await;
             let mut found = findings(server).await;
             let mut expected: Vec<String> = expected.iter().map(|text| named(text)).collect();
             found.sort();
             expected.sort();
             assert_eq!(found, expected, "{sql}");
-            for table in ["audit_record", "audit_chain"] {
-                server.write(&format!("DELETE FROM {table}")).await.expect("gone");
-                server.write(&format!("INSERT INTO {table} SELECT * FROM copy_{table}")).await.expect("back");
-            }
-            server.write("UPDATE client SET (history_head, history_count) = (SELECT k.history_head, k.history_count \
-                FROM copy_client k WHERE k.encoded_key = client.encoded_key)").await.expect("back");
-            for table in backup {
-                server.write(&format!("DROP TABLE copy_{table}")).await.expect("dropped");
-            }
+            put_back(server).await;
             assert_eq!(findings(server).await, [""; 0], "after {sql}");
         }
     }
@@ -223,11 +242,11 @@ on_both! {
         assert_eq!(verify("nobody").await, (Counts::default(), vec![]));
         server.write(&format!("DELETE FROM audit_record WHERE chain = '{b}'")).await.expect("deleted");
         server.write(&format!("UPDATE client SET history_head = NULL, history_count = 0 WHERE encoded_key = '{b}'")).await.expect("emptied");
-        assert_eq!(verify(&b).await.1, [format!("{b}: a client without records, which all have")]);
+        assert_eq!(verify(&b).await.1, [format!("{b}: a client without the record of its creation, which all have")]);
     }
 
     async fn more_chains_and_records_than_one_statement_reads_are_all_walked(server) {
-        server.clientele.seed(1_100, |_| ()).await.expect("seeding works");
+        server.seed(1_100).await;
         let key = upsert(server, json!({ "client": trevor() })).await;
         for number in 0..510 {
             upsert(server, json!({ "client": { "encodedKey": key, "notes": number.to_string() } })).await;
@@ -241,7 +260,7 @@ on_both! {
         // That some may have none allows no more of them.
         server.write(&format!("DELETE FROM audit_record WHERE chain = '{key}'")).await.expect("deleted");
         server.write(&format!("UPDATE client SET history_head = NULL, history_count = 0 WHERE encoded_key = '{key}'")).await.expect("emptied");
-        assert_eq!(findings(server).await, ["~definitions: 1101 clients without records, of 1100 that may be"]);
+        assert_eq!(findings(server).await, ["~definitions: 1101 clients without the record of their creation, of 1100 that may be"]);
     }
 
     async fn a_chain_that_grows_meanwhile_is_intact(server) {

@@ -24,7 +24,7 @@ async fn every_answer_tells_browsers_what_not_to_do_with_it() {
             )
         }),
     );
-    let address = serve(HttpSettings::default(), router).await;
+    let (address, _net) = serve(HttpSettings::default(), router).await;
     for (path, caching, policy) in [
         ("/", "no-store", Some("default-src 'none'; frame-ancestors 'none'")),
         (
@@ -59,7 +59,7 @@ async fn a_panic_is_an_answer_and_the_server_lives() {
         .route("/api/clients", get(fail))
         .route("/fail", get(fail))
         .route("/", get(async || "alive"));
-    let address = serve(HttpSettings::default(), router).await;
+    let (address, _net) = serve(HttpSettings::default(), router).await;
     let sentence = "Something went wrong on the server. Its log has the cause under the request id.";
     for (path, start) in [
         (

@@ -35,7 +35,7 @@ async fn a_connection_too_many_is_closed_and_the_others_go_on() {
             4,
         ),
     ] {
-        let address = serve(settings, reading()).await;
+        let (address, _net) = serve(settings, reading()).await;
         let mut open = Vec::new();
         for _ in 0..places {
             let mut stream = connect(address).await;

@@ -1,13 +1,19 @@
 //! A table of what breaks the rules of HTTP. Each is answered with a 4xx, and its connection closed.
 
+use std::sync::Arc;
+
+use axum::routing::get;
 use clientele::server::HttpSettings;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::Semaphore,
+};
 
 use super::{connect, exchange, parse, reading, rest, serve};
 
 #[tokio::test]
 async fn what_is_no_http_is_refused_and_its_connection_closed() {
-    let address = serve(HttpSettings::default(), reading()).await;
+    let (address, _net) = serve(HttpSettings::default(), reading()).await;
     let post = "POST / HTTP/1.1\r\nhost: a\r\n";
     let many: String = (0..101).map(|number| format!("x-{number}: 1\r\n")).collect();
     for (case, request, status) in [
@@ -27,6 +33,27 @@ async fn what_is_no_http_is_refused_and_its_connection_closed() {
         (
             "a folded header",
             "GET / HTTP/1.1\r\nhost: a\r\n b\r\n\r\n".into(),
+            "400 Bad Request",
+        ),
+        ("no host", "GET / HTTP/1.1\r\n\r\n".into(), "400 Bad Request"),
+        (
+            "two hosts",
+            "GET / HTTP/1.1\r\nhost: a\r\nhost: a\r\n\r\n".into(),
+            "400 Bad Request",
+        ),
+        (
+            "two hosts of the old protocol",
+            "GET / HTTP/1.0\r\nhost: a\r\nhost: b\r\n\r\n".into(),
+            "400 Bad Request",
+        ),
+        (
+            "a host that is none",
+            "GET / HTTP/1.1\r\nhost: a/b\r\n\r\n".into(),
+            "400 Bad Request",
+        ),
+        (
+            "a host that can't be read",
+            "GET / HTTP/1.1\r\nhost: ä\r\n\r\n".into(),
             "400 Bad Request",
         ),
         ("a NUL", "GET / HTTP/1.1\r\nhost: a\0\r\n\r\n".into(), "400 Bad Request"),
@@ -91,7 +118,7 @@ async fn what_is_no_http_is_refused_and_its_connection_closed() {
 /// RFC 9112 §6.1: whoever goes by the length sees another request than whoever goes by the chunks.
 #[tokio::test]
 async fn a_length_beside_chunks_is_refused_and_the_connection_closed() {
-    let address = serve(HttpSettings::default(), reading()).await;
+    let (address, _net) = serve(HttpSettings::default(), reading()).await;
     for headers in [
         "content-length: 4\r\ntransfer-encoding: chunked",
         "transfer-encoding: chunked\r\ncontent-length: 400",
@@ -113,5 +140,82 @@ async fn a_length_beside_chunks_is_refused_and_the_connection_closed() {
         assert_eq!(status, "200 OK");
         assert!(both.starts_with("2HTTP/1.1 400 Bad Request\r\n"), "{both}");
         assert_eq!(both.matches("HTTP/1.1").count(), 1, "{both}");
+    }
+}
+
+const BAD_REQUEST: &str = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n";
+
+/// RFC 9112 §2.2 lets a recipient take a LF for the end of a line. Whoever stands before this server may not.
+#[tokio::test]
+async fn a_line_that_does_not_end_in_cr_lf_is_refused_and_the_connection_closed() {
+    let (address, _net) = serve(HttpSettings::default(), reading()).await;
+    let next = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
+    for head in [
+        "GET / HTTP/1.1\nhost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\nx: y\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\n\n",
+        "\nGET / HTTP/1.1\r\nhost: a\r\n\r\n",
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\n\r\nab",
+    ] {
+        let mut stream = connect(address).await;
+        stream
+            .write_all(format!("{head}{next}").as_bytes())
+            .await
+            .expect("sent");
+        let answer = rest(&mut stream).await;
+        let (head_of_answer, body) = answer.split_once("\r\n\r\n").expect("an answer");
+        assert!(
+            format!("{head_of_answer}\r\n").starts_with(BAD_REQUEST),
+            "{head:?}: {answer}"
+        );
+        assert_eq!(body, "", "{head:?}: nothing else is answered");
+    }
+    // The parser refuses these itself.
+    for head in [
+        "GET / HTTP/1.1\rhost: a\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\rx: y\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\r\r\n\r\n",
+        "GET /\r HTTP/1.1\r\nhost: a\r\n\r\n",
+    ] {
+        let (status, body) = exchange(address, format!("{head}{next}").as_bytes()).await;
+        assert_eq!((status.as_str(), body.as_str()), ("400 Bad Request", ""), "{head:?}");
+    }
+}
+
+/// While a request is answered the parser reads ahead: what it finds then is looked at, too.
+#[tokio::test]
+async fn a_request_that_comes_while_another_is_answered_is_refused_no_less() {
+    let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (has_begun, end) = (begun.clone(), may_end.clone());
+    let wait = get(async move || {
+        has_begun.add_permits(1);
+        end.acquire().await.expect("open").forget();
+        "done"
+    });
+    let (address, _net) = serve(HttpSettings::default(), reading().route("/wait", wait)).await;
+    for smuggled in [
+        "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
+        "GET / HTTP/1.1\r\nhost: a\n\r\n",
+    ] {
+        let mut stream = connect(address).await;
+        stream
+            .write_all(b"GET /wait HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await
+            .expect("sent");
+        begun.acquire().await.expect("open").forget();
+        stream.write_all(smuggled.as_bytes()).await.expect("sent");
+        // Another request, so that the first has been read.
+        assert_eq!(
+            exchange(address, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
+                .await
+                .0,
+            "200 OK"
+        );
+        may_end.add_permits(1);
+        let answers = rest(&mut stream).await;
+        assert!(answers.starts_with("HTTP/1.1 200 OK\r\n"), "{answers}");
+        let (_, second) = answers.split_once("\r\n\r\ndone").expect("the first answer");
+        assert!(second.starts_with(BAD_REQUEST), "{answers}");
     }
 }

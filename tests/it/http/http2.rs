@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use clientele::server::{HttpSettings, Server};
+use clientele::{
+    server::{HttpSettings, Server},
+    telemetry,
+};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
 
 use super::{PATIENCE, connect, reading};
+use crate::harness::net;
 
 struct Caller {
     send: SendRequest<Body>,
@@ -16,9 +20,11 @@ struct Caller {
     connection: JoinHandle<()>,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<()>,
+    _net: net::Spread,
 }
 
 async fn caller(settings: HttpSettings) -> Caller {
+    let net = net::spread();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let (stop, stopped) = oneshot::channel();
@@ -26,7 +32,7 @@ async fn caller(settings: HttpSettings) -> Caller {
     let stopped = async {
         let _ = stopped.await;
     };
-    let serving = tokio::spawn(server.serve(listener, reading(), stopped, PATIENCE));
+    let serving = tokio::spawn(server.serve(listener, telemetry::with_request_lines(reading()), stopped, PATIENCE));
     let io = TokioIo::new(connect(address).await);
     let (send, connection) = http2::handshake(TokioExecutor::new(), io).await.expect("HTTP/2");
     let connection = tokio::spawn(async move {
@@ -37,6 +43,7 @@ async fn caller(settings: HttpSettings) -> Caller {
         connection,
         stop,
         serving,
+        _net: net,
     }
 }
 
@@ -82,7 +89,7 @@ async fn pings_do_not_keep_a_connection() {
         idle_timeout: Duration::from_millis(100),
         ..HttpSettings::default()
     };
-    let address = super::serve(settings, reading()).await;
+    let (address, _net) = super::serve(settings, reading()).await;
     let io = TokioIo::new(connect(address).await);
     let (mut send, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())

@@ -2,17 +2,24 @@
 
 mod answers;
 mod connections;
+mod floods;
 mod hostile;
 mod http2;
 mod overload;
 mod rate_limit;
+mod raw;
+mod refusals;
 mod slow;
 mod tls;
+mod untaken;
 
 use std::{future::pending, net::SocketAddr, time::Duration};
 
 use axum::{Router, body::Bytes, routing::get};
-use clientele::server::{HttpSettings, Server};
+use clientele::{
+    server::{HttpSettings, Server},
+    telemetry,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -24,14 +31,15 @@ use crate::harness::net;
 /// What waits longer than this waits in vain.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Serves `router` for as long as the test runs.
-async fn serve(settings: HttpSettings, router: Router) -> SocketAddr {
-    net::spread();
+/// Serves `router` for as long as the test runs, over the net that its log falls into.
+async fn serve(settings: HttpSettings, router: Router) -> (SocketAddr, net::Spread) {
+    let net = net::spread();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let server = Server::new(&settings).expect("valid settings");
+    let router = telemetry::with_request_lines(router);
     tokio::spawn(server.serve(listener, router, pending(), Duration::ZERO));
-    address
+    (address, net)
 }
 
 /// Reads bodies under the addresses of both doors and another one, and answers with their length.
@@ -67,7 +75,7 @@ async fn exchange(address: impl tokio::net::ToSocketAddrs, bytes: &[u8]) -> (Str
 fn parse(answer: &str) -> (String, String) {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((answer, ""));
     let status = head.lines().next().unwrap_or_default();
-    let status = status.trim_start_matches("HTTP/1.1 ");
+    let status = status.trim_start_matches("HTTP/1.1 ").trim_start_matches("HTTP/1.0 ");
     let code = status.split(' ').next().and_then(|code| code.parse().ok());
     net::answer(code.unwrap_or(200), body);
     (status.to_owned(), body.to_owned())

@@ -39,7 +39,7 @@ async fn a_request_too_many_is_refused_at_once_in_the_form_of_its_door() {
         ..HttpSettings::default()
     };
     let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let address = serve(settings, waiting(&begun, &may_end)).await;
+    let (address, _net) = serve(settings, waiting(&begun, &may_end)).await;
     let first = tokio::spawn(async move { exchange(address, &ask("/wait")).await });
     begun.acquire().await.expect("open").forget();
 
@@ -80,7 +80,7 @@ async fn a_few_wait_for_a_moment() {
         ..HttpSettings::default()
     };
     let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let address = serve(settings, waiting(&begun, &may_end)).await;
+    let (address, _net) = serve(settings, waiting(&begun, &may_end)).await;
     let ask_one = || tokio::spawn(async move { exchange(address, &ask("/wait")).await });
     // One runs, one waits, and whichever comes third is refused.
     let mut all: Vec<_> = (0..3).map(|_| ask_one()).collect();
@@ -100,7 +100,7 @@ async fn a_body_that_is_waited_for_holds_no_place() {
         ..HttpSettings::default()
     };
     let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-    let address = serve(settings, waiting(&begun, &may_end).merge(reading())).await;
+    let (address, _net) = serve(settings, waiting(&begun, &may_end).merge(reading())).await;
     let head = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n";
     let mut slow = Vec::new();
     for _ in 0..2 {
@@ -155,7 +155,7 @@ async fn work_that_goes_on_without_its_caller_keeps_its_place() {
         let change = change.lock().expect("no panic").take().expect("called once");
         change(place).await;
     });
-    let address = serve(settings, Router::new().route("/change", route).merge(reading())).await;
+    let (address, _net) = serve(settings, Router::new().route("/change", route).merge(reading())).await;
     let mut caller = connect(address).await;
     caller.write_all(&ask("/change")).await.expect("sent");
     begun.acquire().await.expect("open").forget();

@@ -15,7 +15,7 @@ async fn a_body_that_does_not_come_is_answered_408_in_the_form_of_its_door() {
         body_timeout: SHORT,
         ..HttpSettings::default()
     };
-    let address = serve(settings, reading()).await;
+    let (address, _net) = serve(settings, reading()).await;
     for (path, body) in [
         (
             "/api/clients",
@@ -56,7 +56,7 @@ async fn a_head_that_does_not_end_is_cut_off() {
         header_timeout: SHORT,
         ..HttpSettings::default()
     };
-    let address = serve(settings, reading()).await;
+    let (address, _net) = serve(settings, reading()).await;
     for start in ["G", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nhost: a\r\nx"] {
         let sent = Instant::now();
         assert_eq!(
@@ -75,7 +75,7 @@ async fn a_second_head_is_timed_from_its_first_byte() {
         header_timeout: SHORT,
         ..HttpSettings::default()
     };
-    let address = serve(settings, reading()).await;
+    let (address, _net) = serve(settings, reading()).await;
     let mut stream = connect(address).await;
     for _ in 0..2 {
         stream
@@ -97,7 +97,7 @@ async fn a_connection_that_rests_is_closed() {
         idle_timeout: SHORT,
         ..HttpSettings::default()
     };
-    let address = serve(settings, reading()).await;
+    let (address, _net) = serve(settings, reading()).await;
     assert_eq!(rest(&mut connect(address).await).await, "");
     let (status, body) = exchange(address, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await;
     assert_eq!((status.as_str(), body.as_str()), ("200 OK", "0"));

@@ -40,7 +40,7 @@ fn settings(folder: &TempDir) -> HttpSettings {
 async fn secured(certificate: &Certificate) -> Secured {
     let folder = tempfile::tempdir().expect("a folder");
     write(&folder, certificate.pem(), certificate.key_pem());
-    let address = serve(settings(&folder), reading()).await;
+    let (address, _net) = serve(settings(&folder), reading()).await;
     Secured { folder, address }
 }
 
@@ -132,6 +132,33 @@ async fn a_new_certificate_is_taken_up_and_a_broken_one_is_not() {
     .await
     .expect("taken up");
     assert!(trusting(address, &old, &[]).await.is_err());
+}
+
+#[tokio::test]
+async fn a_handshake_that_trickles_in_is_cut_off() {
+    let certificate = Certificate::new();
+    let Secured {
+        address,
+        folder: _folder,
+    } = secured(&certificate).await;
+    // The start of a ClientHello, which would go on for 500 bytes.
+    let hello = [0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03];
+    let mut stream = connect(address).await;
+    let (mut reading, mut writing) = stream.split();
+    let mut answer = [0; 64];
+    let begun = std::time::Instant::now();
+    tokio::select! {
+        read = reading.read(&mut answer) => assert!(!matches!(read, Ok(1..)), "nothing is answered"),
+        () = async {
+            for byte in hello.iter().chain(std::iter::repeat(&0)) {
+                // Each comes well in time after the one before.
+                let _ = writing.write_all(&[*byte]).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        } => {}
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(200), "the handshake's time");
+    assert!(begun.elapsed() < super::PATIENCE);
 }
 
 #[test]

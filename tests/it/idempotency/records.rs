@@ -9,12 +9,12 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use clientele::idempotency::keep_removing;
+use clientele::{custom_field::Kind, idempotency::keep_removing};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use super::{CLIENTS, counts, ines, post};
-use crate::harness::{Backend, TestServer};
+use crate::harness::{Backend, TestServer, field, options};
 
 /// The statements that a request takes.
 async fn statements(server: &TestServer, path: &str, key: Option<&str>, body: &Value) -> usize {
@@ -57,6 +57,19 @@ on_both! {
         assert!(fingerprint.len() == 64 && fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()), "{fingerprint}");
         server.write(&format!("DELETE FROM idempotency_record WHERE client_key = '{key}'")).await.expect("it can be erased");
         assert_eq!(counts(server).await, [1, 0, 0]);
+    }
+
+    async fn what_is_kept_is_of_the_client_and_not_of_what_fields_offer(server) {
+        let mut country = field("country", Kind::Selection);
+        let offered: Vec<String> = (0..250).map(|number| format!("country {number}")).collect();
+        country.options = options(&offered.iter().map(String::as_str).collect::<Vec<_>>());
+        server.define(vec![country]).await;
+        let mut body = ines();
+        body["customInformation"] = json!([{ "customFieldID": "country", "value": "country 7" }]);
+        assert_eq!(post(server, CLIENTS, "order-7319", &body).await.status, 200);
+        let snapshot = server.snapshot().await;
+        let kept = snapshot.rows("idempotency_record")[0];
+        assert!(kept.contains("country 7") && !kept.contains("country 8") && kept.len() < 4_000, "{kept}");
     }
 
     async fn expired_records_are_removed_batch_by_batch_and_others_stay(server) {

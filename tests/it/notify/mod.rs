@@ -1,6 +1,7 @@
 //! Notifications: what is queued, how it is sent, and what becomes of it.
 
 mod channels;
+mod erased;
 mod hand;
 mod killed;
 mod queued;

@@ -49,7 +49,7 @@ on_both! {
         assert_eq!(server.post(&format!("/api/clients/{key}"), json!({ "client": { "encodedKey": key, "firstName": "Eva" } })).await.status, 200);
         server.refuses("/api/clients", json!({ "client": { "firstName": "Bo", "emailAddress": "bo@example.test" } }), 400,
             json!({ "returnCode": 4, "returnStatus": "INVALID_PARAMETERS", "errorSource": "client.lastName: lastName is required and must not be blank." })).await;
-        server.clientele.seed(3, |_| {}).await.expect("seeded");
+        server.seed(3).await;
         assert_eq!(queued(server).await, [""; 0]);
     }
 

@@ -13,9 +13,9 @@ use jsonwebtoken::{
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, JwkSet, PublicKeyUse},
 };
 use reqwest::{Client, Url, redirect::Policy};
-use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
 use tokio::{sync::watch, time::timeout};
 
+use super::pem::public_key;
 use crate::api::authentication::JwtSettings;
 
 /// What an issuer's keys may take, in bytes and in time.
@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const PATIENCE_WITH_KEYS: Duration = Duration::from_secs(1);
 /// A secret shorter than this can be guessed.
 const SHORTEST_SECRET: usize = 32;
+/// So many keys are tried for a token that doesn't name its own: the one that goes and the one that comes, and some more.
+const MOST_TRIED: usize = 4;
 
 #[derive(Debug)]
 pub(super) enum Keys {
@@ -56,8 +58,8 @@ enum Asked {
 
 /// What is known of a key.
 pub(super) enum Found {
-    /// With the generation that it is of.
-    Key(Arc<DecodingKey>, u64),
+    /// At least one, of which the token's is one if it is good at all; with the generation that they are of.
+    Keys(Vec<Arc<DecodingKey>>, u64),
     /// The issuer has none that fits.
     None,
     /// None of those known fits, and the issuer wasn't asked anew, or didn't answer.
@@ -94,31 +96,34 @@ impl Keys {
         }
     }
 
-    /// Another number after every change of the keys.
+    /// Another number after every change of the keys. To ask for it keeps them fresh: a key that is withdrawn must not go on
+    /// for as long as nobody brings another one.
     pub fn generation(&self) -> u64 {
         match self {
             Self::Static(_) => 0,
-            Self::Published(published) => published.generation.load(SeqCst),
+            Self::Published(published) => {
+                published.keep_fresh();
+                published.generation.load(SeqCst)
+            }
         }
     }
 
-    /// The key of this id, or the only one that fits. `may_ask`: whether it is a reason to fetch the keys that there is none.
+    /// The key of this id, or those that fit where none is named. `may_ask`: whether it is a reason to fetch the keys that there
+    /// is none.
     pub async fn find(&self, id: Option<&str>, algorithm: Algorithm, may_ask: bool) -> Found {
         let published = match self {
-            Self::Static(key) => return Found::Key(key.clone(), 0),
+            Self::Static(key) => return Found::Keys(vec![key.clone()], 0),
             Self::Published(published) => published,
         };
         published.keep_fresh();
-        if let Some((key, generation)) = published.find(id, algorithm) {
-            return Found::Key(key, generation);
+        let found = |(keys, generation): (Vec<_>, _)| (!keys.is_empty()).then_some(Found::Keys(keys, generation));
+        if let Some(found) = found(published.find(id, algorithm)) {
+            return found;
         }
         // It may be a new one.
         let asked = may_ask && published.ask().await;
-        match published.find(id, algorithm) {
-            Some((key, generation)) => Found::Key(key, generation),
-            None if asked => Found::None,
-            None => Found::Unasked,
-        }
+        let missing = if asked { Found::None } else { Found::Unasked };
+        found(published.find(id, algorithm)).unwrap_or(missing)
     }
 }
 
@@ -145,18 +150,13 @@ impl Published {
         }))
     }
 
-    fn find(&self, id: Option<&str>, algorithm: Algorithm) -> Option<(Arc<DecodingKey>, u64)> {
+    fn find(&self, id: Option<&str>, algorithm: Algorithm) -> (Vec<Arc<DecodingKey>>, u64) {
         let generation = self.generation.load(SeqCst);
         let known = self.known();
-        let mut fitting = known
-            .keys
-            .iter()
-            .filter(|key| id.is_none_or(|id| key.common.key_id.as_deref() == Some(id)) && fits(key, algorithm));
-        let key = fitting.next()?;
-        if id.is_none() && fitting.next().is_some() {
-            return None;
-        }
-        Some((Arc::new(DecodingKey::from_jwk(key).ok()?), generation))
+        let named = |key: &&Jwk| id.is_none_or(|id| key.common.key_id.as_deref() == Some(id));
+        let fitting = known.keys.iter().filter(named).filter(|key| fits(key, algorithm));
+        let keys = fitting.filter_map(|key| DecodingKey::from_jwk(key).ok().map(Arc::new));
+        (keys.take(MOST_TRIED).collect(), generation)
     }
 
     /// Fetches the keys in the background when they have aged.
@@ -255,46 +255,4 @@ fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
         _ => false,
     };
     meant && same && kind
-}
-
-/// Reads a public key in PEM: a sequence of the algorithm's name and, in a string of bits, the key.
-fn public_key(pem: &str) -> Option<DecodingKey> {
-    const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
-    const CURVE: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
-    const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
-    let info = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).ok()?;
-    let (0x30, info, []) = element(&info)? else { return None };
-    let (0x30, algorithm, rest) = element(info)? else {
-        return None;
-    };
-    let (0x06, name, _) = element(algorithm)? else {
-        return None;
-    };
-    let (0x03, [0, key @ ..], []) = element(rest)? else {
-        return None;
-    };
-    match name {
-        RSA => Some(DecodingKey::from_rsa_der(key)),
-        CURVE => Some(DecodingKey::from_ec_der(key)),
-        ED25519 => Some(DecodingKey::from_ed_der(key)),
-        _ => None,
-    }
-}
-
-/// The first element of DER: its tag, its contents, and what follows.
-fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
-    let (&[tag, first], rest) = der.split_first_chunk::<2>()?;
-    let (length, rest) = match first {
-        0..=0x7f => (usize::from(first), rest),
-        0x81 | 0x82 => {
-            let (bytes, rest) = rest.split_at_checked(usize::from(first - 0x80))?;
-            (
-                bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte)),
-                rest,
-            )
-        }
-        _ => return None,
-    };
-    let (contents, rest) = rest.split_at_checked(length)?;
-    Some((tag, contents, rest))
 }

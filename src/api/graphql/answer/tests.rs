@@ -1,9 +1,18 @@
 //! What an answer looks like when something in it failed, and what it never tells.
 
+use std::{
+    io::Write,
+    sync::{Arc, Mutex},
+};
+
 use async_graphql::{Name, Value, indexmap::IndexMap};
 
 use super::{json::write_value, raw};
-use crate::api::graphql::toy::{data, error};
+use crate::{
+    api::graphql::toy::{data, error},
+    config::{Log, LogFormat},
+    telemetry,
+};
 
 async fn only_data(query: &str) -> String {
     let body = data(query).await;
@@ -64,6 +73,51 @@ async fn what_is_not_meant_for_callers_is_not_told() {
         error("{ forbidden }", none).await,
         ("FORBIDDEN".into(), "Not yours.".into())
     );
+}
+
+/// A log in memory.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(line)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn the_log_names_a_failed_field_as_the_schema_does() {
+    let (lines, log) = (
+        Lines::default(),
+        Log {
+            format: LogFormat::Json,
+            filter: "trace".into(),
+        },
+    );
+    let writer = lines.clone();
+    let heard = tracing::subscriber::set_default(telemetry::subscriber(&log, move || writer.clone()));
+    for query in [
+        "{ client_4155550101: secret }",
+        "query Okafor { person { client_4155550101: friends { ...Okafor } } } fragment Okafor on Person { s3cret: hidden }",
+        "{ client_4155550101: nodes { ... on Place { city } ... on Person { s3cret: hidden } } }",
+    ] {
+        let (code, _) = error(query, serde_json::json!({})).await;
+        assert_eq!(code, "INTERNAL", "{query}");
+    }
+    drop(heard);
+    let lines = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+    let fields: Vec<String> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["field"].to_string())
+        .collect();
+    assert_eq!(fields, ["\"secret\"", "\"person.friends.hidden\"", "\"nodes.hidden\""]);
+    for planted in ["4155550101", "Okafor", "s3cret"] {
+        assert!(!lines.contains(planted), "{planted}: {lines}");
+    }
 }
 
 #[test]

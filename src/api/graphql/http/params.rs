@@ -1,5 +1,7 @@
 //! The parameters of a GraphQL request, from a JSON body or a query string. What is wrong with them is said in a sentence.
 
+use std::collections::HashMap;
+
 use async_graphql::{Value as ConstValue, Variables};
 use axum::{extract::Query, http::Uri};
 use serde::Deserialize;
@@ -17,7 +19,7 @@ pub(super) struct Params {
     pub variables: Variables,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Raw {
     #[serde(default)]
@@ -26,13 +28,31 @@ struct Raw {
     operation_name: Option<String>,
     #[serde(default)]
     variables: Variables,
+    /// As the text it has: a `serde_json::Value` also reads what stands inside of texts, as deep as a caller likes.
     #[serde(default)]
-    extensions: Option<serde_json::Map<String, serde_json::Value>>,
+    extensions: Option<Box<RawValue>>,
     #[serde(default)]
     document_id: Option<String>,
     /// What Relay's clients call it.
     #[serde(default, rename = "doc_id")]
     doc_id: Option<String>,
+}
+
+/// What is read of the extensions; whatever else is in them is passed over.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Extensions<'a> {
+    #[serde(default, borrow)]
+    persisted_query: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PersistedQuery<'a> {
+    #[serde(default, borrow)]
+    version: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    sha256_hash: Option<&'a RawValue>,
 }
 
 fn bad(message: &'static str) -> Fault {
@@ -41,7 +61,7 @@ fn bad(message: &'static str) -> Fault {
 
 /// The requests of a body that holds several.
 pub(super) fn of_batch(body: &[u8]) -> Result<Vec<&RawValue>, Fault> {
-    serde_json::from_slice(body).map_err(|_| explain(body))
+    serde_json::from_slice(body).map_err(|error| explain(body, &error))
 }
 
 pub(super) fn is_batch(body: &[u8]) -> bool {
@@ -49,68 +69,68 @@ pub(super) fn is_batch(body: &[u8]) -> bool {
 }
 
 pub(super) fn from_body(body: &[u8]) -> Result<Params, Fault> {
-    // The reader takes an array for an object's members in their order.
-    let is_object = body.trim_ascii_start().first() == Some(&b'{');
     match serde_json::from_slice::<Raw>(body) {
-        Ok(raw) if is_object => complete(raw),
-        // Read again to say what is wrong; serde's own words would quote the body.
-        _ => Err(explain(body)),
+        // The reader takes an array for an object's members in their order.
+        Ok(_) if is_batch(body) => Err(bad(SEVERAL)),
+        Ok(raw) => complete(raw),
+        Err(error) => Err(explain(body, &error)),
     }
 }
 
-fn explain(body: &[u8]) -> Fault {
-    use serde_json::Value;
+const SEVERAL: &str = "Several requests in one body are not supported. Send one JSON object.";
+
+/// Says what is wrong with a body that wasn't read: serde's own words would quote it.
+fn explain(body: &[u8], error: &serde_json::Error) -> Fault {
     if std::str::from_utf8(body).is_err() {
         return bad("The body is not UTF-8.");
     }
-    let value = match serde_json::from_slice::<Value>(body) {
-        Ok(value) => value,
-        // The reader has no other name for it.
-        Err(error) if error.to_string().starts_with("number out of range") => {
-            return bad("A number in the body is too large.");
-        }
-        Err(error) => {
-            let (line, column) = (error.line(), error.column());
-            let message = format!("The body is not JSON, or nested too deeply: see line {line}, column {column}.");
-            return Fault::new(Code::BadRequest, message);
-        }
-    };
-    let Value::Object(members) = value else {
-        return bad(if value.is_array() {
-            "Several requests in one body are not supported. Send one JSON object."
+    if !error.is_data() {
+        return not_json(error);
+    }
+    // What isn't of the right kind may stand before what is no JSON.
+    if let Err(error) = serde_json::from_slice::<&RawValue>(body) {
+        return not_json(&error);
+    }
+    let Ok(members) = serde_json::from_slice::<HashMap<String, &RawValue>>(body) else {
+        let sentence = if is_batch(body) {
+            SEVERAL
         } else {
             "The body must be a JSON object."
-        });
+        };
+        return bad(sentence);
     };
-    let wrong =
-        |name: &str, fits: fn(&Value) -> bool| members.get(name).is_some_and(|value| !value.is_null() && !fits(value));
-    if wrong("query", Value::is_string) {
+    let wrong = |name: &str, first: char| {
+        let value = members.get(name).map(|value| value.get());
+        value.is_some_and(|value| value != "null" && !value.starts_with(first))
+    };
+    if wrong("query", '"') {
         bad("\"query\" must be a string.")
-    } else if wrong("operationName", Value::is_string) {
+    } else if wrong("operationName", '"') {
         bad("\"operationName\" must be a string.")
-    } else if wrong("variables", Value::is_object) {
+    } else if wrong("variables", '{') {
         bad("\"variables\" must be an object.")
-    } else if wrong("extensions", Value::is_object) {
-        bad("\"extensions\" must be an object.")
-    } else if wrong("documentId", Value::is_string) || wrong("doc_id", Value::is_string) {
+    } else if wrong("documentId", '"') || wrong("doc_id", '"') {
         bad("\"documentId\" must be a string.")
     } else {
         bad("The body has the same parameter twice.")
     }
 }
 
+fn not_json(error: &serde_json::Error) -> Fault {
+    // The reader has no other name for it.
+    if error.to_string().starts_with("number out of range") {
+        return bad("A number in the body is too large.");
+    }
+    let (line, column) = (error.line(), error.column());
+    let message = format!("The body is not JSON, or nested too deeply: see line {line}, column {column}.");
+    Fault::new(Code::BadRequest, message)
+}
+
 pub(super) fn from_query(uri: &Uri) -> Result<Params, Fault> {
     let Ok(Query(pairs)) = Query::<Vec<(String, String)>>::try_from_uri(uri) else {
         return Err(bad("The query string can't be read."));
     };
-    let mut raw = Raw {
-        query: None,
-        operation_name: None,
-        variables: Variables::default(),
-        extensions: None,
-        document_id: None,
-        doc_id: None,
-    };
+    let mut raw = Raw::default();
     for (name, value) in pairs {
         match name.as_str() {
             "query" => raw.query = Some(value),
@@ -144,10 +164,7 @@ fn complete(raw: Raw) -> Result<Params, Fault> {
         doc_id,
     } = raw;
     let query = query.filter(|query| !query.is_empty());
-    let hash = match extensions.as_ref().and_then(|all| all.get("persistedQuery")) {
-        Some(persisted) => Some(hash(persisted)?),
-        None => None,
-    };
+    let hash = extensions.as_deref().map(persisted).transpose()?.flatten();
     let asked = match (query, document_id.or(doc_id), hash) {
         (Some(text), None, None) => Asked::Text(text),
         (None, Some(id), None) => Asked::Id(id),
@@ -166,11 +183,25 @@ fn complete(raw: Raw) -> Result<Params, Fault> {
     })
 }
 
-fn hash(persisted: &serde_json::Value) -> Result<String, Fault> {
-    if persisted["version"] != 1 {
+/// The hash that extensions name a document by.
+fn persisted(extensions: &RawValue) -> Result<Option<String>, Fault> {
+    let extensions: Extensions<'_> = object(extensions).ok_or_else(|| bad("\"extensions\" must be an object."))?;
+    let Some(persisted) = extensions.persisted_query else {
+        return Ok(None);
+    };
+    let persisted: Option<PersistedQuery<'_>> = object(persisted);
+    let version = persisted.as_ref().and_then(|persisted| persisted.version);
+    if version.map(RawValue::get) != Some("1") {
         return Err(bad("\"persistedQuery\" must be of version 1."));
     }
-    let hash = persisted["sha256Hash"].as_str().filter(|hash| hash.len() <= 64);
-    hash.map(str::to_owned)
+    let hash = persisted.and_then(|persisted| serde_json::from_str::<String>(persisted.sha256_hash?.get()).ok());
+    let hash = hash.filter(|hash| hash.len() <= 64);
+    hash.map(Some)
         .ok_or_else(|| bad("\"sha256Hash\" must be 64 hexadecimal digits."))
+}
+
+/// The reader would take a list for an object's members in their order.
+fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
+    let is_object = raw.get().starts_with('{');
+    is_object.then(|| serde_json::from_str(raw.get()).ok())?
 }

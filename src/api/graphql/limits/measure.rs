@@ -1,12 +1,10 @@
-//! The size of a prepared operation: no variables, no fragments but one per type below an interface.
+//! The size of a flattened operation: no conditions, no fragments but one per type below an interface. The values of its
+//! variables are looked up, so that nothing needs to be copied before it is known to be wanted.
 
-use async_graphql::{
-    Value as ConstValue,
-    parser::types::{Field, OperationDefinition, Selection, SelectionSet},
-};
+use async_graphql::parser::types::{Field, OperationDefinition, Selection, SelectionSet};
 use async_graphql_value::Value;
 
-use crate::api::graphql::prepare::is_placeholder;
+use crate::api::graphql::prepare::{Values, is_placeholder};
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
@@ -18,6 +16,8 @@ pub struct Size {
     pub introspection: usize,
     /// Whether the schema is asked about itself at all.
     pub looks_at_schema: bool,
+    /// The largest page in it, in entries.
+    page: usize,
 }
 
 impl Size {
@@ -27,6 +27,7 @@ impl Size {
             aliases: self.aliases.saturating_add(other.aliases),
             cost: self.cost.saturating_add(other.cost),
             introspection: self.introspection.max(other.introspection),
+            page: self.page.max(other.page),
             ..self
         }
     }
@@ -41,23 +42,23 @@ impl Size {
     }
 }
 
-pub fn measure(operation: &OperationDefinition) -> Size {
+pub fn measure(operation: &OperationDefinition, values: &Values) -> Size {
     let root = &operation.selection_set.node;
     Size {
         root_fields: fields(root).count(),
         looks_at_schema: fields(root).any(|field| matches!(field.name.node.as_str(), "__schema" | "__type")),
-        ..measure_set(root, 0)
+        ..measure_set(root, 0, values)
     }
 }
 
-fn measure_set(set: &SelectionSet, steps: usize) -> Size {
+fn measure_set(set: &SelectionSet, steps: usize, values: &Values) -> Size {
     let (mut own, mut by_type) = (Size::default(), Size::default());
     for item in &set.items {
         match &item.node {
             Selection::Field(field) if is_placeholder(&field.node) => {}
-            Selection::Field(field) => own = own.beside(measure_field(&field.node, steps)),
+            Selection::Field(field) => own = own.beside(measure_field(&field.node, steps, values)),
             Selection::InlineFragment(part) => {
-                by_type = by_type.instead_of(measure_set(&part.node.selection_set.node, steps));
+                by_type = by_type.instead_of(measure_set(&part.node.selection_set.node, steps, values));
             }
             Selection::FragmentSpread(_) => {}
         }
@@ -65,7 +66,7 @@ fn measure_set(set: &SelectionSet, steps: usize) -> Size {
     own.beside(by_type)
 }
 
-fn measure_field(field: &Field, steps: usize) -> Size {
+fn measure_field(field: &Field, steps: usize, values: &Values) -> Size {
     let name = field.name.node.as_str();
     // Outside introspection these names may be anybody's; inside, the first step is `types` or a `type` below the root.
     let steps = match name {
@@ -73,12 +74,24 @@ fn measure_field(field: &Field, steps: usize) -> Size {
         "fields" | "inputFields" | "interfaces" | "possibleTypes" if steps > 0 => steps + 1,
         _ => steps,
     };
-    let below = measure_set(&field.selection_set.node, steps);
+    let set = &field.selection_set.node;
+    let below = measure_set(set, steps, values);
+    let page = asked(field, values).or_else(|| is_connection(set).then_some(DEFAULT_PAGE));
+    let times = match page {
+        Some(entries) => entries,
+        None if name == "customInformation" && selects(set, &["linkedClient"]) => {
+            LINKED.saturating_mul(below.page.div_ceil(DEFAULT_PAGE).max(1))
+        }
+        None => 1,
+    };
+    // An object of which nothing is asked for, as none of the fragments is for its type, has to be found all the same.
+    let once = below.cost.max(usize::from(!set.items.is_empty()));
     Size {
         depth: below.depth + 1,
         aliases: below.aliases.saturating_add(usize::from(field.alias.is_some())),
-        cost: below.cost.saturating_mul(page_size(field)).saturating_add(1),
+        cost: once.saturating_mul(times).saturating_add(1),
         introspection: below.introspection.max(steps.saturating_sub(1)),
+        page: below.page.max(page.unwrap_or_default()),
         ..Size::default()
     }
 }
@@ -90,37 +103,34 @@ fn fields(set: &SelectionSet) -> impl Iterator<Item = &Field> {
     })
 }
 
+fn selects(set: &SelectionSet, names: &[&str]) -> bool {
+    fields(set).any(|field| names.contains(&field.name.node.as_str()))
+}
+
 /// What a page holds when the caller doesn't say: the conventions of the schema (design §5).
 const DEFAULT_PAGE: usize = 50;
-/// Custom values that link a client: each may bring a whole client.
+/// Custom values that link a client: each may bring a whole client. There may be a hundred times as many, so that a page of
+/// more entries than usual in each of them counts as if there were more in proportion.
 const LINKED: usize = 10;
 
-/// How often the fields below a field are answered.
-fn page_size(field: &Field) -> usize {
-    let asked =
-        ["first", "last"]
-            .into_iter()
-            .find_map(|name| match field.get_argument(name)?.node.clone().into_const()? {
-                ConstValue::Number(number) => number.as_u64().map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
-                _ => None,
-            });
-    // Whatever is asked for by a list of ids is answered once for each.
-    let asked = asked.or_else(|| match &field.get_argument("ids")?.node {
-        Value::List(ids) => Some(ids.len()),
+fn is_connection(set: &SelectionSet) -> bool {
+    selects(set, &["edges", "nodes", "pageInfo"])
+}
+
+/// How often the fields below a field are answered, where its arguments say so.
+fn asked(field: &Field, values: &Values) -> Option<usize> {
+    let argument = |name| values.get(&field.get_argument(name)?.node);
+    let page = ["first", "last"].into_iter().find_map(|name| match argument(name)? {
+        Value::Number(number) => number.as_u64().map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
         _ => None,
     });
-    let is_connection = || {
-        fields(&field.selection_set.node)
-            .any(|below| matches!(below.name.node.as_str(), "edges" | "nodes" | "pageInfo"))
+    // Whatever is asked for by a list of ids is answered once for each.
+    let ids = || match argument("input") {
+        Some(Value::Object(members)) => values.get(members.get("ids")?),
+        _ => argument("ids"),
     };
-    match asked {
-        Some(size) => size,
-        None if is_connection() => DEFAULT_PAGE,
-        None if field.name.node == "customInformation"
-            && fields(&field.selection_set.node).any(|below| below.name.node == "linkedClient") =>
-        {
-            LINKED
-        }
-        None => 1,
-    }
+    page.or_else(|| match ids()? {
+        Value::List(ids) => Some(ids.len()),
+        _ => None,
+    })
 }

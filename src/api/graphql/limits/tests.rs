@@ -1,5 +1,7 @@
 //! Each limit at its value and one beyond, and the largest requests that have to pass.
 
+mod copying;
+
 use async_graphql::{Data, Variables};
 use serde_json::{Value, json};
 
@@ -297,4 +299,17 @@ async fn the_schema_is_shown_to_whom_it_may_be() {
         assert!(body.contains("Unknown field"), "{body}");
         assert_eq!(body.contains("Did you mean"), shown, "{body}");
     }
+}
+
+#[tokio::test]
+async fn an_id_costs_also_where_nothing_is_asked_for() {
+    let query = "{ many(ids: [1, 2, 3]) { name @skip(if: true) } }";
+    let reason = "The document costs 4, and at most 3 is allowed. Ask for fewer fields or smaller pages.";
+    at_and_beyond(
+        query,
+        limits(|l| l.complexity = 4),
+        limits(|l| l.complexity = 3),
+        reason,
+    )
+    .await;
 }

@@ -185,7 +185,7 @@ impl Object for MessageConditions {
         Field {
             name: "states",
             description: "The client is in one of these states.",
-            is: Is::Enums(<Vec<ClientState> as OutputType>::create_type_info, |row| {
+            is: Is::Enums(<ClientState as OutputType>::create_type_info, |row| {
                 let states = row.template.conditions.states.iter();
                 states.map(|state| state.as_str()).collect()
             }),

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, path::Path, sync::Arc};
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 const PREFIX: &str = "sha256:";
 
@@ -36,26 +36,29 @@ impl Manifest {
     /// The end of a sentence about the text, which repeats nothing of it.
     pub fn parse(text: &str) -> Result<Self, String> {
         const NO_MANIFEST: &str = "must be a JSON object of hashes to GraphQL documents";
-        let value: Value = serde_json::from_str(text)
-            .map_err(|error| format!("is not JSON at line {}, column {}", error.line(), error.column()))?;
-        let Value::Object(members) = value else {
-            return Err(NO_MANIFEST.to_owned());
-        };
+        let members: HashMap<String, &RawValue> =
+            serde_json::from_str(text).map_err(|error| match error.is_data() {
+                true => NO_MANIFEST.to_owned(),
+                false => format!("is not JSON at line {}, column {}", error.line(), error.column()),
+            })?;
         let mut documents = HashMap::new();
         let mut add = |id: &str, body: &str| {
             let body: Arc<str> = body.into();
             documents.insert(sha256(&body).into(), body.clone());
             documents.insert(id.strip_prefix(PREFIX).unwrap_or(id).into(), body);
         };
-        if let Some(operations) = members.get("operations").filter(|value| value.is_array()) {
+        if let Some(operations) = members.get("operations").filter(|value| value.get().starts_with('[')) {
             let operations: Vec<Operation> =
-                Deserialize::deserialize(operations).map_err(|_| "has an operation without id or body".to_owned())?;
+                serde_json::from_str(operations.get()).map_err(|_| "has an operation without id or body".to_owned())?;
             operations
                 .iter()
                 .for_each(|operation| add(&operation.id, &operation.body));
         } else {
             for (id, body) in &members {
-                add(id, body.as_str().ok_or(NO_MANIFEST)?);
+                add(
+                    id,
+                    &serde_json::from_str::<String>(body.get()).map_err(|_| NO_MANIFEST)?,
+                );
             }
         }
         match documents.is_empty() {

@@ -1,7 +1,7 @@
-//! How large a document becomes when its fragments are spelled out, found without spelling them out.
+//! How large a document becomes when its fragments are spelled out, in fields and in bytes, found without spelling them out.
 //!
 //! This must come before everything else that follows fragments, the engine's own checks included: forty short fragments
-//! that each spread the next one twice are a billion fields.
+//! that each spread the next one twice are a billion fields, and thirteen with a literal of a megabyte are gigabytes.
 
 use std::collections::HashMap;
 
@@ -10,6 +10,7 @@ use async_graphql::{
     parser::types::{ExecutableDocument, Selection, SelectionSet},
 };
 
+use super::copies;
 use crate::api::graphql::{
     error::{Code, Fault},
     limits::{Limits, within},
@@ -26,16 +27,18 @@ pub(super) fn check(document: &ExecutableDocument, limits: &Limits) -> Result<us
         limits,
         known: HashMap::new(),
     };
-    let mut all = 0_usize;
+    let (mut all, mut bytes) = (0_usize, 0_usize);
     for (_, operation) in document.operations.iter() {
         let size = walk.set(&operation.node.selection_set, 1)?;
         all = all.saturating_add(size.selections);
+        bytes = bytes.saturating_add(size.bytes);
     }
     // Fragments nobody uses are refused later, by code that follows them.
     for name in document.fragments.keys() {
         walk.fragment(name, 1)?;
     }
     limits.expansion_within(all)?;
+    limits.copies_within(bytes)?;
     Ok(all)
 }
 
@@ -43,6 +46,7 @@ pub(super) fn check(document: &ExecutableDocument, limits: &Limits) -> Result<us
 struct Size {
     selections: usize,
     levels: usize,
+    bytes: usize,
 }
 
 struct Walk<'a> {
@@ -58,6 +62,7 @@ impl<'a> Walk<'a> {
         let mut size = Size {
             selections: 0,
             levels: 0,
+            bytes: 0,
         };
         for item in &set.node.items {
             let below = match &item.node {
@@ -75,9 +80,13 @@ impl<'a> Walk<'a> {
                     })?,
             };
             size.selections = size.selections.saturating_add(1);
+            if let Selection::Field(field) = &item.node {
+                size.bytes = size.bytes.saturating_add(copies::of_field(&field.node));
+            }
             if let Some(below) = below {
                 size.selections = size.selections.saturating_add(below.selections);
                 size.levels = size.levels.max(below.levels);
+                size.bytes = size.bytes.saturating_add(below.bytes);
             }
         }
         size.levels += 1;

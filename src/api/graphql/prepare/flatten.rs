@@ -15,6 +15,7 @@ use async_graphql::{
 };
 
 use super::{
+    copies,
     selection::{is_placeholder, placeholder},
     variables::Values,
 };
@@ -25,14 +26,17 @@ use crate::api::graphql::{
 
 /// Flattens one operation. Without values every condition counts as fulfilled: so the document itself is checked.
 ///
+/// `copied` is how many bytes have been copied for the document before, and afterwards those of this operation as well.
+///
 /// # Errors
-/// Two different fields under one response key, or more fields than the limits allow.
+/// Two different fields under one response key, or more fields or bytes than the limits allow.
 pub(super) fn flatten(
     operation: &Positioned<OperationDefinition>,
     document: &ExecutableDocument,
     registry: &Registry,
     limits: &Limits,
     values: Option<&Values>,
+    copied: &mut usize,
 ) -> Result<Positioned<OperationDefinition>, Fault> {
     let mut walk = Walk {
         document,
@@ -40,6 +44,7 @@ pub(super) fn flatten(
         limits,
         values,
         fields: 0,
+        copied,
     };
     let parent = root(operation.node.ty, registry).ok_or_else(|| walk.unknown(operation.pos))?;
     let set = &operation.node.selection_set;
@@ -67,6 +72,8 @@ struct Walk<'a> {
     limits: &'a Limits,
     values: Option<&'a Values>,
     fields: usize,
+    /// Fragments have been counted, but below an interface they are spelled out once for each type.
+    copied: &'a mut usize,
 }
 
 /// The fields of one response key: the first stands for all, the selections below them are merged.
@@ -178,6 +185,8 @@ impl<'a> Walk<'a> {
 
     fn field(&mut self, parent: &'a MetaType, group: &Group<'a>) -> Result<Positioned<Selection>, Fault> {
         let field = group.field;
+        *self.copied = self.copied.saturating_add(copies::of_field(&field.node));
+        self.limits.copies_within(*self.copied)?;
         let below = &field.node.selection_set;
         let selection_set = if below.node.items.is_empty() {
             SelectionSet::default()

@@ -95,7 +95,7 @@ impl<'a> Check<'a> {
             default,
             pos: definition.pos,
             must_have_value,
-            used_once: self.uses.get(&name.node) == Some(&1),
+            uses: self.uses.get(&name.node).copied().unwrap_or_default(),
         }
     }
 

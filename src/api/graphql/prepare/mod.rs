@@ -1,10 +1,12 @@
 //! What the specification wants done between a document's text and its execution, done here because the engine does it
-//! wrong or not at all (design §7a). [`Document::read`] happens once for each text, [`Document::prepare`] for each request.
+//! wrong or not at all (design §7a). [`Parsed`] is made of each text that isn't known, [`Document::measure`] and
+//! [`Measured::fill`] are for each request.
 //!
 //! A prepared operation has no variables, no conditions, and one selection for each response key. Fragments are left only
 //! below an interface whose selection depends on the type: then there is exactly one for each possible type. It knows the
 //! schema's types and nothing of resolvers, HTTP or the answer.
 
+mod copies;
 mod expansion;
 mod flatten;
 mod input;
@@ -29,8 +31,8 @@ use async_graphql::{
 };
 
 pub use self::selection::collect;
-use self::variables::{Declared, Values};
-pub(super) use self::{flatten::root, selection::is_placeholder};
+use self::variables::Declared;
+pub(super) use self::{flatten::root, selection::is_placeholder, variables::Values};
 use super::{
     error::{Code, Fault, Refused, internal},
     limits::{Limits, Size, Text, measure},
@@ -51,6 +53,14 @@ struct Operation {
     variables: Vec<Declared>,
     /// The flattened operation, when no condition has a say in it.
     flat: Option<Arc<Positioned<OperationDefinition>>>,
+}
+
+/// One operation whose variables are known, but not yet in it: where they stand in many places that takes much more memory,
+/// and whether it is to be done at all is first judged by its size.
+pub(super) struct Measured {
+    values: Values,
+    flat: Arc<Positioned<OperationDefinition>>,
+    pub size: Size,
 }
 
 /// One operation with its variables' values in it.
@@ -89,7 +99,7 @@ impl Parsed {
         let syntax = parse_query(&text.text).map_err(|error| Refused::from(fault(&error)))?;
         let expansion = expansion::check(&syntax, limits)?;
         let faults = rules::before(&syntax, registry);
-        // Some 150 bytes for what the syntax tree keeps of a token, twice: as it was written, and flattened.
+        // Some 300 bytes for what the syntax tree keeps of a token: a selection in a list of its own is the largest.
         let weight = query.len() + text.tokens * 300 + 512;
         let text = Text {
             tokens: text.tokens,
@@ -99,7 +109,7 @@ impl Parsed {
         if faults.is_empty() {
             Ok(Self { syntax, text, weight })
         } else {
-            Err(Refused(faults))
+            Err(Refused::new(faults))
         }
     }
 
@@ -119,20 +129,28 @@ impl Parsed {
     /// # Errors
     /// What the engine's validation overlooks.
     pub fn finish(self, registry: &Registry, limits: &Limits) -> Result<Document, Refused> {
-        let Self { syntax, text, weight } = self;
+        let Self {
+            syntax,
+            text,
+            mut weight,
+        } = self;
         let conditions = rules::condition_variables(&syntax);
         let conditional = rules::has_conditions(&syntax);
         let mut operations = Vec::new();
+        let mut copied = 0;
         for (name, operation) in syntax.operations.iter() {
-            let flat = flatten::flatten(operation, &syntax, registry, limits, None)?;
+            let flat = flatten::flatten(operation, &syntax, registry, limits, None, &mut copied)?;
             let variables = literals::check(&flat.node, &operation.node.variable_definitions, &conditions, registry)
-                .map_err(Refused)?;
+                .map_err(Refused::new)?;
             let flat = (!conditional).then(|| Arc::new(flat));
             operations.push(Operation {
                 name: name.cloned(),
                 variables,
                 flat,
             });
+        }
+        if !conditional {
+            weight = weight.saturating_add(copied);
         }
         Ok(Document {
             syntax,
@@ -148,29 +166,25 @@ impl Document {
     ///
     /// # Errors
     /// No such operation, variables that don't fit, or more fields than can be prepared.
-    pub fn prepare(
+    pub fn measure(
         &self,
         registry: &Registry,
         limits: &Limits,
         name: Option<&str>,
         variables: Variables,
-    ) -> Result<Prepared, Refused> {
+    ) -> Result<Measured, Refused> {
         let operation = self.operation(name)?;
-        let values = Values::coerce(registry, &operation.variables, variables).map_err(Refused)?;
+        let values = Values::coerce(registry, &operation.variables, variables).map_err(Refused::new)?;
         let flat = match &operation.flat {
             Some(flat) => flat.clone(),
             None => {
                 let source = self.source(operation).ok_or_else(internal)?;
-                Arc::new(flatten::flatten(source, &self.syntax, registry, limits, Some(&values))?)
+                let flat = flatten::flatten(source, &self.syntax, registry, limits, Some(&values), &mut 0)?;
+                Arc::new(flat)
             }
         };
-        let filled = values.fill(&flat.node);
-        let size = measure(&filled);
-        Ok(Prepared {
-            operation: filled,
-            shape: flat,
-            size,
-        })
+        let size = measure(&flat.node, &values);
+        Ok(Measured { values, flat, size })
     }
 
     fn operation(&self, name: Option<&str>) -> Result<&Operation, Fault> {
@@ -198,6 +212,22 @@ impl Document {
             (DocumentOperations::Multiple(all), Some(name)) => all.get(name),
             (DocumentOperations::Multiple(_), None) => None,
         }
+    }
+}
+
+impl Measured {
+    /// The operation with its values in it.
+    ///
+    /// # Errors
+    /// Values that are too large for the number of places where they stand.
+    pub fn fill(self, limits: &Limits) -> Result<Prepared, Fault> {
+        let Self { values, flat, size } = self;
+        limits.copies_within(values.copies())?;
+        Ok(Prepared {
+            operation: values.fill(&flat.node),
+            shape: flat,
+            size,
+        })
     }
 }
 

@@ -12,7 +12,10 @@ use async_graphql::{
 };
 use async_graphql_value::Value;
 
-use super::input::{self, Mismatch};
+use super::{
+    copies,
+    input::{self, Mismatch},
+};
 use crate::api::graphql::error::{Code, Fault};
 
 /// A variable as its operation declares it.
@@ -24,25 +27,25 @@ pub(super) struct Declared {
     pub pos: Pos,
     /// It may be null by its type, yet stands where null isn't accepted; then a null that is sent is refused.
     pub must_have_value: bool,
-    /// It stands in one place only, conditions aside, so its value needn't be copied there. The input of a mutation is such
-    /// a variable, and may be large.
-    pub used_once: bool,
+    /// In how many places it stands, conditions aside. Where that is one, its value needn't be copied there: the input of a
+    /// mutation is such a variable, and may be large.
+    pub uses: usize,
 }
 
 /// The coerced variables of one request; those without a value aren't in it.
 #[derive(Debug, Default)]
-pub(super) struct Values(HashMap<Name, Held>);
+pub(in crate::api::graphql) struct Values(HashMap<Name, Held>);
 
 #[derive(Debug)]
 struct Held {
     value: Value,
-    used_once: bool,
+    uses: usize,
 }
 
 impl Values {
     /// # Errors
     /// One fault for each variable that is missing or doesn't fit its type.
-    pub fn coerce(registry: &Registry, declared: &[Declared], mut given: Variables) -> Result<Self, Vec<Fault>> {
+    pub(super) fn coerce(registry: &Registry, declared: &[Declared], mut given: Variables) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let mut values = HashMap::with_capacity(declared.len());
         for variable in declared {
@@ -51,7 +54,7 @@ impl Values {
                     variable.name.clone(),
                     Held {
                         value: value.into_value(),
-                        used_once: variable.used_once,
+                        uses: variable.uses,
                     },
                 )),
                 Ok(None) => {}
@@ -68,11 +71,26 @@ impl Values {
         }
     }
 
+    /// The value that stands for another: a variable's own, if it has one.
+    pub fn get<'a>(&'a self, value: &'a Value) -> Option<&'a Value> {
+        match value {
+            Value::Variable(name) => self.0.get(name).map(|held| &held.value),
+            constant => Some(constant),
+        }
+    }
+
+    /// Bytes that [`fill`](Self::fill) will copy, at most: a condition may leave out places.
+    pub fn copies(&self) -> usize {
+        let of = |held: &Held| copies::of_value(&held.value).saturating_mul(held.uses);
+        let copied = self.0.values().filter(|held| held.uses > 1);
+        copied.map(of).fold(0, usize::saturating_add)
+    }
+
     /// The value with its variables replaced; None when it is itself a variable without a value.
     fn take(&mut self, value: &Value) -> Option<Value> {
         Some(match value {
             Value::Variable(name) => match self.0.get_mut(name)? {
-                Held { value, used_once: true } => std::mem::take(value),
+                Held { value, uses: 1 } => std::mem::take(value),
                 held => held.value.clone(),
             },
             Value::List(items) => Value::List(
@@ -106,7 +124,8 @@ impl Values {
             })
     }
 
-    /// A copy of a flattened operation without variables. Conditions must have been decided before.
+    /// A copy of a flattened operation without variables. Conditions must have been decided before, and what is copied been
+    /// held to its bound.
     pub fn fill(mut self, operation: &OperationDefinition) -> OperationDefinition {
         let set = &operation.selection_set;
         OperationDefinition {

@@ -15,7 +15,7 @@ pub fn code_of(problem: &Problem) -> Code {
     let member = member.unwrap_or_default();
     match problem.code {
         ProblemCode::Forbidden => return codes::INVALID_PERMISSIONS,
-        ProblemCode::IdempotencyKeyReused => return codes::IDEMPOTENCY_KEY_REUSED,
+        ProblemCode::IdempotencyKeyReused | ProblemCode::OutcomeErased => return codes::IDEMPOTENCY_KEY_USED,
         _ => {}
     }
     match problem.section() {
@@ -44,7 +44,7 @@ fn of_client(code: ProblemCode, member: &str) -> Code {
         TooLong | InvalidCharacter => codes::INVALID_STRING_VALUE,
         Blank | Malformed | Invalid | TooMany | NullList | NotFound | NotOwned | Duplicate | NotANumber
         | NotACheckbox | NotAnOption | PatternMismatch | Deactivated | Required | GroupIndex | UnknownPlaceholder
-        | Forbidden | IdempotencyKeyReused | VersionConflict => codes::INVALID_PARAMETERS,
+        | Forbidden | IdempotencyKeyReused | OutcomeErased | VersionConflict => codes::INVALID_PARAMETERS,
     }
 }
 
@@ -55,7 +55,7 @@ fn of_role(code: ProblemCode) -> Code {
         Blank | Invalid | InvalidCharacter | TooLong | NotFound | NotOwned | Duplicate | Taken | NotEditable
         | Mismatch | NotAnEmailAddress | NotADate | NotANumber | NotACheckbox | NotAnOption | PatternMismatch
         | Deactivated | Required | GroupIndex | UnknownPlaceholder | Forbidden | IdempotencyKeyReused
-        | VersionConflict => codes::INVALID_CLIENT_ROLE_KEY,
+        | OutcomeErased | VersionConflict => codes::INVALID_CLIENT_ROLE_KEY,
     }
 }
 
@@ -66,7 +66,7 @@ fn of_assignments(code: ProblemCode) -> Code {
         Blank | Malformed | Invalid | TooMany | NullList | NotFound | NotOwned | Duplicate | Taken | NotEditable
         | Mismatch | NotAnEmailAddress | NotADate | NotANumber | NotACheckbox | NotAnOption | PatternMismatch
         | Deactivated | Required | GroupIndex | UnknownPlaceholder | Forbidden | IdempotencyKeyReused
-        | VersionConflict => codes::INVALID_PARAMETERS,
+        | OutcomeErased | VersionConflict => codes::INVALID_PARAMETERS,
     }
 }
 
@@ -78,7 +78,7 @@ fn of_id_documents(code: ProblemCode, member: &str) -> Code {
         Blank | Invalid | InvalidCharacter | TooLong | NotFound | NotOwned | Duplicate | Taken | NotEditable
         | Mismatch | NotAnEmailAddress | NotADate | NotANumber | NotACheckbox | NotAnOption | PatternMismatch
         | Deactivated | Required | GroupIndex | UnknownPlaceholder | Forbidden | IdempotencyKeyReused
-        | VersionConflict => codes::INVALID_ID_DOCUMENT,
+        | OutcomeErased | VersionConflict => codes::INVALID_ID_DOCUMENT,
     }
 }
 
@@ -89,7 +89,7 @@ fn of_addresses(code: ProblemCode) -> Code {
         Blank | Invalid | InvalidCharacter | TooLong | NotFound | NotOwned | Duplicate | Taken | NotEditable
         | Mismatch | NotAnEmailAddress | NotADate | NotANumber | NotACheckbox | NotAnOption | PatternMismatch
         | Deactivated | Required | GroupIndex | UnknownPlaceholder | Forbidden | IdempotencyKeyReused
-        | VersionConflict => codes::INVALID_ADDRESS,
+        | OutcomeErased | VersionConflict => codes::INVALID_ADDRESS,
     }
 }
 
@@ -110,7 +110,7 @@ fn of_custom_information(code: ProblemCode, member: &str) -> Code {
         Required => codes::REQUIRED_CUSTOM_FIELD_MISSING,
         InvalidCharacter => codes::INVALID_STRING_VALUE,
         Malformed | TooMany | NullList | NotOwned | Taken | NotEditable | Mismatch | UnknownPlaceholder | Forbidden
-        | IdempotencyKeyReused | VersionConflict => codes::INVALID_PARAMETERS,
+        | IdempotencyKeyReused | OutcomeErased | VersionConflict => codes::INVALID_PARAMETERS,
     }
 }
 
@@ -125,6 +125,7 @@ mod tests {
             (Forbidden, path![].to_vec(), 403, 15),
             (Forbidden, path!["customInformation", 0, "fieldId"].to_vec(), 403, 15),
             (IdempotencyKeyReused, path!["idempotencyKey"].to_vec(), 422, 4),
+            (OutcomeErased, path!["idempotencyKey"].to_vec(), 422, 4),
             (NotFound, path!["id"].to_vec(), 404, 301),
             (NotFound, path!["client", "encodedKey"].to_vec(), 404, 302),
             (Mismatch, path!["client", "encodedKey"].to_vec(), 400, 25),

@@ -1,11 +1,12 @@
 //! What a gateway's answer, or its silence, means for the message and for the channel.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
-use serde_json::Value;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use super::super::super::Reason;
 use super::super::{Failure, Outcome, words};
@@ -15,6 +16,10 @@ const LARGEST: usize = 64 * 1024;
 /// A gateway that asks for more patience than this has it wrong.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The members of an answer, each as the text it has, so that nothing is read but what is asked for: a gateway may nest the
+/// rest as deep as it likes.
+type Said<'a> = HashMap<String, &'a RawValue>;
+
 pub(super) async fn outcome(response: Response, now: DateTime<Utc>) -> Outcome {
     let (status, headers) = (response.status(), response.headers().clone());
     // The status has been said: whatever happens to the rest changes nothing about it.
@@ -23,9 +28,9 @@ pub(super) async fn outcome(response: Response, now: DateTime<Utc>) -> Outcome {
 
 pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Outcome {
     let after = retry_after(headers, now);
-    let body: Value = serde_json::from_slice(body).unwrap_or_default();
+    let body: Said<'_> = serde_json::from_slice(body).unwrap_or_default();
     if status.is_success() {
-        let provider_id = body["sid"].as_str().and_then(words::cleaned);
+        let provider_id = member::<String>(&body, "sid").as_deref().and_then(words::cleaned);
         return Outcome::Sent { provider_id };
     }
     let failure = |reason| Failure {
@@ -85,14 +90,14 @@ async fn body(mut response: Response) -> Vec<u8> {
 }
 
 /// The status, and what Twilio's form of an error says besides.
-fn detail(status: StatusCode, body: &Value) -> Option<String> {
-    let code = body["code"]
-        .as_i64()
-        .map_or(String::new(), |code| format!(", code {code}"));
-    let message = body["message"]
-        .as_str()
-        .map_or(String::new(), |message| format!(": {message}"));
+fn detail(status: StatusCode, body: &Said<'_>) -> Option<String> {
+    let code = member::<i64>(body, "code").map_or(String::new(), |code| format!(", code {code}"));
+    let message = member::<String>(body, "message").map_or(String::new(), |message| format!(": {message}"));
     words::cleaned(&format!("HTTP {}{code}{message}", status.as_u16()))
+}
+
+fn member<T: DeserializeOwned>(body: &Said<'_>, name: &str) -> Option<T> {
+    serde_json::from_str(body.get(name)?.get()).ok()
 }
 
 /// Seconds or a date.
@@ -114,9 +119,13 @@ mod tests {
     use std::time::Duration;
 
     use chrono::{DateTime, Utc};
-    use reqwest::header::{HeaderMap, HeaderValue, RETRY_AFTER};
+    use reqwest::{
+        StatusCode,
+        header::{HeaderMap, HeaderValue, RETRY_AFTER},
+    };
 
-    use super::retry_after;
+    use super::{read, retry_after};
+    use crate::notify::channel::Outcome;
 
     #[test]
     fn a_wait_is_given_in_seconds_or_as_a_date_and_is_a_day_at_most() {
@@ -139,5 +148,23 @@ mod tests {
             assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{text}");
         }
         assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+
+    #[test]
+    fn an_answer_is_read_no_deeper_than_what_is_asked_of_it() {
+        // JSON in texts in JSON, which serde_json's own values would follow until the stack is used up.
+        let deep = (0..30).fold("0".to_owned(), |inner, _| {
+            let text = inner.replace('\\', "\\u005c").replace('"', "\\u0022");
+            let (open, close) = ("[".repeat(100), "]".repeat(100));
+            format!("{open}{{\"$serde_json::private::RawValue\":\"{text}\"}}{close}")
+        });
+        let body = format!("{{\"other\":{deep},\"sid\":\"SM1\",\"code\":{deep}}}");
+        let outcome = read(
+            StatusCode::OK,
+            &HeaderMap::new(),
+            body.as_bytes(),
+            DateTime::<Utc>::default(),
+        );
+        assert!(matches!(outcome, Outcome::Sent { provider_id: Some(id) } if id == "SM1"));
     }
 }

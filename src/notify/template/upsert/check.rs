@@ -2,7 +2,12 @@
 
 use entity::message_template;
 
-use super::{Plan, UpsertMessageTemplate, conditions::conditions, variants::variants};
+use super::{
+    Plan, UpsertMessageTemplate,
+    conditions::conditions,
+    hidden::{Aim, guard},
+    variants::variants,
+};
 use crate::{
     access::Rights,
     client::Language,
@@ -64,7 +69,19 @@ pub(super) fn check(
     );
     let languages: Vec<&str> = variants.iter().map(|variant| variant.language.as_str()).collect();
     let default_language = self::default_language(*default_language, stored, &languages, &mut problems);
+    let active = active.unwrap_or(before.is_none_or(|row| row.active));
+    let found = problems.0.len();
     let conditions = conditions(sent_conditions, stored, known, rights, &mut problems);
+    if let Some(stored) = stored {
+        let sound = problems.0.len() == found;
+        let aim = Aim {
+            event,
+            channel,
+            active,
+            conditions: sound.then_some(&conditions),
+        };
+        guard(stored, &aim, known, rights, &mut problems);
+    }
     let (Some(event), Some(channel), true) = (event, channel, problems.0.is_empty()) else {
         return Ok(Err(problems.0));
     };
@@ -74,7 +91,7 @@ pub(super) fn check(
         name,
         event: event.as_str().to_owned(),
         channel: channel.as_str().to_owned(),
-        active: active.unwrap_or(before.is_none_or(|row| row.active)),
+        active,
         default_language,
         conditions: serde_json::to_string(&conditions).map_err(Error::internal)?,
         position: before.map_or_else(|| next_position(known), |row| row.position),

@@ -94,7 +94,8 @@ on_both! {
     async fn a_mistake_in_a_nested_page_refuses_the_request_before_anything_is_written(server) {
         clients(server, 1).await;
         for (arguments, sentence) in [
-            ("first: 501", "`messages.first` must be from 0 to 500."),
+            ("first: -1", "`messages.first` must be from 0 to 500."),
+            ("last: -1", "`messages.last` must be from 0 to 500."),
             ("first: 1, last: 1", "Ask for the first or the last messages, not for both."),
             ("after: \"x\"", "`messages.after`: This isn't a cursor of this list in this order: send one that a page has given you."),
         ] {
@@ -109,6 +110,12 @@ on_both! {
             let mutation = format!("mutation {{ upsertClient(input: {{ client: {{ firstName: \"N\", lastName: \"N\" }} }}) {{ client {{ {links} }} }} }}");
             assert_eq!(refused(server, &mutation, json!({})).await, sentence);
             assert_eq!(server.snapshot().await, before);
+        }
+        // Below a link a page as large as this costs too much to be looked at.
+        let messages = "messages(first: 501) { nodes { id } }";
+        for selection in [messages, &format!("messages(first: 2) {{ nodes {{ client {{ {messages} }} }} }}")] {
+            let query = format!("{{ clients(first: 1) {{ nodes {{ {selection} }} }} }}");
+            assert_eq!(refused(server, &query, json!({})).await, "`messages.first` must be from 0 to 500.");
         }
     }
 

@@ -190,6 +190,30 @@ async fn pages_of_listed_origins_use_both_doors_and_others_still_dont() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listed_page_may_send_and_read_every_header_that_means_something() {
+    with_friend(async |server| {
+        let sent = "authorization,content-type,apikey,apollo-require-preflight,graphql-cost,graphql-require-preflight,\
+                    idempotency-key,x-apollo-operation-name,x-request-id";
+        let asking = server
+            .request(Method::OPTIONS, "/graphql")
+            .header("origin", FRIEND)
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", sent);
+        let answer = asking.send().await.expect("an answer");
+        assert_eq!(header(&answer, "access-control-allow-headers"), Some(sent));
+        let asking = server
+            .request(Method::GET, "/graphql?query={__typename}")
+            .header("origin", FRIEND);
+        let answer = asking.send().await.expect("an answer");
+        assert_eq!(
+            header(&answer, "access-control-expose-headers"),
+            Some("allow,retry-after,www-authenticate,ratelimit,ratelimit-policy,x-request-id")
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_a_list_nobody_is_let_in() {
     run(Backend::Sqlite, async |server| {
         let asking = server.request(Method::OPTIONS, "/graphql").header("origin", FRIEND);

@@ -6,7 +6,8 @@ use axum::{
 };
 use serde_json::json;
 
-use super::{NEW, OLD, code, get, post, send};
+use super::{NEW, OLD, app_with, code, get, post, send, send_to};
+use crate::api::graphql::settings::GraphqlSettings;
 
 #[tokio::test]
 async fn a_malformed_body_is_400_with_a_sentence_for_both_media_types() {
@@ -200,4 +201,47 @@ async fn pages_of_other_sites_are_refused_unless_the_browser_had_to_ask() {
         }
     }
     assert_eq!(with(&[], get(query)).await, answered);
+}
+
+/// JSON in texts in JSON, each 100 lists deep: whoever reads the member of this name as serde_json's own goes on in the text,
+/// until the stack is used up. Escaped like this, a level more costs a few hundred bytes.
+fn texts_in_texts() -> String {
+    (0..150).fold("0".to_owned(), |inner, _| {
+        let text = inner.replace('\\', "\\u005c").replace('"', "\\u0022");
+        let (open, close) = ("[".repeat(100), "]".repeat(100));
+        format!("{open}{{\"$serde_json::private::RawValue\":\"{text}\"}}{close}")
+    })
+}
+
+#[tokio::test]
+async fn nothing_reads_what_stands_inside_of_texts() {
+    let app = app_with(GraphqlSettings::default());
+    let deep = texts_in_texts();
+    for (body, sentence) in [
+        (
+            format!("{{\"query\":\"{{__typename}}\",\"extensions\":{{\"a\":{deep}}}}}"),
+            None,
+        ),
+        (
+            format!("{{\"query\":\"{{__typename}}\",\"variables\":{{\"a\":{deep}}}}}"),
+            None,
+        ),
+        (format!("{{\"query\":\"{{__typename}}\",\"other\":{deep}}}"), None),
+        (
+            format!("{{\"extensions\":{{\"persistedQuery\":{{\"version\":{deep}}}}}}}"),
+            Some("\"persistedQuery\" must be of version 1."),
+        ),
+        (
+            format!("{{\"query\":1,\"variables\":{{\"a\":{deep}}},\"other\":{deep}}}"),
+            Some("\"query\" must be a string."),
+        ),
+        (
+            deep.clone(),
+            Some("Several requests in one body are not supported. Send one JSON object."),
+        ),
+    ] {
+        let (status, _, answer) = send_to(&app, post(NEW, body)).await;
+        assert_eq!(answer["errors"][0]["message"].as_str(), sentence);
+        assert_eq!(status == StatusCode::OK, sentence.is_none());
+    }
 }

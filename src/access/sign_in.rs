@@ -1,0 +1,142 @@
+//! Signing in with a name and a password: whether that is known already, and how it is found out. How a request carries them is
+//! the doors' business.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use super::{
+    Account, Accounts,
+    reads::Read,
+    throttle::Charge,
+    turns::{Full, Turn},
+    verified::Mark,
+};
+use crate::{
+    db::Database,
+    error::{Error, Result},
+    secret::Secret,
+};
+
+/// What came of an attempt to sign in.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    Right(Arc<Account>),
+    Wrong,
+    /// There were too many failures, so that it wasn't looked at: how long to wait.
+    TooMany(Duration),
+    /// Too many wait to be looked at.
+    Busy,
+    /// Nobody can tell.
+    Unknown(Error),
+}
+
+/// A name and a password, and the address that they come from.
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    name: &'a str,
+    password: &'a str,
+    from: IpAddr,
+    mark: Mark,
+}
+
+impl Accounts {
+    pub fn attempt<'a>(&self, name: &'a str, password: &'a str, from: IpAddr) -> Attempt<'a> {
+        Attempt {
+            name,
+            password,
+            from,
+            mark: self.verified.mark(name, password, from),
+        }
+    }
+
+    /// The user, if this was found right lately and is so still, as of `freshness` ago at the earliest. Looks at no hash.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn known_user(
+        &self,
+        db: &Database,
+        attempt: &Attempt<'_>,
+        freshness: Duration,
+    ) -> Result<Option<Arc<Account>>> {
+        let Some(read) = self.verified.get(&attempt.mark) else {
+            return Ok(None);
+        };
+        if self.is_fresh(&read, freshness) {
+            return Ok(read.found.clone());
+        }
+        let Some(proven) = &read.found else { return Ok(None) };
+        if let Some(read) = self.user(db, &proven.name, freshness).await?
+            && let Some(account) = &read.found
+            && account.has_the_password_of(proven)
+        {
+            self.verified.keep(attempt.mark, read.clone());
+            return Ok(Some(account.clone()));
+        }
+        self.verified.forget(&attempt.mark);
+        Ok(None)
+    }
+
+    /// Finds out whether this is the password of the user of this name. That there is none takes the same way and as long, so
+    /// that neither answers nor times tell which names there are.
+    ///
+    /// The attempt is charged when its turn has come and before anything is looked at. The charge is given back when the
+    /// password was right or nobody could tell.
+    pub async fn verify(
+        &self,
+        db: &Database,
+        attempt: Attempt<'_>,
+        freshness: Duration,
+        charge: impl FnOnce() -> Result<Charge, Duration> + Send + 'static,
+    ) -> Verdict {
+        let Attempt { from, mark, .. } = attempt;
+        let begin = || {
+            // It may have been found out just now.
+            let known = self.verified.get(&mark).and_then(|read| read.found.clone());
+            if let Some(account) = known {
+                return Err(Verdict::Right(account));
+            }
+            let place = self.hasher.turns.ask(self.verified.asker(from));
+            place.map_err(|Full| Verdict::Busy)
+        };
+        let (accounts, db) = (self.clone(), db.clone());
+        let (name, password) = (attempt.name.into(), Secret::new(attempt.password));
+        let look = async move |turn| {
+            let charge = match charge() {
+                Ok(charge) => charge,
+                Err(wait) => return Verdict::TooMany(wait),
+            };
+            let verdict = match accounts.look(turn, &db, &name, password, freshness).await {
+                Ok(Some((account, read))) => {
+                    accounts.verified.keep(mark, read);
+                    accounts.verified.keep_network(from);
+                    Verdict::Right(account)
+                }
+                Ok(None) => return Verdict::Wrong,
+                Err(error) => Verdict::Unknown(error),
+            };
+            charge.refund();
+            verdict
+        };
+        self.asking.ask(mark, begin, look).await
+    }
+
+    /// The user of this name, if it has this password. The row is read in the turn as well: a flood of attempts then costs no
+    /// more statements than hashes.
+    async fn look(
+        &self,
+        turn: Turn,
+        db: &Database,
+        name: &Arc<str>,
+        password: Secret,
+        freshness: Duration,
+    ) -> Result<Option<(Arc<Account>, Arc<Read<Account>>)>> {
+        let read = self.user(db, name, freshness).await?;
+        let account = read.as_ref().and_then(|read| read.found.clone());
+        let stored = account.as_ref().map(|account| account.password_hash.clone());
+        let right = self.hasher.compare(turn, password, stored).await?;
+        Ok(account.zip(read).filter(|_| right))
+    }
+}
+
+#[cfg(test)]
+mod tests;

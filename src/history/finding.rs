@@ -1,0 +1,86 @@
+//! What can be wrong with the history, and how it is said: by chains and positions, and with nothing of what records say.
+
+use std::fmt;
+
+/// Something that is wrong with a chain.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    pub chain: String,
+    /// The first record that it is about; none when it is about the chain.
+    pub position: Option<i64>,
+    pub what: What,
+}
+
+/// What is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// Records are missing between others, up to this position.
+    Missing { until: i64 },
+    /// Records are missing at the end, up to this position.
+    CutOff { until: i64 },
+    /// A record isn't what was written here: it was altered, moved, or put in.
+    Altered,
+    /// A record's contents aren't what was written.
+    ContentsAltered,
+    /// A record was made with a key that isn't configured, so that nothing can be said of it.
+    UnknownKey,
+    /// A record was made with an earlier key after one that was made with a later one.
+    EarlierKey,
+    /// A record is where its chain has none: after the end, or before the beginning.
+    Added,
+    /// The end that is on record isn't that of the last record.
+    WrongEnd,
+    /// There are records, and nothing that they belong to.
+    Orphaned,
+    /// Contents were removed, up to this position, and no later record says that they were erased.
+    Removed { until: i64 },
+    /// A chain that is there from the first start on doesn't say so: it was emptied, or nothing was ever started.
+    NotBegun,
+    /// The same under the configured key: it was made anew under an earlier one, or no server has started with this.
+    NotUnderKey,
+    /// A client's records don't begin with its creation, or there are none, and nothing says that it may be so.
+    Unrecorded,
+    /// There are more clients of that kind than may be.
+    TooManyUnrecorded { clients: u64, most: i64 },
+    /// A client has a record under an earlier key that is later than the key after it, or there were no records then.
+    Late,
+    /// More clients have records under earlier keys than had records when a key came into force.
+    TooManyEarlier { clients: u64, most: i64 },
+    /// There is more that is wrong with this chain.
+    More { findings: u64 },
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { chain, position, what } = self;
+        match position {
+            Some(position) => write!(formatter, "{chain} {position}: ")?,
+            None => write!(formatter, "{chain}: ")?,
+        }
+        match what {
+            What::Missing { until } => write!(formatter, "missing, up to {until}"),
+            What::CutOff { until } => write!(formatter, "cut off, up to {until}"),
+            What::Altered => formatter.write_str("altered, moved or put in"),
+            What::ContentsAltered => formatter.write_str("contents altered"),
+            What::UnknownKey => formatter.write_str("made with a key that isn't known: see audit.previous_keys"),
+            What::EarlierKey => formatter.write_str("made with an earlier key after a later one was in use"),
+            What::Added => formatter.write_str("added where the chain has no record"),
+            What::WrongEnd => formatter.write_str("the end on record isn't that of the last record"),
+            What::Orphaned => formatter.write_str("records without what they belong to"),
+            What::Removed { until } => write!(formatter, "contents removed, up to {until}, and no record of an erasure"),
+            What::NotBegun => formatter.write_str("emptied: the record that founds it is missing"),
+            What::NotUnderKey => formatter.write_str(
+                "no record under audit.key: made anew under an earlier key, or no server has started with audit.key yet",
+            ),
+            What::Unrecorded => formatter.write_str("a client without the record of its creation, which all have"),
+            What::TooManyUnrecorded { clients, most } => {
+                write!(formatter, "{clients} clients without the record of their creation, of {most} that may be")
+            }
+            What::Late => formatter.write_str("made with an earlier key after a later one was in force"),
+            What::TooManyEarlier { clients, most } => {
+                write!(formatter, "{clients} clients with records by an earlier key, of {most} that may be")
+            }
+            What::More { findings } => write!(formatter, "{findings} more findings"),
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Passwords that wait to be hashed: whoever is in already doesn't feel it, and whoever signs in rightly gets in.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::SeqCst},
+};
+
+use clientele::{
+    access::{
+        Permission, Rights,
+        turns::{Asker, MOST_OF_ONE, Turn},
+    },
+    api::authentication::AuthenticationSettings,
+    server::HttpSettings,
+};
+use futures_util::FutureExt;
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use super::credentials::{PASSWORD, on, user};
+use crate::harness::{Backend, Settings, TestServer};
+
+const BUSY: &str = "So many sign in that there is no place for you now. Try again shortly.";
+
+/// Four requests under way, and none that wait: whoever holds a place for long is felt. A proxy names addresses.
+fn narrow(failures: u32) -> Settings {
+    let authentication = AuthenticationSettings {
+        freshness_seconds: 10,
+        failures_per_user: failures,
+        failures_per_address: failures,
+        failure_window_seconds: 3_600,
+        ..AuthenticationSettings::default()
+    };
+    Settings {
+        http: HttpSettings {
+            requests: 4,
+            queue: 0,
+            trusted_proxies: vec!["127.0.0.0/8".parse().expect("a network")],
+            ..HttpSettings::default()
+        },
+        ..Settings::authenticated(authentication)
+    }
+}
+
+/// A request that comes from `address`.
+fn from(server: &TestServer, address: &str, name: &str, password: &str) -> RequestBuilder {
+    let request = server.request(Method::GET, "/api/clients");
+    request
+        .header("X-Forwarded-For", address)
+        .basic_auth(name, Some(password))
+}
+
+async fn status(request: RequestBuilder) -> u16 {
+    request.send().await.expect("an answer").status().as_u16()
+}
+
+/// Everything that hashes, so that all others wait.
+fn all_turns(server: &TestServer) -> Vec<Turn> {
+    let ask = || {
+        let place = server.clientele.accounts.hasher.turns.ask(Asker::Inside);
+        let turn = place.expect("a place").turn().now_or_never()?;
+        Some(turn.expect("a turn"))
+    };
+    std::iter::from_fn(ask).collect()
+}
+
+/// A user and the bearer of a token, who have both been here before.
+struct SignedIn<'a> {
+    server: &'a TestServer,
+    token: String,
+}
+
+impl SignedIn<'_> {
+    async fn new(server: &TestServer) -> SignedIn<'_> {
+        user(server, "ana", &[Permission::ViewClient]).await;
+        user(server, "bo", &[Permission::ViewClient]).await;
+        let token = server.token(&Rights::of([Permission::ViewClient])).await;
+        let all = SignedIn { server, token };
+        all.work().await;
+        all
+    }
+
+    async fn work(&self) {
+        assert_eq!(status(from(self.server, "198.51.100.7", "ana", PASSWORD)).await, 200);
+        assert_eq!(self.server.as_bearer(&self.token).get("/api/clients").await.status, 200);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_waits_for_a_hash_holds_no_place_of_those_who_are_in() {
+    on(Backend::Sqlite, narrow(10), async |server| {
+        let signed_in = SignedIn::new(server).await;
+        let turns = all_turns(server);
+        let mut strangers = Vec::new();
+        for number in 1..=24 {
+            let name = if number % 2 == 0 { "ana" } else { "nobody" };
+            let request = from(server, &format!("203.0.113.{number}"), name, "wrong");
+            strangers.push(tokio::spawn(status(request)));
+            signed_in.work().await;
+        }
+        let newcomer = tokio::spawn(status(from(server, "192.0.2.1", "bo", PASSWORD)));
+        signed_in.work().await;
+        assert!(
+            strangers.iter().all(|stranger| !stranger.is_finished()),
+            "all of them wait"
+        );
+        drop(turns);
+        assert_eq!(newcomer.await.expect("answered"), 200);
+        for stranger in strangers {
+            assert_eq!(stranger.await.expect("answered"), 401);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_right_sign_in_gets_in_while_strangers_from_many_addresses_never_cease_to_guess() {
+    on(Backend::Sqlite, narrow(100_000), async |server| {
+        let signed_in = SignedIn::new(server).await;
+        let enough = Arc::new(AtomicBool::new(false));
+        let guessing = (0..36).map(|number| {
+            let address = format!("203.0.113.{}", number % 12);
+            let request = server
+                .request(Method::GET, "/api/clients")
+                .header("X-Forwarded-For", address);
+            let enough = enough.clone();
+            tokio::spawn(async move {
+                let mut heard = Vec::new();
+                while !enough.load(SeqCst) {
+                    let guess = format!("guess {number} {}", heard.len());
+                    let request = request.try_clone().expect("it has no body");
+                    heard.push(status(request.basic_auth("ana", Some(guess))).await);
+                }
+                heard
+            })
+        });
+        let guessing: Vec<_> = guessing.collect();
+        for _ in 0..50 {
+            signed_in.work().await;
+        }
+        // From where nobody has signed in yet, and then from where somebody has.
+        assert_eq!(status(from(server, "192.0.2.1", "bo", PASSWORD)).await, 200);
+        assert_eq!(status(from(server, "198.51.100.7", "bo", PASSWORD)).await, 200);
+        signed_in.work().await;
+        enough.store(true, SeqCst);
+        for guesses in guessing {
+            let heard = guesses.await.expect("answered");
+            assert!(
+                !heard.is_empty() && heard.iter().all(|status| [401, 503].contains(status)),
+                "{heard:?}"
+            );
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_finds_no_place_to_wait_for_a_hash_hears_nothing_about_names_and_is_not_charged() {
+    on(Backend::Sqlite, narrow(2), async |server| {
+        user(server, "ana", &[Permission::ViewClient]).await;
+        let here = "203.0.113.9";
+        let turns = all_turns(server);
+        let network = Asker::Stranger(here.parse().expect("an address"));
+        let queue = &server.clientele.accounts.hasher.turns;
+        let waiting: Vec<_> = (0..MOST_OF_ONE).map(|_| queue.ask(network).expect("a place")).collect();
+        server.statements();
+        for (name, password) in [
+            ("ana", PASSWORD),
+            ("ana", "wrong"),
+            ("nobody", "wrong"),
+            ("ana\0", "wrong"),
+        ] {
+            let answer = server.send(from(server, here, name, password)).await;
+            let body = json!({ "returnCode": 6, "returnStatus": "INTERNAL_ERROR", "errorSource": BUSY });
+            assert_eq!((answer.status, answer.body), (503, body), "{name}");
+            let request = from(server, here, name, password);
+            let response = request.send().await.expect("an answer");
+            assert_eq!(response.headers()["retry-after"], "1", "{name}");
+            let request = server.request(Method::POST, "/graphql").header("X-Forwarded-For", here);
+            let request = request.basic_auth(name, Some(password));
+            let answer = server.send(request.json(&json!({ "query": "{ __typename }" }))).await;
+            let error = &answer.body["errors"][0];
+            assert_eq!((answer.status, &error["message"]), (503, &Value::from(BUSY)), "{name}");
+            assert_eq!(error["extensions"]["code"], "UNAVAILABLE", "{name}");
+        }
+        assert_eq!(server.statements(), Vec::<String>::new());
+        assert_eq!(server.clientele.accounts.hasher.comparisons(), 0);
+        drop((turns, waiting));
+        for expected in [401, 401, 429] {
+            assert_eq!(status(from(server, here, "ana", "wrong")).await, expected);
+        }
+    })
+    .await;
+}
