@@ -13,6 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::allowance::AnswerSettings;
 use crate::api::authentication::AuthenticationSettings;
 use crate::api::cors::CorsSettings;
 use crate::api::graphql::settings::GraphqlSettings;
@@ -45,6 +46,7 @@ pub struct Config {
     /// How long requests under way may take to finish after that, in seconds.
     pub shutdown_timeout_seconds: u64,
     pub http: HttpSettings,
+    pub answers: AnswerSettings,
     pub rate_limit: RateLimitSettings,
     pub database: DatabaseSettings,
     pub clients: ClientSettings,
@@ -83,6 +85,7 @@ impl Default for Config {
             shutdown_delay_seconds: 0,
             shutdown_timeout_seconds: 10,
             http: HttpSettings::default(),
+            answers: AnswerSettings::default(),
             rate_limit: RateLimitSettings::default(),
             database: DatabaseSettings::default(),
             clients: ClientSettings::default(),

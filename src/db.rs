@@ -10,16 +10,19 @@ mod settings;
 
 use std::{
     future::Future,
+    pin::pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use futures_util::TryStreamExt;
 use migration::{Migrator, MigratorTrait};
 use rand::RngExt;
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, QueryResult,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
+    SqliteTransactionMode, Statement, StreamTrait, TransactionOptions, TransactionTrait, Value,
 };
+use tokio::{sync::OwnedSemaphorePermit, time::timeout_at};
 
 pub use batch::Batch;
 pub use connect::Version;
@@ -28,6 +31,7 @@ pub use settings::{DatabaseSettings, Synchronous};
 
 use self::{bounds::Bounds, connect::connection, settings::Purpose};
 use crate::{
+    allowance::{Allowance, Reading},
     deadline::Deadline,
     error::{Error, Result},
 };
@@ -44,6 +48,8 @@ const MIGRATION_LOCK: i64 = 0x636c_6965_6e74;
 pub struct Connection<C> {
     inner: C,
     pub dialect: Dialect,
+    /// Whether each statement takes a connection of its own. A request may use only some at once.
+    pooled: bool,
     /// For what the database doesn't end by itself.
     bounds: Option<Bounds>,
 }
@@ -57,6 +63,7 @@ impl<C: ConnectionTrait> Connection<C> {
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Vec<QueryResult>> {
         let statement = self.statement(sql, values);
+        let _place = self.place().await;
         match &self.bounds {
             Some(bounds) => bounds.run(|| self.inner.query_all_raw(statement.clone())).await,
             None => Ok(self.inner.query_all_raw(statement).await?),
@@ -69,6 +76,7 @@ impl<C: ConnectionTrait> Connection<C> {
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Option<QueryResult>> {
         let statement = self.statement(sql, values);
+        let _place = self.place().await;
         match &self.bounds {
             Some(bounds) => bounds.run(|| self.inner.query_one_raw(statement.clone())).await,
             None => Ok(self.inner.query_one_raw(statement).await?),
@@ -89,6 +97,14 @@ impl<C: ConnectionTrait> Connection<C> {
         &self.inner
     }
 
+    /// One of the connections that the current request may use at once, for as long as it is kept.
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        match self.pooled {
+            true => Allowance::current()?.connection().await,
+            false => None,
+        }
+    }
+
     fn statement(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Statement {
         Statement::from_sql_and_values(self.dialect.backend(), sql, values)
     }
@@ -103,6 +119,40 @@ impl Transaction {
             self.run("SET LOCAL statement_timeout = 0", []).await?;
         }
         Ok(())
+    }
+}
+
+impl<C: ConnectionTrait + StreamTrait> Connection<C> {
+    /// Runs a statement whose rows may be large. Each is read as it comes, so that it is in memory only once: `decode` makes
+    /// something of it, and says how many bytes that is. They stay held until the current request is answered.
+    ///
+    /// # Errors
+    /// As [`Allowance::hold`]: the rest of the rows isn't read then.
+    pub async fn each<T>(
+        &self,
+        sql: impl Into<String>,
+        values: impl IntoIterator<Item = Value>,
+        decode: impl Fn(&QueryResult) -> Result<(T, usize)>,
+    ) -> Result<Vec<T>> {
+        let statement = self.statement(sql, values);
+        let read = async || {
+            let (mut found, mut reading) = (Vec::new(), Reading::begin());
+            let mut rows = pin!(self.inner.stream_raw(statement.clone()).await?);
+            while let Some(row) = rows.try_next().await? {
+                let decoded = decode(&row).and_then(|(decoded, bytes)| reading.hold(bytes).map(|()| decoded));
+                match decoded {
+                    Ok(decoded) => found.push(decoded),
+                    Err(error) => return Ok(Err(error)),
+                }
+            }
+            reading.keep();
+            Ok(Ok(found))
+        };
+        let _place = self.place().await;
+        match &self.bounds {
+            Some(bounds) => bounds.run(read).await?,
+            None => read().await?,
+        }
     }
 }
 
@@ -122,10 +172,10 @@ pub trait Work: Sync {
 
     fn attempt(&self, transaction: &Transaction) -> impl Future<Output = Result<Step<Self::Output>>> + Send;
 
-    /// What it means that SQLite's one writer had no time for it: that the server has too much to do, unless it waits for
-    /// others of its kind.
-    fn kept_waiting(&self) -> Error {
-        Error::Unavailable
+    /// What it means that SQLite's one writer had no time for it, when that may be because of others of its kind. None when
+    /// the server has too much to do.
+    fn kept_waiting(&self) -> Option<Error> {
+        None
     }
 }
 
@@ -135,6 +185,7 @@ pub struct Database {
     reader: Connection<DatabaseConnection>,
     writer: Connection<DatabaseConnection>,
     request_timeout: Duration,
+    share: usize,
 }
 
 impl Database {
@@ -159,6 +210,7 @@ impl Database {
             reader,
             writer,
             request_timeout: Duration::from_secs(settings.request_timeout_seconds),
+            share: settings.share(),
         }
     }
 
@@ -192,6 +244,11 @@ impl Database {
         self.request_timeout
     }
 
+    /// How many connections one request may use at once.
+    pub fn share(&self) -> usize {
+        self.share
+    }
+
     /// Where reads go.
     pub fn read(&self) -> &Connection<DatabaseConnection> {
         &self.reader
@@ -210,22 +267,22 @@ impl Database {
     /// Does `work` in one transaction. Attempts that lost against concurrent ones are repeated, a bounded number of
     /// times and after a random pause; then the answer is [`Error::Conflict`]. Within a request its [`Deadline`] holds.
     pub async fn write<W: Work>(&self, work: &W) -> Result<W::Output> {
-        self.write_until(work, Deadline::current()).await
+        let deadline = Allowance::current().map(|allowance| allowance.deadline());
+        self.write_until(work, deadline).await
     }
 
     /// As [`write`](Self::write). Past the deadline nothing is committed, and the answer is [`Error::TimedOut`]; a commit
     /// that has begun is waited for and answered, however late.
     pub async fn write_until<W: Work>(&self, work: &W, deadline: Option<Deadline>) -> Result<W::Output> {
-        let is_over = || deadline.is_some_and(Deadline::is_over);
         let begun = Instant::now();
         for attempt in 0..ATTEMPTS {
             if begun.elapsed() > PATIENCE {
                 break;
             }
-            if is_over() {
+            if deadline.is_some_and(Deadline::is_over) {
                 return Err(Error::TimedOut);
             }
-            match self.attempt(work, is_over).await {
+            match self.attempt(work, deadline).await {
                 Ok(Some(output)) => return Ok(output),
                 Ok(None) | Err(Error::Conflict) => {
                     let longest = Duration::from_millis(2 << attempt.min(8));
@@ -238,16 +295,25 @@ impl Database {
         Err(Error::Conflict)
     }
 
-    async fn attempt<W: Work>(&self, work: &W, is_over: impl Fn() -> bool) -> Result<Option<W::Output>> {
-        let transaction = match self.begin().await {
-            Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)) if self.writer.dialect == Dialect::Sqlite => {
-                return Err(work.kept_waiting());
+    async fn attempt<W: Work>(&self, work: &W, deadline: Option<Deadline>) -> Result<Option<W::Output>> {
+        let kept_waiting = |error: Error| match self.writer.dialect {
+            Dialect::Sqlite => work.kept_waiting().unwrap_or(error),
+            Dialect::Postgres => error,
+        };
+        let begun = match deadline {
+            Some(deadline) => timeout_at(deadline.at(), self.begin()).await,
+            None => Ok(self.begin().await),
+        };
+        let transaction = match begun {
+            Ok(Err(error @ DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))) => {
+                return Err(kept_waiting(error.into()));
             }
-            begun => begun?,
+            Ok(begun) => begun?,
+            Err(_) => return Err(kept_waiting(Error::TimedOut)),
         };
         let step = work.attempt(&transaction).await;
         match step {
-            Ok(Step::Commit(_)) if is_over() => {
+            Ok(Step::Commit(_)) if deadline.is_some_and(Deadline::is_over) => {
                 let _ = transaction.inner.rollback().await;
                 Err(Error::TimedOut)
             }
@@ -281,6 +347,7 @@ impl Database {
         Ok(Connection {
             inner,
             dialect: self.writer.dialect,
+            pooled: false,
             bounds: None,
         })
     }

@@ -16,6 +16,7 @@ use self::{
 use crate::{
     Clientele,
     access::{Caller, CallerKind, Door},
+    allowance::{AnswerSettings, Means},
 };
 
 pub mod authentication;
@@ -67,6 +68,7 @@ pub struct PeerAddress(pub std::net::IpAddr);
 /// How the doors are configured.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
+    pub answers: AnswerSettings,
     pub graphql: GraphqlSettings,
     /// Documents that callers may name instead of sending them.
     pub persisted: Persisted,
@@ -80,6 +82,7 @@ pub struct Settings {
 /// Both doors to these clients, and what they count.
 pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
     let Settings {
+        answers,
         graphql,
         persisted,
         cors,
@@ -95,7 +98,9 @@ pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
         protect(router, clientele.clone(), authentication.clone(), door)
     };
     let counted = metrics::guarded(clientele.clone(), metrics.clone(), &authentication, rate_limit.as_ref());
-    let graphql = graphql::router(clientele.clone(), graphql, persisted, metrics);
-    let doors = guard(graphql, Door::Graphql).merge(guard(rest::router(clientele.clone(), legacy), Door::Rest));
+    let means = Means::new(clientele.db.request_timeout(), clientele.db.share(), &answers);
+    let graphql = graphql::router(clientele.clone(), graphql, persisted, metrics, means.clone());
+    let rest = rest::router(clientele.clone(), legacy, means);
+    let doors = guard(graphql, Door::Graphql).merge(guard(rest, Door::Rest));
     cors::allow(doors, &cors).merge(counted)
 }

@@ -92,6 +92,7 @@ fn router(
         .merge(api::router(
             clientele,
             api::Settings {
+                answers: config.answers.clone(),
                 graphql: config.graphql.clone(),
                 persisted,
                 cors: config.cors.clone(),

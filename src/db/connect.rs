@@ -37,7 +37,12 @@ pub(super) async fn connection(
     let options = options(url, settings, (purpose, connections), bounds.clone());
     let inner = sea_orm::Database::connect(options).await?;
     let dialect = Dialect::of(inner.get_database_backend());
-    Ok(Connection { inner, dialect, bounds })
+    Ok(Connection {
+        inner,
+        dialect,
+        pooled: true,
+        bounds,
+    })
 }
 
 impl Database {

@@ -46,7 +46,11 @@ async fn what_fragments_and_variables_copy_is_bounded_before_it_is_copied() {
         once,
         json!({ "text": text }),
     );
-    assert!(!String::from_utf8(answer.await.body).unwrap().contains("errors"));
+    assert!(
+        !String::from_utf8(answer.await.body.to_vec())
+            .unwrap()
+            .contains("errors")
+    );
 }
 
 #[tokio::test]
@@ -59,7 +63,7 @@ async fn the_document_cache_counts_what_a_document_becomes_and_keeps_none_that_i
     let door = door(limits(|l| l.aliases = 0));
     let run = async |query: &str, name| {
         let answer = door.execute(query, name, Variables::default(), Data::default(), &ANYBODY);
-        let body: Value = serde_json::from_slice(&answer.await.body).unwrap();
+        let body: Value = serde_json::from_slice(&answer.await.body.to_vec()).unwrap();
         body["errors"][0]["message"].as_str().map(str::to_owned)
     };
     let refused = Some("The document has 1 aliases, and at most 0 are allowed.".to_owned());
