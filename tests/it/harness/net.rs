@@ -53,12 +53,12 @@ const PLANTED: &[&str] = &[
 /// How secrets of a form begin: tokens of ours and of issuers, hashes of passwords.
 const SECRETS: &[&str] = &["clt_", "eyJ", "$argon2"];
 
-/// Words of the database.
+/// Words of the database. DELETE alone is a method of HTTP as well.
 const STATEMENTS: &[&str] = &[
     "SELECT",
     "INSERT",
     "UPDATE",
-    "DELETE",
+    "DELETE FROM",
     "WHERE",
     "JOIN",
     "RETURNING",
