@@ -47,7 +47,7 @@ impl Means {
     ///
     /// # Errors
     /// [`Error::Busy`] when the answers under way leave no memory for another.
-    pub fn begin(&self, purpose: Purpose) -> Result<Allowance> {
+    pub fn allow(&self, purpose: Purpose) -> Result<Allowance> {
         Ok(Allowance(Arc::new(Parts {
             purpose,
             deadline: Deadline::after(self.timeout),

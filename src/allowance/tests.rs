@@ -30,7 +30,7 @@ async fn write(allowance: &Allowance, text: &str) -> Result<Vec<u8>, Error> {
 #[tokio::test]
 async fn an_answer_is_as_large_as_it_may_be_and_no_larger() {
     let means = means(1_000, 100);
-    let allowance = means.begin(Purpose::Read).expect("there is room");
+    let allowance = means.allow(Purpose::Read).expect("there is room");
     allowance.hold(400).expect("there is room");
     assert_eq!(write(&allowance, &"x".repeat(600)).await.expect("it fits").len(), 600);
     for _ in 0..2 {
@@ -42,7 +42,7 @@ async fn an_answer_is_as_large_as_it_may_be_and_no_larger() {
 #[tokio::test]
 async fn several_texts_of_one_request_count_together_as_what_they_are() {
     let means = means(1_000, 100);
-    let allowance = means.begin(Purpose::Read).expect("there is room");
+    let allowance = means.allow(Purpose::Read).expect("there is room");
     for _ in 0..100 {
         write(&allowance, "ten bytes!").await.expect("it fits");
     }
@@ -52,7 +52,7 @@ async fn several_texts_of_one_request_count_together_as_what_they_are() {
 #[tokio::test]
 async fn a_text_that_is_refused_takes_nothing_any_more() {
     let means = means(1_000, 100);
-    let allowance = means.begin(Purpose::Read).expect("there is room");
+    let allowance = means.allow(Purpose::Read).expect("there is room");
     let write = async {
         let mut text = Text::begin();
         assert!(serde_json::to_writer(&mut text, &"x".repeat(2_000)).is_err());
@@ -68,15 +68,15 @@ async fn a_text_that_is_refused_takes_nothing_any_more() {
 #[tokio::test]
 async fn all_requests_share_what_there_is() {
     let means = means(usize::MAX, 16);
-    let large = means.begin(Purpose::Read).expect("there is room");
+    let large = means.allow(Purpose::Read).expect("there is room");
     // Two blocks are for the beginnings of other answers.
     large.hold(14 * BLOCK).expect("there is room");
     let small: Vec<_> = (0..2)
-        .map(|_| means.begin(Purpose::Read).expect("there is room"))
+        .map(|_| means.allow(Purpose::Read).expect("there is room"))
         .collect();
     assert_eq!(taken(&means), 16 * BLOCK);
-    assert!(matches!(means.begin(Purpose::Read), Err(Error::Busy)));
-    assert!(matches!(means.begin(Purpose::Change), Err(Error::Busy)));
+    assert!(matches!(means.allow(Purpose::Read), Err(Error::Busy)));
+    assert!(matches!(means.allow(Purpose::Change), Err(Error::Busy)));
     small[0].hold(BLOCK).expect("it has that already");
     assert!(matches!(small[0].hold(1), Err(Error::Busy)));
     drop(large);
@@ -99,20 +99,20 @@ async fn what_a_change_has_stored_is_told_even_if_memory_is_short_or_time_is_ove
             bytes_together: BLOCK,
         },
     );
-    let change = means.begin(Purpose::Change).expect("there is room");
+    let change = means.allow(Purpose::Change).expect("there is room");
     assert_eq!(
         write(&change, &"x".repeat(2 * BLOCK)).await.expect("it is told").len(),
         2 * BLOCK
     );
     drop(change);
-    let read = means.begin(Purpose::Read).expect("there is room");
+    let read = means.allow(Purpose::Read).expect("there is room");
     assert!(matches!(write(&read, "").await, Err(Error::TimedOut)));
 }
 
 #[tokio::test]
 async fn an_answer_is_held_until_its_last_byte_is_gone() {
     let means = means(usize::MAX, 100);
-    let allowance = means.begin(Purpose::Read).expect("there is room");
+    let allowance = means.allow(Purpose::Read).expect("there is room");
     allowance.hold(20 * BLOCK).expect("there is room");
     let mut pieces = allowance.keep([vec![0; 10].into(), vec![0; 20].into()]);
     drop(allowance);
@@ -127,7 +127,7 @@ async fn an_answer_is_held_until_its_last_byte_is_gone() {
 #[tokio::test]
 async fn what_is_read_twice_counts_once() {
     let means = means(1_000, 100);
-    let allowance = means.begin(Purpose::Read).expect("there is room");
+    let allowance = means.allow(Purpose::Read).expect("there is room");
     let read = async {
         for _ in 0..10 {
             Reading::begin().hold(1_000).expect("it fits");

@@ -92,7 +92,7 @@ fn a_mistake_in_the_file_is_one_sentence_that_names_it() {
         (
             "lisen = '127.0.0.1:1'",
             "unknown setting `lisen` in FILE; known there: listen, database_url, shutdown_delay_seconds, \
-             shutdown_timeout_seconds, http, rate_limit, database, clients, legacy, graphql, cors, authentication, \
+             shutdown_timeout_seconds, http, answers, rate_limit, database, clients, legacy, graphql, cors, authentication, \
              idempotency, notifications, audit, log",
         ),
         (

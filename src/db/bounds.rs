@@ -165,7 +165,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let database = database(&folder, 8, 60).await;
         let allowance = Means::new(Duration::from_secs(60), database.share(), &AnswerSettings::default())
-            .begin(Purpose::Read)
+            .allow(Purpose::Read)
             .expect("there is memory");
         let many = allowance.scope(futures_util::future::join_all(
             (0..20).map(|_| database.reader.one(ENDLESS, [])),

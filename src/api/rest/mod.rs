@@ -197,7 +197,7 @@ pub(super) fn refuse_caller(refusal: &super::authentication::Refusal, id: &Reque
 impl Door {
     /// Ends a read that takes more time or memory than a request may.
     async fn within(&self, reading: impl Future<Output = Result<Vec<u8>, Failure>>) -> Result<Body, Failure> {
-        let allowance = self.means.begin(Purpose::Read)?;
+        let allowance = self.means.allow(Purpose::Read)?;
         let deadline = allowance.deadline();
         match timeout_at(deadline.at(), allowance.clone().scope(reading)).await {
             Ok(answer) if !deadline.is_over() => Ok(kept(answer?, &allowance)),

@@ -85,7 +85,7 @@ fn a_start_that_cant_work_says_why_in_one_line() {
             vec!["config"],
             vec![("CLIENTELE_CLIENT__ID_PATTERN", "###")],
             "unknown setting CLIENTELE_CLIENT in the environment; known there: listen, database_url, \
-             shutdown_delay_seconds, shutdown_timeout_seconds, http, rate_limit, database, clients, legacy, graphql, \
+             shutdown_delay_seconds, shutdown_timeout_seconds, http, answers, rate_limit, database, clients, legacy, graphql, \
              cors, authentication, idempotency, notifications, audit, log"
                 .into(),
             2,

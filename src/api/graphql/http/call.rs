@@ -71,7 +71,7 @@ where
                         true => Purpose::Change,
                         false => Purpose::Read,
                     };
-                    let allowance = match self.begin(purpose) {
+                    let allowance = match self.allow(purpose) {
                         Ok(allowance) => allowance,
                         Err(refused) => return Ok(refused),
                     };
@@ -84,8 +84,8 @@ where
     }
 
     /// What the request may take of what is there, or the answer that nothing is left.
-    fn begin(&self, purpose: Purpose) -> Result<Allowance, Answer> {
-        self.means.begin(purpose).map_err(|error| {
+    fn allow(&self, purpose: Purpose) -> Result<Allowance, Answer> {
+        self.means.allow(purpose).map_err(|error| {
             let (code, message) = of_domain(&error, &self.id.0);
             Answer::refused(&Fault::new(code, message).into(), &self.id.0)
         })
@@ -118,7 +118,7 @@ where
             .map(Prepared::cost)
             .fold(0, usize::saturating_add);
         self.door.batch_within(1, cost, &asker)?;
-        let allowance = match self.begin(Purpose::Read) {
+        let allowance = match self.allow(Purpose::Read) {
             Ok(allowance) => allowance,
             Err(refused) => return Ok(refused),
         };

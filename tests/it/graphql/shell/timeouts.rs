@@ -232,7 +232,7 @@ on_both! {
         }
         assert_eq!(server.snapshot().await, before);
         // The deadline of a request is that of whatever is written in it.
-        let request = Means::new(Duration::ZERO, 1, &AnswerSettings::default()).begin(Purpose::Change);
+        let request = Means::new(Duration::ZERO, 1, &AnswerSettings::default()).allow(Purpose::Change);
         let request = request.expect("there is memory");
         let outcome = request.scope(server.clientele.db.write(&work)).await;
         assert!(matches!(outcome, Err(Error::TimedOut)), "{outcome:?}");
