@@ -13,6 +13,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::allowance::AnswerSettings;
 use crate::api::authentication::AuthenticationSettings;
 use crate::api::cors::CorsSettings;
 use crate::api::graphql::settings::GraphqlSettings;
@@ -43,6 +44,7 @@ pub struct Config {
     /// How long requests under way may take to finish after SIGTERM, in seconds.
     pub shutdown_timeout_seconds: u64,
     pub http: HttpSettings,
+    pub answers: AnswerSettings,
     pub rate_limit: RateLimitSettings,
     pub database: DatabaseSettings,
     pub clients: ClientSettings,
@@ -80,6 +82,7 @@ impl Default for Config {
             database_url: DatabaseUrl::new("sqlite:clientele.db"),
             shutdown_timeout_seconds: 10,
             http: HttpSettings::default(),
+            answers: AnswerSettings::default(),
             rate_limit: RateLimitSettings::default(),
             database: DatabaseSettings::default(),
             clients: ClientSettings::default(),

@@ -4,6 +4,7 @@
 
 mod batch;
 mod bounds;
+mod connection;
 mod dialect;
 mod settings;
 
@@ -15,17 +16,17 @@ use std::{
 
 use migration::{Migrator, MigratorTrait};
 use rand::RngExt;
-use sea_orm::{
-    ConnAcquireErr, ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, QueryResult,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait, Value,
-};
+use sea_orm::{ConnAcquireErr, DatabaseConnection, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use tokio::time::timeout_at;
 
 pub use batch::Batch;
+pub use connection::{Connection, Transaction};
 pub use dialect::Dialect;
 pub use settings::{DatabaseSettings, Synchronous};
 
 use self::{bounds::Bounds, settings::options};
 use crate::{
+    allowance::Allowance,
     deadline::Deadline,
     error::{Error, Result},
 };
@@ -36,61 +37,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const ATTEMPTS: u32 = 12;
 /// Two servers that start together must not migrate together; any number will do, as long as it stays.
 const MIGRATION_LOCK: i64 = 0x636c_6965_6e74;
-
-/// Something that runs statements: a pool or a transaction, with the dialect it speaks.
-#[derive(Clone, Debug)]
-pub struct Connection<C> {
-    inner: C,
-    pub dialect: Dialect,
-    /// For what the database doesn't end by itself.
-    bounds: Option<Bounds>,
-}
-
-pub type Transaction = Connection<DatabaseTransaction>;
-
-impl<C: ConnectionTrait> Connection<C> {
-    pub async fn all(
-        &self,
-        sql: impl Into<String>,
-        values: impl IntoIterator<Item = Value>,
-    ) -> Result<Vec<QueryResult>> {
-        let statement = self.statement(sql, values);
-        match &self.bounds {
-            Some(bounds) => bounds.run(|| self.inner.query_all_raw(statement.clone())).await,
-            None => Ok(self.inner.query_all_raw(statement).await?),
-        }
-    }
-
-    pub async fn one(
-        &self,
-        sql: impl Into<String>,
-        values: impl IntoIterator<Item = Value>,
-    ) -> Result<Option<QueryResult>> {
-        let statement = self.statement(sql, values);
-        match &self.bounds {
-            Some(bounds) => bounds.run(|| self.inner.query_one_raw(statement.clone())).await,
-            None => Ok(self.inner.query_one_raw(statement).await?),
-        }
-    }
-
-    /// Runs a statement that answers no rows, and says how many it touched.
-    pub async fn run(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Result<u64> {
-        Ok(self
-            .inner
-            .execute_raw(self.statement(sql, values))
-            .await?
-            .rows_affected())
-    }
-
-    /// The connection in sea-orm's own form, for the small definition tables.
-    pub fn orm(&self) -> &C {
-        &self.inner
-    }
-
-    fn statement(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Statement {
-        Statement::from_sql_and_values(self.dialect.backend(), sql, values)
-    }
-}
 
 /// How one attempt at a write ended.
 #[derive(Debug)]
@@ -108,10 +54,10 @@ pub trait Work: Sync {
 
     fn attempt(&self, transaction: &Transaction) -> impl Future<Output = Result<Step<Self::Output>>> + Send;
 
-    /// What it means that SQLite's one writer had no time for it: that the server has too much to do, unless it waits for
-    /// others of its kind.
-    fn kept_waiting(&self) -> Error {
-        Error::Unavailable
+    /// What it means that SQLite's one writer had no time for it, when that may be because of others of its kind. None when
+    /// the server has too much to do.
+    fn kept_waiting(&self) -> Option<Error> {
+        None
     }
 }
 
@@ -121,16 +67,23 @@ pub struct Database {
     reader: Connection<DatabaseConnection>,
     writer: Connection<DatabaseConnection>,
     request_timeout: Duration,
+    share: usize,
 }
 
 impl Database {
     /// Connects to `sqlite:FILE` (which is created when it is missing) or `postgres://…`.
     pub async fn connect(url: &str, settings: &DatabaseSettings) -> Result<Self> {
         let request_timeout = Duration::from_secs(settings.request_timeout_seconds);
+        let share = settings.share();
         let connect = async |connections: u32, bounds: Option<Bounds>| -> Result<Connection<DatabaseConnection>> {
             let inner = sea_orm::Database::connect(options(url, settings, connections, bounds.clone())).await?;
             let dialect = Dialect::of(inner.get_database_backend());
-            Ok(Connection { inner, dialect, bounds })
+            Ok(Connection {
+                inner,
+                dialect,
+                pooled: true,
+                bounds,
+            })
         };
         if url.starts_with("sqlite:") {
             // The writer comes first: it creates the file and turns write-ahead logging on.
@@ -140,6 +93,7 @@ impl Database {
                 reader,
                 writer,
                 request_timeout,
+                share,
             });
         }
         let pool = connect(settings.max_connections, None).await?;
@@ -147,6 +101,7 @@ impl Database {
             reader: pool.clone(),
             writer: pool,
             request_timeout,
+            share,
         })
     }
 
@@ -181,6 +136,11 @@ impl Database {
         self.request_timeout
     }
 
+    /// How many connections one request may use at once.
+    pub fn share(&self) -> usize {
+        self.share
+    }
+
     /// Where reads go.
     pub fn read(&self) -> &Connection<DatabaseConnection> {
         &self.reader
@@ -199,22 +159,22 @@ impl Database {
     /// Does `work` in one transaction. Attempts that lost against concurrent ones are repeated, a bounded number of
     /// times and after a random pause; then the answer is [`Error::Conflict`]. Within a request its [`Deadline`] holds.
     pub async fn write<W: Work>(&self, work: &W) -> Result<W::Output> {
-        self.write_until(work, Deadline::current()).await
+        let deadline = Allowance::current().map(|allowance| allowance.deadline());
+        self.write_until(work, deadline).await
     }
 
     /// As [`write`](Self::write). Past the deadline nothing is committed, and the answer is [`Error::TimedOut`]; a commit
     /// that has begun is waited for and answered, however late.
     pub async fn write_until<W: Work>(&self, work: &W, deadline: Option<Deadline>) -> Result<W::Output> {
-        let is_over = || deadline.is_some_and(Deadline::is_over);
         let begun = Instant::now();
         for attempt in 0..ATTEMPTS {
             if begun.elapsed() > PATIENCE {
                 break;
             }
-            if is_over() {
+            if deadline.is_some_and(Deadline::is_over) {
                 return Err(Error::TimedOut);
             }
-            match self.attempt(work, is_over).await {
+            match self.attempt(work, deadline).await {
                 Ok(Some(output)) => return Ok(output),
                 Ok(None) | Err(Error::Conflict) => {
                     let longest = Duration::from_millis(2 << attempt.min(8));
@@ -227,16 +187,25 @@ impl Database {
         Err(Error::Conflict)
     }
 
-    async fn attempt<W: Work>(&self, work: &W, is_over: impl Fn() -> bool) -> Result<Option<W::Output>> {
-        let transaction = match self.begin().await {
-            Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)) if self.writer.dialect == Dialect::Sqlite => {
-                return Err(work.kept_waiting());
+    async fn attempt<W: Work>(&self, work: &W, deadline: Option<Deadline>) -> Result<Option<W::Output>> {
+        let kept_waiting = |error: Error| match self.writer.dialect {
+            Dialect::Sqlite => work.kept_waiting().unwrap_or(error),
+            Dialect::Postgres => error,
+        };
+        let begun = match deadline {
+            Some(deadline) => timeout_at(deadline.at(), self.begin()).await,
+            None => Ok(self.begin().await),
+        };
+        let transaction = match begun {
+            Ok(Err(error @ DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))) => {
+                return Err(kept_waiting(error.into()));
             }
-            begun => begun?,
+            Ok(begun) => begun?,
+            Err(_) => return Err(kept_waiting(Error::TimedOut)),
         };
         let step = work.attempt(&transaction).await;
         match step {
-            Ok(Step::Commit(_)) if is_over() => {
+            Ok(Step::Commit(_)) if deadline.is_some_and(Deadline::is_over) => {
                 let _ = transaction.inner.rollback().await;
                 Err(Error::TimedOut)
             }
@@ -270,6 +239,7 @@ impl Database {
         Ok(Connection {
             inner,
             dialect: self.writer.dialect,
+            pooled: false,
             bounds: None,
         })
     }

@@ -26,6 +26,15 @@ pub enum Error {
     /// It took longer than a request may, and was ended.
     #[error("the request took too long")]
     TimedOut,
+    /// What is asked for takes more memory than one request may have.
+    #[error("the answer is too large")]
+    TooLarge {
+        /// Bytes.
+        most: usize,
+    },
+    /// The answers under way leave no memory for this one. Trying again shortly may help.
+    #[error("the memory for answers is used up")]
+    Busy,
     /// Anything else: a defect of this server or of its database.
     #[error("internal error")]
     Internal(#[source] Arc<dyn std::error::Error + Send + Sync>),
@@ -46,9 +55,13 @@ impl Error {
     /// What kind of error it is, for a log line: never the cause's own text, which may repeat what is stored.
     pub fn kind(&self) -> String {
         match self {
-            Self::Forbidden(_) | Self::Conflict | Self::Unavailable | Self::ReadOnly | Self::TimedOut => {
-                self.to_string()
-            }
+            Self::Forbidden(_)
+            | Self::Conflict
+            | Self::Unavailable
+            | Self::ReadOnly
+            | Self::TimedOut
+            | Self::TooLarge { .. }
+            | Self::Busy => self.to_string(),
             Self::Internal(cause) => {
                 if let Some(error) = cause.downcast_ref::<DbErr>() {
                     database_kind(error)

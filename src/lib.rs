@@ -5,6 +5,7 @@
 //! `entity`).
 
 pub mod access;
+pub mod allowance;
 pub mod api;
 pub mod cli;
 pub mod client;

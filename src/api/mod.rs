@@ -16,6 +16,7 @@ use self::{
 use crate::{
     Clientele,
     access::{Caller, CallerKind, Door},
+    allowance::{AnswerSettings, Means},
 };
 
 pub mod authentication;
@@ -85,6 +86,7 @@ impl Place {
 /// How the doors are configured.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
+    pub answers: AnswerSettings,
     pub graphql: GraphqlSettings,
     /// Documents that callers may name instead of sending them.
     pub persisted: Persisted,
@@ -98,6 +100,7 @@ pub struct Settings {
 /// Both doors to these clients.
 pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
     let Settings {
+        answers,
         graphql,
         persisted,
         cors,
@@ -115,8 +118,10 @@ pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
         };
         protect(router, clientele.clone(), authentication.clone(), door)
     };
-    let graphql = graphql::router(clientele.clone(), graphql, persisted, metrics);
-    let doors = guard(graphql, Door::Graphql).merge(guard(rest::router(clientele.clone(), legacy), Door::Rest));
+    let means = Means::new(clientele.db.request_timeout(), clientele.db.share(), &answers);
+    let graphql = graphql::router(clientele.clone(), graphql, persisted, metrics, means.clone());
+    let rest = rest::router(clientele.clone(), legacy, means);
+    let doors = guard(graphql, Door::Graphql).merge(guard(rest, Door::Rest));
     // Outside: a browser asks before it knows who is calling.
     cors::allow(doors, &cors)
 }

@@ -39,7 +39,7 @@ impl Refusal {
     const fn sentence(self) -> &'static str {
         match self {
             Self::Slow => "The body took too long to arrive.",
-            Self::Overloaded => "The server has more to do than it can. Try again shortly.",
+            Self::Overloaded => graphql::error::BUSY,
             Self::TooMany { .. } => "This caller sends requests too fast. Retry-After says when to send the next one.",
             Self::Broken => graphql::error::INTERNAL,
         }

@@ -87,6 +87,7 @@ fn router(clientele: Arc<Clientele>, config: &Config, authentication: Authentica
         .merge(api::router(
             clientele,
             api::Settings {
+                answers: config.answers.clone(),
                 graphql: config.graphql.clone(),
                 persisted,
                 cors: config.cors.clone(),

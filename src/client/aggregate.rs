@@ -9,7 +9,7 @@ use std::{
 };
 
 use entity::{Collection, address, client, custom_field_value, id_document};
-use sea_orm::{ConnectionTrait, QueryResult, Value};
+use sea_orm::{ConnectionTrait, QueryResult, StreamTrait, Value};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -157,14 +157,19 @@ fn collection<T: Collection>(dialect: Dialect, wanted: bool) -> String {
 
 /// Runs a statement that begins with [`select`]; answers the definitions' version (none when there is no row) and the
 /// clients in the statement's order.
-pub(super) async fn read<C: ConnectionTrait>(
+async fn read<C: ConnectionTrait + StreamTrait>(
     connection: &Connection<C>,
     sql: String,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<(Option<i64>, Vec<Aggregate>)> {
-    let rows = connection.all(sql, values).await?;
-    let version = rows.first().map(|row| row.try_get_by_index(0)).transpose()?;
-    Ok((version, rows.iter().map(decode).collect::<Result<_>>()?))
+    let rows = connection.each(sql, values, |row| {
+        let (client, bytes) = decode(row)?;
+        let version: i64 = row.try_get_by_index(0)?;
+        Ok(((version, client), bytes))
+    });
+    let rows = rows.await?;
+    let version = rows.first().map(|(version, _)| *version);
+    Ok((version, rows.into_iter().map(|(_, client)| client).collect()))
 }
 
 /// Runs a statement that begins with [`select_for_change`] and answers at most one client, where its history ends, and the
@@ -181,24 +186,29 @@ pub(super) async fn read_for_change<C: ConnectionTrait>(
         seal: row.try_get_by_index(5)?,
         count: row.try_get_by_index(6)?,
     };
-    Ok(Some((decode(&row)?, head, row.try_get_by_index(0)?)))
+    Ok(Some((decode(&row)?.0, head, row.try_get_by_index(0)?)))
 }
 
-fn decode(row: &QueryResult) -> Result<Aggregate> {
+/// A client, and the bytes that it takes in memory.
+fn decode(row: &QueryResult) -> Result<(Aggregate, usize)> {
     let client: String = row.try_get_by_index(1)?;
-    Ok(Aggregate {
+    let mut bytes = size_of::<Aggregate>() + client.len();
+    let aggregate = Aggregate {
         client: serde_json::from_str(&client).map_err(Error::internal)?,
-        addresses: decode_collection(row, 2)?,
-        id_documents: decode_collection(row, 3)?,
-        custom_values: decode_collection(row, 4)?,
-    })
+        addresses: decode_collection(row, 2, &mut bytes)?,
+        id_documents: decode_collection(row, 3, &mut bytes)?,
+        custom_values: decode_collection(row, 4, &mut bytes)?,
+    };
+    Ok((aggregate, bytes))
 }
 
-fn decode_collection<M: DeserializeOwned>(row: &QueryResult, at: usize) -> Result<Option<Vec<M>>> {
-    let text: Option<String> = row.try_get_by_index(at)?;
-    text.map(|text| serde_json::from_str(&text))
-        .transpose()
-        .map_err(Error::internal)
+fn decode_collection<M: DeserializeOwned>(row: &QueryResult, at: usize, bytes: &mut usize) -> Result<Option<Vec<M>>> {
+    let Some(text) = row.try_get_by_index::<Option<String>>(at)? else {
+        return Ok(None);
+    };
+    let members: Vec<M> = serde_json::from_str(&text).map_err(Error::internal)?;
+    *bytes += text.len() + members.len() * size_of::<M>();
+    Ok(Some(members))
 }
 
 /// Which client is meant.

@@ -125,12 +125,11 @@ impl Work for Upsert<'_> {
         }
     }
 
-    /// Under a key it may well be the first one that is still being carried out: as where that is waited for by its key.
-    fn kept_waiting(&self) -> Error {
-        match self.slot {
-            Some(_) => Error::Conflict,
-            None => Error::Unavailable,
-        }
+    /// SQLite's queue doesn't tell whom it is that one waits for. Under a key it may be the first request, still being carried
+    /// out, and whoever waits too long for that is promised a conflict: as on PostgreSQL, where it is waited for by its key.
+    /// Who waits for strangers only is told the same, and does the same about it: it sends the request again, as its key lets it.
+    fn kept_waiting(&self) -> Option<Error> {
+        self.slot.as_ref().map(|_| Error::Conflict)
     }
 }
 

@@ -17,12 +17,16 @@ const LONGEST_KEPT_HOURS: u32 = 720;
 /// Smaller, and the playground's own introspection query would not fit.
 const SMALLEST_BODY_BYTES: usize = 4_096;
 
+/// A client of the largest body, read and written.
+const SMALLEST_ANSWER_BYTES: usize = 8 << 20;
+
 pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     let Config {
         listen: _,
         database_url,
         shutdown_timeout_seconds,
         http,
+        answers,
         // Any number is meant.
         rate_limit: _,
         database,
@@ -57,6 +61,14 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         (1..=LONGEST_WAIT_SECONDS).contains(&database.request_timeout_seconds),
         || format!("database.request_timeout_seconds must be between 1 and {LONGEST_WAIT_SECONDS}"),
     )?;
+    require(answers.bytes >= SMALLEST_ANSWER_BYTES, || {
+        format!(
+            "answers.bytes must be at least {SMALLEST_ANSWER_BYTES}: the largest client that may be stored must fit"
+        )
+    })?;
+    require(answers.bytes_together / 2 >= answers.bytes, || {
+        "answers.bytes_together must be at least twice answers.bytes".to_owned()
+    })?;
     graphql::check(graphql, cors)?;
     require(graphql.body_bytes >= SMALLEST_BODY_BYTES, || {
         format!("graphql.body_bytes must be at least {SMALLEST_BODY_BYTES}")

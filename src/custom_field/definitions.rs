@@ -7,10 +7,7 @@ mod excerpt;
 
 use std::{collections::HashMap, sync::Arc};
 
-use entity::{
-    client_role, custom_field, custom_field_option, custom_field_set, definition_version, message_template,
-    message_variant,
-};
+use entity::{client_role, custom_field, custom_field_option, custom_field_set, message_template, message_variant};
 pub use excerpt::Excerpt;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 use tokio::sync::RwLock;
@@ -232,9 +229,9 @@ async fn templates<C: ConnectionTrait>(connection: &Connection<C>) -> Result<Vec
 
 /// The version that is stored now.
 pub async fn version<C: ConnectionTrait>(connection: &Connection<C>) -> Result<i64> {
-    let row = definition_version::Entity::find().one(connection.orm()).await?;
-    row.map(|row| row.version)
-        .ok_or_else(|| Error::defect("the definitions have no version"))
+    let row = connection.one("SELECT version FROM definition_version", []).await?;
+    let row = row.ok_or_else(|| Error::defect("the definitions have no version"))?;
+    Ok(row.try_get_by_index(0)?)
 }
 
 /// The picture at hand, shared by all requests of this server.

@@ -119,16 +119,19 @@ mod tests {
     use std::time::Duration;
 
     use super::super::{Database, DatabaseSettings};
-    use crate::error::Error;
+    use crate::{
+        allowance::{AnswerSettings, Means, Purpose},
+        error::Error,
+    };
 
     /// Counts without end, and holds a reader busy meanwhile.
     const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
 
-    /// With one reader: whoever reads afterwards needs the very connection that the statement had.
-    async fn database(folder: &tempfile::TempDir, request_timeout_seconds: u64) -> Database {
+    /// With one reader, whoever reads afterwards needs the very connection that the statement had.
+    async fn database(folder: &tempfile::TempDir, max_connections: u32, request_timeout_seconds: u64) -> Database {
         let url = format!("sqlite:{}", folder.path().join("clientele.db").display());
         let settings = DatabaseSettings {
-            max_connections: 1,
+            max_connections,
             request_timeout_seconds,
             ..DatabaseSettings::default()
         };
@@ -138,7 +141,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_statement_without_end_is_ended_and_gives_its_connection_back() {
         let folder = tempfile::tempdir().expect("a folder");
-        let database = database(&folder, 1).await;
+        let database = database(&folder, 1, 1).await;
         for _ in 0..2 {
             let error = database.read().one(ENDLESS, []).await.expect_err("it has no end");
             assert!(matches!(error, Error::TimedOut), "{error}");
@@ -150,7 +153,7 @@ mod tests {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_caller_that_goes_away_takes_its_statement_along() {
         let folder = tempfile::tempdir().expect("a folder");
-        let database = database(&folder, 60).await;
+        let database = database(&folder, 1, 60).await;
         let waiting = tokio::time::timeout(Duration::from_millis(50), database.read().one(ENDLESS, []));
         waiting.await.expect_err("it has no end");
         database.ping().await.expect("the connection is free again");
@@ -158,9 +161,33 @@ mod tests {
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn one_request_uses_a_part_of_the_connections() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = database(&folder, 8, 60).await;
+        let allowance = Means::new(Duration::from_secs(60), database.share(), &AnswerSettings::default())
+            .allow(Purpose::Read)
+            .expect("there is memory");
+        let many = allowance.scope(futures_util::future::join_all(
+            (0..20).map(|_| database.reader.one(ENDLESS, [])),
+        ));
+        let others = async {
+            for _ in 0..20 {
+                let six = futures_util::future::join_all((0..6).map(|_| database.ping()));
+                six.await.into_iter().for_each(|answer| answer.expect("six are left"));
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = many => panic!("they have no end"),
+            () = others => {}
+        }
+        database.close().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn a_statement_ended_for_anothers_sake_is_run_again() {
         let folder = tempfile::tempdir().expect("a folder");
-        let database = database(&folder, 60).await;
+        let database = database(&folder, 1, 60).await;
         let long =
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 300000) SELECT count(*) FROM n";
         let bounds = database.reader.bounds.clone().expect("readers on SQLite have bounds");

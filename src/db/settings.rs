@@ -17,7 +17,8 @@ const LOCK_TIMEOUT: &str = "5s";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatabaseSettings {
-    /// Connections kept at the most. On SQLite these are readers; one writer comes on top.
+    /// Connections kept at the most. On SQLite these are readers; one writer comes on top. One request uses a quarter of them
+    /// at once.
     pub max_connections: u32,
     /// How long a request waits for a free connection before it is answered 503, in seconds.
     pub acquire_timeout_seconds: u64,
@@ -43,6 +44,15 @@ impl Default for DatabaseSettings {
             sqlite_synchronous: Synchronous::Full,
             request_timeout_seconds: 30,
         }
+    }
+}
+
+/// One request uses at most this part of the connections at once: what is asked for together mustn't starve others.
+const SHARES: u32 = 4;
+
+impl DatabaseSettings {
+    pub(super) fn share(&self) -> usize {
+        usize::try_from(self.max_connections / SHARES).map_or(1, |share| share.max(1))
     }
 }
 

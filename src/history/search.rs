@@ -179,7 +179,7 @@ impl Clientele {
             if asked.contents {
                 bytes = format!(
                     "(SELECT CAST(sum({}) AS BIGINT) FROM {})",
-                    size_of(&clauses),
+                    contents_size(&clauses),
                     dialect.texts(&keys, "k")
                 );
             }
@@ -193,9 +193,12 @@ impl Clientele {
         let keys = dialect.texts(&keys, "k");
         let sql =
             format!("SELECT k.value, {rows}, {total}, k.bytes FROM (SELECT k.value, {bytes} AS bytes FROM {keys}) k");
-        let found = connection.all(sql, conditions.values).await?;
-        let page = |row: &QueryResult| Ok((row.try_get_by_index(0)?, Unread(of_client(row, window, asked)?)));
-        found.iter().map(page).collect()
+        let page = |row: &QueryResult| {
+            let (page, bytes) = of_client(row, window, asked)?;
+            Ok(((row.try_get_by_index(0)?, Unread(page)), bytes))
+        };
+        let found = connection.each(sql, conditions.values, page).await?;
+        Ok(found.into_iter().collect())
     }
 
     /// The records of these keys; those that don't exist are left out.
@@ -231,21 +234,28 @@ impl Clientele {
     ) -> Result<(Vec<audit_record::Model>, i64)> {
         let connection = self.db.read();
         let bytes = match contents {
-            true => size_of(clauses),
+            true => contents_size(clauses),
             false => NOTHING.to_owned(),
         };
         let row = row(connection.dialect, contents.then_some(&bytes));
         let row = connection.dialect.cast_to_text(&row);
         let sql = format!("SELECT {row}, {bytes} FROM audit_record a {clauses}");
-        let rows = connection.all(sql, values).await?;
-        let bytes: Option<Option<i64>> = rows.first().map(|row| row.try_get_by_index(1)).transpose()?;
-        let rows: Result<_> = rows.iter().map(decode).collect();
-        Ok((rows?, bytes.flatten().unwrap_or_default()))
+        let rows = connection.each(sql, values, |row| {
+            let (record, taken) = counted(row)?;
+            let bytes: Option<i64> = row.try_get_by_index(1)?;
+            Ok(((record, bytes), taken))
+        });
+        let rows = rows.await?;
+        let bytes = rows.first().and_then(|(_, bytes)| *bytes);
+        Ok((
+            rows.into_iter().map(|(record, _)| record).collect(),
+            bytes.unwrap_or_default(),
+        ))
     }
 }
 
 /// The bytes of contents of the records that a statement reads, which are known without reading them.
-fn size_of(clauses: &str) -> String {
+fn contents_size(clauses: &str) -> String {
     format!("(SELECT CAST(sum({SIZE}) AS BIGINT) FROM (SELECT a.contents FROM audit_record a {clauses}) a)")
 }
 
@@ -262,26 +272,39 @@ fn row(dialect: Dialect, bytes: Option<&str>) -> String {
     dialect.json_array(&columns.collect::<Vec<_>>().join(", "))
 }
 
-fn of_client(row: &QueryResult, window: &Window, asked: Asked) -> Result<Rows> {
+/// The page of one client's records, and the bytes that it takes in memory.
+fn of_client(row: &QueryResult, window: &Window, asked: Asked) -> Result<(Rows, usize)> {
     let rows: Option<String> = row.try_get_by_index(1)?;
+    let mut taken = size_of::<Rows>();
     let rows: Vec<audit_record::Model> = match rows {
-        Some(rows) => serde_json::from_str(&rows).map_err(Error::internal)?,
+        Some(rows) => {
+            taken += rows.len();
+            serde_json::from_str(&rows).map_err(Error::internal)?
+        }
         None => Vec::new(),
     };
+    taken += rows.len() * size_of::<audit_record::Model>();
     let total = match asked.total {
         true => Some(row.try_get_by_index(2)?),
         false => None,
     };
     let bytes: Option<i64> = row.try_get_by_index(3)?;
-    Ok(Rows {
+    let rows = Rows {
         page: window.page(rows),
         total,
         bytes: bytes.unwrap_or_default(),
-    })
+    };
+    Ok((rows, taken))
 }
 
 /// A record that a statement answered as its first column.
 pub(super) fn decode(row: &QueryResult) -> Result<audit_record::Model> {
+    Ok(counted(row)?.0)
+}
+
+/// The same, and the bytes that it takes in memory.
+fn counted(row: &QueryResult) -> Result<(audit_record::Model, usize)> {
     let row: String = row.try_get_by_index(0)?;
-    serde_json::from_str(&row).map_err(Error::internal)
+    let bytes = size_of::<audit_record::Model>() + row.len();
+    Ok((serde_json::from_str(&row).map_err(Error::internal)?, bytes))
 }

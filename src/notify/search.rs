@@ -132,8 +132,8 @@ impl Clientele {
             "NULL".to_owned()
         };
         let sql = format!("SELECT k.value, {rows}, {total} FROM {}", dialect.texts(&keys, "k"));
-        let found = connection.all(sql, conditions.values).await?;
-        found.iter().map(|row| of_client(row, window, asked)).collect()
+        let found = connection.each(sql, conditions.values, |row| of_client(row, window, asked));
+        Ok(found.await?.into_iter().collect())
     }
 
     /// The messages of these keys, in no order; those that don't exist are left out.
@@ -149,19 +149,23 @@ impl Clientele {
         let connection = self.db.read();
         let row = connection.dialect.row::<message::Entity>("m");
         let row = connection.dialect.cast_to_text(&row);
-        let rows = connection
-            .all(format!("SELECT {row} FROM message m {clauses}"), values)
-            .await?;
-        rows.iter().map(decode).collect()
+        let sql = format!("SELECT {row} FROM message m {clauses}");
+        connection.each(sql, values, counted).await
     }
 }
 
-fn of_client(row: &QueryResult, window: &Window, asked: Asked) -> Result<(String, MessagePage)> {
+/// A client's key with its page, and the bytes that it takes in memory.
+fn of_client(row: &QueryResult, window: &Window, asked: Asked) -> Result<((String, MessagePage), usize)> {
     let rows: Option<String> = row.try_get_by_index(1)?;
+    let mut bytes = size_of::<MessagePage>();
     let rows: Vec<message::Model> = match rows {
-        Some(rows) => serde_json::from_str(&rows).map_err(Error::internal)?,
+        Some(rows) => {
+            bytes += rows.len();
+            serde_json::from_str(&rows).map_err(Error::internal)?
+        }
         None => Vec::new(),
     };
+    bytes += rows.len() * size_of::<message::Model>();
     let page = MessagePage {
         messages: window.page(rows),
         total: match asked.total {
@@ -169,11 +173,17 @@ fn of_client(row: &QueryResult, window: &Window, asked: Asked) -> Result<(String
             false => None,
         },
     };
-    Ok((row.try_get_by_index(0)?, page))
+    Ok(((row.try_get_by_index(0)?, page), bytes))
 }
 
 /// A message that a statement answered as its first column.
 pub(super) fn decode(row: &QueryResult) -> Result<message::Model> {
+    Ok(counted(row)?.0)
+}
+
+/// The same, and the bytes that it takes in memory.
+fn counted(row: &QueryResult) -> Result<(message::Model, usize)> {
     let row: String = row.try_get_by_index(0)?;
-    serde_json::from_str(&row).map_err(Error::internal)
+    let bytes = size_of::<message::Model>() + row.len();
+    Ok((serde_json::from_str(&row).map_err(Error::internal)?, bytes))
 }

@@ -7,6 +7,7 @@
 mod harness;
 
 mod access;
+mod answers;
 mod architecture;
 mod authentication;
 mod cli;

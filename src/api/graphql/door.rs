@@ -3,18 +3,18 @@
 //! It knows neither HTTP nor what the schema is about. The executing schema has no extensions: one would put the slow path
 //! under every field (design §8).
 
-use std::sync::{Arc, OnceLock};
+mod strict;
+
+use std::sync::Arc;
 
 use async_graphql::{
-    Data, EmptySubscription, ObjectType, Request, Response, Schema, SchemaBuilder, SchemaEnv, ServerError,
-    ValidationMode, Variables,
-    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextRequest},
+    Data, EmptySubscription, ObjectType, Request, Response, Schema, SchemaBuilder, ValidationMode, Variables,
     parser::types::{DocumentOperations, ExecutableDocument},
     registry::Registry,
 };
-use futures_util::FutureExt;
 use moka::sync::Cache;
 
+use self::strict::Strict;
 use super::{
     answer::Answer,
     error::{Code, Fault, Refused},
@@ -25,17 +25,12 @@ use super::{
 };
 use crate::api::metrics::DoorMetrics;
 
-/// More than these nobody reads, and an answer must not be much larger than its request.
-const MOST_FAULTS: usize = 20;
-const LONGEST_MESSAGE: usize = 300;
-
 /// A schema with everything around it that a request needs.
 pub struct Door<Q, M> {
-    /// Validates documents that haven't been seen before. It never runs a resolver.
-    strict: Schema<Q, M, EmptySubscription>,
+    /// Validates documents that haven't been seen before.
+    strict: Strict<Q, M>,
     /// Runs documents that have been validated.
     fast: Schema<Q, M, EmptySubscription>,
-    env: SchemaEnv,
     documents: Cache<Arc<str>, Arc<Document>>,
     policy: Policy,
     settings: GraphqlSettings,
@@ -71,9 +66,6 @@ impl<T: Into<Refused>> From<T> for Unprepared {
 
 impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
     /// `build` is called twice and must give the same schema each time, without extensions.
-    ///
-    /// # Panics
-    /// When the engine no longer hands its schema to an extension: a change of the engine, seen by every test.
     pub fn new(
         build: impl Fn() -> SchemaBuilder<Q, M, EmptySubscription>,
         settings: GraphqlSettings,
@@ -81,32 +73,22 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
         metrics: DoorMetrics,
     ) -> Self {
         let policy = Policy::new(&settings);
-        let env = Arc::new(OnceLock::new());
         // Our own check of nesting comes first and also counts fragments, so the engine's may be as wide.
         let depth = policy.ceiling.nesting() + 1;
-        let strict = build()
-            .limit_recursive_depth(depth)
-            .extension(ValidateOnly(env.clone()))
-            .finish();
+        let strict = Strict::new(build().limit_recursive_depth(depth));
         let fast = build()
             .limit_recursive_depth(depth)
             .validation_mode(ValidationMode::Fast)
             .finish();
-        strict.execute("{__typename}").now_or_never();
         let documents = Cache::builder()
             .max_capacity(settings.document_cache_bytes)
             .weigher(|text: &Arc<str>, document: &Arc<Document>| {
                 document.weight.max(u32::try_from(text.len()).unwrap_or(u32::MAX))
             })
             .build();
-        let env = env
-            .get()
-            .expect("an extension sees the schema of the request it is called for")
-            .clone();
         Self {
             strict,
             fast,
-            env,
             documents,
             policy,
             settings,
@@ -144,7 +126,7 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
     /// Holds a body of several requests to the caller's limits: their number, and what they cost together.
     ///
     /// # Errors
-    /// When it is over one, and limits aren't only observed.
+    /// When it is over one, unless that is only observed.
     pub fn batch_within(&self, requests: usize, cost: usize, asker: &Asker<'_>) -> Result<(), Fault> {
         let limits = self.policy.of(asker.role);
         let over = [
@@ -159,8 +141,9 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
     /// What a limit that is exceeded leads to.
     fn exceeded(&self, excess: Excess, asker: &Asker<'_>) -> Result<(), Fault> {
         let Excess { limit, found, allowed } = excess;
-        self.metrics.limit_exceeded(limit, self.policy.observe_only);
-        if !self.policy.observe_only {
+        let observed = self.policy.only_observes(excess);
+        self.metrics.limit_exceeded(limit, observed);
+        if !observed {
             return Err(excess.fault());
         }
         let request_id = asker.request_id;
@@ -249,76 +232,11 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
     async fn read(&self, query: &str, asker: &Asker<'_>) -> Result<Document, Refused> {
         let limits = &self.policy.ceiling;
         let parsed = Parsed::parse(query, self.registry(), limits)?;
-        let (document, operation_name) = parsed.for_validation();
-        let mut request = Request::new("");
-        request.operation_name = operation_name;
-        request.set_parsed_query(document);
-        let errors = self.strict.execute(request).await.errors;
-        if !errors.is_empty() {
-            let suggest = self.shows_schema(asker);
-            let mut faults: Vec<_> = errors.into_iter().map(|error| invalid(error, suggest)).collect();
-            // The engine tells some of them in the order of a hash map, and visits a document twice, so that some rules
-            // speak up each time: in the order of the document the same refusal has the same words, each once.
-            faults.sort_by(|one, other| {
-                place(one)
-                    .cmp(&place(other))
-                    .then_with(|| one.message.cmp(&other.message))
-            });
-            faults.dedup();
-            faults.truncate(MOST_FAULTS);
-            return Err(Refused(faults));
-        }
+        self.strict.check(&parsed, self.shows_schema(asker)).await?;
         parsed.finish(self.registry(), limits)
     }
 
     fn registry(&self) -> &Registry {
-        &self.env.registry
-    }
-}
-
-/// Line and column.
-fn place(fault: &Fault) -> Option<(usize, usize)> {
-    fault.locations.first().map(|place| (place.line, place.column))
-}
-
-/// The engine's rules name fields, types and variables. One of them repeats a value, which may be anybody's.
-fn invalid(error: ServerError, suggest: bool) -> Fault {
-    let mut message = match error.message.split_once(" does not contain the value ") {
-        Some((place, _)) => format!("{place} does not contain the value that is sent."),
-        None => error.message,
-    };
-    if !suggest && let Some(at) = message.find(" Did you mean") {
-        message.truncate(at);
-    }
-    // Names may be as long as the document.
-    let message = match message.char_indices().nth(LONGEST_MESSAGE) {
-        Some((end, _)) => format!("{}…", &message[..end]),
-        None => message,
-    };
-    Fault {
-        code: Code::ValidationFailed,
-        message: message.into(),
-        locations: error.locations,
-    }
-}
-
-/// Lets a schema validate without executing, and takes hold of its registry, which the engine keeps private otherwise.
-struct ValidateOnly(Arc<OnceLock<SchemaEnv>>);
-
-impl ExtensionFactory for ValidateOnly {
-    fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Self(self.0.clone()))
-    }
-}
-
-#[async_graphql::async_trait::async_trait]
-impl Extension for ValidateOnly {
-    async fn request(&self, ctx: &ExtensionContext<'_>, next: NextRequest<'_>) -> Response {
-        self.0.get_or_init(|| ctx.schema_env.clone());
-        next.run(ctx).await
-    }
-
-    async fn execute(&self, _: &ExtensionContext<'_>, _: Option<&str>, _: NextExecute<'_>) -> Response {
-        Response::default()
+        self.strict.registry()
     }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use async_graphql::{Pos, ServerError, Value};
 
-use crate::error::Error;
+use crate::{allowance::Size, error::Error};
 
 /// Why a request, or a part of it, has no answer. Callers branch on these names, so the list is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,6 +165,14 @@ pub(super) fn of_domain(error: &Error, request_id: &str) -> (Code, Cow<'static, 
             "The database accepts no changes at the moment. Try again later.".into(),
         ),
         Error::TimedOut => (Code::Timeout, TIMED_OUT.into()),
+        Error::TooLarge { most } => {
+            let most = Size(*most);
+            let message = format!(
+                "This takes more than the {most} that one answer may take: ask for fewer entries, or for fewer fields."
+            );
+            (Code::QueryTooComplex, message.into())
+        }
+        Error::Busy => (Code::Unavailable, BUSY.into()),
         Error::Internal(_) => {
             tracing::error!(request_id, error = error.kind(), "an operation failed");
             (Code::Internal, INTERNAL.into())
@@ -172,6 +180,7 @@ pub(super) fn of_domain(error: &Error, request_id: &str) -> (Code, Cow<'static, 
     }
 }
 
+pub(in crate::api) const BUSY: &str = "The server has more to do than it can. Try again shortly.";
 const TIMED_OUT: &str = "This took longer than the server allows and was ended. Nothing of it has been stored.";
 
 /// The fault for a request whose time is over.

@@ -9,7 +9,7 @@ mod params;
 #[cfg(test)]
 mod tests;
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use async_graphql::{Data, ObjectType};
 use axum::{
@@ -33,12 +33,15 @@ use super::{
     error::{Code, Fault, Refused, internal},
     prepare::Prepared,
 };
-use crate::api::{RequestId, origin};
+use crate::{
+    allowance::Means,
+    api::{RequestId, origin},
+};
 
 /// `/graphql`. `context` puts into `Data` what resolvers need of a request, after it has been found executable: the caller,
-/// loaders, and so on; or it says why this caller may not run the operation. It runs once for each request. A query that takes
-/// longer than `timeout` is given up, and a mutation has it for its [`Deadline`].
-pub fn router<Q, M, C>(door: Arc<Door<Q, M>>, timeout: Duration, context: C) -> Router
+/// loaders, and so on; or it says why this caller may not run the operation. It runs once for each request, which has its part
+/// of the `means`.
+pub fn router<Q, M, C>(door: Arc<Door<Q, M>>, means: Means, context: C) -> Router
 where
     Q: ObjectType + 'static,
     M: ObjectType + 'static,
@@ -46,11 +49,11 @@ where
 {
     Router::new().route(
         "/graphql",
-        any(move |request: Request| answer(door.clone(), context.clone(), timeout, request)),
+        any(move |request: Request| answer(door.clone(), context.clone(), means.clone(), request)),
     )
 }
 
-async fn answer<Q, M, C>(door: Arc<Door<Q, M>>, context: C, timeout: Duration, request: Request) -> Response
+async fn answer<Q, M, C>(door: Arc<Door<Q, M>>, context: C, means: Means, request: Request) -> Response
 where
     Q: ObjectType + 'static,
     M: ObjectType + 'static,
@@ -77,7 +80,7 @@ where
             parts: &parts,
             id: &id,
             pricing,
-            timeout,
+            means: &means,
         };
         // A panic is a defect, but the caller still gets an answer with a request id to name.
         let run = AssertUnwindSafe(call.answer(asked)).catch_unwind();

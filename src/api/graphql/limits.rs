@@ -142,7 +142,7 @@ pub(super) struct Policy {
     roles: HashMap<Arc<str>, Limits>,
     /// What holds for every request, whoever sends it: reading a document and preparing it stay within.
     pub ceiling: Limits,
-    pub observe_only: bool,
+    observe_only: bool,
 }
 
 impl Policy {
@@ -169,6 +169,11 @@ impl Policy {
             },
             observe_only: settings.observe_only,
         }
+    }
+
+    /// Whether a request may be over a limit, as that is only observed. Never by far.
+    pub fn only_observes(&self, excess: Excess) -> bool {
+        self.observe_only && excess.found <= excess.allowed.saturating_mul(OBSERVED_UP_TO)
     }
 
     /// The limits of a role; the general ones without it, or when it has none.

@@ -1,4 +1,4 @@
-//! Loaders: what several parts of a request, or several requests, ask for at the same time is read together.
+//! Loaders: what several parts of a request ask for at the same time is read together.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -7,6 +7,7 @@ use entity::{audit_record, message};
 
 use crate::{
     Clientele,
+    allowance::Allowance,
     client::{Aggregate, Wanted},
     custom_field::Definitions,
     error::Error,
@@ -20,9 +21,14 @@ pub type Loaders = DataLoader<Source>;
 
 pub struct Source(Arc<Clientele>);
 
-/// They keep nothing: what is cached could be stale. They wait for nothing: batches form while statements run.
+/// For one request, as what they load counts to its [`Allowance`]. They keep nothing: what is cached could be stale. They wait
+/// for nothing: batches form while statements run.
 pub fn loaders(clientele: Arc<Clientele>) -> Loaders {
-    DataLoader::new(Source(clientele), tokio::spawn).delay(Duration::ZERO)
+    let spawn = |load| match Allowance::current() {
+        Some(allowance) => tokio::spawn(allowance.scope(load)),
+        None => tokio::spawn(load),
+    };
+    DataLoader::new(Source(clientele), spawn).delay(Duration::ZERO)
 }
 
 impl Source {
@@ -131,31 +137,25 @@ impl Loader<MessageKey> for Source {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HistoryKey {
     pub client_key: String,
-    /// What may be read at once is bounded, and nobody is to be refused for what others ask.
-    pub request_id: Arc<str>,
     pub window: Arc<Window>,
     pub asked: Asked,
 }
-
-/// The same part of the history of clients, asked for by one request.
-type OfRequest<'a> = (&'a Arc<Window>, Asked, &'a Arc<str>);
 
 impl Loader<HistoryKey> for Source {
     type Value = Arc<Unread<Rows>>;
     type Error = Error;
 
     async fn load(&self, keys: &[HistoryKey]) -> Result<HashMap<HistoryKey, Self::Value>, Error> {
-        let mut by_window: HashMap<OfRequest<'_>, Vec<&str>> = HashMap::new();
+        let mut by_window: HashMap<(&Arc<Window>, Asked), Vec<&str>> = HashMap::new();
         for key in keys {
-            let clients = by_window.entry((&key.window, key.asked, &key.request_id)).or_default();
+            let clients = by_window.entry((&key.window, key.asked)).or_default();
             clients.push(&key.client_key);
         }
         let mut found = HashMap::with_capacity(keys.len());
-        for ((window, asked, request_id), clients) in by_window {
+        for ((window, asked), clients) in by_window {
             for (client_key, page) in self.0.history_of_clients(&clients, window, asked).await? {
                 let key = HistoryKey {
                     client_key,
-                    request_id: request_id.clone(),
                     window: window.clone(),
                     asked,
                 };

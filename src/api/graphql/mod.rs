@@ -47,7 +47,7 @@ use self::{
     settings::GraphqlSettings,
 };
 use super::{RequestId, authentication::Refusal, metrics::DoorMetrics};
-use crate::{Clientele, access::Caller};
+use crate::{Clientele, access::Caller, allowance::Means};
 
 /// The GraphQL API of these clients, under `/graphql`.
 pub fn router(
@@ -55,13 +55,15 @@ pub fn router(
     settings: GraphqlSettings,
     persisted: Persisted,
     metrics: DoorMetrics,
+    means: Means,
 ) -> Router {
-    let timeout = clientele.db.request_timeout();
-    let build = move || schema().data(clientele.clone()).data(loaders(clientele.clone()));
+    let of = clientele.clone();
+    let build = move || schema().data(of.clone());
     let answer_fields = settings.answer_fields;
     let door = Door::new(build, settings, persisted, metrics);
-    http::router(Arc::new(door), timeout, move |data, head, prepared| {
+    http::router(Arc::new(door), means, move |data, head, prepared| {
         data.insert(Budget::new(answer_fields));
+        data.insert(loaders(clientele.clone()));
         // Without one, every field that needs to know is refused.
         if let Some(caller) = head.extensions.get::<Caller>() {
             permits::admit(prepared, caller)?;
@@ -95,9 +97,9 @@ pub fn sdl() -> String {
 pub struct Queries(Query, AuditQuery, AccountQuery);
 
 /// Changes the bank's clients, the definitions they follow, and who may do that. The fields are carried out one after the
-/// other, each a change of its own, up to the first that ends in an error. As payloads can't be null, `data` is null then as
-/// a whole: the fields before the one that the error's `path` names have been carried out all the same, those after it have
-/// not. Send one at a time, or with an `idempotencyKey`, under which the same input is answered again.
+/// other, each a change of its own, whatever becomes of the others. As payloads can't be null, `data` is null as a whole when
+/// one of them ends in an error: the errors' paths name those that failed, and the others have been carried out all the same.
+/// Send one at a time, or with an `idempotencyKey`, under which the same input is answered again.
 #[derive(MergedObject)]
 #[graphql(name = "Mutation")]
 pub struct Mutations(Mutation, AccountMutation);

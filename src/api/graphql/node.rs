@@ -9,6 +9,7 @@ use async_graphql::{
     registry::{MetaType, MetaTypeId, Registry},
 };
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use bytes::Bytes;
 
 use super::{answer::raw, object::meta_field};
 
@@ -81,7 +82,7 @@ impl GlobalId {
 }
 
 /// An object of any type that has a global id, written for the type it is.
-pub struct Node(pub String);
+pub struct Node(pub Bytes);
 
 impl OutputType for Node {
     fn type_name() -> Cow<'static, str> {

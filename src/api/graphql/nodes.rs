@@ -1,11 +1,15 @@
 //! Finding objects by their global ids, whatever their types: all that were asked for together, in statements whose number
 //! depends on their types only.
 
+mod named;
+
 use std::{collections::HashMap, sync::Arc};
 
 use async_graphql::{Context, ID, Result};
 use entity::message;
 
+pub(super) use self::named::message_key;
+use self::named::{is_definition, needs, owner, record_key};
 use super::{
     load::{ClientKey, Found, Loaders},
     node::{GlobalId, Node},
@@ -54,22 +58,6 @@ fn visible(context: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<GlobalId>>> {
     let caller = caller(context)?;
     let visible = |id: &GlobalId| needs(id).is_none_or(|permission| caller.may(permission));
     Ok(ids.iter().map(|id| GlobalId::decode(id).filter(visible)).collect())
-}
-
-/// The permission to see an object. Definitions are for everybody.
-fn needs(id: &GlobalId) -> Option<Permission> {
-    match id {
-        GlobalId::Client(_)
-        | GlobalId::Address { .. }
-        | GlobalId::IdDocument { .. }
-        | GlobalId::CustomFieldValue { .. } => Some(Permission::ViewClient),
-        GlobalId::Message { .. } => Some(Permission::ViewMessages),
-        GlobalId::AuditRecord { .. } => Some(Permission::Audit),
-        GlobalId::CustomFieldSet(_)
-        | GlobalId::CustomField(_)
-        | GlobalId::ClientRole(_)
-        | GlobalId::MessageTemplate(_) => None,
-    }
 }
 
 /// What the ids name. A world is there when a row needs it.
@@ -220,60 +208,6 @@ impl Rows {
     }
 }
 
-/// The client that an object is, or belongs to, and what it has to be read with.
-fn owner(id: &GlobalId, own: Wanted) -> Option<ClientKey> {
-    let none = Wanted::default();
-    let (key, wanted) = match id {
-        GlobalId::Client(key) => (key, own),
-        GlobalId::Address { client_key, .. } => (
-            client_key,
-            Wanted {
-                addresses: true,
-                ..none
-            },
-        ),
-        GlobalId::IdDocument { client_key, .. } => (
-            client_key,
-            Wanted {
-                id_documents: true,
-                ..none
-            },
-        ),
-        GlobalId::CustomFieldValue { client_key, .. } => (
-            client_key,
-            Wanted {
-                custom_values: true,
-                ..none
-            },
-        ),
-        _ => return None,
-    };
-    let key = key.clone();
-    Some(ClientKey { key, wanted })
-}
-
-/// The message that an id names, if it names one.
-pub(super) fn message_key(id: &GlobalId) -> Option<MessageKey> {
-    match id {
-        GlobalId::Message { client_key, key } => Some(MessageKey {
-            client_key: client_key.clone(),
-            encoded_key: key.clone(),
-        }),
-        _ => None,
-    }
-}
-
-/// The record of the history that an id names, if it names one.
-fn record_key(id: &GlobalId) -> Option<RecordKey> {
-    match id {
-        GlobalId::AuditRecord { chain, position } => Some(RecordKey {
-            chain: chain.clone(),
-            position: position.parse().ok()?,
-        }),
-        _ => None,
-    }
-}
-
 /// For callers who may not see the history there is none.
 async fn records(ids: &[&GlobalId], loaders: &Loaders, caller: &Caller) -> Result<HashMap<RecordKey, Record>> {
     if !caller.may(Permission::Audit) {
@@ -289,13 +223,6 @@ async fn records(ids: &[&GlobalId], loaders: &Loaders, caller: &Caller) -> Resul
         records.insert(key, record);
     }
     Ok(records)
-}
-
-fn is_definition(id: &GlobalId) -> bool {
-    matches!(
-        id,
-        GlobalId::CustomFieldSet(_) | GlobalId::CustomField(_) | GlobalId::ClientRole(_) | GlobalId::MessageTemplate(_)
-    )
 }
 
 async fn around(found: Vec<&Found>, reach: &Reach<'_>, loaders: &Loaders, caller: &Caller) -> Result<Option<World>> {

@@ -20,7 +20,7 @@ pub use self::budget::Budget;
 use self::refusal::Refusal;
 pub use self::written::{Written, list_of, maybe_of, meta_field, one_of, text};
 use super::prepare::collect;
-use crate::{access::Permission, scalar::DateTime};
+use crate::{access::Permission, allowance::Text, scalar::DateTime};
 
 /// An object type of the schema.
 pub trait Object: Send + Sync + 'static {
@@ -182,7 +182,7 @@ const TYPENAME: &str = "__typename";
 
 /// What has been written so far.
 pub struct Out<'a> {
-    json: Vec<u8>,
+    json: Text,
     budget: &'a Budget,
     exceeded: bool,
     /// Where the writer is; kept up only where something is refused.
@@ -192,17 +192,26 @@ pub struct Out<'a> {
 
 impl Out<'_> {
     fn text(&mut self, text: &str) {
-        self.json.extend_from_slice(text.as_bytes());
+        self.json.push(text);
     }
 
     fn value(&mut self, value: &(impl serde::Serialize + ?Sized)) {
-        serde_json::to_writer(&mut self.json, value).expect("plain values are JSON, and memory takes everything");
+        let written = serde_json::to_writer(&mut self.json, value);
+        debug_assert!(written.is_ok() || self.json.is_refused(), "plain values are JSON");
+    }
+
+    /// Whether the request is refused anyway, so that nothing more need be written.
+    fn is_over(&self) -> bool {
+        self.exceeded || self.json.is_refused()
     }
 }
 
-/// Writes one object. Nothing, once the budget is used up: the request is refused then.
+/// Writes one object. Nothing, once there is no room for more of the answer: the request is refused then.
 pub fn object<T: Object>(row: T::Row<'_>, plan: &Plan, out: &mut Out<'_>) {
-    if out.exceeded || !out.budget.take(plan.steps.len() + 1) {
+    if out.is_over() {
+        return;
+    }
+    if !out.budget.take(plan.steps.len() + 1) {
         out.exceeded = true;
         return;
     }
@@ -240,7 +249,7 @@ pub fn maybe<T: Object>(row: Option<T::Row<'_>>, plan: &Plan, out: &mut Out<'_>)
 pub fn list<'a, T: Object>(rows: impl IntoIterator<Item = T::Row<'a>>, plan: &Plan, out: &mut Out<'_>) {
     out.text("[");
     for (at, row) in rows.into_iter().enumerate() {
-        if out.exceeded {
+        if out.is_over() {
             return;
         }
         if at > 0 {

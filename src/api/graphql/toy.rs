@@ -249,7 +249,13 @@ pub async fn ask_with(settings: GraphqlSettings, query: &str, variables: serde_j
 
 /// The body of the answer, as text.
 pub async fn ask(query: &str, variables: serde_json::Value) -> String {
-    String::from_utf8(ask_with(GraphqlSettings::default(), query, variables).await.body).unwrap()
+    String::from_utf8(
+        ask_with(GraphqlSettings::default(), query, variables)
+            .await
+            .body
+            .to_vec(),
+    )
+    .unwrap()
 }
 
 /// The body of a query without variables.

@@ -15,8 +15,8 @@ use crate::{client::Aggregate, custom_field::Definitions};
 use collections::{Address, Document, Values};
 
 /// An answer with a JSON body.
-pub fn json(status: StatusCode, body: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(body));
+pub fn json(status: StatusCode, body: impl Into<Body>) -> Response {
+    let mut response = Response::new(body.into());
     *response.status_mut() = status;
     let media_type = HeaderValue::from_static("application/json; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, media_type);

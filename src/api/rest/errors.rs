@@ -16,7 +16,8 @@ use super::{
     names::{legacy, legacy_sentence},
 };
 use crate::{
-    api::RequestId,
+    allowance::Size,
+    api::{RequestId, graphql::error::BUSY},
     error::Error,
     problem::{Problem, ProblemCode, Section, Step},
 };
@@ -146,6 +147,14 @@ fn surprise(error: &Error, request: Option<&RequestId>) -> (Refusal, bool) {
             let source = "This took longer than the server allows and was ended. Nothing of it has been stored.";
             (Refusal::new(codes::TIMED_OUT, source), false)
         }
+        Error::TooLarge { most } => {
+            let source = format!(
+                "This takes more than the {} that one answer may take: ask for less.",
+                Size(*most)
+            );
+            (Refusal::new(codes::INVALID_PARAMETERS, source), false)
+        }
+        Error::Busy => (Refusal::new(codes::UNAVAILABLE, BUSY), true),
         Error::Internal(_) => {
             let request = request.map(|RequestId(id)| id.to_string());
             // The cause's own text may repeat what is stored.

@@ -21,17 +21,20 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Router,
+    body::Body,
     extract::{Path, Request, State, rejection::PathRejection},
     http::{Method, StatusCode, Uri},
     response::Response,
     routing::{MethodRouter, any, get, post},
 };
 use serde::{Deserialize, Serialize};
+use tokio::time::timeout_at;
 
 use super::{RequestId, refusal};
 use crate::{
     Clientele,
     access::Caller,
+    allowance::{Allowance, Means, Purpose, Size, Text},
     client::{ClientBy, ClientOrder, Wanted},
     error::Error,
 };
@@ -62,6 +65,7 @@ impl Default for RestSettings {
 struct Door {
     clientele: Arc<Clientele>,
     settings: RestSettings,
+    means: Means,
 }
 
 type Asking = Option<Extension<RequestId>>;
@@ -100,7 +104,7 @@ pub const ROUTES: &[Route] = &[
 ];
 
 /// Everything under `/api`.
-pub fn router(clientele: Arc<Clientele>, settings: RestSettings) -> Router {
+pub fn router(clientele: Arc<Clientele>, settings: RestSettings, means: Means) -> Router {
     let routes = ROUTES.iter().fold(Router::new(), |router, route| {
         router
             .route(route.path, (route.handler)())
@@ -111,7 +115,11 @@ pub fn router(clientele: Arc<Clientele>, settings: RestSettings) -> Router {
         .route("/api", any(unknown_path))
         .route("/api/", any(unknown_path))
         .route("/api/{*path}", any(unknown_path))
-        .with_state(Door { clientele, settings })
+        .with_state(Door {
+            clientele,
+            settings,
+            means,
+        })
 }
 
 /// An answer for a request that this door hasn't been asked.
@@ -144,11 +152,11 @@ async fn change(
 }
 
 async fn show(State(door): State<Door>, asking: Asking, Extension(caller): By, id: ClientId, uri: Uri) -> Response {
-    respond(door.in_time(door.client(&caller, id, &uri)).await, asking)
+    respond(door.within(door.client(&caller, id, &uri)).await, asking)
 }
 
 async fn list(State(door): State<Door>, asking: Asking, Extension(caller): By, uri: Uri) -> Response {
-    respond(door.in_time(door.clients(&caller, &uri)).await, asking)
+    respond(door.within(door.clients(&caller, &uri)).await, asking)
 }
 
 async fn unknown_path(asking: Asking) -> Response {
@@ -186,10 +194,14 @@ pub(super) fn refuse_caller(refusal: &super::authentication::Refusal, id: &Reque
 }
 
 impl Door {
-    /// Ends a read that takes longer than a request may.
-    async fn in_time<T>(&self, reading: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-        let answer = tokio::time::timeout(self.clientele.db.request_timeout(), reading).await;
-        answer.unwrap_or(Err(Failure::Surprise(Error::TimedOut)))
+    /// Ends a read that takes more time or memory than a request may.
+    async fn within(&self, reading: impl Future<Output = Result<Vec<u8>, Failure>>) -> Result<Body, Failure> {
+        let allowance = self.means.allow(Purpose::Read)?;
+        let deadline = allowance.deadline();
+        match timeout_at(deadline.at(), allowance.clone().scope(reading)).await {
+            Ok(answer) if !deadline.is_over() => Ok(kept(answer?, &allowance)),
+            Ok(_) | Err(_) => Err(Error::TimedOut.into()),
+        }
     }
 
     async fn client(&self, caller: &Caller, id: ClientId, uri: &Uri) -> Result<Vec<u8>, Failure> {
@@ -213,20 +225,28 @@ impl Door {
     }
 
     async fn clients(&self, caller: &Caller, uri: &Uri) -> Result<Vec<u8>, Failure> {
-        let List { filter, range } = parameters::list(&Parameters::parse(uri.query().unwrap_or_default())?)?;
+        let list = parameters::list(&Parameters::parse(uri.query().unwrap_or_default())?)?;
+        self.page(caller, &list).await.map_err(|failure| match failure {
+            // Whoever reads lists knows what to do about this code, and that a smaller page is all it takes.
+            Failure::Surprise(Error::TooLarge { most }) => {
+                let source = format!(
+                    "limit: these clients take more than {}: ask for fewer by a lower limit.",
+                    Size(most)
+                );
+                Refusal::new(codes::OUT_OF_BOUNDS_PAGINATION_LIMIT_VALUE, source).into()
+            }
+            failure => failure,
+        })
+    }
+
+    async fn page(&self, caller: &Caller, List { filter, range }: &List) -> Result<Vec<u8>, Failure> {
         let page = self
             .clientele
-            .clients(caller, &filter, ClientOrder::default(), &range, Wanted::default())
+            .clients(caller, filter, ClientOrder::default(), range, Wanted::default())
             .await?;
         let page = page.map_err(|problem| Refusal::from(&problem))?;
-        json(
-            &page
-                .clients
-                .rows
-                .iter()
-                .map(|row| Bare(&row.client))
-                .collect::<Vec<_>>(),
-        )
+        let rows = page.clients.rows.iter().map(|row| Bare(&row.client));
+        json(&rows.collect::<Vec<_>>())
     }
 }
 
@@ -239,11 +259,27 @@ fn unknown_client() -> Refusal {
     Refusal::new(codes::INVALID_CLIENT_ID, "There is no client with this id or key.")
 }
 
+/// # Errors
+/// As [`Text::finish`].
 fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
-    Ok(serde_json::to_vec(value).map_err(Error::internal)?)
+    let mut text = Text::begin();
+    let written = serde_json::to_writer(&mut text, value);
+    let text = text.finish()?;
+    written.map_err(Error::internal)?;
+    Ok(text)
 }
 
-fn respond(answer: Result<Vec<u8>, Failure>, asking: Asking) -> Response {
+/// An answer that counts to what its request may hold until it has been taken.
+fn kept(answer: Vec<u8>, allowance: &Allowance) -> Body {
+    allowance
+        .keep([answer.into()])
+        .into_iter()
+        .map(Body::from)
+        .next()
+        .unwrap_or_default()
+}
+
+fn respond(answer: Result<Body, Failure>, asking: Asking) -> Response {
     match answer {
         Ok(body) => answer::json(StatusCode::OK, body),
         Err(failure) => failure.into_response(asking.as_deref()),

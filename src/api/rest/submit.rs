@@ -1,6 +1,6 @@
 //! The two ways to submit a client: as JSON, or as parameters of a URL or a form.
 
-use axum::extract::Request;
+use axum::{body::Body, extract::Request};
 use chrono::{DateTime, Utc};
 use tracing::Instrument;
 
@@ -9,15 +9,15 @@ use super::{
     answer::{Bare, Expanded},
     body::{self, Declared, Media},
     errors::{Failure, Refusal, codes},
-    idempotency, json,
+    idempotency, json, kept,
     parameters::Parameters,
     read,
 };
 use crate::{
     access::{Caller, Permission},
+    allowance::{Allowance, Purpose},
     api::{Place, origin},
     client::{UpsertClient, Upserted, Wanted},
-    deadline::Deadline,
     error::Error,
 };
 
@@ -29,7 +29,7 @@ struct Submission {
 
 impl Door {
     /// Creates or changes a client. `named` is the id in the path.
-    pub async fn submit(&self, caller: &Caller, request: Request, named: Option<String>) -> Result<Vec<u8>, Failure> {
+    pub async fn submit(&self, caller: &Caller, request: Request, named: Option<String>) -> Result<Body, Failure> {
         // Before the body is looked at, whoever may change nothing is told so.
         if !caller.may(Permission::CreateClient) {
             caller.needs(Permission::EditClient)?;
@@ -37,13 +37,18 @@ impl Door {
         let place = request.extensions().get::<Place>().cloned();
         let Submission { input, expanded } = self.read(request, named).await?;
         let wanted = if expanded { Wanted::ALL } else { Wanted::default() };
+        // Before anything is done, whoever can't be answered is told so.
+        let allowance = self.means.allow(Purpose::Change)?;
         let Upserted {
             client,
             definitions,
             outcome: _,
             queued: _,
-        } = self.store(caller.clone(), input, wanted, place).await?;
-        if expanded {
+        } = self
+            .store(caller.clone(), input, wanted, allowance.clone(), place)
+            .await?;
+        // It is stored, and told whatever that takes: no more than was sent, and what the definitions say of it.
+        let answer = if expanded {
             json(&Expanded {
                 client: &client,
                 definitions: &definitions,
@@ -51,7 +56,8 @@ impl Door {
             })
         } else {
             json(&Bare(&client.client))
-        }
+        };
+        Ok(kept(answer?, &allowance))
     }
 
     async fn read(&self, request: Request, named: Option<String>) -> Result<Submission, Refusal> {
@@ -119,6 +125,7 @@ impl Door {
         caller: Caller,
         input: UpsertClient,
         wanted: Wanted,
+        allowance: Allowance,
         place: Option<Place>,
     ) -> Result<Upserted, Failure> {
         let (clientele, now) = (self.clientele.clone(), now());
@@ -127,8 +134,7 @@ impl Door {
             drop(place);
             upserted
         };
-        let deadline = Deadline::after(self.clientele.db.request_timeout());
-        let work = deadline.scope(work.in_current_span());
+        let work = allowance.scope(work.in_current_span());
         let stored = tokio::spawn(work).await.map_err(Error::internal)?;
         Ok(stored??)
     }

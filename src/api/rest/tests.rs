@@ -4,7 +4,7 @@ mod reading;
 mod refusals;
 mod updates;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use reqwest::{Method, RequestBuilder, header::CONTENT_TYPE};
@@ -16,6 +16,7 @@ use super::{RestSettings, router};
 use crate::{
     Clientele,
     access::{Caller, Door},
+    allowance::{AnswerSettings, Means},
     client::ClientSettings,
     custom_field::{
         CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, FieldState, Kind, UpsertCustomFieldSet,
@@ -30,7 +31,8 @@ const DEFAULT_ROLE: &str = "d9df8bc78a0234ccc934a845c";
 /// The door, to whoever calls.
 fn open(clientele: Arc<Clientele>, settings: RestSettings) -> axum::Router {
     let anyone = Caller::anyone(Door::Rest, "request".into());
-    router(clientele, settings).layer(axum::Extension(anyone))
+    let means = Means::new(Duration::from_secs(30), 1, &AnswerSettings::default());
+    router(clientele, settings, means).layer(axum::Extension(anyone))
 }
 
 struct Server {

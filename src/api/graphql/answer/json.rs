@@ -3,53 +3,50 @@
 use std::borrow::Cow;
 
 use async_graphql::{PathSegment, Pos, Value};
-use async_graphql_value::RAW_VALUE_TOKEN;
 use serde::Serialize;
 
+use super::Body;
 use crate::api::graphql::error::Code;
 
-pub(super) fn write_value(out: &mut Vec<u8>, value: &Value) {
+pub(super) fn write_value(out: &mut Body, value: &Value) {
     match value {
-        Value::Null | Value::Binary(_) => out.extend_from_slice(b"null"),
-        Value::Boolean(is) => out.extend_from_slice(if *is { b"true" } else { b"false" }),
+        Value::Null => out.push("null"),
+        Value::Binary(json) => out.attach(json),
+        Value::Boolean(is) => out.push(if *is { "true" } else { "false" }),
         Value::String(text) => write(out, text),
         Value::Enum(name) => write(out, name),
         Value::Number(_) => write(out, value),
         Value::List(items) => {
-            out.push(b'[');
+            out.push("[");
             for (index, item) in items.iter().enumerate() {
                 if index > 0 {
-                    out.push(b',');
+                    out.push(",");
                 }
                 write_value(out, item);
             }
-            out.push(b']');
+            out.push("]");
         }
         Value::Object(fields) => {
-            if let Some(Value::String(json)) = fields.get(RAW_VALUE_TOKEN) {
-                out.extend_from_slice(json.as_bytes());
-                return;
-            }
-            out.push(b'{');
+            out.push("{");
             for (index, (name, value)) in fields.iter().enumerate() {
                 if index > 0 {
-                    out.push(b',');
+                    out.push(",");
                 }
                 write(out, name);
-                out.push(b':');
+                out.push(":");
                 write_value(out, value);
             }
-            out.push(b'}');
+            out.push("}");
         }
     }
 }
 
 /// Strings, numbers and our own structs: nothing of it can fail to be JSON.
-pub(super) fn write(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
-    let start = out.len();
+pub(super) fn write(out: &mut Body, value: &(impl Serialize + ?Sized)) {
+    let start = out.end();
     if serde_json::to_writer(&mut *out, value).is_err() {
-        out.truncate(start);
-        out.extend_from_slice(b"null");
+        out.back_to(start);
+        out.push("null");
     }
 }
 
@@ -89,9 +86,9 @@ impl<'a> Error<'a> {
         }
     }
 
-    pub fn write(&self, out: &mut Vec<u8>, index: usize) {
+    pub fn write(&self, out: &mut Body, index: usize) {
         if index > 0 {
-            out.push(b',');
+            out.push(",");
         }
         write(out, self);
     }

@@ -1,9 +1,13 @@
 //! What an answer looks like when something in it failed, and what it never tells.
 
-use async_graphql::{Name, Value, indexmap::IndexMap};
+use async_graphql::{Data, Name, Value, Variables, indexmap::IndexMap};
+use bytes::Bytes;
 
-use super::{json::write_value, raw};
-use crate::api::graphql::toy::{data, error};
+use super::{Body, json::write_value, raw};
+use crate::api::graphql::{
+    settings::GraphqlSettings,
+    toy::{ANYBODY, data, door, error},
+};
 
 async fn only_data(query: &str) -> String {
     let body = data(query).await;
@@ -66,6 +70,43 @@ async fn what_is_not_meant_for_callers_is_not_told() {
     );
 }
 
+#[tokio::test]
+async fn a_change_is_carried_out_after_another_has_failed() {
+    let door = door(GraphqlSettings::default());
+    let ask = async |query| {
+        let answer = door
+            .execute(query, None, Variables::default(), Data::default(), &ANYBODY)
+            .await;
+        serde_json::from_slice::<serde_json::Value>(&answer.body.to_vec()).unwrap()
+    };
+    let answer = ask("mutation { conflict up { a } }").await;
+    assert_eq!(answer["data"], serde_json::Value::Null);
+    assert_eq!(answer["errors"].as_array().map(Vec::len), Some(1));
+    assert_eq!(answer["errors"][0]["path"], serde_json::json!(["conflict"]));
+    assert_eq!(ask("mutation { up { a } }").await["data"]["up"]["a"], 2);
+}
+
+#[test]
+fn a_body_goes_back_to_where_it_was_whatever_has_come_since() {
+    let large = Bytes::from(vec![b'l'; 100_000]);
+    for before in ["", "before"] {
+        for since in ["", "since"] {
+            let mut body = Body::default();
+            body.attach(&large);
+            body.push(before);
+            let end = body.end();
+            body.push(since);
+            body.attach(&large);
+            body.push(since);
+            body.back_to(end);
+            body.push("after");
+            let expected = [&large, before.as_bytes(), b"after"].concat();
+            assert_eq!(body.to_vec(), expected, "{before} {since}");
+            assert_eq!(body.pieces().concat(), expected);
+        }
+    }
+}
+
 #[test]
 fn values_are_written_as_json_and_raw_ones_copied() {
     let object = IndexMap::from_iter([
@@ -75,12 +116,12 @@ fn values_are_written_as_json_and_raw_ones_copied() {
             Value::List(vec![Value::Null, Value::from(true), Value::Enum(Name::new("A"))]),
         ),
         (Name::new("number"), Value::from(1.5)),
-        (Name::new("raw"), raw("{\"b\": 1,  \"a\":2}".into())),
+        (Name::new("raw"), raw("{\"b\": 1,  \"a\":2}")),
     ]);
-    let mut out = Vec::new();
+    let mut out = Body::default();
     write_value(&mut out, &Value::Object(object));
     assert_eq!(
-        String::from_utf8(out).unwrap(),
+        String::from_utf8(out.to_vec()).unwrap(),
         "{\"text\":\"\\\"\u{1F600}\\n\\u0000\",\"list\":[null,true,\"A\"],\"number\":1.5,\"raw\":{\"b\": 1,  \"a\":2}}"
     );
 }

@@ -1,25 +1,25 @@
 //! One call of the door: what was read of a request, priced, prepared and run within its time.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use async_graphql::{Data, ObjectType};
 use axum::http::{HeaderMap, Method, StatusCode, request::Parts};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 use tracing::Instrument;
 
 use super::{Asked, Rejection, params::Params};
 use crate::{
     access::Caller,
+    allowance::{Allowance, Means, Purpose},
     api::{
         Place, RequestId,
         graphql::{
             answer::Answer,
             door::{Asker, Door, Unprepared},
-            error::{Fault, Refused, internal, timed_out},
+            error::{Fault, Refused, internal, of_domain, timed_out},
             prepare::Prepared,
         },
     },
-    deadline::Deadline,
 };
 
 const PRICING: &str = "graphql-cost";
@@ -54,7 +54,7 @@ pub(super) struct Call<'a, Q, M, C> {
     pub parts: &'a Parts,
     pub id: &'a RequestId,
     pub pricing: Pricing,
-    pub timeout: Duration,
+    pub means: &'a Means,
 }
 
 impl<Q, M, C> Call<'_, Q, M, C>
@@ -64,18 +64,35 @@ where
     C: Fn(&mut Data, &Parts, &Prepared) -> Result<(), Refused>,
 {
     pub async fn answer(self, asked: Asked) -> Result<Answer, Rejection> {
-        let end = Instant::now() + self.timeout;
         match asked {
             Asked::One(params) => match self.prepare(params).await {
-                Ok(prepared) => self.run(prepared, end).await,
+                Ok(prepared) => {
+                    let purpose = match prepared.is_mutation() {
+                        true => Purpose::Change,
+                        false => Purpose::Read,
+                    };
+                    let allowance = match self.allow(purpose) {
+                        Ok(allowance) => allowance,
+                        Err(refused) => return Ok(refused),
+                    };
+                    Ok(self.run(prepared, &allowance).await?.kept(&allowance))
+                }
                 Err(unprepared) => Ok(self.refuse(unprepared)),
             },
-            Asked::Several(all) => self.several(all, end).await,
+            Asked::Several(all) => self.several(all).await,
         }
     }
 
-    /// Nothing runs before everything has been looked at, and then one after the other.
-    async fn several(&self, all: Vec<Result<Params, Fault>>, end: Instant) -> Result<Answer, Rejection> {
+    /// What the request may take of what is there, or the answer that nothing is left.
+    fn allow(&self, purpose: Purpose) -> Result<Allowance, Answer> {
+        self.means.allow(purpose).map_err(|error| {
+            let (code, message) = of_domain(&error, &self.id.0);
+            Answer::refused(&Fault::new(code, message).into(), &self.id.0)
+        })
+    }
+
+    /// Nothing runs before everything has been looked at, and then one after the other. Together they may take what one may.
+    async fn several(&self, all: Vec<Result<Params, Fault>>) -> Result<Answer, Rejection> {
         let asker = self.asker();
         if all.is_empty() {
             return Err(Rejection::new(StatusCode::BAD_REQUEST, "The body has no request."));
@@ -101,14 +118,18 @@ where
             .map(Prepared::cost)
             .fold(0, usize::saturating_add);
         self.door.batch_within(1, cost, &asker)?;
+        let allowance = match self.allow(Purpose::Read) {
+            Ok(allowance) => allowance,
+            Err(refused) => return Ok(refused),
+        };
         let mut answers = Vec::with_capacity(prepared.len());
         for prepared in prepared {
             answers.push(match prepared {
-                Ok(prepared) => self.run(prepared, end).await?,
+                Ok(prepared) => self.run(prepared, &allowance).await?,
                 Err(unprepared) => self.refuse(unprepared),
             });
         }
-        Ok(Answer::together(&answers))
+        Ok(Answer::together(answers).kept(&allowance))
     }
 
     fn asker(&self) -> Asker<'_> {
@@ -148,7 +169,7 @@ where
         }
     }
 
-    async fn run(&self, prepared: Prepared, end: Instant) -> Result<Answer, Rejection> {
+    async fn run(&self, prepared: Prepared, allowance: &Allowance) -> Result<Answer, Rejection> {
         if prepared.is_mutation() && self.parts.method == Method::GET {
             let message = "A mutation can't be sent by GET. Send it by POST.";
             return Err(Rejection {
@@ -159,19 +180,24 @@ where
         let cost = prepared.cost();
         let answer = match self.pricing {
             Pricing::Validate => Answer::priced(),
-            _ => self.execute(prepared, end).await,
+            _ => self.execute(prepared, allowance.clone()).await,
         };
         Ok(self.priced(answer, cost))
     }
 
-    async fn execute(&self, prepared: Prepared, end: Instant) -> Answer {
+    async fn execute(&self, prepared: Prepared, allowance: Allowance) -> Answer {
         let mut data = Data::default();
         if let Err(refused) = (self.context)(&mut data, self.parts, &prepared) {
             return Answer::refused(&refused, &self.id.0);
         }
+        let deadline = allowance.deadline();
         if !prepared.is_mutation() {
-            let answer = timeout_at(end, self.door.run(prepared, data, &self.id.0)).await;
-            return answer.unwrap_or_else(|_| Answer::refused(&timed_out().into(), &self.id.0));
+            let run = allowance.scope(self.door.run(prepared, data, &self.id.0));
+            return match timeout_at(deadline.at(), run).await {
+                Ok(answer) if !deadline.is_over() => answer,
+                // What is there by now may lack what was given up on the way.
+                Ok(_) | Err(_) => Answer::refused(&timed_out().into(), &self.id.0),
+            };
         }
         // A task of its own: when the caller goes away this future is dropped, and a change must not stop halfway. It is
         // waited for as long as it takes, because past its deadline it commits nothing and says so.
@@ -183,7 +209,7 @@ where
             answer
         };
         let change = change.in_current_span();
-        let change = tokio::spawn(Deadline::after(self.timeout).scope(change));
+        let change = tokio::spawn(allowance.scope(change));
         change
             .await
             .unwrap_or_else(|_| Answer::refused(&internal().into(), &self.id.0))

@@ -15,7 +15,10 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::router;
-use crate::api::graphql::{settings::GraphqlSettings, toy::door};
+use crate::{
+    allowance::{AnswerSettings, Means},
+    api::graphql::{settings::GraphqlSettings, toy::door},
+};
 
 const NEW: &str = "application/graphql-response+json";
 const OLD: &str = "application/json";
@@ -28,7 +31,13 @@ fn app() -> Router {
 }
 
 fn app_with(settings: GraphqlSettings) -> Router {
-    router(Arc::new(door(settings)), Duration::from_secs(30), |_, _, _| Ok(()))
+    router(Arc::new(door(settings)), means(Duration::from_secs(30)), |_, _, _| {
+        Ok(())
+    })
+}
+
+fn means(timeout: Duration) -> Means {
+    Means::new(timeout, 1, &AnswerSettings::default())
 }
 
 async fn send(request: Request<Body>) -> (StatusCode, HeaderMap, Value) {

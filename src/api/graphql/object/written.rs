@@ -1,22 +1,20 @@
 //! Written objects on their way through the engine, and what the schema says of their types.
 
-use std::{
-    borrow::Cow,
-    marker::PhantomData,
-    sync::{Mutex, PoisonError},
-};
+use std::{borrow::Cow, marker::PhantomData};
 
 use async_graphql::{
     Context, ContextSelectionSet, ID, OutputType, Positioned, Result, ServerResult, Value,
     parser::types::Field as Syntax,
     registry::{Deprecation, MetaField, MetaInputValue, MetaType, MetaTypeId, Registry},
 };
+use bytes::Bytes;
 
 use super::{Argument, Budget, Field, Is, Object, Out, Plan, object, refusal};
 use crate::{
+    allowance::Text,
     api::graphql::{
         answer::raw,
-        error::{Code, Fault, internal},
+        error::{Code, Fault},
         node,
     },
     scalar::{Date, DateTime, Decimal},
@@ -24,16 +22,16 @@ use crate::{
 
 /// A written object on its way through the engine.
 pub struct Written<T> {
-    json: Mutex<String>,
+    json: Bytes,
     of: PhantomData<fn() -> T>,
 }
 
 impl<T: Object> Written<T> {
     /// # Errors
-    /// When the answer has more fields than it may have.
+    /// As [`text`].
     pub fn object(context: &Context<'_>, row: T::Row<'_>, plan: &Plan) -> Result<Self> {
         Ok(Self {
-            json: Mutex::new(text::<T>(context, row, plan, None)?),
+            json: text::<T>(context, row, plan, None)?,
             of: PhantomData,
         })
     }
@@ -43,11 +41,11 @@ impl<T: Object> Written<T> {
 /// answers a list.
 ///
 /// # Errors
-/// When the answer has more fields than it may have.
-pub fn text<T: Object>(context: &Context<'_>, row: T::Row<'_>, plan: &Plan, entry: Option<usize>) -> Result<String> {
+/// When the answer has more fields than it may have, or takes more memory or time.
+pub fn text<T: Object>(context: &Context<'_>, row: T::Row<'_>, plan: &Plan, entry: Option<usize>) -> Result<Bytes> {
     let budget = context.data::<Budget>()?;
     let mut out = Out {
-        json: Vec::with_capacity(1024),
+        json: Text::begin(),
         budget,
         exceeded: false,
         path: Vec::new(),
@@ -59,8 +57,9 @@ pub fn text<T: Object>(context: &Context<'_>, row: T::Row<'_>, plan: &Plan, entr
         let message = format!("The answer would have more than {most} fields: ask for fewer, or for smaller pages.");
         return Err(Fault::new(Code::QueryTooComplex, message).into());
     }
+    let json = out.json.finish()?;
     refusal::tell(out.refusals, entry, context);
-    Ok(String::from_utf8(out.json).map_err(|_| internal())?)
+    Ok(json.into())
 }
 
 impl<T: Object> OutputType for Written<T> {
@@ -99,10 +98,7 @@ impl<T: Object> OutputType for Written<T> {
     }
 
     async fn resolve(&self, _: &ContextSelectionSet<'_>, _: &Positioned<Syntax>) -> ServerResult<Value> {
-        // It is asked for once, and large answers are not worth a copy.
-        Ok(raw(std::mem::take(
-            &mut *self.json.lock().unwrap_or_else(PoisonError::into_inner),
-        )))
+        Ok(raw(self.json.clone()))
     }
 }
 

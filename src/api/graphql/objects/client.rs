@@ -1,12 +1,14 @@
 //! A client.
 
+mod listed;
+
 use std::borrow::Cow;
 
 use async_graphql::{OutputType, Value};
 
 use super::{
     audit::AuditRecord,
-    connection::{Connection, Listed, PAGE_ARGUMENTS, PageRow, Words},
+    connection::{Connection, PAGE_ARGUMENTS, PageRow},
     custom_field::{CustomFieldValue, ValueRow},
     definition::ClientRole,
     member::{Address, IdDocument},
@@ -20,7 +22,7 @@ use crate::{
         reach::{history_window, window},
         world::World,
     },
-    client::{Aggregate, ClientPage, ClientState, Gender, Language},
+    client::{Aggregate, ClientState, Gender, Language},
 };
 
 /// A client, and what was loaded beside it.
@@ -288,36 +290,4 @@ fn asked(row: &ValueRow<'_>, step: &Step) -> bool {
 
 fn is_text(value: &Value, text: &str) -> bool {
     matches!(value, Value::String(found) if found == text)
-}
-
-impl Listed for Client {
-    type Page = ClientPage;
-    const WORDS: Words = Words {
-        connection: "ClientConnection",
-        page: "A page of clients.",
-        edges: "The clients of the page, each with its cursor.",
-        nodes: "The clients of the page.",
-        total: "How many clients pass the filter. Counted only when asked for, which takes time on a large bank.",
-        edge: "ClientEdge",
-        entry: "A client in a page.",
-        cursor: "Where the client stands in the list: for `after` and `before`.",
-        node: "The client.",
-    };
-
-    fn more(page: &ClientPage) -> (bool, bool) {
-        (page.clients.has_next, page.clients.has_previous)
-    }
-
-    fn count(page: &ClientPage) -> usize {
-        page.clients.rows.len()
-    }
-
-    fn cursor(page: &ClientPage, at: usize) -> String {
-        page.cursor(&page.clients.rows[at])
-    }
-
-    fn row<'a>(page: &'a ClientPage, at: usize, world: &'a World) -> ClientRow<'a> {
-        let aggregate = &page.clients.rows[at];
-        ClientRow { aggregate, world }
-    }
 }

@@ -10,6 +10,7 @@ use entity::{custom_field_value, message};
 use super::World;
 use crate::{
     access::{Caller, Rights},
+    allowance,
     api::graphql::{
         error::{Code, Fault},
         load::{ClientKey, HistoryKey, Loaders, PageKey, VariantKey},
@@ -22,9 +23,6 @@ use crate::{
     list::Window,
     notify::{Asked, MessagePage, channel::Content, shown_content},
 };
-
-/// What messages may say in all, for one field of the root: bodies are bounded by what templates say, not by a limit.
-const LARGEST_CONTENTS: usize = 8 << 20;
 
 /// The rows of one level: those that were given, and those that were loaded.
 #[derive(Default)]
@@ -60,7 +58,6 @@ pub(super) struct Loading<'a> {
     pages: HashMap<Window, HashMap<String, Arc<MessagePage>>>,
     histories: HashMap<Window, HashMap<String, HistoryPage>>,
     contents: HashMap<String, Content>,
-    content_bytes: usize,
 }
 
 impl<'a> Loading<'a> {
@@ -80,7 +77,6 @@ impl<'a> Loading<'a> {
             pages: HashMap::new(),
             histories: HashMap::new(),
             contents: HashMap::new(),
-            content_bytes: 0,
         }
     }
 
@@ -178,27 +174,23 @@ impl<'a> Loading<'a> {
         let missing: Vec<HistoryKey> = missing
             .map(|key| HistoryKey {
                 client_key: key.to_owned(),
-                request_id: self.caller.request_id.clone(),
                 window: shared.clone(),
                 asked,
             })
             .collect();
         if !missing.is_empty() {
-            let mut bytes = 0;
             for (key, page) in self.loaders.load_many(missing).await? {
                 let page = page.read_by(self.caller)?;
-                bytes = page.bytes;
+                if page.bytes > history::LARGEST_CONTENTS {
+                    return Err(too_large().into());
+                }
                 known.insert(key.client_key, page);
-            }
-            self.content_bytes += usize::try_from(bytes).unwrap_or(usize::MAX);
-            if self.content_bytes > history::LARGEST_CONTENTS as usize {
-                return Err(too_large().into());
             }
         }
         Ok(())
     }
 
-    async fn load_contents(&mut self, rows: &Rows<'_>) -> async_graphql::Result<()> {
+    async fn load_contents(&mut self, rows: &Rows<'_>) -> Result<(), Error> {
         let written = |message: &&message::Model| message.placeholders.is_some();
         let messages: Vec<&message::Model> = rows.messages().filter(written).collect();
         let keys: HashSet<&String> = messages.iter().map(|message| &message.variant_key).collect();
@@ -210,13 +202,7 @@ impl<'a> Loading<'a> {
         for message in messages {
             let variant = variants.get(&VariantKey(message.variant_key.clone()));
             if let Some(content) = variant.and_then(|variant| shown_content(message, variant, &self.caller.rights)) {
-                self.content_bytes += content.text.len() + content.html.as_ref().map_or(0, String::len);
-                if self.content_bytes > LARGEST_CONTENTS {
-                    let most = LARGEST_CONTENTS >> 20;
-                    let message =
-                        format!("The texts of these messages have more than {most} MiB: ask for fewer at once.");
-                    return Err(Fault::new(Code::QueryTooComplex, message).into());
-                }
+                allowance::hold(content.text.len() + content.html.as_ref().map_or(0, String::len))?;
                 self.contents.insert(message.encoded_key.clone(), content);
             }
         }

@@ -1,19 +1,23 @@
 //! Requests that take longer than they may: they are answered, nothing of them runs on, and nothing of them is stored.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use clientele::{
-    db::{Database, DatabaseSettings, Step, Transaction, Work},
+    allowance::{AnswerSettings, Means, Purpose},
+    db::{Database, DatabaseSettings, Dialect, Step, Transaction, Work},
     deadline::Deadline,
     error::{Error, Result},
 };
-use serde_json::json;
-use std::time::Duration;
+use serde_json::{Value, json};
 use tokio::sync::Notify;
 
 use crate::harness::{Backend, Settings, TestServer, run};
 
-/// Locks the clients from the moment it says so until it is told to let go.
+/// Locks the clients from the moment it says so until it is told to let go. On SQLite that keeps all writers waiting, and nobody
+/// else.
 struct Lock<'a> {
     locked: &'a Notify,
     done: &'a Notify,
@@ -23,9 +27,10 @@ impl Work for Lock<'_> {
     type Output = ();
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<()>> {
-        transaction
-            .run("LOCK TABLE client IN ACCESS EXCLUSIVE MODE", [])
-            .await?;
+        if transaction.dialect == Dialect::Postgres {
+            let lock = "LOCK TABLE client IN ACCESS EXCLUSIVE MODE";
+            transaction.run(lock, []).await?;
+        }
         self.locked.notify_one();
         self.done.notified().await;
         Ok(Step::Discard(()))
@@ -33,6 +38,9 @@ impl Work for Lock<'_> {
 }
 
 async fn still_waiting(database: &Database) -> i64 {
+    if database.read().dialect == Dialect::Sqlite {
+        return 0;
+    }
     let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND wait_event_type = 'Lock'";
     let row = database
         .read()
@@ -43,17 +51,29 @@ async fn still_waiting(database: &Database) -> i64 {
     row.try_get_by_index(0).expect("a number")
 }
 
-async fn behind_a_lock(scenario: impl AsyncFnOnce(&TestServer)) {
-    run(Backend::Postgres, async |server| {
-        let hurried = server
-            .another(Settings {
-                request_timeout_seconds: 1,
-                ..Settings::default()
-            })
-            .await;
+const SENTENCE: &str = "This took longer than the server allows and was ended. Nothing of it has been stored.";
+
+/// The same by REST.
+fn too_slow() -> Value {
+    json!({ "returnCode": 6, "returnStatus": "INTERNAL_ERROR", "errorSource": SENTENCE })
+}
+
+async fn hurried(server: &TestServer) -> TestServer {
+    let settings = Settings {
+        request_timeout_seconds: 1,
+        ..Settings::default()
+    };
+    server.another(settings).await
+}
+
+/// A server whose requests may take a second, while the clients are locked; and somebody who looks at its database.
+async fn behind_a_lock(backend: Backend, scenario: impl AsyncFnOnce(&TestServer, &Database)) {
+    run(backend, async |server| {
+        let hurried = hurried(server).await;
         let onlooker = Database::connect(&server.database_url(), &DatabaseSettings::default())
             .await
             .expect("it opens");
+        let before = server.snapshot().await;
         let (locked, done) = (Notify::new(), Notify::new());
         let work = Lock {
             locked: &locked,
@@ -61,7 +81,7 @@ async fn behind_a_lock(scenario: impl AsyncFnOnce(&TestServer)) {
         };
         let checking = async {
             locked.notified().await;
-            scenario(&hurried).await;
+            scenario(&hurried, &onlooker).await;
             // The database ends a statement as soon as its time is over, which may be a moment after the door has answered.
             let mut looked = 0;
             while still_waiting(&onlooker).await > 0 {
@@ -70,8 +90,10 @@ async fn behind_a_lock(scenario: impl AsyncFnOnce(&TestServer)) {
             }
             done.notify_one();
         };
-        let (locking, ()) = tokio::join!(server.clientele.db.write(&work), checking);
+        // On SQLite the one writer of a server is what its requests wait for.
+        let (locking, ()) = tokio::join!(hurried.clientele.db.write_until(&work, None), checking);
         locking.expect("the lock is held and let go");
+        assert_eq!(server.snapshot().await, before);
         onlooker.close().await;
         hurried.stop().await;
     })
@@ -80,7 +102,7 @@ async fn behind_a_lock(scenario: impl AsyncFnOnce(&TestServer)) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_query_behind_a_lock_is_given_up_at_both_doors() {
-    behind_a_lock(async |server| {
+    behind_a_lock(Backend::Postgres, async |server, _| {
         let answer = server.graphql("{ clients { nodes { clientId } } }", json!({})).await;
         assert_eq!(
             (answer.status, &answer.body["errors"][0]["extensions"]["code"]),
@@ -88,40 +110,90 @@ async fn a_query_behind_a_lock_is_given_up_at_both_doors() {
             "{}",
             answer.text
         );
-        let source = "This took longer than the server allows and was ended. Nothing of it has been stored.";
-        server.get("/api/clients").await.is(
-            504,
-            json!({ "returnCode": 6, "returnStatus": "INTERNAL_ERROR", "errorSource": source }),
-        );
+        server.get("/api/clients").await.is(504, too_slow());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_of_many_fields_leaves_connections_to_others() {
+    behind_a_lock(Backend::Postgres, async |server, onlooker| {
+        let fields: String = (0..20)
+            .map(|n| format!("a{n}: clients(first: 1) {{ nodes {{ clientId }} }} "))
+            .collect();
+        let query = format!("{{ {fields} }}");
+        let others = async {
+            // A quarter of the connections.
+            while still_waiting(onlooker).await < 4 {}
+            for _ in 0..20 {
+                let answer = server.graphql("{ messages { nodes { id } } }", json!({})).await;
+                answer.data(json!({ "messages": { "nodes": [] } }));
+                assert_eq!(still_waiting(onlooker).await, 4);
+            }
+        };
+        let (answer, ()) = tokio::join!(server.graphql(&query, json!({})), others);
+        assert_eq!(answer.status, 504, "{}", answer.text);
+        assert_eq!(answer.body["errors"][0]["extensions"]["code"], "TIMEOUT");
+    })
+    .await;
+}
+
+async fn a_change_behind_a_lock(backend: Backend) {
+    let create = r#"upsertClient(input: { client: { firstName: "Amara", lastName: "Bellweather" } }) { created }"#;
+    behind_a_lock(backend, async |server, _| {
+        // The second finds its time over before it is begun.
+        let answer = server
+            .graphql(&format!("mutation {{ a: {create} b: {create} }}"), json!({}))
+            .await;
+        let errors = answer.body["errors"].as_array().expect("errors").clone();
+        assert_eq!((answer.status, errors.len()), (504, 2), "{}", answer.text);
+        for (error, path) in errors.iter().zip(["a", "b"]) {
+            assert_eq!(
+                (&error["extensions"]["code"], &error["path"]),
+                (&json!("TIMEOUT"), &json!([path]))
+            );
+        }
+        let client = json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" } });
+        server.post("/api/clients", client).await.is(504, too_slow());
     })
     .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_behind_a_lock_is_given_up_and_leaves_nothing() {
-    run(Backend::Postgres, async |server| {
-        let before = server.snapshot().await;
-        behind_a_lock(async |hurried| {
-            let query =
-                "mutation { upsertClient(input: { client: { firstName: \"Amara\", lastName: \"Bellweather\" } }) { created } }";
-            let answer = hurried.graphql(query, json!({})).await;
-            assert_eq!(
-                (answer.status, &answer.body["errors"][0]["extensions"]["code"]),
-                (504, &json!("TIMEOUT")),
-                "{}",
-                answer.text
-            );
-            let answer = hurried
-                .post(
-                    "/api/clients",
-                    json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" } }),
-                )
-                .await;
-            assert_eq!(answer.status, 504, "{}", answer.text);
-            assert_eq!(hurried.clientele.db.request_timeout(), Duration::from_secs(1));
-        })
-        .await;
-        assert_eq!(server.snapshot().await, before);
+    a_change_behind_a_lock(Backend::Postgres).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_behind_another_is_given_up_and_leaves_nothing() {
+    a_change_behind_a_lock(Backend::Sqlite).await;
+}
+
+/// Whoever reads the clients of this server from now on counts without end: no lock holds up a reader of SQLite.
+async fn endless_clients(server: &TestServer) {
+    server.clientele.seed(1, |_| ()).await.expect("seeding works");
+    for sql in [
+        "ALTER TABLE client RENAME TO stored_client",
+        "CREATE VIEW client AS SELECT * FROM stored_client WHERE \
+         (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n) > 0",
+    ] {
+        server.write(sql).await.expect("a statement of SQLite's");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_query_without_end_is_given_up_at_both_doors() {
+    run(Backend::Sqlite, async |server| {
+        endless_clients(server).await;
+        let server = hurried(server).await;
+        for path in ["/api/clients", "/api/clients/SEED00000000?fullDetails=true"] {
+            server.get(path).await.is(504, too_slow());
+        }
+        let answer = server.graphql("{ clients { nodes { clientId } } }", json!({})).await;
+        assert_eq!(answer.status, 504, "{}", answer.text);
+        assert_eq!(answer.body["errors"][0]["message"], SENTENCE);
+        assert_eq!(answer.body["errors"][0]["extensions"]["code"], "TIMEOUT");
+        server.stop().await;
     })
     .await;
 }
@@ -150,7 +222,8 @@ impl Work for Late {
 on_both! {
     async fn past_the_deadline_nothing_is_committed_or_begun(server) {
         let before = server.snapshot().await;
-        let deadline = Deadline::after(Duration::from_millis(20));
+        // Long enough for a transaction to begin, however busy the machine.
+        let deadline = Deadline::after(Duration::from_secs(1));
         let work = Late { deadline, attempts: AtomicUsize::new(0) };
         for attempts in [1, 1] {
             let outcome = server.clientele.db.write_until(&work, Some(deadline)).await;
@@ -159,7 +232,9 @@ on_both! {
         }
         assert_eq!(server.snapshot().await, before);
         // The deadline of a request is that of whatever is written in it.
-        let outcome = deadline.scope(server.clientele.db.write(&work)).await;
+        let request = Means::new(Duration::ZERO, 1, &AnswerSettings::default()).allow(Purpose::Change);
+        let request = request.expect("there is memory");
+        let outcome = request.scope(server.clientele.db.write(&work)).await;
         assert!(matches!(outcome, Err(Error::TimedOut)), "{outcome:?}");
     }
 }

@@ -13,7 +13,7 @@ use futures_util::FutureExt;
 use serde_json::json;
 use tower::ServiceExt;
 
-use super::{NEW, OLD, app, code, get, post, send};
+use super::{NEW, OLD, app, code, get, means, post, send};
 use crate::api::{
     RequestId,
     graphql::{http::router, settings::GraphqlSettings, toy::door},
@@ -135,7 +135,7 @@ async fn resolvers_find_what_the_context_puts_there() {
     let counter = seen.clone();
     let app = router(
         Arc::new(door(GraphqlSettings::default())),
-        Duration::from_secs(30),
+        means(Duration::from_secs(30)),
         move |data, parts, _| {
             data.insert(parts.uri.clone());
             counter.fetch_add(1, Ordering::SeqCst);

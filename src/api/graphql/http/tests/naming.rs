@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::{NEW, OLD, app_with, code, get, post, send_to};
+use super::{NEW, OLD, app_with, code, get, means, post, send_to};
 use crate::api::graphql::{http::router, settings::GraphqlSettings, toy::door};
 
 const QUERY: &str = "{__typename}";
@@ -142,12 +142,27 @@ async fn the_price_is_told_when_asked_and_nothing_runs_when_only_it_is() {
 #[tokio::test]
 async fn a_query_that_takes_too_long_is_given_up() {
     let door = Arc::new(door(GraphqlSettings::default()));
-    let app = router(door, Duration::from_millis(20), |_, _, _| Ok(()));
+    let app = router(door, means(Duration::from_millis(20)), |_, _, _| Ok(()));
     for media in [NEW, OLD] {
         let (status, _, answer) = send_to(&app, post(media, r#"{"query":"{stuck}"}"#)).await;
         assert_eq!((status, code(&answer)), (StatusCode::GATEWAY_TIMEOUT, "TIMEOUT"));
         assert!(answer.get("data").is_none());
     }
+}
+
+#[tokio::test]
+async fn past_its_time_a_query_is_given_up_and_a_change_is_told() {
+    let door = Arc::new(door(batching(2)));
+    let app = router(door, means(Duration::ZERO), |_, _, _| Ok(()));
+    let (status, _, answer) = send_to(&app, post(NEW, r#"{"query":"{person{name}}"}"#)).await;
+    assert_eq!((status, code(&answer)), (StatusCode::GATEWAY_TIMEOUT, "TIMEOUT"));
+    let several = r#"[{"query":"{person{name}}"},{"query":"{person{name}}"}]"#;
+    let (_, _, answers) = send_to(&app, post(OLD, several)).await;
+    for answer in answers.as_array().unwrap() {
+        assert_eq!(code(answer), "TIMEOUT");
+    }
+    let (status, _, answer) = send_to(&app, post(NEW, r#"{"query":"mutation{up{a}}"}"#)).await;
+    assert_eq!((status, answer), (StatusCode::OK, json!({"data": {"up": {"a": 1}}})));
 }
 
 #[tokio::test]

@@ -96,7 +96,8 @@ async fn tokens_and_directives_are_limited() {
         directives: 2,
         ..GraphqlSettings::default()
     };
-    let code = async |query: &str| String::from_utf8(ask_with(limits.clone(), query, json!({})).await.body).unwrap();
+    let code =
+        async |query: &str| String::from_utf8(ask_with(limits.clone(), query, json!({})).await.body.to_vec()).unwrap();
     assert!(
         !code("{ a: __typename # not counted, nor commas\n }")
             .await
@@ -111,7 +112,8 @@ async fn tokens_and_directives_are_limited() {
         directives: 2,
         ..GraphqlSettings::default()
     };
-    let code = async |query: &str| String::from_utf8(ask_with(limits.clone(), query, json!({})).await.body).unwrap();
+    let code =
+        async |query: &str| String::from_utf8(ask_with(limits.clone(), query, json!({})).await.body.to_vec()).unwrap();
     assert!(
         !code("{ __typename @skip(if: false) @include(if: true) }")
             .await

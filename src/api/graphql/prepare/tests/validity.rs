@@ -90,7 +90,7 @@ async fn operations_are_found_by_name_and_none_is_guessed() {
         let answer = door(GraphqlSettings::default())
             .execute(both, name, variables, Data::default(), &ANYBODY)
             .await;
-        String::from_utf8(answer.body).unwrap()
+        String::from_utf8(answer.body.to_vec()).unwrap()
     };
     assert_eq!(named(Some("A")).await, r#"{"data":{"a":"Query"}}"#);
     assert_eq!(named(Some("B")).await, r#"{"data":{"b":3}}"#);

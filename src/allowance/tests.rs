@@ -1,0 +1,149 @@
+//! What is taken, refused and given back.
+
+use std::{io::Write, time::Duration};
+
+use super::{Allowance, AnswerSettings, Means, Purpose, Reading, Text, hold};
+use crate::error::Error;
+
+const MINUTE: Duration = Duration::from_secs(60);
+/// What each request takes at least, and of all memory always a multiple of it.
+const BLOCK: usize = 64 << 10;
+
+fn means(bytes: usize, blocks_together: usize) -> Means {
+    let bytes_together = blocks_together * BLOCK;
+    Means::new(MINUTE, 1, &AnswerSettings { bytes, bytes_together })
+}
+
+fn taken(means: &Means) -> usize {
+    means.memory.taken()
+}
+
+async fn write(allowance: &Allowance, text: &str) -> Result<Vec<u8>, Error> {
+    let write = async {
+        let mut written = Text::begin();
+        written.push(text);
+        written.finish()
+    };
+    allowance.clone().scope(write).await
+}
+
+#[tokio::test]
+async fn an_answer_is_as_large_as_it_may_be_and_no_larger() {
+    let means = means(1_000, 100);
+    let allowance = means.allow(Purpose::Read).expect("there is room");
+    allowance.hold(400).expect("there is room");
+    assert_eq!(write(&allowance, &"x".repeat(600)).await.expect("it fits").len(), 600);
+    for _ in 0..2 {
+        let refused = write(&allowance, "x").await;
+        assert!(matches!(refused, Err(Error::TooLarge { most: 1_000 })), "{refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn several_texts_of_one_request_count_together_as_what_they_are() {
+    let means = means(1_000, 100);
+    let allowance = means.allow(Purpose::Read).expect("there is room");
+    for _ in 0..100 {
+        write(&allowance, "ten bytes!").await.expect("it fits");
+    }
+    assert!(matches!(write(&allowance, "x").await, Err(Error::TooLarge { .. })));
+}
+
+#[tokio::test]
+async fn a_text_that_is_refused_takes_nothing_any_more() {
+    let means = means(1_000, 100);
+    let allowance = means.allow(Purpose::Read).expect("there is room");
+    let write = async {
+        let mut text = Text::begin();
+        assert!(serde_json::to_writer(&mut text, &"x".repeat(2_000)).is_err());
+        assert!(text.is_refused());
+        assert!(text.write_all(b"x").is_err());
+        text.push("x");
+        text.finish()
+    };
+    assert!(matches!(allowance.scope(write).await, Err(Error::TooLarge { .. })));
+    assert_eq!(taken(&means), 0);
+}
+
+#[tokio::test]
+async fn all_requests_share_what_there_is() {
+    let means = means(usize::MAX, 16);
+    let large = means.allow(Purpose::Read).expect("there is room");
+    // Two blocks are for the beginnings of other answers.
+    large.hold(14 * BLOCK).expect("there is room");
+    let small: Vec<_> = (0..2)
+        .map(|_| means.allow(Purpose::Read).expect("there is room"))
+        .collect();
+    assert_eq!(taken(&means), 16 * BLOCK);
+    assert!(matches!(means.allow(Purpose::Read), Err(Error::Busy)));
+    assert!(matches!(means.allow(Purpose::Change), Err(Error::Busy)));
+    small[0].hold(BLOCK).expect("it has that already");
+    assert!(matches!(small[0].hold(1), Err(Error::Busy)));
+    drop(large);
+    assert!(
+        matches!(small[0].hold(1), Err(Error::Busy)),
+        "what is refused stays refused"
+    );
+    small[1].hold(2 * BLOCK).expect("there is room again");
+    drop(small);
+    assert_eq!(taken(&means), 0);
+}
+
+#[tokio::test]
+async fn what_a_change_has_stored_is_told_even_if_memory_is_short_or_time_is_over() {
+    let means = Means::new(
+        Duration::ZERO,
+        1,
+        &AnswerSettings {
+            bytes: usize::MAX,
+            bytes_together: BLOCK,
+        },
+    );
+    let change = means.allow(Purpose::Change).expect("there is room");
+    assert_eq!(
+        write(&change, &"x".repeat(2 * BLOCK)).await.expect("it is told").len(),
+        2 * BLOCK
+    );
+    drop(change);
+    let read = means.allow(Purpose::Read).expect("there is room");
+    assert!(matches!(write(&read, "").await, Err(Error::TimedOut)));
+}
+
+#[tokio::test]
+async fn an_answer_is_held_until_its_last_byte_is_gone() {
+    let means = means(usize::MAX, 100);
+    let allowance = means.allow(Purpose::Read).expect("there is room");
+    allowance.hold(20 * BLOCK).expect("there is room");
+    let mut pieces = allowance.keep([vec![0; 10].into(), vec![0; 20].into()]);
+    drop(allowance);
+    assert_eq!(taken(&means), 30, "what was read for it is gone");
+    let sent = pieces[0].split_to(4);
+    drop(pieces);
+    assert_eq!(taken(&means), 30);
+    drop(sent);
+    assert_eq!(taken(&means), 0);
+}
+
+#[tokio::test]
+async fn what_is_read_twice_counts_once() {
+    let means = means(1_000, 100);
+    let allowance = means.allow(Purpose::Read).expect("there is room");
+    let read = async {
+        for _ in 0..10 {
+            Reading::begin().hold(1_000).expect("it fits");
+        }
+        let mut reading = Reading::begin();
+        reading.hold(1_000).expect("it fits");
+        reading.keep();
+        hold(1)
+    };
+    assert!(matches!(allowance.scope(read).await, Err(Error::TooLarge { .. })));
+}
+
+#[tokio::test]
+async fn outside_of_a_request_there_are_no_bounds() {
+    hold(usize::MAX).expect("nobody counts");
+    let mut text = Text::begin();
+    text.push("text");
+    assert_eq!(text.finish().expect("nobody counts"), b"text");
+}

@@ -1,0 +1,115 @@
+//! Documents that haven't been seen before, held to the rules of the language and of the schema. Nothing is executed here.
+
+use std::sync::{Arc, OnceLock};
+
+use async_graphql::{
+    EmptySubscription, ObjectType, Request, Response, Schema, SchemaBuilder, SchemaEnv, ServerError,
+    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextRequest},
+    registry::Registry,
+};
+use futures_util::FutureExt;
+
+use crate::api::graphql::{
+    error::{Code, Fault, Refused},
+    prepare::Parsed,
+};
+
+/// More than these nobody reads, and an answer must not be much larger than its request.
+const MOST_FAULTS: usize = 20;
+const LONGEST_MESSAGE: usize = 300;
+
+/// A schema that never runs a resolver.
+pub(super) struct Strict<Q, M> {
+    schema: Schema<Q, M, EmptySubscription>,
+    env: SchemaEnv,
+}
+
+impl<Q: ObjectType + 'static, M: ObjectType + 'static> Strict<Q, M> {
+    /// # Panics
+    /// When the engine no longer hands its schema to an extension: a change of the engine, seen by every test.
+    pub fn new(schema: SchemaBuilder<Q, M, EmptySubscription>) -> Self {
+        let env = Arc::new(OnceLock::new());
+        let schema = schema.extension(ValidateOnly(env.clone())).finish();
+        schema.execute("{__typename}").now_or_never();
+        let env = env
+            .get()
+            .expect("an extension sees the schema of the request it is called for")
+            .clone();
+        Self { schema, env }
+    }
+
+    pub fn registry(&self) -> &Registry {
+        &self.env.registry
+    }
+
+    /// # Errors
+    /// What is wrong with the document; whether names are suggested for those that don't exist is the caller's to say.
+    pub async fn check(&self, parsed: &Parsed, suggest: bool) -> Result<(), Refused> {
+        let (document, operation_name) = parsed.for_validation();
+        let mut request = Request::new("");
+        request.operation_name = operation_name;
+        request.set_parsed_query(document);
+        let errors = self.schema.execute(request).await.errors;
+        if errors.is_empty() {
+            return Ok(());
+        }
+        let mut faults: Vec<_> = errors.into_iter().map(|error| invalid(error, suggest)).collect();
+        // The engine tells some of them in the order of a hash map, and visits a document twice, so that some rules
+        // speak up each time: in the order of the document the same refusal has the same words, each once.
+        faults.sort_by(|one, other| {
+            place(one)
+                .cmp(&place(other))
+                .then_with(|| one.message.cmp(&other.message))
+        });
+        faults.dedup();
+        faults.truncate(MOST_FAULTS);
+        Err(Refused(faults))
+    }
+}
+
+/// Line and column.
+fn place(fault: &Fault) -> Option<(usize, usize)> {
+    fault.locations.first().map(|place| (place.line, place.column))
+}
+
+/// The engine's rules name fields, types and variables. One of them repeats a value, which may be anybody's.
+fn invalid(error: ServerError, suggest: bool) -> Fault {
+    let mut message = match error.message.split_once(" does not contain the value ") {
+        Some((place, _)) => format!("{place} does not contain the value that is sent."),
+        None => error.message,
+    };
+    if !suggest && let Some(at) = message.find(" Did you mean") {
+        message.truncate(at);
+    }
+    // Names may be as long as the document.
+    let message = match message.char_indices().nth(LONGEST_MESSAGE) {
+        Some((end, _)) => format!("{}…", &message[..end]),
+        None => message,
+    };
+    Fault {
+        code: Code::ValidationFailed,
+        message: message.into(),
+        locations: error.locations,
+    }
+}
+
+/// Lets a schema validate without executing, and takes hold of its registry, which the engine keeps private otherwise.
+struct ValidateOnly(Arc<OnceLock<SchemaEnv>>);
+
+impl ExtensionFactory for ValidateOnly {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(Self(self.0.clone()))
+    }
+}
+
+#[async_graphql::async_trait::async_trait]
+impl Extension for ValidateOnly {
+    async fn request(&self, ctx: &ExtensionContext<'_>, next: NextRequest<'_>) -> Response {
+        self.0.get_or_init(|| ctx.schema_env.clone());
+        next.run(ctx).await
+    }
+
+    async fn execute(&self, _: &ExtensionContext<'_>, _: Option<&str>, _: NextExecute<'_>) -> Response {
+        Response::default()
+    }
+}

@@ -1,0 +1,86 @@
+//! What a global id names: whose it is, where it is stored, and who may see it.
+
+use crate::{
+    access::Permission,
+    api::graphql::{load::ClientKey, node::GlobalId},
+    client::Wanted,
+    history::RecordKey,
+    notify::MessageKey,
+};
+
+/// The permission to see an object. Definitions are for everybody.
+pub fn needs(id: &GlobalId) -> Option<Permission> {
+    match id {
+        GlobalId::Client(_)
+        | GlobalId::Address { .. }
+        | GlobalId::IdDocument { .. }
+        | GlobalId::CustomFieldValue { .. } => Some(Permission::ViewClient),
+        GlobalId::Message { .. } => Some(Permission::ViewMessages),
+        GlobalId::AuditRecord { .. } => Some(Permission::Audit),
+        GlobalId::CustomFieldSet(_)
+        | GlobalId::CustomField(_)
+        | GlobalId::ClientRole(_)
+        | GlobalId::MessageTemplate(_) => None,
+    }
+}
+
+/// The client that an object is, or belongs to, and what it has to be read with.
+pub fn owner(id: &GlobalId, own: Wanted) -> Option<ClientKey> {
+    let none = Wanted::default();
+    let (key, wanted) = match id {
+        GlobalId::Client(key) => (key, own),
+        GlobalId::Address { client_key, .. } => (
+            client_key,
+            Wanted {
+                addresses: true,
+                ..none
+            },
+        ),
+        GlobalId::IdDocument { client_key, .. } => (
+            client_key,
+            Wanted {
+                id_documents: true,
+                ..none
+            },
+        ),
+        GlobalId::CustomFieldValue { client_key, .. } => (
+            client_key,
+            Wanted {
+                custom_values: true,
+                ..none
+            },
+        ),
+        _ => return None,
+    };
+    let key = key.clone();
+    Some(ClientKey { key, wanted })
+}
+
+/// The message that an id names, if it names one.
+pub fn message_key(id: &GlobalId) -> Option<MessageKey> {
+    match id {
+        GlobalId::Message { client_key, key } => Some(MessageKey {
+            client_key: client_key.clone(),
+            encoded_key: key.clone(),
+        }),
+        _ => None,
+    }
+}
+
+/// The record of the history that an id names, if it names one.
+pub fn record_key(id: &GlobalId) -> Option<RecordKey> {
+    match id {
+        GlobalId::AuditRecord { chain, position } => Some(RecordKey {
+            chain: chain.clone(),
+            position: position.parse().ok()?,
+        }),
+        _ => None,
+    }
+}
+
+pub fn is_definition(id: &GlobalId) -> bool {
+    matches!(
+        id,
+        GlobalId::CustomFieldSet(_) | GlobalId::CustomField(_) | GlobalId::ClientRole(_) | GlobalId::MessageTemplate(_)
+    )
+}

@@ -1,0 +1,42 @@
+//! Clients in pages.
+
+use super::{Client, ClientRow};
+use crate::{
+    api::graphql::{
+        objects::connection::{Listed, Words},
+        world::World,
+    },
+    client::ClientPage,
+};
+
+impl Listed for Client {
+    type Page = ClientPage;
+    const WORDS: Words = Words {
+        connection: "ClientConnection",
+        page: "A page of clients.",
+        edges: "The clients of the page, each with its cursor.",
+        nodes: "The clients of the page.",
+        total: "How many clients pass the filter. Counted only when asked for, which takes time on a large bank.",
+        edge: "ClientEdge",
+        entry: "A client in a page.",
+        cursor: "Where the client stands in the list: for `after` and `before`.",
+        node: "The client.",
+    };
+
+    fn more(page: &ClientPage) -> (bool, bool) {
+        (page.clients.has_next, page.clients.has_previous)
+    }
+
+    fn count(page: &ClientPage) -> usize {
+        page.clients.rows.len()
+    }
+
+    fn cursor(page: &ClientPage, at: usize) -> String {
+        page.cursor(&page.clients.rows[at])
+    }
+
+    fn row<'a>(page: &'a ClientPage, at: usize, world: &'a World) -> ClientRow<'a> {
+        let aggregate = &page.clients.rows[at];
+        ClientRow { aggregate, world }
+    }
+}
