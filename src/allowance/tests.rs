@@ -1,6 +1,6 @@
 //! What is taken, refused and given back.
 
-use std::{io::Write, time::Duration};
+use std::time::Duration;
 
 use super::{Allowance, AnswerSettings, Means, Purpose, Reading, Text, hold};
 use crate::error::Error;
@@ -55,14 +55,32 @@ async fn a_text_that_is_refused_takes_nothing_any_more() {
     let allowance = means.allow(Purpose::Read).expect("there is room");
     let write = async {
         let mut text = Text::begin();
-        assert!(serde_json::to_writer(&mut text, &"x".repeat(2_000)).is_err());
+        text.value(&"x".repeat(2_000));
         assert!(text.is_refused());
-        assert!(text.write_all(b"x").is_err());
+        text.value("x");
         text.push("x");
         text.finish()
     };
     assert!(matches!(allowance.scope(write).await, Err(Error::TooLarge { .. })));
     assert_eq!(taken(&means), 0);
+}
+
+#[tokio::test]
+async fn what_is_no_json_is_a_defect_and_never_half_written() {
+    for means in [None, Some(means(1_000, 100))] {
+        let write = async {
+            let mut text = Text::begin();
+            text.push("[");
+            text.value(&std::collections::HashMap::from([((1, 2), "a key that is no text")]));
+            text.push("]");
+            text.finish()
+        };
+        let written = match means {
+            Some(means) => means.allow(Purpose::Read).expect("there is room").scope(write).await,
+            None => write.await,
+        };
+        assert!(matches!(written, Err(Error::Internal(_))), "{written:?}");
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! JSON while it is written, as far as the request may have it.
 
-use std::io;
+use serde::Serialize;
 
 use super::Allowance;
 use crate::error::{Error, Result};
@@ -37,7 +37,22 @@ impl Text {
     }
 
     pub fn push(&mut self, text: &str) {
-        self.take(text.as_bytes());
+        if self.bytes.len() + text.len() <= self.room || self.has_room(text.len()) {
+            self.bytes.extend_from_slice(text.as_bytes());
+        }
+    }
+
+    /// Writes a value as JSON. Room is asked for when it has been written: what it is written from is in memory anyway, and it
+    /// isn't many times as large. One that is no JSON is a defect, and refused as such.
+    pub fn value(&mut self, value: &(impl Serialize + ?Sized)) {
+        if self.is_refused() {
+            return;
+        }
+        if let Err(error) = serde_json::to_writer(&mut self.bytes, value) {
+            self.refuse(Error::internal(error));
+        } else if self.bytes.len() > self.room {
+            self.has_room(0);
+        }
     }
 
     /// Whether there was no room for something.
@@ -59,14 +74,6 @@ impl Text {
         }
     }
 
-    fn take(&mut self, bytes: &[u8]) -> bool {
-        let fits = self.bytes.len() + bytes.len() <= self.room || self.has_room(bytes.len());
-        if fits {
-            self.bytes.extend_from_slice(bytes);
-        }
-        fits
-    }
-
     #[cold]
     fn has_room(&mut self, bytes: usize) -> bool {
         let Some(allowance) = &self.allowance else {
@@ -79,33 +86,20 @@ impl Text {
                 true
             }
             Err(refusal) => {
-                self.refusal.get_or_insert(refusal);
-                // What has been written is thrown away: others may need the memory.
-                self.bytes = Vec::new();
-                if let Some(allowance) = self.allowance.take() {
-                    allowance.give_back(self.room);
-                }
-                self.room = 0;
+                self.refuse(refusal);
                 false
             }
         }
     }
-}
 
-impl io::Write for Text {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.write_all(bytes).map(|()| bytes.len())
-    }
-
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match self.take(bytes) {
-            true => Ok(()),
-            false => Err(io::ErrorKind::OutOfMemory.into()),
+    fn refuse(&mut self, refusal: Error) {
+        self.refusal.get_or_insert(refusal);
+        // What has been written is thrown away: others may need the memory.
+        self.bytes = Vec::new();
+        if let Some(allowance) = self.allowance.take() {
+            allowance.give_back(self.room);
         }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.room = 0;
     }
 }
 

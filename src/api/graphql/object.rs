@@ -197,8 +197,7 @@ impl Out<'_> {
     }
 
     fn value(&mut self, value: &(impl serde::Serialize + ?Sized)) {
-        let written = serde_json::to_writer(&mut self.json, value);
-        debug_assert!(written.is_ok() || self.json.is_refused(), "plain values are JSON");
+        self.json.value(value);
     }
 
     /// Whether the request is refused anyway, so that nothing more need be written.

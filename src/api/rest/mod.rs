@@ -246,8 +246,16 @@ impl Door {
             .clients(caller, filter, ClientOrder::default(), range, Wanted::default())
             .await?;
         let page = page.map_err(|problem| Refusal::from(&problem))?;
-        let rows = page.clients.rows.iter().map(|row| Bare(&row.client));
-        json(&rows.collect::<Vec<_>>())
+        let mut text = Text::begin();
+        text.push("[");
+        for (at, row) in page.clients.rows.iter().enumerate() {
+            if at > 0 {
+                text.push(",");
+            }
+            text.value(&Bare(&row.client));
+        }
+        text.push("]");
+        Ok(text.finish()?)
     }
 }
 
@@ -264,10 +272,8 @@ fn unknown_client() -> Refusal {
 /// As [`Text::finish`].
 fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
     let mut text = Text::begin();
-    let written = serde_json::to_writer(&mut text, value);
-    let text = text.finish()?;
-    written.map_err(Error::internal)?;
-    Ok(text)
+    text.value(value);
+    Ok(text.finish()?)
 }
 
 /// An answer that counts to what its request may hold until it has been taken.
