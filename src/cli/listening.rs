@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
@@ -12,14 +12,29 @@ use super::Failure;
 use crate::config::Config;
 use crate::server::Server;
 
+/// How many connections may have been made and not yet be accepted, as far as the system allows it. One more isn't refused: its
+/// caller asks again after a second, so that a burst that the server could serve at once would take that long.
+const BACKLOG: u32 = 4096;
+
 /// Takes the port.
-pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
+pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
+    listen(address).map_err(|error| {
         Failure::new(match error.kind() {
             io::ErrorKind::AddrInUse => format!("can't listen on {address}: another program uses this port"),
             _ => format!("can't listen on {address}: {error}"),
         })
     })
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // What is left of a server that has just been stopped must not keep the next one waiting.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// What SIGTERM or SIGINT after the call of [`stop_on_signal`] make true.
@@ -68,4 +83,20 @@ pub(super) async fn stopped(mut stop: watch::Receiver<bool>) {
 pub(super) fn server(config: &Config) -> Result<Server, Failure> {
     let server = Server::new(&config.http).map_err(|error| Failure::misconfigured(error.to_string()))?;
     Ok(server.for_pages_of(&config.cors))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{net::TcpStream, time::Duration};
+
+    use super::bind;
+
+    #[tokio::test]
+    async fn a_burst_of_connections_waits_to_be_accepted() {
+        let listener = bind("127.0.0.1:0".parse().expect("an address")).expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        let burst = (0..300).map(|_| TcpStream::connect_timeout(&address, Duration::from_millis(500)));
+        let burst: Result<Vec<_>, _> = burst.collect();
+        assert_eq!(burst.expect("nobody asks twice").len(), 300);
+    }
 }

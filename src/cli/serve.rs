@@ -34,7 +34,7 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
         )));
     }
     let server = listening::server(config)?;
-    let listener = listening::bind(config.listen).await?;
+    let listener = listening::bind(config.listen)?;
     let address = listener.local_addr().map_err(Failure::internal)?;
     let channels = worker::channels(config)?;
     let persisted = persisted(&config.graphql)?;

@@ -70,7 +70,7 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
     let guard = Guard::new(config.authentication.clone()).map_err(Failure::misconfigured)?;
     let server = listening::server(config)?;
     let listener = match config.notifications.worker_listen {
-        Some(address) => Some(listening::bind(address).await?),
+        Some(address) => Some(listening::bind(address)?),
         None => None,
     };
     // What it is sending is handed back at once: nobody sends callers here.
