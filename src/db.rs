@@ -75,7 +75,7 @@ pub struct Database {
 impl Database {
     /// Connects to `sqlite:FILE` (which is created when it is missing) or `postgres://…`.
     pub async fn connect(url: &str, settings: &DatabaseSettings) -> Result<Self> {
-        if url.starts_with("sqlite:") {
+        if Dialect::of(url) == Dialect::Sqlite {
             // The writer comes first: it creates the file and turns write-ahead logging on.
             let writer = connection(url, settings, Purpose::Writing).await?;
             let reader = connection(url, settings, Purpose::Reading).await?;
@@ -91,10 +91,10 @@ impl Database {
         settings: &DatabaseSettings,
     ) -> Self {
         Self {
+            request_timeout: Duration::from_secs(settings.request_timeout_seconds),
+            share: settings.share(reader.dialect),
             reader,
             writer,
-            request_timeout: Duration::from_secs(settings.request_timeout_seconds),
-            share: settings.share(),
         }
     }
 

@@ -5,9 +5,23 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match clientele::cli::run(std::env::args_os()).await {
+/// How many tasks a core runs before it looks at sockets and clocks again. Some tasks here write pages of clients: a few dozen of
+/// those, as usual, would be too long for a refusal to wait.
+const TASKS_IN_A_ROW: u32 = 16;
+
+fn main() -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .event_interval(TASKS_IN_A_ROW)
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("clientele: the system gives it no threads: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(clientele::cli::run(std::env::args_os())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("clientele: {failure}");

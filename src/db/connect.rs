@@ -26,17 +26,12 @@ pub(super) async fn connection(
     settings: &DatabaseSettings,
     purpose: Purpose,
 ) -> Result<Connection<DatabaseConnection>> {
-    let sqlite = url.starts_with("sqlite:");
-    let connections = if sqlite && purpose == Purpose::Writing {
-        1
-    } else {
-        settings.max_connections
-    };
-    let bounds = (sqlite && purpose != Purpose::Writing)
+    let dialect = Dialect::of(url);
+    let connections = settings.connections(dialect, purpose);
+    let bounds = (dialect == Dialect::Sqlite && purpose != Purpose::Writing)
         .then(|| Bounds::new(Duration::from_secs(settings.request_timeout_seconds)));
     let options = options(url, settings, (purpose, connections), bounds.clone());
     let inner = sea_orm::Database::connect(options).await?;
-    let dialect = Dialect::of(inner.get_database_backend());
     Ok(Connection {
         inner,
         dialect,

@@ -11,8 +11,9 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    pub(super) fn of(backend: DbBackend) -> Self {
-        if backend == DbBackend::Sqlite {
+    /// That of the database at `url`.
+    pub(super) fn of(url: &str) -> Self {
+        if url.starts_with("sqlite:") {
             Self::Sqlite
         } else {
             Self::Postgres

@@ -1,6 +1,6 @@
 //! What an operator decides about the database, and what every connection is told.
 
-use std::time::Duration;
+use std::{thread::available_parallelism, time::Duration};
 
 use sea_orm::{
     ConnectOptions,
@@ -8,7 +8,7 @@ use sea_orm::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::bounds::Bounds;
+use super::{Dialect, bounds::Bounds};
 
 /// How long a statement waits for a lock on PostgreSQL: whoever holds one longer must not take every connection with it.
 const LOCK_TIMEOUT: &str = "5s";
@@ -17,8 +17,8 @@ const LOCK_TIMEOUT: &str = "5s";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatabaseSettings {
-    /// Connections kept at the most. On SQLite these are readers; one writer comes on top. One request uses a quarter of them
-    /// at once.
+    /// Connections kept at the most. On SQLite these are readers, two for each core at the most; one writer comes on top. One
+    /// request uses a quarter of them at once.
     pub max_connections: u32,
     /// How long a request waits for a free connection before it is answered 503, in seconds.
     pub acquire_timeout_seconds: u64,
@@ -49,10 +49,27 @@ impl Default for DatabaseSettings {
 
 /// One request uses at most this part of the connections at once: what is asked for together mustn't starve others.
 const SHARES: u32 = 4;
+/// SQLite computes in this process: more readers to a core would do no more together, and keep the core from whatever else there
+/// is to do, refusals first of all.
+const READERS_PER_CORE: u32 = 2;
 
 impl DatabaseSettings {
-    pub(super) fn share(&self) -> usize {
-        usize::try_from(self.max_connections / SHARES).map_or(1, |share| share.max(1))
+    /// How many connections there are for a purpose.
+    pub(super) fn connections(&self, dialect: Dialect, purpose: Purpose) -> u32 {
+        match (dialect, purpose) {
+            (Dialect::Postgres, _) => self.max_connections,
+            (Dialect::Sqlite, Purpose::Writing) => 1,
+            (Dialect::Sqlite, Purpose::Reading | Purpose::Looking) => {
+                let cores = available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
+                self.max_connections.min(cores.saturating_mul(READERS_PER_CORE))
+            }
+        }
+    }
+
+    /// How many of the connections one request may use at once.
+    pub(super) fn share(&self, dialect: Dialect) -> usize {
+        let share = self.connections(dialect, Purpose::Reading) / SHARES;
+        usize::try_from(share).map_or(1, |share| share.max(1))
     }
 }
 
