@@ -37,6 +37,11 @@ impl Places {
         })))
     }
 
+    /// Whether there is none, nor room to wait for one.
+    pub fn are_full(&self) -> bool {
+        self.running.available_permits() == 0 && self.waiting.available_permits() == 0
+    }
+
     async fn permit(&self) -> Option<OwnedSemaphorePermit> {
         if let Ok(permit) = self.running.clone().try_acquire_owned() {
             return Some(permit);

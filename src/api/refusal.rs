@@ -2,8 +2,7 @@
 //! callers read.
 
 use axum::{
-    extract::Request,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, Request, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
@@ -62,7 +61,7 @@ enum Door {
 }
 
 impl Asked {
-    pub fn by(request: &Request) -> Self {
+    pub fn by<B>(request: &Request<B>) -> Self {
         let path = request.uri().path();
         let door = match path {
             "/graphql" => Door::Graphql,

@@ -17,20 +17,18 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::connection::Connections;
+use super::{connection::Connections, seldom::Seldom};
 use crate::network::Network;
 
 /// How long to wait when the system has no more sockets to give.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Whoever floods the server must not flood the log.
-const BETWEEN_LINES: Duration = Duration::from_secs(60);
 
 pub struct Accepting {
     listener: TcpListener,
     connections: Arc<Connections>,
     places: Places,
     open: JoinSet<()>,
-    told: Option<Instant>,
+    line: Seldom,
 }
 
 impl Accepting {
@@ -46,7 +44,7 @@ impl Accepting {
             connections: Arc::new(connections),
             places,
             open: JoinSet::new(),
-            told: None,
+            line: Seldom::default(),
         }
     }
 
@@ -80,7 +78,9 @@ impl Accepting {
         let proxy = settings.trusts(peer.ip());
         let Some(place) = self.places.take(Network::of_one_caller(peer.ip()), proxy) else {
             // Closed by going away: its caller, or the balancer before us, can turn elsewhere at once.
-            return self.tell("a connection was closed: there are as many as the configuration allows");
+            return self.line.tell(Instant::now(), || {
+                tracing::warn!("a connection was closed: there are as many as the configuration allows")
+            });
         };
         let (connections, stop) = (self.connections.clone(), stop.clone());
         self.open.spawn(async move {
@@ -89,19 +89,14 @@ impl Accepting {
         });
     }
 
-    async fn failed(&mut self, error: &io::Error) {
+    async fn failed(&self, error: &io::Error) {
         // A caller who has gone before being served is no failure of ours.
         let theirs = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset];
         if !theirs.contains(&error.kind()) {
-            self.tell("no connection could be accepted: is the limit of open files too low?");
+            self.line.tell(Instant::now(), || {
+                tracing::warn!("no connection could be accepted: is the limit of open files too low?")
+            });
             sleep(PAUSE).await;
-        }
-    }
-
-    fn tell(&mut self, line: &'static str) {
-        if self.told.is_none_or(|told| told.elapsed() > BETWEEN_LINES) {
-            self.told = Some(Instant::now());
-            tracing::warn!("{line}");
         }
     }
 }

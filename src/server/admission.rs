@@ -11,7 +11,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
 };
@@ -20,29 +20,80 @@ use axum::{
     BoxError, Error,
     body::{Body, Bytes, HttpBody},
     extract::{Request, State},
+    http::header::ORIGIN,
     middleware::Next,
     response::Response,
 };
 use hyper::body::{Frame, SizeHint};
+use tokio::time::Instant;
 
-use super::HttpSettings;
+use super::{HttpSettings, seldom::Seldom};
 use crate::api::{
     Place, Places,
     refusal::{Asked, Refusal},
 };
 
-/// As many places as configured.
-pub fn places(settings: &HttpSettings) -> Places {
-    Places::new(settings.requests, settings.queue, settings.queue_timeout)
+/// Who gets a place, and what the others are told. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    places: Places,
+    refused: Arc<Refused>,
 }
 
-pub async fn admit(State(places): State<Places>, mut request: Request, next: Next) -> Response {
-    // A server with much to do is a healthy one.
-    if request.uri().path().starts_with("/health/") {
+impl Admission {
+    /// As many places as configured.
+    pub fn new(settings: &HttpSettings) -> Self {
+        Self {
+            places: Places::new(settings.requests, settings.queue, settings.queue_timeout),
+            refused: Arc::default(),
+        }
+    }
+
+    /// The answer to a request for which there is no room even to wait, before anything else is done for it: when most are
+    /// refused, it is what refusing costs that the others can't have. None for all requests that [`admit`] decides about:
+    /// pages of other sites may read its answers only.
+    pub fn refuse_at_once<B>(&self, request: &Request<B>) -> Option<Response> {
+        let is_refused = self.places.are_full() && !is_of_health(request) && !request.headers().contains_key(ORIGIN);
+        is_refused.then(|| self.refuse(&Asked::by(request)))
+    }
+
+    fn refuse(&self, asked: &Asked) -> Response {
+        self.refused.count();
+        asked.refused(Refusal::Overloaded)
+    }
+}
+
+/// How many were refused: they have no lines of their own in the log.
+#[derive(Debug, Default)]
+struct Refused {
+    untold: AtomicU64,
+    line: Seldom,
+}
+
+impl Refused {
+    fn count(&self) {
+        self.untold.fetch_add(1, Ordering::Relaxed);
+        self.line.tell(Instant::now(), || {
+            let requests = self.untold.swap(0, Ordering::Relaxed);
+            tracing::warn!(
+                requests,
+                "answered 503: there was more to do than the configuration allows"
+            );
+        });
+    }
+}
+
+/// A server with much to do is a healthy one.
+fn is_of_health<B>(request: &Request<B>) -> bool {
+    request.uri().path().starts_with("/health/")
+}
+
+pub async fn admit(State(admission): State<Admission>, mut request: Request, next: Next) -> Response {
+    if is_of_health(&request) {
         return next.run(request).await;
     }
-    let Some(place) = places.take().await else {
-        return Asked::by(&request).refused(Refusal::Overloaded);
+    let Some(place) = admission.places.take().await else {
+        return admission.refuse(&Asked::by(&request));
     };
     request.extensions_mut().insert(place.clone());
     // Nothing to wait for, as in every GET.
@@ -62,7 +113,7 @@ pub async fn admit(State(places): State<Places>, mut request: Request, next: Nex
     });
     let response = next.run(request).await;
     match is_refused.load(Ordering::Relaxed) {
-        true => asked.refused(Refusal::Overloaded),
+        true => admission.refuse(&asked),
         false => response,
     }
 }

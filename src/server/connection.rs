@@ -32,7 +32,8 @@ use tokio::{
 use super::{
     HttpSettings,
     activity::{Activity, Ended, Times},
-    host,
+    admission::Admission,
+    headers, host,
     pieces::{Pieces, Streams},
     proxy,
     tls::Certificates,
@@ -61,16 +62,23 @@ pub struct Connections {
     pub settings: Arc<HttpSettings>,
     certificates: Option<Certificates>,
     builder: Builder<Streams>,
+    admission: Admission,
     router: Router,
 }
 
 impl Connections {
-    pub fn new(settings: Arc<HttpSettings>, certificates: Option<Certificates>, router: Router) -> Self {
+    pub fn new(
+        settings: Arc<HttpSettings>,
+        certificates: Option<Certificates>,
+        admission: Admission,
+        router: Router,
+    ) -> Self {
         let builder = builder(&settings);
         Self {
             settings,
             certificates,
             builder,
+            admission,
             router,
         }
     }
@@ -107,6 +115,7 @@ impl Connections {
         };
         let service = Answering {
             router: TowerToHyperService::new(self.router.clone()),
+            admission: self.admission.clone(),
             settings: self.settings.clone(),
             peer,
             activity: activity.clone(),
@@ -158,6 +167,7 @@ fn builder(settings: &HttpSettings) -> Builder<Streams> {
 /// The router, for one connection.
 struct Answering {
     router: TowerToHyperService<Router>,
+    admission: Admission,
     settings: Arc<HttpSettings>,
     peer: SocketAddr,
     activity: Activity,
@@ -174,6 +184,12 @@ impl Service<Request<Incoming>> for Answering {
         let Some(running) = running.filter(|_| settled) else {
             return Box::pin(std::future::ready(Ok(refused(request.version()))));
         };
+        if let Some(mut refused) = self.admission.refuse_at_once(&request) {
+            headers::add_to(refused.headers_mut(), false, self.settings.is_secure());
+            running.activity().answered();
+            let refused = refused.map(|body| Pieces::new(body, running));
+            return Box::pin(std::future::ready(Ok(refused)));
+        }
         let address = proxy::address(self.peer.ip(), request.headers(), &self.settings);
         request.extensions_mut().insert(address);
         let most = self.settings.unsent_bytes_per_connection;

@@ -26,7 +26,12 @@ const TWO_YEARS: HeaderValue = HeaderValue::from_static("max-age=63072000");
 pub async fn add(State(secure): State<bool>, request: Request, next: Next) -> Response {
     let page = request.uri().path().starts_with("/playground");
     let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+    add_to(response.headers_mut(), page, secure);
+    response
+}
+
+/// `page` is whether it is the playground's.
+pub fn add_to(headers: &mut HeaderMap, page: bool, secure: bool) {
     headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
     put(headers, CACHE_CONTROL, NO_STORE);
     put(headers, REFERRER_POLICY, NO_REFERRER);
@@ -38,7 +43,6 @@ pub async fn add(State(secure): State<bool>, request: Request, next: Next) -> Re
     if secure {
         headers.insert(STRICT_TRANSPORT_SECURITY, TWO_YEARS);
     }
-    response
 }
 
 fn put(headers: &mut HeaderMap, name: HeaderName, value: HeaderValue) {

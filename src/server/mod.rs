@@ -4,7 +4,7 @@
 //! requests. Knows no route; for what a refusal looks like it asks [`api::refusal`](crate::api::refusal).
 //!
 //! A connection: [`accept`] gives it a place, [`tls`] its encryption, [`connection`] its HTTP and its end. A request: [`proxy`]
-//! says where it came from, then the layers of [`shell`].
+//! says where it came from, then the layers of [`shell`]. Most of what is too much is refused by [`admission`] before that.
 
 mod accept;
 mod activity;
@@ -21,6 +21,7 @@ mod host;
 mod panics;
 mod pieces;
 mod proxy;
+mod seldom;
 mod settings;
 mod slow_body;
 mod tls;
@@ -32,7 +33,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use axum::{Router, middleware::from_fn_with_state};
 use tokio::net::TcpListener;
 
-use self::{accept::Accepting, connection::Connections, tls::Certificates};
+use self::{accept::Accepting, admission::Admission, connection::Connections, tls::Certificates};
 pub use self::{
     panics::log_without_messages,
     settings::{ForwardedHeader, HttpSettings},
@@ -91,10 +92,11 @@ impl Server {
             certificates,
             cors,
         } = self;
-        let router = shell(router, &settings, &cors);
+        let admission = Admission::new(&settings);
+        let router = shell(router, &settings, admission.clone(), &cors);
         let places = descriptors::places(settings.connections);
         let reloading = certificates.as_ref().map(|all| all.watch(settings.certificate_poll));
-        let connections = Connections::new(settings.clone(), certificates, router);
+        let connections = Connections::new(settings.clone(), certificates, admission, router);
         Accepting::new(listener, connections, places)
             .until(stop, patience)
             .await;
@@ -105,13 +107,12 @@ impl Server {
 }
 
 /// The layers that stand between every request and the routes, the outermost last.
-fn shell(router: Router, settings: &HttpSettings, cors: &CorsSettings) -> Router {
-    let secure = settings.certificate_file.is_some();
+fn shell(router: Router, settings: &HttpSettings, admission: Admission, cors: &CorsSettings) -> Router {
     let refusing = router
         .layer(from_fn_with_state(settings.body_timeout, slow_body::cut_off))
-        .layer(from_fn_with_state(admission::places(settings), admission::admit))
+        .layer(from_fn_with_state(admission, admission::admit))
         .layer(axum::middleware::from_fn(panics::answer));
-    cors::answer(refusing, cors).layer(from_fn_with_state(secure, headers::add))
+    cors::answer(refusing, cors).layer(from_fn_with_state(settings.is_secure(), headers::add))
 }
 
 #[cfg(test)]

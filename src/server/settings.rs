@@ -61,6 +61,11 @@ pub struct HttpSettings {
 }
 
 impl HttpSettings {
+    /// Whether this server speaks TLS itself.
+    pub const fn is_secure(&self) -> bool {
+        self.certificate_file.is_some()
+    }
+
     /// Whether an address is a trusted proxy's.
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.trusted_proxies.iter().any(|network| network.contains(address))
@@ -94,7 +99,7 @@ impl Default for HttpSettings {
             streams_per_connection: 100,
             unsent_bytes_per_connection: 8 * 1024 * 1024,
             requests: 64,
-            queue: 64,
+            queue: 32,
             queue_timeout: Duration::from_millis(50),
             trusted_proxies: Vec::new(),
             forwarded_header: ForwardedHeader::XForwardedFor,

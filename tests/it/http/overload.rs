@@ -67,6 +67,28 @@ async fn a_request_too_many_is_refused_at_once_in_the_form_of_its_door() {
     }
     let (status, _) = exchange(address, &ask("/health/live")).await;
     assert_eq!(status, "200 OK");
+
+    // Who may be told so by another layer is told the same.
+    let with_origin = "GET /wait HTTP/1.1\r\nhost: a\r\norigin: http://b.test\r\nconnection: close\r\n\r\n";
+    let mut answers = Vec::new();
+    for bytes in [ask("/wait"), with_origin.as_bytes().to_vec()] {
+        let mut stream = connect(address).await;
+        stream.write_all(&bytes).await.expect("sent");
+        let answer = rest(&mut stream).await;
+        let mut lines: Vec<_> = answer
+            .lines()
+            .filter(|line| !line.starts_with("date: "))
+            .map(str::to_owned)
+            .collect();
+        lines.sort_unstable();
+        answers.push(lines);
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert!(
+        answers[0].contains(&"x-content-type-options: nosniff".to_owned()),
+        "{:?}",
+        answers[0]
+    );
     may_end.add_permits(1);
     assert_eq!(first.await.expect("ended").1, "done");
 }
