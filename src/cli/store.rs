@@ -14,16 +14,19 @@ use crate::db::{Database, Version};
 use crate::error::Error;
 
 const LOOK_AT: &str = "look at";
+const OF_LATER: &str = "is of a later version than this program: use that one";
 
 /// Connects, creating a SQLite file that isn't there, and brings the tables up to date.
 pub(super) async fn migrated(config: &Config) -> Result<Database, Failure> {
     let connecting = Database::connect(config.database_url.reveal(), &config.database);
     let database = connecting.await.map_err(|error| failure("open", config, &error))?;
-    database
-        .migrate()
-        .await
-        .map_err(|error| failure("migrate", config, &error))?;
-    Ok(database)
+    match database.migrate().await {
+        Ok(()) => Ok(database),
+        Err(error) => Err(match database.version().await {
+            Ok(Version::Later) => unusable(config, OF_LATER),
+            _ => failure("migrate", config, &error),
+        }),
+    }
 }
 
 /// The clients as they are configured, for whoever only looks: nothing is created, migrated or begun, so that it takes no
@@ -37,12 +40,13 @@ pub(super) async fn to_look_at(config: &Config) -> Result<Clientele, Failure> {
         Version::Earlier => {
             "is of an earlier version, or nothing was ever started on it: use that version, or run `clientele migrate`"
         }
-        Version::Later => "is of a later version than this program: use that one",
+        Version::Later => OF_LATER,
     };
-    Err(Failure::new(format!(
-        "the database {} {what_to_do}",
-        config.database_url
-    )))
+    Err(unusable(config, what_to_do))
+}
+
+fn unusable(config: &Config, what_to_do: &str) -> Failure {
+    Failure::new(format!("the database {} {what_to_do}", config.database_url))
 }
 
 fn configured(database: Database, config: &Config) -> Clientele {

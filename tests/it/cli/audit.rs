@@ -105,6 +105,10 @@ on_both! {
             assert_eq!((told.as_str(), code), ("", Some(1)));
             assert_eq!(server.snapshot().await, before);
         }
+        // Who would bring it up to date is told the same.
+        let (told, said, code) = run(&["migrate"], &[("DATABASE_URL", &url)]);
+        assert!(said.ends_with(" is of a later version than this program: use that one\n"), "{said}");
+        assert_eq!((told.as_str(), code), ("", Some(1)));
     }
 }
 
