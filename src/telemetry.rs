@@ -3,14 +3,12 @@
 //! A log holds no personal data: a request is known by its route's pattern and its id, never by its path, query or body, its
 //! caller by kind and key, never by name, and statements are kept out whatever level is asked for.
 
-mod request_id;
-
 use std::io::IsTerminal;
 use std::time::Instant;
 
 use axum::Router;
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderValue, Method};
+use axum::http::Method;
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use tracing::{Level, Subscriber};
@@ -67,10 +65,7 @@ pub fn with_request_lines(router: Router) -> Router {
 }
 
 async fn observe(mut request: Request, next: Next) -> Response {
-    let header = request.headers().get(request_id::HEADER);
-    let id = header
-        .and_then(request_id::from_caller)
-        .unwrap_or_else(RequestId::generate);
+    let id = RequestId::of(&request);
     let who = Who::default();
     let mut line = Line {
         method: request.method().clone(),
@@ -84,9 +79,7 @@ async fn observe(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(who);
     let mut response = next.run(request).await;
     line.status = Some(response.status().as_u16());
-    if let Ok(value) = HeaderValue::from_str(&line.id.0) {
-        response.headers_mut().insert(request_id::HEADER, value);
-    }
+    line.id.write(&mut response);
     response
 }
 

@@ -62,8 +62,7 @@ pub fn protect(router: Router, clientele: Arc<Clientele>, authentication: Authen
 
 /// Puts the [`Caller`] into the request, unless a layer outside has done so: nothing on the wire can.
 async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    let id = request.extensions().get::<RequestId>().cloned();
-    let id = id.unwrap_or_else(RequestId::generate);
+    let id = RequestId::of(&request);
     let caller = match (request.extensions().get::<Caller>(), &gate.authentication) {
         (Some(known), _) => known.clone(),
         (None, Authentication::Off) => Caller::anyone(gate.door, id.0.clone()),

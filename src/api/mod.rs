@@ -4,7 +4,6 @@ use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 
-pub use self::place::{Place, Places};
 use self::{
     authentication::{Authentication, protect},
     cors::CorsSettings,
@@ -12,6 +11,10 @@ use self::{
     metrics::DoorMetrics,
     rate_limit::{RateLimit, RateLimitSettings},
     rest::RestSettings,
+};
+pub use self::{
+    place::{Place, Places},
+    request_id::RequestId,
 };
 use crate::{
     Clientele,
@@ -29,19 +32,8 @@ mod place;
 pub mod playground;
 pub mod rate_limit;
 pub mod refusal;
+mod request_id;
 pub mod rest;
-
-/// The name of one request in answers and logs. A layer outside puts it into the request's extensions.
-#[derive(Debug, Clone)]
-pub struct RequestId(pub Arc<str>);
-
-impl RequestId {
-    /// A fresh one: a UUIDv7, so that log lines sort by time.
-    #[must_use]
-    pub fn generate() -> Self {
-        Self(uuid::Uuid::now_v7().to_string().into())
-    }
-}
 
 /// Where the door tells a layer outside who is calling, for the log: empty until then.
 #[derive(Debug, Clone, Default)]

@@ -43,6 +43,14 @@ impl Refusal {
             Self::Broken => graphql::error::INTERNAL,
         }
     }
+
+    /// The same as a page of text.
+    fn text(self, id: &RequestId) -> String {
+        match self {
+            Self::Broken => format!("{}\n{}\n", self.sentence(), id.0),
+            Self::Slow | Self::Overloaded | Self::TooMany { .. } => format!("{}\n", self.sentence()),
+        }
+    }
 }
 
 /// What is kept of a request to answer it after it has been handed on.
@@ -50,7 +58,7 @@ impl Refusal {
 pub struct Asked {
     door: Door,
     accept: Option<HeaderValue>,
-    id: Option<RequestId>,
+    id: RequestId,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,24 +79,24 @@ impl Asked {
         Self {
             door,
             accept: request.headers().get(header::ACCEPT).cloned(),
-            id: request.extensions().get::<RequestId>().cloned(),
+            id: RequestId::of(request),
         }
     }
 
-    pub fn request_id(&self) -> RequestId {
-        self.id.clone().unwrap_or_else(RequestId::generate)
+    pub const fn request_id(&self) -> &RequestId {
+        &self.id
     }
 
     pub fn refused(&self, refusal: Refusal) -> Response {
-        let (status, id) = (refusal.status(), self.request_id());
+        let (status, id) = (refusal.status(), &self.id);
         let mut response = match self.door {
             Door::Graphql => {
                 let mut headers = HeaderMap::new();
                 headers.extend(self.accept.clone().map(|value| (header::ACCEPT, value)));
-                graphql::http::refused(&headers, status, refusal.code(), refusal.sentence(), &id)
+                graphql::http::refused(&headers, status, refusal.code(), refusal.sentence(), id)
             }
-            Door::Rest => rest::refused(refusal, refusal.sentence(), &id),
-            Door::None => (status, format!("{}\n", refusal.sentence())).into_response(),
+            Door::Rest => rest::refused(refusal, refusal.sentence(), id),
+            Door::None => (status, refusal.text(id)).into_response(),
         };
         let wait = match refusal {
             Refusal::Overloaded => Some(1),
@@ -98,6 +106,7 @@ impl Asked {
         if let Some(seconds) = wait {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
+        id.write(&mut response);
         response
     }
 }

@@ -103,11 +103,10 @@ fn router(
             },
         ));
     // While nobody has to sign in, another site's page must not get in by a name of its own for this machine.
-    let router = match open {
+    match open {
         true => router.layer(axum::middleware::from_fn(origin::only_local)),
         false => router,
-    };
-    telemetry::with_request_lines(router)
+    }
 }
 
 /// Documents that callers may name. A manifest that can't be read would refuse everybody, so it stops the start.

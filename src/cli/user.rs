@@ -51,10 +51,10 @@ pub(super) struct Grant {
     /// What is allowed, as VIEW_CLIENT,CREATE_CLIENT; ALL for everything.
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = permissions)]
     permissions: Option<Vec<Permissions>>,
-    /// Custom field sets whose values may be seen beside those that may be changed; * for all.
+    /// Custom field sets whose values may be seen beside those that may be changed; * for all, as a new user or token has without this.
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     view_sets: Option<Vec<String>>,
-    /// Custom field sets whose values may be changed; * for all.
+    /// Custom field sets whose values may be changed; * for all, as a new user or token has without this.
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     edit_sets: Option<Vec<String>>,
     /// The role whose limits the configuration sets; empty for none.

@@ -93,7 +93,6 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
                     RateLimit::new(&config.rate_limit).as_ref(),
                 ));
             let patience = Duration::from_secs(config.shutdown_timeout_seconds);
-            let router = telemetry::with_request_lines(router);
             server.serve(listener, router, listening::stopped(stop), patience).await;
         }
         None => {

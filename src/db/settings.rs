@@ -144,3 +144,39 @@ pub(super) fn options(
     }
     options
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{DatabaseSettings, Dialect, Purpose};
+
+    #[test]
+    fn sqlite_has_one_writer_and_a_few_readers_and_postgres_one_pool() {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+        for (dialect, purpose, max_connections, connections) in [
+            (Dialect::Postgres, Purpose::Writing, 1_000, 1_000),
+            (Dialect::Postgres, Purpose::Looking, 3, 3),
+            (Dialect::Sqlite, Purpose::Writing, 1_000, 1),
+            (Dialect::Sqlite, Purpose::Reading, 1_000, cores * 2),
+            (Dialect::Sqlite, Purpose::Looking, 1_000, cores * 2),
+            (Dialect::Sqlite, Purpose::Reading, 1, 1),
+        ] {
+            let settings = DatabaseSettings {
+                max_connections,
+                ..DatabaseSettings::default()
+            };
+            assert_eq!(
+                settings.connections(dialect, purpose),
+                connections,
+                "{dialect:?} {purpose:?}"
+            );
+        }
+        let share = |max_connections| {
+            let settings = DatabaseSettings {
+                max_connections,
+                ..DatabaseSettings::default()
+            };
+            settings.share(Dialect::Postgres)
+        };
+        assert_eq!([1, 4, 7, 8, 16].map(share), [1, 1, 1, 2, 4]);
+    }
+}

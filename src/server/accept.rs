@@ -28,7 +28,8 @@ pub struct Accepting {
     connections: Arc<Connections>,
     places: Places,
     open: JoinSet<()>,
-    line: Seldom,
+    of_closed: Seldom,
+    of_failed: Seldom,
 }
 
 impl Accepting {
@@ -44,7 +45,8 @@ impl Accepting {
             connections: Arc::new(connections),
             places,
             open: JoinSet::new(),
-            line: Seldom::default(),
+            of_closed: Seldom::default(),
+            of_failed: Seldom::default(),
         }
     }
 
@@ -78,7 +80,7 @@ impl Accepting {
         let proxy = settings.trusts(peer.ip());
         let Some(place) = self.places.take(Network::of_one_caller(peer.ip()), proxy) else {
             // Closed by going away: its caller, or the balancer before us, can turn elsewhere at once.
-            return self.line.tell(Instant::now(), || {
+            return self.of_closed.tell(Instant::now(), || {
                 tracing::warn!("a connection was closed: there are as many as the configuration allows")
             });
         };
@@ -93,7 +95,7 @@ impl Accepting {
         // A caller who has gone before being served is no failure of ours.
         let theirs = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset];
         if !theirs.contains(&error.kind()) {
-            self.line.tell(Instant::now(), || {
+            self.of_failed.tell(Instant::now(), || {
                 tracing::warn!("no connection could be accepted: is the limit of open files too low?")
             });
             sleep(PAUSE).await;

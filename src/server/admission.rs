@@ -14,6 +14,7 @@ use std::{
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use axum::{
@@ -25,35 +26,42 @@ use axum::{
     response::Response,
 };
 use hyper::body::{Frame, SizeHint};
-use tokio::time::Instant;
+use tokio::time::sleep;
 
-use super::{HttpSettings, seldom::Seldom};
+use super::HttpSettings;
 use crate::api::{
     Place, Places,
+    cors::CorsSettings,
     refusal::{Asked, Refusal},
 };
+
+const SOON: Duration = Duration::from_secs(1);
+const BETWEEN_LINES: Duration = Duration::from_secs(60);
 
 /// Who gets a place, and what the others are told. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Admission {
     places: Places,
+    /// Whether pages of other sites may read answers, which is told in a layer outside of [`admit`].
+    has_pages: bool,
     refused: Arc<Refused>,
 }
 
 impl Admission {
     /// As many places as configured.
-    pub fn new(settings: &HttpSettings) -> Self {
+    pub fn new(settings: &HttpSettings, cors: &CorsSettings) -> Self {
         Self {
             places: Places::new(settings.requests, settings.queue, settings.queue_timeout),
+            has_pages: !cors.allowed_origins.is_empty(),
             refused: Arc::default(),
         }
     }
 
     /// The answer to a request for which there is no room even to wait, before anything else is done for it: when most are
-    /// refused, it is what refusing costs that the others can't have. None for all requests that [`admit`] decides about:
-    /// pages of other sites may read its answers only.
+    /// refused, it is what refusing costs that the others can't have. None for all requests that [`admit`] decides about.
     pub fn refuse_at_once<B>(&self, request: &Request<B>) -> Option<Response> {
-        let is_refused = self.places.are_full() && !is_of_health(request) && !request.headers().contains_key(ORIGIN);
+        let is_of_page = self.has_pages && request.headers().contains_key(ORIGIN);
+        let is_refused = self.places.are_full() && !is_of_health(request) && !is_of_page;
         is_refused.then(|| self.refuse(&Asked::by(request)))
     }
 
@@ -63,23 +71,35 @@ impl Admission {
     }
 }
 
-/// How many were refused: they have no lines of their own in the log.
+/// How many were refused, for the log: a line for each would be one more thing to do.
 #[derive(Debug, Default)]
 struct Refused {
     untold: AtomicU64,
-    line: Seldom,
+    is_telling: AtomicBool,
 }
 
 impl Refused {
-    fn count(&self) {
+    fn count(self: &Arc<Self>) {
         self.untold.fetch_add(1, Ordering::Relaxed);
-        self.line.tell(Instant::now(), || {
-            let requests = self.untold.swap(0, Ordering::Relaxed);
-            tracing::warn!(
-                requests,
-                "answered 503: there was more to do than the configuration allows"
-            );
-        });
+        if !self.is_telling.swap(true, Ordering::Relaxed) {
+            tokio::spawn(self.clone().tell());
+        }
+    }
+
+    /// A line soon, and then one a minute for as long as there are more.
+    async fn tell(self: Arc<Self>) {
+        sleep(SOON).await;
+        loop {
+            match self.untold.swap(0, Ordering::Relaxed) {
+                0 => break,
+                requests => tracing::warn!(
+                    requests,
+                    "answered 503: there was more to do than the configuration allows"
+                ),
+            }
+            sleep(BETWEEN_LINES).await;
+        }
+        self.is_telling.store(false, Ordering::Relaxed);
     }
 }
 

@@ -164,7 +164,7 @@ fn builder(settings: &HttpSettings) -> Builder<Streams> {
     builder
 }
 
-/// The router, for one connection.
+/// What answers the requests of one connection: the router, unless they are refused before.
 struct Answering {
     router: TowerToHyperService<Router>,
     admission: Admission,
@@ -186,9 +186,8 @@ impl Service<Request<Incoming>> for Answering {
         };
         if let Some(mut refused) = self.admission.refuse_at_once(&request) {
             headers::add_to(refused.headers_mut(), false, self.settings.is_secure());
-            running.activity().answered();
-            let refused = refused.map(|body| Pieces::new(body, running));
-            return Box::pin(std::future::ready(Ok(refused)));
+            // In the request's own task: over HTTP/2 an answer that isn't taken ends that one only.
+            return Box::pin(async move { Ok(refused.map(|body| Pieces::new(body, running))) });
         }
         let address = proxy::address(self.peer.ip(), request.headers(), &self.settings);
         request.extensions_mut().insert(address);

@@ -39,7 +39,10 @@ pub use self::{
     settings::{ForwardedHeader, HttpSettings},
     tls::CertificateError,
 };
-use crate::api::cors::{self, CorsSettings};
+use crate::{
+    api::cors::{self, CorsSettings},
+    telemetry,
+};
 
 /// A server that is configured and has read its certificate, but doesn't listen yet.
 #[derive(Debug)]
@@ -92,7 +95,7 @@ impl Server {
             certificates,
             cors,
         } = self;
-        let admission = Admission::new(&settings);
+        let admission = Admission::new(&settings, &cors);
         let router = shell(router, &settings, admission.clone(), &cors);
         let places = descriptors::places(settings.connections);
         let reloading = certificates.as_ref().map(|all| all.watch(settings.certificate_poll));
@@ -112,7 +115,9 @@ fn shell(router: Router, settings: &HttpSettings, admission: Admission, cors: &C
         .layer(from_fn_with_state(settings.body_timeout, slow_body::cut_off))
         .layer(from_fn_with_state(admission, admission::admit))
         .layer(axum::middleware::from_fn(panics::answer));
-    cors::answer(refusing, cors).layer(from_fn_with_state(settings.is_secure(), headers::add))
+    // Whatever else is answered has its line, and an id by which it is found.
+    let logged = telemetry::with_request_lines(refusing);
+    cors::answer(logged, cors).layer(from_fn_with_state(settings.is_secure(), headers::add))
 }
 
 #[cfg(test)]

@@ -25,8 +25,8 @@ pub async fn answer(request: Request, next: Next) -> Response {
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
         Err(_) => {
-            let id = asked.request_id().0;
-            tracing::error!(request_id = &*id, "a request ended in a panic");
+            let request_id = &*asked.request_id().0;
+            tracing::error!(request_id, "a request ended in a panic");
             asked.refused(Refusal::Broken)
         }
     }

@@ -59,12 +59,8 @@ where
     M: ObjectType + 'static,
     C: Fn(&mut Data, &Parts, &Prepared) -> Result<(), Refused> + Send + Sync + 'static,
 {
+    let id = RequestId::of(&request);
     let (parts, body) = request.into_parts();
-    let id = parts
-        .extensions
-        .get::<RequestId>()
-        .cloned()
-        .unwrap_or_else(RequestId::generate);
     let media = accept::negotiate(&parts.headers);
     let asked = async {
         let Some(media) = media else {

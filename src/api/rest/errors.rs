@@ -48,8 +48,8 @@ impl From<&Problem> for Refusal {
             (ProblemCode::Required, Some(id)) => id.to_owned(),
             _ => {
                 let sentence = legacy_sentence(&problem.message, about);
-                // What a URL names has no member to point at.
-                if problem.section() == Section::Other {
+                // What a URL names has no member to point at, and neither has the request as a whole.
+                if problem.section() == Section::Other || problem.path.is_empty() {
                     sentence
                 } else {
                     format!("{}: {sentence}", place(&problem.path))

@@ -15,7 +15,6 @@ use clientele::{
     db::{Step, Transaction, Work},
     error::Result,
     server::{HttpSettings, Server},
-    telemetry,
 };
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -102,7 +101,6 @@ impl TestServer {
         );
         let callers = Callers::default();
         let router = callers.known_to(router(clientele.clone(), &settings));
-        let router = telemetry::with_request_lines(router);
         let server = Server::new(&settings.http).expect("valid settings");
         let server = server.for_pages_of(&settings.doors.cors);
         let serving = tokio::spawn(server.serve(listener, router, pending(), Duration::ZERO));

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use clientele::{
-    server::{HttpSettings, Server},
-    telemetry,
-};
+use clientele::server::{HttpSettings, Server};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
@@ -32,7 +29,7 @@ async fn caller(settings: HttpSettings) -> Caller {
     let stopped = async {
         let _ = stopped.await;
     };
-    let serving = tokio::spawn(server.serve(listener, telemetry::with_request_lines(reading()), stopped, PATIENCE));
+    let serving = tokio::spawn(server.serve(listener, reading(), stopped, PATIENCE));
     let io = TokioIo::new(connect(address).await);
     let (send, connection) = http2::handshake(TokioExecutor::new(), io).await.expect("HTTP/2");
     let connection = tokio::spawn(async move {

@@ -16,10 +16,7 @@ mod untaken;
 use std::{future::pending, net::SocketAddr, time::Duration};
 
 use axum::{Router, body::Bytes, routing::get};
-use clientele::{
-    server::{HttpSettings, Server},
-    telemetry,
-};
+use clientele::server::{HttpSettings, Server};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -37,7 +34,6 @@ async fn serve(settings: HttpSettings, router: Router) -> (SocketAddr, net::Spre
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let server = Server::new(&settings).expect("valid settings");
-    let router = telemetry::with_request_lines(router);
     tokio::spawn(server.serve(listener, router, pending(), Duration::ZERO));
     (address, net)
 }

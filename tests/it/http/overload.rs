@@ -1,6 +1,7 @@
 //! More requests than the server takes on at once.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -12,7 +13,17 @@ use tokio::{
     sync::{Semaphore, mpsc},
 };
 
-use super::{connect, exchange, header, parse, reading, rest, serve};
+use crate::harness::net;
+
+use super::{
+    connect, exchange, header, parse,
+    raw::{self, DATA, Peer, RST_STREAM, frame, widen},
+    reading, rest, serve,
+};
+
+fn ask_as(id: &str, path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: a\r\nx-request-id: {id}\r\nconnection: close\r\n\r\n").into_bytes()
+}
 
 fn ask(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").into_bytes()
@@ -43,8 +54,9 @@ async fn a_request_too_many_is_refused_at_once_in_the_form_of_its_door() {
     let first = tokio::spawn(async move { exchange(address, &ask("/wait")).await });
     begun.acquire().await.expect("open").forget();
 
+    let id = "0190a5c5-9ec6-7c4e-a3a4-0dc4d5a7a1f0";
     let sentence = "The server has more to do than it can. Try again shortly.";
-    for (path, start) in [
+    for (path, expected) in [
         (
             "/api/clients",
             format!("{{\"returnCode\":6,\"returnStatus\":\"INTERNAL_ERROR\",\"errorSource\":\"{sentence}\"}}"),
@@ -52,45 +64,82 @@ async fn a_request_too_many_is_refused_at_once_in_the_form_of_its_door() {
         (
             "/graphql",
             format!(
-                "{{\"errors\":[{{\"message\":\"{sentence}\",\"extensions\":{{\"code\":\"UNAVAILABLE\",\"requestId\":\""
+                "{{\"errors\":[{{\"message\":\"{sentence}\",\"extensions\":{{\"code\":\"UNAVAILABLE\",\"requestId\":\"{id}\"}}}}]}}"
             ),
         ),
         ("/wait", format!("{sentence}\n")),
     ] {
         let mut stream = connect(address).await;
-        stream.write_all(&ask(path)).await.expect("sent");
+        stream.write_all(&ask_as(id, path)).await.expect("sent");
         let answer = rest(&mut stream).await;
         let (status, body) = parse(&answer);
         assert_eq!(status, "503 Service Unavailable");
-        assert_eq!(header(&answer, "retry-after"), Some("1"), "{path}");
-        assert!(body.starts_with(&start), "{path}: {body}");
+        for (name, value) in [
+            ("retry-after", "1"),
+            ("x-request-id", id),
+            ("x-content-type-options", "nosniff"),
+            ("cache-control", "no-store"),
+        ] {
+            assert_eq!(header(&answer, name), Some(value), "{path} {name}");
+        }
+        assert_eq!(body, expected, "{path}");
     }
     let (status, _) = exchange(address, &ask("/health/live")).await;
     assert_eq!(status, "200 OK");
 
-    // Who may be told so by another layer is told the same.
-    let with_origin = "GET /wait HTTP/1.1\r\nhost: a\r\norigin: http://b.test\r\nconnection: close\r\n\r\n";
-    let mut answers = Vec::new();
-    for bytes in [ask("/wait"), with_origin.as_bytes().to_vec()] {
-        let mut stream = connect(address).await;
-        stream.write_all(&bytes).await.expect("sent");
-        let answer = rest(&mut stream).await;
-        let mut lines: Vec<_> = answer
-            .lines()
-            .filter(|line| !line.starts_with("date: "))
-            .map(str::to_owned)
-            .collect();
-        lines.sort_unstable();
-        answers.push(lines);
-    }
-    assert_eq!(answers[0], answers[1]);
-    assert!(
-        answers[0].contains(&"x-content-type-options: nosniff".to_owned()),
-        "{:?}",
-        answers[0]
-    );
     may_end.add_permits(1);
     assert_eq!(first.await.expect("ended").1, "done");
+}
+
+/// A server whose only place is taken, for as long as nothing is added to the semaphore.
+async fn full(settings: HttpSettings) -> (SocketAddr, Arc<Semaphore>, net::Spread) {
+    let settings = HttpSettings {
+        requests: 1,
+        queue: 0,
+        ..settings
+    };
+    let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (address, net) = serve(settings, waiting(&begun, &may_end)).await;
+    tokio::spawn(async move { exchange(address, &ask("/wait")).await });
+    begun.acquire().await.expect("open").forget();
+    (address, may_end, net)
+}
+
+#[tokio::test]
+async fn over_http_2_a_refusal_that_is_not_taken_ends_its_stream_only() {
+    let settings = HttpSettings {
+        send_timeout: Duration::from_millis(200),
+        ..HttpSettings::default()
+    };
+    let (address, _may_end, _net) = full(settings).await;
+    let mut peer = Peer::connect(address, 0).await;
+    peer.send(&raw::ask(1, "/wait")).await;
+    let (mut next, mut reset) = (3, None);
+    while reset.is_none() {
+        peer.send(&[raw::ask(next, "/wait"), widen(next, 1_000)].concat()).await;
+        loop {
+            let frame = peer.next_of(&[DATA, RST_STREAM]).await.expect("the connection lives");
+            if frame.kind == RST_STREAM {
+                reset = Some((frame.stream, frame.payload));
+            } else if frame.stream == next {
+                break;
+            }
+        }
+        next += 2;
+    }
+    // CANCEL.
+    assert_eq!(reset, Some((1, vec![0, 0, 0, 8])));
+}
+
+#[tokio::test]
+async fn over_http_2_refused_requests_that_are_taken_back_end_the_connection() {
+    let (address, _may_end, _net) = full(HttpSettings::default()).await;
+    let mut peer = Peer::connect(address, 65_535).await;
+    for stream in (1..).step_by(2).take(3_000) {
+        let cancel = frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
+        peer.send(&[raw::ask(stream, "/wait"), cancel].concat()).await;
+    }
+    peer.is_closed().await;
 }
 
 #[tokio::test]

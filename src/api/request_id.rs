@@ -1,17 +1,43 @@
-//! What a caller may call its request. The name is written into the log and the history, so it must be one that only a machine
-//! makes: what people would write there may be somebody's name or number.
+//! What a request is called in answers, logs and the history. A caller may say it, if it is a name that only a machine makes: what
+//! people would write there may be somebody's name or number.
 
 use std::sync::Arc;
 
-use axum::http::{HeaderName, HeaderValue};
+use axum::http::{HeaderName, HeaderValue, Request, Response};
 
-use crate::api::RequestId;
+const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
-pub(super) const HEADER: HeaderName = HeaderName::from_static("x-request-id");
+/// The name of one request in answers and logs. A layer outside puts it into the request's extensions.
+#[derive(Debug, Clone)]
+pub struct RequestId(pub Arc<str>);
+
+impl RequestId {
+    /// A fresh one: a UUIDv7, so that log lines sort by time.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self(uuid::Uuid::now_v7().to_string().into())
+    }
+
+    /// The one that a layer outside has given, else the caller's own, else a fresh one.
+    pub fn of<B>(request: &Request<B>) -> Self {
+        if let Some(given) = request.extensions().get::<Self>() {
+            return given.clone();
+        }
+        let own = request.headers().get(HEADER).and_then(from_caller);
+        own.unwrap_or_else(Self::generate)
+    }
+
+    /// Tells the caller.
+    pub fn write<B>(&self, response: &mut Response<B>) {
+        if let Ok(value) = HeaderValue::from_str(&self.0) {
+            response.headers_mut().insert(HEADER, value);
+        }
+    }
+}
 
 /// The caller's own id, if it is a UUID, a ULID, or 16 to 64 hexadecimal digits as in a trace id. Digits alone are none: they
 /// may be an account's or a document's.
-pub(super) fn from_caller(header: &HeaderValue) -> Option<RequestId> {
+fn from_caller(header: &HeaderValue) -> Option<RequestId> {
     let text = header.to_str().ok()?;
     let is_made =
         text.bytes().any(|byte| byte.is_ascii_alphabetic()) && (is_hex(text) || is_uuid(text) || is_ulid(text));
@@ -45,8 +71,7 @@ fn is_ulid(text: &str) -> bool {
 mod tests {
     use axum::http::HeaderValue;
 
-    use super::from_caller;
-    use crate::api::RequestId;
+    use super::{RequestId, from_caller};
 
     #[test]
     fn a_callers_id_is_taken_when_only_a_machine_makes_such() {
