@@ -3,6 +3,7 @@
 //! It travels with the task, so that whatever is called on the way needn't pass it on: the database asks it for connections and
 //! holds rows by it, [`Text`] grows by it. It knows neither doors nor statements.
 
+mod callers;
 mod memory;
 #[cfg(test)]
 mod tests;
@@ -13,7 +14,10 @@ use std::{future::Future, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use self::memory::{Held, Memory};
+use self::{
+    callers::{Callers, OfCaller},
+    memory::{Held, Memory},
+};
 pub use self::{
     memory::{AnswerSettings, Size},
     text::Text,
@@ -30,31 +34,49 @@ tokio::task_local! { static CURRENT: Allowance; }
 pub struct Means {
     timeout: Duration,
     connections: usize,
+    callers: Callers,
     memory: Memory,
 }
 
 impl Means {
-    /// How long a request may take, and how many connections it may use at once: its other statements wait for one another.
-    pub fn new(timeout: Duration, connections: usize, answers: &AnswerSettings) -> Self {
+    /// How long a request may take, and how many connections there are: a request may use some of them at once, its caller
+    /// more, and other statements of theirs wait for one another.
+    pub fn new(timeout: Duration, connections: Connections, answers: &AnswerSettings) -> Self {
+        let Connections { all, of_request } = connections;
         Self {
             timeout,
-            connections,
+            connections: of_request,
+            callers: Callers::new(all),
             memory: Memory::new(answers),
         }
     }
 
-    /// What a request may take that begins now.
+    /// What a request may take that begins now. `caller` tells whoever has signed in from all others.
     ///
     /// # Errors
     /// [`Error::Busy`] when the answers under way leave no memory for another.
-    pub fn allow(&self, purpose: Purpose) -> Result<Allowance> {
+    pub fn allow(&self, purpose: Purpose, caller: Option<String>) -> Result<Allowance> {
         Ok(Allowance(Arc::new(Parts {
             purpose,
             deadline: Deadline::after(self.timeout),
             connections: Arc::new(Semaphore::new(self.connections)),
+            of_caller: caller.map(|name| self.callers.one(name)),
             held: Held::begin(&self.memory)?,
         })))
     }
+}
+
+/// The connections of the database.
+#[derive(Clone, Copy, Debug)]
+pub struct Connections {
+    pub all: usize,
+    /// What one request may use at once.
+    pub of_request: usize,
+}
+
+#[cfg(test)]
+impl Connections {
+    pub const ONE: Self = Self { all: 1, of_request: 1 };
 }
 
 /// What a request is for.
@@ -75,7 +97,15 @@ struct Parts {
     purpose: Purpose,
     deadline: Deadline,
     connections: Arc<Semaphore>,
+    of_caller: Option<OfCaller>,
     held: Held,
+}
+
+/// One of the connections that a request, and its caller, may use at once.
+#[derive(Debug)]
+pub struct ConnectionPlace {
+    _of_request: OwnedSemaphorePermit,
+    _of_caller: Option<OwnedSemaphorePermit>,
 }
 
 impl Allowance {
@@ -93,9 +123,17 @@ impl Allowance {
         self.0.deadline
     }
 
-    /// A place for one statement among those of the request.
-    pub async fn connection(&self) -> Option<OwnedSemaphorePermit> {
-        self.0.connections.clone().acquire_owned().await.ok()
+    /// A place for one statement among those of the request and of its caller.
+    pub async fn connection(&self) -> Option<ConnectionPlace> {
+        let of_request = self.0.connections.clone().acquire_owned().await.ok()?;
+        let of_caller = match &self.0.of_caller {
+            Some(caller) => caller.connection().await,
+            None => None,
+        };
+        Some(ConnectionPlace {
+            _of_request: of_request,
+            _of_caller: of_caller,
+        })
     }
 
     /// Takes memory for so many bytes.

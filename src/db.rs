@@ -28,7 +28,7 @@ pub use settings::{DatabaseSettings, Synchronous};
 
 use self::{connect::connection, settings::Purpose};
 use crate::{
-    allowance::Allowance,
+    allowance::{Allowance, Connections},
     deadline::Deadline,
     error::{Error, Result},
 };
@@ -69,7 +69,7 @@ pub struct Database {
     reader: Connection<DatabaseConnection>,
     writer: Connection<DatabaseConnection>,
     request_timeout: Duration,
-    share: usize,
+    connections: Connections,
 }
 
 impl Database {
@@ -92,7 +92,7 @@ impl Database {
     ) -> Self {
         Self {
             request_timeout: Duration::from_secs(settings.request_timeout_seconds),
-            share: settings.share(reader.dialect),
+            connections: settings.for_requests(reader.dialect),
             reader,
             writer,
         }
@@ -128,9 +128,9 @@ impl Database {
         self.request_timeout
     }
 
-    /// How many connections one request may use at once.
-    pub fn share(&self) -> usize {
-        self.share
+    /// The connections that requests share.
+    pub const fn connections(&self) -> Connections {
+        self.connections
     }
 
     /// Where reads go.

@@ -96,6 +96,16 @@ impl Caller {
         }
     }
 
+    /// A name that nobody else has; none where nobody is told from others.
+    pub fn unique_name(&self) -> Option<String> {
+        match self.kind {
+            CallerKind::Anyone | CallerKind::Operator => None,
+            CallerKind::User | CallerKind::Token | CallerKind::Issuer => {
+                Some(format!("{} {}", self.kind.as_str(), self.id))
+            }
+        }
+    }
+
     pub fn may(&self, permission: Permission) -> bool {
         self.rights.permissions.contains(permission)
     }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use super::{Allowance, AnswerSettings, Means, Purpose, Reading, Text, hold};
+use futures_util::FutureExt;
+
+use super::{Allowance, AnswerSettings, Connections, Means, Purpose, Reading, Text, hold};
 use crate::error::Error;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -11,7 +13,7 @@ const BLOCK: usize = 64 << 10;
 
 fn means(bytes: usize, blocks_together: usize) -> Means {
     let bytes_together = blocks_together * BLOCK;
-    Means::new(MINUTE, 1, &AnswerSettings { bytes, bytes_together })
+    Means::new(MINUTE, Connections::ONE, &AnswerSettings { bytes, bytes_together })
 }
 
 fn taken(means: &Means) -> usize {
@@ -30,7 +32,7 @@ async fn write(allowance: &Allowance, text: &str) -> Result<Vec<u8>, Error> {
 #[tokio::test]
 async fn an_answer_is_as_large_as_it_may_be_and_no_larger() {
     let means = means(1_000, 100);
-    let allowance = means.allow(Purpose::Read).expect("there is room");
+    let allowance = means.allow(Purpose::Read, None).expect("there is room");
     allowance.hold(400).expect("there is room");
     assert_eq!(write(&allowance, &"x".repeat(600)).await.expect("it fits").len(), 600);
     for _ in 0..2 {
@@ -42,7 +44,7 @@ async fn an_answer_is_as_large_as_it_may_be_and_no_larger() {
 #[tokio::test]
 async fn several_texts_of_one_request_count_together_as_what_they_are() {
     let means = means(1_000, 100);
-    let allowance = means.allow(Purpose::Read).expect("there is room");
+    let allowance = means.allow(Purpose::Read, None).expect("there is room");
     for _ in 0..100 {
         write(&allowance, "ten bytes!").await.expect("it fits");
     }
@@ -52,7 +54,7 @@ async fn several_texts_of_one_request_count_together_as_what_they_are() {
 #[tokio::test]
 async fn a_text_that_is_refused_takes_nothing_any_more() {
     let means = means(1_000, 100);
-    let allowance = means.allow(Purpose::Read).expect("there is room");
+    let allowance = means.allow(Purpose::Read, None).expect("there is room");
     let write = async {
         let mut text = Text::begin();
         text.value(&"x".repeat(2_000));
@@ -76,7 +78,13 @@ async fn what_is_no_json_is_a_defect_and_never_half_written() {
             text.finish()
         };
         let written = match means {
-            Some(means) => means.allow(Purpose::Read).expect("there is room").scope(write).await,
+            Some(means) => {
+                means
+                    .allow(Purpose::Read, None)
+                    .expect("there is room")
+                    .scope(write)
+                    .await
+            }
             None => write.await,
         };
         assert!(matches!(written, Err(Error::Internal(_))), "{written:?}");
@@ -86,15 +94,15 @@ async fn what_is_no_json_is_a_defect_and_never_half_written() {
 #[tokio::test]
 async fn all_requests_share_what_there_is() {
     let means = means(usize::MAX, 16);
-    let large = means.allow(Purpose::Read).expect("there is room");
+    let large = means.allow(Purpose::Read, None).expect("there is room");
     // Two blocks are for the beginnings of other answers.
     large.hold(14 * BLOCK).expect("there is room");
     let small: Vec<_> = (0..2)
-        .map(|_| means.allow(Purpose::Read).expect("there is room"))
+        .map(|_| means.allow(Purpose::Read, None).expect("there is room"))
         .collect();
     assert_eq!(taken(&means), 16 * BLOCK);
-    assert!(matches!(means.allow(Purpose::Read), Err(Error::Busy)));
-    assert!(matches!(means.allow(Purpose::Change), Err(Error::Busy)));
+    assert!(matches!(means.allow(Purpose::Read, None), Err(Error::Busy)));
+    assert!(matches!(means.allow(Purpose::Change, None), Err(Error::Busy)));
     small[0].hold(BLOCK).expect("it has that already");
     assert!(matches!(small[0].hold(1), Err(Error::Busy)));
     drop(large);
@@ -111,26 +119,51 @@ async fn all_requests_share_what_there_is() {
 async fn what_a_change_has_stored_is_told_even_if_memory_is_short_or_time_is_over() {
     let means = Means::new(
         Duration::ZERO,
-        1,
+        Connections::ONE,
         &AnswerSettings {
             bytes: usize::MAX,
             bytes_together: BLOCK,
         },
     );
-    let change = means.allow(Purpose::Change).expect("there is room");
+    let change = means.allow(Purpose::Change, None).expect("there is room");
     assert_eq!(
         write(&change, &"x".repeat(2 * BLOCK)).await.expect("it is told").len(),
         2 * BLOCK
     );
     drop(change);
-    let read = means.allow(Purpose::Read).expect("there is room");
+    let read = means.allow(Purpose::Read, None).expect("there is room");
     assert!(matches!(write(&read, "").await, Err(Error::TimedOut)));
+}
+
+#[tokio::test]
+async fn a_caller_leaves_a_quarter_of_the_connections_to_others_however_many_requests_it_sends() {
+    let connections = Connections { all: 8, of_request: 4 };
+    let means = Means::new(MINUTE, connections, &AnswerSettings::default());
+    let request = |caller: Option<&str>| {
+        let allowed = means.allow(Purpose::Read, caller.map(str::to_owned));
+        allowed.expect("there is memory")
+    };
+    let requests: Vec<_> = (0..8).map(|_| request(Some("ana"))).collect();
+    let take = |request: &Allowance| request.connection().now_or_never().flatten();
+    let mut taken: Vec<_> = (0..2).flat_map(|_| &requests).filter_map(take).collect();
+    assert_eq!(taken.len(), 6);
+    let other = request(Some("bo"));
+    assert!(take(&other).is_some(), "others have what is left");
+    taken.pop();
+    assert!(take(&requests[0]).is_some(), "what is given back can be had again");
+    drop((requests, taken));
+    let again = request(Some("ana"));
+    let taken: Vec<_> = (0..9).filter_map(|_| take(&again)).collect();
+    assert_eq!(taken.len(), 4, "one request has no more than its own part");
+    // Where nobody signs in there are no others.
+    let requests: Vec<_> = (0..8).map(|_| request(None)).collect();
+    assert_eq!(requests.iter().filter_map(take).count(), 8);
 }
 
 #[tokio::test]
 async fn an_answer_is_held_until_its_last_byte_is_gone() {
     let means = means(usize::MAX, 100);
-    let allowance = means.allow(Purpose::Read).expect("there is room");
+    let allowance = means.allow(Purpose::Read, None).expect("there is room");
     allowance.hold(20 * BLOCK).expect("there is room");
     let mut pieces = allowance.keep([vec![0; 10].into(), vec![0; 20].into()]);
     drop(allowance);
@@ -145,7 +178,7 @@ async fn an_answer_is_held_until_its_last_byte_is_gone() {
 #[tokio::test]
 async fn what_is_read_twice_counts_once() {
     let means = means(1_000, 100);
-    let allowance = means.allow(Purpose::Read).expect("there is room");
+    let allowance = means.allow(Purpose::Read, None).expect("there is room");
     let read = async {
         for _ in 0..10 {
             Reading::begin().hold(1_000).expect("it fits");

@@ -90,7 +90,7 @@ pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
         protect(router, clientele.clone(), authentication.clone(), door)
     };
     let counted = metrics::guarded(clientele.clone(), metrics.clone(), &authentication, rate_limit.as_ref());
-    let means = Means::new(clientele.db.request_timeout(), clientele.db.share(), &answers);
+    let means = Means::new(clientele.db.request_timeout(), clientele.db.connections(), &answers);
     let graphql = graphql::router(clientele.clone(), graphql, persisted, metrics, means.clone());
     let rest = rest::router(clientele.clone(), legacy, means);
     let doors = guard(graphql, Door::Graphql).merge(guard(rest, Door::Rest));

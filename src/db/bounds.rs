@@ -164,9 +164,13 @@ mod tests {
     async fn one_request_uses_a_part_of_the_connections() {
         let folder = tempfile::tempdir().expect("a folder");
         let database = database(&folder, 8, 60).await;
-        let allowance = Means::new(Duration::from_secs(60), database.share(), &AnswerSettings::default())
-            .allow(Purpose::Read)
-            .expect("there is memory");
+        let allowance = Means::new(
+            Duration::from_secs(60),
+            database.connections(),
+            &AnswerSettings::default(),
+        )
+        .allow(Purpose::Read, None)
+        .expect("there is memory");
         let many = allowance.scope(futures_util::future::join_all(
             (0..20).map(|_| database.reader.one(ENDLESS, [])),
         ));

@@ -4,11 +4,10 @@ use std::pin::pin;
 
 use futures_util::TryStreamExt;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult, Statement, StreamTrait, Value};
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Dialect, bounds::Bounds};
 use crate::{
-    allowance::{Allowance, Reading},
+    allowance::{Allowance, ConnectionPlace, Reading},
     error::Result,
 };
 
@@ -67,7 +66,7 @@ impl<C: ConnectionTrait> Connection<C> {
     }
 
     /// One of the connections that the current request may use at once, for as long as it is kept.
-    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+    async fn place(&self) -> Option<ConnectionPlace> {
         match self.pooled {
             true => Allowance::current()?.connection().await,
             false => None,

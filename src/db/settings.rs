@@ -9,6 +9,7 @@ use sea_orm::{
 use serde::{Deserialize, Serialize};
 
 use super::{Dialect, bounds::Bounds};
+use crate::allowance::Connections;
 
 /// How long a statement waits for a lock on PostgreSQL: whoever holds one longer must not take every connection with it.
 const LOCK_TIMEOUT: &str = "5s";
@@ -18,7 +19,7 @@ const LOCK_TIMEOUT: &str = "5s";
 #[serde(deny_unknown_fields, default)]
 pub struct DatabaseSettings {
     /// Connections kept at the most. On SQLite these are readers, two for each core at the most; one writer comes on top. One
-    /// request uses a quarter of them at once.
+    /// request uses a quarter of them at once, and all requests of one caller three quarters.
     pub max_connections: u32,
     /// How long a request waits for a free connection before it is answered 503, in seconds.
     pub acquire_timeout_seconds: u64,
@@ -48,7 +49,7 @@ impl Default for DatabaseSettings {
 }
 
 /// One request uses at most this part of the connections at once: what is asked for together mustn't starve others.
-const SHARES: u32 = 4;
+const SHARES: usize = 4;
 /// SQLite computes in this process: more readers to a core would do no more together, and keep the core from whatever else there
 /// is to do, refusals first of all.
 const READERS_PER_CORE: u32 = 2;
@@ -66,10 +67,13 @@ impl DatabaseSettings {
         }
     }
 
-    /// How many of the connections one request may use at once.
-    pub(super) fn share(&self, dialect: Dialect) -> usize {
-        let share = self.connections(dialect, Purpose::Reading) / SHARES;
-        usize::try_from(share).map_or(1, |share| share.max(1))
+    /// What requests share, which read on SQLite.
+    pub(super) fn for_requests(&self, dialect: Dialect) -> Connections {
+        let all = usize::try_from(self.connections(dialect, Purpose::Reading)).unwrap_or(1);
+        Connections {
+            all,
+            of_request: (all / SHARES).max(1),
+        }
     }
 }
 
@@ -175,7 +179,7 @@ mod tests {
                 max_connections,
                 ..DatabaseSettings::default()
             };
-            settings.share(Dialect::Postgres)
+            settings.for_requests(Dialect::Postgres).of_request
         };
         assert_eq!([1, 4, 7, 8, 16].map(share), [1, 1, 1, 2, 4]);
     }

@@ -152,11 +152,11 @@ async fn change(
 }
 
 async fn show(State(door): State<Door>, asking: Asking, Extension(caller): By, id: ClientId, uri: Uri) -> Response {
-    respond(door.within(door.client(&caller, id, &uri)).await, asking)
+    respond(door.within(&caller, door.client(&caller, id, &uri)).await, asking)
 }
 
 async fn list(State(door): State<Door>, asking: Asking, Extension(caller): By, uri: Uri) -> Response {
-    respond(door.within(door.clients(&caller, &uri)).await, asking)
+    respond(door.within(&caller, door.clients(&caller, &uri)).await, asking)
 }
 
 async fn unknown_path(asking: Asking) -> Response {
@@ -196,8 +196,12 @@ pub(super) fn refuse_caller(refusal: &super::authentication::Refusal, id: &Reque
 
 impl Door {
     /// Ends a read that takes more time or memory than a request may.
-    async fn within(&self, reading: impl Future<Output = Result<Vec<u8>, Failure>>) -> Result<Body, Failure> {
-        let allowance = self.means.allow(Purpose::Read)?;
+    async fn within(
+        &self,
+        caller: &Caller,
+        reading: impl Future<Output = Result<Vec<u8>, Failure>>,
+    ) -> Result<Body, Failure> {
+        let allowance = self.means.allow(Purpose::Read, caller.unique_name())?;
         let deadline = allowance.deadline();
         match timeout_at(deadline.at(), allowance.clone().scope(reading)).await {
             Ok(answer) if !deadline.is_over() => Ok(kept(answer?, &allowance)),

@@ -16,7 +16,7 @@ use super::{RestSettings, router};
 use crate::{
     Clientele,
     access::{Caller, Door},
-    allowance::{AnswerSettings, Means},
+    allowance::{AnswerSettings, Connections, Means},
     client::ClientSettings,
     custom_field::{
         CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, FieldState, Kind, UpsertCustomFieldSet,
@@ -31,7 +31,7 @@ const DEFAULT_ROLE: &str = "d9df8bc78a0234ccc934a845c";
 /// The door, to whoever calls.
 fn open(clientele: Arc<Clientele>, settings: RestSettings) -> axum::Router {
     let anyone = Caller::anyone(Door::Rest, "request".into());
-    let means = Means::new(Duration::from_secs(30), 1, &AnswerSettings::default());
+    let means = Means::new(Duration::from_secs(30), Connections::ONE, &AnswerSettings::default());
     router(clientele, settings, means).layer(axum::Extension(anyone))
 }
 

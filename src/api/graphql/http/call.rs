@@ -85,7 +85,8 @@ where
 
     /// What the request may take of what is there, or the answer that nothing is left.
     fn allow(&self, purpose: Purpose) -> Result<Allowance, Answer> {
-        self.means.allow(purpose).map_err(|error| {
+        let caller = self.parts.extensions.get::<Caller>().and_then(Caller::unique_name);
+        self.means.allow(purpose, caller).map_err(|error| {
             let (code, message) = of_domain(&error, &self.id.0);
             Answer::refused(&Fault::new(code, message).into(), &self.id.0)
         })

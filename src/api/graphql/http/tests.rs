@@ -16,7 +16,7 @@ use tower::ServiceExt;
 
 use super::router;
 use crate::{
-    allowance::{AnswerSettings, Means},
+    allowance::{AnswerSettings, Connections, Means},
     api::graphql::{settings::GraphqlSettings, toy::door},
 };
 
@@ -37,7 +37,7 @@ fn app_with(settings: GraphqlSettings) -> Router {
 }
 
 fn means(timeout: Duration) -> Means {
-    Means::new(timeout, 1, &AnswerSettings::default())
+    Means::new(timeout, Connections::ONE, &AnswerSettings::default())
 }
 
 async fn send(request: Request<Body>) -> (StatusCode, HeaderMap, Value) {

@@ -6,7 +6,7 @@ use std::{
 };
 
 use clientele::{
-    allowance::{AnswerSettings, Means, Purpose},
+    allowance::{AnswerSettings, Connections, Means, Purpose},
     db::{Database, DatabaseSettings, Dialect, Step, Transaction, Work},
     deadline::Deadline,
     error::{Error, Result},
@@ -232,7 +232,8 @@ on_both! {
         }
         assert_eq!(server.snapshot().await, before);
         // The deadline of a request is that of whatever is written in it.
-        let request = Means::new(Duration::ZERO, 1, &AnswerSettings::default()).allow(Purpose::Change);
+        let request = Means::new(Duration::ZERO, Connections { all: 1, of_request: 1 }, &AnswerSettings::default())
+            .allow(Purpose::Change, None);
         let request = request.expect("there is memory");
         let outcome = request.scope(server.clientele.db.write(&work)).await;
         assert!(matches!(outcome, Err(Error::TimedOut)), "{outcome:?}");
