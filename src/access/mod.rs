@@ -27,6 +27,7 @@ pub use caller::{Caller, CallerKind, Door};
 pub use first::{FIRST, make_first_user};
 pub use listing::Listing;
 pub use permission::{Permission, Permissions};
+pub use reads::Clock;
 pub use rights::{Rights, Sets};
 pub use sign_in::{Attempt, Verdict};
 pub use token::{BY_CREATION, CreateToken, MOST_DAYS, PREFIX, RevokeToken, Token, create_token, revoke_token, tokens};
