@@ -1,14 +1,12 @@
 //! Records as they are read: pages of them, with the values hidden that a reader may not see.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Utc};
 use entity::{audit_record, instant};
 use serde::Serialize;
 
 use super::{Action, Member, Subject};
 use crate::{
-    access::{CallerKind, Door, Permission, Readable, Rights, Sets, Unread},
+    access::{CallerKind, Door, Permission, Readable, Rights, Sets},
     error::{Error, Result},
     list::{Cursor, Order, Page},
 };
@@ -129,9 +127,6 @@ impl Readable for Stored {
         Ok((Record::of(row, rights)?, *bytes))
     }
 }
-
-/// Pages by the chains that they are of.
-pub type OfChains = HashMap<String, Unread<Rows>>;
 
 impl Record {
     fn of(row: &audit_record::Model, rights: &Rights) -> Result<Self> {

@@ -13,7 +13,7 @@ pub use filter::AuditFilter;
 
 use super::{
     BY_POSITION, HistoryPage, NEWEST_FIRST, RecordKey,
-    read::{OfChains, Rows, Stored},
+    read::{Rows, Stored},
 };
 use crate::{
     Clientele,
@@ -75,7 +75,12 @@ impl Clientele {
     }
 
     /// The same part of the history of each of these clients, by their keys.
-    pub async fn history_of_clients(&self, client_keys: &[&str], window: &Window, asked: Asked) -> Result<OfChains> {
+    pub async fn history_of_clients(
+        &self,
+        client_keys: &[&str],
+        window: &Window,
+        asked: Asked,
+    ) -> Result<HashMap<String, Unread<Rows>>> {
         let connection = self.db.read();
         let dialect = connection.dialect;
         let mut conditions = Conditions::new(dialect);
