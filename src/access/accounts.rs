@@ -13,7 +13,7 @@ use super::{
     Account,
     asking::Asking,
     password::Hasher,
-    reads::{Read, Reads},
+    reads::{Clock, Read, Reads},
     verified::Verified,
 };
 use crate::{db::Database, error::Result, problem::Problem};
@@ -32,6 +32,15 @@ pub struct Accounts {
 }
 
 impl Accounts {
+    /// Accounts whose age this clock tells.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            users: Arc::new(Reads::new(clock.clone())),
+            tokens: Arc::new(Reads::new(clock)),
+            ..Self::default()
+        }
+    }
+
     /// What was read before this write is not to be used again, unless it surely wrote nothing.
     pub(super) fn written<T>(&self, outcome: &Result<Result<T, Vec<Problem>>>) {
         if !matches!(outcome, Ok(Err(_))) {

@@ -17,6 +17,7 @@ mod sign_in;
 pub mod throttle;
 mod token;
 pub mod turns;
+mod unread;
 mod user;
 mod verified;
 
@@ -26,9 +27,11 @@ pub use caller::{Caller, CallerKind, Door};
 pub use first::{FIRST, make_first_user};
 pub use listing::Listing;
 pub use permission::{Permission, Permissions};
+pub use reads::Clock;
 pub use rights::{Rights, Sets};
 pub use sign_in::{Attempt, Verdict};
 pub use token::{BY_CREATION, CreateToken, MOST_DAYS, PREFIX, RevokeToken, Token, create_token, revoke_token, tokens};
+pub use unread::{Readable, Unread};
 pub use user::{
     BY_NAME, ChangePassword, DeleteUser, UpsertUser, User, change_password, change_user, create_user, delete_user,
     password_is_initial, upsert_user, users,

@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     hash::Hash,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -16,6 +17,32 @@ use moka::{policy::EvictionPolicy, sync::Cache};
 use crate::error::{Error, Result};
 
 const MOST: u64 = 20_000;
+
+/// Tells how much time passes. Cloning shares it.
+#[derive(Clone)]
+pub struct Clock(Arc<dyn Fn() -> Instant + Send + Sync>);
+
+impl Clock {
+    pub fn new(now: impl Fn() -> Instant + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    fn now(&self) -> Instant {
+        (self.0)()
+    }
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self::new(Instant::now)
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Clock")
+    }
+}
 
 /// What was found under a name, when that began to be read, and after how many changes made here.
 #[derive(Debug)]
@@ -40,10 +67,17 @@ pub(super) struct Reads<N: Name, T: Send + Sync + 'static> {
     changes: AtomicU64,
     /// With how many hold or wait for each.
     turns: Mutex<HashMap<N, (Turn, usize)>>,
+    clock: Clock,
 }
 
 impl<N: Name, T: Send + Sync + 'static> Default for Reads<N, T> {
     fn default() -> Self {
+        Self::new(Clock::default())
+    }
+}
+
+impl<N: Name, T: Send + Sync + 'static> Reads<N, T> {
+    pub fn new(clock: Clock) -> Self {
         // A flood of invented names must not keep the real ones out.
         let kept = Cache::builder()
             .max_capacity(MOST)
@@ -52,11 +86,10 @@ impl<N: Name, T: Send + Sync + 'static> Default for Reads<N, T> {
             kept: kept.build(),
             changes: AtomicU64::new(0),
             turns: Mutex::default(),
+            clock,
         }
     }
-}
 
-impl<N: Name, T: Send + Sync + 'static> Reads<N, T> {
     /// What was read before this is not to be used again.
     pub fn forget(&self) {
         self.changes.fetch_add(1, SeqCst);
@@ -69,7 +102,7 @@ impl<N: Name, T: Send + Sync + 'static> Reads<N, T> {
 
     /// Whether a reading is as of `freshness` ago at the earliest, and nothing has changed since.
     pub fn is_fresh(&self, read: &Read<T>, freshness: Duration) -> bool {
-        self.is_unchanged(read) && read.at.elapsed() < freshness
+        self.is_unchanged(read) && self.clock.now().saturating_duration_since(read.at) < freshness
     }
 
     /// A reading of the name as of `freshness` ago at the earliest.
@@ -86,7 +119,7 @@ impl<N: Name, T: Send + Sync + 'static> Reads<N, T> {
         if let Some(read) = self.last(name).filter(fresh) {
             return Ok(read);
         }
-        let asked = Instant::now();
+        let asked = self.clock.now();
         let waiting = Waiting::of(self, name);
         let mut failed = waiting.turn.lock().await;
         let begun_since = |read: &Arc<Read<T>>| self.is_unchanged(read) && read.at >= asked;
@@ -97,7 +130,7 @@ impl<N: Name, T: Send + Sync + 'static> Reads<N, T> {
             return Err(Error::Unavailable);
         }
         // Both are taken before the database is asked: it may change while it answers.
-        let (at, changes) = (Instant::now(), self.changes.load(SeqCst));
+        let (at, changes) = (self.clock.now(), self.changes.load(SeqCst));
         let found = load().await.inspect_err(|_| *failed = Some(at))?.map(Arc::new);
         let read = Arc::new(Read { found, at, changes });
         self.kept.insert(name.clone(), read.clone());
@@ -148,13 +181,16 @@ impl<N: Name, T: Send + Sync + 'static> Drop for Waiting<'_, N, T> {
 #[cfg(test)]
 mod tests {
     use std::{
-        sync::atomic::{AtomicU64, Ordering::SeqCst},
-        time::Duration,
+        sync::{
+            Arc,
+            atomic::{AtomicU64, Ordering::SeqCst},
+        },
+        time::{Duration, Instant},
     };
 
     use tokio::{join, sync::Notify};
 
-    use super::Reads;
+    use super::{Clock, Reads};
     use crate::error::{Error, Result};
 
     #[tokio::test]
@@ -186,6 +222,24 @@ mod tests {
             let shared = u64::from(freshness.is_zero());
             assert_eq!(late, [Some(shared); 3]);
             assert_eq!(reads.turns().len(), 0, "nobody waits any more");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_reading_ages_from_when_it_began() {
+        let (begin, passed, freshness) = (Instant::now(), Arc::new(AtomicU64::new(0)), Duration::from_nanos(10));
+        let time = passed.clone();
+        let reads = Reads::new(Clock::new(move || begin + Duration::from_nanos(time.load(SeqCst))));
+        let first = reads.get(&"ana", freshness, async || {
+            // It takes that long.
+            passed.store(4, SeqCst);
+            Ok(Some(1))
+        });
+        assert_eq!(first.await.expect("read").found.as_deref(), Some(&1));
+        for (since, found) in [(4, 1), (9, 1), (10, 2), (19, 2), (20, 3)] {
+            passed.store(since, SeqCst);
+            let next = reads.get(&"ana", freshness, async || Ok(Some(found))).await;
+            assert_eq!(next.expect("read").found.as_deref(), Some(&found), "after {since} ns");
         }
     }
 

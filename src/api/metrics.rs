@@ -44,7 +44,7 @@ impl DoorMetrics {
     }
 
     /// In the text format of Prometheus, to be followed by other metrics.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let mut registry = Registry::with_prefix("clientele_graphql");
         let help = "Requests over a limit of the GraphQL door";
         registry.register("limit_exceeded", help, Family::clone(&self.exceeded));

@@ -266,20 +266,6 @@ impl Clientele {
         }))
     }
 
-    /// The clients of these keys, in no order and with all their values; those that don't exist are left out. It serves many
-    /// callers at once: whoever asks for one of them has made sure that it may see clients, and shows it no hidden value.
-    pub async fn clients_by_key(&self, keys: &[String], wanted: Wanted) -> Result<Clients> {
-        let dialect = self.db.read().dialect;
-        let keys: Vec<&String> = keys.iter().filter(|key| !key.contains('\0')).collect();
-        let sql = format!(
-            "{} WHERE {}",
-            select(dialect, wanted),
-            dialect.is_one_of("c.encoded_key", "$1")
-        );
-        let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
-        self.clients_of(sql, [keys.into()]).await
-    }
-
     pub(super) async fn clients_of(&self, sql: String, values: impl IntoIterator<Item = Value>) -> Result<Clients> {
         let connection = self.db.read();
         let (version, rows) = read(connection, sql, values).await?;

@@ -8,6 +8,7 @@ mod check;
 mod collection;
 mod erase;
 mod fingerprint;
+mod found;
 mod input;
 mod kinds;
 mod pattern;
@@ -17,6 +18,7 @@ mod settings;
 mod upsert;
 
 pub use aggregate::{Aggregate, ClientBy, Clients, Wanted};
+pub use found::Found;
 pub use input::{
     AddressInput, ClientInput, ClientMatch, ClientRoleBy, CustomFieldValueInput, IdDocumentInput, LONGEST_LIST,
     UpsertClient,

@@ -25,7 +25,7 @@ pub(crate) use begin::Noted;
 pub use chain::{Chain, Head};
 pub use finding::{Finding, What};
 pub use keys::Keys;
-pub use read::{BY_POSITION, HistoryPage, NEWEST_FIRST, Record, RecordKey, Rows, Shown, Unread};
+pub use read::{BY_POSITION, HistoryPage, NEWEST_FIRST, Record, RecordKey, Rows, Shown, Stored};
 pub use record::{Action, Change, Member, Members, Subject};
 pub use search::{AuditFilter, LARGEST_CONTENTS};
 pub use settings::AuditSettings;

@@ -1,14 +1,12 @@
 //! Records as they are read: pages of them, with the values hidden that a reader may not see.
 
-use std::collections::HashMap;
-
 use chrono::{DateTime, Utc};
 use entity::{audit_record, instant};
 use serde::Serialize;
 
 use super::{Action, Member, Subject};
 use crate::{
-    access::{Caller, CallerKind, Door, Permission, Rights, Sets},
+    access::{CallerKind, Door, Permission, Readable, Rights, Sets},
     error::{Error, Result},
     list::{Cursor, Order, Page},
 };
@@ -73,10 +71,9 @@ pub struct HistoryPage {
 }
 
 impl HistoryPage {
-    pub(super) fn of(rows: &Rows, order: &'static Order, caller: &Caller) -> Result<Self> {
-        caller.needs(Permission::Audit)?;
+    pub(super) fn of(rows: &Rows, order: &'static Order, rights: &Rights) -> Result<Self> {
         let Rows { page, total, bytes } = rows;
-        let records = page.rows.iter().map(|row| Record::of(row, &caller.rights));
+        let records = page.rows.iter().map(|row| Record::of(row, rights));
         Ok(Self {
             records: Page {
                 rows: records.collect::<Result<_>>()?,
@@ -101,10 +98,6 @@ impl HistoryPage {
     }
 }
 
-/// What was loaded for whoever asks, and is to be seen by nobody before it is known who does.
-#[derive(Clone, Debug)]
-pub struct Unread<T>(pub(super) T);
-
 /// The stored rows of a page of one client's history.
 #[derive(Clone, Debug)]
 pub struct Rows {
@@ -113,28 +106,27 @@ pub struct Rows {
     pub bytes: i64,
 }
 
-impl Unread<Rows> {
-    /// # Errors
-    /// [`Error::Forbidden`] without AUDIT.
-    pub fn read_by(&self, caller: &Caller) -> Result<HistoryPage> {
-        HistoryPage::of(&self.0, &BY_POSITION, caller)
+impl Readable for Rows {
+    const NEEDS: Permission = Permission::Audit;
+    type Seen = HistoryPage;
+
+    fn seen_with(&self, rights: &Rights) -> Result<HistoryPage> {
+        HistoryPage::of(self, &BY_POSITION, rights)
     }
 }
 
-impl Unread<(audit_record::Model, i64)> {
-    /// The record, and the bytes of contents that the statement had to read.
-    ///
-    /// # Errors
-    /// [`Error::Forbidden`] without AUDIT.
-    pub fn read_by(&self, caller: &Caller) -> Result<(Record, i64)> {
-        caller.needs(Permission::Audit)?;
-        let (row, bytes) = &self.0;
-        Ok((Record::of(row, &caller.rights)?, *bytes))
+/// A stored record, and the bytes of contents that the statement had to read.
+pub type Stored = (audit_record::Model, i64);
+
+impl Readable for Stored {
+    const NEEDS: Permission = Permission::Audit;
+    type Seen = (Record, i64);
+
+    fn seen_with(&self, rights: &Rights) -> Result<(Record, i64)> {
+        let (row, bytes) = self;
+        Ok((Record::of(row, rights)?, *bytes))
     }
 }
-
-/// Pages by the chains that they are of.
-pub type OfChains = HashMap<String, Unread<Rows>>;
 
 impl Record {
     fn of(row: &audit_record::Model, rights: &Rights) -> Result<Self> {

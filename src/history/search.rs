@@ -12,12 +12,12 @@ use sea_orm::{QueryResult, Value};
 pub use filter::AuditFilter;
 
 use super::{
-    BY_POSITION, HistoryPage, NEWEST_FIRST, RecordKey, Unread,
-    read::{OfChains, Rows},
+    BY_POSITION, HistoryPage, NEWEST_FIRST, RecordKey,
+    read::{Rows, Stored},
 };
 use crate::{
     Clientele,
-    access::{Caller, Permission},
+    access::{Caller, Permission, Unread},
     client::ClientBy,
     db::Dialect,
     error::{Error, Result},
@@ -63,7 +63,7 @@ impl Clientele {
             false => None,
         };
         let page = window.page(rows);
-        HistoryPage::of(&Rows { page, total, bytes }, &NEWEST_FIRST, caller).map(Ok)
+        HistoryPage::of(&Rows { page, total, bytes }, &NEWEST_FIRST, &caller.rights).map(Ok)
     }
 
     async fn count_records(&self, filter: &AuditFilter) -> Result<i64> {
@@ -75,7 +75,12 @@ impl Clientele {
     }
 
     /// The same part of the history of each of these clients, by their keys.
-    pub async fn history_of_clients(&self, client_keys: &[&str], window: &Window, asked: Asked) -> Result<OfChains> {
+    pub async fn history_of_clients(
+        &self,
+        client_keys: &[&str],
+        window: &Window,
+        asked: Asked,
+    ) -> Result<HashMap<String, Unread<Rows>>> {
         let connection = self.db.read();
         let dialect = connection.dialect;
         let mut conditions = Conditions::new(dialect);
@@ -107,17 +112,14 @@ impl Clientele {
             format!("SELECT k.value, {rows}, {total}, k.bytes FROM (SELECT k.value, {bytes} AS bytes FROM {keys}) k");
         let page = |row: &QueryResult| {
             let (page, bytes) = of_client(row, window, asked)?;
-            Ok(((row.try_get_by_index(0)?, Unread(page)), bytes))
+            Ok(((row.try_get_by_index(0)?, Unread::new(page)), bytes))
         };
         let found = connection.each(sql, conditions.values, page).await?;
         Ok(found.into_iter().collect())
     }
 
     /// The records of these keys; those that don't exist are left out.
-    pub async fn records_by_key(
-        &self,
-        keys: &[RecordKey],
-    ) -> Result<HashMap<RecordKey, Unread<(audit_record::Model, i64)>>> {
+    pub async fn records_by_key(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Unread<Stored>>> {
         let dialect = self.db.read().dialect;
         let named = dialect.rows_of_json(
             audit_record::Entity::table(),
@@ -132,7 +134,7 @@ impl Clientele {
                 chain: row.chain.clone(),
                 position: row.position,
             };
-            (key, Unread((row, bytes)))
+            (key, Unread::new((row, bytes)))
         };
         Ok(rows.into_iter().map(keyed).collect())
     }

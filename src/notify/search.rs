@@ -4,7 +4,7 @@
 
 mod filter;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use entity::{Table, instant, message};
 use sea_orm::{QueryResult, Value};
@@ -13,7 +13,7 @@ use serde::Serialize;
 pub use self::filter::MessageFilter;
 use crate::{
     Clientele,
-    access::{Caller, Permission},
+    access::{Caller, Permission, Readable, Rights, Unread},
     error::{Error, Result},
     list::{Conditions, Cursor, Order, Page, Window},
 };
@@ -67,6 +67,24 @@ pub struct MessagePage {
     pub total: Option<i64>,
 }
 
+impl Readable for Arc<MessagePage> {
+    const NEEDS: Permission = Permission::ViewMessages;
+    type Seen = Self;
+
+    fn seen_with(&self, _: &Rights) -> Result<Self> {
+        Ok(self.clone())
+    }
+}
+
+impl Readable for Arc<message::Model> {
+    const NEEDS: Permission = Permission::ViewMessages;
+    type Seen = Self;
+
+    fn seen_with(&self, _: &Rights) -> Result<Self> {
+        Ok(self.clone())
+    }
+}
+
 impl MessagePage {
     /// The cursor of a message in any list.
     pub fn cursor(message: &message::Model) -> String {
@@ -110,7 +128,7 @@ impl Clientele {
         client_keys: &[&str],
         window: &Window,
         asked: Asked,
-    ) -> Result<HashMap<String, MessagePage>> {
+    ) -> Result<HashMap<String, Unread<Arc<MessagePage>>>> {
         let connection = self.db.read();
         let dialect = connection.dialect;
         let mut conditions = Conditions::new(dialect);
@@ -133,16 +151,22 @@ impl Clientele {
         };
         let sql = format!("SELECT k.value, {rows}, {total} FROM {}", dialect.texts(&keys, "k"));
         let found = connection.each(sql, conditions.values, |row| of_client(row, window, asked));
-        Ok(found.await?.into_iter().collect())
+        let unread = |(key, page)| (key, Unread::new(Arc::new(page)));
+        Ok(found.await?.into_iter().map(unread).collect())
     }
 
-    /// The messages of these keys, in no order; those that don't exist are left out.
-    pub async fn messages_by_key(&self, keys: &[MessageKey]) -> Result<Vec<message::Model>> {
+    /// The messages of these keys; those that don't exist are left out.
+    pub async fn messages_by_key(
+        &self,
+        keys: &[MessageKey],
+    ) -> Result<HashMap<MessageKey, Unread<Arc<message::Model>>>> {
         let dialect = self.db.read().dialect;
         let named = dialect.rows_of_json(message::Entity::table(), &message::Entity::key_columns(), "$1");
         let keys = serde_json::to_string(keys).map_err(Error::internal)?;
         let clause = format!("WHERE (m.client_key, m.encoded_key) IN ({named})");
-        self.read_messages(&clause, vec![keys.into()]).await
+        let found = self.read_messages(&clause, vec![keys.into()]).await?;
+        let unread = |message| (MessageKey::of(&message), Unread::new(Arc::new(message)));
+        Ok(found.into_iter().map(unread).collect())
     }
 
     async fn read_messages(&self, clauses: &str, values: Vec<Value>) -> Result<Vec<message::Model>> {

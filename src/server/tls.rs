@@ -4,7 +4,7 @@
 //! no signal. Files that don't work, or don't belong together yet, change nothing.
 
 use std::{
-    fs, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -34,6 +34,8 @@ pub struct Certificates {
     files: Files,
     current: Arc<Current>,
     acceptor: Arc<ServerConfig>,
+    /// What the certificate in use was read from.
+    loaded: Arc<Read>,
 }
 
 impl Certificates {
@@ -56,6 +58,7 @@ impl Certificates {
             files,
             current,
             acceptor: Arc::new(config),
+            loaded: Arc::new(read),
         })
     }
 
@@ -63,12 +66,13 @@ impl Certificates {
         self.acceptor.clone().into()
     }
 
-    /// Looks at the files every `pause` until it is aborted.
+    /// Looks at the files every `pause` until it is aborted: what has changed since they were loaded counts as well, however long
+    /// ago that was.
     pub fn watch(&self, pause: Duration) -> JoinHandle<()> {
-        let (files, current) = (self.files.clone(), self.current.clone());
+        let (files, current, loaded) = (self.files.clone(), self.current.clone(), self.loaded.clone());
         let provider = self.acceptor.crypto_provider().clone();
         tokio::spawn(async move {
-            let mut seen = None;
+            let mut seen = loaded;
             loop {
                 let files = files.clone();
                 let Ok(read) = tokio::task::spawn_blocking(move || files.read().map(|read| (read, files))).await else {
@@ -76,10 +80,10 @@ impl Certificates {
                 };
                 match read {
                     Ok((read, files)) => {
-                        if seen.as_ref().is_some_and(|seen| *seen != read) {
+                        if *seen != read {
                             take(&current, files.certified(&read, &provider));
                         }
-                        seen = Some(read);
+                        seen = Arc::new(read);
                     }
                     Err(_) => tracing::warn!("{STAYS}"),
                 }
@@ -110,6 +114,13 @@ struct Files {
 struct Read {
     certificate: Vec<u8>,
     key: Vec<u8>,
+}
+
+/// Shows neither: one of them is a key.
+impl fmt::Debug for Read {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Read")
+    }
 }
 
 impl Files {

@@ -113,6 +113,28 @@ fn doors_know_no_database() {
     assert_eq!(offenders("src/api", &words, |_| false), NOTHING);
 }
 
+/// It takes a caller, or gives what only a caller can open: no door can forget the permission then.
+#[test]
+fn every_entry_point_of_the_domain_asks_who_is_calling() {
+    // Clients to measure with, and what a server does by itself.
+    let asks_nobody = ["seed", "begin_history", "metrics"];
+    let mut found = Vec::new();
+    let doors = below(&["src/api/", "src/cli/"]);
+    for (_, text) in sources("src").into_iter().filter(|(name, _)| !doors(name)) {
+        for block in text.split("\n}\n") {
+            let methods = block.contains("\nimpl Clientele {\n");
+            for function in block.split("pub async fn ").skip(1) {
+                let signature = function.split(" {\n").next().unwrap_or_default();
+                let enters = methods || signature.contains(": &Clientele");
+                if enters && !signature.contains("&Caller") && !signature.contains("Unread<") {
+                    found.push(signature.split('(').next().unwrap_or_default().to_owned());
+                }
+            }
+        }
+    }
+    assert_eq!(found, asks_nobody);
+}
+
 /// The shell is around whatever is served; its refusals have a form that the doors decide.
 #[test]
 fn the_http_shell_knows_neither_what_it_serves_nor_who_serves_it() {

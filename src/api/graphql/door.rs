@@ -14,7 +14,7 @@ use async_graphql::{
 };
 use moka::sync::Cache;
 
-use self::strict::Strict;
+pub(super) use self::strict::Strict;
 use super::{
     answer::Answer,
     error::{Code, Fault, Refused},

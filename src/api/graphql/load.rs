@@ -3,15 +3,16 @@
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use async_graphql::dataloader::{DataLoader, Loader};
-use entity::{audit_record, message};
+use entity::message;
 
 use crate::{
     Clientele,
+    access::Unread,
     allowance::Allowance,
-    client::{Aggregate, Wanted},
+    client::{Found, Wanted},
     custom_field::Definitions,
     error::Error,
-    history::{RecordKey, Rows, Unread},
+    history::{RecordKey, Rows, Stored},
     list::Window,
     notify::{Asked, MessageKey, MessagePage, render::Compiled},
 };
@@ -50,37 +51,19 @@ pub struct ClientKey {
     pub wanted: Wanted,
 }
 
-/// A client with the definitions that were in force when it was read.
-#[derive(Clone, Debug)]
-pub struct Found {
-    pub client: Arc<Aggregate>,
-    pub definitions: Arc<Definitions>,
-}
-
 impl Loader<ClientKey> for Source {
-    type Value = Found;
+    type Value = Unread<Found>;
     type Error = Error;
 
-    async fn load(&self, keys: &[ClientKey]) -> Result<HashMap<ClientKey, Found>, Error> {
+    async fn load(&self, keys: &[ClientKey]) -> Result<HashMap<ClientKey, Self::Value>, Error> {
         let mut by_wanted: HashMap<Wanted, Vec<String>> = HashMap::new();
         for ClientKey { key, wanted } in keys {
             by_wanted.entry(*wanted).or_default().push(key.clone());
         }
         let mut found = HashMap::with_capacity(keys.len());
         for (wanted, keys) in by_wanted {
-            let clients = self.0.clients_by_key(&keys, wanted).await?;
-            for client in clients.rows {
-                let key = ClientKey {
-                    key: client.client.encoded_key.clone(),
-                    wanted,
-                };
-                found.insert(
-                    key,
-                    Found {
-                        client: Arc::new(client),
-                        definitions: clients.definitions.clone(),
-                    },
-                );
+            for (key, client) in self.0.clients_by_key(&keys, wanted).await? {
+                found.insert(ClientKey { key, wanted }, client);
             }
         }
         Ok(found)
@@ -96,7 +79,7 @@ pub struct PageKey {
 }
 
 impl Loader<PageKey> for Source {
-    type Value = Arc<MessagePage>;
+    type Value = Unread<Arc<MessagePage>>;
     type Error = Error;
 
     async fn load(&self, keys: &[PageKey]) -> Result<HashMap<PageKey, Self::Value>, Error> {
@@ -113,7 +96,7 @@ impl Loader<PageKey> for Source {
                     window: window.clone(),
                     asked,
                 };
-                found.insert(key, Arc::new(page));
+                found.insert(key, page);
             }
         }
         Ok(found)
@@ -121,15 +104,11 @@ impl Loader<PageKey> for Source {
 }
 
 impl Loader<MessageKey> for Source {
-    type Value = Arc<message::Model>;
+    type Value = Unread<Arc<message::Model>>;
     type Error = Error;
 
     async fn load(&self, keys: &[MessageKey]) -> Result<HashMap<MessageKey, Self::Value>, Error> {
-        let messages = self.0.messages_by_key(keys).await?;
-        Ok(messages
-            .into_iter()
-            .map(|message| (MessageKey::of(&message), Arc::new(message)))
-            .collect())
+        self.0.messages_by_key(keys).await
     }
 }
 
@@ -167,7 +146,7 @@ impl Loader<HistoryKey> for Source {
 }
 
 impl Loader<RecordKey> for Source {
-    type Value = Unread<(audit_record::Model, i64)>;
+    type Value = Unread<Stored>;
     type Error = Error;
 
     async fn load(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Self::Value>, Error> {

@@ -28,16 +28,16 @@ pub mod settings;
 mod toy;
 mod world;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
-use async_graphql::{EmptySubscription, MergedObject, Schema, SchemaBuilder};
+use async_graphql::{EmptySubscription, MergedObject, Schema, SchemaBuilder, registry::MetaField};
 use axum::{Router, http::HeaderMap, response::Response};
 use chrono::{DateTime, Utc};
 
 use self::{
     accounts::{AccountMutation, AccountQuery},
     audit::AuditQuery,
-    door::Door,
+    door::{Door, Strict},
     error::{Code, Fault},
     load::loaders,
     mutation::Mutation,
@@ -47,7 +47,11 @@ use self::{
     settings::GraphqlSettings,
 };
 use super::{RequestId, authentication::Refusal, metrics::DoorMetrics};
-use crate::{Clientele, access::Caller, allowance::Means};
+use crate::{
+    Clientele,
+    access::{Caller, Permission},
+    allowance::Means,
+};
 
 /// The GraphQL API of these clients, under `/graphql`.
 pub fn router(
@@ -90,6 +94,22 @@ pub(super) fn refuse_caller(refusal: &Refusal, headers: &HeaderMap, id: &Request
 /// The schema in the schema definition language.
 pub fn sdl() -> String {
     schema().finish().sdl()
+}
+
+/// The fields below those of the roots that take a permission of their own, each with its type, and that permission.
+pub fn guarded_fields() -> BTreeMap<String, Permission> {
+    let schema = Strict::new(schema());
+    let types = schema.registry().types.values();
+    let fields = types.filter_map(|ty| Some((ty.name(), ty.fields()?)));
+    let fields = fields.flat_map(|(ty, fields)| fields.values().map(move |field| (ty, field)));
+    let needs = |field: &MetaField| {
+        Permission::ALL
+            .into_iter()
+            .find(|it| field.requires_scopes.iter().any(|name| name == it.as_str()))
+    };
+    fields
+        .filter_map(|(ty, field)| Some((format!("{ty}.{}", field.name), needs(field)?)))
+        .collect()
 }
 
 /// Reads the bank's clients, the definitions they follow, the history of both, and who may do what.

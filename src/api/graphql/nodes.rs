@@ -3,7 +3,7 @@
 
 mod named;
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use async_graphql::{Context, ID, Result};
 use entity::message;
@@ -11,7 +11,7 @@ use entity::message;
 pub(super) use self::named::message_key;
 use self::named::{is_definition, needs, owner, record_key};
 use super::{
-    load::{ClientKey, Found, Loaders},
+    load::{ClientKey, Loaders},
     node::{GlobalId, Node},
     object::{Object, Plan, text},
     objects::{
@@ -28,9 +28,10 @@ use super::{
     world::{World, too_large},
 };
 use crate::{
-    access::{Caller, Permission},
-    client::Wanted,
+    access::{Caller, Permission, Readable, Unread},
+    client::{Found, Wanted},
     custom_field::Definitions,
+    error::Error,
     history::{LARGEST_CONTENTS, Record, RecordKey},
     notify::MessageKey,
 };
@@ -89,7 +90,9 @@ impl Rows {
         );
         let wanted = wanted([&client]);
         let clients = loaders.load_many(ids.iter().filter_map(|id| owner(id, wanted))).await?;
+        let clients = read(clients, caller)?;
         let messages = loaders.load_many(ids.iter().filter_map(|id| message_key(id))).await?;
+        let messages = read(messages, caller)?;
         let records = records(ids, loaders, caller).await?;
         let found = |is: fn(&GlobalId) -> bool| -> Vec<&Found> {
             let keys = ids.iter().filter(|id| is(id)).filter_map(|id| owner(id, wanted));
@@ -208,6 +211,17 @@ impl Rows {
     }
 }
 
+/// What was loaded, as this caller sees it.
+fn read<K: Eq + Hash, T: Readable>(
+    found: HashMap<K, Unread<T>>,
+    caller: &Caller,
+) -> Result<HashMap<K, T::Seen>, Error> {
+    let read = found
+        .into_iter()
+        .map(|(key, unread)| Ok((key, unread.read_by(caller)?)));
+    read.collect()
+}
+
 /// For callers who may not see the history there is none.
 async fn records(ids: &[&GlobalId], loaders: &Loaders, caller: &Caller) -> Result<HashMap<RecordKey, Record>> {
     if !caller.may(Permission::Audit) {
@@ -215,8 +229,7 @@ async fn records(ids: &[&GlobalId], loaders: &Loaders, caller: &Caller) -> Resul
     }
     let found = loaders.load_many(ids.iter().filter_map(|id| record_key(id))).await?;
     let mut records = HashMap::with_capacity(found.len());
-    for (key, record) in found {
-        let (record, bytes) = record.read_by(caller)?;
+    for (key, (record, bytes)) in read(found, caller)? {
         if bytes > LARGEST_CONTENTS {
             return Err(too_large().into());
         }

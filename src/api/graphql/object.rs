@@ -142,10 +142,7 @@ impl Plan {
                 Some(Is::Objects { plan, .. } | Is::Guarded { plan, .. }) => plan(&syntax.selection_set.node),
                 _ => Self::default(),
             };
-            let needs = match place.map(|place| &T::FIELDS[place].is) {
-                Some(Is::Guarded { needs, .. }) => Some(*needs),
-                _ => None,
-            };
+            let needs = place.and_then(|place| T::FIELDS[place].needs());
             let constant = |value: &async_graphql_value::Value| value.clone().into_const().unwrap_or_default();
             Step {
                 name: place.map_or(TYPENAME, |place| T::FIELDS[place].name),

@@ -235,12 +235,17 @@ pub const ANYBODY: Asker<'static> = Asker {
 };
 
 pub fn door(settings: GraphqlSettings) -> Door<Query, Mutation> {
+    counted(settings, DoorMetrics::default())
+}
+
+/// The same, counting here.
+pub fn counted(settings: GraphqlSettings, metrics: DoorMetrics) -> Door<Query, Mutation> {
     let persisted = Persisted::automatic(settings.persisted_query_bytes);
     Door::new(
         || Schema::build(Query, Mutation::default(), EmptySubscription).register_output_type::<Node>(),
         settings,
         persisted,
-        DoorMetrics::default(),
+        metrics,
     )
 }
 

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// `ana` links to `bob`; both were written to.
-async fn two_clients(server: &TestServer) -> Value {
+pub(super) async fn two_clients(server: &TestServer) -> Value {
     define(
         server,
         "facts",

@@ -1,6 +1,7 @@
 //! What callers may do: every way in is closed to those who lack its permission, and what isn't theirs to see shows nowhere.
 
 mod fields;
+mod guarded;
 mod order;
 mod sets;
 mod values;

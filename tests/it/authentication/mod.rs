@@ -4,6 +4,7 @@ mod addresses;
 mod algorithms;
 mod credentials;
 mod first;
+mod freshness;
 mod issued;
 mod limits;
 mod managed;

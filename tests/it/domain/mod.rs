@@ -1,6 +1,7 @@
 //! What only the domain's own functions can be asked: values at the edge of their types, and writers that race.
 
 mod concurrency;
+mod unread;
 mod values;
 
 use clientele::{

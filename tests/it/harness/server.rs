@@ -9,7 +9,7 @@ use std::{
 use axum::Router;
 use clientele::{
     Clientele,
-    access::Rights,
+    access::{Accounts, Clock, Rights},
     api,
     client::ClientSettings,
     db::{Step, Transaction, Work},
@@ -35,6 +35,8 @@ pub struct Settings {
     pub doors: api::Settings,
     pub http: HttpSettings,
     pub request_timeout_seconds: u64,
+    /// How it knows for how long it has known its users and tokens.
+    pub clock: Clock,
 }
 
 impl Default for Settings {
@@ -48,6 +50,7 @@ impl Default for Settings {
                 ..HttpSettings::default()
             },
             request_timeout_seconds: 30,
+            clock: Clock::default(),
         }
     }
 }
@@ -89,7 +92,10 @@ impl TestServer {
         let statements: Arc<Mutex<Vec<String>>> = Arc::default();
         let seen = statements.clone();
         connection.observe(move |sql| seen.lock().expect("no observer has panicked").push(sql.to_owned()));
-        let clientele = Arc::new(Clientele::new(connection, settings.clients.clone()));
+        let clientele = Arc::new(Clientele {
+            accounts: Accounts::new(settings.clock.clone()),
+            ..Clientele::new(connection, settings.clients.clone())
+        });
         let begun = clientele.begin_history(std::time::SystemTime::now().into()).await;
         begun.expect("the history begins");
         let listener = TcpListener::bind("127.0.0.1:0")

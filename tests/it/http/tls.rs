@@ -1,6 +1,6 @@
 //! Encryption, and a certificate that changes while the server runs.
 
-use std::{fs, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fs, future::pending, net::SocketAddr, sync::Arc, time::Duration};
 
 use clientele::server::{HttpSettings, Server};
 use rustls::{
@@ -10,7 +10,7 @@ use rustls::{
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
@@ -124,14 +124,35 @@ async fn a_new_certificate_is_taken_up_and_a_broken_one_is_not() {
         );
     }
     write(&folder, new.pem(), new.key_pem());
+    taken_up(address, &new).await;
+    assert!(trusting(address, &old, &[]).await.is_err());
+}
+
+/// Comes back when new connections get this certificate.
+async fn taken_up(address: SocketAddr, certificate: &Certificate) {
     tokio::time::timeout(super::PATIENCE, async {
-        while trusting(address, &new, &[]).await.is_err() {
+        while trusting(address, certificate, &[]).await.is_err() {
             tokio::task::yield_now().await;
         }
     })
     .await
     .expect("taken up");
+}
+
+/// Migrations lie between reading the files and serving, and may take long.
+#[tokio::test]
+async fn a_certificate_that_changes_during_the_start_is_taken_up() {
+    let (old, new) = (Certificate::new(), Certificate::new());
+    let folder = tempfile::tempdir().expect("a folder");
+    write(&folder, old.pem(), old.key_pem());
+    let server = Server::new(&settings(&folder)).expect("valid settings");
+    write(&folder, new.pem(), new.key_pem());
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let serving = tokio::spawn(server.serve(listener, reading(), pending(), Duration::ZERO));
+    taken_up(address, &new).await;
     assert!(trusting(address, &old, &[]).await.is_err());
+    serving.abort();
 }
 
 #[tokio::test]

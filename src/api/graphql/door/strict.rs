@@ -15,7 +15,7 @@ use crate::api::graphql::{
 };
 
 /// A schema that never runs a resolver.
-pub(super) struct Strict<Q, M> {
+pub(in crate::api::graphql) struct Strict<Q, M> {
     schema: Schema<Q, M, EmptySubscription>,
     env: SchemaEnv,
 }

@@ -1,6 +1,7 @@
 //! What goes in by HTTP, and the status, headers and code that come out.
 
 mod answering;
+mod batch;
 mod naming;
 mod reading;
 

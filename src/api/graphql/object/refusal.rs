@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, PathSegment, Pos};
 
-use super::{Out, Plan, Step};
+use super::{Field, Is, Object, Out, Plan, Step};
 use crate::{
     access::{Caller, Permission},
     error::Error,
@@ -13,6 +13,16 @@ pub(super) struct Refusal {
     permission: Permission,
     path: Vec<PathSegment>,
     at: Pos,
+}
+
+impl<T: Object + ?Sized> Field<T> {
+    /// The permission it takes.
+    pub(super) const fn needs(&self) -> Option<Permission> {
+        match self.is {
+            Is::Guarded { needs, .. } => Some(needs),
+            _ => None,
+        }
+    }
 }
 
 impl Plan {

@@ -145,7 +145,14 @@ impl<T: Object> Field<T> {
                 (ty, arguments)
             }
         };
-        meta_field(self.name, self.description, ty, arguments)
+        MetaField {
+            requires_scopes: self
+                .needs()
+                .map(|permission| permission.as_str().to_owned())
+                .into_iter()
+                .collect(),
+            ..meta_field(self.name, self.description, ty, arguments)
+        }
     }
 }
 

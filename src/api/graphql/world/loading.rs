@@ -134,6 +134,7 @@ impl<'a> Loading<'a> {
             .collect();
         if !missing.is_empty() {
             for (key, found) in self.loaders.load_many(missing).await? {
+                let found = found.read_by(self.caller)?;
                 self.definitions.get_or_insert(found.definitions);
                 self.clients.insert(key.key, found.client);
             }
@@ -160,7 +161,7 @@ impl<'a> Loading<'a> {
             .collect();
         if !missing.is_empty() {
             for (key, page) in self.loaders.load_many(missing).await? {
-                known.insert(key.client_key, page);
+                known.insert(key.client_key, page.read_by(self.caller)?);
             }
         }
         Ok(keys.iter().filter_map(|key| known.get(*key).cloned()).collect())

@@ -1,0 +1,101 @@
+//! Every field below the roots that takes a permission of its own, asked for by a caller who lacks exactly that one. The schema
+//! says which they are: one that isn't in the table fails the test.
+
+use std::collections::BTreeMap;
+
+use clientele::{
+    access::{
+        Permission::{self, *},
+        Rights,
+    },
+    api,
+};
+use serde_json::{Value, json};
+
+use super::{errors, fields::two_clients, without};
+
+/// A field with its type, the permission it takes, a document that reaches it without that, and where it stands in the answer.
+type Guarded = (&'static str, Permission, &'static str, fn() -> Value);
+
+/// The variables are the same for all; `message` has failed each time.
+const GUARDED: &[Guarded] = &[
+    (
+        "Client.history",
+        Audit,
+        "{ client(by: { clientId: \"ana\" }) { history { totalCount } } }",
+        || json!(["client", "history"]),
+    ),
+    (
+        "Client.messages",
+        ViewMessages,
+        "{ client(by: { clientId: \"ana\" }) { messages { totalCount } } }",
+        || json!(["client", "messages"]),
+    ),
+    // Who may not see clients meets values only of those that he writes.
+    (
+        "CustomFieldValue.linkedClient",
+        ViewClient,
+        "mutation { upsertClient(input: { matchOn: CLIENT_ID, client: { clientId: \"ana\" } }) {
+            client { customInformation { linkedClient { clientId } } } } }",
+        || json!(["upsertClient", "client", "customInformation", 0, "linkedClient"]),
+    ),
+    (
+        "Message.client",
+        ViewClient,
+        "{ messages { nodes { client { clientId } } } }",
+        || json!(["messages", "nodes", 0, "client"]),
+    ),
+    (
+        "ResendMessagesPayload.messages",
+        ViewMessages,
+        "mutation($message: ID!) { resendMessages(input: { ids: [$message] }) { messages { recipient } } }",
+        || json!(["resendMessages", "messages"]),
+    ),
+];
+
+const FAILED: &str = "UPDATE message SET state = 'FAILED', due_at = NULL, failed_at = '2026-01-02T03:04:05.000000Z', attempts = 1, reason = 'REFUSED'";
+
+/// What stands at a path of an answer's data; none when nothing does.
+fn at<'a>(data: &'a Value, path: &Value) -> Option<&'a Value> {
+    let mut steps = path.as_array().expect("a path").iter();
+    steps.try_fold(data, |data, step| match step {
+        Value::String(key) => data.get(key),
+        place => data.get(usize::try_from(place.as_u64()?).ok()?),
+    })
+}
+
+#[test]
+fn every_field_that_takes_a_permission_of_its_own_is_in_the_table() {
+    let known: BTreeMap<String, Permission> = GUARDED
+        .iter()
+        .map(|(name, needs, ..)| ((*name).to_owned(), *needs))
+        .collect();
+    assert_eq!(known.len(), GUARDED.len());
+    assert_eq!(known, api::graphql::guarded_fields());
+}
+
+on_both! {
+    async fn every_such_field_is_null_and_told_to_callers_without_its_permission(server) {
+        let ana = two_clients(server).await;
+        // Only one message is left, so that each field is refused once.
+        server.write("DELETE FROM message WHERE client_key NOT IN (SELECT client_key FROM custom_field_value)").await.expect("deleted");
+        let variables = json!({ "message": ana["messages"]["nodes"][0]["id"] });
+        for (name, needs, document, path) in GUARDED {
+            let path = path();
+            let ask = async |rights: Rights| {
+                server.write(FAILED).await.expect("it can be stored");
+                server.as_caller(&rights).graphql(document, variables.clone()).await
+            };
+
+            let answer = ask(without(&[*needs])).await;
+            assert_eq!(at(&answer.body["data"], &path), Some(&Value::Null), "{name}: {}", answer.text);
+            assert_eq!(errors(&answer), json!([["FORBIDDEN", path]]), "{name}");
+            let sentence = format!("This needs the permission {}.", needs.as_str());
+            assert_eq!(answer.body["errors"][0]["message"], sentence, "{name}");
+
+            let answer = ask(Rights::all()).await;
+            assert_eq!(errors(&answer), json!([]), "{name}");
+            assert!(at(&answer.body["data"], &path).is_some_and(|found| !found.is_null()), "{name}: {}", answer.text);
+        }
+    }
+}
