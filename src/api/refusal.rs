@@ -1,12 +1,19 @@
 //! Answers in the place of a door that could not give one: the shell's limits and a panic. Each in the form its door's
 //! callers read.
 
+mod ready;
+
 use axum::{
-    http::{HeaderMap, HeaderValue, Request, StatusCode, header},
+    http::{Request, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
-use super::{RequestId, graphql, rest};
+pub use self::ready::Ready;
+use super::{
+    RequestId,
+    graphql::{self, http::Media},
+    rest,
+};
 
 /// Why no door has answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,29 +63,36 @@ impl Refusal {
 /// What is kept of a request to answer it after it has been handed on.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    door: Door,
-    accept: Option<HeaderValue>,
+    form: Form,
     id: RequestId,
 }
 
-#[derive(Clone, Copy, Debug)]
-enum Door {
-    Graphql,
+/// What the caller reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Graphql(Media),
     Rest,
-    None,
+    Text,
+}
+
+impl Form {
+    const ALL: [Self; 4] = [
+        Self::Graphql(Media::Response),
+        Self::Graphql(Media::Json),
+        Self::Rest,
+        Self::Text,
+    ];
 }
 
 impl Asked {
     pub fn by<B>(request: &Request<B>) -> Self {
-        let path = request.uri().path();
-        let door = match path {
-            "/graphql" => Door::Graphql,
-            path if path == "/api" || path.starts_with("/api/") => Door::Rest,
-            _ => Door::None,
+        let form = match request.uri().path() {
+            "/graphql" => Form::Graphql(graphql::http::media(request.headers())),
+            path if path == "/api" || path.starts_with("/api/") => Form::Rest,
+            _ => Form::Text,
         };
         Self {
-            door,
-            accept: request.headers().get(header::ACCEPT).cloned(),
+            form,
             id: RequestId::of(request),
         }
     }
@@ -89,14 +103,10 @@ impl Asked {
 
     pub fn refused(&self, refusal: Refusal) -> Response {
         let (status, id) = (refusal.status(), &self.id);
-        let mut response = match self.door {
-            Door::Graphql => {
-                let mut headers = HeaderMap::new();
-                headers.extend(self.accept.clone().map(|value| (header::ACCEPT, value)));
-                graphql::http::refused(&headers, status, refusal.code(), refusal.sentence(), id)
-            }
-            Door::Rest => rest::refused(refusal, refusal.sentence(), id),
-            Door::None => (status, refusal.text(id)).into_response(),
+        let mut response = match self.form {
+            Form::Graphql(media) => graphql::http::refused(media, status, refusal.code(), refusal.sentence(), id),
+            Form::Rest => rest::refused(refusal, refusal.sentence(), id),
+            Form::Text => (status, refusal.text(id)).into_response(),
         };
         let wait = match refusal {
             Refusal::Overloaded => Some(1),

@@ -28,11 +28,11 @@ use axum::{
 use hyper::body::{Frame, SizeHint};
 use tokio::time::sleep;
 
-use super::HttpSettings;
+use super::{HttpSettings, headers};
 use crate::api::{
     Place, Places,
     cors::CorsSettings,
-    refusal::{Asked, Refusal},
+    refusal::{Asked, Ready, Refusal},
 };
 
 const SOON: Duration = Duration::from_secs(1);
@@ -44,6 +44,7 @@ pub struct Admission {
     places: Places,
     /// Whether pages of other sites may read answers, which is told in a layer outside of [`admit`].
     has_pages: bool,
+    ready: Arc<Ready>,
     refused: Arc<Refused>,
 }
 
@@ -53,16 +54,23 @@ impl Admission {
         Self {
             places: Places::new(settings.requests, settings.queue, settings.queue_timeout),
             has_pages: !cors.allowed_origins.is_empty(),
+            ready: Arc::new(Ready::new(Refusal::Overloaded, |headers| {
+                headers::add_to(headers, false, settings.is_secure());
+            })),
             refused: Arc::default(),
         }
     }
 
-    /// The answer to a request for which there is no room even to wait, before anything else is done for it: when most are
-    /// refused, it is what refusing costs that the others can't have. None for all requests that [`admit`] decides about.
+    /// The whole answer to a request for which there is no room even to wait, before anything else is done for it: when most
+    /// are refused, it is what refusing costs that the others can't have. None for all requests that [`admit`] decides about.
     pub fn refuse_at_once<B>(&self, request: &Request<B>) -> Option<Response> {
         let is_of_page = self.has_pages && request.headers().contains_key(ORIGIN);
         let is_refused = self.places.are_full() && !is_of_health(request) && !is_of_page;
-        is_refused.then(|| self.refuse(&Asked::by(request)))
+        if !is_refused {
+            return None;
+        }
+        self.refused.count();
+        self.ready.answer(&Asked::by(request))
     }
 
     fn refuse(&self, asked: &Asked) -> Response {

@@ -33,7 +33,7 @@ use super::{
     HttpSettings,
     activity::{Activity, Ended, Times},
     admission::Admission,
-    headers, host,
+    host,
     pieces::{Pieces, Streams},
     proxy,
     tls::Certificates,
@@ -184,8 +184,7 @@ impl Service<Request<Incoming>> for Answering {
         let Some(running) = running.filter(|_| settled) else {
             return Box::pin(std::future::ready(Ok(refused(request.version()))));
         };
-        if let Some(mut refused) = self.admission.refuse_at_once(&request) {
-            headers::add_to(refused.headers_mut(), false, self.settings.is_secure());
+        if let Some(refused) = self.admission.refuse_at_once(&request) {
             // In the request's own task: over HTTP/2 an answer that isn't taken ends that one only.
             return Box::pin(async move { Ok(refused.map(|body| Pieces::new(body, running))) });
         }

@@ -22,8 +22,8 @@ use axum::{
 };
 use futures_util::{FutureExt, StreamExt};
 
+pub use self::accept::Media;
 use self::{
-    accept::Media,
     call::{Call, Pricing},
     params::Params,
 };
@@ -211,15 +211,19 @@ async fn bytes(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, 
     Ok(bytes)
 }
 
+/// How whoever sends these headers is answered, whatever it is told.
+pub(in crate::api) fn media(headers: &HeaderMap) -> Media {
+    accept::negotiate(headers).unwrap_or(Media::Json)
+}
+
 /// An answer for a request that this door hasn't been asked. Its status doesn't depend on the media type.
 pub(in crate::api) fn refused(
-    headers: &HeaderMap,
+    media: Media,
     status: StatusCode,
     code: Code,
     message: &'static str,
     id: &RequestId,
 ) -> Response {
-    let media = accept::negotiate(headers).unwrap_or(Media::Json);
     respond(status, media, Answer::refused(&Fault::new(code, message).into(), &id.0))
 }
 
@@ -246,7 +250,7 @@ fn status(outcome: Outcome, media: Media) -> StatusCode {
 
 /// The answer to a request that isn't looked at, in the form its sender reads.
 pub(super) fn refuse(fault: Fault, headers: &HeaderMap, id: &RequestId) -> Response {
-    let media = accept::negotiate(headers).unwrap_or(Media::Json);
+    let media = media(headers);
     let status = status(Outcome::Refused(fault.code), media);
     respond(status, media, Answer::refused(&fault.into(), &id.0))
 }

@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, header};
 
 /// The two ways of writing a GraphQL answer; they differ in status codes only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Media {
+pub enum Media {
     /// `application/graphql-response+json`.
     Response,
     /// `application/json`, for older clients: a refused request is a 200.
