@@ -9,6 +9,7 @@ fn the_printed_configuration_is_a_configuration_file_without_the_password() {
     let environment = [
         ("DATABASE_URL", "postgres://ana:secret@db/bank"),
         ("CLIENTELE_LOG__FORMAT", "json"),
+        ("CLIENTELE_LOG__FILTER", "info"),
     ];
     let (printed, log, code) = run(&["config", "--listen", "127.0.0.1:0"], &environment);
     assert_eq!((log.as_str(), code), ("", Some(0)));

@@ -7,12 +7,14 @@ use tempfile::TempDir;
 
 use crate::harness::net;
 
-/// A command whose settings come from the test alone.
+/// A command whose settings come from the test alone, but for the level of its log: what it tells is looked through, and may be
+/// asked to tell everything.
 pub fn clientele(directory: &TempDir, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clientele"));
     command
         .current_dir(directory.path())
         .env_clear()
+        .env("CLIENTELE_LOG__FILTER", "trace")
         .args(arguments)
         .envs(environment.iter().copied());
     command

@@ -152,7 +152,7 @@ async fn the_first_start_prints_a_password_once_on_the_terminal_and_never_logs_i
 
 #[tokio::test]
 async fn a_first_start_without_a_terminal_prints_no_password_and_says_how_to_make_one() {
-    let server = Server::start(&[("CLIENTELE_LOG__FILTER", "trace")]);
+    let server = Server::start(&[]);
     let lines: Vec<&str> = server.greeting.lines().collect();
     assert_eq!(
         lines[3..5],
