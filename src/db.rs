@@ -184,11 +184,19 @@ impl Database {
             Dialect::Sqlite => work.kept_waiting().unwrap_or(error),
             Dialect::Postgres => error,
         };
-        let begun = match deadline {
-            Some(deadline) => timeout_at(deadline.at(), self.begin()).await,
-            None => Ok(self.begin().await),
+        let begin = async {
+            // SQLite's writer is nobody's part of the readers.
+            let place = match self.writer.dialect {
+                Dialect::Postgres => self.writer.place().await,
+                Dialect::Sqlite => None,
+            };
+            self.begin().await.map(|transaction| (transaction, place))
         };
-        let transaction = match begun {
+        let begun = match deadline {
+            Some(deadline) => timeout_at(deadline.at(), begin).await,
+            None => Ok(begin.await),
+        };
+        let (transaction, _place) = match begun {
             Ok(Err(error @ DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))) => {
                 return Err(kept_waiting(error.into()));
             }

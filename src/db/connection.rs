@@ -66,7 +66,7 @@ impl<C: ConnectionTrait> Connection<C> {
     }
 
     /// One of the connections that the current request may use at once, for as long as it is kept.
-    async fn place(&self) -> Option<ConnectionPlace> {
+    pub(super) async fn place(&self) -> Option<ConnectionPlace> {
         match self.pooled {
             true => Allowance::current()?.connection().await,
             false => None,

@@ -6,11 +6,13 @@ use std::{
 };
 
 use clientele::{
+    access::Rights,
     allowance::{AnswerSettings, Connections, Means, Purpose},
     db::{Database, DatabaseSettings, Dialect, Step, Transaction, Work},
     deadline::Deadline,
     error::{Error, Result},
 };
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -134,6 +136,30 @@ async fn a_request_of_many_fields_leaves_connections_to_others() {
         let (answer, ()) = tokio::join!(server.graphql(&query, json!({})), others);
         assert_eq!(answer.status, 504, "{}", answer.text);
         assert_eq!(answer.body["errors"][0]["extensions"]["code"], "TIMEOUT");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_caller_of_many_requests_leaves_connections_to_others() {
+    behind_a_lock(Backend::Postgres, async |server, onlooker| {
+        let one = server.as_caller(&Rights::all());
+        let client = json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" } });
+        let reads = join_all((0..10).map(|_| one.get("/api/clients")));
+        let changes = join_all((0..10).map(|_| one.post("/api/clients", client.clone())));
+        let others = async {
+            // Three quarters of the connections.
+            while still_waiting(onlooker).await < 12 {}
+            for _ in 0..5 {
+                let answer = server.graphql("{ messages { nodes { id } } }", json!({})).await;
+                answer.data(json!({ "messages": { "nodes": [] } }));
+                assert_eq!(still_waiting(onlooker).await, 12);
+            }
+        };
+        let (reads, changes, ()) = tokio::join!(reads, changes, others);
+        for answer in reads.into_iter().chain(changes) {
+            answer.is(504, too_slow());
+        }
     })
     .await;
 }
