@@ -157,6 +157,15 @@ on_both! {
         }
     }
 
+    async fn who_sends_no_value_of_an_enum_is_told_those_there_are(server) {
+        let known = "not a value of Gender: send MALE or FEMALE.";
+        let literal = "mutation { upsertClient(input: {client: {gender: OTHER}}) { created } }";
+        let message = refused_document(server, literal, "GRAPHQL_VALIDATION_FAILED").await;
+        assert_eq!(message, format!("Invalid value for argument \"input.client.gender\": {known}"));
+        let variable = refused(server, with(r#""client":{"gender":"OTHER"}"#), 200, "BAD_USER_INPUT").await;
+        assert_eq!(variable, format!("Variable \"$i\" at \"client.gender\": {known}"));
+    }
+
     async fn the_same_document_is_refused_in_the_same_words_each_time(server) {
         let document = "query($a: Int, $b: Int, $c: Int, $d: Int) { nobody ...F } fragment F on Query { nothing }";
         let errors = |answer: &Answer| {

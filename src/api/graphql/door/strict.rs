@@ -5,13 +5,13 @@ use std::sync::{Arc, OnceLock};
 use async_graphql::{
     EmptySubscription, ObjectType, Request, Response, Schema, SchemaBuilder, SchemaEnv, ServerError,
     extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextRequest},
-    registry::Registry,
+    registry::{MetaType, Registry},
 };
 use futures_util::FutureExt;
 
 use crate::api::graphql::{
     error::{Code, Fault, Refused},
-    prepare::Parsed,
+    prepare::{Parsed, not_of_enum},
 };
 
 /// A schema that never runs a resolver.
@@ -49,24 +49,39 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Strict<Q, M> {
         if errors.is_empty() {
             return Ok(());
         }
-        let faults = errors.into_iter().map(|error| invalid(error, suggest));
+        let faults = errors.into_iter().map(|error| self.invalid(error, suggest));
         Err(Refused::new(faults.collect()))
     }
-}
 
-/// The engine's rules name fields, types and variables. One of them repeats a value, which may be anybody's.
-fn invalid(error: ServerError, suggest: bool) -> Fault {
-    let mut message = match error.message.split_once(" does not contain the value ") {
-        Some((place, _)) => format!("{place} does not contain the value that is sent."),
-        None => error.message,
-    };
-    if !suggest && let Some(at) = message.find(" Did you mean") {
-        message.truncate(at);
+    /// The engine's rules name fields, types and variables. One of them repeats a value, which may be anybody's: instead it is
+    /// told which values there are, as for a variable.
+    fn invalid(&self, error: ServerError, suggest: bool) -> Fault {
+        let mut message = match error.message.split_once(" does not contain the value ") {
+            Some((place, _)) => self.no_value_of_enum(place, suggest),
+            None => error.message,
+        };
+        if !suggest && let Some(at) = message.find(" Did you mean") {
+            message.truncate(at);
+        }
+        Fault {
+            code: Code::ValidationFailed,
+            message: message.into(),
+            locations: error.locations,
+        }
     }
-    Fault {
-        code: Code::ValidationFailed,
-        message: message.into(),
-        locations: error.locations,
+
+    /// `place` ends in `, enumeration type "NAME"`.
+    fn no_value_of_enum(&self, place: &str, suggest: bool) -> String {
+        let named = place
+            .strip_suffix('"')
+            .and_then(|place| place.rsplit_once(", enumeration type \""));
+        let ty = named.and_then(|(argument, name)| Some((argument, self.registry().types.get(name)?)));
+        match ty {
+            Some((argument, MetaType::Enum { name, enum_values, .. })) if suggest => {
+                format!("{argument}: {}", not_of_enum(name, enum_values))
+            }
+            _ => format!("{place} does not contain the value that is sent."),
+        }
     }
 }
 

@@ -128,15 +128,14 @@ pub(super) fn of_enum(
 ) -> Result<ConstValue, Mismatch> {
     match values.get_key_value(given) {
         Some((known, _)) => Ok(ConstValue::Enum(Name::new(known))),
-        // What was sent instead may be somebody's data, so it isn't repeated.
-        None => {
-            let known: Vec<&str> = values.keys().map(String::as_str).collect();
-            Err(Mismatch::new(format!(
-                "not a value of {name}: send {}.",
-                known.join(" or ")
-            )))
-        }
+        None => Err(Mismatch::new(not_of_enum(name, values))),
     }
+}
+
+/// What was sent instead may be somebody's data, so it isn't repeated.
+pub fn not_of_enum(name: &str, values: &IndexMap<String, MetaEnumValue>) -> String {
+    let known: Vec<&str> = values.keys().map(String::as_str).collect();
+    format!("not a value of {name}: send {}.", known.join(" or "))
 }
 
 /// A scalar's value. The five of the specification follow it to the letter, others ask their own check.

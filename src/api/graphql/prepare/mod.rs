@@ -32,7 +32,7 @@ use async_graphql::{
 
 pub use self::selection::collect;
 use self::variables::Declared;
-pub(super) use self::{flatten::root, selection::is_placeholder, variables::Values};
+pub(super) use self::{flatten::root, input::not_of_enum, selection::is_placeholder, variables::Values};
 use super::{
     error::{Code, Fault, Refused, internal},
     limits::{Limits, Size, Text, measure},
