@@ -14,6 +14,7 @@
 //! connection end the run. Needs two cores, taskset, and 12,000 open files for each process (ulimit -n).
 
 mod caller;
+mod resting;
 mod server;
 
 use std::{
@@ -21,8 +22,6 @@ use std::{
     rc::Rc,
     time::{Duration, Instant},
 };
-
-use tokio::net::TcpStream;
 
 use self::{
     caller::{Caller, Outcome},
@@ -39,10 +38,8 @@ const TIMES: f64 = 10.0;
 const CONNECTIONS: usize = 1_000;
 /// For the last answers.
 const PATIENCE: Duration = Duration::from_secs(10);
-const RESTING: usize = 10_000;
 const PAGE: &str = "{clients(first:50){nodes{id,clientId,state,firstName,lastName,emailAddress,addresses{line1,city},\
                     idDocuments{documentType,documentId},customInformation{value,field{name}}}}}";
-const ONE: &str = "{clients(first:1){nodes{clientId,fullName}}}";
 
 type Shared = Rc<RefCell<Outcome>>;
 
@@ -265,33 +262,6 @@ fn times(all: &mut [Duration]) -> String {
     )
 }
 
-/// One query after the other.
-async fn one_by_one(server: &Server) -> String {
-    let outcome = Shared::default();
-    let callers = callers(server, 1, ONE, &outcome).await;
-    for _ in 0..500 {
-        callers[0].send(Instant::now());
-        while callers[0].waits() > 0 {
-            tokio::task::yield_now().await;
-            valid(&outcome);
-        }
-    }
-    let mut outcome = outcome.borrow_mut();
-    times(&mut outcome.answered)
-}
-
-async fn resting(server: &Server) {
-    println!("alone       {}", one_by_one(server).await);
-    let before = server.memory();
-    let mut resting = Vec::with_capacity(RESTING);
-    for _ in 0..RESTING {
-        resting.push(TcpStream::connect(&server.address).await.expect("connected"));
-    }
-    println!("beside {RESTING} at rest {}", one_by_one(server).await);
-    let each = server.memory().saturating_sub(before) as f64 / RESTING as f64;
-    println!("at rest     {each:8.1} KiB each");
-}
-
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
     // The first that cargo adds is its own.
@@ -307,7 +277,7 @@ async fn main() {
         closed_loop(&server, CALLERS[0], Duration::from_secs(1)).await;
         let callers = best(&server, time).await;
         overload(&server, callers, time).await;
-        resting(&server).await;
+        resting::measure(&server).await;
     };
     tokio::task::LocalSet::new().run_until(all).await;
 }

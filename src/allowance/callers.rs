@@ -27,10 +27,11 @@ struct Shared {
 pub(super) struct OfCaller(Arc<Semaphore>);
 
 impl Callers {
-    /// A quarter of the connections is for others, whoever asks.
+    /// A quarter of the connections is for others, whoever asks, and at least one where there are several.
     pub fn new(connections: usize) -> Self {
+        let of_others = (connections / 4).max(1);
         Self(Arc::new(Shared {
-            connections: (connections - connections / 4).max(1),
+            connections: connections.saturating_sub(of_others).max(1),
             all: Mutex::default(),
         }))
     }

@@ -155,6 +155,14 @@ async fn a_caller_leaves_a_quarter_of_the_connections_to_others_however_many_req
     let again = request(Some("ana"));
     let taken: Vec<_> = (0..9).filter_map(|_| take(&again)).collect();
     assert_eq!(taken.len(), 4, "one request has no more than its own part");
+    for (all, of_caller) in [(1, 1), (2, 1), (3, 2), (4, 3), (16, 12)] {
+        let means = Means::new(MINUTE, Connections { all, of_request: all }, &AnswerSettings::default());
+        let allowed = means
+            .allow(Purpose::Read, Some("ana".to_owned()))
+            .expect("there is memory");
+        let taken: Vec<_> = (0..all).filter_map(|_| take(&allowed)).collect();
+        assert_eq!(taken.len(), of_caller, "of {all}");
+    }
     // Where nobody signs in there are no others.
     let requests: Vec<_> = (0..8).map(|_| request(None)).collect();
     assert_eq!(requests.iter().filter_map(take).count(), 8);

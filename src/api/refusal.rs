@@ -116,7 +116,6 @@ impl Asked {
         if let Some(seconds) = wait {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
-        id.write(&mut response);
         response
     }
 }

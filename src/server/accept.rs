@@ -91,7 +91,7 @@ impl Accepting {
         });
     }
 
-    async fn failed(&self, error: &io::Error) {
+    async fn failed(&mut self, error: &io::Error) {
         // A caller who has gone before being served is no failure of ours.
         let theirs = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset];
         if !theirs.contains(&error.kind()) {

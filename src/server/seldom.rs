@@ -1,9 +1,6 @@
-//! Lines for the log that many requests may cause: whoever floods the server must not flood the log.
+//! Lines for the log that many connections may cause: whoever floods the server must not flood the log.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -11,15 +8,13 @@ const BETWEEN_LINES: Duration = Duration::from_secs(60);
 
 /// When a line was last written.
 #[derive(Debug, Default)]
-pub struct Seldom(Mutex<Option<Instant>>);
+pub struct Seldom(Option<Instant>);
 
 impl Seldom {
     /// Runs `write`, unless that was done within the last minute.
-    pub fn tell(&self, now: Instant, write: impl FnOnce()) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.is_none_or(|told| told + BETWEEN_LINES < now) {
-            *told = Some(now);
-            drop(told);
+    pub fn tell(&mut self, now: Instant, write: impl FnOnce()) {
+        if self.0.is_none_or(|told| told + BETWEEN_LINES < now) {
+            self.0 = Some(now);
             write();
         }
     }
@@ -33,7 +28,7 @@ mod tests {
 
     #[test]
     fn a_line_is_written_at_once_and_then_once_a_minute() {
-        let (line, start, mut written) = (Seldom::default(), Instant::now(), 0);
+        let (mut line, start, mut written) = (Seldom::default(), Instant::now(), 0);
         for (second, expected) in [(0, 1), (1, 1), (60, 1), (61, 2), (121, 2), (122, 3)] {
             for _ in 0..10 {
                 line.tell(start + Duration::from_secs(second), || written += 1);

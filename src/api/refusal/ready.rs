@@ -25,12 +25,15 @@ struct Template {
 }
 
 impl Ready {
-    /// With what `headers` adds to every answer.
+    /// With what the layers outside add to every answer: `headers`, and the request's id.
     pub fn new(refusal: Refusal, headers: impl Fn(&mut HeaderMap)) -> Self {
         let template = |form| {
             let id = RequestId(PLACEHOLDER.into());
-            let mut response = Asked { form, id }.refused(refusal);
+            let asked = Asked { form, id };
+            let mut response = asked.refused(refusal);
             headers(response.headers_mut());
+            // Makes room for the one that will stand there.
+            asked.id.write(&mut response);
             (form, Template::of(response))
         };
         Self(Form::ALL.map(template).into())
@@ -111,6 +114,7 @@ mod tests {
             let asked = Asked::by(&request.body(()).expect("a request"));
             let mut now = asked.refused(Refusal::Overloaded);
             add(now.headers_mut());
+            asked.id.write(&mut now);
             let (now, ready) = (read(now).await, read(ready.answer(&asked).expect("a form")).await);
             assert_eq!(
                 (ready.status(), ready.headers(), ready.body()),
