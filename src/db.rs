@@ -2,22 +2,26 @@
 //!
 //! Two databases are served by the same statements; [`Dialect`] holds the few words that differ.
 
+mod availability;
 mod batch;
 mod bounds;
 mod connect;
 mod connection;
 mod dialect;
 mod settings;
+mod transaction;
 
 use std::{
     future::Future,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
 use migration::{Migrator, MigratorTrait};
 use rand::RngExt;
-use sea_orm::{ConnAcquireErr, DatabaseConnection, DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use sea_orm::{
+    ConnAcquireErr, ConnectionTrait, DatabaseConnection, DbErr, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
 use tokio::time::timeout_at;
 
 pub use batch::Batch;
@@ -26,7 +30,12 @@ pub use connection::{Connection, Transaction};
 pub use dialect::Dialect;
 pub use settings::{DatabaseSettings, Synchronous};
 
-use self::{connect::connection, settings::Purpose};
+use self::{
+    availability::{Access, Availability},
+    connect::{connection, probe},
+    settings::Purpose,
+    transaction::{Observer, TransactionConnection},
+};
 use crate::{
     allowance::{Allowance, Connections},
     deadline::Deadline,
@@ -70,6 +79,7 @@ pub struct Database {
     writer: Connection<DatabaseConnection>,
     request_timeout: Duration,
     connections: Connections,
+    observer: Option<Observer>,
 }
 
 impl Database {
@@ -79,13 +89,13 @@ impl Database {
             // The writer comes first: it creates the file and turns write-ahead logging on.
             let writer = connection(url, settings, Purpose::Writing).await?;
             let reader = connection(url, settings, Purpose::Reading).await?;
-            return Ok(Self::of(reader, writer, settings));
+            return Ok(Self::new(reader, writer, settings).watched(settings));
         }
         let pool = connection(url, settings, Purpose::Writing).await?;
-        Ok(Self::of(pool.clone(), pool, settings))
+        Ok(Self::new(pool.clone(), pool, settings).watched(settings))
     }
 
-    fn of(
+    fn new(
         reader: Connection<DatabaseConnection>,
         writer: Connection<DatabaseConnection>,
         settings: &DatabaseSettings,
@@ -95,32 +105,50 @@ impl Database {
             connections: settings.for_requests(reader.dialect),
             reader,
             writer,
+            observer: None,
         }
+    }
+
+    /// Refuses work while the database is known to be unavailable.
+    fn watched(mut self, settings: &DatabaseSettings) -> Self {
+        let patience = Duration::from_secs(settings.acquire_timeout_seconds);
+        let probe = probe(&self.reader.inner, &self.writer.inner, self.reader.dialect, patience);
+        let availability = Availability::new(probe);
+        self.reader.availability = Some(availability.clone());
+        self.writer.availability = Some(availability);
+        self
     }
 
     /// Calls `observer` with the text of every statement from now on. To be set before the database is shared.
     pub fn observe(&mut self, observer: impl Fn(&str) + Send + Sync + 'static) {
-        let observer: Arc<dyn Fn(&str) + Send + Sync> = Arc::new(observer);
+        let observer = Observer::new(move |sql, _| observer(sql));
         for connection in [&mut self.reader, &mut self.writer] {
             let observer = observer.clone();
             connection
                 .inner
-                .set_metric_callback(move |info| observer(&info.statement.sql));
+                .set_metric_callback(move |info| observer.observe(&info.statement.sql, info.elapsed));
         }
+        self.observer = Some(observer);
     }
 
     /// Brings the tables up to date; one server at a time.
     pub async fn migrate(&self) -> Result<()> {
-        let transaction = self.begin().await?;
-        // Another server's migration may take its time.
-        transaction.take_any_time().await?;
-        if transaction.dialect == Dialect::Postgres {
-            transaction
-                .run("SELECT pg_advisory_xact_lock($1)", [MIGRATION_LOCK.into()])
-                .await?;
+        // sea-orm's own transaction, as its migrations take no other. The process stops when one fails.
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let transaction = self.writer.inner.begin_with_options(options).await?;
+        if self.writer.dialect == Dialect::Postgres {
+            // Another server's migration may take its time.
+            for sql in ["SET LOCAL lock_timeout = 0", "SET LOCAL statement_timeout = 0"] {
+                transaction.execute_unprepared(sql).await?;
+            }
+            let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
+            transaction.execute_unprepared(&lock).await?;
         }
-        Migrator::up(transaction.orm(), None).await?;
-        Ok(transaction.inner.commit().await?)
+        Migrator::up(&transaction, None).await?;
+        Ok(transaction.commit().await?)
     }
 
     /// How long a request may take.
@@ -141,6 +169,18 @@ impl Database {
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<()> {
         self.reader.one("SELECT 1", []).await.map(|_| ())
+    }
+
+    /// Whether the database can be read and, as far as is known, written.
+    pub async fn check(&self) -> Result<()> {
+        if let Some(availability) = &self.reader.availability {
+            availability.check()?;
+        }
+        // SQLite looks at the file only for a statement about it.
+        self.reader
+            .one("SELECT version FROM definition_version", [])
+            .await
+            .map(|_| ())
     }
 
     pub async fn close(self) {
@@ -203,44 +243,60 @@ impl Database {
             Ok(begun) => begun?,
             Err(_) => return Err(kept_waiting(Error::TimedOut)),
         };
-        let step = work.attempt(&transaction).await;
+        let ended = self.end(work.attempt(&transaction).await, transaction, deadline).await;
+        if let (Err(error), Some(availability)) = (&ended, &self.writer.availability) {
+            availability.report(Access::Write, error);
+        }
+        ended
+    }
+
+    /// Ends a transaction as its work asks for. Only a confirmed COMMIT answers the output of [`Step::Commit`].
+    async fn end<T>(
+        &self,
+        step: Result<Step<T>>,
+        transaction: Transaction,
+        deadline: Option<Deadline>,
+    ) -> Result<Option<T>> {
+        let transaction = transaction.inner;
         match step {
             Ok(Step::Commit(_)) if deadline.is_some_and(Deadline::is_over) => {
-                let _ = transaction.inner.rollback().await;
+                let _ = transaction.rollback().await;
                 Err(Error::TimedOut)
             }
-            Ok(Step::Commit(output)) => transaction
-                .inner
-                .commit()
-                .await
-                .map(|()| Some(output))
-                .map_err(Error::from),
-            Ok(Step::Discard(output)) => transaction
-                .inner
-                .rollback()
-                .await
-                .map(|()| Some(output))
-                .map_err(Error::from),
-            Ok(Step::Again) => transaction.inner.rollback().await.map(|()| None).map_err(Error::from),
+            Ok(Step::Commit(output)) => {
+                transaction.commit().await?;
+                Ok(Some(output))
+            }
+            // Nothing is stored, so that a failed rollback changes nothing: its connection is closed.
+            Ok(Step::Discard(output)) => {
+                let _ = transaction.rollback().await;
+                Ok(Some(output))
+            }
+            Ok(Step::Again) => {
+                let _ = transaction.rollback().await;
+                Ok(None)
+            }
+            // The first failure is the one that the caller needs to know.
             Err(error) => {
-                // Which failure came first is what the caller needs to know.
-                let _ = transaction.inner.rollback().await;
+                let _ = transaction.rollback().await;
                 Err(error)
             }
         }
     }
 
     async fn begin(&self) -> Result<Transaction, DbErr> {
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
+        let dialect = self.writer.dialect;
+        let begin = TransactionConnection::begin(&self.writer.inner, dialect, self.observer.clone());
+        let inner = match &self.writer.availability {
+            Some(availability) => availability.during(Access::Write, begin).await?,
+            None => begin.await?,
         };
-        let inner = self.writer.inner.begin_with_options(options).await?;
         Ok(Connection {
             inner,
-            dialect: self.writer.dialect,
+            dialect,
             pooled: false,
             bounds: None,
+            availability: None,
         })
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! Neither form shows a caller what the database said; doors turn a variant into their own code and sentence.
 
-use std::sync::Arc;
+use std::{fmt, io, sync::Arc};
 
-use sea_orm::{DbErr, RuntimeErr, sqlx};
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, sqlx};
 
 use crate::access::Permission;
 
@@ -20,9 +20,9 @@ pub enum Error {
     /// Concurrent changes kept colliding until the bounded retries were used up. Trying again may help.
     #[error("concurrent changes could not be serialised")]
     Conflict,
-    /// The database can't be reached, or has no connection free in time.
-    #[error("the database is unavailable")]
-    Unavailable,
+    /// The database can't be reached, can't store anything, or has no connection free in time.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(Cause),
     /// The database answers but accepts no writes.
     #[error("the database is read-only")]
     ReadOnly,
@@ -61,7 +61,7 @@ impl Error {
             Self::Unauthenticated
             | Self::Forbidden(_)
             | Self::Conflict
-            | Self::Unavailable
+            | Self::Unavailable(_)
             | Self::ReadOnly
             | Self::TimedOut
             | Self::TooLarge { .. }
@@ -81,6 +81,70 @@ impl Error {
     }
 }
 
+/// Why the database is unavailable. Holds nothing of what is stored, so that it can be logged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// All connections are in use.
+    NoFreeConnection,
+    /// The connections have been closed, because the process stops.
+    Closed,
+    /// The connection was refused or broken.
+    Io(io::ErrorKind),
+    Tls,
+    /// The connection ended in the middle of an exchange.
+    Lost,
+    /// A result code of SQLite.
+    Sqlite(i32),
+    /// A SQLSTATE of PostgreSQL.
+    Postgres([u8; 5]),
+    /// A known outage: the database hasn't been asked again.
+    Outage,
+    /// Another request failed to read the same rows a moment ago.
+    SharedRead,
+    /// Too many passwords wait to be hashed.
+    HashingQueue,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoFreeConnection => f.write_str("no connection was free in time"),
+            Self::Closed => f.write_str("the connections are closed"),
+            Self::Io(kind) => write!(f, "{kind}"),
+            Self::Tls => f.write_str("no TLS connection"),
+            Self::Lost => f.write_str("the connection was lost"),
+            Self::Sqlite(code) => {
+                let class = match code & 0xff {
+                    10 => "disk I/O error",
+                    13 => "database or disk is full",
+                    14 => "unable to open the database file",
+                    _ => "error",
+                };
+                write!(f, "SQLite: {class} ({code})")
+            }
+            Self::Postgres(state) => {
+                let state = str::from_utf8(state).unwrap_or_default();
+                let name = match state {
+                    "28000" => "invalid authorization",
+                    "28P01" => "invalid password",
+                    "3D000" => "the database does not exist",
+                    "53100" => "disk full",
+                    "53200" => "out of memory",
+                    "53300" => "too many connections",
+                    "57P01" => "terminated by an administrator",
+                    "57P02" => "crash shutdown",
+                    "57P03" => "starting up or shutting down",
+                    _ => "error",
+                };
+                write!(f, "PostgreSQL: {name} ({state})")
+            }
+            Self::Outage => f.write_str("an outage is known"),
+            Self::SharedRead => f.write_str("the same read failed for another request"),
+            Self::HashingQueue => f.write_str("too many passwords wait to be hashed"),
+        }
+    }
+}
+
 /// What this server found wrong with itself.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -89,9 +153,12 @@ struct Defect(&'static str);
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
         match &error {
-            DbErr::ConnectionAcquire(_) => Self::Unavailable,
+            DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => Self::Unavailable(Cause::NoFreeConnection),
+            DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed) => Self::Unavailable(Cause::Closed),
             DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause) => match cause {
-                RuntimeErr::SqlxError(cause) => from_driver(cause).unwrap_or_else(|| Self::internal(error)),
+                RuntimeErr::SqlxError(cause) => from_driver(cause)
+                    .or_else(|| from_connecting(&error, cause))
+                    .unwrap_or_else(|| Self::internal(error)),
                 RuntimeErr::Internal(_) => Self::internal(error),
             },
             _ => Self::internal(error),
@@ -118,12 +185,11 @@ fn database_kind(error: &DbErr) -> String {
 
 fn from_driver(error: &sqlx::Error) -> Option<Error> {
     match error {
-        sqlx::Error::Io(_)
-        | sqlx::Error::Tls(_)
-        | sqlx::Error::Protocol(_)
-        | sqlx::Error::PoolTimedOut
-        | sqlx::Error::PoolClosed
-        | sqlx::Error::WorkerCrashed => Some(Error::Unavailable),
+        sqlx::Error::Io(error) => Some(Error::Unavailable(Cause::Io(error.kind()))),
+        sqlx::Error::Tls(_) => Some(Error::Unavailable(Cause::Tls)),
+        sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => Some(Error::Unavailable(Cause::Lost)),
+        sqlx::Error::PoolTimedOut => Some(Error::Unavailable(Cause::NoFreeConnection)),
+        sqlx::Error::PoolClosed => Some(Error::Unavailable(Cause::Closed)),
         sqlx::Error::Database(error) => {
             if error.is_unique_violation() && is_about_history(&**error) {
                 return Some(Error::defect(
@@ -136,6 +202,16 @@ fn from_driver(error: &sqlx::Error) -> Option<Error> {
             } else {
                 from_sqlstate(&code)
             }
+        }
+        _ => None,
+    }
+}
+
+/// Errors of making a connection that would be defects in a statement, such as a password that is no longer valid.
+fn from_connecting(error: &DbErr, cause: &sqlx::Error) -> Option<Error> {
+    match (error, cause) {
+        (DbErr::Conn(_), sqlx::Error::Database(cause)) => {
+            Some(Error::Unavailable(Cause::Postgres(sqlstate(&cause.code()?)?)))
         }
         _ => None,
     }
@@ -160,9 +236,14 @@ fn from_sqlite(code: i32) -> Option<Error> {
         // READONLY
         (_, 8) => Some(Error::ReadOnly),
         // IOERR, FULL, CANTOPEN
-        (_, 10 | 13 | 14) => Some(Error::Unavailable),
+        (_, 10 | 13 | 14) => Some(Error::Unavailable(Cause::Sqlite(code))),
         _ => None,
     }
+}
+
+/// The five characters of a SQLSTATE; the codes of SQLite are shorter.
+fn sqlstate(code: &str) -> Option<[u8; 5]> {
+    code.as_bytes().try_into().ok()
 }
 
 /// SQLSTATEs of PostgreSQL and of what speaks its protocol.
@@ -176,7 +257,7 @@ fn from_sqlstate(code: &str) -> Option<Error> {
         // read_only_sql_transaction
         "25006" => Some(Error::ReadOnly),
         // Connection exceptions, insufficient resources, operator intervention.
-        _ if ["08", "53", "57"].contains(&code.get(..2)?) => Some(Error::Unavailable),
+        _ if ["08", "53", "57"].contains(&code.get(..2)?) => Some(Error::Unavailable(Cause::Postgres(sqlstate(code)?))),
         _ => None,
     }
 }

@@ -62,7 +62,7 @@ impl Accounts {
         }
         let load = async || {
             let named = api_user::Entity::find().filter(api_user::Column::Name.eq(&**name));
-            let row = named.one(db.read().orm()).await?;
+            let row = named.one(db.read()).await?;
             row.filter(|row| row.active).as_ref().map(Account::of_user).transpose()
         };
         self.users.get(name, freshness, load).await.map(Some)
@@ -96,7 +96,7 @@ impl Accounts {
                 }
                 let load = async || {
                     let hashed = api_token::Entity::find().filter(api_token::Column::TokenHash.eq(hex(&digest)));
-                    let row = hashed.one(db.read().orm()).await?;
+                    let row = hashed.one(db.read()).await?;
                     row.as_ref().map(Account::of_token).transpose()
                 };
                 match self.tokens.get(&digest, freshness, load).await {

@@ -15,7 +15,7 @@ pub const FIRST: &str = "admin";
 ///
 /// Of several servers that do this at once on one database, one is answered a password.
 pub async fn make_first_user(clientele: &Clientele, caller: &Caller, now: DateTime<Utc>) -> Result<Option<Secret>> {
-    if api_user::Entity::find().count(clientele.db.read().orm()).await? > 0 {
+    if api_user::Entity::find().count(clientele.db.read()).await? > 0 {
         return Ok(None);
     }
     let password = password::random();

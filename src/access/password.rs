@@ -18,7 +18,7 @@ use tokio::{task::spawn_blocking, time::timeout};
 
 use super::turns::{Asker, Turn, Turns};
 use crate::{
-    error::{Error, Result},
+    error::{Cause, Error, Result},
     problem::ProblemCode,
     secret::Secret,
 };
@@ -112,9 +112,14 @@ impl Hasher {
     }
 
     async fn turn(&self) -> Result<Turn> {
-        let waiting = self.turns.ask(Asker::Inside).map_err(|_| Error::Unavailable)?;
+        let waiting = self
+            .turns
+            .ask(Asker::Inside)
+            .map_err(|_| Error::Unavailable(Cause::HashingQueue))?;
         let turn = timeout(PATIENCE, waiting.turn()).await;
-        turn.ok().and_then(Result::ok).ok_or(Error::Unavailable)
+        turn.ok()
+            .and_then(Result::ok)
+            .ok_or(Error::Unavailable(Cause::HashingQueue))
     }
 }
 

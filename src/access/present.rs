@@ -31,13 +31,11 @@ pub(super) async fn lock_users(transaction: &Transaction, caller: &Caller, now: 
     }
     let account = match caller.kind {
         CallerKind::User => {
-            let row = api_user::Entity::find_by_id(&*caller.id).one(transaction.orm()).await?;
+            let row = api_user::Entity::find_by_id(&*caller.id).one(transaction).await?;
             row.as_ref().map(Account::of_user).transpose()?
         }
         CallerKind::Token => {
-            let row = api_token::Entity::find_by_id(&*caller.id)
-                .one(transaction.orm())
-                .await?;
+            let row = api_token::Entity::find_by_id(&*caller.id).one(transaction).await?;
             row.as_ref().map(Account::of_token).transpose()?
         }
         CallerKind::Issuer | CallerKind::Operator | CallerKind::Anyone => return Ok(caller.clone()),

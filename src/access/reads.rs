@@ -14,7 +14,7 @@ use std::{
 
 use moka::{policy::EvictionPolicy, sync::Cache};
 
-use crate::error::{Error, Result};
+use crate::error::{Cause, Error, Result};
 
 const MOST: u64 = 20_000;
 
@@ -127,7 +127,7 @@ impl<N: Name, T: Send + Sync + 'static> Reads<N, T> {
             return Ok(read);
         }
         if failed.is_some_and(|at| at >= asked) {
-            return Err(Error::Unavailable);
+            return Err(Error::Unavailable(Cause::SharedRead));
         }
         // Both are taken before the database is asked: it may change while it answers.
         let (at, changes) = (self.clock.now(), self.changes.load(SeqCst));
@@ -191,7 +191,7 @@ mod tests {
     use tokio::{join, sync::Notify};
 
     use super::{Clock, Reads};
-    use crate::error::{Error, Result};
+    use crate::error::{Cause, Error, Result};
 
     #[tokio::test]
     async fn a_name_is_read_once_for_all_who_asked_before_the_reading_began() {
@@ -269,7 +269,7 @@ mod tests {
         let load = async || -> Result<Option<u64>> {
             failing.fetch_add(1, SeqCst);
             tokio::task::yield_now().await;
-            Err(Error::Unavailable)
+            Err(Error::Unavailable(Cause::Lost))
         };
         let get = || reads.get(&"ana", Duration::ZERO, load);
         let (one, two, three) = join!(get(), get(), get());

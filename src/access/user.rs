@@ -73,7 +73,7 @@ const NO_USER: &str = "There is no user of this name: the list of users shows th
 
 async fn find(transaction: &Transaction, name: &str) -> Result<Option<User>> {
     let named = api_user::Entity::find().filter(api_user::Column::Name.eq(name));
-    named.one(transaction.orm()).await?.map(User::of).transpose()
+    named.one(transaction).await?.map(User::of).transpose()
 }
 
 /// Why `before` can't become `after`, or be no more: nobody would be left who manages users, or who can give every right.
@@ -91,7 +91,7 @@ async fn irreplaceable(
         return Ok(None);
     }
     let others = api_user::Entity::find().filter(api_user::Column::EncodedKey.ne(before.row.encoded_key.as_str()));
-    let others = others.all(transaction.orm()).await?.into_iter().map(User::of);
+    let others = others.all(transaction).await?.into_iter().map(User::of);
     let others = others.collect::<Result<Vec<User>>>()?;
     Ok(if manager && !others.iter().any(User::manages) {
         Some("This is the last active user with MANAGE_USERS: give that to another one first.")

@@ -82,13 +82,13 @@ pub(super) fn ping(database: Database) -> Ping {
 /// The driver's own words are for the person at the terminal, who owns the database. They hold no password.
 fn failure(doing: &str, config: &Config, error: &Error) -> Failure {
     let reason = match error {
-        Error::Unavailable if doing == LOOK_AT && config.database_url.is_sqlite() => {
+        Error::Unavailable(_) if doing == LOOK_AT && config.database_url.is_sqlite() => {
             "it must exist, and its directory must be writable".to_owned()
         }
-        Error::Unavailable | Error::ReadOnly if config.database_url.is_sqlite() => {
+        Error::Unavailable(_) | Error::ReadOnly if config.database_url.is_sqlite() => {
             "its directory must exist, and both must be writable".to_owned()
         }
-        Error::Unavailable => format!("no connection within {} s", config.database.acquire_timeout_seconds),
+        Error::Unavailable(_) => format!("no connection within {} s", config.database.acquire_timeout_seconds),
         error => error.source().map_or_else(|| error.to_string(), in_its_own_words),
     };
     Failure::new(format!("can't {doing} the database {}: {reason}", config.database_url))

@@ -9,7 +9,7 @@ use std::{
 };
 
 use entity::{Collection, address, client, custom_field_value, id_document};
-use sea_orm::{ConnectionTrait, QueryResult, StreamTrait, Value};
+use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult, Value};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
@@ -157,8 +157,8 @@ fn collection<T: Collection>(dialect: Dialect, wanted: bool) -> String {
 
 /// Runs a statement that begins with [`select`]; answers the definitions' version (none when there is no row) and the
 /// clients in the statement's order.
-async fn read<C: ConnectionTrait + StreamTrait>(
-    connection: &Connection<C>,
+async fn read(
+    connection: &Connection<DatabaseConnection>,
     sql: String,
     values: impl IntoIterator<Item = Value>,
 ) -> Result<(Option<i64>, Vec<Aggregate>)> {

@@ -158,22 +158,21 @@ impl Definitions {
     }
 
     async fn read<C: ConnectionTrait>(connection: &Connection<C>, version: i64) -> Result<Self> {
-        let orm = connection.orm();
         let roles = client_role::Entity::find()
             .order_by_asc(client_role::Column::Position)
-            .all(orm)
+            .all(connection)
             .await?;
         let sets = custom_field_set::Entity::find()
             .order_by_asc(custom_field_set::Column::Position)
-            .all(orm)
+            .all(connection)
             .await?;
         let rows = custom_field::Entity::find()
             .order_by_asc(custom_field::Column::Position)
-            .all(orm)
+            .all(connection)
             .await?;
         let mut options: HashMap<String, Vec<custom_field_option::Model>> = HashMap::new();
         let stored = custom_field_option::Entity::find().order_by_asc(custom_field_option::Column::Position);
-        for option in stored.all(orm).await? {
+        for option in stored.all(connection).await? {
             options.entry(option.field_key.clone()).or_default().push(option);
         }
         let sets: Vec<_> = sets.into_iter().map(Arc::new).collect();
@@ -222,8 +221,8 @@ async fn templates<C: ConnectionTrait>(connection: &Connection<C>) -> Result<Vec
     let rows = message_template::Entity::find().order_by_asc(message_template::Column::Position);
     let variants = message_variant::Entity::find().filter(message_variant::Column::Current.into_expr());
     Ok(Template::read(
-        rows.all(connection.orm()).await?,
-        variants.all(connection.orm()).await?,
+        rows.all(connection).await?,
+        variants.all(connection).await?,
     ))
 }
 

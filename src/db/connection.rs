@@ -1,14 +1,22 @@
 //! Running statements, whether each takes a connection of a pool or all of them are of one transaction.
 
-use std::pin::pin;
+use std::{future::Future, pin::pin};
 
+use async_trait::async_trait;
 use futures_util::TryStreamExt;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, QueryResult, Statement, StreamTrait, Value};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement, StreamTrait, Value,
+};
 
-use super::{Dialect, bounds::Bounds};
+use super::{
+    Dialect,
+    availability::{Access, Availability, KnownOutage},
+    bounds::Bounds,
+    transaction::TransactionConnection,
+};
 use crate::{
     allowance::{Allowance, ConnectionPlace, Reading},
-    error::Result,
+    error::{Error, Result},
 };
 
 /// Something that runs statements: a pool or a transaction, with the dialect it speaks.
@@ -20,9 +28,10 @@ pub struct Connection<C> {
     pub(super) pooled: bool,
     /// For what the database doesn't end by itself.
     pub(super) bounds: Option<Bounds>,
+    pub(super) availability: Option<Availability>,
 }
 
-pub type Transaction = Connection<DatabaseTransaction>;
+pub type Transaction = Connection<TransactionConnection>;
 
 impl<C: ConnectionTrait> Connection<C> {
     pub async fn all(
@@ -31,11 +40,7 @@ impl<C: ConnectionTrait> Connection<C> {
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Vec<QueryResult>> {
         let statement = self.statement(sql, values);
-        let _place = self.place().await;
-        match &self.bounds {
-            Some(bounds) => bounds.run(|| self.inner.query_all_raw(statement.clone())).await,
-            None => Ok(self.inner.query_all_raw(statement).await?),
-        }
+        self.bounded(|| self.inner.query_all_raw(statement.clone())).await
     }
 
     pub async fn one(
@@ -44,25 +49,39 @@ impl<C: ConnectionTrait> Connection<C> {
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Option<QueryResult>> {
         let statement = self.statement(sql, values);
-        let _place = self.place().await;
-        match &self.bounds {
-            Some(bounds) => bounds.run(|| self.inner.query_one_raw(statement.clone())).await,
-            None => Ok(self.inner.query_one_raw(statement).await?),
-        }
+        self.bounded(|| self.inner.query_one_raw(statement.clone())).await
     }
 
     /// Runs a statement that answers no rows, and says how many it touched.
     pub async fn run(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Result<u64> {
-        Ok(self
-            .inner
-            .execute_raw(self.statement(sql, values))
-            .await?
-            .rows_affected())
+        Ok(self.execute_raw(self.statement(sql, values)).await?.rows_affected())
     }
 
-    /// The connection in sea-orm's own form, for the small definition tables.
-    pub fn orm(&self) -> &C {
-        &self.inner
+    /// Runs what `statement` makes within the limits of this connection.
+    async fn bounded<T, F>(&self, statement: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T, DbErr>>,
+    {
+        let _place = self.place().await;
+        let running = async {
+            match &self.bounds {
+                Some(bounds) => bounds.run(statement).await,
+                None => Ok(statement().await?),
+            }
+        };
+        self.watched(running).await
+    }
+
+    /// Refuses the operation during an outage. The statements of a transaction fail by themselves.
+    async fn watched<T, E>(&self, operation: impl Future<Output = Result<T, E>>) -> Result<T, E>
+    where
+        E: Clone + From<KnownOutage>,
+        Error: From<E>,
+    {
+        match &self.availability {
+            Some(availability) => availability.during(Access::Read, operation).await,
+            None => operation.await,
+        }
     }
 
     /// One of the connections that the current request may use at once, for as long as it is kept.
@@ -90,7 +109,7 @@ impl Transaction {
     }
 }
 
-impl<C: ConnectionTrait + StreamTrait> Connection<C> {
+impl Connection<DatabaseConnection> {
     /// Runs a statement whose rows may be large. Each is read as it comes, so that it is in memory only once: `decode` makes
     /// something of it, and says how many bytes that is. They stay held until the current request is answered.
     ///
@@ -116,10 +135,30 @@ impl<C: ConnectionTrait + StreamTrait> Connection<C> {
             reading.keep();
             Ok(Ok(found))
         };
-        let _place = self.place().await;
-        match &self.bounds {
-            Some(bounds) => bounds.run(read).await?,
-            None => read().await?,
-        }
+        self.bounded(read).await?
+    }
+}
+
+/// For sea-orm's entities.
+#[async_trait]
+impl<C: ConnectionTrait> ConnectionTrait for Connection<C> {
+    fn get_database_backend(&self) -> DbBackend {
+        self.dialect.backend()
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.watched(self.inner.execute_raw(statement)).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.watched(self.inner.execute_unprepared(sql)).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.watched(self.inner.query_one_raw(statement)).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.watched(self.inner.query_all_raw(statement)).await
     }
 }

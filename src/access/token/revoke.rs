@@ -57,7 +57,7 @@ impl Work for Revoke<'_> {
         let caller = &lock_users_for_manager(transaction, self.caller, self.now).await?;
         let stored = match self.key.contains('\0') {
             true => None,
-            false => api_token::Entity::find_by_id(self.key).one(transaction.orm()).await?,
+            false => api_token::Entity::find_by_id(self.key).one(transaction).await?,
         };
         let Some(before) = stored else {
             let message = "There is no token with this key: the query tokens lists those there are.";

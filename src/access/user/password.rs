@@ -33,7 +33,7 @@ pub async fn password_is_initial(clientele: &Clientele, caller: &Caller) -> Resu
         return Ok(false);
     }
     let row = api_user::Entity::find_by_id(&*caller.id);
-    let row = row.one(clientele.db.read().orm()).await?;
+    let row = row.one(clientele.db.read()).await?;
     Ok(row.is_some_and(|row| row.initial))
 }
 
@@ -53,10 +53,7 @@ pub async fn change_password(
         return refuse(code, "newPassword", message);
     }
     let rows = api_user::Entity::find_by_id(&*caller.id);
-    let row = rows
-        .one(clientele.db.read().orm())
-        .await?
-        .ok_or(Error::Unauthenticated)?;
+    let row = rows.one(clientele.db.read()).await?.ok_or(Error::Unauthenticated)?;
     let old = Secret::new(input.old_password.as_str());
     if !clientele
         .accounts
@@ -104,7 +101,7 @@ impl Work for Replace<'_> {
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
         let caller = &lock_users(transaction, self.caller, self.now).await?;
-        let row = api_user::Entity::find_by_id(&*caller.id).one(transaction.orm()).await?;
+        let row = api_user::Entity::find_by_id(&*caller.id).one(transaction).await?;
         // If somebody else has changed it meanwhile, the old one is no proof any more.
         let row = row.filter(|row| row.password_hash == self.before);
         let stored = User::of(row.ok_or(Error::Unauthenticated)?)?;

@@ -214,7 +214,7 @@ pub(super) fn of_domain(error: &Error, request_id: &str) -> (Code, Cow<'static, 
             Code::Conflict,
             "Other changes to the same data kept getting in between. Try again.".into(),
         ),
-        Error::Unavailable => (
+        Error::Unavailable(_) => (
             Code::Unavailable,
             "The database can't be reached at the moment. Try again shortly.".into(),
         ),

@@ -17,7 +17,10 @@ use super::{
     prepare::collect,
     settings::GraphqlSettings,
 };
-use crate::{api::metrics::DoorMetrics, error::Error};
+use crate::{
+    api::metrics::DoorMetrics,
+    error::{Cause, Error},
+};
 
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 enum Gender {
@@ -85,7 +88,7 @@ impl Person {
         "Ada".into()
     }
     async fn broken(&self) -> Result<String, Error> {
-        Err(Error::Unavailable)
+        Err(Error::Unavailable(Cause::Lost))
     }
     async fn may_break(&self) -> Result<Option<String>, Error> {
         Err(Error::Conflict)
@@ -186,7 +189,7 @@ impl Query {
         value
     }
     async fn must(&self) -> Result<String, Error> {
-        Err(Error::Unavailable)
+        Err(Error::Unavailable(Cause::Lost))
     }
     async fn secret(&self) -> async_graphql::Result<Option<String>> {
         Err("duplicate key value violates unique constraint \"client_pkey\"")?

@@ -133,7 +133,7 @@ fn surprise(error: &Error, request: Option<&RequestId>) -> (Refusal, bool) {
             Refusal::new(codes::CONCURRENT_UPDATE, "concurrent update, retry"),
             false,
         ),
-        Error::Unavailable => (
+        Error::Unavailable(_) => (
             Refusal {
                 code: codes::UNAVAILABLE,
                 source: None,
@@ -200,7 +200,7 @@ mod tests {
     use super::{Failure, Refusal};
     use crate::{
         api::RequestId,
-        error::Error,
+        error::{Cause, Error},
         problem::{Problem, ProblemCode, path},
     };
 
@@ -215,7 +215,7 @@ mod tests {
                 r#"{"returnCode":4,"returnStatus":"INVALID_PARAMETERS","errorSource":"concurrent update, retry"}"#,
             ),
             (
-                Error::Unavailable,
+                Error::Unavailable(Cause::Lost),
                 503,
                 true,
                 r#"{"returnCode":6,"returnStatus":"INTERNAL_ERROR"}"#,

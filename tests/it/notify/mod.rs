@@ -46,7 +46,7 @@ async fn store(server: &TestServer, input: Value) -> String {
 /// All messages, in the order of their creation.
 async fn messages(server: &TestServer) -> Vec<message::Model> {
     let all = message::Entity::find().order_by_asc(message::Column::EncodedKey);
-    all.all(server.clientele.db.read().orm())
+    all.all(server.clientele.db.read())
         .await
         .expect("the table can be read")
 }

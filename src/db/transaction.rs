@@ -1,0 +1,276 @@
+//! A database transaction that owns its connection.
+//!
+//! SQLite ends a transaction by itself on some errors, such as a full disk. A driver that goes on counting the transaction as
+//! open turns the next BEGIN on that connection into a savepoint and the next COMMIT into the release of one: it answers
+//! success and stores nothing. Therefore BEGIN, COMMIT and ROLLBACK are sent as they stand, and a connection returns to its
+//! pool only after the database confirmed that no transaction is open on it. Otherwise it is closed.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use sea_orm::{
+    ConnAcquireErr, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, RuntimeErr,
+    Statement,
+    sea_query::Values,
+    sqlx::{self, AssertSqlSafe, Connection as _, pool::PoolConnection},
+};
+use sea_query_sqlx::SqlxValues;
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::Dialect;
+
+/// Receives the text of every statement and how long it took.
+#[derive(Clone)]
+pub(super) struct Observer(Arc<dyn Fn(&str, Duration) + Send + Sync>);
+
+impl Observer {
+    pub fn new(observe: impl Fn(&str, Duration) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(observe))
+    }
+
+    pub fn observe(&self, sql: &str, elapsed: Duration) {
+        (self.0)(sql, elapsed);
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observer").finish_non_exhaustive()
+    }
+}
+
+/// An open transaction. Dropping it closes its connection, which makes the database roll back.
+pub struct TransactionConnection {
+    connection: Mutex<PooledConnection>,
+    dialect: Dialect,
+    /// Whether a statement failed or was given up. PostgreSQL then refuses further statements, but answers COMMIT with success.
+    /// SQLite runs further statements, each in a transaction of its own.
+    failed: AtomicBool,
+    /// Whether the connection may still be in a transaction.
+    open: bool,
+    observer: Option<Observer>,
+}
+
+enum PooledConnection {
+    Postgres(PoolConnection<sqlx::Postgres>),
+    Sqlite(PoolConnection<sqlx::Sqlite>),
+}
+
+/// Evaluates the expression with the connection of either database.
+macro_rules! with_connection {
+    ($pooled:expr, $connection:ident => $result:expr) => {
+        match $pooled {
+            PooledConnection::Postgres(pooled) => {
+                let $connection = &mut **pooled;
+                $result
+            }
+            PooledConnection::Sqlite(pooled) => {
+                let $connection = &mut **pooled;
+                $result
+            }
+        }
+    };
+}
+
+impl TransactionConnection {
+    pub(super) async fn begin(
+        pool: &DatabaseConnection,
+        dialect: Dialect,
+        observer: Option<Observer>,
+    ) -> Result<Self, DbErr> {
+        let connection = match dialect {
+            Dialect::Postgres => {
+                let acquired = pool.get_postgres_connection_pool().acquire().await;
+                PooledConnection::Postgres(acquired.map_err(acquire_error)?)
+            }
+            Dialect::Sqlite => {
+                let acquired = pool.get_sqlite_connection_pool().acquire().await;
+                PooledConnection::Sqlite(acquired.map_err(acquire_error)?)
+            }
+        };
+        let mut transaction = Self {
+            connection: Mutex::new(connection),
+            dialect,
+            failed: AtomicBool::new(false),
+            open: true,
+            observer,
+        };
+        let begin = match dialect {
+            Dialect::Postgres => "BEGIN",
+            // A deferred transaction would fail when it first writes after another connection has written.
+            Dialect::Sqlite => "BEGIN IMMEDIATE",
+        };
+        transaction.control(begin).await?;
+        Ok(transaction)
+    }
+
+    /// Commits. After an error, whatever the database stored is either all or nothing of the transaction.
+    ///
+    /// # Errors
+    /// When a statement failed before, nothing is committed.
+    pub(super) async fn commit(mut self) -> Result<(), DbErr> {
+        if *self.failed.get_mut() {
+            return Err(already_failed());
+        }
+        self.control("COMMIT").await?;
+        self.confirm_end().await
+    }
+
+    pub(super) async fn rollback(mut self) -> Result<(), DbErr> {
+        self.control("ROLLBACK").await?;
+        self.confirm_end().await
+    }
+
+    async fn control(&mut self, sql: &'static str) -> Result<(), DbErr> {
+        let executed = with_connection!(self.connection.get_mut(), connection => {
+            sqlx::raw_sql(sql).execute(connection).await.map(|_| ())
+        });
+        executed.map_err(query_error)
+    }
+
+    /// Makes sure that SQLite is outside of any transaction. PostgreSQL says so in its answer to COMMIT and ROLLBACK.
+    async fn confirm_end(&mut self) -> Result<(), DbErr> {
+        if let PooledConnection::Sqlite(connection) = self.connection.get_mut() {
+            // sqlx answers `BeginFailed` when `sqlite3_get_autocommit` says after the statement that no transaction is open.
+            match connection.begin_with("SELECT 1").await {
+                Err(sqlx::Error::BeginFailed) => {}
+                Ok(_) => return Err(DbErr::Custom("the transaction is still open after its end".to_owned())),
+                Err(error) => return Err(query_error(error)),
+            }
+        }
+        self.open = false;
+        Ok(())
+    }
+
+    /// Takes the connection for one statement.
+    async fn start(&self) -> Result<Running<'_>, DbErr> {
+        let connection = self.connection.lock().await;
+        // Set while a statement runs, because its future may be dropped.
+        if self.failed.swap(true, Ordering::Relaxed) {
+            return Err(already_failed());
+        }
+        Ok(Running {
+            transaction: self,
+            connection,
+            begun: Instant::now(),
+        })
+    }
+}
+
+impl Drop for TransactionConnection {
+    fn drop(&mut self) {
+        if self.open {
+            match self.connection.get_mut() {
+                PooledConnection::Postgres(connection) => connection.close_on_drop(),
+                PooledConnection::Sqlite(connection) => connection.close_on_drop(),
+            }
+        }
+    }
+}
+
+impl fmt::Debug for TransactionConnection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TransactionConnection")
+            .field("dialect", &self.dialect)
+            .field("failed", &self.failed)
+            .field("open", &self.open)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The connection while a statement runs on it.
+struct Running<'a> {
+    transaction: &'a TransactionConnection,
+    connection: MutexGuard<'a, PooledConnection>,
+    begun: Instant,
+}
+
+impl Running<'_> {
+    /// The transaction can go on only if the statement succeeded.
+    fn finish<T>(self, sql: &str, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
+        if let Some(observer) = &self.transaction.observer {
+            observer.observe(sql, self.begun.elapsed());
+        }
+        self.transaction.failed.store(result.is_err(), Ordering::Relaxed);
+        result
+    }
+}
+
+#[async_trait]
+impl ConnectionTrait for TransactionConnection {
+    fn get_database_backend(&self) -> DbBackend {
+        self.dialect.backend()
+    }
+
+    async fn execute_raw(&self, Statement { sql, values, .. }: Statement) -> Result<ExecResult, DbErr> {
+        let mut running = self.start().await?;
+        let values = bound(values);
+        let result = with_connection!(&mut *running.connection, connection => {
+            let query = sqlx::query_with(AssertSqlSafe(&*sql), values);
+            query.execute(connection).await.map(ExecResult::from)
+        });
+        running.finish(&sql, result).map_err(execute_error)
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        let mut running = self.start().await?;
+        let result = with_connection!(&mut *running.connection, connection => {
+            let result = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
+            result.map(ExecResult::from)
+        });
+        running.finish(sql, result).map_err(execute_error)
+    }
+
+    async fn query_one_raw(&self, Statement { sql, values, .. }: Statement) -> Result<Option<QueryResult>, DbErr> {
+        let mut running = self.start().await?;
+        let values = bound(values);
+        let result = with_connection!(&mut *running.connection, connection => {
+            let query = sqlx::query_with(AssertSqlSafe(&*sql), values);
+            let row = query.fetch_optional(connection).await;
+            row.map(|row| row.map(QueryResult::from))
+        });
+        running.finish(&sql, result).map_err(query_error)
+    }
+
+    async fn query_all_raw(&self, Statement { sql, values, .. }: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        let mut running = self.start().await?;
+        let values = bound(values);
+        let result = with_connection!(&mut *running.connection, connection => {
+            let query = sqlx::query_with(AssertSqlSafe(&*sql), values);
+            let rows = query.fetch_all(connection).await;
+            rows.map(|rows| rows.into_iter().map(QueryResult::from).collect())
+        });
+        running.finish(&sql, result).map_err(query_error)
+    }
+}
+
+fn bound(values: Option<Values>) -> SqlxValues {
+    SqlxValues(values.unwrap_or(Values(Vec::new())))
+}
+
+fn already_failed() -> DbErr {
+    DbErr::Custom("a statement of the transaction has failed before".to_owned())
+}
+
+fn acquire_error(error: sqlx::Error) -> DbErr {
+    match error {
+        sqlx::Error::PoolTimedOut => DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
+        sqlx::Error::PoolClosed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
+        error => DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))),
+    }
+}
+
+fn execute_error(error: sqlx::Error) -> DbErr {
+    DbErr::Exec(RuntimeErr::SqlxError(Arc::new(error)))
+}
+
+fn query_error(error: sqlx::Error) -> DbErr {
+    DbErr::Query(RuntimeErr::SqlxError(Arc::new(error)))
+}
