@@ -55,6 +55,15 @@ impl Error {
         Self::Internal(Arc::new(Defect(sentence)))
     }
 
+    /// Whether the log says so already: one line when an outage of the database begins, one when it ends.
+    pub fn is_outage(&self) -> bool {
+        match self {
+            Self::ReadOnly => true,
+            Self::Unavailable(cause) => !matches!(cause, Cause::NoFreeConnection | Cause::HashingQueue),
+            _ => false,
+        }
+    }
+
     /// What kind of error it is, for a log line: never the cause's own text, which may repeat what is stored.
     pub fn kind(&self) -> String {
         match self {

@@ -12,7 +12,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::sync::watch;
 
-/// Asks whatever the server depends on whether it answers; true is yes.
+/// Asks whether everything that the server depends on works.
 pub type Ping = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
 
 /// A probe that waits longer than this has given up already.
@@ -34,6 +34,6 @@ async fn ready(ping: Ping, stopping: watch::Receiver<bool>) -> impl IntoResponse
     }
     match tokio::time::timeout(PATIENCE, ping()).await {
         Ok(true) => (StatusCode::OK, NEVER_STORED, "ready\n"),
-        _ => not_ready("the database does not answer\n"),
+        _ => not_ready("the database can't be read or written\n"),
     }
 }

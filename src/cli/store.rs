@@ -71,11 +71,11 @@ pub(super) fn now() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// Asks the database whether it answers.
+/// Asks whether the database can be read and written.
 pub(super) fn ping(database: Database) -> Ping {
     Arc::new(move || {
         let database = database.clone();
-        Box::pin(async move { database.ping().await.is_ok() })
+        Box::pin(async move { database.check().await.is_ok() })
     })
 }
 

@@ -95,7 +95,10 @@ impl Lane {
         while !*stop.borrow() {
             if let Err(error) = self.advance().await {
                 let channel = self.channel.as_str();
-                tracing::warn!(channel, error = error.kind(), "the outbox can't be reached");
+                match error.is_outage() {
+                    true => tracing::debug!(channel, error = error.kind(), "the outbox can't be reached"),
+                    false => tracing::warn!(channel, error = error.kind(), "the outbox can't be reached"),
+                }
                 self.dry = true;
             }
             tokio::select! {
