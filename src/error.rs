@@ -90,7 +90,7 @@ impl Error {
     }
 }
 
-/// Why the database is unavailable. Holds nothing of what is stored, so that it can be logged.
+/// Why the database is unavailable, for the log: holds nothing of what is stored, and no words of the database's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// All connections are in use.
@@ -129,7 +129,7 @@ impl fmt::Display for Cause {
                     14 => "unable to open the database file",
                     _ => "error",
                 };
-                write!(f, "SQLite: {class} ({code})")
+                write!(f, "{class} (code {code})")
             }
             Self::Postgres(state) => {
                 let state = str::from_utf8(state).unwrap_or_default();
@@ -145,7 +145,7 @@ impl fmt::Display for Cause {
                     "57P03" => "starting up or shutting down",
                     _ => "error",
                 };
-                write!(f, "PostgreSQL: {name} ({state})")
+                write!(f, "{name} (code {state})")
             }
             Self::Outage => f.write_str("an outage is known"),
             Self::SharedRead => f.write_str("the same read failed for another request"),

@@ -12,6 +12,7 @@ mod architecture;
 mod authentication;
 mod cli;
 mod domain;
+mod faults;
 mod graphql;
 mod history;
 mod http;

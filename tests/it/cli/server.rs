@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
 
 use tempfile::TempDir;
 
@@ -41,6 +42,8 @@ pub fn text(bytes: Vec<u8>) -> String {
 /// A server that listens. Dropping it kills it.
 pub struct Server {
     child: Child,
+    /// Reads standard error to its end, so that a server that logs much never waits for its reader.
+    log: Option<JoinHandle<Vec<u8>>>,
     /// As printed: `http://127.0.0.1:PORT`.
     pub address: String,
     /// Everything on standard output up to the line that says it listens.
@@ -86,7 +89,8 @@ impl Server {
         Self::listening(command, directory)
     }
 
-    fn listening(mut command: Command, directory: TempDir) -> Self {
+    /// What `command` starts, which must be a server in this directory.
+    pub fn listening(mut command: Command, directory: TempDir) -> Self {
         // Whoever asks it by HTTP needs a cryptography, though nothing here is encrypted.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let mut child = command
@@ -94,14 +98,18 @@ impl Server {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
+        let mut stderr = child.stderr.take().expect("piped");
+        let log = std::thread::spawn(move || {
+            let mut log = Vec::new();
+            let _ = stderr.read_to_end(&mut log);
+            log
+        });
         let mut greeting = String::new();
         let mut lines = BufReader::new(child.stdout.take().expect("piped"));
         let address = loop {
             let start = greeting.len();
             if lines.read_line(&mut greeting).expect("UTF-8") == 0 {
-                let mut reason = String::new();
-                let _ = child.stderr.take().expect("piped").read_to_string(&mut reason);
-                panic!("it stopped before it listened: {reason}");
+                panic!("it stopped before it listened: {}", text(collected(log)));
             }
             if let Some(address) = greeting[start..].strip_prefix("listening on ") {
                 break address.trim_end().to_owned();
@@ -109,6 +117,7 @@ impl Server {
         };
         Self {
             child,
+            log: Some(log),
             address,
             greeting,
             directory,
@@ -129,13 +138,7 @@ impl Server {
 
     /// Waits for the end: what was logged, and the exit code.
     pub fn wait(mut self) -> (String, Option<i32>) {
-        let mut log = Vec::new();
-        self.child
-            .stderr
-            .take()
-            .expect("piped")
-            .read_to_end(&mut log)
-            .expect("read");
+        let mut log = collected(self.log.take().expect("it is read once"));
         if let Ok(beside) = std::fs::read(self.directory.path().join("log")) {
             log.extend(beside);
         }
@@ -145,16 +148,19 @@ impl Server {
     }
 }
 
+fn collected(log: JoinHandle<Vec<u8>>) -> Vec<u8> {
+    log.join().expect("reading never panics")
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let mut log = String::new();
-        if let Some(mut stderr) = self.child.stderr.take() {
-            let _ = stderr.read_to_string(&mut log);
-        }
-        if !std::thread::panicking() {
-            net::standard_error(&log);
+        if let Some(log) = self.log.take() {
+            let log = collected(log);
+            if !std::thread::panicking() {
+                net::standard_error(&text(log));
+            }
         }
     }
 }

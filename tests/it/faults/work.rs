@@ -1,0 +1,91 @@
+//! A unit of work that panics, is given up, or ignores the failure of a statement stores nothing, and the next one is stored.
+
+use std::{sync::Arc, time::Duration};
+
+use clientele::{
+    db::{Dialect, Step, Transaction, Work},
+    error::{Error, Result},
+};
+
+use crate::harness::TestServer;
+
+/// Renames the default role, then goes wrong.
+#[derive(Clone, Copy)]
+enum Wrong {
+    Panics,
+    NeverEnds,
+    IgnoresFailure,
+}
+
+impl Work for Wrong {
+    type Output = ();
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<()>> {
+        let rename = "UPDATE client_role SET name = 'half-written'";
+        transaction.run(rename, []).await?;
+        match self {
+            Self::Panics => panic!("a fault of the test"),
+            Self::NeverEnds => std::future::pending().await,
+            Self::IgnoresFailure => {
+                // On SQLite this ends the transaction; what follows would be stored by itself.
+                let failed = transaction.run(failing(transaction), []).await;
+                assert!(failed.is_err());
+                let ignored = transaction.run(rename, []).await;
+                assert!(ignored.is_err(), "a failed transaction runs nothing");
+                Ok(Step::Commit(()))
+            }
+        }
+    }
+}
+
+fn failing(transaction: &Transaction) -> &'static str {
+    match transaction.dialect {
+        Dialect::Sqlite => "INSERT OR ROLLBACK INTO client_role SELECT * FROM client_role",
+        Dialect::Postgres => "INSERT INTO client_role SELECT * FROM client_role",
+    }
+}
+
+async fn name_of_role(server: &TestServer) -> String {
+    let row = server.clientele.db.read().one("SELECT name FROM client_role", []).await;
+    let row = row.expect("it can be read").expect("there is one role");
+    row.try_get_by_index(0).expect("a text")
+}
+
+async fn next_is_stored(server: &TestServer) {
+    assert_ne!(name_of_role(server).await, "half-written");
+    server
+        .write("UPDATE client_role SET name = 'next'")
+        .await
+        .expect("it is written");
+    assert_eq!(name_of_role(server).await, "next");
+}
+
+on_both! {
+    async fn work_that_panics_stores_nothing(server) {
+        let clientele = Arc::clone(&server.clientele);
+        let work = tokio::spawn(async move { clientele.db.write(&Wrong::Panics).await });
+        assert!(work.await.expect_err("it panics").is_panic());
+        next_is_stored(server).await;
+    }
+
+    async fn work_that_is_given_up_stores_nothing(server) {
+        let work = server.clientele.db.write(&Wrong::NeverEnds);
+        tokio::time::timeout(Duration::from_millis(100), work).await.expect_err("it never ends");
+        next_is_stored(server).await;
+    }
+
+    async fn work_that_ignores_a_failed_statement_stores_nothing(server) {
+        let ended = server.clientele.db.write(&Wrong::IgnoresFailure).await;
+        assert!(matches!(ended, Err(Error::Internal(_))), "{ended:?}");
+        next_is_stored(server).await;
+    }
+
+    async fn every_connection_survives_failed_work(server) {
+        // More often than there are connections.
+        for _ in 0..20 {
+            let ended = server.clientele.db.write(&Wrong::IgnoresFailure).await;
+            assert!(ended.is_err());
+        }
+        next_is_stored(server).await;
+    }
+}
