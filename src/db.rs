@@ -18,10 +18,7 @@ use std::{
 
 use migration::{Migrator, MigratorTrait};
 use rand::RngExt;
-use sea_orm::{
-    ConnAcquireErr, ConnectionTrait, DatabaseConnection, DbErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, DatabaseConnection, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use tokio::time::timeout_at;
 
 pub use batch::Batch;
@@ -33,13 +30,14 @@ pub use settings::{DatabaseSettings, Synchronous};
 use self::{
     availability::{Access, Availability},
     connect::{connection, probe},
+    connection::retry_on_lost_connection,
     settings::Purpose,
     transaction::{Observer, TransactionConnection},
 };
 use crate::{
     allowance::{Allowance, Connections},
     deadline::Deadline,
-    error::{Error, Result},
+    error::{Cause, Error, Result},
 };
 
 /// No attempt begins later than this after the first.
@@ -237,9 +235,7 @@ impl Database {
             None => Ok(begin.await),
         };
         let (transaction, _place) = match begun {
-            Ok(Err(error @ DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))) => {
-                return Err(kept_waiting(error.into()));
-            }
+            Ok(Err(error @ Error::Unavailable(Cause::NoFreeConnection))) => return Err(kept_waiting(error)),
             Ok(begun) => begun?,
             Err(_) => return Err(kept_waiting(Error::TimedOut)),
         };
@@ -284,7 +280,11 @@ impl Database {
         }
     }
 
-    async fn begin(&self) -> Result<Transaction, DbErr> {
+    async fn begin(&self) -> Result<Transaction> {
+        retry_on_lost_connection(|| self.begin_once()).await
+    }
+
+    async fn begin_once(&self) -> Result<Transaction> {
         let dialect = self.writer.dialect;
         let begin = TransactionConnection::begin(&self.writer.inner, dialect, self.observer.clone());
         let inner = match &self.writer.availability {

@@ -114,6 +114,25 @@ pub enum Cause {
     HashingQueue,
 }
 
+impl Cause {
+    /// Whether another connection may work.
+    pub fn is_lost_connection(self) -> bool {
+        match self {
+            Self::Lost => true,
+            Self::Io(kind) => matches!(
+                kind,
+                io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::UnexpectedEof
+            ),
+            // Ended by an administrator, as at a restart; or idle for too long.
+            Self::Postgres(state) => [*b"57P01", *b"57P05"].contains(&state),
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

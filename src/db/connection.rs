@@ -63,13 +63,16 @@ impl<C: ConnectionTrait> Connection<C> {
         F: Future<Output = Result<T, DbErr>>,
     {
         let _place = self.place().await;
-        let running = async {
+        let run = || async {
             match &self.bounds {
-                Some(bounds) => bounds.run(statement).await,
+                Some(bounds) => bounds.run(&statement).await,
                 None => Ok(statement().await?),
             }
         };
-        self.watched(running).await
+        if !self.pooled {
+            return run().await;
+        }
+        retry_on_lost_connection(|| self.watched(run())).await
     }
 
     /// Refuses the operation during an outage. The statements of a transaction fail by themselves.
@@ -94,6 +97,25 @@ impl<C: ConnectionTrait> Connection<C> {
 
     fn statement(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Statement {
         Statement::from_sql_and_values(self.dialect.backend(), sql, values)
+    }
+}
+
+/// A restarted database leaves a pool of dead connections, each of which is noticed when it is used.
+const MOST_LOST_CONNECTIONS: u32 = 32;
+
+/// Repeats an operation that has no effect when it fails, while the connections it gets turn out to be lost.
+pub(super) async fn retry_on_lost_connection<T, F>(operation: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<T>>,
+{
+    let mut attempts = 1;
+    loop {
+        match operation().await {
+            Err(Error::Unavailable(cause)) if cause.is_lost_connection() && attempts < MOST_LOST_CONNECTIONS => {
+                attempts += 1;
+            }
+            result => return result,
+        }
     }
 }
 

@@ -7,7 +7,9 @@ mod full_disk;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod injector;
 mod operation;
+mod outage;
 mod postgres;
+mod proxy;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod system_calls;
 mod triggers;

@@ -1,0 +1,149 @@
+//! Stands between a server and PostgreSQL, and fails as it is told.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering},
+    },
+};
+
+use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{UnixListener, UnixStream},
+    sync::Notify,
+};
+
+use crate::cli::server;
+
+/// Messages of the protocol that ask the database to do something: Query, Parse, Bind, Execute, Sync.
+const REQUESTS: &[u8] = b"QPBES";
+const TLS_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+
+/// Where a connection is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// The message doesn't arrive.
+    Before,
+    /// The message arrives; its answer doesn't.
+    After,
+}
+
+pub struct Proxy {
+    /// Holds the socket.
+    _directory: TempDir,
+    state: Arc<State>,
+}
+
+struct State {
+    cut: Cut,
+    /// Messages until the cut; negative when there is none to come.
+    countdown: AtomicI32,
+    is_down: AtomicBool,
+    /// Ends the connections that are open.
+    went_down: Notify,
+    /// How many connections were made while it was down.
+    refused: AtomicUsize,
+}
+
+impl Proxy {
+    /// Listens in a directory of its own, and passes on to the database at `url`. Answers the address through the proxy.
+    pub fn start(url: &str, cut: Cut) -> (Self, String) {
+        let (address, socket) = url.split_once("?host=").expect("the test cluster listens on a socket");
+        let socket = format!("{socket}/.s.PGSQL.5432");
+        let directory = server::directory();
+        let listener = UnixListener::bind(directory.path().join(".s.PGSQL.5432")).expect("a socket");
+        let url = format!("{address}?host={}", directory.path().display());
+        let state = Arc::new(State {
+            cut,
+            countdown: AtomicI32::new(-1),
+            is_down: AtomicBool::new(false),
+            went_down: Notify::new(),
+            refused: AtomicUsize::new(0),
+        });
+        let shared = state.clone();
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                if shared.is_down.load(Ordering::SeqCst) {
+                    shared.refused.fetch_add(1, Ordering::SeqCst);
+                    continue;
+                }
+                let database = UnixStream::connect(&socket).await.expect("the database listens");
+                tokio::spawn(pass_on(client, database, shared.clone()));
+            }
+        });
+        (
+            Self {
+                _directory: directory,
+                state,
+            },
+            url,
+        )
+    }
+
+    /// Cuts the connection that sends the message after so many others.
+    pub fn arm(&self, messages: i32) {
+        self.state.countdown.store(messages, Ordering::SeqCst);
+    }
+
+    /// Answers whether a connection was cut.
+    pub fn disarm(&self) -> bool {
+        self.state.countdown.swap(-1, Ordering::SeqCst) < 0
+    }
+
+    /// Ends every connection and refuses new ones.
+    pub fn go_down(&self) {
+        self.state.is_down.store(true, Ordering::SeqCst);
+        self.state.went_down.notify_waiters();
+    }
+
+    /// Answers how many connections were refused.
+    pub fn come_back(&self) -> usize {
+        self.state.is_down.store(false, Ordering::SeqCst);
+        self.state.refused.load(Ordering::SeqCst)
+    }
+}
+
+async fn pass_on(client: UnixStream, database: UnixStream, state: Arc<State>) {
+    let went_down = state.went_down.notified();
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_database, mut to_database) = database.into_split();
+    let requests = async {
+        // The first message has no type, and if it asks for TLS neither has the second.
+        let mut head = [0; 4];
+        from_client.read_exact(&mut head).await?;
+        let mut message = head.to_vec();
+        loop {
+            let length = u32::from_be_bytes(head) as usize;
+            let start = message.len();
+            message.resize(start + length - 4, 0);
+            from_client.read_exact(&mut message[start..]).await?;
+            let counts = REQUESTS.contains(&message[0]);
+            let is_cut = counts
+                && state.countdown.load(Ordering::SeqCst) >= 0
+                && state.countdown.fetch_sub(1, Ordering::SeqCst) == 0;
+            if !is_cut || state.cut == Cut::After {
+                to_database.write_all(&message).await?;
+            }
+            let has_type = !message.ends_with(&TLS_REQUEST);
+            if is_cut {
+                // Whatever follows in the same direction doesn't matter any more.
+                return io::Result::Ok(());
+            }
+            message.clear();
+            if has_type {
+                message.push(from_client.read_u8().await?);
+            }
+            from_client.read_exact(&mut head).await?;
+            message.extend(head);
+        }
+    };
+    let answers = tokio::io::copy(&mut from_database, &mut to_client);
+    tokio::select! {
+        _ = requests => {}
+        _ = answers => {}
+        () = went_down => {}
+    }
+    // Both connections end here, as their halves go away.
+}
