@@ -15,10 +15,21 @@ mod system_calls;
 mod triggers;
 mod work;
 
-use clientele::db::{Database, DatabaseSettings};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
-use self::operation::{Acknowledged, Stored};
-use crate::cli::server;
+use chrono::{DateTime, Utc};
+use clientele::{
+    Clientele,
+    client::ClientSettings,
+    db::{Database, DatabaseSettings},
+    notify::{NotificationSettings, Worker, channel::Channels},
+};
+
+use self::operation::{Acknowledged, Caller, Stored};
+use crate::cli::server::{self, Server};
 
 /// What the server acknowledged so far.
 #[derive(Default)]
@@ -27,7 +38,8 @@ struct Ledger {
 }
 
 impl Ledger {
-    /// Asserts that every acknowledged row is in the database, and that the database is sound.
+    /// Asserts that every acknowledged row is in the database, that the database is sound, and that a server which is started
+    /// on it goes on where the last one ended.
     async fn assert_stored(&self, url: &str) {
         assert!(!self.acknowledged.is_empty(), "nothing was acknowledged");
         let database = Database::connect_to_look(url, &DatabaseSettings::default())
@@ -66,13 +78,42 @@ impl Ledger {
         let verified = server::clientele(&directory, &["audit", "verify"], &environment).output();
         let output = verified.expect("the program starts");
         assert!(output.status.success(), "{}", server::text(output.stdout));
+        self.assert_answers_are_kept(url).await;
+        send_messages(url).await;
     }
+
+    /// Repeats the requests that had a key: they are answered as before.
+    async fn assert_answers_are_kept(&self, url: &str) {
+        let server = Server::open(&[("DATABASE_URL", url)]);
+        let caller = Caller::of(&server.address);
+        for (name, answer) in self.acknowledged.iter().filter_map(|one| one.replay.as_ref()) {
+            assert_eq!(caller.replay(name).await.as_ref(), Some(answer), "{name}");
+        }
+    }
+}
+
+/// Asserts that every message can still be sent, whatever happened to the worker that had claimed it.
+async fn send_messages(url: &str) {
+    let database = Database::connect(url, &DatabaseSettings::default())
+        .await
+        .expect("the database is there");
+    let clientele = Arc::new(Clientele::new(database, ClientSettings::default()));
+    let settings = NotificationSettings::default();
+    let channels = Channels::new(&settings).expect("the default settings are valid");
+    // Every lease has ended and every pause is over.
+    let tomorrow = DateTime::<Utc>::from(SystemTime::now() + Duration::from_secs(86_400));
+    let clock = Arc::new(move || tomorrow);
+    let mut worker = Worker::new(clientele.clone(), Arc::new(channels), Arc::new(settings), clock);
+    while worker.step().await.expect("the database answers") > 0 {}
+    assert_eq!(count(&clientele.db, NOT_SENT).await, 0, "a message was not sent");
+    clientele.db.clone().close().await;
 }
 
 const WITHOUT_RECORD: &str = "SELECT count(*) FROM client WHERE NOT EXISTS \
     (SELECT 1 FROM audit_record WHERE audit_record.subject_key = client.encoded_key)";
 const WITHOUT_MESSAGE: &str = "SELECT count(*) FROM client WHERE NOT EXISTS \
     (SELECT 1 FROM message WHERE message.client_key = client.encoded_key)";
+const NOT_SENT: &str = "SELECT count(*) FROM message WHERE state <> 'SENT'";
 const WITHOUT_CLIENT: &str = "SELECT count(*) FROM message WHERE NOT EXISTS \
     (SELECT 1 FROM client WHERE client.encoded_key = message.client_key)";
 

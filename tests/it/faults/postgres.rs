@@ -1,12 +1,14 @@
 //! PostgreSQL whose connection is cut at each message of an operation: before the message arrives, and before its answer does.
 
+use tokio::task::spawn_blocking;
+
 use super::{
-    Ledger,
-    operation::{Caller, Operation},
+    Ledger, count,
+    operation::{self, Caller, Operation},
     proxy::{Cut, Proxy},
 };
 use crate::{
-    cli::server::Server,
+    cli::server::{self, Server},
     harness::{Backend, TestServer},
 };
 
@@ -23,7 +25,7 @@ async fn every_message_is_cut(server: &TestServer, cut: Cut) {
     let caller = Caller::of(&process.address);
     caller.welcome().await;
     let mut ledger = Ledger::default();
-    let mut failed = 0;
+    let (mut failed, mut repeated) = (0, Vec::new());
     for operation in Operation::ALL {
         for messages in 0..MOST_MESSAGES {
             proxy.arm(messages);
@@ -32,6 +34,13 @@ async fn every_message_is_cut(server: &TestServer, cut: Cut) {
             let was_cut = proxy.disarm();
             failed += usize::from(acknowledged.is_none());
             assert!(acknowledged.is_some() || was_cut, "{operation:?} failed without a cut");
+            if acknowledged.is_none() && operation == Operation::RestClient {
+                // The caller can't know whether the client is stored, but may repeat the request.
+                let again = operation.run(&caller, &name).await;
+                assert!(again.is_some(), "the repeated request is answered");
+                ledger.acknowledged.extend(again);
+                repeated.push(name);
+            }
             ledger.acknowledged.extend(acknowledged);
             if !was_cut {
                 break;
@@ -44,9 +53,51 @@ async fn every_message_is_cut(server: &TestServer, cut: Cut) {
     let (log, code) = process.wait();
     assert_eq!(code, Some(0), "{log}");
     ledger.assert_stored(&url).await;
+    assert!(!repeated.is_empty());
+    for name in repeated {
+        let sql = format!("SELECT count(*) FROM client WHERE first_name = '{name}'");
+        assert_eq!(count(&server.clientele.db, &sql).await, 1, "{name} must be stored once");
+    }
+}
+
+/// A command whose connection is cut at each message.
+async fn every_message_of_a_command_is_cut(server: &TestServer, cut: Cut) {
+    if server.backend == Backend::Sqlite {
+        return;
+    }
+    let url = server.database_url();
+    let (proxy, through) = Proxy::start(&url, cut);
+    let mut ledger = Ledger::default();
+    for messages in 0..MOST_MESSAGES {
+        proxy.arm(messages);
+        let (name, through) = (format!("{cut:?}{messages}"), through.clone());
+        let arguments = name.clone();
+        let command = spawn_blocking(move || {
+            let arguments = ["token", "create", &arguments, "--permissions", "VIEW_CLIENT"];
+            server::run(&arguments, &[("DATABASE_URL", &*through)])
+        });
+        let (output, error, code) = command.await.expect("the program starts");
+        let was_cut = proxy.disarm();
+        assert_eq!(code == Some(0), output.starts_with("clt_"), "{name}: {error}");
+        match code {
+            Some(0) => ledger
+                .acknowledged
+                .extend(operation::stored("api_token", "name", &name)),
+            _ => assert!(was_cut, "{error}"),
+        }
+        if !was_cut {
+            break;
+        }
+    }
+    ledger.assert_stored(&url).await;
 }
 
 on_both! {
+    async fn commands_say_what_they_stored(server) {
+        every_message_of_a_command_is_cut(server, Cut::Before).await;
+        every_message_of_a_command_is_cut(server, Cut::After).await;
+    }
+
     async fn connections_that_end_before_a_message_lose_nothing(server) {
         every_message_is_cut(server, Cut::Before).await;
     }

@@ -58,16 +58,6 @@ async fn every_call_fails(call: Call, count: i32, error: i32, reopen: bool) {
     let (log, code) = server.wait();
     assert_eq!(code, Some(0), "{log}");
     ledger.assert_stored(&url).await;
-    assert_answers_are_kept(&ledger, &url).await;
-}
-
-/// Repeats the requests that had a key: a server that is started anew answers them as before.
-async fn assert_answers_are_kept(ledger: &Ledger, url: &str) {
-    let server = Server::open(&[("DATABASE_URL", url)]);
-    let caller = Caller::of(&server.address);
-    for (name, answer) in ledger.acknowledged.iter().filter_map(|one| one.replay.as_ref()) {
-        assert_eq!(caller.replay(name).await.as_ref(), Some(answer), "{name}");
-    }
 }
 
 #[tokio::test]
