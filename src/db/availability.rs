@@ -186,7 +186,13 @@ impl Availability {
 
     async fn probe_until_available(&self) {
         loop {
-            let reached = (self.0.probe)(Access::Read).await;
+            let mut reached = (self.0.probe)(Access::Read).await;
+            if let Err(error) = &reached
+                && !matches!(error, Error::Unavailable(Cause::Io(io::ErrorKind::TimedOut)))
+            {
+                // One failure may be an accident.
+                reached = (self.0.probe)(Access::Read).await;
+            }
             let Some(pause) = self.reached(reached) else { return };
             sleep(pause).await;
             if self.state().unreachable.is_none() && (self.0.probe)(Access::Write).await.is_ok() {
