@@ -3,12 +3,15 @@
 //! Two databases are served by the same statements; [`Dialect`] holds the few words that differ.
 
 mod availability;
+mod backup;
 mod batch;
 mod bounds;
+mod close;
 mod connect;
 mod connection;
 mod dialect;
 mod settings;
+mod sqlite_file;
 mod transaction;
 
 use std::{
@@ -21,17 +24,19 @@ use rand::RngExt;
 use sea_orm::{ConnectionTrait, DatabaseConnection, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use tokio::time::timeout_at;
 
+pub use backup::BackupError;
 pub use batch::Batch;
-pub use connect::Version;
+pub use connect::{Version, missing_file};
 pub use connection::{Connection, Transaction};
 pub use dialect::Dialect;
 pub use settings::{DatabaseSettings, Synchronous};
 
 use self::{
     availability::{Access, Availability},
-    connect::{connection, probe},
+    bounds::Bounds,
+    connect::probe,
     connection::retry_on_lost_connection,
-    settings::Purpose,
+    sqlite_file::SqliteFile,
     transaction::{Observer, TransactionConnection},
 };
 use crate::{
@@ -75,24 +80,16 @@ pub trait Work: Sync {
 pub struct Database {
     reader: Connection<DatabaseConnection>,
     writer: Connection<DatabaseConnection>,
+    /// Ends what the writer runs on SQLite.
+    writer_bounds: Option<Bounds>,
+    /// None on PostgreSQL.
+    file: Option<SqliteFile>,
     request_timeout: Duration,
     connections: Connections,
     observer: Option<Observer>,
 }
 
 impl Database {
-    /// Connects to `sqlite:FILE` (which is created when it is missing) or `postgres://…`.
-    pub async fn connect(url: &str, settings: &DatabaseSettings) -> Result<Self> {
-        if Dialect::of(url) == Dialect::Sqlite {
-            // The writer comes first: it creates the file and turns write-ahead logging on.
-            let writer = connection(url, settings, Purpose::Writing).await?;
-            let reader = connection(url, settings, Purpose::Reading).await?;
-            return Ok(Self::new(reader, writer, settings).watched(settings));
-        }
-        let pool = connection(url, settings, Purpose::Writing).await?;
-        Ok(Self::new(pool.clone(), pool, settings).watched(settings))
-    }
-
     fn new(
         reader: Connection<DatabaseConnection>,
         writer: Connection<DatabaseConnection>,
@@ -104,6 +101,8 @@ impl Database {
             reader,
             writer,
             observer: None,
+            writer_bounds: None,
+            file: None,
         }
     }
 
@@ -179,11 +178,6 @@ impl Database {
             .one("SELECT version FROM definition_version", [])
             .await
             .map(|_| ())
-    }
-
-    pub async fn close(self) {
-        let _ = self.reader.inner.close().await;
-        let _ = self.writer.inner.close().await;
     }
 
     /// Does `work` in one transaction. Attempts that lost against concurrent ones are repeated, a bounded number of

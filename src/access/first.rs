@@ -6,16 +6,21 @@ use entity::api_user;
 use sea_orm::{EntityTrait, PaginatorTrait};
 
 use super::{Caller, Permission, UpsertUser, password, user::create_user};
-use crate::{Clientele, error::Result, secret::Secret};
+use crate::{Clientele, db::Database, error::Result, secret::Secret};
 
 /// What the first user is called.
 pub const FIRST: &str = "admin";
+
+/// Whether the database has a user.
+pub async fn any_user(db: &Database) -> Result<bool> {
+    Ok(api_user::Entity::find().count(db.read()).await? > 0)
+}
 
 /// Makes a user that may do everything when there is no user at all, and answers its password, which is kept nowhere else.
 ///
 /// Of several servers that do this at once on one database, one is answered a password.
 pub async fn make_first_user(clientele: &Clientele, caller: &Caller, now: DateTime<Utc>) -> Result<Option<Secret>> {
-    if api_user::Entity::find().count(clientele.db.read()).await? > 0 {
+    if any_user(&clientele.db).await? {
         return Ok(None);
     }
     let password = password::random();

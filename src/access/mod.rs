@@ -24,7 +24,7 @@ mod verified;
 pub use account::Account;
 pub use accounts::Accounts;
 pub use caller::{Caller, CallerKind, Door};
-pub use first::{FIRST, make_first_user};
+pub use first::{FIRST, any_user, make_first_user};
 pub use listing::Listing;
 pub use permission::{Permission, Permissions};
 pub use reads::Clock;

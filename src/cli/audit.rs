@@ -5,7 +5,9 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 
-use super::{Failure, print, store};
+use super::store::{self, Access};
+use super::{Failure, print};
+use crate::Clientele;
 use crate::access::Caller;
 use crate::config::Config;
 use crate::history::Counts;
@@ -24,8 +26,11 @@ pub(super) struct Which {
 }
 
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
-    let Command::Verify(Which { client }) = command;
-    let clientele = store::to_look_at(config).await?;
+    let Command::Verify(which) = command;
+    store::with_clientele(config, Access::Look, async |clientele| verify(&clientele, which).await).await
+}
+
+async fn verify(clientele: &Clientele, Which { client }: Which) -> Result<(), Failure> {
     let mut findings = 0_u64;
     let mut printed = Ok(());
     let report = |finding: &crate::history::Finding| {

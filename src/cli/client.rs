@@ -6,8 +6,10 @@ use std::io::{IsTerminal, stderr, stdin};
 use chrono::Utc;
 use clap::{Args, Subcommand};
 
-use super::{Failure, print, store};
+use super::store::{self, Access};
+use super::{Failure, ask, print};
 use crate::{
+    Clientele,
     access::Caller,
     client::{ClientBy, Wanted},
     config::Config,
@@ -40,21 +42,28 @@ pub(super) struct Which {
     yes: bool,
 }
 
-#[expect(clippy::disallowed_methods, reason = "a command is a door")]
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
     let Command::Erase(Which { client, yes }) = command;
     if !yes && !stdin().is_terminal() {
         let sentence = "nothing has been erased: there is no terminal to ask at, so say --yes when it is meant";
         return Err(Failure::misconfigured(sentence));
     }
-    let clientele = store::clientele(config).await?;
+    store::with_clientele(config, Access::Change, async |clientele| {
+        erase(&clientele, client, yes).await
+    })
+    .await
+}
+
+#[expect(clippy::disallowed_methods, reason = "a command is a door")]
+async fn erase(clientele: &Clientele, client: String, yes: bool) -> Result<(), Failure> {
     let operator = Caller::operator();
     let unknown = || Failure::new("there is no client with this key or id");
     let by = ClientBy::Either(client);
     let found = clientele.client(&operator, &by, Wanted::default()).await;
     let (client, _) = found.map_err(Failure::internal)?.ok_or_else(unknown)?;
     let key = &client.client.encoded_key;
-    if !yes && !confirmed(key)? {
+    let asked = key.clone();
+    if !yes && !ask(move || confirmed(&asked)).await? {
         return Err(Failure::new("nothing has been erased"));
     }
     let erased = clientele.erase_traces(&operator, key, Utc::now()).await;

@@ -5,6 +5,8 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use tokio::signal::unix::SignalKind;
+
 use crate::config::{ConfigError, DatabaseUrl};
 
 /// Shown as one line, whatever it is made from.
@@ -31,6 +33,15 @@ impl Failure {
         Self {
             sentence: sentence.into(),
             code: MISUSED,
+        }
+    }
+
+    /// A signal ended the command before it was done. The code is the one that shells use.
+    pub(super) fn stopped(name: &str, signal: SignalKind) -> Self {
+        let number = u8::try_from(signal.as_raw_value()).unwrap_or_default();
+        Self {
+            sentence: format!("stopped by {name}"),
+            code: 128 + number,
         }
     }
 

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::Failure;
@@ -47,7 +47,6 @@ pub(super) struct Signals {
 
 /// Between the two is `delay`, in which balancers notice.
 pub(super) fn stop_on_signal(delay: Duration) -> Result<Signals, Failure> {
-    let install = |kind| signal(kind).map_err(|error| Failure::new(format!("can't wait for signals: {error}")));
     let (mut terminate, mut interrupt) = (install(SignalKind::terminate())?, install(SignalKind::interrupt())?);
     let ((stop, stopped), (close, closed)) = (watch::channel(false), watch::channel(false));
     tokio::spawn(async move {
@@ -72,6 +71,21 @@ pub(super) fn stop_on_signal(delay: Duration) -> Result<Signals, Failure> {
         stop: stopped,
         close: closed,
     })
+}
+
+/// Ends at SIGINT or SIGTERM after the call: why the command was stopped.
+pub(super) fn interrupted() -> Result<impl Future<Output = Failure>, Failure> {
+    let (mut terminate, mut interrupt) = (install(SignalKind::terminate())?, install(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => Failure::stopped("SIGTERM", SignalKind::terminate()),
+            _ = interrupt.recv() => Failure::stopped("SIGINT", SignalKind::interrupt()),
+        }
+    })
+}
+
+fn install(kind: SignalKind) -> Result<Signal, Failure> {
+    signal(kind).map_err(|error| Failure::new(format!("can't wait for signals: {error}")))
 }
 
 /// Ends when `stop` becomes true.

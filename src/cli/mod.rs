@@ -1,6 +1,7 @@
 //! The command line: what can be asked for, and who does it. Knows no rule of the business.
 
 mod audit;
+mod backup;
 mod client;
 mod failure;
 mod listed;
@@ -17,7 +18,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use tokio::sync::oneshot;
 
+use self::store::Access;
+use crate::Clientele;
+use crate::client::has_other_clients;
 use crate::config::{self, Config, Flags};
 pub use failure::Failure;
 
@@ -66,6 +71,8 @@ enum Command {
     Worker,
     /// Bring the database to this version's form and stop.
     Migrate,
+    /// Copy the SQLite database to a new file, also while servers run.
+    Backup(backup::Target),
     /// Print the configuration in force as TOML, secrets hidden.
     Config,
     /// Print the GraphQL schema.
@@ -75,6 +82,9 @@ enum Command {
         /// How many.
         #[arg(long, value_name = "N")]
         clients: u32,
+        /// Add them also to a database that has other clients.
+        #[arg(long)]
+        force: bool,
     },
     /// What is sent to clients.
     #[command(subcommand)]
@@ -110,12 +120,19 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Fa
         Command::Worker => worker::work(&config).await,
         Command::Migrate => {
             crate::telemetry::start(&config.log);
-            store::migrated(&config).await?;
+            store::with_database(&config, Access::Create, async |_| Ok(())).await?;
             print("the database is up to date\n")
         }
-        Command::Seed { clients } => {
+        Command::Backup(target) => {
             crate::telemetry::start(&config.log);
-            seed(&config, clients).await
+            backup::run(&config, &target).await
+        }
+        Command::Seed { clients, force } => {
+            crate::telemetry::start(&config.log);
+            store::with_clientele(&config, Access::Create, async |clientele| {
+                seed(&config, &clientele, clients, force).await
+            })
+            .await
         }
         Command::Notify(command) => {
             crate::telemetry::start(&config.log);
@@ -142,8 +159,14 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Fa
     }
 }
 
-async fn seed(config: &Config, clients: u32) -> Result<(), Failure> {
-    let clientele = store::clientele(config).await?;
+async fn seed(config: &Config, clientele: &Clientele, clients: u32, force: bool) -> Result<(), Failure> {
+    if !force && has_other_clients(&clientele.db).await.map_err(Failure::internal)? {
+        return Err(Failure::new(format!(
+            "the database {} has clients that were not seeded: name another one with --database-url, or add the invented \
+             clients to them with --force",
+            config.database_url
+        )));
+    }
     let progress = |done| tracing::info!(done, clients, "seeding");
     let seeding = clientele.seed(clients, store::now(), progress);
     seeding.await.map_err(Failure::internal)?;
@@ -182,6 +205,13 @@ fn load(settings: Settings) -> Result<Config, Failure> {
 fn print(text: &str) -> Result<(), Failure> {
     use std::io::Write;
     Failure::check_output(std::io::stdout().lock().write_all(text.as_bytes()))
+}
+
+/// Asks the person at the terminal, on a thread of its own: a signal can stop the command meanwhile.
+async fn ask<T: Send + 'static>(question: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
+    let (answer, answered) = oneshot::channel();
+    std::thread::spawn(move || answer.send(question()));
+    answered.await.map_err(Failure::internal)?
 }
 
 /// The problems of a submission as one line.

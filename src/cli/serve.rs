@@ -1,16 +1,19 @@
 //! `clientele serve`, from the port to the end.
 
 use std::io::{IsTerminal, stdout};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use chrono::Utc;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::listening::Signals;
-use super::{Failure, audit, listening, print, store, worker};
+use super::store::{self, Access};
+use super::{Failure, audit, listening, print, worker};
 use crate::Clientele;
 use crate::access::{Caller, FIRST, make_first_user};
 use crate::api::authentication::{Authentication, Guard};
@@ -20,7 +23,9 @@ use crate::api::metrics::DoorMetrics;
 use crate::api::{self, health, origin, playground};
 use crate::config::Config;
 use crate::idempotency;
+use crate::notify::channel::Channels;
 use crate::secret::Secret;
+use crate::server::Server;
 use crate::telemetry;
 
 /// Starts in the order in which a mistake is cheapest to report, serves, and comes back when told to stop.
@@ -39,8 +44,39 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
     let channels = worker::channels(config)?;
     let persisted = persisted(&config.graphql)?;
     let delay = Duration::from_secs(config.shutdown_delay_seconds);
-    let Signals { stop, close } = listening::stop_on_signal(delay)?;
-    let clientele = Arc::new(store::clientele(config).await?);
+    let prepared = Prepared {
+        server,
+        listener,
+        address,
+        channels,
+        persisted,
+        signals: listening::stop_on_signal(delay)?,
+    };
+    store::with_clientele_until_stopped(config, Access::Create, async |clientele| {
+        run(Arc::new(clientele), config, no_auth, prepared).await
+    })
+    .await
+}
+
+/// What is read and taken before the database is opened.
+struct Prepared {
+    server: Server,
+    listener: TcpListener,
+    address: SocketAddr,
+    channels: Channels,
+    persisted: Persisted,
+    signals: Signals,
+}
+
+async fn run(clientele: Arc<Clientele>, config: &Config, no_auth: bool, prepared: Prepared) -> Result<(), Failure> {
+    let Prepared {
+        server,
+        listener,
+        address,
+        channels,
+        persisted,
+        signals: Signals { stop, close },
+    } = prepared;
     audit::warn_of_missing_key(config);
     let upkeep = upkeep(clientele.clone(), stop.clone());
     let sending = config.notifications.worker;

@@ -1,68 +1,172 @@
-//! Opens the database, and all that stands on it, for a command; says in one sentence why that failed.
+//! Opens the database, and all that stands on it, for a command, and closes it when the command ends; says in one sentence why
+//! that failed.
 
 use std::error::Error as _;
+use std::future::{Future, pending};
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
+use futures_util::FutureExt;
 use sea_orm::{DbErr, RuntimeErr};
 
-use super::Failure;
+use super::{Failure, listening};
 use crate::Clientele;
 use crate::api::health::Ping;
 use crate::config::Config;
-use crate::db::{Database, Version};
+use crate::db::{Database, Version, missing_file};
 use crate::error::Error;
 
 const LOOK_AT: &str = "look at";
 const OF_LATER: &str = "is of a later version than this program: use that one";
+const TO_CREATE: &str = "`clientele serve` creates it with the user admin, `clientele user add admin --permissions ALL` with a \
+    user whose password you choose";
 
-/// Connects, creating a SQLite file that isn't there, and brings the tables up to date.
-pub(super) async fn migrated(config: &Config) -> Result<Database, Failure> {
-    let connecting = Database::connect(config.database_url.reveal(), &config.database);
-    let database = connecting.await.map_err(|error| failure("open", config, &error))?;
-    match database.migrate().await {
-        Ok(()) => Ok(database),
-        Err(error) => Err(match database.version().await {
-            Ok(Version::Later) => unusable(config, OF_LATER),
-            _ => failure("migrate", config, &error),
-        }),
-    }
+/// What a command does with the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Creates it if it is missing, and migrates it.
+    Create,
+    /// Reads and writes a database of this version.
+    Change,
+    /// Reads a database of this version: this needs no more than the right to read.
+    Look,
+    /// Copies a database of any version.
+    Copy,
 }
 
-/// The clients as they are configured, for whoever only looks: nothing is created, migrated or begun, so that it takes no
-/// more than the right to read.
-pub(super) async fn to_look_at(config: &Config) -> Result<Clientele, Failure> {
-    let connecting = Database::connect_to_look(config.database_url.reveal(), &config.database);
-    let database = connecting.await.map_err(|error| failure(LOOK_AT, config, &error))?;
-    let version = database.version().await;
-    let what_to_do = match version.map_err(|error| failure(LOOK_AT, config, &error))? {
-        Version::Ours => return Ok(configured(database, config)),
-        Version::Earlier => {
-            "is of an earlier version, or nothing was ever started on it: use that version, or run `clientele migrate`"
-        }
-        Version::Later => OF_LATER,
+/// Runs a command on the clients as they are configured. The database is closed when the command ends, also when it fails,
+/// panics, or is stopped by SIGINT or SIGTERM.
+///
+/// Every command that writes takes the clients from here: one that left out a part of the configuration would do the same work
+/// by other rules, such as seal the history with another key.
+pub(super) async fn with_clientele<T>(
+    config: &Config,
+    access: Access,
+    command: impl AsyncFnOnce(Clientele) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    with_database(config, access, async |database| {
+        command(clientele(database, config, access).await?).await
+    })
+    .await
+}
+
+/// As [`with_clientele`], for a command that stops by itself at SIGINT and SIGTERM.
+pub(super) async fn with_clientele_until_stopped<T>(
+    config: &Config,
+    access: Access,
+    command: impl AsyncFnOnce(Clientele) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    opened(config, access, pending(), async |database| {
+        command(clientele(database, config, access).await?).await
+    })
+    .await
+}
+
+/// As [`with_clientele`], for a command that needs only the database.
+pub(super) async fn with_database<T>(
+    config: &Config,
+    access: Access,
+    command: impl AsyncFnOnce(Database) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    opened(config, access, listening::interrupted()?, command).await
+}
+
+/// The only place that opens the database for a command, and that closes it.
+async fn opened<T>(
+    config: &Config,
+    access: Access,
+    interrupted: impl Future<Output = Failure>,
+    command: impl AsyncFnOnce(Database) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut interrupted = pin!(interrupted);
+    let connecting = connect(config, access);
+    let database = match config.database_url.is_sqlite() {
+        // A connection that is cut off while it is made is not closed.
+        true => connecting.await?,
+        false => tokio::select! {
+            failure = &mut interrupted => return Err(failure),
+            connected = connecting => connected?,
+        },
     };
-    Err(unusable(config, what_to_do))
+    let running = async {
+        prepare(&database, config, access).await?;
+        command(database.clone()).await
+    };
+    let running = async {
+        tokio::select! {
+            failure = interrupted => Err(failure),
+            result = running => result,
+        }
+    };
+    let outcome = AssertUnwindSafe(running).catch_unwind().await;
+    database.close().await;
+    outcome.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+async fn connect(config: &Config, access: Access) -> Result<Database, Failure> {
+    let (url, settings) = (config.database_url.reveal(), &config.database);
+    if access != Access::Create
+        && let Some(path) = missing_file(url)
+    {
+        let path = std::path::absolute(&path).unwrap_or(path);
+        return Err(Failure::new(format!(
+            "there is no database at {}: {TO_CREATE}, --database-url names another one",
+            path.display()
+        )));
+    }
+    let connected = match access {
+        Access::Create => Database::connect(url, settings).await,
+        Access::Change | Access::Copy => Database::connect_to_existing(url, settings).await,
+        Access::Look => Database::connect_to_look(url, settings).await,
+    };
+    let doing = match access {
+        Access::Look => LOOK_AT,
+        Access::Create | Access::Change | Access::Copy => "open",
+    };
+    connected.map_err(|error| failure(doing, config, &error))
+}
+
+/// Only [`Access::Create`] migrates: another command of a newer version must not change the tables under running servers.
+async fn prepare(database: &Database, config: &Config, access: Access) -> Result<(), Failure> {
+    if access == Access::Create {
+        let Err(error) = database.migrate().await else {
+            return Ok(());
+        };
+        return Err(match database.version().await {
+            Ok(Version::Later) => unusable(config, OF_LATER),
+            _ => failure("migrate", config, &error),
+        });
+    }
+    let version = database.version().await;
+    match version.map_err(|error| failure(LOOK_AT, config, &error))? {
+        Version::Empty => Err(unusable(config, &format!("has no tables: {TO_CREATE}"))),
+        Version::Ours => Ok(()),
+        _ if access == Access::Copy => Ok(()),
+        Version::Earlier => Err(unusable(
+            config,
+            "is of an earlier version than this program: run `clientele migrate`, or start the server, which migrates it",
+        )),
+        Version::Later => Err(unusable(config, OF_LATER)),
+    }
 }
 
 fn unusable(config: &Config, what_to_do: &str) -> Failure {
     Failure::new(format!("the database {} {what_to_do}", config.database_url))
 }
 
-fn configured(database: Database, config: &Config) -> Clientele {
+/// The clients as they are configured. Their history begins with the first command that writes.
+async fn clientele(database: Database, config: &Config, access: Access) -> Result<Clientele, Failure> {
     let clientele = Clientele::new(database, config.clients.clone());
-    Clientele {
+    let clientele = Clientele {
         idempotency: config.idempotency,
         ..clientele.with_audit(config.audit.clone())
+    };
+    if access != Access::Look {
+        let begun = clientele.begin_history(now()).await;
+        begun.map_err(|error| failure("write", config, &error))?;
     }
-}
-
-/// The clients as they are configured, with their history begun. Every command that writes takes them from here: one that left
-/// out a part of the configuration would do the same work by other rules, such as seal the history with another key.
-pub(super) async fn clientele(config: &Config) -> Result<Clientele, Failure> {
-    let clientele = configured(migrated(config).await?, config);
-    let begun = clientele.begin_history(now()).await;
-    begun.map_err(|error| failure("write", config, &error))?;
     Ok(clientele)
 }
 

@@ -4,8 +4,10 @@ use async_graphql::MaybeUndefined;
 use chrono::{TimeDelta, Utc};
 use clap::Subcommand;
 
+use super::store::{self, Access};
 use super::user::{Grant, shown};
-use super::{Failure, listed, print, refused, store};
+use super::{Failure, listed, print, refused};
+use crate::Clientele;
 use crate::access::{
     BY_CREATION, Caller, CreateToken, MOST_DAYS, RevokeToken, Token, create_token, revoke_token, tokens,
 };
@@ -33,14 +35,20 @@ pub(super) enum Command {
     },
 }
 
-#[expect(clippy::disallowed_methods, reason = "a command is a door")]
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
-    let clientele = store::clientele(config).await?;
+    store::with_clientele(config, Access::Change, async |clientele| {
+        execute(&clientele, command).await
+    })
+    .await
+}
+
+#[expect(clippy::disallowed_methods, reason = "a command is a door")]
+async fn execute(clientele: &Clientele, command: Command) -> Result<(), Failure> {
     let (operator, now) = (Caller::operator(), Utc::now());
     let failed = |error: crate::error::Error| Failure::new(error.to_string());
     match command {
         Command::List => {
-            let part = async |window| tokens(&clientele, &operator, &window, false).await;
+            let part = async |window| tokens(clientele, &operator, &window, false).await;
             listed::print_all(&BY_CREATION, part, line, Token::cursor).await
         }
         Command::Create { name, grant, days } => {
@@ -59,7 +67,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
                 expires_at: days.map(|days| DateTime(now + TimeDelta::days(days.into()))),
                 client_mutation_id: None,
             };
-            let created = create_token(&clientele, &operator, &input, now).await.map_err(failed)?;
+            let created = create_token(clientele, &operator, &input, now).await.map_err(failed)?;
             let (_, text) = created.map_err(|problems| refused(&problems))?;
             print(&format!("{}\n", text.reveal()))
         }
@@ -68,7 +76,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
                 encoded_key: key,
                 client_mutation_id: None,
             };
-            let revoked = revoke_token(&clientele, &operator, &input, now).await.map_err(failed)?;
+            let revoked = revoke_token(clientele, &operator, &input, now).await.map_err(failed)?;
             revoked.map_err(|problems| refused(&problems))?;
             print("the token has been revoked\n")
         }

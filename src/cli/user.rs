@@ -7,10 +7,12 @@ use async_graphql::MaybeUndefined;
 use chrono::Utc;
 use clap::{Args, Subcommand};
 
-use super::{Failure, listed, print, refused, store};
+use super::store::{self, Access};
+use super::{Failure, ask, listed, print, refused};
+use crate::Clientele;
 use crate::access::{
-    BY_NAME, Caller, DeleteUser, Permission, Rights, Sets, UpsertUser, User, change_user, create_user, delete_user,
-    users,
+    BY_NAME, Caller, DeleteUser, Permission, Rights, Sets, UpsertUser, User, any_user, change_user, create_user,
+    delete_user, users,
 };
 use crate::config::Config;
 
@@ -105,32 +107,47 @@ impl Grant {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a command is a door")]
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
-    let clientele = store::clientele(config).await?;
+    let access = match command {
+        Command::Add { .. } => Access::Create,
+        Command::List | Command::Set { .. } | Command::Password { .. } | Command::Remove { .. } => Access::Change,
+    };
+    store::with_clientele(config, access, async |clientele| execute(&clientele, command).await).await
+}
+
+#[expect(clippy::disallowed_methods, reason = "a command is a door")]
+async fn execute(clientele: &Clientele, command: Command) -> Result<(), Failure> {
     let (operator, now) = (Caller::operator(), Utc::now());
     let failed = |error: crate::error::Error| Failure::new(error.to_string());
+    if let Command::Set { .. } | Command::Password { .. } | Command::Remove { .. } = command
+        && !any_user(&clientele.db).await.map_err(failed)?
+    {
+        return Err(Failure::new(
+            "there is no user yet: `clientele serve` creates the user admin when it starts, `clientele user add admin \
+             --permissions ALL` a user whose password you choose",
+        ));
+    }
     match command {
         Command::List => {
-            let part = async |window| users(&clientele, &operator, &window, false).await;
+            let part = async |window| users(clientele, &operator, &window, false).await;
             listed::print_all(&BY_NAME, part, line, User::cursor).await
         }
         Command::Add { name, settings } => {
             let mut input = input(&name, Some(&settings));
-            input.password = MaybeUndefined::Value(password()?);
-            let added = create_user(&clientele, &operator, &input, now).await.map_err(failed)?;
+            input.password = MaybeUndefined::Value(ask(password).await?);
+            let added = create_user(clientele, &operator, &input, now).await.map_err(failed)?;
             added.map_err(|problems| refused(&problems))?;
             print(&format!("the user {name} has been added\n"))
         }
         Command::Set { name, settings } => {
-            let set = change_user(&clientele, &operator, &input(&name, Some(&settings)), now).await;
+            let set = change_user(clientele, &operator, &input(&name, Some(&settings)), now).await;
             set.map_err(failed)?.map_err(|problems| refused(&problems))?;
             print(&format!("the user {name} has been changed\n"))
         }
         Command::Password { name } => {
             let mut input = input(&name, None);
-            input.password = MaybeUndefined::Value(password()?);
-            let set = change_user(&clientele, &operator, &input, now).await.map_err(failed)?;
+            input.password = MaybeUndefined::Value(ask(password).await?);
+            let set = change_user(clientele, &operator, &input, now).await.map_err(failed)?;
             set.map_err(|problems| refused(&problems))?;
             print(&format!("the user {name} has another password\n"))
         }
@@ -139,7 +156,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
                 name: name.clone(),
                 client_mutation_id: None,
             };
-            let removed = delete_user(&clientele, &operator, &input, now).await.map_err(failed)?;
+            let removed = delete_user(clientele, &operator, &input, now).await.map_err(failed)?;
             removed.map_err(|problems| refused(&problems))?;
             print(&format!("the user {name} has been removed\n"))
         }

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use axum::Router;
 use chrono::Utc;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::listening::Signals;
-use super::{Failure, listening, print, store};
+use super::store::{self, Access};
+use super::{Failure, listening, print};
 use crate::Clientele;
 use crate::api::authentication::{Authentication, Guard};
 use crate::api::metrics::DoorMetrics;
@@ -18,6 +20,7 @@ use crate::api::rate_limit::RateLimit;
 use crate::api::{health, metrics};
 use crate::config::Config;
 use crate::notify::{Worker, channel::Channels};
+use crate::server::Server;
 use crate::telemetry;
 
 /// What a worker may take to give back its messages after everything else has been given its time.
@@ -75,7 +78,20 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
     };
     // What it is sending is handed back at once: nobody sends callers here.
     let Signals { stop, .. } = listening::stop_on_signal(Duration::ZERO)?;
-    let clientele = Arc::new(store::clientele(config).await?);
+    store::with_clientele_until_stopped(config, Access::Change, async |clientele| {
+        send(Arc::new(clientele), channels, config, (server, listener), guard, stop).await
+    })
+    .await
+}
+
+async fn send(
+    clientele: Arc<Clientele>,
+    channels: Channels,
+    config: &Config,
+    (server, listener): (Server, Option<TcpListener>),
+    guard: Arc<Guard>,
+    stop: watch::Receiver<bool>,
+) -> Result<(), Failure> {
     let worker = Background::start(clientele.clone(), channels, config, stop.clone());
     match listener {
         Some(listener) => {

@@ -29,5 +29,6 @@ pub use pattern::IdPattern;
 #[doc(hidden)]
 pub use search::fuzzing;
 pub use search::{ClientFilter, ClientOrder, ClientOrderField, ClientPage, CustomFieldFilter, Exactly, OrderDirection};
+pub use seed::has_other_clients;
 pub use settings::ClientSettings;
 pub use upsert::{NAMED, Outcome, Upserted};

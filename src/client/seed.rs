@@ -17,7 +17,7 @@ use crate::{
         CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, Definitions, Kind, NO_GROUP,
         UpsertCustomFieldSet, upsert_custom_field_set,
     },
-    db::{Step, Transaction, Work},
+    db::{Database, Step, Transaction, Work},
     error::{Error, Result},
     history::Noted,
 };
@@ -61,6 +61,14 @@ impl Clientele {
         }
         Ok(())
     }
+}
+
+/// Whether the database has clients that [`Clientele::seed`] did not make.
+pub async fn has_other_clients(db: &Database) -> Result<bool> {
+    // The key of a seeded client holds its number twice, see `key`.
+    let sql = "SELECT 1 FROM client_id_claim \
+        WHERE client_key <> '0190' || substr(client_key, 5, 8) || '700080000000' || substr(client_key, 5, 8) LIMIT 1";
+    Ok(db.read().one(sql, []).await?.is_some())
 }
 
 struct Batch<'a> {

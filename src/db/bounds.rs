@@ -76,7 +76,8 @@ impl Bounds {
         }
     }
 
-    fn end_all(&self) {
+    /// Ends what is running at this moment.
+    pub(super) fn end_all(&self) {
         self.ended.fetch_add(1, Ordering::Relaxed);
     }
 

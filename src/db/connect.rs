@@ -1,6 +1,6 @@
-//! Connecting for one purpose, and looking at a database without changing it.
+//! Opens a database: creates it if that is asked for, connects for one purpose, and says which version its tables have.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use migration::{Migrator, MigratorTrait};
 use sea_orm::{
@@ -14,6 +14,7 @@ use super::{
     availability::{Access, Probe},
     bounds::Bounds,
     settings::{Purpose, options},
+    sqlite_file::SqliteFile,
     transaction::TransactionConnection,
 };
 use crate::error::{Cause, Error, Result};
@@ -22,29 +23,34 @@ use crate::error::{Cause, Error, Result};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     Ours,
-    /// They can be brought up to date; there may be none at all.
+    /// There are no tables.
+    Empty,
+    /// They can be brought up to date.
     Earlier,
     Later,
 }
 
-pub(super) async fn connection(
+/// A pool, and what ends its statements on SQLite.
+async fn connection(
     url: &str,
     settings: &DatabaseSettings,
     purpose: Purpose,
-) -> Result<Connection<DatabaseConnection>> {
+) -> Result<(Connection<DatabaseConnection>, Option<Bounds>)> {
     let dialect = Dialect::of(url);
     let connections = settings.connections(dialect, purpose);
-    let bounds = (dialect == Dialect::Sqlite && purpose != Purpose::Writing)
-        .then(|| Bounds::new(Duration::from_secs(settings.request_timeout_seconds)));
+    let bounds =
+        (dialect == Dialect::Sqlite).then(|| Bounds::new(Duration::from_secs(settings.request_timeout_seconds)));
     let options = options(url, settings, (purpose, connections), bounds.clone());
     let inner = sea_orm::Database::connect(options).await?;
-    Ok(Connection {
+    let connection = Connection {
         inner,
         dialect,
         pooled: true,
-        bounds,
+        // What the writer runs is never run again by itself.
+        bounds: bounds.clone().filter(|_| purpose != Purpose::Writing),
         availability: None,
-    })
+    };
+    Ok((connection, bounds))
 }
 
 /// Probes the database on connections of its own, so that a pool without free connections is no outage.
@@ -118,21 +124,72 @@ async fn probe_writing(pool: &DatabaseConnection, dialect: Dialect) -> Result<()
 }
 
 impl Database {
+    /// Connects to `sqlite:FILE` (which is created when it is missing) or `postgres://…`.
+    pub async fn connect(url: &str, settings: &DatabaseSettings) -> Result<Self> {
+        if let Some(file) = sqlite_file(url)? {
+            file.create_if_missing().map_err(|error| from_driver(error.into()))?;
+        }
+        Self::connect_to_existing(url, settings).await
+    }
+
+    /// Connects to a database that exists: a SQLite file that is missing is an error.
+    pub async fn connect_to_existing(url: &str, settings: &DatabaseSettings) -> Result<Self> {
+        let file = sqlite_file(url)?;
+        // On SQLite the writer comes first: it turns write-ahead logging on.
+        let (writer, writer_bounds) = connection(url, settings, Purpose::Writing).await?;
+        let mut database = Self {
+            file,
+            writer_bounds,
+            ..Self::new(writer.clone(), writer, settings)
+        };
+        if database.writer.dialect == Dialect::Sqlite {
+            match connection(url, settings, Purpose::Reading).await {
+                Ok((reader, _)) => database.reader = reader,
+                Err(error) => {
+                    database.close().await;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(database.watched(settings))
+    }
+
     /// Connects to a database that is there already, so that it can be looked at and not be written to: as somebody who may
     /// only read it, or to a copy.
     pub async fn connect_to_look(url: &str, settings: &DatabaseSettings) -> Result<Self> {
-        let pool = connection(url, settings, Purpose::Looking).await?;
-        Ok(Self::new(pool.clone(), pool, settings))
+        let (pool, _) = connection(url, settings, Purpose::Looking).await?;
+        Ok(Self {
+            file: sqlite_file(url)?,
+            ..Self::new(pool.clone(), pool, settings)
+        })
     }
 
     /// How the tables compare with what this version expects. Changes nothing.
     pub async fn version(&self) -> Result<Version> {
         match Migrator::get_pending_migrations_read_only(&self.reader.inner).await {
             Ok(pending) if pending.is_empty() => Ok(Version::Ours),
+            Ok(pending) if pending.len() == Migrator::migrations().len() => Ok(Version::Empty),
             Ok(_) => Ok(Version::Earlier),
             // One was done that isn't known here.
             Err(DbErr::Custom(_)) => Ok(Version::Later),
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// The path of the SQLite file that `url` names, if nothing is there. None on PostgreSQL.
+pub fn missing_file(url: &str) -> Option<PathBuf> {
+    let file = sqlite_file(url).ok()??;
+    file.is_missing().then(|| file.path().to_owned())
+}
+
+fn sqlite_file(url: &str) -> Result<Option<SqliteFile>> {
+    match Dialect::of(url) {
+        Dialect::Sqlite => SqliteFile::of(url).map(Some).map_err(from_driver),
+        Dialect::Postgres => Ok(None),
+    }
+}
+
+fn from_driver(error: sqlx::Error) -> Error {
+    DbErr::Conn(RuntimeErr::SqlxError(error.into())).into()
 }

@@ -87,7 +87,7 @@ pub(super) enum Purpose {
     Writing,
 }
 
-/// `bounds` are those of whoever only reads on SQLite.
+/// `bounds` end statements on SQLite.
 pub(super) fn options(
     url: &str,
     settings: &DatabaseSettings,
@@ -126,9 +126,11 @@ pub(super) fn options(
         .map_sqlx_sqlite_opts(move |sqlite| {
             let sqlite = match looking {
                 true => sqlite.read_only(true),
-                false => sqlite.create_if_missing(true).journal_mode(SqliteJournalMode::Wal),
+                false => sqlite.journal_mode(SqliteJournalMode::Wal),
             };
             sqlite
+                // Creating the file is up to `SqliteFile`: a connection that replaces another one must not create an empty database.
+                .create_if_missing(false)
                 .synchronous(synchronous)
                 .busy_timeout(Duration::from_secs(5))
                 .foreign_keys(true)

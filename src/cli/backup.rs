@@ -1,0 +1,30 @@
+//! `clientele backup`: copies a SQLite database to a file while servers run.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::store::{self, Access};
+use super::{Failure, print};
+use crate::config::Config;
+
+#[derive(Debug, Args)]
+pub(super) struct Target {
+    /// The copy; nothing may exist under this name.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
+pub(super) async fn run(config: &Config, Target { file }: &Target) -> Result<(), Failure> {
+    if !config.database_url.is_sqlite() {
+        return Err(Failure::misconfigured(
+            "`clientele backup` copies SQLite databases only: use pg_dump for a database on PostgreSQL",
+        ));
+    }
+    store::with_database(config, Access::Copy, async |database| {
+        let copied = database.back_up(file).await;
+        copied.map_err(|error| Failure::new(format!("can't copy the database to {}: {error}", file.display())))
+    })
+    .await?;
+    print(&format!("the database has been copied to {}\n", file.display()))
+}

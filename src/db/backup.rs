@@ -1,0 +1,98 @@
+//! Copies a SQLite database to a file while servers go on writing to it.
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+};
+
+use sea_orm::{ConnectionTrait, Statement};
+use uuid::Uuid;
+
+use super::{Database, sqlite_file::create_private};
+use crate::error::{Error, Result};
+
+/// Why there is no copy.
+#[derive(Debug, thiserror::Error)]
+pub enum BackupError {
+    /// The file exists, and stays as it is.
+    #[error("it exists already")]
+    Exists,
+    #[error(transparent)]
+    File(#[from] io::Error),
+    #[error(transparent)]
+    Database(#[from] Error),
+}
+
+impl Database {
+    /// Copies everything that was committed before the call to `file`, which must not exist. The copy is complete in this one
+    /// file, which has mode 0600. For SQLite only.
+    ///
+    /// # Errors
+    /// Nothing is at `file` then, unless it existed before.
+    pub async fn back_up(&self, file: &Path) -> Result<(), BackupError> {
+        if fs::symlink_metadata(file).is_ok() {
+            return Err(BackupError::Exists);
+        }
+        let copy = Unfinished::create(file)?;
+        self.copy_to(&copy.path).await?;
+        Ok(copy.publish(file)?)
+    }
+
+    /// SQLite writes into an existing file if it is empty.
+    async fn copy_to(&self, path: &Path) -> Result<()> {
+        let path = path.to_str().ok_or_else(|| Error::defect("a path that isn't UTF-8"))?;
+        let copying = Statement::from_sql_and_values(self.writer.dialect.backend(), "VACUUM INTO $1", [path.into()]);
+        self.writer.inner.execute_raw(copying).await?;
+        Ok(())
+    }
+}
+
+/// A copy that isn't complete, under a temporary name in the folder of its final one. Dropping it removes it.
+struct Unfinished {
+    path: PathBuf,
+    folder: PathBuf,
+}
+
+impl Unfinished {
+    fn create(file: &Path) -> io::Result<Self> {
+        let folder = match file.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        };
+        let path = folder.join(format!(".clientele-backup-{}", Uuid::now_v7().simple()));
+        create_private(&path)?;
+        Ok(Self {
+            path,
+            folder: folder.to_owned(),
+        })
+    }
+
+    /// Gives the copy its final name once it is on the disk. Never overwrites a file.
+    fn publish(self, file: &Path) -> Result<(), BackupError> {
+        File::open(&self.path)?.sync_all()?;
+        match fs::hard_link(&self.path, file) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(BackupError::Exists),
+            // The file system has no hard links: the name is reserved, and replaced at once.
+            Err(_) => {
+                File::create_new(file).map_err(|error| match error.kind() {
+                    io::ErrorKind::AlreadyExists => BackupError::Exists,
+                    _ => error.into(),
+                })?;
+                if let Err(error) = fs::rename(&self.path, file) {
+                    let _ = fs::remove_file(file);
+                    return Err(error.into());
+                }
+            }
+        }
+        File::open(&self.folder)?.sync_all()?;
+        Ok(())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
