@@ -75,7 +75,8 @@ impl SqliteFile {
             }
             // Processes that close together must not try again together.
             let longest = Duration::from_millis(4 << attempt);
-            tokio::time::sleep(rand::rng().random_range(Duration::ZERO..longest)).await;
+            let pause = rand::rng().random_range(Duration::ZERO..longest);
+            tokio::time::sleep(pause).await;
             if let Err(error) = self.open_and_close().await {
                 tracing::debug!(%error, "the write-ahead log stays");
             }

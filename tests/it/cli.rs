@@ -1,7 +1,10 @@
 //! The program started for real: what it says when it can't, what it says when it can, and how it ends.
 
+mod absent;
 mod audit;
+mod backup;
 mod client;
+mod files;
 mod logging;
 mod notify;
 mod refusals;

@@ -83,6 +83,19 @@ impl Server {
         Self::listening(command, directory)
     }
 
+    /// One that asks nobody who they are, on the database in a directory that the test keeps.
+    pub fn start_in_open(directory: &TempDir) -> Self {
+        let arguments = ["serve", "--no-auth", "--listen", "127.0.0.1:0"];
+        Self::listening(clientele(directory, &arguments, &[]), self::directory())
+    }
+
+    /// One that a shell starts, in a directory that the test keeps.
+    pub fn of_shell(directory: &TempDir, script: &str) -> Self {
+        let mut command = Command::new("sh");
+        command.current_dir(directory.path()).env_clear().args(["-c", script]);
+        Self::listening(command, self::directory())
+    }
+
     fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let directory = directory();
         let command = clientele(&directory, arguments, environment);
@@ -137,14 +150,27 @@ impl Server {
     }
 
     /// Waits for the end: what was logged, and the exit code.
-    pub fn wait(mut self) -> (String, Option<i32>) {
+    pub fn wait(self) -> (String, Option<i32>) {
+        let (log, code, _) = self.ended();
+        (log, code)
+    }
+
+    /// Waits for the end: the exit code, and the directory with what is left in it.
+    pub fn stopped(self) -> (Option<i32>, TempDir) {
+        let (_, code, directory) = self.ended();
+        (code, directory)
+    }
+
+    fn ended(mut self) -> (String, Option<i32>, TempDir) {
         let mut log = collected(self.log.take().expect("it is read once"));
         if let Ok(beside) = std::fs::read(self.directory.path().join("log")) {
             log.extend(beside);
         }
         let log = text(log);
         net::standard_error(&log);
-        (log, self.child.wait().expect("ended").code())
+        let code = self.child.wait().expect("ended").code();
+        let directory = std::mem::replace(&mut self.directory, directory());
+        (log, code, directory)
     }
 }
 
