@@ -6,22 +6,32 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, DbErr, RuntimeErr, Statement};
 use uuid::Uuid;
 
 use super::{Database, sqlite_file::create_private};
-use crate::error::{Error, Result};
-
 /// Why there is no copy.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// The file exists, and stays as it is.
-    #[error("it exists already")]
+    #[error("a file of this name exists, choose another name")]
     Exists,
+    #[error("its name must be UTF-8")]
+    Name,
     #[error(transparent)]
     File(#[from] io::Error),
-    #[error(transparent)]
-    Database(#[from] Error),
+    /// In the words of SQLite, which quote nothing that is stored.
+    #[error("{}", said(.0))]
+    Database(#[from] DbErr),
+}
+
+fn said(error: &DbErr) -> String {
+    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Conn(RuntimeErr::SqlxError(cause))) = error else {
+        return error.to_string();
+    };
+    cause
+        .as_database_error()
+        .map_or_else(|| cause.to_string(), |error| error.message().to_owned())
 }
 
 impl Database {
@@ -36,12 +46,12 @@ impl Database {
         }
         let copy = Unfinished::create(file)?;
         self.copy_to(&copy.path).await?;
-        Ok(copy.publish(file)?)
+        copy.publish(file)
     }
 
     /// SQLite writes into an existing file if it is empty.
-    async fn copy_to(&self, path: &Path) -> Result<()> {
-        let path = path.to_str().ok_or_else(|| Error::defect("a path that isn't UTF-8"))?;
+    async fn copy_to(&self, path: &Path) -> Result<(), BackupError> {
+        let path = path.to_str().ok_or(BackupError::Name)?;
         let copying = Statement::from_sql_and_values(self.writer.dialect.backend(), "VACUUM INTO $1", [path.into()]);
         self.writer.inner.execute_raw(copying).await?;
         Ok(())

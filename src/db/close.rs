@@ -99,7 +99,9 @@ mod tests {
     fn files(folder: &tempfile::TempDir) -> Vec<String> {
         let entries = folder.path().read_dir().expect("a folder");
         let name = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("an entry").file_name();
-        entries.map(|entry| name(entry).to_string_lossy().into_owned()).collect()
+        entries
+            .map(|entry| name(entry).to_string_lossy().into_owned())
+            .collect()
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -132,7 +134,9 @@ mod tests {
             std::fs::copy(folder.path().join(&name), folder.path().join(format!("copy-of-{name}"))).expect("a copy");
         }
         let url = format!("sqlite:{}", folder.path().join("copy-of-clientele.db").display());
-        let copy = Database::connect_to_look(&url, &DatabaseSettings::default()).await.expect("it opens");
+        let copy = Database::connect_to_look(&url, &DatabaseSettings::default())
+            .await
+            .expect("it opens");
         assert_eq!(copy.version().await.expect("it answers"), super::super::Version::Ours);
         copy.close().await;
         database.close().await;
