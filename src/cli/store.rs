@@ -210,3 +210,28 @@ fn in_its_own_words(source: &(dyn std::error::Error + 'static)) -> String {
         None => error.to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Access, with_database};
+    use crate::config::{Config, DatabaseUrl};
+
+    #[tokio::test]
+    async fn database_is_closed_when_a_command_panics() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join("clientele.db");
+        let config = Config {
+            database_url: DatabaseUrl::new(format!("sqlite:{}", file.display())),
+            ..Config::default()
+        };
+        let command = tokio::spawn(async move {
+            with_database(&config, Access::Create, async |_| -> Result<(), _> {
+                panic!("a defect")
+            })
+            .await
+        });
+        assert!(command.await.is_err_and(|end| end.is_panic()));
+        let left: Vec<_> = folder.path().read_dir().expect("a folder").collect();
+        assert_eq!(left.len(), 1, "{left:?}");
+    }
+}

@@ -3,7 +3,7 @@
 use std::{fs, process::Command};
 
 use super::{
-    files::{contents, create, holds, mode, names, run, runs, write},
+    files::{complete, contents, create, holds, mode, names, run, runs, signal, start, write},
     server::{Server, directory},
 };
 
@@ -99,6 +99,29 @@ fn backup_never_overwrites_and_leaves_nothing_when_it_fails() {
         )
     );
     assert_eq!(names(&directory), before);
+}
+
+#[tokio::test]
+async fn interrupted_backup_leaves_nothing() {
+    let directory = directory();
+    runs(&directory, &["seed", "--clients", "20000"], "");
+    for _ in 0..5 {
+        let copying = start(&directory, &["backup", "copy.db"], "");
+        while names(&directory)
+            .iter()
+            .all(|name| !name.starts_with(".clientele-backup-"))
+        {
+            std::thread::yield_now();
+        }
+        signal(&copying, "INT");
+        let ended = copying.wait_with_output().expect("it ends");
+        let said = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(
+            (said.as_ref(), ended.status.code()),
+            ("clientele: stopped by SIGINT\n", Some(130))
+        );
+        assert_eq!(complete(&directory).await.rows("client").len(), 20_000);
+    }
 }
 
 #[tokio::test]

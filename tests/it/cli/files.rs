@@ -7,9 +7,11 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use clientele::db::{Database, DatabaseSettings, Step, Transaction, Work};
+use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -20,7 +22,7 @@ const RUNS: usize = 20;
 const PASSWORD: &str = "correct horse battery\n";
 
 /// Starts a command with a line on standard input.
-fn start(directory: &TempDir, arguments: &[&str], line: &str) -> Child {
+pub fn start(directory: &TempDir, arguments: &[&str], line: &str) -> Child {
     let mut command = clientele(directory, arguments, &[("CLIENTELE_LOG__FILTER", "off")]);
     let command = command
         .stdin(Stdio::piped())
@@ -47,7 +49,7 @@ pub fn runs(directory: &TempDir, arguments: &[&str], line: &str) -> String {
     said
 }
 
-fn signal(process: &Child, signal: &str) {
+pub fn signal(process: &Child, signal: &str) {
     let sent = Command::new("kill")
         .args(["-s", signal, &process.id().to_string()])
         .status();
@@ -295,6 +297,37 @@ async fn interrupted_command_leaves_one_complete_file() {
         assert_eq!(seeding.wait().expect("it ends").code(), Some(code));
         let stored = complete(&directory).await.rows("client").len();
         assert!(stored > 0 && stored.is_multiple_of(1_000), "{stored}");
+    }
+}
+
+#[tokio::test]
+async fn signal_at_any_instant_leaves_one_complete_file() {
+    let seed = rand::random();
+    println!("seed {seed}");
+    let mut chance = StdRng::seed_from_u64(seed);
+    let directory = directory();
+    runs(&directory, &["seed", "--clients", "10"], "");
+    for run in 0..RUNS * 2 {
+        let commands: [&[&str]; 5] = [
+            &["serve", "--no-auth", "--listen", "127.0.0.1:0"],
+            &["worker"],
+            &["migrate"],
+            &["audit", "verify"],
+            &["user", "list"],
+        ];
+        let command = commands[run % commands.len()];
+        let mut process = start(&directory, command, "");
+        tokio::time::sleep(Duration::from_micros(chance.random_range(0..60_000))).await;
+        // A command may have ended by itself.
+        let name = ["TERM", "INT"][run / commands.len() % 2];
+        signal(&process, name);
+        let status = process.wait().expect("it ends");
+        // A process that was killed had not opened the database yet.
+        assert!(
+            matches!(status.code(), None | Some(0 | 130 | 143)),
+            "{command:?}: {status}"
+        );
+        assert_eq!(complete(&directory).await.rows("client").len(), 10, "{command:?}");
     }
 }
 
