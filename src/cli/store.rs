@@ -141,7 +141,7 @@ async fn prepare(database: &Database, config: &Config, access: Access) -> Result
     }
     let version = database.version().await;
     match version.map_err(|error| failure(LOOK_AT, config, &error))? {
-        Version::Empty => Err(unusable(config, &format!("has no tables: {TO_CREATE}"))),
+        Version::Empty => Err(unusable(config, &format!("has no tables of clientele: {TO_CREATE}"))),
         Version::Ours => Ok(()),
         _ if access == Access::Copy => Ok(()),
         Version::Earlier => Err(unusable(

@@ -30,6 +30,17 @@ impl SqliteFile {
     /// The file that the address names, which may not exist.
     pub fn of(url: &str) -> Result<Self, sqlx::Error> {
         let options: SqliteConnectOptions = url.parse()?;
+        // SQLite would take it for a URI, and open a file of another name.
+        if options
+            .get_filename()
+            .as_os_str()
+            .as_encoded_bytes()
+            .starts_with(b"file:")
+        {
+            return Err(sqlx::Error::Configuration(
+                "write sqlite:PATH instead of sqlite:file:PATH".into(),
+            ));
+        }
         Ok(Self {
             options: options.create_if_missing(false).busy_timeout(Duration::ZERO),
         })

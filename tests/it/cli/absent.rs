@@ -42,7 +42,7 @@ fn commands_in_a_wrong_directory_create_no_database() {
 fn commands_on_an_empty_file_create_no_tables() {
     let directory = directory();
     let file = directory.path().join("clientele.db");
-    let sentence = format!("clientele: the database sqlite:clientele.db has no tables: {TO_CREATE}\n");
+    let sentence = format!("clientele: the database sqlite:clientele.db has no tables of clientele: {TO_CREATE}\n");
     for command in COMMANDS.into_iter().chain([&["backup", "copy.db"][..]]) {
         std::fs::write(&file, "").expect("written");
         let said = run(&directory, command, "correct horse battery\n");
@@ -90,7 +90,7 @@ on_both! {
         for command in COMMANDS {
             let (said, failure, code) = on(&url, command);
             assert!(failure.starts_with("clientele: the database postgres"), "{command:?}: {failure}");
-            assert!(failure.ends_with(&format!(" has no tables: {TO_CREATE}")), "{command:?}: {failure}");
+            assert!(failure.ends_with(&format!(" has no tables of clientele: {TO_CREATE}")), "{command:?}: {failure}");
             assert_eq!((said.as_str(), code), ("", Some(1)), "{command:?}");
             let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'";
             let tables = server.clientele.db.read().all(tables, []).await.expect("the catalog can be read");

@@ -469,3 +469,12 @@ fn symbolic_link_to_a_missing_file_creates_a_private_file() {
     assert_eq!(names(&elsewhere), ["bank.db"]);
     assert_eq!(names(&directory), ["clientele.db"]);
 }
+
+#[test]
+fn file_uris_are_refused_and_create_nothing() {
+    let directory = directory();
+    let (said, failure, code) = run(&directory, &["migrate", "--database-url", "sqlite:file:bank.db"], "");
+    assert!(failure.starts_with("clientele: "), "{failure}");
+    assert_eq!((said.as_str(), code.is_some_and(|code| code > 0)), ("", true));
+    assert_eq!(names(&directory), Vec::<String>::new());
+}
