@@ -30,7 +30,7 @@ pub(super) enum Access {
     Create,
     /// Reads and writes a database of this version.
     Change,
-    /// Reads a database of this version: this needs no more than the right to read.
+    /// Reads a database of this version: the right to read is enough.
     Look,
     /// Copies a database of any version.
     Copy,

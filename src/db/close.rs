@@ -51,7 +51,7 @@ impl Database {
         }
     }
 
-    /// Ends again and again what runs on SQLite. PostgreSQL ends statements by itself when their connections are closed.
+    /// Ends what runs on SQLite, again and again. PostgreSQL has a `statement_timeout`, and rolls back what a connection leaves.
     async fn end_statements(&self) {
         let begun = Instant::now();
         loop {

@@ -117,7 +117,7 @@ impl SqliteFile {
     }
 }
 
-/// Creates a file that nobody else can read, whatever the umask.
+/// Creates a file with mode 0600, whatever the umask.
 pub(super) fn create_private(path: &Path) -> io::Result<fs::File> {
     let file = OpenOptions::new()
         .write(true)

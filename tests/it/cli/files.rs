@@ -69,7 +69,7 @@ pub fn mode(path: &Path) -> u32 {
     fs::metadata(path).expect("it exists").permissions().mode() & 0o777
 }
 
-/// What is in a copy of the main file alone, which is all there is.
+/// Asserts that the main file is the only one, and answers what a copy of it holds.
 pub async fn complete(directory: &TempDir) -> Snapshot {
     assert_eq!(names(directory), ["clientele.db"]);
     let copies = self::directory();
@@ -78,7 +78,7 @@ pub async fn complete(directory: &TempDir) -> Snapshot {
     contents(&copy).await
 }
 
-/// What a database file holds.
+/// Answers what a database file holds, and asserts its integrity.
 pub async fn contents(file: &Path) -> Snapshot {
     let url = format!("sqlite:{}", file.display());
     let database = Database::connect_to_look(&url, &DatabaseSettings::default())
@@ -210,7 +210,7 @@ fn taken_in(address: &str) -> TcpStream {
     stream
 }
 
-/// Holds the writer of a database for as long as nobody sends the word.
+/// Holds the writer of a database until it is released.
 struct Holding(
     tokio::sync::Mutex<(
         Option<tokio::sync::oneshot::Sender<()>>,

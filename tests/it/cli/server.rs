@@ -83,7 +83,7 @@ impl Server {
         Self::listening(command, directory)
     }
 
-    /// One that asks nobody who they are, on the database in a directory that the test keeps.
+    /// One without authentication, on the database in a directory that the test keeps.
     pub fn start_in_open(directory: &TempDir) -> Self {
         let arguments = ["serve", "--no-auth", "--listen", "127.0.0.1:0"];
         Self::listening(clientele(directory, &arguments, &[]), self::directory())
