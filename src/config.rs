@@ -6,7 +6,10 @@
 
 mod check;
 mod database_url;
+mod environment;
+mod known;
 mod layers;
+mod redact;
 mod sentence;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,10 +26,12 @@ use crate::client::ClientSettings;
 use crate::db::DatabaseSettings;
 use crate::history::AuditSettings;
 use crate::idempotency::IdempotencySettings;
+use crate::network::ListenAddress;
 use crate::notify::settings::NotificationSettings;
 use crate::server::HttpSettings;
 pub use database_url::DatabaseUrl;
 pub use layers::{Flags, load};
+pub use redact::redacted;
 
 /// A configuration that can't be used, as one sentence for the person who wrote it. Never holds a secret.
 #[derive(Debug, thiserror::Error)]
@@ -37,8 +42,8 @@ pub struct ConfigError(String);
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where to accept connections. Port 0 lets the system pick a free one.
-    pub listen: SocketAddr,
+    /// Where to accept connections: an address or a host name, and a port. Port 0 lets the system pick a free one.
+    pub listen: ListenAddress,
     /// `sqlite:FILE` or `postgres://USER:PASSWORD@HOST/NAME`.
     pub database_url: DatabaseUrl,
     /// How long after SIGTERM requests are still taken while `/health/ready` says no, in seconds.
@@ -80,7 +85,7 @@ pub enum LogFormat {
 impl Default for Config {
     fn default() -> Self {
         Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)).into(),
             database_url: DatabaseUrl::new("sqlite:clientele.db"),
             shutdown_delay_seconds: 0,
             shutdown_timeout_seconds: 10,

@@ -2,6 +2,7 @@
 //!
 //! Two databases are served by the same statements; [`Dialect`] holds the few words that differ.
 
+mod address;
 mod availability;
 mod backup;
 mod batch;
@@ -24,12 +25,13 @@ use rand::RngExt;
 use sea_orm::{ConnectionTrait, DatabaseConnection, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use tokio::time::timeout_at;
 
+pub use address::{check_address, is_ssl_mode, sqlite_file};
 pub use backup::BackupError;
 pub use batch::Batch;
 pub use connect::{Version, missing_file};
 pub use connection::{Connection, Transaction};
 pub use dialect::Dialect;
-pub use settings::{DatabaseSettings, Synchronous};
+pub use settings::{DatabaseSettings, Synchronous, postgres_options};
 
 use self::{
     availability::{Access, Availability},

@@ -1,8 +1,12 @@
 //! A range of addresses, as configurations write it.
 
+mod listen;
+
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use serde::{Deserialize, Serialize};
+
+pub use listen::ListenAddress;
 
 /// `10.0.0.0/8`, `2001:db8::/32`, or one address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

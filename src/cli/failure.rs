@@ -5,9 +5,10 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use clap::error::{ContextKind, ContextValue};
 use tokio::signal::unix::SignalKind;
 
-use crate::config::{ConfigError, DatabaseUrl};
+use crate::config::{ConfigError, redacted};
 
 /// Shown as one line, whatever it is made from.
 #[derive(Debug)]
@@ -55,11 +56,17 @@ impl Failure {
         let reason = text.split("\n\n").next().unwrap_or_default();
         let reason = reason.strip_prefix("error: ").unwrap_or(reason);
         // It quotes what it doesn't understand, which may be the database's address in the wrong place.
-        let words: Vec<_> = reason
-            .split_whitespace()
-            .map(|word| DatabaseUrl::new(word).to_string())
-            .collect();
-        Self::misconfigured(format!("{} (clientele --help lists what there is)", words.join(" ")))
+        let quoted = error.context().filter_map(|(kind, value)| match (kind, value) {
+            (
+                ContextKind::InvalidArg | ContextKind::InvalidSubcommand | ContextKind::InvalidValue,
+                ContextValue::String(value),
+            ) if !value.is_empty() => Some(value),
+            _ => None,
+        });
+        let reason = quoted.fold(reason.to_owned(), |reason, value| {
+            reason.replace(value, &redacted(value))
+        });
+        Self::misconfigured(format!("{reason} (clientele --help lists what there is)"))
     }
 
     /// A reader that has seen enough is no failure.

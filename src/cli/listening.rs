@@ -4,17 +4,28 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::Failure;
 use crate::config::Config;
+use crate::network::ListenAddress;
 use crate::server::Server;
 
 /// How many connections may have been made and not yet be accepted, as far as the system allows it. One more isn't refused: its
 /// caller asks again after a second, so that a burst that the server could serve at once would take that long.
 const BACKLOG: u32 = 4096;
+
+/// The address to listen on. Of several, one of IPv4 comes first: `localhost` is 127.0.0.1 then, as other programs expect.
+pub(super) async fn resolve(address: &ListenAddress) -> Result<SocketAddr, Failure> {
+    let found = lookup_host(address.host_and_port()).await.map_err(|_| {
+        let (host, _) = address.host_and_port();
+        Failure::new(format!("can't listen on {address}: the name {host} can't be resolved"))
+    })?;
+    let first = found.min_by_key(|address| address.is_ipv6());
+    first.ok_or_else(|| Failure::new(format!("can't listen on {address}: the name has no address")))
+}
 
 /// Takes the port.
 pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {

@@ -7,6 +7,7 @@ mod failure;
 mod listed;
 mod listening;
 mod notify;
+mod open_error;
 mod serve;
 mod store;
 mod token;
@@ -14,7 +15,6 @@ mod user;
 mod worker;
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -24,6 +24,7 @@ use self::store::Access;
 use crate::Clientele;
 use crate::client::has_other_clients;
 use crate::config::{self, Config, Flags};
+use crate::network::ListenAddress;
 pub use failure::Failure;
 
 /// Keeps a bank's clients: a GraphQL API, and the legacy REST route on the same data.
@@ -50,7 +51,7 @@ struct Settings {
     config: Option<PathBuf>,
     /// Where to accept connections; port 0 picks a free one [env: CLIENTELE_LISTEN] [default: 127.0.0.1:8080]
     #[arg(long, global = true, value_name = "ADDR:PORT")]
-    listen: Option<SocketAddr>,
+    listen: Option<ListenAddress>,
     /// sqlite:FILE or postgres://… [env: DATABASE_URL] [default: sqlite:clientele.db]
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,

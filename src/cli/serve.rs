@@ -31,15 +31,15 @@ use crate::telemetry;
 /// Starts in the order in which a mistake is cheapest to report, serves, and comes back when told to stop.
 pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure> {
     telemetry::start(&config.log);
-    if no_auth && !config.listen.ip().is_loopback() {
+    let listen = listening::resolve(&config.listen).await?;
+    if no_auth && !listen.ip().is_loopback() {
         return Err(Failure::misconfigured(format!(
-            "refusing to listen on {}: with --no-auth everybody may do everything, so only loopback addresses such as \
-             127.0.0.1 are allowed",
-            config.listen
+            "refusing to listen on {listen}: with --no-auth everybody may do everything, so only loopback addresses such as \
+             127.0.0.1 are allowed"
         )));
     }
     let server = listening::server(config)?;
-    let listener = listening::bind(config.listen)?;
+    let listener = listening::bind(listen)?;
     let address = listener.local_addr().map_err(Failure::internal)?;
     let channels = worker::channels(config)?;
     let persisted = persisted(&config.graphql)?;

@@ -1,7 +1,5 @@
-//! Opens the database, and all that stands on it, for a command, and closes it when the command ends; says in one sentence why
-//! that failed.
+//! Opens the database, and all that stands on it, for a command, and closes it when the command ends.
 
-use std::error::Error as _;
 use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::pin;
@@ -9,16 +7,14 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
-use sea_orm::{DbErr, RuntimeErr};
 
+use super::open_error::{check, failure};
 use super::{Failure, listening};
 use crate::Clientele;
 use crate::api::health::Ping;
 use crate::config::Config;
 use crate::db::{Database, Version, missing_file};
-use crate::error::Error;
 
-const LOOK_AT: &str = "look at";
 const OF_LATER: &str = "is of a later version than this program: use that one";
 const TO_CREATE: &str = "`clientele serve` creates it with the user admin, `clientele user add admin --permissions ALL` with a \
     user whose password you choose";
@@ -116,39 +112,42 @@ async fn connect(config: &Config, access: Access) -> Result<Database, Failure> {
             path.display()
         )));
     }
+    check(config).await?;
     let connected = match access {
         Access::Create => Database::connect(url, settings).await,
         Access::Change | Access::Copy => Database::connect_to_existing(url, settings).await,
         Access::Look => Database::connect_to_look(url, settings).await,
     };
     let doing = match access {
-        Access::Look => LOOK_AT,
+        Access::Look => "look at",
         Access::Create | Access::Change | Access::Copy => "open",
     };
-    connected.map_err(|error| failure(doing, config, &error))
+    match connected {
+        Ok(database) => Ok(database),
+        Err(error) => Err(failure(doing, config, &error).await),
+    }
 }
 
 /// Only [`Access::Create`] migrates: another command of a newer version must not change the tables under running servers.
 async fn prepare(database: &Database, config: &Config, access: Access) -> Result<(), Failure> {
-    if access == Access::Create {
-        let Err(error) = database.migrate().await else {
-            return Ok(());
-        };
-        return Err(match database.version().await {
-            Ok(Version::Later) => unusable(config, OF_LATER),
-            _ => failure("migrate", config, &error),
-        });
-    }
-    let version = database.version().await;
-    match version.map_err(|error| failure(LOOK_AT, config, &error))? {
-        Version::Empty => Err(unusable(config, &format!("has no tables of clientele: {TO_CREATE}"))),
+    let version = match database.version().await {
+        Ok(version) => version,
+        Err(error) => return Err(failure("look at", config, &error).await),
+    };
+    match version {
+        // A read-only database that is up to date serves reads.
         Version::Ours => Ok(()),
-        _ if access == Access::Copy => Ok(()),
-        Version::Earlier => Err(unusable(
+        Version::Later if access != Access::Copy => Err(unusable(config, OF_LATER)),
+        Version::Empty | Version::Earlier if access == Access::Create => match database.migrate().await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(failure("migrate", config, &error).await),
+        },
+        Version::Empty => Err(unusable(config, &format!("has no tables of clientele: {TO_CREATE}"))),
+        Version::Earlier | Version::Later if access == Access::Copy => Ok(()),
+        Version::Earlier | Version::Later => Err(unusable(
             config,
             "is of an earlier version than this program: run `clientele migrate`, or start the server, which migrates it",
         )),
-        Version::Later => Err(unusable(config, OF_LATER)),
     }
 }
 
@@ -164,8 +163,9 @@ async fn clientele(database: Database, config: &Config, access: Access) -> Resul
         ..clientele.with_audit(config.audit.clone())
     };
     if access != Access::Look {
-        let begun = clientele.begin_history(now()).await;
-        begun.map_err(|error| failure("write", config, &error))?;
+        if let Err(error) = clientele.begin_history(now()).await {
+            return Err(failure("write", config, &error).await);
+        }
     }
     Ok(clientele)
 }
@@ -181,34 +181,6 @@ pub(super) fn ping(database: Database) -> Ping {
         let database = database.clone();
         Box::pin(async move { database.check().await.is_ok() })
     })
-}
-
-/// The driver's own words are for the person at the terminal, who owns the database. They hold no password.
-fn failure(doing: &str, config: &Config, error: &Error) -> Failure {
-    let reason = match error {
-        Error::Unavailable(_) if doing == LOOK_AT && config.database_url.is_sqlite() => {
-            "it must exist, and its directory must be writable".to_owned()
-        }
-        Error::Unavailable(_) | Error::ReadOnly if config.database_url.is_sqlite() => {
-            "its directory must exist, and both must be writable".to_owned()
-        }
-        Error::Unavailable(_) => format!("no connection within {} s", config.database.acquire_timeout_seconds),
-        error => error.source().map_or_else(|| error.to_string(), in_its_own_words),
-    };
-    Failure::new(format!("can't {doing} the database {}: {reason}", config.database_url))
-}
-
-/// The database's own words, without the preambles of the libraries between it and us. A library's words would quote the
-/// address, password and all.
-fn in_its_own_words(source: &(dyn std::error::Error + 'static)) -> String {
-    let error = match source.downcast_ref() {
-        Some(DbErr::Conn(RuntimeErr::SqlxError(error)) | DbErr::Exec(RuntimeErr::SqlxError(error))) => error,
-        _ => return "its address can't be read; special characters of a password must be percent-encoded".to_owned(),
-    };
-    match error.as_database_error() {
-        Some(error) => error.message().to_owned(),
-        None => error.to_string(),
-    }
 }
 
 #[cfg(test)]

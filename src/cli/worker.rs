@@ -72,8 +72,8 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
     let channels = channels(config)?;
     let guard = Guard::new(config.authentication.clone()).map_err(Failure::misconfigured)?;
     let server = listening::server(config)?;
-    let listener = match config.notifications.worker_listen {
-        Some(address) => Some(listening::bind(address)?),
+    let listener = match &config.notifications.worker_listen {
+        Some(address) => Some(listening::bind(listening::resolve(address).await?)?),
         None => None,
     };
     // What it is sending is handed back at once: nobody sends callers here.

@@ -6,6 +6,7 @@ mod http;
 mod notifications;
 
 use super::{Config, ConfigError};
+use crate::db::check_address;
 use crate::history::AuditSettings;
 use crate::secret::Secret;
 
@@ -41,13 +42,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         audit,
         log,
     } = config;
-    require(database_url.is_sqlite() || database_url.is_postgres(), || {
-        format!("database_url must begin with sqlite: or postgres://, not as in {database_url}")
-    })?;
-    require(!database_url.is_in_memory(), || {
-        "database_url must name a file: readers and the writer of a database in memory would each have their own"
-            .to_owned()
-    })?;
+    check_address(database_url.reveal()).map_err(|reason| ConfigError(format!("database_url {reason}")))?;
     for (key, seconds) in [
         ("shutdown_delay_seconds", shutdown_delay_seconds),
         ("shutdown_timeout_seconds", shutdown_timeout_seconds),

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-const HIDDEN: &str = "***";
+use super::redact::redacted;
 
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
@@ -23,19 +23,11 @@ impl DatabaseUrl {
     pub fn is_sqlite(&self) -> bool {
         self.0.starts_with("sqlite:")
     }
-
-    pub fn is_in_memory(&self) -> bool {
-        self.is_sqlite() && (self.0.contains(":memory:") || self.0.contains("mode=memory"))
-    }
-
-    pub fn is_postgres(&self) -> bool {
-        self.0.starts_with("postgres:") || self.0.starts_with("postgresql:")
-    }
 }
 
 impl fmt::Display for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&masked(&self.0))
+        f.write_str(&redacted(&self.0))
     }
 }
 
@@ -51,40 +43,6 @@ impl Serialize for DatabaseUrl {
     }
 }
 
-/// Works on any text, not only on a well-formed address: a mistyped one holds the same password. Everything from the first
-/// mark after the user's name to the last `@` counts as password, so one with `/`, `?` or `@` in it is hidden whole.
-fn masked(url: &str) -> String {
-    if url.starts_with("sqlite:") {
-        return url.to_owned();
-    }
-    let (credentials, place) = url
-        .rsplit_once('@')
-        .map_or(("", url), |(before, after)| (before, after));
-    let mut shown = String::new();
-    if !credentials.is_empty() {
-        let start = credentials.find("://").map_or(0, |at| at + "://".len());
-        match credentials[start..].find([':', '/', '?']) {
-            Some(end) => shown.push_str(&format!("{}:{HIDDEN}@", &credentials[..start + end])),
-            None => shown.push_str(&format!("{credentials}@")),
-        }
-    }
-    match place.split_once('?') {
-        Some((place, parameters)) => {
-            let parameters: Vec<_> = parameters.split('&').map(without_secret).collect();
-            shown.push_str(&format!("{place}?{}", parameters.join("&")));
-        }
-        None => shown.push_str(place),
-    }
-    shown
-}
-
-fn without_secret(parameter: &str) -> String {
-    match parameter.split_once('=') {
-        Some((name, _secret)) if name.to_ascii_lowercase().contains("pass") => format!("{name}={HIDDEN}"),
-        _ => parameter.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::DatabaseUrl;
@@ -93,20 +51,7 @@ mod tests {
     fn a_printed_address_never_holds_the_password() {
         for (given, shown) in [
             ("sqlite:clientele.db", "sqlite:clientele.db"),
-            ("sqlite:clientele.db?mode=rwc", "sqlite:clientele.db?mode=rwc"),
-            ("postgres://ana@db/bank", "postgres://ana@db/bank"),
             ("postgres://ana:secret@db:5432/bank", "postgres://ana:***@db:5432/bank"),
-            (
-                "postgres://ana:s/e?c@r#et@db/bank?sslmode=require",
-                "postgres://ana:***@db/bank?sslmode=require",
-            ),
-            (
-                "postgres://db/bank?user=ana&password=secret",
-                "postgres://db/bank?user=ana&password=***",
-            ),
-            ("postgres://db/bank?sslpassword=secret@x", "postgres://db:***@x"),
-            ("sqlite:/home/ana@bank/clients.db", "sqlite:/home/ana@bank/clients.db"),
-            ("ana:secret@db", "ana:***@db"),
         ] {
             let url = DatabaseUrl::new(given);
             assert_eq!(url.to_string(), shown);

@@ -2,26 +2,21 @@
 //!
 //! The environment is an argument, so that tests need not touch the process's own.
 
-use std::net::SocketAddr;
 use std::path::Path;
 
 use figment::error::{Actual, Kind};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
-use super::{Config, ConfigError, check, sentence};
+use super::{Config, ConfigError, check, environment, sentence};
+use crate::network::ListenAddress;
 
-const PREFIX: &str = "CLIENTELE_";
-/// Says which file to read, so it can't be a setting itself.
-const FILE_VARIABLE: &str = "CLIENTELE_CONFIG";
-/// The name hosting platforms use. Our own name wins when both are set.
-const COMMON_DATABASE_VARIABLE: &str = "DATABASE_URL";
 const COMMAND_LINE: &str = "the command line";
 
 /// What the command line says about settings. It wins over everything.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
-    pub listen: Option<SocketAddr>,
+    pub listen: Option<ListenAddress>,
     pub database_url: Option<String>,
     /// Any setting, as `KEY=VALUE` with the key of the file: `log.format=json`. A later one wins over an earlier one.
     pub set: Vec<String>,
@@ -30,14 +25,14 @@ pub struct Flags {
 /// Reads and checks the configuration. A `file` that was named must exist: starting without it would start another server.
 pub fn load(
     file: Option<&Path>,
-    environment: impl IntoIterator<Item = (String, String)>,
+    variables: impl IntoIterator<Item = (String, String)>,
     flags: &Flags,
 ) -> Result<Config, ConfigError> {
     let mut figment = Figment::new();
     if let Some(path) = file {
         figment = figment.merge(&from_file(path)?);
     }
-    let mut texts = vec![from_environment(environment)?, from_flags(flags)];
+    let mut texts = vec![environment::read(variables)?, from_flags(flags)];
     for setting in &flags.set {
         texts.push(from_setting(setting)?);
     }
@@ -65,7 +60,7 @@ fn extract(file: Figment, mut texts: Vec<Layer>) -> Result<Config, ConfigError> 
             .iter_mut()
             .map(|layer| turn(&mut layer.settings, &error.path, read));
         if turned.filter(|&turned| turned).count() == 0 {
-            return Err(ConfigError(sentence::about(&error)));
+            return Err(ConfigError(sentence::about(&error, &all)));
         }
     }
 }
@@ -101,9 +96,18 @@ fn list(text: &str) -> Option<Value> {
 }
 
 /// One source of settings. Its name tells the sentence about a bad setting where that came from.
-struct Layer {
+pub(super) struct Layer {
     name: String,
     settings: Dict,
+}
+
+impl Layer {
+    pub(super) fn new(name: impl Into<String>, settings: Dict) -> Self {
+        Self {
+            name: name.into(),
+            settings,
+        }
+    }
 }
 
 impl Provider for &Layer {
@@ -121,37 +125,11 @@ fn from_file(path: &Path) -> Result<Layer, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| ConfigError(format!("can't read the configuration file {name}: {error}")))?;
     let settings = toml::from_str(&text).map_err(|error| ConfigError(sentence::about_syntax(&name, &text, &error)))?;
-    Ok(Layer { name, settings })
-}
-
-fn from_environment(variables: impl IntoIterator<Item = (String, String)>) -> Result<Layer, ConfigError> {
-    let mut settings = Dict::new();
-    let mut common_database_url = None;
-    for (name, value) in variables {
-        if name == COMMON_DATABASE_VARIABLE {
-            common_database_url = Some(value);
-        } else if name != FILE_VARIABLE
-            && let Some(key) = name.strip_prefix(PREFIX)
-        {
-            let path: Vec<String> = key.split("__").map(str::to_ascii_lowercase).collect();
-            if !insert(&mut settings, &path, &value) {
-                return Err(ConfigError(format!("{name} contradicts another environment variable")));
-            }
-        }
-    }
-    if let Some(url) = common_database_url {
-        settings
-            .entry("database_url".to_owned())
-            .or_insert_with(|| Value::from(url));
-    }
-    Ok(Layer {
-        name: sentence::ENVIRONMENT.to_owned(),
-        settings,
-    })
+    Ok(Layer::new(name, settings))
 }
 
 /// Puts a text where its name says. False when the same name is given once as a section and once as a value.
-fn insert(section: &mut Dict, path: &[String], text: &str) -> bool {
+pub(super) fn insert(section: &mut Dict, path: &[String], text: &str) -> bool {
     match path {
         [] => false,
         [key] => section.insert(key.clone(), Value::from(text)).is_none(),
@@ -175,10 +153,7 @@ fn from_flags(flags: &Flags) -> Layer {
     if let Some(url) = database_url {
         settings.insert("database_url".to_owned(), Value::from(url.clone()));
     }
-    Layer {
-        name: COMMAND_LINE.to_owned(),
-        settings,
-    }
+    Layer::new(COMMAND_LINE, settings)
 }
 
 /// Doesn't repeat what it can't read: there may be a password in it.
@@ -190,8 +165,5 @@ fn from_setting(setting: &str) -> Result<Layer, ConfigError> {
     let path: Vec<String> = key.split('.').map(str::to_owned).collect();
     let mut settings = Dict::new();
     insert(&mut settings, &path, text);
-    Ok(Layer {
-        name: COMMAND_LINE.to_owned(),
-        settings,
-    })
+    Ok(Layer::new(COMMAND_LINE, settings))
 }

@@ -1,41 +1,80 @@
 //! Turns what the configuration library found into one sentence. Never repeats a value: it might be a password that stands
 //! in the wrong place.
 
+use figment::Figment;
 use figment::error::Kind;
+use figment::value::Value;
+
+use super::known;
 
 pub(super) const ENVIRONMENT: &str = "the environment";
 /// What the library says of a setting that is a list.
 pub(super) const LIST: &str = "a sequence";
 
-pub(super) fn about(error: &figment::Error) -> String {
+/// `all` is what was read.
+pub(super) fn about(error: &figment::Error, all: &Figment) -> String {
     let source = error
         .metadata
         .as_ref()
         .map_or("the configuration", |metadata| metadata.name.as_ref());
-    let named = |key: Option<&str>| {
-        let path: Vec<&str> = error.path.iter().map(String::as_str).chain(key).collect();
-        if source == ENVIRONMENT {
-            format!("CLIENTELE_{} in the environment", path.join("__").to_ascii_uppercase())
-        } else {
-            format!("`{}` in {source}", path.join("."))
+    let in_environment = source == ENVIRONMENT;
+    let variable = |path: &[String]| format!("CLIENTELE_{}", path.join("__").to_ascii_uppercase());
+    let spelled = |path: &[String]| match in_environment {
+        true => variable(path),
+        false => {
+            let keys: Vec<&str> = path.iter().map(|key| shown(key)).collect();
+            format!("`{}`", keys.join("."))
         }
     };
+    let named = format!("{} in {source}", spelled(&error.path));
     match &error.kind {
         Kind::UnknownField(key, known) => {
-            // The library may or may not count the unknown key among the path.
-            let key = (error.path.last() != Some(key)).then_some(key.as_str());
-            format!("unknown setting {}; known there: {}", named(key), known.join(", "))
+            let path = given(error, key, all);
+            let unknown = format!("unknown setting {} in {source}", spelled(&path));
+            match known::nearest(&path, in_environment) {
+                _ if known::secret_in_file(&path).is_some() => {
+                    format!("{unknown}: only a variable names the file of a secret: {}", variable(&path))
+                }
+                Some(nearest) => format!("{unknown}: did you mean {}?", spelled(&nearest)),
+                None => format!("{unknown}; known there: {}", known.join(", ")),
+            }
         }
-        Kind::UnknownVariant(_, known) => format!("{} must be one of {}", named(None), known.join(", ")),
+        Kind::UnknownVariant(_, known) => format!("{named} must be one of {}", known.join(", ")),
         Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
-            format!("{} must be {}", named(None), plain(expected))
-        }
-        Kind::Message(_) if error.path.last().is_some_and(|key| key.ends_with("listen")) => {
-            format!("{} must be an address and a port, as in 127.0.0.1:8080", named(None))
+            format!("{named} must be {}", plain(expected))
         }
         // From our own types, which know what they refuse.
-        Kind::Message(reason) => format!("{}: {reason}", named(None)),
-        _ => format!("{} has a value that can't be used", named(None)),
+        Kind::Message(reason) if reason.starts_with("must be ") => format!("{named} {reason}"),
+        Kind::Message(reason) => format!("{named}: {reason}"),
+        _ => format!("{named} has a value that can't be used"),
+    }
+}
+
+/// The whole path of an unknown setting: the library names only its first unknown key.
+fn given(error: &figment::Error, key: &str, all: &Figment) -> Vec<String> {
+    let mut path = error.path.clone();
+    // The library may or may not count the unknown key among the path.
+    if path.last().is_none_or(|last| last != key) {
+        path.push(key.to_owned());
+    }
+    let mut value = all.find_value(&path.join(".")).ok();
+    while let Some(Value::Dict(_, section)) = value {
+        value = section.into_iter().next().map(|(key, value)| {
+            path.push(key);
+            value
+        });
+    }
+    path
+}
+
+/// A key that isn't a word may be a value in the wrong place.
+fn shown(key: &str) -> &str {
+    match key
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+    {
+        true => key,
+        false => "***",
     }
 }
 

@@ -1,9 +1,11 @@
 //! Layering and the sentences about mistakes, by table.
 
+mod environment;
 mod flags;
 mod notifications;
 
 use std::io::Write;
+use std::net::SocketAddr;
 
 use super::{Config, DatabaseUrl, Flags, LogFormat, load};
 use crate::client::ClientState;
@@ -49,14 +51,14 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
         ("HOME", "/home/ana"),
     ]);
     let flags = Flags {
-        listen: Some(([127, 0, 0, 1], 3).into()),
+        listen: Some(SocketAddr::from(([127, 0, 0, 1], 3)).into()),
         ..Flags::default()
     };
 
     let config = load(Some(file.path()), variables, &flags).expect("valid");
 
     let mut expected = Config {
-        listen: ([127, 0, 0, 1], 3).into(),
+        listen: SocketAddr::from(([127, 0, 0, 1], 3)).into(),
         database_url: DatabaseUrl::new("sqlite:environment.db"),
         shutdown_timeout_seconds: 1,
         ..Config::default()
@@ -91,13 +93,25 @@ fn a_mistake_in_the_file_is_one_sentence_that_names_it() {
     for (text, sentence) in [
         (
             "lisen = '127.0.0.1:1'",
-            "unknown setting `lisen` in FILE; known there: listen, database_url, shutdown_delay_seconds, \
+            "unknown setting `lisen` in FILE: did you mean `listen`?",
+        ),
+        (
+            "[log]\ncolour = true",
+            "unknown setting `log.colour` in FILE; known there: format, filter",
+        ),
+        (
+            "[notification.e-mail]\nhost = 'x'",
+            "unknown setting `notification.e-mail.host` in FILE: did you mean `notifications.email.host`?",
+        ),
+        (
+            "'postgres://ana:secret@db' = 1",
+            "unknown setting `***` in FILE; known there: listen, database_url, shutdown_delay_seconds, \
              shutdown_timeout_seconds, http, answers, rate_limit, database, clients, legacy, graphql, cors, authentication, \
              idempotency, notifications, audit, log",
         ),
         (
             "[clients]\nid_patern = '###'",
-            "unknown setting `clients.id_patern` in FILE; known there: id_pattern, first_state",
+            "unknown setting `clients.id_patern` in FILE: did you mean `clients.id_pattern`?",
         ),
         (
             "[clients]\nid_pattern = 7",
@@ -117,7 +131,7 @@ fn a_mistake_in_the_file_is_one_sentence_that_names_it() {
         ),
         (
             "listen = 'localhost'",
-            "`listen` in FILE must be an address and a port, as in 127.0.0.1:8080",
+            "`listen` in FILE must be an address and a port, as in 127.0.0.1:8080, localhost:8080 or [::]:8080",
         ),
         (
             "[log]\nfilter = 'info'\ndatabase_url = 'postgres://ana:secret@db/bank",
@@ -138,7 +152,7 @@ fn a_mistake_in_the_environment_is_one_sentence_that_names_the_variable() {
         (
             "CLIENTELE_CLIENTS__ID_PATERN",
             "###",
-            "unknown setting CLIENTELE_CLIENTS__ID_PATERN in the environment; known there: id_pattern, first_state",
+            "unknown setting CLIENTELE_CLIENTS__ID_PATERN in the environment: did you mean CLIENTELE_CLIENTS__ID_PATTERN?",
         ),
         (
             "CLIENTELE_LOG",
@@ -167,7 +181,7 @@ fn a_value_that_cant_be_meant_is_one_sentence_that_says_what_can() {
         (
             "DATABASE_URL",
             "mysql://ana:secret@db/bank",
-            "database_url must begin with sqlite: or postgres://, not as in mysql://ana:***@db/bank",
+            "database_url must begin with sqlite: or postgres://, as in postgres://USER:PASSWORD@HOST/NAME",
         ),
         (
             "CLIENTELE_SHUTDOWN_TIMEOUT_SECONDS",

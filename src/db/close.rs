@@ -120,7 +120,7 @@ mod tests {
         database.close().await;
         assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
         assert_eq!(files(&folder), ["clientele.db"]);
-        assert!(matches!(reading.await.expect("no panic"), Err(Error::Unavailable)));
+        assert!(matches!(reading.await.expect("no panic"), Err(Error::Unavailable(_))));
         writing.await.expect("no panic").expect_err("it was ended");
     }
 

@@ -4,11 +4,15 @@ use std::{thread::available_parallelism, time::Duration};
 
 use sea_orm::{
     ConnectOptions,
-    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+    sqlx::{
+        self,
+        postgres::PgConnectOptions,
+        sqlite::{SqliteJournalMode, SqliteSynchronous},
+    },
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Dialect, bounds::Bounds};
+use super::{Dialect, address, bounds::Bounds};
 use crate::allowance::Connections;
 
 /// How long a statement waits for a lock on PostgreSQL: whoever holds one longer must not take every connection with it.
@@ -87,6 +91,29 @@ pub(super) enum Purpose {
     Writing,
 }
 
+/// The options that every connection to a PostgreSQL address has.
+pub fn postgres_options(url: &str, settings: &DatabaseSettings) -> Result<PgConnectOptions, sqlx::Error> {
+    Ok(session(address::postgres(url)?, settings, false))
+}
+
+/// The options of every session on PostgreSQL. What the server, the database or the role sets for writing stays as it is:
+/// `default_transaction_read_only = on` is how operators and managed services stop writes.
+fn session(postgres: PgConnectOptions, settings: &DatabaseSettings, looking: bool) -> PgConnectOptions {
+    let postgres = postgres.application_name("clientele").options([
+        // Statements are prepared once, and short: planning them for each value, or compiling them, takes longer than they do.
+        ("plan_cache_mode", "force_generic_plan"),
+        ("jit", "off"),
+        ("timezone", "UTC"),
+        ("lock_timeout", LOCK_TIMEOUT),
+        ("statement_timeout", &format!("{}s", settings.request_timeout_seconds)),
+        ("idle_in_transaction_session_timeout", "60s"),
+    ]);
+    match looking {
+        true => postgres.options([("default_transaction_read_only", "on")]),
+        false => postgres,
+    }
+}
+
 /// `bounds` end statements on SQLite.
 pub(super) fn options(
     url: &str,
@@ -96,12 +123,12 @@ pub(super) fn options(
 ) -> ConnectOptions {
     let read_only = purpose != Purpose::Writing;
     let looking = purpose == Purpose::Looking;
-    let statement_timeout = format!("{}s", settings.request_timeout_seconds);
+    let of_session = settings.clone();
     let synchronous = match settings.sqlite_synchronous {
         Synchronous::Full => SqliteSynchronous::Full,
         Synchronous::Normal => SqliteSynchronous::Normal,
     };
-    let mut options = ConnectOptions::new(url);
+    let mut options = ConnectOptions::new(address::readable(url));
     options
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(settings.acquire_timeout_seconds))
@@ -111,18 +138,7 @@ pub(super) fn options(
         // Statements carry personal data.
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
-        // Statements are prepared once, and short: planning them for each value, or compiling them, takes longer than they do.
-        .map_sqlx_postgres_opts(move |postgres| {
-            postgres.application_name("clientele").options([
-                ("plan_cache_mode", "force_generic_plan"),
-                ("jit", "off"),
-                ("timezone", "UTC"),
-                ("lock_timeout", LOCK_TIMEOUT),
-                ("statement_timeout", statement_timeout.as_str()),
-                ("idle_in_transaction_session_timeout", "60s"),
-                ("default_transaction_read_only", if looking { "on" } else { "off" }),
-            ])
-        })
+        .map_sqlx_postgres_opts(move |postgres| session(address::without_brackets(postgres), &of_session, looking))
         .map_sqlx_sqlite_opts(move |sqlite| {
             let sqlite = match looking {
                 true => sqlite.read_only(true),

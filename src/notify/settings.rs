@@ -1,12 +1,12 @@
 //! What an operator decides about notifications: over which channels they go, and how stubbornly. Knows no channel's workings;
 //! `config/check` says which values can't be meant.
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
 use super::Channel;
+use crate::network::ListenAddress;
 use crate::secret::Secret;
 
 /// How messages are sent. Every length of time says its unit in its name.
@@ -16,7 +16,7 @@ pub struct NotificationSettings {
     /// Whether the serving process sends as well. Without it, messages wait for a `clientele worker`.
     pub worker: bool,
     /// Where `clientele worker` answers /health and /metrics. None: nowhere.
-    pub worker_listen: Option<SocketAddr>,
+    pub worker_listen: Option<ListenAddress>,
     /// Attempts under way at once on a channel, for each sending process.
     pub concurrency: u32,
     /// How often a message is tried before it is FAILED.

@@ -1,5 +1,7 @@
 //! Settings as text, from variables and from `--set`.
 
+use std::net::SocketAddr;
+
 use super::environment;
 use crate::config::{Config, ConfigError, Flags, LogFormat, load};
 
@@ -72,7 +74,7 @@ fn every_setting_can_be_set_by_flag_which_wins_over_the_environment() {
     assert_eq!(config.notifications.email.port, Some(3));
     assert_eq!(config.log.format, LogFormat::Json);
     assert_eq!(config.database.max_connections, 5);
-    assert_eq!(config.listen, ([127, 0, 0, 1], 1).into());
+    assert_eq!(config.listen, SocketAddr::from(([127, 0, 0, 1], 1)).into());
 }
 
 #[test]
@@ -151,8 +153,26 @@ fn a_mistake_in_a_flag_is_one_sentence_that_repeats_no_value() {
         ),
         (
             "notifications.email.passwort=hunter2",
-            "unknown setting `notifications.email.passwort` in the command line; known there: transport, from, host, \
-             port, encryption, username, password, ca_file, hello_name, timeout_seconds",
+            "unknown setting `notifications.email.passwort` in the command line: did you mean \
+             `notifications.email.password`?",
+        ),
+        (
+            "log_format=json",
+            "unknown setting `log_format` in the command line: did you mean `log.format`?",
+        ),
+        (
+            "max_connections=1",
+            "unknown setting `max_connections` in the command line: did you mean `database.max_connections`?",
+        ),
+        (
+            "graphql.roles.reporting.tokenz=1",
+            "unknown setting `graphql.roles.reporting.tokenz` in the command line; known there: tokens, directives, depth, \
+             aliases, root_fields, complexity, batch",
+        ),
+        (
+            "audit.key_file=hunter2",
+            "unknown setting `audit.key_file` in the command line: only a variable names the file of a secret: \
+             CLIENTELE_AUDIT__KEY_FILE",
         ),
         (
             "notifications.email.port=hunter2",
@@ -176,7 +196,8 @@ fn a_mistake_in_a_flag_is_one_sentence_that_repeats_no_value() {
         ),
         (
             "notifications.worker_listen=8081",
-            "`notifications.worker_listen` in the command line must be an address and a port, as in 127.0.0.1:8080",
+            "`notifications.worker_listen` in the command line must be an address and a port, as in 127.0.0.1:8080, \
+             localhost:8080 or [::]:8080",
         ),
     ] {
         assert_eq!(said(&[], &[set]).expect_err(set).to_string(), sentence);

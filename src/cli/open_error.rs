@@ -1,0 +1,58 @@
+//! Explains why a database can't be opened or used: one sentence with the cause and what to do.
+
+mod postgres;
+mod sqlite;
+
+use sea_orm::{DbErr, RuntimeErr, sqlx};
+
+use super::Failure;
+use crate::config::Config;
+use crate::db::sqlite_file;
+use crate::error::Error;
+
+/// Checks the file, or connects once, before the pool does: the pool tries again for seconds, and forgets the cause.
+pub(super) async fn check(config: &Config) -> Result<(), Failure> {
+    let url = config.database_url.reveal();
+    let checked = match sqlite_file(url).filter(|_| config.database_url.is_sqlite()) {
+        Some(file) => sqlite::check(&file),
+        None => postgres::check(url, &config.database).await,
+    };
+    checked.map_err(|reason| cannot("open", config, &reason))
+}
+
+/// A failure of the opened database at the start. `doing` is what was tried, as in "migrate".
+pub(super) async fn failure(doing: &str, config: &Config, error: &Error) -> Failure {
+    let url = config.database_url.reveal();
+    let reason = match (driver_error(error), error) {
+        (Some(error), _) if config.database_url.is_sqlite() => sqlite::explain(error),
+        (Some(error), _) => postgres::explain_statement(error),
+        (None, Error::Unavailable(_) | Error::ReadOnly | Error::Conflict) if config.database_url.is_sqlite() => {
+            sqlite::find_cause(url).await
+        }
+        (None, Error::ReadOnly) => {
+            "it is read-only (default_transaction_read_only is on, or it is a standby): use one that \
+                                    accepts changes"
+                .to_owned()
+        }
+        (None, Error::Unavailable(_)) => "the server doesn't answer any more: look at its log".to_owned(),
+        (None, error) => error.kind(),
+    };
+    cannot(doing, config, &reason)
+}
+
+fn cannot(doing: &str, config: &Config, reason: &str) -> Failure {
+    Failure::new(format!("can't {doing} the database {}: {reason}", config.database_url))
+}
+
+fn driver_error(error: &Error) -> Option<&sqlx::Error> {
+    let Error::Internal(cause) = error else {
+        return None;
+    };
+    match cause.downcast_ref()? {
+        DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause) => match cause {
+            RuntimeErr::SqlxError(error) => Some(error),
+            RuntimeErr::Internal(_) => None,
+        },
+        _ => None,
+    }
+}

@@ -1,0 +1,172 @@
+//! Why a PostgreSQL database can't be opened.
+
+use std::fmt;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use reqwest::Url;
+use sea_orm::sqlx::{self, ConnectOptions, Connection, postgres::PgConnectOptions};
+use tokio::net::lookup_host;
+use tokio::time::timeout;
+
+use crate::db::{DatabaseSettings, postgres_options};
+
+const CERTIFICATE_FILES: &[&str] = &[
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "sslkey",
+    "ssl-key",
+];
+const ENCODING: &str = "UTF8";
+
+/// Where the server is.
+enum Place {
+    Socket(PathBuf),
+    Host(String, u16),
+}
+
+impl Place {
+    fn of(options: &PgConnectOptions) -> Self {
+        let (host, port) = (options.get_host(), options.get_port());
+        match options.get_socket() {
+            Some(directory) => Self::Socket(directory.join(format!(".s.PGSQL.{port}"))),
+            None if host.starts_with('/') => Self::Socket(format!("{host}/.s.PGSQL.{port}").into()),
+            None => Self::Host(host.to_owned(), port),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Socket(path) => write!(f, "the socket {}", path.display()),
+            Self::Host(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
+            Self::Host(host, port) => write!(f, "{host}:{port}"),
+        }
+    }
+}
+
+/// Connects once, and looks at the database's encoding.
+pub(super) async fn check(url: &str, settings: &DatabaseSettings) -> Result<(), String> {
+    let options = postgres_options(url, settings).map_err(|_| "its address can't be read".to_owned())?;
+    check_certificate_files(url)?;
+    let place = Place::of(&options);
+    let seconds = settings.acquire_timeout_seconds;
+    match timeout(Duration::from_secs(seconds), connect(&options, &place)).await {
+        Ok(connected) => connected,
+        Err(_) => Err(format!(
+            "{place} doesn't answer within {seconds} s: check the host, the port and firewalls in between"
+        )),
+    }
+}
+
+fn check_certificate_files(url: &str) -> Result<(), String> {
+    let query = url.split_once('?').map_or("", |(_, query)| query);
+    let parameters = Url::parse(&format!("query:?{query}")).map_err(|_| "its address can't be read".to_owned())?;
+    for (name, file) in parameters.query_pairs() {
+        if CERTIFICATE_FILES.contains(&&*name)
+            && let Err(error) = File::open(&*file)
+        {
+            return Err(format!("{name} names the file {file}, which can't be read: {error}"));
+        }
+    }
+    Ok(())
+}
+
+async fn connect(options: &PgConnectOptions, place: &Place) -> Result<(), String> {
+    match place {
+        Place::Host(host, port) => {
+            if lookup_host((host.as_str(), *port)).await.is_err() {
+                return Err(format!(
+                    "the host name {host} can't be resolved: check it, and the name service"
+                ));
+            }
+        }
+        Place::Socket(path) if !path.exists() => {
+            return Err(format!(
+                "{place} doesn't exist: start the server, or name its directory as host"
+            ));
+        }
+        Place::Socket(_) => {}
+    }
+    let mut connection = options
+        .connect()
+        .await
+        .map_err(|error| explain(&error, options, place))?;
+    let encoding = sqlx::query_scalar::<_, String>("SHOW server_encoding");
+    let encoding = encoding.fetch_one(&mut connection).await;
+    let _ = connection.close().await;
+    match encoding.map_err(|error| explain(&error, options, place))? {
+        encoding if encoding == ENCODING => Ok(()),
+        encoding => Err(format!(
+            "its encoding is {encoding}, and must be {ENCODING}: create one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE \
+             template0"
+        )),
+    }
+}
+
+/// SQLSTATEs are at <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn explain(error: &sqlx::Error, options: &PgConnectOptions, place: &Place) -> String {
+    match error {
+        sqlx::Error::Database(error) => {
+            let (message, role) = (error.message(), options.get_username());
+            match error.code().as_deref() {
+                Some("28P01") => format!("the server refuses the password of the role {role}: correct it"),
+                Some("28000") => {
+                    format!("the server refuses the role {role} ({message}): check the role and pg_hba.conf")
+                }
+                Some("3D000") => format!("{message}: create it, or name another"),
+                Some("53300") => format!(
+                    "the server has no connection free ({message}): raise its max_connections, or lower \
+                     database.max_connections"
+                ),
+                Some("57P03") => format!("the server isn't ready ({message}): try again"),
+                _ => message.to_owned(),
+            }
+        }
+        sqlx::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
+            format!("{place} refuses connections: start the server, or correct the host and the port")
+        }
+        // The driver verifies certificates while it reads.
+        sqlx::Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
+            format!("TLS with {place} fails ({error}): check sslmode and sslrootcert")
+        }
+        sqlx::Error::Io(error) => format!("the connection to {place} fails: {error}"),
+        sqlx::Error::Tls(error) if error.to_string() == "server does not support TLS" => format!(
+            "{place} has no TLS, which sslmode={} needs: turn it on there (ssl = on), or choose another sslmode",
+            mode(options)
+        ),
+        sqlx::Error::Tls(error) => format!("TLS with {place} fails: {error}"),
+        sqlx::Error::Configuration(error) => format!("its certificate or key can't be used: {error}"),
+        sqlx::Error::Protocol(_) => format!("{place} isn't a PostgreSQL server: correct the host and the port"),
+        _ => format!("the connection to {place} fails"),
+    }
+}
+
+fn mode(options: &PgConnectOptions) -> &'static str {
+    use sqlx::postgres::PgSslMode;
+    match options.get_ssl_mode() {
+        PgSslMode::VerifyCa => "verify-ca",
+        PgSslMode::VerifyFull => "verify-full",
+        _ => "require",
+    }
+}
+
+/// Why a statement at the start failed.
+pub(super) fn explain_statement(error: &sqlx::Error) -> String {
+    match error.as_database_error() {
+        Some(error) if error.code().as_deref() == Some("42501") => {
+            format!(
+                "{}: grant the right to the role, or run `clientele migrate` as another",
+                error.message()
+            )
+        }
+        Some(error) => error.message().to_owned(),
+        None => "the server's answer can't be read: look at its log".to_owned(),
+    }
+}

@@ -1,0 +1,121 @@
+//! Why a SQLite file can't be opened.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read};
+use std::path::Path;
+use std::time::Duration;
+
+use sea_orm::sqlx::{self, ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+
+/// What a SQLite database begins with.
+const MAGIC: &[u8] = b"SQLite format 3\0";
+const HEADER_BYTES: usize = 100;
+/// Where the header has the encoding: 1 is UTF-8, 0 a database without tables.
+const ENCODING_AT: usize = 59;
+
+const NOT_A_DATABASE: &str = "it isn't a SQLite database: name another file";
+
+/// Looks at the file and its directory, and changes nothing.
+pub(super) fn check(file: &Path) -> Result<(), String> {
+    match fs::metadata(file) {
+        Ok(found) if found.is_dir() => Err("it is a directory: name a file in it".to_owned()),
+        Ok(found) if !found.is_file() => Err("it is no regular file: name another".to_owned()),
+        Ok(_) => check_header(file),
+        Err(error) if error.kind() == ErrorKind::NotFound => check_directory(file),
+        Err(error) => Err(format!("its file can't be reached: {error}")),
+    }
+}
+
+fn directory(file: &Path) -> &Path {
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    parent.unwrap_or(Path::new("."))
+}
+
+fn check_directory(file: &Path) -> Result<(), String> {
+    let directory = directory(file);
+    let name = directory.display();
+    match fs::metadata(directory) {
+        Ok(found) if found.is_dir() => Ok(()),
+        Ok(_) => Err(format!("{name} is not a directory")),
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(format!(
+            "the directory {name} doesn't exist: create it, or name another"
+        )),
+        Err(error) => Err(format!("the directory {name} can't be reached: {error}")),
+    }
+}
+
+fn check_header(file: &Path) -> Result<(), String> {
+    let mut header = Vec::new();
+    let opened = File::open(file).and_then(|file| file.take(HEADER_BYTES as u64).read_to_end(&mut header));
+    match opened {
+        Err(error) => Err(format!("its file can't be read: {error}")),
+        Ok(0) => Ok(()),
+        Ok(HEADER_BYTES) if header.starts_with(MAGIC) => match header[ENCODING_AT] {
+            0 | 1 => Ok(()),
+            _ => Err("its encoding is UTF-16, and must be UTF-8: use another database".to_owned()),
+        },
+        Ok(_) => Err(NOT_A_DATABASE.to_owned()),
+    }
+}
+
+/// The cause of an error that the pool has forgotten.
+pub(super) async fn find_cause(url: &str) -> String {
+    let Ok(options) = url.parse::<SqliteConnectOptions>() else {
+        return "its address can't be read".to_owned();
+    };
+    let file = options.get_filename().to_owned();
+    if let Err(reason) = check(&file) {
+        return reason;
+    }
+    if file.exists() {
+        // Opening for writing changes nothing.
+        if let Err(error) = OpenOptions::new().append(true).open(&file) {
+            return format!("its file can't be written: {error}");
+        }
+        if let Err(error) = read_schema(options).await {
+            return explain(&error);
+        }
+    }
+    match create_another(&file) {
+        Err(error) => format!(
+            "no file can be created in its directory {}: {error}",
+            directory(&file).display()
+        ),
+        Ok(()) if file.exists() => "it can't be opened for writing: another program may use it".to_owned(),
+        Ok(()) => "its file doesn't exist".to_owned(),
+    }
+}
+
+async fn read_schema(options: SqliteConnectOptions) -> sqlx::Result<()> {
+    let options = options.create_if_missing(false).busy_timeout(Duration::ZERO);
+    let mut connection = options.connect().await?;
+    let read = sqlx::query("SELECT count(*) FROM sqlite_master").fetch_one(&mut connection);
+    let read = read.await.map(|_| ());
+    let _ = connection.close().await;
+    read
+}
+
+/// SQLite creates files next to the database: what the system says when another program tries is why it failed.
+fn create_another(file: &Path) -> std::io::Result<()> {
+    let mut name = file.file_name().unwrap_or_default().to_owned();
+    name.push("-check");
+    let other = file.with_file_name(name);
+    fs::write(&other, MAGIC)?;
+    fs::remove_file(&other)
+}
+
+/// Result codes are at <https://sqlite.org/rescode.html>; the low byte is the class.
+pub(super) fn explain(error: &sqlx::Error) -> String {
+    let Some(error) = error.as_database_error() else {
+        return error.to_string();
+    };
+    let code: i32 = error.code().and_then(|code| code.parse().ok()).unwrap_or_default();
+    match code & 0xff {
+        5 | 6 => "another program has locked it: stop that one, or try again later".to_owned(),
+        8 => "its file is read-only: let the user that runs clientele write it".to_owned(),
+        11 => "its file is corrupt: restore a backup".to_owned(),
+        13 => "its disk is full".to_owned(),
+        26 => NOT_A_DATABASE.to_owned(),
+        _ => error.message().to_owned(),
+    }
+}

@@ -1,0 +1,174 @@
+//! Lists the settings that exist, and finds the one that a misspelt name means.
+
+use std::sync::LazyLock;
+
+use figment::Figment;
+use figment::error::Kind;
+use figment::value::Dict;
+
+use super::Config;
+use super::layers::{Layer, insert};
+
+/// A setting's keys, from its section to its own.
+pub(super) type Path = Vec<String>;
+
+/// The secret settings. In the environment each can be the name of a file: `CLIENTELE_AUDIT__KEY_FILE`.
+const SECRETS: &[&str] = &[
+    "database_url",
+    "authentication.jwt.key",
+    "notifications.email.password",
+    "notifications.sms.password",
+    "audit.key",
+    "audit.previous_keys",
+];
+/// No setting has this name.
+const NONE: &str = "?";
+
+static SETTINGS: LazyLock<Vec<Path>> = LazyLock::new(|| {
+    let mut found = Vec::new();
+    explore(&Path::new(), &mut found);
+    found
+});
+
+/// Asks the configuration itself: a section refuses an unknown key with a list of its own, and a setting refuses a section.
+fn explore(path: &[String], found: &mut Vec<Path>) {
+    let mut settings = Dict::new();
+    let unknown: Path = path.iter().cloned().chain([NONE.to_owned()]).collect();
+    insert(&mut settings, &unknown, "");
+    let layer = Layer::new("", settings);
+    match Figment::from(&layer).extract::<Config>().map_err(|error| error.kind) {
+        Err(Kind::UnknownField(key, known)) if key == NONE => {
+            for key in known {
+                let inner: Path = path.iter().cloned().chain([(*key).to_owned()]).collect();
+                explore(&inner, found);
+            }
+        }
+        _ => found.push(path.to_vec()),
+    }
+}
+
+pub(super) fn is_setting(path: &[String]) -> bool {
+    SETTINGS.iter().any(|setting| setting == path)
+}
+
+/// The secret setting whose file this names.
+pub(super) fn secret_in_file(path: &[String]) -> Option<Path> {
+    SECRETS
+        .iter()
+        .map(|secret| split(secret))
+        .find(|secret| with_file(secret) == path)
+}
+
+pub(super) fn is_secret(path: &[String]) -> bool {
+    SECRETS.iter().any(|secret| split(secret) == path)
+}
+
+/// The setting that was probably meant: the same but for its separators, or almost the same.
+pub(super) fn nearest(path: &[String], in_environment: bool) -> Option<Path> {
+    let files = SECRETS.iter().map(|secret| with_file(&split(secret)));
+    let all: Vec<Path> = SETTINGS
+        .iter()
+        .cloned()
+        .chain(files.filter(|_| in_environment))
+        .collect();
+    let given = flat(path);
+    let near = all
+        .iter()
+        .map(|setting| (strsim::damerau_levenshtein(&given, &flat(setting)), setting))
+        .min_by_key(|(distance, _)| *distance)
+        .filter(|(distance, _)| *distance <= given.len() / 4);
+    if let Some((_, setting)) = near {
+        return Some(setting.clone());
+    }
+    let mut without_section = all
+        .iter()
+        .filter(|setting| setting.len() > 1 && setting.ends_with(path));
+    match (without_section.next(), without_section.next()) {
+        (Some(setting), None) => Some(setting.clone()),
+        _ => None,
+    }
+}
+
+fn split(setting: &str) -> Path {
+    setting.split('.').map(str::to_owned).collect()
+}
+
+fn with_file(secret: &[String]) -> Path {
+    let mut path = secret.to_vec();
+    if let Some(last) = path.last_mut() {
+        last.push_str("_file");
+    }
+    path
+}
+
+/// A path without the difference between separators, which is what most mistakes are about.
+fn flat(path: &[String]) -> String {
+    let parts = path.iter().flat_map(|key| key.split(['_', '-', '.']));
+    let parts: Vec<String> = parts
+        .filter(|part| !part.is_empty())
+        .map(str::to_ascii_lowercase)
+        .collect();
+    parts.join("_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Config;
+    use super::{SECRETS, SETTINGS, split};
+
+    #[test]
+    fn list_has_every_setting() {
+        fn leaves(table: &toml::Table, path: &[String], found: &mut Vec<Vec<String>>) {
+            for (key, value) in table {
+                let path: Vec<String> = path.iter().cloned().chain([key.clone()]).collect();
+                match value {
+                    toml::Value::Table(inner) if !inner.is_empty() => leaves(inner, &path, found),
+                    _ => found.push(path),
+                }
+            }
+        }
+        let mut found = Vec::new();
+        leaves(
+            &toml::Table::try_from(Config::default()).expect("TOML"),
+            &[],
+            &mut found,
+        );
+        for path in found {
+            assert!(SETTINGS.contains(&path), "{path:?}");
+        }
+        // Those that have no default.
+        for path in [
+            "http.key_file",
+            "notifications.worker_listen",
+            "notifications.email.port",
+            "graphql.roles",
+        ] {
+            assert!(SETTINGS.contains(&split(path)), "{path}");
+        }
+    }
+
+    #[test]
+    fn list_has_every_secret() {
+        let text = toml::Value::from("postgres://ana:hunter2@db/bank");
+        for path in SETTINGS.iter() {
+            let read = |value: toml::Value| {
+                let value = path.iter().rev().fold(value, |value, key| {
+                    toml::Value::Table(toml::Table::from_iter([(key.clone(), value)]))
+                });
+                value.try_into::<Config>().ok()
+            };
+            let config = read(text.clone()).or_else(|| read(vec![text.clone()].into()));
+            let printed = config.map(|config| toml::to_string(&config).expect("TOML"));
+            // What isn't a text holds no secret.
+            if let Some(printed) = printed.filter(|printed| printed.contains("***")) {
+                assert!(
+                    SECRETS.iter().any(|secret| split(secret) == *path),
+                    "{path:?}: {printed}"
+                );
+            }
+        }
+        for secret in SECRETS {
+            assert!(SETTINGS.contains(&split(secret)), "{secret}");
+        }
+    }
+}

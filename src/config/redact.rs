@@ -1,0 +1,162 @@
+//! Hides secrets in addresses of databases, and in any text that may be one: a mistyped address holds the same password.
+
+const HIDDEN: &str = "***";
+
+/// Parameters whose values are shown. The value of every other one may be secret.
+const SHOWN: &[&str] = &[
+    "host",
+    "hostaddr",
+    "port",
+    "user",
+    "dbname",
+    "sslmode",
+    "ssl-mode",
+    "sslrootcert",
+    "ssl-root-cert",
+    "ssl-ca",
+    "sslcert",
+    "ssl-cert",
+    "application_name",
+    "statement-cache-capacity",
+    "mode",
+    "cache",
+    "immutable",
+];
+
+/// The text without what may be secret: URLs, their parameters, and libpq's `host=h password=p`.
+pub fn redacted(text: &str) -> String {
+    let scheme = text.find("://");
+    let is_sqlite = text.starts_with("sqlite:");
+    let is_url = is_sqlite || scheme.is_some_and(|scheme| text.find('=').is_none_or(|equals| scheme < equals));
+    if !is_url && text.contains('=') {
+        return without_values(text);
+    }
+    let (mut shown, place) = match is_sqlite {
+        true => (String::new(), text),
+        false => without_password(text, scheme),
+    };
+    match place.split_once('?') {
+        Some((place, parameters)) => {
+            shown.push_str(&format!("{place}?{}", without_values(parameters)));
+        }
+        None => shown.push_str(place),
+    }
+    shown
+}
+
+/// The user's name, and what follows the credentials. Everything from the first mark after the name to the last `@` counts as
+/// password, so one with `/`, `?` or `@` in it is hidden whole.
+fn without_password(url: &str, scheme: Option<usize>) -> (String, &str) {
+    let start = scheme.map_or(0, |at| at + "://".len());
+    if let Some((credentials, place)) = url.rsplit_once('@') {
+        let name = credentials.get(start..).and_then(|name| name.find([':', '/', '?']));
+        return match name {
+            Some(end) => (format!("{}:{HIDDEN}@", &credentials[..start + end]), place),
+            None => (format!("{credentials}@"), place),
+        };
+    }
+    // Where the `@` is missing, a password stands in the place of the port.
+    let authority = &url[start..];
+    let authority = &authority[..authority.find(['/', '?', '#']).unwrap_or(authority.len())];
+    match authority.rsplit_once(':') {
+        Some((host, port)) if scheme.is_some() && !authority.ends_with(']') && !is_port(port) => {
+            (format!("{}{host}:{HIDDEN}", &url[..start]), "")
+        }
+        _ => (String::new(), url),
+    }
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Shows `name=value` pairs up to the first value that may be secret: where that ends can't be known.
+fn without_values(text: &str) -> String {
+    let is_separator = |letter: char| letter.is_whitespace() || "&;?#".contains(letter);
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once('=') {
+        let start = text.len() - rest.len();
+        let name = before.trim();
+        if name.contains(is_separator) {
+            return format!("{}{HIDDEN}", &text[..start]);
+        }
+        let blanks = after.len() - after.trim_start().len();
+        let end = after[blanks..].find(is_separator).map_or(after.len(), |at| blanks + at);
+        if !SHOWN.contains(&name) || after[..end].contains('=') {
+            return format!("{}{before}={HIDDEN}", &text[..start]);
+        }
+        rest = after[end..].strip_prefix(is_separator).unwrap_or_default();
+    }
+    match rest.trim().is_empty() {
+        true => text.to_owned(),
+        false => format!("{}{HIDDEN}", &text[..text.len() - rest.len()]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::redacted;
+
+    #[test]
+    fn redacted_text_holds_no_secret() {
+        for (given, shown) in [
+            ("", ""),
+            ("--colour", "--colour"),
+            ("127.0.0.1:80a", "127.0.0.1:80a"),
+            ("sqlite:clientele.db", "sqlite:clientele.db"),
+            ("sqlite:clientele.db?mode=rwc", "sqlite:clientele.db?mode=rwc"),
+            (
+                "sqlite:a=b.db?mode=rw&key=secret&cache=private",
+                "sqlite:a=b.db?mode=rw&key=***",
+            ),
+            ("sqlite:/home/ana@bank/clients.db", "sqlite:/home/ana@bank/clients.db"),
+            ("postgres://ana@db/bank", "postgres://ana@db/bank"),
+            ("postgres://ana:secret@db:5432/bank", "postgres://ana:***@db:5432/bank"),
+            (
+                "postgres://ana:s/e?c@r#et@db/bank?sslmode=require",
+                "postgres://ana:***@db/bank?sslmode=require",
+            ),
+            (
+                "postgres://db/bank?user=ana&password=secret&sslmode=require",
+                "postgres://db/bank?user=ana&password=***",
+            ),
+            (
+                "postgres://db/bank?password=sec&ret&dbname=x",
+                "postgres://db/bank?password=***",
+            ),
+            (
+                "postgres://db/bank?sslpassword=secret",
+                "postgres://db/bank?sslpassword=***",
+            ),
+            ("postgres://db/bank?sslpassword=secret@x", "postgres://db:***@x"),
+            ("postgres://db/bank?pwd=secret", "postgres://db/bank?pwd=***"),
+            (
+                "postgres://db/bank?sslmode=require#secret",
+                "postgres://db/bank?sslmode=require#***",
+            ),
+            ("postgres://db/bank?secret", "postgres://db/bank?***"),
+            ("postgres://ana:secret/bank", "postgres://ana:***"),
+            ("postgres://ana:secret", "postgres://ana:***"),
+            ("postgres://db:5432/bank", "postgres://db:5432/bank"),
+            ("postgres://[::1]/bank", "postgres://[::1]/bank"),
+            ("ana:secret@db", "ana:***@db"),
+            ("host=h password=secret", "host=h password=***"),
+            ("host=h password='a secret' dbname=x", "host=h password=***"),
+            ("host = h  password = secret", "host = h  password =***"),
+            ("host=h password=se@cret", "host=h password=***"),
+            ("host=h password=x://secret", "host=h password=***"),
+            ("host= password=secret", "host=***"),
+            ("host=h secret", "host=h ***"),
+            ("host=h secret password=x", "host=h ***"),
+            ("PASSWORD=secret", "PASSWORD=***"),
+            ("DATABASE_URL=postgres://ana:secret@db", "DATABASE_URL=***"),
+            ("Server=db;Pwd=secret", "Server=***"),
+            (
+                "jdbc:postgresql://db/bank?user=ana&password=secret",
+                "jdbc:postgresql://db/bank?user=ana&password=***",
+            ),
+        ] {
+            assert_eq!(redacted(given), shown, "{given}");
+        }
+    }
+}
