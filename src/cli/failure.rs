@@ -5,10 +5,10 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
-use clap::error::{ContextKind, ContextValue};
 use tokio::signal::unix::SignalKind;
 
-use crate::config::{ConfigError, redacted};
+use super::quoted;
+use crate::config::ConfigError;
 
 /// Shown as one line, whatever it is made from.
 #[derive(Debug)]
@@ -55,17 +55,7 @@ impl Failure {
         let text = error.render().to_string();
         let reason = text.split("\n\n").next().unwrap_or_default();
         let reason = reason.strip_prefix("error: ").unwrap_or(reason);
-        // It quotes what it doesn't understand, which may be the database's address in the wrong place.
-        let quoted = error.context().filter_map(|(kind, value)| match (kind, value) {
-            (
-                ContextKind::InvalidArg | ContextKind::InvalidSubcommand | ContextKind::InvalidValue,
-                ContextValue::String(value),
-            ) if !value.is_empty() => Some(value),
-            _ => None,
-        });
-        let reason = quoted.fold(reason.to_owned(), |reason, value| {
-            reason.replace(value, &redacted(value))
-        });
+        let reason = quoted::redact(error, reason);
         Self::misconfigured(format!("{reason} (clientele --help lists what there is)"))
     }
 

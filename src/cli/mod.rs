@@ -8,6 +8,7 @@ mod listed;
 mod listening;
 mod notify;
 mod open_error;
+mod quoted;
 mod serve;
 mod store;
 mod token;

@@ -62,13 +62,18 @@ fn put(settings: &mut Dict, name: &str, key: &str, value: &str) -> Result<(), Co
 
 /// Editors and `echo` end a file with a newline, which is no part of the secret.
 fn from_file(name: &str, file: &str) -> Result<String, ConfigError> {
+    // A relative path may be the secret itself, in the wrong variable.
+    let shown = match file.starts_with(['/', '.']) {
+        true => format!("{file:?}, which {name} names,"),
+        false => format!("that {name} names"),
+    };
     let text = std::fs::read_to_string(file)
-        .map_err(|error| ConfigError(format!("can't read the file {file:?}, which {name} names: {error}")))?;
+        .map_err(|error| ConfigError(format!("the file {shown} can't be read: {error}")))?;
     let secret = text
         .strip_suffix('\n')
         .map_or(&*text, |text| text.strip_suffix('\r').unwrap_or(text));
     if secret.is_empty() {
-        return Err(ConfigError(format!("the file {file:?}, which {name} names, is empty")));
+        return Err(ConfigError(format!("the file {shown} is empty")));
     }
     Ok(secret.to_owned())
 }

@@ -8,7 +8,7 @@ use figment::error::{Actual, Kind};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
-use super::{Config, ConfigError, check, environment, sentence};
+use super::{Config, ConfigError, check, environment, redacted, sentence};
 use crate::network::ListenAddress;
 
 const COMMAND_LINE: &str = "the command line";
@@ -123,7 +123,13 @@ impl Provider for &Layer {
 fn from_file(path: &Path) -> Result<Layer, ConfigError> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path)
-        .map_err(|error| ConfigError(format!("can't read the configuration file {name}: {error}")))?;
+        // What doesn't exist may be the database's address in the wrong place.
+        .map_err(|error| {
+            ConfigError(format!(
+                "can't read the configuration file {}: {error}",
+                redacted(&name)
+            ))
+        })?;
     let settings = toml::from_str(&text).map_err(|error| ConfigError(sentence::about_syntax(&name, &text, &error)))?;
     Ok(Layer::new(name, settings))
 }

@@ -33,7 +33,10 @@ pub(super) fn about(error: &figment::Error, all: &Figment) -> String {
             let unknown = format!("unknown setting {} in {source}", spelled(&path));
             match known::nearest(&path, in_environment) {
                 _ if known::secret_in_file(&path).is_some() => {
-                    format!("{unknown}: only a variable names the file of a secret: {}", variable(&path))
+                    format!(
+                        "{unknown}: only a variable names the file of a secret: {}",
+                        variable(&path)
+                    )
                 }
                 Some(nearest) => format!("{unknown}: did you mean {}?", spelled(&nearest)),
                 None => format!("{unknown}; known there: {}", known.join(", ")),

@@ -205,7 +205,6 @@ mod tests {
             "sqlite://?mode=rwc",
             "sqlite:?",
             "sqlite:sqlite:",
-            "sqlite:sqlite://",
         ] {
             let reason = "names no file: write sqlite:FILE, as in sqlite:clientele.db";
             assert_eq!(check_address(url), Err(reason.to_owned()), "{url}");

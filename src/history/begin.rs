@@ -159,14 +159,18 @@ impl Work for Beginning<'_> {
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<()>> {
         let keys = self.clientele.history.keys(transaction).await?;
+        // Without a lock first: a read-only database allows none.
+        if are_begun(transaction, keys).await? {
+            return Ok(Step::Discard(()));
+        }
         // Counting ten million clients may take its time, and so may another server that does.
         transaction.take_any_time().await?;
-        let (mut there, mut begun) = (true, true);
+        let mut there = true;
         for chain in Chain::SHARED {
             there &= super::end(transaction, chain).await?.is_some();
-            begun &= is_begun(transaction, keys, chain).await?;
         }
-        if begun {
+        // Another server may have been faster.
+        if are_begun(transaction, keys).await? {
             return Ok(Step::Discard(()));
         }
         let mut walked = Vec::new();
@@ -241,6 +245,16 @@ async fn count(transaction: &Transaction, which: &str) -> Result<i64> {
 async fn is_known(transaction: &Transaction) -> Result<bool> {
     let row = transaction.one("SELECT 1 FROM audit_record LIMIT 1", []).await?;
     Ok(row.is_some())
+}
+
+/// Whether every shared chain has begun.
+async fn are_begun(transaction: &Transaction, keys: &Keys) -> Result<bool> {
+    for chain in Chain::SHARED {
+        if !is_begun(transaction, keys, chain).await? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Whether a chain says that it goes on under the current key, so that there is nothing to be noted. That is taken on

@@ -136,6 +136,9 @@ fn explain(error: &sqlx::Error, options: &PgConnectOptions, place: &Place) -> St
         sqlx::Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
             format!("TLS with {place} fails ({error}): check sslmode and sslrootcert")
         }
+        sqlx::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
+            format!("{place} closes the connection: it isn't a PostgreSQL server, or doesn't accept this address")
+        }
         sqlx::Error::Io(error) => format!("the connection to {place} fails: {error}"),
         sqlx::Error::Tls(error) if error.to_string() == "server does not support TLS" => format!(
             "{place} has no TLS, which sslmode={} needs: turn it on there (ssl = on), or choose another sslmode",

@@ -63,6 +63,9 @@ pub(super) async fn find_cause(url: &str) -> String {
     let Ok(options) = url.parse::<SqliteConnectOptions>() else {
         return "its address can't be read".to_owned();
     };
+    if url.contains("mode=ro&") || url.ends_with("mode=ro") || url.contains("immutable=") {
+        return "its address has mode=ro or immutable: remove that to make changes".to_owned();
+    }
     let file = options.get_filename().to_owned();
     if let Err(reason) = check(&file) {
         return reason;
@@ -100,8 +103,9 @@ fn create_another(file: &Path) -> std::io::Result<()> {
     let mut name = file.file_name().unwrap_or_default().to_owned();
     name.push("-check");
     let other = file.with_file_name(name);
-    fs::write(&other, MAGIC)?;
-    fs::remove_file(&other)
+    let written = fs::write(&other, MAGIC);
+    let _ = fs::remove_file(&other);
+    written
 }
 
 /// Result codes are at <https://sqlite.org/rescode.html>; the low byte is the class.
@@ -112,6 +116,10 @@ pub(super) fn explain(error: &sqlx::Error) -> String {
     let code: i32 = error.code().and_then(|code| code.parse().ok()).unwrap_or_default();
     match code & 0xff {
         5 | 6 => "another program has locked it: stop that one, or try again later".to_owned(),
+        10 => format!(
+            "its file can't be read or written ({}): check the disk",
+            error.message()
+        ),
         8 => "its file is read-only: let the user that runs clientele write it".to_owned(),
         11 => "its file is corrupt: restore a backup".to_owned(),
         13 => "its disk is full".to_owned(),

@@ -152,7 +152,6 @@ fn file_of_secret_must_be_readable_and_only_source() {
     let name = "CLIENTELE_AUDIT__KEY_FILE";
     for (file, reason) in [
         (path("none"), "No such file or directory (os error 2)"),
-        (String::new(), "No such file or directory (os error 2)"),
         (path(""), "Is a directory (os error 21)"),
         (path("bytes"), "stream did not contain valid UTF-8"),
     ] {
@@ -161,6 +160,10 @@ fn file_of_secret_must_be_readable_and_only_source() {
             Path::new(&file)
         );
         assert_eq!(read(&[(name, &file)]), Err(sentence));
+    }
+    for secret in ["", "postgres://ana:hunter2@db/bank", "aHVudGVyMg=="] {
+        let sentence = format!("the file that {name} names can't be read: No such file or directory (os error 2)");
+        assert_eq!(read(&[(name, secret)]), Err(sentence));
     }
     let sentence = format!("the file {:?}, which {name} names, is empty", path("empty"));
     assert_eq!(read(&[(name, &path("empty"))]), Err(sentence));

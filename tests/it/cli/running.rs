@@ -51,6 +51,22 @@ async fn a_server_says_where_it_is_and_stops_when_told() {
 }
 
 #[tokio::test]
+async fn host_name_to_listen_on_is_resolved() {
+    let worker = [("CLIENTELE_NOTIFICATIONS__WORKER_LISTEN", "localhost:0")];
+    for (arguments, environment) in [
+        (&["serve", "--no-auth", "--listen", "localhost:0"][..], &[][..]),
+        (&["worker"], &worker),
+    ] {
+        let server = Server::start_with(arguments, environment);
+        assert!(server.address.starts_with("http://127.0.0.1:"), "{}", server.address);
+        let response = reqwest::get(format!("{}/health/live", server.address)).await;
+        assert_eq!(response.expect("an answer").status(), 200);
+        server.signal("TERM");
+        assert_eq!(server.wait().1, Some(0), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
 async fn each_request_leaves_one_line_with_its_id_and_nothing_personal() {
     let server = Server::start(&[("CLIENTELE_LOG__FORMAT", "json")]);
     let client = reqwest::Client::new();

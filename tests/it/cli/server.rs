@@ -96,7 +96,7 @@ impl Server {
         Self::listening(command, self::directory())
     }
 
-    fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+    pub fn start_with(arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let directory = directory();
         let command = clientele(&directory, arguments, environment);
         Self::listening(command, directory)
