@@ -156,7 +156,7 @@ fn file_of_secret_must_be_readable_and_only_source() {
         (path("bytes"), "stream did not contain valid UTF-8"),
     ] {
         let sentence = format!(
-            "can't read the file {:?}, which {name} names: {reason}",
+            "the file {:?}, which {name} names, can't be read: {reason}",
             Path::new(&file)
         );
         assert_eq!(read(&[(name, &file)]), Err(sentence));
