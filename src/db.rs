@@ -25,7 +25,7 @@ use rand::RngExt;
 use sea_orm::{ConnectionTrait, DatabaseConnection, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use tokio::time::timeout_at;
 
-pub use address::{check_address, is_ssl_mode, sqlite_file};
+pub use address::{check_address, is_ssl_mode, sqlite_path};
 pub use backup::BackupError;
 pub use batch::Batch;
 pub use connect::{Version, missing_file};

@@ -7,13 +7,13 @@ use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 use super::Failure;
 use crate::config::Config;
-use crate::db::sqlite_file;
-use crate::error::Error;
+use crate::db::sqlite_path;
+use crate::error::{Cause, Error};
 
 /// Checks the file, or connects once, before the pool does: the pool tries again for seconds, and forgets the cause.
 pub(super) async fn check(config: &Config) -> Result<(), Failure> {
     let url = config.database_url.reveal();
-    let checked = match sqlite_file(url).filter(|_| config.database_url.is_sqlite()) {
+    let checked = match sqlite_path(url).filter(|_| config.database_url.is_sqlite()) {
         Some(file) => sqlite::check(&file),
         None => postgres::check(url, &config.database).await,
     };
@@ -26,6 +26,9 @@ pub(super) async fn failure(doing: &str, config: &Config, error: &Error) -> Fail
     let reason = match (driver_error(error), error) {
         (Some(error), _) if config.database_url.is_sqlite() => sqlite::explain(error),
         (Some(error), _) => postgres::explain_statement(error),
+        (None, Error::Unavailable(Cause::Sqlite(code))) if !sqlite::is_about_opening(*code) => {
+            sqlite::explain_code(*code)
+        }
         (None, Error::Unavailable(_) | Error::ReadOnly | Error::Conflict) if config.database_url.is_sqlite() => {
             sqlite::find_cause(url).await
         }
@@ -34,7 +37,7 @@ pub(super) async fn failure(doing: &str, config: &Config, error: &Error) -> Fail
                                     accepts changes"
                 .to_owned()
         }
-        (None, Error::Unavailable(_)) => "the server doesn't answer any more: look at its log".to_owned(),
+        (None, Error::Unavailable(cause)) => format!("the server doesn't answer any more ({cause}): look at its log"),
         (None, error) => error.kind(),
     };
     cannot(doing, config, &reason)

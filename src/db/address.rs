@@ -72,7 +72,7 @@ pub(super) fn readable(url: &str) -> Cow<'_, str> {
 }
 
 /// The file that a SQLite address names.
-pub fn sqlite_file(url: &str) -> Option<PathBuf> {
+pub fn sqlite_path(url: &str) -> Option<PathBuf> {
     let options: SqliteConnectOptions = url.parse().ok()?;
     Some(options.get_filename().to_owned())
 }

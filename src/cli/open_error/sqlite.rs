@@ -13,6 +13,10 @@ const HEADER_BYTES: usize = 100;
 /// Where the header has the encoding: 1 is UTF-8, 0 a database without tables.
 const ENCODING_AT: usize = 59;
 
+/// The part of a result code that is its class.
+const CLASS: i32 = 0xff;
+const CAN_T_OPEN: i32 = 14;
+
 const NOT_A_DATABASE: &str = "it isn't a SQLite database: name another file";
 
 /// Looks at the file and its directory, and changes nothing.
@@ -108,22 +112,32 @@ fn create_another(file: &Path) -> std::io::Result<()> {
     written
 }
 
-/// Result codes are at <https://sqlite.org/rescode.html>; the low byte is the class.
+/// Why a statement failed.
 pub(super) fn explain(error: &sqlx::Error) -> String {
     let Some(error) = error.as_database_error() else {
         return error.to_string();
     };
-    let code: i32 = error.code().and_then(|code| code.parse().ok()).unwrap_or_default();
-    match code & 0xff {
+    match error.code().and_then(|code| code.parse().ok()) {
+        Some(code) => explain_code(code),
+        None => error.message().to_owned(),
+    }
+}
+
+/// Whether the cause of this result code is to be looked for in the file system.
+pub(super) fn is_about_opening(code: i32) -> bool {
+    code & CLASS == CAN_T_OPEN
+}
+
+/// Result codes are at <https://sqlite.org/rescode.html>; the low byte is the class.
+pub(super) fn explain_code(code: i32) -> String {
+    match code & CLASS {
         5 | 6 => "another program has locked it: stop that one, or try again later".to_owned(),
-        10 => format!(
-            "its file can't be read or written ({}): check the disk",
-            error.message()
-        ),
         8 => "its file is read-only: let the user that runs clientele write it".to_owned(),
+        10 => format!("its file can't be read or written (SQLite's error {code}): check the disk and its limits"),
         11 => "its file is corrupt: restore a backup".to_owned(),
-        13 => "its disk is full".to_owned(),
+        13 => "its disk is full: make room".to_owned(),
+        CAN_T_OPEN => "its file can't be opened: check its rights and those of its directory".to_owned(),
         26 => NOT_A_DATABASE.to_owned(),
-        _ => error.message().to_owned(),
+        _ => format!("SQLite reports the error {code}"),
     }
 }

@@ -1,6 +1,7 @@
 //! SQLite files that can't be opened, each with its cause.
 
 use std::os::unix::fs::symlink;
+use std::process::Command;
 
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection};
 use tempfile::TempDir;
@@ -86,14 +87,32 @@ fn read_only_address_is_not_served() {
     assert!(migrated.success());
     for parameter in ["mode=ro", "immutable=1"] {
         let url = format!("sqlite:clientele.db?{parameter}");
-        assert_eq!(
-            fails(&directory, &["serve", "--listen", "127.0.0.1:0"], &url),
-            format!(
-                "clientele: can't write the database {url}: its address has mode=ro or immutable: remove that to make \
-                 changes\n"
-            )
-        );
+        let said = fails(&directory, &["serve", "--listen", "127.0.0.1:0"], &url);
+        let reason = format!("the database {url}: its address has mode=ro or immutable: remove that to make changes\n");
+        assert!(said.ends_with(&reason), "{said}");
     }
+}
+
+#[test]
+fn full_disk_is_explained() {
+    let directory = directory();
+    // Files may have 100 blocks of 512 bytes; the tables take more.
+    let line = format!(
+        "trap '' XFSZ; ulimit -f 100; exec '{}' migrate",
+        env!("CARGO_BIN_EXE_clientele")
+    );
+    let output = Command::new("sh")
+        .current_dir(directory.path())
+        .env_clear()
+        .args(["-c", &line])
+        .output()
+        .expect("it starts");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(
+        text(output.stderr),
+        "clientele: can't migrate the database sqlite:clientele.db: its file can't be read or written (SQLite's error 778): \
+         check the disk and its limits\n"
+    );
 }
 
 #[tokio::test]
