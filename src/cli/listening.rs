@@ -17,7 +17,7 @@ use crate::server::Server;
 /// caller asks again after a second, so that a burst that the server could serve at once would take that long.
 const BACKLOG: u32 = 4096;
 
-/// The address to listen on. Of several, one of IPv4 comes first: `localhost` is 127.0.0.1 then, as other programs expect.
+/// The address to listen on. Of several, one of IPv4 comes first: `localhost` is 127.0.0.1 then.
 pub(super) async fn resolve(address: &ListenAddress) -> Result<SocketAddr, Failure> {
     let found = lookup_host(address.host_and_port()).await.map_err(|_| {
         let (host, _) = address.host_and_port();

@@ -4,7 +4,8 @@ use clap::error::{ContextKind, ContextValue};
 
 use crate::config::redacted;
 
-/// The parser quotes what it doesn't understand, which may be the database's address in the wrong place. `text` is what it says.
+/// The parser quotes what it doesn't understand, which may be the database's address in the wrong place. `text` is its
+/// message.
 pub(super) fn redact(error: &clap::Error, text: &str) -> String {
     let quoted = error.context().filter_map(|(kind, value)| match (kind, value) {
         (

@@ -34,7 +34,8 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
     let listen = listening::resolve(&config.listen).await?;
     if no_auth && !listen.ip().is_loopback() {
         return Err(Failure::misconfigured(format!(
-            "refusing to listen on {listen}: with --no-auth everybody may do everything, so only loopback addresses such as \
+            "refusing to listen on {listen}: with --no-auth everybody may do everything, so only loopback addresses \
+             such as \
              127.0.0.1 are allowed"
         )));
     }

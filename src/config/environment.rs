@@ -78,7 +78,7 @@ fn from_file(name: &str, file: &str) -> Result<String, ConfigError> {
     Ok(secret.to_owned())
 }
 
-/// Whether Kubernetes sets this variable: it does so for each service, here for those whose names begin with `clientele`.
+/// Whether Kubernetes sets this variable, as it does for each service, here for those named `clientele…`.
 /// <https://kubernetes.io/docs/tutorials/services/connect-applications-service/#environment-variables>
 fn is_service_link(name: &str, value: &str) -> bool {
     const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];

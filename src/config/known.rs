@@ -30,7 +30,8 @@ static SETTINGS: LazyLock<Vec<Path>> = LazyLock::new(|| {
     found
 });
 
-/// Asks the configuration itself: a section refuses an unknown key with a list of its own, and a setting refuses a section.
+/// Asks the configuration itself: a section refuses an unknown key with a list of its own keys, and a setting refuses a
+/// section.
 fn explore(path: &[String], found: &mut Vec<Path>) {
     let mut settings = Dict::new();
     let unknown: Path = path.iter().cloned().chain([NONE.to_owned()]).collect();
@@ -63,7 +64,7 @@ pub(super) fn is_secret(path: &[String]) -> bool {
     SECRETS.iter().any(|secret| split(secret) == path)
 }
 
-/// The setting that was probably meant: the same but for its separators, or almost the same.
+/// The setting that was probably meant: one that differs in its separators only, or in a few letters.
 pub(super) fn nearest(path: &[String], in_environment: bool) -> Option<Path> {
     let files = SECRETS.iter().map(|secret| with_file(&split(secret)));
     let all: Vec<Path> = SETTINGS

@@ -1,4 +1,4 @@
-//! Hides secrets in addresses of databases, and in any text that may be one: a mistyped address holds the same password.
+//! Hides secrets in addresses of databases, and in any text that may be one: a mistyped address has the same password.
 
 const HIDDEN: &str = "***";
 
@@ -44,8 +44,8 @@ pub fn redacted(text: &str) -> String {
     shown
 }
 
-/// The user's name, and what follows the credentials. Everything from the first mark after the name to the last `@` counts as
-/// password, so one with `/`, `?` or `@` in it is hidden whole.
+/// The user's name, and what follows the credentials. Everything from the first mark after the name to the last `@` is
+/// taken for the password, so one with `/`, `?` or `@` in it is hidden whole.
 fn without_password(url: &str, scheme: Option<usize>) -> (String, &str) {
     let start = scheme.map_or(0, |at| at + "://".len());
     if let Some((credentials, place)) = url.rsplit_once('@') {

@@ -152,7 +152,8 @@ fn a_mistake_in_the_environment_is_one_sentence_that_names_the_variable() {
         (
             "CLIENTELE_CLIENTS__ID_PATERN",
             "###",
-            "unknown setting CLIENTELE_CLIENTS__ID_PATERN in the environment: did you mean CLIENTELE_CLIENTS__ID_PATTERN?",
+            "unknown setting CLIENTELE_CLIENTS__ID_PATERN in the environment: did you mean \
+             CLIENTELE_CLIENTS__ID_PATTERN?",
         ),
         (
             "CLIENTELE_LOG",

@@ -119,7 +119,8 @@ fn check_postgres(url: &str) -> Result<(), String> {
     match postgres(url) {
         Ok(_) => Ok(()),
         Err(sqlx::Error::Configuration(reason)) => Err(format!(
-            "can't be read ({reason}): special characters of names and passwords must be percent-encoded, as in %40 for @ \
+            "can't be read ({reason}): special characters of names and passwords must be percent-encoded, as in %40 \
+             for @ \
              and %2F for /"
         )),
         Err(_) => Err("can't be read".to_owned()),
@@ -270,14 +271,27 @@ mod tests {
         for (parameters, reason) in [
             (
                 "ssl=true",
-                "has the parameter ssl, which doesn't encrypt the connection: write sslmode=require, or sslmode=verify-full, \
+                "has the parameter ssl, which doesn't encrypt the connection: write sslmode=require, or \
+                 sslmode=verify-full, \
                  which also checks the server's certificate"
                     .to_owned(),
             ),
-            ("pwd=hunter2", format!("has the unknown parameter pwd: remove it; {known}")),
-            ("sslpassword=hunter2", format!("has the unknown parameter sslpassword: remove it; {known}")),
-            ("%73slmode=require", format!("has an unknown parameter: remove it; {known}")),
-            ("Sslmode=require", format!("has the unknown parameter Sslmode: remove it; {known}")),
+            (
+                "pwd=hunter2",
+                format!("has the unknown parameter pwd: remove it; {known}"),
+            ),
+            (
+                "sslpassword=hunter2",
+                format!("has the unknown parameter sslpassword: remove it; {known}"),
+            ),
+            (
+                "%73slmode=require",
+                format!("has an unknown parameter: remove it; {known}"),
+            ),
+            (
+                "Sslmode=require",
+                format!("has the unknown parameter Sslmode: remove it; {known}"),
+            ),
             (
                 "password=hun&ter2",
                 format!("has an unknown parameter after the password, in which & must be written %26; {known}"),
@@ -286,11 +300,16 @@ mod tests {
                 "sslmode=true",
                 "has a wrong sslmode: use one of disable, allow, prefer, require, verify-ca, verify-full".to_owned(),
             ),
-            ("sslmode=require&ssl-mode=disable", "has the parameter sslmode twice".to_owned()),
+            (
+                "sslmode=require&ssl-mode=disable",
+                "has the parameter sslmode twice".to_owned(),
+            ),
             ("sslcert=/c.pem", "needs both sslcert and sslkey, or neither".to_owned()),
             (
                 "sslmode=require&sslrootcert=/ca.pem",
-                "has an sslrootcert, which only sslmode=verify-ca and sslmode=verify-full use: add one of them".to_owned(),
+                "has an sslrootcert, which only sslmode=verify-ca and sslmode=verify-full use: add one of \
+                 them"
+                    .to_owned(),
             ),
             ("sslmode=require#", "can't be read: a # must be written %23".to_owned()),
         ] {

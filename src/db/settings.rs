@@ -96,11 +96,12 @@ pub fn postgres_options(url: &str, settings: &DatabaseSettings) -> Result<PgConn
     Ok(session(address::postgres(url)?, settings, false))
 }
 
-/// The options of every session on PostgreSQL. What the server, the database or the role sets for writing stays as it is:
-/// `default_transaction_read_only = on` is how operators and managed services stop writes.
+/// The options of every session on PostgreSQL. `default_transaction_read_only` stays as the server, the database or the
+/// role sets it: that is how operators and managed services stop writes.
 fn session(postgres: PgConnectOptions, settings: &DatabaseSettings, looking: bool) -> PgConnectOptions {
     let postgres = postgres.application_name("clientele").options([
-        // Statements are prepared once, and short: planning them for each value, or compiling them, takes longer than they do.
+        // Statements are prepared once, and short: planning them for each value, or compiling them, takes longer than
+        // they do.
         ("plan_cache_mode", "force_generic_plan"),
         ("jit", "off"),
         ("timezone", "UTC"),

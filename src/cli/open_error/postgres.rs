@@ -104,7 +104,8 @@ async fn connect(options: &PgConnectOptions, place: &Place) -> Result<(), String
     match encoding.map_err(|error| explain(&error, options, place))? {
         encoding if encoding == ENCODING => Ok(()),
         encoding => Err(format!(
-            "its encoding is {encoding}, and must be {ENCODING}: create one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE \
+            "its encoding is {encoding}, and must be {ENCODING}: create one with CREATE DATABASE … ENCODING 'UTF8' \
+             TEMPLATE \
              template0"
         )),
     }

@@ -123,7 +123,7 @@ pub(super) fn explain(error: &sqlx::Error) -> String {
     }
 }
 
-/// Whether the cause of this result code is to be looked for in the file system.
+/// Whether the file system knows the cause of this result code.
 pub(super) fn is_about_opening(code: i32) -> bool {
     code & CLASS == CAN_T_OPEN
 }

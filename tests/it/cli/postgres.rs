@@ -68,7 +68,9 @@ async fn postgres_start_error_names_its_cause() {
         for (url, reason) in [
             (
                 url.replace("clientele@", "absent@"),
-                "the server refuses the role absent (role \"absent\" does not exist): check the role and pg_hba.conf".to_owned(),
+                "the server refuses the role absent (role \"absent\" does not exist): check the role and \
+                 pg_hba.conf"
+                    .to_owned(),
             ),
             (
                 url.replace(&name, "absent"),
@@ -76,7 +78,9 @@ async fn postgres_start_error_names_its_cause() {
             ),
             (
                 url.replace(&directory, "/nowhere"),
-                "the socket /nowhere/.s.PGSQL.5432 doesn't exist: start the server, or name its directory as host".to_owned(),
+                "the socket /nowhere/.s.PGSQL.5432 doesn't exist: start the server, or name its directory as \
+                 host"
+                    .to_owned(),
             ),
             (
                 format!("{url}&port=1"),
@@ -87,7 +91,8 @@ async fn postgres_start_error_names_its_cause() {
             (
                 format!("{url}&sslmode=require"),
                 format!(
-                    "{socket} has no TLS, which sslmode=require needs: turn it on there (ssl = on), or choose another sslmode"
+                    "{socket} has no TLS, which sslmode=require needs: turn it on there (ssl = on), or choose \
+                     another sslmode"
                 ),
             ),
             (
@@ -139,7 +144,8 @@ async fn wrong_password_is_refused_and_hidden() {
         works(&of(":right%40one"));
         for (url, shown) in [(of(":wrong"), of(":***")), (of(""), of(""))] {
             let sentence = format!(
-                "clientele: can't open the database {shown}: the server refuses the password of the role with_password: \
+                "clientele: can't open the database {shown}: the server refuses the password of the role \
+                 with_password: \
                  correct it\n"
             );
             let begun = Instant::now();
@@ -170,7 +176,8 @@ async fn encoding_and_rights_of_database_are_checked() {
         fails(
             &url.replace(&name, &latin),
             "open",
-            "its encoding is LATIN1, and must be UTF8: create one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE template0",
+            "its encoding is LATIN1, and must be UTF8: create one with CREATE DATABASE … ENCODING 'UTF8' TEMPLATE \
+             template0",
         );
         fails(
             &url.replace(&name, &poor).replace("clientele@", &format!("{poor}@")),
@@ -179,9 +186,7 @@ async fn encoding_and_rights_of_database_are_checked() {
         );
         execute(
             &admin,
-            &[
-                &format!("ALTER DATABASE {poor} SET default_transaction_read_only = on"),
-            ],
+            &[&format!("ALTER DATABASE {poor} SET default_transaction_read_only = on")],
         )
         .await;
         fails(
@@ -273,7 +278,8 @@ fn answer_of_wrong_server_is_explained() {
         ),
         (
             fake::error("28000", "no pg_hba.conf entry for host \"10.0.0.9\""),
-            "the server refuses the role teller (no pg_hba.conf entry for host \"10.0.0.9\"): check the role and pg_hba.conf",
+            "the server refuses the role teller (no pg_hba.conf entry for host \"10.0.0.9\"): check the role and \
+             pg_hba.conf",
         ),
         (
             b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec(),
@@ -304,7 +310,8 @@ fn unreachable_server_is_explained() {
         ],
     );
     let sentence = format!(
-        "clientele: can't open the database {url}: {place} doesn't answer within 1 s: check the host, the port and firewalls \
+        "clientele: can't open the database {url}: {place} doesn't answer within 1 s: check the host, the port and \
+         firewalls \
          in between\n"
     );
     assert_eq!(answer, (String::new(), sentence, Some(1)));

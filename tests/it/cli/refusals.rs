@@ -17,7 +17,8 @@ fn a_start_that_cant_work_says_why_in_one_line() {
         (
             vec!["serve", "--no-auth", "--listen", "0.0.0.0:0"],
             vec![],
-            "refusing to listen on 0.0.0.0:0: with --no-auth everybody may do everything, so only loopback addresses such \
+            "refusing to listen on 0.0.0.0:0: with --no-auth everybody may do everything, so only loopback addresses \
+             such \
              as 127.0.0.1 are allowed"
                 .into(),
             2,
@@ -26,7 +27,8 @@ fn a_start_that_cant_work_says_why_in_one_line() {
             // The system resolves this name without a name server.
             vec!["serve", "--no-auth", "--listen", "0x0:0"],
             vec![],
-            "refusing to listen on 0.0.0.0:0: with --no-auth everybody may do everything, so only loopback addresses such \
+            "refusing to listen on 0.0.0.0:0: with --no-auth everybody may do everything, so only loopback addresses \
+             such \
              as 127.0.0.1 are allowed"
                 .into(),
             2,
@@ -40,7 +42,8 @@ fn a_start_that_cant_work_says_why_in_one_line() {
                 "sqlite:/nowhere/c.db",
             ],
             vec![],
-            "can't open the database sqlite:/nowhere/c.db: the directory /nowhere doesn't exist: create it, or name another".into(),
+            "can't open the database sqlite:/nowhere/c.db: the directory /nowhere doesn't exist: create it, or name \
+             another".into(),
             1,
         ),
         (
@@ -54,7 +57,8 @@ fn a_start_that_cant_work_says_why_in_one_line() {
         (
             vec!["migrate"],
             vec![("DATABASE_URL", "postgres://teller:secret@127.0.0.1:1/bank")],
-            "can't open the database postgres://teller:***@127.0.0.1:1/bank: 127.0.0.1:1 refuses connections: start the \
+            "can't open the database postgres://teller:***@127.0.0.1:1/bank: 127.0.0.1:1 refuses connections: start \
+             the \
              server, or correct the host and the port"
                 .into(),
             1,
@@ -62,7 +66,8 @@ fn a_start_that_cant_work_says_why_in_one_line() {
         (
             vec!["--database-url", "sqlite::memory:"],
             vec![],
-            "database_url must name a file, as in sqlite:clientele.db: a database in memory would be lost with the process"
+            "database_url must name a file, as in sqlite:clientele.db: a database in memory would be lost with the \
+             process"
                 .into(),
             2,
         ),
@@ -75,7 +80,8 @@ fn a_start_that_cant_work_says_why_in_one_line() {
         (
             vec!["migrate", "--database-url", "postgres://db/bank?pwd=secret&sslpassword=secret"],
             vec![],
-            "database_url has the unknown parameter pwd: remove it; known are host, hostaddr, port, dbname, user, password, \
+            "database_url has the unknown parameter pwd: remove it; known are host, hostaddr, port, dbname, user, \
+             password, \
              sslmode, sslrootcert, sslcert, sslkey, application_name, options, statement-cache-capacity"
                 .into(),
             2,
@@ -128,7 +134,8 @@ fn a_start_that_cant_work_says_why_in_one_line() {
         (
             vec!["config", "--config", "postgres://teller:secret@db/bank?password=secret"],
             vec![],
-            "can't read the configuration file postgres://teller:***@db/bank?password=***: No such file or directory (os \
+            "can't read the configuration file postgres://teller:***@db/bank?password=***: No such file or directory \
+             (os \
              error 2)"
                 .into(),
             2,
@@ -136,7 +143,8 @@ fn a_start_that_cant_work_says_why_in_one_line() {
         (
             vec!["config"],
             vec![("CLIENTELE_CLIENT__ID_PATTERN", "###")],
-            "unknown setting CLIENTELE_CLIENT__ID_PATTERN in the environment: did you mean CLIENTELE_CLIENTS__ID_PATTERN?"
+            "unknown setting CLIENTELE_CLIENT__ID_PATTERN in the environment: did you mean \
+             CLIENTELE_CLIENTS__ID_PATTERN?"
                 .into(),
             2,
         ),

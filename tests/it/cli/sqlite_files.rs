@@ -110,7 +110,8 @@ fn full_disk_is_explained() {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         text(output.stderr),
-        "clientele: can't migrate the database sqlite:clientele.db: its file can't be read or written (SQLite's error 778): \
+        "clientele: can't migrate the database sqlite:clientele.db: its file can't be read or written (SQLite's \
+         error 778): \
          check the disk and its limits\n"
     );
 }
@@ -130,7 +131,8 @@ async fn locked_sqlite_file_is_explained() {
     }
     assert_eq!(
         fails(&directory, &["migrate"], "sqlite:clientele.db"),
-        "clientele: can't open the database sqlite:clientele.db: another program has locked it: stop that one, or try again \
+        "clientele: can't open the database sqlite:clientele.db: another program has locked it: stop that one, or \
+         try again \
          later\n"
     );
     other.close().await.expect("closed");
