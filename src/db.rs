@@ -11,12 +11,14 @@ mod close;
 mod connect;
 mod connection;
 mod dialect;
+mod metrics;
 mod settings;
 mod sqlite_file;
 mod transaction;
 
 use std::{
     future::Future,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -38,6 +40,7 @@ use self::{
     bounds::Bounds,
     connect::probe,
     connection::retry_on_lost_connection,
+    metrics::Metrics,
     sqlite_file::SqliteFile,
     transaction::{Observer, TransactionConnection},
 };
@@ -93,11 +96,13 @@ pub struct Database {
 
 impl Database {
     fn new(
-        reader: Connection<DatabaseConnection>,
+        mut reader: Connection<DatabaseConnection>,
         writer: Connection<DatabaseConnection>,
         settings: &DatabaseSettings,
     ) -> Self {
-        Self {
+        // On PostgreSQL both are of one pool.
+        reader.metrics = Metrics::default();
+        let mut database = Self {
             request_timeout: Duration::from_secs(settings.request_timeout_seconds),
             connections: settings.for_requests(reader.dialect),
             reader,
@@ -105,7 +110,9 @@ impl Database {
             observer: None,
             writer_bounds: None,
             file: None,
-        }
+        };
+        database.measure(None);
+        database
     }
 
     /// Refuses work while the database is known to be unavailable.
@@ -120,14 +127,7 @@ impl Database {
 
     /// Calls `observer` with the text of every statement from now on. To be set before the database is shared.
     pub fn observe(&mut self, observer: impl Fn(&str) + Send + Sync + 'static) {
-        let observer = Observer::new(move |sql, _| observer(sql));
-        for connection in [&mut self.reader, &mut self.writer] {
-            let observer = observer.clone();
-            connection
-                .inner
-                .set_metric_callback(move |info| observer.observe(&info.statement.sql, info.elapsed));
-        }
-        self.observer = Some(observer);
+        self.measure(Some(Arc::new(observer)));
     }
 
     /// Brings the tables up to date; one server at a time.
@@ -222,7 +222,7 @@ impl Database {
             // SQLite's writer is nobody's part of the readers.
             let place = match self.writer.dialect {
                 Dialect::Postgres => self.writer.place().await,
-                Dialect::Sqlite => None,
+                Dialect::Sqlite => (None, Some(self.writer.metrics.want())),
             };
             self.begin().await.map(|transaction| (transaction, place))
         };
@@ -283,6 +283,7 @@ impl Database {
     async fn begin_once(&self) -> Result<Transaction> {
         let dialect = self.writer.dialect;
         let begin = TransactionConnection::begin(&self.writer.inner, dialect, self.observer.clone());
+        let begin = self.writer.metrics.acquiring(begin);
         let inner = match &self.writer.availability {
             Some(availability) => availability.during(Access::Write, begin).await?,
             None => begin.await?,
@@ -293,6 +294,7 @@ impl Database {
             pooled: false,
             bounds: None,
             availability: None,
+            metrics: self.writer.metrics.clone(),
         })
     }
 }

@@ -1,14 +1,14 @@
-//! Logs to standard error, and the one line each request leaves there.
+//! Logs to standard error, with one line for each request, which is measured there, too.
 //!
 //! A log holds no personal data: a request is known by its route's pattern and its id, never by its path, query or body, its
 //! caller by kind and key, never by name, and statements are kept out whatever level is asked for.
 
 use std::io::IsTerminal;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::extract::{MatchedPath, Request};
-use axum::http::Method;
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::{Method, StatusCode};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use tracing::{Level, Subscriber};
@@ -18,7 +18,9 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
 
-use crate::api::{RequestId, Who};
+use crate::api::RequestId;
+use crate::api::metrics::ApiMetrics;
+use crate::api::report::{ErrorReport, RequestReport};
 use crate::config::{Log, LogFormat};
 
 /// Starts logging. A second call in one process changes nothing.
@@ -59,66 +61,94 @@ fn is_discreet(target: &str, level: Level) -> bool {
     (ours || level <= Level::WARN) && !target.starts_with("sqlx::query")
 }
 
-/// Gives every request an id, answers it in `X-Request-Id`, and logs one line when the answer's head is ready.
-pub fn with_request_lines(router: Router) -> Router {
-    router.layer(middleware::from_fn(observe))
+/// Gives every request an id, answers it in `X-Request-Id`, and logs and measures it when the answer's head is ready.
+pub fn with_request_lines(router: Router, metrics: ApiMetrics) -> Router {
+    router.layer(middleware::from_fn_with_state(metrics, observe))
 }
 
-async fn observe(mut request: Request, next: Next) -> Response {
+async fn observe(State(metrics): State<ApiMetrics>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(&request);
-    let who = Who::default();
+    let report = RequestReport::default();
     let mut line = Line {
+        metrics,
         method: request.method().clone(),
         route: request.extensions().get::<MatchedPath>().cloned(),
         id: id.clone(),
-        who: who.clone(),
+        report: report.clone(),
         start: Instant::now(),
-        status: None,
+        answer: None,
     };
     request.extensions_mut().insert(id);
-    request.extensions_mut().insert(who);
+    request.extensions_mut().insert(report);
     let mut response = next.run(request).await;
-    line.status = Some(response.status().as_u16());
+    let errors = response.extensions_mut().remove::<ErrorReport>();
+    line.answer = Some((response.status(), errors));
     line.id.write(&mut response);
     response
 }
 
-/// The line is written when this goes away, because a request whose caller hangs up ends without an answer.
+/// What is logged and measured of a request when this is dropped, because a request whose caller hangs up ends without an
+/// answer.
 struct Line {
+    metrics: ApiMetrics,
     method: Method,
     route: Option<MatchedPath>,
     id: RequestId,
-    who: Who,
+    report: RequestReport,
     start: Instant,
-    status: Option<u16>,
+    answer: Option<(StatusCode, Option<ErrorReport>)>,
 }
 
 impl Drop for Line {
     fn drop(&mut self) {
-        let route = self.route.as_ref().map_or("none", MatchedPath::as_str);
-        let microseconds = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let duration = self.start.elapsed();
+        let route = self.route.as_ref().map(MatchedPath::as_str);
+        let status = self.answer.as_ref().map(|(status, _)| *status);
+        self.metrics
+            .request(&self.method, route, &self.report, status, duration);
+        if let Some((status, errors)) = &self.answer {
+            self.metrics.errors(&self.method, route, *status, errors.as_ref());
+        }
+        self.write(route.unwrap_or("none"), status, duration);
+    }
+}
+
+impl Line {
+    /// One event: at WARN where the server is at fault, with the cause; at DEBUG for the probes of load balancers.
+    fn write(&self, route: &str, status: Option<StatusCode>, duration: Duration) {
+        let microseconds = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         let (method, request_id) = (self.method.as_str(), &*self.id.0);
-        let (caller, caller_key) = self.who.told();
-        match self.status {
-            Some(status) => tracing::info!(
-                method,
-                route,
-                status,
-                microseconds,
-                request_id,
-                caller,
-                caller_key,
-                "request"
-            ),
-            None => tracing::info!(
-                method,
-                route,
-                microseconds,
-                request_id,
-                caller,
-                caller_key,
-                "request given up by the caller"
-            ),
+        let (caller, caller_key) = self.report.caller();
+        let errors = self.answer.as_ref().and_then(|(_, errors)| errors.as_ref());
+        let code = errors.and_then(|errors| errors.codes.first());
+        let cause = errors.and_then(|errors| errors.cause.as_ref());
+        let cause = cause.map(|cause| &*cause.text);
+        let is_failure = cause.is_some() || status.is_some_and(|status| status.is_server_error());
+        let status = status.map(|status| status.as_u16());
+        macro_rules! line {
+            ($level:ident, $message:literal) => {
+                tracing::$level!(
+                    method,
+                    route,
+                    status,
+                    microseconds,
+                    request_id,
+                    caller,
+                    caller_key,
+                    code,
+                    cause,
+                    $message
+                )
+            };
+        }
+        if status.is_none() {
+            line!(info, "request given up by the caller");
+        } else if route.starts_with("/health/") {
+            line!(debug, "request");
+        } else if is_failure {
+            line!(warn, "request");
+        } else {
+            line!(info, "request");
         }
     }
 }

@@ -27,11 +27,13 @@ text_enum! {
         ManageUsers = "MANAGE_USERS",
         /// See who changed what. Of clients only that they were changed, and which members: the values need VIEW_CLIENT.
         Audit = "AUDIT",
+        /// Read `/metrics`.
+        ViewMetrics = "VIEW_METRICS",
     }
 }
 
 impl Permission {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::ViewClient,
         Self::CreateClient,
         Self::EditClient,
@@ -42,6 +44,7 @@ impl Permission {
         Self::ResendMessages,
         Self::ManageUsers,
         Self::Audit,
+        Self::ViewMetrics,
     ];
 
     const fn bit(self) -> u16 {

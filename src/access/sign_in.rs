@@ -76,6 +76,13 @@ impl Accounts {
         Ok(None)
     }
 
+    /// The user for whom these credentials were right lately, as they were read last, however long ago; none when accounts have
+    /// been changed through this process since. Asks no database.
+    pub fn last_known_user(&self, attempt: &Attempt<'_>) -> Option<Arc<Account>> {
+        let read = self.verified.get(&attempt.mark)?;
+        read.found.clone().filter(|_| self.is_fresh(&read, Duration::MAX))
+    }
+
     /// Finds out whether this is the password of the user of this name. That there is none takes the same way and as long, so
     /// that neither answers nor times tell which names there are.
     ///

@@ -6,6 +6,7 @@ mod credentials;
 pub mod fuzzing;
 mod guard;
 mod issuer;
+mod outcome;
 mod settings;
 
 use std::sync::Arc;
@@ -21,12 +22,20 @@ use axum::{
     response::Response,
 };
 
-pub(super) use self::guard::Refusal;
 pub use self::{
     guard::Guard,
     settings::{AuthenticationSettings, JwtSettings},
 };
-use super::{PeerAddress, Place, RequestId, Who, graphql, rest};
+pub(super) use self::{
+    guard::Refusal,
+    outcome::{Method, Outcome},
+};
+use super::{
+    PeerAddress, Place, RequestId, graphql,
+    metrics::{ApiMetrics, Reason},
+    report::{ErrorReport, RequestReport},
+    rest,
+};
 use crate::{
     Clientele,
     access::{Caller, Door},
@@ -42,20 +51,19 @@ pub enum Authentication {
     Required(Arc<Guard>),
 }
 
+/// How the callers of some routes are found out.
 #[derive(Clone)]
-struct Gate {
-    clientele: Arc<Clientele>,
-    authentication: Authentication,
-    door: Door,
+pub struct Gate {
+    pub clientele: Arc<Clientele>,
+    pub authentication: Authentication,
+    pub door: Door,
+    pub metrics: ApiMetrics,
+    /// Whether, while the database is away, an account is good enough that was known before.
+    pub trusts_last_known: bool,
 }
 
-/// Lets into these routes only who may come in through `door`.
-pub fn protect(router: Router, clientele: Arc<Clientele>, authentication: Authentication, door: Door) -> Router {
-    let gate = Gate {
-        clientele,
-        authentication,
-        door,
-    };
+/// Lets into these routes only who may come in through `gate`.
+pub fn protect(router: Router, gate: Gate) -> Router {
     // Not the answer to a path that nothing has.
     router.route_layer(from_fn_with_state(gate, authenticate))
 }
@@ -71,14 +79,19 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
             let from = from.unwrap_or(PeerAddress(std::net::Ipv4Addr::LOCALHOST.into()));
             let headers = request.headers();
             let place = request.extensions().get::<Place>();
-            match guard.account(&gate.clientele, headers, from, place).await {
+            let account = match gate.trusts_last_known {
+                true => guard.last_known_account(&gate.clientele, headers, from, place).await,
+                false => guard.account(&gate.clientele, headers, from, place).await,
+            };
+            gate.metrics.signed_in(Method::of(headers), Outcome::of(&account));
+            match account {
                 Ok(account) => Caller::of(&account, gate.door, id.0.clone()),
                 Err(refusal) => return refuse(gate.door, &refusal, headers, &id),
             }
         }
     };
-    if let Some(who) = request.extensions().get::<Who>() {
-        who.is(&caller);
+    if let Some(report) = request.extensions().get::<RequestReport>() {
+        report.set_caller(&caller);
     }
     request.extensions_mut().insert(id);
     request.extensions_mut().insert(caller);
@@ -111,5 +124,15 @@ fn refuse(door: Door, refusal: &Refusal, headers: &HeaderMap, id: &RequestId) ->
         }
         Refusal::Surprise(_) => {}
     }
+    let refused = match refusal {
+        Refusal::TooMany(_) => Some(Reason::SignInThrottle),
+        Refusal::Busy => Some(Reason::SignInQueue),
+        Refusal::Missing(_) | Refusal::Wrong | Refusal::Surprise(_) => None,
+    };
+    let report = ErrorReport {
+        refused,
+        ..ErrorReport::default()
+    };
+    report.add_to(&mut response);
     response
 }

@@ -1,89 +1,145 @@
-//! `/metrics`, for Prometheus and whoever reads its format.
+//! `/metrics`, for Prometheus and programs that read its formats.
+//!
+//! It answers without the database: what is read from there is left out then, and `clientele_database_up` is 0.
 
-use std::sync::Arc;
+mod process;
+mod requests;
+mod text;
+
+use std::{fmt, sync::Arc, time::Duration};
 
 use axum::{
-    Router,
+    Extension, Router,
     extract::State,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::get,
 };
 use chrono::Utc;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family},
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
+    metrics::{MetricType, family::Family, gauge::ConstGauge, gauge::Gauge},
     registry::Registry,
 };
+use tokio::time::timeout;
 
+pub use self::requests::{ApiMetrics, Reason};
+use self::{process::Process, text::Format};
 use super::{
-    authentication::{Authentication, protect},
+    RequestId,
+    authentication::{Authentication, Gate, Guard, protect},
     rate_limit::{self, RateLimit},
+    rest,
 };
-use crate::{Clientele, access::Door};
+use crate::{
+    Clientele,
+    access::{Caller, Door},
+    error::Error,
+};
 
-const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// How long the database may take for its part of a page.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What the doors count, in one process. Cloning shares it.
-#[derive(Clone, Debug, Default)]
-pub struct DoorMetrics {
-    exceeded: Family<OfLimit, Counter>,
+/// What `/metrics` answers with.
+#[derive(Debug)]
+struct Page {
+    clientele: Arc<Clientele>,
+    registry: Registry,
+    database_up: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct OfLimit {
-    limit: &'static str,
-    outcome: &'static str,
+struct Build {
+    version: &'static str,
 }
 
-impl DoorMetrics {
-    /// A request was over a limit of the GraphQL door: refused, or only observed.
-    pub fn limit_exceeded(&self, limit: &'static str, observed: bool) {
-        let outcome = if observed { "observed" } else { "refused" };
-        self.exceeded.get_or_create(&OfLimit { limit, outcome }).inc();
+impl Page {
+    fn new(clientele: Arc<Clientele>, metrics: &ApiMetrics, authentication: &Authentication) -> Self {
+        let database_up = Gauge::default();
+        let build = Family::<Build, Gauge>::default();
+        let version = env!("CARGO_PKG_VERSION");
+        build.get_or_create(&Build { version }).set(1);
+        let mut registry = Registry::default();
+        let ours = registry.sub_registry_with_prefix("clientele");
+        ours.register("build_info", "The version of this server", build);
+        let help = "Whether the database answered within a second, 0 or 1";
+        ours.register("database_up", help, database_up.clone());
+        ours.register_collector(Box::new(clientele.db.metrics()));
+        metrics.register(ours);
+        clientele.metrics.register(ours);
+        clientele.history.register_metrics(ours);
+        if let Authentication::Required(guard) = authentication {
+            ours.register_collector(Box::new(IssuerKeys(guard.clone())));
+        }
+        registry.register_collector(Box::new(Process));
+        Self {
+            clientele,
+            registry,
+            database_up,
+        }
     }
+}
 
-    /// In the text format of Prometheus, to be followed by other metrics.
-    pub(super) fn text(&self) -> String {
-        let mut registry = Registry::with_prefix("clientele_graphql");
-        let help = "Requests over a limit of the GraphQL door";
-        registry.register("limit_exceeded", help, Family::clone(&self.exceeded));
-        let mut text = String::new();
-        // Writing to a text doesn't fail.
-        let _ = encode(&mut text, &registry);
-        text.truncate(text.rfind("# EOF").unwrap_or(text.len()));
-        text
+/// The age of the keys that were fetched from the issuer; nothing before the first time, or when none are fetched.
+#[derive(Debug)]
+struct IssuerKeys(Arc<Guard>);
+
+impl Collector for IssuerKeys {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let Some(age) = self.0.issuer_keys_age() else {
+            return Ok(());
+        };
+        let name = "issuer_keys_age_seconds";
+        let help = "Time since the issuer's keys were fetched successfully.";
+        let encoder = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        ConstGauge::new(age.as_secs_f64()).encode(encoder)
     }
 }
 
-pub fn routes(clientele: Arc<Clientele>, doors: DoorMetrics) -> Router {
-    Router::new()
-        .route("/metrics", get(metrics))
-        .with_state((clientele, doors))
-}
-
-/// The same for callers who sign in, unless it is configured to be for everybody.
-pub fn guarded(
+/// `/metrics` for callers with VIEW_METRICS, or for all where that is configured.
+pub fn router(
     clientele: Arc<Clientele>,
-    doors: DoorMetrics,
+    metrics: ApiMetrics,
     authentication: &Authentication,
     limit: Option<&RateLimit>,
 ) -> Router {
+    let page = Page::new(clientele.clone(), &metrics, authentication);
+    let router = Router::new().route("/metrics", get(answer)).with_state(Arc::new(page));
     // Each time it is read, it asks the database.
-    let routes = rate_limit::before(routes(clientele.clone(), doors), limit);
-    match authentication {
-        Authentication::Required(guard) if guard.shows_metrics_to_all() => routes,
-        _ => protect(routes, clientele, authentication.clone(), Door::Rest),
-    }
+    let router = rate_limit::before(router, limit);
+    let authentication = match authentication {
+        Authentication::Required(guard) if guard.shows_metrics_to_all() => Authentication::Off,
+        authentication => authentication.clone(),
+    };
+    protect(
+        router,
+        Gate {
+            clientele,
+            authentication,
+            door: Door::Rest,
+            metrics,
+            trusts_last_known: true,
+        },
+    )
 }
 
-#[expect(clippy::disallowed_methods, reason = "this is a door")]
-async fn metrics(State((clientele, doors)): State<(Arc<Clientele>, DoorMetrics)>) -> Response {
-    match clientele.metrics(Utc::now()).await {
-        Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], doors.text() + &text).into_response(),
-        Err(error) => {
-            tracing::warn!(error = error.kind(), "metrics could not be read");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response()
+#[expect(clippy::disallowed_methods, reason = "time enters here")]
+async fn answer(
+    State(page): State<Arc<Page>>,
+    Extension(caller): Extension<Caller>,
+    id: Option<Extension<RequestId>>,
+    headers: HeaderMap,
+) -> Response {
+    let read = timeout(PATIENCE, page.clientele.read_outbox(&caller, Utc::now())).await;
+    match read {
+        Ok(Err(error @ Error::Forbidden(_))) => return rest::failed(error, id.as_deref()),
+        Ok(Ok(())) => page.database_up.set(1),
+        Ok(Err(_)) | Err(_) => {
+            page.clientele.metrics.forget_outbox();
+            page.database_up.set(0)
         }
-    }
+    };
+    let format = Format::accepted(&headers);
+    ([(CONTENT_TYPE, format.content_type())], format.write(&page.registry)).into_response()
 }

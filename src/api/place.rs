@@ -13,6 +13,8 @@ use tokio::{
 /// All places. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct Places {
+    most: usize,
+    most_waiting: usize,
     running: Arc<Semaphore>,
     waiting: Arc<Semaphore>,
     longest_wait: Duration,
@@ -22,6 +24,8 @@ impl Places {
     /// So many places, for one of which so many may wait for so long.
     pub fn new(most: usize, waiting: usize, longest_wait: Duration) -> Self {
         Self {
+            most,
+            most_waiting: waiting,
             running: Arc::new(Semaphore::new(most)),
             waiting: Arc::new(Semaphore::new(waiting)),
             longest_wait,
@@ -40,6 +44,13 @@ impl Places {
     /// Whether there is none, nor room to wait for one.
     pub fn are_full(&self) -> bool {
         self.running.available_permits() == 0 && self.waiting.available_permits() == 0
+    }
+
+    /// How many are taken, and how many wait for one.
+    pub fn in_use(&self) -> (usize, usize) {
+        let taken = self.most.saturating_sub(self.running.available_permits());
+        let waiting = self.most_waiting.saturating_sub(self.waiting.available_permits());
+        (taken, waiting)
     }
 
     async fn permit(&self) -> Option<OwnedSemaphorePermit> {

@@ -12,6 +12,8 @@ pub use self::ready::Ready;
 use super::{
     RequestId,
     graphql::{self, http::Media},
+    metrics::Reason,
+    report::{Cause, ErrorReport},
     rest,
 };
 
@@ -116,11 +118,27 @@ impl Asked {
         if let Some(seconds) = wait {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }
+        refusal.report().add_to(&mut response);
         response
     }
 }
 
 impl Refusal {
+    /// What the log and the metrics say of it.
+    fn report(self) -> ErrorReport {
+        let (refused, cause) = match self {
+            Self::Slow => (Some(Reason::BodyTimeout), None),
+            Self::Overloaded => (Some(Reason::Overload), Some(Cause::new("overload"))),
+            Self::TooMany { .. } => (Some(Reason::RateLimit), None),
+            Self::Broken => (None, Some(Cause::new("panic"))),
+        };
+        ErrorReport {
+            codes: Vec::new(),
+            cause,
+            refused,
+        }
+    }
+
     const fn code(self) -> graphql::error::Code {
         use graphql::error::Code;
         match self {

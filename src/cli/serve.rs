@@ -19,7 +19,7 @@ use crate::access::{Caller, FIRST, make_first_user};
 use crate::api::authentication::{Authentication, Guard};
 use crate::api::graphql::persisted::{Manifest, Persisted};
 use crate::api::graphql::settings::GraphqlSettings;
-use crate::api::metrics::DoorMetrics;
+use crate::api::metrics::ApiMetrics;
 use crate::api::{self, health, origin, playground};
 use crate::config::Config;
 use crate::idempotency;
@@ -35,11 +35,11 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
     if no_auth && !listen.ip().is_loopback() {
         return Err(Failure::misconfigured(format!(
             "refusing to listen on {listen}: with --no-auth everybody may do everything, so only loopback addresses \
-             such as \
-             127.0.0.1 are allowed"
+             such as 127.0.0.1 are allowed"
         )));
     }
-    let server = listening::server(config)?;
+    let metrics = ApiMetrics::default();
+    let server = listening::server(config)?.measured_by(&metrics);
     let listener = listening::bind(listen)?;
     let address = listener.local_addr().map_err(Failure::internal)?;
     let channels = worker::channels(config)?;
@@ -51,6 +51,7 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
         address,
         channels,
         persisted,
+        metrics,
         signals: listening::stop_on_signal(delay)?,
     };
     store::with_clientele_until_stopped(config, Access::Create, async |clientele| {
@@ -66,6 +67,7 @@ struct Prepared {
     address: SocketAddr,
     channels: Channels,
     persisted: Persisted,
+    metrics: ApiMetrics,
     signals: Signals,
 }
 
@@ -76,6 +78,7 @@ async fn run(clientele: Arc<Clientele>, config: &Config, no_auth: bool, prepared
         address,
         channels,
         persisted,
+        metrics,
         signals: Signals { stop, close },
     } = prepared;
     audit::warn_of_missing_key(config);
@@ -90,7 +93,7 @@ async fn run(clientele: Arc<Clientele>, config: &Config, no_auth: bool, prepared
         true => SignIn::Nobody,
         false => sign_in(&clientele).await?,
     };
-    let router = router(clientele, config, authentication, persisted, stop);
+    let router = router(clientele, config, authentication, persisted, metrics, stop);
     print(&greeting(&format!("{}://{address}", server.scheme()), &sign_in))?;
     let patience = Duration::from_secs(config.shutdown_timeout_seconds);
     server
@@ -120,6 +123,7 @@ fn router(
     config: &Config,
     authentication: Authentication,
     persisted: Persisted,
+    metrics: ApiMetrics,
     stop: watch::Receiver<bool>,
 ) -> Router {
     let open = matches!(authentication, Authentication::Off);
@@ -133,7 +137,7 @@ fn router(
                 graphql: config.graphql.clone(),
                 persisted,
                 cors: config.cors.clone(),
-                metrics: DoorMetrics::default(),
+                metrics,
                 legacy: config.legacy.clone(),
                 authentication,
                 rate_limit: config.rate_limit.clone(),

@@ -15,9 +15,9 @@ use super::store::{self, Access};
 use super::{Failure, listening, print};
 use crate::Clientele;
 use crate::api::authentication::{Authentication, Guard};
-use crate::api::metrics::DoorMetrics;
+use crate::api::metrics::ApiMetrics;
 use crate::api::rate_limit::RateLimit;
-use crate::api::{health, metrics};
+use crate::api::{self, health};
 use crate::config::Config;
 use crate::notify::{Worker, channel::Channels};
 use crate::server::Server;
@@ -96,15 +96,17 @@ async fn send(
     match listener {
         Some(listener) => {
             let address = listener.local_addr().map_err(Failure::internal)?;
+            let metrics = ApiMetrics::default();
+            let server = server.measured_by(&metrics);
             print(&format!(
                 "sending messages\nlistening on {}://{address}\n",
                 server.scheme()
             ))?;
             let router = Router::new()
                 .merge(health::routes(store::ping(clientele.db.clone()), stop.clone()))
-                .merge(metrics::guarded(
+                .merge(api::metrics::router(
                     clientele,
-                    DoorMetrics::default(),
+                    metrics,
                     &Authentication::Required(guard),
                     RateLimit::new(&config.rate_limit).as_ref(),
                 ));

@@ -13,6 +13,7 @@ use super::{
     Connection, Database, DatabaseSettings, Dialect,
     availability::{Access, Probe},
     bounds::Bounds,
+    metrics::Metrics,
     settings::{Purpose, options},
     sqlite_file::SqliteFile,
     transaction::TransactionConnection,
@@ -49,6 +50,7 @@ async fn connection(
         // What the writer runs is never run again by itself.
         bounds: bounds.clone().filter(|_| purpose != Purpose::Writing),
         availability: None,
+        metrics: Metrics::default(),
     };
     Ok((connection, bounds))
 }
@@ -137,21 +139,21 @@ impl Database {
         let file = sqlite_file(url)?;
         // On SQLite the writer comes first: it turns write-ahead logging on.
         let (writer, writer_bounds) = connection(url, settings, Purpose::Writing).await?;
-        let mut database = Self {
+        let open = |reader, writer| Self {
             file,
             writer_bounds,
-            ..Self::new(writer.clone(), writer, settings)
+            ..Self::new(reader, writer, settings)
         };
-        if database.writer.dialect == Dialect::Sqlite {
-            match connection(url, settings, Purpose::Reading).await {
-                Ok((reader, _)) => database.reader = reader,
-                Err(error) => {
-                    database.close().await;
-                    return Err(error);
-                }
+        if writer.dialect == Dialect::Postgres {
+            return Ok(open(writer.clone(), writer).watched(settings));
+        }
+        match connection(url, settings, Purpose::Reading).await {
+            Ok((reader, _)) => Ok(open(reader, writer).watched(settings)),
+            Err(error) => {
+                open(writer.clone(), writer).close().await;
+                Err(error)
             }
         }
-        Ok(database.watched(settings))
     }
 
     /// Connects to a database that is there already, so that it can be looked at and not be written to: as somebody who may

@@ -12,6 +12,7 @@ use super::{
     Dialect,
     availability::{Access, Availability, KnownOutage},
     bounds::Bounds,
+    metrics::{Metrics, Wanted},
     transaction::TransactionConnection,
 };
 use crate::{
@@ -29,6 +30,7 @@ pub struct Connection<C> {
     /// For what the database doesn't end by itself.
     pub(super) bounds: Option<Bounds>,
     pub(super) availability: Option<Availability>,
+    pub(super) metrics: Metrics,
 }
 
 pub type Transaction = Connection<TransactionConnection>;
@@ -40,7 +42,8 @@ impl<C: ConnectionTrait> Connection<C> {
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Vec<QueryResult>> {
         let statement = self.statement(sql, values);
-        self.bounded(|| self.inner.query_all_raw(statement.clone())).await
+        self.bounded(|| self.measured(self.inner.query_all_raw(statement.clone())))
+            .await
     }
 
     pub async fn one(
@@ -49,7 +52,8 @@ impl<C: ConnectionTrait> Connection<C> {
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Option<QueryResult>> {
         let statement = self.statement(sql, values);
-        self.bounded(|| self.inner.query_one_raw(statement.clone())).await
+        self.bounded(|| self.measured(self.inner.query_one_raw(statement.clone())))
+            .await
     }
 
     /// Runs a statement that answers no rows, and says how many it touched.
@@ -88,10 +92,22 @@ impl<C: ConnectionTrait> Connection<C> {
     }
 
     /// One of the connections that the current request may use at once, for as long as it is kept.
-    pub(super) async fn place(&self) -> Option<ConnectionPlace> {
+    pub(super) async fn place(&self) -> (Option<ConnectionPlace>, Option<Wanted>) {
+        if !self.pooled {
+            return (None, None);
+        }
+        let place = match Allowance::current() {
+            Some(allowance) => allowance.connection().await,
+            None => None,
+        };
+        (place, Some(self.metrics.want()))
+    }
+
+    /// Measures how long a statement waits for a connection, if it takes one of its own.
+    async fn measured<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
         match self.pooled {
-            true => Allowance::current()?.connection().await,
-            false => None,
+            true => self.metrics.waiting(statement).await,
+            false => statement.await,
         }
     }
 
@@ -146,7 +162,9 @@ impl Connection<DatabaseConnection> {
         let statement = self.statement(sql, values);
         let read = async || {
             let (mut found, mut reading) = (Vec::new(), Reading::begin());
-            let mut rows = pin!(self.inner.stream_raw(statement.clone()).await?);
+            // All that is waited for before the first row is the connection.
+            let stream = self.metrics.acquiring(self.inner.stream_raw(statement.clone()));
+            let mut rows = pin!(stream.await?);
             while let Some(row) = rows.try_next().await? {
                 let decoded = decode(&row).and_then(|(decoded, bytes)| reading.hold(bytes).map(|()| decoded));
                 match decoded {
@@ -177,10 +195,10 @@ impl<C: ConnectionTrait> ConnectionTrait for Connection<C> {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.watched(self.inner.query_one_raw(statement)).await
+        self.watched(self.measured(self.inner.query_one_raw(statement))).await
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.watched(self.inner.query_all_raw(statement)).await
+        self.watched(self.measured(self.inner.query_all_raw(statement))).await
     }
 }

@@ -26,17 +26,17 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::Dialect;
 
-/// Receives the text of every statement and how long it took.
+/// Receives the text of every statement, how long it took and whether it failed.
 #[derive(Clone)]
-pub(super) struct Observer(Arc<dyn Fn(&str, Duration) + Send + Sync>);
+pub(super) struct Observer(Arc<dyn Fn(&str, Duration, bool) + Send + Sync>);
 
 impl Observer {
-    pub fn new(observe: impl Fn(&str, Duration) + Send + Sync + 'static) -> Self {
+    pub fn new(observe: impl Fn(&str, Duration, bool) + Send + Sync + 'static) -> Self {
         Self(Arc::new(observe))
     }
 
-    pub fn observe(&self, sql: &str, elapsed: Duration) {
-        (self.0)(sql, elapsed);
+    pub fn observe(&self, sql: &str, elapsed: Duration, failed: bool) {
+        (self.0)(sql, elapsed, failed);
     }
 }
 
@@ -196,7 +196,7 @@ impl Running<'_> {
     /// The transaction can go on only if the statement succeeded.
     fn finish<T>(self, sql: &str, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
         if let Some(observer) = &self.transaction.observer {
-            observer.observe(sql, self.begun.elapsed());
+            observer.observe(sql, self.begun.elapsed(), result.is_err());
         }
         self.transaction.failed.store(result.is_err(), Ordering::Relaxed);
         result

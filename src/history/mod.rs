@@ -33,6 +33,7 @@ pub use walk::Counts;
 
 use chrono::{DateTime, SubsecRound, Utc};
 use entity::{audit_chain, audit_record};
+use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use sea_orm::ConnectionTrait;
 use tokio::sync::OnceCell;
 
@@ -47,6 +48,7 @@ use crate::{
 pub struct History {
     settings: AuditSettings,
     keys: OnceCell<Keys>,
+    sealed: Counter,
     #[cfg(feature = "unrecorded")]
     left_out: bool,
 }
@@ -121,7 +123,14 @@ impl History {
         let record = keys.record(change, caller, head, now.trunc_subsecs(6))?;
         let head = keys.end(&record)?;
         batch.insert::<audit_record::Entity>(&[&record])?;
+        self.sealed.inc();
         Ok(head)
+    }
+
+    /// Adds the metrics of the history to a registry.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        let help = "Audit records sealed, those included whose transaction was rolled back";
+        registry.register("audit_records", help, self.sealed.clone());
     }
 }
 

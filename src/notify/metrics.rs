@@ -1,11 +1,11 @@
-//! What is counted about messages, in the text format of Prometheus.
+//! Metrics of messages.
 //!
-//! Counters are those of this process; what is queued is asked of the database, and the same on every server.
+//! Counters are those of this process. What is queued is read from the database, and is the same on every server.
 
 use chrono::{DateTime, Utc};
 use entity::message;
 use prometheus_client::{
-    encoding::{EncodeLabelSet, text::encode},
+    encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
 };
@@ -13,7 +13,8 @@ use prometheus_client::{
 use super::{Channel, MessageState, Reason};
 use crate::{
     Clientele,
-    error::{Error, Result},
+    access::{Caller, Permission},
+    error::Result,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -27,10 +28,9 @@ struct ForReason {
     reason: &'static str,
 }
 
-/// The counters of one process.
-#[derive(Debug)]
+/// What is measured of messages in one process.
+#[derive(Debug, Default)]
 pub struct Metrics {
-    registry: Registry,
     sent: Family<OfChannel, Counter>,
     failed: Family<ForReason, Counter>,
     deferred: Family<ForReason, Counter>,
@@ -39,38 +39,32 @@ pub struct Metrics {
     oldest: Family<OfChannel, Gauge>,
 }
 
-impl Default for Metrics {
-    fn default() -> Self {
-        let mut registry = Registry::with_prefix("clientele_messages");
-        let (sent, failed, deferred) = (Family::default(), Family::default(), Family::default());
-        let (open, queued, oldest) = (Family::default(), Family::default(), Family::default());
-        registry.register("sent", "Messages that a provider has accepted", Family::clone(&sent));
-        registry.register("failed", "Messages that were given up", Family::clone(&failed));
-        registry.register("deferred", "Attempts that will be repeated", Family::clone(&deferred));
+impl Metrics {
+    /// Adds these metrics to a registry.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("messages");
+        registry.register("sent", "Messages that a provider has accepted", self.sent.clone());
+        registry.register("failed", "Messages that were given up", self.failed.clone());
+        registry.register("deferred", "Attempts that will be repeated", self.deferred.clone());
         registry.register(
             "breaker_open",
             "Whether the channel is paused, 0 or 1",
-            Family::clone(&open),
+            self.open.clone(),
         );
-        registry.register("queued", "Messages that are still to be sent", Family::clone(&queued));
+        registry.register("queued", "Messages that are still to be sent", self.queued.clone());
         registry.register(
             "oldest_queued_age_seconds",
             "How long the longest waiting message has been queued",
-            Family::clone(&oldest),
+            self.oldest.clone(),
         );
-        Self {
-            registry,
-            sent,
-            failed,
-            deferred,
-            open,
-            queued,
-            oldest,
-        }
     }
-}
 
-impl Metrics {
+    /// Shows nothing of the outbox until it is read again.
+    pub fn forget_outbox(&self) {
+        self.queued.clear();
+        self.oldest.clear();
+    }
+
     /// Counts what an attempt has led to.
     pub(super) fn settled(&self, channel: Channel, message: &message::Model) {
         let channel = channel.as_str();
@@ -92,8 +86,12 @@ impl Metrics {
 }
 
 impl Clientele {
-    /// All metrics, in the text format of Prometheus (OpenMetrics).
-    pub async fn metrics(&self, now: DateTime<Utc>) -> Result<String> {
+    /// Reads what the metrics show of the outbox.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`](crate::error::Error::Forbidden) before the database is asked, or those of the database.
+    pub async fn read_outbox(&self, caller: &Caller, now: DateTime<Utc>) -> Result<()> {
+        caller.needs(Permission::ViewMetrics)?;
         let sql = "SELECT count(*), min(queued_at) FROM message WHERE channel = $1 AND due_at IS NOT NULL";
         for channel in Channel::ALL {
             let row = self.db.read().one(sql, [channel.as_str().into()]).await?;
@@ -106,8 +104,6 @@ impl Clientele {
             self.metrics.queued.get_or_create(&OfChannel { channel }).set(queued);
             self.metrics.oldest.get_or_create(&OfChannel { channel }).set(age);
         }
-        let mut text = String::new();
-        encode(&mut text, &self.metrics.registry).map_err(Error::internal)?;
-        Ok(text)
+        Ok(())
     }
 }

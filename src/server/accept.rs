@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{connection::Connections, seldom::Seldom};
-use crate::network::Network;
+use crate::{api::metrics::Reason, network::Network};
 
 /// How long to wait when the system has no more sockets to give.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -79,6 +79,7 @@ impl Accepting {
         let settings = &self.connections.settings;
         let proxy = settings.trusts(peer.ip());
         let Some(place) = self.places.take(Network::of_one_caller(peer.ip()), proxy) else {
+            self.connections.metrics.refused(Reason::Connections);
             // Closed by going away: its caller, or the balancer before us, can turn elsewhere at once.
             return self.of_closed.tell(Instant::now(), || {
                 tracing::warn!("a connection was closed: there are as many as the configuration allows")

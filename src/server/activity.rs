@@ -19,8 +19,10 @@ use super::{
 pub enum Ended {
     /// Nothing is under way, and a goodbye is in order.
     AtRest,
-    /// It has had its time, for a head or for an answer.
-    TooSlow,
+    /// A head hasn't come in time.
+    SlowHead,
+    /// An answer hasn't been taken in time.
+    SlowTaker,
 }
 
 /// How long each may take.
@@ -118,11 +120,11 @@ impl Activity {
                 (rest, slow, state.unsent.stalled(now, send))
             });
             let stall = match stall {
-                Stall::Connection => return Ended::TooSlow,
+                Stall::Connection => return Ended::SlowTaker,
                 Stall::None { not_before } => not_before,
             };
             if slow.is_some_and(|end| end <= now) {
-                return Ended::TooSlow;
+                return Ended::SlowHead;
             }
             if rest.is_some_and(|end| end <= now) {
                 return Ended::AtRest;

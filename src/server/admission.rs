@@ -26,17 +26,20 @@ use axum::{
     response::Response,
 };
 use hyper::body::{Frame, SizeHint};
-use tokio::time::sleep;
+use tokio::{sync::Semaphore, time::sleep};
 
 use super::{HttpSettings, headers};
 use crate::api::{
     Place, Places,
     cors::CorsSettings,
+    metrics::{ApiMetrics, Reason},
     refusal::{Asked, Ready, Refusal},
 };
 
 const SOON: Duration = Duration::from_secs(1);
 const BETWEEN_LINES: Duration = Duration::from_secs(60);
+/// How many requests for metrics at once need no place.
+const SCRAPES: usize = 2;
 
 /// Who gets a place, and what the others are told. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -46,13 +49,20 @@ pub struct Admission {
     has_pages: bool,
     ready: Arc<Ready>,
     refused: Arc<Refused>,
+    /// Requests for metrics that need no place: they are wanted most when there is none.
+    scrapes: Arc<Semaphore>,
+    metrics: ApiMetrics,
 }
 
 impl Admission {
     /// As many places as configured.
-    pub fn new(settings: &HttpSettings, cors: &CorsSettings) -> Self {
+    pub fn new(settings: &HttpSettings, cors: &CorsSettings, metrics: ApiMetrics) -> Self {
+        let places = Places::new(settings.requests, settings.queue, settings.queue_timeout);
+        metrics.watch(&places);
         Self {
-            places: Places::new(settings.requests, settings.queue, settings.queue_timeout),
+            places,
+            scrapes: Arc::new(Semaphore::new(SCRAPES)),
+            metrics,
             has_pages: !cors.allowed_origins.is_empty(),
             ready: Arc::new(Ready::new(Refusal::Overloaded, |headers| {
                 headers::add_to(headers, false, settings.is_secure());
@@ -65,12 +75,15 @@ impl Admission {
     /// are refused, it is what refusing costs that the others can't have. None for all requests that [`admit`] decides about.
     pub fn refuse_at_once<B>(&self, request: &Request<B>) -> Option<Response> {
         let is_of_page = self.has_pages && request.headers().contains_key(ORIGIN);
-        let is_refused = self.places.are_full() && !is_of_health(request) && !is_of_page;
+        let is_exempt = || is_of_health(request) || is_of_metrics(request) && self.scrapes.available_permits() > 0;
+        let is_refused = self.places.are_full() && !is_of_page && !is_exempt();
         if !is_refused {
             return None;
         }
         self.refused.count();
-        self.ready.answer(&Asked::by(request))
+        let answer = self.ready.answer(&Asked::by(request))?;
+        self.metrics.refused(Reason::Overload);
+        Some(answer)
     }
 
     fn refuse(&self, asked: &Asked) -> Response {
@@ -116,8 +129,17 @@ fn is_of_health<B>(request: &Request<B>) -> bool {
     request.uri().path().starts_with("/health/")
 }
 
+fn is_of_metrics<B>(request: &Request<B>) -> bool {
+    request.uri().path() == "/metrics"
+}
+
 pub async fn admit(State(admission): State<Admission>, mut request: Request, next: Next) -> Response {
     if is_of_health(&request) {
+        return next.run(request).await;
+    }
+    if is_of_metrics(&request)
+        && let Ok(_scrape) = admission.scrapes.try_acquire()
+    {
         return next.run(request).await;
     }
     let Some(place) = admission.places.take().await else {

@@ -3,7 +3,9 @@
 //! HTTP/2 also comes unencrypted to whoever knows beforehand that it is spoken here (as proxies do): its limits are the same.
 
 use std::{
+    error::Error,
     future::Future,
+    io,
     net::SocketAddr,
     pin::{Pin, pin},
     sync::Arc,
@@ -33,12 +35,14 @@ use super::{
     HttpSettings,
     activity::{Activity, Ended, Times},
     admission::Admission,
+    frames::Flood,
     host,
     pieces::{Pieces, Streams},
     proxy,
     tls::Certificates,
     watched::Watched,
 };
+use crate::api::metrics::{ApiMetrics, Reason};
 
 /// What a connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);
@@ -64,6 +68,7 @@ pub struct Connections {
     builder: Builder<Streams>,
     admission: Admission,
     router: Router,
+    pub metrics: ApiMetrics,
 }
 
 impl Connections {
@@ -72,6 +77,7 @@ impl Connections {
         certificates: Option<Certificates>,
         admission: Admission,
         router: Router,
+        metrics: ApiMetrics,
     ) -> Self {
         let builder = builder(&settings);
         Self {
@@ -80,6 +86,7 @@ impl Connections {
             builder,
             admission,
             router,
+            metrics,
         }
     }
 
@@ -96,7 +103,7 @@ impl Connections {
             shaken = handshake => match shaken {
                 Ok(Ok(stream)) => stream,
                 // Whoever can't do it isn't answered, and may be anybody: no reason to write a line.
-                _ => return,
+                _ => return self.metrics.refused(Reason::TlsHandshake),
             },
             _ = stopped.wait_for(|stop| *stop) => return,
         };
@@ -119,6 +126,7 @@ impl Connections {
             settings: self.settings.clone(),
             peer,
             activity: activity.clone(),
+            metrics: self.metrics.clone(),
         };
         let io = TokioIo::new(Watched {
             stream,
@@ -127,11 +135,17 @@ impl Connections {
         let mut connection = pin!(self.builder.serve_connection(io, service));
         // How it ends is its caller's doing, and nothing to be told of.
         let goodbye = tokio::select! {
-            _ = connection.as_mut() => return,
+            ended = connection.as_mut() => {
+                if let Some(reason) = ended.err().and_then(|error| refused_by_parser(&*error)) {
+                    self.metrics.refused(reason);
+                }
+                return;
+            }
             _ = stop.wait_for(|stop| *stop) => Duration::MAX,
             ended = activity.ended(times) => match ended {
                 Ended::AtRest => GOODBYE,
-                Ended::TooSlow => return,
+                Ended::SlowHead => return self.metrics.refused(Reason::HeaderTimeout),
+                Ended::SlowTaker => return self.metrics.refused(Reason::SendTimeout),
             },
         };
         connection.as_mut().graceful_shutdown();
@@ -171,6 +185,7 @@ struct Answering {
     settings: Arc<HttpSettings>,
     peer: SocketAddr,
     activity: Activity,
+    metrics: ApiMetrics,
 }
 
 impl Service<Request<Incoming>> for Answering {
@@ -182,6 +197,7 @@ impl Service<Request<Incoming>> for Answering {
         let running = self.activity.request();
         let settled = host::settle(&mut request);
         let Some(running) = running.filter(|_| settled) else {
+            self.metrics.refused(Reason::Malformed);
             return Box::pin(std::future::ready(Ok(refused(request.version()))));
         };
         if let Some(refused) = self.admission.refuse_at_once(&request) {
@@ -199,6 +215,23 @@ impl Service<Request<Incoming>> for Answering {
             running.activity().answered();
             Ok(answer.map(|body| Pieces::new(body, running)))
         })
+    }
+}
+
+/// Why the parser, or what reads along with it, ended a connection; none when its caller did.
+fn refused_by_parser(error: &(dyn Error + 'static)) -> Option<Reason> {
+    if let Some(error) = error.downcast_ref::<hyper::Error>() {
+        if error.is_parse_too_large() {
+            return Some(Reason::HeaderSize);
+        }
+        if error.is_parse() {
+            return Some(Reason::Malformed);
+        }
+    }
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    match inner.is_some_and(|inner| inner.is::<Flood>()) {
+        true => Some(Reason::Flood),
+        false => refused_by_parser(error.source()?),
     }
 }
 

@@ -40,7 +40,10 @@ pub use self::{
     tls::CertificateError,
 };
 use crate::{
-    api::cors::{self, CorsSettings},
+    api::{
+        cors::{self, CorsSettings},
+        metrics::ApiMetrics,
+    },
     telemetry,
 };
 
@@ -50,6 +53,7 @@ pub struct Server {
     settings: Arc<HttpSettings>,
     certificates: Option<Certificates>,
     cors: CorsSettings,
+    metrics: ApiMetrics,
 }
 
 impl Server {
@@ -64,7 +68,17 @@ impl Server {
             settings: Arc::new(settings.clone()),
             certificates,
             cors: CorsSettings::default(),
+            metrics: ApiMetrics::default(),
         })
+    }
+
+    /// The same, with requests counted there.
+    #[must_use]
+    pub fn measured_by(self, metrics: &ApiMetrics) -> Self {
+        Self {
+            metrics: metrics.clone(),
+            ..self
+        }
     }
 
     /// The same, with answers that pages of the listed origins may read.
@@ -94,12 +108,13 @@ impl Server {
             settings,
             certificates,
             cors,
+            metrics,
         } = self;
-        let admission = Admission::new(&settings, &cors);
-        let router = shell(router, &settings, admission.clone(), &cors);
+        let admission = Admission::new(&settings, &cors, metrics.clone());
+        let router = shell(router, &settings, admission.clone(), &cors, &metrics);
         let places = descriptors::places(settings.connections);
         let reloading = certificates.as_ref().map(|all| all.watch(settings.certificate_poll));
-        let connections = Connections::new(settings.clone(), certificates, admission, router);
+        let connections = Connections::new(settings.clone(), certificates, admission, router, metrics);
         Accepting::new(listener, connections, places)
             .until(stop, patience)
             .await;
@@ -110,13 +125,19 @@ impl Server {
 }
 
 /// The layers that stand between every request and the routes, the outermost last.
-fn shell(router: Router, settings: &HttpSettings, admission: Admission, cors: &CorsSettings) -> Router {
+fn shell(
+    router: Router,
+    settings: &HttpSettings,
+    admission: Admission,
+    cors: &CorsSettings,
+    metrics: &ApiMetrics,
+) -> Router {
     let refusing = router
         .layer(from_fn_with_state(settings.body_timeout, slow_body::cut_off))
         .layer(from_fn_with_state(admission, admission::admit))
         .layer(axum::middleware::from_fn(panics::answer));
     // Whatever else is answered has its line, and an id by which it is found.
-    let logged = telemetry::with_request_lines(refusing);
+    let logged = telemetry::with_request_lines(refusing, metrics.clone());
     cors::answer(logged, cors).layer(from_fn_with_state(settings.is_secure(), headers::add))
 }
 

@@ -24,10 +24,7 @@ pub async fn answer(request: Request, next: Next) -> Response {
     let asked = Asked::by(&request);
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
-        Err(_) => {
-            let request_id = &*asked.request_id().0;
-            tracing::error!(request_id, "a request ended in a panic");
-            asked.refused(Refusal::Broken)
-        }
+        // The request's line in the log says so.
+        Err(_) => asked.refused(Refusal::Broken),
     }
 }

@@ -7,6 +7,7 @@ use std::{
 
 use axum::http::HeaderMap;
 use chrono::{DateTime, Utc};
+use tokio::time::timeout;
 
 use super::{
     AuthenticationSettings,
@@ -59,6 +60,9 @@ impl From<Error> for Refusal {
     }
 }
 
+/// How long the database is waited for where a last known account is good enough.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 const NOBODY: &str =
     "Sign in: send the header Authorization with Basic and your name and password, or with Bearer and a token.";
 
@@ -86,6 +90,43 @@ impl Guard {
     /// Whether /metrics answers everybody.
     pub fn shows_metrics_to_all(&self) -> bool {
         self.settings.public_metrics
+    }
+
+    /// How long ago the issuer's keys were fetched; none when that hasn't happened, or never will.
+    pub fn issuer_keys_age(&self) -> Option<Duration> {
+        self.issuer.as_ref()?.keys_age()
+    }
+
+    /// As [`Self::account`]; but while the database is away, an account that these credentials have shown before is good
+    /// enough. For what must be answered then and shows nothing of what is stored.
+    pub(super) async fn last_known_account(
+        &self,
+        clientele: &Clientele,
+        headers: &HeaderMap,
+        from: PeerAddress,
+        place: Option<&Place>,
+    ) -> Result<Arc<Account>, Refusal> {
+        let account = self.account(clientele, headers, from, place);
+        let Some(last_known) = self.last_known(clientele, headers, from) else {
+            return account.await;
+        };
+        match timeout(PATIENCE, account).await {
+            Ok(Err(Refusal::Surprise(Error::Unavailable(_)))) | Err(_) => Ok(last_known),
+            Ok(decided) => decided,
+        }
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "time enters here")]
+    fn last_known(&self, clientele: &Clientele, headers: &HeaderMap, from: PeerAddress) -> Option<Arc<Account>> {
+        let accounts = &clientele.accounts;
+        match credentials::read(headers).ok()?? {
+            Credentials::Password(basic) => {
+                accounts.last_known_user(&accounts.attempt(basic.name(), basic.password(), from.0))
+            }
+            Credentials::Token(token) => accounts.last_known_token(token, Utc::now()),
+            // They need no database.
+            Credentials::Issued(_) => None,
+        }
     }
 
     /// Whose credentials a request carries. `place` is that of the request.

@@ -7,6 +7,7 @@ mod signature;
 use std::{
     collections::{BTreeSet, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
@@ -89,6 +90,11 @@ impl Issuer {
             settings: settings.clone(),
             valid: Cache::builder().max_capacity(MOST).build(),
         }))
+    }
+
+    /// How long ago the issuer's keys were fetched; none when that hasn't happened, or never will.
+    pub fn keys_age(&self) -> Option<Duration> {
+        self.keys.age()
     }
 
     /// The account of a token that was found valid before and still is.

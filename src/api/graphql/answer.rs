@@ -15,10 +15,10 @@ use self::{
     writer::{Writer, Written},
 };
 use super::{
-    error::{Code, Refused, shown},
+    error::{Code, Fault, Refused, shown},
     prepare::root,
 };
-use crate::allowance::Allowance;
+use crate::{allowance::Allowance, api::report::ErrorReport};
 
 /// A finished answer.
 #[derive(Debug, PartialEq)]
@@ -26,6 +26,8 @@ pub struct Answer {
     /// JSON.
     pub body: Body,
     pub outcome: Outcome,
+    /// What the log and the metrics say of its errors.
+    pub errors: Option<ErrorReport>,
 }
 
 /// What became of a request, for the protocol around it.
@@ -60,6 +62,7 @@ impl Answer {
         Self {
             body,
             outcome: Outcome::Refused(refused.code()),
+            errors: report(refused.faults()),
         }
     }
 
@@ -69,6 +72,7 @@ impl Answer {
         Self {
             body: Body::from("{\"data\":null}"),
             outcome: Outcome::Data,
+            errors: None,
         }
     }
 
@@ -86,9 +90,13 @@ impl Answer {
     pub fn together(answers: Vec<Self>) -> Self {
         let mut body = Body::default();
         body.push("[");
+        let mut errors: Option<ErrorReport> = None;
         for (index, answer) in answers.into_iter().enumerate() {
             if index > 0 {
                 body.push(",");
+            }
+            if let Some(report) = answer.errors {
+                errors.get_or_insert_default().add(report);
             }
             answer.body.pieces().iter().for_each(|piece| body.attach(piece));
         }
@@ -96,6 +104,7 @@ impl Answer {
         Self {
             body,
             outcome: Outcome::Data,
+            errors,
         }
     }
 
@@ -131,13 +140,12 @@ impl Answer {
         if written == Written::Propagates {
             body.push("null");
         }
-        let mut codes: Vec<Code> = Vec::new();
+        let faults: Vec<Fault> = errors.iter().map(|error| shown(error, set)).collect();
+        let codes: Vec<Code> = faults.iter().map(|fault| fault.code).collect();
         if !errors.is_empty() {
             body.push(",\"errors\":[");
-            for (index, error) in errors.iter().enumerate() {
-                let (code, message) = shown(error, set, request_id);
-                codes.push(code);
-                Error::new(code, &message, &error.locations, &error.path, request_id).write(&mut body, index);
+            for (index, (error, Fault { code, message, .. })) in errors.iter().zip(&faults).enumerate() {
+                Error::new(*code, message, &error.locations, &error.path, request_id).write(&mut body, index);
             }
             body.push("]");
         }
@@ -149,6 +157,19 @@ impl Answer {
             None if nothing => Outcome::Nothing(None),
             _ => Outcome::Data,
         };
-        Self { body, outcome }
+        Self {
+            body,
+            outcome,
+            errors: report(&faults),
+        }
     }
+}
+
+/// What the log and the metrics say of these.
+fn report(faults: &[Fault]) -> Option<ErrorReport> {
+    (!faults.is_empty()).then(|| ErrorReport {
+        codes: faults.iter().map(|fault| fault.code.as_str()).collect(),
+        cause: faults.iter().find_map(|fault| fault.cause.clone()),
+        refused: None,
+    })
 }

@@ -23,7 +23,7 @@ use super::{
     prepare::{Document, Parsed, Prepared},
     settings::GraphqlSettings,
 };
-use crate::api::metrics::DoorMetrics;
+use crate::api::metrics::ApiMetrics;
 
 /// A schema with everything around it that a request needs.
 pub struct Door<Q, M> {
@@ -36,7 +36,7 @@ pub struct Door<Q, M> {
     settings: GraphqlSettings,
     /// Documents that may be named instead of sent.
     pub persisted: Persisted,
-    metrics: DoorMetrics,
+    metrics: ApiMetrics,
 }
 
 /// Who asks, as far as it matters for what may be asked.
@@ -70,7 +70,7 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Door<Q, M> {
         build: impl Fn() -> SchemaBuilder<Q, M, EmptySubscription>,
         settings: GraphqlSettings,
         persisted: Persisted,
-        metrics: DoorMetrics,
+        metrics: ApiMetrics,
     ) -> Self {
         let policy = Policy::new(&settings);
         // Our own check of nesting comes first and also counts fragments, so the engine's may be as wide.

@@ -10,7 +10,11 @@ use async_graphql::{
     parser::types::{Field, Selection, SelectionSet},
 };
 
-use crate::{allowance::Size, api::authentication::Refusal, error::Error};
+use crate::{
+    allowance::Size,
+    api::{authentication::Refusal, report::Cause},
+    error::Error,
+};
 
 /// Why a request, or a part of it, has no answer. Callers branch on these names, so the list is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +87,8 @@ pub struct Fault {
     pub message: Cow<'static, str>,
     /// Where in the document, when it is about the document.
     pub locations: Vec<Pos>,
+    /// What is wrong with the server, for the log.
+    pub cause: Option<Cause>,
 }
 
 impl Fault {
@@ -91,7 +97,15 @@ impl Fault {
             code,
             message: message.into(),
             locations: Vec::new(),
+            cause: None,
         }
+    }
+
+    /// The same, for a reason that callers aren't told.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Option<Cause>>) -> Self {
+        self.cause = cause.into();
+        self
     }
 
     #[must_use]
@@ -155,30 +169,30 @@ pub(in crate::api) const INTERNAL: &str =
     "Something went wrong on the server. Its log has the cause under the request id.";
 
 /// What the caller learns of a failed field, which `asked` leads to.
-pub(super) fn shown(error: &ServerError, asked: &SelectionSet, request_id: &str) -> (Code, Cow<'static, str>) {
+pub(super) fn shown(error: &ServerError, asked: &SelectionSet) -> Fault {
     if let Some(fault) = error.source::<Fault>() {
-        return (fault.code, fault.message.clone());
+        return fault.clone();
     }
     if let Some(cause) = error.source::<Error>() {
-        return of_domain(cause, request_id);
+        return of_domain(cause);
     }
     if let Some(Value::String(name)) = error.extensions.as_ref().and_then(|all| all.get("code"))
         && let Some(code) = Code::from_name(name)
     {
-        return (code, error.message.clone().into());
+        return Fault::new(code, error.message.clone());
     }
     // A value that passed preparation but not the type's own `parse`. The engine's text repeats the value, so it isn't used.
     if error.source.is_none()
         && (error.message.starts_with("Failed to parse \"") || error.message.starts_with("Expected input type \""))
     {
-        return (
-            Code::BadUserInput,
-            "An argument of this field has a value that its type does not accept.".into(),
-        );
+        let message = "An argument of this field has a value that its type does not accept.";
+        return Fault::new(Code::BadUserInput, message);
     }
     let field = field(&error.path, asked);
-    tracing::error!(request_id, field, "a field failed with an error of no known kind");
-    (Code::Internal, INTERNAL.into())
+    Fault::new(Code::Internal, INTERNAL).because(Cause {
+        text: format!("an error of no known kind in the field {field}").into(),
+        refused: None,
+    })
 }
 
 /// The schema's names of the fields on the way to an error, for the log: the answer's own path holds what the caller calls them.
@@ -202,9 +216,9 @@ fn find<'a>(asked: &'a SelectionSet, key: &str) -> Option<&'a Field> {
     })
 }
 
-/// A domain surprise as code and sentence.
-pub(super) fn of_domain(error: &Error, request_id: &str) -> (Code, Cow<'static, str>) {
-    match error {
+/// A domain surprise as this API tells it.
+pub(super) fn of_domain(error: &Error) -> Fault {
+    let (code, message): (_, Cow<'static, str>) = match error {
         Error::Unauthenticated => (Code::Unauthenticated, Refusal::Wrong.sentence().into()),
         Error::Forbidden(permission) => (
             Code::Forbidden,
@@ -231,11 +245,9 @@ pub(super) fn of_domain(error: &Error, request_id: &str) -> (Code, Cow<'static, 
             (Code::QueryTooComplex, message.into())
         }
         Error::Busy => (Code::Unavailable, BUSY.into()),
-        Error::Internal(_) => {
-            tracing::error!(request_id, error = error.kind(), "an operation failed");
-            (Code::Internal, INTERNAL.into())
-        }
-    }
+        Error::Internal(_) => (Code::Internal, INTERNAL.into()),
+    };
+    Fault::new(code, message).because(Cause::of(error))
 }
 
 pub(in crate::api) const BUSY: &str = "The server has more to do than it can. Try again shortly.";
@@ -243,10 +255,10 @@ const TIMED_OUT: &str = "This took longer than the server allows and was ended. 
 
 /// The fault for a request whose time is over.
 pub(super) fn timed_out() -> Fault {
-    Fault::new(Code::Timeout, TIMED_OUT)
+    of_domain(&Error::TimedOut)
 }
 
 /// The fault for a defect of ours that has nothing to do with one field, such as a panic.
 pub(super) fn internal() -> Fault {
-    Fault::new(Code::Internal, INTERNAL)
+    Fault::new(Code::Internal, INTERNAL).because(Cause::new("panic"))
 }

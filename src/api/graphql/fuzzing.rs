@@ -11,7 +11,7 @@ use super::{
     persisted::{Manifest, Persisted},
     settings::GraphqlSettings,
 };
-use crate::api::metrics::DoorMetrics;
+use crate::api::metrics::ApiMetrics;
 
 /// A document is read, judged and prepared without a panic, and judged the same from the cache. Behind its first U+0000
 /// come the variables as JSON.
@@ -22,7 +22,7 @@ pub fn document(text: &str) {
     static DOOR: OnceLock<Door<Queries, Mutations>> = OnceLock::new();
     let door = DOOR.get_or_init(|| {
         let settings = GraphqlSettings::default();
-        Door::new(super::schema, settings, Persisted::default(), DoorMetrics::default())
+        Door::new(super::schema, settings, Persisted::default(), ApiMetrics::default())
     });
     let asker = Asker {
         role: None,

@@ -257,6 +257,9 @@ pub(super) fn refuse(fault: Fault, headers: &HeaderMap, id: &RequestId) -> Respo
 
 fn respond(status: StatusCode, media: Media, answer: Answer) -> Response {
     let mut response = (status, answer.body).into_response();
+    if let Some(report) = answer.errors {
+        report.add_to(&mut response);
+    }
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media.content_type()));
     // Answers are about people; what a GET brought must not stay in a browser or a proxy.

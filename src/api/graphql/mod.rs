@@ -46,7 +46,7 @@ use self::{
     query::Query,
     settings::GraphqlSettings,
 };
-use super::{RequestId, authentication::Refusal, metrics::DoorMetrics};
+use super::{RequestId, authentication::Refusal, metrics::ApiMetrics};
 use crate::{
     Clientele,
     access::{Caller, Permission},
@@ -58,11 +58,12 @@ pub fn router(
     clientele: Arc<Clientele>,
     settings: GraphqlSettings,
     persisted: Persisted,
-    metrics: DoorMetrics,
+    metrics: ApiMetrics,
     means: Means,
 ) -> Router {
     let of = clientele.clone();
-    let build = move || schema().data(of.clone());
+    let counted = metrics.clone();
+    let build = move || schema().data(of.clone()).data(counted.clone());
     let answer_fields = settings.answer_fields;
     let door = Door::new(build, settings, persisted, metrics);
     http::router(Arc::new(door), means, move |data, head, prepared| {
@@ -83,10 +84,7 @@ pub(super) fn refuse_caller(refusal: &Refusal, headers: &HeaderMap, id: &Request
         Refusal::Missing(_) | Refusal::Wrong => Fault::new(Code::Unauthenticated, refusal.sentence()),
         Refusal::TooMany(_) => Fault::new(Code::RateLimited, refusal.sentence()),
         Refusal::Busy => Fault::new(Code::Unavailable, refusal.sentence()),
-        Refusal::Surprise(error) => {
-            let (code, message) = error::of_domain(error, &id.0);
-            Fault::new(code, message)
-        }
+        Refusal::Surprise(error) => error::of_domain(error),
     };
     http::refuse(fault, headers, id)
 }

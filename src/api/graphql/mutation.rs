@@ -21,6 +21,7 @@ use super::{
     world::World,
 };
 use crate::{
+    api::{metrics::ApiMetrics, report::Cause},
     client::{Outcome, UpsertClient},
     custom_field::{UpsertClientRole, UpsertCustomFieldSet, upsert_client_role, upsert_custom_field_set},
     notify::template::{
@@ -166,6 +167,9 @@ where
     T: Object<Row<'a> = PayloadRow<'a, R>>,
     R: Copy,
 {
+    if let (Err(problems), Ok(metrics)) = (&outcome, context.data::<ApiMetrics>()) {
+        metrics.user_errors(problems);
+    }
     let row = PayloadRow {
         outcome: outcome.map_err(Vec::as_slice),
         client_mutation_id,
@@ -187,5 +191,5 @@ fn written<'a, T, R>(
 /// A caller that is told to try again would create the client a second time.
 fn incomplete() -> Fault {
     let message = "The change has been stored, but its answer could not be completed: read it back, asking for less.";
-    Fault::new(Code::Internal, message)
+    Fault::new(Code::Internal, message).because(Cause::new("the answer to a stored change could not be completed"))
 }

@@ -18,7 +18,7 @@ use super::{
     settings::GraphqlSettings,
 };
 use crate::{
-    api::metrics::DoorMetrics,
+    api::metrics::ApiMetrics,
     error::{Cause, Error},
 };
 
@@ -238,11 +238,11 @@ pub const ANYBODY: Asker<'static> = Asker {
 };
 
 pub fn door(settings: GraphqlSettings) -> Door<Query, Mutation> {
-    counted(settings, DoorMetrics::default())
+    counted(settings, ApiMetrics::default())
 }
 
 /// The same, counting here.
-pub fn counted(settings: GraphqlSettings, metrics: DoorMetrics) -> Door<Query, Mutation> {
+pub fn counted(settings: GraphqlSettings, metrics: ApiMetrics) -> Door<Query, Mutation> {
     let persisted = Persisted::automatic(settings.persisted_query_bytes);
     Door::new(
         || Schema::build(Query, Mutation::default(), EmptySubscription).register_output_type::<Node>(),

@@ -17,7 +17,11 @@ use super::{
 };
 use crate::{
     allowance::Size,
-    api::{RequestId, graphql::error::BUSY},
+    api::{
+        RequestId,
+        graphql::error::BUSY,
+        report::{Cause, ErrorReport},
+    },
     error::Error,
     problem::{Problem, ProblemCode, Section, Step},
 };
@@ -104,11 +108,20 @@ impl From<Vec<Problem>> for Failure {
 
 impl Failure {
     pub fn into_response(self, request: Option<&RequestId>) -> Response {
-        let (refusal, retry) = match self {
-            Self::Refused(refusal) => (refusal, false),
-            Self::Surprise(error) => surprise(&error, request),
+        let (refusal, retry, cause) = match self {
+            Self::Refused(refusal) => (refusal, false, None),
+            Self::Surprise(error) => {
+                let (refusal, retry) = surprise(&error, request);
+                (refusal, retry, Cause::of(&error))
+            }
         };
         let mut response = write(&refusal);
+        let report = ErrorReport {
+            codes: vec![refusal.code.name],
+            cause,
+            refused: None,
+        };
+        report.add_to(&mut response);
         if retry {
             response
                 .headers_mut()
@@ -160,16 +173,11 @@ fn surprise(error: &Error, request: Option<&RequestId>) -> (Refusal, bool) {
         }
         Error::Busy => (Refusal::new(codes::UNAVAILABLE, BUSY), true),
         Error::Internal(_) => {
-            let request = request.map(|RequestId(id)| id.to_string());
-            // The cause's own text may repeat what is stored.
-            tracing::error!(request_id = request.as_deref(), kind = error.kind(), "a request failed");
-            (
-                Refusal {
-                    code: codes::INTERNAL_ERROR,
-                    source: request,
-                },
-                false,
-            )
+            let refusal = Refusal {
+                code: codes::INTERNAL_ERROR,
+                source: request.map(|RequestId(id)| id.to_string()),
+            };
+            (refusal, false)
         }
     }
 }

@@ -181,6 +181,11 @@ async fn wrong_method(asking: Asking) -> Response {
     )
 }
 
+/// The answer to a request of another part of the server that fails, in the form of this API.
+pub(in crate::api) fn failed(error: Error, id: Option<&RequestId>) -> Response {
+    Failure::from(error).into_response(id)
+}
+
 /// The answer to somebody who isn't let in.
 pub(super) fn refuse_caller(refusal: &super::authentication::Refusal, id: &RequestId) -> Response {
     use super::authentication::Refusal as Kept;

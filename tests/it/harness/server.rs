@@ -108,7 +108,9 @@ impl TestServer {
         let callers = Callers::default();
         let router = callers.known_to(router(clientele.clone(), &settings));
         let server = Server::new(&settings.http).expect("valid settings");
-        let server = server.for_pages_of(&settings.doors.cors);
+        let server = server
+            .for_pages_of(&settings.doors.cors)
+            .measured_by(&settings.doors.metrics);
         let serving = tokio::spawn(server.serve(listener, router, pending(), Duration::ZERO));
         // The library names no cryptography of its own, though nothing here is encrypted.
         let _ = rustls::crypto::ring::default_provider().install_default();

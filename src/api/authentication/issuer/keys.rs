@@ -44,6 +44,7 @@ pub(super) struct Published {
     known: RwLock<Arc<JwkSet>>,
     generation: AtomicU64,
     asked: Mutex<Asked>,
+    fetched: Mutex<Option<Instant>>,
 }
 
 /// When keys were last asked for.
@@ -108,6 +109,17 @@ impl Keys {
         }
     }
 
+    /// How long ago the keys were fetched; none when that hasn't happened, or never will.
+    pub fn age(&self) -> Option<Duration> {
+        match self {
+            Self::Static(_) => None,
+            Self::Published(published) => {
+                let fetched = *published.fetched.lock().unwrap_or_else(PoisonError::into_inner);
+                fetched.map(|at| at.elapsed())
+            }
+        }
+    }
+
     /// The key of this id, or those that fit where none is named. `may_ask`: whether it is a reason to fetch the keys that there
     /// is none.
     pub async fn find(&self, id: Option<&str>, algorithm: Algorithm, may_ask: bool) -> Found {
@@ -147,6 +159,7 @@ impl Published {
             known: RwLock::new(Arc::new(JwkSet { keys: Vec::new() })),
             generation: AtomicU64::new(0),
             asked: Mutex::default(),
+            fetched: Mutex::default(),
         }))
     }
 
@@ -207,6 +220,7 @@ impl Published {
     }
 
     fn replace(&self, keys: JwkSet) {
+        *self.fetched.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if **known != keys {
             *known = Arc::new(keys);

@@ -67,6 +67,7 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Strict<Q, M> {
             code: Code::ValidationFailed,
             message: message.into(),
             locations: error.locations,
+            cause: None,
         }
     }
 

@@ -19,6 +19,7 @@ use crate::{
             error::{Fault, Refused, internal, of_domain, timed_out},
             prepare::Prepared,
         },
+        report::{GraphqlOperation, RequestReport},
     },
 };
 
@@ -67,10 +68,11 @@ where
         match asked {
             Asked::One(params) => match self.prepare(params).await {
                 Ok(prepared) => {
-                    let purpose = match prepared.is_mutation() {
-                        true => Purpose::Change,
-                        false => Purpose::Read,
+                    let (purpose, operation) = match prepared.is_mutation() {
+                        true => (Purpose::Change, GraphqlOperation::Mutation),
+                        false => (Purpose::Read, GraphqlOperation::Query),
                     };
+                    self.report(operation);
                     let allowance = match self.allow(purpose) {
                         Ok(allowance) => allowance,
                         Err(refused) => return Ok(refused),
@@ -86,10 +88,8 @@ where
     /// What the request may take of what is there, or the answer that nothing is left.
     fn allow(&self, purpose: Purpose) -> Result<Allowance, Answer> {
         let caller = self.parts.extensions.get::<Caller>().and_then(Caller::unique_name);
-        self.means.allow(purpose, caller).map_err(|error| {
-            let (code, message) = of_domain(&error, &self.id.0);
-            Answer::refused(&Fault::new(code, message).into(), &self.id.0)
-        })
+        let allowed = self.means.allow(purpose, caller);
+        allowed.map_err(|error| Answer::refused(&of_domain(&error).into(), &self.id.0))
     }
 
     /// Nothing runs before everything has been looked at, and then one after the other. Together they may take what one may.
@@ -119,6 +119,7 @@ where
             .map(Prepared::cost)
             .fold(0, usize::saturating_add);
         self.door.batch_within(1, cost, &asker)?;
+        self.report(GraphqlOperation::Query);
         let allowance = match self.allow(Purpose::Read) {
             Ok(allowance) => allowance,
             Err(refused) => return Ok(refused),
@@ -131,6 +132,12 @@ where
             });
         }
         Ok(Answer::together(answers).kept(&allowance))
+    }
+
+    fn report(&self, operation: GraphqlOperation) {
+        if let Some(report) = self.parts.extensions.get::<RequestReport>() {
+            report.set_operation(operation);
+        }
     }
 
     fn asker(&self) -> Asker<'_> {

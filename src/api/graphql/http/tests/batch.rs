@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{NEW, means, post, router, send_to};
 use crate::api::{
     graphql::{settings::GraphqlSettings, toy::counted},
-    metrics::DoorMetrics,
+    metrics::ApiMetrics,
 };
 
 #[tokio::test]
@@ -28,7 +28,7 @@ async fn a_body_of_too_many_requests_is_refused_or_only_observed_and_counted_onc
             observe_only,
             ..GraphqlSettings::default()
         };
-        let metrics = DoorMetrics::default();
+        let metrics = ApiMetrics::default();
         let door = Arc::new(counted(settings, metrics.clone()));
         let app = router(door, means(Duration::from_secs(30)), |_, _, _| Ok(()));
         let body = Value::from(vec![json!({ "query": "{ __typename }" }); requests]);
@@ -54,7 +54,8 @@ async fn a_body_of_too_many_requests_is_refused_or_only_observed_and_counted_onc
         let line =
             |outcome| format!("clientele_graphql_limit_exceeded_total{{limit=\"batch\",outcome=\"{outcome}\"}} 1");
         let text = metrics.text();
-        let lines: Vec<&str> = text.lines().filter(|line| !line.starts_with('#')).collect();
+        let of_limit = |line: &&str| line.starts_with("clientele_graphql_limit_exceeded_total{");
+        let lines: Vec<&str> = text.lines().filter(of_limit).collect();
         assert_eq!(lines, outcome.map(line).into_iter().collect::<Vec<_>>(), "{what}");
     }
 }

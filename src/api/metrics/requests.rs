@@ -1,0 +1,437 @@
+//! Metrics of requests: how many there are of which kind, how long they take, and how they end.
+//!
+//! Labels take their values from closed sets, whatever callers send.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use axum::http::{Method, StatusCode};
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
+    metrics::{MetricType, counter::Counter, family::Family, gauge::ConstGauge},
+    registry::Registry,
+};
+
+use crate::{
+    api::{
+        Places, authentication,
+        report::{ErrorReport, GraphqlOperation, RequestReport},
+        rest,
+    },
+    histogram::{Bounds, Histogram},
+    problem::Problem,
+};
+
+const SECONDS: Bounds = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
+];
+/// Other statuses are counted as 0.
+const STATUSES: [u16; 19] = [
+    0, 200, 307, 400, 401, 403, 404, 405, 406, 408, 409, 413, 415, 422, 429, 431, 500, 503, 504,
+];
+
+/// Why a request or a connection was refused for what it would take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    Overload,
+    RateLimit,
+    SignInThrottle,
+    SignInQueue,
+    BodySize,
+    BodyTimeout,
+    RequestTimeout,
+    Memory,
+    Connections,
+    HeaderSize,
+    HeaderTimeout,
+    SendTimeout,
+    TlsHandshake,
+    Malformed,
+    Flood,
+}
+
+impl Reason {
+    const ALL: [Self; 15] = [
+        Self::Overload,
+        Self::RateLimit,
+        Self::SignInThrottle,
+        Self::SignInQueue,
+        Self::BodySize,
+        Self::BodyTimeout,
+        Self::RequestTimeout,
+        Self::Memory,
+        Self::Connections,
+        Self::HeaderSize,
+        Self::HeaderTimeout,
+        Self::SendTimeout,
+        Self::TlsHandshake,
+        Self::Malformed,
+        Self::Flood,
+    ];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Overload => "overload",
+            Self::RateLimit => "rate_limit",
+            Self::SignInThrottle => "sign_in_throttle",
+            Self::SignInQueue => "sign_in_queue",
+            Self::BodySize => "body_size",
+            Self::BodyTimeout => "body_timeout",
+            Self::RequestTimeout => "request_timeout",
+            Self::Memory => "memory",
+            Self::Connections => "connections",
+            Self::HeaderSize => "header_size",
+            Self::HeaderTimeout => "header_timeout",
+            Self::SendTimeout => "send_timeout",
+            Self::TlsHandshake => "tls_handshake",
+            Self::Malformed => "malformed",
+            Self::Flood => "flood",
+        }
+    }
+}
+
+/// What the server and its APIs count in one process. Cloning shares it.
+#[derive(Clone, Debug)]
+pub struct ApiMetrics(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    operations: Operations,
+    requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
+    /// For each operation and status, so that counting takes no lock.
+    resolved: Box<[[OnceLock<Histogram>; STATUSES.len()]]>,
+    errors: Family<ErrorLabels, Counter>,
+    user_errors: Family<CodeLabel, Counter>,
+    refusals: Family<ReasonLabel, Counter>,
+    refused: [Counter; Reason::ALL.len()],
+    sign_ins: Family<SignInLabels, Counter>,
+    signed_in: [[Counter; authentication::Outcome::ALL.len()]; authentication::Method::ALL.len()],
+    exceeded: Family<LimitLabels, Counter>,
+    places: OnceLock<Places>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    api: &'static str,
+    operation: String,
+    status: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ErrorLabels {
+    api: &'static str,
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CodeLabel {
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct SignInLabels {
+    method: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LimitLabels {
+    limit: &'static str,
+    outcome: &'static str,
+}
+
+impl Default for ApiMetrics {
+    fn default() -> Self {
+        let operations = Operations::new();
+        let refusals = Family::<ReasonLabel, Counter>::default();
+        let sign_ins = Family::<SignInLabels, Counter>::default();
+        Self(Arc::new(Inner {
+            requests: Family::new_with_constructor(|| Histogram::new(SECONDS)),
+            resolved: operations.0.iter().map(|_| Default::default()).collect(),
+            operations,
+            errors: Family::default(),
+            user_errors: Family::default(),
+            refused: Reason::ALL.map(|reason| {
+                let reason = reason.as_str();
+                refusals.get_or_create_owned(&ReasonLabel { reason })
+            }),
+            refusals,
+            signed_in: authentication::Method::ALL.map(|method| {
+                authentication::Outcome::ALL.map(|outcome| {
+                    let (method, outcome) = (method.as_str(), outcome.as_str());
+                    sign_ins.get_or_create_owned(&SignInLabels { method, outcome })
+                })
+            }),
+            sign_ins,
+            exceeded: Family::default(),
+            places: OnceLock::new(),
+        }))
+    }
+}
+
+impl ApiMetrics {
+    /// Counts a request that has been answered, or was given up by its caller (without a status).
+    pub fn request(
+        &self,
+        method: &Method,
+        route: Option<&str>,
+        report: &RequestReport,
+        status: Option<StatusCode>,
+        duration: Duration,
+    ) {
+        let (at, operation) = self.0.operations.of(method, route, report.operation());
+        let status = status.map_or(0, |status| status.as_u16());
+        let status_at = STATUSES.iter().position(|known| *known == status).unwrap_or(0);
+        let Some(histogram) = self.0.resolved.get(at).map(|statuses| &statuses[status_at]) else {
+            return;
+        };
+        let create = || {
+            self.0.requests.get_or_create_owned(&RequestLabels {
+                api: operation.api,
+                operation: operation.name.clone(),
+                status: STATUSES[status_at],
+            })
+        };
+        histogram.get_or_init(create).observe(duration);
+    }
+
+    /// Counts the errors of a response, and why it was refused.
+    pub fn errors(&self, method: &Method, route: Option<&str>, status: StatusCode, report: Option<&ErrorReport>) {
+        let (_, operation) = self.0.operations.of(method, route, None);
+        let api = operation.api;
+        for code in report.iter().flat_map(|report| &report.codes) {
+            self.0.errors.get_or_create(&ErrorLabels { api, code }).inc();
+        }
+        let by_status = || (status == StatusCode::PAYLOAD_TOO_LARGE).then_some(Reason::BodySize);
+        let of_cause = |report: &ErrorReport| report.cause.as_ref().and_then(|cause| cause.refused);
+        let reason = report.and_then(|report| report.refused.or_else(|| of_cause(report)));
+        if let Some(reason) = reason.or_else(by_status) {
+            self.refused(reason);
+        }
+    }
+
+    pub fn refused(&self, reason: Reason) {
+        self.0.refused[reason as usize].inc();
+    }
+
+    /// Counts what a mutation answers in `userErrors`, whether the caller selects them or not.
+    pub fn user_errors(&self, problems: &[Problem]) {
+        for problem in problems {
+            let code = problem.code.as_str();
+            self.0.user_errors.get_or_create(&CodeLabel { code }).inc();
+        }
+    }
+
+    pub(in crate::api) fn signed_in(&self, method: authentication::Method, outcome: authentication::Outcome) {
+        self.0.signed_in[method as usize][outcome as usize].inc();
+    }
+
+    /// A request was over a limit of the GraphQL API: refused, or only observed.
+    pub fn limit_exceeded(&self, limit: &'static str, observed: bool) {
+        let outcome = if observed { "observed" } else { "refused" };
+        self.0.exceeded.get_or_create(&LimitLabels { limit, outcome }).inc();
+    }
+
+    /// Shows how many requests are in progress and waiting from now on.
+    pub fn watch(&self, places: &Places) {
+        let _ = self.0.places.set(places.clone());
+    }
+
+    /// As a page of their own.
+    #[cfg(test)]
+    pub(in crate::api) fn text(&self) -> String {
+        let mut registry = Registry::default();
+        self.register(registry.sub_registry_with_prefix("clientele"));
+        super::text::Format::Prometheus.write(&registry)
+    }
+
+    /// Adds these metrics to a registry.
+    pub(super) fn register(&self, registry: &mut Registry) {
+        let all = &self.0;
+        registry.register(
+            "request_seconds",
+            "How long requests took, by API, operation and HTTP status (0: given up by the caller, or another one)",
+            all.requests.clone(),
+        );
+        registry.register(
+            "errors",
+            "Errors in responses, by extensions.code in GraphQL and by returnStatus in REST",
+            all.errors.clone(),
+        );
+        registry.register(
+            "user_errors",
+            "Problems that GraphQL mutations answered in userErrors, by their code",
+            all.user_errors.clone(),
+        );
+        registry.register(
+            "refused",
+            "Requests and connections refused for what they would take",
+            all.refusals.clone(),
+        );
+        registry.register(
+            "sign_ins",
+            "Requests by how their callers signed in",
+            all.sign_ins.clone(),
+        );
+        registry.register(
+            "graphql_limit_exceeded",
+            "Requests over a limit of the GraphQL API",
+            all.exceeded.clone(),
+        );
+        registry.register_collector(Box::new(UnderWay(self.clone())));
+    }
+}
+
+/// Requests in progress and waiting, as admission knows them.
+#[derive(Debug)]
+struct UnderWay(ApiMetrics);
+
+impl Collector for UnderWay {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let (in_progress, waiting) = self.0.0.places.get().map_or((0, 0), Places::in_use);
+        for (name, help, value) in [
+            ("requests_in_progress", "Requests that are being answered.", in_progress),
+            ("requests_waiting", "Requests that wait to be answered.", waiting),
+        ] {
+            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
+            gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// A kind of request.
+#[derive(Debug)]
+struct Operation {
+    api: &'static str,
+    /// What it is called in the metrics.
+    name: String,
+    /// Which requests it is about; none where that isn't told by the route alone.
+    route: Option<(Option<Method>, &'static str)>,
+}
+
+/// All kinds of requests, those first that are told by the operation of a GraphQL document, or by nothing.
+#[derive(Debug)]
+struct Operations(Vec<Operation>);
+
+const OTHER: usize = 0;
+const QUERY: usize = 2;
+const MUTATION: usize = 3;
+const REST: usize = 4;
+
+impl Operations {
+    fn new() -> Self {
+        let named = |api, name: &str, route| Operation {
+            api,
+            name: name.to_owned(),
+            route,
+        };
+        let mut all = vec![
+            named("none", "none", None),
+            named("graphql", "none", Some((None, "/graphql"))),
+            named("graphql", "query", None),
+            named("graphql", "mutation", None),
+            named("rest", "none", None),
+        ];
+        all.extend(rest::ROUTES.iter().map(|route| Operation {
+            api: "rest",
+            name: format!("{} {}", route.method, route.path),
+            route: Some((Some(route.method.clone()), route.path)),
+        }));
+        for (api, route) in [
+            ("health", "/health/live"),
+            ("health", "/health/ready"),
+            ("metrics", "/metrics"),
+            ("playground", "/"),
+            ("playground", "/playground"),
+            ("playground", "/playground/assets/{file}"),
+        ] {
+            all.push(named(api, route, Some((None, route))));
+        }
+        Self(all)
+    }
+
+    fn of(&self, method: &Method, route: Option<&str>, operation: Option<GraphqlOperation>) -> (usize, &Operation) {
+        let at = match operation {
+            Some(GraphqlOperation::Query) => QUERY,
+            Some(GraphqlOperation::Mutation) => MUTATION,
+            None => self.of_route(method, route),
+        };
+        (at, self.0.get(at).unwrap_or(&self.0[OTHER]))
+    }
+
+    fn of_route(&self, method: &Method, route: Option<&str>) -> usize {
+        let Some(route) = route else { return OTHER };
+        let path = match route {
+            "/" => route,
+            _ => route.strip_suffix('/').unwrap_or(route),
+        };
+        let fits = |operation: &Operation| match &operation.route {
+            Some((of, known)) => *known == path && of.as_ref().is_none_or(|of| of == method),
+            None => false,
+        };
+        match self.0.iter().position(fits) {
+            Some(at) => at,
+            None if path == "/api" || path.starts_with("/api/") => REST,
+            None => OTHER,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::Method;
+
+    use super::{GraphqlOperation, Operations, Reason};
+
+    #[test]
+    fn every_request_belongs_to_one_operation_of_a_closed_set() {
+        let operations = Operations::new();
+        for (method, route, operation, expected) in [
+            (
+                Method::POST,
+                Some("/graphql"),
+                Some(GraphqlOperation::Query),
+                ("graphql", "query"),
+            ),
+            (
+                Method::POST,
+                Some("/graphql"),
+                Some(GraphqlOperation::Mutation),
+                ("graphql", "mutation"),
+            ),
+            (Method::DELETE, Some("/graphql"), None, ("graphql", "none")),
+            (Method::GET, Some("/api/clients"), None, ("rest", "GET /api/clients")),
+            (
+                Method::POST,
+                Some("/api/clients/{id}/"),
+                None,
+                ("rest", "POST /api/clients/{id}"),
+            ),
+            (Method::PUT, Some("/api/clients/{id}"), None, ("rest", "none")),
+            (Method::GET, Some("/api/{*path}"), None, ("rest", "none")),
+            (Method::HEAD, Some("/health/live"), None, ("health", "/health/live")),
+            (Method::GET, Some("/"), None, ("playground", "/")),
+            (Method::GET, None, None, ("none", "none")),
+        ] {
+            let (_, found) = operations.of(&method, route, operation);
+            assert_eq!((found.api, found.name.as_str()), expected, "{method} {route:?}");
+        }
+    }
+
+    #[test]
+    fn reasons_stand_at_their_numbers() {
+        for (at, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, at, "{reason:?}");
+        }
+    }
+}
