@@ -28,7 +28,9 @@ use super::Dialect;
 
 /// Receives the text of every statement, how long it took and whether it failed.
 #[derive(Clone)]
-pub(super) struct Observer(Arc<dyn Fn(&str, Duration, bool) + Send + Sync>);
+pub(super) struct Observer(Arc<Observe>);
+
+type Observe = dyn Fn(&str, Duration, bool) + Send + Sync;
 
 impl Observer {
     pub fn new(observe: impl Fn(&str, Duration, bool) + Send + Sync + 'static) -> Self {

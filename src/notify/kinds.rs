@@ -73,6 +73,22 @@ impl Channel {
     pub const ALL: [Self; 2] = [Self::Email, Self::Sms];
 }
 
+impl Reason {
+    pub const ALL: [Self; 11] = [
+        Self::Connection,
+        Self::Timeout,
+        Self::Tls,
+        Self::Credentials,
+        Self::Deferred,
+        Self::ProviderError,
+        Self::Refused,
+        Self::InvalidRecipient,
+        Self::TooLong,
+        Self::Unrenderable,
+        Self::Internal,
+    ];
+}
+
 impl MessageState {
     pub const ALL: [Self; 4] = [Self::Queued, Self::Sending, Self::Sent, Self::Failed];
 }

@@ -29,7 +29,7 @@ struct ForReason {
 }
 
 /// What is measured of messages in one process.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Metrics {
     sent: Family<OfChannel, Counter>,
     failed: Family<ForReason, Counter>,
@@ -37,6 +37,29 @@ pub struct Metrics {
     open: Family<OfChannel, Gauge>,
     queued: Family<OfChannel, Gauge>,
     oldest: Family<OfChannel, Gauge>,
+}
+
+impl Default for Metrics {
+    /// Counters that haven't counted anything are shown as 0.
+    fn default() -> Self {
+        let metrics = Self {
+            sent: Family::default(),
+            failed: Family::default(),
+            deferred: Family::default(),
+            open: Family::default(),
+            queued: Family::default(),
+            oldest: Family::default(),
+        };
+        for channel in Channel::ALL.map(Channel::as_str) {
+            metrics.sent.get_or_create_owned(&OfChannel { channel });
+            metrics.open.get_or_create_owned(&OfChannel { channel });
+            for reason in Reason::ALL.map(Reason::as_str) {
+                metrics.failed.get_or_create_owned(&ForReason { channel, reason });
+                metrics.deferred.get_or_create_owned(&ForReason { channel, reason });
+            }
+        }
+        metrics
+    }
 }
 
 impl Metrics {

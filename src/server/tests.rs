@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::{HttpSettings, Server};
+use crate::api::metrics::ApiMetrics;
 
 async fn listen() -> (TcpListener, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -25,6 +26,113 @@ async fn listen() -> (TcpListener, TcpStream) {
         .await
         .expect("sent");
     (listener, caller)
+}
+
+#[tokio::test]
+async fn what_is_refused_before_the_routes_is_counted_by_reason() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let settings = HttpSettings {
+        requests: 1,
+        queue: 0,
+        header_timeout: Duration::from_millis(50),
+        ..HttpSettings::default()
+    };
+    let metrics = ApiMetrics::default();
+    let (stop, stopped) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (told, begun) = (stop.clone(), Arc::new(Notify::new()));
+    let (has_begun, may_end) = (begun.clone(), stopped.clone());
+    let wait = async move || {
+        has_begun.notify_one();
+        may_end.notified().await;
+    };
+    let router = Router::new().route("/", get(wait));
+    let server = Server::new(&settings).expect("valid").measured_by(&metrics);
+    let serving = tokio::spawn(async move {
+        server
+            .serve(listener, router, async move { told.notified().await }, Duration::MAX)
+            .await;
+    });
+    let exchange = async |bytes: String| {
+        let mut caller = TcpStream::connect(address).await.expect("connected");
+        caller.write_all(bytes.as_bytes()).await.expect("sent");
+        let mut answer = Vec::new();
+        let _ = caller.read_to_end(&mut answer).await;
+        String::from_utf8(answer)
+            .expect("text")
+            .chars()
+            .skip(9)
+            .take(3)
+            .collect::<String>()
+    };
+    let head = "GET / HTTP/1.1\r\nhost: clientele\r\n";
+    let long = format!("{head}x: {}\r\n\r\n", "a".repeat(20_000));
+    for (bytes, status) in [
+        ("GET / HTTP/1.1\nhost: clientele\r\n\r\n".to_owned(), "400"),
+        ("nonsense\r\n\r\n".to_owned(), "400"),
+        (long, "431"),
+        (head.to_owned(), ""),
+    ] {
+        assert_eq!(exchange(bytes).await, status);
+    }
+    let mut under_way = TcpStream::connect(address).await.expect("connected");
+    under_way
+        .write_all(format!("{head}\r\n").as_bytes())
+        .await
+        .expect("sent");
+    begun.notified().await;
+    assert_eq!(exchange(format!("{head}connection: close\r\n\r\n")).await, "503");
+    assert!(metrics.text().contains("\nclientele_requests_in_progress 1\n"));
+    stopped.notify_one();
+    stop.notify_one();
+    serving.await.expect("it ends");
+
+    assert_eq!(
+        refused(&metrics),
+        ["header_size 1", "header_timeout 1", "malformed 2", "overload 1"]
+    );
+}
+
+#[tokio::test]
+async fn a_connection_too_many_is_counted() {
+    let (listener, mut caller) = listen().await;
+    let address = listener.local_addr().expect("an address");
+    let settings = HttpSettings {
+        connections_per_address: 1,
+        ..HttpSettings::default()
+    };
+    let metrics = ApiMetrics::default();
+    let server = Server::new(&settings).expect("valid").measured_by(&metrics);
+    let stop = async move {
+        let mut status = [0; 12];
+        caller.read_exact(&mut status).await.expect("an answer");
+        assert_eq!(&status, b"HTTP/1.1 200");
+        let mut refused = TcpStream::connect(address).await.expect("connected");
+        let mut nothing = Vec::new();
+        let _ = refused.read_to_end(&mut nothing).await;
+        assert_eq!(nothing, b"");
+    };
+    let router = Router::new().route("/", get(async || "here"));
+    server.serve(listener, router, stop, Duration::MAX).await;
+    assert_eq!(refused(&metrics), ["connections 1"]);
+}
+
+/// The reasons that have refused something, each with how often.
+fn refused(metrics: &ApiMetrics) -> Vec<String> {
+    let text = metrics.text();
+    let of_reason = |line: &str| {
+        let reason = line.strip_prefix("clientele_refused_total{reason=\"")?;
+        reason
+            .split_once("\"} ")
+            .map(|(reason, count)| (reason.to_owned(), count.to_owned()))
+    };
+    let mut refused: Vec<(String, String)> = text.lines().filter_map(of_reason).collect();
+    refused.retain(|(_, count)| count != "0");
+    refused.sort_unstable();
+    refused
+        .into_iter()
+        .map(|(reason, count)| format!("{reason} {count}"))
+        .collect()
 }
 
 async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output = ()> + Send, patience: Duration) {

@@ -6,6 +6,7 @@ mod backup;
 mod client;
 mod files;
 mod logging;
+mod metrics;
 mod notify;
 mod postgres;
 mod refusals;

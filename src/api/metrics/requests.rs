@@ -248,7 +248,7 @@ impl ApiMetrics {
 
     /// As a page of their own.
     #[cfg(test)]
-    pub(in crate::api) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let mut registry = Registry::default();
         self.register(registry.sub_registry_with_prefix("clientele"));
         super::text::Format::Prometheus.write(&registry)

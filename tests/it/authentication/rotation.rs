@@ -1,6 +1,9 @@
 //! An issuer changes its keys while strangers make up others, and while it hangs.
 
-use clientele::api::authentication::{AuthenticationSettings, JwtSettings};
+use clientele::{
+    access::{Permission, Rights},
+    api::authentication::{AuthenticationSettings, JwtSettings},
+};
 use serde_json::json;
 
 use super::{
@@ -90,6 +93,32 @@ async fn a_withdrawn_key_ends_also_where_nobody_brings_another_one() {
         // Whoever brings an unknown key waits until they are there.
         assert_eq!(status(server, &new.sign(&claims(json!({})))).await, 200);
         assert_eq!(status(server, &known).await, 401);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_age_of_keys_is_measured_once_they_are_fetched() {
+    let (url, published) = issuer().await;
+    let key = Key::new("key");
+    on(Backend::Sqlite, settings(&url, 0), async |server| {
+        let metrics = async || {
+            let token = server.token(&Rights::of([Permission::ViewMetrics])).await;
+            let page = server.as_bearer(token).get("/metrics").await.text;
+            page.lines()
+                .filter_map(|line| line.strip_prefix("clientele_issuer_keys_age_seconds "))
+                .map(|age| age.parse().expect("a number"))
+                .collect::<Vec<f64>>()
+        };
+        assert_eq!(status(server, &key.sign(&claims(json!({})))).await, 401);
+        assert_eq!(metrics().await, [0.0; 0]);
+        *published.lock().expect("no panic") = Some(json!({ "keys": [key.public()] }));
+        assert_eq!(status(server, &key.sign(&claims(json!({})))).await, 200);
+        let [first, second] = [metrics().await, metrics().await];
+        assert!(
+            first.len() == 1 && second.len() == 1 && first[0] < second[0],
+            "{first:?} {second:?}"
+        );
     })
     .await;
 }

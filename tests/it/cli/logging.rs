@@ -11,6 +11,7 @@ use clientele::{
     server::log_without_messages,
     telemetry,
 };
+use sea_orm::ConnectionTrait;
 use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -56,6 +57,55 @@ async fn no_dependency_is_heard_over_tls_though_everything_is_asked_for() {
         let is_warning = ["WARN", "ERROR"].iter().any(|level| line["level"] == *level);
         assert!(is_ours || is_warning, "{line}");
     }
+}
+
+#[tokio::test]
+async fn failures_are_logged_at_warn_with_their_cause_and_probes_at_debug() {
+    let server = Server::open(&[("CLIENTELE_LOG__FORMAT", "json")]);
+    let url = format!("sqlite:{}", server.directory.path().join("clientele.db").display());
+    let database = sea_orm::Database::connect(url).await.expect("it is there");
+    let broken = database
+        .execute_unprepared("ALTER TABLE client RENAME TO client_of_before")
+        .await;
+    broken.expect("it runs");
+    let client = reqwest::Client::new();
+    let url = |path: &str| format!("{}{path}", server.address);
+    let query = serde_json::json!({ "query": "{ clients { nodes { id } } }" });
+    for (request, status) in [
+        (client.get(url("/health/live")), 200),
+        (client.get(url("/health/ready")), 200),
+        (client.get(url("/api/clients")), 500),
+        (client.post(url("/graphql")).json(&query), 200),
+        (client.get(url("/api/nowhere")), 404),
+    ] {
+        assert_eq!(request.send().await.expect("an answer").status(), status);
+    }
+    server.signal("TERM");
+    let (log, _) = server.wait();
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    // One event for each request, and no other one about it.
+    let about_requests = lines.iter().filter(|line| !line["request_id"].is_null());
+    let told: Vec<Value> = about_requests
+        .map(|line| {
+            ["level", "message", "route", "status", "code", "cause"]
+                .map(|name| line[name].clone())
+                .into()
+        })
+        .collect();
+    let cause = "database: Query 1";
+    assert_eq!(
+        Value::from(told),
+        serde_json::json!([
+            ["DEBUG", "request", "/health/live", 200, null, null],
+            ["DEBUG", "request", "/health/ready", 200, null, null],
+            ["WARN", "request", "/api/clients", 500, "INTERNAL_ERROR", cause],
+            ["WARN", "request", "/graphql", 200, "INTERNAL", cause],
+            ["INFO", "request", "/api/{*path}", 404, "INVALID_API_OPERATION", null],
+        ])
+    );
 }
 
 #[derive(Clone, Default)]

@@ -38,7 +38,8 @@ fn waiting(begun: &Arc<Semaphore>, may_end: &Arc<Semaphore>) -> Router {
         "done"
     };
     Router::new()
-        .route("/wait", get(wait))
+        .route("/wait", get(wait.clone()))
+        .route("/metrics", get(wait))
         .route("/health/live", get(async || "live"))
 }
 
@@ -89,6 +90,19 @@ async fn a_request_too_many_is_refused_at_once_in_the_form_of_its_door() {
 
     may_end.add_permits(1);
     assert_eq!(first.await.expect("ended").1, "done");
+}
+
+#[tokio::test]
+async fn metrics_are_answered_under_overload_but_for_two_at_a_time_only() {
+    let (address, may_end, _net) = full(HttpSettings::default()).await;
+    let ask_one = || tokio::spawn(async move { exchange(address, &ask("/metrics")).await });
+    // Whichever two come first are let in, and wait there.
+    let (refused, _, others) = futures_util::future::select_all((0..3).map(|_| ask_one())).await;
+    assert_eq!(refused.expect("ended").0, "503 Service Unavailable");
+    may_end.add_permits(3);
+    for other in others {
+        assert_eq!(other.await.expect("ended").1, "done");
+    }
 }
 
 /// A server whose only place is taken, for as long as nothing is added to the semaphore.
