@@ -256,7 +256,7 @@ impl Database {
                 Err(Error::TimedOut)
             }
             Ok(Step::Commit(output)) => {
-                transaction.commit().await?;
+                self.writer.metrics.committing(transaction.commit()).await?;
                 Ok(Some(output))
             }
             // Nothing is stored, so that a failed rollback changes nothing: its connection is closed.

@@ -49,6 +49,11 @@ struct StatementLabels {
 }
 
 #[derive(Debug, EncodeLabelSet)]
+struct DatabaseLabel {
+    database: &'static str,
+}
+
+#[derive(Debug, EncodeLabelSet)]
 struct PoolLabel {
     pool: &'static str,
 }
@@ -61,6 +66,8 @@ pub(super) struct Metrics(Arc<Measured>);
 struct Measured {
     statements: Histogram,
     failed: Counter,
+    commits: Histogram,
+    not_committed: Counter,
     acquire: Histogram,
     not_acquired: Counter,
     /// How many have or want a connection.
@@ -72,6 +79,8 @@ impl Default for Measured {
         Self {
             statements: Histogram::new(SECONDS),
             failed: Counter::default(),
+            commits: Histogram::new(SECONDS),
+            not_committed: Counter::default(),
             acquire: Histogram::new(SECONDS),
             not_acquired: Counter::default(),
             wanted: AtomicI64::default(),
@@ -100,6 +109,17 @@ impl Metrics {
         let begun = Instant::now();
         let outcome = acquire.await;
         self.acquired(begun.elapsed(), outcome.as_ref().err());
+        outcome
+    }
+
+    /// Measures a COMMIT, which on most disks takes longer than the statements before it.
+    pub async fn committing<T>(&self, commit: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        let begun = Instant::now();
+        let outcome = commit.await;
+        self.0.commits.observe(begun.elapsed());
+        if outcome.is_err() {
+            self.0.not_committed.inc();
+        }
         outcome
     }
 
@@ -266,6 +286,21 @@ impl Collector for OfDatabase {
             by_statement
                 .iter()
                 .map(|(labels, metrics)| (labels, metrics.failed.clone())),
+        )?;
+        let (label, metrics) = (&DatabaseLabel { database }, &*self.0.writer.metrics.0);
+        family(
+            &mut encoder,
+            "database_commit_seconds",
+            "How long commits took.",
+            MetricType::Histogram,
+            [(label, metrics.commits.clone())],
+        )?;
+        family(
+            &mut encoder,
+            "database_commit_failures",
+            "Commits that failed.",
+            MetricType::Counter,
+            [(label, metrics.not_committed.clone())],
         )
     }
 }

@@ -61,7 +61,7 @@ impl From<Error> for Refusal {
 }
 
 /// How long the database is waited for where a last known account is good enough.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(500);
 
 const NOBODY: &str =
     "Sign in: send the header Authorization with Basic and your name and password, or with Bearer and a token.";

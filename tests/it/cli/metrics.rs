@@ -185,7 +185,7 @@ on_both! {
         let beginnings = [
             "clientele_request_seconds", "clientele_errors_total", "clientele_user_errors_total", "clientele_refused_total",
             "clientele_sign_ins_total", "clientele_database_up", "clientele_requests_", "clientele_audit_records_total",
-            "clientele_database_connections_waiting",
+            "clientele_database_connections_waiting", "clientele_database_commit_failures_total",
         ];
         let expected = BTreeSet::from([
             "clientele_audit_records_total 1",
