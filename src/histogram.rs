@@ -1,4 +1,4 @@
-//! A Prometheus histogram of durations made of atomics: the one in `prometheus_client` takes a lock for each observation.
+//! A Prometheus histogram of durations, made of atomics: that of `prometheus_client` takes a lock for each observation.
 
 use std::{
     fmt,

@@ -87,8 +87,7 @@ async fn observe(State(metrics): State<ApiMetrics>, mut request: Request, next: 
     response
 }
 
-/// What is logged and measured of a request when this is dropped, because a request whose caller hangs up ends without an
-/// answer.
+/// Logs and measures a request when it is dropped, because a request whose caller hangs up ends without an answer.
 struct Line {
     metrics: ApiMetrics,
     method: Method,

@@ -15,9 +15,8 @@ const ALL_BEFORE: &str = concat!(
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         for table in ["api_user", "api_token"] {
-            let script = format!(
-                "UPDATE {table} SET permissions = '[{ALL_BEFORE},\"VIEW_METRICS\"]' WHERE permissions = '[{ALL_BEFORE}]'"
-            );
+            let after = format!("[{ALL_BEFORE},\"VIEW_METRICS\"]");
+            let script = format!("UPDATE {table} SET permissions = '{after}' WHERE permissions = '[{ALL_BEFORE}]'");
             crate::portable(manager, &script).await?;
         }
         Ok(())

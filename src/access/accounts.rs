@@ -68,8 +68,8 @@ impl Accounts {
         self.users.get(name, freshness, load).await.map(Some)
     }
 
-    /// The account of a token as it was read last, however long ago; none when it isn't valid any more, or when accounts have
-    /// been changed through this process since. Asks no database.
+    /// The account of a token as it was read last, however long ago. None when it isn't valid any more, or when accounts
+    /// have been changed through this process since. Asks no database.
     pub fn last_known_token(&self, token: &str, now: DateTime<Utc>) -> Option<Arc<Account>> {
         let read = self.tokens.last(&digest_of(token))?;
         let unchanged = self.tokens.is_fresh(&read, Duration::MAX);

@@ -76,8 +76,8 @@ impl Accounts {
         Ok(None)
     }
 
-    /// The user for whom these credentials were right lately, as they were read last, however long ago; none when accounts have
-    /// been changed through this process since. Asks no database.
+    /// The user for whom these credentials were right lately, as they were read last, however long ago. None when accounts
+    /// have been changed through this process since. Asks no database.
     pub fn last_known_user(&self, attempt: &Attempt<'_>) -> Option<Arc<Account>> {
         let read = self.verified.get(&attempt.mark)?;
         read.found.clone().filter(|_| self.is_fresh(&read, Duration::MAX))

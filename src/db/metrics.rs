@@ -1,7 +1,7 @@
 //! Metrics of the database: its connections, how long it takes to get one, and how long statements take.
 //!
-//! sea-orm measures a statement from the moment it has a connection. The time before that is what is left of the time since
-//! the statement was asked for, which [`ASKED`] carries to the place where sea-orm reports.
+//! sea-orm measures a statement from the moment it has a connection. The time before that is the rest of the time since
+//! the statement was started, which [`STARTED`] carries to the place where sea-orm reports.
 
 use std::{
     fmt,
@@ -29,8 +29,8 @@ const SECONDS: Bounds = &[
 ];
 
 tokio::task_local! {
-    /// When the statement that runs now was asked for.
-    static ASKED: Instant;
+    /// When the statement that runs now was started, before it had a connection.
+    static STARTED: Instant;
 }
 
 /// Called with the text of every statement.
@@ -126,7 +126,7 @@ impl Metrics {
     /// Measures how long a statement waits for a connection of its own.
     pub async fn waiting<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
         let begun = Instant::now();
-        let outcome = ASKED.scope(begun, statement).await;
+        let outcome = STARTED.scope(begun, statement).await;
         if let Err(error @ DbErr::ConnectionAcquire(_)) = &outcome {
             self.acquired(begun.elapsed(), Some(error));
         }
@@ -156,8 +156,8 @@ impl Metrics {
         if failed {
             self.0.failed.inc();
         }
-        if let Ok(since_asked) = ASKED.try_with(Instant::elapsed) {
-            self.0.acquire.observe(since_asked.saturating_sub(elapsed));
+        if let Ok(since_start) = STARTED.try_with(Instant::elapsed) {
+            self.0.acquire.observe(since_start.saturating_sub(elapsed));
         }
     }
 }

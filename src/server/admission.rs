@@ -38,7 +38,8 @@ use crate::api::{
 
 const SOON: Duration = Duration::from_secs(1);
 const BETWEEN_LINES: Duration = Duration::from_secs(60);
-/// How many requests for metrics at once need no place.
+/// How many health checks, and how many requests for metrics, are answered at once without a place.
+const PROBES: usize = 32;
 const SCRAPES: usize = 2;
 
 /// Who gets a place, and what the others are told. Cloning shares it.
@@ -49,7 +50,8 @@ pub struct Admission {
     has_pages: bool,
     ready: Arc<Ready>,
     refused: Arc<Refused>,
-    /// Requests for metrics that need no place: they are wanted most when there is none.
+    /// Permits for requests that need no place, because their answers matter most when there is none.
+    probes: Arc<Semaphore>,
     scrapes: Arc<Semaphore>,
     metrics: ApiMetrics,
 }
@@ -61,6 +63,7 @@ impl Admission {
         metrics.watch(&places);
         Self {
             places,
+            probes: Arc::new(Semaphore::new(PROBES)),
             scrapes: Arc::new(Semaphore::new(SCRAPES)),
             metrics,
             has_pages: !cors.allowed_origins.is_empty(),
@@ -75,7 +78,10 @@ impl Admission {
     /// are refused, it is what refusing costs that the others can't have. None for all requests that [`admit`] decides about.
     pub fn refuse_at_once<B>(&self, request: &Request<B>) -> Option<Response> {
         let is_of_page = self.has_pages && request.headers().contains_key(ORIGIN);
-        let is_exempt = || is_of_health(request) || is_of_metrics(request) && self.scrapes.available_permits() > 0;
+        let is_exempt = || {
+            self.exempt(request)
+                .is_some_and(|permits| permits.available_permits() > 0)
+        };
         let is_refused = self.places.are_full() && !is_of_page && !is_exempt();
         if !is_refused {
             return None;
@@ -84,6 +90,15 @@ impl Admission {
         let answer = self.ready.answer(&Asked::by(request))?;
         self.metrics.refused(Reason::Overload);
         Some(answer)
+    }
+
+    /// The permits for requests of this kind that need no place. A server with much to do is a healthy one.
+    fn exempt<B>(&self, request: &Request<B>) -> Option<&Semaphore> {
+        match request.uri().path() {
+            "/metrics" => Some(&self.scrapes),
+            path if path.starts_with("/health/") => Some(&self.probes),
+            _ => None,
+        }
     }
 
     fn refuse(&self, asked: &Asked) -> Response {
@@ -124,22 +139,8 @@ impl Refused {
     }
 }
 
-/// A server with much to do is a healthy one.
-fn is_of_health<B>(request: &Request<B>) -> bool {
-    request.uri().path().starts_with("/health/")
-}
-
-fn is_of_metrics<B>(request: &Request<B>) -> bool {
-    request.uri().path() == "/metrics"
-}
-
 pub async fn admit(State(admission): State<Admission>, mut request: Request, next: Next) -> Response {
-    if is_of_health(&request) {
-        return next.run(request).await;
-    }
-    if is_of_metrics(&request)
-        && let Ok(_scrape) = admission.scrapes.try_acquire()
-    {
+    if let Some(Ok(_permit)) = admission.exempt(&request).map(Semaphore::try_acquire) {
         return next.run(request).await;
     }
     let Some(place) = admission.places.take().await else {

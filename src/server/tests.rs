@@ -40,7 +40,7 @@ async fn what_is_refused_before_the_routes_is_counted_by_reason() {
     };
     let metrics = ApiMetrics::default();
     let (stop, stopped) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let (told, begun) = (stop.clone(), Arc::new(Notify::new()));
+    let (stopping, begun) = (stop.clone(), Arc::new(Notify::new()));
     let (has_begun, may_end) = (begun.clone(), stopped.clone());
     let wait = async move || {
         has_begun.notify_one();
@@ -50,7 +50,12 @@ async fn what_is_refused_before_the_routes_is_counted_by_reason() {
     let server = Server::new(&settings).expect("valid").measured_by(&metrics);
     let serving = tokio::spawn(async move {
         server
-            .serve(listener, router, async move { told.notified().await }, Duration::MAX)
+            .serve(
+                listener,
+                router,
+                async move { stopping.notified().await },
+                Duration::MAX,
+            )
             .await;
     });
     let exchange = async |bytes: String| {

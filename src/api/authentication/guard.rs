@@ -97,8 +97,8 @@ impl Guard {
         self.issuer.as_ref()?.keys_age()
     }
 
-    /// As [`Self::account`]; but while the database is away, an account that these credentials have shown before is good
-    /// enough. For what must be answered then and shows nothing of what is stored.
+    /// As [`Self::account`]; but while the database is away, an account that these credentials have proven before is
+    /// good enough. For answers that are needed then and show nothing of what is stored.
     pub(super) async fn last_known_account(
         &self,
         clientele: &Clientele,

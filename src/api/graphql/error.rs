@@ -101,7 +101,7 @@ impl Fault {
         }
     }
 
-    /// The same, for a reason that callers aren't told.
+    /// The same, with a cause for the log, which callers don't see.
     #[must_use]
     pub fn because(mut self, cause: impl Into<Option<Cause>>) -> Self {
         self.cause = cause.into();

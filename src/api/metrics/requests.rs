@@ -315,11 +315,11 @@ struct Operation {
     api: &'static str,
     /// What it is called in the metrics.
     name: String,
-    /// Which requests it is about; none where that isn't told by the route alone.
+    /// The requests that belong to it; none when more than the route decides.
     route: Option<(Option<Method>, &'static str)>,
 }
 
-/// All kinds of requests, those first that are told by the operation of a GraphQL document, or by nothing.
+/// All kinds of requests. Those that more than the route decides come first.
 #[derive(Debug)]
 struct Operations(Vec<Operation>);
 

@@ -39,7 +39,8 @@ fn waiting(begun: &Arc<Semaphore>, may_end: &Arc<Semaphore>) -> Router {
     };
     Router::new()
         .route("/wait", get(wait.clone()))
-        .route("/metrics", get(wait))
+        .route("/metrics", get(wait.clone()))
+        .route("/health/wait", get(wait))
         .route("/health/live", get(async || "live"))
 }
 
@@ -93,15 +94,18 @@ async fn a_request_too_many_is_refused_at_once_in_the_form_of_its_door() {
 }
 
 #[tokio::test]
-async fn metrics_are_answered_under_overload_but_for_two_at_a_time_only() {
-    let (address, may_end, _net) = full(HttpSettings::default()).await;
-    let ask_one = || tokio::spawn(async move { exchange(address, &ask("/metrics")).await });
-    // Whichever two come first are let in, and wait there.
-    let (refused, _, others) = futures_util::future::select_all((0..3).map(|_| ask_one())).await;
-    assert_eq!(refused.expect("ended").0, "503 Service Unavailable");
-    may_end.add_permits(3);
-    for other in others {
-        assert_eq!(other.await.expect("ended").1, "done");
+async fn some_health_checks_and_requests_for_metrics_are_answered_under_overload() {
+    for (path, most) in [("/metrics", 2), ("/health/wait", 32)] {
+        let (address, may_end, _net) = full(HttpSettings::default()).await;
+        let ask_one = || tokio::spawn(async move { exchange(address, &ask(path)).await });
+        // All but one are let in and wait there, so that the one that is refused ends first.
+        let all = (0..=most).map(|_| ask_one());
+        let (refused, _, others) = futures_util::future::select_all(all).await;
+        assert_eq!(refused.expect("ended").0, "503 Service Unavailable", "{path}");
+        may_end.add_permits(most + 1);
+        for other in others {
+            assert_eq!(other.await.expect("ended").1, "done", "{path}");
+        }
     }
 }
 
