@@ -1,5 +1,5 @@
-//! `clientele audit verify`: whether the history is what was written. Prints no personal data: chains are named by the keys
-//! of clients, and records by their positions.
+//! `clientele audit verify`: verifies the history. Prints no personal data: chains are named by the keys of clients, records by
+//! their positions.
 
 use std::io::Write;
 
@@ -10,31 +10,41 @@ use super::{Failure, print};
 use crate::Clientele;
 use crate::access::Caller;
 use crate::config::Config;
-use crate::history::Counts;
+use crate::history::{Counts, Finding, What};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Look for records that were removed, altered, moved, cut off or added. Servers may go on meanwhile.
-    Verify(Which),
+    /// Look for records that were removed, altered, moved, cut off or added, while servers may run.
+    ///
+    /// Prints one line for each finding, then the totals. Needs the keys that sealed the records: audit.key as the servers
+    /// have it, and audit.previous_keys for the keys before it. Records of any other key can't be verified; they are counted
+    /// in one line for each key.
+    ///
+    /// Exit codes: 0 if the history is intact; 1 if there are findings, or records that can't be verified; 2 if the command or
+    /// the configuration is wrong.
+    Verify(Scope),
 }
 
 #[derive(Debug, Args)]
-pub(super) struct Which {
-    /// Only the history of the client with this key.
+pub(super) struct Scope {
+    /// Verify only the history of the client with this key.
     #[arg(long, value_name = "KEY")]
     client: Option<String>,
 }
 
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
-    let Command::Verify(which) = command;
-    store::with_clientele(config, Access::Look, async |clientele| verify(&clientele, which).await).await
+    let Command::Verify(scope) = command;
+    store::with_clientele(config, Access::Look, async |clientele| verify(&clientele, config, scope).await).await
 }
 
-async fn verify(clientele: &Clientele, Which { client }: Which) -> Result<(), Failure> {
-    let mut findings = 0_u64;
+async fn verify(clientele: &Clientele, config: &Config, Scope { client }: Scope) -> Result<(), Failure> {
+    let (mut findings, mut unverifiable) = (0_u64, 0_u64);
     let mut printed = Ok(());
-    let report = |finding: &crate::history::Finding| {
-        findings += 1;
+    let report = |finding: &Finding| {
+        match finding.what {
+            What::UnknownKey { records, .. } => unverifiable += records,
+            _ => findings += 1,
+        }
         if printed.is_ok() {
             printed = Failure::check_output(writeln!(std::io::stdout().lock(), "{finding}"));
         }
@@ -45,12 +55,38 @@ async fn verify(clientele: &Clientele, Which { client }: Which) -> Result<(), Fa
         .map_err(Failure::internal)?;
     printed?;
     print(&summary(&counts))?;
-    match findings {
-        0 if client.is_some() && counts == Counts::default() => Err(Failure::new("there is no client with this key")),
-        0 => print("the history is intact\n"),
-        1 => Err(Failure::new("the history is not intact: 1 finding")),
-        _ => Err(Failure::new(format!("the history is not intact: {findings} findings"))),
+    let found = match findings {
+        0 => None,
+        1 => Some("the history is not intact: 1 finding".to_owned()),
+        _ => Some(format!("the history is not intact: {findings} findings")),
+    };
+    let unverifiable = (unverifiable > 0).then(|| missing_key(unverifiable, config));
+    match (found, unverifiable) {
+        (None, None) if client.is_some() && counts == Counts::default() => {
+            Err(Failure::new("there is no client with this key"))
+        }
+        (None, None) => print("the history is intact\n"),
+        (None, Some(sentence)) => Err(Failure::new(format!("the history can't be verified: {sentence}"))),
+        (Some(found), None) => Err(Failure::new(found)),
+        (Some(found), Some(sentence)) => Err(Failure::new(format!("{found}; and {sentence}"))),
     }
+}
+
+/// Says which setting is missing when so many records can't be verified.
+fn missing_key(records: u64, config: &Config) -> String {
+    let remedy = match config.audit.key.is_empty() {
+        true => {
+            "audit.key isn't set. Set it to the key that the servers use, and audit.previous_keys to the keys before it"
+        }
+        false => {
+            "Set audit.key to the key that the servers use now, and audit.previous_keys to the keys before it, or check that \
+             they are the right ones"
+        }
+    };
+    format!(
+        "records sealed by keys that aren't configured: {records}. {remedy}. If none of your keys has sealed them, they are \
+         forged."
+    )
 }
 
 fn summary(counts: &Counts) -> String {
@@ -64,7 +100,7 @@ fn summary(counts: &Counts) -> String {
     } = counts;
     let weak = match weak {
         0 => String::new(),
-        weak => format!("; {weak} made with the database's own key, which whoever could write the database knew"),
+        weak => format!("; {weak} sealed by the database's own key, known to everyone who can read the database"),
     };
     let since = since.map_or_else(String::new, |since| {
         format!("; under this key since {}", since.format("%Y-%m-%d %H:%M UTC"))
@@ -74,12 +110,12 @@ fn summary(counts: &Counts) -> String {
     )
 }
 
-/// Said at the start of whatever writes clients.
+/// Warns at the start of a command that writes clients.
 pub(super) fn warn_of_missing_key(config: &Config) {
     if config.audit.key.is_empty() {
         tracing::warn!(
-            "audit.key isn't configured: the key of the history is kept in the database, so that whoever can write the \
-             database could forge the history, too"
+            "audit.key isn't configured: the key of the history is kept in the database, so that everyone who can write \
+             the database could forge the history, too"
         );
     }
 }

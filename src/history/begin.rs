@@ -5,6 +5,8 @@
 //! creation then, and how many had records under earlier keys. More than that can't be later, whoever resets their chains.
 //! What such a record says is signed again by the next one: none is written to a chain that has findings.
 
+use std::slice;
+
 use chrono::{DateTime, Utc};
 use entity::audit_record;
 
@@ -178,7 +180,7 @@ impl Work for Beginning<'_> {
             walked.push((chain, Walked::along(transaction, keys, chain).await?));
         }
         // Both are founded, and go on under another key, together: one alone was emptied or made anew.
-        let all = |what| walked.iter().all(|(_, walked)| walked.found == [what]);
+        let all = |what| walked.iter().all(|(_, walked)| walked.found == slice::from_ref(&what));
         let under_one_key = walked.windows(2).all(|pair| pair[0].1.key_id() == pair[1].1.key_id());
         let action = if there && all(What::NotBegun) && !is_known(transaction).await? {
             Action::Created
@@ -280,9 +282,10 @@ struct Walked {
 impl Walked {
     async fn along(transaction: &Transaction, keys: &Keys, chain: Chain<'_>) -> Result<Self> {
         let mut found = Vec::new();
-        let mut report = |finding: &Finding| found.push(finding.what);
+        let mut report = |finding: &Finding| found.push(finding.what.clone());
         let mut walk = Reading(transaction).walk(keys, chain.name(), &mut report).await?;
         let begun = walk.begun.pop();
+        found.extend(walk.unknown.findings().map(|finding| finding.what));
         Ok(Self { begun, found })
     }
 
@@ -292,6 +295,14 @@ impl Walked {
 
     fn warn(&self, chain: Chain<'_>) {
         let (chain, findings) = (chain.name(), self.found.len());
+        if self.found.iter().all(|what| matches!(what, What::UnknownKey { .. })) {
+            tracing::warn!(
+                chain,
+                "the history is sealed by a key that isn't configured, and isn't continued under audit.key: add the key \
+                 to audit.previous_keys"
+            );
+            return;
+        }
         tracing::warn!(
             chain,
             findings,

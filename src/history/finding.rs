@@ -12,7 +12,7 @@ pub struct Finding {
 }
 
 /// What is wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     /// Records are missing between others, up to this position.
     Missing { until: i64 },
@@ -22,8 +22,13 @@ pub enum What {
     Altered,
     /// A record's contents aren't what was written.
     ContentsAltered,
-    /// A record was made with a key that isn't configured, so that nothing can be said of it.
-    UnknownKey,
+    /// Records are sealed by a key that isn't configured, so that they can't be verified. This is one finding for all
+    /// records of a key; without an id, for those of all further keys.
+    UnknownKey {
+        key_id: Option<String>,
+        records: u64,
+        chains: u64,
+    },
     /// A record was made with an earlier key after one that was made with a later one.
     EarlierKey,
     /// A record is where its chain has none: after the end, or before the beginning.
@@ -62,7 +67,17 @@ impl fmt::Display for Finding {
             What::CutOff { until } => write!(formatter, "cut off, up to {until}"),
             What::Altered => formatter.write_str("altered, moved or put in"),
             What::ContentsAltered => formatter.write_str("contents altered"),
-            What::UnknownKey => formatter.write_str("made with a key that isn't known: see audit.previous_keys"),
+            What::UnknownKey {
+                key_id,
+                records,
+                chains,
+            } => {
+                write!(formatter, "the first of {records} records in {chains} chains sealed by ")?;
+                match key_id {
+                    Some(key_id) => write!(formatter, "the key {key_id}, which isn't configured"),
+                    None => formatter.write_str("further keys that aren't configured"),
+                }
+            }
             What::EarlierKey => formatter.write_str("made with an earlier key after a later one was in use"),
             What::Added => formatter.write_str("added where the chain has no record"),
             What::WrongEnd => formatter.write_str("the end on record isn't that of the last record"),

@@ -7,6 +7,9 @@ use ring::{digest, hmac};
 
 use super::AuditSettings;
 
+/// How much of a key's hash names it.
+const ID_BYTES: usize = 6;
+
 /// Every key that records can have been made with.
 #[derive(Debug)]
 pub struct Keys {
@@ -50,6 +53,11 @@ impl Keys {
         self.all.iter().find(|key| key.id == id)
     }
 
+    /// Whether a key can have this id. A record that names another one wasn't written by this program.
+    pub(super) fn is_id(text: &str) -> bool {
+        text.len() == BASE64_URL_SAFE_NO_PAD.encode([0; ID_BYTES]).len() && BASE64_URL_SAFE_NO_PAD.decode(text).is_ok()
+    }
+
     /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.all.len()
@@ -77,7 +85,7 @@ impl Key {
     fn of(text: &str) -> Self {
         let id = digest::digest(&digest::SHA256, format!("clientele audit key {text}").as_bytes());
         Self {
-            id: BASE64_URL_SAFE_NO_PAD.encode(&id.as_ref()[..6]),
+            id: BASE64_URL_SAFE_NO_PAD.encode(&id.as_ref()[..ID_BYTES]),
             hmac: hmac::Key::new(hmac::HMAC_SHA256, text.as_bytes()),
         }
     }

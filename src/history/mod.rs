@@ -18,6 +18,7 @@ mod search;
 mod settings;
 mod stretch;
 mod tally;
+mod unknown;
 mod verify;
 mod walk;
 

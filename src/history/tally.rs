@@ -30,7 +30,7 @@ impl Clients {
         }
         let mut findings = Vec::new();
         if most == 0 {
-            findings.extend(self.named.iter().map(|chain| finding(chain, each)));
+            findings.extend(self.named.iter().map(|chain| finding(chain, each.clone())));
         }
         if most > 0 || self.count > MOST_NAMED as u64 {
             findings.push(finding(Chain::Definitions.name(), all(self.count, most)));
@@ -103,7 +103,11 @@ impl<'k> Tally<'k> {
     pub fn walked(&mut self, walk: &Walk<'_>) {
         let chain = walk.chain();
         if chain == Chain::Definitions.name() {
-            self.begun.clone_from(&walk.begun);
+            // Records that can't be verified may allow more than the others do.
+            self.begun = match walk.unknown.is_empty() {
+                true => walk.begun.clone(),
+                false => Vec::new(),
+            };
         }
         if Chain::is_shared(chain) {
             return;
@@ -124,7 +128,7 @@ impl<'k> Tally<'k> {
     }
 
     /// To be asked after the definitions' chain, which allows more while clients are seeded, and never less. Nothing when
-    /// that one has no beginning, which is a finding of its own.
+    /// that one has no beginning, or one that can't be verified, which is a finding of its own.
     pub fn findings(&self) -> Vec<Finding> {
         let Some(last) = self.begun.last() else {
             return Vec::new();

@@ -10,6 +10,7 @@ use super::{
     Chain, Counts, Finding, Head, Keys,
     stretch::{Reading, STRETCH},
     tally::Tally,
+    unknown::UnknownKeys,
     walk::Walk,
 };
 use crate::{
@@ -34,6 +35,7 @@ impl Clientele {
             report,
             counts: Counts::default(),
             tally: Tally::new(keys),
+            unknown: UnknownKeys::default(),
             shared: Vec::new(),
             doubtful: Vec::new(),
         };
@@ -42,6 +44,8 @@ impl Clientele {
             None => verifying.all().await?,
         }
         verifying.tally.findings().iter().for_each(&mut verifying.report);
+        let unknown = verifying.unknown.findings();
+        unknown.for_each(|finding| (verifying.report)(&finding));
         Ok(verifying.counts)
     }
 }
@@ -52,6 +56,7 @@ struct Verifying<'a, R> {
     report: R,
     counts: Counts,
     tally: Tally<'a>,
+    unknown: UnknownKeys,
     /// The shared chains that have been met.
     shared: Vec<String>,
     /// Chains that weren't as their ends said, and are to be walked again.
@@ -82,10 +87,10 @@ impl<R: FnMut(&Finding) + Send> Verifying<'_, R> {
     async fn one(&mut self, client_key: &str) -> Result<()> {
         self.chain(client_key).await?;
         if !self.tally.is_empty() {
-            let walk = self
-                .reading
-                .walk(self.keys, Chain::Definitions.name(), &mut |_: &Finding| ())
-                .await?;
+            // Its findings count: what is allowed can't be known from a chain that isn't intact.
+            let definitions = Chain::Definitions.name();
+            let walk = self.reading.walk(self.keys, definitions, &mut self.report).await?;
+            self.unknown.add(&walk.unknown);
             self.tally.walked(&walk);
         }
         Ok(())
@@ -150,6 +155,7 @@ impl<R: FnMut(&Finding) + Send> Verifying<'_, R> {
 
     fn walked(&mut self, walk: &Walk<'_>) {
         self.counts.add(&walk.counts);
+        self.unknown.add(&walk.unknown);
         self.tally.walked(walk);
         if Chain::is_shared(walk.chain()) {
             self.shared.push(walk.chain().to_owned());

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use entity::audit_record;
 
-use super::{Action, Chain, Finding, Head, Keys, What, begin::Begun, chain::digest_of};
+use super::{Action, Chain, Finding, Head, Keys, What, begin::Begun, chain::digest_of, unknown::UnknownKeys};
 
 /// How many findings of one chain are told; of the others, their number.
 const MOST_FINDINGS: u64 = 100;
@@ -60,6 +60,8 @@ pub(super) struct Walk<'k> {
     /// What the records of the history's beginning say: the last one under each key.
     pub begun: Vec<Begun>,
     pub counts: Counts,
+    /// The records whose keys aren't configured.
+    pub unknown: UnknownKeys,
     /// Those that haven't been told.
     pub findings: Vec<Finding>,
     found: u64,
@@ -77,6 +79,7 @@ impl<'k> Walk<'k> {
             removed: None,
             begun: Vec::new(),
             counts: Counts::default(),
+            unknown: UnknownKeys::default(),
             findings: Vec::new(),
             found: 0,
         }
@@ -90,9 +93,9 @@ impl<'k> Walk<'k> {
         self.position
     }
 
-    /// Whether nothing has been found.
+    /// Whether nothing has been found, and everything could be verified.
     pub fn is_intact(&self) -> bool {
-        self.found == 0
+        self.found == 0 && self.unknown.is_empty()
     }
 
     /// Whether the chain is a client's, and its records don't begin with the client's creation.
@@ -143,7 +146,7 @@ impl<'k> Walk<'k> {
         let sound = self.contents(record);
         let (Some(key), Some(age)) = (self.keys.key(&record.key_id), self.keys.age(&record.key_id)) else {
             self.ends.clear();
-            return self.find(Some(position), What::UnknownKey);
+            return self.unverifiable(record);
         };
         self.counts.weak += u64::from(self.keys.is_outdone(&record.key_id));
         match self.made[..age].iter().any(Option::is_some) {
@@ -167,6 +170,18 @@ impl<'k> Walk<'k> {
         self.ends = hmacs
             .map(|hmac| Some(key.seal(&record.chain, position, &hmac)))
             .collect();
+    }
+
+    /// Notes a record whose key isn't configured.
+    fn unverifiable(&mut self, record: &audit_record::Model) {
+        if !Keys::is_id(&record.key_id) {
+            return self.find(Some(record.position), What::Altered);
+        }
+        self.unknown.record(&record.key_id, &self.chain, record.position);
+        // Whether it was an erasure can't be verified either, and that is said already.
+        if record.action == Action::Erased.as_str() && record.contents.is_some() {
+            self.removed = None;
+        }
     }
 
     /// Whether a record's contents are what was written, or are gone.
@@ -220,7 +235,8 @@ impl<'k> Walk<'k> {
         if head.count > self.position {
             return self.find(Some(self.position + 1), What::CutOff { until: head.count });
         }
-        if Chain::is_shared(&self.chain) {
+        // The record that is missed may be one that can't be verified.
+        if Chain::is_shared(&self.chain) && self.unknown.is_empty() {
             match self.begun.last() {
                 None => self.find(None, What::NotBegun),
                 Some(begun) if self.keys.age(&begun.key_id) != Some(0) => self.find(None, What::NotUnderKey),

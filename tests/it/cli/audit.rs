@@ -170,3 +170,74 @@ fn every_command_seals_with_the_configured_key() {
     );
     assert_eq!(run(other, &["audit", "verify"], "").1, Some(1));
 }
+
+/// The sequence that an operator meets: the servers have the key, and the shell that verifies doesn't.
+#[test]
+fn missing_key_is_named_once() {
+    let directory = directory();
+    let key = ("CLIENTELE_AUDIT__KEY", "0123456789abcdef0123456789abcdef");
+    let quiet = ("CLIENTELE_LOG__FILTER", "off");
+    let run = |arguments: &[&str], environment: &[(&str, &str)]| {
+        let output = clientele(&directory, arguments, environment)
+            .output()
+            .expect("the program starts");
+        (
+            without_time(text(output.stdout)),
+            text(output.stderr),
+            output.status.code(),
+        )
+    };
+    assert_eq!(run(&["seed", "--clients", "100"], &[key, quiet]).2, Some(0));
+    for number in 0..10 {
+        let client = format!("SEED0000000{number}");
+        assert_eq!(run(&["client", "erase", &client, "--yes"], &[key, quiet]).2, Some(0));
+    }
+    let intact = "14 records in 12 chains, 0 of them erased; 90 clients without records; under this key since TIME\n\
+                  the history is intact\n";
+    assert_eq!(
+        run(&["audit", "verify"], &[key, quiet]),
+        (intact.to_owned(), String::new(), Some(0))
+    );
+
+    let first = "01900000000070008000000000000000 1: the first of 14 records in 12 chains sealed by the key -cCLO0Qn, which \
+                 isn't configured\n\
+                 14 records in 12 chains, 0 of them erased; 90 clients without records\n";
+    let failure = |remedy: &str| {
+        format!(
+            "clientele: the history can't be verified: records sealed by keys that aren't configured: 14. {remedy}. If none \
+             of your keys has sealed them, they are forged.\n"
+        )
+    };
+    let unset =
+        "audit.key isn't set. Set it to the key that the servers use, and audit.previous_keys to the keys before it";
+    assert_eq!(
+        run(&["audit", "verify"], &[quiet]),
+        (first.to_owned(), failure(unset), Some(1))
+    );
+    let wrong = "Set audit.key to the key that the servers use now, and audit.previous_keys to the keys before it, or check \
+                 that they are the right ones";
+    let other = ("CLIENTELE_AUDIT__KEY", "another key of the history, as long");
+    assert_eq!(
+        run(&["audit", "verify"], &[other, quiet]),
+        (first.to_owned(), failure(wrong), Some(1))
+    );
+    // As a previous key it verifies, and what was done under the present one is a finding of its own.
+    let previous = (
+        "CLIENTELE_AUDIT__PREVIOUS_KEYS",
+        r#"["0123456789abcdef0123456789abcdef"]"#,
+    );
+    let (told, failure, code) = run(&["audit", "verify"], &[other, previous, quiet]);
+    let nothing =
+        "no record under audit.key: made anew under an earlier key, or no server has started with audit.key yet";
+    assert_eq!(
+        told,
+        format!(
+            "~definitions: {nothing}\n~users: {nothing}\n14 records in 12 chains, 0 of them erased; 90 clients without \
+             records\n"
+        )
+    );
+    assert_eq!(
+        (failure.as_str(), code),
+        ("clientele: the history is not intact: 2 findings\n", Some(1))
+    );
+}

@@ -1,6 +1,7 @@
 //! The keys that the history is kept under, one after the other.
 
 use chrono::DateTime;
+use clientele::{Clientele, access::Caller, history::Finding};
 use serde_json::json;
 
 use super::{
@@ -8,6 +9,30 @@ use super::{
     trevor, upsert,
     verified::run,
 };
+
+use crate::harness::TestServer;
+
+/// The id of the key that sealed a record.
+async fn key_id(server: &TestServer, chain: &str, position: i64) -> String {
+    let sql = format!("SELECT key_id FROM audit_record WHERE chain = '{chain}' AND position = {position}");
+    let row = server
+        .clientele
+        .db
+        .read()
+        .one(sql, [])
+        .await
+        .expect("the database answers");
+    row.expect("a row").try_get_by_index(0).expect("a text")
+}
+
+/// What is found when only the history of one client is verified.
+async fn verify_client(clientele: &Clientele, key: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let report = |finding: &Finding| found.push(finding.to_string());
+    let counts = clientele.verify_history(&Caller::operator(), Some(key), report).await;
+    counts.expect("the database answers");
+    found
+}
 
 on_both! {
     async fn keys_can_be_changed_and_the_weaker_one_never_comes_back(server) {
@@ -18,11 +43,55 @@ on_both! {
         second.begin_history(now()).await.expect("it goes on");
         change(&second, &key, "2").await;
         assert_eq!(verify(&second).await, (3 + 6, 1 + 2, vec![]));
-        let unknown = "made with a key that isn't known: see audit.previous_keys";
+        let id = key_id(server, "~users", 3).await;
         assert_eq!(verify(&first).await.2, [
-            format!("{key} 3: {unknown}"), format!("~definitions 3: {unknown}"), format!("~users 3: {unknown}")]);
+            format!("{key} 3: the first of 3 records in 3 chains sealed by the key {id}, which isn't configured")]);
         change(&server.clientele, &key, "3").await;
         assert_eq!(verify(&second).await.2, [format!("{key} 4: made with an earlier key after a later one was in use")]);
+    }
+
+    async fn missing_key_is_one_finding_and_hides_no_other(server) {
+        let earlier = upsert(server, json!({ "client": trevor() })).await;
+        let configured = with(server, "the first key", &[]);
+        configured.begin_history(now()).await.expect("it goes on");
+        configured.seed(30, now(), |_| ()).await.expect("seeded");
+        let later = store(&configured, &named(), now()).await;
+        configured.erase_traces(&Caller::operator(), &later, now()).await.expect("erased");
+        change(&configured, &earlier, "1").await;
+        assert_eq!(verify(&configured).await.2, [""; 0]);
+
+        let id = key_id(server, &later, 1).await;
+        let wrong = with(server, "another key", &[]);
+        let missing = format!("{earlier} 2: the first of 7 records in 4 chains sealed by the key {id}, which isn't configured");
+        for clientele in [&*server.clientele, &wrong] {
+            assert_eq!(verify(clientele).await.2, [missing.as_str()]);
+            // One client can't be verified either, whether it has records or lost them.
+            let client = verify_client(clientele, &later).await;
+            assert_eq!(client, [format!("{later} 1: the first of 2 records in 1 chains sealed by the key {id}, which isn't configured")]);
+        }
+        run(server, &format!("UPDATE audit_record SET caller_name = 'x' WHERE chain = '{earlier}' AND position = 1; \
+            UPDATE audit_record SET contents = '[]' WHERE chain = '{later}' AND position = 2")).await;
+        for clientele in [&*server.clientele, &wrong] {
+            assert_eq!(verify(clientele).await.2, [
+                format!("{earlier} 1: altered, moved or put in"), missing.clone(), format!("{later} 2: contents altered")]);
+        }
+        run(server, &format!("DELETE FROM audit_record WHERE chain = '{later}'; \
+            UPDATE client SET history_head = NULL, history_count = 0 WHERE encoded_key = '{later}'")).await;
+        let client = verify_client(&server.clientele, &later).await;
+        assert_eq!(client, [format!("~definitions 2: the first of 3 records in 1 chains sealed by the key {id}, which isn't configured")]);
+    }
+
+    async fn forged_key_id_is_not_intact(server) {
+        let key = upsert(server, json!({ "client": trevor() })).await;
+        for (forged, finding) in [
+            ("AAAA____", "the first of 1 records in 1 chains sealed by the key AAAA____, which isn't configured"),
+            ("AAAA__/_", "altered, moved or put in"), ("AAAA___", "altered, moved or put in"), ("", "altered, moved or put in"),
+            ("\u{1b}[2J", "altered, moved or put in"),
+        ] {
+            run(server, &format!("UPDATE audit_record SET key_id = '{forged}' WHERE chain = '{key}'")).await;
+            assert_eq!(verify(&server.clientele).await.2, [format!("{key} 1: {finding}")]);
+            assert_eq!(verify_client(&server.clientele, &key).await, [format!("{key} 1: {finding}")]);
+        }
     }
 
     async fn an_earlier_key_never_comes_back_either(server) {

@@ -98,7 +98,11 @@ pub(super) const TAMPERINGS: &[(&str, &[&str])] = &[
     ),
     (
         "UPDATE audit_record SET key_id = 'x' WHERE chain = '{a}' AND position = 3",
-        &["{a} 3: made with a key that isn't known: see audit.previous_keys"],
+        &["{a} 3: altered, moved or put in"],
+    ),
+    (
+        "UPDATE audit_record SET key_id = 'AAAA____' WHERE chain = '{a}' AND position = 3",
+        &["{a} 3: the first of 1 records in 1 chains sealed by the key AAAA____, which isn't configured"],
     ),
     (
         "UPDATE audit_record SET position = 99 WHERE chain = '{a}' AND position = 2; \
