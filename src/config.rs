@@ -9,6 +9,7 @@ mod database_url;
 mod environment;
 mod known;
 mod layers;
+mod origins;
 mod redact;
 mod sentence;
 
@@ -30,7 +31,8 @@ use crate::network::ListenAddress;
 use crate::notify::settings::NotificationSettings;
 use crate::server::HttpSettings;
 pub use database_url::DatabaseUrl;
-pub use layers::{Flags, load};
+pub use layers::{Flags, load, load_with_origins};
+pub use origins::Origins;
 pub use redact::redacted;
 
 /// A configuration that can't be used, as one sentence for the person who wrote it. Never holds a secret.

@@ -1,4 +1,4 @@
-//! The program: everything it can do is in `cli`.
+//! The program. Its commands are in `cli`.
 
 use std::process::ExitCode;
 
@@ -17,15 +17,9 @@ fn main() -> ExitCode {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("clientele: the system gives it no threads: {error}");
-            return ExitCode::FAILURE;
+            let reason = format!("can't start threads: {error}");
+            return clientele::cli::fail(std::env::args_os(), &reason);
         }
     };
-    match runtime.block_on(clientele::cli::run(std::env::args_os())) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("clientele: {failure}");
-            failure.exit_code()
-        }
-    }
+    runtime.block_on(clientele::cli::run(std::env::args_os()))
 }

@@ -34,7 +34,10 @@ pub(super) struct Scope {
 
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
     let Command::Verify(scope) = command;
-    store::with_clientele(config, Access::Look, async |clientele| verify(&clientele, config, scope).await).await
+    store::with_clientele(config, Access::Look, async |clientele| {
+        verify(&clientele, config, scope).await
+    })
+    .await
 }
 
 async fn verify(clientele: &Clientele, config: &Config, Scope { client }: Scope) -> Result<(), Failure> {

@@ -1,5 +1,5 @@
-//! `clientele client erase`: what is left of a client beside its own row. Prints no personal data: clients are named by their
-//! keys.
+//! `clientele client erase`: erases the data that is kept about a client outside its own row. Prints no personal data: clients
+//! are named by their keys.
 
 use std::io::{IsTerminal, stderr, stdin};
 
@@ -11,24 +11,28 @@ use super::{Failure, ask, print};
 use crate::{
     Clientele,
     access::Caller,
-    client::{ClientBy, Wanted},
+    client::{ClientBy, Erased, Wanted},
     config::Config,
+    scalar::DateTime,
 };
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Erase for good what is kept of a client beside its own row.
+    /// Erase for good the data that is kept about a client outside its own row.
     ///
-    /// Erased are what the records of its history say (every value before and after a change), what its messages said, to
-    /// whom they went and what providers answered, and the answers kept under idempotency keys: a request that is sent
-    /// again is refused. Messages that wait are given up.
+    /// Erased are the contents of its history (every value before and after a change), the texts, recipients and provider
+    /// answers of its messages, and the answers kept under idempotency keys: a request that is sent again is refused.
+    /// Messages that wait are given up.
     ///
-    /// What remains: the client's row with its addresses, documents and custom field values; that and when it was changed
-    /// and by whom; that and when messages were sent, from which template; and every backup. The erasure is a record of
-    /// the history itself, and the history still verifies.
+    /// What remains: the client's row with its addresses, documents and custom field values; who changed it and when; when
+    /// messages were sent, from which template; and every backup. The erasure is a record of the history itself, and the
+    /// history still verifies.
     ///
-    /// Change the client first, so that its row holds nothing that is to go: changing it afterwards writes what was there
-    /// into the history again, as the value before.
+    /// Change the client first, so that its row no longer holds the data: a later change writes the value before it into the
+    /// history again.
+    ///
+    /// Exit codes: 0 if the data is erased, also when it was erased before and nothing was added since, which is said with the
+    /// time and writes nothing; 1 if there is no such client; 2 without a terminal and without --yes.
     Erase(Which),
 }
 
@@ -37,7 +41,7 @@ pub(super) struct Which {
     /// The key of the client, or its id.
     #[arg(value_name = "KEY-OR-ID")]
     client: String,
-    /// Don't ask whether that is meant.
+    /// Don't ask for confirmation.
     #[arg(long)]
     yes: bool,
 }
@@ -45,7 +49,7 @@ pub(super) struct Which {
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
     let Command::Erase(Which { client, yes }) = command;
     if !yes && !stdin().is_terminal() {
-        let sentence = "nothing has been erased: there is no terminal to ask at, so say --yes when it is meant";
+        let sentence = "nothing has been erased: there is no terminal to ask for confirmation, so add --yes";
         return Err(Failure::misconfigured(sentence));
     }
     store::with_clientele(config, Access::Change, async |clientele| {
@@ -67,25 +71,30 @@ async fn erase(clientele: &Clientele, client: String, yes: bool) -> Result<(), F
         return Err(Failure::new("nothing has been erased"));
     }
     let erased = clientele.erase_traces(&operator, key, Utc::now()).await;
-    let records = erased.map_err(Failure::internal)?.ok_or_else(unknown)?;
-    print(&format!(
-        "what was kept of the client {key} beside its own row has been erased; records of its history that said something: \
-         {records}\n"
-    ))
+    print(&match erased.map_err(Failure::internal)?.ok_or_else(unknown)? {
+        Erased::Now { records } => format!(
+            "the data kept about the client {key} outside its own row has been erased; records of its history that had \
+             contents: {records}\n"
+        ),
+        Erased::Before(at) => {
+            let at = DateTime::text(&at);
+            format!("the client {key} was erased before, at {at}, and nothing was added since: nothing has changed\n")
+        }
+    })
 }
 
-/// Whether somebody at the terminal means it. Asked beside standard output, which may go to a file.
+/// Asks for confirmation on standard error, as standard output may go to a file.
 fn confirmed(key: &str) -> Result<bool, Failure> {
     use std::io::Write;
     let mut answer = String::new();
     let mut terminal = stderr().lock();
     let asked = write!(
         terminal,
-        "what is kept of the client {key} beside its own row will be gone for good.\nto erase it, type yes: "
+        "The data kept about the client {key} outside its own row will be erased for good.\nType yes to erase it: "
     );
     let asked = asked.and_then(|()| terminal.flush());
     drop(terminal);
     let read = asked.and_then(|()| stdin().read_line(&mut answer));
-    read.map_err(|error| Failure::new(format!("can't ask whether that is meant: {error}")))?;
+    read.map_err(|error| Failure::new(format!("can't ask for confirmation: {error}")))?;
     Ok(answer.trim() == "yes")
 }

@@ -1,18 +1,16 @@
-//! Why the program stops: one line for the person at the terminal, and a code for the script that started it.
+//! The reason why the program stops, as one line, with an exit code.
 
 use std::error::Error;
 use std::fmt;
 use std::io;
-use std::process::ExitCode;
 
 use tokio::signal::unix::SignalKind;
 
-use super::quoted;
 use crate::config::ConfigError;
 
-/// Shown as one line, whatever it is made from.
+/// Shown as one line of printable characters, whatever it is made from.
 #[derive(Debug)]
-pub struct Failure {
+pub(super) struct Failure {
     sentence: String,
     code: u8,
 }
@@ -50,16 +48,7 @@ impl Failure {
         Self::new(error.to_string())
     }
 
-    /// The parser answers with a paragraph, a usage line and a hint; the paragraph is the reason.
-    pub(super) fn usage(error: &clap::Error) -> Self {
-        let text = error.render().to_string();
-        let reason = text.split("\n\n").next().unwrap_or_default();
-        let reason = reason.strip_prefix("error: ").unwrap_or(reason);
-        let reason = quoted::redact(error, reason);
-        Self::misconfigured(format!("{reason} (clientele --help lists what there is)"))
-    }
-
-    /// A reader that has seen enough is no failure.
+    /// A reader that closes the pipe early is no failure.
     pub(super) fn check_output(result: io::Result<()>) -> Result<(), Self> {
         match result {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
@@ -69,8 +58,8 @@ impl Failure {
         }
     }
 
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(self.code)
+    pub(super) fn code(&self) -> u8 {
+        self.code
     }
 }
 
@@ -78,14 +67,42 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, word) in self.sentence.split_whitespace().enumerate() {
             f.write_str(if index == 0 { "" } else { " " })?;
-            f.write_str(word)?;
+            f.write_str(&printable(word))?;
         }
         Ok(())
     }
 }
 
+/// The text with escapes in place of characters that a terminal doesn't show as themselves: they would move the cursor, erase
+/// lines or reverse the text. Arguments, names of files and stored names may have them.
+pub(super) fn printable(text: &str) -> String {
+    let is_shown = |letter: char| {
+        let reverses = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        !letter.is_control() && !reverses
+    };
+    let mut printable = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match is_shown(letter) {
+            true => printable.push(letter),
+            false => printable.extend(letter.escape_unicode()),
+        }
+    }
+    printable
+}
+
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::misconfigured(error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Failure;
+
+    #[test]
+    fn failure_is_one_printable_line() {
+        let failure = Failure::new("a\n b \u{1b}[31mred\u{7} \u{202e}left\u{9b}é");
+        assert_eq!(failure.to_string(), r"a b \u{1b}[31mred\u{7} \u{202e}left\u{9b}é");
     }
 }

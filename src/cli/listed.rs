@@ -1,6 +1,6 @@
-//! Prints lists, however long they are.
+//! Prints lists of any length.
 
-use super::{Failure, print};
+use super::{Failure, failure::printable, print};
 use crate::{
     access::Listing,
     error::Result as Outcome,
@@ -9,7 +9,7 @@ use crate::{
 
 const PART: u32 = 500;
 
-/// Prints a line for each entry, part by part.
+/// Prints the line of each entry, which has no line break of its own, page by page.
 pub(super) async fn print_all<T>(
     order: &Order,
     read: impl AsyncFn(Window) -> Outcome<Listing<T>>,
@@ -28,7 +28,8 @@ pub(super) async fn print_all<T>(
             .await
             .map_err(|error| Failure::new(error.to_string()))?
             .page;
-        print(&page.rows.iter().map(&line).collect::<String>())?;
+        let lines = page.rows.iter().map(|row| printable(&line(row)) + "\n");
+        print(&lines.collect::<String>())?;
         match page.rows.last() {
             Some(last) if page.has_next => after = Some(cursor(last)),
             _ => return Ok(()),

@@ -1,4 +1,4 @@
-//! The command line: what can be asked for, and who does it. Knows no rule of the business.
+//! The command line: its commands and options, and the module that runs each of them.
 
 mod audit;
 mod backup;
@@ -9,31 +9,39 @@ mod listening;
 mod notify;
 mod open_error;
 mod quoted;
+mod report;
 mod serve;
+mod settings;
 mod store;
 mod token;
+mod usage;
 mod user;
 mod worker;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use tokio::sync::oneshot;
 
+use self::failure::Failure;
 use self::store::Access;
 use crate::Clientele;
 use crate::client::has_other_clients;
-use crate::config::{self, Config, Flags};
+use crate::config::{self, Config, Flags, LogFormat, Origins};
 use crate::network::ListenAddress;
-pub use failure::Failure;
+use crate::problem::{Problem, ProblemCode};
 
 /// Keeps a bank's clients: a GraphQL API, and the legacy REST route on the same data.
 #[derive(Debug, Parser)]
 #[command(
     name = "clientele",
     version,
-    after_help = "Without a command it serves. config.example.toml has every setting."
+    after_help = "Without a command, the server starts. config.example.toml lists every setting.\n\n\
+                  Exit codes: 0 for success, 1 for a failure, 2 for a wrong command or configuration. The reason of a failure is \
+                  one line on standard error, as JSON if log.format is json."
 )]
 struct Arguments {
     #[command(flatten)]
@@ -47,7 +55,7 @@ struct Arguments {
 
 #[derive(Debug, Args)]
 struct Settings {
-    /// Settings in TOML.
+    /// A file with settings in TOML.
     #[arg(long, global = true, value_name = "FILE", env = "CLIENTELE_CONFIG")]
     config: Option<PathBuf>,
     /// Where to accept connections; port 0 picks a free one [env: CLIENTELE_LISTEN] [default: 127.0.0.1:8080]
@@ -56,7 +64,7 @@ struct Settings {
     /// sqlite:FILE or postgres://… [env: DATABASE_URL] [default: sqlite:clientele.db]
     #[arg(long, global = true, value_name = "URL")]
     database_url: Option<String>,
-    /// Any other setting, as in --set log.format=json or --set 'http.trusted_proxies=["10.0.0.0/8"]'; may be given again.
+    /// Any setting, as in --set log.format=json or --set 'http.trusted_proxies=["10.0.0.0/8"]'; can be repeated.
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }
@@ -69,94 +77,108 @@ enum Command {
         #[arg(long)]
         no_auth: bool,
     },
-    /// Send messages, beside or instead of the worker that `serve` has, until SIGTERM or Ctrl-C.
+    /// Send messages until SIGTERM or Ctrl-C, in addition to the worker of `serve` or instead of it.
     Worker,
     /// Bring the database to this version's form and stop.
     Migrate,
     /// Copy the SQLite database to a new file, also while servers run.
     Backup(backup::Target),
-    /// Print the configuration in force as TOML, secrets hidden.
+    /// Print the configuration as TOML, with the source of each value and without secrets.
     Config,
     /// Print the GraphQL schema.
     Schema,
     /// Fill the database with invented clients, the same ones every time.
     Seed {
-        /// How many.
+        /// The number of clients.
         #[arg(long, value_name = "N")]
         clients: u32,
         /// Add them also to a database that has other clients.
         #[arg(long)]
         force: bool,
     },
-    /// What is sent to clients.
+    /// Test the channels that messages are sent over.
     #[command(subcommand)]
     Notify(notify::Command),
-    /// The history of changes.
+    /// Verify the history of changes.
     #[command(subcommand)]
     Audit(audit::Command),
-    /// What is kept of a client.
+    /// Erase data that is kept about a client.
     #[command(subcommand)]
     Client(client::Command),
-    /// Who may sign in with a name and a password.
+    /// Manage users, who sign in with a name and a password.
     #[command(subcommand)]
     User(user::Command),
-    /// API tokens, for programs.
+    /// Manage API tokens, for programs.
     #[command(subcommand)]
     Token(token::Command),
 }
 
-/// Does what the command line asks for.
-pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> Result<(), Failure> {
-    let arguments = match Arguments::try_parse_from(arguments) {
-        Ok(arguments) => arguments,
-        Err(error) if error.use_stderr() => return Err(Failure::usage(&error)),
-        Err(help_or_version) => return Failure::check_output(help_or_version.print()),
+/// Runs the command that the arguments name, and reports why it failed.
+pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let mut format = report::requested_format(&arguments);
+    let outcome = match Arguments::try_parse_from(&arguments) {
+        Ok(arguments) => run_command(arguments, &mut format).await,
+        Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let failure = usage::missing_subcommand(&arguments);
+            if format == LogFormat::Text {
+                let _ = error.print();
+                return ExitCode::from(failure.code());
+            }
+            Err(failure)
+        }
+        Err(error) if error.use_stderr() => Err(usage::failure(&error, &arguments)),
+        Err(help_or_version) => Failure::check_output(help_or_version.print()),
     };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            report::report(&failure, format);
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+/// Reports a failure before any command.
+pub fn fail(arguments: impl IntoIterator<Item = OsString>, reason: &str) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let failure = Failure::new(reason);
+    report::report(&failure, report::requested_format(&arguments));
+    ExitCode::from(failure.code())
+}
+
+/// `format` becomes that of the configuration once it is known.
+async fn run_command(arguments: Arguments, format: &mut LogFormat) -> Result<(), Failure> {
     let command = arguments.command.unwrap_or(Command::Serve { no_auth: false });
+    if arguments.no_auth && !matches!(command, Command::Serve { .. }) {
+        return Err(Failure::misconfigured("--no-auth can only be used to serve"));
+    }
     if let Command::Schema = command {
         return print(&crate::api::graphql::sdl());
     }
-    let config = load(arguments.settings)?;
+    let (config, origins) = load(arguments.settings)?;
+    *format = config.log.format;
+    crate::telemetry::start(&config.log);
     match command {
         Command::Serve { no_auth } => serve::serve(&config, no_auth || arguments.no_auth).await,
         Command::Worker => worker::work(&config).await,
         Command::Migrate => {
-            crate::telemetry::start(&config.log);
             store::with_database(&config, Access::Create, async |_| Ok(())).await?;
             print("the database is up to date\n")
         }
-        Command::Backup(target) => {
-            crate::telemetry::start(&config.log);
-            backup::run(&config, &target).await
-        }
+        Command::Backup(target) => backup::run(&config, &target).await,
         Command::Seed { clients, force } => {
-            crate::telemetry::start(&config.log);
             store::with_clientele(&config, Access::Create, async |clientele| {
                 seed(&config, &clientele, clients, force).await
             })
             .await
         }
-        Command::Notify(command) => {
-            crate::telemetry::start(&config.log);
-            notify::run(&config, command).await
-        }
-        Command::Audit(command) => {
-            crate::telemetry::start(&config.log);
-            audit::run(&config, command).await
-        }
-        Command::Client(command) => {
-            crate::telemetry::start(&config.log);
-            client::run(&config, command).await
-        }
-        Command::User(command) => {
-            crate::telemetry::start(&config.log);
-            user::run(&config, command).await
-        }
-        Command::Token(command) => {
-            crate::telemetry::start(&config.log);
-            token::run(&config, command).await
-        }
-        Command::Config => print(&toml::to_string(&config).map_err(Failure::internal)?),
+        Command::Notify(command) => notify::run(&config, command).await,
+        Command::Audit(command) => audit::run(&config, command).await,
+        Command::Client(command) => client::run(&config, command).await,
+        Command::User(command) => user::run(&config, command).await,
+        Command::Token(command) => token::run(&config, command).await,
+        Command::Config => print(&settings::printed(&config, &origins)?),
         Command::Schema => Ok(()),
     }
 }
@@ -178,7 +200,7 @@ async fn seed(config: &Config, clientele: &Clientele, clients: u32, force: bool)
     ))
 }
 
-fn load(settings: Settings) -> Result<Config, Failure> {
+fn load(settings: Settings) -> Result<(Config, Origins), Failure> {
     let Settings {
         config: file,
         listen,
@@ -192,7 +214,7 @@ fn load(settings: Settings) -> Result<Config, Failure> {
             value.to_string_lossy().into_owned(),
         )
     });
-    Ok(config::load(
+    Ok(config::load_with_origins(
         file.as_deref(),
         environment,
         &Flags {
@@ -216,8 +238,13 @@ async fn ask<T: Send + 'static>(question: impl FnOnce() -> Result<T, Failure> + 
     answered.await.map_err(Failure::internal)?
 }
 
+/// Whether what the input names doesn't exist.
+fn is_missing(problems: &[Problem]) -> bool {
+    problems.iter().any(|problem| problem.code == ProblemCode::NotFound)
+}
+
 /// The problems of a submission as one line.
-fn refused(problems: &[crate::problem::Problem]) -> Failure {
+fn refused(problems: &[Problem]) -> Failure {
     let sentences: Vec<&str> = problems.iter().map(|problem| &*problem.message).collect();
     Failure::new(sentences.join(" "))
 }

@@ -1,4 +1,4 @@
-//! `clientele notify test`: one message over a channel as it is configured, now, and what came of it. Needs no database.
+//! `clientele notify test`: sends one message over a channel as it is configured, and reports the outcome. Needs no database.
 
 use chrono::Utc;
 use clap::{Args, Subcommand};
@@ -11,17 +11,20 @@ use crate::notify::{Channel, Reason};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Send one test message as the settings have it, and say what came of it.
+    /// Send one test message with the settings of the channel, and report the outcome.
+    ///
+    /// Exit codes: 0 if the provider has accepted the message; 1 if it was not sent; 2 if no provider is configured for the
+    /// channel, or the configuration is wrong.
     Test(Recipient),
 }
 
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct Recipient {
-    /// Send it by e-mail.
+    /// Send it by e-mail to this address.
     #[arg(long, value_name = "ADDRESS")]
     email: Option<String>,
-    /// Send it by SMS.
+    /// Send it by SMS to this number.
     #[arg(long, value_name = "NUMBER")]
     sms: Option<String>,
 }
@@ -34,6 +37,9 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
         (None, None) => return Err(Failure::misconfigured("notify test takes --email or --sms")),
     };
     let channels = channels(config)?;
+    if !channels.sends(channel) {
+        return Err(Failure::misconfigured(unconfigured(channel)));
+    }
     let message = Outgoing {
         key: Uuid::now_v7().to_string(),
         recipient,
@@ -45,12 +51,6 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
     )]
     let now = Utc::now();
     let outcome = channels.send(channel, &message, now).await;
-    if !channels.sends(channel) {
-        return print(&format!(
-            "written to the log and not sent: {}.transport is \"log\"\n",
-            section(channel)
-        ));
-    }
     match outcome {
         Outcome::Sent { provider_id: None } => print("sent: the provider has accepted it\n"),
         Outcome::Sent { provider_id: Some(id) } => print(&format!("sent: the provider has accepted it as {id}\n")),
@@ -65,6 +65,19 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
     }
 }
 
+/// Says which settings a channel without a provider lacks.
+fn unconfigured(channel: Channel) -> String {
+    let section = section(channel);
+    let (transport, place) = match channel {
+        Channel::Email => ("smtp", "host"),
+        Channel::Sms => ("http", "url"),
+    };
+    format!(
+        "not sent: no provider is configured. {section}.transport is \"log\", which only writes to the log: set it to \
+         \"{transport}\", and set {section}.{place} and {section}.from"
+    )
+}
+
 fn content(channel: Channel) -> Content {
     let text = "This is a test message of clientele. If you can read it, messages to clients arrive.";
     Content {
@@ -77,7 +90,7 @@ fn content(channel: Channel) -> Content {
     }
 }
 
-/// What went wrong, in the provider's words where it had any, and where to look first.
+/// The reason of a failure, with the provider's words if there are any, and the setting to check first.
 fn sentence(channel: Channel, failure: &channel::Failure) -> String {
     let (what, check) = match failure.reason {
         Reason::Connection => ("there is no connection to the provider", Some(place(channel))),

@@ -21,16 +21,14 @@ use crate::api::graphql::persisted::{Manifest, Persisted};
 use crate::api::graphql::settings::GraphqlSettings;
 use crate::api::metrics::ApiMetrics;
 use crate::api::{self, health, origin, playground};
-use crate::config::Config;
+use crate::config::{Config, LogFormat};
 use crate::idempotency;
 use crate::notify::channel::Channels;
 use crate::secret::Secret;
 use crate::server::Server;
-use crate::telemetry;
 
 /// Starts in the order in which a mistake is cheapest to report, serves, and comes back when told to stop.
 pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure> {
-    telemetry::start(&config.log);
     let listen = listening::resolve(&config.listen).await?;
     if no_auth && !listen.ip().is_loopback() {
         return Err(Failure::misconfigured(format!(
@@ -91,10 +89,10 @@ async fn run(clientele: Arc<Clientele>, config: &Config, no_auth: bool, prepared
     };
     let sign_in = match no_auth {
         true => SignIn::Nobody,
-        false => sign_in(&clientele).await?,
+        false => sign_in(&clientele, config).await?,
     };
     let router = router(clientele, config, authentication, persisted, metrics, stop);
-    print(&greeting(&format!("{}://{address}", server.scheme()), &sign_in))?;
+    announce(config, &format!("{}://{address}", server.scheme()), &sign_in)?;
     let patience = Duration::from_secs(config.shutdown_timeout_seconds);
     server
         .serve(listener, router, listening::stopped(close), patience)
@@ -162,13 +160,13 @@ fn persisted(settings: &GraphqlSettings) -> Result<Persisted, Failure> {
     }
 }
 
-/// What the greeting says about signing in.
+/// How callers sign in, for the greeting.
 enum SignIn {
     Nobody,
     Users,
     /// There was no user: this is the password of the one that has been made, for the person at the terminal.
     First(Secret),
-    /// As above, but nobody is there to read a password.
+    /// As above, but there is no terminal to show a password on.
     FirstUnseen,
 }
 
@@ -185,10 +183,37 @@ impl SignIn {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a command is a door")]
-async fn sign_in(clientele: &Clientele) -> Result<SignIn, Failure> {
+async fn sign_in(clientele: &Clientele, config: &Config) -> Result<SignIn, Failure> {
     let made = make_first_user(clientele, &Caller::operator(), Utc::now()).await;
     let made = made.map_err(|error| Failure::new(format!("can't look up users: {}", error.kind())))?;
-    Ok(SignIn::of(made, stdout().is_terminal()))
+    Ok(SignIn::of(
+        made,
+        stdout().is_terminal() && config.log.format == LogFormat::Text,
+    ))
+}
+
+/// Says that the server answers from now on: to a person on standard output, or to machines as one event of the log.
+fn announce(config: &Config, server: &str, sign_in: &SignIn) -> Result<(), Failure> {
+    if config.log.format == LogFormat::Text {
+        return print(&greeting(server, sign_in));
+    }
+    match sign_in {
+        SignIn::Nobody => tracing::warn!("authentication is off: every program on this machine has all permissions"),
+        SignIn::Users | SignIn::First(_) => {}
+        SignIn::FirstUnseen => {
+            tracing::warn!(
+                user = FIRST,
+                "the first user has no password yet: run `clientele user password`"
+            );
+        }
+    }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        address = server,
+        database = store::kind(config),
+        "listening"
+    );
+    Ok(())
 }
 
 /// The last line is for programs that wait for it: it says that requests are answered from now on.

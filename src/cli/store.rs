@@ -151,6 +151,14 @@ async fn prepare(database: &Database, config: &Config, access: Access) -> Result
     }
 }
 
+/// The kind of the configured database, for the log.
+pub(super) fn kind(config: &Config) -> &'static str {
+    match config.database_url.is_sqlite() {
+        true => "sqlite",
+        false => "postgresql",
+    }
+}
+
 fn unusable(config: &Config, what_to_do: &str) -> Failure {
     Failure::new(format!("the database {} {what_to_do}", config.database_url))
 }

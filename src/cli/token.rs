@@ -1,12 +1,14 @@
-//! `clientele token …`: API tokens. A new one is printed on standard output, alone, this once.
+//! `clientele token`: manages API tokens. A new token is printed on standard output, once.
+
+use std::io::{Write, stdout};
 
 use async_graphql::MaybeUndefined;
-use chrono::{TimeDelta, Utc};
+use chrono::{SubsecRound, TimeDelta, Utc};
 use clap::Subcommand;
 
 use super::store::{self, Access};
 use super::user::{Grant, shown};
-use super::{Failure, listed, print, refused};
+use super::{Failure, is_missing, listed, print, refused};
 use crate::Clientele;
 use crate::access::{
     BY_CREATION, Caller, CreateToken, MOST_DAYS, RevokeToken, Token, create_token, revoke_token, tokens,
@@ -18,19 +20,22 @@ use crate::scalar::DateTime;
 pub(super) enum Command {
     /// Create a token and print it; it can't be shown again.
     Create {
-        /// What it is for.
+        /// A name that says what the token is for.
         name: String,
         #[command(flatten)]
         grant: Grant,
-        /// Ends it after so many days, at most five years; it holds until it is revoked unless given.
+        /// The number of days after which the token expires, five years at most; without it, it never expires.
         #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=MOST_DAYS))]
         days: Option<u32>,
     },
-    /// List the tokens with what they allow.
+    /// List the tokens with their keys, names and rights.
     List,
-    /// Make a token worthless.
+    /// Revoke a token, so that it is refused from now on.
+    ///
+    /// Exit codes: 0 if the token is revoked, also when it was revoked before, which is said with the time and changes
+    /// nothing; 1 if there is no such token.
     Revoke {
-        /// Its key, as `token list` shows it.
+        /// The key of the token, as `clientele token list` shows it.
         key: String,
     },
 }
@@ -44,7 +49,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
 
 #[expect(clippy::disallowed_methods, reason = "a command is a door")]
 async fn execute(clientele: &Clientele, command: Command) -> Result<(), Failure> {
-    let (operator, now) = (Caller::operator(), Utc::now());
+    let (operator, now) = (Caller::operator(), Utc::now().trunc_subsecs(6));
     let failed = |error: crate::error::Error| Failure::new(error.to_string());
     match command {
         Command::List => {
@@ -59,7 +64,9 @@ async fn execute(clientele: &Clientele, command: Command) -> Result<(), Failure>
             let input = CreateToken {
                 name,
                 permissions: grant.permissions().ok_or_else(|| {
-                    Failure::misconfigured("--permissions is missing: what the token allows, as VIEW_CLIENT or ALL")
+                    Failure::misconfigured(
+                        "--permissions is missing: it lists the token's permissions, as VIEW_CLIENT or ALL",
+                    )
                 })?,
                 view_sets: sets(grant.view_sets()),
                 edit_sets: sets(grant.edit_sets()),
@@ -68,8 +75,14 @@ async fn execute(clientele: &Clientele, command: Command) -> Result<(), Failure>
                 client_mutation_id: None,
             };
             let created = create_token(clientele, &operator, &input, now).await.map_err(failed)?;
-            let (_, text) = created.map_err(|problems| refused(&problems))?;
-            print(&format!("{}\n", text.reveal()))
+            let (token, text) = created.map_err(|problems| refused(&problems))?;
+            // It can't be shown again, so a reader that closed the pipe is a failure here.
+            writeln!(stdout().lock(), "{}", text.reveal()).map_err(|error| {
+                let key = token.row.encoded_key;
+                Failure::new(format!(
+                    "the token was created, and can't be printed: {error}. Revoke it: clientele token revoke {key}"
+                ))
+            })
         }
         Command::Revoke { key } => {
             let input = RevokeToken {
@@ -77,8 +90,19 @@ async fn execute(clientele: &Clientele, command: Command) -> Result<(), Failure>
                 client_mutation_id: None,
             };
             let revoked = revoke_token(clientele, &operator, &input, now).await.map_err(failed)?;
-            revoked.map_err(|problems| refused(&problems))?;
-            print("the token has been revoked\n")
+            let token = revoked.map_err(|problems| match is_missing(&problems) {
+                true => Failure::new("there is no token with this key: `clientele token list` shows the tokens"),
+                false => refused(&problems),
+            })?;
+            print(&match token.row.revoked_at {
+                Some(at) if at < now => {
+                    format!(
+                        "the token was revoked before, at {}: nothing has changed\n",
+                        DateTime::text(&at)
+                    )
+                }
+                _ => "the token has been revoked\n".to_owned(),
+            })
         }
     }
 }
@@ -90,5 +114,5 @@ fn line(token: &Token) -> String {
         (None, Some(end)) => format!("  until {}", DateTime::text(&end)),
         (None, None) => String::new(),
     };
-    format!("{}  {}  {}{state}\n", row.encoded_key, row.name, shown(&token.rights))
+    format!("{}  {}  {}{state}", row.encoded_key, row.name, shown(&token.rights))
 }

@@ -1,65 +1,82 @@
-//! `clientele user …`: who may sign in with a name and a password. Passwords come from the terminal or standard input, as the
-//! arguments of a command are seen by everybody on the machine.
+//! `clientele user`: manages the users, who sign in with a name and a password. Passwords come from the terminal or standard
+//! input, because everyone on the machine can see the arguments of a command.
 
 use std::io::{IsTerminal, stdin};
 
 use async_graphql::MaybeUndefined;
 use chrono::Utc;
-use clap::{Args, Subcommand};
+use clap::{
+    Args, Subcommand,
+    builder::{PossibleValuesParser, TypedValueParser},
+};
 
 use super::store::{self, Access};
-use super::{Failure, ask, listed, print, refused};
+use super::{Failure, ask, is_missing, listed, print, refused};
 use crate::Clientele;
 use crate::access::{
     BY_NAME, Caller, DeleteUser, Permission, Rights, Sets, UpsertUser, User, any_user, change_user, create_user,
     delete_user, users,
 };
 use crate::config::Config;
+use crate::problem::Problem;
+use crate::scalar::DateTime;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Add a user; the password is asked for, or read from standard input.
     Add {
+        /// The name to sign in with.
         name: String,
         #[command(flatten)]
         settings: UserSettings,
     },
-    /// List the users with what they may do.
+    /// List the users with their rights.
     List,
-    /// Change what a user may do.
+    /// Change the rights of a user.
     Set {
+        /// The name of the user.
         name: String,
         #[command(flatten)]
         settings: UserSettings,
     },
-    /// Give a user another password, which is asked for, or read from standard input.
-    Password { name: String },
-    /// Remove a user.
-    Remove { name: String },
+    /// Set a new password, which is asked for, or read from standard input.
+    Password {
+        /// The name of the user.
+        name: String,
+    },
+    /// Remove a user. Tokens that the user created stay.
+    ///
+    /// Exit codes: 0 if the user is removed, also when it was removed before, which is said with the time and changes nothing;
+    /// 1 if there never was such a user, or if it can't be removed.
+    Remove {
+        /// The name of the user.
+        name: String,
+    },
 }
 
 #[derive(Debug, Args)]
 pub(super) struct UserSettings {
     #[command(flatten)]
     grant: Grant,
-    /// Whether the user may sign in.
+    /// Whether the user can sign in.
     #[arg(long, value_name = "true|false")]
     active: Option<bool>,
 }
 
-/// Rights as users and tokens are given them.
+/// The rights of a user or a token.
 #[derive(Debug, Args)]
 pub(super) struct Grant {
-    /// What is allowed, as VIEW_CLIENT,CREATE_CLIENT; ALL for everything.
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = permissions)]
+    /// The permissions, separated by commas, as VIEW_CLIENT,CREATE_CLIENT; ALL for every permission.
+    #[arg(long, value_name = "LIST", value_delimiter = ',', ignore_case = true, value_parser = permissions())]
     permissions: Option<Vec<Permissions>>,
-    /// Custom field sets whose values may be seen beside those that may be changed; * for all, as a new user or token has without this.
+    /// Ids of the custom field sets whose values can be viewed, besides those that can be edited; * for all, the default of a new
+    /// user or token.
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     view_sets: Option<Vec<String>>,
-    /// Custom field sets whose values may be changed; * for all, as a new user or token has without this.
+    /// Ids of the custom field sets whose values can be edited; * for all, the default of a new user or token.
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     edit_sets: Option<Vec<String>>,
-    /// The role whose limits the configuration sets; empty for none.
+    /// The role, for which the configuration can set limits; empty for none.
     #[arg(long)]
     role: Option<String>,
 }
@@ -67,17 +84,13 @@ pub(super) struct Grant {
 #[derive(Clone, Debug)]
 pub(super) struct Permissions(Vec<Permission>);
 
-fn permissions(text: &str) -> Result<Permissions, String> {
-    if text.eq_ignore_ascii_case("all") {
-        return Ok(Permissions(Permission::ALL.to_vec()));
-    }
-    let permission = Permission::parse(&text.to_ascii_uppercase());
-    permission
-        .map(|permission| Permissions(vec![permission]))
-        .ok_or_else(|| {
-            let known: Vec<&str> = Permission::ALL.into_iter().map(Permission::as_str).collect();
-            format!("there are ALL, {}", known.join(", "))
-        })
+fn permissions() -> impl TypedValueParser<Value = Permissions> {
+    let names = Permission::ALL.into_iter().map(Permission::as_str);
+    PossibleValuesParser::new(["ALL"].into_iter().chain(names)).map(|name| {
+        let one = Permission::parse(&name.to_ascii_uppercase());
+        // The parser has refused every other name.
+        Permissions(one.map_or_else(|| Permission::ALL.to_vec(), |one| vec![one]))
+    })
 }
 
 impl Grant {
@@ -141,15 +154,15 @@ async fn execute(clientele: &Clientele, command: Command) -> Result<(), Failure>
         }
         Command::Set { name, settings } => {
             let set = change_user(clientele, &operator, &input(&name, Some(&settings)), now).await;
-            set.map_err(failed)?.map_err(|problems| refused(&problems))?;
+            set.map_err(failed)?.map_err(|problems| sentence(&problems))?;
             print(&format!("the user {name} has been changed\n"))
         }
         Command::Password { name } => {
             let mut input = input(&name, None);
             input.password = MaybeUndefined::Value(ask(password).await?);
             let set = change_user(clientele, &operator, &input, now).await.map_err(failed)?;
-            set.map_err(|problems| refused(&problems))?;
-            print(&format!("the user {name} has another password\n"))
+            set.map_err(|problems| sentence(&problems))?;
+            print(&format!("the user {name} has a new password\n"))
         }
         Command::Remove { name } => {
             let input = DeleteUser {
@@ -157,15 +170,33 @@ async fn execute(clientele: &Clientele, command: Command) -> Result<(), Failure>
                 client_mutation_id: None,
             };
             let removed = delete_user(clientele, &operator, &input, now).await.map_err(failed)?;
-            removed.map_err(|problems| refused(&problems))?;
-            print(&format!("the user {name} has been removed\n"))
+            match removed {
+                Ok(_) => print(&format!("the user {name} has been removed\n")),
+                Err(problems) if is_missing(&problems) => {
+                    let before = clientele.user_removed_at(&operator, &name).await.map_err(failed)?;
+                    let before = before.ok_or_else(|| sentence(&problems))?;
+                    let at = DateTime::text(&before);
+                    print(&format!(
+                        "the user {name} was removed before, at {at}: nothing has changed\n"
+                    ))
+                }
+                Err(problems) => Err(refused(&problems)),
+            }
         }
+    }
+}
+
+/// The reason why a user couldn't be changed.
+fn sentence(problems: &[Problem]) -> Failure {
+    match is_missing(problems) {
+        true => Failure::new("there is no user of this name: `clientele user list` shows the users"),
+        false => refused(problems),
     }
 }
 
 fn line(user: &User) -> String {
     let state = if user.row.active { "" } else { "  (inactive)" };
-    format!("{}  {}{state}\n", user.row.name, shown(&user.rights))
+    format!("{}  {}{state}", user.row.name, shown(&user.rights))
 }
 
 fn input(name: &str, settings: Option<&UserSettings>) -> UpsertUser {
@@ -185,7 +216,7 @@ fn input(name: &str, settings: Option<&UserSettings>) -> UpsertUser {
     }
 }
 
-/// What somebody may do, in one line.
+/// The rights of a user or a token, in one line.
 pub(super) fn shown(rights: &Rights) -> String {
     let names: Vec<&str> = rights.permissions.iter().map(Permission::as_str).collect();
     let sets = |sets: &Sets| match sets {
@@ -200,7 +231,7 @@ pub(super) fn shown(rights: &Rights) -> String {
     )
 }
 
-/// One line: from the terminal, which doesn't show it, or from whatever else standard input is.
+/// Reads one line: from the terminal without showing it, or from standard input.
 fn password() -> Result<String, Failure> {
     let line = match stdin().is_terminal() {
         true => rpassword::prompt_password("password: "),

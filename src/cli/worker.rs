@@ -18,10 +18,9 @@ use crate::api::authentication::{Authentication, Guard};
 use crate::api::metrics::ApiMetrics;
 use crate::api::rate_limit::RateLimit;
 use crate::api::{self, health};
-use crate::config::Config;
+use crate::config::{Config, LogFormat};
 use crate::notify::{Worker, channel::Channels};
 use crate::server::Server;
-use crate::telemetry;
 
 /// What a worker may take to give back its messages after everything else has been given its time.
 const TO_GIVE_BACK: Duration = Duration::from_secs(2);
@@ -68,7 +67,6 @@ pub(super) fn channels(config: &Config) -> Result<Channels, Failure> {
 
 /// Sends messages until SIGTERM or Ctrl-C, and answers nothing but health checks and metrics, where that is asked for.
 pub(super) async fn work(config: &Config) -> Result<(), Failure> {
-    telemetry::start(&config.log);
     let channels = channels(config)?;
     let guard = Guard::new(config.authentication.clone()).map_err(Failure::misconfigured)?;
     let server = listening::server(config)?;
@@ -98,10 +96,7 @@ async fn send(
             let address = listener.local_addr().map_err(Failure::internal)?;
             let metrics = ApiMetrics::default();
             let server = server.measured_by(&metrics);
-            print(&format!(
-                "sending messages\nlistening on {}://{address}\n",
-                server.scheme()
-            ))?;
+            announce(config, Some(&format!("{}://{address}", server.scheme())))?;
             let router = Router::new()
                 .merge(health::routes(store::ping(clientele.db.clone()), stop.clone()))
                 .merge(api::metrics::router(
@@ -114,10 +109,25 @@ async fn send(
             server.serve(listener, router, listening::stopped(stop), patience).await;
         }
         None => {
-            print("sending messages\n")?;
+            announce(config, None)?;
             listening::stopped(stop).await;
         }
     }
     worker.ended().await;
+    Ok(())
+}
+
+/// Says that messages are sent from now on: to a person on standard output, or to machines as one event of the log.
+fn announce(config: &Config, address: Option<&str>) -> Result<(), Failure> {
+    if config.log.format == LogFormat::Text {
+        let listening = address.map_or_else(String::new, |address| format!("listening on {address}\n"));
+        return print(&format!("sending messages\n{listening}"));
+    }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        address,
+        database = store::kind(config),
+        "sending messages"
+    );
     Ok(())
 }

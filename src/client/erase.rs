@@ -8,7 +8,7 @@ use crate::{
     access::{Caller, Permission},
     db::{Dialect, Step, Transaction, Work},
     error::Result,
-    history::Head,
+    history::{self, Head},
 };
 
 /// Once its values are gone a message can't be written any more: one that waits is given up, one that is being sent ends
@@ -21,13 +21,27 @@ const MESSAGES: &str = "UPDATE message SET placeholders = NULL, recipient = '', 
 /// create the client anew.
 const OUTCOMES: &str = "UPDATE idempotency_record SET outcome = NULL, client_key = NULL WHERE client_key = $1";
 
+/// Whether anything outside the history is left to erase.
+const LEFT: &str = "SELECT 1 FROM message WHERE client_key = $1 AND (placeholders IS NOT NULL OR recipient <> '' \
+    OR provider_id IS NOT NULL OR detail IS NOT NULL OR state = 'QUEUED') \
+    UNION ALL SELECT 1 FROM idempotency_record WHERE client_key = $1 LIMIT 1";
+
+/// The outcome of an erasure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Erased {
+    /// Data was erased, and so many records of the history had contents.
+    Now { records: u64 },
+    /// Everything was erased at this time, and nothing was added since. Nothing was written.
+    Before(DateTime<Utc>),
+}
+
 impl Clientele {
-    /// Erases all personal data of a client but its own rows, in one transaction, and records that. Answers how many records
-    /// of its history said something; none when there is no such client.
+    /// Erases all personal data of a client but its own rows, in one transaction, and records that. None when there is no such
+    /// client.
     ///
     /// # Errors
     /// [`crate::error::Error::Forbidden`] without DELETE_CLIENT.
-    pub async fn erase_traces(&self, caller: &Caller, client_key: &str, now: DateTime<Utc>) -> Result<Option<u64>> {
+    pub async fn erase_traces(&self, caller: &Caller, client_key: &str, now: DateTime<Utc>) -> Result<Option<Erased>> {
         caller.needs(Permission::DeleteClient)?;
         let erasure = Erasure {
             clientele: self,
@@ -45,7 +59,7 @@ impl Clientele {
         caller: &Caller,
         client_key: &str,
         now: DateTime<Utc>,
-    ) -> Result<Option<u64>> {
+    ) -> Result<Option<Erased>> {
         let lock = match transaction.dialect {
             Dialect::Postgres => " FOR UPDATE",
             Dialect::Sqlite => "",
@@ -58,7 +72,13 @@ impl Clientele {
             seal: row.try_get_by_index(0)?,
             count: row.try_get_by_index(1)?,
         };
-        let (erased, head) = self.history.erase(transaction, caller, client_key, &head, now).await?;
+        let left = transaction.one(LEFT, [client_key.into()]).await?;
+        if left.is_none()
+            && let Some(at) = history::erased_at(transaction, client_key, &head).await?
+        {
+            return Ok(Some(Erased::Before(at)));
+        }
+        let (records, head) = self.history.erase(transaction, caller, client_key, &head, now).await?;
         let sql = "UPDATE client SET history_head = $2, history_count = $3 WHERE encoded_key = $1";
         let values = [client_key.into(), head.seal.into(), head.count.into()];
         transaction.run(sql, values).await?;
@@ -66,7 +86,7 @@ impl Clientele {
         let values = [client_key.into(), entity::instant::to_text(&now).into()];
         transaction.run(MESSAGES.replace("$2", &at), values).await?;
         transaction.run(OUTCOMES, [client_key.into()]).await?;
-        Ok(Some(erased))
+        Ok(Some(Erased::Now { records }))
     }
 }
 
@@ -78,9 +98,9 @@ struct Erasure<'a> {
 }
 
 impl Work for Erasure<'_> {
-    type Output = Option<u64>;
+    type Output = Option<Erased>;
 
-    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Option<u64>>> {
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Option<Erased>>> {
         let Self {
             clientele,
             caller,
@@ -89,8 +109,8 @@ impl Work for Erasure<'_> {
         } = self;
         let erased = clientele.erase_traces_in(transaction, caller, client_key, *now).await?;
         Ok(match erased {
-            Some(erased) => Step::Commit(Some(erased)),
-            None => Step::Discard(None),
+            Some(Erased::Now { .. }) => Step::Commit(erased),
+            Some(Erased::Before(_)) | None => Step::Discard(erased),
         })
     }
 }

@@ -18,6 +18,7 @@ mod settings;
 mod upsert;
 
 pub use aggregate::{Aggregate, ClientBy, Clients, Wanted};
+pub use erase::Erased;
 pub use found::Found;
 pub use input::{
     AddressInput, ClientInput, ClientMatch, ClientRoleBy, CustomFieldValueInput, IdDocumentInput, LONGEST_LIST,

@@ -7,7 +7,7 @@ use figment::value::Dict;
 use super::layers::{Layer, insert};
 use super::{ConfigError, known, sentence};
 
-const PREFIX: &str = "CLIENTELE_";
+pub(super) const PREFIX: &str = "CLIENTELE_";
 /// Says which file to read, so it can't be a setting itself.
 const FILE_VARIABLE: &str = "CLIENTELE_CONFIG";
 /// The name that hosting platforms use. Our own name wins when both are set.

@@ -8,10 +8,10 @@ use figment::error::{Actual, Kind};
 use figment::value::{Dict, Map, Value};
 use figment::{Figment, Metadata, Profile, Provider};
 
-use super::{Config, ConfigError, check, environment, redacted, sentence};
+use super::{Config, ConfigError, Origins, check, environment, redacted, sentence};
 use crate::network::ListenAddress;
 
-const COMMAND_LINE: &str = "the command line";
+pub(super) const COMMAND_LINE: &str = "the command line";
 
 /// What the command line says about settings. It wins over everything.
 #[derive(Clone, Debug, Default)]
@@ -25,29 +25,40 @@ pub struct Flags {
 /// Reads and checks the configuration. A `file` that was named must exist: starting without it would start another server.
 pub fn load(
     file: Option<&Path>,
-    variables: impl IntoIterator<Item = (String, String)>,
+    environment: impl IntoIterator<Item = (String, String)>,
     flags: &Flags,
 ) -> Result<Config, ConfigError> {
+    load_with_origins(file, environment, flags).map(|(config, _)| config)
+}
+
+/// The same, with the source of each value.
+pub fn load_with_origins(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    flags: &Flags,
+) -> Result<(Config, Origins), ConfigError> {
+    let environment: Vec<(String, String)> = environment.into_iter().collect();
+    let variables = environment.iter().map(|(name, _)| name.clone()).collect();
     let mut figment = Figment::new();
     if let Some(path) = file {
         figment = figment.merge(&from_file(path)?);
     }
-    let mut texts = vec![environment::read(variables)?, from_flags(flags)];
+    let mut texts = vec![environment::read(environment)?, from_flags(flags)];
     for setting in &flags.set {
         texts.push(from_setting(setting)?);
     }
-    let config = extract(figment, texts)?;
+    let (config, layers) = extract(figment, texts)?;
     check::check(&config)?;
-    Ok(config)
+    Ok((config, Origins::new(layers, variables)))
 }
 
 /// Variables and flags are text, settings have types, and only the setting knows its own: a password of digits is a text, a
 /// port is none. So each is taken as a text, and where its setting refuses that, as the number, truth value or list it reads as.
-fn extract(file: Figment, mut texts: Vec<Layer>) -> Result<Config, ConfigError> {
+fn extract(file: Figment, mut texts: Vec<Layer>) -> Result<(Config, Figment), ConfigError> {
     loop {
         let all = texts.iter().fold(file.clone(), |below, layer| below.merge(layer));
         let error = match all.extract() {
-            Ok(config) => return Ok(config),
+            Ok(config) => return Ok((config, all)),
             Err(error) => error,
         };
         let read = match &error.kind {

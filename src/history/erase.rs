@@ -2,13 +2,31 @@
 //! without one are found.
 
 use chrono::{DateTime, Utc};
+use entity::audit_record;
 
-use super::{Action, Chain, Change, Head, History, Members, Subject};
+use super::{Action, Chain, Change, Head, History, Members, Subject, search::decode};
 use crate::{
     access::Caller,
     db::{Batch, Transaction},
     error::Result,
 };
+
+/// When the chain that ends at `head` was erased, if no record has contents but that of the erasure.
+pub(crate) async fn erased_at(
+    transaction: &Transaction,
+    client_key: &str,
+    head: &Head,
+) -> Result<Option<DateTime<Utc>>> {
+    let row = transaction.dialect.row::<audit_record::Entity>("a");
+    let row = transaction.dialect.cast_to_text(&row);
+    let erased = Action::Erased.as_str();
+    let sql = format!(
+        "SELECT {row} FROM audit_record a WHERE a.chain = $1 AND a.position = $2 AND a.action = '{erased}' \
+         AND NOT EXISTS (SELECT 1 FROM audit_record o WHERE o.chain = $1 AND o.position <> $2 AND o.contents IS NOT NULL)"
+    );
+    let row = transaction.one(sql, [client_key.into(), head.count.into()]).await?;
+    Ok(row.as_ref().map(decode).transpose()?.map(|record| record.recorded_at))
+}
 
 impl History {
     /// Erases the contents of all records of a client's chain, which ends at `head`, and adds the record of that. Who

@@ -14,6 +14,7 @@ mod finding;
 mod keys;
 mod read;
 mod record;
+mod removed;
 mod search;
 mod settings;
 mod stretch;
@@ -24,6 +25,7 @@ mod walk;
 
 pub(crate) use begin::Noted;
 pub use chain::{Chain, Head};
+pub(crate) use erase::erased_at;
 pub use finding::{Finding, What};
 pub use keys::Keys;
 pub use read::{BY_POSITION, HistoryPage, NEWEST_FIRST, Record, RecordKey, Rows, Shown, Stored};

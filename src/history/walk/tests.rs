@@ -119,7 +119,7 @@ proptest! {
         let walked = walk(&by_age[0], &records, &head);
         let earlier = |at: usize| order[..at].iter().any(|before| *before < order[at]);
         let expected: Vec<_> = (0..order.len()).filter(|at| earlier(*at)).map(|at| (Some(at as i64 + 1), What::EarlierKey)).collect();
-        let found: Vec<_> = walked.findings.iter().map(|finding| (finding.position, finding.what)).collect();
+        let found: Vec<_> = walked.findings.iter().map(|finding| (finding.position, finding.what.clone())).collect();
         prop_assert_eq!(found, expected);
         for age in 0..4 {
             let older = (0..order.len()).filter(|at| order[*at] > age && !earlier(*at));

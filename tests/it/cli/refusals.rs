@@ -10,7 +10,7 @@ fn a_start_that_cant_work_says_why_in_one_line() {
     let taken = taken.local_addr().expect("an address").to_string();
     let (in_use, hint) = (
         format!("can't listen on {taken}: another program uses this port"),
-        "(clientele --help lists what there is)",
+        "(see clientele --help)",
     );
     for (arguments, environment, sentence, code) in [
         (vec!["--listen", &taken], vec![], in_use, 1),

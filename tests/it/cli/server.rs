@@ -1,9 +1,10 @@
 //! A started program in a directory of its own, with an environment of its own.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use std::thread::JoinHandle;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::harness::net;
@@ -39,6 +40,15 @@ pub fn text(bytes: Vec<u8>) -> String {
     String::from_utf8(bytes).expect("UTF-8")
 }
 
+/// The text with TIME in place of the point in time after `at`.
+pub fn without_time(text: &str) -> String {
+    let (before, after) = text.split_once(" at 2").expect("a time");
+    let (time, after) = after.split_once('Z').expect("the end of a time");
+    let time = format!("2{time}Z").parse::<chrono::DateTime<chrono::Utc>>();
+    time.expect("a point in time");
+    format!("{before} at TIME{after}")
+}
+
 /// A server that listens. Dropping it kills it.
 pub struct Server {
     child: Child,
@@ -46,7 +56,7 @@ pub struct Server {
     log: Option<JoinHandle<Vec<u8>>>,
     /// As printed: `http://127.0.0.1:PORT`.
     pub address: String,
-    /// Everything on standard output up to the line that says it listens.
+    /// Everything on standard output up to the line that says it listens. Empty when the log is JSON.
     pub greeting: String,
     pub directory: TempDir,
 }
@@ -106,17 +116,35 @@ impl Server {
     pub fn listening(mut command: Command, directory: TempDir) -> Self {
         // Whoever asks it by HTTP needs a cryptography, though nothing here is encrypted.
         let _ = rustls::crypto::ring::default_provider().install_default();
+        let is_json = command
+            .get_envs()
+            .any(|(name, value)| name == "CLIENTELE_LOG__FORMAT" && value.is_some_and(|value| value == "json"));
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
         let mut stderr = child.stderr.take().expect("piped");
-        let log = std::thread::spawn(move || {
-            let mut log = Vec::new();
-            let _ = stderr.read_to_end(&mut log);
-            log
+        let (start, event) = match is_json {
+            true => Self::event(&mut stderr, "listening"),
+            false => Default::default(),
+        };
+        let log = std::thread::spawn({
+            let mut log = start.into_bytes();
+            move || {
+                let _ = stderr.read_to_end(&mut log);
+                log
+            }
         });
+        if is_json {
+            return Self {
+                child,
+                log: Some(log),
+                address: event["address"].as_str().expect("an address").to_owned(),
+                greeting: String::new(),
+                directory,
+            };
+        }
         let mut greeting = String::new();
         let mut lines = BufReader::new(child.stdout.take().expect("piped"));
         let address = loop {
@@ -137,6 +165,25 @@ impl Server {
         }
     }
 
+    /// Reads a log of JSON up to an event, byte by byte, so that the rest stays: what was read, and the event.
+    pub fn event(stderr: &mut ChildStderr, message: &str) -> (String, Value) {
+        let mut bytes = Vec::new();
+        loop {
+            let mut byte = [0];
+            let read = stderr.read(&mut byte).expect("read");
+            assert_eq!(read, 1, "it stopped: {}", String::from_utf8_lossy(&bytes));
+            bytes.push(byte[0]);
+            let Some(lines) = bytes.strip_suffix(b"\n") else {
+                continue;
+            };
+            let line = lines.rsplit(|byte| *byte == b'\n').next().unwrap_or(lines);
+            let event: Value = serde_json::from_slice(line).expect("JSON");
+            if event["message"] == message {
+                return (text(bytes), event);
+            }
+        }
+    }
+
     pub fn signal(&self, signal: &str) {
         let on_terminal = std::fs::read_to_string(self.directory.path().join("pid")).ok();
         let id = on_terminal.unwrap_or_else(|| self.child.id().to_string());
@@ -151,26 +198,36 @@ impl Server {
 
     /// Waits for the end: what was logged, and the exit code.
     pub fn wait(self) -> (String, Option<i32>) {
-        let (log, code, _) = self.ended();
+        let (log, _, code, _) = self.ended();
         (log, code)
+    }
+
+    /// The same, with what was printed since the greeting.
+    pub fn wait_for_output(self) -> (String, String, Option<i32>) {
+        let (log, printed, code, _) = self.ended();
+        (log, printed, code)
     }
 
     /// Waits for the end: the exit code, and the directory with what is left in it.
     pub fn stopped(self) -> (Option<i32>, TempDir) {
-        let (_, code, directory) = self.ended();
+        let (_, _, code, directory) = self.ended();
         (code, directory)
     }
 
-    fn ended(mut self) -> (String, Option<i32>, TempDir) {
+    fn ended(mut self) -> (String, String, Option<i32>, TempDir) {
         let mut log = collected(self.log.take().expect("it is read once"));
         if let Ok(beside) = std::fs::read(self.directory.path().join("log")) {
             log.extend(beside);
         }
         let log = text(log);
         net::standard_error(&log);
+        let mut printed = String::new();
+        if let Some(mut stdout) = self.child.stdout.take() {
+            stdout.read_to_string(&mut printed).expect("UTF-8");
+        }
         let code = self.child.wait().expect("ended").code();
         let directory = std::mem::replace(&mut self.directory, directory());
-        (log, code, directory)
+        (log, printed, code, directory)
     }
 }
 

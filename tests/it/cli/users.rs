@@ -5,7 +5,7 @@ use std::{io::Write, process::Stdio};
 use reqwest::{Client, StatusCode};
 use tempfile::TempDir;
 
-use super::server::{Server, clientele, directory, text};
+use super::server::{Server, clientele, directory, text, without_time};
 
 /// Runs in this directory with a line on standard input: standard output, standard error.
 fn run(directory: &TempDir, arguments: &[&str], line: &str) -> (String, String) {
@@ -67,7 +67,7 @@ fn users_and_tokens_are_managed_at_the_command_line() {
     assert_eq!(said(&set, ""), ok("the user ana has been changed\n"));
     assert_eq!(
         said(&["user", "password", "ana"], "another good one\n"),
-        ok("the user ana has another password\n")
+        ok("the user ana has a new password\n")
     );
     assert_eq!(
         said(&["user", "remove", "ana"], ""),
@@ -75,12 +75,12 @@ fn users_and_tokens_are_managed_at_the_command_line() {
     );
     assert_eq!(
         said(&["user", "password", "bo"], good),
-        failed("There is no user of this name: the list of users shows those there are.")
+        failed("there is no user of this name: `clientele user list` shows the users")
     );
     let create = ["token", "create", "a job", "--permissions", "VIEW_CLIENT", "--days"];
     for days in ["0", "1828"] {
         let sentence = format!(
-            "invalid value '{days}' for '--days <DAYS>': {days} is not in 1..=1827 (clientele --help lists what there is)"
+            "invalid value '{days}' for '--days <DAYS>': {days} is not in 1..=1827 (see clientele token create --help)"
         );
         assert_eq!(said(&[&create[..], &[days]].concat(), ""), failed(&sentence));
     }
@@ -94,6 +94,35 @@ fn users_and_tokens_are_managed_at_the_command_line() {
     assert_eq!(rest, "a job  VIEW_CLIENT  view sets *  edit sets *\n");
     assert_eq!(said(&["token", "revoke", key], ""), ok("the token has been revoked\n"));
     assert!(said(&["token", "list"], "").0.ends_with("(revoked)\n"));
+    let (again, log) = said(&["token", "revoke", key], "");
+    let before = "the token was revoked before, at TIME: nothing has changed\n";
+    assert_eq!((without_time(&again).as_str(), log.as_str()), (before, ""));
+    assert_eq!(
+        said(&["token", "revoke", "nothing"], ""),
+        failed("there is no token with this key: `clientele token list` shows the tokens")
+    );
+
+    let bo = ["user", "add", "bo", "--permissions", "VIEW_CLIENT"];
+    assert_eq!(said(&bo, good).1, "");
+    assert_eq!(
+        said(&["user", "remove", "bo"], ""),
+        ok("the user bo has been removed\n")
+    );
+    let (again, log) = said(&["user", "remove", "bo"], "");
+    let before = "the user bo was removed before, at TIME: nothing has changed\n";
+    assert_eq!((without_time(&again).as_str(), log.as_str()), (before, ""));
+    for never in ["b", "bob", "anna"] {
+        assert_eq!(
+            said(&["user", "remove", never], ""),
+            failed("there is no user of this name: `clientele user list` shows the users")
+        );
+    }
+    // A new user of this name isn't one that was removed.
+    assert_eq!(said(&bo, good).1, "");
+    assert_eq!(
+        said(&["user", "remove", "bo"], ""),
+        ok("the user bo has been removed\n")
+    );
 }
 
 #[tokio::test]

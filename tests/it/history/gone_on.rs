@@ -2,7 +2,13 @@
 
 use std::time::SystemTime;
 
-use clientele::{access::Caller, client::UpsertClient, db::Database, error::Error, history::Finding};
+use clientele::{
+    access::Caller,
+    client::{Erased, UpsertClient},
+    db::Database,
+    error::Error,
+    history::Finding,
+};
 use serde_json::json;
 
 use super::{UPSERT, findings, trevor, upsert, verified};
@@ -63,7 +69,7 @@ on_both! {
         upsert(server, json!({ "client": { "encodedKey": changed, "notes": "another" } })).await;
         let operator = Caller::operator();
         let erasing = server.clientele.erase_traces(&operator, &erased, SystemTime::now().into());
-        assert_eq!(erasing.await.expect("the database answers"), Some(0));
+        assert_eq!(erasing.await.expect("the database answers"), Some(Erased::Now { records: 0 }));
         assert_eq!(findings(server).await, both);
         let mut alone = Vec::new();
         let report = |finding: &Finding| alone.push(finding.to_string());
@@ -115,7 +121,7 @@ on_both! {
                     let operator = Caller::operator();
                     let erasing = clientele.erase_traces(&operator, &erased, SystemTime::now().into());
                     let erasing = tokio::runtime::Handle::current().block_on(erasing);
-                    assert_eq!(erasing.expect("the database answers"), Some(1));
+                    assert_eq!(erasing.expect("the database answers"), Some(Erased::Now { records: 1 }));
                 }));
             }
         });

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::{Router, http::StatusCode};
 use clientele::{
     access::Caller,
+    client::Erased,
     notify::{NotificationSettings, settings::SmsSettings},
 };
 use serde_json::json;
@@ -27,7 +28,7 @@ async fn gateway(server: &TestServer, client: &str, status: u16, body: &'static 
         async move {
             let now = std::time::SystemTime::now().into();
             let erased = clientele.erase_traces(&Caller::operator(), &client, now).await;
-            assert_eq!(erased.expect("the database answers"), Some(1));
+            assert_eq!(erased.expect("the database answers"), Some(Erased::Now { records: 1 }));
             (StatusCode::from_u16(status).expect("a status"), body)
         }
     };

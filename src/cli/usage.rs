@@ -1,0 +1,136 @@
+//! Turns what the argument parser refuses into one sentence: the reason, a suggestion, and the help of the subcommand.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, CommandFactory, Parser};
+
+use super::{Arguments, Failure, quoted};
+
+/// The parser's message is a paragraph, tips, a usage line and a hint; the paragraph is the reason.
+pub(super) fn failure(error: &clap::Error, arguments: &[OsString]) -> Failure {
+    if arguments.get(1).is_some_and(|argument| argument == "help") {
+        // The parser suggests nothing for `clientele help usr`, but does for `clientele usr`.
+        let named = [&arguments[..1], &arguments[2..]].concat();
+        if let Err(error) = Arguments::try_parse_from(&named)
+            && error.kind() == ErrorKind::InvalidSubcommand
+        {
+            return failure(&error, &named);
+        }
+    }
+    let command = command(arguments);
+    let text = error.render().to_string();
+    let reason = text.split("\n\n").next().unwrap_or_default();
+    let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+    // It quotes what it doesn't understand, which may be the database's address in the wrong place.
+    let reason = quoted::redact(error, reason);
+    Failure::misconfigured(format!("{reason}{} (see {command} --help)", suggestion(error)))
+}
+
+/// What a command prints when its subcommand is missing.
+pub(super) fn missing_subcommand(arguments: &[OsString]) -> Failure {
+    let command = command(arguments);
+    Failure::misconfigured(format!("a subcommand is missing (see {command} --help)"))
+}
+
+fn suggestion(error: &clap::Error) -> String {
+    let similar = [
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedValue,
+    ];
+    let names: Vec<String> = similar
+        .into_iter()
+        .filter_map(|kind| error.get(kind))
+        .flat_map(|names| match names {
+            ContextValue::String(name) => vec![format!("'{name}'")],
+            ContextValue::Strings(names) => names.iter().map(|name| format!("'{name}'")).collect(),
+            _ => Vec::new(),
+        })
+        .collect();
+    match names.is_empty() {
+        true => String::new(),
+        false => format!("; did you mean {}?", names.join(" or ")),
+    }
+}
+
+/// The command that the arguments name, as far as they name one: `clientele user add`.
+fn command(arguments: &[OsString]) -> String {
+    let mut root = Arguments::command();
+    // This gives subcommands the global arguments.
+    root.build();
+    let (mut found, mut path) = (&root, vec!["clientele"]);
+    let mut arguments = arguments.iter().skip(1).map_while(|argument| argument.to_str());
+    while let Some(argument) = arguments.next() {
+        if let Some(option) = argument.strip_prefix("--") {
+            if takes_value(found, option) {
+                arguments.next();
+            }
+        } else if let Some(subcommand) = found.find_subcommand(argument) {
+            // `clientele help user add` is about `clientele user add`.
+            if argument != "help" {
+                path.push(subcommand.get_name());
+                found = subcommand;
+            }
+        } else {
+            break;
+        }
+    }
+    path.join(" ")
+}
+
+/// Whether the value of an option is the next argument.
+fn takes_value(command: &Command, option: &str) -> bool {
+    let named = command.get_arguments().find(|known| known.get_long() == Some(option));
+    named.is_some_and(|known| known.get_action().takes_values())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory};
+
+    use super::{super::Arguments, command};
+
+    #[test]
+    fn every_argument_and_subcommand_has_a_description() {
+        fn collect(path: &str, command: &Command, missing: &mut Vec<String>) {
+            if command.get_about().is_none() {
+                missing.push(path.to_owned());
+            }
+            for argument in command.get_arguments() {
+                if argument
+                    .get_help()
+                    .is_none_or(|help| help.to_string().trim().is_empty())
+                {
+                    missing.push(format!("{path}: {}", argument.get_id()));
+                }
+            }
+            for subcommand in command.get_subcommands().filter(|command| command.get_name() != "help") {
+                collect(&format!("{path} {}", subcommand.get_name()), subcommand, missing);
+            }
+        }
+        let mut root = Arguments::command();
+        root.build();
+        let mut missing = Vec::new();
+        collect("clientele", &root, &mut missing);
+        assert_eq!(missing, [""; 0]);
+    }
+
+    #[test]
+    fn arguments_name_a_command() {
+        for (arguments, named) in [
+            (&[][..], "clientele"),
+            (&["--colour"], "clientele"),
+            (&["usr"], "clientele"),
+            (&["user", "ad"], "clientele user"),
+            (&["user", "add", "remove", "--colour"], "clientele user add"),
+            (&["--config", "user", "token", "list"], "clientele token list"),
+            (&["--config=user", "token", "list"], "clientele token list"),
+            (&["user", "--set", "a=b", "add"], "clientele user add"),
+            (&["help", "user", "ad"], "clientele user"),
+        ] {
+            let arguments: Vec<_> = ["clientele"].iter().chain(arguments).map(Into::into).collect();
+            assert_eq!(command(&arguments), named, "{arguments:?}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Says where the value of each setting comes from.
+
+use std::collections::BTreeSet;
+
+use figment::{
+    Figment, Profile, Provider,
+    value::{Dict, Value},
+};
+
+use super::{environment, layers, sentence};
+
+/// The sources of the values of one configuration.
+#[derive(Debug)]
+pub struct Origins {
+    layers: Figment,
+    settings: Dict,
+    /// The names of the environment variables.
+    variables: BTreeSet<String>,
+}
+
+impl Origins {
+    pub(super) fn new(layers: Figment, variables: BTreeSet<String>) -> Self {
+        let settings = layers.data().unwrap_or_default().remove(&Profile::Default);
+        Self {
+            layers,
+            settings: settings.unwrap_or_default(),
+            variables,
+        }
+    }
+
+    /// The name of the configuration file, of the environment variable, the command line, or `default`.
+    pub fn of(&self, path: &[String]) -> String {
+        let layer = self
+            .value(path)
+            .and_then(|value| self.layers.get_metadata(value.tag()))
+            .map(|layer| layer.name.as_ref());
+        match layer {
+            None => "default".to_owned(),
+            Some(sentence::ENVIRONMENT) => self.variable(path),
+            Some(layers::COMMAND_LINE) => layers::COMMAND_LINE.to_owned(),
+            Some(file) => format!("file {file}"),
+        }
+    }
+
+    fn value(&self, path: &[String]) -> Option<&Value> {
+        let (first, rest) = path.split_first()?;
+        rest.iter()
+            .try_fold(self.settings.get(first)?, |value, key| value.as_dict()?.get(key))
+    }
+
+    /// The variable that gives a setting. Names are compared as they are read, without regard to case.
+    fn variable(&self, path: &[String]) -> String {
+        let own = format!("{}{}", environment::PREFIX, path.join("__"));
+        let common = path.join("__");
+        let names = [
+            own.clone(),
+            format!("{own}_FILE"),
+            common.clone(),
+            format!("{common}_FILE"),
+        ];
+        let given = names.iter().find_map(|name| {
+            let mut variables = self.variables.iter();
+            variables.find(|variable| variable.eq_ignore_ascii_case(name))
+        });
+        given.map_or_else(
+            || sentence::ENVIRONMENT.to_owned(),
+            |name| format!("environment variable {name}"),
+        )
+    }
+}
