@@ -116,12 +116,12 @@ enum Command {
 /// Runs the command that the arguments name, and reports why it failed.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let mut format = report::requested_format(&arguments);
+    let mut format = None;
     let outcome = match Arguments::try_parse_from(&arguments) {
         Ok(arguments) => run_command(arguments, &mut format).await,
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let failure = usage::missing_subcommand(&arguments);
-            if format == LogFormat::Text {
+            if report::requested_format(&arguments) == LogFormat::Text {
                 let _ = error.print();
                 return ExitCode::from(failure.code());
             }
@@ -133,6 +133,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
+            let format = format.unwrap_or_else(|| report::requested_format(&arguments));
             report::report(&failure, format);
             ExitCode::from(failure.code())
         }
@@ -147,8 +148,8 @@ pub fn fail(arguments: impl IntoIterator<Item = OsString>, reason: &str) -> Exit
     ExitCode::from(failure.code())
 }
 
-/// `format` becomes that of the configuration once it is known.
-async fn run_command(arguments: Arguments, format: &mut LogFormat) -> Result<(), Failure> {
+/// Sets `format` to that of the configuration once it is known.
+async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Result<(), Failure> {
     let command = arguments.command.unwrap_or(Command::Serve { no_auth: false });
     if arguments.no_auth && !matches!(command, Command::Serve { .. }) {
         return Err(Failure::misconfigured("--no-auth can only be used to serve"));
@@ -157,7 +158,7 @@ async fn run_command(arguments: Arguments, format: &mut LogFormat) -> Result<(),
         return print(&crate::api::graphql::sdl());
     }
     let (config, origins) = load(arguments.settings)?;
-    *format = config.log.format;
+    *format = Some(config.log.format);
     crate::telemetry::start(&config.log);
     match command {
         Command::Serve { no_auth } => serve::serve(&config, no_auth || arguments.no_auth).await,

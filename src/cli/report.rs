@@ -34,6 +34,8 @@ pub(super) fn requested_format(arguments: &[OsString]) -> LogFormat {
     let file = || {
         let path = values(arguments, "--config").last().map(str::to_owned);
         let path = path.or_else(|| variable("CLIENTELE_CONFIG"))?;
+        // A pipe could be read once only.
+        std::fs::metadata(&path).ok().filter(|file| file.is_file())?;
         let table: toml::Table = std::fs::read_to_string(path).ok()?.parse().ok()?;
         Some(table.get("log")?.get("format")?.as_str()?.to_owned())
     };

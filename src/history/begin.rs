@@ -298,8 +298,8 @@ impl Walked {
         if self.found.iter().all(|what| matches!(what, What::UnknownKey { .. })) {
             tracing::warn!(
                 chain,
-                "the history is sealed by a key that isn't configured, and isn't continued under audit.key: add the key \
-                 to audit.previous_keys"
+                "the history is sealed by a key that isn't configured: set audit.key to it, or add it to \
+                 audit.previous_keys if audit.key has replaced it"
             );
             return;
         }

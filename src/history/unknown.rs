@@ -44,7 +44,7 @@ impl UnknownKeys {
 
     fn entry(&mut self, key_id: Option<&str>, chain: &str, position: i64) -> &mut Records {
         let key_id = key_id.map(str::to_owned);
-        let named = self.0.contains_key(&key_id) || self.0.len() < MAX_KEYS;
+        let named = self.0.contains_key(&key_id) || self.0.keys().flatten().count() < MAX_KEYS;
         self.0.entry(key_id.filter(|_| named)).or_insert_with(|| Records {
             chain: chain.to_owned(),
             position,

@@ -117,7 +117,9 @@ fn the_key_is_hidden_and_must_not_be_guessable() {
     let key = "0123456789abcdef0123456789abcdef";
     let (printed, log, code) = run(&["config"], &[("CLIENTELE_AUDIT__KEY", key)]);
     assert!(
-        printed.contains("[audit]\nkey = \"***\"\nprevious_keys = []\n"),
+        printed.contains(
+            "[audit]\nkey = \"***\"  # environment variable CLIENTELE_AUDIT__KEY\nprevious_keys = []  # default\n"
+        ),
         "{printed}"
     );
     assert_eq!((log.as_str(), code), ("", Some(0)));

@@ -1,5 +1,7 @@
 //! `clientele config`: where each value comes from, and that it shows no secret.
 
+use std::{io::Write, process::Stdio};
+
 use clientele::config::{Flags, load};
 
 use super::server::{clientele, directory, text};
@@ -75,8 +77,8 @@ fn each_value_has_its_source_and_no_secret() {
 fn printed_configuration_is_a_configuration() {
     let directory = directory();
     let name = "a\n[log]\rformat = 7 # \"\u{1b}.toml";
-    let text_of_it = "[graphql.roles.\"a.b c\"]\ndepth = 3\n[log]\nfilter = \"\"\"warn,\nclientele=debug\"\"\"\n[notifications.email]\n\
-                      from = \"a # b <service@bank.test>\"\n";
+    let text_of_it = "[graphql.roles.\"a.b c\"]\ndepth = 3\n[notifications.email]\nfrom = \"a # b <service@bank.test>\"\n\
+                      [notifications.sms]\nfrom = \"\"\"\n[log]\n# a 'b' \\\"\"\"\"\n";
     std::fs::write(directory.path().join(name), text_of_it).expect("written");
     let mut command = clientele(&directory, &["config", "--config", name], &[]);
     let output = command
@@ -91,4 +93,36 @@ fn printed_configuration_is_a_configuration() {
     assert_eq!(read(&again), read(&directory.path().join(name)));
     let source = "depth = 3  # file a\u{fffd}[log]\u{fffd}format = 7 # \"\u{fffd}.toml";
     assert!(printed.lines().any(|line| line == source), "{printed}");
+}
+
+#[test]
+fn configuration_can_be_read_from_a_pipe() {
+    let directory = directory();
+    for (settings, line) in [
+        (
+            "shutdown_timeout_seconds = 7\n",
+            "shutdown_timeout_seconds = 7  # file /dev/stdin",
+        ),
+        ("wrong = 7\n", ""),
+    ] {
+        let mut command = clientele(&directory, &["config", "--config", "/dev/stdin"], &[]);
+        let command = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the program starts");
+        child
+            .stdin
+            .take()
+            .expect("piped")
+            .write_all(settings.as_bytes())
+            .expect("written");
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.success(), !line.is_empty());
+        let printed = text(output.stdout);
+        assert!(
+            line.is_empty() || printed.lines().any(|printed| printed == line),
+            "{printed}"
+        );
+    }
 }

@@ -93,8 +93,8 @@ fn typo_is_answered_with_a_suggestion_and_the_right_help() {
         let line = format!("clientele: {sentence}\n");
         assert_eq!(run(arguments, &[]), (String::new(), line, Some(2)), "{arguments:?}");
     }
-    let (_, line, code) = run(&["token", "create", "x", "--permissions", "all,view_clent"], &[]);
-    let start = "clientele: invalid value 'view_clent' for '--permissions <LIST>' [possible values: ALL, VIEW_CLIENT, ";
+    let (_, line, code) = run(&["token", "create", "x", "--permissions", "all,VIEW_CLENT"], &[]);
+    let start = "clientele: invalid value 'VIEW_CLENT' for '--permissions <LIST>' [possible values: ALL, VIEW_CLIENT, ";
     let end = "; did you mean 'VIEW_CLIENT'? (see clientele token create --help)\n";
     assert!(
         line.starts_with(start) && line.ends_with(end) && code == Some(2),
@@ -143,6 +143,7 @@ fn help_and_version_are_printed_on_standard_output() {
 fn hostile_argument_is_one_printable_line() {
     let hostile = "x\u{1b}[2J\u{7}\u{202e}\r\ny";
     let set = format!("log.{hostile}=x");
+    let directory = directory();
     let invalid = OsStr::from_bytes(b"\xff\xfe");
     for arguments in [
         vec![OsStr::new(hostile)],
@@ -162,7 +163,7 @@ fn hostile_argument_is_one_printable_line() {
         vec![OsStr::new("--config"), invalid, OsStr::new("config")],
     ] {
         for format in ["text", "json"] {
-            let mut command = clientele(&directory(), &[], &[("CLIENTELE_LOG__FORMAT", format)]);
+            let mut command = clientele(&directory, &[], &[("CLIENTELE_LOG__FORMAT", format)]);
             let output = command.args(&arguments).output().expect("the program starts");
             let line = text(output.stderr);
             let reason = line.strip_suffix('\n').expect("a line");

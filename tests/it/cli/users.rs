@@ -197,10 +197,7 @@ async fn a_first_start_without_a_terminal_prints_no_password_and_says_how_to_mak
     );
     let password = "correct horse battery";
     let made = run(&server.directory, &["user", "password", "admin"], password);
-    assert_eq!(
-        made,
-        ("the user admin has another password\n".to_owned(), String::new())
-    );
+    assert_eq!(made, ("the user admin has a new password\n".to_owned(), String::new()));
     let ask = Client::new().get(format!("{}/api/clients", server.address));
     let answer = ask.basic_auth("admin", Some(password)).send().await.expect("an answer");
     assert_eq!(answer.status(), StatusCode::OK);
