@@ -84,6 +84,8 @@ pub(super) struct Tally<'k> {
     /// By the age of the key that the records are older than.
     earlier: Vec<Earlier>,
     begun: Vec<Begun>,
+    /// Whether the definitions' chain has records that can't be verified. They may allow more clients without records.
+    unverified: bool,
 }
 
 impl<'k> Tally<'k> {
@@ -93,6 +95,7 @@ impl<'k> Tally<'k> {
             unrecorded: Clients::default(),
             earlier: vec![Earlier::default(); keys.len()],
             begun: Vec::new(),
+            unverified: false,
         }
     }
 
@@ -103,11 +106,8 @@ impl<'k> Tally<'k> {
     pub fn walked(&mut self, walk: &Walk<'_>) {
         let chain = walk.chain();
         if chain == Chain::Definitions.name() {
-            // Records that can't be verified may allow more than the others do.
-            self.begun = match walk.unknown.is_empty() {
-                true => walk.begun.clone(),
-                false => Vec::new(),
-            };
+            self.begun.clone_from(&walk.begun);
+            self.unverified = !walk.unknown.is_empty();
         }
         if Chain::is_shared(chain) {
             return;
@@ -128,13 +128,16 @@ impl<'k> Tally<'k> {
     }
 
     /// To be asked after the definitions' chain, which allows more while clients are seeded, and never less. Nothing when
-    /// that one has no beginning, or one that can't be verified, which is a finding of its own.
+    /// that one has no beginning, which is a finding of its own.
     pub fn findings(&self) -> Vec<Finding> {
         let Some(last) = self.begun.last() else {
             return Vec::new();
         };
         let too_many = |clients, most| What::TooManyUnrecorded { clients, most };
-        let mut findings = self.unrecorded.findings(last.unrecorded, What::Unrecorded, too_many);
+        let mut findings = match self.unverified {
+            true => Vec::new(),
+            false => self.unrecorded.findings(last.unrecorded, What::Unrecorded, too_many),
+        };
         for begun in &self.begun {
             let earlier = self.keys.age(&begun.key_id).and_then(|age| self.earlier.get(age));
             for finding in earlier.into_iter().flat_map(|earlier| earlier.findings(begun)) {

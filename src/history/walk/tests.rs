@@ -72,7 +72,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_is_done_to_one_record_is_found((count, erasures, at) in some_chain(), which in 0..12) {
+    fn whatever_is_done_to_one_record_is_found((count, erasures, at) in some_chain(), which in 0..13) {
         let keys = keys("configured");
         let (mut records, head) = chain(&keys, count, &erasures);
         let record = &mut records[at];
@@ -88,6 +88,7 @@ proptest! {
             8 => record.hmac.push('x'),
             9 => record.key_id.push('x'),
             10 => record.contents = Some("[]".to_owned()),
+            11 => record.key_id = "AAAA____".to_owned(),
             // Unless it is erased already.
             _ if record.contents.is_none() => return Ok(()),
             _ => (record.contents, record.salt) = (None, None),

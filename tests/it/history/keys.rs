@@ -81,6 +81,15 @@ on_both! {
         assert_eq!(client, [format!("~definitions 2: the first of 3 records in 1 chains sealed by the key {id}, which isn't configured")]);
     }
 
+    async fn forged_key_id_hides_no_client_under_an_earlier_key(server) {
+        let configured = with(server, "the first key", &[]);
+        configured.begin_history(now()).await.expect("it goes on");
+        let forged = forge(server, now()).await;
+        run(server, "UPDATE audit_record SET key_id = 'AAAA____' WHERE chain = '~definitions' AND position = 1").await;
+        let unknown = "the first of 1 records in 1 chains sealed by the key AAAA____, which isn't configured";
+        assert_eq!(verify(&configured).await.2, [format!("{forged}: {LATE}"), format!("~definitions 1: {unknown}")]);
+    }
+
     async fn forged_key_id_is_not_intact(server) {
         let key = upsert(server, json!({ "client": trevor() })).await;
         for (forged, finding) in [
