@@ -1,5 +1,5 @@
-//! `clientele audit verify`: verifies the history. Prints no personal data: chains are named by the keys of clients, records by
-//! their positions.
+//! `clientele audit verify`: verifies the history. Prints no personal data: chains are named by the keys of clients,
+//! records by their positions.
 
 use std::io::Write;
 
@@ -16,12 +16,12 @@ use crate::history::{Counts, Finding, What};
 pub(super) enum Command {
     /// Look for records that were removed, altered, moved, cut off or added, while servers may run.
     ///
-    /// Prints one line for each finding, then the totals. Needs the keys that sealed the records: audit.key as the servers
-    /// have it, and audit.previous_keys for the keys before it. Records of any other key can't be verified; they are counted
-    /// in one line for each key.
+    /// Prints one line for each finding, then the totals. Needs the keys that sealed the records: audit.key as the
+    /// servers have it, and audit.previous_keys for the keys before it. Records of any other key can't be verified;
+    /// they are counted in one line for each key.
     ///
-    /// Exit codes: 0 if the history is intact; 1 if there are findings, or records that can't be verified; 2 if the command or
-    /// the configuration is wrong.
+    /// Exit codes: 0 if the history is intact; 1 if there are findings, or records that can't be verified; 2 if the
+    /// command or the configuration is wrong.
     Verify(Scope),
 }
 
@@ -75,20 +75,20 @@ async fn verify(clientele: &Clientele, config: &Config, Scope { client }: Scope)
     }
 }
 
-/// Says which setting is missing when so many records can't be verified.
+/// Says which setting to give so that the records can be verified.
 fn missing_key(records: u64, config: &Config) -> String {
     let remedy = match config.audit.key.is_empty() {
         true => {
             "audit.key isn't set. Set it to the key that the servers use, and audit.previous_keys to the keys before it"
         }
         false => {
-            "Set audit.key to the key that the servers use now, and audit.previous_keys to the keys before it, or check that \
-             they are the right ones"
+            "Set audit.key to the key that the servers use now, and audit.previous_keys to the keys before it, or \
+             check that they are the right ones"
         }
     };
     format!(
-        "records sealed by keys that aren't configured: {records}. {remedy}. If none of your keys has sealed them, they are \
-         forged."
+        "records sealed by keys that aren't configured: {records}. {remedy}. If none of your keys has sealed them, \
+         they are forged."
     )
 }
 
@@ -117,8 +117,8 @@ fn summary(counts: &Counts) -> String {
 pub(super) fn warn_of_missing_key(config: &Config) {
     if config.audit.key.is_empty() {
         tracing::warn!(
-            "audit.key isn't configured: the key of the history is kept in the database, so that everyone who can write \
-             the database could forge the history, too"
+            "audit.key isn't configured: the key of the history is kept in the database, so that everyone who can \
+             write the database could forge the history, too"
         );
     }
 }

@@ -1,5 +1,5 @@
-//! `clientele client erase`: erases the data that is kept about a client outside its own row. Prints no personal data: clients
-//! are named by their keys.
+//! `clientele client erase`: erases the data that is kept about a client outside its own row. Prints no personal data:
+//! clients are named by their keys.
 
 use std::io::{IsTerminal, stderr, stdin};
 
@@ -20,19 +20,19 @@ use crate::{
 pub(super) enum Command {
     /// Erase for good the data that is kept about a client outside its own row.
     ///
-    /// Erased are the contents of its history (every value before and after a change), the texts, recipients and provider
-    /// answers of its messages, and the answers kept under idempotency keys: a request that is sent again is refused.
-    /// Messages that wait are given up.
+    /// Erased are the contents of its history (every value before and after a change), the texts, recipients and
+    /// provider answers of its messages, and the answers kept under idempotency keys: a request that is sent again is
+    /// refused. Messages that wait are given up.
     ///
-    /// What remains: the client's row with its addresses, documents and custom field values; who changed it and when; when
-    /// messages were sent, from which template; and every backup. The erasure is a record of the history itself, and the
-    /// history still verifies.
+    /// What remains: the client's row with its addresses, documents and custom field values; who changed it and when;
+    /// when messages were sent, from which template; and every backup. The erasure is a record of the history itself,
+    /// and the history still verifies.
     ///
-    /// Change the client first, so that its row no longer holds the data: a later change writes the value before it into the
-    /// history again.
+    /// Change the client first, so that its row no longer holds the data: a later change writes the value before it
+    /// into the history again.
     ///
-    /// Exit codes: 0 if the data is erased, also when it was erased before and nothing was added since, which is said with the
-    /// time and writes nothing; 1 if there is no such client; 2 without a terminal and without --yes.
+    /// Exit codes: 0 if the data is erased, also when it was erased before and nothing was added since, which is said
+    /// with the time and writes nothing; 1 if there is no such client; 2 without a terminal and without --yes.
     Erase(Which),
 }
 

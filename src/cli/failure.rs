@@ -73,8 +73,8 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The text with escapes in place of characters that a terminal doesn't show as themselves: they would move the cursor, erase
-/// lines or reverse the text. Arguments, names of files and stored names may have them.
+/// The text with escapes in place of characters that a terminal doesn't show as themselves: they would move the cursor,
+/// erase lines or reverse the text. Arguments, names of files and stored names may have them.
 pub(super) fn printable(text: &str) -> String {
     let is_shown = |letter: char| {
         let reverses = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');

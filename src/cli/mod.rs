@@ -40,8 +40,8 @@ use crate::problem::{Problem, ProblemCode};
     name = "clientele",
     version,
     after_help = "Without a command, the server starts. config.example.toml lists every setting.\n\n\
-                  Exit codes: 0 for success, 1 for a failure, 2 for a wrong command or configuration. The reason of a failure is \
-                  one line on standard error, as JSON if log.format is json."
+                  Exit codes: 0 for success, 1 for a failure, 2 for a wrong command or configuration. The reason of a \
+                  failure is one line on standard error, as JSON if log.format is json."
 )]
 struct Arguments {
     #[command(flatten)]

@@ -1,4 +1,5 @@
-//! `clientele notify test`: sends one message over a channel as it is configured, and reports the outcome. Needs no database.
+//! `clientele notify test`: sends one message over a channel as it is configured, and reports the outcome. Needs no
+//! database.
 
 use chrono::Utc;
 use clap::{Args, Subcommand};
@@ -13,8 +14,8 @@ use crate::notify::{Channel, Reason};
 pub(super) enum Command {
     /// Send one test message with the settings of the channel, and report the outcome.
     ///
-    /// Exit codes: 0 if the provider has accepted the message; 1 if it was not sent; 2 if no provider is configured for the
-    /// channel, or the configuration is wrong.
+    /// Exit codes: 0 if the provider has accepted the message; 1 if it was not sent; 2 if no provider is configured for
+    /// the channel, or the configuration is wrong.
     Test(Recipient),
 }
 

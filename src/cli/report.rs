@@ -9,7 +9,8 @@ use serde_json::json;
 use super::{Failure, store};
 use crate::config::LogFormat;
 
-/// Writes one line to standard error: `clientele: REASON`, or one JSON object like those of the log, whatever its filter says.
+/// Writes one line to standard error: `clientele: REASON`, or one JSON object like those of the log, whatever its
+/// filter says.
 pub(super) fn report(failure: &Failure, format: LogFormat) {
     let line = match format {
         LogFormat::Text => format!("clientele: {failure}"),
@@ -26,8 +27,8 @@ pub(super) fn report(failure: &Failure, format: LogFormat) {
     let _ = writeln!(stderr().lock(), "{line}");
 }
 
-/// The format of the log, for reports about arguments and settings that can't be used: `log.format` as the arguments, the
-/// environment or the configuration file has it.
+/// The format of the log, for reports about arguments and settings that can't be used: `log.format` as the arguments,
+/// the environment or the configuration file has it.
 pub(super) fn requested_format(arguments: &[OsString]) -> LogFormat {
     let variable = |name: &str| std::env::var(name).ok();
     let set = values(arguments, "--set").filter_map(|setting| setting.strip_prefix("log.format="));

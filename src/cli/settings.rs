@@ -94,8 +94,8 @@ fn without_secrets(value: &Value, is_url: bool) -> Value {
     }
 }
 
-/// A URL without its user, the values of its parameters and its fragment. This works on any text: a mistyped URL holds the same
-/// secret. Everything up to the last `@` counts as the user.
+/// A URL without its user, the values of its parameters and its fragment. This works on any text: a mistyped URL holds
+/// the same secret. Everything up to the last `@` counts as the user.
 fn hide(url: &str) -> String {
     let (scheme, rest) = match url.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),

@@ -1,5 +1,5 @@
-//! `clientele user`: manages the users, who sign in with a name and a password. Passwords come from the terminal or standard
-//! input, because everyone on the machine can see the arguments of a command.
+//! `clientele user`: manages the users, who sign in with a name and a password. Passwords come from the terminal or
+//! standard input, because everyone on the machine can see the arguments of a command.
 
 use std::io::{IsTerminal, stdin};
 
@@ -46,8 +46,8 @@ pub(super) enum Command {
     },
     /// Remove a user. Tokens that the user created stay.
     ///
-    /// Exit codes: 0 if the user is removed, also when it was removed before, which is said with the time and changes nothing;
-    /// 1 if there never was such a user, or if it can't be removed.
+    /// Exit codes: 0 if the user is removed, also when they were removed before, which is said with the time and changes
+    /// nothing; 1 if there never was such a user, or if they can't be removed.
     Remove {
         /// The name of the user.
         name: String,
@@ -69,8 +69,8 @@ pub(super) struct Grant {
     /// The permissions, separated by commas, as VIEW_CLIENT,CREATE_CLIENT; ALL for every permission.
     #[arg(long, value_name = "LIST", value_delimiter = ',', ignore_case = true, value_parser = permissions())]
     permissions: Option<Vec<Permissions>>,
-    /// Ids of the custom field sets whose values can be viewed, besides those that can be edited; * for all, the default of a new
-    /// user or token.
+    /// Ids of the custom field sets whose values can be viewed, besides those that can be edited; * for all, the
+    /// default of a new user or token.
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
     view_sets: Option<Vec<String>>,
     /// Ids of the custom field sets whose values can be edited; * for all, the default of a new user or token.

@@ -29,15 +29,15 @@ const LEFT: &str = "SELECT 1 FROM message WHERE client_key = $1 AND (placeholder
 /// The outcome of an erasure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Erased {
-    /// Data was erased, and so many records of the history had contents.
+    /// Data was erased. Counts the records of the history that had contents.
     Now { records: u64 },
     /// Everything was erased at this time, and nothing was added since. Nothing was written.
     Before(DateTime<Utc>),
 }
 
 impl Clientele {
-    /// Erases all personal data of a client but its own rows, in one transaction, and records that. None when there is no such
-    /// client.
+    /// Erases all personal data of a client but its own rows, in one transaction, and records that. None when there is
+    /// no such client.
     ///
     /// # Errors
     /// [`crate::error::Error::Forbidden`] without DELETE_CLIENT.

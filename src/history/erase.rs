@@ -22,7 +22,8 @@ pub(crate) async fn erased_at(
     let erased = Action::Erased.as_str();
     let sql = format!(
         "SELECT {row} FROM audit_record a WHERE a.chain = $1 AND a.position = $2 AND a.action = '{erased}' \
-         AND NOT EXISTS (SELECT 1 FROM audit_record o WHERE o.chain = $1 AND o.position <> $2 AND o.contents IS NOT NULL)"
+         AND NOT EXISTS (SELECT 1 FROM audit_record o \
+         WHERE o.chain = $1 AND o.position <> $2 AND o.contents IS NOT NULL)"
     );
     let row = transaction.one(sql, [client_key.into(), head.count.into()]).await?;
     Ok(row.as_ref().map(decode).transpose()?.map(|record| record.recorded_at))

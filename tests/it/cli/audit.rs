@@ -201,13 +201,13 @@ fn missing_key_is_named_once() {
         (intact.to_owned(), String::new(), Some(0))
     );
 
-    let first = "01900000000070008000000000000000 1: the first of 14 records in 12 chains sealed by the key -cCLO0Qn, which \
-                 isn't configured\n\
+    let first = "01900000000070008000000000000000 1: the first of 14 records in 12 chains sealed by the key -cCLO0Qn, \
+                 which isn't configured\n\
                  14 records in 12 chains, 0 of them erased; 90 clients without records\n";
     let failure = |remedy: &str| {
         format!(
-            "clientele: the history can't be verified: records sealed by keys that aren't configured: 14. {remedy}. If none \
-             of your keys has sealed them, they are forged.\n"
+            "clientele: the history can't be verified: records sealed by keys that aren't configured: 14. {remedy}. \
+             If none of your keys has sealed them, they are forged.\n"
         )
     };
     let unset =
@@ -216,8 +216,8 @@ fn missing_key_is_named_once() {
         run(&["audit", "verify"], &[quiet]),
         (first.to_owned(), failure(unset), Some(1))
     );
-    let wrong = "Set audit.key to the key that the servers use now, and audit.previous_keys to the keys before it, or check \
-                 that they are the right ones";
+    let wrong = "Set audit.key to the key that the servers use now, and audit.previous_keys to the keys before it, or \
+                 check that they are the right ones";
     let other = ("CLIENTELE_AUDIT__KEY", "another key of the history, as long");
     assert_eq!(
         run(&["audit", "verify"], &[other, quiet]),

@@ -41,8 +41,9 @@ fn channel_without_provider_fails_and_names_the_settings() {
         ("--sms", "+15551234567", "sms", "http", "url"),
     ] {
         let sentence = format!(
-            "not sent: no provider is configured. notifications.{section}.transport is \"log\", which only writes to the log: \
-             set it to \"{transport}\", and set notifications.{section}.{place} and notifications.{section}.from"
+            "not sent: no provider is configured. notifications.{section}.transport is \"log\", which only writes to \
+             the log: set it to \"{transport}\", and set notifications.{section}.{place} and \
+             notifications.{section}.from"
         );
         assert_eq!(run(&["notify", "test", flag, recipient], &[]), stopped(&sentence, 2));
     }

@@ -15,15 +15,15 @@ fn the_printed_configuration_is_a_configuration_file_without_the_password() {
     assert_eq!((log.as_str(), code), ("", Some(0)));
     assert!(
         printed.starts_with(
-            "listen = \"127.0.0.1:0\"  # the command line\ndatabase_url = \"postgres://ana:***@db/bank\"  # environment variable \
-             DATABASE_URL\n"
+            "listen = \"127.0.0.1:0\"  # the command line\ndatabase_url = \"postgres://ana:***@db/bank\"  # \
+             environment variable DATABASE_URL\n"
         ),
         "{printed}"
     );
     assert!(
         printed.ends_with(
-            "[log]\nformat = \"json\"  # environment variable CLIENTELE_LOG__FORMAT\nfilter = \"info\"  # environment variable \
-             CLIENTELE_LOG__FILTER\n"
+            "[log]\nformat = \"json\"  # environment variable CLIENTELE_LOG__FORMAT\nfilter = \"info\"  # environment \
+             variable CLIENTELE_LOG__FILTER\n"
         ),
         "{printed}"
     );

@@ -13,8 +13,8 @@ fn each_value_has_its_source_and_no_secret() {
     let directory = directory();
     let [in_file, in_variable, in_list, in_flag] = SECRETS;
     let file = format!(
-        "shutdown_timeout_seconds = 7\n[authentication.jwt]\nissuer = \"https://ana:{in_file}@login.test/\"\naudience = \"x\"\n\
-         jwks_url = \"https://login.test/keys?api_key={in_file}&p%77d={in_file}#{in_file}\"\n\
+        "shutdown_timeout_seconds = 7\n[authentication.jwt]\nissuer = \"https://ana:{in_file}@login.test/\"\naudience \
+         = \"x\"\njwks_url = \"https://login.test/keys?api_key={in_file}&p%77d={in_file}#{in_file}\"\n\
          [audit]\nprevious_keys = [\"{in_list}, which has to be long\"]\n"
     );
     std::fs::write(directory.path().join("my.toml"), file).expect("written");
@@ -77,8 +77,8 @@ fn each_value_has_its_source_and_no_secret() {
 fn printed_configuration_is_a_configuration() {
     let directory = directory();
     let name = "a\n[log]\rformat = 7 # \"\u{1b}.toml";
-    let text_of_it = "[graphql.roles.\"a.b c\"]\ndepth = 3\n[notifications.email]\nfrom = \"a # b <service@bank.test>\"\n\
-                      [notifications.sms]\nfrom = \"\"\"\n[log]\n# a 'b' \\\"\"\"\"\n";
+    let text_of_it = "[graphql.roles.\"a.b c\"]\ndepth = 3\n[notifications.email]\nfrom = \"a # b \
+                      <service@bank.test>\"\n[notifications.sms]\nfrom = \"\"\"\n[log]\n# a 'b' \\\"\"\"\"\n";
     std::fs::write(directory.path().join(name), text_of_it).expect("written");
     let mut command = clientele(&directory, &["config", "--config", name], &[]);
     let output = command

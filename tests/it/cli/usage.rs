@@ -123,7 +123,7 @@ fn help_and_version_are_printed_on_standard_output() {
         ),
         (
             ["user", "remove"],
-            "Exit codes: 0 if the user is removed, also when it was removed before",
+            "Exit codes: 0 if the user is removed, also when they were removed before",
         ),
         (
             ["audit", "verify"],
@@ -226,7 +226,8 @@ fn reader_that_goes_away_is_no_failure_but_for_what_is_printed_once() {
         assert_eq!(run(arguments), nothing, "{arguments:?}");
     }
     let (line, code) = run(&["token", "create", "x", "--permissions", "ALL"]);
-    let start = "clientele: the token was created, and can't be printed: Broken pipe (os error 32). Revoke it: clientele token revoke ";
+    let start = "clientele: the token was created, and can't be printed: Broken pipe (os error 32). Revoke it: \
+     clientele token revoke ";
     assert!(line.starts_with(start) && code == Some(1), "{line}");
     // Findings are a failure, whether they are read or not.
     let key = [("CLIENTELE_AUDIT__KEY", "0123456789abcdef0123456789abcdef"), quiet[0]];
