@@ -187,8 +187,11 @@ impl Work for Beginning<'_> {
         } else if all(What::NotUnderKey) && under_one_key {
             Action::Changed
         } else {
-            let findings = walked.iter().filter(|(_, walked)| !walked.found.is_empty());
-            findings.for_each(|(chain, walked)| walked.warn(*chain));
+            let findings: Vec<_> = walked.iter().filter(|(_, walked)| !walked.found.is_empty()).collect();
+            match !findings.is_empty() && findings.iter().all(|(_, walked)| walked.is_only_unverified()) {
+                true => warn_of_unknown_key(),
+                false => findings.iter().for_each(|(chain, walked)| walked.warn(*chain)),
+            }
             return Ok(Step::Discard(()));
         };
         for (chain, walked) in walked {
@@ -269,7 +272,17 @@ async fn is_begun(transaction: &Transaction, keys: &Keys, chain: Chain<'_>) -> R
     );
     let row = transaction.one(sql, [chain.name().into()]).await?;
     let key_id = row.map(|row| row.try_get_by_index::<String>(0)).transpose()?;
-    Ok(key_id.is_some_and(|key_id| !keys.are_configured() || key_id == keys.current().id))
+    Ok(key_id.is_some_and(|key_id| match keys.are_configured() {
+        true => key_id == keys.current().id,
+        false => keys.key(&key_id).is_some(),
+    }))
+}
+
+fn warn_of_unknown_key() {
+    tracing::warn!(
+        "the history is sealed by a key that isn't configured: set audit.key to it, or add it to audit.previous_keys if \
+         audit.key has replaced it. Records that are written until then are findings of `clientele audit verify`"
+    );
 }
 
 /// What a walk along a shared chain has come to.
@@ -293,16 +306,13 @@ impl Walked {
         self.begun.as_ref().map(|begun| &*begun.key_id)
     }
 
+    /// Whether nothing is wrong but that a key isn't configured.
+    fn is_only_unverified(&self) -> bool {
+        self.found.iter().all(|what| matches!(what, What::UnknownKey { .. }))
+    }
+
     fn warn(&self, chain: Chain<'_>) {
         let (chain, findings) = (chain.name(), self.found.len());
-        if self.found.iter().all(|what| matches!(what, What::UnknownKey { .. })) {
-            tracing::warn!(
-                chain,
-                "the history is sealed by a key that isn't configured: set audit.key to it, or add it to \
-                 audit.previous_keys if audit.key has replaced it"
-            );
-            return;
-        }
         tracing::warn!(
             chain,
             findings,

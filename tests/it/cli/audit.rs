@@ -223,6 +223,17 @@ fn missing_key_is_named_once() {
         run(&["audit", "verify"], &[other, quiet]),
         (first.to_owned(), failure(wrong), Some(1))
     );
+    // A command that writes without the key is warned, once.
+    for other in [&[][..], &[other]] {
+        let environment = [&[("CLIENTELE_LOG__FILTER", "warn")], other].concat();
+        let (_, log, code) = run(&["user", "list"], &environment);
+        let warning = "the history is sealed by a key that isn't configured: set audit.key to it";
+        assert_eq!(
+            (log.lines().count(), log.contains(warning), code),
+            (1, true, Some(0)),
+            "{log}"
+        );
+    }
     // As a previous key it verifies, and what was done under the present one is a finding of its own.
     let previous = (
         "CLIENTELE_AUDIT__PREVIOUS_KEYS",
