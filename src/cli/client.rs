@@ -1,7 +1,8 @@
 //! `clientele client erase`: erases the data that is kept about a client outside its own row. Prints no personal data:
 //! clients are named by their keys.
 
-use std::io::{IsTerminal, stderr, stdin};
+use std::fs::File;
+use std::io::{IsTerminal, stdin};
 
 use chrono::Utc;
 use clap::{Args, Subcommand};
@@ -83,11 +84,12 @@ async fn erase(clientele: &Clientele, client: String, yes: bool) -> Result<(), F
     })
 }
 
-/// Asks for confirmation on standard error, as standard output may go to a file.
+/// Asks for confirmation at the terminal, as standard output and standard error may go to files.
 fn confirmed(key: &str) -> Result<bool, Failure> {
     use std::io::Write;
     let mut answer = String::new();
-    let mut terminal = stderr().lock();
+    let opened = File::options().write(true).open("/dev/tty");
+    let mut terminal = opened.map_err(|error| Failure::new(format!("can't ask for confirmation: {error}")))?;
     let asked = write!(
         terminal,
         "The data kept about the client {key} outside its own row will be erased for good.\nType yes to erase it: "
