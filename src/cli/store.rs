@@ -170,10 +170,10 @@ async fn clientele(database: Database, config: &Config, access: Access) -> Resul
         idempotency: config.idempotency,
         ..clientele.with_audit(config.audit.clone())
     };
-    if access != Access::Look {
-        if let Err(error) = clientele.begin_history(now()).await {
-            return Err(failure("write", config, &error).await);
-        }
+    if access != Access::Look
+        && let Err(error) = clientele.begin_history(now()).await
+    {
+        return Err(failure("write", config, &error).await);
     }
     Ok(clientele)
 }

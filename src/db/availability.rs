@@ -71,6 +71,8 @@ struct Inner {
     /// Notified when the database becomes unreachable.
     outage_began: Notify,
     state: Mutex<State>,
+    /// Held during a probe.
+    probed: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -112,6 +114,7 @@ impl Availability {
                 probing: false,
                 last_probe: None,
             }),
+            probed: tokio::sync::Mutex::default(),
         }))
     }
 
@@ -186,19 +189,29 @@ impl Availability {
 
     async fn probe_until_available(&self) {
         loop {
-            let mut reached = (self.0.probe)(Access::Read).await;
+            let mut reached = self.probe(Access::Read).await;
             if let Err(error) = &reached
                 && !matches!(error, Error::Unavailable(Cause::Io(io::ErrorKind::TimedOut)))
             {
                 // One failure may be an accident.
-                reached = (self.0.probe)(Access::Read).await;
+                reached = self.probe(Access::Read).await;
             }
             let Some(pause) = self.reached(reached) else { return };
             sleep(pause).await;
-            if self.state().unreachable.is_none() && (self.0.probe)(Access::Write).await.is_ok() {
+            if self.state().unreachable.is_none() && self.probe(Access::Write).await.is_ok() {
                 self.written();
             }
         }
+    }
+
+    async fn probe(&self, access: Access) -> Result<()> {
+        let _probed = self.0.probed.lock().await;
+        (self.0.probe)(access).await
+    }
+
+    /// Waits until no probe has a connection. After the pools are closed, no other one gets one.
+    pub async fn probe_ended(&self) {
+        let _probed = self.0.probed.lock().await;
     }
 
     /// Takes note of a probe. Answers the pause until the next one, if another one is needed.

@@ -31,6 +31,9 @@ impl Database {
                     let writer = self.writer.inner.get_sqlite_connection_pool().close();
                     readers.await;
                     writer.await;
+                    if let Some(availability) = &self.writer.availability {
+                        availability.probe_ended().await;
+                    }
                 }
             }
         };
