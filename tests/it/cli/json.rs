@@ -113,7 +113,7 @@ fn failure_is_one_json_object_wherever_the_format_is_set() {
                 "sqlite:/nowhere/c.db",
             ],
             &[],
-            "can't open the database",
+            "there is no database at /nowhere/c.db: ",
             1,
         ),
         (

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::server::{Server, run};
+use super::server::{Server, directory, run};
 
 #[test]
 fn the_printed_configuration_is_a_configuration_file_without_the_password() {
@@ -58,7 +58,13 @@ async fn a_server_says_where_it_is_and_stops_when_told() {
 
 #[tokio::test]
 async fn host_name_to_listen_on_is_resolved() {
-    let worker = [("CLIENTELE_NOTIFICATIONS__WORKER_LISTEN", "localhost:0")];
+    let database = directory();
+    let url = format!("sqlite:{}", database.path().join("clientele.db").display());
+    assert_eq!(run(&["migrate", "--database-url", &url], &[]).2, Some(0));
+    let worker = [
+        ("CLIENTELE_NOTIFICATIONS__WORKER_LISTEN", "localhost:0"),
+        ("DATABASE_URL", &*url),
+    ];
     for (arguments, environment) in [
         (&["serve", "--no-auth", "--listen", "localhost:0"][..], &[][..]),
         (&["worker"], &worker),

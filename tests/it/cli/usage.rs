@@ -195,6 +195,7 @@ fn name_in_a_list_is_one_printable_line() {
             .expect("the program starts");
         text(output.stdout)
     };
+    run(&["migrate"]);
     run(&["token", "create", "x\u{1b}[2J\ny", "--permissions", "VIEW_CLIENT"]);
     let listed = run(&["token", "list"]);
     let (_, rest) = listed.split_once("  ").expect("a key first");
