@@ -8,6 +8,7 @@ mod backup;
 mod batch;
 mod bounds;
 mod close;
+mod collector;
 mod connect;
 mod connection;
 mod dialect;

@@ -4,7 +4,6 @@
 //! the statement was started, which [`STARTED`] carries to the place where sea-orm reports.
 
 use std::{
-    fmt,
     future::Future,
     sync::{
         Arc,
@@ -13,14 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use prometheus_client::{
-    collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
-    metrics::{MetricType, counter::Counter, gauge::ConstGauge},
-};
-use sea_orm::{DatabaseConnection, DbErr, metric::Info};
+use prometheus_client::metrics::counter::Counter;
+use sea_orm::DbErr;
 
-use super::{Connection, Database, Dialect, transaction::Observer};
+use super::transaction::Observer;
 use crate::histogram::{Bounds, Histogram};
 
 /// For statements and for the wait for a connection.
@@ -36,42 +31,20 @@ tokio::task_local! {
 /// Called with the text of every statement.
 pub(super) type Shown = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// In a write, statements that read count as writes, too.
-#[derive(Clone, Debug, EncodeLabelSet)]
-struct KindLabel {
-    kind: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet)]
-struct StatementLabels {
-    database: &'static str,
-    kind: &'static str,
-}
-
-#[derive(Debug, EncodeLabelSet)]
-struct DatabaseLabel {
-    database: &'static str,
-}
-
-#[derive(Debug, EncodeLabelSet)]
-struct PoolLabel {
-    pool: &'static str,
-}
-
 /// What is measured of the connections that read, or of those that write. Cloning shares it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Metrics(Arc<Measured>);
+pub(super) struct Metrics(pub(super) Arc<Measured>);
 
 #[derive(Debug)]
-struct Measured {
-    statements: Histogram,
-    failed: Counter,
-    commits: Histogram,
-    not_committed: Counter,
-    acquire: Histogram,
-    not_acquired: Counter,
+pub(super) struct Measured {
+    pub statements: Histogram,
+    pub failed: Counter,
+    pub commits: Histogram,
+    pub not_committed: Counter,
+    pub acquire: Histogram,
+    pub not_acquired: Counter,
     /// How many have or want a connection.
-    wanted: AtomicI64,
+    pub wanted: AtomicI64,
 }
 
 impl Default for Measured {
@@ -160,166 +133,4 @@ impl Metrics {
             self.0.acquire.observe(since_start.saturating_sub(elapsed));
         }
     }
-}
-
-impl Connection<DatabaseConnection> {
-    /// Connections that are open, and those of them that are in use.
-    fn open_and_in_use(&self) -> (i64, i64) {
-        let (open, idle) = match self.dialect {
-            Dialect::Sqlite => {
-                let pool = self.inner.get_sqlite_connection_pool();
-                (pool.size(), pool.num_idle())
-            }
-            Dialect::Postgres => {
-                let pool = self.inner.get_postgres_connection_pool();
-                (pool.size(), pool.num_idle())
-            }
-        };
-        let idle = i64::try_from(idle).unwrap_or(i64::MAX);
-        (open.into(), (i64::from(open) - idle).max(0))
-    }
-}
-
-impl Database {
-    /// Measures every statement from now on, and shows its text to `shown`.
-    pub(super) fn measure(&mut self, shown: Option<Shown>) {
-        for connection in [&mut self.reader, &mut self.writer] {
-            let observer = connection.metrics.observer(shown.clone());
-            let observe = move |info: &Info<'_>| observer.observe(&info.statement.sql, info.elapsed, info.failed);
-            connection.inner.set_metric_callback(observe);
-        }
-        self.observer = Some(self.writer.metrics.observer(shown));
-    }
-
-    /// What is measured of this database, for a registry.
-    pub fn metrics(&self) -> impl Collector + use<> {
-        OfDatabase(self.clone())
-    }
-
-    /// The pools: name, connections open, in use, and how many wait for one.
-    fn pools(&self) -> Vec<(PoolLabel, [i64; 3])> {
-        let wanted = |connection: &Connection<_>| connection.metrics.0.wanted.load(Relaxed);
-        let pool = |pool, connection: &Connection<DatabaseConnection>, wanted: i64| {
-            let (open, in_use) = connection.open_and_in_use();
-            (PoolLabel { pool }, [open, in_use, (wanted - in_use).max(0)])
-        };
-        match self.reader.dialect {
-            Dialect::Sqlite => vec![
-                pool("read", &self.reader, wanted(&self.reader)),
-                pool("write", &self.writer, wanted(&self.writer)),
-            ],
-            Dialect::Postgres => vec![pool(
-                "shared",
-                &self.reader,
-                wanted(&self.reader) + wanted(&self.writer),
-            )],
-        }
-    }
-}
-
-#[derive(Debug)]
-struct OfDatabase(Database);
-
-impl Collector for OfDatabase {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let pools = self.0.pools();
-        for (at, (name, help)) in [
-            (
-                "database_connections_open",
-                "Connections to the database, idle ones included.",
-            ),
-            (
-                "database_connections_in_use",
-                "Connections to the database that are in use.",
-            ),
-            (
-                "database_connections_waiting",
-                "Statements and transactions that wait for a connection.",
-            ),
-        ]
-        .into_iter()
-        .enumerate()
-        {
-            let values = pools.iter().map(|(label, values)| (label, ConstGauge::new(values[at])));
-            family(&mut encoder, name, help, MetricType::Gauge, values)?;
-        }
-        let database = match self.0.reader.dialect {
-            Dialect::Sqlite => "sqlite",
-            Dialect::Postgres => "postgresql",
-        };
-        let both = [
-            ("read", &*self.0.reader.metrics.0),
-            ("write", &*self.0.writer.metrics.0),
-        ];
-        let by_kind = both.map(|(kind, metrics)| (KindLabel { kind }, metrics));
-        let by_statement = both.map(|(kind, metrics)| (StatementLabels { database, kind }, metrics));
-        family(
-            &mut encoder,
-            "database_acquire_seconds",
-            "How long statements and transactions waited for a connection.",
-            MetricType::Histogram,
-            by_kind.iter().map(|(kind, metrics)| (kind, metrics.acquire.clone())),
-        )?;
-        family(
-            &mut encoder,
-            "database_acquire_failures",
-            "Statements and transactions that got no connection.",
-            MetricType::Counter,
-            by_kind
-                .iter()
-                .map(|(kind, metrics)| (kind, metrics.not_acquired.clone())),
-        )?;
-        family(
-            &mut encoder,
-            "database_statement_seconds",
-            "How long statements took, without the wait for a connection.",
-            MetricType::Histogram,
-            by_statement
-                .iter()
-                .map(|(labels, metrics)| (labels, metrics.statements.clone())),
-        )?;
-        family(
-            &mut encoder,
-            "database_statement_failures",
-            "Statements that failed, those included that are tried again.",
-            MetricType::Counter,
-            by_statement
-                .iter()
-                .map(|(labels, metrics)| (labels, metrics.failed.clone())),
-        )?;
-        let (label, metrics) = (&DatabaseLabel { database }, &*self.0.writer.metrics.0);
-        family(
-            &mut encoder,
-            "database_commit_seconds",
-            "How long commits took.",
-            MetricType::Histogram,
-            [(label, metrics.commits.clone())],
-        )?;
-        family(
-            &mut encoder,
-            "database_commit_failures",
-            "Commits that failed.",
-            MetricType::Counter,
-            [(label, metrics.not_committed.clone())],
-        )
-    }
-}
-
-/// Writes a metric for each of several label sets.
-fn family<'a, L, M>(
-    encoder: &mut DescriptorEncoder<'_>,
-    name: &str,
-    help: &str,
-    metric_type: MetricType,
-    metrics: impl IntoIterator<Item = (&'a L, M)>,
-) -> Result<(), fmt::Error>
-where
-    L: EncodeLabelSet + 'a,
-    M: EncodeMetric,
-{
-    let mut encoder = encoder.encode_descriptor(name, help, None, metric_type)?;
-    for (labels, metric) in metrics {
-        metric.encode(encoder.encode_family(labels)?)?;
-    }
-    Ok(())
 }
