@@ -37,7 +37,7 @@ pub use dialect::Dialect;
 pub use settings::{DatabaseSettings, Synchronous, postgres_options};
 
 use self::{
-    availability::{Access, Availability},
+    availability::{Access, Availability, OutageFlag},
     bounds::Bounds,
     connect::probe,
     connection::retry_on_lost_connection,
@@ -117,10 +117,10 @@ impl Database {
     }
 
     /// Refuses work while the database is known to be unavailable.
-    fn watched(mut self, settings: &DatabaseSettings) -> Self {
+    fn watched(mut self, settings: &DatabaseSettings, outage: OutageFlag) -> Self {
         let patience = Duration::from_secs(settings.acquire_timeout_seconds);
         let probe = probe(&self.reader.inner, &self.writer.inner, self.reader.dialect, patience);
-        let availability = Availability::new(probe);
+        let availability = Availability::new(probe, outage);
         self.reader.availability = Some(availability.clone());
         self.writer.availability = Some(availability);
         self
@@ -253,27 +253,51 @@ impl Database {
         let transaction = transaction.inner;
         match step {
             Ok(Step::Commit(_)) if deadline.is_some_and(Deadline::is_over) => {
-                let _ = transaction.rollback().await;
+                self.roll_back(transaction).await;
                 Err(Error::TimedOut)
             }
             Ok(Step::Commit(output)) => {
-                self.writer.metrics.committing(transaction.commit()).await?;
+                let commit = self.writer.metrics.committing(transaction.commit());
+                match &self.writer.availability {
+                    Some(availability) => {
+                        availability.during(Access::Write, commit).await?;
+                        availability.committed();
+                    }
+                    None => commit.await?,
+                }
                 Ok(Some(output))
             }
-            // Nothing is stored, so that a failed rollback changes nothing: its connection is closed.
             Ok(Step::Discard(output)) => {
-                let _ = transaction.rollback().await;
+                self.roll_back(transaction).await;
                 Ok(Some(output))
             }
             Ok(Step::Again) => {
-                let _ = transaction.rollback().await;
+                self.roll_back(transaction).await;
                 Ok(None)
             }
             // The first failure is the one that the caller needs to know.
             Err(error) => {
-                let _ = transaction.rollback().await;
+                self.roll_back(transaction).await;
                 Err(error)
             }
+        }
+    }
+
+    /// Nothing is stored whether this succeeds or not: a connection whose rollback fails is closed.
+    async fn roll_back(&self, transaction: TransactionConnection) {
+        let _ = match &self.writer.availability {
+            Some(availability) => availability.during(Access::Write, transaction.rollback()).await,
+            None => transaction.rollback().await,
+        };
+    }
+
+    /// Whether the log has a line about the outage that explains an error, or will have one if the outage lasts.
+    pub fn logs_outage_of(&self, error: &Error) -> bool {
+        let is_known = |availability: &Availability| availability.check().is_err();
+        match error {
+            Error::Unavailable(cause) if cause.is_about_reaching() => true,
+            Error::Unavailable(_) | Error::ReadOnly => self.reader.availability.as_ref().is_some_and(is_known),
+            _ => false,
         }
     }
 
@@ -294,7 +318,7 @@ impl Database {
             dialect,
             pooled: false,
             bounds: None,
-            availability: None,
+            availability: self.writer.availability.clone(),
             metrics: self.writer.metrics.clone(),
         })
     }

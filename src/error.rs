@@ -55,15 +55,6 @@ impl Error {
         Self::Internal(Arc::new(Defect(sentence)))
     }
 
-    /// Whether the log says so already: one line when an outage of the database begins, one when it ends.
-    pub fn is_outage(&self) -> bool {
-        match self {
-            Self::ReadOnly => true,
-            Self::Unavailable(cause) => !matches!(cause, Cause::NoFreeConnection | Cause::HashingQueue),
-            _ => false,
-        }
-    }
-
     /// What kind of error it is, for a log line: never the cause's own text, which may repeat what is stored.
     pub fn kind(&self) -> String {
         match self {
@@ -90,7 +81,7 @@ impl Error {
     }
 }
 
-/// Why the database is unavailable, for the log: holds nothing of what is stored, and no words of the database's own.
+/// Why the database is unavailable, for the log: holds nothing of what is stored, and never the database's message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// All connections are in use.
@@ -115,6 +106,15 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Whether the database wasn't reached, which starts a probe.
+    pub fn is_about_reaching(self) -> bool {
+        match self {
+            Self::Io(_) | Self::Tls | Self::Lost | Self::Outage | Self::Closed => true,
+            Self::Postgres(state) => state.starts_with(b"08") || state.starts_with(b"57"),
+            _ => false,
+        }
+    }
+
     /// Whether another connection may work.
     pub fn is_lost_connection(self) -> bool {
         match self {
@@ -126,8 +126,8 @@ impl Cause {
                     | io::ErrorKind::ConnectionReset
                     | io::ErrorKind::UnexpectedEof
             ),
-            // Ended by an administrator, as at a restart; or idle for too long.
-            Self::Postgres(state) => [*b"57P01", *b"57P05"].contains(&state),
+            // Ended by an administrator, as at a restart; or idle for too long, in a transaction or out of it.
+            Self::Postgres(state) => [*b"57P01", *b"57P05", *b"25P03"].contains(&state),
             _ => false,
         }
     }
@@ -144,6 +144,8 @@ impl fmt::Display for Cause {
             Self::Sqlite(code) => {
                 let class = match code & 0xff {
                     10 => "disk I/O error",
+                    11 => "the database file is corrupt",
+                    26 => "the file is not a database",
                     13 => "database or disk is full",
                     14 => "unable to open the database file",
                     _ => "error",
@@ -156,12 +158,16 @@ impl fmt::Display for Cause {
                     "28000" => "invalid authorization",
                     "28P01" => "invalid password",
                     "3D000" => "the database does not exist",
+                    "25P03" => "idle in a transaction for too long",
                     "53100" => "disk full",
                     "53200" => "out of memory",
                     "53300" => "too many connections",
                     "57P01" => "terminated by an administrator",
                     "57P02" => "crash shutdown",
                     "57P03" => "starting up or shutting down",
+                    "58030" => "I/O error",
+                    "XX001" => "data corrupted",
+                    "XX002" => "index corrupted",
                     _ => "error",
                 };
                 write!(f, "{name} (code {state})")
@@ -194,6 +200,20 @@ impl From<DbErr> for Error {
     }
 }
 
+/// Carries an error of ours through sea-orm.
+impl From<Error> for DbErr {
+    fn from(error: Error) -> Self {
+        let cause = match &error {
+            Error::Internal(cause) => cause.downcast_ref::<Self>().cloned(),
+            _ => None,
+        };
+        cause.unwrap_or_else(|| {
+            let carried = sqlx::Error::AnyDriverError(Box::new(error));
+            Self::Query(RuntimeErr::SqlxError(Arc::new(carried)))
+        })
+    }
+}
+
 /// The name of the error's variant, and the database's code if there is one.
 fn database_kind(error: &DbErr) -> String {
     let name: String = format!("{error:?}")
@@ -213,6 +233,7 @@ fn database_kind(error: &DbErr) -> String {
 
 fn from_driver(error: &sqlx::Error) -> Option<Error> {
     match error {
+        sqlx::Error::AnyDriverError(carried) => carried.downcast_ref::<Error>().cloned(),
         sqlx::Error::Io(error) => Some(Error::Unavailable(Cause::Io(error.kind()))),
         sqlx::Error::Tls(_) => Some(Error::Unavailable(Cause::Tls)),
         sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => Some(Error::Unavailable(Cause::Lost)),
@@ -263,8 +284,10 @@ fn from_sqlite(code: i32) -> Option<Error> {
         (_, 5 | 6) => Some(Error::Conflict),
         // READONLY
         (_, 8) => Some(Error::ReadOnly),
-        // IOERR, FULL, CANTOPEN
-        (_, 10 | 13 | 14) => Some(Error::Unavailable(Cause::Sqlite(code))),
+        // INTERRUPT: what readers run is run again, so that this was the writer, whose statements end when it is closed.
+        (_, 9) => Some(Error::Unavailable(Cause::Closed)),
+        // IOERR, CORRUPT, FULL, CANTOPEN, NOTADB
+        (_, 10 | 11 | 13 | 14 | 26) => Some(Error::Unavailable(Cause::Sqlite(code))),
         _ => None,
     }
 }
@@ -284,8 +307,12 @@ fn from_sqlstate(code: &str) -> Option<Error> {
         "57014" => Some(Error::TimedOut),
         // read_only_sql_transaction
         "25006" => Some(Error::ReadOnly),
-        // Connection exceptions, insufficient resources, operator intervention.
-        _ if ["08", "53", "57"].contains(&code.get(..2)?) => Some(Error::Unavailable(Cause::Postgres(sqlstate(code)?))),
+        // idle_in_transaction_session_timeout, data_corrupted, index_corrupted
+        "25P03" | "XX001" | "XX002" => Some(Error::Unavailable(Cause::Postgres(sqlstate(code)?))),
+        // Connection exceptions, insufficient resources, operator intervention, errors of the system.
+        _ if ["08", "53", "57", "58"].contains(&code.get(..2)?) => {
+            Some(Error::Unavailable(Cause::Postgres(sqlstate(code)?)))
+        }
         _ => None,
     }
 }

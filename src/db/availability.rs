@@ -7,6 +7,7 @@ use std::{
     fmt,
     future::Future,
     io,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -15,11 +16,11 @@ use std::{
 };
 
 use futures_util::future::BoxFuture;
-use sea_orm::{DbErr, RuntimeErr, sqlx};
+use sea_orm::DbErr;
 use tokio::{
     runtime::Handle,
     sync::Notify,
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::error::{Cause, Error, Result};
@@ -28,7 +29,9 @@ use crate::error::{Cause, Error, Result};
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// The longest pause between two probes of writing. A probe writes little: on a disk that is nearly full it may succeed where
 /// requests go on failing, so that the state would change every second.
-const LONGEST_PROBE_INTERVAL: Duration = Duration::from_secs(60);
+const LONGEST_PROBE_INTERVAL: Duration = Duration::from_secs(30);
+/// Changes succeed again once none has failed for this long.
+const RECOVERED: Duration = Duration::from_secs(10);
 /// A request that waits longer than this may be the first to notice an outage.
 const SUSPICIOUS_WAIT: Duration = Duration::from_secs(1);
 /// The least time between two probes that found nothing wrong.
@@ -55,9 +58,22 @@ impl From<KnownOutage> for Error {
 }
 
 impl From<KnownOutage> for DbErr {
-    fn from(KnownOutage: KnownOutage) -> Self {
-        let error = io::Error::from(io::ErrorKind::NotConnected);
-        Self::Conn(RuntimeErr::SqlxError(Arc::new(sqlx::Error::Io(error))))
+    fn from(outage: KnownOutage) -> Self {
+        Error::from(outage).into()
+    }
+}
+
+/// Whether the database is known to be unreachable. Cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OutageFlag(Arc<AtomicBool>);
+
+impl OutageFlag {
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn set(&self, unreachable: bool) {
+        self.0.store(unreachable, Ordering::Release);
     }
 }
 
@@ -67,7 +83,8 @@ pub(super) struct Availability(Arc<Inner>);
 
 struct Inner {
     probe: Probe,
-    unreachable: AtomicBool,
+    unreachable: OutageFlag,
+    unwritable: AtomicBool,
     /// Notified when the database becomes unreachable.
     outage_began: Notify,
     state: Mutex<State>,
@@ -81,6 +98,7 @@ struct State {
     unwritable: Option<Outage>,
     write_probe_interval: Duration,
     writable_since: Instant,
+    write_failed: Instant,
     probing: bool,
     last_probe: Option<Instant>,
 }
@@ -101,16 +119,18 @@ impl Outage {
 }
 
 impl Availability {
-    pub fn new(probe: Probe) -> Self {
+    pub fn new(probe: Probe, unreachable: OutageFlag) -> Self {
         Self(Arc::new(Inner {
             probe,
-            unreachable: AtomicBool::new(false),
+            unreachable,
+            unwritable: AtomicBool::new(false),
             outage_began: Notify::new(),
             state: Mutex::new(State {
                 unreachable: None,
                 unwritable: None,
                 write_probe_interval: PROBE_INTERVAL,
                 writable_since: Instant::now(),
+                write_failed: Instant::now(),
                 probing: false,
                 last_probe: None,
             }),
@@ -132,13 +152,14 @@ impl Availability {
         Error: From<E>,
     {
         let outage_began = self.0.outage_began.notified();
-        if self.0.unreachable.load(Ordering::Acquire) {
+        if self.0.unreachable.is_set() {
             return Err(KnownOutage.into());
         }
         let outage = async {
-            sleep(SUSPICIOUS_WAIT).await;
-            self.start_probing();
-            outage_began.await;
+            let mut outage_began = pin!(outage_began);
+            while timeout(SUSPICIOUS_WAIT, &mut outage_began).await.is_err() {
+                self.start_probing();
+            }
         };
         tokio::select! {
             biased;
@@ -161,6 +182,7 @@ impl Availability {
     fn writing_failed(&self, error: &Error) {
         {
             let mut state = self.state();
+            state.write_failed = Instant::now();
             if state.unwritable.is_some() {
                 return;
             }
@@ -169,6 +191,7 @@ impl Availability {
                 false => PROBE_INTERVAL,
             };
             state.unwritable = Some(Outage::new(error.clone()));
+            self.0.unwritable.store(true, Ordering::Release);
         }
         tracing::warn!(cause = error.kind(), "the database accepts no changes");
         self.start_probing();
@@ -226,13 +249,13 @@ impl Availability {
                     "the database can't be reached: requests are refused until it answers"
                 );
                 state.unreachable = Some(Outage::new(error));
-                self.0.unreachable.store(true, Ordering::Release);
+                self.0.unreachable.set(true);
                 self.0.outage_began.notify_waiters();
             }
             (Ok(()), Some(outage)) => {
                 let seconds = outage.since.elapsed().as_secs();
                 tracing::info!(seconds, "the database answers again");
-                self.0.unreachable.store(false, Ordering::Release);
+                self.0.unreachable.set(false);
             }
             (_, outage) => state.unreachable = outage,
         }
@@ -246,8 +269,16 @@ impl Availability {
         pause
     }
 
+    /// Takes note of a COMMIT that succeeded.
+    pub fn committed(&self) {
+        if self.0.unwritable.load(Ordering::Acquire) && self.state().write_failed.elapsed() > RECOVERED {
+            self.written();
+        }
+    }
+
     fn written(&self) {
         let mut state = self.state();
+        self.0.unwritable.store(false, Ordering::Release);
         if let Some(outage) = state.unwritable.take() {
             let seconds = outage.since.elapsed().as_secs();
             tracing::info!(seconds, "the database accepts changes again");
@@ -270,8 +301,11 @@ impl fmt::Debug for Availability {
 fn cannot_store(cause: Cause) -> bool {
     match cause {
         Cause::Sqlite(_) => true,
-        // Class 53, insufficient resources; `too_many_connections` is about a new connection.
-        Cause::Postgres(state) => state.starts_with(b"53") && state != *b"53300",
+        // `too_many_connections` is about a new connection.
+        Cause::Postgres(state) => {
+            let classes = [&b"53"[..], b"58", b"XX"];
+            classes.iter().any(|class| state.starts_with(class)) && state != *b"53300"
+        }
         _ => false,
     }
 }

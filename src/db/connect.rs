@@ -11,7 +11,7 @@ use tokio::time::timeout;
 
 use super::{
     Connection, Database, DatabaseSettings, Dialect,
-    availability::{Access, Probe},
+    availability::{Access, OutageFlag, Probe},
     bounds::Bounds,
     metrics::Metrics,
     settings::{Purpose, options},
@@ -36,12 +36,13 @@ async fn connection(
     url: &str,
     settings: &DatabaseSettings,
     purpose: Purpose,
+    outage: &OutageFlag,
 ) -> Result<(Connection<DatabaseConnection>, Option<Bounds>)> {
     let dialect = Dialect::of(url);
     let connections = settings.connections(dialect, purpose);
     let bounds =
         (dialect == Dialect::Sqlite).then(|| Bounds::new(Duration::from_secs(settings.request_timeout_seconds)));
-    let options = options(url, settings, (purpose, connections), bounds.clone());
+    let options = options(url, settings, (purpose, connections), bounds.clone(), outage);
     let inner = sea_orm::Database::connect(options).await?;
     let connection = Connection {
         inner,
@@ -55,7 +56,7 @@ async fn connection(
     Ok((connection, bounds))
 }
 
-/// Probes the database on connections of its own, so that a pool without free connections is no outage.
+/// Probes the database. Reads have connections of their own, so that a pool without free connections is no outage.
 pub(super) fn probe(
     reader: &DatabaseConnection,
     writer: &DatabaseConnection,
@@ -137,18 +138,19 @@ impl Database {
     /// Connects to a database that exists: a SQLite file that is missing is an error.
     pub async fn connect_to_existing(url: &str, settings: &DatabaseSettings) -> Result<Self> {
         let file = sqlite_file(url)?;
+        let outage = OutageFlag::default();
         // On SQLite the writer comes first: it turns write-ahead logging on.
-        let (writer, writer_bounds) = connection(url, settings, Purpose::Writing).await?;
+        let (writer, writer_bounds) = connection(url, settings, Purpose::Writing, &outage).await?;
         let open = |reader, writer| Self {
             file,
             writer_bounds,
             ..Self::new(reader, writer, settings)
         };
         if writer.dialect == Dialect::Postgres {
-            return Ok(open(writer.clone(), writer).watched(settings));
+            return Ok(open(writer.clone(), writer).watched(settings, outage));
         }
-        match connection(url, settings, Purpose::Reading).await {
-            Ok((reader, _)) => Ok(open(reader, writer).watched(settings)),
+        match connection(url, settings, Purpose::Reading, &outage).await {
+            Ok((reader, _)) => Ok(open(reader, writer).watched(settings, outage)),
             Err(error) => {
                 open(writer.clone(), writer).close().await;
                 Err(error)
@@ -159,7 +161,7 @@ impl Database {
     /// Connects to a database that is there already, so that it can be looked at and not be written to: as somebody who may
     /// only read it, or to a copy.
     pub async fn connect_to_look(url: &str, settings: &DatabaseSettings) -> Result<Self> {
-        let (pool, _) = connection(url, settings, Purpose::Looking).await?;
+        let (pool, _) = connection(url, settings, Purpose::Looking, &OutageFlag::default()).await?;
         Ok(Self {
             file: sqlite_file(url)?,
             ..Self::new(pool.clone(), pool, settings)

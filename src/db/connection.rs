@@ -74,12 +74,12 @@ impl<C: ConnectionTrait> Connection<C> {
             }
         };
         if !self.pooled {
-            return run().await;
+            return self.watched(run()).await;
         }
         retry_on_lost_connection(|| self.watched(run())).await
     }
 
-    /// Refuses the operation during an outage. The statements of a transaction fail by themselves.
+    /// Gives the operation up during an outage: nothing else would end it when the host of the database is gone.
     async fn watched<T, E>(&self, operation: impl Future<Output = Result<T, E>>) -> Result<T, E>
     where
         E: Clone + From<KnownOutage>,
@@ -195,10 +195,12 @@ impl<C: ConnectionTrait> ConnectionTrait for Connection<C> {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.watched(self.measured(self.inner.query_one_raw(statement))).await
+        let query = || self.measured(self.inner.query_one_raw(statement.clone()));
+        Ok(self.bounded(query).await?)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.watched(self.measured(self.inner.query_all_raw(statement))).await
+        let query = || self.measured(self.inner.query_all_raw(statement.clone()));
+        Ok(self.bounded(query).await?)
     }
 }

@@ -12,7 +12,7 @@ use sea_orm::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Dialect, address, bounds::Bounds};
+use super::{Dialect, address, availability::OutageFlag, bounds::Bounds};
 use crate::allowance::Connections;
 
 /// How long a statement waits for a lock on PostgreSQL: whoever holds one longer must not take every connection with it.
@@ -121,6 +121,7 @@ pub(super) fn options(
     settings: &DatabaseSettings,
     (purpose, connections): (Purpose, u32),
     bounds: Option<Bounds>,
+    outage: &OutageFlag,
 ) -> ConnectOptions {
     let read_only = purpose != Purpose::Writing;
     let looking = purpose == Purpose::Looking;
@@ -159,6 +160,15 @@ pub(super) fn options(
                 // In pages. Each checkpoint waits for the disk once more, for all changes since the last one.
                 .pragma("wal_autocheckpoint", "4000")
         });
+    let outage = outage.clone();
+    options.map_sqlx_postgres_pool_opts(move |pool| {
+        let outage = outage.clone();
+        // The pool tests a connection that comes back, without an end when the host of the database is gone.
+        pool.after_release(move |_, _| {
+            let is_usable = !outage.is_set();
+            Box::pin(async move { Ok(is_usable) })
+        })
+    });
     if let Some(bounds) = bounds {
         options.map_sqlx_sqlite_pool_opts(move |pool| {
             let bounds = bounds.clone();

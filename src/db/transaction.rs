@@ -137,7 +137,8 @@ impl TransactionConnection {
         executed.map_err(query_error)
     }
 
-    /// Makes sure that SQLite is outside of any transaction. PostgreSQL says so in its answer to COMMIT and ROLLBACK.
+    /// Makes sure that SQLite is outside of any transaction. PostgreSQL leaves it with every COMMIT or ROLLBACK that succeeds, and
+    /// commits unless a statement has failed, which `failed` rules out.
     async fn confirm_end(&mut self) -> Result<(), DbErr> {
         if let PooledConnection::Sqlite(connection) = self.connection.get_mut() {
             // sqlx answers `BeginFailed` when `sqlite3_get_autocommit` says after the statement that no transaction is open.

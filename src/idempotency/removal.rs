@@ -27,7 +27,7 @@ pub async fn keep_removing(clientele: Arc<Clientele>, clock: Clock, mut stop: wa
         match remove_expired(&clientele.db, clock()).await {
             Ok(BATCH) => continue,
             Ok(_) => {}
-            Err(error) if error.is_outage() => {}
+            Err(error) if clientele.db.logs_outage_of(&error) => {}
             Err(error) => tracing::warn!(error = error.kind(), "expired idempotency records could not be removed"),
         }
         tokio::select! {

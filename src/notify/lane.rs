@@ -95,7 +95,7 @@ impl Lane {
         while !*stop.borrow() {
             if let Err(error) = self.advance().await {
                 let channel = self.channel.as_str();
-                match error.is_outage() {
+                match self.clientele.db.logs_outage_of(&error) {
                     true => tracing::debug!(channel, error = error.kind(), "the outbox can't be reached"),
                     false => tracing::warn!(channel, error = error.kind(), "the outbox can't be reached"),
                 }

@@ -117,7 +117,7 @@ async fn retain(
                     continue;
                 }
             }
-            Err(error) if error.is_outage() => {}
+            Err(error) if clientele.db.logs_outage_of(&error) => {}
             Err(error) => tracing::warn!(error = error.kind(), "bodies of sent messages could not be removed"),
         }
         tokio::select! {
