@@ -138,6 +138,8 @@ impl fmt::Display for Cause {
         match self {
             Self::NoFreeConnection => f.write_str("no connection was free in time"),
             Self::Closed => f.write_str("the connections are closed"),
+            // Of a Unix socket.
+            Self::Io(io::ErrorKind::NotFound) => f.write_str("its socket does not exist"),
             Self::Io(kind) => write!(f, "{kind}"),
             Self::Tls => f.write_str("no TLS connection"),
             Self::Lost => f.write_str("the connection was lost"),

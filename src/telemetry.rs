@@ -54,11 +54,15 @@ where
 }
 
 /// Below a warning, dependencies tell of headers, bodies, statements and their values, whatever the configuration asks for: of
-/// those levels only our own crates are heard. sqlx tells of slow statements at any level.
+/// those levels only our own crates are heard. sqlx tells of slow statements at any level, and of each broken
+/// connection of a pool: the metrics have the waits, and `db::availability` the outages.
 fn is_discreet(target: &str, level: Level) -> bool {
     let root = target.split("::").next().unwrap_or_default();
     let ours = ["clientele", "entity", "migration"].contains(&root);
-    (ours || level <= Level::WARN) && !target.starts_with("sqlx::query")
+    (ours || level <= Level::WARN)
+        && !["sqlx::query", "sqlx::pool", "sqlx_core::pool"]
+            .iter()
+            .any(|quiet| target.starts_with(quiet))
 }
 
 /// Gives every request an id, answers it in `X-Request-Id`, and logs and measures it when the answer's head is ready.
@@ -169,7 +173,7 @@ mod tests {
             ("sqlx::query", Level::ERROR, false),
             ("sqlx::query", Level::WARN, false),
             ("sqlx::query", Level::TRACE, false),
-            ("sqlx::pool::acquire", Level::WARN, true),
+            ("sqlx::pool::acquire", Level::WARN, false),
             ("sqlx_core::pool", Level::DEBUG, false),
             ("sea_orm::driver::sqlx_sqlite", Level::TRACE, false),
             ("sea_orm::driver::sqlx_sqlite", Level::WARN, true),

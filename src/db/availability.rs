@@ -193,7 +193,7 @@ impl Availability {
             state.unwritable = Some(Outage::new(error.clone()));
             self.0.unwritable.store(true, Ordering::Release);
         }
-        tracing::warn!(cause = error.kind(), "the database accepts no changes");
+        tracing::warn!(cause = cause(error), "the database accepts no changes");
         self.start_probing();
     }
 
@@ -245,7 +245,7 @@ impl Availability {
         match (probed, state.unreachable.take()) {
             (Err(error), None) if !closed => {
                 tracing::warn!(
-                    cause = error.kind(),
+                    cause = cause(&error),
                     "the database can't be reached: requests are refused until it answers"
                 );
                 state.unreachable = Some(Outage::new(error));
@@ -294,6 +294,14 @@ impl Availability {
 impl fmt::Debug for Availability {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Availability").field(&self.state()).finish()
+    }
+}
+
+/// The cause of an outage, for the log.
+fn cause(error: &Error) -> String {
+    match error {
+        Error::Unavailable(cause) => cause.to_string(),
+        error => error.kind(),
     }
 }
 
