@@ -16,7 +16,7 @@ use prometheus_client::{
 };
 
 /// Upper bounds in seconds, in ascending order. The bucket above the last one has none.
-pub type Bounds = &'static [f64];
+pub type Buckets = &'static [f64];
 
 /// Durations counted by bucket. Cloning shares the counts.
 #[derive(Clone, Debug)]
@@ -24,7 +24,7 @@ pub struct Histogram(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    bounds: Bounds,
+    bounds: Buckets,
     /// One count for each bound, and one for what is above all of them.
     counts: Box<[AtomicU64]>,
     nanoseconds: AtomicU64,
@@ -32,7 +32,7 @@ struct Inner {
 
 impl Histogram {
     #[must_use]
-    pub fn new(bounds: Bounds) -> Self {
+    pub fn new(bounds: Buckets) -> Self {
         let counts = (0..=bounds.len()).map(|_| AtomicU64::new(0)).collect();
         Self(Arc::new(Inner {
             bounds,

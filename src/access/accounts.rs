@@ -2,7 +2,14 @@
 //!
 //! A change made through this process counts at once, one made through another when what is kept has aged.
 
-use std::{fmt::Write, sync::Arc, time::Duration};
+use std::{
+    fmt::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use entity::{api_token, api_user};
@@ -16,7 +23,10 @@ use super::{
     reads::{Clock, Read, Reads},
     verified::Verified,
 };
-use crate::{db::Database, error::Result, problem::Problem};
+use crate::{
+    db::{Database, Step, Transaction, Work},
+    error::{Error, Result},
+};
 
 /// No user's name is longer, in bytes.
 pub const LONGEST_NAME: usize = 64;
@@ -41,12 +51,21 @@ impl Accounts {
         }
     }
 
-    /// What was read before this write is not to be used again, unless it surely wrote nothing.
-    pub(super) fn written<T>(&self, outcome: &Result<Result<T, Vec<Problem>>>) {
-        if !matches!(outcome, Ok(Err(_))) {
+    /// Writes users or tokens. Forgets the accounts that were read before, if something may have been committed or the
+    /// caller's stored rights turn out to differ from them. A write that fails otherwise, as during an outage, leaves the last
+    /// known accounts usable.
+    pub(super) async fn write<W: Work>(&self, db: &Database, work: &W) -> Result<W::Output> {
+        let work = CommitTracker {
+            work,
+            may_commit: AtomicBool::new(false),
+        };
+        let outcome = db.write(&work).await;
+        let is_outdated = matches!(outcome, Err(Error::Unauthenticated | Error::Forbidden(_)));
+        if is_outdated || work.may_commit.into_inner() {
             self.users.forget();
             self.tokens.forget();
         }
+        outcome
     }
 
     /// The user of this name as of `freshness` ago at the earliest; none found when there is none, or it may not sign in. None
@@ -115,6 +134,28 @@ impl Accounts {
             }
         };
         Ok(Ok(read.found.clone().filter(|account| account.is_valid(now))))
+    }
+}
+
+/// Runs another work, and records whether an attempt asked for a commit.
+struct CommitTracker<'a, W> {
+    work: &'a W,
+    may_commit: AtomicBool,
+}
+
+impl<W: Work> Work for CommitTracker<'_, W> {
+    type Output = W::Output;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
+        let step = self.work.attempt(transaction).await;
+        if matches!(step, Ok(Step::Commit(_))) {
+            self.may_commit.store(true, Relaxed);
+        }
+        step
+    }
+
+    fn kept_waiting(&self) -> Option<Error> {
+        self.work.kept_waiting()
     }
 }
 

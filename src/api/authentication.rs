@@ -26,14 +26,11 @@ pub use self::{
     guard::Guard,
     settings::{AuthenticationSettings, JwtSettings},
 };
-pub(super) use self::{
-    guard::Refusal,
-    outcome::{Method, Outcome},
-};
+pub(super) use self::guard::Refusal;
 use super::{
     PeerAddress, Place, RequestId, graphql,
-    metrics::{ApiMetrics, Reason},
-    report::{ErrorReport, RequestReport},
+    metrics::{ApiMetrics, SignInMethod, SignInOutcome},
+    report::{ErrorReport, Reason, RequestReport},
     rest,
 };
 use crate::{
@@ -51,14 +48,14 @@ pub enum Authentication {
     Required(Arc<Guard>),
 }
 
-/// How the callers of some routes are found out.
+/// Authenticates the callers of a group of routes.
 #[derive(Clone)]
 pub struct Gate {
     pub clientele: Arc<Clientele>,
     pub authentication: Authentication,
     pub door: Door,
     pub metrics: ApiMetrics,
-    /// Whether, while the database is away, an account is good enough that was known before.
+    /// Accepts the last known account while the database is unreachable.
     pub trusts_last_known: bool,
 }
 
@@ -83,7 +80,7 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
                 true => guard.last_known_account(&gate.clientele, headers, from, place).await,
                 false => guard.account(&gate.clientele, headers, from, place).await,
             };
-            gate.metrics.signed_in(Method::of(headers), Outcome::of(&account));
+            gate.metrics.signed_in(SignInMethod::of(headers), SignInOutcome::of(&account));
             match account {
                 Ok(account) => Caller::of(&account, gate.door, id.0.clone()),
                 Err(refusal) => return refuse(gate.door, &refusal, headers, &id),

@@ -4,6 +4,7 @@
 
 mod process;
 mod requests;
+mod sign_in;
 mod text;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -24,7 +25,10 @@ use prometheus_client::{
 };
 use tokio::time::timeout;
 
-pub use self::requests::{ApiMetrics, Reason};
+pub use self::{
+    requests::ApiMetrics,
+    sign_in::{SignInMethod, SignInOutcome},
+};
 use self::{process::Process, text::Format};
 use super::{
     RequestId,

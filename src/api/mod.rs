@@ -66,6 +66,8 @@ pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
         authentication,
         rate_limit,
     } = settings;
+    let routes = rest::ROUTES.iter().map(|route| (route.method.clone(), route.path));
+    metrics.set_rest_routes(routes);
     let rate_limit = RateLimit::new(&rate_limit);
     let guard = |router: Router, door| {
         // Inside: a bucket is a caller's.

@@ -12,8 +12,7 @@ pub use self::ready::Ready;
 use super::{
     RequestId,
     graphql::{self, http::Media},
-    metrics::Reason,
-    report::{Cause, ErrorReport},
+    report::{ErrorReport, LogCause, Reason},
     rest,
 };
 
@@ -99,6 +98,15 @@ impl Asked {
         }
     }
 
+    /// The API that the path belongs to, as the metrics name it.
+    pub const fn api(&self) -> &'static str {
+        match self.form {
+            Form::Graphql(_) => "graphql",
+            Form::Rest => "rest",
+            Form::Text => "none",
+        }
+    }
+
     pub const fn request_id(&self) -> &RequestId {
         &self.id
     }
@@ -124,13 +132,13 @@ impl Asked {
 }
 
 impl Refusal {
-    /// What the log and the metrics say of it.
+    /// What the log and the metrics record besides the code, which the answer's form decides.
     fn report(self) -> ErrorReport {
         let (refused, cause) = match self {
             Self::Slow => (Some(Reason::BodyTimeout), None),
-            Self::Overloaded => (Some(Reason::Overload), Some(Cause::new("overload"))),
+            Self::Overloaded => (Some(Reason::Overload), Some(LogCause::new("overload"))),
             Self::TooMany { .. } => (Some(Reason::RateLimit), None),
-            Self::Broken => (None, Some(Cause::new("panic"))),
+            Self::Broken => (None, Some(LogCause::new("panic"))),
         };
         ErrorReport {
             codes: Vec::new(),

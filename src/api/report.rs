@@ -1,4 +1,4 @@
-//! What the APIs report about a request to the layers around them, which log and measure it.
+//! Carries a request's caller, operation and errors to logging and metrics.
 
 use std::{
     borrow::Cow,
@@ -7,7 +7,6 @@ use std::{
 
 use axum::response::Response;
 
-use super::metrics::Reason;
 use crate::{
     access::{Caller, CallerKind},
     error::Error,
@@ -59,8 +58,8 @@ pub struct ErrorReport {
     /// The codes of the errors, each of a closed set.
     pub codes: Vec<&'static str>,
     /// Set when the server is at fault.
-    pub cause: Option<Cause>,
-    /// Set when the request was refused for what it would take, not for what it says.
+    pub cause: Option<LogCause>,
+    /// The limit that refused the request, if one did.
     pub refused: Option<Reason>,
 }
 
@@ -79,12 +78,12 @@ impl ErrorReport {
 
 /// What is wrong with the server, for a line of the log. Holds nothing of requests or of what is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cause {
+pub struct LogCause {
     pub text: Cow<'static, str>,
     pub refused: Option<Reason>,
 }
 
-impl Cause {
+impl LogCause {
     pub const fn new(text: &'static str) -> Self {
         Self {
             text: Cow::Borrowed(text),
@@ -104,5 +103,77 @@ impl Cause {
             text: error.kind().into(),
             refused,
         })
+    }
+}
+
+/// The limit that refused a request or a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    Overload,
+    RateLimit,
+    SignInThrottle,
+    SignInQueue,
+    BodySize,
+    BodyTimeout,
+    RequestTimeout,
+    Memory,
+    Connections,
+    HeaderSize,
+    HeaderTimeout,
+    SendTimeout,
+    TlsHandshake,
+    Malformed,
+    Flood,
+}
+
+impl Reason {
+    pub const ALL: [Self; 15] = [
+        Self::Overload,
+        Self::RateLimit,
+        Self::SignInThrottle,
+        Self::SignInQueue,
+        Self::BodySize,
+        Self::BodyTimeout,
+        Self::RequestTimeout,
+        Self::Memory,
+        Self::Connections,
+        Self::HeaderSize,
+        Self::HeaderTimeout,
+        Self::SendTimeout,
+        Self::TlsHandshake,
+        Self::Malformed,
+        Self::Flood,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Overload => "overload",
+            Self::RateLimit => "rate_limit",
+            Self::SignInThrottle => "sign_in_throttle",
+            Self::SignInQueue => "sign_in_queue",
+            Self::BodySize => "body_size",
+            Self::BodyTimeout => "body_timeout",
+            Self::RequestTimeout => "request_timeout",
+            Self::Memory => "memory",
+            Self::Connections => "connections",
+            Self::HeaderSize => "header_size",
+            Self::HeaderTimeout => "header_timeout",
+            Self::SendTimeout => "send_timeout",
+            Self::TlsHandshake => "tls_handshake",
+            Self::Malformed => "malformed",
+            Self::Flood => "flood",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Reason;
+
+    #[test]
+    fn reasons_stand_at_their_numbers() {
+        for (at, reason) in Reason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, at, "{reason:?}");
+        }
     }
 }

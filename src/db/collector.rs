@@ -9,7 +9,7 @@ use prometheus_client::{
 };
 use sea_orm::{DatabaseConnection, metric::Info};
 
-use super::{Connection, Database, Dialect, metrics::Shown};
+use super::{Connection, Database, Dialect, metrics::StatementHook};
 
 /// In a write, statements that read count as writes, too.
 #[derive(Clone, Debug, EncodeLabelSet)]
@@ -52,14 +52,14 @@ impl Connection<DatabaseConnection> {
 }
 
 impl Database {
-    /// Measures every statement from now on, and shows its text to `shown`.
-    pub(super) fn measure(&mut self, shown: Option<Shown>) {
+    /// Measures every statement from now on, and passes its text to `hook`.
+    pub(super) fn measure(&mut self, hook: Option<StatementHook>) {
         for connection in [&mut self.reader, &mut self.writer] {
-            let observer = connection.metrics.observer(shown.clone());
+            let observer = connection.metrics.observer(hook.clone());
             let observe = move |info: &Info<'_>| observer.observe(&info.statement.sql, info.elapsed, info.failed);
             connection.inner.set_metric_callback(observe);
         }
-        self.observer = Some(self.writer.metrics.observer(shown));
+        self.observer = Some(self.writer.metrics.observer(hook));
     }
 
     /// What is measured of this database, for a registry.

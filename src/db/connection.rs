@@ -12,7 +12,7 @@ use super::{
     Dialect,
     availability::{Access, Availability, KnownOutage},
     bounds::Bounds,
-    metrics::{Metrics, Wanted},
+    metrics::{Metrics, WaitGuard},
     transaction::TransactionConnection,
 };
 use crate::{
@@ -92,7 +92,7 @@ impl<C: ConnectionTrait> Connection<C> {
     }
 
     /// One of the connections that the current request may use at once, for as long as it is kept.
-    pub(super) async fn place(&self) -> (Option<ConnectionPlace>, Option<Wanted>) {
+    pub(super) async fn place(&self) -> (Option<ConnectionPlace>, Option<WaitGuard>) {
         if !self.pooled {
             return (None, None);
         }

@@ -16,10 +16,10 @@ use prometheus_client::metrics::counter::Counter;
 use sea_orm::DbErr;
 
 use super::transaction::Observer;
-use crate::histogram::{Bounds, Histogram};
+use crate::histogram::{Buckets, Histogram};
 
 /// For statements and for the wait for a connection.
-const SECONDS: Bounds = &[
+const SECONDS: Buckets = &[
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0,
 ];
 
@@ -29,7 +29,7 @@ tokio::task_local! {
 }
 
 /// Called with the text of every statement.
-pub(super) type Shown = Arc<dyn Fn(&str) + Send + Sync>;
+pub(super) type StatementHook = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// What is measured of the connections that read, or of those that write. Cloning shares it.
 #[derive(Clone, Debug, Default)]
@@ -63,18 +63,18 @@ impl Default for Measured {
 
 /// Counts as one that has or wants a connection until it is dropped.
 #[derive(Debug)]
-pub(super) struct Wanted(Metrics);
+pub(super) struct WaitGuard(Metrics);
 
-impl Drop for Wanted {
+impl Drop for WaitGuard {
     fn drop(&mut self) {
         self.0.0.wanted.fetch_sub(1, Relaxed);
     }
 }
 
 impl Metrics {
-    pub fn want(&self) -> Wanted {
+    pub fn want(&self) -> WaitGuard {
         self.0.wanted.fetch_add(1, Relaxed);
-        Wanted(self.clone())
+        WaitGuard(self.clone())
     }
 
     /// Measures how long it takes to get a connection.
@@ -113,13 +113,13 @@ impl Metrics {
         }
     }
 
-    /// Measures every statement that is reported to it, and shows its text to `shown`.
-    pub fn observer(&self, shown: Option<Shown>) -> Observer {
+    /// Measures every statement that is reported to it, and passes its text to `hook`.
+    pub fn observer(&self, hook: Option<StatementHook>) -> Observer {
         let metrics = self.clone();
         Observer::new(move |sql, elapsed, failed| {
             metrics.ran(elapsed, failed);
-            if let Some(shown) = &shown {
-                shown(sql);
+            if let Some(hook) = &hook {
+                hook(sql);
             }
         })
     }

@@ -32,7 +32,7 @@ use super::{HttpSettings, headers};
 use crate::api::{
     Place, Places,
     cors::CorsSettings,
-    metrics::{ApiMetrics, Reason},
+    metrics::ApiMetrics,
     refusal::{Asked, Ready, Refusal},
 };
 
@@ -87,8 +87,9 @@ impl Admission {
             return None;
         }
         self.refused.count();
-        let answer = self.ready.answer(&Asked::by(request))?;
-        self.metrics.refused(Reason::Overload);
+        let asked = Asked::by(request);
+        let (answer, report) = self.ready.answer(&asked)?;
+        self.metrics.refused_early(asked.api(), report);
         Some(answer)
     }
 

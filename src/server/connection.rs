@@ -42,7 +42,7 @@ use super::{
     tls::Certificates,
     watched::Watched,
 };
-use crate::api::metrics::{ApiMetrics, Reason};
+use crate::api::{metrics::ApiMetrics, report::Reason};
 
 /// What a connection may take to say goodbye.
 const GOODBYE: Duration = Duration::from_secs(1);

@@ -71,9 +71,8 @@ pub async fn create_token(
         text: &text,
         now: now.trunc_subsecs(6),
     };
-    let outcome = clientele.db.write(&work).await;
-    clientele.accounts.written(&outcome);
-    Ok(outcome?.map(|token| (token, Secret::new(text))))
+    let outcome = clientele.accounts.write(&clientele.db, &work).await?;
+    Ok(outcome.map(|token| (token, Secret::new(text))))
 }
 
 fn check(caller: &Caller, input: &CreateToken, text: &str, now: DateTime<Utc>) -> Result<Token, Vec<Problem>> {

@@ -38,9 +38,7 @@ pub async fn revoke_token(
         key: &input.encoded_key,
         now: now.trunc_subsecs(6),
     };
-    let outcome = clientele.db.write(&work).await;
-    clientele.accounts.written(&outcome);
-    outcome
+    clientele.accounts.write(&clientele.db, &work).await
 }
 
 struct Revoke<'a> {

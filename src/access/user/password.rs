@@ -82,9 +82,7 @@ pub async fn change_password(
             .await?,
         now: now.trunc_subsecs(6),
     };
-    let outcome = clientele.db.write(&work).await;
-    clientele.accounts.written(&outcome);
-    outcome
+    clientele.accounts.write(&clientele.db, &work).await
 }
 
 struct Replace<'a> {

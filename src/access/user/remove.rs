@@ -36,9 +36,7 @@ pub async fn delete_user(
         name: &input.name,
         now,
     };
-    let outcome = clientele.db.write(&work).await;
-    clientele.accounts.written(&outcome);
-    outcome
+    clientele.accounts.write(&clientele.db, &work).await
 }
 
 struct Delete<'a> {

@@ -109,9 +109,7 @@ async fn write_user(
         must,
         now: now.trunc_subsecs(6),
     };
-    let outcome = clientele.db.write(&work).await;
-    clientele.accounts.written(&outcome);
-    outcome
+    clientele.accounts.write(&clientele.db, &work).await
 }
 
 struct Upsert<'a> {

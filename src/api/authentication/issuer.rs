@@ -92,7 +92,7 @@ impl Issuer {
         }))
     }
 
-    /// How long ago the issuer's keys were fetched; none when that hasn't happened, or never will.
+    /// The age of the issuer's keys. None before the first fetch, or with a static key.
     pub fn keys_age(&self) -> Option<Duration> {
         self.keys.age()
     }

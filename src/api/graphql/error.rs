@@ -12,7 +12,7 @@ use async_graphql::{
 
 use crate::{
     allowance::Size,
-    api::{authentication::Refusal, report::Cause},
+    api::{authentication::Refusal, report::LogCause},
     error::Error,
 };
 
@@ -88,7 +88,7 @@ pub struct Fault {
     /// Where in the document, when it is about the document.
     pub locations: Vec<Pos>,
     /// What is wrong with the server, for the log.
-    pub cause: Option<Cause>,
+    pub cause: Option<LogCause>,
 }
 
 impl Fault {
@@ -103,7 +103,7 @@ impl Fault {
 
     /// The same, with a cause for the log, which callers don't see.
     #[must_use]
-    pub fn because(mut self, cause: impl Into<Option<Cause>>) -> Self {
+    pub fn because(mut self, cause: impl Into<Option<LogCause>>) -> Self {
         self.cause = cause.into();
         self
     }
@@ -189,7 +189,7 @@ pub(super) fn shown(error: &ServerError, asked: &SelectionSet) -> Fault {
         return Fault::new(Code::BadUserInput, message);
     }
     let field = field(&error.path, asked);
-    Fault::new(Code::Internal, INTERNAL).because(Cause {
+    Fault::new(Code::Internal, INTERNAL).because(LogCause {
         text: format!("an error of no known kind in the field {field}").into(),
         refused: None,
     })
@@ -247,7 +247,7 @@ pub(super) fn of_domain(error: &Error) -> Fault {
         Error::Busy => (Code::Unavailable, BUSY.into()),
         Error::Internal(_) => (Code::Internal, INTERNAL.into()),
     };
-    Fault::new(code, message).because(Cause::of(error))
+    Fault::new(code, message).because(LogCause::of(error))
 }
 
 pub(in crate::api) const BUSY: &str = "The server has more to do than it can. Try again shortly.";
@@ -260,5 +260,5 @@ pub(super) fn timed_out() -> Fault {
 
 /// The fault for a defect of ours that has nothing to do with one field, such as a panic.
 pub(super) fn internal() -> Fault {
-    Fault::new(Code::Internal, INTERNAL).because(Cause::new("panic"))
+    Fault::new(Code::Internal, INTERNAL).because(LogCause::new("panic"))
 }

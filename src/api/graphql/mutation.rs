@@ -21,7 +21,7 @@ use super::{
     world::World,
 };
 use crate::{
-    api::{metrics::ApiMetrics, report::Cause},
+    api::{metrics::ApiMetrics, report::LogCause},
     client::{Outcome, UpsertClient},
     custom_field::{UpsertClientRole, UpsertCustomFieldSet, upsert_client_role, upsert_custom_field_set},
     notify::template::{
@@ -191,5 +191,5 @@ fn written<'a, T, R>(
 /// A caller that is told to try again would create the client a second time.
 fn incomplete() -> Fault {
     let message = "The change has been stored, but its answer could not be completed: read it back, asking for less.";
-    Fault::new(Code::Internal, message).because(Cause::new("the answer to a stored change could not be completed"))
+    Fault::new(Code::Internal, message).because(LogCause::new("the answer to a stored change could not be completed"))
 }

@@ -16,17 +16,17 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use super::{SignInMethod, SignInOutcome};
 use crate::{
     api::{
-        Places, authentication,
-        report::{ErrorReport, GraphqlOperation, RequestReport},
-        rest,
+        Places,
+        report::{ErrorReport, GraphqlOperation, Reason, RequestReport},
     },
-    histogram::{Bounds, Histogram},
+    histogram::{Buckets, Histogram},
     problem::Problem,
 };
 
-const SECONDS: Bounds = &[
+const SECONDS: Buckets = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 ];
 /// Other statuses are counted as 0.
@@ -34,82 +34,20 @@ const STATUSES: [u16; 19] = [
     0, 200, 307, 400, 401, 403, 404, 405, 406, 408, 409, 413, 415, 422, 429, 431, 500, 503, 504,
 ];
 
-/// Why a request or a connection was refused for what it would take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    Overload,
-    RateLimit,
-    SignInThrottle,
-    SignInQueue,
-    BodySize,
-    BodyTimeout,
-    RequestTimeout,
-    Memory,
-    Connections,
-    HeaderSize,
-    HeaderTimeout,
-    SendTimeout,
-    TlsHandshake,
-    Malformed,
-    Flood,
-}
-
-impl Reason {
-    const ALL: [Self; 15] = [
-        Self::Overload,
-        Self::RateLimit,
-        Self::SignInThrottle,
-        Self::SignInQueue,
-        Self::BodySize,
-        Self::BodyTimeout,
-        Self::RequestTimeout,
-        Self::Memory,
-        Self::Connections,
-        Self::HeaderSize,
-        Self::HeaderTimeout,
-        Self::SendTimeout,
-        Self::TlsHandshake,
-        Self::Malformed,
-        Self::Flood,
-    ];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Overload => "overload",
-            Self::RateLimit => "rate_limit",
-            Self::SignInThrottle => "sign_in_throttle",
-            Self::SignInQueue => "sign_in_queue",
-            Self::BodySize => "body_size",
-            Self::BodyTimeout => "body_timeout",
-            Self::RequestTimeout => "request_timeout",
-            Self::Memory => "memory",
-            Self::Connections => "connections",
-            Self::HeaderSize => "header_size",
-            Self::HeaderTimeout => "header_timeout",
-            Self::SendTimeout => "send_timeout",
-            Self::TlsHandshake => "tls_handshake",
-            Self::Malformed => "malformed",
-            Self::Flood => "flood",
-        }
-    }
-}
-
 /// What the server and its APIs count in one process. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct ApiMetrics(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    operations: Operations,
+    operations: OnceLock<Operations>,
     requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
-    /// For each operation and status, so that counting takes no lock.
-    resolved: Box<[[OnceLock<Histogram>; STATUSES.len()]]>,
     errors: Family<ErrorLabels, Counter>,
     user_errors: Family<CodeLabel, Counter>,
     refusals: Family<ReasonLabel, Counter>,
     refused: [Counter; Reason::ALL.len()],
     sign_ins: Family<SignInLabels, Counter>,
-    signed_in: [[Counter; authentication::Outcome::ALL.len()]; authentication::Method::ALL.len()],
+    signed_in: [[Counter; SignInOutcome::ALL.len()]; SignInMethod::ALL.len()],
     exceeded: Family<LimitLabels, Counter>,
     places: OnceLock<Places>,
 }
@@ -151,13 +89,11 @@ struct LimitLabels {
 
 impl Default for ApiMetrics {
     fn default() -> Self {
-        let operations = Operations::new();
         let refusals = Family::<ReasonLabel, Counter>::default();
         let sign_ins = Family::<SignInLabels, Counter>::default();
         Self(Arc::new(Inner {
             requests: Family::new_with_constructor(|| Histogram::new(SECONDS)),
-            resolved: operations.0.iter().map(|_| Default::default()).collect(),
-            operations,
+            operations: OnceLock::new(),
             errors: Family::default(),
             user_errors: Family::default(),
             refused: Reason::ALL.map(|reason| {
@@ -165,8 +101,8 @@ impl Default for ApiMetrics {
                 refusals.get_or_create_owned(&ReasonLabel { reason })
             }),
             refusals,
-            signed_in: authentication::Method::ALL.map(|method| {
-                authentication::Outcome::ALL.map(|outcome| {
+            signed_in: SignInMethod::ALL.map(|method| {
+                SignInOutcome::ALL.map(|outcome| {
                     let (method, outcome) = (method.as_str(), outcome.as_str());
                     sign_ins.get_or_create_owned(&SignInLabels { method, outcome })
                 })
@@ -179,6 +115,15 @@ impl Default for ApiMetrics {
 }
 
 impl ApiMetrics {
+    /// Names the routes of the REST API, whose requests are counted by route. To be called before the first request.
+    pub(in crate::api) fn set_rest_routes(&self, routes: impl IntoIterator<Item = (Method, &'static str)>) {
+        let _ = self.0.operations.set(Operations::new(routes));
+    }
+
+    fn operations(&self) -> &Operations {
+        self.0.operations.get_or_init(|| Operations::new([]))
+    }
+
     /// Counts a request that has been answered, or was given up by its caller (without a status).
     pub fn request(
         &self,
@@ -188,12 +133,9 @@ impl ApiMetrics {
         status: Option<StatusCode>,
         duration: Duration,
     ) {
-        let (at, operation) = self.0.operations.of(method, route, report.operation());
+        let operation = self.operations().of(method, route, report.operation());
         let status = status.map_or(0, |status| status.as_u16());
         let status_at = STATUSES.iter().position(|known| *known == status).unwrap_or(0);
-        let Some(histogram) = self.0.resolved.get(at).map(|statuses| &statuses[status_at]) else {
-            return;
-        };
         let create = || {
             self.0.requests.get_or_create_owned(&RequestLabels {
                 api: operation.api,
@@ -201,21 +143,34 @@ impl ApiMetrics {
                 status: STATUSES[status_at],
             })
         };
-        histogram.get_or_init(create).observe(duration);
+        operation.durations[status_at].get_or_init(create).observe(duration);
     }
 
     /// Counts the errors of a response, and why it was refused.
     pub fn errors(&self, method: &Method, route: Option<&str>, status: StatusCode, report: Option<&ErrorReport>) {
-        let (_, operation) = self.0.operations.of(method, route, None);
-        let api = operation.api;
-        for code in report.iter().flat_map(|report| &report.codes) {
-            self.0.errors.get_or_create(&ErrorLabels { api, code }).inc();
+        let api = self.operations().of(method, route, None).api;
+        if let Some(report) = report {
+            self.codes(api, report);
         }
         let by_status = || (status == StatusCode::PAYLOAD_TOO_LARGE).then_some(Reason::BodySize);
         let of_cause = |report: &ErrorReport| report.cause.as_ref().and_then(|cause| cause.refused);
         let reason = report.and_then(|report| report.refused.or_else(|| of_cause(report)));
         if let Some(reason) = reason.or_else(by_status) {
             self.refused(reason);
+        }
+    }
+
+    /// Counts an answer to a request that was refused before its route was known.
+    pub fn refused_early(&self, api: &'static str, report: &ErrorReport) {
+        self.codes(api, report);
+        if let Some(reason) = report.refused {
+            self.refused(reason);
+        }
+    }
+
+    fn codes(&self, api: &'static str, report: &ErrorReport) {
+        for code in &report.codes {
+            self.0.errors.get_or_create(&ErrorLabels { api, code }).inc();
         }
     }
 
@@ -231,7 +186,7 @@ impl ApiMetrics {
         }
     }
 
-    pub(in crate::api) fn signed_in(&self, method: authentication::Method, outcome: authentication::Outcome) {
+    pub(in crate::api) fn signed_in(&self, method: SignInMethod, outcome: SignInOutcome) {
         self.0.signed_in[method as usize][outcome as usize].inc();
     }
 
@@ -274,7 +229,7 @@ impl ApiMetrics {
         );
         registry.register(
             "refused",
-            "Requests and connections refused for what they would take",
+            "Requests and connections refused by a limit",
             all.refusals.clone(),
         );
         registry.register(
@@ -317,6 +272,8 @@ struct Operation {
     name: String,
     /// The requests that belong to it; none when more than the route decides.
     route: Option<(Option<Method>, &'static str)>,
+    /// For each status, so that counting takes no lock.
+    durations: [OnceLock<Histogram>; STATUSES.len()],
 }
 
 /// All kinds of requests. Those that more than the route decides come first.
@@ -329,12 +286,14 @@ const MUTATION: usize = 3;
 const REST: usize = 4;
 
 impl Operations {
-    fn new() -> Self {
-        let named = |api, name: &str, route| Operation {
+    fn new(rest_routes: impl IntoIterator<Item = (Method, &'static str)>) -> Self {
+        let operation = |api, name, route| Operation {
             api,
-            name: name.to_owned(),
+            name,
             route,
+            durations: Default::default(),
         };
+        let named = |api, name: &str, route| operation(api, name.to_owned(), route);
         let mut all = vec![
             named("none", "none", None),
             named("graphql", "none", Some((None, "/graphql"))),
@@ -342,11 +301,9 @@ impl Operations {
             named("graphql", "mutation", None),
             named("rest", "none", None),
         ];
-        all.extend(rest::ROUTES.iter().map(|route| Operation {
-            api: "rest",
-            name: format!("{} {}", route.method, route.path),
-            route: Some((Some(route.method.clone()), route.path)),
-        }));
+        for (method, path) in rest_routes {
+            all.push(operation("rest", format!("{method} {path}"), Some((Some(method), path))));
+        }
         for (api, route) in [
             ("health", "/health/live"),
             ("health", "/health/ready"),
@@ -360,13 +317,13 @@ impl Operations {
         Self(all)
     }
 
-    fn of(&self, method: &Method, route: Option<&str>, operation: Option<GraphqlOperation>) -> (usize, &Operation) {
+    fn of(&self, method: &Method, route: Option<&str>, operation: Option<GraphqlOperation>) -> &Operation {
         let at = match operation {
             Some(GraphqlOperation::Query) => QUERY,
             Some(GraphqlOperation::Mutation) => MUTATION,
             None => self.of_route(method, route),
         };
-        (at, self.0.get(at).unwrap_or(&self.0[OTHER]))
+        self.0.get(at).unwrap_or(&self.0[OTHER])
     }
 
     fn of_route(&self, method: &Method, route: Option<&str>) -> usize {
@@ -391,11 +348,15 @@ impl Operations {
 mod tests {
     use axum::http::Method;
 
-    use super::{GraphqlOperation, Operations, Reason};
+    use super::{GraphqlOperation, Operations};
 
     #[test]
     fn every_request_belongs_to_one_operation_of_a_closed_set() {
-        let operations = Operations::new();
+        let routes = [
+            (Method::GET, "/api/clients"),
+            (Method::POST, "/api/clients/{id}"),
+        ];
+        let operations = Operations::new(routes);
         for (method, route, operation, expected) in [
             (
                 Method::POST,
@@ -423,15 +384,8 @@ mod tests {
             (Method::GET, Some("/"), None, ("playground", "/")),
             (Method::GET, None, None, ("none", "none")),
         ] {
-            let (_, found) = operations.of(&method, route, operation);
+            let found = operations.of(&method, route, operation);
             assert_eq!((found.api, found.name.as_str()), expected, "{method} {route:?}");
-        }
-    }
-
-    #[test]
-    fn reasons_stand_at_their_numbers() {
-        for (at, reason) in Reason::ALL.into_iter().enumerate() {
-            assert_eq!(reason as usize, at, "{reason:?}");
         }
     }
 }

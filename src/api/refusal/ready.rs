@@ -8,7 +8,7 @@ use axum::{
 };
 use futures_util::FutureExt;
 
-use super::{Asked, Form, Refusal, RequestId};
+use super::{Asked, ErrorReport, Form, Refusal, RequestId};
 
 /// Stands where the id of the request will.
 const PLACEHOLDER: &str = "00000000-0000-7000-8000-000000000000";
@@ -22,6 +22,7 @@ struct Template {
     headers: HeaderMap,
     /// What stands before the request's id, and behind it; the whole without one.
     body: (Bytes, Option<Bytes>),
+    report: ErrorReport,
 }
 
 impl Ready {
@@ -39,20 +40,20 @@ impl Ready {
         Self(Form::ALL.map(template).into())
     }
 
-    /// The refusal of this request; none in a form that there isn't.
-    pub fn answer(&self, asked: &Asked) -> Option<Response> {
+    /// The refusal of this request, and its report for the metrics; none in a form that there isn't.
+    pub fn answer(&self, asked: &Asked) -> Option<(Response, &ErrorReport)> {
         let (_, template) = self.0.iter().find(|(form, _)| *form == asked.form)?;
         let mut response = Response::new(template.body(&asked.id));
         *response.status_mut() = template.status;
         *response.headers_mut() = template.headers.clone();
         asked.id.write(&mut response);
-        Some(response)
+        Some((response, &template.report))
     }
 }
 
 impl Template {
     fn of(response: Response) -> Self {
-        let (parts, body) = response.into_parts();
+        let (mut parts, body) = response.into_parts();
         // It is there as a whole.
         let body = to_bytes(body, usize::MAX).now_or_never().and_then(Result::ok);
         let body = body.unwrap_or_default();
@@ -67,6 +68,7 @@ impl Template {
             status: parts.status,
             headers: parts.headers,
             body,
+            report: parts.extensions.remove().unwrap_or_default(),
         }
     }
 
@@ -115,7 +117,9 @@ mod tests {
             let mut now = asked.refused(Refusal::Overloaded);
             add(now.headers_mut());
             asked.id.write(&mut now);
-            let (now, ready) = (read(now).await, read(ready.answer(&asked).expect("a form")).await);
+            let (ready, report) = ready.answer(&asked).expect("a form");
+            assert_eq!(now.extensions().get(), Some(report), "{path} {accept:?}");
+            let (now, ready) = (read(now).await, read(ready).await);
             assert_eq!(
                 (ready.status(), ready.headers(), ready.body()),
                 (now.status(), now.headers(), now.body()),

@@ -20,7 +20,7 @@ use crate::{
     api::{
         RequestId,
         graphql::error::BUSY,
-        report::{Cause, ErrorReport},
+        report::{ErrorReport, LogCause},
     },
     error::Error,
     problem::{Problem, ProblemCode, Section, Step},
@@ -112,7 +112,7 @@ impl Failure {
             Self::Refused(refusal) => (refusal, false, None),
             Self::Surprise(error) => {
                 let (refusal, retry) = surprise(&error, request);
-                (refusal, retry, Cause::of(&error))
+                (refusal, retry, LogCause::of(&error))
             }
         };
         let mut response = write(&refusal);

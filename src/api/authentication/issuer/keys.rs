@@ -109,7 +109,7 @@ impl Keys {
         }
     }
 
-    /// How long ago the keys were fetched; none when that hasn't happened, or never will.
+    /// The age of the keys. None before the first fetch, or with a static key.
     pub fn age(&self) -> Option<Duration> {
         match self {
             Self::Static(_) => None,
