@@ -22,11 +22,11 @@ use axum::{
     response::Response,
 };
 
+pub(super) use self::guard::Refusal;
 pub use self::{
     guard::Guard,
     settings::{AuthenticationSettings, JwtSettings},
 };
-pub(super) use self::guard::Refusal;
 use super::{
     PeerAddress, Place, RequestId, graphql,
     metrics::{ApiMetrics, SignInMethod, SignInOutcome},
@@ -80,7 +80,8 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
                 true => guard.last_known_account(&gate.clientele, headers, from, place).await,
                 false => guard.account(&gate.clientele, headers, from, place).await,
             };
-            gate.metrics.signed_in(SignInMethod::of(headers), SignInOutcome::of(&account));
+            gate.metrics
+                .signed_in(SignInMethod::of(headers), SignInOutcome::of(&account));
             match account {
                 Ok(account) => Caller::of(&account, gate.door, id.0.clone()),
                 Err(refusal) => return refuse(gate.door, &refusal, headers, &id),

@@ -25,11 +25,11 @@ use prometheus_client::{
 };
 use tokio::time::timeout;
 
+use self::{process::Process, text::Format};
 pub use self::{
     requests::ApiMetrics,
     sign_in::{SignInMethod, SignInOutcome},
 };
-use self::{process::Process, text::Format};
 use super::{
     RequestId,
     authentication::{Authentication, Gate, Guard, protect},

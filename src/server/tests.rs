@@ -86,7 +86,10 @@ async fn what_is_refused_before_the_routes_is_counted_by_reason() {
         .await
         .expect("sent");
     begun.notified().await;
-    assert_eq!(exchange(format!("{head}connection: close\r\n\r\n")).await, "503");
+    for path in ["/", "/graphql", "/api/clients"] {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: clientele\r\nconnection: close\r\n\r\n");
+        assert_eq!(exchange(request).await, "503");
+    }
     assert!(metrics.text().contains("\nclientele_requests_in_progress 1\n"));
     stopped.notify_one();
     stop.notify_one();
@@ -94,7 +97,14 @@ async fn what_is_refused_before_the_routes_is_counted_by_reason() {
 
     assert_eq!(
         refused(&metrics),
-        ["header_size 1", "header_timeout 1", "malformed 2", "overload 1"]
+        ["header_size 1", "header_timeout 1", "malformed 2", "overload 3"]
+    );
+    assert_eq!(
+        errors(&metrics),
+        [
+            r#"api="graphql",code="UNAVAILABLE"} 1"#,
+            r#"api="rest",code="INTERNAL_ERROR"} 1"#
+        ]
     );
 }
 
@@ -120,6 +130,84 @@ async fn a_connection_too_many_is_counted() {
     let router = Router::new().route("/", get(async || "here"));
     server.serve(listener, router, stop, Duration::MAX).await;
     assert_eq!(refused(&metrics), ["connections 1"]);
+}
+
+#[tokio::test]
+async fn answers_given_for_an_api_are_counted_by_its_codes() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let settings = HttpSettings {
+        requests: 1,
+        queue: 1,
+        queue_timeout: Duration::from_millis(50),
+        body_timeout: Duration::from_millis(50),
+        ..HttpSettings::default()
+    };
+    let metrics = ApiMetrics::default();
+    let server = Server::new(&settings).expect("valid").measured_by(&metrics);
+    let (stop, begun) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (stopping, has_begun) = (stop.clone(), begun.clone());
+    let wait = async move || {
+        has_begun.notify_one();
+        pending::<()>().await;
+    };
+    async fn defect() -> String {
+        panic!("a defect")
+    }
+    let api = || get(defect).post(async |body: String| body);
+    let router = Router::new()
+        .route("/graphql", api())
+        .route("/api/clients", api())
+        .route("/wait", get(wait));
+    let serving = tokio::spawn(async move {
+        let stop = async move { stopping.notified().await };
+        server.serve(listener, router, stop, Duration::ZERO).await;
+    });
+    let ask = async |request: &str| {
+        let mut caller = TcpStream::connect(address).await.expect("connected");
+        caller.write_all(request.as_bytes()).await.expect("sent");
+        let mut answer = String::new();
+        let _ = caller.read_to_string(&mut answer).await;
+        answer.get(9..12).unwrap_or_default().to_owned()
+    };
+    let paths = ["/graphql", "/api/clients"];
+    for path in paths {
+        let head = format!("{path} HTTP/1.1\r\nhost: clientele\r\nconnection: close\r\n");
+        assert_eq!(ask(&format!("GET {head}\r\n")).await, "500");
+        assert_eq!(ask(&format!("POST {head}content-length: 1\r\n\r\n")).await, "408");
+    }
+    let mut under_way = TcpStream::connect(address).await.expect("connected");
+    let request = b"GET /wait HTTP/1.1\r\nhost: clientele\r\n\r\n";
+    under_way.write_all(request).await.expect("sent");
+    begun.notified().await;
+    for path in paths {
+        let request = format!("GET {path} HTTP/1.1\r\nhost: clientele\r\nconnection: close\r\n\r\n");
+        assert_eq!(ask(&request).await, "503");
+    }
+    stop.notify_one();
+    serving.await.expect("it ends");
+    assert_eq!(refused(&metrics), ["body_timeout 2", "overload 2"]);
+    assert_eq!(
+        errors(&metrics),
+        [
+            r#"api="graphql",code="INTERNAL"} 1"#,
+            r#"api="graphql",code="TIMEOUT"} 1"#,
+            r#"api="graphql",code="UNAVAILABLE"} 1"#,
+            r#"api="rest",code="INTERNAL_ERROR"} 2"#,
+            r#"api="rest",code="INVALID_PARAMETERS"} 1"#,
+        ]
+    );
+}
+
+/// The errors counted, by their labels.
+fn errors(metrics: &ApiMetrics) -> Vec<String> {
+    let text = metrics.text();
+    let lines = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("clientele_errors_total{"));
+    let mut errors: Vec<String> = lines.map(str::to_owned).collect();
+    errors.sort_unstable();
+    errors
 }
 
 /// The reasons that have refused something, each with how often.

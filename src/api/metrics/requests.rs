@@ -302,7 +302,11 @@ impl Operations {
             named("rest", "none", None),
         ];
         for (method, path) in rest_routes {
-            all.push(operation("rest", format!("{method} {path}"), Some((Some(method), path))));
+            all.push(operation(
+                "rest",
+                format!("{method} {path}"),
+                Some((Some(method), path)),
+            ));
         }
         for (api, route) in [
             ("health", "/health/live"),
@@ -352,10 +356,7 @@ mod tests {
 
     #[test]
     fn every_request_belongs_to_one_operation_of_a_closed_set() {
-        let routes = [
-            (Method::GET, "/api/clients"),
-            (Method::POST, "/api/clients/{id}"),
-        ];
+        let routes = [(Method::GET, "/api/clients"), (Method::POST, "/api/clients/{id}")];
         let operations = Operations::new(routes);
         for (method, route, operation, expected) in [
             (

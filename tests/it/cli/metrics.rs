@@ -227,6 +227,7 @@ on_both! {
 #[tokio::test]
 async fn refusals_of_fast_callers_and_of_wrong_passwords_are_counted() {
     let server = start(&[
+        ("CLIENTELE_LOG__FORMAT", "json"),
         ("CLIENTELE_RATE_LIMIT__PER_SECOND", "1"),
         ("CLIENTELE_AUTHENTICATION__FAILURES_PER_USER", "2"),
     ]);
@@ -239,22 +240,39 @@ async fn refusals_of_fast_callers_and_of_wrong_passwords_are_counted() {
         assert_eq!(send(guess()).await.status(), expected);
     }
     add_user(&server.directory, &[], "hasty", "VIEW_CLIENT");
-    let hasty = || {
-        Client::new()
-            .get(format!("{}/api/clients", server.address))
-            .basic_auth("hasty", Some(PASSWORD))
-    };
-    while send(hasty()).await.status() != 429 {}
+    for path in ["/api/clients", "/graphql?query={__typename}"] {
+        let hasty = || {
+            Client::new()
+                .get(format!("{}{path}", server.address))
+                .basic_auth("hasty", Some(PASSWORD))
+        };
+        while send(hasty()).await.status() != 429 {}
+    }
     let page = page(&server).await;
     let expected = BTreeSet::from([
-        "clientele_refused_total{reason=\"rate_limit\"} 1",
+        "clientele_errors_total{api=\"graphql\",code=\"RATE_LIMITED\"} 1",
+        "clientele_errors_total{api=\"rest\",code=\"INVALID_CREDENTIALS\"} 2",
+        "clientele_errors_total{api=\"rest\",code=\"INVALID_PARAMETERS\"} 2",
+        "clientele_refused_total{reason=\"rate_limit\"} 2",
         "clientele_refused_total{reason=\"sign_in_throttle\"} 1",
         "clientele_sign_ins_total{method=\"password\",outcome=\"throttled\"} 1",
         "clientele_sign_ins_total{method=\"password\",outcome=\"wrong\"} 2",
     ]);
-    let mut found = counted(&page, &["clientele_refused_total", "clientele_sign_ins_total"]);
+    let beginnings = [
+        "clientele_errors_total",
+        "clientele_refused_total",
+        "clientele_sign_ins_total",
+    ];
+    let mut found = counted(&page, &beginnings);
     found.retain(|line| !line.contains("success"));
     assert_eq!(found, expected);
+
+    server.signal("TERM");
+    let (log, _) = server.wait();
+    let lines = requests_of(&log);
+    let refused = lines.iter().filter(|line| line["status"] == 429);
+    let codes: Vec<&Value> = refused.map(|line| &line["code"]).collect();
+    assert_eq!(codes, ["INVALID_PARAMETERS", "INVALID_PARAMETERS", "RATE_LIMITED"]);
 }
 
 #[tokio::test]
@@ -310,72 +328,85 @@ async fn proxy(url: &str) -> (String, tokio::task::JoinHandle<()>) {
     )
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn metrics_answer_without_the_database() {
-    crate::harness::run(crate::harness::Backend::Postgres, async |server| {
-        let (url, proxy) = proxy(&server.database_url()).await;
-        let environment = [
-            ("DATABASE_URL", &*url),
-            ("CLIENTELE_LOG__FORMAT", "json"),
-            // Nothing is known for longer than this request.
-            ("CLIENTELE_AUTHENTICATION__FRESHNESS_SECONDS", "0"),
-        ];
-        let directory = directory();
-        add_user(&directory, &environment, "boss", "ALL");
-        let server = Server::start_in(directory, &environment);
-        assert_eq!(
-            counted(
-                &page(&server).await,
-                &["clientele_database_up", "clientele_messages_queued"]
-            ),
-            BTreeSet::from(["clientele_database_up 1"])
-        );
-        proxy.abort();
-        let _ = proxy.await;
+/// Asks for metrics before and during an outage of PostgreSQL.
+async fn metrics_in_an_outage(database_url: &str, freshness_seconds: &str) {
+    let (url, proxy) = proxy(database_url).await;
+    let environment = [
+        ("DATABASE_URL", &*url),
+        ("CLIENTELE_LOG__FORMAT", "json"),
+        ("CLIENTELE_AUTHENTICATION__FRESHNESS_SECONDS", freshness_seconds),
+    ];
+    let server = Server::start_in(directory(), &environment);
+    assert_eq!(
+        counted(
+            &page(&server).await,
+            &["clientele_database_up", "clientele_messages_queued"]
+        ),
+        BTreeSet::from(["clientele_database_up 1"])
+    );
+    proxy.abort();
+    let _ = proxy.await;
 
+    // A change that is refused leaves the accounts known, whether it is the first to notice the outage or not.
+    let create = r#"mutation { createToken(input: { name: "t", permissions: [VIEW_CLIENT] }) { token { name } } }"#;
+    for _ in 0..2 {
+        assert_eq!(graphql(&server, create).await, 503);
         let text = page(&server).await;
         assert!(
             text.contains("\nclientele_database_up 0\n") && !text.contains("clientele_messages_queued"),
             "{text}"
         );
         promtool(&text);
-        let live = send(Client::new().get(format!("{}/health/live", server.address))).await;
-        assert_eq!(live.status(), 200);
-        // Other credentials can't be looked up, and other routes are about what is stored.
-        let unknown = Client::new().get(format!("{}/metrics", server.address));
-        assert_eq!(
-            send(unknown.basic_auth("boss", Some("another password")))
-                .await
-                .status(),
-            503
-        );
-        assert_eq!(send(ask(&server, Method::GET, "/api/clients")).await.status(), 503);
-        assert_eq!(graphql(&server, "{ clients { totalCount } }").await, 503);
-        assert!(
-            page(&server)
-                .await
-                .contains("\nclientele_errors_total{api=\"graphql\",code=\"UNAVAILABLE\"} 1\n")
-        );
+    }
+    let live = send(Client::new().get(format!("{}/health/live", server.address))).await;
+    assert_eq!(live.status(), 200);
+    // Other credentials can't be looked up, and other routes are about what is stored.
+    let unknown = Client::new().get(format!("{}/metrics", server.address));
+    assert_eq!(
+        send(unknown.basic_auth("boss", Some("another password")))
+            .await
+            .status(),
+        503
+    );
+    assert_eq!(send(ask(&server, Method::GET, "/api/clients")).await.status(), 503);
+    assert_eq!(graphql(&server, "{ clients { totalCount } }").await, 503);
+    assert!(
+        page(&server)
+            .await
+            .contains("\nclientele_errors_total{api=\"graphql\",code=\"UNAVAILABLE\"} 3\n")
+    );
 
-        server.signal("TERM");
-        let (log, _) = server.wait();
-        let lines: Vec<Value> = log
-            .lines()
-            .map(|line| serde_json::from_str(line).expect("JSON"))
-            .collect();
-        let requests = lines
-            .iter()
-            .filter(|line| line["message"] == "request" && line["status"] == 503);
-        let mut found = 0;
-        for line in requests {
-            let cause = line["cause"].as_str().unwrap_or_default();
-            assert!(
-                line["level"] == "WARN" && cause.starts_with("the database is unavailable: "),
-                "{line}"
-            );
-            found += 1;
+    server.signal("TERM");
+    let (log, _) = server.wait();
+    let lines = requests_of(&log);
+    let refused: Vec<&Value> = lines.iter().filter(|line| line["status"] == 503).collect();
+    for line in &refused {
+        let cause = line["cause"].as_str().unwrap_or_default();
+        assert!(
+            line["level"] == "WARN" && cause.starts_with("the database is unavailable: "),
+            "{line}"
+        );
+    }
+    assert_eq!(refused.len(), 5, "{log}");
+}
+
+/// The lines of a log in JSON that are about requests.
+fn requests_of(log: &str) -> Vec<Value> {
+    let lines = log
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+    lines.filter(|line| line["message"] == "request").collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn metrics_answer_without_the_database() {
+    crate::harness::run(crate::harness::Backend::Postgres, async |server| {
+        let url = server.database_url();
+        add_user(&directory(), &[("DATABASE_URL", &*url)], "boss", "ALL");
+        // With 0 every request reads its account anew; otherwise a change gets as far as its transaction.
+        for freshness_seconds in ["0", "3600"] {
+            metrics_in_an_outage(&url, freshness_seconds).await;
         }
-        assert_eq!(found, 3, "{log}");
     })
     .await;
 }
