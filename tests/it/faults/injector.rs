@@ -58,6 +58,10 @@ impl Injector {
     /// Answers whether a call failed since the fault was armed.
     pub fn disarm(&self) -> bool {
         self.write(0, 0);
+        self.has_hit()
+    }
+
+    pub fn has_hit(&self) -> bool {
         self.read(4) >= self.read(1)
     }
 

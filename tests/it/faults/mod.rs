@@ -3,6 +3,7 @@
 //! The server is the real program with its default settings. Each test makes one kind of operation fail at every step, one
 //! step after the other, until the operation succeeds because no step is left.
 
+mod commands;
 mod full_disk;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod injector;
@@ -14,6 +15,8 @@ mod proxy;
 mod system_calls;
 mod triggers;
 mod work;
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+mod worker;
 
 use std::{
     sync::Arc,
@@ -31,6 +34,9 @@ use clientele::{
 use self::operation::{Acknowledged, Caller, Stored};
 use crate::cli::server::{self, Server};
 
+/// Only requests use the database, so that a fault hits the request that it is meant for.
+const NO_WORKER: (&str, &str) = ("CLIENTELE_NOTIFICATIONS__WORKER", "false");
+
 /// What the server acknowledged so far.
 #[derive(Default)]
 struct Ledger {
@@ -46,16 +52,10 @@ impl Ledger {
             .await
             .expect("the database is there");
         for Acknowledged {
-            stored: Stored { table, column, value },
-            ..
+            stored: Stored(sql), ..
         } in &self.acknowledged
         {
-            let sql = format!("SELECT 1 FROM {table} WHERE {column} = $1");
-            let row = database.read().one(sql, [value.as_str().into()]).await;
-            assert!(
-                row.expect("it can be read").is_some(),
-                "{table} {value} was acknowledged"
-            );
+            assert_eq!(count(&database, sql).await, 1, "acknowledged, but not stored: {sql}");
         }
         assert_eq!(
             count(&database, WITHOUT_RECORD).await,
@@ -86,8 +86,13 @@ impl Ledger {
     async fn assert_answers_are_kept(&self, url: &str) {
         let server = Server::open(&[("DATABASE_URL", url)]);
         let caller = Caller::of(&server.address);
-        for (name, answer) in self.acknowledged.iter().filter_map(|one| one.replay.as_ref()) {
-            assert_eq!(caller.replay(name).await.as_ref(), Some(answer), "{name}");
+        for replay in self.acknowledged.iter().filter_map(|one| one.replay.as_ref()) {
+            assert_eq!(
+                caller.repeat(replay).await.as_ref(),
+                Some(&replay.answer),
+                "{}",
+                replay.key
+            );
         }
     }
 }
@@ -113,7 +118,8 @@ const WITHOUT_RECORD: &str = "SELECT count(*) FROM client WHERE NOT EXISTS \
     (SELECT 1 FROM audit_record WHERE audit_record.subject_key = client.encoded_key)";
 const WITHOUT_MESSAGE: &str = "SELECT count(*) FROM client WHERE NOT EXISTS \
     (SELECT 1 FROM message WHERE message.client_key = client.encoded_key)";
-const NOT_SENT: &str = "SELECT count(*) FROM message WHERE state <> 'SENT'";
+/// Without the messages of erased clients, which have no recipient.
+const NOT_SENT: &str = "SELECT count(*) FROM message WHERE state <> 'SENT' AND recipient <> ''";
 const WITHOUT_CLIENT: &str = "SELECT count(*) FROM message WHERE NOT EXISTS \
     (SELECT 1 FROM client WHERE client.encoded_key = message.client_key)";
 

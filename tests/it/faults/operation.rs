@@ -1,122 +1,222 @@
 //! The kinds of changes that a caller can have acknowledged, through both APIs.
 
+use std::sync::Mutex;
+
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 
-/// A row that must be in the database.
+/// What must be in the database: a query whose answer must be 1.
 #[derive(Debug)]
-pub struct Stored {
-    pub table: &'static str,
-    pub column: &'static str,
-    pub value: String,
+pub struct Stored(pub String);
+
+impl Stored {
+    /// A row of `table` whose `column` is `value`.
+    pub fn row(table: &str, column: &str, value: &str) -> Self {
+        Self::rows(table, &format!("{column} = '{value}'"))
+    }
+
+    /// One row of `table` that meets `condition`.
+    pub fn rows(table: &str, condition: &str) -> Self {
+        Self(format!("SELECT count(*) FROM {table} WHERE {condition}"))
+    }
+
+    /// No row of `table` whose `column` is `value`.
+    pub fn no_row(table: &str, column: &str, value: &str) -> Self {
+        Self(format!("SELECT 1 - count(*) FROM {table} WHERE {column} = '{value}'"))
+    }
 }
 
 /// An answer that said that something is stored.
 #[derive(Debug)]
 pub struct Acknowledged {
     pub stored: Stored,
-    /// The key under which the request can be repeated, and the answer that it must get.
-    pub replay: Option<(String, Value)>,
+    pub replay: Option<Replay>,
+}
+
+impl From<Stored> for Acknowledged {
+    fn from(stored: Stored) -> Self {
+        Self { stored, replay: None }
+    }
+}
+
+/// A request that can be repeated under its idempotency key, and the answer that it must get.
+#[derive(Debug)]
+pub struct Replay {
+    pub key: String,
+    path: String,
+    body: Value,
+    pub answer: Value,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
     GraphqlClient,
     RestClient,
+    GraphqlChange,
+    RestChange,
     Role,
     FieldSet,
+    TemplateChange,
     User,
+    Password,
+    UserRemoval,
     Token,
+    TokenRevocation,
+}
+
+/// An operation on an object of its own, which is there already if the operation changes it.
+pub struct Prepared {
+    operation: Operation,
+    name: String,
+    /// The key of the token to revoke.
+    token_key: Option<String>,
 }
 
 impl Operation {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 12] = [
         Self::GraphqlClient,
         Self::RestClient,
+        Self::GraphqlChange,
+        Self::RestChange,
         Self::Role,
         Self::FieldSet,
+        Self::TemplateChange,
         Self::User,
+        Self::Password,
+        Self::UserRemoval,
         Self::Token,
+        Self::TokenRevocation,
     ];
 
-    /// Carries the operation out for something called `name`, which only this call uses. None unless it was acknowledged.
-    pub async fn run(self, caller: &Caller, name: &str) -> Option<Acknowledged> {
+    /// Creates what the operation changes. `name` belongs to this operation alone.
+    pub async fn prepare(self, caller: &Caller, name: &str) -> Prepared {
+        let mut token_key = None;
         match self {
-            Self::GraphqlClient => {
-                let input = json!({ "client": { "firstName": name, "lastName": "Tester", "emailAddress": "a@example.test" },
-                    "addresses": [{ "line1": "1 Test Lane" }], "idDocuments": [{ "documentType": "Passport", "documentId": name }] });
-                let payload = caller
-                    .mutation("upsertClient", "UpsertClientInput", "client { encodedKey }", input)
-                    .await?;
-                stored("client", "encoded_key", payload["client"]["encodedKey"].as_str()?)
+            Self::GraphqlChange | Self::RestChange => {
+                let input = json!({ "client": { "clientId": name, "firstName": "Before", "lastName": "Tester",
+                    "emailAddress": "a@example.test" } });
+                caller.upsert_client(input).await.expect("a client is created");
             }
-            Self::RestClient => {
-                let body = client_body(name);
-                let answer = caller.post_client(name, &body).await?;
-                let key = answer["client"]["encodedKey"].as_str()?.to_owned();
-                let acknowledged = stored("client", "encoded_key", &key)?;
-                Some(Acknowledged {
-                    replay: Some((name.to_owned(), answer)),
-                    ..acknowledged
-                })
+            Self::TemplateChange => {
+                let input = template(name, "before");
+                caller.upsert_template(input).await.expect("a template is created");
             }
-            Self::Role => {
-                let input = json!({ "roleId": name, "name": "A role" });
-                caller
-                    .mutation(
-                        "upsertClientRole",
-                        "UpsertClientRoleInput",
-                        "clientRole { roleId }",
-                        input,
-                    )
-                    .await?;
-                stored("client_role", "role_id", name)
+            Self::Password | Self::UserRemoval => {
+                caller.upsert_user(user(name)).await.expect("a user is created");
             }
-            Self::FieldSet => {
-                let input = json!({ "set": { "setId": format!("_{name}"), "name": "A set" },
-                    "fields": [{ "fieldId": format!("{name}_field"), "name": "A field", "type": "TEXT" }] });
-                let (field, kind) = ("upsertCustomFieldSet", "UpsertCustomFieldSetInput");
-                caller.mutation(field, kind, "customFieldSet { setId }", input).await?;
-                stored("custom_field", "field_id", &format!("{name}_field"))
+            Self::TokenRevocation => {
+                let payload = caller.create_token(name).await.expect("a token is created");
+                token_key = payload["token"]["encodedKey"].as_str().map(str::to_owned);
             }
-            Self::User => {
-                let input =
-                    json!({ "name": name, "password": "a password for the tests", "permissions": ["VIEW_CLIENT"] });
-                caller
-                    .mutation("upsertUser", "UpsertUserInput", "user { name }", input)
-                    .await?;
-                stored("api_user", "name", name)
-            }
-            Self::Token => {
-                let input = json!({ "name": name, "permissions": ["VIEW_CLIENT"] });
-                caller
-                    .mutation("createToken", "CreateTokenInput", "token { name }", input)
-                    .await?;
-                stored("api_token", "name", name)
-            }
+            Self::GraphqlClient | Self::RestClient | Self::Role | Self::FieldSet | Self::User | Self::Token => {}
+        }
+        Prepared {
+            operation: self,
+            name: name.to_owned(),
+            token_key,
         }
     }
 }
 
-pub fn stored(table: &'static str, column: &'static str, value: &str) -> Option<Acknowledged> {
-    Some(Acknowledged {
-        stored: Stored {
-            table,
-            column,
-            value: value.to_owned(),
-        },
-        replay: None,
-    })
+impl Prepared {
+    /// Carries the operation out. None unless it was acknowledged.
+    pub async fn run(&self, caller: &Caller) -> Option<Acknowledged> {
+        let name = self.name.as_str();
+        let stored = match self.operation {
+            Operation::GraphqlClient => {
+                let input = json!({ "client": { "firstName": name, "lastName": "Tester", "emailAddress": "a@example.test" },
+                    "addresses": [{ "line1": "1 Test Lane" }], "idDocuments": [{ "documentType": "Passport", "documentId": name }] });
+                let payload = caller.upsert_client(input).await?;
+                Stored::row("client", "encoded_key", payload["client"]["encodedKey"].as_str()?)
+            }
+            Operation::RestClient => {
+                let client = json!({ "firstName": name, "lastName": "Tester", "emailAddress": "a@example.test" });
+                let replay = caller
+                    .post_client("/api/clients", name, json!({ "client": client }))
+                    .await?;
+                let key = replay.answer["client"]["encodedKey"].as_str()?;
+                return Some(Acknowledged {
+                    stored: Stored::row("client", "encoded_key", key),
+                    replay: Some(replay),
+                });
+            }
+            Operation::GraphqlChange => {
+                let input = json!({ "matchOn": "CLIENT_ID", "client": { "clientId": name, "firstName": name } });
+                caller.upsert_client(input).await?;
+                Stored::row("client", "first_name", name)
+            }
+            Operation::RestChange => {
+                let body = json!({ "client": { "firstName": name } });
+                let replay = caller.post_client(&format!("/api/clients/{name}"), name, body).await?;
+                return Some(Acknowledged {
+                    stored: Stored::row("client", "first_name", name),
+                    replay: Some(replay),
+                });
+            }
+            Operation::Role => {
+                let input = json!({ "roleId": name, "name": "A role" });
+                let (field, kind) = ("upsertClientRole", "UpsertClientRoleInput");
+                caller.mutation(field, kind, "clientRole { roleId }", input).await?;
+                Stored::row("client_role", "role_id", name)
+            }
+            Operation::FieldSet => {
+                let input = json!({ "set": { "setId": format!("_{name}"), "name": "A set" },
+                    "fields": [{ "fieldId": format!("{name}_field"), "name": "A field", "type": "TEXT" }] });
+                let (field, kind) = ("upsertCustomFieldSet", "UpsertCustomFieldSetInput");
+                caller.mutation(field, kind, "customFieldSet { setId }", input).await?;
+                Stored::row("custom_field", "field_id", &format!("{name}_field"))
+            }
+            Operation::TemplateChange => {
+                caller.upsert_template(template(name, name)).await?;
+                Stored::row("message_variant", "text", name)
+            }
+            Operation::User => {
+                caller.upsert_user(user(name)).await?;
+                Stored::row("api_user", "name", name)
+            }
+            Operation::Password => {
+                let input = json!({ "name": name, "password": "another password for the tests" });
+                caller.upsert_user(input).await?;
+                Stored::rows("api_user", &format!("name = '{name}' AND updated_at > created_at"))
+            }
+            Operation::UserRemoval => {
+                let (field, kind) = ("deleteUser", "DeleteUserInput");
+                let input = json!({ "name": name });
+                caller.mutation(field, kind, "clientMutationId", input).await?;
+                Stored::no_row("api_user", "name", name)
+            }
+            Operation::Token => {
+                caller.create_token(name).await?;
+                Stored::row("api_token", "name", name)
+            }
+            Operation::TokenRevocation => {
+                let input = json!({ "encodedKey": self.token_key });
+                let (field, kind) = ("revokeToken", "RevokeTokenInput");
+                caller.mutation(field, kind, "clientMutationId", input).await?;
+                Stored::rows("api_token", &format!("name = '{name}' AND revoked_at IS NOT NULL"))
+            }
+        };
+        Some(stored.into())
+    }
 }
 
-fn client_body(name: &str) -> Value {
-    json!({ "client": { "firstName": name, "lastName": "Tester", "emailAddress": "a@example.test" } })
+/// A template from which no message is written.
+fn template(id: &str, text: &str) -> Value {
+    let variant = json!({ "language": "ENGLISH", "subject": "Welcome", "text": text });
+    json!({ "templateId": id, "name": "A template", "event": "CLIENT_CREATED", "channel": "EMAIL", "active": false,
+        "variants": [variant] })
+}
+
+fn user(name: &str) -> Value {
+    json!({ "name": name, "password": "a password for the tests", "permissions": ["VIEW_CLIENT"] })
 }
 
 /// A caller of one server, by HTTP.
 pub struct Caller {
     http: Client,
     address: String,
+    /// The code of each refused operation: of GraphQL its text, of REST the status.
+    refusals: Mutex<Vec<String>>,
 }
 
 impl Caller {
@@ -124,6 +224,7 @@ impl Caller {
         Self {
             http: Client::builder().no_proxy().build().expect("it has no options"),
             address: address.to_owned(),
+            refusals: Mutex::default(),
         }
     }
 
@@ -156,33 +257,74 @@ impl Caller {
             matches!(code, Some("UNAVAILABLE" | "INTERNAL" | "CONFLICT" | "TIMEOUT")),
             "{status} {answer}"
         );
+        self.refused(code.unwrap_or_default());
         None
     }
 
-    /// Creates a client over REST under an idempotency key.
-    pub async fn post_client(&self, key: &str, body: &Value) -> Option<Value> {
-        let request = self.http.post(format!("{}/api/clients", self.address));
-        let (status, answer) = Self::send(request.header("Idempotency-Key", key).json(body)).await?;
-        if status != 200 {
-            assert!(answer["returnCode"].is_i64(), "{status} {answer}");
-        }
-        (status == 200).then_some(answer)
+    fn refused(&self, code: &str) {
+        self.refusals.lock().expect("nothing panics here").push(code.to_owned());
     }
 
-    /// Repeats a request of [`Operation::RestClient`].
-    pub async fn replay(&self, name: &str) -> Option<Value> {
-        self.post_client(name, &client_body(name)).await
+    /// Takes the codes of all refused operations.
+    pub fn refusals(&self) -> Vec<String> {
+        std::mem::take(&mut *self.refusals.lock().expect("nothing panics here"))
+    }
+
+    /// Reads clients through GraphQL. Returns the code of the error.
+    pub async fn read_clients(&self) -> Option<String> {
+        let body = json!({ "query": "{ clients(first: 1) { nodes { encodedKey } } }" });
+        let (_, answer) = Self::send(self.http.post(format!("{}/graphql", self.address)).json(&body)).await?;
+        answer["errors"][0]["extensions"]["code"].as_str().map(str::to_owned)
+    }
+
+    async fn upsert_client(&self, input: Value) -> Option<Value> {
+        let (field, kind) = ("upsertClient", "UpsertClientInput");
+        self.mutation(field, kind, "client { encodedKey }", input).await
+    }
+
+    async fn upsert_template(&self, input: Value) -> Option<Value> {
+        let (field, kind) = ("upsertMessageTemplate", "UpsertMessageTemplateInput");
+        self.mutation(field, kind, "messageTemplate { templateId }", input)
+            .await
+    }
+
+    async fn upsert_user(&self, input: Value) -> Option<Value> {
+        self.mutation("upsertUser", "UpsertUserInput", "user { name }", input)
+            .await
+    }
+
+    async fn create_token(&self, name: &str) -> Option<Value> {
+        let input = json!({ "name": name, "permissions": ["VIEW_CLIENT"] });
+        let (field, kind) = ("createToken", "CreateTokenInput");
+        self.mutation(field, kind, "token { encodedKey }", input).await
+    }
+
+    /// Creates or changes a client over REST under an idempotency key.
+    async fn post_client(&self, path: &str, key: &str, body: Value) -> Option<Replay> {
+        let request = self.http.post(format!("{}{path}", self.address));
+        let (status, answer) = Self::send(request.header("Idempotency-Key", key).json(&body)).await?;
+        if status != 200 {
+            assert!(answer["returnCode"].is_i64(), "{status} {answer}");
+            self.refused(&status.to_string());
+        }
+        (status == 200).then(|| Replay {
+            key: key.to_owned(),
+            path: path.to_owned(),
+            body,
+            answer,
+        })
+    }
+
+    /// Repeats a request. Returns its answer.
+    pub async fn repeat(&self, Replay { key, path, body, .. }: &Replay) -> Option<Value> {
+        let repeated = self.post_client(path, key, body.clone()).await?;
+        Some(repeated.answer)
     }
 
     /// Makes a template, so that creating a client queues a message.
     pub async fn welcome(&self) {
-        let variant = json!({ "language": "ENGLISH", "subject": "Welcome", "text": "Dear {CLIENT_NAME}" });
-        let input = json!({ "templateId": "welcome", "name": "Welcome", "event": "CLIENT_CREATED", "channel": "EMAIL",
-            "variants": [variant] });
-        let (field, kind) = ("upsertMessageTemplate", "UpsertMessageTemplateInput");
-        let payload = self
-            .mutation(field, kind, "messageTemplate { templateId }", input)
-            .await;
-        payload.expect("the template is stored");
+        let mut input = template("welcome", "Dear {CLIENT_NAME}");
+        input["active"] = true.into();
+        self.upsert_template(input).await.expect("the template is stored");
     }
 }

@@ -3,40 +3,37 @@
 use tokio::task::spawn_blocking;
 
 use super::{
-    Ledger, count,
-    operation::{self, Caller, Operation},
+    Ledger, NO_WORKER,
+    commands::Kind,
+    count,
+    operation::{Caller, Operation},
     proxy::{Cut, Proxy},
 };
-use crate::{
-    cli::server::{self, Server},
-    harness::{Backend, TestServer},
-};
+use crate::{cli::server::Server, harness::TestServer};
 
 /// More messages than any operation sends.
 const MOST_MESSAGES: i32 = 500;
 
 async fn every_message_is_cut(server: &TestServer, cut: Cut) {
-    if server.backend == Backend::Sqlite {
-        return;
-    }
     let url = server.database_url();
     let (proxy, through) = Proxy::start(&url, cut);
-    let process = Server::open(&[("DATABASE_URL", &*through)]);
+    let process = Server::open(&[("DATABASE_URL", &*through), NO_WORKER]);
     let caller = Caller::of(&process.address);
     caller.welcome().await;
     let mut ledger = Ledger::default();
     let (mut failed, mut repeated) = (0, Vec::new());
     for operation in Operation::ALL {
         for messages in 0..MOST_MESSAGES {
-            proxy.arm(messages);
             let name = format!("{operation:?}{messages}").to_lowercase();
-            let acknowledged = operation.run(&caller, &name).await;
+            let prepared = operation.prepare(&caller, &name).await;
+            proxy.arm(messages);
+            let acknowledged = prepared.run(&caller).await;
             let was_cut = proxy.disarm();
             failed += usize::from(acknowledged.is_none());
             assert!(acknowledged.is_some() || was_cut, "{operation:?} failed without a cut");
             if acknowledged.is_none() && operation == Operation::RestClient {
                 // The caller can't know whether the client is stored, but may repeat the request.
-                let again = operation.run(&caller, &name).await;
+                let again = prepared.run(&caller).await;
                 assert!(again.is_some(), "the repeated request is answered");
                 ledger.acknowledged.extend(again);
                 repeated.push(name);
@@ -60,39 +57,34 @@ async fn every_message_is_cut(server: &TestServer, cut: Cut) {
     }
 }
 
-/// A command whose connection is cut at each message.
+/// Commands whose connection is cut at each message.
 async fn every_message_of_a_command_is_cut(server: &TestServer, cut: Cut) {
-    if server.backend == Backend::Sqlite {
-        return;
-    }
     let url = server.database_url();
     let (proxy, through) = Proxy::start(&url, cut);
     let mut ledger = Ledger::default();
-    for messages in 0..MOST_MESSAGES {
-        proxy.arm(messages);
-        let (name, through) = (format!("{cut:?}{messages}"), through.clone());
-        let arguments = name.clone();
-        let command = spawn_blocking(move || {
-            let arguments = ["token", "create", &arguments, "--permissions", "VIEW_CLIENT"];
-            server::run(&arguments, &[("DATABASE_URL", &*through)])
-        });
-        let (output, error, code) = command.await.expect("the program starts");
-        let was_cut = proxy.disarm();
-        assert_eq!(code == Some(0), output.starts_with("clt_"), "{name}: {error}");
-        match code {
-            Some(0) => ledger
-                .acknowledged
-                .extend(operation::stored("api_token", "name", &name)),
-            _ => assert!(was_cut, "{error}"),
-        }
-        if !was_cut {
-            break;
+    for kind in [Kind::TokenCreate, Kind::UserRemove] {
+        for messages in 0..MOST_MESSAGES {
+            let name = format!("{kind:?}{messages}_{cut:?}").to_lowercase();
+            let command = kind.prepare(&url, &name).await;
+            proxy.arm(messages);
+            let through = through.clone();
+            let command = spawn_blocking(move || (command.run(&[("DATABASE_URL", &*through)]), command));
+            let ((succeeded, log), command) = command.await.expect("the program starts");
+            let was_cut = proxy.disarm();
+            assert!(succeeded || was_cut, "{name} failed without a cut: {log}");
+            if succeeded {
+                ledger.acknowledged.push(command.stored.into());
+            }
+            if !was_cut {
+                break;
+            }
+            assert!(messages < MOST_MESSAGES - 1, "the command never ends");
         }
     }
     ledger.assert_stored(&url).await;
 }
 
-on_both! {
+on_postgres! {
     async fn commands_say_what_they_stored(server) {
         every_message_of_a_command_is_cut(server, Cut::Before).await;
         every_message_of_a_command_is_cut(server, Cut::After).await;

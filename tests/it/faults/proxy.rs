@@ -1,18 +1,18 @@
-//! Stands between a server and PostgreSQL, and fails as it is told.
+//! A proxy between a server and PostgreSQL that cuts connections, refuses them, or goes silent.
 
 use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering},
+        atomic::{AtomicI32, AtomicUsize, Ordering},
     },
 };
 
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{UnixListener, UnixStream},
-    sync::Notify,
+    net::{UnixListener, UnixStream, unix::OwnedReadHalf},
+    sync::watch,
 };
 
 use crate::cli::server;
@@ -30,6 +30,16 @@ pub enum Cut {
     After,
 }
 
+/// What happens to connections, those that are open and new ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    PassOn,
+    /// They end.
+    Refuse,
+    /// They stay open. Bytes are accepted, and none arrives.
+    Silent,
+}
+
 pub struct Proxy {
     /// Holds the socket.
     _directory: TempDir,
@@ -40,10 +50,8 @@ struct State {
     cut: Cut,
     /// Messages until the cut; negative when there is none to come.
     countdown: AtomicI32,
-    is_down: AtomicBool,
-    /// Ends the connections that are open.
-    went_down: Notify,
-    /// How many connections were made while it was down.
+    mode: watch::Sender<Mode>,
+    /// How many connections were refused.
     refused: AtomicUsize,
 }
 
@@ -58,19 +66,29 @@ impl Proxy {
         let state = Arc::new(State {
             cut,
             countdown: AtomicI32::new(-1),
-            is_down: AtomicBool::new(false),
-            went_down: Notify::new(),
+            mode: watch::Sender::new(Mode::PassOn),
             refused: AtomicUsize::new(0),
         });
         let shared = state.clone();
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                if shared.is_down.load(Ordering::SeqCst) {
-                    shared.refused.fetch_add(1, Ordering::SeqCst);
-                    continue;
+                let mut mode = shared.mode.subscribe();
+                let present = *mode.borrow_and_update();
+                match present {
+                    Mode::PassOn => {
+                        let database = UnixStream::connect(&socket).await.expect("the database listens");
+                        tokio::spawn(pass_on(client, database, shared.clone(), mode));
+                    }
+                    Mode::Refuse => {
+                        shared.refused.fetch_add(1, Ordering::SeqCst);
+                    }
+                    Mode::Silent => {
+                        tokio::spawn(async move {
+                            let (mut from_client, _to_client) = client.into_split();
+                            swallow(&mut from_client, &mut mode).await;
+                        });
+                    }
                 }
-                let database = UnixStream::connect(&socket).await.expect("the database listens");
-                tokio::spawn(pass_on(client, database, shared.clone()));
             }
         });
         (
@@ -94,19 +112,32 @@ impl Proxy {
 
     /// Ends every connection and refuses new ones.
     pub fn go_down(&self) {
-        self.state.is_down.store(true, Ordering::SeqCst);
-        self.state.went_down.notify_waiters();
+        self.state.mode.send_replace(Mode::Refuse);
     }
 
-    /// Answers how many connections were refused.
+    /// Drops every byte from now on, in both directions, and keeps the connections open.
+    pub fn go_silent(&self) {
+        self.state.mode.send_replace(Mode::Silent);
+    }
+
+    /// Passes on new connections again; those that went silent end. Returns how many connections were refused.
     pub fn come_back(&self) -> usize {
-        self.state.is_down.store(false, Ordering::SeqCst);
+        self.state.mode.send_replace(Mode::PassOn);
         self.state.refused.load(Ordering::SeqCst)
     }
 }
 
-async fn pass_on(client: UnixStream, database: UnixStream, state: Arc<State>) {
-    let went_down = state.went_down.notified();
+/// Reads and drops what the client sends until it ends the connection or the silence ends.
+async fn swallow(from_client: &mut OwnedReadHalf, mode: &mut watch::Receiver<Mode>) {
+    let mut bytes = [0; 4096];
+    let dropped = async { while from_client.read(&mut bytes).await.is_ok_and(|read| read > 0) {} };
+    tokio::select! {
+        () = dropped => {}
+        _ = mode.wait_for(|mode| *mode != Mode::Silent) => {}
+    }
+}
+
+async fn pass_on(client: UnixStream, database: UnixStream, state: Arc<State>, mut mode: watch::Receiver<Mode>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_database, mut to_database) = database.into_split();
     let requests = async {
@@ -141,9 +172,13 @@ async fn pass_on(client: UnixStream, database: UnixStream, state: Arc<State>) {
     };
     let answers = tokio::io::copy(&mut from_database, &mut to_client);
     tokio::select! {
-        _ = requests => {}
-        _ = answers => {}
-        () = went_down => {}
+        _ = requests => return,
+        _ = answers => return,
+        _ = mode.changed() => {}
+    }
+    if *mode.borrow() == Mode::Silent {
+        // The database keeps its connection, too, with the locks of an open transaction.
+        swallow(&mut from_client, &mut mode).await;
     }
     // Both connections end here, as their halves go away.
 }

@@ -1,9 +1,10 @@
 //! SQLite whose system calls fail, one after the other.
 
 use super::{
-    Ledger,
+    Ledger, NO_WORKER,
+    commands::Kind,
     injector::{Call, INPUT_OUTPUT, Injector, NO_SPACE},
-    operation::{self, Caller, Operation},
+    operation::{Caller, Operation},
 };
 use crate::cli::server::{self, Server};
 
@@ -20,6 +21,7 @@ async fn every_call_fails(call: Call, count: i32, error: i32, reopen: bool) {
         (preload.0, &*preload.1),
         (control.0, &*control.1),
         ("DATABASE_URL", &*url),
+        NO_WORKER,
     ];
     let server = Server::open(&environment);
     let caller = Caller::of(&server.address);
@@ -28,20 +30,22 @@ async fn every_call_fails(call: Call, count: i32, error: i32, reopen: bool) {
     let mut failed = 0;
     for operation in Operation::ALL {
         for skipped in 0..MOST_CALLS {
+            let name = format!("{operation:?}{skipped}").to_lowercase();
+            let prepared = operation.prepare(&caller, &name).await;
+            let next = operation.prepare(&caller, &format!("{name}_next")).await;
             if reopen {
                 injector.arm(Call::Write, 0, i32::MAX, INPUT_OUTPUT);
-                let name = format!("{operation:?}{skipped}_closed").to_lowercase();
-                let refused = Operation::Role.run(&caller, &name).await;
+                let role = Operation::Role.prepare(&caller, &format!("{name}_closed")).await;
+                let refused = role.run(&caller).await;
                 assert!(injector.disarm() && refused.is_none(), "its writes fail");
             }
             injector.arm(call, skipped, count, error);
-            let name = format!("{operation:?}{skipped}").to_lowercase();
-            let acknowledged = operation.run(&caller, &name).await;
+            let acknowledged = prepared.run(&caller).await;
             let hit = injector.disarm();
             failed += usize::from(acknowledged.is_none());
             assert!(acknowledged.is_some() || hit, "{operation:?} failed without a fault");
             ledger.acknowledged.extend(acknowledged);
-            let next = operation.run(&caller, &format!("{name}_next")).await;
+            let next = next.run(&caller).await;
             assert!(
                 next.is_some(),
                 "{operation:?} must succeed after the fault of call {skipped}"
@@ -80,8 +84,8 @@ async fn one_read_of_a_new_connection_fails() {
     every_call_fails(Call::Read, 1, INPUT_OUTPUT, true).await;
 }
 
-#[tokio::test]
-async fn commands_say_what_they_stored() {
+/// Lets each call of each command fail, with all calls that follow.
+async fn every_call_of_a_command_fails(call: Call, error: i32) {
     let (injector, directory) = (Injector::new(), server::directory());
     let url = format!("sqlite:{}", directory.path().join("clientele.db").display());
     let [preload, control] = injector.environment();
@@ -90,30 +94,38 @@ async fn commands_say_what_they_stored() {
         (control.0, &*control.1),
         ("DATABASE_URL", &*url),
     ];
-    let migrated = server::clientele(&directory, &["migrate"], &environment).output();
-    assert!(migrated.expect("the program starts").status.success());
+    let server = Server::open(&environment[2..]);
+    Caller::of(&server.address).welcome().await;
+    server.signal("TERM");
+    assert_eq!(server.wait().1, Some(0));
     let mut ledger = Ledger::default();
-    for call in [Call::Write, Call::Sync] {
+    for kind in Kind::ALL {
         for skipped in 0..MOST_CALLS {
-            injector.arm(call, skipped, i32::MAX, NO_SPACE);
-            let name = format!("{call:?}{skipped}");
-            let arguments = ["token", "create", &name, "--permissions", "VIEW_CLIENT"];
-            let output = server::clientele(&directory, &arguments, &environment).output();
-            let output = output.expect("the program starts");
+            let name = format!("{kind:?}{skipped}").to_lowercase();
+            let command = kind.prepare(&url, &name).await;
+            injector.arm(call, skipped, i32::MAX, error);
+            let (succeeded, log) = command.run(&environment);
             let hit = injector.disarm();
-            assert_eq!(output.status.success(), output.stdout.starts_with(b"clt_"), "{name}");
-            if output.status.success() {
-                ledger
-                    .acknowledged
-                    .extend(operation::stored("api_token", "name", &name));
-            } else {
-                assert!(hit, "{}", server::text(output.stderr));
+            assert_eq!(succeeded, command.is_stored(&url).await, "{name}: {log}");
+            assert!(succeeded || hit, "{name} failed without a fault: {log}");
+            if succeeded {
+                ledger.acknowledged.push(command.stored.into());
             }
             if !hit {
                 break;
             }
+            assert!(skipped < MOST_CALLS - 1, "the command never ends");
         }
     }
-    assert!(ledger.acknowledged.len() >= 2, "the last attempts succeed");
     ledger.assert_stored(&url).await;
+}
+
+#[tokio::test]
+async fn commands_whose_writes_fail_say_what_they_stored() {
+    every_call_of_a_command_fails(Call::Write, NO_SPACE).await;
+}
+
+#[tokio::test]
+async fn commands_whose_syncs_fail_say_what_they_stored() {
+    every_call_of_a_command_fails(Call::Sync, INPUT_OUTPUT).await;
 }

@@ -45,6 +45,23 @@ macro_rules! on_both {
     )+};
 }
 
+/// Runs each test on PostgreSQL alone: it is about what SQLite doesn't have.
+macro_rules! on_postgres {
+    ($($(#[$meta:meta])* async fn $name:ident($server:ident) $body:block)+) => {$(
+        $(#[$meta])*
+        mod $name {
+            use super::*;
+
+            async fn scenario($server: &$crate::harness::TestServer) $body
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                $crate::harness::run($crate::harness::Backend::Postgres, async |server| scenario(server).await).await;
+            }
+        }
+    )+};
+}
+
 /// Starts a server for one test and throws its database away afterwards. A test that fails leaves it to be looked at.
 pub async fn run(backend: Backend, scenario: impl AsyncFnOnce(&TestServer)) {
     let Some(server) = TestServer::start(backend, Settings::default()).await else {

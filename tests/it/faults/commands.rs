@@ -1,0 +1,133 @@
+//! The commands that change the database, with what must be stored when they succeed.
+
+use std::{io::Write, process::Stdio};
+
+use clientele::db::{Database, DatabaseSettings};
+
+use super::{
+    NO_WORKER, count,
+    operation::{Caller, Operation, Stored},
+};
+use crate::cli::server::{self, Server};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    TokenCreate,
+    TokenRevoke,
+    UserAdd,
+    UserRemove,
+    ClientErase,
+}
+
+/// A command with an object of its own, which is there already if the command changes it.
+pub struct Command {
+    arguments: Vec<String>,
+    pub stored: Stored,
+}
+
+impl Kind {
+    pub const ALL: [Self; 5] = [
+        Self::TokenCreate,
+        Self::TokenRevoke,
+        Self::UserAdd,
+        Self::UserRemove,
+        Self::ClientErase,
+    ];
+
+    /// Creates what the command changes. `name` belongs to this command alone.
+    pub async fn prepare(self, url: &str, name: &str) -> Command {
+        let permissions = ["--permissions", "VIEW_CLIENT"];
+        let create_token = || [&["token", "create", name][..], &permissions].concat();
+        let add_user = || [&["user", "add", name][..], &permissions].concat();
+        let token_key;
+        let (arguments, stored) = match self {
+            Self::TokenCreate => (create_token(), Stored::row("api_token", "name", name)),
+            Self::TokenRevoke => {
+                succeeds(&create_token(), url);
+                token_key = key_of_token(url, name).await;
+                let condition = format!("encoded_key = '{token_key}' AND revoked_at IS NOT NULL");
+                let stored = Stored::rows("api_token", &condition);
+                (vec!["token", "revoke", &token_key], stored)
+            }
+            Self::UserAdd => (add_user(), Stored::row("api_user", "name", name)),
+            Self::UserRemove => {
+                succeeds(&add_user(), url);
+                (vec!["user", "remove", name], Stored::no_row("api_user", "name", name))
+            }
+            Self::ClientErase => {
+                let server = Server::open(&[("DATABASE_URL", url), NO_WORKER]);
+                // The client, and its message.
+                let _ = Operation::GraphqlChange
+                    .prepare(&Caller::of(&server.address), name)
+                    .await;
+                server.signal("TERM");
+                assert_eq!(server.wait().1, Some(0));
+                let sql = format!(
+                    "SELECT count(*) FROM client JOIN message ON client_key = client.encoded_key AND recipient = '' \
+                     JOIN audit_record ON subject_key = client.encoded_key AND action = 'ERASED' WHERE client_id = '{name}'"
+                );
+                (vec!["client", "erase", name, "--yes"], Stored(sql))
+            }
+        };
+        Command {
+            arguments: arguments.into_iter().map(str::to_owned).collect(),
+            stored,
+        }
+    }
+}
+
+impl Command {
+    /// Runs it to its end. Returns whether it succeeded, and its standard error.
+    pub fn run(&self, environment: &[(&str, &str)]) -> (bool, String) {
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        run(&arguments, environment)
+    }
+
+    pub async fn is_stored(&self, url: &str) -> bool {
+        let database = look(url).await;
+        let stored = count(&database, &self.stored.0).await == 1;
+        database.close().await;
+        stored
+    }
+}
+
+async fn look(url: &str) -> Database {
+    let database = Database::connect_to_look(url, &DatabaseSettings::default()).await;
+    database.expect("the database is there")
+}
+
+async fn key_of_token(url: &str, name: &str) -> String {
+    let database = look(url).await;
+    let sql = "SELECT encoded_key FROM api_token WHERE name = $1";
+    let row = database.read().one(sql, [name.into()]).await;
+    let key = row.expect("it can be read").expect("the token is there");
+    database.close().await;
+    key.try_get_by_index(0).expect("a text")
+}
+
+fn succeeds(arguments: &[&str], url: &str) {
+    let (succeeded, log) = run(arguments, &[("DATABASE_URL", url)]);
+    assert!(succeeded, "{arguments:?}: {log}");
+}
+
+/// Runs the program with a password on standard input. It prints what it did if, and only if, it succeeds.
+fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (bool, String) {
+    let directory = server::directory();
+    let mut command = server::clientele(&directory, arguments, environment);
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.stderr(Stdio::piped()).spawn().expect("the program starts");
+    // A command that fails may end before it reads.
+    let _ = child
+        .stdin
+        .take()
+        .expect("piped")
+        .write_all(b"a password for the tests\n");
+    let output = child.wait_with_output().expect("it ends");
+    let log = server::text(output.stderr);
+    assert_eq!(
+        output.status.code(),
+        Some(i32::from(output.stdout.is_empty())),
+        "{arguments:?}: {log}"
+    );
+    (output.status.success(), log)
+}
