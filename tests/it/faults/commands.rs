@@ -5,7 +5,7 @@ use std::{io::Write, process::Stdio};
 use clientele::db::{Database, DatabaseSettings};
 
 use super::{
-    NO_WORKER, count,
+    NO_WORKER, SHORT_LOG, count,
     operation::{Caller, Operation, Stored},
 };
 use crate::cli::server::{self, Server};
@@ -55,7 +55,7 @@ impl Kind {
                 (vec!["user", "remove", name], Stored::no_row("api_user", "name", name))
             }
             Self::ClientErase => {
-                let server = Server::open(&[("DATABASE_URL", url), NO_WORKER]);
+                let server = Server::open(&[("DATABASE_URL", url), NO_WORKER, SHORT_LOG]);
                 // The client, and its message.
                 let _ = Operation::GraphqlChange
                     .prepare(&Caller::of(&server.address), name)
@@ -106,7 +106,7 @@ async fn key_of_token(url: &str, name: &str) -> String {
 }
 
 fn succeeds(arguments: &[&str], url: &str) {
-    let (succeeded, log) = run(arguments, &[("DATABASE_URL", url)]);
+    let (succeeded, log) = run(arguments, &[("DATABASE_URL", url), SHORT_LOG]);
     assert!(succeeded, "{arguments:?}: {log}");
 }
 

@@ -37,6 +37,9 @@ use crate::cli::server::{self, Server};
 /// Only requests use the database, so that a fault hits the request that it is meant for.
 const NO_WORKER: (&str, &str) = ("CLIENTELE_NOTIFICATIONS__WORKER", "false");
 
+/// The whole log of the many requests would take more time than the requests.
+const SHORT_LOG: (&str, &str) = ("CLIENTELE_LOG__FILTER", "info");
+
 /// What the server acknowledged so far.
 #[derive(Default)]
 struct Ledger {

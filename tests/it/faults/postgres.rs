@@ -3,7 +3,7 @@
 use tokio::task::spawn_blocking;
 
 use super::{
-    Ledger, NO_WORKER,
+    Ledger, NO_WORKER, SHORT_LOG,
     commands::Kind,
     count,
     operation::{Caller, Operation},
@@ -17,7 +17,7 @@ const MOST_MESSAGES: i32 = 500;
 async fn every_message_is_cut(server: &TestServer, cut: Cut) {
     let url = server.database_url();
     let (proxy, through) = Proxy::start(&url, cut);
-    let process = Server::open(&[("DATABASE_URL", &*through), NO_WORKER]);
+    let process = Server::open(&[("DATABASE_URL", &*through), NO_WORKER, SHORT_LOG]);
     let caller = Caller::of(&process.address);
     caller.welcome().await;
     let mut ledger = Ledger::default();
@@ -57,37 +57,35 @@ async fn every_message_is_cut(server: &TestServer, cut: Cut) {
     }
 }
 
-/// Commands whose connection is cut at each message.
-async fn every_message_of_a_command_is_cut(server: &TestServer, cut: Cut) {
+/// A command whose connection is cut at each message.
+async fn every_message_of_a_command_is_cut(server: &TestServer, cut: Cut, kind: Kind) {
     let url = server.database_url();
     let (proxy, through) = Proxy::start(&url, cut);
     let mut ledger = Ledger::default();
-    for kind in [Kind::TokenCreate, Kind::UserRemove] {
-        for messages in 0..MOST_MESSAGES {
-            let name = format!("{kind:?}{messages}_{cut:?}").to_lowercase();
-            let command = kind.prepare(&url, &name).await;
-            proxy.arm(messages);
-            let through = through.clone();
-            let command = spawn_blocking(move || (command.run(&[("DATABASE_URL", &*through)]), command));
-            let ((succeeded, log), command) = command.await.expect("the program starts");
-            let was_cut = proxy.disarm();
-            assert!(succeeded || was_cut, "{name} failed without a cut: {log}");
-            if succeeded {
-                ledger.acknowledged.push(command.stored.into());
-            }
-            if !was_cut {
-                break;
-            }
-            assert!(messages < MOST_MESSAGES - 1, "the command never ends");
+    for messages in 0..MOST_MESSAGES {
+        let name = format!("{kind:?}{messages}_{cut:?}").to_lowercase();
+        let command = kind.prepare(&url, &name).await;
+        proxy.arm(messages);
+        let through = through.clone();
+        let command = spawn_blocking(move || (command.run(&[("DATABASE_URL", &*through), SHORT_LOG]), command));
+        let ((succeeded, log), command) = command.await.expect("the program starts");
+        let was_cut = proxy.disarm();
+        assert!(succeeded || was_cut, "{name} failed without a cut: {log}");
+        if succeeded {
+            ledger.acknowledged.push(command.stored.into());
         }
+        if !was_cut {
+            break;
+        }
+        assert!(messages < MOST_MESSAGES - 1, "the command never ends");
     }
     ledger.assert_stored(&url).await;
 }
 
 on_postgres! {
     async fn commands_say_what_they_stored(server) {
-        every_message_of_a_command_is_cut(server, Cut::Before).await;
-        every_message_of_a_command_is_cut(server, Cut::After).await;
+        every_message_of_a_command_is_cut(server, Cut::Before, Kind::TokenCreate).await;
+        every_message_of_a_command_is_cut(server, Cut::After, Kind::UserRemove).await;
     }
 
     async fn connections_that_end_before_a_message_lose_nothing(server) {

@@ -3,7 +3,7 @@
 //! On SQLite the trigger ends the transaction by itself, as the database does when its disk is full.
 
 use super::{
-    Ledger, NO_WORKER,
+    Ledger, NO_WORKER, SHORT_LOG,
     operation::{Caller, Operation},
 };
 use crate::{
@@ -82,7 +82,7 @@ async fn disarm(server: &TestServer, table: &str) {
 /// Lets the writes of each table fail.
 async fn every_table_fails(server: &TestServer, fault: Fault) {
     let url = server.database_url();
-    let process = Server::open(&[("DATABASE_URL", &*url), NO_WORKER]);
+    let process = Server::open(&[("DATABASE_URL", &*url), NO_WORKER, SHORT_LOG]);
     let caller = Caller::of(&process.address);
     caller.welcome().await;
     let mut ledger = Ledger::default();
