@@ -318,7 +318,7 @@ async fn signal_at_any_instant_leaves_one_complete_file() {
         let command = commands[run % commands.len()];
         let mut process = start(&directory, command, "");
         let name = ["TERM", "INT"][run / commands.len() % 2];
-        let has_opened = run / commands.len() / 2 % 2 == 0;
+        let has_opened = (run / commands.len() / 2).is_multiple_of(2);
         if has_opened {
             let log = directory.path().join("clientele.db-wal");
             while !log.exists() && process.try_wait().expect("it can be asked").is_none() {
