@@ -64,7 +64,8 @@ impl Kind {
                 assert_eq!(server.wait().1, Some(0));
                 let sql = format!(
                     "SELECT count(*) FROM client JOIN message ON client_key = client.encoded_key AND recipient = '' \
-                     JOIN audit_record ON subject_key = client.encoded_key AND action = 'ERASED' WHERE client_id = '{name}'"
+                     JOIN audit_record ON subject_key = client.encoded_key AND action = 'ERASED' \
+                     WHERE client_id = '{name}'"
                 );
                 (vec!["client", "erase", name, "--yes"], Stored(sql))
             }
