@@ -111,4 +111,32 @@ on_postgres! {
         assert_eq!(code, Some(0), "{log}");
         ledger.assert_stored(&url).await;
     }
+
+    async fn silence_at_any_message_of_a_change_hangs_no_request(server) {
+        let url = server.database_url();
+        let (proxy, through) = Proxy::start(&url, Cut::Silent);
+        let process = Server::open(&[("DATABASE_URL", &*through), NO_WORKER]);
+        let caller = Caller::of(&process.address);
+        caller.welcome().await;
+        let mut ledger = Ledger::default();
+        // One message of a transaction after its BEGIN, one near its end.
+        for messages in [4, 16] {
+            let operation = Operation::GraphqlClient;
+            let prepared = operation.prepare(&caller, &format!("n{messages}")).await;
+            proxy.arm(messages);
+            let requests = async { tokio::join!(prepared.run(&caller), caller.get("/health/live")) };
+            let (change, live) = timeout(MOST_SECONDS, requests).await.expect("every request is answered");
+            assert!(change.is_none() && proxy.disarm(), "the change fell silent");
+            assert_eq!(caller.refusals(), ["UNAVAILABLE"]);
+            assert_eq!(live, Some(200));
+            proxy.come_back();
+            until_ready(&caller, 200).await;
+            let again = prepared.run(&caller).await;
+            ledger.acknowledged.push(again.expect("the database is back"));
+        }
+        process.signal("TERM");
+        let (log, code) = process.wait();
+        assert_eq!(code, Some(0), "{log}");
+        ledger.assert_stored(&url).await;
+    }
 }

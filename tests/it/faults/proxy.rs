@@ -28,6 +28,8 @@ pub enum Cut {
     Before,
     /// The message arrives; its answer doesn't.
     After,
+    /// The message doesn't arrive, and every connection goes silent instead of ending.
+    Silent,
 }
 
 /// What happens to connections, those that are open and new ones.
@@ -158,6 +160,11 @@ async fn pass_on(client: UnixStream, database: UnixStream, state: Arc<State>, mu
                 to_database.write_all(&message).await?;
             }
             let has_type = !message.ends_with(&TLS_REQUEST);
+            if is_cut && state.cut == Cut::Silent {
+                state.mode.send_replace(Mode::Silent);
+                // The change of the mode ends this.
+                std::future::pending::<()>().await;
+            }
             if is_cut {
                 // Whatever follows in the same direction doesn't matter any more.
                 return io::Result::Ok(());
