@@ -8,6 +8,7 @@ mod check;
 mod database_url;
 mod environment;
 mod known;
+mod layer;
 mod layers;
 mod origins;
 mod redact;
@@ -33,7 +34,7 @@ use crate::server::HttpSettings;
 pub use database_url::DatabaseUrl;
 pub use layers::{Flags, load, load_with_origins};
 pub use origins::Origins;
-pub use redact::redacted;
+pub use redact::{is_path, redacted};
 
 /// A configuration that can't be used, as one sentence for the person who wrote it. Never holds a secret.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::io::Write;
 
 use clap::{Args, Subcommand};
 
-use super::store::{self, Access};
+use super::store::{self, OpenMode};
 use super::{Failure, print};
 use crate::Clientele;
 use crate::access::Caller;
@@ -34,7 +34,7 @@ pub(super) struct Scope {
 
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
     let Command::Verify(scope) = command;
-    store::with_clientele(config, Access::Look, async |clientele| {
+    store::with_clientele(config, OpenMode::Look, async |clientele| {
         verify(&clientele, config, scope).await
     })
     .await

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::store::{self, Access};
+use super::store::{self, OpenMode};
 use super::{Failure, print};
 use crate::config::Config;
 
@@ -21,7 +21,7 @@ pub(super) async fn run(config: &Config, Target { file }: &Target) -> Result<(),
             "`clientele backup` copies SQLite databases only: use pg_dump for a database on PostgreSQL",
         ));
     }
-    store::with_database(config, Access::Copy, async |database| {
+    store::with_database(config, OpenMode::Copy, async |database| {
         let copied = database.back_up(file).await;
         copied.map_err(|error| Failure::new(format!("can't copy the database to {}: {error}", file.display())))
     })

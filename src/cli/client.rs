@@ -7,7 +7,7 @@ use std::io::{IsTerminal, stdin};
 use chrono::Utc;
 use clap::{Args, Subcommand};
 
-use super::store::{self, Access};
+use super::store::{self, OpenMode};
 use super::{Failure, ask, print};
 use crate::{
     Clientele,
@@ -53,7 +53,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
         let sentence = "nothing has been erased: there is no terminal to ask for confirmation, so add --yes";
         return Err(Failure::misconfigured(sentence));
     }
-    store::with_clientele(config, Access::Change, async |clientele| {
+    store::with_clientele(config, OpenMode::Change, async |clientele| {
         erase(&clientele, client, yes).await
     })
     .await

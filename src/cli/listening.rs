@@ -4,11 +4,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket, lookup_host};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
-use super::Failure;
+use super::{Failure, host_name};
 use crate::config::Config;
 use crate::network::ListenAddress;
 use crate::server::Server;
@@ -19,12 +19,11 @@ const BACKLOG: u32 = 4096;
 
 /// The address to listen on. Of several, one of IPv4 comes first: `localhost` is 127.0.0.1 then.
 pub(super) async fn resolve(address: &ListenAddress) -> Result<SocketAddr, Failure> {
-    let found = lookup_host(address.host_and_port()).await.map_err(|_| {
-        let (host, _) = address.host_and_port();
-        Failure::new(format!("can't listen on {address}: the name {host} can't be resolved"))
-    })?;
-    let first = found.min_by_key(|address| address.is_ipv6());
-    first.ok_or_else(|| Failure::new(format!("can't listen on {address}: the name has no address")))
+    let (host, port) = address.host_and_port();
+    let failure = |reason| Failure::new(format!("can't listen on {address}: {reason}"));
+    let found = host_name::resolve(host, port).await.map_err(failure)?;
+    let first = found.into_iter().min_by_key(SocketAddr::is_ipv6);
+    first.ok_or_else(|| failure("the host name has no address".to_owned()))
 }
 
 /// Takes the port.

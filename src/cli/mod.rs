@@ -4,6 +4,7 @@ mod audit;
 mod backup;
 mod client;
 mod failure;
+mod host_name;
 mod listed;
 mod listening;
 mod notify;
@@ -27,7 +28,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::sync::oneshot;
 
 use self::failure::Failure;
-use self::store::Access;
+use self::store::OpenMode;
 use crate::Clientele;
 use crate::client::has_other_clients;
 use crate::config::{self, Config, Flags, LogFormat, Origins};
@@ -40,8 +41,9 @@ use crate::problem::{Problem, ProblemCode};
     name = "clientele",
     version,
     after_help = "Without a command, the server starts. config.example.toml lists every setting.\n\n\
-                  Exit codes: 0 for success, 1 for a failure, 2 for a wrong command or configuration. The reason of a \
-                  failure is one line on standard error, as JSON if log.format is json."
+                  Exit codes: 0 for success, 1 for a failure, 2 for a wrong command or configuration, 130 and 143 for a \
+                  command that SIGINT or SIGTERM stopped before it was done. The reason of a failure is one line on \
+                  standard error, as JSON if log.format is json."
 )]
 struct Arguments {
     #[command(flatten)]
@@ -164,12 +166,12 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
         Command::Serve { no_auth } => serve::serve(&config, no_auth || arguments.no_auth).await,
         Command::Worker => worker::work(&config).await,
         Command::Migrate => {
-            store::with_database(&config, Access::Create, async |_| Ok(())).await?;
+            store::with_database(&config, OpenMode::Create, async |_| Ok(())).await?;
             print("the database is up to date\n")
         }
         Command::Backup(target) => backup::run(&config, &target).await,
         Command::Seed { clients, force } => {
-            store::with_clientele(&config, Access::Create, async |clientele| {
+            store::with_clientele(&config, OpenMode::Create, async |clientele| {
                 seed(&config, &clientele, clients, force).await
             })
             .await

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::listening::Signals;
-use super::store::{self, Access};
+use super::store::{self, OpenMode};
 use super::{Failure, audit, listening, print, worker};
 use crate::Clientele;
 use crate::access::{Caller, FIRST, make_first_user};
@@ -31,10 +31,9 @@ use crate::server::Server;
 pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure> {
     let listen = listening::resolve(&config.listen).await?;
     if no_auth && !listen.ip().is_loopback() {
-        return Err(Failure::misconfigured(format!(
-            "refusing to listen on {listen}: with --no-auth everybody may do everything, so only loopback addresses \
-             such as 127.0.0.1 are allowed"
-        )));
+        return Err(Failure::misconfigured(
+            "--no-auth gives every caller all permissions: listen on a loopback address such as 127.0.0.1:8080",
+        ));
     }
     let metrics = ApiMetrics::default();
     let server = listening::server(config)?.measured_by(&metrics);
@@ -43,6 +42,8 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
     let channels = worker::channels(config)?;
     let persisted = persisted(&config.graphql)?;
     let delay = Duration::from_secs(config.shutdown_delay_seconds);
+    // Before the signals that stop the running server: none is missed in between.
+    let interrupted = listening::interrupted()?;
     let prepared = Prepared {
         server,
         listener,
@@ -52,7 +53,7 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
         metrics,
         signals: listening::stop_on_signal(delay)?,
     };
-    store::with_clientele_until_stopped(config, Access::Create, async |clientele| {
+    store::with_clientele_until_stopped(config, OpenMode::Create, interrupted, async |clientele| {
         run(Arc::new(clientele), config, no_auth, prepared).await
     })
     .await
@@ -203,7 +204,7 @@ fn announce(config: &Config, server: &str, sign_in: &SignIn) -> Result<(), Failu
         SignIn::FirstUnseen => {
             tracing::warn!(
                 user = FIRST,
-                "the first user has no password yet: run `clientele user password`"
+                "the first user has no password yet: run `clientele user password {FIRST}`"
             );
         }
     }

@@ -4,6 +4,7 @@ use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use chrono::{DateTime, Utc};
 use futures_util::FutureExt;
@@ -14,14 +15,15 @@ use crate::Clientele;
 use crate::api::health::Ping;
 use crate::config::Config;
 use crate::db::{Database, Version, missing_file};
+use crate::error::Error;
 
 const OF_LATER: &str = "is of a later version than this program: use that one";
-const TO_CREATE: &str = "`clientele serve` creates it with the user admin, `clientele user add admin --permissions ALL` with a \
-    user whose password you choose";
+const WITHOUT_TABLES: &str =
+    "has no tables of clientele: run `clientele serve` to create them, or name another one with --database-url";
 
-/// What a command does with the database.
+/// How a command opens the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
+pub(super) enum OpenMode {
     /// Creates it if it is missing, and migrates it.
     Create,
     /// Reads and writes a database of this version.
@@ -39,23 +41,34 @@ pub(super) enum Access {
 /// by other rules, such as seal the history with another key.
 pub(super) async fn with_clientele<T>(
     config: &Config,
-    access: Access,
+    mode: OpenMode,
     command: impl AsyncFnOnce(Clientele) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    with_database(config, access, async |database| {
-        command(clientele(database, config, access).await?).await
+    with_opened(config, mode, listening::interrupted()?, async |database| {
+        Ok(command(clientele(database, config, mode).await?).await?)
     })
     .await
 }
 
-/// As [`with_clientele`], for a command that stops by itself at SIGINT and SIGTERM.
+/// As [`with_clientele`], for a command that stops by itself at SIGINT and SIGTERM. `interrupted` ends the start before it.
 pub(super) async fn with_clientele_until_stopped<T>(
     config: &Config,
-    access: Access,
+    mode: OpenMode,
+    interrupted: impl Future<Output = Failure>,
     command: impl AsyncFnOnce(Clientele) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    opened(config, access, pending(), async |database| {
-        command(clientele(database, config, access).await?).await
+    let is_running = AtomicBool::new(false);
+    let interrupted = async {
+        let failure = interrupted.await;
+        match is_running.load(Ordering::Relaxed) {
+            true => pending().await,
+            false => failure,
+        }
+    };
+    with_opened(config, mode, interrupted, async |database| {
+        let clientele = clientele(database, config, mode).await?;
+        is_running.store(true, Ordering::Relaxed);
+        Ok(command(clientele).await?)
     })
     .await
 }
@@ -63,21 +76,38 @@ pub(super) async fn with_clientele_until_stopped<T>(
 /// As [`with_clientele`], for a command that needs only the database.
 pub(super) async fn with_database<T>(
     config: &Config,
-    access: Access,
+    mode: OpenMode,
     command: impl AsyncFnOnce(Database) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
-    opened(config, access, listening::interrupted()?, command).await
+    with_opened(config, mode, listening::interrupted()?, async |database| {
+        Ok(command(database).await?)
+    })
+    .await
+}
+
+/// Why a command failed on an open database.
+enum Cause {
+    Failure(Failure),
+    /// To be explained once the database is closed: finding the cause opens and closes the file of SQLite, which would
+    /// release the locks that this process holds on it.
+    Database(&'static str, Error),
+}
+
+impl From<Failure> for Cause {
+    fn from(failure: Failure) -> Self {
+        Self::Failure(failure)
+    }
 }
 
 /// The only place that opens the database for a command, and that closes it.
-async fn opened<T>(
+async fn with_opened<T>(
     config: &Config,
-    access: Access,
+    mode: OpenMode,
     interrupted: impl Future<Output = Failure>,
-    command: impl AsyncFnOnce(Database) -> Result<T, Failure>,
+    command: impl AsyncFnOnce(Database) -> Result<T, Cause>,
 ) -> Result<T, Failure> {
     let mut interrupted = pin!(interrupted);
-    let connecting = connect(config, access);
+    let connecting = connect(config, mode);
     let database = match config.database_url.is_sqlite() {
         // A connection that is cut off while it is made is not closed.
         true => connecting.await?,
@@ -87,40 +117,44 @@ async fn opened<T>(
         },
     };
     let running = async {
-        prepare(&database, config, access).await?;
+        prepare(&database, config, mode).await?;
         command(database.clone()).await
     };
-    let running = async {
-        tokio::select! {
-            failure = interrupted => Err(failure),
-            result = running => result,
-        }
+    let mut running = Box::pin(AssertUnwindSafe(running).catch_unwind());
+    let outcome = tokio::select! {
+        failure = interrupted => Ok(Err(failure.into())),
+        outcome = &mut running => outcome,
     };
-    let outcome = AssertUnwindSafe(running).catch_unwind().await;
-    database.close().await;
-    outcome.unwrap_or_else(|panic| resume_unwind(panic))
+    // Closing begins first: a statement that was interrupted would wait for its answer before an open pool takes its
+    // connection back.
+    tokio::join!(database.clone().close(), async { drop(running) });
+    match outcome.unwrap_or_else(|panic| resume_unwind(panic)) {
+        Ok(output) => Ok(output),
+        Err(Cause::Failure(failure)) => Err(failure),
+        Err(Cause::Database(doing, error)) => Err(failure(doing, config, &error).await),
+    }
 }
 
-async fn connect(config: &Config, access: Access) -> Result<Database, Failure> {
+async fn connect(config: &Config, mode: OpenMode) -> Result<Database, Failure> {
     let (url, settings) = (config.database_url.reveal(), &config.database);
-    if access != Access::Create
+    if mode != OpenMode::Create
         && let Some(path) = missing_file(url)
     {
         let path = std::path::absolute(&path).unwrap_or(path);
         return Err(Failure::new(format!(
-            "there is no database at {}: {TO_CREATE}, --database-url names another one",
+            "there is no database at {}: run `clientele serve` to create it, or name another one with --database-url",
             path.display()
         )));
     }
     check(config).await?;
-    let connected = match access {
-        Access::Create => Database::connect(url, settings).await,
-        Access::Change | Access::Copy => Database::connect_to_existing(url, settings).await,
-        Access::Look => Database::connect_to_look(url, settings).await,
+    let connected = match mode {
+        OpenMode::Create => Database::connect(url, settings).await,
+        OpenMode::Change | OpenMode::Copy => Database::connect_to_existing(url, settings).await,
+        OpenMode::Look => Database::connect_to_look(url, settings).await,
     };
-    let doing = match access {
-        Access::Look => "look at",
-        Access::Create | Access::Change | Access::Copy => "open",
+    let doing = match mode {
+        OpenMode::Look => "look at",
+        OpenMode::Create | OpenMode::Change | OpenMode::Copy => "open",
     };
     match connected {
         Ok(database) => Ok(database),
@@ -128,22 +162,19 @@ async fn connect(config: &Config, access: Access) -> Result<Database, Failure> {
     }
 }
 
-/// Only [`Access::Create`] migrates: another command of a newer version must not change the tables under running servers.
-async fn prepare(database: &Database, config: &Config, access: Access) -> Result<(), Failure> {
-    let version = match database.version().await {
-        Ok(version) => version,
-        Err(error) => return Err(failure("look at", config, &error).await),
-    };
-    match version {
+/// Only [`OpenMode::Create`] migrates: another command of a newer version must not change the tables under running servers.
+async fn prepare(database: &Database, config: &Config, mode: OpenMode) -> Result<(), Cause> {
+    let version = database.version().await;
+    match version.map_err(|error| Cause::Database("look at", error))? {
         // A read-only database that is up to date serves reads.
         Version::Ours => Ok(()),
-        Version::Later if access != Access::Copy => Err(unusable(config, OF_LATER)),
-        Version::Empty | Version::Earlier if access == Access::Create => match database.migrate().await {
-            Ok(()) => Ok(()),
-            Err(error) => Err(failure("migrate", config, &error).await),
-        },
-        Version::Empty => Err(unusable(config, &format!("has no tables of clientele: {TO_CREATE}"))),
-        Version::Earlier | Version::Later if access == Access::Copy => Ok(()),
+        Version::Later if mode != OpenMode::Copy => Err(unusable(config, OF_LATER)),
+        Version::Empty | Version::Earlier if mode == OpenMode::Create => {
+            let migrated = database.migrate().await;
+            migrated.map_err(|error| Cause::Database("migrate", error))
+        }
+        Version::Empty => Err(unusable(config, WITHOUT_TABLES)),
+        Version::Earlier | Version::Later if mode == OpenMode::Copy => Ok(()),
         Version::Earlier | Version::Later => Err(unusable(
             config,
             "is of an earlier version than this program: run `clientele migrate`, or start the server, which migrates it",
@@ -159,21 +190,20 @@ pub(super) fn kind(config: &Config) -> &'static str {
     }
 }
 
-fn unusable(config: &Config, what_to_do: &str) -> Failure {
-    Failure::new(format!("the database {} {what_to_do}", config.database_url))
+fn unusable(config: &Config, what_to_do: &str) -> Cause {
+    Failure::new(format!("the database {} {what_to_do}", config.database_url)).into()
 }
 
 /// The clients as they are configured. Their history begins with the first command that writes.
-async fn clientele(database: Database, config: &Config, access: Access) -> Result<Clientele, Failure> {
+async fn clientele(database: Database, config: &Config, mode: OpenMode) -> Result<Clientele, Cause> {
     let clientele = Clientele::new(database, config.clients.clone());
     let clientele = Clientele {
         idempotency: config.idempotency,
         ..clientele.with_audit(config.audit.clone())
     };
-    if access != Access::Look
-        && let Err(error) = clientele.begin_history(now()).await
-    {
-        return Err(failure("write", config, &error).await);
+    if mode != OpenMode::Look {
+        let begun = clientele.begin_history(now()).await;
+        begun.map_err(|error| Cause::Database("write", error))?;
     }
     Ok(clientele)
 }
@@ -193,7 +223,7 @@ pub(super) fn ping(database: Database) -> Ping {
 
 #[cfg(test)]
 mod tests {
-    use super::{Access, with_database};
+    use super::{OpenMode, with_database};
     use crate::config::{Config, DatabaseUrl};
 
     #[tokio::test]
@@ -205,7 +235,7 @@ mod tests {
             ..Config::default()
         };
         let command = tokio::spawn(async move {
-            with_database(&config, Access::Create, async |_| -> Result<(), _> {
+            with_database(&config, OpenMode::Create, async |_| -> Result<(), _> {
                 panic!("a defect")
             })
             .await

@@ -6,7 +6,7 @@ use async_graphql::MaybeUndefined;
 use chrono::{SubsecRound, TimeDelta, Utc};
 use clap::Subcommand;
 
-use super::store::{self, Access};
+use super::store::{self, OpenMode};
 use super::user::{Grant, shown};
 use super::{Failure, is_missing, listed, print, refused};
 use crate::Clientele;
@@ -41,10 +41,11 @@ pub(super) enum Command {
 }
 
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
-    store::with_clientele(config, Access::Change, async |clientele| {
-        execute(&clientele, command).await
-    })
-    .await
+    let mode = match command {
+        Command::List => OpenMode::Look,
+        Command::Create { .. } | Command::Revoke { .. } => OpenMode::Change,
+    };
+    store::with_clientele(config, mode, async |clientele| execute(&clientele, command).await).await
 }
 
 #[expect(clippy::disallowed_methods, reason = "a command is a door")]

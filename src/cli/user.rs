@@ -10,7 +10,7 @@ use clap::{
     builder::{PossibleValuesParser, TypedValueParser},
 };
 
-use super::store::{self, Access};
+use super::store::{self, OpenMode};
 use super::{Failure, ask, is_missing, listed, print, refused};
 use crate::Clientele;
 use crate::access::{
@@ -121,11 +121,12 @@ impl Grant {
 }
 
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
-    let access = match command {
-        Command::Add { .. } => Access::Create,
-        Command::List | Command::Set { .. } | Command::Password { .. } | Command::Remove { .. } => Access::Change,
+    let mode = match command {
+        Command::Add { .. } => OpenMode::Create,
+        Command::List => OpenMode::Look,
+        Command::Set { .. } | Command::Password { .. } | Command::Remove { .. } => OpenMode::Change,
     };
-    store::with_clientele(config, access, async |clientele| execute(&clientele, command).await).await
+    store::with_clientele(config, mode, async |clientele| execute(&clientele, command).await).await
 }
 
 #[expect(clippy::disallowed_methods, reason = "a command is a door")]

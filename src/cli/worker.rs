@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use super::listening::Signals;
-use super::store::{self, Access};
+use super::store::{self, OpenMode};
 use super::{Failure, listening, print};
 use crate::Clientele;
 use crate::api::authentication::{Authentication, Guard};
@@ -74,9 +74,10 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
         Some(address) => Some(listening::bind(listening::resolve(address).await?)?),
         None => None,
     };
+    let interrupted = listening::interrupted()?;
     // What it is sending is handed back at once: nobody sends callers here.
     let Signals { stop, .. } = listening::stop_on_signal(Duration::ZERO)?;
-    store::with_clientele_until_stopped(config, Access::Change, async |clientele| {
+    store::with_clientele_until_stopped(config, OpenMode::Change, interrupted, async |clientele| {
         send(Arc::new(clientele), channels, config, (server, listener), guard, stop).await
     })
     .await

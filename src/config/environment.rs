@@ -4,10 +4,10 @@ use std::net::IpAddr;
 
 use figment::value::Dict;
 
-use super::layers::{Layer, insert};
-use super::{ConfigError, known, sentence};
+use super::layer::{self, Layer, PREFIX, insert};
+use super::redact::is_path;
+use super::{ConfigError, known};
 
-pub(super) const PREFIX: &str = "CLIENTELE_";
 /// Says which file to read, so it can't be a setting itself.
 const FILE_VARIABLE: &str = "CLIENTELE_CONFIG";
 /// The name that hosting platforms use. Our own name wins when both are set.
@@ -35,7 +35,7 @@ pub(super) fn read(variables: impl IntoIterator<Item = (String, String)>) -> Res
     if let Some(url) = common.remove(DATABASE_URL) {
         settings.entry(DATABASE_URL.to_owned()).or_insert(url);
     }
-    Ok(Layer::new(sentence::ENVIRONMENT, settings))
+    Ok(Layer::new(layer::ENVIRONMENT, settings))
 }
 
 fn path(key: &str) -> known::Path {
@@ -62,8 +62,7 @@ fn put(settings: &mut Dict, name: &str, key: &str, value: &str) -> Result<(), Co
 
 /// Editors and `echo` end a file with a newline, which is no part of the secret.
 fn from_file(name: &str, file: &str) -> Result<String, ConfigError> {
-    // A relative path may be the secret itself, in the wrong variable.
-    let shown = match file.starts_with(['/', '.']) {
+    let shown = match is_path(file) {
         true => format!("{file:?}, which {name} names,"),
         false => format!("that {name} names"),
     };

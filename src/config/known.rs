@@ -7,7 +7,7 @@ use figment::error::Kind;
 use figment::value::Dict;
 
 use super::Config;
-use super::layers::{Layer, insert};
+use super::layer::{Layer, insert};
 
 /// A setting's keys, from its section to its own.
 pub(super) type Path = Vec<String>;

@@ -4,14 +4,13 @@
 
 use std::path::Path;
 
+use figment::Figment;
 use figment::error::{Actual, Kind};
-use figment::value::{Dict, Map, Value};
-use figment::{Figment, Metadata, Profile, Provider};
+use figment::value::{Dict, Value};
 
+use super::layer::{COMMAND_LINE, Layer, insert};
 use super::{Config, ConfigError, Origins, check, environment, redacted, sentence};
 use crate::network::ListenAddress;
-
-pub(super) const COMMAND_LINE: &str = "the command line";
 
 /// What the command line says about settings. It wins over everything.
 #[derive(Clone, Debug, Default)]
@@ -106,31 +105,6 @@ fn list(text: &str) -> Option<Value> {
     list.filter(|_| read.is_empty())
 }
 
-/// One source of settings. Its name tells the sentence about a bad setting where that came from.
-pub(super) struct Layer {
-    name: String,
-    settings: Dict,
-}
-
-impl Layer {
-    pub(super) fn new(name: impl Into<String>, settings: Dict) -> Self {
-        Self {
-            name: name.into(),
-            settings,
-        }
-    }
-}
-
-impl Provider for &Layer {
-    fn metadata(&self) -> Metadata {
-        Metadata::named(self.name.clone())
-    }
-
-    fn data(&self) -> figment::Result<Map<Profile, Dict>> {
-        Ok(Profile::Default.collect(self.settings.clone()))
-    }
-}
-
 fn from_file(path: &Path) -> Result<Layer, ConfigError> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path)
@@ -143,18 +117,6 @@ fn from_file(path: &Path) -> Result<Layer, ConfigError> {
         })?;
     let settings = toml::from_str(&text).map_err(|error| ConfigError(sentence::about_syntax(&name, &text, &error)))?;
     Ok(Layer::new(name, settings))
-}
-
-/// Puts a text where its name says. False when the same name is given once as a section and once as a value.
-pub(super) fn insert(section: &mut Dict, path: &[String], text: &str) -> bool {
-    match path {
-        [] => false,
-        [key] => section.insert(key.clone(), Value::from(text)).is_none(),
-        [key, rest @ ..] => match section.entry(key.clone()).or_insert_with(|| Value::from(Dict::new())) {
-            Value::Dict(_, inner) => insert(inner, rest, text),
-            _ => false,
-        },
-    }
 }
 
 fn from_flags(flags: &Flags) -> Layer {

@@ -7,7 +7,7 @@ use figment::{
     value::{Dict, Value},
 };
 
-use super::{environment, layers, sentence};
+use super::layer::{COMMAND_LINE, ENVIRONMENT, PREFIX};
 
 /// The sources of the values of one configuration.
 #[derive(Debug)]
@@ -36,8 +36,8 @@ impl Origins {
             .map(|layer| layer.name.as_ref());
         match layer {
             None => "default".to_owned(),
-            Some(sentence::ENVIRONMENT) => self.variable(path),
-            Some(layers::COMMAND_LINE) => layers::COMMAND_LINE.to_owned(),
+            Some(ENVIRONMENT) => self.variable(path),
+            Some(COMMAND_LINE) => COMMAND_LINE.to_owned(),
             Some(file) => format!("file {file}"),
         }
     }
@@ -50,7 +50,7 @@ impl Origins {
 
     /// The variable that gives a setting. Names are compared as they are read, without regard to case.
     fn variable(&self, path: &[String]) -> String {
-        let own = format!("{}{}", environment::PREFIX, path.join("__"));
+        let own = format!("{}{}", PREFIX, path.join("__"));
         let common = path.join("__");
         let names = [
             own.clone(),
@@ -62,9 +62,6 @@ impl Origins {
             let mut variables = self.variables.iter();
             variables.find(|variable| variable.eq_ignore_ascii_case(name))
         });
-        given.map_or_else(
-            || sentence::ENVIRONMENT.to_owned(),
-            |name| format!("environment variable {name}"),
-        )
+        given.map_or_else(|| ENVIRONMENT.to_owned(), |name| format!("environment variable {name}"))
     }
 }

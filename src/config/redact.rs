@@ -23,6 +23,11 @@ const SHOWN: &[&str] = &[
     "immutable",
 ];
 
+/// Whether the name of a file can be shown. Another text may be the secret itself, in the wrong place.
+pub fn is_path(file: &str) -> bool {
+    file.starts_with(['/', '.'])
+}
+
 /// The text without what may be secret: URLs, their parameters, and libpq's `host=h password=p`.
 pub fn redacted(text: &str) -> String {
     let scheme = text.find("://");

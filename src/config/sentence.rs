@@ -6,8 +6,8 @@ use figment::error::Kind;
 use figment::value::Value;
 
 use super::known;
+use super::layer::{ENVIRONMENT, PREFIX};
 
-pub(super) const ENVIRONMENT: &str = "the environment";
 /// What the library says of a setting that is a list.
 pub(super) const LIST: &str = "a sequence";
 
@@ -18,7 +18,7 @@ pub(super) fn about(error: &figment::Error, all: &Figment) -> String {
         .as_ref()
         .map_or("the configuration", |metadata| metadata.name.as_ref());
     let in_environment = source == ENVIRONMENT;
-    let variable = |path: &[String]| format!("CLIENTELE_{}", path.join("__").to_ascii_uppercase());
+    let variable = |path: &[String]| format!("{PREFIX}{}", path.join("__").to_ascii_uppercase());
     let spelled = |path: &[String]| match in_environment {
         true => variable(path),
         false => {

@@ -1,4 +1,4 @@
-//! Why a PostgreSQL database can't be opened.
+//! Explains why a PostgreSQL database can't be opened.
 
 use std::fmt;
 use std::fs::File;
@@ -8,9 +8,10 @@ use std::time::Duration;
 
 use reqwest::Url;
 use sea_orm::sqlx::{self, ConnectOptions, Connection, postgres::PgConnectOptions};
-use tokio::net::lookup_host;
 use tokio::time::timeout;
 
+use super::super::host_name;
+use crate::config::is_path;
 use crate::db::{DatabaseSettings, postgres_options};
 
 const CERTIFICATE_FILES: &[&str] = &[
@@ -24,13 +25,13 @@ const CERTIFICATE_FILES: &[&str] = &[
 ];
 const ENCODING: &str = "UTF8";
 
-/// Where the server is.
-enum Place {
+/// The socket or the host and port of a server.
+enum ServerAddress {
     Socket(PathBuf),
     Host(String, u16),
 }
 
-impl Place {
+impl ServerAddress {
     fn of(options: &PgConnectOptions) -> Self {
         let (host, port) = (options.get_host(), options.get_port());
         match options.get_socket() {
@@ -41,7 +42,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Socket(path) => write!(f, "the socket {}", path.display()),
@@ -55,12 +56,21 @@ impl fmt::Display for Place {
 pub(super) async fn check(url: &str, settings: &DatabaseSettings) -> Result<(), String> {
     let options = postgres_options(url, settings).map_err(|_| "its address can't be read".to_owned())?;
     check_certificate_files(url)?;
-    let place = Place::of(&options);
+    let address = ServerAddress::of(&options);
+    match &address {
+        ServerAddress::Host(host, port) => drop(host_name::resolve(host, *port).await?),
+        ServerAddress::Socket(path) if !path.exists() => {
+            return Err(format!(
+                "{address} doesn't exist: start the server, or name its directory as host"
+            ));
+        }
+        ServerAddress::Socket(_) => {}
+    }
     let seconds = settings.acquire_timeout_seconds;
-    match timeout(Duration::from_secs(seconds), connect(&options, &place)).await {
+    match timeout(Duration::from_secs(seconds), connect(&options, &address)).await {
         Ok(connected) => connected,
         Err(_) => Err(format!(
-            "{place} doesn't answer within {seconds} s: check the host, the port and firewalls in between"
+            "{address} doesn't answer within {seconds} s: check the host, the port and firewalls in between"
         )),
     }
 }
@@ -72,47 +82,34 @@ fn check_certificate_files(url: &str) -> Result<(), String> {
         if CERTIFICATE_FILES.contains(&&*name)
             && let Err(error) = File::open(&*file)
         {
-            return Err(format!("{name} names the file {file}, which can't be read: {error}"));
+            return Err(match is_path(&file) {
+                true => format!("{name} names the file {file}, which can't be read: {error}"),
+                false => format!("the file that {name} names can't be read: {error}"),
+            });
         }
     }
     Ok(())
 }
 
-async fn connect(options: &PgConnectOptions, place: &Place) -> Result<(), String> {
-    match place {
-        Place::Host(host, port) => {
-            if lookup_host((host.as_str(), *port)).await.is_err() {
-                return Err(format!(
-                    "the host name {host} can't be resolved: check it, and the name service"
-                ));
-            }
-        }
-        Place::Socket(path) if !path.exists() => {
-            return Err(format!(
-                "{place} doesn't exist: start the server, or name its directory as host"
-            ));
-        }
-        Place::Socket(_) => {}
-    }
+async fn connect(options: &PgConnectOptions, address: &ServerAddress) -> Result<(), String> {
     let mut connection = options
         .connect()
         .await
-        .map_err(|error| explain(&error, options, place))?;
+        .map_err(|error| explain(&error, options, address))?;
     let encoding = sqlx::query_scalar::<_, String>("SHOW server_encoding");
     let encoding = encoding.fetch_one(&mut connection).await;
     let _ = connection.close().await;
-    match encoding.map_err(|error| explain(&error, options, place))? {
+    match encoding.map_err(|error| explain(&error, options, address))? {
         encoding if encoding == ENCODING => Ok(()),
         encoding => Err(format!(
             "its encoding is {encoding}, and must be {ENCODING}: create one with CREATE DATABASE … ENCODING 'UTF8' \
-             TEMPLATE \
-             template0"
+             TEMPLATE template0"
         )),
     }
 }
 
 /// SQLSTATEs are at <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
-fn explain(error: &sqlx::Error, options: &PgConnectOptions, place: &Place) -> String {
+fn explain(error: &sqlx::Error, options: &PgConnectOptions, address: &ServerAddress) -> String {
     match error {
         sqlx::Error::Database(error) => {
             let (message, role) = (error.message(), options.get_username());
@@ -131,24 +128,24 @@ fn explain(error: &sqlx::Error, options: &PgConnectOptions, place: &Place) -> St
             }
         }
         sqlx::Error::Io(error) if error.kind() == ErrorKind::ConnectionRefused => {
-            format!("{place} refuses connections: start the server, or correct the host and the port")
+            format!("{address} refuses connections: start the server, or correct the host and the port")
         }
         // The driver verifies certificates while it reads.
         sqlx::Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
-            format!("TLS with {place} fails ({error}): check sslmode and sslrootcert")
+            format!("TLS with {address} fails ({error}): check sslmode and sslrootcert")
         }
         sqlx::Error::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
-            format!("{place} closes the connection: it isn't a PostgreSQL server, or doesn't accept this address")
+            format!("{address} closes the connection: it isn't a PostgreSQL server, or doesn't accept this address")
         }
-        sqlx::Error::Io(error) => format!("the connection to {place} fails: {error}"),
+        sqlx::Error::Io(error) => format!("the connection to {address} fails: {error}"),
         sqlx::Error::Tls(error) if error.to_string() == "server does not support TLS" => format!(
-            "{place} has no TLS, which sslmode={} needs: turn it on there (ssl = on), or choose another sslmode",
+            "{address} has no TLS, which sslmode={} needs: turn it on there (ssl = on), or choose another sslmode",
             mode(options)
         ),
-        sqlx::Error::Tls(error) => format!("TLS with {place} fails: {error}"),
+        sqlx::Error::Tls(error) => format!("TLS with {address} fails: {error}"),
         sqlx::Error::Configuration(error) => format!("its certificate or key can't be used: {error}"),
-        sqlx::Error::Protocol(_) => format!("{place} isn't a PostgreSQL server: correct the host and the port"),
-        _ => format!("the connection to {place} fails"),
+        sqlx::Error::Protocol(_) => format!("{address} isn't a PostgreSQL server: correct the host and the port"),
+        _ => format!("the connection to {address} fails"),
     }
 }
 

@@ -1,11 +1,12 @@
-//! Why a SQLite file can't be opened.
+//! Explains why a SQLite file can't be opened.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Read};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::time::Duration;
 
 use sea_orm::sqlx::{self, ConnectOptions, Connection, sqlite::SqliteConnectOptions};
+use uuid::Uuid;
 
 /// What a SQLite database begins with.
 const MAGIC: &[u8] = b"SQLite format 3\0";
@@ -62,7 +63,8 @@ fn check_header(file: &Path) -> Result<(), String> {
     }
 }
 
-/// The cause of an error that the pool has forgotten.
+/// The cause of an error that the pool has forgotten. To be looked for while this process has no connection to the file:
+/// closing the file here would release the locks of that connection.
 pub(super) async fn find_cause(url: &str) -> String {
     let Ok(options) = url.parse::<SqliteConnectOptions>() else {
         return "its address can't be read".to_owned();
@@ -104,10 +106,8 @@ async fn read_schema(options: SqliteConnectOptions) -> sqlx::Result<()> {
 
 /// SQLite creates files next to the database: what the system says when another program tries is why it failed.
 fn create_another(file: &Path) -> std::io::Result<()> {
-    let mut name = file.file_name().unwrap_or_default().to_owned();
-    name.push("-check");
-    let other = file.with_file_name(name);
-    let written = fs::write(&other, MAGIC);
+    let other = directory(file).join(format!(".clientele-check-{}", Uuid::now_v7().simple()));
+    let written = File::create_new(&other)?.write_all(MAGIC);
     let _ = fs::remove_file(&other);
     written
 }
