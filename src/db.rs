@@ -28,10 +28,10 @@ use rand::RngExt;
 use sea_orm::{ConnectionTrait, DatabaseConnection, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use tokio::time::timeout_at;
 
-pub use address::{check_address, is_ssl_mode, sqlite_path};
+pub use address::{check_address, is_read_only, is_ssl_mode, parameter};
 pub use backup::BackupError;
 pub use batch::Batch;
-pub use connect::{Version, missing_file};
+pub use connect::{Version, missing_file, sqlite_path};
 pub use connection::{Connection, Transaction};
 pub use dialect::Dialect;
 pub use settings::{DatabaseSettings, Synchronous, postgres_options};

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::open_error::explain_copying;
 use super::store::{self, OpenMode};
 use super::{Failure, print};
 use crate::config::Config;
+use crate::db::BackupError;
 
 #[derive(Debug, Args)]
 pub(super) struct Target {
@@ -22,8 +24,13 @@ pub(super) async fn run(config: &Config, Target { file }: &Target) -> Result<(),
         ));
     }
     store::with_database(config, OpenMode::Copy, async |database| {
-        let copied = database.back_up(file).await;
-        copied.map_err(|error| Failure::new(format!("can't copy the database to {}: {error}", file.display())))
+        database.back_up(file).await.map_err(|error| {
+            let reason = match &error {
+                BackupError::Database(error) => explain_copying(error),
+                error => error.to_string(),
+            };
+            Failure::new(format!("can't copy the database to {}: {reason}", file.display()))
+        })
     })
     .await?;
     print(&format!("the database has been copied to {}\n", file.display()))

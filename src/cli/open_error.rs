@@ -13,7 +13,7 @@ use crate::error::{Cause, Error};
 /// Checks the file, or connects once, before the pool does: the pool tries again for seconds, and forgets the cause.
 pub(super) async fn check(config: &Config) -> Result<(), Failure> {
     let url = config.database_url.reveal();
-    let checked = match sqlite_path(url).filter(|_| config.database_url.is_sqlite()) {
+    let checked = match sqlite_path(url) {
         Some(file) => sqlite::check(&file),
         None => postgres::check(url, &config.database).await,
     };
@@ -47,11 +47,23 @@ fn cannot(doing: &str, config: &Config, reason: &str) -> Failure {
     Failure::new(format!("can't {doing} the database {}: {reason}", config.database_url))
 }
 
+/// Why a SQLite database can't be copied.
+pub(super) fn explain_copying(error: &DbErr) -> String {
+    match from_driver(error) {
+        Some(error) => sqlite::explain(error),
+        None => error.to_string(),
+    }
+}
+
 fn driver_error(error: &Error) -> Option<&sqlx::Error> {
-    let Error::Internal(cause) = error else {
-        return None;
-    };
-    match cause.downcast_ref()? {
+    match error {
+        Error::Internal(cause) => from_driver(cause.downcast_ref()?),
+        _ => None,
+    }
+}
+
+fn from_driver(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
         DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause) => match cause {
             RuntimeErr::SqlxError(error) => Some(error),
             RuntimeErr::Internal(_) => None,

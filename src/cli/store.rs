@@ -14,7 +14,7 @@ use super::{Failure, listening};
 use crate::Clientele;
 use crate::api::health::Ping;
 use crate::config::Config;
-use crate::db::{Database, Version, missing_file};
+use crate::db::{Database, Dialect, Version, missing_file};
 use crate::error::Error;
 
 const OF_LATER: &str = "is of a later version than this program: use that one";
@@ -184,10 +184,7 @@ async fn prepare(database: &Database, config: &Config, mode: OpenMode) -> Result
 
 /// The kind of the configured database, for the log.
 pub(super) fn kind(config: &Config) -> &'static str {
-    match config.database_url.is_sqlite() {
-        true => "sqlite",
-        false => "postgresql",
-    }
+    Dialect::of(config.database_url.reveal()).as_str()
 }
 
 fn unusable(config: &Config, what_to_do: &str) -> Cause {

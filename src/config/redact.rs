@@ -1,5 +1,7 @@
 //! Hides secrets in addresses of databases, and in any text that may be one: a mistyped address has the same password.
 
+use crate::db::parameter;
+
 const HIDDEN: &str = "***";
 
 /// Parameters whose values are shown. The value of every other one may be secret.
@@ -10,12 +12,8 @@ const SHOWN: &[&str] = &[
     "user",
     "dbname",
     "sslmode",
-    "ssl-mode",
     "sslrootcert",
-    "ssl-root-cert",
-    "ssl-ca",
     "sslcert",
-    "ssl-cert",
     "application_name",
     "statement-cache-capacity",
     "mode",
@@ -87,7 +85,7 @@ fn without_values(text: &str) -> String {
         }
         let blanks = after.len() - after.trim_start().len();
         let end = after[blanks..].find(is_separator).map_or(after.len(), |at| blanks + at);
-        if !SHOWN.contains(&name) || after[..end].contains('=') {
+        if !SHOWN.contains(&parameter(name)) || after[..end].contains('=') {
             return format!("{}{before}={HIDDEN}", &text[..start]);
         }
         rest = after[end..].strip_prefix(is_separator).unwrap_or_default();

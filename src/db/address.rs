@@ -1,6 +1,6 @@
 //! Validates database addresses. Its sentences name parameters, and never a value that may be secret.
 
-use std::{borrow::Cow, path::PathBuf};
+use std::borrow::Cow;
 
 use sea_orm::sqlx::{
     self,
@@ -71,10 +71,18 @@ pub(super) fn readable(url: &str) -> Cow<'_, str> {
     }
 }
 
-/// The file that a SQLite address names.
-pub fn sqlite_path(url: &str) -> Option<PathBuf> {
-    let options: SqliteConnectOptions = url.parse().ok()?;
-    Some(options.get_filename().to_owned())
+/// Whether a SQLite address lets the database be read only.
+pub fn is_read_only(url: &str) -> bool {
+    parameters(url, SQLITE).is_ok_and(|given| {
+        let mut given = given.into_iter();
+        given.any(|parameter| matches!(parameter, ("mode", "ro") | ("immutable", "1" | "true")))
+    })
+}
+
+/// The name of a parameter of which this may be another spelling.
+pub fn parameter(name: &str) -> &str {
+    let alias = POSTGRES_ALIASES.iter().find(|(alias, _)| *alias == name);
+    alias.map_or(name, |(_, name)| *name)
 }
 
 /// The options of a PostgreSQL address that [`check_address`] accepts.
@@ -120,8 +128,7 @@ fn check_postgres(url: &str) -> Result<(), String> {
         Ok(_) => Ok(()),
         Err(sqlx::Error::Configuration(reason)) => Err(format!(
             "can't be read ({reason}): special characters of names and passwords must be percent-encoded, as in %40 \
-             for @ \
-             and %2F for /"
+             for @ and %2F for /"
         )),
         Err(_) => Err("can't be read".to_owned()),
     }
@@ -162,8 +169,7 @@ fn parameters<'a>(url: &'a str, known: &[&str]) -> Result<Vec<(&'a str, &'a str)
     let query = url.split_once('?').map_or("", |(_, query)| query);
     for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
         let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-        let alias = POSTGRES_ALIASES.iter().find(|(alias, _)| *alias == name);
-        let name = alias.map_or(name, |(_, name)| *name);
+        let name = self::parameter(name);
         let is_option = known.contains(&"options") && name.starts_with("options[") && name.ends_with(']');
         if !known.contains(&name) && !is_option {
             return Err(unknown(name, &found, known));
@@ -272,8 +278,7 @@ mod tests {
             (
                 "ssl=true",
                 "has the parameter ssl, which doesn't encrypt the connection: write sslmode=require, or \
-                 sslmode=verify-full, \
-                 which also checks the server's certificate"
+                 sslmode=verify-full, which also checks the server's certificate"
                     .to_owned(),
             ),
             (
@@ -307,8 +312,8 @@ mod tests {
             ("sslcert=/c.pem", "needs both sslcert and sslkey, or neither".to_owned()),
             (
                 "sslmode=require&sslrootcert=/ca.pem",
-                "has an sslrootcert, which only sslmode=verify-ca and sslmode=verify-full use: add one of \
-                 them"
+                "has an sslrootcert, which only sslmode=verify-ca and sslmode=verify-full use: add one \
+                 of them"
                     .to_owned(),
             ),
             ("sslmode=require#", "can't be read: a # must be written %23".to_owned()),

@@ -6,10 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use sea_orm::{ConnectionTrait, DbErr, RuntimeErr, Statement};
+use sea_orm::{ConnectionTrait, DbErr, Statement};
 use uuid::Uuid;
 
 use super::{Database, sqlite_file::create_private};
+
 /// Why there is no copy.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
@@ -20,18 +21,8 @@ pub enum BackupError {
     Name,
     #[error(transparent)]
     File(#[from] io::Error),
-    /// In the words of SQLite, which quote nothing that is stored.
-    #[error("{}", said(.0))]
+    #[error(transparent)]
     Database(#[from] DbErr),
-}
-
-fn said(error: &DbErr) -> String {
-    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Conn(RuntimeErr::SqlxError(cause))) = error else {
-        return error.to_string();
-    };
-    cause
-        .as_database_error()
-        .map_or_else(|| cause.to_string(), |error| error.message().to_owned())
 }
 
 impl Database {

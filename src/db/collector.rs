@@ -114,10 +114,7 @@ impl Collector for OfDatabase {
             let values = pools.iter().map(|(label, values)| (label, ConstGauge::new(values[at])));
             family(&mut encoder, name, help, MetricType::Gauge, values)?;
         }
-        let database = match self.0.reader.dialect {
-            Dialect::Sqlite => "sqlite",
-            Dialect::Postgres => "postgresql",
-        };
+        let database = self.0.reader.dialect.as_str();
         let both = [
             ("read", &*self.0.reader.metrics.0),
             ("write", &*self.0.writer.metrics.0),

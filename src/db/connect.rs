@@ -181,6 +181,11 @@ impl Database {
     }
 }
 
+/// The path of the SQLite file that `url` names. None on PostgreSQL.
+pub fn sqlite_path(url: &str) -> Option<PathBuf> {
+    Some(sqlite_file(url).ok()??.path().to_owned())
+}
+
 /// The path of the SQLite file that `url` names, if nothing is there. None on PostgreSQL.
 pub fn missing_file(url: &str) -> Option<PathBuf> {
     let file = sqlite_file(url).ok()??;

@@ -12,11 +12,19 @@ pub enum Dialect {
 
 impl Dialect {
     /// That of the database at `url`.
-    pub(super) fn of(url: &str) -> Self {
+    pub fn of(url: &str) -> Self {
         if url.starts_with("sqlite:") {
             Self::Sqlite
         } else {
             Self::Postgres
+        }
+    }
+
+    /// The name for logs and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgresql",
+            Self::Sqlite => "sqlite",
         }
     }
 

@@ -12,17 +12,9 @@ use tokio::time::timeout;
 
 use super::super::host_name;
 use crate::config::is_path;
-use crate::db::{DatabaseSettings, postgres_options};
+use crate::db::{DatabaseSettings, parameter, postgres_options};
 
-const CERTIFICATE_FILES: &[&str] = &[
-    "sslrootcert",
-    "ssl-root-cert",
-    "ssl-ca",
-    "sslcert",
-    "ssl-cert",
-    "sslkey",
-    "ssl-key",
-];
+const CERTIFICATE_FILES: &[&str] = &["sslrootcert", "sslcert", "sslkey"];
 const ENCODING: &str = "UTF8";
 
 /// The socket or the host and port of a server.
@@ -79,7 +71,7 @@ fn check_certificate_files(url: &str) -> Result<(), String> {
     let query = url.split_once('?').map_or("", |(_, query)| query);
     let parameters = Url::parse(&format!("query:?{query}")).map_err(|_| "its address can't be read".to_owned())?;
     for (name, file) in parameters.query_pairs() {
-        if CERTIFICATE_FILES.contains(&&*name)
+        if CERTIFICATE_FILES.contains(&parameter(&name))
             && let Err(error) = File::open(&*file)
         {
             return Err(match is_path(&file) {

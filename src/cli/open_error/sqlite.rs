@@ -8,6 +8,8 @@ use std::time::Duration;
 use sea_orm::sqlx::{self, ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 use uuid::Uuid;
 
+use crate::db::is_read_only;
+
 /// What a SQLite database begins with.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 const HEADER_BYTES: usize = 100;
@@ -69,7 +71,7 @@ pub(super) async fn find_cause(url: &str) -> String {
     let Ok(options) = url.parse::<SqliteConnectOptions>() else {
         return "its address can't be read".to_owned();
     };
-    if url.contains("mode=ro&") || url.ends_with("mode=ro") || url.contains("immutable=") {
+    if is_read_only(url) {
         return "its address has mode=ro or immutable: remove that to make changes".to_owned();
     }
     let file = options.get_filename().to_owned();

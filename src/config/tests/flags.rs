@@ -167,8 +167,7 @@ fn a_mistake_in_a_flag_is_one_sentence_that_repeats_no_value() {
         (
             "graphql.roles.reporting.tokenz=1",
             "unknown setting `graphql.roles.reporting.tokenz` in the command line; known there: tokens, directives, \
-             depth, \
-             aliases, root_fields, complexity, batch",
+             depth, aliases, root_fields, complexity, batch",
         ),
         (
             "audit.key_file=hunter2",

@@ -19,15 +19,16 @@ const COMMANDS: [&[&str]; 10] = [
     &["client", "erase", "SEED00000000", "--yes"],
     &["worker"],
 ];
-const TO_CREATE: &str = "`clientele serve` creates it with the user admin, `clientele user add admin --permissions ALL` with a \
-    user whose password you choose";
+const WITHOUT_TABLES: &str =
+    "has no tables of clientele: run `clientele serve` to create them, or name another one with --database-url";
 
 #[test]
 fn commands_in_a_wrong_directory_create_no_database() {
     let directory = directory();
     let path = directory.path().canonicalize().expect("it exists").join("clientele.db");
     let sentence = format!(
-        "clientele: there is no database at {}: {TO_CREATE}, --database-url names another one\n",
+        "clientele: there is no database at {}: run `clientele serve` to create it, or name another one with \
+         --database-url\n",
         path.display()
     );
     for command in COMMANDS.into_iter().chain([&["backup", "copy.db"][..]]) {
@@ -42,7 +43,7 @@ fn commands_in_a_wrong_directory_create_no_database() {
 fn commands_on_an_empty_file_create_no_tables() {
     let directory = directory();
     let file = directory.path().join("clientele.db");
-    let sentence = format!("clientele: the database sqlite:clientele.db has no tables of clientele: {TO_CREATE}\n");
+    let sentence = format!("clientele: the database sqlite:clientele.db {WITHOUT_TABLES}\n");
     for command in COMMANDS.into_iter().chain([&["backup", "copy.db"][..]]) {
         std::fs::write(&file, "").expect("written");
         let said = run(&directory, command, "correct horse battery\n");
@@ -88,7 +89,7 @@ on_postgres! {
         for command in COMMANDS {
             let (said, failure, code) = on(&url, command);
             assert!(failure.starts_with("clientele: the database postgres"), "{command:?}: {failure}");
-            assert!(failure.ends_with(&format!(" has no tables of clientele: {TO_CREATE}")), "{command:?}: {failure}");
+            assert!(failure.ends_with(&format!(" {WITHOUT_TABLES}")), "{command:?}: {failure}");
             assert_eq!((said.as_str(), code), ("", Some(1)), "{command:?}");
             let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'";
             let tables = server.clientele.db.read().all(tables, []).await.expect("the catalog can be read");
@@ -108,6 +109,18 @@ on_both! {
                 migrates it";
             assert!(failure.ends_with(sentence), "{command:?}: {failure}");
             assert_eq!((said.as_str(), code), ("", Some(1)), "{command:?}");
+            assert_eq!(Snapshot::take(&server.clientele.db).await, before, "{command:?}");
+        }
+    }
+
+    async fn lists_write_nothing(server) {
+        let url = server.database_url();
+        let before = Snapshot::take(&server.clientele.db).await;
+        for command in [["user", "list"], ["token", "list"]] {
+            // A command that writes would begin the history under this key.
+            let environment = [("DATABASE_URL", &*url), ("CLIENTELE_AUDIT__KEY", "a key that no server has used yet")];
+            let output = clientele(&directory(), &command, &environment).output().expect("the program starts");
+            assert_eq!(output.status.code(), Some(0), "{}", text(output.stderr));
             assert_eq!(Snapshot::take(&server.clientele.db).await, before, "{command:?}");
         }
     }

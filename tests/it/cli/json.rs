@@ -30,7 +30,7 @@ fn start_of_the_server_is_one_event() {
         (
             Server::start(&[JSON]),
             json!({ "level": "WARN", "user": "admin", "target": "clientele::cli::serve",
-            "message": "the first user has no password yet: run `clientele user password`" }),
+            "message": "the first user has no password yet: run `clientele user password admin`" }),
         ),
         (
             Server::open(&[JSON]),

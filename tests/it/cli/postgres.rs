@@ -2,14 +2,16 @@
 
 mod fake;
 
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use reqwest::Client;
-use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection};
+use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use serde_json::{Value, json};
 
 use self::fake::Fake;
-use super::server::{Server, run};
+use super::files::signal;
+use super::server::{Server, clientele, directory, run, text};
 use crate::harness::{Backend, TestServer, peers::Certificate, run as on};
 
 /// The pool would try for `database.acquire_timeout_seconds`, 5 by default.
@@ -68,8 +70,8 @@ async fn postgres_start_error_names_its_cause() {
         for (url, reason) in [
             (
                 url.replace("clientele@", "absent@"),
-                "the server refuses the role absent (role \"absent\" does not exist): check the role and \
-                 pg_hba.conf"
+                "the server refuses the role absent (role \"absent\" does not exist): check the role \
+                 and pg_hba.conf"
                     .to_owned(),
             ),
             (
@@ -78,8 +80,8 @@ async fn postgres_start_error_names_its_cause() {
             ),
             (
                 url.replace(&directory, "/nowhere"),
-                "the socket /nowhere/.s.PGSQL.5432 doesn't exist: start the server, or name its directory as \
-                 host"
+                "the socket /nowhere/.s.PGSQL.5432 doesn't exist: start the server, or name its directory \
+                 as host"
                     .to_owned(),
             ),
             (
@@ -145,8 +147,7 @@ async fn wrong_password_is_refused_and_hidden() {
         for (url, shown) in [(of(":wrong"), of(":***")), (of(""), of(""))] {
             let sentence = format!(
                 "clientele: can't open the database {shown}: the server refuses the password of the role \
-                 with_password: \
-                 correct it\n"
+                 with_password: correct it\n"
             );
             let begun = Instant::now();
             assert_eq!(migrate(&url), (String::new(), sentence, Some(1)));
@@ -264,6 +265,52 @@ async fn read_only_database_serves_reads_and_refuses_writes() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn start_that_waits_for_a_migration_is_stopped_by_a_signal() {
+    on(Backend::Postgres, async |server| {
+        let (url, name, _) = parts(server);
+        let admin = connect(&url).await;
+        let lock = "SELECT pg_advisory_lock(x'636c69656e74'::bigint)";
+        execute(&admin, &["DROP SCHEMA public CASCADE", "CREATE SCHEMA public", lock]).await;
+        let waiting = format!(
+            "SELECT pid::text FROM pg_locks JOIN pg_database d ON d.oid = database WHERE datname = '{name}' AND NOT granted"
+        );
+        for (arguments, sent, code) in [
+            (&["serve", "--listen", "127.0.0.1:0"][..], "TERM", 143),
+            (&["serve", "--listen", "127.0.0.1:0"], "INT", 130),
+            (&["migrate"], "TERM", 143),
+        ] {
+            let directory = directory();
+            let child = clientele(&directory, arguments, &[("DATABASE_URL", &url), ("CLIENTELE_LOG__FILTER", "warn")])
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("the program starts");
+            let asked = Statement::from_string(DbBackend::Postgres, &waiting);
+            let pid: String = loop {
+                if let Some(row) = admin.query_one_raw(asked.clone()).await.expect("the catalog") {
+                    break row.try_get_by_index(0).expect("a number");
+                }
+            };
+            let begun = Instant::now();
+            signal(&child, sent);
+            let output = child.wait_with_output().expect("it ends");
+            assert!(begun.elapsed() < AT_ONCE, "{arguments:?}: {:?}", begun.elapsed());
+            assert_eq!(
+                (text(output.stdout), text(output.stderr), output.status.code()),
+                (String::new(), format!("clientele: stopped by SIG{sent}\n"), Some(code)),
+                "{arguments:?}"
+            );
+            // PostgreSQL notices only later that nobody waits for the lock any more.
+            execute(&admin, &[&format!("SELECT pg_terminate_backend({pid}, 10000)")]).await;
+        }
+        execute(&admin, &["SELECT pg_advisory_unlock_all()"]).await;
+        works(&url);
+        admin.close().await.expect("closed");
+    })
+    .await;
+}
+
 #[test]
 fn answer_of_wrong_server_is_explained() {
     for (answer, reason) in [
@@ -311,8 +358,7 @@ fn unreachable_server_is_explained() {
     );
     let sentence = format!(
         "clientele: can't open the database {url}: {place} doesn't answer within 1 s: check the host, the port and \
-         firewalls \
-         in between\n"
+         firewalls in between\n"
     );
     assert_eq!(answer, (String::new(), sentence, Some(1)));
     for (url, place) in [

@@ -6,6 +6,7 @@ use std::process::Command;
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection};
 use tempfile::TempDir;
 
+use super::files::names;
 use super::server::{clientele, directory, text};
 
 async fn open(directory: &TempDir, file: &str) -> DatabaseConnection {
@@ -111,8 +112,7 @@ fn full_disk_is_explained() {
     assert_eq!(
         text(output.stderr),
         "clientele: can't migrate the database sqlite:clientele.db: its file can't be read or written (SQLite's \
-         error 778): \
-         check the disk and its limits\n"
+         error 778): check the disk and its limits\n"
     );
 }
 
@@ -132,8 +132,29 @@ async fn locked_sqlite_file_is_explained() {
     assert_eq!(
         fails(&directory, &["migrate"], "sqlite:clientele.db"),
         "clientele: can't open the database sqlite:clientele.db: another program has locked it: stop that one, or \
-         try again \
-         later\n"
+         try again later\n"
     );
     other.close().await.expect("closed");
+}
+
+#[tokio::test]
+async fn search_for_a_cause_leaves_other_files_alone() {
+    let directory = directory();
+    let other = open(&directory, "clientele.db").await;
+    for sql in ["PRAGMA journal_mode = WAL", "BEGIN IMMEDIATE"] {
+        other.execute_unprepared(sql).await.expect(sql);
+    }
+    let own = directory.path().join("clientele.db-check");
+    std::fs::write(&own, "a user's file").expect("written");
+    assert_eq!(
+        fails(&directory, &["migrate"], "sqlite:clientele.db"),
+        "clientele: can't migrate the database sqlite:clientele.db: it can't be opened for writing: another program \
+         may use it\n"
+    );
+    assert_eq!(
+        std::fs::read_to_string(&own).expect("it is still there"),
+        "a user's file"
+    );
+    other.close().await.expect("closed");
+    assert_eq!(names(&directory), ["clientele.db", "clientele.db-check"]);
 }
