@@ -112,8 +112,8 @@ fn a_start_that_cant_work_says_why_in_one_line() {
         (
             // A key that was pasted in the place of its file's name.
             vec!["migrate"],
-            vec![("DATABASE_URL", "postgres://ana@db/bank?sslcert=/dev/null&sslkey=hunter2")],
-            "can't open the database postgres://ana@db/bank?sslcert=/dev/null&sslkey=***: the file that sslkey names \
+            vec![("DATABASE_URL", "postgres://teller@db/bank?sslcert=/dev/null&sslkey=hunter2")],
+            "can't open the database postgres://teller@db/bank?sslcert=/dev/null&sslkey=***: the file that sslkey names \
              can't be read: No such file or directory (os error 2)"
                 .into(),
             1,
