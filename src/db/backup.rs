@@ -1,8 +1,9 @@
 //! Copies a SQLite database to a file while servers go on writing to it.
 
 use std::{
-    fs::{self, File},
+    fs::{self, DirBuilder, File},
     io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -10,6 +11,9 @@ use sea_orm::{ConnectionTrait, DbErr, Statement};
 use uuid::Uuid;
 
 use super::{Database, sqlite_file::create_private};
+
+/// How often the temporary folder is removed at the most.
+const REMOVALS: u32 = 3;
 
 /// Why there is no copy.
 #[derive(Debug, thiserror::Error)]
@@ -49,9 +53,11 @@ impl Database {
     }
 }
 
-/// A copy that isn't complete, under a temporary name in the folder of its final one. Dropping it removes it.
+/// A copy that isn't complete, in a temporary folder next to its final name. Dropping it removes both: SQLite, which may be about
+/// to create the file, then has no folder to create it in.
 struct Unfinished {
     path: PathBuf,
+    temporary: PathBuf,
     folder: PathBuf,
 }
 
@@ -61,12 +67,15 @@ impl Unfinished {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
             _ => Path::new("."),
         };
-        let path = folder.join(format!(".clientele-backup-{}", Uuid::now_v7().simple()));
-        create_private(&path)?;
-        Ok(Self {
-            path,
+        let temporary = folder.join(format!(".clientele-backup-{}", Uuid::now_v7().simple()));
+        DirBuilder::new().mode(0o700).create(&temporary)?;
+        let unfinished = Self {
+            path: temporary.join("copy.db"),
+            temporary,
             folder: folder.to_owned(),
-        })
+        };
+        create_private(&unfinished.path)?;
+        Ok(unfinished)
     }
 
     /// Gives the copy its final name once it is on the disk. Never overwrites a file.
@@ -94,6 +103,11 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        // A file that is created meanwhile makes it fail.
+        for _ in 0..REMOVALS {
+            if fs::remove_dir_all(&self.temporary).is_ok() {
+                return;
+            }
+        }
     }
 }
