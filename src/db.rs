@@ -291,6 +291,12 @@ impl Database {
         };
     }
 
+    /// Whether the database is known to answer reads and to refuse changes.
+    pub fn accepts_no_changes(&self) -> bool {
+        let availability = self.writer.availability.as_ref();
+        availability.is_some_and(Availability::accepts_no_changes)
+    }
+
     /// Whether the log has a line about the outage that explains an error, or will have one if the outage lasts.
     pub fn logs_outage_of(&self, error: &Error) -> bool {
         let is_known = |availability: &Availability| availability.check().is_err();

@@ -12,11 +12,13 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::sync::watch;
 
-/// Asks whether everything that the server depends on works.
-pub type Ping = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = bool> + Send>> + Send + Sync>;
+/// Asks whether everything that the server depends on works; the error is the reason why it doesn't.
+pub type Ping = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), &'static str>> + Send>> + Send + Sync>;
 
 /// A probe that waits longer than this has given up already.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The reason while the database doesn't answer.
+pub const NO_ANSWER: &str = "the database does not answer\n";
 const NEVER_STORED: [(axum::http::HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
 
 /// `/health/live` answers 200 while the process runs; `/health/ready` 200, or 503 when `ping` fails or takes over 2 s, and
@@ -33,7 +35,8 @@ async fn ready(ping: Ping, stopping: watch::Receiver<bool>) -> impl IntoResponse
         return not_ready("stopping\n");
     }
     match tokio::time::timeout(PATIENCE, ping()).await {
-        Ok(true) => (StatusCode::OK, NEVER_STORED, "ready\n"),
-        _ => not_ready("the database can't be read or written\n"),
+        Ok(Ok(())) => (StatusCode::OK, NEVER_STORED, "ready\n"),
+        Ok(Err(reason)) => not_ready(reason),
+        Err(_) => not_ready(NO_ANSWER),
     }
 }

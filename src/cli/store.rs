@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use super::open_error::{check, failure};
 use super::{Failure, listening};
 use crate::Clientele;
-use crate::api::health::Ping;
+use crate::api::health::{NO_ANSWER, Ping};
 use crate::config::Config;
 use crate::db::{Database, Dialect, Version, missing_file};
 use crate::error::Error;
@@ -214,7 +214,12 @@ pub(super) fn now() -> DateTime<Utc> {
 pub(super) fn ping(database: Database) -> Ping {
     Arc::new(move || {
         let database = database.clone();
-        Box::pin(async move { database.check().await.is_ok() })
+        Box::pin(async move {
+            database.check().await.map_err(|_| match database.accepts_no_changes() {
+                true => "the database accepts no changes\n",
+                false => NO_ANSWER,
+            })
+        })
     })
 }
 

@@ -145,6 +145,12 @@ impl Availability {
         outage.map_or(Ok(()), |outage| Err(outage.error.clone()))
     }
 
+    /// Whether the database is known to answer and to refuse changes.
+    pub fn accepts_no_changes(&self) -> bool {
+        let state = self.state();
+        state.unreachable.is_none() && state.unwritable.is_some()
+    }
+
     /// Waits for `operation` unless the database is known to be unreachable, or becomes so meanwhile. Reports its error.
     pub async fn during<T, E>(&self, access: Access, operation: impl Future<Output = Result<T, E>>) -> Result<T, E>
     where

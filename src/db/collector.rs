@@ -93,6 +93,9 @@ struct OfDatabase(Database);
 
 impl Collector for OfDatabase {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let help = "Whether the database accepts changes as far as is known, 0 or 1.";
+        let writable = encoder.encode_descriptor("database_writable", help, None, MetricType::Gauge)?;
+        ConstGauge::new(i64::from(!self.0.accepts_no_changes())).encode(writable)?;
         let pools = self.0.pools();
         for (at, (name, help)) in [
             (

@@ -83,6 +83,10 @@ async fn acknowledged_writes_survive_a_full_disk() {
     }
     assert_eq!(refused, 100, "the disk must become full");
     assert_eq!(caller.get("/health/ready").await, Some(503));
+    let reason = caller.text("/health/ready").await;
+    assert_eq!(reason, "the database accepts no changes\n");
+    let metrics = caller.text("/metrics").await;
+    assert!(metrics.contains("\nclientele_database_writable 0\n"), "{metrics}");
     assert_eq!(caller.get("/health/live").await, Some(200));
 
     server.signal("TERM");

@@ -235,6 +235,11 @@ impl Caller {
         Some((status, response.json().await.unwrap_or_default()))
     }
 
+    pub async fn text(&self, path: &str) -> String {
+        let response = self.http.get(format!("{}{path}", self.address)).send().await;
+        response.expect("an answer").text().await.expect("UTF-8")
+    }
+
     pub async fn get(&self, path: &str) -> Option<u16> {
         let response = self.http.get(format!("{}{path}", self.address)).send().await.ok()?;
         Some(response.status().as_u16())
