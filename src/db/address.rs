@@ -125,13 +125,28 @@ fn check_postgres(url: &str) -> Result<(), String> {
         );
     }
     match postgres(url) {
-        Ok(_) => Ok(()),
+        Ok(options) => check_names(&options),
         Err(sqlx::Error::Configuration(reason)) => Err(format!(
             "can't be read ({reason}): special characters of names and passwords must be percent-encoded, as in %40 \
              for @ and %2F for /"
         )),
         Err(_) => Err("can't be read".to_owned()),
     }
+}
+
+/// A mistyped address can have its password in one of these, which are shown and logged.
+fn check_names(options: &PgConnectOptions) -> Result<(), String> {
+    let database = options.get_database().unwrap_or_default();
+    if database.contains(['=', ';', '&']) || database.contains(char::is_whitespace) {
+        return Err("names a database with = ; & or a blank: parameters follow a ?, separated by &".to_owned());
+    }
+    if options.get_username().contains(':') {
+        return Err("names a user with a colon: write the password after a : that isn't percent-encoded".to_owned());
+    }
+    if options.get_host().contains('@') {
+        return Err("names a host with an @: the user and the password stand before the host".to_owned());
+    }
+    Ok(())
 }
 
 fn check_sqlite(url: &str) -> Result<(), String> {
@@ -154,8 +169,11 @@ fn check_sqlite(url: &str) -> Result<(), String> {
         return Err("names no file: write sqlite:FILE, as in sqlite:clientele.db".to_owned());
     }
     // The driver turns the literal `:memory:` into a URI. Other URIs could name a database in memory as well.
-    if file == ":memory:" || file.starts_with("file:") {
+    if file.trim_start_matches('/') == ":memory:" || file.starts_with("file:") {
         return Err(IN_MEMORY.to_owned());
+    }
+    if file.contains("://") {
+        return Err("has two schemes: write either sqlite:FILE or postgres://USER:PASSWORD@HOST/NAME".to_owned());
     }
     if file.contains('\0') {
         return Err("can't be read: the name of a file has no %00".to_owned());
@@ -204,6 +222,21 @@ mod tests {
     use super::{check_address, postgres};
 
     #[test]
+    fn mistyped_address_is_refused_without_its_password() {
+        for url in [
+            "postgres://u@h/d password=hunter2",
+            "postgres://h/d;password=hunter2",
+            "postgres://h/d&password=hunter2",
+            "postgres://u%3Ahunter2@h/d",
+            "postgres:///d?host=u:hunter2@h",
+            "sqlite:postgres://u:hunter2@h/d",
+        ] {
+            let reason = check_address(url).expect_err(url);
+            assert!(!reason.contains("hunter2"), "{url}: {reason}");
+        }
+    }
+
+    #[test]
     fn sqlite_address_must_name_file() {
         for url in [
             "sqlite:",
@@ -219,6 +252,7 @@ mod tests {
         for url in [
             "sqlite::memory:",
             "sqlite://:memory:",
+            "sqlite:///:memory:",
             "sqlite:sqlite::memory:",
             "sqlite:%3Amemory%3A",
             "sqlite:%3amemory:",
