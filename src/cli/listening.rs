@@ -1,7 +1,9 @@
 //! The socket, and what stops it. Knows nothing of what is served, nor how.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket};
@@ -57,21 +59,17 @@ pub(super) struct Signals {
 
 /// Between the two is `delay`, in which balancers notice.
 pub(super) fn stop_on_signal(delay: Duration) -> Result<Signals, Failure> {
-    let (mut terminate, mut interrupt) = (install(SignalKind::terminate())?, install(SignalKind::interrupt())?);
+    let mut signals = StopSignals::install()?;
     let ((stop, stopped), (close, closed)) = (watch::channel(false), watch::channel(false));
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        signals.recv().await;
         stop.send_replace(true);
         if !delay.is_zero() {
             tracing::info!(seconds = delay.as_secs(), "stopping: not ready any more");
         }
         tokio::select! {
             () = tokio::time::sleep(delay) => {}
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = signals.recv() => {}
         }
         close.send_replace(true);
         // Whoever asks later must hear of it, too.
@@ -83,15 +81,58 @@ pub(super) fn stop_on_signal(delay: Duration) -> Result<Signals, Failure> {
     })
 }
 
-/// Ends at SIGINT or SIGTERM after the call: why the command was stopped.
+/// Ends at a signal that stops a command, after the call: why the command was stopped.
 pub(super) fn interrupted() -> Result<impl Future<Output = Failure>, Failure> {
-    let (mut terminate, mut interrupt) = (install(SignalKind::terminate())?, install(SignalKind::interrupt())?);
+    let mut signals = StopSignals::install()?;
     Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => Failure::stopped("SIGTERM", SignalKind::terminate()),
-            _ = interrupt.recv() => Failure::stopped("SIGINT", SignalKind::interrupt()),
-        }
+        let (name, kind) = signals.recv().await;
+        Failure::stopped(name, kind)
     })
+}
+
+/// The signals that stop a process: by default they end it before it can close its database.
+struct StopSignals(Vec<(&'static str, SignalKind, Signal)>);
+
+impl StopSignals {
+    fn install() -> Result<Self, Failure> {
+        let kinds = [
+            ("SIGTERM", SignalKind::terminate()),
+            ("SIGINT", SignalKind::interrupt()),
+            ("SIGHUP", SignalKind::hangup()),
+            ("SIGQUIT", SignalKind::quit()),
+        ];
+        let wanted = kinds.into_iter().filter(|(_, kind)| !is_ignored(*kind));
+        let installed = wanted.map(|(name, kind)| Ok((name, kind, install(kind)?)));
+        installed.collect::<Result<_, _>>().map(Self)
+    }
+
+    async fn recv(&mut self) -> (&'static str, SignalKind) {
+        poll_fn(|context| {
+            let mut signals = self.0.iter_mut();
+            let received = signals.find_map(|(name, kind, signal)| {
+                let is_ready = signal.poll_recv(context).is_ready();
+                is_ready.then_some((*name, *kind))
+            });
+            received.map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
+}
+
+/// Whether the process was started with this signal ignored, as `nohup` does. Known on Linux only.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    ignored.unwrap_or_default() >> (kind.as_raw_value() - 1) & 1 == 1
+}
+
+/// SIGXFSZ on the systems that are supported.
+const FILE_TOO_LARGE: i32 = 25;
+
+/// Lets a write beyond the limit of file sizes fail: without a handler the system ends the process instead.
+pub(super) fn survive_file_limit() {
+    let _ = signal(SignalKind::from_raw(FILE_TOO_LARGE));
 }
 
 fn install(kind: SignalKind) -> Result<Signal, Failure> {

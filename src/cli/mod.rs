@@ -117,6 +117,7 @@ enum Command {
 
 /// Runs the command that the arguments name, and reports why it failed.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    listening::survive_file_limit();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let mut format = None;
     let outcome = match Arguments::try_parse_from(&arguments) {

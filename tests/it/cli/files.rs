@@ -171,7 +171,7 @@ async fn server_leaves_one_complete_file_at_every_stop() {
             acknowledged.extend(create(&server.address, "Ines").await);
         }
         assert_eq!(acknowledged.len(), 3);
-        let signals = [&["TERM"][..], &["INT"], &["TERM", "INT"]][run % 3];
+        let signals = [&["TERM"][..], &["INT"], &["TERM", "INT"], &["HUP"], &["QUIT"]][run % 5];
         let stopping = async {
             for signal in signals {
                 server.signal(signal);
@@ -289,7 +289,7 @@ async fn interrupted_command_leaves_one_complete_file() {
             line.clear();
             assert_ne!(log.read_line(&mut line).expect("UTF-8"), 0);
         }
-        let (name, code) = [("TERM", 143), ("INT", 130)][run % 2];
+        let (name, code) = [("TERM", 143), ("INT", 130), ("HUP", 129), ("QUIT", 131)][run % 4];
         signal(&seeding, name);
         let mut rest = String::new();
         log.read_to_string(&mut rest).expect("UTF-8");
