@@ -119,7 +119,7 @@ impl Database {
     /// Refuses work while the database is known to be unavailable.
     fn watched(mut self, settings: &DatabaseSettings, outage: OutageFlag) -> Self {
         let patience = Duration::from_secs(settings.acquire_timeout_seconds);
-        let probe = probe(&self.reader.inner, &self.writer.inner, self.reader.dialect, patience);
+        let probe = probe(&self, patience);
         let availability = Availability::new(probe, outage);
         self.reader.availability = Some(availability.clone());
         self.writer.availability = Some(availability);
@@ -175,6 +175,10 @@ impl Database {
     pub async fn check(&self) -> Result<()> {
         if let Some(availability) = &self.reader.availability {
             availability.check()?;
+        }
+        if let (Err(error), Some(availability)) = (self.check_file(), &self.writer.availability) {
+            availability.report(Access::Write, &error);
+            return Err(error);
         }
         // SQLite looks at the file only for a statement about it.
         self.reader
@@ -265,6 +269,7 @@ impl Database {
                     }
                     None => commit.await?,
                 }
+                self.check_file()?;
                 Ok(Some(output))
             }
             Ok(Step::Discard(output)) => {
@@ -291,6 +296,14 @@ impl Database {
         };
     }
 
+    /// Fails when changes would go to a SQLite file that no longer has its name.
+    fn check_file(&self) -> Result<()> {
+        match &self.file {
+            Some(file) if !file.is_in_place() => Err(Error::Unavailable(Cause::FileGone)),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the database is known to answer reads and to refuse changes.
     pub fn accepts_no_changes(&self) -> bool {
         let availability = self.writer.availability.as_ref();
@@ -313,7 +326,10 @@ impl Database {
 
     async fn begin_once(&self) -> Result<Transaction> {
         let dialect = self.writer.dialect;
-        let begin = TransactionConnection::begin(&self.writer.inner, dialect, self.observer.clone());
+        let begin = async {
+            self.check_file()?;
+            TransactionConnection::begin(&self.writer.inner, dialect, self.observer.clone()).await
+        };
         let begin = self.writer.metrics.acquiring(begin);
         let inner = match &self.writer.availability {
             Some(availability) => availability.during(Access::Write, begin).await?,

@@ -97,6 +97,8 @@ pub enum Cause {
     Sqlite(i32),
     /// A SQLSTATE of PostgreSQL.
     Postgres([u8; 5]),
+    /// The file of the database was removed, renamed or replaced while it was open.
+    FileGone,
     /// A known outage: the database hasn't been asked again.
     Outage,
     /// Another request failed to read the same rows a moment ago.
@@ -106,10 +108,12 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Whether the database wasn't reached, which starts a probe.
+    /// Whether no connection was got or kept, which starts a probe.
     pub fn is_about_reaching(self) -> bool {
         match self {
             Self::Io(_) | Self::Tls | Self::Lost | Self::Outage | Self::Closed => true,
+            // Metrics count these.
+            Self::NoFreeConnection => true,
             Self::Postgres(state) => state.starts_with(b"08") || state.starts_with(b"57"),
             _ => false,
         }
@@ -174,6 +178,7 @@ impl fmt::Display for Cause {
                 };
                 write!(f, "{name} (code {state})")
             }
+            Self::FileGone => f.write_str("its file was removed, renamed or replaced"),
             Self::Outage => f.write_str("an outage is known"),
             Self::SharedRead => f.write_str("the same read failed for another request"),
             Self::HashingQueue => f.write_str("too many passwords wait to be hashed"),

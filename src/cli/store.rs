@@ -163,12 +163,23 @@ async fn connect(config: &Config, mode: OpenMode) -> Result<Database, Failure> {
 }
 
 /// Only [`OpenMode::Create`] migrates: another command of a newer version must not change the tables under running servers.
+async fn has_other_tables(database: &Database) -> Result<bool, Cause> {
+    let look = async {
+        // Another process that starts now may have created ours meanwhile.
+        Ok(database.has_other_tables().await? && database.version().await? == Version::Empty)
+    };
+    look.await.map_err(|error| Cause::Database("look at", error))
+}
+
 async fn prepare(database: &Database, config: &Config, mode: OpenMode) -> Result<(), Cause> {
     let version = database.version().await;
     match version.map_err(|error| Cause::Database("look at", error))? {
         // A read-only database that is up to date serves reads.
         Version::Ours => Ok(()),
         Version::Later if mode != OpenMode::Copy => Err(unusable(config, OF_LATER)),
+        Version::Empty if mode == OpenMode::Create && has_other_tables(database).await? => {
+            Err(unusable(config, "has tables of another program: name another file"))
+        }
         Version::Empty | Version::Earlier if mode == OpenMode::Create => {
             let migrated = database.migrate().await;
             migrated.map_err(|error| Cause::Database("migrate", error))

@@ -314,7 +314,7 @@ fn cause(error: &Error) -> String {
 /// Whether the database answers but can't store anything.
 fn cannot_store(cause: Cause) -> bool {
     match cause {
-        Cause::Sqlite(_) => true,
+        Cause::Sqlite(_) | Cause::FileGone => true,
         // `too_many_connections` is about a new connection.
         Cause::Postgres(state) => {
             let classes = [&b"53"[..], b"58", b"XX"];

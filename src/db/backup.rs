@@ -21,6 +21,8 @@ pub enum BackupError {
     /// The file exists, and stays as it is.
     #[error("a file of this name exists, choose another name")]
     Exists,
+    #[error("SQLite uses this name for the database itself, choose another name")]
+    Reserved,
     #[error("its name must be UTF-8")]
     Name,
     #[error(transparent)]
@@ -38,6 +40,9 @@ impl Database {
     pub async fn back_up(&self, file: &Path) -> Result<(), BackupError> {
         if fs::symlink_metadata(file).is_ok() {
             return Err(BackupError::Exists);
+        }
+        if self.file.as_ref().is_some_and(|database| database.reserves(file)) {
+            return Err(BackupError::Reserved);
         }
         let copy = Unfinished::create(file)?;
         self.copy_to(&copy.path).await?;

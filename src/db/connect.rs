@@ -3,11 +3,12 @@
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use migration::{Migrator, MigratorTrait};
+use rand::RngExt;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbErr, RuntimeErr,
     sqlx::{self, ConnectOptions as _, Connection as _, Executor as _},
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     Connection, Database, DatabaseSettings, Dialect,
@@ -31,8 +32,31 @@ pub enum Version {
     Later,
 }
 
-/// A pool, and what ends its statements on SQLite.
+/// How long a connection waits for a lock in all.
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
+/// As [`connect_once`], again while another process has SQLite's file locked: turning write-ahead logging on doesn't wait.
 async fn connection(
+    url: &str,
+    settings: &DatabaseSettings,
+    purpose: Purpose,
+    outage: &OutageFlag,
+) -> Result<(Connection<DatabaseConnection>, Option<Bounds>)> {
+    let begun = Instant::now();
+    loop {
+        match connect_once(url, settings, purpose, outage).await {
+            Err(Error::Conflict) if begun.elapsed() < LOCK_TIMEOUT => {
+                let pause = rand::rng().random_range(Duration::ZERO..LOCK_PAUSE);
+                sleep(pause).await;
+            }
+            connected => return connected,
+        }
+    }
+}
+
+/// A pool, and what ends its statements on SQLite.
+async fn connect_once(
     url: &str,
     settings: &DatabaseSettings,
     purpose: Purpose,
@@ -57,19 +81,18 @@ async fn connection(
 }
 
 /// Probes the database. Reads have connections of their own, so that a pool without free connections is no outage.
-pub(super) fn probe(
-    reader: &DatabaseConnection,
-    writer: &DatabaseConnection,
-    dialect: Dialect,
-    patience: Duration,
-) -> Probe {
-    let (reader, writer) = (reader.clone(), writer.clone());
+pub(super) fn probe(database: &Database, patience: Duration) -> Probe {
+    let (reader, writer) = (database.reader.inner.clone(), database.writer.inner.clone());
+    let (dialect, file) = (database.writer.dialect, database.file.clone());
     Box::new(move |access| {
-        let (reader, writer) = (reader.clone(), writer.clone());
+        let (reader, writer, file) = (reader.clone(), writer.clone(), file.clone());
         Box::pin(async move {
             let probing = async {
                 match access {
                     Access::Read => probe_reading(&reader, dialect).await,
+                    Access::Write if file.is_some_and(|file| !file.is_in_place()) => {
+                        Err(Error::Unavailable(Cause::FileGone))
+                    }
                     Access::Write => probe_writing(&writer, dialect).await,
                 }
             };
@@ -137,7 +160,7 @@ impl Database {
 
     /// Connects to a database that exists: a SQLite file that is missing is an error.
     pub async fn connect_to_existing(url: &str, settings: &DatabaseSettings) -> Result<Self> {
-        let file = sqlite_file(url)?;
+        let file = sqlite_file(url)?.map(SqliteFile::opened);
         let outage = OutageFlag::default();
         // On SQLite the writer comes first: it turns write-ahead logging on.
         let (writer, writer_bounds) = connection(url, settings, Purpose::Writing, &outage).await?;
@@ -166,6 +189,16 @@ impl Database {
             file: sqlite_file(url)?,
             ..Self::new(pool.clone(), pool, settings)
         })
+    }
+
+    /// Whether a SQLite database has tables of another program.
+    pub async fn has_other_tables(&self) -> Result<bool> {
+        if self.reader.dialect == Dialect::Postgres {
+            return Ok(false);
+        }
+        let sql = "SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' \
+            AND name <> 'seaql_migrations' LIMIT 1";
+        Ok(self.reader.one(sql, []).await?.is_some())
     }
 
     /// How the tables compare with what this version expects. Changes nothing.

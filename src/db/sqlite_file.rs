@@ -3,16 +3,22 @@
 use std::{
     fs::{self, OpenOptions},
     io,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use rand::RngExt;
-use sea_orm::sqlx::{
-    self, ConnectOptions, Connection,
-    sqlite::{SqliteConnectOptions, SqliteConnection},
+use sea_orm::{
+    DbErr, RuntimeErr,
+    sqlx::{
+        self, ConnectOptions, Connection,
+        sqlite::{SqliteConnectOptions, SqliteConnection},
+    },
 };
+
+use crate::error::Error;
 
 /// Only the owner reads and writes a database. SQLite gives the write-ahead log the mode of the main file.
 pub(super) const PRIVATE: u32 = 0o600;
@@ -24,6 +30,8 @@ const ATTEMPTS: u32 = 5;
 #[derive(Clone, Debug)]
 pub(super) struct SqliteFile {
     options: SqliteConnectOptions,
+    /// Device and inode when it was opened.
+    opened: Option<(u64, u64)>,
 }
 
 impl SqliteFile {
@@ -43,7 +51,48 @@ impl SqliteFile {
         }
         Ok(Self {
             options: options.create_if_missing(false).busy_timeout(Duration::ZERO),
+            opened: None,
         })
+    }
+
+    /// Remembers which file is opened.
+    pub fn opened(mut self) -> Self {
+        self.opened = self.identity();
+        self
+    }
+
+    /// Whether the file that was opened still has its name. Changes of a file that was removed or renamed meanwhile would be lost:
+    /// the next process opens another one.
+    pub fn is_in_place(&self) -> bool {
+        self.opened.is_none() || self.opened == self.identity()
+    }
+
+    fn identity(&self) -> Option<(u64, u64)> {
+        let metadata = fs::metadata(self.path()).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    }
+
+    /// Whether SQLite uses this name next to the database.
+    pub fn reserves(&self, path: &Path) -> bool {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = fs::canonicalize(folder.unwrap_or(Path::new(".")));
+        let (Ok(folder), Some(name)) = (folder, path.file_name()) else {
+            return false;
+        };
+        self.companions().contains(&folder.join(name))
+    }
+
+    /// The files that SQLite keeps next to the database: next to the file itself, not next to a link to it.
+    fn companions(&self) -> Vec<PathBuf> {
+        let Ok(path) = fs::canonicalize(self.path()) else {
+            return Vec::new();
+        };
+        let companion = |suffix: &&str| {
+            let mut companion = path.clone().into_os_string();
+            companion.push(suffix);
+            PathBuf::from(companion)
+        };
+        ["-wal", "-shm", "-journal"].iter().map(companion).collect()
     }
 
     pub fn path(&self) -> &Path {
@@ -88,32 +137,33 @@ impl SqliteFile {
             let longest = Duration::from_millis(4 << attempt);
             let pause = rand::rng().random_range(Duration::ZERO..longest);
             tokio::time::sleep(pause).await;
-            if let Err(error) = self.open_and_close().await {
+            // The first read opens the log; closing moves it to the main file.
+            if let Err(error) = self.run("SELECT count(*) FROM sqlite_schema").await {
                 tracing::debug!(%error, "the write-ahead log stays");
             }
+        }
+        // Closing keeps to itself why the log can't be moved. Without an error another process has the database open.
+        if self.has_log()
+            && let Err(error) = self.run("PRAGMA wal_checkpoint(PASSIVE)").await
+        {
+            let cause = Error::from(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))).kind();
+            tracing::warn!(
+                cause,
+                "the database was not closed completely: keep the file with -wal next to it"
+            );
         }
     }
 
     fn has_log(&self) -> bool {
-        // SQLite keeps them next to the file itself, not next to a link to it.
-        let Ok(path) = fs::canonicalize(self.path()) else {
-            return false;
-        };
-        ["-wal", "-shm"].iter().any(|suffix| {
-            let mut log = path.clone().into_os_string();
-            log.push(suffix);
-            PathBuf::from(log).exists()
-        })
+        self.companions().iter().any(|companion| companion.exists())
     }
 
-    async fn open_and_close(&self) -> Result<(), sqlx::Error> {
+    /// Runs a statement on a connection that is opened and closed for it.
+    async fn run(&self, sql: &'static str) -> Result<(), sqlx::Error> {
         let mut connection: SqliteConnection = self.options.clone().read_only(false).connect().await?;
-        // The first read opens the log; closing moves it to the main file.
-        let read = sqlx::raw_sql("SELECT count(*) FROM sqlite_schema")
-            .execute(&mut connection)
-            .await;
+        let result = sqlx::raw_sql(sql).execute(&mut connection).await;
         connection.close().await?;
-        read.map(|_| ())
+        result.map(|_| ())
     }
 }
 

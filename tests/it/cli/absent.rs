@@ -1,5 +1,7 @@
 //! Commands on a database that isn't there, is empty, or is of another version: they say so and change nothing.
 
+use sea_orm::ConnectionTrait;
+
 use super::{
     files::{complete, names, run, runs},
     server::{clientele, directory, text},
@@ -49,6 +51,21 @@ fn commands_on_an_empty_file_create_no_tables() {
         let said = run(&directory, command, "correct horse battery\n");
         assert_eq!(said, (String::new(), sentence.clone(), Some(1)), "{command:?}");
         assert_eq!(names(&directory), ["clientele.db"], "{command:?}");
+    }
+}
+
+#[tokio::test]
+async fn database_of_another_program_gets_no_tables() {
+    let directory = directory();
+    let url = format!("sqlite:{}?mode=rwc", directory.path().join("clientele.db").display());
+    let other = sea_orm::Database::connect(url).await.expect("it opens");
+    let table = other.execute_unprepared("CREATE TABLE accounts (number TEXT)").await;
+    table.expect("a table");
+    other.close().await.expect("it closes");
+    let sentence = "clientele: the database sqlite:clientele.db has tables of another program: name another file\n";
+    for command in [&["migrate"][..], &["serve"], &["seed", "--clients", "1"]] {
+        let said = run(&directory, command, "");
+        assert_eq!(said, (String::new(), sentence.to_owned(), Some(1)), "{command:?}");
     }
 }
 

@@ -7,6 +7,7 @@ mod commands;
 mod full_disk;
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod injector;
+mod moved_file;
 mod operation;
 mod outage;
 mod postgres;

@@ -1,0 +1,49 @@
+//! A SQLite file that is renamed or removed under a running server: nothing is acknowledged that the next process can't find.
+
+use std::fs;
+
+use super::{
+    Ledger,
+    operation::{Caller, Operation},
+};
+use crate::cli::server::{self, Server};
+
+async fn create(caller: &Caller, ledger: &mut Ledger, name: &str) -> bool {
+    let prepared = Operation::GraphqlClient.prepare(caller, name).await;
+    let acknowledged = prepared.run(caller).await;
+    let is_stored = acknowledged.is_some();
+    ledger.acknowledged.extend(acknowledged);
+    is_stored
+}
+
+#[tokio::test]
+async fn changes_are_refused_while_the_file_is_gone() {
+    let database = server::directory();
+    let file = database.path().join("clientele.db");
+    let url = format!("sqlite:{}", file.display());
+    let server = Server::open(&[("DATABASE_URL", &*url)]);
+    let caller = Caller::of(&server.address);
+    caller.welcome().await;
+    let mut ledger = Ledger::default();
+    assert!(create(&caller, &mut ledger, "before").await);
+
+    let elsewhere = database.path().join("elsewhere.db");
+    fs::rename(&file, &elsewhere).expect("renamed");
+    assert!(!create(&caller, &mut ledger, "gone").await);
+    assert_eq!(caller.get("/health/ready").await, Some(503));
+    // Another file of the same name is another database.
+    fs::copy(&elsewhere, &file).expect("copied");
+    assert!(!create(&caller, &mut ledger, "copied").await);
+    fs::remove_file(&file).expect("removed");
+
+    fs::rename(&elsewhere, &file).expect("renamed back");
+    let returned = async { while caller.get("/health/ready").await != Some(200) {} };
+    let patience = std::time::Duration::from_secs(30);
+    tokio::time::timeout(patience, returned).await.expect("it is noticed");
+    assert!(create(&caller, &mut ledger, "after").await);
+    server.signal("TERM");
+    let (log, code) = server.wait();
+    assert_eq!(code, Some(0), "{log}");
+    assert!(log.contains("its file was removed, renamed or replaced"), "{log}");
+    ledger.assert_stored(&url).await;
+}
