@@ -146,11 +146,15 @@ impl SqliteFile {
         if self.has_log()
             && let Err(error) = self.run("PRAGMA wal_checkpoint(PASSIVE)").await
         {
-            let cause = Error::from(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))).kind();
-            tracing::warn!(
-                cause,
-                "the database was not closed completely: keep the file with -wal next to it"
-            );
+            let error = Error::from(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
+            // Another process has it locked, or this one must not write to it: neither loses anything.
+            if !matches!(error, Error::Conflict | Error::ReadOnly) {
+                let cause = error.kind();
+                tracing::warn!(
+                    cause,
+                    "the database was not closed completely: keep the file with -wal next to it"
+                );
+            }
         }
     }
 
