@@ -45,7 +45,7 @@ use crate::{
 /// How long the database may take for its part of a page.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// What `/metrics` answers with.
+/// The metrics page.
 #[derive(Debug)]
 struct Page {
     clientele: Arc<Clientele>,

@@ -46,7 +46,7 @@ impl Places {
         self.running.available_permits() == 0 && self.waiting.available_permits() == 0
     }
 
-    /// How many are taken, and how many wait for one.
+    /// The number of permits in use, and of requests that wait for one.
     pub fn in_use(&self) -> (usize, usize) {
         let taken = self.most.saturating_sub(self.running.available_permits());
         let waiting = self.most_waiting.saturating_sub(self.waiting.available_permits());

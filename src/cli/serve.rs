@@ -59,7 +59,7 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
     .await
 }
 
-/// What is read and taken before the database is opened.
+/// The settings and sockets that are prepared before the database is opened.
 struct Prepared {
     server: Server,
     listener: TcpListener,

@@ -160,7 +160,7 @@ mod tests {
             };
             let config = read(text.clone()).or_else(|| read(vec![text.clone()].into()));
             let printed = config.map(|config| toml::to_string(&config).expect("TOML"));
-            // What isn't a text holds no secret.
+            // Only texts can hold a secret.
             if let Some(printed) = printed.filter(|printed| printed.contains("***")) {
                 assert!(
                     SECRETS.iter().any(|secret| split(secret) == *path),

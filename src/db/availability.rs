@@ -37,7 +37,7 @@ const SUSPICIOUS_WAIT: Duration = Duration::from_secs(1);
 /// The least time between two probes that found nothing wrong.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// What a failed operation was about to do.
+/// The kind of a failed operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     Read,

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::{Database, sqlite_file::create_private};
 
-/// How often the temporary folder is removed at the most.
+/// The most attempts to remove the temporary folder.
 const REMOVALS: u32 = 3;
 
 /// Why there is no copy.

@@ -6,11 +6,11 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{Database, Dialect};
 
-/// How long a write that is under way may take to end by itself.
+/// The time in which a running write may end by itself.
 const GRACE: Duration = Duration::from_secs(1);
 /// When closing is given up.
 const LONGEST: Duration = Duration::from_secs(10);
-/// How often statements that are still running are ended.
+/// The pause between two attempts to end running statements.
 const EVERY: Duration = Duration::from_millis(50);
 
 impl Database {

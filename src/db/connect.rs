@@ -32,7 +32,7 @@ pub enum Version {
     Later,
 }
 
-/// How long a connection waits for a lock in all.
+/// The longest wait for a lock, over all attempts.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
@@ -72,7 +72,7 @@ async fn connect_once(
         inner,
         dialect,
         pooled: true,
-        // What the writer runs is never run again by itself.
+        // Statements of the writer are never repeated.
         bounds: bounds.clone().filter(|_| purpose != Purpose::Writing),
         availability: None,
         metrics: Metrics::default(),

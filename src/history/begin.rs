@@ -306,7 +306,7 @@ impl Walked {
         self.begun.as_ref().map(|begun| &*begun.key_id)
     }
 
-    /// Whether nothing is wrong but that a key isn't configured.
+    /// True if the only fault is a key that isn't configured.
     fn is_only_unverified(&self) -> bool {
         self.found.iter().all(|what| matches!(what, What::UnknownKey { .. }))
     }

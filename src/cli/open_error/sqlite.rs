@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::db::is_read_only;
 
-/// What a SQLite database begins with.
+/// The first bytes of a SQLite database.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 const HEADER_BYTES: usize = 100;
 /// Where the header has the encoding: 1 is UTF-8, 0 a database without tables.

@@ -301,7 +301,7 @@ async fn start_that_waits_for_a_migration_is_stopped_by_a_signal() {
                 (String::new(), format!("clientele: stopped by SIG{sent}\n"), Some(code)),
                 "{arguments:?}"
             );
-            // PostgreSQL notices only later that nobody waits for the lock any more.
+            // PostgreSQL notices only later that the session has ended.
             execute(&admin, &[&format!("SELECT pg_terminate_backend({pid}, 10000)")]).await;
         }
         execute(&admin, &["SELECT pg_advisory_unlock_all()"]).await;

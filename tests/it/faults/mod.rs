@@ -41,7 +41,7 @@ const NO_WORKER: (&str, &str) = ("CLIENTELE_NOTIFICATIONS__WORKER", "false");
 /// The whole log of the many requests would take more time than the requests.
 const SHORT_LOG: (&str, &str) = ("CLIENTELE_LOG__FILTER", "info");
 
-/// What the server acknowledged so far.
+/// The acknowledged changes.
 #[derive(Default)]
 struct Ledger {
     acknowledged: Vec<Acknowledged>,

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use reqwest::{Client, RequestBuilder};
 use serde_json::{Value, json};
 
-/// What must be in the database: a query whose answer must be 1.
+/// A query whose answer must be 1, because its row was acknowledged.
 #[derive(Debug)]
 pub struct Stored(pub String);
 

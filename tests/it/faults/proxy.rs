@@ -21,7 +21,7 @@ use crate::cli::server;
 const REQUESTS: &[u8] = b"QPBES";
 const TLS_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
-/// Where a connection is cut.
+/// The point at which a connection is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
     /// The message doesn't arrive.
@@ -102,7 +102,7 @@ impl Proxy {
         )
     }
 
-    /// Cuts the connection that sends the message after so many others.
+    /// Cuts the connection that sends the message after this number of others.
     pub fn arm(&self, messages: i32) {
         self.state.countdown.store(messages, Ordering::SeqCst);
     }
