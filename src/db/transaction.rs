@@ -82,6 +82,8 @@ macro_rules! with_connection {
 }
 
 impl TransactionConnection {
+    /// sqlx's futures are boxed here and in [`Self::control`]: nested in those of a whole request they exceed the compiler's
+    /// limit on the depth of types.
     pub(super) async fn begin(
         pool: &DatabaseConnection,
         dialect: Dialect,
@@ -89,11 +91,11 @@ impl TransactionConnection {
     ) -> Result<Self, DbErr> {
         let connection = match dialect {
             Dialect::Postgres => {
-                let acquired = pool.get_postgres_connection_pool().acquire().await;
+                let acquired = Box::pin(pool.get_postgres_connection_pool().acquire()).await;
                 PooledConnection::Postgres(acquired.map_err(acquire_error)?)
             }
             Dialect::Sqlite => {
-                let acquired = pool.get_sqlite_connection_pool().acquire().await;
+                let acquired = Box::pin(pool.get_sqlite_connection_pool().acquire()).await;
                 PooledConnection::Sqlite(acquired.map_err(acquire_error)?)
             }
         };
@@ -132,7 +134,7 @@ impl TransactionConnection {
 
     async fn control(&mut self, sql: &'static str) -> Result<(), DbErr> {
         let executed = with_connection!(self.connection.get_mut(), connection => {
-            sqlx::raw_sql(sql).execute(connection).await.map(|_| ())
+            Box::pin(sqlx::raw_sql(sql).execute(connection)).await.map(|_| ())
         });
         executed.map_err(query_error)
     }
