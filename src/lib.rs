@@ -26,6 +26,7 @@ pub mod scalar;
 pub mod secret;
 pub mod server;
 pub mod telemetry;
+pub mod text;
 mod text_enum;
 
 /// The bank's clients and all it takes to serve them. One of these serves every door of a process.

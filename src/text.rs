@@ -1,0 +1,104 @@
+//! Predicates on texts that callers send: blank, invisible, control characters. Used by every check of names and members.
+
+use std::borrow::Cow;
+
+/// Returns true when a reader sees nothing of the text: it is empty or has only white space and invisible characters.
+pub fn is_blank(text: &str) -> bool {
+    text.chars().all(is_invisible)
+}
+
+/// Returns true when the text has a control character (Unicode category Cc): U+0000 to U+001F or U+007F to U+009F. Line
+/// breaks and tabs are among them.
+pub fn has_control_characters(text: &str) -> bool {
+    text.contains(char::is_control)
+}
+
+/// Returns true for white space, for the code points that Unicode 16 lists as Default_Ignorable_Code_Point (nothing is
+/// drawn for them), and for the two characters that are drawn without any ink. Other control characters are not
+/// invisible: they are refused as what they are.
+pub const fn is_invisible(character: char) -> bool {
+    character.is_whitespace()
+        || matches!(
+            character,
+            '\u{ad}'
+                | '\u{34f}'
+                | '\u{61c}'
+                | '\u{115f}'..='\u{1160}'
+                | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}'
+                | '\u{202a}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}'
+                | '\u{3164}'
+                | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}'
+                | '\u{ffa0}'
+                | '\u{fff0}'..='\u{fff8}'
+                | '\u{1bca0}'..='\u{1bca3}'
+                | '\u{1d173}'..='\u{1d17a}'
+                | '\u{e0000}'..='\u{e0fff}'
+                // Braille without dots, and a note without a head.
+                | '\u{2800}'
+                | '\u{1d159}'
+        )
+}
+
+/// The text with `\u{…}` in place of characters that a terminal doesn't show as themselves: they would move the cursor,
+/// erase lines, reverse the text, or make two names look alike. Joiners and variation selectors stay: scripts need them.
+pub fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unprintable) {
+        return Cow::Borrowed(text);
+    }
+    let mut safe = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        match is_unprintable(character) {
+            true => safe.extend(character.escape_unicode()),
+            false => safe.push(character),
+        }
+    }
+    Cow::Owned(safe)
+}
+
+fn is_unprintable(character: char) -> bool {
+    let is_joiner = matches!(character, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}');
+    let breaks_line = matches!(character, '\u{2028}' | '\u{2029}');
+    character.is_control() || breaks_line || is_invisible(character) && !character.is_whitespace() && !is_joiner
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{escaped, has_control_characters, is_blank};
+
+    #[test]
+    fn text_of_invisible_characters_is_blank() {
+        let white_space = " \t\n\u{a0}\u{1680}\u{2003}\u{3000}";
+        let ignorable =
+            "\u{ad}\u{34f}\u{200b}\u{200d}\u{200e}\u{202e}\u{2060}\u{2066}\u{3164}\u{fe0f}\u{feff}\u{ffa0}\u{e0041}";
+        for character in white_space.chars().chain(ignorable.chars()).chain(['\u{2800}']) {
+            assert!(is_blank(&character.to_string()), "{character:?}");
+            assert!(is_blank(&format!(" {character}\u{200b}")), "{character:?}");
+            assert!(!is_blank(&format!("{character}a")), "{character:?}");
+        }
+        assert!(is_blank(""));
+        for visible in ["a", "0", ".", "é", "日", "👩\u{200d}💻", "\0", "\u{301}", "\u{10000}"] {
+            assert!(!is_blank(visible), "{visible:?}");
+        }
+    }
+
+    #[test]
+    fn control_characters_are_found() {
+        for character in ['\0', '\t', '\n', '\r', '\u{1b}', '\u{1f}', '\u{7f}', '\u{85}', '\u{9b}'] {
+            assert!(has_control_characters(&format!("a{character}b")), "{character:?}");
+        }
+        for plain in ["", "a b", "é", "\u{a0}", "\u{200d}", "日本"] {
+            assert!(!has_control_characters(plain), "{plain:?}");
+        }
+    }
+
+    #[test]
+    fn escaped_text_cannot_steer_a_terminal() {
+        assert_eq!(escaped("Ana Müller"), "Ana Müller");
+        assert_eq!(escaped("a\u{1b}[2Jb"), "a\\u{1b}[2Jb");
+        assert_eq!(escaped("a\nb\u{202e}c\u{200b}"), "a\\u{a}b\\u{202e}c\\u{200b}");
+    }
+}
