@@ -14,6 +14,7 @@ pub mod custom_field;
 pub mod db;
 pub mod deadline;
 pub mod error;
+pub mod fair_queue;
 pub mod histogram;
 pub mod history;
 pub mod idempotency;
