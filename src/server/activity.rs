@@ -10,7 +10,7 @@ use tokio::{sync::Notify, time::Instant};
 
 use super::{
     frames::{Flood, Frames},
-    heads::Heads,
+    http1_framing::Http1Framing,
     unsent::{Stall, Unsent},
 };
 
@@ -62,7 +62,7 @@ struct State {
 #[derive(Debug)]
 enum Wire {
     /// Until the other end says something else.
-    Http1(Heads),
+    Http1(Http1Framing),
     Http2(Frames),
 }
 
@@ -73,7 +73,7 @@ impl Activity {
                 running: 0,
                 rested_since: Instant::now(),
                 head_since: None,
-                wire: Wire::Http1(Heads::default()),
+                wire: Wire::Http1(Http1Framing::default()),
                 unsent: Unsent::default(),
             }),
             room: Notify::new(),
@@ -81,12 +81,12 @@ impl Activity {
         }))
     }
 
-    /// A request's head is complete. None when two may read it in two ways.
-    pub fn request(&self) -> Option<Running> {
+    /// A request's head is complete, and announces a body of this length, none for chunks. None when its framing is unsound.
+    pub fn request(&self, length: Option<u64>) -> Option<Running> {
         let is_sound = self.change(|state| {
             state.running += 1;
             match &mut state.wire {
-                Wire::Http1(heads) => heads.parsed(),
+                Wire::Http1(framing) => framing.accept(length),
                 Wire::Http2(_) => true,
             }
         });
@@ -135,22 +135,26 @@ impl Activity {
         }
     }
 
-    pub fn received(&self, bytes: &[u8]) -> Result<(), Flood> {
+    /// Checks bytes that came in, and returns the number of those that the parser may read.
+    ///
+    /// # Errors
+    /// More HTTP/2 frames than any caller has reason to send.
+    pub fn received(&self, bytes: &[u8]) -> Result<usize, Flood> {
         self.change(|state| {
-            if let Wire::Http1(heads) = &mut state.wire {
-                let rest = heads.read(bytes);
-                let since = heads.are_within_one().then(Instant::now);
-                state.head_since = since.map(|now| state.head_since.unwrap_or(now));
-                let Some(rest) = rest else { return Ok(()) };
-                let mut frames = Frames::new(self.0.of_many);
-                let read = frames.read(rest);
-                state.wire = Wire::Http2(frames);
-                return read;
+            let framing = match &mut state.wire {
+                Wire::Http2(frames) => return frames.read(bytes).map(|()| bytes.len()),
+                Wire::Http1(framing) => framing,
+            };
+            let sound = framing.read(bytes);
+            let since = framing.is_waiting().then(Instant::now);
+            state.head_since = since.map(|now| state.head_since.unwrap_or(now));
+            if !framing.is_http2() {
+                return Ok(sound);
             }
-            match &mut state.wire {
-                Wire::Http2(frames) => frames.read(bytes),
-                Wire::Http1(_) => Ok(()),
-            }
+            let mut frames = Frames::new(self.0.of_many);
+            let read = frames.read(&bytes[sound..]);
+            state.wire = Wire::Http2(frames);
+            read.map(|()| bytes.len())
         })
     }
 

@@ -18,7 +18,10 @@ use axum::{
     http::{HeaderValue, StatusCode, Version, header::CONNECTION},
     response::Response,
 };
-use hyper::{body::Incoming, service::Service};
+use hyper::{
+    body::{Body, Incoming},
+    service::Service,
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto::Builder,
@@ -37,6 +40,7 @@ use super::{
     admission::Admission,
     frames::Flood,
     host,
+    http1_framing::UnsoundFraming,
     pieces::{Pieces, Streams},
     proxy,
     tls::Certificates,
@@ -128,10 +132,7 @@ impl Connections {
             activity: activity.clone(),
             metrics: self.metrics.clone(),
         };
-        let io = TokioIo::new(Watched {
-            stream,
-            activity: activity.clone(),
-        });
+        let io = TokioIo::new(Watched::new(stream, activity.clone()));
         let mut connection = pin!(self.builder.serve_connection(io, service));
         // How it ends is its caller's doing, and nothing to be told of.
         let goodbye = tokio::select! {
@@ -153,7 +154,7 @@ impl Connections {
     }
 }
 
-fn builder(settings: &HttpSettings) -> Builder<Streams> {
+pub(super) fn builder(settings: &HttpSettings) -> Builder<Streams> {
     let mut builder = Builder::new(Streams);
     builder
         .http1()
@@ -194,7 +195,7 @@ impl Service<Request<Incoming>> for Answering {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let running = self.activity.request();
+        let running = self.activity.request(request.body().size_hint().exact());
         let settled = host::settle(&mut request);
         let Some(running) = running.filter(|_| settled) else {
             self.metrics.refused(Reason::Malformed);
@@ -229,9 +230,10 @@ fn refused_by_parser(error: &(dyn Error + 'static)) -> Option<Reason> {
         }
     }
     let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    match inner.is_some_and(|inner| inner.is::<Flood>()) {
-        true => Some(Reason::Flood),
-        false => refused_by_parser(error.source()?),
+    match inner {
+        Some(inner) if inner.is::<Flood>() => Some(Reason::Flood),
+        Some(inner) if inner.is::<UnsoundFraming>() => Some(Reason::Malformed),
+        _ => refused_by_parser(error.source()?),
     }
 }
 

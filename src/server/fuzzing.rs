@@ -12,6 +12,14 @@ const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
 /// Far below the hops that are looked at.
 const FEW: usize = 16;
 
+/// hyper sees the very requests that the check of HTTP/1 framing accepts.
+///
+/// # Panics
+/// When it sees others.
+pub fn framing(bytes: &[u8]) {
+    super::http1_framing::differential::check(bytes);
+}
+
 /// # Panics
 /// When a rule doesn't hold.
 pub fn forwarded(bytes: &[u8]) {

@@ -16,8 +16,8 @@ mod frames;
 #[doc(hidden)]
 pub mod fuzzing;
 mod headers;
-mod heads;
 mod host;
+mod http1_framing;
 mod panics;
 mod pieces;
 mod proxy;

@@ -1,4 +1,4 @@
-//! A connection's bytes on their way to the parser, read along by what watches over them. Changes none of them.
+//! A connection's bytes on their way to the parser, checked before it reads them.
 
 use std::{
     io,
@@ -8,21 +8,43 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::activity::Activity;
+use super::{activity::Activity, http1_framing::UnsoundFraming};
 
-/// A stream that tells of what comes in.
+/// A stream that ends at the first byte that the parser must not read.
 #[derive(Debug)]
 pub struct Watched<S> {
-    pub stream: S,
-    pub activity: Activity,
+    stream: S,
+    activity: Activity,
+    /// True after a byte that the parser must not read.
+    is_unsound: bool,
+}
+
+impl<S> Watched<S> {
+    pub fn new(stream: S, activity: Activity) -> Self {
+        Self {
+            stream,
+            activity,
+            is_unsound: false,
+        }
+    }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.is_unsound {
+            return Poll::Ready(Err(UnsoundFraming.into()));
+        }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
-        if buffer.filled().len() > before {
-            self.activity.received(&buffer.filled()[before..])?;
+        let received = &buffer.filled()[before..];
+        if !received.is_empty() {
+            let sound = self.activity.received(received)?;
+            self.is_unsound = sound < received.len();
+            if sound == 0 {
+                // Reading nothing would look like the end of the stream.
+                return Poll::Ready(Err(UnsoundFraming.into()));
+            }
+            buffer.set_filled(before + sound);
         }
         read
     }
