@@ -23,9 +23,11 @@ use crate::{
 };
 
 pub mod authentication;
+pub mod content_encoding;
 pub mod cors;
 pub mod graphql;
 pub mod health;
+pub mod json_check;
 pub mod metrics;
 pub mod origin;
 mod place;

@@ -17,6 +17,8 @@ const LONGEST_WAIT_SECONDS: u64 = 3_600;
 const LONGEST_KEPT_HOURS: u32 = 720;
 /// Smaller, and the playground's own introspection query would not fit.
 const SMALLEST_BODY_BYTES: usize = 4_096;
+/// Fewer, and a client with a few documents would not fit.
+const FEWEST_BODY_VALUES: usize = 100;
 
 /// A client of the largest body, read and written.
 const SMALLEST_ANSWER_BYTES: usize = 8 << 20;
@@ -33,7 +35,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         rate_limit: _,
         database,
         clients: _,
-        legacy: _,
+        legacy,
         graphql,
         idempotency,
         cors,
@@ -74,6 +76,14 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     require(graphql.body_bytes >= SMALLEST_BODY_BYTES, || {
         format!("graphql.body_bytes must be at least {SMALLEST_BODY_BYTES}")
     })?;
+    for (key, values) in [
+        ("graphql.body_values", graphql.body_values),
+        ("legacy.body_values", legacy.body_values),
+    ] {
+        require(values >= FEWEST_BODY_VALUES, || {
+            format!("{key} must be at least {FEWEST_BODY_VALUES}")
+        })?;
+    }
     require((1..=LONGEST_KEPT_HOURS).contains(&idempotency.hours), || {
         format!("idempotency.hours must be between 1 and {LONGEST_KEPT_HOURS}: outcomes hold personal data")
     })?;

@@ -55,8 +55,7 @@ impl Answer {
         let mut body = Body::default();
         body.push("{\"errors\":[");
         for (index, fault) in refused.faults().iter().enumerate() {
-            let error = Error::new(fault.code, &fault.message, &fault.locations, &[], request_id);
-            error.write(&mut body, index);
+            Error::new(fault, &fault.locations, &[], request_id).write(&mut body, index);
         }
         body.push("]}");
         Self {
@@ -144,8 +143,8 @@ impl Answer {
         let codes: Vec<Code> = faults.iter().map(|fault| fault.code).collect();
         if !errors.is_empty() {
             body.push(",\"errors\":[");
-            for (index, (error, Fault { code, message, .. })) in errors.iter().zip(&faults).enumerate() {
-                Error::new(*code, message, &error.locations, &error.path, request_id).write(&mut body, index);
+            for (index, (error, fault)) in errors.iter().zip(&faults).enumerate() {
+                Error::new(fault, &error.locations, &error.path, request_id).write(&mut body, index);
             }
             body.push("]");
         }

@@ -87,6 +87,8 @@ pub struct Fault {
     pub message: Cow<'static, str>,
     /// Where in the document, when it is about the document.
     pub locations: Vec<Pos>,
+    /// Path of the value at fault: from the variable or the argument that the caller sent it in.
+    pub input_path: Vec<PathSegment>,
     /// What is wrong with the server, for the log.
     pub cause: Option<LogCause>,
 }
@@ -97,6 +99,7 @@ impl Fault {
             code,
             message: message.into(),
             locations: Vec::new(),
+            input_path: Vec::new(),
             cause: None,
         }
     }
@@ -105,6 +108,13 @@ impl Fault {
     #[must_use]
     pub fn because(mut self, cause: impl Into<Option<LogCause>>) -> Self {
         self.cause = cause.into();
+        self
+    }
+
+    /// The same, about a value in the input.
+    #[must_use]
+    pub fn of_input(mut self, path: Vec<PathSegment>) -> Self {
+        self.input_path = path;
         self
     }
 

@@ -32,10 +32,11 @@ use super::{
     door::Door,
     error::{Code, Fault, Refused, internal},
     prepare::Prepared,
+    settings::GraphqlSettings,
 };
 use crate::{
     allowance::Means,
-    api::{RequestId, origin},
+    api::{RequestId, content_encoding, origin},
 };
 
 /// `/graphql`. `context` puts into `Data` what resolvers need of a request, after it has been found executable: the caller,
@@ -47,10 +48,10 @@ where
     M: ObjectType + 'static,
     C: Fn(&mut Data, &Parts, &Prepared) -> Result<(), Refused> + Clone + Send + Sync + 'static,
 {
-    Router::new().route(
-        "/graphql",
-        any(move |request: Request| answer(door.clone(), context.clone(), means.clone(), request)),
-    )
+    let answer = any(move |request: Request| answer(door.clone(), context.clone(), means.clone(), request));
+    Router::new()
+        .route("/graphql", answer.clone())
+        .route("/graphql/", answer)
 }
 
 async fn answer<Q, M, C>(door: Arc<Door<Q, M>>, context: C, means: Means, request: Request) -> Response
@@ -69,7 +70,7 @@ where
         };
         let pricing = Pricing::of(&parts.headers)?;
         let several = door.largest_batch() > 1;
-        let asked = read(&parts, body, door.settings().body_bytes, several).await?;
+        let asked = read(&parts, body, door.settings(), several).await?;
         let call = Call {
             door,
             context,
@@ -150,7 +151,7 @@ enum Asked {
     Several(Vec<Result<Params, Fault>>),
 }
 
-async fn read(parts: &Parts, body: Body, most: usize, several: bool) -> Result<Asked, Rejection> {
+async fn read(parts: &Parts, body: Body, settings: &GraphqlSettings, several: bool) -> Result<Asked, Rejection> {
     let get = match parts.method {
         Method::GET => true,
         Method::POST => false,
@@ -174,16 +175,23 @@ async fn read(parts: &Parts, body: Body, most: usize, several: bool) -> Result<A
             "The content type must be application/json, in UTF-8.",
         ));
     }
-    if get {
-        return Ok(Asked::One(params::from_query(&parts.uri)?));
+    if !content_encoding::is_identity(&parts.headers) {
+        return Err(Rejection::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Send the body without compression: drop the Content-Encoding header.",
+        ));
     }
-    let bytes = bytes(&parts.headers, body, most).await?;
-    if several && params::is_batch(&bytes) {
-        let all = params::of_batch(&bytes)?;
-        let all = all.into_iter().map(|one| params::from_body(one.get().as_bytes()));
+    if get {
+        return Ok(Asked::One(params::from_query(&parts.uri, settings.body_values)?));
+    }
+    let bytes = bytes(&parts.headers, body, settings.body_bytes).await?;
+    let body = params::checked(&bytes, settings.body_values)?;
+    if several && params::is_batch(body) {
+        let all = params::of_batch(body)?;
+        let all = all.into_iter().map(|one| params::from_body(one.get()));
         return Ok(Asked::Several(all.collect()));
     }
-    Ok(Asked::One(params::from_body(&bytes)?))
+    Ok(Asked::One(params::from_body(body)?))
 }
 
 async fn bytes(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, Rejection> {
@@ -273,11 +281,10 @@ fn respond(status: StatusCode, media: Media, answer: Answer) -> Response {
 /// Reads a body as a request, and what it names.
 #[cfg(feature = "fuzzing")]
 pub(super) fn read_for_fuzzing(body: &[u8], persisted: &super::persisted::Persisted) {
+    let Ok(body) = params::checked(body, 1_000) else { return };
     let all = if params::is_batch(body) {
         let all = params::of_batch(body).unwrap_or_default();
-        all.into_iter()
-            .map(|one| params::from_body(one.get().as_bytes()))
-            .collect()
+        all.into_iter().map(|one| params::from_body(one.get())).collect()
     } else {
         vec![params::from_body(body)]
     };

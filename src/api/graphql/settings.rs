@@ -12,6 +12,8 @@ use super::limits::Limits;
 pub struct GraphqlSettings {
     /// Bytes of a request's body.
     pub body_bytes: usize,
+    /// JSON values of a request's body: objects, lists, texts, numbers, booleans and nulls.
+    pub body_values: usize,
     /// Tokens of a document: names, values and punctuation, without commas and comments.
     pub tokens: usize,
     /// Directives in a document.
@@ -100,6 +102,7 @@ impl Default for GraphqlSettings {
     fn default() -> Self {
         Self {
             body_bytes: 1024 * 1024,
+            body_values: 20_000,
             tokens: 20_000,
             directives: 50,
             depth: 20,

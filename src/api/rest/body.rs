@@ -1,4 +1,4 @@
-//! What came with a request beside its URL: its media type, and its bytes up to a limit.
+//! The body of a request: its media type, its bytes up to a limit, and the checks before it is read as JSON.
 
 use axum::{
     body::Body,
@@ -7,6 +7,10 @@ use axum::{
 use futures_util::StreamExt;
 
 use super::errors::{Refusal, codes};
+use crate::api::{
+    content_encoding,
+    json_check::{self, DEEPEST, JsonFault, ShownPath},
+};
 
 /// What a Content-Type says about a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,6 +92,38 @@ pub async fn read(body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
 
 pub fn utf8(bytes: &[u8]) -> Result<&str, Refusal> {
     std::str::from_utf8(bytes).map_err(|_| not_utf8())
+}
+
+/// The text of a JSON body of at most `most` values, in which no object has the same member twice.
+pub fn json(bytes: &[u8], most: usize) -> Result<&str, Refusal> {
+    let text = utf8(json_check::without_byte_order_mark(bytes))?;
+    let (code, source) = match json_check::check(text, most) {
+        Ok(()) => return Ok(text),
+        Err(JsonFault::DuplicateMember(path)) => (
+            codes::INVALID_JSON_SYNTAX,
+            format!("{}: the member is given twice. Send it once.", ShownPath(&path)),
+        ),
+        Err(JsonFault::TooManyValues { most }) => (
+            codes::INVALID_PARAMETERS,
+            format!("The body has more than {most} values (legacy.body_values). Send fewer at once."),
+        ),
+        Err(JsonFault::TooDeep) => (
+            codes::INVALID_JSON_SYNTAX,
+            format!("The body is nested more than {DEEPEST} levels deep."),
+        ),
+    };
+    Err(Refusal::new(code, source))
+}
+
+/// Refuses a body that is compressed or encoded otherwise: nothing here decodes it.
+pub fn require_identity(headers: &HeaderMap) -> Result<(), Refusal> {
+    match content_encoding::is_identity(headers) {
+        true => Ok(()),
+        false => {
+            let source = "Send the body without compression: drop the Content-Encoding header.";
+            Err(Refusal::new(codes::UNSUPPORTED_CONTENT_ENCODING, source))
+        }
+    }
 }
 
 pub fn not_utf8() -> Refusal {

@@ -50,6 +50,8 @@ pub struct RestSettings {
     pub require_encoded_key: bool,
     /// The longest body that is read, in bytes; a longer one is answered 413.
     pub body_bytes: usize,
+    /// The most JSON values of a body: objects, lists, texts, numbers, booleans and nulls.
+    pub body_values: usize,
 }
 
 impl Default for RestSettings {
@@ -57,6 +59,8 @@ impl Default for RestSettings {
         Self {
             require_encoded_key: false,
             body_bytes: 1024 * 1024,
+            // Callers send back whole answers, with the definition of each custom field.
+            body_values: 100_000,
         }
     }
 }

@@ -78,11 +78,13 @@ impl Parameters {
 
     /// Whether collections are asked for too.
     pub fn full_details(&self) -> Result<bool, Refusal> {
-        match self.0.iter().rev().find(|(name, _)| name == "fullDetails") {
-            None => Ok(false),
-            Some((_, value)) if value.eq_ignore_ascii_case("true") => Ok(true),
-            Some((_, value)) if value.eq_ignore_ascii_case("false") => Ok(false),
-            Some(_) => Err(Refusal::new(
+        let mut values = self.0.iter().filter(|(name, _)| name == "fullDetails");
+        match (values.next(), values.next()) {
+            (_, Some(_)) => Err(twice("fullDetails")),
+            (None, None) => Ok(false),
+            (Some((_, value)), None) if value.eq_ignore_ascii_case("true") => Ok(true),
+            (Some((_, value)), None) if value.eq_ignore_ascii_case("false") => Ok(false),
+            (Some(_), None) => Err(Refusal::new(
                 codes::INVALID_PARAMETERS,
                 "fullDetails: fullDetails must be true or false.",
             )),

@@ -22,8 +22,6 @@ use crate::{
 pub use day::parse as day;
 use member::{Members, Misread, Unreadable};
 
-const DEEPEST: usize = 128;
-
 /// Reads `{client, idDocuments, addresses, customInformation}`.
 ///
 /// # Errors
@@ -53,10 +51,6 @@ pub fn submission(body: &str) -> Result<UpsertClient, Refusal> {
 
 /// The members of the body, each as the text it has.
 fn members(body: &str) -> Result<HashMap<String, &RawValue>, Refusal> {
-    if is_too_deep(body) {
-        let source = format!("The body is nested more than {DEEPEST} levels deep.");
-        return Err(Refusal::new(codes::INVALID_JSON_SYNTAX, source));
-    }
     serde_json::from_str(body).map_err(|error| {
         let source = match error.classify() {
             Category::Data => "The body must be a JSON object.".to_owned(),
@@ -70,24 +64,6 @@ fn members(body: &str) -> Result<HashMap<String, &RawValue>, Refusal> {
         };
         Refusal::new(codes::INVALID_JSON_SYNTAX, source)
     })
-}
-
-fn is_too_deep(body: &str) -> bool {
-    let (mut depth, mut in_text, mut escaped) = (0_usize, false, false);
-    for byte in body.bytes() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if in_text => escaped = true,
-            b'"' => in_text = !in_text,
-            b'{' | b'[' if !in_text => depth += 1,
-            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > DEEPEST {
-            return true;
-        }
-    }
-    false
 }
 
 fn client(mut members: Members<'_, '_>) -> ClientInput {

@@ -68,6 +68,7 @@ impl Door {
             return Err(Refusal::new(codes::INVALID_PERMISSIONS, source));
         }
         let query = head.uri.query().unwrap_or_default();
+        body::require_identity(&head.headers)?;
         let declared = Declared::of(&head.headers);
         let bytes = body::read(body, self.settings.body_bytes).await?;
         let idempotency_key = idempotency::key(&head.headers)?;
@@ -106,7 +107,7 @@ impl Door {
                 parameters(Parameters::parse(query)?.and(form), named)
             }
             Media::Json => {
-                let submission = read::submission(body::utf8(bytes)?)?;
+                let submission = read::submission(body::json(bytes, self.settings.body_values)?)?;
                 Parameters::parse(query)?.refuse_beside("a JSON body")?;
                 let demand_key = self.settings.require_encoded_key;
                 let input = UpsertClient {

@@ -6,7 +6,7 @@ use async_graphql::{PathSegment, Pos, Value};
 use serde::Serialize;
 
 use super::Body;
-use crate::api::graphql::error::Code;
+use crate::api::graphql::error::Fault;
 
 pub(super) fn write_value(out: &mut Body, value: &Value) {
     match value {
@@ -64,23 +64,21 @@ pub(super) struct Error<'a> {
 #[serde(rename_all = "camelCase")]
 struct Extensions<'a> {
     code: &'static str,
+    #[serde(skip_serializing_if = "<[PathSegment]>::is_empty")]
+    path: &'a [PathSegment],
     request_id: &'a str,
 }
 
 impl<'a> Error<'a> {
-    pub fn new(
-        code: Code,
-        message: &'a str,
-        locations: &'a [Pos],
-        path: &'a [PathSegment],
-        request_id: &'a str,
-    ) -> Self {
+    /// An error of the whole request; `path` is empty then, or of the field that it leads to.
+    pub fn new(fault: &'a Fault, locations: &'a [Pos], path: &'a [PathSegment], request_id: &'a str) -> Self {
         Self {
-            message: message.into(),
+            message: fault.message.as_ref().into(),
             locations,
             path,
             extensions: Extensions {
-                code: code.as_str(),
+                code: fault.code.as_str(),
+                path: &fault.input_path,
                 request_id,
             },
         }

@@ -64,10 +64,8 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Strict<Q, M> {
             message.truncate(at);
         }
         Fault {
-            code: Code::ValidationFailed,
-            message: message.into(),
             locations: error.locations,
-            cause: None,
+            ..Fault::new(Code::ValidationFailed, message)
         }
     }
 

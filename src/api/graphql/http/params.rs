@@ -1,8 +1,8 @@
 //! The parameters of a GraphQL request, from a JSON body or a query string. What is wrong with them is said in a sentence.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use async_graphql::{Value as ConstValue, Variables};
+use async_graphql::{PathSegment, Value as ConstValue, Variables};
 use axum::{extract::Query, http::Uri};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -11,6 +11,7 @@ use crate::api::graphql::{
     error::{Code, Fault},
     persisted::Asked,
 };
+use crate::api::json_check::{self, DEEPEST, JsonFault, PathStep, ShownPath};
 
 #[derive(Debug, PartialEq)]
 pub(super) struct Params {
@@ -59,17 +60,52 @@ fn bad(message: &'static str) -> Fault {
     Fault::new(Code::BadRequest, message)
 }
 
+/// The text of a body of at most `most` values, in which no object has the same member twice.
+pub(super) fn checked(body: &[u8], most: usize) -> Result<&str, Fault> {
+    let body = json_check::without_byte_order_mark(body);
+    let text = std::str::from_utf8(body).map_err(|_| bad("The body is not UTF-8."))?;
+    json_check::check(text, most).map_err(|fault| refused(fault, Vec::new()))?;
+    Ok(text)
+}
+
+/// A fault in JSON that stands at this path of the request.
+fn refused(fault: JsonFault, mut path: Vec<PathStep>) -> Fault {
+    match fault {
+        JsonFault::DuplicateMember(below) => {
+            path.extend(below);
+            let message = format!(
+                "\"{}\" is given twice. Send each member of an object once.",
+                ShownPath(&path)
+            );
+            let segment = |step| match step {
+                PathStep::Member(name) => PathSegment::Field(name),
+                PathStep::Element(index) => PathSegment::Index(index),
+            };
+            Fault::new(Code::BadRequest, message).of_input(path.into_iter().map(segment).collect())
+        }
+        JsonFault::TooManyValues { most } => {
+            let message = format!("The request has more than {most} values (graphql.body_values). Send fewer at once.");
+            Fault::new(Code::QueryTooComplex, message)
+        }
+        JsonFault::TooDeep => {
+            let message = format!("The JSON of the request is nested more than {DEEPEST} levels deep.");
+            Fault::new(Code::BadRequest, message)
+        }
+    }
+}
+
 /// The requests of a body that holds several.
-pub(super) fn of_batch(body: &[u8]) -> Result<Vec<&RawValue>, Fault> {
-    serde_json::from_slice(body).map_err(|error| explain(body, &error))
+pub(super) fn of_batch(body: &str) -> Result<Vec<&RawValue>, Fault> {
+    serde_json::from_str(body).map_err(|error| explain(body, &error))
 }
 
-pub(super) fn is_batch(body: &[u8]) -> bool {
-    body.trim_ascii_start().first() == Some(&b'[')
+pub(super) fn is_batch(body: &str) -> bool {
+    body.trim_ascii_start().starts_with('[')
 }
 
-pub(super) fn from_body(body: &[u8]) -> Result<Params, Fault> {
-    match serde_json::from_slice::<Raw>(body) {
+/// Reads a request from a [`checked`] text.
+pub(super) fn from_body(body: &str) -> Result<Params, Fault> {
+    match serde_json::from_str::<Raw>(body) {
         // The reader takes an array for an object's members in their order.
         Ok(_) if is_batch(body) => Err(bad(SEVERAL)),
         Ok(raw) => complete(raw),
@@ -77,21 +113,28 @@ pub(super) fn from_body(body: &[u8]) -> Result<Params, Fault> {
     }
 }
 
+/// The parameters of a request in a query string.
+const PARAMETERS: [&str; 6] = [
+    "query",
+    "operationName",
+    "variables",
+    "extensions",
+    "documentId",
+    "doc_id",
+];
+
 const SEVERAL: &str = "Several requests in one body are not supported. Send one JSON object.";
 
 /// Says what is wrong with a body that wasn't read: serde's own words would quote it.
-fn explain(body: &[u8], error: &serde_json::Error) -> Fault {
-    if std::str::from_utf8(body).is_err() {
-        return bad("The body is not UTF-8.");
-    }
+fn explain(body: &str, error: &serde_json::Error) -> Fault {
     if !error.is_data() {
         return not_json(error);
     }
     // What isn't of the right kind may stand before what is no JSON.
-    if let Err(error) = serde_json::from_slice::<&RawValue>(body) {
+    if let Err(error) = serde_json::from_str::<&RawValue>(body) {
         return not_json(&error);
     }
-    let Ok(members) = serde_json::from_slice::<HashMap<String, &RawValue>>(body) else {
+    let Ok(members) = serde_json::from_str::<HashMap<String, &RawValue>>(body) else {
         let sentence = if is_batch(body) {
             SEVERAL
         } else {
@@ -112,7 +155,7 @@ fn explain(body: &[u8], error: &serde_json::Error) -> Fault {
     } else if wrong("documentId", '"') || wrong("doc_id", '"') {
         bad("\"documentId\" must be a string.")
     } else {
-        bad("The body has the same parameter twice.")
+        bad("A member of the body has a value of another type than it must have.")
     }
 }
 
@@ -126,12 +169,22 @@ fn not_json(error: &serde_json::Error) -> Fault {
     Fault::new(Code::BadRequest, message)
 }
 
-pub(super) fn from_query(uri: &Uri) -> Result<Params, Fault> {
+pub(super) fn from_query(uri: &Uri, most: usize) -> Result<Params, Fault> {
     let Ok(Query(pairs)) = Query::<Vec<(String, String)>>::try_from_uri(uri) else {
         return Err(bad("The query string can't be read."));
     };
     let mut raw = Raw::default();
+    let mut names = HashSet::new();
     for (name, value) in pairs {
+        if PARAMETERS.contains(&name.as_str()) && !names.insert(name.clone()) {
+            return Err(refused(
+                JsonFault::DuplicateMember(vec![PathStep::Member(name)]),
+                Vec::new(),
+            ));
+        }
+        if matches!(name.as_str(), "variables" | "extensions") {
+            json_check::check(&value, most).map_err(|fault| refused(fault, vec![PathStep::Member(name.clone())]))?;
+        }
         match name.as_str() {
             "query" => raw.query = Some(value),
             "operationName" => raw.operation_name = Some(value).filter(|name| !name.is_empty()),

@@ -5,6 +5,8 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use crate::api::json_check::{self, JsonFault, ShownPath};
+
 const PREFIX: &str = "sha256:";
 
 /// Documents by their names. Each also has the SHA-256 of its text, in hexadecimal, for a name.
@@ -36,6 +38,12 @@ impl Manifest {
     /// The end of a sentence about the text, which repeats nothing of it.
     pub fn parse(text: &str) -> Result<Self, String> {
         const NO_MANIFEST: &str = "must be a JSON object of hashes to GraphQL documents";
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        match json_check::check(text, usize::MAX) {
+            Err(JsonFault::DuplicateMember(path)) => return Err(format!("has {} twice", ShownPath(&path))),
+            Err(_) => return Err(NO_MANIFEST.to_owned()),
+            Ok(()) => {}
+        }
         let members: HashMap<String, &RawValue> =
             serde_json::from_str(text).map_err(|error| match error.is_data() {
                 true => NO_MANIFEST.to_owned(),

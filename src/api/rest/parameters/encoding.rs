@@ -1,11 +1,22 @@
 //! The encoding of parameters: `name=value` pairs between ampersands, `+` for a space, `%` for any byte.
 
-use crate::api::rest::{body::not_utf8, errors::Refusal};
+use crate::api::rest::{
+    body::not_utf8,
+    errors::{Refusal, codes},
+};
+
+/// Far more than there are names of parameters: a body taken for a form may have a million.
+const MOST: usize = 100;
 
 /// # Errors
-/// When what is escaped isn't UTF-8: to store something else in its place would change a name unseen.
+/// When there are too many pairs, or when what is escaped isn't UTF-8: to store something else in its place would change a
+/// name unseen.
 pub fn decode(text: &str) -> Result<Vec<(String, String)>, Refusal> {
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
+    if pairs.clone().count() > MOST {
+        let source = format!("There are more than {MOST} parameters.");
+        return Err(Refusal::new(codes::PARAMETER_NOT_ALLOWED, source));
+    }
     pairs
         .map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -66,5 +77,15 @@ mod tests {
     #[test]
     fn other_encodings_are_refused() {
         assert_eq!(decode("a=%E9").map_err(|refusal| refusal.code.number), Err(22));
+    }
+
+    #[test]
+    fn pairs_are_counted_before_they_are_read() {
+        assert_eq!(decode(&"a=1&&".repeat(100)).map(|pairs| pairs.len()), Ok(100));
+        let refused = decode(&"%E9&".repeat(101)).map_err(|refusal| (refusal.code.number, refusal.source));
+        assert_eq!(
+            refused,
+            Err((27, Some("There are more than 100 parameters.".to_owned())))
+        );
     }
 }

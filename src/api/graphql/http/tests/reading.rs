@@ -47,7 +47,7 @@ async fn a_malformed_body_is_400_with_a_sentence_for_both_media_types() {
         ),
         (
             b"{\"query\":\"{a}\",\"query\":\"{b}\"}",
-            "The body has the same parameter twice.",
+            "\"query\" is given twice. Send each member of an object once.",
         ),
     ] {
         for media in [NEW, OLD] {
