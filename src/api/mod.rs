@@ -37,6 +37,7 @@ pub mod refusal;
 pub mod report;
 mod request_id;
 pub mod rest;
+pub mod unmatched;
 
 /// Where a request came from, in the extensions of every request that came over a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,13 +4,15 @@
 //! the very same files from a CDN, held to their hashes.
 
 use axum::Router;
-use axum::extract::Path;
+use axum::extract::{Path, Request};
+use axum::http::HeaderName;
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
-use axum::http::{HeaderName, StatusCode};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
+
+use super::unmatched::unknown_path;
 
 /// Name and content of the built files; empty when there are none.
 static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/playground_files.rs"));
@@ -39,6 +41,7 @@ pub fn routes() -> Router {
     Router::new()
         .route("/", get(async || Redirect::temporary("/playground")))
         .route("/playground", get(page))
+        .route("/playground/", get(page))
         .route("/playground/assets/{file}", get(asset))
 }
 
@@ -62,14 +65,14 @@ async fn page() -> Response {
     (headers, page).into_response()
 }
 
-async fn asset(Path(name): Path<String>) -> Response {
+async fn asset(Path(name): Path<String>, request: Request) -> Response {
     // This one file's name has no version in it: it belongs to the program, and changes with it.
     if name == "start.js" {
         return file(&name, "no-cache", START.as_bytes());
     }
     match find(&name).filter(|_| name != PAGE) {
         Some(content) => file(&name, "public, max-age=31536000, immutable", content),
-        None => StatusCode::NOT_FOUND.into_response(),
+        None => unknown_path(request).await,
     }
 }
 

@@ -88,7 +88,7 @@ impl Form {
 impl Asked {
     pub fn by<B>(request: &Request<B>) -> Self {
         let form = match request.uri().path() {
-            "/graphql" => Form::Graphql(graphql::http::media(request.headers())),
+            "/graphql" | "/graphql/" => Form::Graphql(graphql::http::media(request.headers())),
             path if path == "/api" || path.starts_with("/api/") => Form::Rest,
             _ => Form::Text,
         };

@@ -20,7 +20,7 @@ use crate::api::authentication::{Authentication, Guard};
 use crate::api::graphql::persisted::{Manifest, Persisted};
 use crate::api::graphql::settings::GraphqlSettings;
 use crate::api::metrics::ApiMetrics;
-use crate::api::{self, health, origin, playground};
+use crate::api::{self, health, origin, playground, unmatched};
 use crate::config::{Config, LogFormat};
 use crate::idempotency;
 use crate::notify::channel::Channels;
@@ -142,6 +142,7 @@ fn router(
                 rate_limit: config.rate_limit.clone(),
             },
         ));
+    let router = unmatched::answer(router);
     // While nobody has to sign in, another site's page must not get in by a name of its own for this machine.
     match open {
         true => router.layer(axum::middleware::from_fn(origin::only_local)),

@@ -107,6 +107,7 @@ async fn send(
                     RateLimit::new(&config.rate_limit).as_ref(),
                 ));
             let patience = Duration::from_secs(config.shutdown_timeout_seconds);
+            let router = api::unmatched::answer(router);
             server.serve(listener, router, listening::stopped(stop), patience).await;
         }
         None => {

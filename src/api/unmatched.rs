@@ -1,0 +1,37 @@
+//! Answers requests that no route matches, in JSON. The REST API answers those below `/api` itself.
+
+use axum::{
+    Router,
+    extract::Request,
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+use super::RequestId;
+
+/// Answers unknown paths, and methods that a known path doesn't have. To be called on a complete router.
+pub fn answer(router: Router) -> Router {
+    router
+        .fallback(unknown_path)
+        .method_not_allowed_fallback(async |request: Request| {
+            let message = "This path does not have this method. The Allow header names those it has.";
+            refuse(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", message, &request)
+        })
+}
+
+pub(super) async fn unknown_path(request: Request) -> Response {
+    let message = "There is no such path. GraphQL is at /graphql, the REST API at /api/clients.";
+    refuse(StatusCode::NOT_FOUND, "NOT_FOUND", message, &request)
+}
+
+fn refuse(status: StatusCode, code: &str, message: &str, request: &Request) -> Response {
+    let RequestId(id) = RequestId::of(request);
+    let body = json!({ "code": code, "message": message, "requestId": &*id });
+    (
+        status,
+        [(CONTENT_TYPE, "application/json; charset=utf-8")],
+        body.to_string(),
+    )
+        .into_response()
+}
