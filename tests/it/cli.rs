@@ -5,6 +5,8 @@ mod audit;
 mod backup;
 mod client;
 mod files;
+mod http_input;
+mod input_size;
 mod json;
 mod logging;
 mod metrics;

@@ -184,6 +184,16 @@ impl Server {
         }
     }
 
+    /// A memory figure of the process in KiB, as `VmHWM`.
+    pub fn memory(&self, name: &str) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a running process");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let figure = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
+        figure.expect("a figure in kB")
+    }
+
     pub fn signal(&self, signal: &str) {
         let on_terminal = std::fs::read_to_string(self.directory.path().join("pid")).ok();
         let id = on_terminal.unwrap_or_else(|| self.child.id().to_string());

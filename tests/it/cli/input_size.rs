@@ -1,0 +1,128 @@
+//! Memory of the started program while many callers send the largest inputs at once.
+
+use std::sync::Arc;
+
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use super::server::Server;
+
+/// Callers that send at once.
+const CALLERS: usize = 16;
+/// What they may take together, in KiB.
+const MOST_MEMORY: u64 = 200 * 1024;
+
+const UPSERT: &str = "mutation($addresses: [AddressInput!], $values: [CustomFieldValueInput!]) { upsertClient(input: { \
+    client: { firstName: \"Ines\", lastName: \"Okafor\" }, addresses: $addresses, customInformation: $values }) { created \
+    userErrors { code } } }";
+
+/// Sends one body many times at once, and returns each different answer.
+async fn send(server: &Server, path: &str, media_type: &'static str, body: String) -> Vec<(u16, Value)> {
+    let client = Client::builder().no_proxy().build().expect("a client without options");
+    let (url, body): (_, Arc<str>) = (format!("{}{path}", server.address), body.into());
+    let requests: Vec<_> = (0..CALLERS)
+        .map(|_| {
+            let request = client
+                .post(&url)
+                .header("content-type", media_type)
+                .body(body.to_string());
+            tokio::spawn(async move {
+                let response = request.send().await.expect("an answer");
+                let status = response.status().as_u16();
+                let mut body: Value = response.json().await.expect("JSON");
+                if let Some(extensions) = body.pointer_mut("/errors/0/extensions") {
+                    extensions.as_object_mut().expect("an object").remove("requestId");
+                }
+                (status, body)
+            })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for request in requests {
+        let answer = request.await.expect("a sent request");
+        if !answers.contains(&answer) {
+            answers.push(answer);
+        }
+    }
+    answers
+}
+
+fn list(element: &str, count: usize) -> String {
+    vec![element; count].join(",")
+}
+
+fn graphql(variables: &str) -> String {
+    format!("{{\"query\":{},\"variables\":{variables}}}", json!(UPSERT))
+}
+
+#[tokio::test]
+async fn many_values_are_refused_before_they_take_memory() {
+    let server = Server::open(&[]);
+    let before = server.memory("VmHWM");
+    let addresses = list("{}", 345_000);
+
+    let body = graphql(&format!("{{\"addresses\":[{addresses}]}}"));
+    assert!(body.len() < 1024 * 1024, "it fits into a body");
+    let message = "The request has more than 20000 values (graphql.body_values). Send fewer at once.";
+    let refused = json!({ "errors": [{ "message": message, "extensions": { "code": "QUERY_TOO_COMPLEX" } }] });
+    assert_eq!(
+        send(&server, "/graphql", "application/json", body).await,
+        [(400, refused)]
+    );
+
+    let body = format!("{{\"client\":{{\"firstName\":\"A\",\"lastName\":\"B\"}},\"addresses\":[{addresses}]}}");
+    let source = "The body has more than 100000 values (legacy.body_values). Send fewer at once.";
+    let refused = json!({ "returnCode": 4, "returnStatus": "INVALID_PARAMETERS", "errorSource": source });
+    assert_eq!(
+        send(&server, "/api/clients", "application/json", body).await,
+        [(400, refused)]
+    );
+
+    let source = "There are more than 100 parameters.";
+    let refused = json!({ "returnCode": 27, "returnStatus": "PARAMETER_NOT_ALLOWED", "errorSource": source });
+    let body = list("a=1&", 200_000);
+    let answers = send(&server, "/api/clients", "application/x-www-form-urlencoded", body).await;
+    assert_eq!(answers, [(400, refused)]);
+
+    let grown = server.memory("VmHWM") - before;
+    assert!(grown < MOST_MEMORY, "{grown} KiB for {CALLERS} callers");
+}
+
+#[tokio::test]
+async fn most_values_that_are_accepted_take_bounded_memory() {
+    let server = Server::open(&[]);
+    let before = server.memory("VmHWM");
+
+    // As many objects, lists or texts as a request may have; none of these clients can be stored.
+    let values = list("{\"fieldId\":\"x\",\"value\":\"y\"}", 6_600);
+    let too_many = json!({ "data": { "upsertClient": { "created": false, "userErrors": [{ "code": "TOO_MANY" }] } } });
+    let body = graphql(&format!("{{\"values\":[{values}]}}"));
+    assert_eq!(
+        send(&server, "/graphql", "application/json", body).await,
+        [(200, too_many)]
+    );
+
+    let body = format!(
+        "{{\"query\":\"{{ __typename }}\",\"variables\":{{\"a\":[{}]}}}}",
+        list("{\"a\":1}", 9_900)
+    );
+    let answer = json!({ "data": { "__typename": "Query" } });
+    assert_eq!(
+        send(&server, "/graphql", "application/json", body).await,
+        [(200, answer)]
+    );
+
+    let values = list("{\"customFieldID\":\"x\",\"value\":\"y\"}", 28_000);
+    let body = format!("{{\"client\":{{\"firstName\":\"A\",\"lastName\":\"B\"}},\"customInformation\":[{values}]}}");
+    let answers = send(&server, "/api/clients", "application/json", body).await;
+    assert_eq!(
+        answers
+            .iter()
+            .map(|(status, body)| (*status, &body["returnCode"]))
+            .collect::<Vec<_>>(),
+        [(400, &json!(4))]
+    );
+
+    let grown = server.memory("VmHWM") - before;
+    assert!(grown < MOST_MEMORY, "{grown} KiB for {CALLERS} callers");
+}
