@@ -97,6 +97,39 @@ impl Throttle {
         Ok(charge)
     }
 
+    /// Charges a token whose key isn't known, in an account that the network has for these alone: while the issuer is
+    /// unreachable, valid tokens are among them, and must not use up the failures of those who sign in otherwise. The same
+    /// key is charged once in the course of the window, so that a caller that goes on with its valid token isn't held up.
+    ///
+    /// # Errors
+    /// Those of [`Self::charge`].
+    pub fn charge_key(&self, address: IpAddr, key: &str, now: Instant) -> Result<Charge, Duration> {
+        let (network, nanos_now) = (network(address), self.nanos(now));
+        let key = name(&network, Concern::Key(key));
+        if self
+            .accounts
+            .get(&key)
+            .is_some_and(|until| until.load(Relaxed) > nanos_now)
+        {
+            return Ok(Charge::default());
+        }
+        let charge = self.charge_unknown_key(address, now)?;
+        let until = nanos_now.saturating_add(nanos(self.per_address.window));
+        self.accounts.insert(key, Arc::new(AtomicU64::new(until)));
+        Ok(charge)
+    }
+
+    /// As [`Self::charge_key`], for a key that the issuer doesn't have: charged every time.
+    ///
+    /// # Errors
+    /// Those of [`Self::charge`].
+    pub fn charge_unknown_key(&self, address: IpAddr, now: Instant) -> Result<Charge, Duration> {
+        let account = name(&network(address), Concern::Keys);
+        let account = self.accounts.get_with(account, Arc::default);
+        add(&account, self.per_address, self.nanos(now))?;
+        Ok(Charge(vec![(account, self.per_address.each())]))
+    }
+
     /// Whether [`Self::charge`] would succeed now. Charges and remembers nothing.
     ///
     /// # Errors
@@ -119,8 +152,10 @@ impl Throttle {
 
     fn concerned(&self, address: IpAddr, user: Option<&str>) -> impl Iterator<Item = ([u8; 16], Allowance)> {
         let network = network(address);
-        let user = user.map(|user| (name(&network, Some(user)), self.per_user));
-        [(name(&network, None), self.per_address)].into_iter().chain(user)
+        let user = user.map(|user| (name(&network, Concern::User(user)), self.per_user));
+        [(name(&network, Concern::Everybody), self.per_address)]
+            .into_iter()
+            .chain(user)
     }
 
     fn nanos(&self, now: Instant) -> u64 {
@@ -154,11 +189,28 @@ pub(super) fn network(address: IpAddr) -> [u8; 16] {
     }
 }
 
-fn name(network: &[u8; 16], user: Option<&str>) -> [u8; 16] {
+/// The subject of an account of a network.
+#[derive(Clone, Copy)]
+enum Concern<'a> {
+    Everybody,
+    User(&'a str),
+    /// Tokens with unknown keys, all of them.
+    Keys,
+    /// One of these keys.
+    Key(&'a str),
+}
+
+fn name(network: &[u8; 16], concern: Concern<'_>) -> [u8; 16] {
+    let (kind, text) = match concern {
+        Concern::Everybody => (0, ""),
+        Concern::User(user) => (1, user),
+        Concern::Keys => (2, ""),
+        Concern::Key(key) => (3, key),
+    };
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(network);
-    context.update(&[u8::from(user.is_some())]);
-    context.update(user.unwrap_or_default().as_bytes());
+    context.update(&[kind]);
+    context.update(text.as_bytes());
     let mut name = [0; 16];
     name.copy_from_slice(&context.finish().as_ref()[..16]);
     name
@@ -247,6 +299,27 @@ mod tests {
             .charge(here, Some("bo"), now)
             .expect("the address has one left");
     }
+
+    #[test]
+    fn unknown_keys_are_counted_once_each_and_apart_from_other_failures() {
+        let (throttle, now) = (throttle(100, 3), Instant::now());
+        let here = address("192.0.2.1");
+        for _ in 0..10 {
+            throttle.charge_key(here, "valid", now).expect("the same key");
+        }
+        throttle.charge_key(here, "made up 1", now).expect("allowed");
+        throttle.charge_key(here, "made up 2", now).expect("allowed");
+        let wait = throttle.charge_key(here, "made up 3", now).expect_err("too many");
+        assert!(wait <= 20 * SECOND, "{wait:?}");
+        throttle.charge_unknown_key(here, now).expect_err("too many");
+        throttle.charge_key(here, "valid", now).expect("known");
+        throttle.charge(here, Some("ana"), now).expect("another way to sign in");
+        let there = address("192.0.2.2");
+        throttle.charge_key(there, "made up 3", now).expect("another network");
+        let later = now + 61 * SECOND;
+        throttle.charge_key(here, "made up 3", later).expect("forgiven");
+    }
+
     #[test]
     fn all_addresses_beyond_their_failures_have_twenty_looks_a_second() {
         let (throttle, now) = (throttle(1, 1), Instant::now());

@@ -29,8 +29,9 @@ pub use self::{
 };
 use super::{
     PeerAddress, Place, RequestId, graphql,
+    health::Finding,
     metrics::{ApiMetrics, SignInMethod, SignInOutcome},
-    report::{ErrorReport, Reason, RequestReport},
+    report::{ErrorReport, LogCause, Reason, RequestReport},
     rest,
 };
 use crate::{
@@ -46,6 +47,17 @@ pub enum Authentication {
     Off,
     /// Only who signs in is let in. Doors that share a guard share its memory of failures.
     Required(Arc<Guard>),
+}
+
+impl Authentication {
+    /// The finding that `/health/ready` shows while the issuer of tokens is unreachable.
+    pub fn finding(&self) -> Finding {
+        let guard = match self {
+            Self::Off => None,
+            Self::Required(guard) => Some(guard.clone()),
+        };
+        Arc::new(move || guard.as_ref()?.issuer_finding())
+    }
 }
 
 /// Authenticates the callers of a group of routes.
@@ -113,7 +125,7 @@ fn refuse(door: Door, refusal: &Refusal, headers: &HeaderMap, id: &RequestId) ->
         Refusal::Missing(_) | Refusal::Wrong => {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
-        Refusal::TooMany(wait) => {
+        Refusal::TooMany(wait) | Refusal::IssuerAway(wait) => {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
             headers.insert(RETRY_AFTER, seconds.max(1).into());
         }
@@ -125,10 +137,12 @@ fn refuse(door: Door, refusal: &Refusal, headers: &HeaderMap, id: &RequestId) ->
     let refused = match refusal {
         Refusal::TooMany(_) => Some(Reason::SignInThrottle),
         Refusal::Busy => Some(Reason::SignInQueue),
-        Refusal::Missing(_) | Refusal::Wrong | Refusal::Surprise(_) => None,
+        Refusal::Missing(_) | Refusal::Wrong | Refusal::IssuerAway(_) | Refusal::Surprise(_) => None,
     };
+    let cause = matches!(refusal, Refusal::IssuerAway(_)).then(|| LogCause::new("the issuer's keys can't be fetched"));
     let report = ErrorReport {
         refused,
+        cause,
         ..ErrorReport::default()
     };
     report.add_to(&mut response);

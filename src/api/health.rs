@@ -15,6 +15,9 @@ use tokio::sync::watch;
 /// Asks whether everything that the server depends on works; the error is the reason why it doesn't.
 pub type Ping = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), &'static str>> + Send>> + Send + Sync>;
 
+/// A finding about a part that some callers depend on, in a line that `/health/ready` shows while others can be served.
+pub type Finding = Arc<dyn Fn() -> Option<&'static str> + Send + Sync>;
+
 /// A probe that waits longer than this has given up already.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The reason while the database doesn't answer.
@@ -22,20 +25,23 @@ pub const NO_ANSWER: &str = "the database does not answer\n";
 const NEVER_STORED: [(axum::http::HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
 
 /// `/health/live` answers 200 while the process runs; `/health/ready` 200, or 503 when `ping` fails or takes over 2 s, and
-/// from the moment on that `stopping` is true.
-pub fn routes(ping: Ping, stopping: watch::Receiver<bool>) -> Router {
+/// from the moment on that `stopping` is true. A `finding` is added to the text of a 200.
+pub fn routes(ping: Ping, finding: Finding, stopping: watch::Receiver<bool>) -> Router {
     Router::new()
         .route("/health/live", get(async || (NEVER_STORED, "live\n")))
-        .route("/health/ready", get(move || ready(ping, stopping)))
+        .route("/health/ready", get(move || ready(ping, finding, stopping)))
 }
 
-async fn ready(ping: Ping, stopping: watch::Receiver<bool>) -> impl IntoResponse {
-    let not_ready = |reason| (StatusCode::SERVICE_UNAVAILABLE, NEVER_STORED, reason);
+async fn ready(ping: Ping, finding: Finding, stopping: watch::Receiver<bool>) -> impl IntoResponse {
+    let not_ready = |reason| (StatusCode::SERVICE_UNAVAILABLE, NEVER_STORED, String::from(reason));
     if *stopping.borrow() {
         return not_ready("stopping\n");
     }
     match tokio::time::timeout(PATIENCE, ping()).await {
-        Ok(Ok(())) => (StatusCode::OK, NEVER_STORED, "ready\n"),
+        Ok(Ok(())) => {
+            let text = format!("ready\n{}", finding().unwrap_or_default());
+            (StatusCode::OK, NEVER_STORED, text)
+        }
         Ok(Err(reason)) => not_ready(reason),
         Err(_) => not_ready(NO_ANSWER),
     }

@@ -85,12 +85,17 @@ impl Page {
     }
 }
 
-/// The age of the keys that were fetched from the issuer; nothing before the first time, or when none are fetched.
+/// Whether the issuer's keys can be fetched, and their age; nothing before the first time, or when none are fetched.
 #[derive(Debug)]
 struct IssuerKeys(Arc<Guard>);
 
 impl Collector for IssuerKeys {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        if let Some(is_up) = self.0.is_issuer_up() {
+            let help = "Whether the issuer's keys could be fetched the last time, 0 or 1.";
+            let encoder = encoder.encode_descriptor("issuer_up", help, None, MetricType::Gauge)?;
+            ConstGauge::new(i64::from(is_up)).encode(encoder)?;
+        }
         let Some(age) = self.0.issuer_keys_age() else {
             return Ok(());
         };

@@ -88,6 +88,7 @@ async fn run(clientele: Arc<Clientele>, config: &Config, no_auth: bool, prepared
         true => Authentication::Off,
         false => Authentication::Required(Guard::new(config.authentication.clone()).map_err(Failure::misconfigured)?),
     };
+    let issuer_keys = keep_issuer_keys(&authentication);
     let sign_in = match no_auth {
         true => SignIn::Nobody,
         false => sign_in(&clientele, config).await?,
@@ -101,6 +102,7 @@ async fn run(clientele: Arc<Clientele>, config: &Config, no_auth: bool, prepared
     if let Some(worker) = worker {
         worker.ended().await;
     }
+    issuer_keys.abort();
     // What it is in the middle of is rolled back.
     upkeep.abort();
     if upkeep.await.is_err_and(|end| end.is_panic()) {
@@ -116,6 +118,19 @@ fn upkeep(clientele: Arc<Clientele>, stop: watch::Receiver<bool>) -> JoinHandle<
     tokio::spawn(idempotency::keep_removing(clientele, clock, stop))
 }
 
+/// Fetches the keys of the configured issuer from now on.
+fn keep_issuer_keys(authentication: &Authentication) -> JoinHandle<()> {
+    let guard = match authentication {
+        Authentication::Off => None,
+        Authentication::Required(guard) => Some(guard.clone()),
+    };
+    tokio::spawn(async move {
+        if let Some(guard) = guard {
+            guard.keep_issuer_keys().await;
+        }
+    })
+}
+
 /// Everything that answers: both doors, the playground, and what an operator's machines ask.
 fn router(
     clientele: Arc<Clientele>,
@@ -127,7 +142,11 @@ fn router(
 ) -> Router {
     let open = matches!(authentication, Authentication::Off);
     let router = Router::new()
-        .merge(health::routes(store::ping(clientele.db.clone()), stop))
+        .merge(health::routes(
+            store::ping(clientele.db.clone()),
+            authentication.finding(),
+            stop,
+        ))
         .merge(playground::routes())
         .merge(api::router(
             clientele,

@@ -99,7 +99,11 @@ async fn send(
             let server = server.measured_by(&metrics);
             announce(config, Some(&format!("{}://{address}", server.scheme())))?;
             let router = Router::new()
-                .merge(health::routes(store::ping(clientele.db.clone()), stop.clone()))
+                .merge(health::routes(
+                    store::ping(clientele.db.clone()),
+                    Arc::new(|| None),
+                    stop.clone(),
+                ))
                 .merge(api::metrics::router(
                     clientele,
                     metrics,

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::{
     AuthenticationSettings,
     credentials::{self, Basic, Credentials},
-    issuer::{self, Invalid, Issuer},
+    issuer::{self, Checked, Fetch, Issuer, Outage},
 };
 use crate::{
     Clientele,
@@ -35,6 +35,8 @@ pub enum Refusal {
     TooMany(Duration),
     /// So many wait for their passwords to be looked at that this one's wasn't, or that there is no place for him now.
     Busy,
+    /// The issuer's keys can't be fetched, so that the token can't be checked: how long to wait.
+    IssuerAway(Duration),
     /// Nobody can tell.
     Surprise(Error),
 }
@@ -49,6 +51,9 @@ impl Refusal {
                 "Too many attempts to sign in have failed. Wait, then try again with the right credentials."
             }
             Self::Busy => "So many sign in that there is no place for you now. Try again shortly.",
+            Self::IssuerAway(_) => {
+                "The issuer of this token can't be reached at the moment, so that the token can't be checked. Try again shortly."
+            }
             Self::Surprise(_) => "It can't be found out at the moment who you are.",
         }
     }
@@ -92,9 +97,31 @@ impl Guard {
         self.settings.public_metrics
     }
 
-    /// The age of the issuer's keys. None before the first fetch, or with a static key.
+    /// The age of the issuer's keys. None before the first fetch, or when none are fetched.
     pub fn issuer_keys_age(&self) -> Option<Duration> {
-        self.issuer.as_ref()?.keys_age()
+        self.issuer.as_ref()?.keys().age()
+    }
+
+    /// Returns whether the issuer's keys could be fetched the last time. None before that, or when none are fetched.
+    pub fn is_issuer_up(&self) -> Option<bool> {
+        self.issuer.as_ref()?.keys().is_up()
+    }
+
+    /// A line for `/health/ready` while the issuer's keys can't be fetched.
+    pub fn issuer_finding(&self) -> Option<&'static str> {
+        self.issuer.as_ref()?.keys().outage().map(|outage| match outage {
+            Outage::WithKeys => "the issuer is unreachable: its tokens are checked with the keys known so far\n",
+            Outage::WithoutKeys => "the issuer is unreachable: its tokens are answered 503\n",
+        })
+    }
+
+    /// Fetches the issuer's keys now and whenever they have aged, so that an unreachable issuer is noticed before its tokens
+    /// come. Never returns.
+    pub async fn keep_issuer_keys(self: Arc<Self>) {
+        match &self.issuer {
+            Some(issuer) => issuer.keys().keep_fetching().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// As [`Self::account`]; but while the database is away, an account that these credentials have proven before is
@@ -142,7 +169,7 @@ impl Guard {
         match credentials.ok_or(Refusal::Missing(NOBODY))? {
             Credentials::Password(basic) => self.user(clientele, &basic, from, place).await,
             Credentials::Token(token) => self.token(clientele, token, from, Utc::now()).await,
-            Credentials::Issued(token) => self.issued(token, from, Utc::now()).await,
+            Credentials::Issued(token) => self.issued(token, from, place, Utc::now()).await,
         }
     }
 
@@ -176,10 +203,7 @@ impl Guard {
             Verdict::Busy => return Err(Refusal::Busy),
             Verdict::Unknown(error) => return Err(Refusal::Surprise(error)),
         };
-        match place {
-            Some(place) if !place.clone().come_back().await => Err(Refusal::Busy),
-            _ => Ok(account),
-        }
+        come_back(place).await.map(|()| account)
     }
 
     /// A token can't be guessed, so that failures beside it are no reason to refuse one: what the throttle bounds here is
@@ -203,9 +227,16 @@ impl Guard {
         account.ok_or_else(|| self.failure(from))
     }
 
-    /// To look at a signature costs no statement and less than the request around it, so that the throttle is asked only
-    /// about tokens that fail, and whether one that names an unknown key is a reason to ask the issuer.
-    async fn issued(&self, token: &str, from: PeerAddress, now: DateTime<Utc>) -> Result<Arc<Account>, Refusal> {
+    /// Checking a signature costs no statement and less than the request around it, so that the throttle is asked only
+    /// about tokens that fail. A token with an unknown key may be a reason to ask the issuer: that is charged before it
+    /// begins, and the request leaves its place while it waits.
+    async fn issued(
+        &self,
+        token: &str,
+        from: PeerAddress,
+        place: Option<&Place>,
+        now: DateTime<Utc>,
+    ) -> Result<Arc<Account>, Refusal> {
         let Some(issuer) = &self.issuer else {
             return Err(self.failure(from));
         };
@@ -213,14 +244,35 @@ impl Guard {
         if let Some(account) = issuer.known(&name, now) {
             return Ok(account);
         }
-        let may_ask = self.peek(from, None).is_ok();
-        issuer
-            .account(token, name, may_ask, now)
-            .await
-            .map_err(|invalid| match invalid {
-                Invalid::Wrong => self.failure(from),
-                Invalid::UnknownKey => Refusal::Wrong,
-            })
+        let key = match issuer.check(token, name, now) {
+            Checked::Valid(account) => return Ok(account),
+            Checked::Wrong => return Err(self.failure(from)),
+            Checked::UnknownKey { id } => id.unwrap_or_default(),
+        };
+        let charged = self.throttle.charge_key(from.0, &key, Instant::now());
+        let charge = charged.map_err(Refusal::TooMany)?;
+        if let Some(place) = place {
+            place.leave();
+        }
+        let fetch = issuer.keys().fetch_again().await;
+        // It may be there even if this request's own wait failed.
+        match (issuer.check(token, name, now), fetch) {
+            (Checked::Valid(account), _) => {
+                charge.refund();
+                come_back(place).await.map(|()| account)
+            }
+            (Checked::Wrong, _) => {
+                charge.refund();
+                Err(self.failure(from))
+            }
+            (Checked::UnknownKey { .. }, Fetch::Done) => Err(self.failure(from)),
+            // It may be newer than the keys, which isn't known before they are fetched again.
+            (Checked::UnknownKey { .. }, Fetch::Recent) => {
+                let charged = self.throttle.charge_unknown_key(from.0, Instant::now());
+                Err(charged.map_or_else(Refusal::TooMany, |_: Charge| Refusal::Wrong))
+            }
+            (Checked::UnknownKey { .. }, Fetch::Failed) => Err(Refusal::IssuerAway(issuer.keys().retry_after())),
+        }
     }
 
     fn peek(&self, from: PeerAddress, user: Option<&str>) -> Result<(), Refusal> {
@@ -233,5 +285,13 @@ impl Guard {
     fn failure(&self, from: PeerAddress) -> Refusal {
         let charged = self.throttle.charge(from.0, None, Instant::now());
         charged.map_or_else(Refusal::TooMany, |_: Charge| Refusal::Wrong)
+    }
+}
+
+/// Waits until there is a place for a request that has left its own.
+async fn come_back(place: Option<&Place>) -> Result<(), Refusal> {
+    match place {
+        Some(place) if !place.clone().come_back().await => Err(Refusal::Busy),
+        _ => Ok(()),
     }
 }

@@ -2,12 +2,12 @@
 
 mod keys;
 mod pem;
+mod published;
 mod signature;
 
 use std::{
     collections::{BTreeSet, HashSet},
     sync::Arc,
-    time::Duration,
 };
 
 use chrono::{DateTime, Utc};
@@ -16,7 +16,8 @@ use moka::sync::Cache;
 use ring::digest;
 use serde_json::{Map, Value};
 
-use self::keys::{Found, Keys};
+use self::keys::Keys;
+pub(super) use self::published::{Fetch, Outage};
 use super::JwtSettings;
 use crate::access::{Account, CallerKind, Permission, Rights, Sets};
 
@@ -38,13 +39,15 @@ pub(super) fn name(token: &str) -> Name {
     name
 }
 
-/// Why a token lets nobody in.
+/// The outcome of checking a token with the keys that are known.
 #[derive(Debug)]
-pub(super) enum Invalid {
-    /// Something about it is wrong.
+pub(super) enum Checked {
+    Valid(Arc<Account>),
     Wrong,
-    /// Its key isn't known, and it couldn't be found out whether there is one.
-    UnknownKey,
+    /// None of the keys is the one it names, if it names one.
+    UnknownKey {
+        id: Option<String>,
+    },
 }
 
 /// A token that was found valid, under which keys and in which span of time it is.
@@ -92,57 +95,45 @@ impl Issuer {
         }))
     }
 
-    /// The age of the issuer's keys. None before the first fetch, or with a static key.
-    pub fn keys_age(&self) -> Option<Duration> {
-        self.keys.age()
+    pub fn keys(&self) -> &Keys {
+        &self.keys
     }
 
     /// The account of a token that was found valid before and still is.
     pub fn known(&self, name: &Name, now: DateTime<Utc>) -> Option<Arc<Account>> {
         let valid = self.valid.get(name)?;
         let now = now.timestamp();
-        let holds = valid.from <= now && now < valid.until && valid.keys == self.keys.generation();
+        let holds = valid.from <= now && now < valid.until && self.keys.generation() == Some(valid.keys);
         holds.then(|| valid.account.clone())
     }
 
-    /// The account of a valid token. `may_ask`: whether an unknown key is a reason to ask the issuer for new ones.
-    ///
-    /// # Errors
-    /// It isn't valid, or can't be told to be; a line in the log says why.
-    pub async fn account(
-        &self,
-        token: &str,
-        name: Name,
-        may_ask: bool,
-        now: DateTime<Utc>,
-    ) -> Result<Arc<Account>, Invalid> {
-        let refused = |reason: &str| tracing::info!(reason, "a token of an issuer was refused");
-        let header = self.header(token).inspect_err(|reason| refused(reason));
-        let header = header.map_err(|_| Invalid::Wrong)?;
-        let found = self.keys.find(header.kid.as_deref(), header.alg, may_ask).await;
-        let (keys, generation) = match found {
-            Found::Keys(keys, generation) => (keys, generation),
-            Found::None => {
-                refused("no key for it");
-                return Err(Invalid::Wrong);
-            }
-            Found::Unasked => {
-                refused("no key for it, and the issuer wasn't asked for new ones or didn't answer");
-                return Err(Invalid::UnknownKey);
-            }
+    /// Checks a token with the keys that are known. The log has the reason why it is wrong.
+    pub fn check(&self, token: &str, name: Name, now: DateTime<Utc>) -> Checked {
+        let wrong = |reason: &str| {
+            tracing::info!(reason, "a token of an issuer was refused");
+            Checked::Wrong
         };
+        let header = match self.header(token) {
+            Ok(header) => header,
+            Err(reason) => return wrong(reason),
+        };
+        let (keys, generation) = self.keys.find(header.kid.as_deref(), header.alg);
+        if keys.is_empty() {
+            return Checked::UnknownKey { id: header.kid };
+        }
         let checked = keys
             .iter()
-            .map(|key| self.check(token, header.alg, (key, generation), now));
+            .map(|key| self.check_with(token, header.alg, (key, generation), now));
         // Of several keys at most one has made it.
         let its_own = |checked: &Result<Valid, &str>| !matches!(checked, Err(WRONG_SIGNATURE));
-        let valid = { checked }.find(its_own).unwrap_or(Err(WRONG_SIGNATURE));
-        let valid = valid
-            .inspect_err(|reason| refused(reason))
-            .map_err(|_| Invalid::Wrong)?;
-        let account = valid.account.clone();
-        self.valid.insert(name, Arc::new(valid));
-        Ok(account)
+        match { checked }.find(its_own).unwrap_or(Err(WRONG_SIGNATURE)) {
+            Err(reason) => wrong(reason),
+            Ok(valid) => {
+                let account = valid.account.clone();
+                self.valid.insert(name, Arc::new(valid));
+                Checked::Valid(account)
+            }
+        }
     }
 
     fn header(&self, token: &str) -> Result<Header, &'static str> {
@@ -159,7 +150,7 @@ impl Issuer {
         Ok(header)
     }
 
-    fn check(
+    fn check_with(
         &self,
         token: &str,
         algorithm: Algorithm,

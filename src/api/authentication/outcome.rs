@@ -33,7 +33,7 @@ impl SignInOutcome {
             Err(Refusal::Wrong) => Self::Wrong,
             Err(Refusal::TooMany(_)) => Self::Throttled,
             Err(Refusal::Busy) => Self::Busy,
-            Err(Refusal::Surprise(_)) => Self::Failed,
+            Err(Refusal::IssuerAway(_) | Refusal::Surprise(_)) => Self::Failed,
         }
     }
 }

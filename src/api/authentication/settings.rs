@@ -42,10 +42,12 @@ pub struct JwtSettings {
     pub role_claim: String,
     /// How far the issuer's clock may be from ours.
     pub leeway_seconds: u64,
-    /// Keys are fetched again after so long, and for an unknown key after as long as `jwks_pause_seconds`: so
-    /// long a flood of made-up keys can keep a new one from being known.
+    /// Keys are fetched again after this many seconds.
     pub jwks_refresh_seconds: u64,
+    /// Shortest time between two fetches, for an unknown key or after a failure.
     pub jwks_pause_seconds: u64,
+    /// Keys that could not be fetched again for this long check no token any more.
+    pub jwks_max_age_seconds: u64,
 }
 
 impl AuthenticationSettings {
@@ -87,6 +89,7 @@ impl Default for JwtSettings {
             leeway_seconds: 30,
             jwks_refresh_seconds: 600,
             jwks_pause_seconds: 5,
+            jwks_max_age_seconds: 86_400,
         }
     }
 }

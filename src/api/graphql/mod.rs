@@ -83,7 +83,7 @@ pub(super) fn refuse_caller(refusal: &Refusal, headers: &HeaderMap, id: &Request
     let fault = match refusal {
         Refusal::Missing(_) | Refusal::Wrong => Fault::new(Code::Unauthenticated, refusal.sentence()),
         Refusal::TooMany(_) => Fault::new(Code::RateLimited, refusal.sentence()),
-        Refusal::Busy => Fault::new(Code::Unavailable, refusal.sentence()),
+        Refusal::Busy | Refusal::IssuerAway(_) => Fault::new(Code::Unavailable, refusal.sentence()),
         Refusal::Surprise(error) => error::of_domain(error),
     };
     http::refuse(fault, headers, id)

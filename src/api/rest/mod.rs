@@ -197,7 +197,7 @@ pub(super) fn refuse_caller(refusal: &super::authentication::Refusal, id: &Reque
         Kept::Missing(_) => codes::INVALID_BASIC_AUTHORIZATION,
         Kept::Wrong => codes::INVALID_CREDENTIALS,
         Kept::TooMany(_) => codes::TOO_MANY_ATTEMPTS,
-        Kept::Busy => codes::UNAVAILABLE,
+        Kept::Busy | Kept::IssuerAway(_) => codes::UNAVAILABLE,
         Kept::Surprise(error) => return Failure::from(error.clone()).into_response(Some(id)),
     };
     Failure::from(Refusal::new(code, refusal.sentence())).into_response(Some(id))

@@ -21,18 +21,22 @@ use crate::harness::{Backend, Settings, TestServer, with};
 
 /// A key of the issuer; without a name if that is empty.
 pub struct Key {
-    id: &'static str,
+    id: String,
     pair: EcdsaKeyPair,
     random: SystemRandom,
 }
 
 impl Key {
-    pub fn new(id: &'static str) -> Self {
+    pub fn new(id: &str) -> Self {
         let random = SystemRandom::new();
         let algorithm = &ECDSA_P256_SHA256_FIXED_SIGNING;
         let document = EcdsaKeyPair::generate_pkcs8(algorithm, &random).expect("a key");
         let pair = EcdsaKeyPair::from_pkcs8(algorithm, document.as_ref(), &random).expect("a key");
-        Self { id, pair, random }
+        Self {
+            id: id.to_owned(),
+            pair,
+            random,
+        }
     }
 
     pub fn public(&self) -> Value {
@@ -49,7 +53,7 @@ impl Key {
     }
 
     fn named(&self, object: Value) -> Value {
-        match self.id {
+        match self.id.as_str() {
             "" => object,
             id => with(object, json!({ "kid": id })),
         }
@@ -186,7 +190,7 @@ async fn keys_come_and_go_and_a_dead_issuer_leaves_the_known_ones() {
         .await
         .expect("SQLite");
     let (by_old, by_new) = (old.sign(&claims(json!({}))), new.sign(&claims(json!({}))));
-    assert_eq!(status(&server, &by_old).await, 401, "the issuer is dead from the start");
+    assert_eq!(status(&server, &by_old).await, 503, "the issuer is dead from the start");
     publish(&[&old]);
     assert_eq!(status(&server, &by_old).await, 200, "it has come up");
     assert_eq!(status(&server, &by_new).await, 401);
@@ -198,7 +202,7 @@ async fn keys_come_and_go_and_a_dead_issuer_leaves_the_known_ones() {
     );
     *published.lock().expect("no panic") = None;
     let again = new.sign(&claims(json!({ "jti": "2" })));
-    assert_eq!(status(&server, &Key::new("third").sign(&claims(json!({})))).await, 401);
+    assert_eq!(status(&server, &Key::new("third").sign(&claims(json!({})))).await, 503);
     assert_eq!(
         (status(&server, &by_old).await, status(&server, &again).await),
         (200, 200),

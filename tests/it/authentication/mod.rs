@@ -15,3 +15,4 @@ mod strangers;
 mod tokens;
 
 pub use credentials::{PASSWORD, user};
+pub use issued::{Key, claims};

@@ -144,8 +144,9 @@ async fn metrics_are_those_of_the_documentation_in_both_formats() {
         documented.insert(name.trim_matches('`').to_owned(), (kind.to_owned(), labels));
     }
     // Only where keys are fetched.
-    let keys = documented.remove("clientele_issuer_keys_age_seconds");
-    assert_eq!(keys, Some(("gauge".to_owned(), BTreeSet::new())));
+    for name in ["clientele_issuer_up", "clientele_issuer_keys_age_seconds"] {
+        assert_eq!(documented.remove(name), Some(("gauge".to_owned(), BTreeSet::new())));
+    }
     assert_eq!(described(&page), documented);
 
     let open_metrics =

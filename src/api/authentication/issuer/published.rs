@@ -1,0 +1,339 @@
+//! The keys that an issuer publishes: fetched at the start, at intervals and for a key that isn't known, one fetch at a time.
+
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use jsonwebtoken::jwk::Jwk;
+use reqwest::{Client, StatusCode, Url, redirect::Policy};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::{
+    sync::{Semaphore, watch},
+    time::{sleep, timeout},
+};
+
+use crate::api::authentication::JwtSettings;
+
+/// Limits of one fetch: the size of the answer in bytes, and the time it may take.
+const LARGEST: usize = 256 * 1024;
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Limit of a request's wait for a fetch when other keys are known, or the issuer is known to be unreachable.
+const SHORT_PATIENCE: Duration = Duration::from_secs(1);
+/// Requests that wait for a fetch at once. More are answered as if it had failed.
+const MOST_WAITING: usize = 64;
+/// Shortest pause between two fetches in the background.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Keys that are fetched.
+#[derive(Debug)]
+pub(in crate::api::authentication) struct Published {
+    url: Url,
+    http: Client,
+    refresh: Duration,
+    pause: Duration,
+    max_age: Duration,
+    state: Mutex<State>,
+    waiting: Semaphore,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    keys: Arc<Vec<Jwk>>,
+    /// Grows with every change of the keys.
+    generation: u64,
+    /// The last fetch that succeeded.
+    fetched: Option<Instant>,
+    /// The end of the last fetch.
+    attempted: Option<Instant>,
+    /// The failure of the last fetch; none when it succeeded.
+    failure: Option<FetchError>,
+    /// Turns true when the fetch under way has ended.
+    fetching: Option<watch::Receiver<bool>>,
+}
+
+/// The outcome of asking the issuer for a key that isn't known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::api::authentication) enum Fetch {
+    /// The keys have been fetched since.
+    Done,
+    /// They were fetched less than the pause ago.
+    Recent,
+    /// The issuer can't be reached, or hasn't answered in time.
+    Failed,
+}
+
+/// The keys that are known can't be renewed: the last fetch failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::api::authentication) enum Outage {
+    /// Keys that were fetched before still check tokens.
+    WithKeys,
+    /// There are none, or they are too old: no token can be checked.
+    WithoutKeys,
+}
+
+impl Published {
+    pub fn new(settings: &JwtSettings) -> Result<Arc<Self>, String> {
+        let url = Url::parse(&settings.jwks_url).ok().filter(|url| {
+            let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
+            url.scheme() == "https" || url.scheme() == "http" && local
+        });
+        let url = url.ok_or("authentication.jwt.jwks_url must begin with https://")?;
+        // Without this the client would have no cryptography before the server has started.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = Client::builder().timeout(PATIENCE).redirect(Policy::none()).no_proxy();
+        Ok(Arc::new(Self {
+            url,
+            http: http
+                .build()
+                .map_err(|_| "authentication.jwt.jwks_url can't be fetched on this machine")?,
+            refresh: Duration::from_secs(settings.jwks_refresh_seconds),
+            pause: Duration::from_secs(settings.jwks_pause_seconds),
+            max_age: Duration::from_secs(settings.jwks_max_age_seconds),
+            state: Mutex::default(),
+            waiting: Semaphore::new(MOST_WAITING),
+        }))
+    }
+
+    /// The keys and their generation, unless they are too old to be trusted. Starts a fetch when they have aged.
+    pub fn usable(self: &Arc<Self>) -> Option<(Arc<Vec<Jwk>>, u64)> {
+        let state = self.state();
+        let fetched = state.fetched?;
+        let usable = (fetched.elapsed() < self.max_age).then(|| (state.keys.clone(), state.generation));
+        drop(state);
+        self.join(self.refresh);
+        usable
+    }
+
+    /// The age of the keys. None before the first fetch that succeeded.
+    pub fn age(&self) -> Option<Duration> {
+        self.state().fetched.map(|at| at.elapsed())
+    }
+
+    /// Returns whether the last fetch succeeded; none before the first.
+    pub fn is_up(&self) -> Option<bool> {
+        let state = self.state();
+        state.attempted.map(|_| state.failure.is_none())
+    }
+
+    pub fn outage(&self) -> Option<Outage> {
+        let state = self.state();
+        state.failure.as_ref()?;
+        let usable = state.fetched.is_some_and(|at| at.elapsed() < self.max_age);
+        Some(if usable { Outage::WithKeys } else { Outage::WithoutKeys })
+    }
+
+    /// The shortest time between two fetches.
+    pub const fn pause(&self) -> Duration {
+        self.pause
+    }
+
+    /// Fetches the keys now, and then whenever they have aged or the last fetch failed. Never returns.
+    pub async fn keep_fetching(self: Arc<Self>) {
+        loop {
+            if let Some(mut fetch) = self.join(Duration::ZERO) {
+                let _ = fetch.wait_for(|ended| *ended).await;
+            }
+            let pause = match self.state().failure {
+                Some(_) => self.pause,
+                None => self.refresh,
+            };
+            sleep(pause.max(SHORTEST_PAUSE)).await;
+        }
+    }
+
+    /// Fetches the keys, unless that was done less than the pause ago, and waits a bounded time until they are there.
+    pub async fn fetch_again(self: &Arc<Self>) -> Fetch {
+        let patience = {
+            let state = self.state();
+            let is_first = state.fetched.is_none() && state.failure.is_none();
+            if is_first { PATIENCE } else { SHORT_PATIENCE }
+        };
+        let fetch = self.join(self.pause);
+        let was_recent = fetch.is_none();
+        if let Some(mut fetch) = fetch {
+            let Ok(_permit) = self.waiting.try_acquire() else {
+                return Fetch::Failed;
+            };
+            if timeout(patience, fetch.wait_for(|ended| *ended)).await.is_err() {
+                return Fetch::Failed;
+            }
+        }
+        match &self.state().failure {
+            Some(_) => Fetch::Failed,
+            None if was_recent => Fetch::Recent,
+            None => Fetch::Done,
+        }
+    }
+
+    /// Joins the fetch under way, or begins one, which goes on without those who wait for it. None: the last one ended
+    /// less than `pause` ago.
+    fn join(self: &Arc<Self>, pause: Duration) -> Option<watch::Receiver<bool>> {
+        let mut state = self.state();
+        // A fetch whose sender is gone has ended without a result.
+        if let Some(fetching) = state.fetching.as_ref().filter(|fetch| fetch.has_changed().is_ok()) {
+            return Some(fetching.clone());
+        }
+        if state.attempted.is_some_and(|at| at.elapsed() < pause) {
+            return None;
+        }
+        let (done, ended) = watch::channel(false);
+        state.fetching = Some(ended.clone());
+        drop(state);
+        let this = self.clone();
+        tokio::spawn(async move {
+            let fetched = this.fetch().await;
+            this.note(fetched);
+            done.send_replace(true);
+        });
+        Some(ended)
+    }
+
+    /// Stores the outcome of a fetch. A failure leaves the keys that are known; the log has one line for each outage.
+    fn note(&self, fetched: Result<Vec<Jwk>, FetchError>) {
+        let mut state = self.state();
+        let now = Instant::now();
+        (state.attempted, state.fetching) = (Some(now), None);
+        match fetched {
+            Ok(keys) => {
+                if *state.keys != keys {
+                    state.keys = Arc::new(keys);
+                    state.generation += 1;
+                }
+                state.fetched = Some(now);
+                if state.failure.take().is_some() {
+                    tracing::info!(url = self.shown_url(), "issuer reachable again: its keys were fetched");
+                }
+            }
+            Err(cause) => {
+                if state.failure.is_none() {
+                    let consequence = match state.fetched {
+                        Some(_) => "its tokens are checked with the keys known so far",
+                        None => "its tokens are answered 503",
+                    };
+                    tracing::warn!(url = self.shown_url(), %cause, consequence, "issuer unreachable: its keys can't be fetched");
+                }
+                state.failure = Some(cause);
+            }
+        }
+    }
+
+    /// The URL for the log: without its query, which may hold a secret.
+    fn shown_url(&self) -> String {
+        let mut url = self.url.clone();
+        url.set_query(None);
+        url.set_fragment(None);
+        url.to_string()
+    }
+
+    async fn fetch(&self) -> Result<Vec<Jwk>, FetchError> {
+        let mut response = self.http.get(self.url.clone()).send().await?;
+        if !response.status().is_success() {
+            return Err(FetchError::Status(response.status()));
+        }
+        let mut body = Vec::new();
+        while let Some(piece) = response.chunk().await? {
+            body.extend_from_slice(&piece);
+            if body.len() > LARGEST {
+                return Err(FetchError::TooLarge);
+            }
+        }
+        parse(&body)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Reads a set of keys. Keys of kinds that aren't known are left out, as RFC 7517 wants it.
+fn parse(body: &[u8]) -> Result<Vec<Jwk>, FetchError> {
+    #[derive(Deserialize)]
+    struct Set {
+        keys: Vec<Value>,
+    }
+    let set: Set = serde_json::from_slice(body).map_err(|_| FetchError::NotKeys)?;
+    let keys = set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok());
+    let keys: Vec<Jwk> = keys.collect();
+    match keys.is_empty() {
+        true => Err(FetchError::NoKey),
+        false => Ok(keys),
+    }
+}
+
+/// The reason why the keys could not be fetched, for the log.
+#[derive(Debug)]
+enum FetchError {
+    Http(reqwest::Error),
+    Status(StatusCode),
+    TooLarge,
+    NotKeys,
+    NoKey,
+}
+
+impl From<reqwest::Error> for FetchError {
+    fn from(error: reqwest::Error) -> Self {
+        Self::Http(error.without_url())
+    }
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Http(error) if error.is_timeout() => write!(f, "no answer within {} s", PATIENCE.as_secs()),
+            Self::Http(error) => {
+                let mut cause: &dyn std::error::Error = error;
+                while let Some(source) = cause.source() {
+                    cause = source;
+                }
+                write!(f, "{cause}")
+            }
+            Self::Status(status) => write!(f, "it answers with the status {}", status.as_u16()),
+            Self::TooLarge => write!(f, "its answer is larger than {} KiB", LARGEST / 1024),
+            Self::NotKeys => f.write_str("its answer isn't a set of keys (JWKS)"),
+            Self::NoKey => f.write_str("its set of keys (JWKS) has no key of a known kind"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::parse;
+
+    #[test]
+    fn keys_of_unknown_kinds_are_left_out() {
+        let known = r#"{"kty":"RSA","kid":"a","n":"AQAB","e":"AQAB"}"#;
+        let unknown = r#"{"kty":"AKP","alg":"ML-DSA-44","pub":"AQAB"}"#;
+        let kept = |keys: &str| parse(format!(r#"{{"keys":[{keys}],"more":1}}"#).as_bytes());
+        let one = kept(&format!("{unknown},{known},7,null")).expect("one key");
+        assert_eq!(one.len(), 1);
+        assert_eq!(one[0].common.key_id.as_deref(), Some("a"));
+        for (keys, cause) in [
+            ("", "its set of keys (JWKS) has no key of a known kind"),
+            (unknown, "its set of keys (JWKS) has no key of a known kind"),
+            ("]", "its answer isn't a set of keys (JWKS)"),
+        ] {
+            assert_eq!(kept(keys).map_err(|error| error.to_string()), Err(cause.to_owned()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_answer_is_keys_or_a_cause(
+            body in prop_oneof![
+                proptest::collection::vec(any::<u8>(), 0..200),
+                r#"\{"keys":\[(\{("(kty|kid|use|alg|n|e|crv|x|y)":("(RSA|EC|OKP|oct|P-256|sig|AQAB)"|[0-9]|null|\[\]),?){0,6}\},?){0,3}\]\}"#
+                    .prop_map(String::into_bytes),
+            ]
+        ) {
+            match parse(&body) {
+                Ok(keys) => prop_assert!(!keys.is_empty()),
+                Err(cause) => prop_assert!(cause.to_string().starts_with("its ")),
+            }
+        }
+    }
+}
