@@ -234,7 +234,7 @@ async fn credentials(clientele: &Clientele) -> (String, String) {
         role: Undefined,
         client_mutation_id: None,
     };
-    let stored = upsert_user(clientele, &operator, &user, now).await;
+    let stored = upsert_user(clientele, &operator, &user, &(), now).await;
     stored.expect("the database can be written").expect("the user is sound");
     let token = CreateToken {
         name: "a measurement".to_owned(),

@@ -2,7 +2,7 @@
 //!
 //! Neither form shows a caller what the database said; doors turn a variant into their own code and sentence.
 
-use std::{fmt, io, sync::Arc};
+use std::{fmt, io, sync::Arc, time::Duration};
 
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, sqlx};
 
@@ -14,6 +14,9 @@ pub enum Error {
     /// The caller could not sign in any more: what it has proven isn't so at present.
     #[error("the caller's credentials are not valid any more")]
     Unauthenticated,
+    /// Too many wrong passwords were sent: the time until the next one is looked at.
+    #[error("too many attempts to sign in have failed")]
+    TooManyAttempts(Duration),
     /// The caller lacks a permission.
     #[error("the permission {} is missing", .0.as_str())]
     Forbidden(Permission),
@@ -59,6 +62,7 @@ impl Error {
     pub fn kind(&self) -> String {
         match self {
             Self::Unauthenticated
+            | Self::TooManyAttempts(_)
             | Self::Forbidden(_)
             | Self::Conflict
             | Self::Unavailable(_)

@@ -9,12 +9,12 @@ use std::{
 use tokio::{select, sync::watch, time::sleep};
 
 use super::{
+    hash_queue::{HashPermit, HashTicket},
     password::PATIENCE,
     sign_in::Verdict,
-    turns::{Full, Turn, Waiting},
     verified::Mark,
 };
-use crate::error::Error;
+use crate::{error::Error, fair_queue::QueueFull};
 
 /// So many wait for one verdict at most.
 const MOST_TOGETHER: usize = 64;
@@ -33,14 +33,14 @@ impl Asking {
     pub async fn ask<F: Future<Output = Verdict> + Send + 'static>(
         self: &Arc<Self>,
         mark: Mark,
-        begin: impl FnOnce() -> Result<Waiting, Verdict>,
-        look: impl FnOnce(Turn) -> F + Send + 'static,
+        begin: impl FnOnce() -> Result<HashTicket, Verdict>,
+        look: impl FnOnce(HashPermit) -> F + Send + 'static,
     ) -> Verdict {
         let mut verdict = match self.join(mark, begin) {
             Err(verdict) => return verdict,
             Ok(Joined::Another(verdict)) => verdict,
-            Ok(Joined::Begun(verdict, waiting, answer)) => {
-                tokio::spawn(Asked::new(self.clone(), mark, answer).find_out(waiting, look));
+            Ok(Joined::Begun(verdict, ticket, answer)) => {
+                tokio::spawn(Asked::new(self.clone(), mark, answer).find_out(ticket, look));
                 verdict
             }
         };
@@ -49,16 +49,16 @@ impl Asking {
         verdict.unwrap_or_else(|| Verdict::Unknown(Error::defect("looking at a password was given up")))
     }
 
-    fn join(&self, mark: Mark, begin: impl FnOnce() -> Result<Waiting, Verdict>) -> Result<Joined, Verdict> {
+    fn join(&self, mark: Mark, begin: impl FnOnce() -> Result<HashTicket, Verdict>) -> Result<Joined, Verdict> {
         let mut open = self.lock();
         if let Some(answer) = open.get(&mark) {
             let room = answer.receiver_count() < MOST_TOGETHER;
             return room.then(|| Joined::Another(answer.subscribe())).ok_or(Verdict::Busy);
         }
-        let waiting = begin()?;
+        let ticket = begin()?;
         let (answer, verdict) = watch::channel(None);
         open.insert(mark, answer.clone());
-        Ok(Joined::Begun(verdict, waiting, answer))
+        Ok(Joined::Begun(verdict, ticket, answer))
     }
 
     /// Whether nobody waits for a verdict.
@@ -75,7 +75,7 @@ impl Asking {
 /// How the verdict is heard of, and what begins if it is nobody else's.
 enum Joined {
     Another(watch::Receiver<Option<Verdict>>),
-    Begun(watch::Receiver<Option<Verdict>>, Waiting, Answer),
+    Begun(watch::Receiver<Option<Verdict>>, HashTicket, Answer),
 }
 
 /// One attempt, which can be joined until this ends, however it does.
@@ -96,15 +96,15 @@ impl Asked {
         }
     }
 
-    async fn find_out<F: Future<Output = Verdict>>(mut self, waiting: Waiting, look: impl FnOnce(Turn) -> F) {
-        let turn = select! {
-            turn = waiting.turn() => turn,
-            () = sleep(PATIENCE) => Err(Full),
+    async fn find_out<F: Future<Output = Verdict>>(mut self, ticket: HashTicket, look: impl FnOnce(HashPermit) -> F) {
+        let permit = select! {
+            permit = ticket.granted() => permit,
+            () = sleep(PATIENCE) => Err(QueueFull),
             () = self.given_up() => return,
         };
-        let verdict = match turn {
-            Ok(turn) => look(turn).await,
-            Err(Full) => Verdict::Busy,
+        let verdict = match permit {
+            Ok(permit) => look(permit).await,
+            Err(QueueFull) => Verdict::Busy,
         };
         let answer = self.answer.clone();
         drop(self);

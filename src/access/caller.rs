@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Account, Permission, Permissions, Rights};
+use super::{Account, PasswordProof, Permission, Permissions, Rights};
 use crate::{
     error::{Error, Result},
     secret::Secret,
@@ -50,6 +50,8 @@ pub struct Caller {
     pub rights: Arc<Rights>,
     /// The stored hash of the password that it has shown; empty when it has shown something else.
     pub password_hash: Secret,
+    /// None for callers that have shown something else than a password.
+    pub proof: Option<PasswordProof>,
     pub door: Door,
     /// The request's id in answers and logs; empty on the command line.
     pub request_id: Arc<str>,
@@ -65,6 +67,7 @@ impl Caller {
             role: account.role.clone(),
             rights: account.rights.clone(),
             password_hash: account.password_hash.clone(),
+            proof: None,
             door,
             request_id,
         }
@@ -79,6 +82,7 @@ impl Caller {
             role: None,
             rights: Arc::new(Rights::all()),
             password_hash: Secret::default(),
+            proof: None,
             door: Door::CommandLine,
             request_id: "".into(),
         }

@@ -2,10 +2,7 @@
 
 use std::{
     num::NonZero,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
@@ -16,9 +13,13 @@ use argon2::{
 use rand::Rng;
 use tokio::{task::spawn_blocking, time::timeout};
 
-use super::turns::{Asker, Turn, Turns};
+use super::{
+    Caller,
+    hash_queue::{HashPermit, HashQueue, Waiter},
+};
 use crate::{
     error::{Cause, Error, Result},
+    fair_queue::QueueFull,
     problem::ProblemCode,
     secret::Secret,
 };
@@ -27,7 +28,7 @@ use crate::{
 const SHORTEST: usize = 12;
 /// In bytes: hashing takes longer with every one.
 pub const LONGEST: usize = 1_000;
-/// Whoever has waited longer for a turn to hash is told to come back.
+/// Limit of the wait for a permit to hash.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// What the password of a user that doesn't exist is compared with, so that it takes as long. No password is known for it.
 const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5J3Mgc2FsdCE/Pw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -54,11 +55,28 @@ pub fn random() -> Secret {
     Secret::new(letters.iter().collect::<String>())
 }
 
+/// The place of a request among those under way, which it gives up while it waits for something else.
+pub trait RequestPlace: Sync {
+    fn leave(&self);
+
+    /// Waits for a place again; false when there is none.
+    fn come_back(&self) -> impl Future<Output = bool> + Send;
+}
+
+/// A command of the operator has no place to give up.
+impl RequestPlace for () {
+    fn leave(&self) {}
+
+    async fn come_back(&self) -> bool {
+        true
+    }
+}
+
 /// Hashes and compares passwords, off the runtime's threads and only so many at once: each takes 19 MiB and a core.
 #[derive(Debug)]
 pub struct Hasher {
-    /// Whoever wants to hash needs one of them.
-    pub turns: Arc<Turns>,
+    /// Gives the permits to hash.
+    pub queue: HashQueue,
     done: AtomicU64,
 }
 
@@ -73,7 +91,7 @@ impl Hasher {
     /// One that hashes so many passwords at once.
     pub fn new(at_once: usize) -> Self {
         Self {
-            turns: Turns::new(at_once),
+            queue: HashQueue::new(at_once),
             done: AtomicU64::new(0),
         }
     }
@@ -83,23 +101,28 @@ impl Hasher {
         self.done.load(Relaxed)
     }
 
-    /// The hash to store, with its parameters and salt, for somebody who is in already.
-    pub async fn hash(&self, password: &Secret) -> Result<String> {
-        let password = password.clone();
-        work(self.turn().await?, move || hash(&password)).await?
+    /// The hash to store, with its parameters and salt. The caller's request has no place while it waits and while it hashes.
+    ///
+    /// # Errors
+    /// There is no room to wait, the wait took too long, or there is no place to come back to.
+    pub(super) async fn hash(&self, caller: &Caller, place: &impl RequestPlace, password: &str) -> Result<String> {
+        let waiter = Waiter::Caller(caller.unique_name().unwrap_or_default());
+        let ticket = self.queue.join(waiter).map_err(|QueueFull| BUSY)?;
+        place.leave();
+        let permit = timeout(PATIENCE, ticket.granted()).await;
+        let permit = permit.ok().and_then(Result::ok).ok_or(BUSY)?;
+        let password = Secret::new(password);
+        let hash = work(permit, move || hash(&password)).await??;
+        match place.come_back().await {
+            true => Ok(hash),
+            false => Err(BUSY),
+        }
     }
 
-    /// Whether it is the password with this hash, for somebody who is in already. None: there is no such user, which takes
-    /// as long to find out.
-    pub async fn matches(&self, password: &Secret, stored: Option<&str>) -> Result<bool> {
-        let turn = self.turn().await?;
-        self.compare(turn, password.clone(), stored.map(Secret::new)).await
-    }
-
-    /// The same for whoever has a turn.
-    pub(super) async fn compare(&self, turn: Turn, password: Secret, stored: Option<Secret>) -> Result<bool> {
+    /// Returns true when it is the password with this hash. None: there is no such user, which takes as long to find out.
+    pub(super) async fn compare(&self, permit: HashPermit, password: Secret, stored: Option<Secret>) -> Result<bool> {
         self.done.fetch_add(1, Relaxed);
-        work(turn, move || {
+        work(permit, move || {
             let compared = stored.as_ref().map_or(DECOY, Secret::reveal);
             let compared =
                 PasswordHash::new(compared).map_err(|_| Error::defect("a stored password hash can't be read"))?;
@@ -110,24 +133,15 @@ impl Hasher {
         })
         .await?
     }
-
-    async fn turn(&self) -> Result<Turn> {
-        let waiting = self
-            .turns
-            .ask(Asker::Inside)
-            .map_err(|_| Error::Unavailable(Cause::HashingQueue))?;
-        let turn = timeout(PATIENCE, waiting.turn()).await;
-        turn.ok()
-            .and_then(Result::ok)
-            .ok_or(Error::Unavailable(Cause::HashingQueue))
-    }
 }
 
-/// The turn ends with the work, even if nobody waits for it any more.
-async fn work<T: Send + 'static>(turn: Turn, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+const BUSY: Error = Error::Unavailable(Cause::HashingQueue);
+
+/// The permit ends with the work, even if nothing waits for it any more.
+async fn work<T: Send + 'static>(permit: HashPermit, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let work = spawn_blocking(move || {
         let done = work();
-        drop(turn);
+        drop(permit);
         done
     });
     work.await.map_err(Error::internal)
@@ -146,8 +160,8 @@ fn argon2() -> Argon2<'static> {
 
 #[cfg(test)]
 mod tests {
-    use super::{DECOY, Hasher, LONGEST, fault, random};
-    use crate::{problem::ProblemCode, secret::Secret};
+    use super::{DECOY, Hasher, LONGEST, Waiter, fault, random};
+    use crate::{access::Caller, problem::ProblemCode, secret::Secret};
 
     #[test]
     fn a_password_has_twelve_characters_and_at_most_a_thousand_bytes() {
@@ -168,15 +182,25 @@ mod tests {
     async fn a_hash_says_how_it_was_made_and_fits_its_password_only() {
         let hasher = Hasher::default();
         let (right, wrong) = (random(), Secret::new("something else"));
-        let stored = hasher.hash(&right).await.expect("hashed");
+        let stored = hasher
+            .hash(&Caller::operator(), &(), right.reveal())
+            .await
+            .expect("hashed");
         // What takes the place of a hash that isn't there is made in the same way.
         for hash in [stored.as_str(), DECOY] {
             assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
             assert_eq!(hash.len(), stored.len());
         }
-        assert!(hasher.matches(&right, Some(&stored)).await.expect("compared"));
-        assert!(!hasher.matches(&wrong, Some(&stored)).await.expect("compared"));
-        assert!(!hasher.matches(&right, None).await.expect("compared"));
+        for (password, stored, expected) in [
+            (&right, Some(&*stored), true),
+            (&wrong, Some(&*stored), false),
+            (&right, None, false),
+        ] {
+            let ticket = hasher.queue.join(Waiter::Caller(String::new())).expect("room");
+            let permit = ticket.granted().await.expect("a permit");
+            let compared = hasher.compare(permit, password.clone(), stored.map(Secret::new)).await;
+            assert_eq!(compared.expect("compared"), expected);
+        }
         assert_eq!(hasher.comparisons(), 3);
     }
 }

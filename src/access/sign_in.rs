@@ -3,16 +3,11 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use super::{
-    Account, Accounts,
-    reads::Read,
-    throttle::Charge,
-    turns::{Full, Turn},
-    verified::Mark,
-};
+use super::{Account, Accounts, hash_queue::HashPermit, reads::Read, throttle::Charge, verified::Mark};
 use crate::{
     db::Database,
     error::{Error, Result},
+    fair_queue::QueueFull,
     secret::Secret,
 };
 
@@ -102,17 +97,17 @@ impl Accounts {
             if let Some(account) = known {
                 return Err(Verdict::Right(account));
             }
-            let place = self.hasher.turns.ask(self.verified.asker(from));
-            place.map_err(|Full| Verdict::Busy)
+            let ticket = self.hasher.queue.join(self.verified.waiter(from));
+            ticket.map_err(|QueueFull| Verdict::Busy)
         };
         let (accounts, db) = (self.clone(), db.clone());
         let (name, password) = (attempt.name.into(), Secret::new(attempt.password));
-        let look = async move |turn| {
+        let look = async move |permit| {
             let charge = match charge() {
                 Ok(charge) => charge,
                 Err(wait) => return Verdict::TooMany(wait),
             };
-            let verdict = match accounts.look(turn, &db, &name, password, freshness).await {
+            let verdict = match accounts.look(permit, &db, &name, password, freshness).await {
                 Ok(Some((account, read))) => {
                     accounts.verified.keep(mark, read);
                     accounts.verified.keep_network(from);
@@ -127,11 +122,11 @@ impl Accounts {
         self.asking.ask(mark, begin, look).await
     }
 
-    /// The user of this name, if it has this password. The row is read in the turn as well: a flood of attempts then costs no
-    /// more statements than hashes.
+    /// The user of this name, if it has this password. The row is read under the permit as well: a flood of attempts then
+    /// costs no more statements than hashes.
     async fn look(
         &self,
-        turn: Turn,
+        permit: HashPermit,
         db: &Database,
         name: &Arc<str>,
         password: Secret,
@@ -140,7 +135,7 @@ impl Accounts {
         let read = self.user(db, name, freshness).await?;
         let account = read.as_ref().and_then(|read| read.found.clone());
         let stored = account.as_ref().map(|account| account.password_hash.clone());
-        let right = self.hasher.compare(turn, password, stored).await?;
+        let right = self.hasher.compare(permit, password, stored).await?;
         Ok(account.zip(read).filter(|_| right))
     }
 }

@@ -8,7 +8,7 @@ use moka::{policy::EvictionPolicy, sync::Cache};
 use rand::Rng;
 use ring::hmac;
 
-use super::{Account, reads::Read, throttle::network, turns::Asker};
+use super::{Account, hash_queue::Waiter, reads::Read, throttle::network};
 
 const MOST: u64 = 50_000;
 /// Credentials that nobody has used for so long are looked at again. Those in use need no end: they hold only as long as
@@ -75,13 +75,16 @@ impl Verified {
         self.networks.insert(self.keyed(&[&network(from)]), ());
     }
 
-    /// How whoever asks from there stands in the queue. That is told by the network alone: by the name as well, how long the
-    /// wait is would tell who signs in there, and by the password whether a guess is right, before any throttle is asked.
-    pub fn asker(&self, from: IpAddr) -> Asker {
-        match self.networks.get(&self.keyed(&[&network(from)])) {
-            Some(()) => Asker::Known(from),
-            None => Asker::Stranger(from),
-        }
+    /// The lane of a sign-in from this address. The network alone decides it: if the name did as well, the time of the wait
+    /// would show who signs in there, and if the password did, whether a guess is right, before the throttle is asked.
+    pub fn waiter(&self, from: IpAddr) -> Waiter {
+        let is_known = self.networks.get(&self.keyed(&[&network(from)])).is_some();
+        Waiter::network(from, is_known)
+    }
+
+    /// The mark of a password alone.
+    pub fn password_mark(&self, password: &str) -> Mark {
+        self.keyed(&[password.as_bytes()])
     }
 
     /// The keyed hash of these parts, whose order and borders count.

@@ -95,7 +95,10 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
             gate.metrics
                 .signed_in(SignInMethod::of(headers), SignInOutcome::of(&account));
             match account {
-                Ok(account) => Caller::of(&account, gate.door, id.0.clone()),
+                Ok(account) => Caller {
+                    proof: guard.proof(&gate.clientele, headers, from),
+                    ..Caller::of(&account, gate.door, id.0.clone())
+                },
                 Err(refusal) => return refuse(gate.door, &refusal, headers, &id),
             }
         }

@@ -94,7 +94,11 @@ impl LogCause {
     /// None for errors that the caller can mend.
     pub fn of(error: &Error) -> Option<Self> {
         let refused = match error {
-            Error::Unauthenticated | Error::Forbidden(_) | Error::Conflict | Error::TooLarge { .. } => return None,
+            Error::Unauthenticated
+            | Error::TooManyAttempts(_)
+            | Error::Forbidden(_)
+            | Error::Conflict
+            | Error::TooLarge { .. } => return None,
             Error::TimedOut => Some(Reason::RequestTimeout),
             Error::Busy => Some(Reason::Memory),
             Error::Unavailable(_) | Error::ReadOnly | Error::Internal(_) => None,

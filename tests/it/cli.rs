@@ -7,6 +7,7 @@ mod client;
 mod files;
 mod http_input;
 mod input_size;
+mod hashing;
 mod issuer;
 mod json;
 mod logging;

@@ -19,9 +19,9 @@ use crate::{
     Clientele,
     access::{
         Caller, UpsertUser, create_user,
+        hash_queue::{HashPermit, MOST_OF_ONE, Waiter},
         password::Hasher,
         throttle::{Allowance, Charge, Throttle},
-        turns::{Asker, MOST_OF_ONE, Turn},
     },
     client::ClientSettings,
     db::{Database, DatabaseSettings},
@@ -86,10 +86,11 @@ impl House {
         self.clientele.accounts.hasher.comparisons()
     }
 
-    /// The only turn: as long as somebody holds it, all others wait.
-    async fn turn(&self) -> Turn {
-        let waiting = self.clientele.accounts.hasher.turns.ask(Asker::Inside);
-        waiting.expect("a place").turn().await.expect("a turn")
+    /// The only permit: while it is held, all others wait.
+    async fn permit(&self) -> HashPermit {
+        let queue = &self.clientele.accounts.hasher.queue;
+        let ticket = queue.join(Waiter::Caller("operator".to_owned()));
+        ticket.expect("room").granted().await.expect("a permit")
     }
 }
 
@@ -158,7 +159,7 @@ async fn who_hangs_up_in_his_turn_is_verified_all_the_same_and_not_charged() {
 #[tokio::test]
 async fn who_hangs_up_before_his_turn_leaves_his_place_and_is_neither_charged_nor_looked_at() {
     let house = House::build().await;
-    let turn = house.turn().await;
+    let permit = house.permit().await;
     // More than there are places, one after the other.
     for number in 0..2 * MOST_OF_ONE {
         let password = format!("wrong {number}");
@@ -174,7 +175,7 @@ async fn who_hangs_up_before_his_turn_leaves_his_place_and_is_neither_charged_no
             tokio::task::yield_now().await;
         }
     }
-    drop(turn);
+    drop(permit);
     let verdict = house.verify("ana", RIGHT, free).await;
     assert!(matches!(verdict, Verdict::Right(_)), "{verdict:?}");
     assert_eq!(house.comparisons(), 1);
@@ -183,8 +184,9 @@ async fn who_hangs_up_before_his_turn_leaves_his_place_and_is_neither_charged_no
 #[tokio::test]
 async fn who_finds_no_place_is_told_so_at_once_and_costs_nothing() {
     let house = House::build().await;
-    let turn = house.turn().await;
-    let waiting = (0..MOST_OF_ONE).map(|number| format!("wrong {number}"));
+    let permit = house.permit().await;
+    // One is next in its lane, the others wait for that.
+    let waiting = (0..MOST_OF_ONE + 1).map(|number| format!("wrong {number}"));
     let waiting: Vec<_> = waiting
         .map(|password| async {
             let password = password;
@@ -200,7 +202,7 @@ async fn who_finds_no_place_is_told_so_at_once_and_costs_nothing() {
         assert!(matches!(verdict, Verdict::Busy), "{verdict:?}");
     }
     assert_eq!(house.comparisons(), 0);
-    drop(turn);
+    drop(permit);
     for verdict in join_all(waiting).await {
         assert!(matches!(verdict, Verdict::Wrong), "{verdict:?}");
     }
@@ -209,7 +211,7 @@ async fn who_finds_no_place_is_told_so_at_once_and_costs_nothing() {
 #[tokio::test]
 async fn only_so_many_wait_for_one_verdict() {
     let house = House::build().await;
-    let turn = house.turn().await;
+    let permit = house.permit().await;
     let mut crowd: Vec<_> = (0..65).map(|_| Box::pin(house.verify("ana", RIGHT, free))).collect();
     let mut last = crowd.pop().expect("one of them");
     for attempt in &mut crowd {
@@ -217,7 +219,7 @@ async fn only_so_many_wait_for_one_verdict() {
     }
     let verdict = last.as_mut().await;
     assert!(matches!(verdict, Verdict::Busy), "{verdict:?}");
-    drop(turn);
+    drop(permit);
     for verdict in join_all(crowd).await {
         assert!(matches!(verdict, Verdict::Right(_)), "{verdict:?}");
     }
@@ -239,13 +241,13 @@ async fn who_comes_after_the_answer_is_not_charged_and_who_may_not_ask_isnt_look
 }
 
 #[tokio::test]
-async fn a_network_that_somebody_signed_in_from_comes_before_others_whoever_asks_there() {
+async fn a_network_that_somebody_signed_in_from_has_a_lane_of_its_own_whoever_asks_there() {
     let house = House::build().await;
     let verified = &house.clientele.accounts.verified;
-    for (password, asker) in [("wrong", Asker::Stranger(HERE)), (RIGHT, Asker::Known(HERE))] {
+    for (password, waiter) in [("wrong", Waiter::Network(HERE)), (RIGHT, Waiter::KnownNetwork(HERE))] {
         house.verify("ana", password, free).await;
-        assert_eq!(verified.asker(HERE), asker, "{password}");
+        assert_eq!(verified.waiter(HERE), waiter, "{password}");
     }
     let elsewhere = IpAddr::V4(Ipv4Addr::BROADCAST);
-    assert_eq!(verified.asker(elsewhere), Asker::Stranger(elsewhere));
+    assert_eq!(verified.waiter(elsewhere), Waiter::Network(elsewhere));
 }

@@ -1,4 +1,4 @@
-//! A user's own password, and its change by the user itself.
+//! The change of a user's password by that user.
 
 use async_graphql::InputObject;
 use chrono::{DateTime, SubsecRound, Utc};
@@ -8,11 +8,10 @@ use sea_orm::EntityTrait;
 use super::{User, record};
 use crate::{
     Clientele,
-    access::{Caller, CallerKind, password, present::lock_users},
+    access::{Caller, CallerKind, RequestPlace, password, present::lock_users},
     db::{Step, Transaction, Work},
     error::{Error, Result},
     problem::{Problem, ProblemCode, path},
-    secret::Secret,
 };
 
 /// One's own password, and another for it.
@@ -37,30 +36,32 @@ pub async fn password_is_initial(clientele: &Clientele, caller: &Caller) -> Resu
     Ok(row.is_some_and(|row| row.initial))
 }
 
-/// Changes the caller's own password, who has to know the old one.
+/// Changes the caller's own password. The old one is compared with the one that the caller has signed in with, so that no
+/// request verifies a second password; a wrong one counts as a failure to sign in. `place` is the request's.
 pub async fn change_password(
     clientele: &Clientele,
     caller: &Caller,
     input: &ChangePassword,
+    place: &impl RequestPlace,
     now: DateTime<Utc>,
 ) -> Result<Result<(), Vec<Problem>>> {
     let refuse = |code, place: &'static str, message: String| Ok(Err(vec![Problem::new(code, path![place], message)]));
-    if caller.kind != CallerKind::User {
+    let Some(proof) = caller.proof.as_ref().filter(|_| caller.kind == CallerKind::User) else {
         let message = "Only a user has a password: sign in with your name and the old one.";
         return refuse(ProblemCode::Invalid, "oldPassword", message.to_owned());
-    }
+    };
     if let Some((code, message)) = password::fault(&input.new_password) {
         return refuse(code, "newPassword", message);
     }
-    let rows = api_user::Entity::find_by_id(&*caller.id);
-    let row = rows.one(clientele.db.read()).await?.ok_or(Error::Unauthenticated)?;
-    let old = Secret::new(input.old_password.as_str());
-    if !clientele
-        .accounts
-        .hasher
-        .matches(&old, Some(&row.password_hash))
-        .await?
-    {
+    let row = api_user::Entity::find_by_id(&*caller.id)
+        .one(clientele.db.read())
+        .await?;
+    // The caller may have been known from before the last change, which this request may have made itself.
+    if row.is_none_or(|row| row.password_hash != caller.password_hash.reveal()) {
+        return Err(Error::Unauthenticated);
+    }
+    if !proof.is_of(&clientele.accounts, &input.old_password) {
+        proof.charge().map_err(Error::TooManyAttempts)?;
         return refuse(
             ProblemCode::Invalid,
             "oldPassword",
@@ -71,15 +72,11 @@ pub async fn change_password(
         let message = "The new password must be another one than the old: the old one may be known to whoever made it.";
         return refuse(ProblemCode::Invalid, "newPassword", message.to_owned());
     }
+    let hasher = &clientele.accounts.hasher;
     let work = Replace {
         clientele,
         caller,
-        before: &row.password_hash,
-        hash: clientele
-            .accounts
-            .hasher
-            .hash(&Secret::new(input.new_password.as_str()))
-            .await?,
+        hash: hasher.hash(caller, place, &input.new_password).await?,
         now: now.trunc_subsecs(6),
     };
     clientele.accounts.write(&clientele.db, &work).await
@@ -88,8 +85,6 @@ pub async fn change_password(
 struct Replace<'a> {
     clientele: &'a Clientele,
     caller: &'a Caller,
-    /// The hash that the old password has been compared with.
-    before: &'a str,
     hash: String,
     now: DateTime<Utc>,
 }
@@ -99,9 +94,8 @@ impl Work for Replace<'_> {
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
         let caller = &lock_users(transaction, self.caller, self.now).await?;
+        // A caller whose password has been changed meanwhile has been refused.
         let row = api_user::Entity::find_by_id(&*caller.id).one(transaction).await?;
-        // If somebody else has changed it meanwhile, the old one is no proof any more.
-        let row = row.filter(|row| row.password_hash == self.before);
         let stored = User::of(row.ok_or(Error::Unauthenticated)?)?;
         let row = api_user::Model {
             password_hash: self.hash.clone(),

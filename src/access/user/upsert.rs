@@ -8,7 +8,7 @@ use super::{NO_USER, User, find, irreplaceable, record};
 use crate::{
     Clientele,
     access::{
-        Caller, Permission,
+        Caller, Permission, RequestPlace,
         account::permissions_column,
         accounts::LONGEST_NAME,
         grant::{Sent, has_limits, may_give, may_give_role, role},
@@ -20,7 +20,6 @@ use crate::{
     member::Problems,
     problem::{Problem, ProblemCode, path},
     scalar::new_key,
-    secret::Secret,
 };
 
 /// A user as it is to be: created when there is none of this name, changed when there is. An omitted member stays as it is.
@@ -49,14 +48,16 @@ pub struct UpsertUser {
     pub client_mutation_id: Option<String>,
 }
 
-/// Creates the user that `input` describes, or changes the one it names. Answers the user, and whether it is new.
+/// Creates the user that `input` describes, or changes the one it names. Answers the user, and whether it is new. `place`
+/// is the request's.
 pub async fn upsert_user(
     clientele: &Clientele,
     caller: &Caller,
     input: &UpsertUser,
+    place: &impl RequestPlace,
     now: DateTime<Utc>,
 ) -> Result<Result<(User, bool), Vec<Problem>>> {
-    write_user(clientele, caller, input, Must::CreateOrChange, now).await
+    write_user(clientele, caller, input, Must::CreateOrChange, place, now).await
 }
 
 /// Creates the user that `input` describes; a user of this name that is there already is a problem, and stays as it is.
@@ -66,7 +67,7 @@ pub async fn create_user(
     input: &UpsertUser,
     now: DateTime<Utc>,
 ) -> Result<Result<(User, bool), Vec<Problem>>> {
-    write_user(clientele, caller, input, Must::Create, now).await
+    write_user(clientele, caller, input, Must::Create, &(), now).await
 }
 
 /// Changes the user that `input` names; that there is none of this name is a problem.
@@ -76,7 +77,7 @@ pub async fn change_user(
     input: &UpsertUser,
     now: DateTime<Utc>,
 ) -> Result<Result<(User, bool), Vec<Problem>>> {
-    write_user(clientele, caller, input, Must::Change, now).await
+    write_user(clientele, caller, input, Must::Change, &(), now).await
 }
 
 /// Whether a change is meant for a user that is there.
@@ -92,12 +93,13 @@ async fn write_user(
     caller: &Caller,
     input: &UpsertUser,
     must: Must,
+    place: &impl RequestPlace,
     now: DateTime<Utc>,
 ) -> Result<Result<(User, bool), Vec<Problem>>> {
     caller.needs(Permission::ManageUsers)?;
     let hash = match input.password.value() {
         Some(text) if password::fault(text).is_none() => {
-            Some(clientele.accounts.hasher.hash(&Secret::new(text.as_str())).await?)
+            Some(clientele.accounts.hasher.hash(caller, place, text).await?)
         }
         _ => None,
     };

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     Clientele,
     access::{
-        Account, Verdict,
+        Account, PasswordProof, Verdict,
         throttle::{Charge, Throttle},
     },
     api::{PeerAddress, Place},
@@ -154,6 +154,21 @@ impl Guard {
             // They need no database.
             Credentials::Issued(_) => None,
         }
+    }
+
+    /// The proof that a caller who has been let in knows its password; none when it has shown something else.
+    pub(super) fn proof(&self, clientele: &Clientele, headers: &HeaderMap, from: PeerAddress) -> Option<PasswordProof> {
+        let Credentials::Password(basic) = credentials::read(headers).ok()?? else {
+            return None;
+        };
+        let (accounts, throttle) = (&clientele.accounts, self.throttle.clone());
+        Some(PasswordProof::new(
+            accounts,
+            basic.name(),
+            basic.password(),
+            from.0,
+            throttle,
+        ))
     }
 
     /// Whose credentials a request carries. `place` is that of the request.

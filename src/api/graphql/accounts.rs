@@ -19,7 +19,10 @@ use super::{
     world::World,
 };
 use crate::{
-    access::{self, BY_CREATION, BY_NAME, ChangePassword, CreateToken, DeleteUser, RevokeToken, UpsertUser},
+    access::{
+        self, BY_CREATION, BY_NAME, ChangePassword, CreateToken, DeleteUser, RequestPlace, RevokeToken, UpsertUser,
+    },
+    api::Place,
     list::{Order, Window},
 };
 
@@ -117,6 +120,30 @@ async fn page<T: Listed>(
     Written::object(context, PageRow { page, world, total }, plan)
 }
 
+/// The request's place among those under way; none where requests aren't admitted.
+struct Admitted<'a>(Option<&'a Place>);
+
+impl<'a> Admitted<'a> {
+    fn of(context: &Context<'a>) -> Self {
+        Self(context.data_opt())
+    }
+}
+
+impl RequestPlace for Admitted<'_> {
+    fn leave(&self) {
+        if let Some(place) = self.0 {
+            place.leave();
+        }
+    }
+
+    async fn come_back(&self) -> bool {
+        match self.0 {
+            Some(place) => place.clone().come_back().await,
+            None => true,
+        }
+    }
+}
+
 /// Changes users and API tokens.
 #[derive(Default)]
 pub struct AccountMutation;
@@ -132,7 +159,14 @@ impl AccountMutation {
         #[graphql(desc = "The user as it is to be.")] input: UpsertUser,
     ) -> Result<Written<UpsertUserPayload>> {
         let plan = plan::<UpsertUserPayload>(context)?;
-        let outcome = access::upsert_user(clientele(context)?, caller(context)?, &input, super::now()).await?;
+        let outcome = access::upsert_user(
+            clientele(context)?,
+            caller(context)?,
+            &input,
+            &Admitted::of(context),
+            super::now(),
+        )
+        .await?;
         let stored = outcome.as_ref().map(|(user, created)| (user, *created));
         answer(context, &plan, stored, input.client_mutation_id.as_deref())
     }
@@ -158,7 +192,14 @@ impl AccountMutation {
         #[graphql(desc = "The old password and the new one.")] input: ChangePassword,
     ) -> Result<Written<ChangePasswordPayload>> {
         let plan = plan::<ChangePasswordPayload>(context)?;
-        let outcome = access::change_password(clientele(context)?, caller(context)?, &input, super::now()).await?;
+        let outcome = access::change_password(
+            clientele(context)?,
+            caller(context)?,
+            &input,
+            &Admitted::of(context),
+            super::now(),
+        )
+        .await?;
         let stored = outcome.as_ref().copied();
         answer(context, &plan, stored, input.client_mutation_id.as_deref())
     }

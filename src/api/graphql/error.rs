@@ -13,7 +13,7 @@ use async_graphql::{
 use crate::{
     allowance::Size,
     api::{authentication::Refusal, report::LogCause},
-    error::Error,
+    error::{Cause, Error},
 };
 
 /// Why a request, or a part of it, has no answer. Callers branch on these names, so the list is closed.
@@ -230,6 +230,7 @@ fn find<'a>(asked: &'a SelectionSet, key: &str) -> Option<&'a Field> {
 pub(super) fn of_domain(error: &Error) -> Fault {
     let (code, message): (_, Cow<'static, str>) = match error {
         Error::Unauthenticated => (Code::Unauthenticated, Refusal::Wrong.sentence().into()),
+        Error::TooManyAttempts(wait) => (Code::RateLimited, Refusal::TooMany(*wait).sentence().into()),
         Error::Forbidden(permission) => (
             Code::Forbidden,
             format!("This needs the permission {}.", permission.as_str()).into(),
@@ -237,6 +238,10 @@ pub(super) fn of_domain(error: &Error) -> Fault {
         Error::Conflict => (
             Code::Conflict,
             "Other changes to the same data kept getting in between. Try again.".into(),
+        ),
+        Error::Unavailable(Cause::HashingQueue) => (
+            Code::Unavailable,
+            "The server has more passwords to hash than it can. Try again shortly.".into(),
         ),
         Error::Unavailable(_) => (
             Code::Unavailable,

@@ -46,7 +46,7 @@ use self::{
     query::Query,
     settings::GraphqlSettings,
 };
-use super::{RequestId, authentication::Refusal, metrics::ApiMetrics};
+use super::{Place, RequestId, authentication::Refusal, metrics::ApiMetrics};
 use crate::{
     Clientele,
     access::{Caller, Permission},
@@ -73,6 +73,9 @@ pub fn router(
         if let Some(caller) = head.extensions.get::<Caller>() {
             permits::admit(prepared, caller)?;
             data.insert(caller.clone());
+        }
+        if let Some(place) = head.extensions.get::<Place>() {
+            data.insert(place.clone());
         }
         Ok(())
     })

@@ -138,6 +138,10 @@ fn surprise(error: &Error, request: Option<&RequestId>) -> (Refusal, bool) {
             let refusal = crate::api::authentication::Refusal::Wrong;
             (Refusal::new(codes::INVALID_CREDENTIALS, refusal.sentence()), false)
         }
+        Error::TooManyAttempts(wait) => {
+            let refusal = crate::api::authentication::Refusal::TooMany(*wait);
+            (Refusal::new(codes::TOO_MANY_ATTEMPTS, refusal.sentence()), false)
+        }
         Error::Forbidden(permission) => {
             let source = format!("This needs the permission {}.", permission.as_str());
             (Refusal::new(codes::INVALID_PERMISSIONS, source), false)

@@ -148,7 +148,7 @@ on_both! {
         for (what, error) in [
             ("users", users(clientele, caller, &window, true).await.err()),
             ("tokens", tokens(clientele, caller, &window, true).await.err()),
-            ("upsert_user", upsert_user(clientele, caller, &new, now).await.err()),
+            ("upsert_user", upsert_user(clientele, caller, &new, &(), now).await.err()),
             ("create_user", create_user(clientele, caller, &new, now).await.err()),
             ("change_user", change_user(clientele, caller, &user, now).await.err()),
             ("delete_user", delete_user(clientele, caller, &gone, now).await.err()),
@@ -158,7 +158,7 @@ on_both! {
             assert!(matches!(error, Some(Error::Forbidden(Permission::ManageUsers))), "{what}: {error:?}");
         }
         let own = ChangePassword { old_password: PASSWORD.to_owned(), new_password: "another good one".to_owned(), client_mutation_id: None };
-        let problems = change_password(clientele, caller, &own, now).await.expect("the database answers").expect_err("no user");
+        let problems = change_password(clientele, caller, &own, &(), now).await.expect("the database answers").expect_err("no user");
         assert_eq!(&*problems[0].message, "Only a user has a password: sign in with your name and the old one.");
         assert_eq!(server.snapshot().await, before);
     }

@@ -1,4 +1,4 @@
-//! Passwords that wait to be hashed: whoever is in already doesn't feel it, and whoever signs in rightly gets in.
+//! Passwords that wait to be hashed: neither strangers nor callers keep others from signing in or being served.
 
 use std::sync::{
     Arc,
@@ -8,7 +8,7 @@ use std::sync::{
 use clientele::{
     access::{
         Permission, Rights,
-        turns::{Asker, MOST_OF_ONE, Turn},
+        hash_queue::{HashPermit, HashTicket, Waiter},
     },
     api::authentication::AuthenticationSettings,
     server::HttpSettings,
@@ -54,14 +54,14 @@ async fn status(request: RequestBuilder) -> u16 {
     request.send().await.expect("an answer").status().as_u16()
 }
 
-/// Everything that hashes, so that all others wait.
-fn all_turns(server: &TestServer) -> Vec<Turn> {
-    let ask = || {
-        let place = server.clientele.accounts.hasher.turns.ask(Asker::Inside);
-        let turn = place.expect("a place").turn().now_or_never()?;
-        Some(turn.expect("a turn"))
+/// All permits to hash, so that all others wait.
+fn all_permits(server: &TestServer) -> Vec<HashPermit> {
+    let queue = &server.clientele.accounts.hasher.queue;
+    let permit = |number: usize| {
+        let ticket = queue.join(Waiter::Caller(format!("test {number}"))).expect("room");
+        ticket.granted().now_or_never().map(|permit| permit.expect("a permit"))
     };
-    std::iter::from_fn(ask).collect()
+    (0..).map_while(permit).collect()
 }
 
 /// A user and the bearer of a token, who have both been here before.
@@ -90,7 +90,7 @@ impl SignedIn<'_> {
 async fn whoever_waits_for_a_hash_holds_no_place_of_those_who_are_in() {
     on(Backend::Sqlite, narrow(10), async |server| {
         let signed_in = SignedIn::new(server).await;
-        let turns = all_turns(server);
+        let permits = all_permits(server);
         let mut strangers = Vec::new();
         for number in 1..=24 {
             let name = if number % 2 == 0 { "ana" } else { "nobody" };
@@ -104,7 +104,7 @@ async fn whoever_waits_for_a_hash_holds_no_place_of_those_who_are_in() {
             strangers.iter().all(|stranger| !stranger.is_finished()),
             "all of them wait"
         );
-        drop(turns);
+        drop(permits);
         assert_eq!(newcomer.await.expect("answered"), 200);
         for stranger in strangers {
             assert_eq!(stranger.await.expect("answered"), 401);
@@ -159,10 +159,10 @@ async fn whoever_finds_no_place_to_wait_for_a_hash_hears_nothing_about_names_and
     on(Backend::Sqlite, narrow(2), async |server| {
         user(server, "ana", &[Permission::ViewClient]).await;
         let here = "203.0.113.9";
-        let turns = all_turns(server);
-        let network = Asker::Stranger(here.parse().expect("an address"));
-        let queue = &server.clientele.accounts.hasher.turns;
-        let waiting: Vec<_> = (0..MOST_OF_ONE).map(|_| queue.ask(network).expect("a place")).collect();
+        let permits = all_permits(server);
+        let network = Waiter::network(here.parse().expect("an address"), false);
+        let queue = &server.clientele.accounts.hasher.queue;
+        let waiting: Vec<HashTicket> = (0..).map_while(|_| queue.join(network.clone()).ok()).collect();
         server.statements();
         for (name, password) in [
             ("ana", PASSWORD),
@@ -185,7 +185,7 @@ async fn whoever_finds_no_place_to_wait_for_a_hash_hears_nothing_about_names_and
         }
         assert_eq!(server.statements(), Vec::<String>::new());
         assert_eq!(server.clientele.accounts.hasher.comparisons(), 0);
-        drop((turns, waiting));
+        drop((permits, waiting));
         for expected in [401, 401, 429] {
             assert_eq!(status(from(server, here, "ana", "wrong")).await, expected);
         }
