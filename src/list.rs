@@ -3,8 +3,10 @@
 
 mod conditions;
 mod cursor;
+mod total;
 mod window;
 
 pub use conditions::{Conditions, DateTimeRange};
 pub use cursor::{Cursor, Order};
+pub use total::{COUNT_LIMIT, CountPrecision, Total, counting};
 pub use window::{Page, Range, Window};

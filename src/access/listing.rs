@@ -6,14 +6,14 @@ use sea_orm::FromQueryResult;
 use crate::{
     Clientele,
     error::Result,
-    list::{Conditions, Order, Page, Window},
+    list::{Conditions, Order, Page, Total, Window},
 };
 
 /// A part of a list, and how many there are if that was asked.
 #[derive(Clone, Debug)]
 pub struct Listing<T> {
     pub page: Page<T>,
-    pub total: Option<i64>,
+    pub total: Option<Total>,
 }
 
 /// Reads a part of all rows of a table. The total takes a statement of its own.
@@ -33,11 +33,7 @@ pub(super) async fn read<E: Table, T>(
     let rows = rows.iter().map(|row| of(E::Model::from_query_result(row, "")?));
     let page = window.page(rows.collect::<Result<_>>()?);
     let total = match total {
-        true => {
-            let sql = format!("SELECT count(*) FROM {}", E::table());
-            let row = connection.one(sql, Vec::new()).await?;
-            Some(row.map_or(Ok(0), |row| row.try_get_by_index(0))?)
-        }
+        true => Some(Total::count(connection, E::table(), []).await?),
         false => None,
     };
     Ok(Listing { page, total })

@@ -18,7 +18,7 @@ use crate::{
     access::{Caller, Permission},
     custom_field::Definitions,
     error::Result,
-    list::{Conditions, Cursor, Order, Page, Range, Window},
+    list::{COUNT_LIMIT, Conditions, CountPrecision, Cursor, Order, Page, Range, Total, Window},
     problem::Problem,
 };
 
@@ -93,7 +93,7 @@ impl Clientele {
     ) -> Result<Result<ClientPage, Problem>> {
         caller.needs(Permission::ViewClient)?;
         let mut conditions = match self.conditions(caller, filter).await? {
-            Ok(conditions) => conditions,
+            Ok((conditions, _)) => conditions,
             Err(problem) => return Ok(Err(problem)),
         };
         let window = match Window::of(range, &order.into()) {
@@ -113,19 +113,42 @@ impl Clientele {
         }))
     }
 
-    /// How many clients pass `filter`.
-    pub async fn count_clients(&self, caller: &Caller, filter: &ClientFilter) -> Result<Result<i64, Problem>> {
+    /// A page of no clients, for a caller that only counts. Its cursors are checked as those of any other page.
+    pub async fn no_clients(
+        &self,
+        caller: &Caller,
+        order: ClientOrder,
+        range: &Range,
+    ) -> Result<Result<ClientPage, Problem>> {
         caller.needs(Permission::ViewClient)?;
-        let conditions = match self.conditions(caller, filter).await? {
-            Ok(conditions) => conditions,
+        let window = match Window::of(range, &order.into()) {
+            Ok(window) => window,
             Err(problem) => return Ok(Err(problem)),
         };
-        let sql = format!("SELECT count(*) FROM client c {}", conditions.clause());
-        let row = self.db.read().one(sql, conditions.values).await?;
-        Ok(Ok(row.map_or(Ok(0), |row| row.try_get_by_index(0))?))
+        Ok(Ok(ClientPage {
+            clients: window.page(Vec::new()),
+            definitions: self.definitions.latest_known(self.db.read()).await?,
+            order,
+        }))
     }
 
-    async fn conditions(&self, caller: &Caller, filter: &ClientFilter) -> Result<Result<Conditions, Problem>> {
+    /// The number of clients that pass `filter`.
+    pub async fn count_clients(&self, caller: &Caller, filter: &ClientFilter) -> Result<Result<Total, Problem>> {
+        caller.needs(Permission::ViewClient)?;
+        let (conditions, is_common) = match self.conditions(caller, filter).await? {
+            Ok(found) => found,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        if is_common && conditions.is_single() {
+            // A client has one value for a field.
+            return Ok(Ok(Total::of(COUNT_LIMIT + 1)));
+        }
+        let rows = format!("client c {}", conditions.clause());
+        Total::count(self.db.read(), &rows, conditions.values).await.map(Ok)
+    }
+
+    /// The conditions of a filter. The flag says that more clients have the value of its custom field than a count looks at.
+    async fn conditions(&self, caller: &Caller, filter: &ClientFilter) -> Result<Result<(Conditions, bool), Problem>> {
         let connection = self.db.read();
         // Only a filter by a custom field needs the definitions before the clients are read.
         let definitions = match filter.custom_field {
@@ -135,10 +158,18 @@ impl Clientele {
         let problem = definitions
             .as_deref()
             .and_then(|definitions| filter.forbidden(&caller.rights, definitions));
-        Ok(match problem {
-            Some(problem) => Err(problem),
-            None => filter.conditions(connection.dialect, definitions.as_deref()),
-        })
+        if let Some(problem) = problem {
+            return Ok(Err(problem));
+        }
+        let values = definitions
+            .as_deref()
+            .and_then(|definitions| filter.custom_values(connection.dialect, definitions));
+        let is_common = match values {
+            Some((rows, values)) => Total::count(connection, &rows, values).await?.precision == CountPrecision::AtLeast,
+            None => false,
+        };
+        let conditions = filter.conditions(connection.dialect, definitions.as_deref(), is_common);
+        Ok(conditions.map(|conditions| (conditions, is_common)))
     }
 }
 

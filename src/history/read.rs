@@ -8,7 +8,7 @@ use super::{Action, Member, Subject};
 use crate::{
     access::{CallerKind, Door, Permission, Readable, Rights, Sets},
     error::{Error, Result},
-    list::{Cursor, Order, Page},
+    list::{Cursor, Order, Page, Total},
 };
 
 /// The order of all records.
@@ -63,7 +63,7 @@ pub struct Shown {
 #[derive(Clone, Debug, PartialEq)]
 pub struct HistoryPage {
     pub records: Page<Record>,
-    pub total: Option<i64>,
+    pub total: Option<Total>,
     /// How many bytes of contents the statement had to read for this page, and for others that it read with it. Records
     /// say nothing when there are more than [`super::LARGEST_CONTENTS`].
     pub bytes: i64,
@@ -102,7 +102,7 @@ impl HistoryPage {
 #[derive(Clone, Debug)]
 pub struct Rows {
     pub page: Page<audit_record::Model>,
-    pub total: Option<i64>,
+    pub total: Option<Total>,
     pub bytes: i64,
 }
 

@@ -21,7 +21,7 @@ use crate::{
     client::ClientBy,
     db::Dialect,
     error::{Error, Result},
-    list::{Conditions, Window},
+    list::{Conditions, Total, Window, counting},
     notify::Asked,
     problem::Problem,
 };
@@ -36,7 +36,7 @@ pub(super) const SIZE: &str = "CAST(coalesce(octet_length(a.contents), 0) AS BIG
 const NOTHING: &str = "CAST(0 AS BIGINT)";
 
 impl Clientele {
-    /// A part of the records that pass `filter`, newest first. The total takes a statement of its own.
+    /// A part of the records that pass `filter`, newest first. Rows and total take a statement each, if they are wanted.
     ///
     /// # Errors
     /// A filter that could go through the whole history without finding anything, as the inner error.
@@ -55,9 +55,13 @@ impl Clientele {
         if let Some(problem) = filter.too_wide() {
             return Ok(Err(problem));
         }
-        let mut conditions = filter.conditions(self.db.read().dialect);
-        let clauses = window.clauses(&NEWEST_FIRST, "a", &mut conditions);
-        let (rows, bytes) = self.read_records(&clauses, conditions.values, asked.contents).await?;
+        let (rows, bytes) = if asked.rows {
+            let mut conditions = filter.conditions(self.db.read().dialect);
+            let clauses = window.clauses(&NEWEST_FIRST, "a", &mut conditions);
+            self.read_records(&clauses, conditions.values, asked.contents).await?
+        } else {
+            (Vec::new(), 0)
+        };
         let total = match asked.total {
             true => Some(self.count_records(filter).await?),
             false => None,
@@ -66,12 +70,11 @@ impl Clientele {
         HistoryPage::of(&Rows { page, total, bytes }, &NEWEST_FIRST, &caller.rights).map(Ok)
     }
 
-    async fn count_records(&self, filter: &AuditFilter) -> Result<i64> {
+    async fn count_records(&self, filter: &AuditFilter) -> Result<Total> {
         let connection = self.db.read();
         let conditions = filter.conditions(connection.dialect);
-        let sql = format!("SELECT count(*) FROM audit_record a {}", conditions.clause());
-        let row = connection.one(sql, conditions.values).await?;
-        Ok(row.map_or(Ok(0), |row| row.try_get_by_index(0))?)
+        let rows = format!("audit_record a {}", conditions.clause());
+        Total::count(connection, &rows, conditions.values).await
     }
 
     /// The same part of the history of each of these clients, by their keys.
@@ -87,7 +90,7 @@ impl Clientele {
         let keys = conditions.bind(serde_json::to_string(client_keys).map_err(Error::internal)?);
         conditions.push("a.chain = k.value".to_owned());
         let total = match asked.total {
-            true => format!("(SELECT count(*) FROM audit_record a {})", conditions.clause()),
+            true => format!("({})", counting(&format!("audit_record a {}", conditions.clause()))),
             false => "NULL".to_owned(),
         };
         let mut bytes = NOTHING.to_owned();
@@ -199,7 +202,7 @@ fn of_client(row: &QueryResult, window: &Window, asked: Asked) -> Result<(Rows, 
     };
     taken += rows.len() * size_of::<audit_record::Model>();
     let total = match asked.total {
-        true => Some(row.try_get_by_index(2)?),
+        true => Some(Total::of(row.try_get_by_index(2)?)),
         false => None,
     };
     let bytes: Option<i64> = row.try_get_by_index(3)?;

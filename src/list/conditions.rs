@@ -43,6 +43,11 @@ impl Conditions {
         format!("${}", self.values.len())
     }
 
+    /// Returns true when there is only one of them.
+    pub fn is_single(&self) -> bool {
+        self.terms.len() == 1
+    }
+
     pub fn clause(&self) -> String {
         if self.terms.is_empty() {
             String::new()

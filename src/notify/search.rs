@@ -15,7 +15,7 @@ use crate::{
     Clientele,
     access::{Caller, Permission, Readable, Rights, Unread},
     error::{Error, Result},
-    list::{Conditions, Cursor, Order, Page, Window},
+    list::{Conditions, Cursor, Order, Page, Total, Window, counting},
 };
 
 /// The order of every list of messages.
@@ -64,7 +64,7 @@ impl Asked {
 #[derive(Clone, Debug, PartialEq)]
 pub struct MessagePage {
     pub messages: Page<message::Model>,
-    pub total: Option<i64>,
+    pub total: Option<Total>,
 }
 
 impl Readable for Arc<MessagePage> {
@@ -93,33 +93,36 @@ impl MessagePage {
 }
 
 impl Clientele {
-    /// A part of the messages that pass `filter`. The total takes a statement of its own.
+    /// A part of the messages that pass `filter`. Rows and total take a statement each, if they are wanted.
     pub async fn messages(
         &self,
         caller: &Caller,
         filter: &MessageFilter,
         window: &Window,
-        total: bool,
+        asked: Asked,
     ) -> Result<MessagePage> {
         caller.needs(Permission::ViewMessages)?;
-        let mut conditions = filter.conditions(self.db.read().dialect);
-        let clauses = window.clauses(&NEWEST_FIRST, "m", &mut conditions);
-        let rows = self.read_messages(&clauses, conditions.values).await?;
+        let rows = if asked.rows {
+            let mut conditions = filter.conditions(self.db.read().dialect);
+            let clauses = window.clauses(&NEWEST_FIRST, "m", &mut conditions);
+            self.read_messages(&clauses, conditions.values).await?
+        } else {
+            Vec::new()
+        };
         Ok(MessagePage {
             messages: window.page(rows),
-            total: match total {
+            total: match asked.total {
                 true => Some(self.count_messages(filter).await?),
                 false => None,
             },
         })
     }
 
-    async fn count_messages(&self, filter: &MessageFilter) -> Result<i64> {
+    async fn count_messages(&self, filter: &MessageFilter) -> Result<Total> {
         let connection = self.db.read();
         let conditions = filter.conditions(connection.dialect);
-        let sql = format!("SELECT count(*) FROM message m {}", conditions.clause());
-        let row = connection.one(sql, conditions.values).await?;
-        Ok(row.map_or(Ok(0), |row| row.try_get_by_index(0))?)
+        let rows = format!("message m {}", conditions.clause());
+        Total::count(connection, &rows, conditions.values).await
     }
 
     /// The same part of the messages of each of these clients, by their keys.
@@ -135,7 +138,7 @@ impl Clientele {
         let keys = conditions.bind(serde_json::to_string(client_keys).map_err(Error::internal)?);
         conditions.push("m.client_key = k.value".to_owned());
         let total = match asked.total {
-            true => format!("(SELECT count(*) FROM message m {})", conditions.clause()),
+            true => format!("({})", counting(&format!("message m {}", conditions.clause()))),
             false => "NULL".to_owned(),
         };
         let rows = if asked.rows {
@@ -193,7 +196,7 @@ fn of_client(row: &QueryResult, window: &Window, asked: Asked) -> Result<((Strin
     let page = MessagePage {
         messages: window.page(rows),
         total: match asked.total {
-            true => Some(row.try_get_by_index(2)?),
+            true => Some(Total::of(row.try_get_by_index(2)?)),
             false => None,
         },
     };

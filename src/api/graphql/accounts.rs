@@ -15,7 +15,7 @@ use super::{
     },
     page::PageArguments,
     query::{caller, clientele, loaders, plan},
-    reach::Reach,
+    reach::{Reach, asked},
     world::World,
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
         self, BY_CREATION, BY_NAME, ChangePassword, CreateToken, DeleteUser, RequestPlace, RevokeToken, UpsertUser,
     },
     api::Place,
-    list::{Order, Window},
+    list::{Order, Total, Window},
 };
 
 /// Reads users and API tokens.
@@ -70,7 +70,7 @@ impl AccountQuery {
             window(arguments, "users", &BY_NAME)?,
             plan::<Connection<User>>(context)?,
         );
-        let total = plan.asks("totalCount");
+        let total = asked(&plan).total;
         let found = access::users(clientele(context)?, caller(context)?, &window, total).await?;
         page::<User>(context, &found, found.total, &plan).await
     }
@@ -97,7 +97,7 @@ impl AccountQuery {
             window(arguments, "tokens", &BY_CREATION)?,
             plan::<Connection<Token>>(context)?,
         );
-        let total = plan.asks("totalCount");
+        let total = asked(&plan).total;
         let found = access::tokens(clientele(context)?, caller(context)?, &window, total).await?;
         page::<Token>(context, &found, found.total, &plan).await
     }
@@ -112,7 +112,7 @@ fn window(arguments: PageArguments, of: &str, order: &Order) -> Result<Window> {
 async fn page<T: Listed>(
     context: &Context<'_>,
     page: &T::Page,
-    total: Option<i64>,
+    total: Option<Total>,
     plan: &Plan,
 ) -> Result<Written<Connection<T>>> {
     let world = World::around_messages([], &Reach::default(), loaders(context)?, caller(context)?).await?;

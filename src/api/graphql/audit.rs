@@ -11,7 +11,7 @@ use super::{
     },
     page::PageArguments,
     query::{ClientBy, caller, clientele, loaders, plan},
-    reach::{Reach, asks_changes},
+    reach::{Reach, asked, asks_changes},
     world::{World, too_large},
 };
 use crate::{
@@ -109,9 +109,8 @@ impl AuditQuery {
         let plan = plan::<Connection<AuditRecord>>(context)?;
         let caller = caller(context)?;
         let asked = Asked {
-            rows: true,
-            total: plan.asks("totalCount"),
             contents: asks_changes(&plan),
+            ..asked(&plan)
         };
         let page = clientele(context)?.audit_log(caller, &filter, &window, asked).await?;
         let page = page.map_err(of_argument)?;

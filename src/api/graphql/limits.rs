@@ -5,6 +5,7 @@
 //! its document has been read before.
 
 mod measure;
+mod prices;
 #[cfg(test)]
 mod tests;
 
@@ -60,7 +61,8 @@ impl Excess {
         let what = match limit {
             "complexity" => {
                 let message = format!(
-                    "The document costs {found}, and at most {allowed} is allowed. Ask for fewer fields or smaller pages."
+                    "The document costs {found}, and at most {allowed} is allowed. Ask for fewer fields, smaller pages or \
+                     simpler filters."
                 );
                 return Fault::new(Code::QueryTooComplex, message);
             }

@@ -13,7 +13,7 @@ use super::{
     },
     page::PageArguments,
     query::{ClientBy, caller, clientele, loaders, plan},
-    reach::{Reach, selected},
+    reach::{Reach, asked, selected},
     world::World,
 };
 use crate::{
@@ -110,7 +110,7 @@ pub(super) async fn page(
     let plans: Vec<&Plan> = selected(&plan).collect();
     let reach = Reach::of_messages(&plans)?;
     let page = clientele(context)?
-        .messages(caller(context)?, &filter, &window, plan.asks("totalCount"))
+        .messages(caller(context)?, &filter, &window, asked(&plan))
         .await?;
     let world = World::around_messages(&page.messages.rows, &reach, loaders(context)?, caller(context)?).await?;
     let row = PageRow {

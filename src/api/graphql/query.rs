@@ -19,7 +19,7 @@ use super::{
         template::{MessagePreview, MessageTemplate, TemplateRow},
     },
     page::{LARGEST_PAGE, PageArguments},
-    reach::{Reach, selected, wanted},
+    reach::{Reach, asked, selected, wanted},
     world::World,
 };
 use crate::{
@@ -148,11 +148,16 @@ impl Query {
         let reach = Reach::of_clients(&plans)?;
         let of_argument = |problem| Fault::of_argument("", &problem);
         let (clientele, caller) = (clientele(context)?, caller(context)?);
-        let page = clientele
-            .clients(caller, &filter, order, &range, wanted(plans.iter().copied()))
-            .await?
-            .map_err(of_argument)?;
-        let total = match plan.asks("totalCount") {
+        let asked = asked(&plan);
+        let page = match asked.rows {
+            true => {
+                let wanted = wanted(plans.iter().copied());
+                clientele.clients(caller, &filter, order, &range, wanted).await?
+            }
+            false => clientele.no_clients(caller, order, &range).await?,
+        };
+        let page = page.map_err(of_argument)?;
+        let total = match asked.total {
             true => Some(clientele.count_clients(caller, &filter).await?.map_err(of_argument)?),
             false => None,
         };

@@ -52,14 +52,18 @@ fn window_of(step: &Step, what: &str, place: &str, order: &Order) -> Result<Wind
     Window::of(&range, order).map_err(|problem| Fault::of_argument(place, &problem))
 }
 
-/// What a page's selection asks for.
-fn asked(page: &Plan) -> Asked {
+/// The parts of a list that the selection of its page needs.
+pub fn asked(page: &Plan) -> Asked {
     Asked {
-        rows: ["edges", "nodes", "pageInfo"].iter().any(|name| page.asks(name)),
-        total: page.asks("totalCount"),
+        rows: ROWS.iter().any(|name| page.asks(name)),
+        total: TOTAL.iter().any(|name| page.asks(name)),
         contents: false,
     }
 }
+
+/// The fields of a page that need its rows, and those that need the number of rows in the list.
+pub const ROWS: &[&str] = &["edges", "nodes", "pageInfo"];
+pub const TOTAL: &[&str] = &["totalCount", "totalCountPrecision"];
 
 /// The levels around the rows at hand; the first is what is asked of these.
 #[derive(Debug, Default)]

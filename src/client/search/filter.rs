@@ -1,6 +1,7 @@
 //! What a list of clients can be narrowed by. All of a filter's members must hold.
 
 use async_graphql::InputObject;
+use sea_orm::Value;
 
 use crate::{
     access::Rights,
@@ -67,20 +68,36 @@ impl Conditions {
         self.text(end.as_ref(), |placeholder| format!("{column} < {placeholder}"));
     }
 
-    fn custom_field(&mut self, field_key: &str, value: &str) {
+    /// Clients with this value. SQLite reads all clients of an `IN` first, so that those of a common value are examined one
+    /// by one instead: a page, or a count, ends early.
+    fn custom_field(&mut self, field_key: &str, value: &str, is_common: bool) {
         // The key is bound only when the value is: PostgreSQL refuses a parameter that the statement doesn't mention.
         if value.contains('\0') {
             self.push("FALSE".to_owned());
             return;
         }
+        if is_common && self.dialect == Dialect::Sqlite {
+            let (field_key, value) = (self.bind(field_key), self.bind(value));
+            self.push(format!(
+                "EXISTS (SELECT 1 FROM custom_field_value v WHERE v.client_key = c.encoded_key \
+                 AND v.field_key = {field_key} AND coalesce(v.value, v.linked_key) = {value})"
+            ));
+            return;
+        }
+        let value = self.custom_value(field_key, value);
+        self.push(format!("c.encoded_key IN (SELECT client_key FROM {value})"));
+    }
+
+    /// The rows of a custom field's values that are this one, as an index finds them.
+    fn custom_value(&mut self, field_key: &str, value: &str) -> String {
         let (field_key, value) = (self.bind(field_key), self.bind(value));
         let value = self.dialect.cast(&value, "text");
         // The beginning is what the index has.
-        self.push(format!(
-            "c.encoded_key IN (SELECT client_key FROM custom_field_value WHERE field_key = {field_key} \
+        format!(
+            "custom_field_value WHERE field_key = {field_key} \
              AND substr(coalesce(value, linked_key), 1, 100) = substr({value}, 1, 100) \
-             AND coalesce(value, linked_key) = {value})"
-        ));
+             AND coalesce(value, linked_key) = {value}"
+        )
     }
 }
 
@@ -98,11 +115,22 @@ impl ClientFilter {
         })
     }
 
-    /// `definitions` are needed for a condition on a custom field.
+    /// The rows that have the value of the custom field, with what is bound; none without a value that may be stored.
+    pub(super) fn custom_values(&self, dialect: Dialect, definitions: &Definitions) -> Option<(String, Vec<Value>)> {
+        let CustomFieldFilter { field_id, value } = self.custom_field.as_ref()?;
+        let field = definitions.field(field_id).filter(|_| !value.contains('\0'))?;
+        let mut conditions = Conditions::new(dialect);
+        let rows = conditions.custom_value(&field.row.encoded_key, value);
+        Some((rows, conditions.values))
+    }
+
+    /// `definitions` are needed for a condition on a custom field. Its value is common if more rows have it than a count
+    /// looks at.
     pub(super) fn conditions(
         &self,
         dialect: Dialect,
         definitions: Option<&Definitions>,
+        is_common: bool,
     ) -> Result<Conditions, Problem> {
         let Self {
             states,
@@ -163,7 +191,7 @@ impl ClientFilter {
                     message,
                 ));
             };
-            conditions.custom_field(&field.row.encoded_key, value);
+            conditions.custom_field(&field.row.encoded_key, value, is_common);
         }
         conditions.range("c.created_at", *created_at);
         conditions.range("c.updated_at", *updated_at);

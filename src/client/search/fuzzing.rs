@@ -56,7 +56,7 @@ pub fn filter(json: &str) {
         return;
     };
     for dialect in [Dialect::Sqlite, Dialect::Postgres] {
-        let Ok(conditions) = filter.conditions(dialect, None) else {
+        let Ok(conditions) = filter.conditions(dialect, None, false) else {
             return;
         };
         let clause = conditions.clause();

@@ -212,14 +212,14 @@ fn table() -> Vec<(&'static str, Value, u16, &'static str, String)> {
             query("{ clients(first: 500) { nodes { customInformation { linkedClient { customInformation { linkedClient { id } } } } } } }".into()),
             400,
             complex,
-            "The document costs 111001, and at most 50000 is allowed. Ask for fewer fields or smaller pages.".into(),
+            "The document costs 111001, and at most 50000 is allowed. Ask for fewer fields, smaller pages or simpler filters.".into(),
         ),
         (
             "a page for each linked client",
             query("{ clients(first: 1) { nodes { customInformation { linkedClient { messages(first: 500) { nodes { recipient } } } } } } }".into()),
             400,
             complex,
-            "The document costs 100203, and at most 50000 is allowed. Ask for fewer fields or smaller pages.".into(),
+            "The document costs 100203, and at most 50000 is allowed. Ask for fewer fields, smaller pages or simpler filters.".into(),
         ),
         (
             "a page for each id in an input",
@@ -229,7 +229,7 @@ fn table() -> Vec<(&'static str, Value, u16, &'static str, String)> {
             }),
             400,
             complex,
-            "The document costs 501501, and at most 50000 is allowed. Ask for fewer fields or smaller pages.".into(),
+            "The document costs 501501, and at most 50000 is allowed. Ask for fewer fields, smaller pages or simpler filters.".into(),
         ),
         (
             "ids of which nothing is asked",
@@ -239,7 +239,7 @@ fn table() -> Vec<(&'static str, Value, u16, &'static str, String)> {
             }),
             400,
             complex,
-            "The document costs 200020, and at most 50000 is allowed. Ask for fewer fields or smaller pages.".into(),
+            "The document costs 200020, and at most 50000 is allowed. Ask for fewer fields, smaller pages or simpler filters.".into(),
         ),
         (
             "a large variable in many places",
@@ -256,7 +256,7 @@ fn table() -> Vec<(&'static str, Value, u16, &'static str, String)> {
             json!({ "query": "query($ids: [ID!]!) { nodes(ids: $ids) { id } }", "variables": { "ids": vec!["x"; 50_000] } }),
             400,
             complex,
-            "The document costs 50001, and at most 50000 is allowed. Ask for fewer fields or smaller pages.".into(),
+            "The document costs 50001, and at most 50000 is allowed. Ask for fewer fields, smaller pages or simpler filters.".into(),
         ),
         ("introspection in itself", query("{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }".into()), 400, complex, too_many("levels of introspection", 3, 2)),
         ("several at once", json!([{ "query": "{ __typename }" }, { "query": "{ __typename }" }]), 400, "BAD_REQUEST", "Several requests in one body are not supported. Send one JSON object.".into()),

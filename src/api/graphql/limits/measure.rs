@@ -4,7 +4,12 @@
 use async_graphql::parser::types::{Field, OperationDefinition, Selection, SelectionSet};
 use async_graphql_value::Value;
 
-use crate::api::graphql::prepare::{Values, is_placeholder};
+use super::prices;
+use crate::api::graphql::{
+    page::LARGEST_PAGE,
+    prepare::{Values, is_placeholder},
+    reach::{ROWS, TOTAL},
+};
 
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Size {
@@ -44,10 +49,16 @@ impl Size {
 
 pub fn measure(operation: &OperationDefinition, values: &Values) -> Size {
     let root = &operation.selection_set.node;
+    let measured = measure_set(root, 0, values);
+    let prices = fields(root).map(|field| {
+        let set = &field.selection_set.node;
+        prices::of_root(field, selects(set, ROWS), selects(set, TOTAL), values)
+    });
     Size {
         root_fields: fields(root).count(),
         looks_at_schema: fields(root).any(|field| matches!(field.name.node.as_str(), "__schema" | "__type")),
-        ..measure_set(root, 0, values)
+        cost: prices.fold(measured.cost, usize::saturating_add),
+        ..measured
     }
 }
 
@@ -86,10 +97,11 @@ fn measure_field(field: &Field, steps: usize, values: &Values) -> Size {
     };
     // An object of which nothing is asked for, as none of the fragments is for its type, has to be found all the same.
     let once = below.cost.max(usize::from(!set.items.is_empty()));
+    let count = if selects(set, TOTAL) { prices::COUNT_OF_ONE } else { 0 };
     Size {
         depth: below.depth + 1,
         aliases: below.aliases.saturating_add(usize::from(field.alias.is_some())),
-        cost: once.saturating_mul(times).saturating_add(1),
+        cost: once.saturating_mul(times).saturating_add(1 + count),
         introspection: below.introspection.max(steps.saturating_sub(1)),
         page: below.page.max(page.unwrap_or_default()),
         ..Size::default()
@@ -114,14 +126,15 @@ const DEFAULT_PAGE: usize = 50;
 const LINKED: usize = 10;
 
 fn is_connection(set: &SelectionSet) -> bool {
-    selects(set, &["edges", "nodes", "pageInfo"])
+    selects(set, ROWS)
 }
 
-/// How often the fields below a field are answered, where its arguments say so.
+/// How often the fields below a field are answered, where its arguments say so. A larger page than any list has counts as
+/// the largest: it is refused for its size, before anything is read.
 fn asked(field: &Field, values: &Values) -> Option<usize> {
     let argument = |name| values.get(&field.get_argument(name)?.node);
     let page = ["first", "last"].into_iter().find_map(|name| match argument(name)? {
-        Value::Number(number) => number.as_u64().map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+        Value::Number(number) => number.as_u64().map(|n| n.min(LARGEST_PAGE.into()) as usize),
         _ => None,
     });
     // Whatever is asked for by a list of ids is answered once for each.

@@ -68,7 +68,8 @@ async fn fields_of_the_root_are_limited() {
 #[tokio::test]
 async fn a_page_multiplies_what_is_below_it() {
     let query = "{ person { friends(first: 10) { id name } } }";
-    let reason = "The document costs 22, and at most 21 is allowed. Ask for fewer fields or smaller pages.";
+    let reason =
+        "The document costs 22, and at most 21 is allowed. Ask for fewer fields, smaller pages or simpler filters.";
     at_and_beyond(
         query,
         limits(|l| l.complexity = 22),
@@ -152,7 +153,8 @@ async fn tokens_and_directives_are_limited() {
 #[tokio::test]
 async fn a_list_of_ids_counts_each() {
     let query = "{ many(ids: [1, 2, 3]) { name } }";
-    let reason = "The document costs 4, and at most 3 is allowed. Ask for fewer fields or smaller pages.";
+    let reason =
+        "The document costs 4, and at most 3 is allowed. Ask for fewer fields, smaller pages or simpler filters.";
     at_and_beyond(
         query,
         limits(|l| l.complexity = 4),
@@ -198,7 +200,8 @@ async fn the_schema_is_shown_to_whom_it_may_be() {
 #[tokio::test]
 async fn an_id_costs_also_where_nothing_is_asked_for() {
     let query = "{ many(ids: [1, 2, 3]) { name @skip(if: true) } }";
-    let reason = "The document costs 4, and at most 3 is allowed. Ask for fewer fields or smaller pages.";
+    let reason =
+        "The document costs 4, and at most 3 is allowed. Ask for fewer fields, smaller pages or simpler filters.";
     at_and_beyond(
         query,
         limits(|l| l.complexity = 4),

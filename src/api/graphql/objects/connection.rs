@@ -2,9 +2,14 @@
 
 use std::{borrow::Cow, marker::PhantomData};
 
-use crate::api::graphql::{
-    object::{Argument, Field, Is, Object, Plan, list, list_of, object, one_of},
-    world::World,
+use async_graphql::OutputType;
+
+use crate::{
+    api::graphql::{
+        object::{Argument, Field, Is, Object, Plan, list, list_of, object, one_of},
+        world::World,
+    },
+    list::{CountPrecision, Total},
 };
 
 /// A type whose objects come in pages.
@@ -60,7 +65,7 @@ pub const PAGE_ARGUMENTS: &[Argument] = &[
 pub struct PageRow<'a, T: Listed> {
     pub page: &'a T::Page,
     pub world: &'a World,
-    pub total: Option<i64>,
+    pub total: Option<Total>,
 }
 
 impl<T: Listed> Clone for PageRow<'_, T> {
@@ -141,7 +146,15 @@ impl<T: Listed> Object for Connection<T> {
         Field {
             name: "totalCount",
             description: T::WORDS.total,
-            is: Is::Int(|row| row.total.unwrap_or_default()),
+            is: Is::Int(|row| row.total.map_or(0, |total| total.count)),
+        },
+        Field {
+            name: "totalCountPrecision",
+            description: "EXACT if `totalCount` is the number of entries in the list; AT_LEAST if there are more, as a \
+                          count ends at 10,000.",
+            is: Is::Enum(<CountPrecision as OutputType>::create_type_info, |row| {
+                Some(row.total?.precision.as_str())
+            }),
         },
     ];
 }

@@ -1,0 +1,150 @@
+//! Prices of reading and counting the lists of the root, which cost the database more than their answers show.
+//!
+//! A price depends on how the database finds the rows: in the order of an index, by a value that few rows have, by one
+//! range of an index, or by examining rows one by one. Counts end at 10,000 entries, so that only the last kind of
+//! search grows with the table.
+
+use async_graphql::parser::types::Field;
+use async_graphql_value::Value;
+
+use crate::api::graphql::prepare::Values;
+
+/// A count of rows that an index lists.
+const COUNT: usize = 100;
+/// A search in one range of an index.
+const RANGE: usize = 1_000;
+/// A search by the value of a custom field, which is in another table.
+const VALUE: usize = 3_000;
+/// A search that examines rows one by one.
+const SCAN: usize = 10_000;
+/// A count of what belongs to one client.
+pub(super) const COUNT_OF_ONE: usize = 10;
+
+/// A field of the root that lists rows, with the members of its filter that an index supports.
+struct List {
+    field: &'static str,
+    /// Members whose values few rows have: other members are checked on those rows.
+    selective: &'static [&'static str],
+    /// Members that alone are one range of an index.
+    range: &'static [&'static str],
+}
+
+const LISTS: [List; 5] = [
+    List {
+        field: "clients",
+        selective: &["emailAddress", "phone", "documentId", "birthDate"],
+        range: &[
+            "states",
+            "firstNameStartsWith",
+            "lastNameStartsWith",
+            "createdAt",
+            "updatedAt",
+        ],
+    },
+    List {
+        field: "messages",
+        selective: &["client"],
+        range: &["states", "templateId", "createdAt"],
+    },
+    List {
+        field: "auditLog",
+        selective: &["client"],
+        range: &["subject", "subjectKey", "action", "callerId", "at"],
+    },
+    List {
+        field: "users",
+        selective: &[],
+        range: &[],
+    },
+    List {
+        field: "tokens",
+        selective: &[],
+        range: &[],
+    },
+];
+
+/// The price of the statements that answer a field of the root: one for its rows, one for their number.
+pub(super) fn of_root(field: &Field, rows: bool, total: bool, values: &Values) -> usize {
+    let Some(list) = LISTS.iter().find(|list| list.field == field.name.node) else {
+        return 0;
+    };
+    let search = list.search(field, values);
+    usize::from(rows) * search + usize::from(total) * (COUNT + search)
+}
+
+impl List {
+    fn search(&self, field: &Field, values: &Values) -> usize {
+        let filter = field.get_argument("filter").and_then(|filter| values.get(&filter.node));
+        let Some(Value::Object(members)) = filter else {
+            return 0;
+        };
+        let is_given = |value| values.get(value).is_some_and(|value| *value != Value::Null);
+        let members = members.iter().filter(|(_, value)| is_given(value));
+        let members: Vec<&str> = members.map(|(name, _)| name.as_str()).collect();
+        let is_selective = members.iter().any(|name| self.selective.contains(name));
+        match members.as_slice() {
+            [] => 0,
+            _ if is_selective => 0,
+            [only] if self.range.contains(only) => RANGE,
+            ["customField"] => VALUE,
+            _ => SCAN,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::{parse_query, types::Selection};
+
+    use super::of_root;
+    use crate::api::graphql::prepare::Values;
+
+    /// The prices of a field's rows and of its total.
+    fn prices(query: &str) -> [usize; 2] {
+        let document = parse_query(query).expect("a document");
+        let (_, operation) = document.operations.iter().next().expect("an operation");
+        let Selection::Field(field) = &operation.node.selection_set.node.items[0].node else {
+            panic!("not a field: {query}");
+        };
+        let of = |rows, total| of_root(&field.node, rows, total, &Values::default());
+        assert_eq!(of(true, true), of(true, false) + of(false, true), "{query}");
+        [of(true, false), of(false, true)]
+    }
+
+    #[test]
+    fn price_of_list_follows_its_search() {
+        for (query, expected) in [
+            ("{ clients }", [0, 100]),
+            ("{ clients(filter: {}) }", [0, 100]),
+            ("{ clients(filter: { states: null }) }", [0, 100]),
+            ("{ clients(filter: { states: $absent }) }", [0, 100]),
+            ("{ clients(filter: { states: [ACTIVE] }) }", [1_000, 1_100]),
+            ("{ clients(filter: { lastNameStartsWith: \"A\" }) }", [1_000, 1_100]),
+            (
+                "{ clients(filter: { customField: { fieldId: \"a\", value: \"b\" } }) }",
+                [3_000, 3_100],
+            ),
+            (
+                "{ clients(filter: { states: [ACTIVE], lastNameStartsWith: \"A\" }) }",
+                [10_000, 10_100],
+            ),
+            (
+                "{ clients(filter: { states: [ACTIVE], emailAddress: \"A\" }) }",
+                [0, 100],
+            ),
+            ("{ messages(filter: { channel: SMS }) }", [10_000, 10_100]),
+            ("{ messages(filter: { templateId: \"a\" }) }", [1_000, 1_100]),
+            (
+                "{ messages(filter: { channel: SMS, client: { clientId: \"a\" } }) }",
+                [0, 100],
+            ),
+            ("{ auditLog(filter: { at: {} }) }", [1_000, 1_100]),
+            ("{ auditLog(filter: { at: {}, door: REST }) }", [10_000, 10_100]),
+            ("{ users }", [0, 100]),
+            ("{ tokens }", [0, 100]),
+            ("{ viewer }", [0, 0]),
+        ] {
+            assert_eq!(prices(query), expected, "{query}");
+        }
+    }
+}
