@@ -1,6 +1,6 @@
 //! The arguments that Relay gives every connection.
 
-use async_graphql::Value;
+use async_graphql::{PathSegment, Value};
 
 use super::{
     error::{Code, Fault},
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     list::Range,
-    problem::{Problem, ProblemCode},
+    problem::{self, Problem, ProblemCode},
 };
 
 /// A page has this many entries unless the caller says otherwise.
@@ -74,10 +74,10 @@ fn count(place: &str, name: &str, asked: Option<i64>) -> Result<u32, Fault> {
     match asked.map(u32::try_from) {
         None => Ok(PAGE),
         Some(Ok(count)) if count <= LARGEST_PAGE => Ok(count),
-        Some(_) => Err(Fault::new(
-            Code::BadUserInput,
-            format!("`{place}{name}` must be from 0 to {LARGEST_PAGE}."),
-        )),
+        Some(_) => {
+            let message = format!("`{place}{name}` must be from 0 to {LARGEST_PAGE}.");
+            Err(Fault::new(Code::BadUserInput, message).of_input(vec![PathSegment::Field(name.to_owned())]))
+        }
     }
 }
 
@@ -89,6 +89,10 @@ impl Fault {
             ProblemCode::Forbidden => Code::Forbidden,
             _ => Code::BadUserInput,
         };
-        Self::new(code, format!("`{place}{}`: {}", path.join("."), problem.message))
+        let segments = problem.path.iter().map(|step| match step {
+            problem::Step::Name(name) => PathSegment::Field((*name).to_owned()),
+            problem::Step::Index(index) => PathSegment::Index(*index),
+        });
+        Self::new(code, format!("`{place}{}`: {}", path.join("."), problem.message)).of_input(segments.collect())
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use async_graphql::{
-    EmptySubscription, ObjectType, Request, Response, Schema, SchemaBuilder, SchemaEnv, ServerError,
+    EmptySubscription, ObjectType, PathSegment, Request, Response, Schema, SchemaBuilder, SchemaEnv, ServerError,
     extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextRequest},
     registry::{MetaType, Registry},
 };
@@ -63,9 +63,10 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Strict<Q, M> {
         if !suggest && let Some(at) = message.find(" Did you mean") {
             message.truncate(at);
         }
+        let path = input_path(&message);
         Fault {
             locations: error.locations,
-            ..Fault::new(Code::ValidationFailed, message)
+            ..Fault::new(Code::ValidationFailed, message).of_input(path)
         }
     }
 
@@ -82,6 +83,36 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Strict<Q, M> {
             _ => format!("{place} does not contain the value that is sent."),
         }
     }
+}
+
+/// The path of the value that a message of the engine's is about; empty when it is about something else. The engine reports
+/// it in the message only.
+fn input_path(message: &str) -> Vec<PathSegment> {
+    if let Some((_, missing)) = message.split_once(" argument \"")
+        && let Some((name, _)) = missing.split_once('"')
+        && message.starts_with("Field \"")
+        && message.ends_with(" is required but not provided")
+    {
+        return vec![PathSegment::Field(name.to_owned())];
+    }
+    let of_value = [
+        "Invalid value for argument \"",
+        "Invalid default value for argument: \"",
+    ]
+    .into_iter()
+    .find_map(|begin| message.strip_prefix(begin)?.split_once('"'));
+    let Some((place, problem)) = of_value else {
+        return Vec::new();
+    };
+    // Names don't begin with digits.
+    let segment = |text: &str| match text.parse() {
+        Ok(index) => PathSegment::Index(index),
+        Err(_) => PathSegment::Field(text.to_owned()),
+    };
+    let member = [", unknown field \"", ", field \""]
+        .into_iter()
+        .find_map(|begin| Some(problem.strip_prefix(begin)?.split_once('"')?.0));
+    place.split('.').chain(member).map(segment).collect()
 }
 
 /// Lets a schema validate without executing, and takes hold of its registry, which the engine keeps private otherwise.

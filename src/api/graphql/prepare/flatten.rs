@@ -264,18 +264,22 @@ fn add<'a>(groups: &mut Groups<'a>, field: &'a Positioned<Field>) -> Result<(), 
         return Ok(());
     };
     if !same(&group.field.node, &field.node) {
-        let message = format!(
-            "\"{key}\" is asked for twice, with different fields or arguments. Give one of them another alias."
-        );
-        return Err(Fault::new(Code::ValidationFailed, message)
-            .at(group.field.pos)
-            .at(field.pos));
+        return Err(conflict(group.field, field));
     }
     group.below.push(below);
     Ok(())
 }
 
-fn same(one: &Field, other: &Field) -> bool {
+/// The fault of two fields under one response key that are not the same field.
+pub(super) fn conflict(one: &Positioned<Field>, other: &Positioned<Field>) -> Fault {
+    let key = &one.node.response_key().node;
+    let message =
+        format!("\"{key}\" is asked for twice, with different fields or arguments. Give one of them another alias.");
+    Fault::new(Code::ValidationFailed, message).at(one.pos).at(other.pos)
+}
+
+/// Returns true when two fields have the same name and the same arguments.
+pub(super) fn same(one: &Field, other: &Field) -> bool {
     one.name.node == other.name.node
         && one.arguments.len() == other.arguments.len()
         && one

@@ -3,16 +3,18 @@
 //! Sentences say what is wrong and where. They know types, not what the value is for.
 
 use async_graphql::{
-    Name, Value as ConstValue,
+    Name, PathSegment, Value as ConstValue,
     indexmap::IndexMap,
     registry::{MetaEnumValue, MetaInputValue, MetaType, MetaTypeName, Registry},
 };
+
+use crate::api::graphql::error::{Code, Fault};
 
 /// Why a value isn't of a type, and where inside the value.
 #[derive(Debug, PartialEq)]
 pub(super) struct Mismatch {
     /// From the innermost outwards.
-    path: Vec<String>,
+    path: Vec<PathSegment>,
     pub message: String,
 }
 
@@ -24,18 +26,32 @@ impl Mismatch {
         }
     }
 
-    pub fn inside(mut self, segment: impl ToString) -> Self {
-        self.path.push(segment.to_string());
+    /// The same, inside a member of an input object.
+    pub fn in_member(mut self, name: &str) -> Self {
+        self.path.push(PathSegment::Field(clip(name).into_owned()));
         self
     }
 
-    /// `Variable "$input" at "client.gender": …`.
-    pub fn sentence(&self, subject: &str) -> String {
-        let path: Vec<_> = self.path.iter().rev().map(String::as_str).collect();
-        match path.as_slice() {
+    /// The same, inside an element of a list.
+    pub fn in_element(mut self, index: usize) -> Self {
+        self.path.push(PathSegment::Index(index));
+        self
+    }
+
+    /// `Variable "$input" at "client.gender": …`, with the path from `root`, the name of the variable or the argument.
+    pub fn fault(mut self, code: Code, subject: &str, root: &str) -> Fault {
+        let segment = |segment: &PathSegment| match segment {
+            PathSegment::Field(name) => name.clone(),
+            PathSegment::Index(index) => index.to_string(),
+        };
+        let place: Vec<String> = self.path.iter().rev().map(segment).collect();
+        let sentence = match place.as_slice() {
             [] => format!("{subject}: {}", self.message),
-            _ => format!("{subject} at \"{}\": {}", path.join("."), self.message),
-        }
+            _ => format!("{subject} at \"{}\": {}", place.join("."), self.message),
+        };
+        self.path.push(PathSegment::Field(root.to_owned()));
+        self.path.reverse();
+        Fault::new(code, sentence).of_input(self.path)
     }
 }
 
@@ -50,7 +66,7 @@ pub(super) fn coerce(registry: &Registry, ty: &str, value: ConstValue) -> Result
         (_, ConstValue::Null) => Ok(ConstValue::Null),
         (MetaTypeName::List(inner), ConstValue::List(mut items)) => {
             for (index, item) in items.iter_mut().enumerate() {
-                *item = coerce(registry, inner, std::mem::take(item)).map_err(|e| e.inside(index))?;
+                *item = coerce(registry, inner, std::mem::take(item)).map_err(|e| e.in_element(index))?;
             }
             Ok(ConstValue::List(items))
         }
@@ -90,7 +106,7 @@ fn object(
     )?;
     for (key, value) in &mut given {
         let ty = &fields[key.as_str()].ty;
-        *value = coerce(registry, ty, std::mem::take(value)).map_err(|e| e.inside(key))?;
+        *value = coerce(registry, ty, std::mem::take(value)).map_err(|e| e.in_member(key))?;
     }
     Ok(given)
 }
@@ -103,7 +119,8 @@ pub(super) fn members<'a>(
     given: impl Iterator<Item = (&'a str, bool)> + Clone,
 ) -> Result<(), Mismatch> {
     if let Some((unknown, _)) = given.clone().find(|(key, _)| !fields.contains_key(*key)) {
-        return Err(Mismatch::new(format!("{name} has no field \"{}\".", clip(unknown))));
+        let message = format!("{name} has no field \"{}\".", clip(unknown));
+        return Err(Mismatch::new(message).in_member(unknown));
     }
     if one_of && !given.clone().map(|(_, null)| null).eq([false]) {
         let names: Vec<_> = fields.keys().map(String::as_str).collect();
@@ -116,7 +133,7 @@ pub(super) fn members<'a>(
         field.default_value.is_none() && field.ty.ends_with('!') && given.clone().all(|(key, _)| key != field.name)
     });
     match missing {
-        Some(field) => Err(Mismatch::new("a value is required.").inside(&field.name)),
+        Some(field) => Err(Mismatch::new("a value is required.").in_member(&field.name)),
         None => Ok(()),
     }
 }
@@ -153,6 +170,8 @@ pub(super) fn leaf(ty: &MetaType, value: ConstValue) -> Result<ConstValue, Misma
         | ("String" | "ID", value @ ConstValue::String(_))
         | ("Boolean", value @ ConstValue::Boolean(_)) => Ok(value),
         ("ID", ConstValue::Number(number)) if !number.is_f64() => Ok(ConstValue::String(number.to_string())),
+        // The only number that JSON's reader keeps as a float although it is written as an integer.
+        ("ID", ConstValue::Number(number)) if number.as_f64() == Some(0.0) => Ok(ConstValue::String("0".to_owned())),
         ("Int" | "Float" | "String" | "ID" | "Boolean", other) => Err(unfit(&other, name)),
         (_, other) => match ty {
             MetaType::Scalar {

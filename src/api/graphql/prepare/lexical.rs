@@ -89,6 +89,8 @@ pub(super) fn read<'a>(query: &'a str, limits: &Limits) -> Result<Text<'a>, Faul
                     .at(position(query, name.index())));
                 }
             }
+            // The engine's parser reads it as a float.
+            TokenKind::Int if token.data() == "-0" => rewrites.push((range(&token), " 0".to_owned())),
             TokenKind::StringValue => {
                 if may_describe(&open, previous.as_ref()) {
                     candidate = Some(token.clone());

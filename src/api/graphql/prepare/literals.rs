@@ -14,10 +14,9 @@ use async_graphql_value::{ConstValue, Value};
 use super::{
     flatten,
     input::{self, Mismatch},
-    rules::invalid,
     variables::Declared,
 };
-use crate::api::graphql::error::Fault;
+use crate::api::graphql::error::{Code, Fault};
 
 /// Checks the literals of a flattened operation and the defaults of its variables, and notes on each variable whether null
 /// is refused where it stands.
@@ -44,9 +43,8 @@ pub(super) fn check(
                 .iter()
                 .find(|each| each.node.name.node == *name)
                 .map(|each| each.pos);
-            check
-                .faults
-                .push(invalid(mismatch.sentence("Argument \"if\""), pos.unwrap_or_default()));
+            let fault = mismatch.fault(Code::ValidationFailed, "Argument \"if\"", "if");
+            check.faults.push(fault.at(pos.unwrap_or_default()));
         }
     }
     let declared = definitions
@@ -84,7 +82,8 @@ impl<'a> Check<'a> {
             checked
                 .map_err(|mismatch| {
                     let subject = format!("The default of variable \"${}\"", name.node);
-                    self.faults.push(invalid(mismatch.sentence(&subject), value.pos));
+                    let fault = mismatch.fault(Code::ValidationFailed, &subject, &name.node);
+                    self.faults.push(fault.at(value.pos));
                 })
                 .ok()
         });
@@ -133,10 +132,9 @@ impl<'a> Check<'a> {
                 .variable(&argument.ty, &value.node, argument.default_value.is_some())
                 .and_then(|()| self.literal(&argument.ty, &value.node));
             if let Err(mismatch) = fits {
-                self.faults.push(invalid(
-                    mismatch.sentence(&format!("Argument \"{}\"", name.node)),
-                    value.pos,
-                ));
+                let subject = format!("Argument \"{}\"", name.node);
+                let fault = mismatch.fault(Code::ValidationFailed, &subject, &name.node);
+                self.faults.push(fault.at(value.pos));
             }
         }
         if let Some(ty) = self.registry.concrete_type_by_name(&meta.ty) {
@@ -167,7 +165,7 @@ impl<'a> Check<'a> {
                 items.iter().enumerate().try_for_each(|(index, item)| {
                     self.variable(inner, item, false)
                         .and_then(|()| self.literal(inner, item))
-                        .map_err(|e| e.inside(index))
+                        .map_err(|e| e.in_element(index))
                 })
             }
             (MetaTypeName::List(inner), single) => self.literal(inner, single),
@@ -223,12 +221,12 @@ impl<'a> Check<'a> {
                     let field = &input_fields[key.as_str()];
                     self.variable(&field.ty, value, field.default_value.is_some())
                         .and_then(|()| self.literal(&field.ty, value))
-                        .map_err(|e| e.inside(key))?;
+                        .map_err(|e| e.in_member(key))?;
                     if *oneof && self.is_nullable_variable(value) {
                         return Err(Mismatch::new(
                             "this variable must be of a non-null type, as one value is required.",
                         )
-                        .inside(key));
+                        .in_member(key));
                     }
                 }
                 Ok(())

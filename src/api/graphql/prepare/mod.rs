@@ -12,6 +12,7 @@ mod flatten;
 mod input;
 mod lexical;
 mod literals;
+mod merging;
 mod rules;
 mod selection;
 mod strings;
@@ -139,6 +140,7 @@ impl Parsed {
         let mut operations = Vec::new();
         let mut copied = 0;
         for (name, operation) in syntax.operations.iter() {
+            merging::check(operation, &syntax, registry, limits)?;
             let flat = flatten::flatten(operation, &syntax, registry, limits, None, &mut copied)?;
             let variables = literals::check(&flat.node, &operation.node.variable_definitions, &conditions, registry)
                 .map_err(Refused::new)?;

@@ -2,6 +2,7 @@
 
 mod collecting;
 mod input_values;
+mod merging;
 mod model;
 mod text;
 mod validity;

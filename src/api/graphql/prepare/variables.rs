@@ -60,7 +60,8 @@ impl Values {
                 Ok(None) => {}
                 Err(mismatch) => {
                     let subject = format!("Variable \"${}\"", variable.name);
-                    faults.push(Fault::new(Code::BadUserInput, mismatch.sentence(&subject)).at(variable.pos));
+                    let fault = mismatch.fault(Code::BadUserInput, &subject, &variable.name);
+                    faults.push(fault.at(variable.pos));
                 }
             }
         }

@@ -151,7 +151,7 @@ async fn a_variable_that_does_not_fit_is_refused_with_its_name_the_place_and_no_
         (
             "Input!",
             json!({"v": {"colour": 1}}),
-            "Variable \"$v\": Input has no field \"colour\".",
+            "Variable \"$v\" at \"colour\": Input has no field \"colour\".",
         ),
     ];
     for (ty, variables, message) in cases {
@@ -233,4 +233,103 @@ async fn a_variable_used_in_several_places_is_there_in_each() {
         ask(merged, json!({"t": "x"})).await,
         r#"{"data":{"argument":"Value(\"x\")","node":{"id":"1"}}}"#
     );
+}
+
+/// The path in the input that the only error carries.
+async fn input_path(query: &str, variables: Value) -> Value {
+    let body: Value = serde_json::from_str(&ask(query, variables).await).unwrap();
+    body["errors"][0]["extensions"]["path"].clone()
+}
+
+#[tokio::test]
+async fn error_about_variable_carries_path_in_variables() {
+    let query = "query($v: Input!) { seen(input: $v) }";
+    for (variables, path) in [
+        (json!({}), json!(["v"])),
+        (json!({"v": null}), json!(["v"])),
+        (json!({"v": 1}), json!(["v"])),
+        (
+            json!({"v": {"inner": {"gender": "X"}}}),
+            json!(["v", "inner", "gender"]),
+        ),
+        (json!({"v": {"tags": ["a", 1]}}), json!(["v", "tags", 1])),
+        (json!({"v": {"tags": "a", "age": "3"}}), json!(["v", "age"])),
+        (json!({"v": {"inner": {"colour": 1}}}), json!(["v", "inner", "colour"])),
+    ] {
+        assert_eq!(input_path(query, variables.clone()).await, path, "{variables}");
+    }
+    let query = "query($by: By!) { find(by: $by) }";
+    assert_eq!(input_path(query, json!({"by": {}})).await, json!(["by"]));
+    assert_eq!(input_path(query, json!({"by": {"id": 1.5}})).await, json!(["by", "id"]));
+    // A variable inside the input has a path of its own: that is where the caller sent the value.
+    let query = "query($tags: [String!]) { seen(input: {tags: $tags}) }";
+    assert_eq!(input_path(query, json!({"tags": ["a", 1]})).await, json!(["tags", 1]));
+}
+
+#[tokio::test]
+async fn error_about_literal_carries_path_in_arguments() {
+    for (query, path) in [
+        ("{ seen(input: 1) }", json!(["input"])),
+        (
+            "{ seen(input: {inner: {gender: X}}) }",
+            json!(["input", "inner", "gender"]),
+        ),
+        (
+            "{ seen(input: {inner: {gender: \"MALE\"}}) }",
+            json!(["input", "inner", "gender"]),
+        ),
+        ("{ seen(input: {tags: [\"a\", 1]}) }", json!(["input", "tags", 1])),
+        (
+            "{ seen(input: {inner: {colour: 1}}) }",
+            json!(["input", "inner", "colour"]),
+        ),
+        ("{ seen(input: {age: 3000000000}) }", json!(["input", "age"])),
+        ("{ find }", json!(["by"])),
+        ("{ find(by: {}) }", json!(["by"])),
+        ("{ find(by: {id: 1.5}) }", json!(["by", "id"])),
+        ("query($n: Int = \"a\") { required(number: $n) }", json!(["n"])),
+        (
+            "query($e: String) { seen(input: {email: $e, tags: [1]}) }",
+            json!(["input", "tags", 0]),
+        ),
+    ] {
+        assert_eq!(input_path(query, json!({})).await, path, "{query}");
+    }
+    // What isn't about a value has no such path.
+    assert_eq!(input_path("{ nothing }", json!({})).await, Value::Null);
+}
+
+#[tokio::test]
+async fn minus_zero_is_integer() {
+    assert_eq!(data("{ required(number: -0) }").await, r#"{"data":{"required":0}}"#);
+    assert_eq!(
+        data("{ numbers(list: [-0, 1]) }").await,
+        r#"{"data":{"numbers":"Some([Some(0), Some(1)])"}}"#
+    );
+    assert_eq!(data("{ ids(list: -0) }").await, r#"{"data":{"ids":["0"]}}"#);
+    assert_eq!(
+        data("{ person { friends(first: -0) { id } } }").await,
+        r#"{"data":{"person":{"friends":[]}}}"#
+    );
+    assert_eq!(
+        data("query($n: Int = -0) { required(number: $n) }").await,
+        r#"{"data":{"required":0}}"#
+    );
+    let sent: Value = serde_json::from_str(r#"{"n": -0}"#).unwrap();
+    assert_eq!(
+        ask("query($n: Int) { required(number: $n) }", sent).await,
+        r#"{"data":{"required":0}}"#
+    );
+    let sent: Value = serde_json::from_str(r#"{"l": [-0]}"#).unwrap();
+    assert_eq!(
+        ask("query($l: [ID!]!) { ids(list: $l) }", sent).await,
+        r#"{"data":{"ids":["0"]}}"#
+    );
+    for query in [
+        "{ required(number: -0.0) }",
+        "{ required(number: -0e0) }",
+        "{ required(number: -00) }",
+    ] {
+        assert_ne!(error(query, json!({})).await.0, "", "{query}");
+    }
 }
