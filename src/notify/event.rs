@@ -1,10 +1,16 @@
 //! What clients are owed when something happens to them: the messages that the templates of an event ask for.
 
 use chrono::{DateTime, Utc};
-use entity::message;
+use entity::{client, message};
 
-use super::{Event, MessageState, Template};
+use super::{
+    Event, MessageState, Template,
+    hidden::withhold,
+    render::Values,
+    template::{Source, Variant},
+};
 use crate::{
+    access::Rights,
     client::{Aggregate, Wanted},
     custom_field::Definitions,
     error::{Error, Result},
@@ -17,26 +23,41 @@ pub fn wanted(event: Event, definitions: &Definitions) -> Wanted {
     templates.fold(Wanted::default(), |wanted, template| wanted.or(template.wanted()))
 }
 
-/// The messages that `event` has brought about: one for each active template that fits the client and whose channel
+/// The change that messages are about.
+pub struct Change<'a> {
+    pub event: Event,
+    /// The client's row before the change; none when the client has been created.
+    pub before: Option<&'a client::Model>,
+    /// Rights of the caller who made the change.
+    pub rights: &'a Rights,
+    pub now: DateTime<Utc>,
+}
+
+/// The messages that a change has brought about: one for each active template that fits the client and whose channel
 /// reaches it. The client must have its [`wanted`] collections.
-pub fn messages(
-    event: Event,
-    client: &Aggregate,
-    definitions: &Definitions,
-    now: DateTime<Utc>,
-) -> Result<Vec<message::Model>> {
-    active(event, definitions)
-        .filter(|template| template.matches(client))
-        .filter_map(|template| {
-            Some(message(
-                template,
-                template.recipient(&client.client)?,
-                client,
-                definitions,
-                now,
-            ))
-        })
-        .collect()
+///
+/// A caller could read values of sets that it may not view in a message to an address of its own. So a message to an
+/// address that the change itself introduced has none of them, and none is written because of one.
+pub fn messages(change: &Change<'_>, client: &Aggregate, definitions: &Definitions) -> Result<Vec<message::Model>> {
+    let source = Source::new(client, definitions, change.now);
+    let mut messages = Vec::new();
+    for template in active(change.event, definitions).filter(|template| template.matches(client)) {
+        let Some(recipient) = template.recipient(&client.client) else {
+            continue;
+        };
+        let is_new = change.before.and_then(|before| template.recipient(before)) != Some(recipient);
+        // The values of a client that is created are known to its creator.
+        if is_new && change.before.is_some() && template.conditions.depend_on_hidden(definitions, change.rights) {
+            continue;
+        }
+        let variant = template.variant_for(&client.client.preferred_language);
+        let mut values = source.values(variant);
+        if is_new {
+            withhold(&mut values, change.rights);
+        }
+        messages.push(message(template, variant, recipient, &values, change.now, client)?);
+    }
+    Ok(messages)
 }
 
 fn active(event: Event, definitions: &Definitions) -> impl Iterator<Item = &Template> {
@@ -46,13 +67,12 @@ fn active(event: Event, definitions: &Definitions) -> impl Iterator<Item = &Temp
 
 fn message(
     template: &Template,
+    variant: &Variant,
     recipient: &str,
-    client: &Aggregate,
-    definitions: &Definitions,
+    values: &Values,
     now: DateTime<Utc>,
+    client: &Aggregate,
 ) -> Result<message::Model> {
-    let variant = template.variant_for(&client.client.preferred_language);
-    let values = template.values(variant, client, definitions, now);
     Ok(message::Model {
         client_key: client.client.encoded_key.clone(),
         encoded_key: new_key(),
@@ -63,7 +83,7 @@ fn message(
         variant_key: variant.row.encoded_key.clone(),
         language: variant.row.language.clone(),
         recipient: recipient.to_owned(),
-        placeholders: Some(serde_json::to_string(&values).map_err(Error::internal)?),
+        placeholders: Some(serde_json::to_string(values).map_err(Error::internal)?),
         state: MessageState::Queued.as_str().to_owned(),
         attempts: 0,
         created_at: now,

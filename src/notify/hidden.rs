@@ -28,6 +28,21 @@ impl Compiled {
     }
 }
 
+/// Empties the values of sets that a caller with these rights may not view, and those of sets that are not known.
+pub fn withhold(values: &mut Values, rights: &Rights) {
+    if rights.views_all() {
+        return;
+    }
+    let is_hidden = |key: &&String| {
+        matches!(Placeholder::of_key(key), Some(Placeholder::CustomField(_)))
+            && !values.get(&origin(key)).is_some_and(|set_id| rights.views(set_id))
+    };
+    let hidden: Vec<String> = values.keys().filter(is_hidden).cloned().collect();
+    for key in hidden {
+        values.insert(key, String::new());
+    }
+}
+
 /// Where the id of the set that a value is of stands beside the value: no placeholder has braces in its key.
 pub(in crate::notify) fn origin(key: &str) -> String {
     format!("{{{key}}}")

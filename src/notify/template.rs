@@ -24,7 +24,7 @@ pub use self::{
         MessageConditionsInput, MessageFieldConditionInput, MessageTemplateVariantInput, UpsertMessageTemplate,
         upsert_message_template,
     },
-    values::mobile_phone,
+    values::{Source, mobile_phone},
 };
 use super::{
     Channel, Event,

@@ -45,8 +45,7 @@ impl Upsert<'_> {
             .recorded(&after.client, &Head::default(), Action::Created, members, transaction)
             .await?;
         Changes::between(None, &after).write(&after.client.encoded_key, &mut batch)?;
-        self.store(batch, after, definitions, Outcome::Created, transaction)
-            .await
+        self.store(batch, None, after, definitions, transaction).await
     }
 
     /// Makes the client's id its own, across all clients. An id that is to be generated is generated here.
@@ -95,7 +94,7 @@ impl Upsert<'_> {
             id_documents: after.id_documents.or(before.id_documents),
             custom_values: after.custom_values.or(before.custom_values),
         };
-        self.store(batch, client, definitions, Outcome::Changed, transaction)
+        self.store(batch, Some(&before.client), client, definitions, transaction)
             .await
     }
 
@@ -130,20 +129,27 @@ impl Upsert<'_> {
         Ok(batch)
     }
 
-    /// Writes the batch that makes `client` what it is now, and what the client is to be told of it.
+    /// Writes the batch that makes `client` what it is now, and the messages that the change brings about. `before` is
+    /// the client's row until now; none when the client is created.
     async fn store(
         &self,
         mut batch: Batch,
+        before: Option<&client::Model>,
         client: Aggregate,
         definitions: Arc<Definitions>,
-        outcome: Outcome,
         transaction: &Transaction,
     ) -> Result<Step<Answer>> {
-        let event = match outcome {
-            Outcome::Created => Event::ClientCreated,
-            Outcome::Changed | Outcome::Unchanged => Event::ClientUpdated,
+        let (outcome, event) = match before {
+            None => (Outcome::Created, Event::ClientCreated),
+            Some(_) => (Outcome::Changed, Event::ClientUpdated),
         };
-        let messages = event::messages(event, &client, &definitions, self.now)?;
+        let change = event::Change {
+            event,
+            before,
+            rights: &self.caller.rights,
+            now: self.now,
+        };
+        let messages = event::messages(&change, &client, &definitions)?;
         batch.put::<message::Entity>(&Vec::from_iter(&messages))?;
         self.keep(outcome, &client, &definitions, &mut batch)?;
         transaction.write(batch).await?;

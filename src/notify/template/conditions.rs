@@ -38,6 +38,18 @@ impl Conditions {
     }
 }
 
+impl Conditions {
+    /// Returns true when one of them is on a value that a caller with these rights may not see. The value of a field that
+    /// no longer exists may be of any set.
+    pub fn depend_on_hidden(&self, definitions: &Definitions, rights: &Rights) -> bool {
+        let is_shown = |field: &FieldCondition| {
+            let known = definitions.field_of_key(&field.field_key);
+            rights.views_all() || known.is_some_and(|known| known.is_shown(rights))
+        };
+        !self.fields.iter().all(is_shown)
+    }
+}
+
 impl FieldCondition {
     /// The value, as far as somebody with these rights may see it: who knows it, and which clients got a message, would know
     /// what they have. That of a field that is no more may be of any set.

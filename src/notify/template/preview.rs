@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use super::Source;
 use crate::{
     Clientele,
     access::{Caller, Permission},
@@ -52,7 +53,7 @@ impl Clientele {
             None => aggregate.client.preferred_language.as_str(),
         };
         let variant = template.variant_for(language);
-        let mut values = template.values(variant, &aggregate, &definitions, now);
+        let mut values = Source::new(&aggregate, &definitions, now).values(variant);
         let compiled = Compiled::of(&variant.row)?;
         compiled.hide(&mut values, &caller.rights);
         Ok(Some(Preview {

@@ -1,12 +1,14 @@
 //! What stands in the place of a placeholder, for one client at one time.
 
-use chrono::{DateTime, Utc};
-use entity::{client, id_document};
+use std::collections::HashMap;
 
-use super::{Template, Variant};
+use chrono::{DateTime, Utc};
+use entity::{client, custom_field_value, id_document};
+
+use super::Variant;
 use crate::{
     client::Aggregate,
-    custom_field::{Definitions, Field},
+    custom_field::Definitions,
     notify::{
         hidden::origin,
         placeholder::{Name, Placeholder},
@@ -14,23 +16,41 @@ use crate::{
     },
 };
 
-impl Template {
-    /// The values of the placeholders that `variant` has, for a client that was loaded with what is wanted; beside that of
-    /// a custom field, which set it is of.
-    pub fn values(
-        &self,
-        variant: &Variant,
-        aggregate: &Aggregate,
-        definitions: &Definitions,
-        now: DateTime<Utc>,
-    ) -> Values {
+/// What placeholders stand for: one client at one time, for any number of templates.
+pub struct Source<'a> {
+    aggregate: &'a Aggregate,
+    definitions: &'a Definitions,
+    now: DateTime<Utc>,
+    /// The client's custom field values by the keys of their fields.
+    by_field: HashMap<&'a str, &'a custom_field_value::Model>,
+}
+
+impl<'a> Source<'a> {
+    /// `aggregate` must have the collections that the templates want.
+    pub fn new(aggregate: &'a Aggregate, definitions: &'a Definitions, now: DateTime<Utc>) -> Self {
+        let mut by_field = HashMap::new();
+        for value in aggregate.custom_values.iter().flatten() {
+            by_field.entry(&*value.field_key).or_insert(value);
+        }
+        Self {
+            aggregate,
+            definitions,
+            now,
+            by_field,
+        }
+    }
+
+    /// The values of the placeholders that `variant` has; with that of a custom field, the set it is of.
+    pub fn values(&self, variant: &Variant) -> Values {
         let mut values = Values::new();
         for key in &variant.keys {
             let value = match Placeholder::of_key(key) {
-                Some(Placeholder::Named(name)) => named(name, aggregate, now),
-                Some(Placeholder::CustomField(id)) => definitions.field(&id).and_then(|field| {
+                Some(Placeholder::Named(name)) => named(name, self.aggregate, self.now),
+                Some(Placeholder::CustomField(id)) => self.definitions.field(&id).and_then(|field| {
                     values.insert(origin(key), field.set.set_id.clone());
-                    custom(field, aggregate)
+                    let value = self.by_field.get(&*field.row.encoded_key)?;
+                    // The stored value of the field, or the key of what it links to.
+                    value.value.clone().or_else(|| value.linked_key.clone())
                 }),
                 None => continue,
             };
@@ -71,14 +91,4 @@ fn named(name: Name, aggregate: &Aggregate, now: DateTime<Utc>) -> Option<String
 
 fn expiry_date(document: &id_document::Model) -> Option<String> {
     document.valid_until.map(|day| day.to_string())
-}
-
-/// The stored value of the field, or the key of what it links to.
-fn custom(field: &Field, aggregate: &Aggregate) -> Option<String> {
-    let value = aggregate
-        .custom_values
-        .iter()
-        .flatten()
-        .find(|value| value.field_key == field.row.encoded_key)?;
-    value.value.clone().or_else(|| value.linked_key.clone())
 }

@@ -3,6 +3,7 @@
 mod fields;
 mod guarded;
 mod order;
+mod recipients;
 mod sets;
 mod values;
 mod walk;
