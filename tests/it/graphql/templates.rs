@@ -1,6 +1,7 @@
 //! Message templates: made, changed and deleted by the rules of definitions, and what they say to a client.
 
 mod judging;
+mod limit;
 mod matching;
 mod previews;
 

@@ -14,9 +14,12 @@ use crate::{
     custom_field::{Definitions, definition_id, key_of_choice},
     error::{Error, Result},
     member::{Problems, Scalars},
-    notify::template::Template,
-    problem::{Problem, ProblemCode},
+    notify::{Channel, Event, template::Template},
+    problem::{Problem, ProblemCode, path},
 };
+
+/// Active templates of one event and channel, at most.
+const MOST_ACTIVE: usize = 20;
 
 /// `known` are the definitions that the submission is judged by, `rights` those of who sends it.
 pub(super) fn check(
@@ -82,6 +85,9 @@ pub(super) fn check(
         };
         guard(stored, &aim, known, rights, &mut problems);
     }
+    if let (Some(event), Some(channel), true) = (event, channel, active) {
+        room_for_one_more(event, channel, stored, known, &mut problems);
+    }
     let (Some(event), Some(channel), true) = (event, channel, problems.0.is_empty()) else {
         return Ok(Err(problems.0));
     };
@@ -97,6 +103,31 @@ pub(super) fn check(
         position: before.map_or_else(|| next_position(known), |row| row.position),
     };
     Ok(Ok(Plan { row, variants }))
+}
+
+/// Refuses a template that would be one too many of its event and channel. All of them are written in the transaction
+/// that changes a client, so that their number bounds how long that takes.
+///
+/// One that is active for the event and channel already may be changed, also where there are more than the limit.
+fn room_for_one_more(
+    event: Event,
+    channel: Channel,
+    stored: Option<&Template>,
+    known: &Definitions,
+    problems: &mut Problems,
+) {
+    let counts = |template: &Template| template.row.active && template.event == event && template.channel == channel;
+    let others = known.templates.iter().filter(|template| counts(template)).count();
+    if others < MOST_ACTIVE || stored.is_some_and(counts) {
+        return;
+    }
+    let message = format!(
+        "{others} templates of the event {} and the channel {} are active, and at most {MOST_ACTIVE} can be: deactivate \
+         or delete one, or store this one with active: false.",
+        event.as_str(),
+        channel.as_str()
+    );
+    problems.add(ProblemCode::TooMany, path!["active"], message);
 }
 
 /// A member without which there is no template.

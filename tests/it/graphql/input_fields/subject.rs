@@ -128,6 +128,11 @@ impl Root {
             }
             Self::MessageTemplate => {
                 let id = format!("template{number}");
+                // Only so many of one event and channel can be active.
+                server
+                    .write("UPDATE message_template SET active = FALSE")
+                    .await
+                    .expect("an update");
                 define_template(server, full_template(&id)).await;
                 names.push(("<template>", id));
             }
