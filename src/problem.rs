@@ -117,6 +117,8 @@ pub struct Problem {
     pub path: Vec<Step>,
     /// The id of the custom field that it is about, when it is about one.
     pub about: Option<Arc<str>>,
+    /// The version that is stored, when it is not the expected one.
+    pub stored_version: Option<i64>,
 }
 
 impl Problem {
@@ -126,6 +128,7 @@ impl Problem {
             message: message.into(),
             path: path.into_iter().collect(),
             about: None,
+            stored_version: None,
         }
     }
 

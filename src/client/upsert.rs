@@ -7,6 +7,7 @@ mod idempotency;
 mod recorded;
 mod store;
 mod target;
+mod unknown;
 
 use std::{collections::HashSet, sync::Arc};
 
@@ -32,7 +33,7 @@ use crate::{
     history::Head,
     idempotency::Slot,
     notify::{Channel, Event, event},
-    problem::Problem,
+    problem::{Problem, ProblemCode},
     scalar::is_key,
 };
 
@@ -136,7 +137,7 @@ impl Work for Upsert<'_> {
 impl Upsert<'_> {
     async fn carry_out(&self, transaction: &Transaction) -> Result<Step<Answer>> {
         let refused = |problem| Ok(Step::Discard(Err(vec![problem])));
-        let present = match self.target() {
+        let present = match self.input.target() {
             Some(target) => self.lock_and_read(&target, transaction).await?,
             None => None,
         };
@@ -145,7 +146,11 @@ impl Upsert<'_> {
             None => (None, Head::default(), lock_definitions(transaction).await?),
         };
         if let Some(problem) = self.wrong_target(present.as_ref(), transaction).await? {
-            return refused(problem);
+            let problems = match problem.code {
+                ProblemCode::NotFound => self.with_other_problems(problem, version, transaction).await?,
+                _ => vec![problem],
+            };
+            return Ok(Step::Discard(Err(problems)));
         }
         if let Some(problem) = self.wrong_version(present.as_ref()) {
             return refused(problem);

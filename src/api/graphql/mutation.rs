@@ -1,5 +1,7 @@
 //! The root of mutations. Each reads its input, calls the domain's one function for it and writes the payload.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, Object as Root, Result};
 
 use super::{
@@ -21,13 +23,14 @@ use super::{
     world::World,
 };
 use crate::{
+    access::Permission,
     api::{metrics::ApiMetrics, report::LogCause},
-    client::{Outcome, UpsertClient},
-    custom_field::{UpsertClientRole, UpsertCustomFieldSet, upsert_client_role, upsert_custom_field_set},
+    client::{Aggregate, Outcome, UpsertClient, Wanted},
+    custom_field::{Definitions, UpsertClientRole, UpsertCustomFieldSet, upsert_client_role, upsert_custom_field_set},
     notify::template::{
         DeleteMessageTemplate, UpsertMessageTemplate, delete_message_template, upsert_message_template,
     },
-    problem::Problem,
+    problem::{Problem, ProblemCode},
 };
 
 /// Changes the bank's clients and the definitions they follow.
@@ -44,11 +47,30 @@ impl Mutation {
         #[graphql(desc = "The client as it is to be.")] input: UpsertClient,
     ) -> Result<Written<UpsertClientPayload>> {
         let plan = plan::<UpsertClientPayload>(context)?;
-        let plans: Vec<&Plan> = plan.below("client").map(|step| &step.plan).collect();
+        let conflicting = plan.below("conflictingClient").map(|step| &step.plan);
+        let plans: Vec<&Plan> = plan.below("client").map(|step| &step.plan).chain(conflicting).collect();
         let reach = Reach::of_clients(&plans)?;
+        let wanted = wanted(plans.iter().copied());
         let outcome = clientele(context)?
-            .upsert_client(caller(context)?, &input, wanted(plans.iter().copied()), super::now())
+            .upsert_client(caller(context)?, &input, wanted, super::now())
             .await?;
+        if let Err(problems) = &outcome
+            && plan.asks("conflictingClient")
+            && let Some((aggregate, definitions)) = conflicting_client(context, &input, problems, wanted).await?
+        {
+            let world = World::around([&aggregate], &reach, definitions, loaders(context)?, caller(context)?).await?;
+            let conflicting = Some(ClientRow {
+                aggregate: &aggregate,
+                world: &world,
+            });
+            return answer_with(
+                context,
+                &plan,
+                Err(problems),
+                input.client_mutation_id.as_deref(),
+                conflicting,
+            );
+        }
         let (aggregate, world);
         let stored = match &outcome {
             Ok(upserted) => {
@@ -167,14 +189,51 @@ where
     T: Object<Row<'a> = PayloadRow<'a, R>>,
     R: Copy,
 {
+    answer_with(context, plan, outcome, client_mutation_id, None)
+}
+
+/// The same, with the client whose version was not the expected one.
+fn answer_with<'a, T, R>(
+    context: &Context<'_>,
+    plan: &Plan,
+    outcome: Result<R, &'a Vec<Problem>>,
+    client_mutation_id: Option<&'a str>,
+    conflicting: Option<ClientRow<'a>>,
+) -> Result<Written<T>>
+where
+    T: Object<Row<'a> = PayloadRow<'a, R>>,
+    R: Copy,
+{
     if let (Err(problems), Ok(metrics)) = (&outcome, context.data::<ApiMetrics>()) {
         metrics.user_errors(problems);
     }
     let row = PayloadRow {
         outcome: outcome.map_err(Vec::as_slice),
         client_mutation_id,
+        conflicting,
     };
     Written::object(context, row, plan).map_err(|error| if outcome.is_ok() { incomplete().into() } else { error })
+}
+
+/// The client of a submission whose version was not the expected one, if the caller may view it.
+async fn conflicting_client(
+    context: &Context<'_>,
+    input: &UpsertClient,
+    problems: &[Problem],
+    wanted: Wanted,
+) -> Result<Option<(Aggregate, Arc<Definitions>)>> {
+    let caller = caller(context)?;
+    match input.target() {
+        Some(target)
+            if caller.may(Permission::ViewClient)
+                && problems
+                    .iter()
+                    .any(|problem| problem.code == ProblemCode::VersionConflict) =>
+        {
+            Ok(clientele(context)?.client(caller, &target, wanted).await?)
+        }
+        _ => Ok(None),
+    }
 }
 
 /// A definition that has been written, as it is found in the picture of all definitions.

@@ -52,19 +52,22 @@ pub(in crate::client) fn forbidden(caller: &Caller, present: bool) -> Option<Pro
     (!caller.may(permission)).then(|| Problem::new(ProblemCode::Forbidden, path![], message()))
 }
 
-impl Upsert<'_> {
-    pub(super) fn target(&self) -> Option<ClientBy> {
+impl UpsertClient {
+    /// The client that the submission changes if it exists; none when the submission creates one in any case.
+    pub fn target(&self) -> Option<ClientBy> {
         let ClientInput {
             encoded_key, client_id, ..
-        } = &self.input.client;
-        match (&self.input.named, encoded_key, client_id, self.input.match_on) {
+        } = &self.client;
+        match (&self.named, encoded_key, client_id, self.match_on) {
             (Some(named), ..) => Some(ClientBy::Either(named.clone())),
             (None, MaybeUndefined::Value(key), ..) => Some(ClientBy::EncodedKey(key.clone())),
             (None, _, MaybeUndefined::Value(id), ClientMatch::ClientId) => Some(ClientBy::ClientId(id.clone())),
             _ => None,
         }
     }
+}
 
+impl Upsert<'_> {
     /// Whether the names in the submission lead to no client, or to two.
     pub(super) async fn wrong_target(
         &self,
@@ -114,7 +117,10 @@ impl Upsert<'_> {
         (expected != stored).then(|| {
             let message =
                 format!("The stored version is {stored}, not {expected}: read the client again and decide anew.");
-            Problem::new(ProblemCode::VersionConflict, path!["expectedVersion"], message)
+            Problem {
+                stored_version: Some(stored.into()),
+                ..Problem::new(ProblemCode::VersionConflict, path!["expectedVersion"], message)
+            }
         })
     }
 }

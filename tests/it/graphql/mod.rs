@@ -2,6 +2,7 @@
 
 mod away;
 mod bad_input;
+mod conflicts;
 mod definitions;
 mod filters;
 mod hostile;
@@ -13,6 +14,7 @@ mod pages;
 mod selections;
 mod shell;
 mod templates;
+mod totals;
 mod upsert_client;
 
 use serde_json::{Value, json};

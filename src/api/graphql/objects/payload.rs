@@ -24,6 +24,8 @@ use crate::{
 pub struct PayloadRow<'a, T> {
     pub outcome: Result<T, &'a [Problem]>,
     pub client_mutation_id: Option<&'a str>,
+    /// The client as it is stored, when its version is not the expected one and the caller may view it.
+    pub conflicting: Option<ClientRow<'a>>,
 }
 
 impl<'a, T: Copy> PayloadRow<'a, T> {
@@ -124,6 +126,23 @@ impl Object for UpsertClientPayload {
             name: "created",
             description: "Whether the client has been created by this.",
             is: Is::Boolean(|row| row.stored().is_some_and(|(_, created)| created)),
+        },
+        Field {
+            name: "conflictingClient",
+            description: "With the user error VERSION_CONFLICT, the client as it is stored now, if you may view clients; \
+                          null otherwise.",
+            is: Is::Objects {
+                ty: maybe_of::<Client>,
+                plan: Plan::of::<Client>,
+                arguments: &[],
+                write: |row, step, out| maybe::<Client>(row.conflicting, &step.plan, out),
+            },
+        },
+        Field {
+            name: "conflictingVersion",
+            description: "With the user error VERSION_CONFLICT, the version that is stored, 0 when there is no such client; \
+                          null otherwise.",
+            is: Is::MaybeInt(|row| row.problems().iter().find_map(|problem| problem.stored_version)),
         },
     ];
 }
