@@ -22,7 +22,10 @@ impl Date {
 }
 
 /// A calendar date without a time of day, as `YYYY-MM-DD`, for example `1990-04-17`.
-#[Scalar(name = "Date")]
+#[Scalar(
+    name = "Date",
+    specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339#section-5.6"
+)]
 impl ScalarType for Date {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
@@ -60,7 +63,10 @@ impl DateTime {
 }
 
 /// A point in time as RFC 3339, for example `2026-11-22T15:06:00Z`. Answers are in UTC; any offset is accepted.
-#[Scalar(name = "DateTime")]
+#[Scalar(
+    name = "DateTime",
+    specified_by_url = "https://www.rfc-editor.org/rfc/rfc3339#section-5.6"
+)]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
@@ -112,13 +118,17 @@ impl Decimal {
 }
 
 /// A decimal number of up to 30 digits, as text: it never passes through a float.
-#[Scalar(name = "Decimal")]
+#[Scalar(name = "Decimal", specified_by_url = "https://www.w3.org/TR/xmlschema11-2/#decimal")]
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
         match &value {
             Value::String(text) => Decimal::parse(text).ok_or_else(|| InputValueError::custom("not a decimal number")),
             _ => Err(InputValueError::custom("not a decimal number in text")),
         }
+    }
+
+    fn is_valid(value: &Value) -> bool {
+        matches!(value, Value::String(text) if Decimal::parse(text).is_some())
     }
 
     fn to_value(&self) -> Value {

@@ -8,7 +8,7 @@ const welcome = `# Welcome to clientele.
 # every type, field and rule.
 
 query NewestClients {
-  clients(first: 10) {
+  clients(first: 10, orderBy: { field: CREATED_AT, direction: DESC }) {
     nodes {
       clientId
       fullName

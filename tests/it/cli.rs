@@ -9,6 +9,7 @@ mod hashing;
 mod http_input;
 mod input_size;
 mod issuer;
+mod graphql;
 mod json;
 mod logging;
 mod metrics;

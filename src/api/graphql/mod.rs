@@ -30,7 +30,7 @@ mod world;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use async_graphql::{EmptySubscription, MergedObject, Schema, SchemaBuilder, registry::MetaField};
+use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions, Schema, SchemaBuilder, registry::MetaField};
 use axum::{Router, http::HeaderMap, response::Response};
 use chrono::{DateTime, Utc};
 
@@ -94,7 +94,8 @@ pub(super) fn refuse_caller(refusal: &Refusal, headers: &HeaderMap, id: &Request
 
 /// The schema in the schema definition language.
 pub fn sdl() -> String {
-    schema().finish().sdl()
+    let options = SDLExportOptions::new().include_specified_by();
+    schema().finish().sdl_with_options(options)
 }
 
 /// The fields below those of the roots that take a permission of their own, each with its type, and that permission.
