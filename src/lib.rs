@@ -19,6 +19,7 @@ pub mod histogram;
 pub mod history;
 pub mod idempotency;
 pub mod list;
+mod mail_address;
 pub mod member;
 pub mod network;
 pub mod notify;

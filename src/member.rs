@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use async_graphql::MaybeUndefined;
 
-use crate::problem::{Problem, ProblemCode, Step, path};
+use crate::{
+    problem::{Problem, ProblemCode, Step, path},
+    text::{forbidden_in_line, forbidden_in_lines, is_blank},
+};
 
 /// The longest text of a member, in characters, unless it says otherwise.
 pub const TEXT_LIMIT: usize = 255;
@@ -51,6 +54,9 @@ pub fn keep<T: Clone, S>(sent: &MaybeUndefined<T>, stored: Option<S>, convert: i
     }
 }
 
+/// Finds the first character that a text must not have.
+type Forbidden = fn(&str) -> Option<char>;
+
 /// Reads the scalars of one object, whose place in the input is `scope`.
 pub struct Scalars<'a> {
     pub scope: Vec<Step>,
@@ -63,16 +69,26 @@ impl Scalars<'_> {
         self.problems.add(code, path, message);
     }
 
-    /// Whether a text can be stored; `""` is no text at all and never gets here.
+    /// Checks a new text of one line. An empty text has to be handled before.
     pub fn fits(&mut self, name: &'static str, text: &str, limit: usize) -> bool {
-        if text.contains('\0') {
+        self.accepts(name, text, limit, forbidden_in_line)
+    }
+
+    fn accepts(&mut self, name: &'static str, text: &str, limit: usize, forbidden: Forbidden) -> bool {
+        if let Some(character) = forbidden(text) {
+            let number = u32::from(character);
             self.refuse(
                 ProblemCode::InvalidCharacter,
                 name,
-                format!("{name} must not contain the character U+0000."),
+                format!("{name} must not contain the character U+{number:04X}."),
             );
             return false;
         }
+        self.is_short(name, text, limit)
+    }
+
+    /// Checks the length of a text alone.
+    pub fn is_short(&mut self, name: &'static str, text: &str, limit: usize) -> bool {
         // Bytes bound characters from above: counting is only for texts that may be too long.
         if text.len() > limit && text.chars().count() > limit {
             self.refuse(
@@ -85,21 +101,25 @@ impl Scalars<'_> {
         true
     }
 
-    pub fn limited(
+    /// A text that can be cleared. A stored one that is sent back unchanged is accepted, whatever the rules have become since.
+    pub fn optional(
         &mut self,
         name: &'static str,
         sent: &MaybeUndefined<String>,
         stored: Option<String>,
         limit: usize,
+        forbidden: Forbidden,
     ) -> Option<String> {
         match sent {
             MaybeUndefined::Undefined => stored,
             MaybeUndefined::Null => None,
             MaybeUndefined::Value(text) if text.is_empty() => None,
-            MaybeUndefined::Value(text) => self.fits(name, text, limit).then(|| text.clone()),
+            MaybeUndefined::Value(text) if stored.as_ref() == Some(text) => stored,
+            MaybeUndefined::Value(text) => self.accepts(name, text, limit, forbidden).then(|| text.clone()),
         }
     }
 
+    /// A text of one line that can be cleared.
     pub fn text(
         &mut self,
         name: &'static str,
@@ -109,20 +129,46 @@ impl Scalars<'_> {
         self.limited(name, sent, stored, TEXT_LIMIT)
     }
 
-    /// A text that can't be cleared; `stored` is empty when there is none yet.
+    /// As [`text`](Self::text), with a limit of its own.
+    pub fn limited(
+        &mut self,
+        name: &'static str,
+        sent: &MaybeUndefined<String>,
+        stored: Option<String>,
+        limit: usize,
+    ) -> Option<String> {
+        self.optional(name, sent, stored, limit, forbidden_in_line)
+    }
+
+    /// A text that can be cleared and may have line breaks and tabs.
+    pub fn lines(
+        &mut self,
+        name: &'static str,
+        sent: &MaybeUndefined<String>,
+        stored: Option<String>,
+        limit: usize,
+    ) -> Option<String> {
+        self.optional(name, sent, stored, limit, forbidden_in_lines)
+    }
+
+    /// A text of one line that can't be cleared; `stored` is empty when there is none yet. A stored text that is kept, or sent
+    /// back unchanged, is accepted, whatever the rules have become since.
     pub fn required(&mut self, name: &'static str, sent: &MaybeUndefined<String>, stored: &str) -> String {
         let text = match sent {
             MaybeUndefined::Undefined => stored,
             MaybeUndefined::Null => "",
             MaybeUndefined::Value(text) => text,
         };
-        if text.trim().is_empty() {
+        if text == stored && !stored.is_empty() {
+            return text.to_owned();
+        }
+        if is_blank(text) {
             self.refuse(
                 ProblemCode::Blank,
                 name,
                 format!("{name} is required and must not be blank."),
             );
-        } else if text != stored {
+        } else {
             self.fits(name, text, TEXT_LIMIT);
         }
         text.to_owned()

@@ -14,7 +14,7 @@ text_enum! {
         Malformed = "MALFORMED",
         /// The value isn't allowed here.
         Invalid = "INVALID",
-        /// The text contains a character that can't be stored.
+        /// The text contains a control character. A line break is one, where the text must be one line.
         InvalidCharacter = "INVALID_CHARACTER",
         /// The text is longer than allowed.
         TooLong = "TOO_LONG",
@@ -28,13 +28,13 @@ text_enum! {
         NotOwned = "NOT_OWNED",
         /// The same member is named twice.
         Duplicate = "DUPLICATE",
-        /// The value is unique, and another one has it.
+        /// The value is unique, and another one has it, or it is reserved.
         Taken = "TAKEN",
         /// The value can't be changed any more.
         NotEditable = "NOT_EDITABLE",
         /// Two identifiers name two different clients.
         Mismatch = "MISMATCH",
-        /// The text isn't an e-mail address.
+        /// The text isn't one bare e-mail address.
         NotAnEmailAddress = "NOT_AN_EMAIL_ADDRESS",
         /// The value isn't a date of the form YYYY-MM-DD.
         NotADate = "NOT_A_DATE",

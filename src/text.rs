@@ -13,6 +13,18 @@ pub fn has_control_characters(text: &str) -> bool {
     text.contains(char::is_control)
 }
 
+/// The first character that a text of one line must not have: a control character. Separators of lines (U+2028) and marks of
+/// the direction of writing are none: they are stored as they are sent, and escaped where a terminal would show them.
+pub fn forbidden_in_line(text: &str) -> Option<char> {
+    text.chars().find(|character| character.is_control())
+}
+
+/// The first character that a text of several lines must not have: a control character other than CR, LF and TAB.
+pub fn forbidden_in_lines(text: &str) -> Option<char> {
+    let forbidden = |character: &char| character.is_control() && !matches!(character, '\n' | '\r' | '\t');
+    text.chars().find(forbidden)
+}
+
 /// Returns true for white space, for the code points that Unicode 16 lists as Default_Ignorable_Code_Point (nothing is
 /// drawn for them), and for the two characters that are drawn without any ink. Other control characters are not
 /// invisible: they are refused as what they are.
@@ -67,7 +79,7 @@ fn is_unprintable(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{escaped, has_control_characters, is_blank};
+    use super::{escaped, forbidden_in_line, forbidden_in_lines, has_control_characters, is_blank};
 
     #[test]
     fn text_of_invisible_characters_is_blank() {
@@ -92,6 +104,26 @@ mod tests {
         }
         for plain in ["", "a b", "é", "\u{a0}", "\u{200d}", "日本"] {
             assert!(!has_control_characters(plain), "{plain:?}");
+        }
+    }
+
+    #[test]
+    fn line_breaks_are_for_texts_of_several_lines() {
+        for (text, line, lines) in [
+            ("", None, None),
+            ("a\u{200b}\u{202e}é", None, None),
+            ("a\r\n\tb", Some('\r'), None),
+            ("a\u{2028}b", None, None),
+            ("a\n\0", Some('\n'), Some('\0')),
+            ("a\u{b}b", Some('\u{b}'), Some('\u{b}')),
+            ("a\u{7f}b", Some('\u{7f}'), Some('\u{7f}')),
+            ("a\u{85}b", Some('\u{85}'), Some('\u{85}')),
+        ] {
+            assert_eq!(
+                (forbidden_in_line(text), forbidden_in_lines(text)),
+                (line, lines),
+                "{text:?}"
+            );
         }
     }
 

@@ -8,8 +8,7 @@ mod members;
 use std::collections::HashSet;
 
 use async_graphql::MaybeUndefined;
-use chrono::{DateTime, Utc};
-use email_address::EmailAddress;
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use entity::client;
 
 use super::{
@@ -22,13 +21,19 @@ use super::{
 use crate::{
     access::Caller,
     custom_field::Definitions,
-    member::{Problems, Scalars, keep},
+    mail_address::is_address,
+    member::{Problems, Scalars, TEXT_LIMIT, keep},
     problem::{Problem, ProblemCode, Section, path},
     scalar::{Date, is_key, new_key},
+    text::{is_blank, is_invisible},
 };
 
 const NOTES_LIMIT: usize = 65_535;
 const CLIENT_ID_LIMIT: usize = 32;
+/// Ids that would name something else in a URL: a folder, the one above it, and the route `/api/clients/search`.
+const RESERVED_IDS: [&str; 3] = [".", "..", "search"];
+/// Nowhere on Earth is a day further on than in the time zone UTC+14.
+const EARLIEST_ZONE: TimeDelta = TimeDelta::hours(14);
 
 /// What a submission is judged by.
 pub struct Facts<'a> {
@@ -122,11 +127,11 @@ fn client(input: &ClientInput, facts: &Facts<'_>, problems: &mut Problems) -> cl
     };
     client::Model {
         client_id: member.client_id(client_id, facts.present),
-        state: member.state(state, &stored.state),
+        state: member.state(state, &stored.state, facts.present.is_none()),
         first_name: member.required("firstName", first_name, &stored.first_name),
         middle_name: member.text("middleName", middle_name, stored.middle_name),
         last_name: member.required("lastName", last_name, &stored.last_name),
-        birth_date: keep(birth_date, stored.birth_date, |date: Date| date.0),
+        birth_date: member.birth_date(birth_date, stored.birth_date, facts.now),
         gender: keep(gender, stored.gender, |gender| gender.as_str().to_owned()),
         email_address: member.email_address(email_address, stored.email_address),
         home_phone: member.text("homePhone", home_phone, stored.home_phone),
@@ -137,7 +142,7 @@ fn client(input: &ClientInput, facts: &Facts<'_>, problems: &mut Problems) -> cl
             MaybeUndefined::Null => Language::English.as_str().to_owned(),
             MaybeUndefined::Value(language) => language.as_str().to_owned(),
         },
-        notes: member.limited("notes", notes, stored.notes, NOTES_LIMIT),
+        notes: member.lines("notes", notes, stored.notes, NOTES_LIMIT),
         client_role_key: member.client_role(client_role, stored.client_role_key, facts.definitions),
         assigned_branch_key: member.key("assignedBranchKey", assigned_branch_key, stored.assigned_branch_key),
         assigned_centre_key: member.key("assignedCentreKey", assigned_centre_key, stored.assigned_centre_key),
@@ -204,16 +209,33 @@ impl Scalars<'_> {
     }
 
     fn email_address(&mut self, sent: &MaybeUndefined<String>, stored: Option<String>) -> Option<String> {
-        let address = self.text("emailAddress", sent, stored.clone());
-        if address != stored
-            && address
-                .as_deref()
-                .is_some_and(|address| !EmailAddress::is_valid(address))
-        {
+        // Of control characters only NUL has a code of its own: with another one, a text is no address.
+        let nul = |text: &str| text.chars().find(|character| *character == '\0');
+        let address = self.optional("emailAddress", sent, stored.clone(), TEXT_LIMIT, nul);
+        if address != stored && address.as_deref().is_some_and(|address| !is_address(address)) {
             let message = "emailAddress must be an address of the form name@example.com.";
             self.refuse(ProblemCode::NotAnEmailAddress, "emailAddress", message);
         }
         address
+    }
+
+    /// The day of birth: today at the latest, in the time zone where it is latest. A stored date stays, whatever it is.
+    fn birth_date(
+        &mut self,
+        sent: &MaybeUndefined<Date>,
+        stored: Option<NaiveDate>,
+        now: DateTime<Utc>,
+    ) -> Option<NaiveDate> {
+        let date = keep(sent, stored, |date| date.0);
+        let latest = (now + EARLIEST_ZONE).date_naive();
+        if date != stored && date > Some(latest) {
+            self.refuse(
+                ProblemCode::Invalid,
+                "birthDate",
+                "birthDate must not be in the future.",
+            );
+        }
+        date
     }
 
     /// The id can be chosen once, on creation.
@@ -232,21 +254,34 @@ impl Scalars<'_> {
                 );
                 stored
             }
-            None if chosen.trim().is_empty() => {
-                let message = "clientId must not be blank: leave it out to have one generated.";
-                self.refuse(ProblemCode::Blank, "clientId", message);
-                String::new()
-            }
             None => {
-                self.fits("clientId", chosen, CLIENT_ID_LIMIT);
+                self.chosen_id(chosen);
                 chosen.clone()
             }
         }
     }
 
-    fn state(&mut self, sent: &MaybeUndefined<String>, stored: &str) -> String {
+    fn chosen_id(&mut self, id: &str) {
+        if is_blank(id) {
+            let message = "clientId must not be blank: leave it out to have one generated.";
+            self.refuse(ProblemCode::Blank, "clientId", message);
+        } else if RESERVED_IDS.contains(&id) {
+            let message =
+                format!("The id {id} is reserved: choose another, or leave clientId out to have one generated.");
+            self.refuse(ProblemCode::Taken, "clientId", message);
+        } else if self.fits("clientId", id, CLIENT_ID_LIMIT)
+            && (id.starts_with(is_invisible) || id.ends_with(is_invisible))
+        {
+            let message = "clientId must not begin or end with white space or an invisible character.";
+            self.refuse(ProblemCode::Invalid, "clientId", message);
+        }
+    }
+
+    /// Callers of the legacy API send the state INACTIVE with every new client: that is no wish for another first state.
+    fn state(&mut self, sent: &MaybeUndefined<String>, stored: &str, is_new: bool) -> String {
         if let MaybeUndefined::Value(state) = sent
             && state != stored
+            && !(is_new && state == ClientState::Inactive.as_str())
         {
             self.refuse(
                 ProblemCode::NotEditable,

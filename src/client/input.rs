@@ -30,7 +30,7 @@ pub struct UpsertClient {
     pub id_documents: MaybeUndefined<Vec<IdDocumentInput>>,
     /// Replaces the client's address: with its `encodedKey` it is changed and keeps its key, without it is a new one.
     /// A client has one address: only the first of the list is stored, the others are ignored. Omit to leave it alone;
-    /// `[]` removes it; null is refused.
+    /// `[]` removes it; null is refused. At most 200.
     pub addresses: MaybeUndefined<Vec<AddressInput>>,
     /// Replaces the client's custom field values: a field that isn't listed loses its value. Omit to leave them alone;
     /// `[]` removes all; null is refused. At most 1,000. Values of sets that you may not change are no part of this: they
@@ -64,27 +64,30 @@ pub struct UpsertClient {
     pub unreadable: Vec<Problem>,
 }
 
-/// A client's own members. An omitted one stays as it is; null clears it, where it can be cleared.
+/// A client's own members. An omitted one stays as it is; null clears it, where it can be cleared. Texts are one line without
+/// control characters, `notes` excepted. A stored value that is sent back unchanged is always accepted.
 #[derive(InputObject, Clone, Debug, Default)]
 pub struct ClientInput {
     /// The key of the client to change. Omit to create one.
     pub encoded_key: MaybeUndefined<String>,
-    /// The id people use, up to 32 characters. Chosen once: omit it on creation and one is generated.
+    /// The id people use, up to 32 characters. Chosen once: omit it on creation and one is generated. It neither begins nor ends
+    /// with white space, and isn't `.`, `..` or `search`.
     pub client_id: MaybeUndefined<String>,
-    /// Only the state the client already has, or on creation the first state, is accepted.
+    /// Only the state the client already has, or on creation the first state, is accepted. INACTIVE on creation is ignored.
     #[graphql(skip)]
     pub state: MaybeUndefined<String>,
-    /// Required on creation, up to 255 characters. Can't be cleared.
+    /// Required on creation, up to 255 characters, at least one of them visible. Can't be cleared.
     pub first_name: MaybeUndefined<String>,
     /// Up to 255 characters.
     pub middle_name: MaybeUndefined<String>,
-    /// Required on creation, up to 255 characters. Can't be cleared.
+    /// Required on creation, up to 255 characters, at least one of them visible. Can't be cleared.
     pub last_name: MaybeUndefined<String>,
-    /// The day of birth.
+    /// The day of birth. It must not be in the future: it may be today in the time zone UTC+14, where days begin first.
     pub birth_date: MaybeUndefined<Date>,
     /// The client's gender.
     pub gender: MaybeUndefined<Gender>,
-    /// An e-mail address, up to 255 characters.
+    /// One bare e-mail address, up to 254 bytes: no display name, no quotes, a domain with a dot. Name and domain may have
+    /// letters beyond ASCII.
     pub email_address: MaybeUndefined<String>,
     /// Up to 255 characters.
     pub home_phone: MaybeUndefined<String>,
@@ -94,7 +97,7 @@ pub struct ClientInput {
     pub mobile_phone2: MaybeUndefined<String>,
     /// The language the client is written to in; null means ENGLISH, as does omitting it on creation.
     pub preferred_language: MaybeUndefined<Language>,
-    /// Up to 65,535 characters.
+    /// Up to 65,535 characters, with line breaks and tabs.
     pub notes: MaybeUndefined<String>,
     /// The client's role; null means the default role, as does omitting it on creation.
     pub client_role: MaybeUndefined<ClientRoleBy>,

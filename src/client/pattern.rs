@@ -3,6 +3,8 @@
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
+use crate::text::{forbidden_in_line, is_invisible};
+
 /// A pattern of at most 32 characters: `#` is a digit, `@` a capital letter, `$` either, all else itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -24,8 +26,13 @@ impl TryFrom<String> for IdPattern {
                 "an id pattern has at most 32 characters; this one has {length}"
             ));
         }
-        if pattern.contains(char::is_control) || !pattern.contains(['#', '@', '$']) {
+        if !pattern.contains(['#', '@', '$']) {
             return Err("an id pattern needs at least one # (digit), @ (capital letter) or $ (either)".to_owned());
+        }
+        if forbidden_in_line(&pattern).is_some() || pattern.starts_with(is_invisible) || pattern.ends_with(is_invisible)
+        {
+            let message = "an id pattern has no control characters, and neither begins nor ends with white space";
+            return Err(message.to_owned());
         }
         Ok(Self(pattern))
     }

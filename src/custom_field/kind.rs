@@ -3,6 +3,7 @@
 use crate::{
     problem::ProblemCode,
     scalar::{Date, Decimal, is_key},
+    text::{forbidden_in_line, forbidden_in_lines},
     text_enum::text_enum,
 };
 
@@ -12,9 +13,9 @@ text_enum! {
     /// What kind of value a custom field holds.
     #[graphql(name = "CustomFieldType")]
     Kind {
-        /// Up to 255 characters.
+        /// One line of up to 255 characters.
         Text = "TEXT",
-        /// Up to 2,048 characters.
+        /// Up to 2,048 characters, with line breaks and tabs.
         LongText = "LONG_TEXT",
         /// One of the field's options.
         Selection = "SELECTION",
@@ -65,10 +66,23 @@ impl Field {
     /// A code and a sentence, when the value doesn't fit the field.
     pub fn accept(&self, sent: &str) -> Result<String, (ProblemCode, String)> {
         let id = &self.row.field_id;
-        if sent.contains('\0') {
+        let forbidden = match self.kind {
+            Kind::Text => forbidden_in_line(sent),
+            Kind::LongText => forbidden_in_lines(sent),
+            // The other types have a form of their own, but no database takes this one.
+            Kind::Selection
+            | Kind::Number
+            | Kind::Checkbox
+            | Kind::Date
+            | Kind::ClientLink
+            | Kind::UserLink
+            | Kind::GroupLink => sent.contains('\0').then_some('\0'),
+        };
+        if let Some(character) = forbidden {
+            let number = u32::from(character);
             return Err((
                 ProblemCode::InvalidCharacter,
-                format!("The field {id} must not contain the character U+0000."),
+                format!("The field {id} must not contain the character U+{number:04X}."),
             ));
         }
         match self.kind {

@@ -6,21 +6,20 @@ use crate::{
     member::Scalars,
     problem::ProblemCode,
     scalar::{is_key, new_key},
+    text::is_blank,
 };
 
-/// The id of a definition: 1 to 32 characters.
-pub(crate) fn definition_id(name: &'static str, id: &str, member: &mut Scalars<'_>) {
-    if id.trim().is_empty() {
+/// Checks the id of a definition, 1 to 32 characters. The id of a stored definition is accepted, whatever the rules have
+/// become since.
+pub(crate) fn definition_id(name: &'static str, id: &str, is_stored: bool, member: &mut Scalars<'_>) {
+    if is_stored {
+        return;
+    }
+    if is_blank(id) {
         member.refuse(
             ProblemCode::Blank,
             name,
             format!("{name} is required and must not be blank."),
-        );
-    } else if id.contains(char::is_control) {
-        member.refuse(
-            ProblemCode::InvalidCharacter,
-            name,
-            format!("{name} must not contain control characters."),
         );
     } else {
         member.fits(name, id, 32);

@@ -17,7 +17,7 @@ use crate::{
     db::{Step, Transaction, Work},
     error::Result,
     history::{Action, Chain, Change, Member, Members, Subject},
-    member::{Problems, Scalars},
+    member::{Problems, Scalars, TEXT_LIMIT},
     problem::{Problem, ProblemCode},
 };
 
@@ -162,8 +162,8 @@ fn check(input: &UpsertClientRole, definitions: &Definitions) -> Result<client_r
         scope: Vec::new(),
         problems: &mut problems,
     };
-    definition_id("roleId", role_id, &mut member);
     let stored = definitions.roles.iter().find(|role| role.role_id == *role_id);
+    definition_id("roleId", role_id, stored.is_some(), &mut member);
     let taken = |key: &str| definitions.role_of_key(key).is_some();
     let encoded_key = key_of_choice(
         encoded_key,
@@ -179,10 +179,11 @@ fn check(input: &UpsertClientRole, definitions: &Definitions) -> Result<client_r
         encoded_key,
         role_id: role_id.clone(),
         name: member.required("name", name, stored.map_or("", |role| &role.name)),
-        description: member.text(
+        description: member.lines(
             "description",
             description,
             stored.and_then(|role| role.description.clone()),
+            TEXT_LIMIT,
         ),
         is_default: is_default.unwrap_or(stored.is_some_and(|role| role.is_default)),
         position: stored.map_or(definitions.roles.len() as i32, |role| role.position),

@@ -15,6 +15,7 @@ use super::{
     placeholder::{Part, Placeholder, parts},
 };
 use crate::error::{Error, Result};
+use crate::text::forbidden_in_lines;
 
 /// What stands in the place of each placeholder, by its key.
 pub type Values = BTreeMap<String, String>;
@@ -75,7 +76,7 @@ impl Compiled {
     }
 
     fn add(&mut self, name: &'static str, text: &str) -> Result<()> {
-        if text.contains(is_forbidden) {
+        if forbidden_in_lines(text).is_some() {
             return Err(Error::defect("a template has a control character"));
         }
         let mut source = String::with_capacity(text.len());
@@ -98,11 +99,6 @@ impl Compiled {
         let next = self.keys.len();
         Ok(*self.keys.entry(key.to_owned()).or_insert(next))
     }
-}
-
-/// Whether a template can't have this character: of the control characters it has line ends and tabs only.
-pub fn is_forbidden(character: char) -> bool {
-    character.is_control() && !['\n', '\r', '\t'].contains(&character)
 }
 
 const VARIABLE: (&str, &str) = ("\u{1}", "\u{2}");

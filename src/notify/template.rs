@@ -34,6 +34,7 @@ use super::{
 use crate::{
     client::{Aggregate, Language, Wanted},
     error::{Error, Result},
+    text::is_blank,
 };
 
 /// A template with what belongs to it.
@@ -132,10 +133,7 @@ impl Template {
     /// Where its messages to this client go; none when the client can't be reached so.
     pub fn recipient<'a>(&self, client: &'a client::Model) -> Option<&'a str> {
         match self.channel {
-            Channel::Email => client
-                .email_address
-                .as_deref()
-                .filter(|address| !address.trim().is_empty()),
+            Channel::Email => client.email_address.as_deref().filter(|address| !is_blank(address)),
             Channel::Sms => mobile_phone(client),
         }
     }

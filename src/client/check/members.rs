@@ -13,6 +13,7 @@ use crate::{
 };
 
 const MOST_DOCUMENTS: usize = 200;
+const MOST_ADDRESSES: usize = 200;
 
 pub(super) fn id_documents(
     sent: &MaybeUndefined<Vec<IdDocumentInput>>,
@@ -83,14 +84,14 @@ pub(super) fn id_documents(
     Some(documents)
 }
 
-/// A client has one address: all but the first of the list are ignored, unread.
+/// A client has one address: all but the first of the list are ignored, unread. A list that is too long is refused, though.
 pub(super) fn addresses(
     sent: &MaybeUndefined<Vec<AddressInput>>,
     client_key: &str,
     stored: &[address::Model],
     problems: &mut Problems,
 ) -> Option<Vec<address::Model>> {
-    let list = problems.list("addresses", sent, usize::MAX)?;
+    let list = problems.list("addresses", sent, MOST_ADDRESSES)?;
     let Some(first) = list.first() else {
         return Some(Vec::new());
     };
@@ -153,7 +154,7 @@ impl Scalars<'_> {
         most: f64,
     ) -> Option<f64> {
         let degrees = keep(sent, stored, |degrees| degrees);
-        if degrees.is_some_and(|degrees| !(-most..=most).contains(&degrees)) {
+        if degrees != stored && degrees.is_some_and(|degrees| !(-most..=most).contains(&degrees)) {
             self.refuse(
                 ProblemCode::Invalid,
                 name,

@@ -9,6 +9,7 @@ use crate::{
     db::Transaction,
     error::Result,
     problem::{Problem, ProblemCode, path},
+    text::is_blank,
 };
 
 /// The path of problems with the client that a door's own path names.
@@ -28,7 +29,7 @@ pub(super) fn unclear_target(input: &UpsertClient) -> Option<Problem> {
         ));
     }
     match &input.client.client_id {
-        MaybeUndefined::Value(id) if !id.trim().is_empty() => None,
+        MaybeUndefined::Value(id) if !is_blank(id) => None,
         _ => {
             let message = "matchOn: CLIENT_ID needs the clientId to look for.";
             Some(Problem::new(ProblemCode::Blank, path!["client", "clientId"], message))

@@ -11,6 +11,7 @@ use crate::{
     member::{Problems, Scalars, TEXT_LIMIT},
     problem::{Problem, ProblemCode, path},
     scalar::new_key,
+    text::is_blank,
 };
 
 const MOST: usize = 1_000;
@@ -93,8 +94,8 @@ fn set(input: &CustomFieldSetInput, known: &Definitions, problems: &mut Problems
         scope: path!["set"].to_vec(),
         problems,
     };
-    definition_id("setId", set_id, &mut member);
     let stored = known.sets.iter().find(|set| set.set_id == *set_id);
+    definition_id("setId", set_id, stored.is_some(), &mut member);
     let taken = |key: &str| known.set_of_key(key).is_some();
     custom_field_set::Model {
         encoded_key: key_of_choice(
@@ -134,8 +135,8 @@ fn field(
         scope: path!["fields", index].to_vec(),
         problems,
     };
-    definition_id("fieldId", field_id, &mut member);
     let stored = known.field(field_id);
+    definition_id("fieldId", field_id, stored.is_some(), &mut member);
     if stored.is_some_and(|field| field.row.set_key != set_key) {
         let message = "A field of another set has this id: ids are unique among all sets.";
         member.refuse(ProblemCode::Taken, "fieldId", message);
@@ -155,10 +156,11 @@ fn field(
         set_key: set_key.to_owned(),
         position: index as i32,
         name: member.required("name", name, before.map_or("", |field| &field.name)),
-        description: member.text(
+        description: member.lines(
             "description",
             description,
             before.and_then(|field| field.description.clone()),
+            TEXT_LIMIT,
         ),
         kind: kind.as_str().to_owned(),
         state: match state {
@@ -277,10 +279,12 @@ fn options(
         .collect();
     let mut seen = HashSet::new();
     for value in &values {
-        if value.trim().is_empty() || !seen.insert(value) {
+        // A stored value is accepted, whatever the rules have become since.
+        let is_stored = keys.contains_key(value);
+        if is_blank(value) && !is_stored || !seen.insert(value) {
             let message = "Each option needs a value of its own that isn't blank.";
             member.refuse(ProblemCode::Duplicate, "options", message);
-        } else {
+        } else if !is_stored {
             member.fits("options", value, TEXT_LIMIT);
         }
     }

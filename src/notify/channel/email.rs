@@ -20,6 +20,10 @@ use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParam
 use super::super::Reason;
 use super::super::settings::EmailSettings;
 use super::{Failure, Outcome, Outgoing, SettingsError, words};
+use crate::{
+    mail_address::{ascii_domain, is_address},
+    text::has_control_characters,
+};
 use connection::{Idle, Server};
 use reply::Stage;
 
@@ -32,14 +36,29 @@ pub(super) struct Email {
 }
 
 /// Whether a text is an address, with or without a name, that e-mails can come from. The address must be ASCII: it ends up
-/// in places, such as the Message-ID, that know nothing else.
+/// in places, such as the Message-ID, that know nothing else. It follows the rules of all addresses, see [`is_address`].
 pub fn is_mailbox(text: &str) -> bool {
     mailbox(text).is_some()
 }
 
 fn mailbox(text: &str) -> Option<Mailbox> {
     let mailbox: Mailbox = text.parse().ok()?;
-    (!text.contains(char::is_control) && mailbox.email.to_string().is_ascii()).then_some(mailbox)
+    let address = mailbox.email.to_string();
+    (!has_control_characters(text) && address.is_ascii() && is_address(&address)).then_some(mailbox)
+}
+
+/// The address to send to. Its domain is in ASCII, which every mail server takes. None unless the text is one address: so no
+/// second recipient and no header can be put in it.
+fn recipient(text: &str) -> Option<Address> {
+    let address: Address = text.parse().ok()?;
+    if has_control_characters(text) {
+        return None;
+    }
+    match ascii_domain(address.domain()) {
+        Some(domain) => Address::new(address.user(), domain).ok(),
+        // Addresses that were stored under earlier rules, as of a host without a domain.
+        None => Some(address),
+    }
 }
 
 impl Email {
@@ -59,10 +78,8 @@ impl Email {
     }
 
     pub(super) async fn send(&self, message: &Outgoing, now: DateTime<Utc>) -> Outcome {
-        // Anything but an address is refused whole, so that nobody can put a second recipient or a header in it.
-        let to: Address = match message.recipient.parse() {
-            Ok(address) if !message.recipient.contains(char::is_control) => address,
-            _ => return refused(Reason::InvalidRecipient, "this is not an e-mail address"),
+        let Some(to) = recipient(&message.recipient) else {
+            return refused(Reason::InvalidRecipient, "this is not an e-mail address");
         };
         let Some(text) = text::written(&self.from, &to, message, now) else {
             return refused(Reason::InvalidRecipient, "no e-mail can be addressed so");
@@ -140,4 +157,61 @@ fn refused(reason: Reason, detail: &str) -> Outcome {
         reason,
         detail: Some(detail.to_owned()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use lettre::transport::smtp::commands::Rcpt;
+    use proptest::{prelude::*, string::string_regex};
+
+    use super::{Outgoing, mailbox, recipient, text};
+    use crate::{mail_address::is_address, notify::channel::Content};
+
+    /// Texts that look like addresses: many are, many aren't.
+    fn address() -> impl Strategy<Value = String> {
+        let of = |form: &str| string_regex(form).expect("a valid pattern");
+        let name = prop_oneof![
+            4 => of("[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,8}"),
+            2 => of("[a-zé例\\PC]{1,6}"),
+            1 => of("\"[ -~]{1,4}\"|[ -~\\r\\n]{1,6}"),
+        ];
+        let label =
+            || prop_oneof![4 => of("[a-z0-9-]{1,6}"), 2 => of("[a-zA-Zéßя例ｅ]{1,4}"), 1 => of("\\PC{1,3}|[!-~]{1,3}")];
+        let domain = (label(), label(), label(), 0..3usize);
+        (name, domain).prop_map(|(name, (a, b, c, dots))| match dots {
+            0 => format!("{name}@{a}"),
+            1 => format!("{name}@{a}.{b}"),
+            _ => format!("{name}@{a}.{b}.{c}"),
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 1_000,
+            max_global_rejects: 100_000,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        /// What clients may be stored with is what can be mailed.
+        #[test]
+        fn accepted_address_can_be_mailed(address in address()) {
+            prop_assume!(is_address(&address));
+            let to = recipient(&address).expect("a recipient");
+            prop_assert!(to.domain().is_ascii());
+            let command = Rcpt::new(to.clone(), Vec::new()).to_string();
+            prop_assert_eq!(&command, &format!("RCPT TO:<{to}>\r\n"));
+            let message = Outgoing {
+                key: "key".to_owned(),
+                recipient: address,
+                content: Content { subject: "Subject".to_owned(), text: "Text".to_owned(), html: None },
+            };
+            let from = mailbox("Bank <service@bank.test>").expect("a sender");
+            let written = text::written(&from, &to, &message, DateTime::UNIX_EPOCH).expect("an e-mail");
+            let unfolded = written.replace("\r\n ", " ");
+            let line = unfolded.lines().find(|line| line.starts_with("To: ")).expect("a header");
+            prop_assert_eq!(line, format!("To: {to}"));
+        }
+    }
 }

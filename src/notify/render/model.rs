@@ -1,7 +1,7 @@
 //! What rendering must give, by the words of the rules and without an engine: for tests and fuzzing.
 
-use super::{Compiled, Values, is_forbidden};
-use crate::notify::placeholder::Name;
+use super::{Compiled, Values};
+use crate::{notify::placeholder::Name, text::forbidden_in_lines};
 
 /// Renders both ways.
 ///
@@ -26,7 +26,7 @@ pub fn compare(subject: &str, text: &str, html: Option<&str>, values: &Values) {
 
 /// None when the text is one that is refused.
 fn naive(text: &str, values: &Values, insert: fn(&str) -> String) -> Option<String> {
-    if text.contains(is_forbidden) {
+    if forbidden_in_lines(text).is_some() {
         return None;
     }
     let mut rest: Vec<char> = text.chars().collect();

@@ -14,6 +14,7 @@ use crate::{
         placeholder::{Name, Placeholder},
         render::Values,
     },
+    text::is_blank,
 };
 
 /// What placeholders stand for: one client at one time, for any number of templates.
@@ -66,7 +67,7 @@ pub fn mobile_phone(client: &client::Model) -> Option<&str> {
     numbers
         .into_iter()
         .filter_map(|number| number.as_deref())
-        .find(|number| !number.trim().is_empty())
+        .find(|number| !is_blank(number))
 }
 
 fn named(name: Name, aggregate: &Aggregate, now: DateTime<Utc>) -> Option<String> {

@@ -196,10 +196,16 @@ fn name_in_a_list_is_one_printable_line() {
         text(output.stdout)
     };
     run(&["migrate"]);
-    run(&["token", "create", "x\u{1b}[2J\ny", "--permissions", "VIEW_CLIENT"]);
+    run(&[
+        "token",
+        "create",
+        "x\u{202e}[2J\u{200e}y",
+        "--permissions",
+        "VIEW_CLIENT",
+    ]);
     let listed = run(&["token", "list"]);
     let (_, rest) = listed.split_once("  ").expect("a key first");
-    assert_eq!(rest, "x\\u{1b}[2J\\u{a}y  VIEW_CLIENT  view sets *  edit sets *\n");
+    assert_eq!(rest, "x\\u{202e}[2J\\u{200e}y  VIEW_CLIENT  view sets *  edit sets *\n");
 }
 
 #[test]

@@ -124,4 +124,22 @@ on_both! {
         let request = server.request(reqwest::Method::POST, "/api/clients?firstName=Trevor&lastName=Linden");
         server.send(request).await.is(200, expected);
     }
+
+    async fn seeded_clients_follow_the_rules_of_new_ones(server) {
+        server.seed(24).await;
+        for number in 0..24 {
+            let mut client = server.get(&format!("/api/clients/SEED{number:08}?fullDetails=true")).await.body;
+            client["client"]["encodedKey"] = json!(null);
+            client["client"]["id"] = json!(format!("copy {number}"));
+            // Only an update can have the state of another client.
+            client["client"]["state"] = json!(null);
+            for list in ["idDocuments", "addresses"] {
+                for member in client[list].as_array_mut().expect("a list") {
+                    member["encodedKey"] = json!(null);
+                }
+            }
+            let answer = server.post(CLIENTS, client).await;
+            assert_eq!(answer.status, 200, "{}", answer.text);
+        }
+    }
 }

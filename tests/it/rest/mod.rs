@@ -1,6 +1,7 @@
 //! The legacy route against its contract: each test is named after the rule that it holds the server to.
 
 mod bad_input;
+mod birth_dates;
 mod collections;
 mod create;
 mod custom_values;
@@ -9,7 +10,9 @@ mod foreign_pages;
 mod lists;
 mod parameters;
 mod scalars;
+mod stored_values;
 mod target;
+mod texts;
 
 use serde_json::{Value, json};
 

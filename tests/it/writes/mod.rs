@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod definitions;
+mod texts;
 mod upsert;
 
 use serde_json::{Value, json};

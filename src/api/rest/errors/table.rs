@@ -40,6 +40,8 @@ fn of_client(code: ProblemCode, member: &str) -> Code {
         Taken => codes::CLIENT_ID_ALREADY_IN_USE,
         NotAnEmailAddress => codes::EMAIL_ADDRESS_FORMAT_IS_INVALID,
         NotADate => codes::INVALID_BIRTH_DATE,
+        Invalid if member == "birthDate" => codes::INVALID_BIRTH_DATE,
+        Invalid if member == "clientId" => codes::INVALID_STRING_VALUE,
         NotAnOption if member == "preferredLanguage" => codes::INVALID_LANGUAGE,
         TooLong | InvalidCharacter => codes::INVALID_STRING_VALUE,
         Blank | Malformed | Invalid | TooMany | NullList | NotFound | NotOwned | Duplicate | NotANumber

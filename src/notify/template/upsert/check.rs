@@ -44,8 +44,8 @@ pub(super) fn check(
         scope: Vec::new(),
         problems: &mut problems,
     };
-    definition_id("templateId", template_id, &mut member);
     let stored = known.template(template_id).map(|template| &**template);
+    definition_id("templateId", template_id, stored.is_some(), &mut member);
     let before = stored.map(|template| &template.row);
     let encoded_key = key_of_choice(
         encoded_key,

@@ -13,11 +13,11 @@ use crate::{
     notify::{
         Channel,
         placeholder::{Part, Placeholder, Position, parts},
-        render::is_forbidden,
         template::Template,
     },
     problem::{ProblemCode, path},
     scalar::new_key,
+    text::{forbidden_in_line, forbidden_in_lines, is_blank},
 };
 
 const MOST: usize = 100;
@@ -182,8 +182,8 @@ impl Judge<'_> {
 
     fn subject(&mut self, subject: Option<&str>, stored: Option<&str>) {
         let subject = subject.unwrap_or_default();
-        if subject.contains(['\n', '\r', '\t']) {
-            let message = "subject must be one line without tabs.";
+        if forbidden_in_line(subject).is_some() && stored != Some(subject) {
+            let message = "subject must be one line without tabs or other control characters.";
             self.member.refuse(ProblemCode::InvalidCharacter, "subject", message);
         } else {
             self.text("subject", subject, TEXT_LIMIT, stored);
@@ -191,14 +191,16 @@ impl Judge<'_> {
     }
 
     fn text(&mut self, name: &'static str, text: &str, longest: usize, stored: Option<&str>) {
-        if text.trim().is_empty() {
+        // A stored text is accepted, whatever the rules have become since, and even if it names a custom field that was removed.
+        // The exception is its length: another channel may take less.
+        let is_stored = !text.is_empty() && stored == Some(text);
+        if is_blank(text) && !is_stored {
             let message = format!("{name} is required and must not be blank.");
             self.member.refuse(ProblemCode::Blank, name, message);
-        } else if text.contains(is_forbidden) {
+        } else if forbidden_in_lines(text).is_some() && !is_stored {
             let message = format!("{name} must not contain control characters other than line ends and tabs.");
             self.member.refuse(ProblemCode::InvalidCharacter, name, message);
-        } else if self.member.fits(name, text, longest) && stored != Some(text) {
-            // A text that is stored already may name a custom field that is no more.
+        } else if self.member.is_short(name, text, longest) && !is_stored {
             self.placeholders(name, text);
         }
     }
