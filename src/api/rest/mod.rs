@@ -163,15 +163,14 @@ async fn list(State(door): State<Door>, asking: Asking, Extension(caller): By, u
     respond(door.within(&caller, door.clients(&caller, &uri)).await, asking)
 }
 
-async fn unknown_path(asking: Asking) -> Response {
-    respond(
-        Err(Refusal {
-            code: codes::INVALID_API_OPERATION,
-            source: None,
-        }
-        .into()),
-        asking,
-    )
+async fn unknown_path(asking: Asking, method: Method, uri: Uri) -> Response {
+    let path = uri.path();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-' | b'.');
+    let source = match path.len() <= 128 && path.bytes().all(plain) {
+        true => format!("There is no route {method} {path}."),
+        false => "There is no route of this method and path.".to_owned(),
+    };
+    respond(Err(Refusal::new(codes::INVALID_API_OPERATION, source).into()), asking)
 }
 
 async fn wrong_method(asking: Asking) -> Response {

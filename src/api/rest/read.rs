@@ -34,10 +34,10 @@ pub fn submission(body: &str) -> Result<UpsertClient, Refusal> {
         // The collections are changed alone.
         MaybeUndefined::Undefined | MaybeUndefined::Null => ClientInput::default(),
     };
-    let id_documents = root.list("idDocuments", LONGEST_LIST + 1, id_document);
-    // Only the first counts: what the others look like is nobody's business.
-    let addresses = root.list("addresses", 1, address);
-    let custom_information = root.list("customInformation", LONGEST_LIST + 1, custom_value);
+    let id_documents = root.list("idDocuments", (LONGEST_LIST + 1, LONGEST_LIST + 1), id_document);
+    // Only the first address counts. The others are counted and not read.
+    let addresses = root.list("addresses", (1, LONGEST_LIST + 1), address);
+    let custom_information = root.list("customInformation", (LONGEST_LIST + 1, LONGEST_LIST + 1), custom_value);
     let Unreadable(unreadable) = unreadable;
     Ok(UpsertClient {
         client,
@@ -67,7 +67,7 @@ fn members(body: &str) -> Result<HashMap<String, &RawValue>, Refusal> {
 }
 
 fn client(mut members: Members<'_, '_>) -> ClientInput {
-    let gender = |raw| value::choice(raw, Gender::parse, "must be MALE or FEMALE.");
+    let gender = |raw| value::choice(raw, gender_of, "must be MALE or FEMALE.");
     let language = |raw| {
         value::choice(
             raw,
@@ -77,23 +77,39 @@ fn client(mut members: Members<'_, '_>) -> ClientInput {
     };
     ClientInput {
         encoded_key: members.text("encodedKey"),
-        client_id: members.text("clientId"),
+        client_id: client_id(&mut members),
         state: members.text("state"),
         first_name: members.text("firstName"),
         middle_name: members.text("middleName"),
         last_name: members.text("lastName"),
-        birth_date: members.value("birthDate", value::date),
-        gender: members.value("gender", gender),
+        birth_date: members.clearable("birthDate", value::date),
+        gender: members.clearable("gender", gender),
         email_address: members.text("emailAddress"),
         home_phone: members.text("homePhone"),
         mobile_phone1: members.text("mobilePhone1"),
         mobile_phone2: members.text("mobilePhone2"),
-        preferred_language: members.value("preferredLanguage", language),
+        preferred_language: members.clearable("preferredLanguage", language),
         notes: members.text("notes"),
         client_role: client_role(&mut members),
         assigned_branch_key: members.text("assignedBranchKey"),
         assigned_centre_key: members.text("assignedCentreKey"),
         assigned_user_key: members.text("assignedUserKey"),
+    }
+}
+
+/// An empty id counts as absent: the public Java SDK sends one with every client.
+fn client_id(client: &mut Members<'_, '_>) -> MaybeUndefined<String> {
+    match client.text("clientId") {
+        MaybeUndefined::Value(id) if id.is_empty() => MaybeUndefined::Undefined,
+        sent => sent,
+    }
+}
+
+fn gender_of(text: &str) -> Option<Gender> {
+    match text {
+        "male" => Some(Gender::Male),
+        "female" => Some(Gender::Female),
+        text => Gender::parse(text),
     }
 }
 
@@ -119,7 +135,7 @@ fn id_document(mut members: Members<'_, '_>) -> IdDocumentInput {
         document_type: members.text("documentType"),
         document_id: members.text("documentId"),
         issuing_authority: members.text("issuingAuthority"),
-        valid_until: members.value("validUntil", value::date),
+        valid_until: members.clearable("validUntil", value::date),
         template_key: members.text("templateKey"),
     }
 }
@@ -133,8 +149,8 @@ fn address(mut members: Members<'_, '_>) -> AddressInput {
         region: members.text("region"),
         postcode: members.text("postcode"),
         country: members.text("country"),
-        latitude: members.value("latitude", value::degrees),
-        longitude: members.value("longitude", value::degrees),
+        latitude: members.clearable("latitude", value::degrees),
+        longitude: members.clearable("longitude", value::degrees),
     }
 }
 

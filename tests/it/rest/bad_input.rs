@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::{CLIENTS, FIRST, create};
+use super::{CLIENTS, FIRST, create, refusal};
 use crate::harness::{Answer, TestServer};
 
 async fn send(server: &TestServer, path: &str, content_type: &str, body: impl Into<Vec<u8>>) -> Answer {
@@ -227,11 +227,10 @@ on_both! {
         create(server, json!({})).await;
         for (name, wrong) in [
             ("latitude", json!(90.000001)), ("latitude", json!(-91)), ("longitude", json!("180.5")), ("longitude", json!(1e300)),
-            ("latitude", json!("north")), ("latitude", json!("NaN")), ("longitude", json!("inf")), ("longitude", json!("")),
+            ("latitude", json!("north")), ("latitude", json!("NaN")), ("longitude", json!("inf")),
         ] {
             let answer = send(server, FIRST, "application/json", with("addresses", name, wrong.clone()).to_string()).await;
-            assert!(answer.status == 400 || wrong == json!(""), "{name} {wrong} {}", answer.text);
-            assert!([1150, 4].contains(&answer.body["returnCode"].as_u64().unwrap_or(4)), "{name} {wrong} {}", answer.text);
+            assert_code(&answer, 400, 1150, &format!("{name} {wrong}"));
         }
         for (sent, answered) in [(json!("90"), json!(90.0)), (json!(-90), json!(-90.0)), (json!("-0.5"), json!(-0.5))] {
             let answer = server.post(FIRST, with("addresses", "latitude", sent.clone())).await;
@@ -255,15 +254,31 @@ on_both! {
         let documents = |count| json!({ "idDocuments": vec![json!({ "documentType": "a", "documentId": "b" }); count] });
         assert_code(&send(server, FIRST, "application/json", documents(201).to_string()).await, 400, 4, "documents");
         assert_eq!(server.post(FIRST, documents(200)).await.status, 200);
+        // The first address is read, the others are counted.
+        let addresses = |count| {
+            let mut list = vec![json!(5); count];
+            list[0] = json!({ "city": "Exampleton" });
+            json!({ "addresses": list })
+        };
+        assert_code(&send(server, FIRST, "application/json", addresses(201).to_string()).await, 400, 4, "addresses");
+        assert_eq!(server.post(FIRST, addresses(200)).await.status, 200);
         let values: Vec<Value> = (0..1_001).map(|number| json!({ "customFieldID": format!("f{number}"), "value": "x" })).collect();
         assert_code(&send(server, FIRST, "application/json", json!({ "customInformation": values }).to_string()).await, 400, 4, "values");
     }
 
     async fn unknown_paths_and_methods(server) {
         create(server, json!({})).await;
-        for path in ["/api", "/api/", "/api/loans", "/api/clients/<key 1>/nonsense", "/api//clients"] {
-            assert_code(&server.get(path).await, 404, 3, path);
+        for path in ["/api", "/api/", "/api/loans", "/api/savings", "/api/clients/<key 1>/loans", "/api//clients"] {
+            let answer = server.get(path).await;
+            assert_code(&answer, 404, 3, path);
+            let source = answer.body["errorSource"].as_str().unwrap_or_default();
+            let name = path.replace("<key 1>", "");
+            assert!(source.starts_with("There is no route GET /api") && (source.len() > name.len() + 21), "{source}");
         }
+        let loans = server.post("/api/loans", json!({ "client": {} })).await;
+        loans.is(404, refusal(3, "INVALID_API_OPERATION", "There is no route POST /api/loans."));
+        let strange = server.get("/api/%3Cb%3E").await;
+        strange.is(404, refusal(3, "INVALID_API_OPERATION", "There is no route of this method and path."));
         for (method, path) in [(Method::PUT, CLIENTS), (Method::DELETE, CLIENTS), (Method::PUT, FIRST)] {
             assert_code(&server.send(server.request(method, path)).await, 405, 5, path);
         }

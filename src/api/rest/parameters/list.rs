@@ -31,8 +31,8 @@ pub fn list(parameters: &Parameters) -> Result<List, Refusal> {
         let repeated = match name.as_str() {
             "offset" => offset.replace(number(value, OFFSET)?).is_some(),
             "limit" => limit.replace(number(value, LIMIT)?).is_some(),
-            // Lists show bare clients whatever it says.
-            "fullDetails" => false,
+            // A list has bare clients, whatever fullDetails says, and no application has a key here.
+            "fullDetails" | "appkey" => false,
             "firstName" => filter.exactly.first_name.replace(value.clone()).is_some(),
             "lastName" => filter.exactly.last_name.replace(value.clone()).is_some(),
             "idDocument" => filter.document_id.replace(value.clone()).is_some(),
@@ -152,6 +152,7 @@ mod tests {
                 "branchId=a&centreId=b&creditOfficerUsername=c&fullDetails=perhaps",
                 None,
             ),
+            ("appkey=K&appkey=L", None),
             ("birthDate=1990-02-30", Some(309)),
             ("state=active", Some(305)),
             ("name=A", Some(27)),

@@ -37,12 +37,17 @@ fn is_time(text: &str) -> bool {
     clock.len() >= 5 && clock.split(':').all(on_clock) && is_zone(zone)
 }
 
-/// `Z`, `+HHMM`, `+HH:MM`, or none. In a URL a plus that isn't escaped arrives as a space.
+/// `Z`, `UTC`, `+HHMM`, `+HH:MM`, `+HH`, or none; with a space before it, as Ruby prints times. In a URL a plus that isn't
+/// escaped arrives as a space.
 fn is_zone(text: &str) -> bool {
-    if text.is_empty() || text == "Z" {
+    let zone = match text.strip_prefix(' ') {
+        Some(zone) if zone.starts_with(['+', '-', ' ', 'Z', 'U']) => zone,
+        _ => text,
+    };
+    if matches!(zone, "" | "Z" | "UTC") {
         return true;
     }
-    let Some(offset) = text.strip_prefix(['+', '-', ' ']) else {
+    let Some(offset) = zone.strip_prefix(['+', '-', ' ']) else {
         return false;
     };
     let (hours, minutes) = match (offset.len(), offset.split_once(':')) {
@@ -74,6 +79,11 @@ mod tests {
             "1990-04-17 10:00:00",
             "1990-04-17T00:00:00 0000",
             "1990-04-17T00:00:00+05",
+            "1990-04-17 12:34:56 +0800",
+            "1990-04-17 12:34:56 -08:00",
+            "1990-04-17 12:34:56 UTC",
+            "1990-04-17T12:34:56.5 Z",
+            "1990-04-17 12:34:56  0800",
         ] {
             assert_eq!(
                 parse(text).map(|date| date.0.to_string()).as_deref(),
@@ -98,6 +108,12 @@ mod tests {
             "1990-04-17T10:00:00:00",
             "1990-04-17T10:00:00+1",
             "1990-04-17T10:00:00+é1",
+            "1990-04-17 12:34:56 ",
+            "1990-04-17 12:34:56  ",
+            "1990-04-17 12:34:56   0800",
+            "1990-04-17 12:34:56 CET",
+            "1990-04-17  12:34:56",
+            "1990-04-17 +0800",
             "17-04-1990",
             "1990-04-1é",
         ] {

@@ -59,6 +59,18 @@ impl<'a, 'p> Members<'a, 'p> {
         }
     }
 
+    /// As [`value`](Self::value), of a member that isn't a text: the empty text counts as null.
+    pub fn clearable<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&'a RawValue) -> Read<T>,
+    ) -> MaybeUndefined<T> {
+        match self.members.get(legacy(name)) {
+            Some(raw) if raw.get() == r#""""# => MaybeUndefined::Null,
+            _ => self.value(name, read),
+        }
+    }
+
     pub fn text(&mut self, name: &'static str) -> MaybeUndefined<String> {
         self.value(name, text)
     }
@@ -69,25 +81,28 @@ impl<'a, 'p> Members<'a, 'p> {
             .map_value(|members| self.inside([name.into()], members))
     }
 
-    /// Reads the members of a list of objects, of which there may be more than `most`: those are not looked at.
-    pub fn list<T>(
+    /// Reads a list of objects: the first `most_read`. Those after them are not looked at and count as empty objects, up to
+    /// `most` in all; the rest is left out.
+    pub fn list<T: Clone + Default>(
         &mut self,
         name: &'static str,
-        most: usize,
+        (most_read, most): (usize, usize),
         mut read: impl FnMut(Members<'a, '_>) -> T,
     ) -> MaybeUndefined<Vec<T>> {
         // Null leaves the collection alone, as if it were absent.
         let MaybeUndefined::Value(elements) = self.value(name, elements) else {
             return MaybeUndefined::Undefined;
         };
+        let length = elements.len().min(most);
         let mut list = Vec::new();
-        for (index, raw) in elements.into_iter().take(most).enumerate() {
+        for (index, raw) in elements.into_iter().take(most_read).enumerate() {
             let members = object(raw).unwrap_or_else(|misread| {
                 self.remember([name.into(), index.into()], "each member of the list", misread);
                 HashMap::new()
             });
             list.push(read(self.inside([name.into(), index.into()], members)));
         }
+        list.resize(length, T::default());
         MaybeUndefined::Value(list)
     }
 

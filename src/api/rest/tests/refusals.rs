@@ -44,7 +44,7 @@ async fn r8_refused_submissions_change_nothing() {
             "client.state: state can't be set here: leave it out, or send INACTIVE.",
         ),
         (
-            client("gender", json!("male")),
+            client("gender", json!("Male")),
             4,
             "client.gender: gender must be MALE or FEMALE.",
         ),
