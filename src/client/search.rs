@@ -147,7 +147,8 @@ impl Clientele {
         Total::count(self.db.read(), &rows, conditions.values).await.map(Ok)
     }
 
-    /// The conditions of a filter. The flag says that more clients have the value of its custom field than a count looks at.
+    /// The conditions of a filter. The flag says that more clients have the value of its custom field than a count
+    /// looks at.
     async fn conditions(&self, caller: &Caller, filter: &ClientFilter) -> Result<Result<(Conditions, bool), Problem>> {
         let connection = self.db.read();
         // Only a filter by a custom field needs the definitions before the clients are read.

@@ -68,8 +68,8 @@ impl Conditions {
         self.text(end.as_ref(), |placeholder| format!("{column} < {placeholder}"));
     }
 
-    /// Clients with this value. SQLite reads all clients of an `IN` first, so that those of a common value are examined one
-    /// by one instead: a page, or a count, ends early.
+    /// Clients with this value. SQLite reads all clients of an `IN` first, so that those of a common value are examined
+    /// one by one instead: a page, or a count, ends early.
     fn custom_field(&mut self, field_key: &str, value: &str, is_common: bool) {
         // The key is bound only when the value is: PostgreSQL refuses a parameter that the statement doesn't mention.
         if value.contains('\0') {
@@ -124,8 +124,8 @@ impl ClientFilter {
         Some((rows, conditions.values))
     }
 
-    /// `definitions` are needed for a condition on a custom field. Its value is common if more rows have it than a count
-    /// looks at.
+    /// `definitions` are needed for a condition on a custom field. Its value is common if more rows have it than a
+    /// count looks at.
     pub(super) fn conditions(
         &self,
         dialect: Dialect,

@@ -39,8 +39,8 @@ impl Conditions {
 }
 
 impl Conditions {
-    /// Returns true when one of them is on a value that a caller with these rights may not see. The value of a field that
-    /// no longer exists may be of any set.
+    /// Returns true when one of them is on a value that a caller with these rights may not see. The value of a field
+    /// that no longer exists may be of any set.
     pub fn depend_on_hidden(&self, definitions: &Definitions, rights: &Rights) -> bool {
         let is_shown = |field: &FieldCondition| {
             let known = definitions.field_of_key(&field.field_key);

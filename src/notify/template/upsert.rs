@@ -40,7 +40,7 @@ pub struct UpsertMessageTemplate {
     pub event: Option<Event>,
     /// The way its messages take. Required on creation.
     pub channel: Option<Channel>,
-    /// Whether messages are written from it; true unless given. At most 20 templates of one event and channel are active.
+    /// Whether messages are written from it; true unless given. At most 20 of one event and channel are active.
     pub active: Option<bool>,
     /// The language of the variant for clients in whose language there is none; on creation that of the first variant
     /// unless given.

@@ -85,8 +85,8 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Strict<Q, M> {
     }
 }
 
-/// The path of the value that a message of the engine's is about; empty when it is about something else. The engine reports
-/// it in the message only.
+/// The path of the value that a message of the engine's is about; empty when it is about something else. The engine
+/// reports it in the message only.
 fn input_path(message: &str) -> Vec<PathSegment> {
     if let Some((_, missing)) = message.split_once(" argument \"")
         && let Some((name, _)) = missing.split_once('"')

@@ -129,8 +129,8 @@ fn is_connection(set: &SelectionSet) -> bool {
     selects(set, ROWS)
 }
 
-/// How often the fields below a field are answered, where its arguments say so. A larger page than any list has counts as
-/// the largest: it is refused for its size, before anything is read.
+/// How often the fields below a field are answered, where its arguments say so. A larger page than any list has counts
+/// as the largest: it is refused for its size, before anything is read.
 fn asked(field: &Field, values: &Values) -> Option<usize> {
     let argument = |name| values.get(&field.get_argument(name)?.node);
     let page = ["first", "last"].into_iter().find_map(|name| match argument(name)? {

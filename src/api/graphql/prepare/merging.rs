@@ -19,7 +19,7 @@ use crate::api::graphql::{
 };
 
 /// Comparisons for each field that a document may have once its fragments are spelled out: fields of an interface are
-/// compared once for each type beside them.
+/// compared once for each object type that is selected as well.
 const COMPARISONS: usize = 4;
 
 /// Checks one operation.

@@ -128,7 +128,7 @@ impl Root {
             }
             Self::MessageTemplate => {
                 let id = format!("template{number}");
-                // Only so many of one event and channel can be active.
+                // The number of active templates of one event and channel is limited.
                 server
                     .write("UPDATE message_template SET active = FALSE")
                     .await
