@@ -94,7 +94,7 @@ where
 /// A request that breaks the rules of HTTP, or of GraphQL over it, so that its status doesn't depend on the media type.
 struct Rejection {
     status: StatusCode,
-    fault: Fault,
+    fault: Box<Fault>,
     allow: Option<&'static str>,
 }
 
@@ -107,7 +107,7 @@ impl Rejection {
         };
         Self {
             status,
-            fault: Fault::new(code, message),
+            fault: Fault::new(code, message).into(),
             allow: None,
         }
     }
@@ -115,7 +115,7 @@ impl Rejection {
     fn bad(fault: Fault) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
-            fault,
+            fault: fault.into(),
             allow: None,
         }
     }
@@ -128,7 +128,7 @@ impl Rejection {
             }
             _ => self.status,
         };
-        let mut response = respond(status, media, Answer::refused(&self.fault.into(), &id.0));
+        let mut response = respond(status, media, Answer::refused(&(*self.fault).into(), &id.0));
         if let Some(methods) = self.allow {
             response
                 .headers_mut()

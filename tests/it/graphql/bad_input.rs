@@ -55,8 +55,12 @@ fn body(query: &str, variables: Value) -> String {
 
 /// A client of which one member, in JSON of its own, is wrong.
 fn with(member: &str) -> String {
+    let client = match member.starts_with("\"client\":") {
+        true => "",
+        false => r#""client":{"firstName":"Amara","lastName":"Bellweather"},"#,
+    };
     format!(
-        r#"{{"query":{},"variables":{{"i":{{"client":{{"firstName":"Amara","lastName":"Bellweather"}},{member}}}}}}}"#,
+        r#"{{"query":{},"variables":{{"i":{{{client}{member}}}}}}}"#,
         json!(UPSERT)
     )
 }
