@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 #[derive(Clone, Debug)]
 enum Conduct {
     Hang,
-    HangUp,
+    Fail,
     Answer(String),
 }
 
@@ -55,8 +55,8 @@ impl Issuer {
                 let conduct = shared.lock().expect("no panic").clone();
                 match conduct {
                     Conduct::Hang => hanging.push(stream),
-                    Conduct::HangUp => drop(stream),
-                    Conduct::Answer(body) => answer(stream, &body).await,
+                    Conduct::Fail => answer(stream, "500 Internal Server Error", "").await,
+                    Conduct::Answer(body) => answer(stream, "200 OK", &body).await,
                 }
             }
         });
@@ -83,10 +83,10 @@ impl Issuer {
     }
 }
 
-async fn answer(mut stream: TcpStream, body: &str) {
+async fn answer(mut stream: TcpStream, status: &str, body: &str) {
     let _ = stream.read(&mut [0; 4096]).await;
     let length = body.len();
-    let answer = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
+    let answer = format!("HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}");
     let _ = stream.write_all(answer.as_bytes()).await;
 }
 
@@ -196,7 +196,7 @@ async fn made_up_keys_take_no_places_while_issuer_hangs() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn unreachable_issuer_is_unavailable_and_not_wrong_credentials() {
     let key = Key::new("key");
-    let issuer = Issuer::start(Conduct::HangUp).await;
+    let issuer = Issuer::start(Conduct::Fail).await;
     let server = issuer.server(&[("CLIENTELE_AUTHENTICATION__JWT__JWKS_PAUSE_SECONDS", "1")]);
     // It is noticed before any token comes.
     until_ready(&server, UNCHECKED).await;
@@ -242,7 +242,7 @@ async fn unreachable_issuer_is_unavailable_and_not_wrong_credentials() {
     server.signal("TERM");
     let (log, _) = server.wait();
     let url = issuer.url.trim_end_matches("?secret=hidden");
-    let cause = "connection closed before message completed";
+    let cause = "it answers with the status 500";
     assert_eq!(events(&log), [down(url, cause, "its tokens are answered 503"), up(url)]);
     assert!(!log.contains("hidden"), "{log}");
 }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
 use reqwest::{Client, StatusCode, Url, redirect::Policy};
 use serde::Deserialize;
 use serde_json::Value;
@@ -256,7 +256,8 @@ fn parse(body: &[u8]) -> Result<Vec<Jwk>, FetchError> {
     }
     let set: Set = serde_json::from_slice(body).map_err(|_| FetchError::NotKeys)?;
     let keys = set.keys.into_iter().filter_map(|key| serde_json::from_value(key).ok());
-    let keys: Vec<Jwk> = keys.collect();
+    let is_known = |key: &Jwk| !matches!(key.algorithm, AlgorithmParameters::Other(_));
+    let keys: Vec<Jwk> = keys.filter(is_known).collect();
     match keys.is_empty() {
         true => Err(FetchError::NoKey),
         false => Ok(keys),
