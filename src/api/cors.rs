@@ -17,9 +17,8 @@ use tower_http::cors::CorsLayer;
 
 use super::origin;
 
-/// How long a browser may remember the answer.
-const MAX_AGE: Duration = Duration::from_secs(600);
-const REQUEST_HEADERS: [HeaderName; 9] = [
+/// The headers that the APIs read; pages may always send them.
+const REQUEST_HEADERS: [HeaderName; 8] = [
     header::AUTHORIZATION,
     header::CONTENT_TYPE,
     HeaderName::from_static("apikey"),
@@ -28,7 +27,14 @@ const REQUEST_HEADERS: [HeaderName; 9] = [
     HeaderName::from_static("graphql-require-preflight"),
     HeaderName::from_static("idempotency-key"),
     HeaderName::from_static("x-apollo-operation-name"),
-    HeaderName::from_static("x-request-id"),
+];
+/// Headers of tracing and of Apollo's clients, which they add to every request.
+const DEFAULT_HEADERS: [&str; 5] = [
+    "apollographql-client-name",
+    "apollographql-client-version",
+    "traceparent",
+    "tracestate",
+    "x-request-id",
 ];
 /// What a page may read of an answer, besides what browsers show to all.
 const RESPONSE_HEADERS: [HeaderName; 6] = [
@@ -41,11 +47,30 @@ const RESPONSE_HEADERS: [HeaderName; 6] = [
 ];
 
 /// Pages of other sites.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CorsSettings {
     /// Scheme, host and port as a browser sends them, `https://app.bank.test`; compared to the letter.
     pub allowed_origins: Vec<String>,
+    /// The headers that their pages may send besides those that the APIs read.
+    pub allowed_headers: Vec<String>,
+    /// Seconds for which a browser may remember the answer to a preflight request.
+    pub max_age_seconds: u64,
+}
+
+impl Default for CorsSettings {
+    fn default() -> Self {
+        Self {
+            allowed_origins: Vec::new(),
+            allowed_headers: DEFAULT_HEADERS.map(str::to_owned).to_vec(),
+            max_age_seconds: 600,
+        }
+    }
+}
+
+/// Returns the header of this name; none when it is no name, or the wildcard, which isn't one.
+pub fn header_name(text: &str) -> Option<HeaderName> {
+    HeaderName::from_bytes(text.as_bytes()).ok().filter(|name| name != "*")
 }
 
 /// Whether a text is an origin as browsers write it.
@@ -65,6 +90,14 @@ impl CorsSettings {
     fn origins(&self) -> Vec<HeaderValue> {
         let texts = self.allowed_origins.iter();
         texts.filter_map(|origin| HeaderValue::from_str(origin).ok()).collect()
+    }
+
+    fn headers(&self) -> Vec<HeaderName> {
+        let added = self.allowed_headers.iter().filter_map(|text| header_name(text));
+        let mut headers: Vec<HeaderName> = REQUEST_HEADERS.into_iter().chain(added).collect();
+        headers.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
+        headers.dedup();
+        headers
     }
 }
 
@@ -87,9 +120,9 @@ pub fn answer(router: Router, settings: &CorsSettings) -> Router {
     let layer = CorsLayer::new()
         .allow_origin(origins)
         .allow_methods([Method::GET, Method::POST])
-        .allow_headers(REQUEST_HEADERS)
+        .allow_headers(settings.headers())
         .expose_headers(RESPONSE_HEADERS)
-        .max_age(MAX_AGE);
+        .max_age(Duration::from_secs(settings.max_age_seconds));
     router.layer(layer)
 }
 

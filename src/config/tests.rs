@@ -302,6 +302,16 @@ fn roles_and_origins_are_read_and_judged() {
         read("[cors]\nallowed_origins = ['https://app.bank.test/']").expect_err("a path"),
         "cors.allowed_origins must be origins, as in https://app.bank.test or http://localhost:5173"
     );
+    for name in ["x request", "", "*", "x-ä"] {
+        assert_eq!(
+            read(&format!("[cors]\nallowed_headers = ['{name}']")).expect_err("no name"),
+            "cors.allowed_headers must be names of headers, as in x-request-id; * is none"
+        );
+    }
+    assert_eq!(
+        read("[cors]\nmax_age_seconds = 86401").expect_err("too long"),
+        "cors.max_age_seconds must be between 0 and 86400"
+    );
     let text = "[graphql]\npersisted_query_bytes = 9\ntrusted_documents = 'only'\ntrusted_documents_file = 'x'";
     assert_eq!(
         read(text).expect_err("both"),

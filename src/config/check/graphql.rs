@@ -23,5 +23,12 @@ pub(super) fn check(graphql: &GraphqlSettings, cors: &CorsSettings) -> Result<()
             "cors.allowed_origins must be origins, as in https://app.bank.test or http://localhost:5173".to_owned()
         })?;
     }
-    Ok(())
+    for name in &cors.allowed_headers {
+        require(cors::header_name(name).is_some(), || {
+            "cors.allowed_headers must be names of headers, as in x-request-id; * is none".to_owned()
+        })?;
+    }
+    require(cors.max_age_seconds <= 86_400, || {
+        "cors.max_age_seconds must be between 0 and 86400".to_owned()
+    })
 }

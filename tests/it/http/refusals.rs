@@ -27,6 +27,7 @@ async fn pages_of_listed_origins_can_read_every_refusal() {
     };
     let cors = CorsSettings {
         allowed_origins: vec![FRIEND.to_owned()],
+        ..CorsSettings::default()
     };
     let server = Server::new(&settings).expect("valid settings").for_pages_of(&cors);
     let busy = get(async || std::future::pending::<()>().await);
