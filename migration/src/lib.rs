@@ -13,6 +13,7 @@ mod m20261123_idempotency;
 mod m20261123_users;
 mod m20261124_creators;
 mod m20261126_rare_actions;
+mod m20261128_user_names;
 mod m20261128_view_metrics;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -32,6 +33,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261124_creators::Migration),
             Box::new(m20261126_rare_actions::Migration),
             Box::new(m20261128_view_metrics::Migration),
+            Box::new(m20261128_user_names::Migration),
         ]
     }
 }

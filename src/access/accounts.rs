@@ -12,7 +12,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use entity::{api_token, api_user};
+use entity::api_token;
 use ring::digest;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
@@ -21,11 +21,13 @@ use super::{
     asking::Asking,
     password::Hasher,
     reads::{Clock, Read, Reads},
+    user::user_named,
     verified::Verified,
 };
 use crate::{
     db::{Database, Step, Transaction, Work},
     error::{Error, Result},
+    text::has_control_characters,
 };
 
 /// No user's name is longer, in bytes.
@@ -76,12 +78,11 @@ impl Accounts {
         name: &Arc<str>,
         freshness: Duration,
     ) -> Result<Option<Arc<Read<Account>>>> {
-        if name.len() > LONGEST_NAME || name.contains('\0') {
+        if name.len() > LONGEST_NAME || has_control_characters(name) {
             return Ok(None);
         }
         let load = async || {
-            let named = api_user::Entity::find().filter(api_user::Column::Name.eq(&**name));
-            let row = named.one(db.read()).await?;
+            let row = user_named(name).one(db.read()).await?;
             row.filter(|row| row.active).as_ref().map(Account::of_user).transpose()
         };
         self.users.get(name, freshness, load).await.map(Some)

@@ -33,9 +33,11 @@ pub use proof::PasswordProof;
 pub use reads::Clock;
 pub use rights::{Rights, Sets};
 pub use sign_in::{Attempt, Verdict};
-pub use token::{BY_CREATION, CreateToken, MOST_DAYS, PREFIX, RevokeToken, Token, create_token, revoke_token, tokens};
+pub use token::{
+    BY_CREATION, CreateToken, MOST_DAYS, PREFIX, RevokeToken, Token, create_token, revoke_token, tokens, tokens_by_key,
+};
 pub use unread::{Readable, Unread};
 pub use user::{
     BY_NAME, ChangePassword, DeleteUser, UpsertUser, User, change_password, change_user, create_user, delete_user,
-    password_is_initial, upsert_user, users,
+    password_is_initial, upsert_user, users, users_by_key,
 };

@@ -6,6 +6,7 @@ mod revoke;
 
 use chrono::{DateTime, Utc};
 use entity::api_token;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 pub use self::{
     create::{CreateToken, MOST_DAYS, PREFIX, create_token},
@@ -57,6 +58,18 @@ impl Token {
 pub async fn tokens(clientele: &Clientele, caller: &Caller, window: &Window, total: bool) -> Result<Listing<Token>> {
     caller.needs(Permission::ManageUsers)?;
     listing::read::<api_token::Entity, _>(clientele, &BY_CREATION, window, total, Token::of).await
+}
+
+/// The tokens with these keys, in no order.
+pub async fn tokens_by_key(clientele: &Clientele, caller: &Caller, keys: &[&str]) -> Result<Vec<Token>> {
+    caller.needs(Permission::ManageUsers)?;
+    let keyed = api_token::Entity::find().filter(api_token::Column::EncodedKey.is_in(keys.iter().copied()));
+    keyed
+        .all(clientele.db.read())
+        .await?
+        .into_iter()
+        .map(Token::of)
+        .collect()
 }
 
 /// What changed, in the names of the API. The token itself is in no record.

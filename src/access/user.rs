@@ -7,7 +7,10 @@ mod upsert;
 
 use chrono::{DateTime, Utc};
 use entity::api_user;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{
+    ColumnTrait, EntityTrait, QueryFilter, Select,
+    sea_query::{Expr, ExprTrait, Func},
+};
 
 pub use self::{
     password::{ChangePassword, change_password, password_is_initial},
@@ -25,6 +28,8 @@ use crate::{
     error::Result,
     history::{Action, Chain, Change, Member, Members, Subject},
     list::{Cursor, Order, Window},
+    problem::{Problem, ProblemCode, path},
+    text::has_control_characters,
 };
 
 /// The order of users.
@@ -69,11 +74,41 @@ pub async fn users(clientele: &Clientele, caller: &Caller, window: &Window, tota
     listing::read::<api_user::Entity, _>(clientele, &BY_NAME, window, total, User::of).await
 }
 
+const NAME_RULE: &str = "The name of a user has up to 64 letters, digits and any of . _ - @";
 const NO_USER: &str = "There is no user of this name: the list of users shows those there are.";
 
+/// Selects the user of this name, whatever the case of its letters: names have only ASCII letters.
+pub(super) fn user_named(name: &str) -> Select<api_user::Entity> {
+    let lower = Func::lower(Expr::col(api_user::Column::Name));
+    api_user::Entity::find().filter(Expr::expr(lower).eq(name.to_ascii_lowercase()))
+}
+
 async fn find(transaction: &Transaction, name: &str) -> Result<Option<User>> {
-    let named = api_user::Entity::find().filter(api_user::Column::Name.eq(name));
-    named.one(transaction).await?.map(User::of).transpose()
+    // PostgreSQL takes no NUL.
+    if has_control_characters(name) {
+        return Ok(None);
+    }
+    user_named(name).one(transaction).await?.map(User::of).transpose()
+}
+
+/// The problem of a name that no user has.
+fn missing(name: &str) -> Problem {
+    match has_control_characters(name) {
+        true => Problem::new(ProblemCode::Malformed, path!["name"], NAME_RULE),
+        false => Problem::new(ProblemCode::NotFound, path!["name"], NO_USER),
+    }
+}
+
+/// The users with these keys, in no order.
+pub async fn users_by_key(clientele: &Clientele, caller: &Caller, keys: &[&str]) -> Result<Vec<User>> {
+    caller.needs(Permission::ManageUsers)?;
+    let keyed = api_user::Entity::find().filter(api_user::Column::EncodedKey.is_in(keys.iter().copied()));
+    keyed
+        .all(clientele.db.read())
+        .await?
+        .into_iter()
+        .map(User::of)
+        .collect()
 }
 
 /// Why `before` can't become `after`, or be no more: nobody would be left who manages users, or who can give every right.

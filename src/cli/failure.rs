@@ -7,6 +7,7 @@ use std::io;
 use tokio::signal::unix::SignalKind;
 
 use crate::config::ConfigError;
+use crate::text::escaped;
 
 /// Shown as one line of printable characters, whatever it is made from.
 #[derive(Debug)]
@@ -67,27 +68,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, word) in self.sentence.split_whitespace().enumerate() {
             f.write_str(if index == 0 { "" } else { " " })?;
-            f.write_str(&printable(word))?;
+            f.write_str(&escaped(word))?;
         }
         Ok(())
     }
-}
-
-/// The text with escapes in place of characters that a terminal doesn't show as themselves: they would move the cursor,
-/// erase lines or reverse the text. Arguments, names of files and stored names may have them.
-pub(super) fn printable(text: &str) -> String {
-    let is_shown = |letter: char| {
-        let reverses = matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        !letter.is_control() && !reverses
-    };
-    let mut printable = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match is_shown(letter) {
-            true => printable.push(letter),
-            false => printable.extend(letter.escape_unicode()),
-        }
-    }
-    printable
 }
 
 impl From<ConfigError> for Failure {

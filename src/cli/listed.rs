@@ -1,10 +1,11 @@
 //! Prints lists of any length.
 
-use super::{Failure, failure::printable, print};
+use super::{Failure, print};
 use crate::{
     access::Listing,
     error::Result as Outcome,
     list::{Order, Range, Window},
+    text::escaped,
 };
 
 const PART: u32 = 500;
@@ -28,7 +29,7 @@ pub(super) async fn print_all<T>(
             .await
             .map_err(|error| Failure::new(error.to_string()))?
             .page;
-        let lines = page.rows.iter().map(|row| printable(&line(row)) + "\n");
+        let lines = page.rows.iter().map(|row| format!("{}\n", escaped(&line(row))));
         print(&lines.collect::<String>())?;
         match page.rows.last() {
             Some(last) if page.has_next => after = Some(cursor(last)),

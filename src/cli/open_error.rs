@@ -38,13 +38,24 @@ pub(super) async fn failure(doing: &str, config: &Config, error: &Error) -> Fail
                 .to_owned()
         }
         (None, Error::Unavailable(cause)) => format!("the server doesn't answer any more ({cause}): look at its log"),
-        (None, error) => error.kind(),
+        (None, error) => migration_text(error).unwrap_or_else(|| error.kind()),
     };
     cannot(doing, config, &reason)
 }
 
 fn cannot(doing: &str, config: &Config, reason: &str) -> Failure {
     Failure::new(format!("can't {doing} the database {}: {reason}", config.database_url))
+}
+
+/// The sentence of a migration that can't be done with the rows that are stored.
+fn migration_text(error: &Error) -> Option<String> {
+    match error {
+        Error::Internal(cause) => match cause.downcast_ref()? {
+            DbErr::Migration(text) => Some(text.clone()),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// Why a SQLite database can't be copied.

@@ -30,7 +30,13 @@ impl Clientele {
             let contents = record.contents.as_deref().unwrap_or_default();
             // Contents that can't be read are for `audit verify` to report.
             let members: Vec<Member> = serde_json::from_str(contents).unwrap_or_default();
-            let named = |member: &Member| member.path == ["name"] && member.before.as_deref() == Some(name);
+            let named = |member: &Member| {
+                member.path == ["name"]
+                    && member
+                        .before
+                        .as_deref()
+                        .is_some_and(|before| before.eq_ignore_ascii_case(name))
+            };
             if members.iter().any(named) {
                 return Ok(Some(record.recorded_at));
             }

@@ -18,10 +18,11 @@ use crate::{
     },
     db::{Step, Transaction, Work},
     error::Result,
-    member::{Problems, Scalars},
+    member::{Problems, Scalars, TEXT_LIMIT},
     problem::{Problem, ProblemCode, path},
     scalar::{self, new_key},
     secret::Secret,
+    text::{has_control_characters, is_blank},
 };
 
 /// Every token begins so, so that whoever finds one knows what it is.
@@ -87,11 +88,7 @@ fn check(caller: &Caller, input: &CreateToken, text: &str, now: DateTime<Utc>) -
     } = input;
     let sent = |sets: &Option<Vec<String>>| sets.clone().map_or(MaybeUndefined::Undefined, MaybeUndefined::Value);
     let mut problems = Problems::default();
-    let mut member = Scalars {
-        scope: Vec::new(),
-        problems: &mut problems,
-    };
-    let name = member.required("name", &MaybeUndefined::Value(name.clone()), "");
+    check_name(name, &mut problems);
     let sent = Sent {
         permissions: &MaybeUndefined::Value(permissions.clone()),
         view_sets: &sent(view_sets),
@@ -111,7 +108,7 @@ fn check(caller: &Caller, input: &CreateToken, text: &str, now: DateTime<Utc>) -
     }
     let row = api_token::Model {
         encoded_key: new_key(),
-        name,
+        name: name.clone(),
         token_hash: token_hash(text),
         permissions: permissions_column(rights.permissions),
         view_sets: rights.view_sets.to_column(),
@@ -125,6 +122,24 @@ fn check(caller: &Caller, input: &CreateToken, text: &str, now: DateTime<Utc>) -
         created_at: now,
     };
     Ok(Token { row, rights })
+}
+
+fn check_name(name: &str, problems: &mut Problems) {
+    let mut member = Scalars {
+        scope: Vec::new(),
+        problems,
+    };
+    if is_blank(name) {
+        member.refuse(ProblemCode::Blank, "name", "name is required and must not be blank.");
+    } else if has_control_characters(name) {
+        member.refuse(
+            ProblemCode::InvalidCharacter,
+            "name",
+            "name must not contain control characters.",
+        );
+    } else {
+        member.fits("name", name, TEXT_LIMIT);
+    }
 }
 
 fn check_end(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>, problems: &mut Problems) {

@@ -12,6 +12,7 @@ use crate::{
     db::{Step, Transaction, Work},
     error::Result,
     problem::{Problem, ProblemCode, path},
+    text::has_control_characters,
 };
 
 /// Names a token.
@@ -53,11 +54,12 @@ impl Work for Revoke<'_> {
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
         let caller = &lock_users_for_manager(transaction, self.caller, self.now).await?;
-        let stored = match self.key.contains('\0') {
-            true => None,
-            false => api_token::Entity::find_by_id(self.key).one(transaction).await?,
-        };
-        let Some(before) = stored else {
+        if has_control_characters(self.key) {
+            let message = "encodedKey must not contain control characters.";
+            let problem = Problem::new(ProblemCode::InvalidCharacter, path!["encodedKey"], message);
+            return Ok(Step::Discard(Err(vec![problem])));
+        }
+        let Some(before) = api_token::Entity::find_by_id(self.key).one(transaction).await? else {
             let message = "There is no token with this key: the query tokens lists those there are.";
             let problem = Problem::new(ProblemCode::NotFound, path!["encodedKey"], message);
             return Ok(Step::Discard(Err(vec![problem])));

@@ -3,7 +3,7 @@
 use async_graphql::InputObject;
 use chrono::{DateTime, Utc};
 
-use super::{NO_USER, find, irreplaceable, record};
+use super::{find, irreplaceable, missing, record};
 use crate::{
     Clientele,
     access::{Caller, Permission, present::lock_users_for_manager},
@@ -53,7 +53,7 @@ impl Work for Delete<'_> {
         let caller = &lock_users_for_manager(transaction, self.caller, self.now).await?;
         let refuse = |code, message| Ok(Step::Discard(Err(vec![Problem::new(code, path!["name"], message)])));
         let Some(user) = find(transaction, self.name).await? else {
-            return refuse(ProblemCode::NotFound, NO_USER);
+            return Ok(Step::Discard(Err(vec![missing(self.name)])));
         };
         if !caller.rights.cover(&user.rights) {
             let message = "This user has rights that you don't have: you can't remove it.";

@@ -4,7 +4,7 @@ use async_graphql::{InputObject, MaybeUndefined};
 use chrono::{DateTime, SubsecRound, Utc};
 use entity::api_user;
 
-use super::{NO_USER, User, find, irreplaceable, record};
+use super::{NAME_RULE, User, find, irreplaceable, missing, record};
 use crate::{
     Clientele,
     access::{
@@ -20,13 +20,14 @@ use crate::{
     member::Problems,
     problem::{Problem, ProblemCode, path},
     scalar::new_key,
+    text::is_blank,
 };
 
 /// A user as it is to be: created when there is none of this name, changed when there is. An omitted member stays as it is.
 #[derive(InputObject, Clone)]
 #[graphql(name = "UpsertUserInput")]
 pub struct UpsertUser {
-    /// The name the user signs in with: up to 64 letters, digits and any of `. _ - @`.
+    /// The name the user signs in with: up to 64 letters, digits and any of `. _ - @`. `Ana` and `ana` are the same name.
     pub name: String,
     /// A password for the user, who should change it then: 12 characters or more. Required on creation. Takes that you could
     /// give the user its role.
@@ -130,12 +131,15 @@ impl Work for Upsert<'_> {
         let caller = &lock_users_for_manager(transaction, self.caller, self.now).await?;
         let stored = find(transaction, &self.input.name).await?;
         let unmeant = match (self.must, &stored) {
-            (Must::Create, Some(_)) => Some((ProblemCode::Taken, "There is a user of this name already.")),
-            (Must::Change, None) => Some((ProblemCode::NotFound, NO_USER)),
+            (Must::Create, Some(_)) => {
+                let message = "There is a user of this name already.";
+                Some(Problem::new(ProblemCode::Taken, path!["name"], message))
+            }
+            (Must::Change, None) => Some(missing(&self.input.name)),
             _ => None,
         };
-        if let Some((code, message)) = unmeant {
-            return Ok(Step::Discard(Err(vec![Problem::new(code, path!["name"], message)])));
+        if let Some(problem) = unmeant {
+            return Ok(Step::Discard(Err(vec![problem])));
         }
         let user = match self.check(caller, stored.as_ref()) {
             Ok(user) => user,
@@ -208,7 +212,8 @@ impl Upsert<'_> {
         }
         let row = api_user::Model {
             encoded_key: before.map_or_else(new_key, |row| row.encoded_key.clone()),
-            name: name.clone(),
+            // Another case of its letters is the same name.
+            name: before.map_or(name, |row| &row.name).clone(),
             password_hash: match &self.hash {
                 Some(hash) => hash.clone(),
                 None => before.map(|row| row.password_hash.clone()).unwrap_or_default(),
@@ -248,15 +253,14 @@ impl Upsert<'_> {
 
 fn check_name(name: &str, problems: &mut Problems) {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "._-@".contains(letter);
-    if name.is_empty() {
+    if is_blank(name) {
         problems.add(
             ProblemCode::Blank,
             path!["name"],
             "name is required and must not be blank.",
         );
     } else if name.len() > LONGEST_NAME || !name.chars().all(plain) {
-        let message = format!("The name of a user has up to {LONGEST_NAME} letters, digits and any of . _ - @");
-        problems.add(ProblemCode::Malformed, path!["name"], message);
+        problems.add(ProblemCode::Malformed, path!["name"], NAME_RULE);
     }
 }
 

@@ -106,6 +106,9 @@ fn basic(encoded: &str) -> Result<Credentials<'static>, &'static str> {
     if colon == 0 {
         return Err("The name of the user is missing.");
     }
+    // Names are unique without regard to case. In one case they share what is remembered and counted for the user.
+    let mut text = text;
+    text[..colon].make_ascii_lowercase();
     Ok(Credentials::Password(Basic { text, colon }))
 }
 
@@ -152,6 +155,7 @@ mod tests {
         for (name, value, expected) in [
             ("authorization", "Basic YW5hOmh1bnRlcjI=", user("ana", "hunter2")),
             ("authorization", "bAsIc  YW5hOmh1bnRlcjI", user("ana", "hunter2")),
+            ("authorization", "Basic QU5BOkh1bnRlcjI=", user("ana", "Hunter2")),
             ("authorization", "Basic YW5hOmE6Yg==", user("ana", "a:b")),
             ("authorization", "Basic YW5hOg==", user("ana", "")),
             ("authorization", "Bearer clt_a-b_c", Credentials::Token("clt_a-b_c")),
@@ -163,7 +167,7 @@ mod tests {
             assert_eq!(found, Ok(Some(expected)), "{value}");
             if let Ok(Some(Credentials::Password(basic))) = &found {
                 assert_eq!(basic.name(), "ana");
-                assert!(["hunter2", "a:b", ""].contains(&basic.password()), "{value}");
+                assert!(["hunter2", "Hunter2", "a:b", ""].contains(&basic.password()), "{value}");
             }
             let shown = format!("{found:?}");
             assert!(shown.ends_with("(***)))") && shown.len() < 25, "{shown}");

@@ -85,16 +85,28 @@ signed_in! {
             assert_eq!((answer.status, &answer.body["errors"][0]["message"]), (401, &json!(NOBODY)));
             assert_eq!(answer.body["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
         }
-        for (path, challenge) in [("/graphql", "Bearer realm=\"clientele\""), ("/api", "Basic realm=\"clientele\", charset=\"UTF-8\"")] {
-            let response = server.request(Method::GET, path).send().await.expect("an answer");
-            assert_eq!(response.headers()["www-authenticate"], challenge);
+        let (bearer, basic) = ("Bearer realm=\"clientele\"", "Basic realm=\"clientele\", charset=\"UTF-8\"");
+        for (path, header, challenges) in [
+            ("/graphql", None, &[bearer, basic][..]),
+            ("/graphql", Some(("sec-fetch-mode", "navigate")), &[bearer, basic]),
+            // Scripts of pages, over which no browser may ask for a password by itself.
+            ("/graphql", Some(("sec-fetch-mode", "cors")), &[bearer]),
+            ("/graphql", Some(("sec-fetch-mode", "same-origin")), &[bearer]),
+            ("/graphql", Some(("x-requested-with", "XMLHttpRequest")), &[bearer]),
+            ("/api", None, &[basic]),
+        ] {
+            let request = server.request(Method::GET, path);
+            let request = header.into_iter().fold(request, |request, (name, value)| request.header(name, value));
+            let response = request.send().await.expect("an answer");
+            let answered: Vec<_> = response.headers().get_all("www-authenticate").iter().collect();
+            assert_eq!(answered, challenges, "{path} {header:?}");
         }
     }
 
     async fn wrong_credentials_are_refused_alike_whatever_is_wrong_about_them(server) {
         user(server, "ana", &[Permission::ViewClient]).await;
         let refused = json!({ "returnCode": 2, "returnStatus": "INVALID_CREDENTIALS", "errorSource": WRONG });
-        for (name, password) in [("ana", "wrong"), ("nobody", PASSWORD), ("ana\0", PASSWORD), ("Ana", PASSWORD)] {
+        for (name, password) in [("ana", "wrong"), ("nobody", PASSWORD), ("ana\0", PASSWORD), ("ana ", PASSWORD)] {
             let request = server.request(Method::GET, "/api/clients").basic_auth(name, Some(password));
             server.send(request).await.is(401, refused.clone());
         }
@@ -102,6 +114,19 @@ signed_in! {
             server.as_bearer(token).get("/api/clients").await.is(401, refused.clone());
             let request = server.request(Method::GET, "/api/clients").header("apiKey", token);
             server.send(request).await.is(401, refused.clone());
+        }
+    }
+
+    async fn name_signs_in_whatever_its_case_and_is_throttled_as_one(server) {
+        user(server, "Ana", &[Permission::ViewClient]).await;
+        for name in ["Ana", "ana", "ANA"] {
+            assert_eq!(basic(server, name, PASSWORD).await, 200, "{name}");
+        }
+        assert_eq!(server.clientele.accounts.hasher.comparisons(), 1, "the same credentials");
+        for number in 0..11 {
+            let name = ["ana", "ANA", "aNa"][number % 3];
+            let expected = if number < 10 { 401 } else { 429 };
+            assert_eq!(basic(server, name, &format!("wrong {number}")).await, expected, "{number}");
         }
     }
 

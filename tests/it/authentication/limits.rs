@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::credentials::{PASSWORD, now, user};
 use crate::harness::{Settings, token_input};
 
-fn user_input(name: &str) -> UpsertUser {
+pub(super) fn user_input(name: &str) -> UpsertUser {
     UpsertUser {
         name: name.to_owned(),
         password: Undefined,

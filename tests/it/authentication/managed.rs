@@ -23,7 +23,7 @@ async fn status(server: &TestServer, name: &str) -> u16 {
 
 on_both! {
     async fn users_come_in_pages_by_name(server) {
-        for name in ["d", "b", "a", "c", "B"] {
+        for name in ["d", "b", "a", "c", "E"] {
             user(server, name, &[]).await;
         }
         let page = async |variables: Value| {
@@ -37,7 +37,7 @@ on_both! {
             nodes.map(|node| node["name"].as_str().expect("a name").to_owned()).collect::<String>()
         };
         let all = page(json!({})).await;
-        assert_eq!((names(&all).as_str(), &all["totalCount"]), ("Babcd", &json!(5)));
+        assert_eq!((names(&all).as_str(), &all["totalCount"]), ("Eabcd", &json!(5)));
         let mut seen = String::new();
         let mut after = Value::Null;
         loop {
@@ -48,11 +48,44 @@ on_both! {
                 break;
             }
         }
-        assert_eq!(seen, "Babcd");
+        assert_eq!(seen, "Eabcd");
         let last = page(json!({ "last": 2, "before": all["edges"][4]["cursor"] })).await;
         assert_eq!((names(&last).as_str(), &last["pageInfo"]["hasPreviousPage"]), ("bc", &json!(true)));
         let foreign = server.graphql("{ users(after: \"x\") { totalCount } }", json!({})).await;
         assert_eq!(foreign.body["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
+    }
+
+    async fn users_and_tokens_are_found_by_their_ids(server) {
+        user(server, "ana", &[]).await;
+        user(server, "bo", &[Permission::ManageUsers]).await;
+        server.token(&Rights::of([Permission::Audit])).await;
+        let answer = server.graphql("{ users { nodes { id name } } tokens { nodes { id name } } }", json!({})).await;
+        let data = &answer.body["data"];
+        let ids = json!([data["tokens"]["nodes"][0]["id"], data["users"]["nodes"][0]["id"], data["users"]["nodes"][1]["id"]]);
+        let query = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id ... on User { name permissions } ... on Token { name permissions } } }";
+        let found = server.graphql(query, json!({ "ids": ids })).await;
+        found.data(json!({ "nodes": [
+            { "__typename": "Token", "id": ids[0], "name": "a test", "permissions": ["AUDIT"] },
+            { "__typename": "User", "id": ids[1], "name": "ana", "permissions": [] },
+            { "__typename": "User", "id": ids[2], "name": "bo", "permissions": ["MANAGE_USERS"] },
+        ] }));
+        let one = "query($id: ID!) { node(id: $id) { id } }";
+        for id in ids.as_array().expect("a list") {
+            server.graphql(one, json!({ "id": id })).await.data(json!({ "node": { "id": id } }));
+            let few = server.as_caller(&Rights::of([Permission::ViewClient, Permission::Audit]));
+            few.graphql(one, json!({ "id": id })).await.data(json!({ "node": null }));
+        }
+        // What is deleted is named by the same id.
+        let delete = "mutation { deleteUser(input: { name: \"ana\" }) { deletedUserId userErrors { message } } }";
+        server.graphql(delete, json!({})).await.data(json!({ "deleteUser": { "deletedUserId": ids[1], "userErrors": [] } }));
+        server.graphql(one, json!({ "id": ids[1] })).await.data(json!({ "node": null }));
+        let again = server.graphql(delete, json!({})).await;
+        assert_eq!(again.body["data"]["deleteUser"]["deletedUserId"], Value::Null);
+        let key = server.graphql("{ tokens { nodes { encodedKey } } }", json!({})).await;
+        let key = &key.body["data"]["tokens"]["nodes"][0]["encodedKey"];
+        let revoke = "mutation($key: String!) { revokeToken(input: { encodedKey: $key }) { revokedTokenId token { id } } }";
+        server.graphql(revoke, json!({ "key": key })).await
+            .data(json!({ "revokeToken": { "revokedTokenId": ids[0], "token": { "id": ids[0] } } }));
     }
 
     async fn tokens_come_in_pages_in_the_order_of_their_creation(server) {

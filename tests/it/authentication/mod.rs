@@ -8,6 +8,7 @@ mod freshness;
 mod issued;
 mod limits;
 mod managed;
+mod names;
 mod present;
 mod queue;
 mod rotation;

@@ -49,7 +49,7 @@ on_both! {
         for (key, problems) in [
             (key.clone(), problem("FORBIDDEN", "This token has rights that you don't have: you can't revoke it.", "encodedKey")),
             (json!("gone"), problem("NOT_FOUND", gone, "encodedKey")),
-            (json!("\0"), problem("NOT_FOUND", gone, "encodedKey")),
+            (json!("\0"), problem("INVALID_CHARACTER", "encodedKey must not contain control characters.", "encodedKey")),
         ] {
             let answer = few.graphql(REVOKE, json!({ "input": { "encodedKey": key } })).await;
             answer.data(json!({ "revokeToken": { "token": null, "userErrors": problems } }));
