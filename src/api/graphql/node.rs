@@ -12,6 +12,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 
 use super::{answer::raw, object::meta_field};
+use crate::text::has_control_characters;
 
 pub const NAME: &str = "Node";
 
@@ -28,6 +29,8 @@ pub enum GlobalId {
     ClientRole(String),
     MessageTemplate(String),
     AuditRecord { chain: String, position: String },
+    User(String),
+    Token(String),
 }
 
 /// Longer than any id that was ever given out.
@@ -46,6 +49,8 @@ impl GlobalId {
             Self::ClientRole(key) => ("ClientRole", key, None),
             Self::MessageTemplate(key) => ("MessageTemplate", key, None),
             Self::AuditRecord { chain, position } => ("AuditRecord", chain, Some(position)),
+            Self::User(key) => ("User", key, None),
+            Self::Token(key) => ("Token", key, None),
         };
         let text = match second {
             Some(second) => format!("{name}:{first}:{second}"),
@@ -60,7 +65,7 @@ impl GlobalId {
             return None;
         }
         let text = String::from_utf8(BASE64_URL_SAFE_NO_PAD.decode(id).ok()?).ok()?;
-        if text.contains('\0') {
+        if has_control_characters(&text) {
             return None;
         }
         let mut parts = text.split(':').map(str::to_owned);
@@ -75,6 +80,8 @@ impl GlobalId {
             ("CustomField", None, None) => Some(Self::CustomField(first)),
             ("ClientRole", None, None) => Some(Self::ClientRole(first)),
             ("MessageTemplate", None, None) => Some(Self::MessageTemplate(first)),
+            ("User", None, None) => Some(Self::User(first)),
+            ("Token", None, None) => Some(Self::Token(first)),
             ("AuditRecord", Some(position), None) => Some(Self::AuditRecord { chain: first, position }),
             _ => None,
         }

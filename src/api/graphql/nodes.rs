@@ -22,13 +22,14 @@ use super::{
         member::{Address, IdDocument},
         message::{Message, MessageRow},
         template::{MessageTemplate, TemplateRow},
+        user::{Token, User},
     },
-    query::{caller, definitions, loaders, plan},
+    query::{caller, clientele, definitions, loaders, plan},
     reach::{Reach, wanted},
     world::{World, too_large},
 };
 use crate::{
-    access::{Caller, Permission, Readable, Unread},
+    access::{self, Caller, Permission, Readable, Unread},
     client::{Found, Wanted},
     custom_field::Definitions,
     error::Error,
@@ -68,6 +69,8 @@ struct Rows {
     clients: HashMap<ClientKey, Found>,
     messages: HashMap<MessageKey, Arc<message::Model>>,
     records: HashMap<RecordKey, Record>,
+    users: Vec<access::User>,
+    tokens: Vec<access::Token>,
     definitions: Option<Arc<Definitions>>,
     around_clients: Option<World>,
     around_values: Option<World>,
@@ -94,6 +97,7 @@ impl Rows {
         let messages = loaders.load_many(ids.iter().filter_map(|id| message_key(id))).await?;
         let messages = read(messages, caller)?;
         let records = records(ids, loaders, caller).await?;
+        let (users, tokens) = accounts(context, ids).await?;
         let found = |is: fn(&GlobalId) -> bool| -> Vec<&Found> {
             let keys = ids.iter().filter(|id| is(id)).filter_map(|id| owner(id, wanted));
             keys.filter_map(|key| clients.get(&key)).collect()
@@ -122,6 +126,8 @@ impl Rows {
             clients,
             messages,
             records,
+            users,
+            tokens,
             around_clients,
             around_values,
             around_messages,
@@ -207,6 +213,14 @@ impl Rows {
                 let record = record_key(id).and_then(|key| self.records.get(&key));
                 write::<AuditRecord>(context, record, entry)
             }
+            GlobalId::User(key) => {
+                let mut rows = self.users.iter();
+                write::<User>(context, rows.find(|row| row.row.encoded_key == *key), entry)
+            }
+            GlobalId::Token(key) => {
+                let mut rows = self.tokens.iter();
+                write::<Token>(context, rows.find(|row| row.row.encoded_key == *key), entry)
+            }
         }
     }
 }
@@ -236,6 +250,29 @@ async fn records(ids: &[&GlobalId], loaders: &Loaders, caller: &Caller) -> Resul
         records.insert(key, record);
     }
     Ok(records)
+}
+
+/// The users and tokens that the ids name, which only callers see that may manage them.
+async fn accounts(context: &Context<'_>, ids: &[&GlobalId]) -> Result<(Vec<access::User>, Vec<access::Token>)> {
+    let (mut users, mut tokens) = (Vec::new(), Vec::new());
+    for id in ids {
+        match id {
+            GlobalId::User(key) => users.push(key.as_str()),
+            GlobalId::Token(key) => tokens.push(key.as_str()),
+            _ => {}
+        }
+    }
+    let (clientele, caller) = (clientele(context)?, caller(context)?);
+    Ok((
+        match users.is_empty() {
+            true => Vec::new(),
+            false => access::users_by_key(clientele, caller, &users).await?,
+        },
+        match tokens.is_empty() {
+            true => Vec::new(),
+            false => access::tokens_by_key(clientele, caller, &tokens).await?,
+        },
+    ))
 }
 
 async fn around(found: Vec<&Found>, reach: &Reach<'_>, loaders: &Loaders, caller: &Caller) -> Result<Option<World>> {

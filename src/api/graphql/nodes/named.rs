@@ -17,6 +17,7 @@ pub fn needs(id: &GlobalId) -> Option<Permission> {
         | GlobalId::CustomFieldValue { .. } => Some(Permission::ViewClient),
         GlobalId::Message { .. } => Some(Permission::ViewMessages),
         GlobalId::AuditRecord { .. } => Some(Permission::Audit),
+        GlobalId::User(_) | GlobalId::Token(_) => Some(Permission::ManageUsers),
         GlobalId::CustomFieldSet(_)
         | GlobalId::CustomField(_)
         | GlobalId::ClientRole(_)

@@ -36,4 +36,6 @@ pub const NODES: &[(&str, Register)] = &[
     (definition::ClientRole::NAME, one_of::<definition::ClientRole>),
     (template::MessageTemplate::NAME, one_of::<template::MessageTemplate>),
     (audit::AuditRecord::NAME, one_of::<audit::AuditRecord>),
+    (user::User::NAME, one_of::<user::User>),
+    (user::Token::NAME, one_of::<user::Token>),
 ];

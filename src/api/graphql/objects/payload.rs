@@ -217,11 +217,18 @@ impl Object for DeleteUserPayload {
     const DESCRIPTION: &'static str = "What `deleteUser` did.";
     /// The key that the user had.
     type Row<'a> = PayloadRow<'a, &'a str>;
-    const FIELDS: &'static [Field<Self>] = payload_fields![Field {
-        name: "deletedUserKey",
-        description: "The key that the user had; null when there are userErrors.",
-        is: Is::MaybeText(|row| row.stored()),
-    }];
+    const FIELDS: &'static [Field<Self>] = payload_fields![
+        Field {
+            name: "deletedUserId",
+            description: "The global id that the user had; null when there are userErrors.",
+            is: Is::MaybeId(|row| Some(GlobalId::User(row.stored()?.to_owned()).encode())),
+        },
+        Field {
+            name: "deletedUserKey",
+            description: "The key that the user had; null when there are userErrors.",
+            is: Is::MaybeText(|row| row.stored()),
+        },
+    ];
 }
 
 pub struct ChangePasswordPayload;
@@ -260,5 +267,12 @@ impl Object for RevokeTokenPayload {
     const NAME: &'static str = "RevokeTokenPayload";
     const DESCRIPTION: &'static str = "What `revokeToken` did.";
     type Row<'a> = PayloadRow<'a, &'a access::Token>;
-    const FIELDS: &'static [Field<Self>] = payload_fields![stored!("token", "The token as it is stored now", Token)];
+    const FIELDS: &'static [Field<Self>] = payload_fields![
+        stored!("token", "The token as it is stored now", Token),
+        Field {
+            name: "revokedTokenId",
+            description: "The global id of the token, which stays in the list; null when there are userErrors.",
+            is: Is::MaybeId(|row| Some(GlobalId::Token(row.stored()?.row.encoded_key.clone()).encode())),
+        },
+    ];
 }

@@ -8,6 +8,7 @@ use super::connection::{Listed, Words};
 use crate::{
     access::{self, Caller, CallerKind, Listing, Permission, Rights, Sets},
     api::graphql::{
+        node::GlobalId,
         object::{Field, Is, Object},
         world::World,
     },
@@ -68,8 +69,14 @@ pub struct User;
 impl Object for User {
     const NAME: &'static str = "User";
     const DESCRIPTION: &'static str = "Somebody who signs in with a name and a password.";
+    const IS_NODE: bool = true;
     type Row<'a> = &'a access::User;
     const FIELDS: &'static [Field<Self>] = with_rights![of_user;
+        Field {
+            name: "id",
+            description: "The global id.",
+            is: Is::Id(|row| GlobalId::User(row.row.encoded_key.clone()).encode()),
+        },
         Field {
             name: "encodedKey",
             description: "The key of the user.",
@@ -150,8 +157,14 @@ impl Object for Token {
     const NAME: &'static str = "Token";
     const DESCRIPTION: &'static str =
         "An API token, for programs. The token itself is shown once, when it is created, and kept nowhere.";
+    const IS_NODE: bool = true;
     type Row<'a> = &'a access::Token;
     const FIELDS: &'static [Field<Self>] = with_rights![of_token;
+        Field {
+            name: "id",
+            description: "The global id.",
+            is: Is::Id(|row| GlobalId::Token(row.row.encoded_key.clone()).encode()),
+        },
         Field {
             name: "encodedKey",
             description: "The key of the token, which is no secret.",
