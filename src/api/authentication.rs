@@ -111,22 +111,28 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
     next.run(request).await
 }
 
-/// A browser asks for a name and a password by itself where it meets Basic; over the playground it must not.
+const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"clientele\"");
+const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"clientele\", charset=\"UTF-8\"");
+
+/// Returns true for the request of a script in a page: a browser that meets the challenge of Basic there may ask for a name
+/// and a password by itself, over the page's own way to sign in.
+fn is_of_script(headers: &HeaderMap) -> bool {
+    let mode = headers.get("sec-fetch-mode");
+    mode.is_some_and(|mode| mode != "navigate") || headers.contains_key("x-requested-with")
+}
+
 fn refuse(door: Door, refusal: &Refusal, headers: &HeaderMap, id: &RequestId) -> Response {
-    let (mut response, challenge) = match door {
-        Door::Graphql => (
-            graphql::refuse_caller(refusal, headers, id),
-            HeaderValue::from_static("Bearer realm=\"clientele\""),
-        ),
-        Door::Rest | Door::CommandLine => (
-            rest::refuse_caller(refusal, id),
-            HeaderValue::from_static("Basic realm=\"clientele\", charset=\"UTF-8\""),
-        ),
+    let (mut response, challenges) = match door {
+        Door::Graphql if is_of_script(headers) => (graphql::refuse_caller(refusal, headers, id), &[BEARER][..]),
+        Door::Graphql => (graphql::refuse_caller(refusal, headers, id), &[BEARER, BASIC][..]),
+        Door::Rest | Door::CommandLine => (rest::refuse_caller(refusal, id), &[BASIC][..]),
     };
     let headers = response.headers_mut();
     match refusal {
         Refusal::Missing(_) | Refusal::Wrong => {
-            headers.insert(WWW_AUTHENTICATE, challenge);
+            for challenge in challenges {
+                headers.append(WWW_AUTHENTICATE, challenge.clone());
+            }
         }
         Refusal::TooMany(wait) | Refusal::IssuerAway(wait) => {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
