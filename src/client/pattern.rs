@@ -60,3 +60,18 @@ impl IdPattern {
             .collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::IdPattern;
+
+    #[test]
+    fn pattern_makes_only_ids_that_could_be_chosen() {
+        for pattern in ["#", "C-## @", "@\u{200d}$"] {
+            assert!(IdPattern::try_from(pattern.to_owned()).is_ok(), "{pattern:?}");
+        }
+        for pattern in ["", "search", "..", " #", "# ", "#\u{200b}", "\u{a0}#", "#\n#", "#\0"] {
+            assert!(IdPattern::try_from(pattern.to_owned()).is_err(), "{pattern:?}");
+        }
+    }
+}

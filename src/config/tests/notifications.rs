@@ -35,6 +35,10 @@ fn channel_settings_that_cant_be_meant_are_one_sentence_without_the_secret() {
             "notifications.email.from must be an e-mail address, or a name and one as in Bank <service@bank.test>",
         ),
         (
+            vec!["notifications.email.from=Bank <service@localhost>"],
+            "notifications.email.from must be an e-mail address, or a name and one as in Bank <service@bank.test>",
+        ),
+        (
             vec!["notifications.email.hello_name=a b"],
             "notifications.email.hello_name must be a host name",
         ),

@@ -56,6 +56,8 @@ on_both! {
             ("lastName=Linden", vec!["c0", "c1", "c3"]), ("firstName=%25", vec!["c4"]), ("lastName=_", vec!["c4"]),
             ("birthDate=1990-04-17", vec!["c0", "c2"]), ("birthDate=1990-04-17&lastName=Lindens", vec!["c2"]),
             ("branchId=b1", vec!["c1"]), ("centreId=c1", vec!["c2"]), ("creditOfficerUsername=u1", vec!["c3"]),
+            ("firstName=%00", vec![]), ("lastName=%00", vec![]), ("idDocument=X1%00", vec![]), ("branchId=%00", vec![]),
+            ("centreId=%00", vec![]), ("creditOfficerUsername=%00", vec![]), ("firstName=Trevor%0A", vec![]),
             ("idDocument=X1", vec!["c3", "c4"]), ("idDocument=x1", vec![]), ("state=INACTIVE&limit=2", vec!["c0", "c1"]),
             ("state=ACTIVE", vec![]), ("firstName=Trevor&offset=1", vec!["c2", "c3"]),
         ] {

@@ -181,4 +181,33 @@ on_both! {
             }
         }
     }
+
+    async fn stored_definition_that_todays_rules_refuse_can_be_changed(server) {
+        let run = async |(mutation, input_type): (&str, &str), input: Value| {
+            let query = format!("mutation($input: {input_type}!) {{ {mutation}(input: $input) {{ userErrors {{ code path }} }} }}");
+            let answer = server.graphql(&query, json!({ "input": input })).await;
+            answer.data(json!({ mutation: { "userErrors": [] } }));
+        };
+        run(ROLE, role(json!({}))).await;
+        run(SET, set(json!({}), json!({}))).await;
+        run(TEMPLATE, template(json!({}), json!({}))).await;
+        let escape = if server.backend == crate::harness::Backend::Sqlite { "char(27)" } else { "chr(27)" };
+        for sql in [
+            format!("UPDATE client_role SET role_id = {escape}, name = {escape} WHERE role_id = 'vip'"),
+            format!("UPDATE custom_field_set SET set_id = {escape}, name = {escape}"),
+            format!("UPDATE custom_field SET field_id = {escape}, name = {escape}"),
+            format!("UPDATE custom_field_option SET value = {escape}"),
+            format!("UPDATE message_template SET template_id = {escape}, name = {escape}"),
+            format!("UPDATE message_variant SET subject = {escape}"),
+        ] {
+            server.write(&sql).await.expect("a sound statement");
+        }
+        let escape = "\u{1b}";
+        run(ROLE, json!({ "roleId": escape, "name": escape, "description": "changed" })).await;
+        let option = json!([{ "value": escape }, { "value": "HIGH" }]);
+        let field = json!({ "fieldId": escape, "name": escape, "description": "changed", "options": option });
+        run(SET, json!({ "set": { "setId": escape, "name": escape }, "fields": [field] })).await;
+        let variant = json!({ "language": "ENGLISH", "subject": escape, "text": "changed" });
+        run(TEMPLATE, json!({ "templateId": escape, "name": escape, "active": false, "variants": [variant] })).await;
+    }
 }

@@ -208,6 +208,14 @@ async fn an_address_beyond_ascii_goes_to_a_server_that_takes_it_only() {
 }
 
 #[tokio::test]
+async fn internationalised_domain_is_sent_in_its_ascii_form() {
+    let peer = SmtpPeer::start(Mailing::Accept).await;
+    let channels = by_email(peer.settings());
+    assert_eq!(email_to(&channels, "ines@bücher.test").await, sent(ACCEPTED));
+    assert_eq!(peer.message(0).await.to, ["ines@xn--bcher-kva.test"]);
+}
+
+#[tokio::test]
 async fn a_port_where_nobody_listens_is_a_connection_that_failed() {
     let settings = EmailSettings {
         port: Some(1),
