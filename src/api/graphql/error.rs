@@ -79,6 +79,10 @@ impl Code {
     }
 }
 
+/// Path of a value at fault, from the variable or the argument that the caller sent it in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputPath(pub Vec<PathSegment>);
+
 /// An error with a code and a sentence made for the caller. A resolver returns one with `?`.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{message}")]
@@ -87,8 +91,8 @@ pub struct Fault {
     pub message: Cow<'static, str>,
     /// Where in the document, when it is about the document.
     pub locations: Vec<Pos>,
-    /// Path of the value at fault: from the variable or the argument that the caller sent it in.
-    pub input_path: Vec<PathSegment>,
+    /// None when it is about no value in the input. Boxed, as most faults have none.
+    pub input_path: Option<Box<InputPath>>,
     /// What is wrong with the server, for the log.
     pub cause: Option<LogCause>,
 }
@@ -99,7 +103,7 @@ impl Fault {
             code,
             message: message.into(),
             locations: Vec::new(),
-            input_path: Vec::new(),
+            input_path: None,
             cause: None,
         }
     }
@@ -114,7 +118,7 @@ impl Fault {
     /// The same, about a value in the input.
     #[must_use]
     pub fn of_input(mut self, path: Vec<PathSegment>) -> Self {
-        self.input_path = path;
+        self.input_path = (!path.is_empty()).then(|| Box::new(InputPath(path)));
         self
     }
 

@@ -78,7 +78,7 @@ impl<'a> Error<'a> {
             path,
             extensions: Extensions {
                 code: fault.code.as_str(),
-                path: &fault.input_path,
+                path: fault.input_path.as_ref().map_or(&[], |path| &path.0),
                 request_id,
             },
         }
