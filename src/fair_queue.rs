@@ -121,8 +121,7 @@ impl<K: Key> FairQueue<K> {
     /// Counts a request of this key as refused and answers true if [`join`](Self::join) would refuse it.
     pub fn refuses(&self, key: &K) -> bool {
         let mut state = self.lock();
-        // Usually nothing waits.
-        if state.waiting == 0 || state.can_run(key) || state.has_room(key) {
+        if state.can_run(key) || state.has_room(key) {
             return false;
         }
         state.count_refusal(key);
@@ -295,10 +294,19 @@ struct State<K> {
 #[derive(Debug, Default)]
 struct KeyState {
     held: usize,
-    waiting: VecDeque<(u64, oneshot::Sender<()>)>,
+    waiting: VecDeque<Entry>,
     /// When the key began to wait, or was last served.
     turn: u64,
     load: Load,
+}
+
+/// A ticket that waits.
+#[derive(Debug)]
+struct Entry {
+    number: u64,
+    /// False for a ticket that has been served before, which is no new load.
+    is_new: bool,
+    grant: oneshot::Sender<()>,
 }
 
 impl<K: Key> State<K> {
@@ -335,10 +343,14 @@ impl<K: Key> State<K> {
             if key.waiting.is_empty() {
                 key.turn = number;
             }
-            key.load.arrived(key.waiting.is_empty(), Instant::now());
+            let is_new = position == Position::Back;
+            if is_new {
+                key.load.arrived(key.waiting.is_empty(), Instant::now());
+            }
+            let entry = Entry { number, is_new, grant };
             match position {
-                Position::Front => key.waiting.push_front((number, grant)),
-                Position::Back => key.waiting.push_back((number, grant)),
+                Position::Front => key.waiting.push_front(entry),
+                Position::Back => key.waiting.push_back(entry),
             }
         });
         Phase::Waiting { number, granted }
@@ -373,7 +385,7 @@ impl<K: Key> State<K> {
     }
 
     fn leave(&mut self, key: &K, number: u64) -> bool {
-        let position = |key: &KeyState| key.waiting.iter().position(|(other, _)| *other == number);
+        let position = |key: &KeyState| key.waiting.iter().position(|entry| entry.number == number);
         let Some(position) = self.keys.get(key).and_then(position) else {
             return false;
         };
@@ -409,11 +421,13 @@ impl<K: Key> State<K> {
             let turn = self.next_number();
             self.waiting -= 1;
             let granted = self.change(&key, |key| {
-                let (_, grant) = key.waiting.pop_front()?;
+                let entry = key.waiting.pop_front()?;
                 key.turn = turn;
-                key.load.granted(key.waiting.is_empty(), Instant::now());
+                if entry.is_new {
+                    key.load.granted(key.waiting.is_empty(), Instant::now());
+                }
                 // A ticket leaves the queue before its receiver goes away.
-                grant.send(()).ok()?;
+                entry.grant.send(()).ok()?;
                 key.held += 1;
                 Some(())
             });
