@@ -1,54 +1,64 @@
-//! How many connections the system lets this process have, whatever is configured.
+//! Limits connections to what the system's limit of open files allows.
 
-/// What a server needs beside its connections: the database's, files, the log.
-const RESERVED: usize = 256;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// The connections that can be had: as many as configured, or as the limit of open files leaves, which is then logged.
+/// Open files that a server needs besides its connections: those of the database, the log and others.
+const RESERVED: u64 = 256;
+
+/// The connections that are possible: as many as configured, or as the limit of open files leaves, which is then logged. The
+/// soft limit is raised as far as that helps and the hard limit allows.
 pub fn places(configured: usize) -> usize {
-    let limit = std::fs::read_to_string("/proc/self/limits")
-        .ok()
-        .and_then(|text| open_files(&text));
-    let Some(limit) = limit else { return configured };
+    let needed = u64::try_from(configured).unwrap_or(u64::MAX).saturating_add(RESERVED);
+    let limit = getrlimit(Resource::Nofile);
+    if let Some(raised) = raised(limit, needed) {
+        // Without it there are fewer connections, as the log says below.
+        let _ = setrlimit(Resource::Nofile, raised);
+    }
+    let Some(limit) = getrlimit(Resource::Nofile).current else {
+        return configured;
+    };
     let possible = limit.saturating_sub(RESERVED).max(limit / 2).max(1);
+    let possible = usize::try_from(possible).unwrap_or(usize::MAX);
     if possible < configured {
         tracing::warn!(
             configured,
             possible,
             limit,
-            "the limit of open files allows fewer connections than http.connections: raise it (ulimit -n, LimitNOFILE)"
+            "the limit of open files allows fewer connections than http.connections: raise it (ulimit -Hn, LimitNOFILE)"
         );
     }
     configured.min(possible)
 }
 
-/// The soft limit in what Linux tells of a process; none when there is no limit.
-fn open_files(limits: &str) -> Option<usize> {
-    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
-    line.split_whitespace().next()?.parse().ok()
+/// The limits with a soft limit that is closer to what is needed. None when it is enough, or can't be raised.
+fn raised(limit: Rlimit, needed: u64) -> Option<Rlimit> {
+    let possible = limit.maximum.map_or(needed, |maximum| maximum.min(needed));
+    let is_low = limit.current.is_some_and(|current| current < possible);
+    is_low.then_some(Rlimit {
+        current: Some(possible),
+        ..limit
+    })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::open_files;
+    use rustix::process::Rlimit;
+
+    use super::raised;
 
     #[test]
-    fn the_soft_limit_is_found() {
-        let head = "Limit                     Soft Limit           Hard Limit           Units\n";
-        for (line, found) in [
-            (
-                "Max open files            1024                 524288               files",
-                Some(1024),
-            ),
-            (
-                "Max open files            unlimited            unlimited            files",
-                None,
-            ),
-            (
-                "Max processes             63432                63432                processes",
-                None,
-            ),
+    fn soft_limit_is_raised_as_far_as_needed_and_allowed() {
+        for (current, maximum, needed, expected) in [
+            (Some(1_024), Some(524_288), 16_640, Some(Some(16_640))),
+            (Some(1_024), Some(4_096), 16_640, Some(Some(4_096))),
+            (Some(1_024), None, 16_640, Some(Some(16_640))),
+            (Some(1_024), Some(1_024), 16_640, None),
+            (Some(20_000), Some(524_288), 16_640, None),
+            (None, None, 16_640, None),
         ] {
-            assert_eq!(open_files(&format!("{head}{line}\n")), found);
+            let raised = raised(Rlimit { current, maximum }, needed);
+            assert_eq!(raised.map(|raised| raised.current), expected);
+            assert!(raised.is_none_or(|raised| raised.maximum == maximum));
         }
     }
 }
