@@ -3,7 +3,6 @@
 //! It travels with the task, so that whatever is called on the way needn't pass it on: the database asks it for connections and
 //! holds rows by it, [`Text`] grows by it. It knows neither doors nor statements.
 
-mod callers;
 mod memory;
 #[cfg(test)]
 mod tests;
@@ -14,10 +13,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use self::{
-    callers::{Callers, OfCaller},
-    memory::{Held, Memory},
-};
+use self::memory::{Held, Memory};
 pub use self::{
     memory::{AnswerSettings, Size},
     text::Text,
@@ -25,6 +21,8 @@ pub use self::{
 use crate::{
     deadline::Deadline,
     error::{Error, Result},
+    fair_queue::Permit,
+    flow::{Flow, FlowQueue},
 };
 
 tokio::task_local! { static CURRENT: Allowance; }
@@ -34,7 +32,8 @@ tokio::task_local! { static CURRENT: Allowance; }
 pub struct Means {
     timeout: Duration,
     connections: usize,
-    callers: Callers,
+    /// The connections, shared fairly by caller.
+    queue: FlowQueue,
     memory: Memory,
 }
 
@@ -46,22 +45,24 @@ impl Means {
         Self {
             timeout,
             connections: of_request,
-            callers: Callers::new(all),
+            queue: FlowQueue::unbounded(all),
             memory: Memory::new(answers),
         }
     }
 
-    /// What a request may take that begins now. `caller` tells whoever has signed in from all others.
+    /// What a request may take that begins now. Its connections are charged to `flow`; without one, only the request's own
+    /// limit holds.
     ///
     /// # Errors
     /// [`Error::Busy`] when the answers under way leave no memory for another.
-    pub fn allow(&self, purpose: Purpose, caller: Option<String>) -> Result<Allowance> {
+    pub fn allow(&self, purpose: Purpose, flow: Option<Flow>) -> Result<Allowance> {
         Ok(Allowance(Arc::new(Parts {
             purpose,
             deadline: Deadline::after(self.timeout),
             connections: Arc::new(Semaphore::new(self.connections)),
-            of_caller: caller.map(|name| self.callers.one(name)),
-            held: Held::begin(&self.memory)?,
+            held: Held::begin(&self.memory, flow.clone())?,
+            flow,
+            queue: self.queue.clone(),
         })))
     }
 }
@@ -97,7 +98,8 @@ struct Parts {
     purpose: Purpose,
     deadline: Deadline,
     connections: Arc<Semaphore>,
-    of_caller: Option<OfCaller>,
+    flow: Option<Flow>,
+    queue: FlowQueue,
     held: Held,
 }
 
@@ -105,7 +107,7 @@ struct Parts {
 #[derive(Debug)]
 pub struct ConnectionPlace {
     _of_request: OwnedSemaphorePermit,
-    _of_caller: Option<OwnedSemaphorePermit>,
+    _of_caller: Option<Permit<Flow>>,
 }
 
 impl Allowance {
@@ -123,11 +125,16 @@ impl Allowance {
         self.0.deadline
     }
 
+    /// The flow that the request is charged to. None when its caller can't be told from others.
+    pub fn flow(&self) -> Option<&Flow> {
+        self.0.flow.as_ref()
+    }
+
     /// A place for one statement among those of the request and of its caller.
     pub async fn connection(&self) -> Option<ConnectionPlace> {
         let of_request = self.0.connections.clone().acquire_owned().await.ok()?;
-        let of_caller = match &self.0.of_caller {
-            Some(caller) => caller.connection().await,
+        let of_caller = match &self.0.flow {
+            Some(flow) => self.0.queue.acquire(flow.clone()).await.ok(),
             None => None,
         };
         Some(ConnectionPlace {

@@ -19,14 +19,21 @@ mod transaction;
 
 use std::{
     future::Future,
-    sync::Arc,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
 use migration::{Migrator, MigratorTrait};
 use rand::RngExt;
-use sea_orm::{ConnectionTrait, DatabaseConnection, SqliteTransactionMode, TransactionOptions, TransactionTrait};
-use tokio::time::timeout_at;
+use sea_orm::{
+    ConnAcquireErr, ConnectionTrait, DatabaseConnection, DbErr, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
+use tokio::time::{timeout, timeout_at};
 
 pub use address::{check_address, is_read_only, is_ssl_mode, parameter};
 pub use backup::BackupError;
@@ -49,6 +56,8 @@ use crate::{
     allowance::{Allowance, Connections},
     deadline::Deadline,
     error::{Cause, Error, Result},
+    fair_queue::{Permit, QueueFull},
+    flow::{Flow, FlowQueue},
 };
 
 /// No attempt begins later than this after the first.
@@ -91,7 +100,12 @@ pub struct Database {
     /// None on PostgreSQL.
     file: Option<SqliteFile>,
     request_timeout: Duration,
+    acquire_timeout: Duration,
     connections: Connections,
+    /// SQLite's only writer, shared fairly by caller. On PostgreSQL requests share connections, see [`Allowance`].
+    writer_queue: FlowQueue,
+    /// Transactions that have begun.
+    writer_begun: Arc<AtomicU64>,
     observer: Option<Observer>,
 }
 
@@ -105,6 +119,9 @@ impl Database {
         reader.metrics = Metrics::default();
         let mut database = Self {
             request_timeout: Duration::from_secs(settings.request_timeout_seconds),
+            acquire_timeout: Duration::from_secs(settings.acquire_timeout_seconds),
+            writer_queue: FlowQueue::unbounded(1),
+            writer_begun: Arc::default(),
             connections: settings.for_requests(reader.dialect),
             reader,
             writer,
@@ -224,7 +241,7 @@ impl Database {
             Dialect::Postgres => error,
         };
         let begin = async {
-            // SQLite's writer is nobody's part of the readers.
+            // SQLite's writer isn't one of the connections that requests share.
             let place = match self.writer.dialect {
                 Dialect::Postgres => self.writer.place().await,
                 Dialect::Sqlite => (None, Some(self.writer.metrics.want())),
@@ -235,7 +252,7 @@ impl Database {
             Some(deadline) => timeout_at(deadline.at(), begin).await,
             None => Ok(begin.await),
         };
-        let (transaction, _place) = match begun {
+        let ((transaction, _turn), _place) = match begun {
             Ok(Err(error @ Error::Unavailable(Cause::NoFreeConnection))) => return Err(kept_waiting(error)),
             Ok(begun) => begun?,
             Err(_) => return Err(kept_waiting(Error::TimedOut)),
@@ -320,28 +337,53 @@ impl Database {
         }
     }
 
-    async fn begin(&self) -> Result<Transaction> {
+    async fn begin(&self) -> Result<(Transaction, Option<Permit<Flow>>)> {
         retry_on_lost_connection(|| self.begin_once()).await
     }
 
-    async fn begin_once(&self) -> Result<Transaction> {
+    async fn begin_once(&self) -> Result<(Transaction, Option<Permit<Flow>>)> {
         let dialect = self.writer.dialect;
         let begin = async {
+            let turn = self.writer_turn().await?;
             self.check_file()?;
-            TransactionConnection::begin(&self.writer.inner, dialect, self.observer.clone()).await
+            let transaction = TransactionConnection::begin(&self.writer.inner, dialect, self.observer.clone()).await?;
+            self.writer_begun.fetch_add(1, Relaxed);
+            Ok((transaction, turn))
         };
         let begin = self.writer.metrics.acquiring(begin);
-        let inner = match &self.writer.availability {
+        let (inner, turn) = match &self.writer.availability {
             Some(availability) => availability.during(Access::Write, begin).await?,
             None => begin.await?,
         };
-        Ok(Connection {
+        let transaction = Connection {
             inner,
             dialect,
             pooled: false,
             bounds: None,
             availability: self.writer.availability.clone(),
             metrics: self.writer.metrics.clone(),
-        })
+        };
+        Ok((transaction, turn))
+    }
+
+    /// Waits for SQLite's writer, in turns with other callers: its pool would serve requests in the order of their arrival,
+    /// so that one caller could fill the queue.
+    async fn writer_turn(&self) -> Result<Option<Permit<Flow>>, DbErr> {
+        if self.writer.dialect != Dialect::Sqlite {
+            return Ok(None);
+        }
+        let flow = Allowance::current().and_then(|allowance| allowance.flow().cloned());
+        let mut turn = pin!(self.writer_queue.acquire(flow.unwrap_or(Flow::Internal)));
+        loop {
+            let begun = self.writer_begun.load(Relaxed);
+            let waited = timeout(self.acquire_timeout, &mut turn).await;
+            // As long as others have their turns, it will come.
+            let is_stuck = self.writer_begun.load(Relaxed) == begun;
+            match waited {
+                Ok(Ok(turn)) => return Ok(Some(turn)),
+                Err(_) if !is_stuck => {}
+                Ok(Err(QueueFull)) | Err(_) => return Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
+            }
+        }
     }
 }

@@ -15,6 +15,7 @@ pub mod db;
 pub mod deadline;
 pub mod error;
 pub mod fair_queue;
+pub mod flow;
 pub mod histogram;
 pub mod history;
 pub mod idempotency;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Account, PasswordProof, Permission, Permissions, Rights};
 use crate::{
     error::{Error, Result},
+    flow::Flow,
     secret::Secret,
     text_enum::text_enum,
 };
@@ -100,12 +101,12 @@ impl Caller {
         }
     }
 
-    /// A name that nobody else has; none where nobody is told from others.
-    pub fn unique_name(&self) -> Option<String> {
+    /// The flow that this caller's work is charged to. None for callers that can't be told apart.
+    pub fn flow(&self) -> Option<Flow> {
         match self.kind {
             CallerKind::Anyone | CallerKind::Operator => None,
             CallerKind::User | CallerKind::Token | CallerKind::Issuer => {
-                Some(format!("{} {}", self.kind.as_str(), self.id))
+                Some(Flow::Caller(self.kind.as_str(), self.id.clone()))
             }
         }
     }

@@ -1,17 +1,18 @@
-//! The memory of answers: how much of it one request may have, and how much all of them together.
+//! Limits the memory of answers: of one request, of all requests of one caller, and of all requests together.
 
 use std::{
+    collections::HashMap,
     fmt::{self, Display, Formatter},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::Purpose;
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    flow::Flow,
+};
 
 /// What an operator decides about the memory of answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,9 +48,10 @@ impl Display for Size {
 
 /// What is taken of all memory at once, so that the smallest answers ask for it only once.
 const BLOCK: usize = 64 << 10;
-/// This part of all memory is for first blocks: whoever takes large answers slowly holds up others that want large ones, but
-/// nobody else.
+/// This part of all memory is for first blocks: callers who take large answers slowly hold up only others that want large ones.
 const RESERVED: usize = 8;
+/// A caller may hold this many times the memory that it leaves free, so that one caller leaves a quarter to others.
+const SHARE: usize = 3;
 
 /// The memory of all answers. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -58,34 +60,70 @@ pub(super) struct Memory(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     settings: AnswerSettings,
-    taken: AtomicUsize,
+    used: Mutex<Used>,
+}
+
+#[derive(Debug, Default)]
+struct Used {
+    taken: usize,
+    by_flow: HashMap<Flow, usize>,
+}
+
+impl Used {
+    fn add(&mut self, bytes: usize, flow: Option<&Flow>) {
+        self.taken += bytes;
+        if let Some(flow) = flow {
+            *self.by_flow.entry(flow.clone()).or_default() += bytes;
+        }
+    }
+
+    fn remove(&mut self, bytes: usize, flow: Option<&Flow>) {
+        self.taken -= bytes;
+        let Some(flow) = flow else { return };
+        if let Some(of_flow) = self.by_flow.get_mut(flow) {
+            *of_flow -= bytes;
+            if *of_flow == 0 {
+                self.by_flow.remove(flow);
+            }
+        }
+    }
 }
 
 impl Memory {
     pub fn new(settings: &AnswerSettings) -> Self {
         Self(Arc::new(Shared {
             settings: settings.clone(),
-            taken: AtomicUsize::new(0),
+            used: Mutex::default(),
         }))
     }
 
     #[cfg(test)]
     pub fn taken(&self) -> usize {
-        self.0.taken.load(Relaxed)
+        self.used().taken
     }
 
-    fn take(&self, bytes: usize, most: usize) -> Result<()> {
-        let more = |taken: usize| taken.checked_add(bytes).filter(|taken| *taken <= most);
-        let taken = self.0.taken.fetch_update(Relaxed, Relaxed, more);
-        taken.map(|_| ()).map_err(|_| Error::Busy)
+    fn take(&self, bytes: usize, most: usize, flow: Option<&Flow>) -> Result<()> {
+        let mut used = self.used();
+        let left = used.taken.checked_add(bytes).and_then(|taken| most.checked_sub(taken));
+        let left = left.ok_or(Error::Busy)?;
+        let of_flow = flow.and_then(|flow| used.by_flow.get(flow)).copied();
+        if of_flow.is_some_and(|of_flow| of_flow + bytes > left.saturating_mul(SHARE)) {
+            return Err(Error::Busy);
+        }
+        used.add(bytes, flow);
+        Ok(())
     }
 
-    fn take_anyway(&self, bytes: usize) {
-        self.0.taken.fetch_add(bytes, Relaxed);
+    fn take_anyway(&self, bytes: usize, flow: Option<&Flow>) {
+        self.used().add(bytes, flow);
     }
 
-    fn give_back(&self, bytes: usize) {
-        self.0.taken.fetch_sub(bytes, Relaxed);
+    fn give_back(&self, bytes: usize, flow: Option<&Flow>) {
+        self.used().remove(bytes, flow);
+    }
+
+    fn used(&self) -> MutexGuard<'_, Used> {
+        self.0.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -93,6 +131,7 @@ impl Memory {
 #[derive(Debug)]
 pub(super) struct Held {
     memory: Memory,
+    flow: Option<Flow>,
     state: Mutex<State>,
 }
 
@@ -106,10 +145,11 @@ struct State {
 }
 
 impl Held {
-    pub fn begin(memory: &Memory) -> Result<Self> {
-        memory.take(BLOCK, memory.0.settings.bytes_together)?;
+    pub fn begin(memory: &Memory, flow: Option<Flow>) -> Result<Self> {
+        memory.take(BLOCK, memory.0.settings.bytes_together, flow.as_ref())?;
         Ok(Self {
             memory: memory.clone(),
+            flow,
             state: Mutex::new(State {
                 used: 0,
                 taken: BLOCK,
@@ -141,10 +181,11 @@ impl Held {
         let bytes = wish.clamp(bytes, left);
         let used = state.used + bytes;
         if let Some(missing) = used.checked_sub(state.taken).filter(|missing| *missing > 0) {
-            let missing = missing.next_multiple_of(BLOCK);
+            let (missing, flow) = (missing.next_multiple_of(BLOCK), self.flow.as_ref());
+            let most = bytes_together - bytes_together / RESERVED;
             match purpose {
-                Purpose::Read => self.memory.take(missing, bytes_together - bytes_together / RESERVED)?,
-                Purpose::Change => self.memory.take_anyway(missing),
+                Purpose::Read => self.memory.take(missing, most, flow)?,
+                Purpose::Change => self.memory.take_anyway(missing, flow),
             }
             state.taken += missing;
         }
@@ -161,8 +202,8 @@ impl Held {
     pub fn settle(&self, bytes: usize) {
         let mut state = self.state();
         match bytes.checked_sub(state.taken) {
-            Some(missing) => self.memory.take_anyway(missing),
-            None => self.memory.give_back(state.taken - bytes),
+            Some(missing) => self.memory.take_anyway(missing, self.flow.as_ref()),
+            None => self.memory.give_back(state.taken - bytes, self.flow.as_ref()),
         }
         (state.used, state.taken) = (bytes, bytes);
     }
@@ -174,6 +215,6 @@ impl Held {
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.memory.give_back(self.state().taken);
+        self.memory.give_back(self.state().taken, self.flow.as_ref());
     }
 }

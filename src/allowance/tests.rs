@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 
 use super::{Allowance, AnswerSettings, Connections, Means, Purpose, Reading, Text, hold};
-use crate::error::Error;
+use crate::{error::Error, flow::Flow};
 
 const MINUTE: Duration = Duration::from_secs(60);
 /// What each request takes at least, and of all memory always a multiple of it.
@@ -135,12 +135,16 @@ async fn what_a_change_has_stored_is_told_even_if_memory_is_short_or_time_is_ove
     assert!(matches!(write(&read, "").await, Err(Error::TimedOut)));
 }
 
+fn flow(name: &str) -> Flow {
+    Flow::Caller("USER", name.into())
+}
+
 #[tokio::test]
 async fn a_caller_leaves_a_quarter_of_the_connections_to_others_however_many_requests_it_sends() {
     let connections = Connections { all: 8, of_request: 4 };
     let means = Means::new(MINUTE, connections, &AnswerSettings::default());
     let request = |caller: Option<&str>| {
-        let allowed = means.allow(Purpose::Read, caller.map(str::to_owned));
+        let allowed = means.allow(Purpose::Read, caller.map(flow));
         allowed.expect("there is memory")
     };
     let requests: Vec<_> = (0..8).map(|_| request(Some("ana"))).collect();
@@ -157,9 +161,7 @@ async fn a_caller_leaves_a_quarter_of_the_connections_to_others_however_many_req
     assert_eq!(taken.len(), 4, "one request has no more than its own part");
     for (all, of_caller) in [(1, 1), (2, 1), (3, 2), (4, 3), (16, 12)] {
         let means = Means::new(MINUTE, Connections { all, of_request: all }, &AnswerSettings::default());
-        let allowed = means
-            .allow(Purpose::Read, Some("ana".to_owned()))
-            .expect("there is memory");
+        let allowed = means.allow(Purpose::Read, Some(flow("ana"))).expect("there is memory");
         let taken: Vec<_> = (0..all).filter_map(|_| take(&allowed)).collect();
         assert_eq!(taken.len(), of_caller, "of {all}");
     }
@@ -205,4 +207,19 @@ async fn outside_of_a_request_there_are_no_bounds() {
     let mut text = Text::begin();
     text.push("text");
     assert_eq!(text.finish().expect("nobody counts"), b"text");
+}
+
+#[test]
+fn one_caller_leaves_a_quarter_of_the_memory_to_others() {
+    let means = means(usize::MAX, 64);
+    let begin = |flow| means.allow(Purpose::Read, flow);
+    let mut kept: Vec<_> = std::iter::from_fn(|| begin(Some(flow("ana"))).ok()).collect();
+    assert_eq!(kept.len(), 48);
+    kept.extend(begin(Some(flow("bo"))).ok());
+    assert_eq!(kept.len(), 49, "others have what is left");
+    assert!(matches!(begin(Some(flow("ana"))), Err(Error::Busy)));
+    kept.drain(..10);
+    assert!(begin(Some(flow("ana"))).is_ok(), "what is given back can be had again");
+    drop(kept);
+    assert_eq!(taken(&means), 0);
 }

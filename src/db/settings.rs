@@ -22,8 +22,8 @@ const LOCK_TIMEOUT: &str = "5s";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatabaseSettings {
-    /// Connections kept at the most. On SQLite these are readers, two for each core at the most; one writer comes on top. One
-    /// request uses a quarter of them at once, and all requests of one caller three quarters.
+    /// Connections kept at the most. On SQLite these are readers, two for each core at the most; one writer comes on top, which
+    /// callers have in turns. One request uses a quarter of them at once, and all requests of one caller three quarters.
     pub max_connections: u32,
     /// How long a request waits for a free connection before it is answered 503, in seconds.
     pub acquire_timeout_seconds: u64,

@@ -209,7 +209,7 @@ impl Door {
         caller: &Caller,
         reading: impl Future<Output = Result<Vec<u8>, Failure>>,
     ) -> Result<Body, Failure> {
-        let allowance = self.means.allow(Purpose::Read, caller.unique_name())?;
+        let allowance = self.means.allow(Purpose::Read, caller.flow())?;
         let deadline = allowance.deadline();
         match timeout_at(deadline.at(), allowance.clone().scope(reading)).await {
             Ok(answer) if !deadline.is_over() => Ok(kept(answer?, &allowance)),

@@ -38,7 +38,7 @@ impl Door {
         let Submission { input, expanded } = self.read(request, named).await?;
         let wanted = if expanded { Wanted::ALL } else { Wanted::default() };
         // Before anything is done, whoever can't be answered is told so.
-        let allowance = self.means.allow(Purpose::Change, caller.unique_name())?;
+        let allowance = self.means.allow(Purpose::Change, caller.flow())?;
         let Upserted {
             client,
             definitions,

@@ -87,7 +87,7 @@ where
 
     /// What the request may take of what is there, or the answer that nothing is left.
     fn allow(&self, purpose: Purpose) -> Result<Allowance, Answer> {
-        let caller = self.parts.extensions.get::<Caller>().and_then(Caller::unique_name);
+        let caller = self.parts.extensions.get::<Caller>().and_then(Caller::flow);
         let allowed = self.means.allow(purpose, caller);
         allowed.map_err(|error| Answer::refused(&of_domain(&error).into(), &self.id.0))
     }
