@@ -5,9 +5,10 @@
 //! so that neither what they spend nor waking them is anything that the server could have had. First callers ask without a
 //! pause, ever more of them, to find how many get the most pages a second. Then, in turns, so that a machine that is slower
 //! for a while is so for both: those callers, whose rate is the peak, and ten times as many requests a second on a thousand
-//! connections, whether or not earlier ones have been answered. The run fails when they could not be offered. Each time is
-//! counted from when the request was due, and every answer is waited for. Last, ten thousand connections that say nothing:
-//! what one costs, and how soon a query beside them is answered.
+//! connections, whether or not earlier ones have been answered. The run fails when they could not be offered. Before these
+//! turns come a thousand requests at once, which must all be answered. Each time is counted from when the request was due,
+//! and every answer is waited for. Last, ten thousand connections that say nothing: what one costs, and how soon a query
+//! beside them is answered.
 //!
 //! Wanted: goodput of at least 0.80 of the peak, as the median of the turns, and every refusal within 100 ms. Whether they
 //! were met is printed, and nothing else depends on it. An answer with errors, anything but 200 and 503, and a closed
@@ -36,6 +37,8 @@ const WANTED_GOODPUT: f64 = 0.8;
 const WANTED_REFUSAL: Duration = Duration::from_millis(100);
 const TIMES: f64 = 10.0;
 const CONNECTIONS: usize = 1_000;
+/// How long the queue may take to be recognised as a standing one: until then everything waits, as in a burst.
+const SETTLE: Duration = Duration::from_secs(3);
 /// For the last answers.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAGE: &str = "{clients(first:50){nodes{id,clientId,state,firstName,lastName,emailAddress,addresses{line1,city},\
@@ -132,18 +135,28 @@ struct Offered {
     unsent: usize,
     /// Pages while the requests came.
     in_time: usize,
+    /// Processor time while the requests came.
+    spent: Spent,
     outcome: Outcome,
 }
 
-/// Offers `rate` requests a second for `time`, each on a connection that waits for nothing, and waits for the last answer.
+/// Offers `rate` requests a second for `time`, each on a connection that waits for nothing, and waits for the last answer. The
+/// same rate is offered for [`SETTLE`] before, which isn't measured.
 async fn offer(server: &Server, rate: f64, time: Duration) -> Offered {
     let outcome = Shared::default();
     let callers = callers(server, CONNECTIONS, PAGE, &outcome).await;
     let (mut sent, mut unsent, mut turn) = (0, 0, 0);
-    let start = Instant::now();
-    while start.elapsed() < time {
+    let (mut start, mut is_settled) = (Instant::now(), false);
+    let mut before = Spent::so_far(server);
+    while !is_settled || start.elapsed() < time {
         tokio::task::yield_now().await;
         valid(&outcome);
+        if !is_settled && start.elapsed() >= SETTLE {
+            (sent, unsent, is_settled) = (0, 0, true);
+            outcome.take();
+            before = Spent::so_far(server);
+            start = Instant::now();
+        }
         let due = (start.elapsed().as_secs_f64() * rate) as usize;
         while sent + unsent < due {
             let when = start + Duration::from_secs_f64((sent + unsent) as f64 / rate);
@@ -158,6 +171,7 @@ async fn offer(server: &Server, rate: f64, time: Duration) -> Offered {
         }
     }
     let in_time = outcome.borrow().answered.len();
+    let spent = before.since(server);
     while callers.iter().any(|caller| caller.waits() > 0) {
         assert!(start.elapsed() < time + PATIENCE, "a request has no answer");
         tokio::task::yield_now().await;
@@ -167,8 +181,33 @@ async fn offer(server: &Server, rate: f64, time: Duration) -> Offered {
         sent,
         unsent,
         in_time,
+        spent,
         outcome: outcome.take(),
     }
+}
+
+/// One request on each of many connections, all at once.
+async fn burst(server: &Server) {
+    let outcome = Shared::default();
+    let callers = callers(server, CONNECTIONS, PAGE, &outcome).await;
+    let start = Instant::now();
+    for caller in &callers {
+        assert!(caller.send(Instant::now()), "the connection takes a request");
+    }
+    while callers.iter().any(|caller| caller.waits() > 0) {
+        assert!(start.elapsed() < PATIENCE, "a request has no answer");
+        tokio::task::yield_now().await;
+        valid(&outcome);
+    }
+    let Outcome {
+        mut answered, refused, ..
+    } = outcome.take();
+    println!("burst       {}", times(&mut answered));
+    println!(
+        "            {:8} refused: {}",
+        refused.len(),
+        verdict(refused.is_empty())
+    );
 }
 
 /// One turn of the two loads.
@@ -183,14 +222,13 @@ struct Turn {
 
 async fn turn(server: &Server, callers: usize, time: Duration) -> Turn {
     let peak = closed_loop(server, callers, time).await;
-    let before = Spent::so_far(server);
     let Offered {
         sent,
         unsent,
         in_time,
+        spent,
         outcome,
     } = offer(server, peak.pages * TIMES, time).await;
-    let spent = before.since(server);
     let seconds = time.as_secs_f64();
     let (offered, goodput) = (sent as f64 / seconds, in_time as f64 / seconds);
     assert!(offered / peak.pages > TIMES * 0.9, "the callers were too slow to tell");
@@ -276,6 +314,7 @@ async fn main() {
         let server = Server::start(&arguments);
         closed_loop(&server, CALLERS[0], Duration::from_secs(1)).await;
         let callers = best(&server, time).await;
+        burst(&server).await;
         overload(&server, callers, time).await;
         resting::measure(&server).await;
     };

@@ -16,8 +16,8 @@ use super::{
 };
 use crate::{error::Error, fair_queue::QueueFull};
 
-/// So many wait for one verdict at most.
-const MOST_TOGETHER: usize = 64;
+/// Requests that can wait for one verdict: a burst of a caller whose credentials aren't known yet.
+const MOST_TOGETHER: usize = 2_048;
 
 /// Where a verdict will be heard. Whoever waits for it holds a receiver.
 type Answer = watch::Sender<Option<Verdict>>;

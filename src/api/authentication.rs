@@ -22,7 +22,7 @@ use axum::{
     response::Response,
 };
 
-pub(super) use self::guard::Refusal;
+pub(super) use self::{credentials::header as credential_header, guard::Refusal};
 pub use self::{
     guard::Guard,
     settings::{AuthenticationSettings, JwtSettings},
@@ -94,13 +94,24 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
             };
             gate.metrics
                 .signed_in(SignInMethod::of(headers), SignInOutcome::of(&account));
-            match account {
+            let caller = match account {
                 Ok(account) => Caller {
                     proof: guard.proof(&gate.clientele, headers, from),
                     ..Caller::of(&account, gate.door, id.0.clone())
                 },
-                Err(refusal) => return refuse(gate.door, &refusal, headers, &id),
+                Err(refusal) => {
+                    if let (Refusal::Wrong, Some(place)) = (&refusal, place) {
+                        place.forget_credentials();
+                    }
+                    return refuse(gate.door, &refusal, headers, &id);
+                }
+            };
+            if let (Some(place), Some(flow)) = (place, caller.flow())
+                && !place.charge(flow).await
+            {
+                return refuse(gate.door, &Refusal::Busy, headers, &id);
             }
+            caller
         }
     };
     if let Some(report) = request.extensions().get::<RequestReport>() {

@@ -13,7 +13,7 @@ use self::{
     rest::RestSettings,
 };
 pub use self::{
-    place::{Place, Places},
+    place::{Place, Places, RequestOrigin},
     request_id::RequestId,
 };
 use crate::{

@@ -1,13 +1,16 @@
-//! How many requests are under way at once. Beyond that a few wait a moment, and the others are told to come back.
+//! Limits the requests that are in progress. Others wait in a queue that is fair to callers, and are refused when it is full.
 //!
-//! A request counts from its head on: refusing must cost next to nothing, or the refusals themselves would take the place of
-//! answers. Waiting is short, so that whoever is answered is answered in time, and whoever isn't knows it at once. While its
-//! body has to be waited for it doesn't count, or a few callers that send nothing would shut all others out, and neither does
-//! it while its password waits to be hashed, which has a queue of its own; a change that goes on when its caller has gone
-//! still does, see [`Place`].
+//! A request waits with its head only, and refusing costs next to nothing: otherwise the refusals would take the place of
+//! answers. A burst waits until it is served, for seconds if need be. Requests of a caller who sends more than can be served
+//! wait a moment only, so that the answers are timely and the refusals immediate. Callers are known by their credentials
+//! where these were valid before, and by their network otherwise.
+//!
+//! A request leaves its place while its body has to be waited for, while a password waits to be hashed, and when its caller
+//! turns out to have a share already. A change that goes on after its caller has gone keeps its place, see [`Place`].
 
 use std::{
     future::Future,
+    net::Ipv4Addr,
     pin::Pin,
     sync::{
         Arc,
@@ -29,11 +32,14 @@ use hyper::body::{Frame, SizeHint};
 use tokio::{sync::Semaphore, time::sleep};
 
 use super::{HttpSettings, headers};
-use crate::api::{
-    Place, Places,
-    cors::CorsSettings,
-    metrics::ApiMetrics,
-    refusal::{Asked, Ready, Refusal},
+use crate::{
+    api::{
+        PeerAddress, Place, Places, RequestOrigin,
+        cors::CorsSettings,
+        metrics::ApiMetrics,
+        refusal::{Asked, Ready, Refusal},
+    },
+    fair_queue::Patience,
 };
 
 const SOON: Duration = Duration::from_secs(1);
@@ -42,7 +48,7 @@ const BETWEEN_LINES: Duration = Duration::from_secs(60);
 const PROBES: usize = 32;
 const SCRAPES: usize = 2;
 
-/// Who gets a place, and what the others are told. Cloning shares it.
+/// Decides which requests get a place, and answers the others. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct Admission {
     places: Places,
@@ -59,7 +65,11 @@ pub struct Admission {
 impl Admission {
     /// As many places as configured.
     pub fn new(settings: &HttpSettings, cors: &CorsSettings, metrics: ApiMetrics) -> Self {
-        let places = Places::new(settings.requests, settings.queue, settings.queue_timeout);
+        let patience = Patience {
+            draining: settings.burst_timeout,
+            standing: settings.queue_timeout,
+        };
+        let places = Places::new(settings.requests, settings.queue, patience);
         metrics.watch(&places);
         Self {
             places,
@@ -74,16 +84,19 @@ impl Admission {
         }
     }
 
-    /// The whole answer to a request for which there is no room even to wait, before anything else is done for it: when most
-    /// are refused, it is what refusing costs that the others can't have. None for all requests that [`admit`] decides about.
-    pub fn refuse_at_once<B>(&self, request: &Request<B>) -> Option<Response> {
+    /// The complete answer to a request for which there is no room even to wait, before anything else is done for it: when most
+    /// are refused, what refusing costs is lost to the others. None for all requests that [`admit`] decides about.
+    pub fn refuse_at_once<B>(&self, request: &mut Request<B>, from: PeerAddress) -> Option<Response> {
+        let is_exempt = self
+            .exempt(request)
+            .is_some_and(|permits| permits.available_permits() > 0);
+        if is_exempt {
+            return None;
+        }
+        let origin = self.places.origin(request.headers(), from);
         let is_of_page = self.has_pages && request.headers().contains_key(ORIGIN);
-        let is_exempt = || {
-            self.exempt(request)
-                .is_some_and(|permits| permits.available_permits() > 0)
-        };
-        let is_refused = self.places.are_full() && !is_of_page && !is_exempt();
-        if !is_refused {
+        if is_of_page || !self.places.refuses(&origin) {
+            request.extensions_mut().insert(origin);
             return None;
         }
         self.refused.count();
@@ -129,10 +142,7 @@ impl Refused {
         loop {
             match self.untold.swap(0, Ordering::Relaxed) {
                 0 => break,
-                requests => tracing::warn!(
-                    requests,
-                    "answered 503: there was more to do than the configuration allows"
-                ),
+                requests => tracing::warn!(requests, "requests refused: server overloaded"),
             }
             sleep(BETWEEN_LINES).await;
         }
@@ -144,27 +154,30 @@ pub async fn admit(State(admission): State<Admission>, mut request: Request, nex
     if let Some(Ok(_permit)) = admission.exempt(&request).map(Semaphore::try_acquire) {
         return next.run(request).await;
     }
-    let Some(place) = admission.places.take().await else {
+    let origin = request.extensions_mut().remove::<RequestOrigin>();
+    let origin = origin.unwrap_or_else(|| {
+        let from = request.extensions().get::<PeerAddress>().copied();
+        let from = from.unwrap_or(PeerAddress(Ipv4Addr::LOCALHOST.into()));
+        admission.places.origin(request.headers(), from)
+    });
+    let Some(place) = admission.places.take(origin).await else {
         return admission.refuse(&Asked::by(&request));
     };
-    request.extensions_mut().insert(place.clone());
-    // Nothing to wait for, as in every GET.
-    if request.body().is_end_stream() {
-        return next.run(request).await;
-    }
     let asked = Asked::by(&request);
-    let refused = Arc::new(AtomicBool::new(false));
-    let is_refused = refused.clone();
-    let request = request.map(|body| {
-        Body::new(Awaited {
-            body,
-            place,
-            coming_back: None,
-            refused,
-        })
-    });
+    request.extensions_mut().insert(place.clone());
+    // A GET has no body to wait for.
+    let request = match request.body().is_end_stream() {
+        true => request,
+        false => request.map(|body| {
+            Body::new(Awaited {
+                body,
+                place: place.clone(),
+                coming_back: None,
+            })
+        }),
+    };
     let response = next.run(request).await;
-    match is_refused.load(Ordering::Relaxed) {
+    match place.is_refused() {
         true => admission.refuse(&asked),
         false => response,
     }
@@ -179,7 +192,6 @@ struct Awaited {
     place: Place,
     /// The end of the body, which is handed on when there is a place.
     coming_back: Option<(ComingBack, Polled)>,
-    refused: Arc<AtomicBool>,
 }
 
 impl HttpBody for Awaited {
@@ -206,7 +218,6 @@ impl HttpBody for Awaited {
         Poll::Ready(if is_back {
             frame
         } else {
-            self.refused.store(true, Ordering::Relaxed);
             Some(Err(Error::new(BoxError::from("the server has too much to do"))))
         })
     }

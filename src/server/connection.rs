@@ -201,11 +201,11 @@ impl Service<Request<Incoming>> for Answering {
             self.metrics.refused(Reason::Malformed);
             return Box::pin(std::future::ready(Ok(refused(request.version()))));
         };
-        if let Some(refused) = self.admission.refuse_at_once(&request) {
+        let address = proxy::address(self.peer.ip(), request.headers(), &self.settings);
+        if let Some(refused) = self.admission.refuse_at_once(&mut request, address) {
             // In the request's own task: over HTTP/2 an answer that isn't taken ends that one only.
             return Box::pin(async move { Ok(refused.map(|body| Pieces::new(body, running))) });
         }
-        let address = proxy::address(self.peer.ip(), request.headers(), &self.settings);
         request.extensions_mut().insert(address);
         let most = self.settings.unsent_bytes_per_connection;
         let answer = self.router.call(request);

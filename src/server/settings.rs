@@ -47,11 +47,14 @@ pub struct HttpSettings {
     /// What the answers of one connection that haven't been taken may hold before its next request has to wait; a
     /// trusted proxy's callers don't wait for one another.
     pub unsent_bytes_per_connection: usize,
-    /// Requests under way at once, on all connections.
+    /// Requests in progress at once, on all connections. One caller has at most three quarters of them.
     pub requests: usize,
-    /// How many more may wait for one of those to end.
+    /// Requests that may wait for one of those to end. When there are as many, the caller with the most loses one to others.
     pub queue: usize,
-    /// How long they wait before they are answered 503.
+    /// How long a request waits before it is answered 503 while the queue of its caller drains, as after a burst.
+    #[serde(rename = "burst_timeout_seconds", with = "seconds")]
+    pub burst_timeout: Duration,
+    /// The same once its caller sends more than is served, and has sent more than 2,000 requests.
     #[serde(rename = "queue_timeout_milliseconds", with = "milliseconds")]
     pub queue_timeout: Duration,
     /// The proxies whose word is taken for where a request came from.
@@ -99,7 +102,8 @@ impl Default for HttpSettings {
             streams_per_connection: 100,
             unsent_bytes_per_connection: 8 * 1024 * 1024,
             requests: 64,
-            queue: 32,
+            queue: 2_048,
+            burst_timeout: Duration::from_secs(60),
             queue_timeout: Duration::from_millis(50),
             trusted_proxies: Vec::new(),
             forwarded_header: ForwardedHeader::XForwardedFor,

@@ -139,7 +139,7 @@ async fn answers_given_for_an_api_are_counted_by_its_codes() {
     let settings = HttpSettings {
         requests: 1,
         queue: 1,
-        queue_timeout: Duration::from_millis(50),
+        burst_timeout: Duration::from_millis(50),
         body_timeout: Duration::from_millis(50),
         ..HttpSettings::default()
     };

@@ -10,6 +10,7 @@ mod access;
 mod answers;
 mod architecture;
 mod authentication;
+mod capacity;
 mod cli;
 mod domain;
 mod faults;

@@ -12,7 +12,7 @@ use base64::{
 use crate::access::PREFIX;
 
 /// The header of callers who know no other.
-const API_KEY: HeaderName = HeaderName::from_static("apikey");
+static API_KEY: HeaderName = HeaderName::from_static("apikey");
 /// Longer credentials are nobody's; issued tokens come to some 2 KiB.
 const LONGEST: usize = 8 * 1024;
 const BASE64: GeneralPurpose = GeneralPurpose::new(
@@ -55,6 +55,13 @@ impl Basic {
     pub fn password(&self) -> &str {
         &self.text[self.colon + 1..]
     }
+}
+
+/// The header that holds the credentials, if there is one.
+pub fn header(headers: &HeaderMap) -> Option<(&'static HeaderName, &HeaderValue)> {
+    [&AUTHORIZATION, &API_KEY]
+        .into_iter()
+        .find_map(|name| Some((name, headers.get(name)?)))
 }
 
 /// Reads the credentials; none when there are none.

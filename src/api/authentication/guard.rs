@@ -192,7 +192,7 @@ impl Guard {
     /// throttle is asked before anything is read, and charged before a password is looked at.
     ///
     /// While that waits for its turn, the request leaves its place to others: strangers must not take them all by asking to
-    /// be let in.
+    /// be let in. It gets another one as the caller's.
     async fn user(
         &self,
         clientele: &Clientele,
@@ -211,14 +211,13 @@ impl Guard {
         }
         let (throttle, name) = (self.throttle.clone(), basic.name().to_owned());
         let charge = move || throttle.charge(from.0, Some(&name), Instant::now());
-        let account = match accounts.verify(&clientele.db, attempt, freshness, charge).await {
-            Verdict::Right(account) => account,
-            Verdict::Wrong => return Err(Refusal::Wrong),
-            Verdict::TooMany(wait) => return Err(Refusal::TooMany(wait)),
-            Verdict::Busy => return Err(Refusal::Busy),
-            Verdict::Unknown(error) => return Err(Refusal::Surprise(error)),
-        };
-        come_back(place).await.map(|()| account)
+        match accounts.verify(&clientele.db, attempt, freshness, charge).await {
+            Verdict::Right(account) => Ok(account),
+            Verdict::Wrong => Err(Refusal::Wrong),
+            Verdict::TooMany(wait) => Err(Refusal::TooMany(wait)),
+            Verdict::Busy => Err(Refusal::Busy),
+            Verdict::Unknown(error) => Err(Refusal::Surprise(error)),
+        }
     }
 
     /// A token can't be guessed, so that failures beside it are no reason to refuse one: what the throttle bounds here is
@@ -274,7 +273,7 @@ impl Guard {
         match (issuer.check(token, name, now), fetch) {
             (Checked::Valid(account), _) => {
                 charge.refund();
-                come_back(place).await.map(|()| account)
+                Ok(account)
             }
             (Checked::Wrong, _) => {
                 charge.refund();
@@ -300,13 +299,5 @@ impl Guard {
     fn failure(&self, from: PeerAddress) -> Refusal {
         let charged = self.throttle.charge(from.0, None, Instant::now());
         charged.map_or_else(Refusal::TooMany, |_: Charge| Refusal::Wrong)
-    }
-}
-
-/// Waits until there is a place for a request that has left its own.
-async fn come_back(place: Option<&Place>) -> Result<(), Refusal> {
-    match place {
-        Some(place) if !place.clone().come_back().await => Err(Refusal::Busy),
-        _ => Ok(()),
     }
 }

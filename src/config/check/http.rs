@@ -26,6 +26,7 @@ pub(super) fn check(settings: &HttpSettings) -> Result<(), ConfigError> {
         unsent_bytes_per_connection,
         requests,
         queue,
+        burst_timeout,
         queue_timeout,
         trusted_proxies: _,
         forwarded_header: _,
@@ -43,6 +44,7 @@ pub(super) fn check(settings: &HttpSettings) -> Result<(), ConfigError> {
         ("body_timeout_seconds", body_timeout),
         ("send_timeout_seconds", send_timeout),
         ("idle_timeout_seconds", idle_timeout),
+        ("burst_timeout_seconds", burst_timeout),
     ] {
         between(key, time.as_secs(), 1..=LONGEST.as_secs())?;
     }

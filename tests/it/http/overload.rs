@@ -165,7 +165,7 @@ async fn a_few_wait_for_a_moment() {
     let settings = HttpSettings {
         requests: 1,
         queue: 1,
-        queue_timeout: Duration::from_secs(60),
+        burst_timeout: Duration::from_secs(60),
         ..HttpSettings::default()
     };
     let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
@@ -204,17 +204,40 @@ async fn a_body_that_is_waited_for_holds_no_place() {
     let (status, _) = exchange(address, &ask("/")).await;
     assert_eq!(status, "200 OK");
 
-    // When everything is there, there must be a place again.
+    // When everything is there, the request waits for a place again, though nothing else may wait.
     let other = tokio::spawn(async move { exchange(address, &ask("/wait")).await });
     begun.acquire().await.expect("open").forget();
-    let mut refused = slow.pop().expect("one of two");
-    refused.write_all(b"four").await.expect("sent");
-    assert_eq!(parse(&rest(&mut refused).await).0, "503 Service Unavailable");
+    for stream in &mut slow {
+        stream.write_all(b"four").await.expect("sent");
+    }
+    assert_eq!(exchange(address, &ask("/")).await.0, "503 Service Unavailable");
     may_end.add_permits(1);
     assert_eq!(other.await.expect("ended").1, "done");
-    let mut last = slow.pop().expect("the other");
-    last.write_all(b"four").await.expect("sent");
-    assert_eq!(parse(&rest(&mut last).await), ("200 OK".to_owned(), "4".to_owned()));
+    for stream in &mut slow {
+        assert_eq!(parse(&rest(stream).await), ("200 OK".to_owned(), "4".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn request_whose_body_is_there_is_refused_after_waiting_in_vain() {
+    let settings = HttpSettings {
+        requests: 1,
+        burst_timeout: Duration::from_millis(50),
+        ..HttpSettings::default()
+    };
+    let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (address, _net) = serve(settings, waiting(&begun, &may_end).merge(reading())).await;
+    let mut slow = connect(address).await;
+    let head = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n";
+    slow.write_all(head.as_bytes()).await.expect("sent");
+    let mut go_on = [0; 25];
+    slow.read_exact(&mut go_on).await.expect("an answer");
+    let other = tokio::spawn(async move { exchange(address, &ask("/wait")).await });
+    begun.acquire().await.expect("open").forget();
+    slow.write_all(b"four").await.expect("sent");
+    assert_eq!(parse(&rest(&mut slow).await).0, "503 Service Unavailable");
+    may_end.add_permits(1);
+    assert_eq!(other.await.expect("ended").1, "done");
 }
 
 #[tokio::test]
