@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     fair_queue::{FairQueue, Limits, Permit, QueueFull, Ticket},
+    flow::Flow,
     network::Network,
 };
 
@@ -21,8 +22,8 @@ pub const MOST_OF_ONE: usize = 4;
 /// Identifies those who wait.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Waiter {
-    /// A caller that has signed in, by its unique name.
-    Caller(String),
+    /// A caller that has signed in, or the operator.
+    Caller(Flow),
     /// A network that somebody has signed in from.
     KnownNetwork(IpAddr),
     Network(IpAddr),
@@ -120,14 +121,14 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::{HashPermit, HashQueue, HashTicket, MOST_OF_ONE, Waiter};
-    use crate::fair_queue::QueueFull;
+    use crate::{fair_queue::QueueFull, flow::Flow};
 
     fn stranger(number: u8) -> Waiter {
         Waiter::network(IpAddr::V4(Ipv4Addr::new(203, 0, 113, number)), false)
     }
 
     fn caller(name: &str) -> Waiter {
-        Waiter::Caller(name.to_owned())
+        Waiter::Caller(Flow::Caller("USER", name.into()))
     }
 
     fn permit(queue: &HashQueue, waiter: Waiter) -> Option<HashPermit> {

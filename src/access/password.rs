@@ -20,6 +20,7 @@ use super::{
 use crate::{
     error::{Cause, Error, Result},
     fair_queue::QueueFull,
+    flow::Flow,
     problem::ProblemCode,
     secret::Secret,
 };
@@ -106,7 +107,7 @@ impl Hasher {
     /// # Errors
     /// There is no room to wait, the wait took too long, or there is no place to come back to.
     pub(super) async fn hash(&self, caller: &Caller, place: &impl RequestPlace, password: &str) -> Result<String> {
-        let waiter = Waiter::Caller(caller.unique_name().unwrap_or_default());
+        let waiter = Waiter::Caller(caller.flow().unwrap_or(Flow::Internal));
         let ticket = self.queue.join(waiter).map_err(|QueueFull| BUSY)?;
         place.leave();
         let permit = timeout(PATIENCE, ticket.granted()).await;
@@ -161,7 +162,7 @@ fn argon2() -> Argon2<'static> {
 #[cfg(test)]
 mod tests {
     use super::{DECOY, Hasher, LONGEST, Waiter, fault, random};
-    use crate::{access::Caller, problem::ProblemCode, secret::Secret};
+    use crate::{access::Caller, flow::Flow, problem::ProblemCode, secret::Secret};
 
     #[test]
     fn a_password_has_twelve_characters_and_at_most_a_thousand_bytes() {
@@ -196,7 +197,7 @@ mod tests {
             (&wrong, Some(&*stored), false),
             (&right, None, false),
         ] {
-            let ticket = hasher.queue.join(Waiter::Caller(String::new())).expect("room");
+            let ticket = hasher.queue.join(Waiter::Caller(Flow::Internal)).expect("room");
             let permit = ticket.granted().await.expect("a permit");
             let compared = hasher.compare(permit, password.clone(), stored.map(Secret::new)).await;
             assert_eq!(compared.expect("compared"), expected);

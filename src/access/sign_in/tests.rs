@@ -25,6 +25,7 @@ use crate::{
     },
     client::ClientSettings,
     db::{Database, DatabaseSettings},
+    flow::Flow,
 };
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -89,7 +90,7 @@ impl House {
     /// The only permit: while it is held, all others wait.
     async fn permit(&self) -> HashPermit {
         let queue = &self.clientele.accounts.hasher.queue;
-        let ticket = queue.join(Waiter::Caller("operator".to_owned()));
+        let ticket = queue.join(Waiter::Caller(Flow::Internal));
         ticket.expect("room").granted().await.expect("a permit")
     }
 }

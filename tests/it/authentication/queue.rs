@@ -11,6 +11,7 @@ use clientele::{
         hash_queue::{HashPermit, HashTicket, Waiter},
     },
     api::authentication::AuthenticationSettings,
+    flow::Flow,
     server::HttpSettings,
 };
 use futures_util::FutureExt;
@@ -58,7 +59,9 @@ async fn status(request: RequestBuilder) -> u16 {
 fn all_permits(server: &TestServer) -> Vec<HashPermit> {
     let queue = &server.clientele.accounts.hasher.queue;
     let permit = |number: usize| {
-        let ticket = queue.join(Waiter::Caller(format!("test {number}"))).expect("room");
+        let ticket = queue
+            .join(Waiter::Caller(Flow::Caller("USER", format!("test {number}").into())))
+            .expect("room");
         ticket.granted().now_or_never().map(|permit| permit.expect("a permit"))
     };
     (0..).map_while(permit).collect()
