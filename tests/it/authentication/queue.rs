@@ -195,3 +195,70 @@ async fn whoever_finds_no_place_to_wait_for_a_hash_hears_nothing_about_names_and
     })
     .await;
 }
+
+fn graphql(server: &TestServer, name: &str, query: &str) -> RequestBuilder {
+    let request = server
+        .request(Method::POST, "/graphql")
+        .header("X-Forwarded-For", "198.51.100.7");
+    request
+        .basic_auth(name, Some(PASSWORD))
+        .json(&json!({ "query": query }))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn change_that_waits_for_a_hash_holds_no_place() {
+    on(Backend::Sqlite, narrow(10), async |server| {
+        let signed_in = SignedIn::new(server).await;
+        let managers = ["boss1", "boss2"];
+        for name in managers {
+            user(server, name, &Permission::ALL).await;
+            assert_eq!(status(from(server, "198.51.100.7", name, PASSWORD)).await, 200);
+        }
+        let permits = all_permits(server);
+        let mut changes = Vec::new();
+        for number in 0..8 {
+            let query = format!(
+                "mutation {{ upsertUser(input: {{ name: \"made{number}\", password: \"another good one\", \
+                 permissions: [] }}) {{ created }} }}"
+            );
+            let request = graphql(server, managers[number % 2], &query);
+            changes.push(tokio::spawn(status(request)));
+            signed_in.work().await;
+        }
+        assert!(changes.iter().all(|change| !change.is_finished()), "all of them wait");
+        drop(permits);
+        for change in changes {
+            assert_eq!(change.await.expect("answered"), 200);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn request_verifies_one_password_at_most() {
+    on(Backend::Sqlite, narrow(100), async |server| {
+        user(server, "ana", &[]).await;
+        let change = |number: usize, old: &str| {
+            format!(
+                "a{number}: changePassword(input: {{ oldPassword: \"{old}\", newPassword: \"new password {number}\" }}) \
+                 {{ changed userErrors {{ message }} }} "
+            )
+        };
+        let wrong: String = (0..20).map(|number| change(number, &format!("wrong {number}"))).collect();
+        let comparisons = || server.clientele.accounts.hasher.comparisons();
+        for expected in [1, 1] {
+            let answer = server.send(graphql(server, "ana", &format!("mutation {{ {wrong} }}"))).await;
+            let answers = answer.body["data"].as_object().expect("data");
+            let is_wrong = |answer: &Value| answer["userErrors"][0]["message"] == "This isn't your password.";
+            assert!(answers.len() == 20 && answers.values().all(is_wrong), "{}", answer.text);
+            // The sign-in of the first request.
+            assert_eq!(comparisons(), expected);
+        }
+        let right: String = (0..20).map(|number| change(number, PASSWORD)).collect();
+        let answer = server.send(graphql(server, "ana", &format!("mutation {{ {right} }}"))).await;
+        let errors = answer.body["errors"].as_array().expect("errors");
+        assert!(errors.len() == 19 && errors.iter().all(|error| error["extensions"]["code"] == "UNAUTHENTICATED"));
+        assert_eq!(comparisons(), 1);
+    })
+    .await;
+}
