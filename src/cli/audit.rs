@@ -11,6 +11,7 @@ use crate::Clientele;
 use crate::access::Caller;
 use crate::config::Config;
 use crate::history::{Counts, Finding, What};
+use crate::text::escaped;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -49,7 +50,7 @@ async fn verify(clientele: &Clientele, config: &Config, Scope { client }: Scope)
             _ => findings += 1,
         }
         if printed.is_ok() {
-            printed = Failure::check_output(writeln!(std::io::stdout().lock(), "{finding}"));
+            printed = Failure::check_output(writeln!(std::io::stdout().lock(), "{}", escaped(&finding.to_string())));
         }
     };
     let counts = clientele

@@ -9,6 +9,7 @@ use super::{Failure, print, worker::channels};
 use crate::config::Config;
 use crate::notify::channel::{self, Content, Outcome, Outgoing};
 use crate::notify::{Channel, Reason};
+use crate::text::escaped;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -54,7 +55,9 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
     let outcome = channels.send(channel, &message, now).await;
     match outcome {
         Outcome::Sent { provider_id: None } => print("sent: the provider has accepted it\n"),
-        Outcome::Sent { provider_id: Some(id) } => print(&format!("sent: the provider has accepted it as {id}\n")),
+        Outcome::Sent { provider_id: Some(id) } => {
+            print(&format!("sent: the provider has accepted it as {}\n", escaped(&id)))
+        }
         Outcome::Deferred { failure, after, .. } => {
             let after = after.map_or(String::new(), |after| {
                 format!(" in {} s at the earliest", after.as_secs())
