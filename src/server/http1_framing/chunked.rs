@@ -2,7 +2,7 @@
 
 use super::take;
 
-/// A size of more digits does not fit into 64 bits, or has zeros that nobody writes.
+/// A size of more digits does not fit into 64 bits, or starts with needless zeros.
 const MOST_DIGITS: u8 = 16;
 
 /// The position in a chunked body.

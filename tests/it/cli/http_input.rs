@@ -109,7 +109,7 @@ async fn smuggled_requests_are_never_answered() {
             format!("{chunked}{length:x}\r\n{CLIENT}\r\n0\r\nx: y\n\r\n{smuggled}"),
         ),
         (
-            "a length beside chunks",
+            "a length and chunks",
             format!("{POST}content-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n{smuggled}"),
         ),
         (
