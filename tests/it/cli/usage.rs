@@ -186,14 +186,15 @@ fn hostile_argument_is_one_printable_line() {
 }
 
 #[test]
-fn name_in_a_list_is_one_printable_line() {
+fn names_with_control_characters_are_refused() {
     let directory = directory();
     let quiet = [("CLIENTELE_LOG__FILTER", "off")];
     let run = |arguments: &[&str]| {
         let output = clientele(&directory, arguments, &quiet)
+            .stdin(std::process::Stdio::null())
             .output()
             .expect("the program starts");
-        text(output.stdout)
+        (text(output.stdout), text(output.stderr))
     };
     run(&["migrate"]);
     run(&[
@@ -203,7 +204,10 @@ fn name_in_a_list_is_one_printable_line() {
         "--permissions",
         "VIEW_CLIENT",
     ]);
-    let listed = run(&["token", "list"]);
+    let token = run(&["token", "create", "x\u{1b}[2J\ny", "--permissions", "VIEW_CLIENT"]);
+    let refused = "clientele: name must not contain control characters.\n";
+    assert_eq!(token, (String::new(), refused.to_owned()));
+    let (listed, _) = run(&["token", "list"]);
     let (_, rest) = listed.split_once("  ").expect("a key first");
     assert_eq!(rest, "x\\u{202e}[2J\\u{200e}y  VIEW_CLIENT  view sets *  edit sets *\n");
 }
