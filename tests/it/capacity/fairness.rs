@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{Answer, Credentials, Load, Prepared, Running, exchange, median, on};
 use crate::harness::Backend;
 
-/// Connections of the greedy caller.
-const CONNECTIONS: usize = 100;
+/// Connections of the greedy caller: more than there are places.
+const CONNECTIONS: usize = 80;
 const ROUNDS: usize = 10;
 
 /// Callers who read and write little, by token and by password.
@@ -68,7 +68,7 @@ fn scans() -> String {
 
 async fn slow_reads(backend: Backend) {
     on(backend, async |prepared| {
-        prepared.command(&["seed", "--clients", "2000"], "");
+        prepared.command(&["seed", "--clients", "500"], "");
         let greedy = prepared.token("greedy", "VIEW_CLIENT");
         let others = Others::new(&prepared);
         let server = prepared.serve();
