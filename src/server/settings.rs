@@ -101,7 +101,7 @@ impl Default for HttpSettings {
             connections_per_address: 1_024,
             streams_per_connection: 100,
             unsent_bytes_per_connection: 8 * 1024 * 1024,
-            requests: 64,
+            requests: 32,
             queue: 2_048,
             burst_timeout: Duration::from_secs(60),
             queue_timeout: Duration::from_millis(50),
