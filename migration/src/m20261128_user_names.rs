@@ -17,7 +17,7 @@ impl MigrationTrait for Migration {
         let same = Statement::from_string(connection.get_database_backend(), SAME);
         let same = connection.query_all_raw(same).await?.len();
         if same > 0 {
-            // Nothing is removed or renamed here: somebody signs in with each of them.
+            // Nothing is removed or renamed here: each of them is a login that someone uses.
             return Err(DbErr::Migration(format!(
                 "{same} names are used by several users in different spellings (upper and lower case), which this version takes \
                  for the same name: remove all but one user of each with the former version's command `user remove`, then \

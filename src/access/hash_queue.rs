@@ -1,6 +1,6 @@
 //! The queue for hashing passwords. A hash takes 19 MiB and a core, so that only a few run at once.
 //!
-//! Three lanes share the hashing evenly: callers that have signed in, networks that somebody has signed in from, and all
+//! Three lanes share the hashing evenly: callers that have signed in, networks with a successful sign-in before, and all
 //! other networks. None has priority: each has at most one ticket more than can run at once in the common queue, which is
 //! served in order. Within a lane, users or networks take turns.
 
@@ -24,7 +24,7 @@ pub const MOST_OF_ONE: usize = 4;
 pub enum Waiter {
     /// A caller that has signed in, or the operator.
     Caller(Flow),
-    /// A network that somebody has signed in from.
+    /// A network with a successful sign-in before.
     KnownNetwork(IpAddr),
     Network(IpAddr),
 }

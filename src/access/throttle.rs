@@ -153,7 +153,7 @@ impl Throttle {
     fn concerned(&self, address: IpAddr, user: Option<&str>) -> impl Iterator<Item = ([u8; 16], Allowance)> {
         let network = network(address);
         let user = user.map(|user| (name(&network, Concern::User(user)), self.per_user));
-        [(name(&network, Concern::Everybody), self.per_address)]
+        [(name(&network, Concern::Network), self.per_address)]
             .into_iter()
             .chain(user)
     }
@@ -192,7 +192,7 @@ pub(super) fn network(address: IpAddr) -> [u8; 16] {
 /// The subject of an account of a network.
 #[derive(Clone, Copy)]
 enum Concern<'a> {
-    Everybody,
+    Network,
     User(&'a str),
     /// Tokens with unknown keys, all of them.
     Keys,
@@ -202,7 +202,7 @@ enum Concern<'a> {
 
 fn name(network: &[u8; 16], concern: Concern<'_>) -> [u8; 16] {
     let (kind, text) = match concern {
-        Concern::Everybody => (0, ""),
+        Concern::Network => (0, ""),
         Concern::User(user) => (1, user),
         Concern::Keys => (2, ""),
         Concern::Key(key) => (3, key),
