@@ -17,7 +17,7 @@ use super::{
 use crate::{error::Error, fair_queue::QueueFull};
 
 /// Requests that can wait for one verdict: a burst of a caller whose credentials aren't known yet.
-const MOST_TOGETHER: usize = 2_048;
+pub(super) const MOST_TOGETHER: usize = 2_048;
 
 /// Where a verdict will be heard. Whoever waits for it holds a receiver.
 type Answer = watch::Sender<Option<Verdict>>;

@@ -18,7 +18,9 @@ use super::Verdict;
 use crate::{
     Clientele,
     access::{
-        Caller, UpsertUser, create_user,
+        Caller, UpsertUser,
+        asking::MOST_TOGETHER,
+        create_user,
         hash_queue::{HashPermit, MOST_OF_ONE, Waiter},
         password::Hasher,
         throttle::{Allowance, Charge, Throttle},
@@ -213,7 +215,9 @@ async fn who_finds_no_place_is_told_so_at_once_and_costs_nothing() {
 async fn only_so_many_wait_for_one_verdict() {
     let house = House::build().await;
     let permit = house.permit().await;
-    let mut crowd: Vec<_> = (0..2_049).map(|_| Box::pin(house.verify("ana", RIGHT, free))).collect();
+    let mut crowd: Vec<_> = (0..=MOST_TOGETHER)
+        .map(|_| Box::pin(house.verify("ana", RIGHT, free)))
+        .collect();
     let mut last = crowd.pop().expect("one of them");
     for attempt in &mut crowd {
         assert!(poll!(attempt.as_mut()).is_pending());
