@@ -111,11 +111,16 @@ impl Hasher {
         let ticket = self.queue.join(waiter).map_err(|QueueFull| BUSY)?;
         place.leave();
         let permit = timeout(PATIENCE, ticket.granted()).await;
-        let permit = permit.ok().and_then(Result::ok).ok_or(BUSY)?;
-        let password = Secret::new(password);
-        let hash = work(permit, move || hash(&password)).await??;
+        let hashed = match permit.ok().and_then(Result::ok) {
+            Some(permit) => {
+                let password = Secret::new(password);
+                work(permit, move || hash(&password)).await
+            }
+            None => Ok(Err(BUSY)),
+        };
+        // Also after a failure: the request may go on with something else.
         match place.come_back().await {
-            true => Ok(hash),
+            true => hashed?,
             false => Err(BUSY),
         }
     }

@@ -129,6 +129,21 @@ impl Place {
         self.take(Some(ticket)).await
     }
 
+    /// Waits for a place again for a request that has begun to work. What it has stored by now must be answered, so that it
+    /// waits as in a burst and is not [refused](Self::is_refused) as a whole. False when there was none in time.
+    pub async fn resume(&self) -> bool {
+        let places = &self.0.places;
+        let patience = Patience {
+            standing: places.patience.draining,
+            ..places.patience
+        };
+        let flow = self.state().flow.clone();
+        let permit = places.queue.rejoin(flow).granted_within(patience).await.ok();
+        let is_taken = permit.is_some();
+        self.state().permit = permit;
+        is_taken
+    }
+
     /// Charges the place to the authenticated caller, and remembers the credentials. A caller who has a share already waits
     /// without a place. False when there was none in time.
     pub async fn charge(&self, caller: Flow) -> bool {

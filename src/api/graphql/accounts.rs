@@ -138,7 +138,7 @@ impl RequestPlace for Admitted<'_> {
 
     async fn come_back(&self) -> bool {
         match self.0 {
-            Some(place) => place.clone().come_back().await,
+            Some(place) => place.resume().await,
             None => true,
         }
     }
