@@ -100,7 +100,7 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
                     ..Caller::of(&account, gate.door, id.0.clone())
                 },
                 Err(refusal) => {
-                    if let (Refusal::Wrong, Some(place)) = (&refusal, place) {
+                    if let (Refusal::Wrong | Refusal::TooMany(_), Some(place)) = (&refusal, place) {
                         place.forget_credentials();
                     }
                     return refuse(gate.door, &refusal, headers, &id);

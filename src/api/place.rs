@@ -167,7 +167,7 @@ impl Place {
         self.take(queue.join(caller).ok()).await
     }
 
-    /// Forgets the credentials, because they aren't valid.
+    /// Forgets the credentials, because they aren't known to be valid any more.
     pub fn forget_credentials(&self) {
         if let Some(key) = &self.0.credentials {
             self.0.places.known.flows.invalidate(key);
