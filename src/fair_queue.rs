@@ -99,7 +99,8 @@ impl<K: Key> FairQueue<K> {
         Ok(self.ticket(key, phase))
     }
 
-    /// Joins the queue ahead of the other tickets of this key, and even when it is full: for a ticket that was served before.
+    /// Joins the queue ahead of the tickets of this key that weren't served before, and even when it is full: for a ticket that
+    /// was.
     pub fn rejoin(&self, key: K) -> Ticket<K> {
         let mut state = self.lock();
         let phase = match state.can_run(&key) {
@@ -349,7 +350,10 @@ impl<K: Key> State<K> {
             }
             let entry = Entry { number, is_new, grant };
             match position {
-                Position::Front => key.waiting.push_front(entry),
+                Position::Front => {
+                    let returned = key.waiting.iter().take_while(|entry| !entry.is_new).count();
+                    key.waiting.insert(returned, entry);
+                }
                 Position::Back => key.waiting.push_back(entry),
             }
         });
