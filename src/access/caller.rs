@@ -51,7 +51,7 @@ pub struct Caller {
     pub rights: Arc<Rights>,
     /// The stored hash of the password that it has shown; empty when it has shown something else.
     pub password_hash: Secret,
-    /// None for callers that have shown something else than a password.
+    /// None for callers without a password.
     pub proof: Option<PasswordProof>,
     pub door: Door,
     /// The request's id in answers and logs; empty on the command line.

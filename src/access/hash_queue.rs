@@ -19,7 +19,7 @@ const MOST_WAITING: usize = 256;
 /// Limit of those of one user or network.
 pub const MOST_OF_ONE: usize = 4;
 
-/// Identifies those who wait.
+/// The user or network that waits for a hash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Waiter {
     /// A caller that has signed in, or the operator.
@@ -161,7 +161,7 @@ mod tests {
         assert!(permit(&queue, caller("eve")).is_some());
     }
 
-    /// Callers that never cease to hash get their share of the hashing, and others get theirs.
+    /// Callers that hash without a pause get their share of the permits, and others get theirs.
     #[tokio::test]
     async fn lanes_and_waiters_take_turns() {
         let queue = HashQueue::new(1);

@@ -56,7 +56,7 @@ pub fn random() -> Secret {
     Secret::new(letters.iter().collect::<String>())
 }
 
-/// The place of a request among those under way, which it gives up while it waits for something else.
+/// The place of a request in progress, which it leaves while it waits for something else.
 pub trait RequestPlace: Sync {
     fn leave(&self);
 
@@ -64,7 +64,7 @@ pub trait RequestPlace: Sync {
     fn come_back(&self) -> impl Future<Output = bool> + Send;
 }
 
-/// A command of the operator has no place to give up.
+/// A command of the operator has no place.
 impl RequestPlace for () {
     fn leave(&self) {}
 

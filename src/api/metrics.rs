@@ -85,7 +85,8 @@ impl Page {
     }
 }
 
-/// Whether the issuer's keys can be fetched, and their age; nothing before the first time, or when none are fetched.
+/// The metrics of the issuer's keys: the success of the last fetch, and their age. None before the first fetch, or when none
+/// are fetched.
 #[derive(Debug)]
 struct IssuerKeys(Arc<Guard>);
 

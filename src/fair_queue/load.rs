@@ -1,4 +1,4 @@
-//! Tells the queue of a burst, which drains, from a standing queue, to which more is added than can be served.
+//! Distinguishes the queue of a burst, which drains, from a standing queue, which gets more requests than can be served.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub const WINDOW: Duration = Duration::from_millis(500);
 const WINDOWS: u32 = 2;
 /// A burst has at most this many requests. They may arrive slowly: a busy server takes long to read them.
 const BURST: usize = 2_000;
-/// A standing queue holds what is served in this time, so that whoever waits in it is served soon.
+/// A standing queue holds what is served in this time, so that its tickets are served soon.
 const ROOM: Duration = Duration::from_millis(50);
 /// A standing queue holds at least this many.
 const LEAST_ROOM: usize = 8;

@@ -56,7 +56,7 @@ pub async fn change_password(
     let row = api_user::Entity::find_by_id(&*caller.id)
         .one(clientele.db.read())
         .await?;
-    // The caller may have been known from before the last change, which this request may have made itself.
+    // The caller's account may have been cached before the last change, which this request may have made itself.
     if row.is_none_or(|row| row.password_hash != caller.password_hash.reveal()) {
         return Err(Error::Unauthenticated);
     }

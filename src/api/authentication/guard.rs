@@ -156,7 +156,7 @@ impl Guard {
         }
     }
 
-    /// The proof that a caller who has been let in knows its password; none when it has shown something else.
+    /// The proof that an authenticated caller knows its password. None for callers with a token.
     pub(super) fn proof(&self, clientele: &Clientele, headers: &HeaderMap, from: PeerAddress) -> Option<PasswordProof> {
         let Credentials::Password(basic) = credentials::read(headers).ok()?? else {
             return None;
@@ -269,7 +269,7 @@ impl Guard {
             place.leave();
         }
         let fetch = issuer.keys().fetch_again().await;
-        // It may be there even if this request's own wait failed.
+        // The key may be known by now even if this request's own wait failed.
         match (issuer.check(token, name, now), fetch) {
             (Checked::Valid(account), _) => {
                 charge.refund();
