@@ -76,7 +76,9 @@ fn count(place: &str, name: &str, asked: Option<i64>) -> Result<u32, Fault> {
         Some(Ok(count)) if count <= LARGEST_PAGE => Ok(count),
         Some(_) => {
             let message = format!("`{place}{name}` must be from 0 to {LARGEST_PAGE}.");
-            Err(Fault::new(Code::BadUserInput, message).of_input(vec![PathSegment::Field(name.to_owned())]))
+            let path = place.split_terminator('.').chain([name]);
+            let path = path.map(|part| PathSegment::Field(part.to_owned())).collect();
+            Err(Fault::new(Code::BadUserInput, message).of_input(path))
         }
     }
 }
@@ -93,6 +95,8 @@ impl Fault {
             problem::Step::Name(name) => PathSegment::Field((*name).to_owned()),
             problem::Step::Index(index) => PathSegment::Index(*index),
         });
-        Self::new(code, format!("`{place}{}`: {}", path.join("."), problem.message)).of_input(segments.collect())
+        let fields = place.split_terminator('.').map(|part| PathSegment::Field(part.to_owned()));
+        let message = format!("`{place}{}`: {}", path.join("."), problem.message);
+        Self::new(code, message).of_input(fields.chain(segments).collect())
     }
 }

@@ -137,7 +137,9 @@ async fn integer_argument_states_its_bounds() {
         let nested =
             format!("{{ clients(first: 1) {{ nodes {{ messages({argument}: {value}) {{ nodes {{ id }} }} }} }} }}");
         let message = format!("`messages.{argument}` must be from 0 to 500.");
-        assert_eq!(error(&server, &nested, json!({})).await["message"], message);
+        let refused = error(&server, &nested, json!({})).await;
+        let found = (&refused["message"], &refused["extensions"]["path"]);
+        assert_eq!(found, (&json!(message), &json!(["messages", argument])));
     }
     let none = json!({ "data": { "clients": { "nodes": [] } } });
     for body in [
