@@ -101,7 +101,8 @@ impl Scalars<'_> {
         true
     }
 
-    /// A text that can be cleared. A stored one that is sent back unchanged is accepted, whatever the rules have become since.
+    /// A text that can be cleared. A stored one that is sent back unchanged is accepted, whatever the rules have become
+    /// since.
     pub fn optional(
         &mut self,
         name: &'static str,
@@ -151,8 +152,8 @@ impl Scalars<'_> {
         self.optional(name, sent, stored, limit, forbidden_in_lines)
     }
 
-    /// A text of one line that can't be cleared; `stored` is empty when there is none yet. A stored text that is kept, or sent
-    /// back unchanged, is accepted, whatever the rules have become since.
+    /// A text of one line that can't be cleared; `stored` is empty when there is none yet. A stored text that is kept,
+    /// or sent back unchanged, is accepted, whatever the rules have become since.
     pub fn required(&mut self, name: &'static str, sent: &MaybeUndefined<String>, stored: &str) -> String {
         let text = match sent {
             MaybeUndefined::Undefined => stored,

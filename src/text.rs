@@ -1,4 +1,5 @@
-//! Predicates on texts that callers send: blank, invisible, control characters. Used by every check of names and members.
+//! Predicates on texts that callers send: blank, invisible, control characters. Used by every check of names and
+//! members.
 
 use std::borrow::Cow;
 
@@ -13,8 +14,8 @@ pub fn has_control_characters(text: &str) -> bool {
     text.contains(char::is_control)
 }
 
-/// The first character that a text of one line must not have: a control character. Separators of lines (U+2028) and marks of
-/// the direction of writing are none: they are stored as they are sent, and escaped where a terminal would show them.
+/// The first character that a text of one line must not have: a control character. Line separators (U+2028) and
+/// bidirectional marks are allowed: they are stored as sent, and escaped where a terminal would show them.
 pub fn forbidden_in_line(text: &str) -> Option<char> {
     text.chars().find(|character| character.is_control())
 }
@@ -56,7 +57,8 @@ pub const fn is_invisible(character: char) -> bool {
 }
 
 /// The text with `\u{…}` in place of characters that a terminal doesn't show as themselves: they would move the cursor,
-/// erase lines, reverse the text, or make two names look alike. Joiners and variation selectors stay: scripts need them.
+/// erase lines, reverse the text, or make two names look alike. Joiners and variation selectors stay: scripts need
+/// them.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unprintable) {
         return Cow::Borrowed(text);

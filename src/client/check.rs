@@ -32,7 +32,7 @@ const NOTES_LIMIT: usize = 65_535;
 const CLIENT_ID_LIMIT: usize = 32;
 /// Ids that would name something else in a URL: a folder, the one above it, and the route `/api/clients/search`.
 const RESERVED_IDS: [&str; 3] = [".", "..", "search"];
-/// Nowhere on Earth is a day further on than in the time zone UTC+14.
+/// Days begin first in the time zone UTC+14.
 const EARLIEST_ZONE: TimeDelta = TimeDelta::hours(14);
 
 /// What a submission is judged by.
@@ -277,7 +277,7 @@ impl Scalars<'_> {
         }
     }
 
-    /// Callers of the legacy API send the state INACTIVE with every new client: that is no wish for another first state.
+    /// Callers of the legacy API send the state INACTIVE with every new client, so it is ignored on creation.
     fn state(&mut self, sent: &MaybeUndefined<String>, stored: &str, is_new: bool) -> String {
         if let MaybeUndefined::Value(state) = sent
             && state != stored

@@ -9,8 +9,8 @@ use crate::{
     text::is_blank,
 };
 
-/// Checks the id of a definition, 1 to 32 characters. The id of a stored definition is accepted, whatever the rules have
-/// become since.
+/// Checks the id of a definition, 1 to 32 characters. The id of a stored definition is accepted, whatever the rules
+/// have become since.
 pub(crate) fn definition_id(name: &'static str, id: &str, is_stored: bool, member: &mut Scalars<'_>) {
     if is_stored {
         return;

@@ -36,7 +36,8 @@ pub(super) const SIZE: &str = "CAST(coalesce(octet_length(a.contents), 0) AS BIG
 const NOTHING: &str = "CAST(0 AS BIGINT)";
 
 impl Clientele {
-    /// A part of the records that pass `filter`, newest first. Rows and total take a statement each, if they are wanted.
+    /// A part of the records that pass `filter`, newest first. Rows and total take a statement each, if they are
+    /// wanted.
     ///
     /// # Errors
     /// A filter that could go through the whole history without finding anything, as the inner error.

@@ -61,8 +61,8 @@ impl Excess {
         let what = match limit {
             "complexity" => {
                 let message = format!(
-                    "The document costs {found}, and at most {allowed} is allowed. Ask for fewer fields, smaller pages or \
-                     simpler filters."
+                    "The document costs {found}, and at most {allowed} is allowed. Ask for fewer fields, smaller \
+                     pages or simpler filters."
                 );
                 return Fault::new(Code::QueryTooComplex, message);
             }

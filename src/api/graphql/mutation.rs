@@ -192,7 +192,7 @@ where
     answer_with(context, plan, outcome, client_mutation_id, None)
 }
 
-/// The same, with the client whose version was not the expected one.
+/// As [`answer`], with the client whose version was not the expected one.
 fn answer_with<'a, T, R>(
     context: &Context<'_>,
     plan: &Plan,

@@ -12,8 +12,8 @@ use super::{
 use crate::client::UpsertClient;
 pub use list::{List, list};
 
-/// Accepted on every route, whether they mean something there or not: callers send them everywhere. The public Java SDK adds
-/// `appkey` to every request.
+/// Accepted on every route, whether they mean something there or not: callers send them everywhere. The public Java SDK
+/// adds `appkey` to every request.
 const EVERYWHERE: [&str; 4] = ["appkey", "fullDetails", "limit", "offset"];
 
 /// The scalars that a client can be created with.

@@ -84,7 +84,7 @@ pub(super) fn id_documents(
     Some(documents)
 }
 
-/// A client has one address: all but the first of the list are ignored, unread. A list that is too long is refused, though.
+/// A client has one address: the others in the list are ignored and not read. A list that is too long is refused.
 pub(super) fn addresses(
     sent: &MaybeUndefined<Vec<AddressInput>>,
     client_key: &str,

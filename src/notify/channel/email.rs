@@ -35,8 +35,9 @@ pub(super) struct Email {
     timeout: Duration,
 }
 
-/// Whether a text is an address, with or without a name, that e-mails can come from. The address must be ASCII: it ends up
-/// in places, such as the Message-ID, that know nothing else. It follows the rules of all addresses, see [`is_address`].
+/// Returns true when e-mails can come from this address, with or without a name. The address must be ASCII: it ends up
+/// in places, such as the Message-ID, that know nothing else. It follows the rules of all addresses, see
+/// [`is_address`].
 pub fn is_mailbox(text: &str) -> bool {
     mailbox(text).is_some()
 }
@@ -47,8 +48,8 @@ fn mailbox(text: &str) -> Option<Mailbox> {
     (!has_control_characters(text) && address.is_ascii() && is_address(&address)).then_some(mailbox)
 }
 
-/// The address to send to. Its domain is in ASCII, which every mail server takes. None unless the text is one address: so no
-/// second recipient and no header can be put in it.
+/// The address to send to. Its domain is in ASCII, which every mail server takes. None unless the text is exactly one
+/// address, so that it can't add a recipient or a header.
 fn recipient(text: &str) -> Option<Address> {
     let address: Address = text.parse().ok()?;
     if has_control_characters(text) {
@@ -56,7 +57,7 @@ fn recipient(text: &str) -> Option<Address> {
     }
     match ascii_domain(address.domain()) {
         Some(domain) => Address::new(address.user(), domain).ok(),
-        // Addresses that were stored under earlier rules, as of a host without a domain.
+        // Addresses stored under earlier rules, such as name@localhost.
         None => Some(address),
     }
 }
@@ -194,7 +195,7 @@ mod tests {
             ..ProptestConfig::default()
         })]
 
-        /// What clients may be stored with is what can be mailed.
+        /// An address that a client can have can be mailed.
         #[test]
         fn accepted_address_can_be_mailed(address in address()) {
             prop_assume!(is_address(&address));

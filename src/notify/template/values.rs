@@ -17,7 +17,7 @@ use crate::{
     text::is_blank,
 };
 
-/// What placeholders stand for: one client at one time, for any number of templates.
+/// The values of placeholders for one client at one time, for any number of templates.
 pub struct Source<'a> {
     aggregate: &'a Aggregate,
     definitions: &'a Definitions,

@@ -9,7 +9,7 @@ use super::server::Server;
 
 /// Callers that send at once.
 const CALLERS: usize = 16;
-/// What they may take together, in KiB.
+/// The memory that they may take together, in KiB.
 const MOST_MEMORY: u64 = 200 * 1024;
 
 const UPSERT: &str = "mutation($addresses: [AddressInput!], $values: [CustomFieldValueInput!]) { upsertClient(input: { \

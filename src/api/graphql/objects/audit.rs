@@ -154,7 +154,8 @@ impl Listed for AuditRecord {
         page: "A page of records, newest first.",
         edges: "The records of the page, each with its cursor.",
         nodes: "The records of the page.",
-        total: "The number of records in the list, exact up to 10,000: see `totalCountPrecision`. Counted only if selected.",
+        total: "The number of records in the list, exact up to 10,000: see `totalCountPrecision`. Counted only if \
+                selected.",
         edge: "AuditRecordEdge",
         entry: "A record in a page.",
         cursor: "Where the record stands in the list: for `after` and `before`.",

@@ -206,7 +206,8 @@ impl Listed for Message {
         page: "A page of messages, newest first.",
         edges: "The messages of the page, each with its cursor.",
         nodes: "The messages of the page.",
-        total: "The number of messages in the list, exact up to 10,000: see `totalCountPrecision`. Counted only if selected.",
+        total: "The number of messages in the list, exact up to 10,000: see `totalCountPrecision`. Counted only if \
+                selected.",
         edge: "MessageEdge",
         entry: "A message in a page.",
         cursor: "Where the message stands in the list: for `after` and `before`.",

@@ -129,8 +129,8 @@ impl Object for UpsertClientPayload {
         },
         Field {
             name: "conflictingClient",
-            description: "With the user error VERSION_CONFLICT, the client as it is stored now, if you may view clients; \
-                          null otherwise.",
+            description: "With the user error VERSION_CONFLICT, the client as it is stored now, if you may view \
+                          clients; null otherwise.",
             is: Is::Objects {
                 ty: maybe_of::<Client>,
                 plan: Plan::of::<Client>,
@@ -140,8 +140,8 @@ impl Object for UpsertClientPayload {
         },
         Field {
             name: "conflictingVersion",
-            description: "With the user error VERSION_CONFLICT, the version that is stored, 0 when there is no such client; \
-                          null otherwise.",
+            description: "With the user error VERSION_CONFLICT, the version that is stored, 0 when there is no such \
+                          client; null otherwise.",
             is: Is::MaybeInt(|row| row.problems().iter().find_map(|problem| problem.stored_version)),
         },
     ];

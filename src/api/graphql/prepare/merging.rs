@@ -100,8 +100,8 @@ impl<'a> Merging<'a> {
         other.map_or(Ok(()), |other| {
             let (key, one, two) = (&first.field.node.response_key().node, first.ty, other.ty);
             let message = format!(
-                "\"{key}\" would be of type {one} for some objects and of type {two} for others. Give one of them another \
-                 alias."
+                "\"{key}\" would be of type {one} for some objects and of type {two} for others. Give one of them \
+                 another alias."
             );
             Err(Fault::new(Code::ValidationFailed, message)
                 .at(first.field.pos)

@@ -5,12 +5,12 @@ use crate::api::rest::{
     errors::{Refusal, codes},
 };
 
-/// Far more than there are names of parameters: a body taken for a form may have a million.
+/// The most pairs in a query string or form: many more than a client has parameters.
 const MOST: usize = 100;
 
 /// # Errors
-/// When there are too many pairs, or when what is escaped isn't UTF-8: to store something else in its place would change a
-/// name unseen.
+/// When there are too many pairs, or when what is escaped isn't UTF-8: replacing those bytes would silently change a
+/// name.
 pub fn decode(text: &str) -> Result<Vec<(String, String)>, Refusal> {
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
     if pairs.clone().count() > MOST {

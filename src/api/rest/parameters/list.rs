@@ -31,7 +31,7 @@ pub fn list(parameters: &Parameters) -> Result<List, Refusal> {
         let repeated = match name.as_str() {
             "offset" => offset.replace(number(value, OFFSET)?).is_some(),
             "limit" => limit.replace(number(value, LIMIT)?).is_some(),
-            // A list has bare clients, whatever fullDetails says, and no application has a key here.
+            // fullDetails has no effect on a list, and appkey has no effect anywhere.
             "fullDetails" | "appkey" => false,
             "firstName" => filter.exactly.first_name.replace(value.clone()).is_some(),
             "lastName" => filter.exactly.last_name.replace(value.clone()).is_some(),

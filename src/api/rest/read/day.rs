@@ -37,8 +37,8 @@ fn is_time(text: &str) -> bool {
     clock.len() >= 5 && clock.split(':').all(on_clock) && is_zone(zone)
 }
 
-/// `Z`, `UTC`, `+HHMM`, `+HH:MM`, `+HH`, or none; with a space before it, as Ruby prints times. In a URL a plus that isn't
-/// escaped arrives as a space.
+/// `Z`, `UTC`, `+HHMM`, `+HH:MM`, `+HH`, or none; with a space before it, as Ruby prints times. In a URL a plus that
+/// isn't escaped arrives as a space.
 fn is_zone(text: &str) -> bool {
     let zone = match text.strip_prefix(' ') {
         Some(zone) if zone.starts_with(['+', '-', ' ', 'Z', 'U']) => zone,

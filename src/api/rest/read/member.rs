@@ -81,8 +81,8 @@ impl<'a, 'p> Members<'a, 'p> {
             .map_value(|members| self.inside([name.into()], members))
     }
 
-    /// Reads a list of objects: the first `most_read`. Those after them are not looked at and count as empty objects, up to
-    /// `most` in all; the rest is left out.
+    /// Reads a list of objects: the first `most_read`. Those after them are not looked at and count as empty objects,
+    /// up to `most` in all; the rest is left out.
     pub fn list<T: Clone + Default>(
         &mut self,
         name: &'static str,

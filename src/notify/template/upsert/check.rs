@@ -122,8 +122,8 @@ fn room_for_one_more(
         return;
     }
     let message = format!(
-        "{others} templates of the event {} and the channel {} are active, and at most {MOST_ACTIVE} can be: deactivate \
-         or delete one, or store this one with active: false.",
+        "{others} templates of the event {} and the channel {} are active, and at most {MOST_ACTIVE} can be: \
+         deactivate or delete one, or store this one with active: false.",
         event.as_str(),
         channel.as_str()
     );

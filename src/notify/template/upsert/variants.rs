@@ -191,8 +191,8 @@ impl Judge<'_> {
     }
 
     fn text(&mut self, name: &'static str, text: &str, longest: usize, stored: Option<&str>) {
-        // A stored text is accepted, whatever the rules have become since, and even if it names a custom field that was removed.
-        // The exception is its length: another channel may take less.
+        // A stored text is accepted, whatever the rules have become since, and even if it names a custom field that was
+        // removed. The exception is its length: another channel may take less.
         let is_stored = !text.is_empty() && stored == Some(text);
         if is_blank(text) && !is_stored {
             let message = format!("{name} is required and must not be blank.");

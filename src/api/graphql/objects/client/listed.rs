@@ -16,7 +16,8 @@ impl Listed for Client {
         page: "A page of clients.",
         edges: "The clients of the page, each with its cursor.",
         nodes: "The clients of the page.",
-        total: "The number of clients that pass the filter, exact up to 10,000: see `totalCountPrecision`. Counted only if selected.",
+        total: "The number of clients that pass the filter, exact up to 10,000: see `totalCountPrecision`. Counted only \
+                if selected.",
         edge: "ClientEdge",
         entry: "A client in a page.",
         cursor: "Where the client stands in the list: for `after` and `before`.",

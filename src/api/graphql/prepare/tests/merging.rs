@@ -1,4 +1,4 @@
-//! Which fields may share a response key: examples, and random documents judged by the words of the specification.
+//! Tests of field merging: examples, and random documents checked against the algorithm of the specification.
 
 use std::sync::LazyLock;
 
