@@ -78,7 +78,7 @@ impl ClientPage {
 }
 
 impl Clientele {
-    /// A page of the clients that pass `filter`. One statement, whatever the data.
+    /// A page of the clients that pass `filter`. One statement, or two with a condition on a custom field.
     ///
     /// # Errors
     /// As the inner error: a cursor that isn't one of this order, or a custom field that doesn't exist or whose values the
