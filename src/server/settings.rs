@@ -98,7 +98,7 @@ impl Default for HttpSettings {
             header_bytes: 16 * 1024,
             headers: 100,
             connections: 16_384,
-            connections_per_address: 1_024,
+            connections_per_address: 4_096,
             streams_per_connection: 100,
             unsent_bytes_per_connection: 8 * 1024 * 1024,
             requests: 32,
