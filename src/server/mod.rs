@@ -133,8 +133,9 @@ fn shell(
     metrics: &ApiMetrics,
 ) -> Router {
     let refusing = router
-        .layer(from_fn_with_state(settings.body_timeout, slow_body::cut_off))
         .layer(from_fn_with_state(admission, admission::admit))
+        // Outside of it: the time that a complete body waits for a place doesn't count.
+        .layer(from_fn_with_state(settings.body_timeout, slow_body::cut_off))
         .layer(axum::middleware::from_fn(panics::answer));
     // Whatever else is answered has its line, and an id by which it is found.
     let logged = telemetry::with_request_lines(refusing, metrics.clone());

@@ -75,7 +75,12 @@ impl HttpBody for Timed {
         };
         match Pin::new(&mut self.body).poll_frame(cx) {
             // One that never stops sending is as late as one that never starts.
-            Poll::Ready(frame) if self.end.is_none() || !late(&mut self, cx) => Poll::Ready(frame),
+            Poll::Ready(frame) if self.end.is_none() || !late(&mut self, cx) => {
+                if self.body.is_end_stream() {
+                    self.end = None;
+                }
+                Poll::Ready(frame)
+            }
             Poll::Pending if !late(&mut self, cx) => Poll::Pending,
             _ => {
                 self.late.store(true, Ordering::Relaxed);
