@@ -14,10 +14,9 @@ use crate::{
     network::Network,
 };
 
-/// Limit of the tickets that wait in one lane.
-const MOST_WAITING: usize = 256;
-/// Limit of those of one user or network.
-pub const MOST_OF_ONE: usize = 4;
+/// Limit of the tickets that wait in one lane. One network can have them all, as many users may sign in from it at once; the
+/// waiter with the most gives way to others.
+pub const MOST_WAITING: usize = 1_024;
 
 /// The user or network that waits for a hash.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -57,7 +56,7 @@ impl HashQueue {
                 // A lane keeps its last permit for those that hold none.
                 permits: at_once + 1,
                 waiting: MOST_WAITING,
-                waiting_per_key: MOST_OF_ONE,
+                waiting_per_key: MOST_WAITING,
             })
         };
         Self {
@@ -120,7 +119,7 @@ mod tests {
 
     use futures_util::FutureExt;
 
-    use super::{HashPermit, HashQueue, HashTicket, MOST_OF_ONE, Waiter};
+    use super::{HashPermit, HashQueue, HashTicket, MOST_WAITING, Waiter};
     use crate::{fair_queue::QueueFull, flow::Flow};
 
     fn stranger(number: u8) -> Waiter {
@@ -147,10 +146,11 @@ mod tests {
     }
 
     #[test]
-    fn one_waiter_has_few_tickets_and_leaves_room_for_others() {
+    fn one_waiter_gives_way_to_others() {
         let queue = HashQueue::new(1);
         let held = permit(&queue, caller("eve"));
-        let waiting: Vec<HashTicket> = (0..MOST_OF_ONE)
+        // One of them is next in its lane.
+        let waiting: Vec<HashTicket> = (0..=MOST_WAITING)
             .map(|_| queue.join(caller("eve")).expect("room"))
             .collect();
         assert_eq!(queue.join(caller("eve")).map(|_| ()), Err(QueueFull));
@@ -168,9 +168,9 @@ mod tests {
         let held = permit(&queue, caller("first")).expect("a permit");
         let mut order = Vec::new();
         let waiters = [
-            vec![caller("eve"); MOST_OF_ONE],
+            vec![caller("eve"); 4],
             vec![caller("ana")],
-            vec![stranger(1); MOST_OF_ONE],
+            vec![stranger(1); 4],
             vec![stranger(2)],
         ];
         let (served, mut next) = tokio::sync::mpsc::unbounded_channel();
@@ -189,7 +189,7 @@ mod tests {
             drop(permit);
         }
         let position = |waiter: Waiter| order.iter().position(|other| *other == waiter);
-        assert_eq!(order.len(), 2 * MOST_OF_ONE + 2);
+        assert_eq!(order.len(), 10);
         for (waiter, latest) in [(caller("ana"), 3), (stranger(1), 3), (stranger(2), 4)] {
             let served = position(waiter.clone()).expect("served");
             assert!(served <= latest, "{waiter:?} at {served}: {order:?}");

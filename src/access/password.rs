@@ -30,7 +30,7 @@ const SHORTEST: usize = 12;
 /// In bytes: hashing takes longer with every one.
 pub const LONGEST: usize = 1_000;
 /// Limit of the wait for a permit to hash.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// What the password of a user that doesn't exist is compared with, so that it takes as long. No password is known for it.
 const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5J3Mgc2FsdCE/Pw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 

@@ -21,7 +21,7 @@ use crate::{
         Caller, UpsertUser,
         asking::MOST_TOGETHER,
         create_user,
-        hash_queue::{HashPermit, MOST_OF_ONE, Waiter},
+        hash_queue::{HashPermit, MOST_WAITING, Waiter},
         password::Hasher,
         throttle::{Allowance, Charge, Throttle},
     },
@@ -164,7 +164,7 @@ async fn who_hangs_up_before_his_turn_leaves_his_place_and_is_neither_charged_no
     let house = House::build().await;
     let permit = house.permit().await;
     // More than there are places, one after the other.
-    for number in 0..2 * MOST_OF_ONE {
+    for number in 0..2 * MOST_WAITING {
         let password = format!("wrong {number}");
         let mut one = Box::pin(house.verify("ana", &password, never));
         let mut same = Box::pin(house.verify("ana", &password, never));
@@ -189,7 +189,7 @@ async fn who_finds_no_place_is_told_so_at_once_and_costs_nothing() {
     let house = House::build().await;
     let permit = house.permit().await;
     // One is next in its lane, the others wait for that.
-    let waiting = (0..MOST_OF_ONE + 1).map(|number| format!("wrong {number}"));
+    let waiting = (0..MOST_WAITING + 1).map(|number| format!("wrong {number}"));
     let waiting: Vec<_> = waiting
         .map(|password| async {
             let password = password;
