@@ -22,6 +22,7 @@ use crate::{
     },
     api::{PeerAddress, Place},
     error::Error,
+    flow::Flow,
 };
 
 /// Why somebody isn't let in.
@@ -268,7 +269,7 @@ impl Guard {
         if let Some(place) = place {
             place.leave();
         }
-        let fetch = issuer.keys().fetch_again().await;
+        let fetch = issuer.keys().fetch_again(Flow::of_address(from.0)).await;
         // The key may be known by now even if this request's own wait failed.
         match (issuer.check(token, name, now), fetch) {
             (Checked::Valid(account), _) => {

@@ -11,7 +11,7 @@ use super::{
     pem::public_key,
     published::{Fetch, Outage, Published},
 };
-use crate::api::authentication::JwtSettings;
+use crate::{api::authentication::JwtSettings, flow::Flow};
 
 /// A secret shorter than this can be guessed.
 const SHORTEST_SECRET: usize = 32;
@@ -78,10 +78,10 @@ impl Keys {
     }
 
     /// Asks the issuer for keys that aren't known, and waits a bounded time for the answer.
-    pub async fn fetch_again(&self) -> Fetch {
+    pub async fn fetch_again(&self, flow: Flow) -> Fetch {
         match self {
             Self::Static(_) => Fetch::Recent,
-            Self::Published(published) => published.fetch_again().await,
+            Self::Published(published) => published.fetch_again(flow).await,
         }
     }
 

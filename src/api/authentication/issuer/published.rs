@@ -11,18 +11,22 @@ use reqwest::{Client, StatusCode, Url, redirect::Policy};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::watch,
     time::{sleep, timeout},
 };
 
-use crate::api::authentication::JwtSettings;
+use crate::{
+    api::authentication::JwtSettings,
+    fair_queue::Limits,
+    flow::{Flow, FlowQueue},
+};
 
 /// Limits of one fetch: the size of the answer in bytes, and the time it may take.
 const LARGEST: usize = 256 * 1024;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Limit of a request's wait for a fetch when other keys are known, or the issuer is known to be unreachable.
 const SHORT_PATIENCE: Duration = Duration::from_secs(1);
-/// Requests that wait for a fetch at once. More are answered as if it had failed.
+/// Requests that wait for a fetch at once, shared fairly by network. More are answered as if it had failed.
 const MOST_WAITING: usize = 64;
 /// Shortest pause between two fetches in the background.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
@@ -36,7 +40,7 @@ pub(in crate::api::authentication) struct Published {
     pause: Duration,
     max_age: Duration,
     state: Mutex<State>,
-    waiting: Semaphore,
+    waiting: FlowQueue,
 }
 
 #[derive(Debug, Default)]
@@ -93,7 +97,11 @@ impl Published {
             pause: Duration::from_secs(settings.jwks_pause_seconds),
             max_age: Duration::from_secs(settings.jwks_max_age_seconds),
             state: Mutex::default(),
-            waiting: Semaphore::new(MOST_WAITING),
+            waiting: FlowQueue::new(Limits {
+                permits: MOST_WAITING,
+                waiting: 0,
+                waiting_per_key: 0,
+            }),
         }))
     }
 
@@ -145,7 +153,7 @@ impl Published {
     }
 
     /// Fetches the keys, unless that was done less than the pause ago, and waits a bounded time until they are there.
-    pub async fn fetch_again(self: &Arc<Self>) -> Fetch {
+    pub async fn fetch_again(self: &Arc<Self>, flow: Flow) -> Fetch {
         let patience = {
             let state = self.state();
             let is_first = state.fetched.is_none() && state.failure.is_none();
@@ -154,7 +162,7 @@ impl Published {
         let fetch = self.join(self.pause);
         let was_recent = fetch.is_none();
         if let Some(mut fetch) = fetch {
-            let Ok(_permit) = self.waiting.try_acquire() else {
+            let Ok(_permit) = self.waiting.acquire(flow).await else {
                 return Fetch::Failed;
             };
             if timeout(patience, fetch.wait_for(|ended| *ended)).await.is_err() {
