@@ -95,7 +95,9 @@ impl Fault {
             problem::Step::Name(name) => PathSegment::Field((*name).to_owned()),
             problem::Step::Index(index) => PathSegment::Index(*index),
         });
-        let fields = place.split_terminator('.').map(|part| PathSegment::Field(part.to_owned()));
+        let fields = place
+            .split_terminator('.')
+            .map(|part| PathSegment::Field(part.to_owned()));
         let message = format!("`{place}{}`: {}", path.join("."), problem.message);
         Self::new(code, message).of_input(fields.chain(segments).collect())
     }

@@ -42,8 +42,9 @@ pub(super) fn check(settings: &AuthenticationSettings) -> Result<(), ConfigError
     between("jwt.jwks_refresh_seconds", *jwks_refresh_seconds, 1..=24 * HOUR)?;
     between("jwt.jwks_pause_seconds", *jwks_pause_seconds, 1..=HOUR)?;
     between("jwt.jwks_max_age_seconds", *jwks_max_age_seconds, 60..=30 * 24 * HOUR)?;
-    require(jwks_max_age_seconds >= jwks_refresh_seconds, || {
-        "authentication.jwt.jwks_max_age_seconds must not be below jwks_refresh_seconds".to_owned()
+    // The keys must outlive a fetch that fails and is repeated.
+    require(*jwks_max_age_seconds >= jwks_refresh_seconds.saturating_mul(2), || {
+        "authentication.jwt.jwks_max_age_seconds must be at least twice jwks_refresh_seconds".to_owned()
     })?;
     check_address(jwks_url)?;
     // The issuer's keys and algorithms are judged by what uses them.
