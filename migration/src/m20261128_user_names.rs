@@ -7,21 +7,23 @@ pub struct Migration;
 
 const INDEX: &str = "CREATE UNIQUE INDEX api_user_by_lower_name ON api_user (lower(name));";
 
-/// One row for each name that several users have.
-const SAME: &str = "SELECT lower(name) FROM api_user GROUP BY lower(name) HAVING count(*) > 1";
+/// Some of the names that differ in case only.
+const SAME: &str = "SELECT name FROM api_user WHERE lower(name) IN
+    (SELECT lower(name) FROM api_user GROUP BY lower(name) HAVING count(*) > 1) ORDER BY lower(name), name LIMIT 10";
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let connection = manager.get_connection();
         let same = Statement::from_string(connection.get_database_backend(), SAME);
-        let same = connection.query_all_raw(same).await?.len();
-        if same > 0 {
+        let same = connection.query_all_raw(same).await?;
+        if !same.is_empty() {
             // Nothing is removed or renamed here: each of them is a login that someone uses.
+            let names = same.iter().map(|row| row.try_get_by_index::<String>(0));
+            let names = names.collect::<Result<Vec<_>, _>>()?.join(", ");
             return Err(DbErr::Migration(format!(
-                "{same} names are used by several users in different spellings (upper and lower case), which this version takes \
-                 for the same name: remove all but one user of each with the former version's command `user remove`, then \
-                 start this one again"
+                "user names must differ in more than upper and lower case, and these don't: {names}. Nothing was changed. Remove \
+                 all but one of each with the former version (`clientele user remove NAME`), then start this one again"
             )));
         }
         crate::portable(manager, INDEX).await

@@ -82,7 +82,7 @@ impl Accepting {
             self.connections.metrics.refused(Reason::Connections);
             // Closed by going away: its caller, or the balancer before us, can turn elsewhere at once.
             return self.of_closed.tell(Instant::now(), || {
-                tracing::warn!("a connection was closed: there are as many as the configuration allows")
+                tracing::warn!("connection closed: http.connections or http.connections_per_address are in use")
             });
         };
         let (connections, stop) = (self.connections.clone(), stop.clone());

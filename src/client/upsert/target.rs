@@ -116,8 +116,11 @@ impl Upsert<'_> {
         }
         let stored = present.map_or(0, |present| present.client.version);
         (expected != stored).then(|| {
-            let message =
-                format!("The stored version is {stored}, not {expected}: read the client again and decide anew.");
+            let message = match stored {
+                0 => "There is no such client, so there is no version to expect: leave expectedVersion out to create one."
+                    .to_owned(),
+                _ => format!("The stored version is {stored}, not {expected}: read the client again and decide anew."),
+            };
             Problem {
                 stored_version: Some(stored.into()),
                 ..Problem::new(ProblemCode::VersionConflict, path!["expectedVersion"], message)

@@ -25,7 +25,8 @@ pub(super) fn check(graphql: &GraphqlSettings, cors: &CorsSettings) -> Result<()
     }
     for name in &cors.allowed_headers {
         require(cors::header_name(name).is_some(), || {
-            "cors.allowed_headers must be names of headers, as in x-request-id; * is none".to_owned()
+            "cors.allowed_headers must be names of headers, as in x-request-id: list each one, as * is not supported"
+                .to_owned()
         })?;
     }
     require(cors.max_age_seconds <= 86_400, || {

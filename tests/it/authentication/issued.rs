@@ -251,9 +251,10 @@ async fn settings_that_would_let_anybody_in_are_refused() {
         ("authentication.jwt.key must have at least 32 bytes", &|jwt| {
             hs(jwt, "short")
         }),
-        ("authentication.jwt.jwks_url must begin with https://", &|jwt| {
-            jwt.jwks_url = "http://issuer.test".to_owned()
-        }),
+        (
+            "authentication.jwt.jwks_url must begin with https://, or with http:// for this machine only",
+            &|jwt| jwt.jwks_url = "http://issuer.test".to_owned(),
+        ),
         (
             "authentication.jwt.key must be a public key in PEM: RSA, P-256, P-384 or Ed25519",
             &|jwt| jwt.key = Secret::new("x"),

@@ -103,9 +103,8 @@ on_both! {
         let before = server.snapshot().await;
         let url = server.database_url();
         let (_, stderr, code) = crate::cli::server::run(&["migrate"], &[("DATABASE_URL", &url)]);
-        let sentence = "1 names are used by several users in different spellings (upper and lower case), which this version takes \
-                        for the same name: remove all but one user of each with the former version's command `user remove`, then \
-                        start this one again";
+        let sentence = "user names must differ in more than upper and lower case, and these don't: Ana, ana. Nothing was changed. \
+                        Remove all but one of each with the former version (`clientele user remove NAME`), then start this one again";
         assert!(code == Some(1) && stderr.contains(sentence), "{code:?} {stderr}");
         assert_eq!(server.snapshot().await, before);
         server.write("DELETE FROM api_user WHERE encoded_key = 'other'").await.expect("removed");

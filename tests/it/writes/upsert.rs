@@ -79,7 +79,7 @@ on_both! {
         }
         upsert(server, input(1)).await.data(payload(false, 2, json!({ "notes": "n" })));
         let new = |version: i32| json!({ "client": { "firstName": "T", "lastName": "L" }, "expectedVersion": version });
-        let message = "The stored version is 0, not 1: read the client again and decide anew.";
+        let message = "There is no such client, so there is no version to expect: leave expectedVersion out to create one.";
         refused(server, new(1), json!([problem("VERSION_CONFLICT", &["expectedVersion"], message)])).await;
         assert_eq!(upsert(server, new(0)).await.body["data"]["upsertClient"]["created"], json!(true));
     }

@@ -84,7 +84,8 @@ impl Published {
             let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
             url.scheme() == "https" || url.scheme() == "http" && local
         });
-        let url = url.ok_or("authentication.jwt.jwks_url must begin with https://")?;
+        let url =
+            url.ok_or("authentication.jwt.jwks_url must begin with https://, or with http:// for this machine only")?;
         // Without this the client would have no cryptography before the server has started.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder().timeout(PATIENCE).redirect(Policy::none()).no_proxy();
