@@ -17,8 +17,9 @@ use crate::{
     Clientele,
     access::{Caller, Permission},
     custom_field::Definitions,
+    db::Dialect,
     error::Result,
-    list::{COUNT_LIMIT, Conditions, CountPrecision, Cursor, Order, Page, Range, Total, Window},
+    list::{Conditions, CountPrecision, Cursor, Order, Page, Range, Total, Window},
     problem::Problem,
 };
 
@@ -59,6 +60,8 @@ pub struct ClientOrder {
 #[derive(Clone, Debug)]
 pub struct ClientPage {
     pub clients: Page<Aggregate>,
+    /// The number of clients in the list, if it was asked for.
+    pub total: Option<Total>,
     pub definitions: Arc<Definitions>,
     order: ClientOrder,
 }
@@ -78,7 +81,8 @@ impl ClientPage {
 }
 
 impl Clientele {
-    /// A page of the clients that pass `filter`. One statement, or two with a condition on a custom field.
+    /// A page of the clients that pass `filter`: their rows, if collections of them are wanted, and their number, if
+    /// `total` is true. Rows and total take a statement each, a condition on a custom field at most one more.
     ///
     /// # Errors
     /// As the inner error: a cursor that isn't one of this order, or a custom field that doesn't exist or whose values the
@@ -89,88 +93,84 @@ impl Clientele {
         filter: &ClientFilter,
         order: ClientOrder,
         range: &Range,
-        wanted: Wanted,
-    ) -> Result<Result<ClientPage, Problem>> {
-        caller.needs(Permission::ViewClient)?;
-        let mut conditions = match self.conditions(caller, filter).await? {
-            Ok((conditions, _)) => conditions,
-            Err(problem) => return Ok(Err(problem)),
-        };
-        let window = match Window::of(range, &order.into()) {
-            Ok(window) => window,
-            Err(problem) => return Ok(Err(problem)),
-        };
-        let clauses = window.clauses(&order.into(), "c", &mut conditions);
-        let sql = format!("{} {clauses}", aggregate::select(conditions.dialect, wanted));
-        let mut found = self.clients_of(sql, conditions.values).await?;
-        for row in &mut found.rows {
-            row.hide_values(&caller.rights, &found.definitions);
-        }
-        Ok(Ok(ClientPage {
-            clients: window.page(found.rows),
-            definitions: found.definitions,
-            order,
-        }))
-    }
-
-    /// A page of no clients, for a caller that only counts. Its cursors are checked as those of any other page.
-    pub async fn no_clients(
-        &self,
-        caller: &Caller,
-        order: ClientOrder,
-        range: &Range,
+        wanted: Option<Wanted>,
+        total: bool,
     ) -> Result<Result<ClientPage, Problem>> {
         caller.needs(Permission::ViewClient)?;
         let window = match Window::of(range, &order.into()) {
             Ok(window) => window,
             Err(problem) => return Ok(Err(problem)),
         };
-        Ok(Ok(ClientPage {
-            clients: window.page(Vec::new()),
-            definitions: self.definitions.latest_known(self.db.read()).await?,
-            order,
-        }))
-    }
-
-    /// The number of clients that pass `filter`.
-    pub async fn count_clients(&self, caller: &Caller, filter: &ClientFilter) -> Result<Result<Total, Problem>> {
-        caller.needs(Permission::ViewClient)?;
-        let (conditions, is_common) = match self.conditions(caller, filter).await? {
+        let (conditions, same_value) = match self.conditions(caller, filter, total).await? {
             Ok(found) => found,
             Err(problem) => return Ok(Err(problem)),
         };
-        if is_common && conditions.is_single() {
+        let (rows, definitions) = match wanted {
+            Some(wanted) => {
+                let mut conditions = conditions.clone();
+                let clauses = window.clauses(&order.into(), "c", &mut conditions);
+                let sql = format!("{} {clauses}", aggregate::select(conditions.dialect, wanted));
+                let mut found = self.clients_of(sql, conditions.values).await?;
+                for row in &mut found.rows {
+                    row.hide_values(&caller.rights, &found.definitions);
+                }
+                (found.rows, found.definitions)
+            }
+            None => (Vec::new(), self.definitions.latest_known(self.db.read()).await?),
+        };
+        let total = match (total, same_value) {
+            (false, _) => None,
             // A client has one value for a field.
-            return Ok(Ok(Total::of(COUNT_LIMIT + 1)));
-        }
-        let rows = format!("client c {}", conditions.clause());
-        Total::count(self.db.read(), &rows, conditions.values).await.map(Ok)
+            (true, Some(counted)) if conditions.is_single() => Some(counted),
+            (true, _) => {
+                let rows = format!("client c {}", conditions.clause());
+                Some(Total::count(self.db.read(), &rows, conditions.values).await?)
+            }
+        };
+        Ok(Ok(ClientPage {
+            clients: window.page(rows),
+            total,
+            definitions,
+            order,
+        }))
     }
 
-    /// The conditions of a filter. The flag says that more clients have the value of its custom field than a count
-    /// looks at.
-    async fn conditions(&self, caller: &Caller, filter: &ClientFilter) -> Result<Result<(Conditions, bool), Problem>> {
+    /// The conditions of a filter, with the number of clients that have the value of its custom field. They are counted
+    /// only if that decides the search or is the `total` itself.
+    async fn conditions(
+        &self,
+        caller: &Caller,
+        filter: &ClientFilter,
+        total: bool,
+    ) -> Result<Result<(Conditions, Option<Total>), Problem>> {
         let connection = self.db.read();
         // Only a filter by a custom field needs the definitions before the clients are read.
         let definitions = match filter.custom_field {
             Some(_) => Some(self.definitions.current(connection).await?),
             None => None,
         };
-        let problem = definitions
-            .as_deref()
-            .and_then(|definitions| filter.forbidden(&caller.rights, definitions));
+        let definitions = definitions.as_deref();
+        let problem = definitions.and_then(|definitions| filter.forbidden(&caller.rights, definitions));
         if let Some(problem) = problem {
             return Ok(Err(problem));
         }
-        let values = definitions
-            .as_deref()
-            .and_then(|definitions| filter.custom_values(connection.dialect, definitions));
-        let is_common = match values {
-            Some((rows, values)) => Total::count(connection, &rows, values).await?.precision == CountPrecision::AtLeast,
-            None => false,
+        let dialect = connection.dialect;
+        let conditions = match filter.conditions(dialect, definitions, false) {
+            Ok(conditions) => conditions,
+            Err(problem) => return Ok(Err(problem)),
         };
-        let conditions = filter.conditions(connection.dialect, definitions.as_deref(), is_common);
-        Ok(conditions.map(|conditions| (conditions, is_common)))
+        let values = definitions.and_then(|definitions| filter.custom_values(dialect, definitions));
+        let same_value = match values {
+            Some((rows, values)) if dialect == Dialect::Sqlite || (total && conditions.is_single()) => {
+                Some(Total::count(connection, &rows, values).await?)
+            }
+            _ => None,
+        };
+        if same_value.is_some_and(|counted| counted.precision == CountPrecision::AtLeast) {
+            let conditions = filter.conditions(dialect, definitions, true);
+            return Ok(conditions.map(|conditions| (conditions, same_value)));
+        }
+        Ok(Ok((conditions, same_value)))
     }
 }
 

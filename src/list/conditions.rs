@@ -17,7 +17,7 @@ pub struct DateTimeRange {
 }
 
 /// The conditions of a statement, with what is bound to its placeholders. All of them must hold.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Conditions {
     pub dialect: Dialect,
     pub values: Vec<Value>,

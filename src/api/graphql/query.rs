@@ -149,18 +149,11 @@ impl Query {
         let of_argument = |problem| Fault::of_argument("", &problem);
         let (clientele, caller) = (clientele(context)?, caller(context)?);
         let asked = asked(&plan);
-        let page = match asked.rows {
-            true => {
-                let wanted = wanted(plans.iter().copied());
-                clientele.clients(caller, &filter, order, &range, wanted).await?
-            }
-            false => clientele.no_clients(caller, order, &range).await?,
-        };
-        let page = page.map_err(of_argument)?;
-        let total = match asked.total {
-            true => Some(clientele.count_clients(caller, &filter).await?.map_err(of_argument)?),
-            false => None,
-        };
+        let wanted = asked.rows.then(|| wanted(plans.iter().copied()));
+        let page = clientele
+            .clients(caller, &filter, order, &range, wanted, asked.total)
+            .await?
+            .map_err(of_argument)?;
         let world = World::around(
             &page.clients.rows,
             &reach,
@@ -172,7 +165,7 @@ impl Query {
         let row = PageRow {
             page: &page,
             world: &world,
-            total,
+            total: page.total,
         };
         Written::object(context, row, &plan)
     }

@@ -255,7 +255,14 @@ impl Door {
     async fn page(&self, caller: &Caller, List { filter, range }: &List) -> Result<Vec<u8>, Failure> {
         let page = self
             .clientele
-            .clients(caller, filter, ClientOrder::default(), range, Wanted::default())
+            .clients(
+                caller,
+                filter,
+                ClientOrder::default(),
+                range,
+                Some(Wanted::default()),
+                false,
+            )
             .await?;
         let page = page.map_err(|problem| Refusal::from(&problem))?;
         let mut text = Text::begin();

@@ -7,7 +7,7 @@ use entity::{Table, audit_record, client, custom_field_value, message};
 use serde_json::{Value, json};
 
 use super::{data, define, define_template, store};
-use crate::harness::TestServer;
+use crate::harness::{Backend, TestServer};
 
 const TOTALS: &str = "query($id: String!) {
     clients { ...T }
@@ -86,6 +86,37 @@ on_both! {
         let none = data(server, flagged, json!({ "name": "Zed", "last": false })).await;
         let empty = json!({ "nodes": [], "pageInfo": { "hasNextPage": false, "hasPreviousPage": false }, "totalCount": 0 });
         assert_eq!(none, json!({ "flagged": empty, "all": empty }));
+    }
+
+    async fn value_of_custom_field_is_counted_only_where_it_is_used(server) {
+        define(server, "facts", json!([{ "fieldId": "flag", "name": "Flag", "type": "TEXT" }])).await;
+        let input = json!({ "client": { "firstName": "Ana", "lastName": "Bo" },
+            "customInformation": [{ "fieldId": "flag", "value": "x" }] });
+        store(server, input, "version").await;
+        let flagged = "customField: { fieldId: \"flag\", value: \"x\" }";
+        let sqlite = usize::from(matches!(server.backend, Backend::Sqlite));
+        let (rows, total, both) = ("nodes { firstName }", "totalCount", "nodes { firstName } totalCount");
+        for (other, selection, counts) in [
+            ("", rows, sqlite),
+            ("", total, 1),
+            ("", both, 1),
+            ("firstNameStartsWith: \"A\"", rows, sqlite),
+            ("firstNameStartsWith: \"A\"", total, 1 + sqlite),
+            ("firstNameStartsWith: \"A\"", both, 1 + sqlite),
+        ] {
+            let query = format!("{{ clients(filter: {{ {flagged} {other} }}) {{ {selection} }} }}");
+            server.statements();
+            let found = data(server, &query, json!({})).await;
+            let statements = server.statements();
+            let counting = statements.iter().filter(|sql| sql.starts_with("SELECT count(*)")).count();
+            assert_eq!(counting, counts, "{query}: {statements:#?}");
+            if selection != rows {
+                assert_eq!(found["clients"]["totalCount"], 1, "{query}");
+            }
+            if selection != total {
+                assert_eq!(found["clients"]["nodes"], json!([{ "firstName": "Ana" }]), "{query}");
+            }
+        }
     }
 
     async fn count_alone_reads_no_rows(server) {
