@@ -40,6 +40,8 @@ pub struct Facts<'a> {
     pub caller: &'a Caller,
     /// The stored client with at least the collections that the submission has; none: it is to be created.
     pub present: Option<&'a Aggregate>,
+    /// The submission takes the permission to change a client, not the one to create one.
+    pub is_change: bool,
     pub definitions: &'a Definitions,
     /// Of the client keys that the submission links to, those that exist.
     pub linked: &'a HashSet<String>,
@@ -57,7 +59,7 @@ pub struct Facts<'a> {
 pub fn check(input: &UpsertClient, facts: &Facts<'_>) -> Result<Aggregate, Vec<Problem>> {
     let mut problems = Problems(input.unreadable.clone());
     let client = client(&input.client, facts, &mut problems);
-    if let Some(problem) = forbidden(facts.caller, facts.present.is_some()) {
+    if let Some(problem) = forbidden(facts.caller, facts.is_change) {
         problems.0.push(problem);
         return Err(told_to_the_forbidden(problems.0));
     }

@@ -165,6 +165,7 @@ impl Upsert<'_> {
         let facts = Facts {
             caller: self.caller,
             present: present.as_ref(),
+            is_change: present.is_some(),
             definitions: &definitions,
             linked: &self.linked(&definitions, transaction).await?,
             taken: present.is_none() && self.is_id_taken(transaction).await?,

@@ -23,6 +23,7 @@ impl Upsert<'_> {
         let facts = Facts {
             caller: self.caller,
             present: None,
+            is_change: true,
             definitions: &definitions,
             linked: &self.linked(&definitions, transaction).await?,
             taken: false,

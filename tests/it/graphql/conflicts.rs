@@ -48,27 +48,32 @@ on_both! {
     }
 
     async fn unknown_key_is_reported_with_problems_of_other_members(server) {
-        let found = async |input: Value| -> Value {
-            let problems = upsert(server, input).await["userErrors"].take();
+        let found = async |caller: &TestServer, input: Value| -> Value {
+            let problems = upsert(caller, input).await["userErrors"].take();
             problems.as_array().expect("a list").iter().map(|problem| json!([problem["code"], problem["path"]])).collect()
         };
         let not_found = json!(["NOT_FOUND", ["input", "client", "encodedKey"]]);
         // What is left out may be stored.
-        assert_eq!(found(json!({ "client": { "encodedKey": "k1", "clientId": "c" }, "addresses": [{ "encodedKey": "a1" }],
-            "idDocuments": [{ "encodedKey": "d1", "issuingAuthority": "x" }] })).await, json!([not_found]));
-        assert_eq!(found(json!({
+        let short = json!({ "client": { "encodedKey": "k1", "clientId": "c" }, "addresses": [{ "encodedKey": "a1" }],
+            "idDocuments": [{ "encodedKey": "d1", "issuingAuthority": "x" }] });
+        assert_eq!(found(server, short).await, json!([not_found]));
+        let input = json!({
             "client": { "encodedKey": "k1", "firstName": "", "emailAddress": "ana", "clientRole": { "roleId": "none" } },
             "addresses": [{ "latitude": 91 }], "idDocuments": [{ "documentType": "Passport" }],
             "customInformation": [{ "fieldId": "none", "value": "x" }],
-        })).await, json!([
-            not_found,
-            ["BLANK", ["input", "client", "firstName"]],
-            ["NOT_AN_EMAIL_ADDRESS", ["input", "client", "emailAddress"]],
-            ["NOT_FOUND", ["input", "client", "clientRole", "roleId"]],
-            ["BLANK", ["input", "idDocuments", "0", "documentId"]],
-            ["INVALID", ["input", "addresses", "0", "latitude"]],
-            ["NOT_FOUND", ["input", "customInformation", "0", "fieldId"]],
-        ]));
+        });
+        // A caller who may change clients needs no permission to create one.
+        for caller in [server, &server.as_caller(&Rights::of([Permission::EditClient]))] {
+            assert_eq!(found(caller, input.clone()).await, json!([
+                not_found,
+                ["BLANK", ["input", "client", "firstName"]],
+                ["NOT_AN_EMAIL_ADDRESS", ["input", "client", "emailAddress"]],
+                ["NOT_FOUND", ["input", "client", "clientRole", "roleId"]],
+                ["BLANK", ["input", "idDocuments", "0", "documentId"]],
+                ["INVALID", ["input", "addresses", "0", "latitude"]],
+                ["NOT_FOUND", ["input", "customInformation", "0", "fieldId"]],
+            ]));
+        }
         // The legacy route answers the first.
         server.refuses("/api/clients", json!({ "client": { "encodedKey": "k1", "firstName": "" } }), 404,
             json!({ "returnCode": 302, "returnStatus": "INVALID_CLIENT_KEY",
