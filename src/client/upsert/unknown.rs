@@ -11,8 +11,8 @@ use crate::{
 };
 
 impl Upsert<'_> {
-    /// The problem with the client's key, followed by those of other members, as far as they do not depend on what is
-    /// stored: the caller can correct all of them at once.
+    /// The problem with the client's key, followed by those of other members that do not depend on the stored client.
+    /// So the caller can correct all of them at once.
     pub(super) async fn with_other_problems(
         &self,
         unknown: Problem,
@@ -35,8 +35,9 @@ impl Upsert<'_> {
         Ok(std::iter::once(unknown).chain(others).collect())
     }
 
-    /// Returns true when the problem might not exist if the client did: a stored member needs no value, and may be sent
-    /// back as it is.
+    /// Returns true when the problem need not exist if the client did. A member that is left out may be stored, and keys,
+    /// the id and values that the caller can't set may be sent back. A value that breaks another rule is reported,
+    /// although a stored one from before that rule is accepted when it is sent back unchanged.
     fn depends_on_stored(&self, problem: &Problem) -> bool {
         match problem.code {
             ProblemCode::NotOwned | ProblemCode::NotEditable | ProblemCode::Forbidden | ProblemCode::Deactivated => {
