@@ -129,6 +129,10 @@ mod tests {
                 [10_000, 10_100],
             ),
             (
+                "{ clients(filter: { states: [ACTIVE], customField: { fieldId: \"a\", value: \"b\" } }) }",
+                [10_000, 10_100],
+            ),
+            (
                 "{ clients(filter: { states: [ACTIVE], emailAddress: \"A\" }) }",
                 [0, 100],
             ),
