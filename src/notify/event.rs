@@ -37,7 +37,7 @@ pub struct Change<'a> {
 /// reaches it. The client must have its [`wanted`] collections.
 ///
 /// A caller could read values of sets that it may not view in a message to an address of its own. So a message to an
-/// address that the change itself introduced has none of them, and none is written because of one.
+/// address that a change introduced has none of them, and none is written because of one.
 pub fn messages(change: &Change<'_>, client: &Aggregate, definitions: &Definitions) -> Result<Vec<message::Model>> {
     let source = Source::new(client, definitions, change.now);
     let mut messages = Vec::new();
@@ -45,9 +45,11 @@ pub fn messages(change: &Change<'_>, client: &Aggregate, definitions: &Definitio
         let Some(recipient) = template.recipient(&client.client) else {
             continue;
         };
-        let is_new = change.before.and_then(|before| template.recipient(before)) != Some(recipient);
-        // The values of a client that is created are known to its creator.
-        if is_new && change.before.is_some() && template.conditions.depend_on_hidden(definitions, change.rights) {
+        // All values of a created client are from its creator, who may therefore view them.
+        let is_new = change
+            .before
+            .is_some_and(|before| template.recipient(before) != Some(recipient));
+        if is_new && template.conditions.depend_on_hidden(definitions, change.rights) {
             continue;
         }
         let variant = template.variant_for(&client.client.preferred_language);

@@ -113,24 +113,4 @@ on_both! {
         assert_eq!(data(&blind, preview, json!({})).await,
             json!({ "previewMessage": { "recipient": "blind@example.test", "subject": "***!", "text": "A/***" } }));
     }
-
-    async fn message_to_created_client_has_no_values_hidden_from_creator(server) {
-        client(server).await;
-        define_template(server, json!({ "templateId": "new", "name": "New", "event": "CLIENT_CREATED", "channel": "EMAIL",
-            "variants": [{ "language": "ENGLISH", "subject": "Hello", "text": "{CF:shown}/{CF:hidden}" }] })).await;
-        let blind = server.as_caller(&with_sets(&["open"], &["open"]));
-        let values = json!([{ "fieldId": "shown", "value": "B" }]);
-        let new = json!({ "client": { "firstName": "Bo", "lastName": "Bo", "emailAddress": "bo@example.test" }, "customInformation": values });
-        assert_eq!(problems(&upsert(&blind, new).await, "upsertClient"), json!([]));
-        assert_eq!(messages(server).await, ["new bo@example.test Hello B/"]);
-        let new = json!({ "client": { "firstName": "Bo", "lastName": "Bo", "emailAddress": "bo2@example.test" },
-            "customInformation": [{ "customFieldID": "shown", "value": "B" }] });
-        assert_eq!(blind.post("/api/clients", new).await.status, 200);
-        assert_eq!(messages(server).await, ["new bo2@example.test Hello B/"]);
-        // A value that a caller stored is sent where that caller says.
-        let new = json!({ "client": { "firstName": "Bo", "lastName": "Bo", "emailAddress": "bo3@example.test" },
-            "customInformation": [{ "fieldId": "hidden", "value": "S" }] });
-        store(server, new, "version").await;
-        assert_eq!(messages(server).await, ["new bo3@example.test Hello /S"]);
-    }
 }
