@@ -130,7 +130,8 @@ impl Object for UpsertClientPayload {
         Field {
             name: "conflictingClient",
             description: "With the user error VERSION_CONFLICT, the client as it is stored now, if you may view \
-                          clients; null otherwise.",
+                          clients; null otherwise. A later change can have made its `version` greater than \
+                          `conflictingVersion`.",
             is: Is::Objects {
                 ty: maybe_of::<Client>,
                 plan: Plan::of::<Client>,
@@ -140,8 +141,8 @@ impl Object for UpsertClientPayload {
         },
         Field {
             name: "conflictingVersion",
-            description: "With the user error VERSION_CONFLICT, the version that is stored, 0 when there is no such \
-                          client; null otherwise.",
+            description: "With the user error VERSION_CONFLICT, the version that was stored then, 0 when there was no such \
+                          client; null otherwise. `conflictingClient` is read later.",
             is: Is::MaybeInt(|row| row.problems().iter().find_map(|problem| problem.stored_version)),
         },
     ];
