@@ -1,40 +1,59 @@
 //! Parts of the lists of users and tokens.
 
 use entity::Table;
-use sea_orm::FromQueryResult;
+use sea_orm::{FromQueryResult, Value};
 
 use crate::{
     Clientele,
     error::Result,
     list::{Conditions, Order, Page, Total, Window},
+    notify::Asked,
 };
 
-/// A part of a list, and how many there are if that was asked.
+/// A part of a list, and the number of its entries; without rows, or without a total, when that wasn't asked for.
 #[derive(Clone, Debug)]
 pub struct Listing<T> {
     pub page: Page<T>,
     pub total: Option<Total>,
 }
 
-/// Reads a part of all rows of a table. The total takes a statement of its own.
+/// Reads a part of all rows of a table. Rows and total take a statement each, if they are wanted.
 pub(super) async fn read<E: Table, T>(
     clientele: &Clientele,
     order: &Order,
     window: &Window,
-    total: bool,
+    asked: Asked,
     of: impl Fn(E::Model) -> Result<T>,
 ) -> Result<Listing<T>> {
     let connection = clientele.db.read();
-    let mut conditions = Conditions::new(connection.dialect);
-    let clauses = window.clauses(order, "a", &mut conditions);
-    let columns: Vec<String> = E::columns().iter().map(|column| format!("a.{column}")).collect();
-    let sql = format!("SELECT {} FROM {} a {clauses}", columns.join(", "), E::table());
-    let rows = connection.all(sql, conditions.values).await?;
-    let rows = rows.iter().map(|row| of(E::Model::from_query_result(row, "")?));
-    let page = window.page(rows.collect::<Result<_>>()?);
-    let total = match total {
+    let rows = match asked.rows {
+        true => {
+            let mut conditions = Conditions::new(connection.dialect);
+            let clauses = window.clauses(order, "a", &mut conditions);
+            select::<E, T>(clientele, &clauses, conditions.values, of).await?
+        }
+        false => Vec::new(),
+    };
+    let total = match asked.total {
         true => Some(Total::count(connection, E::table(), []).await?),
         false => None,
     };
-    Ok(Listing { page, total })
+    Ok(Listing {
+        page: window.page(rows),
+        total,
+    })
+}
+
+async fn select<E: Table, T>(
+    clientele: &Clientele,
+    clauses: &str,
+    values: Vec<Value>,
+    of: impl Fn(E::Model) -> Result<T>,
+) -> Result<Vec<T>> {
+    let columns: Vec<String> = E::columns().iter().map(|column| format!("a.{column}")).collect();
+    let sql = format!("SELECT {} FROM {} a {clauses}", columns.join(", "), E::table());
+    let rows = clientele.db.read().all(sql, values).await?;
+    rows.iter()
+        .map(|row| of(E::Model::from_query_result(row, "")?))
+        .collect()
 }

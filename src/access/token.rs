@@ -23,6 +23,7 @@ use crate::{
     error::Result,
     history::{Action, Chain, Change, Members, Subject},
     list::{Cursor, Order, Window},
+    notify::Asked,
     scalar,
 };
 
@@ -55,9 +56,9 @@ impl Token {
 }
 
 /// A part of all tokens, revoked and expired ones too, in the order of their creation.
-pub async fn tokens(clientele: &Clientele, caller: &Caller, window: &Window, total: bool) -> Result<Listing<Token>> {
+pub async fn tokens(clientele: &Clientele, caller: &Caller, window: &Window, asked: Asked) -> Result<Listing<Token>> {
     caller.needs(Permission::ManageUsers)?;
-    listing::read::<api_token::Entity, _>(clientele, &BY_CREATION, window, total, Token::of).await
+    listing::read::<api_token::Entity, _>(clientele, &BY_CREATION, window, asked, Token::of).await
 }
 
 /// The tokens with these keys, in no order.

@@ -28,6 +28,7 @@ use crate::{
     error::Result,
     history::{Action, Chain, Change, Member, Members, Subject},
     list::{Cursor, Order, Window},
+    notify::Asked,
     problem::{Problem, ProblemCode, path},
     text::has_control_characters,
 };
@@ -69,9 +70,9 @@ impl User {
 }
 
 /// A part of all users, by name.
-pub async fn users(clientele: &Clientele, caller: &Caller, window: &Window, total: bool) -> Result<Listing<User>> {
+pub async fn users(clientele: &Clientele, caller: &Caller, window: &Window, asked: Asked) -> Result<Listing<User>> {
     caller.needs(Permission::ManageUsers)?;
-    listing::read::<api_user::Entity, _>(clientele, &BY_NAME, window, total, User::of).await
+    listing::read::<api_user::Entity, _>(clientele, &BY_NAME, window, asked, User::of).await
 }
 
 const NAME_RULE: &str = "The name of a user has up to 64 letters, digits and any of . _ - @";

@@ -5,10 +5,18 @@ use crate::{
     access::Listing,
     error::Result as Outcome,
     list::{Order, Range, Window},
+    notify::Asked,
     text::escaped,
 };
 
 const PART: u32 = 500;
+
+/// A list is printed without its total.
+pub(super) const ROWS: Asked = Asked {
+    rows: true,
+    total: false,
+    contents: false,
+};
 
 /// Prints the line of each entry, which has no line break of its own, page by page.
 pub(super) async fn print_all<T>(

@@ -54,7 +54,7 @@ async fn execute(clientele: &Clientele, command: Command) -> Result<(), Failure>
     let failed = |error: crate::error::Error| Failure::new(error.to_string());
     match command {
         Command::List => {
-            let part = async |window| tokens(clientele, &operator, &window, false).await;
+            let part = async |window| tokens(clientele, &operator, &window, listed::ROWS).await;
             listed::print_all(&BY_CREATION, part, line, Token::cursor).await
         }
         Command::Create { name, grant, days } => {

@@ -143,7 +143,7 @@ async fn execute(clientele: &Clientele, command: Command) -> Result<(), Failure>
     }
     match command {
         Command::List => {
-            let part = async |window| users(clientele, &operator, &window, false).await;
+            let part = async |window| users(clientele, &operator, &window, listed::ROWS).await;
             listed::print_all(&BY_NAME, part, line, User::cursor).await
         }
         Command::Add { name, settings } => {

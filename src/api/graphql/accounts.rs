@@ -70,8 +70,7 @@ impl AccountQuery {
             window(arguments, "users", &BY_NAME)?,
             plan::<Connection<User>>(context)?,
         );
-        let total = asked(&plan).total;
-        let found = access::users(clientele(context)?, caller(context)?, &window, total).await?;
+        let found = access::users(clientele(context)?, caller(context)?, &window, asked(&plan)).await?;
         page::<User>(context, &found, found.total, &plan).await
     }
 
@@ -97,8 +96,7 @@ impl AccountQuery {
             window(arguments, "tokens", &BY_CREATION)?,
             plan::<Connection<Token>>(context)?,
         );
-        let total = asked(&plan).total;
-        let found = access::tokens(clientele(context)?, caller(context)?, &window, total).await?;
+        let found = access::tokens(clientele(context)?, caller(context)?, &window, asked(&plan)).await?;
         page::<Token>(context, &found, found.total, &plan).await
     }
 }

@@ -7,6 +7,7 @@ use clientele::access::{
 };
 use clientele::error::Error;
 use clientele::list::Window;
+use clientele::notify::Asked;
 use serde_json::{Value, json};
 
 use super::credentials::{PASSWORD, now, user};
@@ -145,9 +146,10 @@ on_both! {
         let (user, new) = (user_input("ana"), UpsertUser { password: async_graphql::MaybeUndefined::Value(PASSWORD.to_owned()), ..user_input("new") });
         let (gone, key) = (DeleteUser { name: "ana".to_owned(), client_mutation_id: None }, RevokeToken { encoded_key: "gone".to_owned(), client_mutation_id: None });
         let before = server.snapshot().await;
+        let asked = Asked { rows: true, total: true, contents: false };
         for (what, error) in [
-            ("users", users(clientele, caller, &window, true).await.err()),
-            ("tokens", tokens(clientele, caller, &window, true).await.err()),
+            ("users", users(clientele, caller, &window, asked).await.err()),
+            ("tokens", tokens(clientele, caller, &window, asked).await.err()),
             ("upsert_user", upsert_user(clientele, caller, &new, &(), now).await.err()),
             ("create_user", create_user(clientele, caller, &new, now).await.err()),
             ("change_user", change_user(clientele, caller, &user, now).await.err()),

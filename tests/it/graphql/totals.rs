@@ -120,7 +120,8 @@ on_both! {
     }
 
     async fn count_alone_reads_no_rows(server) {
-        for query in ["{ clients { totalCount } }", "{ messages { totalCountPrecision } }", "{ auditLog { totalCount } }"] {
+        for query in ["{ clients { totalCount } }", "{ messages { totalCountPrecision } }",
+            "{ auditLog { totalCount } }", "{ users { totalCount } }", "{ tokens { totalCount } }"] {
             data(server, query, json!({})).await;
             server.statements();
             data(server, query, json!({})).await;
