@@ -5,7 +5,7 @@ use sea_orm::{FromQueryResult, Value};
 
 use crate::{
     Clientele,
-    error::Result,
+    error::{Error, Result},
     list::{Conditions, Order, Page, Total, Window},
     notify::Asked,
 };
@@ -42,6 +42,20 @@ pub(super) async fn read<E: Table, T>(
         page: window.page(rows),
         total,
     })
+}
+
+/// Reads the rows with these keys, in no order. The statement's text is the same for any number of them.
+pub(super) async fn by_key<E: Table, T>(
+    clientele: &Clientele,
+    keys: &[&str],
+    of: impl Fn(E::Model) -> Result<T>,
+) -> Result<Vec<T>> {
+    // PostgreSQL takes no NUL.
+    let keys: Vec<&&str> = keys.iter().filter(|key| !key.contains('\0')).collect();
+    let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
+    let dialect = clientele.db.read().dialect;
+    let clauses = format!("WHERE {}", dialect.is_one_of("a.encoded_key", "$1"));
+    select::<E, T>(clientele, &clauses, vec![keys.into()], of).await
 }
 
 async fn select<E: Table, T>(

@@ -6,7 +6,6 @@ mod revoke;
 
 use chrono::{DateTime, Utc};
 use entity::api_token;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 pub use self::{
     create::{CreateToken, MOST_DAYS, PREFIX, create_token},
@@ -64,13 +63,7 @@ pub async fn tokens(clientele: &Clientele, caller: &Caller, window: &Window, ask
 /// The tokens with these keys, in no order.
 pub async fn tokens_by_key(clientele: &Clientele, caller: &Caller, keys: &[&str]) -> Result<Vec<Token>> {
     caller.needs(Permission::ManageUsers)?;
-    let keyed = api_token::Entity::find().filter(api_token::Column::EncodedKey.is_in(keys.iter().copied()));
-    keyed
-        .all(clientele.db.read())
-        .await?
-        .into_iter()
-        .map(Token::of)
-        .collect()
+    listing::by_key::<api_token::Entity, _>(clientele, keys, Token::of).await
 }
 
 /// What changed, in the names of the API. The token itself is in no record.

@@ -103,13 +103,7 @@ fn missing(name: &str) -> Problem {
 /// The users with these keys, in no order.
 pub async fn users_by_key(clientele: &Clientele, caller: &Caller, keys: &[&str]) -> Result<Vec<User>> {
     caller.needs(Permission::ManageUsers)?;
-    let keyed = api_user::Entity::find().filter(api_user::Column::EncodedKey.is_in(keys.iter().copied()));
-    keyed
-        .all(clientele.db.read())
-        .await?
-        .into_iter()
-        .map(User::of)
-        .collect()
+    listing::by_key::<api_user::Entity, _>(clientele, keys, User::of).await
 }
 
 /// Why `before` can't become `after`, or be no more: nobody would be left who manages users, or who can give every right.
