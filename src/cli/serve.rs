@@ -161,7 +161,7 @@ fn router(
                 rate_limit: config.rate_limit.clone(),
             },
         ));
-    let router = unmatched::answer(router);
+    let router = unmatched::answer(router, unmatched::NO_PATH);
     // While nobody has to sign in, another site's page must not get in by a name of its own for this machine.
     match open {
         true => router.layer(axum::middleware::from_fn(origin::only_local)),

@@ -17,7 +17,7 @@ use crate::Clientele;
 use crate::api::authentication::{Authentication, Guard};
 use crate::api::metrics::ApiMetrics;
 use crate::api::rate_limit::RateLimit;
-use crate::api::{self, health};
+use crate::api::{self, health, unmatched};
 use crate::config::{Config, LogFormat};
 use crate::notify::{Worker, channel::Channels};
 use crate::server::Server;
@@ -111,7 +111,7 @@ async fn send(
                     RateLimit::new(&config.rate_limit).as_ref(),
                 ));
             let patience = Duration::from_secs(config.shutdown_timeout_seconds);
-            let router = api::unmatched::answer(router);
+            let router = unmatched::answer(router, unmatched::NO_PATH_OF_WORKER);
             server.serve(listener, router, listening::stopped(stop), patience).await;
         }
         None => {

@@ -73,6 +73,16 @@ async fn host_name_to_listen_on_is_resolved() {
         assert!(server.address.starts_with("http://127.0.0.1:"), "{}", server.address);
         let response = reqwest::get(format!("{}/health/live", server.address)).await;
         assert_eq!(response.expect("an answer").status(), 200);
+        if arguments[0] == "worker" {
+            let response = reqwest::get(format!("{}/graphql", server.address)).await;
+            let response = response.expect("an answer");
+            assert_eq!(response.status(), 404);
+            let text = response.text().await.expect("an answer");
+            let body: Value = serde_json::from_str(&text).expect("JSON");
+            let message =
+                "There is no such path. This port has /health/live, /health/ready and /metrics: a worker serves no API.";
+            assert_eq!(body["message"], message);
+        }
         server.signal("TERM");
         assert_eq!(server.wait().1, Some(0), "{arguments:?}");
     }
