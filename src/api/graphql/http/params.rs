@@ -77,11 +77,7 @@ fn refused(fault: JsonFault, mut path: Vec<PathStep>) -> Fault {
                 "\"{}\" is given twice. Send each member of an object once.",
                 ShownPath(&path)
             );
-            let segment = |step| match step {
-                PathStep::Member(name) => PathSegment::Field(name),
-                PathStep::Element(index) => PathSegment::Index(index),
-            };
-            Fault::new(Code::BadRequest, message).of_input(path.into_iter().map(segment).collect())
+            Fault::new(Code::BadRequest, message).of_input(input_path(path))
         }
         JsonFault::TooManyValues { most } => {
             let message = format!("The request has more than {most} values (graphql.body_values). Send fewer at once.");
@@ -92,6 +88,22 @@ fn refused(fault: JsonFault, mut path: Vec<PathStep>) -> Fault {
             Fault::new(Code::BadRequest, message)
         }
     }
+}
+
+/// The path of a fault as errors carry it. Inside `variables` it begins with the name of the variable, as the path of a
+/// wrong value does.
+fn input_path(path: Vec<PathStep>) -> Vec<PathSegment> {
+    let is_variables = |step: &PathStep| matches!(step, PathStep::Member(name) if name == "variables");
+    let of_request = match path.as_slice() {
+        [first, _, ..] if is_variables(first) => 1,
+        [PathStep::Element(_), second, _, ..] if is_variables(second) => 2,
+        _ => 0,
+    };
+    let segment = |step| match step {
+        PathStep::Member(name) => PathSegment::Field(name),
+        PathStep::Element(index) => PathSegment::Index(index),
+    };
+    path.into_iter().skip(of_request).map(segment).collect()
 }
 
 /// The requests of a body that holds several.

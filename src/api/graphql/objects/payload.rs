@@ -141,8 +141,8 @@ impl Object for UpsertClientPayload {
         },
         Field {
             name: "conflictingVersion",
-            description: "With the user error VERSION_CONFLICT, the version that was stored then, 0 when there was no such \
-                          client; null otherwise. `conflictingClient` is read later.",
+            description: "With the user error VERSION_CONFLICT, the version that was stored then, 0 when there was no \
+                          such client; null otherwise. `conflictingClient` is read later.",
             is: Is::MaybeInt(|row| row.problems().iter().find_map(|problem| problem.stored_version)),
         },
     ];

@@ -56,6 +56,21 @@ async fn a_malformed_body_is_400_with_a_sentence_for_both_media_types() {
             assert_eq!(answer["errors"][0]["message"], sentence);
         }
     }
+    for (body, path) in [
+        (r#"{"query":"{a}","variables":{"i":{"a":1,"a":2}}}"#, json!(["i", "a"])),
+        (
+            r#"[{"query":"{a}","variables":{"i":{"a":1,"a":2}}}]"#,
+            json!(["i", "a"]),
+        ),
+        (r#"{"query":"{a}","variables":{},"variables":{}}"#, json!(["variables"])),
+        (
+            r#"{"query":"{a}","extensions":{"a":{"b":1,"b":2}}}"#,
+            json!(["extensions", "a", "b"]),
+        ),
+    ] {
+        let (_, _, answer) = send(post(NEW, body)).await;
+        assert_eq!(answer["errors"][0]["extensions"]["path"], path, "{body}");
+    }
     let nulls = r#"{"query":"{__typename}","operationName":null,"variables":null,"extensions":null}"#;
     assert_eq!(send(post(NEW, nulls)).await.0, StatusCode::OK);
 }
