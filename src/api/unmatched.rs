@@ -14,8 +14,7 @@ use super::RequestId;
 pub const NO_PATH: &str = "There is no such path. GraphQL is at /graphql, the REST API at /api/clients.";
 
 /// The answer to unknown paths of a worker.
-pub const NO_PATH_OF_WORKER: &str =
-    "There is no such path. This port has /health/live, /health/ready and /metrics: a worker serves no API.";
+pub const NO_PATH_OF_WORKER: &str = "There is no such path. This port has /health/live, /health/ready and /metrics.";
 
 /// Answers unknown paths with this sentence, and methods that a known path doesn't have. Call it with a complete
 /// router.

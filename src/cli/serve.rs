@@ -102,13 +102,22 @@ async fn run(clientele: Arc<Clientele>, config: &Config, no_auth: bool, prepared
     if let Some(worker) = worker {
         worker.ended().await;
     }
-    issuer_keys.abort();
-    // What it is in the middle of is rolled back.
-    upkeep.abort();
-    if upkeep.await.is_err_and(|end| end.is_panic()) {
+    if let Some(issuer_keys) = issuer_keys
+        && has_panicked(issuer_keys).await
+    {
+        tracing::error!("keys of the issuer were no longer fetched: that part of the server has panicked");
+    }
+    // The transaction of an unfinished removal is rolled back.
+    if has_panicked(upkeep).await {
         tracing::error!("expired idempotency records were no longer removed: that part of the server has panicked");
     }
     Ok(())
+}
+
+/// Ends a task, and returns true when it had panicked before.
+async fn has_panicked(task: JoinHandle<()>) -> bool {
+    task.abort();
+    task.await.is_err_and(|end| end.is_panic())
 }
 
 /// Removes what has been kept long enough, whether this process sends messages or not.
@@ -118,17 +127,12 @@ fn upkeep(clientele: Arc<Clientele>, stop: watch::Receiver<bool>) -> JoinHandle<
     tokio::spawn(idempotency::keep_removing(clientele, clock, stop))
 }
 
-/// Fetches the keys of the configured issuer from now on.
-fn keep_issuer_keys(authentication: &Authentication) -> JoinHandle<()> {
-    let guard = match authentication {
+/// Fetches the keys of the configured issuer from now on; none without authentication.
+fn keep_issuer_keys(authentication: &Authentication) -> Option<JoinHandle<()>> {
+    match authentication {
         Authentication::Off => None,
-        Authentication::Required(guard) => Some(guard.clone()),
-    };
-    tokio::spawn(async move {
-        if let Some(guard) = guard {
-            guard.keep_issuer_keys().await;
-        }
-    })
+        Authentication::Required(guard) => Some(tokio::spawn(guard.clone().keep_issuer_keys())),
+    }
 }
 
 /// Everything that answers: both doors, the playground, and what an operator's machines ask.

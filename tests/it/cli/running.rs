@@ -79,8 +79,7 @@ async fn host_name_to_listen_on_is_resolved() {
             assert_eq!(response.status(), 404);
             let text = response.text().await.expect("an answer");
             let body: Value = serde_json::from_str(&text).expect("JSON");
-            let message =
-                "There is no such path. This port has /health/live, /health/ready and /metrics: a worker serves no API.";
+            let message = "There is no such path. This port has /health/live, /health/ready and /metrics.";
             assert_eq!(body["message"], message);
         }
         server.signal("TERM");
