@@ -35,9 +35,11 @@ impl Upsert<'_> {
         Ok(std::iter::once(unknown).chain(others).collect())
     }
 
-    /// Returns true when the problem need not exist if the client did. A member that is left out may be stored, and keys,
-    /// the id and values that the caller can't set may be sent back. A value that breaks another rule is reported,
-    /// although a stored one from before that rule is accepted when it is sent back unchanged.
+    /// Returns true when the problem need not exist if the client did. A member that is left out may be stored. Keys,
+    /// the id and values that the caller can't set may be sent back.
+    ///
+    /// A value that breaks another rule is reported, although a stored one from before that rule is accepted when it is
+    /// sent back unchanged.
     fn depends_on_stored(&self, problem: &Problem) -> bool {
         match problem.code {
             ProblemCode::NotOwned | ProblemCode::NotEditable | ProblemCode::Forbidden | ProblemCode::Deactivated => {

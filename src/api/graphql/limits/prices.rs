@@ -96,7 +96,7 @@ impl List {
 mod tests {
     use async_graphql::parser::{parse_query, types::Selection};
 
-    use super::of_root;
+    use super::{LISTS, of_root};
     use crate::api::graphql::prepare::Values;
 
     /// The prices of a field's rows and of its total.
@@ -109,6 +109,37 @@ mod tests {
         let of = |rows, total| of_root(&field.node, rows, total, &Values::default());
         assert_eq!(of(true, true), of(true, false) + of(false, true), "{query}");
         [of(true, false), of(false, true)]
+    }
+
+    /// The text of the type that begins with this line of the schema.
+    fn type_of(schema: &'static str, beginning: &str) -> &'static str {
+        let (_, rest) = schema.split_once(beginning).expect(beginning);
+        let (text, _) = rest.split_once("\n}").expect("an end");
+        text
+    }
+
+    #[test]
+    fn schema_has_fields_and_members_that_prices_name() {
+        let schema = include_str!("../../../../schema.graphql");
+        let query = type_of(schema, "\ntype Query {");
+        for list in &LISTS {
+            let beginning = format!("\n\t{}(", list.field);
+            let (_, field) = query.split_once(&beginning).expect(list.field);
+            let (arguments, _) = field.split_once("\n\t): ").expect("a type");
+            let filter = arguments.split_once("\n\t\tfilter: ");
+            let filter = filter.map_or("", |(_, rest)| rest.split([',', '\n']).next().unwrap_or_default());
+            let members: Vec<&str> = list.selective.iter().chain(list.range).copied().collect();
+            assert_eq!(filter.is_empty(), members.is_empty(), "{}: {filter}", list.field);
+            if members.is_empty() {
+                continue;
+            }
+            let input = type_of(schema, &format!("\ninput {filter} {{"));
+            for member in members {
+                assert!(input.contains(&format!("\n\t{member}: ")), "{}: {member}", list.field);
+            }
+        }
+        let of_clients = type_of(schema, "\ninput ClientFilter {");
+        assert!(of_clients.contains("\n\tcustomField: "));
     }
 
     #[test]
