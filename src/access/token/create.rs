@@ -132,11 +132,12 @@ fn check_name(name: &str, problems: &mut Problems) {
     if is_blank(name) {
         member.refuse(ProblemCode::Blank, "name", "name is required and must not be blank.");
     } else if has_control_characters(name) {
-        member.refuse(
-            ProblemCode::InvalidCharacter,
-            "name",
-            "name must not contain control characters.",
-        );
+        // NUL can't be stored, as in names of users.
+        let code = match name.contains('\0') {
+            true => ProblemCode::Malformed,
+            false => ProblemCode::InvalidCharacter,
+        };
+        member.refuse(code, "name", "name must not contain control characters.");
     } else {
         member.fits("name", name, TEXT_LIMIT);
     }

@@ -56,7 +56,7 @@ on_both! {
         let before = server.snapshot().await;
         let control = "name must not contain control characters.";
         for (name, code, message) in [
-            ("a\0b", "INVALID_CHARACTER", control),
+            ("a\0b", "MALFORMED", control),
             ("a\u{1b}[2J", "INVALID_CHARACTER", control),
             ("a\nb", "INVALID_CHARACTER", control),
             ("\u{feff}", "BLANK", "name is required and must not be blank."),
