@@ -45,6 +45,20 @@ async fn is_answered(backend: Backend, size: usize) {
     .await;
 }
 
+/// Their passwords are hashed one after the other.
+#[tokio::test]
+async fn users_who_first_sign_in_at_once_from_one_address_are_answered() {
+    on(Backend::Sqlite, async |prepared| {
+        let users: Vec<_> = (0..24)
+            .map(|number| prepared.user(&format!("user{number}"), "VIEW_CLIENT"))
+            .collect();
+        let server = prepared.serve();
+        let refused = burst(server.address, users.iter().map(Credentials::list)).await;
+        assert!(refused.is_empty(), "{} of 24, {:?}", refused.len(), refused[0]);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn burst_of_200_is_answered_on_sqlite() {
     is_answered(Backend::Sqlite, 200).await;

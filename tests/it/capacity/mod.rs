@@ -281,9 +281,9 @@ impl Load {
     }
 }
 
-/// The median time that these answers took.
-fn median(answers: &[Answer]) -> Duration {
+/// The time in which so many percent of these answers came.
+fn percentile(answers: &[Answer], percent: usize) -> Duration {
     let mut times: Vec<_> = answers.iter().map(|answer| answer.after).collect();
     times.sort_unstable();
-    times[times.len() / 2]
+    times[(times.len() - 1) * percent / 100]
 }
