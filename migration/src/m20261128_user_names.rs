@@ -23,7 +23,7 @@ impl MigrationTrait for Migration {
             let names = names.collect::<Result<Vec<_>, _>>()?.join(", ");
             return Err(DbErr::Migration(format!(
                 "user names must differ in more than upper and lower case, and these don't: {names}. Nothing was changed. Remove \
-                 all but one of each with the former version (`clientele user remove NAME`), then start this one again"
+                 all but one of each with the command `user remove` of the former version, then start this one again"
             )));
         }
         crate::portable(manager, INDEX).await

@@ -205,10 +205,7 @@ async fn who_finds_no_place_is_told_so_at_once_and_costs_nothing() {
         assert!(matches!(verdict, Verdict::Busy), "{verdict:?}");
     }
     assert_eq!(house.comparisons(), 0);
-    drop(permit);
-    for verdict in join_all(waiting).await {
-        assert!(matches!(verdict, Verdict::Wrong), "{verdict:?}");
-    }
+    drop((waiting, permit));
 }
 
 #[tokio::test]

@@ -96,15 +96,15 @@ on_both! {
         ] {
             server.write(sql).await.expect("it runs");
         }
-        user(server, "ana", &[]).await;
-        let other = "INSERT INTO api_user SELECT 'other', 'Ana', password_hash, active, initial, permissions, view_sets, edit_sets, role,
+        user(server, "ops", &[]).await;
+        let other = "INSERT INTO api_user SELECT 'other', 'Ops', password_hash, active, initial, permissions, view_sets, edit_sets, role,
             version, created_at, updated_at FROM api_user";
         server.write(other).await.expect("written");
         let before = server.snapshot().await;
         let url = server.database_url();
         let (_, stderr, code) = crate::cli::server::run(&["migrate"], &[("DATABASE_URL", &url)]);
-        let sentence = "user names must differ in more than upper and lower case, and these don't: Ana, ana. Nothing was changed. \
-                        Remove all but one of each with the former version (`clientele user remove NAME`), then start this one again";
+        let sentence = "user names must differ in more than upper and lower case, and these don't: Ops, ops. Nothing was changed. \
+                        Remove all but one of each with the command `user remove` of the former version, then start this one again";
         assert!(code == Some(1) && stderr.contains(sentence), "{code:?} {stderr}");
         assert_eq!(server.snapshot().await, before);
         server.write("DELETE FROM api_user WHERE encoded_key = 'other'").await.expect("removed");
