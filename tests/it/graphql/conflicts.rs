@@ -17,7 +17,11 @@ async fn upsert(server: &TestServer, input: Value) -> Value {
 }
 
 fn conflict(stored: i32) -> Value {
-    let message = format!("The stored version is {stored}, not 7: read the client again and decide anew.");
+    let message = match stored {
+        0 => "There is no such client, so there is no version to expect: leave expectedVersion out to create one."
+            .to_owned(),
+        _ => format!("The stored version is {stored}, not 7: read the client again and decide anew."),
+    };
     json!([{ "code": "VERSION_CONFLICT", "path": ["input", "expectedVersion"], "message": message }])
 }
 
