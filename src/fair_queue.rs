@@ -43,7 +43,7 @@ pub struct Limits {
     pub waiting_per_key: usize,
 }
 
-/// How long a ticket may wait.
+/// Limits of a ticket's wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
     /// While the queue of its key drains, as after a burst.

@@ -6,8 +6,7 @@ use sea_orm::{FromQueryResult, Value};
 use crate::{
     Clientele,
     error::{Error, Result},
-    list::{Conditions, Order, Page, Total, Window},
-    notify::Asked,
+    list::{Asked, Conditions, Order, Page, Total, Window},
 };
 
 /// A part of a list, and the number of its entries; without rows, or without a total, when that wasn't asked for.

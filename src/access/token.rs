@@ -21,8 +21,7 @@ use crate::{
     db::Transaction,
     error::Result,
     history::{Action, Chain, Change, Members, Subject},
-    list::{Cursor, Order, Window},
-    notify::Asked,
+    list::{Asked, Cursor, Order, Window},
     scalar,
 };
 

@@ -27,8 +27,7 @@ use crate::{
     db::Transaction,
     error::Result,
     history::{Action, Chain, Change, Member, Members, Subject},
-    list::{Cursor, Order, Window},
-    notify::Asked,
+    list::{Asked, Cursor, Order, Window},
     problem::{Problem, ProblemCode, path},
     text::has_control_characters,
 };

@@ -4,8 +4,7 @@ use super::{Failure, print};
 use crate::{
     access::Listing,
     error::Result as Outcome,
-    list::{Order, Range, Window},
-    notify::Asked,
+    list::{Asked, Order, Range, Window},
     text::escaped,
 };
 

@@ -21,8 +21,7 @@ use crate::{
     client::ClientBy,
     db::Dialect,
     error::{Error, Result},
-    list::{Conditions, Total, Window, counting},
-    notify::Asked,
+    list::{Asked, Conditions, Total, Window, counting},
     problem::Problem,
 };
 

@@ -35,7 +35,7 @@ pub use kinds::{Channel, Event, MessageState, Reason};
 pub use lane::Clock;
 pub use metrics::Metrics;
 pub use resend::{MOST_BY_FILTER, MOST_BY_KEY, Resend, Resent};
-pub use search::{Asked, MessageFilter, MessageKey, MessagePage, NEWEST_FIRST};
+pub use search::{MessageFilter, MessageKey, MessagePage, NEWEST_FIRST};
 pub use settings::NotificationSettings;
 pub use template::Template;
 pub use variants::{Variants, content, shown_content};

@@ -15,7 +15,7 @@ use crate::{
     Clientele,
     access::{Caller, Permission, Readable, Rights, Unread},
     error::{Error, Result},
-    list::{Conditions, Cursor, Order, Page, Total, Window, counting},
+    list::{Asked, Conditions, Cursor, Order, Page, Total, Window, counting},
 };
 
 /// The order of every list of messages.
@@ -37,25 +37,6 @@ impl MessageKey {
         Self {
             client_key: message.client_key.clone(),
             encoded_key: message.encoded_key.clone(),
-        }
-    }
-}
-
-/// What is to be known of a list.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Asked {
-    pub rows: bool,
-    pub total: bool,
-    /// What the rows say, where that can be large.
-    pub contents: bool,
-}
-
-impl Asked {
-    pub fn or(self, other: Self) -> Self {
-        Self {
-            rows: self.rows || other.rows,
-            total: self.total || other.total,
-            contents: self.contents || other.contents,
         }
     }
 }

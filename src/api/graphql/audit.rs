@@ -17,8 +17,7 @@ use super::{
 use crate::{
     access::{CallerKind, Door},
     history::{self, Action, NEWEST_FIRST, Subject},
-    list::{DateTimeRange, Window},
-    notify::Asked,
+    list::{Asked, DateTimeRange, Window},
     problem::{Problem, ProblemCode, path},
 };
 

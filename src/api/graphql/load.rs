@@ -13,8 +13,8 @@ use crate::{
     custom_field::Definitions,
     error::Error,
     history::{RecordKey, Rows, Stored},
-    list::Window,
-    notify::{Asked, MessageKey, MessagePage, render::Compiled},
+    list::{Asked, Window},
+    notify::{MessageKey, MessagePage, render::Compiled},
 };
 
 /// Loads by key whatever selections reach.

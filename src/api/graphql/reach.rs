@@ -10,8 +10,8 @@ use super::{
 use crate::{
     client::Wanted,
     history,
-    list::{Order, Window},
-    notify::{Asked, NEWEST_FIRST},
+    list::{Asked, Order, Window},
+    notify::NEWEST_FIRST,
 };
 
 /// The collections that selections of clients ask for.

@@ -6,8 +6,8 @@ use clientele::access::{
     change_user, create_token, create_user, delete_user, revoke_token, tokens, upsert_user, users,
 };
 use clientele::error::Error;
+use clientele::list::Asked;
 use clientele::list::Window;
-use clientele::notify::Asked;
 use serde_json::{Value, json};
 
 use super::credentials::{PASSWORD, now, user};

@@ -281,7 +281,7 @@ impl Load {
     }
 }
 
-/// The time in which so many percent of these answers came.
+/// The time within which this percentage of the answers came.
 fn percentile(answers: &[Answer], percent: usize) -> Duration {
     let mut times: Vec<_> = answers.iter().map(|answer| answer.after).collect();
     times.sort_unstable();

@@ -7,8 +7,8 @@ use clientele::{
     client::Wanted,
     error::Error,
     history::RecordKey,
-    list::{Order, Range, Window},
-    notify::{self, Asked, MessageKey},
+    list::{Asked, Order, Range, Window},
+    notify::{self, MessageKey},
 };
 use serde_json::{Value, json};
 

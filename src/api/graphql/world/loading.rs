@@ -20,8 +20,8 @@ use crate::{
     custom_field::Definitions,
     error::Error,
     history::{self, HistoryPage},
-    list::Window,
-    notify::{Asked, MessagePage, channel::Content, shown_content},
+    list::{Asked, Window},
+    notify::{MessagePage, channel::Content, shown_content},
 };
 
 /// The rows of one level: those that were given, and those that were loaded.
