@@ -1,7 +1,7 @@
 //! Checks JSON from callers in one pass over its text, before anything of it is kept.
 //!
 //! Refuses an object with the same member twice, because every reader would silently take one of them; more values than a
-//! request may have, because each takes many times its text in memory; and nesting that readers would recurse into. Member
+//! request may have, because each takes many times its text in memory; longer lists than anything here accepts; and nesting that readers would recurse into. Member
 //! names are compared unescaped. The syntax is left to the reader that follows: this pass stops where the text isn't JSON.
 
 use std::{borrow::Cow, collections::HashSet, fmt};
@@ -27,6 +27,11 @@ pub enum JsonFault {
     /// The member at this path is not the first of its name.
     DuplicateMember(Vec<PathStep>),
     TooManyValues {
+        most: usize,
+    },
+    /// The list at this path has more elements than a list may have.
+    TooLong {
+        path: Vec<PathStep>,
         most: usize,
     },
     TooDeep,
@@ -57,11 +62,30 @@ pub fn without_byte_order_mark(bytes: &[u8]) -> &[u8] {
     bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
-/// Checks a text that holds at most `most` values: objects, lists, texts, numbers, booleans and nulls.
+/// The size of a text that is accepted.
+#[derive(Clone, Copy)]
+pub struct Limits {
+    /// Objects, lists, texts, numbers, booleans and nulls.
+    pub values: usize,
+    /// Elements of one list.
+    pub list_length: usize,
+}
+
+impl Limits {
+    /// Lists of any length, as far as the number of values allows.
+    pub const fn of_values(values: usize) -> Self {
+        Self {
+            values,
+            list_length: usize::MAX,
+        }
+    }
+}
+
+/// Checks a text that is accepted up to these limits.
 ///
 /// # Errors
 /// The first fault in the order of the text.
-pub fn check(text: &str, most: usize) -> Result<(), JsonFault> {
+pub fn check(text: &str, limits: Limits) -> Result<(), JsonFault> {
     let (mut rest, mut open, mut values) = (text, Vec::<Open<'_>>::new(), 0);
     while let Some(byte) = rest.bytes().next() {
         let length = match byte {
@@ -69,7 +93,16 @@ pub fn check(text: &str, most: usize) -> Result<(), JsonFault> {
             b',' => {
                 match open.last_mut() {
                     Some(Open::Object { name, .. }) => *name = None,
-                    Some(Open::List { element }) => *element += 1,
+                    Some(Open::List { element }) => {
+                        *element += 1;
+                        if *element >= limits.list_length {
+                            let path = path(&open[..open.len() - 1]);
+                            return Err(JsonFault::TooLong {
+                                path,
+                                most: limits.list_length,
+                            });
+                        }
+                    }
                     None => return Ok(()),
                 }
                 1
@@ -119,8 +152,8 @@ pub fn check(text: &str, most: usize) -> Result<(), JsonFault> {
                 rest.bytes().position(end).unwrap_or(rest.len())
             }
         };
-        if values > most {
-            return Err(JsonFault::TooManyValues { most });
+        if values > limits.values {
+            return Err(JsonFault::TooManyValues { most: limits.values });
         }
         rest = &rest[length..];
     }
@@ -184,10 +217,10 @@ mod tests {
     use proptest::{prelude::*, sample::select};
     use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 
-    use super::{JsonFault, ShownPath, check};
+    use super::{JsonFault, Limits, PathStep, ShownPath, check};
 
     fn duplicate(text: &str) -> Option<String> {
-        match check(text, 1_000) {
+        match check(text, Limits::of_values(1_000)) {
             Ok(()) => None,
             Err(JsonFault::DuplicateMember(path)) => Some(ShownPath(&path).to_string()),
             Err(other) => panic!("{text}: {other:?}"),
@@ -230,9 +263,10 @@ mod tests {
             ("[[[]]]", 3),
             ("[-1.5e3,2]", 3),
         ] {
-            assert_eq!(check(text, values), Ok(()), "{text}");
+            assert_eq!(check(text, Limits::of_values(values)), Ok(()), "{text}");
             let most = values - 1;
-            assert_eq!(check(text, most), Err(JsonFault::TooManyValues { most }), "{text}");
+            let refused = Err(JsonFault::TooManyValues { most });
+            assert_eq!(check(text, Limits::of_values(most)), refused, "{text}");
         }
     }
 
@@ -240,7 +274,27 @@ mod tests {
     fn nesting_is_bounded() {
         for (levels, expected) in [(128, Ok(())), (129, Err(JsonFault::TooDeep))] {
             let text = format!("{}{}", "[".repeat(levels), "]".repeat(levels));
-            assert_eq!(check(&text, 1_000), expected);
+            assert_eq!(check(&text, Limits::of_values(1_000)), expected);
+        }
+    }
+
+    #[test]
+    fn length_of_every_list_is_bounded() {
+        let limits = Limits {
+            values: 1_000,
+            list_length: 2,
+        };
+        let too_long = |path: &[&str]| {
+            let path = path.iter().map(|name| PathStep::Member((*name).to_owned())).collect();
+            Err(JsonFault::TooLong { path, most: 2 })
+        };
+        for (text, expected) in [
+            ("[1,2]", Ok(())),
+            ("[1,2,3]", too_long(&[])),
+            (r#"{"a":[{},{}],"b":[[],[]],"c":1}"#, Ok(())),
+            (r#"{"a":1,"b":2,"c":{"d":[[1,2],[3,4],[5"#, too_long(&["c", "d"])),
+        ] {
+            assert_eq!(check(text, limits), expected, "{text}");
         }
     }
 
@@ -331,7 +385,7 @@ mod tests {
 
         #[test]
         fn any_text_is_checked_without_a_panic(text in "[\\[\\]{}:,\"\\\\u0ae\u{e9} ]{0,40}") {
-            let _ = check(&text, 10);
+            let _ = check(&text, Limits { values: 10, list_length: 3 });
         }
     }
 }

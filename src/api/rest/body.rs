@@ -9,7 +9,7 @@ use futures_util::StreamExt;
 use super::errors::{Refusal, codes};
 use crate::api::{
     content_encoding,
-    json_check::{self, DEEPEST, JsonFault, ShownPath},
+    json_check::{self, DEEPEST, JsonFault, Limits, ShownPath},
 };
 
 /// What a Content-Type says about a body.
@@ -97,7 +97,7 @@ pub fn utf8(bytes: &[u8]) -> Result<&str, Refusal> {
 /// The text of a JSON body of at most `most` values, in which no object has the same member twice.
 pub fn json(bytes: &[u8], most: usize) -> Result<&str, Refusal> {
     let text = utf8(json_check::without_byte_order_mark(bytes))?;
-    let (code, source) = match json_check::check(text, most) {
+    let (code, source) = match json_check::check(text, Limits::of_values(most)) {
         Ok(()) => return Ok(text),
         Err(JsonFault::DuplicateMember(path)) => (
             codes::INVALID_JSON_SYNTAX,
@@ -106,6 +106,13 @@ pub fn json(bytes: &[u8], most: usize) -> Result<&str, Refusal> {
         Err(JsonFault::TooManyValues { most }) => (
             codes::INVALID_PARAMETERS,
             format!("The body has more than {most} values (legacy.body_values). Send fewer at once."),
+        ),
+        Err(JsonFault::TooLong { path, most }) => (
+            codes::INVALID_PARAMETERS,
+            format!(
+                "{}: the list has more than {most} elements. Send fewer at once.",
+                ShownPath(&path)
+            ),
         ),
         Err(JsonFault::TooDeep) => (
             codes::INVALID_JSON_SYNTAX,

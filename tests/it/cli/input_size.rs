@@ -64,6 +64,16 @@ async fn many_values_are_refused_before_they_take_memory() {
 
     let body = graphql(&format!("{{\"addresses\":[{addresses}]}}"));
     assert!(body.len() < 1024 * 1024, "it fits into a body");
+    let message = "\"variables.addresses\" has more than 1000 elements. Send fewer at once.";
+    let extensions = json!({ "code": "QUERY_TOO_COMPLEX", "path": ["addresses"] });
+    let refused = json!({ "errors": [{ "message": message, "extensions": extensions }] });
+    assert_eq!(
+        send(&server, "/graphql", "application/json", body).await,
+        [(400, refused)]
+    );
+
+    let lists = list(&format!("[{}]", list("{}", 1_000)), 340);
+    let body = graphql(&format!("{{\"addresses\":[{lists}]}}"));
     let message = "The request has more than 20000 values (graphql.body_values). Send fewer at once.";
     let refused = json!({ "errors": [{ "message": message, "extensions": { "code": "QUERY_TOO_COMPLEX" } }] });
     assert_eq!(
@@ -95,8 +105,9 @@ async fn most_values_that_are_accepted_take_bounded_memory() {
     let before = server.memory("VmHWM");
 
     // Without running it: 16 changes in a row may take longer than a caller waits for the database.
-    let values = list("{\"fieldId\":\"x\",\"value\":\"y\"}", 6_600);
-    let body = graphql(&format!("{{\"values\":[{values}]}}"));
+    let values = list("{\"fieldId\":\"x\",\"value\":\"y\"}", 1_000);
+    let others: String = ('a'..'f').map(|name| format!(",\"{name}\":[{values}]")).collect();
+    let body = graphql(&format!("{{\"values\":[{values}]{others}}}"));
     let answers = send(&server, "/graphql", "application/json", body).await;
     assert_eq!(
         answers
@@ -106,9 +117,12 @@ async fn most_values_that_are_accepted_take_bounded_memory() {
         [(200, &Value::Null)]
     );
 
+    let lists: Vec<String> = ('a'..'j')
+        .map(|name| format!("\"{name}\":[{}]", list("{\"a\":1}", 1_000)))
+        .collect();
     let body = format!(
-        "{{\"query\":\"{{ __typename }}\",\"variables\":{{\"a\":[{}]}}}}",
-        list("{\"a\":1}", 9_900)
+        "{{\"query\":\"{{ __typename }}\",\"variables\":{{{}}}}}",
+        lists.join(",")
     );
     let answers = send(&server, "/graphql", "application/json", body).await;
     assert_eq!(answers.iter().map(|(status, _)| *status).collect::<Vec<_>>(), [200]);

@@ -11,7 +11,7 @@ use crate::api::graphql::{
     error::{Code, Fault},
     persisted::Asked,
 };
-use crate::api::json_check::{self, DEEPEST, JsonFault, PathStep, ShownPath};
+use crate::api::json_check::{self, DEEPEST, JsonFault, Limits, PathStep, ShownPath};
 
 #[derive(Debug, PartialEq)]
 pub(super) struct Params {
@@ -60,11 +60,22 @@ fn bad(message: &'static str) -> Fault {
     Fault::new(Code::BadRequest, message)
 }
 
+/// The longest list that any argument or input field of the schema accepts.
+const LONGEST_LIST: usize = 1_000;
+
+/// The limits of a request that may have `values` values.
+const fn limits(values: usize) -> Limits {
+    Limits {
+        values,
+        list_length: LONGEST_LIST,
+    }
+}
+
 /// The text of a body of at most `most` values, in which no object has the same member twice.
 pub(super) fn checked(body: &[u8], most: usize) -> Result<&str, Fault> {
     let body = json_check::without_byte_order_mark(body);
     let text = std::str::from_utf8(body).map_err(|_| bad("The body is not UTF-8."))?;
-    json_check::check(text, most).map_err(|fault| refused(fault, Vec::new()))?;
+    json_check::check(text, limits(most)).map_err(|fault| refused(fault, Vec::new()))?;
     Ok(text)
 }
 
@@ -82,6 +93,17 @@ fn refused(fault: JsonFault, mut path: Vec<PathStep>) -> Fault {
         JsonFault::TooManyValues { most } => {
             let message = format!("The request has more than {most} values (graphql.body_values). Send fewer at once.");
             Fault::new(Code::QueryTooComplex, message)
+        }
+        JsonFault::TooLong { path: below, most } => {
+            path.extend(below);
+            let message = match path.is_empty() {
+                true => format!("The request is a list of more than {most} elements. Send fewer at once."),
+                false => format!(
+                    "\"{}\" has more than {most} elements. Send fewer at once.",
+                    ShownPath(&path)
+                ),
+            };
+            Fault::new(Code::QueryTooComplex, message).of_input(input_path(path))
         }
         JsonFault::TooDeep => {
             let message = format!("The JSON of the request is nested more than {DEEPEST} levels deep.");
@@ -195,7 +217,8 @@ pub(super) fn from_query(uri: &Uri, most: usize) -> Result<Params, Fault> {
             ));
         }
         if matches!(name.as_str(), "variables" | "extensions") {
-            json_check::check(&value, most).map_err(|fault| refused(fault, vec![PathStep::Member(name.clone())]))?;
+            let refused = |fault| refused(fault, vec![PathStep::Member(name.clone())]);
+            json_check::check(&value, limits(most)).map_err(refused)?;
         }
         match name.as_str() {
             "query" => raw.query = Some(value),

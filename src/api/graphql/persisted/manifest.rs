@@ -5,7 +5,7 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::api::json_check::{self, JsonFault, ShownPath};
+use crate::api::json_check::{self, JsonFault, Limits, ShownPath};
 
 const PREFIX: &str = "sha256:";
 
@@ -39,7 +39,7 @@ impl Manifest {
     pub fn parse(text: &str) -> Result<Self, String> {
         const NO_MANIFEST: &str = "must be a JSON object of hashes to GraphQL documents";
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        match json_check::check(text, usize::MAX) {
+        match json_check::check(text, Limits::of_values(usize::MAX)) {
             Err(JsonFault::DuplicateMember(path)) => return Err(format!("has {} twice", ShownPath(&path))),
             Err(_) => return Err(NO_MANIFEST.to_owned()),
             Ok(()) => {}
