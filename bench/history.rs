@@ -10,9 +10,9 @@ use chrono::Utc;
 use clientele::{
     Clientele,
     access::Caller,
+    audit::History,
     client::{AddressInput, ClientInput, IdDocumentInput, UpsertClient, Wanted},
     db::{Database, DatabaseSettings},
-    history::History,
 };
 use futures_util::{StreamExt, stream};
 

@@ -16,9 +16,9 @@ use clientele::{
     access::Caller,
     client::{AddressInput, ClientInput, IdDocumentInput, UpsertClient, Wanted},
     db::{Database, DatabaseSettings},
+    delivery::{NotificationSettings, Worker, channel::Channels},
     notify::{
-        Channel, Event, NotificationSettings, Worker,
-        channel::Channels,
+        Channel, Event,
         template::{MessageTemplateVariantInput, UpsertMessageTemplate, upsert_message_template},
     },
 };

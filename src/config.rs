@@ -18,19 +18,19 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::allowance::AnswerSettings;
 use crate::api::authentication::AuthenticationSettings;
 use crate::api::cors::CorsSettings;
 use crate::api::graphql::settings::GraphqlSettings;
 use crate::api::rate_limit::RateLimitSettings;
 use crate::api::rest::RestSettings;
-use crate::client::ClientSettings;
-use crate::db::DatabaseSettings;
-use crate::history::AuditSettings;
-use crate::idempotency::IdempotencySettings;
-use crate::network::ListenAddress;
-use crate::notify::settings::NotificationSettings;
 use crate::server::HttpSettings;
+use clientele_core::budget::AnswerSettings;
+use clientele_core::network::ListenAddress;
+use clientele_delivery::settings::NotificationSettings;
+use clientele_domain::audit::AuditSettings;
+use clientele_domain::client::ClientSettings;
+use clientele_domain::idempotency::IdempotencySettings;
+use clientele_storage::db::DatabaseSettings;
 pub use database_url::DatabaseUrl;
 pub use layers::{Flags, load, load_with_origins};
 pub use origins::Origins;

@@ -4,66 +4,13 @@
 //! Imports point downward only: `api` → (`client`, `custom_field`, `notify`, `history`, `access`) → (`db`, `error`,
 //! `entity`).
 
-pub mod access;
-pub mod allowance;
+pub use clientele_core::{budget, deadline, error, flow, mail_address, network, problem, scalar, secret};
+pub use clientele_delivery as delivery;
+pub use clientele_domain::{Clientele, access, audit, client, custom_field, idempotency, notify};
+pub use clientele_storage::{db, paging};
+
 pub mod api;
 pub mod cli;
-pub mod client;
 pub mod config;
-pub mod custom_field;
-pub mod db;
-pub mod deadline;
-pub mod error;
-pub mod fair_queue;
-pub mod flow;
-pub mod histogram;
-pub mod history;
-pub mod idempotency;
-pub mod list;
-mod mail_address;
-pub mod member;
-pub mod network;
-pub mod notify;
-pub mod problem;
-pub mod scalar;
-pub mod secret;
 pub mod server;
 pub mod telemetry;
-pub mod text;
-mod text_enum;
-
-/// The bank's clients and all it takes to serve them. One of these serves every door of a process.
-#[derive(Debug)]
-pub struct Clientele {
-    pub db: db::Database,
-    pub definitions: custom_field::DefinitionsCache,
-    pub settings: client::ClientSettings,
-    pub variants: notify::Variants,
-    pub bell: notify::Bell,
-    pub metrics: notify::Metrics,
-    pub history: history::History,
-    pub idempotency: idempotency::IdempotencySettings,
-    pub accounts: access::Accounts,
-}
-
-impl Clientele {
-    pub fn new(db: db::Database, settings: client::ClientSettings) -> Self {
-        Self {
-            db,
-            definitions: custom_field::DefinitionsCache::default(),
-            settings,
-            variants: notify::Variants::default(),
-            bell: notify::Bell::default(),
-            metrics: notify::Metrics::default(),
-            history: history::History::default(),
-            idempotency: idempotency::IdempotencySettings::default(),
-            accounts: access::Accounts::default(),
-        }
-    }
-
-    /// The same, with a history that is kept as configured.
-    pub fn with_audit(mut self, settings: history::AuditSettings) -> Self {
-        self.history = history::History::new(settings);
-        self
-    }
-}

@@ -4,4 +4,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: &[u8]| clientele::notify::channel::fuzzing::gateway_answer(input));
+fuzz_target!(|input: &[u8]| clientele::delivery::channel::fuzzing::gateway_answer(input));

@@ -4,4 +4,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: &str| clientele::notify::channel::fuzzing::phone_number(input));
+fuzz_target!(|input: &str| clientele::delivery::channel::fuzzing::phone_number(input));

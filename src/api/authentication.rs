@@ -34,7 +34,7 @@ use super::{
     report::{ErrorReport, LogCause, Reason, RequestReport},
     rest,
 };
-use crate::{
+use clientele_domain::{
     Clientele,
     access::{Caller, Door},
 };

@@ -36,10 +36,10 @@ use super::{
     rate_limit::{self, RateLimit},
     rest,
 };
-use crate::{
+use clientele_core::error::Error;
+use clientele_domain::{
     Clientele,
     access::{Caller, Door},
-    error::Error,
 };
 
 /// How long the database may take for its part of a page.

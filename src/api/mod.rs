@@ -16,11 +16,8 @@ pub use self::{
     place::{Place, Places, RequestOrigin},
     request_id::RequestId,
 };
-use crate::{
-    Clientele,
-    access::Door,
-    allowance::{AnswerSettings, Means},
-};
+use clientele_core::budget::{AnswerSettings, Means};
+use clientele_domain::{Clientele, access::Door};
 
 pub mod authentication;
 pub mod content_encoding;

@@ -13,7 +13,7 @@ use rand::Rng;
 use ring::hmac;
 
 use super::{PeerAddress, authentication::credential_header};
-use crate::{
+use clientele_core::{
     fair_queue::{Limits, Patience, Permit, Ticket},
     flow::{Flow, FlowQueue},
     network::Network,

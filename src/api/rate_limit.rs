@@ -22,10 +22,8 @@ use super::{
     PeerAddress,
     refusal::{Asked, Refusal},
 };
-use crate::{
-    access::{Caller, CallerKind},
-    network::Network,
-};
+use clientele_core::network::Network;
+use clientele_domain::access::{Caller, CallerKind};
 
 /// The names are those of the IETF's draft, whose policies have one of their own.
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

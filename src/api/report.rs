@@ -7,10 +7,8 @@ use std::{
 
 use axum::response::Response;
 
-use crate::{
-    access::{Caller, CallerKind},
-    error::Error,
-};
+use clientele_core::error::Error;
+use clientele_domain::access::{Caller, CallerKind};
 
 /// Reports what is known of a request before its response. In the request's extensions; cloning shares it.
 #[derive(Debug, Clone, Default)]

@@ -7,11 +7,11 @@ use clap::{Args, Subcommand};
 
 use super::store::{self, OpenMode};
 use super::{Failure, print};
-use crate::Clientele;
-use crate::access::Caller;
 use crate::config::Config;
-use crate::history::{Counts, Finding, What};
-use crate::text::escaped;
+use clientele_core::text::escaped;
+use clientele_domain::Clientele;
+use clientele_domain::access::Caller;
+use clientele_domain::audit::{Counts, Finding, What};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

@@ -8,7 +8,7 @@ use super::open_error::explain_copying;
 use super::store::{self, OpenMode};
 use super::{Failure, print};
 use crate::config::Config;
-use crate::db::BackupError;
+use clientele_storage::db::BackupError;
 
 #[derive(Debug, Args)]
 pub(super) struct Target {

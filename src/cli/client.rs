@@ -9,12 +9,12 @@ use clap::{Args, Subcommand};
 
 use super::store::{self, OpenMode};
 use super::{Failure, ask, print};
-use crate::{
+use crate::config::Config;
+use clientele_core::scalar::DateTime;
+use clientele_domain::{
     Clientele,
     access::Caller,
     client::{ClientBy, Erased, Wanted},
-    config::Config,
-    scalar::DateTime,
 };
 
 #[derive(Debug, Subcommand)]

@@ -7,7 +7,7 @@ use std::io;
 use tokio::signal::unix::SignalKind;
 
 use crate::config::ConfigError;
-use crate::text::escaped;
+use clientele_core::text::escaped;
 
 /// Shown as one line of printable characters, whatever it is made from.
 #[derive(Debug)]

@@ -1,12 +1,9 @@
 //! Prints lists of any length.
 
 use super::{Failure, print};
-use crate::{
-    access::Listing,
-    error::Result as Outcome,
-    list::{Asked, Order, Range, Window},
-    text::escaped,
-};
+use clientele_core::{error::Result as Outcome, text::escaped};
+use clientele_domain::access::Listing;
+use clientele_storage::paging::{Asked, Order, Range, Window};
 
 const PART: u32 = 500;
 

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 
 use super::{Failure, host_name};
 use crate::config::Config;
-use crate::network::ListenAddress;
 use crate::server::Server;
+use clientele_core::network::ListenAddress;
 
 /// How many connections may have been made and not yet be accepted, as far as the system allows it. One more isn't refused: its
 /// caller asks again after a second, so that a burst that the server could serve at once would take that long.

@@ -29,11 +29,11 @@ use tokio::sync::oneshot;
 
 use self::failure::Failure;
 use self::store::OpenMode;
-use crate::Clientele;
-use crate::client::has_other_clients;
 use crate::config::{self, Config, Flags, LogFormat, Origins};
-use crate::network::ListenAddress;
-use crate::problem::{Problem, ProblemCode};
+use clientele_core::network::ListenAddress;
+use clientele_core::problem::{Problem, ProblemCode};
+use clientele_domain::Clientele;
+use clientele_domain::client::has_other_clients;
 
 /// Keeps a bank's clients: a GraphQL API, and the legacy REST route on the same data.
 #[derive(Debug, Parser)]

@@ -7,9 +7,10 @@ use uuid::Uuid;
 
 use super::{Failure, print, worker::channels};
 use crate::config::Config;
-use crate::notify::channel::{self, Content, Outcome, Outgoing};
-use crate::notify::{Channel, Reason};
-use crate::text::escaped;
+use clientele_core::text::escaped;
+use clientele_delivery::channel::{self, Outcome, Outgoing};
+use clientele_domain::notify::content::Content;
+use clientele_domain::notify::{Channel, Reason};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

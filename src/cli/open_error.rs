@@ -7,8 +7,8 @@ use sea_orm::{DbErr, RuntimeErr, sqlx};
 
 use super::Failure;
 use crate::config::Config;
-use crate::db::sqlite_path;
-use crate::error::{Cause, Error};
+use clientele_core::error::{Cause, Error};
+use clientele_storage::db::sqlite_path;
 
 /// Checks the file, or connects once, before the pool does: the pool tries again for seconds, and forgets the cause.
 pub(super) async fn check(config: &Config) -> Result<(), Failure> {

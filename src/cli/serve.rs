@@ -14,18 +14,18 @@ use tokio::task::JoinHandle;
 use super::listening::Signals;
 use super::store::{self, OpenMode};
 use super::{Failure, audit, listening, print, worker};
-use crate::Clientele;
-use crate::access::{Caller, FIRST, make_first_user};
 use crate::api::authentication::{Authentication, Guard};
 use crate::api::graphql::persisted::{Manifest, Persisted};
 use crate::api::graphql::settings::GraphqlSettings;
 use crate::api::metrics::ApiMetrics;
 use crate::api::{self, health, origin, playground, unmatched};
 use crate::config::{Config, LogFormat};
-use crate::idempotency;
-use crate::notify::channel::Channels;
-use crate::secret::Secret;
 use crate::server::Server;
+use clientele_core::secret::Secret;
+use clientele_delivery::channel::Channels;
+use clientele_domain::Clientele;
+use clientele_domain::access::{Caller, FIRST, make_first_user};
+use clientele_domain::idempotency;
 
 /// Starts in the order in which a mistake is cheapest to report, serves, and comes back when told to stop.
 pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure> {
@@ -289,7 +289,7 @@ listening on {server}
 #[cfg(test)]
 mod tests {
     use super::{SignIn, greeting};
-    use crate::secret::Secret;
+    use clientele_core::secret::Secret;
 
     #[test]
     fn a_first_password_is_in_the_greeting_on_a_terminal_and_nowhere_else() {

@@ -11,11 +11,11 @@ use futures_util::FutureExt;
 
 use super::open_error::{check, failure};
 use super::{Failure, listening};
-use crate::Clientele;
 use crate::api::health::{NO_ANSWER, Ping};
 use crate::config::Config;
-use crate::db::{Database, Dialect, Version, missing_file};
-use crate::error::Error;
+use clientele_core::error::Error;
+use clientele_domain::Clientele;
+use clientele_storage::db::{Database, Dialect, Version, missing_file};
 
 const OF_LATER: &str = "is of a later version than this program: use that one";
 const WITHOUT_TABLES: &str =

@@ -9,12 +9,12 @@ use clap::Subcommand;
 use super::store::{self, OpenMode};
 use super::user::{Grant, shown};
 use super::{Failure, is_missing, listed, print, refused};
-use crate::Clientele;
-use crate::access::{
+use crate::config::Config;
+use clientele_core::scalar::DateTime;
+use clientele_domain::Clientele;
+use clientele_domain::access::{
     BY_CREATION, Caller, CreateToken, MOST_DAYS, RevokeToken, Token, create_token, revoke_token, tokens,
 };
-use crate::config::Config;
-use crate::scalar::DateTime;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -51,7 +51,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
 #[expect(clippy::disallowed_methods, reason = "a command is a door")]
 async fn execute(clientele: &Clientele, command: Command) -> Result<(), Failure> {
     let (operator, now) = (Caller::operator(), Utc::now().trunc_subsecs(6));
-    let failed = |error: crate::error::Error| Failure::new(error.to_string());
+    let failed = |error: clientele_core::error::Error| Failure::new(error.to_string());
     match command {
         Command::List => {
             let part = async |window| tokens(clientele, &operator, &window, listed::ROWS).await;

@@ -12,14 +12,14 @@ use clap::{
 
 use super::store::{self, OpenMode};
 use super::{Failure, ask, is_missing, listed, print, refused};
-use crate::Clientele;
-use crate::access::{
+use crate::config::Config;
+use clientele_core::problem::Problem;
+use clientele_core::scalar::DateTime;
+use clientele_domain::Clientele;
+use clientele_domain::access::{
     BY_NAME, Caller, DeleteUser, Permission, Rights, Sets, UpsertUser, User, any_user, change_user, create_user,
     delete_user, users,
 };
-use crate::config::Config;
-use crate::problem::Problem;
-use crate::scalar::DateTime;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -132,7 +132,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
 #[expect(clippy::disallowed_methods, reason = "a command is a door")]
 async fn execute(clientele: &Clientele, command: Command) -> Result<(), Failure> {
     let (operator, now) = (Caller::operator(), Utc::now());
-    let failed = |error: crate::error::Error| Failure::new(error.to_string());
+    let failed = |error: clientele_core::error::Error| Failure::new(error.to_string());
     if let Command::Set { .. } | Command::Password { .. } | Command::Remove { .. } = command
         && !any_user(&clientele.db).await.map_err(failed)?
     {

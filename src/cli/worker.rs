@@ -13,14 +13,14 @@ use tokio::time::timeout;
 use super::listening::Signals;
 use super::store::{self, OpenMode};
 use super::{Failure, listening, print};
-use crate::Clientele;
 use crate::api::authentication::{Authentication, Guard};
 use crate::api::metrics::ApiMetrics;
 use crate::api::rate_limit::RateLimit;
 use crate::api::{self, health, unmatched};
 use crate::config::{Config, LogFormat};
-use crate::notify::{Worker, channel::Channels};
 use crate::server::Server;
+use clientele_delivery::{Worker, channel::Channels};
+use clientele_domain::Clientele;
 
 /// What a worker may take to give back its messages after everything else has been given its time.
 const TO_GIVE_BACK: Duration = Duration::from_secs(2);

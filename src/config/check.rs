@@ -6,9 +6,9 @@ mod http;
 mod notifications;
 
 use super::{Config, ConfigError};
-use crate::db::check_address;
-use crate::history::AuditSettings;
-use crate::secret::Secret;
+use clientele_core::secret::Secret;
+use clientele_domain::audit::AuditSettings;
+use clientele_storage::db::check_address;
 
 /// PostgreSQL itself stops at 262,143; far fewer already mean a mistake.
 const MOST_CONNECTIONS: u32 = 1_000;

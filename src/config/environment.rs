@@ -113,7 +113,7 @@ fn is_service_link(name: &str, value: &str) -> bool {
 }
 
 fn check_ssl_mode(mode: &str) -> Result<(), ConfigError> {
-    match crate::db::is_ssl_mode(mode) {
+    match clientele_storage::db::is_ssl_mode(mode) {
         true => Ok(()),
         false => Err(ConfigError(format!(
             "{SSL_MODE_VARIABLE} in the environment must be disable, allow, prefer, require, verify-ca or verify-full"

@@ -10,7 +10,7 @@ use figment::value::{Dict, Value};
 
 use super::layer::{COMMAND_LINE, Layer, insert};
 use super::{Config, ConfigError, Origins, check, environment, redacted, sentence};
-use crate::network::ListenAddress;
+use clientele_core::network::ListenAddress;
 
 /// What the command line says about settings. It wins over everything.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,6 @@
 //! Hides secrets in addresses of databases, and in any text that may be one: a mistyped address has the same password.
 
-use crate::db::parameter;
+use clientele_storage::db::parameter;
 
 const HIDDEN: &str = "***";
 

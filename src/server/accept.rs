@@ -18,7 +18,8 @@ use tokio::{
 };
 
 use super::{connection::Connections, seldom::Seldom};
-use crate::{api::report::Reason, network::Network};
+use crate::api::report::Reason;
+use clientele_core::network::Network;
 
 /// How long to wait when the system has no more sockets to give.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -32,15 +32,13 @@ use hyper::body::{Frame, SizeHint};
 use tokio::{sync::Semaphore, time::sleep};
 
 use super::{HttpSettings, headers};
-use crate::{
-    api::{
-        PeerAddress, Place, Places, RequestOrigin,
-        cors::CorsSettings,
-        metrics::ApiMetrics,
-        refusal::{Asked, Ready, Refusal},
-    },
-    fair_queue::Patience,
+use crate::api::{
+    PeerAddress, Place, Places, RequestOrigin,
+    cors::CorsSettings,
+    metrics::ApiMetrics,
+    refusal::{Asked, Ready, Refusal},
 };
+use clientele_core::fair_queue::Patience;
 
 const SOON: Duration = Duration::from_secs(1);
 const BETWEEN_LINES: Duration = Duration::from_secs(60);

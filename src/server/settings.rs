@@ -4,7 +4,7 @@ use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
-use crate::network::Network;
+use clientele_core::network::Network;
 
 /// Limits of the HTTP shell. Times are whole seconds or milliseconds in a configuration, as their names there say.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

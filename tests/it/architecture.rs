@@ -1,4 +1,4 @@
-//! The arrows of the house: imports point downward only, and one file owns what must not be scattered.
+//! Rules of the layout that the crates' dependencies can't express.
 
 use std::path::{Path, PathBuf};
 
@@ -58,36 +58,7 @@ fn below(folders: &'static [&'static str]) -> impl Fn(&str) -> bool {
 const NOTHING: [String; 0] = [];
 
 #[test]
-fn the_domain_knows_no_door() {
-    let outside = below(&[
-        "src/api",
-        "src/cli",
-        "src/config",
-        // HTTP is what its far end speaks; nobody calls in through it.
-        "src/notify/channel",
-        "src/telemetry",
-        // What HTTP is served by.
-        "src/server",
-        "src/main.rs",
-        "src/lib.rs",
-    ]);
-    let words = [
-        "crate::api",
-        "crate::{api",
-        "crate::cli::",
-        "crate::cli;",
-        "crate::config",
-        "axum",
-        "http::",
-        "reqwest",
-        "hyper",
-    ];
-    assert_eq!(offenders("src", &words, outside), NOTHING);
-}
-
-#[test]
-fn of_graphql_the_domain_knows_only_how_to_derive_types() {
-    let outside = below(&["src/api", "src/cli"]);
+fn domain_derives_graphql_types_and_uses_nothing_else_of_the_engine() {
     let words = [
         "async_graphql::Context",
         "async_graphql::Schema",
@@ -96,31 +67,22 @@ fn of_graphql_the_domain_knows_only_how_to_derive_types() {
         "DataLoader",
         "dataloader",
     ];
-    assert_eq!(offenders("src", &words, outside), NOTHING);
+    assert_eq!(offenders("crates/domain/src", &words, |_| false), NOTHING);
 }
 
 #[test]
-fn doors_know_no_database() {
-    let words = [
-        "sea_orm",
-        "sqlx",
-        "INSERT INTO",
-        "SELECT ",
-        "UPDATE ",
-        "DELETE FROM",
-        "crate::db",
-    ];
+fn apis_use_no_database() {
+    let words = ["sea_orm", "sqlx", "INSERT INTO", "SELECT ", "UPDATE ", "DELETE FROM"];
     assert_eq!(offenders("src/api", &words, |_| false), NOTHING);
 }
 
-/// It takes a caller, or gives what only a caller can open: no door can forget the permission then.
+/// An entry point takes a caller, or returns what only a caller can open: no API can forget the permission then.
 #[test]
-fn every_entry_point_of_the_domain_asks_who_is_calling() {
+fn every_entry_point_of_the_domain_takes_the_caller() {
     // Clients to measure with, and what a server does by itself.
     let asks_nobody = ["seed", "begin_history"];
     let mut found = Vec::new();
-    let doors = below(&["src/api/", "src/cli/"]);
-    for (_, text) in sources("src").into_iter().filter(|(name, _)| !doors(name)) {
+    for (_, text) in sources("crates/domain/src") {
         for block in text.split("\n}\n") {
             let methods = block.contains("\nimpl Clientele {\n");
             for function in block.split("pub async fn ").skip(1) {
@@ -135,50 +97,8 @@ fn every_entry_point_of_the_domain_asks_who_is_calling() {
     assert_eq!(found, asks_nobody);
 }
 
-/// The shell is around whatever is served; its refusals have a form that the doors decide.
 #[test]
-fn the_http_shell_knows_neither_what_it_serves_nor_who_serves_it() {
-    let words = [
-        "crate::access",
-        "crate::client",
-        "crate::db",
-        "crate::idempotency",
-        "crate::history",
-        "crate::notify",
-        "api::graphql",
-        "api::rest",
-        "async_graphql",
-        "sea_orm",
-        "sqlx",
-    ];
-    assert_eq!(offenders("src/server", &words, |_| false), NOTHING);
-    assert_eq!(
-        offenders("src/api", &["crate::server", "crate::{server", "    server::"], |_| {
-            false
-        }),
-        NOTHING
-    );
-}
-
-#[test]
-fn migrations_never_import_entities() {
-    assert_eq!(offenders("migration/src", &["entity", "clientele"], |_| false), NOTHING);
-}
-
-#[test]
-fn entities_know_nothing_above_them() {
-    assert_eq!(
-        offenders(
-            "entity/src",
-            &["clientele", "migration", "async_graphql", "axum"],
-            |_| false
-        ),
-        NOTHING
-    );
-}
-
-#[test]
-fn only_the_database_module_begins_and_ends_transactions() {
+fn only_storage_begins_and_ends_transactions() {
     let words = [
         ".begin(",
         ".begin_with_options(",
@@ -187,19 +107,16 @@ fn only_the_database_module_begins_and_ends_transactions() {
         ".transaction(",
         "TransactionTrait",
     ];
-    assert_eq!(offenders("src", &words, below(&["src/db"])), NOTHING);
+    for folder in ["src", "crates/domain/src", "crates/delivery/src"] {
+        assert_eq!(offenders(folder, &words, |_| false), NOTHING);
+    }
 }
 
 #[test]
-fn the_clock_is_read_at_the_doors_only() {
-    assert_eq!(
-        offenders(
-            "src",
-            &["Utc::now()", "SystemTime::now()"],
-            below(&["src/api", "src/cli"])
-        ),
-        NOTHING
-    );
+fn clock_is_read_in_the_apis_and_commands_only() {
+    let words = ["Utc::now()", "SystemTime::now()"];
+    assert_eq!(offenders("crates", &words, |_| false), NOTHING);
+    assert_eq!(offenders("src", &words, below(&["src/api", "src/cli"])), NOTHING);
 }
 
 #[test]
@@ -208,14 +125,13 @@ fn none_of_our_crates_may_be_unsafe() {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
         std::fs::read_to_string(path).expect("a manifest is text")
     };
-    let root = manifest("Cargo.toml");
-    assert!(root.contains("[workspace.lints.rust]\nunsafe_code = \"forbid\""));
-    assert!(
-        root.contains("members = [\"entity\", \"migration\"]"),
-        "a new crate belongs here"
-    );
-    for path in ["Cargo.toml", "entity/Cargo.toml", "migration/Cargo.toml"] {
-        assert!(manifest(path).contains("[lints]\nworkspace = true"), "{path}");
+    assert!(manifest("Cargo.toml").contains("[workspace.lints.rust]\nunsafe_code = \"forbid\""));
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
+    let crates = std::fs::read_dir(crates).expect("a folder of the repository");
+    let crates = crates.map(|entry| format!("crates/{}/Cargo.toml", entry.expect("an entry").file_name().display()));
+    let others = ["Cargo.toml", "entity/Cargo.toml", "migration/Cargo.toml"].map(str::to_owned);
+    for path in crates.chain(others) {
+        assert!(manifest(&path).contains("[lints]\nworkspace = true"), "{path}");
     }
     assert!(manifest("fuzz/Cargo.toml").contains("[lints.rust]\nunsafe_code = \"forbid\""));
 }
@@ -226,7 +142,7 @@ fn every_test_that_the_threat_model_names_exists() {
     let page = std::fs::read_to_string(root.join("docs/threat-model.md")).expect("the page is text");
     let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
     assert!(rows.len() > 20, "the table is there");
-    let all: Vec<String> = ["src", "tests/it"]
+    let all: Vec<String> = ["src", "crates", "tests/it"]
         .iter()
         .flat_map(|folder| texts(&root.join(folder)))
         .flat_map(|text| tests(&text))

@@ -9,7 +9,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
-use crate::access::PREFIX;
+use clientele_domain::access::PREFIX;
 
 /// The header of callers who know no other.
 static API_KEY: HeaderName = HeaderName::from_static("apikey");

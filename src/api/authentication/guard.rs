@@ -14,15 +14,14 @@ use super::{
     credentials::{self, Basic, Credentials},
     issuer::{self, Checked, Fetch, Issuer, Outage},
 };
-use crate::{
+use crate::api::{PeerAddress, Place};
+use clientele_core::{error::Error, flow::Flow};
+use clientele_domain::{
     Clientele,
     access::{
         Account, PasswordProof, Verdict,
         throttle::{Charge, Throttle},
     },
-    api::{PeerAddress, Place},
-    error::Error,
-    flow::Flow,
 };
 
 /// Why somebody isn't let in.

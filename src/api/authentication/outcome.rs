@@ -8,10 +8,8 @@ use super::{
     Refusal,
     credentials::{self, Credentials},
 };
-use crate::{
-    access::Account,
-    api::metrics::{SignInMethod, SignInOutcome},
-};
+use crate::api::metrics::{SignInMethod, SignInOutcome};
+use clientele_domain::access::Account;
 
 impl SignInMethod {
     /// None, too, when the credentials have no known form.

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{access::throttle::Allowance, secret::Secret};
+use clientele_core::secret::Secret;
+use clientele_domain::access::throttle::Allowance;
 
 /// How callers sign in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

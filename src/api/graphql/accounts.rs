@@ -18,13 +18,11 @@ use super::{
     reach::{Reach, asked},
     world::World,
 };
-use crate::{
-    access::{
-        self, BY_CREATION, BY_NAME, ChangePassword, CreateToken, DeleteUser, RequestPlace, RevokeToken, UpsertUser,
-    },
-    api::Place,
-    list::{Order, Total, Window},
+use crate::api::Place;
+use clientele_domain::access::{
+    self, BY_CREATION, BY_NAME, ChangePassword, CreateToken, DeleteUser, RequestPlace, RevokeToken, UpsertUser,
 };
+use clientele_storage::paging::{Order, Total, Window};
 
 /// Reads users and API tokens.
 #[derive(Default)]

@@ -18,7 +18,8 @@ use super::{
     error::{Code, Fault, Refused, shown},
     prepare::root,
 };
-use crate::{allowance::Allowance, api::report::ErrorReport};
+use crate::api::report::ErrorReport;
+use clientele_core::budget::Allowance;
 
 /// A finished answer.
 #[derive(Debug, PartialEq)]

@@ -14,12 +14,15 @@ use super::{
     reach::{Reach, asked, asks_changes},
     world::{World, too_large},
 };
-use crate::{
-    access::{CallerKind, Door},
-    history::{self, Action, NEWEST_FIRST, Subject},
-    list::{Asked, DateTimeRange, Window},
-    problem::{Problem, ProblemCode, path},
+use clientele_core::{
+    path,
+    problem::{Problem, ProblemCode},
 };
+use clientele_domain::{
+    access::{CallerKind, Door},
+    audit::{self, Action, NEWEST_FIRST, Subject},
+};
+use clientele_storage::paging::{Asked, DateTimeRange, Window};
 
 /// Narrows a list of records: all members that are given must hold. `action`, `door` and `callerKind` take, beside them, `at`
 /// with `from` and `until` at most 31 days apart, or `client`, `subjectKey` or a `subject` other than CLIENT: what nothing
@@ -45,7 +48,7 @@ pub struct AuditFilter {
 }
 
 impl AuditFilter {
-    fn read(self) -> Result<history::AuditFilter, Problem> {
+    fn read(self) -> Result<audit::AuditFilter, Problem> {
         let Self {
             client,
             subject,
@@ -62,7 +65,7 @@ impl AuditFilter {
                 Problem::new(ProblemCode::Invalid, path!["filter", "client", "id"], message)
             })
         });
-        Ok(history::AuditFilter {
+        Ok(audit::AuditFilter {
             client: client.transpose()?,
             subject,
             subject_key,
@@ -113,7 +116,7 @@ impl AuditQuery {
         };
         let page = clientele(context)?.audit_log(caller, &filter, &window, asked).await?;
         let page = page.map_err(of_argument)?;
-        if page.bytes > history::LARGEST_CONTENTS {
+        if page.bytes > audit::LARGEST_CONTENTS {
             return Err(too_large().into());
         }
         // Records lead nowhere else.

@@ -1,6 +1,6 @@
 //! The errors this door sends: a closed list of codes, and which sentence a caller may see.
 //!
-//! Nothing is shown because it happens to have a text: only a [`Fault`], a domain [`Error`](crate::error::Error) and errors
+//! Nothing is shown because it happens to have a text: only a [`Fault`], a domain [`Error`](clientele_core::error::Error) and errors
 //! that carry one of our codes keep theirs. Whatever else comes out of a resolver leaves as INTERNAL, without its words.
 
 use std::borrow::Cow;
@@ -10,9 +10,9 @@ use async_graphql::{
     parser::types::{Field, Selection, SelectionSet},
 };
 
-use crate::{
-    allowance::Size,
-    api::{authentication::Refusal, report::LogCause},
+use crate::api::{authentication::Refusal, report::LogCause};
+use clientele_core::{
+    budget::Size,
     error::{Cause, Error},
 };
 
@@ -237,7 +237,7 @@ pub(super) fn of_domain(error: &Error) -> Fault {
         Error::TooManyAttempts(wait) => (Code::RateLimited, Refusal::TooMany(*wait).sentence().into()),
         Error::Forbidden(permission) => (
             Code::Forbidden,
-            format!("This needs the permission {}.", permission.as_str()).into(),
+            format!("This needs the permission {}.", permission).into(),
         ),
         Error::Conflict => (
             Code::Conflict,

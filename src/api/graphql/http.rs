@@ -34,10 +34,8 @@ use super::{
     prepare::Prepared,
     settings::GraphqlSettings,
 };
-use crate::{
-    allowance::Means,
-    api::{RequestId, content_encoding, origin},
-};
+use crate::api::{RequestId, content_encoding, origin};
+use clientele_core::budget::Means;
 
 /// `/graphql`. `context` puts into `Data` what resolvers need of a request, after it has been found executable: the caller,
 /// loaders, and so on; or it says why this caller may not run the operation. It runs once for each request, which has its part

@@ -5,17 +5,16 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use async_graphql::dataloader::{DataLoader, Loader};
 use entity::message;
 
-use crate::{
+use clientele_core::{budget::Allowance, error::Error};
+use clientele_domain::{
     Clientele,
     access::Unread,
-    allowance::Allowance,
+    audit::{RecordKey, Rows, Stored},
     client::{Found, Wanted},
     custom_field::Definitions,
-    error::Error,
-    history::{RecordKey, Rows, Stored},
-    list::{Asked, Window},
     notify::{MessageKey, MessagePage, render::Compiled},
 };
+use clientele_storage::paging::{Asked, Window};
 
 /// Loads by key whatever selections reach.
 pub type Loaders = DataLoader<Source>;

@@ -16,11 +16,12 @@ use super::{
     reach::{Reach, asked, selected},
     world::World,
 };
-use crate::{
-    list::{DateTimeRange, Window},
-    notify::{self, Channel, MessageState, NEWEST_FIRST, Resend},
-    problem::{Problem, ProblemCode, path},
+use clientele_core::{
+    path,
+    problem::{Problem, ProblemCode},
 };
+use clientele_domain::notify::{self, Channel, MessageState, NEWEST_FIRST, Resend};
+use clientele_storage::paging::{DateTimeRange, Window};
 
 /// Narrows a list of messages: all members that are given must hold.
 #[derive(InputObject, Default)]

@@ -47,10 +47,10 @@ use self::{
     settings::GraphqlSettings,
 };
 use super::{Place, RequestId, authentication::Refusal, metrics::ApiMetrics};
-use crate::{
+use clientele_core::budget::Means;
+use clientele_domain::{
     Clientele,
     access::{Caller, Permission},
-    allowance::Means,
 };
 
 /// The GraphQL API of these clients, under `/graphql`.

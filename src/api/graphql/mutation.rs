@@ -22,15 +22,15 @@ use super::{
     reach::{Reach, wanted},
     world::World,
 };
-use crate::{
+use crate::api::{metrics::ApiMetrics, report::LogCause};
+use clientele_core::problem::{Problem, ProblemCode};
+use clientele_domain::{
     access::Permission,
-    api::{metrics::ApiMetrics, report::LogCause},
     client::{Aggregate, Outcome, UpsertClient, Wanted},
     custom_field::{Definitions, UpsertClientRole, UpsertCustomFieldSet, upsert_client_role, upsert_custom_field_set},
     notify::template::{
         DeleteMessageTemplate, UpsertMessageTemplate, delete_message_template, upsert_message_template,
     },
-    problem::{Problem, ProblemCode},
 };
 
 /// Changes the bank's clients and the definitions they follow.

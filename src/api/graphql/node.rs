@@ -12,7 +12,7 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
 
 use super::{answer::raw, object::meta_field};
-use crate::text::has_control_characters;
+use clientele_core::text::has_control_characters;
 
 pub const NAME: &str = "Node";
 

@@ -28,12 +28,12 @@ use super::{
     reach::{Reach, wanted},
     world::{World, too_large},
 };
-use crate::{
+use clientele_core::error::Error;
+use clientele_domain::{
     access::{self, Caller, Permission, Readable, Unread},
+    audit::{LARGEST_CONTENTS, Record, RecordKey},
     client::{Found, Wanted},
     custom_field::Definitions,
-    error::Error,
-    history::{LARGEST_CONTENTS, Record, RecordKey},
     notify::MessageKey,
 };
 

@@ -20,7 +20,8 @@ pub use self::budget::Budget;
 use self::refusal::Refusal;
 pub use self::written::{Written, list_of, maybe_of, meta_field, one_of, text};
 use super::prepare::collect;
-use crate::{access::Permission, allowance::Text, scalar::DateTime};
+use clientele_core::{budget::Text, scalar::DateTime};
+use clientele_domain::access::Permission;
 
 /// An object type of the schema.
 pub trait Object: Send + Sync + 'static {

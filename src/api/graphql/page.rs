@@ -6,10 +6,8 @@ use super::{
     error::{Code, Fault},
     object::Step,
 };
-use crate::{
-    list::Range,
-    problem::{self, Problem, ProblemCode},
-};
+use clientele_core::problem::{self, Problem, ProblemCode};
+use clientele_storage::paging::Range;
 
 /// A page has this many entries unless the caller says otherwise.
 const PAGE: u32 = 50;

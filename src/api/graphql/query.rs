@@ -22,7 +22,7 @@ use super::{
     reach::{Reach, asked, selected, wanted},
     world::World,
 };
-use crate::{
+use clientele_domain::{
     Clientele,
     access::Caller,
     client::{ClientBy as Named, ClientFilter, ClientOrder, Language},

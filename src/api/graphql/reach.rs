@@ -7,12 +7,8 @@ use super::{
     object::{Plan, Step},
     page::PageArguments,
 };
-use crate::{
-    client::Wanted,
-    history,
-    list::{Asked, Order, Window},
-    notify::NEWEST_FIRST,
-};
+use clientele_domain::{audit, client::Wanted, notify::NEWEST_FIRST};
+use clientele_storage::paging::{Asked, Order, Window};
 
 /// The collections that selections of clients ask for.
 pub fn wanted<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> Wanted {
@@ -44,7 +40,7 @@ pub fn window(messages: &Step) -> Result<Window, Fault> {
 /// # Errors
 /// As for [`window`].
 pub fn history_window(history: &Step) -> Result<Window, Fault> {
-    window_of(history, "records", "history.", &history::BY_POSITION)
+    window_of(history, "records", "history.", &audit::BY_POSITION)
 }
 
 fn window_of(step: &Step, what: &str, place: &str, order: &Order) -> Result<Window, Fault> {

@@ -17,10 +17,8 @@ use super::{
     prepare::collect,
     settings::GraphqlSettings,
 };
-use crate::{
-    api::metrics::ApiMetrics,
-    error::{Cause, Error},
-};
+use crate::api::metrics::ApiMetrics;
+use clientele_core::error::{Cause, Error};
 
 #[derive(Enum, Clone, Copy, PartialEq, Eq)]
 enum Gender {

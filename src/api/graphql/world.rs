@@ -13,14 +13,14 @@ use entity::message;
 pub use self::loading::too_large;
 use self::loading::{Loading, Rows};
 use super::{load::Loaders, reach::Reach};
-use crate::{
+use clientele_domain::{
     access::{Caller, Rights},
+    audit::HistoryPage,
     client::Aggregate,
     custom_field::Definitions,
-    history::HistoryPage,
-    list::Window,
-    notify::{MessagePage, channel::Content},
+    notify::{MessagePage, content::Content},
 };
+use clientele_storage::paging::Window;
 
 /// What was loaded beside rows.
 #[derive(Debug)]

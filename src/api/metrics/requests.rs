@@ -17,11 +17,11 @@ use prometheus_client::{
 };
 
 use super::{SignInMethod, SignInOutcome};
-use crate::{
-    api::{
-        Places,
-        report::{ErrorReport, GraphqlOperation, Reason, RequestReport},
-    },
+use crate::api::{
+    Places,
+    report::{ErrorReport, GraphqlOperation, Reason, RequestReport},
+};
+use clientele_core::{
     histogram::{Buckets, Histogram},
     problem::Problem,
 };

@@ -15,13 +15,13 @@ use super::{
     answer,
     names::{legacy, legacy_sentence},
 };
-use crate::{
-    allowance::Size,
-    api::{
-        RequestId,
-        graphql::error::BUSY,
-        report::{ErrorReport, LogCause},
-    },
+use crate::api::{
+    RequestId,
+    graphql::error::BUSY,
+    report::{ErrorReport, LogCause},
+};
+use clientele_core::{
+    budget::Size,
     error::Error,
     problem::{Problem, ProblemCode, Section, Step},
 };
@@ -143,7 +143,7 @@ fn surprise(error: &Error, request: Option<&RequestId>) -> (Refusal, bool) {
             (Refusal::new(codes::TOO_MANY_ATTEMPTS, refusal.sentence()), false)
         }
         Error::Forbidden(permission) => {
-            let source = format!("This needs the permission {}.", permission.as_str());
+            let source = format!("This needs the permission {}.", permission);
             (Refusal::new(codes::INVALID_PERMISSIONS, source), false)
         }
         Error::Conflict => (
@@ -210,10 +210,11 @@ mod tests {
     use axum::http::header::RETRY_AFTER;
 
     use super::{Failure, Refusal};
-    use crate::{
-        api::RequestId,
+    use crate::api::RequestId;
+    use clientele_core::{
         error::{Cause, Error},
-        problem::{Problem, ProblemCode, path},
+        path,
+        problem::{Problem, ProblemCode},
     };
 
     #[tokio::test]

@@ -7,7 +7,7 @@ use super::{
     parameters::{self, Parameters},
     read,
 };
-use crate::idempotency::Key;
+use clientele_domain::idempotency::Key;
 
 /// A body is read without a panic, and the same when it is read twice.
 ///

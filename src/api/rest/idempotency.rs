@@ -4,7 +4,7 @@
 use axum::http::{HeaderMap, request};
 
 use super::errors::{Refusal, codes};
-use crate::idempotency::{Fingerprint, Fingerprinting};
+use clientele_domain::idempotency::{Fingerprint, Fingerprinting};
 
 const HEADER: &str = "idempotency-key";
 

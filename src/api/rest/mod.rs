@@ -31,14 +31,16 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout_at;
 
 use super::{RequestId, refusal};
-use crate::{
-    Clientele,
-    access::Caller,
-    allowance::{Allowance, Means, Purpose, Size, Text},
-    client::{ClientBy, ClientOrder, Wanted},
+use answer::{Bare, Expanded};
+use clientele_core::{
+    budget::{Allowance, Means, Purpose, Size, Text},
     error::Error,
 };
-use answer::{Bare, Expanded};
+use clientele_domain::{
+    Clientele,
+    access::Caller,
+    client::{ClientBy, ClientOrder, Wanted},
+};
 use errors::{Failure, Refusal, codes};
 use parameters::{List, Parameters};
 

@@ -11,13 +11,13 @@ use async_graphql::MaybeUndefined;
 use serde_json::{error::Category, value::RawValue};
 
 use super::errors::{Refusal, codes};
-use crate::{
+use clientele_core::problem::ProblemCode;
+use clientele_domain::{
     client::{
         AddressInput, ClientInput, ClientRoleBy, CustomFieldValueInput, Gender, IdDocumentInput, LONGEST_LIST,
         Language, UpsertClient,
     },
     custom_field::NO_GROUP,
-    problem::ProblemCode,
 };
 pub use day::parse as day;
 use member::{Members, Misread, Unreadable};

@@ -13,12 +13,14 @@ use super::{
     parameters::Parameters,
     read,
 };
-use crate::{
-    access::{Caller, Permission},
-    allowance::{Allowance, Purpose},
-    api::{Place, origin},
-    client::{UpsertClient, Upserted, Wanted},
+use crate::api::{Place, origin};
+use clientele_core::{
+    budget::{Allowance, Purpose},
     error::Error,
+};
+use clientele_domain::{
+    access::{Caller, Permission},
+    client::{UpsertClient, Upserted, Wanted},
 };
 
 /// What the caller sent, and how it is to be answered.

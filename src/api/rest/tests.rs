@@ -13,17 +13,17 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use super::{RestSettings, router};
-use crate::{
+use clientele_core::budget::{AnswerSettings, Connections, Means};
+use clientele_domain::{
     Clientele,
     access::{Caller, Door},
-    allowance::{AnswerSettings, Connections, Means},
     client::ClientSettings,
     custom_field::{
         CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, FieldState, Kind, UpsertCustomFieldSet,
         upsert_custom_field_set,
     },
-    db::{Database, DatabaseSettings},
 };
+use clientele_storage::db::{Database, DatabaseSettings};
 
 /// The key that every fresh database gives its default role.
 const DEFAULT_ROLE: &str = "d9df8bc78a0234ccc934a845c";

@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::super::host_name;
 use crate::config::is_path;
-use crate::db::{DatabaseSettings, parameter, postgres_options};
+use clientele_storage::db::{DatabaseSettings, parameter, postgres_options};
 
 const CERTIFICATE_FILES: &[&str] = &["sslrootcert", "sslcert", "sslkey"];
 const ENCODING: &str = "UTF8";

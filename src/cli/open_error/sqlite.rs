@@ -8,7 +8,7 @@ use std::time::Duration;
 use sea_orm::sqlx::{self, ConnectOptions, Connection, sqlite::SqliteConnectOptions};
 use uuid::Uuid;
 
-use crate::db::is_read_only;
+use clientele_storage::db::is_read_only;
 
 /// The first bytes of a SQLite database.
 const MAGIC: &[u8] = b"SQLite format 3\0";

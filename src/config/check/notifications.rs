@@ -1,5 +1,5 @@
 //! Notification settings that have the right type and still can't be meant. Files and servers are not looked at here: that is
-//! for [`Channels::new`](crate::notify::channel::Channels::new), once a channel is needed.
+//! for [`Channels::new`](clientele_delivery::channel::Channels::new), once a channel is needed.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -8,11 +8,11 @@ use reqwest::Url;
 
 use super::super::ConfigError;
 use super::require;
-use crate::notify::channel::{is_mailbox, is_region};
-use crate::notify::settings::{
+use clientele_core::secret::Secret;
+use clientele_delivery::channel::{is_mailbox, is_region};
+use clientele_delivery::settings::{
     EmailSettings, EmailTransport, Encryption, NotificationSettings, SmsSettings, SmsTransport,
 };
-use crate::secret::Secret;
 
 const HOUR: u64 = 60 * 60;
 const DAY: u64 = 24 * HOUR;

@@ -3,7 +3,7 @@
 mod memory;
 mod together;
 
-use clientele::{allowance::AnswerSettings, api};
+use clientele::{api, budget::AnswerSettings};
 
 use crate::harness::{Settings, TestServer};
 

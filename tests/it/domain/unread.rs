@@ -4,11 +4,11 @@ use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use clientele::{
     access::{Caller, Permission, Readable, Rights, Unread},
+    audit::RecordKey,
     client::Wanted,
     error::Error,
-    history::RecordKey,
-    list::{Asked, Order, Range, Window},
     notify::{self, MessageKey},
+    paging::{Asked, Order, Range, Window},
 };
 use serde_json::{Value, json};
 
@@ -30,7 +30,7 @@ fn is_for<K: Eq + Hash, T: Readable>(found: &HashMap<K, Unread<T>>, permission: 
     let others = Permission::ALL.into_iter().filter(|other| *other != permission);
     let refused = unread.read_by(&caller(others)).err();
     assert!(
-        matches!(refused, Some(Error::Forbidden(lacking)) if lacking == permission),
+        matches!(refused, Some(Error::Forbidden(lacking)) if lacking == permission.as_str()),
         "{refused:?}"
     );
     assert!(unread.read_by(&caller([permission])).is_ok(), "{permission:?}");
@@ -72,7 +72,7 @@ on_both! {
         is_for(&pages.expect("read"), Permission::ViewMessages);
         let message = MessageKey { client_key: client_key.clone(), encoded_key };
         is_for(&clientele.messages_by_key(&[message]).await.expect("read"), Permission::ViewMessages);
-        let pages = clientele.history_of_clients(&[&client_key], &window(&clientele::history::BY_POSITION), asked).await;
+        let pages = clientele.history_of_clients(&[&client_key], &window(&clientele::audit::BY_POSITION), asked).await;
         is_for(&pages.expect("read"), Permission::Audit);
         let record = RecordKey { chain: client_key, position: 1 };
         is_for(&clientele.records_by_key(&[record]).await.expect("read"), Permission::Audit);

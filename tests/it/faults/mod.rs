@@ -29,7 +29,7 @@ use clientele::{
     Clientele,
     client::ClientSettings,
     db::{Database, DatabaseSettings},
-    notify::{NotificationSettings, Worker, channel::Channels},
+    delivery::{NotificationSettings, Worker, channel::Channels},
 };
 
 use self::operation::{Acknowledged, Caller, Stored};

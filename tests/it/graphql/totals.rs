@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use clientele::list::COUNT_LIMIT;
+use clientele::paging::COUNT_LIMIT;
 use entity::{Table, audit_record, client, custom_field_value, message};
 use serde_json::{Value, json};
 

@@ -7,9 +7,9 @@ use chrono::{DateTime, Utc};
 use clientele::{
     Clientele,
     access::Caller,
+    audit::{AuditSettings, Finding},
     client::UpsertClient,
     db::{Database, DatabaseSettings},
-    history::{AuditSettings, Finding},
     secret::Secret,
 };
 use serde_json::json;

@@ -4,10 +4,10 @@ use std::time::SystemTime;
 
 use clientele::{
     access::Caller,
+    audit::Finding,
     client::{Erased, UpsertClient},
     db::Database,
     error::Error,
-    history::Finding,
 };
 use serde_json::json;
 

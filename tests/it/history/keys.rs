@@ -1,7 +1,7 @@
 //! The keys that the history is kept under, one after the other.
 
 use chrono::DateTime;
-use clientele::{Clientele, access::Caller, history::Finding};
+use clientele::{Clientele, access::Caller, audit::Finding};
 use serde_json::json;
 
 use super::{

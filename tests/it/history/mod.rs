@@ -20,7 +20,7 @@ pub use replay::assert_replayed;
 /// What verifying finds, in its words.
 pub async fn findings(server: &TestServer) -> Vec<String> {
     let mut found = Vec::new();
-    let report = |finding: &clientele::history::Finding| found.push(finding.to_string());
+    let report = |finding: &clientele::audit::Finding| found.push(finding.to_string());
     let counts = server.clientele.verify_history(&Caller::operator(), None, report).await;
     counts.expect("the database answers");
     found

@@ -2,7 +2,7 @@
 
 use clientele::{
     access::Caller,
-    history::{Counts, Finding},
+    audit::{Counts, Finding},
 };
 use serde_json::json;
 

@@ -11,9 +11,12 @@ mod sms;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use clientele::notify::channel::{Channels, Content, Failure, Outcome, Outgoing};
-use clientele::notify::settings::{EmailSettings, NotificationSettings, SmsSettings};
+use clientele::delivery::settings::{EmailSettings, NotificationSettings, SmsSettings};
 use clientele::notify::{Channel, Reason};
+use clientele::{
+    delivery::channel::{Channels, Failure, Outcome, Outgoing},
+    notify::content::Content,
+};
 
 /// Ends what hangs, and is far longer than anything that answers takes.
 const SHORT: Duration = Duration::from_millis(400);

@@ -6,7 +6,7 @@ use axum::{Router, http::StatusCode};
 use clientele::{
     access::Caller,
     client::Erased,
-    notify::{NotificationSettings, settings::SmsSettings},
+    delivery::{NotificationSettings, settings::SmsSettings},
 };
 use serde_json::json;
 use tokio::net::TcpListener;

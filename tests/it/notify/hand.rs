@@ -9,7 +9,7 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use clientele::notify::{Clock, NotificationSettings, Worker, channel::Channels};
+use clientele::delivery::{Clock, NotificationSettings, Worker, channel::Channels};
 
 use crate::harness::{
     TestServer,

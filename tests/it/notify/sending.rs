@@ -1,7 +1,7 @@
 //! What becomes of a message: sent, tried again, given up; and the same text at every attempt.
 
 use chrono::TimeDelta;
-use clientele::{notify::NotificationSettings, secret::Secret};
+use clientele::{delivery::NotificationSettings, secret::Secret};
 use serde_json::{Value, json};
 
 use super::{

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clientele::{
     access::Caller,
     db::Dialect,
-    notify::{NotificationSettings, retention::remove_bodies},
+    delivery::{NotificationSettings, retention::remove_bodies},
 };
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::json;

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use clientele::{notify::NotificationSettings, secret::Secret};
+use clientele::{delivery::NotificationSettings, secret::Secret};
 use serde_json::json;
 use tokio::sync::watch;
 

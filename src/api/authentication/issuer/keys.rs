@@ -11,7 +11,8 @@ use super::{
     pem::public_key,
     published::{Fetch, Outage, Published},
 };
-use crate::{api::authentication::JwtSettings, flow::Flow};
+use crate::api::authentication::JwtSettings;
+use clientele_core::flow::Flow;
 
 /// A secret shorter than this can be guessed.
 const SHORTEST_SECRET: usize = 32;

@@ -15,8 +15,8 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{
-    api::authentication::JwtSettings,
+use crate::api::authentication::JwtSettings;
+use clientele_core::{
     fair_queue::Limits,
     flow::{Flow, FlowQueue},
 };

@@ -8,20 +8,18 @@ use tokio::time::timeout_at;
 use tracing::Instrument;
 
 use super::{Asked, Rejection, params::Params};
-use crate::{
-    access::Caller,
-    allowance::{Allowance, Means, Purpose},
-    api::{
-        Place, RequestId,
-        graphql::{
-            answer::Answer,
-            door::{Asker, Door, Unprepared},
-            error::{Fault, Refused, internal, of_domain, timed_out},
-            prepare::Prepared,
-        },
-        report::{GraphqlOperation, RequestReport},
+use crate::api::{
+    Place, RequestId,
+    graphql::{
+        answer::Answer,
+        door::{Asker, Door, Unprepared},
+        error::{Fault, Refused, internal, of_domain, timed_out},
+        prepare::Prepared,
     },
+    report::{GraphqlOperation, RequestReport},
 };
+use clientele_core::budget::{Allowance, Means, Purpose};
+use clientele_domain::access::Caller;
 
 const PRICING: &str = "graphql-cost";
 

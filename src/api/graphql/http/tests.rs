@@ -16,10 +16,8 @@ use serde_json::Value;
 use tower::ServiceExt;
 
 use super::router;
-use crate::{
-    allowance::{AnswerSettings, Connections, Means},
-    api::graphql::{settings::GraphqlSettings, toy::door},
-};
+use crate::api::graphql::{settings::GraphqlSettings, toy::door};
+use clientele_core::budget::{AnswerSettings, Connections, Means};
 
 const NEW: &str = "application/graphql-response+json";
 const OLD: &str = "application/json";

@@ -3,10 +3,8 @@
 use async_graphql::{Context, PathSegment, Pos};
 
 use super::{Field, Is, Object, Out, Plan, Step};
-use crate::{
-    access::{Caller, Permission},
-    error::Error,
-};
+use clientele_core::error::Error;
+use clientele_domain::access::{Caller, Permission};
 
 /// A field that was refused, at its place below the field of the root.
 pub(super) struct Refusal {
@@ -73,7 +71,7 @@ impl Out<'_> {
 /// Tells what was refused below the field of the root that is being answered, or below one entry of its list.
 pub(super) fn tell(refusals: Vec<Refusal>, entry: Option<usize>, context: &Context<'_>) {
     for Refusal { permission, path, at } in refusals {
-        let error = async_graphql::Error::from(Error::Forbidden(permission)).into_server_error(at);
+        let error = async_graphql::Error::from(Error::Forbidden(permission.as_str())).into_server_error(at);
         let mut error = context.set_error_path(error);
         error.path.extend(entry.map(PathSegment::Index));
         error.path.extend(path);

@@ -10,13 +10,13 @@ use async_graphql::{
 use bytes::Bytes;
 
 use super::{Argument, Budget, Field, Is, Object, Out, Plan, object, refusal};
-use crate::{
-    allowance::Text,
-    api::graphql::{
-        answer::raw,
-        error::{Code, Fault},
-        node,
-    },
+use crate::api::graphql::{
+    answer::raw,
+    error::{Code, Fault},
+    node,
+};
+use clientele_core::{
+    budget::Text,
     scalar::{Date, DateTime, Decimal},
 };
 

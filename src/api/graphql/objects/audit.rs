@@ -5,14 +5,14 @@ use std::borrow::Cow;
 use async_graphql::OutputType;
 
 use super::connection::{Listed, Words};
-use crate::{
+use crate::api::graphql::{
+    node::GlobalId,
+    object::{Field, Is, Object, Plan, list_of, maybe_list, object, one_of},
+    world::World,
+};
+use clientele_domain::{
     access::{CallerKind, Door},
-    api::graphql::{
-        node::GlobalId,
-        object::{Field, Is, Object, Plan, list_of, maybe_list, object, one_of},
-        world::World,
-    },
-    history::{Action, HistoryPage, Record, Shown, Subject},
+    audit::{Action, HistoryPage, Record, Shown, Subject},
 };
 
 pub struct AuditRecord;

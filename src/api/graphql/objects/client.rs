@@ -14,14 +14,14 @@ use super::{
     member::{Address, IdDocument},
     message::Message,
 };
-use crate::{
+use crate::api::graphql::{
+    node::GlobalId,
+    object::{Argument, Field, Is, Object, Plan, Step, list, list_of, maybe, maybe_of, one_of},
+    reach::{history_window, window},
+    world::World,
+};
+use clientele_domain::{
     access::Permission,
-    api::graphql::{
-        node::GlobalId,
-        object::{Argument, Field, Is, Object, Plan, Step, list, list_of, maybe, maybe_of, one_of},
-        reach::{history_window, window},
-        world::World,
-    },
     client::{Aggregate, ClientState, Gender, Language},
 };
 

@@ -4,13 +4,11 @@ use std::{borrow::Cow, marker::PhantomData};
 
 use async_graphql::OutputType;
 
-use crate::{
-    api::graphql::{
-        object::{Argument, Field, Is, Object, Plan, list, list_of, object, one_of},
-        world::World,
-    },
-    list::{CountPrecision, Total},
+use crate::api::graphql::{
+    object::{Argument, Field, Is, Object, Plan, list, list_of, object, one_of},
+    world::World,
 };
+use clientele_storage::paging::{CountPrecision, Total};
 
 /// A type whose objects come in pages.
 pub trait Listed: Object {

@@ -9,15 +9,15 @@ use super::{
     client::{Client, ClientRow},
     definition::{CustomField, CustomFieldOption, FieldRow},
 };
-use crate::{
+use crate::api::graphql::{
+    node::GlobalId,
+    object::{Field, Is, Object, Plan, maybe, maybe_of, object, one_of},
+    world::World,
+};
+use clientele_core::scalar::Date;
+use clientele_domain::{
     access::Permission,
-    api::graphql::{
-        node::GlobalId,
-        object::{Field, Is, Object, Plan, maybe, maybe_of, object, one_of},
-        world::World,
-    },
     custom_field::{self as domain, Kind, NO_GROUP},
-    scalar::Date,
 };
 
 /// A value with its field, and what was loaded beside it.

@@ -11,13 +11,13 @@ use super::{
     payload::{PayloadRow, UserError, payload_fields},
     template::{MessageTemplate, TemplateRow},
 };
-use crate::{
+use crate::api::graphql::{
+    node::GlobalId,
+    object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_list, maybe_of},
+    world::World,
+};
+use clientele_domain::{
     access::Permission,
-    api::graphql::{
-        node::GlobalId,
-        object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_list, maybe_of},
-        world::World,
-    },
     client::Language,
     notify::{Channel, Event, MessagePage, MessageState, Reason, Resent},
 };

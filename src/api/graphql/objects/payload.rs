@@ -10,14 +10,12 @@ use super::{
     template::{MessageTemplate, TemplateRow},
     user::{Token, User},
 };
-use crate::{
-    access,
-    api::graphql::{
-        node::GlobalId,
-        object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_of},
-    },
-    problem::{Problem, ProblemCode},
+use crate::api::graphql::{
+    node::GlobalId,
+    object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_of},
 };
+use clientele_core::problem::{Problem, ProblemCode};
+use clientele_domain::access;
 
 /// A mutation's outcome: what is stored now, or what is wrong with the input.
 #[derive(Clone, Copy)]

@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use async_graphql::OutputType;
 
 use super::definition::{ClientRole, CustomField, FieldRow};
-use crate::{
+use crate::api::graphql::{
+    node::GlobalId,
+    object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_of, object, one_of},
+};
+use clientele_domain::{
     access::Rights,
-    api::graphql::{
-        node::GlobalId,
-        object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_of, object, one_of},
-    },
     client::{ClientState, Language},
     custom_field::Definitions,
     notify::{

@@ -5,14 +5,12 @@ use std::borrow::Cow;
 use async_graphql::OutputType;
 
 use super::connection::{Listed, Words};
-use crate::{
-    access::{self, Caller, CallerKind, Listing, Permission, Rights, Sets},
-    api::graphql::{
-        node::GlobalId,
-        object::{Field, Is, Object},
-        world::World,
-    },
+use crate::api::graphql::{
+    node::GlobalId,
+    object::{Field, Is, Object},
+    world::World,
 };
+use clientele_domain::access::{self, Caller, CallerKind, Listing, Permission, Rights, Sets};
 
 /// Names of permissions, in the order of their list.
 fn permissions(rights: &Rights) -> Vec<&'static str> {

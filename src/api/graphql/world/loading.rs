@@ -8,21 +8,20 @@ use std::{
 use entity::{custom_field_value, message};
 
 use super::World;
-use crate::{
+use crate::api::graphql::{
+    error::{Code, Fault},
+    load::{ClientKey, HistoryKey, Loaders, PageKey, VariantKey},
+    reach::{Level, Reach},
+};
+use clientele_core::{budget, error::Error};
+use clientele_domain::{
     access::{Caller, Rights},
-    allowance,
-    api::graphql::{
-        error::{Code, Fault},
-        load::{ClientKey, HistoryKey, Loaders, PageKey, VariantKey},
-        reach::{Level, Reach},
-    },
+    audit::{self, HistoryPage},
     client::{Aggregate, Wanted},
     custom_field::Definitions,
-    error::Error,
-    history::{self, HistoryPage},
-    list::{Asked, Window},
-    notify::{MessagePage, channel::Content, shown_content},
+    notify::{MessagePage, content::Content, shown_content},
 };
+use clientele_storage::paging::{Asked, Window};
 
 /// The rows of one level: those that were given, and those that were loaded.
 #[derive(Default)]
@@ -182,7 +181,7 @@ impl<'a> Loading<'a> {
         if !missing.is_empty() {
             for (key, page) in self.loaders.load_many(missing).await? {
                 let page = page.read_by(self.caller)?;
-                if page.bytes > history::LARGEST_CONTENTS {
+                if page.bytes > audit::LARGEST_CONTENTS {
                     return Err(too_large().into());
                 }
                 known.insert(key.client_key, page);
@@ -203,7 +202,7 @@ impl<'a> Loading<'a> {
         for message in messages {
             let variant = variants.get(&VariantKey(message.variant_key.clone()));
             if let Some(content) = variant.and_then(|variant| shown_content(message, variant, &self.caller.rights)) {
-                allowance::hold(content.text.len() + content.html.as_ref().map_or(0, String::len))?;
+                budget::hold(content.text.len() + content.html.as_ref().map_or(0, String::len))?;
                 self.contents.insert(message.encoded_key.clone(), content);
             }
         }
@@ -213,7 +212,7 @@ impl<'a> Loading<'a> {
 
 /// The refusal of records that say more than is read at once.
 pub fn too_large() -> Fault {
-    let most = history::LARGEST_CONTENTS >> 20;
+    let most = audit::LARGEST_CONTENTS >> 20;
     let message = format!("The changes of these records have more than {most} MiB: ask for fewer at once.");
     Fault::new(Code::QueryTooComplex, message)
 }

@@ -7,7 +7,7 @@ use serde::{
 };
 
 use super::{Members, Midnight};
-use crate::custom_field::{Definitions, Field, Kind};
+use clientele_domain::custom_field::{Definitions, Field, Kind};
 
 pub struct Document<'a>(pub &'a id_document::Model);
 

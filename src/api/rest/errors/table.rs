@@ -2,10 +2,8 @@
 //! catch-all, so that a new problem code asks here for its number.
 
 use super::codes::{self, Code};
-use crate::{
-    client::NAMED,
-    problem::{Problem, ProblemCode, Section, Step},
-};
+use clientele_core::problem::{Problem, ProblemCode, Section, Step};
+use clientele_domain::client::NAMED;
 
 pub fn code_of(problem: &Problem) -> Code {
     let member = problem.path.iter().rev().find_map(|step| match step {
@@ -119,7 +117,10 @@ fn of_custom_information(code: ProblemCode, member: &str) -> Code {
 #[cfg(test)]
 mod tests {
     use super::code_of;
-    use crate::problem::{Problem, ProblemCode::*, path};
+    use clientele_core::{
+        path,
+        problem::{Problem, ProblemCode::*},
+    };
 
     #[test]
     fn each_problem_has_the_number_of_the_contract() {

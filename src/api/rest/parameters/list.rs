@@ -1,17 +1,15 @@
 //! What a list of clients is narrowed by, and which part of it is wanted.
 
 use super::{Parameters, shown, twice};
-use crate::{
-    api::rest::{
-        errors::{
-            Refusal,
-            codes::{self, Code},
-        },
-        read,
+use crate::api::rest::{
+    errors::{
+        Refusal,
+        codes::{self, Code},
     },
-    client::{ClientFilter, ClientState},
-    list::Range,
+    read,
 };
+use clientele_domain::client::{ClientFilter, ClientState};
+use clientele_storage::paging::Range;
 
 const DEFAULT_LIMIT: u32 = 50;
 const MOST: u32 = 1_000;
@@ -110,7 +108,8 @@ fn number(text: &str, bounded: Bounded) -> Result<u64, Refusal> {
 #[cfg(test)]
 mod tests {
     use super::list;
-    use crate::{api::rest::parameters::Parameters, list::Range};
+    use crate::api::rest::parameters::Parameters;
+    use clientele_storage::paging::Range;
 
     #[test]
     fn a_list_has_an_offset_and_a_limit() {

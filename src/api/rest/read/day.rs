@@ -1,6 +1,6 @@
 //! The calendar dates of the legacy API: `yyyy-MM-dd`, alone or as the beginning of a timestamp.
 
-use crate::scalar::Date;
+use clientele_core::scalar::Date;
 
 /// Reads a date, or the date of a timestamp as it is written: the zone moves nothing.
 pub fn parse(text: &str) -> Option<Date> {

@@ -7,10 +7,8 @@ use async_graphql::MaybeUndefined;
 use serde_json::value::RawValue;
 
 use super::value::text;
-use crate::{
-    api::rest::names::legacy,
-    problem::{Problem, ProblemCode, Step},
-};
+use crate::api::rest::names::legacy;
+use clientele_core::problem::{Problem, ProblemCode, Step};
 
 /// How many places are remembered: only the first is told, and a body may have very many.
 const MOST_REMEMBERED: usize = 16;

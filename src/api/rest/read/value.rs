@@ -6,7 +6,7 @@ use super::{
     day,
     member::{Misread, Read},
 };
-use crate::{problem::ProblemCode, scalar::Date};
+use clientele_core::{problem::ProblemCode, scalar::Date};
 
 pub fn text(raw: &RawValue) -> Read<String> {
     if !raw.get().starts_with('"') {
@@ -71,7 +71,7 @@ mod tests {
     use serde_json::value::RawValue;
 
     use super::{custom, degrees, integer, text};
-    use crate::problem::ProblemCode::{InvalidCharacter, Malformed, NotANumber};
+    use clientele_core::problem::ProblemCode::{InvalidCharacter, Malformed, NotANumber};
 
     fn raw(json: &str) -> Box<RawValue> {
         serde_json::from_str(json).expect("JSON")

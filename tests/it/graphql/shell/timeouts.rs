@@ -7,7 +7,7 @@ use std::{
 
 use clientele::{
     access::Rights,
-    allowance::{AnswerSettings, Connections, Means, Purpose},
+    budget::{AnswerSettings, Connections, Means, Purpose},
     db::{Database, DatabaseSettings, Dialect, Step, Transaction, Work},
     deadline::Deadline,
     error::{Error, Result},

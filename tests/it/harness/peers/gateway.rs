@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
-use clientele::notify::settings::{SmsSettings, SmsTransport};
+use clientele::delivery::settings::{SmsSettings, SmsTransport};
 use clientele::secret::Secret;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};

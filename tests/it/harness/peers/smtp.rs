@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 
-use clientele::notify::settings::{EmailSettings, EmailTransport, Encryption};
+use clientele::delivery::settings::{EmailSettings, EmailTransport, Encryption};
 use clientele::secret::Secret;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;

@@ -1,7 +1,7 @@
 //! Envelopes, credentials, and the connections that are kept.
 
+use clientele::delivery::settings::{EmailSettings, Encryption};
 use clientele::notify::Reason;
-use clientele::notify::settings::{EmailSettings, Encryption};
 
 use super::{by_email, down, email, email_to, refused, sent, unusable};
 use crate::harness::peers::{Mailed, Mailing, SmtpOptions, SmtpPeer, Stage};

@@ -1,7 +1,7 @@
 //! What each failure of a mail server means, stage by stage.
 
+use clientele::delivery::channel::Outcome;
 use clientele::notify::Reason;
-use clientele::notify::channel::Outcome;
 
 use super::{SHORT, by_email, deferred, down, email, refused, sent, unusable};
 use crate::harness::peers::{Mailing, SmtpPeer, Stage};

@@ -1,7 +1,7 @@
 //! The bytes of an e-mail, exactly.
 
 use clientele::notify::Channel;
-use clientele::notify::channel::{Content, Outgoing};
+use clientele::{delivery::channel::Outgoing, notify::content::Content};
 
 use super::{by_email, now, outgoing};
 use crate::harness::peers::{Mailing, SmtpPeer};

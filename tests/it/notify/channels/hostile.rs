@@ -1,8 +1,8 @@
 //! Mail servers, or those who stand before them, that say what no mail server says.
 
+use clientele::delivery::channel::{Failure, Outcome};
+use clientele::delivery::settings::{EmailSettings, EmailTransport, Encryption};
 use clientele::notify::Reason;
-use clientele::notify::channel::{Failure, Outcome};
-use clientele::notify::settings::{EmailSettings, EmailTransport, Encryption};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 

@@ -3,9 +3,9 @@
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
+use clientele::delivery::channel::{Channels, Outcome};
+use clientele::delivery::settings::NotificationSettings;
 use clientele::notify::Channel;
-use clientele::notify::channel::{Channels, Outcome};
-use clientele::notify::settings::NotificationSettings;
 
 use super::{channels, now, outgoing};
 use crate::harness::peers::{Answering, GatewayPeer, Mailing, SmtpPeer, Stage};
@@ -83,7 +83,7 @@ async fn the_log_holds_a_mask_of_the_recipient_and_no_word_of_the_message() {
         assert_eq!(outcome, Outcome::Sent { provider_id });
         assert!(!channels.sends(channel));
     }
-    let place = "INFO clientele::notify::channel::log: a message that no channel sends";
+    let place = "INFO clientele::delivery::channel::log: a message that no channel sends";
     assert_eq!(
         written.text(),
         format!(

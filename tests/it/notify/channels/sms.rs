@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use clientele::notify::channel::{Content, Outcome, Outgoing};
 use clientele::notify::{Channel, Reason};
+use clientele::{
+    delivery::channel::{Outcome, Outgoing},
+    notify::content::Content,
+};
 
 use super::{SHORT, by_sms, deferred, down, failure, now, outgoing, refused, sent, sms_to, unusable};
 use crate::harness::peers::{Answering, GatewayPeer};

@@ -1,13 +1,11 @@
 //! Clients in pages.
 
 use super::{Client, ClientRow};
-use crate::{
-    api::graphql::{
-        objects::connection::{Listed, Words},
-        world::World,
-    },
-    client::ClientPage,
+use crate::api::graphql::{
+    objects::connection::{Listed, Words},
+    world::World,
 };
+use clientele_domain::client::ClientPage;
 
 impl Listed for Client {
     type Page = ClientPage;

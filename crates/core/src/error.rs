@@ -1,0 +1,347 @@
+//! Surprises: what went wrong although the submission has nothing wrong with it. Expected outcomes are `client::Problem`s instead.
+//!
+//! Neither form shows a caller what the database said; doors turn a variant into their own code and sentence.
+
+use std::{fmt, io, sync::Arc, time::Duration};
+
+use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, sqlx};
+
+/// Why an operation could not be carried out. Nothing has been written when a write returns it.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// The caller could not sign in any more: what it has proven isn't so at present.
+    #[error("the caller's credentials are not valid any more")]
+    Unauthenticated,
+    /// Too many wrong passwords were sent: the time until the next one is looked at.
+    #[error("too many attempts to sign in have failed")]
+    TooManyAttempts(Duration),
+    /// The caller lacks the permission of this name.
+    #[error("the permission {0} is missing")]
+    Forbidden(&'static str),
+    /// Concurrent changes kept colliding until the bounded retries were used up. Trying again may help.
+    #[error("concurrent changes could not be serialised")]
+    Conflict,
+    /// The database can't be reached, can't store anything, or has no connection free in time.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(Cause),
+    /// The database answers but accepts no writes.
+    #[error("the database is read-only")]
+    ReadOnly,
+    /// It took longer than a request may, and was ended.
+    #[error("the request took too long")]
+    TimedOut,
+    /// What is asked for takes more memory than one request may have.
+    #[error("the answer is too large")]
+    TooLarge {
+        /// Bytes.
+        most: usize,
+    },
+    /// The answers under way leave no memory for this one. Trying again shortly may help.
+    #[error("the memory for answers is used up")]
+    Busy,
+    /// Anything else: a defect of this server or of its database.
+    #[error("internal error")]
+    Internal(#[source] Arc<dyn std::error::Error + Send + Sync>),
+}
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Internal(Arc::from(source.into()))
+    }
+
+    /// A state that this server doesn't expect, in our own words; they must hold nothing of what is stored.
+    pub fn defect(sentence: &'static str) -> Self {
+        Self::Internal(Arc::new(Defect(sentence)))
+    }
+
+    /// What kind of error it is, for a log line: never the cause's own text, which may repeat what is stored.
+    pub fn kind(&self) -> String {
+        match self {
+            Self::Unauthenticated
+            | Self::TooManyAttempts(_)
+            | Self::Forbidden(_)
+            | Self::Conflict
+            | Self::Unavailable(_)
+            | Self::ReadOnly
+            | Self::TimedOut
+            | Self::TooLarge { .. }
+            | Self::Busy => self.to_string(),
+            Self::Internal(cause) => {
+                if let Some(error) = cause.downcast_ref::<DbErr>() {
+                    database_kind(error)
+                } else if let Some(error) = cause.downcast_ref::<serde_json::Error>() {
+                    format!("JSON: {:?}", error.classify())
+                } else if let Some(Defect(sentence)) = cause.downcast_ref() {
+                    (*sentence).to_owned()
+                } else {
+                    "internal".to_owned()
+                }
+            }
+        }
+    }
+}
+
+/// Why the database is unavailable, for the log: holds nothing of what is stored, and never the database's message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Cause {
+    /// All connections are in use.
+    NoFreeConnection,
+    /// The connections have been closed, because the process stops.
+    Closed,
+    /// The connection was refused or broken.
+    Io(io::ErrorKind),
+    Tls,
+    /// The connection ended in the middle of an exchange.
+    Lost,
+    /// A result code of SQLite.
+    Sqlite(i32),
+    /// A SQLSTATE of PostgreSQL.
+    Postgres([u8; 5]),
+    /// The file of the database was removed, renamed or replaced while it was open.
+    FileGone,
+    /// A known outage: the database hasn't been asked again.
+    Outage,
+    /// Another request failed to read the same rows a moment ago.
+    SharedRead,
+    /// Too many passwords wait to be hashed.
+    HashingQueue,
+}
+
+impl Cause {
+    /// Whether no connection was got or kept, which starts a probe.
+    pub fn is_about_reaching(self) -> bool {
+        match self {
+            Self::Io(_) | Self::Tls | Self::Lost | Self::Outage | Self::Closed => true,
+            // Metrics count these.
+            Self::NoFreeConnection => true,
+            Self::Postgres(state) => state.starts_with(b"08") || state.starts_with(b"57"),
+            _ => false,
+        }
+    }
+
+    /// Whether another connection may work.
+    pub fn is_lost_connection(self) -> bool {
+        match self {
+            Self::Lost => true,
+            Self::Io(kind) => matches!(
+                kind,
+                io::ErrorKind::BrokenPipe
+                    | io::ErrorKind::ConnectionAborted
+                    | io::ErrorKind::ConnectionReset
+                    | io::ErrorKind::UnexpectedEof
+            ),
+            // Ended by an administrator, as at a restart; or idle for too long, in a transaction or out of it.
+            Self::Postgres(state) => [*b"57P01", *b"57P05", *b"25P03"].contains(&state),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoFreeConnection => f.write_str("no connection was free in time"),
+            Self::Closed => f.write_str("the connections are closed"),
+            // Of a Unix socket.
+            Self::Io(io::ErrorKind::NotFound) => f.write_str("its socket does not exist"),
+            Self::Io(kind) => write!(f, "{kind}"),
+            Self::Tls => f.write_str("no TLS connection"),
+            Self::Lost => f.write_str("the connection was lost"),
+            Self::Sqlite(code) => {
+                let class = match code & 0xff {
+                    10 => "disk I/O error",
+                    11 => "the database file is corrupt",
+                    26 => "the file is not a database",
+                    13 => "database or disk is full",
+                    14 => "unable to open the database file",
+                    _ => "error",
+                };
+                write!(f, "{class} (code {code})")
+            }
+            Self::Postgres(state) => {
+                let state = str::from_utf8(state).unwrap_or_default();
+                let name = match state {
+                    "28000" => "invalid authorization",
+                    "28P01" => "invalid password",
+                    "3D000" => "the database does not exist",
+                    "25P03" => "idle in a transaction for too long",
+                    "53100" => "disk full",
+                    "53200" => "out of memory",
+                    "53300" => "too many connections",
+                    "57P01" => "terminated by an administrator",
+                    "57P02" => "crash shutdown",
+                    "57P03" => "starting up or shutting down",
+                    "58030" => "I/O error",
+                    "XX001" => "data corrupted",
+                    "XX002" => "index corrupted",
+                    _ => "error",
+                };
+                write!(f, "{name} (code {state})")
+            }
+            Self::FileGone => f.write_str("its file was removed, renamed or replaced"),
+            Self::Outage => f.write_str("an outage is known"),
+            Self::SharedRead => f.write_str("the same read failed for another request"),
+            Self::HashingQueue => f.write_str("too many passwords wait to be hashed"),
+        }
+    }
+}
+
+/// What this server found wrong with itself.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Defect(&'static str);
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        match &error {
+            DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => Self::Unavailable(Cause::NoFreeConnection),
+            DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed) => Self::Unavailable(Cause::Closed),
+            DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause) => match cause {
+                RuntimeErr::SqlxError(cause) => from_driver(cause)
+                    .or_else(|| from_connecting(&error, cause))
+                    .unwrap_or_else(|| Self::internal(error)),
+                RuntimeErr::Internal(_) => Self::internal(error),
+            },
+            _ => Self::internal(error),
+        }
+    }
+}
+
+/// Carries an error of ours through sea-orm.
+impl From<Error> for DbErr {
+    fn from(error: Error) -> Self {
+        let cause = match &error {
+            Error::Internal(cause) => cause.downcast_ref::<Self>().cloned(),
+            _ => None,
+        };
+        cause.unwrap_or_else(|| {
+            let carried = sqlx::Error::AnyDriverError(Box::new(error));
+            Self::Query(RuntimeErr::SqlxError(Arc::new(carried)))
+        })
+    }
+}
+
+/// The name of the error's variant, and the database's code if there is one.
+fn database_kind(error: &DbErr) -> String {
+    let name: String = format!("{error:?}")
+        .chars()
+        .take_while(char::is_ascii_alphanumeric)
+        .collect();
+    let code = match error {
+        DbErr::Conn(RuntimeErr::SqlxError(cause))
+        | DbErr::Exec(RuntimeErr::SqlxError(cause))
+        | DbErr::Query(RuntimeErr::SqlxError(cause)) => cause
+            .as_database_error()
+            .and_then(|error| error.code().map(|code| format!(" {code}"))),
+        _ => None,
+    };
+    format!("database: {name}{}", code.unwrap_or_default())
+}
+
+fn from_driver(error: &sqlx::Error) -> Option<Error> {
+    match error {
+        sqlx::Error::AnyDriverError(carried) => carried.downcast_ref::<Error>().cloned(),
+        sqlx::Error::Io(error) => Some(Error::Unavailable(Cause::Io(error.kind()))),
+        sqlx::Error::Tls(_) => Some(Error::Unavailable(Cause::Tls)),
+        sqlx::Error::Protocol(_) | sqlx::Error::WorkerCrashed => Some(Error::Unavailable(Cause::Lost)),
+        sqlx::Error::PoolTimedOut => Some(Error::Unavailable(Cause::NoFreeConnection)),
+        sqlx::Error::PoolClosed => Some(Error::Unavailable(Cause::Closed)),
+        sqlx::Error::Database(error) => {
+            if error.is_unique_violation() && is_about_history(&**error) {
+                return Some(Error::defect(
+                    "the history has a record already where the next one belongs: run `clientele audit verify`",
+                ));
+            }
+            let code = error.code()?;
+            if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+                from_sqlite(code.parse().ok()?)
+            } else {
+                from_sqlstate(&code)
+            }
+        }
+        _ => None,
+    }
+}
+
+/// Errors of making a connection that would be defects in a statement, such as a password that is no longer valid.
+fn from_connecting(error: &DbErr, cause: &sqlx::Error) -> Option<Error> {
+    match (error, cause) {
+        (DbErr::Conn(_), sqlx::Error::Database(cause)) => {
+            Some(Error::Unavailable(Cause::Postgres(sqlstate(&cause.code()?)?)))
+        }
+        _ => None,
+    }
+}
+
+/// Whether it is about a record of the history. Its places are given out under locks: no concurrent change takes one.
+fn is_about_history(error: &dyn sqlx::error::DatabaseError) -> bool {
+    match error.table() {
+        Some(table) => table == "audit_record",
+        // SQLite's own words: "UNIQUE constraint failed: audit_record.chain, audit_record.position".
+        None => error.message().contains(" audit_record.chain"),
+    }
+}
+
+/// Result codes of SQLite; the low byte of an extended one is its class.
+fn from_sqlite(code: i32) -> Option<Error> {
+    match (code, code & 0xff) {
+        // A unique or a foreign key lost against a change that came first: the next attempt sees it and says so.
+        (787 | 1555 | 2067, _) => Some(Error::Conflict),
+        // BUSY, LOCKED
+        (_, 5 | 6) => Some(Error::Conflict),
+        // READONLY
+        (_, 8) => Some(Error::ReadOnly),
+        // INTERRUPT: what readers run is run again, so that this was the writer, whose statements end when it is closed.
+        (_, 9) => Some(Error::Unavailable(Cause::Closed)),
+        // IOERR, CORRUPT, FULL, CANTOPEN, NOTADB
+        (_, 10 | 11 | 13 | 14 | 26) => Some(Error::Unavailable(Cause::Sqlite(code))),
+        _ => None,
+    }
+}
+
+/// The five characters of a SQLSTATE; the codes of SQLite are shorter.
+fn sqlstate(code: &str) -> Option<[u8; 5]> {
+    code.as_bytes().try_into().ok()
+}
+
+/// SQLSTATEs of PostgreSQL and of what speaks its protocol.
+fn from_sqlstate(code: &str) -> Option<Error> {
+    match code {
+        // As above: foreign_key_violation, unique_violation; then serialization_failure, deadlock_detected,
+        // lock_not_available (the wait for a lock was too long).
+        "23503" | "23505" | "40001" | "40P01" | "55P03" => Some(Error::Conflict),
+        // query_canceled: it has taken longer than statement_timeout.
+        "57014" => Some(Error::TimedOut),
+        // read_only_sql_transaction
+        "25006" => Some(Error::ReadOnly),
+        // idle_in_transaction_session_timeout, data_corrupted, index_corrupted
+        "25P03" | "XX001" | "XX002" => Some(Error::Unavailable(Cause::Postgres(sqlstate(code)?))),
+        // Connection exceptions, insufficient resources, operator intervention, errors of the system.
+        _ if ["08", "53", "57", "58"].contains(&code.get(..2)?) => {
+            Some(Error::Unavailable(Cause::Postgres(sqlstate(code)?)))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::DbErr;
+
+    use super::Error;
+
+    #[test]
+    fn a_log_line_has_no_more_than_the_kind_of_an_error() {
+        let json = serde_json::from_str::<u8>("\"secret\"").expect_err("no number");
+        for (error, kind) in [
+            (Error::from(DbErr::Custom("secret".to_owned())), "database: Custom"),
+            (Error::internal(json), "JSON: Data"),
+            (Error::internal("secret"), "internal"),
+            (Error::Conflict, "concurrent changes could not be serialised"),
+        ] {
+            assert_eq!(error.kind(), kind);
+        }
+    }
+}

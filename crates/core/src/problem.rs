@@ -1,0 +1,153 @@
+//! What is wrong with a submission: a code, a sentence and a place in the input. Expected outcomes, not errors.
+
+use std::{fmt, sync::Arc};
+
+use crate::text_enum;
+
+text_enum! {
+    /// What kind of problem it is.
+    #[graphql(name = "UserErrorCode")]
+    ProblemCode {
+        /// A value is required here, and there is none.
+        Blank = "BLANK",
+        /// The value doesn't have the form that is asked for.
+        Malformed = "MALFORMED",
+        /// The value isn't allowed here.
+        Invalid = "INVALID",
+        /// The text contains a control character. A line break is one, where the text must be one line.
+        InvalidCharacter = "INVALID_CHARACTER",
+        /// The text is longer than allowed.
+        TooLong = "TOO_LONG",
+        /// The list has more members than allowed.
+        TooMany = "TOO_MANY",
+        /// Null isn't accepted here: omit the list to leave it alone, or send `[]` to empty it.
+        NullList = "NULL_LIST",
+        /// Nothing has this id or key.
+        NotFound = "NOT_FOUND",
+        /// The key isn't that of a member of this client.
+        NotOwned = "NOT_OWNED",
+        /// The same member is named twice.
+        Duplicate = "DUPLICATE",
+        /// The value is unique, and another one has it, or it is reserved.
+        Taken = "TAKEN",
+        /// The value can't be changed any more.
+        NotEditable = "NOT_EDITABLE",
+        /// Two identifiers name two different clients.
+        Mismatch = "MISMATCH",
+        /// The text isn't one bare e-mail address.
+        NotAnEmailAddress = "NOT_AN_EMAIL_ADDRESS",
+        /// The value isn't a date of the form YYYY-MM-DD.
+        NotADate = "NOT_A_DATE",
+        /// The value isn't a decimal number of up to 30 digits.
+        NotANumber = "NOT_A_NUMBER",
+        /// The value is neither TRUE nor FALSE.
+        NotACheckbox = "NOT_A_CHECKBOX",
+        /// The value isn't one of those on offer.
+        NotAnOption = "NOT_AN_OPTION",
+        /// The text doesn't match the field's pattern.
+        PatternMismatch = "PATTERN_MISMATCH",
+        /// The text has a placeholder that doesn't exist.
+        UnknownPlaceholder = "UNKNOWN_PLACEHOLDER",
+        /// The custom field takes no new values.
+        Deactivated = "DEACTIVATED",
+        /// A required custom field has no value.
+        Required = "REQUIRED",
+        /// A group index in a set that isn't grouped, or none in one that is.
+        GroupIndex = "GROUP_INDEX",
+        /// You may not do this: it needs a permission, or a right to a set of custom fields, that you don't have.
+        Forbidden = "FORBIDDEN",
+        /// The idempotency key has been used for another request.
+        IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED",
+        /// The request of this idempotency key was carried out, and what came of it has been erased since.
+        OutcomeErased = "OUTCOME_ERASED",
+        /// The stored version is not the expected one: read the client again and decide anew.
+        VersionConflict = "VERSION_CONFLICT",
+    }
+}
+
+/// One step on the way to a place in the input.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    Name(&'static str),
+    Index(usize),
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => formatter.write_str(name),
+            Self::Index(index) => write!(formatter, "{index}"),
+        }
+    }
+}
+
+impl From<&'static str> for Step {
+    fn from(name: &'static str) -> Self {
+        Self::Name(name)
+    }
+}
+
+impl From<usize> for Step {
+    fn from(index: usize) -> Self {
+        Self::Index(index)
+    }
+}
+
+/// The parts of a submission, in the order in which their problems are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Section {
+    Client,
+    /// Whether the caller may create or change clients at all.
+    Permission,
+    Role,
+    Assignments,
+    IdDocuments,
+    Addresses,
+    CustomInformation,
+    Other,
+}
+
+/// Something the caller can mend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub code: ProblemCode,
+    /// One sentence a person can act on. Never repeats personal data.
+    pub message: Arc<str>,
+    /// From the input's root, in the names of the GraphQL API.
+    pub path: Vec<Step>,
+    /// The id of the custom field that it is about, when it is about one.
+    pub about: Option<Arc<str>>,
+    /// The version that is stored, when it is not the expected one.
+    pub stored_version: Option<i64>,
+}
+
+impl Problem {
+    pub fn new(code: ProblemCode, path: impl IntoIterator<Item = Step>, message: impl Into<Arc<str>>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            path: path.into_iter().collect(),
+            about: None,
+            stored_version: None,
+        }
+    }
+
+    pub fn section(&self) -> Section {
+        match self.path.as_slice() {
+            [] if self.code == ProblemCode::Forbidden => Section::Permission,
+            [Step::Name("client"), Step::Name("clientRole"), ..] => Section::Role,
+            [Step::Name("client"), Step::Name(name), ..] if name.starts_with("assigned") => Section::Assignments,
+            [Step::Name("client"), ..] => Section::Client,
+            [Step::Name("idDocuments"), ..] => Section::IdDocuments,
+            [Step::Name("addresses"), ..] => Section::Addresses,
+            [Step::Name("customInformation"), ..] => Section::CustomInformation,
+            _ => Section::Other,
+        }
+    }
+}
+
+/// Makes the path of a problem from names and indexes: `path!["addresses", 0, "line1"]`.
+#[macro_export]
+macro_rules! path {
+    ($($step:expr),* $(,)?) => { [$($crate::problem::Step::from($step)),*] };
+}

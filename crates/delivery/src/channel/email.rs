@@ -1,0 +1,219 @@
+//! E-mail over SMTP: one message to one recipient, on a connection that is kept for the next one.
+//!
+//! The library's connection is used, but not its pool: that one takes back a connection on which an attempt was given up
+//! half-way, and the next message would read the answers meant for the last one.
+
+mod connection;
+mod reply;
+mod stream;
+mod text;
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use lettre::Address;
+use lettre::message::Mailbox;
+use lettre::transport::smtp::client::AsyncSmtpConnection;
+use lettre::transport::smtp::commands::{Data, Mail, Rcpt};
+use lettre::transport::smtp::extension::{Extension, MailBodyParameter, MailParameter};
+
+use super::super::settings::EmailSettings;
+use super::{Failure, Outcome, Outgoing, SettingsError, words};
+use clientele_core::{
+    mail_address::{ascii_domain, is_address},
+    text::has_control_characters,
+};
+use clientele_domain::notify::Reason;
+use connection::{Idle, Server};
+use reply::Stage;
+
+#[derive(Debug)]
+pub(super) struct Email {
+    from: Mailbox,
+    server: Server,
+    idle: Idle,
+    timeout: Duration,
+}
+
+/// Returns true when e-mails can come from this address, with or without a name. The address must be ASCII: it ends up
+/// in places, such as the Message-ID, that know nothing else. It follows the rules of all addresses, see
+/// [`is_address`].
+pub fn is_mailbox(text: &str) -> bool {
+    mailbox(text).is_some()
+}
+
+fn mailbox(text: &str) -> Option<Mailbox> {
+    let mailbox: Mailbox = text.parse().ok()?;
+    let address = mailbox.email.to_string();
+    (!has_control_characters(text) && address.is_ascii() && is_address(&address)).then_some(mailbox)
+}
+
+/// The address to send to. Its domain is in ASCII, which every mail server takes. None unless the text is exactly one
+/// address, so that it can't add a recipient or a header.
+fn recipient(text: &str) -> Option<Address> {
+    let address: Address = text.parse().ok()?;
+    if has_control_characters(text) {
+        return None;
+    }
+    match ascii_domain(address.domain()) {
+        Some(domain) => Address::new(address.user(), domain).ok(),
+        // Addresses stored under earlier rules, such as name@localhost.
+        None => Some(address),
+    }
+}
+
+impl Email {
+    pub(super) fn new(settings: &EmailSettings, concurrency: u32) -> Result<Self, SettingsError> {
+        let from = mailbox(&settings.from)
+            .ok_or_else(|| SettingsError("notifications.email.from must be an e-mail address".into()))?;
+        Ok(Self {
+            from,
+            server: Server::new(settings)?,
+            idle: Idle::new(usize::try_from(concurrency).unwrap_or(usize::MAX)),
+            timeout: Duration::from_secs(settings.timeout_seconds),
+        })
+    }
+
+    pub(super) fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
+    }
+
+    pub(super) async fn send(&self, message: &Outgoing, now: DateTime<Utc>) -> Outcome {
+        let Some(to) = recipient(&message.recipient) else {
+            return refused(Reason::InvalidRecipient, "this is not an e-mail address");
+        };
+        let Some(text) = text::written(&self.from, &to, message, now) else {
+            return refused(Reason::InvalidRecipient, "no e-mail can be addressed so");
+        };
+        // Without this bound a server that stops answering would hold the attempt for ever. What is given up here is dropped,
+        // connection and all.
+        match tokio::time::timeout(self.timeout, self.attempt(&to, &text)).await {
+            Ok(Ok(outcome) | Err(outcome)) => outcome,
+            Err(_) => reply::timeout(self.timeout),
+        }
+    }
+
+    async fn attempt(&self, to: &Address, text: &str) -> Result<Outcome, Outcome> {
+        let mut connection = self.start(to, text).await?;
+        let outcome = transmit(&mut connection, to, text).await;
+        // Whatever was answered, the conversation is in order; without an answer it isn't.
+        if let Ok(outcome) | Err((outcome, true)) = outcome {
+            self.idle.keep(connection);
+            return Ok(outcome);
+        }
+        outcome.map_err(|(outcome, _)| outcome)
+    }
+
+    /// A connection that has accepted the sender. Servers close connections that have been idle or used for long, which says
+    /// nothing about the message: so a kept one that fails is replaced by a new one, and only that one's answer counts.
+    async fn start(&self, to: &Address, text: &str) -> Result<AsyncSmtpConnection, Outcome> {
+        if let Some(mut kept) = self.idle.take(self.timeout).await {
+            let parameters = parameters(&kept, to, text)?;
+            let mail = Mail::new(Some(self.from.email.clone()), parameters);
+            if reply::checked(Stage::Sender, 250, kept.command(mail).await).is_ok() {
+                return Ok(kept);
+            }
+        }
+        let mut new = self.server.connect(self.timeout).await?;
+        let mail = Mail::new(Some(self.from.email.clone()), parameters(&new, to, text)?);
+        match reply::checked(Stage::Sender, 250, new.command(mail).await) {
+            Ok(_) => Ok(new),
+            Err((outcome, _)) => Err(outcome),
+        }
+    }
+}
+
+/// The flag with a failure says whether the connection can be used again.
+async fn transmit(connection: &mut AsyncSmtpConnection, to: &Address, text: &str) -> Result<Outcome, (Outcome, bool)> {
+    let rcpt = connection.command(Rcpt::new(to.clone(), Vec::new())).await;
+    reply::checked(Stage::Recipient, 250, rcpt)?;
+    reply::checked(Stage::Message, 354, connection.command(Data).await)?;
+    let last = reply::checked(Stage::Message, 250, connection.command(text).await)?;
+    let words: Vec<&str> = last.message().collect();
+    Ok(Outcome::Sent {
+        provider_id: words::cleaned(&words.join(" ")),
+    })
+}
+
+/// What the server must be told of a message that isn't ASCII. That is so with addresses only: all else is encoded.
+fn parameters(connection: &AsyncSmtpConnection, to: &Address, text: &str) -> Result<Vec<MailParameter>, Outcome> {
+    let mut parameters = Vec::new();
+    if !to.to_string().is_ascii() {
+        if !connection.server_info().supports_feature(Extension::SmtpUtfEight) {
+            return Err(refused(
+                Reason::InvalidRecipient,
+                "the mail server takes ASCII addresses only",
+            ));
+        }
+        parameters.push(MailParameter::SmtpUtfEight);
+    }
+    if !text.is_ascii() {
+        parameters.push(MailParameter::Body(MailBodyParameter::EightBitMime));
+    }
+    Ok(parameters)
+}
+
+fn refused(reason: Reason, detail: &str) -> Outcome {
+    Outcome::Refused(Failure {
+        reason,
+        detail: Some(detail.to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use lettre::transport::smtp::commands::Rcpt;
+    use proptest::{prelude::*, string::string_regex};
+
+    use super::{Outgoing, mailbox, recipient, text};
+    use clientele_core::mail_address::is_address;
+    use clientele_domain::notify::content::Content;
+
+    /// Texts that look like addresses: many are, many aren't.
+    fn address() -> impl Strategy<Value = String> {
+        let of = |form: &str| string_regex(form).expect("a valid pattern");
+        let name = prop_oneof![
+            4 => of("[a-z0-9.!#$%&'*+/=?^_`{|}~-]{1,8}"),
+            2 => of("[a-zé例\\PC]{1,6}"),
+            1 => of("\"[ -~]{1,4}\"|[ -~\\r\\n]{1,6}"),
+        ];
+        let label =
+            || prop_oneof![4 => of("[a-z0-9-]{1,6}"), 2 => of("[a-zA-Zéßя例ｅ]{1,4}"), 1 => of("\\PC{1,3}|[!-~]{1,3}")];
+        let domain = (label(), label(), label(), 0..3usize);
+        (name, domain).prop_map(|(name, (a, b, c, dots))| match dots {
+            0 => format!("{name}@{a}"),
+            1 => format!("{name}@{a}.{b}"),
+            _ => format!("{name}@{a}.{b}.{c}"),
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            cases: 1_000,
+            max_global_rejects: 100_000,
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        /// An address that a client can have can be mailed.
+        #[test]
+        fn accepted_address_can_be_mailed(address in address()) {
+            prop_assume!(is_address(&address));
+            let to = recipient(&address).expect("a recipient");
+            prop_assert!(to.domain().is_ascii());
+            let command = Rcpt::new(to.clone(), Vec::new()).to_string();
+            prop_assert_eq!(&command, &format!("RCPT TO:<{to}>\r\n"));
+            let message = Outgoing {
+                key: "key".to_owned(),
+                recipient: address,
+                content: Content { subject: "Subject".to_owned(), text: "Text".to_owned(), html: None },
+            };
+            let from = mailbox("Bank <service@bank.test>").expect("a sender");
+            let written = text::written(&from, &to, &message, DateTime::UNIX_EPOCH).expect("an e-mail");
+            let unfolded = written.replace("\r\n ", " ");
+            let line = unfolded.lines().find(|line| line.starts_with("To: ")).expect("a header");
+            prop_assert_eq!(line, format!("To: {to}"));
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What a mail server's answer, or its silence, means for the message and for the channel.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use lettre::transport::smtp::Error;
+use lettre::transport::smtp::response::Response;
+
+use super::super::{Failure, Outcome, words};
+use clientele_domain::notify::Reason;
+
+/// How far a conversation has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// Up to the answer to our own greeting.
+    Greeting,
+    /// From STARTTLS to the second greeting.
+    Encryption,
+    Authentication,
+    /// From here on the conversation is about a message.
+    Sender,
+    Recipient,
+    Message,
+}
+
+/// The answer, when it is the expected one; any 2xx is as good as 250. Otherwise what that means, and whether the conversation
+/// can go on with another message.
+pub(super) fn checked(
+    stage: Stage,
+    expected: u16,
+    answer: Result<Response, Error>,
+) -> Result<Response, (Outcome, bool)> {
+    match answer {
+        Ok(response) if u16::from(response.code()) / 100 == expected / 100 => Ok(response),
+        // An answer that fits no question means that the two sides don't talk about the same thing any more.
+        Ok(response) => {
+            let detail = format!("an answer out of turn: {}", response.code());
+            Err((down(Reason::ProviderError, Some(detail)), false))
+        }
+        Err(error) => {
+            let code = error.status().map(u16::from);
+            Err((outcome(stage, &error), code.is_some_and(|code| code != 421)))
+        }
+    }
+}
+
+pub(super) fn outcome(stage: Stage, error: &Error) -> Outcome {
+    let Some(code) = error.status().map(u16::from) else {
+        return without_code(stage, error);
+    };
+    let text = error.source().map(ToString::to_string).unwrap_or_default();
+    let detail = words::cleaned(&format!("{code} {text}"));
+    let failure = |reason| Failure {
+        reason,
+        detail: detail.clone(),
+    };
+    let about_message = matches!(stage, Stage::Sender | Stage::Recipient | Stage::Message);
+    match code {
+        530 | 534 | 535 | 538 => Outcome::Unusable(failure(Reason::Credentials)),
+        _ if stage == Stage::Encryption => down(Reason::Tls, detail),
+        421 => down(Reason::Deferred, detail),
+        // A mailbox that is full, or a greylist, says nothing about the next message.
+        400..=499 => Outcome::Deferred {
+            failure: failure(Reason::Deferred),
+            after: None,
+            provider_down: !matches!(stage, Stage::Recipient | Stage::Message),
+        },
+        _ if about_message => Outcome::Refused(failure(Reason::Refused)),
+        _ if stage == Stage::Authentication => Outcome::Unusable(failure(Reason::Credentials)),
+        // A server that turns us away at the door hasn't seen the message: it is no reason to give that up.
+        _ => Outcome::Unusable(failure(Reason::Refused)),
+    }
+}
+
+fn without_code(stage: Stage, error: &Error) -> Outcome {
+    let detail = words::cause(error);
+    let reason = if error.is_timeout() {
+        Reason::Timeout
+    } else if stage == Stage::Encryption || words::is_tls(error) {
+        Reason::Tls
+    } else if stage == Stage::Authentication && error.is_client() {
+        // The server knows no way to prove who we are that we know.
+        return Outcome::Unusable(Failure {
+            reason: Reason::Credentials,
+            detail,
+        });
+    } else {
+        Reason::Connection
+    };
+    down(reason, detail)
+}
+
+pub(super) fn timeout(limit: Duration) -> Outcome {
+    down(
+        Reason::Timeout,
+        Some(format!("no answer within {} s", limit.as_secs_f32())),
+    )
+}
+
+pub(super) fn down(reason: Reason, detail: Option<String>) -> Outcome {
+    Outcome::Deferred {
+        failure: Failure { reason, detail },
+        after: None,
+        provider_down: true,
+    }
+}

@@ -1,0 +1,121 @@
+//! Whether attempts may begin on a channel: the breaker, shared by all attempts under way, and the end of the worker.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    breaker::{Admission, Breaker, Patience},
+    channel::{Failure, Outcome},
+};
+use clientele_domain::Clientele;
+use clientele_domain::notify::{Channel, Reason};
+
+/// More are not remembered.
+const MOST_REFUSED: usize = 1_000;
+
+pub(super) struct Gate {
+    clientele: Arc<Clientele>,
+    channel: Channel,
+    state: Mutex<State>,
+}
+
+struct State {
+    breaker: Breaker,
+    /// No attempt begins any more.
+    shut: bool,
+    /// The messages with which a channel has been refused. One of them that is refused again, after others have passed,
+    /// is itself what isn't accepted.
+    refused: HashSet<String>,
+}
+
+impl Gate {
+    pub(super) fn new(clientele: Arc<Clientele>, channel: Channel, patience: Patience) -> Self {
+        Self {
+            clientele,
+            channel,
+            state: Mutex::new(State {
+                breaker: Breaker::new(patience),
+                shut: false,
+                refused: HashSet::new(),
+            }),
+        }
+    }
+
+    /// How many messages may be claimed, of which so many are `in_hand`. What is claimed then may begin.
+    pub(super) fn admits(&self, now: DateTime<Utc>, in_hand: usize) -> Admission {
+        let mut state = self.state();
+        let admission = match state.breaker.admits(now) {
+            // One at a time.
+            Admission::One if in_hand > 0 => Admission::NoneBefore(now),
+            admission => admission,
+        };
+        state.shut = matches!(admission, Admission::NoneBefore(_));
+        admission
+    }
+
+    /// Lets nothing begin any more.
+    pub(super) fn shut(&self) {
+        self.state().shut = true;
+    }
+
+    pub(super) fn is_shut(&self) -> bool {
+        self.state().shut
+    }
+
+    /// Takes down how the provider does with the message of this key. Done before another attempt can take the place of
+    /// the one that has ended. Answers what that means for the message.
+    pub(super) fn note(&self, key: &str, outcome: Outcome, now: DateTime<Utc>) -> Outcome {
+        let mut state = self.state();
+        let was_open = state.breaker.is_open();
+        let outcome = match outcome {
+            Outcome::Unusable(failure) if !was_open && state.refused.contains(key) => Outcome::Deferred {
+                failure,
+                after: None,
+                provider_down: false,
+            },
+            outcome => outcome,
+        };
+        let opened = match &outcome {
+            Outcome::Unusable(failure) => {
+                if state.refused.len() == MOST_REFUSED {
+                    state.refused.clear();
+                }
+                state.refused.insert(key.to_owned());
+                state.breaker.refused(now).then_some(failure)
+            }
+            Outcome::Deferred {
+                failure,
+                provider_down: true,
+                ..
+            } => state.breaker.failed(now).then_some(failure),
+            // The provider wasn't asked.
+            Outcome::Refused(Failure {
+                reason: Reason::InvalidRecipient | Reason::TooLong | Reason::Unrenderable | Reason::Internal,
+                ..
+            }) => return outcome,
+            Outcome::Sent { .. } | Outcome::Deferred { .. } | Outcome::Refused(_) => {
+                state.breaker.answered();
+                None
+            }
+        };
+        let (channel, open) = (self.channel.as_str(), state.breaker.is_open());
+        state.shut |= open;
+        if let Some(failure) = opened {
+            let reason = failure.reason.as_str();
+            tracing::warn!(channel, reason, "the channel pauses: its provider can't be used");
+        } else if was_open && !open {
+            tracing::info!(channel, "the provider is back");
+        }
+        self.clientele.metrics.breaker(self.channel, open);
+        drop(state);
+        outcome
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,123 @@
+//! The messages that are still to be sent, as the workers see them: claimed under a lease, settled under the same one.
+//!
+//! Nothing is sent while a transaction is open. A claim that isn't settled in time is anybody's again, and the late
+//! settlement of whoever lost it changes nothing.
+
+use std::{collections::HashSet, time::Duration};
+
+use chrono::{DateTime, Utc};
+use entity::{Table, instant, message};
+
+use clientele_core::{
+    error::{Error, Result},
+    scalar::new_key,
+};
+use clientele_domain::notify::{Channel, MessageState, decode};
+use clientele_storage::db::{Database, Dialect, Step, Transaction, Work};
+
+/// Takes up to `most` messages of a channel that are due, the longest waiting first. Nobody else gets them before
+/// `lease` is over.
+pub async fn claim(
+    db: &Database,
+    channel: Channel,
+    most: usize,
+    now: DateTime<Utc>,
+    lease: Duration,
+) -> Result<Vec<message::Model>> {
+    db.write(&Claim {
+        channel,
+        most,
+        now,
+        until: now + lease,
+    })
+    .await
+}
+
+struct Claim {
+    channel: Channel,
+    most: usize,
+    now: DateTime<Utc>,
+    until: DateTime<Utc>,
+}
+
+impl Work for Claim {
+    type Output = Vec<message::Model>;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
+        let dialect = transaction.dialect;
+        let passing_by = match dialect {
+            Dialect::Postgres => "FOR UPDATE SKIP LOCKED",
+            Dialect::Sqlite => "",
+        };
+        // The limit is written out: the plan depends on it, and a worker asks for few different ones.
+        let sql = format!(
+            "WITH due AS (SELECT client_key, encoded_key FROM message WHERE channel = $1 AND due_at <= {now} \
+             ORDER BY due_at LIMIT {most} {passing_by}) \
+             UPDATE message SET state = $3, lease = $4, due_at = {until} \
+             WHERE (client_key, encoded_key) IN (SELECT client_key, encoded_key FROM due) RETURNING {row}",
+            now = dialect.cast("$2", "timestamptz"),
+            until = dialect.cast("$5", "timestamptz"),
+            most = self.most,
+            row = dialect.cast_to_text(&dialect.row::<message::Entity>("message")),
+        );
+        let values = [
+            self.channel.as_str().into(),
+            instant::to_text(&self.now).into(),
+            MessageState::Sending.as_str().into(),
+            new_key().into(),
+            instant::to_text(&self.until).into(),
+        ];
+        let rows = transaction.all(sql, values).await?;
+        if rows.is_empty() {
+            return Ok(Step::Discard(Vec::new()));
+        }
+        let mut messages: Vec<_> = rows.iter().map(decode).collect::<Result<_>>()?;
+        messages.sort_by(|a, b| (a.queued_at, &a.encoded_key).cmp(&(b.queued_at, &b.encoded_key)));
+        Ok(Step::Commit(messages))
+    }
+}
+
+/// Records what became of claimed messages; each still bears its lease. Answers the keys of those that were still ours.
+pub async fn settle(db: &Database, messages: &[&message::Model]) -> Result<HashSet<String>> {
+    db.write(&Settle(messages)).await
+}
+
+struct Settle<'a>(&'a [&'a message::Model]);
+
+impl Work for Settle<'_> {
+    type Output = HashSet<String>;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
+        const SETTLED: [&str; 9] = [
+            "state",
+            "attempts",
+            "first_attempt_at",
+            "due_at",
+            "sent_at",
+            "failed_at",
+            "provider_id",
+            "reason",
+            "detail",
+        ];
+        let table = message::Entity::table();
+        let rows = transaction
+            .dialect
+            .rows_of_json(table, &message::Entity::columns(), "$1");
+        let values = SETTLED.map(|column| match column {
+            // Providers quote the address that they were given. The client's data may have been erased meanwhile.
+            "provider_id" | "detail" => {
+                format!("{column} = CASE WHEN message.recipient = '' THEN NULL ELSE s.{column} END")
+            }
+            column => format!("{column} = s.{column}"),
+        });
+        let sql = format!(
+            "UPDATE {table} SET lease = NULL, {} FROM ({rows}) s WHERE message.client_key = s.client_key \
+             AND message.encoded_key = s.encoded_key AND message.lease = s.lease RETURNING message.encoded_key",
+            values.join(", ")
+        );
+        let messages = serde_json::to_string(self.0).map_err(Error::internal)?;
+        let rows = transaction.all(sql, [messages.into()]).await?;
+        let keys = rows.iter().map(|row| row.try_get_by_index(0).map_err(Error::from));
+        Ok(Step::Commit(keys.collect::<Result<_>>()?))
+    }
+}

@@ -1,0 +1,35 @@
+//! What a client was written is kept for a while; that it was written is kept for good.
+
+use chrono::{DateTime, Utc};
+use entity::instant;
+
+use clientele_core::error::Result;
+use clientele_storage::db::{Database, Step, Transaction, Work};
+
+/// So many at once, so that nobody waits long for their locks.
+pub const BATCH: u64 = 1_000;
+
+/// Removes what some of the messages sent before `before` are written from. Answers how many there were; when there were
+/// [`BATCH`], there may be more.
+pub async fn remove_bodies(db: &Database, before: DateTime<Utc>) -> Result<u64> {
+    db.write(&RemoveBodies { before }).await
+}
+
+struct RemoveBodies {
+    before: DateTime<Utc>,
+}
+
+impl Work for RemoveBodies {
+    type Output = u64;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<u64>> {
+        let sql = format!(
+            "UPDATE message SET placeholders = NULL WHERE (client_key, encoded_key) IN (\
+             SELECT client_key, encoded_key FROM message WHERE sent_at < {} AND placeholders IS NOT NULL \
+             ORDER BY sent_at LIMIT {BATCH})",
+            transaction.dialect.cast("$1", "timestamptz")
+        );
+        let before = instant::to_text(&self.before);
+        Ok(Step::Commit(transaction.run(sql, [before.into()]).await?))
+    }
+}

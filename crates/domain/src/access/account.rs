@@ -1,0 +1,98 @@
+//! Somebody who can sign in: a user, or whoever bears a token. What is stored of them becomes what a request needs to know.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use entity::{api_token, api_user};
+
+use super::{CallerKind, Permission, Permissions, Rights, Sets};
+use clientele_core::{error::Result, secret::Secret};
+
+/// Somebody who can sign in.
+#[derive(Debug)]
+pub struct Account {
+    pub kind: CallerKind,
+    pub id: Arc<str>,
+    pub name: Arc<str>,
+    pub role: Option<Arc<str>>,
+    pub rights: Arc<Rights>,
+    /// Of a user; of a token nothing but itself is needed.
+    pub(super) password_hash: Secret,
+    active: bool,
+    expires_at: Option<DateTime<Utc>>,
+}
+
+impl Account {
+    pub(super) fn of_user(row: &api_user::Model) -> Result<Self> {
+        Ok(Self {
+            kind: CallerKind::User,
+            id: row.encoded_key.as_str().into(),
+            name: row.name.as_str().into(),
+            role: row.role.as_deref().map(Into::into),
+            rights: Arc::new(user_rights(row)?),
+            password_hash: Secret::new(row.password_hash.as_str()),
+            active: row.active,
+            expires_at: None,
+        })
+    }
+
+    pub(super) fn of_token(row: &api_token::Model) -> Result<Self> {
+        Ok(Self {
+            kind: CallerKind::Token,
+            id: row.encoded_key.as_str().into(),
+            name: row.name.as_str().into(),
+            role: row.role.as_deref().map(Into::into),
+            rights: Arc::new(token_rights(row)?),
+            password_hash: Secret::default(),
+            active: row.revoked_at.is_none(),
+            expires_at: row.expires_at,
+        })
+    }
+
+    /// The bearer of a token that the configured issuer gave out.
+    pub fn of_issuer(kind: CallerKind, subject: &str, role: Option<&str>, rights: Rights) -> Self {
+        Self {
+            kind,
+            id: subject.into(),
+            name: subject.into(),
+            role: role.map(Into::into),
+            rights: Arc::new(rights),
+            password_hash: Secret::default(),
+            active: true,
+            expires_at: None,
+        }
+    }
+
+    pub(super) fn is_valid(&self, now: DateTime<Utc>) -> bool {
+        self.active && self.expires_at.is_none_or(|end| now < end)
+    }
+
+    /// Whether a password that was right for `other` is right for this.
+    pub(super) fn has_the_password_of(&self, other: &Self) -> bool {
+        self.id == other.id && self.password_hash == other.password_hash
+    }
+}
+
+pub(super) fn user_rights(row: &api_user::Model) -> Result<Rights> {
+    rights(&row.permissions, row.view_sets.as_deref(), row.edit_sets.as_deref())
+}
+
+pub(super) fn token_rights(row: &api_token::Model) -> Result<Rights> {
+    rights(&row.permissions, row.view_sets.as_deref(), row.edit_sets.as_deref())
+}
+
+/// A permission that a later version has stored is none to this one.
+fn rights(permissions: &str, view_sets: Option<&str>, edit_sets: Option<&str>) -> Result<Rights> {
+    let names: Vec<&str> = serde_json::from_str(permissions).map_err(clientele_core::error::Error::internal)?;
+    Ok(Rights {
+        permissions: names.into_iter().filter_map(Permission::parse).collect(),
+        view_sets: Sets::of_column(view_sets)?,
+        edit_sets: Sets::of_column(edit_sets)?,
+    })
+}
+
+/// How permissions are stored.
+pub(super) fn permissions_column(permissions: Permissions) -> String {
+    let names: Vec<&str> = permissions.iter().map(Permission::as_str).collect();
+    serde_json::json!(names).to_string()
+}

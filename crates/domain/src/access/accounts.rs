@@ -1,0 +1,182 @@
+//! Users and tokens as sign-in needs them, kept in memory for some seconds so that a request costs no statement.
+//!
+//! A change made through this process counts at once, one made through another when what is kept has aged.
+
+use std::{
+    fmt::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use chrono::{DateTime, Utc};
+use entity::api_token;
+use ring::digest;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+
+use super::{
+    Account,
+    asking::Asking,
+    password::Hasher,
+    reads::{Clock, Read, Reads},
+    user::user_named,
+    verified::Verified,
+};
+use clientele_core::{
+    error::{Error, Result},
+    text::has_control_characters,
+};
+use clientele_storage::db::{Database, Step, Transaction, Work};
+
+/// No user's name is longer, in bytes.
+pub const LONGEST_NAME: usize = 64;
+
+/// Accounts by what they sign in with. One of these serves every door of a process; cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub struct Accounts {
+    users: Arc<Reads<Arc<str>, Account>>,
+    tokens: Arc<Reads<Digest, Account>>,
+    pub hasher: Arc<Hasher>,
+    pub(super) verified: Arc<Verified>,
+    pub(super) asking: Arc<Asking>,
+}
+
+impl Accounts {
+    /// Accounts whose age this clock tells.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            users: Arc::new(Reads::new(clock.clone())),
+            tokens: Arc::new(Reads::new(clock)),
+            ..Self::default()
+        }
+    }
+
+    /// Writes users or tokens. Forgets the accounts that were read before, if something may have been committed or the
+    /// caller's stored rights turn out to differ from them. A write that fails otherwise, as during an outage, leaves the last
+    /// known accounts usable.
+    pub(super) async fn write<W: Work>(&self, db: &Database, work: &W) -> Result<W::Output> {
+        let work = CommitTracker {
+            work,
+            may_commit: AtomicBool::new(false),
+        };
+        let outcome = db.write(&work).await;
+        let is_outdated = matches!(outcome, Err(Error::Unauthenticated | Error::Forbidden(_)));
+        if is_outdated || work.may_commit.into_inner() {
+            self.users.forget();
+            self.tokens.forget();
+        }
+        outcome
+    }
+
+    /// The user of this name as of `freshness` ago at the earliest; none found when there is none, or it may not sign in. None
+    /// at all when nobody can have the name.
+    pub(super) async fn user(
+        &self,
+        db: &Database,
+        name: &Arc<str>,
+        freshness: Duration,
+    ) -> Result<Option<Arc<Read<Account>>>> {
+        if name.len() > LONGEST_NAME || has_control_characters(name) {
+            return Ok(None);
+        }
+        let load = async || {
+            let row = user_named(name).one(db.read()).await?;
+            row.filter(|row| row.active).as_ref().map(Account::of_user).transpose()
+        };
+        self.users.get(name, freshness, load).await.map(Some)
+    }
+
+    /// The account of a token as it was read last, however long ago. None when it isn't valid any more, or when accounts
+    /// have been changed through this process since. Asks no database.
+    pub fn last_known_token(&self, token: &str, now: DateTime<Utc>) -> Option<Arc<Account>> {
+        let read = self.tokens.last(&digest_of(token))?;
+        let unchanged = self.tokens.is_fresh(&read, Duration::MAX);
+        let account = read.found.clone().filter(|_| unchanged);
+        account.filter(|account| account.is_valid(now))
+    }
+
+    /// Whether what is known of a user is as of `freshness` ago at the earliest.
+    pub(super) fn is_fresh(&self, user: &Read<Account>, freshness: Duration) -> bool {
+        self.users.is_fresh(user, freshness)
+    }
+
+    /// The account whose token this is; none when there is none, or it is valid no more. Where that takes a statement, and
+    /// isn't about a token that was there the last time, `may_look` is asked first.
+    ///
+    /// # Errors
+    /// Those of the database, inside; and outside that of `may_look`.
+    pub async fn token<R>(
+        &self,
+        db: &Database,
+        token: &str,
+        freshness: Duration,
+        now: DateTime<Utc>,
+        may_look: impl FnOnce() -> Result<(), R>,
+    ) -> Result<Result<Option<Arc<Account>>>, R> {
+        let digest = digest_of(token);
+        let last = self.tokens.last(&digest);
+        let read = match last {
+            Some(read) if self.tokens.is_fresh(&read, freshness) => read,
+            last => {
+                if last.is_none_or(|read| read.found.is_none()) {
+                    may_look()?;
+                }
+                let load = async || {
+                    let hashed = api_token::Entity::find().filter(api_token::Column::TokenHash.eq(hex(&digest)));
+                    let row = hashed.one(db.read()).await?;
+                    row.as_ref().map(Account::of_token).transpose()
+                };
+                match self.tokens.get(&digest, freshness, load).await {
+                    Ok(read) => read,
+                    Err(error) => return Ok(Err(error)),
+                }
+            }
+        };
+        Ok(Ok(read.found.clone().filter(|account| account.is_valid(now))))
+    }
+}
+
+/// Runs another work, and records whether an attempt asked for a commit.
+struct CommitTracker<'a, W> {
+    work: &'a W,
+    may_commit: AtomicBool,
+}
+
+impl<W: Work> Work for CommitTracker<'_, W> {
+    type Output = W::Output;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
+        let step = self.work.attempt(transaction).await;
+        if matches!(step, Ok(Step::Commit(_))) {
+            self.may_commit.store(true, Relaxed);
+        }
+        step
+    }
+
+    fn kept_waiting(&self) -> Option<Error> {
+        self.work.kept_waiting()
+    }
+}
+
+/// What a token is known by. It is random, so that a fast hash without salt hides it.
+type Digest = [u8; 32];
+
+fn digest_of(token: &str) -> Digest {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+    bytes
+}
+
+/// How a token is stored.
+pub(super) fn token_hash(token: &str) -> String {
+    hex(&digest_of(token))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

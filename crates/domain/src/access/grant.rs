@@ -1,0 +1,80 @@
+//! What a submission says about somebody's rights, and who may give them.
+
+use std::collections::BTreeSet;
+
+use async_graphql::MaybeUndefined;
+
+use super::{Caller, Permission, Rights, Sets};
+use crate::member::{Problems, Scalars};
+use clientele_core::{path, problem::ProblemCode};
+
+const MOST_SETS: usize = 1_000;
+
+/// What is sent for rights, by the same names for users and tokens.
+pub(super) struct Sent<'a> {
+    pub permissions: &'a MaybeUndefined<Vec<Permission>>,
+    pub view_sets: &'a MaybeUndefined<Vec<String>>,
+    pub edit_sets: &'a MaybeUndefined<Vec<String>>,
+}
+
+impl Sent<'_> {
+    /// The rights as they are to be. Absent stays; null stands for all sets.
+    pub fn rights(&self, stored: Option<&Rights>, problems: &mut Problems) -> Rights {
+        let permissions = problems.list("permissions", self.permissions, Permission::ALL.len());
+        let permissions = permissions.map(|list| list.iter().copied().collect());
+        let mut sets = |name, sent: &MaybeUndefined<Vec<String>>, stored: Option<&Sets>| match sent {
+            MaybeUndefined::Undefined => stored.cloned().unwrap_or(Sets::All),
+            MaybeUndefined::Null => Sets::All,
+            MaybeUndefined::Value(_) => {
+                let ids = problems.list(name, sent, MOST_SETS).unwrap_or_default();
+                let mut member = Scalars {
+                    scope: Vec::new(),
+                    problems,
+                };
+                let ids: BTreeSet<String> = ids.iter().filter(|id| member.fits(name, id, 32)).cloned().collect();
+                Sets::These(ids)
+            }
+        };
+        let view_sets = sets("viewSets", self.view_sets, stored.map(|rights| &rights.view_sets));
+        let edit_sets = sets("editSets", self.edit_sets, stored.map(|rights| &rights.edit_sets));
+        Rights {
+            permissions: permissions.unwrap_or_else(|| stored.map(|rights| rights.permissions).unwrap_or_default()),
+            view_sets,
+            edit_sets,
+        }
+    }
+}
+
+/// Nobody gives away what he hasn't.
+pub(super) fn may_give(caller: &Caller, rights: &Rights, problems: &mut Problems) {
+    if !caller.rights.cover(rights) {
+        let message = "You can't give rights that you don't have yourself.";
+        problems.add(ProblemCode::Forbidden, path!["permissions"], message);
+    }
+}
+
+/// Whether a role is the caller's to give, or none, which stands for the general limits. Which limits are the higher ones is
+/// the configuration's business: who hasn't every right gives what he has himself, and nothing else.
+pub(super) fn has_limits(caller: &Caller, role: Option<&str>) -> bool {
+    caller.role.as_deref() == role || caller.rights.are_all()
+}
+
+pub(super) fn may_give_role(caller: &Caller, role: Option<&str>, problems: &mut Problems) {
+    if has_limits(caller, role) {
+        return;
+    }
+    let message = match &caller.role {
+        Some(own) => format!("You can give no other role than your own, {own}: whoever has every right can."),
+        None => "You can't give a role, as you have none: whoever has every right can, or has that role.".to_owned(),
+    };
+    problems.add(ProblemCode::Forbidden, path!["role"], message);
+}
+
+/// The name of a role, which the configuration may have limits for.
+pub(super) fn role(sent: &MaybeUndefined<String>, stored: Option<String>, problems: &mut Problems) -> Option<String> {
+    let mut member = Scalars {
+        scope: Vec::new(),
+        problems,
+    };
+    member.limited("role", sent, stored, 64)
+}

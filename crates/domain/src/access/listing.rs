@@ -1,0 +1,70 @@
+//! Parts of the lists of users and tokens.
+
+use entity::Table;
+use sea_orm::{FromQueryResult, Value};
+
+use crate::Clientele;
+use clientele_core::error::{Error, Result};
+use clientele_storage::paging::{Asked, Conditions, Order, Page, Total, Window};
+
+/// A part of a list, and the number of its entries; without rows, or without a total, when that wasn't asked for.
+#[derive(Clone, Debug)]
+pub struct Listing<T> {
+    pub page: Page<T>,
+    pub total: Option<Total>,
+}
+
+/// Reads a part of all rows of a table. Rows and total take a statement each, if they are wanted.
+pub(super) async fn read<E: Table, T>(
+    clientele: &Clientele,
+    order: &Order,
+    window: &Window,
+    asked: Asked,
+    of: impl Fn(E::Model) -> Result<T>,
+) -> Result<Listing<T>> {
+    let connection = clientele.db.read();
+    let rows = match asked.rows {
+        true => {
+            let mut conditions = Conditions::new(connection.dialect);
+            let clauses = window.clauses(order, "a", &mut conditions);
+            select::<E, T>(clientele, &clauses, conditions.values, of).await?
+        }
+        false => Vec::new(),
+    };
+    let total = match asked.total {
+        true => Some(Total::count(connection, E::table(), []).await?),
+        false => None,
+    };
+    Ok(Listing {
+        page: window.page(rows),
+        total,
+    })
+}
+
+/// Reads the rows with these keys, in no order. The statement's text is the same for any number of them.
+pub(super) async fn by_key<E: Table, T>(
+    clientele: &Clientele,
+    keys: &[&str],
+    of: impl Fn(E::Model) -> Result<T>,
+) -> Result<Vec<T>> {
+    // PostgreSQL takes no NUL.
+    let keys: Vec<&&str> = keys.iter().filter(|key| !key.contains('\0')).collect();
+    let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
+    let dialect = clientele.db.read().dialect;
+    let clauses = format!("WHERE {}", dialect.is_one_of("a.encoded_key", "$1"));
+    select::<E, T>(clientele, &clauses, vec![keys.into()], of).await
+}
+
+async fn select<E: Table, T>(
+    clientele: &Clientele,
+    clauses: &str,
+    values: Vec<Value>,
+    of: impl Fn(E::Model) -> Result<T>,
+) -> Result<Vec<T>> {
+    let columns: Vec<String> = E::columns().iter().map(|column| format!("a.{column}")).collect();
+    let sql = format!("SELECT {} FROM {} a {clauses}", columns.join(", "), E::table());
+    let rows = clientele.db.read().all(sql, values).await?;
+    rows.iter()
+        .map(|row| of(E::Model::from_query_result(row, "")?))
+        .collect()
+}

@@ -1,0 +1,144 @@
+//! Signing in with a name and a password: whether that is known already, and how it is found out. How a request carries them is
+//! the doors' business.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use super::{Account, Accounts, hash_queue::HashPermit, reads::Read, throttle::Charge, verified::Mark};
+use clientele_core::{
+    error::{Error, Result},
+    fair_queue::QueueFull,
+    secret::Secret,
+};
+use clientele_storage::db::Database;
+
+/// What came of an attempt to sign in.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    Right(Arc<Account>),
+    Wrong,
+    /// There were too many failures, so that it wasn't looked at: how long to wait.
+    TooMany(Duration),
+    /// Too many wait to be looked at.
+    Busy,
+    /// Nobody can tell.
+    Unknown(Error),
+}
+
+/// A name and a password, and the address that they come from.
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    name: &'a str,
+    password: &'a str,
+    from: IpAddr,
+    mark: Mark,
+}
+
+impl Accounts {
+    pub fn attempt<'a>(&self, name: &'a str, password: &'a str, from: IpAddr) -> Attempt<'a> {
+        Attempt {
+            name,
+            password,
+            from,
+            mark: self.verified.mark(name, password, from),
+        }
+    }
+
+    /// The user, if this was found right lately and is so still, as of `freshness` ago at the earliest. Looks at no hash.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn known_user(
+        &self,
+        db: &Database,
+        attempt: &Attempt<'_>,
+        freshness: Duration,
+    ) -> Result<Option<Arc<Account>>> {
+        let Some(read) = self.verified.get(&attempt.mark) else {
+            return Ok(None);
+        };
+        if self.is_fresh(&read, freshness) {
+            return Ok(read.found.clone());
+        }
+        let Some(proven) = &read.found else { return Ok(None) };
+        if let Some(read) = self.user(db, &proven.name, freshness).await?
+            && let Some(account) = &read.found
+            && account.has_the_password_of(proven)
+        {
+            self.verified.keep(attempt.mark, read.clone());
+            return Ok(Some(account.clone()));
+        }
+        self.verified.forget(&attempt.mark);
+        Ok(None)
+    }
+
+    /// The user for whom these credentials were right lately, as they were read last, however long ago. None when accounts
+    /// have been changed through this process since. Asks no database.
+    pub fn last_known_user(&self, attempt: &Attempt<'_>) -> Option<Arc<Account>> {
+        let read = self.verified.get(&attempt.mark)?;
+        read.found.clone().filter(|_| self.is_fresh(&read, Duration::MAX))
+    }
+
+    /// Finds out whether this is the password of the user of this name. That there is none takes the same way and as long, so
+    /// that neither answers nor times tell which names there are.
+    ///
+    /// The attempt is charged when its turn has come and before anything is looked at. The charge is given back when the
+    /// password was right or nobody could tell.
+    pub async fn verify(
+        &self,
+        db: &Database,
+        attempt: Attempt<'_>,
+        freshness: Duration,
+        charge: impl FnOnce() -> Result<Charge, Duration> + Send + 'static,
+    ) -> Verdict {
+        let Attempt { from, mark, .. } = attempt;
+        let begin = || {
+            // It may have been found out just now.
+            let known = self.verified.get(&mark).and_then(|read| read.found.clone());
+            if let Some(account) = known {
+                return Err(Verdict::Right(account));
+            }
+            let ticket = self.hasher.queue.join(self.verified.waiter(from));
+            ticket.map_err(|QueueFull| Verdict::Busy)
+        };
+        let (accounts, db) = (self.clone(), db.clone());
+        let (name, password) = (attempt.name.into(), Secret::new(attempt.password));
+        let look = async move |permit| {
+            let charge = match charge() {
+                Ok(charge) => charge,
+                Err(wait) => return Verdict::TooMany(wait),
+            };
+            let verdict = match accounts.look(permit, &db, &name, password, freshness).await {
+                Ok(Some((account, read))) => {
+                    accounts.verified.keep(mark, read);
+                    accounts.verified.keep_network(from);
+                    Verdict::Right(account)
+                }
+                Ok(None) => return Verdict::Wrong,
+                Err(error) => Verdict::Unknown(error),
+            };
+            charge.refund();
+            verdict
+        };
+        self.asking.ask(mark, begin, look).await
+    }
+
+    /// The user of this name, if it has this password. The row is read under the permit as well: a flood of attempts then
+    /// costs no more statements than hashes.
+    async fn look(
+        &self,
+        permit: HashPermit,
+        db: &Database,
+        name: &Arc<str>,
+        password: Secret,
+        freshness: Duration,
+    ) -> Result<Option<(Arc<Account>, Arc<Read<Account>>)>> {
+        let read = self.user(db, name, freshness).await?;
+        let account = read.as_ref().and_then(|read| read.found.clone());
+        let stored = account.as_ref().map(|account| account.password_hash.clone());
+        let right = self.hasher.compare(permit, password, stored).await?;
+        Ok(account.zip(read).filter(|_| right))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+//! What an attempt costs whom: hashes, charges, places in the queue.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::{Duration, Instant},
+};
+
+use async_graphql::MaybeUndefined::{Undefined, Value};
+use chrono::DateTime;
+use futures_util::{future::join_all, poll};
+use tokio::{select, sync::Notify};
+
+use super::Verdict;
+use crate::{
+    Clientele,
+    access::{
+        Caller, UpsertUser,
+        asking::MOST_TOGETHER,
+        create_user,
+        hash_queue::{HashPermit, MOST_WAITING, Waiter},
+        password::Hasher,
+        throttle::{Allowance, Charge, Throttle},
+    },
+    client::ClientSettings,
+};
+use clientele_core::flow::Flow;
+use clientele_storage::db::{Database, DatabaseSettings};
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+const RIGHT: &str = "right horse battery";
+const FRESHNESS: Duration = Duration::from_secs(3_600);
+
+/// A database with the user ana, and one turn to hash.
+struct House {
+    clientele: Clientele,
+    _folder: tempfile::TempDir,
+}
+
+impl House {
+    async fn build() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let url = format!("sqlite:{}", folder.path().join("users.db").display());
+        let db = Database::connect(&url, &DatabaseSettings::default()).await;
+        let db = db.expect("a database");
+        db.migrate().await.expect("the tables");
+        let mut clientele = Clientele::new(db, ClientSettings::default());
+        clientele.accounts.hasher = Arc::new(Hasher::new(1));
+        let ana = UpsertUser {
+            name: "ana".to_owned(),
+            password: Value(RIGHT.to_owned()),
+            active: None,
+            permissions: Value(Vec::new()),
+            view_sets: Undefined,
+            edit_sets: Undefined,
+            role: Undefined,
+            client_mutation_id: None,
+        };
+        let made = create_user(&clientele, &Caller::operator(), &ana, DateTime::UNIX_EPOCH).await;
+        made.expect("the database answers").expect("the user is sound");
+        Self {
+            clientele,
+            _folder: folder,
+        }
+    }
+
+    async fn verify(
+        &self,
+        name: &str,
+        password: &str,
+        charge: impl FnOnce() -> Result<Charge, Duration> + Send + 'static,
+    ) -> Verdict {
+        let accounts = &self.clientele.accounts;
+        let attempt = accounts.attempt(name, password, HERE);
+        accounts.verify(&self.clientele.db, attempt, FRESHNESS, charge).await
+    }
+
+    async fn is_known(&self) -> bool {
+        let accounts = &self.clientele.accounts;
+        let attempt = accounts.attempt("ana", RIGHT, HERE);
+        let known = accounts.known_user(&self.clientele.db, &attempt, FRESHNESS).await;
+        known.expect("the database answers").is_some()
+    }
+
+    fn comparisons(&self) -> u64 {
+        self.clientele.accounts.hasher.comparisons()
+    }
+
+    /// The only permit: while it is held, all others wait.
+    async fn permit(&self) -> HashPermit {
+        let queue = &self.clientele.accounts.hasher.queue;
+        let ticket = queue.join(Waiter::Caller(Flow::Internal));
+        ticket.expect("room").granted().await.expect("a permit")
+    }
+}
+
+/// One failure is allowed.
+fn throttle() -> Arc<Throttle> {
+    let allowance = Allowance {
+        failures: 1,
+        window: FRESHNESS,
+    };
+    Arc::new(Throttle::new(allowance, allowance))
+}
+
+fn charging(throttle: &Arc<Throttle>) -> impl FnOnce() -> Result<Charge, Duration> + Send + 'static + use<> {
+    let throttle = throttle.clone();
+    move || throttle.charge(HERE, Some("ana"), Instant::now())
+}
+
+fn free() -> Result<Charge, Duration> {
+    Ok(Charge::default())
+}
+
+fn never() -> Result<Charge, Duration> {
+    panic!("it is not to be charged")
+}
+
+#[tokio::test]
+async fn the_same_wrong_credentials_at_once_are_one_attempt_whether_or_not_there_is_such_a_user() {
+    let house = House::build().await;
+    for name in ["ana", "nobody", "no\0body"] {
+        let (before, charges) = (house.comparisons(), Arc::new(AtomicU64::new(0)));
+        let charge = || {
+            let charges = charges.clone();
+            move || {
+                charges.fetch_add(1, SeqCst);
+                free()
+            }
+        };
+        for verdict in join_all((0..11).map(|_| house.verify(name, "wrong", charge()))).await {
+            assert!(matches!(verdict, Verdict::Wrong), "{name}: {verdict:?}");
+        }
+        let looked = house.comparisons() - before;
+        assert_eq!((looked, charges.load(SeqCst)), (1, 1), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn who_hangs_up_in_his_turn_is_verified_all_the_same_and_not_charged() {
+    let (house, throttle, begun) = (House::build().await, throttle(), Arc::new(Notify::new()));
+    let (charge, has_begun) = (charging(&throttle), begun.clone());
+    let charge = move || {
+        has_begun.notify_one();
+        charge()
+    };
+    select! {
+        verdict = house.verify("ana", RIGHT, charge) => panic!("{verdict:?} before it was looked at"),
+        () = begun.notified() => {}
+    }
+    charging(&throttle)().expect_err("the attempt is charged while it is looked at");
+    let verdict = house.verify("ana", RIGHT, never).await;
+    assert!(matches!(verdict, Verdict::Right(_)), "{verdict:?}");
+    assert!(house.is_known().await);
+    charging(&throttle)().expect("what was right costs nothing");
+    assert_eq!(house.comparisons(), 1);
+}
+
+#[tokio::test]
+async fn who_hangs_up_before_his_turn_leaves_his_place_and_is_neither_charged_nor_looked_at() {
+    let house = House::build().await;
+    let permit = house.permit().await;
+    // More than there are places, one after the other.
+    for number in 0..2 * MOST_WAITING {
+        let password = format!("wrong {number}");
+        let mut one = Box::pin(house.verify("ana", &password, never));
+        let mut same = Box::pin(house.verify("ana", &password, never));
+        assert!(poll!(one.as_mut()).is_pending() && poll!(same.as_mut()).is_pending());
+        drop(one);
+        tokio::task::yield_now().await;
+        assert!(poll!(same.as_mut()).is_pending(), "somebody still waits for it");
+        drop(same);
+        // What stands for them ends when it has seen that.
+        while !house.clientele.accounts.asking.is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+    drop(permit);
+    let verdict = house.verify("ana", RIGHT, free).await;
+    assert!(matches!(verdict, Verdict::Right(_)), "{verdict:?}");
+    assert_eq!(house.comparisons(), 1);
+}
+
+#[tokio::test]
+async fn who_finds_no_place_is_told_so_at_once_and_costs_nothing() {
+    let house = House::build().await;
+    let permit = house.permit().await;
+    // One is next in its lane, the others wait for that.
+    let waiting = (0..MOST_WAITING + 1).map(|number| format!("wrong {number}"));
+    let waiting: Vec<_> = waiting
+        .map(|password| async {
+            let password = password;
+            house.verify("ana", &password, free).await
+        })
+        .collect();
+    let mut waiting: Vec<_> = waiting.into_iter().map(Box::pin).collect();
+    for attempt in &mut waiting {
+        assert!(poll!(attempt.as_mut()).is_pending());
+    }
+    for (name, password) in [("ana", "wrong"), ("ana", RIGHT), ("nobody", RIGHT)] {
+        let verdict = house.verify(name, password, never).await;
+        assert!(matches!(verdict, Verdict::Busy), "{verdict:?}");
+    }
+    assert_eq!(house.comparisons(), 0);
+    drop((waiting, permit));
+}
+
+#[tokio::test]
+async fn only_so_many_wait_for_one_verdict() {
+    let house = House::build().await;
+    let permit = house.permit().await;
+    let mut crowd: Vec<_> = (0..=MOST_TOGETHER)
+        .map(|_| Box::pin(house.verify("ana", RIGHT, free)))
+        .collect();
+    let mut last = crowd.pop().expect("one of them");
+    for attempt in &mut crowd {
+        assert!(poll!(attempt.as_mut()).is_pending());
+    }
+    let verdict = last.as_mut().await;
+    assert!(matches!(verdict, Verdict::Busy), "{verdict:?}");
+    drop(permit);
+    for verdict in join_all(crowd).await {
+        assert!(matches!(verdict, Verdict::Right(_)), "{verdict:?}");
+    }
+    assert_eq!(house.comparisons(), 1);
+}
+
+#[tokio::test]
+async fn who_comes_after_the_answer_is_not_charged_and_who_may_not_ask_isnt_looked_at() {
+    let house = House::build().await;
+    let wait = Duration::from_secs(7);
+    let refused = house.verify("ana", RIGHT, move || Err(wait)).await;
+    assert!(matches!(refused, Verdict::TooMany(told) if told == wait), "{refused:?}");
+    assert_eq!(house.comparisons(), 0);
+    for charge in [free, never] {
+        let verdict = house.verify("ana", RIGHT, charge).await;
+        assert!(matches!(verdict, Verdict::Right(_)), "{verdict:?}");
+    }
+    assert_eq!(house.comparisons(), 1);
+}
+
+#[tokio::test]
+async fn a_network_that_somebody_signed_in_from_has_a_lane_of_its_own_whoever_asks_there() {
+    let house = House::build().await;
+    let verified = &house.clientele.accounts.verified;
+    for (password, waiter) in [("wrong", Waiter::Network(HERE)), (RIGHT, Waiter::KnownNetwork(HERE))] {
+        house.verify("ana", password, free).await;
+        assert_eq!(verified.waiter(HERE), waiter, "{password}");
+    }
+    let elsewhere = IpAddr::V4(Ipv4Addr::BROADCAST);
+    assert_eq!(verified.waiter(elsewhere), Waiter::Network(elsewhere));
+}

@@ -1,0 +1,105 @@
+//! API tokens as they are stored and as others may see them, and what is recorded of their changes. What changes them is in the
+//! modules below.
+
+mod create;
+mod revoke;
+
+use chrono::{DateTime, Utc};
+use entity::api_token;
+
+pub use self::{
+    create::{CreateToken, MOST_DAYS, PREFIX, create_token},
+    revoke::{RevokeToken, revoke_token},
+};
+use super::{
+    Caller, Permission, Rights,
+    account::token_rights,
+    listing::{self, Listing},
+};
+use crate::{
+    Clientele,
+    audit::{Action, Chain, Change, Members, Subject},
+};
+use clientele_core::{error::Result, scalar};
+use clientele_storage::{
+    db::Transaction,
+    paging::{Asked, Cursor, Order, Window},
+};
+
+/// The order of tokens: their keys grow with time.
+pub static BY_CREATION: Order = Order {
+    name: "tokens",
+    columns: &["encoded_key"],
+    descending: false,
+};
+
+/// A token as others may see it.
+#[derive(Clone, Debug)]
+pub struct Token {
+    pub row: api_token::Model,
+    pub rights: Rights,
+}
+
+impl Token {
+    fn of(row: api_token::Model) -> Result<Self> {
+        Ok(Self {
+            rights: token_rights(&row)?,
+            row,
+        })
+    }
+
+    /// Where it stands in the list of tokens.
+    pub fn cursor(&self) -> String {
+        Cursor::of(vec![self.row.encoded_key.clone()]).encode(&BY_CREATION)
+    }
+}
+
+/// A part of all tokens, revoked and expired ones too, in the order of their creation.
+pub async fn tokens(clientele: &Clientele, caller: &Caller, window: &Window, asked: Asked) -> Result<Listing<Token>> {
+    caller.needs(Permission::ManageUsers)?;
+    listing::read::<api_token::Entity, _>(clientele, &BY_CREATION, window, asked, Token::of).await
+}
+
+/// The tokens with these keys, in no order.
+pub async fn tokens_by_key(clientele: &Clientele, caller: &Caller, keys: &[&str]) -> Result<Vec<Token>> {
+    caller.needs(Permission::ManageUsers)?;
+    listing::by_key::<api_token::Entity, _>(clientele, keys, Token::of).await
+}
+
+/// What changed, in the names of the API. The token itself is in no record.
+async fn record(
+    clientele: &Clientele,
+    transaction: &Transaction,
+    caller: &Caller,
+    before: Option<&api_token::Model>,
+    after: &api_token::Model,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let mut members = Vec::new();
+    let mut differing = Members::new(&mut members);
+    let both = |get: &dyn Fn(&api_token::Model) -> Option<String>| [before.and_then(get), get(after)];
+    let instant = |instant: &DateTime<Utc>| scalar::DateTime::text(instant);
+    for (name, [before, after]) in [
+        ("name", both(&|row| Some(row.name.clone()))),
+        ("permissions", both(&|row| Some(row.permissions.clone()))),
+        ("viewSets", both(&|row| row.view_sets.clone())),
+        ("editSets", both(&|row| row.edit_sets.clone())),
+        ("role", both(&|row| row.role.clone())),
+        ("expiresAt", both(&|row| row.expires_at.as_ref().map(instant))),
+        ("revokedAt", both(&|row| row.revoked_at.as_ref().map(instant))),
+    ] {
+        differing.text(name, before.as_deref(), after.as_deref());
+    }
+    let change = Change {
+        chain: Chain::Users,
+        subject: Subject::Token,
+        subject_key: &after.encoded_key,
+        action: if before.is_none() {
+            Action::Created
+        } else {
+            Action::Changed
+        },
+        members,
+    };
+    clientele.history.record(transaction, caller, &change, now).await
+}

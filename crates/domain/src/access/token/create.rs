@@ -1,0 +1,184 @@
+//! Creating tokens.
+
+use async_graphql::{InputObject, MaybeUndefined};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use entity::api_token;
+use rand::Rng;
+
+use super::{Token, record};
+use crate::member::{Problems, Scalars, TEXT_LIMIT};
+use crate::{
+    Clientele,
+    access::{
+        Caller, Permission,
+        account::permissions_column,
+        accounts::token_hash,
+        grant::{Sent, may_give, may_give_role, role},
+        present::lock_users_for_manager,
+    },
+};
+use clientele_core::{
+    error::Result,
+    path,
+    problem::{Problem, ProblemCode},
+    scalar::{self, new_key},
+    secret::Secret,
+    text::{has_control_characters, is_blank},
+};
+use clientele_storage::db::{Step, Transaction, Work};
+
+/// Every token begins so, so that whoever finds one knows what it is.
+pub const PREFIX: &str = "clt_";
+
+/// A token that ends does so within five years, whichever leap days are in them. No rule about changing secrets allows that
+/// long: a later date is a slip of the hand, and would be as good as none without saying so.
+pub const MOST_DAYS: i64 = 1_827;
+
+/// A token as it is to be.
+#[derive(InputObject, Clone, Debug)]
+#[graphql(name = "CreateTokenInput")]
+pub struct CreateToken {
+    /// What the token is for, up to 255 characters.
+    pub name: String,
+    /// What its bearer may do. You can't give what you don't have.
+    pub permissions: Vec<Permission>,
+    /// The custom field sets, by their ids, whose values its bearer may see beside those it may change; all of them
+    /// unless given.
+    pub view_sets: Option<Vec<String>>,
+    /// The custom field sets, by their ids, whose values its bearer may change; all of them unless given.
+    pub edit_sets: Option<Vec<String>>,
+    /// The role whose limits the configuration sets; the general ones unless given. You can't give another than your own
+    /// without having every right.
+    pub role: Option<String>,
+    /// When the token ends, at most five years ahead; it holds until it is revoked unless given.
+    pub expires_at: Option<scalar::DateTime>,
+    /// Comes back in the payload, untouched.
+    pub client_mutation_id: Option<String>,
+}
+
+/// Creates a token, and answers it with its text, which is shown this once and kept nowhere.
+pub async fn create_token(
+    clientele: &Clientele,
+    caller: &Caller,
+    input: &CreateToken,
+    now: DateTime<Utc>,
+) -> Result<Result<(Token, Secret), Vec<Problem>>> {
+    caller.needs(Permission::ManageUsers)?;
+    let mut bytes = [0; 32];
+    rand::rng().fill_bytes(&mut bytes);
+    let text = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes));
+    let work = Create {
+        clientele,
+        caller,
+        input,
+        text: &text,
+        now: now.trunc_subsecs(6),
+    };
+    let outcome = clientele.accounts.write(&clientele.db, &work).await?;
+    Ok(outcome.map(|token| (token, Secret::new(text))))
+}
+
+fn check(caller: &Caller, input: &CreateToken, text: &str, now: DateTime<Utc>) -> Result<Token, Vec<Problem>> {
+    let CreateToken {
+        name,
+        permissions,
+        view_sets,
+        edit_sets,
+        role: sent_role,
+        expires_at,
+        client_mutation_id: _,
+    } = input;
+    let sent = |sets: &Option<Vec<String>>| sets.clone().map_or(MaybeUndefined::Undefined, MaybeUndefined::Value);
+    let mut problems = Problems::default();
+    check_name(name, &mut problems);
+    let sent = Sent {
+        permissions: &MaybeUndefined::Value(permissions.clone()),
+        view_sets: &sent(view_sets),
+        edit_sets: &sent(edit_sets),
+    };
+    let rights = sent.rights(None, &mut problems);
+    may_give(caller, &rights, &mut problems);
+    let sent_role = sent_role
+        .clone()
+        .map_or(MaybeUndefined::Undefined, MaybeUndefined::Value);
+    let role = role(&sent_role, None, &mut problems);
+    may_give_role(caller, role.as_deref(), &mut problems);
+    let expires_at = expires_at.map(|end| end.0.trunc_subsecs(6));
+    check_end(expires_at, now, &mut problems);
+    if !problems.0.is_empty() {
+        return Err(problems.0);
+    }
+    let row = api_token::Model {
+        encoded_key: new_key(),
+        name: name.clone(),
+        token_hash: token_hash(text),
+        permissions: permissions_column(rights.permissions),
+        view_sets: rights.view_sets.to_column(),
+        edit_sets: rights.edit_sets.to_column(),
+        role,
+        expires_at,
+        revoked_at: None,
+        created_by: caller.name.to_string(),
+        created_by_kind: Some(caller.kind.as_str().to_owned()),
+        created_by_id: Some(caller.id.to_string()),
+        created_at: now,
+    };
+    Ok(Token { row, rights })
+}
+
+fn check_name(name: &str, problems: &mut Problems) {
+    let mut member = Scalars {
+        scope: Vec::new(),
+        problems,
+    };
+    if is_blank(name) {
+        member.refuse(ProblemCode::Blank, "name", "name is required and must not be blank.");
+    } else if has_control_characters(name) {
+        // NUL can't be stored, as in names of users.
+        let code = match name.contains('\0') {
+            true => ProblemCode::Malformed,
+            false => ProblemCode::InvalidCharacter,
+        };
+        member.refuse(code, "name", "name must not contain control characters.");
+    } else {
+        member.fits("name", name, TEXT_LIMIT);
+    }
+}
+
+fn check_end(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>, problems: &mut Problems) {
+    let Some(end) = expires_at else { return };
+    if end <= now {
+        let message = "expiresAt must be in the future.";
+        problems.add(ProblemCode::Invalid, path!["expiresAt"], message);
+    } else if end > now + TimeDelta::days(MOST_DAYS) {
+        let message = format!(
+            "expiresAt must be at most five years ({MOST_DAYS} days) ahead: leave it out for a token that is to end \
+             when it is revoked."
+        );
+        problems.add(ProblemCode::Invalid, path!["expiresAt"], message);
+    }
+}
+
+struct Create<'a> {
+    clientele: &'a Clientele,
+    caller: &'a Caller,
+    input: &'a CreateToken,
+    text: &'a str,
+    now: DateTime<Utc>,
+}
+
+impl Work for Create<'_> {
+    type Output = Result<Token, Vec<Problem>>;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
+        let caller = &lock_users_for_manager(transaction, self.caller, self.now).await?;
+        let token = match check(caller, self.input, self.text, self.now) {
+            Ok(token) => token,
+            Err(problems) => return Ok(Step::Discard(Err(problems))),
+        };
+        transaction.put::<api_token::Entity>(&[&token.row]).await?;
+        record(self.clientele, transaction, caller, None, &token.row, self.now).await?;
+        Ok(Step::Commit(Ok(token)))
+    }
+}

@@ -1,0 +1,86 @@
+//! Revoking tokens.
+
+use async_graphql::InputObject;
+use chrono::{DateTime, SubsecRound, Utc};
+use entity::api_token;
+use sea_orm::EntityTrait;
+
+use super::{Token, record};
+use crate::{
+    Clientele,
+    access::{Caller, Permission, account::token_rights, present::lock_users_for_manager},
+};
+use clientele_core::{
+    error::Result,
+    path,
+    problem::{Problem, ProblemCode},
+    text::has_control_characters,
+};
+use clientele_storage::db::{Step, Transaction, Work};
+
+/// Names a token.
+#[derive(InputObject, Clone, Debug)]
+#[graphql(name = "RevokeTokenInput")]
+pub struct RevokeToken {
+    /// The key of the token.
+    pub encoded_key: String,
+    /// Comes back in the payload, untouched.
+    pub client_mutation_id: Option<String>,
+}
+
+/// Makes a token worthless. One that is so already stays as it is.
+pub async fn revoke_token(
+    clientele: &Clientele,
+    caller: &Caller,
+    input: &RevokeToken,
+    now: DateTime<Utc>,
+) -> Result<Result<Token, Vec<Problem>>> {
+    caller.needs(Permission::ManageUsers)?;
+    let work = Revoke {
+        clientele,
+        caller,
+        key: &input.encoded_key,
+        now: now.trunc_subsecs(6),
+    };
+    clientele.accounts.write(&clientele.db, &work).await
+}
+
+struct Revoke<'a> {
+    clientele: &'a Clientele,
+    caller: &'a Caller,
+    key: &'a str,
+    now: DateTime<Utc>,
+}
+
+impl Work for Revoke<'_> {
+    type Output = Result<Token, Vec<Problem>>;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
+        let caller = &lock_users_for_manager(transaction, self.caller, self.now).await?;
+        if has_control_characters(self.key) {
+            let message = "encodedKey must not contain control characters.";
+            let problem = Problem::new(ProblemCode::InvalidCharacter, path!["encodedKey"], message);
+            return Ok(Step::Discard(Err(vec![problem])));
+        }
+        let Some(before) = api_token::Entity::find_by_id(self.key).one(transaction).await? else {
+            let message = "There is no token with this key: the query tokens lists those there are.";
+            let problem = Problem::new(ProblemCode::NotFound, path!["encodedKey"], message);
+            return Ok(Step::Discard(Err(vec![problem])));
+        };
+        if before.revoked_at.is_some() {
+            return Ok(Step::Discard(Ok(Token::of(before)?)));
+        }
+        if !caller.rights.cover(&token_rights(&before)?) {
+            let message = "This token has rights that you don't have: you can't revoke it.";
+            let problem = Problem::new(ProblemCode::Forbidden, path!["encodedKey"], message);
+            return Ok(Step::Discard(Err(vec![problem])));
+        }
+        let row = api_token::Model {
+            revoked_at: Some(self.now),
+            ..before.clone()
+        };
+        transaction.put::<api_token::Entity>(&[&row]).await?;
+        record(self.clientele, transaction, caller, Some(&before), &row, self.now).await?;
+        Ok(Step::Commit(Ok(Token::of(row)?)))
+    }
+}

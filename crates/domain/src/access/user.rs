@@ -1,0 +1,178 @@
+//! Users as they are stored and as others may see them, and what is recorded of their changes. What changes them is in the
+//! modules below.
+
+mod password;
+mod remove;
+mod upsert;
+
+use chrono::{DateTime, Utc};
+use entity::api_user;
+use sea_orm::{
+    ColumnTrait, EntityTrait, QueryFilter, Select,
+    sea_query::{Expr, ExprTrait, Func},
+};
+
+pub use self::{
+    password::{ChangePassword, change_password, password_is_initial},
+    remove::{DeleteUser, delete_user},
+    upsert::{UpsertUser, change_user, create_user, upsert_user},
+};
+use super::{
+    Caller, CallerKind, Permission, Rights,
+    account::user_rights,
+    listing::{self, Listing},
+};
+use crate::{
+    Clientele,
+    audit::{Action, Chain, Change, Member, Members, Subject},
+};
+use clientele_core::{
+    error::Result,
+    path,
+    problem::{Problem, ProblemCode},
+    text::has_control_characters,
+};
+use clientele_storage::{
+    db::Transaction,
+    paging::{Asked, Cursor, Order, Window},
+};
+
+/// The order of users.
+pub static BY_NAME: Order = Order {
+    name: "users",
+    columns: &["name"],
+    descending: false,
+};
+
+/// A user as others may see it.
+#[derive(Clone, Debug)]
+pub struct User {
+    pub row: api_user::Model,
+    pub rights: Rights,
+}
+
+impl User {
+    fn of(row: api_user::Model) -> Result<Self> {
+        Ok(Self {
+            rights: user_rights(&row)?,
+            row,
+        })
+    }
+
+    /// Where it stands in the list of users.
+    pub fn cursor(&self) -> String {
+        Cursor::of(vec![self.row.name.clone()]).encode(&BY_NAME)
+    }
+
+    fn manages(&self) -> bool {
+        self.row.active && self.rights.permissions.contains(Permission::ManageUsers)
+    }
+
+    fn may_everything(&self) -> bool {
+        self.row.active && self.rights.are_all()
+    }
+}
+
+/// A part of all users, by name.
+pub async fn users(clientele: &Clientele, caller: &Caller, window: &Window, asked: Asked) -> Result<Listing<User>> {
+    caller.needs(Permission::ManageUsers)?;
+    listing::read::<api_user::Entity, _>(clientele, &BY_NAME, window, asked, User::of).await
+}
+
+const NAME_RULE: &str = "The name of a user has up to 64 letters, digits and any of . _ - @";
+const NO_USER: &str = "There is no user of this name: the list of users shows those there are.";
+
+/// Selects the user of this name, whatever the case of its letters: names have only ASCII letters.
+pub(super) fn user_named(name: &str) -> Select<api_user::Entity> {
+    let lower = Func::lower(Expr::col(api_user::Column::Name));
+    api_user::Entity::find().filter(Expr::expr(lower).eq(name.to_ascii_lowercase()))
+}
+
+async fn find(transaction: &Transaction, name: &str) -> Result<Option<User>> {
+    // PostgreSQL takes no NUL.
+    if has_control_characters(name) {
+        return Ok(None);
+    }
+    user_named(name).one(transaction).await?.map(User::of).transpose()
+}
+
+/// The problem of a name that no user has.
+fn missing(name: &str) -> Problem {
+    match has_control_characters(name) {
+        true => Problem::new(ProblemCode::Malformed, path!["name"], NAME_RULE),
+        false => Problem::new(ProblemCode::NotFound, path!["name"], NO_USER),
+    }
+}
+
+/// The users with these keys, in no order.
+pub async fn users_by_key(clientele: &Clientele, caller: &Caller, keys: &[&str]) -> Result<Vec<User>> {
+    caller.needs(Permission::ManageUsers)?;
+    listing::by_key::<api_user::Entity, _>(clientele, keys, User::of).await
+}
+
+/// Why `before` can't become `after`, or be no more: nobody would be left who manages users, or who can give every right.
+/// To leave nobody with every right is up to the operator, who can give them again.
+async fn irreplaceable(
+    transaction: &Transaction,
+    caller: &Caller,
+    before: &User,
+    after: Option<&User>,
+) -> Result<Option<&'static str>> {
+    let ends = |can: fn(&User) -> bool| can(before) && !after.is_some_and(can);
+    let manager = ends(User::manages);
+    let administrator = ends(User::may_everything) && caller.kind != CallerKind::Operator;
+    if !manager && !administrator {
+        return Ok(None);
+    }
+    let others = api_user::Entity::find().filter(api_user::Column::EncodedKey.ne(before.row.encoded_key.as_str()));
+    let others = others.all(transaction).await?.into_iter().map(User::of);
+    let others = others.collect::<Result<Vec<User>>>()?;
+    Ok(if manager && !others.iter().any(User::manages) {
+        Some("This is the last active user with MANAGE_USERS: give that to another one first.")
+    } else if administrator && !others.iter().any(User::may_everything) {
+        Some("This is the last active user with every right: give them all to another one first.")
+    } else {
+        None
+    })
+}
+
+/// What changed, in the names of the API; of a password only that it did.
+async fn record(
+    clientele: &Clientele,
+    transaction: &Transaction,
+    caller: &Caller,
+    before: Option<&User>,
+    after: Option<&User>,
+    now: DateTime<Utc>,
+) -> Result<()> {
+    let [was, is] = [before, after].map(|user| user.map(|user| &user.row));
+    let Some(row) = is.or(was) else { return Ok(()) };
+    let mut members = Vec::new();
+    let mut differing = Members::new(&mut members);
+    let both = |get: &dyn Fn(&api_user::Model) -> Option<String>| [was.and_then(get), is.and_then(get)];
+    for (name, [before, after]) in [
+        ("name", both(&|row| Some(row.name.clone()))),
+        ("active", both(&|row| Some(row.active.to_string()))),
+        ("permissions", both(&|row| Some(row.permissions.clone()))),
+        ("viewSets", both(&|row| row.view_sets.clone())),
+        ("editSets", both(&|row| row.edit_sets.clone())),
+        ("role", both(&|row| row.role.clone())),
+    ] {
+        differing.text(name, before.as_deref(), after.as_deref());
+    }
+    if is.is_some() && was.map(|row| &row.password_hash) != is.map(|row| &row.password_hash) {
+        members.push(Member::secret("password"));
+    }
+    let change = Change {
+        chain: Chain::Users,
+        subject: Subject::User,
+        subject_key: &row.encoded_key,
+        action: match (was, is) {
+            (None, _) => Action::Created,
+            (_, None) => Action::Deleted,
+            _ => Action::Changed,
+        },
+        members,
+    };
+    clientele.history.record(transaction, caller, &change, now).await
+}

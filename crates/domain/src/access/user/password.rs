@@ -1,0 +1,123 @@
+//! The change of a user's password by that user.
+
+use async_graphql::InputObject;
+use chrono::{DateTime, SubsecRound, Utc};
+use entity::api_user;
+use sea_orm::EntityTrait;
+
+use super::{User, record};
+use crate::{
+    Clientele,
+    access::{Caller, CallerKind, RequestPlace, password, present::lock_users},
+};
+use clientele_core::{
+    error::{Error, Result},
+    path,
+    problem::{Problem, ProblemCode},
+};
+use clientele_storage::db::{Step, Transaction, Work};
+
+/// One's own password, and another for it.
+#[derive(InputObject, Clone)]
+#[graphql(name = "ChangePasswordInput")]
+pub struct ChangePassword {
+    /// The password that holds until now.
+    pub old_password: String,
+    /// The password from now on: 12 characters or more.
+    pub new_password: String,
+    /// Comes back in the payload, untouched.
+    pub client_mutation_id: Option<String>,
+}
+
+/// Whether the caller is a user whose password somebody else has made.
+pub async fn password_is_initial(clientele: &Clientele, caller: &Caller) -> Result<bool> {
+    if caller.kind != CallerKind::User {
+        return Ok(false);
+    }
+    let row = api_user::Entity::find_by_id(&*caller.id);
+    let row = row.one(clientele.db.read()).await?;
+    Ok(row.is_some_and(|row| row.initial))
+}
+
+/// Changes the caller's own password. The old one is compared with the one that the caller has signed in with, so that no
+/// request verifies a second password; a wrong one counts as a failure to sign in. `place` is the request's.
+pub async fn change_password(
+    clientele: &Clientele,
+    caller: &Caller,
+    input: &ChangePassword,
+    place: &impl RequestPlace,
+    now: DateTime<Utc>,
+) -> Result<Result<(), Vec<Problem>>> {
+    let refuse = |code, place: &'static str, message: String| Ok(Err(vec![Problem::new(code, path![place], message)]));
+    let Some(proof) = caller.proof.as_ref().filter(|_| caller.kind == CallerKind::User) else {
+        let message = "Only a user has a password: sign in with your name and the old one.";
+        return refuse(ProblemCode::Invalid, "oldPassword", message.to_owned());
+    };
+    if let Some((code, message)) = password::fault(&input.new_password) {
+        return refuse(code, "newPassword", message);
+    }
+    let row = api_user::Entity::find_by_id(&*caller.id)
+        .one(clientele.db.read())
+        .await?;
+    // The caller's account may have been cached before the last change, which this request may have made itself.
+    if row.is_none_or(|row| row.password_hash != caller.password_hash.reveal()) {
+        return Err(Error::Unauthenticated);
+    }
+    if !proof.is_of(&clientele.accounts, &input.old_password) {
+        proof.charge().map_err(Error::TooManyAttempts)?;
+        return refuse(
+            ProblemCode::Invalid,
+            "oldPassword",
+            "This isn't your password.".to_owned(),
+        );
+    }
+    if input.new_password == input.old_password {
+        let message = "The new password must be another one than the old: the old one may be known to whoever made it.";
+        return refuse(ProblemCode::Invalid, "newPassword", message.to_owned());
+    }
+    let hasher = &clientele.accounts.hasher;
+    let work = Replace {
+        clientele,
+        caller,
+        hash: hasher.hash(caller, place, &input.new_password).await?,
+        now: now.trunc_subsecs(6),
+    };
+    clientele.accounts.write(&clientele.db, &work).await
+}
+
+struct Replace<'a> {
+    clientele: &'a Clientele,
+    caller: &'a Caller,
+    hash: String,
+    now: DateTime<Utc>,
+}
+
+impl Work for Replace<'_> {
+    type Output = Result<(), Vec<Problem>>;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
+        let caller = &lock_users(transaction, self.caller, self.now).await?;
+        // A caller whose password has been changed meanwhile has been refused.
+        let row = api_user::Entity::find_by_id(&*caller.id).one(transaction).await?;
+        let stored = User::of(row.ok_or(Error::Unauthenticated)?)?;
+        let row = api_user::Model {
+            password_hash: self.hash.clone(),
+            initial: false,
+            version: stored.row.version + 1,
+            updated_at: self.now,
+            ..stored.row.clone()
+        };
+        let user = User::of(row)?;
+        transaction.put::<api_user::Entity>(&[&user.row]).await?;
+        record(
+            self.clientele,
+            transaction,
+            caller,
+            Some(&stored),
+            Some(&user),
+            self.now,
+        )
+        .await?;
+        Ok(Step::Commit(Ok(())))
+    }
+}

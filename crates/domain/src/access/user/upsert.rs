@@ -1,0 +1,282 @@
+//! Creating and changing users.
+
+use async_graphql::{InputObject, MaybeUndefined};
+use chrono::{DateTime, SubsecRound, Utc};
+use entity::api_user;
+
+use super::{NAME_RULE, User, find, irreplaceable, missing, record};
+use crate::member::Problems;
+use crate::{
+    Clientele,
+    access::{
+        Caller, Permission, RequestPlace,
+        account::permissions_column,
+        accounts::LONGEST_NAME,
+        grant::{Sent, has_limits, may_give, may_give_role, role},
+        password,
+        present::lock_users_for_manager,
+    },
+};
+use clientele_core::{
+    error::Result,
+    path,
+    problem::{Problem, ProblemCode},
+    scalar::new_key,
+    text::is_blank,
+};
+use clientele_storage::db::{Step, Transaction, Work};
+
+/// A user as it is to be: created when there is none of this name, changed when there is. An omitted member stays as it is.
+#[derive(InputObject, Clone)]
+#[graphql(name = "UpsertUserInput")]
+pub struct UpsertUser {
+    /// The name the user signs in with: up to 64 letters, digits and any of `. _ - @`. `Ana` and `ana` are the same name.
+    pub name: String,
+    /// A password for the user, who should change it then: 12 characters or more. Required on creation. Takes that you could
+    /// give the user its role.
+    pub password: MaybeUndefined<String>,
+    /// Whether the user may sign in; true unless given.
+    pub active: Option<bool>,
+    /// Replaces what the user may do. Omit to leave it alone; null is refused. You can't give what you don't have.
+    pub permissions: MaybeUndefined<Vec<Permission>>,
+    /// Replaces the custom field sets, by their ids, whose values the user may see beside those it may change. Null
+    /// stands for all of them, and so does leaving it out on creation.
+    pub view_sets: MaybeUndefined<Vec<String>>,
+    /// Replaces the custom field sets, by their ids, whose values the user may change. Null stands for all of them, and
+    /// so does leaving it out on creation.
+    pub edit_sets: MaybeUndefined<Vec<String>>,
+    /// The role whose limits the configuration sets; null for the general ones. You can't give another than your own without
+    /// having every right; one that stays as it is isn't given.
+    pub role: MaybeUndefined<String>,
+    /// Comes back in the payload, untouched.
+    pub client_mutation_id: Option<String>,
+}
+
+/// Creates the user that `input` describes, or changes the one it names. Answers the user, and whether it is new. `place`
+/// is the request's.
+pub async fn upsert_user(
+    clientele: &Clientele,
+    caller: &Caller,
+    input: &UpsertUser,
+    place: &impl RequestPlace,
+    now: DateTime<Utc>,
+) -> Result<Result<(User, bool), Vec<Problem>>> {
+    write_user(clientele, caller, input, Must::CreateOrChange, place, now).await
+}
+
+/// Creates the user that `input` describes; a user of this name that is there already is a problem, and stays as it is.
+pub async fn create_user(
+    clientele: &Clientele,
+    caller: &Caller,
+    input: &UpsertUser,
+    now: DateTime<Utc>,
+) -> Result<Result<(User, bool), Vec<Problem>>> {
+    write_user(clientele, caller, input, Must::Create, &(), now).await
+}
+
+/// Changes the user that `input` names; that there is none of this name is a problem.
+pub async fn change_user(
+    clientele: &Clientele,
+    caller: &Caller,
+    input: &UpsertUser,
+    now: DateTime<Utc>,
+) -> Result<Result<(User, bool), Vec<Problem>>> {
+    write_user(clientele, caller, input, Must::Change, &(), now).await
+}
+
+/// Whether a change is meant for a user that is there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Must {
+    CreateOrChange,
+    Create,
+    Change,
+}
+
+async fn write_user(
+    clientele: &Clientele,
+    caller: &Caller,
+    input: &UpsertUser,
+    must: Must,
+    place: &impl RequestPlace,
+    now: DateTime<Utc>,
+) -> Result<Result<(User, bool), Vec<Problem>>> {
+    caller.needs(Permission::ManageUsers)?;
+    let hash = match input.password.value() {
+        Some(text) if password::fault(text).is_none() => {
+            Some(clientele.accounts.hasher.hash(caller, place, text).await?)
+        }
+        _ => None,
+    };
+    let work = Upsert {
+        clientele,
+        caller,
+        input,
+        hash,
+        must,
+        now: now.trunc_subsecs(6),
+    };
+    clientele.accounts.write(&clientele.db, &work).await
+}
+
+struct Upsert<'a> {
+    clientele: &'a Clientele,
+    caller: &'a Caller,
+    input: &'a UpsertUser,
+    hash: Option<String>,
+    must: Must,
+    now: DateTime<Utc>,
+}
+
+impl Work for Upsert<'_> {
+    type Output = Result<(User, bool), Vec<Problem>>;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
+        let caller = &lock_users_for_manager(transaction, self.caller, self.now).await?;
+        let stored = find(transaction, &self.input.name).await?;
+        let unmeant = match (self.must, &stored) {
+            (Must::Create, Some(_)) => {
+                let message = "There is a user of this name already.";
+                Some(Problem::new(ProblemCode::Taken, path!["name"], message))
+            }
+            (Must::Change, None) => Some(missing(&self.input.name)),
+            _ => None,
+        };
+        if let Some(problem) = unmeant {
+            return Ok(Step::Discard(Err(vec![problem])));
+        }
+        let user = match self.check(caller, stored.as_ref()) {
+            Ok(user) => user,
+            Err(problems) => return Ok(Step::Discard(Err(problems))),
+        };
+        if stored.as_ref().is_some_and(|stored| stored.row == user.row) {
+            return Ok(Step::Discard(Ok((user, false))));
+        }
+        if let Some(before) = &stored
+            && let Some(message) = irreplaceable(transaction, caller, before, Some(&user)).await?
+        {
+            let problem = Problem::new(ProblemCode::Invalid, path!["permissions"], message);
+            return Ok(Step::Discard(Err(vec![problem])));
+        }
+        let user = User {
+            row: api_user::Model {
+                version: user.row.version + 1,
+                updated_at: self.now,
+                ..user.row
+            },
+            ..user
+        };
+        transaction.put::<api_user::Entity>(&[&user.row]).await?;
+        record(
+            self.clientele,
+            transaction,
+            caller,
+            stored.as_ref(),
+            Some(&user),
+            self.now,
+        )
+        .await?;
+        Ok(Step::Commit(Ok((user, stored.is_none()))))
+    }
+}
+
+impl Upsert<'_> {
+    /// The user as it is to be, or every problem.
+    fn check(&self, caller: &Caller, stored: Option<&User>) -> Result<User, Vec<Problem>> {
+        let UpsertUser {
+            name,
+            password,
+            active,
+            permissions,
+            view_sets,
+            edit_sets,
+            role: sent_role,
+            client_mutation_id: _,
+        } = self.input;
+        let mut problems = Problems::default();
+        check_name(name, &mut problems);
+        check_password(password, stored.is_none(), &mut problems);
+        let sent = Sent {
+            permissions,
+            view_sets,
+            edit_sets,
+        };
+        let rights = sent.rights(stored.map(|stored| &stored.rights), &mut problems);
+        let before = stored.map(|stored| &stored.row);
+        let role = role(sent_role, before.and_then(|row| row.role.clone()), &mut problems);
+        if stored.is_some_and(|stored| !caller.rights.cover(&stored.rights)) {
+            let message = "This user has rights that you don't have: you can't change it.";
+            problems.add(ProblemCode::Forbidden, path!["name"], message);
+        } else {
+            may_give(caller, &rights, &mut problems);
+            self.check_role(caller, before, role.as_deref(), &mut problems);
+        }
+        if !problems.0.is_empty() {
+            return Err(problems.0);
+        }
+        let row = api_user::Model {
+            encoded_key: before.map_or_else(new_key, |row| row.encoded_key.clone()),
+            // Another case of its letters is the same name.
+            name: before.map_or(name, |row| &row.name).clone(),
+            password_hash: match &self.hash {
+                Some(hash) => hash.clone(),
+                None => before.map(|row| row.password_hash.clone()).unwrap_or_default(),
+            },
+            active: active.unwrap_or(before.is_none_or(|row| row.active)),
+            initial: self.hash.is_some() || before.is_some_and(|row| row.initial),
+            permissions: permissions_column(rights.permissions),
+            view_sets: rights.view_sets.to_column(),
+            edit_sets: rights.edit_sets.to_column(),
+            role,
+            version: before.map_or(0, |row| row.version),
+            created_at: before.map_or(self.now, |row| row.created_at),
+            updated_at: before.map_or(self.now, |row| row.updated_at),
+        };
+        Ok(User { row, rights })
+    }
+}
+
+impl Upsert<'_> {
+    /// A role that stays as it is gives nobody anything; but whoever makes a user's password could sign in as that user.
+    fn check_role(
+        &self,
+        caller: &Caller,
+        before: Option<&api_user::Model>,
+        role: Option<&str>,
+        problems: &mut Problems,
+    ) {
+        let stays = before.is_some_and(|row| row.role.as_deref() == role);
+        if !stays {
+            may_give_role(caller, role, problems);
+        } else if self.hash.is_some() && !has_limits(caller, role) {
+            let message = "This user has limits that you can't give: you can't make its password.";
+            problems.add(ProblemCode::Forbidden, path!["password"], message);
+        }
+    }
+}
+
+fn check_name(name: &str, problems: &mut Problems) {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "._-@".contains(letter);
+    if is_blank(name) {
+        problems.add(
+            ProblemCode::Blank,
+            path!["name"],
+            "name is required and must not be blank.",
+        );
+    } else if name.len() > LONGEST_NAME || !name.chars().all(plain) {
+        problems.add(ProblemCode::Malformed, path!["name"], NAME_RULE);
+    }
+}
+
+fn check_password(sent: &MaybeUndefined<String>, is_new: bool, problems: &mut Problems) {
+    let fault = match sent {
+        MaybeUndefined::Undefined if !is_new => None,
+        MaybeUndefined::Undefined | MaybeUndefined::Null => {
+            let message = "A user needs a password. To keep somebody out, set active to false.";
+            Some((ProblemCode::Blank, message.to_owned()))
+        }
+        MaybeUndefined::Value(text) => password::fault(text),
+    };
+    if let Some((code, message)) = fault {
+        problems.add(code, path!["password"], message);
+    }
+}

@@ -1,0 +1,153 @@
+//! The history: who changed what, when and through which door. Every change of a client, a definition, a user or a token
+//! appends a record in its own transaction.
+//!
+//! Records form chains: each client has its own, definitions share one, and so do users with their tokens, so that
+//! writers of different clients never wait for one another. A record's HMAC covers the end of the chain before it, all
+//! of its metadata and a salted digest of its contents: contents can be erased and the chain still verifies.
+//!
+//! To have a change of a new kind recorded: a [`Subject`], and a call of [`History::record`] where it is written.
+
+mod begin;
+mod chain;
+mod erase;
+mod finding;
+mod keys;
+mod read;
+mod record;
+mod removed;
+mod search;
+mod settings;
+mod stretch;
+mod tally;
+mod unknown;
+mod verify;
+mod walk;
+
+pub(crate) use begin::Noted;
+pub use chain::{Chain, Head};
+pub(crate) use erase::erased_at;
+pub use finding::{Finding, What};
+pub use keys::Keys;
+pub use read::{BY_POSITION, HistoryPage, NEWEST_FIRST, Record, RecordKey, Rows, Shown, Stored};
+pub use record::{Action, Change, Member, Members, Subject};
+pub use search::{AuditFilter, LARGEST_CONTENTS};
+pub use settings::AuditSettings;
+pub use walk::Counts;
+
+use chrono::{DateTime, SubsecRound, Utc};
+use entity::{audit_chain, audit_record};
+use prometheus_client::{metrics::counter::Counter, registry::Registry};
+use sea_orm::ConnectionTrait;
+use tokio::sync::OnceCell;
+
+use crate::access::Caller;
+use clientele_core::error::{Error, Result};
+use clientele_storage::db::{Batch, Connection, Dialect, Transaction};
+
+/// Appends to the history. One of these serves every door of a process.
+#[derive(Debug, Default)]
+pub struct History {
+    settings: AuditSettings,
+    keys: OnceCell<Keys>,
+    sealed: Counter,
+    #[cfg(feature = "unrecorded")]
+    left_out: bool,
+}
+
+impl History {
+    pub fn new(settings: AuditSettings) -> Self {
+        Self {
+            settings,
+            ..Self::default()
+        }
+    }
+
+    /// One that records nothing of clients: what a measurement compares with.
+    #[cfg(feature = "unrecorded")]
+    pub fn left_out() -> Self {
+        Self {
+            left_out: true,
+            ..Self::default()
+        }
+    }
+
+    /// The keys of the HMACs. Read from the database once: what is kept there never changes.
+    pub async fn keys<C: ConnectionTrait>(&self, connection: &Connection<C>) -> Result<&Keys> {
+        self.keys
+            .get_or_try_init(async || {
+                let row = connection.one("SELECT key FROM audit_key", []).await?;
+                let kept: String = row
+                    .ok_or_else(|| Error::defect("the database keeps no key for the history"))?
+                    .try_get_by_index(0)?;
+                Ok(Keys::new(&self.settings, &kept))
+            })
+            .await
+    }
+
+    /// Appends a record to a chain that is shared, where the next one waits until `transaction` has ended: to be called
+    /// when everything else has been written.
+    pub async fn record(
+        &self,
+        transaction: &Transaction,
+        caller: &Caller,
+        change: &Change<'_>,
+        now: DateTime<Utc>,
+    ) -> Result<()> {
+        let head = lock(transaction, change.chain).await?;
+        let mut batch = Batch::new(transaction.dialect);
+        let head = self.append(transaction, &mut batch, caller, change, &head, now).await?;
+        batch.put::<audit_chain::Entity>(&[&audit_chain::Model {
+            chain: change.chain.name().to_owned(),
+            head: head.seal,
+            count: head.count,
+        }])?;
+        transaction.write(batch).await
+    }
+
+    /// Adds a record to what is to be written, and answers where its chain ends then. The caller of this holds a lock on
+    /// the chain's present end, and writes the new one.
+    pub async fn append(
+        &self,
+        transaction: &Transaction,
+        batch: &mut Batch,
+        caller: &Caller,
+        change: &Change<'_>,
+        head: &Head,
+        now: DateTime<Utc>,
+    ) -> Result<Head> {
+        #[cfg(feature = "unrecorded")]
+        if self.left_out {
+            return Ok(head.clone());
+        }
+        let keys = self.keys(transaction).await?;
+        // The databases keep microseconds, and the HMAC is of what is stored.
+        let record = keys.record(change, caller, head, now.trunc_subsecs(6))?;
+        let head = keys.end(&record)?;
+        batch.insert::<audit_record::Entity>(&[&record])?;
+        self.sealed.inc();
+        Ok(head)
+    }
+
+    /// Adds the metrics of the history to a registry.
+    pub fn register_metrics(&self, registry: &mut Registry) {
+        let help = "Audit records sealed, those included whose transaction was rolled back";
+        registry.register("audit_records", help, self.sealed.clone());
+    }
+}
+
+/// Where a shared chain ends, which nobody else writes until `transaction` has ended.
+async fn lock(transaction: &Transaction, chain: Chain<'_>) -> Result<Head> {
+    let end = end(transaction, chain).await?;
+    end.ok_or_else(|| Error::defect("a shared chain of the history is missing: run `clientele audit verify`"))
+}
+
+/// The same; none when somebody has removed it.
+async fn end(transaction: &Transaction, chain: Chain<'_>) -> Result<Option<Head>> {
+    let lock = match transaction.dialect {
+        Dialect::Postgres => " FOR UPDATE",
+        Dialect::Sqlite => "",
+    };
+    let sql = format!("SELECT head, count FROM audit_chain WHERE chain = $1{lock}");
+    let row = transaction.one(sql, [chain.name().into()]).await?;
+    row.map(|row| stretch::head(&row, 0)).transpose()
+}

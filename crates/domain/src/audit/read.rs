@@ -1,0 +1,188 @@
+//! Records as they are read: pages of them, with the values hidden that a reader may not see.
+
+use chrono::{DateTime, Utc};
+use entity::{audit_record, instant};
+use serde::Serialize;
+
+use super::{Action, Member, Subject};
+use crate::access::{CallerKind, Door, Permission, Readable, Rights, Sets};
+use clientele_core::error::{Error, Result};
+use clientele_storage::paging::{Cursor, Order, Page, Total};
+
+/// The order of all records.
+pub static NEWEST_FIRST: Order = Order {
+    name: "audit",
+    columns: &["recorded_at", "chain", "position"],
+    descending: true,
+};
+
+/// The order of one chain, the newest record first. Clocks of several servers differ; positions don't.
+pub static BY_POSITION: Order = Order {
+    name: "history",
+    columns: &["position"],
+    descending: true,
+};
+
+/// Which record is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct RecordKey {
+    pub chain: String,
+    pub position: i64,
+}
+
+/// A record of the history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    pub key: RecordKey,
+    pub at: DateTime<Utc>,
+    pub caller_kind: CallerKind,
+    pub caller_id: String,
+    pub caller_name: String,
+    pub door: Door,
+    pub request_id: String,
+    pub subject: Subject,
+    pub subject_key: String,
+    pub action: Action,
+    /// None once they have been erased.
+    pub changes: Option<Vec<Shown>>,
+}
+
+/// A member that changed, as a reader may see it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Shown {
+    pub path: Vec<String>,
+    pub before: Option<String>,
+    pub after: Option<String>,
+    /// Whether the values are kept from the reader.
+    pub masked: bool,
+}
+
+/// A part of a list of records, and how many there are if that was asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistoryPage {
+    pub records: Page<Record>,
+    pub total: Option<Total>,
+    /// How many bytes of contents the statement had to read for this page, and for others that it read with it. Records
+    /// say nothing when there are more than [`super::LARGEST_CONTENTS`].
+    pub bytes: i64,
+    order: &'static Order,
+}
+
+impl HistoryPage {
+    pub(super) fn of(rows: &Rows, order: &'static Order, rights: &Rights) -> Result<Self> {
+        let Rows { page, total, bytes } = rows;
+        let records = page.rows.iter().map(|row| Record::of(row, rights));
+        Ok(Self {
+            records: Page {
+                rows: records.collect::<Result<_>>()?,
+                has_next: page.has_next,
+                has_previous: page.has_previous,
+            },
+            total: *total,
+            bytes: *bytes,
+            order,
+        })
+    }
+
+    /// The cursor of a record in the list that this is a part of.
+    pub fn cursor(&self, record: &Record) -> String {
+        let RecordKey { chain, position } = &record.key;
+        let position = position.to_string();
+        let place = match *self.order == BY_POSITION {
+            true => vec![position],
+            false => vec![instant::to_text(&record.at), chain.clone(), position],
+        };
+        Cursor::of(place).encode(self.order)
+    }
+}
+
+/// The stored rows of a page of one client's history.
+#[derive(Clone, Debug)]
+pub struct Rows {
+    pub page: Page<audit_record::Model>,
+    pub total: Option<Total>,
+    pub bytes: i64,
+}
+
+impl Readable for Rows {
+    const NEEDS: Permission = Permission::Audit;
+    type Seen = HistoryPage;
+
+    fn seen_with(&self, rights: &Rights) -> Result<HistoryPage> {
+        HistoryPage::of(self, &BY_POSITION, rights)
+    }
+}
+
+/// A stored record, and the bytes of contents that the statement had to read.
+pub type Stored = (audit_record::Model, i64);
+
+impl Readable for Stored {
+    const NEEDS: Permission = Permission::Audit;
+    type Seen = (Record, i64);
+
+    fn seen_with(&self, rights: &Rights) -> Result<(Record, i64)> {
+        let (row, bytes) = self;
+        Ok((Record::of(row, rights)?, *bytes))
+    }
+}
+
+impl Record {
+    fn of(row: &audit_record::Model, rights: &Rights) -> Result<Self> {
+        let unknown = || Error::defect("a record of the history has a value that this server does not know");
+        let members = row.contents.as_deref().map(serde_json::from_str::<Vec<Member>>);
+        let members = members.transpose().map_err(Error::internal)?;
+        let subject = Subject::parse(&row.subject).ok_or_else(unknown)?;
+        // Who may not see clients isn't shown what they were either.
+        let hidden = subject == Subject::Client && !rights.permissions.contains(Permission::ViewClient);
+        let shown = |member| Shown::to(rights, member, hidden);
+        let shown = |members: Vec<Member>| members.into_iter().map(shown).collect();
+        Ok(Self {
+            key: RecordKey {
+                chain: row.chain.clone(),
+                position: row.position,
+            },
+            at: row.recorded_at,
+            caller_kind: CallerKind::parse(&row.caller_kind).ok_or_else(unknown)?,
+            caller_id: row.caller_id.clone(),
+            caller_name: row.caller_name.clone(),
+            door: Door::parse(&row.door).ok_or_else(unknown)?,
+            request_id: row.request_id.clone(),
+            subject,
+            subject_key: row.subject_key.clone(),
+            action: Action::parse(&row.action).ok_or_else(unknown)?,
+            changes: members.map(shown),
+        })
+    }
+}
+
+impl Shown {
+    /// Rights are those to the set that a value belonged to when it was recorded, even if there is no such set any more: a
+    /// set that isn't there can be named by rights to all sets, and by what was left over of rights to it.
+    ///
+    /// What is masked is what members were and are. That they changed is shown: an audit that leaves changes out is none.
+    fn to(rights: &Rights, member: Member, hidden: bool) -> Self {
+        let Member {
+            path,
+            set,
+            secret,
+            before,
+            after,
+        } = member;
+        let of_set = path.first().is_some_and(|step| step == CUSTOM_INFORMATION);
+        let visible = !secret
+            && !hidden
+            && match set {
+                Some(set) => rights.views(&set),
+                // Its field was unknown when it was recorded.
+                None => !of_set || rights.view_sets == Sets::All || rights.edit_sets == Sets::All,
+            };
+        Self {
+            path,
+            masked: !visible,
+            before: before.filter(|_| visible),
+            after: after.filter(|_| visible),
+        }
+    }
+}
+
+const CUSTOM_INFORMATION: &str = "customInformation";

@@ -1,0 +1,139 @@
+//! What a record says: what happened to which subject, member by member.
+
+use serde::{Deserialize, Serialize};
+
+use super::Chain;
+use clientele_core::text_enum;
+
+text_enum! {
+    /// What kind of thing was changed.
+    #[graphql(name = "AuditSubject")]
+    Subject {
+        /// A client, with all that belongs to it.
+        Client = "CLIENT",
+        /// A set of custom fields, with its fields.
+        CustomFieldSet = "CUSTOM_FIELD_SET",
+        /// A client role.
+        ClientRole = "CLIENT_ROLE",
+        /// A message template, with its variants.
+        MessageTemplate = "MESSAGE_TEMPLATE",
+        /// A user.
+        User = "USER",
+        /// An API token.
+        Token = "TOKEN",
+        /// The history itself: that it begins, or goes on under another key.
+        History = "HISTORY",
+    }
+}
+
+text_enum! {
+    /// What was done to it.
+    #[graphql(name = "AuditAction")]
+    Action {
+        /// It is new.
+        Created = "CREATED",
+        /// It was there before.
+        Changed = "CHANGED",
+        /// It is no more.
+        Deleted = "DELETED",
+        /// What the earlier records of it say was erased.
+        Erased = "ERASED",
+    }
+}
+
+impl Action {
+    /// What is done to a subject that is to be there, by what is stored of it before.
+    pub fn of<T>(before: Option<T>) -> Self {
+        match before {
+            Some(_) => Self::Changed,
+            None => Self::Created,
+        }
+    }
+}
+
+/// What is to be recorded.
+#[derive(Debug)]
+pub struct Change<'a> {
+    pub chain: Chain<'a>,
+    pub subject: Subject,
+    pub subject_key: &'a str,
+    pub action: Action,
+    pub members: Vec<Member>,
+}
+
+/// A member of a subject that changed, as text before and after; none where it had no value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Where it is, in the names of the GraphQL API, with the keys or ids of list members in between.
+    pub path: Vec<String>,
+    /// The id of the set of custom fields that it belongs to: only who may view that is shown the values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub set: Option<String>,
+    /// That it changed is recorded, and its values are not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub secret: bool,
+    pub before: Option<String>,
+    pub after: Option<String>,
+}
+
+impl Member {
+    /// A secret that changed.
+    pub fn secret(name: &str) -> Self {
+        Self {
+            path: vec![name.to_owned()],
+            set: None,
+            secret: true,
+            before: None,
+            after: None,
+        }
+    }
+}
+
+/// Collects the members that differ below one place in a subject.
+#[derive(Debug)]
+pub struct Members<'a> {
+    pub found: &'a mut Vec<Member>,
+    pub scope: Vec<String>,
+    pub set: Option<String>,
+}
+
+impl<'a> Members<'a> {
+    pub fn new(found: &'a mut Vec<Member>) -> Self {
+        Self::below(found, &[])
+    }
+
+    pub fn below(found: &'a mut Vec<Member>, scope: &[&str]) -> Self {
+        Self {
+            found,
+            scope: scope.iter().map(|step| (*step).to_owned()).collect(),
+            set: None,
+        }
+    }
+
+    /// Notes the member when it differs.
+    pub fn text(&mut self, name: &str, before: Option<&str>, after: Option<&str>) {
+        if before != after {
+            self.found.push(Member {
+                path: self.scope.iter().cloned().chain([name.to_owned()]).collect(),
+                set: self.set.clone(),
+                secret: false,
+                before: before.map(str::to_owned),
+                after: after.map(str::to_owned),
+            });
+        }
+    }
+
+    /// The same for what has a text form.
+    pub fn value<T: PartialEq>(
+        &mut self,
+        name: &str,
+        before: Option<T>,
+        after: Option<T>,
+        text: impl Fn(&T) -> String,
+    ) {
+        if before != after {
+            let [before, after] = [before, after].map(|value| value.as_ref().map(&text));
+            self.text(name, before.as_deref(), after.as_deref());
+        }
+    }
+}

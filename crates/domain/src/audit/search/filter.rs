@@ -1,0 +1,156 @@
+//! What narrows a list of records, and how it is looked up: what an index leads to is looked up there, the rest is checked on
+//! what is found. A filter is refused when the rest could be checked on all there is.
+
+use chrono::TimeDelta;
+
+use crate::{
+    access::{CallerKind, Door},
+    audit::{Action, Chain, Subject},
+    client::ClientBy,
+};
+use clientele_core::{
+    path,
+    problem::{Problem, ProblemCode},
+};
+use clientele_storage::{
+    db::Dialect,
+    paging::{Conditions, DateTimeRange},
+};
+
+/// How much of the history is gone through for what no index leads to.
+const LONGEST: TimeDelta = TimeDelta::days(31);
+
+/// Narrows a list of records. All members that are given must hold.
+#[derive(Clone, Debug, Default)]
+pub struct AuditFilter {
+    pub client: Option<ClientBy>,
+    pub subject: Option<Subject>,
+    pub subject_key: Option<String>,
+    pub caller_kind: Option<CallerKind>,
+    pub caller_id: Option<String>,
+    pub action: Option<Action>,
+    pub door: Option<Door>,
+    pub at: Option<DateTimeRange>,
+}
+
+/// What is looked up in an index; the other conditions are checked on what is found there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lead {
+    Chain,
+    /// A few kinds of actions, of which there are few records.
+    Action,
+    Caller,
+    Time,
+}
+
+impl AuditFilter {
+    /// The conditions on `audit_record a`.
+    pub(super) fn conditions(&self, dialect: Dialect) -> Conditions {
+        let Self {
+            client,
+            subject,
+            subject_key,
+            caller_kind,
+            caller_id,
+            action,
+            door,
+            at,
+        } = self;
+        let lead = self.lead();
+        let mut conditions = Conditions::new(dialect);
+        if let Some(by) = client {
+            conditions.text(Some(by.name()), |name| format!("a.chain = {}", by.key(name)));
+        }
+        self.chain_of_subject(&mut conditions);
+        let mut exactly = |column: &str, text: Option<&str>| {
+            if let Some(text) = text {
+                let text = conditions.bind(text);
+                conditions.push(format!("{} = {text}", dialect.unindexed(column)));
+            }
+        };
+        exactly("a.subject", subject.map(Subject::as_str));
+        exactly("a.caller_kind", caller_kind.map(CallerKind::as_str));
+        exactly("a.action", action.filter(|_| lead != Lead::Action).map(Action::as_str));
+        exactly("a.door", door.map(Door::as_str));
+        conditions.text(subject_key.as_ref(), |key| {
+            format!("{} = {key}", dialect.unindexed("a.subject_key"))
+        });
+        if let (Lead::Action, Some(action)) = (lead, action) {
+            // Written out: the index has some words only, and has to be known to fit whatever is bound.
+            conditions.push(format!("a.action = '{}'", action.as_str()));
+        }
+        let caller = match lead {
+            Lead::Caller => "a.caller_id".to_owned(),
+            Lead::Chain | Lead::Action | Lead::Time => dialect.unindexed("a.caller_id"),
+        };
+        conditions.text(caller_id.as_ref(), |id| format!("{caller} = {id}"));
+        let time = match lead {
+            Lead::Chain => dialect.unindexed("a.recorded_at"),
+            Lead::Action | Lead::Caller | Lead::Time => "a.recorded_at".to_owned(),
+        };
+        conditions.range(&time, *at);
+        conditions
+    }
+
+    /// The subject says in which chain its records are.
+    fn chain_of_subject(&self, conditions: &mut Conditions) {
+        let [definitions, users] = Chain::SHARED.map(Chain::name);
+        let shared = match self.subject {
+            Some(Subject::Client) => {
+                return conditions.text(self.subject_key.as_ref(), |key| format!("a.chain = {key}"));
+            }
+            Some(Subject::CustomFieldSet | Subject::ClientRole | Subject::MessageTemplate) => Chain::Definitions,
+            Some(Subject::User | Subject::Token) => Chain::Users,
+            Some(Subject::History) => {
+                return conditions.push(format!("a.chain IN ('{definitions}', '{users}')"));
+            }
+            None => {
+                return conditions.text(self.subject_key.as_ref(), |key| {
+                    format!("a.chain IN ({key}, '{definitions}', '{users}')")
+                });
+            }
+        };
+        conditions.push(format!("a.chain = '{}'", shared.name()));
+    }
+
+    fn lead(&self) -> Lead {
+        let of_shared = self.subject.is_some_and(|subject| subject != Subject::Client);
+        if self.client.is_some() || self.subject_key.is_some() || of_shared {
+            Lead::Chain
+        } else if self.action.is_some_and(is_rare) {
+            Lead::Action
+        } else if self.caller_id.is_some() {
+            Lead::Caller
+        } else {
+            Lead::Time
+        }
+    }
+
+    /// What is wrong with a filter that could go through the whole history, record by record, without finding anything. That
+    /// most records are of clients is for certain; what they were done by, and how, differs from bank to bank.
+    pub(super) fn too_wide(&self) -> Option<Problem> {
+        let walked = matches!(self.lead(), Lead::Caller | Lead::Time);
+        let sifted = self.action.is_some() || self.door.is_some() || self.caller_kind.is_some();
+        let lasts = self
+            .at
+            .and_then(|DateTimeRange { from, until }| Some(until?.0 - from?.0));
+        if !walked || !sifted || lasts.is_some_and(|lasts| lasts <= LONGEST) {
+            return None;
+        }
+        let message = format!(
+            "action, door and callerKind are looked for record by record: give with them `at` with `from` and `until`, at \
+             most {} days apart, or a client, a subjectKey or a subject other than CLIENT. The actions DELETED and ERASED \
+             need nothing else.",
+            LONGEST.num_days()
+        );
+        Some(Problem::new(ProblemCode::Invalid, path!["filter"], message))
+    }
+}
+
+/// As the index of them has it.
+fn is_rare(action: Action) -> bool {
+    match action {
+        Action::Deleted | Action::Erased => true,
+        Action::Created | Action::Changed => false,
+    }
+}

@@ -1,0 +1,278 @@
+//! A client with the collections that are asked for, read in one statement.
+//!
+//! The row and each collection come as JSON arrays of their columns and are decoded straight into the typed rows.
+
+use std::{
+    collections::HashMap,
+    fmt::Write,
+    sync::{Arc, LazyLock},
+};
+
+use entity::{Collection, address, client, custom_field_value, id_document};
+use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult, Value};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::{
+    Clientele,
+    access::{Caller, Permission, Rights},
+    audit::Head,
+    custom_field::Definitions,
+};
+use clientele_core::error::{Error, Result};
+use clientele_storage::db::{Connection, Dialect};
+
+/// Which collections to read beside the client's own row.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Wanted {
+    pub addresses: bool,
+    pub id_documents: bool,
+    pub custom_values: bool,
+}
+
+impl Wanted {
+    pub const ALL: Self = Self {
+        addresses: true,
+        id_documents: true,
+        custom_values: true,
+    };
+
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            addresses: self.addresses || other.addresses,
+            id_documents: self.id_documents || other.id_documents,
+            custom_values: self.custom_values || other.custom_values,
+        }
+    }
+}
+
+/// A client and its collections; one that wasn't asked for is none, never empty.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Aggregate {
+    pub client: client::Model,
+    pub addresses: Option<Vec<address::Model>>,
+    pub id_documents: Option<Vec<id_document::Model>>,
+    pub custom_values: Option<Vec<custom_field_value::Model>>,
+}
+
+impl Aggregate {
+    /// Whether it was read with these collections.
+    pub fn has(&self, wanted: Wanted) -> bool {
+        (!wanted.addresses || self.addresses.is_some())
+            && (!wanted.id_documents || self.id_documents.is_some())
+            && (!wanted.custom_values || self.custom_values.is_some())
+    }
+
+    /// Takes away the custom field values that somebody with these rights may not see. One whose field is gone is gone, too.
+    pub fn hide_values(&mut self, rights: &Rights, definitions: &Definitions) {
+        if rights.views_all() {
+            return;
+        }
+        let shown = |key: &str| {
+            definitions
+                .field_of_key(key)
+                .is_some_and(|field| field.is_shown(rights))
+        };
+        if let Some(values) = &mut self.custom_values {
+            values.retain(|value| shown(&value.field_key));
+        }
+    }
+
+    /// First, middle and last name, with a space between.
+    pub fn full_name(&self) -> String {
+        let client = &self.client;
+        let names = [
+            Some(client.first_name.as_str()),
+            client.middle_name.as_deref(),
+            Some(client.last_name.as_str()),
+        ];
+        names.into_iter().flatten().collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Clients that were read by one statement, with the definitions that were in force.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    pub rows: Vec<Aggregate>,
+    pub definitions: Arc<Definitions>,
+}
+
+/// The beginning of a statement that reads clients: `SELECT … FROM client c`.
+pub(super) fn select(dialect: Dialect, wanted: Wanted) -> &'static str {
+    &selects(dialect, wanted).0
+}
+
+/// The same for a client that is to be changed: reads where its history ends, too, which nobody else needs.
+pub(super) fn select_for_change(dialect: Dialect, wanted: Wanted) -> &'static str {
+    &selects(dialect, wanted).1
+}
+
+fn selects(dialect: Dialect, wanted: Wanted) -> &'static (String, String) {
+    static SELECTS: LazyLock<HashMap<(bool, Wanted), (String, String)>> = LazyLock::new(|| {
+        let flags = [false, true];
+        let mut selects = HashMap::new();
+        for dialect in [Dialect::Postgres, Dialect::Sqlite] {
+            for addresses in flags {
+                for id_documents in flags {
+                    for custom_values in flags {
+                        let wanted = Wanted {
+                            addresses,
+                            id_documents,
+                            custom_values,
+                        };
+                        let columns = write_columns(dialect, wanted);
+                        let select = format!("{columns} FROM client c");
+                        let for_change = format!("{columns}, c.history_head, c.history_count FROM client c");
+                        selects.insert((dialect == Dialect::Postgres, wanted), (select, for_change));
+                    }
+                }
+            }
+        }
+        selects
+    });
+    &SELECTS[&(dialect == Dialect::Postgres, wanted)]
+}
+
+fn write_columns(dialect: Dialect, wanted: Wanted) -> String {
+    let mut sql = String::from("SELECT (SELECT version FROM definition_version)");
+    let mut column = |expression: String| {
+        let _ = write!(sql, ", {expression}");
+    };
+    column(dialect.cast_to_text(&dialect.row::<client::Entity>("c")));
+    column(collection::<address::Entity>(dialect, wanted.addresses));
+    column(collection::<id_document::Entity>(dialect, wanted.id_documents));
+    column(collection::<custom_field_value::Entity>(dialect, wanted.custom_values));
+    sql
+}
+
+fn collection<T: Collection>(dialect: Dialect, wanted: bool) -> String {
+    if !wanted {
+        return "NULL".to_owned();
+    }
+    let rows = dialect.cast_to_text(&dialect.json_collect(&dialect.row::<T>("m"), "m.position"));
+    format!(
+        "(SELECT {rows} FROM {} m WHERE m.client_key = c.encoded_key)",
+        T::table()
+    )
+}
+
+/// Runs a statement that begins with [`select`]; answers the definitions' version (none when there is no row) and the
+/// clients in the statement's order.
+async fn read(
+    connection: &Connection<DatabaseConnection>,
+    sql: String,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<(Option<i64>, Vec<Aggregate>)> {
+    let rows = connection.each(sql, values, |row| {
+        let (client, bytes) = decode(row)?;
+        let version: i64 = row.try_get_by_index(0)?;
+        Ok(((version, client), bytes))
+    });
+    let rows = rows.await?;
+    let version = rows.first().map(|(version, _)| *version);
+    Ok((version, rows.into_iter().map(|(_, client)| client).collect()))
+}
+
+/// Runs a statement that begins with [`select_for_change`] and answers at most one client, where its history ends, and the
+/// definitions' version.
+pub(super) async fn read_for_change<C: ConnectionTrait>(
+    connection: &Connection<C>,
+    sql: String,
+    values: impl IntoIterator<Item = Value>,
+) -> Result<Option<(Aggregate, Head, i64)>> {
+    let Some(row) = connection.one(sql, values).await? else {
+        return Ok(None);
+    };
+    let head = Head {
+        seal: row.try_get_by_index(5)?,
+        count: row.try_get_by_index(6)?,
+    };
+    Ok(Some((decode(&row)?.0, head, row.try_get_by_index(0)?)))
+}
+
+/// A client, and the bytes that it takes in memory.
+fn decode(row: &QueryResult) -> Result<(Aggregate, usize)> {
+    let client: String = row.try_get_by_index(1)?;
+    let mut bytes = size_of::<Aggregate>() + client.len();
+    let aggregate = Aggregate {
+        client: serde_json::from_str(&client).map_err(Error::internal)?,
+        addresses: decode_collection(row, 2, &mut bytes)?,
+        id_documents: decode_collection(row, 3, &mut bytes)?,
+        custom_values: decode_collection(row, 4, &mut bytes)?,
+    };
+    Ok((aggregate, bytes))
+}
+
+fn decode_collection<M: DeserializeOwned>(row: &QueryResult, at: usize, bytes: &mut usize) -> Result<Option<Vec<M>>> {
+    let Some(text) = row.try_get_by_index::<Option<String>>(at)? else {
+        return Ok(None);
+    };
+    let members: Vec<M> = serde_json::from_str(&text).map_err(Error::internal)?;
+    *bytes += text.len() + members.len() * size_of::<M>();
+    Ok(Some(members))
+}
+
+/// Which client is meant.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ClientBy {
+    EncodedKey(String),
+    ClientId(String),
+    /// As in the legacy routes: a short id, else a key.
+    Either(String),
+}
+
+impl ClientBy {
+    /// The text that names it.
+    pub fn name(&self) -> &String {
+        match self {
+            Self::EncodedKey(name) | Self::ClientId(name) | Self::Either(name) => name,
+        }
+    }
+
+    /// The expression of the client's key, where `placeholder` stands for the name.
+    pub fn key(&self, placeholder: &str) -> String {
+        let of_id = format!("(SELECT client_key FROM client_id_claim WHERE client_id = {placeholder})");
+        match self {
+            Self::EncodedKey(_) => placeholder.to_owned(),
+            Self::ClientId(_) => of_id,
+            Self::Either(_) => format!("coalesce({of_id}, {placeholder})"),
+        }
+    }
+
+    /// The condition on `c`, with the text to bind to `$1`.
+    pub(super) fn condition(&self) -> (String, &str) {
+        (format!("c.encoded_key = {}", self.key("$1")), self.name())
+    }
+}
+
+impl Clientele {
+    /// The client that `by` names, with the wanted collections, as far as the caller may see them.
+    pub async fn client(
+        &self,
+        caller: &Caller,
+        by: &ClientBy,
+        wanted: Wanted,
+    ) -> Result<Option<(Aggregate, Arc<Definitions>)>> {
+        caller.needs(Permission::ViewClient)?;
+        let connection = self.db.read();
+        let (condition, named) = by.condition();
+        if named.contains('\0') {
+            return Ok(None);
+        }
+        let sql = format!("{} WHERE {condition}", select(connection.dialect, wanted));
+        let mut clients = self.clients_of(sql, [named.into()]).await?;
+        Ok(clients.rows.pop().map(|mut client| {
+            client.hide_values(&caller.rights, &clients.definitions);
+            (client, clients.definitions)
+        }))
+    }
+
+    pub(super) async fn clients_of(&self, sql: String, values: impl IntoIterator<Item = Value>) -> Result<Clients> {
+        let connection = self.db.read();
+        let (version, rows) = read(connection, sql, values).await?;
+        let definitions = match version {
+            Some(version) => self.definitions.at(version, connection).await?,
+            None => self.definitions.latest_known(connection).await?,
+        };
+        Ok(Clients { rows, definitions })
+    }
+}

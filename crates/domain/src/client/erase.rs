@@ -1,0 +1,116 @@
+//! Erasing what is kept of a client outside its own rows: what its history says, what its messages said and whom they
+//! went to, and what requests about it came to. One function, so that no place is forgotten.
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    Clientele,
+    access::{Caller, Permission},
+    audit::{self, Head},
+};
+use clientele_core::error::Result;
+use clientele_storage::db::{Dialect, Step, Transaction, Work};
+
+/// Once its values are gone a message can't be written any more: one that waits is given up, one that is being sent ends
+/// as it ends. Providers quote addresses in what they answer; what is settled later leaves that out ([`crate::notify`]).
+const MESSAGES: &str = "UPDATE message SET placeholders = NULL, recipient = '', provider_id = NULL, detail = NULL, \
+    failed_at = CASE WHEN state = 'QUEUED' THEN $2 ELSE failed_at END, \
+    due_at = CASE WHEN state = 'QUEUED' THEN NULL ELSE due_at END, \
+    state = CASE WHEN state = 'QUEUED' THEN 'FAILED' ELSE state END WHERE client_key = $1";
+/// The keys of these requests stay taken for as long as they would: were they free, a request that is sent again would
+/// create the client anew.
+const OUTCOMES: &str = "UPDATE idempotency_record SET outcome = NULL, client_key = NULL WHERE client_key = $1";
+
+/// Whether anything outside the history is left to erase.
+const LEFT: &str = "SELECT 1 FROM message WHERE client_key = $1 AND (placeholders IS NOT NULL OR recipient <> '' \
+    OR provider_id IS NOT NULL OR detail IS NOT NULL OR state = 'QUEUED') \
+    UNION ALL SELECT 1 FROM idempotency_record WHERE client_key = $1 LIMIT 1";
+
+/// The outcome of an erasure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Erased {
+    /// Data was erased. Counts the records of the history that had contents.
+    Now { records: u64 },
+    /// Everything was erased at this time, and nothing was added since. Nothing was written.
+    Before(DateTime<Utc>),
+}
+
+impl Clientele {
+    /// Erases all personal data of a client but its own rows, in one transaction, and records that. None when there is
+    /// no such client.
+    ///
+    /// # Errors
+    /// [`clientele_core::error::Error::Forbidden`] without DELETE_CLIENT.
+    pub async fn erase_traces(&self, caller: &Caller, client_key: &str, now: DateTime<Utc>) -> Result<Option<Erased>> {
+        caller.needs(Permission::DeleteClient)?;
+        let erasure = Erasure {
+            clientele: self,
+            caller,
+            client_key,
+            now,
+        };
+        self.db.write(&erasure).await
+    }
+
+    /// The same as a part of `transaction`, which has checked who asks.
+    pub(crate) async fn erase_traces_in(
+        &self,
+        transaction: &Transaction,
+        caller: &Caller,
+        client_key: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Erased>> {
+        let lock = match transaction.dialect {
+            Dialect::Postgres => " FOR UPDATE",
+            Dialect::Sqlite => "",
+        };
+        let sql = format!("SELECT history_head, history_count FROM client WHERE encoded_key = $1{lock}");
+        let Some(row) = transaction.one(sql, [client_key.into()]).await? else {
+            return Ok(None);
+        };
+        let head = Head {
+            seal: row.try_get_by_index(0)?,
+            count: row.try_get_by_index(1)?,
+        };
+        let left = transaction.one(LEFT, [client_key.into()]).await?;
+        if left.is_none()
+            && let Some(at) = audit::erased_at(transaction, client_key, &head).await?
+        {
+            return Ok(Some(Erased::Before(at)));
+        }
+        let (records, head) = self.history.erase(transaction, caller, client_key, &head, now).await?;
+        let sql = "UPDATE client SET history_head = $2, history_count = $3 WHERE encoded_key = $1";
+        let values = [client_key.into(), head.seal.into(), head.count.into()];
+        transaction.run(sql, values).await?;
+        let at = transaction.dialect.cast("$2", "timestamptz");
+        let values = [client_key.into(), entity::instant::to_text(&now).into()];
+        transaction.run(MESSAGES.replace("$2", &at), values).await?;
+        transaction.run(OUTCOMES, [client_key.into()]).await?;
+        Ok(Some(Erased::Now { records }))
+    }
+}
+
+struct Erasure<'a> {
+    clientele: &'a Clientele,
+    caller: &'a Caller,
+    client_key: &'a str,
+    now: DateTime<Utc>,
+}
+
+impl Work for Erasure<'_> {
+    type Output = Option<Erased>;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Option<Erased>>> {
+        let Self {
+            clientele,
+            caller,
+            client_key,
+            now,
+        } = self;
+        let erased = clientele.erase_traces_in(transaction, caller, client_key, *now).await?;
+        Ok(match erased {
+            Some(Erased::Now { .. }) => Step::Commit(erased),
+            Some(Erased::Before(_)) | None => Step::Discard(erased),
+        })
+    }
+}

@@ -1,0 +1,50 @@
+//! Clients by their keys, for whoever asks.
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::aggregate::{Aggregate, Clients, Wanted, select};
+use crate::{
+    Clientele,
+    access::{Permission, Readable, Rights, Unread},
+    custom_field::Definitions,
+};
+use clientele_core::error::{Error, Result};
+
+/// A client with all its values, and the definitions that were in force when it was read.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub client: Arc<Aggregate>,
+    pub definitions: Arc<Definitions>,
+}
+
+/// Values that the caller may not see are hidden where they are shown: without them, each caller would need a copy of the client.
+impl Readable for Found {
+    const NEEDS: Permission = Permission::ViewClient;
+    type Seen = Self;
+
+    fn seen_with(&self, _: &Rights) -> Result<Self> {
+        Ok(self.clone())
+    }
+}
+
+impl Clientele {
+    /// The clients of these keys, with all their values: whoever shows them shows no hidden one. Those that don't exist are
+    /// left out.
+    pub async fn clients_by_key(&self, keys: &[String], wanted: Wanted) -> Result<HashMap<String, Unread<Found>>> {
+        let dialect = self.db.read().dialect;
+        let keys: Vec<&String> = keys.iter().filter(|key| !key.contains('\0')).collect();
+        let sql = format!(
+            "{} WHERE {}",
+            select(dialect, wanted),
+            dialect.is_one_of("c.encoded_key", "$1")
+        );
+        let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
+        let Clients { rows, definitions } = self.clients_of(sql, [keys.into()]).await?;
+        let unread = |client: Aggregate| {
+            let key = client.client.encoded_key.clone();
+            let (client, definitions) = (Arc::new(client), definitions.clone());
+            (key, Unread::new(Found { client, definitions }))
+        };
+        Ok(rows.into_iter().map(unread).collect())
+    }
+}

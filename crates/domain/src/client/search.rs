@@ -1,0 +1,191 @@
+//! Lists of clients: filters, stable orders, and pages by cursor (or by offset, for the legacy route).
+
+mod filter;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+
+use std::sync::Arc;
+
+use async_graphql::{Enum, InputObject};
+use entity::instant;
+
+pub use filter::{ClientFilter, CustomFieldFilter, Exactly};
+
+use super::aggregate::{self, Aggregate, Wanted};
+use crate::{
+    Clientele,
+    access::{Caller, Permission},
+    custom_field::Definitions,
+};
+use clientele_core::{error::Result, problem::Problem};
+use clientele_storage::{
+    db::Dialect,
+    paging::{Conditions, CountPrecision, Cursor, Order, Page, Range, Total, Window},
+};
+
+/// What clients are sorted by. Clients that are equal in it come in the order of their keys.
+#[derive(Enum, Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum ClientOrderField {
+    /// When the client was created.
+    #[default]
+    CreatedAt,
+    /// When the client was last changed.
+    UpdatedAt,
+    /// The last name, then the first name, by code point.
+    Name,
+}
+
+/// Which end comes first.
+#[derive(Enum, Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum OrderDirection {
+    /// Smallest, or earliest, first.
+    #[default]
+    Asc,
+    /// Largest, or latest, first.
+    Desc,
+}
+
+/// How a list of clients is sorted.
+#[derive(InputObject, Copy, Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientOrder {
+    /// What to sort by.
+    #[graphql(default)]
+    pub field: ClientOrderField,
+    /// Which end comes first.
+    #[graphql(default)]
+    pub direction: OrderDirection,
+}
+
+/// A page of clients.
+#[derive(Clone, Debug)]
+pub struct ClientPage {
+    pub clients: Page<Aggregate>,
+    /// The number of clients in the list, if it was asked for.
+    pub total: Option<Total>,
+    pub definitions: Arc<Definitions>,
+    order: ClientOrder,
+}
+
+impl ClientPage {
+    /// The cursor of a row of this page.
+    pub fn cursor(&self, row: &Aggregate) -> String {
+        let client = &row.client;
+        let key = client.encoded_key.clone();
+        let values = match self.order.field {
+            ClientOrderField::CreatedAt => vec![instant::to_text(&client.created_at), key],
+            ClientOrderField::UpdatedAt => vec![instant::to_text(&client.updated_at), key],
+            ClientOrderField::Name => vec![client.last_name.clone(), client.first_name.clone(), key],
+        };
+        Cursor::of(values).encode(&self.order.into())
+    }
+}
+
+impl Clientele {
+    /// A page of the clients that pass `filter`: their rows, if collections of them are wanted, and their number, if
+    /// `total` is true. Rows and total take a statement each, a condition on a custom field at most one more.
+    ///
+    /// # Errors
+    /// As the inner error: a cursor that isn't one of this order, or a custom field that doesn't exist or whose values the
+    /// caller may not see.
+    pub async fn clients(
+        &self,
+        caller: &Caller,
+        filter: &ClientFilter,
+        order: ClientOrder,
+        range: &Range,
+        wanted: Option<Wanted>,
+        total: bool,
+    ) -> Result<Result<ClientPage, Problem>> {
+        caller.needs(Permission::ViewClient)?;
+        let window = match Window::of(range, &order.into()) {
+            Ok(window) => window,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let (conditions, same_value) = match self.conditions(caller, filter, total).await? {
+            Ok(found) => found,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let (rows, definitions) = match wanted {
+            Some(wanted) => {
+                let mut conditions = conditions.clone();
+                let clauses = window.clauses(&order.into(), "c", &mut conditions);
+                let sql = format!("{} {clauses}", aggregate::select(conditions.dialect, wanted));
+                let mut found = self.clients_of(sql, conditions.values).await?;
+                for row in &mut found.rows {
+                    row.hide_values(&caller.rights, &found.definitions);
+                }
+                (found.rows, found.definitions)
+            }
+            None => (Vec::new(), self.definitions.latest_known(self.db.read()).await?),
+        };
+        let total = match (total, same_value) {
+            (false, _) => None,
+            // A client has one value for a field.
+            (true, Some(counted)) if conditions.is_single() => Some(counted),
+            (true, _) => {
+                let rows = format!("client c {}", conditions.clause());
+                Some(Total::count(self.db.read(), &rows, conditions.values).await?)
+            }
+        };
+        Ok(Ok(ClientPage {
+            clients: window.page(rows),
+            total,
+            definitions,
+            order,
+        }))
+    }
+
+    /// The conditions of a filter, with the number of clients that have the value of its custom field. They are counted
+    /// only if that decides the search or is the `total` itself.
+    async fn conditions(
+        &self,
+        caller: &Caller,
+        filter: &ClientFilter,
+        total: bool,
+    ) -> Result<Result<(Conditions, Option<Total>), Problem>> {
+        let connection = self.db.read();
+        // Only a filter by a custom field needs the definitions before the clients are read.
+        let definitions = match filter.custom_field {
+            Some(_) => Some(self.definitions.current(connection).await?),
+            None => None,
+        };
+        let definitions = definitions.as_deref();
+        let problem = definitions.and_then(|definitions| filter.forbidden(&caller.rights, definitions));
+        if let Some(problem) = problem {
+            return Ok(Err(problem));
+        }
+        let dialect = connection.dialect;
+        let conditions = match filter.conditions(dialect, definitions, false) {
+            Ok(conditions) => conditions,
+            Err(problem) => return Ok(Err(problem)),
+        };
+        let values = definitions.and_then(|definitions| filter.custom_values(dialect, definitions));
+        let same_value = match values {
+            Some((rows, values)) if dialect == Dialect::Sqlite || (total && conditions.is_single()) => {
+                Some(Total::count(connection, &rows, values).await?)
+            }
+            _ => None,
+        };
+        if same_value.is_some_and(|counted| counted.precision == CountPrecision::AtLeast) {
+            let conditions = filter.conditions(dialect, definitions, true);
+            return Ok(conditions.map(|conditions| (conditions, same_value)));
+        }
+        Ok(Ok((conditions, same_value)))
+    }
+}
+
+impl From<ClientOrder> for Order {
+    fn from(order: ClientOrder) -> Self {
+        let (name, columns): (_, &[_]) = match order.field {
+            ClientOrderField::CreatedAt => ("created", &["created_at", "encoded_key"]),
+            ClientOrderField::UpdatedAt => ("updated", &["updated_at", "encoded_key"]),
+            ClientOrderField::Name => ("name", &["last_name", "first_name", "encoded_key"]),
+        };
+        Self {
+            name,
+            columns,
+            descending: order.direction == OrderDirection::Desc,
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! What must hold of cursors and filters for any input: the fuzz targets call these.
+
+use async_graphql::{InputType, Value};
+
+use super::{ClientOrder, ClientOrderField, OrderDirection, filter::ClientFilter, filter::end_of_prefix};
+use crate::notify::NEWEST_FIRST;
+use clientele_storage::{
+    db::Dialect,
+    paging::{Cursor, Order},
+};
+
+/// Whatever is read as a cursor can be written and read again, and every cursor that is written can be read.
+///
+/// # Panics
+/// When it doesn't hold.
+pub fn cursor(text: &str) {
+    let of_clients = |field| {
+        Order::from(ClientOrder {
+            field,
+            direction: OrderDirection::Asc,
+        })
+    };
+    let by_name = of_clients(ClientOrderField::Name);
+    let orders = [
+        of_clients(ClientOrderField::CreatedAt),
+        of_clients(ClientOrderField::UpdatedAt),
+        by_name,
+        NEWEST_FIRST,
+    ];
+    let readings = orders
+        .iter()
+        .filter_map(|order| Some((order, Cursor::decode(text, order)?)));
+    let readings: Vec<(&Order, Cursor)> = readings.collect();
+    assert!(readings.len() <= 1, "a cursor belongs to one order");
+    for (order, cursor) in readings {
+        assert_eq!(Cursor::decode(&cursor.encode(order), order), Some(cursor));
+    }
+    // Stored names are 255 characters at most, and without U+0000.
+    let mut parts = text.split('\0').map(|part| part.chars().take(255).collect::<String>());
+    let values: Vec<String> = std::iter::from_fn(|| Some(parts.next().unwrap_or_default()))
+        .take(3)
+        .collect();
+    let cursor = Cursor::of(values);
+    assert_eq!(Cursor::decode(&cursor.encode(&by_name), &by_name), Some(cursor));
+}
+
+/// A filter becomes conditions that bind every value exactly once or more, and in whose text nothing of it stands.
+///
+/// # Panics
+/// When it doesn't hold.
+pub fn filter(json: &str) {
+    let Ok(value) = serde_json::from_str::<Value>(json) else {
+        return;
+    };
+    let Ok(filter) = ClientFilter::parse(Some(value)) else {
+        return;
+    };
+    for dialect in [Dialect::Sqlite, Dialect::Postgres] {
+        let Ok(conditions) = filter.conditions(dialect, None, false) else {
+            return;
+        };
+        let clause = conditions.clause();
+        for number in 1..=conditions.values.len() {
+            assert!(clause.contains(&format!("${number}")), "${number} isn't in {clause}");
+        }
+        let plain = |c: char| c.is_ascii_alphanumeric() || " _.,:$()<>=".contains(c);
+        assert!(clause.chars().all(plain), "{clause}");
+    }
+    for prefix in [&filter.first_name_starts_with, &filter.last_name_starts_with]
+        .into_iter()
+        .flatten()
+    {
+        let Some(end) = end_of_prefix(prefix) else { continue };
+        for text in [prefix.clone(), format!("{prefix}a"), format!("{prefix}{}", char::MAX)] {
+            assert!(*prefix <= text && text < end, "{prefix:?} {end:?}");
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Client roles: creating and changing them. There is always exactly one default role.
+
+use std::sync::Arc;
+
+use async_graphql::{InputObject, MaybeUndefined};
+use chrono::{DateTime, Utc};
+use entity::client_role;
+
+use super::{
+    Definitions,
+    in_force::{bump_version, lock_definitions},
+    names::{definition_id, key_of_choice},
+};
+use crate::member::{Problems, Scalars, TEXT_LIMIT};
+use crate::{
+    Clientele,
+    access::{Caller, Permission},
+    audit::{Action, Chain, Change, Member, Members, Subject},
+};
+use clientele_core::{
+    error::Result,
+    problem::{Problem, ProblemCode},
+};
+use clientele_storage::db::{Step, Transaction, Work};
+
+/// A client role as it is to be: created when there is none with this `roleId`, changed when there is.
+#[derive(InputObject, Clone, Debug)]
+#[graphql(name = "UpsertClientRoleInput")]
+pub struct UpsertClientRole {
+    /// The id of the role, up to 32 characters.
+    pub role_id: String,
+    /// The key the role is to have, when it is created: 1 to 32 letters and digits. Omit it to have one made.
+    pub encoded_key: MaybeUndefined<String>,
+    /// The name people see, up to 255 characters. Required on creation.
+    pub name: MaybeUndefined<String>,
+    /// What the role is for, up to 255 characters.
+    pub description: MaybeUndefined<String>,
+    /// True makes it the role of clients that are given none, in place of the present default.
+    pub is_default: Option<bool>,
+    /// Comes back in the payload, untouched.
+    pub client_mutation_id: Option<String>,
+}
+
+/// Creates the role that `input` describes, or changes the one it names. Answers all definitions and the role's key.
+pub async fn upsert_client_role(
+    clientele: &Clientele,
+    caller: &Caller,
+    input: &UpsertClientRole,
+    now: DateTime<Utc>,
+) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
+    caller.needs(Permission::ManageCustomFields)?;
+    let work = Upsert {
+        clientele,
+        caller,
+        input,
+        now,
+    };
+    clientele.db.write(&work).await
+}
+
+struct Upsert<'a> {
+    clientele: &'a Clientele,
+    caller: &'a Caller,
+    input: &'a UpsertClientRole,
+    now: DateTime<Utc>,
+}
+
+impl Work for Upsert<'_> {
+    type Output = Result<(Arc<Definitions>, String), Vec<Problem>>;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
+        lock_definitions(transaction).await?;
+        let definitions = Definitions::load(transaction).await?;
+        let role = match check(self.input, &definitions) {
+            Ok(role) => role,
+            Err(problems) => return Ok(Step::Discard(Err(problems))),
+        };
+        let key = role.encoded_key.clone();
+        if definitions.role_of_key(&key) == Some(&role) {
+            return Ok(Step::Discard(Ok((Arc::new(definitions), key))));
+        }
+        if role.is_default {
+            // Only one may be the default at any time, within the transaction too.
+            transaction
+                .run("UPDATE client_role SET is_default = FALSE WHERE is_default", [])
+                .await?;
+        }
+        transaction.put::<client_role::Entity>(&[&role]).await?;
+        bump_version(transaction).await?;
+        let default = definitions.default_role();
+        if role.is_default && default.encoded_key != key {
+            let retired = client_role::Model {
+                is_default: false,
+                ..default.clone()
+            };
+            self.record(Some(default), &retired, transaction).await?;
+        }
+        self.record(definitions.role_of_key(&key), &role, transaction).await?;
+        Ok(Step::Commit(Ok((Arc::new(Definitions::load(transaction).await?), key))))
+    }
+}
+
+impl Upsert<'_> {
+    async fn record(
+        &self,
+        before: Option<&client_role::Model>,
+        after: &client_role::Model,
+        transaction: &Transaction,
+    ) -> Result<()> {
+        let change = Change {
+            chain: Chain::Definitions,
+            subject: Subject::ClientRole,
+            subject_key: &after.encoded_key,
+            action: Action::of(before),
+            members: members(before, after),
+        };
+        let history = &self.clientele.history;
+        history.record(transaction, self.caller, &change, self.now).await
+    }
+}
+
+/// The members that differ, in the names of the GraphQL API.
+fn members(before: Option<&client_role::Model>, after: &client_role::Model) -> Vec<Member> {
+    let client_role::Model {
+        encoded_key: _,
+        role_id,
+        name,
+        description,
+        is_default,
+        position,
+    } = after;
+    let mut found = Vec::new();
+    let mut members = Members::new(&mut found);
+    members.text("roleId", before.map(|of| of.role_id.as_str()), Some(role_id));
+    members.text("name", before.map(|of| of.name.as_str()), Some(name));
+    let stored = before.and_then(|of| of.description.as_deref());
+    members.text("description", stored, description.as_deref());
+    members.value(
+        "isDefault",
+        before.map(|of| of.is_default),
+        Some(*is_default),
+        bool::to_string,
+    );
+    members.value(
+        "position",
+        before.map(|of| of.position),
+        Some(*position),
+        i32::to_string,
+    );
+    found
+}
+
+fn check(input: &UpsertClientRole, definitions: &Definitions) -> Result<client_role::Model, Vec<Problem>> {
+    let UpsertClientRole {
+        role_id,
+        encoded_key,
+        name,
+        description,
+        is_default,
+        client_mutation_id: _,
+    } = input;
+    let mut problems = Problems::default();
+    let mut member = Scalars {
+        scope: Vec::new(),
+        problems: &mut problems,
+    };
+    let stored = definitions.roles.iter().find(|role| role.role_id == *role_id);
+    definition_id("roleId", role_id, stored.is_some(), &mut member);
+    let taken = |key: &str| definitions.role_of_key(key).is_some();
+    let encoded_key = key_of_choice(
+        encoded_key,
+        stored.map(|role| role.encoded_key.as_str()),
+        taken,
+        &mut member,
+    );
+    if *is_default == Some(false) && stored.is_some_and(|role| role.is_default) {
+        let message = "There must be a default role: make another one the default instead.";
+        member.refuse(ProblemCode::Invalid, "isDefault", message);
+    }
+    let role = client_role::Model {
+        encoded_key,
+        role_id: role_id.clone(),
+        name: member.required("name", name, stored.map_or("", |role| &role.name)),
+        description: member.lines(
+            "description",
+            description,
+            stored.and_then(|role| role.description.clone()),
+            TEXT_LIMIT,
+        ),
+        is_default: is_default.unwrap_or(stored.is_some_and(|role| role.is_default)),
+        position: stored.map_or(definitions.roles.len() as i32, |role| role.position),
+    };
+    if problems.0.is_empty() {
+        Ok(role)
+    } else {
+        Err(problems.0)
+    }
+}

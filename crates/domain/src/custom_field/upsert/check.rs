@@ -1,0 +1,299 @@
+//! The rules for a set of custom fields, pure: submission + present definitions → the set as it is to be, or every problem.
+
+use std::collections::{HashMap, HashSet};
+
+use async_graphql::MaybeUndefined;
+use entity::{custom_field, custom_field_option, custom_field_set};
+
+use super::{CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, Plan, UpsertCustomFieldSet};
+use crate::custom_field::{Definitions, Field, FieldState, Kind, SetUsage, definition_id, key_of_choice};
+use crate::member::{Problems, Scalars, TEXT_LIMIT};
+use clientele_core::{
+    path,
+    problem::{Problem, ProblemCode},
+    scalar::new_key,
+    text::is_blank,
+};
+
+const MOST: usize = 1_000;
+
+/// `used` are the keys of the set's fields that clients have values for.
+pub(super) fn check(
+    input: &UpsertCustomFieldSet,
+    known: &Definitions,
+    used: &HashSet<String>,
+) -> Result<Plan, Vec<Problem>> {
+    let UpsertCustomFieldSet {
+        set,
+        fields,
+        client_mutation_id: _,
+    } = input;
+    let mut problems = Problems::default();
+    let set = self::set(set, known, &mut problems);
+    let mut plan = Plan {
+        set,
+        fields: Vec::new(),
+        removed: Vec::new(),
+    };
+    let stored = known.fields_of(&plan.set.encoded_key);
+    match problems.list("fields", fields, MOST) {
+        None => plan
+            .fields
+            .extend(stored.iter().map(|field| (field.row.clone(), field.options.clone()))),
+        Some(list) => {
+            let (mut ids, mut keys) = (HashSet::new(), HashSet::new());
+            for (index, field) in list.iter().enumerate() {
+                let unique = ids.insert(field.field_id.as_str())
+                    & field.encoded_key.value().is_none_or(|key| keys.insert(key.as_str()));
+                if !unique {
+                    let message = "A field id or key is named twice: each field may be listed once.";
+                    problems.add(ProblemCode::Duplicate, path!["fields", index, "fieldId"], message);
+                }
+                plan.fields.push(self::field(
+                    field,
+                    index,
+                    &plan.set.encoded_key,
+                    known,
+                    used,
+                    &mut problems,
+                ));
+            }
+            for field in stored
+                .into_iter()
+                .filter(|field| !ids.contains(field.row.field_id.as_str()))
+            {
+                if used.contains(&field.row.encoded_key) {
+                    let position = plan.fields.len() as i32;
+                    let state = FieldState::Deactivated.as_str().to_owned();
+                    let row = custom_field::Model {
+                        position,
+                        state,
+                        ..field.row.clone()
+                    };
+                    plan.fields.push((row, field.options.clone()));
+                } else {
+                    plan.removed.push(field.row.encoded_key.clone());
+                }
+            }
+        }
+    }
+    if problems.0.is_empty() {
+        Ok(plan)
+    } else {
+        Err(problems.0)
+    }
+}
+
+fn set(input: &CustomFieldSetInput, known: &Definitions, problems: &mut Problems) -> custom_field_set::Model {
+    let CustomFieldSetInput {
+        set_id,
+        encoded_key,
+        name,
+        usage,
+    } = input;
+    let mut member = Scalars {
+        scope: path!["set"].to_vec(),
+        problems,
+    };
+    let stored = known.sets.iter().find(|set| set.set_id == *set_id);
+    definition_id("setId", set_id, stored.is_some(), &mut member);
+    let taken = |key: &str| known.set_of_key(key).is_some();
+    custom_field_set::Model {
+        encoded_key: key_of_choice(
+            encoded_key,
+            stored.map(|set| set.encoded_key.as_str()),
+            taken,
+            &mut member,
+        ),
+        set_id: set_id.clone(),
+        name: member.required("name", name, stored.map_or("", |set| &set.name)),
+        usage: usage.unwrap_or(SetUsage::Single).as_str().to_owned(),
+        position: stored.map_or(known.sets.len() as i32, |set| set.position),
+    }
+}
+
+fn field(
+    input: &CustomFieldInput,
+    index: usize,
+    set_key: &str,
+    known: &Definitions,
+    used: &HashSet<String>,
+    problems: &mut Problems,
+) -> (custom_field::Model, Vec<custom_field_option::Model>) {
+    let CustomFieldInput {
+        field_id,
+        encoded_key,
+        name,
+        description,
+        kind,
+        state,
+        required,
+        pattern,
+        max_length,
+        options,
+    } = input;
+    let mut member = Scalars {
+        scope: path!["fields", index].to_vec(),
+        problems,
+    };
+    let stored = known.field(field_id);
+    definition_id("fieldId", field_id, stored.is_some(), &mut member);
+    if stored.is_some_and(|field| field.row.set_key != set_key) {
+        let message = "A field of another set has this id: ids are unique among all sets.";
+        member.refuse(ProblemCode::Taken, "fieldId", message);
+    }
+    let before = stored.map(|field| &field.row);
+    let taken = |key: &str| known.field_of_key(key).is_some();
+    let encoded_key = key_of_choice(
+        encoded_key,
+        before.map(|field| field.encoded_key.as_str()),
+        taken,
+        &mut member,
+    );
+    let in_use = used.contains(&encoded_key);
+    let kind = self::kind(*kind, stored, in_use, &mut member);
+    let row = custom_field::Model {
+        field_id: field_id.clone(),
+        set_key: set_key.to_owned(),
+        position: index as i32,
+        name: member.required("name", name, before.map_or("", |field| &field.name)),
+        description: member.lines(
+            "description",
+            description,
+            before.and_then(|field| field.description.clone()),
+            TEXT_LIMIT,
+        ),
+        kind: kind.as_str().to_owned(),
+        state: match state {
+            Some(state) => state.as_str().to_owned(),
+            None => before.map_or_else(|| FieldState::Active.as_str().to_owned(), |field| field.state.clone()),
+        },
+        required: required.unwrap_or(before.is_some_and(|field| field.required)),
+        pattern: member.text("pattern", pattern, before.and_then(|field| field.pattern.clone())),
+        max_length: self::max_length(max_length, before, kind, &mut member),
+        encoded_key,
+    };
+    if row.pattern.is_some() && kind.longest().is_none() {
+        member.refuse(
+            ProblemCode::Invalid,
+            "pattern",
+            "Only TEXT and LONG_TEXT fields have a pattern: send null.",
+        );
+    }
+    let options = self::options(options, stored, kind, &row.encoded_key, &mut member);
+    (row, options)
+}
+
+fn kind(sent: Option<Kind>, stored: Option<&Field>, in_use: bool, member: &mut Scalars<'_>) -> Kind {
+    match (sent, stored.map(|field| field.kind)) {
+        (Some(sent), Some(stored)) if sent != stored && in_use => {
+            let message = "The type of a field can't change while clients have values for it.";
+            member.refuse(ProblemCode::NotEditable, "type", message);
+            stored
+        }
+        (Some(sent), _) => sent,
+        (None, Some(stored)) => stored,
+        (None, None) => {
+            member.refuse(ProblemCode::Blank, "type", "A new field needs a type.");
+            Kind::Text
+        }
+    }
+}
+
+fn max_length(
+    sent: &MaybeUndefined<i32>,
+    before: Option<&custom_field::Model>,
+    kind: Kind,
+    member: &mut Scalars<'_>,
+) -> Option<i32> {
+    let length = match sent {
+        MaybeUndefined::Undefined => before.and_then(|field| field.max_length),
+        MaybeUndefined::Null => None,
+        MaybeUndefined::Value(length) => Some(*length),
+    }?;
+    match kind.longest() {
+        None => member.refuse(
+            ProblemCode::Invalid,
+            "maxLength",
+            "Only TEXT and LONG_TEXT fields have a length: send null.",
+        ),
+        Some(longest) if !(1..=longest as i32).contains(&length) => {
+            member.refuse(
+                ProblemCode::Invalid,
+                "maxLength",
+                format!("maxLength must be from 1 to {longest} for this type."),
+            );
+        }
+        Some(_) => {}
+    }
+    Some(length)
+}
+
+/// An option that is offered already keeps its key.
+fn options(
+    sent: &MaybeUndefined<Vec<CustomFieldOptionInput>>,
+    stored: Option<&Field>,
+    kind: Kind,
+    field_key: &str,
+    member: &mut Scalars<'_>,
+) -> Vec<custom_field_option::Model> {
+    let stored = stored.map(|field| field.options.as_slice()).unwrap_or_default();
+    let values: Vec<&str> = match sent {
+        MaybeUndefined::Undefined => stored.iter().map(|option| option.value.as_str()).collect(),
+        MaybeUndefined::Null => {
+            member.refuse(
+                ProblemCode::NullList,
+                "options",
+                "Send the list of options, or leave it out to keep them.",
+            );
+            return Vec::new();
+        }
+        MaybeUndefined::Value(list) => list
+            .iter()
+            .map(|CustomFieldOptionInput { value }| value.as_str())
+            .collect(),
+    };
+    if values.len() > MOST {
+        member.refuse(
+            ProblemCode::TooMany,
+            "options",
+            format!("A field has at most {MOST} options."),
+        );
+        return Vec::new();
+    }
+    match (kind == Kind::Selection, values.is_empty()) {
+        (true, true) => member.refuse(
+            ProblemCode::Blank,
+            "options",
+            "A SELECTION field needs at least one option.",
+        ),
+        (false, false) => member.refuse(
+            ProblemCode::Invalid,
+            "options",
+            "Only SELECTION fields have options: send [].",
+        ),
+        _ => {}
+    }
+    let keys: HashMap<&str, &str> = stored
+        .iter()
+        .map(|option| (option.value.as_str(), option.encoded_key.as_str()))
+        .collect();
+    let mut seen = HashSet::new();
+    for value in &values {
+        // A stored value is accepted, whatever the rules have become since.
+        let is_stored = keys.contains_key(value);
+        if is_blank(value) && !is_stored || !seen.insert(value) {
+            let message = "Each option needs a value of its own that isn't blank.";
+            member.refuse(ProblemCode::Duplicate, "options", message);
+        } else if !is_stored {
+            member.fits("options", value, TEXT_LIMIT);
+        }
+    }
+    let option = |(position, value): (usize, &&str)| custom_field_option::Model {
+        field_key: field_key.to_owned(),
+        encoded_key: keys.get(*value).map_or_else(new_key, |key| (*key).to_owned()),
+        position: position as i32,
+        value: (*value).to_owned(),
+    };
+    values.iter().enumerate().map(option).collect()
+}

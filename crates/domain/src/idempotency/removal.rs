@@ -1,0 +1,62 @@
+//! Outcomes hold personal data: they are removed when their time is over.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, Utc};
+use entity::instant;
+use tokio::{sync::watch, time::sleep};
+
+use crate::Clientele;
+use clientele_core::error::Result;
+use clientele_storage::db::{Database, Step, Transaction, Work};
+
+/// Tells the time.
+pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
+
+/// So many at once, so that nobody waits long for their locks.
+pub const BATCH: u64 = 1_000;
+
+/// How often expired outcomes are looked for.
+const EVERY: Duration = Duration::from_secs(600);
+
+/// Removes expired outcomes now and then, until `stop` is true. Any number of servers may do so on one database.
+pub async fn keep_removing(clientele: Arc<Clientele>, clock: Clock, mut stop: watch::Receiver<bool>) {
+    while !*stop.borrow() {
+        match remove_expired(&clientele.db, clock()).await {
+            Ok(BATCH) => continue,
+            Ok(_) => {}
+            Err(error) if clientele.db.logs_outage_of(&error) => {}
+            Err(error) => tracing::warn!(error = error.kind(), "expired idempotency records could not be removed"),
+        }
+        tokio::select! {
+            () = sleep(EVERY) => {}
+            changed = stop.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Removes some of the outcomes that have expired by `now`. Answers how many there were; when there were [`BATCH`], there may
+/// be more.
+pub async fn remove_expired(db: &Database, now: DateTime<Utc>) -> Result<u64> {
+    db.write(&RemoveExpired { now }).await
+}
+
+struct RemoveExpired {
+    now: DateTime<Utc>,
+}
+
+impl Work for RemoveExpired {
+    type Output = u64;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<u64>> {
+        let now = transaction.dialect.cast("$1", "timestamptz");
+        // Asked once more outside: one that is being taken over when it is found is no longer expired when its lock is free.
+        let sql = format!(
+            "DELETE FROM idempotency_record WHERE {} <= {now} AND (caller, key) IN (\
+             SELECT caller, key FROM idempotency_record WHERE expires_at <= {now} ORDER BY expires_at LIMIT {BATCH})",
+            transaction.dialect.unindexed("expires_at")
+        );
+        let now = instant::to_text(&self.now);
+        Ok(Step::Commit(transaction.run(sql, [now.into()]).await?))
+    }
+}

@@ -1,0 +1,48 @@
+//! Clients and everything that belongs to them: custom fields, roles, message templates and the outbox, users and their
+//! permissions, idempotent requests, the audit log. Holds every rule of the business; knows no HTTP.
+
+pub mod access;
+pub mod audit;
+pub mod client;
+pub mod custom_field;
+pub mod idempotency;
+pub mod member;
+pub mod notify;
+
+use clientele_storage::db::Database;
+
+/// The bank's clients and all it takes to serve them. One of these serves every door of a process.
+#[derive(Debug)]
+pub struct Clientele {
+    pub db: Database,
+    pub definitions: custom_field::DefinitionsCache,
+    pub settings: client::ClientSettings,
+    pub variants: notify::Variants,
+    pub bell: notify::Bell,
+    pub metrics: notify::Metrics,
+    pub history: audit::History,
+    pub idempotency: idempotency::IdempotencySettings,
+    pub accounts: access::Accounts,
+}
+
+impl Clientele {
+    pub fn new(db: Database, settings: client::ClientSettings) -> Self {
+        Self {
+            db,
+            definitions: custom_field::DefinitionsCache::default(),
+            settings,
+            variants: notify::Variants::default(),
+            bell: notify::Bell::default(),
+            metrics: notify::Metrics::default(),
+            history: audit::History::default(),
+            idempotency: idempotency::IdempotencySettings::default(),
+            accounts: access::Accounts::default(),
+        }
+    }
+
+    /// The same, with a history that is kept as configured.
+    pub fn with_audit(mut self, settings: audit::AuditSettings) -> Self {
+        self.history = audit::History::new(settings);
+        self
+    }
+}

@@ -1,0 +1,178 @@
+//! Reading the members of a submitted object by the rules they share: absent stays, null clears, texts have limits.
+
+use std::sync::Arc;
+
+use async_graphql::MaybeUndefined;
+
+use clientele_core::{
+    path,
+    problem::{Problem, ProblemCode, Step},
+    text::{forbidden_in_line, forbidden_in_lines, is_blank},
+};
+
+/// The longest text of a member, in characters, unless it says otherwise.
+pub const TEXT_LIMIT: usize = 255;
+
+/// Everything found wrong so far.
+#[derive(Debug, Default)]
+pub struct Problems(pub Vec<Problem>);
+
+impl Problems {
+    pub fn add(&mut self, code: ProblemCode, path: impl IntoIterator<Item = Step>, message: impl Into<Arc<str>>) {
+        self.0.push(Problem::new(code, path, message));
+    }
+
+    /// The members of a submitted list; none when it is to be left alone.
+    pub fn list<'a, T>(
+        &mut self,
+        name: &'static str,
+        sent: &'a MaybeUndefined<Vec<T>>,
+        most: usize,
+    ) -> Option<&'a [T]> {
+        match sent {
+            MaybeUndefined::Undefined => None,
+            MaybeUndefined::Null => {
+                let message = format!("Send [] to empty {name}, or leave it out to keep what is stored.");
+                self.add(ProblemCode::NullList, path![name], message);
+                None
+            }
+            MaybeUndefined::Value(list) if list.len() > most => {
+                let message = format!("Send at most {most} {name}.");
+                self.add(ProblemCode::TooMany, path![name], message);
+                None
+            }
+            MaybeUndefined::Value(list) => Some(list),
+        }
+    }
+}
+
+/// An absent member stays, null clears it.
+pub fn keep<T: Clone, S>(sent: &MaybeUndefined<T>, stored: Option<S>, convert: impl Fn(T) -> S) -> Option<S> {
+    match sent {
+        MaybeUndefined::Undefined => stored,
+        MaybeUndefined::Null => None,
+        MaybeUndefined::Value(value) => Some(convert(value.clone())),
+    }
+}
+
+/// Finds the first character that a text must not have.
+type Forbidden = fn(&str) -> Option<char>;
+
+/// Reads the scalars of one object, whose place in the input is `scope`.
+pub struct Scalars<'a> {
+    pub scope: Vec<Step>,
+    pub problems: &'a mut Problems,
+}
+
+impl Scalars<'_> {
+    pub fn refuse(&mut self, code: ProblemCode, name: &'static str, message: impl Into<Arc<str>>) {
+        let path = self.scope.iter().cloned().chain([name.into()]);
+        self.problems.add(code, path, message);
+    }
+
+    /// Checks a new text of one line. An empty text has to be handled before.
+    pub fn fits(&mut self, name: &'static str, text: &str, limit: usize) -> bool {
+        self.accepts(name, text, limit, forbidden_in_line)
+    }
+
+    fn accepts(&mut self, name: &'static str, text: &str, limit: usize, forbidden: Forbidden) -> bool {
+        if let Some(character) = forbidden(text) {
+            let number = u32::from(character);
+            self.refuse(
+                ProblemCode::InvalidCharacter,
+                name,
+                format!("{name} must not contain the character U+{number:04X}."),
+            );
+            return false;
+        }
+        self.is_short(name, text, limit)
+    }
+
+    /// Checks the length of a text alone.
+    pub fn is_short(&mut self, name: &'static str, text: &str, limit: usize) -> bool {
+        // Bytes bound characters from above: counting is only for texts that may be too long.
+        if text.len() > limit && text.chars().count() > limit {
+            self.refuse(
+                ProblemCode::TooLong,
+                name,
+                format!("{name} must have at most {limit} characters."),
+            );
+            return false;
+        }
+        true
+    }
+
+    /// A text that can be cleared. A stored one that is sent back unchanged is accepted, whatever the rules have become
+    /// since.
+    pub fn optional(
+        &mut self,
+        name: &'static str,
+        sent: &MaybeUndefined<String>,
+        stored: Option<String>,
+        limit: usize,
+        forbidden: Forbidden,
+    ) -> Option<String> {
+        match sent {
+            MaybeUndefined::Undefined => stored,
+            MaybeUndefined::Null => None,
+            MaybeUndefined::Value(text) if text.is_empty() => None,
+            MaybeUndefined::Value(text) if stored.as_ref() == Some(text) => stored,
+            MaybeUndefined::Value(text) => self.accepts(name, text, limit, forbidden).then(|| text.clone()),
+        }
+    }
+
+    /// A text of one line that can be cleared.
+    pub fn text(
+        &mut self,
+        name: &'static str,
+        sent: &MaybeUndefined<String>,
+        stored: Option<String>,
+    ) -> Option<String> {
+        self.limited(name, sent, stored, TEXT_LIMIT)
+    }
+
+    /// As [`text`](Self::text), with a limit of its own.
+    pub fn limited(
+        &mut self,
+        name: &'static str,
+        sent: &MaybeUndefined<String>,
+        stored: Option<String>,
+        limit: usize,
+    ) -> Option<String> {
+        self.optional(name, sent, stored, limit, forbidden_in_line)
+    }
+
+    /// A text that can be cleared and may have line breaks and tabs.
+    pub fn lines(
+        &mut self,
+        name: &'static str,
+        sent: &MaybeUndefined<String>,
+        stored: Option<String>,
+        limit: usize,
+    ) -> Option<String> {
+        self.optional(name, sent, stored, limit, forbidden_in_lines)
+    }
+
+    /// A text of one line that can't be cleared; `stored` is empty when there is none yet. A stored text that is kept,
+    /// or sent back unchanged, is accepted, whatever the rules have become since.
+    pub fn required(&mut self, name: &'static str, sent: &MaybeUndefined<String>, stored: &str) -> String {
+        let text = match sent {
+            MaybeUndefined::Undefined => stored,
+            MaybeUndefined::Null => "",
+            MaybeUndefined::Value(text) => text,
+        };
+        if text == stored && !stored.is_empty() {
+            return text.to_owned();
+        }
+        if is_blank(text) {
+            self.refuse(
+                ProblemCode::Blank,
+                name,
+                format!("{name} is required and must not be blank."),
+            );
+        } else {
+            self.fits(name, text, TEXT_LIMIT);
+        }
+        text.to_owned()
+    }
+}

@@ -1,0 +1,104 @@
+//! What clients are owed when something happens to them: the messages that the templates of an event ask for.
+
+use chrono::{DateTime, Utc};
+use entity::{client, message};
+
+use super::{
+    Event, MessageState, Template,
+    hidden::withhold,
+    render::Values,
+    template::{Source, Variant},
+};
+use crate::{
+    access::Rights,
+    client::{Aggregate, Wanted},
+    custom_field::Definitions,
+};
+use clientele_core::{
+    error::{Error, Result},
+    scalar::new_key,
+};
+
+/// The collections of a client that the templates of an event look at.
+pub fn wanted(event: Event, definitions: &Definitions) -> Wanted {
+    let templates = active(event, definitions);
+    templates.fold(Wanted::default(), |wanted, template| wanted.or(template.wanted()))
+}
+
+/// The change that messages are about.
+pub struct Change<'a> {
+    pub event: Event,
+    /// The client's row before the change; none when the client has been created.
+    pub before: Option<&'a client::Model>,
+    /// Rights of the caller who made the change.
+    pub rights: &'a Rights,
+    pub now: DateTime<Utc>,
+}
+
+/// The messages that a change has brought about: one for each active template that fits the client and whose channel
+/// reaches it. The client must have its [`wanted`] collections.
+///
+/// A caller could read values of sets that it may not view in a message to an address of its own. So a message to an
+/// address that a change introduced has none of them, and none is written because of one.
+pub fn messages(change: &Change<'_>, client: &Aggregate, definitions: &Definitions) -> Result<Vec<message::Model>> {
+    let source = Source::new(client, definitions, change.now);
+    let mut messages = Vec::new();
+    for template in active(change.event, definitions).filter(|template| template.matches(client)) {
+        let Some(recipient) = template.recipient(&client.client) else {
+            continue;
+        };
+        // All values of a created client are from its creator, who may therefore view them.
+        let is_new = change
+            .before
+            .is_some_and(|before| template.recipient(before) != Some(recipient));
+        if is_new && template.conditions.depend_on_hidden(definitions, change.rights) {
+            continue;
+        }
+        let variant = template.variant_for(&client.client.preferred_language);
+        let mut values = source.values(variant);
+        if is_new {
+            withhold(&mut values, change.rights);
+        }
+        messages.push(message(template, variant, recipient, &values, change.now, client)?);
+    }
+    Ok(messages)
+}
+
+fn active(event: Event, definitions: &Definitions) -> impl Iterator<Item = &Template> {
+    let templates = definitions.templates.iter().map(|template| &**template);
+    templates.filter(move |template| template.row.active && template.event == event)
+}
+
+fn message(
+    template: &Template,
+    variant: &Variant,
+    recipient: &str,
+    values: &Values,
+    now: DateTime<Utc>,
+    client: &Aggregate,
+) -> Result<message::Model> {
+    Ok(message::Model {
+        client_key: client.client.encoded_key.clone(),
+        encoded_key: new_key(),
+        event: template.event.as_str().to_owned(),
+        channel: template.channel.as_str().to_owned(),
+        template_key: template.row.encoded_key.clone(),
+        template_id: template.row.template_id.clone(),
+        variant_key: variant.row.encoded_key.clone(),
+        language: variant.row.language.clone(),
+        recipient: recipient.to_owned(),
+        placeholders: Some(serde_json::to_string(values).map_err(Error::internal)?),
+        state: MessageState::Queued.as_str().to_owned(),
+        attempts: 0,
+        created_at: now,
+        queued_at: now,
+        first_attempt_at: None,
+        due_at: Some(now),
+        lease: None,
+        sent_at: None,
+        failed_at: None,
+        provider_id: None,
+        reason: None,
+        detail: None,
+    })
+}

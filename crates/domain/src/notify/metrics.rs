@@ -1,0 +1,132 @@
+//! Metrics of messages.
+//!
+//! Counters are those of this process. What is queued is read from the database, and is the same on every server.
+
+use chrono::{DateTime, Utc};
+use entity::message;
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use super::{Channel, MessageState, Reason};
+use crate::{
+    Clientele,
+    access::{Caller, Permission},
+};
+use clientele_core::error::Result;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct OfChannel {
+    channel: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ForReason {
+    channel: &'static str,
+    reason: &'static str,
+}
+
+/// What is measured of messages in one process.
+#[derive(Debug)]
+pub struct Metrics {
+    sent: Family<OfChannel, Counter>,
+    failed: Family<ForReason, Counter>,
+    deferred: Family<ForReason, Counter>,
+    open: Family<OfChannel, Gauge>,
+    queued: Family<OfChannel, Gauge>,
+    oldest: Family<OfChannel, Gauge>,
+}
+
+impl Default for Metrics {
+    /// Counters that haven't counted anything are shown as 0.
+    fn default() -> Self {
+        let metrics = Self {
+            sent: Family::default(),
+            failed: Family::default(),
+            deferred: Family::default(),
+            open: Family::default(),
+            queued: Family::default(),
+            oldest: Family::default(),
+        };
+        for channel in Channel::ALL.map(Channel::as_str) {
+            metrics.sent.get_or_create_owned(&OfChannel { channel });
+            metrics.open.get_or_create_owned(&OfChannel { channel });
+            for reason in Reason::ALL.map(Reason::as_str) {
+                metrics.failed.get_or_create_owned(&ForReason { channel, reason });
+                metrics.deferred.get_or_create_owned(&ForReason { channel, reason });
+            }
+        }
+        metrics
+    }
+}
+
+impl Metrics {
+    /// Adds these metrics to a registry.
+    pub fn register(&self, registry: &mut Registry) {
+        let registry = registry.sub_registry_with_prefix("messages");
+        registry.register("sent", "Messages that a provider has accepted", self.sent.clone());
+        registry.register("failed", "Messages that were given up", self.failed.clone());
+        registry.register("deferred", "Attempts that will be repeated", self.deferred.clone());
+        registry.register(
+            "breaker_open",
+            "Whether the channel is paused, 0 or 1",
+            self.open.clone(),
+        );
+        registry.register("queued", "Messages that are still to be sent", self.queued.clone());
+        registry.register(
+            "oldest_queued_age_seconds",
+            "How long the longest waiting message has been queued",
+            self.oldest.clone(),
+        );
+    }
+
+    /// Shows nothing of the outbox until it is read again.
+    pub fn forget_outbox(&self) {
+        self.queued.clear();
+        self.oldest.clear();
+    }
+
+    /// Counts what an attempt has led to.
+    pub fn settled(&self, channel: Channel, message: &message::Model) {
+        let channel = channel.as_str();
+        let reason = message.reason.as_deref().and_then(Reason::parse).map(Reason::as_str);
+        match (MessageState::parse(&message.state), reason) {
+            (Some(MessageState::Sent), _) => self.sent.get_or_create(&OfChannel { channel }).inc(),
+            (Some(MessageState::Failed), Some(reason)) => {
+                self.failed.get_or_create(&ForReason { channel, reason }).inc()
+            }
+            (_, Some(reason)) => self.deferred.get_or_create(&ForReason { channel, reason }).inc(),
+            (_, None) => 0,
+        };
+    }
+
+    pub fn breaker(&self, channel: Channel, open: bool) {
+        let channel = channel.as_str();
+        self.open.get_or_create(&OfChannel { channel }).set(open.into());
+    }
+}
+
+impl Clientele {
+    /// Reads what the metrics show of the outbox.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`](clientele_core::error::Error::Forbidden) before the database is asked, or those of the database.
+    pub async fn read_outbox(&self, caller: &Caller, now: DateTime<Utc>) -> Result<()> {
+        caller.needs(Permission::ViewMetrics)?;
+        let sql = "SELECT count(*), min(queued_at) FROM message WHERE channel = $1 AND due_at IS NOT NULL";
+        for channel in Channel::ALL {
+            let row = self.db.read().one(sql, [channel.as_str().into()]).await?;
+            let (queued, oldest): (i64, Option<DateTime<Utc>>) = match row {
+                Some(row) => row.try_get_many_by_index()?,
+                None => (0, None),
+            };
+            let age = oldest.map_or(0, |oldest| (now - oldest).num_seconds().max(0));
+            let channel = channel.as_str();
+            self.metrics.queued.get_or_create(&OfChannel { channel }).set(queued);
+            self.metrics.oldest.get_or_create(&OfChannel { channel }).set(age);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,28 @@
+//! Notifications: what is written to a client when something happens to it, and how that gets there.
+//!
+//! Templates say what is sent. The message is written in the client's own transaction (the table is outbox and log in one);
+//! a worker sends it over its channel and records what came of it. At least once, never twice on purpose.
+
+mod bell;
+pub mod content;
+pub mod event;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+mod hidden;
+mod kinds;
+mod metrics;
+pub mod placeholder;
+pub mod render;
+mod resend;
+mod search;
+pub mod template;
+mod variants;
+
+pub use bell::Bell;
+pub use kinds::{Channel, Event, MessageState, Reason};
+pub use metrics::Metrics;
+pub use resend::{MOST_BY_FILTER, MOST_BY_KEY, Resend, Resent};
+pub use search::{MessageFilter, MessageKey, MessagePage, NEWEST_FIRST, decode};
+pub use template::Template;
+pub use variants::{Variants, content, shown_content};

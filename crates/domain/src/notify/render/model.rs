@@ -1,0 +1,67 @@
+//! What rendering must give, by the words of the rules and without an engine: for tests and fuzzing.
+
+use super::{Compiled, Values};
+use crate::notify::placeholder::Name;
+use clientele_core::text::forbidden_in_lines;
+
+/// Renders both ways.
+///
+/// # Panics
+/// When they differ.
+pub fn compare(subject: &str, text: &str, html: Option<&str>, values: &Values) {
+    let naive = || {
+        let subject = naive(subject, values, str::to_owned)?.replace(char::is_control, " ");
+        let text = naive(text, values, str::to_owned)?;
+        let html = match html {
+            Some(html) => Some(naive(html, values, escaped)?),
+            None => None,
+        };
+        Some((subject, text, html))
+    };
+    let rendered = Compiled::new(subject, text, html).ok().map(|compiled| {
+        let content = compiled.render(values).expect("what is compiled can be rendered");
+        (content.subject, content.text, content.html)
+    });
+    assert_eq!(rendered, naive());
+}
+
+/// None when the text is one that is refused.
+fn naive(text: &str, values: &Values, insert: fn(&str) -> String) -> Option<String> {
+    if forbidden_in_lines(text).is_some() {
+        return None;
+    }
+    let mut rest: Vec<char> = text.chars().collect();
+    let mut written = String::new();
+    while !rest.is_empty() {
+        let end = rest.iter().position(|character| *character == '}').unwrap_or(0);
+        let key: String = rest[..end].iter().skip(1).collect();
+        let field = key.strip_prefix("CF:").filter(|id| {
+            let allowed = |character: char| character != '{' && !character.is_control();
+            (1..=32).contains(&id.chars().count()) && id.chars().all(allowed)
+        });
+        let named = !key.is_empty() && key.chars().all(|character| matches!(character, 'A'..='Z' | '_'));
+        if rest[0] == '{' && (field.is_some() || named) {
+            if named {
+                Name::parse(&key)?;
+            }
+            written += &insert(values.get(&key).map(String::as_str).unwrap_or_default());
+            rest.drain(..=end);
+        } else {
+            written.push(rest.remove(0));
+        }
+    }
+    Some(written)
+}
+
+fn escaped(value: &str) -> String {
+    let escape = |character: char| match character {
+        '<' => "&lt;".to_owned(),
+        '>' => "&gt;".to_owned(),
+        '&' => "&amp;".to_owned(),
+        '"' => "&quot;".to_owned(),
+        '\'' => "&#x27;".to_owned(),
+        '/' => "&#x2f;".to_owned(),
+        other => other.to_string(),
+    };
+    value.chars().map(escape).collect()
+}

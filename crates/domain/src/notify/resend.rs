@@ -1,0 +1,254 @@
+//! Giving messages that have failed to the workers once more.
+//!
+//! The message stays the same one, with its key: a receiver that got it after all can tell.
+
+use std::collections::{HashMap, HashSet};
+
+use chrono::{DateTime, SubsecRound, Utc};
+use entity::{Table, instant, message};
+use sea_orm::{QueryResult, Value};
+
+use super::{
+    Channel, MessageState,
+    search::{MessageFilter, MessageKey, decode},
+};
+use crate::{
+    Clientele,
+    access::{Caller, Permission},
+};
+use clientele_core::{
+    error::{Error, Result},
+    path,
+    problem::{Problem, ProblemCode},
+};
+use clientele_storage::{
+    db::{Dialect, Step, Transaction, Work},
+    paging::Conditions,
+};
+
+/// So many messages can be named at once.
+pub const MOST_BY_KEY: usize = 500;
+/// So many of the messages that pass a filter are taken at once.
+pub const MOST_BY_FILTER: u64 = 10_000;
+
+/// Which messages are to be sent again.
+#[derive(Clone, Debug)]
+pub enum Resend {
+    /// All of these, or none. One that can't be named is none, and isn't found.
+    Named(Vec<Option<MessageKey>>),
+    /// Those that have failed and pass the filter, the oldest first.
+    Filtered(MessageFilter),
+}
+
+/// What is waiting to be sent again.
+#[derive(Clone, Debug, Default)]
+pub struct Resent {
+    /// The messages that were named, in their order; none with a filter.
+    pub messages: Option<Vec<message::Model>>,
+    pub count: usize,
+    /// Whether there are failed messages left that pass the filter.
+    pub more: bool,
+}
+
+impl Clientele {
+    /// Queues failed messages anew, as if they had never been tried.
+    ///
+    /// # Errors
+    /// Every problem as the inner error, surprises as the outer one. Nothing is written with either.
+    pub async fn resend_messages(
+        &self,
+        caller: &Caller,
+        which: &Resend,
+        now: DateTime<Utc>,
+    ) -> Result<Result<Resent, Vec<Problem>>> {
+        caller.needs(Permission::ResendMessages)?;
+        if let Resend::Named(keys) = which
+            && keys.len() > MOST_BY_KEY
+        {
+            let message = format!(
+                "At most {MOST_BY_KEY} messages can be resent at once; there are {}.",
+                keys.len()
+            );
+            return Ok(Err(vec![Problem::new(ProblemCode::TooMany, path!["ids"], message)]));
+        }
+        // The databases keep microseconds, and the answer is what is stored.
+        let now = now.trunc_subsecs(6);
+        let answer = self.db.write(&Queue { which, now }).await?;
+        Ok(answer.map(|(resent, channels)| {
+            channels.into_iter().for_each(|channel| self.bell.ring(channel));
+            resent
+        }))
+    }
+}
+
+struct Queue<'a> {
+    which: &'a Resend,
+    now: DateTime<Utc>,
+}
+
+/// What was queued, and on which channels.
+type Answer = Result<(Resent, HashSet<Channel>), Vec<Problem>>;
+
+impl Work for Queue<'_> {
+    type Output = Answer;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Answer>> {
+        match self.which {
+            Resend::Named(keys) => self.named(keys, transaction).await,
+            Resend::Filtered(filter) => self.filtered(filter, transaction).await,
+        }
+    }
+}
+
+impl Queue<'_> {
+    async fn named(&self, keys: &[Option<MessageKey>], transaction: &Transaction) -> Result<Step<Answer>> {
+        let known: Vec<&MessageKey> = keys.iter().flatten().collect();
+        let known = serde_json::to_string(&known).map_err(Error::internal)?;
+        let stored = lock(&known, transaction).await?;
+        let problems = problems(keys, &stored);
+        if !problems.is_empty() {
+            return Ok(Step::Discard(Err(problems)));
+        }
+        let which = named_in_json(transaction.dialect);
+        let row = row("message", transaction.dialect);
+        let rows = self.queue(&which, vec![known.into()], &row, transaction).await?;
+        let mut by_key = by_key(&rows)?;
+        let channels = distinct(by_key.values().map(|message| &message.channel));
+        let messages: Vec<_> = keys.iter().flatten().filter_map(|key| by_key.remove(key)).collect();
+        let resent = Resent {
+            count: messages.len(),
+            messages: Some(messages),
+            more: false,
+        };
+        Ok(Step::Commit(Ok((resent, channels))))
+    }
+
+    async fn filtered(&self, filter: &MessageFilter, transaction: &Transaction) -> Result<Step<Answer>> {
+        let dialect = transaction.dialect;
+        let conditions = failed(filter, dialect);
+        let (clause, values) = (conditions.clause(), conditions.values);
+        // Whoever resends the same messages at this moment is waited for, and then these are no longer among the failed.
+        let locking = match dialect {
+            Dialect::Postgres => "FOR UPDATE",
+            Dialect::Sqlite => "",
+        };
+        let which = format!(
+            "SELECT m.client_key, m.encoded_key FROM message m {clause} \
+             ORDER BY m.created_at, m.encoded_key LIMIT {MOST_BY_FILTER} {locking}"
+        );
+        let rows = self.queue(&which, values.clone(), "channel", transaction).await?;
+        let channels = rows.iter().map(|row| row.try_get_by_index(0).map_err(Error::from));
+        let channels: Vec<String> = channels.collect::<Result<_>>()?;
+        let more = rows.len() as u64 >= MOST_BY_FILTER && {
+            let rest = format!("SELECT 1 FROM message m {clause} LIMIT 1");
+            transaction.one(rest, values).await?.is_some()
+        };
+        let resent = Resent {
+            messages: None,
+            count: rows.len(),
+            more,
+        };
+        Ok(Step::Commit(Ok((resent, distinct(&channels)))))
+    }
+
+    /// Queues the messages that the statement `which` names by their keys, and answers `returning` of each.
+    async fn queue(
+        &self,
+        which: &str,
+        mut values: Vec<Value>,
+        returning: &str,
+        transaction: &Transaction,
+    ) -> Result<Vec<QueryResult>> {
+        let dialect = transaction.dialect;
+        values.push(instant::to_text(&self.now).into());
+        let now = dialect.cast(&format!("${}", values.len()), "timestamptz");
+        let sql = format!(
+            "WITH chosen AS ({which}) UPDATE message SET state = '{queued}', attempts = 0, queued_at = {now}, first_attempt_at = NULL, \
+             due_at = {now}, lease = NULL, sent_at = NULL, failed_at = NULL, reason = NULL, detail = NULL \
+             WHERE (client_key, encoded_key) IN (SELECT client_key, encoded_key FROM chosen) AND {state} = '{failed}' \
+             RETURNING {returning}",
+            queued = MessageState::Queued.as_str(),
+            failed = MessageState::Failed.as_str(),
+            // They are found by their keys: more than these may have failed.
+            state = dialect.unindexed("state"),
+        );
+        transaction.all(sql, values).await
+    }
+}
+
+/// The messages with these keys, which stay as they are until the transaction ends.
+async fn lock(keys: &str, transaction: &Transaction) -> Result<HashMap<MessageKey, message::Model>> {
+    let dialect = transaction.dialect;
+    let locking = match dialect {
+        Dialect::Postgres => "ORDER BY m.client_key, m.encoded_key FOR UPDATE OF m",
+        Dialect::Sqlite => "",
+    };
+    let sql = format!(
+        "SELECT {} FROM message m WHERE (m.client_key, m.encoded_key) IN ({}) {locking}",
+        row("m", dialect),
+        named_in_json(dialect),
+    );
+    by_key(&transaction.all(sql, [keys.into()]).await?)
+}
+
+fn row(alias: &str, dialect: Dialect) -> String {
+    dialect.cast_to_text(&dialect.row::<message::Entity>(alias))
+}
+
+fn by_key(rows: &[QueryResult]) -> Result<HashMap<MessageKey, message::Model>> {
+    let message = |row| decode(row).map(|message| (MessageKey::of(&message), message));
+    rows.iter().map(message).collect()
+}
+
+/// The keys in the JSON array that is bound to `$1`.
+fn named_in_json(dialect: Dialect) -> String {
+    dialect.rows_of_json(message::Entity::table(), &message::Entity::key_columns(), "$1")
+}
+
+/// Failed messages that pass the filter and still have their text.
+fn failed(filter: &MessageFilter, dialect: Dialect) -> Conditions {
+    let failed = MessageState::Failed;
+    let asked = filter.states.as_ref().is_none_or(|states| states.contains(&failed));
+    let filter = MessageFilter {
+        states: Some(if asked { vec![failed] } else { Vec::new() }),
+        ..filter.clone()
+    };
+    let mut conditions = filter.conditions(dialect);
+    conditions.push("m.placeholders IS NOT NULL".to_owned());
+    conditions
+}
+
+fn problems(keys: &[Option<MessageKey>], stored: &HashMap<MessageKey, message::Model>) -> Vec<Problem> {
+    let mut seen = HashSet::new();
+    let problem = |at: usize, key: &Option<MessageKey>, again: bool| {
+        let problem = |code, message: &'static str| Some(Problem::new(code, path!["ids", at], message));
+        let Some(message) = key.as_ref().and_then(|key| stored.get(key)) else {
+            return problem(ProblemCode::NotFound, "There is no message with this id.");
+        };
+        if again {
+            problem(
+                ProblemCode::Duplicate,
+                "This id is listed already: list each message once.",
+            )
+        } else if message.state != MessageState::Failed.as_str() {
+            let sentence = "Only a message that is FAILED can be resent: one that is QUEUED or SENDING is still on its \
+                            way, and one that is SENT has arrived at the provider.";
+            problem(ProblemCode::Invalid, sentence)
+        } else if message.placeholders.is_none() {
+            let sentence = "The text of this message has been removed, so that it can't be sent any more.";
+            problem(ProblemCode::Invalid, sentence)
+        } else {
+            None
+        }
+    };
+    let keys = keys.iter().enumerate();
+    keys.filter_map(|(at, key)| problem(at, key, !seen.insert(key)))
+        .collect()
+}
+
+fn distinct<'a>(channels: impl IntoIterator<Item = &'a String>) -> HashSet<Channel> {
+    channels
+        .into_iter()
+        .filter_map(|channel| Channel::parse(channel))
+        .collect()
+}

@@ -1,0 +1,94 @@
+//! What a list of messages can be narrowed by. All of a filter's members must hold.
+
+use crate::{
+    client::ClientBy,
+    notify::{Channel, MessageState},
+};
+use clientele_storage::{
+    db::Dialect,
+    paging::{Conditions, DateTimeRange},
+};
+
+/// Narrows a list of messages.
+#[derive(Clone, Debug, Default)]
+pub struct MessageFilter {
+    pub client: Option<ClientBy>,
+    pub states: Option<Vec<MessageState>>,
+    pub channel: Option<Channel>,
+    /// The id of the template, which may have been deleted since.
+    pub template_id: Option<String>,
+    pub created_at: Option<DateTimeRange>,
+}
+
+/// What is looked up in an index; the other conditions are checked on what is found there.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lead {
+    Client,
+    State,
+    Template,
+    Time,
+}
+
+impl MessageFilter {
+    /// The conditions on `message m`.
+    pub(in crate::notify) fn conditions(&self, dialect: Dialect) -> Conditions {
+        let Self {
+            client,
+            states,
+            channel,
+            template_id,
+            created_at,
+        } = self;
+        let lead = self.lead();
+        let led_by = |which: Lead, column: &str| match lead == which {
+            true => column.to_owned(),
+            false => dialect.unindexed(column),
+        };
+        let mut conditions = Conditions::new(dialect);
+        if let Some(by) = client {
+            conditions.text(Some(by.name()), |name| format!("m.client_key = {}", by.key(name)));
+        }
+        if let Some(term) = states
+            .as_deref()
+            .and_then(|states| one_of(states, &led_by(Lead::State, "m.state")))
+        {
+            conditions.push(term);
+        }
+        if let Some(channel) = channel {
+            let channel = conditions.bind(channel.as_str());
+            conditions.push(format!("{} = {channel}", dialect.unindexed("m.channel")));
+        }
+        conditions.text(template_id.as_ref(), |id| {
+            format!("{} = {id}", led_by(Lead::Template, "m.template_id"))
+        });
+        conditions.range("m.created_at", *created_at);
+        conditions
+    }
+
+    /// Nearly all messages have been sent, so that only the other states are worth looking up.
+    fn lead(&self) -> Lead {
+        let is_rare = |states: &Vec<MessageState>| !states.contains(&MessageState::Sent);
+        if self.client.is_some() {
+            Lead::Client
+        } else if self.states.as_ref().is_some_and(is_rare) {
+            Lead::State
+        } else if self.template_id.is_some() {
+            Lead::Template
+        } else {
+            Lead::Time
+        }
+    }
+}
+
+/// A condition that holds for these states; none when it always does. They are written out: how many rows one has decides
+/// how the database looks for them, and there are few different statements.
+fn one_of(states: &[MessageState], column: &str) -> Option<String> {
+    let asked = MessageState::ALL.into_iter().filter(|state| states.contains(state));
+    let asked: Vec<String> = asked.map(|state| format!("'{}'", state.as_str())).collect();
+    match asked.as_slice() {
+        [] => Some("FALSE".to_owned()),
+        [state] => Some(format!("{column} = {state}")),
+        all if all.len() == MessageState::ALL.len() => None,
+        several => Some(format!("{column} IN ({})", several.join(", "))),
+    }
+}

@@ -1,0 +1,67 @@
+//! A message as a client would get it now, without sending it.
+
+use chrono::{DateTime, Utc};
+
+use super::Source;
+use crate::{
+    Clientele,
+    access::{Caller, Permission},
+    client::{ClientBy, Language, Wanted},
+    notify::{content::Content, render::Compiled},
+};
+use clientele_core::error::Result;
+
+/// What a template says to a client.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// Whether the client meets the template's conditions, as far as the caller may see: one on a hidden value isn't met.
+    pub matches: bool,
+    pub language: Language,
+    /// None when the client can't be reached on the template's channel.
+    pub recipient: Option<String>,
+    pub content: Content,
+    /// Whether the channel knows subjects.
+    pub has_subject: bool,
+}
+
+impl Clientele {
+    /// Renders a template for a client, in the client's language unless another is given; none when one of the two doesn't
+    /// exist.
+    pub async fn preview_message(
+        &self,
+        caller: &Caller,
+        template_id: &str,
+        client: &ClientBy,
+        language: Option<Language>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Preview>> {
+        caller.needs(Permission::ViewMessages)?;
+        // Which template it is, is known only with the definitions that come with the client.
+        let wanted = Wanted {
+            addresses: false,
+            ..Wanted::ALL
+        };
+        // It comes without the values that the caller may not see, so that no condition tells of them.
+        let Some((aggregate, definitions)) = self.client(caller, client, wanted).await? else {
+            return Ok(None);
+        };
+        let Some(template) = definitions.template(template_id) else {
+            return Ok(None);
+        };
+        let language = match language {
+            Some(language) => language.as_str(),
+            None => aggregate.client.preferred_language.as_str(),
+        };
+        let variant = template.variant_for(language);
+        let mut values = Source::new(&aggregate, &definitions, now).values(variant);
+        let compiled = Compiled::of(&variant.row)?;
+        compiled.hide(&mut values, &caller.rights);
+        Ok(Some(Preview {
+            matches: template.matches(&aggregate),
+            language: variant.language,
+            recipient: template.recipient(&aggregate.client).map(str::to_owned),
+            content: compiled.render(&values)?,
+            has_subject: variant.row.subject.is_some(),
+        }))
+    }
+}

@@ -1,0 +1,104 @@
+//! What the history records of a message template: the members that differ, in the names of the GraphQL API.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use entity::{message_template, message_variant};
+
+use super::{Conditions, Template};
+use crate::{
+    audit::{Member, Members},
+    custom_field::Definitions,
+};
+
+/// A template's row and its present variants.
+pub(super) type State<'a> = (&'a message_template::Model, Vec<&'a message_variant::Model>);
+
+pub(super) fn state(template: &Template) -> State<'_> {
+    (
+        &template.row,
+        template.variants.iter().map(|variant| &variant.row).collect(),
+    )
+}
+
+/// The members in which one state differs from the other; none is the state of what isn't there.
+pub(super) fn members(before: Option<&State<'_>>, after: Option<&State<'_>>, definitions: &Definitions) -> Vec<Member> {
+    let mut found = Vec::new();
+    let mut own = Members::new(&mut found);
+    let mut text = |name, of: fn(&message_template::Model) -> &str| {
+        let [before, after] = [before, after].map(|state| state.map(|(row, _)| of(row)));
+        own.text(name, before, after);
+    };
+    text("templateId", |of| &of.template_id);
+    text("name", |of| &of.name);
+    text("event", |of| &of.event);
+    text("channel", |of| &of.channel);
+    text("active", |of| if of.active { "true" } else { "false" });
+    text("defaultLanguage", |of| &of.default_language);
+    let [was, is] = [before, after].map(|state| state.map(|(row, _)| row.position));
+    own.value("position", was, is, i32::to_string);
+
+    let [was, is] = [before, after].map(|state| state.map(|(row, _)| read(&row.conditions)));
+    conditions(was, is, definitions, &mut found);
+
+    let variants = |state: Option<&State<'_>>| -> BTreeSet<String> {
+        let variants = state.iter().flat_map(|(_, variants)| variants);
+        variants.map(|variant| variant.language.clone()).collect()
+    };
+    for language in &variants(before) | &variants(after) {
+        let mut members = Members::below(&mut found, &["variants", &language]);
+        let mut text = |name, of: fn(&message_variant::Model) -> Option<&str>| {
+            let [before, after] = [before, after].map(|state| {
+                let variants = state.into_iter().flat_map(|(_, variants)| variants);
+                let mut variants = variants.filter(|variant| variant.language == language);
+                variants.next().and_then(|variant| of(variant))
+            });
+            members.text(name, before, after);
+        };
+        text("subject", |of| of.subject.as_deref());
+        text("text", |of| Some(&of.text));
+        text("html", |of| of.html.as_deref());
+    }
+    found
+}
+
+/// A value that a custom field must have is shown to those who may see the field's own: who knows it, and which clients got
+/// a message, knows what they have.
+fn conditions(
+    before: Option<Conditions>,
+    after: Option<Conditions>,
+    definitions: &Definitions,
+    found: &mut Vec<Member>,
+) {
+    let split = |state: Option<Conditions>| {
+        state.map(|mut state| {
+            let fields = std::mem::take(&mut state.fields).into_iter();
+            let fields: BTreeMap<String, String> = fields.map(|field| (field.field_key, field.value)).collect();
+            (
+                serde_json::json!({ "roles": state.roles, "states": state.states }).to_string(),
+                fields,
+            )
+        })
+    };
+    let [before, after] = [split(before), split(after)];
+    let [was, is] = [&before, &after].map(|state| state.as_ref().map(|(own, _)| own.as_str()));
+    Members::new(found).text("conditions", was, is);
+    let [before, after] = [before, after].map(|state| state.map(|(_, fields)| fields).unwrap_or_default());
+    let keys: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    for key in keys {
+        let field = definitions.field_of_key(key);
+        let id = field.map_or(key, |field| &field.row.field_id);
+        let mut members = Members::below(found, &["conditions", "customFields", id]);
+        // What set a field that is no more was of isn't known: by no id, it is shown to those who see all sets.
+        members.set = Some(field.map_or_else(String::new, |field| field.set.set_id.clone()));
+        members.text(
+            "value",
+            before.get(key).map(String::as_str),
+            after.get(key).map(String::as_str),
+        );
+    }
+}
+
+/// Stored conditions are readable: what is stored was written by this.
+fn read(conditions: &str) -> Conditions {
+    serde_json::from_str(conditions).unwrap_or_default()
+}

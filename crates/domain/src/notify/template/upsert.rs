@@ -1,0 +1,198 @@
+//! Creating or changing a message template, by the same replace rules that all definitions have.
+
+mod check;
+mod conditions;
+mod hidden;
+mod variants;
+
+use std::{collections::HashSet, sync::Arc};
+
+use async_graphql::{InputObject, MaybeUndefined};
+use chrono::{DateTime, Utc};
+use entity::{message_template, message_variant};
+
+use super::recorded;
+use crate::{
+    Clientele,
+    access::{Caller, Permission},
+    audit::{Action, Chain, Change, Subject},
+    client::{ClientRoleBy, ClientState, Language},
+    custom_field::{Definitions, bump_version, lock_definitions},
+    notify::{Channel, Event},
+};
+use clientele_core::{
+    error::{Error, Result},
+    problem::Problem,
+};
+use clientele_storage::db::{Step, Transaction, Work};
+
+/// A message template as it is to be: created when there is none with this `templateId`, changed when there is. An
+/// omitted member stays as it is. Of one that depends on values of custom fields which you may not see, by a condition or a
+/// placeholder, you may change the texts and deactivate it; event, channel and conditions are FORBIDDEN, and to activate it.
+#[derive(InputObject, Clone, Debug)]
+#[graphql(name = "UpsertMessageTemplateInput")]
+pub struct UpsertMessageTemplate {
+    /// The id of the template, up to 32 characters.
+    pub template_id: String,
+    /// The key the template is to have, when it is created: 1 to 32 letters and digits. Omit it to have one made.
+    pub encoded_key: MaybeUndefined<String>,
+    /// The name people see, up to 255 characters. Required on creation.
+    pub name: MaybeUndefined<String>,
+    /// What a message is sent for. Required on creation.
+    pub event: Option<Event>,
+    /// The way its messages take. Required on creation.
+    pub channel: Option<Channel>,
+    /// Whether messages are written from it; true unless given. At most 20 of one event and channel are active.
+    pub active: Option<bool>,
+    /// The language of the variant for clients in whose language there is none; on creation that of the first variant
+    /// unless given.
+    pub default_language: Option<Language>,
+    /// Replaces the variants: one whose language is known is changed, another is new, and a stored one that isn't listed
+    /// is removed. Omit to leave them alone; null is refused. At least one, and at most one for each language.
+    pub variants: MaybeUndefined<Vec<MessageTemplateVariantInput>>,
+    /// Replaces the conditions as a whole. Omit to leave them alone; null removes all.
+    pub conditions: MaybeUndefined<MessageConditionsInput>,
+    /// Comes back in the payload, untouched.
+    pub client_mutation_id: Option<String>,
+}
+
+/// What a template says in one language. A placeholder is `{NAME}` or, for a custom field's value, `{CF:field_id}`; where
+/// there is no value, it becomes an empty text. One whose values you may not see is refused, unless the stored variant has it
+/// already. Any other brace is text. The names are CLIENT_NAME, CLIENT_ID,
+/// CLIENT_FIRST_NAMES, CLIENT_MIDDLE_NAMES, CLIENT_LAST_NAME, RECIPIENT_NAME, RECIPIENT_EMAIL_ADDRESS,
+/// RECIPIENT_MOBILE_PHONE; of the first identification document ID_DOCUMENT_TYPE, ID_DOCUMENT_NUMBER,
+/// ID_DOCUMENT_ISSUING_AUTHORITY, ID_DOCUMENT_EXPIRY_DATE; and, in UTC, CURRENT_DATE and CURRENT_DATE_TIME.
+#[derive(InputObject, Clone, Debug)]
+pub struct MessageTemplateVariantInput {
+    /// The language, unique in the list.
+    pub language: Language,
+    /// The subject of an e-mail, one line of up to 255 characters; required there. Text messages have none. Omit it to
+    /// keep that of the stored variant; null clears it.
+    pub subject: MaybeUndefined<String>,
+    /// The text: up to 100,000 characters in an e-mail, up to 1,600 in a text message.
+    pub text: String,
+    /// The same as HTML, for e-mails only: up to 100,000 characters. Values are escaped where they are inserted. Omit it
+    /// to keep that of the stored variant; null clears it.
+    pub html: MaybeUndefined<String>,
+}
+
+/// Which clients get a message: those for whom all of these hold. What is omitted, null or an empty list asks for nothing.
+#[derive(InputObject, Clone, Debug, Default)]
+pub struct MessageConditionsInput {
+    /// The client has one of these roles.
+    pub client_roles: Option<Vec<ClientRoleBy>>,
+    /// The client is in one of these states.
+    pub states: Option<Vec<ClientState>>,
+    /// Each of these custom fields, whose values you may see, has this value. At most 100, and each field once. A stored one
+    /// that you may not see is kept by sending it as it is shown, with the value `***`.
+    pub custom_fields: Option<Vec<MessageFieldConditionInput>>,
+}
+
+/// A value that a custom field must have.
+#[derive(InputObject, Clone, Debug)]
+pub struct MessageFieldConditionInput {
+    /// The id of the custom field.
+    pub field_id: String,
+    /// The value as text, as a submission has it; for a link, the key of what is linked.
+    pub value: String,
+}
+
+/// A template with its variants as they are to be.
+#[derive(Debug)]
+struct Plan {
+    row: message_template::Model,
+    variants: Vec<message_variant::Model>,
+}
+
+/// Creates the template that `input` describes, or changes the one it names. Answers all definitions and the template's key.
+pub async fn upsert_message_template(
+    clientele: &Clientele,
+    caller: &Caller,
+    input: &UpsertMessageTemplate,
+    now: DateTime<Utc>,
+) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
+    caller.needs(Permission::ManageTemplates)?;
+    let work = Upsert {
+        clientele,
+        caller,
+        input,
+        now,
+    };
+    clientele.db.write(&work).await
+}
+
+struct Upsert<'a> {
+    clientele: &'a Clientele,
+    caller: &'a Caller,
+    input: &'a UpsertMessageTemplate,
+    now: DateTime<Utc>,
+}
+
+impl Work for Upsert<'_> {
+    type Output = Result<(Arc<Definitions>, String), Vec<Problem>>;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
+        lock_definitions(transaction).await?;
+        let definitions = Definitions::load(transaction).await?;
+        let plan = match check::check(self.input, &definitions, &self.caller.rights)? {
+            Ok(plan) => plan,
+            Err(problems) => return Ok(Step::Discard(Err(problems))),
+        };
+        let key = plan.row.encoded_key.clone();
+        if !write(&plan, &definitions, transaction).await? {
+            return Ok(Step::Discard(Ok((Arc::new(definitions), key))));
+        }
+        bump_version(transaction).await?;
+        let before = definitions.template_of_key(&key);
+        let before = before.map(|template| recorded::state(template));
+        let after = (&plan.row, plan.variants.iter().collect());
+        let change = Change {
+            chain: Chain::Definitions,
+            subject: Subject::MessageTemplate,
+            subject_key: &key,
+            action: Action::of(before.as_ref()),
+            members: recorded::members(before.as_ref(), Some(&after), &definitions),
+        };
+        let history = &self.clientele.history;
+        history.record(transaction, self.caller, &change, self.now).await?;
+        Ok(Step::Commit(Ok((Arc::new(Definitions::load(transaction).await?), key))))
+    }
+}
+
+/// Writes what differs, and says whether anything did. A variant's texts are never overwritten: messages refer to them.
+async fn write(plan: &Plan, before: &Definitions, transaction: &Transaction) -> Result<bool> {
+    let before = before.template_of_key(&plan.row.encoded_key);
+    let stored = before.map(|template| template.variants.as_slice()).unwrap_or_default();
+    let stored: HashSet<&str> = stored.iter().map(|variant| variant.row.encoded_key.as_str()).collect();
+    let wanted: HashSet<&str> = plan
+        .variants
+        .iter()
+        .map(|variant| variant.encoded_key.as_str())
+        .collect();
+    let retired: Vec<&&str> = stored.difference(&wanted).collect();
+    let new = plan
+        .variants
+        .iter()
+        .filter(|variant| !stored.contains(variant.encoded_key.as_str()));
+    let new: Vec<&message_variant::Model> = new.collect();
+    let changed = before.map(|template| &template.row) != Some(&plan.row);
+    if !changed && retired.is_empty() && new.is_empty() {
+        return Ok(false);
+    }
+    if changed {
+        transaction.put::<message_template::Entity>(&[&plan.row]).await?;
+    }
+    if !retired.is_empty() {
+        // Before the new ones, as only one of a language may be current.
+        let which = transaction.dialect.is_one_of("encoded_key", "$1");
+        let keys = serde_json::to_string(&retired).map_err(Error::internal)?;
+        transaction
+            .run(
+                format!("UPDATE message_variant SET current = FALSE WHERE {which}"),
+                [keys.into()],
+            )
+            .await?;
+    }
+    transaction.put::<message_variant::Entity>(&new).await?;
+    Ok(true)
+}

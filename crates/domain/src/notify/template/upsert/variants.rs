@@ -1,0 +1,259 @@
+//! The rules for a template's variants and their texts.
+
+use std::collections::{BTreeMap, HashSet};
+
+use async_graphql::MaybeUndefined;
+use entity::message_variant;
+
+use super::MessageTemplateVariantInput;
+use crate::member::{Problems, Scalars, TEXT_LIMIT, keep};
+use crate::{
+    access::Rights,
+    custom_field::Definitions,
+    notify::{
+        Channel,
+        placeholder::{Part, Placeholder, Position, parts},
+        template::Template,
+    },
+};
+use clientele_core::{
+    path,
+    problem::ProblemCode,
+    scalar::new_key,
+    text::{forbidden_in_line, forbidden_in_lines, is_blank},
+};
+
+const MOST: usize = 100;
+const LONGEST_EMAIL: usize = 100_000;
+/// What providers take at the most, as several parts.
+const LONGEST_SMS: usize = 1_600;
+/// So many placeholders in a text are no mistake any more: each may become a long text.
+const MOST_PLACEHOLDERS: usize = 500;
+
+/// The variants as they are to be. One that says what is stored already is the stored one, with its key. `rights` are those
+/// of who sends them.
+pub(super) fn variants(
+    sent: &MaybeUndefined<Vec<MessageTemplateVariantInput>>,
+    channel: Option<Channel>,
+    template_key: &str,
+    stored: Option<&Template>,
+    known: &Definitions,
+    rights: &Rights,
+    problems: &mut Problems,
+) -> Vec<message_variant::Model> {
+    let Some(list) = problems.list("variants", sent, MOST) else {
+        return kept(sent, channel, stored, problems);
+    };
+    if list.is_empty() {
+        problems.add(
+            ProblemCode::Blank,
+            path!["variants"],
+            "A template needs at least one variant.",
+        );
+    }
+    let mut languages = HashSet::new();
+    let mut variants = Vec::with_capacity(list.len());
+    for (index, sent) in list.iter().enumerate() {
+        if !languages.insert(sent.language.as_str()) {
+            let message = "A language is named twice: a template has one variant for each language.";
+            problems.add(ProblemCode::Duplicate, path!["variants", index, "language"], message);
+            continue;
+        }
+        let before = stored.and_then(|template| template.variant_in(sent.language.as_str()));
+        let wanted = wanted(sent, template_key, before.map(|variant| &variant.row));
+        let mut judge = Judge {
+            member: Scalars {
+                scope: path!["variants", index].to_vec(),
+                problems,
+            },
+            known,
+            rights,
+            said: before.map(|variant| said(&variant.row)).unwrap_or_default(),
+        };
+        judge.variant(&wanted, channel, before.map(|variant| &variant.row));
+        variants.push(wanted);
+    }
+    variants
+}
+
+/// The stored variants, which another channel may not be able to take.
+fn kept(
+    sent: &MaybeUndefined<Vec<MessageTemplateVariantInput>>,
+    channel: Option<Channel>,
+    stored: Option<&Template>,
+    problems: &mut Problems,
+) -> Vec<message_variant::Model> {
+    if stored.is_none() && sent.is_undefined() {
+        problems.add(
+            ProblemCode::Blank,
+            path!["variants"],
+            "A new template needs at least one variant.",
+        );
+    }
+    if let (Some(template), Some(channel)) = (stored, channel)
+        && template.channel != channel
+        && sent.is_undefined()
+    {
+        let message = "The variants are written for another channel: send new ones with it.";
+        problems.add(ProblemCode::Invalid, path!["channel"], message);
+    }
+    let stored = stored.map(|template| template.variants.as_slice()).unwrap_or_default();
+    stored.iter().map(|variant| variant.row.clone()).collect()
+}
+
+fn wanted(
+    sent: &MessageTemplateVariantInput,
+    template_key: &str,
+    stored: Option<&message_variant::Model>,
+) -> message_variant::Model {
+    let MessageTemplateVariantInput {
+        language,
+        subject,
+        text,
+        html,
+    } = sent;
+    let kept = |sent: &MaybeUndefined<String>, stored: Option<&String>| {
+        keep(sent, stored.cloned(), |text| text).filter(|text| !text.is_empty())
+    };
+    let mut variant = message_variant::Model {
+        encoded_key: stored.map(|row| row.encoded_key.clone()).unwrap_or_default(),
+        template_key: template_key.to_owned(),
+        language: language.as_str().to_owned(),
+        subject: kept(subject, stored.and_then(|row| row.subject.as_ref())),
+        text: text.clone(),
+        html: kept(html, stored.and_then(|row| row.html.as_ref())),
+        current: true,
+    };
+    if stored != Some(&variant) {
+        variant.encoded_key = new_key();
+    }
+    variant
+}
+
+/// The placeholders of a variant.
+fn said(variant: &message_variant::Model) -> HashSet<&str> {
+    let texts = [variant.subject.as_deref(), Some(&variant.text), variant.html.as_deref()];
+    let parts = texts.into_iter().flatten().flat_map(parts);
+    parts
+        .filter_map(|part| match part {
+            Part::Placeholder { key, .. } => Some(key),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Judges the texts of one variant.
+struct Judge<'a> {
+    member: Scalars<'a>,
+    known: &'a Definitions,
+    rights: &'a Rights,
+    /// The placeholders of the stored variant.
+    said: HashSet<&'a str>,
+}
+
+impl Judge<'_> {
+    fn variant(
+        &mut self,
+        wanted: &message_variant::Model,
+        channel: Option<Channel>,
+        before: Option<&message_variant::Model>,
+    ) {
+        let subject = wanted.subject.as_deref();
+        let html = wanted.html.as_deref();
+        let longest = match channel {
+            Some(Channel::Sms) => {
+                for (name, text) in [("subject", subject), ("html", html)] {
+                    if text.is_some() {
+                        let message = format!("A text message has no {name}: send null.");
+                        self.member.refuse(ProblemCode::Invalid, name, message);
+                    }
+                }
+                LONGEST_SMS
+            }
+            Some(Channel::Email) => {
+                self.subject(subject, before.and_then(|row| row.subject.as_deref()));
+                if let Some(html) = html {
+                    self.text("html", html, LONGEST_EMAIL, before.and_then(|row| row.html.as_deref()));
+                }
+                LONGEST_EMAIL
+            }
+            // What is wrong with a text on any channel is told without one.
+            None => LONGEST_EMAIL,
+        };
+        self.text("text", &wanted.text, longest, before.map(|row| row.text.as_str()));
+    }
+
+    fn subject(&mut self, subject: Option<&str>, stored: Option<&str>) {
+        let subject = subject.unwrap_or_default();
+        if forbidden_in_line(subject).is_some() && stored != Some(subject) {
+            let message = "subject must be one line without tabs or other control characters.";
+            self.member.refuse(ProblemCode::InvalidCharacter, "subject", message);
+        } else {
+            self.text("subject", subject, TEXT_LIMIT, stored);
+        }
+    }
+
+    fn text(&mut self, name: &'static str, text: &str, longest: usize, stored: Option<&str>) {
+        // A stored text is accepted, whatever the rules have become since, and even if it names a custom field that was
+        // removed. The exception is its length: another channel may take less.
+        let is_stored = !text.is_empty() && stored == Some(text);
+        if is_blank(text) && !is_stored {
+            let message = format!("{name} is required and must not be blank.");
+            self.member.refuse(ProblemCode::Blank, name, message);
+        } else if forbidden_in_lines(text).is_some() && !is_stored {
+            let message = format!("{name} must not contain control characters other than line ends and tabs.");
+            self.member.refuse(ProblemCode::InvalidCharacter, name, message);
+        } else if self.member.is_short(name, text, longest) && !is_stored {
+            self.placeholders(name, text);
+        }
+    }
+
+    fn placeholders(&mut self, name: &'static str, text: &str) {
+        let mut found = 0;
+        let mut wrong: BTreeMap<&str, (Position, ProblemCode)> = BTreeMap::new();
+        for part in parts(text) {
+            let Part::Placeholder { key, at } = part else { continue };
+            found += 1;
+            if let Some(code) = self.wrong_with(key) {
+                wrong.entry(key).or_insert((at, code));
+            }
+        }
+        if found > MOST_PLACEHOLDERS {
+            let message = format!("{name} has {found} placeholders, and at most {MOST_PLACEHOLDERS} are allowed.");
+            return self.member.refuse(ProblemCode::TooMany, name, message);
+        }
+        let mut wrong: Vec<_> = wrong.into_iter().collect();
+        wrong.sort_by_key(|(_, (Position { line, column }, _))| (*line, *column));
+        for (key, (Position { line, column }, code)) in wrong {
+            let key = shortened(key);
+            let what = match code {
+                ProblemCode::Forbidden => format!("You may not see the values of {{{key}}}, nor have them sent"),
+                _ => format!("There is no placeholder {{{key}}}"),
+            };
+            let message = format!("{what}: it is in line {line}, column {column}.");
+            self.member.refuse(code, name, message);
+        }
+    }
+
+    fn wrong_with(&self, key: &str) -> Option<ProblemCode> {
+        match Placeholder::of_key(key) {
+            Some(Placeholder::Named(_)) => None,
+            Some(Placeholder::CustomField(id)) => match self.known.field(&id) {
+                None => Some(ProblemCode::UnknownPlaceholder),
+                // Whoever gets the message would be told the value; a placeholder that is there already tells no more.
+                Some(field) if !field.is_shown(self.rights) && !self.said.contains(key) => Some(ProblemCode::Forbidden),
+                Some(_) => None,
+            },
+            None => Some(ProblemCode::UnknownPlaceholder),
+        }
+    }
+}
+
+/// What has the form of a name may have any length.
+fn shortened(key: &str) -> String {
+    const LONGEST: usize = 64;
+    match key.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &key[..end]),
+        None => key.to_owned(),
+    }
+}

@@ -1,0 +1,95 @@
+//! What stands in the place of a placeholder, for one client at one time.
+
+use std::collections::HashMap;
+
+use chrono::{DateTime, Utc};
+use entity::{client, custom_field_value, id_document};
+
+use super::Variant;
+use crate::{
+    client::Aggregate,
+    custom_field::Definitions,
+    notify::{
+        hidden::origin,
+        placeholder::{Name, Placeholder},
+        render::Values,
+    },
+};
+use clientele_core::text::is_blank;
+
+/// The values of placeholders for one client at one time, for any number of templates.
+pub struct Source<'a> {
+    aggregate: &'a Aggregate,
+    definitions: &'a Definitions,
+    now: DateTime<Utc>,
+    /// The client's custom field values by the keys of their fields.
+    by_field: HashMap<&'a str, &'a custom_field_value::Model>,
+}
+
+impl<'a> Source<'a> {
+    /// `aggregate` must have the collections that the templates want.
+    pub fn new(aggregate: &'a Aggregate, definitions: &'a Definitions, now: DateTime<Utc>) -> Self {
+        let mut by_field = HashMap::new();
+        for value in aggregate.custom_values.iter().flatten() {
+            by_field.entry(&*value.field_key).or_insert(value);
+        }
+        Self {
+            aggregate,
+            definitions,
+            now,
+            by_field,
+        }
+    }
+
+    /// The values of the placeholders that `variant` has; with that of a custom field, the set it is of.
+    pub fn values(&self, variant: &Variant) -> Values {
+        let mut values = Values::new();
+        for key in &variant.keys {
+            let value = match Placeholder::of_key(key) {
+                Some(Placeholder::Named(name)) => named(name, self.aggregate, self.now),
+                Some(Placeholder::CustomField(id)) => self.definitions.field(&id).and_then(|field| {
+                    values.insert(origin(key), field.set.set_id.clone());
+                    let value = self.by_field.get(&*field.row.encoded_key)?;
+                    // The stored value of the field, or the key of what it links to.
+                    value.value.clone().or_else(|| value.linked_key.clone())
+                }),
+                None => continue,
+            };
+            values.insert(key.clone(), value.unwrap_or_default());
+        }
+        values
+    }
+}
+
+/// The number that text messages to a client go to.
+pub fn mobile_phone(client: &client::Model) -> Option<&str> {
+    let numbers = [&client.mobile_phone1, &client.mobile_phone2];
+    numbers
+        .into_iter()
+        .filter_map(|number| number.as_deref())
+        .find(|number| !is_blank(number))
+}
+
+fn named(name: Name, aggregate: &Aggregate, now: DateTime<Utc>) -> Option<String> {
+    let client = &aggregate.client;
+    let document = || aggregate.id_documents.as_ref()?.first();
+    match name {
+        Name::ClientName | Name::RecipientName => Some(aggregate.full_name()),
+        Name::ClientId => Some(client.client_id.clone()),
+        Name::ClientFirstNames => Some(client.first_name.clone()),
+        Name::ClientMiddleNames => client.middle_name.clone(),
+        Name::ClientLastName => Some(client.last_name.clone()),
+        Name::RecipientEmailAddress => client.email_address.clone(),
+        Name::RecipientMobilePhone => mobile_phone(client).map(str::to_owned),
+        Name::IdDocumentType => document().map(|document| document.document_type.clone()),
+        Name::IdDocumentNumber => document().map(|document| document.document_id.clone()),
+        Name::IdDocumentIssuingAuthority => document().and_then(|document| document.issuing_authority.clone()),
+        Name::IdDocumentExpiryDate => document().and_then(expiry_date),
+        Name::CurrentDate => Some(now.format("%Y-%m-%d").to_string()),
+        Name::CurrentDateTime => Some(now.format("%Y-%m-%d %H:%M:%S UTC").to_string()),
+    }
+}
+
+fn expiry_date(document: &id_document::Model) -> Option<String> {
+    document.valid_until.map(|day| day.to_string())
+}

@@ -1,0 +1,84 @@
+//! The versions of variants that messages are written from. A version never changes, so that what is kept in memory is
+//! never out of date.
+
+use std::{collections::HashMap, fmt, sync::Arc};
+
+use entity::message;
+use moka::sync::Cache;
+
+use super::render::{Compiled, Values};
+use crate::access::Rights;
+use crate::notify::content::Content;
+use clientele_core::error::{Error, Result};
+use clientele_storage::db::Database;
+
+/// As many as a bank has in use at a time, and more.
+const KEPT: u64 = 1_000;
+
+/// Compiled variants by key.
+pub struct Variants(Cache<String, Arc<Compiled>>);
+
+impl Default for Variants {
+    fn default() -> Self {
+        Self(Cache::new(KEPT))
+    }
+}
+
+impl fmt::Debug for Variants {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_tuple("Variants").field(&self.0.entry_count()).finish()
+    }
+}
+
+impl Variants {
+    /// The variants of these keys; at most one statement. One that doesn't exist or can't be read is left out.
+    pub async fn of<'a>(
+        &self,
+        keys: impl IntoIterator<Item = &'a str>,
+        db: &Database,
+    ) -> Result<HashMap<String, Arc<Compiled>>> {
+        let (mut found, mut missing) = (HashMap::new(), Vec::new());
+        for key in keys {
+            match self.0.get(key) {
+                Some(variant) => _ = found.insert(key.to_owned(), variant),
+                None => missing.push(key),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(found);
+        }
+        missing.sort_unstable();
+        missing.dedup();
+        let connection = db.read();
+        let which = connection.dialect.is_one_of("encoded_key", "$1");
+        let sql = format!("SELECT encoded_key, subject, text, html FROM message_variant WHERE {which}");
+        let missing = serde_json::to_string(&missing).map_err(Error::internal)?;
+        for row in connection.all(sql, [missing.into()]).await? {
+            let (key, subject, text, html): (String, Option<String>, String, Option<String>) =
+                row.try_get_many_by_index()?;
+            let Ok(compiled) = Compiled::new(subject.as_deref().unwrap_or_default(), &text, html.as_deref()) else {
+                continue;
+            };
+            let compiled = Arc::new(compiled);
+            self.0.insert(key.clone(), compiled.clone());
+            found.insert(key, compiled);
+        }
+        Ok(found)
+    }
+}
+
+/// What a message says, which is written from this variant. None when its text has been removed, or can't be written.
+pub fn content(message: &message::Model, variant: &Compiled) -> Option<Content> {
+    variant.render(&values(message)?).ok()
+}
+
+/// As [`content`], as far as somebody with these rights may see it.
+pub fn shown_content(message: &message::Model, variant: &Compiled, rights: &Rights) -> Option<Content> {
+    let mut values = values(message)?;
+    variant.hide(&mut values, rights);
+    variant.render(&values).ok()
+}
+
+fn values(message: &message::Model) -> Option<Values> {
+    serde_json::from_str(message.placeholders.as_deref()?).ok()
+}

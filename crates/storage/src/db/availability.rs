@@ -1,0 +1,325 @@
+//! Tracks whether the database can be reached and written to.
+//!
+//! A failure starts a task that probes the database until it answers again. During an outage requests are refused at once
+//! instead of each waiting for a connection, and the log has one line when the outage begins and one when it ends.
+
+use std::{
+    fmt,
+    future::Future,
+    io,
+    pin::pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::BoxFuture;
+use sea_orm::DbErr;
+use tokio::{
+    runtime::Handle,
+    sync::Notify,
+    time::{Instant, sleep, timeout},
+};
+
+use clientele_core::error::{Cause, Error, Result};
+
+/// Pause between two probes during an outage.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// The longest pause between two probes of writing. A probe writes little: on a disk that is nearly full it may succeed where
+/// requests go on failing, so that the state would change every second.
+const LONGEST_PROBE_INTERVAL: Duration = Duration::from_secs(30);
+/// Changes succeed again once none has failed for this long.
+const RECOVERED: Duration = Duration::from_secs(10);
+/// A request that waits longer than this may be the first to notice an outage.
+const SUSPICIOUS_WAIT: Duration = Duration::from_secs(1);
+/// The least time between two probes that found nothing wrong.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// The kind of a failed operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Access {
+    Read,
+    Write,
+}
+
+/// Tries an access on a connection that no request uses.
+pub(super) type Probe = Box<dyn Fn(Access) -> BoxFuture<'static, Result<()>> + Send + Sync>;
+
+/// The database is known to be unreachable, so that it wasn't asked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct KnownOutage;
+
+impl From<KnownOutage> for Error {
+    fn from(KnownOutage: KnownOutage) -> Self {
+        Self::Unavailable(Cause::Outage)
+    }
+}
+
+impl From<KnownOutage> for DbErr {
+    fn from(outage: KnownOutage) -> Self {
+        Error::from(outage).into()
+    }
+}
+
+/// Whether the database is known to be unreachable. Cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct OutageFlag(Arc<AtomicBool>);
+
+impl OutageFlag {
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn set(&self, unreachable: bool) {
+        self.0.store(unreachable, Ordering::Release);
+    }
+}
+
+/// Cloning shares it.
+#[derive(Clone)]
+pub(super) struct Availability(Arc<Inner>);
+
+struct Inner {
+    probe: Probe,
+    unreachable: OutageFlag,
+    unwritable: AtomicBool,
+    /// Notified when the database becomes unreachable.
+    outage_began: Notify,
+    state: Mutex<State>,
+    /// Held during a probe.
+    probed: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct State {
+    unreachable: Option<Outage>,
+    unwritable: Option<Outage>,
+    write_probe_interval: Duration,
+    writable_since: Instant,
+    write_failed: Instant,
+    probing: bool,
+    last_probe: Option<Instant>,
+}
+
+#[derive(Clone, Debug)]
+struct Outage {
+    since: Instant,
+    error: Error,
+}
+
+impl Outage {
+    fn new(error: Error) -> Self {
+        Self {
+            since: Instant::now(),
+            error,
+        }
+    }
+}
+
+impl Availability {
+    pub fn new(probe: Probe, unreachable: OutageFlag) -> Self {
+        Self(Arc::new(Inner {
+            probe,
+            unreachable,
+            unwritable: AtomicBool::new(false),
+            outage_began: Notify::new(),
+            state: Mutex::new(State {
+                unreachable: None,
+                unwritable: None,
+                write_probe_interval: PROBE_INTERVAL,
+                writable_since: Instant::now(),
+                write_failed: Instant::now(),
+                probing: false,
+                last_probe: None,
+            }),
+            probed: tokio::sync::Mutex::default(),
+        }))
+    }
+
+    /// Fails with the error that began the outage, if one is known.
+    pub fn check(&self) -> Result<()> {
+        let state = self.state();
+        let outage = state.unreachable.as_ref().or(state.unwritable.as_ref());
+        outage.map_or(Ok(()), |outage| Err(outage.error.clone()))
+    }
+
+    /// Whether the database is known to answer and to refuse changes.
+    pub fn accepts_no_changes(&self) -> bool {
+        let state = self.state();
+        state.unreachable.is_none() && state.unwritable.is_some()
+    }
+
+    /// Waits for `operation` unless the database is known to be unreachable, or becomes so meanwhile. Reports its error.
+    pub async fn during<T, E>(&self, access: Access, operation: impl Future<Output = Result<T, E>>) -> Result<T, E>
+    where
+        E: Clone + From<KnownOutage>,
+        Error: From<E>,
+    {
+        let outage_began = self.0.outage_began.notified();
+        if self.0.unreachable.is_set() {
+            return Err(KnownOutage.into());
+        }
+        let outage = async {
+            let mut outage_began = pin!(outage_began);
+            while timeout(SUSPICIOUS_WAIT, &mut outage_began).await.is_err() {
+                self.start_probing();
+            }
+        };
+        tokio::select! {
+            biased;
+            result = operation => result.inspect_err(|error| self.report(access, &error.clone().into())),
+            () = outage => Err(KnownOutage.into()),
+        }
+    }
+
+    /// Takes note of an error that may be the sign of an outage.
+    pub fn report(&self, access: Access, error: &Error) {
+        match error {
+            Error::Unavailable(Cause::Closed | Cause::Outage | Cause::SharedRead | Cause::HashingQueue) => {}
+            Error::Unavailable(cause) if access == Access::Write && cannot_store(*cause) => self.writing_failed(error),
+            Error::ReadOnly => self.writing_failed(error),
+            Error::Unavailable(_) => self.start_probing(),
+            _ => {}
+        }
+    }
+
+    fn writing_failed(&self, error: &Error) {
+        {
+            let mut state = self.state();
+            state.write_failed = Instant::now();
+            if state.unwritable.is_some() {
+                return;
+            }
+            state.write_probe_interval = match state.writable_since.elapsed() < LONGEST_PROBE_INTERVAL {
+                true => (state.write_probe_interval * 2).min(LONGEST_PROBE_INTERVAL),
+                false => PROBE_INTERVAL,
+            };
+            state.unwritable = Some(Outage::new(error.clone()));
+            self.0.unwritable.store(true, Ordering::Release);
+        }
+        tracing::warn!(cause = cause(error), "the database accepts no changes");
+        self.start_probing();
+    }
+
+    /// Starts the task that probes, unless it runs or has just found nothing wrong.
+    fn start_probing(&self) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        let mut state = self.state();
+        let just_probed = state.last_probe.is_some_and(|probed| probed.elapsed() < QUIET);
+        if state.probing || (just_probed && state.unwritable.is_none()) {
+            return;
+        }
+        state.probing = true;
+        let this = self.clone();
+        runtime.spawn(async move { this.probe_until_available().await });
+    }
+
+    async fn probe_until_available(&self) {
+        loop {
+            let mut reached = self.probe(Access::Read).await;
+            if let Err(error) = &reached
+                && !matches!(error, Error::Unavailable(Cause::Io(io::ErrorKind::TimedOut)))
+            {
+                // One failure may be an accident.
+                reached = self.probe(Access::Read).await;
+            }
+            let Some(pause) = self.reached(reached) else { return };
+            sleep(pause).await;
+            if self.state().unreachable.is_none() && self.probe(Access::Write).await.is_ok() {
+                self.written();
+            }
+        }
+    }
+
+    async fn probe(&self, access: Access) -> Result<()> {
+        let _probed = self.0.probed.lock().await;
+        (self.0.probe)(access).await
+    }
+
+    /// Waits until no probe has a connection. After the pools are closed, no other one gets one.
+    pub async fn probe_ended(&self) {
+        let _probed = self.0.probed.lock().await;
+    }
+
+    /// Takes note of a probe. Answers the pause until the next one, if another one is needed.
+    fn reached(&self, probed: Result<()>) -> Option<Duration> {
+        let mut state = self.state();
+        state.last_probe = Some(Instant::now());
+        let closed = matches!(probed, Err(Error::Unavailable(Cause::Closed)));
+        match (probed, state.unreachable.take()) {
+            (Err(error), None) if !closed => {
+                tracing::warn!(
+                    cause = cause(&error),
+                    "the database can't be reached: requests are refused until it answers"
+                );
+                state.unreachable = Some(Outage::new(error));
+                self.0.unreachable.set(true);
+                self.0.outage_began.notify_waiters();
+            }
+            (Ok(()), Some(outage)) => {
+                let seconds = outage.since.elapsed().as_secs();
+                tracing::info!(seconds, "the database answers again");
+                self.0.unreachable.set(false);
+            }
+            (_, outage) => state.unreachable = outage,
+        }
+        let pause = match (&state.unreachable, &state.unwritable) {
+            (Some(_), _) => Some(PROBE_INTERVAL),
+            (None, Some(_)) => Some(state.write_probe_interval),
+            (None, None) => None,
+        };
+        let pause = pause.filter(|_| !closed);
+        state.probing = pause.is_some();
+        pause
+    }
+
+    /// Takes note of a COMMIT that succeeded.
+    pub fn committed(&self) {
+        if self.0.unwritable.load(Ordering::Acquire) && self.state().write_failed.elapsed() > RECOVERED {
+            self.written();
+        }
+    }
+
+    fn written(&self) {
+        let mut state = self.state();
+        self.0.unwritable.store(false, Ordering::Release);
+        if let Some(outage) = state.unwritable.take() {
+            let seconds = outage.since.elapsed().as_secs();
+            tracing::info!(seconds, "the database accepts changes again");
+            state.writable_since = Instant::now();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Availability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Availability").field(&self.state()).finish()
+    }
+}
+
+/// The cause of an outage, for the log.
+fn cause(error: &Error) -> String {
+    match error {
+        Error::Unavailable(cause) => cause.to_string(),
+        error => error.kind(),
+    }
+}
+
+/// Whether the database answers but can't store anything.
+fn cannot_store(cause: Cause) -> bool {
+    match cause {
+        Cause::Sqlite(_) | Cause::FileGone => true,
+        // `too_many_connections` is about a new connection.
+        Cause::Postgres(state) => {
+            let classes = [&b"53"[..], b"58", b"XX"];
+            classes.iter().any(|class| state.starts_with(class)) && state != *b"53300"
+        }
+        _ => false,
+    }
+}

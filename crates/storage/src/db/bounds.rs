@@ -1,0 +1,214 @@
+//! How long a statement of a reader may take on SQLite, where the database itself doesn't end one: what PostgreSQL's
+//! `statement_timeout` is there.
+//!
+//! SQLite asks each running statement from time to time whether to go on. It can't say which statement it asks about, so all
+//! that run at that moment are ended, and those that were in time are run again: they only read.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use sea_orm::{DbErr, RuntimeErr, sqlx};
+use tokio::{runtime::Handle, time::Instant};
+
+use clientele_core::error::{Error, Result};
+
+/// A statement is asked each time it has done so many steps of SQLite's machine: about every millisecond.
+const STEPS: i32 = 20_000;
+/// Statements whose callers have gone are ended together, at most this often: whoever keeps hanging up must not keep
+/// everybody else's from coming to their end.
+const SWEEP: Duration = Duration::from_secs(1);
+/// SQLITE_INTERRUPT
+const INTERRUPTED: &str = "9";
+
+/// Cloning shares it: all connections of one pool have the same.
+#[derive(Clone, Debug)]
+pub(super) struct Bounds {
+    longest: Duration,
+    /// How often everything that ran was ended.
+    ended: Arc<AtomicU64>,
+    sweeping: Arc<AtomicBool>,
+}
+
+impl Bounds {
+    pub fn new(longest: Duration) -> Self {
+        Self {
+            longest,
+            ended: Arc::default(),
+            sweeping: Arc::default(),
+        }
+    }
+
+    /// Lets statements of this connection be ended.
+    pub async fn watch(self, connection: &mut sqlx::SqliteConnection) -> Result<(), sqlx::Error> {
+        let mut seen = self.ended.load(Ordering::Relaxed);
+        let go_on = move || {
+            let ended = self.ended.load(Ordering::Relaxed);
+            std::mem::replace(&mut seen, ended) == ended
+        };
+        connection.lock_handle().await?.set_progress_handler(STEPS, go_on);
+        Ok(())
+    }
+
+    /// Runs what `statement` makes, anew when it was ended for another one's sake.
+    pub async fn run<T, F>(&self, statement: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T, DbErr>>,
+    {
+        let end = Instant::now() + self.longest;
+        loop {
+            let mut abandoned = Abandoned(Some(self));
+            let outcome = tokio::time::timeout_at(end, statement()).await;
+            abandoned.0 = None;
+            match outcome {
+                Ok(Err(error)) if is_interrupted(&error) => {}
+                Ok(outcome) => return Ok(outcome?),
+                Err(_) => {
+                    self.end_all();
+                    return Err(Error::TimedOut);
+                }
+            }
+        }
+    }
+
+    /// Ends what is running at this moment.
+    pub(super) fn end_all(&self) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn end_all_soon(&self) {
+        let Ok(runtime) = Handle::try_current() else { return };
+        if !self.sweeping.swap(true, Ordering::Relaxed) {
+            let bounds = self.clone();
+            runtime.spawn(async move {
+                tokio::time::sleep(SWEEP).await;
+                bounds.sweeping.store(false, Ordering::Relaxed);
+                bounds.end_all();
+            });
+        }
+    }
+}
+
+/// A statement that nobody waits for any more, if it goes away with something in it.
+struct Abandoned<'a>(Option<&'a Bounds>);
+
+impl Drop for Abandoned<'_> {
+    fn drop(&mut self) {
+        if let Some(bounds) = self.0 {
+            bounds.end_all_soon();
+        }
+    }
+}
+
+fn is_interrupted(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = error else {
+        return false;
+    };
+    cause
+        .as_database_error()
+        .and_then(|error| error.code())
+        .is_some_and(|code| code == INTERRUPTED)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::{Database, DatabaseSettings};
+    use clientele_core::{
+        budget::{AnswerSettings, Means, Purpose},
+        error::Error,
+    };
+
+    /// Counts without end, and holds a reader busy meanwhile.
+    const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+
+    /// With one reader, whoever reads afterwards needs the very connection that the statement had.
+    async fn database(folder: &tempfile::TempDir, max_connections: u32, request_timeout_seconds: u64) -> Database {
+        let url = format!("sqlite:{}", folder.path().join("clientele.db").display());
+        let settings = DatabaseSettings {
+            max_connections,
+            request_timeout_seconds,
+            ..DatabaseSettings::default()
+        };
+        Database::connect(&url, &settings).await.expect("it opens")
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_statement_without_end_is_ended_and_gives_its_connection_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = database(&folder, 1, 1).await;
+        for _ in 0..2 {
+            let error = database.read().one(ENDLESS, []).await.expect_err("it has no end");
+            assert!(matches!(error, Error::TimedOut), "{error}");
+            database.ping().await.expect("the connection is free again");
+        }
+        database.close().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_caller_that_goes_away_takes_its_statement_along() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = database(&folder, 1, 60).await;
+        let waiting = tokio::time::timeout(Duration::from_millis(50), database.read().one(ENDLESS, []));
+        waiting.await.expect_err("it has no end");
+        database.ping().await.expect("the connection is free again");
+        database.close().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn one_request_uses_a_part_of_the_connections() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = database(&folder, 8, 60).await;
+        let allowance = Means::new(
+            Duration::from_secs(60),
+            database.connections(),
+            &AnswerSettings::default(),
+        )
+        .allow(Purpose::Read, None)
+        .expect("there is memory");
+        let many = allowance.scope(futures_util::future::join_all(
+            (0..20).map(|_| database.reader.one(ENDLESS, [])),
+        ));
+        let others = async {
+            for _ in 0..20 {
+                let all = futures_util::future::join_all((0..6).map(|_| database.ping()));
+                all.await.into_iter().for_each(|answer| answer.expect("some are left"));
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = many => panic!("they have no end"),
+            () = others => {}
+        }
+        database.close().await;
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_statement_ended_for_anothers_sake_is_run_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = database(&folder, 1, 60).await;
+        let long =
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 300000) SELECT count(*) FROM n";
+        let bounds = database.reader.bounds.clone().expect("readers on SQLite have bounds");
+        let ending = async {
+            for _ in 0..5 {
+                bounds.end_all();
+                tokio::task::yield_now().await;
+            }
+        };
+        let (row, ()) = tokio::join!(database.read().one(long, []), ending);
+        let count: i64 = row
+            .expect("it runs")
+            .expect("a row")
+            .try_get_by_index(0)
+            .expect("a number");
+        assert_eq!(count, 300_000);
+        database.close().await;
+    }
+}

@@ -1,0 +1,136 @@
+//! Metrics of the database: its connections, how long it takes to get one, and how long statements take.
+//!
+//! sea-orm measures a statement from the moment it has a connection. The time before that is the rest of the time since
+//! the statement was started, which [`STARTED`] carries to the place where sea-orm reports.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use prometheus_client::metrics::counter::Counter;
+use sea_orm::DbErr;
+
+use super::transaction::Observer;
+use clientele_core::histogram::{Buckets, Histogram};
+
+/// For statements and for the wait for a connection.
+const SECONDS: Buckets = &[
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 30.0,
+];
+
+tokio::task_local! {
+    /// When the statement that runs now was started, before it had a connection.
+    static STARTED: Instant;
+}
+
+/// Called with the text of every statement.
+pub(super) type StatementHook = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// What is measured of the connections that read, or of those that write. Cloning shares it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Metrics(pub(super) Arc<Measured>);
+
+#[derive(Debug)]
+pub(super) struct Measured {
+    pub statements: Histogram,
+    pub failed: Counter,
+    pub commits: Histogram,
+    pub not_committed: Counter,
+    pub acquire: Histogram,
+    pub not_acquired: Counter,
+    /// How many have or want a connection.
+    pub wanted: AtomicI64,
+}
+
+impl Default for Measured {
+    fn default() -> Self {
+        Self {
+            statements: Histogram::new(SECONDS),
+            failed: Counter::default(),
+            commits: Histogram::new(SECONDS),
+            not_committed: Counter::default(),
+            acquire: Histogram::new(SECONDS),
+            not_acquired: Counter::default(),
+            wanted: AtomicI64::default(),
+        }
+    }
+}
+
+/// Counts as one that has or wants a connection until it is dropped.
+#[derive(Debug)]
+pub(super) struct WaitGuard(Metrics);
+
+impl Drop for WaitGuard {
+    fn drop(&mut self) {
+        self.0.0.wanted.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Metrics {
+    pub fn want(&self) -> WaitGuard {
+        self.0.wanted.fetch_add(1, Relaxed);
+        WaitGuard(self.clone())
+    }
+
+    /// Measures how long it takes to get a connection.
+    pub async fn acquiring<T>(&self, acquire: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        let begun = Instant::now();
+        let outcome = acquire.await;
+        self.acquired(begun.elapsed(), outcome.as_ref().err());
+        outcome
+    }
+
+    /// Measures a COMMIT, which on most disks takes longer than the statements before it.
+    pub async fn committing<T>(&self, commit: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        let begun = Instant::now();
+        let outcome = commit.await;
+        self.0.commits.observe(begun.elapsed());
+        if outcome.is_err() {
+            self.0.not_committed.inc();
+        }
+        outcome
+    }
+
+    /// Measures how long a statement waits for a connection of its own.
+    pub async fn waiting<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
+        let begun = Instant::now();
+        let outcome = STARTED.scope(begun, statement).await;
+        if let Err(error @ DbErr::ConnectionAcquire(_)) = &outcome {
+            self.acquired(begun.elapsed(), Some(error));
+        }
+        outcome
+    }
+
+    fn acquired(&self, after: Duration, error: Option<&DbErr>) {
+        self.0.acquire.observe(after);
+        if matches!(error, Some(DbErr::ConnectionAcquire(_))) {
+            self.0.not_acquired.inc();
+        }
+    }
+
+    /// Measures every statement that is reported to it, and passes its text to `hook`.
+    pub fn observer(&self, hook: Option<StatementHook>) -> Observer {
+        let metrics = self.clone();
+        Observer::new(move |sql, elapsed, failed| {
+            metrics.ran(elapsed, failed);
+            if let Some(hook) = &hook {
+                hook(sql);
+            }
+        })
+    }
+
+    fn ran(&self, elapsed: Duration, failed: bool) {
+        self.0.statements.observe(elapsed);
+        if failed {
+            self.0.failed.inc();
+        }
+        if let Ok(since_start) = STARTED.try_with(Instant::elapsed) {
+            self.0.acquire.observe(since_start.saturating_sub(elapsed));
+        }
+    }
+}

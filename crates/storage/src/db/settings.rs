@@ -1,0 +1,215 @@
+//! What an operator decides about the database, and what every connection is told.
+
+use std::{thread::available_parallelism, time::Duration};
+
+use sea_orm::{
+    ConnectOptions,
+    sqlx::{
+        self,
+        postgres::PgConnectOptions,
+        sqlite::{SqliteJournalMode, SqliteSynchronous},
+    },
+};
+use serde::{Deserialize, Serialize};
+
+use super::{Dialect, address, availability::OutageFlag, bounds::Bounds};
+use clientele_core::budget::Connections;
+
+/// How long a statement waits for a lock on PostgreSQL: whoever holds one longer must not take every connection with it.
+const LOCK_TIMEOUT: &str = "5s";
+
+/// How to reach the database and how to use it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DatabaseSettings {
+    /// Connections kept at the most. On SQLite these are readers, two for each core at the most; one writer comes on top, which
+    /// callers have in turns. One request uses a quarter of them at once, and all requests of one caller three quarters.
+    pub max_connections: u32,
+    /// How long a request waits for a free connection before it is answered 503, in seconds.
+    pub acquire_timeout_seconds: u64,
+    /// What a commit waits for on SQLite: FULL survives a power cut, NORMAL may lose the last commits to one.
+    pub sqlite_synchronous: Synchronous,
+    /// How long a request may take, in seconds, before it is given up: its statements are ended, and what it has written
+    /// is rolled back unless the commit has begun.
+    pub request_timeout_seconds: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Synchronous {
+    Full,
+    Normal,
+}
+
+impl Default for DatabaseSettings {
+    fn default() -> Self {
+        Self {
+            max_connections: 16,
+            acquire_timeout_seconds: 5,
+            sqlite_synchronous: Synchronous::Full,
+            request_timeout_seconds: 30,
+        }
+    }
+}
+
+/// One request uses at most this part of the connections at once: what is asked for together mustn't starve others.
+const SHARES: usize = 4;
+/// SQLite computes in this process: more readers to a core would do no more together, and keep the core from whatever else there
+/// is to do, refusals first of all.
+const READERS_PER_CORE: u32 = 2;
+
+impl DatabaseSettings {
+    /// How many connections there are for a purpose.
+    pub(super) fn connections(&self, dialect: Dialect, purpose: Purpose) -> u32 {
+        match (dialect, purpose) {
+            (Dialect::Postgres, _) => self.max_connections,
+            (Dialect::Sqlite, Purpose::Writing) => 1,
+            (Dialect::Sqlite, Purpose::Reading | Purpose::Looking) => {
+                let cores = available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(u32::MAX));
+                self.max_connections.min(cores.saturating_mul(READERS_PER_CORE))
+            }
+        }
+    }
+
+    /// What requests share, which read on SQLite.
+    pub(super) fn for_requests(&self, dialect: Dialect) -> Connections {
+        let all = usize::try_from(self.connections(dialect, Purpose::Reading)).unwrap_or(1);
+        Connections {
+            all,
+            of_request: (all / SHARES).max(1),
+        }
+    }
+}
+
+/// What connections are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Nothing can be written by them, and nothing is created or changed by connecting.
+    Looking,
+    /// Reading what another connection of this process writes.
+    Reading,
+    Writing,
+}
+
+/// The options that every connection to a PostgreSQL address has.
+pub fn postgres_options(url: &str, settings: &DatabaseSettings) -> Result<PgConnectOptions, sqlx::Error> {
+    Ok(session(address::postgres(url)?, settings, false))
+}
+
+/// The options of every session on PostgreSQL. `default_transaction_read_only` stays as the server, the database or the
+/// role sets it: that is how operators and managed services stop writes.
+fn session(postgres: PgConnectOptions, settings: &DatabaseSettings, looking: bool) -> PgConnectOptions {
+    let postgres = postgres.application_name("clientele").options([
+        // Statements are prepared once, and short: planning them for each value, or compiling them, takes longer than
+        // they do.
+        ("plan_cache_mode", "force_generic_plan"),
+        ("jit", "off"),
+        ("timezone", "UTC"),
+        ("lock_timeout", LOCK_TIMEOUT),
+        ("statement_timeout", &format!("{}s", settings.request_timeout_seconds)),
+        ("idle_in_transaction_session_timeout", "60s"),
+    ]);
+    match looking {
+        true => postgres.options([("default_transaction_read_only", "on")]),
+        false => postgres,
+    }
+}
+
+/// `bounds` end statements on SQLite.
+pub(super) fn options(
+    url: &str,
+    settings: &DatabaseSettings,
+    (purpose, connections): (Purpose, u32),
+    bounds: Option<Bounds>,
+    outage: &OutageFlag,
+) -> ConnectOptions {
+    let read_only = purpose != Purpose::Writing;
+    let looking = purpose == Purpose::Looking;
+    let of_session = settings.clone();
+    let synchronous = match settings.sqlite_synchronous {
+        Synchronous::Full => SqliteSynchronous::Full,
+        Synchronous::Normal => SqliteSynchronous::Normal,
+    };
+    let mut options = ConnectOptions::new(address::readable(url));
+    options
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(settings.acquire_timeout_seconds))
+        // A ping before every statement would double the round trips; one after a pause finds a restarted database.
+        .test_before_acquire(false)
+        .test_before_acquire_if_idle_for(Duration::from_secs(1))
+        // Statements carry personal data.
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false)
+        .map_sqlx_postgres_opts(move |postgres| session(address::without_brackets(postgres), &of_session, looking))
+        .map_sqlx_sqlite_opts(move |sqlite| {
+            let sqlite = match looking {
+                true => sqlite.read_only(true),
+                false => sqlite.journal_mode(SqliteJournalMode::Wal),
+            };
+            sqlite
+                // Creating the file is up to `SqliteFile`: a connection that replaces another one must not create an empty database.
+                .create_if_missing(false)
+                .synchronous(synchronous)
+                .busy_timeout(Duration::from_secs(5))
+                .foreign_keys(true)
+                .pragma("query_only", if read_only { "ON" } else { "OFF" })
+                // What is deleted or erased is overwritten. FAST would leave whole pages of it, and rows of some length have them.
+                .pragma("secure_delete", "ON")
+                // In KiB. The writer touches every index; its default of 2 MiB would hold a fraction of their upper pages.
+                .pragma("cache_size", if read_only { "-8192" } else { "-65536" })
+                // In pages. Each checkpoint waits for the disk once more, for all changes since the last one.
+                .pragma("wal_autocheckpoint", "4000")
+        });
+    let outage = outage.clone();
+    options.map_sqlx_postgres_pool_opts(move |pool| {
+        let outage = outage.clone();
+        // The pool tests a connection that comes back, without an end when the host of the database is gone.
+        pool.after_release(move |_, _| {
+            let is_usable = !outage.is_set();
+            Box::pin(async move { Ok(is_usable) })
+        })
+    });
+    if let Some(bounds) = bounds {
+        options.map_sqlx_sqlite_pool_opts(move |pool| {
+            let bounds = bounds.clone();
+            pool.after_connect(move |connection, _| Box::pin(bounds.clone().watch(connection)))
+        });
+    }
+    options
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DatabaseSettings, Dialect, Purpose};
+
+    #[test]
+    fn sqlite_has_one_writer_and_a_few_readers_and_postgres_one_pool() {
+        let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+        for (dialect, purpose, max_connections, connections) in [
+            (Dialect::Postgres, Purpose::Writing, 1_000, 1_000),
+            (Dialect::Postgres, Purpose::Looking, 3, 3),
+            (Dialect::Sqlite, Purpose::Writing, 1_000, 1),
+            (Dialect::Sqlite, Purpose::Reading, 1_000, cores * 2),
+            (Dialect::Sqlite, Purpose::Looking, 1_000, cores * 2),
+            (Dialect::Sqlite, Purpose::Reading, 1, 1),
+        ] {
+            let settings = DatabaseSettings {
+                max_connections,
+                ..DatabaseSettings::default()
+            };
+            assert_eq!(
+                settings.connections(dialect, purpose),
+                connections,
+                "{dialect:?} {purpose:?}"
+            );
+        }
+        let share = |max_connections| {
+            let settings = DatabaseSettings {
+                max_connections,
+                ..DatabaseSettings::default()
+            };
+            settings.for_requests(Dialect::Postgres).of_request
+        };
+        assert_eq!([1, 4, 7, 8, 16].map(share), [1, 1, 1, 2, 4]);
+    }
+}

@@ -1,0 +1,189 @@
+//! The files of a SQLite database: creates the main file with mode 0600, and removes a write-ahead log that was left behind.
+
+use std::{
+    fs::{self, OpenOptions},
+    io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use rand::RngExt;
+use sea_orm::{
+    DbErr, RuntimeErr,
+    sqlx::{
+        self, ConnectOptions, Connection,
+        sqlite::{SqliteConnectOptions, SqliteConnection},
+    },
+};
+
+use clientele_core::error::Error;
+
+/// Only the owner reads and writes a database. SQLite gives the write-ahead log the mode of the main file.
+pub(super) const PRIVATE: u32 = 0o600;
+
+/// How often a database is opened and closed again to remove its write-ahead log.
+const ATTEMPTS: u32 = 5;
+
+/// Where a SQLite database is.
+#[derive(Clone, Debug)]
+pub(super) struct SqliteFile {
+    options: SqliteConnectOptions,
+    /// Device and inode when it was opened.
+    opened: Option<(u64, u64)>,
+}
+
+impl SqliteFile {
+    /// The file that the address names, which may not exist.
+    pub fn of(url: &str) -> Result<Self, sqlx::Error> {
+        let options: SqliteConnectOptions = url.parse()?;
+        // SQLite would take it for a URI, and open a file of another name.
+        if options
+            .get_filename()
+            .as_os_str()
+            .as_encoded_bytes()
+            .starts_with(b"file:")
+        {
+            return Err(sqlx::Error::Configuration(
+                "write sqlite:PATH instead of sqlite:file:PATH".into(),
+            ));
+        }
+        Ok(Self {
+            options: options.create_if_missing(false).busy_timeout(Duration::ZERO),
+            opened: None,
+        })
+    }
+
+    /// Remembers which file is opened.
+    pub fn opened(mut self) -> Self {
+        self.opened = self.identity();
+        self
+    }
+
+    /// Whether the file that was opened still has its name. Changes of a file that was removed or renamed meanwhile would be lost:
+    /// the next process opens another one.
+    pub fn is_in_place(&self) -> bool {
+        self.opened.is_none() || self.opened == self.identity()
+    }
+
+    fn identity(&self) -> Option<(u64, u64)> {
+        let metadata = fs::metadata(self.path()).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    }
+
+    /// Whether SQLite uses this name next to the database.
+    pub fn reserves(&self, path: &Path) -> bool {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = fs::canonicalize(folder.unwrap_or(Path::new(".")));
+        let (Ok(folder), Some(name)) = (folder, path.file_name()) else {
+            return false;
+        };
+        self.companions().contains(&folder.join(name))
+    }
+
+    /// The files that SQLite keeps next to the database: next to the file itself, not next to a link to it.
+    fn companions(&self) -> Vec<PathBuf> {
+        let Ok(path) = fs::canonicalize(self.path()) else {
+            return Vec::new();
+        };
+        let companion = |suffix: &&str| {
+            let mut companion = path.clone().into_os_string();
+            companion.push(suffix);
+            PathBuf::from(companion)
+        };
+        ["-wal", "-shm", "-journal"].iter().map(companion).collect()
+    }
+
+    pub fn path(&self) -> &Path {
+        self.options.get_filename()
+    }
+
+    pub fn is_missing(&self) -> bool {
+        is_missing(self.path())
+    }
+
+    /// Creates the file, empty, unless it exists: the mode of an existing file stays. Any number of processes may do so at once.
+    ///
+    /// Never opens an existing file: closing it again would release the locks that this process holds on it.
+    pub fn create_if_missing(&self) -> io::Result<()> {
+        match create_private(self.path()) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            created => return created.map(|_| ()),
+        }
+        // A symbolic link to a file that doesn't exist.
+        if self.is_missing() {
+            let target = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(PRIVATE)
+                .open(self.path());
+            return target.map(|_| ());
+        }
+        Ok(())
+    }
+
+    /// Moves what a closed database has left in its write-ahead log to the main file, and removes the log.
+    ///
+    /// The last connection does that when it closes, unless it could only read, was dropped, or another process closed its last
+    /// one at the same instant. While another process has the database open, the log stays.
+    pub async fn remove_log(&self) {
+        for attempt in 0..ATTEMPTS {
+            if !self.has_log() {
+                return;
+            }
+            // Processes that close together must not try again together.
+            let longest = Duration::from_millis(4 << attempt);
+            let pause = rand::rng().random_range(Duration::ZERO..longest);
+            tokio::time::sleep(pause).await;
+            // The first read opens the log; closing moves it to the main file.
+            if let Err(error) = self.run("SELECT count(*) FROM sqlite_schema").await {
+                tracing::debug!(%error, "the write-ahead log stays");
+            }
+        }
+        // Closing keeps to itself why the log can't be moved. Without an error another process has the database open.
+        if self.has_log()
+            && let Err(error) = self.run("PRAGMA wal_checkpoint(PASSIVE)").await
+        {
+            let error = Error::from(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
+            // Another process has it locked, or this one must not write to it: neither loses anything.
+            if !matches!(error, Error::Conflict | Error::ReadOnly) {
+                let cause = error.kind();
+                tracing::warn!(
+                    cause,
+                    "the database was not closed completely: keep the file with -wal next to it"
+                );
+            }
+        }
+    }
+
+    fn has_log(&self) -> bool {
+        self.companions().iter().any(|companion| companion.exists())
+    }
+
+    /// Runs a statement on a connection that is opened and closed for it.
+    async fn run(&self, sql: &'static str) -> Result<(), sqlx::Error> {
+        let mut connection: SqliteConnection = self.options.clone().read_only(false).connect().await?;
+        let result = sqlx::raw_sql(sql).execute(&mut connection).await;
+        connection.close().await?;
+        result.map(|_| ())
+    }
+}
+
+/// Creates a file with mode 0600, whatever the umask.
+pub(super) fn create_private(path: &Path) -> io::Result<fs::File> {
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(PRIVATE)
+        .open(path)?;
+    file.set_permissions(fs::Permissions::from_mode(PRIVATE))?;
+    Ok(file)
+}
+
+/// Whether nothing is at `path`. A file that can't be looked up for another reason counts as existing.
+fn is_missing(path: &Path) -> bool {
+    let looked_up = fs::metadata(path);
+    looked_up.is_err_and(|error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
+}
