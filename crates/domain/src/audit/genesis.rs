@@ -1,0 +1,72 @@
+//! The record that begins a key of the audit log: it states how many clients may lack records under that key.
+
+use chrono::{DateTime, Utc};
+use entity::audit_record;
+
+use super::{Member, Members, Subject};
+
+const KEY: &str = "key";
+const UNRECORDED: &str = "clientsWithoutRecords";
+const EARLIER: &str = "clientsUnderEarlierKeys";
+
+/// The contents of a record that begins a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Genesis {
+    /// Names the key in force from then on.
+    pub key_id: String,
+    /// Since when that is.
+    pub since: DateTime<Utc>,
+    /// How many clients may lack the record of their creation.
+    pub unrecorded: i64,
+    /// How many clients may have records under earlier keys.
+    pub earlier: i64,
+}
+
+impl Genesis {
+    /// What a record says. None when it is of something else, or can't be read.
+    pub fn read(record: &audit_record::Model) -> Option<Self> {
+        if record.subject != Subject::History.as_str() {
+            return None;
+        }
+        let members: Vec<Member> = serde_json::from_str(record.contents.as_deref()?).ok()?;
+        let after = |name: &str| {
+            let mut members = members.iter();
+            members.find(|member| member.path == [name])?.after.as_deref()
+        };
+        let number = |name: &str| after(name).map_or(Some(0), |text| text.parse().ok());
+        Some(Self {
+            key_id: after(KEY)?.to_owned(),
+            since: record.recorded_at,
+            unrecorded: number(UNRECORDED)?,
+            earlier: number(EARLIER)?,
+        })
+    }
+
+    /// The same after an earlier one: a key is in force since the first record that says so.
+    pub fn after(self, earlier: Option<&Self>) -> Self {
+        match earlier {
+            Some(earlier) if earlier.key_id == self.key_id => Self {
+                since: earlier.since,
+                ..self
+            },
+            _ => self,
+        }
+    }
+
+    /// All of it, as a record that begins a key has it: zero is left out, as nothing is allowed without being said.
+    pub fn members(&self) -> Vec<Member> {
+        let mut found = Vec::new();
+        let mut members = Members::new(&mut found);
+        let Self {
+            key_id,
+            since: _,
+            unrecorded,
+            earlier,
+        } = self;
+        members.text(KEY, None, Some(key_id));
+        let some = |number: &i64| Some(*number).filter(|number| *number > 0);
+        members.value(UNRECORDED, None, some(unrecorded), i64::to_string);
+        members.value(EARLIER, None, some(earlier), i64::to_string);
+        found
+    }
+}

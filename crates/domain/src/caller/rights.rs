@@ -1,0 +1,136 @@
+//! What one caller may do: permissions, and which sets of custom fields it may see and change.
+
+use std::collections::BTreeSet;
+
+use super::{Permission, Permissions};
+use clientele_core::error::{Error, Result};
+
+/// Sets of custom fields, by their ids.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sets {
+    All,
+    These(BTreeSet<String>),
+}
+
+impl Sets {
+    pub fn contains(&self, set_id: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::These(ids) => ids.contains(set_id),
+        }
+    }
+
+    /// How they are stored: a JSON array, or nothing for all.
+    pub(crate) fn to_column(&self) -> Option<String> {
+        match self {
+            Self::All => None,
+            Self::These(ids) => Some(serde_json::json!(ids).to_string()),
+        }
+    }
+
+    pub(crate) fn of_column(column: Option<&str>) -> Result<Self> {
+        match column {
+            None => Ok(Self::All),
+            Some(ids) => serde_json::from_str(ids).map(Self::These).map_err(Error::internal),
+        }
+    }
+}
+
+/// What a caller may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rights {
+    pub permissions: Permissions,
+    /// Whose values it may see, beside those it may change.
+    pub view_sets: Sets,
+    /// Whose values it may change.
+    pub edit_sets: Sets,
+}
+
+impl Rights {
+    pub fn all() -> Self {
+        Self {
+            permissions: Permissions::all(),
+            view_sets: Sets::All,
+            edit_sets: Sets::All,
+        }
+    }
+
+    pub fn of(permissions: impl IntoIterator<Item = Permission>) -> Self {
+        Self {
+            permissions: permissions.into_iter().collect(),
+            ..Self::all()
+        }
+    }
+
+    /// Whether these are all rights there are.
+    pub fn are_all(&self) -> bool {
+        self.cover(&Self::all())
+    }
+
+    /// Whether it may see the values of every set, those to come included.
+    pub fn views_all(&self) -> bool {
+        self.view_sets == Sets::All || self.edits_all()
+    }
+
+    /// Whether it may change the values of every set.
+    pub fn edits_all(&self) -> bool {
+        self.edit_sets == Sets::All
+    }
+
+    /// Whether it may see the values of this set: who may change them may see them.
+    pub fn views(&self, set_id: &str) -> bool {
+        self.view_sets.contains(set_id) || self.edits(set_id)
+    }
+
+    /// Whether it may change the values of this set.
+    pub fn edits(&self, set_id: &str) -> bool {
+        self.edit_sets.contains(set_id)
+    }
+
+    /// Whether everything that `other` allows is allowed by these, too.
+    pub fn cover(&self, other: &Self) -> bool {
+        let covers = |sets: &Sets, all: bool, one: &dyn Fn(&str) -> bool| match sets {
+            Sets::All => all,
+            Sets::These(ids) => all || ids.iter().all(|id| one(id)),
+        };
+        let mut permissions = other.permissions.iter();
+        permissions.all(|permission| self.permissions.contains(permission))
+            && covers(&other.view_sets, self.views_all(), &|id| self.views(id))
+            && covers(&other.edit_sets, self.edits_all(), &|id| self.edits(id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Rights, Sets};
+    use crate::caller::Permission;
+
+    #[test]
+    fn rights_cover_what_is_no_more_than_themselves() {
+        let these = |ids: &[&str]| Sets::These(ids.iter().map(ToString::to_string).collect());
+        let rights = |permissions: &[Permission], view: Sets, edit: Sets| Rights {
+            view_sets: view,
+            edit_sets: edit,
+            ..Rights::of(permissions.iter().copied())
+        };
+        let mine = rights(
+            &[Permission::ViewClient, Permission::ManageUsers],
+            these(&["a"]),
+            these(&["b"]),
+        );
+        for (other, covered) in [
+            (mine.clone(), true),
+            (rights(&[], these(&[]), these(&[])), true),
+            (rights(&[Permission::Audit], these(&[]), these(&[])), false),
+            (rights(&[], these(&["b"]), these(&[])), true),
+            (rights(&[], these(&["a"]), these(&["a"])), false),
+            (rights(&[], these(&["c"]), these(&[])), false),
+            (rights(&[], Sets::All, these(&[])), false),
+            (rights(&[], these(&[]), Sets::All), false),
+            (Rights::all(), false),
+        ] {
+            assert_eq!(mine.cover(&other), covered, "{other:?}");
+            assert!(Rights::all().cover(&other), "{other:?}");
+        }
+    }
+}

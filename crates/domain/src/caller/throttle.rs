@@ -1,0 +1,333 @@
+//! How often somebody may fail to sign in: from one address as one user, and from one address at all. Others are never kept
+//! out by it: the same user may sign in from elsewhere, and who is known already isn't asked.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::{Duration, Instant},
+};
+
+use moka::{policy::EvictionPolicy, sync::Cache};
+use ring::digest;
+
+use clientele_core::network::Network;
+
+/// So many are remembered; the least recent one is forgotten for another.
+const MOST: u64 = 100_000;
+
+/// So many failures may come at once, and as many again in the course of `window`.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    pub failures: u32,
+    pub window: Duration,
+}
+
+impl Allowance {
+    /// How long it takes until one more failure is forgiven.
+    fn each(self) -> u64 {
+        nanos(self.window) / u64::from(self.failures.max(1))
+    }
+}
+
+/// Addresses that have had all their failures may still look for so many unknown tokens, all of them together: it isn't known
+/// whose server just hasn't seen its token yet, and a flood of invented ones must cost no more than this.
+const BEYOND: Allowance = Allowance {
+    failures: 20,
+    window: Duration::from_secs(1),
+};
+
+/// Counts failures. An attempt is charged when it begins, so that many at once count as well, and gets back its charge when
+/// it turns out to be right.
+#[derive(Debug)]
+pub struct Throttle {
+    begun: Instant,
+    per_user: Allowance,
+    per_address: Allowance,
+    /// When everything charged so far will be forgiven, in nanoseconds since `begun`.
+    accounts: Cache<[u8; 16], Arc<AtomicU64>>,
+    beyond: AtomicU64,
+}
+
+/// What has been charged for one attempt.
+#[derive(Debug, Default)]
+pub struct Charge(Vec<(Arc<AtomicU64>, u64)>);
+
+impl Charge {
+    /// Gives it back: the attempt was right, or nobody could tell.
+    pub fn refund(self) {
+        for (account, each) in self.0 {
+            let _ = account.fetch_update(Relaxed, Relaxed, |until| Some(until.saturating_sub(each)));
+        }
+    }
+}
+
+impl Throttle {
+    pub fn new(per_user: Allowance, per_address: Allowance) -> Self {
+        let accounts = Cache::builder()
+            .max_capacity(MOST)
+            .time_to_idle(per_user.window.max(per_address.window))
+            .eviction_policy(EvictionPolicy::lru());
+        Self {
+            begun: Instant::now(),
+            per_user,
+            per_address,
+            accounts: accounts.build(),
+            beyond: AtomicU64::default(),
+        }
+    }
+
+    /// Charges an attempt to sign in as `user`, who is none where only a token is shown.
+    ///
+    /// # Errors
+    /// There were too many failures: how long until the next attempt is looked at.
+    pub fn charge(&self, address: IpAddr, user: Option<&str>, now: Instant) -> Result<Charge, Duration> {
+        let now = self.nanos(now);
+        let mut charge = Charge::default();
+        for (name, allowance) in self.concerned(address, user) {
+            let account = self.accounts.get_with(name, Arc::default);
+            if let Err(wait) = add(&account, allowance, now) {
+                charge.refund();
+                return Err(wait);
+            }
+            charge.0.push((account, allowance.each()));
+        }
+        Ok(charge)
+    }
+
+    /// Charges a token whose key isn't known, in an account that the network has for these alone: while the issuer is
+    /// unreachable, valid tokens are among them, and must not use up the failures of those who sign in otherwise. The same
+    /// key is charged once in the course of the window, so that a caller that goes on with its valid token isn't held up.
+    ///
+    /// # Errors
+    /// Those of [`Self::charge`].
+    pub fn charge_key(&self, address: IpAddr, key: &str, now: Instant) -> Result<Charge, Duration> {
+        let (network, nanos_now) = (network(address), self.nanos(now));
+        let key = name(&network, Concern::Key(key));
+        if self
+            .accounts
+            .get(&key)
+            .is_some_and(|until| until.load(Relaxed) > nanos_now)
+        {
+            return Ok(Charge::default());
+        }
+        let charge = self.charge_unknown_key(address, now)?;
+        let until = nanos_now.saturating_add(nanos(self.per_address.window));
+        self.accounts.insert(key, Arc::new(AtomicU64::new(until)));
+        Ok(charge)
+    }
+
+    /// As [`Self::charge_key`], for a key that the issuer doesn't have: charged every time.
+    ///
+    /// # Errors
+    /// Those of [`Self::charge`].
+    pub fn charge_unknown_key(&self, address: IpAddr, now: Instant) -> Result<Charge, Duration> {
+        let account = name(&network(address), Concern::Keys);
+        let account = self.accounts.get_with(account, Arc::default);
+        add(&account, self.per_address, self.nanos(now))?;
+        Ok(Charge(vec![(account, self.per_address.each())]))
+    }
+
+    /// Whether [`Self::charge`] would succeed now. Charges and remembers nothing.
+    ///
+    /// # Errors
+    /// Those of [`Self::charge`].
+    pub fn peek(&self, address: IpAddr, user: Option<&str>, now: Instant) -> Result<(), Duration> {
+        let now = self.nanos(now);
+        self.concerned(address, user).try_for_each(|(name, allowance)| {
+            let until = self.accounts.get(&name).map_or(0, |account| account.load(Relaxed));
+            room(until, allowance, now).map(|_| ())
+        })
+    }
+
+    /// Takes one of the few look-ups that there are for all addresses beyond their failures.
+    ///
+    /// # Errors
+    /// There is none left: how long until there is one.
+    pub fn go_beyond(&self, now: Instant) -> Result<(), Duration> {
+        add(&self.beyond, BEYOND, self.nanos(now))
+    }
+
+    fn concerned(&self, address: IpAddr, user: Option<&str>) -> impl Iterator<Item = ([u8; 16], Allowance)> {
+        let network = network(address);
+        let user = user.map(|user| (name(&network, Concern::User(user)), self.per_user));
+        [(name(&network, Concern::Network), self.per_address)]
+            .into_iter()
+            .chain(user)
+    }
+
+    fn nanos(&self, now: Instant) -> u64 {
+        nanos(now.saturating_duration_since(self.begun))
+    }
+}
+
+/// Adds one failure to an account, if there is room for it.
+fn add(account: &AtomicU64, allowance: Allowance, now: u64) -> Result<(), Duration> {
+    let add = |until| room(until, allowance, now).ok();
+    let added = account.fetch_update(Relaxed, Relaxed, add);
+    added
+        .map(|_| ())
+        .or_else(|until| room(until, allowance, now).map(|_| ()))
+}
+
+/// When everything will be forgiven after one more failure; or how long it takes until there is room for one.
+fn room(until: u64, allowance: Allowance, now: u64) -> Result<u64, Duration> {
+    let (until, most) = (until.max(now) + allowance.each(), nanos(allowance.window));
+    match until - now <= most {
+        true => Ok(until),
+        false => Err(Duration::from_nanos(until - now - most)),
+    }
+}
+
+/// The network of whoever has this address, as bytes.
+pub fn network(address: IpAddr) -> [u8; 16] {
+    match Network::of_one_caller(address) {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
+}
+
+/// The subject of an account of a network.
+#[derive(Clone, Copy)]
+enum Concern<'a> {
+    Network,
+    User(&'a str),
+    /// Tokens with unknown keys, all of them.
+    Keys,
+    /// One of these keys.
+    Key(&'a str),
+}
+
+fn name(network: &[u8; 16], concern: Concern<'_>) -> [u8; 16] {
+    let (kind, text) = match concern {
+        Concern::Network => (0, ""),
+        Concern::User(user) => (1, user),
+        Concern::Keys => (2, ""),
+        Concern::Key(key) => (3, key),
+    };
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(network);
+    context.update(&[kind]);
+    context.update(text.as_bytes());
+    let mut name = [0; 16];
+    name.copy_from_slice(&context.finish().as_ref()[..16]);
+    name
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX / 4)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::IpAddr,
+        time::{Duration, Instant},
+    };
+
+    use super::{Allowance, Throttle};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn throttle(per_user: u32, per_address: u32) -> Throttle {
+        let allowance = |failures| Allowance {
+            failures,
+            window: 60 * SECOND,
+        };
+        Throttle::new(allowance(per_user), allowance(per_address))
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().expect("an address")
+    }
+
+    #[test]
+    fn failures_of_one_user_from_one_address_hold_up_nobody_else() {
+        let (throttle, now) = (throttle(3, 100), Instant::now());
+        let here = address("192.0.2.1");
+        for _ in 0..3 {
+            throttle.charge(here, Some("ana"), now).expect("allowed");
+        }
+        let wait = throttle.charge(here, Some("ana"), now).expect_err("too many");
+        assert!(wait <= 20 * SECOND && wait > 19 * SECOND, "{wait:?}");
+        throttle.charge(here, Some("bo"), now).expect("another user");
+        throttle
+            .charge(address("192.0.2.2"), Some("ana"), now)
+            .expect("another address");
+        throttle.charge(here, Some("ana"), now + wait).expect("waited");
+        throttle
+            .charge(here, Some("ana"), now + wait)
+            .expect_err("only one more");
+    }
+
+    #[test]
+    fn an_address_has_an_allowance_for_all_its_users_and_a_network_counts_as_one() {
+        let (throttle, now) = (throttle(100, 3), Instant::now());
+        for (from, user) in [
+            ("2001:db8::1", "ana"),
+            ("2001:db8:0:1::1", "bo"),
+            ("2001:db8:0:ff::1", "cy"),
+        ] {
+            throttle.charge(address(from), Some(user), now).expect("allowed");
+        }
+        throttle
+            .charge(address("2001:db8:0:fe::4"), None, now)
+            .expect_err("too many");
+        throttle
+            .charge(address("2001:db8:0:100::4"), None, now)
+            .expect("another network");
+    }
+
+    #[test]
+    fn what_was_right_costs_nothing_and_what_was_refused_neither() {
+        let (throttle, now) = (throttle(2, 3), Instant::now());
+        let here = address("::1");
+        for _ in 0..10 {
+            throttle.peek(here, Some("ana"), now).expect("allowed");
+            throttle.charge(here, Some("ana"), now).expect("allowed").refund();
+        }
+        for _ in 0..2 {
+            throttle.charge(here, Some("ana"), now).expect("allowed");
+        }
+        for _ in 0..10 {
+            let wait = throttle.charge(here, Some("ana"), now).expect_err("too many");
+            assert_eq!(throttle.peek(here, Some("ana"), now), Err(wait));
+        }
+        throttle
+            .charge(here, Some("bo"), now)
+            .expect("the address has one left");
+    }
+
+    #[test]
+    fn unknown_keys_are_counted_once_each_and_apart_from_other_failures() {
+        let (throttle, now) = (throttle(100, 3), Instant::now());
+        let here = address("192.0.2.1");
+        for _ in 0..10 {
+            throttle.charge_key(here, "valid", now).expect("the same key");
+        }
+        throttle.charge_key(here, "made up 1", now).expect("allowed");
+        throttle.charge_key(here, "made up 2", now).expect("allowed");
+        let wait = throttle.charge_key(here, "made up 3", now).expect_err("too many");
+        assert!(wait <= 20 * SECOND, "{wait:?}");
+        throttle.charge_unknown_key(here, now).expect_err("too many");
+        throttle.charge_key(here, "valid", now).expect("known");
+        throttle.charge(here, Some("ana"), now).expect("another way to sign in");
+        let there = address("192.0.2.2");
+        throttle.charge_key(there, "made up 3", now).expect("another network");
+        let later = now + 61 * SECOND;
+        throttle.charge_key(here, "made up 3", later).expect("forgiven");
+    }
+
+    #[test]
+    fn all_addresses_beyond_their_failures_have_twenty_looks_a_second() {
+        let (throttle, now) = (throttle(1, 1), Instant::now());
+        for _ in 0..20 {
+            throttle.go_beyond(now).expect("allowed");
+        }
+        let wait = throttle.go_beyond(now).expect_err("too many");
+        assert!(wait <= SECOND / 20, "{wait:?}");
+        throttle.go_beyond(now + wait).expect("waited");
+    }
+}

@@ -1,0 +1,276 @@
+//! The definitions as one consistent picture, kept in memory.
+//!
+//! Every statement that reads clients reads the definitions' version too. When it is another than that of the picture
+//! at hand, the picture is loaded anew: so that no server ever judges or shows a value by a stale definition.
+
+mod excerpt;
+mod kind;
+mod lock;
+pub mod placeholder;
+mod template;
+
+use std::{collections::HashMap, sync::Arc};
+
+use entity::{client_role, custom_field, custom_field_option, custom_field_set, message_template, message_variant};
+pub use excerpt::Excerpt;
+pub use kind::Kind;
+pub use lock::shared_lock;
+pub(crate) use lock::{bump_version, lock_definitions};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+pub use template::{Conditions, FieldCondition, Template, Variant};
+use tokio::sync::RwLock;
+
+use crate::caller::Rights;
+use clientele_core::{
+    error::{Error, Result},
+    text_enum,
+};
+use clientele_storage::db::Connection;
+
+/// The group index of a value whose set isn't grouped.
+pub const NO_GROUP: i32 = -1;
+
+text_enum! {
+    /// Whether a custom field takes values.
+    #[graphql(name = "CustomFieldState")]
+    FieldState {
+        /// Takes values.
+        Active = "ACTIVE",
+        /// Keeps the values it has, and takes no new ones.
+        Deactivated = "DEACTIVATED",
+    }
+}
+
+text_enum! {
+    /// How many values a client can have for each field of a set.
+    #[graphql(name = "CustomFieldSetUsage")]
+    SetUsage {
+        /// One value for each field.
+        Single = "SINGLE",
+    }
+}
+
+/// A custom field with what belongs to it.
+#[derive(Clone, Debug)]
+pub struct Field {
+    pub row: custom_field::Model,
+    pub kind: Kind,
+    pub options: Vec<custom_field_option::Model>,
+    pub set: Arc<custom_field_set::Model>,
+}
+
+impl Field {
+    pub fn is_active(&self) -> bool {
+        self.row.state == FieldState::Active.as_str()
+    }
+
+    /// Whether every client needs a value for it.
+    pub fn is_demanded(&self) -> bool {
+        self.row.required && self.is_active()
+    }
+
+    /// Whether somebody with these rights may see its values.
+    pub fn is_shown(&self, rights: &Rights) -> bool {
+        rights.views(&self.set.set_id)
+    }
+
+    /// Whether somebody with these rights may change its values.
+    pub fn is_editable(&self, rights: &Rights) -> bool {
+        rights.edits(&self.set.set_id)
+    }
+
+    pub fn links_clients(&self) -> bool {
+        self.kind == Kind::ClientLink
+    }
+
+    /// The longest text it takes, in characters; none where text isn't what it takes.
+    pub fn longest(&self) -> Option<usize> {
+        let longest = self.kind.longest()?;
+        Some(
+            self.row
+                .max_length
+                .map_or(longest, |length| longest.min(length as usize)),
+        )
+    }
+}
+
+/// All definitions at one version.
+#[derive(Clone, Debug)]
+pub struct Definitions {
+    pub version: i64,
+    /// In their order; one of them is the default.
+    pub roles: Vec<client_role::Model>,
+    pub sets: Vec<Arc<custom_field_set::Model>>,
+    /// In the order of their sets and their place in the set.
+    pub fields: Vec<Arc<Field>>,
+    /// In their order.
+    pub templates: Vec<Arc<Template>>,
+    by_id: HashMap<String, usize>,
+    by_key: HashMap<String, usize>,
+    default_role: usize,
+}
+
+impl Definitions {
+    /// The field of this id.
+    pub fn field(&self, id: &str) -> Option<&Field> {
+        self.by_id.get(id).map(|at| &*self.fields[*at])
+    }
+
+    /// The field of this key.
+    pub fn field_of_key(&self, key: &str) -> Option<&Field> {
+        self.by_key.get(key).map(|at| &*self.fields[*at])
+    }
+
+    /// The fields of a set, in their order.
+    pub fn fields_of(&self, set_key: &str) -> Vec<&Field> {
+        self.fields
+            .iter()
+            .map(|field| &**field)
+            .filter(|field| field.row.set_key == set_key)
+            .collect()
+    }
+
+    pub fn set_of_key(&self, key: &str) -> Option<&custom_field_set::Model> {
+        self.sets.iter().find(|set| set.encoded_key == key).map(|set| &**set)
+    }
+
+    pub fn role_of_key(&self, key: &str) -> Option<&client_role::Model> {
+        self.roles.iter().find(|role| role.encoded_key == key)
+    }
+
+    pub fn template_of_key(&self, key: &str) -> Option<&Arc<Template>> {
+        self.templates.iter().find(|template| template.row.encoded_key == key)
+    }
+
+    /// The template of this id.
+    pub fn template(&self, id: &str) -> Option<&Arc<Template>> {
+        self.templates.iter().find(|template| template.row.template_id == id)
+    }
+
+    /// The role of a client that is given none.
+    pub fn default_role(&self) -> &client_role::Model {
+        &self.roles[self.default_role]
+    }
+
+    /// Reads them all. Tries again when they change meanwhile.
+    pub async fn load<C: ConnectionTrait>(connection: &Connection<C>) -> Result<Self> {
+        loop {
+            let version = version(connection).await?;
+            let definitions = Self::read(connection, version).await?;
+            if self::version(connection).await? == version {
+                return Ok(definitions);
+            }
+        }
+    }
+
+    async fn read<C: ConnectionTrait>(connection: &Connection<C>, version: i64) -> Result<Self> {
+        let roles = client_role::Entity::find()
+            .order_by_asc(client_role::Column::Position)
+            .all(connection)
+            .await?;
+        let sets = custom_field_set::Entity::find()
+            .order_by_asc(custom_field_set::Column::Position)
+            .all(connection)
+            .await?;
+        let rows = custom_field::Entity::find()
+            .order_by_asc(custom_field::Column::Position)
+            .all(connection)
+            .await?;
+        let mut options: HashMap<String, Vec<custom_field_option::Model>> = HashMap::new();
+        let stored = custom_field_option::Entity::find().order_by_asc(custom_field_option::Column::Position);
+        for option in stored.all(connection).await? {
+            options.entry(option.field_key.clone()).or_default().push(option);
+        }
+        let sets: Vec<_> = sets.into_iter().map(Arc::new).collect();
+        let mut fields = Vec::with_capacity(rows.len());
+        for set in &sets {
+            for row in rows.iter().filter(|row| row.set_key == set.encoded_key) {
+                let kind = Kind::parse(&row.kind)
+                    .ok_or_else(|| Error::defect("a custom field has a type that this server does not know"))?;
+                let options = options.remove(&row.encoded_key).unwrap_or_default();
+                fields.push(Arc::new(Field {
+                    row: row.clone(),
+                    kind,
+                    options,
+                    set: set.clone(),
+                }));
+            }
+        }
+        let default_role = roles
+            .iter()
+            .position(|role| role.is_default)
+            .ok_or_else(|| Error::defect("there is no default client role"))?;
+        let (by_id, by_key) = (
+            index(&fields, |field| &field.row.field_id),
+            index(&fields, |field| &field.row.encoded_key),
+        );
+        Ok(Self {
+            version,
+            roles,
+            sets,
+            fields,
+            templates: templates(connection).await?,
+            by_id,
+            by_key,
+            default_role,
+        })
+    }
+}
+
+/// Where to find each field by one of its names.
+fn index(fields: &[Arc<Field>], name: fn(&Field) -> &String) -> HashMap<String, usize> {
+    let places = fields.iter().enumerate();
+    places.map(|(at, field)| (name(field).clone(), at)).collect()
+}
+
+async fn templates<C: ConnectionTrait>(connection: &Connection<C>) -> Result<Vec<Arc<Template>>> {
+    let rows = message_template::Entity::find().order_by_asc(message_template::Column::Position);
+    let variants = message_variant::Entity::find().filter(message_variant::Column::Current.into_expr());
+    Ok(Template::read(
+        rows.all(connection).await?,
+        variants.all(connection).await?,
+    ))
+}
+
+/// The version that is stored now.
+pub async fn version<C: ConnectionTrait>(connection: &Connection<C>) -> Result<i64> {
+    let row = connection.one("SELECT version FROM definition_version", []).await?;
+    let row = row.ok_or_else(|| Error::defect("the definitions have no version"))?;
+    Ok(row.try_get_by_index(0)?)
+}
+
+/// The picture at hand, shared by all requests of this server.
+#[derive(Debug, Default)]
+pub struct DefinitionsCache(RwLock<Option<Arc<Definitions>>>);
+
+impl DefinitionsCache {
+    /// The definitions as of `version`, or later ones when they have changed meanwhile.
+    pub async fn at<C: ConnectionTrait>(&self, version: i64, connection: &Connection<C>) -> Result<Arc<Definitions>> {
+        if let Some(definitions) = &*self.0.read().await
+            && definitions.version == version
+        {
+            return Ok(definitions.clone());
+        }
+        let loaded = Arc::new(Definitions::load(connection).await?);
+        *self.0.write().await = Some(loaded.clone());
+        Ok(loaded)
+    }
+
+    /// The picture at hand, which may be out of date.
+    pub async fn known(&self) -> Option<Arc<Definitions>> {
+        self.0.read().await.clone()
+    }
+
+    /// Any definitions: for an answer without a client in it.
+    pub async fn latest_known<C: ConnectionTrait>(&self, connection: &Connection<C>) -> Result<Arc<Definitions>> {
+        if let Some(definitions) = &*self.0.read().await {
+            return Ok(definitions.clone());
+        }
+        self.current(connection).await
+    }
+
+    /// The definitions as they are stored now.
+    pub async fn current<C: ConnectionTrait>(&self, connection: &Connection<C>) -> Result<Arc<Definitions>> {
+        self.at(version(connection).await?, connection).await
+    }
+}

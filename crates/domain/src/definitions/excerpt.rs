@@ -1,0 +1,103 @@
+//! The definitions that one client was shown with, kept so that it can be shown like that again.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+
+use entity::{client_role, custom_field, custom_field_set};
+use serde::{Deserialize, Serialize};
+
+use super::{Definitions, Field, index};
+use crate::definitions::Kind;
+use clientele_core::error::{Error, Result};
+
+/// A role, and the fields that a client has values for, as they were at one version of the definitions. Without the options
+/// that fields offer: there may be a thousand of them, and they say nothing of the client.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Excerpt {
+    version: i64,
+    role: Option<client_role::Model>,
+    sets: Vec<custom_field_set::Model>,
+    fields: Vec<Excerpted>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Excerpted {
+    field: custom_field::Model,
+}
+
+impl Excerpt {
+    /// What shows a client of this role with values for these fields.
+    pub fn of<'a>(definitions: &Definitions, role_key: &str, field_keys: impl Iterator<Item = &'a str>) -> Self {
+        let keys: BTreeSet<&str> = field_keys.collect();
+        let fields: Vec<&Field> = keys
+            .into_iter()
+            .filter_map(|key| definitions.field_of_key(key))
+            .collect();
+        let sets: BTreeMap<&str, _> = fields
+            .iter()
+            .map(|field| (&*field.set.encoded_key, &field.set))
+            .collect();
+        Self {
+            version: definitions.version,
+            role: definitions.role_of_key(role_key).cloned(),
+            sets: sets
+                .into_values()
+                .map(|set| custom_field_set::Model::clone(set))
+                .collect(),
+            fields: fields
+                .iter()
+                .map(|field| Excerpted {
+                    field: field.row.clone(),
+                })
+                .collect(),
+        }
+    }
+
+    /// The present definitions, but for those in here, which are as they were: also those that have gone since. Fields
+    /// offer what they offer now, and nothing when they have gone.
+    pub fn over(self, present: &Arc<Definitions>) -> Result<Arc<Definitions>> {
+        if self.version == present.version {
+            return Ok(present.clone());
+        }
+        let mut all = Definitions::clone(present);
+        if let Some(role) = self.role {
+            put(&mut all.roles, role, |role| &role.encoded_key);
+        }
+        let sets: HashMap<String, Arc<custom_field_set::Model>> = self
+            .sets
+            .into_iter()
+            .map(|set| (set.encoded_key.clone(), Arc::new(set)))
+            .collect();
+        for set in sets.values() {
+            put(&mut all.sets, set.clone(), |set| &set.encoded_key);
+        }
+        for Excerpted { field: row } in self.fields {
+            let options = present
+                .field_of_key(&row.encoded_key)
+                .map(|field| field.options.clone());
+            let (kind, set) = Kind::parse(&row.kind).zip(sets.get(&row.set_key)).ok_or_else(|| {
+                Error::defect("a custom field was kept without its set, or with a type that isn't known")
+            })?;
+            let field = Field {
+                kind,
+                options: options.unwrap_or_default(),
+                set: set.clone(),
+                row,
+            };
+            put(&mut all.fields, Arc::new(field), |field| &field.row.encoded_key);
+        }
+        all.by_key = index(&all.fields, |field| &field.row.encoded_key);
+        all.by_id = index(&all.fields, |field| &field.row.field_id);
+        Ok(Arc::new(all))
+    }
+}
+
+/// Puts `item` in the place of the one with its key, or at the end.
+fn put<T>(items: &mut Vec<T>, item: T, key: impl Fn(&T) -> &String) {
+    match items.iter().position(|other| key(other) == key(&item)) {
+        Some(at) => items[at] = item,
+        None => items.push(item),
+    }
+}

@@ -1,0 +1,201 @@
+//! Placeholders in a template's texts: `{NAME}` in capitals and underscores, or `{CF:field_id}`. Any other brace is text.
+//!
+//! Knows where placeholders are and which names there are; what stands in their place is the template's business.
+//! To add a name: a variant of [`Name`], its value where the compiler asks, and a word in `MessageTemplateVariantInput`.
+
+use clientele_core::text_enum;
+
+text_enum! {
+    /// What a named placeholder stands for. Where there is nothing of the kind, it is an empty text.
+    Name {
+        /// First, middle and last name, with a space between.
+        ClientName = "CLIENT_NAME",
+        /// The id people use.
+        ClientId = "CLIENT_ID",
+        ClientFirstNames = "CLIENT_FIRST_NAMES",
+        ClientMiddleNames = "CLIENT_MIDDLE_NAMES",
+        ClientLastName = "CLIENT_LAST_NAME",
+        /// The client is the recipient: as CLIENT_NAME.
+        RecipientName = "RECIPIENT_NAME",
+        RecipientEmailAddress = "RECIPIENT_EMAIL_ADDRESS",
+        /// The first mobile phone number, else the second.
+        RecipientMobilePhone = "RECIPIENT_MOBILE_PHONE",
+        /// Of the first document, as the following three.
+        IdDocumentType = "ID_DOCUMENT_TYPE",
+        IdDocumentNumber = "ID_DOCUMENT_NUMBER",
+        IdDocumentIssuingAuthority = "ID_DOCUMENT_ISSUING_AUTHORITY",
+        IdDocumentExpiryDate = "ID_DOCUMENT_EXPIRY_DATE",
+        /// The day of the event in UTC, `2026-11-22`.
+        CurrentDate = "CURRENT_DATE",
+        /// The time of the event, `2026-11-22 15:06:00 UTC`.
+        CurrentDateTime = "CURRENT_DATE_TIME",
+    }
+}
+
+/// What a placeholder's key begins with, when it stands for a custom field's value.
+const CUSTOM_FIELD: &str = "CF:";
+/// The longest id a custom field can have, in characters.
+const LONGEST_ID: usize = 32;
+
+/// Something known that a client's data take the place of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Placeholder {
+    Named(Name),
+    /// The value of the custom field with this id.
+    CustomField(String),
+}
+
+impl Placeholder {
+    /// What stands between the braces.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Named(name) => name.as_str().to_owned(),
+            Self::CustomField(id) => format!("{CUSTOM_FIELD}{id}"),
+        }
+    }
+
+    /// The placeholder of this key; none when there is no such name.
+    pub fn of_key(key: &str) -> Option<Self> {
+        match key.strip_prefix(CUSTOM_FIELD) {
+            Some(id) => Some(Self::CustomField(id.to_owned())),
+            None => Name::parse(key).map(Self::Named),
+        }
+    }
+}
+
+/// Where something is in a text: both count from 1, columns in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    pub line: usize,
+    pub column: usize,
+}
+
+/// A stretch of a template's text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// To be kept byte for byte.
+    Text(&'a str),
+    /// Something with the form of a placeholder: its name may be unknown.
+    Placeholder { key: &'a str, at: Position },
+}
+
+/// Cuts a text into its parts: together they are the text.
+pub fn parts(text: &str) -> Vec<Part<'_>> {
+    let (mut parts, mut begin, mut from) = (Vec::new(), 0, 0);
+    let mut counted = (0, Position { line: 1, column: 1 });
+    while let Some(brace) = text[from..].find('{').map(|found| from + found) {
+        from = brace + 1;
+        let Some(key) = key_at(&text[from..]) else { continue };
+        if begin < brace {
+            parts.push(Part::Text(&text[begin..brace]));
+        }
+        counted = (brace, counted.1.after(&text[counted.0..brace]));
+        parts.push(Part::Placeholder { key, at: counted.1 });
+        from += key.len() + 1;
+        begin = from;
+    }
+    if begin < text.len() {
+        parts.push(Part::Text(&text[begin..]));
+    }
+    parts
+}
+
+/// The key that stands before the next brace, when that is a closing one and the key has the form of one.
+fn key_at(text: &str) -> Option<&str> {
+    let end = text.find(['{', '}'])?;
+    let key = &text[..end];
+    let formed = match key.strip_prefix(CUSTOM_FIELD) {
+        Some(id) => (1..=LONGEST_ID).contains(&id.chars().count()) && !id.contains(char::is_control),
+        None => !key.is_empty() && key.bytes().all(|byte| byte == b'_' || byte.is_ascii_uppercase()),
+    };
+    (formed && text[end..].starts_with('}')).then_some(key)
+}
+
+impl Position {
+    fn after(self, text: &str) -> Self {
+        match text.rsplit_once('\n') {
+            Some((before, last)) => Self {
+                line: self.line + 1 + before.matches('\n').count(),
+                column: 1 + last.chars().count(),
+            },
+            None => Self {
+                column: self.column + text.chars().count(),
+                ..self
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::resolver_utils::EnumType;
+
+    use super::{Name, Part, Placeholder, Position, parts};
+
+    fn keys(text: &str) -> Vec<(&str, usize, usize)> {
+        let found = |part| match part {
+            Part::Placeholder {
+                key,
+                at: Position { line, column },
+            } => Some((key, line, column)),
+            Part::Text(_) => None,
+        };
+        parts(text).into_iter().filter_map(found).collect()
+    }
+
+    #[test]
+    fn only_what_has_the_form_of_a_placeholder_is_one() {
+        let longest = format!("{{CF:{}}}", "é".repeat(32));
+        for (text, expected) in [
+            ("{CLIENT_NAME}", vec!["CLIENT_NAME"]),
+            ("{{CLIENT_NAME}}", vec!["CLIENT_NAME"]),
+            ("{NOBODY}{_}{CF}", vec!["NOBODY", "_", "CF"]),
+            ("{CF:a b}{CF:{CF:CLIENT_NAME}", vec!["CF:a b", "CF:CLIENT_NAME"]),
+            (longest.as_str(), vec![&longest[1..longest.len() - 1]]),
+            ("a { b } {} {a} {A1} {A-B} { A} {% A %} {CF:} {cf:a} {A", vec![]),
+            ("{CF:a\nb} {CF:123456789012345678901234567890123}", vec![]),
+        ] {
+            assert_eq!(
+                keys(text).iter().map(|found| found.0).collect::<Vec<_>>(),
+                expected,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_position_counts_lines_and_characters_from_1() {
+        let text = "é{A}\n\n  {B}{C}\r\nx{D} {E}";
+        assert_eq!(
+            keys(text),
+            [("A", 1, 2), ("B", 3, 3), ("C", 3, 6), ("D", 4, 2), ("E", 4, 6)]
+        );
+    }
+
+    #[test]
+    fn a_key_names_its_placeholder() {
+        for key in ["CLIENT_NAME", "CURRENT_DATE_TIME", "CF:risk"] {
+            assert_eq!(
+                Placeholder::of_key(key).map(|placeholder| placeholder.key()).as_deref(),
+                Some(key)
+            );
+        }
+        assert_eq!(Placeholder::of_key("NOBODY"), None);
+    }
+
+    #[test]
+    fn every_name_is_told_to_whoever_writes_a_template() {
+        let schema = include_str!("../../../../schema.graphql");
+        let description = schema
+            .split("input MessageTemplateVariantInput")
+            .next()
+            .unwrap_or_default();
+        let description = description.rsplit("input ").next().unwrap_or_default();
+        for item in Name::items() {
+            let told = description
+                .split([' ', ',', ';', '.', '\n'])
+                .any(|word| word == item.name);
+            assert!(told, "{}", item.name);
+        }
+    }
+}

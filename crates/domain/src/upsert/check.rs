@@ -1,0 +1,318 @@
+//! The rules of an upsert, pure: submission + definitions + present state → the client as it is to be, or every problem.
+//!
+//! Knows no database and no door. Each collection's rules have a file of their own.
+
+mod custom_information;
+mod members;
+
+use std::collections::HashSet;
+
+use async_graphql::MaybeUndefined;
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use entity::client;
+
+use super::input::{ClientInput, UpsertClient};
+use crate::client_by::ClientRoleBy;
+use crate::member::{Problems, Scalars, TEXT_LIMIT, keep};
+use crate::{caller::Caller, definitions::Definitions};
+use crate::{
+    client::{Aggregate, ClientSettings},
+    enums::{ClientState, Language},
+    upsert::{forbidden, taken},
+};
+use clientele_core::{
+    mail_address::is_address,
+    path,
+    problem::{Problem, ProblemCode, Section},
+    scalar::{Date, is_key, new_key},
+    text::{is_blank, is_invisible},
+};
+
+const NOTES_LIMIT: usize = 65_535;
+const CLIENT_ID_LIMIT: usize = 32;
+/// Ids that would name something else in a URL: a folder, the one above it, and the route `/api/clients/search`.
+const RESERVED_IDS: [&str; 3] = [".", "..", "search"];
+/// Days begin first in the time zone UTC+14.
+const EARLIEST_ZONE: TimeDelta = TimeDelta::hours(14);
+
+/// What a submission is judged by.
+pub struct Facts<'a> {
+    pub caller: &'a Caller,
+    /// The stored client with at least the collections that the submission has; none: it is to be created.
+    pub present: Option<&'a Aggregate>,
+    /// The submission takes the permission to change a client, not the one to create one.
+    pub is_change: bool,
+    pub definitions: &'a Definitions,
+    /// Of the client keys that the submission links to, those that exist.
+    pub linked: &'a HashSet<String>,
+    /// Whether the id that is chosen for a new client is in use.
+    pub taken: bool,
+    pub settings: &'a ClientSettings,
+    pub now: DateTime<Utc>,
+}
+
+/// The client as it is to be. Collections that the submission leaves alone are none; the id of a new client is empty
+/// when one is to be generated.
+///
+/// # Errors
+/// Every problem of the submission, in the order of its parts.
+pub fn check(input: &UpsertClient, facts: &Facts<'_>) -> Result<Aggregate, Vec<Problem>> {
+    let mut problems = Problems(input.unreadable.clone());
+    let client = client(&input.client, facts, &mut problems);
+    if let Some(problem) = forbidden(facts.caller, facts.is_change) {
+        problems.0.push(problem);
+        return Err(told_to_the_forbidden(problems.0));
+    }
+    if facts.taken {
+        problems.0.push(taken());
+    }
+    let key = client.encoded_key.as_str();
+    let present = facts.present;
+    let id_documents = present
+        .and_then(|present| present.id_documents.as_deref())
+        .unwrap_or_default();
+    let id_documents = members::id_documents(&input.id_documents, key, id_documents, &mut problems);
+    let addresses = present
+        .and_then(|present| present.addresses.as_deref())
+        .unwrap_or_default();
+    let addresses = members::addresses(&input.addresses, key, addresses, &mut problems);
+    let custom_values = custom_information::check(&input.custom_information, key, facts, &mut problems);
+    let Problems(mut problems) = problems;
+    if problems.is_empty() {
+        return Ok(Aggregate {
+            client,
+            addresses,
+            id_documents,
+            custom_values,
+        });
+    }
+    problems.sort_by_key(Problem::section);
+    Err(problems)
+}
+
+/// Who may not change or create the client learns what is wrong with the submission itself, up to there, and that the
+/// client exists; nothing of what is stored.
+fn told_to_the_forbidden(mut problems: Vec<Problem>) -> Vec<Problem> {
+    problems.retain(|problem| problem.section() <= Section::Permission && problem.code != ProblemCode::NotEditable);
+    problems.sort_by_key(Problem::section);
+    problems
+}
+
+fn client(input: &ClientInput, facts: &Facts<'_>, problems: &mut Problems) -> client::Model {
+    let ClientInput {
+        encoded_key: _, // which client it is has been settled before
+        client_id,
+        state,
+        first_name,
+        middle_name,
+        last_name,
+        birth_date,
+        gender,
+        email_address,
+        home_phone,
+        mobile_phone1,
+        mobile_phone2,
+        preferred_language,
+        notes,
+        client_role,
+        assigned_branch_key,
+        assigned_centre_key,
+        assigned_user_key,
+    } = input;
+    let stored = match facts.present {
+        Some(present) => present.client.clone(),
+        None => blank_client(facts),
+    };
+    let mut member = Scalars {
+        scope: vec!["client".into()],
+        problems,
+    };
+    client::Model {
+        client_id: member.client_id(client_id, facts.present),
+        state: member.state(state, &stored.state, facts.present.is_none()),
+        first_name: member.required("firstName", first_name, &stored.first_name),
+        middle_name: member.text("middleName", middle_name, stored.middle_name),
+        last_name: member.required("lastName", last_name, &stored.last_name),
+        birth_date: member.birth_date(birth_date, stored.birth_date, facts.now),
+        gender: keep(gender, stored.gender, |gender| gender.as_str().to_owned()),
+        email_address: member.email_address(email_address, stored.email_address),
+        home_phone: member.text("homePhone", home_phone, stored.home_phone),
+        mobile_phone1: member.text("mobilePhone1", mobile_phone1, stored.mobile_phone1),
+        mobile_phone2: member.text("mobilePhone2", mobile_phone2, stored.mobile_phone2),
+        preferred_language: match preferred_language {
+            MaybeUndefined::Undefined => stored.preferred_language,
+            MaybeUndefined::Null => Language::English.as_str().to_owned(),
+            MaybeUndefined::Value(language) => language.as_str().to_owned(),
+        },
+        notes: member.lines("notes", notes, stored.notes, NOTES_LIMIT),
+        client_role_key: member.client_role(client_role, stored.client_role_key, facts.definitions),
+        assigned_branch_key: member.key("assignedBranchKey", assigned_branch_key, stored.assigned_branch_key),
+        assigned_centre_key: member.key("assignedCentreKey", assigned_centre_key, stored.assigned_centre_key),
+        assigned_user_key: member.key("assignedUserKey", assigned_user_key, stored.assigned_user_key),
+        encoded_key: stored.encoded_key,
+        created_at: stored.created_at,
+        updated_at: stored.updated_at,
+        approved_at: stored.approved_at,
+        activated_at: stored.activated_at,
+        closed_at: stored.closed_at,
+        version: stored.version,
+    }
+}
+
+/// A client that has nothing yet but what a creation gives it.
+fn blank_client(facts: &Facts<'_>) -> client::Model {
+    let Facts {
+        definitions,
+        settings,
+        now,
+        ..
+    } = facts;
+    let approved = settings.first_state != ClientState::PendingApproval;
+    let active = settings.first_state == ClientState::Active;
+    client::Model {
+        encoded_key: new_key(),
+        client_id: String::new(),
+        state: settings.first_state.as_str().to_owned(),
+        first_name: String::new(),
+        middle_name: None,
+        last_name: String::new(),
+        birth_date: None,
+        gender: None,
+        email_address: None,
+        home_phone: None,
+        mobile_phone1: None,
+        mobile_phone2: None,
+        preferred_language: Language::English.as_str().to_owned(),
+        notes: None,
+        client_role_key: definitions.default_role().encoded_key.clone(),
+        assigned_branch_key: None,
+        assigned_centre_key: None,
+        assigned_user_key: None,
+        created_at: *now,
+        updated_at: *now,
+        approved_at: approved.then_some(*now),
+        activated_at: active.then_some(*now),
+        closed_at: None,
+        version: 1,
+    }
+}
+
+impl Scalars<'_> {
+    fn key(&mut self, name: &'static str, sent: &MaybeUndefined<String>, stored: Option<String>) -> Option<String> {
+        let key = self.text(name, sent, stored.clone());
+        if key != stored && key.as_deref().is_some_and(|key| !is_key(key)) {
+            self.refuse(
+                ProblemCode::Malformed,
+                name,
+                format!("{name} must be a key of 1 to 32 letters and digits."),
+            );
+        }
+        key
+    }
+
+    fn email_address(&mut self, sent: &MaybeUndefined<String>, stored: Option<String>) -> Option<String> {
+        // Of control characters only NUL has a code of its own: with another one, a text is no address.
+        let nul = |text: &str| text.chars().find(|character| *character == '\0');
+        let address = self.optional("emailAddress", sent, stored.clone(), TEXT_LIMIT, nul);
+        if address != stored && address.as_deref().is_some_and(|address| !is_address(address)) {
+            let message = "emailAddress must be an address of the form name@example.com.";
+            self.refuse(ProblemCode::NotAnEmailAddress, "emailAddress", message);
+        }
+        address
+    }
+
+    /// The day of birth: today at the latest, in the time zone where it is latest. A stored date stays, whatever it is.
+    fn birth_date(
+        &mut self,
+        sent: &MaybeUndefined<Date>,
+        stored: Option<NaiveDate>,
+        now: DateTime<Utc>,
+    ) -> Option<NaiveDate> {
+        let date = keep(sent, stored, |date| date.0);
+        let latest = (now + EARLIEST_ZONE).date_naive();
+        if date != stored && date > Some(latest) {
+            self.refuse(
+                ProblemCode::Invalid,
+                "birthDate",
+                "birthDate must not be in the future.",
+            );
+        }
+        date
+    }
+
+    /// The id can be chosen once, on creation.
+    fn client_id(&mut self, sent: &MaybeUndefined<String>, present: Option<&Aggregate>) -> String {
+        let stored = present.map(|present| present.client.client_id.clone());
+        let MaybeUndefined::Value(chosen) = sent else {
+            return stored.unwrap_or_default();
+        };
+        match stored {
+            Some(stored) if *chosen == stored => stored,
+            Some(stored) => {
+                self.refuse(
+                    ProblemCode::NotEditable,
+                    "clientId",
+                    "clientId can't be changed once the client exists.",
+                );
+                stored
+            }
+            None => {
+                self.chosen_id(chosen);
+                chosen.clone()
+            }
+        }
+    }
+
+    fn chosen_id(&mut self, id: &str) {
+        if is_blank(id) {
+            let message = "clientId must not be blank: leave it out to have one generated.";
+            self.refuse(ProblemCode::Blank, "clientId", message);
+        } else if RESERVED_IDS.contains(&id) {
+            let message =
+                format!("The id {id} is reserved: choose another, or leave clientId out to have one generated.");
+            self.refuse(ProblemCode::Taken, "clientId", message);
+        } else if self.fits("clientId", id, CLIENT_ID_LIMIT)
+            && (id.starts_with(is_invisible) || id.ends_with(is_invisible))
+        {
+            let message = "clientId must not begin or end with white space or an invisible character.";
+            self.refuse(ProblemCode::Invalid, "clientId", message);
+        }
+    }
+
+    /// Callers of the legacy API send the state INACTIVE with every new client, so it is ignored on creation.
+    fn state(&mut self, sent: &MaybeUndefined<String>, stored: &str, is_new: bool) -> String {
+        if let MaybeUndefined::Value(state) = sent
+            && state != stored
+            && !(is_new && state == ClientState::Inactive.as_str())
+        {
+            self.refuse(
+                ProblemCode::NotEditable,
+                "state",
+                format!("state can't be set here: leave it out, or send {stored}."),
+            );
+        }
+        stored.to_owned()
+    }
+
+    fn client_role(&mut self, sent: &MaybeUndefined<ClientRoleBy>, stored: String, known: &Definitions) -> String {
+        let (role, name) = match sent {
+            MaybeUndefined::Undefined => return stored,
+            MaybeUndefined::Null => return known.default_role().encoded_key.clone(),
+            MaybeUndefined::Value(ClientRoleBy::EncodedKey(key)) => {
+                (known.roles.iter().find(|role| role.encoded_key == *key), "encodedKey")
+            }
+            MaybeUndefined::Value(ClientRoleBy::RoleId(id)) => {
+                (known.roles.iter().find(|role| role.role_id == *id), "roleId")
+            }
+        };
+        match role {
+            Some(role) => role.encoded_key.clone(),
+            None => {
+                let message = "There is no client role of this name: the query clientRoles lists those there are.";
+                self.problems
+                    .add(ProblemCode::NotFound, path!["client", "clientRole", name], message);
+                stored
+            }
+        }
+    }
+}

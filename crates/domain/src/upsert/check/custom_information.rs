@@ -1,0 +1,267 @@
+//! Custom field values: members that are matched by their field's id.
+//!
+//! A list replaces the values that the caller may change. The others are outside of it: they are kept as they are, and not
+//! asked for. See [`in_place`] for where they stand then.
+
+use std::collections::{HashMap, HashSet};
+
+use async_graphql::MaybeUndefined;
+use entity::custom_field_value::Model as Stored;
+
+use super::Facts;
+use crate::member::Problems;
+use crate::{
+    definitions::{Field, Kind, NO_GROUP},
+    upsert::input::{CustomFieldValueInput, LONGEST_LIST},
+};
+use clientele_core::{
+    path,
+    problem::{Problem, ProblemCode, Step},
+    scalar::new_key,
+};
+
+const LIST: &str = "customInformation";
+
+pub(super) fn check(
+    sent: &MaybeUndefined<Vec<CustomFieldValueInput>>,
+    client_key: &str,
+    facts: &Facts<'_>,
+    problems: &mut Problems,
+) -> Option<Vec<Stored>> {
+    let list = problems.list(LIST, sent, LONGEST_LIST);
+    // What is required is demanded of a creation and of a list, not of a change that leaves the values alone.
+    if list.is_none() && (facts.present.is_some() || !sent.is_undefined()) {
+        return None;
+    }
+    let stored = facts
+        .present
+        .and_then(|present| present.custom_values.as_deref())
+        .unwrap_or_default();
+    let rights = &*facts.caller.rights;
+    let kept = kept(stored, facts);
+    let stored: HashMap<(&str, i32), &Stored> = stored
+        .iter()
+        .map(|value| ((value.field_key.as_str(), value.group_index), value))
+        .collect();
+    let mut seen = HashSet::new();
+    let mut values = Vec::new();
+    for (index, value) in list.unwrap_or_default().iter().enumerate() {
+        let CustomFieldValueInput {
+            field_id,
+            group_index,
+            value,
+            linked_key,
+            is_boolean,
+        } = value;
+        let Some(field) = field(field_id, index, facts, problems) else {
+            continue;
+        };
+        if !field.is_shown(rights) {
+            // Whatever is stored, and whatever else is wrong: the answer is the same.
+            forbid(field, index, problems);
+            continue;
+        }
+        let group_index = group_index.unwrap_or(NO_GROUP);
+        if group_index != NO_GROUP {
+            let message = format!("The set of {field_id} isn't grouped: leave groupIndex out.");
+            problems.add(ProblemCode::GroupIndex, path![LIST, index, "groupIndex"], message);
+            continue;
+        }
+        if !seen.insert((field.row.encoded_key.as_str(), group_index)) {
+            let message = format!("The field {field_id} is named twice.");
+            problems.add(ProblemCode::Duplicate, path![LIST, index, "fieldId"], message);
+            continue;
+        }
+        if *is_boolean && field.kind != Kind::Checkbox {
+            let message = format!("The field {field_id} takes no boolean: send its value as text.");
+            problems.add(ProblemCode::Invalid, path![LIST, index, "value"], message);
+            continue;
+        }
+        let before = stored.get(&(field.row.encoded_key.as_str(), group_index)).copied();
+        if !field.is_editable(rights) {
+            // Who may see a value may send it back, as callers do with whole answers.
+            if !before.is_some_and(|before| says(before, value, linked_key)) {
+                forbid(field, index, problems);
+            }
+            continue;
+        }
+        match decide(field, value, linked_key, before, facts) {
+            Ok((value, linked_key)) => values.push(Stored {
+                client_key: client_key.to_owned(),
+                field_key: field.row.encoded_key.clone(),
+                group_index,
+                encoded_key: before.map_or_else(new_key, |before| before.encoded_key.clone()),
+                position: 0, // settled below, with the values that are kept
+                value,
+                linked_key,
+            }),
+            Err(Refusal { code, member, message }) => {
+                let problem = Problem::new(code, path![LIST, index, member], message);
+                problems.0.push(Problem {
+                    about: Some(field_id.as_str().into()),
+                    ..problem
+                });
+            }
+        }
+    }
+    for field in facts
+        .definitions
+        .fields
+        .iter()
+        .filter(|field| field.is_demanded() && field.is_editable(rights))
+    {
+        if !seen.contains(&(field.row.encoded_key.as_str(), NO_GROUP)) {
+            let id = field.row.field_id.as_str();
+            let problem = Problem::new(
+                ProblemCode::Required,
+                path![LIST],
+                format!("The custom field {id} requires a value."),
+            );
+            problems.0.push(Problem {
+                about: Some(id.into()),
+                ..problem
+            });
+        }
+    }
+    Some(in_place(kept, values))
+}
+
+/// The stored values that a list of this caller doesn't replace.
+fn kept(stored: &[Stored], facts: &Facts<'_>) -> Vec<Stored> {
+    let rights = &*facts.caller.rights;
+    if rights.edits_all() {
+        return Vec::new();
+    }
+    let field = |value: &Stored| facts.definitions.field_of_key(&value.field_key);
+    let is_kept = |value: &&Stored| !field(value).is_some_and(|field| field.is_editable(rights));
+    let mut kept: Vec<Stored> = stored.iter().filter(is_kept).cloned().collect();
+    kept.sort_by_key(|value| value.position);
+    kept
+}
+
+/// The list that is stored: what is kept stays where it is, what was sent takes the other places in its own order, and no
+/// place stays free: what is kept moves up when there is less before it than there was.
+fn in_place(kept: Vec<Stored>, sent: Vec<Stored>) -> Vec<Stored> {
+    let (mut kept, mut sent) = (kept.into_iter().peekable(), sent.into_iter());
+    let mut list = Vec::with_capacity(kept.len() + sent.len());
+    loop {
+        let place = list.len() as i32;
+        let next = match kept.next_if(|value| value.position <= place) {
+            Some(value) => Some(value),
+            None => sent.next().or_else(|| kept.next()),
+        };
+        let Some(next) = next else { return list };
+        list.push(Stored {
+            position: place,
+            ..next
+        });
+    }
+}
+
+/// Whether a stored value is sent back as it is.
+fn says(before: &Stored, value: &MaybeUndefined<String>, linked_key: &MaybeUndefined<String>) -> bool {
+    let same = |sent: &MaybeUndefined<String>, stored: &Option<String>| match sent {
+        MaybeUndefined::Undefined => true,
+        MaybeUndefined::Null => stored.is_none(),
+        MaybeUndefined::Value(text) => stored.as_deref().unwrap_or_default() == text,
+    };
+    same(value, &before.value) && same(linked_key, &before.linked_key)
+}
+
+fn forbid(field: &Field, index: usize, problems: &mut Problems) {
+    let message = format!(
+        "You may not change values of the set {}: leave the field {} out.",
+        field.set.set_id, field.row.field_id
+    );
+    problems.add(ProblemCode::Forbidden, path![LIST, index, "fieldId"], message);
+}
+
+fn field<'a>(id: &str, index: usize, facts: &'a Facts<'_>, problems: &mut Problems) -> Option<&'a Field> {
+    let place: [Step; 3] = path![LIST, index, "fieldId"];
+    if id.is_empty() {
+        problems.add(ProblemCode::Blank, place, "Name the custom field by its id.");
+        return None;
+    }
+    let field = facts.definitions.field(id);
+    if field.is_none() {
+        let message = "There is no custom field with this id: the query customFieldSets lists those there are.";
+        problems.add(ProblemCode::NotFound, place, message);
+    }
+    field
+}
+
+/// Why a value is refused, and which member of it is at fault.
+struct Refusal {
+    code: ProblemCode,
+    member: &'static str,
+    message: String,
+}
+
+/// The value and linked key to store, for a caller who may change them.
+///
+/// A value that is unique and another client's (926) is to be told here: only to those who may change the set, as it says
+/// that there is such a value.
+fn decide(
+    field: &Field,
+    value: &MaybeUndefined<String>,
+    linked_key: &MaybeUndefined<String>,
+    before: Option<&Stored>,
+    facts: &Facts<'_>,
+) -> Result<(Option<String>, Option<String>), Refusal> {
+    let id = &field.row.field_id;
+    let link = field.kind.is_link();
+    let (member, sent, other_member, other) = if link {
+        ("linkedKey", linked_key, "value", value)
+    } else {
+        ("value", value, "linkedKey", linked_key)
+    };
+    if matches!(other, MaybeUndefined::Value(text) if !text.is_empty()) {
+        let message = format!(
+            "The field {id} is of type {}: send {member}, not {other_member}.",
+            field.kind.as_str()
+        );
+        return Err(Refusal {
+            code: ProblemCode::Invalid,
+            member: other_member,
+            message,
+        });
+    }
+    let kept = before.map(|before| (before.value.clone(), before.linked_key.clone()));
+    let text = match (sent, kept) {
+        (MaybeUndefined::Undefined, Some(kept)) => return Ok(kept),
+        // What is stored may come back as it is, whatever its definition has become since.
+        (MaybeUndefined::Value(text), Some(kept)) if kept.0.as_ref().or(kept.1.as_ref()) == Some(text) => {
+            return Ok(kept);
+        }
+        (MaybeUndefined::Value(text), _) if !text.is_empty() => text,
+        _ => {
+            let code = if field.is_demanded() {
+                ProblemCode::Required
+            } else {
+                ProblemCode::Blank
+            };
+            let message = format!("The field {id} has no value: send {member}, or leave the field out of the list.");
+            return Err(Refusal { code, member, message });
+        }
+    };
+    if !field.is_active() {
+        let message = format!("The field {id} is deactivated: it takes no new values.");
+        return Err(Refusal {
+            code: ProblemCode::Deactivated,
+            member,
+            message,
+        });
+    }
+    let text = field
+        .accept(text)
+        .map_err(|(code, message)| Refusal { code, member, message })?;
+    if field.links_clients() && !facts.linked.contains(&text) {
+        let message = format!("The field {id} links to a client, and there is none with this key.");
+        return Err(Refusal {
+            code: ProblemCode::NotFound,
+            member,
+            message,
+        });
+    }
+    Ok(if link { (None, Some(text)) } else { (Some(text), None) })
+}

@@ -1,0 +1,229 @@
+//! Identification documents and addresses: members that are matched by their key.
+
+use std::collections::HashMap;
+
+use async_graphql::MaybeUndefined;
+use entity::{Member, address, id_document};
+
+use crate::member::{Problems, Scalars, keep};
+use crate::upsert::input::{AddressInput, IdDocumentInput};
+use clientele_core::{
+    path,
+    problem::ProblemCode,
+    scalar::{Date, new_key},
+};
+
+const MOST_DOCUMENTS: usize = 200;
+const MOST_ADDRESSES: usize = 200;
+
+pub(super) fn id_documents(
+    sent: &MaybeUndefined<Vec<IdDocumentInput>>,
+    client_key: &str,
+    stored: &[id_document::Model],
+    problems: &mut Problems,
+) -> Option<Vec<id_document::Model>> {
+    let list = problems.list("idDocuments", sent, MOST_DOCUMENTS)?;
+    let mut matches = Matches::new("idDocuments", stored);
+    let mut documents = Vec::with_capacity(list.len());
+    for (index, document) in list.iter().enumerate() {
+        let IdDocumentInput {
+            encoded_key,
+            document_type,
+            document_id,
+            issuing_authority,
+            valid_until,
+            template_key,
+        } = document;
+        let found = matches.find(encoded_key, index, problems);
+        let known = found.is_ok();
+        let before = found.unwrap_or_default();
+        let mut member = Scalars {
+            scope: path!["idDocuments", index].to_vec(),
+            problems,
+        };
+        if matches!(template_key, MaybeUndefined::Value(key) if !key.is_empty()) {
+            let message = "There is no identification document template with this key: leave templateKey out.";
+            member.refuse(ProblemCode::NotFound, "templateKey", message);
+        }
+        let stored = before.cloned();
+        let mut required = |name, sent: &MaybeUndefined<String>, stored: &str| {
+            // What a member that isn't known leaves out may well be stored.
+            if known || !sent.is_undefined() {
+                member.required(name, sent, stored)
+            } else {
+                String::new()
+            }
+        };
+        let document_type = required(
+            "documentType",
+            document_type,
+            before.map_or("", |before| &before.document_type),
+        );
+        let document_id = required(
+            "documentId",
+            document_id,
+            before.map_or("", |before| &before.document_id),
+        );
+        documents.push(id_document::Model {
+            client_key: client_key.to_owned(),
+            encoded_key: before.map_or_else(new_key, |before| before.encoded_key.clone()),
+            position: index as i32,
+            document_type,
+            document_id,
+            issuing_authority: member.text(
+                "issuingAuthority",
+                issuing_authority,
+                stored.as_ref().and_then(|stored| stored.issuing_authority.clone()),
+            ),
+            valid_until: keep(
+                valid_until,
+                stored.and_then(|stored| stored.valid_until),
+                |date: Date| date.0,
+            ),
+        });
+    }
+    Some(documents)
+}
+
+/// A client has one address: the others in the list are ignored and not read. A list that is too long is refused.
+pub(super) fn addresses(
+    sent: &MaybeUndefined<Vec<AddressInput>>,
+    client_key: &str,
+    stored: &[address::Model],
+    problems: &mut Problems,
+) -> Option<Vec<address::Model>> {
+    let list = problems.list("addresses", sent, MOST_ADDRESSES)?;
+    let Some(first) = list.first() else {
+        return Some(Vec::new());
+    };
+    let AddressInput {
+        encoded_key,
+        line1,
+        line2,
+        city,
+        region,
+        postcode,
+        country,
+        latitude,
+        longitude,
+    } = first;
+    let before = Matches::new("addresses", stored)
+        .find(encoded_key, 0, problems)
+        .unwrap_or_default();
+    let stored = before.cloned().unwrap_or_else(|| blank_address(client_key));
+    let mut member = Scalars {
+        scope: path!["addresses", 0].to_vec(),
+        problems,
+    };
+    Some(vec![address::Model {
+        line1: member.text("line1", line1, stored.line1),
+        line2: member.text("line2", line2, stored.line2),
+        city: member.text("city", city, stored.city),
+        region: member.text("region", region, stored.region),
+        postcode: member.text("postcode", postcode, stored.postcode),
+        country: member.text("country", country, stored.country),
+        latitude: member.degrees("latitude", latitude, stored.latitude, 90.0),
+        longitude: member.degrees("longitude", longitude, stored.longitude, 180.0),
+        client_key: stored.client_key,
+        encoded_key: stored.encoded_key,
+        position: 0,
+    }])
+}
+
+fn blank_address(client_key: &str) -> address::Model {
+    address::Model {
+        client_key: client_key.to_owned(),
+        encoded_key: new_key(),
+        position: 0,
+        line1: None,
+        line2: None,
+        city: None,
+        region: None,
+        postcode: None,
+        country: None,
+        latitude: None,
+        longitude: None,
+    }
+}
+
+impl Scalars<'_> {
+    fn degrees(
+        &mut self,
+        name: &'static str,
+        sent: &MaybeUndefined<f64>,
+        stored: Option<f64>,
+        most: f64,
+    ) -> Option<f64> {
+        let degrees = keep(sent, stored, |degrees| degrees);
+        if degrees != stored && degrees.is_some_and(|degrees| !(-most..=most).contains(&degrees)) {
+            self.refuse(
+                ProblemCode::Invalid,
+                name,
+                format!("{name} must be from -{most} to {most} degrees."),
+            );
+        }
+        degrees
+    }
+}
+
+/// The stored members by key, each of which may be named once.
+struct Matches<'a, M> {
+    list: &'static str,
+    stored: HashMap<&'a str, (&'a M, bool)>,
+}
+
+impl<'a, M: Member> Matches<'a, M> {
+    fn new(list: &'static str, stored: &'a [M]) -> Self {
+        Self {
+            list,
+            stored: stored
+                .iter()
+                .map(|member| (member.encoded_key(), (member, false)))
+                .collect(),
+        }
+    }
+
+    /// The stored member that `key` names; none: the member is new. An error has been told already.
+    fn find(
+        &mut self,
+        key: &MaybeUndefined<String>,
+        index: usize,
+        problems: &mut Problems,
+    ) -> Result<Option<&'a M>, Told> {
+        let MaybeUndefined::Value(key) = key else {
+            return Ok(None);
+        };
+        let list = self.list;
+        let (code, message) = match self.stored.get_mut(key.as_str()) {
+            Some((member, named)) if !*named => {
+                *named = true;
+                return Ok(Some(member));
+            }
+            Some(_) => {
+                let message = format!("The key {key} is named twice: each member of {list} may be named once.");
+                (ProblemCode::Duplicate, message)
+            }
+            None => {
+                let message = format!(
+                    "The key {} isn't one of this client's {list}: leave encodedKey out to add a new member.",
+                    shown(key)
+                );
+                (ProblemCode::NotOwned, message)
+            }
+        };
+        problems.add(code, path![list, index, "encodedKey"], message);
+        Err(Told)
+    }
+}
+
+/// Which member it is isn't known, so that nothing can be said of what it leaves out.
+struct Told;
+
+/// A key as it may stand in a message: what isn't a key may be anything, and long.
+fn shown(key: &str) -> &str {
+    if clientele_core::scalar::is_key(key) {
+        key
+    } else {
+        "given"
+    }
+}

@@ -1,0 +1,171 @@
+//! What a caller submits, whichever door it came through. Absent, null and a value are three different things here.
+
+use async_graphql::{Enum, InputObject, MaybeUndefined};
+
+use crate::client_by::ClientRoleBy;
+use crate::enums::{Gender, Language};
+use crate::idempotency::Fingerprint;
+use clientele_core::{problem::Problem, scalar::Date};
+
+/// No list of a submission may be longer. A door that has read one member more has read enough to know the answer.
+pub const LONGEST_LIST: usize = 1_000;
+
+/// How to find the client that is to be changed.
+#[derive(Enum, Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub enum ClientMatch {
+    /// `client.encodedKey` names the client to change; without it a client is created.
+    #[default]
+    EncodedKey,
+    /// `client.clientId` names the client to change; when there is none with this id, it is created.
+    ClientId,
+}
+
+/// A client as it is to be: created when it isn't there, changed when it is. Everything is stored, or nothing.
+#[derive(InputObject, Clone, Debug, Default)]
+#[graphql(name = "UpsertClientInput")]
+pub struct UpsertClient {
+    /// The client itself. With `encodedKey` that client is changed, without it one is created.
+    pub client: ClientInput,
+    /// Replaces the client's identification documents: one with an `encodedKey` is changed and keeps its key, one
+    /// without is new, and a stored one that isn't listed is deleted. Omit to leave them alone; `[]` removes all; null
+    /// is refused. At most 200.
+    pub id_documents: MaybeUndefined<Vec<IdDocumentInput>>,
+    /// Replaces the client's address: with its `encodedKey` it is changed and keeps its key, without it is a new one.
+    /// A client has one address: only the first of the list is stored, the others are ignored. Omit to leave it alone;
+    /// `[]` removes it; null is refused. At most 200.
+    pub addresses: MaybeUndefined<Vec<AddressInput>>,
+    /// Replaces the client's custom field values: a field that isn't listed loses its value. Omit to leave them alone;
+    /// `[]` removes all; null is refused. At most 1,000. Values of sets that you may not change are no part of this: they
+    /// are kept, each at its place in the list, and those listed here take the other places in their order. Naming one is
+    /// FORBIDDEN, unless you may see it and send it back as it is.
+    pub custom_information: MaybeUndefined<Vec<CustomFieldValueInput>>,
+    /// How to find the client that is to be changed.
+    #[graphql(default)]
+    pub match_on: ClientMatch,
+    /// Refuses the change with VERSION_CONFLICT when the stored client has another version. 0: it must not exist yet.
+    pub expected_version: Option<i32>,
+    /// Makes it safe to send this again: for 24 hours the same input under the same key, from the same caller, is
+    /// answered with the client as it was stored then, and changes nothing; another input is IDEMPOTENCY_KEY_REUSED. Custom
+    /// fields are shown as they were then, with the options that they offer now. Only a change without userErrors uses the
+    /// key up. Once the client's data has been erased, the same input is OUTCOME_ERASED. 1 to 255 printable ASCII
+    /// characters, a UUID for example; null counts as absent.
+    pub idempotency_key: Option<String>,
+    /// Comes back in the payload, untouched.
+    pub client_mutation_id: Option<String>,
+    /// What a door tells requests apart by, where that isn't this input itself.
+    #[graphql(skip)]
+    pub request: Option<Fingerprint>,
+    /// The id or key of the client that a path names; it must exist.
+    #[graphql(skip)]
+    pub named: Option<String>,
+    /// Refuses a change that doesn't carry the client's key.
+    #[graphql(skip)]
+    pub demand_key: bool,
+    /// What the door couldn't read. These members count as absent.
+    #[graphql(skip)]
+    pub unreadable: Vec<Problem>,
+}
+
+/// A client's own members. An omitted one stays as it is; null clears it, where it can be cleared. Texts are one line without
+/// control characters, `notes` excepted. A stored value that is sent back unchanged is always accepted.
+#[derive(InputObject, Clone, Debug, Default)]
+pub struct ClientInput {
+    /// The key of the client to change. Omit to create one.
+    pub encoded_key: MaybeUndefined<String>,
+    /// The id people use, up to 32 characters. Chosen once: omit it on creation and one is generated. It neither begins nor ends
+    /// with white space, and isn't `.`, `..` or `search`.
+    pub client_id: MaybeUndefined<String>,
+    /// Only the state the client already has, or on creation the first state, is accepted. INACTIVE on creation is ignored.
+    #[graphql(skip)]
+    pub state: MaybeUndefined<String>,
+    /// Required on creation, up to 255 characters, at least one of them visible. Can't be cleared.
+    pub first_name: MaybeUndefined<String>,
+    /// Up to 255 characters.
+    pub middle_name: MaybeUndefined<String>,
+    /// Required on creation, up to 255 characters, at least one of them visible. Can't be cleared.
+    pub last_name: MaybeUndefined<String>,
+    /// The day of birth. It must not be in the future: it may be today in the time zone UTC+14, where days begin first.
+    pub birth_date: MaybeUndefined<Date>,
+    /// The client's gender.
+    pub gender: MaybeUndefined<Gender>,
+    /// One bare e-mail address, up to 254 bytes: no display name, no quotes, a domain with a dot. Name and domain may have
+    /// letters beyond ASCII.
+    pub email_address: MaybeUndefined<String>,
+    /// Up to 255 characters.
+    pub home_phone: MaybeUndefined<String>,
+    /// Up to 255 characters. Text messages go here first.
+    pub mobile_phone1: MaybeUndefined<String>,
+    /// Up to 255 characters.
+    pub mobile_phone2: MaybeUndefined<String>,
+    /// The language the client is written to in; null means ENGLISH, as does omitting it on creation.
+    pub preferred_language: MaybeUndefined<Language>,
+    /// Up to 65,535 characters, with line breaks and tabs.
+    pub notes: MaybeUndefined<String>,
+    /// The client's role; null means the default role, as does omitting it on creation.
+    pub client_role: MaybeUndefined<ClientRoleBy>,
+    /// The key of the branch in charge: 1 to 32 letters and digits.
+    pub assigned_branch_key: MaybeUndefined<String>,
+    /// The key of the centre in charge: 1 to 32 letters and digits.
+    pub assigned_centre_key: MaybeUndefined<String>,
+    /// The key of the user in charge: 1 to 32 letters and digits.
+    pub assigned_user_key: MaybeUndefined<String>,
+}
+
+/// An identification document. In a stored one, an omitted member stays as it is and null clears it.
+#[derive(InputObject, Clone, Debug, Default)]
+pub struct IdDocumentInput {
+    /// The key of the client's own document that this is. Omit it for a new one.
+    pub encoded_key: MaybeUndefined<String>,
+    /// What kind of document it is, `Passport` for example. Required, up to 255 characters.
+    pub document_type: MaybeUndefined<String>,
+    /// The document's number. Required, up to 255 characters.
+    pub document_id: MaybeUndefined<String>,
+    /// Who issued it, up to 255 characters.
+    pub issuing_authority: MaybeUndefined<String>,
+    /// The last day on which it is valid.
+    pub valid_until: MaybeUndefined<Date>,
+    /// There are no templates yet: any key is unknown.
+    #[graphql(skip)]
+    pub template_key: MaybeUndefined<String>,
+}
+
+/// An address. In a stored one, an omitted member stays as it is and null clears it.
+#[derive(InputObject, Clone, Debug, Default)]
+pub struct AddressInput {
+    /// The key of the client's own address that this is. Omit it for a new one.
+    pub encoded_key: MaybeUndefined<String>,
+    /// Up to 255 characters.
+    pub line1: MaybeUndefined<String>,
+    /// Up to 255 characters.
+    pub line2: MaybeUndefined<String>,
+    /// Up to 255 characters.
+    pub city: MaybeUndefined<String>,
+    /// Up to 255 characters.
+    pub region: MaybeUndefined<String>,
+    /// Up to 255 characters.
+    pub postcode: MaybeUndefined<String>,
+    /// Up to 255 characters.
+    pub country: MaybeUndefined<String>,
+    /// Degrees, from -90 (south) to 90 (north).
+    pub latitude: MaybeUndefined<f64>,
+    /// Degrees, from -180 (west) to 180 (east).
+    pub longitude: MaybeUndefined<f64>,
+}
+
+/// A value for a custom field: `value`, or `linkedKey` when the field is a link; never both. A stored value that is
+/// named without either stays as it is.
+#[derive(InputObject, Clone, Debug, Default)]
+pub struct CustomFieldValueInput {
+    /// The id of the custom field.
+    pub field_id: String,
+    /// The place in a grouped set. Omit it for a field of a SINGLE set.
+    pub group_index: Option<i32>,
+    /// The value as text: a number as `12.50`, a date as `YYYY-MM-DD`, a checkbox as `TRUE` or `FALSE`, a selection as
+    /// the option's value.
+    pub value: MaybeUndefined<String>,
+    /// The key of the client, user or group that is linked.
+    pub linked_key: MaybeUndefined<String>,
+    /// Whether the value was sent as a boolean rather than as text: only checkboxes take one.
+    #[graphql(skip)]
+    pub is_boolean: bool,
+}

@@ -1,0 +1,142 @@
+//! Which client a submission is about, and whether it may be.
+
+use async_graphql::MaybeUndefined;
+
+use super::Upsert;
+use crate::client::Aggregate;
+use crate::{
+    caller::{Caller, Permission},
+    client_by::ClientBy,
+    upsert::{ClientInput, ClientMatch, UpsertClient},
+};
+use clientele_core::{
+    error::Result,
+    path,
+    problem::{Problem, ProblemCode},
+    text::is_blank,
+};
+use clientele_storage::db::Transaction;
+
+/// The path of problems with the client that a door's own path names.
+pub const NAMED: &str = "id";
+
+/// `matchOn: CLIENT_ID` needs that id and no other name.
+pub(super) fn unclear_target(input: &UpsertClient) -> Option<Problem> {
+    if input.match_on == ClientMatch::EncodedKey {
+        return None;
+    }
+    if matches!(input.client.encoded_key, MaybeUndefined::Value(_)) {
+        let message = "encodedKey and matchOn: CLIENT_ID exclude each other: leave one of them out.";
+        return Some(Problem::new(
+            ProblemCode::Invalid,
+            path!["client", "encodedKey"],
+            message,
+        ));
+    }
+    match &input.client.client_id {
+        MaybeUndefined::Value(id) if !is_blank(id) => None,
+        _ => {
+            let message = "matchOn: CLIENT_ID needs the clientId to look for.";
+            Some(Problem::new(ProblemCode::Blank, path!["client", "clientId"], message))
+        }
+    }
+}
+
+/// What it takes to change a client that is there, or to create one.
+fn permission(present: bool) -> Permission {
+    match present {
+        true => Permission::EditClient,
+        false => Permission::CreateClient,
+    }
+}
+
+/// Which of the two permissions it takes is known only once the client has been looked for.
+pub(super) fn forbidden(caller: &Caller, present: bool) -> Option<Problem> {
+    let permission = permission(present);
+    let act = if present { "change" } else { "create" };
+    let message = || format!("To {act} a client you need the permission {}.", permission.as_str());
+    (!caller.may(permission)).then(|| Problem::new(ProblemCode::Forbidden, path![], message()))
+}
+
+impl UpsertClient {
+    /// The client that the submission changes if it exists; none when the submission creates one in any case.
+    pub fn target(&self) -> Option<ClientBy> {
+        let ClientInput {
+            encoded_key, client_id, ..
+        } = &self.client;
+        match (&self.named, encoded_key, client_id, self.match_on) {
+            (Some(named), ..) => Some(ClientBy::Either(named.clone())),
+            (None, MaybeUndefined::Value(key), ..) => Some(ClientBy::EncodedKey(key.clone())),
+            (None, _, MaybeUndefined::Value(id), ClientMatch::ClientId) => Some(ClientBy::ClientId(id.clone())),
+            _ => None,
+        }
+    }
+}
+
+impl Upsert<'_> {
+    /// Whether the names in the submission lead to no client, or to two.
+    pub(super) async fn wrong_target(
+        &self,
+        present: Option<&Aggregate>,
+        transaction: &Transaction,
+    ) -> Result<Option<Problem>> {
+        if self.input.named.is_some() && present.is_none() {
+            let message = "There is no client with this id or key.";
+            return Ok(Some(Problem::new(ProblemCode::NotFound, path![NAMED], message)));
+        }
+        let unknown = |message: &'static str| {
+            Ok(Some(Problem::new(
+                ProblemCode::NotFound,
+                path!["client", "encodedKey"],
+                message,
+            )))
+        };
+        let MaybeUndefined::Value(key) = &self.input.client.encoded_key else {
+            let update = self.input.demand_key && present.is_some();
+            return if update {
+                unknown("A change must carry the client's encodedKey.")
+            } else {
+                Ok(None)
+            };
+        };
+        match present {
+            Some(present) if present.client.encoded_key == *key => Ok(None),
+            Some(_) if !key.contains('\0') && client_exists(key, transaction).await? => {
+                let message = "The path and the encodedKey name two different clients.";
+                Ok(Some(Problem::new(
+                    ProblemCode::Mismatch,
+                    path!["client", "encodedKey"],
+                    message,
+                )))
+            }
+            _ => unknown("There is no client with this key: leave encodedKey out to create one."),
+        }
+    }
+
+    pub(super) fn wrong_version(&self, present: Option<&Aggregate>) -> Option<Problem> {
+        let expected = self.input.expected_version?;
+        // Who may not change the client is told that instead, and not its version.
+        if !self.caller.may(permission(present.is_some())) {
+            return None;
+        }
+        let stored = present.map_or(0, |present| present.client.version);
+        (expected != stored).then(|| {
+            let message = match stored {
+                0 => "There is no such client, so there is no version to expect: leave expectedVersion out to create one."
+                    .to_owned(),
+                _ => format!("The stored version is {stored}, not {expected}: read the client again and decide anew."),
+            };
+            Problem {
+                stored_version: Some(stored.into()),
+                ..Problem::new(ProblemCode::VersionConflict, path!["expectedVersion"], message)
+            }
+        })
+    }
+}
+
+async fn client_exists(key: &str, transaction: &Transaction) -> Result<bool> {
+    Ok(transaction
+        .one("SELECT 1 FROM client WHERE encoded_key = $1", [key.into()])
+        .await?
+        .is_some())
+}
