@@ -6,7 +6,9 @@
 
 pub use clientele_core::{budget, deadline, error, flow, mail_address, network, problem, scalar, secret};
 pub use clientele_delivery as delivery;
-pub use clientele_domain::{Clientele, access, audit, client, custom_field, idempotency, notify};
+pub use clientele_domain::{
+    Clientele, access, audit, caller, client, client_by, custom_field, definitions, enums, idempotency, notify, upsert,
+};
 pub use clientele_storage::{db, paging};
 
 pub mod api;

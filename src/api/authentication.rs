@@ -36,7 +36,7 @@ use super::{
 };
 use clientele_domain::{
     Clientele,
-    access::{Caller, Door},
+    caller::{Caller, Door},
 };
 
 /// Whether callers have to say who they are.
@@ -97,7 +97,7 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
             let caller = match account {
                 Ok(account) => Caller {
                     proof: guard.proof(&gate.clientele, headers, from),
-                    ..Caller::of(&account, gate.door, id.0.clone())
+                    ..account.caller(gate.door, id.0.clone())
                 },
                 Err(refusal) => {
                     if let (Refusal::Wrong | Refusal::TooMany(_), Some(place)) = (&refusal, place) {

@@ -3,11 +3,16 @@
 
 pub mod access;
 pub mod audit;
+pub mod caller;
 pub mod client;
+pub mod client_by;
 pub mod custom_field;
+pub mod definitions;
+pub mod enums;
 pub mod idempotency;
 pub mod member;
 pub mod notify;
+pub mod upsert;
 
 use clientele_storage::db::Database;
 
@@ -15,7 +20,7 @@ use clientele_storage::db::Database;
 #[derive(Debug)]
 pub struct Clientele {
     pub db: Database,
-    pub definitions: custom_field::DefinitionsCache,
+    pub definitions: definitions::DefinitionsCache,
     pub settings: client::ClientSettings,
     pub variants: notify::Variants,
     pub bell: notify::Bell,
@@ -29,7 +34,7 @@ impl Clientele {
     pub fn new(db: Database, settings: client::ClientSettings) -> Self {
         Self {
             db,
-            definitions: custom_field::DefinitionsCache::default(),
+            definitions: definitions::DefinitionsCache::default(),
             settings,
             variants: notify::Variants::default(),
             bell: notify::Bell::default(),

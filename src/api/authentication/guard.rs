@@ -18,8 +18,9 @@ use crate::api::{PeerAddress, Place};
 use clientele_core::{error::Error, flow::Flow};
 use clientele_domain::{
     Clientele,
-    access::{
-        Account, PasswordProof, Verdict,
+    access::{Account, Verdict},
+    caller::{
+        PasswordProof,
         throttle::{Charge, Throttle},
     },
 };
@@ -161,14 +162,12 @@ impl Guard {
         let Credentials::Password(basic) = credentials::read(headers).ok()?? else {
             return None;
         };
-        let (accounts, throttle) = (&clientele.accounts, self.throttle.clone());
-        Some(PasswordProof::new(
-            accounts,
-            basic.name(),
-            basic.password(),
-            from.0,
-            throttle,
-        ))
+        let throttle = self.throttle.clone();
+        Some(
+            clientele
+                .accounts
+                .proof(basic.name(), basic.password(), from.0, throttle),
+        )
     }
 
     /// Whose credentials a request carries. `place` is that of the request.

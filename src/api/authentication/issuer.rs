@@ -19,7 +19,10 @@ use serde_json::{Map, Value};
 use self::keys::Keys;
 pub(super) use self::published::{Fetch, Outage};
 use super::JwtSettings;
-use clientele_domain::access::{Account, CallerKind, Permission, Rights, Sets};
+use clientele_domain::{
+    access::Account,
+    caller::{CallerKind, Permission, Rights, Sets},
+};
 
 const MOST: u64 = 20_000;
 /// In bytes, as OpenID Connect bounds a subject.

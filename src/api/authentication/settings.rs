@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use clientele_core::secret::Secret;
-use clientele_domain::access::throttle::Allowance;
+use clientele_domain::caller::throttle::Allowance;
 
 /// How callers sign in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

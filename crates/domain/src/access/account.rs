@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use entity::{api_token, api_user};
 
-use super::{CallerKind, Permission, Permissions, Rights, Sets};
+use crate::caller::{Caller, CallerKind, Door, Permission, Permissions, Rights, Sets};
 use clientele_core::{error::Result, secret::Secret};
 
 /// Somebody who can sign in.
@@ -60,6 +60,21 @@ impl Account {
             password_hash: Secret::default(),
             active: true,
             expires_at: None,
+        }
+    }
+
+    /// The caller of a request that came in through `door` with the credentials of this account.
+    pub fn caller(&self, door: Door, request_id: Arc<str>) -> Caller {
+        Caller {
+            kind: self.kind,
+            id: self.id.clone(),
+            name: self.name.clone(),
+            role: self.role.clone(),
+            rights: self.rights.clone(),
+            password_hash: self.password_hash.clone(),
+            proof: None,
+            door,
+            request_id,
         }
     }
 

@@ -4,6 +4,7 @@
 
 use std::{
     fmt::Write,
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -17,13 +18,14 @@ use ring::digest;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::{
-    Account,
+    Account, PasswordProof,
     asking::Asking,
+    credential_cache::CredentialCache,
     password::Hasher,
     reads::{Clock, Read, Reads},
     user::user_named,
-    verified::Verified,
 };
+use crate::caller::throttle::Throttle;
 use clientele_core::{
     error::{Error, Result},
     text::has_control_characters,
@@ -39,7 +41,7 @@ pub struct Accounts {
     users: Arc<Reads<Arc<str>, Account>>,
     tokens: Arc<Reads<Digest, Account>>,
     pub hasher: Arc<Hasher>,
-    pub(super) verified: Arc<Verified>,
+    pub(super) credentials: Arc<CredentialCache>,
     pub(super) asking: Arc<Asking>,
 }
 
@@ -51,6 +53,11 @@ impl Accounts {
             tokens: Arc::new(Reads::new(clock)),
             ..Self::default()
         }
+    }
+
+    /// The proof of a caller who has signed in with this name and password, from this address.
+    pub fn proof(&self, name: &str, password: &str, from: IpAddr, throttle: Arc<Throttle>) -> PasswordProof {
+        PasswordProof::new(self.credentials.hasher(), name, password, from, throttle)
     }
 
     /// Writes users or tokens. Forgets the accounts that were read before, if something may have been committed or the

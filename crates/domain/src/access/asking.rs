@@ -4,17 +4,31 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use tokio::{select, sync::watch, time::sleep};
 
 use super::{
+    Account,
     hash_queue::{HashPermit, HashTicket},
     password::PATIENCE,
-    sign_in::Verdict,
-    verified::Mark,
 };
+use crate::caller::CredentialKey;
 use clientele_core::{error::Error, fair_queue::QueueFull};
+
+/// What came of an attempt to sign in.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    Right(Arc<Account>),
+    Wrong,
+    /// There were too many failures, so that it wasn't looked at: how long to wait.
+    TooMany(Duration),
+    /// Too many wait to be looked at.
+    Busy,
+    /// Nobody can tell.
+    Unknown(Error),
+}
 
 /// Requests that can wait for one verdict: a burst of a caller whose credentials aren't known yet.
 pub(super) const MOST_TOGETHER: usize = 2_048;
@@ -24,7 +38,7 @@ type Answer = watch::Sender<Option<Verdict>>;
 
 /// The attempts under way.
 #[derive(Debug, Default)]
-pub struct Asking(Mutex<HashMap<Mark, Answer>>);
+pub struct Asking(Mutex<HashMap<CredentialKey, Answer>>);
 
 impl Asking {
     /// The verdict of `look`, once its turn has come, for which `begin` finds a place in the queue. Who comes before it is
@@ -32,7 +46,7 @@ impl Asking {
     /// it goes on, whoever still waits.
     pub async fn ask<F: Future<Output = Verdict> + Send + 'static>(
         self: &Arc<Self>,
-        mark: Mark,
+        mark: CredentialKey,
         begin: impl FnOnce() -> Result<HashTicket, Verdict>,
         look: impl FnOnce(HashPermit) -> F + Send + 'static,
     ) -> Verdict {
@@ -49,7 +63,11 @@ impl Asking {
         verdict.unwrap_or_else(|| Verdict::Unknown(Error::defect("looking at a password was given up")))
     }
 
-    fn join(&self, mark: Mark, begin: impl FnOnce() -> Result<HashTicket, Verdict>) -> Result<Joined, Verdict> {
+    fn join(
+        &self,
+        mark: CredentialKey,
+        begin: impl FnOnce() -> Result<HashTicket, Verdict>,
+    ) -> Result<Joined, Verdict> {
         let mut open = self.lock();
         if let Some(answer) = open.get(&mark) {
             let room = answer.receiver_count() < MOST_TOGETHER;
@@ -67,7 +85,7 @@ impl Asking {
         self.lock().is_empty()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Mark, Answer>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<CredentialKey, Answer>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -81,13 +99,13 @@ enum Joined {
 /// One attempt, which can be joined until this ends, however it does.
 struct Asked {
     asking: Arc<Asking>,
-    mark: Mark,
+    mark: CredentialKey,
     answer: Answer,
     ended: bool,
 }
 
 impl Asked {
-    fn new(asking: Arc<Asking>, mark: Mark, answer: Answer) -> Self {
+    fn new(asking: Arc<Asking>, mark: CredentialKey, answer: Answer) -> Self {
         Self {
             asking,
             mark,

@@ -5,8 +5,9 @@ use chrono::{DateTime, Utc};
 use entity::api_user;
 use sea_orm::{EntityTrait, PaginatorTrait};
 
-use super::{Caller, Permission, UpsertUser, password, user::create_user};
+use super::{UpsertUser, password, user::create_user};
 use crate::Clientele;
+use crate::caller::{Caller, Permission};
 use clientele_core::{error::Result, secret::Secret};
 use clientele_storage::db::Database;
 

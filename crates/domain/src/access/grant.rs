@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use async_graphql::MaybeUndefined;
 
-use super::{Caller, Permission, Rights, Sets};
+use crate::caller::{Caller, Permission, Rights, Sets};
 use crate::member::{Problems, Scalars};
 use clientele_core::{path, problem::ProblemCode};
 

@@ -4,39 +4,32 @@
 mod account;
 mod accounts;
 mod asking;
-mod caller;
+mod credential_cache;
 mod first;
 mod grant;
 pub mod hash_queue;
 mod listing;
 pub mod password;
-mod permission;
 mod present;
-mod proof;
 mod reads;
-mod rights;
 mod sign_in;
-pub mod throttle;
 mod token;
-mod unread;
 mod user;
-mod verified;
 
+pub use crate::caller::{
+    Caller, CallerKind, Door, PasswordProof, Permission, Permissions, Readable, Rights, Sets, Unread, throttle,
+};
 pub use account::Account;
 pub use accounts::Accounts;
-pub use caller::{Caller, CallerKind, Door};
+pub use asking::Verdict;
 pub use first::{FIRST, any_user, make_first_user};
 pub use listing::Listing;
 pub use password::RequestPlace;
-pub use permission::{Permission, Permissions};
-pub use proof::PasswordProof;
 pub use reads::Clock;
-pub use rights::{Rights, Sets};
-pub use sign_in::{Attempt, Verdict};
+pub use sign_in::Attempt;
 pub use token::{
     BY_CREATION, CreateToken, MOST_DAYS, PREFIX, RevokeToken, Token, create_token, revoke_token, tokens, tokens_by_key,
 };
-pub use unread::{Readable, Unread};
 pub use user::{
     BY_NAME, ChangePassword, DeleteUser, UpsertUser, User, change_password, change_user, create_user, delete_user,
     password_is_initial, upsert_user, users, users_by_key,

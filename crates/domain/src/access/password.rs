@@ -13,10 +13,8 @@ use argon2::{
 use rand::Rng;
 use tokio::{task::spawn_blocking, time::timeout};
 
-use super::{
-    Caller,
-    hash_queue::{HashPermit, HashQueue, Waiter},
-};
+use super::hash_queue::{HashPermit, HashQueue, Waiter};
+use crate::caller::Caller;
 use clientele_core::{
     error::{Cause, Error, Result},
     fair_queue::QueueFull,
@@ -167,7 +165,7 @@ fn argon2() -> Argon2<'static> {
 #[cfg(test)]
 mod tests {
     use super::{DECOY, Hasher, LONGEST, Waiter, fault, random};
-    use crate::access::Caller;
+    use crate::caller::Caller;
     use clientele_core::{flow::Flow, problem::ProblemCode, secret::Secret};
 
     #[test]

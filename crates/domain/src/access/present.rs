@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use entity::{api_token, api_user};
 use sea_orm::EntityTrait;
 
-use super::{Account, Caller, CallerKind, Permission};
+use super::Account;
+use crate::caller::{Caller, CallerKind, Permission};
 use clientele_core::error::{Error, Result};
 use clientele_storage::db::{Dialect, Transaction};
 
@@ -40,7 +41,7 @@ pub(super) async fn lock_users(transaction: &Transaction, caller: &Caller, now: 
     };
     let account = account.filter(|account| account.is_valid(now) && account.password_hash == caller.password_hash);
     let account = account.ok_or(Error::Unauthenticated)?;
-    Ok(Caller::of(&account, caller.door, caller.request_id.clone()))
+    Ok(account.caller(caller.door, caller.request_id.clone()))
 }
 
 /// As [`lock_users`], for one who is to manage users and tokens.

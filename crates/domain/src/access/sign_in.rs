@@ -3,7 +3,9 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use super::{Account, Accounts, hash_queue::HashPermit, reads::Read, throttle::Charge, verified::Mark};
+use super::{Account, Accounts, asking::Verdict, hash_queue::HashPermit, reads::Read};
+use crate::caller::CredentialKey;
+use crate::caller::throttle::Charge;
 use clientele_core::{
     error::{Error, Result},
     fair_queue::QueueFull,
@@ -11,26 +13,13 @@ use clientele_core::{
 };
 use clientele_storage::db::Database;
 
-/// What came of an attempt to sign in.
-#[derive(Clone, Debug)]
-pub enum Verdict {
-    Right(Arc<Account>),
-    Wrong,
-    /// There were too many failures, so that it wasn't looked at: how long to wait.
-    TooMany(Duration),
-    /// Too many wait to be looked at.
-    Busy,
-    /// Nobody can tell.
-    Unknown(Error),
-}
-
 /// A name and a password, and the address that they come from.
 #[derive(Clone, Copy)]
 pub struct Attempt<'a> {
     name: &'a str,
     password: &'a str,
     from: IpAddr,
-    mark: Mark,
+    mark: CredentialKey,
 }
 
 impl Accounts {
@@ -39,7 +28,7 @@ impl Accounts {
             name,
             password,
             from,
-            mark: self.verified.mark(name, password, from),
+            mark: self.credentials.mark(name, password, from),
         }
     }
 
@@ -53,7 +42,7 @@ impl Accounts {
         attempt: &Attempt<'_>,
         freshness: Duration,
     ) -> Result<Option<Arc<Account>>> {
-        let Some(read) = self.verified.get(&attempt.mark) else {
+        let Some(read) = self.credentials.get(&attempt.mark) else {
             return Ok(None);
         };
         if self.is_fresh(&read, freshness) {
@@ -64,17 +53,17 @@ impl Accounts {
             && let Some(account) = &read.found
             && account.has_the_password_of(proven)
         {
-            self.verified.keep(attempt.mark, read.clone());
+            self.credentials.keep(attempt.mark, read.clone());
             return Ok(Some(account.clone()));
         }
-        self.verified.forget(&attempt.mark);
+        self.credentials.forget(&attempt.mark);
         Ok(None)
     }
 
     /// The user for whom these credentials were right lately, as they were read last, however long ago. None when accounts
     /// have been changed through this process since. Asks no database.
     pub fn last_known_user(&self, attempt: &Attempt<'_>) -> Option<Arc<Account>> {
-        let read = self.verified.get(&attempt.mark)?;
+        let read = self.credentials.get(&attempt.mark)?;
         read.found.clone().filter(|_| self.is_fresh(&read, Duration::MAX))
     }
 
@@ -93,11 +82,11 @@ impl Accounts {
         let Attempt { from, mark, .. } = attempt;
         let begin = || {
             // It may have been found out just now.
-            let known = self.verified.get(&mark).and_then(|read| read.found.clone());
+            let known = self.credentials.get(&mark).and_then(|read| read.found.clone());
             if let Some(account) = known {
                 return Err(Verdict::Right(account));
             }
-            let ticket = self.hasher.queue.join(self.verified.waiter(from));
+            let ticket = self.hasher.queue.join(self.credentials.waiter(from));
             ticket.map_err(|QueueFull| Verdict::Busy)
         };
         let (accounts, db) = (self.clone(), db.clone());
@@ -109,8 +98,8 @@ impl Accounts {
             };
             let verdict = match accounts.look(permit, &db, &name, password, freshness).await {
                 Ok(Some((account, read))) => {
-                    accounts.verified.keep(mark, read);
-                    accounts.verified.keep_network(from);
+                    accounts.credentials.keep(mark, read);
+                    accounts.credentials.keep_network(from);
                     Verdict::Right(account)
                 }
                 Ok(None) => return Verdict::Wrong,

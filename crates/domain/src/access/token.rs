@@ -12,10 +12,10 @@ pub use self::{
     revoke::{RevokeToken, revoke_token},
 };
 use super::{
-    Caller, Permission, Rights,
     account::token_rights,
     listing::{self, Listing},
 };
+use crate::caller::{Caller, Permission, Rights};
 use crate::{
     Clientele,
     audit::{Action, Chain, Change, Members, Subject},

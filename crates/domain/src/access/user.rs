@@ -18,10 +18,10 @@ pub use self::{
     upsert::{UpsertUser, change_user, create_user, upsert_user},
 };
 use super::{
-    Caller, CallerKind, Permission, Rights,
     account::user_rights,
     listing::{self, Listing},
 };
+use crate::caller::{Caller, CallerKind, Permission, Rights};
 use crate::{
     Clientele,
     audit::{Action, Chain, Change, Member, Members, Subject},

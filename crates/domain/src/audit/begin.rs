@@ -10,82 +10,18 @@ use std::slice;
 use chrono::{DateTime, Utc};
 use entity::audit_record;
 
-use super::{Action, Chain, Change, Finding, Head, Keys, Member, Members, Subject, What, stretch::Reading};
-use crate::{Clientele, access::Caller};
+use super::{
+    Action, Chain, Change, Finding, Head, Keys, Member, Members, Subject, What, genesis::Genesis, stretch::Reading,
+};
+use crate::{Clientele, caller::Caller};
 use clientele_core::error::{Error, Result};
 use clientele_storage::db::{Step, Transaction, Work};
-
-const KEY: &str = "key";
-const UNRECORDED: &str = "clientsWithoutRecords";
-const EARLIER: &str = "clientsUnderEarlierKeys";
-
-/// What such a record says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Begun {
-    /// Names the key in force from then on.
-    pub key_id: String,
-    /// Since when that is.
-    pub since: DateTime<Utc>,
-    /// How many clients may lack the record of their creation.
-    pub unrecorded: i64,
-    /// How many clients may have records under earlier keys.
-    pub earlier: i64,
-}
-
-impl Begun {
-    /// What a record says. None when it is of something else, or can't be read.
-    pub fn read(record: &audit_record::Model) -> Option<Self> {
-        if record.subject != Subject::History.as_str() {
-            return None;
-        }
-        let members: Vec<Member> = serde_json::from_str(record.contents.as_deref()?).ok()?;
-        let after = |name: &str| {
-            let mut members = members.iter();
-            members.find(|member| member.path == [name])?.after.as_deref()
-        };
-        let number = |name: &str| after(name).map_or(Some(0), |text| text.parse().ok());
-        Some(Self {
-            key_id: after(KEY)?.to_owned(),
-            since: record.recorded_at,
-            unrecorded: number(UNRECORDED)?,
-            earlier: number(EARLIER)?,
-        })
-    }
-
-    /// The same after an earlier one: a key is in force since the first record that says so.
-    pub fn after(self, earlier: Option<&Self>) -> Self {
-        match earlier {
-            Some(earlier) if earlier.key_id == self.key_id => Self {
-                since: earlier.since,
-                ..self
-            },
-            _ => self,
-        }
-    }
-
-    /// All of it, as a record that begins a key has it: zero is left out, as nothing is allowed without being said.
-    fn members(&self) -> Vec<Member> {
-        let mut found = Vec::new();
-        let mut members = Members::new(&mut found);
-        let Self {
-            key_id,
-            since: _,
-            unrecorded,
-            earlier,
-        } = self;
-        members.text(KEY, None, Some(key_id));
-        let some = |number: &i64| Some(*number).filter(|number| *number > 0);
-        members.value(UNRECORDED, None, some(unrecorded), i64::to_string);
-        members.value(EARLIER, None, some(earlier), i64::to_string);
-        found
-    }
-}
 
 /// What has been noted, and where the chain ends with it: so far it needn't be walked again.
 #[derive(Clone, Debug)]
 pub(crate) struct Noted {
     end: Head,
-    begun: Begun,
+    begun: Genesis,
 }
 
 impl Clientele {
@@ -121,7 +57,7 @@ impl Clientele {
             },
         };
         let unrecorded = begun.unrecorded + i64::try_from(clients).map_err(Error::internal)?;
-        let begun = Begun { unrecorded, ..begun };
+        let begun = Genesis { unrecorded, ..begun };
         self.note(transaction, chain, Action::Changed, &begun, now).await?;
         let end = super::lock(transaction, chain).await?;
         Ok(Some(Noted { end, begun }))
@@ -132,7 +68,7 @@ impl Clientele {
         transaction: &Transaction,
         chain: Chain<'_>,
         action: Action,
-        begun: &Begun,
+        begun: &Genesis,
         now: DateTime<Utc>,
     ) -> Result<()> {
         let change = Change {
@@ -209,8 +145,8 @@ impl Beginning<'_> {
         transaction: &Transaction,
         keys: &Keys,
         chain: Chain<'_>,
-        last: Option<Begun>,
-    ) -> Result<Begun> {
+        last: Option<Genesis>,
+    ) -> Result<Genesis> {
         let of_clients = chain == Chain::Definitions;
         let unrecorded = match &last {
             _ if !of_clients => 0,
@@ -222,7 +158,7 @@ impl Beginning<'_> {
             Some(_) if of_clients => count(transaction, "c.history_count > 0").await?,
             _ => 0,
         };
-        Ok(Begun {
+        Ok(Genesis {
             key_id: keys.current().id.clone(),
             since: self.now,
             unrecorded,
@@ -285,7 +221,7 @@ fn warn_of_unknown_key() {
 /// What a walk along a shared chain has come to.
 struct Walked {
     /// What the last record of its beginning says.
-    begun: Option<Begun>,
+    begun: Option<Genesis>,
     found: Vec<What>,
 }
 

@@ -1,4 +1,4 @@
-//! Chains: which record is in which, and what a record's HMAC is of. Pure: knows no database.
+//! The seals of records: the HMAC of a record, and of the end of its chain.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
@@ -10,38 +10,8 @@ use super::{
     Change,
     keys::{Key, Keys},
 };
-use crate::access::Caller;
+use crate::caller::Caller;
 use clientele_core::error::{Error, Result};
-
-/// Which records are chained to one another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Chain<'a> {
-    /// Those of the client with this key.
-    Client(&'a str),
-    /// Those of custom field sets, client roles and message templates.
-    Definitions,
-    /// Those of users and their tokens.
-    Users,
-}
-
-impl<'a> Chain<'a> {
-    /// Those that are there from the first start on, whose first record founds them.
-    pub const SHARED: [Self; 2] = [Self::Definitions, Self::Users];
-
-    /// Whether this is the name of a chain that no client has.
-    pub(super) fn is_shared(name: &str) -> bool {
-        Self::SHARED.iter().any(|chain| chain.name() == name)
-    }
-
-    /// What it is stored by. Keys have only letters and digits.
-    pub fn name(self) -> &'a str {
-        match self {
-            Self::Client(key) => key,
-            Self::Definitions => "~definitions",
-            Self::Users => "~users",
-        }
-    }
-}
 
 /// Where a chain ends.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use entity::audit_record;
 
 use super::{Action, Chain, Change, Head, History, Members, Subject, search::decode};
-use crate::access::Caller;
+use crate::caller::Caller;
 use clientele_core::error::Result;
 use clientele_storage::db::{Batch, Transaction};
 

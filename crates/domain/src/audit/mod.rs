@@ -11,6 +11,7 @@ mod begin;
 mod chain;
 mod erase;
 mod finding;
+mod genesis;
 mod keys;
 mod read;
 mod record;
@@ -24,12 +25,12 @@ mod verify;
 mod walk;
 
 pub(crate) use begin::Noted;
-pub use chain::{Chain, Head};
+pub use chain::Head;
 pub(crate) use erase::erased_at;
 pub use finding::{Finding, What};
 pub use keys::Keys;
 pub use read::{BY_POSITION, HistoryPage, NEWEST_FIRST, Record, RecordKey, Rows, Shown, Stored};
-pub use record::{Action, Change, Member, Members, Subject};
+pub use record::{Action, Chain, Change, Member, Members, Subject};
 pub use search::{AuditFilter, LARGEST_CONTENTS};
 pub use settings::AuditSettings;
 pub use walk::Counts;
@@ -40,7 +41,7 @@ use prometheus_client::{metrics::counter::Counter, registry::Registry};
 use sea_orm::ConnectionTrait;
 use tokio::sync::OnceCell;
 
-use crate::access::Caller;
+use crate::caller::Caller;
 use clientele_core::error::{Error, Result};
 use clientele_storage::db::{Batch, Connection, Dialect, Transaction};
 

@@ -5,7 +5,7 @@ use entity::{audit_record, instant};
 use serde::Serialize;
 
 use super::{Action, Member, Subject};
-use crate::access::{CallerKind, Door, Permission, Readable, Rights, Sets};
+use crate::caller::{CallerKind, Door, Permission, Readable, Rights, Sets};
 use clientele_core::error::{Error, Result};
 use clientele_storage::paging::{Cursor, Order, Page, Total};
 

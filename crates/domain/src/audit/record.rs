@@ -2,7 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Chain;
 use clientele_core::text_enum;
 
 text_enum! {
@@ -51,7 +50,37 @@ impl Action {
     }
 }
 
-/// What is to be recorded.
+/// A chain of records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Chain<'a> {
+    /// Those of the client with this key.
+    Client(&'a str),
+    /// Those of custom field sets, client roles and message templates.
+    Definitions,
+    /// Those of users and their tokens.
+    Users,
+}
+
+impl<'a> Chain<'a> {
+    /// Those that are there from the first start on, whose first record founds them.
+    pub const SHARED: [Self; 2] = [Self::Definitions, Self::Users];
+
+    /// Whether this is the name of a chain that no client has.
+    pub(super) fn is_shared(name: &str) -> bool {
+        Self::SHARED.iter().any(|chain| chain.name() == name)
+    }
+
+    /// What it is stored by. Keys have only letters and digits.
+    pub fn name(self) -> &'a str {
+        match self {
+            Self::Client(key) => key,
+            Self::Definitions => "~definitions",
+            Self::Users => "~users",
+        }
+    }
+}
+
+/// A change that is recorded.
 #[derive(Debug)]
 pub struct Change<'a> {
     pub chain: Chain<'a>,

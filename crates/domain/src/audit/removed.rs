@@ -6,7 +6,7 @@ use entity::audit_record;
 use super::{Action, Chain, Member, Subject, search::decode};
 use crate::{
     Clientele,
-    access::{Caller, Permission},
+    caller::{Caller, Permission},
 };
 use clientele_core::error::Result;
 

@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     Clientele,
-    access::{Caller, Permission, Unread},
-    client::ClientBy,
+    caller::{Caller, Permission, Unread},
+    client_by::ClientBy,
 };
 use clientele_core::{
     error::{Error, Result},

@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Chain, Finding, Keys, What, begin::Begun, walk::Walk};
+use super::{Chain, Finding, Keys, What, genesis::Genesis, walk::Walk};
 
 /// How many clients are named.
 const MOST_NAMED: usize = 20;
@@ -64,7 +64,7 @@ impl Earlier {
     }
 
     /// Where the key that these are older than came into force, no others had records, and none got one later.
-    fn findings(&self, begun: &Begun) -> Vec<Finding> {
+    fn findings(&self, begun: &Genesis) -> Vec<Finding> {
         let too_many = |clients, most| What::TooManyEarlier { clients, most };
         let mut findings = self.clients.findings(begun.earlier, What::Late, too_many);
         if let Some((at, chain)) = &self.newest
@@ -83,7 +83,7 @@ pub(super) struct Tally<'k> {
     unrecorded: Clients,
     /// By the age of the key that the records are older than.
     earlier: Vec<Earlier>,
-    begun: Vec<Begun>,
+    begun: Vec<Genesis>,
     /// Whether the definitions' chain has records that can't be verified. They may allow more clients without records.
     unverified: bool,
 }

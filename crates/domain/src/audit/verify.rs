@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     Clientele,
-    access::{Caller, Permission},
+    caller::{Caller, Permission},
 };
 use clientele_core::error::Result;
 

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use entity::audit_record;
 
-use super::{Action, Chain, Finding, Head, Keys, What, begin::Begun, chain::digest_of, unknown::UnknownKeys};
+use super::{Action, Chain, Finding, Head, Keys, What, chain::digest_of, genesis::Genesis, unknown::UnknownKeys};
 
 /// How many findings of one chain are told; of the others, their number.
 const MOST_FINDINGS: u64 = 100;
@@ -58,7 +58,7 @@ pub(super) struct Walk<'k> {
     /// The first and the last record whose contents are gone, as long as no record says that they were erased.
     removed: Option<(i64, i64)>,
     /// What the records of the history's beginning say: the last one under each key.
-    pub begun: Vec<Begun>,
+    pub begun: Vec<Genesis>,
     pub counts: Counts,
     /// The records whose keys aren't configured.
     pub unknown: UnknownKeys,
@@ -206,7 +206,7 @@ impl<'k> Walk<'k> {
         if record.action == Action::Erased.as_str() && record.contents.is_some() {
             self.removed = None;
         }
-        if let Some(begun) = Begun::read(record).filter(|begun| begun.key_id == record.key_id) {
+        if let Some(begun) = Genesis::read(record).filter(|begun| begun.key_id == record.key_id) {
             let earlier = self.begun.pop_if(|earlier| earlier.key_id == begun.key_id);
             self.begun.push(begun.after(earlier.as_ref()));
         }

@@ -12,11 +12,12 @@ use entity::{Collection, address, client, custom_field_value, id_document};
 use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult, Value};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::client_by::ClientBy;
 use crate::{
     Clientele,
-    access::{Caller, Permission, Rights},
     audit::Head,
-    custom_field::Definitions,
+    caller::{Caller, Permission, Rights},
+    definitions::Definitions,
 };
 use clientele_core::error::{Error, Result};
 use clientele_storage::db::{Connection, Dialect};
@@ -102,7 +103,7 @@ pub(super) fn select(dialect: Dialect, wanted: Wanted) -> &'static str {
 }
 
 /// The same for a client that is to be changed: reads where its history ends, too, which nobody else needs.
-pub(super) fn select_for_change(dialect: Dialect, wanted: Wanted) -> &'static str {
+pub(crate) fn select_for_change(dialect: Dialect, wanted: Wanted) -> &'static str {
     &selects(dialect, wanted).1
 }
 
@@ -174,7 +175,7 @@ async fn read(
 
 /// Runs a statement that begins with [`select_for_change`] and answers at most one client, where its history ends, and the
 /// definitions' version.
-pub(super) async fn read_for_change<C: ConnectionTrait>(
+pub(crate) async fn read_for_change<C: ConnectionTrait>(
     connection: &Connection<C>,
     sql: String,
     values: impl IntoIterator<Item = Value>,
@@ -209,39 +210,6 @@ fn decode_collection<M: DeserializeOwned>(row: &QueryResult, at: usize, bytes: &
     let members: Vec<M> = serde_json::from_str(&text).map_err(Error::internal)?;
     *bytes += text.len() + members.len() * size_of::<M>();
     Ok(Some(members))
-}
-
-/// Which client is meant.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum ClientBy {
-    EncodedKey(String),
-    ClientId(String),
-    /// As in the legacy routes: a short id, else a key.
-    Either(String),
-}
-
-impl ClientBy {
-    /// The text that names it.
-    pub fn name(&self) -> &String {
-        match self {
-            Self::EncodedKey(name) | Self::ClientId(name) | Self::Either(name) => name,
-        }
-    }
-
-    /// The expression of the client's key, where `placeholder` stands for the name.
-    pub fn key(&self, placeholder: &str) -> String {
-        let of_id = format!("(SELECT client_key FROM client_id_claim WHERE client_id = {placeholder})");
-        match self {
-            Self::EncodedKey(_) => placeholder.to_owned(),
-            Self::ClientId(_) => of_id,
-            Self::Either(_) => format!("coalesce({of_id}, {placeholder})"),
-        }
-    }
-
-    /// The condition on `c`, with the text to bind to `$1`.
-    pub(super) fn condition(&self) -> (String, &str) {
-        (format!("c.encoded_key = {}", self.key("$1")), self.name())
-    }
 }
 
 impl Clientele {

@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 
 use crate::{
     Clientele,
-    access::{Caller, Permission},
     audit::{self, Head},
+    caller::{Caller, Permission},
 };
 use clientele_core::error::Result;
 use clientele_storage::db::{Dialect, Step, Transaction, Work};

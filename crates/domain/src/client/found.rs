@@ -5,8 +5,8 @@ use std::{collections::HashMap, sync::Arc};
 use super::aggregate::{Aggregate, Clients, Wanted, select};
 use crate::{
     Clientele,
-    access::{Permission, Readable, Rights, Unread},
-    custom_field::Definitions,
+    caller::{Permission, Readable, Rights, Unread},
+    definitions::Definitions,
 };
 use clientele_core::error::{Error, Result};
 

@@ -3,28 +3,17 @@
 //! Knows no wire format. To add a member of a client: a migration, `entity::client`, [`ClientInput`] with its line in
 //! `check`, and the objects of the doors that show it; the compiler asks for the rest.
 
-mod aggregate;
-mod check;
-mod collection;
+pub mod aggregate;
 mod erase;
-mod fingerprint;
 mod found;
-mod input;
-mod kinds;
 mod pattern;
 mod search;
 mod seed;
 mod settings;
-mod upsert;
 
-pub use aggregate::{Aggregate, ClientBy, Clients, Wanted};
+pub use aggregate::{Aggregate, Clients, Wanted};
 pub use erase::Erased;
 pub use found::Found;
-pub use input::{
-    AddressInput, ClientInput, ClientMatch, ClientRoleBy, CustomFieldValueInput, IdDocumentInput, LONGEST_LIST,
-    UpsertClient,
-};
-pub use kinds::{ClientState, Gender, Language};
 pub use pattern::IdPattern;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -32,4 +21,3 @@ pub use search::fuzzing;
 pub use search::{ClientFilter, ClientOrder, ClientOrderField, ClientPage, CustomFieldFilter, Exactly, OrderDirection};
 pub use seed::has_other_clients;
 pub use settings::ClientSettings;
-pub use upsert::{NAMED, Outcome, Upserted};

@@ -15,8 +15,8 @@ pub use filter::{ClientFilter, CustomFieldFilter, Exactly};
 use super::aggregate::{self, Aggregate, Wanted};
 use crate::{
     Clientele,
-    access::{Caller, Permission},
-    custom_field::Definitions,
+    caller::{Caller, Permission},
+    definitions::Definitions,
 };
 use clientele_core::{error::Result, problem::Problem};
 use clientele_storage::{

@@ -9,15 +9,15 @@ use std::collections::HashMap;
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use entity::{address, client, client_id_claim, custom_field_value, id_document};
 
-use super::kinds::ClientState;
+use crate::enums::ClientState;
 use crate::{
     Clientele,
-    access::Caller,
     audit::Noted,
+    caller::Caller,
     custom_field::{
-        CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, Definitions, Kind, NO_GROUP,
-        UpsertCustomFieldSet, upsert_custom_field_set,
+        CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, UpsertCustomFieldSet, upsert_custom_field_set,
     },
+    definitions::{Definitions, Kind, NO_GROUP},
 };
 use async_graphql::MaybeUndefined::{Undefined, Value};
 use clientele_core::error::{Error, Result};

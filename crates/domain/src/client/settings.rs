@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{kinds::ClientState, pattern::IdPattern};
+use crate::{client::IdPattern, enums::ClientState};
 
 /// How clients are created.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -2,17 +2,10 @@
 //!
 //! Definitions are few and read with every client, so that they are kept in memory; see [`definitions`].
 
-mod definitions;
-mod in_force;
-mod kind;
 mod names;
 mod roles;
 mod upsert;
 
-pub use definitions::{Definitions, DefinitionsCache, Excerpt, Field, FieldState, NO_GROUP, SetUsage, version};
-pub use in_force::shared_lock;
-pub(crate) use in_force::{bump_version, lock_definitions};
-pub use kind::Kind;
 pub(crate) use names::{definition_id, key_of_choice};
 pub use roles::{UpsertClientRole, upsert_client_role};
 pub use upsert::{

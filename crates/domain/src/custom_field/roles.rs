@@ -6,16 +6,13 @@ use async_graphql::{InputObject, MaybeUndefined};
 use chrono::{DateTime, Utc};
 use entity::client_role;
 
-use super::{
-    Definitions,
-    in_force::{bump_version, lock_definitions},
-    names::{definition_id, key_of_choice},
-};
+use super::names::{definition_id, key_of_choice};
+use crate::definitions::{Definitions, bump_version, lock_definitions};
 use crate::member::{Problems, Scalars, TEXT_LIMIT};
 use crate::{
     Clientele,
-    access::{Caller, Permission},
     audit::{Action, Chain, Change, Member, Members, Subject},
+    caller::{Caller, Permission},
 };
 use clientele_core::{
     error::Result,

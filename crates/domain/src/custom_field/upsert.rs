@@ -11,14 +11,11 @@ use async_graphql::{InputObject, MaybeUndefined};
 use chrono::{DateTime, Utc};
 use entity::{Table, custom_field, custom_field_option, custom_field_set};
 
-use super::{
-    Definitions, FieldState, Kind, SetUsage,
-    in_force::{bump_version, lock_definitions},
-};
+use crate::definitions::{Definitions, FieldState, Kind, SetUsage, bump_version, lock_definitions};
 use crate::{
     Clientele,
-    access::{Caller, Permission},
     audit::{Action, Chain, Change, Subject},
+    caller::{Caller, Permission},
 };
 use clientele_core::{
     error::{Error, Result},

@@ -5,7 +5,7 @@ use entity::{idempotency_record, instant};
 use sea_orm::Value;
 
 use super::{Fingerprint, Key};
-use crate::access::Caller;
+use crate::caller::Caller;
 use clientele_core::{
     error::Result,
     path,

@@ -2,7 +2,7 @@
 
 use tokio::sync::Notify;
 
-use super::Channel;
+use crate::enums::Channel;
 
 /// One bell for each channel. A ring that nobody waits for is heard by the next who does.
 #[derive(Debug, Default)]

@@ -4,15 +4,15 @@ use chrono::{DateTime, Utc};
 use entity::{client, message};
 
 use super::{
-    Event, MessageState, Template,
     hidden::withhold,
     render::Values,
-    template::{Source, Variant},
+    template::{Source, Template, Variant},
 };
+use crate::enums::{Event, MessageState};
 use crate::{
-    access::Rights,
+    caller::Rights,
     client::{Aggregate, Wanted},
-    custom_field::Definitions,
+    definitions::Definitions,
 };
 use clientele_core::{
     error::{Error, Result},

@@ -4,7 +4,7 @@ use super::{
     placeholder::Placeholder,
     render::{Compiled, Values},
 };
-use crate::access::Rights;
+use crate::caller::Rights;
 
 /// What is shown in the place of a value that may not be seen.
 pub(in crate::notify) const HIDDEN: &str = "***";

@@ -10,10 +10,10 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use super::{Channel, MessageState, Reason};
+use crate::enums::{Channel, MessageState, Reason};
 use crate::{
     Clientele,
-    access::{Caller, Permission},
+    caller::{Caller, Permission},
 };
 use clientele_core::error::Result;
 

@@ -10,19 +10,16 @@ pub mod event;
 #[doc(hidden)]
 pub mod fuzzing;
 mod hidden;
-mod kinds;
 mod metrics;
-pub mod placeholder;
 pub mod render;
 mod resend;
 mod search;
 pub mod template;
 mod variants;
 
+pub use crate::definitions::placeholder;
 pub use bell::Bell;
-pub use kinds::{Channel, Event, MessageState, Reason};
 pub use metrics::Metrics;
 pub use resend::{MOST_BY_FILTER, MOST_BY_KEY, Resend, Resent};
 pub use search::{MessageFilter, MessageKey, MessagePage, NEWEST_FIRST, decode};
-pub use template::Template;
 pub use variants::{Variants, content, shown_content};

@@ -8,13 +8,11 @@ use chrono::{DateTime, SubsecRound, Utc};
 use entity::{Table, instant, message};
 use sea_orm::{QueryResult, Value};
 
-use super::{
-    Channel, MessageState,
-    search::{MessageFilter, MessageKey, decode},
-};
+use super::search::{MessageFilter, MessageKey, decode};
+use crate::enums::{Channel, MessageState};
 use crate::{
     Clientele,
-    access::{Caller, Permission},
+    caller::{Caller, Permission},
 };
 use clientele_core::{
     error::{Error, Result},

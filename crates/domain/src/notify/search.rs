@@ -13,7 +13,7 @@ use serde::Serialize;
 pub use self::filter::MessageFilter;
 use crate::{
     Clientele,
-    access::{Caller, Permission, Readable, Rights, Unread},
+    caller::{Caller, Permission, Readable, Rights, Unread},
 };
 use clientele_core::error::{Error, Result};
 use clientele_storage::paging::{Asked, Conditions, Cursor, Order, Page, Total, Window, counting};

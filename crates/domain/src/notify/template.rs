@@ -9,15 +9,9 @@ mod recorded;
 mod upsert;
 mod values;
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
-
-use entity::{client, message_template, message_variant};
+use entity::{client, message_variant};
 
 pub use self::{
-    conditions::{Conditions, FieldCondition},
     delete::{DeleteMessageTemplate, delete_message_template},
     preview::Preview,
     upsert::{
@@ -26,95 +20,15 @@ pub use self::{
     },
     values::{Source, mobile_phone},
 };
-use super::{
-    Channel, Event,
-    placeholder::{Part, parts},
-    render::Compiled,
+use super::render::Compiled;
+pub use crate::definitions::{Conditions, FieldCondition, Template, Variant};
+use crate::{
+    client::{Aggregate, Wanted},
+    enums::Channel,
 };
-use crate::client::{Aggregate, Language, Wanted};
-use clientele_core::{
-    error::{Error, Result},
-    text::is_blank,
-};
-
-/// A template with what belongs to it.
-#[derive(Clone, Debug)]
-pub struct Template {
-    pub row: message_template::Model,
-    pub event: Event,
-    pub channel: Channel,
-    /// The present ones, by the text of their languages. There is one for the default language.
-    pub variants: Vec<Variant>,
-    pub conditions: Conditions,
-    default: usize,
-}
-
-/// What a template says in one language.
-#[derive(Clone, Debug)]
-pub struct Variant {
-    pub row: message_variant::Model,
-    pub language: Language,
-    /// Of the placeholders in its texts.
-    pub keys: BTreeSet<String>,
-}
+use clientele_core::{error::Result, text::is_blank};
 
 impl Template {
-    /// Reads stored templates, in their order, with their present variants in any. One that can't be read is left out.
-    pub fn read(rows: Vec<message_template::Model>, variants: Vec<message_variant::Model>) -> Vec<Arc<Self>> {
-        let mut of_template: HashMap<String, Vec<message_variant::Model>> = HashMap::new();
-        for variant in variants {
-            of_template
-                .entry(variant.template_key.clone())
-                .or_default()
-                .push(variant);
-        }
-        // One that a later version has stored must not keep clients from being written by this one.
-        let template = |row: message_template::Model| {
-            let (key, variants) = (
-                row.encoded_key.clone(),
-                of_template.remove(&row.encoded_key).unwrap_or_default(),
-            );
-            let read = Self::of(row, variants);
-            if let Err(error) = &read {
-                tracing::warn!(
-                    template = key,
-                    error = error.kind(),
-                    "a message template can't be read and isn't used"
-                );
-            }
-            read.ok().map(Arc::new)
-        };
-        rows.into_iter().filter_map(template).collect()
-    }
-
-    fn of(row: message_template::Model, variants: Vec<message_variant::Model>) -> Result<Self> {
-        let unknown = || Error::defect("a message template has a value that this server does not know");
-        let mut variants: Vec<Variant> = variants.into_iter().map(Variant::of).collect::<Result<_>>()?;
-        variants.sort_by_key(|variant| variant.language.as_str());
-        let default = variants
-            .iter()
-            .position(|variant| variant.row.language == row.default_language);
-        Ok(Self {
-            event: Event::parse(&row.event).ok_or_else(unknown)?,
-            channel: Channel::parse(&row.channel).ok_or_else(unknown)?,
-            conditions: serde_json::from_str(&row.conditions).map_err(Error::internal)?,
-            default: default
-                .ok_or_else(|| Error::defect("a message template has no variant in its default language"))?,
-            variants,
-            row,
-        })
-    }
-
-    /// What it says in this language, else in its default one.
-    pub fn variant_for(&self, language: &str) -> &Variant {
-        self.variant_in(language).unwrap_or(&self.variants[self.default])
-    }
-
-    /// What it says in this language only.
-    pub fn variant_in(&self, language: &str) -> Option<&Variant> {
-        self.variants.iter().find(|variant| variant.row.language == language)
-    }
-
     /// Whether all its conditions hold for a client that was loaded with what is [`wanted`](Self::wanted).
     pub fn matches(&self, aggregate: &Aggregate) -> bool {
         self.conditions.hold(aggregate)
@@ -140,22 +54,6 @@ impl Template {
 }
 
 impl Variant {
-    fn of(row: message_variant::Model) -> Result<Self> {
-        let language = Language::parse(&row.language)
-            .ok_or_else(|| Error::defect("a message template has a language that this server does not know"))?;
-        let texts = [row.subject.as_deref(), Some(&row.text), row.html.as_deref()];
-        let parts = texts.into_iter().flatten().flat_map(parts);
-        let keys = parts.filter_map(|part| match part {
-            Part::Placeholder { key, .. } => Some(key.to_owned()),
-            Part::Text(_) => None,
-        });
-        Ok(Self {
-            keys: keys.collect(),
-            language,
-            row,
-        })
-    }
-
     fn uses(&self, begin: &str) -> bool {
         self.keys.iter().any(|key| key.starts_with(begin))
     }

@@ -7,7 +7,7 @@ use entity::message;
 use moka::sync::Cache;
 
 use super::render::{Compiled, Values};
-use crate::access::Rights;
+use crate::caller::Rights;
 use crate::notify::content::Content;
 use clientele_core::error::{Error, Result};
 use clientele_storage::db::Database;

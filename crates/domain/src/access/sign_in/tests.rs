@@ -18,11 +18,14 @@ use super::Verdict;
 use crate::{
     Clientele,
     access::{
-        Caller, UpsertUser,
+        UpsertUser,
         asking::MOST_TOGETHER,
         create_user,
         hash_queue::{HashPermit, MOST_WAITING, Waiter},
         password::Hasher,
+    },
+    caller::{
+        Caller,
         throttle::{Allowance, Charge, Throttle},
     },
     client::ClientSettings,
@@ -245,7 +248,7 @@ async fn who_comes_after_the_answer_is_not_charged_and_who_may_not_ask_isnt_look
 #[tokio::test]
 async fn a_network_that_somebody_signed_in_from_has_a_lane_of_its_own_whoever_asks_there() {
     let house = House::build().await;
-    let verified = &house.clientele.accounts.verified;
+    let verified = &house.clientele.accounts.credentials;
     for (password, waiter) in [("wrong", Waiter::Network(HERE)), (RIGHT, Waiter::KnownNetwork(HERE))] {
         house.verify("ana", password, free).await;
         assert_eq!(verified.waiter(HERE), waiter, "{password}");

@@ -11,12 +11,12 @@ use crate::member::{Problems, Scalars, TEXT_LIMIT};
 use crate::{
     Clientele,
     access::{
-        Caller, Permission,
         account::permissions_column,
         accounts::token_hash,
         grant::{Sent, may_give, may_give_role, role},
         present::lock_users_for_manager,
     },
+    caller::{Caller, Permission},
 };
 use clientele_core::{
     error::Result,

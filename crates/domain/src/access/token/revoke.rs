@@ -8,7 +8,8 @@ use sea_orm::EntityTrait;
 use super::{Token, record};
 use crate::{
     Clientele,
-    access::{Caller, Permission, account::token_rights, present::lock_users_for_manager},
+    access::{account::token_rights, present::lock_users_for_manager},
+    caller::{Caller, Permission},
 };
 use clientele_core::{
     error::Result,

@@ -8,7 +8,8 @@ use sea_orm::EntityTrait;
 use super::{User, record};
 use crate::{
     Clientele,
-    access::{Caller, CallerKind, RequestPlace, password, present::lock_users},
+    access::{RequestPlace, password, present::lock_users},
+    caller::{Caller, CallerKind},
 };
 use clientele_core::{
     error::{Error, Result},
@@ -63,7 +64,7 @@ pub async fn change_password(
     if row.is_none_or(|row| row.password_hash != caller.password_hash.reveal()) {
         return Err(Error::Unauthenticated);
     }
-    if !proof.is_of(&clientele.accounts, &input.old_password) {
+    if !proof.is_of(&input.old_password) {
         proof.charge().map_err(Error::TooManyAttempts)?;
         return refuse(
             ProblemCode::Invalid,

@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use super::{find, irreplaceable, missing, record};
 use crate::{
     Clientele,
-    access::{Caller, Permission, present::lock_users_for_manager},
+    access::present::lock_users_for_manager,
+    caller::{Caller, Permission},
 };
 use clientele_core::{
     error::Result,

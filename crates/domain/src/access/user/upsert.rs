@@ -9,13 +9,14 @@ use crate::member::Problems;
 use crate::{
     Clientele,
     access::{
-        Caller, Permission, RequestPlace,
+        RequestPlace,
         account::permissions_column,
         accounts::LONGEST_NAME,
         grant::{Sent, has_limits, may_give, may_give_role, role},
         password,
         present::lock_users_for_manager,
     },
+    caller::{Caller, Permission},
 };
 use clientele_core::{
     error::Result,

@@ -4,9 +4,9 @@
 use chrono::TimeDelta;
 
 use crate::{
-    access::{CallerKind, Door},
     audit::{Action, Chain, Subject},
-    client::ClientBy,
+    caller::{CallerKind, Door},
+    client_by::ClientBy,
 };
 use clientele_core::{
     path,

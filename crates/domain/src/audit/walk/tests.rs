@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::{MOST_FINDINGS, Walk, What};
 use crate::{
-    access::Caller,
     audit::{Action, AuditSettings, Chain, Change, Head, Keys, Member, Subject},
+    caller::Caller,
 };
 use clientele_core::secret::Secret;
 

@@ -3,7 +3,7 @@
 use async_graphql::InputObject;
 use sea_orm::Value;
 
-use crate::{access::Rights, client::kinds::ClientState, custom_field::Definitions};
+use crate::{caller::Rights, definitions::Definitions, enums::ClientState};
 use clientele_core::{
     path,
     problem::{Problem, ProblemCode},

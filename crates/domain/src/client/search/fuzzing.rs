@@ -3,7 +3,6 @@
 use async_graphql::{InputType, Value};
 
 use super::{ClientOrder, ClientOrderField, OrderDirection, filter::ClientFilter, filter::end_of_prefix};
-use crate::notify::NEWEST_FIRST;
 use clientele_storage::{
     db::Dialect,
     paging::{Cursor, Order},
@@ -25,7 +24,12 @@ pub fn cursor(text: &str) {
         of_clients(ClientOrderField::CreatedAt),
         of_clients(ClientOrderField::UpdatedAt),
         by_name,
-        NEWEST_FIRST,
+        // Any other order of instants and keys, such as that of messages.
+        Order {
+            name: "message",
+            columns: &["created_at", "encoded_key"],
+            descending: true,
+        },
     ];
     let readings = orders
         .iter()

@@ -6,8 +6,11 @@ use async_graphql::MaybeUndefined;
 use entity::{custom_field, custom_field_option, custom_field_set};
 
 use super::{CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, Plan, UpsertCustomFieldSet};
-use crate::custom_field::{Definitions, Field, FieldState, Kind, SetUsage, definition_id, key_of_choice};
 use crate::member::{Problems, Scalars, TEXT_LIMIT};
+use crate::{
+    custom_field::{definition_id, key_of_choice},
+    definitions::{Definitions, Field, FieldState, Kind, SetUsage},
+};
 use clientele_core::{
     path,
     problem::{Problem, ProblemCode},

@@ -5,7 +5,7 @@ use entity::{custom_field, custom_field_option, custom_field_set};
 use super::Plan;
 use crate::{
     audit::{Member, Members},
-    custom_field::Definitions,
+    definitions::Definitions,
 };
 
 /// The members in which the plan differs from what is stored; all it has when it is new.

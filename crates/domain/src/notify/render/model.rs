@@ -1,7 +1,7 @@
 //! What rendering must give, by the words of the rules and without an engine: for tests and fuzzing.
 
 use super::{Compiled, Values};
-use crate::notify::placeholder::Name;
+use crate::definitions::placeholder::Name;
 use clientele_core::text::forbidden_in_lines;
 
 /// Renders both ways.

@@ -1,8 +1,8 @@
 //! What a list of messages can be narrowed by. All of a filter's members must hold.
 
 use crate::{
-    client::ClientBy,
-    notify::{Channel, MessageState},
+    client_by::ClientBy,
+    enums::{Channel, MessageState},
 };
 use clientele_storage::{
     db::Dialect,

@@ -1,32 +1,11 @@
-//! Which clients a template is for.
-
-use serde::{Deserialize, Serialize};
+//! The conditions of a template on the clients that it is for.
 
 use crate::{
-    access::Rights,
-    client::{Aggregate, ClientState},
-    custom_field::Definitions,
+    caller::Rights,
+    client::Aggregate,
+    definitions::{Conditions, Definitions, FieldCondition},
     notify::hidden::HIDDEN,
 };
-
-/// All of these must hold. An empty list asks for nothing, and so does one that wasn't known yet when it was stored.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Conditions {
-    /// The keys of roles, one of which the client must have.
-    pub roles: Vec<String>,
-    /// States, in one of which the client must be.
-    pub states: Vec<ClientState>,
-    pub fields: Vec<FieldCondition>,
-}
-
-/// A custom field must have this value. A field that is no more has none.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FieldCondition {
-    pub field_key: String,
-    /// The value in its canonical text; for links, the key of what is linked.
-    pub value: String,
-}
 
 impl Conditions {
     /// Whether they hold for a client that was loaded with its custom field values, if any are asked for.

@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use super::recorded;
 use crate::{
     Clientele,
-    access::{Caller, Permission},
     audit::{Action, Chain, Change, Subject},
-    custom_field::{Definitions, bump_version, lock_definitions},
+    caller::{Caller, Permission},
+    definitions::{Definitions, bump_version, lock_definitions},
 };
 use clientele_core::{
     error::Result,

@@ -5,8 +5,10 @@ use chrono::{DateTime, Utc};
 use super::Source;
 use crate::{
     Clientele,
-    access::{Caller, Permission},
-    client::{ClientBy, Language, Wanted},
+    caller::{Caller, Permission},
+    client::Wanted,
+    client_by::ClientBy,
+    enums::Language,
     notify::{content::Content, render::Compiled},
 };
 use clientele_core::error::Result;

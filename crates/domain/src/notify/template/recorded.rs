@@ -7,7 +7,7 @@ use entity::{message_template, message_variant};
 use super::{Conditions, Template};
 use crate::{
     audit::{Member, Members},
-    custom_field::Definitions,
+    definitions::Definitions,
 };
 
 /// A template's row and its present variants.

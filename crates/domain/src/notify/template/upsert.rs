@@ -14,11 +14,11 @@ use entity::{message_template, message_variant};
 use super::recorded;
 use crate::{
     Clientele,
-    access::{Caller, Permission},
     audit::{Action, Chain, Change, Subject},
-    client::{ClientRoleBy, ClientState, Language},
-    custom_field::{Definitions, bump_version, lock_definitions},
-    notify::{Channel, Event},
+    caller::{Caller, Permission},
+    client_by::ClientRoleBy,
+    definitions::{Definitions, bump_version, lock_definitions},
+    enums::{Channel, ClientState, Event, Language},
 };
 use clientele_core::{
     error::{Error, Result},

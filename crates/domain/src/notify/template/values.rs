@@ -8,7 +8,7 @@ use entity::{client, custom_field_value, id_document};
 use super::Variant;
 use crate::{
     client::Aggregate,
-    custom_field::Definitions,
+    definitions::Definitions,
     notify::{
         hidden::origin,
         placeholder::{Name, Placeholder},

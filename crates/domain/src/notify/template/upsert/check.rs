@@ -10,10 +10,11 @@ use super::{
 };
 use crate::member::{Problems, Scalars};
 use crate::{
-    access::Rights,
-    client::Language,
-    custom_field::{Definitions, definition_id, key_of_choice},
-    notify::{Channel, Event, template::Template},
+    caller::Rights,
+    custom_field::{definition_id, key_of_choice},
+    definitions::Definitions,
+    enums::{Channel, Event, Language},
+    notify::template::Template,
 };
 use clientele_core::{
     error::{Error, Result},

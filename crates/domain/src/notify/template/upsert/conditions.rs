@@ -7,9 +7,10 @@ use async_graphql::MaybeUndefined;
 use super::{MessageConditionsInput, MessageFieldConditionInput};
 use crate::member::Problems;
 use crate::{
-    access::Rights,
-    client::{ClientRoleBy, ClientState},
-    custom_field::Definitions,
+    caller::Rights,
+    client_by::ClientRoleBy,
+    definitions::Definitions,
+    enums::ClientState,
     notify::{
         hidden::HIDDEN,
         template::{Conditions, FieldCondition, Template},

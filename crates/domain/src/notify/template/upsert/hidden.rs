@@ -3,10 +3,10 @@
 
 use crate::member::Problems;
 use crate::{
-    access::Rights,
-    custom_field::Definitions,
+    caller::Rights,
+    definitions::Definitions,
+    enums::{Channel, Event},
     notify::{
-        Channel, Event,
         placeholder::Placeholder,
         template::{Conditions, Template},
     },

@@ -8,10 +8,10 @@ use entity::message_variant;
 use super::MessageTemplateVariantInput;
 use crate::member::{Problems, Scalars, TEXT_LIMIT, keep};
 use crate::{
-    access::Rights,
-    custom_field::Definitions,
+    caller::Rights,
+    definitions::Definitions,
+    enums::Channel,
     notify::{
-        Channel,
         placeholder::{Part, Placeholder, Position, parts},
         template::Template,
     },
