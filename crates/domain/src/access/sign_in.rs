@@ -6,11 +6,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use super::{Account, Accounts, asking::Verdict, hash_queue::HashPermit, reads::Read};
 use crate::caller::CredentialKey;
 use crate::caller::throttle::Charge;
-use clientele_core::{
-    error::{Error, Result},
-    fair_queue::QueueFull,
-    secret::Secret,
-};
+use clientele_core::{error::Result, fair_queue::QueueFull, secret::Secret};
 use clientele_storage::db::Database;
 
 /// A name and a password, and the address that they come from.

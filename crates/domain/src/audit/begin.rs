@@ -8,11 +8,8 @@
 use std::slice;
 
 use chrono::{DateTime, Utc};
-use entity::audit_record;
 
-use super::{
-    Action, Chain, Change, Finding, Head, Keys, Member, Members, Subject, What, genesis::Genesis, stretch::Reading,
-};
+use super::{Action, Chain, Change, Finding, Head, Keys, Subject, What, genesis::Genesis, stretch::Reading};
 use crate::{Clientele, caller::Caller};
 use clientele_core::error::{Error, Result};
 use clientele_storage::db::{Step, Transaction, Work};
