@@ -64,7 +64,7 @@ async fn many_values_are_refused_before_they_take_memory() {
 
     let body = graphql(&format!("{{\"addresses\":[{addresses}]}}"));
     assert!(body.len() < 1024 * 1024, "it fits into a body");
-    let message = "\"variables.addresses\" has more than 1000 elements. Send fewer at once.";
+    let message = "\"variables.addresses\" has more than 2000 elements. Send fewer at once.";
     let extensions = json!({ "code": "QUERY_TOO_COMPLEX", "path": ["addresses"] });
     let refused = json!({ "errors": [{ "message": message, "extensions": extensions }] });
     assert_eq!(

@@ -256,7 +256,7 @@ fn table() -> Vec<(&'static str, Value, u16, &'static str, String)> {
             json!({ "query": "query($ids: [ID!]!) { nodes(ids: $ids) { id } }", "variables": { "ids": vec!["x"; 50_000] } }),
             400,
             complex,
-            "\"variables.ids\" has more than 1000 elements. Send fewer at once.".into(),
+            "\"variables.ids\" has more than 2000 elements. Send fewer at once.".into(),
         ),
         ("introspection in itself", query("{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }".into()), 400, complex, too_many("levels of introspection", 3, 2)),
         ("several at once", json!([{ "query": "{ __typename }" }, { "query": "{ __typename }" }]), 400, "BAD_REQUEST", "Several requests in one body are not supported. Send one JSON object.".into()),
