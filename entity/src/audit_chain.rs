@@ -1,4 +1,4 @@
-//! Where a chain of history records ends that belongs to no client.
+//! The end of an audit chain that belongs to no client.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! Which client has a short id: unique across clients, wherever their rows are.
+//! The claim of a client on its short id, which is unique across all clients.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};

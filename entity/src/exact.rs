@@ -1,4 +1,4 @@
-//! How a double is written: as text that leads back to its last bit.
+//! Writes a double as text that parses back to the same bits.
 //!
 //! SQLite's own way from a REAL to text keeps 15 digits, so that its column is TEXT and holds what is written here.
 //! PostgreSQL reads the same text into a DOUBLE PRECISION, and answers a JSON number that is just as exact.

@@ -1,4 +1,4 @@
-//! How an instant is written: UTC with exactly six fraction digits, so that SQLite's text order is the order in time.
+//! Writes an instant as text: UTC with exactly six fraction digits, so that SQLite's text order is the order in time.
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serializer};

@@ -1,4 +1,4 @@
-//! What is stored: one file a table. Knows sea-orm only; what a value means is the domain's business.
+//! The tables, one file each. Knows sea-orm only; the domain gives values their meaning.
 //!
 //! A client is one row plus collections. A collection is a table whose rows belong to one client and which is read and
 //! replaced as a whole: implement [`Collection`] for its entity and the domain's reader and writer serve it.

@@ -1,4 +1,5 @@
-//! What a message says in one language. A row is a version: its texts never change, as messages refer to it.
+//! The texts of a message template in one language. A row is a version: its texts never change, because messages refer
+//! to it.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};

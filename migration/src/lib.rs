@@ -1,4 +1,4 @@
-//! How the tables got there, step by step. Never imports entities: a step must mean the same for ever.
+//! The migrations of the tables, step by step. Never imports entities: a step must mean the same for ever.
 //!
 //! To add one: write `m<date>_<what>.rs`, list it below. Statements are SQL that both databases take; [`portable`] puts
 //! in the few words that differ. A table of ten million rows must not be rewritten or locked for long by a step.

@@ -1,4 +1,4 @@
-//! Who created a token, by more than a name that another user may have later.
+//! Adds the creator of a token by key: another user may get the same name later.
 
 use sea_orm_migration::prelude::*;
 

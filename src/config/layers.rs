@@ -1,4 +1,4 @@
-//! Where settings come from, in rising order: defaults, TOML file, environment, flags.
+//! Merges the sources of settings, in rising order of precedence: defaults, TOML file, environment, flags.
 //!
 //! The environment is an argument, so that tests need not touch the process's own.
 

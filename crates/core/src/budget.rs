@@ -1,7 +1,7 @@
-//! What one request may take of what all requests share: time, connections of the database, and memory.
+//! The budget of one request: time, database connections and memory, out of what all requests share.
 //!
-//! It travels with the task, so that whatever is called on the way needn't pass it on: the database asks it for connections and
-//! holds rows by it, [`Text`] grows by it. It knows neither doors nor statements.
+//! It is a task-local value, so that functions on the way needn't pass it on: the database takes connections and
+//! reserves rows from it, and [`Text`] grows by it.
 
 mod memory;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What is wrong with a submission: a code, a sentence and a place in the input. Expected outcomes, not errors.
+//! Problems of an input: a code, a message and a path. They are expected outcomes, not errors.
 
 use std::{fmt, sync::Arc};
 

@@ -1,5 +1,5 @@
-//! How long to wait before the next attempt: the bound doubles with every attempt, and chance picks below it, so that
-//! messages that failed together don't come back together.
+//! Computes the wait before the next attempt. The bound doubles with every attempt and a random value below it is
+//! taken, so that messages that failed together are not retried together.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Whether attempts may begin on a channel: the breaker, shared by all attempts under way, and the end of the worker.
+//! Decides whether attempts may begin on a channel: the circuit breaker shared by its attempts, and the shutdown of the
+//! worker.
 
 use std::{
     collections::HashSet,

@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::{
-    NotificationSettings,
+    Clock, NotificationSettings,
     attempt::{Attempt, Attempted, defect},
     breaker::{Admission, Patience},
     channel::Channels,
@@ -25,9 +25,6 @@ use super::{
 use clientele_core::error::Result;
 use clientele_domain::Clientele;
 use clientele_domain::notify::{Channel, render::Compiled};
-
-/// Where a worker reads the time.
-pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
 /// So many times the attempts under way are claimed ahead, so that claiming doesn't hold up sending.
 const CLAIMED_AHEAD: usize = 4;

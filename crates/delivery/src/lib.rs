@@ -1,6 +1,10 @@
 //! Sends the messages of the outbox as e-mail and SMS: claims due messages, makes attempts, records their outcomes and
 //! removes old bodies.
 
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
 mod attempt;
 mod backoff;
 mod breaker;
@@ -14,6 +18,8 @@ pub mod settings;
 mod verdict;
 mod worker;
 
-pub use lane::Clock;
 pub use settings::NotificationSettings;
 pub use worker::Worker;
+
+/// The source of the current time.
+pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;

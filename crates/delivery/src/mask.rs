@@ -1,4 +1,4 @@
-//! What of a recipient may stand in a log: enough to tell two of them apart on a good day, too little to write to either.
+//! Masks recipients for the log: enough is left to tell most of them apart, too little to write to one.
 
 const HIDDEN: &str = "***";
 /// Of fewer digits, or of a shorter name, even a piece would be most of it.

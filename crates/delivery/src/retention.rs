@@ -1,4 +1,4 @@
-//! What a client was written is kept for a while; that it was written is kept for good.
+//! Removes the contents of old messages. The fact that a message was sent stays.
 
 use chrono::{DateTime, Utc};
 use entity::instant;

@@ -1,5 +1,4 @@
-//! What an operator decides about notifications: over which channels they go, and how stubbornly. Knows no channel's workings;
-//! `config/check` says which values can't be meant.
+//! Settings of notifications: the channels and the retry policy. `config/check` refuses invalid values.
 
 use std::path::PathBuf;
 

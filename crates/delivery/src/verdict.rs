@@ -1,4 +1,4 @@
-//! What an attempt's outcome means for its message: done, given up, or tried again when.
+//! Decides what follows from the outcome of an attempt: the message is sent, failed, or retried at a time.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a request's headers say about who is calling. Pure: whether it is true is found out elsewhere.
+//! Reads credentials from the headers of a request. Pure: they are verified elsewhere.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What must hold of credentials for any input: the fuzz target calls this.
+//! Properties of credentials that hold for any input. The fuzz target calls these.
 
 use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 

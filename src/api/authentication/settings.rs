@@ -1,4 +1,4 @@
-//! What an operator decides about signing in.
+//! Settings of signing in.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What a caller is told when a request isn't carried out: one flat JSON object, whatever the reason.
+//! Error responses of the legacy API: one flat JSON object, whatever the reason.
 
 pub mod codes;
 mod table;

@@ -1,4 +1,4 @@
-//! What must hold of submissions for any input: the fuzz targets call these.
+//! Properties of submissions that hold for any input. The fuzz targets call these.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 

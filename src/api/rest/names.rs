@@ -1,4 +1,4 @@
-//! Where the legacy route calls a member otherwise than the domain does. One table, read in both directions.
+//! The members whose legacy names differ from the names in the domain: one table, read in both directions.
 
 /// The domain's name, and the legacy one.
 const NAMES: [(&str, &str); 5] = [

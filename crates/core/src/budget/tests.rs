@@ -1,4 +1,4 @@
-//! What is taken, refused and given back.
+//! Tests of reserving, refusing and returning the resources of a budget.
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
-//! Which credentials have been found right lately, so that a caller who sends his password with every request pays for its
-//! hash once; and from which networks that was. Keeps no password and no name that was sent: only keyed hashes, under a key that
-//! no other process has and that is written nowhere.
+//! A cache of credentials that were verified lately, so that a caller who sends the password with every request pays
+//! for its hash once, and of the networks that they came from.
+//!
+//! Keeps no password and no name, only keyed hashes under a random key of this process.
 
 use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What a submission says about somebody's rights, and who may give them.
+//! Checks the rights that an input gives to a user or token, and that the caller may give them.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,4 @@
-//! Who is calling, and what they may do. Every entry point of the domain takes a [`Caller`] and asks it first, so that no door
-//! can forget to. Users and tokens, their credentials included, are kept here; how a request carries them is the doors' business.
+//! Users, API tokens and their credentials: signing in, and managing them.
 
 mod account;
 mod accounts;

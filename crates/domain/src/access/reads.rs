@@ -1,5 +1,5 @@
-//! What was read about names lately, and when. A name is read by one request at a time, and whoever waited for a reading that
-//! began after his own asking shares it. Knows neither what is read nor from where.
+//! A coalescing cache: one request at a time reads a name, and requests that were waiting when the read began share its
+//! result.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,4 @@
-//! What can be wrong with the history, and how it is said: by chains and positions, and with nothing of what records say.
+//! Findings of a verification. They name chains and positions and repeat nothing that records say.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What a record says: what happened to which subject, member by member.
+//! The contents of a record: the subject, the action and the members that changed.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! What an operator decides about the history.
+//! Settings of the audit log.
 
 use serde::{Deserialize, Serialize};
 

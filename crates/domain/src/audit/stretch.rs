@@ -1,4 +1,4 @@
-//! What verifying reads, a stretch at a time: bounded in rows and in bytes, whatever the records say.
+//! Reads records for a verification in batches that are bounded in rows and bytes.
 
 use entity::{Table, audit_record};
 use sea_orm::{ConnectionTrait, QueryResult, Value};

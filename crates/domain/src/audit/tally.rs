@@ -1,5 +1,5 @@
-//! What only all chains together tell: whether more clients lack the record of their creation, or have records under an
-//! earlier key, than the beginning of the history allows. Pure.
+//! Checks over all chains together: the number of clients without the record of their creation, and the number with
+//! records under an earlier key, must not exceed what the genesis record allows.
 
 use chrono::{DateTime, Utc};
 

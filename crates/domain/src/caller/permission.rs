@@ -1,4 +1,4 @@
-//! What can be allowed.
+//! The permissions that a caller can have.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What one caller may do: permissions, and which sets of custom fields it may see and change.
+//! The rights of one caller: permissions, and the custom field sets that it may see and change.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! How often somebody may fail to sign in: from one address as one user, and from one address at all. Others are never kept
-//! out by it: the same user may sign in from elsewhere, and who is known already isn't asked.
+//! Limits failed sign-ins: from one address as one user, and from one address as any user. The same user can still sign
+//! in from another address, and callers that are known already are not throttled.
 
 use std::{
     net::IpAddr,

@@ -1,4 +1,4 @@
-//! What was loaded for whoever asks: a statement may serve many requests, so that it is known only afterwards who does.
+//! Loaded data whose reader's permission is still unchecked: one statement may load for several requests.
 
 use super::{Caller, Permission, Rights};
 use clientele_core::error::Result;

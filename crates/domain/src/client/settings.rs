@@ -1,4 +1,4 @@
-//! What an operator decides about clients.
+//! Settings of clients.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,5 @@
-//! Which definitions are in force: the lock that keeps them as they are while clients are written by them, and the version
-//! by which every server knows that they have changed. Knows nothing of what they say.
+//! The lock and the version of the definitions. The lock keeps definitions unchanged while clients are written by them;
+//! the version tells other servers that they changed.
 
 use rand::RngExt;
 

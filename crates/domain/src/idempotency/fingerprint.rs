@@ -1,4 +1,5 @@
-//! What two requests under one key are told apart by: a hash, so that nothing of what was sent is kept by it.
+//! The fingerprint of a request: a hash by which two requests under one key are told apart without keeping their
+//! contents.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! What an operator decides about requests that are sent again.
+//! Settings of idempotent requests.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! What clients are owed when something happens to them: the messages that the templates of an event ask for.
+//! Creates the messages that the templates of an event ask for.
 
 use chrono::{DateTime, Utc};
 use entity::{client, message};

@@ -1,4 +1,4 @@
-//! What must hold of templates for any text: the fuzz target calls this.
+//! Properties of templates that hold for any text. The fuzz target calls these.
 
 use super::render::{Values, model};
 

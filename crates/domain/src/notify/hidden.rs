@@ -1,4 +1,4 @@
-//! What stands in the place of custom field values that whoever reads a message may not see.
+//! Replaces custom field values that the reader of a message may not see.
 
 use super::{
     placeholder::Placeholder,

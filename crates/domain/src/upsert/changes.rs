@@ -1,4 +1,4 @@
-//! What differs between a client as it is stored and as it is to be, collection by collection.
+//! The difference between a stored client and the new one, collection by collection.
 
 use entity::{address, custom_field_value, id_document};
 

@@ -1,6 +1,7 @@
-//! What two submissions under one idempotency key are told apart by: their meaning, not the text they were sent as.
+//! The fingerprint of an upsert: two inputs under one idempotency key are the same when they mean the same, however
+//! they were sent.
 //!
-//! Every member that says something goes in under its name; an absent one leaves no trace, and null is not absent.
+//! Every member that is present goes in under its name. An absent member leaves no trace, and null is not absent.
 
 use async_graphql::{InputType, MaybeUndefined};
 

@@ -1,4 +1,4 @@
-//! What a caller submits, whichever door it came through. Absent, null and a value are three different things here.
+//! The input of an upsert, from either API. Absent, null and a value are three different things here.
 
 use async_graphql::{Enum, InputObject, MaybeUndefined};
 

@@ -1,6 +1,6 @@
-//! What the history records of a client's change: the members that differ, in the names of the GraphQL API.
+//! The audit record of a change to a client: the members that differ, under their GraphQL names.
 //!
-//! What follows from the record itself is left out: the key, the version, and when it was created and changed.
+//! The key, the version and the timestamps are left out: they follow from the record itself.
 
 use std::collections::{BTreeSet, HashMap};
 

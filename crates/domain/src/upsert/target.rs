@@ -1,4 +1,4 @@
-//! Which client a submission is about, and whether it may be.
+//! Finds the client that an upsert is about, and checks that the caller may change it.
 
 use async_graphql::MaybeUndefined;
 

@@ -1,5 +1,4 @@
-//! How long a statement of a reader may take on SQLite, where the database itself doesn't end one: what PostgreSQL's
-//! `statement_timeout` is there.
+//! Bounds the time of a reader's statement on SQLite, which has no counterpart of PostgreSQL's `statement_timeout`.
 //!
 //! SQLite asks each running statement from time to time whether to go on. It can't say which statement it asks about, so all
 //! that run at that moment are ended, and those that were in time are run again: they only read.

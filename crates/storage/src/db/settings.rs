@@ -1,4 +1,4 @@
-//! What an operator decides about the database, and what every connection is told.
+//! Settings of the database and of its connections.
 
 use std::{thread::available_parallelism, time::Duration};
 

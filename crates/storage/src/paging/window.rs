@@ -1,4 +1,4 @@
-//! Which part of a list is asked for, and what came of it.
+//! The requested part of a list, and the page that was found.
 
 use super::{Conditions, Cursor, Order};
 use clientele_core::{

@@ -1,5 +1,5 @@
-//! Which return code a problem of the domain has. Each part of a submission has a match of its own, without a
-//! catch-all, so that a new problem code asks here for its number.
+//! Maps problems of the domain to legacy return codes. Each part of an input has a match of its own without a
+//! catch-all, so that the compiler asks for the number of a new problem code.
 
 use super::codes::{self, Code};
 use clientele_core::problem::{Problem, ProblemCode, Section, Step};

@@ -1,4 +1,4 @@
-//! What a list of clients is narrowed by, and which part of it is wanted.
+//! The parameters of a list of clients: its filter and the requested page.
 
 use super::{Parameters, shown, twice};
 use crate::api::rest::{

@@ -1,4 +1,4 @@
-//! What is answered: shapes, lists, and requests that aren't understood.
+//! Tests of answers: shapes, lists, and requests that can't be parsed.
 
 use reqwest::{
     Method,

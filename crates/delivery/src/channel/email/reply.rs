@@ -1,4 +1,4 @@
-//! What a mail server's answer, or its silence, means for the message and for the channel.
+//! Turns the answer of a mail server, or its silence, into an outcome for the message and for the channel.
 
 use std::error::Error as _;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What a gateway's answer, or its silence, means for the message and for the channel.
+//! Turns the answer of an SMS gateway, or its silence, into an outcome for the message and for the channel.
 
 use std::{collections::HashMap, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What must hold of a gateway's answers and of phone numbers, whatever they are: the fuzz targets call these.
+//! Properties of gateway answers and phone numbers that hold for any input. The fuzz targets call these.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What an attempt costs whom: hashes, charges, places in the queue.
+//! Tests of the costs of a sign-in attempt: hashes, charges, places in the queue.
 
 use std::{
     net::{IpAddr, Ipv4Addr},

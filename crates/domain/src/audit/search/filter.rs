@@ -1,5 +1,5 @@
-//! What narrows a list of records, and how it is looked up: what an index leads to is looked up there, the rest is checked on
-//! what is found. A filter is refused when the rest could be checked on all there is.
+//! Filters a list of audit records. A condition with an index leads the search, the other conditions are checked on its
+//! rows. A filter is refused when the check could cover all records.
 
 use chrono::TimeDelta;
 

@@ -1,4 +1,4 @@
-//! What a list of clients can be narrowed by. All of a filter's members must hold.
+//! Filters a list of clients. All members of a filter must match.
 
 use async_graphql::InputObject;
 use sea_orm::Value;

@@ -1,4 +1,4 @@
-//! What must hold of cursors and filters for any input: the fuzz targets call these.
+//! Properties of cursors and filters that hold for any input. The fuzz targets call these.
 
 use async_graphql::{InputType, Value};
 

@@ -1,4 +1,4 @@
-//! What the history records of a set of custom fields: the members that differ, in the names of the GraphQL API.
+//! The audit record of a change to a custom field set: the members that differ, under their GraphQL names.
 
 use entity::{custom_field, custom_field_option, custom_field_set};
 

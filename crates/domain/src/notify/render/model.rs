@@ -1,4 +1,4 @@
-//! What rendering must give, by the words of the rules and without an engine: for tests and fuzzing.
+//! A model of rendering that follows the rules without an engine, for tests and fuzzing.
 
 use super::{Compiled, Values};
 use crate::definitions::placeholder::Name;

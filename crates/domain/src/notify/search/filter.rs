@@ -1,4 +1,4 @@
-//! What a list of messages can be narrowed by. All of a filter's members must hold.
+//! Filters a list of messages. All members of a filter must match.
 
 use crate::{
     client_by::ClientBy,

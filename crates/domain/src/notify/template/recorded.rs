@@ -1,4 +1,4 @@
-//! What the history records of a message template: the members that differ, in the names of the GraphQL API.
+//! The audit record of a change to a message template: the members that differ, under their GraphQL names.
 
 use std::collections::{BTreeMap, BTreeSet};
 

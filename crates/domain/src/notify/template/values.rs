@@ -1,4 +1,4 @@
-//! What stands in the place of a placeholder, for one client at one time.
+//! The values of placeholders for one client at one time.
 
 use std::collections::HashMap;
 

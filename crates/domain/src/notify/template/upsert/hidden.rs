@@ -1,5 +1,5 @@
-//! What may be changed of a template that chooses clients by, or sends, values which whoever changes it may not see: whom its
-//! messages go to, and when, would tell the values.
+//! Limits changes to a template that selects clients by, or sends, values that the caller may not see: its recipients
+//! and the times of its messages would reveal the values.
 
 use crate::member::Problems;
 use crate::{
