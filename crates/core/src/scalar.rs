@@ -5,7 +5,7 @@ use chrono::{DateTime as Instant, Datelike, NaiveDate, SecondsFormat, Utc};
 use uuid::Uuid;
 
 /// A calendar date without a time of day, as `YYYY-MM-DD`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Date(pub NaiveDate);
 
 impl Date {

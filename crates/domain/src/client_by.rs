@@ -1,6 +1,7 @@
 //! The ways to name a client and a role.
 
 use async_graphql::OneofObject;
+use serde::Serialize;
 
 /// The name of one client.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -36,7 +37,8 @@ impl ClientBy {
 }
 
 /// Names a client role, in one of these ways.
-#[derive(OneofObject, Clone, Debug, PartialEq, Eq)]
+#[derive(OneofObject, Serialize, Clone, Debug, PartialEq, Eq)]
+#[serde(rename_all = "camelCase")]
 pub enum ClientRoleBy {
     /// By its key.
     EncodedKey(String),

@@ -4,7 +4,7 @@
 use axum::http::{HeaderMap, request};
 
 use super::errors::{Refusal, codes};
-use clientele_domain::idempotency::{Fingerprint, Fingerprinting};
+use clientele_domain::idempotency::Fingerprint;
 
 const HEADER: &str = "idempotency-key";
 
@@ -29,12 +29,9 @@ pub fn key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
 
 /// What a request asks for, byte by byte.
 pub fn fingerprint(head: &request::Parts, body: &[u8]) -> Fingerprint {
-    let mut of = Fingerprinting::of("REST");
-    of.part(head.method.as_str())
-        .part(head.uri.path())
-        .part(head.uri.query().unwrap_or_default())
-        .part(body);
-    of.finish()
+    let query = head.uri.query().unwrap_or_default();
+    let texts = ["REST", head.method.as_str(), head.uri.path(), query];
+    Fingerprint::of(texts.map(str::as_bytes).into_iter().chain([body]))
 }
 
 /// `"a\"b"` is `a"b`; what isn't quoted is what it is.

@@ -20,7 +20,7 @@ use crate::{
     Clientele,
     audit::{Action, Chain, Change, Members, Subject},
 };
-use clientele_core::{error::Result, scalar};
+use clientele_core::error::Result;
 use clientele_storage::{
     db::Transaction,
     paging::{Asked, Cursor, Order, Window},
@@ -76,20 +76,9 @@ async fn record(
     now: DateTime<Utc>,
 ) -> Result<()> {
     let mut members = Vec::new();
-    let mut differing = Members::new(&mut members);
-    let both = |get: &dyn Fn(&api_token::Model) -> Option<String>| [before.and_then(get), get(after)];
-    let instant = |instant: &DateTime<Utc>| scalar::DateTime::text(instant);
-    for (name, [before, after]) in [
-        ("name", both(&|row| Some(row.name.clone()))),
-        ("permissions", both(&|row| Some(row.permissions.clone()))),
-        ("viewSets", both(&|row| row.view_sets.clone())),
-        ("editSets", both(&|row| row.edit_sets.clone())),
-        ("role", both(&|row| row.role.clone())),
-        ("expiresAt", both(&|row| row.expires_at.as_ref().map(instant))),
-        ("revokedAt", both(&|row| row.revoked_at.as_ref().map(instant))),
-    ] {
-        differing.text(name, before.as_deref(), after.as_deref());
-    }
+    use api_token::Column::{EditSets, ExpiresAt, Name, Permissions, RevokedAt, Role, ViewSets};
+    let columns = [Name, Permissions, ViewSets, EditSets, Role, ExpiresAt, RevokedAt];
+    Members::new(&mut members).columns(before, Some(after), columns);
     let change = Change {
         chain: Chain::Users,
         subject: Subject::Token,

@@ -148,18 +148,8 @@ async fn record(
     let [was, is] = [before, after].map(|user| user.map(|user| &user.row));
     let Some(row) = is.or(was) else { return Ok(()) };
     let mut members = Vec::new();
-    let mut differing = Members::new(&mut members);
-    let both = |get: &dyn Fn(&api_user::Model) -> Option<String>| [was.and_then(get), is.and_then(get)];
-    for (name, [before, after]) in [
-        ("name", both(&|row| Some(row.name.clone()))),
-        ("active", both(&|row| Some(row.active.to_string()))),
-        ("permissions", both(&|row| Some(row.permissions.clone()))),
-        ("viewSets", both(&|row| row.view_sets.clone())),
-        ("editSets", both(&|row| row.edit_sets.clone())),
-        ("role", both(&|row| row.role.clone())),
-    ] {
-        differing.text(name, before.as_deref(), after.as_deref());
-    }
+    use api_user::Column::{Active, EditSets, Name, Permissions, Role, ViewSets};
+    Members::new(&mut members).columns(was, is, [Name, Active, Permissions, ViewSets, EditSets, Role]);
     if is.is_some() && was.map(|row| &row.password_hash) != is.map(|row| &row.password_hash) {
         members.push(Member::secret("password"));
     }

@@ -43,7 +43,7 @@ impl History {
         let erased = transaction.run(sql, [client_key.into()]).await?;
         let mut members = Vec::new();
         let last = Some(head.count).filter(|count| *count > 0);
-        Members::new(&mut members).value("records", None, last, |last| format!("1 to {last}"));
+        Members::new(&mut members).text("records", None, last.map(|last| format!("1 to {last}")).as_deref());
         let change = Change {
             chain: Chain::Client(client_key),
             subject: Subject::Client,

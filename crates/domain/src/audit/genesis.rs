@@ -64,9 +64,10 @@ impl Genesis {
             earlier,
         } = self;
         members.text(KEY, None, Some(key_id));
-        let some = |number: &i64| Some(*number).filter(|number| *number > 0);
-        members.value(UNRECORDED, None, some(unrecorded), i64::to_string);
-        members.value(EARLIER, None, some(earlier), i64::to_string);
+        for (name, number) in [(UNRECORDED, *unrecorded), (EARLIER, *earlier)] {
+            let text = (number > 0).then(|| number.to_string());
+            members.text(name, None, text.as_deref());
+        }
         found
     }
 }

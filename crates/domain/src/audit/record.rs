@@ -1,8 +1,9 @@
 //! The contents of a record: the subject, the action and the members that changed.
 
+use sea_orm::{EntityTrait, IdenStatic, ModelTrait, Value};
 use serde::{Deserialize, Serialize};
 
-use clientele_core::text_enum;
+use clientele_core::{scalar::DateTime, text_enum};
 
 text_enum! {
     /// What kind of thing was changed.
@@ -152,17 +153,45 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// The same for what has a text form.
-    pub fn value<T: PartialEq>(
+    /// Notes the columns in which two states of a row differ.
+    pub fn columns<M: ModelTrait>(
         &mut self,
-        name: &str,
-        before: Option<T>,
-        after: Option<T>,
-        text: impl Fn(&T) -> String,
+        before: Option<&M>,
+        after: Option<&M>,
+        columns: impl IntoIterator<Item = <M::Entity as EntityTrait>::Column>,
     ) {
-        if before != after {
-            let [before, after] = [before, after].map(|value| value.as_ref().map(&text));
-            self.text(name, before.as_deref(), after.as_deref());
+        for column in columns {
+            let [before, after] = [before, after].map(|row| text(row?.get(column)));
+            self.text(&name(column.as_str()), before.as_deref(), after.as_deref());
         }
+    }
+}
+
+/// The GraphQL name of a column.
+fn name(column: &str) -> String {
+    match column {
+        "client_role_key" => "clientRole".to_owned(),
+        "kind" => "type".to_owned(),
+        _ => {
+            let mut words = column.split('_');
+            let first = words.next().unwrap_or_default().to_owned();
+            words.fold(first, |name, word| {
+                let (initial, rest) = word.split_at(1);
+                name + &initial.to_ascii_uppercase() + rest
+            })
+        }
+    }
+}
+
+/// The text of a value; none for NULL.
+fn text(value: Value) -> Option<String> {
+    match value {
+        Value::String(text) => text,
+        Value::Bool(value) => value.map(|value| value.to_string()),
+        Value::Int(value) => value.map(|value| value.to_string()),
+        Value::Double(value) => value.map(|value| value.to_string()),
+        Value::ChronoDate(value) => value.map(|date| date.to_string()),
+        Value::ChronoDateTimeUtc(value) => value.map(|instant| DateTime::text(&instant)),
+        other => unreachable!("no recorded column has values like {other:?}"),
     }
 }

@@ -11,7 +11,7 @@ use crate::definitions::{Definitions, bump_version, lock_definitions};
 use crate::member::{Problems, Scalars, TEXT_LIMIT};
 use crate::{
     Clientele,
-    audit::{Action, Chain, Change, Member, Members, Subject},
+    audit::{Action, Chain, Change, Members, Subject},
     caller::{Caller, Permission},
 };
 use clientele_core::{
@@ -104,47 +104,20 @@ impl Upsert<'_> {
         after: &client_role::Model,
         transaction: &Transaction,
     ) -> Result<()> {
+        use client_role::Column::{Description, IsDefault, Name, Position, RoleId};
+        let mut members = Vec::new();
+        let columns = [RoleId, Name, Description, IsDefault, Position];
+        Members::new(&mut members).columns(before, Some(after), columns);
         let change = Change {
             chain: Chain::Definitions,
             subject: Subject::ClientRole,
             subject_key: &after.encoded_key,
             action: Action::of(before),
-            members: members(before, after),
+            members,
         };
         let history = &self.clientele.history;
         history.record(transaction, self.caller, &change, self.now).await
     }
-}
-
-/// The members that differ, in the names of the GraphQL API.
-fn members(before: Option<&client_role::Model>, after: &client_role::Model) -> Vec<Member> {
-    let client_role::Model {
-        encoded_key: _,
-        role_id,
-        name,
-        description,
-        is_default,
-        position,
-    } = after;
-    let mut found = Vec::new();
-    let mut members = Members::new(&mut found);
-    members.text("roleId", before.map(|of| of.role_id.as_str()), Some(role_id));
-    members.text("name", before.map(|of| of.name.as_str()), Some(name));
-    let stored = before.and_then(|of| of.description.as_deref());
-    members.text("description", stored, description.as_deref());
-    members.value(
-        "isDefault",
-        before.map(|of| of.is_default),
-        Some(*is_default),
-        bool::to_string,
-    );
-    members.value(
-        "position",
-        before.map(|of| of.position),
-        Some(*position),
-        i32::to_string,
-    );
-    found
 }
 
 fn check(input: &UpsertClientRole, definitions: &Definitions) -> Result<client_role::Model, Vec<Problem>> {

@@ -3,7 +3,6 @@
 
 use std::fmt;
 
-use async_graphql::MaybeUndefined;
 use ring::digest::{Context, Digest, SHA256};
 
 /// The SHA-256 of an operation and of what it was asked for.
@@ -26,80 +25,24 @@ impl fmt::Display for Fingerprint {
     }
 }
 
-/// Takes in what is asked for, part by part. Each part goes in with its length, so that no two lists of parts look alike.
-pub struct Fingerprinting(Context);
-
-impl Fingerprinting {
-    pub fn of(operation: &str) -> Self {
-        let mut this = Self(Context::new(&SHA256));
-        this.part(operation);
-        this
-    }
-
-    pub fn part(&mut self, part: impl AsRef<[u8]>) -> &mut Self {
-        let part = part.as_ref();
-        self.0.update(&(part.len() as u64).to_be_bytes());
-        self.0.update(part);
-        self
-    }
-
-    /// A member that may be absent: then it leaves no trace, so that members of tomorrow change nothing today.
-    pub fn member<T>(
-        &mut self,
-        name: &str,
-        value: &MaybeUndefined<T>,
-        take_in: impl FnOnce(&mut Self, &T),
-    ) -> &mut Self {
-        match value {
-            MaybeUndefined::Undefined => {}
-            MaybeUndefined::Null => {
-                self.part(name).part("null");
-            }
-            MaybeUndefined::Value(value) => {
-                self.part(name).part("value");
-                take_in(self, value);
-            }
+impl Fingerprint {
+    /// The fingerprint of these parts. Each is hashed with its length, so that no two lists of parts are the same.
+    pub fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut context = Context::new(&SHA256);
+        for part in parts {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
         }
-        self
-    }
-
-    pub fn text(&mut self, name: &str, value: &MaybeUndefined<String>) -> &mut Self {
-        self.member(name, value, |of, text| {
-            of.part(text);
-        })
-    }
-
-    /// A list: how many members it has, then each of them.
-    pub fn list<T>(
-        &mut self,
-        name: &str,
-        value: &MaybeUndefined<Vec<T>>,
-        take_in: impl Fn(&mut Self, &T),
-    ) -> &mut Self {
-        self.member(name, value, |of, list| {
-            of.part((list.len() as u64).to_be_bytes());
-            for member in list {
-                take_in(of, member);
-                of.part("end");
-            }
-        })
-    }
-
-    pub fn finish(self) -> Fingerprint {
-        Fingerprint(self.0.finish())
+        Self(context.finish())
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Fingerprinting;
+    use super::Fingerprint;
 
     fn of(parts: &[&str]) -> String {
-        let mut fingerprint = Fingerprinting::of("test");
-        for part in parts {
-            fingerprint.part(part);
-        }
-        fingerprint.finish().to_string()
+        Fingerprint::of(parts.iter().map(|part| part.as_bytes())).to_string()
     }
 
     #[test]

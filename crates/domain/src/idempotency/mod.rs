@@ -9,7 +9,7 @@ mod removal;
 mod settings;
 mod slot;
 
-pub use fingerprint::{Fingerprint, Fingerprinting};
+pub use fingerprint::Fingerprint;
 pub use key::Key;
 pub use removal::{BATCH, Clock, keep_removing, remove_expired};
 pub use settings::IdempotencySettings;

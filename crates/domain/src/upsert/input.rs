@@ -1,6 +1,10 @@
 //! The input of an upsert, from either API. Absent, null and a value are three different things here.
+//!
+//! Serialised, an input is what it asks for: an idempotency key is held to that (see [`UpsertClient::fingerprint`]). So an
+//! absent member must not be serialised, and what only identifies or carries the request is skipped.
 
 use async_graphql::{Enum, InputObject, MaybeUndefined};
+use serde::Serialize;
 
 use crate::client_by::ClientRoleBy;
 use crate::enums::{Gender, Language};
@@ -11,7 +15,7 @@ use clientele_core::{problem::Problem, scalar::Date};
 pub const LONGEST_LIST: usize = 1_000;
 
 /// How to find the client that is to be changed.
-#[derive(Enum, Copy, Clone, Debug, Default, Eq, PartialEq)]
+#[derive(Enum, Serialize, Copy, Clone, Debug, Default, Eq, PartialEq)]
 pub enum ClientMatch {
     /// `client.encodedKey` names the client to change; without it a client is created.
     #[default]
@@ -21,7 +25,8 @@ pub enum ClientMatch {
 }
 
 /// A client as it is to be: created when it isn't there, changed when it is. Everything is stored, or nothing.
-#[derive(InputObject, Clone, Debug, Default)]
+#[derive(InputObject, Serialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
 #[graphql(name = "UpsertClientInput")]
 pub struct UpsertClient {
     /// The client itself. With `encodedKey` that client is changed, without it one is created.
@@ -29,143 +34,194 @@ pub struct UpsertClient {
     /// Replaces the client's identification documents: one with an `encodedKey` is changed and keeps its key, one
     /// without is new, and a stored one that isn't listed is deleted. Omit to leave them alone; `[]` removes all; null
     /// is refused. At most 200.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub id_documents: MaybeUndefined<Vec<IdDocumentInput>>,
     /// Replaces the client's address: with its `encodedKey` it is changed and keeps its key, without it is a new one.
     /// A client has one address: only the first of the list is stored, the others are ignored. Omit to leave it alone;
     /// `[]` removes it; null is refused. At most 200.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub addresses: MaybeUndefined<Vec<AddressInput>>,
     /// Replaces the client's custom field values: a field that isn't listed loses its value. Omit to leave them alone;
     /// `[]` removes all; null is refused. At most 1,000. Values of sets that you may not change are no part of this: they
     /// are kept, each at its place in the list, and those listed here take the other places in their order. Naming one is
     /// FORBIDDEN, unless you may see it and send it back as it is.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub custom_information: MaybeUndefined<Vec<CustomFieldValueInput>>,
     /// How to find the client that is to be changed.
     #[graphql(default)]
     pub match_on: ClientMatch,
     /// Refuses the change with VERSION_CONFLICT when the stored client has another version. 0: it must not exist yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<i32>,
     /// Makes it safe to send this again: for 24 hours the same input under the same key, from the same caller, is
     /// answered with the client as it was stored then, and changes nothing; another input is IDEMPOTENCY_KEY_REUSED. Custom
     /// fields are shown as they were then, with the options that they offer now. Only a change without userErrors uses the
     /// key up. Once the client's data has been erased, the same input is OUTCOME_ERASED. 1 to 255 printable ASCII
     /// characters, a UUID for example; null counts as absent.
+    #[serde(skip)]
     pub idempotency_key: Option<String>,
     /// Comes back in the payload, untouched.
+    #[serde(skip)]
     pub client_mutation_id: Option<String>,
     /// What a door tells requests apart by, where that isn't this input itself.
     #[graphql(skip)]
+    #[serde(skip)]
     pub request: Option<Fingerprint>,
     /// The id or key of the client that a path names; it must exist.
     #[graphql(skip)]
+    #[serde(skip)]
     pub named: Option<String>,
     /// Refuses a change that doesn't carry the client's key.
     #[graphql(skip)]
+    #[serde(skip)]
     pub demand_key: bool,
     /// What the door couldn't read. These members count as absent.
     #[graphql(skip)]
+    #[serde(skip)]
     pub unreadable: Vec<Problem>,
 }
 
 /// A client's own members. An omitted one stays as it is; null clears it, where it can be cleared. Texts are one line without
 /// control characters, `notes` excepted. A stored value that is sent back unchanged is always accepted.
-#[derive(InputObject, Clone, Debug, Default)]
+#[derive(InputObject, Serialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
 pub struct ClientInput {
     /// The key of the client to change. Omit to create one.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub encoded_key: MaybeUndefined<String>,
     /// The id people use, up to 32 characters. Chosen once: omit it on creation and one is generated. It neither begins nor ends
     /// with white space, and isn't `.`, `..` or `search`.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub client_id: MaybeUndefined<String>,
     /// Only the state the client already has, or on creation the first state, is accepted. INACTIVE on creation is ignored.
     #[graphql(skip)]
+    #[serde(skip)]
     pub state: MaybeUndefined<String>,
     /// Required on creation, up to 255 characters, at least one of them visible. Can't be cleared.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub first_name: MaybeUndefined<String>,
     /// Up to 255 characters.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub middle_name: MaybeUndefined<String>,
     /// Required on creation, up to 255 characters, at least one of them visible. Can't be cleared.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub last_name: MaybeUndefined<String>,
     /// The day of birth. It must not be in the future: it may be today in the time zone UTC+14, where days begin first.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub birth_date: MaybeUndefined<Date>,
     /// The client's gender.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub gender: MaybeUndefined<Gender>,
     /// One bare e-mail address, up to 254 bytes: no display name, no quotes, a domain with a dot. Name and domain may have
     /// letters beyond ASCII.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub email_address: MaybeUndefined<String>,
     /// Up to 255 characters.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub home_phone: MaybeUndefined<String>,
     /// Up to 255 characters. Text messages go here first.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub mobile_phone1: MaybeUndefined<String>,
     /// Up to 255 characters.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub mobile_phone2: MaybeUndefined<String>,
     /// The language the client is written to in; null means ENGLISH, as does omitting it on creation.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub preferred_language: MaybeUndefined<Language>,
     /// Up to 65,535 characters, with line breaks and tabs.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub notes: MaybeUndefined<String>,
     /// The client's role; null means the default role, as does omitting it on creation.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub client_role: MaybeUndefined<ClientRoleBy>,
     /// The key of the branch in charge: 1 to 32 letters and digits.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub assigned_branch_key: MaybeUndefined<String>,
     /// The key of the centre in charge: 1 to 32 letters and digits.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub assigned_centre_key: MaybeUndefined<String>,
     /// The key of the user in charge: 1 to 32 letters and digits.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub assigned_user_key: MaybeUndefined<String>,
 }
 
 /// An identification document. In a stored one, an omitted member stays as it is and null clears it.
-#[derive(InputObject, Clone, Debug, Default)]
+#[derive(InputObject, Serialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
 pub struct IdDocumentInput {
     /// The key of the client's own document that this is. Omit it for a new one.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub encoded_key: MaybeUndefined<String>,
     /// What kind of document it is, `Passport` for example. Required, up to 255 characters.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub document_type: MaybeUndefined<String>,
     /// The document's number. Required, up to 255 characters.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub document_id: MaybeUndefined<String>,
     /// Who issued it, up to 255 characters.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub issuing_authority: MaybeUndefined<String>,
     /// The last day on which it is valid.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub valid_until: MaybeUndefined<Date>,
     /// There are no templates yet: any key is unknown.
     #[graphql(skip)]
+    #[serde(skip)]
     pub template_key: MaybeUndefined<String>,
 }
 
 /// An address. In a stored one, an omitted member stays as it is and null clears it.
-#[derive(InputObject, Clone, Debug, Default)]
+#[derive(InputObject, Serialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
 pub struct AddressInput {
     /// The key of the client's own address that this is. Omit it for a new one.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub encoded_key: MaybeUndefined<String>,
     /// Up to 255 characters.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub line1: MaybeUndefined<String>,
     /// Up to 255 characters.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub line2: MaybeUndefined<String>,
     /// Up to 255 characters.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub city: MaybeUndefined<String>,
     /// Up to 255 characters.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub region: MaybeUndefined<String>,
     /// Up to 255 characters.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub postcode: MaybeUndefined<String>,
     /// Up to 255 characters.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub country: MaybeUndefined<String>,
     /// Degrees, from -90 (south) to 90 (north).
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub latitude: MaybeUndefined<f64>,
     /// Degrees, from -180 (west) to 180 (east).
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub longitude: MaybeUndefined<f64>,
 }
 
 /// A value for a custom field: `value`, or `linkedKey` when the field is a link; never both. A stored value that is
 /// named without either stays as it is.
-#[derive(InputObject, Clone, Debug, Default)]
+#[derive(InputObject, Serialize, Clone, Debug, Default)]
+#[serde(rename_all = "camelCase")]
 pub struct CustomFieldValueInput {
     /// The id of the custom field.
     pub field_id: String,
     /// The place in a grouped set. Omit it for a field of a SINGLE set.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub group_index: Option<i32>,
     /// The value as text: a number as `12.50`, a date as `YYYY-MM-DD`, a checkbox as `TRUE` or `FALSE`, a selection as
     /// the option's value.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub value: MaybeUndefined<String>,
     /// The key of the client, user or group that is linked.
+    #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub linked_key: MaybeUndefined<String>,
     /// Whether the value was sent as a boolean rather than as text: only checkboxes take one.
     #[graphql(skip)]
+    #[serde(skip)]
     pub is_boolean: bool,
 }

@@ -23,19 +23,10 @@ pub(super) fn state(template: &Template) -> State<'_> {
 /// The members in which one state differs from the other; none is the state of what isn't there.
 pub(super) fn members(before: Option<&State<'_>>, after: Option<&State<'_>>, definitions: &Definitions) -> Vec<Member> {
     let mut found = Vec::new();
-    let mut own = Members::new(&mut found);
-    let mut text = |name, of: fn(&message_template::Model) -> &str| {
-        let [before, after] = [before, after].map(|state| state.map(|(row, _)| of(row)));
-        own.text(name, before, after);
-    };
-    text("templateId", |of| &of.template_id);
-    text("name", |of| &of.name);
-    text("event", |of| &of.event);
-    text("channel", |of| &of.channel);
-    text("active", |of| if of.active { "true" } else { "false" });
-    text("defaultLanguage", |of| &of.default_language);
-    let [was, is] = [before, after].map(|state| state.map(|(row, _)| row.position));
-    own.value("position", was, is, i32::to_string);
+    use message_template::Column::{Active, Channel, DefaultLanguage, Event, Name, Position, TemplateId};
+    let columns = [TemplateId, Name, Event, Channel, Active, DefaultLanguage, Position];
+    let [was, is] = [before, after].map(|state| state.map(|(row, _)| *row));
+    Members::new(&mut found).columns(was, is, columns);
 
     let [was, is] = [before, after].map(|state| state.map(|(row, _)| read(&row.conditions)));
     conditions(was, is, definitions, &mut found);
@@ -45,18 +36,12 @@ pub(super) fn members(before: Option<&State<'_>>, after: Option<&State<'_>>, def
         variants.map(|variant| variant.language.clone()).collect()
     };
     for language in &variants(before) | &variants(after) {
-        let mut members = Members::below(&mut found, &["variants", &language]);
-        let mut text = |name, of: fn(&message_variant::Model) -> Option<&str>| {
-            let [before, after] = [before, after].map(|state| {
-                let variants = state.into_iter().flat_map(|(_, variants)| variants);
-                let mut variants = variants.filter(|variant| variant.language == language);
-                variants.next().and_then(|variant| of(variant))
-            });
-            members.text(name, before, after);
-        };
-        text("subject", |of| of.subject.as_deref());
-        text("text", |of| Some(&of.text));
-        text("html", |of| of.html.as_deref());
+        use message_variant::Column::{Html, Subject, Text};
+        let [before, after] = [before, after].map(|state| {
+            let mut variants = state.into_iter().flat_map(|(_, variants)| variants.iter().copied());
+            variants.find(|variant| variant.language == language)
+        });
+        Members::below(&mut found, &["variants", &language]).columns(before, after, [Subject, Text, Html]);
     }
     found
 }
