@@ -94,7 +94,8 @@ impl Serialize for Bare<'_> {
             approved_at,
             activated_at,
             closed_at,
-            version: _, // a matter of the GraphQL door
+            // Members of the GraphQL API only.
+            ..
         } = self.0;
         let mut members = Members::of(serializer)?;
         members.put("encodedKey", encoded_key)?;

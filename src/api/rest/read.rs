@@ -94,6 +94,8 @@ fn client(mut members: Members<'_, '_>) -> ClientInput {
         assigned_branch_key: members.text("assignedBranchKey"),
         assigned_centre_key: members.text("assignedCentreKey"),
         assigned_user_key: members.text("assignedUserKey"),
+        // The legacy body has no other members.
+        ..ClientInput::default()
     }
 }
 

@@ -220,21 +220,17 @@ fn client(number: u32, definitions: &Definitions) -> client::Model {
         email_address: Some(format!("client{number}@example.test")),
         home_phone: Some(format!("+1555{number:07}")),
         mobile_phone1: Some(format!("+1556{number:07}")),
-        mobile_phone2: None,
         preferred_language: "ENGLISH".to_owned(),
         notes: number
             .is_multiple_of(10)
             .then(|| "Prefers to be called in the morning.".to_owned()),
         client_role_key: definitions.default_role().encoded_key.clone(),
         assigned_branch_key: Some(format!("branch{}", number % 20)),
-        assigned_centre_key: None,
-        assigned_user_key: None,
         created_at,
         updated_at: created_at,
         approved_at: Some(created_at),
-        activated_at: None,
-        closed_at: None,
         version: 1,
+        ..client::Model::default()
     }
 }
 

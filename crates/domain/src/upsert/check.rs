@@ -149,17 +149,11 @@ fn client(input: &ClientInput, facts: &Facts<'_>, problems: &mut Problems) -> cl
         assigned_branch_key: member.key("assignedBranchKey", assigned_branch_key, stored.assigned_branch_key),
         assigned_centre_key: member.key("assignedCentreKey", assigned_centre_key, stored.assigned_centre_key),
         assigned_user_key: member.key("assignedUserKey", assigned_user_key, stored.assigned_user_key),
-        encoded_key: stored.encoded_key,
-        created_at: stored.created_at,
-        updated_at: stored.updated_at,
-        approved_at: stored.approved_at,
-        activated_at: stored.activated_at,
-        closed_at: stored.closed_at,
-        version: stored.version,
+        ..stored
     }
 }
 
-/// A client that has nothing yet but what a creation gives it.
+/// A new client, before anything of the input is in it.
 fn blank_client(facts: &Facts<'_>) -> client::Model {
     let Facts {
         definitions,
@@ -171,29 +165,15 @@ fn blank_client(facts: &Facts<'_>) -> client::Model {
     let active = settings.first_state == ClientState::Active;
     client::Model {
         encoded_key: new_key(),
-        client_id: String::new(),
         state: settings.first_state.as_str().to_owned(),
-        first_name: String::new(),
-        middle_name: None,
-        last_name: String::new(),
-        birth_date: None,
-        gender: None,
-        email_address: None,
-        home_phone: None,
-        mobile_phone1: None,
-        mobile_phone2: None,
         preferred_language: Language::English.as_str().to_owned(),
-        notes: None,
         client_role_key: definitions.default_role().encoded_key.clone(),
-        assigned_branch_key: None,
-        assigned_centre_key: None,
-        assigned_user_key: None,
         created_at: *now,
         updated_at: *now,
         approved_at: approved.then_some(*now),
         activated_at: active.then_some(*now),
-        closed_at: None,
         version: 1,
+        ..client::Model::default()
     }
 }
 
