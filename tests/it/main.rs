@@ -12,6 +12,7 @@ mod architecture;
 mod authentication;
 mod capacity;
 mod cli;
+mod docs;
 mod domain;
 mod faults;
 mod graphql;
