@@ -25,66 +25,88 @@ async fn statements(server: &TestServer, query: &str, variables: Value) -> Vec<S
     server.statements()
 }
 
-on_both! {
-    async fn a_page_of_clients_with_everything_takes_one_statement(server) {
-        server.seed(120).await;
-        let query = format!("query($first: Int, $after: String) {{
-            clients(first: $first, after: $after) {{ nodes {{ {EVERYTHING} }} pageInfo {{ endCursor }} }} }}");
-        let large = statements(server, &query, json!({ "first": 50 })).await;
-        let small = statements(server, &query, json!({ "first": 1 })).await;
-        assert_eq!(large.len(), 1, "{large:#?}");
-        // The text doesn't depend on the data either, so that it is prepared once.
-        assert_eq!(large, small);
-        let answer = server.graphql(&query, json!({ "first": 50 })).await;
-        let nodes = answer.body["data"]["clients"]["nodes"].as_array().expect("a list").clone();
-        assert_eq!(nodes.len(), 50);
-        for node in nodes {
-            assert_eq!(node["idDocuments"].as_array().map(Vec::len), Some(2));
-            assert_eq!(node["customInformation"].as_array().map(Vec::len), Some(5));
-        }
-    }
+on_both!(
+    a_page_of_clients_with_everything_takes_one_statement,
+    a_client_with_everything_takes_one_statement,
+    the_total_takes_a_statement_only_when_asked_for,
+    each_level_of_links_takes_at_most_one_statement,
+    nodes_of_many_clients_are_loaded_together,
+);
 
-    async fn a_client_with_everything_takes_one_statement(server) {
-        server.seed(3).await;
-        let query = format!("{{ client(by: {{ clientId: \"SEED00000002\" }}) {{ {EVERYTHING} }} }}");
-        assert_eq!(statements(server, &query, json!({})).await.len(), 1);
+async fn a_page_of_clients_with_everything_takes_one_statement(server: &TestServer) {
+    server.seed(120).await;
+    let query = format!(
+        "query($first: Int, $after: String) {{
+            clients(first: $first, after: $after) {{ nodes {{ {EVERYTHING} }} pageInfo {{ endCursor }} }} }}"
+    );
+    let large = statements(server, &query, json!({ "first": 50 })).await;
+    let small = statements(server, &query, json!({ "first": 1 })).await;
+    assert_eq!(large.len(), 1, "{large:#?}");
+    // The text doesn't depend on the data either, so that it is prepared once.
+    assert_eq!(large, small);
+    let answer = server.graphql(&query, json!({ "first": 50 })).await;
+    let nodes = answer.body["data"]["clients"]["nodes"]
+        .as_array()
+        .expect("a list")
+        .clone();
+    assert_eq!(nodes.len(), 50);
+    for node in nodes {
+        assert_eq!(node["idDocuments"].as_array().map(Vec::len), Some(2));
+        assert_eq!(node["customInformation"].as_array().map(Vec::len), Some(5));
     }
+}
 
-    async fn the_total_takes_a_statement_only_when_asked_for(server) {
-        server.seed(7).await;
-        let query = "query($count: Boolean!) { clients(first: 2) { nodes { clientId } totalCount @include(if: $count) } }";
-        assert_eq!(statements(server, query, json!({ "count": true })).await.len(), 2);
-        assert_eq!(statements(server, query, json!({ "count": false })).await.len(), 1);
-        server.graphql(query, json!({ "count": true })).await.data(json!({ "clients": {
-            "nodes": [{ "clientId": "SEED00000000" }, { "clientId": "SEED00000001" }], "totalCount": 7 } }));
-    }
+async fn a_client_with_everything_takes_one_statement(server: &TestServer) {
+    server.seed(3).await;
+    let query = format!("{{ client(by: {{ clientId: \"SEED00000002\" }}) {{ {EVERYTHING} }} }}");
+    assert_eq!(statements(server, &query, json!({})).await.len(), 1);
+}
 
-    async fn each_level_of_links_takes_at_most_one_statement(server) {
-        let keys = chain_of_clients(server, 12).await;
-        let level = |inner: &str| format!("lastName customInformation {{ linkedClient {{ {inner} }} }}");
-        let three = level(&level(&level("lastName")));
-        let one = format!("query($key: String!) {{ client(by: {{ encodedKey: $key }}) {{ {three} }} }}");
-        assert_eq!(statements(server, &one, json!({ "key": keys[0] })).await.len(), 1 + 3);
-        let page = format!("{{ clients(last: 5) {{ nodes {{ {three} }} }} }}");
-        assert_eq!(statements(server, &page, json!({})).await.len(), 1 + 3);
-        server.graphql(&one, json!({ "key": keys[0] })).await.data(json!({ "client": {
-            "lastName": "11", "customInformation": [{ "linkedClient": {
-                "lastName": "10", "customInformation": [{ "linkedClient": {
-                    "lastName": "9", "customInformation": [{ "linkedClient": { "lastName": "8" } }] } }] } }] } }));
-    }
+async fn the_total_takes_a_statement_only_when_asked_for(server: &TestServer) {
+    server.seed(7).await;
+    let query = "query($count: Boolean!) { clients(first: 2) { nodes { clientId } totalCount @include(if: $count) } }";
+    assert_eq!(statements(server, query, json!({ "count": true })).await.len(), 2);
+    assert_eq!(statements(server, query, json!({ "count": false })).await.len(), 1);
+    server
+        .graphql(query, json!({ "count": true }))
+        .await
+        .data(json!({ "clients": {
+        "nodes": [{ "clientId": "SEED00000000" }, { "clientId": "SEED00000001" }], "totalCount": 7 } }));
+}
 
-    async fn nodes_of_many_clients_are_loaded_together(server) {
-        server.seed(40).await;
-        let answer = server.graphql("{ clients { nodes { id addresses { id } idDocuments { id } } } }", json!({})).await;
-        let nodes: Value = serde_json::from_str(&answer.text).expect("JSON");
-        let nodes = nodes["data"]["clients"]["nodes"].as_array().expect("a list").clone();
-        let ids: Vec<&Value> = nodes.iter().map(|node| &node["id"]).collect();
-        let query = "query($ids: [ID!]!) { nodes(ids: $ids) { id ... on Client { clientId } } }";
-        assert_eq!(statements(server, query, json!({ "ids": ids })).await.len(), 1);
-        let addresses: Vec<&Value> = nodes.iter().map(|node| &node["addresses"][0]["id"]).collect();
-        let query = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename ... on Address { line1 } } }";
-        assert_eq!(statements(server, query, json!({ "ids": addresses })).await.len(), 1);
-    }
+async fn each_level_of_links_takes_at_most_one_statement(server: &TestServer) {
+    let keys = chain_of_clients(server, 12).await;
+    let level = |inner: &str| format!("lastName customInformation {{ linkedClient {{ {inner} }} }}");
+    let three = level(&level(&level("lastName")));
+    let one = format!("query($key: String!) {{ client(by: {{ encodedKey: $key }}) {{ {three} }} }}");
+    assert_eq!(statements(server, &one, json!({ "key": keys[0] })).await.len(), 1 + 3);
+    let page = format!("{{ clients(last: 5) {{ nodes {{ {three} }} }} }}");
+    assert_eq!(statements(server, &page, json!({})).await.len(), 1 + 3);
+    server
+        .graphql(&one, json!({ "key": keys[0] }))
+        .await
+        .data(json!({ "client": {
+        "lastName": "11", "customInformation": [{ "linkedClient": {
+            "lastName": "10", "customInformation": [{ "linkedClient": {
+                "lastName": "9", "customInformation": [{ "linkedClient": { "lastName": "8" } }] } }] } }] } }));
+}
+
+async fn nodes_of_many_clients_are_loaded_together(server: &TestServer) {
+    server.seed(40).await;
+    let answer = server
+        .graphql(
+            "{ clients { nodes { id addresses { id } idDocuments { id } } } }",
+            json!({}),
+        )
+        .await;
+    let nodes: Value = serde_json::from_str(&answer.text).expect("JSON");
+    let nodes = nodes["data"]["clients"]["nodes"].as_array().expect("a list").clone();
+    let ids: Vec<&Value> = nodes.iter().map(|node| &node["id"]).collect();
+    let query = "query($ids: [ID!]!) { nodes(ids: $ids) { id ... on Client { clientId } } }";
+    assert_eq!(statements(server, query, json!({ "ids": ids })).await.len(), 1);
+    let addresses: Vec<&Value> = nodes.iter().map(|node| &node["addresses"][0]["id"]).collect();
+    let query = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename ... on Address { line1 } } }";
+    assert_eq!(statements(server, query, json!({ "ids": addresses })).await.len(), 1);
 }
 
 /// Clients of which each links to the one before; the last one first.

@@ -33,127 +33,264 @@ pub(super) async fn two_clients(server: &TestServer) -> Value {
     store(server, ana, ids).await
 }
 
-on_both! {
-    async fn a_field_below_an_object_is_null_with_an_error_at_its_path(server) {
-        two_clients(server).await;
-        let some = server.as_caller(&without(&[ViewMessages]));
-        let query = "{ first: client(by: { clientId: \"ana\" }) { clientId mine: messages(first: 9) { nodes { client { id } } } }
+on_both!(
+    a_field_below_an_object_is_null_with_an_error_at_its_path,
+    the_same_field_refused_many_times_is_told_twenty_times,
+    a_message_shows_its_client_to_those_who_may_see_clients,
+    what_may_not_be_seen_has_no_global_id,
+    a_payload_shows_no_more_than_the_client_that_was_written,
+    a_forbidden_root_refuses_the_request_before_anything_runs,
+);
+
+async fn a_field_below_an_object_is_null_with_an_error_at_its_path(server: &TestServer) {
+    two_clients(server).await;
+    let some = server.as_caller(&without(&[ViewMessages]));
+    let query =
+        "{ first: client(by: { clientId: \"ana\" }) { clientId mine: messages(first: 9) { nodes { client { id } } } }
             clients(first: 2) { edges { node { messages { totalCount } } } nodes { clientId
                 customInformation { linkedClient { clientId messages { totalCount } } } } } }";
-        some.graphql(query, json!({})).await;
-        server.statements();
-        let answer = some.graphql(query, json!({})).await;
-        assert_eq!(answer.status, 200);
-        assert_eq!(answer.body["data"], json!({ "first": { "clientId": "ana", "mine": null },
-            "clients": { "edges": [{ "node": { "messages": null } }, { "node": { "messages": null } }], "nodes": [
-                { "clientId": "bob", "customInformation": [] },
-                { "clientId": "ana", "customInformation": [{ "linkedClient": { "clientId": "bob", "messages": null } }] }] } }));
-        let mut told = errors(&answer).as_array().expect("errors").clone();
-        told.sort_by_key(Value::to_string);
-        assert_eq!(json!(told), json!([
+    some.graphql(query, json!({})).await;
+    server.statements();
+    let answer = some.graphql(query, json!({})).await;
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.body["data"],
+        json!({ "first": { "clientId": "ana", "mine": null },
+        "clients": { "edges": [{ "node": { "messages": null } }, { "node": { "messages": null } }], "nodes": [
+            { "clientId": "bob", "customInformation": [] },
+            { "clientId": "ana", "customInformation": [{ "linkedClient": { "clientId": "bob", "messages": null } }] }] } })
+    );
+    let mut told = errors(&answer).as_array().expect("errors").clone();
+    told.sort_by_key(Value::to_string);
+    assert_eq!(
+        json!(told),
+        json!([
             ["FORBIDDEN", ["clients", "edges", 0, "node", "messages"]],
             ["FORBIDDEN", ["clients", "edges", 1, "node", "messages"]],
-            ["FORBIDDEN", ["clients", "nodes", 1, "customInformation", 0, "linkedClient", "messages"]],
-            ["FORBIDDEN", ["first", "mine"]]]));
-        assert!(answer.body["errors"].as_array().expect("errors").iter().all(|error| error["locations"][0]["line"].is_u64()), "{}", answer.text);
-        assert_eq!(answer.body["errors"][0]["message"], "This needs the permission VIEW_MESSAGES.");
-        // Nothing is loaded for it.
-        let statements = server.statements();
-        assert!(statements.iter().all(|sql| !sql.contains("FROM message m")), "{statements:#?}");
-    }
+            [
+                "FORBIDDEN",
+                [
+                    "clients",
+                    "nodes",
+                    1,
+                    "customInformation",
+                    0,
+                    "linkedClient",
+                    "messages"
+                ]
+            ],
+            ["FORBIDDEN", ["first", "mine"]]
+        ])
+    );
+    assert!(
+        answer.body["errors"]
+            .as_array()
+            .expect("errors")
+            .iter()
+            .all(|error| error["locations"][0]["line"].is_u64()),
+        "{}",
+        answer.text
+    );
+    assert_eq!(
+        answer.body["errors"][0]["message"],
+        "This needs the permission VIEW_MESSAGES."
+    );
+    // Nothing is loaded for it.
+    let statements = server.statements();
+    assert!(
+        statements.iter().all(|sql| !sql.contains("FROM message m")),
+        "{statements:#?}"
+    );
+}
 
-    async fn the_same_field_refused_many_times_is_told_twenty_times(server) {
-        server.seed(40).await;
-        let answer = server.as_caller(&Rights::of([ViewClient])).graphql("{ clients { nodes { messages { totalCount } } } }", json!({})).await;
-        assert_eq!(answer.body["errors"].as_array().map(Vec::len), Some(20));
-        assert_eq!(answer.body["data"]["clients"]["nodes"].as_array().map(Vec::len), Some(40));
-    }
+async fn the_same_field_refused_many_times_is_told_twenty_times(server: &TestServer) {
+    server.seed(40).await;
+    let answer = server
+        .as_caller(&Rights::of([ViewClient]))
+        .graphql("{ clients { nodes { messages { totalCount } } } }", json!({}))
+        .await;
+    assert_eq!(answer.body["errors"].as_array().map(Vec::len), Some(20));
+    assert_eq!(
+        answer.body["data"]["clients"]["nodes"].as_array().map(Vec::len),
+        Some(40)
+    );
+}
 
-    async fn a_message_shows_its_client_to_those_who_may_see_clients(server) {
-        two_clients(server).await;
-        let query = "{ messages(first: 1) { nodes { recipient client { clientId messages { totalCount } } } } }";
-        data(server, query, json!({})).await;
-        let answer = server.as_caller(&Rights::of([ViewMessages])).graphql(query, json!({})).await;
-        assert_eq!(answer.body["data"], json!({ "messages": { "nodes": [{ "recipient": "a@example.test", "client": null }] } }));
-        assert_eq!(errors(&answer), json!([["FORBIDDEN", ["messages", "nodes", 0, "client"]]]));
-    }
+async fn a_message_shows_its_client_to_those_who_may_see_clients(server: &TestServer) {
+    two_clients(server).await;
+    let query = "{ messages(first: 1) { nodes { recipient client { clientId messages { totalCount } } } } }";
+    data(server, query, json!({})).await;
+    let answer = server
+        .as_caller(&Rights::of([ViewMessages]))
+        .graphql(query, json!({}))
+        .await;
+    assert_eq!(
+        answer.body["data"],
+        json!({ "messages": { "nodes": [{ "recipient": "a@example.test", "client": null }] } })
+    );
+    assert_eq!(
+        errors(&answer),
+        json!([["FORBIDDEN", ["messages", "nodes", 0, "client"]]])
+    );
+}
 
-    async fn what_may_not_be_seen_has_no_global_id(server) {
-        let ana = two_clients(server).await;
-        let places = ["/id", "/addresses/0/id", "/idDocuments/0/id", "/customInformation/0/id", "/messages/nodes/0/id", "/customInformation/0/field/id"];
-        let ids: Vec<&Value> = places.iter().map(|place| ana.pointer(place).expect("an id")).collect();
-        let query = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename ... on Client { messages { totalCount } } ... on Message { client { clientId } } } }";
-        let types = |answer: &crate::harness::Answer| -> Vec<Value> {
-            let nodes = answer.body["data"]["nodes"].as_array().expect("a list").iter();
-            nodes.map(|node| node["__typename"].clone()).collect()
-        };
-        let (none, messages) = (Rights::of([]), Rights::of([ViewMessages]));
-        let answer = server.as_caller(&none).graphql(query, json!({ "ids": ids })).await;
-        assert_eq!(json!(types(&answer)), json!([null, null, null, null, null, "CustomField"]));
-        assert_eq!(errors(&answer), json!([]));
-        let answer = server.as_caller(&messages).graphql(query, json!({ "ids": ids })).await;
-        assert_eq!(json!(types(&answer)), json!([null, null, null, null, "Message", "CustomField"]));
-        assert_eq!(errors(&answer), json!([["FORBIDDEN", ["nodes", 4, "client"]]]));
-        let answer = server.as_caller(&Rights::of([ViewClient])).graphql(query, json!({ "ids": ids })).await;
-        assert_eq!(json!(types(&answer)), json!(["Client", "Address", "IdDocument", "CustomFieldValue", null, "CustomField"]));
-        assert_eq!(errors(&answer), json!([["FORBIDDEN", ["nodes", 0, "messages"]]]));
-        // As if it weren't there: the same bytes, and the same statements, which are none.
-        let one = "query($id: ID!) { node(id: $id) { id ... on Client { firstName messages { totalCount } } ... on Message { client { id } } } }";
-        for id in &ids[..5] {
-            server.statements();
-            let hidden = server.as_caller(&none).graphql(one, json!({ "id": id })).await;
-            assert_eq!(hidden.text, r#"{"data":{"node":null}}"#);
-            assert_eq!(server.statements(), Vec::<String>::new());
-        }
+async fn what_may_not_be_seen_has_no_global_id(server: &TestServer) {
+    let ana = two_clients(server).await;
+    let places = [
+        "/id",
+        "/addresses/0/id",
+        "/idDocuments/0/id",
+        "/customInformation/0/id",
+        "/messages/nodes/0/id",
+        "/customInformation/0/field/id",
+    ];
+    let ids: Vec<&Value> = places.iter().map(|place| ana.pointer(place).expect("an id")).collect();
+    let query = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename ... on Client { messages { totalCount } } ... on Message { client { clientId } } } }";
+    let types = |answer: &crate::harness::Answer| -> Vec<Value> {
+        let nodes = answer.body["data"]["nodes"].as_array().expect("a list").iter();
+        nodes.map(|node| node["__typename"].clone()).collect()
+    };
+    let (none, messages) = (Rights::of([]), Rights::of([ViewMessages]));
+    let answer = server.as_caller(&none).graphql(query, json!({ "ids": ids })).await;
+    assert_eq!(
+        json!(types(&answer)),
+        json!([null, null, null, null, null, "CustomField"])
+    );
+    assert_eq!(errors(&answer), json!([]));
+    let answer = server.as_caller(&messages).graphql(query, json!({ "ids": ids })).await;
+    assert_eq!(
+        json!(types(&answer)),
+        json!([null, null, null, null, "Message", "CustomField"])
+    );
+    assert_eq!(errors(&answer), json!([["FORBIDDEN", ["nodes", 4, "client"]]]));
+    let answer = server
+        .as_caller(&Rights::of([ViewClient]))
+        .graphql(query, json!({ "ids": ids }))
+        .await;
+    assert_eq!(
+        json!(types(&answer)),
+        json!([
+            "Client",
+            "Address",
+            "IdDocument",
+            "CustomFieldValue",
+            null,
+            "CustomField"
+        ])
+    );
+    assert_eq!(errors(&answer), json!([["FORBIDDEN", ["nodes", 0, "messages"]]]));
+    // As if it weren't there: the same bytes, and the same statements, which are none.
+    let one = "query($id: ID!) { node(id: $id) { id ... on Client { firstName messages { totalCount } } ... on Message { client { id } } } }";
+    for id in &ids[..5] {
+        server.statements();
+        let hidden = server.as_caller(&none).graphql(one, json!({ "id": id })).await;
+        assert_eq!(hidden.text, r#"{"data":{"node":null}}"#);
+        assert_eq!(server.statements(), Vec::<String>::new());
     }
+}
 
-    async fn a_payload_shows_no_more_than_the_client_that_was_written(server) {
-        let ana = two_clients(server).await;
-        let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { client { firstName addresses { line1 }
+async fn a_payload_shows_no_more_than_the_client_that_was_written(server: &TestServer) {
+    let ana = two_clients(server).await;
+    let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { client { firstName addresses { line1 }
             customInformation { linkedKey linkedClient { firstName } } messages { totalCount } } userErrors { code } } }";
-        let input = json!({ "client": { "encodedKey": ana["encodedKey"], "firstName": "An" } });
-        let answer = server.as_caller(&Rights::of([EditClient])).graphql(query, json!({ "input": input })).await;
-        assert_eq!(answer.body["data"]["upsertClient"]["client"]["firstName"], "An");
-        assert_eq!(answer.body["data"]["upsertClient"]["client"]["addresses"], json!([{ "line1": "1 Lane" }]));
-        assert_eq!(answer.body["data"]["upsertClient"]["client"]["customInformation"][0]["linkedClient"], Value::Null);
-        assert_eq!(errors(&answer), json!([["FORBIDDEN", ["upsertClient", "client", "customInformation", 0, "linkedClient"]],
-            ["FORBIDDEN", ["upsertClient", "client", "messages"]]]));
-        let failed = "UPDATE message SET state = 'FAILED', due_at = NULL, failed_at = '2026-01-02T03:04:05.000000Z', attempts = 1, reason = 'REFUSED'";
-        server.write(failed).await.expect("it can be stored");
-        let query = "mutation($ids: [ID!]) { resendMessages(input: { ids: $ids }) { resent messages { recipient } userErrors { code } } }";
-        let ids = json!({ "ids": [ana["messages"]["nodes"][0]["id"]] });
-        let answer = server.as_caller(&Rights::of([ResendMessages])).graphql(query, ids).await;
-        assert_eq!(answer.body["data"], json!({ "resendMessages": { "resent": 1, "messages": null, "userErrors": [] } }));
-        assert_eq!(errors(&answer), json!([["FORBIDDEN", ["resendMessages", "messages"]]]));
-    }
+    let input = json!({ "client": { "encodedKey": ana["encodedKey"], "firstName": "An" } });
+    let answer = server
+        .as_caller(&Rights::of([EditClient]))
+        .graphql(query, json!({ "input": input }))
+        .await;
+    assert_eq!(answer.body["data"]["upsertClient"]["client"]["firstName"], "An");
+    assert_eq!(
+        answer.body["data"]["upsertClient"]["client"]["addresses"],
+        json!([{ "line1": "1 Lane" }])
+    );
+    assert_eq!(
+        answer.body["data"]["upsertClient"]["client"]["customInformation"][0]["linkedClient"],
+        Value::Null
+    );
+    assert_eq!(
+        errors(&answer),
+        json!([
+            [
+                "FORBIDDEN",
+                ["upsertClient", "client", "customInformation", 0, "linkedClient"]
+            ],
+            ["FORBIDDEN", ["upsertClient", "client", "messages"]]
+        ])
+    );
+    let failed = "UPDATE message SET state = 'FAILED', due_at = NULL, failed_at = '2026-01-02T03:04:05.000000Z', attempts = 1, reason = 'REFUSED'";
+    server.write(failed).await.expect("it can be stored");
+    let query = "mutation($ids: [ID!]) { resendMessages(input: { ids: $ids }) { resent messages { recipient } userErrors { code } } }";
+    let ids = json!({ "ids": [ana["messages"]["nodes"][0]["id"]] });
+    let answer = server
+        .as_caller(&Rights::of([ResendMessages]))
+        .graphql(query, ids)
+        .await;
+    assert_eq!(
+        answer.body["data"],
+        json!({ "resendMessages": { "resent": 1, "messages": null, "userErrors": [] } })
+    );
+    assert_eq!(errors(&answer), json!([["FORBIDDEN", ["resendMessages", "messages"]]]));
+}
 
-    async fn a_forbidden_root_refuses_the_request_before_anything_runs(server) {
-        two_clients(server).await;
-        let creates = server.as_caller(&Rights::of([CreateClient]));
-        let mutation = "mutation { upsertClient(input: { client: { firstName: \"Amara\", lastName: \"Bellweather\" } }) { created }
+async fn a_forbidden_root_refuses_the_request_before_anything_runs(server: &TestServer) {
+    two_clients(server).await;
+    let creates = server.as_caller(&Rights::of([CreateClient]));
+    let mutation =
+        "mutation { upsertClient(input: { client: { firstName: \"Amara\", lastName: \"Bellweather\" } }) { created }
             x: upsertClientRole(input: { roleId: \"r\", name: \"R\" }) { userErrors { code } } }";
-        let query = "{ clientRoles { roleId } clients { totalCount } a: messages { totalCount } }";
-        for (document, sentences) in [
-            (mutation, json!(["This needs the permission MANAGE_CUSTOM_FIELDS."])),
-            (query, json!(["This needs the permission VIEW_CLIENT.", "This needs the permission VIEW_MESSAGES."])),
-        ] {
-            for (accept, status) in [("application/graphql-response+json", 403), ("application/json", 200)] {
-                let before = server.snapshot().await;
-                let request = creates.request(Method::POST, "/graphql").header("accept", accept).json(&json!({ "query": document }));
-                let answer = creates.send(request).await;
-                assert_eq!(answer.status, status, "{}", answer.text);
-                assert_eq!(answer.body.get("data"), None);
-                let errors = answer.body["errors"].as_array().expect("errors");
-                assert!(errors.iter().all(|error| error.get("path").is_none() && error["extensions"]["code"] == "FORBIDDEN"), "{}", answer.text);
-                assert_eq!(errors.iter().map(|error| error["message"].clone()).collect::<Value>(), sentences);
-                assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
-            }
+    let query = "{ clientRoles { roleId } clients { totalCount } a: messages { totalCount } }";
+    for (document, sentences) in [
+        (mutation, json!(["This needs the permission MANAGE_CUSTOM_FIELDS."])),
+        (
+            query,
+            json!([
+                "This needs the permission VIEW_CLIENT.",
+                "This needs the permission VIEW_MESSAGES."
+            ]),
+        ),
+    ] {
+        for (accept, status) in [("application/graphql-response+json", 403), ("application/json", 200)] {
+            let before = server.snapshot().await;
+            let request = creates
+                .request(Method::POST, "/graphql")
+                .header("accept", accept)
+                .json(&json!({ "query": document }));
+            let answer = creates.send(request).await;
+            assert_eq!(answer.status, status, "{}", answer.text);
+            assert_eq!(answer.body.get("data"), None);
+            let errors = answer.body["errors"].as_array().expect("errors");
+            assert!(
+                errors
+                    .iter()
+                    .all(|error| error.get("path").is_none() && error["extensions"]["code"] == "FORBIDDEN"),
+                "{}",
+                answer.text
+            );
+            assert_eq!(
+                errors.iter().map(|error| error["message"].clone()).collect::<Value>(),
+                sentences
+            );
+            assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
         }
-        // One that can be null is refused on its own.
-        let answer = creates.graphql("{ clientRoles { isDefault } c: client(by: { clientId: \"ana\" }) { id } }", json!({})).await;
-        assert_eq!(answer.body["data"], json!({ "clientRoles": [{ "isDefault": true }], "c": null }));
-        assert_eq!(errors(&answer), json!([["FORBIDDEN", ["c"]]]));
-        let either = server.as_caller(&Rights::of([])).graphql(UPSERT, json!({ "input": { "client": {} } })).await;
-        assert_eq!(either.body["errors"][0]["message"], "This needs the permission CREATE_CLIENT or EDIT_CLIENT.");
     }
+    // One that can be null is refused on its own.
+    let answer = creates
+        .graphql(
+            "{ clientRoles { isDefault } c: client(by: { clientId: \"ana\" }) { id } }",
+            json!({}),
+        )
+        .await;
+    assert_eq!(
+        answer.body["data"],
+        json!({ "clientRoles": [{ "isDefault": true }], "c": null })
+    );
+    assert_eq!(errors(&answer), json!([["FORBIDDEN", ["c"]]]));
+    let either = server
+        .as_caller(&Rights::of([]))
+        .graphql(UPSERT, json!({ "input": { "client": {} } }))
+        .await;
+    assert_eq!(
+        either.body["errors"][0]["message"],
+        "This needs the permission CREATE_CLIENT or EDIT_CLIENT."
+    );
 }

@@ -13,6 +13,7 @@ use clientele::{
 use serde_json::{Value, json};
 
 use super::{errors, fields::two_clients, without};
+use crate::harness::TestServer;
 
 /// A field with its type, the permission it takes, a document that reaches it without that, and where it stands in the answer.
 type Guarded = (&'static str, Permission, &'static str, fn() -> Value);
@@ -74,28 +75,40 @@ fn every_field_that_takes_a_permission_of_its_own_is_in_the_table() {
     assert_eq!(known, api::graphql::guarded_fields());
 }
 
-on_both! {
-    async fn every_such_field_is_null_and_told_to_callers_without_its_permission(server) {
-        let ana = two_clients(server).await;
-        // Only one message is left, so that each field is refused once.
-        server.write("DELETE FROM message WHERE client_key NOT IN (SELECT client_key FROM custom_field_value)").await.expect("deleted");
-        let variables = json!({ "message": ana["messages"]["nodes"][0]["id"] });
-        for (name, needs, document, path) in GUARDED {
-            let path = path();
-            let ask = async |rights: Rights| {
-                server.write(FAILED).await.expect("it can be stored");
-                server.as_caller(&rights).graphql(document, variables.clone()).await
-            };
+on_both!(every_such_field_is_null_and_told_to_callers_without_its_permission,);
 
-            let answer = ask(without(&[*needs])).await;
-            assert_eq!(at(&answer.body["data"], &path), Some(&Value::Null), "{name}: {}", answer.text);
-            assert_eq!(errors(&answer), json!([["FORBIDDEN", path]]), "{name}");
-            let sentence = format!("This needs the permission {}.", needs.as_str());
-            assert_eq!(answer.body["errors"][0]["message"], sentence, "{name}");
+async fn every_such_field_is_null_and_told_to_callers_without_its_permission(server: &TestServer) {
+    let ana = two_clients(server).await;
+    // Only one message is left, so that each field is refused once.
+    server
+        .write("DELETE FROM message WHERE client_key NOT IN (SELECT client_key FROM custom_field_value)")
+        .await
+        .expect("deleted");
+    let variables = json!({ "message": ana["messages"]["nodes"][0]["id"] });
+    for (name, needs, document, path) in GUARDED {
+        let path = path();
+        let ask = async |rights: Rights| {
+            server.write(FAILED).await.expect("it can be stored");
+            server.as_caller(&rights).graphql(document, variables.clone()).await
+        };
 
-            let answer = ask(Rights::all()).await;
-            assert_eq!(errors(&answer), json!([]), "{name}");
-            assert!(at(&answer.body["data"], &path).is_some_and(|found| !found.is_null()), "{name}: {}", answer.text);
-        }
+        let answer = ask(without(&[*needs])).await;
+        assert_eq!(
+            at(&answer.body["data"], &path),
+            Some(&Value::Null),
+            "{name}: {}",
+            answer.text
+        );
+        assert_eq!(errors(&answer), json!([["FORBIDDEN", path]]), "{name}");
+        let sentence = format!("This needs the permission {}.", needs.as_str());
+        assert_eq!(answer.body["errors"][0]["message"], sentence, "{name}");
+
+        let answer = ask(Rights::all()).await;
+        assert_eq!(errors(&answer), json!([]), "{name}");
+        assert!(
+            at(&answer.body["data"], &path).is_some_and(|found| !found.is_null()),
+            "{name}: {}",
+            answer.text
+        );
     }
 }

@@ -14,81 +14,184 @@ async fn known(server: &TestServer) -> Value {
     answer.body["client"]["encodedKey"].clone()
 }
 
-on_both! {
-    async fn on_the_legacy_route_a_missing_permission_has_its_place_in_the_order(server) {
-        let key = known(server).await;
-        let role = json!({ "encodedKey": "nobody" });
-        for (rights, path, body, status, code) in [
-            // With neither permission nothing is read, not even JSON.
-            (&[][..], "/api/clients", "{", 403, 15),
-            (&[ViewClient], "/api/clients/nobody?x=1", "\u{0}", 403, 15),
-            (&[CreateClient], "/api/clients/known", "{", 400, 26),
-            (&[CreateClient], "/api/clients/known?firstName=A", "{\"client\":{}}", 400, 27),
-            // Which client it is comes before whether it may be changed.
-            (&[CreateClient], "/api/clients/nobody", "{\"client\":{}}", 404, 301),
-            (&[CreateClient], "/api/clients/known", "{\"client\":{\"encodedKey\":\"nobody\"}}", 404, 302),
-            (&[CreateClient], "/api/clients/known", "{\"client\":{\"lastName\":\"\"}}", 400, 4),
-            (&[CreateClient], "/api/clients/known", &format!("{{\"client\":{{\"clientRole\":{role}}}}}"), 403, 15),
-            (&[CreateClient], "/api/clients/known", "{\"client\":{},\"idDocuments\":[{}]}", 403, 15),
-            (&[EditClient], "/api/clients", "{\"client\":{\"firstName\":\"Amara\"}}", 400, 4),
-            (&[EditClient], "/api/clients", &format!("{{\"client\":{{\"firstName\":\"Amara\",\"lastName\":\"Bellweather\",\"clientRole\":{role}}}}}"), 403, 15),
-            (&[EditClient], "/api/clients/known", &format!("{{\"client\":{{\"clientRole\":{role}}}}}"), 400, 306),
-            // Nothing of what is stored is told: neither its id, nor its state, nor that an id is in use.
-            (&[CreateClient], "/api/clients/known", "{\"client\":{\"id\":\"other\"}}", 403, 15),
-            (&[CreateClient], "/api/clients/known", "{\"client\":{\"state\":\"ACTIVE\"}}", 403, 15),
-            (&[EditClient], "/api/clients", "{\"client\":{\"id\":\"known\",\"firstName\":\"Amara\",\"lastName\":\"Bellweather\"}}", 403, 15),
-        ] {
-            let caller = server.as_caller(&Rights::of(rights.iter().copied()));
-            let before = server.snapshot().await;
-            let request = caller.request(Method::POST, path).header("content-type", "application/json").body(body.to_owned());
-            let answer = caller.send(request).await;
-            assert_eq!((answer.status, &answer.body["returnCode"]), (status, &json!(code)), "{path} {body}: {}", answer.text);
-            assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
-        }
-        let _ = key;
-    }
+on_both!(
+    on_the_legacy_route_a_missing_permission_has_its_place_in_the_order,
+    in_graphql_the_outcome_decides_which_permission_it_takes,
+    of_racing_creations_one_wins_and_the_others_may_not_change_it,
+    a_value_of_somebody_elses_set_is_refused_among_the_values,
+);
 
-    async fn in_graphql_the_outcome_decides_which_permission_it_takes(server) {
-        let key = known(server).await;
-        let key = key.as_str().expect("a key");
-        let (creates, edits) = (server.as_caller(&Rights::of([CreateClient])), server.as_caller(&Rights::of([EditClient])));
-        let new = json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" } });
-        let found = json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "known", "notes": "n" } });
+async fn on_the_legacy_route_a_missing_permission_has_its_place_in_the_order(server: &TestServer) {
+    let key = known(server).await;
+    let role = json!({ "encodedKey": "nobody" });
+    for (rights, path, body, status, code) in [
+        // With neither permission nothing is read, not even JSON.
+        (&[][..], "/api/clients", "{", 403, 15),
+        (&[ViewClient], "/api/clients/nobody?x=1", "\u{0}", 403, 15),
+        (&[CreateClient], "/api/clients/known", "{", 400, 26),
+        (
+            &[CreateClient],
+            "/api/clients/known?firstName=A",
+            "{\"client\":{}}",
+            400,
+            27,
+        ),
+        // Which client it is comes before whether it may be changed.
+        (&[CreateClient], "/api/clients/nobody", "{\"client\":{}}", 404, 301),
+        (
+            &[CreateClient],
+            "/api/clients/known",
+            "{\"client\":{\"encodedKey\":\"nobody\"}}",
+            404,
+            302,
+        ),
+        (
+            &[CreateClient],
+            "/api/clients/known",
+            "{\"client\":{\"lastName\":\"\"}}",
+            400,
+            4,
+        ),
+        (
+            &[CreateClient],
+            "/api/clients/known",
+            &format!("{{\"client\":{{\"clientRole\":{role}}}}}"),
+            403,
+            15,
+        ),
+        (
+            &[CreateClient],
+            "/api/clients/known",
+            "{\"client\":{},\"idDocuments\":[{}]}",
+            403,
+            15,
+        ),
+        (
+            &[EditClient],
+            "/api/clients",
+            "{\"client\":{\"firstName\":\"Amara\"}}",
+            400,
+            4,
+        ),
+        (
+            &[EditClient],
+            "/api/clients",
+            &format!("{{\"client\":{{\"firstName\":\"Amara\",\"lastName\":\"Bellweather\",\"clientRole\":{role}}}}}"),
+            403,
+            15,
+        ),
+        (
+            &[EditClient],
+            "/api/clients/known",
+            &format!("{{\"client\":{{\"clientRole\":{role}}}}}"),
+            400,
+            306,
+        ),
+        // Nothing of what is stored is told: neither its id, nor its state, nor that an id is in use.
+        (
+            &[CreateClient],
+            "/api/clients/known",
+            "{\"client\":{\"id\":\"other\"}}",
+            403,
+            15,
+        ),
+        (
+            &[CreateClient],
+            "/api/clients/known",
+            "{\"client\":{\"state\":\"ACTIVE\"}}",
+            403,
+            15,
+        ),
+        (
+            &[EditClient],
+            "/api/clients",
+            "{\"client\":{\"id\":\"known\",\"firstName\":\"Amara\",\"lastName\":\"Bellweather\"}}",
+            403,
+            15,
+        ),
+    ] {
+        let caller = server.as_caller(&Rights::of(rights.iter().copied()));
         let before = server.snapshot().await;
-        let forbidden = json!([["FORBIDDEN", ["input"]]]);
-        assert_eq!(problems(&upsert(&edits, new.clone()).await, "upsertClient"), forbidden);
-        assert_eq!(problems(&upsert(&creates, found.clone()).await, "upsertClient"), forbidden);
-        // Neither the version nor whose documents those are.
-        let probing = json!({ "client": { "encodedKey": key, "clientId": "other" }, "expectedVersion": 9,
-            "idDocuments": [{ "encodedKey": "x" }] });
-        assert_eq!(problems(&upsert(&creates, probing).await, "upsertClient"), forbidden);
+        let request = caller
+            .request(Method::POST, path)
+            .header("content-type", "application/json")
+            .body(body.to_owned());
+        let answer = caller.send(request).await;
+        assert_eq!(
+            (answer.status, &answer.body["returnCode"]),
+            (status, &json!(code)),
+            "{path} {body}: {}",
+            answer.text
+        );
         assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
-        assert_eq!(problems(&upsert(&creates, new).await, "upsertClient"), json!([]));
-        assert_eq!(problems(&upsert(&edits, found).await, "upsertClient"), json!([]));
     }
+    let _ = key;
+}
 
-    async fn of_racing_creations_one_wins_and_the_others_may_not_change_it(server) {
-        let creates = server.as_caller(&Rights::of([CreateClient]));
-        let input = |n: usize| json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "raced", "firstName": format!("A{n}"), "lastName": "Bellweather" } });
-        let answers = futures_util::future::join_all((0..8).map(|n| upsert(&creates, input(n)))).await;
-        let created = answers.iter().filter(|answer| answer.body["data"]["upsertClient"]["created"] == true);
-        assert_eq!(created.count(), 1);
-        let refused = answers.iter().filter(|answer| problems(answer, "upsertClient") == json!([["FORBIDDEN", ["input"]]]));
-        assert_eq!(refused.count(), 7);
-        assert_eq!(server.snapshot().await.rows("client").len(), 1);
-    }
+async fn in_graphql_the_outcome_decides_which_permission_it_takes(server: &TestServer) {
+    let key = known(server).await;
+    let key = key.as_str().expect("a key");
+    let (creates, edits) = (
+        server.as_caller(&Rights::of([CreateClient])),
+        server.as_caller(&Rights::of([EditClient])),
+    );
+    let new = json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" } });
+    let found = json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "known", "notes": "n" } });
+    let before = server.snapshot().await;
+    let forbidden = json!([["FORBIDDEN", ["input"]]]);
+    assert_eq!(problems(&upsert(&edits, new.clone()).await, "upsertClient"), forbidden);
+    assert_eq!(
+        problems(&upsert(&creates, found.clone()).await, "upsertClient"),
+        forbidden
+    );
+    // Neither the version nor whose documents those are.
+    let probing = json!({ "client": { "encodedKey": key, "clientId": "other" }, "expectedVersion": 9,
+        "idDocuments": [{ "encodedKey": "x" }] });
+    assert_eq!(problems(&upsert(&creates, probing).await, "upsertClient"), forbidden);
+    assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
+    assert_eq!(problems(&upsert(&creates, new).await, "upsertClient"), json!([]));
+    assert_eq!(problems(&upsert(&edits, found).await, "upsertClient"), json!([]));
+}
 
-    async fn a_value_of_somebody_elses_set_is_refused_among_the_values(server) {
-        known(server).await;
-        define(server, "secret", json!([{ "fieldId": "code", "name": "Code", "type": "TEXT" }])).await;
-        let caller = server.as_caller(&with_sets(&[], &[]));
-        for (body, code) in [
-            (json!({ "idDocuments": [{}], "customInformation": [{ "customFieldID": "code", "value": "x" }] }), 950),
-            (json!({ "customInformation": [{ "customFieldID": "code", "value": "x" }] }), 15),
-            (json!({ "customInformation": [{ "customFieldID": "none", "value": "x" }, { "customFieldID": "code", "value": "x" }] }), 903),
-        ] {
-            let answer = caller.post("/api/clients/known", body.clone()).await;
-            assert_eq!(answer.body["returnCode"], code, "{body}: {}", answer.text);
-        }
+async fn of_racing_creations_one_wins_and_the_others_may_not_change_it(server: &TestServer) {
+    let creates = server.as_caller(&Rights::of([CreateClient]));
+    let input = |n: usize| json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "raced", "firstName": format!("A{n}"), "lastName": "Bellweather" } });
+    let answers = futures_util::future::join_all((0..8).map(|n| upsert(&creates, input(n)))).await;
+    let created = answers
+        .iter()
+        .filter(|answer| answer.body["data"]["upsertClient"]["created"] == true);
+    assert_eq!(created.count(), 1);
+    let refused = answers
+        .iter()
+        .filter(|answer| problems(answer, "upsertClient") == json!([["FORBIDDEN", ["input"]]]));
+    assert_eq!(refused.count(), 7);
+    assert_eq!(server.snapshot().await.rows("client").len(), 1);
+}
+
+async fn a_value_of_somebody_elses_set_is_refused_among_the_values(server: &TestServer) {
+    known(server).await;
+    define(
+        server,
+        "secret",
+        json!([{ "fieldId": "code", "name": "Code", "type": "TEXT" }]),
+    )
+    .await;
+    let caller = server.as_caller(&with_sets(&[], &[]));
+    for (body, code) in [
+        (
+            json!({ "idDocuments": [{}], "customInformation": [{ "customFieldID": "code", "value": "x" }] }),
+            950,
+        ),
+        (
+            json!({ "customInformation": [{ "customFieldID": "code", "value": "x" }] }),
+            15,
+        ),
+        (
+            json!({ "customInformation": [{ "customFieldID": "none", "value": "x" }, { "customFieldID": "code", "value": "x" }] }),
+            903,
+        ),
+    ] {
+        let answer = caller.post("/api/clients/known", body.clone()).await;
+        assert_eq!(answer.body["returnCode"], code, "{body}: {}", answer.text);
     }
 }

@@ -71,46 +71,87 @@ async fn messages(server: &TestServer) -> Vec<String> {
     messages
 }
 
-on_both! {
-    async fn message_to_new_address_has_no_values_hidden_from_caller(server) {
-        client(server).await;
-        let blind = server.as_caller(&with_sets(&["open"], &[]));
-        change(&blind, json!({ "emailAddress": "blind@example.test" })).await;
-        assert_eq!(messages(server).await, ["mail blind@example.test ! A/", "text +15550001 - A/S"]);
-        let answer = blind.post("/api/clients/c", json!({ "client": { "mobilePhone1": "+15550002" } })).await;
-        assert_eq!(answer.status, 200, "{}", answer.text);
-        assert_eq!(messages(server).await,
-            ["chosen blind@example.test S! A/S", "mail blind@example.test S! A/S", "text +15550002 - A/"]);
-        // The second number counts once the first is gone.
-        change(&blind, json!({ "mobilePhone2": "+15550003", "mobilePhone1": null })).await;
-        assert_eq!(messages(server).await.last().map(String::as_str), Some("text +15550003 - A/"));
-        // An address that was removed before is new again.
-        change(&blind, json!({ "emailAddress": null })).await;
-        change(&blind, json!({ "emailAddress": "blind@example.test" })).await;
-        assert_eq!(messages(server).await, ["mail blind@example.test ! A/", "text +15550003 - A/S"]);
-        // A caller who may see the set decides where its values go.
-        change(server, json!({ "emailAddress": "ana@example.test" })).await;
-        assert_eq!(messages(server).await,
-            ["chosen ana@example.test S! A/S", "mail ana@example.test S! A/S", "text +15550003 - A/S"]);
-        change(&blind, json!({ "notes": "x" })).await;
-        assert_eq!(messages(server).await,
-            ["chosen ana@example.test S! A/S", "mail ana@example.test S! A/S", "text +15550003 - A/S"]);
-    }
+on_both!(
+    message_to_new_address_has_no_values_hidden_from_caller,
+    message_stays_without_hidden_values_when_resent,
+);
 
-    async fn message_stays_without_hidden_values_when_resent(server) {
-        client(server).await;
-        let blind = server.as_caller(&with_sets(&["open"], &[]));
-        change(&blind, json!({ "emailAddress": "blind@example.test" })).await;
-        server.write("UPDATE message SET state = 'FAILED', due_at = NULL").await.expect("an update");
-        for caller in [&blind, server] {
-            let resend = "mutation { resendMessages(input: { filter: { templateId: \"mail\" } }) { resent userErrors { code } } }";
-            data(caller, resend, json!({})).await;
-            assert_eq!(messages(server).await[0], "mail blind@example.test ! A/");
-            server.write("UPDATE message SET state = 'FAILED', due_at = NULL").await.expect("an update");
-        }
-        // A preview shows what the caller may see, wherever it would go.
-        let preview = "{ previewMessage(templateId: \"mail\", client: { clientId: \"c\" }) { recipient subject text } }";
-        assert_eq!(data(&blind, preview, json!({})).await,
-            json!({ "previewMessage": { "recipient": "blind@example.test", "subject": "***!", "text": "A/***" } }));
+async fn message_to_new_address_has_no_values_hidden_from_caller(server: &TestServer) {
+    client(server).await;
+    let blind = server.as_caller(&with_sets(&["open"], &[]));
+    change(&blind, json!({ "emailAddress": "blind@example.test" })).await;
+    assert_eq!(
+        messages(server).await,
+        ["mail blind@example.test ! A/", "text +15550001 - A/S"]
+    );
+    let answer = blind
+        .post("/api/clients/c", json!({ "client": { "mobilePhone1": "+15550002" } }))
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text);
+    assert_eq!(
+        messages(server).await,
+        [
+            "chosen blind@example.test S! A/S",
+            "mail blind@example.test S! A/S",
+            "text +15550002 - A/"
+        ]
+    );
+    // The second number counts once the first is gone.
+    change(&blind, json!({ "mobilePhone2": "+15550003", "mobilePhone1": null })).await;
+    assert_eq!(
+        messages(server).await.last().map(String::as_str),
+        Some("text +15550003 - A/")
+    );
+    // An address that was removed before is new again.
+    change(&blind, json!({ "emailAddress": null })).await;
+    change(&blind, json!({ "emailAddress": "blind@example.test" })).await;
+    assert_eq!(
+        messages(server).await,
+        ["mail blind@example.test ! A/", "text +15550003 - A/S"]
+    );
+    // A caller who may see the set decides where its values go.
+    change(server, json!({ "emailAddress": "ana@example.test" })).await;
+    assert_eq!(
+        messages(server).await,
+        [
+            "chosen ana@example.test S! A/S",
+            "mail ana@example.test S! A/S",
+            "text +15550003 - A/S"
+        ]
+    );
+    change(&blind, json!({ "notes": "x" })).await;
+    assert_eq!(
+        messages(server).await,
+        [
+            "chosen ana@example.test S! A/S",
+            "mail ana@example.test S! A/S",
+            "text +15550003 - A/S"
+        ]
+    );
+}
+
+async fn message_stays_without_hidden_values_when_resent(server: &TestServer) {
+    client(server).await;
+    let blind = server.as_caller(&with_sets(&["open"], &[]));
+    change(&blind, json!({ "emailAddress": "blind@example.test" })).await;
+    server
+        .write("UPDATE message SET state = 'FAILED', due_at = NULL")
+        .await
+        .expect("an update");
+    for caller in [&blind, server] {
+        let resend =
+            "mutation { resendMessages(input: { filter: { templateId: \"mail\" } }) { resent userErrors { code } } }";
+        data(caller, resend, json!({})).await;
+        assert_eq!(messages(server).await[0], "mail blind@example.test ! A/");
+        server
+            .write("UPDATE message SET state = 'FAILED', due_at = NULL")
+            .await
+            .expect("an update");
     }
+    // A preview shows what the caller may see, wherever it would go.
+    let preview = "{ previewMessage(templateId: \"mail\", client: { clientId: \"c\" }) { recipient subject text } }";
+    assert_eq!(
+        data(&blind, preview, json!({})).await,
+        json!({ "previewMessage": { "recipient": "blind@example.test", "subject": "***!", "text": "A/***" } })
+    );
 }

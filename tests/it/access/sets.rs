@@ -57,126 +57,214 @@ async fn keys(server: &TestServer) -> Value {
     .await
 }
 
-on_both! {
-    async fn what_is_kept_stays_at_its_place_and_the_others_fill_in(server) {
-        for (before, sent, after) in [
-            (&["a1", "b1", "a2"][..], &["a1=x", "a2=y"][..], &["a1=x", "b1=v", "a2=y"][..]),
-            (&["a1", "b1", "a2"], &["a2", "a1"], &["a2=v", "b1=v", "a1=v"]),
-            (&["a1", "b1", "a2"], &["a3"], &["a3=v", "b1=v"]),
-            // What is kept moves up, as no place stays free.
-            (&["a1", "b1", "a2", "b2"], &[], &["b1=v", "b2=v"]),
-            (&["a1", "a2", "b1"], &["a2"], &["a2=v", "b1=v"]),
-            (&["b1", "b2"], &["a1", "a2", "a3"], &["b1=v", "b2=v", "a1=v", "a2=v", "a3=v"]),
-            (&["a1", "b1"], &["a3", "a2", "a1"], &["a3=v", "b1=v", "a2=v", "a1=v"]),
-        ] {
-            for view in [&["theirs"][..], &[]] {
-                stored(server, before).await;
-                let before_keys = keys(server).await.to_string();
-                let caller = server.as_caller(&with_sets(view, &["mine"]));
-                assert_eq!(replace(&caller, sent).await, json!([]));
-                assert_eq!(found(server).await, after, "{before:?} {sent:?}");
-                // Who changes what isn't his keeps its key.
-                for value in keys(server).await["client"]["customInformation"].as_array().expect("a list") {
-                    if value["field"]["fieldId"].as_str().expect("an id").starts_with('b') {
-                        assert!(before_keys.contains(value["encodedKey"].as_str().expect("a key")), "{value}");
-                    }
-                }
-                // Saying what he sees changes nothing, and so does saying everything.
-                let snapshot = server.snapshot().await;
-                let seen = found(&caller).await;
-                assert_eq!(replace(&caller, &seen.iter().map(String::as_str).collect::<Vec<_>>()).await, json!([]));
-                assert_eq!(replace(server, after).await, json!([]));
-                assert_eq!(server.snapshot().await, snapshot, "{seen:?}");
-                let whole = caller.get("/api/clients/c?fullDetails=true").await;
-                let body: Value = serde_json::from_str(&whole.text).expect("JSON");
-                assert_eq!(caller.post("/api/clients/c", body).await.status, 200);
-                assert_eq!(server.snapshot().await, snapshot, "{seen:?}");
-            }
-        }
-    }
+on_both!(
+    what_is_kept_stays_at_its_place_and_the_others_fill_in,
+    naming_a_value_that_may_not_be_changed_is_forbidden,
+    what_may_not_be_changed_is_not_asked_for,
+    two_callers_with_different_sets_never_lose_each_others_values,
+    a_set_is_defined_by_those_who_may_change_its_values,
+);
 
-    async fn naming_a_value_that_may_not_be_changed_is_forbidden(server) {
-        stored(server, &["a1", "b1"]).await;
-        let forbidden = json!([["FORBIDDEN", ["input", "customInformation", "1", "fieldId"]]]);
-        let before = server.snapshot().await;
+async fn what_is_kept_stays_at_its_place_and_the_others_fill_in(server: &TestServer) {
+    for (before, sent, after) in [
+        (
+            &["a1", "b1", "a2"][..],
+            &["a1=x", "a2=y"][..],
+            &["a1=x", "b1=v", "a2=y"][..],
+        ),
+        (&["a1", "b1", "a2"], &["a2", "a1"], &["a2=v", "b1=v", "a1=v"]),
+        (&["a1", "b1", "a2"], &["a3"], &["a3=v", "b1=v"]),
+        // What is kept moves up, as no place stays free.
+        (&["a1", "b1", "a2", "b2"], &[], &["b1=v", "b2=v"]),
+        (&["a1", "a2", "b1"], &["a2"], &["a2=v", "b1=v"]),
+        (
+            &["b1", "b2"],
+            &["a1", "a2", "a3"],
+            &["b1=v", "b2=v", "a1=v", "a2=v", "a3=v"],
+        ),
+        (&["a1", "b1"], &["a3", "a2", "a1"], &["a3=v", "b1=v", "a2=v", "a1=v"]),
+    ] {
         for view in [&["theirs"][..], &[]] {
+            stored(server, before).await;
+            let before_keys = keys(server).await.to_string();
             let caller = server.as_caller(&with_sets(view, &["mine"]));
-            for value in ["b1=x", "b2=v", "b3=", "b1="] {
-                assert_eq!(replace(&caller, &["a1", value]).await, forbidden, "{view:?} {value}");
+            assert_eq!(replace(&caller, sent).await, json!([]));
+            assert_eq!(found(server).await, after, "{before:?} {sent:?}");
+            // Who changes what isn't his keeps its key.
+            for value in keys(server).await["client"]["customInformation"]
+                .as_array()
+                .expect("a list")
+            {
+                if value["field"]["fieldId"].as_str().expect("an id").starts_with('b') {
+                    assert!(
+                        before_keys.contains(value["encodedKey"].as_str().expect("a key")),
+                        "{value}"
+                    );
+                }
             }
-            let answer = caller.post("/api/clients/c", json!({ "customInformation": [{ "customFieldID": "b1", "value": "x" }] })).await;
-            answer.is(403, json!({ "returnCode": 15, "returnStatus": "INVALID_PERMISSIONS",
-                "errorSource": "customInformation[0].customFieldID: You may not change values of the set theirs: leave the field b1 out." }));
+            // Saying what he sees changes nothing, and so does saying everything.
+            let snapshot = server.snapshot().await;
+            let seen = found(&caller).await;
+            assert_eq!(
+                replace(&caller, &seen.iter().map(String::as_str).collect::<Vec<_>>()).await,
+                json!([])
+            );
+            assert_eq!(replace(server, after).await, json!([]));
+            assert_eq!(server.snapshot().await, snapshot, "{seen:?}");
+            let whole = caller.get("/api/clients/c?fullDetails=true").await;
+            let body: Value = serde_json::from_str(&whole.text).expect("JSON");
+            assert_eq!(caller.post("/api/clients/c", body).await.status, 200);
+            assert_eq!(server.snapshot().await, snapshot, "{seen:?}");
         }
-        // Who sees it may send it back as it is; who doesn't gets the same answer whatever he sends, and however wrong it is.
-        let (sees, blind) = (server.as_caller(&with_sets(&["theirs"], &["mine"])), server.as_caller(&with_sets(&[], &["mine"])));
-        assert_eq!(replace(&sees, &["b1", "a1"]).await, json!([]));
-        let mut answers = Vec::new();
-        for value in [json!({ "value": "v" }), json!({ "value": "x" }), json!({ "value": null }), json!({}), json!({ "linkedKey": "k" }),
-            json!({ "groupIndex": 3 }), json!({ "value": "é".repeat(300) })] {
-            for id in ["b1", "b2"] {
-                let mut value = value.clone();
-                value["fieldId"] = json!(id);
-                let input = json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "c" }, "customInformation": [value] });
-                answers.push(upsert(&blind, input).await.text.replace(id, "id"));
-            }
-        }
-        answers.dedup();
-        assert_eq!(answers.len(), 1, "{answers:#?}");
-        assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
     }
+}
 
-    async fn what_may_not_be_changed_is_not_asked_for(server) {
-        let required = |id| CustomFieldInput { required: Some(true), ..field(id, Kind::Text) };
-        server.define_set("mine", vec![required("a1")]).await.expect("sound definitions");
-        server.define_set("theirs", vec![required("b1")]).await.expect("sound definitions");
-        let caller = server.as_caller(&with_sets(&[], &["mine"]));
-        let new = |values: &[&str]| json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" }, "customInformation": listed(values) });
-        assert_eq!(problems(&upsert(&caller, new(&["a1"])).await, "upsertClient"), json!([]));
-        assert_eq!(problems(&upsert(&caller, new(&[])).await, "upsertClient"), json!([["REQUIRED", ["input", "customInformation"]]]));
-        assert_eq!(problems(&upsert(&server.as_caller(&with_sets(&[], &[])), json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" } })).await, "upsertClient"), json!([]));
-        assert_eq!(problems(&upsert(server, new(&[])).await, "upsertClient").as_array().map(Vec::len), Some(2));
-    }
-
-    async fn two_callers_with_different_sets_never_lose_each_others_values(server) {
-        stored(server, &["a1", "b1"]).await;
-        let (mine, theirs) = (server.as_caller(&with_sets(&[], &["mine"])), server.as_caller(&with_sets(&[], &["theirs"])));
-        let both = (0..10).map(|n| {
-            let (mine, theirs) = (&mine, &theirs);
-            async move {
-                let (a, b) = (format!("a2={n}"), format!("b2={n}"));
-                let (a, b) = ([a.as_str()], [b.as_str()]);
-                tokio::join!(replace(mine, &a), replace(theirs, &b))
-            }
-        });
-        for answer in futures_util::future::join_all(both).await {
-            assert_eq!(answer, (json!([]), json!([])));
+async fn naming_a_value_that_may_not_be_changed_is_forbidden(server: &TestServer) {
+    stored(server, &["a1", "b1"]).await;
+    let forbidden = json!([["FORBIDDEN", ["input", "customInformation", "1", "fieldId"]]]);
+    let before = server.snapshot().await;
+    for view in [&["theirs"][..], &[]] {
+        let caller = server.as_caller(&with_sets(view, &["mine"]));
+        for value in ["b1=x", "b2=v", "b3=", "b1="] {
+            assert_eq!(replace(&caller, &["a1", value]).await, forbidden, "{view:?} {value}");
         }
-        let mut left = found(server).await;
-        left.sort();
-        assert!(left.len() == 2 && left[0].starts_with("a2=") && left[1].starts_with("b2="), "{left:?}");
+        let answer = caller
+            .post(
+                "/api/clients/c",
+                json!({ "customInformation": [{ "customFieldID": "b1", "value": "x" }] }),
+            )
+            .await;
+        answer.is(403, json!({ "returnCode": 15, "returnStatus": "INVALID_PERMISSIONS",
+            "errorSource": "customInformation[0].customFieldID: You may not change values of the set theirs: leave the field b1 out." }));
     }
-
-    async fn a_set_is_defined_by_those_who_may_change_its_values(server) {
-        ana(server).await;
-        let query = "mutation($input: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $input) { userErrors { code path message } } }";
-        let input = |fields: Value| json!({ "input": { "set": { "setId": "secret", "name": "S" }, "fields": fields } });
-        let before = server.snapshot().await;
-        // A field that somebody has a value for would be deactivated, its type refused: nothing tells of that.
-        for view in [&["secret"][..], &[]] {
-            let caller = server.as_caller(&with_sets(view, &["open"]));
-            for fields in [json!([]), json!([{ "fieldId": "code", "name": "C", "type": "DATE" }]), json!([{ "fieldId": "new", "name": "N", "type": "TEXT" }])] {
-                let answer = caller.graphql(query, input(fields)).await;
-                answer.data(json!({ "upsertCustomFieldSet": { "userErrors": [{ "code": "FORBIDDEN", "path": ["input", "set", "setId"],
-                    "message": "You may not change values of this set, nor its definition." }] } }));
-            }
+    // Who sees it may send it back as it is; who doesn't gets the same answer whatever he sends, and however wrong it is.
+    let (sees, blind) = (
+        server.as_caller(&with_sets(&["theirs"], &["mine"])),
+        server.as_caller(&with_sets(&[], &["mine"])),
+    );
+    assert_eq!(replace(&sees, &["b1", "a1"]).await, json!([]));
+    let mut answers = Vec::new();
+    for value in [
+        json!({ "value": "v" }),
+        json!({ "value": "x" }),
+        json!({ "value": null }),
+        json!({}),
+        json!({ "linkedKey": "k" }),
+        json!({ "groupIndex": 3 }),
+        json!({ "value": "é".repeat(300) }),
+    ] {
+        for id in ["b1", "b2"] {
+            let mut value = value.clone();
+            value["fieldId"] = json!(id);
+            let input = json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "c" }, "customInformation": [value] });
+            answers.push(upsert(&blind, input).await.text.replace(id, "id"));
         }
-        assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
-        // A new set is anybody's to create, and then theirs who have rights to it.
-        let caller = server.as_caller(&with_sets(&[], &["open", "secret"]));
-        define(&caller, "secret", json!([{ "fieldId": "code", "name": "The code", "type": "TEXT" }])).await;
-        define(&caller, "new", json!([{ "fieldId": "n", "name": "N", "type": "TEXT" }])).await;
-        let again = caller.graphql(query, json!({ "input": { "set": { "setId": "new", "name": "New" } } })).await;
-        assert_eq!(problems(&again, "upsertCustomFieldSet"), json!([["FORBIDDEN", ["input", "set", "setId"]]]));
     }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "{answers:#?}");
+    assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
+}
+
+async fn what_may_not_be_changed_is_not_asked_for(server: &TestServer) {
+    let required = |id| CustomFieldInput {
+        required: Some(true),
+        ..field(id, Kind::Text)
+    };
+    server
+        .define_set("mine", vec![required("a1")])
+        .await
+        .expect("sound definitions");
+    server
+        .define_set("theirs", vec![required("b1")])
+        .await
+        .expect("sound definitions");
+    let caller = server.as_caller(&with_sets(&[], &["mine"]));
+    let new = |values: &[&str]| json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" }, "customInformation": listed(values) });
+    assert_eq!(
+        problems(&upsert(&caller, new(&["a1"])).await, "upsertClient"),
+        json!([])
+    );
+    assert_eq!(
+        problems(&upsert(&caller, new(&[])).await, "upsertClient"),
+        json!([["REQUIRED", ["input", "customInformation"]]])
+    );
+    assert_eq!(
+        problems(
+            &upsert(
+                &server.as_caller(&with_sets(&[], &[])),
+                json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" } })
+            )
+            .await,
+            "upsertClient"
+        ),
+        json!([])
+    );
+    assert_eq!(
+        problems(&upsert(server, new(&[])).await, "upsertClient")
+            .as_array()
+            .map(Vec::len),
+        Some(2)
+    );
+}
+
+async fn two_callers_with_different_sets_never_lose_each_others_values(server: &TestServer) {
+    stored(server, &["a1", "b1"]).await;
+    let (mine, theirs) = (
+        server.as_caller(&with_sets(&[], &["mine"])),
+        server.as_caller(&with_sets(&[], &["theirs"])),
+    );
+    let both = (0..10).map(|n| {
+        let (mine, theirs) = (&mine, &theirs);
+        async move {
+            let (a, b) = (format!("a2={n}"), format!("b2={n}"));
+            let (a, b) = ([a.as_str()], [b.as_str()]);
+            tokio::join!(replace(mine, &a), replace(theirs, &b))
+        }
+    });
+    for answer in futures_util::future::join_all(both).await {
+        assert_eq!(answer, (json!([]), json!([])));
+    }
+    let mut left = found(server).await;
+    left.sort();
+    assert!(
+        left.len() == 2 && left[0].starts_with("a2=") && left[1].starts_with("b2="),
+        "{left:?}"
+    );
+}
+
+async fn a_set_is_defined_by_those_who_may_change_its_values(server: &TestServer) {
+    ana(server).await;
+    let query = "mutation($input: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $input) { userErrors { code path message } } }";
+    let input = |fields: Value| json!({ "input": { "set": { "setId": "secret", "name": "S" }, "fields": fields } });
+    let before = server.snapshot().await;
+    // A field that somebody has a value for would be deactivated, its type refused: nothing tells of that.
+    for view in [&["secret"][..], &[]] {
+        let caller = server.as_caller(&with_sets(view, &["open"]));
+        for fields in [
+            json!([]),
+            json!([{ "fieldId": "code", "name": "C", "type": "DATE" }]),
+            json!([{ "fieldId": "new", "name": "N", "type": "TEXT" }]),
+        ] {
+            let answer = caller.graphql(query, input(fields)).await;
+            answer.data(json!({ "upsertCustomFieldSet": { "userErrors": [{ "code": "FORBIDDEN", "path": ["input", "set", "setId"],
+                "message": "You may not change values of this set, nor its definition." }] } }));
+        }
+    }
+    assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
+    // A new set is anybody's to create, and then theirs who have rights to it.
+    let caller = server.as_caller(&with_sets(&[], &["open", "secret"]));
+    define(
+        &caller,
+        "secret",
+        json!([{ "fieldId": "code", "name": "The code", "type": "TEXT" }]),
+    )
+    .await;
+    define(&caller, "new", json!([{ "fieldId": "n", "name": "N", "type": "TEXT" }])).await;
+    let again = caller
+        .graphql(query, json!({ "input": { "set": { "setId": "new", "name": "New" } } }))
+        .await;
+    assert_eq!(
+        problems(&again, "upsertCustomFieldSet"),
+        json!([["FORBIDDEN", ["input", "set", "setId"]]])
+    );
 }

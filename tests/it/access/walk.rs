@@ -230,38 +230,52 @@ async fn prepare(server: &TestServer) {
     assert_eq!(server.post("/api/clients", client).await.status, 200);
 }
 
-on_both! {
-    async fn every_field_of_the_roots_takes_its_permissions_and_no_others(server) {
-        prepare(server).await;
-        for (name, document, needed) in FIELDS {
-            for (who, rights, expected) in callers(needed) {
-                let what = format!("{name} by a caller with {who}");
-                let before = server.snapshot().await;
-                let answer = server.as_caller(&rights).graphql(document, json!({})).await;
-                assert_eq!(refused(&answer, &what), expected, "{what}: {}", answer.text);
-                // What can't be null is refused before anything runs, which has no data at all.
-                assert_ne!(answer.body.get("data"), Some(&Value::Null), "{what}: it misses in `permits`");
-                if expected {
-                    assert_eq!(server.snapshot().await, before, "{what}: a refusal must write nothing");
-                }
+on_both!(
+    every_field_of_the_roots_takes_its_permissions_and_no_others,
+    every_legacy_route_takes_its_permission_and_no_other,
+);
+
+async fn every_field_of_the_roots_takes_its_permissions_and_no_others(server: &TestServer) {
+    prepare(server).await;
+    for (name, document, needed) in FIELDS {
+        for (who, rights, expected) in callers(needed) {
+            let what = format!("{name} by a caller with {who}");
+            let before = server.snapshot().await;
+            let answer = server.as_caller(&rights).graphql(document, json!({})).await;
+            assert_eq!(refused(&answer, &what), expected, "{what}: {}", answer.text);
+            // What can't be null is refused before anything runs, which has no data at all.
+            assert_ne!(
+                answer.body.get("data"),
+                Some(&Value::Null),
+                "{what}: it misses in `permits`"
+            );
+            if expected {
+                assert_eq!(server.snapshot().await, before, "{what}: a refusal must write nothing");
             }
         }
     }
+}
 
-    async fn every_legacy_route_takes_its_permission_and_no_other(server) {
-        prepare(server).await;
-        for (method, path, body, needed) in ROUTES {
-            for (who, rights, expected) in callers(&[*needed]) {
-                let what = format!("{method} {path} by a caller with {who}");
-                let before = server.snapshot().await;
-                let caller = server.as_caller(&rights);
-                let request = caller.request(Method::from_bytes(method.as_bytes()).expect("a method"), &path.replace("{id}", "known"));
-                let request = if *method == "GET" { request } else { request.json(&body()) };
-                let answer = caller.send(request).await;
-                assert_eq!(refused(&answer, &what), expected, "{what}: {}", answer.text);
-                if expected {
-                    assert_eq!(server.snapshot().await, before, "{what}: a refusal must write nothing");
-                }
+async fn every_legacy_route_takes_its_permission_and_no_other(server: &TestServer) {
+    prepare(server).await;
+    for (method, path, body, needed) in ROUTES {
+        for (who, rights, expected) in callers(&[*needed]) {
+            let what = format!("{method} {path} by a caller with {who}");
+            let before = server.snapshot().await;
+            let caller = server.as_caller(&rights);
+            let request = caller.request(
+                Method::from_bytes(method.as_bytes()).expect("a method"),
+                &path.replace("{id}", "known"),
+            );
+            let request = if *method == "GET" {
+                request
+            } else {
+                request.json(&body())
+            };
+            let answer = caller.send(request).await;
+            assert_eq!(refused(&answer, &what), expected, "{what}: {}", answer.text);
+            if expected {
+                assert_eq!(server.snapshot().await, before, "{what}: a refusal must write nothing");
             }
         }
     }

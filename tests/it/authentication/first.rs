@@ -7,30 +7,32 @@ use tokio::task::JoinSet;
 use super::credentials::now;
 use crate::harness::{Settings, TestServer};
 
-on_both! {
-    async fn of_many_first_starts_at_once_one_makes_a_user_and_shows_its_password(server) {
-        let mut others = Vec::new();
-        for _ in 0..4 {
-            others.push(server.another(Settings::signed_in()).await);
-        }
-        let mut starts = JoinSet::new();
-        for other in &others {
-            let clientele = other.clientele.clone();
-            starts.spawn(async move { make_first_user(&clientele, &Caller::operator(), now()).await });
-        }
-        let mut shown = Vec::new();
-        while let Some(start) = starts.join_next().await {
-            shown.extend(start.expect("no panic").expect("the database answers"));
-        }
-        assert_eq!(shown.len(), 1);
-        let query = "{ users { nodes { name passwordIsInitial } totalCount } }";
-        let request = others[0].request(reqwest::Method::POST, "/graphql").basic_auth(FIRST, Some(shown[0].reveal()));
-        let answer = others[0].send(request.json(&json!({ "query": query }))).await;
-        answer.data(json!({ "users": { "nodes": [{ "name": FIRST, "passwordIsInitial": true }], "totalCount": 1 } }));
-        let again = make_first_user(&server.clientele, &Caller::operator(), now()).await;
-        assert!(again.expect("the database answers").is_none(), "there is a user now");
-        for other in others {
-            TestServer::stop(other).await;
-        }
+on_both!(of_many_first_starts_at_once_one_makes_a_user_and_shows_its_password,);
+
+async fn of_many_first_starts_at_once_one_makes_a_user_and_shows_its_password(server: &TestServer) {
+    let mut others = Vec::new();
+    for _ in 0..4 {
+        others.push(server.another(Settings::signed_in()).await);
+    }
+    let mut starts = JoinSet::new();
+    for other in &others {
+        let clientele = other.clientele.clone();
+        starts.spawn(async move { make_first_user(&clientele, &Caller::operator(), now()).await });
+    }
+    let mut shown = Vec::new();
+    while let Some(start) = starts.join_next().await {
+        shown.extend(start.expect("no panic").expect("the database answers"));
+    }
+    assert_eq!(shown.len(), 1);
+    let query = "{ users { nodes { name passwordIsInitial } totalCount } }";
+    let request = others[0]
+        .request(reqwest::Method::POST, "/graphql")
+        .basic_auth(FIRST, Some(shown[0].reveal()));
+    let answer = others[0].send(request.json(&json!({ "query": query }))).await;
+    answer.data(json!({ "users": { "nodes": [{ "name": FIRST, "passwordIsInitial": true }], "totalCount": 1 } }));
+    let again = make_first_user(&server.clientele, &Caller::operator(), now()).await;
+    assert!(again.expect("the database answers").is_none(), "there is a user now");
+    for other in others {
+        TestServer::stop(other).await;
     }
 }

@@ -66,34 +66,43 @@ async fn change(server: &TestServer, mutation: &str, input: Value) {
     answer.data(json!({ mutation: { "userErrors": [] } }));
 }
 
-on_both! {
-    async fn what_another_server_changed_counts_after_ten_seconds_and_not_a_moment_later(server) {
-        let other = Other::of(server).await;
-        user(server, "boss", &Permission::ALL).await;
-        let users = ["gone", "less", "locked"];
-        for name in users {
-            user(server, name, &[Permission::ViewClient]).await;
-        }
-        let token = server.token(&Rights::of([Permission::ViewClient])).await;
-        assert_eq!(other.statuses(&token, users).await, [200, 200, 200, 200]);
+on_both!(what_another_server_changed_counts_after_ten_seconds_and_not_a_moment_later,);
 
-        let tokens = server.graphql("{ tokens { nodes { encodedKey } } }", json!({})).await;
-        let key = &tokens.body["data"]["tokens"]["nodes"][0]["encodedKey"];
-        change(server, "revokeToken", json!({ "encodedKey": key })).await;
-        change(server, "deleteUser", json!({ "name": "gone" })).await;
-        change(server, "upsertUser", json!({ "name": "less", "permissions": [] })).await;
-        change(server, "upsertUser", json!({ "name": "locked", "active": false })).await;
-
-        // That somebody asks meanwhile doesn't put it off.
-        for since in [Duration::ZERO, BOUND / 2, BOUND.saturating_sub(Duration::from_nanos(1))] {
-            other.set(since);
-            other.server.statements();
-            assert_eq!(other.statuses(&token, users).await, [200, 200, 200, 200], "after {since:?}");
-            let asked: Vec<String> = other.server.statements().into_iter().filter(|sql| sql.contains("api_")).collect();
-            assert_eq!(asked, Vec::<String>::new(), "after {since:?}");
-        }
-        other.set(BOUND);
-        assert_eq!(other.statuses(&token, users).await, [401, 401, 403, 401]);
-        other.server.stop().await;
+async fn what_another_server_changed_counts_after_ten_seconds_and_not_a_moment_later(server: &TestServer) {
+    let other = Other::of(server).await;
+    user(server, "boss", &Permission::ALL).await;
+    let users = ["gone", "less", "locked"];
+    for name in users {
+        user(server, name, &[Permission::ViewClient]).await;
     }
+    let token = server.token(&Rights::of([Permission::ViewClient])).await;
+    assert_eq!(other.statuses(&token, users).await, [200, 200, 200, 200]);
+
+    let tokens = server.graphql("{ tokens { nodes { encodedKey } } }", json!({})).await;
+    let key = &tokens.body["data"]["tokens"]["nodes"][0]["encodedKey"];
+    change(server, "revokeToken", json!({ "encodedKey": key })).await;
+    change(server, "deleteUser", json!({ "name": "gone" })).await;
+    change(server, "upsertUser", json!({ "name": "less", "permissions": [] })).await;
+    change(server, "upsertUser", json!({ "name": "locked", "active": false })).await;
+
+    // That somebody asks meanwhile doesn't put it off.
+    for since in [Duration::ZERO, BOUND / 2, BOUND.saturating_sub(Duration::from_nanos(1))] {
+        other.set(since);
+        other.server.statements();
+        assert_eq!(
+            other.statuses(&token, users).await,
+            [200, 200, 200, 200],
+            "after {since:?}"
+        );
+        let asked: Vec<String> = other
+            .server
+            .statements()
+            .into_iter()
+            .filter(|sql| sql.contains("api_"))
+            .collect();
+        assert_eq!(asked, Vec::<String>::new(), "after {since:?}");
+    }
+    other.set(BOUND);
+    assert_eq!(other.statuses(&token, users).await, [401, 401, 403, 401]);
+    other.server.stop().await;
 }

@@ -11,7 +11,7 @@ use clientele::paging::Window;
 use serde_json::{Value, json};
 
 use super::credentials::{PASSWORD, now, user};
-use crate::harness::{Settings, token_input};
+use crate::harness::{Settings, TestServer, token_input};
 
 pub(super) fn user_input(name: &str) -> UpsertUser {
     UpsertUser {
@@ -41,127 +41,232 @@ pub fn problem(code: &str, message: &str, place: &str) -> Value {
     json!([{ "code": code, "message": message, "path": ["input", place] }])
 }
 
-on_both! {
-    async fn a_role_is_given_by_who_has_it_or_every_right(server) {
-        let strict = server.another(Settings::signed_in()).await;
-        let manager = Rights::of([Permission::ManageUsers, Permission::ViewClient]);
-        let some_sets = Rights { edit_sets: Sets::These(["a".to_owned()].into()), view_sets: Sets::These([].into()), ..Rights::all() };
-        let mut number = 0;
-        for (rights, own, given, refusal) in [
-            (&manager, None, None, None),
-            (&manager, None, Some("batch"), Some(NO_ROLE)),
-            (&manager, Some("batch"), Some("batch"), None),
-            (&manager, Some("batch"), Some("reporting"), Some(ONLY_OWN)),
-            (&manager, Some("batch"), None, Some(ONLY_OWN)),
-            (&some_sets, None, Some("batch"), Some(NO_ROLE)),
-            (&Rights::all(), None, Some("batch"), None),
-            (&Rights::all(), Some("batch"), None, None),
-        ] {
-            let caller = server.token_with(rights, own).await;
-            let caller = strict.as_bearer(&caller);
-            number += 1;
-            let name = format!("user{number}");
-            let input = json!({ "name": name, "password": PASSWORD, "permissions": [], "viewSets": [], "editSets": [], "role": given });
-            let token = json!({ "name": name, "permissions": [], "viewSets": [], "editSets": [], "role": given });
-            for (query, field, input) in [(UPSERT, "upsertUser", input), (CREATE, "createToken", token)] {
-                let before = server.snapshot().await;
-                let problems = refusal.map_or(json!([]), |message| problem("FORBIDDEN", message, "role"));
-                caller.graphql(query, json!({ "input": input })).await.data(json!({ field: { "userErrors": problems } }));
-                assert_eq!(server.snapshot().await == before, refusal.is_some(), "{own:?} gives {given:?}");
-            }
-        }
-        strict.stop().await;
-    }
+on_both!(
+    a_role_is_given_by_who_has_it_or_every_right,
+    a_role_stays_where_it_is_and_covers_the_password,
+    somebody_with_every_right_stays_and_no_weaker_one_touches_him,
+    every_function_for_users_and_tokens_refuses_by_itself_who_may_not,
+);
 
-    async fn a_role_stays_where_it_is_and_covers_the_password(server) {
-        user(server, "ana", &[Permission::ViewClient]).await;
-        let all = server.as_caller(&Rights::all());
-        all.graphql(UPSERT, json!({ "input": { "name": "ana", "role": "reporting" } })).await.data(json!({ "upsertUser": { "userErrors": [] } }));
-        let manager = server.as_caller(&Rights::of([Permission::ManageUsers, Permission::ViewClient]));
-        let no_password = "This user has limits that you can't give: you can't make its password.";
-        for (change, problems) in [
-            (json!({ "role": "batch" }), problem("FORBIDDEN", NO_ROLE, "role")),
-            (json!({ "password": "another good one" }), problem("FORBIDDEN", no_password, "password")),
-            (json!({ "active": false }), json!([])),
-            (json!({ "role": "reporting", "permissions": [] }), json!([])),
-            // The general limits are his own.
-            (json!({ "role": null, "password": "another good one" }), json!([])),
-            (json!({ "role": "reporting" }), problem("FORBIDDEN", NO_ROLE, "role")),
-        ] {
-            let input = crate::harness::with(json!({ "name": "ana" }), change);
-            manager.graphql(UPSERT, json!({ "input": input })).await.data(json!({ "upsertUser": { "userErrors": problems } }));
-        }
-        all.graphql(UPSERT, json!({ "input": { "name": "ana", "role": "reporting", "password": "a third good one" } })).await
-            .data(json!({ "upsertUser": { "userErrors": [] } }));
-    }
-
-    async fn somebody_with_every_right_stays_and_no_weaker_one_touches_him(server) {
-        user(server, "boss", &Permission::ALL).await;
-        user(server, "weak", &[Permission::ManageUsers]).await;
-        let (all, weak) = (server.as_caller(&Rights::all()), server.as_caller(&Rights::of([Permission::ManageUsers])));
-        let changes = [
-            json!({ "active": false }),
-            json!({ "permissions": ["MANAGE_USERS"] }),
-            json!({ "viewSets": ["a"], "editSets": ["a"] }),
-        ];
-        let upsert = |change: &Value| json!({ "input": crate::harness::with(json!({ "name": "boss" }), change.clone()) });
-        let before = server.snapshot().await;
-        let stronger = "This user has rights that you don't have: you can't change it.";
-        for change in changes.iter().chain([&json!({ "password": "another good one" }), &json!({ "role": null })]) {
-            let problems = problem("FORBIDDEN", stronger, "name");
-            weak.graphql(UPSERT, upsert(change)).await.data(json!({ "upsertUser": { "userErrors": problems } }));
-        }
-        let removed = json!({ "input": { "name": "boss" } });
-        weak.graphql(DELETE, removed.clone()).await.data(json!({ "deleteUser": { "userErrors":
-            problem("FORBIDDEN", "This user has rights that you don't have: you can't remove it.", "name") } }));
-        for change in &changes {
-            let problems = problem("INVALID", ALMOST_ALL, "permissions");
-            all.graphql(UPSERT, upsert(change)).await.data(json!({ "upsertUser": { "userErrors": problems } }));
-        }
-        all.graphql(DELETE, removed.clone()).await.data(json!({ "deleteUser": { "userErrors": problem("INVALID", ALMOST_ALL, "name") } }));
-        assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
-
-        // Who is deactivated is nobody to leave them to.
-        user(server, "second", &Permission::ALL).await;
-        all.graphql(UPSERT, json!({ "input": { "name": "second", "active": false } })).await.data(json!({ "upsertUser": { "userErrors": [] } }));
-        all.graphql(DELETE, removed.clone()).await.data(json!({ "deleteUser": { "userErrors": problem("INVALID", ALMOST_ALL, "name") } }));
-        all.graphql(UPSERT, json!({ "input": { "name": "second", "active": true } })).await.data(json!({ "upsertUser": { "userErrors": [] } }));
-        all.graphql(DELETE, removed).await.data(json!({ "deleteUser": { "userErrors": [] } }));
-
-        // The operator may leave nobody with every right, and give them again.
-        for permissions in [vec![Permission::ManageUsers], Permission::ALL.to_vec()] {
-            let input = UpsertUser { permissions: async_graphql::MaybeUndefined::Value(permissions), ..user_input("second") };
-            let changed = change_user(&server.clientele, &Caller::operator(), &input, now()).await;
-            changed.expect("the database answers").expect("the operator may");
+async fn a_role_is_given_by_who_has_it_or_every_right(server: &TestServer) {
+    let strict = server.another(Settings::signed_in()).await;
+    let manager = Rights::of([Permission::ManageUsers, Permission::ViewClient]);
+    let some_sets = Rights {
+        edit_sets: Sets::These(["a".to_owned()].into()),
+        view_sets: Sets::These([].into()),
+        ..Rights::all()
+    };
+    let mut number = 0;
+    for (rights, own, given, refusal) in [
+        (&manager, None, None, None),
+        (&manager, None, Some("batch"), Some(NO_ROLE)),
+        (&manager, Some("batch"), Some("batch"), None),
+        (&manager, Some("batch"), Some("reporting"), Some(ONLY_OWN)),
+        (&manager, Some("batch"), None, Some(ONLY_OWN)),
+        (&some_sets, None, Some("batch"), Some(NO_ROLE)),
+        (&Rights::all(), None, Some("batch"), None),
+        (&Rights::all(), Some("batch"), None, None),
+    ] {
+        let caller = server.token_with(rights, own).await;
+        let caller = strict.as_bearer(&caller);
+        number += 1;
+        let name = format!("user{number}");
+        let input = json!({ "name": name, "password": PASSWORD, "permissions": [], "viewSets": [], "editSets": [], "role": given });
+        let token = json!({ "name": name, "permissions": [], "viewSets": [], "editSets": [], "role": given });
+        for (query, field, input) in [(UPSERT, "upsertUser", input), (CREATE, "createToken", token)] {
+            let before = server.snapshot().await;
+            let problems = refusal.map_or(json!([]), |message| problem("FORBIDDEN", message, "role"));
+            caller
+                .graphql(query, json!({ "input": input }))
+                .await
+                .data(json!({ field: { "userErrors": problems } }));
+            assert_eq!(
+                server.snapshot().await == before,
+                refusal.is_some(),
+                "{own:?} gives {given:?}"
+            );
         }
     }
+    strict.stop().await;
+}
 
-    /// Without a door, which would have refused the request before it got here.
-    async fn every_function_for_users_and_tokens_refuses_by_itself_who_may_not(server) {
-        user(server, "ana", &[]).await;
-        let rights = Rights::of(Permission::ALL.into_iter().filter(|permission| *permission != Permission::ManageUsers));
-        let caller = Caller { kind: clientele::access::CallerKind::Issuer, rights: rights.into(), ..Caller::operator() };
-        let (clientele, caller, now) = (&server.clientele, &caller, now());
-        let window = Window::of(&clientele::paging::Range::Offset { offset: 0, count: 1 }, &clientele::access::BY_NAME).expect("all of it");
-        let (user, new) = (user_input("ana"), UpsertUser { password: async_graphql::MaybeUndefined::Value(PASSWORD.to_owned()), ..user_input("new") });
-        let (gone, key) = (DeleteUser { name: "ana".to_owned(), client_mutation_id: None }, RevokeToken { encoded_key: "gone".to_owned(), client_mutation_id: None });
-        let before = server.snapshot().await;
-        let asked = Asked { rows: true, total: true, contents: false };
-        for (what, error) in [
-            ("users", users(clientele, caller, &window, asked).await.err()),
-            ("tokens", tokens(clientele, caller, &window, asked).await.err()),
-            ("upsert_user", upsert_user(clientele, caller, &new, &(), now).await.err()),
-            ("create_user", create_user(clientele, caller, &new, now).await.err()),
-            ("change_user", change_user(clientele, caller, &user, now).await.err()),
-            ("delete_user", delete_user(clientele, caller, &gone, now).await.err()),
-            ("create_token", create_token(clientele, caller, &token_input("new", &Rights::of([]), None), now).await.err()),
-            ("revoke_token", revoke_token(clientele, caller, &key, now).await.err()),
-        ] {
-            assert!(matches!(error, Some(Error::Forbidden("MANAGE_USERS"))), "{what}: {error:?}");
-        }
-        let own = ChangePassword { old_password: PASSWORD.to_owned(), new_password: "another good one".to_owned(), client_mutation_id: None };
-        let problems = change_password(clientele, caller, &own, &(), now).await.expect("the database answers").expect_err("no user");
-        assert_eq!(&*problems[0].message, "Only a user has a password: sign in with your name and the old one.");
-        assert_eq!(server.snapshot().await, before);
+async fn a_role_stays_where_it_is_and_covers_the_password(server: &TestServer) {
+    user(server, "ana", &[Permission::ViewClient]).await;
+    let all = server.as_caller(&Rights::all());
+    all.graphql(UPSERT, json!({ "input": { "name": "ana", "role": "reporting" } }))
+        .await
+        .data(json!({ "upsertUser": { "userErrors": [] } }));
+    let manager = server.as_caller(&Rights::of([Permission::ManageUsers, Permission::ViewClient]));
+    let no_password = "This user has limits that you can't give: you can't make its password.";
+    for (change, problems) in [
+        (json!({ "role": "batch" }), problem("FORBIDDEN", NO_ROLE, "role")),
+        (
+            json!({ "password": "another good one" }),
+            problem("FORBIDDEN", no_password, "password"),
+        ),
+        (json!({ "active": false }), json!([])),
+        (json!({ "role": "reporting", "permissions": [] }), json!([])),
+        // The general limits are his own.
+        (json!({ "role": null, "password": "another good one" }), json!([])),
+        (json!({ "role": "reporting" }), problem("FORBIDDEN", NO_ROLE, "role")),
+    ] {
+        let input = crate::harness::with(json!({ "name": "ana" }), change);
+        manager
+            .graphql(UPSERT, json!({ "input": input }))
+            .await
+            .data(json!({ "upsertUser": { "userErrors": problems } }));
     }
+    all.graphql(
+        UPSERT,
+        json!({ "input": { "name": "ana", "role": "reporting", "password": "a third good one" } }),
+    )
+    .await
+    .data(json!({ "upsertUser": { "userErrors": [] } }));
+}
+
+async fn somebody_with_every_right_stays_and_no_weaker_one_touches_him(server: &TestServer) {
+    user(server, "boss", &Permission::ALL).await;
+    user(server, "weak", &[Permission::ManageUsers]).await;
+    let (all, weak) = (
+        server.as_caller(&Rights::all()),
+        server.as_caller(&Rights::of([Permission::ManageUsers])),
+    );
+    let changes = [
+        json!({ "active": false }),
+        json!({ "permissions": ["MANAGE_USERS"] }),
+        json!({ "viewSets": ["a"], "editSets": ["a"] }),
+    ];
+    let upsert = |change: &Value| json!({ "input": crate::harness::with(json!({ "name": "boss" }), change.clone()) });
+    let before = server.snapshot().await;
+    let stronger = "This user has rights that you don't have: you can't change it.";
+    for change in changes
+        .iter()
+        .chain([&json!({ "password": "another good one" }), &json!({ "role": null })])
+    {
+        let problems = problem("FORBIDDEN", stronger, "name");
+        weak.graphql(UPSERT, upsert(change))
+            .await
+            .data(json!({ "upsertUser": { "userErrors": problems } }));
+    }
+    let removed = json!({ "input": { "name": "boss" } });
+    weak.graphql(DELETE, removed.clone())
+        .await
+        .data(json!({ "deleteUser": { "userErrors":
+        problem("FORBIDDEN", "This user has rights that you don't have: you can't remove it.", "name") } }));
+    for change in &changes {
+        let problems = problem("INVALID", ALMOST_ALL, "permissions");
+        all.graphql(UPSERT, upsert(change))
+            .await
+            .data(json!({ "upsertUser": { "userErrors": problems } }));
+    }
+    all.graphql(DELETE, removed.clone())
+        .await
+        .data(json!({ "deleteUser": { "userErrors": problem("INVALID", ALMOST_ALL, "name") } }));
+    assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
+
+    // Who is deactivated is nobody to leave them to.
+    user(server, "second", &Permission::ALL).await;
+    all.graphql(UPSERT, json!({ "input": { "name": "second", "active": false } }))
+        .await
+        .data(json!({ "upsertUser": { "userErrors": [] } }));
+    all.graphql(DELETE, removed.clone())
+        .await
+        .data(json!({ "deleteUser": { "userErrors": problem("INVALID", ALMOST_ALL, "name") } }));
+    all.graphql(UPSERT, json!({ "input": { "name": "second", "active": true } }))
+        .await
+        .data(json!({ "upsertUser": { "userErrors": [] } }));
+    all.graphql(DELETE, removed)
+        .await
+        .data(json!({ "deleteUser": { "userErrors": [] } }));
+
+    // The operator may leave nobody with every right, and give them again.
+    for permissions in [vec![Permission::ManageUsers], Permission::ALL.to_vec()] {
+        let input = UpsertUser {
+            permissions: async_graphql::MaybeUndefined::Value(permissions),
+            ..user_input("second")
+        };
+        let changed = change_user(&server.clientele, &Caller::operator(), &input, now()).await;
+        changed.expect("the database answers").expect("the operator may");
+    }
+}
+
+/// Without a door, which would have refused the request before it got here.
+async fn every_function_for_users_and_tokens_refuses_by_itself_who_may_not(server: &TestServer) {
+    user(server, "ana", &[]).await;
+    let rights = Rights::of(
+        Permission::ALL
+            .into_iter()
+            .filter(|permission| *permission != Permission::ManageUsers),
+    );
+    let caller = Caller {
+        kind: clientele::access::CallerKind::Issuer,
+        rights: rights.into(),
+        ..Caller::operator()
+    };
+    let (clientele, caller, now) = (&server.clientele, &caller, now());
+    let window = Window::of(
+        &clientele::list::Range::Offset { offset: 0, count: 1 },
+        &clientele::access::BY_NAME,
+    )
+    .expect("all of it");
+    let (user, new) = (
+        user_input("ana"),
+        UpsertUser {
+            password: async_graphql::MaybeUndefined::Value(PASSWORD.to_owned()),
+            ..user_input("new")
+        },
+    );
+    let (gone, key) = (
+        DeleteUser {
+            name: "ana".to_owned(),
+            client_mutation_id: None,
+        },
+        RevokeToken {
+            encoded_key: "gone".to_owned(),
+            client_mutation_id: None,
+        },
+    );
+    let before = server.snapshot().await;
+    let asked = Asked {
+        rows: true,
+        total: true,
+        contents: false,
+    };
+    for (what, error) in [
+        ("users", users(clientele, caller, &window, asked).await.err()),
+        ("tokens", tokens(clientele, caller, &window, asked).await.err()),
+        (
+            "upsert_user",
+            upsert_user(clientele, caller, &new, &(), now).await.err(),
+        ),
+        ("create_user", create_user(clientele, caller, &new, now).await.err()),
+        ("change_user", change_user(clientele, caller, &user, now).await.err()),
+        ("delete_user", delete_user(clientele, caller, &gone, now).await.err()),
+        (
+            "create_token",
+            create_token(clientele, caller, &token_input("new", &Rights::of([]), None), now)
+                .await
+                .err(),
+        ),
+        ("revoke_token", revoke_token(clientele, caller, &key, now).await.err()),
+    ] {
+        assert!(
+            matches!(error, Some(Error::Forbidden(Permission::ManageUsers))),
+            "{what}: {error:?}"
+        );
+    }
+    let own = ChangePassword {
+        old_password: PASSWORD.to_owned(),
+        new_password: "another good one".to_owned(),
+        client_mutation_id: None,
+    };
+    let problems = change_password(clientele, caller, &own, &(), now)
+        .await
+        .expect("the database answers")
+        .expect_err("no user");
+    assert_eq!(
+        &*problems[0].message,
+        "Only a user has a password: sign in with your name and the old one."
+    );
+    assert_eq!(server.snapshot().await, before);
 }

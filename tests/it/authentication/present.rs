@@ -116,116 +116,185 @@ async fn newest_token(server: &TestServer) -> String {
 
 const REVOKE: &str = "mutation($key: String!) { revokeToken(input: { encodedKey: $key }) { userErrors { code } } }";
 
-on_both! {
-    async fn what_another_server_has_taken_from_a_user_he_gives_nobody(server) {
-        user(server, "second", &Permission::ALL).await;
-        let behind = Behind::of(server).await;
-        let unauthenticated = (401, "UNAUTHENTICATED", WRONG);
-        for (name, change, (status, code, sentence)) in [
-            ("demoted", json!({ "permissions": ["VIEW_CLIENT"] }), (200, "FORBIDDEN", LACKING)),
-            ("deactivated", json!({ "active": false }), unauthenticated),
-            ("renewed", json!({ "password": "another good one" }), unauthenticated),
-            ("deleted", Value::Null, unauthenticated),
-        ] {
-            user(server, name, MANAGER).await;
-            let who = Who::User(name);
-            behind.believes(&who).await;
-            match change {
-                Value::Null => {
-                    let query = "mutation($name: String!) { deleteUser(input: { name: $name }) { userErrors { message } } }";
-                    elsewhere(server, query, json!({ "name": name })).await;
-                }
-                change => set(server, crate::harness::with(json!({ "name": name }), change)).await,
+on_both!(
+    what_another_server_has_taken_from_a_user_he_gives_nobody,
+    who_could_not_sign_in_any_more_changes_no_password,
+    the_bearer_of_a_token_that_was_revoked_elsewhere_changes_nothing,
+    only_what_is_left_of_a_managers_rights_can_be_given,
+    of_a_demotion_and_a_creation_at_once_the_token_never_comes_second,
+);
+
+async fn what_another_server_has_taken_from_a_user_he_gives_nobody(server: &TestServer) {
+    user(server, "second", &Permission::ALL).await;
+    let behind = Behind::of(server).await;
+    let unauthenticated = (401, "UNAUTHENTICATED", WRONG);
+    for (name, change, (status, code, sentence)) in [
+        (
+            "demoted",
+            json!({ "permissions": ["VIEW_CLIENT"] }),
+            (200, "FORBIDDEN", LACKING),
+        ),
+        ("deactivated", json!({ "active": false }), unauthenticated),
+        ("renewed", json!({ "password": "another good one" }), unauthenticated),
+        ("deleted", Value::Null, unauthenticated),
+    ] {
+        user(server, name, MANAGER).await;
+        let who = Who::User(name);
+        behind.believes(&who).await;
+        match change {
+            Value::Null => {
+                let query =
+                    "mutation($name: String!) { deleteUser(input: { name: $name }) { userErrors { message } } }";
+                elsewhere(server, query, json!({ "name": name })).await;
             }
-            behind.refuses(&who, CREATE_TOKEN, json!({}), status, code, sentence).await;
+            change => set(server, crate::harness::with(json!({ "name": name }), change)).await,
         }
-        behind.server.stop().await;
+        behind
+            .refuses(&who, CREATE_TOKEN, json!({}), status, code, sentence)
+            .await;
     }
+    behind.server.stop().await;
+}
 
-    async fn who_could_not_sign_in_any_more_changes_no_password(server) {
-        user(server, "second", &Permission::ALL).await;
-        let behind = Behind::of(server).await;
-        for (name, change, old) in [
-            ("deactivated", "upsertUser(input: { name: \"deactivated\", active: false })", PASSWORD),
-            ("renewed", "upsertUser(input: { name: \"renewed\", password: \"another good one\" })", "another good one"),
-            ("deleted", "deleteUser(input: { name: \"deleted\" })", PASSWORD),
-        ] {
-            user(server, name, MANAGER).await;
-            behind.believes(&Who::User(name)).await;
-            elsewhere(server, &format!("mutation {{ {change} {{ userErrors {{ message }} }} }}"), json!({})).await;
-            let query = "mutation($old: String!) { changePassword(input: { oldPassword: $old, newPassword: \"yet another one\" }) { changed } }";
-            behind.refuses(&Who::User(name), query, json!({ "old": old }), 401, "UNAUTHENTICATED", WRONG).await;
-        }
-        behind.server.stop().await;
+async fn who_could_not_sign_in_any_more_changes_no_password(server: &TestServer) {
+    user(server, "second", &Permission::ALL).await;
+    let behind = Behind::of(server).await;
+    for (name, change, old) in [
+        (
+            "deactivated",
+            "upsertUser(input: { name: \"deactivated\", active: false })",
+            PASSWORD,
+        ),
+        (
+            "renewed",
+            "upsertUser(input: { name: \"renewed\", password: \"another good one\" })",
+            "another good one",
+        ),
+        ("deleted", "deleteUser(input: { name: \"deleted\" })", PASSWORD),
+    ] {
+        user(server, name, MANAGER).await;
+        behind.believes(&Who::User(name)).await;
+        elsewhere(
+            server,
+            &format!("mutation {{ {change} {{ userErrors {{ message }} }} }}"),
+            json!({}),
+        )
+        .await;
+        let query = "mutation($old: String!) { changePassword(input: { oldPassword: $old, newPassword: \"yet another one\" }) { changed } }";
+        behind
+            .refuses(
+                &Who::User(name),
+                query,
+                json!({ "old": old }),
+                401,
+                "UNAUTHENTICATED",
+                WRONG,
+            )
+            .await;
     }
+    behind.server.stop().await;
+}
 
-    async fn the_bearer_of_a_token_that_was_revoked_elsewhere_changes_nothing(server) {
-        user(server, "other", &[Permission::ViewClient]).await;
-        server.token(&Rights::of([Permission::ViewClient])).await;
-        let other = newest_token(server).await;
-        let behind = Behind::of(server).await;
-        let made = json!({ "name": "made", "password": PASSWORD, "permissions": ["VIEW_CLIENT"] });
-        let upsert = "mutation($input: UpsertUserInput!) { upsertUser(input: $input) { userErrors { code } } }";
-        for (query, variables) in [
-            (upsert, json!({ "input": made })),
-            (upsert, json!({ "input": { "name": "other", "active": false } })),
-            ("mutation { deleteUser(input: { name: \"other\" }) { userErrors { code } } }", json!({})),
-            (CREATE_TOKEN, json!({})),
-            (REVOKE, json!({ "key": other })),
-        ] {
-            let token = server.token(&Rights::of(MANAGER.iter().copied())).await;
-            let who = Who::Token(&token);
-            behind.believes(&who).await;
-            elsewhere(server, REVOKE, json!({ "key": newest_token(server).await })).await;
-            behind.refuses(&who, query, variables, 401, "UNAUTHENTICATED", WRONG).await;
-        }
-        behind.server.stop().await;
+async fn the_bearer_of_a_token_that_was_revoked_elsewhere_changes_nothing(server: &TestServer) {
+    user(server, "other", &[Permission::ViewClient]).await;
+    server.token(&Rights::of([Permission::ViewClient])).await;
+    let other = newest_token(server).await;
+    let behind = Behind::of(server).await;
+    let made = json!({ "name": "made", "password": PASSWORD, "permissions": ["VIEW_CLIENT"] });
+    let upsert = "mutation($input: UpsertUserInput!) { upsertUser(input: $input) { userErrors { code } } }";
+    for (query, variables) in [
+        (upsert, json!({ "input": made })),
+        (upsert, json!({ "input": { "name": "other", "active": false } })),
+        (
+            "mutation { deleteUser(input: { name: \"other\" }) { userErrors { code } } }",
+            json!({}),
+        ),
+        (CREATE_TOKEN, json!({})),
+        (REVOKE, json!({ "key": other })),
+    ] {
+        let token = server.token(&Rights::of(MANAGER.iter().copied())).await;
+        let who = Who::Token(&token);
+        behind.believes(&who).await;
+        elsewhere(server, REVOKE, json!({ "key": newest_token(server).await })).await;
+        behind
+            .refuses(&who, query, variables, 401, "UNAUTHENTICATED", WRONG)
+            .await;
     }
+    behind.server.stop().await;
+}
 
-    async fn only_what_is_left_of_a_managers_rights_can_be_given(server) {
-        user(server, "second", &Permission::ALL).await;
-        let behind = Behind::of(server).await;
-        let create = "mutation($permissions: [Permission!]!, $sets: [String!], $role: String) {
+async fn only_what_is_left_of_a_managers_rights_can_be_given(server: &TestServer) {
+    user(server, "second", &Permission::ALL).await;
+    let behind = Behind::of(server).await;
+    let create = "mutation($permissions: [Permission!]!, $sets: [String!], $role: String) {
             createToken(input: { name: \"made\", permissions: $permissions, editSets: $sets, viewSets: $sets, role: $role }) {
                 userErrors { code path } } }";
-        let manage = json!(["MANAGE_USERS"]);
-        for (name, change, asked, place) in [
-            ("fewer", json!({ "permissions": manage }), json!({ "permissions": ["AUDIT"], "role": "batch" }), "permissions"),
-            ("blind", json!({ "viewSets": ["a"], "editSets": ["a"] }), json!({ "permissions": manage, "role": "batch" }), "permissions"),
-            ("slower", json!({ "role": null }), json!({ "permissions": manage, "role": "batch" }), "role"),
-        ] {
-            user(server, name, MANAGER).await;
-            set(server, json!({ "name": name, "role": "batch" })).await;
-            let who = Who::User(name);
-            behind.believes(&who).await;
-            set(server, crate::harness::with(json!({ "name": name }), change)).await;
-            let answer = behind.ask(&who, create, asked).await;
-            answer.data(json!({ "createToken": { "userErrors": [{ "code": "FORBIDDEN", "path": ["input", place] }] } }));
-        }
-        behind.server.stop().await;
+    let manage = json!(["MANAGE_USERS"]);
+    for (name, change, asked, place) in [
+        (
+            "fewer",
+            json!({ "permissions": manage }),
+            json!({ "permissions": ["AUDIT"], "role": "batch" }),
+            "permissions",
+        ),
+        (
+            "blind",
+            json!({ "viewSets": ["a"], "editSets": ["a"] }),
+            json!({ "permissions": manage, "role": "batch" }),
+            "permissions",
+        ),
+        (
+            "slower",
+            json!({ "role": null }),
+            json!({ "permissions": manage, "role": "batch" }),
+            "role",
+        ),
+    ] {
+        user(server, name, MANAGER).await;
+        set(server, json!({ "name": name, "role": "batch" })).await;
+        let who = Who::User(name);
+        behind.believes(&who).await;
+        set(server, crate::harness::with(json!({ "name": name }), change)).await;
+        let answer = behind.ask(&who, create, asked).await;
+        answer.data(json!({ "createToken": { "userErrors": [{ "code": "FORBIDDEN", "path": ["input", place] }] } }));
     }
+    behind.server.stop().await;
+}
 
-    /// Whichever comes first in the history came first: a token that is created after a demotion would have been given by one
-    /// who had nothing to give.
-    async fn of_a_demotion_and_a_creation_at_once_the_token_never_comes_second(server) {
-        user(server, "second", &Permission::ALL).await;
-        user(server, "boss", MANAGER).await;
-        let behind = Behind::of(server).await;
-        // By its place in the chain: the time of a record is that of the request.
-        let newest = "SELECT subject FROM audit_record WHERE chain = '~users' ORDER BY position DESC LIMIT 1";
-        for round in 0..12 {
-            set(server, json!({ "name": "boss", "permissions": ["MANAGE_USERS", "VIEW_CLIENT"] })).await;
-            behind.believes(&Who::User("boss")).await;
-            let demotion = set(server, json!({ "name": "boss", "permissions": ["VIEW_CLIENT"] }));
-            let boss = Who::User("boss");
-            let ((), answer) = tokio::join!(demotion, behind.ask(&boss, CREATE_TOKEN, json!({})));
-            // It is made or refused, and the demotion's record is the last in either case.
-            let made = answer.body["data"] == json!({ "createToken": { "userErrors": [] } });
-            assert!(made || answer.body["errors"][0]["message"] == LACKING, "round {round}: {}", answer.text);
-            let row = server.clientele.db.read().one(newest, []).await.expect("the history can be read");
-            let subject: String = row.expect("a record").try_get_by_index(0).expect("a text");
-            assert_eq!(subject, "USER", "round {round}: {}", answer.text);
-        }
-        behind.server.stop().await;
+/// Whichever comes first in the history came first: a token that is created after a demotion would have been given by one
+/// who had nothing to give.
+async fn of_a_demotion_and_a_creation_at_once_the_token_never_comes_second(server: &TestServer) {
+    user(server, "second", &Permission::ALL).await;
+    user(server, "boss", MANAGER).await;
+    let behind = Behind::of(server).await;
+    // By its place in the chain: the time of a record is that of the request.
+    let newest = "SELECT subject FROM audit_record WHERE chain = '~users' ORDER BY position DESC LIMIT 1";
+    for round in 0..12 {
+        set(
+            server,
+            json!({ "name": "boss", "permissions": ["MANAGE_USERS", "VIEW_CLIENT"] }),
+        )
+        .await;
+        behind.believes(&Who::User("boss")).await;
+        let demotion = set(server, json!({ "name": "boss", "permissions": ["VIEW_CLIENT"] }));
+        let boss = Who::User("boss");
+        let ((), answer) = tokio::join!(demotion, behind.ask(&boss, CREATE_TOKEN, json!({})));
+        // It is made or refused, and the demotion's record is the last in either case.
+        let made = answer.body["data"] == json!({ "createToken": { "userErrors": [] } });
+        assert!(
+            made || answer.body["errors"][0]["message"] == LACKING,
+            "round {round}: {}",
+            answer.text
+        );
+        let row = server
+            .clientele
+            .db
+            .read()
+            .one(newest, [])
+            .await
+            .expect("the history can be read");
+        let subject: String = row.expect("a record").try_get_by_index(0).expect("a text");
+        assert_eq!(subject, "USER", "round {round}: {}", answer.text);
     }
+    behind.server.stop().await;
 }

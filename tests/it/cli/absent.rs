@@ -6,7 +6,7 @@ use super::{
     files::{complete, names, run, runs},
     server::{clientele, directory, text},
 };
-use crate::harness::Snapshot;
+use crate::harness::{Snapshot, TestServer};
 
 /// Every command that needs a database and must not make one.
 const COMMANDS: [&[&str]; 10] = [
@@ -97,72 +97,101 @@ fn on(url: &str, arguments: &[&str]) -> (String, String, Option<i32>) {
 }
 
 // For SQLite: commands_on_an_empty_file_create_no_tables.
-on_postgres! {
-    async fn commands_create_no_tables(server) {
-        let url = server.database_url();
-        for sql in ["DROP SCHEMA public CASCADE", "CREATE SCHEMA public"] {
-            server.write(sql).await.expect("it is written");
-        }
-        for command in COMMANDS {
-            let (said, failure, code) = on(&url, command);
-            assert!(failure.starts_with("clientele: the database postgres"), "{command:?}: {failure}");
-            assert!(failure.ends_with(&format!(" {WITHOUT_TABLES}")), "{command:?}: {failure}");
-            assert_eq!((said.as_str(), code), ("", Some(1)), "{command:?}");
-            let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'";
-            let tables = server.clientele.db.read().all(tables, []).await.expect("the catalog can be read");
-            assert_eq!(tables.len(), 0, "{command:?}");
-        }
+on_postgres!(commands_create_no_tables,);
+
+async fn commands_create_no_tables(server: &TestServer) {
+    let url = server.database_url();
+    for sql in ["DROP SCHEMA public CASCADE", "CREATE SCHEMA public"] {
+        server.write(sql).await.expect("it is written");
+    }
+    for command in COMMANDS {
+        let (said, failure, code) = on(&url, command);
+        assert!(
+            failure.starts_with("clientele: the database postgres"),
+            "{command:?}: {failure}"
+        );
+        assert!(
+            failure.ends_with(&format!(" {WITHOUT_TABLES}")),
+            "{command:?}: {failure}"
+        );
+        assert_eq!((said.as_str(), code), ("", Some(1)), "{command:?}");
+        let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'";
+        let tables = server
+            .clientele
+            .db
+            .read()
+            .all(tables, [])
+            .await
+            .expect("the catalog can be read");
+        assert_eq!(tables.len(), 0, "{command:?}");
     }
 }
 
-on_both! {
-    async fn commands_migrate_no_database(server) {
-        let url = server.database_url();
-        server.write("DELETE FROM seaql_migrations WHERE version = 'm20261126_rare_actions'").await.expect("it is written");
-        let before = Snapshot::take(&server.clientele.db).await;
-        for command in COMMANDS {
-            let (said, failure, code) = on(&url, command);
-            let sentence = " is of an earlier version than this program: run `clientele migrate`, or start the server, which \
-                migrates it";
-            assert!(failure.ends_with(sentence), "{command:?}: {failure}");
-            assert_eq!((said.as_str(), code), ("", Some(1)), "{command:?}");
-            assert_eq!(Snapshot::take(&server.clientele.db).await, before, "{command:?}");
-        }
-    }
+on_both!(
+    commands_migrate_no_database,
+    lists_write_nothing,
+    seed_leaves_a_database_with_other_clients_alone,
+);
 
-    async fn lists_write_nothing(server) {
-        let url = server.database_url();
-        let before = Snapshot::take(&server.clientele.db).await;
-        for command in [["user", "list"], ["token", "list"]] {
-            // A command that writes would begin the history under this key.
-            let environment = [("DATABASE_URL", &*url), ("CLIENTELE_AUDIT__KEY", "a key that no server has used yet")];
-            let output = clientele(&directory(), &command, &environment).output().expect("the program starts");
-            assert_eq!(output.status.code(), Some(0), "{}", text(output.stderr));
-            assert_eq!(Snapshot::take(&server.clientele.db).await, before, "{command:?}");
-        }
+async fn commands_migrate_no_database(server: &TestServer) {
+    let url = server.database_url();
+    server
+        .write("DELETE FROM seaql_migrations WHERE version = 'm20261126_rare_actions'")
+        .await
+        .expect("it is written");
+    let before = Snapshot::take(&server.clientele.db).await;
+    for command in COMMANDS {
+        let (said, failure, code) = on(&url, command);
+        let sentence = " is of an earlier version than this program: run `clientele migrate`, or start the server, which \
+            migrates it";
+        assert!(failure.ends_with(sentence), "{command:?}: {failure}");
+        assert_eq!((said.as_str(), code), ("", Some(1)), "{command:?}");
+        assert_eq!(Snapshot::take(&server.clientele.db).await, before, "{command:?}");
     }
+}
 
-    async fn seed_leaves_a_database_with_other_clients_alone(server) {
-        let url = server.database_url();
-        let seed = ["seed", "--clients", "3"];
-        let seeded = "the database has the invented clients SEED00000000 to SEED00000002\n";
-        // Its own clients are no obstacle, however they were changed.
-        assert_eq!(on(&url, &["seed", "--clients", "2"]).2, Some(0));
-        server.write("UPDATE client SET first_name = 'Ana' WHERE client_id = 'SEED00000001'").await.expect("it is written");
-        assert_eq!(on(&url, &seed).2, Some(0));
-        let body = serde_json::json!({ "client": { "id": "SEED00000007", "firstName": "Ines", "lastName": "Okafor" } });
-        assert_eq!(server.post("/api/clients", body).await.status, 200);
-        let before = server.snapshot().await;
-        let (said, failure, code) = on(&url, &seed);
-        assert!(failure.starts_with("clientele: the database "), "{failure}");
-        assert!(
-            failure.ends_with(" has clients that were not seeded: name another one with --database-url, or add the invented \
-                clients to them with --force"),
-            "{failure}"
-        );
-        assert_eq!((said.as_str(), code), ("", Some(1)));
-        assert_eq!(server.snapshot().await, before);
-        let (said, _, code) = on(&url, &[&seed[..], &["--force"]].concat());
-        assert_eq!((said.as_str(), code), (seeded, Some(0)));
+async fn lists_write_nothing(server: &TestServer) {
+    let url = server.database_url();
+    let before = Snapshot::take(&server.clientele.db).await;
+    for command in [["user", "list"], ["token", "list"]] {
+        // A command that writes would begin the history under this key.
+        let environment = [
+            ("DATABASE_URL", &*url),
+            ("CLIENTELE_AUDIT__KEY", "a key that no server has used yet"),
+        ];
+        let output = clientele(&directory(), &command, &environment)
+            .output()
+            .expect("the program starts");
+        assert_eq!(output.status.code(), Some(0), "{}", text(output.stderr));
+        assert_eq!(Snapshot::take(&server.clientele.db).await, before, "{command:?}");
     }
+}
+
+async fn seed_leaves_a_database_with_other_clients_alone(server: &TestServer) {
+    let url = server.database_url();
+    let seed = ["seed", "--clients", "3"];
+    let seeded = "the database has the invented clients SEED00000000 to SEED00000002\n";
+    // Its own clients are no obstacle, however they were changed.
+    assert_eq!(on(&url, &["seed", "--clients", "2"]).2, Some(0));
+    server
+        .write("UPDATE client SET first_name = 'Ana' WHERE client_id = 'SEED00000001'")
+        .await
+        .expect("it is written");
+    assert_eq!(on(&url, &seed).2, Some(0));
+    let body = serde_json::json!({ "client": { "id": "SEED00000007", "firstName": "Ines", "lastName": "Okafor" } });
+    assert_eq!(server.post("/api/clients", body).await.status, 200);
+    let before = server.snapshot().await;
+    let (said, failure, code) = on(&url, &seed);
+    assert!(failure.starts_with("clientele: the database "), "{failure}");
+    assert!(
+        failure.ends_with(
+            " has clients that were not seeded: name another one with --database-url, or add the invented \
+            clients to them with --force"
+        ),
+        "{failure}"
+    );
+    assert_eq!((said.as_str(), code), ("", Some(1)));
+    assert_eq!(server.snapshot().await, before);
+    let (said, _, code) = on(&url, &[&seed[..], &["--force"]].concat());
+    assert_eq!((said.as_str(), code), (seeded, Some(0)));
 }

@@ -5,7 +5,7 @@ use std::{io::Write, process::Stdio};
 use clientele::db::{Database, DatabaseSettings, Step, Transaction, Work};
 
 use super::server::{clientele, directory, run, text};
-use crate::harness::Backend;
+use crate::harness::{Backend, TestServer};
 
 struct CutOff;
 
@@ -69,47 +69,64 @@ fn verify(url: &str) -> (String, String, Option<i32>) {
     (without_time(told), failure, code)
 }
 
-on_both! {
-    async fn an_auditor_needs_no_more_than_to_read(server) {
-        let mut url = server.database_url();
-        let database = url.split('?').next().and_then(|address| address.rsplit('/').next()).expect("a name");
-        let role = format!("auditor_of_{database}");
-        let write = async |sql: &str| server.write(sql).await.expect("it can be written");
-        if server.backend == Backend::Postgres {
-            write(&format!("CREATE ROLE {role}")).await;
-            write(&format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")).await;
-            let more = if url.contains('?') { '&' } else { '?' };
-            url = format!("{url}{more}options[role]={role}");
-        }
-        let intact = "2 records in 2 chains, 0 of them erased; 0 clients without records; under this key since TIME\n\
-                      the history is intact\n";
-        assert_eq!(verify(&url), (intact.to_owned(), String::new(), Some(0)));
-        if server.backend == Backend::Postgres {
-            write(&format!("DROP OWNED BY {role}")).await;
-            write(&format!("DROP ROLE {role}")).await;
-        }
-    }
+on_both!(
+    an_auditor_needs_no_more_than_to_read,
+    a_database_of_another_version_is_left_as_it_is,
+);
 
-    async fn a_database_of_another_version_is_left_as_it_is(server) {
-        let url = server.database_url();
-        for (sql, failure) in [
-            ("DELETE FROM seaql_migrations WHERE version = 'm20261123_users'",
-                " is of an earlier version than this program: run `clientele migrate`, or start the server, which migrates it"),
-            ("INSERT INTO seaql_migrations (version, applied_at) VALUES ('m20261123_users', 0), ('m20990101_wings', 0)",
-                " is of a later version than this program: use that one"),
-        ] {
-            server.write(sql).await.expect("it can be written");
-            let before = server.snapshot().await;
-            let (told, said, code) = verify(&url);
-            assert!(said.starts_with("clientele: the database ") && said.ends_with(failure), "{said}");
-            assert_eq!((told.as_str(), code), ("", Some(1)));
-            assert_eq!(server.snapshot().await, before);
-        }
-        // Who would bring it up to date is told the same.
-        let (told, said, code) = run(&["migrate"], &[("DATABASE_URL", &url)]);
-        assert!(said.ends_with(" is of a later version than this program: use that one\n"), "{said}");
-        assert_eq!((told.as_str(), code), ("", Some(1)));
+async fn an_auditor_needs_no_more_than_to_read(server: &TestServer) {
+    let mut url = server.database_url();
+    let database = url
+        .split('?')
+        .next()
+        .and_then(|address| address.rsplit('/').next())
+        .expect("a name");
+    let role = format!("auditor_of_{database}");
+    let write = async |sql: &str| server.write(sql).await.expect("it can be written");
+    if server.backend == Backend::Postgres {
+        write(&format!("CREATE ROLE {role}")).await;
+        write(&format!("GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}")).await;
+        let more = if url.contains('?') { '&' } else { '?' };
+        url = format!("{url}{more}options[role]={role}");
     }
+    let intact = "2 records in 2 chains, 0 of them erased; 0 clients without records; under this key since TIME\n\
+                  the history is intact\n";
+    assert_eq!(verify(&url), (intact.to_owned(), String::new(), Some(0)));
+    if server.backend == Backend::Postgres {
+        write(&format!("DROP OWNED BY {role}")).await;
+        write(&format!("DROP ROLE {role}")).await;
+    }
+}
+
+async fn a_database_of_another_version_is_left_as_it_is(server: &TestServer) {
+    let url = server.database_url();
+    for (sql, failure) in [
+        (
+            "DELETE FROM seaql_migrations WHERE version = 'm20261123_users'",
+            " is of an earlier version than this program: run `clientele migrate`, or start the server, which migrates it",
+        ),
+        (
+            "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m20261123_users', 0), ('m20990101_wings', 0)",
+            " is of a later version than this program: use that one",
+        ),
+    ] {
+        server.write(sql).await.expect("it can be written");
+        let before = server.snapshot().await;
+        let (told, said, code) = verify(&url);
+        assert!(
+            said.starts_with("clientele: the database ") && said.ends_with(failure),
+            "{said}"
+        );
+        assert_eq!((told.as_str(), code), ("", Some(1)));
+        assert_eq!(server.snapshot().await, before);
+    }
+    // Who would bring it up to date is told the same.
+    let (told, said, code) = run(&["migrate"], &[("DATABASE_URL", &url)]);
+    assert!(
+        said.ends_with(" is of a later version than this program: use that one\n"),
+        "{said}"
+    );
+    assert_eq!((told.as_str(), code), ("", Some(1)));
 }
 
 #[test]

@@ -16,6 +16,7 @@ use tokio::{
 };
 
 use super::server::{Server, clientele, directory};
+use crate::harness::TestServer;
 
 const PASSWORD: &str = "correct horse battery";
 
@@ -161,67 +162,90 @@ async fn metrics_are_those_of_the_documentation_in_both_formats() {
     );
 }
 
-on_both! {
-    async fn requests_errors_refusals_and_sign_ins_are_counted(server) {
-        let url = server.database_url();
-        let server = start(&[("DATABASE_URL", &*url)]);
-        graphql(&server, "{ clients { totalCount } }").await;
-        graphql(&server, "mutation { upsertClient(input: { client: { firstName: \"\", lastName: \"\" } }) { created } }").await;
-        graphql(&server, "mutation { upsertClient(input: { client: { firstName: \"I\", lastName: \"O\" } }) { created } }").await;
-        graphql(&server, "{ nothing }").await;
-        for (method, path) in [
-            (Method::GET, "/api/clients"),
-            (Method::GET, "/api/clients/nobody/"),
-            (Method::PATCH, "/api/clients"),
-            (Method::GET, "/nowhere"),
-        ] {
-            send(ask(&server, method, path)).await;
-        }
-        let large = ask(&server, Method::POST, "/api/clients").body(vec![b' '; 2 << 20]);
-        send(large.header("content-type", "application/json")).await;
-        let http = Client::new();
-        send(http.get(format!("{}/api/clients", server.address))).await;
-        send(http.get(format!("{}/api/clients", server.address)).bearer_auth("clt_none")).await;
+on_both!(requests_errors_refusals_and_sign_ins_are_counted,);
 
-        let page = page(&server).await;
-        let beginnings = [
-            "clientele_request_seconds", "clientele_errors_total", "clientele_user_errors_total", "clientele_refused_total",
-            "clientele_sign_ins_total", "clientele_database_up", "clientele_requests_", "clientele_audit_records_total",
-            "clientele_database_connections_waiting", "clientele_database_commit_failures_total",
-        ];
-        let expected = BTreeSet::from([
-            "clientele_audit_records_total 1",
-            "clientele_database_up 1",
-            "clientele_errors_total{api=\"graphql\",code=\"GRAPHQL_VALIDATION_FAILED\"} 1",
-            "clientele_errors_total{api=\"rest\",code=\"INVALID_BASIC_AUTHORIZATION\"} 1",
-            "clientele_errors_total{api=\"rest\",code=\"INVALID_CLIENT_ID\"} 1",
-            "clientele_errors_total{api=\"rest\",code=\"INVALID_CREDENTIALS\"} 1",
-            "clientele_errors_total{api=\"rest\",code=\"INVALID_PARAMETERS\"} 1",
-            "clientele_errors_total{api=\"rest\",code=\"METHOD_NOT_IMPLEMENTED\"} 1",
-            "clientele_refused_total{reason=\"body_size\"} 1",
-            "clientele_request_seconds_count{api=\"graphql\",operation=\"mutation\",status=\"200\"} 2",
-            "clientele_request_seconds_count{api=\"graphql\",operation=\"none\",status=\"200\"} 1",
-            "clientele_request_seconds_count{api=\"graphql\",operation=\"query\",status=\"200\"} 1",
-            "clientele_request_seconds_count{api=\"none\",operation=\"none\",status=\"404\"} 1",
-            "clientele_request_seconds_count{api=\"rest\",operation=\"GET /api/clients\",status=\"200\"} 1",
-            "clientele_request_seconds_count{api=\"rest\",operation=\"GET /api/clients\",status=\"401\"} 2",
-            "clientele_request_seconds_count{api=\"rest\",operation=\"GET /api/clients/{id}\",status=\"404\"} 1",
-            "clientele_request_seconds_count{api=\"rest\",operation=\"POST /api/clients\",status=\"413\"} 1",
-            "clientele_request_seconds_count{api=\"rest\",operation=\"none\",status=\"405\"} 1",
-            "clientele_sign_ins_total{method=\"none\",outcome=\"missing\"} 1",
-            "clientele_sign_ins_total{method=\"password\",outcome=\"success\"} 9",
-            "clientele_sign_ins_total{method=\"token\",outcome=\"wrong\"} 1",
-            "clientele_user_errors_total{code=\"BLANK\"} 2",
-        ]);
-        assert_eq!(counted(&page, &beginnings), expected);
-        let database = if url.starts_with("sqlite:") { "sqlite" } else { "postgresql" };
-        for kind in ["read", "write"] {
-            for beginning in [
-                format!("clientele_database_statement_seconds_count{{database=\"{database}\",kind=\"{kind}\"}}"),
-                format!("clientele_database_acquire_seconds_count{{kind=\"{kind}\"}}"),
-            ] {
-                assert_eq!(counted(&page, &[&beginning]).len(), 1, "{beginning}: {page}");
-            }
+async fn requests_errors_refusals_and_sign_ins_are_counted(server: &TestServer) {
+    let url = server.database_url();
+    let server = start(&[("DATABASE_URL", &*url)]);
+    graphql(&server, "{ clients { totalCount } }").await;
+    graphql(
+        &server,
+        "mutation { upsertClient(input: { client: { firstName: \"\", lastName: \"\" } }) { created } }",
+    )
+    .await;
+    graphql(
+        &server,
+        "mutation { upsertClient(input: { client: { firstName: \"I\", lastName: \"O\" } }) { created } }",
+    )
+    .await;
+    graphql(&server, "{ nothing }").await;
+    for (method, path) in [
+        (Method::GET, "/api/clients"),
+        (Method::GET, "/api/clients/nobody/"),
+        (Method::PATCH, "/api/clients"),
+        (Method::GET, "/nowhere"),
+    ] {
+        send(ask(&server, method, path)).await;
+    }
+    let large = ask(&server, Method::POST, "/api/clients").body(vec![b' '; 2 << 20]);
+    send(large.header("content-type", "application/json")).await;
+    let http = Client::new();
+    send(http.get(format!("{}/api/clients", server.address))).await;
+    send(
+        http.get(format!("{}/api/clients", server.address))
+            .bearer_auth("clt_none"),
+    )
+    .await;
+
+    let page = page(&server).await;
+    let beginnings = [
+        "clientele_request_seconds",
+        "clientele_errors_total",
+        "clientele_user_errors_total",
+        "clientele_refused_total",
+        "clientele_sign_ins_total",
+        "clientele_database_up",
+        "clientele_requests_",
+        "clientele_audit_records_total",
+        "clientele_database_connections_waiting",
+        "clientele_database_commit_failures_total",
+    ];
+    let expected = BTreeSet::from([
+        "clientele_audit_records_total 1",
+        "clientele_database_up 1",
+        "clientele_errors_total{api=\"graphql\",code=\"GRAPHQL_VALIDATION_FAILED\"} 1",
+        "clientele_errors_total{api=\"rest\",code=\"INVALID_BASIC_AUTHORIZATION\"} 1",
+        "clientele_errors_total{api=\"rest\",code=\"INVALID_CLIENT_ID\"} 1",
+        "clientele_errors_total{api=\"rest\",code=\"INVALID_CREDENTIALS\"} 1",
+        "clientele_errors_total{api=\"rest\",code=\"INVALID_PARAMETERS\"} 1",
+        "clientele_errors_total{api=\"rest\",code=\"METHOD_NOT_IMPLEMENTED\"} 1",
+        "clientele_refused_total{reason=\"body_size\"} 1",
+        "clientele_request_seconds_count{api=\"graphql\",operation=\"mutation\",status=\"200\"} 2",
+        "clientele_request_seconds_count{api=\"graphql\",operation=\"none\",status=\"200\"} 1",
+        "clientele_request_seconds_count{api=\"graphql\",operation=\"query\",status=\"200\"} 1",
+        "clientele_request_seconds_count{api=\"none\",operation=\"none\",status=\"404\"} 1",
+        "clientele_request_seconds_count{api=\"rest\",operation=\"GET /api/clients\",status=\"200\"} 1",
+        "clientele_request_seconds_count{api=\"rest\",operation=\"GET /api/clients\",status=\"401\"} 2",
+        "clientele_request_seconds_count{api=\"rest\",operation=\"GET /api/clients/{id}\",status=\"404\"} 1",
+        "clientele_request_seconds_count{api=\"rest\",operation=\"POST /api/clients\",status=\"413\"} 1",
+        "clientele_request_seconds_count{api=\"rest\",operation=\"none\",status=\"405\"} 1",
+        "clientele_sign_ins_total{method=\"none\",outcome=\"missing\"} 1",
+        "clientele_sign_ins_total{method=\"password\",outcome=\"success\"} 9",
+        "clientele_sign_ins_total{method=\"token\",outcome=\"wrong\"} 1",
+        "clientele_user_errors_total{code=\"BLANK\"} 2",
+    ]);
+    assert_eq!(counted(&page, &beginnings), expected);
+    let database = if url.starts_with("sqlite:") {
+        "sqlite"
+    } else {
+        "postgresql"
+    };
+    for kind in ["read", "write"] {
+        for beginning in [
+            format!("clientele_database_statement_seconds_count{{database=\"{database}\",kind=\"{kind}\"}}"),
+            format!("clientele_database_acquire_seconds_count{{kind=\"{kind}\"}}"),
+        ] {
+            assert_eq!(counted(&page, &[&beginning]).len(), 1, "{beginning}: {page}");
         }
     }
 }

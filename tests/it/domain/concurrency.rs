@@ -51,135 +51,166 @@ async fn race(server: &TestServer, submissions: Vec<UpsertClient>) -> Vec<Result
         .await
 }
 
-on_both! {
-    async fn two_hundred_upserts_of_one_client_leave_one_submission(server) {
-        let key = upsert(server, &trevor()).await.client.client.encoded_key;
-        let submissions = (0..200).map(|writer| {
+on_both!(
+    two_hundred_upserts_of_one_client_leave_one_submission,
+    two_hundred_creations_are_all_there,
+    of_two_creations_of_one_id_one_becomes_a_change,
+    of_many_creations_with_one_chosen_id_one_succeeds,
+    of_many_changes_that_expect_one_version_one_succeeds,
+    a_caller_that_gives_up_leaves_all_or_nothing,
+    what_is_unique_is_unique_in_the_database,
+);
+
+async fn two_hundred_upserts_of_one_client_leave_one_submission(server: &TestServer) {
+    let key = upsert(server, &trevor()).await.client.client.encoded_key;
+    let submissions = (0..200).map(|writer| {
+        let mut input = submission(writer);
+        input.client.encoded_key = Value(key.clone());
+        input
+    });
+    let outcomes = race(server, submissions.collect()).await;
+    assert_eq!(outcomes, vec![Ok(Outcome::Changed); 200]);
+
+    let mut unchanged = trevor();
+    unchanged.client = clientele::client::ClientInput {
+        encoded_key: Value(key),
+        ..Default::default()
+    };
+    let stored = upsert(server, &unchanged).await.client;
+    assert_eq!(stored.client.version, 201);
+    let winner: usize = stored.client.first_name["name ".len()..]
+        .parse()
+        .expect("a writer's number");
+    assert_eq!(stored.client.notes, Some(format!("notes {winner}")));
+    let lines: Vec<_> = stored
+        .addresses
+        .iter()
+        .flatten()
+        .map(|address| address.line1.clone())
+        .collect();
+    assert_eq!(lines, [Some(format!("line {winner}"))]);
+    let documents = stored
+        .id_documents
+        .iter()
+        .flatten()
+        .map(|document| document.document_type.clone());
+    let expected = (0..=winner % 3).map(|place| format!("document {place} {winner}"));
+    assert_eq!(documents.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
+    let snapshot = server.snapshot().await;
+    assert_eq!(
+        snapshot.rows("address").len(),
+        1,
+        "no member of another submission is left"
+    );
+    assert_eq!(snapshot.rows("id_document").len(), winner % 3 + 1);
+}
+
+async fn two_hundred_creations_are_all_there(server: &TestServer) {
+    let outcomes = race(server, (0..200).map(submission).collect()).await;
+    assert_eq!(outcomes, vec![Ok(Outcome::Created); 200]);
+    let snapshot = server.snapshot().await;
+    assert_eq!(snapshot.rows("client").len(), 200);
+    assert_eq!(snapshot.rows("address").len(), 200);
+    assert_eq!(
+        snapshot.rows("id_document").len(),
+        (0..200).map(|writer| writer % 3 + 1).sum::<usize>()
+    );
+    let ids: HashSet<&str> = snapshot.rows("client_id_claim").into_iter().collect();
+    assert_eq!(ids.len(), 200);
+}
+
+async fn of_two_creations_of_one_id_one_becomes_a_change(server: &TestServer) {
+    for round in 0..10 {
+        let submissions = (0..2).map(|writer| {
             let mut input = submission(writer);
-            input.client.encoded_key = Value(key.clone());
-            input
-        });
-        let outcomes = race(server, submissions.collect()).await;
-        assert_eq!(outcomes, vec![Ok(Outcome::Changed); 200]);
-
-        let mut unchanged = trevor();
-        unchanged.client = clientele::client::ClientInput { encoded_key: Value(key), ..Default::default() };
-        let stored = upsert(server, &unchanged).await.client;
-        assert_eq!(stored.client.version, 201);
-        let winner: usize = stored.client.first_name["name ".len()..].parse().expect("a writer's number");
-        assert_eq!(stored.client.notes, Some(format!("notes {winner}")));
-        let lines: Vec<_> = stored.addresses.iter().flatten().map(|address| address.line1.clone()).collect();
-        assert_eq!(lines, [Some(format!("line {winner}"))]);
-        let documents = stored.id_documents.iter().flatten().map(|document| document.document_type.clone());
-        let expected = (0..=winner % 3).map(|place| format!("document {place} {winner}"));
-        assert_eq!(documents.collect::<Vec<_>>(), expected.collect::<Vec<_>>());
-        let snapshot = server.snapshot().await;
-        assert_eq!(snapshot.rows("address").len(), 1, "no member of another submission is left");
-        assert_eq!(snapshot.rows("id_document").len(), winner % 3 + 1);
-    }
-
-    async fn two_hundred_creations_are_all_there(server) {
-        let outcomes = race(server, (0..200).map(submission).collect()).await;
-        assert_eq!(outcomes, vec![Ok(Outcome::Created); 200]);
-        let snapshot = server.snapshot().await;
-        assert_eq!(snapshot.rows("client").len(), 200);
-        assert_eq!(snapshot.rows("address").len(), 200);
-        assert_eq!(snapshot.rows("id_document").len(), (0..200).map(|writer| writer % 3 + 1).sum::<usize>());
-        let ids: HashSet<&str> = snapshot.rows("client_id_claim").into_iter().collect();
-        assert_eq!(ids.len(), 200);
-    }
-
-    async fn of_two_creations_of_one_id_one_becomes_a_change(server) {
-        for round in 0..10 {
-            let submissions = (0..2).map(|writer| {
-                let mut input = submission(writer);
-                input.client.client_id = Value(format!("chosen {round}"));
-                input.match_on = ClientMatch::ClientId;
-                input
-            });
-            let mut outcomes = race(server, submissions.collect()).await;
-            outcomes.sort_by_key(|outcome| *outcome != Ok(Outcome::Created));
-            assert_eq!(outcomes, [Ok(Outcome::Created), Ok(Outcome::Changed)]);
-        }
-        assert_eq!(server.snapshot().await.rows("client").len(), 10);
-    }
-
-    async fn of_many_creations_with_one_chosen_id_one_succeeds(server) {
-        let submissions = (0..20).map(|writer| {
-            let mut input = submission(writer);
-            input.client.client_id = Value("chosen".to_owned());
+            input.client.client_id = Value(format!("chosen {round}"));
+            input.match_on = ClientMatch::ClientId;
             input
         });
         let mut outcomes = race(server, submissions.collect()).await;
-        outcomes.sort_by_key(Result::is_err);
-        let mut expected = vec![Err(vec![ProblemCode::Taken]); 20];
-        expected[0] = Ok(Outcome::Created);
-        assert_eq!(outcomes, expected);
-        assert_eq!(server.snapshot().await.rows("client").len(), 1);
+        outcomes.sort_by_key(|outcome| *outcome != Ok(Outcome::Created));
+        assert_eq!(outcomes, [Ok(Outcome::Created), Ok(Outcome::Changed)]);
     }
+    assert_eq!(server.snapshot().await.rows("client").len(), 10);
+}
 
-    async fn of_many_changes_that_expect_one_version_one_succeeds(server) {
-        let key = upsert(server, &trevor()).await.client.client.encoded_key;
-        let submissions = (0..20).map(|writer| {
-            let mut input = submission(writer);
-            input.client.encoded_key = Value(key.clone());
-            input.expected_version = Some(1);
-            input
-        });
-        let mut outcomes = race(server, submissions.collect()).await;
-        outcomes.sort_by_key(Result::is_err);
-        let mut expected = vec![Err(vec![ProblemCode::VersionConflict]); 20];
-        expected[0] = Ok(Outcome::Changed);
-        assert_eq!(outcomes, expected);
-    }
+async fn of_many_creations_with_one_chosen_id_one_succeeds(server: &TestServer) {
+    let submissions = (0..20).map(|writer| {
+        let mut input = submission(writer);
+        input.client.client_id = Value("chosen".to_owned());
+        input
+    });
+    let mut outcomes = race(server, submissions.collect()).await;
+    outcomes.sort_by_key(Result::is_err);
+    let mut expected = vec![Err(vec![ProblemCode::Taken]); 20];
+    expected[0] = Ok(Outcome::Created);
+    assert_eq!(outcomes, expected);
+    assert_eq!(server.snapshot().await.rows("client").len(), 1);
+}
 
-    async fn a_caller_that_gives_up_leaves_all_or_nothing(server) {
-        let key = upsert(server, &submission(0)).await.client.client.encoded_key;
-        let attempt = |writer: usize| {
-            let mut input = submission(writer);
-            input.client.encoded_key = Value(key.clone());
-            let (clientele, caller) = (server.clientele.clone(), Caller::operator());
-            async move {
-                let now = std::time::SystemTime::now().into();
-                let work = clientele.upsert_client(&caller, &input, clientele::client::Wanted::ALL, now);
-                // Each is dropped after another number of polls, so that every stage of the work is cut off once.
-                let mut work = std::pin::pin!(work);
-                for _ in 0..writer {
-                    let polled = futures_util::poll!(work.as_mut());
-                    if polled.is_ready() {
-                        return;
-                    }
-                    tokio::task::yield_now().await;
+async fn of_many_changes_that_expect_one_version_one_succeeds(server: &TestServer) {
+    let key = upsert(server, &trevor()).await.client.client.encoded_key;
+    let submissions = (0..20).map(|writer| {
+        let mut input = submission(writer);
+        input.client.encoded_key = Value(key.clone());
+        input.expected_version = Some(1);
+        input
+    });
+    let mut outcomes = race(server, submissions.collect()).await;
+    outcomes.sort_by_key(Result::is_err);
+    let mut expected = vec![Err(vec![ProblemCode::VersionConflict]); 20];
+    expected[0] = Ok(Outcome::Changed);
+    assert_eq!(outcomes, expected);
+}
+
+async fn a_caller_that_gives_up_leaves_all_or_nothing(server: &TestServer) {
+    let key = upsert(server, &submission(0)).await.client.client.encoded_key;
+    let attempt = |writer: usize| {
+        let mut input = submission(writer);
+        input.client.encoded_key = Value(key.clone());
+        let (clientele, caller) = (server.clientele.clone(), Caller::operator());
+        async move {
+            let now = std::time::SystemTime::now().into();
+            let work = clientele.upsert_client(&caller, &input, clientele::client::Wanted::ALL, now);
+            // Each is dropped after another number of polls, so that every stage of the work is cut off once.
+            let mut work = std::pin::pin!(work);
+            for _ in 0..writer {
+                let polled = futures_util::poll!(work.as_mut());
+                if polled.is_ready() {
+                    return;
                 }
+                tokio::task::yield_now().await;
             }
-        };
-        for writer in 1..60 {
-            attempt(writer).await;
-            let snapshot = server.snapshot().await;
-            let client: serde_json::Value = serde_json::from_str(snapshot.rows("client")[0]).expect("a row is JSON");
-            let winner: usize = client[3].as_str().expect("the first name")["name ".len()..].parse().expect("a number");
-            assert_eq!(snapshot.rows("id_document").len(), winner % 3 + 1);
-            assert!(snapshot.rows("address")[0].contains(&format!("line {winner}")));
         }
-        // The connections that were left behind are usable.
-        let many = join_all((0..20).map(|_| async { try_upsert(server, &trevor()).await.is_ok() })).await;
-        assert_eq!(many, [true; 20]);
+    };
+    for writer in 1..60 {
+        attempt(writer).await;
+        let snapshot = server.snapshot().await;
+        let client: serde_json::Value = serde_json::from_str(snapshot.rows("client")[0]).expect("a row is JSON");
+        let winner: usize = client[3].as_str().expect("the first name")["name ".len()..]
+            .parse()
+            .expect("a number");
+        assert_eq!(snapshot.rows("id_document").len(), winner % 3 + 1);
+        assert!(snapshot.rows("address")[0].contains(&format!("line {winner}")));
     }
+    // The connections that were left behind are usable.
+    let many = join_all((0..20).map(|_| async { try_upsert(server, &trevor()).await.is_ok() })).await;
+    assert_eq!(many, [true; 20]);
+}
 
-    async fn what_is_unique_is_unique_in_the_database(server) {
-        let stored = upsert(server, &submission(0)).await.client;
-        let (key, id) = (&stored.client.encoded_key, &stored.client.client_id);
-        let other = upsert(server, &trevor()).await.client.client.encoded_key;
-        for statement in [
-            format!("INSERT INTO client_id_claim (client_id, client_key) VALUES ('{id}', '{other}')"),
-            format!("INSERT INTO client SELECT * FROM client WHERE encoded_key = '{key}'"),
-            format!("INSERT INTO address SELECT * FROM address WHERE client_key = '{key}'"),
-            format!("INSERT INTO id_document SELECT * FROM id_document WHERE client_key = '{key}'"),
-            "INSERT INTO client_role SELECT 'other', role_id, name, description, FALSE, 1 FROM client_role".to_owned(),
-            "INSERT INTO client_role SELECT 'other', 'other', name, description, TRUE, 1 FROM client_role".to_owned(),
-        ] {
-            let error = server.write(&statement).await.expect_err(&statement);
-            assert!(matches!(error, Error::Conflict), "{statement}: {error:?}");
-        }
+async fn what_is_unique_is_unique_in_the_database(server: &TestServer) {
+    let stored = upsert(server, &submission(0)).await.client;
+    let (key, id) = (&stored.client.encoded_key, &stored.client.client_id);
+    let other = upsert(server, &trevor()).await.client.client.encoded_key;
+    for statement in [
+        format!("INSERT INTO client_id_claim (client_id, client_key) VALUES ('{id}', '{other}')"),
+        format!("INSERT INTO client SELECT * FROM client WHERE encoded_key = '{key}'"),
+        format!("INSERT INTO address SELECT * FROM address WHERE client_key = '{key}'"),
+        format!("INSERT INTO id_document SELECT * FROM id_document WHERE client_key = '{key}'"),
+        "INSERT INTO client_role SELECT 'other', role_id, name, description, FALSE, 1 FROM client_role".to_owned(),
+        "INSERT INTO client_role SELECT 'other', 'other', name, description, TRUE, 1 FROM client_role".to_owned(),
+    ] {
+        let error = server.write(&statement).await.expect_err(&statement);
+        assert!(matches!(error, Error::Conflict), "{statement}: {error:?}");
     }
 }

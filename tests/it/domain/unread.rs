@@ -57,24 +57,44 @@ fn window(order: &Order) -> Window {
     Window::of(&range, order).expect("a range without cursors")
 }
 
-on_both! {
-    async fn what_is_loaded_by_keys_takes_the_permission_to_see_it(server) {
-        let ana = written_to(server).await;
-        let text = |place: &str| ana.pointer(place).and_then(Value::as_str).expect("a key").to_owned();
-        let (client_key, encoded_key) = (text("/encodedKey"), text("/messages/nodes/0/encodedKey"));
-        let clientele = &server.clientele;
-        let asked = Asked { rows: true, total: true, contents: true };
-        let keys = [client_key.clone()];
+on_both!(what_is_loaded_by_keys_takes_the_permission_to_see_it,);
 
-        let clients = clientele.clients_by_key(&keys, Wanted::ALL).await.expect("read");
-        is_for(&clients, Permission::ViewClient);
-        let pages = clientele.messages_of_clients(&[&client_key], &window(&notify::NEWEST_FIRST), asked).await;
-        is_for(&pages.expect("read"), Permission::ViewMessages);
-        let message = MessageKey { client_key: client_key.clone(), encoded_key };
-        is_for(&clientele.messages_by_key(&[message]).await.expect("read"), Permission::ViewMessages);
-        let pages = clientele.history_of_clients(&[&client_key], &window(&clientele::audit::BY_POSITION), asked).await;
-        is_for(&pages.expect("read"), Permission::Audit);
-        let record = RecordKey { chain: client_key, position: 1 };
-        is_for(&clientele.records_by_key(&[record]).await.expect("read"), Permission::Audit);
-    }
+async fn what_is_loaded_by_keys_takes_the_permission_to_see_it(server: &TestServer) {
+    let ana = written_to(server).await;
+    let text = |place: &str| ana.pointer(place).and_then(Value::as_str).expect("a key").to_owned();
+    let (client_key, encoded_key) = (text("/encodedKey"), text("/messages/nodes/0/encodedKey"));
+    let clientele = &server.clientele;
+    let asked = Asked {
+        rows: true,
+        total: true,
+        contents: true,
+    };
+    let keys = [client_key.clone()];
+
+    let clients = clientele.clients_by_key(&keys, Wanted::ALL).await.expect("read");
+    is_for(&clients, Permission::ViewClient);
+    let pages = clientele
+        .messages_of_clients(&[&client_key], &window(&notify::NEWEST_FIRST), asked)
+        .await;
+    is_for(&pages.expect("read"), Permission::ViewMessages);
+    let message = MessageKey {
+        client_key: client_key.clone(),
+        encoded_key,
+    };
+    is_for(
+        &clientele.messages_by_key(&[message]).await.expect("read"),
+        Permission::ViewMessages,
+    );
+    let pages = clientele
+        .history_of_clients(&[&client_key], &window(&clientele::history::BY_POSITION), asked)
+        .await;
+    is_for(&pages.expect("read"), Permission::Audit);
+    let record = RecordKey {
+        chain: client_key,
+        position: 1,
+    };
+    is_for(
+        &clientele.records_by_key(&[record]).await.expect("read"),
+        Permission::Audit,
+    );
 }

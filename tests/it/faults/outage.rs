@@ -11,6 +11,7 @@ use super::{
     proxy::{Cut, Proxy},
 };
 use crate::cli::server::Server;
+use crate::harness::TestServer;
 
 /// Requests that are sent while the database is away.
 const REQUESTS: usize = 200;
@@ -38,105 +39,137 @@ async fn prepare_all(caller: &Caller) -> Vec<Prepared> {
     prepared
 }
 
-on_postgres! {
-    async fn requests_during_an_outage_are_refused_without_asking(server) {
-        let url = server.database_url();
-        let (proxy, through) = Proxy::start(&url, Cut::Before);
-        let process = Server::open(&[("DATABASE_URL", &*through), ("CLIENTELE_LOG__FILTER", "info")]);
-        let caller = Caller::of(&process.address);
-        caller.welcome().await;
-        let mut ledger = Ledger::default();
-        ledger.acknowledged.extend(Operation::GraphqlClient.prepare(&caller, "before").await.run(&caller).await);
-        let prepared = prepare_all(&caller).await;
-        until_ready(&caller, 200).await;
+on_postgres!(
+    requests_during_an_outage_are_refused_without_asking,
+    requests_during_a_silent_outage_are_refused,
+    silence_within_a_change_hangs_no_request,
+);
 
-        proxy.go_down();
-        until_ready(&caller, 503).await;
-        for number in 0..REQUESTS {
-            assert!(prepared[number % prepared.len()].run(&caller).await.is_none());
-            assert_eq!(caller.get("/health/live").await, Some(200));
-        }
-        let refused = proxy.come_back();
-        assert!(refused < REQUESTS / 4, "{refused} connections for {REQUESTS} requests");
-        until_ready(&caller, 200).await;
-        for prepared in &prepared {
-            let acknowledged = prepared.run(&caller).await;
-            ledger.acknowledged.push(acknowledged.expect("the database is back"));
-        }
+async fn requests_during_an_outage_are_refused_without_asking(server: &TestServer) {
+    let url = server.database_url();
+    let (proxy, through) = Proxy::start(&url, Cut::Before);
+    let process = Server::open(&[("DATABASE_URL", &*through), ("CLIENTELE_LOG__FILTER", "info")]);
+    let caller = Caller::of(&process.address);
+    caller.welcome().await;
+    let mut ledger = Ledger::default();
+    ledger.acknowledged.extend(
+        Operation::GraphqlClient
+            .prepare(&caller, "before")
+            .await
+            .run(&caller)
+            .await,
+    );
+    let prepared = prepare_all(&caller).await;
+    until_ready(&caller, 200).await;
 
-        process.signal("TERM");
-        let (log, code) = process.wait();
-        assert_eq!(code, Some(0), "{log}");
-        let of_outage = |line: &&str| line.contains("clientele::db::availability");
-        let lines: Vec<&str> = log.lines().filter(of_outage).collect();
-        assert_eq!(lines.len(), 2, "{lines:#?}");
-        assert!(lines[0].contains(" WARN ") && lines[0].contains("the database can't be reached"), "{}", lines[0]);
-        assert!(lines[1].contains(" INFO ") && lines[1].contains("the database answers again"), "{}", lines[1]);
-        ledger.assert_stored(&url).await;
+    proxy.go_down();
+    until_ready(&caller, 503).await;
+    for number in 0..REQUESTS {
+        assert!(prepared[number % prepared.len()].run(&caller).await.is_none());
+        assert_eq!(caller.get("/health/live").await, Some(200));
     }
-    async fn requests_during_a_silent_outage_are_refused(server) {
-        let url = server.database_url();
-        let (proxy, through) = Proxy::start(&url, Cut::Before);
-        let process = Server::open(&[("DATABASE_URL", &*through), NO_WORKER]);
-        let caller = Caller::of(&process.address);
-        caller.welcome().await;
-        let mut ledger = Ledger::default();
-        ledger.acknowledged.extend(Operation::GraphqlClient.prepare(&caller, "before").await.run(&caller).await);
-        let prepared = prepare_all(&caller).await;
+    let refused = proxy.come_back();
+    assert!(refused < REQUESTS / 4, "{refused} connections for {REQUESTS} requests");
+    until_ready(&caller, 200).await;
+    for prepared in &prepared {
+        let acknowledged = prepared.run(&caller).await;
+        ledger.acknowledged.push(acknowledged.expect("the database is back"));
+    }
 
-        proxy.go_silent();
-        let changes = join_all(prepared.iter().map(|prepared| prepared.run(&caller)));
-        let reads = join_all((0..REQUESTS / 10).map(async |_| {
-            (caller.read_clients().await, caller.get("/api/clients/graphqlchange").await)
-        }));
-        let answers = async { tokio::join!(changes, reads, caller.get("/health/live")) };
-        let (changes, reads, live) = timeout(MOST_SECONDS, answers).await.expect("every request is answered");
-        assert!(changes.iter().all(Option::is_none), "{changes:?}");
-        let refusals = caller.refusals();
-        assert_eq!(refusals.len(), prepared.len(), "{refusals:?}");
-        assert!(refusals.iter().all(|code| matches!(&**code, "UNAVAILABLE" | "503")), "{refusals:?}");
-        for read in reads {
-            assert_eq!(read, (Some("UNAVAILABLE".to_owned()), Some(503)));
-        }
+    process.signal("TERM");
+    let (log, code) = process.wait();
+    assert_eq!(code, Some(0), "{log}");
+    let of_outage = |line: &&str| line.contains("clientele::db::availability");
+    let lines: Vec<&str> = log.lines().filter(of_outage).collect();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert!(
+        lines[0].contains(" WARN ") && lines[0].contains("the database can't be reached"),
+        "{}",
+        lines[0]
+    );
+    assert!(
+        lines[1].contains(" INFO ") && lines[1].contains("the database answers again"),
+        "{}",
+        lines[1]
+    );
+    ledger.assert_stored(&url).await;
+}
+async fn requests_during_a_silent_outage_are_refused(server: &TestServer) {
+    let url = server.database_url();
+    let (proxy, through) = Proxy::start(&url, Cut::Before);
+    let process = Server::open(&[("DATABASE_URL", &*through), NO_WORKER]);
+    let caller = Caller::of(&process.address);
+    caller.welcome().await;
+    let mut ledger = Ledger::default();
+    ledger.acknowledged.extend(
+        Operation::GraphqlClient
+            .prepare(&caller, "before")
+            .await
+            .run(&caller)
+            .await,
+    );
+    let prepared = prepare_all(&caller).await;
+
+    proxy.go_silent();
+    let changes = join_all(prepared.iter().map(|prepared| prepared.run(&caller)));
+    let reads = join_all((0..REQUESTS / 10).map(async |_| {
+        (
+            caller.read_clients().await,
+            caller.get("/api/clients/graphqlchange").await,
+        )
+    }));
+    let answers = async { tokio::join!(changes, reads, caller.get("/health/live")) };
+    let (changes, reads, live) = timeout(MOST_SECONDS, answers).await.expect("every request is answered");
+    assert!(changes.iter().all(Option::is_none), "{changes:?}");
+    let refusals = caller.refusals();
+    assert_eq!(refusals.len(), prepared.len(), "{refusals:?}");
+    assert!(
+        refusals.iter().all(|code| matches!(&**code, "UNAVAILABLE" | "503")),
+        "{refusals:?}"
+    );
+    for read in reads {
+        assert_eq!(read, (Some("UNAVAILABLE".to_owned()), Some(503)));
+    }
+    assert_eq!(live, Some(200));
+
+    proxy.come_back();
+    until_ready(&caller, 200).await;
+    for prepared in &prepared {
+        let acknowledged = prepared.run(&caller).await;
+        ledger.acknowledged.push(acknowledged.expect("the database is back"));
+    }
+    process.signal("TERM");
+    let (log, code) = process.wait();
+    assert_eq!(code, Some(0), "{log}");
+    ledger.assert_stored(&url).await;
+}
+
+async fn silence_within_a_change_hangs_no_request(server: &TestServer) {
+    let url = server.database_url();
+    let (proxy, through) = Proxy::start(&url, Cut::Silent);
+    let process = Server::open(&[("DATABASE_URL", &*through), NO_WORKER]);
+    let caller = Caller::of(&process.address);
+    caller.welcome().await;
+    let mut ledger = Ledger::default();
+    // Messages of a transaction after its BEGIN. How many an operation has depends on what its connection has prepared already.
+    for messages in [4, 8] {
+        let operation = Operation::GraphqlClient;
+        let prepared = operation.prepare(&caller, &format!("n{messages}")).await;
+        proxy.arm(messages);
+        let requests = async { tokio::join!(prepared.run(&caller), caller.get("/health/live")) };
+        let (change, live) = timeout(MOST_SECONDS, requests)
+            .await
+            .expect("every request is answered");
+        assert!(change.is_none() && proxy.disarm(), "the change fell silent");
+        assert_eq!(caller.refusals(), ["UNAVAILABLE"]);
         assert_eq!(live, Some(200));
-
         proxy.come_back();
         until_ready(&caller, 200).await;
-        for prepared in &prepared {
-            let acknowledged = prepared.run(&caller).await;
-            ledger.acknowledged.push(acknowledged.expect("the database is back"));
-        }
-        process.signal("TERM");
-        let (log, code) = process.wait();
-        assert_eq!(code, Some(0), "{log}");
-        ledger.assert_stored(&url).await;
+        let again = prepared.run(&caller).await;
+        ledger.acknowledged.push(again.expect("the database is back"));
     }
-
-    async fn silence_within_a_change_hangs_no_request(server) {
-        let url = server.database_url();
-        let (proxy, through) = Proxy::start(&url, Cut::Silent);
-        let process = Server::open(&[("DATABASE_URL", &*through), NO_WORKER]);
-        let caller = Caller::of(&process.address);
-        caller.welcome().await;
-        let mut ledger = Ledger::default();
-        // Messages of a transaction after its BEGIN. How many an operation has depends on what its connection has prepared already.
-        for messages in [4, 8] {
-            let operation = Operation::GraphqlClient;
-            let prepared = operation.prepare(&caller, &format!("n{messages}")).await;
-            proxy.arm(messages);
-            let requests = async { tokio::join!(prepared.run(&caller), caller.get("/health/live")) };
-            let (change, live) = timeout(MOST_SECONDS, requests).await.expect("every request is answered");
-            assert!(change.is_none() && proxy.disarm(), "the change fell silent");
-            assert_eq!(caller.refusals(), ["UNAVAILABLE"]);
-            assert_eq!(live, Some(200));
-            proxy.come_back();
-            until_ready(&caller, 200).await;
-            let again = prepared.run(&caller).await;
-            ledger.acknowledged.push(again.expect("the database is back"));
-        }
-        process.signal("TERM");
-        let (log, code) = process.wait();
-        assert_eq!(code, Some(0), "{log}");
-        ledger.assert_stored(&url).await;
-    }
+    process.signal("TERM");
+    let (log, code) = process.wait();
+    assert_eq!(code, Some(0), "{log}");
+    ledger.assert_stored(&url).await;
 }

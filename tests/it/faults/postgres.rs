@@ -82,17 +82,21 @@ async fn every_message_of_a_command_is_cut(server: &TestServer, cut: Cut, kind: 
     ledger.assert_stored(&url).await;
 }
 
-on_postgres! {
-    async fn commands_say_what_they_stored(server) {
-        every_message_of_a_command_is_cut(server, Cut::Before, Kind::TokenCreate).await;
-        every_message_of_a_command_is_cut(server, Cut::After, Kind::UserRemove).await;
-    }
+on_postgres!(
+    commands_say_what_they_stored,
+    connections_that_end_before_a_message_lose_nothing,
+    connections_that_end_before_an_answer_lose_nothing,
+);
 
-    async fn connections_that_end_before_a_message_lose_nothing(server) {
-        every_message_is_cut(server, Cut::Before).await;
-    }
+async fn commands_say_what_they_stored(server: &TestServer) {
+    every_message_of_a_command_is_cut(server, Cut::Before, Kind::TokenCreate).await;
+    every_message_of_a_command_is_cut(server, Cut::After, Kind::UserRemove).await;
+}
 
-    async fn connections_that_end_before_an_answer_lose_nothing(server) {
-        every_message_is_cut(server, Cut::After).await;
-    }
+async fn connections_that_end_before_a_message_lose_nothing(server: &TestServer) {
+    every_message_is_cut(server, Cut::Before).await;
+}
+
+async fn connections_that_end_before_an_answer_lose_nothing(server: &TestServer) {
+    every_message_is_cut(server, Cut::After).await;
 }

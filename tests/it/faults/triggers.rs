@@ -115,22 +115,54 @@ async fn every_table_fails(server: &TestServer, fault: Fault) {
     ledger.assert_stored(&url).await;
 }
 
-on_both! {
-    async fn every_failed_statement_leaves_nothing(server) {
-        every_table_fails(server, Fault { at_commit: false, sqlstate: DISK_FULL }).await;
-    }
+on_both!(every_failed_statement_leaves_nothing,);
+
+async fn every_failed_statement_leaves_nothing(server: &TestServer) {
+    every_table_fails(
+        server,
+        Fault {
+            at_commit: false,
+            sqlstate: DISK_FULL,
+        },
+    )
+    .await;
 }
 
-on_postgres! {
-    async fn every_failed_commit_leaves_nothing(server) {
-        every_table_fails(server, Fault { at_commit: true, sqlstate: DISK_FULL }).await;
-    }
+on_postgres!(
+    every_failed_commit_leaves_nothing,
+    every_io_error_of_a_statement_leaves_nothing,
+    every_io_error_of_a_commit_leaves_nothing,
+);
 
-    async fn every_io_error_of_a_statement_leaves_nothing(server) {
-        every_table_fails(server, Fault { at_commit: false, sqlstate: IO_ERROR }).await;
-    }
+async fn every_failed_commit_leaves_nothing(server: &TestServer) {
+    every_table_fails(
+        server,
+        Fault {
+            at_commit: true,
+            sqlstate: DISK_FULL,
+        },
+    )
+    .await;
+}
 
-    async fn every_io_error_of_a_commit_leaves_nothing(server) {
-        every_table_fails(server, Fault { at_commit: true, sqlstate: IO_ERROR }).await;
-    }
+async fn every_io_error_of_a_statement_leaves_nothing(server: &TestServer) {
+    every_table_fails(
+        server,
+        Fault {
+            at_commit: false,
+            sqlstate: IO_ERROR,
+        },
+    )
+    .await;
+}
+
+async fn every_io_error_of_a_commit_leaves_nothing(server: &TestServer) {
+    every_table_fails(
+        server,
+        Fault {
+            at_commit: true,
+            sqlstate: IO_ERROR,
+        },
+    )
+    .await;
 }

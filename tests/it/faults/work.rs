@@ -60,32 +60,39 @@ async fn next_is_stored(server: &TestServer) {
     assert_eq!(name_of_role(server).await, "next");
 }
 
-on_both! {
-    async fn work_that_panics_stores_nothing(server) {
-        let clientele = Arc::clone(&server.clientele);
-        let work = tokio::spawn(async move { clientele.db.write(&Wrong::Panics).await });
-        assert!(work.await.expect_err("it panics").is_panic());
-        next_is_stored(server).await;
-    }
+on_both!(
+    work_that_panics_stores_nothing,
+    work_that_is_given_up_stores_nothing,
+    work_that_ignores_a_failed_statement_stores_nothing,
+    every_connection_survives_failed_work,
+);
 
-    async fn work_that_is_given_up_stores_nothing(server) {
-        let work = server.clientele.db.write(&Wrong::NeverEnds);
-        tokio::time::timeout(Duration::from_millis(100), work).await.expect_err("it never ends");
-        next_is_stored(server).await;
-    }
+async fn work_that_panics_stores_nothing(server: &TestServer) {
+    let clientele = Arc::clone(&server.clientele);
+    let work = tokio::spawn(async move { clientele.db.write(&Wrong::Panics).await });
+    assert!(work.await.expect_err("it panics").is_panic());
+    next_is_stored(server).await;
+}
 
-    async fn work_that_ignores_a_failed_statement_stores_nothing(server) {
+async fn work_that_is_given_up_stores_nothing(server: &TestServer) {
+    let work = server.clientele.db.write(&Wrong::NeverEnds);
+    tokio::time::timeout(Duration::from_millis(100), work)
+        .await
+        .expect_err("it never ends");
+    next_is_stored(server).await;
+}
+
+async fn work_that_ignores_a_failed_statement_stores_nothing(server: &TestServer) {
+    let ended = server.clientele.db.write(&Wrong::IgnoresFailure).await;
+    assert!(matches!(ended, Err(Error::Internal(_))), "{ended:?}");
+    next_is_stored(server).await;
+}
+
+async fn every_connection_survives_failed_work(server: &TestServer) {
+    // More often than there are connections.
+    for _ in 0..20 {
         let ended = server.clientele.db.write(&Wrong::IgnoresFailure).await;
-        assert!(matches!(ended, Err(Error::Internal(_))), "{ended:?}");
-        next_is_stored(server).await;
+        assert!(ended.is_err());
     }
-
-    async fn every_connection_survives_failed_work(server) {
-        // More often than there are connections.
-        for _ in 0..20 {
-            let ended = server.clientele.db.write(&Wrong::IgnoresFailure).await;
-            assert!(ended.is_err());
-        }
-        next_is_stored(server).await;
-    }
+    next_is_stored(server).await;
 }

@@ -33,41 +33,49 @@ enum Sent {
     Value,
 }
 
-on_both! {
-    async fn every_field_of_a_client_knows_absent_from_null(server) {
-        walk(server, Root::Client, table::client()).await;
-    }
+on_both!(
+    every_field_of_a_client_knows_absent_from_null,
+    every_field_of_a_set_of_custom_fields_knows_absent_from_null,
+    every_field_of_a_role_knows_absent_from_null,
+    every_field_of_a_message_template_knows_absent_from_null,
+    every_field_of_a_user_knows_absent_from_null,
+    every_field_of_a_token_knows_absent_from_null,
+    every_mutation_is_walked_that_has_anything_to_leave_out,
+);
 
-    async fn every_field_of_a_set_of_custom_fields_knows_absent_from_null(server) {
-        walk(server, Root::CustomFieldSet, table::custom_field_set()).await;
-    }
+async fn every_field_of_a_client_knows_absent_from_null(server: &TestServer) {
+    walk(server, Root::Client, table::client()).await;
+}
 
-    async fn every_field_of_a_role_knows_absent_from_null(server) {
-        walk(server, Root::ClientRole, table::client_role()).await;
-    }
+async fn every_field_of_a_set_of_custom_fields_knows_absent_from_null(server: &TestServer) {
+    walk(server, Root::CustomFieldSet, table::custom_field_set()).await;
+}
 
-    async fn every_field_of_a_message_template_knows_absent_from_null(server) {
-        walk(server, Root::MessageTemplate, table::message_template()).await;
-    }
+async fn every_field_of_a_role_knows_absent_from_null(server: &TestServer) {
+    walk(server, Root::ClientRole, table::client_role()).await;
+}
 
-    async fn every_field_of_a_user_knows_absent_from_null(server) {
-        walk(server, Root::User, table::user()).await;
-    }
+async fn every_field_of_a_message_template_knows_absent_from_null(server: &TestServer) {
+    walk(server, Root::MessageTemplate, table::message_template()).await;
+}
 
-    async fn every_field_of_a_token_knows_absent_from_null(server) {
-        walk(server, Root::Token, table::token()).await;
-    }
+async fn every_field_of_a_user_knows_absent_from_null(server: &TestServer) {
+    walk(server, Root::User, table::user()).await;
+}
 
-    async fn every_mutation_is_walked_that_has_anything_to_leave_out(server) {
-        let schema = Schema::load(server).await;
-        let open = schema.inputs_of_mutations().into_iter().filter(|input| {
-            let fields = schema.nullable_fields(input);
-            fields.iter().any(|field| !field.ends_with(".clientMutationId"))
-        });
-        // What resendMessages is sent narrows a list, and is stored nowhere.
-        let walked = Root::ALL.map(Root::input).into_iter().chain(["ResendMessagesInput"]);
-        assert_eq!(open.collect::<BTreeSet<_>>(), walked.map(str::to_owned).collect());
-    }
+async fn every_field_of_a_token_knows_absent_from_null(server: &TestServer) {
+    walk(server, Root::Token, table::token()).await;
+}
+
+async fn every_mutation_is_walked_that_has_anything_to_leave_out(server: &TestServer) {
+    let schema = Schema::load(server).await;
+    let open = schema.inputs_of_mutations().into_iter().filter(|input| {
+        let fields = schema.nullable_fields(input);
+        fields.iter().any(|field| !field.ends_with(".clientMutationId"))
+    });
+    // What resendMessages is sent narrows a list, and is stored nowhere.
+    let walked = Root::ALL.map(Root::input).into_iter().chain(["ResendMessagesInput"]);
+    assert_eq!(open.collect::<BTreeSet<_>>(), walked.map(str::to_owned).collect());
 }
 
 async fn walk(server: &TestServer, root: Root, rows: Vec<Row>) {

@@ -60,27 +60,40 @@ fn literal(value: &Value) -> String {
     }
 }
 
-on_both! {
-    async fn the_largest_client_passes_as_variables(server) {
-        thousand_fields(server).await;
-        let input = largest();
-        assert!((700_000..1024 * 1024).contains(&input.to_string().len()));
-        store(server, input, "version").await;
-        is_whole(server).await;
-    }
+on_both!(
+    the_largest_client_passes_as_variables,
+    the_largest_client_passes_as_literals,
+    one_value_more_is_too_many,
+);
 
-    async fn the_largest_client_passes_as_literals(server) {
-        thousand_fields(server).await;
-        let document = format!("mutation {{ upsertClient(input: {}) {{ created userErrors {{ code path }} }} }}", literal(&largest()));
-        server.graphql(&document, json!({})).await.data(json!({ "upsertClient": { "created": true, "userErrors": [] } }));
-        is_whole(server).await;
-    }
+async fn the_largest_client_passes_as_variables(server: &TestServer) {
+    thousand_fields(server).await;
+    let input = largest();
+    assert!((700_000..1024 * 1024).contains(&input.to_string().len()));
+    store(server, input, "version").await;
+    is_whole(server).await;
+}
 
-    async fn one_value_more_is_too_many(server) {
-        let values: Value = (0..=VALUES).map(|n| json!({ "fieldId": format!("f{n}"), "value": "v" })).collect();
-        let input = json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" }, "customInformation": values });
-        let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { userErrors { code path } } }";
-        server.graphql(query, json!({ "input": input })).await.data(
-            json!({ "upsertClient": { "userErrors": [{ "code": "TOO_MANY", "path": ["input", "customInformation"] }] } }));
-    }
+async fn the_largest_client_passes_as_literals(server: &TestServer) {
+    thousand_fields(server).await;
+    let document = format!(
+        "mutation {{ upsertClient(input: {}) {{ created userErrors {{ code path }} }} }}",
+        literal(&largest())
+    );
+    server
+        .graphql(&document, json!({}))
+        .await
+        .data(json!({ "upsertClient": { "created": true, "userErrors": [] } }));
+    is_whole(server).await;
+}
+
+async fn one_value_more_is_too_many(server: &TestServer) {
+    let values: Value = (0..=VALUES)
+        .map(|n| json!({ "fieldId": format!("f{n}"), "value": "v" }))
+        .collect();
+    let input = json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" }, "customInformation": values });
+    let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { userErrors { code path } } }";
+    server.graphql(query, json!({ "input": input })).await.data(
+        json!({ "upsertClient": { "userErrors": [{ "code": "TOO_MANY", "path": ["input", "customInformation"] }] } }),
+    );
 }

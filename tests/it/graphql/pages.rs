@@ -141,70 +141,110 @@ async fn refused(server: &TestServer, variables: Value) -> Value {
     answer.body["errors"][0]["message"].clone()
 }
 
-on_both! {
-    async fn paging_visits_every_client_once_in_the_order_of_code_points(server) {
-        let clients = named_clients(server).await;
-        for field in ["CREATED_AT", "UPDATED_AT", "NAME"] {
-            for direction in ["ASC", "DESC"] {
-                let order = json!({ "field": field, "direction": direction });
-                let expected = expected(&clients, field, direction);
-                for size in [1, 2, 3, 5, 7, 13, 27, 28, 29, 500] {
-                    assert_eq!(forward(server, &order, size).await, expected, "{order} {size}");
-                    assert_eq!(backward(server, &order, size).await, expected, "{order} {size}");
-                }
+on_both!(
+    paging_visits_every_client_once_in_the_order_of_code_points,
+    cursors_stay_good_when_clients_come_and_go,
+    a_page_is_asked_for_within_its_bounds,
+);
+
+async fn paging_visits_every_client_once_in_the_order_of_code_points(server: &TestServer) {
+    let clients = named_clients(server).await;
+    for field in ["CREATED_AT", "UPDATED_AT", "NAME"] {
+        for direction in ["ASC", "DESC"] {
+            let order = json!({ "field": field, "direction": direction });
+            let expected = expected(&clients, field, direction);
+            for size in [1, 2, 3, 5, 7, 13, 27, 28, 29, 500] {
+                assert_eq!(forward(server, &order, size).await, expected, "{order} {size}");
+                assert_eq!(backward(server, &order, size).await, expected, "{order} {size}");
             }
         }
     }
+}
 
-    async fn cursors_stay_good_when_clients_come_and_go(server) {
-        let order = json!({ "field": "NAME" });
-        for name in ["b", "d", "f", "h"] {
-            store(server, json!({ "client": { "firstName": "x", "lastName": name } }), "encodedKey").await;
-        }
-        let first = page(server, json!({ "order": order, "first": 2 })).await;
-        let after = &first["pageInfo"]["endCursor"];
-        // The client that the cursor names goes; others come before and after it.
-        let gone = first["nodes"][1]["encodedKey"].as_str().expect("a key");
-        for table in ["client_id_claim", "client"] {
-            let column = if table == "client" { "encoded_key" } else { "client_key" };
-            server.write(&format!("DELETE FROM {table} WHERE {column} = '{gone}'")).await.expect("it can be deleted");
-        }
-        for name in ["a", "c", "e", "z"] {
-            store(server, json!({ "client": { "firstName": "x", "lastName": name } }), "encodedKey").await;
-        }
-        let query = "query($after: String, $before: String) {
+async fn cursors_stay_good_when_clients_come_and_go(server: &TestServer) {
+    let order = json!({ "field": "NAME" });
+    for name in ["b", "d", "f", "h"] {
+        store(
+            server,
+            json!({ "client": { "firstName": "x", "lastName": name } }),
+            "encodedKey",
+        )
+        .await;
+    }
+    let first = page(server, json!({ "order": order, "first": 2 })).await;
+    let after = &first["pageInfo"]["endCursor"];
+    // The client that the cursor names goes; others come before and after it.
+    let gone = first["nodes"][1]["encodedKey"].as_str().expect("a key");
+    for table in ["client_id_claim", "client"] {
+        let column = if table == "client" { "encoded_key" } else { "client_key" };
+        server
+            .write(&format!("DELETE FROM {table} WHERE {column} = '{gone}'"))
+            .await
+            .expect("it can be deleted");
+    }
+    for name in ["a", "c", "e", "z"] {
+        store(
+            server,
+            json!({ "client": { "firstName": "x", "lastName": name } }),
+            "encodedKey",
+        )
+        .await;
+    }
+    let query = "query($after: String, $before: String) {
             after: clients(orderBy: { field: NAME }, after: $after) { nodes { lastName } }
             before: clients(orderBy: { field: NAME }, last: 2, before: $before) { nodes { lastName } }
             between: clients(orderBy: { field: NAME }, after: $after, first: 1) { nodes { lastName } pageInfo { hasNextPage } } }";
-        let names = |names: &[&str]| names.iter().map(|name| json!({ "lastName": name })).collect::<Value>();
-        server.graphql(query, json!({ "after": after, "before": after })).await.data(json!({
-            "after": { "nodes": names(&["e", "f", "h", "z"]) }, "before": { "nodes": names(&["b", "c"]) },
-            "between": { "nodes": names(&["e"]), "pageInfo": { "hasNextPage": true } } }));
-    }
+    let names = |names: &[&str]| names.iter().map(|name| json!({ "lastName": name })).collect::<Value>();
+    server
+        .graphql(query, json!({ "after": after, "before": after }))
+        .await
+        .data(json!({
+        "after": { "nodes": names(&["e", "f", "h", "z"]) }, "before": { "nodes": names(&["b", "c"]) },
+        "between": { "nodes": names(&["e"]), "pageInfo": { "hasNextPage": true } } }));
+}
 
-    async fn a_page_is_asked_for_within_its_bounds(server) {
-        named_clients(server).await;
-        assert_eq!(refused(server, json!({ "first": 1, "last": 1 })).await, "Ask for the first or the last clients, not for both.");
-        for (name, count) in [("first", 501), ("first", -1), ("last", 501), ("last", -1),] {
-            assert_eq!(refused(server, json!({ name: count })).await, format!("`{name}` must be from 0 to 500."));
-        }
-        for name in ["first", "last"] {
-            let empty = page(server, json!({ name: 0 })).await;
-            let (next, previous) = (name == "first", name == "last");
-            assert_eq!(empty, json!({ "edges": [], "nodes": [], "pageInfo": {
-                "hasNextPage": next, "hasPreviousPage": previous, "startCursor": null, "endCursor": null } }));
-            assert_eq!(keys(&page(server, json!({ name: 500 })).await).len(), 28);
-        }
-        let cursors = page(server, json!({ "order": { "field": "NAME" }, "first": 1 })).await;
-        let cursor = cursors["pageInfo"]["endCursor"].as_str().expect("a cursor").to_owned();
-        for wrong in [cursor.clone(), String::new(), "a".repeat(9_000), "x\u{0}".to_owned(), cursor[1..].to_owned(), "W10".to_owned()] {
-            for (name, place) in [("after", "first"), ("before", "last")] {
-                assert_eq!(refused(server, json!({ name: wrong, place: 1 })).await,
-                    format!("`{name}`: This isn't a cursor of this list in this order: send one that a page has given you."));
-            }
-        }
-        // The direction is no part of a cursor: from the same place, the other way.
-        let turned = json!({ "order": { "field": "NAME", "direction": "DESC" }, "after": cursor });
-        assert_eq!(keys(&page(server, turned).await), Vec::<Value>::new());
+async fn a_page_is_asked_for_within_its_bounds(server: &TestServer) {
+    named_clients(server).await;
+    assert_eq!(
+        refused(server, json!({ "first": 1, "last": 1 })).await,
+        "Ask for the first or the last clients, not for both."
+    );
+    for (name, count) in [("first", 501), ("first", -1), ("last", 501), ("last", -1)] {
+        assert_eq!(
+            refused(server, json!({ name: count })).await,
+            format!("`{name}` must be from 0 to 500.")
+        );
     }
+    for name in ["first", "last"] {
+        let empty = page(server, json!({ name: 0 })).await;
+        let (next, previous) = (name == "first", name == "last");
+        assert_eq!(
+            empty,
+            json!({ "edges": [], "nodes": [], "pageInfo": {
+            "hasNextPage": next, "hasPreviousPage": previous, "startCursor": null, "endCursor": null } })
+        );
+        assert_eq!(keys(&page(server, json!({ name: 500 })).await).len(), 28);
+    }
+    let cursors = page(server, json!({ "order": { "field": "NAME" }, "first": 1 })).await;
+    let cursor = cursors["pageInfo"]["endCursor"].as_str().expect("a cursor").to_owned();
+    for wrong in [
+        cursor.clone(),
+        String::new(),
+        "a".repeat(9_000),
+        "x\u{0}".to_owned(),
+        cursor[1..].to_owned(),
+        "W10".to_owned(),
+    ] {
+        for (name, place) in [("after", "first"), ("before", "last")] {
+            assert_eq!(
+                refused(server, json!({ name: wrong, place: 1 })).await,
+                format!(
+                    "`{name}`: This isn't a cursor of this list in this order: send one that a page has given you."
+                )
+            );
+        }
+    }
+    // The direction is no part of a cursor: from the same place, the other way.
+    let turned = json!({ "order": { "field": "NAME", "direction": "DESC" }, "after": cursor });
+    assert_eq!(keys(&page(server, turned).await), Vec::<Value>::new());
 }

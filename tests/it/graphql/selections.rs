@@ -14,23 +14,32 @@ use crate::harness::TestServer;
 const DEPTH: usize = 5;
 const CASES: u64 = 400;
 
-on_both! {
-    async fn a_selection_answers_what_it_asks_for_in_its_order(server) {
-        let keys = three_who_link(server).await;
-        let types = Types::load(server).await;
-        let client = |selection: &str| format!("client(by: {{ encodedKey: \"{}\" }}) {selection}", keys[0]);
-        let whole = data(server, &format!("{{ {} }}", client(&types.everything("Client", DEPTH))), json!({})).await;
-        let whole = &whole["client"];
-        assert!(whole["messages"]["edges"][0]["node"]["subject"].is_string());
-        assert!(whole["customInformation"][0]["linkedClient"]["customInformation"][0]["linkedKey"].is_string());
-        for case in 0..CASES {
-            let mut generator = Generator::new(&types, StdRng::seed_from_u64(case));
-            let selection = generator.selection("Client", DEPTH);
-            let document = generator.document(&client(&selection.to_string()));
-            let answer = server.graphql(&document, json!({ "yes": true, "no": false })).await;
-            let expected = types.answer(whole, "Client", &selection.0, &generator.fragments);
-            assert_eq!(answer.text, format!("{{\"data\":{{\"client\":{expected}}}}}"), "case {case}:\n{document}");
-        }
+on_both!(a_selection_answers_what_it_asks_for_in_its_order,);
+
+async fn a_selection_answers_what_it_asks_for_in_its_order(server: &TestServer) {
+    let keys = three_who_link(server).await;
+    let types = Types::load(server).await;
+    let client = |selection: &str| format!("client(by: {{ encodedKey: \"{}\" }}) {selection}", keys[0]);
+    let whole = data(
+        server,
+        &format!("{{ {} }}", client(&types.everything("Client", DEPTH))),
+        json!({}),
+    )
+    .await;
+    let whole = &whole["client"];
+    assert!(whole["messages"]["edges"][0]["node"]["subject"].is_string());
+    assert!(whole["customInformation"][0]["linkedClient"]["customInformation"][0]["linkedKey"].is_string());
+    for case in 0..CASES {
+        let mut generator = Generator::new(&types, StdRng::seed_from_u64(case));
+        let selection = generator.selection("Client", DEPTH);
+        let document = generator.document(&client(&selection.to_string()));
+        let answer = server.graphql(&document, json!({ "yes": true, "no": false })).await;
+        let expected = types.answer(whole, "Client", &selection.0, &generator.fragments);
+        assert_eq!(
+            answer.text,
+            format!("{{\"data\":{{\"client\":{expected}}}}}"),
+            "case {case}:\n{document}"
+        );
     }
 }
 

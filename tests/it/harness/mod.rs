@@ -23,40 +23,32 @@ pub use server::{Settings, TestServer};
 pub use signed_in::token_input;
 pub use snapshot::Snapshot;
 
-/// Runs each test on SQLite and on PostgreSQL, with a fresh server that is handed in by reference.
+/// Declares tests: each of the named functions runs on SQLite and on PostgreSQL, with a fresh server that it is given.
+///
+/// A function that no call lists is dead code, which the compiler reports.
 macro_rules! on_both {
-    ($($(#[$meta:meta])* async fn $name:ident($server:ident) $body:block)+) => {$(
-        $(#[$meta])*
+    ($($name:ident),+ $(,)?) => {$(
         mod $name {
-            use super::*;
-
-            async fn scenario($server: &$crate::harness::TestServer) $body
-
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn sqlite() {
-                $crate::harness::run($crate::harness::Backend::Sqlite, async |server| scenario(server).await).await;
+                $crate::harness::run($crate::harness::Backend::Sqlite, super::$name).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
-                $crate::harness::run($crate::harness::Backend::Postgres, async |server| scenario(server).await).await;
+                $crate::harness::run($crate::harness::Backend::Postgres, super::$name).await;
             }
         }
     )+};
 }
 
-/// Runs each test on PostgreSQL alone: it is about what SQLite doesn't have.
+/// Declares tests that run on PostgreSQL only, because SQLite lacks their subject.
 macro_rules! on_postgres {
-    ($($(#[$meta:meta])* async fn $name:ident($server:ident) $body:block)+) => {$(
-        $(#[$meta])*
+    ($($name:ident),+ $(,)?) => {$(
         mod $name {
-            use super::*;
-
-            async fn scenario($server: &$crate::harness::TestServer) $body
-
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn postgres() {
-                $crate::harness::run($crate::harness::Backend::Postgres, async |server| scenario(server).await).await;
+                $crate::harness::run($crate::harness::Backend::Postgres, super::$name).await;
             }
         }
     )+};

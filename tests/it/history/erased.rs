@@ -52,117 +52,187 @@ async fn in_file(server: &TestServer, word: &str) -> bool {
 
 const TRACES: [&str; 3] = ["audit_record", "idempotency_record", "message"];
 
-on_both! {
-    async fn nothing_is_left_of_a_client_but_that_it_was_there(server) {
-        let template = server.graphql("mutation { upsertMessageTemplate(input: { templateId: \"t\", name: \"T\", event: CLIENT_CREATED, \
-            channel: SMS, variants: [{ language: ENGLISH, text: \"Hello {CLIENT_FIRST_NAMES}\" }] }) { userErrors { message } } }", json!({})).await;
-        assert!(template.text.contains(r#""userErrors":[]"#), "{}", template.text);
-        let trevor = create(server, "Trevor").await;
-        create(server, "Margaretha").await;
-        let said = async |table: &str, word: &str| {
-            let rows = server.snapshot().await;
-            rows.rows(table).iter().filter(|row| row.contains(word)).count()
-        };
-        for table in TRACES {
-            assert!(said(table, "Trevor").await > 0, "{table}");
-        }
+on_both!(
+    nothing_is_left_of_a_client_but_that_it_was_there,
+    data_added_after_an_erasure_is_erased_again,
+    a_request_whose_outcome_was_erased_is_not_carried_out_again,
+    what_was_erased_is_in_no_byte_of_a_database_file,
+);
+
+async fn nothing_is_left_of_a_client_but_that_it_was_there(server: &TestServer) {
+    let template = server.graphql("mutation { upsertMessageTemplate(input: { templateId: \"t\", name: \"T\", event: CLIENT_CREATED, \
+        channel: SMS, variants: [{ language: ENGLISH, text: \"Hello {CLIENT_FIRST_NAMES}\" }] }) { userErrors { message } } }", json!({})).await;
+    assert!(template.text.contains(r#""userErrors":[]"#), "{}", template.text);
+    let trevor = create(server, "Trevor").await;
+    create(server, "Margaretha").await;
+    let said = async |table: &str, word: &str| {
+        let rows = server.snapshot().await;
+        rows.rows(table).iter().filter(|row| row.contains(word)).count()
+    };
+    for table in TRACES {
+        assert!(said(table, "Trevor").await > 0, "{table}");
+    }
+    let now: DateTime<Utc> = SystemTime::now().into();
+    let may_not = Caller {
+        rights: Rights::of([Permission::EditClient, Permission::Audit]).into(),
+        ..Caller::operator()
+    };
+    let refused = server.clientele.erase_traces(&may_not, &trevor, now).await;
+    assert!(
+        matches!(refused, Err(Error::Forbidden(Permission::DeleteClient))),
+        "{refused:?}"
+    );
+    let erase = async |key: &str| {
+        server
+            .clientele
+            .erase_traces(&Caller::operator(), key, now)
+            .await
+            .expect("the database answers")
+    };
+    assert_eq!(erase("nobody").await, None);
+    assert_eq!(erase(&trevor).await, Some(Erased::Now { records: 2 }));
+    for table in TRACES {
+        assert_eq!(
+            said(table, "Trevor").await + said(table, "+47900006").await,
+            0,
+            "{table}"
+        );
+        assert!(said(table, "Margaretha").await > 0, "{table}");
+    }
+    let log = server
+        .graphql(
+            "query($key: String!) { auditLog(filter: { client: { encodedKey: $key } }) {
+            nodes { action changes { path after } } } }",
+            json!({ "key": trevor }),
+        )
+        .await;
+    let erased: Value = json!({ "action": "ERASED", "changes": [{ "path": ["records"], "after": "1 to 2" }] });
+    log.data(json!({ "auditLog": { "nodes": [
+        erased, { "action": "CHANGED", "changes": null }, { "action": "CREATED", "changes": null }] } }));
+    let counts = server
+        .clientele
+        .verify_history(&Caller::operator(), None, |finding| panic!("{finding}"))
+        .await;
+    assert_eq!(counts.expect("it verifies").erased, 2);
+    // A second erasure finds nothing, and writes nothing.
+    let before = server.snapshot().await;
+    assert_eq!(erase(&trevor).await, Some(Erased::Before(now.trunc_subsecs(6))));
+    assert_eq!(server.snapshot().await, before);
+    // The next change goes on after it, and can be erased, too.
+    upsert(server, json!({ "client": { "encodedKey": trevor, "notes": "again" } })).await;
+    assert_eq!(erase(&trevor).await, Some(Erased::Now { records: 2 }));
+    assert_eq!(findings(server).await, [""; 0]);
+    // Taking away the record of it is found, and so is what it says.
+    server
+        .write(&format!(
+            "UPDATE audit_record SET contents = NULL, salt = NULL WHERE chain = '{trevor}' AND position = 5"
+        ))
+        .await
+        .expect("removed");
+    assert_eq!(
+        findings(server).await,
+        [format!(
+            "{trevor} 1: contents removed, up to 5, and no record of an erasure"
+        )]
+    );
+}
+
+async fn data_added_after_an_erasure_is_erased_again(server: &TestServer) {
+    let named = json!({ "idempotencyKey": "k", "client": { "firstName": "Trevor", "lastName": "Linden" } });
+    let key = upsert(server, named).await;
+    server.write(&format!("INSERT INTO message (client_key, encoded_key, event, channel, template_key, template_id, variant_key, language, \
+        recipient, state, attempts, created_at, queued_at) SELECT encoded_key, 'm', 'CLIENT_CREATED', 'SMS', 't', 't', 'v', 'ENGLISH', '', \
+        'SENT', 1, created_at, created_at FROM client WHERE encoded_key = '{key}'")).await.expect("written");
+    let erase = async || {
         let now: DateTime<Utc> = SystemTime::now().into();
-        let may_not = Caller { rights: Rights::of([Permission::EditClient, Permission::Audit]).into(), ..Caller::operator() };
-        let refused = server.clientele.erase_traces(&may_not, &trevor, now).await;
-        assert!(matches!(refused, Err(Error::Forbidden("DELETE_CLIENT"))), "{refused:?}");
-        let erase = async |key: &str| server.clientele.erase_traces(&Caller::operator(), key, now).await.expect("the database answers");
-        assert_eq!(erase("nobody").await, None);
-        assert_eq!(erase(&trevor).await, Some(Erased::Now { records: 2 }));
-        for table in TRACES {
-            assert_eq!(said(table, "Trevor").await + said(table, "+47900006").await, 0, "{table}");
-            assert!(said(table, "Margaretha").await > 0, "{table}");
-        }
-        let log = server.graphql("query($key: String!) { auditLog(filter: { client: { encodedKey: $key } }) {
-            nodes { action changes { path after } } } }", json!({ "key": trevor })).await;
-        let erased: Value = json!({ "action": "ERASED", "changes": [{ "path": ["records"], "after": "1 to 2" }] });
-        log.data(json!({ "auditLog": { "nodes": [
-            erased, { "action": "CHANGED", "changes": null }, { "action": "CREATED", "changes": null }] } }));
-        let counts = server.clientele.verify_history(&Caller::operator(), None, |finding| panic!("{finding}")).await;
-        assert_eq!(counts.expect("it verifies").erased, 2);
-        // A second erasure finds nothing, and writes nothing.
-        let before = server.snapshot().await;
-        assert_eq!(erase(&trevor).await, Some(Erased::Before(now.trunc_subsecs(6))));
-        assert_eq!(server.snapshot().await, before);
-        // The next change goes on after it, and can be erased, too.
-        upsert(server, json!({ "client": { "encodedKey": trevor, "notes": "again" } })).await;
-        assert_eq!(erase(&trevor).await, Some(Erased::Now { records: 2 }));
-        assert_eq!(findings(server).await, [""; 0]);
-        // Taking away the record of it is found, and so is what it says.
-        server.write(&format!("UPDATE audit_record SET contents = NULL, salt = NULL WHERE chain = '{trevor}' AND position = 5")).await.expect("removed");
-        assert_eq!(findings(server).await, [format!("{trevor} 1: contents removed, up to 5, and no record of an erasure")]);
+        server
+            .clientele
+            .erase_traces(&Caller::operator(), &key, now)
+            .await
+            .expect("the database answers")
+            .expect("a client")
+    };
+    assert_eq!(erase().await, Erased::Now { records: 1 });
+    for added in [
+        format!("UPDATE idempotency_record SET client_key = '{key}'"),
+        "UPDATE message SET recipient = 'x'".to_owned(),
+        "UPDATE message SET placeholders = '{}'".to_owned(),
+        "UPDATE message SET provider_id = 'x'".to_owned(),
+        "UPDATE message SET detail = 'x'".to_owned(),
+        "UPDATE message SET state = 'QUEUED'".to_owned(),
+    ] {
+        server.write(&added).await.expect("written");
+        assert_eq!(erase().await, Erased::Now { records: 1 }, "{added}");
+        assert!(matches!(erase().await, Erased::Before(_)), "{added}");
     }
+    assert_eq!(findings(server).await, [""; 0]);
+}
 
-    async fn data_added_after_an_erasure_is_erased_again(server) {
-        let named = json!({ "idempotencyKey": "k", "client": { "firstName": "Trevor", "lastName": "Linden" } });
-        let key = upsert(server, named).await;
-        server.write(&format!("INSERT INTO message (client_key, encoded_key, event, channel, template_key, template_id, variant_key, language, \
-            recipient, state, attempts, created_at, queued_at) SELECT encoded_key, 'm', 'CLIENT_CREATED', 'SMS', 't', 't', 'v', 'ENGLISH', '', \
-            'SENT', 1, created_at, created_at FROM client WHERE encoded_key = '{key}'")).await.expect("written");
-        let erase = async || {
-            let now: DateTime<Utc> = SystemTime::now().into();
-            server.clientele.erase_traces(&Caller::operator(), &key, now).await.expect("the database answers").expect("a client")
-        };
-        assert_eq!(erase().await, Erased::Now { records: 1 });
-        for added in [
-            format!("UPDATE idempotency_record SET client_key = '{key}'"),
-            "UPDATE message SET recipient = 'x'".to_owned(),
-            "UPDATE message SET placeholders = '{}'".to_owned(),
-            "UPDATE message SET provider_id = 'x'".to_owned(),
-            "UPDATE message SET detail = 'x'".to_owned(),
-            "UPDATE message SET state = 'QUEUED'".to_owned(),
-        ] {
-            server.write(&added).await.expect("written");
-            assert_eq!(erase().await, Erased::Now { records: 1 }, "{added}");
-            assert!(matches!(erase().await, Erased::Before(_)), "{added}");
-        }
-        assert_eq!(findings(server).await, [""; 0]);
+async fn a_request_whose_outcome_was_erased_is_not_carried_out_again(server: &TestServer) {
+    let client = || json!({ "firstName": "Trevor", "lastName": "Linden" });
+    let post = async || {
+        let request = server
+            .request(Method::POST, "/api/clients")
+            .header("Idempotency-Key", "rest");
+        server.send(request.json(&json!({ "client": client() }))).await
+    };
+    let input = json!({ "input": { "idempotencyKey": "graphql", "client": client() } });
+    let (rest, graphql) = (post().await, server.graphql(UPSERT, input.clone()).await);
+    for (text, at) in [
+        (&rest.text, "/client/encodedKey"),
+        (&graphql.text, "/data/upsertClient/client/encodedKey"),
+    ] {
+        let answer: Value = serde_json::from_str(text).expect("JSON");
+        let key = answer
+            .pointer(at)
+            .and_then(Value::as_str)
+            .unwrap_or_else(|| panic!("{text}"));
+        let erased = server
+            .clientele
+            .erase_traces(&Caller::operator(), key, SystemTime::now().into())
+            .await;
+        assert_eq!(erased.expect("the database answers"), Some(Erased::Now { records: 1 }));
     }
+    let before = server.snapshot().await;
+    let sentence =
+        "This request was carried out, and what came of it has been erased since: it is not carried out again.";
+    let answer = post().await;
+    let refused = json!({ "returnCode": 4, "returnStatus": "INVALID_PARAMETERS", "errorSource": sentence });
+    assert_eq!((answer.status, answer.body), (422, refused));
+    server
+        .graphql(UPSERT, input)
+        .await
+        .data(json!({ "upsertClient": { "client": null, "userErrors": [
+        { "code": "OUTCOME_ERASED", "message": sentence, "path": ["input", "idempotencyKey"] }] } }));
+    assert_eq!(server.snapshot().await, before, "nobody is created anew");
+}
 
-    async fn a_request_whose_outcome_was_erased_is_not_carried_out_again(server) {
-        let client = || json!({ "firstName": "Trevor", "lastName": "Linden" });
-        let post = async || {
-            let request = server.request(Method::POST, "/api/clients").header("Idempotency-Key", "rest");
-            server.send(request.json(&json!({ "client": client() }))).await
-        };
-        let input = json!({ "input": { "idempotencyKey": "graphql", "client": client() } });
-        let (rest, graphql) = (post().await, server.graphql(UPSERT, input.clone()).await);
-        for (text, at) in [(&rest.text, "/client/encodedKey"), (&graphql.text, "/data/upsertClient/client/encodedKey")] {
-            let answer: Value = serde_json::from_str(text).expect("JSON");
-            let key = answer.pointer(at).and_then(Value::as_str).unwrap_or_else(|| panic!("{text}"));
-            let erased = server.clientele.erase_traces(&Caller::operator(), key, SystemTime::now().into()).await;
-            assert_eq!(erased.expect("the database answers"), Some(Erased::Now { records: 1 }));
-        }
-        let before = server.snapshot().await;
-        let sentence = "This request was carried out, and what came of it has been erased since: it is not carried out again.";
-        let answer = post().await;
-        let refused = json!({ "returnCode": 4, "returnStatus": "INVALID_PARAMETERS", "errorSource": sentence });
-        assert_eq!((answer.status, answer.body), (422, refused));
-        server.graphql(UPSERT, input).await.data(json!({ "upsertClient": { "client": null, "userErrors": [
-            { "code": "OUTCOME_ERASED", "message": sentence, "path": ["input", "idempotencyKey"] }] } }));
-        assert_eq!(server.snapshot().await, before, "nobody is created anew");
+async fn what_was_erased_is_in_no_byte_of_a_database_file(server: &TestServer) {
+    // What is left in PostgreSQL's files until it vacuums them is not ours.
+    if server.backend == Backend::Postgres {
+        return;
     }
-
-    async fn what_was_erased_is_in_no_byte_of_a_database_file(server) {
-        // What is left in PostgreSQL's files until it vacuums them is not ours.
-        if server.backend == Backend::Postgres {
-            return;
-        }
-        let words = ["Quetzalcoatl", "a word of the departed"];
-        let key = upsert(server, json!({ "idempotencyKey": "k", "client": {
-            "firstName": "Ana", "lastName": "Cruz", "middleName": words[0], "notes": words[1].repeat(900) } })).await;
-        upsert(server, json!({ "client": { "encodedKey": key, "middleName": null, "notes": null } })).await;
-        for word in words {
-            assert!(in_file(server, word).await, "{word}");
-        }
-        let erased = server.clientele.erase_traces(&Caller::operator(), &key, SystemTime::now().into()).await;
-        assert_eq!(erased.expect("the database answers"), Some(Erased::Now { records: 2 }));
-        for word in words {
-            assert!(!in_file(server, word).await, "{word}");
-        }
+    let words = ["Quetzalcoatl", "a word of the departed"];
+    let key = upsert(
+        server,
+        json!({ "idempotencyKey": "k", "client": {
+        "firstName": "Ana", "lastName": "Cruz", "middleName": words[0], "notes": words[1].repeat(900) } }),
+    )
+    .await;
+    upsert(
+        server,
+        json!({ "client": { "encodedKey": key, "middleName": null, "notes": null } }),
+    )
+    .await;
+    for word in words {
+        assert!(in_file(server, word).await, "{word}");
+    }
+    let erased = server
+        .clientele
+        .erase_traces(&Caller::operator(), &key, SystemTime::now().into())
+        .await;
+    assert_eq!(erased.expect("the database answers"), Some(Erased::Now { records: 2 }));
+    for word in words {
+        assert!(!in_file(server, word).await, "{word}");
     }
 }

@@ -212,88 +212,147 @@ pub(super) async fn put_back(server: &TestServer) {
     .await;
 }
 
-on_both! {
-    async fn each_tampering_is_found_and_named(server) {
-        let [a, b] = two_clients(server).await;
-        server.define(vec![]).await;
-        assert_eq!(findings(server).await, [""; 0]);
-        for (sql, expected) in TAMPERINGS {
-            let named = |text: &str| text.replace("{a}", &a).replace("{b}", &b);
-            keep(server).await;
-            run(server, &named(sql)).await;
-            let mut found = findings(server).await;
-            let mut expected: Vec<String> = expected.iter().map(|text| named(text)).collect();
-            found.sort();
-            expected.sort();
-            assert_eq!(found, expected, "{sql}");
-            put_back(server).await;
-            assert_eq!(findings(server).await, [""; 0], "after {sql}");
+on_both!(
+    each_tampering_is_found_and_named,
+    one_client_can_be_verified_alone,
+    more_chains_and_records_than_one_statement_reads_are_all_walked,
+    a_chain_that_grows_meanwhile_is_intact,
+    a_chain_that_many_write_meanwhile_is_intact,
+);
+
+async fn each_tampering_is_found_and_named(server: &TestServer) {
+    let [a, b] = two_clients(server).await;
+    server.define(vec![]).await;
+    assert_eq!(findings(server).await, [""; 0]);
+    for (sql, expected) in TAMPERINGS {
+        let named = |text: &str| text.replace("{a}", &a).replace("{b}", &b);
+        keep(server).await;
+        run(server, &named(sql)).await;
+        let mut found = findings(server).await;
+        let mut expected: Vec<String> = expected.iter().map(|text| named(text)).collect();
+        found.sort();
+        expected.sort();
+        assert_eq!(found, expected, "{sql}");
+        put_back(server).await;
+        assert_eq!(findings(server).await, [""; 0], "after {sql}");
+    }
+}
+
+async fn one_client_can_be_verified_alone(server: &TestServer) {
+    let [a, b] = two_clients(server).await;
+    server
+        .write(&format!(
+            "DELETE FROM audit_record WHERE chain = '{a}' AND position = 2"
+        ))
+        .await
+        .expect("deleted");
+    let verify = async |key: &str| {
+        let mut found = Vec::new();
+        let report = |finding: &Finding| found.push(finding.to_string());
+        let counts = server
+            .clientele
+            .verify_history(&Caller::operator(), Some(key), report)
+            .await;
+        (counts.expect("the database answers"), found)
+    };
+    let one = Counts {
+        chains: 1,
+        records: 1,
+        ..Counts::default()
+    };
+    assert_eq!(verify(&b).await, (one, vec![]));
+    assert_eq!(verify(&a).await.1, [format!("{a} 2: missing, up to 2")]);
+    assert_eq!(verify("nobody").await, (Counts::default(), vec![]));
+    server
+        .write(&format!("DELETE FROM audit_record WHERE chain = '{b}'"))
+        .await
+        .expect("deleted");
+    server
+        .write(&format!(
+            "UPDATE client SET history_head = NULL, history_count = 0 WHERE encoded_key = '{b}'"
+        ))
+        .await
+        .expect("emptied");
+    assert_eq!(
+        verify(&b).await.1,
+        [format!(
+            "{b}: a client without the record of its creation, which all have"
+        )]
+    );
+}
+
+async fn more_chains_and_records_than_one_statement_reads_are_all_walked(server: &TestServer) {
+    server.seed(1_100).await;
+    let key = upsert(server, json!({ "client": trevor() })).await;
+    for number in 0..510 {
+        upsert(
+            server,
+            json!({ "client": { "encodedKey": key, "notes": number.to_string() } }),
+        )
+        .await;
+    }
+    let counts = server
+        .clientele
+        .verify_history(&Caller::operator(), None, |finding| panic!("{finding}"))
+        .await;
+    let counts = counts.expect("the database answers");
+    // The shared chains have the beginning, the set of custom fields, and two batches of seeded clients.
+    let expected = Counts {
+        chains: 3,
+        records: 511 + 2 + 1 + 2,
+        empty: 1_100,
+        since: counts.since,
+        ..Counts::default()
+    };
+    assert_eq!(counts, expected);
+    assert!(counts.since.is_some());
+    // That some may have none allows no more of them.
+    server
+        .write(&format!("DELETE FROM audit_record WHERE chain = '{key}'"))
+        .await
+        .expect("deleted");
+    server
+        .write(&format!(
+            "UPDATE client SET history_head = NULL, history_count = 0 WHERE encoded_key = '{key}'"
+        ))
+        .await
+        .expect("emptied");
+    assert_eq!(
+        findings(server).await,
+        ["~definitions: 1101 clients without the record of their creation, of 1100 that may be"]
+    );
+}
+
+async fn a_chain_that_grows_meanwhile_is_intact(server: &TestServer) {
+    let key = upsert(server, json!({ "client": trevor() })).await;
+    let writing = async {
+        for number in 0..40 {
+            upsert(
+                server,
+                json!({ "client": { "encodedKey": key, "notes": number.to_string() } }),
+            )
+            .await;
+            upsert(server, json!({ "client": trevor() })).await;
         }
-    }
-
-    async fn one_client_can_be_verified_alone(server) {
-        let [a, b] = two_clients(server).await;
-        server.write(&format!("DELETE FROM audit_record WHERE chain = '{a}' AND position = 2")).await.expect("deleted");
-        let verify = async |key: &str| {
-            let mut found = Vec::new();
-            let report = |finding: &Finding| found.push(finding.to_string());
-            let counts = server.clientele.verify_history(&Caller::operator(), Some(key), report).await;
-            (counts.expect("the database answers"), found)
-        };
-        let one = Counts { chains: 1, records: 1, ..Counts::default() };
-        assert_eq!(verify(&b).await, (one, vec![]));
-        assert_eq!(verify(&a).await.1, [format!("{a} 2: missing, up to 2")]);
-        assert_eq!(verify("nobody").await, (Counts::default(), vec![]));
-        server.write(&format!("DELETE FROM audit_record WHERE chain = '{b}'")).await.expect("deleted");
-        server.write(&format!("UPDATE client SET history_head = NULL, history_count = 0 WHERE encoded_key = '{b}'")).await.expect("emptied");
-        assert_eq!(verify(&b).await.1, [format!("{b}: a client without the record of its creation, which all have")]);
-    }
-
-    async fn more_chains_and_records_than_one_statement_reads_are_all_walked(server) {
-        server.seed(1_100).await;
-        let key = upsert(server, json!({ "client": trevor() })).await;
-        for number in 0..510 {
-            upsert(server, json!({ "client": { "encodedKey": key, "notes": number.to_string() } })).await;
+    };
+    let verifying = async {
+        for _ in 0..40 {
+            assert_eq!(findings(server).await, [""; 0]);
         }
-        let counts = server.clientele.verify_history(&Caller::operator(), None, |finding| panic!("{finding}")).await;
-        let counts = counts.expect("the database answers");
-        // The shared chains have the beginning, the set of custom fields, and two batches of seeded clients.
-        let expected = Counts { chains: 3, records: 511 + 2 + 1 + 2, empty: 1_100, since: counts.since, ..Counts::default() };
-        assert_eq!(counts, expected);
-        assert!(counts.since.is_some());
-        // That some may have none allows no more of them.
-        server.write(&format!("DELETE FROM audit_record WHERE chain = '{key}'")).await.expect("deleted");
-        server.write(&format!("UPDATE client SET history_head = NULL, history_count = 0 WHERE encoded_key = '{key}'")).await.expect("emptied");
-        assert_eq!(findings(server).await, ["~definitions: 1101 clients without the record of their creation, of 1100 that may be"]);
-    }
+    };
+    tokio::join!(writing, verifying);
+}
 
-    async fn a_chain_that_grows_meanwhile_is_intact(server) {
-        let key = upsert(server, json!({ "client": trevor() })).await;
-        let writing = async {
-            for number in 0..40 {
-                upsert(server, json!({ "client": { "encodedKey": key, "notes": number.to_string() } })).await;
-                upsert(server, json!({ "client": trevor() })).await;
-            }
-        };
-        let verifying = async {
-            for _ in 0..40 {
-                assert_eq!(findings(server).await, [""; 0]);
-            }
-        };
-        tokio::join!(writing, verifying);
-    }
-
-    async fn a_chain_that_many_write_meanwhile_is_intact(server) {
-        let writing = futures_util::future::join_all((0..8).map(|writer| async move {
-            for number in 0..10 {
-                crate::history::recorded::define(server, 100 * writer + number).await;
-            }
-        }));
-        let verifying = async {
-            for _ in 0..60 {
-                assert_eq!(findings(server).await, [""; 0]);
-            }
-        };
-        tokio::join!(writing, verifying);
-    }
+async fn a_chain_that_many_write_meanwhile_is_intact(server: &TestServer) {
+    let writing = futures_util::future::join_all((0..8).map(|writer| async move {
+        for number in 0..10 {
+            crate::history::recorded::define(server, 100 * writer + number).await;
+        }
+    }));
+    let verifying = async {
+        for _ in 0..60 {
+            assert_eq!(findings(server).await, [""; 0]);
+        }
+    };
+    tokio::join!(writing, verifying);
 }

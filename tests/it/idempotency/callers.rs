@@ -53,57 +53,107 @@ fn now() -> DateTime<Utc> {
     std::time::SystemTime::now().into()
 }
 
-on_both! {
-    async fn two_callers_may_use_one_key(server) {
-        let mut keys = Vec::new();
-        for (kind, id) in [(CallerKind::User, "a"), (CallerKind::Token, "a"), (CallerKind::User, "b")] {
-            let caller = caller(kind, id, &Permission::ALL);
-            for _ in 0..2 {
-                let upserted = try_upsert(server, &caller, &ana(), now()).await.expect("everybody may");
-                assert_eq!(upserted.outcome, Outcome::Created);
-                keys.push(upserted.client.client.encoded_key);
-            }
+on_both!(
+    two_callers_may_use_one_key,
+    who_may_no_longer_do_it_may_not_see_it_again,
+    an_outcome_is_kept_for_a_day,
+);
+
+async fn two_callers_may_use_one_key(server: &TestServer) {
+    let mut keys = Vec::new();
+    for (kind, id) in [
+        (CallerKind::User, "a"),
+        (CallerKind::Token, "a"),
+        (CallerKind::User, "b"),
+    ] {
+        let caller = caller(kind, id, &Permission::ALL);
+        for _ in 0..2 {
+            let upserted = try_upsert(server, &caller, &ana(), now()).await.expect("everybody may");
+            assert_eq!(upserted.outcome, Outcome::Created);
+            keys.push(upserted.client.client.encoded_key);
         }
-        keys.dedup();
-        assert_eq!((keys.len(), counts(server).await), (3, [3, 0, 3]));
     }
+    keys.dedup();
+    assert_eq!((keys.len(), counts(server).await), (3, [3, 0, 3]));
+}
 
-    async fn who_may_no_longer_do_it_may_not_see_it_again(server) {
-        let at = |permissions: &[Permission]| caller(CallerKind::User, "a", permissions);
-        let created = try_upsert(server, &at(&[Permission::CreateClient]), &ana(), now()).await.expect("may create");
-        let mut change = ana();
-        change.client.encoded_key = Value(created.client.client.encoded_key);
-        change.idempotency_key = Some("change".to_owned());
-        try_upsert(server, &at(&[Permission::EditClient]), &change, now()).await.expect("may change");
-        let before = server.snapshot().await;
-        let error = try_upsert(server, &at(&[Permission::ViewClient]), &ana(), now()).await.expect_err("may not");
-        assert!(matches!(error, Error::Forbidden(_)), "{error:?}");
-        // As a problem: what stands before it in the same document has been carried out, and is to be answered.
-        for (permission, input) in [(Permission::EditClient, ana()), (Permission::CreateClient, change)] {
-            let answer = server.clientele.upsert_client(&at(&[permission]), &input, Wanted::default(), now()).await;
-            let problems = answer.expect("no surprise").expect_err("may not");
-            assert_eq!(problems.iter().map(|problem| (problem.code, problem.path.len())).collect::<Vec<_>>(), [(ProblemCode::Forbidden, 0)]);
-        }
-        assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
+async fn who_may_no_longer_do_it_may_not_see_it_again(server: &TestServer) {
+    let at = |permissions: &[Permission]| caller(CallerKind::User, "a", permissions);
+    let created = try_upsert(server, &at(&[Permission::CreateClient]), &ana(), now())
+        .await
+        .expect("may create");
+    let mut change = ana();
+    change.client.encoded_key = Value(created.client.client.encoded_key);
+    change.idempotency_key = Some("change".to_owned());
+    try_upsert(server, &at(&[Permission::EditClient]), &change, now())
+        .await
+        .expect("may change");
+    let before = server.snapshot().await;
+    let error = try_upsert(server, &at(&[Permission::ViewClient]), &ana(), now())
+        .await
+        .expect_err("may not");
+    assert!(matches!(error, Error::Forbidden(_)), "{error:?}");
+    // As a problem: what stands before it in the same document has been carried out, and is to be answered.
+    for (permission, input) in [(Permission::EditClient, ana()), (Permission::CreateClient, change)] {
+        let answer = server
+            .clientele
+            .upsert_client(&at(&[permission]), &input, Wanted::default(), now())
+            .await;
+        let problems = answer.expect("no surprise").expect_err("may not");
+        assert_eq!(
+            problems
+                .iter()
+                .map(|problem| (problem.code, problem.path.len()))
+                .collect::<Vec<_>>(),
+            [(ProblemCode::Forbidden, 0)]
+        );
     }
+    assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
+}
 
-    async fn an_outcome_is_kept_for_a_day(server) {
-        let (caller, begun) = (Caller::operator(), now());
-        let first = try_upsert(server, &caller, &ana(), begun).await.expect("all is well").client;
-        let almost = begun + TimeDelta::hours(24) - TimeDelta::seconds(1);
-        let again = try_upsert(server, &caller, &ana(), almost).await.expect("all is well").client;
-        assert_eq!(again.client, first.client);
-        assert_eq!(remove_expired(&server.clientele.db, almost).await.expect("the database answers"), 0);
+async fn an_outcome_is_kept_for_a_day(server: &TestServer) {
+    let (caller, begun) = (Caller::operator(), now());
+    let first = try_upsert(server, &caller, &ana(), begun)
+        .await
+        .expect("all is well")
+        .client;
+    let almost = begun + TimeDelta::hours(24) - TimeDelta::seconds(1);
+    let again = try_upsert(server, &caller, &ana(), almost)
+        .await
+        .expect("all is well")
+        .client;
+    assert_eq!(again.client, first.client);
+    assert_eq!(
+        remove_expired(&server.clientele.db, almost)
+            .await
+            .expect("the database answers"),
+        0
+    );
 
-        // It is still there, and counts no more.
-        let over = begun + TimeDelta::hours(24);
-        let second = try_upsert(server, &caller, &ana(), over).await.expect("all is well").client;
-        assert_ne!(second.client.encoded_key, first.client.encoded_key);
-        let again = try_upsert(server, &caller, &ana(), over).await.expect("all is well").client;
-        assert_eq!((again.client, counts(server).await), (second.client, [2, 0, 1]));
+    // It is still there, and counts no more.
+    let over = begun + TimeDelta::hours(24);
+    let second = try_upsert(server, &caller, &ana(), over)
+        .await
+        .expect("all is well")
+        .client;
+    assert_ne!(second.client.encoded_key, first.client.encoded_key);
+    let again = try_upsert(server, &caller, &ana(), over)
+        .await
+        .expect("all is well")
+        .client;
+    assert_eq!((again.client, counts(server).await), (second.client, [2, 0, 1]));
 
-        assert_eq!(remove_expired(&server.clientele.db, over).await.expect("the database answers"), 0);
-        assert_eq!(remove_expired(&server.clientele.db, over + TimeDelta::hours(24)).await.expect("the database answers"), 1);
-        assert_eq!(counts(server).await, [2, 0, 0]);
-    }
+    assert_eq!(
+        remove_expired(&server.clientele.db, over)
+            .await
+            .expect("the database answers"),
+        0
+    );
+    assert_eq!(
+        remove_expired(&server.clientele.db, over + TimeDelta::hours(24))
+            .await
+            .expect("the database answers"),
+        1
+    );
+    assert_eq!(counts(server).await, [2, 0, 0]);
 }

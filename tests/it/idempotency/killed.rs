@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{CLIENTS, counts, ines, welcome};
 use crate::cli::server::Server;
+use crate::harness::TestServer;
 
 const KILLS: usize = 20;
 
@@ -23,28 +24,28 @@ async fn post(server: &Server, key: &str) -> Option<(u16, String)> {
     Some((response.status().as_u16(), response.text().await.ok()?))
 }
 
-on_both! {
-    async fn a_request_is_carried_out_once_though_its_server_is_killed(server) {
-        welcome(server).await;
-        let url = server.database_url();
-        let environment = [("DATABASE_URL", &*url)];
-        let seed = rand::random();
-        println!("seed {seed}");
-        let mut chance = StdRng::seed_from_u64(seed);
-        let mut process = Server::open(&environment);
-        for round in 0..KILLS {
-            let key = format!("round {round}");
-            let kill = async {
-                // An instant of the request: before, within and after the write.
-                tokio::time::sleep(Duration::from_micros(chance.random_range(0..10_000))).await;
-                process.signal("KILL");
-            };
-            let (first, ()) = tokio::join!(post(&process, &key), kill);
-            process = Server::open(&environment);
-            let again = post(&process, &key).await.expect("nobody kills this one now");
-            assert_eq!(again.0, 200, "{}", again.1);
-            assert_eq!(first.unwrap_or_else(|| again.clone()), again);
-        }
-        assert_eq!(counts(server).await, [KILLS; 3]);
+on_both!(a_request_is_carried_out_once_though_its_server_is_killed,);
+
+async fn a_request_is_carried_out_once_though_its_server_is_killed(server: &TestServer) {
+    welcome(server).await;
+    let url = server.database_url();
+    let environment = [("DATABASE_URL", &*url)];
+    let seed = rand::random();
+    println!("seed {seed}");
+    let mut chance = StdRng::seed_from_u64(seed);
+    let mut process = Server::open(&environment);
+    for round in 0..KILLS {
+        let key = format!("round {round}");
+        let kill = async {
+            // An instant of the request: before, within and after the write.
+            tokio::time::sleep(Duration::from_micros(chance.random_range(0..10_000))).await;
+            process.signal("KILL");
+        };
+        let (first, ()) = tokio::join!(post(&process, &key), kill);
+        process = Server::open(&environment);
+        let again = post(&process, &key).await.expect("nobody kills this one now");
+        assert_eq!(again.0, 200, "{}", again.1);
+        assert_eq!(first.unwrap_or_else(|| again.clone()), again);
     }
+    assert_eq!(counts(server).await, [KILLS; 3]);
 }

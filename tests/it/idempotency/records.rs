@@ -27,78 +27,120 @@ async fn statements(server: &TestServer, path: &str, key: Option<&str>, body: &V
     server.statements().len()
 }
 
-on_both! {
-    async fn a_key_costs_one_statement_and_an_answer_from_a_record_two(server) {
-        let own = "/api/clients/<key 1>";
-        assert_eq!(post(server, CLIENTS, "first", &ines()).await.status, 200);
-        let (change, other) = (json!({ "client": { "notes": "a" } }), json!({ "client": { "notes": "b" } }));
-        // The claim is a statement of its own: it has to wait where it may have to. The outcome goes with what is written.
-        let plain = statements(server, CLIENTS, None, &ines()).await;
-        assert_eq!(statements(server, CLIENTS, Some("create"), &ines()).await, plain + 1);
-        let plain = statements(server, own, None, &change).await;
-        assert_eq!(statements(server, own, Some("change"), &other).await, plain + 1);
-        // Nothing else is written then: the outcome has to be.
-        let plain = statements(server, own, None, &other).await;
-        assert_eq!(statements(server, own, Some("unchanged"), &other).await, plain + 2);
-        // A claim that fails, and the record with the definitions' version.
-        for (path, key, body) in [(CLIENTS, "create", &ines()), (own, "change", &other), (own, "unchanged", &other)] {
-            assert_eq!(statements(server, path, Some(key), body).await, 2);
-        }
+on_both!(
+    a_key_costs_one_statement_and_an_answer_from_a_record_two,
+    what_is_kept_of_a_client_is_found_by_its_key,
+    what_is_kept_is_of_the_client_and_not_of_what_fields_offer,
+    expired_records_are_removed_batch_by_batch_and_others_stay,
+);
+
+async fn a_key_costs_one_statement_and_an_answer_from_a_record_two(server: &TestServer) {
+    let own = "/api/clients/<key 1>";
+    assert_eq!(post(server, CLIENTS, "first", &ines()).await.status, 200);
+    let (change, other) = (
+        json!({ "client": { "notes": "a" } }),
+        json!({ "client": { "notes": "b" } }),
+    );
+    // The claim is a statement of its own: it has to wait where it may have to. The outcome goes with what is written.
+    let plain = statements(server, CLIENTS, None, &ines()).await;
+    assert_eq!(statements(server, CLIENTS, Some("create"), &ines()).await, plain + 1);
+    let plain = statements(server, own, None, &change).await;
+    assert_eq!(statements(server, own, Some("change"), &other).await, plain + 1);
+    // Nothing else is written then: the outcome has to be.
+    let plain = statements(server, own, None, &other).await;
+    assert_eq!(statements(server, own, Some("unchanged"), &other).await, plain + 2);
+    // A claim that fails, and the record with the definitions' version.
+    for (path, key, body) in [
+        (CLIENTS, "create", &ines()),
+        (own, "change", &other),
+        (own, "unchanged", &other),
+    ] {
+        assert_eq!(statements(server, path, Some(key), body).await, 2);
     }
+}
 
-    async fn what_is_kept_of_a_client_is_found_by_its_key(server) {
-        let answer = post(server, CLIENTS, "order-7319", &ines()).await;
-        let body: Value = serde_json::from_str(&answer.text).expect("an answer is JSON");
-        let key = body["client"]["encodedKey"].as_str().expect("a key");
-        let snapshot = server.snapshot().await;
-        let row: Value = serde_json::from_str(snapshot.rows("idempotency_record")[0]).expect("a row is JSON");
-        assert_eq!((&row[0], &row[1], &row[4]), (&json!("ANYONE:anyone"), &json!("order-7319"), &json!(key)));
-        let fingerprint = row[2].as_str().expect("a text");
-        assert!(fingerprint.len() == 64 && fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()), "{fingerprint}");
-        server.write(&format!("DELETE FROM idempotency_record WHERE client_key = '{key}'")).await.expect("it can be erased");
-        assert_eq!(counts(server).await, [1, 0, 0]);
-    }
+async fn what_is_kept_of_a_client_is_found_by_its_key(server: &TestServer) {
+    let answer = post(server, CLIENTS, "order-7319", &ines()).await;
+    let body: Value = serde_json::from_str(&answer.text).expect("an answer is JSON");
+    let key = body["client"]["encodedKey"].as_str().expect("a key");
+    let snapshot = server.snapshot().await;
+    let row: Value = serde_json::from_str(snapshot.rows("idempotency_record")[0]).expect("a row is JSON");
+    assert_eq!(
+        (&row[0], &row[1], &row[4]),
+        (&json!("ANYONE:anyone"), &json!("order-7319"), &json!(key))
+    );
+    let fingerprint = row[2].as_str().expect("a text");
+    assert!(
+        fingerprint.len() == 64 && fingerprint.bytes().all(|byte| byte.is_ascii_hexdigit()),
+        "{fingerprint}"
+    );
+    server
+        .write(&format!("DELETE FROM idempotency_record WHERE client_key = '{key}'"))
+        .await
+        .expect("it can be erased");
+    assert_eq!(counts(server).await, [1, 0, 0]);
+}
 
-    async fn what_is_kept_is_of_the_client_and_not_of_what_fields_offer(server) {
-        let mut country = field("country", Kind::Selection);
-        let offered: Vec<String> = (0..250).map(|number| format!("country {number}")).collect();
-        country.options = options(&offered.iter().map(String::as_str).collect::<Vec<_>>());
-        server.define(vec![country]).await;
-        let mut body = ines();
-        body["customInformation"] = json!([{ "customFieldID": "country", "value": "country 7" }]);
-        assert_eq!(post(server, CLIENTS, "order-7319", &body).await.status, 200);
-        let snapshot = server.snapshot().await;
-        let kept = snapshot.rows("idempotency_record")[0];
-        assert!(kept.contains("country 7") && !kept.contains("country 8") && kept.len() < 4_000, "{kept}");
-    }
+async fn what_is_kept_is_of_the_client_and_not_of_what_fields_offer(server: &TestServer) {
+    let mut country = field("country", Kind::Selection);
+    let offered: Vec<String> = (0..250).map(|number| format!("country {number}")).collect();
+    country.options = options(&offered.iter().map(String::as_str).collect::<Vec<_>>());
+    server.define(vec![country]).await;
+    let mut body = ines();
+    body["customInformation"] = json!([{ "customFieldID": "country", "value": "country 7" }]);
+    assert_eq!(post(server, CLIENTS, "order-7319", &body).await.status, 200);
+    let snapshot = server.snapshot().await;
+    let kept = snapshot.rows("idempotency_record")[0];
+    assert!(
+        kept.contains("country 7") && !kept.contains("country 8") && kept.len() < 4_000,
+        "{kept}"
+    );
+}
 
-    async fn expired_records_are_removed_batch_by_batch_and_others_stay(server) {
-        assert_eq!(post(server, CLIENTS, "order-7319", &ines()).await.status, 200);
-        let expired = (0..1_500).map(|number| format!("('USER:a', '{number}', '', '2026-01-01T00:00:00.000000Z')"));
-        let expired: Vec<String> = expired.collect();
-        let insert = "INSERT INTO idempotency_record (caller, key, fingerprint, expires_at) VALUES";
-        server.write(&format!("{insert} {}", expired.join(", "))).await.expect("the rows are sound");
-        server.statements();
-        let (stop, stopped) = watch::channel(false);
-        let asked = AtomicUsize::new(0);
-        let clock = move || -> DateTime<Utc> {
-            // The second batch is the last.
-            stop.send_replace(asked.fetch_add(1, Relaxed) == 1);
-            std::time::SystemTime::now().into()
-        };
-        keep_removing(server.clientele.clone(), Arc::new(clock), stopped).await;
-        assert_eq!(counts(server).await, [1, 0, 1]);
+async fn expired_records_are_removed_batch_by_batch_and_others_stay(server: &TestServer) {
+    assert_eq!(post(server, CLIENTS, "order-7319", &ines()).await.status, 200);
+    let expired = (0..1_500).map(|number| format!("('USER:a', '{number}', '', '2026-01-01T00:00:00.000000Z')"));
+    let expired: Vec<String> = expired.collect();
+    let insert = "INSERT INTO idempotency_record (caller, key, fingerprint, expires_at) VALUES";
+    server
+        .write(&format!("{insert} {}", expired.join(", ")))
+        .await
+        .expect("the rows are sound");
+    server.statements();
+    let (stop, stopped) = watch::channel(false);
+    let asked = AtomicUsize::new(0);
+    let clock = move || -> DateTime<Utc> {
+        // The second batch is the last.
+        stop.send_replace(asked.fetch_add(1, Relaxed) == 1);
+        std::time::SystemTime::now().into()
+    };
+    keep_removing(server.clientele.clone(), Arc::new(clock), stopped).await;
+    assert_eq!(counts(server).await, [1, 0, 1]);
 
-        let removals: Vec<String> = server.statements().into_iter().filter(|sql| sql.starts_with("DELETE")).collect();
-        assert_eq!(removals, Vec::from_iter(repeat_n(removals[0].clone(), 2)));
-        // PostgreSQL decides by what it has counted, and there is next to nothing here.
-        if server.backend == Backend::Sqlite {
-            let plan = server.clientele.db.read().all(format!("EXPLAIN QUERY PLAN {}", removals[0]), []).await;
-            let steps: Vec<String> =
-                plan.expect("the statement is sound").iter().map(|row| row.try_get_by_index(3).expect("a text")).collect();
-            let steps = steps.join("\n");
-            assert!(steps.contains("idempotency_record_by_expiry (expires_at<?)"), "{steps}");
-            assert!(steps.contains("sqlite_autoindex_idempotency_record_1 (caller=? AND key=?)"), "{steps}");
-        }
+    let removals: Vec<String> = server
+        .statements()
+        .into_iter()
+        .filter(|sql| sql.starts_with("DELETE"))
+        .collect();
+    assert_eq!(removals, Vec::from_iter(repeat_n(removals[0].clone(), 2)));
+    // PostgreSQL decides by what it has counted, and there is next to nothing here.
+    if server.backend == Backend::Sqlite {
+        let plan = server
+            .clientele
+            .db
+            .read()
+            .all(format!("EXPLAIN QUERY PLAN {}", removals[0]), [])
+            .await;
+        let steps: Vec<String> = plan
+            .expect("the statement is sound")
+            .iter()
+            .map(|row| row.try_get_by_index(3).expect("a text"))
+            .collect();
+        let steps = steps.join("\n");
+        assert!(steps.contains("idempotency_record_by_expiry (expires_at<?)"), "{steps}");
+        assert!(
+            steps.contains("sqlite_autoindex_idempotency_record_1 (caller=? AND key=?)"),
+            "{steps}"
+        );
     }
 }

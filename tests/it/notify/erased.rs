@@ -45,23 +45,39 @@ async fn gateway(server: &TestServer, client: &str, status: u16, body: &'static 
     }
 }
 
-on_both! {
-    async fn what_a_provider_says_of_an_erased_client_is_not_kept(server) {
-        template(server, "text", json!({ "channel": "SMS" })).await;
-        let words = r#"{ "code": 21211, "message": "+14155550101 is unknown here" }"#;
-        let accepted = r#"{ "sid": "to +14155550101" }"#;
-        for (status, body, state, end) in [(201, accepted, "SENT", "SENT"), (400, words, "FAILED", "FAILED"), (503, words, "QUEUED", "FAILED")] {
-            let client = store(server, json!({ "client": reachable() })).await;
-            let mut worker = Hand::new(server, gateway(server, &client, status, body).await);
-            let of_client = async || messages(server).await.into_iter().find(|message| message.client_key == client).expect("there is one");
-            assert_eq!(worker.step().await, 1);
-            let message = of_client().await;
-            let kept = (message.state.as_str(), message.recipient.as_str(), message.provider_id, message.detail, message.placeholders);
-            assert_eq!(kept, (state, "", None, None, None));
-            // One that was to be tried again is given up then: there is nothing left to send.
-            worker.wait(3_600 * 7);
-            worker.finish().await;
-            assert_eq!(of_client().await.state, end);
-        }
+on_both!(what_a_provider_says_of_an_erased_client_is_not_kept,);
+
+async fn what_a_provider_says_of_an_erased_client_is_not_kept(server: &TestServer) {
+    template(server, "text", json!({ "channel": "SMS" })).await;
+    let words = r#"{ "code": 21211, "message": "+14155550101 is unknown here" }"#;
+    let accepted = r#"{ "sid": "to +14155550101" }"#;
+    for (status, body, state, end) in [
+        (201, accepted, "SENT", "SENT"),
+        (400, words, "FAILED", "FAILED"),
+        (503, words, "QUEUED", "FAILED"),
+    ] {
+        let client = store(server, json!({ "client": reachable() })).await;
+        let mut worker = Hand::new(server, gateway(server, &client, status, body).await);
+        let of_client = async || {
+            messages(server)
+                .await
+                .into_iter()
+                .find(|message| message.client_key == client)
+                .expect("there is one")
+        };
+        assert_eq!(worker.step().await, 1);
+        let message = of_client().await;
+        let kept = (
+            message.state.as_str(),
+            message.recipient.as_str(),
+            message.provider_id,
+            message.detail,
+            message.placeholders,
+        );
+        assert_eq!(kept, (state, "", None, None, None));
+        // One that was to be tried again is given up then: there is nothing left to send.
+        worker.wait(3_600 * 7);
+        worker.finish().await;
+        assert_eq!(of_client().await.state, end);
     }
 }

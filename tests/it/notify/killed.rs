@@ -79,45 +79,50 @@ async fn create(server: &TestServer, from: usize, until: usize) {
     }
 }
 
-on_both! {
-    async fn every_message_is_delivered_at_least_once(server) {
-        let mail = SmtpPeer::start(Mailing::Accept).await;
-        template(server, "hello", json!({})).await;
-        let seed = rand::random();
-        println!("seed {seed}");
-        let mut chance = StdRng::seed_from_u64(seed);
-        let each = CLIENTS / KILLS;
-        for round in 0..KILLS {
-            let before = mail.messages().len();
-            let mut worker = start(server, &mail);
-            let kill = async {
-                // An instant of its life: in one of five before it has sent anything, else after so many messages; and so
-                // much later.
-                if !chance.random_ratio(1, 5) {
-                    mail.message(before + chance.random_range(0..each)).await;
-                }
-                tokio::time::sleep(Duration::from_micros(chance.random_range(0..5_000))).await;
-                worker.0.kill().expect("it lives");
-            };
-            tokio::join!(create(server, round * each, (round + 1) * each), kill);
-            drop(worker);
-        }
-        let before = messages(server).await;
-        let mut heir = Hand::new(server, settings(&mail));
-        // All leases are over by then.
-        heir.wait(3_600);
-        heir.finish().await;
-        let delivered = mail.messages();
-        let mut ids: HashMap<&str, HashSet<&str>> = HashMap::new();
-        for mail in &delivered {
-            let id = mail.data.lines().find(|line| line.starts_with("Message-ID:"));
-            ids.entry(&mail.to[0]).or_default().insert(id.expect("every message has one"));
-        }
-        assert_eq!(ids.len(), CLIENTS, "every client's message is delivered");
-        assert!(ids.values().all(|ids| ids.len() == 1), "a repeat has the Message-ID of the first");
-        assert!(messages(server).await.iter().all(|message| message.state == "SENT"));
-        let held = before.iter().filter(|message| message.state == "SENDING").count();
-        let repeats = delivered.len() - CLIENTS;
-        println!("{KILLS} kills, {CLIENTS} messages: {held} were in dead hands at the end, {repeats} repeats");
+on_both!(every_message_is_delivered_at_least_once,);
+
+async fn every_message_is_delivered_at_least_once(server: &TestServer) {
+    let mail = SmtpPeer::start(Mailing::Accept).await;
+    template(server, "hello", json!({})).await;
+    let seed = rand::random();
+    println!("seed {seed}");
+    let mut chance = StdRng::seed_from_u64(seed);
+    let each = CLIENTS / KILLS;
+    for round in 0..KILLS {
+        let before = mail.messages().len();
+        let mut worker = start(server, &mail);
+        let kill = async {
+            // An instant of its life: in one of five before it has sent anything, else after so many messages; and so
+            // much later.
+            if !chance.random_ratio(1, 5) {
+                mail.message(before + chance.random_range(0..each)).await;
+            }
+            tokio::time::sleep(Duration::from_micros(chance.random_range(0..5_000))).await;
+            worker.0.kill().expect("it lives");
+        };
+        tokio::join!(create(server, round * each, (round + 1) * each), kill);
+        drop(worker);
     }
+    let before = messages(server).await;
+    let mut heir = Hand::new(server, settings(&mail));
+    // All leases are over by then.
+    heir.wait(3_600);
+    heir.finish().await;
+    let delivered = mail.messages();
+    let mut ids: HashMap<&str, HashSet<&str>> = HashMap::new();
+    for mail in &delivered {
+        let id = mail.data.lines().find(|line| line.starts_with("Message-ID:"));
+        ids.entry(&mail.to[0])
+            .or_default()
+            .insert(id.expect("every message has one"));
+    }
+    assert_eq!(ids.len(), CLIENTS, "every client's message is delivered");
+    assert!(
+        ids.values().all(|ids| ids.len() == 1),
+        "a repeat has the Message-ID of the first"
+    );
+    assert!(messages(server).await.iter().all(|message| message.state == "SENT"));
+    let held = before.iter().filter(|message| message.state == "SENDING").count();
+    let repeats = delivered.len() - CLIENTS;
+    println!("{KILLS} kills, {CLIENTS} messages: {held} were in dead hands at the end, {repeats} repeats");
 }

@@ -76,221 +76,456 @@ fn code_of_text(part: &str) -> u16 {
     }
 }
 
-on_both! {
-    async fn json_that_is_broken(server) {
-        create(server, json!({})).await;
-        for body in [
-            "{", "{\"client\":", "{\"client\":{}}}", "nonsense", "{'client':{}}",
-            "{\"client\":{},}", "{\"client\":NaN}", "\u{feff}{\"client\":{}}x", "{\"client\":{\"notes\":\"\n\"}}",
-        ] {
-            assert_code(&send(server, CLIENTS, "application/json", body).await, 400, 26, body);
-            assert_code(&send(server, FIRST, "application/json", body).await, 400, 26, body);
-        }
-    }
+on_both!(
+    json_that_is_broken,
+    half_a_surrogate_pair,
+    nesting_bombs,
+    bytes_that_arent_utf_8,
+    other_media_types_and_bodies_without_an_entity,
+    a_body_over_the_limit,
+    members_of_a_wrong_type,
+    texts_over_their_limit,
+    the_character_u0000,
+    dates_that_are_none,
+    degrees_out_of_range_or_of_no_number,
+    languages_and_addresses_of_e_mail_that_are_none,
+    more_members_than_there_may_be,
+    unknown_paths_and_methods,
+    names_that_are_sent_twice,
+);
 
-    async fn half_a_surrogate_pair(server) {
-        create(server, json!({})).await;
-        let answer = send(server, FIRST, "application/json", r#"{"client":{"notes":"a\ud800b"}}"#).await;
-        assert_code(&answer, 400, 3742, "surrogate");
-        assert!(answer.body["errorSource"].as_str().unwrap_or_default().starts_with("client.notes: "), "{}", answer.text);
+async fn json_that_is_broken(server: &TestServer) {
+    create(server, json!({})).await;
+    for body in [
+        "{",
+        "{\"client\":",
+        "{\"client\":{}}}",
+        "nonsense",
+        "{'client':{}}",
+        "{\"client\":{},}",
+        "{\"client\":NaN}",
+        "\u{feff}{\"client\":{}}x",
+        "{\"client\":{\"notes\":\"\n\"}}",
+    ] {
+        assert_code(&send(server, CLIENTS, "application/json", body).await, 400, 26, body);
+        assert_code(&send(server, FIRST, "application/json", body).await, 400, 26, body);
     }
+}
 
-    async fn nesting_bombs(server) {
-        create(server, json!({})).await;
-        for bomb in [
-            "[".repeat(500_000), "{\"a\":".repeat(150_000), format!("{{\"client\":{}", "[".repeat(500_000)),
-            format!("{{\"x\":{}{}}}", "[".repeat(400_000), "]".repeat(400_000)),
-        ] {
-            let answer = send(server, FIRST, "application/json", bomb).await;
-            assert_code(&answer, 400, 26, "bomb");
-        }
+async fn half_a_surrogate_pair(server: &TestServer) {
+    create(server, json!({})).await;
+    let answer = send(server, FIRST, "application/json", r#"{"client":{"notes":"a\ud800b"}}"#).await;
+    assert_code(&answer, 400, 3742, "surrogate");
+    assert!(
+        answer.body["errorSource"]
+            .as_str()
+            .unwrap_or_default()
+            .starts_with("client.notes: "),
+        "{}",
+        answer.text
+    );
+}
+
+async fn nesting_bombs(server: &TestServer) {
+    create(server, json!({})).await;
+    for bomb in [
+        "[".repeat(500_000),
+        "{\"a\":".repeat(150_000),
+        format!("{{\"client\":{}", "[".repeat(500_000)),
+        format!("{{\"x\":{}{}}}", "[".repeat(400_000), "]".repeat(400_000)),
+    ] {
+        let answer = send(server, FIRST, "application/json", bomb).await;
+        assert_code(&answer, 400, 26, "bomb");
     }
+}
 
-    async fn bytes_that_arent_utf_8(server) {
-        for (content_type, body) in [
-            ("application/json", b"{\"client\":{\"firstName\":\"\xff\",\"lastName\":\"b\"}}".to_vec()),
-            ("application/json", b"\xff\xfe{\0}\0".to_vec()),
-            ("application/json; charset=ISO-8859-1", b"{\"client\":{\"firstName\":\"a\",\"lastName\":\"b\"}}".to_vec()),
-            ("application/x-www-form-urlencoded", b"firstName=%ff&lastName=b".to_vec()),
-            ("application/x-www-form-urlencoded", b"firstName=\xff&lastName=b".to_vec()),
-        ] {
-            let answer = send(server, CLIENTS, content_type, body.clone()).await;
-            assert_code(&answer, 400, 22, &String::from_utf8_lossy(&body));
-        }
+async fn bytes_that_arent_utf_8(server: &TestServer) {
+    for (content_type, body) in [
+        (
+            "application/json",
+            b"{\"client\":{\"firstName\":\"\xff\",\"lastName\":\"b\"}}".to_vec(),
+        ),
+        ("application/json", b"\xff\xfe{\0}\0".to_vec()),
+        (
+            "application/json; charset=ISO-8859-1",
+            b"{\"client\":{\"firstName\":\"a\",\"lastName\":\"b\"}}".to_vec(),
+        ),
+        (
+            "application/x-www-form-urlencoded",
+            b"firstName=%ff&lastName=b".to_vec(),
+        ),
+        (
+            "application/x-www-form-urlencoded",
+            b"firstName=\xff&lastName=b".to_vec(),
+        ),
+    ] {
+        let answer = send(server, CLIENTS, content_type, body.clone()).await;
+        assert_code(&answer, 400, 22, &String::from_utf8_lossy(&body));
     }
+}
 
-    async fn other_media_types_and_bodies_without_an_entity(server) {
-        create(server, json!({})).await;
-        let body = r#"{"client":{"firstName":"a","lastName":"b"}}"#;
-        for content_type in ["text/plain", "application/xml", "multipart/form-data; boundary=x", "nonsense"] {
-            assert_code(&send(server, CLIENTS, content_type, body).await, 400, 30, content_type);
-        }
-        assert_code(&send(server, CLIENTS, "application/json", "").await, 400, 30, "no body");
-        // A client without members lacks its names.
-        for body in ["{}", "{\"appkey\":\"x\"}", "{\"client\":null}"] {
-            assert_code(&send(server, CLIENTS, "application/json", body).await, 400, 4, body);
-        }
-        for body in ["[]", "5", "\"text\"", "true", "null"] {
-            assert_code(&send(server, CLIENTS, "application/json", body).await, 400, 26, body);
-        }
+async fn other_media_types_and_bodies_without_an_entity(server: &TestServer) {
+    create(server, json!({})).await;
+    let body = r#"{"client":{"firstName":"a","lastName":"b"}}"#;
+    for content_type in [
+        "text/plain",
+        "application/xml",
+        "multipart/form-data; boundary=x",
+        "nonsense",
+    ] {
+        assert_code(&send(server, CLIENTS, content_type, body).await, 400, 30, content_type);
     }
-
-    async fn a_body_over_the_limit(server) {
-        let body = json!({ "client": { "firstName": "a", "lastName": "b", "x": "x".repeat(1024 * 1024) } }).to_string();
-        assert_code(&send(server, CLIENTS, "application/json", body).await, 413, 4, "large");
-        let form = format!("firstName=a&lastName=b&notes={}", "x".repeat(1024 * 1024));
-        assert_code(&send(server, CLIENTS, "application/x-www-form-urlencoded", form).await, 413, 4, "large form");
+    assert_code(&send(server, CLIENTS, "application/json", "").await, 400, 30, "no body");
+    // A client without members lacks its names.
+    for body in ["{}", "{\"appkey\":\"x\"}", "{\"client\":null}"] {
+        assert_code(&send(server, CLIENTS, "application/json", body).await, 400, 4, body);
     }
+    for body in ["[]", "5", "\"text\"", "true", "null"] {
+        assert_code(&send(server, CLIENTS, "application/json", body).await, 400, 26, body);
+    }
+}
 
-    async fn members_of_a_wrong_type(server) {
-        create(server, json!({})).await;
-        let wrong = [json!(5), json!(true), json!([]), json!({})];
-        for (part, names) in TEXTS {
-            for name in names {
-                for wrong in &wrong {
-                    let answer = send(server, FIRST, "application/json", with(part, name, wrong.clone()).to_string()).await;
-                    assert_code(&answer, 400, 4, &format!("{part}.{name} {wrong}"));
-                    let path = if part == "client" { format!("client.{name}") } else { format!("{part}[0].{name}") };
-                    let source = answer.body["errorSource"].as_str().unwrap_or_default();
-                    assert!(source.starts_with(&path), "{path} isn't at the start of {source}");
-                }
+async fn a_body_over_the_limit(server: &TestServer) {
+    let body = json!({ "client": { "firstName": "a", "lastName": "b", "x": "x".repeat(1024 * 1024) } }).to_string();
+    assert_code(&send(server, CLIENTS, "application/json", body).await, 413, 4, "large");
+    let form = format!("firstName=a&lastName=b&notes={}", "x".repeat(1024 * 1024));
+    assert_code(
+        &send(server, CLIENTS, "application/x-www-form-urlencoded", form).await,
+        413,
+        4,
+        "large form",
+    );
+}
+
+async fn members_of_a_wrong_type(server: &TestServer) {
+    create(server, json!({})).await;
+    let wrong = [json!(5), json!(true), json!([]), json!({})];
+    for (part, names) in TEXTS {
+        for name in names {
+            for wrong in &wrong {
+                let answer = send(
+                    server,
+                    FIRST,
+                    "application/json",
+                    with(part, name, wrong.clone()).to_string(),
+                )
+                .await;
+                assert_code(&answer, 400, 4, &format!("{part}.{name} {wrong}"));
+                let path = if part == "client" {
+                    format!("client.{name}")
+                } else {
+                    format!("{part}[0].{name}")
+                };
+                let source = answer.body["errorSource"].as_str().unwrap_or_default();
+                assert!(source.starts_with(&path), "{path} isn't at the start of {source}");
             }
         }
-        for (body, path) in [
-            (json!({ "client": [] }), "client"), (json!({ "client": "x" }), "client"), (json!({ "idDocuments": {} }), "idDocuments"),
-            (json!({ "addresses": "x" }), "addresses"), (json!({ "customInformation": 5 }), "customInformation"),
-            (json!({ "idDocuments": [5] }), "idDocuments[0]"), (json!({ "idDocuments": [null] }), "idDocuments[0]"),
-            (json!({ "addresses": ["x"] }), "addresses[0]"), (json!({ "customInformation": [[]] }), "customInformation[0]"),
-            (json!({ "client": { "clientRole": "x" } }), "client.clientRole"),
-            (json!({ "client": { "clientRole": { "encodedKey": 5 } } }), "client.clientRole.encodedKey"),
-            (json!({ "client": { "gender": "OTHER" } }), "client.gender"), (json!({ "client": { "gender": 5 } }), "client.gender"),
-            (json!({ "client": { "assignedUserKey": "no key" } }), "client.assignedUserKey"),
-            (json!({ "client": { "assignedBranchKey": "x".repeat(33) } }), "client.assignedBranchKey"),
-            (json!({ "customInformation": [{ "customFieldID": 5 }] }), "customInformation[0].customFieldID"),
-            (json!({ "customInformation": [{ "customFieldID": "x", "customFieldSetGroupIndex": "many" }] }), "customInformation[0].customFieldSetGroupIndex"),
-            (json!({ "customInformation": [{ "customFieldID": "x", "customFieldSetGroupIndex": 1.5 }] }), "customInformation[0].customFieldSetGroupIndex"),
-        ] {
-            let answer = send(server, FIRST, "application/json", body.to_string()).await;
-            assert_code(&answer, 400, 4, path);
-            let source = answer.body["errorSource"].as_str().unwrap_or_default();
-            assert!(source.starts_with(&format!("{path}: ")), "{path} isn't at the start of {source}");
-        }
     }
-
-    async fn texts_over_their_limit(server) {
-        create(server, json!({})).await;
-        for (part, names) in TEXTS {
-            for name in names.iter().filter(|name| **name != "emailAddress") {
-                for character in ["x", "\u{1f600}"] {
-                    let answer = send(server, FIRST, "application/json", with(part, name, json!(character.repeat(256))).to_string()).await;
-                    assert_code(&answer, 400, code_of_text(part), name);
-                    assert!(answer.body["errorSource"].as_str().unwrap_or_default().contains(name));
-                    let longest = server.post(FIRST, with(part, name, json!(character.repeat(255)))).await;
-                    assert_eq!(longest.status, 200, "{name} {}", longest.text);
-                }
-            }
-        }
-        let answer = send(server, FIRST, "application/json", with("client", "notes", json!("x".repeat(65_536))).to_string()).await;
-        assert_code(&answer, 400, 3742, "notes");
-        assert_eq!(server.post(FIRST, with("client", "notes", json!("ä".repeat(65_535)))).await.status, 200);
+    for (body, path) in [
+        (json!({ "client": [] }), "client"),
+        (json!({ "client": "x" }), "client"),
+        (json!({ "idDocuments": {} }), "idDocuments"),
+        (json!({ "addresses": "x" }), "addresses"),
+        (json!({ "customInformation": 5 }), "customInformation"),
+        (json!({ "idDocuments": [5] }), "idDocuments[0]"),
+        (json!({ "idDocuments": [null] }), "idDocuments[0]"),
+        (json!({ "addresses": ["x"] }), "addresses[0]"),
+        (json!({ "customInformation": [[]] }), "customInformation[0]"),
+        (json!({ "client": { "clientRole": "x" } }), "client.clientRole"),
+        (
+            json!({ "client": { "clientRole": { "encodedKey": 5 } } }),
+            "client.clientRole.encodedKey",
+        ),
+        (json!({ "client": { "gender": "OTHER" } }), "client.gender"),
+        (json!({ "client": { "gender": 5 } }), "client.gender"),
+        (
+            json!({ "client": { "assignedUserKey": "no key" } }),
+            "client.assignedUserKey",
+        ),
+        (
+            json!({ "client": { "assignedBranchKey": "x".repeat(33) } }),
+            "client.assignedBranchKey",
+        ),
+        (
+            json!({ "customInformation": [{ "customFieldID": 5 }] }),
+            "customInformation[0].customFieldID",
+        ),
+        (
+            json!({ "customInformation": [{ "customFieldID": "x", "customFieldSetGroupIndex": "many" }] }),
+            "customInformation[0].customFieldSetGroupIndex",
+        ),
+        (
+            json!({ "customInformation": [{ "customFieldID": "x", "customFieldSetGroupIndex": 1.5 }] }),
+            "customInformation[0].customFieldSetGroupIndex",
+        ),
+    ] {
+        let answer = send(server, FIRST, "application/json", body.to_string()).await;
+        assert_code(&answer, 400, 4, path);
+        let source = answer.body["errorSource"].as_str().unwrap_or_default();
+        assert!(
+            source.starts_with(&format!("{path}: ")),
+            "{path} isn't at the start of {source}"
+        );
     }
+}
 
-    async fn the_character_u0000(server) {
-        create(server, json!({})).await;
-        for (part, names) in TEXTS {
-            for name in names {
-                let answer = send(server, FIRST, "application/json", with(part, name, json!("a\0b")).to_string()).await;
+async fn texts_over_their_limit(server: &TestServer) {
+    create(server, json!({})).await;
+    for (part, names) in TEXTS {
+        for name in names.iter().filter(|name| **name != "emailAddress") {
+            for character in ["x", "\u{1f600}"] {
+                let answer = send(
+                    server,
+                    FIRST,
+                    "application/json",
+                    with(part, name, json!(character.repeat(256))).to_string(),
+                )
+                .await;
                 assert_code(&answer, 400, code_of_text(part), name);
                 assert!(answer.body["errorSource"].as_str().unwrap_or_default().contains(name));
+                let longest = server.post(FIRST, with(part, name, json!(character.repeat(255)))).await;
+                assert_eq!(longest.status, 200, "{name} {}", longest.text);
             }
         }
-        server.define(vec![crate::harness::field("x", clientele::custom_field::Kind::Text)]).await;
-        let answer = send(server, FIRST, "application/json", with("customInformation", "value", json!("a\0b")).to_string()).await;
-        assert_eq!(answer.status, 400, "{}", answer.text);
     }
+    let answer = send(
+        server,
+        FIRST,
+        "application/json",
+        with("client", "notes", json!("x".repeat(65_536))).to_string(),
+    )
+    .await;
+    assert_code(&answer, 400, 3742, "notes");
+    assert_eq!(
+        server
+            .post(FIRST, with("client", "notes", json!("ä".repeat(65_535))))
+            .await
+            .status,
+        200
+    );
+}
 
-    async fn dates_that_are_none(server) {
-        create(server, json!({})).await;
-        for wrong in ["1990-02-30", "1990-13-01", "0000-01-01", "17.04.1990", "yesterday", "1990-4-17", "1990-04-17T", "1990-04-17T25:00:00+0000"] {
-            let answer = send(server, FIRST, "application/json", with("client", "birthDate", json!(wrong)).to_string()).await;
-            assert_code(&answer, 400, 309, wrong);
-            let answer = send(server, FIRST, "application/json", with("idDocuments", "validUntil", json!(wrong)).to_string()).await;
-            assert_code(&answer, 400, 950, wrong);
-        }
-        for right in ["1990-04-17", "1990-04-17T23:59:59+0000", "1990-04-17T00:00:00+1400", "1990-04-17T12:00:00.000Z"] {
-            let answer = server.post(FIRST, with("client", "birthDate", json!(right))).await;
-            assert_eq!(answer.body["client"]["birthDate"], json!("1990-04-17T00:00:00+0000"), "{right} {}", answer.text);
+async fn the_character_u0000(server: &TestServer) {
+    create(server, json!({})).await;
+    for (part, names) in TEXTS {
+        for name in names {
+            let answer = send(
+                server,
+                FIRST,
+                "application/json",
+                with(part, name, json!("a\0b")).to_string(),
+            )
+            .await;
+            assert_code(&answer, 400, code_of_text(part), name);
+            assert!(answer.body["errorSource"].as_str().unwrap_or_default().contains(name));
         }
     }
+    server
+        .define(vec![crate::harness::field("x", clientele::custom_field::Kind::Text)])
+        .await;
+    let answer = send(
+        server,
+        FIRST,
+        "application/json",
+        with("customInformation", "value", json!("a\0b")).to_string(),
+    )
+    .await;
+    assert_eq!(answer.status, 400, "{}", answer.text);
+}
 
-    async fn degrees_out_of_range_or_of_no_number(server) {
-        create(server, json!({})).await;
-        for (name, wrong) in [
-            ("latitude", json!(90.000001)), ("latitude", json!(-91)), ("longitude", json!("180.5")), ("longitude", json!(1e300)),
-            ("latitude", json!("north")), ("latitude", json!("NaN")), ("longitude", json!("inf")),
-        ] {
-            let answer = send(server, FIRST, "application/json", with("addresses", name, wrong.clone()).to_string()).await;
-            assert_code(&answer, 400, 1150, &format!("{name} {wrong}"));
-        }
-        for (sent, answered) in [(json!("90"), json!(90.0)), (json!(-90), json!(-90.0)), (json!("-0.5"), json!(-0.5))] {
-            let answer = server.post(FIRST, with("addresses", "latitude", sent.clone())).await;
-            assert_eq!(answer.body["addresses"][0]["latitude"].as_f64(), answered.as_f64(), "{sent} {}", answer.text);
-        }
+async fn dates_that_are_none(server: &TestServer) {
+    create(server, json!({})).await;
+    for wrong in [
+        "1990-02-30",
+        "1990-13-01",
+        "0000-01-01",
+        "17.04.1990",
+        "yesterday",
+        "1990-4-17",
+        "1990-04-17T",
+        "1990-04-17T25:00:00+0000",
+    ] {
+        let answer = send(
+            server,
+            FIRST,
+            "application/json",
+            with("client", "birthDate", json!(wrong)).to_string(),
+        )
+        .await;
+        assert_code(&answer, 400, 309, wrong);
+        let answer = send(
+            server,
+            FIRST,
+            "application/json",
+            with("idDocuments", "validUntil", json!(wrong)).to_string(),
+        )
+        .await;
+        assert_code(&answer, 400, 950, wrong);
     }
+    for right in [
+        "1990-04-17",
+        "1990-04-17T23:59:59+0000",
+        "1990-04-17T00:00:00+1400",
+        "1990-04-17T12:00:00.000Z",
+    ] {
+        let answer = server.post(FIRST, with("client", "birthDate", json!(right))).await;
+        assert_eq!(
+            answer.body["client"]["birthDate"],
+            json!("1990-04-17T00:00:00+0000"),
+            "{right} {}",
+            answer.text
+        );
+    }
+}
 
-    async fn languages_and_addresses_of_e_mail_that_are_none(server) {
-        create(server, json!({})).await;
-        for (name, wrong, code) in [
-            ("preferredLanguage", "KLINGON", 2427), ("preferredLanguage", "PORTUGUESE", 2427), ("preferredLanguage", "english", 2427),
-            ("emailAddress", "nobody", 711), ("emailAddress", "a@b@c", 711), ("emailAddress", "a b@example.test", 711),
-            ("emailAddress", "a@example.test\r\nBcc: b@example.test", 711),
-        ] {
-            assert_code(&send(server, FIRST, "application/json", with("client", name, json!(wrong)).to_string()).await, 400, code, wrong);
-        }
+async fn degrees_out_of_range_or_of_no_number(server: &TestServer) {
+    create(server, json!({})).await;
+    for (name, wrong) in [
+        ("latitude", json!(90.000001)),
+        ("latitude", json!(-91)),
+        ("longitude", json!("180.5")),
+        ("longitude", json!(1e300)),
+        ("latitude", json!("north")),
+        ("latitude", json!("NaN")),
+        ("longitude", json!("inf")),
+    ] {
+        let answer = send(
+            server,
+            FIRST,
+            "application/json",
+            with("addresses", name, wrong.clone()).to_string(),
+        )
+        .await;
+        assert_code(&answer, 400, 1150, &format!("{name} {wrong}"));
     }
+    for (sent, answered) in [
+        (json!("90"), json!(90.0)),
+        (json!(-90), json!(-90.0)),
+        (json!("-0.5"), json!(-0.5)),
+    ] {
+        let answer = server.post(FIRST, with("addresses", "latitude", sent.clone())).await;
+        assert_eq!(
+            answer.body["addresses"][0]["latitude"].as_f64(),
+            answered.as_f64(),
+            "{sent} {}",
+            answer.text
+        );
+    }
+}
 
-    async fn more_members_than_there_may_be(server) {
-        create(server, json!({})).await;
-        let documents = |count| json!({ "idDocuments": vec![json!({ "documentType": "a", "documentId": "b" }); count] });
-        assert_code(&send(server, FIRST, "application/json", documents(201).to_string()).await, 400, 4, "documents");
-        assert_eq!(server.post(FIRST, documents(200)).await.status, 200);
-        // The first address is read, the others are counted.
-        let addresses = |count| {
-            let mut list = vec![json!(5); count];
-            list[0] = json!({ "city": "Exampleton" });
-            json!({ "addresses": list })
-        };
-        assert_code(&send(server, FIRST, "application/json", addresses(201).to_string()).await, 400, 4, "addresses");
-        assert_eq!(server.post(FIRST, addresses(200)).await.status, 200);
-        let values: Vec<Value> = (0..1_001).map(|number| json!({ "customFieldID": format!("f{number}"), "value": "x" })).collect();
-        assert_code(&send(server, FIRST, "application/json", json!({ "customInformation": values }).to_string()).await, 400, 4, "values");
+async fn languages_and_addresses_of_e_mail_that_are_none(server: &TestServer) {
+    create(server, json!({})).await;
+    for (name, wrong, code) in [
+        ("preferredLanguage", "KLINGON", 2427),
+        ("preferredLanguage", "PORTUGUESE", 2427),
+        ("preferredLanguage", "english", 2427),
+        ("emailAddress", "nobody", 711),
+        ("emailAddress", "a@b@c", 711),
+        ("emailAddress", "a b@example.test", 711),
+        ("emailAddress", "a@example.test\r\nBcc: b@example.test", 711),
+    ] {
+        assert_code(
+            &send(
+                server,
+                FIRST,
+                "application/json",
+                with("client", name, json!(wrong)).to_string(),
+            )
+            .await,
+            400,
+            code,
+            wrong,
+        );
     }
+}
 
-    async fn unknown_paths_and_methods(server) {
-        create(server, json!({})).await;
-        for path in ["/api", "/api/", "/api/loans", "/api/savings", "/api/clients/<key 1>/loans", "/api//clients"] {
-            let answer = server.get(path).await;
-            assert_code(&answer, 404, 3, path);
-            let source = answer.body["errorSource"].as_str().unwrap_or_default();
-            let name = path.replace("<key 1>", "");
-            assert!(source.starts_with("There is no route GET /api") && (source.len() > name.len() + 21), "{source}");
-        }
-        let loans = server.post("/api/loans", json!({ "client": {} })).await;
-        loans.is(404, refusal(3, "INVALID_API_OPERATION", "There is no route POST /api/loans."));
-        let strange = server.get("/api/%3Cb%3E").await;
-        strange.is(404, refusal(3, "INVALID_API_OPERATION", "There is no route of this method and path."));
-        for (method, path) in [(Method::PUT, CLIENTS), (Method::DELETE, CLIENTS), (Method::PUT, FIRST)] {
-            assert_code(&server.send(server.request(method, path)).await, 405, 5, path);
-        }
-    }
+async fn more_members_than_there_may_be(server: &TestServer) {
+    create(server, json!({})).await;
+    let documents = |count| json!({ "idDocuments": vec![json!({ "documentType": "a", "documentId": "b" }); count] });
+    assert_code(
+        &send(server, FIRST, "application/json", documents(201).to_string()).await,
+        400,
+        4,
+        "documents",
+    );
+    assert_eq!(server.post(FIRST, documents(200)).await.status, 200);
+    // The first address is read, the others are counted.
+    let addresses = |count| {
+        let mut list = vec![json!(5); count];
+        list[0] = json!({ "city": "Exampleton" });
+        json!({ "addresses": list })
+    };
+    assert_code(
+        &send(server, FIRST, "application/json", addresses(201).to_string()).await,
+        400,
+        4,
+        "addresses",
+    );
+    assert_eq!(server.post(FIRST, addresses(200)).await.status, 200);
+    let values: Vec<Value> = (0..1_001)
+        .map(|number| json!({ "customFieldID": format!("f{number}"), "value": "x" }))
+        .collect();
+    assert_code(
+        &send(
+            server,
+            FIRST,
+            "application/json",
+            json!({ "customInformation": values }).to_string(),
+        )
+        .await,
+        400,
+        4,
+        "values",
+    );
+}
 
-    async fn names_that_are_sent_twice(server) {
-        create(server, json!({})).await;
-        let body = r#"{"client":{"notes":"a","notes":"b"}}"#;
-        let answer = send(server, "/api/clients/nobody", "application/json", body).await;
-        assert!(answer.status >= 400, "{}", answer.text);
-        let request = server.request(Method::POST, FIRST).header("content-type", "application/json").body(body);
-        let answer = server.send(request).await;
-        assert!(answer.status == 400 || answer.body["client"]["notes"] == "b", "{}", answer.text);
+async fn unknown_paths_and_methods(server: &TestServer) {
+    create(server, json!({})).await;
+    for path in [
+        "/api",
+        "/api/",
+        "/api/loans",
+        "/api/savings",
+        "/api/clients/<key 1>/loans",
+        "/api//clients",
+    ] {
+        let answer = server.get(path).await;
+        assert_code(&answer, 404, 3, path);
+        let source = answer.body["errorSource"].as_str().unwrap_or_default();
+        let name = path.replace("<key 1>", "");
+        assert!(
+            source.starts_with("There is no route GET /api") && (source.len() > name.len() + 21),
+            "{source}"
+        );
     }
+    let loans = server.post("/api/loans", json!({ "client": {} })).await;
+    loans.is(
+        404,
+        refusal(3, "INVALID_API_OPERATION", "There is no route POST /api/loans."),
+    );
+    let strange = server.get("/api/%3Cb%3E").await;
+    strange.is(
+        404,
+        refusal(3, "INVALID_API_OPERATION", "There is no route of this method and path."),
+    );
+    for (method, path) in [(Method::PUT, CLIENTS), (Method::DELETE, CLIENTS), (Method::PUT, FIRST)] {
+        assert_code(&server.send(server.request(method, path)).await, 405, 5, path);
+    }
+}
+
+async fn names_that_are_sent_twice(server: &TestServer) {
+    create(server, json!({})).await;
+    let body = r#"{"client":{"notes":"a","notes":"b"}}"#;
+    let answer = send(server, "/api/clients/nobody", "application/json", body).await;
+    assert!(answer.status >= 400, "{}", answer.text);
+    let request = server
+        .request(Method::POST, FIRST)
+        .header("content-type", "application/json")
+        .body(body);
+    let answer = server.send(request).await;
+    assert!(
+        answer.status == 400 || answer.body["client"]["notes"] == "b",
+        "{}",
+        answer.text
+    );
 }

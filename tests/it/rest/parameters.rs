@@ -29,87 +29,166 @@ async fn send(server: &TestServer, path: &str, content_type: Option<&str>, body:
     server.send(request).await
 }
 
-on_both! {
-    async fn r10_parameters_create_a_bare_client(server) {
-        send(server, &format!("{CLIENTS}?{EVERY_PARAMETER}"), None, "").await.is(200, every_member());
-    }
+on_both!(
+    r10_parameters_create_a_bare_client,
+    r10_a_form_creates_a_bare_client,
+    r10_the_old_spellings_are_understood,
+    r10_a_content_type_without_a_body_is_told_how_to_mend_it,
+    r10_parameters_and_a_json_body_dont_go_together,
+    r10_an_unknown_parameter_is_named,
+    r10_parameters_dont_change_a_client,
+    r10_parameters_are_judged_like_members,
+    r10_a_content_type_on_a_get_is_ignored,
+);
 
-    async fn r10_a_form_creates_a_bare_client(server) {
-        for content_type in ["application/x-www-form-urlencoded", "application/x-www-form-urlencoded; charset=UTF-8"] {
-            let request = server.request(Method::POST, CLIENTS).header("content-type", content_type);
-            let answer = server.send(request.body(EVERY_PARAMETER.replace("chosen", content_type))).await;
-            assert_eq!(answer.status, if content_type.len() <= 32 { 200 } else { 400 }, "{}", answer.text);
-        }
-        let request = server.request(Method::POST, CLIENTS).header("content-type", "application/x-www-form-urlencoded");
-        server.send(request.body(EVERY_PARAMETER)).await.is(200, every_member());
-    }
+async fn r10_parameters_create_a_bare_client(server: &TestServer) {
+    send(server, &format!("{CLIENTS}?{EVERY_PARAMETER}"), None, "")
+        .await
+        .is(200, every_member());
+}
 
-    async fn r10_the_old_spellings_are_understood(server) {
-        let path = "/api/clients?firstName=Trevor&lastName=Linden&homephone=1&mobilephone=2&birthdate=1990-04-17&email=t%40example.test";
-        let members = json!({
-            "homePhone": "1", "mobilePhone1": "2", "birthDate": "1990-04-17T00:00:00+0000", "emailAddress": "t@example.test",
-        });
-        send(server, path, None, "").await.is(200, client(members));
+async fn r10_a_form_creates_a_bare_client(server: &TestServer) {
+    for content_type in [
+        "application/x-www-form-urlencoded",
+        "application/x-www-form-urlencoded; charset=UTF-8",
+    ] {
+        let request = server
+            .request(Method::POST, CLIENTS)
+            .header("content-type", content_type);
+        let answer = server
+            .send(request.body(EVERY_PARAMETER.replace("chosen", content_type)))
+            .await;
+        assert_eq!(
+            answer.status,
+            if content_type.len() <= 32 { 200 } else { 400 },
+            "{}",
+            answer.text
+        );
     }
+    let request = server
+        .request(Method::POST, CLIENTS)
+        .header("content-type", "application/x-www-form-urlencoded");
+    server.send(request.body(EVERY_PARAMETER)).await.is(200, every_member());
+}
 
-    async fn r10_a_content_type_without_a_body_is_told_how_to_mend_it(server) {
-        let before = server.snapshot().await;
-        for content_type in ["application/json", "text/plain", "application/vnd.mambu.v1+json"] {
-            let answer = send(server, "/api/clients?firstName=Trevor&lastName=Linden", Some(content_type), "").await;
-            let source = answer.body["errorSource"].as_str().unwrap_or_default();
-            assert!(source.contains("Content-Type"), "{source}");
-            answer.is(400, refusal(30, "MISSING_ENTITY_JSON", source));
-        }
-        assert_eq!(server.snapshot().await, before);
-    }
+async fn r10_the_old_spellings_are_understood(server: &TestServer) {
+    let path = "/api/clients?firstName=Trevor&lastName=Linden&homephone=1&mobilephone=2&birthdate=1990-04-17&email=t%40example.test";
+    let members = json!({
+        "homePhone": "1", "mobilePhone1": "2", "birthDate": "1990-04-17T00:00:00+0000", "emailAddress": "t@example.test",
+    });
+    send(server, path, None, "").await.is(200, client(members));
+}
 
-    async fn r10_parameters_and_a_json_body_dont_go_together(server) {
-        let body = json!({ "client": { "firstName": "Trevor", "lastName": "Linden" } });
-        let before = server.snapshot().await;
-        let answer = server.post("/api/clients?firstName=Trevor", body.clone()).await;
-        assert_eq!((answer.status, &answer.body["returnCode"]), (400, &json!(27)), "{}", answer.text);
-        assert_eq!(server.snapshot().await, before);
-        // But those that aren't about the client are on every request of a real caller.
-        server.post("/api/clients?fullDetails=true&limit=5&offset=0", body).await.is(200, expanded(client(json!({})), json!({})));
+async fn r10_a_content_type_without_a_body_is_told_how_to_mend_it(server: &TestServer) {
+    let before = server.snapshot().await;
+    for content_type in ["application/json", "text/plain", "application/vnd.mambu.v1+json"] {
+        let answer = send(
+            server,
+            "/api/clients?firstName=Trevor&lastName=Linden",
+            Some(content_type),
+            "",
+        )
+        .await;
+        let source = answer.body["errorSource"].as_str().unwrap_or_default();
+        assert!(source.contains("Content-Type"), "{source}");
+        answer.is(400, refusal(30, "MISSING_ENTITY_JSON", source));
     }
+    assert_eq!(server.snapshot().await, before);
+}
 
-    async fn r10_an_unknown_parameter_is_named(server) {
-        let before = server.snapshot().await;
-        for name in ["surname", "firstname", "clientRole", "addresses"] {
-            let answer = send(server, &format!("/api/clients?firstName=Trevor&lastName=Linden&{name}=x"), None, "").await;
-            assert_eq!((answer.status, &answer.body["returnCode"]), (400, &json!(27)), "{}", answer.text);
-            assert!(answer.body["errorSource"].as_str().unwrap_or_default().contains(name), "{}", answer.text);
-        }
-        assert_eq!(server.snapshot().await, before);
-    }
+async fn r10_parameters_and_a_json_body_dont_go_together(server: &TestServer) {
+    let body = json!({ "client": { "firstName": "Trevor", "lastName": "Linden" } });
+    let before = server.snapshot().await;
+    let answer = server.post("/api/clients?firstName=Trevor", body.clone()).await;
+    assert_eq!(
+        (answer.status, &answer.body["returnCode"]),
+        (400, &json!(27)),
+        "{}",
+        answer.text
+    );
+    assert_eq!(server.snapshot().await, before);
+    // But those that aren't about the client are on every request of a real caller.
+    server
+        .post("/api/clients?fullDetails=true&limit=5&offset=0", body)
+        .await
+        .is(200, expanded(client(json!({})), json!({})));
+}
 
-    async fn r10_parameters_dont_change_a_client(server) {
-        create(server, json!({})).await;
-        let before = server.snapshot().await;
-        for path in ["/api/clients/<key 1>?firstName=Changed", "/api/clients/<id 1>?notes=x&middleName=y", FIRST] {
-            let answer = send(server, path, None, "").await;
-            assert_eq!((answer.status, &answer.body["returnCode"]), (400, &json!(30)), "{}", answer.text);
-        }
-        assert_eq!(server.snapshot().await, before);
+async fn r10_an_unknown_parameter_is_named(server: &TestServer) {
+    let before = server.snapshot().await;
+    for name in ["surname", "firstname", "clientRole", "addresses"] {
+        let answer = send(
+            server,
+            &format!("/api/clients?firstName=Trevor&lastName=Linden&{name}=x"),
+            None,
+            "",
+        )
+        .await;
+        assert_eq!(
+            (answer.status, &answer.body["returnCode"]),
+            (400, &json!(27)),
+            "{}",
+            answer.text
+        );
+        assert!(
+            answer.body["errorSource"].as_str().unwrap_or_default().contains(name),
+            "{}",
+            answer.text
+        );
     }
+    assert_eq!(server.snapshot().await, before);
+}
 
-    async fn r10_parameters_are_judged_like_members(server) {
-        let before = server.snapshot().await;
-        for (query, code) in [
-            ("lastName=Linden", 4), ("firstName=&lastName=Linden", 4), ("firstName=T&lastName=L&gender=other", 4),
-            ("firstName=T&lastName=L&birthDate=1990-02-30", 309), ("firstName=T&lastName=L&emailAddress=x", 711),
-            ("firstName=T&lastName=L&preferredLanguage=KLINGON", 2427), ("firstName=T&lastName=L&notes=%00", 3742),
-            ("firstName=T&lastName=L&state=ACTIVE", 305), ("firstName=%FF&lastName=L", 22),
-        ] {
-            let answer = send(server, &format!("/api/clients?{query}"), None, "").await;
-            assert_eq!((answer.status, &answer.body["returnCode"]), (400, &json!(code)), "{query} {}", answer.text);
-        }
-        assert_eq!(server.snapshot().await, before);
+async fn r10_parameters_dont_change_a_client(server: &TestServer) {
+    create(server, json!({})).await;
+    let before = server.snapshot().await;
+    for path in [
+        "/api/clients/<key 1>?firstName=Changed",
+        "/api/clients/<id 1>?notes=x&middleName=y",
+        FIRST,
+    ] {
+        let answer = send(server, path, None, "").await;
+        assert_eq!(
+            (answer.status, &answer.body["returnCode"]),
+            (400, &json!(30)),
+            "{}",
+            answer.text
+        );
     }
+    assert_eq!(server.snapshot().await, before);
+}
 
-    async fn r10_a_content_type_on_a_get_is_ignored(server) {
-        create(server, json!({})).await;
-        let request = server.request(Method::GET, FIRST).header("content-type", "application/json");
-        server.send(request.header("accept", "application/vnd.mambu.v1+json")).await.is(200, client(json!({})));
+async fn r10_parameters_are_judged_like_members(server: &TestServer) {
+    let before = server.snapshot().await;
+    for (query, code) in [
+        ("lastName=Linden", 4),
+        ("firstName=&lastName=Linden", 4),
+        ("firstName=T&lastName=L&gender=other", 4),
+        ("firstName=T&lastName=L&birthDate=1990-02-30", 309),
+        ("firstName=T&lastName=L&emailAddress=x", 711),
+        ("firstName=T&lastName=L&preferredLanguage=KLINGON", 2427),
+        ("firstName=T&lastName=L&notes=%00", 3742),
+        ("firstName=T&lastName=L&state=ACTIVE", 305),
+        ("firstName=%FF&lastName=L", 22),
+    ] {
+        let answer = send(server, &format!("/api/clients?{query}"), None, "").await;
+        assert_eq!(
+            (answer.status, &answer.body["returnCode"]),
+            (400, &json!(code)),
+            "{query} {}",
+            answer.text
+        );
     }
+    assert_eq!(server.snapshot().await, before);
+}
+
+async fn r10_a_content_type_on_a_get_is_ignored(server: &TestServer) {
+    create(server, json!({})).await;
+    let request = server
+        .request(Method::GET, FIRST)
+        .header("content-type", "application/json");
+    server
+        .send(request.header("accept", "application/vnd.mambu.v1+json"))
+        .await
+        .is(200, client(json!({})));
 }

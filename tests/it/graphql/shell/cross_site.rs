@@ -74,31 +74,38 @@ fn request(server: &TestServer, (method, path, content_type, body, _, _): &Shape
     }
 }
 
-on_both! {
-    async fn no_shape_of_a_foreign_request_reaches_a_resolver(server) {
-        let before = server.snapshot().await;
-        server.statements();
-        for shape in shapes() {
-            let (.., foreign, status) = &shape;
-            let signs: &[(&str, &str)] = match foreign {
-                true => &[("origin", EVIL), ("origin", "null"), ("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site")],
-                false => &[("accept", "*/*")],
-            };
-            for (name, value) in signs {
-                for credentials in [None, Some("Basic YW5hOnNlY3JldA=="), Some("Bearer token")] {
-                    let request = request(server, &shape).header(*name, *value);
-                    let request = match credentials {
-                        Some(credentials) => request.header("authorization", credentials).header("cookie", "session=1"),
-                        None => request,
-                    };
-                    let answer = server.send(request).await;
-                    assert_eq!(answer.status, *status, "{shape:?} {name}: {value}\n{}", answer.text);
-                }
+on_both!(no_shape_of_a_foreign_request_reaches_a_resolver,);
+
+async fn no_shape_of_a_foreign_request_reaches_a_resolver(server: &TestServer) {
+    let before = server.snapshot().await;
+    server.statements();
+    for shape in shapes() {
+        let (.., foreign, status) = &shape;
+        let signs: &[(&str, &str)] = match foreign {
+            true => &[
+                ("origin", EVIL),
+                ("origin", "null"),
+                ("sec-fetch-site", "cross-site"),
+                ("sec-fetch-site", "same-site"),
+            ],
+            false => &[("accept", "*/*")],
+        };
+        for (name, value) in signs {
+            for credentials in [None, Some("Basic YW5hOnNlY3JldA=="), Some("Bearer token")] {
+                let request = request(server, &shape).header(*name, *value);
+                let request = match credentials {
+                    Some(credentials) => request
+                        .header("authorization", credentials)
+                        .header("cookie", "session=1"),
+                    None => request,
+                };
+                let answer = server.send(request).await;
+                assert_eq!(answer.status, *status, "{shape:?} {name}: {value}\n{}", answer.text);
             }
         }
-        assert_eq!(server.statements(), Vec::<String>::new());
-        assert_eq!(server.snapshot().await, before);
     }
+    assert_eq!(server.statements(), Vec::<String>::new());
+    assert_eq!(server.snapshot().await, before);
 }
 
 async fn with_friend(scenario: impl AsyncFnOnce(&TestServer)) {

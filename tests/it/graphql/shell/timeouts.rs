@@ -245,23 +245,30 @@ impl Work for Late {
     }
 }
 
-on_both! {
-    async fn past_the_deadline_nothing_is_committed_or_begun(server) {
-        let before = server.snapshot().await;
-        // Long enough for a transaction to begin, however busy the machine.
-        let deadline = Deadline::after(Duration::from_secs(1));
-        let work = Late { deadline, attempts: AtomicUsize::new(0) };
-        for attempts in [1, 1] {
-            let outcome = server.clientele.db.write_until(&work, Some(deadline)).await;
-            assert!(matches!(outcome, Err(Error::TimedOut)), "{outcome:?}");
-            assert_eq!(work.attempts.load(Ordering::SeqCst), attempts);
-        }
-        assert_eq!(server.snapshot().await, before);
-        // The deadline of a request is that of whatever is written in it.
-        let request = Means::new(Duration::ZERO, Connections { all: 1, of_request: 1 }, &AnswerSettings::default())
-            .allow(Purpose::Change, None);
-        let request = request.expect("there is memory");
-        let outcome = request.scope(server.clientele.db.write(&work)).await;
+on_both!(past_the_deadline_nothing_is_committed_or_begun,);
+
+async fn past_the_deadline_nothing_is_committed_or_begun(server: &TestServer) {
+    let before = server.snapshot().await;
+    // Long enough for a transaction to begin, however busy the machine.
+    let deadline = Deadline::after(Duration::from_secs(1));
+    let work = Late {
+        deadline,
+        attempts: AtomicUsize::new(0),
+    };
+    for attempts in [1, 1] {
+        let outcome = server.clientele.db.write_until(&work, Some(deadline)).await;
         assert!(matches!(outcome, Err(Error::TimedOut)), "{outcome:?}");
+        assert_eq!(work.attempts.load(Ordering::SeqCst), attempts);
     }
+    assert_eq!(server.snapshot().await, before);
+    // The deadline of a request is that of whatever is written in it.
+    let request = Means::new(
+        Duration::ZERO,
+        Connections { all: 1, of_request: 1 },
+        &AnswerSettings::default(),
+    )
+    .allow(Purpose::Change, None);
+    let request = request.expect("there is memory");
+    let outcome = request.scope(server.clientele.db.write(&work)).await;
+    assert!(matches!(outcome, Err(Error::TimedOut)), "{outcome:?}");
 }
