@@ -5,9 +5,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{UPSERT, errors, without};
-use crate::{
+use crate::harness::{
+    TestServer,
     graphql::{data, define, define_template, store},
-    harness::TestServer,
 };
 
 /// `ana` links to `bob`; both were written to.

@@ -2,6 +2,7 @@
 
 mod fields;
 mod guarded;
+mod loaded_by_key;
 mod order;
 mod recipients;
 mod sets;

@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{problems, upsert, with_sets};
-use crate::{graphql::define, harness::TestServer};
+use crate::harness::{TestServer, graphql::define};
 
 async fn known(server: &TestServer) -> Value {
     let client = json!({ "client": { "id": "known", "firstName": "Amara", "lastName": "Bellweather" } });

@@ -4,9 +4,9 @@ use clientele::custom_field::Kind;
 use serde_json::{Value, json};
 
 use super::{problems, upsert, with_sets};
-use crate::{
+use crate::harness::{
+    TestServer, field,
     graphql::{data, define_template, store},
-    harness::{TestServer, field},
 };
 
 /// Templates of both channels, and one that chooses clients by the hidden value.

@@ -4,9 +4,9 @@ use clientele::custom_field::{CustomFieldInput, Kind};
 use serde_json::{Value, json};
 
 use super::{problems, upsert, values::ana, with_sets};
-use crate::{
+use crate::harness::{
+    TestServer, field,
     graphql::{data, define, store},
-    harness::{TestServer, field},
 };
 
 /// Fields a1 and a2 of the set `mine`, b1 and b2 of the set `theirs`; and a client with these values in this order.

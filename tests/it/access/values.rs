@@ -4,9 +4,10 @@ use clientele::access::{Permission::*, Rights};
 use serde_json::{Value, json};
 
 use super::{errors, problems, upsert, with_sets};
-use crate::{
+use crate::harness::{
+    TestServer,
     graphql::{data, define, define_template, store},
-    harness::{TestServer, with},
+    with,
 };
 
 /// `ana` has a value in the set `open` and two in the set `secret`, one of which links to `bob`.

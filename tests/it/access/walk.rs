@@ -18,9 +18,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::without;
-use crate::{
+use crate::harness::{
+    Answer, TestServer,
     graphql::{define, define_template},
-    harness::{Answer, TestServer},
 };
 
 /// A field of a root, a document that asks for it, and the permissions that takes, all of them.

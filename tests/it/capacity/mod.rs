@@ -25,9 +25,9 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{
-    cli::server::{Server, clientele, directory, text},
-    harness::{self, Backend},
+use crate::harness::{
+    self, Backend,
+    program::{Server, clientele, directory, text},
 };
 
 const PASSWORD: &str = "correct horse battery";

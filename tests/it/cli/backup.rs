@@ -2,9 +2,9 @@
 
 use std::{fs, process::Command};
 
-use super::{
-    files::{complete, contents, create, holds, mode, names, run, runs, signal, start, write},
-    server::{Server, directory},
+use crate::{
+    harness::program::{Server, directory},
+    server::database_files::{complete, contents, create, holds, mode, names, run, runs, signal, start, write},
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,7 +4,7 @@ use std::{io::Write, process::Stdio};
 
 use clientele::config::{Flags, load};
 
-use super::server::{clientele, directory, text};
+use crate::harness::program::{clientele, directory, text};
 
 const SECRETS: [&str; 4] = ["topsecret1", "topsecret2", "topsecret3", "topsecret4"];
 

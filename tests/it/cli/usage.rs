@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::io::pipe;
 use std::os::unix::ffi::OsStrExt;
 
-use super::server::{clientele, directory, run, text};
+use crate::harness::program::{clientele, directory, run, text};
 
 #[test]
 fn group_without_subcommand_prints_its_help() {

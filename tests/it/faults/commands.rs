@@ -8,7 +8,7 @@ use super::{
     NO_WORKER, SHORT_LOG, count,
     operation::{Caller, Operation, Stored},
 };
-use crate::cli::server::{self, Server};
+use crate::harness::program::{self, Server};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -113,8 +113,8 @@ fn succeeds(arguments: &[&str], url: &str) {
 
 /// Runs the program with a password on standard input. It prints what it did if, and only if, it succeeds.
 fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (bool, String) {
-    let directory = server::directory();
-    let mut command = server::clientele(&directory, arguments, environment);
+    let directory = program::directory();
+    let mut command = program::clientele(&directory, arguments, environment);
     let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut child = command.stderr(Stdio::piped()).spawn().expect("the program starts");
     // A command that fails may end before it reads.
@@ -124,7 +124,7 @@ fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (bool, String) {
         .expect("piped")
         .write_all(b"a password for the tests\n");
     let output = child.wait_with_output().expect("it ends");
-    let log = server::text(output.stderr);
+    let log = program::text(output.stderr);
     assert_eq!(
         output.status.code(),
         Some(i32::from(output.stdout.is_empty())),

@@ -8,16 +8,16 @@ use super::{
     Ledger,
     operation::{Caller, Operation},
 };
-use crate::cli::server::{self, Server};
+use crate::harness::program::{self, Server};
 
 /// The largest file that the server can write, in bytes.
 const LARGEST: u64 = 2 << 20;
 
 /// A server whose files have this limit.
 fn limited_server(url: &str) -> Server {
-    let directory = server::directory();
+    let directory = program::directory();
     let arguments = ["serve", "--no-auth", "--listen", "127.0.0.1:0", "--database-url", url];
-    let program = server::clientele(&directory, &arguments, &[]);
+    let program = program::clientele(&directory, &arguments, &[]);
     // The shell counts blocks of 512 bytes.
     let script = format!("ulimit -f {}; exec \"$@\"", LARGEST / 512);
     let mut command = Command::new("sh");
@@ -51,7 +51,7 @@ async fn fill_log(database: &Path) {
 
 #[tokio::test]
 async fn acknowledged_writes_survive_a_full_disk() {
-    let database = server::directory();
+    let database = program::directory();
     let url = format!("sqlite:{}", database.path().join("clientele.db").display());
     let server = limited_server(&url);
     let caller = Caller::of(&server.address);

@@ -5,20 +5,19 @@
 
 mod commands;
 mod full_disk;
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod injector;
 mod moved_file;
 mod operation;
 mod outage;
 mod postgres;
 mod proxy;
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod system_calls;
 mod triggers;
 mod work;
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod worker;
-
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 use std::{
     sync::Arc,
     time::{Duration, SystemTime},
@@ -33,7 +32,7 @@ use clientele::{
 };
 
 use self::operation::{Acknowledged, Caller, Stored};
-use crate::cli::server::{self, Server};
+use crate::harness::program::{self, Server};
 
 /// Only requests use the database, so that a fault hits the request that it is meant for.
 const NO_WORKER: (&str, &str) = ("CLIENTELE_NOTIFICATIONS__WORKER", "false");
@@ -78,10 +77,10 @@ impl Ledger {
             assert_eq!(verdict, "ok");
         }
         database.close().await;
-        let (directory, environment) = (server::directory(), [("DATABASE_URL", url)]);
-        let verified = server::clientele(&directory, &["audit", "verify"], &environment).output();
+        let (directory, environment) = (program::directory(), [("DATABASE_URL", url)]);
+        let verified = program::clientele(&directory, &["audit", "verify"], &environment).output();
         let output = verified.expect("the program starts");
-        assert!(output.status.success(), "{}", server::text(output.stdout));
+        assert!(output.status.success(), "{}", program::text(output.stdout));
         self.assert_answers_are_kept(url).await;
         send_messages(url).await;
     }

@@ -6,7 +6,7 @@ use super::{
     Ledger,
     operation::{Caller, Operation},
 };
-use crate::cli::server::{self, Server};
+use crate::harness::program::{self, Server};
 
 async fn create(caller: &Caller, ledger: &mut Ledger, name: &str) -> bool {
     let prepared = Operation::GraphqlClient.prepare(caller, name).await;
@@ -18,7 +18,7 @@ async fn create(caller: &Caller, ledger: &mut Ledger, name: &str) -> bool {
 
 #[tokio::test]
 async fn changes_are_refused_while_the_file_is_gone() {
-    let database = server::directory();
+    let database = program::directory();
     let file = database.path().join("clientele.db");
     let url = format!("sqlite:{}", file.display());
     let server = Server::open(&[("DATABASE_URL", &*url)]);

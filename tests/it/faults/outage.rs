@@ -10,8 +10,8 @@ use super::{
     operation::{Caller, Operation, Prepared},
     proxy::{Cut, Proxy},
 };
-use crate::cli::server::Server;
 use crate::harness::TestServer;
+use crate::harness::program::Server;
 
 /// Requests that are sent while the database is away.
 const REQUESTS: usize = 200;

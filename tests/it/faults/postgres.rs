@@ -9,7 +9,7 @@ use super::{
     operation::{Caller, Operation},
     proxy::{Cut, Proxy},
 };
-use crate::{cli::server::Server, harness::TestServer};
+use crate::harness::{TestServer, program::Server};
 
 /// More messages than any operation sends.
 const MOST_MESSAGES: i32 = 500;

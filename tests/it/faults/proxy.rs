@@ -15,7 +15,7 @@ use tokio::{
     sync::watch,
 };
 
-use crate::cli::server;
+use crate::harness::program;
 
 /// Messages of the protocol that ask the database to do something: Query, Parse, Bind, Execute, Sync.
 const REQUESTS: &[u8] = b"QPBES";
@@ -62,7 +62,7 @@ impl Proxy {
     pub fn start(url: &str, cut: Cut) -> (Self, String) {
         let (address, socket) = url.split_once("?host=").expect("the test cluster listens on a socket");
         let socket = format!("{socket}/.s.PGSQL.5432");
-        let directory = server::directory();
+        let directory = program::directory();
         let listener = UnixListener::bind(directory.path().join(".s.PGSQL.5432")).expect("a socket");
         let url = format!("{address}?host={}", directory.path().display());
         let state = Arc::new(State {

@@ -6,7 +6,7 @@ use super::{
     injector::{Call, INPUT_OUTPUT, Injector, NO_SPACE},
     operation::{Caller, Operation},
 };
-use crate::cli::server::{self, Server};
+use crate::harness::program::{self, Server};
 
 /// More calls than any operation makes.
 const MOST_CALLS: i32 = 500;
@@ -14,7 +14,7 @@ const MOST_CALLS: i32 = 500;
 /// Lets each call of each operation fail, `count` calls from there on, and asserts that the next operation succeeds. With
 /// `reopen` the operation needs a new connection, because a fault has closed the one before.
 async fn every_call_fails(call: Call, count: i32, error: i32, reopen: bool) {
-    let (injector, database) = (Injector::new(), server::directory());
+    let (injector, database) = (Injector::new(), program::directory());
     let url = format!("sqlite:{}", database.path().join("clientele.db").display());
     let [preload, control] = injector.environment();
     let environment = [
@@ -89,7 +89,7 @@ async fn one_read_of_a_new_connection_fails() {
 
 /// Lets each call of each command fail, with all calls that follow.
 async fn every_call_of_a_command_fails(call: Call, error: i32) {
-    let (injector, directory) = (Injector::new(), server::directory());
+    let (injector, directory) = (Injector::new(), program::directory());
     let url = format!("sqlite:{}", directory.path().join("clientele.db").display());
     let [preload, control] = injector.environment();
     let environment = [

@@ -6,10 +6,7 @@ use super::{
     Ledger, NO_WORKER, SHORT_LOG,
     operation::{Caller, Operation},
 };
-use crate::{
-    cli::server::Server,
-    harness::{Backend, TestServer},
-};
+use crate::harness::{Backend, TestServer, program::Server};
 
 /// Tables that the operations write.
 const TABLES: [&str; 10] = [

@@ -15,7 +15,7 @@ use super::{
     operation::{Caller, Operation},
     send_messages,
 };
-use crate::cli::server::{self, Server};
+use crate::harness::program::{self, Server};
 
 const MESSAGES: i64 = 3;
 /// More calls than a worker makes for these messages.
@@ -48,14 +48,14 @@ async fn queue(url: &str) {
 
 /// Runs a worker until a call has failed, everything is sent, or the worker has ended.
 async fn work(injector: &Injector, url: &str) {
-    let directory = server::directory();
+    let directory = program::directory();
     let [preload, control] = injector.environment();
     let environment = [
         (preload.0, &*preload.1),
         (control.0, &*control.1),
         ("DATABASE_URL", url),
     ];
-    let mut command = server::clientele(&directory, &["worker"], &environment);
+    let mut command = program::clientele(&directory, &["worker"], &environment);
     let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     let mut process = Process(child.expect("the program starts"));
     let database = Database::connect_to_look(url, &DatabaseSettings::default()).await;
@@ -81,11 +81,11 @@ async fn work(injector: &Injector, url: &str) {
 
 /// Lets each call of a worker fail, one at a time.
 async fn every_call_fails(call: Call) {
-    let (injector, folder) = (Injector::new(), server::directory());
+    let (injector, folder) = (Injector::new(), program::directory());
     let queued = folder.path().join("clientele.db");
     queue(&format!("sqlite:{}", queued.display())).await;
     for skipped in 0..MOST_CALLS {
-        let directory = server::directory();
+        let directory = program::directory();
         let file = directory.path().join("clientele.db");
         fs::copy(&queued, &file).expect("the database is one file");
         let url = format!("sqlite:{}", file.display());

@@ -6,8 +6,8 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::Value;
 
 use super::{CLIENTS, counts, ines, welcome};
-use crate::cli::server::Server;
 use crate::harness::TestServer;
+use crate::harness::program::Server;
 
 const KILLS: usize = 20;
 

@@ -1,0 +1,102 @@
+//! What is loaded by keys for whoever asks is seen by callers with the permission only.
+
+use std::{collections::HashMap, hash::Hash, sync::Arc};
+
+use clientele::{
+    access::{Caller, Permission, Readable, Rights, Unread},
+    audit::RecordKey,
+    client::Wanted,
+    error::Error,
+    notify::{self, MessageKey},
+    paging::{Asked, Order, Range, Window},
+};
+use serde_json::{Value, json};
+
+use crate::harness::{
+    TestServer,
+    graphql::{define_template, store},
+};
+
+fn caller(permissions: impl IntoIterator<Item = Permission>) -> Caller {
+    Caller {
+        rights: Arc::new(Rights::of(permissions)),
+        ..Caller::operator()
+    }
+}
+
+/// Asserts that the only thing found is for callers with this permission, and for no others.
+fn is_for<K: Eq + Hash, T: Readable>(found: &HashMap<K, Unread<T>>, permission: Permission) {
+    let Some(unread) = found.values().next().filter(|_| found.len() == 1) else {
+        panic!("{} things were found for {permission:?}", found.len())
+    };
+    let others = Permission::ALL.into_iter().filter(|other| *other != permission);
+    let refused = unread.read_by(&caller(others)).err();
+    assert!(
+        matches!(refused, Some(Error::Forbidden(lacking)) if lacking == permission.as_str()),
+        "{refused:?}"
+    );
+    assert!(unread.read_by(&caller([permission])).is_ok(), "{permission:?}");
+}
+
+async fn written_to(server: &TestServer) -> Value {
+    define_template(
+        server,
+        json!({ "templateId": "hello", "name": "Hello", "event": "CLIENT_CREATED", "channel": "EMAIL",
+        "variants": [{ "language": "ENGLISH", "subject": "S", "text": "T" }] }),
+    )
+    .await;
+    let client =
+        json!({ "client": { "firstName": "Amara", "lastName": "Bellweather", "emailAddress": "a@example.test" } });
+    store(server, client, "encodedKey messages { nodes { encodedKey } }").await
+}
+
+fn window(order: &Order) -> Window {
+    let range = Range::First {
+        count: 50,
+        after: None,
+        before: None,
+    };
+    Window::of(&range, order).expect("a range without cursors")
+}
+
+on_both!(what_is_loaded_by_keys_takes_the_permission_to_see_it,);
+
+async fn what_is_loaded_by_keys_takes_the_permission_to_see_it(server: &TestServer) {
+    let ana = written_to(server).await;
+    let text = |place: &str| ana.pointer(place).and_then(Value::as_str).expect("a key").to_owned();
+    let (client_key, encoded_key) = (text("/encodedKey"), text("/messages/nodes/0/encodedKey"));
+    let clientele = &server.clientele;
+    let asked = Asked {
+        rows: true,
+        total: true,
+        contents: true,
+    };
+    let keys = [client_key.clone()];
+
+    let clients = clientele.clients_by_key(&keys, Wanted::ALL).await.expect("read");
+    is_for(&clients, Permission::ViewClient);
+    let pages = clientele
+        .messages_of_clients(&[&client_key], &window(&notify::NEWEST_FIRST), asked)
+        .await;
+    is_for(&pages.expect("read"), Permission::ViewMessages);
+    let message = MessageKey {
+        client_key: client_key.clone(),
+        encoded_key,
+    };
+    is_for(
+        &clientele.messages_by_key(&[message]).await.expect("read"),
+        Permission::ViewMessages,
+    );
+    let pages = clientele
+        .history_of_clients(&[&client_key], &window(&clientele::history::BY_POSITION), asked)
+        .await;
+    is_for(&pages.expect("read"), Permission::Audit);
+    let record = RecordKey {
+        chain: client_key,
+        position: 1,
+    };
+    is_for(
+        &clientele.records_by_key(&[record]).await.expect("read"),
+        Permission::Audit,
+    );
+}

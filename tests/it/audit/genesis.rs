@@ -1,0 +1,341 @@
+//! The beginning of the history: what it allows, and that nobody has it signed who doesn't know the key.
+
+use std::time::SystemTime;
+
+use async_graphql::MaybeUndefined::Value;
+use chrono::{DateTime, Utc};
+use clientele::{
+    Clientele,
+    access::Caller,
+    audit::{AuditSettings, Finding},
+    client::UpsertClient,
+    db::{Database, DatabaseSettings},
+    secret::Secret,
+};
+use serde_json::json;
+
+use super::{findings, trevor, upsert, verification::run};
+use crate::harness::{Backend, TestServer};
+
+/// The same database under another key.
+pub(super) fn with(server: &TestServer, key: &str, previous: &[&str]) -> Clientele {
+    Clientele::new(server.clientele.db.clone(), Default::default()).with_audit(AuditSettings {
+        key: Secret::new(key),
+        previous_keys: previous.iter().map(|key| Secret::new(*key)).collect(),
+    })
+}
+
+pub(super) fn now() -> DateTime<Utc> {
+    SystemTime::now().into()
+}
+
+pub(super) async fn change(clientele: &Clientele, key: &str, notes: &str) {
+    let mut input = UpsertClient::default();
+    input.client.encoded_key = Value(key.to_owned());
+    input.client.notes = Value(notes.to_owned());
+    store(clientele, &input, now()).await;
+}
+
+pub(super) async fn store(clientele: &Clientele, input: &UpsertClient, now: DateTime<Utc>) -> String {
+    let answer = clientele
+        .upsert_client(&Caller::operator(), input, Default::default(), now)
+        .await;
+    let upserted = answer.expect("the database answers").expect("a sound change");
+    upserted.client.client.encoded_key
+}
+
+/// A client that is stored without a configured key, at any time that whoever does it chooses.
+pub(super) async fn forge(server: &TestServer, at: DateTime<Utc>) -> String {
+    store(&server.clientele, &named(), at).await
+}
+
+pub(super) fn named() -> UpsertClient {
+    let mut input = UpsertClient::default();
+    input.client.first_name = Value("Trevor".to_owned());
+    input.client.last_name = Value("Linden".to_owned());
+    input
+}
+
+/// Records, those with the database's key, and what is found.
+pub(super) async fn verify(clientele: &Clientele) -> (u64, u64, Vec<String>) {
+    let mut found = Vec::new();
+    let report = |finding: &Finding| found.push(finding.to_string());
+    let counts = clientele.verify_history(&Caller::operator(), None, report).await;
+    let counts = counts.expect("the database answers");
+    found.sort();
+    (counts.records, counts.weak, found)
+}
+
+pub(super) const LATE: &str = "made with an earlier key after a later one was in force";
+
+on_both!(
+    each_start_notes_only_what_is_new,
+    what_was_made_before_a_key_was_configured_is_accepted_and_no_more,
+    under_a_key_from_the_start_every_weak_chain_is_named,
+    one_shared_chain_is_not_taken_over_from_the_weaker_key,
+    seeding_says_how_many_clients_have_no_records,
+    seeding_is_recorded_when_it_happens,
+    clients_that_were_allowed_may_have_been_changed_when_a_key_comes_into_force,
+    a_forged_allowance_is_not_signed,
+    what_a_key_began_with_is_not_counted_again_when_its_records_are_hidden,
+    a_server_starts_whatever_is_missing,
+    counting_the_clients_may_take_longer_than_a_request,
+);
+
+async fn each_start_notes_only_what_is_new(server: &TestServer) {
+    let configured = with(server, "the first key", &[]);
+    for (clientele, records) in [
+        (&*server.clientele, 2),
+        (&configured, 4),
+        (&configured, 4),
+        (&server.clientele, 4),
+    ] {
+        clientele.begin_history(now()).await.expect("it begins");
+        assert_eq!(server.snapshot().await.rows("audit_record").len(), records);
+    }
+    assert_eq!(verify(&configured).await, (4, 2, vec![]));
+}
+
+async fn what_was_made_before_a_key_was_configured_is_accepted_and_no_more(server: &TestServer) {
+    let earlier = upsert(server, json!({ "client": trevor() })).await;
+    let configured = with(server, "the first key", &[]);
+    let nothing =
+        "no record under audit.key: made anew under an earlier key, or no server has started with audit.key yet";
+    assert_eq!(
+        verify(&configured).await.2,
+        [format!("~definitions: {nothing}"), format!("~users: {nothing}")]
+    );
+    configured.begin_history(now()).await.expect("it goes on");
+    assert_eq!(verify(&configured).await.2, [""; 0]);
+    // Whoever writes the database knows its key: what he makes with it is found by its time,
+    let forged = forge(server, now()).await;
+    assert_eq!(
+        verify(&configured).await.2,
+        [
+            format!("{forged}: {LATE}"),
+            "~definitions: 2 clients with records by an earlier key, of 1 that may be".to_owned()
+        ]
+    );
+    // as one too many when he chooses the time,
+    server
+        .write(&format!("DELETE FROM audit_record WHERE chain = '{forged}'"))
+        .await
+        .expect("deleted");
+    server
+        .write(&format!("DELETE FROM client WHERE encoded_key = '{forged}'"))
+        .await
+        .expect("deleted");
+    forge(server, DateTime::from_timestamp(1_000_000_000, 0).expect("a time")).await;
+    assert_eq!(
+        verify(&configured).await.2,
+        ["~definitions: 2 clients with records by an earlier key, of 1 that may be"]
+    );
+    // and a client that has records under the other key, too, makes no room.
+    change(&configured, &earlier, "1").await;
+    assert_eq!(
+        verify(&configured).await.2,
+        ["~definitions: 2 clients with records by an earlier key, of 1 that may be"]
+    );
+}
+
+async fn under_a_key_from_the_start_every_weak_chain_is_named(server: &TestServer) {
+    let configured = with(server, "the first key", &[]);
+    configured.begin_history(now()).await.expect("it goes on");
+    let forged = forge(server, DateTime::from_timestamp(1_000_000_000, 0).expect("a time")).await;
+    assert_eq!(verify(&configured).await.2, [format!("{forged}: {LATE}")]);
+    // A shared chain that is made anew has no beginning under the key, and gets none.
+    server
+        .write("DELETE FROM audit_record WHERE chain = '~users'")
+        .await
+        .expect("deleted");
+    server
+        .write("UPDATE audit_chain SET head = NULL, count = 0 WHERE chain = '~users'")
+        .await
+        .expect("emptied");
+    configured.begin_history(now()).await.expect("it goes on");
+    assert_eq!(
+        verify(&configured).await.2,
+        [
+            format!("{forged}: {LATE}"),
+            "~users: emptied: the record that founds it is missing".to_owned()
+        ]
+    );
+}
+
+async fn one_shared_chain_is_not_taken_over_from_the_weaker_key(server: &TestServer) {
+    let configured = with(server, "the first key", &[]);
+    server
+        .write("CREATE TABLE kept AS SELECT head FROM audit_chain WHERE chain = '~users'")
+        .await
+        .expect("kept");
+    configured.begin_history(now()).await.expect("it goes on");
+    server
+        .write("DELETE FROM audit_record WHERE chain = '~users' AND position = 2")
+        .await
+        .expect("deleted");
+    server
+        .write("UPDATE audit_chain SET head = (SELECT head FROM kept), count = 1 WHERE chain = '~users'")
+        .await
+        .expect("put back");
+    configured.begin_history(now()).await.expect("it goes on");
+    let nothing =
+        "no record under audit.key: made anew under an earlier key, or no server has started with audit.key yet";
+    assert_eq!(verify(&configured).await.2, [format!("~users: {nothing}")]);
+}
+
+async fn seeding_says_how_many_clients_have_no_records(server: &TestServer) {
+    server.seed(3).await;
+    server.seed(5).await;
+    assert_eq!(findings(server).await, [""; 0]);
+    server.write("INSERT INTO client (encoded_key, client_id, state, first_name, last_name, preferred_language, client_role_key, \
+        created_at, updated_at, version) SELECT 'invented', 'invented', state, first_name, last_name, preferred_language, \
+        client_role_key, created_at, updated_at, version FROM client WHERE client_id = 'SEED00000000'").await.expect("invented");
+    assert_eq!(
+        findings(server).await,
+        ["~definitions: 6 clients without the record of their creation, of 5 that may be"]
+    );
+}
+
+async fn seeding_is_recorded_when_it_happens(server: &TestServer) {
+    let before = now().format("%Y-%m-%dT%H:%M:%S%.6fZ");
+    server.seed(1).await;
+    let sql = format!("SELECT count(*) FROM audit_record WHERE recorded_at >= '{before}'");
+    let since = server
+        .clientele
+        .db
+        .read()
+        .one(sql, [])
+        .await
+        .expect("the database answers")
+        .expect("a row");
+    assert_eq!(
+        since.try_get_by_index::<i64>(0).expect("a number"),
+        2,
+        "the set of custom fields, and what is allowed"
+    );
+}
+
+async fn clients_that_were_allowed_may_have_been_changed_when_a_key_comes_into_force(server: &TestServer) {
+    server.seed(3).await;
+    upsert(
+        server,
+        json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "SEED00000001", "notes": "another" } }),
+    )
+    .await;
+    let configured = with(server, "the first key", &[]);
+    configured.begin_history(now()).await.expect("it goes on");
+    assert_eq!(verify(&configured).await.2, [""; 0]);
+}
+
+async fn a_forged_allowance_is_not_signed(server: &TestServer) {
+    let key = upsert(server, json!({ "client": trevor() })).await;
+    let configured = with(server, "the first key", &[]);
+    configured.begin_history(now()).await.expect("it goes on");
+    change(&configured, &key, "1").await;
+    let million = |path: &str| json!({ "path": [path], "before": null, "after": "1000000" });
+    let forged = json!([{ "path": ["key"], "before": null, "after": "zzz" },
+        million("clientsWithoutRecords"), million("clientsUnderEarlierKeys")]);
+    for key_id in ["key_id", "'zzz'"] {
+        run(server, "CREATE TABLE kept AS SELECT * FROM audit_record").await;
+        run(
+            server,
+            &format!("UPDATE audit_record SET contents = '{forged}', key_id = {key_id} WHERE subject = 'HISTORY'"),
+        )
+        .await;
+        configured.begin_history(now()).await.expect("the server starts");
+        configured.seed(1, now(), |_| ()).await.expect("seeding goes on");
+        run(
+            server,
+            "UPDATE audit_record SET (contents, key_id) = (SELECT k.contents, k.key_id FROM kept k \
+            WHERE k.chain = audit_record.chain AND k.position = audit_record.position) \
+            WHERE (chain, position) IN (SELECT chain, position FROM kept); DROP TABLE kept",
+        )
+        .await;
+    }
+    let seeded = "01900000000070008000000000000000";
+    let unrecorded = "a client without the record of its creation, which all have";
+    assert_eq!(
+        verify(&configured).await.2,
+        [format!("{seeded}: {unrecorded}")],
+        "it was allowed by nobody"
+    );
+    run(
+        server,
+        &format!(
+            "DELETE FROM audit_record WHERE chain = '{key}'; \
+        UPDATE client SET history_head = NULL, history_count = 0 WHERE encoded_key = '{key}'"
+        ),
+    )
+    .await;
+    assert_eq!(
+        verify(&configured).await.2,
+        [format!("{seeded}: {unrecorded}"), format!("{key}: {unrecorded}")]
+    );
+}
+
+async fn what_a_key_began_with_is_not_counted_again_when_its_records_are_hidden(server: &TestServer) {
+    upsert(server, json!({ "client": trevor() })).await;
+    let configured = with(server, "the first key", &[]);
+    configured.begin_history(now()).await.expect("it goes on");
+    let forged = forge(server, DateTime::from_timestamp(1_000_000_000, 0).expect("a time")).await;
+    let too_many = ["~definitions: 2 clients with records by an earlier key, of 1 that may be"];
+    assert_eq!(verify(&configured).await.2, too_many, "{forged}");
+    run(
+        server,
+        "CREATE TABLE kept AS SELECT * FROM audit_record WHERE subject = 'HISTORY' AND position = 2; \
+        DELETE FROM audit_record WHERE subject = 'HISTORY' AND position = 2",
+    )
+    .await;
+    configured.begin_history(now()).await.expect("the server starts");
+    run(server, "INSERT INTO audit_record SELECT * FROM kept").await;
+    assert_eq!(verify(&configured).await.2, too_many);
+}
+
+async fn a_server_starts_whatever_is_missing(server: &TestServer) {
+    let configured = with(server, "the first key", &[]);
+    for (sql, records, found) in [
+        ("DELETE FROM audit_chain", 2, "records without what they belong to"),
+        (
+            "DELETE FROM audit_record",
+            0,
+            "emptied: the record that founds it is missing",
+        ),
+    ] {
+        run(server, sql).await;
+        for clientele in [&*server.clientele, &configured] {
+            clientele.begin_history(now()).await.expect("the server starts");
+        }
+        assert_eq!(server.snapshot().await.rows("audit_record").len(), records);
+        assert_eq!(
+            findings(server).await,
+            ["~definitions", "~users"].map(|chain| format!("{chain}: {found}"))
+        );
+    }
+}
+
+async fn counting_the_clients_may_take_longer_than_a_request(server: &TestServer) {
+    upsert(server, json!({ "client": trevor() })).await;
+    if server.backend == Backend::Postgres {
+        // Counting one client takes longer than a request may.
+        run(
+            server,
+            "ALTER TABLE client RENAME TO client_rows; \
+            CREATE VIEW client AS SELECT * FROM client_rows WHERE pg_sleep(1.2)::text IS NOT NULL",
+        )
+        .await;
+    }
+    let settings = DatabaseSettings {
+        request_timeout_seconds: 1,
+        ..DatabaseSettings::default()
+    };
+    let db = Database::connect(&server.database_url(), &settings)
+        .await
+        .expect("it is there");
+    let configured = Clientele::new(db, Default::default()).with_audit(AuditSettings {
+        key: Secret::new("the first key"),
+        ..AuditSettings::default()
+    });
+    configured.begin_history(now()).await.expect("it goes on");
+    configured.db.close().await;
+    assert_eq!(server.snapshot().await.rows("audit_record").len(), 3 + 2);
+}

@@ -1,0 +1,281 @@
+//! The keys that the history is kept under, one after the other.
+
+use chrono::DateTime;
+use clientele::{Clientele, access::Caller, audit::Finding};
+use serde_json::json;
+
+use super::{
+    genesis::{LATE, change, forge, named, now, store, verify, with},
+    trevor, upsert,
+    verification::run,
+};
+
+use crate::harness::TestServer;
+
+/// The id of the key that sealed a record.
+async fn key_id(server: &TestServer, chain: &str, position: i64) -> String {
+    let sql = format!("SELECT key_id FROM audit_record WHERE chain = '{chain}' AND position = {position}");
+    let row = server
+        .clientele
+        .db
+        .read()
+        .one(sql, [])
+        .await
+        .expect("the database answers");
+    row.expect("a row").try_get_by_index(0).expect("a text")
+}
+
+/// What is found when only the history of one client is verified.
+async fn verify_client(clientele: &Clientele, key: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let report = |finding: &Finding| found.push(finding.to_string());
+    let counts = clientele.verify_history(&Caller::operator(), Some(key), report).await;
+    counts.expect("the database answers");
+    found
+}
+
+on_both!(
+    keys_can_be_changed_and_the_weaker_one_never_comes_back,
+    missing_key_is_one_finding_and_hides_no_other,
+    forged_key_id_hides_no_client_under_an_earlier_key,
+    forged_key_id_is_not_intact,
+    an_earlier_key_never_comes_back_either,
+    who_has_an_earlier_key_can_make_no_more_chains_with_it,
+    shared_chains_are_not_put_back_under_an_earlier_key,
+    a_key_that_was_forgotten_is_not_taken_on_trust,
+    under_the_databases_key_a_client_can_be_begun_by_nobody,
+);
+
+async fn keys_can_be_changed_and_the_weaker_one_never_comes_back(server: &TestServer) {
+    let key = upsert(server, json!({ "client": trevor() })).await;
+    let (first, second) = (
+        with(server, "the first key", &[]),
+        with(server, "the second key", &["the first key"]),
+    );
+    first.begin_history(now()).await.expect("it goes on");
+    change(&first, &key, "1").await;
+    second.begin_history(now()).await.expect("it goes on");
+    change(&second, &key, "2").await;
+    assert_eq!(verify(&second).await, (3 + 6, 1 + 2, vec![]));
+    let id = key_id(server, "~users", 3).await;
+    assert_eq!(
+        verify(&first).await.2,
+        [format!(
+            "{key} 3: the first of 3 records in 3 chains sealed by the key {id}, which isn't configured"
+        )]
+    );
+    change(&server.clientele, &key, "3").await;
+    assert_eq!(
+        verify(&second).await.2,
+        [format!(
+            "{key} 4: made with an earlier key after a later one was in use"
+        )]
+    );
+}
+
+async fn missing_key_is_one_finding_and_hides_no_other(server: &TestServer) {
+    let earlier = upsert(server, json!({ "client": trevor() })).await;
+    let configured = with(server, "the first key", &[]);
+    configured.begin_history(now()).await.expect("it goes on");
+    configured.seed(30, now(), |_| ()).await.expect("seeded");
+    let later = store(&configured, &named(), now()).await;
+    configured
+        .erase_traces(&Caller::operator(), &later, now())
+        .await
+        .expect("erased");
+    change(&configured, &earlier, "1").await;
+    assert_eq!(verify(&configured).await.2, [""; 0]);
+
+    let id = key_id(server, &later, 1).await;
+    let wrong = with(server, "another key", &[]);
+    let missing =
+        format!("{earlier} 2: the first of 7 records in 4 chains sealed by the key {id}, which isn't configured");
+    for clientele in [&*server.clientele, &wrong] {
+        assert_eq!(verify(clientele).await.2, [missing.as_str()]);
+        // One client can't be verified either, whether it has records or lost them.
+        let client = verify_client(clientele, &later).await;
+        assert_eq!(
+            client,
+            [format!(
+                "{later} 1: the first of 2 records in 1 chains sealed by the key {id}, which isn't configured"
+            )]
+        );
+    }
+    run(
+        server,
+        &format!(
+            "UPDATE audit_record SET caller_name = 'x' WHERE chain = '{earlier}' AND position = 1; \
+        UPDATE audit_record SET contents = '[]' WHERE chain = '{later}' AND position = 2"
+        ),
+    )
+    .await;
+    for clientele in [&*server.clientele, &wrong] {
+        assert_eq!(
+            verify(clientele).await.2,
+            [
+                format!("{earlier} 1: altered, moved or put in"),
+                missing.clone(),
+                format!("{later} 2: contents altered")
+            ]
+        );
+    }
+    run(
+        server,
+        &format!(
+            "DELETE FROM audit_record WHERE chain = '{later}'; \
+        UPDATE client SET history_head = NULL, history_count = 0 WHERE encoded_key = '{later}'"
+        ),
+    )
+    .await;
+    let client = verify_client(&server.clientele, &later).await;
+    assert_eq!(
+        client,
+        [format!(
+            "~definitions 2: the first of 3 records in 1 chains sealed by the key {id}, which isn't configured"
+        )]
+    );
+}
+
+async fn forged_key_id_hides_no_client_under_an_earlier_key(server: &TestServer) {
+    let configured = with(server, "the first key", &[]);
+    configured.begin_history(now()).await.expect("it goes on");
+    let forged = forge(server, now()).await;
+    run(
+        server,
+        "UPDATE audit_record SET key_id = 'AAAA____' WHERE chain = '~definitions' AND position = 1",
+    )
+    .await;
+    let unknown = "the first of 1 records in 1 chains sealed by the key AAAA____, which isn't configured";
+    assert_eq!(
+        verify(&configured).await.2,
+        [format!("{forged}: {LATE}"), format!("~definitions 1: {unknown}")]
+    );
+}
+
+async fn forged_key_id_is_not_intact(server: &TestServer) {
+    let key = upsert(server, json!({ "client": trevor() })).await;
+    for (forged, finding) in [
+        (
+            "AAAA____",
+            "the first of 1 records in 1 chains sealed by the key AAAA____, which isn't configured",
+        ),
+        ("AAAA__/_", "altered, moved or put in"),
+        ("AAAA___", "altered, moved or put in"),
+        ("", "altered, moved or put in"),
+        ("\u{1b}[2J", "altered, moved or put in"),
+    ] {
+        run(
+            server,
+            &format!("UPDATE audit_record SET key_id = '{forged}' WHERE chain = '{key}'"),
+        )
+        .await;
+        assert_eq!(verify(&server.clientele).await.2, [format!("{key} 1: {finding}")]);
+        assert_eq!(
+            verify_client(&server.clientele, &key).await,
+            [format!("{key} 1: {finding}")]
+        );
+    }
+}
+
+async fn an_earlier_key_never_comes_back_either(server: &TestServer) {
+    let (first, second) = (
+        with(server, "the first key", &[]),
+        with(server, "the second key", &["the first key"]),
+    );
+    let third = with(server, "the third key", &["the second key", "the first key"]);
+    first.begin_history(now()).await.expect("it goes on");
+    let key = store(&first, &named(), now()).await;
+    for (clientele, notes) in [(&second, "2"), (&third, "3")] {
+        clientele.begin_history(now()).await.expect("it goes on");
+        change(clientele, &key, notes).await;
+    }
+    assert_eq!(verify(&third).await.2, [""; 0]);
+    let of_two = with(server, "the third key", &["the first key", "the second key"]);
+    let earlier = "made with an earlier key after a later one was in use";
+    let found = verify(&of_two).await.2;
+    assert!(
+        found.contains(&format!("{key} 2: {earlier}")),
+        "in the wrong order: {found:?}"
+    );
+    change(&first, &key, "4").await;
+    change(&second, &key, "5").await;
+    assert_eq!(
+        verify(&third).await.2,
+        [format!("{key} 4: {earlier}"), format!("{key} 5: {earlier}")]
+    );
+}
+
+async fn who_has_an_earlier_key_can_make_no_more_chains_with_it(server: &TestServer) {
+    let (first, second) = (
+        with(server, "the first key", &[]),
+        with(server, "the second key", &["the first key"]),
+    );
+    first.begin_history(now()).await.expect("it goes on");
+    let earlier = store(&first, &named(), now()).await;
+    second.begin_history(now()).await.expect("it goes on");
+    change(&second, &earlier, "1").await;
+    let later = store(&second, &named(), now()).await;
+    assert_eq!(verify(&second).await.2, [""; 0]);
+    // Another one in its place: by its number whatever time it has, and by its time if that is told.
+    run(
+        server,
+        &format!("DELETE FROM audit_record WHERE chain = '{later}'; DELETE FROM client WHERE encoded_key = '{later}'"),
+    )
+    .await;
+    store(
+        &first,
+        &named(),
+        DateTime::from_timestamp(1_000_000_000, 0).expect("a time"),
+    )
+    .await;
+    let too_many = "~definitions: 2 clients with records by an earlier key, of 1 that may be";
+    assert_eq!(verify(&second).await.2, [too_many]);
+    let forged = store(&first, &named(), now()).await;
+    let too_many = "~definitions: 3 clients with records by an earlier key, of 1 that may be";
+    assert_eq!(
+        verify(&second).await.2,
+        [format!("{forged}: {LATE}"), too_many.to_owned()]
+    );
+}
+
+async fn shared_chains_are_not_put_back_under_an_earlier_key(server: &TestServer) {
+    let (first, second) = (
+        with(server, "the first key", &[]),
+        with(server, "the second key", &["the first key"]),
+    );
+    first.begin_history(now()).await.expect("it goes on");
+    run(server, "CREATE TABLE kept AS SELECT * FROM audit_chain").await;
+    second.begin_history(now()).await.expect("it goes on");
+    assert_eq!(verify(&second).await, (6, 2, vec![]));
+    run(server, "DELETE FROM audit_record WHERE position = 3; DELETE FROM audit_chain; INSERT INTO audit_chain SELECT * FROM kept").await;
+    let nothing =
+        "no record under audit.key: made anew under an earlier key, or no server has started with audit.key yet";
+    assert_eq!(
+        verify(&second).await.2,
+        [format!("~definitions: {nothing}"), format!("~users: {nothing}")]
+    );
+}
+
+async fn a_key_that_was_forgotten_is_not_taken_on_trust(server: &TestServer) {
+    let (first, second) = (with(server, "the first key", &[]), with(server, "the second key", &[]));
+    first.begin_history(now()).await.expect("it goes on");
+    second.begin_history(now()).await.expect("the server starts");
+    assert_eq!(verify(&first).await, (4, 2, vec![]), "nothing was signed");
+    with(server, "the second key", &["the first key"])
+        .begin_history(now())
+        .await
+        .expect("it goes on");
+    assert_eq!(
+        verify(&with(server, "the second key", &["the first key"])).await,
+        (6, 2, vec![])
+    );
+}
+
+async fn under_the_databases_key_a_client_can_be_begun_by_nobody(server: &TestServer) {
+    let configured = with(server, "the first key", &[]);
+    configured.begin_history(now()).await.expect("it goes on");
+    // The server's own next change doesn't make it better.
+    let forged = forge(server, DateTime::from_timestamp(1_000_000_000, 0).expect("a time")).await;
+    change(&configured, &forged, "1").await;
+    assert_eq!(verify(&configured).await.2, [format!("{forged}: {LATE}")]);
+}

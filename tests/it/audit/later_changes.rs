@@ -1,0 +1,206 @@
+//! Tampering stays found when the server goes on afterwards: by a change, an erasure, a start.
+
+use std::time::SystemTime;
+
+use clientele::{
+    access::Caller,
+    audit::Finding,
+    client::{Erased, UpsertClient},
+    db::Database,
+    error::Error,
+};
+use serde_json::json;
+
+use super::{UPSERT, findings, trevor, upsert, verification};
+use crate::harness::TestServer;
+use verification::{TAMPERINGS, keep, put_back, run, two_clients};
+
+/// Takes a client's records away, and that there were any.
+async fn empty(server: &TestServer, key: &str) {
+    let sql = format!(
+        "DELETE FROM audit_record WHERE chain = '{key}'; \
+         UPDATE client SET history_head = NULL, history_count = 0 WHERE encoded_key = '{key}'"
+    );
+    run(server, &sql).await;
+}
+
+/// Whatever a server writes to: some of it may be refused.
+async fn go_on(server: &TestServer, keys: &[String], notes: &str) {
+    for key in keys {
+        let client = json!({ "encodedKey": key, "notes": notes });
+        server.graphql(UPSERT, json!({ "input": { "client": client } })).await;
+    }
+    let set = "mutation($id: String!) { upsertCustomFieldSet(input: { set: { setId: $id, name: $id } }) { userErrors { message } } }";
+    server.graphql(set, json!({ "id": notes })).await;
+    let token =
+        "mutation { createToken(input: { name: \"a job\", permissions: [VIEW_CLIENT] }) { userErrors { message } } }";
+    server.graphql(token, json!({})).await;
+    let begun = server.clientele.begin_history(SystemTime::now().into()).await;
+    begun.expect("whatever is in the history, a server starts");
+}
+
+on_both!(
+    what_was_tampered_with_is_found_after_the_server_has_written,
+    an_emptied_chain_is_found_whatever_is_written_to_it_next,
+    a_client_that_may_have_no_records_may_be_changed,
+    a_record_is_never_overwritten,
+    an_erasure_while_records_are_read_is_no_finding,
+);
+
+async fn what_was_tampered_with_is_found_after_the_server_has_written(server: &TestServer) {
+    let keys = two_clients(server).await;
+    let [a, b] = &keys;
+    for (number, (sql, before)) in TAMPERINGS.iter().enumerate() {
+        let named = |text: &str| text.replace("{a}", a).replace("{b}", b);
+        keep(server).await;
+        run(server, &named(sql)).await;
+        go_on(server, &keys, &format!("note{number}")).await;
+        let found = findings(server).await;
+        let chain = named(before[0]);
+        let chain = chain.split([' ', ':']).next().expect("a chain");
+        assert!(
+            found.iter().any(|finding| finding.starts_with(chain)),
+            "{sql}: {found:#?}"
+        );
+        put_back(server).await;
+    }
+    go_on(server, &keys, "untouched").await;
+    assert_eq!(
+        findings(server).await,
+        [""; 0],
+        "nothing is found when nobody does anything"
+    );
+}
+
+async fn an_emptied_chain_is_found_whatever_is_written_to_it_next(server: &TestServer) {
+    let (changed, erased) = (
+        upsert(server, json!({ "client": trevor() })).await,
+        upsert(server, json!({ "client": trevor() })).await,
+    );
+    let mut both =
+        [&changed, &erased].map(|key| format!("{key}: a client without the record of its creation, which all have"));
+    both.sort();
+    for key in [&changed, &erased] {
+        empty(server, key).await;
+    }
+    assert_eq!(findings(server).await, both);
+    upsert(
+        server,
+        json!({ "client": { "encodedKey": changed, "notes": "another" } }),
+    )
+    .await;
+    let operator = Caller::operator();
+    let erasing = server
+        .clientele
+        .erase_traces(&operator, &erased, SystemTime::now().into());
+    assert_eq!(
+        erasing.await.expect("the database answers"),
+        Some(Erased::Now { records: 0 })
+    );
+    assert_eq!(findings(server).await, both);
+    let mut alone = Vec::new();
+    let report = |finding: &Finding| alone.push(finding.to_string());
+    let verified = server
+        .clientele
+        .verify_history(&Caller::operator(), Some(&changed), report)
+        .await;
+    assert_eq!(verified.expect("the database answers").records, 1);
+    assert_eq!(
+        alone,
+        [format!(
+            "{changed}: a client without the record of its creation, which all have"
+        )]
+    );
+}
+
+async fn a_client_that_may_have_no_records_may_be_changed(server: &TestServer) {
+    server.seed(3).await;
+    let seeded = json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "SEED00000001", "notes": "another" } });
+    upsert(server, seeded).await;
+    let key = upsert(server, json!({ "client": trevor() })).await;
+    assert_eq!(findings(server).await, [""; 0]);
+    empty(server, &key).await;
+    upsert(server, json!({ "client": { "encodedKey": key, "notes": "another" } })).await;
+    assert_eq!(
+        findings(server).await,
+        ["~definitions: 4 clients without the record of their creation, of 3 that may be"]
+    );
+}
+
+async fn a_record_is_never_overwritten(server: &TestServer) {
+    let [a, b] = two_clients(server).await;
+    run(
+        server,
+        &format!("CREATE TABLE kept AS SELECT * FROM client WHERE encoded_key = '{a}'"),
+    )
+    .await;
+    upsert(
+        server,
+        json!({ "client": { "encodedKey": a, "notes": "what is to be hidden" } }),
+    )
+    .await;
+    let evidence = server.snapshot().await.rows("audit_record").join("\n");
+    run(
+        server,
+        &format!(
+            "UPDATE client SET (history_head, history_count) = (SELECT history_head, history_count FROM kept) \
+        WHERE encoded_key = '{a}'"
+        ),
+    )
+    .await;
+    let mut input = UpsertClient::default();
+    input.client.encoded_key = async_graphql::MaybeUndefined::Value(a.clone());
+    input.client.notes = async_graphql::MaybeUndefined::Value("over it".to_owned());
+    let now = SystemTime::now().into();
+    let answer = server
+        .clientele
+        .upsert_client(&Caller::operator(), &input, Default::default(), now)
+        .await;
+    let error = answer.expect_err("the next record's place is taken");
+    assert!(matches!(error, Error::Internal(_)), "{error:?}");
+    assert_eq!(
+        error.kind(),
+        "the history has a record already where the next one belongs: run `clientele audit verify`"
+    );
+    assert_eq!(server.snapshot().await.rows("audit_record").join("\n"), evidence);
+    assert_eq!(
+        findings(server).await,
+        [format!("{a} 6: added where the chain has no record")]
+    );
+    upsert(
+        server,
+        json!({ "client": { "encodedKey": b, "notes": "others go on" } }),
+    )
+    .await;
+}
+
+async fn an_erasure_while_records_are_read_is_no_finding(server: &TestServer) {
+    let key = upsert(server, json!({ "client": trevor() })).await;
+    let mut db = Database::connect(&server.database_url(), &Default::default())
+        .await
+        .expect("it is there");
+    let (clientele, erased) = (server.clientele.clone(), key.clone());
+    let once = std::sync::Once::new();
+    db.observe(move |sql| {
+        // The sizes of the client's records have been read, walking that chain alone; what they say is read next.
+        if sql.contains("octet_length") && sql.contains("a.chain <= $3") {
+            once.call_once(|| {
+                tokio::task::block_in_place(|| {
+                    let operator = Caller::operator();
+                    let erasing = clientele.erase_traces(&operator, &erased, SystemTime::now().into());
+                    let erasing = tokio::runtime::Handle::current().block_on(erasing);
+                    assert_eq!(erasing.expect("the database answers"), Some(Erased::Now { records: 1 }));
+                })
+            });
+        }
+    });
+    let auditor = clientele::Clientele::new(db, Default::default());
+    let mut found = Vec::new();
+    let report = |finding: &Finding| found.push(finding.to_string());
+    let counts = auditor
+        .verify_history(&Caller::operator(), Some(&key), report)
+        .await
+        .expect("the database answers");
+    assert_eq!((counts.records, counts.erased, found), (2, 1, vec![]));
+    auditor.db.close().await;
+}

@@ -1,0 +1,96 @@
+//! The history: every change leaves one record of who, when, how and what; nobody can take one away unseen.
+
+mod erase_command;
+mod erasure;
+mod genesis;
+mod keys;
+mod later_changes;
+mod read_limits;
+mod reading;
+mod recording;
+mod replay;
+mod verification;
+mod verify_command;
+
+use clientele::access::{Caller, Door, Permission, Rights};
+use serde_json::{Value, json};
+
+use crate::harness::TestServer;
+
+pub use replay::assert_replayed;
+
+/// What verifying finds, in its words.
+pub async fn findings(server: &TestServer) -> Vec<String> {
+    let mut found = Vec::new();
+    let report = |finding: &clientele::audit::Finding| found.push(finding.to_string());
+    let counts = server.clientele.verify_history(&Caller::operator(), None, report).await;
+    counts.expect("the database answers");
+    found
+}
+
+/// The records but those of the history's beginning, the oldest first, without what differs from run to run but for keys, which are placeholders.
+async fn records(server: &TestServer) -> Vec<Value> {
+    let query = "{ auditLog(first: 500) { nodes { caller { kind id name } door requestId subject subjectKey action
+        changes { path before after masked } } } }";
+    let answer = server.graphql(query, json!({})).await;
+    assert!(answer.body.get("errors").is_none(), "{}", answer.text);
+    let nodes = answer.body["data"]["auditLog"]["nodes"].as_array().expect("a list");
+    let nodes = nodes.iter().rev().filter(|record| record["subject"] != "HISTORY");
+    nodes.cloned().collect()
+}
+
+/// A record's changes as `path: before → after`.
+fn changes(record: &Value) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+    let changes = record["changes"].as_array().expect("a list").iter();
+    changes
+        .map(|change| {
+            let path: Vec<String> = change["path"].as_array().expect("a list").iter().map(text).collect();
+            format!(
+                "{}: {} → {}",
+                path.join("."),
+                text(&change["before"]),
+                text(&change["after"])
+            )
+        })
+        .collect()
+}
+
+/// Asks the same server as a caller with these rights.
+async fn ask(server: &TestServer, rights: Rights, query: &str) -> Value {
+    use axum::{Extension, body::Body, http::Request};
+    use tower::ServiceExt;
+    let caller = Caller {
+        rights: rights.into(),
+        ..Caller::anyone(Door::Graphql, "request".into())
+    };
+    let router = clientele::api::router(server.clientele.clone(), Default::default()).layer(Extension(caller));
+    let request = Request::post("/graphql")
+        .header("content-type", "application/json")
+        .body(Body::from(json!({ "query": query }).to_string()))
+        .expect("a request");
+    let response = router.oneshot(request).await.expect("an answer");
+    let bytes = axum::body::to_bytes(response.into_body(), usize::MAX)
+        .await
+        .expect("a body");
+    serde_json::from_slice(&bytes).expect("JSON")
+}
+
+fn auditor() -> Rights {
+    Rights::of([Permission::Audit, Permission::ViewClient])
+}
+
+const UPSERT: &str = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) {
+    userErrors { code message path } client { encodedKey } } }";
+
+/// Stores a client and answers its real key.
+async fn upsert(server: &TestServer, input: Value) -> String {
+    let answer = server.graphql(UPSERT, json!({ "input": input })).await;
+    let body: Value = serde_json::from_str(&answer.text).expect("JSON");
+    let key = body["data"]["upsertClient"]["client"]["encodedKey"].as_str();
+    key.unwrap_or_else(|| panic!("{}", answer.text)).to_owned()
+}
+
+fn trevor() -> Value {
+    json!({ "firstName": "Trevor", "lastName": "Linden" })
+}

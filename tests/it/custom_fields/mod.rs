@@ -1,0 +1,4 @@
+//! Definitions of custom fields and of client roles.
+
+mod changes;
+mod definitions;

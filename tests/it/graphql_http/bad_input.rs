@@ -1,0 +1,361 @@
+//! Bad input: each is answered soon, with a code and a request id, and stores nothing.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::harness::graphql::store;
+use crate::harness::{Answer, TestServer};
+
+/// A second; ten in a debug build, where one byte of a document costs ten times as much.
+const PATIENCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 1 });
+const UPSERT: &str =
+    "mutation($i: UpsertClientInput!) { upsertClient(input: $i) { client { version } userErrors { code } } }";
+
+/// Sends a body as it is; asserts the status, the first error's code, and what must hold of every refusal.
+async fn refused(server: &TestServer, body: impl Into<Vec<u8>>, status: u16, code: &str) -> Value {
+    let body = body.into();
+    let shown = String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
+    let before = server.snapshot().await;
+    let began = Instant::now();
+    let request = server
+        .request(Method::POST, "/graphql")
+        .header("content-type", "application/json")
+        .body(body);
+    let answer = server.send(request).await;
+    let took = began.elapsed();
+    assert!(took < PATIENCE, "{took:?} for {shown}");
+    assert_eq!(
+        (answer.status, answer.body["errors"][0]["extensions"]["code"].as_str()),
+        (status, Some(code)),
+        "{shown}\n{}",
+        answer.text
+    );
+    for error in answer.body["errors"].as_array().expect("a list") {
+        assert!(
+            error["extensions"]["requestId"]
+                .as_str()
+                .is_some_and(|id| !id.is_empty()),
+            "{}",
+            answer.text
+        );
+    }
+    let text = answer.text.to_lowercase();
+    for word in ["sql", "postgres", "panicked", "src/", "thread", "serde"] {
+        assert!(!text.contains(word), "{word}: {}", answer.text);
+    }
+    assert_eq!(server.snapshot().await, before, "{shown}");
+    answer.body["errors"][0]["message"].clone()
+}
+
+fn body(query: &str, variables: Value) -> String {
+    json!({ "query": query, "variables": variables }).to_string()
+}
+
+/// A client of which one member, in JSON of its own, is wrong.
+fn with(member: &str) -> String {
+    let client = match member.starts_with("\"client\":") {
+        true => "",
+        false => r#""client":{"firstName":"Amara","lastName":"Bellweather"},"#,
+    };
+    format!(
+        r#"{{"query":{},"variables":{{"i":{{{client}{member}}}}}}}"#,
+        json!(UPSERT)
+    )
+}
+
+on_both!(
+    a_body_that_is_no_request_is_told_so,
+    a_document_that_is_too_much_is_refused_before_it_costs,
+    a_value_of_the_wrong_kind_is_refused_and_not_repeated,
+    a_wrong_literal_is_refused_like_a_wrong_variable,
+    who_sends_no_value_of_an_enum_is_told_those_there_are,
+    the_same_document_is_refused_in_the_same_words_each_time,
+    texts_are_stored_up_to_their_limit_and_no_further,
+    lists_are_stored_up_to_their_limit_and_no_further,
+    names_of_nothing_answer_null,
+);
+
+async fn a_body_that_is_no_request_is_told_so(server: &TestServer) {
+    for (body, status, sentence) in [
+        (
+            b"".as_slice(),
+            400,
+            "The body is not JSON, or nested too deeply: see line 1, column 0.",
+        ),
+        (
+            b"{\"query\":",
+            400,
+            "The body is not JSON, or nested too deeply: see line 1, column 9.",
+        ),
+        (
+            b"{\"query\":\"{__typename}\"}}",
+            400,
+            "The body is not JSON, or nested too deeply: see line 1, column 25.",
+        ),
+        (b"{\"query\":\"\xff\"}", 400, "The body is not UTF-8."),
+        (
+            b"{\"query\":\"{__typename}\", \"variables\": {\"a\": \"\xc3\x28\"}}",
+            400,
+            "The body is not UTF-8.",
+        ),
+        (
+            b"[{\"query\":\"{__typename}\"}]",
+            400,
+            "Several requests in one body are not supported. Send one JSON object.",
+        ),
+        (b"7", 400, "The body must be a JSON object."),
+        (b"{}", 400, "\"query\" is missing: it must hold a GraphQL document."),
+        (b"{\"query\":7}", 400, "\"query\" must be a string."),
+        (
+            b"{\"query\":\"{__typename}\",\"variables\":[]}",
+            400,
+            "\"variables\" must be an object.",
+        ),
+        (
+            b"{\"query\":\"{__typename}\",\"query\":\"{__typename}\"}",
+            400,
+            "\"query\" is given twice. Send each member of an object once.",
+        ),
+    ] {
+        assert_eq!(refused(server, body, status, "BAD_REQUEST").await, sentence);
+    }
+    let huge = with(r#""addresses":[{"latitude":1e999}]"#);
+    assert_eq!(
+        refused(server, huge, 400, "BAD_REQUEST").await,
+        "A number in the body is too large."
+    );
+    let deep = format!(
+        "{{\"query\":\"{{__typename}}\",\"variables\":{{\"a\":{}{}}}}}",
+        "[".repeat(400_000),
+        "]".repeat(400_000)
+    );
+    let sentence = refused(server, deep, 400, "BAD_REQUEST").await;
+    assert_eq!(sentence, "The JSON of the request is nested more than 128 levels deep.");
+    let large = body("{__typename}", json!({ "a": "x".repeat(1024 * 1024) }));
+    assert_eq!(
+        refused(server, large, 413, "BAD_REQUEST").await,
+        "The body is larger than this server accepts."
+    );
+}
+
+async fn a_document_that_is_too_much_is_refused_before_it_costs(server: &TestServer) {
+    let aliases: String = (0..51).map(|n| format!("a{n}: __typename ")).collect();
+    let nested = "customInformation { linkedClient { ".repeat(11) + "id" + &" } }".repeat(11);
+    let doubling: String = (0..30)
+        .map(|n| format!("fragment F{n} on Client {{ ...F{} ...F{} }} ", n + 1, n + 1))
+        .collect();
+    let doubling =
+        format!("{{ client(by: {{ clientId: \"x\" }}) {{ ...F0 }} }} {doubling} fragment F30 on Client {{ id }}");
+    for (document, code) in [
+        (format!("{{ {aliases} }}"), "QUERY_TOO_COMPLEX"),
+        (format!("{{ client(by: {{ clientId: \"x\" }}) {{ {nested} }} }}"), "QUERY_TOO_COMPLEX"),
+        (doubling, "QUERY_TOO_COMPLEX"),
+        ("{ a ".repeat(100_000), "QUERY_TOO_COMPLEX"),
+        (format!("{}{}", "{ a ".repeat(3_000), "}".repeat(3_000)), "QUERY_TOO_COMPLEX"),
+        (format!("{{ nodes(ids: {}{}) {{ id }} }}", "[".repeat(5_000), "]".repeat(5_000)), "QUERY_TOO_COMPLEX"),
+        (format!("{{ nodes(ids: {}{}) {{ id }} }}", "[".repeat(40), "]".repeat(40)), "GRAPHQL_VALIDATION_FAILED"),
+        (format!("{{ __typename {} }}", "@skip(if: false) ".repeat(60)), "QUERY_TOO_COMPLEX"),
+        ("{ clients(first: 500) { nodes { customInformation { linkedClient { customInformation { linkedClient { id } } } } } } }".to_owned(), "QUERY_TOO_COMPLEX"),
+        ("fragment A on Client { ...B } fragment B on Client { ...A } { client(by: {clientId: \"x\"}) { ...A } }".to_owned(), "GRAPHQL_VALIDATION_FAILED"),
+        ("a ".repeat(200_000), "QUERY_TOO_COMPLEX"),
+        ("{ __typename(a: \"".to_owned() + &"x".repeat(900_000) + "\") }", "GRAPHQL_VALIDATION_FAILED"),
+    ] {
+        let message = refused_document(server, &document, code).await;
+        assert!(message.len() < 400, "{message}");
+    }
+}
+
+async fn a_value_of_the_wrong_kind_is_refused_and_not_repeated(server: &TestServer) {
+    for member in [
+        r#""addresses":7"#,
+        r#""addresses":[7]"#,
+        r#""addresses":[{"line1":7}]"#,
+        r#""addresses":[{"latitude":"north"}]"#,
+        r#""addresses":[null]"#,
+        r#""expectedVersion":2147483648"#,
+        r#""expectedVersion":1.5"#,
+        r#""expectedVersion":"1""#,
+        r#""matchOn":"SECRET_TEXT""#,
+        r#""matchOn":null"#,
+        r#""clientMutationId":true"#,
+        r#""secretText":1"#,
+        r#""idDocuments":[{"validUntil":"2023-02-29 SECRET"}]"#,
+        r#""idDocuments":[{"validUntil":"2023-02-29"}]"#,
+        r#""idDocuments":[{"validUntil":20230228}]"#,
+        r#""customInformation":[{}]"#,
+        r#""customInformation":[{"fieldId":null}]"#,
+        r#""customInformation":[{"fieldId":"a","groupIndex":-2147483649}]"#,
+        r#""client":{"gender":"SECRET"}"#,
+        r#""client":{"gender":"male"}"#,
+        r#""client":{"clientRole":{}}"#,
+        r#""client":{"clientRole":{"roleId":"a","encodedKey":"b"}}"#,
+        r#""client":{"clientRole":{"roleId":null}}"#,
+        r#""client":{"birthDate":"0000-01-01"}"#,
+        r#""client":null"#,
+    ] {
+        let message = refused(server, with(member), 200, "BAD_USER_INPUT").await;
+        // The name of a member that isn't there may be said; what was sent for one may not.
+        assert!(!message.to_string().contains("SECRET"), "{message}");
+    }
+}
+
+async fn a_wrong_literal_is_refused_like_a_wrong_variable(server: &TestServer) {
+    let upsert = |input: &str| format!("mutation {{ upsertClient(input: {input}) {{ created }} }}");
+    for (document, code) in [
+        (upsert("{client: {firstName: 7}}"), "GRAPHQL_VALIDATION_FAILED"),
+        (
+            upsert("{client: {firstName: \"Amara\", firstName: \"B\"}}"),
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        (upsert("{client: {nickname: \"A\"}}"), "GRAPHQL_VALIDATION_FAILED"),
+        (upsert("{client: {gender: \"MALE\"}}"), "GRAPHQL_VALIDATION_FAILED"),
+        (upsert("{client: {gender: OTHER}}"), "GRAPHQL_VALIDATION_FAILED"),
+        (
+            upsert("{client: {}, expectedVersion: 99999999999999999999}"),
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        (upsert("{}"), "GRAPHQL_VALIDATION_FAILED"),
+        (
+            upsert("{client: {birthDate: \"2023-02-30\"}}"),
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        (
+            "{ client(by: {clientId: \"a\", encodedKey: \"b\"}) { id } }".to_owned(),
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        ("{ client(by: {}) { id } }".to_owned(), "GRAPHQL_VALIDATION_FAILED"),
+        (
+            "{ client(by: {clientId: null}) { id } }".to_owned(),
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        ("{ client { id } }".to_owned(), "GRAPHQL_VALIDATION_FAILED"),
+        ("{ clients { nodes } }".to_owned(), "GRAPHQL_VALIDATION_FAILED"),
+        ("{ nobody }".to_owned(), "GRAPHQL_VALIDATION_FAILED"),
+        (
+            "query Q { __typename } query Q { __typename }".to_owned(),
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        ("subscription { clientChanged }".to_owned(), "GRAPHQL_VALIDATION_FAILED"),
+        (
+            "{ clients(first: 1, first: 2) { totalCount } }".to_owned(),
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        (
+            "query($a: Nothing) { __typename }".to_owned(),
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
+        ("{ __typename".to_owned(), "GRAPHQL_PARSE_FAILED"),
+        ("{ __typename } \u{0}".to_owned(), "GRAPHQL_PARSE_FAILED"),
+        (
+            "{ client(by: {clientId: \"\\ud800\"}) { id } }".to_owned(),
+            "GRAPHQL_PARSE_FAILED",
+        ),
+        (String::from("# nothing"), "GRAPHQL_PARSE_FAILED"),
+    ] {
+        refused_document(server, &document, code).await;
+    }
+}
+
+async fn who_sends_no_value_of_an_enum_is_told_those_there_are(server: &TestServer) {
+    let known = "not a value of Gender: send MALE or FEMALE.";
+    let literal = "mutation { upsertClient(input: {client: {gender: OTHER}}) { created } }";
+    let message = refused_document(server, literal, "GRAPHQL_VALIDATION_FAILED").await;
+    assert_eq!(
+        message,
+        format!("Invalid value for argument \"input.client.gender\": {known}")
+    );
+    let variable = refused(server, with(r#""client":{"gender":"OTHER"}"#), 200, "BAD_USER_INPUT").await;
+    assert_eq!(variable, format!("Variable \"$i\" at \"client.gender\": {known}"));
+}
+
+async fn the_same_document_is_refused_in_the_same_words_each_time(server: &TestServer) {
+    let document = "query($a: Int, $b: Int, $c: Int, $d: Int) { nobody ...F } fragment F on Query { nothing }";
+    let errors = |answer: &Answer| {
+        let errors = answer.body["errors"].as_array().expect("a list").clone();
+        errors
+            .into_iter()
+            .map(|error| (error["message"].to_string(), error["locations"].to_string()))
+            .collect::<Vec<_>>()
+    };
+    let first = errors(&server.graphql(document, json!({})).await);
+    assert_eq!(first.len(), 6, "{first:?}");
+    for _ in 0..20 {
+        assert_eq!(errors(&server.graphql(document, json!({})).await), first);
+    }
+}
+
+async fn texts_are_stored_up_to_their_limit_and_no_further(server: &TestServer) {
+    for (path, limit) in [
+        ("client.firstName", 255),
+        ("client.notes", 65_535),
+        ("client.clientId", 32),
+        ("addresses.0.line1", 255),
+        ("idDocuments.0.documentId", 255),
+    ] {
+        for (length, codes) in [(limit, json!([])), (limit + 1, json!([{ "code": "TOO_LONG" }]))] {
+            let mut input = json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" }, "addresses": [{}],
+                "idDocuments": [{ "documentType": "T", "documentId": "1" }] });
+            let place = format!("/{}", path.replace('.', "/"));
+            let (parent, name) = place.rsplit_once('/').expect("a path");
+            input.pointer_mut(parent).expect("a place")[name] = json!("\u{1f600}".repeat(length));
+            let before = server.snapshot().await;
+            let answer = server.graphql(UPSERT, json!({ "i": input })).await;
+            assert_eq!(
+                answer.body["data"]["upsertClient"]["userErrors"], codes,
+                "{path} {length}"
+            );
+            assert_eq!(server.snapshot().await == before, length > limit);
+        }
+    }
+}
+
+async fn lists_are_stored_up_to_their_limit_and_no_further(server: &TestServer) {
+    for (length, codes) in [(200, json!([])), (201, json!([{ "code": "TOO_MANY" }]))] {
+        let documents: Value = (0..length)
+            .map(|n| json!({ "documentType": "T", "documentId": n.to_string() }))
+            .collect();
+        let input = json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" }, "idDocuments": documents });
+        let answer = server.graphql(UPSERT, json!({ "i": input })).await;
+        assert_eq!(answer.body["data"]["upsertClient"]["userErrors"], codes);
+    }
+}
+
+async fn names_of_nothing_answer_null(server: &TestServer) {
+    store(
+        server,
+        json!({ "client": { "clientId": "a", "firstName": "Amara", "lastName": "Bellweather" } }),
+        "id",
+    )
+    .await;
+    let query = "query($id: ID!, $text: String!) { node(id: $id) { id } nodes(ids: [$id]) { id } byId: client(by: { id: $id }) { id }
+            byKey: client(by: { encodedKey: $text }) { id } client(by: { clientId: $text }) { id } customField(by: { fieldId: $text }) { id } }";
+    for text in [
+        "",
+        "b",
+        "A",
+        "\u{0}",
+        "a\u{0}",
+        "Q2xpZW50Og",
+        "Q2xpZW50OgA",
+        &"x".repeat(100_000),
+    ] {
+        server.graphql(query, json!({ "id": text, "text": text })).await.data(
+            json!({ "node": null, "nodes": [null], "byId": null, "byKey": null, "client": null, "customField": null }),
+        );
+    }
+    let ids = vec!["x"; 501];
+    let answer = server
+        .graphql("query($ids: [ID!]!) { nodes(ids: $ids) { id } }", json!({ "ids": ids }))
+        .await;
+    assert_eq!(
+        answer.body["errors"][0]["message"],
+        "Ask for at most 500 ids; there are 501."
+    );
+}
+
+async fn refused_document(server: &TestServer, document: &str, code: &str) -> String {
+    let message = refused(server, body(document, json!({})), 200, code).await;
+    message.as_str().expect("a sentence").to_owned()
+}

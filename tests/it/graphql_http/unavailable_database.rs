@@ -1,0 +1,109 @@
+//! The database goes away and comes back: callers are told to try again, and nobody restarts the server.
+
+use serde_json::{Value, json};
+
+use crate::harness::graphql::{data, store};
+use crate::harness::{Answer, Backend, TestServer};
+
+const READ: &str = "{ clients { nodes { clientId } } }";
+const WRITE: &str = "mutation { upsertClient(input: { client: { clientId: \"b\", firstName: \"B\", lastName: \"Bellweather\" } }) { created } }";
+
+fn is_unavailable(answer: &Answer) {
+    let error = &answer.body["errors"][0];
+    assert_eq!(
+        (answer.status, &error["extensions"]["code"]),
+        (503, &json!("UNAVAILABLE")),
+        "{}",
+        answer.text
+    );
+    assert_eq!(
+        error["message"],
+        "The database can't be reached at the moment. Try again shortly."
+    );
+    assert!(error["extensions"]["requestId"].is_string());
+}
+
+on_both!(
+    a_closed_database_is_unavailable,
+    connections_that_die_are_replaced,
+    a_missing_table_is_a_defect_and_shows_nothing_of_it,
+);
+
+async fn a_closed_database_is_unavailable(server: &TestServer) {
+    data(server, READ, json!({})).await;
+    server.clientele.db.clone().close().await;
+    for query in [
+        READ,
+        WRITE,
+        "{ clientRoles { roleId } }",
+        "{ node(id: \"Q2xpZW50OmE\") { id } }",
+    ] {
+        is_unavailable(&server.graphql(query, json!({})).await);
+    }
+    // What needs no database is still answered.
+    server
+        .graphql("{ __typename }", json!({}))
+        .await
+        .data(json!({ "__typename": "Query" }));
+}
+
+async fn connections_that_die_are_replaced(server: &TestServer) {
+    store(
+        server,
+        json!({ "client": { "clientId": "a", "firstName": "Amara", "lastName": "A" } }),
+        "version",
+    )
+    .await;
+    if server.backend == Backend::Sqlite {
+        // A file on this machine has no connection to lose.
+        return;
+    }
+    // Ends every connection of this database, the one that says so too.
+    let all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()";
+    for _ in 0..3 {
+        let _ = server.write(all).await;
+        let mut answers: Vec<Answer> = Vec::new();
+        while answers.last().is_none_or(|answer| answer.status != 200) {
+            assert!(answers.len() < 40, "it must recover");
+            answers.push(server.graphql(READ, json!({})).await);
+        }
+        let (last, failed) = answers.split_last().expect("there is one");
+        failed.iter().for_each(is_unavailable);
+        last.data(json!({ "clients": { "nodes": [{ "clientId": "a" }] } }));
+    }
+    let mut written: Answer = server.graphql(WRITE, json!({})).await;
+    for _ in 0..40 {
+        if written.status == 200 {
+            break;
+        }
+        is_unavailable(&written);
+        written = server.graphql(WRITE, json!({})).await;
+    }
+    written.data(json!({ "upsertClient": { "created": true } }));
+}
+
+async fn a_missing_table_is_a_defect_and_shows_nothing_of_it(server: &TestServer) {
+    server
+        .write("ALTER TABLE address RENAME TO hidden")
+        .await
+        .expect("it can be renamed");
+    let answer = server
+        .graphql("{ clients { nodes { addresses { line1 } } } }", json!({}))
+        .await;
+    let error = &answer.body["errors"][0];
+    assert_eq!(
+        (&answer.body["data"], &error["extensions"]["code"]),
+        (&Value::Null, &json!("INTERNAL")),
+        "{}",
+        answer.text
+    );
+    assert_eq!(
+        error["message"],
+        "Something went wrong on the server. Its log has the cause under the request id."
+    );
+    server
+        .write("ALTER TABLE hidden RENAME TO address")
+        .await
+        .expect("it can be renamed");
+    data(server, "{ clients { nodes { addresses { line1 } } } }", json!({})).await;
+}

@@ -1,0 +1,49 @@
+//! The GraphQL door over the real schema: what each operation takes, answers, refuses and leaves unwritten.
+
+use serde_json::{Value, json};
+
+use super::TestServer;
+
+/// Runs a document and gives its data with the real keys and times in it. There must be no error.
+pub async fn data(server: &TestServer, query: &str, variables: Value) -> Value {
+    let answer = server.graphql(query, variables).await;
+    let mut body: Value = serde_json::from_str(&answer.text).expect("an answer is JSON");
+    assert!(
+        answer.status == 200 && body.get("errors").is_none(),
+        "{query}\n{}",
+        answer.text
+    );
+    body["data"].take()
+}
+
+/// Stores a client and answers what `selection` asks of it.
+pub async fn store(server: &TestServer, input: Value, selection: &str) -> Value {
+    let query = format!(
+        "mutation($input: UpsertClientInput!) {{ upsertClient(input: $input) {{ client {{ {selection} }} userErrors {{ code message path }} }} }}"
+    );
+    let mut data = data(server, &query, json!({ "input": input })).await;
+    assert_eq!(data["upsertClient"]["userErrors"], json!([]), "{input:#}");
+    data["upsertClient"]["client"].take()
+}
+
+/// Defines a set of custom fields.
+pub async fn define(server: &TestServer, set: &str, fields: Value) {
+    let query = "mutation($input: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $input) { userErrors { code message path } } }";
+    let input = json!({ "set": { "setId": set, "name": set }, "fields": fields });
+    let data = data(server, query, json!({ "input": input })).await;
+    assert_eq!(data, json!({ "upsertCustomFieldSet": { "userErrors": [] } }));
+}
+
+/// Stores a message template.
+pub async fn define_template(server: &TestServer, template: Value) {
+    let query = "mutation($input: UpsertMessageTemplateInput!) { upsertMessageTemplate(input: $input) { userErrors { code message path } } }";
+    let data = data(server, query, json!({ "input": template })).await;
+    assert_eq!(data, json!({ "upsertMessageTemplate": { "userErrors": [] } }));
+}
+
+/// Stores a client role.
+pub async fn define_role(server: &TestServer, role: Value) {
+    let query = "mutation($input: UpsertClientRoleInput!) { upsertClientRole(input: $input) { userErrors { code message path } } }";
+    let data = data(server, query, json!({ "input": role })).await;
+    assert_eq!(data, json!({ "upsertClientRole": { "userErrors": [] } }));
+}

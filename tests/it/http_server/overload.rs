@@ -1,0 +1,281 @@
+//! More requests than the server takes on at once.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{Extension, Router, routing::get};
+use clientele::{api::Place, server::HttpSettings};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::{Semaphore, mpsc},
+};
+
+use crate::harness::net;
+
+use super::{
+    connect, exchange, header,
+    http2_frames::{self, DATA, Peer, RST_STREAM, frame, widen},
+    parse, reading, rest, serve,
+};
+
+fn ask_as(id: &str, path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: a\r\nx-request-id: {id}\r\nconnection: close\r\n\r\n").into_bytes()
+}
+
+fn ask(path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").into_bytes()
+}
+
+/// Ends when it is let.
+fn waiting(begun: &Arc<Semaphore>, may_end: &Arc<Semaphore>) -> Router {
+    let (begun, may_end) = (begun.clone(), may_end.clone());
+    let wait = async move || {
+        begun.add_permits(1);
+        may_end.acquire().await.expect("open").forget();
+        "done"
+    };
+    Router::new()
+        .route("/wait", get(wait.clone()))
+        .route("/metrics", get(wait.clone()))
+        .route("/health/wait", get(wait))
+        .route("/health/live", get(async || "live"))
+}
+
+#[tokio::test]
+async fn a_request_too_many_is_refused_at_once_in_the_form_of_its_door() {
+    let settings = HttpSettings {
+        requests: 1,
+        queue: 0,
+        ..HttpSettings::default()
+    };
+    let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (address, _net) = serve(settings, waiting(&begun, &may_end)).await;
+    let first = tokio::spawn(async move { exchange(address, &ask("/wait")).await });
+    begun.acquire().await.expect("open").forget();
+
+    let id = "0190a5c5-9ec6-7c4e-a3a4-0dc4d5a7a1f0";
+    let sentence = "The server has more to do than it can. Try again shortly.";
+    for (path, expected) in [
+        (
+            "/api/clients",
+            format!("{{\"returnCode\":6,\"returnStatus\":\"INTERNAL_ERROR\",\"errorSource\":\"{sentence}\"}}"),
+        ),
+        (
+            "/graphql",
+            format!(
+                "{{\"errors\":[{{\"message\":\"{sentence}\",\"extensions\":{{\"code\":\"UNAVAILABLE\",\"requestId\":\"{id}\"}}}}]}}"
+            ),
+        ),
+        ("/wait", format!("{sentence}\n")),
+    ] {
+        let mut stream = connect(address).await;
+        stream.write_all(&ask_as(id, path)).await.expect("sent");
+        let answer = rest(&mut stream).await;
+        let (status, body) = parse(&answer);
+        assert_eq!(status, "503 Service Unavailable");
+        for (name, value) in [
+            ("retry-after", "1"),
+            ("x-request-id", id),
+            ("x-content-type-options", "nosniff"),
+            ("cache-control", "no-store"),
+        ] {
+            assert_eq!(header(&answer, name), Some(value), "{path} {name}");
+        }
+        assert_eq!(body, expected, "{path}");
+    }
+    let (status, _) = exchange(address, &ask("/health/live")).await;
+    assert_eq!(status, "200 OK");
+
+    may_end.add_permits(1);
+    assert_eq!(first.await.expect("ended").1, "done");
+}
+
+#[tokio::test]
+async fn some_health_checks_and_requests_for_metrics_are_answered_under_overload() {
+    for (path, most) in [("/metrics", 2), ("/health/wait", 32)] {
+        let (address, may_end, _net) = full(HttpSettings::default()).await;
+        let ask_one = || tokio::spawn(async move { exchange(address, &ask(path)).await });
+        // All but one are let in and wait there, so that the one that is refused ends first.
+        let all = (0..=most).map(|_| ask_one());
+        let (refused, _, others) = futures_util::future::select_all(all).await;
+        assert_eq!(refused.expect("ended").0, "503 Service Unavailable", "{path}");
+        may_end.add_permits(most + 1);
+        for other in others {
+            assert_eq!(other.await.expect("ended").1, "done", "{path}");
+        }
+    }
+}
+
+/// A server whose only place is taken, for as long as nothing is added to the semaphore.
+async fn full(settings: HttpSettings) -> (SocketAddr, Arc<Semaphore>, net::Spread) {
+    let settings = HttpSettings {
+        requests: 1,
+        queue: 0,
+        ..settings
+    };
+    let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (address, net) = serve(settings, waiting(&begun, &may_end)).await;
+    tokio::spawn(async move { exchange(address, &ask("/wait")).await });
+    begun.acquire().await.expect("open").forget();
+    (address, may_end, net)
+}
+
+#[tokio::test]
+async fn over_http_2_a_refusal_that_is_not_taken_ends_its_stream_only() {
+    let settings = HttpSettings {
+        send_timeout: Duration::from_millis(200),
+        ..HttpSettings::default()
+    };
+    let (address, _may_end, _net) = full(settings).await;
+    let mut peer = Peer::connect(address, 0).await;
+    peer.send(&http2_frames::ask(1, "/wait")).await;
+    let (mut next, mut reset) = (3, None);
+    while reset.is_none() {
+        peer.send(&[http2_frames::ask(next, "/wait"), widen(next, 1_000)].concat())
+            .await;
+        loop {
+            let frame = peer.next_of(&[DATA, RST_STREAM]).await.expect("the connection lives");
+            if frame.kind == RST_STREAM {
+                reset = Some((frame.stream, frame.payload));
+            } else if frame.stream == next {
+                break;
+            }
+        }
+        next += 2;
+    }
+    // CANCEL.
+    assert_eq!(reset, Some((1, vec![0, 0, 0, 8])));
+}
+
+#[tokio::test]
+async fn over_http_2_refused_requests_that_are_taken_back_end_the_connection() {
+    let (address, _may_end, _net) = full(HttpSettings::default()).await;
+    let mut peer = Peer::connect(address, 65_535).await;
+    for stream in (1..).step_by(2).take(3_000) {
+        let cancel = frame(RST_STREAM, 0, stream, &[0, 0, 0, 8]);
+        peer.send(&[http2_frames::ask(stream, "/wait"), cancel].concat()).await;
+    }
+    peer.is_closed().await;
+}
+
+#[tokio::test]
+async fn a_few_wait_for_a_moment() {
+    let settings = HttpSettings {
+        requests: 1,
+        queue: 1,
+        burst_timeout: Duration::from_secs(60),
+        ..HttpSettings::default()
+    };
+    let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (address, _net) = serve(settings, waiting(&begun, &may_end)).await;
+    let ask_one = || tokio::spawn(async move { exchange(address, &ask("/wait")).await });
+    // One runs, one waits, and whichever comes third is refused.
+    let mut all: Vec<_> = (0..3).map(|_| ask_one()).collect();
+    let (refused, _, others) = futures_util::future::select_all(all.drain(..)).await;
+    assert_eq!(refused.expect("ended").0, "503 Service Unavailable");
+    may_end.add_permits(2);
+    for other in others {
+        assert_eq!(other.await.expect("ended").1, "done");
+    }
+}
+
+#[tokio::test]
+async fn a_body_that_is_waited_for_holds_no_place() {
+    let settings = HttpSettings {
+        requests: 1,
+        queue: 0,
+        ..HttpSettings::default()
+    };
+    let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (address, _net) = serve(settings, waiting(&begun, &may_end).merge(reading())).await;
+    let head = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n";
+    let mut slow = Vec::new();
+    for _ in 0..2 {
+        let mut stream = connect(address).await;
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        // Says that the body is waited for.
+        let mut go_on = [0; 25];
+        stream.read_exact(&mut go_on).await.expect("an answer");
+        assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+        slow.push(stream);
+    }
+    let (status, _) = exchange(address, &ask("/")).await;
+    assert_eq!(status, "200 OK");
+
+    // When everything is there, the request waits for a place again, though nothing else may wait.
+    let other = tokio::spawn(async move { exchange(address, &ask("/wait")).await });
+    begun.acquire().await.expect("open").forget();
+    for stream in &mut slow {
+        stream.write_all(b"four").await.expect("sent");
+    }
+    assert_eq!(exchange(address, &ask("/")).await.0, "503 Service Unavailable");
+    may_end.add_permits(1);
+    assert_eq!(other.await.expect("ended").1, "done");
+    for stream in &mut slow {
+        assert_eq!(parse(&rest(stream).await), ("200 OK".to_owned(), "4".to_owned()));
+    }
+}
+
+#[tokio::test]
+async fn request_whose_body_is_there_is_refused_after_waiting_in_vain() {
+    let settings = HttpSettings {
+        requests: 1,
+        burst_timeout: Duration::from_millis(50),
+        ..HttpSettings::default()
+    };
+    let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (address, _net) = serve(settings, waiting(&begun, &may_end).merge(reading())).await;
+    let mut slow = connect(address).await;
+    let head = "POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n";
+    slow.write_all(head.as_bytes()).await.expect("sent");
+    let mut go_on = [0; 25];
+    slow.read_exact(&mut go_on).await.expect("an answer");
+    let other = tokio::spawn(async move { exchange(address, &ask("/wait")).await });
+    begun.acquire().await.expect("open").forget();
+    slow.write_all(b"four").await.expect("sent");
+    assert_eq!(parse(&rest(&mut slow).await).0, "503 Service Unavailable");
+    may_end.add_permits(1);
+    assert_eq!(other.await.expect("ended").1, "done");
+}
+
+#[tokio::test]
+async fn work_that_goes_on_without_its_caller_keeps_its_place() {
+    let settings = HttpSettings {
+        requests: 1,
+        queue: 0,
+        ..HttpSettings::default()
+    };
+    let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let (has_ended, mut ended) = mpsc::channel::<()>(1);
+    let (given_up, mut is_given_up) = mpsc::channel::<()>(1);
+    let (has_begun, end) = (begun.clone(), may_end.clone());
+    let change = async move |Extension(place): Extension<Place>| {
+        let (_given_up, end, has_ended) = (given_up, end, has_ended);
+        let work = tokio::spawn(async move {
+            end.acquire().await.expect("open").forget();
+            drop(place);
+            drop(has_ended);
+        });
+        has_begun.add_permits(1);
+        work.await.expect("no panic");
+    };
+    // One call uses the handler up, so that its end can be seen.
+    let change = Arc::new(Mutex::new(Some(change)));
+    let route = get(async move |place: Extension<Place>| {
+        let change = change.lock().expect("no panic").take().expect("called once");
+        change(place).await;
+    });
+    let (address, _net) = serve(settings, Router::new().route("/change", route).merge(reading())).await;
+    let mut caller = connect(address).await;
+    caller.write_all(&ask("/change")).await.expect("sent");
+    begun.acquire().await.expect("open").forget();
+    drop(caller);
+    assert_eq!(is_given_up.recv().await, None);
+    assert_eq!(exchange(address, &ask("/")).await.0, "503 Service Unavailable");
+    may_end.add_permits(1);
+    assert_eq!(ended.recv().await, None);
+    assert_eq!(exchange(address, &ask("/")).await.0, "200 OK");
+}

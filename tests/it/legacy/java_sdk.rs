@@ -1,0 +1,134 @@
+//! Requests as the public Java SDK of the legacy API sends them, to the program with its default settings.
+
+use reqwest::{Method, RequestBuilder};
+use serde_json::{Value, json};
+
+use super::{CLIENTS, refusal};
+use crate::harness::TestServer;
+use crate::harness::program::Server;
+
+fn request(server: &Server, method: Method, path: &str) -> RequestBuilder {
+    let http = reqwest::Client::builder().no_proxy().build();
+    let http = http.expect("it has no options");
+    http.request(method, format!("{}{path}", server.address))
+}
+
+async fn answer(request: RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.expect("the server answers");
+    let status = response.status().as_u16();
+    (status, response.json().await.expect("JSON"))
+}
+
+async fn post(server: &Server, path: &str, body: &Value) -> (u16, Value) {
+    answer(request(server, Method::POST, path).json(body)).await
+}
+
+async fn get(server: &Server, path: &str) -> (u16, Value) {
+    // The SDK names a media type for requests without a body, too.
+    answer(request(server, Method::GET, path).header("content-type", "application/json; charset=UTF-8")).await
+}
+
+/// A new client as the SDK writes it.
+fn ines() -> Value {
+    json!({ "client": { "id": "", "state": "INACTIVE", "firstName": "Ines", "lastName": "Okafor", "loanCycle": 0,
+        "groupLoanCycle": 0, "birthDate": "1990-04-17T00:00:00+0000", "gender": "FEMALE", "preferredLanguage": "ENGLISH" },
+        "appkey": "K" })
+}
+
+on_both!(
+    r6_empty_id_is_generated_on_create_and_ignored_on_update,
+    r10_appkey_is_accepted_on_every_route,
+    r6_state_inactive_on_create_is_ignored_when_another_is_first,
+);
+
+async fn r6_empty_id_is_generated_on_create_and_ignored_on_update(server: &TestServer) {
+    let url = server.database_url();
+    let server = Server::open(&[("DATABASE_URL", &*url)]);
+    let (status, created) = post(&server, "/api/clients?appkey=K", &ines()).await;
+    assert_eq!(status, 200, "{created}");
+    let id = created["client"]["id"].as_str().expect("an id");
+    assert_eq!(id.len(), 9, "the default pattern: {id}");
+
+    let path = format!("/api/clients/{id}?appkey=K");
+    let changed = json!({ "client": { "id": "", "encodedKey": created["client"]["encodedKey"], "notes": "n" } });
+    let (status, updated) = post(&server, &path, &changed).await;
+    let client = &updated["client"];
+    assert_eq!(
+        (status, &client["id"], &client["notes"]),
+        (200, &json!(id), &json!("n")),
+        "{updated}"
+    );
+
+    for (name, value) in [("id", ""), ("appkey", "K")] {
+        let form = [("firstName", "Ines"), ("lastName", "Okafor"), (name, value)];
+        let (status, created) = answer(request(&server, Method::POST, CLIENTS).form(&form)).await;
+        assert_eq!(
+            (status, created["id"].as_str().map(str::len)),
+            (200, Some(9)),
+            "{created}"
+        );
+        let query = request(&server, Method::POST, CLIENTS).query(&form);
+        let (status, created) = answer(query).await;
+        assert_eq!(
+            (status, created["id"].as_str().map(str::len)),
+            (200, Some(9)),
+            "{created}"
+        );
+    }
+}
+
+async fn r10_appkey_is_accepted_on_every_route(server: &TestServer) {
+    let url = server.database_url();
+    let server = Server::open(&[("DATABASE_URL", &*url)]);
+    let (_, created) = post(&server, CLIENTS, &ines()).await;
+    let id = created["client"]["id"].as_str().expect("an id");
+    let (status, found) = get(&server, &format!("/api/clients/{id}?appkey=K")).await;
+    assert_eq!((status, &found), (200, &created["client"]));
+    let (status, full) = get(
+        &server,
+        &format!("/api/clients/{id}/?fullDetails=true&appkey=K&limit=1&offset=2"),
+    )
+    .await;
+    assert_eq!((status, &full["client"]), (200, &created["client"]));
+    let (status, list) = get(&server, "/api/clients?appkey=K&firstName=Ines&limit=5&offset=0").await;
+    assert_eq!((status, list), (200, json!([created["client"]])));
+    let (status, page) = get(&server, "/api/clients/?limit=1&appkey=").await;
+    assert_eq!((status, page), (200, json!([created["client"]])));
+
+    // Only the parameters that are known are: a misspelt one is named.
+    let (status, refused) = get(&server, "/api/clients?appKey=K").await;
+    let source = "appKey isn't a filter of this list.";
+    assert_eq!((status, refused), (400, refusal(27, "PARAMETER_NOT_ALLOWED", source)));
+}
+
+async fn r6_state_inactive_on_create_is_ignored_when_another_is_first(server: &TestServer) {
+    let url = server.database_url();
+    let first = ("CLIENTELE_CLIENTS__FIRST_STATE", "PENDING_APPROVAL");
+    let server = Server::open(&[("DATABASE_URL", &*url), first]);
+    let (status, created) = post(&server, CLIENTS, &ines()).await;
+    assert_eq!(
+        (status, &created["client"]["state"]),
+        (200, &json!("PENDING_APPROVAL")),
+        "{created}"
+    );
+    let parameters = "/api/clients?firstName=A&lastName=B&state=INACTIVE";
+    let (status, created) = answer(request(&server, Method::POST, parameters)).await;
+    assert_eq!(
+        (status, &created["state"]),
+        (200, &json!("PENDING_APPROVAL")),
+        "{created}"
+    );
+
+    let source = "client.state: state can't be set here: leave it out, or send PENDING_APPROVAL.";
+    let refused = (400, refusal(305, "INVALID_CLIENT_STATE", source));
+    let mut active = ines();
+    active["client"]["state"] = json!("ACTIVE");
+    assert_eq!(post(&server, CLIENTS, &active).await, refused);
+    let path = format!("/api/clients/{}", created["id"].as_str().expect("an id"));
+    assert_eq!(
+        post(&server, &path, &json!({ "client": { "state": "INACTIVE" } })).await,
+        refused
+    );
+    let same = json!({ "client": { "state": "PENDING_APPROVAL", "id": "" } });
+    assert_eq!(post(&server, &path, &same).await.0, 200);
+}

@@ -1,0 +1,81 @@
+//! How the database looks for messages: what can be narrowed by has an index, and the right one is taken.
+
+use serde_json::json;
+
+use super::{each, put, reachable, statements, templates};
+use crate::harness::{Backend, TestServer, graphql::data};
+
+on_both!(each_way_of_narrowing_a_list_is_looked_up_in_an_index,);
+
+async fn each_way_of_narrowing_a_list_is_looked_up_in_an_index(server: &TestServer) {
+    // PostgreSQL decides by what it has counted, and there is next to nothing here.
+    if server.backend == Backend::Postgres {
+        return;
+    }
+    templates(server).await;
+    reachable(server, "a").await;
+    let nested = statements(
+        server,
+        "{ clients { nodes { messages { nodes { id } totalCount } } } }",
+        json!({}),
+    )
+    .await
+    .remove(1);
+    assert_eq!(plan(server, &nested).await.matches("(client_key=?)").count(), 2);
+    put(server, "FAILED", "TRUE").await;
+    server.statements();
+    let resend = "mutation($ids: [ID!]) { resendMessages(input: { ids: $ids }) { resent userErrors { message } } }";
+    let ids = data(server, "{ messages { nodes { id } } }", json!({})).await;
+    data(server, resend, json!({ "ids": each(&ids["messages"]["nodes"], "/id") })).await;
+    let statements_run = server.statements();
+    let update = statements_run
+        .iter()
+        .find(|sql| sql.contains("UPDATE message"))
+        .expect("it was resent");
+    assert!(
+        plan(server, update)
+            .await
+            .contains("message USING INDEX sqlite_autoindex_message_1 (client_key=? AND encoded_key=?)")
+    );
+    for (filter, index) in [
+        (json!({}), "message_by_creation"),
+        (json!({ "states": ["SENT"], "channel": "EMAIL" }), "message_by_creation"),
+        (
+            json!({ "client": { "clientId": "a" }, "states": ["FAILED"], "templateId": "welcome" }),
+            "(client_key=?)",
+        ),
+        (
+            json!({ "states": ["FAILED"], "templateId": "welcome" }),
+            "message_by_state (state=?)",
+        ),
+        (
+            json!({ "states": ["FAILED", "QUEUED"], "createdAt": { "from": "2026-01-01T00:00:00Z" } }),
+            "message_by_state (state=? AND created_at>?)",
+        ),
+        (
+            json!({ "templateId": "welcome", "channel": "EMAIL" }),
+            "message_by_template (template_id=?)",
+        ),
+    ] {
+        let query = "query($filter: MessageFilter) { messages(filter: $filter) { nodes { id } } }";
+        let statement = statements(server, query, json!({ "filter": filter })).await.remove(0);
+        let plan = plan(server, &statement).await;
+        assert!(plan.contains(index), "{filter}\n{statement}\n{plan}");
+    }
+}
+
+/// How SQLite looks for the rows of a statement; it doesn't ask what is bound to it.
+async fn plan(server: &TestServer, statement: &str) -> String {
+    let rows = server
+        .clientele
+        .db
+        .read()
+        .all(format!("EXPLAIN QUERY PLAN {statement}"), [])
+        .await;
+    let rows = rows.expect("the statement is sound");
+    let steps: Vec<String> = rows
+        .iter()
+        .map(|row| row.try_get_by_index(3).expect("a text"))
+        .collect();
+    steps.join("\n")
+}

@@ -1,0 +1,74 @@
+//! Notifications: what is queued, how it is sent, and what becomes of it.
+
+mod channels;
+mod erasure;
+mod killed;
+mod manual_worker;
+pub mod messages;
+mod queueing;
+mod sending;
+mod templates;
+mod test_command;
+mod upkeep;
+mod workers;
+
+use entity::message;
+use sea_orm::{EntityTrait, QueryOrder};
+use serde_json::{Value, json};
+
+use crate::harness::{TestServer, with};
+
+/// Stores a template of this id: CLIENT_CREATED by e-mail, unless `changes` say otherwise.
+async fn template(server: &TestServer, id: &str, changes: Value) {
+    let query = "mutation($input: UpsertMessageTemplateInput!) { upsertMessageTemplate(input: $input) { userErrors { code message path } } }";
+    let sms = changes["channel"] == "SMS";
+    let variant = match sms {
+        true => json!({ "language": "ENGLISH", "text": "Dear {CLIENT_NAME}" }),
+        false => json!({ "language": "ENGLISH", "subject": "Welcome", "text": "Dear {CLIENT_NAME}" }),
+    };
+    let input =
+        json!({ "templateId": id, "name": id, "event": "CLIENT_CREATED", "channel": "EMAIL", "variants": [variant] });
+    let answer = server.graphql(query, json!({ "input": with(input, changes) })).await;
+    answer.data(json!({ "upsertMessageTemplate": { "userErrors": [] } }));
+}
+
+/// A client that can be reached on both channels.
+fn reachable() -> Value {
+    json!({ "firstName": "Ana", "lastName": "Cruz", "emailAddress": "ana@example.test", "mobilePhone1": "+14155550101" })
+}
+
+/// Stores a client; answers its key.
+async fn store(server: &TestServer, input: Value) -> String {
+    let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { client { encodedKey } userErrors { code message path } } }";
+    let answer = server.graphql(query, json!({ "input": input })).await;
+    let body: Value = serde_json::from_str(&answer.text).expect("an answer is JSON");
+    let key = body["data"]["upsertClient"]["client"]["encodedKey"].as_str();
+    key.unwrap_or_else(|| panic!("{}", answer.text)).to_owned()
+}
+
+/// All messages, in the order of their creation.
+async fn messages(server: &TestServer) -> Vec<message::Model> {
+    let all = message::Entity::find().order_by_asc(message::Column::EncodedKey);
+    all.all(server.clientele.db.read())
+        .await
+        .expect("the table can be read")
+}
+
+/// Each message as channel, template, language and recipient.
+async fn queued(server: &TestServer) -> Vec<String> {
+    let texts = messages(server).await.into_iter().map(|message| {
+        assert_eq!((message.state.as_str(), message.attempts), ("QUEUED", 0));
+        format!(
+            "{} {} {} {}",
+            message.channel, message.template_id, message.language, message.recipient
+        )
+    });
+    texts.collect()
+}
+
+/// Defines a custom field of text.
+async fn define(server: &TestServer, id: &str) {
+    server
+        .define(vec![crate::harness::field(id, clientele::custom_field::Kind::Text)])
+        .await;
+}

@@ -1,0 +1,216 @@
+//! What an operator sees and what is thrown away: metrics, and the bodies of what was sent long ago.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use clientele::{
+    access::Caller,
+    db::Dialect,
+    delivery::{NotificationSettings, retention::remove_bodies},
+};
+use prometheus_client::{encoding::text::encode, registry::Registry};
+use serde_json::json;
+
+use super::{
+    manual_worker::{Hand, settings},
+    messages, reachable, store, template,
+};
+use crate::harness::{
+    TestServer,
+    peers::{Mailing, SmtpPeer, Stage},
+    with,
+};
+
+/// What the metrics say of messages, without counters that have counted nothing.
+async fn values(server: &TestServer, now: DateTime<Utc>) -> Vec<String> {
+    let read = server.clientele.read_outbox(&Caller::operator(), now).await;
+    read.expect("the database answers");
+    let mut registry = Registry::default();
+    server.clientele.metrics.register(&mut registry);
+    let mut page = String::new();
+    encode(&mut page, &registry).expect("text");
+    let counts = |line: &&str| !(line.starts_with('#') || line.contains("_total{") && line.ends_with(" 0"));
+    let mut lines: Vec<String> = page.lines().filter(counts).map(str::to_owned).collect();
+    lines.sort_unstable();
+    lines
+}
+
+on_both!(
+    metrics_count_what_waits_and_what_became_of_messages,
+    bodies_of_sent_messages_go_and_the_record_stays,
+    what_was_released_counts_as_nothing,
+    upkeep_and_sending_find_their_rows_by_their_indexes,
+);
+
+async fn metrics_count_what_waits_and_what_became_of_messages(server: &TestServer) {
+    let mail = SmtpPeer::start(Mailing::Accept).await;
+    mail.once([
+        Mailing::Answer(Stage::Recipient, "451 later"),
+        Mailing::Answer(Stage::Recipient, "550 no"),
+    ]);
+    let mut worker = Hand::new(
+        server,
+        NotificationSettings {
+            concurrency: 1,
+            ..settings(&mail)
+        },
+    );
+    template(server, "hello", json!({})).await;
+    template(server, "text", json!({ "channel": "SMS" })).await;
+    for _ in 0..4 {
+        store(
+            server,
+            json!({ "client": with(reachable(), json!({ "mobilePhone1": null })) }),
+        )
+        .await;
+    }
+    worker.finish().await;
+    let queued_at = messages(server)
+        .await
+        .into_iter()
+        .find(|message| message.state == "QUEUED")
+        .expect("one waits")
+        .queued_at;
+    assert_eq!(
+        values(server, queued_at + TimeDelta::seconds(90)).await,
+        [
+            "messages_breaker_open{channel=\"EMAIL\"} 0",
+            "messages_breaker_open{channel=\"SMS\"} 0",
+            "messages_deferred_total{channel=\"EMAIL\",reason=\"DEFERRED\"} 1",
+            "messages_failed_total{channel=\"EMAIL\",reason=\"REFUSED\"} 1",
+            "messages_oldest_queued_age_seconds{channel=\"EMAIL\"} 90",
+            "messages_oldest_queued_age_seconds{channel=\"SMS\"} 0",
+            "messages_queued{channel=\"EMAIL\"} 1",
+            "messages_queued{channel=\"SMS\"} 0",
+            "messages_sent_total{channel=\"EMAIL\"} 2",
+        ]
+    );
+}
+
+async fn bodies_of_sent_messages_go_and_the_record_stays(server: &TestServer) {
+    let mail = SmtpPeer::start(Mailing::Accept).await;
+    let mut worker = Hand::new(
+        server,
+        NotificationSettings {
+            concurrency: 1,
+            ..settings(&mail)
+        },
+    );
+    template(server, "hello", json!({})).await;
+    store(server, json!({ "client": reachable() })).await;
+    worker.finish().await;
+    let first = worker.now();
+    worker.wait(60);
+    mail.once([Mailing::Answer(Stage::Recipient, "550 no")]);
+    for _ in 0..2 {
+        store(server, json!({ "client": reachable() })).await;
+    }
+    worker.finish().await;
+    store(server, json!({ "client": reachable() })).await;
+    let before = messages(server).await;
+    let db = &server.clientele.db;
+    assert_eq!(remove_bodies(db, first).await.expect("written"), 0);
+    assert_eq!(
+        remove_bodies(db, first + TimeDelta::seconds(1)).await.expect("written"),
+        1
+    );
+    let mut expected = before.clone();
+    expected[0].placeholders = None;
+    assert_eq!(messages(server).await, expected);
+    // One that failed may be sent again, and one that waits will be.
+    assert_eq!(remove_bodies(db, first + TimeDelta::days(1)).await.expect("written"), 1);
+    let mut kept: Vec<_> = messages(server)
+        .await
+        .into_iter()
+        .map(|message| (message.state, message.placeholders.is_some()))
+        .collect();
+    // Which of two that are due together is sent first isn't said.
+    kept.sort();
+    let one = |state: &str, kept| (state.to_owned(), kept);
+    assert_eq!(
+        kept,
+        [
+            one("FAILED", true),
+            one("QUEUED", true),
+            one("SENT", false),
+            one("SENT", false)
+        ]
+    );
+}
+
+async fn what_was_released_counts_as_nothing(server: &TestServer) {
+    let mail = SmtpPeer::start(Mailing::Answer(Stage::Sender, "451 later")).await;
+    let mut worker = Hand::new(
+        server,
+        NotificationSettings {
+            concurrency: 1,
+            breaker_failures: 2,
+            ..settings(&mail)
+        },
+    );
+    template(server, "hello", json!({})).await;
+    for _ in 0..5 {
+        store(server, json!({ "client": reachable() })).await;
+    }
+    // The breaker opens after two: the others are given back. Then one of them tries for all.
+    worker.finish().await;
+    worker.wait(30);
+    worker.finish().await;
+    let deferred = values(server, worker.now())
+        .await
+        .into_iter()
+        .filter(|line| line.contains("deferred"))
+        .collect::<Vec<_>>();
+    assert_eq!(
+        deferred,
+        ["messages_deferred_total{channel=\"EMAIL\",reason=\"DEFERRED\"} 3"]
+    );
+}
+
+async fn upkeep_and_sending_find_their_rows_by_their_indexes(server: &TestServer) {
+    if server.clientele.db.read().dialect != Dialect::Sqlite {
+        return;
+    }
+    template(server, "hello", json!({})).await;
+    store(server, json!({ "client": reachable() })).await;
+    let mail = SmtpPeer::start(Mailing::Accept).await;
+    let mut worker = Hand::new(server, settings(&mail));
+    server.statements();
+    worker.finish().await;
+    remove_bodies(&server.clientele.db, worker.now())
+        .await
+        .expect("written");
+    values(server, worker.now()).await;
+    let mut found = Vec::new();
+    for sql in server
+        .statements()
+        .into_iter()
+        .filter(|sql| sql.contains("message") && !sql.contains("message_variant"))
+    {
+        let plan = server
+            .clientele
+            .db
+            .read()
+            .all(format!("EXPLAIN QUERY PLAN {sql}"), [])
+            .await
+            .expect("a plan");
+        for step in plan {
+            let step: String = step.try_get("", "detail").expect("a text");
+            // Of a table there is always a search, never a scan.
+            assert!(!step.starts_with("SCAN message"), "{sql}: {step}");
+            if let Some((_, index)) = step.split_once("SEARCH message USING ") {
+                found.push(index.split(" (").next().unwrap_or_default().to_owned());
+            }
+        }
+    }
+    found.sort();
+    found.dedup();
+    assert_eq!(
+        found,
+        [
+            "COVERING INDEX message_due",
+            "COVERING INDEX sqlite_autoindex_message_1",
+            "INDEX message_due",
+            "INDEX message_with_body",
+            "INDEX sqlite_autoindex_message_1",
+        ]
+    );
+}

@@ -1,0 +1,130 @@
+//! Global ids: every object that has one is found by it, as the type it is.
+
+use serde_json::{Value, json};
+
+use crate::harness::TestServer;
+use crate::harness::graphql::{data, define, store};
+
+const IDS: &str =
+    "id clientRole { id } addresses { id } idDocuments { id } customInformation { id field { id set { id } } }";
+const NODES: &str = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id
+    ... on Client { firstName } ... on Address { line1 } ... on IdDocument { documentId } ... on ClientRole { isDefault }
+    ... on CustomField { fieldId set { setId } } ... on CustomFieldSet { setId fields { fieldId } }
+    ... on CustomFieldValue { linkedClient { firstName } } } }";
+
+on_both!(
+    an_object_is_found_by_its_id_as_the_type_it_is,
+    a_selection_that_is_emptied_answers_an_empty_object,
+);
+
+async fn an_object_is_found_by_its_id_as_the_type_it_is(server: &TestServer) {
+    define(
+        server,
+        "facts",
+        json!([{ "fieldId": "next", "name": "Next", "type": "CLIENT_LINK" }]),
+    )
+    .await;
+    let bob = store(
+        server,
+        json!({ "client": { "firstName": "Bob", "lastName": "Bellweather" } }),
+        "encodedKey",
+    )
+    .await;
+    let input = json!({ "client": { "firstName": "Ana", "lastName": "A" }, "addresses": [{ "line1": "1 Test Lane" }],
+        "idDocuments": [{ "documentType": "T", "documentId": "X1" }],
+        "customInformation": [{ "fieldId": "next", "linkedKey": bob["encodedKey"] }] });
+    let ana = store(server, input, IDS).await;
+    let found = [
+        ("/id", json!({ "__typename": "Client", "firstName": "Ana" })),
+        (
+            "/addresses/0/id",
+            json!({ "__typename": "Address", "line1": "1 Test Lane" }),
+        ),
+        (
+            "/idDocuments/0/id",
+            json!({ "__typename": "IdDocument", "documentId": "X1" }),
+        ),
+        (
+            "/customInformation/0/id",
+            json!({ "__typename": "CustomFieldValue", "linkedClient": { "firstName": "Bob" } }),
+        ),
+        (
+            "/customInformation/0/field/id",
+            json!({ "__typename": "CustomField", "fieldId": "next", "set": { "setId": "facts" } }),
+        ),
+        (
+            "/customInformation/0/field/set/id",
+            json!({ "__typename": "CustomFieldSet", "setId": "facts", "fields": [{ "fieldId": "next" }] }),
+        ),
+        (
+            "/clientRole/id",
+            json!({ "__typename": "ClientRole", "isDefault": true }),
+        ),
+    ];
+    let ids: Vec<&Value> = found
+        .iter()
+        .map(|(place, _)| ana.pointer(place).expect("it has an id"))
+        .collect();
+    let nodes: Vec<Value> = found
+        .iter()
+        .zip(&ids)
+        .map(|((_, node), id)| {
+            let mut node = node.clone();
+            node["id"] = (*id).clone();
+            node
+        })
+        .collect();
+    assert_eq!(
+        data(server, NODES, json!({ "ids": ids })).await,
+        json!({ "nodes": nodes })
+    );
+    // In the order asked for, the same one twice, and null for what isn't there.
+    let mixed = json!([ids[6], "nothing", ids[0], ids[0]]);
+    assert_eq!(
+        data(server, NODES, json!({ "ids": mixed })).await,
+        json!({ "nodes": [nodes[6], null, nodes[0], nodes[0]] })
+    );
+    let one = "query($id: ID!) { node(id: $id) { ... on CustomFieldValue { value linkedClient { firstName customInformation { id } } } } }";
+    assert_eq!(
+        data(server, one, json!({ "id": ids[3] })).await,
+        json!({ "node": { "value": null, "linkedClient": { "firstName": "Bob", "customInformation": [] } } })
+    );
+    // What has been removed isn't found any more; the client is, each way there is.
+    let key = data(
+        server,
+        "query($id: ID!) { client(by: { id: $id }) { encodedKey clientId } }",
+        json!({ "id": ids[0] }),
+    )
+    .await;
+    let input =
+        json!({ "client": { "encodedKey": key["client"]["encodedKey"] }, "addresses": [], "customInformation": [] });
+    store(server, input, "version").await;
+    let gone = data(server, NODES, json!({ "ids": [ids[1], ids[3], ids[2]] })).await;
+    assert_eq!(gone, json!({ "nodes": [null, null, nodes[2]] }));
+    for by in [
+        json!({ "encodedKey": key["client"]["encodedKey"] }),
+        json!({ "clientId": key["client"]["clientId"] }),
+        json!({ "id": ids[0] }),
+    ] {
+        let query = "query($by: ClientBy!) { client(by: $by) { firstName } }";
+        server
+            .graphql(query, json!({ "by": by }))
+            .await
+            .data(json!({ "client": { "firstName": "Ana" } }));
+    }
+}
+
+async fn a_selection_that_is_emptied_answers_an_empty_object(server: &TestServer) {
+    let query = "query($no: Boolean!) { clients(first: 1) { nodes { id @include(if: $no) } pageInfo { endCursor @include(if: $no) } }
+            clientRoles { name @include(if: $no) } }";
+    server
+        .graphql(query, json!({ "no": false }))
+        .await
+        .data(json!({ "clients": { "nodes": [], "pageInfo": {} }, "clientRoles": [{}] }));
+    let answer = server.graphql("query($no: Boolean!) { clients { totalCount } clientRoles @include(if: $no) { id } b: __typename a: clients { totalCount } }",
+        json!({ "no": false })).await;
+    assert_eq!(
+        answer.text,
+        r#"{"data":{"clients":{"totalCount":0},"b":"Query","a":{"totalCount":0}}}"#
+    );
+}

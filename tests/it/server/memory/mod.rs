@@ -1,0 +1,35 @@
+//! How much memory answers may take: one of them, and all together.
+
+mod all_answers;
+mod inputs;
+mod one_answer;
+
+use clientele::{api, budget::AnswerSettings};
+
+use crate::harness::{Settings, TestServer};
+
+/// What a client's notes may have at most.
+const NOTES: usize = 65_535;
+
+/// Another server on the same database, whose answers may take so many bytes.
+async fn bounded(server: &TestServer, bytes: usize, bytes_together: usize) -> TestServer {
+    let answers = AnswerSettings { bytes, bytes_together };
+    let mut doors = api::Settings {
+        answers,
+        ..api::Settings::default()
+    };
+    doors.graphql.batch = 4;
+    server
+        .another(Settings {
+            doors,
+            ..Settings::default()
+        })
+        .await
+}
+
+/// Stores so many clients with the longest notes.
+async fn with_notes(server: &TestServer, count: u32) {
+    server.seed(count).await;
+    let sql = format!("UPDATE client SET notes = '{}'", "n".repeat(NOTES));
+    server.write(&sql).await.expect("they have notes");
+}

@@ -1,0 +1,144 @@
+//! How large one answer may become.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::{NOTES, bounded, with_notes};
+use crate::harness::{TestServer, graphql::data};
+
+const MIB: usize = 1 << 20;
+
+/// The one error of an answer, which has no data beside it.
+async fn refused(server: &TestServer, query: &str, variables: Value) -> Value {
+    let answer = server.graphql(query, variables).await;
+    assert_eq!(answer.status, 200, "{:.300}", answer.text);
+    assert_eq!(answer.body["data"], Value::Null, "{query}: {:.300}", answer.text);
+    let error = answer.body["errors"][0].clone();
+    assert_eq!(error["extensions"]["code"], "QUERY_TOO_COMPLEX", "{:.300}", answer.text);
+    let sentence =
+        "This takes more than the 4 MiB that one answer may take: ask for fewer entries, or for fewer fields.";
+    assert_eq!(error["message"], sentence);
+    error
+}
+
+on_both!(
+    an_answer_that_takes_too_much_is_refused_by_graphql,
+    a_list_that_takes_too_much_is_refused_by_rest,
+    what_has_been_stored_is_told_however_large,
+    without_memory_nothing_is_begun,
+);
+
+async fn an_answer_that_takes_too_much_is_refused_by_graphql(server: &TestServer) {
+    with_notes(server, 80).await;
+    let server = &bounded(server, 4 * MIB, 64 * MIB).await;
+    // What is read.
+    let page = |first: usize, fields: &str| format!("{{ clients(first: {first}) {{ nodes {{ {fields} }} }} }}");
+    let error = refused(server, &page(80, "notes"), json!({})).await;
+    assert_eq!(error["path"], json!(["clients"]));
+    refused(server, &page(80, "clientId"), json!({})).await;
+    // What is written of it.
+    let aliases: String = (0..40).map(|n| format!("a{n}: notes ")).collect();
+    refused(server, &page(2, &aliases), json!({})).await;
+    // Several fields of the root together, and several requests of one body.
+    let (fits, two) = (
+        page(20, "notes"),
+        "{ a: clients(first: 20) { nodes { notes } } b: clients(last: 20) { nodes { notes } } }",
+    );
+    refused(server, two, json!({})).await;
+    let batch = json!([{ "query": fits }, { "query": fits }]);
+    let answers = server.post("/graphql", batch).await.body;
+    assert_eq!(answers[0].get("errors"), None);
+    assert_eq!(answers[1]["errors"][0]["extensions"]["code"], "QUERY_TOO_COMPLEX");
+    // Objects that are found by their ids.
+    let ids = data(server, &page(20, "id"), json!({})).await;
+    let ids: Vec<_> = ids["clients"]["nodes"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|node| &node["id"])
+        .collect();
+    let nodes = "query($ids: [ID!]!) { nodes(ids: $ids) { ... on Client { notes } } }";
+    assert_eq!(
+        data(server, nodes, json!({ "ids": ids })).await["nodes"]
+            .as_array()
+            .map(Vec::len),
+        Some(20)
+    );
+    let again = "query($ids: [ID!]!) { nodes(ids: $ids) { ... on Client { a: notes b: notes c: notes } } }";
+    refused(server, again, json!({ "ids": ids })).await;
+    // What fits comes whole.
+    for node in data(server, &fits, json!({})).await["clients"]["nodes"]
+        .as_array()
+        .expect("a list")
+    {
+        assert_eq!(node["notes"].as_str().map(str::len), Some(NOTES));
+    }
+}
+
+async fn a_list_that_takes_too_much_is_refused_by_rest(server: &TestServer) {
+    with_notes(server, 80).await;
+    let server = &bounded(server, 4 * MIB, 64 * MIB).await;
+    let source = "limit: these clients take more than 4 MiB: ask for fewer by a lower limit.";
+    let too_large =
+        json!({ "returnCode": 14, "returnStatus": "OUT_OF_BOUNDS_PAGINATION_LIMIT_VALUE", "errorSource": source });
+    // What is read, and what is written besides.
+    for limit in [80, 40] {
+        server
+            .get(&format!("/api/clients?limit={limit}"))
+            .await
+            .is(400, too_large.clone());
+    }
+    let fits = server.get("/api/clients?limit=20").await;
+    assert_eq!(fits.body.as_array().map(Vec::len), Some(20));
+    let tiny = &bounded(server, 50_000, 64 * MIB).await;
+    let source = "This takes more than the 50000 bytes that one answer may take: ask for less.";
+    let too_large = json!({ "returnCode": 4, "returnStatus": "INVALID_PARAMETERS", "errorSource": source });
+    tiny.get("/api/clients/SEED00000001").await.is(400, too_large);
+}
+
+async fn what_has_been_stored_is_told_however_large(server: &TestServer) {
+    let tiny = &bounded(server, 100_000, 64 * MIB).await;
+    let body = json!({ "client": { "firstName": "Ines", "lastName": "Okafor", "notes": "n".repeat(NOTES) } });
+    let answer = bounded(server, 1_000, 64 * MIB).await.post("/api/clients", body).await;
+    assert_eq!(answer.status, 200, "{:.300}", answer.text);
+    assert_eq!(answer.body["client"]["notes"].as_str().map(str::len), Some(NOTES));
+    // An answer that the caller has made large is refused, and says that it was only the answer.
+    let query = "mutation($notes: String) { upsertClient(input: { client: { firstName: \"Ines\", lastName: \"Okafor\", notes: $notes } }) { client { a: notes b: notes } } }";
+    let answer = tiny.graphql(query, json!({ "notes": "n".repeat(NOTES) })).await;
+    let error = &answer.body["errors"][0];
+    assert_eq!(error["extensions"]["code"], "INTERNAL", "{:.300}", answer.text);
+    assert_eq!(
+        error["message"],
+        "The change has been stored, but its answer could not be completed: read it back, asking for less."
+    );
+    assert_eq!(server.snapshot().await.rows("client").len(), 2);
+}
+
+async fn without_memory_nothing_is_begun(server: &TestServer) {
+    let full = &bounded(server, 4 * MIB, 0).await;
+    let before = server.snapshot().await;
+    let sentence = "The server has more to do than it can. Try again shortly.";
+    let busy = json!({ "returnCode": 6, "returnStatus": "INTERNAL_ERROR", "errorSource": sentence });
+    let client = json!({ "client": { "firstName": "Ines", "lastName": "Okafor" } });
+    full.get("/api/clients").await.is(503, busy.clone());
+    full.post("/api/clients", client).await.is(503, busy);
+    full.statements();
+    for query in [
+        "{ __typename }",
+        "mutation { upsertClient(input: { client: { firstName: \"Ines\", lastName: \"Okafor\" } }) { created } }",
+    ] {
+        let answer = full.graphql(query, json!({})).await;
+        assert_eq!(answer.status, 503, "{}", answer.text);
+        assert_eq!(answer.body["errors"][0]["extensions"]["code"], "UNAVAILABLE");
+        assert_eq!(answer.body["errors"][0]["message"], sentence);
+    }
+    assert_eq!(full.statements(), [""; 0]);
+    for (method, path) in [
+        (Method::GET, "/api/clients"),
+        (Method::GET, "/graphql?query={__typename}"),
+    ] {
+        let response = full.request(method, path).send().await.expect("it is answered");
+        assert_eq!(response.headers()["retry-after"], "1", "{path}");
+    }
+    assert_eq!(server.snapshot().await, before);
+}

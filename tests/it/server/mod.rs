@@ -1,0 +1,11 @@
+//! The started program as a server: its start, logs, metrics, files and stop.
+
+pub mod database_files;
+mod failed_start;
+mod json_log;
+mod logging;
+mod memory;
+mod metrics;
+mod postgres_start;
+mod running;
+mod sqlite_start;

@@ -1,0 +1,194 @@
+//! A server that runs: what it prints, logs and answers beside its doors, and how it stops.
+
+use serde_json::Value;
+
+use crate::harness::program::{Server, directory, run};
+
+#[test]
+fn the_printed_configuration_is_a_configuration_file_without_the_password() {
+    let environment = [
+        ("DATABASE_URL", "postgres://ana:secret@db/bank"),
+        ("CLIENTELE_LOG__FORMAT", "json"),
+        ("CLIENTELE_LOG__FILTER", "info"),
+    ];
+    let (printed, log, code) = run(&["config", "--listen", "127.0.0.1:0"], &environment);
+    assert_eq!((log.as_str(), code), ("", Some(0)));
+    assert!(
+        printed.starts_with(
+            "listen = \"127.0.0.1:0\"  # the command line\ndatabase_url = \"postgres://ana:***@db/bank\"  # \
+             environment variable DATABASE_URL\n"
+        ),
+        "{printed}"
+    );
+    assert!(
+        printed.ends_with(
+            "[log]\nformat = \"json\"  # environment variable CLIENTELE_LOG__FORMAT\nfilter = \"info\"  # environment \
+             variable CLIENTELE_LOG__FILTER\n"
+        ),
+        "{printed}"
+    );
+}
+
+#[tokio::test]
+async fn a_server_says_where_it_is_and_stops_when_told() {
+    for signal in ["TERM", "INT"] {
+        let server = Server::start(&[]);
+        let address = &server.address;
+        assert!(
+            server.greeting.contains(&format!("GraphQL     {address}/graphql\n")),
+            "{}",
+            server.greeting
+        );
+        for (path, answer) in [("live", "live\n"), ("ready", "ready\n")] {
+            let response = reqwest::get(format!("{address}/health/{path}"))
+                .await
+                .expect("an answer");
+            assert_eq!(
+                (
+                    response.status().as_u16(),
+                    response.text().await.expect("a body").as_str()
+                ),
+                (200, answer)
+            );
+        }
+        server.signal(signal);
+        assert_eq!(server.wait().1, Some(0), "{signal}");
+    }
+}
+
+#[tokio::test]
+async fn host_name_to_listen_on_is_resolved() {
+    let database = directory();
+    let url = format!("sqlite:{}", database.path().join("clientele.db").display());
+    assert_eq!(run(&["migrate", "--database-url", &url], &[]).2, Some(0));
+    let worker = [
+        ("CLIENTELE_NOTIFICATIONS__WORKER_LISTEN", "localhost:0"),
+        ("DATABASE_URL", &*url),
+    ];
+    for (arguments, environment) in [
+        (&["serve", "--no-auth", "--listen", "localhost:0"][..], &[][..]),
+        (&["worker"], &worker),
+    ] {
+        let server = Server::start_with(arguments, environment);
+        assert!(server.address.starts_with("http://127.0.0.1:"), "{}", server.address);
+        let response = reqwest::get(format!("{}/health/live", server.address)).await;
+        assert_eq!(response.expect("an answer").status(), 200);
+        if arguments[0] == "worker" {
+            let response = reqwest::get(format!("{}/graphql", server.address)).await;
+            let response = response.expect("an answer");
+            assert_eq!(response.status(), 404);
+            let text = response.text().await.expect("an answer");
+            let body: Value = serde_json::from_str(&text).expect("JSON");
+            let message = "There is no such path. This port has /health/live, /health/ready and /metrics.";
+            assert_eq!(body["message"], message);
+        }
+        server.signal("TERM");
+        assert_eq!(server.wait().1, Some(0), "{arguments:?}");
+    }
+}
+
+#[tokio::test]
+async fn each_request_leaves_one_line_with_its_id_and_nothing_personal() {
+    let server = Server::start(&[("CLIENTELE_LOG__FORMAT", "json")]);
+    let client = reqwest::Client::new();
+    let id = "0190a5c5-9ec6-7c4e-a3a4-0dc4d5a7a1f0";
+    for (path, sent, status) in [
+        ("/health/live?name=Okafor", Some(id), 200),
+        ("/playground/assets/Okafor", Some("not an id"), 404),
+        // It reads as one, and somebody's name and number stand in it.
+        ("/health/live", Some("Okafor-14155550101"), 200),
+        ("/health/live", Some("4929123456789012"), 200),
+        ("/Okafor", None, 404),
+    ] {
+        let mut request = client.get(format!("{}{path}", server.address));
+        if let Some(id) = sent {
+            request = request.header("x-request-id", id);
+        }
+        let response = request.send().await.expect("an answer");
+        assert_eq!(response.status().as_u16(), status);
+        let answered = response.headers()["x-request-id"].to_str().expect("ASCII");
+        assert_eq!(answered == id, sent == Some(id));
+        assert_eq!(answered.len(), 36);
+    }
+    server.signal("TERM");
+    let (log, _) = server.wait();
+
+    for personal in ["Okafor", "14155550101", "4929123456789012"] {
+        assert!(!log.contains(personal), "{log}");
+    }
+    let lines: Vec<Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let requests: Vec<_> = lines.iter().filter(|line| line["message"] == "request").collect();
+    let told: Vec<_> = requests
+        .iter()
+        .map(|line| (&line["method"], &line["route"], &line["status"]))
+        .collect();
+    let told = serde_json::to_value(told).expect("JSON");
+    let expected = serde_json::json!([
+        ["GET", "/health/live", 200],
+        ["GET", "/playground/assets/{file}", 404],
+        ["GET", "/health/live", 200],
+        ["GET", "/health/live", 200],
+        ["GET", "none", 404],
+    ]);
+    assert_eq!(told, expected);
+    assert_eq!(requests[0]["request_id"], id);
+    assert!(requests[1]["request_id"].as_str().is_some_and(|id| id.len() == 36));
+}
+
+#[tokio::test]
+async fn the_playground_allows_its_own_files_only() {
+    let server = Server::start(&[]);
+    let page = reqwest::get(format!("{}/playground", server.address))
+        .await
+        .expect("an answer");
+    let policy = page.headers()["content-security-policy"]
+        .to_str()
+        .expect("ASCII")
+        .to_owned();
+    let page = page.text().await.expect("a body");
+    assert!(
+        policy.starts_with("default-src 'none'; connect-src 'self';"),
+        "{policy}"
+    );
+    assert!(page.contains("<title>clientele playground</title>"), "{page}");
+    // Whichever form of the page was built in: the policy lets pass what the page loads, and every file but our own is
+    // held to its hash.
+    assert_eq!(page.contains("cdn.jsdelivr.net"), policy.contains("cdn.jsdelivr.net"));
+    assert_eq!(page.matches("integrity=\"sha384-").count(), 4);
+    let start = reqwest::get(format!("{}/playground/assets/start.js", server.address))
+        .await
+        .expect("an answer");
+    assert_eq!(start.headers()["content-type"], "text/javascript; charset=utf-8");
+}
+
+#[tokio::test]
+async fn a_server_that_stops_is_not_ready_and_still_answers_while_balancers_notice() {
+    let server = Server::start(&[("CLIENTELE_SHUTDOWN_DELAY_SECONDS", "600")]);
+    let ask = async |path: &str| {
+        let response = reqwest::get(format!("{}{path}", server.address))
+            .await
+            .expect("an answer");
+        let status = response.status().as_u16();
+        (status, response.text().await.expect("a body"))
+    };
+    assert_eq!(ask("/health/ready").await, (200, "ready\n".to_owned()));
+    server.signal("TERM");
+    let noticed = async {
+        loop {
+            let (status, body) = ask("/health/ready").await;
+            if status != 200 {
+                break (status, body);
+            }
+        }
+    };
+    assert_eq!(noticed.await, (503, "stopping\n".to_owned()));
+    // Each on a connection of its own.
+    assert_eq!(ask("/health/live").await, (200, "live\n".to_owned()));
+    assert_eq!(ask("/api/clients").await.0, 401);
+    // Whoever can't wait says so again.
+    server.signal("TERM");
+    assert_eq!(server.wait().1, Some(0));
+}

@@ -1,0 +1,22 @@
+//! Who is let in, and as whom: credentials, users, tokens and the tokens of an issuer, through the real doors.
+
+mod cache_lifetime;
+mod client_addresses;
+mod commands;
+mod credentials;
+mod failed_attempts;
+mod first_start;
+mod grants;
+mod hash_load;
+mod hash_queue;
+mod jwt;
+mod jwt_algorithms;
+mod jwt_key_rotation;
+mod management;
+mod names;
+mod stale_rights;
+mod tokens;
+mod unreachable_issuer;
+
+pub use credentials::{PASSWORD, user};
+pub use jwt::{Key, claims};

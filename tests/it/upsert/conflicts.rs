@@ -1,0 +1,136 @@
+//! Submissions about a client that is not as the caller expects: of another version, or unknown.
+
+use clientele::access::{Permission, Rights};
+use serde_json::{Value, json};
+
+use crate::harness::TestServer;
+use crate::harness::graphql::{data, store};
+
+const UPSERT: &str = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) {
+    client { clientId }
+    conflictingClient { clientId firstName version addresses { city } }
+    conflictingVersion
+    userErrors { code path message } } }";
+
+async fn upsert(server: &TestServer, input: Value) -> Value {
+    data(server, UPSERT, json!({ "input": input })).await["upsertClient"].take()
+}
+
+fn conflict(stored: i32) -> Value {
+    let message = match stored {
+        0 => "There is no such client, so there is no version to expect: leave expectedVersion out to create one."
+            .to_owned(),
+        _ => format!("The stored version is {stored}, not 7: read the client again and decide anew."),
+    };
+    json!([{ "code": "VERSION_CONFLICT", "path": ["input", "expectedVersion"], "message": message }])
+}
+
+on_both!(
+    version_conflict_brings_stored_client_and_version,
+    unknown_key_is_reported_with_problems_of_other_members,
+    first_example_of_playground_lists_newest_clients,
+);
+
+async fn version_conflict_brings_stored_client_and_version(server: &TestServer) {
+    let new = json!({ "client": { "clientId": "c", "firstName": "Ana", "lastName": "Bo" }, "addresses": [{ "city": "Porto" }] });
+    let key = store(server, new, "encodedKey").await["encodedKey"].clone();
+    let by_id =
+        json!({ "matchOn": "CLIENT_ID", "expectedVersion": 7, "client": { "clientId": "c", "firstName": "Eva" } });
+    let by_key = json!({ "expectedVersion": 7, "client": { "encodedKey": key, "firstName": "Eva" }, "addresses": [] });
+    for input in [by_id, by_key.clone()] {
+        assert_eq!(
+            upsert(server, input).await,
+            json!({ "client": null,
+            "conflictingClient": { "clientId": "c", "firstName": "Ana", "version": 1, "addresses": [{ "city": "Porto" }] },
+            "conflictingVersion": 1, "userErrors": conflict(1) })
+        );
+    }
+    let writer = server.as_caller(&Rights::of([Permission::EditClient]));
+    assert_eq!(
+        upsert(&writer, by_key.clone()).await,
+        json!({ "client": null, "conflictingClient": null,
+        "conflictingVersion": 1, "userErrors": conflict(1) })
+    );
+    let reader = server.as_caller(&Rights::of([Permission::ViewClient, Permission::CreateClient]));
+    let message = "To change a client you need the permission EDIT_CLIENT.";
+    assert_eq!(
+        upsert(&reader, by_key).await,
+        json!({ "client": null, "conflictingClient": null, "conflictingVersion": null,
+        "userErrors": [{ "code": "FORBIDDEN", "path": ["input"], "message": message }] })
+    );
+    let new = json!({ "expectedVersion": 7, "client": { "firstName": "Ana", "lastName": "Bo" } });
+    assert_eq!(
+        upsert(server, new).await,
+        json!({ "client": null, "conflictingClient": null, "conflictingVersion": 0,
+        "userErrors": conflict(0) })
+    );
+    let right = json!({ "expectedVersion": 1, "client": { "encodedKey": key, "firstName": "Eva" } });
+    assert_eq!(
+        upsert(server, right).await,
+        json!({ "client": { "clientId": "c" }, "conflictingClient": null,
+        "conflictingVersion": null, "userErrors": [] })
+    );
+}
+
+async fn unknown_key_is_reported_with_problems_of_other_members(server: &TestServer) {
+    let found = async |caller: &TestServer, input: Value| -> Value {
+        let problems = upsert(caller, input).await["userErrors"].take();
+        problems
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|problem| json!([problem["code"], problem["path"]]))
+            .collect()
+    };
+    let not_found = json!(["NOT_FOUND", ["input", "client", "encodedKey"]]);
+    // What is left out may be stored.
+    let short = json!({ "client": { "encodedKey": "k1", "clientId": "c" }, "addresses": [{ "encodedKey": "a1" }],
+        "idDocuments": [{ "encodedKey": "d1", "issuingAuthority": "x" }] });
+    assert_eq!(found(server, short).await, json!([not_found]));
+    let input = json!({
+        "client": { "encodedKey": "k1", "firstName": "", "emailAddress": "ana", "clientRole": { "roleId": "none" } },
+        "addresses": [{ "latitude": 91 }], "idDocuments": [{ "documentType": "Passport" }],
+        "customInformation": [{ "fieldId": "none", "value": "x" }],
+    });
+    // A caller who may change clients needs no permission to create one.
+    for caller in [server, &server.as_caller(&Rights::of([Permission::EditClient]))] {
+        assert_eq!(
+            found(caller, input.clone()).await,
+            json!([
+                not_found,
+                ["BLANK", ["input", "client", "firstName"]],
+                ["NOT_AN_EMAIL_ADDRESS", ["input", "client", "emailAddress"]],
+                ["NOT_FOUND", ["input", "client", "clientRole", "roleId"]],
+                ["BLANK", ["input", "idDocuments", "0", "documentId"]],
+                ["INVALID", ["input", "addresses", "0", "latitude"]],
+                ["NOT_FOUND", ["input", "customInformation", "0", "fieldId"]],
+            ])
+        );
+    }
+    // The legacy route answers the first.
+    server.refuses("/api/clients", json!({ "client": { "encodedKey": "k1", "firstName": "" } }), 404,
+        json!({ "returnCode": 302, "returnStatus": "INVALID_CLIENT_KEY",
+            "errorSource": "client.encodedKey: There is no client with this key: leave encodedKey out to create one." })).await;
+}
+
+async fn first_example_of_playground_lists_newest_clients(server: &TestServer) {
+    for name in ["Older", "Newer"] {
+        store(
+            server,
+            json!({ "client": { "firstName": name, "lastName": "Bo" } }),
+            "version",
+        )
+        .await;
+    }
+    let page = include_str!("../../../playground/page/start.js");
+    let (_, example) = page.split_once("\nquery NewestClients").expect("the first example");
+    let (example, _) = example.split_once("\n}\n").expect("its end");
+    let found = data(server, &format!("query NewestClients{example}\n}}"), json!({})).await;
+    let names: Vec<&str> = found["clients"]["nodes"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|client| client["fullName"].as_str())
+        .collect();
+    assert_eq!(names, ["Newer Bo", "Older Bo"]);
+}

@@ -1,0 +1,55 @@
+//! Writing through GraphQL: expected outcomes are data, surprises are errors, and nothing is written with either.
+
+mod conflicts;
+mod domain;
+mod largest;
+mod model;
+mod more_rules;
+mod rules;
+mod texts;
+
+use serde_json::{Value, json};
+
+use crate::harness::{Answer, TestServer};
+
+pub const UPSERT: &str = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) {
+    created clientMutationId userErrors { code message path }
+    client { encodedKey clientId version firstName notes addresses { city } idDocuments { encodedKey documentId }
+        customInformation { value linkedKey field { fieldId } } } } }";
+
+pub async fn upsert(server: &TestServer, input: Value) -> Answer {
+    server.graphql(UPSERT, json!({ "input": input })).await
+}
+
+/// The payload of a submission that was carried out; `own` in addition to what every client has.
+pub fn payload(created: bool, version: i32, own: Value) -> Value {
+    let mut client = json!({
+        "encodedKey": "<key 1>", "clientId": "<id 1>", "version": version, "firstName": "Trevor", "notes": null,
+        "addresses": [], "idDocuments": [], "customInformation": [],
+    });
+    client
+        .as_object_mut()
+        .expect("an object")
+        .extend(own.as_object().cloned().unwrap_or_default());
+    json!({ "upsertClient": { "created": created, "clientMutationId": null, "userErrors": [], "client": client } })
+}
+
+/// Asserts the problems that are told, and that nothing was written.
+pub async fn refused(server: &TestServer, input: Value, problems: Value) {
+    let before = server.snapshot().await;
+    upsert(server, input).await.data(json!({ "upsertClient": {
+        "created": false, "clientMutationId": null, "client": null, "userErrors": problems,
+    } }));
+    assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
+}
+
+pub fn problem(code: &str, path: &[&str], message: &str) -> Value {
+    let path: Vec<&str> = ["input"].iter().chain(path).copied().collect();
+    json!({ "code": code, "message": message, "path": path })
+}
+
+/// Creates `<key 1>`.
+pub async fn create_trevor(server: &TestServer) {
+    let input = json!({ "client": { "firstName": "Trevor", "lastName": "Linden" } });
+    upsert(server, input).await.data(payload(true, 1, json!({})));
+}

@@ -1,0 +1,295 @@
+//! `upsertClient`: what replaces what, what is refused, and when nothing is written.
+
+use serde_json::{Value, json};
+
+use crate::harness::graphql::{define, define_role, store};
+use crate::harness::{Answer, TestServer};
+
+const UPSERT: &str = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) {
+    created client {
+        encodedKey clientId firstName lastName version updatedAt
+        addresses { encodedKey line1 city } idDocuments { encodedKey documentType documentId issuingAuthority }
+        customInformation { encodedKey field { fieldId } value }
+    } userErrors { code message path } clientMutationId } }";
+
+async fn upsert(server: &TestServer, input: Value) -> Answer {
+    server.graphql(UPSERT, json!({ "input": input })).await
+}
+
+/// Asserts the code and the path of every problem, that each has a sentence, and that nothing was written.
+async fn refused(server: &TestServer, input: Value, expected: &[(&str, &str)]) {
+    let before = server.snapshot().await;
+    let answer = upsert(server, input).await;
+    let payload = &answer.body["data"]["upsertClient"];
+    assert_eq!(
+        (&payload["client"], &payload["created"]),
+        (&Value::Null, &json!(false)),
+        "{}",
+        answer.text
+    );
+    let problems = payload["userErrors"].as_array().expect("a list").iter();
+    let found: Vec<(String, String)> = problems
+        .map(|problem| {
+            assert!(
+                problem["message"]
+                    .as_str()
+                    .is_some_and(|message| message.ends_with('.')),
+                "{problem}"
+            );
+            let path: Vec<&str> = problem["path"]
+                .as_array()
+                .expect("a list")
+                .iter()
+                .filter_map(Value::as_str)
+                .collect();
+            (problem["code"].as_str().unwrap_or_default().to_owned(), path.join("."))
+        })
+        .collect();
+    let expected: Vec<(String, String)> = expected
+        .iter()
+        .map(|(code, path)| ((*code).into(), (*path).into()))
+        .collect();
+    assert_eq!(found, expected);
+    assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
+}
+
+/// A client with some of everything: it has `<key 1>`, its address `<key 2>`, its documents 3 and 4, its values 5 and 6.
+async fn ana(server: &TestServer) {
+    define(
+        server,
+        "facts",
+        json!([{ "fieldId": "nick", "name": "Nick", "type": "TEXT" },
+        { "fieldId": "shoe", "name": "Shoe", "type": "NUMBER" }]),
+    )
+    .await;
+    upsert(server, json!({
+        "client": { "clientId": "ana", "firstName": "Ana", "lastName": "Cruz" },
+        "addresses": [{ "line1": "1 Test Lane", "city": "Exampleton" }],
+        "idDocuments": [{ "documentType": "Passport", "documentId": "X1", "issuingAuthority": "here" },
+            { "documentType": "Card", "documentId": "X2" }],
+        "customInformation": [{ "fieldId": "nick", "value": "Al" }, { "fieldId": "shoe", "value": "41.50" }],
+        "clientMutationId": "m1",
+    })).await.data(json!({ "upsertClient": { "created": true, "client": {
+        "encodedKey": "<key 1>", "clientId": "ana", "firstName": "Ana", "lastName": "Cruz", "version": 1, "updatedAt": "<time>",
+        "addresses": [{ "encodedKey": "<key 2>", "line1": "1 Test Lane", "city": "Exampleton" }],
+        "idDocuments": [
+            { "encodedKey": "<key 3>", "documentType": "Passport", "documentId": "X1", "issuingAuthority": "here" },
+            { "encodedKey": "<key 4>", "documentType": "Card", "documentId": "X2", "issuingAuthority": null }],
+        "customInformation": [
+            { "encodedKey": "<key 5>", "field": { "fieldId": "nick" }, "value": "Al" },
+            { "encodedKey": "<key 6>", "field": { "fieldId": "shoe" }, "value": "41.5" }],
+    }, "userErrors": [], "clientMutationId": "m1" } }));
+}
+
+on_both!(
+    a_list_becomes_the_whole_list_and_an_omitted_one_stays,
+    saying_what_is_stored_writes_nothing,
+    all_problems_come_at_once_with_code_sentence_and_path,
+    the_expected_version_decides_between_create_change_and_conflict,
+    an_id_finds_a_client_or_creates_one_with_it,
+    members_of_another_client_are_refused,
+    a_role_by_its_key_or_id_and_the_default_one_otherwise,
+);
+
+async fn a_list_becomes_the_whole_list_and_an_omitted_one_stays(server: &TestServer) {
+    ana(server).await;
+    // One document keeps its key at a new place, one is new, one is gone; values are matched by their field.
+    upsert(server, json!({
+        "client": { "encodedKey": "<key 1>" },
+        "idDocuments": [{ "documentType": "Visa", "documentId": "X3" }, { "encodedKey": "<key 3>", "documentId": "X9" }],
+        "customInformation": [{ "fieldId": "shoe", "value": "42" }],
+    })).await.data(json!({ "upsertClient": { "created": false, "client": {
+        "encodedKey": "<key 1>", "clientId": "ana", "firstName": "Ana", "lastName": "Cruz", "version": 2, "updatedAt": "<time>",
+        "addresses": [{ "encodedKey": "<key 2>", "line1": "1 Test Lane", "city": "Exampleton" }],
+        "idDocuments": [
+            { "encodedKey": "<key 7>", "documentType": "Visa", "documentId": "X3", "issuingAuthority": null },
+            { "encodedKey": "<key 3>", "documentType": "Passport", "documentId": "X9", "issuingAuthority": "here" }],
+        "customInformation": [{ "encodedKey": "<key 6>", "field": { "fieldId": "shoe" }, "value": "42" }],
+    }, "userErrors": [], "clientMutationId": null } }));
+    upsert(server, json!({ "client": { "encodedKey": "<key 1>" }, "addresses": [], "idDocuments": [], "customInformation": [] }))
+        .await.data(json!({ "upsertClient": { "created": false, "client": {
+        "encodedKey": "<key 1>", "clientId": "ana", "firstName": "Ana", "lastName": "Cruz", "version": 3, "updatedAt": "<time>",
+        "addresses": [], "idDocuments": [], "customInformation": [],
+    }, "userErrors": [], "clientMutationId": null } }));
+    let snapshot = server.snapshot().await;
+    for table in ["address", "id_document", "custom_field_value"] {
+        assert_eq!(snapshot.rows(table), Vec::<&str>::new(), "{table}");
+    }
+}
+
+async fn saying_what_is_stored_writes_nothing(server: &TestServer) {
+    ana(server).await;
+    let (before, first) = (server.snapshot().await, updated_at(server).await);
+    for input in [
+        json!({ "client": { "encodedKey": "<key 1>" }, "expectedVersion": 1 }),
+        json!({ "client": { "encodedKey": "<key 1>", "clientId": "ana", "firstName": "Ana", "middleName": null, "notes": "" } }),
+        json!({ "client": { "clientId": "ana" }, "matchOn": "CLIENT_ID",
+            "addresses": [{ "encodedKey": "<key 2>", "line1": "1 Test Lane" }],
+            "idDocuments": [{ "encodedKey": "<key 3>" }, { "encodedKey": "<key 4>", "issuingAuthority": null }],
+            "customInformation": [{ "fieldId": "nick" }, { "fieldId": "shoe", "value": "41.50" }] }),
+    ] {
+        let answer = upsert(server, input.clone()).await;
+        let payload = &answer.body["data"]["upsertClient"];
+        assert_eq!(
+            (
+                &payload["userErrors"],
+                &payload["created"],
+                &payload["client"]["version"]
+            ),
+            (&json!([]), &json!(false), &json!(1)),
+            "{input:#}\n{}",
+            answer.text
+        );
+        assert_eq!(server.snapshot().await, before, "{input:#}");
+    }
+    assert_eq!(updated_at(server).await, first);
+}
+
+async fn all_problems_come_at_once_with_code_sentence_and_path(server: &TestServer) {
+    ana(server).await;
+    let before = server.snapshot().await;
+    upsert(server, json!({
+        "client": { "firstName": " ", "emailAddress": "no address", "homePhone": "1".repeat(256), "notes": "a\u{0}b",
+            "clientRole": { "roleId": "nobody" }, "assignedUserKey": "not a key" },
+        "addresses": [{ "encodedKey": "<key 2>", "latitude": 90.5 }, { "encodedKey": "ignored" }],
+        "idDocuments": null,
+        "customInformation": [{ "fieldId": "nick", "value": "Al" }, { "fieldId": "nick", "value": "Bo" },
+            { "fieldId": "shoe", "value": "big" }, { "fieldId": "hat", "value": "1" }],
+        "clientMutationId": "m2",
+    })).await.data(json!({ "upsertClient": { "created": false, "client": null, "clientMutationId": "m2", "userErrors": [
+        { "code": "BLANK", "path": ["input", "client", "firstName"], "message": "firstName is required and must not be blank." },
+        { "code": "BLANK", "path": ["input", "client", "lastName"], "message": "lastName is required and must not be blank." },
+        { "code": "NOT_AN_EMAIL_ADDRESS", "path": ["input", "client", "emailAddress"],
+          "message": "emailAddress must be an address of the form name@example.com." },
+        { "code": "TOO_LONG", "path": ["input", "client", "homePhone"], "message": "homePhone must have at most 255 characters." },
+        { "code": "INVALID_CHARACTER", "path": ["input", "client", "notes"], "message": "notes must not contain the character U+0000." },
+        { "code": "NOT_FOUND", "path": ["input", "client", "clientRole", "roleId"],
+          "message": "There is no client role of this name: the query clientRoles lists those there are." },
+        { "code": "MALFORMED", "path": ["input", "client", "assignedUserKey"],
+          "message": "assignedUserKey must be a key of 1 to 32 letters and digits." },
+        { "code": "NULL_LIST", "path": ["input", "idDocuments"],
+          "message": "Send [] to empty idDocuments, or leave it out to keep what is stored." },
+        { "code": "NOT_OWNED", "path": ["input", "addresses", "0", "encodedKey"],
+          "message": "The key <key 2> isn't one of this client's addresses: leave encodedKey out to add a new member." },
+        { "code": "INVALID", "path": ["input", "addresses", "0", "latitude"], "message": "latitude must be from -90 to 90 degrees." },
+        { "code": "DUPLICATE", "path": ["input", "customInformation", "1", "fieldId"], "message": "The field nick is named twice." },
+        { "code": "NOT_A_NUMBER", "path": ["input", "customInformation", "2", "value"],
+          "message": "The field shoe takes a decimal number of up to 30 digits." },
+        { "code": "NOT_FOUND", "path": ["input", "customInformation", "3", "fieldId"],
+          "message": "There is no custom field with this id: the query customFieldSets lists those there are." },
+    ] } }));
+    assert_eq!(server.snapshot().await, before);
+}
+
+async fn the_expected_version_decides_between_create_change_and_conflict(server: &TestServer) {
+    let new = json!({ "clientId": "ana", "firstName": "Ana", "lastName": "Cruz" });
+    let with = |version: i32| json!({ "client": new, "matchOn": "CLIENT_ID", "expectedVersion": version });
+    refused(server, with(1), &[("VERSION_CONFLICT", "input.expectedVersion")]).await;
+    let answer = upsert(server, with(0)).await;
+    assert_eq!(answer.body["data"]["upsertClient"]["created"], true, "{}", answer.text);
+    refused(server, with(0), &[("VERSION_CONFLICT", "input.expectedVersion")]).await;
+    refused(server, with(2), &[("VERSION_CONFLICT", "input.expectedVersion")]).await;
+    let renamed =
+        json!({ "client": { "clientId": "ana", "firstName": "Eva" }, "matchOn": "CLIENT_ID", "expectedVersion": 1 });
+    let answer = upsert(server, renamed).await;
+    let payload = &answer.body["data"]["upsertClient"];
+    assert_eq!(
+        (&payload["created"], &payload["client"]["version"]),
+        (&json!(false), &json!(2)),
+        "{}",
+        answer.text
+    );
+}
+
+async fn an_id_finds_a_client_or_creates_one_with_it(server: &TestServer) {
+    ana(server).await;
+    let by_id = |client: Value| json!({ "client": client, "matchOn": "CLIENT_ID" });
+    let found = upsert(server, by_id(json!({ "clientId": "ana", "lastName": "Diaz" }))).await;
+    assert_eq!(found.body["data"]["upsertClient"]["client"]["encodedKey"], "<key 1>");
+    let made = upsert(
+        server,
+        by_id(json!({ "clientId": "bob", "firstName": "Bob", "lastName": "Bellweather" })),
+    )
+    .await;
+    assert_eq!(made.body["data"]["upsertClient"]["created"], true);
+    refused(
+        server,
+        by_id(json!({ "firstName": "No", "lastName": "Id" })),
+        &[("BLANK", "input.client.clientId")],
+    )
+    .await;
+    refused(
+        server,
+        by_id(json!({ "clientId": "ana", "encodedKey": "<key 1>" })),
+        &[("INVALID", "input.client.encodedKey")],
+    )
+    .await;
+    // Ids compare exactly.
+    refused(
+        server,
+        by_id(json!({ "clientId": "ANA" })),
+        &[("BLANK", "input.client.firstName"), ("BLANK", "input.client.lastName")],
+    )
+    .await;
+    let taken = json!({ "client": { "clientId": "ana", "firstName": "Amara", "lastName": "Bellweather" } });
+    refused(server, taken, &[("TAKEN", "input.client.clientId")]).await;
+    let unknown = json!({ "client": { "encodedKey": "nobody", "firstName": "Amara", "lastName": "Bellweather" } });
+    refused(server, unknown, &[("NOT_FOUND", "input.client.encodedKey")]).await;
+}
+
+async fn members_of_another_client_are_refused(server: &TestServer) {
+    ana(server).await;
+    let other = json!({ "client": { "firstName": "Bob", "lastName": "Bellweather" },
+        "idDocuments": [{ "documentType": "T", "documentId": "1" }], "addresses": [{ "line1": "x" }] });
+    let bob = store(server, other, "encodedKey").await;
+    let theft = json!({ "client": bob, "addresses": [{ "encodedKey": "<key 2>" }],
+        "idDocuments": [{ "encodedKey": "<key 3>" }, { "encodedKey": "<key 3>", "documentId": "1", "documentType": "T" }] });
+    refused(
+        server,
+        theft,
+        &[
+            ("NOT_OWNED", "input.idDocuments.0.encodedKey"),
+            ("NOT_OWNED", "input.idDocuments.1.encodedKey"),
+            ("NOT_OWNED", "input.addresses.0.encodedKey"),
+        ],
+    )
+    .await;
+    let twice = json!({ "client": { "encodedKey": "<key 1>" }, "idDocuments": [{ "encodedKey": "<key 3>" }, { "encodedKey": "<key 3>" }] });
+    let answer = upsert(server, twice).await;
+    assert_eq!(
+        answer.body["data"]["upsertClient"]["userErrors"][0]["code"], "DUPLICATE",
+        "{}",
+        answer.text
+    );
+}
+
+async fn a_role_by_its_key_or_id_and_the_default_one_otherwise(server: &TestServer) {
+    define_role(
+        server,
+        json!({ "roleId": "vip", "encodedKey": "vipKey", "name": "VIP" }),
+    )
+    .await;
+    let with =
+        |role: Value| json!({ "client": { "firstName": "Amara", "lastName": "Bellweather", "clientRole": role } });
+    let role = "clientRole { roleId isDefault }";
+    for (sent, is) in [
+        (
+            json!({ "encodedKey": "vipKey" }),
+            json!({ "roleId": "vip", "isDefault": false }),
+        ),
+        (
+            json!({ "roleId": "vip" }),
+            json!({ "roleId": "vip", "isDefault": false }),
+        ),
+    ] {
+        assert_eq!(store(server, with(sent), role).await, json!({ "clientRole": is }));
+    }
+    assert_eq!(
+        store(server, with(Value::Null), role).await["clientRole"]["isDefault"],
+        true
+    );
+}
+
+async fn updated_at(server: &TestServer) -> Value {
+    crate::harness::graphql::data(server, "{ clients { nodes { updatedAt } } }", json!({})).await
+}
