@@ -137,7 +137,7 @@ fn none_of_our_crates_may_be_unsafe() {
 }
 
 #[test]
-fn every_test_that_the_threat_model_names_exists() {
+fn tests_named_in_the_threat_model_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = std::fs::read_to_string(root.join("docs/threat-model.md")).expect("the page is text");
     let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
@@ -188,7 +188,7 @@ fn tests(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_function_is_no_test_for_its_name() {
+fn only_listed_or_attributed_functions_are_tests() {
     let text = "#[test]\nfn one() {\n}\nfn helper() {}\non_both!(\n    two,\n    four\n);\n\nasync fn two(server: &TestServer) {\n\
                 fn inside() {}\n}\non_postgres!(five);\nfn after() {}\n#[tokio::test(flavor = \"multi_thread\")]\n\
                 #[should_panic]\n    async fn three() {\nother!(\n    no\n);\n#[test]\nconst X: u8 = 1;\n\

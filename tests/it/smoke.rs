@@ -4,9 +4,9 @@ use serde_json::Value;
 
 use crate::harness::TestServer;
 
-on_both!(a_fresh_server_has_one_role_and_no_client,);
+on_both!(fresh_server_has_one_role_and_no_client,);
 
-async fn a_fresh_server_has_one_role_and_no_client(server: &TestServer) {
+async fn fresh_server_has_one_role_and_no_client(server: &TestServer) {
     let snapshot = server.snapshot().await;
     assert_eq!(snapshot.rows("client"), Vec::<&str>::new());
     assert_eq!(snapshot.rows("client_role").len(), 1);

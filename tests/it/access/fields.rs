@@ -34,15 +34,15 @@ pub(super) async fn two_clients(server: &TestServer) -> Value {
 }
 
 on_both!(
-    a_field_below_an_object_is_null_with_an_error_at_its_path,
-    the_same_field_refused_many_times_is_told_twenty_times,
-    a_message_shows_its_client_to_those_who_may_see_clients,
-    what_may_not_be_seen_has_no_global_id,
-    a_payload_shows_no_more_than_the_client_that_was_written,
-    a_forbidden_root_refuses_the_request_before_anything_runs,
+    forbidden_nested_field_is_null_with_an_error_at_its_path,
+    repeated_field_errors_stop_at_twenty,
+    client_of_a_message_requires_view_client,
+    hidden_objects_are_not_found_by_global_id,
+    payload_shows_only_the_written_client,
+    forbidden_root_field_refuses_request_before_execution,
 );
 
-async fn a_field_below_an_object_is_null_with_an_error_at_its_path(server: &TestServer) {
+async fn forbidden_nested_field_is_null_with_an_error_at_its_path(server: &TestServer) {
     two_clients(server).await;
     let some = server.as_caller(&without(&[ViewMessages]));
     let query =
@@ -103,7 +103,7 @@ async fn a_field_below_an_object_is_null_with_an_error_at_its_path(server: &Test
     );
 }
 
-async fn the_same_field_refused_many_times_is_told_twenty_times(server: &TestServer) {
+async fn repeated_field_errors_stop_at_twenty(server: &TestServer) {
     server.seed(40).await;
     let answer = server
         .as_caller(&Rights::of([ViewClient]))
@@ -116,7 +116,7 @@ async fn the_same_field_refused_many_times_is_told_twenty_times(server: &TestSer
     );
 }
 
-async fn a_message_shows_its_client_to_those_who_may_see_clients(server: &TestServer) {
+async fn client_of_a_message_requires_view_client(server: &TestServer) {
     two_clients(server).await;
     let query = "{ messages(first: 1) { nodes { recipient client { clientId messages { totalCount } } } } }";
     data(server, query, json!({})).await;
@@ -134,7 +134,7 @@ async fn a_message_shows_its_client_to_those_who_may_see_clients(server: &TestSe
     );
 }
 
-async fn what_may_not_be_seen_has_no_global_id(server: &TestServer) {
+async fn hidden_objects_are_not_found_by_global_id(server: &TestServer) {
     let ana = two_clients(server).await;
     let places = [
         "/id",
@@ -189,7 +189,7 @@ async fn what_may_not_be_seen_has_no_global_id(server: &TestServer) {
     }
 }
 
-async fn a_payload_shows_no_more_than_the_client_that_was_written(server: &TestServer) {
+async fn payload_shows_only_the_written_client(server: &TestServer) {
     let ana = two_clients(server).await;
     let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { client { firstName addresses { line1 }
             customInformation { linkedKey linkedClient { firstName } } messages { totalCount } } userErrors { code } } }";
@@ -232,7 +232,7 @@ async fn a_payload_shows_no_more_than_the_client_that_was_written(server: &TestS
     assert_eq!(errors(&answer), json!([["FORBIDDEN", ["resendMessages", "messages"]]]));
 }
 
-async fn a_forbidden_root_refuses_the_request_before_anything_runs(server: &TestServer) {
+async fn forbidden_root_field_refuses_request_before_execution(server: &TestServer) {
     two_clients(server).await;
     let creates = server.as_caller(&Rights::of([CreateClient]));
     let mutation =

@@ -66,7 +66,7 @@ fn at<'a>(data: &'a Value, path: &Value) -> Option<&'a Value> {
 }
 
 #[test]
-fn every_field_that_takes_a_permission_of_its_own_is_in_the_table() {
+fn every_guarded_field_is_in_the_table() {
     let known: BTreeMap<String, Permission> = GUARDED
         .iter()
         .map(|(name, needs, ..)| ((*name).to_owned(), *needs))
@@ -75,9 +75,9 @@ fn every_field_that_takes_a_permission_of_its_own_is_in_the_table() {
     assert_eq!(known, api::graphql::guarded_fields());
 }
 
-on_both!(every_such_field_is_null_and_told_to_callers_without_its_permission,);
+on_both!(every_guarded_field_is_null_without_its_permission,);
 
-async fn every_such_field_is_null_and_told_to_callers_without_its_permission(server: &TestServer) {
+async fn every_guarded_field_is_null_without_its_permission(server: &TestServer) {
     let ana = two_clients(server).await;
     // Only one message is left, so that each field is refused once.
     server

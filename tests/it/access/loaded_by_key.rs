@@ -59,9 +59,9 @@ fn window(order: &Order) -> Window {
     Window::of(&range, order).expect("a range without cursors")
 }
 
-on_both!(what_is_loaded_by_keys_takes_the_permission_to_see_it,);
+on_both!(loading_by_key_requires_view_permission,);
 
-async fn what_is_loaded_by_keys_takes_the_permission_to_see_it(server: &TestServer) {
+async fn loading_by_key_requires_view_permission(server: &TestServer) {
     let ana = written_to(server).await;
     let text = |place: &str| ana.pointer(place).and_then(Value::as_str).expect("a key").to_owned();
     let (client_key, encoded_key) = (text("/encodedKey"), text("/messages/nodes/0/encodedKey"));

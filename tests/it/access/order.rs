@@ -15,13 +15,13 @@ async fn known(server: &TestServer) -> Value {
 }
 
 on_both!(
-    on_the_legacy_route_a_missing_permission_has_its_place_in_the_order,
-    in_graphql_the_outcome_decides_which_permission_it_takes,
-    of_racing_creations_one_wins_and_the_others_may_not_change_it,
-    a_value_of_somebody_elses_set_is_refused_among_the_values,
+    legacy_permission_error_has_a_fixed_position,
+    upsert_outcome_decides_the_required_permission,
+    racing_creations_do_not_become_forbidden_changes,
+    value_of_a_forbidden_set_is_refused_in_value_order,
 );
 
-async fn on_the_legacy_route_a_missing_permission_has_its_place_in_the_order(server: &TestServer) {
+async fn legacy_permission_error_has_a_fixed_position(server: &TestServer) {
     let key = known(server).await;
     let role = json!({ "encodedKey": "nobody" });
     for (rights, path, body, status, code) in [
@@ -128,7 +128,7 @@ async fn on_the_legacy_route_a_missing_permission_has_its_place_in_the_order(ser
     let _ = key;
 }
 
-async fn in_graphql_the_outcome_decides_which_permission_it_takes(server: &TestServer) {
+async fn upsert_outcome_decides_the_required_permission(server: &TestServer) {
     let key = known(server).await;
     let key = key.as_str().expect("a key");
     let (creates, edits) = (
@@ -153,7 +153,7 @@ async fn in_graphql_the_outcome_decides_which_permission_it_takes(server: &TestS
     assert_eq!(problems(&upsert(&edits, found).await, "upsertClient"), json!([]));
 }
 
-async fn of_racing_creations_one_wins_and_the_others_may_not_change_it(server: &TestServer) {
+async fn racing_creations_do_not_become_forbidden_changes(server: &TestServer) {
     let creates = server.as_caller(&Rights::of([CreateClient]));
     let input = |n: usize| json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "raced", "firstName": format!("A{n}"), "lastName": "Bellweather" } });
     let answers = futures_util::future::join_all((0..8).map(|n| upsert(&creates, input(n)))).await;
@@ -168,7 +168,7 @@ async fn of_racing_creations_one_wins_and_the_others_may_not_change_it(server: &
     assert_eq!(server.snapshot().await.rows("client").len(), 1);
 }
 
-async fn a_value_of_somebody_elses_set_is_refused_among_the_values(server: &TestServer) {
+async fn value_of_a_forbidden_set_is_refused_in_value_order(server: &TestServer) {
     known(server).await;
     define(
         server,

@@ -58,14 +58,14 @@ async fn keys(server: &TestServer) -> Value {
 }
 
 on_both!(
-    what_is_kept_stays_at_its_place_and_the_others_fill_in,
-    naming_a_value_that_may_not_be_changed_is_forbidden,
-    what_may_not_be_changed_is_not_asked_for,
-    two_callers_with_different_sets_never_lose_each_others_values,
-    a_set_is_defined_by_those_who_may_change_its_values,
+    protected_values_keep_their_position_and_others_fill_in,
+    naming_a_protected_value_is_forbidden,
+    protected_required_values_are_not_demanded,
+    callers_of_different_sets_keep_each_others_values,
+    defining_a_set_requires_permission_to_edit_its_values,
 );
 
-async fn what_is_kept_stays_at_its_place_and_the_others_fill_in(server: &TestServer) {
+async fn protected_values_keep_their_position_and_others_fill_in(server: &TestServer) {
     for (before, sent, after) in [
         (
             &["a1", "b1", "a2"][..],
@@ -119,7 +119,7 @@ async fn what_is_kept_stays_at_its_place_and_the_others_fill_in(server: &TestSer
     }
 }
 
-async fn naming_a_value_that_may_not_be_changed_is_forbidden(server: &TestServer) {
+async fn naming_a_protected_value_is_forbidden(server: &TestServer) {
     stored(server, &["a1", "b1"]).await;
     let forbidden = json!([["FORBIDDEN", ["input", "customInformation", "1", "fieldId"]]]);
     let before = server.snapshot().await;
@@ -165,7 +165,7 @@ async fn naming_a_value_that_may_not_be_changed_is_forbidden(server: &TestServer
     assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
 }
 
-async fn what_may_not_be_changed_is_not_asked_for(server: &TestServer) {
+async fn protected_required_values_are_not_demanded(server: &TestServer) {
     let required = |id| CustomFieldInput {
         required: Some(true),
         ..field(id, Kind::Text)
@@ -207,7 +207,7 @@ async fn what_may_not_be_changed_is_not_asked_for(server: &TestServer) {
     );
 }
 
-async fn two_callers_with_different_sets_never_lose_each_others_values(server: &TestServer) {
+async fn callers_of_different_sets_keep_each_others_values(server: &TestServer) {
     stored(server, &["a1", "b1"]).await;
     let (mine, theirs) = (
         server.as_caller(&with_sets(&[], &["mine"])),
@@ -232,7 +232,7 @@ async fn two_callers_with_different_sets_never_lose_each_others_values(server: &
     );
 }
 
-async fn a_set_is_defined_by_those_who_may_change_its_values(server: &TestServer) {
+async fn defining_a_set_requires_permission_to_edit_its_values(server: &TestServer) {
     ana(server).await;
     let query = "mutation($input: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $input) { userErrors { code path message } } }";
     let input = |fields: Value| json!({ "input": { "set": { "setId": "secret", "name": "S" }, "fields": fields } });

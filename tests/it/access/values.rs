@@ -39,12 +39,12 @@ pub async fn ana(server: &TestServer) -> Value {
 
 on_both!(
     hidden_values_are_in_no_list,
-    links_and_payloads_hide_them_as_well,
-    nobody_looks_clients_up_by_them,
-    messages_and_previews_show_asterisks,
-    no_text_sends_them_to_where_they_may_be_read,
-    conditions_of_templates_tell_nothing,
-    whoever_sees_everything_pays_nothing,
+    hidden_values_are_absent_from_links_and_payloads,
+    hidden_values_cannot_be_used_to_find_clients,
+    messages_and_previews_mask_hidden_values,
+    templates_cannot_expose_hidden_values,
+    template_conditions_do_not_reveal_hidden_values,
+    value_permissions_need_no_extra_statement,
 );
 
 async fn hidden_values_are_in_no_list(server: &TestServer) {
@@ -112,7 +112,7 @@ async fn hidden_values_are_in_no_list(server: &TestServer) {
     );
 }
 
-async fn links_and_payloads_hide_them_as_well(server: &TestServer) {
+async fn hidden_values_are_absent_from_links_and_payloads(server: &TestServer) {
     let ana = ana(server).await;
     let carl = json!({ "client": { "clientId": "carl", "firstName": "C", "lastName": "C" } });
     store(server, carl, "version").await;
@@ -136,7 +136,7 @@ async fn links_and_payloads_hide_them_as_well(server: &TestServer) {
     );
 }
 
-async fn nobody_looks_clients_up_by_them(server: &TestServer) {
+async fn hidden_values_cannot_be_used_to_find_clients(server: &TestServer) {
     ana(server).await;
     let query = "query($id: String!, $value: String!) { clients(filter: { customField: { fieldId: $id, value: $value } }) { nodes { clientId } } }";
     let open = server.as_caller(&with_sets(&["open"], &[]));
@@ -165,7 +165,7 @@ async fn nobody_looks_clients_up_by_them(server: &TestServer) {
     assert_eq!(errors(&open.graphql(count, json!({})).await)[0][0], "FORBIDDEN");
 }
 
-async fn messages_and_previews_show_asterisks(server: &TestServer) {
+async fn messages_and_previews_mask_hidden_values(server: &TestServer) {
     let text = "{CLIENT_ID}: {CF:note}, {CF:code}, {CF:gone}.";
     define(
         server,
@@ -221,7 +221,7 @@ async fn messages_and_previews_show_asterisks(server: &TestServer) {
     assert_eq!(data(server, texts, json!({})).await, said("ana: n, s3cret, ."));
 }
 
-async fn no_text_sends_them_to_where_they_may_be_read(server: &TestServer) {
+async fn templates_cannot_expose_hidden_values(server: &TestServer) {
     ana(server).await;
     let variant = |language: &str, text: &str| json!({ "language": language, "subject": "S", "text": text });
     let template = |id: &str, variants: Value| json!({ "templateId": id, "name": id, "event": "CLIENT_UPDATED", "channel": "EMAIL", "variants": variants });
@@ -274,7 +274,7 @@ async fn no_text_sends_them_to_where_they_may_be_read(server: &TestServer) {
     }
 }
 
-async fn conditions_of_templates_tell_nothing(server: &TestServer) {
+async fn template_conditions_do_not_reveal_hidden_values(server: &TestServer) {
     ana(server).await;
     let template = |id: &str, value: &str| {
         json!({ "templateId": id, "name": id, "event": "CLIENT_UPDATED", "channel": "EMAIL",
@@ -423,7 +423,7 @@ async fn conditions_of_templates_tell_nothing(server: &TestServer) {
     gone.data(json!({ "deleteMessageTemplate": { "userErrors": [] } }));
 }
 
-async fn whoever_sees_everything_pays_nothing(server: &TestServer) {
+async fn value_permissions_need_no_extra_statement(server: &TestServer) {
     ana(server).await;
     let query = "{ client(by: { clientId: \"ana\" }) { customInformation { value } } messages { nodes { text } } }";
     let mut counts = Vec::new();

@@ -172,7 +172,7 @@ fn fields_of_the_roots() -> BTreeSet<String> {
 }
 
 #[test]
-fn every_field_and_every_route_is_in_the_tables() {
+fn every_field_and_route_is_in_the_tables() {
     let known: BTreeSet<String> = FIELDS.iter().map(|(name, ..)| (*name).to_owned()).collect();
     assert_eq!(known, fields_of_the_roots());
     let known: BTreeSet<_> = ROUTES
@@ -231,11 +231,11 @@ async fn prepare(server: &TestServer) {
 }
 
 on_both!(
-    every_field_of_the_roots_takes_its_permissions_and_no_others,
-    every_legacy_route_takes_its_permission_and_no_other,
+    every_root_field_requires_exactly_its_permissions,
+    every_legacy_route_requires_exactly_its_permission,
 );
 
-async fn every_field_of_the_roots_takes_its_permissions_and_no_others(server: &TestServer) {
+async fn every_root_field_requires_exactly_its_permissions(server: &TestServer) {
     prepare(server).await;
     for (name, document, needed) in FIELDS {
         for (who, rights, expected) in callers(needed) {
@@ -256,7 +256,7 @@ async fn every_field_of_the_roots_takes_its_permissions_and_no_others(server: &T
     }
 }
 
-async fn every_legacy_route_takes_its_permission_and_no_other(server: &TestServer) {
+async fn every_legacy_route_requires_exactly_its_permission(server: &TestServer) {
     prepare(server).await;
     for (method, path, body, needed) in ROUTES {
         for (who, rights, expected) in callers(&[*needed]) {

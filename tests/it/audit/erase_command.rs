@@ -21,7 +21,7 @@ fn failed(sentence: &str, code: i32) -> (String, String, Option<i32>) {
 }
 
 #[test]
-fn a_clients_traces_are_erased_by_key_or_id_once_that_is_confirmed() {
+fn confirmed_erasure_removes_a_client_by_key_or_id() {
     let directory = directory();
     assert_eq!(run(&directory, &["seed", "--clients", "1"]).2, Some(0));
     assert_eq!(
@@ -62,7 +62,7 @@ fn a_clients_traces_are_erased_by_key_or_id_once_that_is_confirmed() {
 }
 
 #[test]
-fn its_help_says_what_goes_what_stays_and_in_which_order() {
+fn erase_help_lists_removed_and_kept_data() {
     let (help, _, code) = run(&directory(), &["client", "erase", "--help"]);
     assert_eq!(code, Some(0));
     for word in [

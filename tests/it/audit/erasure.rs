@@ -53,13 +53,13 @@ async fn in_file(server: &TestServer, word: &str) -> bool {
 const TRACES: [&str; 3] = ["audit_record", "idempotency_record", "message"];
 
 on_both!(
-    nothing_is_left_of_a_client_but_that_it_was_there,
+    erasure_leaves_only_the_fact_that_the_client_existed,
     data_added_after_an_erasure_is_erased_again,
-    a_request_whose_outcome_was_erased_is_not_carried_out_again,
-    what_was_erased_is_in_no_byte_of_a_database_file,
+    request_with_an_erased_outcome_is_not_executed_again,
+    erased_data_is_in_no_byte_of_a_database_file,
 );
 
-async fn nothing_is_left_of_a_client_but_that_it_was_there(server: &TestServer) {
+async fn erasure_leaves_only_the_fact_that_the_client_existed(server: &TestServer) {
     let template = server.graphql("mutation { upsertMessageTemplate(input: { templateId: \"t\", name: \"T\", event: CLIENT_CREATED, \
         channel: SMS, variants: [{ language: ENGLISH, text: \"Hello {CLIENT_FIRST_NAMES}\" }] }) { userErrors { message } } }", json!({})).await;
     assert!(template.text.contains(r#""userErrors":[]"#), "{}", template.text);
@@ -168,7 +168,7 @@ async fn data_added_after_an_erasure_is_erased_again(server: &TestServer) {
     assert_eq!(findings(server).await, [""; 0]);
 }
 
-async fn a_request_whose_outcome_was_erased_is_not_carried_out_again(server: &TestServer) {
+async fn request_with_an_erased_outcome_is_not_executed_again(server: &TestServer) {
     let client = || json!({ "firstName": "Trevor", "lastName": "Linden" });
     let post = async || {
         let request = server
@@ -207,7 +207,7 @@ async fn a_request_whose_outcome_was_erased_is_not_carried_out_again(server: &Te
     assert_eq!(server.snapshot().await, before, "nobody is created anew");
 }
 
-async fn what_was_erased_is_in_no_byte_of_a_database_file(server: &TestServer) {
+async fn erased_data_is_in_no_byte_of_a_database_file(server: &TestServer) {
     // What is left in PostgreSQL's files until it vacuums them is not ours.
     if server.backend == Backend::Postgres {
         return;

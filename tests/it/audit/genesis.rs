@@ -69,20 +69,20 @@ pub(super) async fn verify(clientele: &Clientele) -> (u64, u64, Vec<String>) {
 pub(super) const LATE: &str = "made with an earlier key after a later one was in force";
 
 on_both!(
-    each_start_notes_only_what_is_new,
-    what_was_made_before_a_key_was_configured_is_accepted_and_no_more,
-    under_a_key_from_the_start_every_weak_chain_is_named,
-    one_shared_chain_is_not_taken_over_from_the_weaker_key,
-    seeding_says_how_many_clients_have_no_records,
+    each_start_records_only_what_is_new,
+    only_records_older_than_the_first_key_are_accepted,
+    every_chain_without_the_initial_key_is_reported,
+    rolled_back_shared_chain_is_not_taken_over,
+    seeding_records_the_number_of_clients_without_records,
     seeding_is_recorded_when_it_happens,
-    clients_that_were_allowed_may_have_been_changed_when_a_key_comes_into_force,
-    a_forged_allowance_is_not_signed,
-    what_a_key_began_with_is_not_counted_again_when_its_records_are_hidden,
-    a_server_starts_whatever_is_missing,
-    counting_the_clients_may_take_longer_than_a_request,
+    seeded_clients_may_be_changed_before_the_first_key,
+    forged_number_of_exceptions_is_not_signed,
+    hiding_the_first_record_of_a_key_does_not_recount,
+    server_starts_despite_missing_audit_rows,
+    counting_clients_may_exceed_the_request_timeout,
 );
 
-async fn each_start_notes_only_what_is_new(server: &TestServer) {
+async fn each_start_records_only_what_is_new(server: &TestServer) {
     let configured = with(server, "the first key", &[]);
     for (clientele, records) in [
         (&*server.clientele, 2),
@@ -96,7 +96,7 @@ async fn each_start_notes_only_what_is_new(server: &TestServer) {
     assert_eq!(verify(&configured).await, (4, 2, vec![]));
 }
 
-async fn what_was_made_before_a_key_was_configured_is_accepted_and_no_more(server: &TestServer) {
+async fn only_records_older_than_the_first_key_are_accepted(server: &TestServer) {
     let earlier = upsert(server, json!({ "client": trevor() })).await;
     let configured = with(server, "the first key", &[]);
     let nothing =
@@ -138,7 +138,7 @@ async fn what_was_made_before_a_key_was_configured_is_accepted_and_no_more(serve
     );
 }
 
-async fn under_a_key_from_the_start_every_weak_chain_is_named(server: &TestServer) {
+async fn every_chain_without_the_initial_key_is_reported(server: &TestServer) {
     let configured = with(server, "the first key", &[]);
     configured.begin_history(now()).await.expect("it goes on");
     let forged = forge(server, DateTime::from_timestamp(1_000_000_000, 0).expect("a time")).await;
@@ -162,7 +162,7 @@ async fn under_a_key_from_the_start_every_weak_chain_is_named(server: &TestServe
     );
 }
 
-async fn one_shared_chain_is_not_taken_over_from_the_weaker_key(server: &TestServer) {
+async fn rolled_back_shared_chain_is_not_taken_over(server: &TestServer) {
     let configured = with(server, "the first key", &[]);
     server
         .write("CREATE TABLE kept AS SELECT head FROM audit_chain WHERE chain = '~users'")
@@ -183,7 +183,7 @@ async fn one_shared_chain_is_not_taken_over_from_the_weaker_key(server: &TestSer
     assert_eq!(verify(&configured).await.2, [format!("~users: {nothing}")]);
 }
 
-async fn seeding_says_how_many_clients_have_no_records(server: &TestServer) {
+async fn seeding_records_the_number_of_clients_without_records(server: &TestServer) {
     server.seed(3).await;
     server.seed(5).await;
     assert_eq!(findings(server).await, [""; 0]);
@@ -215,7 +215,7 @@ async fn seeding_is_recorded_when_it_happens(server: &TestServer) {
     );
 }
 
-async fn clients_that_were_allowed_may_have_been_changed_when_a_key_comes_into_force(server: &TestServer) {
+async fn seeded_clients_may_be_changed_before_the_first_key(server: &TestServer) {
     server.seed(3).await;
     upsert(
         server,
@@ -227,7 +227,7 @@ async fn clients_that_were_allowed_may_have_been_changed_when_a_key_comes_into_f
     assert_eq!(verify(&configured).await.2, [""; 0]);
 }
 
-async fn a_forged_allowance_is_not_signed(server: &TestServer) {
+async fn forged_number_of_exceptions_is_not_signed(server: &TestServer) {
     let key = upsert(server, json!({ "client": trevor() })).await;
     let configured = with(server, "the first key", &[]);
     configured.begin_history(now()).await.expect("it goes on");
@@ -273,7 +273,7 @@ async fn a_forged_allowance_is_not_signed(server: &TestServer) {
     );
 }
 
-async fn what_a_key_began_with_is_not_counted_again_when_its_records_are_hidden(server: &TestServer) {
+async fn hiding_the_first_record_of_a_key_does_not_recount(server: &TestServer) {
     upsert(server, json!({ "client": trevor() })).await;
     let configured = with(server, "the first key", &[]);
     configured.begin_history(now()).await.expect("it goes on");
@@ -291,7 +291,7 @@ async fn what_a_key_began_with_is_not_counted_again_when_its_records_are_hidden(
     assert_eq!(verify(&configured).await.2, too_many);
 }
 
-async fn a_server_starts_whatever_is_missing(server: &TestServer) {
+async fn server_starts_despite_missing_audit_rows(server: &TestServer) {
     let configured = with(server, "the first key", &[]);
     for (sql, records, found) in [
         ("DELETE FROM audit_chain", 2, "records without what they belong to"),
@@ -313,7 +313,7 @@ async fn a_server_starts_whatever_is_missing(server: &TestServer) {
     }
 }
 
-async fn counting_the_clients_may_take_longer_than_a_request(server: &TestServer) {
+async fn counting_clients_may_exceed_the_request_timeout(server: &TestServer) {
     upsert(server, json!({ "client": trevor() })).await;
     if server.backend == Backend::Postgres {
         // Counting one client takes longer than a request may.

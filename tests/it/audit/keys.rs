@@ -35,18 +35,18 @@ async fn verify_client(clientele: &Clientele, key: &str) -> Vec<String> {
 }
 
 on_both!(
-    keys_can_be_changed_and_the_weaker_one_never_comes_back,
+    keys_can_be_rotated_and_a_weaker_one_never_returns,
     missing_key_is_one_finding_and_hides_no_other,
     forged_key_id_hides_no_client_under_an_earlier_key,
     forged_key_id_is_not_intact,
-    an_earlier_key_never_comes_back_either,
-    who_has_an_earlier_key_can_make_no_more_chains_with_it,
-    shared_chains_are_not_put_back_under_an_earlier_key,
-    a_key_that_was_forgotten_is_not_taken_on_trust,
-    under_the_databases_key_a_client_can_be_begun_by_nobody,
+    earlier_key_never_returns_after_a_rotation,
+    earlier_key_cannot_start_new_chains,
+    shared_chains_cannot_return_to_an_earlier_key,
+    records_of_an_unlisted_key_are_not_trusted,
+    chain_started_with_the_database_key_is_reported,
 );
 
-async fn keys_can_be_changed_and_the_weaker_one_never_comes_back(server: &TestServer) {
+async fn keys_can_be_rotated_and_a_weaker_one_never_returns(server: &TestServer) {
     let key = upsert(server, json!({ "client": trevor() })).await;
     let (first, second) = (
         with(server, "the first key", &[]),
@@ -177,7 +177,7 @@ async fn forged_key_id_is_not_intact(server: &TestServer) {
     }
 }
 
-async fn an_earlier_key_never_comes_back_either(server: &TestServer) {
+async fn earlier_key_never_returns_after_a_rotation(server: &TestServer) {
     let (first, second) = (
         with(server, "the first key", &[]),
         with(server, "the second key", &["the first key"]),
@@ -205,7 +205,7 @@ async fn an_earlier_key_never_comes_back_either(server: &TestServer) {
     );
 }
 
-async fn who_has_an_earlier_key_can_make_no_more_chains_with_it(server: &TestServer) {
+async fn earlier_key_cannot_start_new_chains(server: &TestServer) {
     let (first, second) = (
         with(server, "the first key", &[]),
         with(server, "the second key", &["the first key"]),
@@ -238,7 +238,7 @@ async fn who_has_an_earlier_key_can_make_no_more_chains_with_it(server: &TestSer
     );
 }
 
-async fn shared_chains_are_not_put_back_under_an_earlier_key(server: &TestServer) {
+async fn shared_chains_cannot_return_to_an_earlier_key(server: &TestServer) {
     let (first, second) = (
         with(server, "the first key", &[]),
         with(server, "the second key", &["the first key"]),
@@ -256,7 +256,7 @@ async fn shared_chains_are_not_put_back_under_an_earlier_key(server: &TestServer
     );
 }
 
-async fn a_key_that_was_forgotten_is_not_taken_on_trust(server: &TestServer) {
+async fn records_of_an_unlisted_key_are_not_trusted(server: &TestServer) {
     let (first, second) = (with(server, "the first key", &[]), with(server, "the second key", &[]));
     first.begin_history(now()).await.expect("it goes on");
     second.begin_history(now()).await.expect("the server starts");
@@ -271,7 +271,7 @@ async fn a_key_that_was_forgotten_is_not_taken_on_trust(server: &TestServer) {
     );
 }
 
-async fn under_the_databases_key_a_client_can_be_begun_by_nobody(server: &TestServer) {
+async fn chain_started_with_the_database_key_is_reported(server: &TestServer) {
     let configured = with(server, "the first key", &[]);
     configured.begin_history(now()).await.expect("it goes on");
     // The server's own next change doesn't make it better.

@@ -40,14 +40,14 @@ async fn go_on(server: &TestServer, keys: &[String], notes: &str) {
 }
 
 on_both!(
-    what_was_tampered_with_is_found_after_the_server_has_written,
-    an_emptied_chain_is_found_whatever_is_written_to_it_next,
-    a_client_that_may_have_no_records_may_be_changed,
-    a_record_is_never_overwritten,
-    an_erasure_while_records_are_read_is_no_finding,
+    tampering_is_found_after_later_changes,
+    emptied_chain_is_found_after_later_records,
+    client_without_records_can_be_changed,
+    record_is_never_overwritten,
+    erasure_during_verification_is_no_finding,
 );
 
-async fn what_was_tampered_with_is_found_after_the_server_has_written(server: &TestServer) {
+async fn tampering_is_found_after_later_changes(server: &TestServer) {
     let keys = two_clients(server).await;
     let [a, b] = &keys;
     for (number, (sql, before)) in TAMPERINGS.iter().enumerate() {
@@ -72,7 +72,7 @@ async fn what_was_tampered_with_is_found_after_the_server_has_written(server: &T
     );
 }
 
-async fn an_emptied_chain_is_found_whatever_is_written_to_it_next(server: &TestServer) {
+async fn emptied_chain_is_found_after_later_records(server: &TestServer) {
     let (changed, erased) = (
         upsert(server, json!({ "client": trevor() })).await,
         upsert(server, json!({ "client": trevor() })).await,
@@ -113,7 +113,7 @@ async fn an_emptied_chain_is_found_whatever_is_written_to_it_next(server: &TestS
     );
 }
 
-async fn a_client_that_may_have_no_records_may_be_changed(server: &TestServer) {
+async fn client_without_records_can_be_changed(server: &TestServer) {
     server.seed(3).await;
     let seeded = json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "SEED00000001", "notes": "another" } });
     upsert(server, seeded).await;
@@ -127,7 +127,7 @@ async fn a_client_that_may_have_no_records_may_be_changed(server: &TestServer) {
     );
 }
 
-async fn a_record_is_never_overwritten(server: &TestServer) {
+async fn record_is_never_overwritten(server: &TestServer) {
     let [a, b] = two_clients(server).await;
     run(
         server,
@@ -174,7 +174,7 @@ async fn a_record_is_never_overwritten(server: &TestServer) {
     .await;
 }
 
-async fn an_erasure_while_records_are_read_is_no_finding(server: &TestServer) {
+async fn erasure_during_verification_is_no_finding(server: &TestServer) {
     let key = upsert(server, json!({ "client": trevor() })).await;
     let mut db = Database::connect(&server.database_url(), &Default::default())
         .await

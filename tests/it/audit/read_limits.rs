@@ -17,9 +17,9 @@ async fn with_large_records(server: &TestServer) -> String {
     key
 }
 
-on_both!(a_page_says_no_more_than_a_few_megabytes,);
+on_both!(page_of_records_has_a_bounded_size,);
 
-async fn a_page_says_no_more_than_a_few_megabytes(server: &TestServer) {
+async fn page_of_records_has_a_bounded_size(server: &TestServer) {
     let key = with_large_records(server).await;
     let log = |arguments: &str, record: &str| {
         format!("{{ auditLog({arguments}, filter: {{ subject: CLIENT }}) {{ nodes {{ {record} }} }} }}")

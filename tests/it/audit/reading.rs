@@ -35,18 +35,18 @@ fn colour(answer: &Value) -> Value {
 }
 
 on_both!(
-    without_audit_there_is_no_history,
-    values_of_sets_that_may_not_be_viewed_are_masked,
-    of_clients_only_that_they_changed_is_shown_without_view_client,
-    of_hidden_values_it_is_shown_that_they_changed_and_nothing_else,
-    pages_lead_through_all_records_once,
-    each_filter_lets_through_what_it_says,
-    what_nothing_leads_to_is_looked_for_in_a_month_at_most,
-    the_number_of_statements_depends_on_the_query_alone,
-    each_way_of_narrowing_is_looked_up_in_an_index,
+    reading_requires_the_audit_permission,
+    values_of_hidden_sets_are_masked,
+    client_changes_are_masked_without_view_client,
+    hidden_values_show_only_that_they_changed,
+    paging_visits_every_record_once,
+    each_filter_returns_the_matching_records,
+    unindexed_filters_are_limited_to_a_month,
+    number_of_statements_depends_only_on_the_query,
+    every_record_filter_uses_an_index,
 );
 
-async fn without_audit_there_is_no_history(server: &TestServer) {
+async fn reading_requires_the_audit_permission(server: &TestServer) {
     with_colour(server).await;
     let everything_else = || {
         Rights::of(
@@ -82,7 +82,7 @@ async fn without_audit_there_is_no_history(server: &TestServer) {
     );
 }
 
-async fn values_of_sets_that_may_not_be_viewed_are_masked(server: &TestServer) {
+async fn values_of_hidden_sets_are_masked(server: &TestServer) {
     with_colour(server).await;
     let views = |sets: &[&str]| Rights {
         view_sets: Sets::These(sets.iter().map(|set| (*set).to_owned()).collect()),
@@ -112,7 +112,7 @@ async fn values_of_sets_that_may_not_be_viewed_are_masked(server: &TestServer) {
     assert_eq!(colour(&ask(server, views(&[]), COLOUR).await), masked);
 }
 
-async fn of_clients_only_that_they_changed_is_shown_without_view_client(server: &TestServer) {
+async fn client_changes_are_masked_without_view_client(server: &TestServer) {
     let key = upsert(
         server,
         json!({ "client": { "clientId": "trevor", "firstName": "Trevor", "lastName": "Linden" } }),
@@ -172,7 +172,7 @@ async fn of_clients_only_that_they_changed_is_shown_without_view_client(server: 
     assert_eq!(log["data"]["auditLog"]["totalCount"], 1);
 }
 
-async fn of_hidden_values_it_is_shown_that_they_changed_and_nothing_else(server: &TestServer) {
+async fn hidden_values_show_only_that_they_changed(server: &TestServer) {
     server.define(vec![field("colour", Kind::Text)]).await;
     server
         .define_set("secret", vec![field("code", Kind::Text)])
@@ -236,7 +236,7 @@ async fn of_hidden_values_it_is_shown_that_they_changed_and_nothing_else(server:
     }
 }
 
-async fn pages_lead_through_all_records_once(server: &TestServer) {
+async fn paging_visits_every_record_once(server: &TestServer) {
     let key = upsert(server, json!({ "client": trevor() })).await;
     for number in 1..7 {
         upsert(
@@ -297,7 +297,7 @@ async fn pages_lead_through_all_records_once(server: &TestServer) {
     assert_eq!(foreign["errors"][0]["extensions"]["code"], "BAD_USER_INPUT");
 }
 
-async fn each_filter_lets_through_what_it_says(server: &TestServer) {
+async fn each_filter_returns_the_matching_records(server: &TestServer) {
     let now: DateTime<Utc> = SystemTime::now().into();
     let day = |days| (now + TimeDelta::days(days)).format("%Y-%m-%dT%H:%M:%SZ").to_string();
     let month = format!("at: {{ from: \"{}\", until: \"{}\" }}", day(-30), day(1));
@@ -346,7 +346,7 @@ async fn each_filter_lets_through_what_it_says(server: &TestServer) {
     }
 }
 
-async fn what_nothing_leads_to_is_looked_for_in_a_month_at_most(server: &TestServer) {
+async fn unindexed_filters_are_limited_to_a_month(server: &TestServer) {
     let at = |from: &str, until: &str| format!("at: {{ from: \"{from}T00:00:00Z\", until: \"{until}T00:00:00Z\" }}");
     let month = at("2026-11-01", "2026-12-02");
     let refused = "`filter`: action, door and callerKind are looked for record by record: give with them `at` with `from` and `until`, at most \
@@ -385,7 +385,7 @@ async fn what_nothing_leads_to_is_looked_for_in_a_month_at_most(server: &TestSer
     }
 }
 
-async fn the_number_of_statements_depends_on_the_query_alone(server: &TestServer) {
+async fn number_of_statements_depends_only_on_the_query(server: &TestServer) {
     server.seed(30).await;
     for (query, expected) in [
         ("{ auditLog { nodes { changes { after } } } }", 1),
@@ -402,7 +402,7 @@ async fn the_number_of_statements_depends_on_the_query_alone(server: &TestServer
     }
 }
 
-async fn each_way_of_narrowing_is_looked_up_in_an_index(server: &TestServer) {
+async fn every_record_filter_uses_an_index(server: &TestServer) {
     // PostgreSQL decides by what it has counted, and there is next to nothing here.
     if server.backend == Backend::Postgres {
         return;

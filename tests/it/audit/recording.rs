@@ -24,16 +24,16 @@ fn heads(records: &[Value]) -> Vec<String> {
 }
 
 on_both!(
-    a_client_is_recorded_member_by_member,
-    the_legacy_door_is_recorded_as_itself,
-    who_did_it_and_in_which_request_is_recorded,
+    client_changes_are_recorded_member_by_member,
+    legacy_api_is_recorded_as_the_origin,
+    caller_and_request_are_recorded,
     definitions_are_recorded_in_one_chain,
-    a_record_takes_no_statement_of_its_own,
-    what_is_rolled_back_leaves_no_record,
-    writers_that_race_leave_one_unbroken_chain,
+    record_takes_no_statement_of_its_own,
+    rolled_back_change_leaves_no_record,
+    racing_writers_leave_one_unbroken_chain,
 );
 
-async fn a_client_is_recorded_member_by_member(server: &TestServer) {
+async fn client_changes_are_recorded_member_by_member(server: &TestServer) {
     server.define(vec![field("colour", Kind::Text)]).await;
     let mut client = trevor();
     client["clientId"] = json!("trevor");
@@ -134,7 +134,7 @@ async fn a_client_is_recorded_member_by_member(server: &TestServer) {
     );
 }
 
-async fn the_legacy_door_is_recorded_as_itself(server: &TestServer) {
+async fn legacy_api_is_recorded_as_the_origin(server: &TestServer) {
     server.post("/api/clients", json!({ "client": trevor() })).await;
     server
         .post("/api/clients", json!({ "client": { "firstName": "x" } }))
@@ -147,7 +147,7 @@ async fn the_legacy_door_is_recorded_as_itself(server: &TestServer) {
     );
 }
 
-async fn who_did_it_and_in_which_request_is_recorded(server: &TestServer) {
+async fn caller_and_request_are_recorded(server: &TestServer) {
     let caller = Caller {
         kind: CallerKind::Token,
         id: "token1".into(),
@@ -257,7 +257,7 @@ async fn definitions_are_recorded_in_one_chain(server: &TestServer) {
     assert_eq!(findings(server).await, [""; 0]);
 }
 
-async fn a_record_takes_no_statement_of_its_own(server: &TestServer) {
+async fn record_takes_no_statement_of_its_own(server: &TestServer) {
     let key = upsert(server, json!({ "client": trevor() })).await;
     server.statements();
     upsert(server, json!({ "client": { "encodedKey": key, "lastName": "Lind" } })).await;
@@ -272,7 +272,7 @@ async fn a_record_takes_no_statement_of_its_own(server: &TestServer) {
     assert!(own[1].contains("INSERT INTO audit_record") && own[1].contains("INSERT INTO client "));
 }
 
-async fn what_is_rolled_back_leaves_no_record(server: &TestServer) {
+async fn rolled_back_change_leaves_no_record(server: &TestServer) {
     upsert(server, json!({ "client": trevor() })).await;
     let forbid = match server.backend {
         crate::harness::Backend::Sqlite => {
@@ -289,7 +289,7 @@ async fn what_is_rolled_back_leaves_no_record(server: &TestServer) {
     assert_eq!(findings(server).await, [""; 0]);
 }
 
-async fn writers_that_race_leave_one_unbroken_chain(server: &TestServer) {
+async fn racing_writers_leave_one_unbroken_chain(server: &TestServer) {
     let key = upsert(server, json!({ "client": trevor() })).await;
     let change = |number: usize| {
         let client = json!({ "encodedKey": key, "notes": number.to_string() });

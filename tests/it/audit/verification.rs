@@ -213,14 +213,14 @@ pub(super) async fn put_back(server: &TestServer) {
 }
 
 on_both!(
-    each_tampering_is_found_and_named,
+    every_tampering_is_found_and_named,
     one_client_can_be_verified_alone,
-    more_chains_and_records_than_one_statement_reads_are_all_walked,
-    a_chain_that_grows_meanwhile_is_intact,
-    a_chain_that_many_write_meanwhile_is_intact,
+    all_chains_and_records_are_verified_in_batches,
+    chain_growing_during_verification_is_intact,
+    chain_with_many_concurrent_writers_is_intact,
 );
 
-async fn each_tampering_is_found_and_named(server: &TestServer) {
+async fn every_tampering_is_found_and_named(server: &TestServer) {
     let [a, b] = two_clients(server).await;
     server.define(vec![]).await;
     assert_eq!(findings(server).await, [""; 0]);
@@ -281,7 +281,7 @@ async fn one_client_can_be_verified_alone(server: &TestServer) {
     );
 }
 
-async fn more_chains_and_records_than_one_statement_reads_are_all_walked(server: &TestServer) {
+async fn all_chains_and_records_are_verified_in_batches(server: &TestServer) {
     server.seed(1_100).await;
     let key = upsert(server, json!({ "client": trevor() })).await;
     for number in 0..510 {
@@ -323,7 +323,7 @@ async fn more_chains_and_records_than_one_statement_reads_are_all_walked(server:
     );
 }
 
-async fn a_chain_that_grows_meanwhile_is_intact(server: &TestServer) {
+async fn chain_growing_during_verification_is_intact(server: &TestServer) {
     let key = upsert(server, json!({ "client": trevor() })).await;
     let writing = async {
         for number in 0..40 {
@@ -343,7 +343,7 @@ async fn a_chain_that_grows_meanwhile_is_intact(server: &TestServer) {
     tokio::join!(writing, verifying);
 }
 
-async fn a_chain_that_many_write_meanwhile_is_intact(server: &TestServer) {
+async fn chain_with_many_concurrent_writers_is_intact(server: &TestServer) {
     let writing = futures_util::future::join_all((0..8).map(|writer| async move {
         for number in 0..10 {
             crate::audit::recording::define(server, 100 * writer + number).await;

@@ -28,7 +28,7 @@ fn without_time(output: String) -> String {
 }
 
 #[tokio::test]
-async fn it_says_what_is_wrong_and_fails_then() {
+async fn verify_reports_findings_and_fails() {
     let directory = directory();
     let verify = |arguments: &[&str]| {
         let all = [&["audit", "verify"], arguments].concat();
@@ -70,11 +70,11 @@ fn verify(url: &str) -> (String, String, Option<i32>) {
 }
 
 on_both!(
-    an_auditor_needs_no_more_than_to_read,
-    a_database_of_another_version_is_left_as_it_is,
+    verify_requires_read_access_only,
+    verify_leaves_other_schema_versions_unchanged,
 );
 
-async fn an_auditor_needs_no_more_than_to_read(server: &TestServer) {
+async fn verify_requires_read_access_only(server: &TestServer) {
     let mut url = server.database_url();
     let database = url
         .split('?')
@@ -98,7 +98,7 @@ async fn an_auditor_needs_no_more_than_to_read(server: &TestServer) {
     }
 }
 
-async fn a_database_of_another_version_is_left_as_it_is(server: &TestServer) {
+async fn verify_leaves_other_schema_versions_unchanged(server: &TestServer) {
     let url = server.database_url();
     for (sql, failure) in [
         (
@@ -130,7 +130,7 @@ async fn a_database_of_another_version_is_left_as_it_is(server: &TestServer) {
 }
 
 #[test]
-fn the_key_is_hidden_and_must_not_be_guessable() {
+fn audit_key_is_hidden_and_must_be_strong() {
     let key = "0123456789abcdef0123456789abcdef";
     let (printed, log, code) = run(&["config"], &[("CLIENTELE_AUDIT__KEY", key)]);
     assert!(

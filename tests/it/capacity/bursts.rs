@@ -47,7 +47,7 @@ async fn is_answered(backend: Backend, size: usize) {
 
 /// Their passwords are hashed one after the other.
 #[tokio::test]
-async fn users_who_first_sign_in_at_once_from_one_address_are_answered() {
+async fn simultaneous_first_sign_ins_from_one_address_succeed() {
     on(Backend::Sqlite, async |prepared| {
         let users: Vec<_> = (0..24)
             .map(|number| prepared.user(&format!("user{number}"), "VIEW_CLIENT"))

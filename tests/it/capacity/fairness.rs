@@ -80,12 +80,12 @@ async fn slow_reads(backend: Backend) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_reads_of_one_caller_leave_others_their_share_on_sqlite() {
+async fn slow_reads_leave_other_callers_their_share_on_sqlite() {
     slow_reads(Backend::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn slow_reads_of_one_caller_leave_others_their_share_on_postgres() {
+async fn slow_reads_leave_other_callers_their_share_on_postgres() {
     slow_reads(Backend::Postgres).await;
 }
 
@@ -108,11 +108,11 @@ async fn large_writes(backend: Backend) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn large_writes_of_one_caller_leave_others_their_share_on_sqlite() {
+async fn large_writes_leave_other_callers_their_share_on_sqlite() {
     large_writes(Backend::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn large_writes_of_one_caller_leave_others_their_share_on_postgres() {
+async fn large_writes_leave_other_callers_their_share_on_postgres() {
     large_writes(Backend::Postgres).await;
 }

@@ -4,7 +4,7 @@ use super::{Load, exchange, on};
 use crate::harness::Backend;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn standing_queue_is_shed_and_others_are_answered() {
+async fn standing_queue_is_shed_and_other_callers_are_answered() {
     on(Backend::Sqlite, async |prepared| {
         let crowd = prepared.token("crowd", "VIEW_CLIENT");
         let other = prepared.token("other", "VIEW_CLIENT");

@@ -153,7 +153,7 @@ async fn backup_copies_a_database_of_an_earlier_version_as_it_is() {
 }
 
 #[test]
-fn backup_of_postgres_is_up_to_pg_dump() {
+fn backup_of_postgres_refers_to_pg_dump() {
     let url = "postgres://teller:secret@127.0.0.1:1/bank";
     let sentence =
         "clientele: `clientele backup` copies SQLite databases only: use pg_dump for a database on PostgreSQL\n";

@@ -70,7 +70,7 @@ async fn database_of_another_program_gets_no_tables() {
 }
 
 #[tokio::test]
-async fn passwords_wait_for_the_first_user() {
+async fn user_commands_require_a_first_user() {
     let directory = directory();
     runs(&directory, &["migrate"], "");
     let sentence = "clientele: there is no user yet: `clientele serve` creates the user admin when it starts, `clientele user add \
@@ -130,7 +130,7 @@ async fn commands_create_no_tables(server: &TestServer) {
 on_both!(
     commands_migrate_no_database,
     lists_write_nothing,
-    seed_leaves_a_database_with_other_clients_alone,
+    seed_leaves_a_database_with_other_clients_unchanged,
 );
 
 async fn commands_migrate_no_database(server: &TestServer) {
@@ -167,7 +167,7 @@ async fn lists_write_nothing(server: &TestServer) {
     }
 }
 
-async fn seed_leaves_a_database_with_other_clients_alone(server: &TestServer) {
+async fn seed_leaves_a_database_with_other_clients_unchanged(server: &TestServer) {
     let url = server.database_url();
     let seed = ["seed", "--clients", "3"];
     let seeded = "the database has the invented clients SEED00000000 to SEED00000002\n";

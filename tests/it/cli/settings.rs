@@ -9,7 +9,7 @@ use crate::harness::program::{clientele, directory, text};
 const SECRETS: [&str; 4] = ["topsecret1", "topsecret2", "topsecret3", "topsecret4"];
 
 #[test]
-fn each_value_has_its_source_and_no_secret() {
+fn config_prints_sources_and_hides_secrets() {
     let directory = directory();
     let [in_file, in_variable, in_list, in_flag] = SECRETS;
     let file = format!(
@@ -22,6 +22,7 @@ fn each_value_has_its_source_and_no_secret() {
     let database = format!("postgres://teller:{in_variable}@db/bank");
     let environment = [
         ("DATABASE_URL", database.as_str()),
+        ("CLIENTELE_LOG__FORMAT", "json"),
         ("CLIENTELE_log__FILTER", "warn"),
         ("CLIENTELE_CLIENTS__ID_PATTERN", "######"),
         ("CLIENTELE_HTTP__QUEUE", "5"),
@@ -47,6 +48,11 @@ fn each_value_has_its_source_and_no_secret() {
     for secret in SECRETS {
         assert!(!printed.contains(secret), "{printed}");
     }
+    let first = "listen = \"127.0.0.1:1\"  # the command line\n\
+                 database_url = \"postgres://teller:***@db/bank\"  # environment variable DATABASE_URL\n";
+    let last = "[log]\nformat = \"json\"  # environment variable CLIENTELE_LOG__FORMAT\n\
+                filter = \"warn\"  # environment variable CLIENTELE_log__FILTER\n";
+    assert!(printed.starts_with(first) && printed.ends_with(last), "{printed}");
     for line in [
         "listen = \"127.0.0.1:1\"  # the command line",
         "database_url = \"postgres://teller:***@db/bank\"  # environment variable DATABASE_URL",

@@ -213,7 +213,7 @@ fn names_with_control_characters_are_refused() {
 }
 
 #[test]
-fn reader_that_goes_away_is_no_failure_but_for_what_is_printed_once() {
+fn closed_output_fails_only_for_values_printed_once() {
     let directory = directory();
     let quiet = [("CLIENTELE_LOG__FILTER", "off")];
     let run = |arguments: &[&str]| {

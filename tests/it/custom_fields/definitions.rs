@@ -1,9 +1,16 @@
-//! Custom field sets and client roles: made, changed, retired and read.
+//! Custom field sets and client roles: creation, changes, deactivation and reads.
 
+use clientele::custom_field::{CustomFieldInput, FieldState, Kind};
 use serde_json::{Value, json};
 
-use crate::harness::graphql::{data, define_role, store};
-use crate::harness::{Answer, TestServer, with};
+use crate::{
+    harness::{
+        Answer, TestServer, field,
+        graphql::{data, define_role, store},
+        options, with,
+    },
+    upsert::{create_trevor, payload, upsert},
+};
 
 const UPSERT_SET: &str = "mutation($input: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $input) {
     customFieldSet { encodedKey setId name usage fields { encodedKey fieldId name type state required pattern maxLength
@@ -64,14 +71,17 @@ fn set(fields: Value, id: Value) -> Value {
 }
 
 on_both!(
-    a_set_is_made_changed_and_read,
-    a_field_that_clients_use_is_deactivated_instead_of_deleted,
-    every_problem_of_a_set_comes_at_once,
-    a_required_field_is_demanded_of_new_clients_and_of_lists,
-    the_default_role_moves_and_never_vanishes,
+    set_is_created_changed_and_read,
+    used_field_is_deactivated_instead_of_deleted,
+    all_problems_of_a_set_are_reported_at_once,
+    invalid_field_definitions_are_refused,
+    required_field_is_demanded_of_new_clients_and_of_lists,
+    new_definitions_apply_on_other_servers_at_once,
+    options_are_replaced_and_keep_their_keys,
+    default_role_moves_and_always_exists,
 );
 
-async fn a_set_is_made_changed_and_read(server: &TestServer) {
+async fn set_is_created_changed_and_read(server: &TestServer) {
     let (nick, size, age) = (nick("ACTIVE"), size("ACTIVE"), shown("age", "Age", "NUMBER", "ACTIVE"));
     upsert_set(server, facts())
         .await
@@ -85,7 +95,7 @@ async fn a_set_is_made_changed_and_read(server: &TestServer) {
         .await
         .data(set(json!([nick, size, age]), Value::Null));
     assert_eq!(server.snapshot().await, before);
-    // Nobody has a value for any: one is gone, one changes its type, the order is the list's.
+    // No client has a value: one field is deleted, one changes its type, the order is the list's.
     let fields = json!([{ "fieldId": "age", "type": "TEXT", "required": true }, { "fieldId": "nick", "pattern": null, "maxLength": null }]);
     let age = with(age, json!({ "type": "TEXT", "required": true, "maxLength": 255 }));
     let nick = with(nick, json!({ "pattern": null, "maxLength": 255 }));
@@ -98,14 +108,26 @@ async fn a_set_is_made_changed_and_read(server: &TestServer) {
         "customFieldSets": [{ "setId": "facts", "fields": [
             { "fieldId": "age", "set": { "setId": "facts" } }, { "fieldId": "nick", "set": { "setId": "facts" } }] }],
         "customField": { "encodedKey": "ageKey", "type": "TEXT" }, "byKey": { "fieldId": "nick" }, "gone": null }));
+    let band = json!({ "set": { "setId": "bands", "encodedKey": "bandsKey", "name": "Bands" }, "fields": [
+        { "fieldId": "band", "encodedKey": "bandKey", "name": "Band", "type": "SELECTION", "required": true,
+          "options": [{ "value": "LOW" }, { "value": "HIGH" }] }] });
+    let stored = json!({ "upsertCustomFieldSet": { "userErrors": [], "clientMutationId": null, "customFieldSet": {
+        "encodedKey": "bandsKey", "setId": "bands", "name": "Bands", "usage": "SINGLE", "fields": [
+            { "encodedKey": "bandKey", "fieldId": "band", "name": "Band", "type": "SELECTION", "state": "ACTIVE",
+              "required": true, "pattern": null, "maxLength": null,
+              "options": [{ "value": "LOW" }, { "value": "HIGH" }] }] } } });
+    upsert_set(server, band).await.data(stored);
 }
 
-async fn a_field_that_clients_use_is_deactivated_instead_of_deleted(server: &TestServer) {
+async fn used_field_is_deactivated_instead_of_deleted(server: &TestServer) {
     upsert_set(server, facts()).await;
     let ana = json!({ "client": { "firstName": "Ana", "lastName": "Cruz" },
         "customInformation": [{ "fieldId": "nick", "value": "Al" }, { "fieldId": "size", "value": "L" }] });
     let values = "encodedKey customInformation { value option { value } field { fieldId state } }";
     let ana = store(server, ana, values).await;
+    // The stored types again: nothing changes.
+    let stored = json!([nick("ACTIVE"), size("ACTIVE"), shown("age", "Age", "NUMBER", "ACTIVE")]);
+    upsert_set(server, facts()).await.data(set(stored, json!("m")));
     let change = |fields: Value| json!({ "set": { "setId": "facts" }, "fields": fields });
     refused(
         server,
@@ -117,6 +139,11 @@ async fn a_field_that_clients_use_is_deactivated_instead_of_deleted(server: &Tes
     upsert_set(server, change(json!([])))
         .await
         .data(set(json!([nick("DEACTIVATED"), size("DEACTIVATED")]), Value::Null));
+    let rows = server.snapshot().await;
+    assert_eq!(
+        (rows.rows("custom_field").len(), rows.rows("custom_field_value").len()),
+        (2, 2)
+    );
     let query = format!("{{ clients {{ nodes {{ {values} }} }} }}");
     let values = json!([
         { "value": "Al", "option": null, "field": { "fieldId": "nick", "state": "DEACTIVATED" } },
@@ -140,7 +167,7 @@ async fn a_field_that_clients_use_is_deactivated_instead_of_deleted(server: &Tes
         &[("DEACTIVATED", "input.customInformation.0.value")],
     )
     .await;
-    // An option that a client has is kept with it, though it's no longer on offer.
+    // A client keeps a value whose option was removed.
     let fields = json!([{ "fieldId": "size", "state": "ACTIVE", "options": [{ "value": "M" }] }]);
     upsert_set(server, change(fields)).await;
     let read = data(server, &query, json!({})).await;
@@ -148,14 +175,14 @@ async fn a_field_that_clients_use_is_deactivated_instead_of_deleted(server: &Tes
         read["clients"]["nodes"][0]["customInformation"][1],
         json!({ "value": "L", "option": null, "field": { "fieldId": "size", "state": "ACTIVE" } })
     );
-    // Once nobody has a value, the field goes.
+    // A field without values is deleted.
     store(server, json!({ "client": client, "customInformation": [] }), "version").await;
     upsert_set(server, change(json!([])))
         .await
         .data(set(json!([]), Value::Null));
 }
 
-async fn every_problem_of_a_set_comes_at_once(server: &TestServer) {
+async fn all_problems_of_a_set_are_reported_at_once(server: &TestServer) {
     upsert_set(server, facts()).await;
     let other = json!({ "set": { "setId": "other", "encodedKey": "factsKey" }, "fields": [
         { "fieldId": "nick", "name": "N", "type": "TEXT" },
@@ -218,7 +245,29 @@ async fn every_problem_of_a_set_comes_at_once(server: &TestServer) {
     }
 }
 
-async fn a_required_field_is_demanded_of_new_clients_and_of_lists(server: &TestServer) {
+async fn invalid_field_definitions_are_refused(server: &TestServer) {
+    for (own, code, member) in [
+        (json!({ "fieldId": " " }), "BLANK", "fieldId"),
+        (json!({ "name": null }), "BLANK", "name"),
+        (json!({ "type": null }), "BLANK", "type"),
+        (json!({ "maxLength": 0 }), "INVALID", "maxLength"),
+        (json!({ "type": "DATE", "pattern": "#" }), "INVALID", "pattern"),
+        (json!({ "type": "SELECTION", "options": [] }), "BLANK", "options"),
+        (json!({ "type": "SELECTION", "options": null }), "NULL_LIST", "options"),
+    ] {
+        let field = with(json!({ "fieldId": "shoe", "name": "Shoe", "type": "TEXT" }), own);
+        let input = json!({ "set": { "setId": "facts", "name": "Facts" }, "fields": [field] });
+        refused(
+            server,
+            UPSERT_SET,
+            input,
+            &[(code, &format!("input.fields.0.{member}"))],
+        )
+        .await;
+    }
+}
+
+async fn required_field_is_demanded_of_new_clients_and_of_lists(server: &TestServer) {
     upsert_set(server, facts()).await;
     let ana = store(
         server,
@@ -251,7 +300,58 @@ async fn a_required_field_is_demanded_of_new_clients_and_of_lists(server: &TestS
     .await;
 }
 
-async fn the_default_role_moves_and_never_vanishes(server: &TestServer) {
+async fn new_definitions_apply_on_other_servers_at_once(server: &TestServer) {
+    create_trevor(server).await;
+    server.define(vec![field("shoe", Kind::Text)]).await;
+    let other = server.another(Default::default()).await;
+    let input = |value: &str| json!({ "client": { "encodedKey": "<key 1>" }, "customInformation": [{ "fieldId": "shoe", "value": value }] });
+    let value = |value: &str| json!({ "customInformation": [{ "value": value, "linkedKey": null, "field": { "fieldId": "shoe" } }] });
+    upsert(&other, input("a")).await.data(payload(false, 2, value("a")));
+    server
+        .define(vec![CustomFieldInput {
+            state: Some(FieldState::Deactivated),
+            ..field("shoe", Kind::Text)
+        }])
+        .await;
+    let answer = upsert(&other, input("b")).await;
+    assert_eq!(
+        answer.body["data"]["upsertClient"]["userErrors"][0]["code"],
+        json!("DEACTIVATED"),
+        "{}",
+        answer.text
+    );
+    server
+        .define(vec![CustomFieldInput {
+            state: Some(FieldState::Active),
+            ..field("shoe", Kind::Text)
+        }])
+        .await;
+    upsert(&other, input("b")).await.data(payload(false, 3, value("b")));
+    other.stop().await;
+}
+
+async fn options_are_replaced_and_keep_their_keys(server: &TestServer) {
+    let band = |values: &[&str]| CustomFieldInput {
+        options: options(values),
+        ..field("band", Kind::Selection)
+    };
+    server.define(vec![band(&["LOW", "HIGH"])]).await;
+    let query = "{ customField(by: { fieldId: \"band\" }) { options { encodedKey value } } }";
+    let first = server.graphql(query, json!({})).await;
+    let keys = ["<key 1>", "<key 2>"];
+    first.data(json!({ "customField": { "options": [
+        { "encodedKey": keys[0], "value": "LOW" }, { "encodedKey": keys[1], "value": "HIGH" } ] } }));
+    server.define(vec![band(&["HIGH", "TOP", "LOW"])]).await;
+    server.graphql(query, json!({})).await.data(json!({ "customField": { "options": [
+        { "encodedKey": keys[1], "value": "HIGH" }, { "encodedKey": "<key 3>", "value": "TOP" }, { "encodedKey": keys[0], "value": "LOW" } ] } }));
+    server.define(vec![band(&["TOP"])]).await;
+    server
+        .graphql(query, json!({}))
+        .await
+        .data(json!({ "customField": { "options": [{ "encodedKey": "<key 3>", "value": "TOP" }] } }));
+}
+
+async fn default_role_moves_and_always_exists(server: &TestServer) {
     let role = |id: &str, default: bool| json!({ "encodedKey": format!("{id}Key"), "roleId": id, "name": id, "description": null, "isDefault": default });
     define_role(
         server,

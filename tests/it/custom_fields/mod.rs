@@ -1,4 +1,4 @@
 //! Definitions of custom fields and of client roles.
 
-mod changes;
 mod definitions;
+mod texts;

@@ -40,12 +40,12 @@ async fn prepare_all(caller: &Caller) -> Vec<Prepared> {
 }
 
 on_postgres!(
-    requests_during_an_outage_are_refused_without_asking,
+    requests_during_an_outage_are_refused_at_once,
     requests_during_a_silent_outage_are_refused,
     silence_within_a_change_hangs_no_request,
 );
 
-async fn requests_during_an_outage_are_refused_without_asking(server: &TestServer) {
+async fn requests_during_an_outage_are_refused_at_once(server: &TestServer) {
     let url = server.database_url();
     let (proxy, through) = Proxy::start(&url, Cut::Before);
     let process = Server::open(&[("DATABASE_URL", &*through), ("CLIENTELE_LOG__FILTER", "info")]);

@@ -83,12 +83,12 @@ async fn every_message_of_a_command_is_cut(server: &TestServer, cut: Cut, kind: 
 }
 
 on_postgres!(
-    commands_say_what_they_stored,
+    commands_report_what_they_stored,
     connections_that_end_before_a_message_lose_nothing,
     connections_that_end_before_an_answer_lose_nothing,
 );
 
-async fn commands_say_what_they_stored(server: &TestServer) {
+async fn commands_report_what_they_stored(server: &TestServer) {
     every_message_of_a_command_is_cut(server, Cut::Before, Kind::TokenCreate).await;
     every_message_of_a_command_is_cut(server, Cut::After, Kind::UserRemove).await;
 }

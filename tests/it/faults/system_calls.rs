@@ -125,11 +125,11 @@ async fn every_call_of_a_command_fails(call: Call, error: i32) {
 }
 
 #[tokio::test]
-async fn commands_whose_writes_fail_say_what_they_stored() {
+async fn commands_with_failing_writes_report_what_they_stored() {
     every_call_of_a_command_fails(Call::Write, NO_SPACE).await;
 }
 
 #[tokio::test]
-async fn commands_whose_syncs_fail_say_what_they_stored() {
+async fn commands_with_failing_syncs_report_what_they_stored() {
     every_call_of_a_command_fails(Call::Sync, INPUT_OUTPUT).await;
 }

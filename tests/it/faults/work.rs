@@ -61,20 +61,20 @@ async fn next_is_stored(server: &TestServer) {
 }
 
 on_both!(
-    work_that_panics_stores_nothing,
-    work_that_is_given_up_stores_nothing,
-    work_that_ignores_a_failed_statement_stores_nothing,
+    panicking_work_stores_nothing,
+    cancelled_work_stores_nothing,
+    work_ignoring_a_failed_statement_stores_nothing,
     every_connection_survives_failed_work,
 );
 
-async fn work_that_panics_stores_nothing(server: &TestServer) {
+async fn panicking_work_stores_nothing(server: &TestServer) {
     let clientele = Arc::clone(&server.clientele);
     let work = tokio::spawn(async move { clientele.db.write(&Wrong::Panics).await });
     assert!(work.await.expect_err("it panics").is_panic());
     next_is_stored(server).await;
 }
 
-async fn work_that_is_given_up_stores_nothing(server: &TestServer) {
+async fn cancelled_work_stores_nothing(server: &TestServer) {
     let work = server.clientele.db.write(&Wrong::NeverEnds);
     tokio::time::timeout(Duration::from_millis(100), work)
         .await
@@ -82,7 +82,7 @@ async fn work_that_is_given_up_stores_nothing(server: &TestServer) {
     next_is_stored(server).await;
 }
 
-async fn work_that_ignores_a_failed_statement_stores_nothing(server: &TestServer) {
+async fn work_ignoring_a_failed_statement_stores_nothing(server: &TestServer) {
     let ended = server.clientele.db.write(&Wrong::IgnoresFailure).await;
     assert!(matches!(ended, Err(Error::Internal(_))), "{ended:?}");
     next_is_stored(server).await;

@@ -3,6 +3,7 @@
 
 use clientele::api::{self, cors::CorsSettings};
 use reqwest::{Method, RequestBuilder};
+use serde_json::json;
 
 use crate::harness::{Backend, Settings, TestServer, run};
 
@@ -74,9 +75,13 @@ fn request(server: &TestServer, (method, path, content_type, body, _, _): &Shape
     }
 }
 
-on_both!(no_shape_of_a_foreign_request_reaches_a_resolver,);
+on_both!(
+    cross_site_requests_never_reach_a_resolver,
+    cross_site_submissions_get_the_legacy_refusal,
+    same_origin_pages_and_other_programs_can_submit,
+);
 
-async fn no_shape_of_a_foreign_request_reaches_a_resolver(server: &TestServer) {
+async fn cross_site_requests_never_reach_a_resolver(server: &TestServer) {
     let before = server.snapshot().await;
     server.statements();
     for shape in shapes() {
@@ -108,6 +113,50 @@ async fn no_shape_of_a_foreign_request_reaches_a_resolver(server: &TestServer) {
     assert_eq!(server.snapshot().await, before);
 }
 
+async fn cross_site_submissions_get_the_legacy_refusal(server: &TestServer) {
+    let before = server.snapshot().await;
+    for (header, value) in [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-site", "same-site"),
+        ("origin", "https://evil.example"),
+        ("origin", "null"),
+    ] {
+        for form in [false, true] {
+            let request = server
+                .request(Method::POST, "/api/clients?firstName=A&lastName=B")
+                .header(header, value);
+            let request = if form {
+                request
+                    .header("content-type", "application/x-www-form-urlencoded")
+                    .body("middleName=C")
+            } else {
+                request
+            };
+            server.send(request).await.is(
+                403,
+                json!({
+                    "returnCode": 15,
+                    "returnStatus": "INVALID_PERMISSIONS",
+                    "errorSource": "A page of another site can't submit clients.",
+                }),
+            );
+        }
+    }
+    assert_eq!(server.snapshot().await, before);
+}
+
+async fn same_origin_pages_and_other_programs_can_submit(server: &TestServer) {
+    let path = "/api/clients?firstName=A&lastName=B";
+    for request in [
+        server.request(Method::POST, path),
+        server
+            .request(Method::POST, path)
+            .header("sec-fetch-site", "same-origin"),
+    ] {
+        assert_eq!(server.send(request).await.status, 200);
+    }
+}
+
 async fn with_friend(scenario: impl AsyncFnOnce(&TestServer)) {
     let cors = CorsSettings {
         allowed_origins: vec![FRIEND.to_owned()],
@@ -136,7 +185,7 @@ fn header<'a>(response: &'a reqwest::Response, name: &str) -> Option<&'a str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_browser_that_asks_is_answered_for_listed_origins_only() {
+async fn preflight_succeeds_for_listed_origins_only() {
     with_friend(async |server| {
         for path in ["/graphql", "/api/clients"] {
             for (origin, allowed) in [
@@ -165,7 +214,7 @@ async fn a_browser_that_asks_is_answered_for_listed_origins_only() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn allowed_headers_and_age_are_configured() {
+async fn preflight_headers_and_max_age_follow_the_settings() {
     run(Backend::Sqlite, async |server| {
         let cors = CorsSettings {
             allowed_origins: vec![FRIEND.to_owned()],
@@ -199,7 +248,7 @@ async fn allowed_headers_and_age_are_configured() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn pages_of_listed_origins_use_both_doors_and_others_still_dont() {
+async fn only_listed_origins_can_use_both_apis() {
     with_friend(async |server| {
         for (path, body) in [("/graphql", WRITE), ("/api/clients", LEGACY)] {
             let from = |origin: &str| {
@@ -229,7 +278,7 @@ async fn pages_of_listed_origins_use_both_doors_and_others_still_dont() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_listed_page_may_send_and_read_every_header_that_means_something() {
+async fn listed_origins_can_send_and_read_every_used_header() {
     with_friend(async |server| {
         let sent = "apikey,apollo-require-preflight,apollographql-client-name,apollographql-client-version,authorization,\
                     content-type,graphql-cost,graphql-require-preflight,idempotency-key,traceparent,tracestate,\
@@ -254,7 +303,7 @@ async fn a_listed_page_may_send_and_read_every_header_that_means_something() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_a_list_nobody_is_let_in() {
+async fn no_origin_is_allowed_without_a_list() {
     run(Backend::Sqlite, async |server| {
         let asking = server.request(Method::OPTIONS, "/graphql").header("origin", FRIEND);
         let answer = asking

@@ -22,17 +22,16 @@ async fn refused_before_anything_runs(server: &TestServer, query: &str, variable
 }
 
 on_both!(
-    a_variable_fits_where_it_stands_or_nothing_runs,
-    a_default_lets_a_nullable_variable_stand_where_null_may_not,
-    an_answer_that_multiplies_without_end_is_refused,
-    a_change_is_said_to_be_stored_even_when_its_answer_is_too_large,
-    ids_of_definitions_take_one_statement_together,
-    a_body_is_one_json_object,
-    a_refusal_is_no_longer_than_it_need_be,
-    what_a_request_would_copy_is_refused_before_it_is_copied,
+    variable_of_a_wrong_type_prevents_execution,
+    default_allows_a_nullable_variable_in_a_non_null_position,
+    multiplying_response_is_refused,
+    stored_change_is_reported_when_its_response_is_too_large,
+    ids_of_definitions_take_one_statement,
+    refusals_are_short,
+    repeated_input_is_refused_before_it_is_copied,
 );
 
-async fn a_variable_fits_where_it_stands_or_nothing_runs(server: &TestServer) {
+async fn variable_of_a_wrong_type_prevents_execution(server: &TestServer) {
     for (query, variables, sentence) in [
         (
             r#"mutation($a: IdDocumentInput!) { upsertClient(input: { client: { firstName: "Amara", lastName: "Bellweather" }, addresses: [$a] }) { created } }"#,
@@ -76,13 +75,13 @@ async fn a_variable_fits_where_it_stands_or_nothing_runs(server: &TestServer) {
     }
 }
 
-async fn a_default_lets_a_nullable_variable_stand_where_null_may_not(server: &TestServer) {
+async fn default_allows_a_nullable_variable_in_a_non_null_position(server: &TestServer) {
     let query =
         r#"query($skip: Boolean = true, $id: ID = "x") { clientRoles @skip(if: $skip) { name } node(id: $id) { id } }"#;
     assert_eq!(data(server, query, json!({})).await, json!({ "node": null }));
 }
 
-async fn an_answer_that_multiplies_without_end_is_refused(server: &TestServer) {
+async fn multiplying_response_is_refused(server: &TestServer) {
     server.seed(1).await;
     let mut selection = "fields { fieldId }".to_owned();
     for _ in 0..8 {
@@ -102,7 +101,7 @@ async fn an_answer_that_multiplies_without_end_is_refused(server: &TestServer) {
     );
 }
 
-async fn a_change_is_said_to_be_stored_even_when_its_answer_is_too_large(server: &TestServer) {
+async fn stored_change_is_reported_when_its_response_is_too_large(server: &TestServer) {
     let fields: Vec<Value> = (0..30)
         .map(|number| json!({ "fieldId": format!("f{number}"), "name": "F", "type": "TEXT" }))
         .collect();
@@ -134,7 +133,7 @@ async fn a_change_is_said_to_be_stored_even_when_its_answer_is_too_large(server:
     );
 }
 
-async fn ids_of_definitions_take_one_statement_together(server: &TestServer) {
+async fn ids_of_definitions_take_one_statement(server: &TestServer) {
     server.seed(1).await;
     let sets = data(
         server,
@@ -164,33 +163,7 @@ async fn ids_of_definitions_take_one_statement_together(server: &TestServer) {
     assert_eq!(server.statements().len(), 1);
 }
 
-async fn a_body_is_one_json_object(server: &TestServer) {
-    for (body, sentence) in [
-        (
-            r#"["{__typename}"]"#,
-            "Several requests in one body are not supported. Send one JSON object.",
-        ),
-        (
-            r#" [{"query":"{__typename}"}]"#,
-            "Several requests in one body are not supported. Send one JSON object.",
-        ),
-        (r#""{__typename}""#, "The body must be a JSON object."),
-        (
-            r#"{"query":"{__typename}","variables":{"a":"\ud800"}}"#,
-            "The body is not JSON, or nested too deeply: see line 1, column 49.",
-        ),
-    ] {
-        let request = server
-            .request(Method::POST, "/graphql")
-            .header("content-type", "application/json")
-            .body(body);
-        let answer = server.send(request).await;
-        assert_eq!(answer.status, 400);
-        assert_eq!(answer.body["errors"][0]["message"], sentence);
-    }
-}
-
-async fn a_refusal_is_no_longer_than_it_need_be(server: &TestServer) {
+async fn refusals_are_short(server: &TestServer) {
     let name = "a".repeat(500_000);
     let answer = server.graphql(&format!("{{ {name} }}"), json!({})).await;
     assert!(answer.text.len() < 1_000, "{} bytes", answer.text.len());
@@ -219,7 +192,7 @@ async fn a_refusal_is_no_longer_than_it_need_be(server: &TestServer) {
     assert!(answer.text.len() < 10_000, "{} bytes", answer.text.len());
 }
 
-async fn what_a_request_would_copy_is_refused_before_it_is_copied(server: &TestServer) {
+async fn repeated_input_is_refused_before_it_is_copied(server: &TestServer) {
     let long = "x".repeat(20_000);
     let literal = json!({ "query": doubling_links(12, &format!("messages(after: \"{long}\") {{ totalCount }}")) });
     let pages: String = (0..20)
@@ -341,9 +314,9 @@ fn table() -> Vec<(&'static str, Value, u16, &'static str, String)> {
     ]
 }
 
-on_both!(each_hostile_request_has_its_answer_and_reaches_no_resolver,);
+on_both!(hostile_requests_are_refused_before_any_resolver,);
 
-async fn each_hostile_request_has_its_answer_and_reaches_no_resolver(server: &TestServer) {
+async fn hostile_requests_are_refused_before_any_resolver(server: &TestServer) {
     server.statements();
     for (name, body, status, code, sentence) in table() {
         let request = server

@@ -6,7 +6,6 @@ mod cross_site;
 mod default_settings;
 mod hostile;
 mod input_fields;
-mod more_bad_input;
 mod schema;
 mod timeouts;
 mod unavailable_database;

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 #[test]
-fn the_schema_file_is_the_schema() {
+fn committed_schema_is_the_served_schema() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema.graphql");
     let schema = clientele::api::graphql::sdl();
     if std::env::var_os("UPDATE_SCHEMA").is_some() {

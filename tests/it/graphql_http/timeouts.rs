@@ -103,7 +103,7 @@ async fn behind_a_lock(backend: Backend, scenario: impl AsyncFnOnce(&TestServer,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_query_behind_a_lock_is_given_up_at_both_doors() {
+async fn query_behind_a_lock_times_out_on_both_apis() {
     behind_a_lock(Backend::Postgres, async |server, _| {
         let answer = server.graphql("{ clients { nodes { clientId } } }", json!({})).await;
         assert_eq!(
@@ -118,7 +118,7 @@ async fn a_query_behind_a_lock_is_given_up_at_both_doors() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_request_of_many_fields_leaves_connections_to_others() {
+async fn request_with_many_fields_leaves_connections_to_others() {
     behind_a_lock(Backend::Postgres, async |server, onlooker| {
         let fields: String = (0..20)
             .map(|n| format!("a{n}: clients(first: 1) {{ nodes {{ clientId }} }} "))
@@ -141,7 +141,7 @@ async fn a_request_of_many_fields_leaves_connections_to_others() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_caller_of_many_requests_leaves_connections_to_others() {
+async fn caller_with_many_requests_leaves_connections_to_others() {
     behind_a_lock(Backend::Postgres, async |server, onlooker| {
         let one = server.as_caller(&Rights::all());
         let client = json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" } });
@@ -186,12 +186,12 @@ async fn a_change_behind_a_lock(backend: Backend) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_behind_a_lock_is_given_up_and_leaves_nothing() {
+async fn change_behind_a_lock_times_out_and_stores_nothing() {
     a_change_behind_a_lock(Backend::Postgres).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_behind_another_is_given_up_and_leaves_nothing() {
+async fn change_behind_another_times_out_and_stores_nothing() {
     a_change_behind_a_lock(Backend::Sqlite).await;
 }
 
@@ -208,7 +208,7 @@ async fn endless_clients(server: &TestServer) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_query_without_end_is_given_up_at_both_doors() {
+async fn endless_query_times_out_on_both_apis() {
     run(Backend::Sqlite, async |server| {
         endless_clients(server).await;
         let server = hurried(server).await;
@@ -245,9 +245,9 @@ impl Work for Late {
     }
 }
 
-on_both!(past_the_deadline_nothing_is_committed_or_begun,);
+on_both!(nothing_commits_or_starts_after_the_deadline,);
 
-async fn past_the_deadline_nothing_is_committed_or_begun(server: &TestServer) {
+async fn nothing_commits_or_starts_after_the_deadline(server: &TestServer) {
     let before = server.snapshot().await;
     // Long enough for a transaction to begin, however busy the machine.
     let deadline = Deadline::after(Duration::from_secs(1));

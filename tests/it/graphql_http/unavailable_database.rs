@@ -24,12 +24,12 @@ fn is_unavailable(answer: &Answer) {
 }
 
 on_both!(
-    a_closed_database_is_unavailable,
-    connections_that_die_are_replaced,
-    a_missing_table_is_a_defect_and_shows_nothing_of_it,
+    closed_database_answers_unavailable,
+    dead_connections_are_replaced,
+    missing_table_is_an_internal_error_without_details,
 );
 
-async fn a_closed_database_is_unavailable(server: &TestServer) {
+async fn closed_database_answers_unavailable(server: &TestServer) {
     data(server, READ, json!({})).await;
     server.clientele.db.clone().close().await;
     for query in [
@@ -47,7 +47,7 @@ async fn a_closed_database_is_unavailable(server: &TestServer) {
         .data(json!({ "__typename": "Query" }));
 }
 
-async fn connections_that_die_are_replaced(server: &TestServer) {
+async fn dead_connections_are_replaced(server: &TestServer) {
     store(
         server,
         json!({ "client": { "clientId": "a", "firstName": "Amara", "lastName": "A" } }),
@@ -82,7 +82,7 @@ async fn connections_that_die_are_replaced(server: &TestServer) {
     written.data(json!({ "upsertClient": { "created": true } }));
 }
 
-async fn a_missing_table_is_a_defect_and_shows_nothing_of_it(server: &TestServer) {
+async fn missing_table_is_an_internal_error_without_details(server: &TestServer) {
     server
         .write("ALTER TABLE address RENAME TO hidden")
         .await

@@ -47,3 +47,29 @@ pub async fn define_role(server: &TestServer, role: Value) {
     let data = data(server, query, json!({ "input": role })).await;
     assert_eq!(data, json!({ "upsertClientRole": { "userErrors": [] } }));
 }
+
+/// Runs a mutation, given with its input type, and asserts that it has one user error and stores nothing.
+#[track_caller]
+pub fn refuse<'a>(
+    server: &'a TestServer,
+    (mutation, input_type): (&'a str, &'a str),
+    input: Value,
+    code: &'a str,
+    path: &'a [&'a str],
+) -> impl Future<Output = ()> + 'a {
+    let caller = std::panic::Location::caller();
+    async move {
+        let before = server.snapshot().await;
+        let query =
+            format!("mutation($input: {input_type}!) {{ {mutation}(input: $input) {{ userErrors {{ code path }} }} }}");
+        let answer = server.graphql(&query, json!({ "input": input })).await;
+        let path: Vec<&str> = ["input"].iter().chain(path).copied().collect();
+        let expected = json!([{ "code": code, "path": path }]);
+        assert_eq!(
+            answer.body["data"][mutation]["userErrors"], expected,
+            "{caller}: {input}: {}",
+            answer.text
+        );
+        assert_eq!(server.snapshot().await, before);
+    }
+}

@@ -253,7 +253,7 @@ mod tests {
     use super::{Net, Spread, answer, errors, leak};
 
     #[test]
-    fn a_name_in_a_line_of_any_level_is_caught() {
+    fn personal_data_in_a_log_line_of_any_level_is_caught() {
         let net = Net::default();
         let subscriber = telemetry::subscriber(&Net::log(), net.clone());
         tracing::subscriber::with_default(subscriber, || {
@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "log lines with what nobody may see")]
-    fn a_line_that_leaks_fails_its_test() {
+    fn leaking_log_line_fails_its_test() {
         let net = Net::default();
         let subscriber = telemetry::subscriber(&Net::log(), net.clone());
         let _spread = Spread(net);
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_error_may_not_show_is_found_in_every_form_of_answer() {
+    fn forbidden_words_are_found_in_every_form_of_error() {
         for (status, text, found) in [
             (200, r#"{"data":{"client":{"firstName":"Ines"}}}"#, None),
             (
@@ -314,7 +314,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "an error shows \"Okafor\"")]
-    fn an_answer_that_leaks_fails_its_test() {
+    fn leaking_error_fails_its_test() {
         answer(409, r#"{"returnCode":4,"errorSource":"Okafor exists"}"#);
     }
 }

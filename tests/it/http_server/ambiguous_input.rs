@@ -395,16 +395,4 @@ async fn unknown_paths_and_methods_are_answered_in_json() {
     ] {
         assert_eq!(send(&server, method, path, &[], "").await, wrong, "{path}");
     }
-    for (method, path, status, code) in [
-        (Method::GET, "/api/loans", 404, 3),
-        (Method::GET, "/api", 404, 3),
-        (Method::PUT, "/api/clients", 405, 5),
-    ] {
-        let (got, content_type, body) = send(&server, method, path, &[], "").await;
-        assert_eq!(
-            (got, content_type.as_str(), &body["returnCode"]),
-            (status, JSON, &json!(code)),
-            "{path}"
-        );
-    }
 }

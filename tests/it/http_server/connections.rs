@@ -8,7 +8,7 @@ use super::{connect, reading, rest, serve};
 const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 
 #[tokio::test]
-async fn a_connection_too_many_is_closed_and_the_others_go_on() {
+async fn surplus_connection_is_closed_and_others_go_on() {
     for (settings, places) in [
         (
             HttpSettings {

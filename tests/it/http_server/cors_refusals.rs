@@ -15,7 +15,7 @@ use crate::harness::net;
 const FRIEND: &str = "https://app.bank.test";
 
 #[tokio::test]
-async fn pages_of_listed_origins_can_read_every_refusal() {
+async fn listed_origins_can_read_every_refusal() {
     let _net = net::spread();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");

@@ -50,7 +50,7 @@ fn post(path: &str, body: impl Into<Body>) -> hyper::Request<Body> {
 }
 
 #[tokio::test]
-async fn a_stop_is_announced_and_ends_the_connection() {
+async fn shutdown_is_announced_and_ends_the_connection() {
     let mut caller = caller(HttpSettings::default()).await;
     let response = caller.send.send_request(post("/", "four")).await.expect("an answer");
     assert_eq!(response.status(), 200);
@@ -66,7 +66,7 @@ async fn a_stop_is_announced_and_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_connection_that_rests_is_closed() {
+async fn idle_connection_is_closed() {
     let settings = HttpSettings {
         idle_timeout: Duration::from_millis(50),
         ..HttpSettings::default()
@@ -81,7 +81,7 @@ async fn a_connection_that_rests_is_closed() {
 }
 
 #[tokio::test]
-async fn pings_do_not_keep_a_connection() {
+async fn pings_do_not_keep_a_connection_open() {
     let settings = HttpSettings {
         idle_timeout: Duration::from_millis(100),
         ..HttpSettings::default()
@@ -102,7 +102,7 @@ async fn pings_do_not_keep_a_connection() {
 }
 
 #[tokio::test]
-async fn a_slow_body_ends_its_request_and_not_the_connection() {
+async fn slow_body_ends_only_its_request() {
     let settings = HttpSettings {
         body_timeout: Duration::from_millis(50),
         ..HttpSettings::default()
@@ -120,7 +120,7 @@ async fn a_slow_body_ends_its_request_and_not_the_connection() {
 }
 
 #[tokio::test]
-async fn a_head_too_large_ends_its_request_only() {
+async fn too_large_head_ends_only_its_request() {
     let mut caller = caller(HttpSettings::default()).await;
     let request = hyper::Request::get("http://clientele/").header("x", "a".repeat(17_000));
     let answer = caller

@@ -25,7 +25,7 @@ async fn others_are_answered(address: SocketAddr) {
 }
 
 #[tokio::test]
-async fn a_flood_of_frames_that_ask_for_nothing_ends_its_connection_only() {
+async fn frame_flood_ends_only_its_own_connection() {
     let (address, _net) = serve(HttpSettings::default(), reading()).await;
     let open = frame(HEADERS, END_HEADERS, 1, &head("/"));
     for (flood, once) in [
@@ -46,7 +46,7 @@ async fn a_flood_of_frames_that_ask_for_nothing_ends_its_connection_only() {
 }
 
 #[tokio::test]
-async fn what_callers_have_reason_to_send_is_no_flood() {
+async fn ordinary_frames_are_no_flood() {
     let (address, _net) = serve(HttpSettings::default(), reading()).await;
     let mut peer = Peer::connect(address, WINDOW).await;
     for stream in (1..400).step_by(2) {
@@ -62,7 +62,7 @@ async fn what_callers_have_reason_to_send_is_no_flood() {
 }
 
 #[tokio::test]
-async fn a_head_without_an_end_is_cut_off() {
+async fn endless_head_is_cut_off() {
     let (address, _net) = serve(HttpSettings::default(), reading()).await;
     let mut peer = Peer::connect(address, WINDOW).await;
     // Never indexed, so that none of it can be kept.
@@ -84,7 +84,7 @@ async fn a_head_without_an_end_is_cut_off() {
 
 /// CVE-2023-44487.
 #[tokio::test]
-async fn requests_taken_back_at_once_end_the_connection_and_none_goes_on() {
+async fn immediately_reset_requests_end_the_connection() {
     let running = Arc::new(Semaphore::new(0));
     let (begun, handlers) = (running.clone(), Arc::new(()));
     let alive = handlers.clone();

@@ -12,7 +12,7 @@ use tokio::{
 use super::{connect, exchange, parse, reading, rest, serve};
 
 #[tokio::test]
-async fn what_is_no_http_is_refused_and_its_connection_closed() {
+async fn malformed_requests_are_refused_and_disconnected() {
     let (address, _net) = serve(HttpSettings::default(), reading()).await;
     let post = "POST / HTTP/1.1\r\nhost: a\r\n";
     let many: String = (0..101).map(|number| format!("x-{number}: 1\r\n")).collect();
@@ -117,7 +117,7 @@ async fn what_is_no_http_is_refused_and_its_connection_closed() {
 
 /// RFC 9112 §6.1: whoever goes by the length sees another request than whoever goes by the chunks.
 #[tokio::test]
-async fn a_length_beside_chunks_is_refused_and_the_connection_closed() {
+async fn length_with_chunks_is_refused_and_disconnected() {
     let (address, _net) = serve(HttpSettings::default(), reading()).await;
     for headers in [
         "content-length: 4\r\ntransfer-encoding: chunked",
@@ -147,7 +147,7 @@ const BAD_REQUEST: &str = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncont
 
 /// RFC 9112 §2.2 lets a recipient take a LF for the end of a line. Whoever stands before this server may not.
 #[tokio::test]
-async fn a_line_that_does_not_end_in_cr_lf_is_refused_and_the_connection_closed() {
+async fn line_without_cr_lf_is_refused_and_disconnected() {
     let (address, _net) = serve(HttpSettings::default(), reading()).await;
     let next = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
     for head in [
@@ -185,7 +185,7 @@ async fn a_line_that_does_not_end_in_cr_lf_is_refused_and_the_connection_closed(
 
 /// While a request is answered the parser reads ahead: what it finds then is looked at, too.
 #[tokio::test]
-async fn a_request_that_comes_while_another_is_answered_is_refused_no_less() {
+async fn pipelined_malformed_request_is_refused_too() {
     let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let (has_begun, end) = (begun.clone(), may_end.clone());
     let wait = get(async move || {

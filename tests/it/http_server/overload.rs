@@ -45,7 +45,7 @@ fn waiting(begun: &Arc<Semaphore>, may_end: &Arc<Semaphore>) -> Router {
 }
 
 #[tokio::test]
-async fn a_request_too_many_is_refused_at_once_in_the_form_of_its_door() {
+async fn surplus_request_is_refused_at_once_in_the_form_of_its_api() {
     let settings = HttpSettings {
         requests: 1,
         queue: 0,
@@ -94,7 +94,7 @@ async fn a_request_too_many_is_refused_at_once_in_the_form_of_its_door() {
 }
 
 #[tokio::test]
-async fn some_health_checks_and_requests_for_metrics_are_answered_under_overload() {
+async fn health_and_metrics_are_answered_under_overload() {
     for (path, most) in [("/metrics", 2), ("/health/wait", 32)] {
         let (address, may_end, _net) = full(HttpSettings::default()).await;
         let ask_one = || tokio::spawn(async move { exchange(address, &ask(path)).await });
@@ -124,7 +124,7 @@ async fn full(settings: HttpSettings) -> (SocketAddr, Arc<Semaphore>, net::Sprea
 }
 
 #[tokio::test]
-async fn over_http_2_a_refusal_that_is_not_taken_ends_its_stream_only() {
+async fn unread_http_2_refusal_ends_only_its_stream() {
     let settings = HttpSettings {
         send_timeout: Duration::from_millis(200),
         ..HttpSettings::default()
@@ -151,7 +151,7 @@ async fn over_http_2_a_refusal_that_is_not_taken_ends_its_stream_only() {
 }
 
 #[tokio::test]
-async fn over_http_2_refused_requests_that_are_taken_back_end_the_connection() {
+async fn reset_http_2_refusals_end_the_connection() {
     let (address, _may_end, _net) = full(HttpSettings::default()).await;
     let mut peer = Peer::connect(address, 65_535).await;
     for stream in (1..).step_by(2).take(3_000) {
@@ -162,7 +162,7 @@ async fn over_http_2_refused_requests_that_are_taken_back_end_the_connection() {
 }
 
 #[tokio::test]
-async fn a_few_wait_for_a_moment() {
+async fn few_surplus_requests_wait_briefly() {
     let settings = HttpSettings {
         requests: 1,
         queue: 1,
@@ -183,7 +183,7 @@ async fn a_few_wait_for_a_moment() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_waited_for_holds_no_place() {
+async fn awaited_body_holds_no_permit() {
     let settings = HttpSettings {
         requests: 1,
         queue: 0,
@@ -220,7 +220,7 @@ async fn a_body_that_is_waited_for_holds_no_place() {
 }
 
 #[tokio::test]
-async fn request_whose_body_is_there_is_refused_after_waiting_in_vain() {
+async fn complete_request_is_refused_after_waiting_in_vain() {
     let settings = HttpSettings {
         requests: 1,
         burst_timeout: Duration::from_millis(50),
@@ -242,7 +242,7 @@ async fn request_whose_body_is_there_is_refused_after_waiting_in_vain() {
 }
 
 #[tokio::test]
-async fn work_that_goes_on_without_its_caller_keeps_its_place() {
+async fn work_without_its_caller_keeps_its_permit() {
     let settings = HttpSettings {
         requests: 1,
         queue: 0,

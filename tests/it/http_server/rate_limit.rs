@@ -64,7 +64,7 @@ async fn send(request: RequestBuilder) -> Response {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_caller_beyond_its_rate_is_told_when_to_come_back() {
+async fn rate_limited_caller_gets_a_retry_time() {
     let server = start(3, Settings::default()).await;
     for (number, path) in DOORS.into_iter().enumerate() {
         let ask = || {
@@ -103,7 +103,7 @@ async fn a_caller_beyond_its_rate_is_told_when_to_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_is_a_callers_wherever_he_is_and_whatever_he_asks() {
+async fn rate_limit_follows_the_caller_across_addresses_and_paths() {
     let server = start(1_000, Settings::signed_in()).await;
     for name in ["ana", "bo"] {
         user(&server, name, &[Permission::ViewClient]).await;
@@ -142,7 +142,7 @@ async fn a_bucket_is_a_callers_wherever_he_is_and_whatever_he_asks() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn strangers_who_may_read_the_metrics_are_told_apart_by_address() {
+async fn public_metrics_are_rate_limited_by_address() {
     let settings = AuthenticationSettings {
         public_metrics: true,
         ..AuthenticationSettings::default()

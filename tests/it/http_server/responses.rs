@@ -14,7 +14,7 @@ async fn ask(address: std::net::SocketAddr, path: &str) -> String {
 }
 
 #[tokio::test]
-async fn every_answer_tells_browsers_what_not_to_do_with_it() {
+async fn every_response_has_security_headers() {
     let router = Router::new().route("/", get(async || "answer")).route(
         "/own",
         get(async || {
@@ -50,7 +50,7 @@ async fn every_answer_tells_browsers_what_not_to_do_with_it() {
 }
 
 #[tokio::test]
-async fn a_panic_is_an_answer_and_the_server_lives() {
+async fn panic_is_answered_and_the_server_goes_on() {
     async fn fail() -> &'static str {
         panic!("a secret")
     }

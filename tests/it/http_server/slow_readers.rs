@@ -102,7 +102,7 @@ async fn asked(address: std::net::SocketAddr, path: &str) -> TcpStream {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_not_taken_is_given_up_with_its_connection() {
+async fn unread_response_is_dropped_with_its_connection() {
     let (router, mut counted) = answering();
     let (address, _net) = serve(short(), router).await;
     let mut stream = asked(address, "/large").await;
@@ -114,7 +114,7 @@ async fn an_answer_that_is_not_taken_is_given_up_with_its_connection() {
 }
 
 #[tokio::test]
-async fn a_byte_now_and_then_keeps_no_answer() {
+async fn reading_a_byte_now_and_then_keeps_no_response() {
     let (router, mut counted) = answering();
     let (address, _net) = serve(short(), router).await;
     let mut stream = asked(address, "/large").await;
@@ -130,7 +130,7 @@ async fn a_byte_now_and_then_keeps_no_answer() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_taken_comes_in_full_and_leaves_nothing_behind() {
+async fn read_response_is_complete_and_frees_everything() {
     let (router, mut counted) = answering();
     let (address, _net) = serve(HttpSettings::default(), router).await;
     let mut stream = asked(address, "/large").await;
@@ -154,7 +154,7 @@ async fn an_answer_that_is_taken_comes_in_full_and_leaves_nothing_behind() {
 }
 
 #[tokio::test]
-async fn http_2_that_takes_nothing_loses_its_connection_with_all_answers() {
+async fn http_2_without_reads_loses_its_connection() {
     let (router, mut counted) = answering();
     let (address, _net) = serve(short(), router).await;
     let mut peer = Peer::connect(address, 0).await;
@@ -167,7 +167,7 @@ async fn http_2_that_takes_nothing_loses_its_connection_with_all_answers() {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_not_taken_is_given_up_and_the_others_go_on() {
+async fn unread_stream_is_dropped_and_others_go_on() {
     let (router, mut counted) = answering();
     let (address, _net) = serve(short(), router).await;
     let mut peer = Peer::connect(address, 65_535).await;
@@ -194,7 +194,7 @@ async fn a_stream_that_is_not_taken_is_given_up_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn callers_of_a_trusted_proxy_do_not_wait_for_one_another() {
+async fn callers_of_a_trusted_proxy_do_not_block_each_other() {
     let (router, mut counted) = answering();
     let settings = HttpSettings {
         unsent_bytes_per_connection: MIDDLING - 1,
@@ -213,7 +213,7 @@ async fn callers_of_a_trusted_proxy_do_not_wait_for_one_another() {
 }
 
 #[tokio::test]
-async fn whoever_does_not_take_what_it_asked_for_waits_for_more() {
+async fn caller_with_unread_responses_waits_for_more() {
     let (router, mut counted) = answering();
     let settings = HttpSettings {
         unsent_bytes_per_connection: MIDDLING - 1,

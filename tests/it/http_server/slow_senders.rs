@@ -10,7 +10,7 @@ use super::{connect, exchange, header, parse, reading, rest, serve};
 const SHORT: Duration = Duration::from_millis(50);
 
 #[tokio::test]
-async fn a_body_that_does_not_come_is_answered_408_in_the_form_of_its_door() {
+async fn missing_body_is_answered_408_in_the_form_of_its_api() {
     let settings = HttpSettings {
         body_timeout: SHORT,
         ..HttpSettings::default()
@@ -51,7 +51,7 @@ async fn a_body_that_does_not_come_is_answered_408_in_the_form_of_its_door() {
 }
 
 #[tokio::test]
-async fn a_head_that_does_not_end_is_cut_off() {
+async fn unfinished_head_is_cut_off() {
     let settings = HttpSettings {
         header_timeout: SHORT,
         ..HttpSettings::default()
@@ -70,7 +70,7 @@ async fn a_head_that_does_not_end_is_cut_off() {
 }
 
 #[tokio::test]
-async fn a_second_head_is_timed_from_its_first_byte() {
+async fn second_head_is_timed_from_its_first_byte() {
     let settings = HttpSettings {
         header_timeout: SHORT,
         ..HttpSettings::default()
@@ -92,7 +92,7 @@ async fn a_second_head_is_timed_from_its_first_byte() {
 }
 
 #[tokio::test]
-async fn a_connection_that_rests_is_closed() {
+async fn idle_connection_is_closed() {
     let settings = HttpSettings {
         idle_timeout: SHORT,
         ..HttpSettings::default()

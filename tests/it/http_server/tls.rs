@@ -67,7 +67,7 @@ async fn trusting(
 }
 
 #[tokio::test]
-async fn a_server_with_a_certificate_speaks_tls_only() {
+async fn server_with_a_certificate_speaks_only_tls() {
     let certificate = Certificate::new();
     let Secured {
         address,
@@ -109,7 +109,7 @@ async fn rest_bytes(stream: &mut TcpStream) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_new_certificate_is_taken_up_and_a_broken_one_is_not() {
+async fn new_certificate_is_loaded_and_a_broken_one_is_not() {
     let (old, new) = (Certificate::new(), Certificate::new());
     let Secured { address, folder } = secured(&old).await;
     assert!(trusting(address, &new, &[]).await.is_err());
@@ -141,7 +141,7 @@ async fn taken_up(address: SocketAddr, certificate: &Certificate) {
 
 /// Migrations lie between reading the files and serving, and may take long.
 #[tokio::test]
-async fn a_certificate_that_changes_during_the_start_is_taken_up() {
+async fn certificate_changed_during_the_start_is_loaded() {
     let (old, new) = (Certificate::new(), Certificate::new());
     let folder = tempfile::tempdir().expect("a folder");
     write(&folder, old.pem(), old.key_pem());
@@ -156,7 +156,7 @@ async fn a_certificate_that_changes_during_the_start_is_taken_up() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_trickles_in_is_cut_off() {
+async fn slow_handshake_is_cut_off() {
     let certificate = Certificate::new();
     let Secured {
         address,
@@ -183,7 +183,7 @@ async fn a_handshake_that_trickles_in_is_cut_off() {
 }
 
 #[test]
-fn a_certificate_that_cant_be_used_stops_the_start_with_a_sentence() {
+fn unusable_certificate_stops_the_start_with_a_reason() {
     let (one, other) = (Certificate::new(), Certificate::new());
     let folder = tempfile::tempdir().expect("a folder");
     for (certificate, key, sentence) in [

@@ -8,15 +8,15 @@ use super::{CLIENTS, UPSERT, counts, ines, post, upsert};
 use crate::harness::{TestServer, field, options};
 
 on_both!(
-    the_first_answer_is_given_again_to_the_byte,
-    an_update_is_answered_again_too_and_one_that_changed_nothing,
-    parameters_and_forms_are_requests_as_well,
-    definitions_that_have_changed_or_gone_are_shown_as_they_were,
-    another_selection_shows_the_same_client,
-    a_literal_a_variable_and_another_order_are_one_input,
+    repeated_request_gets_the_first_answer_byte_for_byte,
+    updates_and_unchanged_updates_are_replayed_too,
+    parameters_and_forms_are_replayed_too,
+    replay_shows_definitions_as_they_were,
+    replay_with_another_selection_shows_the_same_client,
+    literals_variables_and_member_order_are_one_input,
 );
 
-async fn the_first_answer_is_given_again_to_the_byte(server: &TestServer) {
+async fn repeated_request_gets_the_first_answer_byte_for_byte(server: &TestServer) {
     let first = post(server, CLIENTS, "order-7319", &ines()).await;
     assert_eq!(first.status, 200, "{}", first.text);
     let change =
@@ -27,7 +27,7 @@ async fn the_first_answer_is_given_again_to_the_byte(server: &TestServer) {
     assert_eq!(server.snapshot().await, before, "nothing is done a second time");
 }
 
-async fn an_update_is_answered_again_too_and_one_that_changed_nothing(server: &TestServer) {
+async fn updates_and_unchanged_updates_are_replayed_too(server: &TestServer) {
     assert_eq!(post(server, CLIENTS, "create", &ines()).await.status, 200);
     let change = json!({ "client": { "notes": "first" } });
     for key in ["change", "unchanged"] {
@@ -45,7 +45,7 @@ async fn an_update_is_answered_again_too_and_one_that_changed_nothing(server: &T
     }
 }
 
-async fn parameters_and_forms_are_requests_as_well(server: &TestServer) {
+async fn parameters_and_forms_are_replayed_too(server: &TestServer) {
     let query = "/api/clients?firstName=Ines&lastName=Okafor";
     let bare = async || {
         let request = server.request(Method::POST, query).header("Idempotency-Key", "query");
@@ -63,7 +63,7 @@ async fn parameters_and_forms_are_requests_as_well(server: &TestServer) {
     assert_eq!(counts(server).await, [2, 0, 2]);
 }
 
-async fn definitions_that_have_changed_or_gone_are_shown_as_they_were(server: &TestServer) {
+async fn replay_shows_definitions_as_they_were(server: &TestServer) {
     let mut colour = field("colour", Kind::Selection);
     colour.options = options(&["RED", "BLUE"]);
     server
@@ -121,7 +121,7 @@ async fn definitions_that_have_changed_or_gone_are_shown_as_they_were(server: &T
     sets.data(json!({ "customFieldSets": [{ "fields": [{ "fieldId": "first" }] }] }));
 }
 
-async fn another_selection_shows_the_same_client(server: &TestServer) {
+async fn replay_with_another_selection_shows_the_same_client(server: &TestServer) {
     let few = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { client { version } } }";
     let mut input = ines();
     input["idempotencyKey"] = json!("order-7319");
@@ -160,7 +160,7 @@ async fn another_selection_shows_the_same_client(server: &TestServer) {
     );
 }
 
-async fn a_literal_a_variable_and_another_order_are_one_input(server: &TestServer) {
+async fn literals_variables_and_member_order_are_one_input(server: &TestServer) {
     let literals = [
         r#"{ idempotencyKey: "order-7319", client: { firstName: "Ines", lastName: "Okafor", gender: FEMALE }, addresses: [{ latitude: 1 }] }"#,
         r#"{ addresses: [{ latitude: 1.0 }], client: { gender: FEMALE, lastName: "Okafor", firstName: "Ines" }, idempotencyKey: "order-7319", matchOn: ENCODED_KEY }"#,

@@ -54,12 +54,12 @@ fn now() -> DateTime<Utc> {
 }
 
 on_both!(
-    two_callers_may_use_one_key,
-    who_may_no_longer_do_it_may_not_see_it_again,
-    an_outcome_is_kept_for_a_day,
+    two_callers_can_use_the_same_key,
+    replay_requires_the_permission_at_present,
+    outcome_is_kept_for_a_day,
 );
 
-async fn two_callers_may_use_one_key(server: &TestServer) {
+async fn two_callers_can_use_the_same_key(server: &TestServer) {
     let mut keys = Vec::new();
     for (kind, id) in [
         (CallerKind::User, "a"),
@@ -77,7 +77,7 @@ async fn two_callers_may_use_one_key(server: &TestServer) {
     assert_eq!((keys.len(), counts(server).await), (3, [3, 0, 3]));
 }
 
-async fn who_may_no_longer_do_it_may_not_see_it_again(server: &TestServer) {
+async fn replay_requires_the_permission_at_present(server: &TestServer) {
     let at = |permissions: &[Permission]| caller(CallerKind::User, "a", permissions);
     let created = try_upsert(server, &at(&[Permission::CreateClient]), &ana(), now())
         .await
@@ -111,7 +111,7 @@ async fn who_may_no_longer_do_it_may_not_see_it_again(server: &TestServer) {
     assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
 }
 
-async fn an_outcome_is_kept_for_a_day(server: &TestServer) {
+async fn outcome_is_kept_for_a_day(server: &TestServer) {
     let (caller, begun) = (Caller::operator(), now());
     let first = try_upsert(server, &caller, &ana(), begun)
         .await

@@ -7,13 +7,13 @@ use super::{CLIENTS, counts, ines, post, upsert};
 use crate::harness::TestServer;
 
 on_both!(
-    a_key_stands_for_one_request,
-    a_refusal_leaves_the_key_free,
-    keys_without_the_form_of_one_are_refused,
-    a_quoted_key_is_the_key_within_and_reads_need_none,
+    key_is_bound_to_one_request,
+    refused_request_leaves_the_key_free,
+    malformed_keys_are_refused,
+    quoted_key_equals_its_content_and_reads_need_no_key,
 );
 
-async fn a_key_stands_for_one_request(server: &TestServer) {
+async fn key_is_bound_to_one_request(server: &TestServer) {
     assert_eq!(post(server, CLIENTS, "order-7319", &ines()).await.status, 200);
     let reused = json!({
         "returnCode": 4, "returnStatus": "INVALID_PARAMETERS",
@@ -40,7 +40,7 @@ async fn a_key_stands_for_one_request(server: &TestServer) {
     assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
 }
 
-async fn a_refusal_leaves_the_key_free(server: &TestServer) {
+async fn refused_request_leaves_the_key_free(server: &TestServer) {
     let wrong = json!({ "client": { "firstName": "Ines" } });
     let before = server.snapshot().await;
     assert_eq!(post(server, CLIENTS, "rest", &wrong).await.status, 400);
@@ -57,7 +57,7 @@ async fn a_refusal_leaves_the_key_free(server: &TestServer) {
     );
 }
 
-async fn keys_without_the_form_of_one_are_refused(server: &TestServer) {
+async fn malformed_keys_are_refused(server: &TestServer) {
     let malformed = "An idempotency key is made of printable ASCII characters, at least one: a UUID for example.";
     let too_long = "An idempotency key has at most 255 characters.";
     let unreadable =
@@ -103,7 +103,7 @@ async fn keys_without_the_form_of_one_are_refused(server: &TestServer) {
     assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
 }
 
-async fn a_quoted_key_is_the_key_within_and_reads_need_none(server: &TestServer) {
+async fn quoted_key_equals_its_content_and_reads_need_no_key(server: &TestServer) {
     let longest = "k".repeat(255);
     for (key, same) in [("8e03978e-40d5", "\"8e03978e-40d5\""), (&*longest, &*longest)] {
         let (first, again) = (

@@ -24,9 +24,9 @@ async fn post(server: &Server, key: &str) -> Option<(u16, String)> {
     Some((response.status().as_u16(), response.text().await.ok()?))
 }
 
-on_both!(a_request_is_carried_out_once_though_its_server_is_killed,);
+on_both!(request_is_executed_once_when_its_server_is_killed,);
 
-async fn a_request_is_carried_out_once_though_its_server_is_killed(server: &TestServer) {
+async fn request_is_executed_once_when_its_server_is_killed(server: &TestServer) {
     welcome(server).await;
     let url = server.database_url();
     let environment = [("DATABASE_URL", &*url)];

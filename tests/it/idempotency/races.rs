@@ -44,13 +44,13 @@ fn all_alike(answers: &[Answer]) {
 }
 
 on_both!(
-    a_hundred_of_one_request_create_one_client,
-    of_different_requests_under_one_key_one_is_carried_out,
-    whoever_waits_too_long_is_told_so_and_whoever_waits_long_enough_goes_on,
-    a_caller_that_hangs_up_gets_its_answer_later,
+    hundred_identical_requests_create_one_client,
+    one_of_different_requests_under_one_key_is_executed,
+    waiting_for_a_running_request_is_bounded,
+    disconnected_caller_can_fetch_the_answer_later,
 );
 
-async fn a_hundred_of_one_request_create_one_client(server: &TestServer) {
+async fn hundred_identical_requests_create_one_client(server: &TestServer) {
     welcome(server).await;
     let other = server.another(Settings::default()).await;
     let servers = [server, &other];
@@ -64,7 +64,7 @@ async fn a_hundred_of_one_request_create_one_client(server: &TestServer) {
     other.stop().await;
 }
 
-async fn of_different_requests_under_one_key_one_is_carried_out(server: &TestServer) {
+async fn one_of_different_requests_under_one_key_is_executed(server: &TestServer) {
     let bodies: Vec<_> = (0..20)
         .map(|number| json!({ "client": { "firstName": "Ines", "lastName": format!("{number}") } }))
         .collect();
@@ -78,7 +78,7 @@ async fn of_different_requests_under_one_key_one_is_carried_out(server: &TestSer
     assert_eq!(counts(server).await, [1, 0, 1]);
 }
 
-async fn whoever_waits_too_long_is_told_so_and_whoever_waits_long_enough_goes_on(server: &TestServer) {
+async fn waiting_for_a_running_request_is_bounded(server: &TestServer) {
     // Of one server's writers on SQLite, only one gets as far as to wait for another process.
     let others = [
         server.another(Settings::default()).await,
@@ -126,7 +126,7 @@ async fn whoever_waits_too_long_is_told_so_and_whoever_waits_long_enough_goes_on
     }
 }
 
-async fn a_caller_that_hangs_up_gets_its_answer_later(server: &TestServer) {
+async fn disconnected_caller_can_fetch_the_answer_later(server: &TestServer) {
     welcome(server).await;
     let body = ines();
     for round in 0..40_u64 {

@@ -28,13 +28,13 @@ async fn statements(server: &TestServer, path: &str, key: Option<&str>, body: &V
 }
 
 on_both!(
-    a_key_costs_one_statement_and_an_answer_from_a_record_two,
-    what_is_kept_of_a_client_is_found_by_its_key,
-    what_is_kept_is_of_the_client_and_not_of_what_fields_offer,
-    expired_records_are_removed_batch_by_batch_and_others_stay,
+    key_costs_one_statement_and_a_replay_two,
+    records_of_a_client_are_found_by_its_key,
+    record_holds_chosen_options_only,
+    only_expired_records_are_removed_in_batches,
 );
 
-async fn a_key_costs_one_statement_and_an_answer_from_a_record_two(server: &TestServer) {
+async fn key_costs_one_statement_and_a_replay_two(server: &TestServer) {
     let own = "/api/clients/<key 1>";
     assert_eq!(post(server, CLIENTS, "first", &ines()).await.status, 200);
     let (change, other) = (
@@ -59,7 +59,7 @@ async fn a_key_costs_one_statement_and_an_answer_from_a_record_two(server: &Test
     }
 }
 
-async fn what_is_kept_of_a_client_is_found_by_its_key(server: &TestServer) {
+async fn records_of_a_client_are_found_by_its_key(server: &TestServer) {
     let answer = post(server, CLIENTS, "order-7319", &ines()).await;
     let body: Value = serde_json::from_str(&answer.text).expect("an answer is JSON");
     let key = body["client"]["encodedKey"].as_str().expect("a key");
@@ -81,7 +81,7 @@ async fn what_is_kept_of_a_client_is_found_by_its_key(server: &TestServer) {
     assert_eq!(counts(server).await, [1, 0, 0]);
 }
 
-async fn what_is_kept_is_of_the_client_and_not_of_what_fields_offer(server: &TestServer) {
+async fn record_holds_chosen_options_only(server: &TestServer) {
     let mut country = field("country", Kind::Selection);
     let offered: Vec<String> = (0..250).map(|number| format!("country {number}")).collect();
     country.options = options(&offered.iter().map(String::as_str).collect::<Vec<_>>());
@@ -97,7 +97,7 @@ async fn what_is_kept_is_of_the_client_and_not_of_what_fields_offer(server: &Tes
     );
 }
 
-async fn expired_records_are_removed_batch_by_batch_and_others_stay(server: &TestServer) {
+async fn only_expired_records_are_removed_in_batches(server: &TestServer) {
     assert_eq!(post(server, CLIENTS, "order-7319", &ines()).await.status, 200);
     let expired = (0..1_500).map(|number| format!("('USER:a', '{number}', '', '2026-01-01T00:00:00.000000Z')"));
     let expired: Vec<String> = expired.collect();

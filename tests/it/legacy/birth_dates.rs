@@ -10,13 +10,13 @@ use crate::harness::program::Server;
 const FUTURE: &str = "client.birthDate: birthDate must not be in the future.";
 
 on_both!(
-    s4_birth_date_in_the_future_is_309,
-    s4_birth_date_of_today_is_accepted_in_every_time_zone,
-    s4_stored_birth_date_in_the_future_blocks_no_other_change,
-    graphql_birth_date_in_the_future_is_a_user_error_of_the_program,
+    future_birth_date_is_refused_with_309,
+    birth_date_of_today_is_accepted_in_every_time_zone,
+    stored_future_birth_date_blocks_no_other_change,
+    graphql_reports_a_future_birth_date_as_user_error,
 );
 
-async fn s4_birth_date_in_the_future_is_309(server: &TestServer) {
+async fn future_birth_date_is_refused_with_309(server: &TestServer) {
     create(server, json!({})).await;
     for future in ["3990-04-17", "9999-12-31", "3990-04-17T00:00:00+0000"] {
         let body = json!({ "client": { "firstName": "Trevor", "lastName": "Linden", "birthDate": future } });
@@ -49,7 +49,7 @@ async fn s4_birth_date_in_the_future_is_309(server: &TestServer) {
     );
 }
 
-async fn s4_birth_date_of_today_is_accepted_in_every_time_zone(server: &TestServer) {
+async fn birth_date_of_today_is_accepted_in_every_time_zone(server: &TestServer) {
     let now: DateTime<Utc> = std::time::SystemTime::now().into();
     create(server, json!({})).await;
     let send = async |date: chrono::NaiveDate| {
@@ -66,7 +66,7 @@ async fn s4_birth_date_of_today_is_accepted_in_every_time_zone(server: &TestServ
         .is(400, refusal(309, "INVALID_BIRTH_DATE", FUTURE));
 }
 
-async fn s4_stored_birth_date_in_the_future_blocks_no_other_change(server: &TestServer) {
+async fn stored_future_birth_date_blocks_no_other_change(server: &TestServer) {
     create(server, json!({})).await;
     server
         .write("UPDATE client SET birth_date = '3990-04-17'")
@@ -87,7 +87,7 @@ async fn s4_stored_birth_date_in_the_future_blocks_no_other_change(server: &Test
     assert_eq!((cleared.status, cleared.body["client"].get("birthDate")), (200, None));
 }
 
-async fn graphql_birth_date_in_the_future_is_a_user_error_of_the_program(server: &TestServer) {
+async fn graphql_reports_a_future_birth_date_as_user_error(server: &TestServer) {
     let url = server.database_url();
     let server = Server::open(&[("DATABASE_URL", &*url)]);
     let http = reqwest::Client::builder()

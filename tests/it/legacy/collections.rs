@@ -14,20 +14,20 @@ fn passports(numbers: &[&str]) -> serde_json::Value {
 }
 
 on_both!(
-    r3_an_absent_list_is_left_alone,
-    r3_an_empty_list_empties_only_its_own_collection,
-    r3_a_list_replaces_the_collection,
-    r4_a_matched_member_keeps_its_key_and_takes_its_new_place,
-    r4_values_match_by_the_id_of_their_field,
-    r4_a_key_that_isnt_the_clients_own_is_refused,
-    r4_a_key_may_be_named_once,
-    r4_a_new_document_needs_its_type_and_number,
-    r5_only_the_first_address_counts_and_the_others_arent_read,
-    r8_any_error_changes_nothing_at_all,
-    r8_of_several_problems_the_first_in_the_order_of_parts_is_told,
+    absent_list_stays,
+    empty_list_empties_only_its_own_collection,
+    list_replaces_the_collection,
+    matched_member_keeps_its_key_at_its_new_position,
+    values_match_by_the_id_of_their_field,
+    key_of_another_client_is_refused,
+    key_may_be_named_once,
+    new_document_needs_its_type_and_number,
+    only_the_first_address_is_read,
+    any_error_changes_nothing,
+    first_problem_in_the_order_of_parts_is_reported,
 );
 
-async fn r3_an_absent_list_is_left_alone(server: &TestServer) {
+async fn absent_list_stays(server: &TestServer) {
     create(
         server,
         json!({ "idDocuments": passports(&["1", "2"]), "addresses": [{ "city": "Exampleton" }] }),
@@ -47,7 +47,7 @@ async fn r3_an_absent_list_is_left_alone(server: &TestServer) {
     stored(server, client(json!({ "notes": "n" })), collections).await;
 }
 
-async fn r3_an_empty_list_empties_only_its_own_collection(server: &TestServer) {
+async fn empty_list_empties_only_its_own_collection(server: &TestServer) {
     server.define(vec![field("shoe", Kind::Text)]).await;
     create(
         server,
@@ -74,7 +74,7 @@ async fn r3_an_empty_list_empties_only_its_own_collection(server: &TestServer) {
     stored(server, client(json!({})), json!({})).await;
 }
 
-async fn r3_a_list_replaces_the_collection(server: &TestServer) {
+async fn list_replaces_the_collection(server: &TestServer) {
     create(server, json!({ "idDocuments": passports(&["1", "2", "3"]) })).await;
     let body =
         json!({ "idDocuments": [{ "encodedKey": "<key 3>" }, { "documentType": "Passport", "documentId": "4" }] });
@@ -86,7 +86,7 @@ async fn r3_a_list_replaces_the_collection(server: &TestServer) {
     stored(server, client(json!({})), documents).await;
 }
 
-async fn r4_a_matched_member_keeps_its_key_and_takes_its_new_place(server: &TestServer) {
+async fn matched_member_keeps_its_key_at_its_new_position(server: &TestServer) {
     create(server, json!({ "idDocuments": passports(&["1", "2", "3"]) })).await;
     let body = json!({ "idDocuments": [
         { "encodedKey": "<key 4>" }, { "documentType": "Passport", "documentId": "9", "indexInList": 7 },
@@ -101,7 +101,7 @@ async fn r4_a_matched_member_keeps_its_key_and_takes_its_new_place(server: &Test
     stored(server, client(json!({})), documents).await;
 }
 
-async fn r4_values_match_by_the_id_of_their_field(server: &TestServer) {
+async fn values_match_by_the_id_of_their_field(server: &TestServer) {
     server
         .define(vec![
             field("shoe", Kind::Text),
@@ -128,7 +128,7 @@ async fn r4_values_match_by_the_id_of_their_field(server: &TestServer) {
     stored(server, client(json!({})), values).await;
 }
 
-async fn r4_a_key_that_isnt_the_clients_own_is_refused(server: &TestServer) {
+async fn key_of_another_client_is_refused(server: &TestServer) {
     create(
         server,
         json!({ "idDocuments": passports(&["1"]), "addresses": [{ "city": "Exampleton" }] }),
@@ -171,7 +171,7 @@ async fn r4_a_key_that_isnt_the_clients_own_is_refused(server: &TestServer) {
     }
 }
 
-async fn r4_a_key_may_be_named_once(server: &TestServer) {
+async fn key_may_be_named_once(server: &TestServer) {
     create(server, json!({ "idDocuments": passports(&["1"]) })).await;
     let body = json!({ "idDocuments": [{ "encodedKey": "<key 2>" }, { "encodedKey": "<key 2>" }] });
     let source =
@@ -181,7 +181,7 @@ async fn r4_a_key_may_be_named_once(server: &TestServer) {
         .await;
 }
 
-async fn r4_a_new_document_needs_its_type_and_number(server: &TestServer) {
+async fn new_document_needs_its_type_and_number(server: &TestServer) {
     create(server, json!({})).await;
     for (document, name) in [
         (json!({ "documentId": "1" }), "documentType"),
@@ -202,7 +202,7 @@ async fn r4_a_new_document_needs_its_type_and_number(server: &TestServer) {
     }
 }
 
-async fn r5_only_the_first_address_counts_and_the_others_arent_read(server: &TestServer) {
+async fn only_the_first_address_is_read(server: &TestServer) {
     create(
         server,
         json!({ "addresses": [
@@ -222,7 +222,7 @@ async fn r5_only_the_first_address_counts_and_the_others_arent_read(server: &Tes
     assert_eq!(server.snapshot().await.rows("address").len(), 1);
 }
 
-async fn r8_any_error_changes_nothing_at_all(server: &TestServer) {
+async fn any_error_changes_nothing(server: &TestServer) {
     server.define(vec![field("shoe", Kind::Text)]).await;
     create(server, json!({ "idDocuments": passports(&["1"]) })).await;
     let body = json!({
@@ -247,7 +247,7 @@ async fn r8_any_error_changes_nothing_at_all(server: &TestServer) {
         .await;
 }
 
-async fn r8_of_several_problems_the_first_in_the_order_of_parts_is_told(server: &TestServer) {
+async fn first_problem_in_the_order_of_parts_is_reported(server: &TestServer) {
     create(server, json!({})).await;
     let mut body = json!({
         "customInformation": [{ "customFieldID": "nonsense", "value": "x" }],

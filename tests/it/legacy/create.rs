@@ -10,19 +10,19 @@ use super::{CLIENTS, FIRST, client, create_trevor, expanded, refusal, stored};
 use crate::harness::{Settings, TestServer};
 
 on_both!(
-    r1_without_a_name_of_a_client_one_is_created,
-    r1_both_names_are_required,
-    r1_an_id_may_be_chosen,
-    r1_an_id_must_not_be_the_key_of_a_client,
-    r1_an_id_has_at_most_32_characters_and_isnt_blank,
-    r1_ids_follow_the_configured_pattern,
-    r1_unknown_members_and_those_that_cant_be_written_are_ignored,
-    r1a_a_role_must_exist,
-    r1a_a_new_default_role_is_taken_by_those_who_name_none,
+    request_without_client_key_creates_a_client,
+    both_names_are_required,
+    client_id_can_be_chosen,
+    client_id_must_not_be_the_key_of_a_client,
+    client_id_has_at_most_32_characters_and_is_not_blank,
+    generated_ids_follow_the_configured_pattern,
+    unknown_and_read_only_members_are_ignored,
+    role_must_exist,
+    new_default_role_applies_to_clients_without_a_role,
     seeded_clients_follow_the_rules_of_new_ones,
 );
 
-async fn r1_without_a_name_of_a_client_one_is_created(server: &TestServer) {
+async fn request_without_client_key_creates_a_client(server: &TestServer) {
     let body = json!({ "client": { "firstName": "Trevor", "lastName": "Linden" } });
     server
         .post(CLIENTS, body.clone())
@@ -36,7 +36,7 @@ async fn r1_without_a_name_of_a_client_one_is_created(server: &TestServer) {
     stored(server, client(json!({})), json!({})).await;
 }
 
-async fn r1_both_names_are_required(server: &TestServer) {
+async fn both_names_are_required(server: &TestServer) {
     for (client, name) in [
         (json!({ "lastName": "Linden" }), "firstName"),
         (json!({ "firstName": "Trevor" }), "lastName"),
@@ -57,7 +57,7 @@ async fn r1_both_names_are_required(server: &TestServer) {
     }
 }
 
-async fn r1_an_id_may_be_chosen(server: &TestServer) {
+async fn client_id_can_be_chosen(server: &TestServer) {
     for id in ["7", "ümläut & space", "abcdefghijklmnopqrstuvwxyz012345"] {
         let body = json!({ "client": { "firstName": "Trevor", "lastName": "Linden", "id": id } });
         let answer = server.post(CLIENTS, body).await;
@@ -70,7 +70,7 @@ async fn r1_an_id_may_be_chosen(server: &TestServer) {
         .await;
 }
 
-async fn r1_an_id_must_not_be_the_key_of_a_client(server: &TestServer) {
+async fn client_id_must_not_be_the_key_of_a_client(server: &TestServer) {
     create_trevor(server).await;
     let body = json!({ "client": { "firstName": "Trevor", "lastName": "Linden", "id": "<key 1>" } });
     let source = "client.id: Another client has this id: choose another, or leave it out to have one generated.";
@@ -79,7 +79,7 @@ async fn r1_an_id_must_not_be_the_key_of_a_client(server: &TestServer) {
         .await;
 }
 
-async fn r1_an_id_has_at_most_32_characters_and_isnt_blank(server: &TestServer) {
+async fn client_id_has_at_most_32_characters_and_is_not_blank(server: &TestServer) {
     for (id, code, status, source) in [
         (
             "ä".repeat(33),
@@ -99,7 +99,7 @@ async fn r1_an_id_has_at_most_32_characters_and_isnt_blank(server: &TestServer) 
     }
 }
 
-async fn r1_ids_follow_the_configured_pattern(server: &TestServer) {
+async fn generated_ids_follow_the_configured_pattern(server: &TestServer) {
     let settings: clientele::client::ClientSettings =
         serde_json::from_value(json!({ "id_pattern": "C-##", "first_state": "PENDING_APPROVAL" }))
             .expect("sound settings");
@@ -128,7 +128,7 @@ async fn r1_ids_follow_the_configured_pattern(server: &TestServer) {
     server.stop().await;
 }
 
-async fn r1_unknown_members_and_those_that_cant_be_written_are_ignored(server: &TestServer) {
+async fn unknown_and_read_only_members_are_ignored(server: &TestServer) {
     let body = json!({
         "client": {
             "firstName": "Trevor", "lastName": "Linden", "appkey": "x", "loanCycle": "many", "groupLoanCycle": {},
@@ -143,7 +143,7 @@ async fn r1_unknown_members_and_those_that_cant_be_written_are_ignored(server: &
         .is(200, expanded(client(json!({})), json!({})));
 }
 
-async fn r1a_a_role_must_exist(server: &TestServer) {
+async fn role_must_exist(server: &TestServer) {
     let role =
         |key| json!({ "client": { "firstName": "Trevor", "lastName": "Linden", "clientRole": { "encodedKey": key } } });
     let source = "client.clientRole.encodedKey: There is no client role of this name.";
@@ -183,7 +183,7 @@ async fn r1a_a_role_must_exist(server: &TestServer) {
         .is(200, expanded(client(json!({})), json!({})));
 }
 
-async fn r1a_a_new_default_role_is_taken_by_those_who_name_none(server: &TestServer) {
+async fn new_default_role_applies_to_clients_without_a_role(server: &TestServer) {
     let member = UpsertClientRole {
         role_id: "member".to_owned(),
         encoded_key: async_graphql::MaybeUndefined::Value("memberKey".to_owned()),

@@ -41,23 +41,23 @@ async fn refused(server: &TestServer, body: Value, code: u16, status: &str, sour
 }
 
 on_both!(
-    r7_values_are_answered_as_sent_or_in_their_canonical_form,
-    r7_a_number_is_read_from_the_texts_own_digits,
-    r7_links_are_answered_as_links,
-    r7_901_a_value_that_doesnt_fit_its_type,
-    r7_901_a_new_value_that_is_none,
-    r7_902_a_required_value_that_is_missing,
-    r7_902_a_required_field_that_is_deactivated_isnt_asked_for,
-    r7_903_and_3600_a_field_that_isnt_there,
-    r7_904_a_value_that_is_too_long,
-    r7_908_a_field_that_is_deactivated,
-    r7_911_a_link_to_a_client_that_isnt_there,
-    r7_913_a_group_index_on_a_single_set,
-    r7_917_a_value_that_doesnt_match_the_pattern,
-    r7_918_the_same_field_twice,
+    values_are_answered_as_sent_or_in_canonical_form,
+    number_is_read_from_the_digits_of_its_text,
+    links_are_answered_as_links,
+    value_of_a_wrong_type_is_901,
+    new_empty_value_is_901,
+    missing_required_value_is_902,
+    deactivated_required_field_is_not_demanded,
+    unknown_field_is_903_or_3600,
+    too_long_value_is_904,
+    deactivated_field_is_908,
+    link_to_an_unknown_client_is_911,
+    group_index_on_a_single_set_is_913,
+    value_not_matching_the_pattern_is_917,
+    duplicate_field_is_918,
 );
 
-async fn r7_values_are_answered_as_sent_or_in_their_canonical_form(server: &TestServer) {
+async fn values_are_answered_as_sent_or_in_canonical_form(server: &TestServer) {
     define_each_type(server).await;
     create(server, json!({})).await;
     let long = "x".repeat(2_048);
@@ -100,7 +100,7 @@ async fn r7_values_are_answered_as_sent_or_in_their_canonical_form(server: &Test
     }
 }
 
-async fn r7_a_number_is_read_from_the_texts_own_digits(server: &TestServer) {
+async fn number_is_read_from_the_digits_of_its_text(server: &TestServer) {
     define_each_type(server).await;
     create(server, json!({})).await;
     // None of these survives a float.
@@ -124,7 +124,7 @@ async fn r7_a_number_is_read_from_the_texts_own_digits(server: &TestServer) {
     }
 }
 
-async fn r7_links_are_answered_as_links(server: &TestServer) {
+async fn links_are_answered_as_links(server: &TestServer) {
     define_each_type(server).await;
     create(server, json!({})).await;
     create(server, json!({})).await;
@@ -145,7 +145,7 @@ async fn r7_links_are_answered_as_links(server: &TestServer) {
     }
 }
 
-async fn r7_901_a_value_that_doesnt_fit_its_type(server: &TestServer) {
+async fn value_of_a_wrong_type_is_901(server: &TestServer) {
     define_each_type(server).await;
     create(server, json!({})).await;
     const NAME: &str = "INCONSISTENT_VALUE_WITH_CUSTOM_FIELD_TYPE";
@@ -208,7 +208,7 @@ async fn r7_901_a_value_that_doesnt_fit_its_type(server: &TestServer) {
     refused(server, of("user", "k1"), 901, NAME, source).await;
 }
 
-async fn r7_901_a_new_value_that_is_none(server: &TestServer) {
+async fn new_empty_value_is_901(server: &TestServer) {
     define_each_type(server).await;
     create(server, of("long", "stays")).await;
     const NAME: &str = "INCONSISTENT_VALUE_WITH_CUSTOM_FIELD_TYPE";
@@ -234,7 +234,7 @@ async fn r7_901_a_new_value_that_is_none(server: &TestServer) {
     refused(server, of("long", ""), 901, NAME, source).await;
 }
 
-async fn r7_902_a_required_value_that_is_missing(server: &TestServer) {
+async fn missing_required_value_is_902(server: &TestServer) {
     create(server, json!({})).await;
     server
         .define(vec![
@@ -280,7 +280,7 @@ async fn r7_902_a_required_value_that_is_missing(server: &TestServer) {
     stored(server, client(json!({})), values).await;
 }
 
-async fn r7_902_a_required_field_that_is_deactivated_isnt_asked_for(server: &TestServer) {
+async fn deactivated_required_field_is_not_demanded(server: &TestServer) {
     let off = CustomFieldInput {
         required: Some(true),
         state: Some(FieldState::Deactivated),
@@ -290,7 +290,7 @@ async fn r7_902_a_required_field_that_is_deactivated_isnt_asked_for(server: &Tes
     create(server, json!({ "customInformation": [] })).await;
 }
 
-async fn r7_903_and_3600_a_field_that_isnt_there(server: &TestServer) {
+async fn unknown_field_is_903_or_3600(server: &TestServer) {
     create(server, json!({})).await;
     for id in ["nonsense", " ", "\0", "Text"] {
         let source = "customInformation[0].customFieldID: There is no custom field with this id.";
@@ -313,7 +313,7 @@ async fn r7_903_and_3600_a_field_that_isnt_there(server: &TestServer) {
     }
 }
 
-async fn r7_904_a_value_that_is_too_long(server: &TestServer) {
+async fn too_long_value_is_904(server: &TestServer) {
     define_each_type(server).await;
     create(server, json!({})).await;
     const NAME: &str = "MAX_CUSTOM_FIELD_VALUE_LENGTH_EXCEEDED";
@@ -340,7 +340,7 @@ async fn r7_904_a_value_that_is_too_long(server: &TestServer) {
     .await;
 }
 
-async fn r7_908_a_field_that_is_deactivated(server: &TestServer) {
+async fn deactivated_field_is_908(server: &TestServer) {
     server
         .define(vec![CustomFieldInput {
             state: Some(FieldState::Deactivated),
@@ -352,7 +352,7 @@ async fn r7_908_a_field_that_is_deactivated(server: &TestServer) {
     refused(server, of("shoe", "left"), 908, "CUSTOM_FIELD_DEACTIVATED", source).await;
 }
 
-async fn r7_911_a_link_to_a_client_that_isnt_there(server: &TestServer) {
+async fn link_to_an_unknown_client_is_911(server: &TestServer) {
     define_each_type(server).await;
     create(server, json!({})).await;
     let source = "customInformation[0].linkedEntityKeyValue: The field client links to a client, and there is none with this key.";
@@ -368,7 +368,7 @@ async fn r7_911_a_link_to_a_client_that_isnt_there(server: &TestServer) {
     }
 }
 
-async fn r7_913_a_group_index_on_a_single_set(server: &TestServer) {
+async fn group_index_on_a_single_set_is_913(server: &TestServer) {
     define_each_type(server).await;
     create(server, json!({})).await;
     let with = |index: Value| json!({ "customInformation": [{ "customFieldID": "text", "value": "x", "customFieldSetGroupIndex": index }] });
@@ -385,7 +385,7 @@ async fn r7_913_a_group_index_on_a_single_set(server: &TestServer) {
     }
 }
 
-async fn r7_917_a_value_that_doesnt_match_the_pattern(server: &TestServer) {
+async fn value_not_matching_the_pattern_is_917(server: &TestServer) {
     let pattern = MaybeUndefined::Value("@#-$".to_owned());
     server
         .define(vec![CustomFieldInput {
@@ -410,7 +410,7 @@ async fn r7_917_a_value_that_doesnt_match_the_pattern(server: &TestServer) {
     }
 }
 
-async fn r7_918_the_same_field_twice(server: &TestServer) {
+async fn duplicate_field_is_918(server: &TestServer) {
     define_each_type(server).await;
     create(server, json!({})).await;
     let body = json!({ "customInformation": [

@@ -6,15 +6,15 @@ use super::{CLIENTS, FIRST, address, client, create, document, expanded, merged,
 use crate::harness::{TestServer, field};
 
 on_both!(
-    r6_empty_text_clears_dates_genders_languages_and_degrees,
-    r6_empty_text_is_no_value_on_create_either,
-    r6_empty_key_is_unknown,
-    r6_empty_custom_value_is_no_value,
-    s2_gender_may_be_in_lower_case,
-    s2_dates_may_have_spaces_before_time_and_zone,
+    empty_text_clears_dates_genders_languages_and_degrees,
+    empty_text_is_no_value_on_create,
+    empty_key_is_unknown,
+    empty_custom_value_is_no_value,
+    gender_may_be_in_lower_case,
+    dates_may_have_spaces_before_time_and_zone,
 );
 
-async fn r6_empty_text_clears_dates_genders_languages_and_degrees(server: &TestServer) {
+async fn empty_text_clears_dates_genders_languages_and_degrees(server: &TestServer) {
     create(
         server,
         json!({
@@ -41,7 +41,7 @@ async fn r6_empty_text_clears_dates_genders_languages_and_degrees(server: &TestS
     );
 }
 
-async fn r6_empty_text_is_no_value_on_create_either(server: &TestServer) {
+async fn empty_text_is_no_value_on_create(server: &TestServer) {
     let empty = [
         "id",
         "middleName",
@@ -73,7 +73,7 @@ async fn r6_empty_text_is_no_value_on_create_either(server: &TestServer) {
         .is(200, second);
 }
 
-async fn r6_empty_key_is_unknown(server: &TestServer) {
+async fn empty_key_is_unknown(server: &TestServer) {
     create(server, json!({})).await;
     for (body, status, code, name) in [
         (
@@ -109,7 +109,7 @@ async fn r6_empty_key_is_unknown(server: &TestServer) {
     }
 }
 
-async fn r6_empty_custom_value_is_no_value(server: &TestServer) {
+async fn empty_custom_value_is_no_value(server: &TestServer) {
     server
         .define(vec![field("shoe", clientele::custom_field::Kind::Text)])
         .await;
@@ -132,7 +132,7 @@ async fn r6_empty_custom_value_is_no_value(server: &TestServer) {
     );
 }
 
-async fn s2_gender_may_be_in_lower_case(server: &TestServer) {
+async fn gender_may_be_in_lower_case(server: &TestServer) {
     create(server, json!({})).await;
     for (sent, answered) in [("male", "MALE"), ("female", "FEMALE"), ("MALE", "MALE")] {
         let body = json!({ "client": { "gender": sent } });
@@ -156,7 +156,7 @@ async fn s2_gender_may_be_in_lower_case(server: &TestServer) {
     }
 }
 
-async fn s2_dates_may_have_spaces_before_time_and_zone(server: &TestServer) {
+async fn dates_may_have_spaces_before_time_and_zone(server: &TestServer) {
     create(server, json!({})).await;
     for written in [
         "1990-04-17 12:34:56 +0800",

@@ -22,21 +22,21 @@ const MINIMAL: &str = r#"{
 }"#;
 
 on_both!(
-    the_first_example_creates_from_query_parameters,
-    the_second_example_creates_from_json,
-    the_example_of_removal_empties_every_array,
-    the_example_of_the_contract_answers_as_written,
-    the_bare_client_and_the_expanded_one_are_told_apart,
+    first_example_creates_from_query_parameters,
+    second_example_creates_from_json,
+    removal_example_empties_every_array,
+    contract_example_is_answered_as_documented,
+    bare_and_expanded_clients_have_different_members,
 );
 
-async fn the_first_example_creates_from_query_parameters(server: &TestServer) {
+async fn first_example_creates_from_query_parameters(server: &TestServer) {
     let path = "/api/clients?firstName=Trevor&lastName=Linden&emailAddress=trevor.linden%40mambu.com";
     let answer = server.send(server.request(Method::POST, path)).await;
     answer.is(200, client(json!({ "emailAddress": "trevor.linden@mambu.com" })));
     assert_eq!(answer.content_type, "application/json; charset=utf-8");
 }
 
-async fn the_second_example_creates_from_json(server: &TestServer) {
+async fn second_example_creates_from_json(server: &TestServer) {
     let request = server
         .request(Method::POST, CLIENTS)
         .header("content-type", "application/json")
@@ -52,7 +52,7 @@ async fn the_second_example_creates_from_json(server: &TestServer) {
     stored(server, client(members), json!({})).await;
 }
 
-async fn the_example_of_removal_empties_every_array(server: &TestServer) {
+async fn removal_example_empties_every_array(server: &TestServer) {
     server.define(vec![field("shoe", Kind::Text)]).await;
     create(
         server,
@@ -72,7 +72,7 @@ async fn the_example_of_removal_empties_every_array(server: &TestServer) {
     stored(server, client(json!({})), json!({})).await;
 }
 
-async fn the_example_of_the_contract_answers_as_written(server: &TestServer) {
+async fn contract_example_is_answered_as_documented(server: &TestServer) {
     let band = CustomFieldInput {
         options: options(&["LOW", "HIGH"]),
         name: async_graphql::MaybeUndefined::Value("Risk band".to_owned()),
@@ -172,7 +172,7 @@ async fn the_example_of_the_contract_answers_as_written(server: &TestServer) {
     stored(server, client(members), collections).await;
 }
 
-async fn the_bare_client_and_the_expanded_one_are_told_apart(server: &TestServer) {
+async fn bare_and_expanded_clients_have_different_members(server: &TestServer) {
     create(server, json!({ "addresses": [{ "city": "Exampleton" }] })).await;
     let bare = client(json!({}));
     for path in [

@@ -36,12 +36,12 @@ fn ines() -> Value {
 }
 
 on_both!(
-    r6_empty_id_is_generated_on_create_and_ignored_on_update,
-    r10_appkey_is_accepted_on_every_route,
-    r6_state_inactive_on_create_is_ignored_when_another_is_first,
+    empty_id_is_generated_on_create_and_ignored_on_update,
+    appkey_is_accepted_on_every_route,
+    inactive_state_on_create_yields_to_the_configured_one,
 );
 
-async fn r6_empty_id_is_generated_on_create_and_ignored_on_update(server: &TestServer) {
+async fn empty_id_is_generated_on_create_and_ignored_on_update(server: &TestServer) {
     let url = server.database_url();
     let server = Server::open(&[("DATABASE_URL", &*url)]);
     let (status, created) = post(&server, "/api/clients?appkey=K", &ines()).await;
@@ -77,7 +77,7 @@ async fn r6_empty_id_is_generated_on_create_and_ignored_on_update(server: &TestS
     }
 }
 
-async fn r10_appkey_is_accepted_on_every_route(server: &TestServer) {
+async fn appkey_is_accepted_on_every_route(server: &TestServer) {
     let url = server.database_url();
     let server = Server::open(&[("DATABASE_URL", &*url)]);
     let (_, created) = post(&server, CLIENTS, &ines()).await;
@@ -101,7 +101,7 @@ async fn r10_appkey_is_accepted_on_every_route(server: &TestServer) {
     assert_eq!((status, refused), (400, refusal(27, "PARAMETER_NOT_ALLOWED", source)));
 }
 
-async fn r6_state_inactive_on_create_is_ignored_when_another_is_first(server: &TestServer) {
+async fn inactive_state_on_create_yields_to_the_configured_one(server: &TestServer) {
     let url = server.database_url();
     let first = ("CLIENTELE_CLIENTS__FIRST_STATE", "PENDING_APPROVAL");
     let server = Server::open(&[("DATABASE_URL", &*url), first]);

@@ -29,13 +29,13 @@ async fn ids(server: &TestServer, query: &str) -> Vec<String> {
 }
 
 on_both!(
-    a_list_has_bare_clients_in_the_order_of_creation,
+    list_has_bare_clients_in_order_of_creation,
     filters_are_exact_and_combine,
     offset_and_limit_have_bounds,
-    a_filter_that_isnt_understood_is_refused,
+    invalid_filter_is_refused,
 );
 
-async fn a_list_has_bare_clients_in_the_order_of_creation(server: &TestServer) {
+async fn list_has_bare_clients_in_order_of_creation(server: &TestServer) {
     server.get(CLIENTS).await.is(200, json!([]));
     create(server, json!({ "addresses": [{ "city": "Exampleton" }] })).await;
     server.get(CLIENTS).await.is(200, json!([client(json!({}))]));
@@ -103,7 +103,7 @@ async fn offset_and_limit_have_bounds(server: &TestServer) {
     }
 }
 
-async fn a_filter_that_isnt_understood_is_refused(server: &TestServer) {
+async fn invalid_filter_is_refused(server: &TestServer) {
     for (query, code) in [("surname=x", 27), ("state=nonsense", 305), ("birthDate=yesterday", 309)] {
         let answer = server.get(&format!("/api/clients?{query}")).await;
         assert_eq!(

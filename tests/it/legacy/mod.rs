@@ -4,7 +4,6 @@ mod bad_input;
 mod birth_dates;
 mod collections;
 mod create;
-mod cross_site;
 mod custom_values;
 mod empty_texts;
 mod examples;

@@ -30,24 +30,24 @@ async fn send(server: &TestServer, path: &str, content_type: Option<&str>, body:
 }
 
 on_both!(
-    r10_parameters_create_a_bare_client,
-    r10_a_form_creates_a_bare_client,
-    r10_the_old_spellings_are_understood,
-    r10_a_content_type_without_a_body_is_told_how_to_mend_it,
-    r10_parameters_and_a_json_body_dont_go_together,
-    r10_an_unknown_parameter_is_named,
-    r10_parameters_dont_change_a_client,
-    r10_parameters_are_judged_like_members,
-    r10_a_content_type_on_a_get_is_ignored,
+    parameters_create_a_bare_client,
+    form_creates_a_bare_client,
+    old_spellings_are_accepted,
+    content_type_without_a_body_is_refused_with_advice,
+    parameters_with_a_json_body_are_refused,
+    unknown_parameter_is_named,
+    parameters_cannot_change_a_client,
+    parameters_are_validated_like_members,
+    content_type_of_a_get_is_ignored,
 );
 
-async fn r10_parameters_create_a_bare_client(server: &TestServer) {
+async fn parameters_create_a_bare_client(server: &TestServer) {
     send(server, &format!("{CLIENTS}?{EVERY_PARAMETER}"), None, "")
         .await
         .is(200, every_member());
 }
 
-async fn r10_a_form_creates_a_bare_client(server: &TestServer) {
+async fn form_creates_a_bare_client(server: &TestServer) {
     for content_type in [
         "application/x-www-form-urlencoded",
         "application/x-www-form-urlencoded; charset=UTF-8",
@@ -71,7 +71,7 @@ async fn r10_a_form_creates_a_bare_client(server: &TestServer) {
     server.send(request.body(EVERY_PARAMETER)).await.is(200, every_member());
 }
 
-async fn r10_the_old_spellings_are_understood(server: &TestServer) {
+async fn old_spellings_are_accepted(server: &TestServer) {
     let path = "/api/clients?firstName=Trevor&lastName=Linden&homephone=1&mobilephone=2&birthdate=1990-04-17&email=t%40example.test";
     let members = json!({
         "homePhone": "1", "mobilePhone1": "2", "birthDate": "1990-04-17T00:00:00+0000", "emailAddress": "t@example.test",
@@ -79,7 +79,7 @@ async fn r10_the_old_spellings_are_understood(server: &TestServer) {
     send(server, path, None, "").await.is(200, client(members));
 }
 
-async fn r10_a_content_type_without_a_body_is_told_how_to_mend_it(server: &TestServer) {
+async fn content_type_without_a_body_is_refused_with_advice(server: &TestServer) {
     let before = server.snapshot().await;
     for content_type in ["application/json", "text/plain", "application/vnd.mambu.v1+json"] {
         let answer = send(
@@ -96,7 +96,7 @@ async fn r10_a_content_type_without_a_body_is_told_how_to_mend_it(server: &TestS
     assert_eq!(server.snapshot().await, before);
 }
 
-async fn r10_parameters_and_a_json_body_dont_go_together(server: &TestServer) {
+async fn parameters_with_a_json_body_are_refused(server: &TestServer) {
     let body = json!({ "client": { "firstName": "Trevor", "lastName": "Linden" } });
     let before = server.snapshot().await;
     let answer = server.post("/api/clients?firstName=Trevor", body.clone()).await;
@@ -114,7 +114,7 @@ async fn r10_parameters_and_a_json_body_dont_go_together(server: &TestServer) {
         .is(200, expanded(client(json!({})), json!({})));
 }
 
-async fn r10_an_unknown_parameter_is_named(server: &TestServer) {
+async fn unknown_parameter_is_named(server: &TestServer) {
     let before = server.snapshot().await;
     for name in ["surname", "firstname", "clientRole", "addresses"] {
         let answer = send(
@@ -139,7 +139,7 @@ async fn r10_an_unknown_parameter_is_named(server: &TestServer) {
     assert_eq!(server.snapshot().await, before);
 }
 
-async fn r10_parameters_dont_change_a_client(server: &TestServer) {
+async fn parameters_cannot_change_a_client(server: &TestServer) {
     create(server, json!({})).await;
     let before = server.snapshot().await;
     for path in [
@@ -158,7 +158,7 @@ async fn r10_parameters_dont_change_a_client(server: &TestServer) {
     assert_eq!(server.snapshot().await, before);
 }
 
-async fn r10_parameters_are_judged_like_members(server: &TestServer) {
+async fn parameters_are_validated_like_members(server: &TestServer) {
     let before = server.snapshot().await;
     for (query, code) in [
         ("lastName=Linden", 4),
@@ -182,7 +182,7 @@ async fn r10_parameters_are_judged_like_members(server: &TestServer) {
     assert_eq!(server.snapshot().await, before);
 }
 
-async fn r10_a_content_type_on_a_get_is_ignored(server: &TestServer) {
+async fn content_type_of_a_get_is_ignored(server: &TestServer) {
     create(server, json!({})).await;
     let request = server
         .request(Method::GET, FIRST)

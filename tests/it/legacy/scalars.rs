@@ -21,15 +21,15 @@ fn answered(scalars: Value) -> Value {
 }
 
 on_both!(
-    r6_each_scalar_can_be_left_alone_cleared_and_set,
-    r6_an_empty_text_counts_as_null,
-    r6_names_cant_be_cleared,
-    r6_a_post_changes_neither_id_nor_state,
-    r6_members_of_arrays_are_treated_likewise,
-    r6a_what_was_answered_can_be_sent_back,
+    each_scalar_can_be_kept_cleared_and_set,
+    empty_text_counts_as_null,
+    names_cannot_be_cleared,
+    post_changes_neither_id_nor_state,
+    members_of_arrays_follow_the_same_rules,
+    answer_can_be_sent_back,
 );
 
-async fn r6_each_scalar_can_be_left_alone_cleared_and_set(server: &TestServer) {
+async fn each_scalar_can_be_kept_cleared_and_set(server: &TestServer) {
     create(server, json!({})).await;
     let whole = every_scalar();
     let body = json!({ "client": whole });
@@ -60,7 +60,7 @@ async fn r6_each_scalar_can_be_left_alone_cleared_and_set(server: &TestServer) {
     stored(server, answered(whole), json!({})).await;
 }
 
-async fn r6_an_empty_text_counts_as_null(server: &TestServer) {
+async fn empty_text_counts_as_null(server: &TestServer) {
     create(server, json!({})).await;
     for name in [
         "middleName",
@@ -82,7 +82,7 @@ async fn r6_an_empty_text_counts_as_null(server: &TestServer) {
     }
 }
 
-async fn r6_names_cant_be_cleared(server: &TestServer) {
+async fn names_cannot_be_cleared(server: &TestServer) {
     create(server, json!({})).await;
     for name in ["firstName", "lastName"] {
         for blank in [json!(null), json!(""), json!("\t ")] {
@@ -95,7 +95,7 @@ async fn r6_names_cant_be_cleared(server: &TestServer) {
     }
 }
 
-async fn r6_a_post_changes_neither_id_nor_state(server: &TestServer) {
+async fn post_changes_neither_id_nor_state(server: &TestServer) {
     create(server, json!({})).await;
     let same = expanded(client(json!({})), json!({}));
     for body in [
@@ -135,7 +135,7 @@ async fn r6_a_post_changes_neither_id_nor_state(server: &TestServer) {
     server.post(CLIENTS, body).await.is(200, expanded(second, json!({})));
 }
 
-async fn r6_members_of_arrays_are_treated_likewise(server: &TestServer) {
+async fn members_of_arrays_follow_the_same_rules(server: &TestServer) {
     let whole = json!({
         "line1": "1", "line2": "2", "city": "3", "region": "4", "postcode": "5", "country": "6",
         "latitude": 12.5, "longitude": -0.25,
@@ -187,7 +187,7 @@ async fn r6_members_of_arrays_are_treated_likewise(server: &TestServer) {
     stored(server, client(json!({})), bare).await;
 }
 
-async fn r6a_what_was_answered_can_be_sent_back(server: &TestServer) {
+async fn answer_can_be_sent_back(server: &TestServer) {
     server
         .define(vec![
             CustomFieldInput {

@@ -40,12 +40,12 @@ async fn store(server: &TestServer) {
 }
 
 on_both!(
-    r6a_invalid_stored_values_can_be_sent_back,
-    r6a_invalid_stored_values_block_no_other_change,
-    r6a_invalid_values_are_refused_when_they_change,
+    invalid_stored_values_can_be_sent_back,
+    invalid_stored_values_block_no_other_change,
+    invalid_values_are_refused_when_they_change,
 );
 
-async fn r6a_invalid_stored_values_can_be_sent_back(server: &TestServer) {
+async fn invalid_stored_values_can_be_sent_back(server: &TestServer) {
     store(server).await;
     let before = server.snapshot().await;
     let whole = server.get("/api/clients/search?fullDetails=true").await.body;
@@ -55,7 +55,7 @@ async fn r6a_invalid_stored_values_can_be_sent_back(server: &TestServer) {
     assert_eq!(server.snapshot().await, before, "nothing changed, nothing is written");
 }
 
-async fn r6a_invalid_stored_values_block_no_other_change(server: &TestServer) {
+async fn invalid_stored_values_block_no_other_change(server: &TestServer) {
     store(server).await;
     for (body, member, value) in [
         (
@@ -106,7 +106,7 @@ async fn r6a_invalid_stored_values_block_no_other_change(server: &TestServer) {
         .data(json!({ "upsertClient": { "userErrors": [], "client": { "notes": "n" } } }));
 }
 
-async fn r6a_invalid_values_are_refused_when_they_change(server: &TestServer) {
+async fn invalid_values_are_refused_when_they_change(server: &TestServer) {
     store(server).await;
     for (body, code, status, source) in [
         (

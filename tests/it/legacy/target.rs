@@ -10,14 +10,14 @@ const UNKNOWN_KEY: &str = "client.encodedKey: There is no client with this key: 
 const UNKNOWN_ID: &str = "There is no client with this id or key.";
 
 on_both!(
-    r2_the_path_the_key_or_both_name_the_client,
-    r2_an_unknown_path_comes_before_an_unknown_key_and_that_before_two_clients,
-    r2_a_short_id_comes_before_a_key,
-    r9_arrays_alone_change_these_arrays_alone,
-    r9_a_strict_server_wants_the_key_in_the_body,
+    path_or_key_or_both_select_the_client,
+    unknown_path_unknown_key_and_two_clients_have_an_order,
+    short_id_takes_precedence_over_a_key,
+    arrays_alone_change_only_these_arrays,
+    strict_server_requires_the_key_in_the_body,
 );
 
-async fn r2_the_path_the_key_or_both_name_the_client(server: &TestServer) {
+async fn path_or_key_or_both_select_the_client(server: &TestServer) {
     create_trevor(server).await;
     let ways = [
         ("/api/clients/<id 1>", json!("<key 1>")),
@@ -38,7 +38,7 @@ async fn r2_the_path_the_key_or_both_name_the_client(server: &TestServer) {
     assert_eq!(server.snapshot().await.rows("client").len(), 1);
 }
 
-async fn r2_an_unknown_path_comes_before_an_unknown_key_and_that_before_two_clients(server: &TestServer) {
+async fn unknown_path_unknown_key_and_two_clients_have_an_order(server: &TestServer) {
     create_trevor(server).await;
     create_trevor(server).await;
     let with = |key: &str| json!({ "client": { "encodedKey": key, "firstName": "" } });
@@ -71,7 +71,7 @@ async fn r2_an_unknown_path_comes_before_an_unknown_key_and_that_before_two_clie
         .await;
 }
 
-async fn r2_a_short_id_comes_before_a_key(server: &TestServer) {
+async fn short_id_takes_precedence_over_a_key(server: &TestServer) {
     // An id that looks like a key, chosen before any client could have that key.
     let id = "0123456789abcdef0123456789abcdef";
     server
@@ -86,7 +86,7 @@ async fn r2_a_short_id_comes_before_a_key(server: &TestServer) {
         .is(200, client(json!({ "id": id })));
 }
 
-async fn r9_arrays_alone_change_these_arrays_alone(server: &TestServer) {
+async fn arrays_alone_change_only_these_arrays(server: &TestServer) {
     create_trevor(server).await;
     let body = json!({ "addresses": [{ "city": "Exampleton" }] });
     let city = json!({ "addresses": [address(2, json!({ "city": "Exampleton" }))] });
@@ -102,7 +102,7 @@ async fn r9_arrays_alone_change_these_arrays_alone(server: &TestServer) {
         .await;
 }
 
-async fn r9_a_strict_server_wants_the_key_in_the_body(server: &TestServer) {
+async fn strict_server_requires_the_key_in_the_body(server: &TestServer) {
     create(server, json!({})).await;
     let legacy = RestSettings {
         require_encoded_key: true,

@@ -45,9 +45,9 @@ async fn gateway(server: &TestServer, client: &str, status: u16, body: &'static 
     }
 }
 
-on_both!(what_a_provider_says_of_an_erased_client_is_not_kept,);
+on_both!(provider_reply_about_an_erased_client_is_not_kept,);
 
-async fn what_a_provider_says_of_an_erased_client_is_not_kept(server: &TestServer) {
+async fn provider_reply_about_an_erased_client_is_not_kept(server: &TestServer) {
     template(server, "text", json!({ "channel": "SMS" })).await;
     let words = r#"{ "code": 21211, "message": "+14155550101 is unknown here" }"#;
     let accepted = r#"{ "sid": "to +14155550101" }"#;

@@ -7,14 +7,14 @@ use crate::harness::{Settings, TestServer, with};
 
 on_both!(
     every_way_of_creating_a_client_queues_one_message,
-    a_message_costs_no_statement_of_its_own,
-    what_does_not_create_raises_no_creation,
-    a_change_raises_its_event_and_what_changes_nothing_raises_nothing,
-    no_template_that_fits_or_no_way_to_the_client_is_no_message_and_no_error,
-    a_match_sends_one_in_the_client_s_language_or_the_default_one,
-    a_message_holds_what_its_placeholders_stood_for,
-    a_template_of_another_server_counts_at_once,
-    a_template_that_can_t_be_read_keeps_no_client_from_being_stored,
+    message_takes_no_statement_of_its_own,
+    only_creation_raises_the_created_event,
+    only_real_changes_raise_an_event,
+    no_matching_template_or_recipient_queues_no_message,
+    match_uses_client_language_or_the_default_one,
+    message_keeps_the_values_of_its_placeholders,
+    template_of_another_server_applies_at_once,
+    unreadable_template_blocks_no_upsert,
 );
 
 async fn every_way_of_creating_a_client_queues_one_message(server: &TestServer) {
@@ -52,7 +52,7 @@ async fn every_way_of_creating_a_client_queues_one_message(server: &TestServer) 
     );
 }
 
-async fn a_message_costs_no_statement_of_its_own(server: &TestServer) {
+async fn message_takes_no_statement_of_its_own(server: &TestServer) {
     let create = json!({ "client": reachable(), "idDocuments": [{ "documentType": "P", "documentId": "1" }] });
     store(server, create.clone()).await;
     server.statements();
@@ -67,7 +67,7 @@ async fn a_message_costs_no_statement_of_its_own(server: &TestServer) {
     assert_eq!(queued(server).await.len(), 4);
 }
 
-async fn what_does_not_create_raises_no_creation(server: &TestServer) {
+async fn only_creation_raises_the_created_event(server: &TestServer) {
     template(server, "hello", json!({})).await;
     let key = store(server, json!({ "client": { "firstName": "Ana", "lastName": "Cruz" } })).await;
     // Reachable only later: that is a change.
@@ -97,7 +97,7 @@ async fn what_does_not_create_raises_no_creation(server: &TestServer) {
     assert_eq!(queued(server).await, [""; 0]);
 }
 
-async fn a_change_raises_its_event_and_what_changes_nothing_raises_nothing(server: &TestServer) {
+async fn only_real_changes_raise_an_event(server: &TestServer) {
     template(server, "changed", json!({ "event": "CLIENT_UPDATED" })).await;
     let key = store(server, json!({ "client": reachable() })).await;
     assert_eq!(queued(server).await, [""; 0]);
@@ -114,7 +114,7 @@ async fn a_change_raises_its_event_and_what_changes_nothing_raises_nothing(serve
     assert_eq!(queued(server).await.len(), 2);
 }
 
-async fn no_template_that_fits_or_no_way_to_the_client_is_no_message_and_no_error(server: &TestServer) {
+async fn no_matching_template_or_recipient_queues_no_message(server: &TestServer) {
     store(server, json!({ "client": reachable() })).await;
     template(server, "off", json!({ "active": false })).await;
     template(server, "text", json!({ "channel": "SMS" })).await;
@@ -134,7 +134,7 @@ async fn no_template_that_fits_or_no_way_to_the_client_is_no_message_and_no_erro
     );
 }
 
-async fn a_match_sends_one_in_the_client_s_language_or_the_default_one(server: &TestServer) {
+async fn match_uses_client_language_or_the_default_one(server: &TestServer) {
     let variants = json!([
         { "language": "ENGLISH", "subject": "Hello", "text": "t" },
         { "language": "GERMAN", "subject": "Hallo", "text": "t" }]);
@@ -155,7 +155,7 @@ async fn a_match_sends_one_in_the_client_s_language_or_the_default_one(server: &
     assert_eq!(queued(server).await, [one("ENGLISH"), one("GERMAN"), one("GERMAN")]);
 }
 
-async fn a_message_holds_what_its_placeholders_stood_for(server: &TestServer) {
+async fn message_keeps_the_values_of_its_placeholders(server: &TestServer) {
     let text = "{CLIENT_NAME} {ID_DOCUMENT_NUMBER} {CF:nick} {RECIPIENT_MOBILE_PHONE}";
     let variant = json!({ "language": "ENGLISH", "subject": "Hello", "text": text });
     define(server, "nick").await;
@@ -180,7 +180,7 @@ async fn a_message_holds_what_its_placeholders_stood_for(server: &TestServer) {
     assert_eq!(found[0].placeholders.as_deref(), Some(&*placeholders.to_string()));
 }
 
-async fn a_template_of_another_server_counts_at_once(server: &TestServer) {
+async fn template_of_another_server_applies_at_once(server: &TestServer) {
     // This server has read the definitions before the other one changes them.
     let key = store(
         server,
@@ -203,7 +203,7 @@ async fn a_template_of_another_server_counts_at_once(server: &TestServer) {
     other.stop().await;
 }
 
-async fn a_template_that_can_t_be_read_keeps_no_client_from_being_stored(server: &TestServer) {
+async fn unreadable_template_blocks_no_upsert(server: &TestServer) {
     template(server, "hello", json!({})).await;
     template(server, "later", json!({})).await;
     // As a server of a later version might leave it.

@@ -27,21 +27,21 @@ fn answering(status: u16, headers: &[(&'static str, &str)], body: Value) -> Answ
 }
 
 on_both!(
-    a_message_is_sent_and_that_is_recorded,
-    a_transient_failure_is_tried_again_later_and_later,
-    a_message_is_given_up_after_so_many_attempts,
-    a_message_is_given_up_when_it_is_too_old,
-    what_can_never_succeed_is_given_up_at_once,
-    a_text_message_goes_to_the_number_in_its_full_form,
-    a_gateway_says_when_to_try_again,
+    message_is_sent_and_recorded,
+    transient_failure_is_retried_with_growing_delays,
+    message_fails_after_the_last_attempt,
+    too_old_message_fails,
+    permanent_failure_is_not_retried,
+    text_message_goes_to_the_full_number,
+    retry_time_of_the_gateway_is_used,
     every_attempt_sends_the_same_text,
-    a_message_that_can_t_be_written_is_given_up,
-    a_text_of_a_later_version_waits_for_who_can_read_it,
-    what_waited_for_a_channel_has_its_whole_patience_left,
-    a_gateway_that_has_moved_pauses_the_channel,
+    unreadable_message_fails,
+    text_of_a_later_version_waits_for_a_newer_server,
+    waiting_for_a_channel_uses_no_attempts,
+    redirect_of_the_gateway_pauses_the_channel,
 );
 
-async fn a_message_is_sent_and_that_is_recorded(server: &TestServer) {
+async fn message_is_sent_and_recorded(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Accept).await;
     let mut worker = Hand::new(server, settings(&mail));
     template(server, "hello", json!({})).await;
@@ -69,7 +69,7 @@ async fn a_message_is_sent_and_that_is_recorded(server: &TestServer) {
     assert!(message.provider_id.is_some());
 }
 
-async fn a_transient_failure_is_tried_again_later_and_later(server: &TestServer) {
+async fn transient_failure_is_retried_with_growing_delays(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Answer(Stage::Recipient, "451 4.7.1 greylisted")).await;
     let mut worker = Hand::new(server, settings(&mail));
     template(server, "hello", json!({})).await;
@@ -103,7 +103,7 @@ async fn a_transient_failure_is_tried_again_later_and_later(server: &TestServer)
     );
 }
 
-async fn a_message_is_given_up_after_so_many_attempts(server: &TestServer) {
+async fn message_fails_after_the_last_attempt(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Answer(Stage::Message, "451 later")).await;
     let mut worker = Hand::new(
         server,
@@ -127,7 +127,7 @@ async fn a_message_is_given_up_after_so_many_attempts(server: &TestServer) {
     assert_eq!(message.failed_at, Some(worker.now() - TimeDelta::hours(1)));
 }
 
-async fn a_message_is_given_up_when_it_is_too_old(server: &TestServer) {
+async fn too_old_message_fails(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Answer(Stage::Message, "451 later")).await;
     let mut worker = Hand::new(
         server,
@@ -146,7 +146,7 @@ async fn a_message_is_given_up_when_it_is_too_old(server: &TestServer) {
     assert_eq!((message.state.as_str(), message.attempts), ("FAILED", 2));
 }
 
-async fn what_can_never_succeed_is_given_up_at_once(server: &TestServer) {
+async fn permanent_failure_is_not_retried(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Answer(Stage::Recipient, "550 5.1.1 no such mailbox")).await;
     let gateway = GatewayPeer::start(answering(
         400,
@@ -194,7 +194,7 @@ async fn what_can_never_succeed_is_given_up_at_once(server: &TestServer) {
     );
 }
 
-async fn a_text_message_goes_to_the_number_in_its_full_form(server: &TestServer) {
+async fn text_message_goes_to_the_full_number(server: &TestServer) {
     let gateway = GatewayPeer::start(Answering::Accept).await;
     let mut worker = Hand::new(server, sms_settings(&gateway));
     let long = json!({ "language": "ENGLISH", "text": "{CLIENT_FIRST_NAMES}".repeat(7) });
@@ -223,7 +223,7 @@ async fn a_text_message_goes_to_the_number_in_its_full_form(server: &TestServer)
     assert!(ends.contains(&("text".to_owned(), "SENT".to_owned(), None)), "{ends:?}");
 }
 
-async fn a_gateway_says_when_to_try_again(server: &TestServer) {
+async fn retry_time_of_the_gateway_is_used(server: &TestServer) {
     let gateway = GatewayPeer::start(answering(429, &[("retry-after", "7200")], json!({}))).await;
     let mut worker = Hand::new(server, sms_settings(&gateway));
     template(server, "text", json!({ "channel": "SMS" })).await;
@@ -274,7 +274,7 @@ async fn every_attempt_sends_the_same_text(server: &TestServer) {
     assert_eq!(messages(server).await[0].state, "SENT");
 }
 
-async fn a_message_that_can_t_be_written_is_given_up(server: &TestServer) {
+async fn unreadable_message_fails(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Accept).await;
     let mut worker = Hand::new(server, settings(&mail));
     template(server, "hello", json!({})).await;
@@ -292,7 +292,7 @@ async fn a_message_that_can_t_be_written_is_given_up(server: &TestServer) {
     assert_eq!(mail.messages(), []);
 }
 
-async fn a_text_of_a_later_version_waits_for_who_can_read_it(server: &TestServer) {
+async fn text_of_a_later_version_waits_for_a_newer_server(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Accept).await;
     let mut worker = Hand::new(server, settings(&mail));
     template(server, "hello", json!({})).await;
@@ -309,7 +309,7 @@ async fn a_text_of_a_later_version_waits_for_who_can_read_it(server: &TestServer
     );
 }
 
-async fn what_waited_for_a_channel_has_its_whole_patience_left(server: &TestServer) {
+async fn waiting_for_a_channel_uses_no_attempts(server: &TestServer) {
     let options = SmtpOptions {
         credentials: Some(("bank", "right")),
         ..SmtpOptions::default()
@@ -336,7 +336,7 @@ async fn what_waited_for_a_channel_has_its_whole_patience_left(server: &TestServ
     );
 }
 
-async fn a_gateway_that_has_moved_pauses_the_channel(server: &TestServer) {
+async fn redirect_of_the_gateway_pauses_the_channel(server: &TestServer) {
     let gateway = GatewayPeer::start(answering(308, &[("location", "https://elsewhere.test/")], json!({}))).await;
     let mut worker = Hand::new(server, sms_settings(&gateway));
     template(server, "text", json!({ "channel": "SMS" })).await;

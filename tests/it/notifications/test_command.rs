@@ -50,7 +50,7 @@ fn channel_without_provider_fails_and_names_the_settings() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_e_mail_goes_out_as_the_settings_have_it() {
+async fn email_test_uses_the_settings() {
     let options = SmtpOptions {
         security: Security::Starttls,
         credentials: Some(("ana", "0123")),
@@ -88,7 +88,7 @@ async fn an_e_mail_goes_out_as_the_settings_have_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_failure_is_one_line_that_says_what_to_check() {
+async fn failure_is_one_line_with_advice() {
     let peer = SmtpPeer::start(Mailing::Answer(Stage::Recipient, "451 4.7.1 greylisted")).await;
     assert_eq!(
         run_with(&TO_INES, &mail_server(&peer, "none"), &[]),
@@ -116,7 +116,7 @@ async fn a_failure_is_one_line_that_says_what_to_check() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_sms_goes_out_as_the_settings_have_it() {
+async fn sms_test_uses_the_settings() {
     let peer = GatewayPeer::start(Answering::Accept).await;
     let url = peer.settings().url;
     let environment = [
@@ -153,7 +153,7 @@ async fn an_sms_goes_out_as_the_settings_have_it() {
 }
 
 #[test]
-fn a_wrong_setting_or_flag_is_one_line() {
+fn wrong_setting_or_flag_is_one_line() {
     let hint = "(see clientele notify test --help)";
     let smtp = [
         "--set=notifications.email.transport=smtp",

@@ -34,13 +34,13 @@ async fn values(server: &TestServer, now: DateTime<Utc>) -> Vec<String> {
 }
 
 on_both!(
-    metrics_count_what_waits_and_what_became_of_messages,
-    bodies_of_sent_messages_go_and_the_record_stays,
-    what_was_released_counts_as_nothing,
+    metrics_count_waiting_and_finished_messages,
+    bodies_of_sent_messages_are_removed_and_records_stay,
+    released_message_is_not_counted,
     upkeep_and_sending_find_their_rows_by_their_indexes,
 );
 
-async fn metrics_count_what_waits_and_what_became_of_messages(server: &TestServer) {
+async fn metrics_count_waiting_and_finished_messages(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Accept).await;
     mail.once([
         Mailing::Answer(Stage::Recipient, "451 later"),
@@ -85,7 +85,7 @@ async fn metrics_count_what_waits_and_what_became_of_messages(server: &TestServe
     );
 }
 
-async fn bodies_of_sent_messages_go_and_the_record_stays(server: &TestServer) {
+async fn bodies_of_sent_messages_are_removed_and_records_stay(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Accept).await;
     let mut worker = Hand::new(
         server,
@@ -136,7 +136,7 @@ async fn bodies_of_sent_messages_go_and_the_record_stays(server: &TestServer) {
     );
 }
 
-async fn what_was_released_counts_as_nothing(server: &TestServer) {
+async fn released_message_is_not_counted(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Answer(Stage::Sender, "451 later")).await;
     let mut worker = Hand::new(
         server,

@@ -31,13 +31,13 @@ async fn states<const N: usize>(server: &TestServer, names: [&str; N]) -> [usize
 
 on_both!(
     refused_credentials_pause_the_channel_and_cost_no_attempt,
-    a_provider_that_is_down_is_left_alone_and_tried_by_one,
-    workers_side_by_side_send_each_message_once,
-    what_a_dead_worker_had_in_hand_is_taken_over_after_the_lease,
-    who_has_lost_the_lease_changes_nothing_any_more,
-    a_worker_that_stops_finishes_what_it_sends_and_gives_back_the_rest,
-    a_worker_that_runs_hears_of_new_messages_at_once,
-    a_message_that_alone_is_refused_does_not_hold_up_the_others,
+    failing_provider_is_probed_by_one_worker,
+    parallel_workers_send_each_message_once,
+    messages_of_a_dead_worker_are_taken_over_after_the_lease,
+    worker_without_its_lease_changes_nothing,
+    stopping_worker_finishes_sending_and_releases_the_rest,
+    running_worker_is_notified_of_new_messages_at_once,
+    one_refused_message_does_not_block_others,
 );
 
 async fn refused_credentials_pause_the_channel_and_cost_no_attempt(server: &TestServer) {
@@ -81,7 +81,7 @@ async fn refused_credentials_pause_the_channel_and_cost_no_attempt(server: &Test
     assert_eq!(states(server, ["SENT"]).await, [6]);
 }
 
-async fn a_provider_that_is_down_is_left_alone_and_tried_by_one(server: &TestServer) {
+async fn failing_provider_is_probed_by_one_worker(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Greet("421 closing")).await;
     let mut worker = Hand::new(
         server,
@@ -107,7 +107,7 @@ async fn a_provider_that_is_down_is_left_alone_and_tried_by_one(server: &TestSer
     assert_eq!(states(server, ["SENT"]).await, [12]);
 }
 
-async fn workers_side_by_side_send_each_message_once(server: &TestServer) {
+async fn parallel_workers_send_each_message_once(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Accept).await;
     let mut workers = Vec::from_iter((0..4).map(|_| Hand::new(server, settings(&mail))));
     owe(server, 200).await;
@@ -121,7 +121,7 @@ async fn workers_side_by_side_send_each_message_once(server: &TestServer) {
     assert_eq!(states(server, ["SENT"]).await, [200]);
 }
 
-async fn what_a_dead_worker_had_in_hand_is_taken_over_after_the_lease(server: &TestServer) {
+async fn messages_of_a_dead_worker_are_taken_over_after_the_lease(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Hang(Stage::Message)).await;
     let (mut dying, mut other) = (Hand::new(server, settings(&mail)), Hand::new(server, settings(&mail)));
     owe(server, 1).await;
@@ -141,7 +141,7 @@ async fn what_a_dead_worker_had_in_hand_is_taken_over_after_the_lease(server: &T
     assert_eq!((message.state.as_str(), message.attempts), ("SENT", 1));
 }
 
-async fn who_has_lost_the_lease_changes_nothing_any_more(server: &TestServer) {
+async fn worker_without_its_lease_changes_nothing(server: &TestServer) {
     let (deaf, mail) = (
         SmtpPeer::start(Mailing::Hang(Stage::Message)).await,
         SmtpPeer::start(Mailing::Accept).await,
@@ -160,7 +160,7 @@ async fn who_has_lost_the_lease_changes_nothing_any_more(server: &TestServer) {
     assert_eq!(messages(server).await, after);
 }
 
-async fn a_worker_that_stops_finishes_what_it_sends_and_gives_back_the_rest(server: &TestServer) {
+async fn stopping_worker_finishes_sending_and_releases_the_rest(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Hang(Stage::Message)).await;
     let worker = Hand::new(
         server,
@@ -182,7 +182,7 @@ async fn a_worker_that_stops_finishes_what_it_sends_and_gives_back_the_rest(serv
     }
 }
 
-async fn a_worker_that_runs_hears_of_new_messages_at_once(server: &TestServer) {
+async fn running_worker_is_notified_of_new_messages_at_once(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Accept).await;
     // It would look again after an hour.
     let settings = NotificationSettings {
@@ -199,7 +199,7 @@ async fn a_worker_that_runs_hears_of_new_messages_at_once(server: &TestServer) {
     assert_eq!(states(server, ["SENT"]).await, [3]);
 }
 
-async fn a_message_that_alone_is_refused_does_not_hold_up_the_others(server: &TestServer) {
+async fn one_refused_message_does_not_block_others(server: &TestServer) {
     let gateway = GatewayPeer::start(Answering::Accept).await;
     let mut worker = Hand::new(
         server,

@@ -13,11 +13,12 @@ const NODES: &str = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id
     ... on CustomFieldValue { linkedClient { firstName } } } }";
 
 on_both!(
-    an_object_is_found_by_its_id_as_the_type_it_is,
-    a_selection_that_is_emptied_answers_an_empty_object,
+    objects_are_found_by_global_id_with_their_type,
+    selection_with_all_fields_skipped_is_an_empty_object,
+    unknown_ids_and_keys_answer_null,
 );
 
-async fn an_object_is_found_by_its_id_as_the_type_it_is(server: &TestServer) {
+async fn objects_are_found_by_global_id_with_their_type(server: &TestServer) {
     define(
         server,
         "facts",
@@ -114,7 +115,7 @@ async fn an_object_is_found_by_its_id_as_the_type_it_is(server: &TestServer) {
     }
 }
 
-async fn a_selection_that_is_emptied_answers_an_empty_object(server: &TestServer) {
+async fn selection_with_all_fields_skipped_is_an_empty_object(server: &TestServer) {
     let query = "query($no: Boolean!) { clients(first: 1) { nodes { id @include(if: $no) } pageInfo { endCursor @include(if: $no) } }
             clientRoles { name @include(if: $no) } }";
     server
@@ -126,5 +127,38 @@ async fn a_selection_that_is_emptied_answers_an_empty_object(server: &TestServer
     assert_eq!(
         answer.text,
         r#"{"data":{"clients":{"totalCount":0},"b":"Query","a":{"totalCount":0}}}"#
+    );
+}
+
+async fn unknown_ids_and_keys_answer_null(server: &TestServer) {
+    store(
+        server,
+        json!({ "client": { "clientId": "a", "firstName": "Amara", "lastName": "Bellweather" } }),
+        "id",
+    )
+    .await;
+    let query = "query($id: ID!, $text: String!) { node(id: $id) { id } nodes(ids: [$id]) { id } byId: client(by: { id: $id }) { id }
+            byKey: client(by: { encodedKey: $text }) { id } client(by: { clientId: $text }) { id } customField(by: { fieldId: $text }) { id } }";
+    for text in [
+        "",
+        "b",
+        "A",
+        "\u{0}",
+        "a\u{0}",
+        "Q2xpZW50Og",
+        "Q2xpZW50OgA",
+        &"x".repeat(100_000),
+    ] {
+        server.graphql(query, json!({ "id": text, "text": text })).await.data(
+            json!({ "node": null, "nodes": [null], "byId": null, "byKey": null, "client": null, "customField": null }),
+        );
+    }
+    let ids = vec!["x"; 501];
+    let answer = server
+        .graphql("query($ids: [ID!]!) { nodes(ids: $ids) { id } }", json!({ "ids": ids }))
+        .await;
+    assert_eq!(
+        answer.body["errors"][0]["message"],
+        "Ask for at most 500 ids; there are 501."
     );
 }

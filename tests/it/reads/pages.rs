@@ -142,12 +142,13 @@ async fn refused(server: &TestServer, variables: Value) -> Value {
 }
 
 on_both!(
-    paging_visits_every_client_once_in_the_order_of_code_points,
-    cursors_stay_good_when_clients_come_and_go,
-    a_page_is_asked_for_within_its_bounds,
+    paging_visits_every_client_once_in_code_point_order,
+    cursors_stay_valid_when_clients_come_and_go,
+    page_arguments_out_of_bounds_are_refused,
+    first_example_of_playground_lists_newest_clients,
 );
 
-async fn paging_visits_every_client_once_in_the_order_of_code_points(server: &TestServer) {
+async fn paging_visits_every_client_once_in_code_point_order(server: &TestServer) {
     let clients = named_clients(server).await;
     for field in ["CREATED_AT", "UPDATED_AT", "NAME"] {
         for direction in ["ASC", "DESC"] {
@@ -161,7 +162,7 @@ async fn paging_visits_every_client_once_in_the_order_of_code_points(server: &Te
     }
 }
 
-async fn cursors_stay_good_when_clients_come_and_go(server: &TestServer) {
+async fn cursors_stay_valid_when_clients_come_and_go(server: &TestServer) {
     let order = json!({ "field": "NAME" });
     for name in ["b", "d", "f", "h"] {
         store(
@@ -203,7 +204,7 @@ async fn cursors_stay_good_when_clients_come_and_go(server: &TestServer) {
         "between": { "nodes": names(&["e"]), "pageInfo": { "hasNextPage": true } } }));
 }
 
-async fn a_page_is_asked_for_within_its_bounds(server: &TestServer) {
+async fn page_arguments_out_of_bounds_are_refused(server: &TestServer) {
     named_clients(server).await;
     assert_eq!(
         refused(server, json!({ "first": 1, "last": 1 })).await,
@@ -247,4 +248,26 @@ async fn a_page_is_asked_for_within_its_bounds(server: &TestServer) {
     // The direction is no part of a cursor: from the same place, the other way.
     let turned = json!({ "order": { "field": "NAME", "direction": "DESC" }, "after": cursor });
     assert_eq!(keys(&page(server, turned).await), Vec::<Value>::new());
+}
+
+async fn first_example_of_playground_lists_newest_clients(server: &TestServer) {
+    for name in ["Older", "Newer"] {
+        store(
+            server,
+            json!({ "client": { "firstName": name, "lastName": "Bo" } }),
+            "version",
+        )
+        .await;
+    }
+    let page = include_str!("../../../playground/page/start.js");
+    let (_, example) = page.split_once("\nquery NewestClients").expect("the first example");
+    let (example, _) = example.split_once("\n}\n").expect("its end");
+    let found = data(server, &format!("query NewestClients{example}\n}}"), json!({})).await;
+    let names: Vec<&str> = found["clients"]["nodes"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|client| client["fullName"].as_str())
+        .collect();
+    assert_eq!(names, ["Newer Bo", "Older Bo"]);
 }

@@ -26,14 +26,14 @@ async fn statements(server: &TestServer, query: &str, variables: Value) -> Vec<S
 }
 
 on_both!(
-    a_page_of_clients_with_everything_takes_one_statement,
-    a_client_with_everything_takes_one_statement,
-    the_total_takes_a_statement_only_when_asked_for,
+    page_of_complete_clients_takes_one_statement,
+    complete_client_takes_one_statement,
+    total_takes_a_statement_only_when_selected,
     each_level_of_links_takes_at_most_one_statement,
     nodes_of_many_clients_are_loaded_together,
 );
 
-async fn a_page_of_clients_with_everything_takes_one_statement(server: &TestServer) {
+async fn page_of_complete_clients_takes_one_statement(server: &TestServer) {
     server.seed(120).await;
     let query = format!(
         "query($first: Int, $after: String) {{
@@ -56,13 +56,13 @@ async fn a_page_of_clients_with_everything_takes_one_statement(server: &TestServ
     }
 }
 
-async fn a_client_with_everything_takes_one_statement(server: &TestServer) {
+async fn complete_client_takes_one_statement(server: &TestServer) {
     server.seed(3).await;
     let query = format!("{{ client(by: {{ clientId: \"SEED00000002\" }}) {{ {EVERYTHING} }} }}");
     assert_eq!(statements(server, &query, json!({})).await.len(), 1);
 }
 
-async fn the_total_takes_a_statement_only_when_asked_for(server: &TestServer) {
+async fn total_takes_a_statement_only_when_selected(server: &TestServer) {
     server.seed(7).await;
     let query = "query($count: Boolean!) { clients(first: 2) { nodes { clientId } totalCount @include(if: $count) } }";
     assert_eq!(statements(server, query, json!({ "count": true })).await.len(), 2);

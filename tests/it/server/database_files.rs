@@ -395,7 +395,7 @@ async fn processes_that_end_together_leave_one_complete_file() {
 }
 
 #[tokio::test]
-async fn erased_values_are_in_no_file_once_all_processes_have_ended() {
+async fn erased_values_are_in_no_file_after_all_processes_end() {
     let directory = directory();
     for run in 0..RUNS {
         let secret = format!("Zebediah{run}x");

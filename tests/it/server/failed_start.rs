@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use crate::harness::program::run;
 
 #[test]
-fn a_start_that_cant_work_says_why_in_one_line() {
+fn failed_start_prints_its_cause_in_one_line() {
     let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
     let taken = taken.local_addr().expect("an address").to_string();
     let (in_use, hint) = (

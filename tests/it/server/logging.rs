@@ -19,7 +19,7 @@ use crate::harness::peers::Certificate;
 use crate::harness::program::{Server, directory};
 
 #[tokio::test]
-async fn no_dependency_is_heard_over_tls_though_everything_is_asked_for() {
+async fn dependencies_log_nothing_over_tls_even_at_trace() {
     let (certificate, folder) = (Certificate::new(), directory());
     let (chain, key) = (folder.path().join("server.pem"), folder.path().join("server.key"));
     std::fs::write(&chain, certificate.pem()).expect("written");
@@ -60,7 +60,7 @@ async fn no_dependency_is_heard_over_tls_though_everything_is_asked_for() {
 }
 
 #[tokio::test]
-async fn failures_are_logged_at_warn_with_their_cause_and_probes_at_debug() {
+async fn failures_are_logged_at_warn_and_probes_at_debug() {
     let server = Server::open(&[("CLIENTELE_LOG__FORMAT", "json")]);
     let url = format!("sqlite:{}", server.directory.path().join("clientele.db").display());
     let database = sea_orm::Database::connect(url).await.expect("it is there");
@@ -131,7 +131,7 @@ impl MakeWriter<'_> for Lines {
 }
 
 #[test]
-fn the_line_of_a_panic_has_its_place_and_not_its_message() {
+fn panic_log_has_the_location_but_not_the_message() {
     let log = Log {
         format: LogFormat::Json,
         filter: "trace".to_owned(),

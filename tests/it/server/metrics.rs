@@ -7,7 +7,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use reqwest::{Client, Method, RequestBuilder, Response};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
@@ -120,7 +120,7 @@ fn promtool(page: &str) {
 }
 
 #[tokio::test]
-async fn metrics_are_those_of_the_documentation_in_both_formats() {
+async fn metrics_match_the_documentation_in_both_formats() {
     let server = start(&[]);
     for query in [
         "{ clients { totalCount } }",
@@ -302,7 +302,7 @@ async fn refusals_of_fast_callers_and_of_wrong_passwords_are_counted() {
 }
 
 #[tokio::test]
-async fn metrics_need_a_permission_of_their_own() {
+async fn metrics_require_their_own_permission() {
     let directory = directory();
     for (name, permissions) in [
         ("boss", "ALL"),
@@ -433,7 +433,7 @@ async fn metrics_answer_without_the_database() {
 }
 
 #[test]
-fn users_and_tokens_with_all_earlier_permissions_get_the_one_for_metrics() {
+fn migration_grants_metrics_to_holders_of_every_permission() {
     let directory = directory();
     add_user(&directory, &[], "boss", "ALL");
     add_user(&directory, &[], "auditor", "VIEW_CLIENT,AUDIT");
@@ -469,4 +469,20 @@ fn users_and_tokens_with_all_earlier_permissions_get_the_one_for_metrics() {
         "{users}"
     );
     assert!(said(&["token", "list"]).contains(&format!("  all  {all}  ")));
+}
+
+#[tokio::test]
+async fn metrics_are_public_only_when_configured() {
+    let ask = async |environment: &[(&str, &str)]| {
+        let server = Server::start(environment);
+        let url = format!("{}/metrics", server.address);
+        let response = Client::new().get(url).send().await.expect("an answer");
+        (
+            response.status(),
+            response.text().await.expect("text").contains("clientele_"),
+        )
+    };
+    let public = ("CLIENTELE_AUTHENTICATION__PUBLIC_METRICS", "true");
+    assert_eq!(ask(&[]).await, (StatusCode::UNAUTHORIZED, false));
+    assert_eq!(ask(&[public]).await, (StatusCode::OK, true));
 }

@@ -4,33 +4,8 @@ use serde_json::Value;
 
 use crate::harness::program::{Server, directory, run};
 
-#[test]
-fn the_printed_configuration_is_a_configuration_file_without_the_password() {
-    let environment = [
-        ("DATABASE_URL", "postgres://ana:secret@db/bank"),
-        ("CLIENTELE_LOG__FORMAT", "json"),
-        ("CLIENTELE_LOG__FILTER", "info"),
-    ];
-    let (printed, log, code) = run(&["config", "--listen", "127.0.0.1:0"], &environment);
-    assert_eq!((log.as_str(), code), ("", Some(0)));
-    assert!(
-        printed.starts_with(
-            "listen = \"127.0.0.1:0\"  # the command line\ndatabase_url = \"postgres://ana:***@db/bank\"  # \
-             environment variable DATABASE_URL\n"
-        ),
-        "{printed}"
-    );
-    assert!(
-        printed.ends_with(
-            "[log]\nformat = \"json\"  # environment variable CLIENTELE_LOG__FORMAT\nfilter = \"info\"  # environment \
-             variable CLIENTELE_LOG__FILTER\n"
-        ),
-        "{printed}"
-    );
-}
-
 #[tokio::test]
-async fn a_server_says_where_it_is_and_stops_when_told() {
+async fn server_prints_its_address_and_stops_on_a_signal() {
     for signal in ["TERM", "INT"] {
         let server = Server::start(&[]);
         let address = &server.address;
@@ -88,7 +63,7 @@ async fn host_name_to_listen_on_is_resolved() {
 }
 
 #[tokio::test]
-async fn each_request_leaves_one_line_with_its_id_and_nothing_personal() {
+async fn request_log_has_one_line_with_id_and_no_personal_data() {
     let server = Server::start(&[("CLIENTELE_LOG__FORMAT", "json")]);
     let client = reqwest::Client::new();
     let id = "0190a5c5-9ec6-7c4e-a3a4-0dc4d5a7a1f0";
@@ -139,7 +114,7 @@ async fn each_request_leaves_one_line_with_its_id_and_nothing_personal() {
 }
 
 #[tokio::test]
-async fn the_playground_allows_its_own_files_only() {
+async fn playground_policy_allows_only_its_own_files() {
     let server = Server::start(&[]);
     let page = reqwest::get(format!("{}/playground", server.address))
         .await
@@ -165,7 +140,7 @@ async fn the_playground_allows_its_own_files_only() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_is_not_ready_and_still_answers_while_balancers_notice() {
+async fn stopping_server_is_unready_and_answers_during_the_delay() {
     let server = Server::start(&[("CLIENTELE_SHUTDOWN_DELAY_SECONDS", "600")]);
     let ask = async |path: &str| {
         let response = reqwest::get(format!("{}{path}", server.address))

@@ -66,9 +66,9 @@ async fn change(server: &TestServer, mutation: &str, input: Value) {
     answer.data(json!({ mutation: { "userErrors": [] } }));
 }
 
-on_both!(what_another_server_changed_counts_after_ten_seconds_and_not_a_moment_later,);
+on_both!(changes_on_other_servers_apply_after_ten_seconds,);
 
-async fn what_another_server_changed_counts_after_ten_seconds_and_not_a_moment_later(server: &TestServer) {
+async fn changes_on_other_servers_apply_after_ten_seconds(server: &TestServer) {
     let other = Other::of(server).await;
     user(server, "boss", &Permission::ALL).await;
     let users = ["gone", "less", "locked"];

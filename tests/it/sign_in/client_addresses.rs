@@ -32,7 +32,7 @@ async fn from(server: &TestServer, address: &str, name: &str, password: &str) ->
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_is_locked_out_by_failures_on_his_name_from_elsewhere() {
+async fn failures_from_elsewhere_do_not_lock_a_user_out() {
     on(Backend::Sqlite, behind_a_proxy(), async |server| {
         for name in ["ana", "bo"] {
             user(server, name, &[Permission::ViewClient]).await;
@@ -73,7 +73,7 @@ async fn nobody_is_locked_out_by_failures_on_his_name_from_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_caller_who_is_no_trusted_proxy_names_no_address() {
+async fn untrusted_callers_cannot_forward_an_address() {
     let settings = Settings {
         http: HttpSettings::default(),
         ..behind_a_proxy()

@@ -126,7 +126,7 @@ fn users_and_tokens_are_managed_at_the_command_line() {
 }
 
 #[tokio::test]
-async fn the_first_start_prints_a_password_once_on_the_terminal_and_never_logs_it() {
+async fn first_start_prints_the_password_once_on_the_terminal() {
     let server = Server::on_terminal(&[("CLIENTELE_LOG__FILTER", "trace")]);
     let line = server.greeting.lines().find(|line| line.starts_with("sign in"));
     let password = line.and_then(|line| line.strip_prefix("sign in     admin with the password "));
@@ -180,7 +180,7 @@ async fn the_first_start_prints_a_password_once_on_the_terminal_and_never_logs_i
 }
 
 #[tokio::test]
-async fn a_first_start_without_a_terminal_prints_no_password_and_says_how_to_make_one() {
+async fn first_start_without_terminal_prints_no_password() {
     let server = Server::start(&[]);
     let lines: Vec<&str> = server.greeting.lines().collect();
     assert_eq!(
@@ -209,7 +209,7 @@ async fn a_first_start_without_a_terminal_prints_no_password_and_says_how_to_mak
 
 /// What a container or a service does before its first start.
 #[tokio::test]
-async fn a_user_who_is_there_before_the_first_start_is_the_first_one() {
+async fn first_start_creates_no_user_when_one_exists() {
     let directory = directory();
     let add = ["user", "add", "admin", "--permissions", "ALL"];
     let added = run(&directory, &add, "correct horse battery\n");
@@ -225,20 +225,4 @@ async fn a_user_who_is_there_before_the_first_start_is_the_first_one() {
     let ask = Client::new().get(format!("{}/api/clients", server.address));
     let answer = ask.basic_auth("admin", Some("correct horse battery")).send().await;
     assert_eq!(answer.expect("an answer").status(), StatusCode::OK);
-}
-
-#[tokio::test]
-async fn metrics_are_for_everybody_only_where_that_is_configured() {
-    let ask = async |environment: &[(&str, &str)]| {
-        let server = Server::start(environment);
-        let url = format!("{}/metrics", server.address);
-        let response = Client::new().get(url).send().await.expect("an answer");
-        (
-            response.status(),
-            response.text().await.expect("text").contains("clientele_"),
-        )
-    };
-    let public = ("CLIENTELE_AUTHENTICATION__PUBLIC_METRICS", "true");
-    assert_eq!(ask(&[]).await, (StatusCode::UNAUTHORIZED, false));
-    assert_eq!(ask(&[public]).await, (StatusCode::OK, true));
 }

@@ -70,18 +70,18 @@ async fn basic(server: &TestServer, name: &str, password: &str) -> u16 {
 }
 
 signed_in!(
-    nobody_gets_in_without_credentials_whatever_is_asked,
-    wrong_credentials_are_refused_alike_whatever_is_wrong_about_them,
-    name_signs_in_whatever_its_case_and_is_throttled_as_one,
-    each_kind_of_credentials_lets_in_with_its_own_rights,
-    a_changed_password_and_a_removed_user_count_on_every_server,
-    a_revoked_token_counts_on_every_server,
-    the_callers_own_rights_bound_what_he_gives,
-    somebody_always_manages_users,
-    a_viewer_learns_who_it_is,
+    request_without_credentials_is_refused_everywhere,
+    all_wrong_credentials_get_the_same_refusal,
+    user_name_is_case_insensitive_in_sign_in_and_throttling,
+    each_kind_of_credentials_has_its_own_rights,
+    password_change_and_removal_apply_on_every_server,
+    token_revocation_applies_on_every_server,
+    callers_cannot_grant_rights_they_lack,
+    last_user_manager_cannot_be_removed,
+    viewer_query_describes_the_caller,
 );
 
-async fn nobody_gets_in_without_credentials_whatever_is_asked(server: &TestServer) {
+async fn request_without_credentials_is_refused_everywhere(server: &TestServer) {
     let refused = json!({ "returnCode": 1, "returnStatus": "INVALID_BASIC_AUTHORIZATION", "errorSource": NOBODY });
     for (method, path) in [
         ("GET", "/api/clients"),
@@ -127,7 +127,7 @@ async fn nobody_gets_in_without_credentials_whatever_is_asked(server: &TestServe
     }
 }
 
-async fn wrong_credentials_are_refused_alike_whatever_is_wrong_about_them(server: &TestServer) {
+async fn all_wrong_credentials_get_the_same_refusal(server: &TestServer) {
     user(server, "ana", &[Permission::ViewClient]).await;
     let refused = json!({ "returnCode": 2, "returnStatus": "INVALID_CREDENTIALS", "errorSource": WRONG });
     for (name, password) in [
@@ -152,7 +152,7 @@ async fn wrong_credentials_are_refused_alike_whatever_is_wrong_about_them(server
     }
 }
 
-async fn name_signs_in_whatever_its_case_and_is_throttled_as_one(server: &TestServer) {
+async fn user_name_is_case_insensitive_in_sign_in_and_throttling(server: &TestServer) {
     user(server, "Ana", &[Permission::ViewClient]).await;
     for name in ["Ana", "ana", "ANA"] {
         assert_eq!(basic(server, name, PASSWORD).await, 200, "{name}");
@@ -173,7 +173,7 @@ async fn name_signs_in_whatever_its_case_and_is_throttled_as_one(server: &TestSe
     }
 }
 
-async fn each_kind_of_credentials_lets_in_with_its_own_rights(server: &TestServer) {
+async fn each_kind_of_credentials_has_its_own_rights(server: &TestServer) {
     user(server, "ana", &[Permission::ViewClient]).await;
     assert_eq!(basic(server, "ana", PASSWORD).await, 200);
     let token = server.token(&Rights::of([Permission::ViewClient])).await;
@@ -190,7 +190,7 @@ async fn each_kind_of_credentials_lets_in_with_its_own_rights(server: &TestServe
     assert_eq!((refused.status, &refused.body["returnCode"]), (403, &json!(15)));
 }
 
-async fn a_changed_password_and_a_removed_user_count_on_every_server(server: &TestServer) {
+async fn password_change_and_removal_apply_on_every_server(server: &TestServer) {
     user(server, "ana", &[Permission::ViewClient]).await;
     user(server, "boss", &Permission::ALL).await;
     let other = server.another(Settings::signed_in()).await;
@@ -238,7 +238,7 @@ async fn a_changed_password_and_a_removed_user_count_on_every_server(server: &Te
     other.stop().await;
 }
 
-async fn a_revoked_token_counts_on_every_server(server: &TestServer) {
+async fn token_revocation_applies_on_every_server(server: &TestServer) {
     let other = server.another(Settings::signed_in()).await;
     let (token, manager) = (
         server.token(&Rights::of([Permission::ViewClient])).await,
@@ -261,7 +261,7 @@ async fn a_revoked_token_counts_on_every_server(server: &TestServer) {
     other.stop().await;
 }
 
-async fn the_callers_own_rights_bound_what_he_gives(server: &TestServer) {
+async fn callers_cannot_grant_rights_they_lack(server: &TestServer) {
     let token = server
         .token(&Rights::of([Permission::ManageUsers, Permission::ViewClient]))
         .await;
@@ -291,7 +291,7 @@ async fn the_callers_own_rights_bound_what_he_gives(server: &TestServer) {
         .data(json!({ "upsertUser": { "created": true, "user": { "name": "x", "permissions": ["VIEW_CLIENT"] }, "userErrors": [] } }));
 }
 
-async fn somebody_always_manages_users(server: &TestServer) {
+async fn last_user_manager_cannot_be_removed(server: &TestServer) {
     user(server, "boss", &Permission::ALL).await;
     let all = server.as_bearer(server.token(&Rights::all()).await);
     let query = "mutation($input: UpsertUserInput!) { upsertUser(input: $input) { userErrors { code } } }";
@@ -310,7 +310,7 @@ async fn somebody_always_manages_users(server: &TestServer) {
     assert_eq!(basic(server, "boss", PASSWORD).await, 401);
 }
 
-async fn a_viewer_learns_who_it_is(server: &TestServer) {
+async fn viewer_query_describes_the_caller(server: &TestServer) {
     user(server, "ana", &[Permission::ViewClient]).await;
     let body = json!({ "query": "{ viewer { kind name permissions viewSets passwordIsInitial } }" });
     let request = server
@@ -329,7 +329,7 @@ async fn a_viewer_learns_who_it_is(server: &TestServer) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_known_caller_costs_no_statement_and_no_hash() {
+async fn known_caller_needs_no_statement_and_no_hash() {
     let settings = Settings::authenticated(AuthenticationSettings {
         freshness_seconds: 10,
         ..AuthenticationSettings::default()
@@ -354,7 +354,7 @@ async fn a_known_caller_costs_no_statement_and_no_hash() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn too_many_failures_hold_up_the_one_who_fails_only() {
+async fn too_many_failures_throttle_only_the_failing_caller() {
     let settings = Settings::authenticated(AuthenticationSettings {
         failures_per_user: 2,
         failures_per_address: 6,

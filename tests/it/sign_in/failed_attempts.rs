@@ -59,7 +59,7 @@ async fn use_up(server: &TestServer) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_signs_in_rightly_gets_in_beside_somebody_who_fails() {
+async fn valid_sign_in_succeeds_despite_failures_at_its_address() {
     on(Backend::Sqlite, Settings::authenticated(settings()), async |server| {
         user(server, "ana", &[Permission::ViewClient]).await;
         let view = Rights::of([Permission::ViewClient]);
@@ -84,7 +84,7 @@ async fn whoever_signs_in_rightly_gets_in_beside_somebody_who_fails() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_address_without_failures_left_costs_hardly_a_statement() {
+async fn throttled_address_costs_few_statements() {
     on(Backend::Sqlite, Settings::authenticated(settings()), async |server| {
         user(server, "ana", &[Permission::ViewClient]).await;
         use_up(server).await;
@@ -108,7 +108,7 @@ async fn an_address_without_failures_left_costs_hardly_a_statement() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_write_that_was_refused_makes_nobody_be_read_again() {
+async fn refused_write_does_not_reload_users() {
     let settings = AuthenticationSettings {
         freshness_seconds: 10,
         ..AuthenticationSettings::default()
@@ -136,7 +136,7 @@ async fn a_write_that_was_refused_makes_nobody_be_read_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_issued_token_whose_bearer_has_no_storable_name_is_refused() {
+async fn jwt_with_an_unstorable_subject_is_refused() {
     let mut settings = settings();
     settings.failures_per_address = 100;
     settings.jwt.role_claim = "role".to_owned();

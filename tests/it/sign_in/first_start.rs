@@ -7,9 +7,9 @@ use tokio::task::JoinSet;
 use super::credentials::now;
 use crate::harness::{Settings, TestServer};
 
-on_both!(of_many_first_starts_at_once_one_makes_a_user_and_shows_its_password,);
+on_both!(concurrent_first_starts_create_one_user,);
 
-async fn of_many_first_starts_at_once_one_makes_a_user_and_shows_its_password(server: &TestServer) {
+async fn concurrent_first_starts_create_one_user(server: &TestServer) {
     let mut others = Vec::new();
     for _ in 0..4 {
         others.push(server.another(Settings::signed_in()).await);

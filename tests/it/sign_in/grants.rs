@@ -42,13 +42,13 @@ pub fn problem(code: &str, message: &str, place: &str) -> Value {
 }
 
 on_both!(
-    a_role_is_given_by_who_has_it_or_every_right,
-    a_role_stays_where_it_is_and_covers_the_password,
-    somebody_with_every_right_stays_and_no_weaker_one_touches_him,
-    every_function_for_users_and_tokens_refuses_by_itself_who_may_not,
+    granting_a_role_requires_that_role_or_every_right,
+    changing_a_role_or_its_users_password_requires_the_role,
+    last_user_with_every_right_is_protected,
+    every_account_function_checks_permissions,
 );
 
-async fn a_role_is_given_by_who_has_it_or_every_right(server: &TestServer) {
+async fn granting_a_role_requires_that_role_or_every_right(server: &TestServer) {
     let strict = server.another(Settings::signed_in()).await;
     let manager = Rights::of([Permission::ManageUsers, Permission::ViewClient]);
     let some_sets = Rights {
@@ -90,7 +90,7 @@ async fn a_role_is_given_by_who_has_it_or_every_right(server: &TestServer) {
     strict.stop().await;
 }
 
-async fn a_role_stays_where_it_is_and_covers_the_password(server: &TestServer) {
+async fn changing_a_role_or_its_users_password_requires_the_role(server: &TestServer) {
     user(server, "ana", &[Permission::ViewClient]).await;
     let all = server.as_caller(&Rights::all());
     all.graphql(UPSERT, json!({ "input": { "name": "ana", "role": "reporting" } }))
@@ -124,7 +124,7 @@ async fn a_role_stays_where_it_is_and_covers_the_password(server: &TestServer) {
     .data(json!({ "upsertUser": { "userErrors": [] } }));
 }
 
-async fn somebody_with_every_right_stays_and_no_weaker_one_touches_him(server: &TestServer) {
+async fn last_user_with_every_right_is_protected(server: &TestServer) {
     user(server, "boss", &Permission::ALL).await;
     user(server, "weak", &[Permission::ManageUsers]).await;
     let (all, weak) = (
@@ -191,7 +191,7 @@ async fn somebody_with_every_right_stays_and_no_weaker_one_touches_him(server: &
 }
 
 /// Without a door, which would have refused the request before it got here.
-async fn every_function_for_users_and_tokens_refuses_by_itself_who_may_not(server: &TestServer) {
+async fn every_account_function_checks_permissions(server: &TestServer) {
     user(server, "ana", &[]).await;
     let rights = Rights::of(
         Permission::ALL

@@ -84,7 +84,7 @@ async fn sign_in_during(server: &Server, connections: usize, user: &'static str,
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn wrong_old_passwords_keep_no_sign_ins_out_and_are_throttled() {
+async fn wrong_old_passwords_are_throttled_and_block_no_sign_in() {
     let server = start();
     let change = |number: usize| {
         format!(
@@ -123,7 +123,7 @@ async fn wrong_old_passwords_keep_no_sign_ins_out_and_are_throttled() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn new_passwords_of_many_users_keep_no_sign_ins_out() {
+async fn many_password_changes_block_no_sign_in() {
     let server = start();
     let upsert = |number: usize| {
         format!(

@@ -90,7 +90,7 @@ impl SignedIn<'_> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_waits_for_a_hash_holds_no_place_of_those_who_are_in() {
+async fn sign_in_waiting_for_a_hash_holds_no_request_permit() {
     on(Backend::Sqlite, narrow(10), async |server| {
         let signed_in = SignedIn::new(server).await;
         let permits = all_permits(server);
@@ -117,7 +117,7 @@ async fn whoever_waits_for_a_hash_holds_no_place_of_those_who_are_in() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_right_sign_in_gets_in_while_strangers_from_many_addresses_never_cease_to_guess() {
+async fn valid_sign_in_succeeds_during_distributed_guessing() {
     on(Backend::Sqlite, narrow(100_000), async |server| {
         let signed_in = SignedIn::new(server).await;
         let enough = Arc::new(AtomicBool::new(false));
@@ -158,7 +158,7 @@ async fn a_right_sign_in_gets_in_while_strangers_from_many_addresses_never_cease
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_finds_no_place_to_wait_for_a_hash_hears_nothing_about_names_and_is_not_charged() {
+async fn full_hash_queue_reveals_no_names_and_counts_no_failure() {
     on(Backend::Sqlite, narrow(2), async |server| {
         user(server, "ana", &[Permission::ViewClient]).await;
         let here = "203.0.113.9";
@@ -206,7 +206,7 @@ fn graphql(server: &TestServer, name: &str, query: &str) -> RequestBuilder {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn change_that_waits_for_a_hash_holds_no_place() {
+async fn change_waiting_for_a_hash_holds_no_request_permit() {
     on(Backend::Sqlite, narrow(10), async |server| {
         let signed_in = SignedIn::new(server).await;
         let managers = ["boss1", "boss2"];

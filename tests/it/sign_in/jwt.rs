@@ -113,7 +113,7 @@ pub async fn status(server: &TestServer, token: &str) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_issued_token_is_taken_when_everything_about_it_is_right() {
+async fn jwt_is_accepted_only_when_every_claim_is_valid() {
     let (url, published) = issuer().await;
     let (key, stranger) = (Key::new("one"), Key::new("one"));
     *published.lock().expect("no panic") = Some(json!({ "keys": [key.public()] }));
@@ -179,7 +179,7 @@ async fn an_issued_token_is_taken_when_everything_about_it_is_right() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_come_and_go_and_a_dead_issuer_leaves_the_known_ones() {
+async fn known_keys_outlive_an_unreachable_issuer() {
     let (url, published) = issuer().await;
     let publish = |keys: &[&Key]| {
         let keys: Vec<Value> = keys.iter().map(|key| key.public()).collect();
@@ -219,7 +219,7 @@ async fn keys_come_and_go_and_a_dead_issuer_leaves_the_known_ones() {
 }
 
 #[tokio::test]
-async fn settings_that_would_let_anybody_in_are_refused() {
+async fn settings_that_would_accept_any_jwt_are_refused() {
     let of = |change: &dyn Fn(&mut JwtSettings)| {
         let mut jwt = JwtSettings {
             issuer: "https://issuer.test".to_owned(),

@@ -176,7 +176,7 @@ fn by_key(algorithm: &str, key: &str) -> Settings {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_from_the_configuration_lets_in_what_it_signed_and_nothing_else() {
+async fn configured_key_accepts_only_tokens_it_signed() {
     let signers = signers();
     for signer in &signers {
         let server = TestServer::start(Backend::Sqlite, by_key(signer.algorithm, &signer.pem))
@@ -192,7 +192,7 @@ async fn a_key_from_the_configuration_lets_in_what_it_signed_and_nothing_else() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_secret_of_the_issuer_lets_in_what_it_signed() {
+async fn shared_secret_accepts_tokens_it_signed() {
     let secret = "a secret that both have, of some length";
     let server = TestServer::start(Backend::Sqlite, by_key("HS256", secret))
         .await
@@ -212,7 +212,7 @@ async fn a_secret_of_the_issuer_lets_in_what_it_signed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn published_keys_of_every_kind_let_in_what_they_signed() {
+async fn published_keys_of_every_kind_accept_their_tokens() {
     let (url, published) = issuer().await;
     let signers = signers();
     let settings = of(JwtSettings {

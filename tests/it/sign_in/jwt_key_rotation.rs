@@ -28,7 +28,7 @@ fn settings(jwks_url: &str, pause: u64) -> Settings {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_that_was_not_looked_for_is_counted_apart_from_failures() {
+async fn key_not_looked_up_is_counted_apart_from_failures() {
     let (url, published) = issuer().await;
     let (old, new) = (Key::new("old"), Key::new("new"));
     *published.lock().expect("no panic") = Some(json!({ "keys": [old.public()] }));
@@ -49,7 +49,7 @@ async fn a_key_that_was_not_looked_for_is_counted_apart_from_failures() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_withdrawn_key_ends_also_where_nobody_brings_another_one() {
+async fn withdrawn_key_expires_without_a_token_of_another_key() {
     use std::sync::{Arc, Mutex};
 
     use axum::{Router, routing::get};
@@ -95,7 +95,7 @@ async fn a_withdrawn_key_ends_also_where_nobody_brings_another_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_age_of_keys_is_measured_once_they_are_fetched() {
+async fn key_age_is_measured_from_the_fetch() {
     let (url, published) = issuer().await;
     let key = Key::new("key");
     on(Backend::Sqlite, settings(&url, 0), async |server| {
@@ -121,7 +121,7 @@ async fn the_age_of_keys_is_measured_once_they_are_fetched() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_that_names_no_key_is_tried_with_each() {
+async fn token_without_key_id_is_tried_with_each_key() {
     let (url, published) = issuer().await;
     let (old, new) = (Key::new(""), Key::new(""));
     *published.lock().expect("no panic") = Some(json!({ "keys": [old.public(), new.public()] }));
@@ -139,7 +139,7 @@ async fn a_token_that_names_no_key_is_tried_with_each() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nobody_waits_long_for_an_issuer_that_hangs() {
+async fn hanging_issuer_delays_requests_for_a_bounded_time() {
     use std::sync::Arc;
 
     use axum::{Router, routing::get};

@@ -24,10 +24,10 @@ async fn status(server: &TestServer, name: &str) -> u16 {
 on_both!(
     users_come_in_pages_by_name,
     users_and_tokens_are_found_by_their_ids,
-    tokens_come_in_pages_in_the_order_of_their_creation,
-    a_user_who_is_deactivated_or_deleted_on_one_server_is_out_on_every_one,
-    a_user_is_deleted_once_and_never_by_somebody_with_fewer_rights,
-    a_token_ends_when_its_time_is_over,
+    tokens_come_in_pages_in_order_of_creation,
+    deactivation_and_deletion_apply_on_every_server,
+    deleting_a_user_requires_their_rights_and_works_once,
+    expired_token_is_refused,
 );
 
 async fn users_come_in_pages_by_name(server: &TestServer) {
@@ -125,7 +125,7 @@ async fn users_and_tokens_are_found_by_their_ids(server: &TestServer) {
         .data(json!({ "revokeToken": { "revokedTokenId": ids[0], "token": { "id": ids[0] } } }));
 }
 
-async fn tokens_come_in_pages_in_the_order_of_their_creation(server: &TestServer) {
+async fn tokens_come_in_pages_in_order_of_creation(server: &TestServer) {
     for name in ["one", "two", "three"] {
         let created = create_token(
             &server.clientele,
@@ -149,7 +149,7 @@ async fn tokens_come_in_pages_in_the_order_of_their_creation(server: &TestServer
     assert_eq!(rest.body["data"]["tokens"]["nodes"], json!([{ "name": "three" }]));
 }
 
-async fn a_user_who_is_deactivated_or_deleted_on_one_server_is_out_on_every_one(server: &TestServer) {
+async fn deactivation_and_deletion_apply_on_every_server(server: &TestServer) {
     user(server, "boss", &[Permission::ManageUsers]).await;
     let servers = [strict(server).await, strict(server).await];
     for (name, mutation, payload) in [
@@ -178,7 +178,7 @@ async fn a_user_who_is_deactivated_or_deleted_on_one_server_is_out_on_every_one(
     }
 }
 
-async fn a_user_is_deleted_once_and_never_by_somebody_with_fewer_rights(server: &TestServer) {
+async fn deleting_a_user_requires_their_rights_and_works_once(server: &TestServer) {
     user(server, "boss", &Permission::ALL).await;
     user(server, "ana", &[Permission::ViewClient]).await;
     let delete = "mutation($name: String!) { deleteUser(input: { name: $name, clientMutationId: \"m\" }) {
@@ -200,7 +200,7 @@ async fn a_user_is_deleted_once_and_never_by_somebody_with_fewer_rights(server: 
     }
 }
 
-async fn a_token_ends_when_its_time_is_over(server: &TestServer) {
+async fn expired_token_is_refused(server: &TestServer) {
     let strict = strict(server).await;
     let now = now();
     let token = async |made: i64, days: i64| {

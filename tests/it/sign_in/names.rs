@@ -18,14 +18,14 @@ fn problem(code: &str, message: &str) -> Value {
 }
 
 on_both!(
-    names_of_users_have_no_control_characters_and_are_not_blank,
-    names_of_tokens_have_no_control_characters_and_are_not_blank,
-    lists_at_the_command_line_print_no_control_characters,
+    user_names_must_be_printable_and_not_blank,
+    token_names_must_be_printable_and_not_blank,
+    command_line_lists_print_no_control_characters,
     migration_refuses_names_that_differ_in_case_only,
-    users_are_told_apart_without_regard_to_case,
+    user_names_are_unique_ignoring_case,
 );
 
-async fn names_of_users_have_no_control_characters_and_are_not_blank(server: &TestServer) {
+async fn user_names_must_be_printable_and_not_blank(server: &TestServer) {
     user(server, "boss", &clientele::access::Permission::ALL).await;
     let before = server.snapshot().await;
     let blank = "name is required and must not be blank.";
@@ -68,7 +68,7 @@ async fn names_of_users_have_no_control_characters_and_are_not_blank(server: &Te
     assert_eq!(server.snapshot().await, before);
 }
 
-async fn names_of_tokens_have_no_control_characters_and_are_not_blank(server: &TestServer) {
+async fn token_names_must_be_printable_and_not_blank(server: &TestServer) {
     let before = server.snapshot().await;
     let control = "name must not contain control characters.";
     for (name, code, message) in [
@@ -101,7 +101,7 @@ async fn names_of_tokens_have_no_control_characters_and_are_not_blank(server: &T
 }
 
 /// Rows of earlier versions may have any characters in their names.
-async fn lists_at_the_command_line_print_no_control_characters(server: &TestServer) {
+async fn command_line_lists_print_no_control_characters(server: &TestServer) {
     server.token(&clientele::access::Rights::of([])).await;
     user(server, "ana", &[]).await;
     let steering = "a\u{1b}[2J\u{7}\u{9b}b\u{202e}c\u{200b}";
@@ -149,7 +149,7 @@ async fn migration_refuses_names_that_differ_in_case_only(server: &TestServer) {
     assert_eq!(code, Some(0), "{stderr}");
 }
 
-async fn users_are_told_apart_without_regard_to_case(server: &TestServer) {
+async fn user_names_are_unique_ignoring_case(server: &TestServer) {
     user(server, "Ana", &[]).await;
     user(server, "boss", &clientele::access::Permission::ALL).await;
     // The user that is there keeps its spelling.

@@ -117,14 +117,14 @@ async fn newest_token(server: &TestServer) -> String {
 const REVOKE: &str = "mutation($key: String!) { revokeToken(input: { encodedKey: $key }) { userErrors { code } } }";
 
 on_both!(
-    what_another_server_has_taken_from_a_user_he_gives_nobody,
-    who_could_not_sign_in_any_more_changes_no_password,
-    the_bearer_of_a_token_that_was_revoked_elsewhere_changes_nothing,
-    only_what_is_left_of_a_managers_rights_can_be_given,
-    of_a_demotion_and_a_creation_at_once_the_token_never_comes_second,
+    rights_revoked_elsewhere_cannot_be_granted,
+    user_disabled_elsewhere_cannot_change_the_password,
+    token_revoked_elsewhere_cannot_change_anything,
+    only_remaining_rights_of_a_manager_can_be_granted,
+    racing_demotion_never_precedes_the_token_it_forbids,
 );
 
-async fn what_another_server_has_taken_from_a_user_he_gives_nobody(server: &TestServer) {
+async fn rights_revoked_elsewhere_cannot_be_granted(server: &TestServer) {
     user(server, "second", &Permission::ALL).await;
     let behind = Behind::of(server).await;
     let unauthenticated = (401, "UNAUTHENTICATED", WRONG);
@@ -156,7 +156,7 @@ async fn what_another_server_has_taken_from_a_user_he_gives_nobody(server: &Test
     behind.server.stop().await;
 }
 
-async fn who_could_not_sign_in_any_more_changes_no_password(server: &TestServer) {
+async fn user_disabled_elsewhere_cannot_change_the_password(server: &TestServer) {
     user(server, "second", &Permission::ALL).await;
     let behind = Behind::of(server).await;
     for (name, change, old) in [
@@ -195,7 +195,7 @@ async fn who_could_not_sign_in_any_more_changes_no_password(server: &TestServer)
     behind.server.stop().await;
 }
 
-async fn the_bearer_of_a_token_that_was_revoked_elsewhere_changes_nothing(server: &TestServer) {
+async fn token_revoked_elsewhere_cannot_change_anything(server: &TestServer) {
     user(server, "other", &[Permission::ViewClient]).await;
     server.token(&Rights::of([Permission::ViewClient])).await;
     let other = newest_token(server).await;
@@ -223,7 +223,7 @@ async fn the_bearer_of_a_token_that_was_revoked_elsewhere_changes_nothing(server
     behind.server.stop().await;
 }
 
-async fn only_what_is_left_of_a_managers_rights_can_be_given(server: &TestServer) {
+async fn only_remaining_rights_of_a_manager_can_be_granted(server: &TestServer) {
     user(server, "second", &Permission::ALL).await;
     let behind = Behind::of(server).await;
     let create = "mutation($permissions: [Permission!]!, $sets: [String!], $role: String) {
@@ -263,7 +263,7 @@ async fn only_what_is_left_of_a_managers_rights_can_be_given(server: &TestServer
 
 /// Whichever comes first in the history came first: a token that is created after a demotion would have been given by one
 /// who had nothing to give.
-async fn of_a_demotion_and_a_creation_at_once_the_token_never_comes_second(server: &TestServer) {
+async fn racing_demotion_never_precedes_the_token_it_forbids(server: &TestServer) {
     user(server, "second", &Permission::ALL).await;
     user(server, "boss", MANAGER).await;
     let behind = Behind::of(server).await;

@@ -13,13 +13,13 @@ use crate::harness::{Settings, TestServer, token_input};
 const REVOKE: &str = "mutation($input: RevokeTokenInput!) { revokeToken(input: $input) { token { revokedAt } userErrors { code message path } } }";
 
 on_both!(
-    a_token_holds_for_five_years_at_most_unless_it_has_no_end,
-    a_token_is_revoked_once_and_never_by_somebody_with_fewer_rights,
-    a_token_goes_on_as_it_was_when_whoever_created_it_is_less_or_gone,
-    who_created_a_token_is_told_by_more_than_a_name,
+    token_lifetime_is_at_most_five_years_or_unlimited,
+    revoking_a_token_requires_its_rights_and_works_once,
+    token_survives_demotion_and_deletion_of_its_creator,
+    token_creator_has_a_name_a_kind_and_an_id,
 );
 
-async fn a_token_holds_for_five_years_at_most_unless_it_has_no_end(server: &TestServer) {
+async fn token_lifetime_is_at_most_five_years_or_unlimited(server: &TestServer) {
     let at = |end: chrono::DateTime<chrono::Utc>| CreateToken {
         expires_at: Some(clientele::scalar::DateTime(end)),
         ..token_input("a job", &Rights::of([]), None)
@@ -49,7 +49,7 @@ async fn a_token_holds_for_five_years_at_most_unless_it_has_no_end(server: &Test
         "expiresAt must be at most five years (1827 days) ahead: leave it out for a token that is to end when it is revoked.", "expiresAt") } }));
 }
 
-async fn a_token_is_revoked_once_and_never_by_somebody_with_fewer_rights(server: &TestServer) {
+async fn revoking_a_token_requires_its_rights_and_works_once(server: &TestServer) {
     server.token(&Rights::of([Permission::Audit])).await;
     let answer = server.graphql("{ tokens { nodes { encodedKey } } }", json!({})).await;
     let key = answer.body["data"]["tokens"]["nodes"][0]["encodedKey"].clone();
@@ -88,7 +88,7 @@ async fn a_token_is_revoked_once_and_never_by_somebody_with_fewer_rights(server:
 }
 
 /// It is the program's that bears it, which must not stop because somebody leaves.
-async fn a_token_goes_on_as_it_was_when_whoever_created_it_is_less_or_gone(server: &TestServer) {
+async fn token_survives_demotion_and_deletion_of_its_creator(server: &TestServer) {
     let strict = server.another(Settings::signed_in()).await;
     user(server, "boss", &Permission::ALL).await;
     user(server, "ana", &[Permission::ManageUsers, Permission::ViewClient]).await;
@@ -111,7 +111,7 @@ async fn a_token_goes_on_as_it_was_when_whoever_created_it_is_less_or_gone(serve
     strict.stop().await;
 }
 
-async fn who_created_a_token_is_told_by_more_than_a_name(server: &TestServer) {
+async fn token_creator_has_a_name_a_kind_and_an_id(server: &TestServer) {
     let strict = server.another(Settings::signed_in()).await;
     let create = async |name: &str| {
         let body = json!({ "query": CREATE, "variables": { "input": { "name": name, "permissions": [] } } });

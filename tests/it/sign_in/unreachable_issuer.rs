@@ -146,7 +146,7 @@ const UNCHECKED: &str = "ready\nthe issuer is unreachable: its tokens are answer
 const CACHED: &str = "ready\nthe issuer is unreachable: its tokens are checked with the keys known so far\n";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn made_up_keys_take_no_places_while_issuer_hangs() {
+async fn unknown_keys_hold_no_permits_while_issuer_hangs() {
     let issuer = Issuer::start(Conduct::Hang).await;
     let server = issuer.server(&[]);
     let arguments = ["token", "create", "t", "--permissions", "VIEW_CLIENT"];
@@ -194,7 +194,7 @@ async fn made_up_keys_take_no_places_while_issuer_hangs() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn unreachable_issuer_is_unavailable_and_not_wrong_credentials() {
+async fn unreachable_issuer_is_no_credentials_error() {
     let key = Key::new("key");
     let issuer = Issuer::start(Conduct::Fail).await;
     let server = issuer.server(&[("CLIENTELE_AUTHENTICATION__JWT__JWKS_PAUSE_SECONDS", "1")]);
@@ -248,7 +248,7 @@ async fn unreachable_issuer_is_unavailable_and_not_wrong_credentials() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn known_keys_go_on_while_issuer_is_away() {
+async fn known_keys_work_while_issuer_is_unreachable() {
     let (key, unknown) = (Key::new("key"), Key::new("unknown"));
     let issuer = Issuer::start(keys(&key)).await;
     let server = issuer.server(&[

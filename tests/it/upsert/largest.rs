@@ -61,12 +61,12 @@ fn literal(value: &Value) -> String {
 }
 
 on_both!(
-    the_largest_client_passes_as_variables,
-    the_largest_client_passes_as_literals,
-    one_value_more_is_too_many,
+    largest_client_is_accepted_as_variables,
+    largest_client_is_accepted_as_literals,
+    one_value_over_the_limit_is_refused,
 );
 
-async fn the_largest_client_passes_as_variables(server: &TestServer) {
+async fn largest_client_is_accepted_as_variables(server: &TestServer) {
     thousand_fields(server).await;
     let input = largest();
     assert!((700_000..1024 * 1024).contains(&input.to_string().len()));
@@ -74,7 +74,7 @@ async fn the_largest_client_passes_as_variables(server: &TestServer) {
     is_whole(server).await;
 }
 
-async fn the_largest_client_passes_as_literals(server: &TestServer) {
+async fn largest_client_is_accepted_as_literals(server: &TestServer) {
     thousand_fields(server).await;
     let document = format!(
         "mutation {{ upsertClient(input: {}) {{ created userErrors {{ code path }} }} }}",
@@ -87,7 +87,7 @@ async fn the_largest_client_passes_as_literals(server: &TestServer) {
     is_whole(server).await;
 }
 
-async fn one_value_more_is_too_many(server: &TestServer) {
+async fn one_value_over_the_limit_is_refused(server: &TestServer) {
     let values: Value = (0..=VALUES)
         .map(|n| json!({ "fieldId": format!("f{n}"), "value": "v" }))
         .collect();

@@ -3,10 +3,10 @@
 mod conflicts;
 mod domain;
 mod largest;
+mod limits;
 mod model;
-mod more_rules;
 mod rules;
-mod texts;
+pub mod texts;
 
 use serde_json::{Value, json};
 

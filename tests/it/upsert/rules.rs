@@ -1,7 +1,8 @@
-//! `upsertClient`: what replaces what, what is refused, and when nothing is written.
+//! The rules of `upsertClient`: matching, replaced lists, problems, versions and roles.
 
 use serde_json::{Value, json};
 
+use super::{create_trevor, payload, problem};
 use crate::harness::graphql::{define, define_role, store};
 use crate::harness::{Answer, TestServer};
 
@@ -68,7 +69,7 @@ async fn ana(server: &TestServer) {
         "idDocuments": [{ "documentType": "Passport", "documentId": "X1", "issuingAuthority": "here" },
             { "documentType": "Card", "documentId": "X2" }],
         "customInformation": [{ "fieldId": "nick", "value": "Al" }, { "fieldId": "shoe", "value": "41.50" }],
-        "clientMutationId": "m1",
+        "clientMutationId": "mine ✓",
     })).await.data(json!({ "upsertClient": { "created": true, "client": {
         "encodedKey": "<key 1>", "clientId": "ana", "firstName": "Ana", "lastName": "Cruz", "version": 1, "updatedAt": "<time>",
         "addresses": [{ "encodedKey": "<key 2>", "line1": "1 Test Lane", "city": "Exampleton" }],
@@ -78,20 +79,39 @@ async fn ana(server: &TestServer) {
         "customInformation": [
             { "encodedKey": "<key 5>", "field": { "fieldId": "nick" }, "value": "Al" },
             { "encodedKey": "<key 6>", "field": { "fieldId": "shoe" }, "value": "41.5" }],
-    }, "userErrors": [], "clientMutationId": "m1" } }));
+    }, "userErrors": [], "clientMutationId": "mine ✓" } }));
 }
 
 on_both!(
-    a_list_becomes_the_whole_list_and_an_omitted_one_stays,
-    saying_what_is_stored_writes_nothing,
-    all_problems_come_at_once_with_code_sentence_and_path,
-    the_expected_version_decides_between_create_change_and_conflict,
-    an_id_finds_a_client_or_creates_one_with_it,
+    upsert_without_key_creates_and_with_key_changes,
+    given_list_replaces_and_omitted_list_stays,
+    unchanged_input_writes_nothing,
+    null_list_is_refused_with_advice,
+    all_problems_are_reported_at_once_in_fixed_order,
+    cleared_name_and_changed_id_are_refused,
+    expected_version_must_match_the_stored_one,
+    match_on_client_id_changes_or_creates,
+    unknown_encoded_key_is_refused,
     members_of_another_client_are_refused,
-    a_role_by_its_key_or_id_and_the_default_one_otherwise,
+    role_is_found_by_key_or_id_and_has_a_default,
+    disconnect_during_upsert_is_all_or_nothing,
 );
 
-async fn a_list_becomes_the_whole_list_and_an_omitted_one_stays(server: &TestServer) {
+async fn upsert_without_key_creates_and_with_key_changes(server: &TestServer) {
+    create_trevor(server).await;
+    let input = json!({ "client": { "encodedKey": "<key 1>", "notes": "n" }, "addresses": [{ "city": "A" }] });
+    let changed = json!({ "notes": "n", "addresses": [{ "city": "A" }] });
+    super::upsert(server, input.clone())
+        .await
+        .data(payload(false, 2, changed.clone()));
+    // The stored notes again: nothing changes.
+    let input = json!({ "client": { "encodedKey": "<key 1>", "notes": "n" } });
+    let before = server.snapshot().await;
+    super::upsert(server, input).await.data(payload(false, 2, changed));
+    assert_eq!(server.snapshot().await, before);
+}
+
+async fn given_list_replaces_and_omitted_list_stays(server: &TestServer) {
     ana(server).await;
     // One document keeps its key at a new place, one is new, one is gone; values are matched by their field.
     upsert(server, json!({
@@ -117,7 +137,7 @@ async fn a_list_becomes_the_whole_list_and_an_omitted_one_stays(server: &TestSer
     }
 }
 
-async fn saying_what_is_stored_writes_nothing(server: &TestServer) {
+async fn unchanged_input_writes_nothing(server: &TestServer) {
     ana(server).await;
     let (before, first) = (server.snapshot().await, updated_at(server).await);
     for input in [
@@ -145,7 +165,16 @@ async fn saying_what_is_stored_writes_nothing(server: &TestServer) {
     assert_eq!(updated_at(server).await, first);
 }
 
-async fn all_problems_come_at_once_with_code_sentence_and_path(server: &TestServer) {
+async fn null_list_is_refused_with_advice(server: &TestServer) {
+    create_trevor(server).await;
+    for list in ["idDocuments", "addresses", "customInformation"] {
+        let message = format!("Send [] to empty {list}, or leave it out to keep what is stored.");
+        let input = json!({ "client": { "encodedKey": "<key 1>" }, list: null });
+        super::refused(server, input, json!([problem("NULL_LIST", &[list], &message)])).await;
+    }
+}
+
+async fn all_problems_are_reported_at_once_in_fixed_order(server: &TestServer) {
     ana(server).await;
     let before = server.snapshot().await;
     upsert(server, json!({
@@ -181,7 +210,25 @@ async fn all_problems_come_at_once_with_code_sentence_and_path(server: &TestServ
     assert_eq!(server.snapshot().await, before);
 }
 
-async fn the_expected_version_decides_between_create_change_and_conflict(server: &TestServer) {
+async fn cleared_name_and_changed_id_are_refused(server: &TestServer) {
+    create_trevor(server).await;
+    for (client, code, path) in [
+        (
+            json!({ "encodedKey": "<key 1>", "lastName": null }),
+            "BLANK",
+            "input.client.lastName",
+        ),
+        (
+            json!({ "encodedKey": "<key 1>", "clientId": "other" }),
+            "NOT_EDITABLE",
+            "input.client.clientId",
+        ),
+    ] {
+        refused(server, json!({ "client": client }), &[(code, path)]).await;
+    }
+}
+
+async fn expected_version_must_match_the_stored_one(server: &TestServer) {
     let new = json!({ "clientId": "ana", "firstName": "Ana", "lastName": "Cruz" });
     let with = |version: i32| json!({ "client": new, "matchOn": "CLIENT_ID", "expectedVersion": version });
     refused(server, with(1), &[("VERSION_CONFLICT", "input.expectedVersion")]).await;
@@ -199,9 +246,31 @@ async fn the_expected_version_decides_between_create_change_and_conflict(server:
         "{}",
         answer.text
     );
+    let by_key =
+        |version: i32| json!({ "client": { "encodedKey": "<key 1>", "notes": "n" }, "expectedVersion": version });
+    for version in [0, 1, 3, -1] {
+        refused(
+            server,
+            by_key(version),
+            &[("VERSION_CONFLICT", "input.expectedVersion")],
+        )
+        .await;
+    }
+    let answer = upsert(server, by_key(2)).await;
+    assert_eq!(
+        answer.body["data"]["upsertClient"]["client"]["version"], 3,
+        "{}",
+        answer.text
+    );
+    let new = |version: i32| json!({ "client": { "firstName": "T", "lastName": "L" }, "expectedVersion": version });
+    refused(server, new(1), &[("VERSION_CONFLICT", "input.expectedVersion")]).await;
+    assert_eq!(
+        upsert(server, new(0)).await.body["data"]["upsertClient"]["created"],
+        true
+    );
 }
 
-async fn an_id_finds_a_client_or_creates_one_with_it(server: &TestServer) {
+async fn match_on_client_id_changes_or_creates(server: &TestServer) {
     ana(server).await;
     let by_id = |client: Value| json!({ "client": client, "matchOn": "CLIENT_ID" });
     let found = upsert(server, by_id(json!({ "clientId": "ana", "lastName": "Diaz" }))).await;
@@ -212,18 +281,31 @@ async fn an_id_finds_a_client_or_creates_one_with_it(server: &TestServer) {
     )
     .await;
     assert_eq!(made.body["data"]["upsertClient"]["created"], true);
-    refused(
-        server,
-        by_id(json!({ "firstName": "No", "lastName": "Id" })),
-        &[("BLANK", "input.client.clientId")],
-    )
-    .await;
-    refused(
+    let again = json!({ "clientId": "bob", "firstName": "Bob", "lastName": "Bellweather", "notes": "b" });
+    let changed = upsert(server, by_id(again)).await;
+    let changed = &changed.body["data"]["upsertClient"];
+    assert_eq!(
+        (&changed["created"], &changed["client"]["version"]),
+        (&json!(false), &json!(2))
+    );
+    let both = "encodedKey and matchOn: CLIENT_ID exclude each other: leave one of them out.";
+    let both = json!([problem("INVALID", &["client", "encodedKey"], both)]);
+    super::refused(
         server,
         by_id(json!({ "clientId": "ana", "encodedKey": "<key 1>" })),
-        &[("INVALID", "input.client.encodedKey")],
+        both,
     )
     .await;
+    for client in [
+        json!({}),
+        json!({ "firstName": "No", "lastName": "Id" }),
+        json!({ "clientId": null }),
+        json!({ "clientId": " " }),
+    ] {
+        let none = "matchOn: CLIENT_ID needs the clientId to look for.";
+        let none = json!([problem("BLANK", &["client", "clientId"], none)]);
+        super::refused(server, by_id(client), none).await;
+    }
     // Ids compare exactly.
     refused(
         server,
@@ -233,8 +315,19 @@ async fn an_id_finds_a_client_or_creates_one_with_it(server: &TestServer) {
     .await;
     let taken = json!({ "client": { "clientId": "ana", "firstName": "Amara", "lastName": "Bellweather" } });
     refused(server, taken, &[("TAKEN", "input.client.clientId")]).await;
-    let unknown = json!({ "client": { "encodedKey": "nobody", "firstName": "Amara", "lastName": "Bellweather" } });
-    refused(server, unknown, &[("NOT_FOUND", "input.client.encodedKey")]).await;
+}
+
+async fn unknown_encoded_key_is_refused(server: &TestServer) {
+    let message = "There is no client with this key: leave encodedKey out to create one.";
+    for key in ["nobody", "", "\0"] {
+        let input = json!({ "client": { "encodedKey": key, "firstName": "T", "lastName": "L" } });
+        super::refused(
+            server,
+            input,
+            json!([problem("NOT_FOUND", &["client", "encodedKey"], message)]),
+        )
+        .await;
+    }
 }
 
 async fn members_of_another_client_are_refused(server: &TestServer) {
@@ -261,9 +354,14 @@ async fn members_of_another_client_are_refused(server: &TestServer) {
         "{}",
         answer.text
     );
+    let unknown = json!({ "client": { "encodedKey": "<key 1>" },
+        "idDocuments": [{ "documentType": "Visa", "encodedKey": "nobody", "documentId": "1" }] });
+    let key = "The key nobody isn't one of this client's idDocuments: leave encodedKey out to add a new member.";
+    let key = json!([problem("NOT_OWNED", &["idDocuments", "0", "encodedKey"], key)]);
+    super::refused(server, unknown, key).await;
 }
 
-async fn a_role_by_its_key_or_id_and_the_default_one_otherwise(server: &TestServer) {
+async fn role_is_found_by_key_or_id_and_has_a_default(server: &TestServer) {
     define_role(
         server,
         json!({ "roleId": "vip", "encodedKey": "vipKey", "name": "VIP" }),
@@ -286,6 +384,46 @@ async fn a_role_by_its_key_or_id_and_the_default_one_otherwise(server: &TestServ
     }
     assert_eq!(
         store(server, with(Value::Null), role).await["clientRole"]["isDefault"],
+        true
+    );
+}
+
+async fn disconnect_during_upsert_is_all_or_nothing(server: &TestServer) {
+    create_trevor(server).await;
+    for round in 0..60u64 {
+        let number = format!("round {round}");
+        let input = json!({
+            "client": { "encodedKey": "<key 1>", "notes": number }, "addresses": [{ "city": number }],
+            "idDocuments": [{ "documentType": "Passport", "documentId": number }],
+        });
+        // The connection closes at another moment each time: before, within and after the write.
+        let patience = std::time::Duration::from_micros(round * 150);
+        let _ = tokio::time::timeout(patience, upsert(server, input)).await;
+        let query = "{ clients { nodes { notes addresses { city } idDocuments { documentId } } } }";
+        let answer = server.graphql(query, json!({})).await;
+        let client = &answer.body["data"]["clients"]["nodes"][0];
+        let cities = client["addresses"]
+            .as_array()
+            .map(|all| all.iter().map(|it| &it["city"]).collect::<Vec<_>>());
+        let numbers = client["idDocuments"]
+            .as_array()
+            .map(|all| all.iter().map(|it| &it["documentId"]).collect::<Vec<_>>());
+        let expected = if client["notes"].is_null() {
+            vec![]
+        } else {
+            vec![&client["notes"]]
+        };
+        assert_eq!(
+            (cities, numbers),
+            (Some(expected.clone()), Some(expected)),
+            "{}",
+            answer.text
+        );
+    }
+    // The server still serves.
+    let input = json!({ "client": { "firstName": "Ines", "lastName": "Okafor" } });
+    assert_eq!(
+        upsert(server, input).await.body["data"]["upsertClient"]["created"],
         true
     );
 }

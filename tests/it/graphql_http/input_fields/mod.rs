@@ -34,40 +34,40 @@ enum Sent {
 }
 
 on_both!(
-    every_field_of_a_client_knows_absent_from_null,
-    every_field_of_a_set_of_custom_fields_knows_absent_from_null,
-    every_field_of_a_role_knows_absent_from_null,
-    every_field_of_a_message_template_knows_absent_from_null,
-    every_field_of_a_user_knows_absent_from_null,
-    every_field_of_a_token_knows_absent_from_null,
-    every_mutation_is_walked_that_has_anything_to_leave_out,
+    client_fields_distinguish_absent_from_null,
+    custom_field_set_fields_distinguish_absent_from_null,
+    role_fields_distinguish_absent_from_null,
+    message_template_fields_distinguish_absent_from_null,
+    user_fields_distinguish_absent_from_null,
+    token_fields_distinguish_absent_from_null,
+    every_mutation_with_nullable_input_is_tested,
 );
 
-async fn every_field_of_a_client_knows_absent_from_null(server: &TestServer) {
+async fn client_fields_distinguish_absent_from_null(server: &TestServer) {
     walk(server, Root::Client, table::client()).await;
 }
 
-async fn every_field_of_a_set_of_custom_fields_knows_absent_from_null(server: &TestServer) {
+async fn custom_field_set_fields_distinguish_absent_from_null(server: &TestServer) {
     walk(server, Root::CustomFieldSet, table::custom_field_set()).await;
 }
 
-async fn every_field_of_a_role_knows_absent_from_null(server: &TestServer) {
+async fn role_fields_distinguish_absent_from_null(server: &TestServer) {
     walk(server, Root::ClientRole, table::client_role()).await;
 }
 
-async fn every_field_of_a_message_template_knows_absent_from_null(server: &TestServer) {
+async fn message_template_fields_distinguish_absent_from_null(server: &TestServer) {
     walk(server, Root::MessageTemplate, table::message_template()).await;
 }
 
-async fn every_field_of_a_user_knows_absent_from_null(server: &TestServer) {
+async fn user_fields_distinguish_absent_from_null(server: &TestServer) {
     walk(server, Root::User, table::user()).await;
 }
 
-async fn every_field_of_a_token_knows_absent_from_null(server: &TestServer) {
+async fn token_fields_distinguish_absent_from_null(server: &TestServer) {
     walk(server, Root::Token, table::token()).await;
 }
 
-async fn every_mutation_is_walked_that_has_anything_to_leave_out(server: &TestServer) {
+async fn every_mutation_with_nullable_input_is_tested(server: &TestServer) {
     let schema = Schema::load(server).await;
     let open = schema.inputs_of_mutations().into_iter().filter(|input| {
         let fields = schema.nullable_fields(input);

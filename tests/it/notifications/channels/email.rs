@@ -9,7 +9,7 @@ use crate::harness::peers::{Mailed, Mailing, SmtpOptions, SmtpPeer, Stage};
 const ACCEPTED: &str = "2.0.0 Ok: queued as 17";
 
 #[tokio::test]
-async fn an_accepted_message_is_sent_and_named_by_the_servers_last_words() {
+async fn accepted_message_is_sent_and_named_by_the_reply() {
     let peer = SmtpPeer::start(Mailing::Accept).await;
     let channels = by_email(peer.settings());
 
@@ -30,7 +30,7 @@ async fn an_accepted_message_is_sent_and_named_by_the_servers_last_words() {
 }
 
 #[tokio::test]
-async fn credentials_are_shown_and_wrong_ones_are_the_channels_fault() {
+async fn wrong_credentials_are_a_channel_fault() {
     for login_only in [false, true] {
         let options = SmtpOptions {
             credentials: Some(("ana", "hunter2")),
@@ -58,7 +58,7 @@ async fn credentials_are_shown_and_wrong_ones_are_the_channels_fault() {
 }
 
 #[tokio::test]
-async fn a_server_that_knows_no_credentials_is_the_channels_fault() {
+async fn server_without_authentication_is_a_channel_fault() {
     let peer = SmtpPeer::start(Mailing::Accept).await;
     let mut settings = peer.settings();
     settings.username = "ana".into();
@@ -69,7 +69,7 @@ async fn a_server_that_knows_no_credentials_is_the_channels_fault() {
 }
 
 #[tokio::test]
-async fn messages_share_a_connection_also_after_one_was_refused() {
+async fn messages_share_a_connection_even_after_a_refusal() {
     let peer = SmtpPeer::start(Mailing::Accept).await;
     let channels = by_email(peer.settings());
     for _ in 0..3 {
@@ -92,7 +92,7 @@ async fn messages_share_a_connection_also_after_one_was_refused() {
 }
 
 #[tokio::test]
-async fn messages_at_once_have_connections_of_their_own_and_as_many_as_allowed_are_kept() {
+async fn concurrent_messages_keep_a_bounded_number_of_connections() {
     let peer = SmtpPeer::start(Mailing::Accept).await;
     let channels = by_email(peer.settings());
     for _ in 0..2 {
@@ -103,7 +103,7 @@ async fn messages_at_once_have_connections_of_their_own_and_as_many_as_allowed_a
 }
 
 #[tokio::test]
-async fn a_kept_connection_that_the_server_has_closed_loses_no_message() {
+async fn closed_kept_connection_loses_no_message() {
     let peer = SmtpPeer::start(Mailing::Accept).await;
     let channels = by_email(peer.settings());
     assert_eq!(email(&channels).await, sent(ACCEPTED));
@@ -113,7 +113,7 @@ async fn a_kept_connection_that_the_server_has_closed_loses_no_message() {
 }
 
 #[tokio::test]
-async fn a_kept_connection_that_has_had_its_share_is_replaced() {
+async fn kept_connection_is_replaced_after_its_share() {
     let peer = SmtpPeer::start(Mailing::Accept).await;
     let channels = by_email(peer.settings());
     assert_eq!(email(&channels).await, sent(ACCEPTED));
@@ -123,7 +123,7 @@ async fn a_kept_connection_that_has_had_its_share_is_replaced() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_is_given_up_leaves_its_connection_to_nobody() {
+async fn abandoned_attempt_does_not_share_its_connection() {
     let peer = SmtpPeer::start(Mailing::Accept).await;
     let channels = by_email(peer.settings());
     assert_eq!(email(&channels).await, sent(ACCEPTED));
@@ -139,7 +139,7 @@ async fn an_attempt_that_is_given_up_leaves_its_connection_to_nobody() {
 }
 
 #[tokio::test]
-async fn an_answer_out_of_turn_never_counts_as_acceptance() {
+async fn unexpected_reply_never_counts_as_acceptance() {
     let peer = SmtpPeer::start(Mailing::Answer(Stage::Data, "250 2.0.0 Ok")).await;
     assert_eq!(
         email(&by_email(peer.settings())).await,
@@ -149,7 +149,7 @@ async fn an_answer_out_of_turn_never_counts_as_acceptance() {
 }
 
 #[tokio::test]
-async fn what_is_not_exactly_one_address_is_refused_before_the_server_hears_of_it() {
+async fn not_exactly_one_address_is_refused_before_sending() {
     let peer = SmtpPeer::start(Mailing::Accept).await;
     let channels = by_email(peer.settings());
     for recipient in [
@@ -186,7 +186,7 @@ async fn what_is_not_exactly_one_address_is_refused_before_the_server_hears_of_i
 }
 
 #[tokio::test]
-async fn an_address_beyond_ascii_goes_to_a_server_that_takes_it_only() {
+async fn non_ascii_address_requires_a_server_that_accepts_it() {
     let options = SmtpOptions {
         utf8: true,
         ..SmtpOptions::default()
@@ -216,7 +216,7 @@ async fn internationalised_domain_is_sent_in_its_ascii_form() {
 }
 
 #[tokio::test]
-async fn a_port_where_nobody_listens_is_a_connection_that_failed() {
+async fn closed_port_is_a_connection_failure() {
     let settings = EmailSettings {
         port: Some(1),
         encryption: Encryption::None,

@@ -7,7 +7,7 @@ use super::{SHORT, by_email, deferred, down, email, refused, sent, unusable};
 use crate::harness::peers::{Mailing, SmtpPeer, Stage};
 
 #[tokio::test]
-async fn each_answer_is_what_its_code_and_its_place_say() {
+async fn each_reply_is_classified_by_code_and_stage() {
     let cases: [(Mailing, Outcome); 14] = [
         (
             Mailing::Greet("421 4.3.2 too busy"),
@@ -79,7 +79,7 @@ async fn each_answer_is_what_its_code_and_its_place_say() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_answering_anywhere_is_a_timeout() {
+async fn silent_server_is_a_timeout_at_every_stage() {
     for stage in [
         Stage::Greeting,
         Stage::Sender,
@@ -107,7 +107,7 @@ async fn a_server_that_stops_answering_anywhere_is_a_timeout() {
 }
 
 #[tokio::test]
-async fn a_server_that_hangs_up_after_the_message_may_have_it_or_not() {
+async fn disconnect_after_the_message_has_an_unknown_outcome() {
     for stored in [false, true] {
         let peer = SmtpPeer::start(Mailing::Drop { stored }).await;
         let channels = by_email(peer.settings());

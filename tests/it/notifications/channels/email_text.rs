@@ -30,7 +30,7 @@ fn wire(lines: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn a_text_is_one_part() {
+async fn text_is_one_part() {
     assert_eq!(
         arrived(content("Welcome", "Dear Ines,\n.\nyours")).await,
         wire(&[
@@ -85,7 +85,7 @@ async fn text_and_html_are_alternatives_in_utf_8() {
 }
 
 #[tokio::test]
-async fn no_subject_can_add_a_header() {
+async fn subject_cannot_add_a_header() {
     for subject in [
         "Welcome Ines\r\nBcc: eve@evil.test",
         "Welcome Ines\nBcc: eve@evil.test",
@@ -127,7 +127,7 @@ async fn no_subject_can_add_a_header() {
 }
 
 #[tokio::test]
-async fn no_text_can_end_the_message_or_smuggle_another() {
+async fn text_cannot_end_the_message_or_smuggle_another() {
     for text in [
         "a\r\n.\r\nMAIL FROM:<eve@evil.test>",
         "a\n.\nMAIL FROM:<eve@evil.test>",
@@ -153,7 +153,7 @@ async fn long_lines_are_folded() {
 }
 
 #[tokio::test]
-async fn a_subject_is_of_bounded_length_and_holds_no_encoded_word() {
+async fn subject_has_bounded_length_and_no_encoded_word() {
     let data = arrived(content("=?utf-8?B?DQpCY2M6IGV2ZUBldmlsLnRlc3Q=?=", "")).await;
     let unfolded = data.replace("\r\n ", " ");
     assert!(

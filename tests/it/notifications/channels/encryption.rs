@@ -34,7 +34,7 @@ async fn starttls_and_implicit_tls_encrypt_everything() {
 }
 
 #[tokio::test]
-async fn a_server_without_starttls_gets_neither_message_nor_password() {
+async fn server_without_starttls_gets_no_message_or_password() {
     let peer = peer(Security::None).await;
     let mut settings = peer.settings();
     settings.encryption = Encryption::Starttls;
@@ -46,7 +46,7 @@ async fn a_server_without_starttls_gets_neither_message_nor_password() {
 }
 
 #[tokio::test]
-async fn a_certificate_from_nobody_known_or_for_another_name_is_no_encryption() {
+async fn unknown_or_mismatched_certificate_is_refused() {
     for security in [Security::Starttls, Security::Tls] {
         let peer = peer(security).await;
         let mut unknown = peer.settings();
@@ -76,7 +76,7 @@ async fn a_certificate_from_nobody_known_or_for_another_name_is_no_encryption() 
 }
 
 #[tokio::test]
-async fn a_server_that_speaks_no_tls_where_it_should_is_a_failure_of_encryption() {
+async fn server_without_expected_tls_is_an_encryption_failure() {
     let peer = peer(Security::None).await;
     let mut settings = peer.settings();
     settings.encryption = Encryption::Tls;
@@ -87,7 +87,7 @@ async fn a_server_that_speaks_no_tls_where_it_should_is_a_failure_of_encryption(
 }
 
 #[tokio::test]
-async fn a_gateway_is_trusted_by_its_certificate() {
+async fn gateway_is_trusted_by_its_certificate() {
     let peer = GatewayPeer::encrypted(Answering::Accept).await;
     assert_eq!(sms_to(&by_sms(peer.settings()), "555 123 4567").await, sent("SM17"));
     let mut unknown = peer.settings();
@@ -100,7 +100,7 @@ async fn a_gateway_is_trusted_by_its_certificate() {
 }
 
 #[tokio::test]
-async fn a_file_of_certificates_must_hold_some() {
+async fn certificate_file_must_not_be_empty() {
     let mut empty = tempfile::NamedTempFile::new().expect("a temporary file");
     let path = empty.path().to_owned();
     let refusal = |path: &std::path::Path| {

@@ -41,7 +41,7 @@ fn settings(port: u16, encryption: Encryption) -> EmailSettings {
 }
 
 #[tokio::test]
-async fn answers_that_come_before_the_encryption_are_no_answers() {
+async fn replies_before_the_encryption_are_discarded() {
     // Somebody on the way adds to the answer to STARTTLS what would be answers to all that follows.
     let injected = "220 go\r\n250 hello\r\n250 sender\r\n250 recipient\r\n354 go on\r\n250 accepted\r\n";
     let port = server(vec!["220 hello\r\n", "250-hello\r\n250 STARTTLS\r\n", injected], "").await;
@@ -58,7 +58,7 @@ async fn answers_that_come_before_the_encryption_are_no_answers() {
 }
 
 #[tokio::test]
-async fn an_answer_without_an_end_is_not_waited_for() {
+async fn endless_reply_is_not_waited_for() {
     let line = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
     for (says, more) in [
         (vec!["220 "], line),

@@ -42,7 +42,7 @@ impl Written {
 }
 
 #[tokio::test]
-async fn a_channel_that_sends_logs_nothing_personal_at_any_level() {
+async fn sending_logs_no_personal_data_at_any_level() {
     let (mail, gateway) = (
         SmtpPeer::start(Mailing::Accept).await,
         GatewayPeer::start(Answering::Accept).await,
@@ -69,7 +69,7 @@ async fn a_channel_that_sends_logs_nothing_personal_at_any_level() {
 }
 
 #[tokio::test]
-async fn the_log_holds_a_mask_of_the_recipient_and_no_word_of_the_message() {
+async fn log_channel_masks_recipient_and_omits_the_text() {
     let written = Written::default();
     let _guard = written.listen();
     let channels = Channels::new(&NotificationSettings::default()).expect("the defaults are usable");

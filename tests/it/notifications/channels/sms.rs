@@ -14,7 +14,7 @@ use crate::harness::peers::{Answering, GatewayPeer};
 const NUMBER: &str = "(555) 123-4567";
 
 #[tokio::test]
-async fn a_message_is_a_form_in_twilios_shape() {
+async fn message_is_a_form_in_the_shape_of_twilio() {
     let peer = GatewayPeer::start(Answering::Accept).await;
     let channels = by_sms(peer.settings());
     let message = Outgoing {
@@ -43,7 +43,7 @@ async fn a_message_is_a_form_in_twilios_shape() {
 }
 
 #[tokio::test]
-async fn a_gateway_without_credentials_is_shown_none() {
+async fn gateway_without_credentials_gets_none() {
     let peer = GatewayPeer::start(Answering::Accept).await;
     let mut settings = peer.settings();
     settings.username.clear();
@@ -62,7 +62,7 @@ async fn messages_share_a_connection() {
 }
 
 #[tokio::test]
-async fn each_status_is_what_it_says() {
+async fn each_status_is_classified() {
     let peer = GatewayPeer::start(Answering::Accept).await;
     let channels = by_sms(peer.settings());
     let accepted = Outcome::Sent { provider_id: None };
@@ -98,7 +98,7 @@ async fn each_status_is_what_it_says() {
 }
 
 #[tokio::test]
-async fn a_gateways_own_words_and_its_patience_are_kept() {
+async fn gateway_reason_and_retry_time_are_kept() {
     let peer = GatewayPeer::start(Answering::Accept).await;
     let channels = by_sms(peer.settings());
     let told = |status, headers, body: &str| Answering::Answer {
@@ -134,7 +134,7 @@ async fn a_gateways_own_words_and_its_patience_are_kept() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_hangs_or_hangs_up_is_tried_again() {
+async fn hanging_or_disconnecting_gateway_is_retried() {
     let peer = GatewayPeer::start(Answering::Hang).await;
     let channels = by_sms(peer.settings()).with_timeout(SHORT);
     assert_eq!(
@@ -157,7 +157,7 @@ async fn a_gateway_that_hangs_or_hangs_up_is_tried_again() {
 }
 
 #[tokio::test]
-async fn a_text_has_1600_characters_at_most() {
+async fn text_has_at_most_1600_characters() {
     let peer = GatewayPeer::start(Answering::Accept).await;
     let channels = by_sms(peer.settings());
     for (length, outcome) in [
@@ -172,7 +172,7 @@ async fn a_text_has_1600_characters_at_most() {
 }
 
 #[tokio::test]
-async fn what_is_no_number_is_refused_before_the_gateway_hears_of_it() {
+async fn invalid_number_is_refused_before_sending() {
     let peer = GatewayPeer::start(Answering::Accept).await;
     let channels = by_sms(peer.settings());
     for recipient in [

@@ -38,14 +38,14 @@ const PAGE: &str = "query($id: String!, $first: Int, $after: String, $last: Int,
         edges { cursor } nodes { templateId } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount } } }";
 
 on_both!(
-    the_messages_of_a_client_come_in_pages,
-    the_messages_of_many_clients_take_one_statement_for_each_field,
-    a_mistake_in_a_nested_page_refuses_the_request_before_anything_is_written,
-    the_answer_to_a_change_has_the_messages_it_brought_about,
-    pages_within_pages_are_priced_by_their_sizes,
+    messages_of_a_client_come_in_pages,
+    messages_of_many_clients_take_one_statement_per_field,
+    invalid_nested_page_prevents_the_mutation,
+    mutation_payload_has_the_messages_it_queued,
+    nested_pages_are_priced_by_their_sizes,
 );
 
-async fn the_messages_of_a_client_come_in_pages(server: &TestServer) {
+async fn messages_of_a_client_come_in_pages(server: &TestServer) {
     clients(server, 4).await;
     let page = async |variables: Value| data(server, PAGE, variables).await["client"]["messages"].take();
     let first = page(json!({ "id": "c3", "first": 3 })).await;
@@ -74,7 +74,7 @@ async fn the_messages_of_a_client_come_in_pages(server: &TestServer) {
     );
 }
 
-async fn the_messages_of_many_clients_take_one_statement_for_each_field(server: &TestServer) {
+async fn messages_of_many_clients_take_one_statement_per_field(server: &TestServer) {
     clients(server, 12).await;
     let linked = "customInformation { linkedClient { clientId a: messages(first: 2) { nodes { text } } messages { totalCount } } }";
     for (selection, count) in [
@@ -115,7 +115,7 @@ async fn the_messages_of_many_clients_take_one_statement_for_each_field(server: 
     }
 }
 
-async fn a_mistake_in_a_nested_page_refuses_the_request_before_anything_is_written(server: &TestServer) {
+async fn invalid_nested_page_prevents_the_mutation(server: &TestServer) {
     clients(server, 1).await;
     for (arguments, sentence) in [
         ("first: -1", "`messages.first` must be from 0 to 500."),
@@ -157,7 +157,7 @@ async fn a_mistake_in_a_nested_page_refuses_the_request_before_anything_is_writt
     }
 }
 
-async fn the_answer_to_a_change_has_the_messages_it_brought_about(server: &TestServer) {
+async fn mutation_payload_has_the_messages_it_queued(server: &TestServer) {
     clients(server, 1).await;
     let input = json!({ "client": { "firstName": "N", "lastName": "N", "emailAddress": "n@example.test" } });
     let client = store(server, input, "messages { nodes { text state client { lastName } } }").await;
@@ -167,7 +167,7 @@ async fn the_answer_to_a_change_has_the_messages_it_brought_about(server: &TestS
     );
 }
 
-async fn pages_within_pages_are_priced_by_their_sizes(server: &TestServer) {
+async fn nested_pages_are_priced_by_their_sizes(server: &TestServer) {
     let query = "query($clients: Int, $messages: Int) { clients(first: $clients) { nodes { messages(first: $messages) { nodes { text } } } } }";
     data(server, query, json!({ "clients": 100, "messages": 100 })).await;
     let answer = server.graphql(query, json!({ "clients": 500, "messages": 100 })).await;

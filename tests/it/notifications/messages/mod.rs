@@ -86,14 +86,14 @@ const EVERYTHING: &str =
     failedAt reason detail providerId template { name } client { clientId }";
 
 on_both!(
-    a_message_says_what_became_of_it,
-    a_list_is_narrowed_by_all_members_of_its_filter,
+    message_shows_its_delivery_state,
+    message_filter_members_combine,
     paging_visits_every_message_once_newest_first,
-    a_list_takes_a_statement_for_each_kind_of_thing_that_is_selected,
-    a_message_is_found_by_its_global_id,
+    message_list_takes_one_statement_per_selected_type,
+    message_is_found_by_its_global_id,
 );
 
-async fn a_message_says_what_became_of_it(server: &TestServer) {
+async fn message_shows_its_delivery_state(server: &TestServer) {
     templates(server).await;
     let input = json!({ "client": { "clientId": "a", "firstName": "<Ana>", "lastName": "A", "emailAddress": "a@example.test",
         "mobilePhone1": "+44 7700 900123" } });
@@ -157,7 +157,7 @@ async fn a_message_says_what_became_of_it(server: &TestServer) {
         .data(json!({ "messages": { "nodes": [sent, failed], "totalCount": 2 } }));
 }
 
-async fn a_list_is_narrowed_by_all_members_of_its_filter(server: &TestServer) {
+async fn message_filter_members_combine(server: &TestServer) {
     templates(server).await;
     let a = reachable(server, "a").await;
     reachable(server, "b").await;
@@ -332,7 +332,7 @@ async fn paging_visits_every_message_once_newest_first(server: &TestServer) {
     }
 }
 
-async fn a_list_takes_a_statement_for_each_kind_of_thing_that_is_selected(server: &TestServer) {
+async fn message_list_takes_one_statement_per_selected_type(server: &TestServer) {
     templates(server).await;
     for number in 0..20 {
         reachable(server, &format!("c{number}")).await;
@@ -371,7 +371,7 @@ async fn a_list_takes_a_statement_for_each_kind_of_thing_that_is_selected(server
     assert_eq!(fresh.statements().len(), 2);
 }
 
-async fn a_message_is_found_by_its_global_id(server: &TestServer) {
+async fn message_is_found_by_its_global_id(server: &TestServer) {
     templates(server).await;
     for number in 0..20 {
         reachable(server, &format!("c{number}")).await;

@@ -5,9 +5,9 @@ use serde_json::json;
 use super::{each, put, reachable, statements, templates};
 use crate::harness::{Backend, TestServer, graphql::data};
 
-on_both!(each_way_of_narrowing_a_list_is_looked_up_in_an_index,);
+on_both!(every_message_filter_uses_an_index,);
 
-async fn each_way_of_narrowing_a_list_is_looked_up_in_an_index(server: &TestServer) {
+async fn every_message_filter_uses_an_index(server: &TestServer) {
     // PostgreSQL decides by what it has counted, and there is next to nothing here.
     if server.backend == Backend::Postgres {
         return;

@@ -38,14 +38,14 @@ fn is_rung(server: &TestServer, channel: Channel) -> bool {
 }
 
 on_both!(
-    a_failed_message_is_queued_as_if_it_had_never_been_tried,
-    what_cannot_be_resent_leaves_all_as_it_was,
-    failed_messages_that_pass_a_filter_are_resent_the_oldest_first,
-    a_message_is_requeued_once_however_many_ask_for_it,
+    resent_message_is_queued_like_a_new_one,
+    refused_resend_changes_nothing,
+    filtered_failed_messages_are_resent_oldest_first,
+    concurrent_resends_queue_a_message_once,
     resending_takes_a_fixed_number_of_statements,
 );
 
-async fn a_failed_message_is_queued_as_if_it_had_never_been_tried(server: &TestServer) {
+async fn resent_message_is_queued_like_a_new_one(server: &TestServer) {
     templates(server).await;
     for id in ["a", "b", "c"] {
         reachable(server, id).await;
@@ -84,7 +84,7 @@ async fn a_failed_message_is_queued_as_if_it_had_never_been_tried(server: &TestS
     assert_eq!(states["messages"]["nodes"][1]["queuedAt"], "2026-01-01T00:00:00Z");
 }
 
-async fn what_cannot_be_resent_leaves_all_as_it_was(server: &TestServer) {
+async fn refused_resend_changes_nothing(server: &TestServer) {
     templates(server).await;
     for id in ["a", "b", "c", "d", "e"] {
         reachable(server, id).await;
@@ -166,7 +166,7 @@ async fn what_cannot_be_resent_leaves_all_as_it_was(server: &TestServer) {
     }
 }
 
-async fn failed_messages_that_pass_a_filter_are_resent_the_oldest_first(server: &TestServer) {
+async fn filtered_failed_messages_are_resent_oldest_first(server: &TestServer) {
     templates(server).await;
     for id in ["a", "b"] {
         reachable(server, id).await;
@@ -196,7 +196,7 @@ async fn failed_messages_that_pass_a_filter_are_resent_the_oldest_first(server: 
     }
 }
 
-async fn a_message_is_requeued_once_however_many_ask_for_it(server: &TestServer) {
+async fn concurrent_resends_queue_a_message_once(server: &TestServer) {
     templates(server).await;
     for number in 0..40 {
         reachable(server, &format!("c{number}")).await;

@@ -83,9 +83,9 @@ async fn versions(server: &TestServer) -> Vec<(String, bool)> {
         .collect()
 }
 
-on_both!(a_template_is_made_changed_and_deleted,);
+on_both!(template_is_created_changed_and_deleted,);
 
-async fn a_template_is_made_changed_and_deleted(server: &TestServer) {
+async fn template_is_created_changed_and_deleted(server: &TestServer) {
     let made = upsert(server, welcome()).await;
     let id = made["id"].clone();
     let nothing = json!({ "clientRoles": [], "states": [], "customFields": [] });

@@ -27,8 +27,8 @@ async fn says(server: &TestServer, text: &str, client: &Value) -> String {
 
 on_both!(
     each_placeholder_has_its_value,
-    a_preview_is_in_the_clients_language_and_escapes_html_only,
-    a_preview_takes_one_statement_and_writes_nothing,
+    preview_uses_the_client_language_and_escapes_only_html,
+    preview_takes_one_statement_and_writes_nothing,
 );
 
 async fn each_placeholder_has_its_value(server: &TestServer) {
@@ -128,7 +128,7 @@ async fn each_placeholder_has_its_value(server: &TestServer) {
     );
 }
 
-async fn a_preview_is_in_the_clients_language_and_escapes_html_only(server: &TestServer) {
+async fn preview_uses_the_client_language_and_escapes_only_html(server: &TestServer) {
     upsert(server, json!({ "templateId": "mail", "name": "Mail", "event": "CLIENT_UPDATED", "channel": "EMAIL", "active": false,
         "variants": [
             { "language": "GERMAN", "subject": "An {CLIENT_LAST_NAME}", "text": "{CLIENT_FIRST_NAMES}", "html": "<i title='{CLIENT_FIRST_NAMES}'>&amp;</i>\n" },
@@ -180,7 +180,7 @@ async fn a_preview_is_in_the_clients_language_and_escapes_html_only(server: &Tes
     }
 }
 
-async fn a_preview_takes_one_statement_and_writes_nothing(server: &TestServer) {
+async fn preview_takes_one_statement_and_writes_nothing(server: &TestServer) {
     store(
         server,
         json!({ "client": { "clientId": "c", "firstName": "Amara", "lastName": "Bellweather" } }),

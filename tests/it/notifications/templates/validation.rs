@@ -16,13 +16,13 @@ fn email(members: Value) -> Value {
 }
 
 on_both!(
-    every_problem_of_a_template_comes_at_once,
-    what_is_stored_limits_what_can_change,
-    an_unknown_placeholder_is_told_with_its_name_and_position,
-    a_text_may_keep_a_placeholder_whose_field_is_no_more,
+    all_problems_of_a_template_are_reported_at_once,
+    stored_template_limits_its_changes,
+    unknown_placeholder_is_reported_with_name_and_position,
+    text_may_keep_the_placeholder_of_a_deleted_field,
 );
 
-async fn every_problem_of_a_template_comes_at_once(server: &TestServer) {
+async fn all_problems_of_a_template_are_reported_at_once(server: &TestServer) {
     upsert(server, welcome()).await;
     define(
         server,
@@ -114,7 +114,7 @@ async fn every_problem_of_a_template_comes_at_once(server: &TestServer) {
     .await;
 }
 
-async fn what_is_stored_limits_what_can_change(server: &TestServer) {
+async fn stored_template_limits_its_changes(server: &TestServer) {
     upsert(server, welcome()).await;
     refused(
         server,
@@ -154,7 +154,7 @@ async fn what_is_stored_limits_what_can_change(server: &TestServer) {
     .await;
 }
 
-async fn an_unknown_placeholder_is_told_with_its_name_and_position(server: &TestServer) {
+async fn unknown_placeholder_is_reported_with_name_and_position(server: &TestServer) {
     let problems = refused(server, email(json!({ "subject": "{WHO}", "text": "é {CLIENT_NAME}\n\n  {NO_ONE} {NO_ONE} {CF:gone}", "html": "{{ x }} {_}" })), &[
         ("UNKNOWN_PLACEHOLDER", "variants.0.subject"), ("UNKNOWN_PLACEHOLDER", "variants.0.html"),
         ("UNKNOWN_PLACEHOLDER", "variants.0.text"), ("UNKNOWN_PLACEHOLDER", "variants.0.text")]).await;
@@ -177,7 +177,7 @@ async fn an_unknown_placeholder_is_told_with_its_name_and_position(server: &Test
     assert!(problems[0].len() < 200, "{}", problems[0]);
 }
 
-async fn a_text_may_keep_a_placeholder_whose_field_is_no_more(server: &TestServer) {
+async fn text_may_keep_the_placeholder_of_a_deleted_field(server: &TestServer) {
     define(
         server,
         "facts",

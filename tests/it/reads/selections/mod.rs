@@ -17,9 +17,9 @@ use crate::{
 const DEPTH: usize = 5;
 const CASES: u64 = 400;
 
-on_both!(a_selection_answers_what_it_asks_for_in_its_order,);
+on_both!(random_selections_match_the_specification,);
 
-async fn a_selection_answers_what_it_asks_for_in_its_order(server: &TestServer) {
+async fn random_selections_match_the_specification(server: &TestServer) {
     let keys = three_who_link(server).await;
     let types = Types::load(server).await;
     let client = |selection: &str| format!("client(by: {{ encodedKey: \"{}\" }}) {selection}", keys[0]);

@@ -49,9 +49,9 @@ fn notes(clients: &Value) -> usize {
     clients.map(|client| client["notes"].as_str().map_or(0, str::len)).sum()
 }
 
-on_both!(answers_that_are_not_taken_hold_up_other_large_ones_only,);
+on_both!(unread_responses_delay_only_other_large_responses,);
 
-async fn answers_that_are_not_taken_hold_up_other_large_ones_only(server: &TestServer) {
+async fn unread_responses_delay_only_other_large_responses(server: &TestServer) {
     with_notes(server, CLIENTS).await;
     // An answer takes its size twice while it is written, and once while it waits to be taken: three fit, a fourth doesn't.
     let server = &bounded(server, 14 * MIB, 33 * MIB).await;

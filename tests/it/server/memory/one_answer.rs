@@ -22,13 +22,13 @@ async fn refused(server: &TestServer, query: &str, variables: Value) -> Value {
 }
 
 on_both!(
-    an_answer_that_takes_too_much_is_refused_by_graphql,
-    a_list_that_takes_too_much_is_refused_by_rest,
-    what_has_been_stored_is_told_however_large,
-    without_memory_nothing_is_begun,
+    too_large_graphql_response_is_refused,
+    too_large_legacy_list_is_refused,
+    stored_change_is_reported_despite_a_large_response,
+    no_request_starts_without_response_memory,
 );
 
-async fn an_answer_that_takes_too_much_is_refused_by_graphql(server: &TestServer) {
+async fn too_large_graphql_response_is_refused(server: &TestServer) {
     with_notes(server, 80).await;
     let server = &bounded(server, 4 * MIB, 64 * MIB).await;
     // What is read.
@@ -75,7 +75,7 @@ async fn an_answer_that_takes_too_much_is_refused_by_graphql(server: &TestServer
     }
 }
 
-async fn a_list_that_takes_too_much_is_refused_by_rest(server: &TestServer) {
+async fn too_large_legacy_list_is_refused(server: &TestServer) {
     with_notes(server, 80).await;
     let server = &bounded(server, 4 * MIB, 64 * MIB).await;
     let source = "limit: these clients take more than 4 MiB: ask for fewer by a lower limit.";
@@ -96,7 +96,7 @@ async fn a_list_that_takes_too_much_is_refused_by_rest(server: &TestServer) {
     tiny.get("/api/clients/SEED00000001").await.is(400, too_large);
 }
 
-async fn what_has_been_stored_is_told_however_large(server: &TestServer) {
+async fn stored_change_is_reported_despite_a_large_response(server: &TestServer) {
     let tiny = &bounded(server, 100_000, 64 * MIB).await;
     let body = json!({ "client": { "firstName": "Ines", "lastName": "Okafor", "notes": "n".repeat(NOTES) } });
     let answer = bounded(server, 1_000, 64 * MIB).await.post("/api/clients", body).await;
@@ -114,7 +114,7 @@ async fn what_has_been_stored_is_told_however_large(server: &TestServer) {
     assert_eq!(server.snapshot().await.rows("client").len(), 2);
 }
 
-async fn without_memory_nothing_is_begun(server: &TestServer) {
+async fn no_request_starts_without_response_memory(server: &TestServer) {
     let full = &bounded(server, 4 * MIB, 0).await;
     let before = server.snapshot().await;
     let sentence = "The server has more to do than it can. Try again shortly.";

@@ -53,12 +53,12 @@ async fn race(server: &TestServer, submissions: Vec<UpsertClient>) -> Vec<Result
 
 on_both!(
     two_hundred_upserts_of_one_client_leave_one_submission,
-    two_hundred_creations_are_all_there,
-    of_two_creations_of_one_id_one_becomes_a_change,
-    of_many_creations_with_one_chosen_id_one_succeeds,
-    of_many_changes_that_expect_one_version_one_succeeds,
-    a_caller_that_gives_up_leaves_all_or_nothing,
-    what_is_unique_is_unique_in_the_database,
+    two_hundred_concurrent_creations_are_all_stored,
+    second_creation_of_one_id_becomes_a_change,
+    one_of_many_creations_with_one_id_succeeds,
+    one_of_many_changes_expecting_one_version_succeeds,
+    cancelled_upsert_is_all_or_nothing,
+    unique_members_are_unique_in_the_database,
 );
 
 async fn two_hundred_upserts_of_one_client_leave_one_submission(server: &TestServer) {
@@ -105,7 +105,7 @@ async fn two_hundred_upserts_of_one_client_leave_one_submission(server: &TestSer
     assert_eq!(snapshot.rows("id_document").len(), winner % 3 + 1);
 }
 
-async fn two_hundred_creations_are_all_there(server: &TestServer) {
+async fn two_hundred_concurrent_creations_are_all_stored(server: &TestServer) {
     let outcomes = race(server, (0..200).map(submission).collect()).await;
     assert_eq!(outcomes, vec![Ok(Outcome::Created); 200]);
     let snapshot = server.snapshot().await;
@@ -119,7 +119,7 @@ async fn two_hundred_creations_are_all_there(server: &TestServer) {
     assert_eq!(ids.len(), 200);
 }
 
-async fn of_two_creations_of_one_id_one_becomes_a_change(server: &TestServer) {
+async fn second_creation_of_one_id_becomes_a_change(server: &TestServer) {
     for round in 0..10 {
         let submissions = (0..2).map(|writer| {
             let mut input = submission(writer);
@@ -134,7 +134,7 @@ async fn of_two_creations_of_one_id_one_becomes_a_change(server: &TestServer) {
     assert_eq!(server.snapshot().await.rows("client").len(), 10);
 }
 
-async fn of_many_creations_with_one_chosen_id_one_succeeds(server: &TestServer) {
+async fn one_of_many_creations_with_one_id_succeeds(server: &TestServer) {
     let submissions = (0..20).map(|writer| {
         let mut input = submission(writer);
         input.client.client_id = Value("chosen".to_owned());
@@ -148,7 +148,7 @@ async fn of_many_creations_with_one_chosen_id_one_succeeds(server: &TestServer) 
     assert_eq!(server.snapshot().await.rows("client").len(), 1);
 }
 
-async fn of_many_changes_that_expect_one_version_one_succeeds(server: &TestServer) {
+async fn one_of_many_changes_expecting_one_version_succeeds(server: &TestServer) {
     let key = upsert(server, &trevor()).await.client.client.encoded_key;
     let submissions = (0..20).map(|writer| {
         let mut input = submission(writer);
@@ -163,7 +163,7 @@ async fn of_many_changes_that_expect_one_version_one_succeeds(server: &TestServe
     assert_eq!(outcomes, expected);
 }
 
-async fn a_caller_that_gives_up_leaves_all_or_nothing(server: &TestServer) {
+async fn cancelled_upsert_is_all_or_nothing(server: &TestServer) {
     let key = upsert(server, &submission(0)).await.client.client.encoded_key;
     let attempt = |writer: usize| {
         let mut input = submission(writer);
@@ -198,7 +198,7 @@ async fn a_caller_that_gives_up_leaves_all_or_nothing(server: &TestServer) {
     assert_eq!(many, [true; 20]);
 }
 
-async fn what_is_unique_is_unique_in_the_database(server: &TestServer) {
+async fn unique_members_are_unique_in_the_database(server: &TestServer) {
     let stored = upsert(server, &submission(0)).await.client;
     let (key, id) = (&stored.client.encoded_key, &stored.client.client_id);
     let other = upsert(server, &trevor()).await.client.client.encoded_key;

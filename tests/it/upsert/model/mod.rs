@@ -97,7 +97,7 @@ fn property(backend: Backend) {
     }
 }
 
-mod random_sequences_of_upserts_do_what_the_contract_says {
+mod random_upserts_follow_the_contract {
     use super::{Backend, property};
 
     #[test]
