@@ -189,7 +189,8 @@ fn tests(text: &str) -> Vec<String> {
 
 #[test]
 fn only_listed_or_attributed_functions_are_tests() {
-    let text = "#[test]\nfn one() {\n}\nfn helper() {}\non_both!(\n    two,\n    four\n);\n\nasync fn two(server: &TestServer) {\n\
+    let text = "#[test]\nfn one() {\n}\nfn helper() {}\non_both!(\n    two,\n    four\n);\n\nasync fn two(server: \
+        &TestServer) {\n\
                 fn inside() {}\n}\non_postgres!(five);\nfn after() {}\n#[tokio::test(flavor = \"multi_thread\")]\n\
                 #[should_panic]\n    async fn three() {\nother!(\n    no\n);\n#[test]\nconst X: u8 = 1;\n\
                 fn neither() {}\n";

@@ -24,12 +24,15 @@ pub(super) async fn two_clients(server: &TestServer) -> Value {
         "variants": [{ "language": "ENGLISH", "subject": "S", "text": "T" }] }),
     )
     .await;
-    let bob = json!({ "client": { "clientId": "bob", "firstName": "B", "lastName": "Bellweather", "emailAddress": "b@example.test" } });
+    let bob = json!({ "client": { "clientId": "bob", "firstName": "B", "lastName": "Bellweather",
+        "emailAddress": "b@example.test" } });
     let bob = store(server, bob, "encodedKey").await;
-    let ana = json!({ "client": { "clientId": "ana", "firstName": "Amara", "lastName": "A", "emailAddress": "a@example.test" },
+    let ana = json!({ "client": { "clientId": "ana", "firstName": "Amara", "lastName": "A",
+        "emailAddress": "a@example.test" },
         "addresses": [{ "line1": "1 Lane" }], "idDocuments": [{ "documentType": "T", "documentId": "1" }],
         "customInformation": [{ "fieldId": "friend", "linkedKey": bob["encodedKey"] }] });
-    let ids = "encodedKey id addresses { id } idDocuments { id } customInformation { id field { id } } messages { nodes { id } }";
+    let ids = "encodedKey id addresses { id } idDocuments { id } customInformation { id field { id } } messages { \
+        nodes { id } }";
     store(server, ana, ids).await
 }
 
@@ -58,7 +61,8 @@ async fn forbidden_nested_field_is_null_with_an_error_at_its_path(server: &TestS
         json!({ "first": { "clientId": "ana", "mine": null },
         "clients": { "edges": [{ "node": { "messages": null } }, { "node": { "messages": null } }], "nodes": [
             { "clientId": "bob", "customInformation": [] },
-            { "clientId": "ana", "customInformation": [{ "linkedClient": { "clientId": "bob", "messages": null } }] }] } })
+            { "clientId": "ana", "customInformation": [{ "linkedClient": { "clientId": "bob",
+                "messages": null } }] }] } })
     );
     let mut told = errors(&answer).as_array().expect("errors").clone();
     told.sort_by_key(Value::to_string);
@@ -145,7 +149,8 @@ async fn hidden_objects_are_not_found_by_global_id(server: &TestServer) {
         "/customInformation/0/field/id",
     ];
     let ids: Vec<&Value> = places.iter().map(|place| ana.pointer(place).expect("an id")).collect();
-    let query = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename ... on Client { messages { totalCount } } ... on Message { client { clientId } } } }";
+    let query = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename ... on Client { messages { totalCount } } ... on \
+        Message { client { clientId } } } }";
     let types = |answer: &crate::harness::Answer| -> Vec<Value> {
         let nodes = answer.body["data"]["nodes"].as_array().expect("a list").iter();
         nodes.map(|node| node["__typename"].clone()).collect()
@@ -180,7 +185,8 @@ async fn hidden_objects_are_not_found_by_global_id(server: &TestServer) {
     );
     assert_eq!(errors(&answer), json!([["FORBIDDEN", ["nodes", 0, "messages"]]]));
     // As if it weren't there: the same bytes, and the same statements, which are none.
-    let one = "query($id: ID!) { node(id: $id) { id ... on Client { firstName messages { totalCount } } ... on Message { client { id } } } }";
+    let one = "query($id: ID!) { node(id: $id) { id ... on Client { firstName messages { totalCount } } ... on Message \
+        { client { id } } } }";
     for id in &ids[..5] {
         server.statements();
         let hidden = server.as_caller(&none).graphql(one, json!({ "id": id })).await;
@@ -191,8 +197,10 @@ async fn hidden_objects_are_not_found_by_global_id(server: &TestServer) {
 
 async fn payload_shows_only_the_written_client(server: &TestServer) {
     let ana = two_clients(server).await;
-    let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { client { firstName addresses { line1 }
-            customInformation { linkedKey linkedClient { firstName } } messages { totalCount } } userErrors { code } } }";
+    let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { client { firstName addresses { \
+        line1 }
+            customInformation { linkedKey linkedClient { firstName } } messages { totalCount } } userErrors { code } } \
+            }";
     let input = json!({ "client": { "encodedKey": ana["encodedKey"], "firstName": "An" } });
     let answer = server
         .as_caller(&Rights::of([EditClient]))
@@ -217,9 +225,11 @@ async fn payload_shows_only_the_written_client(server: &TestServer) {
             ["FORBIDDEN", ["upsertClient", "client", "messages"]]
         ])
     );
-    let failed = "UPDATE message SET state = 'FAILED', due_at = NULL, failed_at = '2026-01-02T03:04:05.000000Z', attempts = 1, reason = 'REFUSED'";
+    let failed = "UPDATE message SET state = 'FAILED', due_at = NULL, failed_at = '2026-01-02T03:04:05.000000Z', \
+        attempts = 1, reason = 'REFUSED'";
     server.write(failed).await.expect("it can be stored");
-    let query = "mutation($ids: [ID!]) { resendMessages(input: { ids: $ids }) { resent messages { recipient } userErrors { code } } }";
+    let query = "mutation($ids: [ID!]) { resendMessages(input: { ids: $ids }) { resent messages { recipient } \
+        userErrors { code } } }";
     let ids = json!({ "ids": [ana["messages"]["nodes"][0]["id"]] });
     let answer = server
         .as_caller(&Rights::of([ResendMessages]))

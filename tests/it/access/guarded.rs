@@ -54,7 +54,8 @@ const GUARDED: &[Guarded] = &[
     ),
 ];
 
-const FAILED: &str = "UPDATE message SET state = 'FAILED', due_at = NULL, failed_at = '2026-01-02T03:04:05.000000Z', attempts = 1, reason = 'REFUSED'";
+const FAILED: &str = "UPDATE message SET state = 'FAILED', due_at = NULL, failed_at = '2026-01-02T03:04:05.000000Z', \
+    attempts = 1, reason = 'REFUSED'";
 
 /// What stands at a path of an answer's data; none when nothing does.
 fn at<'a>(data: &'a Value, path: &Value) -> Option<&'a Value> {

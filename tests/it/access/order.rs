@@ -155,7 +155,10 @@ async fn upsert_outcome_decides_the_required_permission(server: &TestServer) {
 
 async fn racing_creations_do_not_become_forbidden_changes(server: &TestServer) {
     let creates = server.as_caller(&Rights::of([CreateClient]));
-    let input = |n: usize| json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "raced", "firstName": format!("A{n}"), "lastName": "Bellweather" } });
+    let input = |n: usize| {
+        json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "raced",
+        "firstName": format!("A{n}"), "lastName": "Bellweather" } })
+    };
     let answers = futures_util::future::join_all((0..8).map(|n| upsert(&creates, input(n)))).await;
     let created = answers
         .iter()
@@ -187,7 +190,8 @@ async fn value_of_a_forbidden_set_is_refused_in_value_order(server: &TestServer)
             15,
         ),
         (
-            json!({ "customInformation": [{ "customFieldID": "none", "value": "x" }, { "customFieldID": "code", "value": "x" }] }),
+            json!({ "customInformation": [{ "customFieldID": "none", "value": "x" },
+                { "customFieldID": "code", "value": "x" }] }),
             903,
         ),
     ] {

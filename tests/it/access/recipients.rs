@@ -22,7 +22,8 @@ async fn templates(server: &TestServer) {
         let variants = json!([{ "language": "ENGLISH", "subject": subject, "text": text }]);
         define_template(
             server,
-            json!({ "templateId": id, "name": id, "event": "CLIENT_UPDATED", "channel": channel, "conditions": conditions,
+            json!({ "templateId": id, "name": id, "event": "CLIENT_UPDATED", "channel": channel,
+                "conditions": conditions,
                 "variants": variants }),
         )
         .await;
@@ -39,7 +40,8 @@ async fn client(server: &TestServer) {
     }
     templates(server).await;
     let input = json!({
-        "client": { "clientId": "c", "firstName": "Amara", "lastName": "Bellweather", "emailAddress": "ana@example.test", "mobilePhone1": "+15550001" },
+        "client": { "clientId": "c", "firstName": "Amara", "lastName": "Bellweather",
+            "emailAddress": "ana@example.test", "mobilePhone1": "+15550001" },
         "customInformation": [{ "fieldId": "shown", "value": "A" }, { "fieldId": "hidden", "value": "S" }],
     });
     store(server, input, "version").await;

@@ -15,7 +15,8 @@ async fn stored(server: &TestServer, order: &[&str]) {
         let fields = fields.map(|id| field(id, Kind::Text)).to_vec();
         server.define_set(set, fields).await.expect("sound definitions");
     }
-    let input = json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "c", "firstName": "Amara", "lastName": "Bellweather" }, "customInformation": listed(order) });
+    let input = json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "c", "firstName": "Amara",
+        "lastName": "Bellweather" }, "customInformation": listed(order) });
     store(server, input, "version").await;
 }
 
@@ -134,8 +135,12 @@ async fn naming_a_protected_value_is_forbidden(server: &TestServer) {
                 json!({ "customInformation": [{ "customFieldID": "b1", "value": "x" }] }),
             )
             .await;
-        answer.is(403, json!({ "returnCode": 15, "returnStatus": "INVALID_PERMISSIONS",
-            "errorSource": "customInformation[0].customFieldID: You may not change values of the set theirs: leave the field b1 out." }));
+        answer.is(
+            403,
+            json!({ "returnCode": 15, "returnStatus": "INVALID_PERMISSIONS",
+            "errorSource": "customInformation[0].customFieldID: You may not change values of the set theirs: leave the \
+                field b1 out." }),
+        );
     }
     // Who sees it may send it back as it is; who doesn't gets the same answer whatever he sends, and however wrong it is.
     let (sees, blind) = (
@@ -179,7 +184,10 @@ async fn protected_required_values_are_not_demanded(server: &TestServer) {
         .await
         .expect("sound definitions");
     let caller = server.as_caller(&with_sets(&[], &["mine"]));
-    let new = |values: &[&str]| json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" }, "customInformation": listed(values) });
+    let new = |values: &[&str]| {
+        json!({ "client": { "firstName": "Amara", "lastName": "Bellweather" },
+        "customInformation": listed(values) })
+    };
     assert_eq!(
         problems(&upsert(&caller, new(&["a1"])).await, "upsertClient"),
         json!([])
@@ -234,7 +242,8 @@ async fn callers_of_different_sets_keep_each_others_values(server: &TestServer) 
 
 async fn defining_a_set_requires_permission_to_edit_its_values(server: &TestServer) {
     ana(server).await;
-    let query = "mutation($input: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $input) { userErrors { code path message } } }";
+    let query = "mutation($input: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $input) { userErrors { \
+        code path message } } }";
     let input = |fields: Value| json!({ "input": { "set": { "setId": "secret", "name": "S" }, "fields": fields } });
     let before = server.snapshot().await;
     // A field that somebody has a value for would be deactivated, its type refused: nothing tells of that.
@@ -246,7 +255,8 @@ async fn defining_a_set_requires_permission_to_edit_its_values(server: &TestServ
             json!([{ "fieldId": "new", "name": "N", "type": "TEXT" }]),
         ] {
             let answer = caller.graphql(query, input(fields)).await;
-            answer.data(json!({ "upsertCustomFieldSet": { "userErrors": [{ "code": "FORBIDDEN", "path": ["input", "set", "setId"],
+            answer.data(json!({ "upsertCustomFieldSet": { "userErrors": [{ "code": "FORBIDDEN",
+                "path": ["input", "set", "setId"],
                 "message": "You may not change values of this set, nor its definition." }] } }));
         }
     }

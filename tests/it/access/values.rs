@@ -31,7 +31,8 @@ pub async fn ana(server: &TestServer) -> Value {
         "encodedKey",
     )
     .await;
-    let ana = json!({ "client": { "clientId": "ana", "firstName": "Amara", "lastName": "A", "emailAddress": "a@example.test" },
+    let ana = json!({ "client": { "clientId": "ana", "firstName": "Amara", "lastName": "A",
+        "emailAddress": "a@example.test" },
         "customInformation": [{ "fieldId": "code", "value": "s3cret" }, { "fieldId": "note", "value": "n" },
             { "fieldId": "friend", "linkedKey": bob["encodedKey"] }] });
     store(server, ana, "encodedKey id customInformation { id value }").await
@@ -57,7 +58,9 @@ async fn hidden_values_are_in_no_list(server: &TestServer) {
         ["/id", "/customInformation/0/id", "/customInformation/1/id"]
             .map(|place| ana.pointer(place).expect("an id").clone())
     );
-    let query = "query($ids: [ID!]!) { client(by: { clientId: \"ana\" }) { customInformation { value field { fieldId } linkedClient { clientId } } }
+    let query =
+        "query($ids: [ID!]!) { client(by: { clientId: \"ana\" }) { customInformation { value field { fieldId } \
+        linkedClient { clientId } } }
             clients { nodes { customInformation { value } } }
             nodes(ids: $ids) { ... on Client { customInformation { value } } ... on CustomFieldValue { value } } }";
     let found = data(&open, query, json!({ "ids": ids })).await;
@@ -123,7 +126,8 @@ async fn hidden_values_are_absent_from_links_and_payloads(server: &TestServer) {
     )
     .await;
     let caller = server.as_caller(&with_sets(&["open"], &["links"]));
-    let input = json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "carl" }, "customInformation": [{ "fieldId": "knows", "linkedKey": ana["encodedKey"] }] });
+    let input = json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "carl" },
+        "customInformation": [{ "fieldId": "knows", "linkedKey": ana["encodedKey"] }] });
     let stored = store(
         &caller,
         input,
@@ -132,13 +136,15 @@ async fn hidden_values_are_absent_from_links_and_payloads(server: &TestServer) {
     .await;
     assert_eq!(
         stored,
-        json!({ "customInformation": [{ "linkedClient": { "clientId": "ana", "customInformation": [{ "value": "n" }] } }] })
+        json!({ "customInformation": [{ "linkedClient": { "clientId": "ana",
+            "customInformation": [{ "value": "n" }] } }] })
     );
 }
 
 async fn hidden_values_cannot_be_used_to_find_clients(server: &TestServer) {
     ana(server).await;
-    let query = "query($id: String!, $value: String!) { clients(filter: { customField: { fieldId: $id, value: $value } }) { nodes { clientId } } }";
+    let query = "query($id: String!, $value: String!) { clients(filter: { customField: { fieldId: $id, value: $value } \
+        }) { nodes { clientId } } }";
     let open = server.as_caller(&with_sets(&["open"], &[]));
     let answer = open.graphql(query, json!({ "id": "note", "value": "n" })).await;
     answer.data(json!({ "clients": { "nodes": [{ "clientId": "ana" }] } }));
@@ -156,7 +162,8 @@ async fn hidden_values_cannot_be_used_to_find_clients(server: &TestServer) {
             (
                 json!("FORBIDDEN"),
                 json!(
-                    "`filter.customField.fieldId`: You may not see the values of this custom field, nor look clients up by them."
+                    "`filter.customField.fieldId`: You may not see the values of this custom field, nor look clients \
+                        up by them."
                 )
             )
         );
@@ -187,7 +194,8 @@ async fn messages_and_previews_mask_hidden_values(server: &TestServer) {
     )
     .await;
     let query = "{ previewMessage(templateId: \"say\", client: { clientId: \"ana\" }) { matches subject text html }
-            messages { nodes { subject text html } } client(by: { clientId: \"ana\" }) { messages { nodes { text } } } }";
+            messages { nodes { subject text html } } client(by: { clientId: \"ana\" }) { messages { nodes { text } } } \
+            }";
     let open = server.as_caller(&with_sets(&["open"], &[]));
     let said = |text: &str| json!({ "subject": text, "text": text, "html": text });
     for (caller, text) in [(server, "ana: n, s3cret, ."), (&open, "ana: n, ***, ***.")] {
@@ -208,12 +216,24 @@ async fn messages_and_previews_mask_hidden_values(server: &TestServer) {
     for set in ["late", "secret"] {
         define(server, set, json!([])).await;
     }
-    define(server, "open", json!([{ "fieldId": "note", "name": "Note", "type": "TEXT" }, { "fieldId": "code", "name": "Code", "type": "TEXT" }])).await;
+    define(
+        server,
+        "open",
+        json!([{ "fieldId": "note", "name": "Note", "type": "TEXT" },
+        { "fieldId": "code", "name": "Code", "type": "TEXT" }]),
+    )
+    .await;
     assert_eq!(data(&open, texts, json!({})).await, said("ana: n, ***, ***."));
     let view_all_known = server.as_caller(&with_sets(&["open", "secret", "late"], &[]));
     assert_eq!(data(&view_all_known, texts, json!({})).await, said("ana: n, s3cret, ."));
     // What was written before sets were noted takes the rights to all of them.
-    server.write("UPDATE message SET placeholders = '{\"CLIENT_ID\": \"ana\", \"CF:note\": \"n\", \"CF:code\": \"s3cret\", \"CF:gone\": \"\"}'").await.expect("there is one");
+    server
+        .write(
+            "UPDATE message SET placeholders = '{\"CLIENT_ID\": \"ana\", \"CF:note\": \"n\", \"CF:code\": \
+        \"s3cret\", \"CF:gone\": \"\"}'",
+        )
+        .await
+        .expect("there is one");
     assert_eq!(
         data(&view_all_known, texts, json!({})).await,
         said("ana: ***, ***, ***.")
@@ -224,14 +244,18 @@ async fn messages_and_previews_mask_hidden_values(server: &TestServer) {
 async fn templates_cannot_expose_hidden_values(server: &TestServer) {
     ana(server).await;
     let variant = |language: &str, text: &str| json!({ "language": language, "subject": "S", "text": text });
-    let template = |id: &str, variants: Value| json!({ "templateId": id, "name": id, "event": "CLIENT_UPDATED", "channel": "EMAIL", "variants": variants });
+    let template = |id: &str, variants: Value| {
+        json!({ "templateId": id, "name": id, "event": "CLIENT_UPDATED",
+        "channel": "EMAIL", "variants": variants })
+    };
     define_template(
         server,
         template("theirs", json!([variant("ENGLISH", "Now: {CF:code}")])),
     )
     .await;
     let open = server.as_caller(&with_sets(&["open"], &["open"]));
-    let query = "mutation($input: UpsertMessageTemplateInput!) { upsertMessageTemplate(input: $input) { userErrors { code path message } } }";
+    let query = "mutation($input: UpsertMessageTemplateInput!) { upsertMessageTemplate(input: $input) { userErrors { \
+        code path message } } }";
     let before = server.snapshot().await;
     let forbidden = json!([["FORBIDDEN", ["input", "variants", "0", "text"]]]);
     for input in [
@@ -298,7 +322,8 @@ async fn template_conditions_do_not_reveal_hidden_values(server: &TestServer) {
         );
     }
     // Nor by whom the messages of a template of his own go to.
-    let query = "mutation($input: UpsertMessageTemplateInput!) { upsertMessageTemplate(input: $input) { userErrors { code path } } }";
+    let query = "mutation($input: UpsertMessageTemplateInput!) { upsertMessageTemplate(input: $input) { userErrors { \
+        code path } } }";
     let before = server.snapshot().await;
     let answer = open
         .graphql(query, json!({ "input": template("mine", "s3cret") }))
@@ -311,7 +336,10 @@ async fn template_conditions_do_not_reveal_hidden_values(server: &TestServer) {
     // A condition that is there already isn't shown, nor found by guessing, but may be kept.
     let shown = "{ messageTemplates { conditions { customFields { field { fieldId } value } } } }";
     let all = |hit: &str, miss: &str| {
-        let template = |value: &str| json!({ "conditions": { "customFields": [{ "field": { "fieldId": "code" }, "value": value }] } });
+        let template = |value: &str| {
+            json!({ "conditions": { "customFields": [{ "field": { "fieldId": "code" },
+            "value": value }] } })
+        };
         json!({ "messageTemplates": [template(hit), template(miss)] })
     };
     assert_eq!(data(&open, shown, json!({})).await, all("***", "***"));
@@ -401,8 +429,10 @@ async fn template_conditions_do_not_reveal_hidden_values(server: &TestServer) {
     assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
     for change in [
         json!({ "templateId": "hit", "name": "Hit", "active": false, "event": "CLIENT_UPDATED", "channel": "EMAIL",
-            "conditions": { "customFields": kept, "states": ["EXITED"] }, "variants": [{ "language": "ENGLISH", "subject": "S", "text": "Anew" }] }),
-        json!({ "templateId": "said", "variants": [{ "language": "ENGLISH", "subject": "S", "text": "Now {CF:code}" }] }),
+            "conditions": { "customFields": kept, "states": ["EXITED"] },
+                "variants": [{ "language": "ENGLISH", "subject": "S", "text": "Anew" }] }),
+        json!({ "templateId": "said", "variants": [{ "language": "ENGLISH", "subject": "S",
+            "text": "Now {CF:code}" }] }),
         json!({ "templateId": "miss", "active": false }),
     ] {
         assert_eq!(

@@ -69,12 +69,14 @@ const FIELDS: &[Field] = &[
     ("Query.tokens", "{ tokens { nodes { name } } }", &[ManageUsers]),
     (
         "Mutation.upsertClient",
-        "mutation { upsertClient(input: { client: { firstName: \"Amara\", lastName: \"Bellweather\" } }) { client { clientId } userErrors { code } } }",
+        "mutation { upsertClient(input: { client: { firstName: \"Amara\", lastName: \"Bellweather\" } }) { client { \
+            clientId } userErrors { code } } }",
         &[CreateClient],
     ),
     (
         "Mutation.upsertClient",
-        "mutation { upsertClient(input: { matchOn: CLIENT_ID, client: { clientId: \"known\" } }) { client { clientId } userErrors { code } } }",
+        "mutation { upsertClient(input: { matchOn: CLIENT_ID, client: { clientId: \"known\" } }) { client { clientId } \
+            userErrors { code } } }",
         &[EditClient],
     ),
     (
@@ -125,7 +127,8 @@ const FIELDS: &[Field] = &[
     // One's own: who has no password is told so.
     (
         "Mutation.changePassword",
-        "mutation { changePassword(input: { oldPassword: \"a\", newPassword: \"b\" }) { changed userErrors { message } } }",
+        "mutation { changePassword(input: { oldPassword: \"a\", newPassword: \"b\" }) { changed userErrors { message } \
+            } }",
         &[],
     ),
 ];

@@ -187,9 +187,17 @@ async fn seeding_records_the_number_of_clients_without_records(server: &TestServ
     server.seed(3).await;
     server.seed(5).await;
     assert_eq!(findings(server).await, [""; 0]);
-    server.write("INSERT INTO client (encoded_key, client_id, state, first_name, last_name, preferred_language, client_role_key, \
-        created_at, updated_at, version) SELECT 'invented', 'invented', state, first_name, last_name, preferred_language, \
-        client_role_key, created_at, updated_at, version FROM client WHERE client_id = 'SEED00000000'").await.expect("invented");
+    server
+        .write(
+            "INSERT INTO client (encoded_key, client_id, state, first_name, last_name, preferred_language, \
+        client_role_key, \
+        created_at, updated_at, version) SELECT 'invented', 'invented', state, first_name, last_name, \
+        preferred_language, \
+        client_role_key, created_at, updated_at, version FROM client WHERE client_id = \
+        'SEED00000000'",
+        )
+        .await
+        .expect("invented");
     assert_eq!(
         findings(server).await,
         ["~definitions: 6 clients without the record of their creation, of 5 that may be"]

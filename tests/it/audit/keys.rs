@@ -247,7 +247,12 @@ async fn shared_chains_cannot_return_to_an_earlier_key(server: &TestServer) {
     run(server, "CREATE TABLE kept AS SELECT * FROM audit_chain").await;
     second.begin_history(now()).await.expect("it goes on");
     assert_eq!(verify(&second).await, (6, 2, vec![]));
-    run(server, "DELETE FROM audit_record WHERE position = 3; DELETE FROM audit_chain; INSERT INTO audit_chain SELECT * FROM kept").await;
+    run(
+        server,
+        "DELETE FROM audit_record WHERE position = 3; DELETE FROM audit_chain; INSERT INTO audit_chain SELECT \
+        * FROM kept",
+    )
+    .await;
     let nothing =
         "no record under audit.key: made anew under an earlier key, or no server has started with audit.key yet";
     assert_eq!(

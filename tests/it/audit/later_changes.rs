@@ -30,7 +30,8 @@ async fn go_on(server: &TestServer, keys: &[String], notes: &str) {
         let client = json!({ "encodedKey": key, "notes": notes });
         server.graphql(UPSERT, json!({ "input": { "client": client } })).await;
     }
-    let set = "mutation($id: String!) { upsertCustomFieldSet(input: { set: { setId: $id, name: $id } }) { userErrors { message } } }";
+    let set = "mutation($id: String!) { upsertCustomFieldSet(input: { set: { setId: $id, name: $id } }) { userErrors { \
+        message } } }";
     server.graphql(set, json!({ "id": notes })).await;
     let token =
         "mutation { createToken(input: { name: \"a job\", permissions: [VIEW_CLIENT] }) { userErrors { message } } }";

@@ -185,10 +185,12 @@ async fn definitions_are_recorded_in_one_chain(server: &TestServer) {
     };
     let set = |fields: &str| {
         format!(
-            "upsertCustomFieldSet(input: {{ set: {{ setId: \"s\", encodedKey: \"sKey\", name: \"S\" }}, fields: [{fields}] }})"
+            "upsertCustomFieldSet(input: {{ set: {{ setId: \"s\", encodedKey: \"sKey\", name: \"S\" }}, fields: \
+                [{fields}] }})"
         )
     };
-    let colour = "{ fieldId: \"colour\", name: \"Colour\", type: SELECTION, options: [{ value: \"red\" }, { value: \"blue\" }] }";
+    let colour = "{ fieldId: \"colour\", name: \"Colour\", type: SELECTION, options: [{ value: \"red\" }, { value: \
+        \"blue\" }] }";
     run(&set(colour)).await;
     run(&set(colour)).await;
     run(&set("")).await;
@@ -305,7 +307,8 @@ async fn racing_writers_leave_one_unbroken_chain(server: &TestServer) {
 
 pub async fn define(server: &TestServer, number: usize) {
     let query = format!(
-        "mutation {{ upsertClientRole(input: {{ roleId: \"r{number}\", name: \"R\" }}) {{ userErrors {{ message }} }} }}"
+        "mutation {{ upsertClientRole(input: {{ roleId: \"r{number}\", name: \"R\" }}) {{ userErrors {{ message }} }} \
+            }}"
     );
     let answer = server.graphql(&query, json!({})).await;
     assert!(answer.text.contains(r#""userErrors":[]"#), "{}", answer.text);

@@ -85,7 +85,8 @@ pub(super) const TAMPERINGS: &[(&str, &[&str])] = &[
         &["{a} 5: altered, moved or put in"],
     ),
     (
-        "UPDATE audit_record SET hmac = (SELECT hmac FROM audit_record WHERE chain = '{b}') WHERE chain = '{a}' AND position = 2",
+        "UPDATE audit_record SET hmac = (SELECT hmac FROM audit_record WHERE chain = '{b}') WHERE chain = '{a}' AND \
+            position = 2",
         &["{a} 2: altered, moved or put in"],
     ),
     (
@@ -116,12 +117,14 @@ pub(super) const TAMPERINGS: &[(&str, &[&str])] = &[
     ),
     (
         "INSERT INTO audit_record SELECT chain, 6, recorded_at, caller_kind, caller_id, caller_name, door, request_id, \
-         subject, subject_key, action, contents, salt, digest, hmac, key_id FROM audit_record WHERE chain = '{a}' AND position = 5",
+         subject, subject_key, action, contents, salt, digest, hmac, key_id FROM audit_record WHERE chain = '{a}' AND \
+         position = 5",
         &["{a} 6: added where the chain has no record"],
     ),
     (
         "INSERT INTO audit_record SELECT chain, 0, recorded_at, caller_kind, caller_id, caller_name, door, request_id, \
-         subject, subject_key, action, contents, salt, digest, hmac, key_id FROM audit_record WHERE chain = '{a}' AND position = 5",
+         subject, subject_key, action, contents, salt, digest, hmac, key_id FROM audit_record WHERE chain = '{a}' AND \
+         position = 5",
         &["{a} 0: added where the chain has no record"],
     ),
     (
@@ -158,7 +161,8 @@ pub(super) const TAMPERINGS: &[(&str, &[&str])] = &[
         ],
     ),
     (
-        "DELETE FROM audit_record WHERE chain = '~users'; UPDATE audit_chain SET head = NULL, count = 0 WHERE chain = '~users'",
+        "DELETE FROM audit_record WHERE chain = '~users'; UPDATE audit_chain SET head = NULL, count = 0 WHERE chain = \
+            '~users'",
         &["~users: emptied: the record that founds it is missing"],
     ),
     (

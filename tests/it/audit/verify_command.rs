@@ -103,7 +103,8 @@ async fn verify_leaves_other_schema_versions_unchanged(server: &TestServer) {
     for (sql, failure) in [
         (
             "DELETE FROM seaql_migrations WHERE version = 'm20261123_users'",
-            " is of an earlier version than this program: run `clientele migrate`, or start the server, which migrates it",
+            " is of an earlier version than this program: run `clientele migrate`, or start the server, which migrates \
+                it",
         ),
         (
             "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m20261123_users', 0), ('m20990101_wings', 0)",

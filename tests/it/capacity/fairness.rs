@@ -58,7 +58,8 @@ fn is_fair(greedy: &[Answer], others: &[Answer]) {
 fn scans() -> String {
     let count = |number| {
         format!(
-            "a{number}: clients(filter: {{customField: {{fieldId: \"seed_remark\", value: \"{number}\"}}}}) {{ totalCount }}"
+            "a{number}: clients(filter: {{customField: {{fieldId: \"seed_remark\", value: \"{number}\"}}}}) {{ \
+                totalCount }}"
         )
     };
     let counts: Vec<_> = (0..16).map(count).collect();

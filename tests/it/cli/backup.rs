@@ -98,7 +98,8 @@ fn backup_never_overwrites_and_leaves_nothing_when_it_fails() {
     assert_eq!(
         (String::from_utf8_lossy(&failed.stderr).as_ref(), failed.status.code()),
         (
-            "clientele: can't copy the database to copy.db: its file can't be read or written (SQLite's error 778): check \
+            "clientele: can't copy the database to copy.db: its file can't be read or written (SQLite's error 778): \
+                check \
              the disk and its limits\n",
             Some(1)
         )

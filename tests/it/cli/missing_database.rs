@@ -73,7 +73,8 @@ async fn database_of_another_program_gets_no_tables() {
 async fn user_commands_require_a_first_user() {
     let directory = directory();
     runs(&directory, &["migrate"], "");
-    let sentence = "clientele: there is no user yet: `clientele serve` creates the user admin when it starts, `clientele user add \
+    let sentence = "clientele: there is no user yet: `clientele serve` creates the user admin when it starts, \
+        `clientele user add \
         admin --permissions ALL` a user whose password you choose\n";
     for command in [
         &["user", "password", "admin"][..],
@@ -142,7 +143,8 @@ async fn commands_migrate_no_database(server: &TestServer) {
     let before = Snapshot::take(&server.clientele.db).await;
     for command in COMMANDS {
         let (said, failure, code) = on(&url, command);
-        let sentence = " is of an earlier version than this program: run `clientele migrate`, or start the server, which \
+        let sentence = " is of an earlier version than this program: run `clientele migrate`, or start the server, \
+            which \
             migrates it";
         assert!(failure.ends_with(sentence), "{command:?}: {failure}");
         assert_eq!((said.as_str(), code), ("", Some(1)), "{command:?}");

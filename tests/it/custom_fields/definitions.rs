@@ -42,12 +42,14 @@ async fn refused(server: &TestServer, query: &str, input: Value, expected: &[(&s
 fn facts() -> Value {
     json!({ "set": { "setId": "facts", "encodedKey": "factsKey", "name": "Facts" }, "clientMutationId": "m", "fields": [
         { "fieldId": "nick", "encodedKey": "nickKey", "name": "Nick", "type": "TEXT", "pattern": "@@", "maxLength": 9 },
-        { "fieldId": "size", "encodedKey": "sizeKey", "name": "Size", "type": "SELECTION", "options": [{ "value": "S" }, { "value": "L" }] },
+        { "fieldId": "size", "encodedKey": "sizeKey", "name": "Size", "type": "SELECTION",
+            "options": [{ "value": "S" }, { "value": "L" }] },
         { "fieldId": "age", "encodedKey": "ageKey", "name": "Age", "type": "NUMBER" }] })
 }
 
 fn shown(id: &str, name: &str, ty: &str, state: &str) -> Value {
-    json!({ "encodedKey": format!("{id}Key"), "fieldId": id, "name": name, "type": ty, "state": state, "required": false,
+    json!({ "encodedKey": format!("{id}Key"), "fieldId": id, "name": name, "type": ty, "state": state,
+        "required": false,
         "pattern": null, "maxLength": null, "options": [] })
 }
 
@@ -96,14 +98,17 @@ async fn set_is_created_changed_and_read(server: &TestServer) {
         .data(set(json!([nick, size, age]), Value::Null));
     assert_eq!(server.snapshot().await, before);
     // No client has a value: one field is deleted, one changes its type, the order is the list's.
-    let fields = json!([{ "fieldId": "age", "type": "TEXT", "required": true }, { "fieldId": "nick", "pattern": null, "maxLength": null }]);
+    let fields = json!([{ "fieldId": "age", "type": "TEXT", "required": true },
+        { "fieldId": "nick", "pattern": null, "maxLength": null }]);
     let age = with(age, json!({ "type": "TEXT", "required": true, "maxLength": 255 }));
     let nick = with(nick, json!({ "pattern": null, "maxLength": 255 }));
     upsert_set(server, json!({ "set": { "setId": "facts" }, "fields": fields }))
         .await
         .data(set(json!([age, nick]), Value::Null));
-    let read = "{ customFieldSets { setId fields { fieldId set { setId } } } customField(by: { fieldId: \"age\" }) { encodedKey type }
-            byKey: customField(by: { encodedKey: \"nickKey\" }) { fieldId } gone: customField(by: { fieldId: \"size\" }) { fieldId } }";
+    let read = "{ customFieldSets { setId fields { fieldId set { setId } } } customField(by: { fieldId: \"age\" }) { \
+        encodedKey type }
+            byKey: customField(by: { encodedKey: \"nickKey\" }) { fieldId } gone: customField(by: { fieldId: \"size\" \
+            }) { fieldId } }";
     server.graphql(read, json!({})).await.data(json!({
         "customFieldSets": [{ "setId": "facts", "fields": [
             { "fieldId": "age", "set": { "setId": "facts" } }, { "fieldId": "nick", "set": { "setId": "facts" } }] }],
@@ -218,7 +223,8 @@ async fn all_problems_of_a_set_are_reported_at_once(server: &TestServer) {
         ],
     )
     .await;
-    let keys = json!({ "set": { "setId": "facts", "encodedKey": "another" }, "fields": [{ "fieldId": "nick", "encodedKey": "another" }] });
+    let keys = json!({ "set": { "setId": "facts", "encodedKey": "another" },
+        "fields": [{ "fieldId": "nick", "encodedKey": "another" }] });
     refused(
         server,
         UPSERT_SET,
@@ -304,8 +310,14 @@ async fn new_definitions_apply_on_other_servers_at_once(server: &TestServer) {
     create_trevor(server).await;
     server.define(vec![field("shoe", Kind::Text)]).await;
     let other = server.another(Default::default()).await;
-    let input = |value: &str| json!({ "client": { "encodedKey": "<key 1>" }, "customInformation": [{ "fieldId": "shoe", "value": value }] });
-    let value = |value: &str| json!({ "customInformation": [{ "value": value, "linkedKey": null, "field": { "fieldId": "shoe" } }] });
+    let input = |value: &str| {
+        json!({ "client": { "encodedKey": "<key 1>" },
+        "customInformation": [{ "fieldId": "shoe", "value": value }] })
+    };
+    let value = |value: &str| {
+        json!({ "customInformation": [{ "value": value, "linkedKey": null,
+        "field": { "fieldId": "shoe" } }] })
+    };
     upsert(&other, input("a")).await.data(payload(false, 2, value("a")));
     server
         .define(vec![CustomFieldInput {
@@ -342,8 +354,12 @@ async fn options_are_replaced_and_keep_their_keys(server: &TestServer) {
     first.data(json!({ "customField": { "options": [
         { "encodedKey": keys[0], "value": "LOW" }, { "encodedKey": keys[1], "value": "HIGH" } ] } }));
     server.define(vec![band(&["HIGH", "TOP", "LOW"])]).await;
-    server.graphql(query, json!({})).await.data(json!({ "customField": { "options": [
-        { "encodedKey": keys[1], "value": "HIGH" }, { "encodedKey": "<key 3>", "value": "TOP" }, { "encodedKey": keys[0], "value": "LOW" } ] } }));
+    server
+        .graphql(query, json!({}))
+        .await
+        .data(json!({ "customField": { "options": [
+        { "encodedKey": keys[1], "value": "HIGH" }, { "encodedKey": "<key 3>", "value": "TOP" },
+            { "encodedKey": keys[0], "value": "LOW" } ] } }));
     server.define(vec![band(&["TOP"])]).await;
     server
         .graphql(query, json!({}))
@@ -352,7 +368,10 @@ async fn options_are_replaced_and_keep_their_keys(server: &TestServer) {
 }
 
 async fn default_role_moves_and_always_exists(server: &TestServer) {
-    let role = |id: &str, default: bool| json!({ "encodedKey": format!("{id}Key"), "roleId": id, "name": id, "description": null, "isDefault": default });
+    let role = |id: &str, default: bool| {
+        json!({ "encodedKey": format!("{id}Key"), "roleId": id, "name": id,
+        "description": null, "isDefault": default })
+    };
     define_role(
         server,
         json!({ "roleId": "a", "encodedKey": "aKey", "name": "a", "isDefault": true }),

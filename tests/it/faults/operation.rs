@@ -124,8 +124,10 @@ impl Prepared {
         let name = self.name.as_str();
         let stored = match self.operation {
             Operation::GraphqlClient => {
-                let input = json!({ "client": { "firstName": name, "lastName": "Tester", "emailAddress": "a@example.test" },
-                    "addresses": [{ "line1": "1 Test Lane" }], "idDocuments": [{ "documentType": "Passport", "documentId": name }] });
+                let input = json!({ "client": { "firstName": name, "lastName": "Tester",
+                    "emailAddress": "a@example.test" },
+                    "addresses": [{ "line1": "1 Test \
+                        Lane" }], "idDocuments": [{ "documentType": "Passport", "documentId": name }] });
                 let payload = caller.upsert_client(input).await?;
                 Stored::row("client", "encoded_key", payload["client"]["encodedKey"].as_str()?)
             }

@@ -51,7 +51,8 @@ async fn arm(server: &TestServer, table: &str, Fault { at_commit, sqlstate }: Fa
                 false => ("", "BEFORE", ""),
             };
             let trigger = format!(
-                "CREATE {constraint}TRIGGER fault {time} INSERT OR UPDATE OR DELETE ON {table} {deferred}FOR EACH ROW EXECUTE FUNCTION fault()"
+                "CREATE {constraint}TRIGGER fault {time} INSERT OR UPDATE OR DELETE ON {table} {deferred}FOR EACH ROW \
+                    EXECUTE FUNCTION fault()"
             );
             vec![function, trigger]
         }

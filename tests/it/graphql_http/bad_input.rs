@@ -200,8 +200,10 @@ async fn too_complex_documents_are_refused_quickly(server: &TestServer) {
         (format!("{{ nodes(ids: {}{}) {{ id }} }}", "[".repeat(5_000), "]".repeat(5_000)), "QUERY_TOO_COMPLEX"),
         (format!("{{ nodes(ids: {}{}) {{ id }} }}", "[".repeat(40), "]".repeat(40)), "GRAPHQL_VALIDATION_FAILED"),
         (format!("{{ __typename {} }}", "@skip(if: false) ".repeat(60)), "QUERY_TOO_COMPLEX"),
-        ("{ clients(first: 500) { nodes { customInformation { linkedClient { customInformation { linkedClient { id } } } } } } }".to_owned(), "QUERY_TOO_COMPLEX"),
-        ("fragment A on Client { ...B } fragment B on Client { ...A } { client(by: {clientId: \"x\"}) { ...A } }".to_owned(), "GRAPHQL_VALIDATION_FAILED"),
+        ("{ clients(first: 500) { nodes { customInformation { linkedClient { customInformation { linkedClient { id } } \
+            } } } } }".to_owned(), "QUERY_TOO_COMPLEX"),
+        ("fragment A on Client { ...B } fragment B on Client { ...A } { client(by: {clientId: \"x\"}) { ...A } \
+            }".to_owned(), "GRAPHQL_VALIDATION_FAILED"),
         ("a ".repeat(200_000), "QUERY_TOO_COMPLEX"),
         ("{ __typename(a: \"".to_owned() + &"x".repeat(900_000) + "\") }", "GRAPHQL_VALIDATION_FAILED"),
     ] {

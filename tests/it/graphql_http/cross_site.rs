@@ -9,10 +9,14 @@ use crate::harness::{Backend, Settings, TestServer, run};
 
 const EVIL: &str = "https://evil.example";
 const FRIEND: &str = "https://app.bank.test";
-const WRITE: &str = r#"{"query":"mutation { upsertClient(input: { client: { firstName: \"Amara\", lastName: \"Bellweather\" } }) { created } }"}"#;
+const WRITE: &str = concat!(
+    r#"{"query":"mutation { upsertClient("#,
+    r#"input: { client: { firstName: \"Amara\", lastName: \"Bellweather\" } }) { created } }"}"#
+);
 const READ: &str = r#"{"query":"{ clients { nodes { clientId } } }"}"#;
 const AS_QUERY: &str = "/graphql?query=%7Bclients%7Bnodes%7BclientId%7D%7D%7D";
-const AS_MUTATION: &str = "/graphql?query=mutation%7BupsertClient(input%3A%7Bclient%3A%7BfirstName%3A%22A%22%2ClastName%3A%22B%22%7D%7D)%7Bcreated%7D%7D";
+const AS_MUTATION: &str = "/graphql?query=mutation%7BupsertClient(input%3A%7Bclient%3A%7B\
+     firstName%3A%22A%22%2ClastName%3A%22B%22%7D%7D)%7Bcreated%7D%7D";
 const FORM: &str = "firstName=A&lastName=B";
 const LEGACY: &str = r#"{"client":{"firstName":"Amara","lastName":"Bellweather"}}"#;
 
@@ -280,9 +284,9 @@ async fn only_listed_origins_can_use_both_apis() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn listed_origins_can_send_and_read_every_used_header() {
     with_friend(async |server| {
-        let sent = "apikey,apollo-require-preflight,apollographql-client-name,apollographql-client-version,authorization,\
-                    content-type,graphql-cost,graphql-require-preflight,idempotency-key,traceparent,tracestate,\
-                    x-apollo-operation-name,x-request-id";
+        let sent = "apikey,apollo-require-preflight,apollographql-client-name,apollographql-client-version,\
+                    authorization,content-type,graphql-cost,graphql-require-preflight,idempotency-key,traceparent,\
+                    tracestate,x-apollo-operation-name,x-request-id";
         let asking = server
             .request(Method::OPTIONS, "/graphql")
             .header("origin", FRIEND)

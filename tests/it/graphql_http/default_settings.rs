@@ -39,7 +39,8 @@ async fn counts_that_scan_are_limited_by_their_price() {
         ("states: [ACTIVE], firstNameStartsWith: \"A\"", 5, 50_560),
     ] {
         let message = format!(
-            "The document costs {cost}, and at most 50000 is allowed. Ask for fewer fields, smaller pages or simpler filters."
+            "The document costs {cost}, and at most 50000 is allowed. Ask for fewer fields, smaller pages or simpler \
+                filters."
         );
         assert_eq!(
             error(&server, &counts(count, filter), json!({})).await,
@@ -60,7 +61,8 @@ async fn counts_that_scan_are_limited_by_their_price() {
 async fn wrong_value_in_variables_is_answered_with_its_path() {
     let server = Server::open(&[]);
     let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { created } }";
-    let date = "a string that is not a Date. A calendar date without a time of day, as `YYYY-MM-DD`, for example `1990-04-17`.";
+    let date = "a string that is not a Date. A calendar date without a time of day, as `YYYY-MM-DD`, for example \
+        `1990-04-17`.";
     for (input, path, problem) in [
         (
             json!({ "client": {}, "addresses": [{}, {}, {}, { "latitude": "abc" }] }),
@@ -131,7 +133,8 @@ async fn integer_argument_states_its_bounds() {
         let query = format!("{{ clients({argument}: {value}) {{ nodes {{ id fullName }} }} }}");
         assert_eq!(
             error(&server, &query, json!({})).await,
-            json!({ "message": format!("`{argument}` must be from 0 to 500."), "locations": [{ "line": 1, "column": 3 }],
+            json!({ "message": format!("`{argument}` must be from 0 to 500."),
+                "locations": [{ "line": 1, "column": 3 }],
                 "path": ["clients"], "extensions": { "code": "BAD_USER_INPUT", "path": [argument] } })
         );
         let nested =

@@ -43,7 +43,8 @@ async fn still_waiting(database: &Database) -> i64 {
     if database.read().dialect == Dialect::Sqlite {
         return 0;
     }
-    let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND wait_event_type = 'Lock'";
+    let sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state = 'active' AND \
+        wait_event_type = 'Lock'";
     let row = database
         .read()
         .one(sql, [])

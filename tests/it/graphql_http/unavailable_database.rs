@@ -6,7 +6,8 @@ use crate::harness::graphql::{data, store};
 use crate::harness::{Answer, Backend, TestServer};
 
 const READ: &str = "{ clients { nodes { clientId } } }";
-const WRITE: &str = "mutation { upsertClient(input: { client: { clientId: \"b\", firstName: \"B\", lastName: \"Bellweather\" } }) { created } }";
+const WRITE: &str = "mutation { upsertClient(input: { client: { clientId: \"b\", firstName: \"B\", lastName: \
+    \"Bellweather\" } }) { created } }";
 
 fn is_unavailable(answer: &Answer) {
     let error = &answer.body["errors"][0];

@@ -19,7 +19,8 @@ pub async fn data(server: &TestServer, query: &str, variables: Value) -> Value {
 /// Stores a client and answers what `selection` asks of it.
 pub async fn store(server: &TestServer, input: Value, selection: &str) -> Value {
     let query = format!(
-        "mutation($input: UpsertClientInput!) {{ upsertClient(input: $input) {{ client {{ {selection} }} userErrors {{ code message path }} }} }}"
+        "mutation($input: UpsertClientInput!) {{ upsertClient(input: $input) {{ client {{ {selection} }} userErrors {{ \
+            code message path }} }} }}"
     );
     let mut data = data(server, &query, json!({ "input": input })).await;
     assert_eq!(data["upsertClient"]["userErrors"], json!([]), "{input:#}");
@@ -28,7 +29,8 @@ pub async fn store(server: &TestServer, input: Value, selection: &str) -> Value 
 
 /// Defines a set of custom fields.
 pub async fn define(server: &TestServer, set: &str, fields: Value) {
-    let query = "mutation($input: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $input) { userErrors { code message path } } }";
+    let query = "mutation($input: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $input) { userErrors { \
+        code message path } } }";
     let input = json!({ "set": { "setId": set, "name": set }, "fields": fields });
     let data = data(server, query, json!({ "input": input })).await;
     assert_eq!(data, json!({ "upsertCustomFieldSet": { "userErrors": [] } }));
@@ -36,14 +38,16 @@ pub async fn define(server: &TestServer, set: &str, fields: Value) {
 
 /// Stores a message template.
 pub async fn define_template(server: &TestServer, template: Value) {
-    let query = "mutation($input: UpsertMessageTemplateInput!) { upsertMessageTemplate(input: $input) { userErrors { code message path } } }";
+    let query = "mutation($input: UpsertMessageTemplateInput!) { upsertMessageTemplate(input: $input) { userErrors { \
+        code message path } } }";
     let data = data(server, query, json!({ "input": template })).await;
     assert_eq!(data, json!({ "upsertMessageTemplate": { "userErrors": [] } }));
 }
 
 /// Stores a client role.
 pub async fn define_role(server: &TestServer, role: Value) {
-    let query = "mutation($input: UpsertClientRoleInput!) { upsertClientRole(input: $input) { userErrors { code message path } } }";
+    let query = "mutation($input: UpsertClientRoleInput!) { upsertClientRole(input: $input) { userErrors { code \
+        message path } } }";
     let data = data(server, query, json!({ "input": role })).await;
     assert_eq!(data, json!({ "upsertClientRole": { "userErrors": [] } }));
 }

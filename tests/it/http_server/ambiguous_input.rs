@@ -149,7 +149,8 @@ async fn smuggled_requests_are_never_answered() {
     assert_eq!(clients(&server).await, 0);
 
     let sound = format!(
-        "{chunked}{length:X};x=y\r\n{CLIENT}\r\n0\r\nx: y\r\n\r\nGET /health/live HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+        "{chunked}{length:X};x=y\r\n{CLIENT}\r\n0\r\nx: y\r\n\r\nGET /health/live HTTP/1.1\r\nhost: \
+            localhost\r\nconnection: close\r\n\r\n"
     );
     assert_eq!(
         exchange(&server, sound.as_bytes()),
@@ -219,7 +220,8 @@ async fn duplicate_members_are_refused_with_their_path() {
     let server = Server::open(&[]);
     for (body, path) in [
         (
-            r#"{"client":{"firstName":"A","lastName":"B"},"idDocuments":[{"documentType":"P","documentId":"1"}],"idDocuments":[]}"#,
+            r#"{"client":{"firstName":"A","lastName":"B"},"idDocuments":[{"documentType":"P","documentId":"1"}],
+                "idDocuments":[]}"#,
             "idDocuments",
         ),
         (
@@ -271,7 +273,8 @@ async fn duplicate_members_are_refused_with_their_path() {
         ),
         (
             format!(
-                r#"{{"query":"{upsert}","variables":{{"i":{{{client},"addresses":[{{}},{{"city":"A","\u0063ity":"B"}}]}}}}}}"#
+                r#"{{"query":"{upsert}","variables":{{"i":{{{client},
+                    "addresses":[{{}},{{"city":"A","\u0063ity":"B"}}]}}}}}}"#
             ),
             "variables.i.addresses[1].city",
             json!(["i", "addresses", 1, "city"]),

@@ -66,7 +66,8 @@ async fn surplus_request_is_refused_at_once_in_the_form_of_its_api() {
         (
             "/graphql",
             format!(
-                "{{\"errors\":[{{\"message\":\"{sentence}\",\"extensions\":{{\"code\":\"UNAVAILABLE\",\"requestId\":\"{id}\"}}}}]}}"
+                "{{\"errors\":[{{\"message\":\"{sentence}\",\
+                 \"extensions\":{{\"code\":\"UNAVAILABLE\",\"requestId\":\"{id}\"}}}}]}}"
             ),
         ),
         ("/wait", format!("{sentence}\n")),

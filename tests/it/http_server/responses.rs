@@ -71,7 +71,8 @@ async fn panic_is_answered_and_the_server_goes_on() {
         (
             "/graphql",
             format!(
-                "{{\"errors\":[{{\"message\":\"{sentence}\",\"extensions\":{{\"code\":\"INTERNAL\",\"requestId\":\"{id}\"}}}}]}}"
+                "{{\"errors\":[{{\"message\":\"{sentence}\",\
+                 \"extensions\":{{\"code\":\"INTERNAL\",\"requestId\":\"{id}\"}}}}]}}"
             ),
         ),
         ("/fail", format!("{sentence}\n{id}\n")),

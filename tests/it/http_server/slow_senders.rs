@@ -23,7 +23,10 @@ async fn missing_body_is_answered_408_in_the_form_of_its_api() {
         ),
         (
             "/graphql",
-            r#"{"errors":[{"message":"The body took too long to arrive.","extensions":{"code":"TIMEOUT","requestId":"ID"}}]}"#,
+            concat!(
+                r#"{"errors":[{"message":"The body took too long to arrive.","#,
+                r#""extensions":{"code":"TIMEOUT","requestId":"ID"}}]}"#
+            ),
         ),
         ("/", "The body took too long to arrive.\n"),
     ] {

@@ -162,8 +162,10 @@ async fn replay_with_another_selection_shows_the_same_client(server: &TestServer
 
 async fn literals_variables_and_member_order_are_one_input(server: &TestServer) {
     let literals = [
-        r#"{ idempotencyKey: "order-7319", client: { firstName: "Ines", lastName: "Okafor", gender: FEMALE }, addresses: [{ latitude: 1 }] }"#,
-        r#"{ addresses: [{ latitude: 1.0 }], client: { gender: FEMALE, lastName: "Okafor", firstName: "Ines" }, idempotencyKey: "order-7319", matchOn: ENCODED_KEY }"#,
+        r#"{ idempotencyKey: "order-7319", client: { firstName: "Ines", lastName: "Okafor", gender: FEMALE },
+            addresses: [{ latitude: 1 }] }"#,
+        r#"{ addresses: [{ latitude: 1.0 }], client: { gender: FEMALE, lastName: "Okafor", firstName: "Ines" },
+            idempotencyKey: "order-7319", matchOn: ENCODED_KEY }"#,
     ];
     let selection = "{ created userErrors { code } client { clientId } }";
     let mut answers = Vec::new();
@@ -178,7 +180,8 @@ async fn literals_variables_and_member_order_are_one_input(server: &TestServer) 
         );
     }
     let input = json!({
-        "client": { "lastName": "Okafor", "gender": "FEMALE", "firstName": "Ines" }, "addresses": [{ "latitude": 1.0 }], "idempotencyKey": "order-7319",
+        "client": { "lastName": "Okafor", "gender": "FEMALE", "firstName": "Ines" },
+            "addresses": [{ "latitude": 1.0 }], "idempotencyKey": "order-7319",
     });
     let query = format!("mutation($input: UpsertClientInput!) {{ upsertClient(input: $input) {selection} }}");
     answers.push(server.graphql(&query, json!({ "input": input })).await);
@@ -189,6 +192,9 @@ async fn literals_variables_and_member_order_are_one_input(server: &TestServer) 
             .data(json!({ "upsertClient": { "created": true, "userErrors": [], "client": { "clientId": "<id 1>" } } }));
     }
     let answer = server.graphql(&query, json!({ "input": cleared })).await;
-    answer.data(json!({ "upsertClient": { "created": false, "userErrors": [{ "code": "IDEMPOTENCY_KEY_REUSED" }], "client": null } }));
+    answer.data(
+        json!({ "upsertClient": { "created": false, "userErrors": [{ "code": "IDEMPOTENCY_KEY_REUSED" }],
+        "client": null } }),
+    );
     assert_eq!(counts(server).await, [1, 0, 1]);
 }

@@ -36,7 +36,10 @@ async fn key_is_bound_to_one_request(server: &TestServer) {
         "code": "IDEMPOTENCY_KEY_REUSED", "path": ["input", "idempotencyKey"],
         "message": "This idempotency key has been used for another request: give each request a key of its own.",
     });
-    answer.data(json!({ "upsertClient": { "created": false, "clientMutationId": null, "client": null, "userErrors": [error] } }));
+    answer.data(
+        json!({ "upsertClient": { "created": false, "clientMutationId": null, "client": null,
+        "userErrors": [error] } }),
+    );
     assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
 }
 
@@ -97,8 +100,10 @@ async fn malformed_keys_are_refused(server: &TestServer) {
         (&longer, "TOO_LONG", too_long),
     ] {
         let error = json!({ "code": code, "path": ["input", "idempotencyKey"], "message": message });
-        upsert(server, key, &ines()).await
-            .data(json!({ "upsertClient": { "created": false, "clientMutationId": null, "client": null, "userErrors": [error] } }));
+        upsert(server, key, &ines()).await.data(
+            json!({ "upsertClient": { "created": false, "clientMutationId": null, "client": null,
+                "userErrors": [error] } }),
+        );
     }
     assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
 }

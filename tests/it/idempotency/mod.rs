@@ -43,10 +43,12 @@ async fn upsert(server: &TestServer, key: &str, input: &Value) -> Answer {
 
 /// A template, so that creating a client queues a message.
 async fn welcome(server: &TestServer) {
-    let query = "mutation($input: UpsertMessageTemplateInput!) { upsertMessageTemplate(input: $input) { userErrors { message } } }";
+    let query = "mutation($input: UpsertMessageTemplateInput!) { upsertMessageTemplate(input: $input) { userErrors { \
+        message } } }";
     let variant = json!({ "language": "ENGLISH", "subject": "Welcome", "text": "Dear {CLIENT_NAME}" });
     let input = json!({
-        "templateId": "welcome", "name": "Welcome", "event": "CLIENT_CREATED", "channel": "EMAIL", "variants": [variant],
+        "templateId": "welcome", "name": "Welcome", "event": "CLIENT_CREATED", "channel": "EMAIL",
+            "variants": [variant],
     });
     let answer = server.graphql(query, json!({ "input": input })).await;
     answer.data(json!({ "upsertMessageTemplate": { "userErrors": [] } }));

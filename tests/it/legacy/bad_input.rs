@@ -39,7 +39,8 @@ fn with(part: &str, name: &str, value: Value) -> Value {
     match part {
         "client" => json!({ "client": { name: value } }),
         "idDocuments" => {
-            json!({ "idDocuments": [super::merged(json!({ "documentType": "a", "documentId": "b" }), json!({ name: value }))] })
+            json!({ "idDocuments": [super::merged(json!({ "documentType": "a", "documentId": "b" }),
+                json!({ name: value }))] })
         }
         "customInformation" => {
             json!({ "customInformation": [super::merged(json!({ "customFieldID": "x" }), json!({ name: value }))] })

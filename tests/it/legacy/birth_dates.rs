@@ -94,7 +94,8 @@ async fn graphql_reports_a_future_birth_date_as_user_error(server: &TestServer) 
         .no_proxy()
         .build()
         .expect("it has no options");
-    let query = r#"mutation { upsertClient(input: { client: { firstName: "A", lastName: "B", birthDate: "3990-04-17" } }) {
+    let query = r#"mutation {
+        upsertClient(input: { client: { firstName: "A", lastName: "B", birthDate: "3990-04-17" } }) {
             client { clientId } userErrors { code message path } } }"#;
     let response = http
         .post(format!("{}/graphql", server.address))

@@ -39,7 +39,8 @@ async fn absent_list_stays(server: &TestServer) {
     });
     for body in [
         json!({ "client": { "encodedKey": "<key 1>", "notes": "n" } }),
-        json!({ "client": { "encodedKey": "<key 1>" }, "idDocuments": null, "addresses": null, "customInformation": null }),
+        json!({ "client": { "encodedKey": "<key 1>" }, "idDocuments": null, "addresses": null,
+            "customInformation": null }),
     ] {
         let expected = expanded(client(json!({ "notes": "n" })), collections.clone());
         server.post(FIRST, body).await.is(200, expected);
@@ -116,7 +117,8 @@ async fn values_match_by_the_id_of_their_field(server: &TestServer) {
     )
     .await;
     let body = json!({ "customInformation": [
-        named("glove", "3"), { "customFieldID": "hat", "value": "2", "encodedKey": "ignored", "customFieldKey": "ignored" },
+        named("glove", "3"), { "customFieldID": "hat", "value": "2", "encodedKey": "ignored",
+            "customFieldKey": "ignored" },
     ] });
     let values = json!({ "customInformation": [
         value(4, 0, "glove", text_field("glove"), "3"), value(3, 1, "hat", text_field("hat"), "2"),
@@ -157,14 +159,17 @@ async fn key_of_another_client_is_refused(server: &TestServer) {
     ] {
         for key in keys {
             let source = format!(
-                "{list}[0].encodedKey: The key {key} isn't one of this client's {list}: leave encodedKey out to add a new member."
+                "{list}[0].encodedKey: The key {key} isn't one of this client's {list}: leave encodedKey out to add a \
+                    new member."
             );
-            let body = json!({ list: [{ "encodedKey": key, "documentType": "Passport", "documentId": "1", "city": "Nowhere" }] });
+            let body = json!({ list: [{ "encodedKey": key, "documentType": "Passport", "documentId": "1",
+                "city": "Nowhere" }] });
             server.refuses(FIRST, body, 400, refusal(code, status, &source)).await;
         }
         // What isn't a key isn't repeated.
         let source = format!(
-            "{list}[0].encodedKey: The key given isn't one of this client's {list}: leave encodedKey out to add a new member."
+            "{list}[0].encodedKey: The key given isn't one of this client's {list}: leave encodedKey out to add a new \
+                member."
         );
         let body = json!({ list: [{ "encodedKey": "no key\n", "documentType": "Passport", "documentId": "1" }] });
         server.refuses(FIRST, body, 400, refusal(code, status, &source)).await;
@@ -253,7 +258,8 @@ async fn first_problem_in_the_order_of_parts_is_reported(server: &TestServer) {
         "customInformation": [{ "customFieldID": "nonsense", "value": "x" }],
         "addresses": [{ "latitude": 91 }],
         "idDocuments": [{ "documentType": "Visa" }],
-        "client": { "assignedUserKey": "no key", "clientRole": { "encodedKey": "nobody" }, "emailAddress": "no address", "firstName": "" },
+        "client": { "assignedUserKey": "no key", "clientRole": { "encodedKey": "nobody" },
+            "emailAddress": "no address", "firstName": "" },
     });
     for (code, member) in [
         (4, "firstName"),

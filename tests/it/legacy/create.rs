@@ -132,7 +132,8 @@ async fn unknown_and_read_only_members_are_ignored(server: &TestServer) {
     let body = json!({
         "client": {
             "firstName": "Trevor", "lastName": "Linden", "appkey": "x", "loanCycle": "many", "groupLoanCycle": {},
-            "creationDate": 5, "lastModifiedDate": [], "approvedDate": false, "activationDate": "1999-01-01T00:00:00+0000",
+            "creationDate": 5, "lastModifiedDate": [], "approvedDate": false,
+                "activationDate": "1999-01-01T00:00:00+0000",
             "closedDate": "never", "encodedKey": null, "id": null, "state": null, "tasks": [{}],
         },
         "groupKeys": ["x"], "appkey": "x",

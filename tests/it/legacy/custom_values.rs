@@ -201,7 +201,8 @@ async fn value_of_a_wrong_type_is_901(server: &TestServer) {
             refused(server, link(id, wrong), 901, NAME, &source).await;
         }
     }
-    let source = "customInformation[0].linkedEntityKeyValue: The field text is of type TEXT: send value, not linkedEntityKeyValue.";
+    let source = "customInformation[0].linkedEntityKeyValue: The field text is of type TEXT: send value, not \
+        linkedEntityKeyValue.";
     refused(server, link("text", "k1"), 901, NAME, source).await;
     let source =
         "customInformation[0].value: The field user is of type USER_LINK: send linkedEntityKeyValue, not value.";
@@ -355,7 +356,8 @@ async fn deactivated_field_is_908(server: &TestServer) {
 async fn link_to_an_unknown_client_is_911(server: &TestServer) {
     define_each_type(server).await;
     create(server, json!({})).await;
-    let source = "customInformation[0].linkedEntityKeyValue: The field client links to a client, and there is none with this key.";
+    let source = "customInformation[0].linkedEntityKeyValue: The field client links to a client, and there is none \
+        with this key.";
     for key in ["nobody", "<id 1>", "no key"] {
         refused(
             server,
@@ -371,8 +373,12 @@ async fn link_to_an_unknown_client_is_911(server: &TestServer) {
 async fn group_index_on_a_single_set_is_913(server: &TestServer) {
     define_each_type(server).await;
     create(server, json!({})).await;
-    let with = |index: Value| json!({ "customInformation": [{ "customFieldID": "text", "value": "x", "customFieldSetGroupIndex": index }] });
-    let source = "customInformation[0].customFieldSetGroupIndex: The set of text isn't grouped: leave customFieldSetGroupIndex out.";
+    let with = |index: Value| {
+        json!({ "customInformation": [{ "customFieldID": "text", "value": "x",
+        "customFieldSetGroupIndex": index }] })
+    };
+    let source = "customInformation[0].customFieldSetGroupIndex: The set of text isn't grouped: leave \
+        customFieldSetGroupIndex out.";
     for index in [json!(0), json!("0"), json!(5), json!("17")] {
         refused(server, with(index), 913, "INCONSISTENT_VALUE_WITH_SET_TYPE", source).await;
     }
@@ -394,7 +400,8 @@ async fn value_not_matching_the_pattern_is_917(server: &TestServer) {
         }])
         .await;
     create(server, json!({})).await;
-    let source = "customInformation[0].value: The field code takes text of the form @#-$, where # is a digit, @ a letter and $ either.";
+    let source = "customInformation[0].value: The field code takes text of the form @#-$, where # is a digit, @ a \
+        letter and $ either.";
     for wrong in ["A1-", "11-A", "A1-AA", "A1 A", "a1-\u{20}"] {
         refused(
             server,
@@ -414,7 +421,8 @@ async fn duplicate_field_is_918(server: &TestServer) {
     define_each_type(server).await;
     create(server, json!({})).await;
     let body = json!({ "customInformation": [
-        { "customFieldID": "text", "value": "x" }, { "customFieldID": "text", "value": "x", "customFieldSetGroupIndex": -1 },
+        { "customFieldID": "text", "value": "x" }, { "customFieldID": "text", "value": "x",
+            "customFieldSetGroupIndex": -1 },
     ] });
     let source = "customInformation[1].customFieldID: The field text is named twice.";
     refused(server, body, 918, "DUPLICATE_CUSTOM_FIELD_VALUES", source).await;

@@ -31,7 +31,8 @@ async fn get(server: &Server, path: &str) -> (u16, Value) {
 /// A new client as the SDK writes it.
 fn ines() -> Value {
     json!({ "client": { "id": "", "state": "INACTIVE", "firstName": "Ines", "lastName": "Okafor", "loanCycle": 0,
-        "groupLoanCycle": 0, "birthDate": "1990-04-17T00:00:00+0000", "gender": "FEMALE", "preferredLanguage": "ENGLISH" },
+        "groupLoanCycle": 0, "birthDate": "1990-04-17T00:00:00+0000", "gender": "FEMALE",
+            "preferredLanguage": "ENGLISH" },
         "appkey": "K" })
 }
 

@@ -48,15 +48,20 @@ async fn list_has_bare_clients_in_order_of_creation(server: &TestServer) {
 }
 
 async fn filters_are_exact_and_combine(server: &TestServer) {
-    create_each(server, &[
-        json!({ "client": { "birthDate": "1990-04-17" } }),
-        json!({ "client": { "firstName": "trevor", "assignedBranchKey": "b1" } }),
-        json!({ "client": { "lastName": "Lindens", "assignedCentreKey": "c1", "birthDate": "1990-04-17" } }),
-        json!({ "client": { "assignedUserKey": "u1" }, "idDocuments": [{ "documentType": "Passport", "documentId": "X1" }] }),
-        json!({ "client": { "firstName": "%", "lastName": "_" }, "idDocuments": [
+    create_each(
+        server,
+        &[
+            json!({ "client": { "birthDate": "1990-04-17" } }),
+            json!({ "client": { "firstName": "trevor", "assignedBranchKey": "b1" } }),
+            json!({ "client": { "lastName": "Lindens", "assignedCentreKey": "c1", "birthDate": "1990-04-17" } }),
+            json!({ "client": { "assignedUserKey": "u1" }, "idDocuments": [{ "documentType": "Passport",
+            "documentId": "X1" }] }),
+            json!({ "client": { "firstName": "%", "lastName": "_" }, "idDocuments": [
             { "documentType": "Passport", "documentId": "X2" }, { "documentType": "Visa", "documentId": "X1" },
         ] }),
-    ]).await;
+        ],
+    )
+    .await;
     for (query, expected) in [
         ("firstName=Trevor", vec!["c0", "c2", "c3"]),
         ("firstName=trevor", vec!["c1"]),

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use super::{CLIENTS, FIRST, client, create, expanded, refusal};
 use crate::harness::{Answer, TestServer};
 
-const EVERY_PARAMETER: &str = "firstName=Trevor&lastName=Linden&id=chosen&state=INACTIVE&middleName=Good&homePhone=1&emailAddress=t%40example.test\
-     &mobilePhone1=%2B2&mobilePhone2=3&birthDate=1990-04-17&gender=FEMALE&notes=a+b%20c&assignedUserKey=u1&assignedBranchKey=b1\
-     &assignedCentreKey=c1&preferredLanguage=GERMAN";
+const EVERY_PARAMETER: &str = "firstName=Trevor&lastName=Linden&id=chosen&state=INACTIVE&middleName=Good&homePhone=1\
+     &emailAddress=t%40example.test&mobilePhone1=%2B2&mobilePhone2=3&birthDate=1990-04-17&gender=FEMALE&notes=a+b%20c\
+     &assignedUserKey=u1&assignedBranchKey=b1&assignedCentreKey=c1&preferredLanguage=GERMAN";
 
 fn every_member() -> Value {
     client(json!({
@@ -72,9 +72,11 @@ async fn form_creates_a_bare_client(server: &TestServer) {
 }
 
 async fn old_spellings_are_accepted(server: &TestServer) {
-    let path = "/api/clients?firstName=Trevor&lastName=Linden&homephone=1&mobilephone=2&birthdate=1990-04-17&email=t%40example.test";
+    let path = "/api/clients?firstName=Trevor&lastName=Linden&homephone=1&mobilephone=2&birthdate=1990-04-17\
+                &email=t%40example.test";
     let members = json!({
-        "homePhone": "1", "mobilePhone1": "2", "birthDate": "1990-04-17T00:00:00+0000", "emailAddress": "t@example.test",
+        "homePhone": "1", "mobilePhone1": "2", "birthDate": "1990-04-17T00:00:00+0000",
+            "emailAddress": "t@example.test",
     });
     send(server, path, None, "").await.is(200, client(members));
 }

@@ -26,7 +26,8 @@ async fn store(server: &TestServer) {
     for sql in [
         format!(
             "UPDATE client SET first_name = {invisible}, last_name = 'a' || {escape}, middle_name = {escape}, \
-             email_address = 'Name <a@b.test>', home_phone = {escape}, notes = {escape}, birth_date = '3990-04-17', client_id = 'search'"
+             email_address = 'Name <a@b.test>', home_phone = {escape}, notes = {escape}, birth_date = '3990-04-17', \
+             client_id = 'search'"
         ),
         "UPDATE client_id_claim SET client_id = 'search'".to_owned(),
         format!(

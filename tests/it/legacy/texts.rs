@@ -19,7 +19,8 @@ const ADDRESS_TEXTS: [&str; 6] = ["line1", "line2", "city", "region", "postcode"
 /// C0 with NUL, tab and line breaks; DEL; and C1.
 const NOT_IN_A_LINE: [char; 9] = ['\0', '\u{1}', '\t', '\n', '\r', '\u{1b}', '\u{7f}', '\u{85}', '\u{9f}'];
 /// Characters that are kept as they are sent: invisible ones, separators of lines, marks of the direction of writing.
-const IN_A_LINE: &str = "a\u{a0}\u{ad}\u{200b}\u{200d}\u{200f}\u{2028}\u{2029}\u{202a}\u{202e}\u{2066}\u{2800}\u{feff}\u{301}\u{e000}\u{10ffff}b";
+const IN_A_LINE: &str = "a\u{a0}\u{ad}\u{200b}\u{200d}\u{200f}\u{2028}\u{2029}\u{202a}\u{202e}\
+                         \u{2066}\u{2800}\u{feff}\u{301}\u{e000}\u{10ffff}b";
 
 /// A body for the first client with one text in one of its parts.
 fn with(part: &str, name: &str, text: &str) -> Value {

@@ -20,7 +20,8 @@ use crate::harness::{TestServer, with};
 
 /// Stores a template of this id: CLIENT_CREATED by e-mail, unless `changes` say otherwise.
 async fn template(server: &TestServer, id: &str, changes: Value) {
-    let query = "mutation($input: UpsertMessageTemplateInput!) { upsertMessageTemplate(input: $input) { userErrors { code message path } } }";
+    let query = "mutation($input: UpsertMessageTemplateInput!) { upsertMessageTemplate(input: $input) { userErrors { \
+        code message path } } }";
     let sms = changes["channel"] == "SMS";
     let variant = match sms {
         true => json!({ "language": "ENGLISH", "text": "Dear {CLIENT_NAME}" }),
@@ -34,12 +35,14 @@ async fn template(server: &TestServer, id: &str, changes: Value) {
 
 /// A client that can be reached on both channels.
 fn reachable() -> Value {
-    json!({ "firstName": "Ana", "lastName": "Cruz", "emailAddress": "ana@example.test", "mobilePhone1": "+14155550101" })
+    json!({ "firstName": "Ana", "lastName": "Cruz", "emailAddress": "ana@example.test",
+        "mobilePhone1": "+14155550101" })
 }
 
 /// Stores a client; answers its key.
 async fn store(server: &TestServer, input: Value) -> String {
-    let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { client { encodedKey } userErrors { code message path } } }";
+    let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { client { encodedKey } userErrors \
+        { code message path } } }";
     let answer = server.graphql(query, json!({ "input": input })).await;
     let body: Value = serde_json::from_str(&answer.text).expect("an answer is JSON");
     let key = body["data"]["upsertClient"]["client"]["encodedKey"].as_str();

@@ -38,7 +38,8 @@ async fn every_way_of_creating_a_client_queues_one_message(server: &TestServer) 
     );
     let body = json!({ "client": { "firstName": "Di", "lastName": "D", "emailAddress": "di@example.test" } });
     assert_eq!(server.post("/api/clients", body).await.status, 200);
-    let matched = json!({ "client": with(reachable(), json!({ "clientId": "E1", "emailAddress": "ed@example.test" })), "matchOn": "CLIENT_ID" });
+    let matched = json!({ "client": with(reachable(), json!({ "clientId": "E1", "emailAddress": "ed@example.test" })),
+        "matchOn": "CLIENT_ID" });
     store(server, matched).await;
     assert_eq!(
         queued(server).await,
@@ -91,8 +92,15 @@ async fn only_creation_raises_the_created_event(server: &TestServer) {
             .status,
         200
     );
-    server.refuses("/api/clients", json!({ "client": { "firstName": "Bo", "emailAddress": "bo@example.test" } }), 400,
-        json!({ "returnCode": 4, "returnStatus": "INVALID_PARAMETERS", "errorSource": "client.lastName: lastName is required and must not be blank." })).await;
+    server
+        .refuses(
+            "/api/clients",
+            json!({ "client": { "firstName": "Bo", "emailAddress": "bo@example.test" } }),
+            400,
+            json!({ "returnCode": 4, "returnStatus": "INVALID_PARAMETERS",
+            "errorSource": "client.lastName: lastName is required and must not be blank." }),
+        )
+        .await;
     server.seed(3).await;
     assert_eq!(queued(server).await, [""; 0]);
 }
@@ -175,7 +183,8 @@ async fn message_keeps_the_values_of_its_placeholders(server: &TestServer) {
     store(server, json!({ "client": { "encodedKey": key, "firstName": "Eva" } })).await;
     let found = messages(server).await;
     // Beside the value of a custom field, the set that it is of.
-    let placeholders = json!({ "CF:nick": "An", "CLIENT_NAME": "Eva Cruz", "ID_DOCUMENT_NUMBER": "X1", "RECIPIENT_MOBILE_PHONE": "+14155550101",
+    let placeholders = json!({ "CF:nick": "An", "CLIENT_NAME": "Eva Cruz", "ID_DOCUMENT_NUMBER": "X1",
+        "RECIPIENT_MOBILE_PHONE": "+14155550101",
         "{CF:nick}": "facts" });
     assert_eq!(found[0].placeholders.as_deref(), Some(&*placeholders.to_string()));
 }

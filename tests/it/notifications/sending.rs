@@ -200,7 +200,12 @@ async fn text_message_goes_to_the_full_number(server: &TestServer) {
     let long = json!({ "language": "ENGLISH", "text": "{CLIENT_FIRST_NAMES}".repeat(7) });
     template(server, "text", json!({ "channel": "SMS" })).await;
     template(server, "long", json!({ "channel": "SMS", "variants": [long] })).await;
-    store(server, json!({ "client": with(reachable(), json!({ "firstName": "A".repeat(255), "mobilePhone1": "(415) 555-0101" })) })).await;
+    store(
+        server,
+        json!({ "client": with(reachable(), json!({ "firstName": "A".repeat(255),
+        "mobilePhone1": "(415) 555-0101" })) }),
+    )
+    .await;
     worker.finish().await;
     let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     assert_eq!(

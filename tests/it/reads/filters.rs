@@ -7,8 +7,14 @@ use crate::harness::graphql::{data, define, store};
 
 /// Four clients who share some of everything.
 async fn four(server: &TestServer) {
-    define(server, "facts", json!([{ "fieldId": "nick", "name": "Nick", "type": "TEXT" },
-        { "fieldId": "long", "name": "Long", "type": "LONG_TEXT" }, { "fieldId": "boss", "name": "Boss", "type": "USER_LINK" }])).await;
+    define(
+        server,
+        "facts",
+        json!([{ "fieldId": "nick", "name": "Nick", "type": "TEXT" },
+        { "fieldId": "long", "name": "Long", "type": "LONG_TEXT" },
+            { "fieldId": "boss", "name": "Boss", "type": "USER_LINK" }]),
+    )
+    .await;
     define(
         server,
         "more",
@@ -19,7 +25,8 @@ async fn four(server: &TestServer) {
     for (id, client, documents, values) in [
         (
             "a",
-            json!({ "firstName": "Ana", "lastName": "Öz", "birthDate": "1990-04-17", "emailAddress": "a@example.test", "homePhone": "1" }),
+            json!({ "firstName": "Ana", "lastName": "Öz", "birthDate": "1990-04-17", "emailAddress": "a@example.test",
+                "homePhone": "1" }),
             json!([{ "documentType": "T", "documentId": "X1" }]),
             json!([{ "fieldId": "nick", "value": "Al" }, { "fieldId": "age", "value": "7.50" }]),
         ),
@@ -31,7 +38,8 @@ async fn four(server: &TestServer) {
         ),
         (
             "c",
-            json!({ "firstName": "ana", "lastName": "\u{1f600}\u{10ffff}", "mobilePhone2": "1", "emailAddress": "A@example.test" }),
+            json!({ "firstName": "ana", "lastName": "\u{1f600}\u{10ffff}", "mobilePhone2": "1",
+                "emailAddress": "A@example.test" }),
             json!([]),
             json!([{ "fieldId": "long", "value": long.clone() + "1" }]),
         ),
@@ -172,7 +180,8 @@ async fn impossible_texts_find_no_clients(server: &TestServer) {
         assert_eq!(error["extensions"]["code"], "BAD_USER_INPUT", "{}", answer.text);
         assert_eq!(
             error["message"],
-            "`filter.customField.fieldId`: There is no custom field with this id: the query customFieldSets lists those there are."
+            "`filter.customField.fieldId`: There is no custom field with this id: the query customFieldSets lists \
+                those there are."
         );
     }
 }

@@ -8,7 +8,8 @@ use crate::harness::graphql::{data, define, store};
 const IDS: &str =
     "id clientRole { id } addresses { id } idDocuments { id } customInformation { id field { id set { id } } }";
 const NODES: &str = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id
-    ... on Client { firstName } ... on Address { line1 } ... on IdDocument { documentId } ... on ClientRole { isDefault }
+    ... on Client { firstName } ... on Address { line1 } ... on IdDocument { documentId } ... on ClientRole { \
+    isDefault }
     ... on CustomField { fieldId set { setId } } ... on CustomFieldSet { setId fields { fieldId } }
     ... on CustomFieldValue { linkedClient { firstName } } } }";
 
@@ -85,7 +86,8 @@ async fn objects_are_found_by_global_id_with_their_type(server: &TestServer) {
         data(server, NODES, json!({ "ids": mixed })).await,
         json!({ "nodes": [nodes[6], null, nodes[0], nodes[0]] })
     );
-    let one = "query($id: ID!) { node(id: $id) { ... on CustomFieldValue { value linkedClient { firstName customInformation { id } } } } }";
+    let one = "query($id: ID!) { node(id: $id) { ... on CustomFieldValue { value linkedClient { firstName \
+        customInformation { id } } } } }";
     assert_eq!(
         data(server, one, json!({ "id": ids[3] })).await,
         json!({ "node": { "value": null, "linkedClient": { "firstName": "Bob", "customInformation": [] } } })
@@ -116,14 +118,20 @@ async fn objects_are_found_by_global_id_with_their_type(server: &TestServer) {
 }
 
 async fn selection_with_all_fields_skipped_is_an_empty_object(server: &TestServer) {
-    let query = "query($no: Boolean!) { clients(first: 1) { nodes { id @include(if: $no) } pageInfo { endCursor @include(if: $no) } }
+    let query = "query($no: Boolean!) { clients(first: 1) { nodes { id @include(if: $no) } pageInfo { endCursor \
+        @include(if: $no) } }
             clientRoles { name @include(if: $no) } }";
     server
         .graphql(query, json!({ "no": false }))
         .await
         .data(json!({ "clients": { "nodes": [], "pageInfo": {} }, "clientRoles": [{}] }));
-    let answer = server.graphql("query($no: Boolean!) { clients { totalCount } clientRoles @include(if: $no) { id } b: __typename a: clients { totalCount } }",
-        json!({ "no": false })).await;
+    let answer = server
+        .graphql(
+            "query($no: Boolean!) { clients { totalCount } clientRoles @include(if: $no) { id } b: \
+        __typename a: clients { totalCount } }",
+            json!({ "no": false }),
+        )
+        .await;
     assert_eq!(
         answer.text,
         r#"{"data":{"clients":{"totalCount":0},"b":"Query","a":{"totalCount":0}}}"#
@@ -137,8 +145,10 @@ async fn unknown_ids_and_keys_answer_null(server: &TestServer) {
         "id",
     )
     .await;
-    let query = "query($id: ID!, $text: String!) { node(id: $id) { id } nodes(ids: [$id]) { id } byId: client(by: { id: $id }) { id }
-            byKey: client(by: { encodedKey: $text }) { id } client(by: { clientId: $text }) { id } customField(by: { fieldId: $text }) { id } }";
+    let query = "query($id: ID!, $text: String!) { node(id: $id) { id } nodes(ids: [$id]) { id } byId: client(by: { \
+        id: $id }) { id }
+            byKey: client(by: { encodedKey: $text }) { id } client(by: { clientId: $text }) { id } customField(by: { \
+            fieldId: $text }) { id } }";
     for text in [
         "",
         "b",

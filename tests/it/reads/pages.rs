@@ -194,7 +194,8 @@ async fn cursors_stay_valid_when_clients_come_and_go(server: &TestServer) {
     let query = "query($after: String, $before: String) {
             after: clients(orderBy: { field: NAME }, after: $after) { nodes { lastName } }
             before: clients(orderBy: { field: NAME }, last: 2, before: $before) { nodes { lastName } }
-            between: clients(orderBy: { field: NAME }, after: $after, first: 1) { nodes { lastName } pageInfo { hasNextPage } } }";
+            between: clients(orderBy: { field: NAME }, after: $after, first: 1) { nodes { lastName } pageInfo { \
+            hasNextPage } } }";
     let names = |names: &[&str]| names.iter().map(|name| json!({ "lastName": name })).collect::<Value>();
     server
         .graphql(query, json!({ "after": after, "before": after }))

@@ -111,10 +111,12 @@ async fn nodes_of_many_clients_are_loaded_together(server: &TestServer) {
 
 /// Clients of which each links to the one before; the last one first.
 async fn chain_of_clients(server: &TestServer, count: usize) -> Vec<String> {
-    let set = json!({ "set": { "setId": "s", "name": "S" }, "fields": [{ "fieldId": "next", "name": "Next", "type": "CLIENT_LINK" }] });
+    let set = json!({ "set": { "setId": "s", "name": "S" }, "fields": [{ "fieldId": "next", "name": "Next",
+        "type": "CLIENT_LINK" }] });
     server
         .graphql(
-            "mutation($set: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $set) { userErrors { message } } }",
+            "mutation($set: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $set) { userErrors { message } } \
+                }",
             json!({ "set": set }),
         )
         .await
@@ -128,7 +130,8 @@ async fn chain_of_clients(server: &TestServer, count: usize) -> Vec<String> {
             .collect();
         let input =
             json!({ "client": { "firstName": "Amara", "lastName": number.to_string() }, "customInformation": links });
-        let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { client { encodedKey } userErrors { message } } }";
+        let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { client { encodedKey } \
+            userErrors { message } } }";
         let answer = server.graphql(query, json!({ "input": input })).await;
         let body: Value = serde_json::from_str(&answer.text).expect("JSON");
         let key = body["data"]["upsertClient"]["client"]["encodedKey"]

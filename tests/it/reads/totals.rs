@@ -30,7 +30,8 @@ async fn copy<E: Table>(server: &TestServer, numbers: &RangeInclusive<i64>, orig
     };
     let values: Vec<String> = E::columns().iter().map(value).collect();
     let sql = format!(
-        "INSERT INTO {table} ({}) WITH RECURSIVE n(i) AS (SELECT {start} UNION ALL SELECT i + 1 FROM n WHERE i < {end}) \
+        "INSERT INTO {table} ({}) WITH RECURSIVE n(i) AS (SELECT {start} UNION ALL SELECT i + 1 FROM n WHERE i < \
+            {end}) \
          SELECT {} FROM n CROSS JOIN {table} t WHERE {original}",
         E::columns().join(", "),
         values.join(", ")
@@ -77,7 +78,8 @@ async fn total_is_exact_up_to_limit_and_marked_beyond(server: &TestServer) {
         "variants": [{ "language": "ENGLISH", "subject": "Hello", "text": "Hello" }] }),
     )
     .await;
-    let input = json!({ "client": { "clientId": "first", "firstName": "Ana", "lastName": "Bellweather", "emailAddress": "ana@example.test" },
+    let input = json!({ "client": { "clientId": "first", "firstName": "Ana", "lastName": "Bellweather",
+        "emailAddress": "ana@example.test" },
         "customInformation": [{ "fieldId": "flag", "value": "x" }] });
     let key = store(server, input, "encodedKey").await["encodedKey"]
         .as_str()
@@ -97,11 +99,14 @@ async fn total_is_exact_up_to_limit_and_marked_beyond(server: &TestServer) {
 
     // Lists by a value that many clients have, which are searched in another way.
     let flagged = "query($name: String, $last: Boolean!) {
-            flagged: clients(first: 2, filter: { customField: { fieldId: \"flag\", value: \"x\" }, firstNameStartsWith: $name }) { ...P }
+            flagged: clients(first: 2, filter: { customField: { fieldId: \"flag\", value: \"x\" }, \
+            firstNameStartsWith: $name }) { ...P }
             all: clients(first: 2, filter: { firstNameStartsWith: $name }) { ...P }
-            end: clients(last: 2, filter: { customField: { fieldId: \"flag\", value: \"x\" } }) @include(if: $last) { ...P }
+            end: clients(last: 2, filter: { customField: { fieldId: \"flag\", value: \"x\" } }) @include(if: $last) { \
+            ...P }
             allEnd: clients(last: 2) @include(if: $last) { ...P } }
-            fragment P on ClientConnection { nodes { encodedKey } pageInfo { hasNextPage hasPreviousPage } totalCount }";
+            fragment P on ClientConnection { nodes { encodedKey } pageInfo { hasNextPage hasPreviousPage } totalCount \
+            }";
     let page = data(server, flagged, json!({ "last": true })).await;
     assert_eq!(page["flagged"], page["all"]);
     assert_eq!(page["end"], page["allEnd"]);

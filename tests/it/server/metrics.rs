@@ -325,7 +325,10 @@ async fn metrics_require_their_own_permission() {
             "{name}"
         );
     }
-    let refused = r#"{"returnCode":15,"returnStatus":"INVALID_PERMISSIONS","errorSource":"This needs the permission VIEW_METRICS."}"#;
+    let refused = concat!(
+        r#"{"returnCode":15,"returnStatus":"INVALID_PERMISSIONS","#,
+        r#""errorSource":"This needs the permission VIEW_METRICS."}"#
+    );
     assert_eq!(ask("auditor").await, (403, refused.to_owned()));
 }
 

@@ -266,7 +266,8 @@ async fn callers_cannot_grant_rights_they_lack(server: &TestServer) {
         .token(&Rights::of([Permission::ManageUsers, Permission::ViewClient]))
         .await;
     let caller = server.as_bearer(token);
-    let query = "mutation($input: UpsertUserInput!) { upsertUser(input: $input) { created user { name permissions } userErrors { code message path } } }";
+    let query = "mutation($input: UpsertUserInput!) { upsertUser(input: $input) { created user { name permissions } \
+        userErrors { code message path } } }";
     let forbidden = |place: &str, message: &str| {
         json!({ "upsertUser": { "created": false, "user": null,
         "userErrors": [{ "code": "FORBIDDEN", "message": message, "path": ["input", place] }] } })
@@ -287,8 +288,10 @@ async fn callers_cannot_grant_rights_they_lack(server: &TestServer) {
         json!(["input", "name"])
     );
     let mine = json!({ "name": "x", "password": PASSWORD, "permissions": ["VIEW_CLIENT"] });
-    caller.graphql(query, json!({ "input": mine })).await
-        .data(json!({ "upsertUser": { "created": true, "user": { "name": "x", "permissions": ["VIEW_CLIENT"] }, "userErrors": [] } }));
+    caller.graphql(query, json!({ "input": mine })).await.data(
+        json!({ "upsertUser": { "created": true, "user": { "name": "x", "permissions": ["VIEW_CLIENT"] },
+            "userErrors": [] } }),
+    );
 }
 
 async fn last_user_manager_cannot_be_removed(server: &TestServer) {

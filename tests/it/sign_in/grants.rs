@@ -71,7 +71,8 @@ async fn granting_a_role_requires_that_role_or_every_right(server: &TestServer) 
         let caller = strict.as_bearer(&caller);
         number += 1;
         let name = format!("user{number}");
-        let input = json!({ "name": name, "password": PASSWORD, "permissions": [], "viewSets": [], "editSets": [], "role": given });
+        let input = json!({ "name": name, "password": PASSWORD, "permissions": [], "viewSets": [], "editSets": [],
+            "role": given });
         let token = json!({ "name": name, "permissions": [], "viewSets": [], "editSets": [], "role": given });
         for (query, field, input) in [(UPSERT, "upsertUser", input), (CREATE, "createToken", token)] {
             let before = server.snapshot().await;

@@ -88,7 +88,8 @@ async fn wrong_old_passwords_are_throttled_and_block_no_sign_in() {
     let server = start();
     let change = |number: usize| {
         format!(
-            "a{number}: changePassword(input: {{ oldPassword: \"wrong {number}\", newPassword: \"another good one\" }}) \
+            "a{number}: changePassword(input: {{ oldPassword: \"wrong {number}\", newPassword: \"another good one\" \
+                }}) \
              {{ changed userErrors {{ code message path }} }}"
         )
     };
@@ -127,7 +128,8 @@ async fn many_password_changes_block_no_sign_in() {
     let server = start();
     let upsert = |number: usize| {
         format!(
-            "a{number}: upsertUser(input: {{ name: \"made{number}\", password: \"another good one\", permissions: [] }}) \
+            "a{number}: upsertUser(input: {{ name: \"made{number}\", password: \"another good one\", permissions: [] \
+                }}) \
              {{ userErrors {{ message }} }}"
         )
     };

@@ -240,14 +240,19 @@ async fn request_verifies_one_password_at_most() {
         user(server, "ana", &[]).await;
         let change = |number: usize, old: &str| {
             format!(
-                "a{number}: changePassword(input: {{ oldPassword: \"{old}\", newPassword: \"new password {number}\" }}) \
+                "a{number}: changePassword(input: {{ oldPassword: \"{old}\", newPassword: \"new password {number}\" \
+                    }}) \
                  {{ changed userErrors {{ message }} }} "
             )
         };
-        let wrong: String = (0..20).map(|number| change(number, &format!("wrong {number}"))).collect();
+        let wrong: String = (0..20)
+            .map(|number| change(number, &format!("wrong {number}")))
+            .collect();
         let comparisons = || server.clientele.accounts.hasher.comparisons();
         for expected in [1, 1] {
-            let answer = server.send(graphql(server, "ana", &format!("mutation {{ {wrong} }}"))).await;
+            let answer = server
+                .send(graphql(server, "ana", &format!("mutation {{ {wrong} }}")))
+                .await;
             let answers = answer.body["data"].as_object().expect("data");
             let is_wrong = |answer: &Value| answer["userErrors"][0]["message"] == "This isn't your password.";
             assert!(answers.len() == 20 && answers.values().all(is_wrong), "{}", answer.text);
@@ -255,9 +260,16 @@ async fn request_verifies_one_password_at_most() {
             assert_eq!(comparisons(), expected);
         }
         let right: String = (0..20).map(|number| change(number, PASSWORD)).collect();
-        let answer = server.send(graphql(server, "ana", &format!("mutation {{ {right} }}"))).await;
+        let answer = server
+            .send(graphql(server, "ana", &format!("mutation {{ {right} }}")))
+            .await;
         let errors = answer.body["errors"].as_array().expect("errors");
-        assert!(errors.len() == 19 && errors.iter().all(|error| error["extensions"]["code"] == "UNAUTHENTICATED"));
+        assert!(
+            errors.len() == 19
+                && errors
+                    .iter()
+                    .all(|error| error["extensions"]["code"] == "UNAUTHENTICATED")
+        );
         assert_eq!(comparisons(), 1);
     })
     .await;

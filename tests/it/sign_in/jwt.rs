@@ -41,7 +41,8 @@ impl Key {
 
     pub fn public(&self) -> Value {
         let (x, y) = self.pair.public_key().as_ref()[1..].split_at(32);
-        let key = json!({ "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "x": BASE64.encode(x), "y": BASE64.encode(y) });
+        let key = json!({ "kty": "EC", "crv": "P-256", "use": "sig", "alg": "ES256", "x": BASE64.encode(x),
+            "y": BASE64.encode(y) });
         self.named(key)
     }
 
@@ -121,8 +122,13 @@ async fn jwt_is_accepted_only_when_every_claim_is_valid() {
         .await
         .expect("SQLite");
     let query = "{ viewer { kind name role permissions viewSets editSets } }";
-    server.as_bearer(key.sign(&claims(json!({})))).graphql(query, json!({})).await.data(json!({ "viewer": {
-        "kind": "ISSUER", "name": "svc-1", "role": "batch", "permissions": ["VIEW_CLIENT"], "viewSets": ["facts"], "editSets": null } }));
+    server
+        .as_bearer(key.sign(&claims(json!({}))))
+        .graphql(query, json!({}))
+        .await
+        .data(json!({ "viewer": {
+        "kind": "ISSUER", "name": "svc-1", "role": "batch", "permissions": ["VIEW_CLIENT"], "viewSets": ["facts"],
+            "editSets": null } }));
 
     let now = now().timestamp();
     for (own, expected) in [

@@ -86,7 +86,8 @@ async fn users_and_tokens_are_found_by_their_ids(server: &TestServer) {
         data["users"]["nodes"][0]["id"],
         data["users"]["nodes"][1]["id"]
     ]);
-    let query = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id ... on User { name permissions } ... on Token { name permissions } } }";
+    let query = "query($ids: [ID!]!) { nodes(ids: $ids) { __typename id ... on User { name permissions } ... on Token \
+        { name permissions } } }";
     let found = server.graphql(query, json!({ "ids": ids })).await;
     found.data(json!({ "nodes": [
         { "__typename": "Token", "id": ids[0], "name": "a test", "permissions": ["AUDIT"] },
@@ -136,7 +137,8 @@ async fn tokens_come_in_pages_in_order_of_creation(server: &TestServer) {
         .await;
         created.expect("the database answers").expect("the token is sound");
     }
-    let query = "query($after: String) { tokens(first: 2, after: $after) { nodes { name } pageInfo { endCursor hasNextPage } totalCount } }";
+    let query = "query($after: String) { tokens(first: 2, after: $after) { nodes { name } pageInfo { endCursor \
+        hasNextPage } totalCount } }";
     let first = server.graphql(query, json!({})).await.body["data"]["tokens"].take();
     assert_eq!(first["nodes"], json!([{ "name": "one" }, { "name": "two" }]));
     assert_eq!(

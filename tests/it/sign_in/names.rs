@@ -8,9 +8,12 @@ use super::{
 };
 use crate::harness::TestServer;
 
-const UPSERT: &str = "mutation($input: UpsertUserInput!) { upsertUser(input: $input) { created user { name version } userErrors { code message path } } }";
-const DELETE: &str = "mutation($name: String!) { deleteUser(input: { name: $name }) { deletedUserKey userErrors { code message path } } }";
-const CREATE: &str = "mutation($name: String!) { createToken(input: { name: $name, permissions: [] }) { token { name } userErrors { code message path } } }";
+const UPSERT: &str = "mutation($input: UpsertUserInput!) { upsertUser(input: $input) { created user { name version } \
+    userErrors { code message path } } }";
+const DELETE: &str = "mutation($name: String!) { deleteUser(input: { name: $name }) { deletedUserKey userErrors { code \
+    message path } } }";
+const CREATE: &str = "mutation($name: String!) { createToken(input: { name: $name, permissions: [] }) { token { name } \
+    userErrors { code message path } } }";
 const RULE: &str = "The name of a user has up to 64 letters, digits and any of . _ - @";
 
 fn problem(code: &str, message: &str) -> Value {
@@ -131,14 +134,17 @@ async fn migration_refuses_names_that_differ_in_case_only(server: &TestServer) {
         server.write(sql).await.expect("it runs");
     }
     user(server, "ops", &[]).await;
-    let other = "INSERT INTO api_user SELECT 'other', 'Ops', password_hash, active, initial, permissions, view_sets, edit_sets, role,
+    let other = "INSERT INTO api_user SELECT 'other', 'Ops', password_hash, active, initial, permissions, view_sets, \
+        edit_sets, role,
             version, created_at, updated_at FROM api_user";
     server.write(other).await.expect("written");
     let before = server.snapshot().await;
     let url = server.database_url();
     let (_, stderr, code) = crate::harness::program::run(&["migrate"], &[("DATABASE_URL", &url)]);
-    let sentence = "user names must differ in more than upper and lower case, and these don't: Ops, ops. Nothing was changed. \
-                    Remove all but one of each with the command `user remove` of the former version, then start this one again";
+    let sentence = "user names must differ in more than upper and lower case, and these don't: Ops, ops. Nothing was \
+        changed. \
+                    Remove all but one of each with the command `user remove` of the former version, then start this \
+                    one again";
     assert!(code == Some(1) && stderr.contains(sentence), "{code:?} {stderr}");
     assert_eq!(server.snapshot().await, before);
     server
@@ -174,7 +180,8 @@ async fn user_names_are_unique_ignoring_case(server: &TestServer) {
     let problems = created.expect("the database answers").expect_err("it is there");
     assert_eq!(&*problems[0].message, "There is a user of this name already.");
     // The database holds it, too.
-    let copy = "INSERT INTO api_user SELECT 'copy', 'aNa', password_hash, active, initial, permissions, view_sets, edit_sets, role,
+    let copy = "INSERT INTO api_user SELECT 'copy', 'aNa', password_hash, active, initial, permissions, view_sets, \
+        edit_sets, role,
             version, created_at, updated_at FROM api_user WHERE name = 'Ana'";
     server.write(copy).await.expect_err("the index refuses it");
     let answer = server.graphql(DELETE, json!({ "name": "ANA" })).await;

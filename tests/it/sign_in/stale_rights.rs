@@ -180,7 +180,8 @@ async fn user_disabled_elsewhere_cannot_change_the_password(server: &TestServer)
             json!({}),
         )
         .await;
-        let query = "mutation($old: String!) { changePassword(input: { oldPassword: $old, newPassword: \"yet another one\" }) { changed } }";
+        let query = "mutation($old: String!) { changePassword(input: { oldPassword: $old, newPassword: \"yet another \
+            one\" }) { changed } }";
         behind
             .refuses(
                 &Who::User(name),
@@ -227,7 +228,8 @@ async fn only_remaining_rights_of_a_manager_can_be_granted(server: &TestServer) 
     user(server, "second", &Permission::ALL).await;
     let behind = Behind::of(server).await;
     let create = "mutation($permissions: [Permission!]!, $sets: [String!], $role: String) {
-            createToken(input: { name: \"made\", permissions: $permissions, editSets: $sets, viewSets: $sets, role: $role }) {
+            createToken(input: { name: \"made\", permissions: $permissions, editSets: $sets, viewSets: $sets, role: \
+            $role }) {
                 userErrors { code path } } }";
     let manage = json!(["MANAGE_USERS"]);
     for (name, change, asked, place) in [

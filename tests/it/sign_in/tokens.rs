@@ -10,7 +10,8 @@ use super::{
 };
 use crate::harness::{Settings, TestServer, token_input};
 
-const REVOKE: &str = "mutation($input: RevokeTokenInput!) { revokeToken(input: $input) { token { revokedAt } userErrors { code message path } } }";
+const REVOKE: &str = "mutation($input: RevokeTokenInput!) { revokeToken(input: $input) { token { revokedAt } \
+    userErrors { code message path } } }";
 
 on_both!(
     token_lifetime_is_at_most_five_years_or_unlimited,
@@ -37,7 +38,8 @@ async fn token_lifetime_is_at_most_five_years_or_unlimited(server: &TestServer) 
     for (end, message) in [
         (
             longest + chrono::TimeDelta::seconds(1),
-            "expiresAt must be at most five years (1827 days) ahead: leave it out for a token that is to end when it is revoked.",
+            "expiresAt must be at most five years (1827 days) ahead: leave it out for a token that is to end when it \
+                is revoked.",
         ),
         (now, "expiresAt must be in the future."),
     ] {
@@ -45,8 +47,11 @@ async fn token_lifetime_is_at_most_five_years_or_unlimited(server: &TestServer) 
         assert_eq!((problems.len(), &*problems[0].message), (1, message));
     }
     let refused = json!({ "name": "a job", "permissions": [], "expiresAt": "9999-12-31T23:59:59Z" });
-    server.graphql(CREATE, json!({ "input": refused })).await.data(json!({ "createToken": { "userErrors": problem("INVALID",
-        "expiresAt must be at most five years (1827 days) ahead: leave it out for a token that is to end when it is revoked.", "expiresAt") } }));
+    server.graphql(CREATE, json!({ "input": refused })).await.data(
+        json!({ "createToken": { "userErrors": problem("INVALID",
+        "expiresAt must be at most five years (1827 days) ahead: leave it out for a token that is to end when it is \
+            revoked.", "expiresAt") } }),
+    );
 }
 
 async fn revoking_a_token_requires_its_rights_and_works_once(server: &TestServer) {

@@ -134,7 +134,8 @@ fn events(log: &str) -> Vec<Value> {
 
 fn down(url: &str, cause: &str, consequence: &str) -> Value {
     json!({ "level": "WARN", "target": "clientele::api::authentication::issuer::published",
-        "message": "issuer unreachable: its keys can't be fetched", "url": url, "cause": cause, "consequence": consequence })
+        "message": "issuer unreachable: its keys can't be fetched", "url": url, "cause": cause,
+            "consequence": consequence })
 }
 
 fn up(url: &str) -> Value {

@@ -31,7 +31,8 @@ on_both!(
 );
 
 async fn version_conflict_returns_stored_client_and_version(server: &TestServer) {
-    let new = json!({ "client": { "clientId": "c", "firstName": "Ana", "lastName": "Bo" }, "addresses": [{ "city": "Porto" }] });
+    let new = json!({ "client": { "clientId": "c", "firstName": "Ana", "lastName": "Bo" },
+        "addresses": [{ "city": "Porto" }] });
     let key = store(server, new, "encodedKey").await["encodedKey"].clone();
     let by_id =
         json!({ "matchOn": "CLIENT_ID", "expectedVersion": 7, "client": { "clientId": "c", "firstName": "Eva" } });
@@ -40,7 +41,8 @@ async fn version_conflict_returns_stored_client_and_version(server: &TestServer)
         assert_eq!(
             upsert(server, input).await,
             json!({ "client": null,
-            "conflictingClient": { "clientId": "c", "firstName": "Ana", "version": 1, "addresses": [{ "city": "Porto" }] },
+            "conflictingClient": { "clientId": "c", "firstName": "Ana", "version": 1,
+                "addresses": [{ "city": "Porto" }] },
             "conflictingVersion": 1, "userErrors": conflict(1) })
         );
     }
@@ -107,7 +109,14 @@ async fn unknown_key_is_reported_with_problems_of_other_members(server: &TestSer
         );
     }
     // The legacy route answers the first.
-    server.refuses("/api/clients", json!({ "client": { "encodedKey": "k1", "firstName": "" } }), 404,
-        json!({ "returnCode": 302, "returnStatus": "INVALID_CLIENT_KEY",
-            "errorSource": "client.encodedKey: There is no client with this key: leave encodedKey out to create one." })).await;
+    server
+        .refuses(
+            "/api/clients",
+            json!({ "client": { "encodedKey": "k1", "firstName": "" } }),
+            404,
+            json!({ "returnCode": 302, "returnStatus": "INVALID_CLIENT_KEY",
+            "errorSource": "client.encodedKey: There is no client with this key: leave encodedKey out to create \
+                one." }),
+        )
+        .await;
 }

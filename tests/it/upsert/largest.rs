@@ -30,12 +30,14 @@ fn largest() -> Value {
     let values: Value = (0..VALUES)
         .map(|n| json!({ "fieldId": format!("f{n}"), "value": value(n) }))
         .collect();
-    json!({ "client": { "clientId": "big", "firstName": "f".repeat(255), "lastName": "l".repeat(255), "notes": "n".repeat(65_535) },
+    json!({ "client": { "clientId": "big", "firstName": "f".repeat(255), "lastName": "l".repeat(255),
+        "notes": "n".repeat(65_535) },
         "addresses": [{ "line1": "1".repeat(255) }], "idDocuments": documents, "customInformation": values })
 }
 
 async fn is_whole(server: &TestServer) {
-    let query = "{ client(by: { clientId: \"big\" }) { notes idDocuments { documentId } customInformation { value field { fieldId } } } }";
+    let query = "{ client(by: { clientId: \"big\" }) { notes idDocuments { documentId } customInformation { value \
+        field { fieldId } } } }";
     let found = data(server, query, json!({})).await["client"].take();
     assert_eq!(found["notes"], "n".repeat(65_535));
     assert_eq!(found["idDocuments"].as_array().map(Vec::len), Some(DOCUMENTS));

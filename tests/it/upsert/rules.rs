@@ -63,15 +63,21 @@ async fn ana(server: &TestServer) {
         { "fieldId": "shoe", "name": "Shoe", "type": "NUMBER" }]),
     )
     .await;
-    upsert(server, json!({
-        "client": { "clientId": "ana", "firstName": "Ana", "lastName": "Cruz" },
-        "addresses": [{ "line1": "1 Test Lane", "city": "Exampleton" }],
-        "idDocuments": [{ "documentType": "Passport", "documentId": "X1", "issuingAuthority": "here" },
-            { "documentType": "Card", "documentId": "X2" }],
-        "customInformation": [{ "fieldId": "nick", "value": "Al" }, { "fieldId": "shoe", "value": "41.50" }],
-        "clientMutationId": "mine ✓",
-    })).await.data(json!({ "upsertClient": { "created": true, "client": {
-        "encodedKey": "<key 1>", "clientId": "ana", "firstName": "Ana", "lastName": "Cruz", "version": 1, "updatedAt": "<time>",
+    upsert(
+        server,
+        json!({
+            "client": { "clientId": "ana", "firstName": "Ana", "lastName": "Cruz" },
+            "addresses": [{ "line1": "1 Test Lane", "city": "Exampleton" }],
+            "idDocuments": [{ "documentType": "Passport", "documentId": "X1", "issuingAuthority": "here" },
+                { "documentType": "Card", "documentId": "X2" }],
+            "customInformation": [{ "fieldId": "nick", "value": "Al" }, { "fieldId": "shoe", "value": "41.50" }],
+            "clientMutationId": "mine ✓",
+        }),
+    )
+    .await
+    .data(json!({ "upsertClient": { "created": true, "client": {
+        "encodedKey": "<key 1>", "clientId": "ana", "firstName": "Ana", "lastName": "Cruz", "version": 1,
+            "updatedAt": "<time>",
         "addresses": [{ "encodedKey": "<key 2>", "line1": "1 Test Lane", "city": "Exampleton" }],
         "idDocuments": [
             { "encodedKey": "<key 3>", "documentType": "Passport", "documentId": "X1", "issuingAuthority": "here" },
@@ -114,21 +120,34 @@ async fn upsert_without_key_creates_and_with_key_changes(server: &TestServer) {
 async fn given_list_replaces_and_omitted_list_stays(server: &TestServer) {
     ana(server).await;
     // One document keeps its key at a new place, one is new, one is gone; values are matched by their field.
-    upsert(server, json!({
-        "client": { "encodedKey": "<key 1>" },
-        "idDocuments": [{ "documentType": "Visa", "documentId": "X3" }, { "encodedKey": "<key 3>", "documentId": "X9" }],
-        "customInformation": [{ "fieldId": "shoe", "value": "42" }],
-    })).await.data(json!({ "upsertClient": { "created": false, "client": {
-        "encodedKey": "<key 1>", "clientId": "ana", "firstName": "Ana", "lastName": "Cruz", "version": 2, "updatedAt": "<time>",
+    upsert(
+        server,
+        json!({
+            "client": { "encodedKey": "<key 1>" },
+            "idDocuments": [{ "documentType": "Visa", "documentId": "X3" },
+                { "encodedKey": "<key 3>", "documentId": "X9" }],
+            "customInformation": [{ "fieldId": "shoe", "value": "42" }],
+        }),
+    )
+    .await
+    .data(json!({ "upsertClient": { "created": false, "client": {
+        "encodedKey": "<key 1>", "clientId": "ana", "firstName": "Ana", "lastName": "Cruz", "version": 2,
+            "updatedAt": "<time>",
         "addresses": [{ "encodedKey": "<key 2>", "line1": "1 Test Lane", "city": "Exampleton" }],
         "idDocuments": [
             { "encodedKey": "<key 7>", "documentType": "Visa", "documentId": "X3", "issuingAuthority": null },
             { "encodedKey": "<key 3>", "documentType": "Passport", "documentId": "X9", "issuingAuthority": "here" }],
         "customInformation": [{ "encodedKey": "<key 6>", "field": { "fieldId": "shoe" }, "value": "42" }],
     }, "userErrors": [], "clientMutationId": null } }));
-    upsert(server, json!({ "client": { "encodedKey": "<key 1>" }, "addresses": [], "idDocuments": [], "customInformation": [] }))
-        .await.data(json!({ "upsertClient": { "created": false, "client": {
-        "encodedKey": "<key 1>", "clientId": "ana", "firstName": "Ana", "lastName": "Cruz", "version": 3, "updatedAt": "<time>",
+    upsert(
+        server,
+        json!({ "client": { "encodedKey": "<key 1>" }, "addresses": [], "idDocuments": [],
+        "customInformation": [] }),
+    )
+    .await
+    .data(json!({ "upsertClient": { "created": false, "client": {
+        "encodedKey": "<key 1>", "clientId": "ana", "firstName": "Ana", "lastName": "Cruz", "version": 3,
+            "updatedAt": "<time>",
         "addresses": [], "idDocuments": [], "customInformation": [],
     }, "userErrors": [], "clientMutationId": null } }));
     let snapshot = server.snapshot().await;
@@ -142,7 +161,8 @@ async fn unchanged_input_writes_nothing(server: &TestServer) {
     let (before, first) = (server.snapshot().await, updated_at(server).await);
     for input in [
         json!({ "client": { "encodedKey": "<key 1>" }, "expectedVersion": 1 }),
-        json!({ "client": { "encodedKey": "<key 1>", "clientId": "ana", "firstName": "Ana", "middleName": null, "notes": "" } }),
+        json!({ "client": { "encodedKey": "<key 1>", "clientId": "ana", "firstName": "Ana", "middleName": null,
+            "notes": "" } }),
         json!({ "client": { "clientId": "ana" }, "matchOn": "CLIENT_ID",
             "addresses": [{ "encodedKey": "<key 2>", "line1": "1 Test Lane" }],
             "idDocuments": [{ "encodedKey": "<key 3>" }, { "encodedKey": "<key 4>", "issuingAuthority": null }],
@@ -186,12 +206,16 @@ async fn all_problems_are_reported_at_once_in_fixed_order(server: &TestServer) {
             { "fieldId": "shoe", "value": "big" }, { "fieldId": "hat", "value": "1" }],
         "clientMutationId": "m2",
     })).await.data(json!({ "upsertClient": { "created": false, "client": null, "clientMutationId": "m2", "userErrors": [
-        { "code": "BLANK", "path": ["input", "client", "firstName"], "message": "firstName is required and must not be blank." },
-        { "code": "BLANK", "path": ["input", "client", "lastName"], "message": "lastName is required and must not be blank." },
+        { "code": "BLANK", "path": ["input", "client", "firstName"], "message": "firstName is required and must not be \
+            blank." },
+        { "code": "BLANK", "path": ["input", "client", "lastName"], "message": "lastName is required and must not be \
+            blank." },
         { "code": "NOT_AN_EMAIL_ADDRESS", "path": ["input", "client", "emailAddress"],
           "message": "emailAddress must be an address of the form name@example.com." },
-        { "code": "TOO_LONG", "path": ["input", "client", "homePhone"], "message": "homePhone must have at most 255 characters." },
-        { "code": "INVALID_CHARACTER", "path": ["input", "client", "notes"], "message": "notes must not contain the character U+0000." },
+        { "code": "TOO_LONG", "path": ["input", "client", "homePhone"],
+            "message": "homePhone must have at most 255 characters." },
+        { "code": "INVALID_CHARACTER", "path": ["input", "client", "notes"],
+            "message": "notes must not contain the character U+0000." },
         { "code": "NOT_FOUND", "path": ["input", "client", "clientRole", "roleId"],
           "message": "There is no client role of this name: the query clientRoles lists those there are." },
         { "code": "MALFORMED", "path": ["input", "client", "assignedUserKey"],
@@ -199,9 +223,12 @@ async fn all_problems_are_reported_at_once_in_fixed_order(server: &TestServer) {
         { "code": "NULL_LIST", "path": ["input", "idDocuments"],
           "message": "Send [] to empty idDocuments, or leave it out to keep what is stored." },
         { "code": "NOT_OWNED", "path": ["input", "addresses", "0", "encodedKey"],
-          "message": "The key <key 2> isn't one of this client's addresses: leave encodedKey out to add a new member." },
-        { "code": "INVALID", "path": ["input", "addresses", "0", "latitude"], "message": "latitude must be from -90 to 90 degrees." },
-        { "code": "DUPLICATE", "path": ["input", "customInformation", "1", "fieldId"], "message": "The field nick is named twice." },
+          "message": "The key <key 2> isn't one of this client's addresses: leave encodedKey out to add a new \
+              member." },
+        { "code": "INVALID", "path": ["input", "addresses", "0", "latitude"],
+            "message": "latitude must be from -90 to 90 degrees." },
+        { "code": "DUPLICATE", "path": ["input", "customInformation", "1", "fieldId"],
+            "message": "The field nick is named twice." },
         { "code": "NOT_A_NUMBER", "path": ["input", "customInformation", "2", "value"],
           "message": "The field shoe takes a decimal number of up to 30 digits." },
         { "code": "NOT_FOUND", "path": ["input", "customInformation", "3", "fieldId"],
@@ -336,7 +363,8 @@ async fn members_of_another_client_are_refused(server: &TestServer) {
         "idDocuments": [{ "documentType": "T", "documentId": "1" }], "addresses": [{ "line1": "x" }] });
     let bob = store(server, other, "encodedKey").await;
     let theft = json!({ "client": bob, "addresses": [{ "encodedKey": "<key 2>" }],
-        "idDocuments": [{ "encodedKey": "<key 3>" }, { "encodedKey": "<key 3>", "documentId": "1", "documentType": "T" }] });
+        "idDocuments": [{ "encodedKey": "<key 3>" }, { "encodedKey": "<key 3>", "documentId": "1",
+            "documentType": "T" }] });
     refused(
         server,
         theft,
@@ -347,7 +375,8 @@ async fn members_of_another_client_are_refused(server: &TestServer) {
         ],
     )
     .await;
-    let twice = json!({ "client": { "encodedKey": "<key 1>" }, "idDocuments": [{ "encodedKey": "<key 3>" }, { "encodedKey": "<key 3>" }] });
+    let twice = json!({ "client": { "encodedKey": "<key 1>" }, "idDocuments": [{ "encodedKey": "<key \
+        3>" }, { "encodedKey": "<key 3>" }] });
     let answer = upsert(server, twice).await;
     assert_eq!(
         answer.body["data"]["upsertClient"]["userErrors"][0]["code"], "DUPLICATE",

@@ -108,7 +108,8 @@ impl Root {
             Self::CustomFieldSet => {
                 let (text, choice) = (format!("text{number}"), format!("choice{number}"));
                 let fields = json!([
-                    { "fieldId": text, "encodedKey": format!("textKey{number}"), "name": "A text", "description": "Of it",
+                    { "fieldId": text, "encodedKey": format!("textKey{number}"), "name": "A text",
+                        "description": "Of it",
                       "type": "TEXT", "state": "ACTIVE", "required": true, "pattern": "@@", "maxLength": 2 },
                     { "fieldId": choice, "encodedKey": format!("choiceKey{number}"), "name": "A choice",
                       "type": "SELECTION", "options": [{ "value": "a" }, { "value": "b" }] }]);
@@ -166,13 +167,15 @@ impl Root {
 
 fn full_client() -> Value {
     json!({
-        "client": { "firstName": "Ana", "middleName": "B", "lastName": "Cruz", "birthDate": "1990-04-17", "gender": "FEMALE",
+        "client": { "firstName": "Ana", "middleName": "B", "lastName": "Cruz", "birthDate": "1990-04-17",
+            "gender": "FEMALE",
             "emailAddress": "ana@example.test", "homePhone": "1", "mobilePhone1": "2", "mobilePhone2": "3",
             "preferredLanguage": "FRENCH", "notes": "n", "clientRole": { "roleId": "first" },
             "assignedBranchKey": "b1", "assignedCentreKey": "c1", "assignedUserKey": "u1" },
         "addresses": [{ "line1": "1", "line2": "2", "city": "c", "region": "r", "postcode": "p", "country": "x",
             "latitude": 1.5, "longitude": -2.25 }],
-        "idDocuments": [{ "documentType": "Passport", "documentId": "X1", "issuingAuthority": "y", "validUntil": "2034-01-31" }],
+        "idDocuments": [{ "documentType": "Passport", "documentId": "X1", "issuingAuthority": "y",
+            "validUntil": "2034-01-31" }],
         "customInformation": [{ "fieldId": "nick", "value": "Al" }, { "fieldId": "boss", "linkedKey": "k1" }],
     })
 }
@@ -180,8 +183,10 @@ fn full_client() -> Value {
 fn full_template(id: &str) -> Value {
     json!({ "templateId": id, "name": "A template", "event": "CLIENT_CREATED", "channel": "EMAIL", "active": true,
         "defaultLanguage": "ENGLISH",
-        "variants": [{ "language": "ENGLISH", "subject": "S", "text": "T", "html": "H" }, { "language": "FRENCH", "subject": "s", "text": "t" }],
-        "conditions": { "clientRoles": [{ "roleId": "first" }], "states": ["ACTIVE"], "customFields": [{ "fieldId": "nick", "value": "Al" }] } })
+        "variants": [{ "language": "ENGLISH", "subject": "S", "text": "T", "html": "H" },
+            { "language": "FRENCH", "subject": "s", "text": "t" }],
+        "conditions": { "clientRoles": [{ "roleId": "first" }], "states": ["ACTIVE"],
+            "customFields": [{ "fieldId": "nick", "value": "Al" }] } })
 }
 
 impl Subject {

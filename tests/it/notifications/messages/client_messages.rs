@@ -33,9 +33,11 @@ async fn clients(server: &TestServer, count: usize) {
     }
 }
 
-const PAGE: &str = "query($id: String!, $first: Int, $after: String, $last: Int, $before: String) { client(by: { clientId: $id }) {
+const PAGE: &str = "query($id: String!, $first: Int, $after: String, $last: Int, $before: String) { client(by: { \
+    clientId: $id }) {
     messages(first: $first, after: $after, last: $last, before: $before) {
-        edges { cursor } nodes { templateId } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } totalCount } } }";
+        edges { cursor } nodes { templateId } pageInfo { hasNextPage hasPreviousPage startCursor endCursor } \
+        totalCount } } }";
 
 on_both!(
     messages_of_a_client_come_in_pages,
@@ -76,12 +78,14 @@ async fn messages_of_a_client_come_in_pages(server: &TestServer) {
 
 async fn messages_of_many_clients_take_one_statement_per_field(server: &TestServer) {
     clients(server, 12).await;
-    let linked = "customInformation { linkedClient { clientId a: messages(first: 2) { nodes { text } } messages { totalCount } } }";
+    let linked = "customInformation { linkedClient { clientId a: messages(first: 2) { nodes { text } } messages { \
+        totalCount } } }";
     for (selection, count) in [
         ("messages(first: 2) { nodes { text } totalCount }", 2),
         ("messages { totalCount }", 2),
         (
-            "a: messages(first: 2) { nodes { id } } b: messages(first: 2) { edges { cursor } totalCount } messages(last: 1) { pageInfo { endCursor } }",
+            "a: messages(first: 2) { nodes { id } } b: messages(first: 2) { edges { cursor } totalCount } \
+                messages(last: 1) { pageInfo { endCursor } }",
             3,
         ),
         ("messages(first: 1) { nodes { client { clientId } } }", 3),
@@ -99,7 +103,8 @@ async fn messages_of_many_clients_take_one_statement_per_field(server: &TestServ
         let nodes = statements(server, &query, json!({ "ids": each(&ids["clients"]["nodes"], "/id") })).await;
         assert_eq!(nodes.len(), count, "{selection}\n{nodes:#?}");
     }
-    let query = "{ clients { nodes { messages(first: 2) { nodes { templateId client { clientId } } totalCount pageInfo { hasNextPage } } } } }";
+    let query = "{ clients { nodes { messages(first: 2) { nodes { templateId client { clientId } } totalCount pageInfo \
+        { hasNextPage } } } } }";
     let found = data(server, query, json!({})).await;
     for (number, client) in found["clients"]["nodes"].as_array().expect("a list").iter().enumerate() {
         let messages = &client["messages"];
@@ -138,7 +143,8 @@ async fn invalid_nested_page_prevents_the_mutation(server: &TestServer) {
         }
         let before = server.snapshot().await;
         let mutation = format!(
-            "mutation {{ upsertClient(input: {{ client: {{ firstName: \"N\", lastName: \"N\" }} }}) {{ client {{ {links} }} }} }}"
+            "mutation {{ upsertClient(input: {{ client: {{ firstName: \"N\", lastName: \"N\" }} }}) {{ client {{ \
+                {links} }} }} }}"
         );
         assert_eq!(refused(server, &mutation, json!({})).await, sentence);
         assert_eq!(server.snapshot().await, before);
@@ -168,7 +174,8 @@ async fn mutation_payload_has_the_messages_it_queued(server: &TestServer) {
 }
 
 async fn nested_pages_are_priced_by_their_sizes(server: &TestServer) {
-    let query = "query($clients: Int, $messages: Int) { clients(first: $clients) { nodes { messages(first: $messages) { nodes { text } } } } }";
+    let query = "query($clients: Int, $messages: Int) { clients(first: $clients) { nodes { messages(first: $messages) \
+        { nodes { text } } } } }";
     data(server, query, json!({ "clients": 100, "messages": 100 })).await;
     let answer = server.graphql(query, json!({ "clients": 500, "messages": 100 })).await;
     assert_eq!(

@@ -22,7 +22,8 @@ pub async fn templates(server: &TestServer) {
         };
         let conditions = r#"{"roles":[],"states":[],"fields":[]}"#;
         let template = format!(
-            "INSERT INTO message_template (encoded_key, template_id, name, event, channel, active, default_language, conditions, position)
+            "INSERT INTO message_template (encoded_key, template_id, name, event, channel, active, default_language, \
+                conditions, position)
              VALUES ('{id}Key', '{id}', '{id}', '{event}', '{channel}', TRUE, 'ENGLISH', '{conditions}', {position})"
         );
         let variant = format!(
@@ -49,7 +50,8 @@ async fn reachable(server: &TestServer, id: &str) -> String {
 async fn put(server: &TestServer, state: &str, which: &str) {
     let rest = match state {
         "FAILED" => {
-            "due_at = NULL, failed_at = '2026-01-02T03:04:05.000000Z', attempts = 3, reason = 'REFUSED', detail = 'no such user'"
+            "due_at = NULL, failed_at = '2026-01-02T03:04:05.000000Z', attempts = 3, reason = 'REFUSED', detail = 'no \
+                such user'"
         }
         "SENT" => "due_at = NULL, sent_at = '2026-01-02T03:04:05.000000Z', attempts = 1, provider_id = 'p1'",
         _ => "lease = 'l1'",
@@ -95,15 +97,19 @@ on_both!(
 
 async fn message_shows_its_delivery_state(server: &TestServer) {
     templates(server).await;
-    let input = json!({ "client": { "clientId": "a", "firstName": "<Ana>", "lastName": "A", "emailAddress": "a@example.test",
+    let input = json!({ "client": { "clientId": "a", "firstName": "<Ana>", "lastName": "A",
+        "emailAddress": "a@example.test",
         "mobilePhone1": "+44 7700 900123" } });
     store(server, input, "clientId").await;
     let query = format!("{{ messages {{ nodes {{ {EVERYTHING} }} totalCount }} }}");
-    let mail = json!({ "event": "CLIENT_CREATED", "channel": "EMAIL", "state": "QUEUED", "templateId": "welcome", "language": "ENGLISH",
-        "recipient": "a@example.test", "subject": "Hello <Ana>", "text": "welcome: <Ana> A", "html": "<b>&lt;Ana&gt; A</b>",
+    let mail = json!({ "event": "CLIENT_CREATED", "channel": "EMAIL", "state": "QUEUED", "templateId": "welcome",
+        "language": "ENGLISH",
+        "recipient": "a@example.test", "subject": "Hello <Ana>", "text": "welcome: <Ana> A",
+            "html": "<b>&lt;Ana&gt; A</b>",
         "attempts": 0, "nextAttemptAt": "<time>", "sentAt": null, "failedAt": null, "reason": null, "detail": null,
         "providerId": null, "template": { "name": "welcome" }, "client": { "clientId": "a" } });
-    let text = json!({ "event": "CLIENT_CREATED", "channel": "SMS", "state": "QUEUED", "templateId": "code", "language": "ENGLISH",
+    let text = json!({ "event": "CLIENT_CREATED", "channel": "SMS", "state": "QUEUED", "templateId": "code",
+        "language": "ENGLISH",
         "recipient": "+44 7700 900123", "subject": null, "text": "code: <Ana> A", "html": null,
         "attempts": 0, "nextAttemptAt": "<time>", "sentAt": null, "failedAt": null, "reason": null, "detail": null,
         "providerId": null, "template": { "name": "code" }, "client": { "clientId": "a" } });
@@ -183,7 +189,8 @@ async fn message_filter_members_combine(server: &TestServer) {
         server.write(&sql).await.expect("it can be stored");
     }
     let id = data(server, "{ client(by: { clientId: \"a\" }) { id } }", json!({})).await["client"]["id"].take();
-    let query = "query($filter: MessageFilter) { messages(filter: $filter) { nodes { client { clientId } templateId } totalCount } }";
+    let query = "query($filter: MessageFilter) { messages(filter: $filter) { nodes { client { clientId } templateId } \
+        totalCount } }";
     let all = ["a changed", "c code", "b welcome", "a welcome"];
     for (filter, expected) in [
         (Value::Null, all.to_vec()),
@@ -351,7 +358,8 @@ async fn message_list_takes_one_statement_per_selected_type(server: &TestServer)
             2,
         ),
         (
-            "nodes { text client { clientId messages(first: 3) { nodes { text client { lastName messages { totalCount } } } } } }",
+            "nodes { text client { clientId messages(first: 3) { nodes { text client { lastName messages { totalCount \
+                } } } } } }",
             4,
         ),
     ] {

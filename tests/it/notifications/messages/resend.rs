@@ -27,7 +27,8 @@ async fn refuses(server: &TestServer, input: Value, problems: &[(&str, &str, &[&
         let path: Vec<&str> = std::iter::once("input").chain(path.iter().copied()).collect();
         json!({ "code": code, "message": message, "path": path })
     });
-    let expected = json!({ "messages": null, "resent": 0, "more": false, "userErrors": problems.collect::<Value>(), "clientMutationId": null });
+    let expected = json!({ "messages": null, "resent": 0, "more": false, "userErrors": problems.collect::<Value>(),
+        "clientMutationId": null });
     assert_eq!(resend(server, input).await, expected);
     assert_eq!(server.snapshot().await, before);
 }
@@ -59,21 +60,25 @@ async fn resent_message_is_queued_like_a_new_one(server: &TestServer) {
         .expect("it can be stored");
     assert!(is_rung(server, Channel::Email));
     let ids = ids(server).await;
-    let query = "query($id: ID!) { node(id: $id) { ... on Message { encodedKey state attempts nextAttemptAt failedAt reason detail createdAt text } } }";
+    let query = "query($id: ID!) { node(id: $id) { ... on Message { encodedKey state attempts nextAttemptAt failedAt \
+        reason detail createdAt text } } }";
     let before = data(server, query, json!({ "id": ids[2] })).await["node"].take();
     let answer = resend(server, json!({ "ids": [ids[2], ids[0]], "clientMutationId": "m" })).await;
     let queued = |id: &str| json!({ "client": { "clientId": id }, "state": "QUEUED" });
     assert_eq!(
         answer,
-        json!({ "messages": [queued("a"), queued("c")], "resent": 2, "more": false, "userErrors": [], "clientMutationId": "m" })
+        json!({ "messages": [queued("a"), queued("c")], "resent": 2, "more": false, "userErrors": [],
+            "clientMutationId": "m" })
     );
     assert!(is_rung(server, Channel::Email));
     assert!(!is_rung(server, Channel::Sms));
     let after = data(server, query, json!({ "id": ids[2] })).await["node"].take();
     assert_eq!(
         after,
-        json!({ "encodedKey": before["encodedKey"], "state": "QUEUED", "attempts": 0, "nextAttemptAt": after["nextAttemptAt"],
-        "failedAt": null, "reason": null, "detail": null, "createdAt": "2026-01-01T00:00:00Z", "text": "welcome: <Ana> a" })
+        json!({ "encodedKey": before["encodedKey"], "state": "QUEUED", "attempts": 0,
+            "nextAttemptAt": after["nextAttemptAt"],
+        "failedAt": null, "reason": null, "detail": null, "createdAt": "2026-01-01T00:00:00Z",
+            "text": "welcome: <Ana> a" })
     );
     assert!(before["nextAttemptAt"].is_null() && after["nextAttemptAt"].is_string());
     let states = data(server, "{ messages { nodes { state queuedAt } } }", json!({})).await;
@@ -97,10 +102,16 @@ async fn refused_resend_changes_nothing(server: &TestServer) {
         )
         .await;
     }
-    server.write("UPDATE message SET placeholders = NULL WHERE client_key = (SELECT encoded_key FROM client WHERE client_id = 'a')")
-        .await.expect("it can be stored");
+    server
+        .write(
+            "UPDATE message SET placeholders = NULL WHERE client_key = (SELECT encoded_key FROM client WHERE \
+        client_id = 'a')",
+        )
+        .await
+        .expect("it can be stored");
     let ids = ids(server).await;
-    let state = "Only a message that is FAILED can be resent: one that is QUEUED or SENDING is still on its way, and one that is SENT has arrived at the provider.";
+    let state = "Only a message that is FAILED can be resent: one that is QUEUED or SENDING is still on its way, and \
+        one that is SENT has arrived at the provider.";
     let none = "There is no message with this id.";
     refuses(
         server,
@@ -182,7 +193,8 @@ async fn filtered_failed_messages_are_resent_oldest_first(server: &TestServer) {
         json!({ "messages": null, "resent": 1, "more": false, "userErrors": [], "clientMutationId": null })
     );
     // More than are taken at once.
-    let columns = "client_key, event, channel, template_key, template_id, variant_key, language, recipient, placeholders, state, \
+    let columns = "client_key, event, channel, template_key, template_id, variant_key, language, recipient, \
+        placeholders, state, \
         attempts, created_at, queued_at";
     let sql = format!(
         "INSERT INTO message (encoded_key, {columns}) \

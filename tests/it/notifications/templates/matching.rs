@@ -9,12 +9,19 @@ use crate::harness::graphql::{data, define, define_role, store};
 on_both!(all_conditions_must_hold,);
 
 async fn all_conditions_must_hold(server: &TestServer) {
-    define(server, "facts", json!([{ "fieldId": "age", "name": "Age", "type": "NUMBER" }, { "fieldId": "on", "name": "On", "type": "CHECKBOX" },
-        { "fieldId": "boss", "name": "Boss", "type": "USER_LINK" }])).await;
+    define(
+        server,
+        "facts",
+        json!([{ "fieldId": "age", "name": "Age", "type": "NUMBER" },
+        { "fieldId": "on", "name": "On", "type": "CHECKBOX" },
+        { "fieldId": "boss", "name": "Boss", "type": "USER_LINK" }]),
+    )
+    .await;
     for role in ["a", "b"] {
         define_role(server, json!({ "roleId": role, "encodedKey": role, "name": role })).await;
     }
-    let client = json!({ "client": { "clientId": "c", "firstName": "Amara", "lastName": "Bellweather", "clientRole": { "roleId": "a" } },
+    let client = json!({ "client": { "clientId": "c", "firstName": "Amara", "lastName": "Bellweather",
+        "clientRole": { "roleId": "a" } },
         "customInformation": [{ "fieldId": "age", "value": "7" }, { "fieldId": "boss", "linkedKey": "u1" }] });
     let state = store(server, client, "state").await["state"].clone();
     let field = |id: &str, value: &str| json!({ "fieldId": id, "value": value });
@@ -34,15 +41,18 @@ async fn all_conditions_must_hold(server: &TestServer) {
         (json!({ "customFields": [field("boss", "u2")] }), false),
         (json!({ "customFields": [field("on", "true")] }), false),
         (
-            json!({ "clientRoles": [{ "roleId": "a" }], "states": [state], "customFields": [field("age", "7"), field("boss", "u1")] }),
+            json!({ "clientRoles": [{ "roleId": "a" }], "states": [state],
+                "customFields": [field("age", "7"), field("boss", "u1")] }),
             true,
         ),
         (
-            json!({ "clientRoles": [{ "roleId": "a" }], "states": ["EXITED"], "customFields": [field("age", "7"), field("boss", "u1")] }),
+            json!({ "clientRoles": [{ "roleId": "a" }], "states": ["EXITED"],
+                "customFields": [field("age", "7"), field("boss", "u1")] }),
             false,
         ),
         (
-            json!({ "clientRoles": [{ "roleId": "a" }], "states": [state], "customFields": [field("age", "7"), field("boss", "u2")] }),
+            json!({ "clientRoles": [{ "roleId": "a" }], "states": [state],
+                "customFields": [field("age", "7"), field("boss", "u2")] }),
             false,
         ),
     ] {

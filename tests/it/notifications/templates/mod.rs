@@ -47,10 +47,12 @@ async fn refused(server: &TestServer, input: Value, expected: &[(&str, &str)]) -
 
 /// An e-mail in English and French.
 fn welcome() -> Value {
-    json!({ "templateId": "welcome", "encodedKey": "welcomeKey", "name": "Welcome", "event": "CLIENT_CREATED", "channel": "EMAIL",
+    json!({ "templateId": "welcome", "encodedKey": "welcomeKey", "name": "Welcome", "event": "CLIENT_CREATED",
+        "channel": "EMAIL",
         "variants": [
             { "language": "FRENCH", "subject": "Bonjour", "text": "Bonjour {CLIENT_NAME}" },
-            { "language": "ENGLISH", "subject": "Hello", "text": "Hello {CLIENT_NAME}", "html": "<b>{CLIENT_NAME}</b>" }],
+            { "language": "ENGLISH", "subject": "Hello", "text": "Hello {CLIENT_NAME}",
+                "html": "<b>{CLIENT_NAME}</b>" }],
         "clientMutationId": "m" })
 }
 
@@ -107,8 +109,14 @@ async fn template_is_created_changed_and_deleted(server: &TestServer) {
     let before = server.snapshot().await;
     upsert(server, welcome()).await;
     upsert(server, json!({ "templateId": "welcome" })).await;
-    let same = json!([{ "language": "ENGLISH", "text": "Hello {CLIENT_NAME}" }, { "language": "FRENCH", "text": "Bonjour {CLIENT_NAME}" }]);
-    upsert(server, json!({ "templateId": "welcome", "encodedKey": "welcomeKey", "active": true, "variants": same, "conditions": null })).await;
+    let same = json!([{ "language": "ENGLISH", "text": "Hello {CLIENT_NAME}" },
+        { "language": "FRENCH", "text": "Bonjour {CLIENT_NAME}" }]);
+    upsert(
+        server,
+        json!({ "templateId": "welcome", "encodedKey": "welcomeKey", "active": true, "variants": same,
+        "conditions": null }),
+    )
+    .await;
     upsert(
         server,
         json!({ "templateId": "welcome", "conditions": { "states": [], "clientRoles": null } }),
@@ -116,7 +124,8 @@ async fn template_is_created_changed_and_deleted(server: &TestServer) {
     .await;
     assert_eq!(server.snapshot().await, before);
     // A changed variant is a new version beside the old one; the other one stays the row it is.
-    let change = json!([{ "language": "ENGLISH", "text": "Hi", "html": null }, { "language": "FRENCH", "text": "Bonjour {CLIENT_NAME}" }]);
+    let change = json!([{ "language": "ENGLISH", "text": "Hi", "html": null },
+        { "language": "FRENCH", "text": "Bonjour {CLIENT_NAME}" }]);
     let changed = upsert(
         server,
         json!({ "templateId": "welcome", "name": "Hi", "event": "CLIENT_UPDATED", "active": false,
@@ -161,7 +170,8 @@ async fn template_is_created_changed_and_deleted(server: &TestServer) {
         "variants": [{ "language": "GERMAN", "text": "Hallo" }] }),
     )
     .await;
-    let read = "query($id: ID!) { messageTemplates { templateId variants { text } } node(id: $id) { id ... on MessageTemplate { name } } }";
+    let read = "query($id: ID!) { messageTemplates { templateId variants { text } } node(id: $id) { id ... on \
+        MessageTemplate { name } } }";
     assert_eq!(
         data(server, read, json!({ "id": id })).await,
         json!({
@@ -178,7 +188,8 @@ async fn template_is_created_changed_and_deleted(server: &TestServer) {
     .await;
     assert_eq!(
         deleted,
-        json!({ "deleteMessageTemplate": { "deletedMessageTemplateId": id, "userErrors": [], "clientMutationId": "d" } })
+        json!({ "deleteMessageTemplate": { "deletedMessageTemplateId": id, "userErrors": [],
+            "clientMutationId": "d" } })
     );
     assert_eq!(
         data(server, read, json!({ "id": id })).await,

@@ -9,7 +9,8 @@ use crate::harness::{
 };
 
 const PREVIEW: &str = "query($template: String!, $client: ClientBy!, $language: Language) {
-    previewMessage(templateId: $template, client: $client, language: $language) { matches language recipient subject text html } }";
+    previewMessage(templateId: $template, client: $client, language: $language) { matches language recipient subject \
+    text html } }";
 
 async fn preview(server: &TestServer, variables: Value) -> Value {
     data(server, PREVIEW, variables).await["previewMessage"].take()
@@ -46,7 +47,8 @@ async fn each_placeholder_has_its_value(server: &TestServer) {
         .iter()
         .map(|kind| json!({ "fieldId": kind, "name": kind, "type": kind }))
         .collect();
-    fields.push(json!({ "fieldId": "a b|c.d", "name": "Choice", "type": "SELECTION", "options": [{ "value": "L {CLIENT_ID}" }] }));
+    fields.push(json!({ "fieldId": "a b|c.d", "name": "Choice", "type": "SELECTION",
+        "options": [{ "value": "L {CLIENT_ID}" }] }));
     define(server, "facts", json!(fields)).await;
     let bob = store(
         server,
@@ -57,10 +59,13 @@ async fn each_placeholder_has_its_value(server: &TestServer) {
     let key = bob["encodedKey"].as_str().expect("a key");
     let ana = json!({ "client": { "clientId": "ana", "firstName": "Ana Maria", "middleName": "de", "lastName": "Cruz",
             "emailAddress": "ana@example.test", "mobilePhone1": "+1 1", "mobilePhone2": "+1 2" },
-        "idDocuments": [{ "documentType": "Passport", "documentId": "X1", "issuingAuthority": "Town", "validUntil": "2034-01-31" },
+        "idDocuments": [{ "documentType": "Passport", "documentId": "X1", "issuingAuthority": "Town",
+            "validUntil": "2034-01-31" },
             { "documentType": "Card", "documentId": "C2" }],
-        "customInformation": [{ "fieldId": "TEXT", "value": "x {CLIENT_NAME} {{ 1 }}" }, { "fieldId": "LONG_TEXT", "value": "a\nb" },
-            { "fieldId": "NUMBER", "value": "12.50" }, { "fieldId": "CHECKBOX", "value": "true" }, { "fieldId": "DATE", "value": "2020-02-29" },
+        "customInformation": [{ "fieldId": "TEXT", "value": "x {CLIENT_NAME} {{ 1 }}" },
+            { "fieldId": "LONG_TEXT", "value": "a\nb" },
+            { "fieldId": "NUMBER", "value": "12.50" }, { "fieldId": "CHECKBOX", "value": "true" },
+                { "fieldId": "DATE", "value": "2020-02-29" },
             { "fieldId": "CLIENT_LINK", "linkedKey": key }, { "fieldId": "USER_LINK", "linkedKey": "u1" },
             { "fieldId": "GROUP_LINK", "linkedKey": "g1" }, { "fieldId": "a b|c.d", "value": "L {CLIENT_ID}" }] });
     store(server, ana, "version").await;
@@ -105,7 +110,13 @@ async fn each_placeholder_has_its_value(server: &TestServer) {
         assert_eq!(said.replace(|digit: char| digit.is_ascii_digit(), "0"), form, "{said}");
     }
     // The field goes, the placeholder is an empty text from then on.
-    store(server, json!({ "client": { "encodedKey": key }, "customInformation": [{ "fieldId": "USER_LINK", "linkedKey": "u2" }] }), "version").await;
+    store(
+        server,
+        json!({ "client": { "encodedKey": key }, "customInformation": [{ "fieldId": "USER_LINK",
+        "linkedKey": "u2" }] }),
+        "version",
+    )
+    .await;
     assert_eq!(says(server, "{CF:USER_LINK}", &bob).await, "u2");
     for client in [json!({ "clientId": "ana" }), json!({ "clientId": "bob" })] {
         let found = data(
@@ -129,17 +140,24 @@ async fn each_placeholder_has_its_value(server: &TestServer) {
 }
 
 async fn preview_uses_the_client_language_and_escapes_only_html(server: &TestServer) {
-    upsert(server, json!({ "templateId": "mail", "name": "Mail", "event": "CLIENT_UPDATED", "channel": "EMAIL", "active": false,
+    upsert(
+        server,
+        json!({ "templateId": "mail", "name": "Mail", "event": "CLIENT_UPDATED", "channel": "EMAIL",
+        "active": false,
         "variants": [
-            { "language": "GERMAN", "subject": "An {CLIENT_LAST_NAME}", "text": "{CLIENT_FIRST_NAMES}", "html": "<i title='{CLIENT_FIRST_NAMES}'>&amp;</i>\n" },
-            { "language": "FRENCH", "subject": "A", "text": "B" }] })).await;
+            { "language": "GERMAN", "subject": "An {CLIENT_LAST_NAME}", "text": "{CLIENT_FIRST_NAMES}",
+                "html": "<i title='{CLIENT_FIRST_NAMES}'>&amp;</i>\n" },
+            { "language": "FRENCH", "subject": "A", "text": "B" }] }),
+    )
+    .await;
     upsert(
         server,
         json!({ "templateId": "sms", "name": "Text", "event": "CLIENT_UPDATED", "channel": "SMS",
         "variants": [{ "language": "FRENCH", "text": "{CLIENT_FIRST_NAMES} {RECIPIENT_MOBILE_PHONE}" }] }),
     )
     .await;
-    let client = json!({ "client": { "clientId": "c", "firstName": "<b>\"'&/", "lastName": "A B", "preferredLanguage": "GERMAN",
+    let client = json!({ "client": { "clientId": "c", "firstName": "<b>\"'&/", "lastName": "A B",
+        "preferredLanguage": "GERMAN",
         "emailAddress": "c@example.test", "mobilePhone2": "+1 2" } });
     store(server, client, "version").await;
     // Names were stored with control characters under earlier rules.
@@ -152,7 +170,8 @@ async fn preview_uses_the_client_language_and_escapes_only_html(server: &TestSer
     server.write(&sql).await.expect("a sound statement");
     let german = json!({ "matches": true, "language": "GERMAN", "recipient": "c@example.test", "subject": "An A  B",
         "text": "<b>\"'&/", "html": "<i title='&lt;b&gt;&quot;&#x27;&amp;&#x2f;'>&amp;</i>\n" });
-    let french = json!({ "matches": true, "language": "FRENCH", "recipient": "c@example.test", "subject": "A", "text": "B", "html": null });
+    let french = json!({ "matches": true, "language": "FRENCH", "recipient": "c@example.test", "subject": "A",
+        "text": "B", "html": null });
     let client = json!({ "clientId": "c" });
     for (language, expected) in [
         (Value::Null, &german),
@@ -162,7 +181,8 @@ async fn preview_uses_the_client_language_and_escapes_only_html(server: &TestSer
         let variables = json!({ "template": "mail", "client": client, "language": language });
         assert_eq!(preview(server, variables).await, *expected);
     }
-    let sms = json!({ "matches": true, "language": "FRENCH", "recipient": "+1 2", "subject": null, "text": "<b>\"'&/ +1 2", "html": null });
+    let sms = json!({ "matches": true, "language": "FRENCH", "recipient": "+1 2", "subject": null,
+        "text": "<b>\"'&/ +1 2", "html": null });
     assert_eq!(
         preview(server, json!({ "template": "sms", "client": client })).await,
         sms
@@ -190,7 +210,8 @@ async fn preview_takes_one_statement_and_writes_nothing(server: &TestServer) {
     says(server, "{CLIENT_NAME}", &json!({ "clientId": "c" })).await;
     let before = server.snapshot().await;
     server.statements();
-    let nobody = json!({ "matches": true, "language": "ENGLISH", "recipient": null, "subject": "S", "text": "[Amara Bellweather]", "html": null });
+    let nobody = json!({ "matches": true, "language": "ENGLISH", "recipient": null, "subject": "S",
+        "text": "[Amara Bellweather]", "html": null });
     assert_eq!(
         preview(server, json!({ "template": "say", "client": { "clientId": "c" } })).await,
         nobody

@@ -43,17 +43,21 @@ async fn all_problems_of_a_template_are_reported_at_once(server: &TestServer) {
         ],
     )
     .await;
-    let wrong = json!({ "templateId": "t".repeat(33), "encodedKey": "welcomeKey", "name": " ", "event": "CLIENT_CREATED", "channel": "EMAIL",
+    let wrong = json!({ "templateId": "t".repeat(33), "encodedKey": "welcomeKey", "name": " ",
+        "event": "CLIENT_CREATED", "channel": "EMAIL",
         "defaultLanguage": "RUSSIAN",
         "variants": [
             { "language": "ENGLISH", "text": " " },
             { "language": "ENGLISH", "subject": "S", "text": "again" },
             { "language": "FRENCH", "subject": "a\nb", "text": "{NOBODY}", "html": "\u{1}" },
             { "language": "GERMAN", "subject": "{CLIENT_NAME", "text": "{CF:age} {CF:gone}", "html": "{A}\n {A}{B}" },
-            { "language": "SPANISH", "subject": "s".repeat(256), "text": "t".repeat(100_001), "html": "h".repeat(100_001) },
+            { "language": "SPANISH", "subject": "s".repeat(256), "text": "t".repeat(100_001),
+                "html": "h".repeat(100_001) },
             { "language": "GEORGIAN", "subject": "", "text": "{CLIENT_ID}".repeat(501) }],
-        "conditions": { "clientRoles": [{ "roleId": "vip" }, { "roleId": "nobody" }, { "encodedKey": "nobody" }], "states": ["ACTIVE"],
-            "customFields": [{ "fieldId": "gone", "value": "x" }, { "fieldId": "age", "value": "x" }, { "fieldId": "age", "value": "" }] } });
+        "conditions": { "clientRoles": [{ "roleId": "vip" }, { "roleId": "nobody" }, { "encodedKey": "nobody" }],
+            "states": ["ACTIVE"],
+            "customFields": [{ "fieldId": "gone", "value": "x" }, { "fieldId": "age", "value": "x" },
+                { "fieldId": "age", "value": "" }] } });
     refused(
         server,
         wrong,
@@ -155,9 +159,20 @@ async fn stored_template_limits_its_changes(server: &TestServer) {
 }
 
 async fn unknown_placeholder_is_reported_with_name_and_position(server: &TestServer) {
-    let problems = refused(server, email(json!({ "subject": "{WHO}", "text": "é {CLIENT_NAME}\n\n  {NO_ONE} {NO_ONE} {CF:gone}", "html": "{{ x }} {_}" })), &[
-        ("UNKNOWN_PLACEHOLDER", "variants.0.subject"), ("UNKNOWN_PLACEHOLDER", "variants.0.html"),
-        ("UNKNOWN_PLACEHOLDER", "variants.0.text"), ("UNKNOWN_PLACEHOLDER", "variants.0.text")]).await;
+    let problems = refused(
+        server,
+        email(
+            json!({ "subject": "{WHO}", "text": "é {CLIENT_NAME}\n\n  {NO_ONE} {NO_ONE} \
+        {CF:gone}", "html": "{{ x }} {_}" }),
+        ),
+        &[
+            ("UNKNOWN_PLACEHOLDER", "variants.0.subject"),
+            ("UNKNOWN_PLACEHOLDER", "variants.0.html"),
+            ("UNKNOWN_PLACEHOLDER", "variants.0.text"),
+            ("UNKNOWN_PLACEHOLDER", "variants.0.text"),
+        ],
+    )
+    .await;
     assert_eq!(
         problems,
         [

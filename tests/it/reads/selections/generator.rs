@@ -85,7 +85,8 @@ impl<'a> Generator<'a> {
             .collect();
         // Both variables are used, as the specification asks.
         format!(
-            "query($yes: Boolean!, $no: Boolean!) {{ x: __typename @skip(if: $yes) y: __typename @include(if: $no) {root} }} {}",
+            "query($yes: Boolean!, $no: Boolean!) {{ x: __typename @skip(if: $yes) y: __typename @include(if: $no) \
+                {root} }} {}",
             fragments.join(" ")
         )
     }

@@ -67,13 +67,16 @@ async fn three_who_link(server: &TestServer) -> Vec<String> {
     for name in ["A", "B\"\u{1f600}\u{feff}", "C"] {
         let input = json!({ "client": { "firstName": name, "lastName": "\\é\u{2028}", "birthDate": "1990-04-17",
             "emailAddress": "a@example.test", "mobilePhone1": "+44 7700 900123" },
-            "addresses": [{ "line1": "1", "latitude": 1.5 }], "idDocuments": [{ "documentType": "T", "documentId": "1" }, { "documentType": "U", "documentId": "2" }] });
+            "addresses": [{ "line1": "1", "latitude": 1.5 }],
+                "idDocuments": [{ "documentType": "T", "documentId": "1" },
+                    { "documentType": "U", "documentId": "2" }] });
         let stored = store(server, input, "encodedKey").await;
         keys.push(stored["encodedKey"].as_str().expect("a key").to_owned());
     }
     for (key, next) in keys.iter().zip(keys.iter().cycle().skip(1)) {
         let values: Value = json!([{ "fieldId": "next", "linkedKey": next }, { "fieldId": "age", "value": "12.50" },
-            { "fieldId": "size", "value": "L" }, { "fieldId": "on", "value": "TRUE" }, { "fieldId": "day", "value": "2024-02-29" }]);
+            { "fieldId": "size", "value": "L" }, { "fieldId": "on", "value": "TRUE" },
+                { "fieldId": "day", "value": "2024-02-29" }]);
         store(
             server,
             json!({ "client": { "encodedKey": key }, "customInformation": values }),

@@ -13,7 +13,8 @@ const CALLERS: usize = 16;
 const MOST_MEMORY: u64 = 200 * 1024;
 
 const UPSERT: &str = "mutation($addresses: [AddressInput!], $values: [CustomFieldValueInput!]) { upsertClient(input: { \
-    client: { firstName: \"Ines\", lastName: \"Okafor\" }, addresses: $addresses, customInformation: $values }) { created \
+    client: { firstName: \"Ines\", lastName: \"Okafor\" }, addresses: $addresses, customInformation: $values }) { \
+    created \
     userErrors { code } } }";
 
 /// Sends one body many times at once, and returns each different answer.

@@ -103,7 +103,8 @@ async fn stored_change_is_reported_despite_a_large_response(server: &TestServer)
     assert_eq!(answer.status, 200, "{:.300}", answer.text);
     assert_eq!(answer.body["client"]["notes"].as_str().map(str::len), Some(NOTES));
     // An answer that the caller has made large is refused, and says that it was only the answer.
-    let query = "mutation($notes: String) { upsertClient(input: { client: { firstName: \"Ines\", lastName: \"Okafor\", notes: $notes } }) { client { a: notes b: notes } } }";
+    let query = "mutation($notes: String) { upsertClient(input: { client: { firstName: \"Ines\", lastName: \"Okafor\", \
+        notes: $notes } }) { client { a: notes b: notes } } }";
     let answer = tiny.graphql(query, json!({ "notes": "n".repeat(NOTES) })).await;
     let error = &answer.body["errors"][0];
     assert_eq!(error["extensions"]["code"], "INTERNAL", "{:.300}", answer.text);

@@ -273,7 +273,8 @@ async fn start_that_waits_for_a_migration_is_stopped_by_a_signal() {
         let lock = "SELECT pg_advisory_lock(x'636c69656e74'::bigint)";
         execute(&admin, &["DROP SCHEMA public CASCADE", "CREATE SCHEMA public", lock]).await;
         let waiting = format!(
-            "SELECT pid::text FROM pg_locks JOIN pg_database d ON d.oid = database WHERE datname = '{name}' AND NOT granted"
+            "SELECT pid::text FROM pg_locks JOIN pg_database d ON d.oid = database WHERE datname = '{name}' AND NOT \
+                granted"
         );
         for (arguments, sent, code) in [
             (&["serve", "--listen", "127.0.0.1:0"][..], "TERM", 143),
@@ -281,11 +282,15 @@ async fn start_that_waits_for_a_migration_is_stopped_by_a_signal() {
             (&["migrate"], "TERM", 143),
         ] {
             let directory = directory();
-            let child = clientele(&directory, arguments, &[("DATABASE_URL", &url), ("CLIENTELE_LOG__FILTER", "warn")])
-                .stdout(Stdio::piped())
-                .stderr(Stdio::piped())
-                .spawn()
-                .expect("the program starts");
+            let child = clientele(
+                &directory,
+                arguments,
+                &[("DATABASE_URL", &url), ("CLIENTELE_LOG__FILTER", "warn")],
+            )
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
             let asked = Statement::from_string(DbBackend::Postgres, &waiting);
             let pid: String = loop {
                 if let Some(row) = admin.query_one_raw(asked.clone()).await.expect("the catalog") {

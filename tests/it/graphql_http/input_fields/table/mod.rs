@@ -215,7 +215,8 @@ fn keys(own: &Value) -> Vec<Row> {
     let other_client = json!({ "client": { "firstName": "New", "lastName": "New" } });
     let names = Then::Becomes(vec![("/firstName", json!("New")), ("/lastName", json!("New"))]);
     let client = Rows::of(other_client, "/client").row("ClientInput.encodedKey", json!("<client>"), stays(), names);
-    let document = json!({ "encodedKey": "<new>", "documentType": "T", "documentId": "I", "issuingAuthority": null, "validUntil": null });
+    let document = json!({ "encodedKey": "<new>", "documentType": "T", "documentId": "I", "issuingAuthority": null,
+        "validUntil": null });
     let new_document = becomes("/idDocuments/0", document);
     let kept = Then::Becomes(vec![
         ("/idDocuments/0/documentType", json!("T")),
@@ -235,7 +236,8 @@ fn keys(own: &Value) -> Vec<Row> {
             ),
         )
     };
-    let address = json!({ "encodedKey": "<new>", "line1": "L", "line2": null, "city": null, "region": null, "postcode": null,
+    let address = json!({ "encodedKey": "<new>", "line1": "L", "line2": null, "city": null, "region": null,
+        "postcode": null,
         "country": null, "latitude": null, "longitude": null });
     let new_address = becomes("/addresses/0", address);
     let kept = becomes("/addresses/0/line1", json!("L"));

@@ -91,7 +91,8 @@ fn conditions_rows(own: &Value) -> Vec<Row> {
         "/conditions/clientRoles/0/roleId",
         merged(
             own,
-            json!({ "conditions": { "clientRoles": [{}], "states": ["ACTIVE"], "customFields": [{ "fieldId": "nick", "value": "Al" }] } }),
+            json!({ "conditions": { "clientRoles": [{}], "states": ["ACTIVE"],
+                "customFields": [{ "fieldId": "nick", "value": "Al" }] } }),
         ),
     );
     [
