@@ -1,7 +1,10 @@
-//! The whole server from the outside: real requests over loopback, a private database for each test, SQLite and PostgreSQL.
+//! The whole server from the outside: real requests over loopback, a private database for each test, SQLite and
+//! PostgreSQL.
 //!
-//! Run it with `bin/test`. Plain `cargo test` works too: it starts a PostgreSQL of its own when one is installed.
-//! To add a test, write an `async fn(server: &TestServer)` whose name says the behaviour, and list it in the file's `on_both!`.
+//! Run it with `bin/test`. Plain `cargo test` works too: it starts its own PostgreSQL when one is installed.
+//! To add a test, write an `async fn(server: &TestServer)` whose name says the behaviour, in the directory of its
+//! feature,
+//! and list it in the file's `on_both!`.
 
 #[macro_use]
 mod harness;

@@ -1,4 +1,4 @@
-//! Fields below an object, global ids, and requests that are refused as a whole.
+//! Permissions of nested fields, global ids and root fields.
 
 use clientele::access::{Permission::*, Rights};
 use reqwest::Method;

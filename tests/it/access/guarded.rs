@@ -1,5 +1,5 @@
-//! Every field below the roots that takes a permission of its own, asked for by a caller who lacks exactly that one. The schema
-//! says which they are: one that isn't in the table fails the test.
+//! Every nested field with a permission of its own, read by a caller who lacks only that permission.
+//! The schema names these fields; a field missing from the table fails the test.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What is loaded by keys for whoever asks is seen by callers with the permission only.
+//! Objects that the domain loads by key are visible only with the permission to view them.
 
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 

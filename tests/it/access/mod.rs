@@ -1,4 +1,4 @@
-//! What callers may do: every way in is closed to those who lack its permission, and what isn't theirs to see shows nowhere.
+//! Permissions: every operation is closed to callers without its permission, and hidden data appears nowhere.
 
 mod fields;
 mod guarded;

@@ -1,4 +1,4 @@
-//! Creating and changing take a permission each, told at its place among what else is wrong; and what the refused learn.
+//! The permissions to create and to change clients, and the position of their error among other problems.
 
 use clientele::access::{Permission::*, Rights};
 use reqwest::Method;

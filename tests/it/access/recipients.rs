@@ -1,4 +1,4 @@
-//! Messages to an address that the change itself introduced: they have no values that its caller may not see.
+//! Messages to an address that a change introduces contain no value hidden from its caller.
 
 use clientele::custom_field::Kind;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Replacing values by callers who may not change all of them: what isn't theirs to change stays as it is, where it is.
+//! Replacement of custom values by callers who may edit only some sets: other values keep their content and position.
 
 use clientele::custom_field::{CustomFieldInput, Kind};
 use serde_json::{Value, json};

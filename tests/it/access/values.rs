@@ -1,4 +1,4 @@
-//! Values of sets that a caller may not see: they show nowhere, and nothing tells of them.
+//! Values of hidden custom field sets: no answer, error, message or filter reveals them.
 
 use clientele::access::{Permission::*, Rights};
 use serde_json::{Value, json};

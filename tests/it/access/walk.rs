@@ -1,5 +1,5 @@
-//! Every field of the roots and every legacy route, asked by callers with all permissions but one, with one only, and with
-//! none. What isn't in the tables fails the test, so that nothing new can be forgotten.
+//! Every root field and legacy route, called with all permissions but one, with only one, and with none.
+//! A field or route missing from the tables fails the test.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! `clientele client erase`: what it erases, what it asks for, what it says of clients that don't exist.
+//! `clientele client erase`: erased data, confirmation, and unknown clients.
 
 use std::process::{Output, Stdio};
 

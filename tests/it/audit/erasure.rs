@@ -1,4 +1,4 @@
-//! Erasing what is kept of a client beside its own rows.
+//! Erasure of the data about a client outside the client's own rows.
 
 use std::time::SystemTime;
 

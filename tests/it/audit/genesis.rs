@@ -1,4 +1,4 @@
-//! The beginning of the history: what it allows, and that nobody has it signed who doesn't know the key.
+//! The first records under a key: the exceptions they allow, and protection against forged ones.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,4 @@
-//! The keys that the history is kept under, one after the other.
+//! Rotation of the audit keys.
 
 use chrono::DateTime;
 use clientele::{Clientele, access::Caller, audit::Finding};

@@ -1,4 +1,4 @@
-//! Tampering stays found when the server goes on afterwards: by a change, an erasure, a start.
+//! Tampering stays detectable after later changes, erasures and starts.
 
 use std::time::SystemTime;
 

@@ -1,4 +1,4 @@
-//! The history: every change leaves one record of who, when, how and what; nobody can take one away unseen.
+//! The audit log: every change leaves one record of caller, time, request and changes, protected against tampering.
 
 mod erase_command;
 mod erasure;

@@ -1,4 +1,4 @@
-//! What is read of the history at once, whatever records say.
+//! The limit of the data that one page of records reads.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Reading the history: who may, what is masked, pages, statements and indexes.
+//! Reads of the audit log: permissions, masking, pages, statements and indexes.
 
 use std::{collections::BTreeSet, time::SystemTime};
 

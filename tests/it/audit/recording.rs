@@ -1,4 +1,4 @@
-//! What is recorded: exactly what changed, once, with who did it.
+//! The recorded data: exact changes, once each, with their caller.
 
 use std::collections::HashSet;
 

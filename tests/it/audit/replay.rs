@@ -1,4 +1,4 @@
-//! Whoever replays a client's history from its first record gets the client as it is stored.
+//! Replays a client's records from the first one and compares the result with the stored client.
 
 use std::collections::BTreeMap;
 

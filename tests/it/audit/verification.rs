@@ -1,4 +1,4 @@
-//! What verifying finds: whatever somebody does to the tables, and nothing when nobody does.
+//! Verification finds every kind of tampering and reports nothing otherwise.
 
 use clientele::{
     access::Caller,

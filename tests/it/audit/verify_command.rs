@@ -1,4 +1,4 @@
-//! `clientele audit verify`: what it prints, and its exit code.
+//! `clientele audit verify`: its output and exit code.
 
 use std::{io::Write, process::Stdio};
 

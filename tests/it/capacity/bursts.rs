@@ -1,4 +1,4 @@
-//! Many requests at once, each on a connection of its own.
+//! Many simultaneous requests, each on its own connection.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! A caller who asks for as much as possible, and others who ask for little at the same time.
+//! One caller at full load, and others who send small requests at the same time.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The program with its default settings under more load than usual: bursts, overload, and callers who ask for too much.
+//! The program with its default settings under high load: bursts, overload and greedy callers.
 
 mod bursts;
 mod fairness;

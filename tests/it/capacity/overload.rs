@@ -1,4 +1,4 @@
-//! One caller who never stops sending more than can be served.
+//! One caller who constantly sends more than the server can handle.
 
 use super::{Load, exchange, on};
 use crate::harness::Backend;

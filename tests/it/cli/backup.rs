@@ -1,4 +1,4 @@
-//! `clientele backup`: a complete copy while servers write, and nothing at all when it can't be made.
+//! `clientele backup`: a complete copy while servers write, or nothing when it fails.
 
 use std::{fs, process::Command};
 

@@ -1,4 +1,4 @@
-//! Commands on a database that isn't there, is empty, or is of another version: they say so and change nothing.
+//! Commands on a missing or empty database, or one of another version: they report it and change nothing.
 
 use sea_orm::ConnectionTrait;
 

@@ -1,4 +1,4 @@
-//! The program started for real: what it says when it can't, what it says when it can, and how it ends.
+//! The commands of the started program.
 
 mod backup;
 mod missing_database;

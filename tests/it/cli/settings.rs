@@ -1,4 +1,4 @@
-//! `clientele config`: where each value comes from, and that it shows no secret.
+//! `clientele config`: the source of each value, and hidden secrets.
 
 use std::{io::Write, process::Stdio};
 

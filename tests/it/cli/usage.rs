@@ -1,4 +1,4 @@
-//! Wrong arguments: one line with a suggestion and the right help. Hostile arguments and readers that go away.
+//! Wrong and hostile arguments, help, and closed output streams.
 
 use std::ffi::OsStr;
 use std::io::pipe;

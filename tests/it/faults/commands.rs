@@ -1,4 +1,4 @@
-//! The commands that change the database, with what must be stored when they succeed.
+//! The commands that change the database, with the rows that must be stored when they succeed.
 
 use std::{io::Write, process::Stdio};
 

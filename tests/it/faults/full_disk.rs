@@ -1,4 +1,4 @@
-//! SQLite on a full disk, which a limit of the size of files stands for.
+//! SQLite on a full disk, simulated by a limit on file sizes.
 
 use std::{fs, path::Path, process::Command};
 

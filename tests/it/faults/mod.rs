@@ -1,7 +1,8 @@
-//! Failures of the database below a started server: what was acknowledged is stored, and what was refused is not half-written.
+//! Database failures under a started server: acknowledged changes are stored, refused ones leave nothing.
 //!
-//! The server is the real program with its default settings. Each test makes one kind of operation fail at every step, one
-//! step after the other, until the operation succeeds because no step is left.
+//! The server is the real program with its default settings. Each test makes one kind of operation fail at every step
+//! in
+//! turn, until the operation succeeds because no step is left.
 
 mod commands;
 mod full_disk;

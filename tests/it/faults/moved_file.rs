@@ -1,4 +1,4 @@
-//! A SQLite file that is renamed or removed under a running server: nothing is acknowledged that the next process can't find.
+//! A SQLite file that is renamed or removed under a running server: the server acknowledges no lost change.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! PostgreSQL goes away and comes back: requests are refused at once, and the log has one line for each.
+//! An outage of PostgreSQL: requests are refused at once, and the log has one line each for its start and end.
 
 use std::time::Duration;
 

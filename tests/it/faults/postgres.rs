@@ -1,4 +1,4 @@
-//! PostgreSQL whose connection is cut at each message of an operation: before the message arrives, and before its answer does.
+//! PostgreSQL connections cut at each message of an operation: before the message or before its answer arrives.
 
 use tokio::task::spawn_blocking;
 

@@ -1,4 +1,4 @@
-//! SQLite whose system calls fail, one after the other.
+//! SQLite with system calls that fail, one after the other.
 
 use super::{
     Ledger, NO_WORKER, SHORT_LOG,

@@ -1,4 +1,4 @@
-//! A statement in the middle of a transaction fails, on both databases: at each table that is written, and at COMMIT.
+//! Statements that fail in the middle of a transaction, at each written table and at COMMIT, on both databases.
 //!
 //! On SQLite the trigger ends the transaction by itself, as the database does when its disk is full.
 

@@ -1,4 +1,4 @@
-//! A unit of work that panics, is given up, or ignores the failure of a statement stores nothing, and the next one is stored.
+//! Units of work that panic, are cancelled, or ignore a failed statement store nothing and do not harm the next one.
 
 use std::{sync::Arc, time::Duration};
 

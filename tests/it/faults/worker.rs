@@ -1,4 +1,4 @@
-//! A worker, as a process of its own, whose writes and syncs fail loses no message.
+//! A worker process with failing writes and syncs loses no message.
 
 use std::{
     fs,

@@ -1,4 +1,4 @@
-//! Bad input: each is answered soon, with a code and a request id, and stores nothing.
+//! Malformed bodies, invalid documents and wrong values: each gets an error code and a request id, and stores nothing.
 
 use std::time::{Duration, Instant};
 

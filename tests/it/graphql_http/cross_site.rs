@@ -1,5 +1,4 @@
-//! Every shape in which a page of another site can send a request without asking first, at both doors, and with
-//! credentials in it: no resolver runs, nothing is stored.
+//! Cross-site requests that browsers send without a preflight, to both APIs, and CORS for listed origins.
 
 use clientele::api::{self, cors::CorsSettings};
 use reqwest::{Method, RequestBuilder};

@@ -1,4 +1,4 @@
-//! Requests to the GraphQL API of a server with its default settings: what they cost, and how wrong input is answered.
+//! The GraphQL API with default settings: costs, and answers to wrong input.
 
 use serde_json::{Value, json};
 

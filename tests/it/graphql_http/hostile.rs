@@ -1,4 +1,4 @@
-//! Requests that mean harm: variables of types that don't fit where they stand, and answers without end.
+//! Hostile documents: variables of wrong types, multiplying responses, and limits of every kind.
 
 use reqwest::Method;
 use serde_json::{Value, json};

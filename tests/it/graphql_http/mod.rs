@@ -1,5 +1,4 @@
-//! The shell around the GraphQL door: what other sites' pages may send, whose pages are let in, and what happens to requests
-//! that take too long.
+//! GraphQL over HTTP: malformed and hostile requests, cross-site requests, timeouts, outages, and the schema.
 
 mod bad_input;
 mod cross_site;

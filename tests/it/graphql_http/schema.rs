@@ -1,4 +1,4 @@
-//! The schema that is committed is the schema that is served.
+//! The committed schema equals the served one.
 
 use std::{fs, path::Path};
 

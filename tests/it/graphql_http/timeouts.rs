@@ -1,4 +1,4 @@
-//! Requests that take longer than they may: they are answered, nothing of them runs on, and nothing of them is stored.
+//! Requests that exceed their time: they are answered, stop running, and store nothing.
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},

@@ -1,4 +1,4 @@
-//! The database goes away and comes back: callers are told to try again, and nobody restarts the server.
+//! Outages of the database: callers get UNAVAILABLE, and the server recovers without a restart.
 
 use serde_json::{Value, json};
 

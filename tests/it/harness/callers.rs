@@ -1,5 +1,5 @@
-//! Calling with given rights: a layer outside the router makes the caller whom a header names, as nothing on a real
-//! server's wire can.
+//! Calls with chosen rights: a layer outside the router sets the caller from a header. A real server has no such
+//! layer.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! Short ways to define the custom fields a test needs.
+//! Short ways to define custom fields.
 
 use async_graphql::MaybeUndefined::{Undefined, Value};
 use clientele::{

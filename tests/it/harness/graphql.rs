@@ -1,4 +1,4 @@
-//! The GraphQL door over the real schema: what each operation takes, answers, refuses and leaves unwritten.
+//! GraphQL documents that many tests run.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What every test stands on: a server of its own with a database of its own, on each of the two databases.
+//! The test harness: each test gets its own server and database, on SQLite and PostgreSQL.
 
 mod answer;
 mod callers;

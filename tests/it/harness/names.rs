@@ -1,7 +1,7 @@
-//! Placeholders for what differs from run to run, so that whole answers can be written into the tests.
+//! Placeholders for values that differ from run to run, so that tests can contain whole answers.
 //!
-//! Keys become `<key 1>`, `<key 2>`… and generated client ids `<id 1>`… in the order in which a test meets them;
-//! instants of the present become `<time>`. Requests may use the placeholders in place of the keys.
+//! Keys become `<key 1>`, `<key 2>`… and generated client ids `<id 1>`… in the order in which a test first sees them;
+//! present times become `<time>`. Requests may contain the placeholders of keys.
 
 use std::sync::Mutex;
 

@@ -1,7 +1,6 @@
-//! The net below every test: what the fixtures plant, and whatever else nobody outside may see, must stand in no line of our
-//! log and in no error of an answer.
+//! The leak check of every test: no log line and no error may contain personal data or internals.
 //!
-//! All our crates log at TRACE here. Fixtures with personal data take it from [`PLANTED`], so that it can be found again.
+//! All crates of the project log at TRACE here. Fixtures take personal data from [`PLANTED`], so that it can be found.
 
 use std::{
     io::{self, Write},

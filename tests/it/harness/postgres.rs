@@ -1,6 +1,6 @@
-//! One PostgreSQL for all tests, and how a database is made in it.
+//! One PostgreSQL for all tests, and the creation of databases in it.
 //!
-//! A database that is copied from a migrated template is there in a fraction of the time that migrations take.
+//! A copy of a migrated template database takes a fraction of the time of the migrations.
 
 use std::{
     fs::File,

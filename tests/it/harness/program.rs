@@ -1,4 +1,4 @@
-//! A started program in a directory of its own, with an environment of its own.
+//! The started program, in its own directory and environment.
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};

@@ -1,4 +1,4 @@
-//! Servers that ask who is calling, and callers who can say it.
+//! Servers that require credentials, and callers with credentials.
 
 use chrono::{DateTime, Utc};
 use clientele::{

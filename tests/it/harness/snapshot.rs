@@ -1,4 +1,4 @@
-//! Everything that is stored, as text.
+//! All stored rows, as text.
 
 use clientele::db::{Database, Dialect};
 

@@ -1,4 +1,4 @@
-//! Requests to the started program that HTTP or JSON leaves open to more than one reading.
+//! Ambiguous requests: smuggling, compressed bodies, duplicate members and parameters, and unknown paths.
 
 use std::{
     io::{Read, Write},

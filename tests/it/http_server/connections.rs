@@ -1,4 +1,4 @@
-//! More connections than there are places.
+//! Connections beyond the limit.
 
 use clientele::server::HttpSettings;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

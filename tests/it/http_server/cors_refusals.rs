@@ -1,4 +1,4 @@
-//! Refusals of the shell, as a page of another origin sees them.
+//! Refusals of the HTTP server, as a page of a listed origin reads them.
 
 use std::time::Duration;
 

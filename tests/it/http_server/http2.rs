@@ -1,4 +1,4 @@
-//! HTTP/2 to whoever knows beforehand that it is spoken here.
+//! HTTP/2 with prior knowledge: shutdown, idle connections, and limits of requests.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! HTTP/2 that keeps the server busy without asking for anything, or by taking back what it asks for.
+//! HTTP/2 frame floods and rapid resets.
 
 use std::{net::SocketAddr, sync::Arc};
 

@@ -1,4 +1,4 @@
-//! HTTP/2 frame by frame, for callers that break its spirit or its letter.
+//! HTTP/2 frame by frame, for clients that violate the protocol.
 
 use std::net::SocketAddr;
 

@@ -1,4 +1,4 @@
-//! A table of what breaks the rules of HTTP. Each is answered with a 4xx, and its connection closed.
+//! Malformed HTTP/1: each request gets a 4xx and its connection is closed.
 
 use std::sync::Arc;
 

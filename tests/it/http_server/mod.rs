@@ -1,4 +1,4 @@
-//! The HTTP shell over real sockets: what strangers may do to it, and what they get for it.
+//! The HTTP server over real sockets: limits, timeouts, TLS and hostile clients.
 
 mod ambiguous_input;
 mod connections;

@@ -1,4 +1,4 @@
-//! More requests than the server takes on at once.
+//! More simultaneous requests than the server accepts.
 
 use std::{
     net::SocketAddr,

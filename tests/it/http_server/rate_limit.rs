@@ -1,7 +1,8 @@
-//! A caller that sends faster than it may, and who counts as one caller.
+//! Rate limits, and the identity of a caller.
 //!
-//! The clock is the machine's, and a busy one is slow: what is exact here is what a bucket says that nobody has touched before,
-//! and a refusal. A token comes back every second, so that of hundreds a shared bucket still lacks most.
+//! The clock is real, so only untouched buckets and refusals have exact values. A token returns every second: of
+//! hundreds of
+//! requests a shared bucket still lacks most.
 
 use clientele::{
     access::{Permission, Rights},

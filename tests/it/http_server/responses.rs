@@ -1,4 +1,4 @@
-//! What stands on every answer, and what becomes of a panic.
+//! Headers of every response, and panics.
 
 use axum::{Router, routing::get};
 use clientele::server::HttpSettings;

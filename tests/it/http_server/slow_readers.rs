@@ -1,4 +1,4 @@
-//! Callers that ask and don't take the answer.
+//! Clients that do not read their responses.
 
 use std::time::Duration;
 

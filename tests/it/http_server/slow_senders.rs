@@ -1,4 +1,4 @@
-//! Callers that take their time.
+//! Clients that send slowly.
 
 use std::time::{Duration, Instant};
 

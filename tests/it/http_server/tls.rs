@@ -1,4 +1,4 @@
-//! Encryption, and a certificate that changes while the server runs.
+//! TLS, and a certificate that changes while the server runs.
 
 use std::{fs, future::pending, net::SocketAddr, sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What a request that is sent again is answered, whatever has happened meanwhile.
+//! Answers to repeated requests.
 
 use clientele::custom_field::Kind;
 use reqwest::Method;

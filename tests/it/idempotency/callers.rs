@@ -1,4 +1,4 @@
-//! Whose keys they are, and what a caller may see again.
+//! Keys are separate per caller, and a replay requires present permissions.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Which keys there are, and what a key stands for.
+//! The form of keys, and their binding to one request.
 
 use reqwest::{Method, header::HeaderValue};
 use serde_json::json;

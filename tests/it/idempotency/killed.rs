@@ -1,4 +1,4 @@
-//! A server that is killed at any instant: whoever sends the request again to the next one gets the one answer there is.
+//! A server that is killed at any instant: a repetition on the next server gets the one answer.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Requests that are sent again: carried out once, and answered as the first time.
+//! Repeated requests: executed once, and answered as the first time.
 
 mod answers;
 mod callers;

@@ -1,4 +1,4 @@
-//! The same request many times at once, on two servers; and requests whose fate is open.
+//! The same request many times at once, on two servers, and requests with an unknown outcome.
 
 use std::time::{Duration, Instant};
 

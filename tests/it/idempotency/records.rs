@@ -1,4 +1,4 @@
-//! What a record costs, and what is in it.
+//! The cost and the content of idempotency records.
 
 use std::{
     iter::repeat_n,

@@ -1,5 +1,4 @@
-//! What a server on the open network gets: each piece of nonsense has its code, names the member at fault, is answered at
-//! once, and stores nothing.
+//! Bad input: each kind has its code, names the member, is answered quickly and stores nothing.
 
 use std::time::{Duration, Instant};
 

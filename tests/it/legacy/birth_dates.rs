@@ -1,4 +1,4 @@
-//! §4: a birth date in the future. `now` is UTC, and a day begins 14 hours earlier at UTC+14.
+//! Birth dates in the future. `now` is UTC, and a day begins 14 hours earlier at UTC+14.
 
 use chrono::{DateTime, Days, TimeDelta, Utc};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! R3, R4, R5 and R8: lists that replace, members that keep their keys, and all or nothing.
+//! Replaced lists, members that keep their keys, and atomic requests.
 
 use clientele::custom_field::Kind;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! R1 and R1a: how a client comes to be.
+//! Creation of clients: names, ids and roles.
 
 use clientele::{
     access::Caller,

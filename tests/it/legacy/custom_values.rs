@@ -1,4 +1,4 @@
-//! R7: the values of custom fields, and every reason to refuse one.
+//! The values of custom fields, and the code of every refusal.
 
 use async_graphql::MaybeUndefined;
 use clientele::custom_field::{CustomFieldInput, FieldState, Kind};

@@ -1,4 +1,4 @@
-//! R6: an empty text where something else than a text belongs, and the spellings that dates and genders have.
+//! Empty texts in place of other types, and accepted spellings of dates and genders.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The examples of the documents that callers were written from, as they stand there.
+//! The examples of the API's documentation, as they are written there.
 
 use clientele::custom_field::{CustomFieldInput, Kind};
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! Requests as the public Java SDK of the legacy API sends them, to the program with its default settings.
+//! Requests in the form of the public Java SDK of the legacy API, to the program with default settings.
 
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The legacy route against its contract: each test is named after the rule that it holds the server to.
+//! The legacy REST API: the rules of its contract, over the wire.
 
 mod bad_input;
 mod birth_dates;

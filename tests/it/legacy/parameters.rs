@@ -1,4 +1,4 @@
-//! R10: creating by query parameters and by form, and what doesn't go together.
+//! Creation by query parameters and by form, and combinations that are refused.
 
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! R6 and R6a: absent leaves as it is, null clears, and what can't be written is ignored.
+//! Scalar members: absent keeps the value, null clears it, and read-only members are ignored.
 
 use async_graphql::MaybeUndefined;
 use clientele::custom_field::{CustomFieldInput, FieldState, Kind};

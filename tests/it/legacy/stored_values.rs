@@ -1,4 +1,4 @@
-//! Values that were stored under earlier rules: they can be kept and sent back, and block no change of anything else.
+//! Stored values that today's rules refuse: they can be kept and sent back, and block no other change.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! R2 and R9: which client is changed.
+//! Selection of the client that a request changes: by path, key or both.
 
 use clientele::api::{self, rest::RestSettings};
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! §4: which characters a text may have, which names are blank, which ids can be chosen, and what an e-mail address is.
+//! Texts: allowed characters, blank names, client ids and e-mail addresses.
 
 use clientele::custom_field::Kind;
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! Messages that are being sent while the traces of their client are erased.
+//! Messages in delivery while their client is erased.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! A worker that is killed at any instant loses nothing: a real process, SIGKILL, fifty times.
+//! A worker process that is killed at any instant loses no message: SIGKILL, fifty times.
 
 use std::{
     collections::{HashMap, HashSet},

@@ -1,4 +1,4 @@
-//! A worker that does nothing unless it is told to, by a clock that stands still.
+//! A worker that tests run step by step, with a clock that they set.
 
 use std::{
     sync::{

@@ -1,4 +1,4 @@
-//! Notifications: what is queued, how it is sent, and what becomes of it.
+//! Notifications: templates, queueing, delivery, and reads of messages.
 
 mod channels;
 mod erasure;

@@ -1,4 +1,4 @@
-//! What is queued when something happens to a client: in the client's own transaction, through whichever door.
+//! Messages queued by changes of clients, in the client's transaction, through both APIs.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! What becomes of a message: sent, tried again, given up; and the same text at every attempt.
+//! Delivery of messages: sent, retried or failed, with the same text at every attempt.
 
 use chrono::TimeDelta;
 use clientele::{delivery::NotificationSettings, secret::Secret};

@@ -1,4 +1,4 @@
-//! `clientele notify test`: one line that says what came of it, whatever that was.
+//! `clientele notify test`: one line with the outcome.
 
 use crate::harness::peers::{Answering, GatewayPeer, Mailing, Security, SmtpOptions, SmtpPeer, Stage};
 use crate::harness::program::run;

@@ -1,4 +1,4 @@
-//! What an operator sees and what is thrown away: metrics, and the bodies of what was sent long ago.
+//! Metrics of messages, and removal of old message bodies.
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clientele::{

@@ -1,4 +1,4 @@
-//! Workers among themselves, and with a provider that is down: claims, leases, the breaker, and an orderly end.
+//! Several workers, and failing providers: claims, leases, the circuit breaker and the shutdown.
 
 use std::{collections::HashSet, time::Duration};
 

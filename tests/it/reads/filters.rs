@@ -1,4 +1,4 @@
-//! Filters of a list of clients, each alone and together; and the arguments that narrow a client's custom values.
+//! Filters of client lists, alone and combined, and the filters of a client's custom values.
 
 use serde_json::{Value, json};
 

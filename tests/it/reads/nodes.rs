@@ -1,4 +1,4 @@
-//! Global ids: every object that has one is found by it, as the type it is.
+//! Global ids: every object with one is found by it, with its type.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Pages of clients: every order, both directions, and cursors that stay good.
+//! Pages of clients: every order, both directions, and stable cursors.
 
 use serde_json::{Value, json};
 

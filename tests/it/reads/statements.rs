@@ -1,4 +1,4 @@
-//! Reading through GraphQL: how many statements it takes, and what pages and nodes answer.
+//! The number of SQL statements of reads.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! The files of a SQLite database: complete, private and alone in their folder whenever no process has the database open.
+//! The files of a SQLite database: complete, private and without side files once no process has the database open.
 
 use std::{
     fs::{self, File},

@@ -1,4 +1,4 @@
-//! A start that can't work is one line on standard error, whatever the reason.
+//! A failed start prints one line with its cause on standard error.
 
 use std::net::TcpListener;
 

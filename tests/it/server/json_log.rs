@@ -1,4 +1,4 @@
-//! `log.format = "json"`: standard error holds nothing but JSON, and standard output no greeting.
+//! `log.format = "json"`: only JSON on standard error, and no greeting on standard output.
 
 use std::io::Write;
 use std::process::Stdio;

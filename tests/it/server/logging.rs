@@ -1,4 +1,4 @@
-//! What must not stand in the log whatever the configuration asks for: what dependencies tell of, and what panics say.
+//! The log contains no data of dependencies or panics, whatever the configured filter is.
 
 use std::{
     io,

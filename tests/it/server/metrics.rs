@@ -1,4 +1,4 @@
-//! `/metrics` of a started server: what it counts, its formats, and that it answers without the database.
+//! `/metrics` of a started server: counters, formats, permissions, and answers without the database.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -1,4 +1,4 @@
-//! The started program as a server: its start, logs, metrics, files and stop.
+//! The started program as a server: start, logs, metrics, memory, database files and shutdown.
 
 pub mod database_files;
 mod failed_start;

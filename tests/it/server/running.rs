@@ -1,4 +1,4 @@
-//! A server that runs: what it prints, logs and answers beside its doors, and how it stops.
+//! A running server: greeting, request log, health checks, playground and shutdown.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! SQLite files that can't be opened, each with its cause.
+//! Starts on SQLite files that cannot be opened: failures name their cause.
 
 use std::os::unix::fs::symlink;
 use std::process::Command;

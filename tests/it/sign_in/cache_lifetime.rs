@@ -1,5 +1,4 @@
-//! How long a server goes on with what another one has changed: as long as is configured, and not a moment longer. Its clock is
-//! in the test's hands.
+//! The time until a server applies changes made on another server. The test controls the clock.
 
 use std::{
     sync::{

@@ -1,4 +1,4 @@
-//! Failures count where they come from: behind a trusted proxy each caller has the address that the proxy names.
+//! Failed attempts are counted by address, and trusted proxies name the address.
 
 use clientele::{access::Permission, api::authentication::AuthenticationSettings, server::HttpSettings};
 use reqwest::Method;

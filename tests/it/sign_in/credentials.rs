@@ -1,4 +1,4 @@
-//! What each form of credentials is answered, on both doors.
+//! Each form of credentials, on both APIs.
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use chrono::{DateTime, Utc};

@@ -1,4 +1,4 @@
-//! What somebody who fails to sign in does to those beside him, at the same address: nothing, and little to the database.
+//! Failed attempts do not harm other callers at the same address and cost few statements.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! The first start, on several servers at once.
+//! The first start of several servers at once.
 
 use clientele::access::{Caller, FIRST, make_first_user};
 use serde_json::json;

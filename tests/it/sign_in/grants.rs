@@ -1,4 +1,4 @@
-//! What may be given to whom: roles, which stand for limits; and every right, which somebody must keep.
+//! Rules for granting roles and rights, and protection of the last user with every right.
 
 use async_graphql::MaybeUndefined::Undefined;
 use clientele::access::{

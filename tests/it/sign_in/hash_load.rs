@@ -1,4 +1,4 @@
-//! Callers that make a started server hash passwords keep no others from signing in.
+//! Callers who cause many password hashes do not block the sign-ins of others.
 
 use std::{
     io::Write,

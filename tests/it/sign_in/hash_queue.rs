@@ -1,4 +1,4 @@
-//! Passwords that wait to be hashed: neither strangers nor callers keep others from signing in or being served.
+//! The queue of passwords to hash: neither strangers nor callers block others in it.
 
 use std::sync::{
     Arc,

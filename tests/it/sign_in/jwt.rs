@@ -1,4 +1,4 @@
-//! Tokens of an issuer, whose keys come from a real server on loopback.
+//! Tokens of an issuer (JWT), with keys from a real server on loopback.
 
 use std::sync::{Arc, Mutex};
 

@@ -1,4 +1,4 @@
-//! Every algorithm that an issuer may sign by, with its key from the configuration and as the issuer publishes it.
+//! Every signature algorithm, with configured keys and with keys that the issuer publishes.
 
 use base64::{
     Engine,

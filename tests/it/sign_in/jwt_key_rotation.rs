@@ -1,4 +1,4 @@
-//! An issuer changes its keys while strangers make up others, and while it hangs.
+//! Key rotation of an issuer, with tokens that name unknown keys and an issuer that hangs.
 
 use clientele::{
     access::{Permission, Rights},

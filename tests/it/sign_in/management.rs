@@ -1,4 +1,4 @@
-//! Users and tokens as they are listed, deactivated, removed and as they expire, for whoever manages them.
+//! Users and tokens: lists, deactivation, deletion and expiry.
 
 use clientele::access::{Caller, CreateToken, Permission, Rights, create_token};
 use reqwest::Method;

@@ -1,4 +1,4 @@
-//! Who is let in, and as whom: credentials, users, tokens and the tokens of an issuer, through the real doors.
+//! Authentication: credentials, users, tokens and the tokens of an issuer, through both APIs.
 
 mod cache_lifetime;
 mod client_addresses;

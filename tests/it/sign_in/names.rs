@@ -1,4 +1,4 @@
-//! Names of users and tokens: which characters they may have, and that case doesn't tell users apart.
+//! Names of users and tokens: allowed characters, and uniqueness ignoring case.
 
 use serde_json::{Value, json};
 

@@ -1,5 +1,4 @@
-//! Changes of users and tokens are judged by what the caller is at present, on whichever server: what another one has taken
-//! from him he can't give any more, though this one hasn't heard of it.
+//! Changes of users and tokens check the caller's stored rights, even if this server has cached older ones.
 
 use clientele::{
     access::{Permission, Rights},

@@ -1,4 +1,4 @@
-//! Tokens: how long they may hold, who revokes them, what becomes of them without whoever created them, and who that was.
+//! Tokens: lifetime, revocation and creator.
 
 use clientele::access::{Caller, CreateToken, MOST_DAYS, Permission, Rights, create_token};
 use reqwest::Method;

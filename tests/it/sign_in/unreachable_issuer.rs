@@ -1,4 +1,4 @@
-//! A started server whose issuer of tokens hangs, is away, answers nonsense, and comes back.
+//! A started server whose issuer hangs, is unreachable, answers nonsense, and recovers.
 
 use std::{
     sync::{Arc, Mutex},

@@ -1,4 +1,4 @@
-//! Submissions about a client that is not as the caller expects: of another version, or unknown.
+//! Upserts of clients with an unexpected version or an unknown key.
 
 use clientele::access::{Permission, Rights};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The largest client that may be stored passes every default limit, and comes back whole.
+//! The largest valid client passes every default limit and is returned complete.
 
 use serde_json::{Value, json};
 

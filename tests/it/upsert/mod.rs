@@ -1,4 +1,4 @@
-//! Writing through GraphQL: expected outcomes are data, surprises are errors, and nothing is written with either.
+//! Upserts of clients through GraphQL and through the domain.
 
 mod conflicts;
 mod domain;

@@ -1,6 +1,6 @@
-//! Absent, null and a value are three things for every nullable input field, however the input was sent.
+//! Every nullable input field distinguishes absent, null and a value, however the input is sent.
 //!
-//! The fields are found by introspection, so that a new one fails here until [`table`] says what it does.
+//! The fields come from introspection: a new field fails the tests until [`table`] describes it.
 
 mod schema;
 mod subject;

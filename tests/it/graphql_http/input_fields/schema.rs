@@ -1,4 +1,4 @@
-//! The input types as introspection shows them, and how a value of one is written in a document.
+//! The input types according to introspection, and their values as GraphQL literals.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! What an attempt is made on: something stored of which every member has a value, new for each attempt.
+//! The stored objects that the tests change. Every member has a value, and each attempt gets a new object.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 

@@ -1,4 +1,4 @@
-//! A certificate for this machine, from an authority that nobody trusts who isn't given its file.
+//! A certificate for localhost, from an authority that only its file makes trusted.
 
 use std::io::Write;
 use std::path::Path;

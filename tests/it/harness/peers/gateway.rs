@@ -1,4 +1,5 @@
-//! An SMS gateway that does as it is told, and remembers every request. It speaks just enough HTTP/1.1 to be able to be rude.
+//! An SMS gateway that fails on request and records every request. It speaks a minimal HTTP/1.1 so that it can break
+//! it.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! The far ends of the channels: a mail server and an SMS gateway on loopback, real to the last byte, that fail on order.
+//! The providers of the channels: a mail server and an SMS gateway on loopback that fail on request.
 //!
 //! ```ignore
 //! let peer = SmtpPeer::start(Mailing::Accept).await;

@@ -1,4 +1,4 @@
-//! Envelopes, credentials, and the connections that are kept.
+//! E-mail: envelopes, credentials and kept connections.
 
 use clientele::delivery::settings::{EmailSettings, Encryption};
 use clientele::notify::Reason;

@@ -1,4 +1,4 @@
-//! What each failure of a mail server means, stage by stage.
+//! The outcome of each failure of a mail server, by stage.
 
 use clientele::delivery::channel::Outcome;
 use clientele::notify::Reason;

@@ -1,4 +1,4 @@
-//! The bytes of an e-mail, exactly.
+//! The exact bytes of an e-mail.
 
 use clientele::notify::Channel;
 use clientele::{delivery::channel::Outgoing, notify::content::Content};

@@ -1,4 +1,4 @@
-//! Nothing goes unencrypted that was to be encrypted, and nobody is trusted who isn't known.
+//! Required encryption, and trusted certificates.
 
 use std::io::Write;
 

@@ -1,4 +1,4 @@
-//! Mail servers, or those who stand before them, that say what no mail server says.
+//! Mail servers and interceptors that violate the protocol.
 
 use clientele::delivery::channel::{Failure, Outcome};
 use clientele::delivery::settings::{EmailSettings, EmailTransport, Encryption};

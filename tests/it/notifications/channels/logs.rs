@@ -1,4 +1,4 @@
-//! What channels log: the one of development that something would be sent, and none what and to whom.
+//! The logs of the channels: no personal data, and the log channel for development.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};

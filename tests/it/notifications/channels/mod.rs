@@ -1,4 +1,4 @@
-//! Every channel against a far end that fails on order: what came of each attempt, and what has gone over the wire.
+//! Every channel against a provider that fails on request: the outcome of each attempt, and the bytes sent.
 
 mod email;
 mod email_failures;

@@ -1,4 +1,4 @@
-//! SMS over the gateway: the form, and what each answer means.
+//! SMS over the gateway: the form, and the outcome of each answer.
 
 use std::time::Duration;
 

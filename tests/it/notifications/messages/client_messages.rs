@@ -1,4 +1,4 @@
-//! The messages of clients: of one, of a page of them, and of those that links lead to.
+//! Messages below clients: of one client, of a page of clients, and of linked clients.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Messages as callers see them: the list with its filters and pages, what one says, and how many statements that takes.
+//! Reads of messages: filters, pages, fields and the number of statements.
 
 mod client_messages;
 mod query_plans;

@@ -1,4 +1,4 @@
-//! How the database looks for messages: what can be narrowed by has an index, and the right one is taken.
+//! Query plans of message lists: every filter uses the right index.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Resending messages that have failed.
+//! Resending failed messages.
 
 use clientele::notify::Channel;
 use futures_util::FutureExt;

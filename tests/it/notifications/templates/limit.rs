@@ -1,4 +1,4 @@
-//! The number of active templates of one event and channel.
+//! The limit of active templates per event and channel.
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};

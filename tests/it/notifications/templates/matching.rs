@@ -1,4 +1,4 @@
-//! Which clients a template is for.
+//! The conditions that select a template for a client.
 
 use serde_json::{Value, json};
 

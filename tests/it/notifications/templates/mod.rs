@@ -1,4 +1,4 @@
-//! Message templates: made, changed and deleted by the rules of definitions, and what they say to a client.
+//! Message templates: creation, changes, deletion, validation and previews.
 
 mod limit;
 mod matching;

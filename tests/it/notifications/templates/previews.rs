@@ -1,4 +1,4 @@
-//! What a template says to a client: each placeholder, each language, and what is escaped.
+//! Previews: placeholders, languages and escaping.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! What is refused, all of it at once, and why.
+//! Validation of templates.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Random selections that the specification allows: aliases, fragments, directives, and fields that merge.
+//! Random valid selections: aliases, fragments, directives and merged fields.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! The specification's way of answering a selection, over an answer that has everything: slow, plain, and nobody else's code.
+//! A plain interpreter of selections, written from the GraphQL specification, over a complete answer.
 
 use std::collections::BTreeMap;
 

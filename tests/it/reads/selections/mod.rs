@@ -1,4 +1,4 @@
-//! Any selection of a client answers what a naive reading of the specification says, to the letter and in its order.
+//! Random selections of a client get the answer of a plain interpreter, including the order of fields.
 
 mod generator;
 mod interpreter;

@@ -1,4 +1,4 @@
-//! Answers that aren't taken: what all of them may hold together, and who goes without meanwhile.
+//! The memory that unread responses may take together.
 
 use serde_json::{Value, json};
 use tokio::{

@@ -1,4 +1,4 @@
-//! How much memory answers may take: one of them, and all together.
+//! Limits on the memory of responses and inputs.
 
 mod all_answers;
 mod inputs;

@@ -1,4 +1,4 @@
-//! How large one answer may become.
+//! The memory that one response may take.
 
 use reqwest::Method;
 use serde_json::{Value, json};

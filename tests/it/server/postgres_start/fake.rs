@@ -1,4 +1,4 @@
-//! A server that isn't PostgreSQL, or answers each connection with an error.
+//! A server that is not PostgreSQL, or answers each connection with an error.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! Starts on PostgreSQL that can't work, each with its cause and at once; and those that can.
+//! Starts on PostgreSQL: failures name their cause at once.
 
 mod fake;
 

@@ -1,4 +1,4 @@
-//! Writers that race: what is stored is always exactly one of their submissions, never a mix.
+//! Concurrent writers: the stored client equals exactly one of their submissions.
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! What only the domain's own functions can be asked: values at the edge of their types, and writers that race.
+//! Upserts through the domain's functions: concurrent writers and exact values.
 
 mod concurrency;
 mod round_trip;

@@ -1,4 +1,4 @@
-//! Texts and numbers come back exactly as they were sent, on every database.
+//! Texts and numbers are read exactly as they were sent, on both databases.
 
 use async_graphql::MaybeUndefined::Value;
 use clientele::{

@@ -1,4 +1,4 @@
-//! Who tries it: the rights of a random caller, and what the rules make of them.
+//! The rights of a random caller, and their effect in the model.
 
 use clientele::access::{Permission, Rights, Sets};
 use proptest::prelude::{Just, Strategy, any};

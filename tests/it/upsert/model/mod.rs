@@ -1,6 +1,7 @@
-//! Random sequences of upserts through both doors, by callers with random rights, judged by a small model that was written from the contract.
+//! Random sequences of upserts through both APIs, by callers with random rights, compared with a small model of the
+//! rules.
 //!
-//! The same few sequences in every run; `TEST_CASES=1000` tries that many new ones instead.
+//! Every run uses the same few sequences; `TEST_CASES=1000` generates that many new ones instead.
 
 mod access;
 mod generate;

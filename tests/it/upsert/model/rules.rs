@@ -1,4 +1,4 @@
-//! The contract in memory: what a submission makes of the clients there are, or every reason to refuse it.
+//! The model of the rules: the clients that a submission leaves, or every problem with it.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -1,4 +1,4 @@
-//! Submissions and clients in the words of each door.
+//! Submissions and clients in the form of each API.
 
 use serde_json::{Map, Value, json};
 

@@ -1,4 +1,4 @@
-//! What each nullable input field does when it is absent, null, and when it has a value.
+//! The expected effect of absent, null and a value for each nullable input field.
 
 mod accounts;
 mod definitions;

@@ -1,4 +1,4 @@
-//! One connection of the mail server: commands, answers, and the places where it fails on order.
+//! One connection of the mail server: commands, replies, and the stages that can fail on request.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;

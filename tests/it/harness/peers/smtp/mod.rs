@@ -1,4 +1,4 @@
-//! A mail server that does as it is told, and remembers every message it has accepted.
+//! A mail server that fails on request and records every accepted message.
 
 use std::net::SocketAddr;
 use std::pin::pin;

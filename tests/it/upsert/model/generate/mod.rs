@@ -1,4 +1,4 @@
-//! What is tried: random steps.
+//! Generates random steps.
 
 mod resolve;
 

@@ -1,4 +1,4 @@
-//! What a step becomes when the clients there are at that moment are known.
+//! Turns a generated step into a request on the clients that exist at that moment.
 
 use proptest::sample::Index;
 use serde_json::json;
