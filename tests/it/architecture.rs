@@ -1,4 +1,4 @@
-//! Rules of the layout that the crates' dependencies can't express.
+//! Rules of the code layout: the direction of imports, and single owners of certain tasks.
 
 use std::path::{Path, PathBuf};
 

@@ -184,7 +184,7 @@ async fn hidden_objects_are_not_found_by_global_id(server: &TestServer) {
         ])
     );
     assert_eq!(errors(&answer), json!([["FORBIDDEN", ["nodes", 0, "messages"]]]));
-    // As if it weren't there: the same bytes, and the same statements, which are none.
+    // The same bytes as for a missing object, and no statements.
     let one = "query($id: ID!) { node(id: $id) { id ... on Client { firstName messages { totalCount } } ... on Message \
         { client { id } } } }";
     for id in &ids[..5] {

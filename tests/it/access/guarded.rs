@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{errors, fields::two_clients, without};
 use crate::harness::TestServer;
 
-/// A field with its type, the permission it takes, a document that reaches it without that, and where it stands in the answer.
+/// A field with its type, its permission, a document that reaches it without that permission, and its path.
 type Guarded = (&'static str, Permission, &'static str, fn() -> Value);
 
 /// The variables are the same for all; `message` has failed each time.
@@ -32,7 +32,7 @@ const GUARDED: &[Guarded] = &[
         "{ client(by: { clientId: \"ana\" }) { messages { totalCount } } }",
         || json!(["client", "messages"]),
     ),
-    // Who may not see clients meets values only of those that he writes.
+    // Callers without VIEW_CLIENT see values only in payloads of their own changes.
     (
         "CustomFieldValue.linkedClient",
         ViewClient,
@@ -57,7 +57,7 @@ const GUARDED: &[Guarded] = &[
 const FAILED: &str = "UPDATE message SET state = 'FAILED', due_at = NULL, failed_at = '2026-01-02T03:04:05.000000Z', \
     attempts = 1, reason = 'REFUSED'";
 
-/// What stands at a path of an answer's data; none when nothing does.
+/// The value at a path of an answer's data, if any.
 fn at<'a>(data: &'a Value, path: &Value) -> Option<&'a Value> {
     let mut steps = path.as_array().expect("a path").iter();
     steps.try_fold(data, |data, step| match step {

@@ -24,7 +24,7 @@ fn caller(permissions: impl IntoIterator<Item = Permission>) -> Caller {
     }
 }
 
-/// Asserts that the only thing found is for callers with this permission, and for no others.
+/// Asserts that only callers with this permission find the object.
 fn is_for<K: Eq + Hash, T: Readable>(found: &HashMap<K, Unread<T>>, permission: Permission) {
     let Some(unread) = found.values().next().filter(|_| found.len() == 1) else {
         panic!("{} things were found for {permission:?}", found.len())

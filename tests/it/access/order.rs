@@ -25,7 +25,7 @@ async fn legacy_permission_error_has_a_fixed_position(server: &TestServer) {
     let key = known(server).await;
     let role = json!({ "encodedKey": "nobody" });
     for (rights, path, body, status, code) in [
-        // With neither permission nothing is read, not even JSON.
+        // Without both permissions the body is not parsed.
         (&[][..], "/api/clients", "{", 403, 15),
         (&[ViewClient], "/api/clients/nobody?x=1", "\u{0}", 403, 15),
         (&[CreateClient], "/api/clients/known", "{", 400, 26),
@@ -36,7 +36,7 @@ async fn legacy_permission_error_has_a_fixed_position(server: &TestServer) {
             400,
             27,
         ),
-        // Which client it is comes before whether it may be changed.
+        // An unknown client is reported before the missing permission.
         (&[CreateClient], "/api/clients/nobody", "{\"client\":{}}", 404, 301),
         (
             &[CreateClient],
@@ -87,7 +87,7 @@ async fn legacy_permission_error_has_a_fixed_position(server: &TestServer) {
             400,
             306,
         ),
-        // Nothing of what is stored is told: neither its id, nor its state, nor that an id is in use.
+        // The answer reveals nothing stored: no id, no state, and no id in use.
         (
             &[CreateClient],
             "/api/clients/known",
@@ -144,7 +144,7 @@ async fn upsert_outcome_decides_the_required_permission(server: &TestServer) {
         problems(&upsert(&creates, found.clone()).await, "upsertClient"),
         forbidden
     );
-    // Neither the version nor whose documents those are.
+    // It reveals neither the version nor the owner of the documents.
     let probing = json!({ "client": { "encodedKey": key, "clientId": "other" }, "expectedVersion": 9,
         "idDocuments": [{ "encodedKey": "x" }] });
     assert_eq!(problems(&upsert(&creates, probing).await, "upsertClient"), forbidden);

@@ -30,7 +30,7 @@ async fn templates(server: &TestServer) {
     }
 }
 
-/// A client with a value of a set that the blind caller may see, and of one that it may not.
+/// A client with values of a visible and of a hidden set.
 async fn client(server: &TestServer) {
     for (set, id) in [("open", "shown"), ("secret", "hidden")] {
         server
@@ -53,7 +53,7 @@ async fn change(caller: &TestServer, client: Value) {
     assert_eq!(problems(&answer, "upsertClient"), json!([]));
 }
 
-/// The messages of the last change, as a caller sees them who may see everything.
+/// The messages of the last change, as a caller with all permissions sees them.
 async fn messages(server: &TestServer) -> Vec<String> {
     let query = "{ messages(first: 500) { nodes { templateId recipient subject text createdAt } } }";
     let found = data(server, query, json!({})).await;
@@ -111,7 +111,7 @@ async fn message_to_new_address_has_no_values_hidden_from_caller(server: &TestSe
         messages(server).await,
         ["mail blind@example.test ! A/", "text +15550003 - A/S"]
     );
-    // A caller who may see the set decides where its values go.
+    // A caller who may view the set may send its values anywhere.
     change(server, json!({ "emailAddress": "ana@example.test" })).await;
     assert_eq!(
         messages(server).await,
@@ -150,7 +150,7 @@ async fn message_stays_without_hidden_values_when_resent(server: &TestServer) {
             .await
             .expect("an update");
     }
-    // A preview shows what the caller may see, wherever it would go.
+    // A preview shows the values that its caller may view.
     let preview = "{ previewMessage(templateId: \"mail\", client: { clientId: \"c\" }) { recipient subject text } }";
     assert_eq!(
         data(&blind, preview, json!({})).await,

@@ -75,7 +75,7 @@ async fn protected_values_keep_their_position_and_others_fill_in(server: &TestSe
         ),
         (&["a1", "b1", "a2"], &["a2", "a1"], &["a2=v", "b1=v", "a1=v"]),
         (&["a1", "b1", "a2"], &["a3"], &["a3=v", "b1=v"]),
-        // What is kept moves up, as no place stays free.
+        // Kept values move up, so that no position is free.
         (&["a1", "b1", "a2", "b2"], &[], &["b1=v", "b2=v"]),
         (&["a1", "a2", "b1"], &["a2"], &["a2=v", "b1=v"]),
         (
@@ -91,7 +91,7 @@ async fn protected_values_keep_their_position_and_others_fill_in(server: &TestSe
             let caller = server.as_caller(&with_sets(view, &["mine"]));
             assert_eq!(replace(&caller, sent).await, json!([]));
             assert_eq!(found(server).await, after, "{before:?} {sent:?}");
-            // Who changes what isn't his keeps its key.
+            // Values that the caller may not edit keep their keys.
             for value in keys(server).await["client"]["customInformation"]
                 .as_array()
                 .expect("a list")
@@ -103,7 +103,7 @@ async fn protected_values_keep_their_position_and_others_fill_in(server: &TestSe
                     );
                 }
             }
-            // Saying what he sees changes nothing, and so does saying everything.
+            // Sending back the visible values changes nothing, and neither does sending all values.
             let snapshot = server.snapshot().await;
             let seen = found(&caller).await;
             assert_eq!(
@@ -142,7 +142,7 @@ async fn naming_a_protected_value_is_forbidden(server: &TestServer) {
                 field b1 out." }),
         );
     }
-    // Who sees it may send it back as it is; who doesn't gets the same answer whatever he sends, and however wrong it is.
+    // A caller who may view the value can send it back; others get the same answer for every value.
     let (sees, blind) = (
         server.as_caller(&with_sets(&["theirs"], &["mine"])),
         server.as_caller(&with_sets(&[], &["mine"])),
@@ -246,7 +246,7 @@ async fn defining_a_set_requires_permission_to_edit_its_values(server: &TestServ
         code path message } } }";
     let input = |fields: Value| json!({ "input": { "set": { "setId": "secret", "name": "S" }, "fields": fields } });
     let before = server.snapshot().await;
-    // A field that somebody has a value for would be deactivated, its type refused: nothing tells of that.
+    // A used field would be deactivated or its type refused; the answer does not reveal that it is used.
     for view in [&["secret"][..], &[]] {
         let caller = server.as_caller(&with_sets(view, &["open"]));
         for fields in [
@@ -261,7 +261,7 @@ async fn defining_a_set_requires_permission_to_edit_its_values(server: &TestServ
         }
     }
     assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
-    // A new set is anybody's to create, and then theirs who have rights to it.
+    // Every caller can create a set; later changes require rights to it.
     let caller = server.as_caller(&with_sets(&[], &["open", "secret"]));
     define(
         &caller,

@@ -78,7 +78,7 @@ async fn hidden_values_are_in_no_list(server: &TestServer) {
         "clients": { "nodes": [{ "customInformation": [] }, { "customInformation": [] }] },
         "nodes": [{ "customInformation": [] }, null, null] })
     );
-    // On the legacy route, too, where the places are those of what is shown.
+    // On the legacy route too, where positions count visible values only.
     for (caller, shown) in [(&open, json!([["note", 0]])), (&nobody, json!([]))] {
         let change = caller
             .post("/api/clients/ana", json!({ "client": { "notes": "x" } }))
@@ -103,7 +103,7 @@ async fn hidden_values_are_in_no_list(server: &TestServer) {
         everything["client"]["customInformation"].as_array().map(Vec::len),
         Some(3)
     );
-    // What fields there are is no secret.
+    // The definitions of fields are public.
     assert_eq!(
         data(
             &nobody,
@@ -206,7 +206,7 @@ async fn messages_and_previews_mask_hidden_values(server: &TestServer) {
         preview["matches"] = json!(true);
         assert_eq!(found["previewMessage"], preview);
     }
-    // A field that has gone is judged by the set it was of, and so is one that has been created anew in another.
+    // A deleted field belongs to its former set, and so does a field recreated in another set.
     let texts = "{ messages { nodes { text } } }";
     let said = |text: &str| json!({ "messages": { "nodes": [{ "text": text }] } });
     server
@@ -226,7 +226,7 @@ async fn messages_and_previews_mask_hidden_values(server: &TestServer) {
     assert_eq!(data(&open, texts, json!({})).await, said("ana: n, ***, ***."));
     let view_all_known = server.as_caller(&with_sets(&["open", "secret", "late"], &[]));
     assert_eq!(data(&view_all_known, texts, json!({})).await, said("ana: n, s3cret, ."));
-    // What was written before sets were noted takes the rights to all of them.
+    // Messages stored before sets were recorded require rights to all sets.
     server
         .write(
             "UPDATE message SET placeholders = '{\"CLIENT_ID\": \"ana\", \"CF:note\": \"n\", \"CF:code\": \
@@ -260,7 +260,7 @@ async fn templates_cannot_expose_hidden_values(server: &TestServer) {
     let forbidden = json!([["FORBIDDEN", ["input", "variants", "0", "text"]]]);
     for input in [
         template("mine", json!([variant("ENGLISH", "{CF:note}\n{CF:code}")])),
-        // Where it is already, it tells no more; elsewhere it does.
+        // A placeholder that the text already has reveals nothing new; elsewhere it does.
         template(
             "theirs",
             json!([
@@ -321,7 +321,7 @@ async fn template_conditions_do_not_reveal_hidden_values(server: &TestServer) {
             json!({ "previewMessage": { "matches": false } })
         );
     }
-    // Nor by whom the messages of a template of his own go to.
+    // Neither do the recipients of the caller's own template.
     let query = "mutation($input: UpsertMessageTemplateInput!) { upsertMessageTemplate(input: $input) { userErrors { \
         code path } } }";
     let before = server.snapshot().await;
@@ -333,7 +333,7 @@ async fn template_conditions_do_not_reveal_hidden_values(server: &TestServer) {
         json!([["FORBIDDEN", ["input", "conditions", "customFields", "0", "fieldId"]]])
     );
     assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
-    // A condition that is there already isn't shown, nor found by guessing, but may be kept.
+    // An existing condition is hidden and cannot be guessed, but can be kept.
     let shown = "{ messageTemplates { conditions { customFields { field { fieldId } value } } } }";
     let all = |hit: &str, miss: &str| {
         let template = |value: &str| {
@@ -359,7 +359,7 @@ async fn template_conditions_do_not_reveal_hidden_values(server: &TestServer) {
         json!([])
     );
     assert_eq!(data(server, shown, json!({})).await, all("s3cret", "x"));
-    // Nor does the history show it.
+    // The audit log hides it too.
     let log = "{ auditLog(filter: { subject: MESSAGE_TEMPLATE }) { nodes { changes { path masked after } } } }";
     for (caller, after, masked) in [(server, json!("x"), false), (&open, Value::Null, true)] {
         let found = data(caller, log, json!({})).await;
@@ -369,7 +369,8 @@ async fn template_conditions_do_not_reveal_hidden_values(server: &TestServer) {
         assert!(changes.contains(&condition), "{changes:#?}");
         assert!(masked != found.to_string().contains("s3cret"), "{found}");
     }
-    // Who may not see what a template depends on doesn't aim it anew: whom it reaches would tell.
+    // A caller who may not view a template's condition cannot change its other conditions: the recipients
+    // would reveal the value.
     define_template(
         server,
         json!({ "templateId": "hit", "name": "hit", "active": false,
@@ -468,7 +469,7 @@ async fn value_permissions_need_no_extra_statement(server: &TestServer) {
         counts.push(server.statements().len());
     }
     assert_eq!(counts, [2, 2, 2]);
-    // Nor does anybody else for a list that is left alone.
+    // Restricted callers need none either when they omit the list.
     let answer = upsert(
         &server.as_caller(&with_sets(&[], &[])),
         json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "ana" } }),

@@ -23,11 +23,11 @@ use crate::harness::{
     graphql::{define, define_template},
 };
 
-/// A field of a root, a document that asks for it, and the permissions that takes, all of them.
+/// A root field, a document that selects it, and all permissions it requires.
 type Field = (&'static str, &'static str, &'static [Permission]);
 
 const FIELDS: &[Field] = &[
-    // Ids of what isn't the caller's to see are nobody's: see `fields`.
+    // Ids of hidden objects are unknown: see `fields`.
     ("Query.node", "{ node(id: \"nothing\") { id } }", &[]),
     ("Query.nodes", "{ nodes(ids: [\"nothing\"]) { id } }", &[]),
     (
@@ -124,7 +124,7 @@ const FIELDS: &[Field] = &[
         "mutation { revokeToken(input: { encodedKey: \"gone\" }) { userErrors { message } } }",
         &[ManageUsers],
     ),
-    // One's own: who has no password is told so.
+    // The caller's own password: a caller without one gets an error.
     (
         "Mutation.changePassword",
         "mutation { changePassword(input: { oldPassword: \"a\", newPassword: \"b\" }) { changed userErrors { message } \
@@ -133,7 +133,7 @@ const FIELDS: &[Field] = &[
     ),
 ];
 
-/// A legacy route, the client that its path names, what is posted, and the permission that takes.
+/// A legacy route, the client in its path, the posted body, and the required permission.
 type Route = (&'static str, &'static str, fn() -> Value, Permission);
 
 const ROUTES: &[Route] = &[
@@ -188,7 +188,7 @@ fn every_field_and_route_is_in_the_tables() {
     assert_eq!(known, routes.collect());
 }
 
-/// Whether an answer is a refusal for want of a right; if not, it must be a whole answer.
+/// Whether an answer refuses for a missing permission; otherwise it must be complete.
 fn refused(answer: &Answer, what: &str) -> bool {
     let refused =
         answer.text.contains("\"FORBIDDEN\"") || (answer.status, &answer.body["returnCode"]) == (403, &json!(15));
@@ -198,7 +198,7 @@ fn refused(answer: &Answer, what: &str) -> bool {
     refused
 }
 
-/// Who asks, and whether that is refused when these are the permissions that it takes.
+/// The callers, and whether each must be refused given the required permissions.
 fn callers(needed: &[Permission]) -> Vec<(String, Rights, bool)> {
     let mut callers = vec![
         ("everything".to_owned(), Rights::all(), false),
@@ -246,7 +246,7 @@ async fn every_root_field_requires_exactly_its_permissions(server: &TestServer) 
             let before = server.snapshot().await;
             let answer = server.as_caller(&rights).graphql(document, json!({})).await;
             assert_eq!(refused(&answer, &what), expected, "{what}: {}", answer.text);
-            // What can't be null is refused before anything runs, which has no data at all.
+            // Non-null fields are refused before execution, without data.
             assert_ne!(
                 answer.body.get("data"),
                 Some(&Value::Null),

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use crate::harness::program::{clientele, directory, text, without_time};
 
-/// Runs in this directory, with nobody at the terminal: standard output, what it stopped with, exit code.
+/// Runs in this directory without a terminal. Returns standard output, the final error and the exit code.
 fn run(directory: &TempDir, arguments: &[&str]) -> (String, String, Option<i32>) {
     let mut command = clientele(directory, arguments, &[("CLIENTELE_LOG__FILTER", "off")]);
     let output = command.stdin(Stdio::null()).output();

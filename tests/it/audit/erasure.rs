@@ -28,7 +28,7 @@ async fn create(server: &TestServer, name: &str) -> String {
     key
 }
 
-/// Whether this stands anywhere in the bytes of a database file, which is brought up to date before.
+/// Whether the bytes of a database file contain this text, after a checkpoint.
 async fn in_file(server: &TestServer, word: &str) -> bool {
     let url = server.database_url();
     let database = sea_orm::Database::connect(url.as_str())
@@ -129,7 +129,7 @@ async fn erasure_leaves_only_the_fact_that_the_client_existed(server: &TestServe
     upsert(server, json!({ "client": { "encodedKey": trevor, "notes": "again" } })).await;
     assert_eq!(erase(&trevor).await, Some(Erased::Now { records: 2 }));
     assert_eq!(findings(server).await, [""; 0]);
-    // Taking away the record of it is found, and so is what it says.
+    // Removal or change of its record is found.
     server
         .write(&format!(
             "UPDATE audit_record SET contents = NULL, salt = NULL WHERE chain = '{trevor}' AND position = 5"
@@ -222,7 +222,7 @@ async fn request_with_an_erased_outcome_is_not_executed_again(server: &TestServe
 }
 
 async fn erased_data_is_in_no_byte_of_a_database_file(server: &TestServer) {
-    // What is left in PostgreSQL's files until it vacuums them is not ours.
+    // PostgreSQL removes old rows from its files when it vacuums them.
     if server.backend == Backend::Postgres {
         return;
     }

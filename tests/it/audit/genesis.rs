@@ -44,7 +44,7 @@ pub(super) async fn store(clientele: &Clientele, input: &UpsertClient, now: Date
     upserted.client.client.encoded_key
 }
 
-/// A client that is stored without a configured key, at any time that whoever does it chooses.
+/// Stores a client without a configured key, at a chosen time.
 pub(super) async fn forge(server: &TestServer, at: DateTime<Utc>) -> String {
     store(&server.clientele, &named(), at).await
 }
@@ -56,7 +56,7 @@ pub(super) fn named() -> UpsertClient {
     input
 }
 
-/// Records, those with the database's key, and what is found.
+/// The numbers of records and of records with the database's key, and the findings.
 pub(super) async fn verify(clientele: &Clientele) -> (u64, u64, Vec<String>) {
     let mut found = Vec::new();
     let report = |finding: &Finding| found.push(finding.to_string());
@@ -107,7 +107,7 @@ async fn only_records_older_than_the_first_key_are_accepted(server: &TestServer)
     );
     configured.begin_history(now()).await.expect("it goes on");
     assert_eq!(verify(&configured).await.2, [""; 0]);
-    // Whoever writes the database knows its key: what he makes with it is found by its time,
+    // An attacker with write access knows the database's key: a chain made with it is found by its time,
     let forged = forge(server, now()).await;
     assert_eq!(
         verify(&configured).await.2,
@@ -116,7 +116,7 @@ async fn only_records_older_than_the_first_key_are_accepted(server: &TestServer)
             "~definitions: 2 clients with records by an earlier key, of 1 that may be".to_owned()
         ]
     );
-    // as one too many when he chooses the time,
+    // as surplus when the attacker chooses the time,
     server
         .write(&format!("DELETE FROM audit_record WHERE chain = '{forged}'"))
         .await
@@ -130,7 +130,7 @@ async fn only_records_older_than_the_first_key_are_accepted(server: &TestServer)
         verify(&configured).await.2,
         ["~definitions: 2 clients with records by an earlier key, of 1 that may be"]
     );
-    // and a client that has records under the other key, too, makes no room.
+    // and a client with records under both keys does not change that.
     change(&configured, &earlier, "1").await;
     assert_eq!(
         verify(&configured).await.2,
@@ -143,7 +143,7 @@ async fn every_chain_without_the_initial_key_is_reported(server: &TestServer) {
     configured.begin_history(now()).await.expect("it goes on");
     let forged = forge(server, DateTime::from_timestamp(1_000_000_000, 0).expect("a time")).await;
     assert_eq!(verify(&configured).await.2, [format!("{forged}: {LATE}")]);
-    // A shared chain that is made anew has no beginning under the key, and gets none.
+    // A recreated shared chain has no first record under the key, and gets none.
     server
         .write("DELETE FROM audit_record WHERE chain = '~users'")
         .await

@@ -25,7 +25,7 @@ async fn key_id(server: &TestServer, chain: &str, position: i64) -> String {
     row.expect("a row").try_get_by_index(0).expect("a text")
 }
 
-/// What is found when only the history of one client is verified.
+/// The findings when only one client is verified.
 async fn verify_client(clientele: &Clientele, key: &str) -> Vec<String> {
     let mut found = Vec::new();
     let report = |finding: &Finding| found.push(finding.to_string());
@@ -92,7 +92,7 @@ async fn missing_key_is_one_finding_and_hides_no_other(server: &TestServer) {
         format!("{earlier} 2: the first of 7 records in 4 chains sealed by the key {id}, which isn't configured");
     for clientele in [&*server.clientele, &wrong] {
         assert_eq!(verify(clientele).await.2, [missing.as_str()]);
-        // One client can't be verified either, whether it has records or lost them.
+        // Verification of one client fails too, with and without its records.
         let client = verify_client(clientele, &later).await;
         assert_eq!(
             client,
@@ -216,7 +216,7 @@ async fn earlier_key_cannot_start_new_chains(server: &TestServer) {
     change(&second, &earlier, "1").await;
     let later = store(&second, &named(), now()).await;
     assert_eq!(verify(&second).await.2, [""; 0]);
-    // Another one in its place: by its number whatever time it has, and by its time if that is told.
+    // A replaced chain is found by the count of chains, and by its time if that is late.
     run(
         server,
         &format!("DELETE FROM audit_record WHERE chain = '{later}'; DELETE FROM client WHERE encoded_key = '{later}'"),
@@ -279,7 +279,7 @@ async fn records_of_an_unlisted_key_are_not_trusted(server: &TestServer) {
 async fn chain_started_with_the_database_key_is_reported(server: &TestServer) {
     let configured = with(server, "the first key", &[]);
     configured.begin_history(now()).await.expect("it goes on");
-    // The server's own next change doesn't make it better.
+    // The server's next change does not hide it.
     let forged = forge(server, DateTime::from_timestamp(1_000_000_000, 0).expect("a time")).await;
     change(&configured, &forged, "1").await;
     assert_eq!(verify(&configured).await.2, [format!("{forged}: {LATE}")]);

@@ -15,7 +15,7 @@ use super::{UPSERT, findings, trevor, upsert, verification};
 use crate::harness::TestServer;
 use verification::{TAMPERINGS, keep, put_back, run, two_clients};
 
-/// Takes a client's records away, and that there were any.
+/// Deletes a client's records and resets its chain.
 async fn empty(server: &TestServer, key: &str) {
     let sql = format!(
         "DELETE FROM audit_record WHERE chain = '{key}'; \
@@ -24,7 +24,7 @@ async fn empty(server: &TestServer, key: &str) {
     run(server, &sql).await;
 }
 
-/// Whatever a server writes to: some of it may be refused.
+/// Writes to every chain; some writes may be refused.
 async fn go_on(server: &TestServer, keys: &[String], notes: &str) {
     for key in keys {
         let client = json!({ "encodedKey": key, "notes": notes });
@@ -183,7 +183,7 @@ async fn erasure_during_verification_is_no_finding(server: &TestServer) {
     let (clientele, erased) = (server.clientele.clone(), key.clone());
     let once = std::sync::Once::new();
     db.observe(move |sql| {
-        // The sizes of the client's records have been read, walking that chain alone; what they say is read next.
+        // The sizes of the client's records have been read; their contents are read next.
         if sql.contains("octet_length") && sql.contains("a.chain <= $3") {
             once.call_once(|| {
                 tokio::task::block_in_place(|| {

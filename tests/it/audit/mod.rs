@@ -19,7 +19,7 @@ use crate::harness::TestServer;
 
 pub use replay::assert_replayed;
 
-/// What verifying finds, in its words.
+/// The findings of a verification, as text.
 pub async fn findings(server: &TestServer) -> Vec<String> {
     let mut found = Vec::new();
     let report = |finding: &clientele::audit::Finding| found.push(finding.to_string());
@@ -28,7 +28,7 @@ pub async fn findings(server: &TestServer) -> Vec<String> {
     found
 }
 
-/// The records but those of the history's beginning, the oldest first, without what differs from run to run but for keys, which are placeholders.
+/// The records except the first ones of the audit log, oldest first. Keys are placeholders.
 async fn records(server: &TestServer) -> Vec<Value> {
     let query = "{ auditLog(first: 500) { nodes { caller { kind id name } door requestId subject subjectKey action
         changes { path before after masked } } } }";
@@ -56,7 +56,7 @@ fn changes(record: &Value) -> Vec<String> {
         .collect()
 }
 
-/// Asks the same server as a caller with these rights.
+/// Sends a query to the same server as a caller with these rights.
 async fn ask(server: &TestServer, rights: Rights, query: &str) -> Value {
     use axum::{Extension, body::Body, http::Request};
     use tower::ServiceExt;
@@ -83,7 +83,7 @@ fn auditor() -> Rights {
 const UPSERT: &str = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) {
     userErrors { code message path } client { encodedKey } } }";
 
-/// Stores a client and answers its real key.
+/// Stores a client and returns its real key.
 async fn upsert(server: &TestServer, input: Value) -> String {
     let answer = server.graphql(UPSERT, json!({ "input": input })).await;
     let body: Value = serde_json::from_str(&answer.text).expect("JSON");

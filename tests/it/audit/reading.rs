@@ -105,7 +105,7 @@ async fn values_of_hidden_sets_are_masked(server: &TestServer) {
         log.to_string().contains("Trevor") && !log.to_string().contains(r#""red""#),
         "{log}"
     );
-    // A field that is no more is masked by the set that it had.
+    // A deleted field is masked by its former set.
     server.write("DELETE FROM custom_field_value").await.expect("no values");
     server.define(vec![]).await;
     assert_eq!(colour(&ask(server, views(&["facts"]), COLOUR).await), shown);
@@ -149,7 +149,7 @@ async fn client_changes_are_masked_without_view_client(server: &TestServer) {
             .all(|change| change["masked"] == false),
         "{log:#}"
     );
-    // Whether there is a client with this id isn't told: not that there is one, and not that there is none.
+    // The answer does not reveal whether a client with this id exists.
     for id in ["trevor", "nobody"] {
         let log = ask(
             server,
@@ -410,7 +410,7 @@ async fn number_of_statements_depends_only_on_the_query(server: &TestServer) {
 }
 
 async fn every_record_filter_uses_an_index(server: &TestServer) {
-    // PostgreSQL decides by what it has counted, and there is next to nothing here.
+    // PostgreSQL plans by its statistics, and the tables are nearly empty here.
     if server.backend == Backend::Postgres {
         return;
     }
@@ -419,7 +419,7 @@ async fn every_record_filter_uses_an_index(server: &TestServer) {
     let month = "at: { from: \"2026-11-01T00:00:00Z\", until: \"2026-12-01T00:00:00Z\" }";
     let of_chain = "SEARCH a USING INDEX sqlite_autoindex_audit_record_1 (chain=?)";
     for (query, step) in [
-        // The newest of all, and nearly all are of clients: as many are read as are on a page.
+        // The newest records, nearly all of clients: only one page of rows is read.
         (log(""), "SCAN a USING INDEX audit_record_by_time"),
         (log("subject: CLIENT"), "SCAN a USING INDEX audit_record_by_time"),
         (

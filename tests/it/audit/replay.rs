@@ -18,7 +18,7 @@ const STORED: &str = "query($key: String!) { client(by: { encodedKey: $key }) {
 
 type Members = BTreeMap<String, String>;
 
-/// Replays the history of every client and compares; and verifies it all.
+/// Replays the records of every client, compares, and verifies the whole audit log.
 pub async fn assert_replayed(server: &TestServer) {
     let data = async |query: &str, variables: Value| -> Value {
         let answer = server.graphql(query, variables).await;

@@ -20,7 +20,7 @@ pub(super) async fn two_clients(server: &TestServer) -> [String; 2] {
     [a, b]
 }
 
-/// Tamperings of the chain of `a`, and what is found.
+/// Tamperings of the chain of `a`, and the expected findings.
 pub(super) const TAMPERINGS: &[(&str, &[&str])] = &[
     (
         "DELETE FROM audit_record WHERE chain = '{a}' AND position = 1",
@@ -184,7 +184,7 @@ pub(super) const TAMPERINGS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Runs statements past all rules.
+/// Runs SQL statements directly.
 pub(super) async fn run(server: &TestServer, sql: &str) {
     for statement in sql.split("; ") {
         let ran = server.write(statement).await;
@@ -192,7 +192,7 @@ pub(super) async fn run(server: &TestServer, sql: &str) {
     }
 }
 
-/// Keeps the history as it is, until it is [put back](put_back).
+/// Copies the audit tables, for [`put_back`].
 pub(super) async fn keep(server: &TestServer) {
     for table in ["audit_record", "audit_chain", "client"] {
         run(server, &format!("CREATE TABLE copy_{table} AS SELECT * FROM {table}")).await;
@@ -310,7 +310,7 @@ async fn all_chains_and_records_are_verified_in_batches(server: &TestServer) {
     };
     assert_eq!(counts, expected);
     assert!(counts.since.is_some());
-    // That some may have none allows no more of them.
+    // The exception for some clients does not cover more.
     server
         .write(&format!("DELETE FROM audit_record WHERE chain = '{key}'"))
         .await

@@ -62,7 +62,7 @@ async fn verify_reports_findings_and_fails() {
     );
 }
 
-/// What verifying this database says: standard output, the last line of standard error, the exit code.
+/// The result of verifying this database: standard output, the last line of standard error, the exit code.
 fn verify(url: &str) -> (String, String, Option<i32>) {
     let (told, log, code) = run(&["audit", "verify"], &[("DATABASE_URL", url)]);
     let failure = log.lines().last().unwrap_or_default().to_owned();
@@ -121,7 +121,7 @@ async fn verify_leaves_other_schema_versions_unchanged(server: &TestServer) {
         assert_eq!((told.as_str(), code), ("", Some(1)));
         assert_eq!(server.snapshot().await, before);
     }
-    // Who would bring it up to date is told the same.
+    // A caller who could migrate the database gets the same answer.
     let (told, said, code) = run(&["migrate"], &[("DATABASE_URL", &url)]);
     assert!(
         said.ends_with(" is of a later version than this program: use that one\n"),
@@ -241,7 +241,7 @@ fn missing_key_is_named_once() {
         run(&["audit", "verify"], &[other, quiet]),
         (first.to_owned(), failure(wrong), Some(1))
     );
-    // A command that writes without the key is warned, once.
+    // A command that writes without the key logs one warning.
     for other in [&[][..], &[other]] {
         let environment = [&[("CLIENTELE_LOG__FILTER", "warn")], other].concat();
         let (_, log, code) = run(&["token", "revoke", "absent"], &environment);
@@ -252,7 +252,7 @@ fn missing_key_is_named_once() {
             "{log}"
         );
     }
-    // As a previous key it verifies, and what was done under the present one is a finding of its own.
+    // As a previous key it verifies; records under the present key are a finding.
     let previous = (
         "CLIENTELE_AUDIT__PREVIOUS_KEYS",
         r#"["0123456789abcdef0123456789abcdef"]"#,

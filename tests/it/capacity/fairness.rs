@@ -5,11 +5,11 @@ use serde_json::{Value, json};
 use super::{Answer, Credentials, Load, Prepared, Running, exchange, on, percentile};
 use crate::harness::Backend;
 
-/// Connections of the greedy caller: more than there are places.
+/// Connections of the greedy caller: more than the request permits.
 const CONNECTIONS: usize = 80;
 const ROUNDS: usize = 10;
 
-/// Callers who read and write little, by token and by password.
+/// Callers with small reads and writes, by token and by password.
 struct Others(Vec<Credentials>);
 
 impl Others {

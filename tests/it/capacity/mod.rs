@@ -244,7 +244,7 @@ impl Load {
                 let mut answers = Vec::new();
                 while !stop.load(SeqCst) {
                     let answer = connection.exchange(&request).await;
-                    // What is answered takes memory that the test doesn't need.
+                    // Answers are dropped to save memory.
                     let body = answer.body.chars().take(200).collect();
                     answers.push(Answer { body, ..answer });
                     answered.send_modify(|answered| *answered += 1);

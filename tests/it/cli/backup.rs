@@ -36,14 +36,14 @@ async fn backup_has_every_write_acknowledged_before_it_began() {
         assert!(writing.await.expect("no panic") > 0, "nothing was written meanwhile");
         let file = directory.path().join(file);
         assert_eq!(mode(&file), 0o600);
-        // It is complete by itself.
+        // The copy is complete.
         let alone = self::directory();
         let copy = alone.path().join("clientele.db");
         fs::rename(&file, &copy).expect("the same file system");
         let copied = contents(&copy).await;
         holds(&copied, &acknowledged);
         assert_eq!(names(&alone), ["clientele.db"]);
-        // A server starts on it.
+        // A server starts on the copy.
         if round == 0 {
             let started = Server::start_in(alone, &[]);
             started.signal("TERM");

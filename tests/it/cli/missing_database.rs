@@ -40,7 +40,7 @@ fn commands_in_a_wrong_directory_create_no_database() {
     }
 }
 
-/// An empty file is what is left of a start that ended before it began.
+/// A start that was killed early leaves an empty file.
 #[test]
 fn commands_on_an_empty_file_create_no_tables() {
     let directory = directory();
@@ -173,7 +173,7 @@ async fn seed_leaves_a_database_with_other_clients_unchanged(server: &TestServer
     let url = server.database_url();
     let seed = ["seed", "--clients", "3"];
     let seeded = "the database has the invented clients SEED00000000 to SEED00000002\n";
-    // Its own clients are no obstacle, however they were changed.
+    // Seeded clients are no obstacle, even if they were changed.
     assert_eq!(on(&url, &["seed", "--clients", "2"]).2, Some(0));
     server
         .write("UPDATE client SET first_name = 'Ana' WHERE client_id = 'SEED00000001'")

@@ -78,7 +78,7 @@ fn config_prints_sources_and_hides_secrets() {
     printed.parse::<toml::Table>().expect("TOML");
 }
 
-/// Nothing is lost on the way, whatever the name of the file is.
+/// The output loads to the same configuration, whatever the name of the file is.
 #[test]
 fn printed_configuration_is_a_configuration() {
     let directory = directory();

@@ -115,7 +115,7 @@ fn help_and_version_are_printed_on_standard_output() {
             Some(0)
         )
     );
-    // Every group says how its commands end.
+    // The help of every group lists exit codes.
     for (arguments, codes) in [
         (
             ["token", "revoke"],

@@ -155,7 +155,7 @@ async fn used_field_is_deactivated_instead_of_deleted(server: &TestServer) {
         { "value": "L", "option": { "value": "L" }, "field": { "fieldId": "size", "state": "DEACTIVATED" } }]);
     let read = data(server, &query, json!({})).await;
     assert_eq!(read["clients"]["nodes"][0]["customInformation"], values);
-    // The stored value may come back as it is; another one may not.
+    // The stored value can be sent back unchanged; another one is refused.
     let client = json!({ "encodedKey": ana["encodedKey"] });
     let upsert = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { userErrors { code path } } }";
     let again =

@@ -96,7 +96,7 @@ async fn control_characters_in_definitions_are_refused(server: &TestServer) {
         let subject = template(json!({}), json!({ "subject": text }));
         refuse(server, TEMPLATE, subject, code, &["variants", "0", "subject"]).await;
     }
-    // What is read in more than one line may have line breaks.
+    // Texts of several lines may contain line breaks.
     for escape in ['\0', '\u{1b}', '\u{85}'] {
         let text = format!("a{escape}b");
         refuse(

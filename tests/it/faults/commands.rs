@@ -19,7 +19,7 @@ pub enum Kind {
     ClientErase,
 }
 
-/// A command with an object of its own, which is there already if the command changes it.
+/// A command with its own object, which exists already if the command changes it.
 pub struct Command {
     arguments: Vec<String>,
     pub stored: Stored,
@@ -34,7 +34,7 @@ impl Kind {
         Self::ClientErase,
     ];
 
-    /// Creates what the command changes. `name` belongs to this command alone.
+    /// Creates the object that the command changes. `name` is unique to this command.
     pub async fn prepare(self, url: &str, name: &str) -> Command {
         let permissions = ["--permissions", "VIEW_CLIENT"];
         let create_token = || [&["token", "create", name][..], &permissions].concat();
@@ -111,7 +111,7 @@ fn succeeds(arguments: &[&str], url: &str) {
     assert!(succeeded, "{arguments:?}: {log}");
 }
 
-/// Runs the program with a password on standard input. It prints what it did if, and only if, it succeeds.
+/// Runs the program with a password on standard input. It prints its result if, and only if, it succeeds.
 fn run(arguments: &[&str], environment: &[(&str, &str)]) -> (bool, String) {
     let directory = program::directory();
     let mut command = program::clientele(&directory, arguments, environment);

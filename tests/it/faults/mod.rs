@@ -48,8 +48,8 @@ struct Ledger {
 }
 
 impl Ledger {
-    /// Asserts that every acknowledged row is in the database, that the database is sound, and that a server which is started
-    /// on it goes on where the last one ended.
+    /// Asserts that every acknowledged row is in the database, that the database is sound, and that a server started
+    /// on it continues where the last one ended.
     async fn assert_stored(&self, url: &str) {
         assert!(!self.acknowledged.is_empty(), "nothing was acknowledged");
         let database = Database::connect_to_look(url, &DatabaseSettings::default())
@@ -101,7 +101,7 @@ impl Ledger {
     }
 }
 
-/// Asserts that every message can still be sent, whatever happened to the worker that had claimed it.
+/// Asserts that every message can still be sent, regardless of the worker that had claimed it.
 async fn send_messages(url: &str) {
     let database = Database::connect(url, &DatabaseSettings::default())
         .await

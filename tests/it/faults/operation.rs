@@ -64,7 +64,7 @@ pub enum Operation {
     TokenRevocation,
 }
 
-/// An operation on an object of its own, which is there already if the operation changes it.
+/// An operation on its own object, which exists already if the operation changes it.
 pub struct Prepared {
     operation: Operation,
     name: String,
@@ -88,7 +88,7 @@ impl Operation {
         Self::TokenRevocation,
     ];
 
-    /// Creates what the operation changes. `name` belongs to this operation alone.
+    /// Creates the object that the operation changes. `name` is unique to this operation.
     pub async fn prepare(self, caller: &Caller, name: &str) -> Prepared {
         let mut token_key = None;
         match self {
@@ -119,7 +119,7 @@ impl Operation {
 }
 
 impl Prepared {
-    /// Carries the operation out. None unless it was acknowledged.
+    /// Executes the operation. None unless it was acknowledged.
     pub async fn run(&self, caller: &Caller) -> Option<Acknowledged> {
         let name = self.name.as_str();
         let stored = match self.operation {

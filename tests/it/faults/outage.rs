@@ -151,7 +151,7 @@ async fn silence_within_a_change_hangs_no_request(server: &TestServer) {
     let caller = Caller::of(&process.address);
     caller.welcome().await;
     let mut ledger = Ledger::default();
-    // Messages of a transaction after its BEGIN. How many an operation has depends on what its connection has prepared already.
+    // Messages of a transaction after its BEGIN. Their number depends on the connection's prepared statements.
     for messages in [4, 8] {
         let operation = Operation::GraphqlClient;
         let prepared = operation.prepare(&caller, &format!("n{messages}")).await;

@@ -58,7 +58,7 @@ struct State {
 }
 
 impl Proxy {
-    /// Listens in a directory of its own, and passes on to the database at `url`. Answers the address through the proxy.
+    /// Listens in its own directory and forwards to the database at `url`. Returns the address of the proxy.
     pub fn start(url: &str, cut: Cut) -> (Self, String) {
         let (address, socket) = url.split_once("?host=").expect("the test cluster listens on a socket");
         let socket = format!("{socket}/.s.PGSQL.5432");
@@ -166,7 +166,7 @@ async fn pass_on(client: UnixStream, database: UnixStream, state: Arc<State>, mu
                 std::future::pending::<()>().await;
             }
             if is_cut {
-                // Whatever follows in the same direction doesn't matter any more.
+                // Later messages in the same direction are dropped.
                 return io::Result::Ok(());
             }
             message.clear();

@@ -11,7 +11,7 @@ use crate::harness::program::{self, Server};
 /// More calls than any operation makes.
 const MOST_CALLS: i32 = 500;
 
-/// Lets each call of each operation fail, `count` calls from there on, and asserts that the next operation succeeds. With
+/// Fails `count` calls from each call of each operation on, and asserts that the next operation succeeds. With
 /// `reopen` the operation needs a new connection, because a fault has closed the one before.
 async fn every_call_fails(call: Call, count: i32, error: i32, reopen: bool) {
     let (injector, database) = (Injector::new(), program::directory());
@@ -45,7 +45,7 @@ async fn every_call_fails(call: Call, count: i32, error: i32, reopen: bool) {
             assert!(acknowledged.is_some() || hit, "{operation:?} failed without a fault");
             if acknowledged.is_none() {
                 failed += 1;
-                // Under the same name, so that nothing of the failed attempt may be left.
+                // The same name, so that nothing of the failed attempt may remain.
                 let again = prepared.run(&caller).await;
                 assert!(
                     again.is_some(),

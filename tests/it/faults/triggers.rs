@@ -22,7 +22,7 @@ const TABLES: [&str; 10] = [
     "api_token",
 ];
 
-/// Where a statement fails, and with which SQLSTATE on PostgreSQL.
+/// The point at which a statement fails, and its SQLSTATE on PostgreSQL.
 #[derive(Clone, Copy)]
 struct Fault {
     at_commit: bool,
@@ -101,7 +101,7 @@ async fn every_table_fails(server: &TestServer, fault: Fault) {
         disarm(server, table).await;
         assert!(!failed.is_empty(), "{table}: nothing failed");
         for (operation, prepared) in failed {
-            // Under the same names, so that nothing of the failed attempt may be left.
+            // The same names, so that nothing of the failed attempt may remain.
             let again = prepared.run(&caller).await;
             assert!(again.is_some(), "{operation:?} must succeed after the fault at {table}");
             ledger.acknowledged.extend(again);

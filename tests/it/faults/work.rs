@@ -9,7 +9,7 @@ use clientele::{
 
 use crate::harness::TestServer;
 
-/// Renames the default role, then goes wrong.
+/// Renames the default role, then fails.
 #[derive(Clone, Copy)]
 enum Wrong {
     Panics,
@@ -27,7 +27,7 @@ impl Work for Wrong {
             Self::Panics => panic!("a fault of the test"),
             Self::NeverEnds => std::future::pending().await,
             Self::IgnoresFailure => {
-                // On SQLite this ends the transaction; what follows would be stored by itself.
+                // On SQLite this ends the transaction; later statements would be stored by themselves.
                 let failed = transaction.run(failing(transaction), []).await;
                 assert!(failed.is_err());
                 let ignored = transaction.run(rename, []).await;
@@ -89,7 +89,7 @@ async fn work_ignoring_a_failed_statement_stores_nothing(server: &TestServer) {
 }
 
 async fn every_connection_survives_failed_work(server: &TestServer) {
-    // More often than there are connections.
+    // More often than the number of connections.
     for _ in 0..20 {
         let ended = server.clientele.db.write(&Wrong::IgnoresFailure).await;
         assert!(ended.is_err());

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 
 use crate::harness::{Answer, TestServer};
 
-/// A second; ten in a debug build, where one byte of a document costs ten times as much.
+/// One second; ten in a debug build, which is ten times slower.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 1 });
 const UPSERT: &str =
     "mutation($i: UpsertClientInput!) { upsertClient(input: $i) { client { version } userErrors { code } } }";
 
-/// Sends a body as it is; asserts the status, the first error's code, and what must hold of every refusal.
+/// Sends a raw body; asserts the status, the first error's code, and the rules of every refusal.
 async fn refused(server: &TestServer, body: impl Into<Vec<u8>>, status: u16, code: &str) -> Value {
     let body = body.into();
     let shown = String::from_utf8_lossy(&body[..body.len().min(300)]).into_owned();
@@ -52,7 +52,7 @@ fn body(query: &str, variables: Value) -> String {
     json!({ "query": query, "variables": variables }).to_string()
 }
 
-/// A client of which one member, in JSON of its own, is wrong.
+/// A request with a client of which one member, given as JSON, is wrong.
 fn with(member: &str) -> String {
     let client = match member.starts_with("\"client\":") {
         true => "",

@@ -19,7 +19,7 @@ const AS_MUTATION: &str = "/graphql?query=mutation%7BupsertClient(input%3A%7Bcli
 const FORM: &str = "firstName=A&lastName=B";
 const LEGACY: &str = r#"{"client":{"firstName":"Amara","lastName":"Bellweather"}}"#;
 
-/// Method, path, content type, body, whether it says that it comes from elsewhere, and the status of its refusal.
+/// Method, path, content type, body, whether cross-site headers are sent, and the status of the refusal.
 type Shape = (Method, &'static str, Option<&'static str>, &'static str, bool, u16);
 
 fn shapes() -> Vec<Shape> {

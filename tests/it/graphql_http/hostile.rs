@@ -173,7 +173,7 @@ async fn refusals_are_short(server: &TestServer) {
     let many: String = (0..1_000).map(|number| format!("unknown{number} ")).collect();
     let answer = server.graphql(&format!("{{ {many} }}"), json!({})).await;
     assert!(answer.text.len() < 10_000, "{} bytes", answer.text.len());
-    // One wrong literal, spelled out 4,096 times, is one fault.
+    // One wrong literal that fragments repeat 4,096 times is one error.
     let answer = server
         .graphql(
             &doubling_links(12, "messages(first: 99999999999) { totalCount }"),
@@ -229,7 +229,7 @@ fn doubling_links(levels: usize, fields: &str) -> String {
     format!("{{ clients(first: 1) {{ nodes {{ ...F0 }} }} }} {fragments} fragment F{levels} on Client {{ {fields} }}")
 }
 
-/// What each of these is answered: its status for the new media type, the code, and the sentence.
+/// Hostile requests with the expected status for the new media type, code and message.
 fn table() -> Vec<(&'static str, Value, u16, &'static str, String)> {
     let query = |text: String| json!({ "query": text });
     let many = |count: usize, of: &dyn Fn(usize) -> String| (0..count).map(of).collect::<Vec<_>>().join(" ");
@@ -437,7 +437,7 @@ async fn hostile_requests_are_refused_before_any_resolver(server: &TestServer) {
         assert!(answer.body.get("data").is_none(), "{name}");
     }
     assert_eq!(server.statements(), Vec::<String>::new());
-    // A field asked for ever again is one field.
+    // A repeated field is one field.
     let again = format!("{{ {} }}", "__typename ".repeat(19_000));
     assert_eq!(data(server, &again, json!({})).await, json!({ "__typename": "Query" }));
 }

@@ -18,8 +18,7 @@ use tokio::sync::Notify;
 
 use crate::harness::{Backend, Settings, TestServer, run};
 
-/// Locks the clients from the moment it says so until it is told to let go. On SQLite that keeps all writers waiting, and nobody
-/// else.
+/// Locks the clients, reports it, and holds the lock until released. On SQLite all writers wait, and no readers.
 struct Lock<'a> {
     locked: &'a Notify,
     done: &'a Notify,
@@ -69,7 +68,7 @@ async fn hurried(server: &TestServer) -> TestServer {
     server.another(settings).await
 }
 
-/// A server whose requests may take a second, while the clients are locked; and somebody who looks at its database.
+/// A server with a request timeout of one second and locked clients, and a second connection to its database.
 async fn behind_a_lock(backend: Backend, scenario: impl AsyncFnOnce(&TestServer, &Database)) {
     run(backend, async |server| {
         let hurried = hurried(server).await;
@@ -85,7 +84,7 @@ async fn behind_a_lock(backend: Backend, scenario: impl AsyncFnOnce(&TestServer,
         let checking = async {
             locked.notified().await;
             scenario(&hurried, &onlooker).await;
-            // The database ends a statement as soon as its time is over, which may be a moment after the door has answered.
+            // The database may end a timed-out statement shortly after the API has answered.
             let mut looked = 0;
             while still_waiting(&onlooker).await > 0 {
                 looked += 1;
@@ -93,7 +92,7 @@ async fn behind_a_lock(backend: Backend, scenario: impl AsyncFnOnce(&TestServer,
             }
             done.notify_one();
         };
-        // On SQLite the one writer of a server is what its requests wait for.
+        // On SQLite the requests of a server wait for its only writer.
         let (locking, ()) = tokio::join!(hurried.clientele.db.write_until(&work, None), checking);
         locking.expect("the lock is held and let go");
         assert_eq!(server.snapshot().await, before);
@@ -168,7 +167,7 @@ async fn caller_with_many_requests_leaves_connections_to_others() {
 async fn a_change_behind_a_lock(backend: Backend) {
     let create = r#"upsertClient(input: { client: { firstName: "Amara", lastName: "Bellweather" } }) { created }"#;
     behind_a_lock(backend, async |server, _| {
-        // The second finds its time over before it is begun.
+        // The time of the second is over before it starts.
         let answer = server
             .graphql(&format!("mutation {{ a: {create} b: {create} }}"), json!({}))
             .await;
@@ -196,7 +195,7 @@ async fn change_behind_another_times_out_and_stores_nothing() {
     a_change_behind_a_lock(Backend::Sqlite).await;
 }
 
-/// Whoever reads the clients of this server from now on counts without end: no lock holds up a reader of SQLite.
+/// Makes every read of clients run without end: locks do not block readers of SQLite.
 async fn endless_clients(server: &TestServer) {
     server.seed(1).await;
     for sql in [
@@ -225,7 +224,7 @@ async fn endless_query_times_out_on_both_apis() {
     .await;
 }
 
-/// Writes at once, and is done when its time is over.
+/// Writes at once, and ends after its deadline.
 struct Late {
     deadline: Deadline,
     attempts: AtomicUsize,
@@ -262,7 +261,7 @@ async fn nothing_commits_or_starts_after_the_deadline(server: &TestServer) {
         assert_eq!(work.attempts.load(Ordering::SeqCst), attempts);
     }
     assert_eq!(server.snapshot().await, before);
-    // The deadline of a request is that of whatever is written in it.
+    // The deadline of a request applies to all its writes.
     let request = Means::new(
         Duration::ZERO,
         Connections { all: 1, of_request: 1 },

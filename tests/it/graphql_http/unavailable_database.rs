@@ -41,7 +41,7 @@ async fn closed_database_answers_unavailable(server: &TestServer) {
     ] {
         is_unavailable(&server.graphql(query, json!({})).await);
     }
-    // What needs no database is still answered.
+    // Requests without the database are still answered.
     server
         .graphql("{ __typename }", json!({}))
         .await
@@ -59,7 +59,7 @@ async fn dead_connections_are_replaced(server: &TestServer) {
         // A file on this machine has no connection to lose.
         return;
     }
-    // Ends every connection of this database, the one that says so too.
+    // Ends every connection of this database, including its own.
     let all = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()";
     for _ in 0..3 {
         let _ = server.write(all).await;

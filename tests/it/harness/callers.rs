@@ -14,12 +14,12 @@ use clientele::access::{Caller, CallerKind, Door, Rights};
 /// Carries the number of a caller.
 pub const CALLER: &str = "test-caller";
 
-/// The callers of one server, by their numbers.
+/// The callers of one server, by number.
 #[derive(Clone, Debug, Default)]
 pub struct Callers(Arc<Mutex<Vec<Caller>>>);
 
 impl Callers {
-    /// The number of somebody with these rights: always the same one, as it is always the same person.
+    /// The number of the caller with these rights: equal rights are one caller.
     pub fn add(&self, rights: &Rights) -> usize {
         let mut callers = self.0.lock().expect("no test has panicked in here");
         if let Some(number) = callers.iter().position(|caller| *caller.rights == *rights) {
@@ -28,7 +28,7 @@ impl Callers {
         let number = callers.len();
         let id: Arc<str> = format!("caller{number}").into();
         callers.push(Caller {
-            // Nothing is stored of whom an issuer names: such a caller needs no row of its own.
+            // Callers of an issuer need no stored row.
             kind: CallerKind::Issuer,
             id: id.clone(),
             name: id,

@@ -5,14 +5,14 @@ use tempfile::TempDir;
 
 use super::postgres;
 
-/// Which database a test runs on.
+/// The database that a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     Sqlite,
     Postgres,
 }
 
-/// A database that nobody else uses.
+/// A database of one test.
 #[derive(Debug)]
 pub enum PrivateDatabase {
     Sqlite(TempDir),
@@ -35,7 +35,7 @@ impl PrivateDatabase {
             request_timeout_seconds,
             // As many as production has, so that concurrent requests meet in the database and not before it.
             max_connections: 16,
-            // Nobody pulls the plug during a test.
+            // Durability is not needed during a test.
             sqlite_synchronous: Synchronous::Normal,
             ..DatabaseSettings::default()
         };

@@ -28,7 +28,7 @@ pub fn field(id: &str, kind: Kind) -> CustomFieldInput {
     }
 }
 
-/// What a selection offers.
+/// The options of a selection.
 pub fn options(values: &[&str]) -> async_graphql::MaybeUndefined<Vec<CustomFieldOptionInput>> {
     Value(
         values

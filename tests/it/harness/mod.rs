@@ -56,10 +56,10 @@ macro_rules! on_postgres {
     )+};
 }
 
-/// Starts a server for one test and throws its database away afterwards. A test that fails leaves it to be looked at.
+/// Starts a server for one test and drops its database afterwards. A failed test keeps it for inspection.
 pub async fn run(backend: Backend, scenario: impl AsyncFnOnce(&TestServer)) {
     let Some(server) = TestServer::start(backend, Settings::default()).await else {
-        // The test runner swallows what is printed, but not what is written.
+        // The test runner captures `println!` but not writes to the stream.
         let _ = writeln!(std::io::stderr(), "left out: PostgreSQL isn't installed");
         return;
     };
@@ -67,7 +67,7 @@ pub async fn run(backend: Backend, scenario: impl AsyncFnOnce(&TestServer)) {
     server.stop().await;
 }
 
-/// The object with these members put in, or in place of those it has.
+/// The object with these members added or replaced.
 pub fn with(mut object: Value, members: Value) -> Value {
     let Value::Object(members) = members else { return object };
     for (name, member) in members {

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
-/// What the placeholders of one test stand for.
+/// The values of one test's placeholders.
 #[derive(Debug, Default)]
 pub struct Names(Mutex<Vec<(String, String)>>);
 
@@ -43,7 +43,7 @@ impl Names {
         hidden + rest
     }
 
-    /// The request with what its placeholders stand for.
+    /// The request with its placeholders replaced.
     pub fn reveal(&self, value: &Value) -> Value {
         match value {
             Value::String(text) => Value::String(self.reveal_text(text)),

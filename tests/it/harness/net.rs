@@ -49,7 +49,7 @@ const PLANTED: &[&str] = &[
     "bo",
 ];
 
-/// How secrets of a form begin: tokens of ours and of issuers, hashes of passwords.
+/// Prefixes of secrets: API tokens, JWTs and password hashes.
 const SECRETS: &[&str] = &["clt_", "eyJ", "$argon2"];
 
 /// Words of the database. DELETE alone is a method of HTTP as well.
@@ -73,7 +73,7 @@ const STATEMENTS: &[&str] = &[
     "sea_orm",
 ];
 
-/// What else a database says (a document has lines and columns, too), places in files, and names of types.
+/// Other phrases of databases, source locations, and names of types.
 const INSIDES: &[&str] = &[
     "column \\\"",
     "such column",
@@ -88,7 +88,7 @@ const INSIDES: &[&str] = &[
     "DbErr",
 ];
 
-/// What of `text` nobody outside may see.
+/// The parts of `text` that no caller may see.
 pub fn leak(text: &str) -> Option<&'static str> {
     planted(text).or_else(|| {
         let words = STATEMENTS.iter().find(|word| has_word(text, word));
@@ -98,7 +98,7 @@ pub fn leak(text: &str) -> Option<&'static str> {
     })
 }
 
-/// What of the fixtures stands in `text`.
+/// The fixtures' data in `text`.
 pub fn planted(text: &str) -> Option<&'static str> {
     let words = PLANTED.iter().find(|word| has_word(text, word));
     words
@@ -113,12 +113,12 @@ fn has_word(text: &str, word: &str) -> bool {
         .any(|(at, _)| !inside(text[..at].chars().next_back()) && !inside(text[at + word.len()..].chars().next()))
 }
 
-/// Lines of the log that should not have been written.
+/// Log lines that must not have been written.
 #[derive(Clone, Debug, Default)]
 struct Net(Arc<Mutex<Vec<String>>>);
 
 impl Net {
-    /// Writes nothing anywhere, and keeps what leaks.
+    /// A log layer that keeps leaks and writes nothing.
     fn log() -> Log {
         Log {
             format: LogFormat::Json,
@@ -137,7 +137,7 @@ impl Write for Net {
         let text = String::from_utf8_lossy(line);
         let mut event: Value = serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text.into_owned()));
         if let Some(members) = event.as_object_mut() {
-            // The module that speaks is meant to be seen.
+            // The name of the logging module is public.
             members.remove("target");
         }
         let event = event.to_string();
@@ -163,12 +163,12 @@ impl MakeWriter<'_> for Net {
 
 static NET: OnceLock<Net> = OnceLock::new();
 
-/// The net while somebody looks at it. When it goes away, nothing may have leaked into the log of this process so far.
+/// A running leak check. When dropped, it asserts that nothing has leaked into the log of this process.
 #[derive(Debug)]
 #[must_use = "a net that nobody holds until the end of the test catches nothing that comes later"]
 pub struct Spread(Net);
 
-/// From now on everything that this process logs falls into the net.
+/// Checks everything that this process logs from now on.
 pub fn spread() -> Spread {
     let net = NET.get_or_init(|| {
         let net = Net::default();
@@ -182,20 +182,20 @@ pub fn spread() -> Spread {
 
 impl Drop for Spread {
     fn drop(&mut self) {
-        // A test that fails already tells of one thing.
+        // A test that is already failing reports only its first failure.
         if !std::thread::panicking() {
             assert_eq!(self.0.caught(), [""; 0], "log lines with what nobody may see");
         }
     }
 }
 
-/// Asserts that what a process of ours said on standard error holds nothing of the fixtures. The terminal may be told of files.
+/// Asserts that a process's standard error contains no data of the fixtures. It may name files.
 #[track_caller]
 pub fn standard_error(said: &str) {
     assert_eq!(planted(said), None, "on standard error: {said}");
 }
 
-/// Asserts that the errors of an answer hold nothing that its caller may not see.
+/// Asserts that the errors of an answer contain nothing that its caller may not see.
 #[track_caller]
 pub fn answer(status: u16, text: &str) {
     let Some((leak, error)) = errors(status, text)
@@ -207,7 +207,7 @@ pub fn answer(status: u16, text: &str) {
     panic!("an error shows {leak:?}: {status} {error}");
 }
 
-/// Whatever of an answer says that something is wrong.
+/// The parts of an answer that describe errors.
 fn errors(status: u16, text: &str) -> Vec<String> {
     let body: Value = serde_json::from_str(text).unwrap_or_default();
     let mut found = Vec::new();
@@ -236,7 +236,7 @@ fn collect(value: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// Where in the document an error is has lines and columns.
+/// The location of an error in the document has lines and columns.
 fn without_place(error: &Value) -> String {
     let mut error = error.clone();
     if let Some(members) = error.as_object_mut() {
@@ -260,7 +260,7 @@ mod tests {
             tracing::info!(target: "clientele::db", error = "relation \"client\" does not exist", "failed");
             tracing::error!(target: "hyper", "trevor@example.test");
             tracing::debug!(target: "clientele::client", key = "01a204b6e17070e2996235536f30e1a7", "stored");
-            // The cap: dependencies aren't heard.
+            // Dependencies are filtered out.
             tracing::info!(target: "hyper", "Ines Okafor");
             tracing::warn!(target: "sqlx::query", "Ines Okafor");
         });

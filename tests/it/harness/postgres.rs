@@ -14,12 +14,12 @@ use clientele::db::{Database, DatabaseSettings};
 use sea_orm::{ConnectOptions, ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use uuid::Uuid;
 
-/// The test processes of one run take turns with the template; any number will do.
+/// The advisory lock of the template among the test processes of one run. The number is arbitrary.
 const TEMPLATE_LOCK: i64 = 0x7465_7374;
 
 struct Cluster {
     url: String,
-    /// The cluster that this process started itself lives until the input of this is closed, at the end of the process.
+    /// The cluster that this process started lives until this input closes at the end of the process.
     _alive: Option<Child>,
 }
 
@@ -88,7 +88,7 @@ async fn execute(admin: &DatabaseConnection, sql: String) {
         .unwrap_or_else(|error| panic!("{sql}: {error}"));
 }
 
-/// Makes an empty, migrated database; answers its address and name. None when PostgreSQL isn't installed.
+/// Creates an empty, migrated database. Returns its address and name; None when PostgreSQL isn't installed.
 pub async fn create() -> Option<(String, String)> {
     let url = &cluster()?.url;
     let admin = administer(url).await;
@@ -99,7 +99,7 @@ pub async fn create() -> Option<(String, String)> {
     Some((sibling(url, &name), name))
 }
 
-/// Throws a database away.
+/// Drops a database.
 pub async fn drop(name: &str) {
     let url = &cluster().expect("the database was made in it").url;
     let admin = administer(url).await;
@@ -124,7 +124,7 @@ async fn template(url: &str, admin: &DatabaseConnection) -> String {
         .expect("the catalog can be read")
         .is_none()
     {
-        // A run that is killed here leaves a database of a name that nobody looks for.
+        // A run that is killed here leaves a database with an unused name.
         let unfinished = format!("unfinished_{}", Uuid::now_v7().simple());
         execute(admin, format!("CREATE DATABASE {unfinished}")).await;
         let settings = DatabaseSettings {

@@ -9,8 +9,8 @@ use tempfile::TempDir;
 
 use super::net;
 
-/// A command whose settings come from the test alone, but for the level of its log: what it tells is looked through, and may be
-/// asked to tell everything.
+/// A command with settings from the test only. The log level may come from outside: the leak check
+/// must hold at every level.
 pub fn clientele(directory: &TempDir, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clientele"));
     command
@@ -66,17 +66,17 @@ impl Server {
         Self::start_with(&["--listen", "127.0.0.1:0"], environment)
     }
 
-    /// One that asks nobody who they are.
+    /// A server without authentication.
     pub fn open(environment: &[(&str, &str)]) -> Self {
         Self::start_with(&["serve", "--no-auth", "--listen", "127.0.0.1:0"], environment)
     }
 
-    /// One whose standard output is a terminal, though its log is none. What it prints comes through the terminal's other end.
+    /// A server with a terminal as standard output and a piped log. Its output arrives at the terminal's other end.
     pub fn on_terminal(environment: &[(&str, &str)]) -> Self {
         let directory = directory();
         let mut command = Command::new("script");
         let program = env!("CARGO_BIN_EXE_clientele");
-        // The shell becomes the server, so that its number is the server's; standard error goes past the terminal.
+        // The shell becomes the server, so that its process id is the server's; standard error bypasses the terminal.
         let line = format!("echo $$ >pid; exec '{program}' --listen 127.0.0.1:0 2>log");
         command
             .current_dir(directory.path())
@@ -87,19 +87,19 @@ impl Server {
         Self::listening(command, directory)
     }
 
-    /// One on the database that is in this directory.
+    /// A server on the database in this directory.
     pub fn start_in(directory: TempDir, environment: &[(&str, &str)]) -> Self {
         let command = clientele(&directory, &["--listen", "127.0.0.1:0"], environment);
         Self::listening(command, directory)
     }
 
-    /// One without authentication, on the database in a directory that the test keeps.
+    /// A server without authentication, on the database in a directory that the test keeps.
     pub fn start_in_open(directory: &TempDir) -> Self {
         let arguments = ["serve", "--no-auth", "--listen", "127.0.0.1:0"];
         Self::listening(clientele(directory, &arguments, &[]), self::directory())
     }
 
-    /// One that a shell starts, in a directory that the test keeps.
+    /// A server that a shell starts, in a directory that the test keeps.
     pub fn of_shell(directory: &TempDir, script: &str) -> Self {
         let mut command = Command::new("sh");
         command.current_dir(directory.path()).env_clear().args(["-c", script]);
@@ -112,9 +112,9 @@ impl Server {
         Self::listening(command, directory)
     }
 
-    /// What `command` starts, which must be a server in this directory.
+    /// The server that `command` starts in this directory.
     pub fn listening(mut command: Command, directory: TempDir) -> Self {
-        // Whoever asks it by HTTP needs a cryptography, though nothing here is encrypted.
+        // The HTTP client needs a cryptography provider although nothing here is encrypted.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let is_json = command
             .get_envs()
@@ -206,19 +206,19 @@ impl Server {
         );
     }
 
-    /// Waits for the end: what was logged, and the exit code.
+    /// Waits for the end. Returns the log and the exit code.
     pub fn wait(self) -> (String, Option<i32>) {
         let (log, _, code, _) = self.ended();
         (log, code)
     }
 
-    /// The same, with what was printed since the greeting.
+    /// The same, with the output since the greeting.
     pub fn wait_for_output(self) -> (String, String, Option<i32>) {
         let (log, printed, code, _) = self.ended();
         (log, printed, code)
     }
 
-    /// Waits for the end: the exit code, and the directory with what is left in it.
+    /// Waits for the end. Returns the exit code and the directory.
     pub fn stopped(self) -> (Option<i32>, TempDir) {
         let (_, _, code, directory) = self.ended();
         (code, directory)

@@ -28,14 +28,14 @@ use super::{
     net,
 };
 
-/// How a server is configured.
+/// The configuration of a test server.
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub clients: ClientSettings,
     pub doors: api::Settings,
     pub http: HttpSettings,
     pub request_timeout_seconds: u64,
-    /// How it knows for how long it has known its users and tokens.
+    /// The clock of the cache of users and tokens.
     pub clock: Clock,
 }
 
@@ -44,7 +44,7 @@ impl Default for Settings {
         Self {
             clients: ClientSettings::default(),
             doors: api::Settings::default(),
-            // Tests send more at once than a server takes: they are to meet in the database.
+            // Tests send more requests at once than the default admits: they must meet in the database.
             http: HttpSettings {
                 requests: 1_000,
                 ..HttpSettings::default()
@@ -68,9 +68,9 @@ pub struct TestServer {
     /// None for a view of another server.
     serving: Option<JoinHandle<()>>,
     callers: Callers,
-    /// Who is calling, as the server knows them; anybody without it.
+    /// The caller, as the server knows it; none: unauthenticated.
     caller: Option<usize>,
-    /// Goes last.
+    /// Dropped last.
     net: net::Spread,
 }
 
@@ -133,7 +133,7 @@ impl TestServer {
         }
     }
 
-    /// Stops serving, and throws the database away when this was its last server.
+    /// Stops serving, and drops the database when this was its last server.
     pub async fn stop(self) {
         if let Some(serving) = self.serving {
             serving.abort();
@@ -146,7 +146,7 @@ impl TestServer {
         drop(self.net);
     }
 
-    /// A request to this server, for what the shorter ways can't say. Placeholders in the path are replaced.
+    /// A request to this server, with placeholders in the path replaced.
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self
             .http
@@ -157,7 +157,7 @@ impl TestServer {
         }
     }
 
-    /// The same server, called by somebody with these rights and no others.
+    /// The same server for a caller with exactly these rights.
     #[must_use]
     pub fn as_caller(&self, rights: &Rights) -> Self {
         Self {
@@ -175,7 +175,7 @@ impl TestServer {
         }
     }
 
-    /// Where it listens, for callers that don't keep to HTTP.
+    /// The listening address, for tests that send raw bytes.
     pub fn address(&self) -> &str {
         self.address.trim_start_matches("http://")
     }
@@ -242,13 +242,13 @@ impl TestServer {
         Snapshot::take(&self.clientele.db).await
     }
 
-    /// Stores so many invented clients.
+    /// Stores `count` invented clients.
     pub async fn seed(&self, count: u32) {
         let now = std::time::SystemTime::now().into();
         self.clientele.seed(count, now, |_| ()).await.expect("seeding works");
     }
 
-    /// Runs a statement past all rules.
+    /// Runs an SQL statement directly.
     pub async fn write(&self, sql: &str) -> Result<()> {
         self.clientele.db.write(&Raw(sql)).await?
     }
@@ -263,13 +263,13 @@ fn router(clientele: Arc<Clientele>, settings: &Settings) -> Router {
     api::router(clientele, settings.doors.clone())
 }
 
-/// A statement that no function of the house would run.
+/// A statement outside the domain's functions.
 struct Raw<'a>(&'a str);
 
 impl Work for Raw<'_> {
     type Output = Result<()>;
 
-    /// A failure is the output, so that it isn't tried again.
+    /// A failure is returned as output, so that it is not retried.
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Result<()>>> {
         Ok(match transaction.run(self.0, []).await {
             Ok(_) => Step::Commit(Ok(())),

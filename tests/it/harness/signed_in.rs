@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::{Answer, Settings, TestServer};
 
 impl Settings {
-    /// Nobody gets in without credentials; what changes on another server counts at once.
+    /// Requires credentials; changes on other servers apply at once.
     pub fn signed_in() -> Self {
         Self::authenticated(AuthenticationSettings {
             freshness_seconds: 0,

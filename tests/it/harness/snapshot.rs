@@ -9,7 +9,7 @@ pub struct Snapshot(pub Vec<String>);
 impl Snapshot {
     pub async fn take(database: &Database) -> Self {
         let connection = database.read();
-        // The catalog is asked, so that no table of tomorrow can be forgotten here.
+        // The catalog lists the tables, so that new ones are included.
         let catalog = match connection.dialect {
             Dialect::Sqlite => {
                 "SELECT m.name, c.name FROM sqlite_master m, pragma_table_info(m.name) c \
@@ -28,7 +28,7 @@ impl Snapshot {
                 _ => tables.push((table, vec![column])),
             }
         }
-        // One statement, so that it sees one instant: a commit that nobody waits for may come at any time.
+        // One statement sees one point in time: a background commit may happen at any time.
         let rows: Vec<String> = tables
             .iter()
             .map(|(table, columns)| {

@@ -25,7 +25,7 @@ async fn surplus_connection_is_closed_and_others_go_on() {
             3,
         ),
         (
-            // A proxy speaks for many.
+            // A proxy connects for many callers.
             HttpSettings {
                 connections: 4,
                 connections_per_address: 1,
@@ -48,7 +48,7 @@ async fn surplus_connection_is_closed_and_others_go_on() {
             stream.write_all(ASK).await.expect("sent");
             assert!(stream.read(&mut [0; 4096]).await.expect("an answer") > 0);
         }
-        // One that ends makes room for another.
+        // A connection that ends makes room for another one.
         let mut last = open.pop().expect("one");
         last.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
             .await
@@ -58,7 +58,7 @@ async fn surplus_connection_is_closed_and_others_go_on() {
         loop {
             let mut stream = connect(address).await;
             stream.write_all(ASK).await.expect("sent");
-            // The place is given back a moment after the caller sees the end.
+            // The permit is released shortly after the caller sees the end.
             if stream.read(&mut [0; 4096]).await.is_ok_and(|length| length > 0) {
                 break;
             }

@@ -65,10 +65,10 @@ async fn listed_origins_can_read_every_refusal() {
     let mut first = connect(address).await;
     let busy = b"GET /busy HTTP/1.1\r\nhost: a\r\n\r\n";
     first.write_all(busy).await.expect("sent");
-    // It has the only place as soon as another is refused.
+    // It has the only permit as soon as another request is refused.
     while !ask("GET /graphql", FRIEND).await.starts_with("HTTP/1.1 503 ") {}
     asked("GET /graphql", "503").await;
     asked("GET /api/clients", "503").await;
-    // A browser that asks beforehand needs no place.
+    // A preflight request needs no permit.
     asked("OPTIONS /graphql", "200").await;
 }

@@ -34,7 +34,7 @@ async fn frame_flood_ends_only_its_own_connection() {
         (frame(WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]), vec![]),
         (frame(PRIORITY, 0, 1, &[0; 5]), vec![]),
         (frame(DATA, 0, 1, &[]), open),
-        // Of a kind that nobody has heard of.
+        // Frames of an unknown type.
         (frame(0x77, 0, 0, b"x"), vec![]),
     ] {
         let mut peer = Peer::connect(address, WINDOW).await;
@@ -50,7 +50,7 @@ async fn ordinary_frames_are_no_flood() {
     let (address, _net) = serve(HttpSettings::default(), reading()).await;
     let mut peer = Peer::connect(address, WINDOW).await;
     for stream in (1..400).step_by(2) {
-        // Far more in all than a flood has, but the answers are taken.
+        // Far more than a flood has, but the client reads the answers.
         for _ in 0..12 {
             peer.send(&frame(PING, 0, 0, &[0; 8])).await;
             peer.next_of(&[PING]).await.expect("an answer to each");
@@ -110,10 +110,10 @@ async fn immediately_reset_requests_end_the_connection() {
     assert_eq!(sent, MANY);
     let begun = running.available_permits();
     assert!(begun <= 501, "{begun} of {MANY} requests have begun");
-    // Each place is free again.
+    // Each permit is free again.
     others_are_answered(address).await;
 
-    // A proxy says so for callers of its own, none of whom may end the connection for the others.
+    // A proxy resets streams for its callers; none of them may end the connection of the others.
     let settings = HttpSettings {
         trusted_proxies: vec!["127.0.0.1".parse().expect("a network")],
         ..settings

@@ -60,7 +60,7 @@ pub fn widen(stream: u32, bytes: u32) -> Vec<u8> {
 pub struct Peer(TcpStream);
 
 impl Peer {
-    /// Speaks HTTP/2 with a window of so many bytes for each stream.
+    /// Opens HTTP/2 with a window of `window` bytes for each stream.
     pub async fn connect(address: SocketAddr, window: u32) -> Self {
         let stream = connect(address).await;
         stream.set_nodelay(true).expect("an option of every socket");
@@ -73,7 +73,7 @@ impl Peer {
         peer
     }
 
-    /// What comes of it is seen when something is read.
+    /// The effect shows when something is read.
     pub async fn send(&mut self, bytes: &[u8]) {
         let _ = timeout(PATIENCE, self.0.write_all(bytes))
             .await

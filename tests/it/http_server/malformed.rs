@@ -115,7 +115,7 @@ async fn malformed_requests_are_refused_and_disconnected() {
     assert_eq!(answered, "200 OK", "the server lives");
 }
 
-/// RFC 9112 §6.1: whoever goes by the length sees another request than whoever goes by the chunks.
+/// RFC 9112 §6.1: the length and the chunks describe different requests.
 #[tokio::test]
 async fn length_with_chunks_is_refused_and_disconnected() {
     let (address, _net) = serve(HttpSettings::default(), reading()).await;
@@ -145,7 +145,7 @@ async fn length_with_chunks_is_refused_and_disconnected() {
 
 const BAD_REQUEST: &str = "HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n";
 
-/// RFC 9112 §2.2 lets a recipient take a LF for the end of a line. Whoever stands before this server may not.
+/// RFC 9112 §2.2 lets a recipient accept LF as the end of a line. A proxy in front of this server may not.
 #[tokio::test]
 async fn line_without_cr_lf_is_refused_and_disconnected() {
     let (address, _net) = serve(HttpSettings::default(), reading()).await;
@@ -183,7 +183,7 @@ async fn line_without_cr_lf_is_refused_and_disconnected() {
     }
 }
 
-/// While a request is answered the parser reads ahead: what it finds then is looked at, too.
+/// The parser reads ahead while a request is being answered: that input is checked too.
 #[tokio::test]
 async fn pipelined_malformed_request_is_refused_too() {
     let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
@@ -205,7 +205,7 @@ async fn pipelined_malformed_request_is_refused_too() {
             .expect("sent");
         begun.acquire().await.expect("open").forget();
         stream.write_all(smuggled.as_bytes()).await.expect("sent");
-        // Another request, so that the first has been read.
+        // A second request, to be sure that the first was read.
         assert_eq!(
             exchange(address, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n")
                 .await

@@ -26,10 +26,10 @@ use tokio::{
 
 use crate::harness::net;
 
-/// What waits longer than this waits in vain.
+/// A test that waits longer than this fails.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Serves `router` for as long as the test runs, over the net that its log falls into.
+/// Serves `router` during the test, with the leak check on its log.
 async fn serve(settings: HttpSettings, router: Router) -> (SocketAddr, net::Spread) {
     let net = net::spread();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -39,7 +39,7 @@ async fn serve(settings: HttpSettings, router: Router) -> (SocketAddr, net::Spre
     (address, net)
 }
 
-/// Reads bodies under the addresses of both doors and another one, and answers with their length.
+/// Reads bodies at the paths of both APIs and at another one, and answers with their length.
 fn reading() -> Router {
     let read = get(async || "0").post(async |body: Bytes| body.len().to_string());
     Router::new()

@@ -29,7 +29,7 @@ fn ask(path: &str) -> Vec<u8> {
     format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").into_bytes()
 }
 
-/// Ends when it is let.
+/// Ends when the test releases it.
 fn waiting(begun: &Arc<Semaphore>, may_end: &Arc<Semaphore>) -> Router {
     let (begun, may_end) = (begun.clone(), may_end.clone());
     let wait = async move || {
@@ -99,7 +99,7 @@ async fn health_and_metrics_are_answered_under_overload() {
     for (path, most) in [("/metrics", 2), ("/health/wait", 32)] {
         let (address, may_end, _net) = full(HttpSettings::default()).await;
         let ask_one = || tokio::spawn(async move { exchange(address, &ask(path)).await });
-        // All but one are let in and wait there, so that the one that is refused ends first.
+        // All but one are admitted and wait, so the refused one ends first.
         let all = (0..=most).map(|_| ask_one());
         let (refused, _, others) = futures_util::future::select_all(all).await;
         assert_eq!(refused.expect("ended").0, "503 Service Unavailable", "{path}");
@@ -110,7 +110,7 @@ async fn health_and_metrics_are_answered_under_overload() {
     }
 }
 
-/// A server whose only place is taken, for as long as nothing is added to the semaphore.
+/// A server whose only permit is in use until the test adds one to the semaphore.
 async fn full(settings: HttpSettings) -> (SocketAddr, Arc<Semaphore>, net::Spread) {
     let settings = HttpSettings {
         requests: 1,
@@ -173,7 +173,7 @@ async fn few_surplus_requests_wait_briefly() {
     let (begun, may_end) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
     let (address, _net) = serve(settings, waiting(&begun, &may_end)).await;
     let ask_one = || tokio::spawn(async move { exchange(address, &ask("/wait")).await });
-    // One runs, one waits, and whichever comes third is refused.
+    // One runs, one waits, and the third is refused.
     let mut all: Vec<_> = (0..3).map(|_| ask_one()).collect();
     let (refused, _, others) = futures_util::future::select_all(all.drain(..)).await;
     assert_eq!(refused.expect("ended").0, "503 Service Unavailable");
@@ -197,7 +197,7 @@ async fn awaited_body_holds_no_permit() {
     for _ in 0..2 {
         let mut stream = connect(address).await;
         stream.write_all(head.as_bytes()).await.expect("sent");
-        // Says that the body is waited for.
+        // Reports that the server awaits the body.
         let mut go_on = [0; 25];
         stream.read_exact(&mut go_on).await.expect("an answer");
         assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
@@ -206,7 +206,7 @@ async fn awaited_body_holds_no_permit() {
     let (status, _) = exchange(address, &ask("/")).await;
     assert_eq!(status, "200 OK");
 
-    // When everything is there, the request waits for a place again, though nothing else may wait.
+    // A complete request waits for a permit again, although nothing else may wait.
     let other = tokio::spawn(async move { exchange(address, &ask("/wait")).await });
     begun.acquire().await.expect("open").forget();
     for stream in &mut slow {
@@ -263,7 +263,7 @@ async fn work_without_its_caller_keeps_its_permit() {
         has_begun.add_permits(1);
         work.await.expect("no panic");
     };
-    // One call uses the handler up, so that its end can be seen.
+    // The handler serves one call, so that its end is visible.
     let change = Arc::new(Mutex::new(Some(change)));
     let route = get(async move |place: Extension<Place>| {
         let change = change.lock().expect("no panic").take().expect("called once");

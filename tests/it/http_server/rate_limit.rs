@@ -49,7 +49,7 @@ fn header<'a>(answer: &'a Response, name: &str) -> Option<&'a str> {
     answer.headers().get(name).map(|value| value.to_str().expect("ASCII"))
 }
 
-/// What an answer says is left in its caller's bucket.
+/// The tokens left in the caller's bucket, according to an answer.
 fn left(answer: &Response) -> u32 {
     remaining(header(answer, "ratelimit").expect("every answer tells the state"))
 }
@@ -131,7 +131,7 @@ async fn rate_limit_follows_the_caller_across_addresses_and_paths() {
             assert!(left < 999, "{path} at {address}: the same caller has {left} left");
         }
     }
-    // Whoever else is at her address has a bucket of his own; so have the tokens, each of them.
+    // Another user at her address has a separate bucket, and so has each token.
     let bo = ask("/api/clients", office).basic_auth("bo", Some(PASSWORD));
     let token = ask("/api/clients", office).bearer_auth(&token);
     let other = ask("/api/clients", office).bearer_auth(&other);
@@ -149,7 +149,7 @@ async fn public_metrics_are_rate_limited_by_address() {
         ..AuthenticationSettings::default()
     };
     let server = start(1_000, Settings::authenticated(settings)).await;
-    // A stranger, who knows nothing but the port.
+    // An unauthenticated caller.
     let ask = async |address: &str| {
         let mut stream = connect(server.address()).await;
         let head =

@@ -61,7 +61,7 @@ async fn panic_is_answered_and_the_server_goes_on() {
         .route("/", get(async || "alive"));
     let (address, _net) = serve(HttpSettings::default(), router).await;
     let sentence = "Something went wrong on the server. Its log has the cause under the request id.";
-    // The answer, its header and the log name one and the same request.
+    // The answer, its header and the log name the same request.
     let id = "0190a5c5-9ec6-7c4e-a3a4-0dc4d5a7a1f0";
     for (path, body) in [
         (

@@ -26,14 +26,14 @@ const SHORT: Duration = Duration::from_millis(200);
 const LARGE: usize = 32 * 1024 * 1024;
 const MIDDLING: usize = 256 * 1024;
 
-/// Answers that have been made, and those of them that are in memory.
+/// Numbers of created responses and of those still in memory.
 #[derive(Clone, Copy, Default)]
 struct Count {
     made: usize,
     kept: usize,
 }
 
-/// Bytes that tell when they go away.
+/// Bytes that report when they are dropped.
 struct Answer {
     bytes: Vec<u8>,
     count: watch::Sender<Count>,
@@ -64,7 +64,7 @@ impl Drop for Answer {
     }
 }
 
-/// Answers of three sizes, and what is known of them.
+/// Responses of three sizes, and their counters.
 fn answering() -> (Router, watch::Receiver<Count>) {
     let (count, counted) = watch::channel(Count::default());
     let of = |length| {
@@ -78,7 +78,7 @@ fn answering() -> (Router, watch::Receiver<Count>) {
     (router, counted)
 }
 
-/// Waits until `made` answers have been made and none is kept.
+/// Waits until `made` responses have been created and none is in memory.
 async fn none_kept(counted: &mut watch::Receiver<Count>, made: usize) {
     let gone = counted.wait_for(|count| count.made == made && count.kept == 0);
     timeout(PATIENCE, gone)
@@ -172,7 +172,7 @@ async fn unread_stream_is_dropped_and_others_go_on() {
     let (address, _net) = serve(short(), router).await;
     let mut peer = Peer::connect(address, 65_535).await;
     peer.send(&widen(0, 1024 * 1024 * 1024)).await;
-    // One takes nothing beyond its window, as a proxy's slow caller does.
+    // One stream reads nothing beyond its window, as a proxy does for a slow caller.
     peer.send(&ask(1, "/middling")).await;
     let (mut next, mut answered, mut reset) = (3, 0, None);
     while reset.is_none() {
@@ -224,7 +224,7 @@ async fn caller_with_unread_responses_waits_for_more() {
     peer.send(&ask(1, "/middling")).await;
     assert_eq!(peer.next_of(&[HEADERS]).await.expect("a head").stream, 1);
     peer.send(&ask(3, "/")).await;
-    // It has been read by then, and had time.
+    // The response has been read by then.
     for _ in 0..50 {
         peer.send(&frame(PING, 0, 0, &[0; 8])).await;
         let pong = peer.next_of(&[PING, HEADERS]).await.expect("an answer");

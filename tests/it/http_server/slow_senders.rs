@@ -67,7 +67,7 @@ async fn unfinished_head_is_cut_off() {
             (String::new(), String::new()),
             "{start}"
         );
-        // It isn't granted the time for a goodbye.
+        // It does not get time for a shutdown handshake.
         assert!(sent.elapsed() < Duration::from_secs(1), "{start}");
     }
 }
@@ -87,7 +87,7 @@ async fn second_head_is_timed_from_its_first_byte() {
             .expect("sent");
         let mut answer = vec![0; 4096];
         assert!(stream.read(&mut answer).await.expect("an answer") > 0);
-        // The rest between two requests is no head.
+        // Idle time between two requests does not count as a head.
         tokio::time::sleep(SHORT * 2).await;
     }
     stream.write_all(b"GET / HTTP/1.1\r\n").await.expect("sent");

@@ -44,7 +44,7 @@ async fn secured(certificate: &Certificate) -> Secured {
     Secured { folder, address }
 }
 
-/// A connection of somebody who trusts the authority of `certificate` alone.
+/// A connection that trusts only the authority of `certificate`.
 async fn trusting(
     address: SocketAddr,
     certificate: &Certificate,
@@ -98,7 +98,7 @@ async fn server_with_a_certificate_speaks_only_tls() {
         .await
         .expect("sent");
     assert!(!rest_bytes(&mut plain).await.starts_with(b"HTTP"));
-    // Nobody may keep a connection without encryption.
+    // A connection without encryption is closed.
     assert_eq!(rest(&mut connect(address).await).await, "");
 }
 
@@ -116,7 +116,7 @@ async fn new_certificate_is_loaded_and_a_broken_one_is_not() {
 
     for (certificate, key) in [("no PEM", old.key_pem()), (new.pem(), old.key_pem()), ("", "")] {
         write(&folder, certificate, key);
-        // Looked at several times meanwhile.
+        // The server checks the files several times meanwhile.
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(
             trusting(address, &old, &[]).await.is_ok(),
@@ -128,7 +128,7 @@ async fn new_certificate_is_loaded_and_a_broken_one_is_not() {
     assert!(trusting(address, &old, &[]).await.is_err());
 }
 
-/// Comes back when new connections get this certificate.
+/// Returns when new connections get this certificate.
 async fn taken_up(address: SocketAddr, certificate: &Certificate) {
     tokio::time::timeout(super::PATIENCE, async {
         while trusting(address, certificate, &[]).await.is_err() {
@@ -162,7 +162,7 @@ async fn slow_handshake_is_cut_off() {
         address,
         folder: _folder,
     } = secured(&certificate).await;
-    // The start of a ClientHello, which would go on for 500 bytes.
+    // The start of a ClientHello of 500 bytes.
     let hello = [0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xfc, 0x03, 0x03];
     let mut stream = connect(address).await;
     let (mut reading, mut writing) = stream.split();
@@ -172,7 +172,7 @@ async fn slow_handshake_is_cut_off() {
         read = reading.read(&mut answer) => assert!(!matches!(read, Ok(1..)), "nothing is answered"),
         () = async {
             for byte in hello.iter().chain(std::iter::repeat(&0)) {
-                // Each comes well in time after the one before.
+                // Each byte arrives well within the timeout of one read.
                 let _ = writing.write_all(&[*byte]).await;
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }

@@ -94,7 +94,7 @@ async fn replay_shows_definitions_as_they_were(server: &TestServer) {
     server
         .define(vec![field("first", Kind::Text), field("second", Kind::Number), colour])
         .await;
-    // But for what a field offers, which is what it offers now.
+    // The options of a field are the present ones.
     let offering = |options: &str| graphql.text.replace(r#"[{"value":"RED"},{"value":"BLUE"}]"#, options);
     assert_eq!(post(server, CLIENTS, "rest", &body).await.text, rest.text);
     assert_eq!(
@@ -114,7 +114,7 @@ async fn replay_shows_definitions_as_they_were(server: &TestServer) {
     server.define(vec![field("first", Kind::Text)]).await;
     assert_eq!(post(server, CLIENTS, "rest", &body).await.text, rest.text);
     assert_eq!(upsert(server, "graphql", &input).await.text, offering("[]"));
-    // What has been kept is nobody else's picture of the definitions.
+    // The stored outcome does not affect the definitions of other requests.
     let sets = server
         .graphql("{ customFieldSets { fields { fieldId } } }", json!({}))
         .await;

@@ -93,7 +93,7 @@ async fn replay_requires_the_permission_at_present(server: &TestServer) {
         .await
         .expect_err("may not");
     assert!(matches!(error, Error::Forbidden(_)), "{error:?}");
-    // As a problem: what stands before it in the same document has been carried out, and is to be answered.
+    // As a user error: earlier fields of the same document were executed and need their answer.
     for (permission, input) in [(Permission::EditClient, ana()), (Permission::CreateClient, change)] {
         let answer = server
             .clientele
@@ -130,7 +130,7 @@ async fn outcome_is_kept_for_a_day(server: &TestServer) {
         0
     );
 
-    // It is still there, and counts no more.
+    // The record still exists and is ignored.
     let over = begun + TimeDelta::hours(24);
     let second = try_upsert(server, &caller, &ana(), over)
         .await

@@ -30,7 +30,7 @@ async fn key_is_bound_to_one_request(server: &TestServer) {
     ] {
         post(server, path, "order-7319", body).await.is(422, reused.clone());
     }
-    // The other door is another request, too.
+    // The same input through the other API is another request.
     let answer = upsert(server, "order-7319", &ines()).await;
     let error = json!({
         "code": "IDEMPOTENCY_KEY_REUSED", "path": ["input", "idempotencyKey"],

@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::{CLIENTS, counts, ines, post, upsert, welcome};
 use crate::harness::{Answer, Settings, TestServer};
 
-/// Holds the slot of a key until it is let go, and leaves it empty.
+/// Holds the slot of a key until released, and leaves it empty.
 struct Holding<'a> {
     key: &'a str,
     held: &'a Notify,
@@ -112,7 +112,7 @@ async fn waiting_for_a_running_request_is_bounded(server: &TestServer) {
                 graphql.text
             );
         }
-        // One more, which is waiting, or about to, when the slot is left empty.
+        // One more request, which waits or is about to wait when the slot is released.
         let (rest, ()) = tokio::join!(post(&others[0], CLIENTS, "order-7319", &body), async {
             let_go.notify_one()
         });

@@ -41,12 +41,12 @@ async fn key_costs_one_statement_and_a_replay_two(server: &TestServer) {
         json!({ "client": { "notes": "a" } }),
         json!({ "client": { "notes": "b" } }),
     );
-    // The claim is a statement of its own: it has to wait where it may have to. The outcome goes with what is written.
+    // The claim is a separate statement, because it may wait. The outcome is stored with the change.
     let plain = statements(server, CLIENTS, None, &ines()).await;
     assert_eq!(statements(server, CLIENTS, Some("create"), &ines()).await, plain + 1);
     let plain = statements(server, own, None, &change).await;
     assert_eq!(statements(server, own, Some("change"), &other).await, plain + 1);
-    // Nothing else is written then: the outcome has to be.
+    // Without a change the outcome is written by itself.
     let plain = statements(server, own, None, &other).await;
     assert_eq!(statements(server, own, Some("unchanged"), &other).await, plain + 2);
     // A claim that fails, and the record with the definitions' version.
@@ -123,7 +123,7 @@ async fn only_expired_records_are_removed_in_batches(server: &TestServer) {
         .filter(|sql| sql.starts_with("DELETE"))
         .collect();
     assert_eq!(removals, Vec::from_iter(repeat_n(removals[0].clone(), 2)));
-    // PostgreSQL decides by what it has counted, and there is next to nothing here.
+    // PostgreSQL plans by its statistics, and the tables are nearly empty here.
     if server.backend == Backend::Sqlite {
         let plan = server
             .clientele

@@ -166,7 +166,7 @@ async fn key_of_another_client_is_refused(server: &TestServer) {
                 "city": "Nowhere" }] });
             server.refuses(FIRST, body, 400, refusal(code, status, &source)).await;
         }
-        // What isn't a key isn't repeated.
+        // A malformed key is not repeated in the message.
         let source = format!(
             "{list}[0].encodedKey: The key given isn't one of this client's {list}: leave encodedKey out to add a new \
                 member."

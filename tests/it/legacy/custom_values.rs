@@ -261,7 +261,7 @@ async fn missing_required_value_is_902(server: &TestServer) {
         .refuses(FIRST, json!({ "customInformation": [] }), 400, missing.clone())
         .await;
     server.refuses(FIRST, of("hat", "h"), 400, missing.clone()).await;
-    // A change that leaves the values alone isn't asked for one.
+    // A change without values does not need one.
     server
         .post(FIRST, json!({ "client": { "notes": "n" } }))
         .await

@@ -96,7 +96,7 @@ async fn appkey_is_accepted_on_every_route(server: &TestServer) {
     let (status, page) = get(&server, "/api/clients/?limit=1&appkey=").await;
     assert_eq!((status, page), (200, json!([created["client"]])));
 
-    // Only the parameters that are known are: a misspelt one is named.
+    // Unknown parameters are refused by name.
     let (status, refused) = get(&server, "/api/clients?appKey=K").await;
     let source = "appKey isn't a filter of this list.";
     assert_eq!((status, refused), (400, refusal(27, "PARAMETER_NOT_ALLOWED", source)));

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{CLIENTS, client, create, merged, refusal};
 use crate::harness::TestServer;
 
-/// Clients with the ids `c0`, `c1`…, each with what sets it apart.
+/// Clients with the ids `c0`, `c1`…, each with its own differences.
 async fn create_each(server: &TestServer, clients: &[Value]) {
     for (number, own) in clients.iter().enumerate() {
         let always = json!({ "firstName": "Trevor", "lastName": "Linden", "id": format!("c{number}") });

@@ -35,7 +35,7 @@ fn client(own: Value) -> Value {
     merged(always, own)
 }
 
-/// An expanded client: the collections are empty but for those in `collections`.
+/// An expanded client: the collections are empty except those in `collections`.
 fn expanded(client: Value, collections: Value) -> Value {
     let empty = json!({ "client": client, "customInformation": [], "idDocuments": [], "addresses": [] });
     merged(empty, collections)

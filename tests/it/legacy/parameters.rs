@@ -109,7 +109,7 @@ async fn parameters_with_a_json_body_are_refused(server: &TestServer) {
         answer.text
     );
     assert_eq!(server.snapshot().await, before);
-    // But those that aren't about the client are on every request of a real caller.
+    // Parameters that do not describe the client are allowed: real callers always send them.
     server
         .post("/api/clients?fullDetails=true&limit=5&offset=0", body)
         .await

@@ -218,7 +218,7 @@ async fn answer_can_be_sent_back(server: &TestServer) {
     server.post(FIRST, whole.clone()).await.is(200, answer);
     assert_eq!(server.snapshot().await, before, "nothing changed, nothing is written");
 
-    // Whatever the definitions have become since: narrower, deactivated, without the option.
+    // Even after the definitions became narrower, were deactivated, or lost the option.
     server
         .define(vec![
             CustomFieldInput {

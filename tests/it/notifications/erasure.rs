@@ -75,7 +75,7 @@ async fn provider_reply_about_an_erased_client_is_not_kept(server: &TestServer) 
             message.placeholders,
         );
         assert_eq!(kept, (state, "", None, None, None));
-        // One that was to be tried again is given up then: there is nothing left to send.
+        // A message waiting for a retry fails: there is nothing left to send.
         worker.wait(3_600 * 7);
         worker.finish().await;
         assert_eq!(of_client().await.state, end);

@@ -92,8 +92,8 @@ async fn every_message_is_delivered_at_least_once(server: &TestServer) {
         let before = mail.messages().len();
         let mut worker = start(server, &mail);
         let kill = async {
-            // An instant of its life: in one of five before it has sent anything, else after so many messages; and so
-            // much later.
+            // A moment of its life: in one of five runs before it has sent anything, otherwise after some messages,
+            // plus a delay.
             if !chance.random_ratio(1, 5) {
                 mail.message(before + chance.random_range(0..each)).await;
             }

@@ -42,9 +42,9 @@ impl Hand {
         Self::with_timeout(server, settings, None)
     }
 
-    /// One whose attempts may take this long, whatever the settings say.
+    /// A worker whose attempts may take this long.
     pub fn with_timeout(server: &TestServer, settings: NotificationSettings, timeout: Option<Duration>) -> Self {
-        // A minute ahead: everything that was queued through a door is due.
+        // One minute ahead: everything queued through an API is due.
         let start = DateTime::<Utc>::from(SystemTime::now() + Duration::from_secs(60));
         let clock = Arc::new(AtomicI64::new(start.timestamp_micros()));
         let mut channels = Channels::new(&settings).expect("the settings are sound");
@@ -66,7 +66,7 @@ impl Hand {
         self.clock.fetch_add(seconds * 1_000_000, Relaxed);
     }
 
-    /// Claims what is due once, and comes back when that is settled. Answers how many messages there were.
+    /// Claims the due messages once and waits for them. Returns their number.
     pub async fn step(&mut self) -> usize {
         self.worker.step().await.expect("the database answers")
     }

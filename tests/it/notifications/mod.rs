@@ -39,7 +39,7 @@ fn reachable() -> Value {
         "mobilePhone1": "+14155550101" })
 }
 
-/// Stores a client; answers its key.
+/// Stores a client and returns its key.
 async fn store(server: &TestServer, input: Value) -> String {
     let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { client { encodedKey } userErrors \
         { code message path } } }";

@@ -182,7 +182,7 @@ async fn message_keeps_the_values_of_its_placeholders(server: &TestServer) {
     // The change names none of the collections that the text needs.
     store(server, json!({ "client": { "encodedKey": key, "firstName": "Eva" } })).await;
     let found = messages(server).await;
-    // Beside the value of a custom field, the set that it is of.
+    // The set of a custom field is stored with its value.
     let placeholders = json!({ "CF:nick": "An", "CLIENT_NAME": "Eva Cruz", "ID_DOCUMENT_NUMBER": "X1",
         "RECIPIENT_MOBILE_PHONE": "+14155550101",
         "{CF:nick}": "facts" });

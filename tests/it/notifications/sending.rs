@@ -248,7 +248,7 @@ async fn every_attempt_sends_the_same_text(server: &TestServer) {
     let key = store(server, json!({ "client": reachable() })).await;
     worker.step().await;
     assert_eq!(messages(server).await[0].state, "QUEUED");
-    // Neither the client nor the template is what it was, and then the template is gone.
+    // The client and the template change, and then the template is deleted.
     store(
         server,
         json!({ "client": { "encodedKey": key, "lastName": "Other", "emailAddress": "other@example.test" } }),
@@ -268,7 +268,7 @@ async fn every_attempt_sends_the_same_text(server: &TestServer) {
         panic!("two were accepted")
     };
     assert_eq!(first.to, ["ana@example.test"]);
-    // But for the time it was sent at.
+    // Except for the time it was sent.
     let lasting = |data: &str| {
         data.lines()
             .filter(|line| !line.starts_with("Date:"))

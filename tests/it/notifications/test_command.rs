@@ -5,7 +5,7 @@ use crate::harness::program::run;
 
 const TO_INES: [&str; 4] = ["notify", "test", "--email", "ines@example.test"];
 
-/// What says where a mail server is, as flags.
+/// The flags with a mail server's address.
 fn mail_server(peer: &SmtpPeer, encryption: &str) -> Vec<String> {
     let ca_file = peer.settings().ca_file.expect("a peer has one");
     [

@@ -19,7 +19,7 @@ use crate::harness::{
     with,
 };
 
-/// What the metrics say of messages, without counters that have counted nothing.
+/// The metrics of messages, without counters at zero.
 async fn values(server: &TestServer, now: DateTime<Utc>) -> Vec<String> {
     let read = server.clientele.read_outbox(&Caller::operator(), now).await;
     read.expect("the database answers");
@@ -122,7 +122,7 @@ async fn bodies_of_sent_messages_are_removed_and_records_stay(server: &TestServe
         .into_iter()
         .map(|message| (message.state, message.placeholders.is_some()))
         .collect();
-    // Which of two that are due together is sent first isn't said.
+    // The order of two messages that are due together is not defined.
     kept.sort();
     let one = |state: &str, kept| (state.to_owned(), kept);
     assert_eq!(
@@ -150,7 +150,7 @@ async fn released_message_is_not_counted(server: &TestServer) {
     for _ in 0..5 {
         store(server, json!({ "client": reachable() })).await;
     }
-    // The breaker opens after two: the others are given back. Then one of them tries for all.
+    // The breaker opens after two: the others are released. Then one of them probes.
     worker.finish().await;
     worker.wait(30);
     worker.finish().await;
@@ -194,7 +194,7 @@ async fn upkeep_and_sending_find_their_rows_by_their_indexes(server: &TestServer
             .expect("a plan");
         for step in plan {
             let step: String = step.try_get("", "detail").expect("a text");
-            // Of a table there is always a search, never a scan.
+            // Every table is searched by an index, never scanned.
             assert!(!step.starts_with("SCAN message"), "{sql}: {step}");
             if let Some((_, index)) = step.split_once("SEARCH message USING ") {
                 found.push(index.split(" (").next().unwrap_or_default().to_owned());

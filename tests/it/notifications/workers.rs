@@ -15,7 +15,7 @@ use crate::harness::{
     peers::{Answering, GatewayPeer, Mailing, Security, SmtpOptions, SmtpPeer, Stage},
 };
 
-/// A template, and so many clients who are owed its message.
+/// A template, and clients that each have a queued message of it.
 async fn owe(server: &TestServer, clients: usize) {
     template(server, "hello", json!({})).await;
     for _ in 0..clients {
@@ -23,7 +23,7 @@ async fn owe(server: &TestServer, clients: usize) {
     }
 }
 
-/// How many messages are in each of these states.
+/// The number of messages in each of these states.
 async fn states<const N: usize>(server: &TestServer, names: [&str; N]) -> [usize; N] {
     let all = messages(server).await;
     names.map(|name| all.iter().filter(|message| message.state == name).count())
@@ -54,7 +54,7 @@ async fn refused_credentials_pause_the_channel_and_cost_no_attempt(server: &Test
     owe(server, 6).await;
     for pause in [30, 60, 120, 240, 300, 300] {
         worker.step().await;
-        // Nobody is asked before the pause is over.
+        // The provider is not called before the pause is over.
         assert_eq!(worker.step().await, 0);
         worker.wait(pause - 1);
         assert_eq!(worker.step().await, 0);
@@ -74,7 +74,7 @@ async fn refused_credentials_pause_the_channel_and_cost_no_attempt(server: &Test
             .any(|message| message.reason.as_deref() == Some("CREDENTIALS"))
     );
     Hand::new(server, settings(&mail)).finish().await;
-    // Its own clock is behind: what was released later is due later.
+    // Its clock is behind: messages released later are due later.
     let mut late = Hand::new(server, settings(&mail));
     late.wait(3_600);
     late.finish().await;
@@ -213,7 +213,7 @@ async fn one_refused_message_does_not_block_others(server: &TestServer) {
     gateway.once([Answering::status(403)]);
     worker.step().await;
     assert_eq!(messages(server).await[0].attempts, 0);
-    // It could be the channel: everybody waits. Then another one passes.
+    // The channel could be at fault: all messages wait. Then another one succeeds.
     store(server, json!({ "client": reachable() })).await;
     server
         .write("UPDATE message SET due_at = queued_at WHERE attempts = 0 AND reason IS NULL")
@@ -222,7 +222,7 @@ async fn one_refused_message_does_not_block_others(server: &TestServer) {
     worker.wait(30);
     worker.step().await;
     assert_eq!(states(server, ["SENT"]).await, [1]);
-    // So it is the message: the next refusal is an attempt of its own, and pauses nobody.
+    // The message is at fault: the next refusal counts as its attempt and pauses nothing.
     gateway.set(Answering::status(403));
     worker.step().await;
     let refused = messages(server)

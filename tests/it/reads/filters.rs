@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::TestServer;
 use crate::harness::graphql::{data, define, store};
 
-/// Four clients who share some of everything.
+/// Four clients that share some values of each member.
 async fn four(server: &TestServer) {
     define(
         server,
@@ -59,14 +59,14 @@ async fn four(server: &TestServer) {
         )
         .await;
     }
-    // States other than the first can't be reached through a door yet.
+    // States other than the first cannot be set through an API yet.
     server
         .write("UPDATE client SET state = 'ACTIVE' WHERE client_id IN ('b', 'c')")
         .await
         .expect("a sound statement");
 }
 
-/// The ids of those that pass, which are as many as the total says.
+/// The ids of the matching clients, whose number must equal the total.
 async fn passing(server: &TestServer, filter: &Value) -> String {
     let query = "query($filter: ClientFilter) { clients(filter: $filter) { nodes { clientId } totalCount } }";
     let found = data(server, query, json!({ "filter": filter })).await;

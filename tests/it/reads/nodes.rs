@@ -80,7 +80,7 @@ async fn objects_are_found_by_global_id_with_their_type(server: &TestServer) {
         data(server, NODES, json!({ "ids": ids })).await,
         json!({ "nodes": nodes })
     );
-    // In the order asked for, the same one twice, and null for what isn't there.
+    // In the order of the ids, with duplicates, and null for missing objects.
     let mixed = json!([ids[6], "nothing", ids[0], ids[0]]);
     assert_eq!(
         data(server, NODES, json!({ "ids": mixed })).await,
@@ -92,7 +92,7 @@ async fn objects_are_found_by_global_id_with_their_type(server: &TestServer) {
         data(server, one, json!({ "id": ids[3] })).await,
         json!({ "node": { "value": null, "linkedClient": { "firstName": "Bob", "customInformation": [] } } })
     );
-    // What has been removed isn't found any more; the client is, each way there is.
+    // A removed object is not found; the client is found in every way.
     let key = data(
         server,
         "query($id: ID!) { client(by: { id: $id }) { encodedKey clientId } }",

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::TestServer;
 use crate::harness::graphql::{data, store};
 
-/// Where collations differ: case, accents, digraphs, private use, beyond the basic plane, and a text that begins another.
+/// Names that collations order differently: case, accents, digraphs, private use, supplementary planes, prefixes.
 const NAMES: [&str; 14] = [
     "a",
     "B",
@@ -27,7 +27,7 @@ const PAGE: &str = "query($order: ClientOrder, $first: Int, $after: String, $las
         edges { cursor node { encodedKey } } nodes { encodedKey }
         pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }";
 
-/// Clients with each name twice, one of them changed later: as they are to be expected in each order.
+/// Clients with each name twice, one of them changed later, in the expected order of each sort key.
 async fn named_clients(server: &TestServer) -> Vec<Value> {
     for first in ["Z", "a"] {
         for last in NAMES {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::harness::TestServer;
 
-/// Everything of a client but links to others.
+/// All members of a client except links.
 const EVERYTHING: &str = "
     id encodedKey clientId state firstName middleName lastName fullName birthDate gender emailAddress homePhone
     mobilePhone1 mobilePhone2 preferredLanguage notes clientRole { id encodedKey roleId name description isDefault }

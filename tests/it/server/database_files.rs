@@ -69,7 +69,7 @@ pub fn mode(path: &Path) -> u32 {
     fs::metadata(path).expect("it exists").permissions().mode() & 0o777
 }
 
-/// Asserts that the main file is the only one, and answers what a copy of it holds.
+/// Asserts that the main file is the only one, and returns the contents of a copy.
 pub async fn complete(directory: &TempDir) -> Snapshot {
     assert_eq!(names(directory), ["clientele.db"]);
     let copies = self::directory();
@@ -78,7 +78,7 @@ pub async fn complete(directory: &TempDir) -> Snapshot {
     contents(&copy).await
 }
 
-/// Answers what a database file holds, and asserts its integrity.
+/// Returns the contents of a database file, and asserts its integrity.
 pub async fn contents(file: &Path) -> Snapshot {
     let url = format!("sqlite:{}", file.display());
     let database = Database::connect_to_look(&url, &DatabaseSettings::default())
@@ -117,7 +117,7 @@ pub async fn write(file: &Path, sql: &str) {
     database.close().await;
 }
 
-/// Creates a client and answers its id once the server has acknowledged it.
+/// Creates a client and returns its id once the server has acknowledged it.
 pub async fn create(server: &str, first_name: &str) -> Option<String> {
     let body = json!({ "client": { "firstName": first_name, "lastName": "Okafor" } });
     let sent = reqwest::Client::new().post(format!("{server}/api/clients")).json(&body);
@@ -245,7 +245,7 @@ async fn requests_past_the_shutdown_bound_leave_one_complete_file() {
         let holder = other.clone();
         let holding = tokio::spawn(async move { holder.write(&holding).await });
         begun.await.expect("the writer is held");
-        // It waits for the writer until the server gives it up.
+        // It waits for the writer until the server times out.
         let mut waiting = taken_in(server.address.trim_start_matches("http://"));
         server.signal("TERM");
         let mut answer = String::new();
@@ -342,7 +342,7 @@ async fn signal_at_any_instant_leaves_one_complete_file() {
     }
 }
 
-/// Whatever fails after the database has been opened.
+/// Failures after the database has been opened.
 #[tokio::test]
 async fn failed_start_leaves_one_complete_file() {
     for _ in 0..RUNS {

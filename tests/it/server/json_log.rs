@@ -15,7 +15,7 @@ fn lines(log: &str) -> Vec<Value> {
         .collect()
 }
 
-/// The members of an event but its time, which must be one.
+/// The members of an event without its time, which must be valid.
 fn without_time(mut event: Value) -> Value {
     let time = event.as_object_mut().and_then(|members| members.remove("timestamp"));
     let time = time.and_then(|time| time.as_str()?.parse::<chrono::DateTime<chrono::Utc>>().ok());
@@ -150,7 +150,7 @@ fn failure_is_one_json_object_wherever_the_format_is_set() {
         let expected = json!({ "level": "ERROR", "message": said, "exit_code": code, "target": "clientele::cli" });
         assert_eq!(failure, expected);
     }
-    // A later value wins, as for the settings.
+    // The last value wins, as for settings.
     let (_, log, _) = run(&["usr", "--set", "log.format=text"], &[JSON]);
     assert!(log.starts_with("clientele: unrecognized subcommand 'usr'"), "{log}");
 }

@@ -86,7 +86,7 @@ async fn failures_are_logged_at_warn_and_probes_at_debug() {
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect();
-    // One event for each request, and no other one about it.
+    // Exactly one event for each request.
     let about_requests = lines.iter().filter(|line| !line["request_id"].is_null());
     let told: Vec<Value> = about_requests
         .map(|line| {
@@ -137,7 +137,7 @@ fn panic_log_has_the_location_but_not_the_message() {
         filter: "trace".to_owned(),
     };
     let lines = Lines::default();
-    // The hook is the whole process's.
+    // The hook applies to the whole process.
     let hook = take_hook();
     log_without_messages();
     let name = "Ines Okafor";

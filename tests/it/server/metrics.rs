@@ -36,7 +36,7 @@ fn add_user(directory: &TempDir, environment: &[(&str, &str)], name: &str, permi
     assert!(output.status.success(), "{output:?}");
 }
 
-/// A server with one user, `boss`, who may do everything.
+/// A server with one user, `boss`, with all permissions.
 fn start(environment: &[(&str, &str)]) -> Server {
     let directory = directory();
     add_user(&directory, environment, "boss", "ALL");
@@ -67,7 +67,7 @@ async fn page(server: &Server) -> String {
     answer.text().await.expect("text")
 }
 
-/// The samples of a page that have one of these beginnings and count something, without buckets and sums of durations.
+/// The non-zero samples of a page with one of these prefixes, without buckets and sums of durations.
 fn counted<'a>(page: &'a str, beginnings: &[&str]) -> BTreeSet<&'a str> {
     let counts = |line: &&str| {
         let (name, value) = line.rsplit_once(' ').unwrap_or_default();
@@ -357,7 +357,7 @@ async fn proxy(url: &str) -> (String, tokio::task::JoinHandle<()>) {
     )
 }
 
-/// Asks for metrics before and during an outage of PostgreSQL.
+/// Requests metrics before and during an outage of PostgreSQL.
 async fn metrics_in_an_outage(database_url: &str, freshness_seconds: &str) {
     let (url, proxy) = proxy(database_url).await;
     let environment = [
@@ -391,7 +391,7 @@ async fn metrics_in_an_outage(database_url: &str, freshness_seconds: &str) {
     }
     let live = send(Client::new().get(format!("{}/health/live", server.address))).await;
     assert_eq!(live.status(), 200);
-    // Other credentials can't be looked up, and other routes are about what is stored.
+    // Unknown credentials cannot be looked up, and other routes need the database.
     let unknown = Client::new().get(format!("{}/metrics", server.address));
     assert_eq!(send(unknown.basic_auth("guest", Some(PASSWORD))).await.status(), 503);
     assert_eq!(send(ask(&server, Method::GET, "/api/clients")).await.status(), 503);

@@ -70,7 +70,7 @@ async fn request_log_has_one_line_with_id_and_no_personal_data() {
     for (path, sent, status) in [
         ("/health/live?name=Okafor", Some(id), 200),
         ("/playground/assets/Okafor", Some("not an id"), 404),
-        // It reads as one, and somebody's name and number stand in it.
+        // The path looks valid and contains a person's name and number.
         ("/health/live", Some("Okafor-14155550101"), 200),
         ("/health/live", Some("4929123456789012"), 200),
         ("/Okafor", None, 404),
@@ -129,8 +129,8 @@ async fn playground_policy_allows_only_its_own_files() {
         "{policy}"
     );
     assert!(page.contains("<title>clientele playground</title>"), "{page}");
-    // Whichever form of the page was built in: the policy lets pass what the page loads, and every file but our own is
-    // held to its hash.
+    // Whichever form of the page was built in: the policy permits what the page loads, and every third-party file
+    // must match its hash.
     assert_eq!(page.contains("cdn.jsdelivr.net"), policy.contains("cdn.jsdelivr.net"));
     assert_eq!(page.matches("integrity=\"sha384-").count(), 4);
     let start = reqwest::get(format!("{}/playground/assets/start.js", server.address))
@@ -160,10 +160,10 @@ async fn stopping_server_is_unready_and_answers_during_the_delay() {
         }
     };
     assert_eq!(noticed.await, (503, "stopping\n".to_owned()));
-    // Each on a connection of its own.
+    // Each on its own connection.
     assert_eq!(ask("/health/live").await, (200, "live\n".to_owned()));
     assert_eq!(ask("/api/clients").await.0, 401);
-    // Whoever can't wait says so again.
+    // A second signal ends the delay.
     server.signal("TERM");
     assert_eq!(server.wait().1, Some(0));
 }

@@ -16,7 +16,7 @@ async fn open(directory: &TempDir, file: &str) -> DatabaseConnection {
     sea_orm::Database::connect(options).await.expect("SQLite")
 }
 
-/// What a command answers that fails: standard error.
+/// The standard error of a command that fails.
 fn fails(directory: &TempDir, arguments: &[&str], url: &str) -> String {
     let output = clientele(directory, arguments, &[("DATABASE_URL", url)])
         .output()

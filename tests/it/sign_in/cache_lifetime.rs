@@ -21,7 +21,7 @@ use crate::harness::{Settings, TestServer};
 /// The longest that may be configured.
 const BOUND: Duration = Duration::from_secs(10);
 
-/// A server that hears of nothing before it asks the database, and the time since it began, in nanoseconds.
+/// A server without change notifications, and the time since its start in nanoseconds.
 struct Other {
     server: TestServer,
     passed: Arc<AtomicU64>,
@@ -47,7 +47,7 @@ impl Other {
             .store(since.as_nanos().try_into().expect("some seconds"), SeqCst);
     }
 
-    /// What the bearer of the token and these users are answered.
+    /// The answers to the bearer of the token and to these users.
     async fn statuses(&self, token: &str, users: [&str; 3]) -> Vec<u16> {
         let mut statuses = vec![self.server.as_bearer(token).get("/api/clients").await.status];
         for name in users {
@@ -84,7 +84,7 @@ async fn changes_on_other_servers_apply_after_ten_seconds(server: &TestServer) {
     change(server, "upsertUser", json!({ "name": "less", "permissions": [] })).await;
     change(server, "upsertUser", json!({ "name": "locked", "active": false })).await;
 
-    // That somebody asks meanwhile doesn't put it off.
+    // Requests in the meantime do not extend it.
     for since in [Duration::ZERO, BOUND / 2, BOUND.saturating_sub(Duration::from_nanos(1))] {
         other.set(since);
         other.server.statements();

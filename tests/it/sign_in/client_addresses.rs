@@ -42,23 +42,23 @@ async fn failures_from_elsewhere_do_not_lock_a_user_out() {
             (evil, "ana", "wrong", 401),
             (evil, "ana", "wrong", 401),
             (evil, "ana", "wrong", 429),
-            // Who asks from elsewhere hears nothing of it, known or not.
+            // Callers from other addresses are not affected.
             (office, "ana", PASSWORD, 200),
             (home, "ana", PASSWORD, 200),
             (home, "ana", "wrong", 401),
-            // Whoever has one address of IPv6 has all of its network, which is a /56.
+            // An IPv6 caller counts by its /56 network.
             ("2001:db8:1:ff::8", "ana", "wrong", 401),
             ("2001:db8:1:1::9", "ana", "wrong", 429),
             ("2001:db8:1:1::9", "ana", PASSWORD, 200),
             ("2001:db8:1:100::7", "ana", "wrong", 401),
-            // What was right elsewhere is no way past the throttle: this could be the guess that hits.
+            // Success elsewhere does not bypass the throttle: this could be a correct guess.
             (evil, "ana", PASSWORD, 429),
-            // Another user of the throttled address has failures of his own, until the address has had all of its.
+            // Another user of the throttled address has a separate count, until the address itself is throttled.
             (evil, "bo", "wrong", 401),
             (evil, "bo", PASSWORD, 200),
             (evil, "nobody", "wrong", 401),
             (evil, "nobody else", "wrong", 429),
-            // Who has signed in there stays in.
+            // A user who has signed in there stays signed in.
             (evil, "bo", PASSWORD, 200),
             (office, "bo", PASSWORD, 200),
         ] {

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::harness::program::{Server, clientele, directory, text, without_time};
 
-/// Runs in this directory with a line on standard input: standard output, standard error.
+/// Runs in this directory with a line on standard input. Returns standard output and standard error.
 fn run(directory: &TempDir, arguments: &[&str], line: &str) -> (String, String) {
     let mut command = clientele(directory, arguments, &[("CLIENTELE_LOG__FILTER", "off")]);
     let command = command
@@ -117,7 +117,7 @@ fn users_and_tokens_are_managed_at_the_command_line() {
             failed("there is no user of this name: `clientele user list` shows the users")
         );
     }
-    // A new user of this name isn't one that was removed.
+    // A new user with the name of a removed one is another user.
     assert_eq!(said(&bo, good).1, "");
     assert_eq!(
         said(&["user", "remove", "bo"], ""),
@@ -161,7 +161,7 @@ async fn first_start_prints_the_password_once_on_the_terminal() {
     for secret in [password.as_str(), "wrong password", "argon2id"] {
         assert!(!log.contains(secret), "{log}");
     }
-    // Who called is a kind and a key, not a name.
+    // The caller is recorded as a kind and a key, not as a name.
     let asked: Vec<&str> = log
         .lines()
         .filter(|line| line.contains("route=\"/api/clients\""))
@@ -207,7 +207,7 @@ async fn first_start_without_terminal_prints_no_password() {
     assert!(!log.contains("password is") && !log.contains(password), "{log}");
 }
 
-/// What a container or a service does before its first start.
+/// The commands of a container or service before its first start.
 #[tokio::test]
 async fn first_start_creates_no_user_when_one_exists() {
     let directory = directory();

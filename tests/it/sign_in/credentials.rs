@@ -18,7 +18,7 @@ pub fn now() -> DateTime<Utc> {
     std::time::SystemTime::now().into()
 }
 
-/// Makes a user of this name with [`PASSWORD`].
+/// Creates a user with this name and [`PASSWORD`].
 pub async fn user(server: &TestServer, name: &str, permissions: &[Permission]) {
     let input = UpsertUser {
         name: name.to_owned(),
@@ -111,7 +111,7 @@ async fn request_without_credentials_is_refused_everywhere(server: &TestServer) 
     for (path, header, challenges) in [
         ("/graphql", None, &[bearer, basic][..]),
         ("/graphql", Some(("sec-fetch-mode", "navigate")), &[bearer, basic]),
-        // Scripts of pages, over which no browser may ask for a password by itself.
+        // Scripts of pages: the browser must not show its password dialog for them.
         ("/graphql", Some(("sec-fetch-mode", "cors")), &[bearer]),
         ("/graphql", Some(("sec-fetch-mode", "same-origin")), &[bearer]),
         ("/graphql", Some(("x-requested-with", "XMLHttpRequest")), &[bearer]),
@@ -340,7 +340,7 @@ async fn known_caller_needs_no_statement_and_no_hash() {
     on(Backend::Sqlite, settings, async |server| {
         user(server, "ana", &[]).await;
         let token = server.token(&Rights::of([])).await;
-        // Both are refused after authentication and before any statement of their own.
+        // Both are refused after authentication and before any other statement.
         let ask = async || {
             assert_eq!(basic(server, "ana", PASSWORD).await, 403);
             assert_eq!(server.as_bearer(&token).get("/api/clients").await.status, 403);
@@ -373,7 +373,7 @@ async fn too_many_failures_throttle_only_the_failing_caller() {
             ("ana", "wrong", 401),
             ("ana", "wrong", 401),
             ("ana", "wrong", 429),
-            // Who has signed in lately stays in; another user isn't concerned.
+            // A user who has signed in recently stays signed in; other users are not affected.
             ("ana", PASSWORD, 200),
             ("bo", "wrong", 401),
             ("bo", PASSWORD, 200),

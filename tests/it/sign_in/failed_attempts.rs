@@ -19,7 +19,7 @@ use crate::harness::{Backend, Settings, TestServer};
 
 const SECRET: &str = "a secret of the issuer and of this server";
 
-/// What is known is never fresh, and an address has two failures.
+/// Cached data is never fresh, and an address has two failures.
 fn settings() -> AuthenticationSettings {
     AuthenticationSettings {
         freshness_seconds: 0,

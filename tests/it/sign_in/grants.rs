@@ -107,7 +107,7 @@ async fn changing_a_role_or_its_users_password_requires_the_role(server: &TestSe
         ),
         (json!({ "active": false }), json!([])),
         (json!({ "role": "reporting", "permissions": [] }), json!([])),
-        // The general limits are his own.
+        // The manager has the general limits.
         (json!({ "role": null, "password": "another good one" }), json!([])),
         (json!({ "role": "reporting" }), problem("FORBIDDEN", NO_ROLE, "role")),
     ] {
@@ -165,7 +165,7 @@ async fn last_user_with_every_right_is_protected(server: &TestServer) {
         .data(json!({ "deleteUser": { "userErrors": problem("INVALID", ALMOST_ALL, "name") } }));
     assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
 
-    // Who is deactivated is nobody to leave them to.
+    // A deactivated user does not count.
     user(server, "second", &Permission::ALL).await;
     all.graphql(UPSERT, json!({ "input": { "name": "second", "active": false } }))
         .await
@@ -180,7 +180,7 @@ async fn last_user_with_every_right_is_protected(server: &TestServer) {
         .await
         .data(json!({ "deleteUser": { "userErrors": [] } }));
 
-    // The operator may leave nobody with every right, and give them again.
+    // The operator can remove the last user with every right and create one again.
     for permissions in [vec![Permission::ManageUsers], Permission::ALL.to_vec()] {
         let input = UpsertUser {
             permissions: async_graphql::MaybeUndefined::Value(permissions),
@@ -191,7 +191,7 @@ async fn last_user_with_every_right_is_protected(server: &TestServer) {
     }
 }
 
-/// Without a door, which would have refused the request before it got here.
+/// Called directly, because an API would refuse the request earlier.
 async fn every_account_function_checks_permissions(server: &TestServer) {
     user(server, "ana", &[]).await;
     let rights = Rights::of(

@@ -55,11 +55,11 @@ async fn mutate(server: &str, user: &str, query: &str) -> (u16, Value) {
     (status, serde_json::from_str(&text).expect("JSON"))
 }
 
-/// Signs in users who are new to the server while `query` is sent over so many connections without a pause.
+/// Signs in users that are new to the server while `query` is sent over `connections` connections without a pause.
 async fn sign_in_during(server: &Server, connections: usize, user: &'static str, query: String) -> Vec<(u16, Value)> {
     let enough = Arc::new(AtomicBool::new(false));
     let mut attack = JoinSet::new();
-    // It is known.
+    // The user is known to the server.
     mutate(&server.address, user, "mutation { __typename }").await;
     for _ in 0..connections {
         let (address, query, enough) = (server.address.clone(), query.clone(), enough.clone());
@@ -99,14 +99,14 @@ async fn wrong_old_passwords_are_throttled_and_block_no_sign_in() {
         { "code": "INVALID", "message": "This isn't your password.", "path": ["input", "oldPassword"] }
     ] } } });
     let is_wrong = |(status, body): &&(u16, Value)| (*status, body) == (200, &wrong);
-    // The default allowance, and what is forgiven meanwhile: one in half a minute.
+    // The default allowance, plus one attempt every half minute.
     let looked_at = answers.iter().filter(is_wrong).count();
     assert!((10..15).contains(&looked_at), "{looked_at}");
     let throttled = answers.iter().find(|answer| !is_wrong(answer)).expect("more than ten");
     assert_eq!((throttled.0, &throttled.1["data"]), (429, &Value::Null));
     assert_eq!(throttled.1["errors"][0]["message"], TOO_MANY);
     assert_eq!(throttled.1["errors"][0]["extensions"]["code"], "RATE_LIMITED");
-    // They count as failures to sign in, and the right password of a known caller goes on.
+    // They count as failed sign-ins, and the right password of a known caller still works.
     let request = Client::new().get(format!("{}/api/clients", server.address));
     let again = request
         .basic_auth("eve", Some("wrong"))

@@ -23,7 +23,7 @@ use crate::harness::{Backend, Settings, TestServer};
 
 const BUSY: &str = "So many sign in that there is no place for you now. Try again shortly.";
 
-/// Four requests under way, and none that wait: whoever holds a place for long is felt. A proxy names addresses.
+/// Four concurrent requests and no queue, so that a held permit shows. A proxy names addresses.
 fn narrow(failures: u32) -> Settings {
     let authentication = AuthenticationSettings {
         freshness_seconds: 10,
@@ -67,7 +67,7 @@ fn all_permits(server: &TestServer) -> Vec<HashPermit> {
     (0..).map_while(permit).collect()
 }
 
-/// A user and the bearer of a token, who have both been here before.
+/// A user and the bearer of a token, both known to the server.
 struct SignedIn<'a> {
     server: &'a TestServer,
     token: String,
@@ -141,7 +141,7 @@ async fn valid_sign_in_succeeds_during_distributed_guessing() {
         for _ in 0..50 {
             signed_in.work().await;
         }
-        // From where nobody has signed in yet, and then from where somebody has.
+        // From an address without a sign-in, then from one with a sign-in.
         assert_eq!(status(from(server, "192.0.2.1", "bo", PASSWORD)).await, 200);
         assert_eq!(status(from(server, "198.51.100.7", "bo", PASSWORD)).await, 200);
         signed_in.work().await;

@@ -19,7 +19,7 @@ use tokio::net::TcpListener;
 use super::credentials::now;
 use crate::harness::{Backend, Settings, TestServer, with};
 
-/// A key of the issuer; without a name if that is empty.
+/// A key of the issuer; an empty name means none.
 pub struct Key {
     id: String,
     pair: EcdsaKeyPair,
@@ -77,7 +77,7 @@ pub fn claims(own: Value) -> Value {
     with(valid, own)
 }
 
-/// What the issuer publishes, which a test changes; none: it fails.
+/// The published keys, which a test can change; None: the endpoint fails.
 pub type Published = Arc<Mutex<Option<Value>>>;
 
 pub async fn issuer() -> (String, Published) {
@@ -151,7 +151,7 @@ async fn jwt_is_accepted_only_when_every_claim_is_valid() {
         (json!({ "permissions": null }), 403),
         (json!({ "permissions": 7 }), 403),
     ] {
-        // Twice: what was found out is remembered, and must not be remembered for another one.
+        // Twice: the result is cached and must not be cached for another token.
         let token = key.sign(&claims(own.clone()));
         for _ in 0..2 {
             assert_eq!(status(&server, &token).await, expected, "{own}");

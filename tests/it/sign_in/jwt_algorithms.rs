@@ -25,7 +25,7 @@ use crate::harness::{Backend, Settings, TestServer, with};
 
 type Sign = Box<dyn Fn(&[u8]) -> Vec<u8>>;
 
-/// What signs by one algorithm, and its public key as PEM and as JSON.
+/// A signer for one algorithm, with its public key as PEM and as JSON.
 struct Signer {
     algorithm: &'static str,
     pem: String,
@@ -41,7 +41,7 @@ impl Signer {
     }
 }
 
-/// A public key of this kind, as PEM holds it: what is before the key itself is always the same.
+/// A public key of this kind as PEM, which has a constant prefix.
 fn pem(before: &[u8], key: &[u8]) -> String {
     let der = BASE64_STANDARD.encode([before, key].concat());
     let lines: Vec<&str> = der
@@ -82,7 +82,7 @@ fn edwards() -> Signer {
     }
 }
 
-/// The key of RFC 7515, appendix A.2, which everybody knows: ring makes none.
+/// The public example key of RFC 7515, appendix A.2: ring cannot generate RSA keys.
 fn rsa_pair() -> rsa::KeyPair {
     let part = |text: &str| BASE64.decode(text).expect("base64");
     let components = rsa::KeyPairComponents {
@@ -234,7 +234,7 @@ async fn published_keys_of_every_kind_accept_their_tokens() {
     });
     let server = TestServer::start(Backend::Sqlite, settings).await.expect("SQLite");
     for signer in &signers {
-        // Without an id of the key, the only one that fits is meant.
+        // Without a key id, the only matching key is used.
         let key = with(
             signer.published.clone(),
             json!({ "alg": signer.algorithm, "use": "sig" }),

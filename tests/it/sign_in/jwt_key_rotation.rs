@@ -35,7 +35,7 @@ async fn key_not_looked_up_is_counted_apart_from_failures() {
     on(Backend::Sqlite, settings(&url, 3_600), async |server| {
         assert_eq!(status(server, &old.sign(&claims(json!({})))).await, 200);
         *published.lock().expect("no panic") = Some(json!({ "keys": [old.public(), new.public()] }));
-        // The pause isn't over. A key counts once before the issuer is asked, and every time when it has been asked.
+        // The pause is not over. A key counts once before the fetch, and every time after it.
         for _ in 0..3 {
             assert_eq!(status(server, &new.sign(&claims(json!({})))).await, 429);
         }
@@ -83,11 +83,11 @@ async fn withdrawn_key_expires_without_a_token_of_another_key() {
         assert_eq!(status(server, &known).await, 200);
         fetches.recv().await.expect("it was fetched");
         *published.lock().expect("no panic") = json!({ "keys": [new.public()] });
-        // The keys have aged: whoever is known already is a reason to fetch them.
+        // The keys have expired: a token with a known key triggers a fetch.
         assert_eq!(status(server, &known).await, 200);
         let again = timeout(std::time::Duration::from_secs(20), fetches.recv()).await;
         again.expect("they are fetched").expect("it was fetched");
-        // Whoever brings an unknown key waits until they are there.
+        // A token with an unknown key waits for the fetch.
         assert_eq!(status(server, &new.sign(&claims(json!({})))).await, 200);
         assert_eq!(status(server, &known).await, 401);
     })
@@ -166,10 +166,10 @@ async fn hanging_issuer_delays_requests_for_a_bounded_time() {
                 status(server, &known)
             )
         };
-        // Less than the fetch may take, and than two would one after the other.
+        // Less than the fetch timeout, and less than two fetches in a row.
         let all = timeout(std::time::Duration::from_secs(4), all).await;
         assert_eq!(all.expect("nobody waits for the issuer"), (503, 503, 200));
-        // It answers at last, and to whoever hung up meanwhile: the key isn't there, which is a failure now.
+        // The issuer answers at last: the key is not there, which counts as a failure now.
         answers.add_permits(10);
         assert_eq!(status(server, &unknown).await, 401);
         let forged = Key::new("old").sign(&claims(json!({})));

@@ -11,7 +11,7 @@ const PAGE: &str = "query($first: Int, $after: String, $last: Int, $before: Stri
     users(first: $first, after: $after, last: $last, before: $before) {
         nodes { name } edges { cursor } pageInfo { hasNextPage hasPreviousPage endCursor startCursor } totalCount } }";
 
-/// A server that asks for credentials, on the database of one that doesn't.
+/// A server that requires credentials, on the database of one that does not.
 async fn strict(server: &TestServer) -> TestServer {
     server.another(Settings::signed_in()).await
 }
@@ -105,7 +105,7 @@ async fn users_and_tokens_are_found_by_their_ids(server: &TestServer) {
             .await
             .data(json!({ "node": null }));
     }
-    // What is deleted is named by the same id.
+    // The deleted object has the same id.
     let delete = "mutation { deleteUser(input: { name: \"ana\" }) { deletedUserId userErrors { message } } }";
     server
         .graphql(delete, json!({}))

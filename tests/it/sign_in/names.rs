@@ -158,7 +158,7 @@ async fn migration_refuses_names_that_differ_in_case_only(server: &TestServer) {
 async fn user_names_are_unique_ignoring_case(server: &TestServer) {
     user(server, "Ana", &[]).await;
     user(server, "boss", &clientele::access::Permission::ALL).await;
-    // The user that is there keeps its spelling.
+    // The existing user keeps its spelling.
     for (name, active) in [("ANA", false), ("ana", true)] {
         let answer = server
             .graphql(UPSERT, json!({ "input": { "name": name, "active": active } }))
@@ -179,7 +179,7 @@ async fn user_names_are_unique_ignoring_case(server: &TestServer) {
     let created = clientele::access::create_user(&server.clientele, &operator, &again, now()).await;
     let problems = created.expect("the database answers").expect_err("it is there");
     assert_eq!(&*problems[0].message, "There is a user of this name already.");
-    // The database holds it, too.
+    // The database enforces it, too.
     let copy = "INSERT INTO api_user SELECT 'copy', 'aNa', password_hash, active, initial, permissions, view_sets, \
         edit_sets, role,
             version, created_at, updated_at FROM api_user WHERE name = 'Ana'";

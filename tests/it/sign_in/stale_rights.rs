@@ -16,7 +16,7 @@ const LACKING: &str = "This needs the permission MANAGE_USERS.";
 const CREATE_TOKEN: &str =
     "mutation { createToken(input: { name: \"made\", permissions: [VIEW_CLIENT] }) { userErrors { code path } } }";
 
-/// Who signs in on a server that goes on with what it knows, however long ago it learnt it.
+/// A caller of a server whose cache never expires.
 struct Behind {
     server: TestServer,
 }
@@ -48,7 +48,7 @@ impl Behind {
             .await
     }
 
-    /// Asserts that this server takes them for a manager of users, which it will remember.
+    /// Asserts that this server accepts the caller as a manager of users, and caches that.
     async fn believes(&self, who: &Who<'_>) {
         let answer = self.ask(who, "{ viewer { permissions } }", json!({})).await;
         let permissions = &answer.body["data"]["viewer"]["permissions"];
@@ -58,7 +58,7 @@ impl Behind {
         assert!(manages, "{}", answer.text);
     }
 
-    /// Asserts that this is refused in a way that says nothing else, that nothing is written, and that it is known from then on.
+    /// Asserts that this is refused without details, that nothing is written, and that the cache is updated.
     async fn refuses(&self, who: &Who<'_>, query: &str, variables: Value, status: u16, code: &str, sentence: &str) {
         self.believes(who).await;
         let before = self.server.snapshot().await;
@@ -92,7 +92,7 @@ impl Behind {
     }
 }
 
-/// Does this as somebody who may do everything, on a server that knows of it at once.
+/// Runs this as a caller with all permissions, on a server that applies it at once.
 async fn elsewhere(server: &TestServer, query: &str, variables: Value) {
     let answer = server.graphql(query, variables).await;
     assert!(answer.text.contains("\"userErrors\":[]"), "{}", answer.text);
@@ -262,13 +262,13 @@ async fn only_remaining_rights_of_a_manager_can_be_granted(server: &TestServer) 
     behind.server.stop().await;
 }
 
-/// Whichever comes first in the history came first: a token that is created after a demotion would have been given by one
-/// who had nothing to give.
+/// The audit log decides the order: a token created after the demotion would come from a caller
+/// without rights.
 async fn racing_demotion_never_precedes_the_token_it_forbids(server: &TestServer) {
     user(server, "second", &Permission::ALL).await;
     user(server, "boss", MANAGER).await;
     let behind = Behind::of(server).await;
-    // By its place in the chain: the time of a record is that of the request.
+    // By position in the chain: the time of a record is that of the request.
     let newest = "SELECT subject FROM audit_record WHERE chain = '~users' ORDER BY position DESC LIMIT 1";
     for round in 0..12 {
         set(
@@ -280,7 +280,7 @@ async fn racing_demotion_never_precedes_the_token_it_forbids(server: &TestServer
         let demotion = set(server, json!({ "name": "boss", "permissions": ["VIEW_CLIENT"] }));
         let boss = Who::User("boss");
         let ((), answer) = tokio::join!(demotion, behind.ask(&boss, CREATE_TOKEN, json!({})));
-        // It is made or refused, and the demotion's record is the last in either case.
+        // The token is created or refused; the demotion's record is the last in both cases.
         let made = answer.body["data"] == json!({ "createToken": { "userErrors": [] } });
         assert!(
             made || answer.body["errors"][0]["message"] == LACKING,

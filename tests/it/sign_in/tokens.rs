@@ -92,7 +92,7 @@ async fn revoking_a_token_requires_its_rights_and_works_once(server: &TestServer
     assert_eq!(server.snapshot().await, revoked, "it is revoked already");
 }
 
-/// It is the program's that bears it, which must not stop because somebody leaves.
+/// The token belongs to a program, which must go on when its creator leaves.
 async fn token_survives_demotion_and_deletion_of_its_creator(server: &TestServer) {
     let strict = server.another(Settings::signed_in()).await;
     user(server, "boss", &Permission::ALL).await;
@@ -176,7 +176,7 @@ async fn token_creator_has_a_name_a_kind_and_an_id(server: &TestServer) {
     );
     assert_ne!(tokens[0]["createdById"], tokens[1]["createdById"]);
 
-    // A database from before this was kept comes to know what its history knows.
+    // A migrated database takes the creator from its audit log.
     for sql in [
         "ALTER TABLE api_token DROP COLUMN created_by_kind",
         "ALTER TABLE api_token DROP COLUMN created_by_id",

@@ -23,7 +23,7 @@ const AWAY: &str =
 /// Longer than anything here takes, shorter than a test may.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What the issuer does with a request for its keys.
+/// The issuer's behaviour for a request for its keys.
 #[derive(Clone, Debug)]
 enum Conduct {
     Hang,
@@ -178,13 +178,13 @@ async fn unknown_keys_hold_no_permits_while_issuer_hangs() {
             other => panic!("{other}"),
         }
     }
-    // The default allowance, and what is forgiven meanwhile.
+    // The default allowance, plus regained attempts.
     assert!(
         (100..110).contains(&unchecked),
         "{unchecked} unchecked, {throttled} throttled"
     );
     assert!(*issuer.fetches.borrow() <= 2, "one fetch at a time");
-    // Others of the same network aren't kept from signing in.
+    // Other callers of the same network can still sign in.
     let wrong = client
         .get(format!("{}/api/clients", server.address))
         .basic_auth("ana", Some("wrong"));
@@ -199,7 +199,7 @@ async fn unreachable_issuer_is_no_credentials_error() {
     let key = Key::new("key");
     let issuer = Issuer::start(Conduct::Fail).await;
     let server = issuer.server(&[("CLIENTELE_AUTHENTICATION__JWT__JWKS_PAUSE_SECONDS", "1")]);
-    // It is noticed before any token comes.
+    // The server notices it before any token arrives.
     until_ready(&server, UNCHECKED).await;
     assert_eq!(metric(&server, "clientele_issuer_up").await, Some(0.0));
     assert_eq!(metric(&server, "clientele_issuer_keys_age_seconds").await, None);

@@ -84,7 +84,7 @@ async fn unknown_key_is_reported_with_problems_of_other_members(server: &TestSer
             .collect()
     };
     let not_found = json!(["NOT_FOUND", ["input", "client", "encodedKey"]]);
-    // What is left out may be stored.
+    // Omitted members may be stored already.
     let short = json!({ "client": { "encodedKey": "k1", "clientId": "c" }, "addresses": [{ "encodedKey": "a1" }],
         "idDocuments": [{ "encodedKey": "d1", "issuingAuthority": "x" }] });
     assert_eq!(found(server, short).await, json!([not_found]));

@@ -15,7 +15,7 @@ async fn thousand_fields(server: &TestServer) {
     define(server, "facts", fields).await;
 }
 
-/// As long as it may be with these texts and the body still fits into 1 MiB.
+/// The longest text with which the body still fits into 1 MiB.
 fn value(n: usize) -> String {
     format!("{n}-{}", "v".repeat(500))
 }
@@ -47,7 +47,7 @@ async fn is_whole(server: &TestServer) {
     assert_eq!(found["customInformation"], values);
 }
 
-/// JSON as a document writes it; none of these values is an enum's.
+/// JSON as a GraphQL literal, without enum values.
 fn literal(value: &Value) -> String {
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(literal).collect::<Vec<_>>().join(",")),

@@ -21,7 +21,7 @@ pub async fn upsert(server: &TestServer, input: Value) -> Answer {
     server.graphql(UPSERT, json!({ "input": input })).await
 }
 
-/// The payload of a submission that was carried out; `own` in addition to what every client has.
+/// The payload of an accepted submission, with `own` added to the members of every client.
 pub fn payload(created: bool, version: i32, own: Value) -> Value {
     let mut client = json!({
         "encodedKey": "<key 1>", "clientId": "<id 1>", "version": version, "firstName": "Trevor", "notes": null,
@@ -34,7 +34,7 @@ pub fn payload(created: bool, version: i32, own: Value) -> Value {
     json!({ "upsertClient": { "created": created, "clientMutationId": null, "userErrors": [], "client": client } })
 }
 
-/// Asserts the problems that are told, and that nothing was written.
+/// Asserts the reported problems, and that nothing was written.
 pub async fn refused(server: &TestServer, input: Value, problems: Value) {
     let before = server.snapshot().await;
     upsert(server, input).await.data(json!({ "upsertClient": {

@@ -17,7 +17,7 @@ async fn upsert(server: &TestServer, input: Value) -> Answer {
     server.graphql(UPSERT, json!({ "input": input })).await
 }
 
-/// Asserts the code and the path of every problem, that each has a sentence, and that nothing was written.
+/// Asserts the code and the path of every problem, that each has a message, and that nothing was written.
 async fn refused(server: &TestServer, input: Value, expected: &[(&str, &str)]) {
     let before = server.snapshot().await;
     let answer = upsert(server, input).await;
@@ -54,7 +54,7 @@ async fn refused(server: &TestServer, input: Value, expected: &[(&str, &str)]) {
     assert_eq!(server.snapshot().await, before, "a refusal must write nothing");
 }
 
-/// A client with some of everything: it has `<key 1>`, its address `<key 2>`, its documents 3 and 4, its values 5 and 6.
+/// A complete client with `<key 1>`; its address has `<key 2>`, its documents 3 and 4, its values 5 and 6.
 async fn ana(server: &TestServer) {
     define(
         server,
@@ -119,7 +119,7 @@ async fn upsert_without_key_creates_and_with_key_changes(server: &TestServer) {
 
 async fn given_list_replaces_and_omitted_list_stays(server: &TestServer) {
     ana(server).await;
-    // One document keeps its key at a new place, one is new, one is gone; values are matched by their field.
+    // One document keeps its key at a new position, one is new, one is removed; values match by field.
     upsert(
         server,
         json!({

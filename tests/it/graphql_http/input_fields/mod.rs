@@ -17,7 +17,7 @@ use self::{
 };
 use crate::harness::TestServer;
 
-/// How the input reaches the server.
+/// The form in which the input is sent.
 #[derive(Clone, Copy, Debug)]
 enum Way {
     Literal,
@@ -25,7 +25,7 @@ enum Way {
     VariableOfTheInput,
 }
 
-/// What is sent for the field.
+/// The value that is sent for the field.
 #[derive(Clone, Copy, Debug)]
 enum Sent {
     Absent,
@@ -73,7 +73,7 @@ async fn every_mutation_with_nullable_input_is_tested(server: &TestServer) {
         let fields = schema.nullable_fields(input);
         fields.iter().any(|field| !field.ends_with(".clientMutationId"))
     });
-    // What resendMessages is sent narrows a list, and is stored nowhere.
+    // The input of resendMessages filters a list and is not stored.
     let walked = Root::ALL.map(Root::input).into_iter().chain(["ResendMessagesInput"]);
     assert_eq!(open.collect::<BTreeSet<_>>(), walked.map(str::to_owned).collect());
 }
@@ -150,7 +150,7 @@ async fn attempt(
     then: &Then,
     request: &Value,
 ) -> Result<(), String> {
-    // A picture of every row is dear, and only a refusal needs it.
+    // A snapshot is slow, and only a refusal needs one.
     let before = match then {
         Then::Becomes(_) => None,
         Then::Refused(_) | Then::Invalid => Some(server.snapshot().await),

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::harness::TestServer;
 use crate::harness::graphql::{data, define, define_role, define_template, store};
 
-/// The mutation that is tried.
+/// The mutation under test.
 #[derive(Clone, Copy)]
 pub enum Root {
     Client,
@@ -146,7 +146,7 @@ impl Root {
                 names.push(("<user>", id));
             }
             Self::Token => {
-                // The one before it, without anything that may be left out: what an attempt makes is compared with it.
+                // The previous version, without optional members: the result of an attempt is compared with it.
                 let input = "{ name: \"A job\", permissions: [VIEW_CLIENT] }";
                 let query = format!("mutation {{ createToken(input: {input}) {{ userErrors {{ code }} }} }}");
                 data(server, &query, json!({})).await;
@@ -199,7 +199,7 @@ impl Subject {
         serde_json::from_str(&text).expect("keys and ids need no escapes")
     }
 
-    /// What is stored now. A key that wasn't there at first is `<new>`.
+    /// The stored object. A key that did not exist before is `<new>`.
     pub async fn read(&self, server: &TestServer) -> Value {
         let (_, name) = self.names.last().expect("a subject has a name");
         let stored = match self.root {
@@ -238,7 +238,7 @@ impl Subject {
                 let generated = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
                 match known {
                     Some((name, _)) => json!(name),
-                    // Keys of options are made by the server, too, and those of the first read are known.
+                    // The server generates keys of options too; those of the first read are known.
                     None if generated && !self.stored.to_string().contains(&text) && !self.stored.is_null() => {
                         json!("<new>")
                     }

@@ -21,7 +21,7 @@ impl Certificate {
     /// Good for `localhost` by that name only.
     pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names are valid names");
-        // No two have the same name, or one could be taken for the other's.
+        // Names are unique, so that one authority is not mistaken for another.
         let name = uuid::Uuid::now_v7().to_string();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 
 use super::{Book, Certificate, Stream};
 
-/// What the gateway does with the next request. It is recorded in any case.
+/// The gateway's behaviour for the next request, which is recorded in any case.
 #[derive(Clone, Debug)]
 pub enum Answering {
     /// 201 with `{"sid": "SM17", "status": "queued"}`.
@@ -25,7 +25,7 @@ pub enum Answering {
         headers: Vec<(&'static str, String)>,
         body: String,
     },
-    /// Says nothing, and doesn't hang up either.
+    /// Sends nothing and keeps the connection open.
     Hang,
     /// Hangs up instead of an answer.
     Drop,
@@ -123,7 +123,7 @@ impl GatewayPeer {
         self.book.nth(index).await
     }
 
-    /// How many connections there have been.
+    /// The number of connections so far.
     pub fn connections(&self) -> usize {
         *self.book.connections.borrow()
     }
@@ -172,7 +172,7 @@ async fn talk(
     serve(BufReader::new(stream), book).await
 }
 
-/// One request after the other. None: the other side has hung up, or this one does.
+/// Serves one request after the other. None when either side closes the connection.
 async fn serve(mut stream: BufReader<Box<dyn Stream>>, book: &Book<Answering, Submitted>) -> Option<()> {
     loop {
         book.record(request(&mut stream).await?);

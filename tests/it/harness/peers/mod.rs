@@ -22,28 +22,28 @@ pub use certificate::Certificate;
 pub use gateway::{Answering, GatewayPeer};
 pub use smtp::{Mailed, Mailing, Security, SmtpOptions, SmtpPeer, Stage};
 
-/// A test that waits longer than this for a message waits in vain.
+/// A test that waits longer than this for a message fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A connection, encrypted or not.
 trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
 
-/// What a peer does from now on, and before that, once each.
+/// A peer's behaviour from now on, and the single behaviours before it.
 #[derive(Debug)]
 struct Script<B> {
     once: VecDeque<B>,
     always: B,
 }
 
-/// What a peer has received, in order, and how it behaves.
+/// The received messages in order, and the behaviour of a peer.
 #[derive(Debug)]
 struct Book<B, R> {
     script: Mutex<Script<B>>,
     received: Mutex<Vec<R>>,
     count: watch::Sender<usize>,
     connections: watch::Sender<usize>,
-    /// Raised when every open connection is to end.
+    /// Set when every open connection must end.
     hang_ups: watch::Sender<u64>,
 }
 
@@ -71,7 +71,7 @@ impl<B: Clone, R: Clone> Book<B, R> {
         locked(&self.script).once.extend(behaviours);
     }
 
-    /// What to do next, of the kind that `fits`; None when the next thing to do is of another kind.
+    /// The next behaviour if `fits` accepts it; None otherwise.
     fn next(&self, fits: impl Fn(&B) -> bool) -> Option<B> {
         let mut script = locked(&self.script);
         let next = script.once.front().unwrap_or(&script.always);
@@ -93,7 +93,7 @@ impl<B: Clone, R: Clone> Book<B, R> {
 
     async fn nth(&self, index: usize) -> R {
         let mut count = self.count.subscribe();
-        // Nothing of the wait may be kept: whoever records a message would wait for it while holding what is read below.
+        // The lock must not be held while waiting: recording a message needs it.
         let arrived = tokio::time::timeout(PATIENCE, count.wait_for(|&count| count > index))
             .await
             .is_ok();

@@ -6,7 +6,7 @@ use clientele::{delivery::channel::Outgoing, notify::content::Content};
 use super::{by_email, now, outgoing};
 use crate::harness::peers::{Mailing, SmtpPeer};
 
-/// What has arrived of a message with this content.
+/// The received bytes of a message with this content.
 async fn arrived(content: Content) -> String {
     let peer = SmtpPeer::start(Mailing::Accept).await;
     let message = Outgoing {

@@ -8,7 +8,7 @@ use tokio::net::TcpListener;
 
 use super::{by_email, down, email};
 
-/// A server that says each of these in turn, after whatever it has been told in between, and then `more` for ever.
+/// A server that sends each of these replies in turn, after any command, and then `more` without end.
 async fn server(says: Vec<&'static str>, more: &'static str) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("bound").port();
@@ -42,7 +42,7 @@ fn settings(port: u16, encryption: Encryption) -> EmailSettings {
 
 #[tokio::test]
 async fn replies_before_the_encryption_are_discarded() {
-    // Somebody on the way adds to the answer to STARTTLS what would be answers to all that follows.
+    // An attacker on the path appends replies to the STARTTLS reply.
     let injected = "220 go\r\n250 hello\r\n250 sender\r\n250 recipient\r\n354 go on\r\n250 accepted\r\n";
     let port = server(vec!["220 hello\r\n", "250-hello\r\n250 STARTTLS\r\n", injected], "").await;
     let outcome = email(&by_email(settings(port, Encryption::Starttls))).await;

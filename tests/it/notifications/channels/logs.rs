@@ -24,7 +24,7 @@ impl Write for Written {
 }
 
 impl Written {
-    /// Whatever this thread logs from now on, at any level.
+    /// Everything that this thread logs from now on, at any level.
     fn listen(&self) -> tracing::subscriber::DefaultGuard {
         let writer = self.clone();
         let subscriber = tracing_subscriber::fmt()

@@ -18,7 +18,7 @@ use clientele::{
     notify::content::Content,
 };
 
-/// Ends what hangs, and is far longer than anything that answers takes.
+/// The timeout of hanging attempts, far longer than any answer takes.
 const SHORT: Duration = Duration::from_millis(400);
 
 fn now() -> DateTime<Utc> {

@@ -8,7 +8,7 @@ use crate::harness::{
     graphql::{data, define, store},
 };
 
-/// Clients `c0`, `c1`… of whom each has one more message than the one before, and links to it.
+/// Clients `c0`, `c1`… Each has one message more than the previous one, and links to it.
 async fn clients(server: &TestServer, count: usize) {
     templates(server).await;
     define(
@@ -149,7 +149,7 @@ async fn invalid_nested_page_prevents_the_mutation(server: &TestServer) {
         assert_eq!(refused(server, &mutation, json!({})).await, sentence);
         assert_eq!(server.snapshot().await, before);
     }
-    // Below a link a page as large as this costs too much to be looked at.
+    // Below a link a page of this size costs too much.
     let messages = "messages(first: 501) { nodes { id } }";
     for selection in [
         messages,

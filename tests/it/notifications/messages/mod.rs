@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::TestServer;
 use crate::harness::graphql::{data, store};
 
-/// Stores templates past all rules: `welcome` and `code` for new clients, `changed` for those that change.
+/// Stores templates without validation: `welcome` and `code` for new clients, `changed` for changed ones.
 pub async fn templates(server: &TestServer) {
     for (id, event, channel, position) in [
         ("welcome", "CLIENT_CREATED", "EMAIL", 0),
@@ -38,7 +38,7 @@ pub async fn templates(server: &TestServer) {
     server.write(changed).await.expect("it can be stored");
 }
 
-/// Stores a client who can be reached by e-mail only. Answers its key.
+/// Stores a client with an e-mail address only. Returns its key.
 async fn reachable(server: &TestServer, id: &str) -> String {
     let input =
         json!({ "client": { "clientId": id, "firstName": "<Ana>", "lastName": id, "emailAddress": "a@example.test" } });
@@ -46,7 +46,7 @@ async fn reachable(server: &TestServer, id: &str) -> String {
     stored["encodedKey"].as_str().expect("a key").to_owned()
 }
 
-/// Puts messages into a state, with what goes with it.
+/// Sets the state of messages and the related columns.
 async fn put(server: &TestServer, state: &str, which: &str) {
     let rest = match state {
         "FAILED" => {
@@ -68,7 +68,7 @@ async fn statements(server: &TestServer, query: &str, variables: Value) -> Vec<S
     server.statements()
 }
 
-/// The sentence of a request that is refused for its arguments.
+/// The message of a request that is refused for its arguments.
 async fn refused(server: &TestServer, query: &str, variables: Value) -> Value {
     let answer = server.graphql(query, variables).await;
     let error = &answer.body["errors"][0];
@@ -76,7 +76,7 @@ async fn refused(server: &TestServer, query: &str, variables: Value) -> Value {
     error["message"].clone()
 }
 
-/// The `clientId`s, or whatever else, at a place of each object in a list.
+/// The value at a path of each object in a list, such as `clientId`.
 fn each(list: &Value, place: &str) -> Vec<Value> {
     let list = list.as_array().expect("a list").iter();
     list.map(|item| item.pointer(place).cloned().unwrap_or_default())
@@ -136,7 +136,7 @@ async fn message_shows_its_delivery_state(server: &TestServer) {
         .graphql(&query, json!({}))
         .await
         .data(json!({ "messages": { "nodes": [sending, failed], "totalCount": 2 } }));
-    // Once it has been sent for long enough, only the record is left.
+    // Some time after the delivery only the record is left.
     put(server, "SENT", "channel = 'SMS'").await;
     for sql in [
         "UPDATE message SET placeholders = NULL WHERE channel = 'SMS'",
@@ -274,7 +274,7 @@ async fn paging_visits_every_message_once_newest_first(server: &TestServer) {
     for number in 0..9 {
         reachable(server, &format!("c{number}")).await;
     }
-    // Some of the same time, which their keys decide between.
+    // Some have the same time and are ordered by key.
     server
         .write(
             "UPDATE message SET created_at = '2026-01-01T00:00:00.000000Z' WHERE client_key IN \
@@ -346,7 +346,7 @@ async fn message_list_takes_one_statement_per_selected_type(server: &TestServer)
     }
     for (selection, count) in [
         ("nodes { id recipient }", 1),
-        // What variants say is kept in memory: a version never changes.
+        // Variants are cached: a version never changes.
         ("nodes { subject text html }", 1),
         ("nodes { id } totalCount", 2),
         (

@@ -8,7 +8,7 @@ use crate::harness::{Backend, TestServer, graphql::data};
 on_both!(every_message_filter_uses_an_index,);
 
 async fn every_message_filter_uses_an_index(server: &TestServer) {
-    // PostgreSQL decides by what it has counted, and there is next to nothing here.
+    // PostgreSQL plans by its statistics, and the tables are nearly empty here.
     if server.backend == Backend::Postgres {
         return;
     }
@@ -64,7 +64,7 @@ async fn every_message_filter_uses_an_index(server: &TestServer) {
     }
 }
 
-/// How SQLite looks for the rows of a statement; it doesn't ask what is bound to it.
+/// SQLite's query plan of a statement, which does not depend on its parameters.
 async fn plan(server: &TestServer, statement: &str) -> String {
     let rows = server
         .clientele

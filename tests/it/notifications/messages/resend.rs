@@ -33,7 +33,7 @@ async fn refuses(server: &TestServer, input: Value, problems: &[(&str, &str, &[&
     assert_eq!(server.snapshot().await, before);
 }
 
-/// Whether workers of this channel have been told that something is due.
+/// Whether workers of this channel have been notified.
 fn is_rung(server: &TestServer, channel: Channel) -> bool {
     server.clientele.bell.rung(channel).now_or_never().is_some()
 }
@@ -165,7 +165,7 @@ async fn refused_resend_changes_nothing(server: &TestServer) {
         )],
     )
     .await;
-    // Nothing to do is no mistake.
+    // An empty result is no error.
     let nothing = json!({ "messages": null, "resent": 0, "more": false, "userErrors": [], "clientMutationId": null });
     for filter in [
         json!({ "states": ["SENT"] }),
@@ -192,7 +192,7 @@ async fn filtered_failed_messages_are_resent_oldest_first(server: &TestServer) {
         answer,
         json!({ "messages": null, "resent": 1, "more": false, "userErrors": [], "clientMutationId": null })
     );
-    // More than are taken at once.
+    // More than one batch.
     let columns = "client_key, event, channel, template_key, template_id, variant_key, language, recipient, \
         placeholders, state, \
         attempts, created_at, queued_at";

@@ -74,7 +74,7 @@ async fn all_conditions_must_hold(server: &TestServer) {
             "{conditions}"
         );
     }
-    // A field that is no more has no value, also when another of its name comes after it.
+    // A deleted field has no value, even when a new field has its name.
     upsert(
         server,
         json!({ "templateId": "t", "conditions": { "customFields": [field("on", "TRUE")] } }),

@@ -18,14 +18,14 @@ const UPSERT: &str = "mutation($input: UpsertMessageTemplateInput!) { upsertMess
 const DELETE: &str = "mutation($input: DeleteMessageTemplateInput!) { deleteMessageTemplate(input: $input) {
     deletedMessageTemplateId userErrors { code path } clientMutationId } }";
 
-/// Stores a template and answers it.
+/// Stores a template and returns it.
 async fn upsert(server: &TestServer, input: Value) -> Value {
     let mut data = data(server, UPSERT, json!({ "input": input })).await;
     assert_eq!(data["upsertMessageTemplate"]["userErrors"], json!([]), "{input:#}");
     data["upsertMessageTemplate"]["messageTemplate"].take()
 }
 
-/// Asserts code and path of every problem, and that nothing was written; answers the sentences.
+/// Asserts code and path of every problem, and that nothing was written. Returns the messages.
 async fn refused(server: &TestServer, input: Value, expected: &[(&str, &str)]) -> Vec<String> {
     let before = server.snapshot().await;
     let data = data(server, UPSERT, json!({ "input": input })).await;
@@ -123,7 +123,7 @@ async fn template_is_created_changed_and_deleted(server: &TestServer) {
     )
     .await;
     assert_eq!(server.snapshot().await, before);
-    // A changed variant is a new version beside the old one; the other one stays the row it is.
+    // A changed variant becomes a new version and the old one is kept; the other variant is unchanged.
     let change = json!([{ "language": "ENGLISH", "text": "Hi", "html": null },
         { "language": "FRENCH", "text": "Bonjour {CLIENT_NAME}" }]);
     let changed = upsert(

@@ -16,7 +16,7 @@ async fn preview(server: &TestServer, variables: Value) -> Value {
     data(server, PREVIEW, variables).await["previewMessage"].take()
 }
 
-/// What `text` says to a client, as e-mail.
+/// The e-mail that `text` becomes for a client.
 async fn says(server: &TestServer, text: &str, client: &Value) -> String {
     let template = json!({ "templateId": "say", "name": "Say", "event": "CLIENT_CREATED", "channel": "EMAIL",
         "variants": [{ "language": "ENGLISH", "subject": "S", "text": format!("[{text}]") }] });
@@ -83,7 +83,7 @@ async fn each_placeholder_has_its_value(server: &TestServer) {
         ("{ID_DOCUMENT_NUMBER}", "X1", ""),
         ("{ID_DOCUMENT_ISSUING_AUTHORITY}", "Town", ""),
         ("{ID_DOCUMENT_EXPIRY_DATE}", "2034-01-31", ""),
-        // A value is never read as a template, in nobody's language.
+        // A value is never rendered as a template.
         ("{CF:TEXT}", "x {CLIENT_NAME} {{ 1 }}", ""),
         ("{CF:LONG_TEXT}", "a\nb", ""),
         ("{CF:NUMBER}", "12.5", ""),

@@ -6,7 +6,7 @@ use rand::{RngExt, rngs::StdRng, seq::IndexedRandom};
 
 use super::interpreter::Types;
 
-/// When a part counts. The text is what the document says.
+/// A condition of a part, with its text in the document.
 #[derive(Clone, Copy)]
 pub struct Condition {
     pub text: &'static str,

@@ -36,11 +36,11 @@ impl Types {
     }
 
     pub fn is_node(&self, ty: &str) -> bool {
-        // The id of who did something is no global one.
+        // The id of a caller is not a global id.
         ty != "AuditCaller" && (ty == "Node" || self.0[ty].iter().any(|(name, _)| name == "id"))
     }
 
-    /// A selection of all fields, so many levels of them.
+    /// A selection of all fields, `depth` levels deep.
     pub fn everything(&self, ty: &str, depth: usize) -> String {
         let fields = self.0[ty].iter().filter_map(|(name, inner)| match inner {
             None => Some(name.clone()),
@@ -50,7 +50,7 @@ impl Types {
         format!("{{ __typename {} }}", fields.collect::<Vec<_>>().join(" "))
     }
 
-    /// The answer as it is to be sent.
+    /// The expected answer.
     pub fn answer(&self, whole: &Value, ty: &str, items: &[Item], fragments: &[Fragment]) -> String {
         self.merged(whole, ty, &[items], fragments)
     }
@@ -93,7 +93,7 @@ impl Types {
     }
 }
 
-/// Fields by the key of their answers, in the order in which the keys are met. Each object has the type that is asked of it,
+/// Fields by response key, in order of first appearance. Each object has the selected type,
 /// so that every fragment applies.
 fn collect<'a>(items: &'a [Item], fragments: &'a [Fragment], into: &mut Vec<(&'a str, Vec<&'a Item>)>) {
     for item in items {

@@ -13,7 +13,7 @@ use crate::{
     notifications::messages::templates,
 };
 
-/// How deep selections go, and how deep the whole answer is that they are cut out of.
+/// The depth of selections, and of the complete answer.
 const DEPTH: usize = 5;
 const CASES: u64 = 400;
 

@@ -10,10 +10,10 @@ use super::{NOTES, bounded, with_notes};
 use crate::harness::{TestServer, graphql::data};
 
 const MIB: usize = 1 << 20;
-/// 6.6 MB: far more than the system takes from a server for a caller who reads nothing.
+/// 6.6 MB: far more than the socket buffers of a caller who reads nothing.
 const CLIENTS: u32 = 100;
 
-/// A caller that has got the beginning of a large answer, and takes no more of it.
+/// A caller that has read the start of a large response and reads no more.
 struct Slow {
     stream: TcpStream,
     got: Vec<u8>,
@@ -22,7 +22,7 @@ struct Slow {
 impl Slow {
     async fn ask(server: &TestServer, path: &str) -> Self {
         let socket = TcpSocket::new_v4().expect("a socket");
-        // The system takes a part of the answer from the server, though nobody reads it: no large one.
+        // The socket buffers hold a small part of the response.
         socket.set_recv_buffer_size(16 << 10).expect("a small buffer");
         let address = server.address().parse().expect("an address");
         let mut stream = socket.connect(address).await.expect("connected");
@@ -34,7 +34,7 @@ impl Slow {
         Self { stream, got }
     }
 
-    /// The body, after all.
+    /// Reads the rest of the body.
     async fn take(mut self) -> Value {
         self.stream.read_to_end(&mut self.got).await.expect("it comes whole");
         let text = String::from_utf8(self.got).expect("text");
@@ -53,7 +53,7 @@ on_both!(unread_responses_delay_only_other_large_responses,);
 
 async fn unread_responses_delay_only_other_large_responses(server: &TestServer) {
     with_notes(server, CLIENTS).await;
-    // An answer takes its size twice while it is written, and once while it waits to be taken: three fit, a fourth doesn't.
+    // A response takes twice its size while it is written and once while it is unread: three fit, a fourth does not.
     let server = &bounded(server, 14 * MIB, 33 * MIB).await;
     let (list, page) = ("/api/clients?limit=100", "{ clients(first: 100) { nodes { notes } } }");
     let graphql = "/graphql?query=%7Bclients(first:100)%7Bnodes%7Bnotes%7D%7D%7D";
@@ -72,7 +72,7 @@ async fn unread_responses_delay_only_other_large_responses(server: &TestServer) 
         let answer = server.graphql(page, json!({})).await;
         assert_eq!(answer.status, 503, "{:.300}", answer.text);
         assert_eq!(answer.body["errors"][0]["extensions"]["code"], "UNAVAILABLE");
-        // Whoever wants less gets it, and changes are carried out.
+        // Small reads and changes still succeed.
         let first = data(server, "{ clients(first: 1) { nodes { clientId } } }", json!({})).await;
         assert_eq!(first["clients"]["nodes"][0]["clientId"], "SEED00000000");
         let input = json!({ "client": { "firstName": "Ines", "lastName": "Okafor" } });

@@ -8,10 +8,10 @@ use clientele::{api, budget::AnswerSettings};
 
 use crate::harness::{Settings, TestServer};
 
-/// What a client's notes may have at most.
+/// The maximum length of a client's notes.
 const NOTES: usize = 65_535;
 
-/// Another server on the same database, whose answers may take so many bytes.
+/// Another server on the same database, with these limits on the memory of responses.
 async fn bounded(server: &TestServer, bytes: usize, bytes_together: usize) -> TestServer {
     let answers = AnswerSettings { bytes, bytes_together };
     let mut doors = api::Settings {
@@ -27,7 +27,7 @@ async fn bounded(server: &TestServer, bytes: usize, bytes_together: usize) -> Te
         .await
 }
 
-/// Stores so many clients with the longest notes.
+/// Stores `count` clients with the longest notes.
 async fn with_notes(server: &TestServer, count: u32) {
     server.seed(count).await;
     let sql = format!("UPDATE client SET notes = '{}'", "n".repeat(NOTES));

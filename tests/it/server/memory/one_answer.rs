@@ -8,7 +8,7 @@ use crate::harness::{TestServer, graphql::data};
 
 const MIB: usize = 1 << 20;
 
-/// The one error of an answer, which has no data beside it.
+/// The only error of an answer without data.
 async fn refused(server: &TestServer, query: &str, variables: Value) -> Value {
     let answer = server.graphql(query, variables).await;
     assert_eq!(answer.status, 200, "{:.300}", answer.text);
@@ -31,12 +31,12 @@ on_both!(
 async fn too_large_graphql_response_is_refused(server: &TestServer) {
     with_notes(server, 80).await;
     let server = &bounded(server, 4 * MIB, 64 * MIB).await;
-    // What is read.
+    // Rows that are read.
     let page = |first: usize, fields: &str| format!("{{ clients(first: {first}) {{ nodes {{ {fields} }} }} }}");
     let error = refused(server, &page(80, "notes"), json!({})).await;
     assert_eq!(error["path"], json!(["clients"]));
     refused(server, &page(80, "clientId"), json!({})).await;
-    // What is written of it.
+    // Bytes that are written.
     let aliases: String = (0..40).map(|n| format!("a{n}: notes ")).collect();
     refused(server, &page(2, &aliases), json!({})).await;
     // Several fields of the root together, and several requests of one body.
@@ -66,7 +66,7 @@ async fn too_large_graphql_response_is_refused(server: &TestServer) {
     );
     let again = "query($ids: [ID!]!) { nodes(ids: $ids) { ... on Client { a: notes b: notes c: notes } } }";
     refused(server, again, json!({ "ids": ids })).await;
-    // What fits comes whole.
+    // A response that fits is complete.
     for node in data(server, &fits, json!({})).await["clients"]["nodes"]
         .as_array()
         .expect("a list")
@@ -81,7 +81,7 @@ async fn too_large_legacy_list_is_refused(server: &TestServer) {
     let source = "limit: these clients take more than 4 MiB: ask for fewer by a lower limit.";
     let too_large =
         json!({ "returnCode": 14, "returnStatus": "OUT_OF_BOUNDS_PAGINATION_LIMIT_VALUE", "errorSource": source });
-    // What is read, and what is written besides.
+    // Rows that are read, and bytes that are written.
     for limit in [80, 40] {
         server
             .get(&format!("/api/clients?limit={limit}"))
@@ -102,7 +102,7 @@ async fn stored_change_is_reported_despite_a_large_response(server: &TestServer)
     let answer = bounded(server, 1_000, 64 * MIB).await.post("/api/clients", body).await;
     assert_eq!(answer.status, 200, "{:.300}", answer.text);
     assert_eq!(answer.body["client"]["notes"].as_str().map(str::len), Some(NOTES));
-    // An answer that the caller has made large is refused, and says that it was only the answer.
+    // A response that the selection made too large is refused, and the error says that the change is stored.
     let query = "mutation($notes: String) { upsertClient(input: { client: { firstName: \"Ines\", lastName: \"Okafor\", \
         notes: $notes } }) { client { a: notes b: notes } } }";
     let answer = tiny.graphql(query, json!({ "notes": "n".repeat(NOTES) })).await;

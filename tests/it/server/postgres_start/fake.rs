@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
-/// What PostgreSQL answers before it asks for a password.
+/// PostgreSQL's answer before it requests a password.
 const ENCRYPTED: &[u8] = b"S";
 const SSL_REQUEST_BYTES: usize = 8;
 
 pub struct Fake {
     pub port: u16,
-    /// Keeps the port, though nothing is answered there.
+    /// Reserves the port without answering.
     _listener: Option<TcpListener>,
 }
 
@@ -39,7 +39,7 @@ impl Fake {
         })
     }
 
-    /// Takes connections and says nothing.
+    /// Accepts connections and sends nothing.
     pub fn silent() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         Self {

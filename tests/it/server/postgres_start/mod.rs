@@ -53,7 +53,7 @@ async fn execute(database: &DatabaseConnection, statements: &[&str]) {
     }
 }
 
-/// The address of its database, the name of that, and the directory of the socket.
+/// The address and the name of its database, and the directory of the socket.
 fn parts(server: &TestServer) -> (String, String, String) {
     let url = server.database_url();
     let (address, directory) = url.split_once("?host=").expect("it listens on a socket");
@@ -133,7 +133,7 @@ async fn wrong_password_is_refused_and_hidden() {
     on(Backend::Postgres, async |server| {
         let (url, name, directory) = parts(server);
         let admin = connect(&url).await;
-        // The cluster asks this role alone for a password.
+        // The cluster requires a password of this role only.
         execute(
             &admin,
             &[
@@ -209,7 +209,7 @@ async fn read_only_database_serves_reads_and_refuses_writes() {
     on(Backend::Postgres, async |server| {
         let (url, name, _) = parts(server);
         let environment = [("DATABASE_URL", &*url)];
-        // It makes the first user.
+        // It creates the first user.
         let first = Server::start(&environment);
         first.signal("TERM");
         assert_eq!(first.wait().1, Some(0));

@@ -36,7 +36,7 @@ fn submission(writer: usize) -> UpsertClient {
     input
 }
 
-/// Runs all submissions at once, as many at a time as there may be requests in the air.
+/// Runs all submissions concurrently, up to 64 at a time.
 async fn race(server: &TestServer, submissions: Vec<UpsertClient>) -> Vec<Result<Outcome, Vec<ProblemCode>>> {
     let attempt = |input: UpsertClient| async move {
         let answer = try_upsert(server, &input).await.expect("every writer gets its turn");
@@ -172,7 +172,7 @@ async fn cancelled_upsert_is_all_or_nothing(server: &TestServer) {
         async move {
             let now = std::time::SystemTime::now().into();
             let work = clientele.upsert_client(&caller, &input, clientele::client::Wanted::ALL, now);
-            // Each is dropped after another number of polls, so that every stage of the work is cut off once.
+            // Each is dropped after a different number of polls, so that every stage is interrupted once.
             let mut work = std::pin::pin!(work);
             for _ in 0..writer {
                 let polled = futures_util::poll!(work.as_mut());
@@ -193,7 +193,7 @@ async fn cancelled_upsert_is_all_or_nothing(server: &TestServer) {
         assert_eq!(snapshot.rows("id_document").len(), winner % 3 + 1);
         assert!(snapshot.rows("address")[0].contains(&format!("line {winner}")));
     }
-    // The connections that were left behind are usable.
+    // The interrupted connections are still usable.
     let many = join_all((0..20).map(|_| async { try_upsert(server, &trevor()).await.is_ok() })).await;
     assert_eq!(many, [true; 20]);
 }

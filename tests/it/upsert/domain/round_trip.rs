@@ -28,7 +28,7 @@ fn samples<S: Strategy>(strategy: S, count: usize) -> Vec<S::Value> {
         .collect()
 }
 
-/// Stores an address at these degrees; answers what was answered and what a later read finds.
+/// Stores an address at these degrees. Returns the degrees of the answer and of a later read.
 async fn degrees(server: &TestServer, latitude: f64, longitude: f64) -> [(Option<f64>, Option<f64>); 2] {
     let address = AddressInput {
         latitude: Value(latitude),

@@ -10,7 +10,7 @@ pub const SETS: [(&str, [&str; 3]); 2] = [
     ("others", ["band", "day", "friend"]),
 ];
 
-/// A caller who may see and change the values of some sets, and who may create or change clients, or both, or neither.
+/// A caller with view and edit rights for some sets, and with any of the permissions to create and to change clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Access {
     create: bool,
@@ -74,7 +74,7 @@ impl Access {
         self.edits[set_of(field)]
     }
 
-    /// Who may change it sees it.
+    /// A caller who may edit a set may view it.
     pub fn sees(self, field: &str) -> bool {
         self.sees[set_of(field)] || self.edits(field)
     }

@@ -21,7 +21,7 @@ use crate::harness::{Backend, Settings, TestServer};
 const CASES: u32 = 12;
 const LONGEST: usize = 24;
 
-/// Runs one sequence against a fresh server and a fresh model. Says how many submissions were carried out and refused.
+/// Runs one sequence against a fresh server and model. Returns the numbers of accepted and refused submissions.
 async fn run(backend: Backend, steps: &[Step]) -> Option<[usize; 2]> {
     let server = TestServer::start(backend, Settings::default()).await?;
     for (set, fields) in generate::sets() {
@@ -57,7 +57,7 @@ async fn run(backend: Backend, steps: &[Step]) -> Option<[usize; 2]> {
     Some(counts)
 }
 
-/// Runs the property on one database, and says how much was tried.
+/// Runs the property on one database, and reports the number of tries.
 fn property(backend: Backend) {
     let cases = std::env::var("TEST_CASES").ok().and_then(|cases| cases.parse().ok());
     let config = Config {
@@ -74,7 +74,7 @@ fn property(backend: Backend) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime can be made");
     let (done, cases) = (std::cell::Cell::new([0; 2]), config.cases);
     let outcome = TestRunner::new(config).run(&vec(Step::any(), 1..=LONGEST), |steps| {
-        // On a task of its own, so that a failed assertion becomes a failed case, which is made smaller.
+        // On its own task, so that a failed assertion becomes a failed case, which proptest shrinks.
         let task = runtime.spawn(async move { run(backend, &steps).await });
         match runtime.block_on(task) {
             Ok(counts) => {

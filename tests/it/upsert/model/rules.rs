@@ -9,7 +9,7 @@ use super::generate::{Door, Entry, Member, Sent, Submission, accept_value};
 
 pub type Members = BTreeMap<&'static str, Value>;
 
-/// A client with what belongs to it. A key is empty until the server has said it.
+/// A client with its collections. A key is empty until the server has answered it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Client {
     pub key: String,
@@ -34,7 +34,7 @@ pub struct StoredValue {
     pub value: String,
 }
 
-/// Why a submission is refused: its code on either door, the rank of its part, and its place.
+/// A problem of a submission: its code on each API, the rank of its part, and its path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Problem {
     pub rank: u8,
@@ -53,7 +53,7 @@ pub struct Verdict {
 #[derive(Debug, Default)]
 pub struct Model {
     pub clients: Vec<Client>,
-    /// Every key that was ever given out: none may come again.
+    /// Every generated key: none may be reused.
     pub keys: HashSet<String>,
 }
 
@@ -62,7 +62,7 @@ const PERMISSION: u8 = 1;
 const DOCUMENTS: u8 = 2;
 const ADDRESSES: u8 = 3;
 const VALUES: u8 = 4;
-/// The place of a problem with the request as a whole.
+/// The path of a problem with the whole request.
 pub const REQUEST: &str = "the request";
 
 type Problems = Vec<Problem>;
@@ -139,7 +139,7 @@ impl Model {
         })
     }
 
-    /// R2: the path before the key, and both must name one client.
+    /// The path takes precedence over the key, and both must name one client.
     fn target(&self, sent: &Submission) -> Result<Option<&Client>, Problems> {
         let refused = |rest, graphql, path: &str| {
             Err(vec![Problem {
@@ -169,7 +169,7 @@ impl Model {
         }
     }
 
-    /// R4, R6, R7: values match by their field. Those that the caller may not change stay what and where they are.
+    /// Values match by field. Values that the caller may not edit keep their contents and position.
     fn values(
         &self,
         sent: &[Entry],
@@ -226,7 +226,7 @@ impl Model {
 }
 
 impl Client {
-    /// The client as somebody sees it.
+    /// The client as a caller sees it.
     pub fn seen_by(&self, access: Access) -> Self {
         let mut seen = self.clone();
         seen.values.retain(|value| access.sees(value.field));
@@ -234,7 +234,7 @@ impl Client {
     }
 }
 
-/// R3: absent stays; null counts as absent on the legacy route and is refused in GraphQL.
+/// Absent stays; null counts as absent on the legacy route and is refused in GraphQL.
 fn list<'a, T>(sent: &'a Sent<Vec<T>>, door: Door, rank: u8, name: &str, problems: &mut Problems) -> Option<&'a [T]> {
     match sent {
         Sent::Value(list) => Some(list),
@@ -246,7 +246,7 @@ fn list<'a, T>(sent: &'a Sent<Vec<T>>, door: Door, rank: u8, name: &str, problem
     }
 }
 
-/// R6: absent stays, null and `""` clear; names can't be cleared, and a language falls back to English.
+/// Absent stays, null and `""` clear; names cannot be cleared, and a language falls back to English.
 fn scalars(stored: &mut Members, sent: &BTreeMap<&'static str, Sent<Value>>, problems: &mut Problems) {
     overlay(stored, sent);
     stored.entry("preferredLanguage").or_insert(json!("ENGLISH"));
@@ -265,7 +265,7 @@ fn scalars(stored: &mut Members, sent: &BTreeMap<&'static str, Sent<Value>>, pro
     }
 }
 
-/// R3, R4: the list becomes the collection; members match by key and keep it.
+/// The list becomes the collection; members match by key and keep it.
 fn replaced(sent: &[Member], stored: &[Stored], rank: u8, list: &str, problems: &mut Problems) -> Vec<Stored> {
     let rest = if rank == DOCUMENTS { 950 } else { 1150 };
     let mut named = HashSet::new();

@@ -25,7 +25,7 @@ const SCALARS: [&str; 8] = [
     "birthDate",
 ];
 
-/// Sends the submission through the door.
+/// Sends the submission through its API.
 pub async fn submit(server: &TestServer, door: Door, sent: &Submission) -> Answer {
     let mut client = members(&sent.client);
     let mut put = |name: &str, value: &Option<String>| {
@@ -95,7 +95,7 @@ fn entry(Entry { field, value }: &Entry, door: Door) -> Value {
     }
 }
 
-/// Fills in the keys that the server has made; none of them may be known.
+/// Fills in the keys that the server generated; all must be new.
 pub fn learn_keys(model: &mut Model, client: &mut Client, answer: &Answer, door: Door, access: Access) {
     let (stored, lists) = match door {
         Door::Rest => (&answer.body["client"], &answer.body),
@@ -144,7 +144,7 @@ pub fn assert_stored(answer: &Answer, door: Door, verdict: &Verdict, access: Acc
     };
 }
 
-/// Asserts that GraphQL told every problem, and the legacy route one of those of the first part.
+/// Asserts that GraphQL reported every problem, and the legacy route one of the first part.
 pub fn assert_refused(answer: &Answer, door: Door, problems: &[Problem]) {
     if door == Door::Rest {
         let rank = problems.iter().map(|problem| problem.rank).min();
@@ -211,7 +211,7 @@ pub fn assert_refused(answer: &Answer, door: Door, problems: &[Problem]) {
     );
 }
 
-/// Asserts what is stored of every client, read through both doors, and that nothing else is.
+/// Asserts the stored clients, read through both APIs, and that there are no others.
 pub async fn assert_all(server: &TestServer, model: &Model) {
     for client in &model.clients {
         let mut expected = rest(client);

@@ -34,7 +34,7 @@ pub fn user() -> Vec<Row> {
     sets(rows, "UpsertUserInput.editSets", "/editSets").rows
 }
 
-/// Nothing was there before: null and absent are the same.
+/// The object is new: null and absent have the same effect.
 pub fn token() -> Vec<Row> {
     Rows::of(json!({ "name": "A job", "permissions": ["VIEW_CLIENT"] }), "")
         .plain("CreateTokenInput.viewSets", "/viewSets", json!(["facts"]))

@@ -10,10 +10,10 @@ pub use accounts::{token, user};
 pub use definitions::{client_role, custom_field_set};
 pub use templates::message_template;
 
-/// What becomes of what was stored.
+/// The effect on the stored object.
 #[derive(Clone, Debug)]
 pub enum Then {
-    /// These places of it have these values now, and all others are as they were.
+    /// These members have these values now, and all others are unchanged.
     Becomes(Vec<(&'static str, Value)>),
     /// A user error of this code names the field; nothing is written.
     Refused(&'static str),

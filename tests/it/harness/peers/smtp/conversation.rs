@@ -128,7 +128,7 @@ impl<'a> Conversation<'a> {
         if self.shared.options.credentials.is_some() && self.user.is_none() {
             return self.say("530 5.7.0 authentication required").await;
         }
-        // What is meant for the next connection is not for this message.
+        // Behaviour set for the next connection does not apply to this message.
         self.behaviour = self.shared.book.next(|next| !greets(next)).unwrap_or(Mailing::Accept);
         self.answer(Stage::Sender, "250 2.1.0 Ok").await?;
         self.from = Some(address(rest));
@@ -176,7 +176,7 @@ impl<'a> Conversation<'a> {
         Some(())
     }
 
-    /// Says yes, or what it is told to say instead. Whether it was yes.
+    /// Accepts, or sends the reply set by the test. Returns whether it accepted.
     async fn answer(&mut self, stage: Stage, yes: &str) -> Option<bool> {
         match self.behaviour {
             Mailing::Hang(at) if at == stage => std::future::pending().await,

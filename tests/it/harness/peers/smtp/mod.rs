@@ -16,13 +16,13 @@ mod conversation;
 
 use conversation::Conversation;
 
-/// What the server does with the next connection, or the next message.
+/// The server's behaviour for the next connection or message.
 #[derive(Clone, Debug)]
 pub enum Mailing {
     Accept,
     /// Greets with this line and hangs up: `421 too busy`, `554 go away`.
     Greet(&'static str),
-    /// Says nothing more at this stage, and doesn't hang up either.
+    /// Sends nothing more at this stage and keeps the connection open.
     Hang(Stage),
     /// Says this instead of yes: `451 later`, `550 no such mailbox`. After a 421 it hangs up.
     Answer(Stage, &'static str),
@@ -53,15 +53,15 @@ pub enum Security {
     Tls,
 }
 
-/// What the server is, as opposed to what it does.
+/// The server's configuration.
 #[derive(Clone, Debug, Default)]
 pub struct SmtpOptions {
     pub security: Security,
-    /// Who may send; None: everybody, and AUTH isn't offered.
+    /// The accepted user and password; None: AUTH is not offered.
     pub credentials: Option<(&'static str, &'static str)>,
     /// Offers AUTH LOGIN only, instead of PLAIN and LOGIN.
     pub login_only: bool,
-    /// Takes addresses beyond ASCII.
+    /// Accepts addresses beyond ASCII.
     pub utf8: bool,
 }
 
@@ -73,7 +73,7 @@ pub struct Mailed {
     /// As sent, without the dots of the transport.
     pub data: String,
     pub encrypted: bool,
-    /// Who had authenticated.
+    /// The authenticated user.
     pub user: Option<String>,
 }
 
@@ -156,12 +156,12 @@ impl SmtpPeer {
         self.shared.book.nth(index).await
     }
 
-    /// How many connections there have been.
+    /// The number of connections so far.
     pub fn connections(&self) -> usize {
         *self.shared.book.connections.borrow()
     }
 
-    /// Comes back when there have been so many connections.
+    /// Returns when there have been `count` connections.
     pub async fn connected(&self, count: usize) {
         let mut connections = self.shared.book.connections.subscribe();
         let waiting = connections.wait_for(|&found| found >= count);
@@ -199,7 +199,7 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-/// None: the other side has hung up, or this one does.
+/// None when either side closes the connection.
 async fn talk(stream: TcpStream, shared: &Shared) -> Option<()> {
     let acceptor = TlsAcceptor::from(shared.certificate.config());
     let mut conversation = match shared.options.security {

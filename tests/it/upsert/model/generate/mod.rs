@@ -34,7 +34,7 @@ pub enum Sent<T> {
     Value(T),
 }
 
-/// A submission in the words of neither door.
+/// A submission independent of the APIs.
 #[derive(Clone, Debug)]
 pub struct Submission {
     pub path: Option<String>,
@@ -60,7 +60,7 @@ pub struct Entry {
     pub value: Sent<String>,
 }
 
-/// A random step. What it picks from the clients there are is chosen when it is resolved.
+/// A random step. Its clients are chosen when it is resolved.
 #[derive(Clone, Debug)]
 pub struct Step {
     door: Door,
@@ -84,10 +84,10 @@ enum Target {
     Nobody,
 }
 
-/// A member of a list: whose key it carries, and what it says.
+/// A member of a list: the owner of its key, and its contents.
 type Listed = (Named, BTreeMap<&'static str, Sent<Value>>);
 
-/// Whose key a member carries.
+/// The owner of a member's key.
 #[derive(Clone, Debug)]
 enum Named {
     New,
@@ -154,7 +154,7 @@ fn fields() -> Vec<CustomFieldInput> {
     ]
 }
 
-/// The canonical form of a value, or its codes on the two doors.
+/// The canonical form of a value, or its error codes on the two APIs.
 pub fn accept_value(field: &str, value: &str, model: &Model) -> Result<String, (u16, &'static str)> {
     match (field, value) {
         ("text", "longer than five") => Err((904, "TOO_LONG")),

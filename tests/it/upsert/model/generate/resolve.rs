@@ -10,7 +10,7 @@ use crate::upsert::model::{
 };
 
 impl Step {
-    /// The submission that this step is, given the clients there are, and who sends it.
+    /// The submission of this step, given the existing clients, and its caller.
     pub fn resolve(&self, model: &Model) -> (Submission, Door, Access) {
         let rest = self.door == Door::Rest;
         let mut submission = Submission {
@@ -43,7 +43,7 @@ impl Step {
             }
             Target::Path(index) | Target::PathAndKey(index, _) => {
                 present = pick(index);
-                // Whether by the short id or by the key is as good as random.
+                // The choice between short id and key is as good as random.
                 let name = |client: &Client| {
                     if model.clients.len().is_multiple_of(2) {
                         client.id.clone()
@@ -61,7 +61,7 @@ impl Step {
             Target::Nobody => submission.key = Some("nobody".to_owned()),
         }
         if present.is_none() {
-            // Most creations are to succeed.
+            // Most creations should succeed.
             for name in ["firstName", "lastName"] {
                 let value = submission.client.entry(name).or_insert(Sent::Absent);
                 if *value == Sent::Absent {
@@ -100,7 +100,7 @@ fn resolve_value((field, value, kind): &(Index, Index, u8), model: &Model) -> En
     let value = match kind {
         1 => Sent::Absent,
         2 => Sent::Null,
-        // A link to a client that is there, when there is one.
+        // A link to an existing client, if any.
         3.. if *field == "friend" && !model.clients.is_empty() => Sent::Value(value.get(&model.clients).key.clone()),
         4.. => Sent::Value(values[0].to_owned()),
         _ => Sent::Value((*value.get(values)).to_owned()),
@@ -140,7 +140,7 @@ fn resolve_members(
         named.extend(key.clone());
         for name in required {
             let value = members.entry(name).or_insert(Sent::Absent);
-            // What else is told of a member whose key is wrong is nobody's rule.
+            // The rules do not say which other problems of a member with a wrong key are reported.
             if !matched && (*value == Sent::Absent || key.is_some()) {
                 *value = Sent::Value(json!("given"));
             }
