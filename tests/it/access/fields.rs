@@ -64,10 +64,10 @@ async fn forbidden_nested_field_is_null_with_an_error_at_its_path(server: &TestS
             { "clientId": "ana", "customInformation": [{ "linkedClient": { "clientId": "bob",
                 "messages": null } }] }] } })
     );
-    let mut told = errors(&answer).as_array().expect("errors").clone();
-    told.sort_by_key(Value::to_string);
+    let mut reported = errors(&answer).as_array().expect("errors").clone();
+    reported.sort_by_key(Value::to_string);
     assert_eq!(
-        json!(told),
+        json!(reported),
         json!([
             ["FORBIDDEN", ["clients", "edges", 0, "node", "messages"]],
             ["FORBIDDEN", ["clients", "edges", 1, "node", "messages"]],

@@ -35,8 +35,8 @@ fn with_sets(view: &[&str], edit: &[&str]) -> Rights {
 /// The codes and paths of an answer's errors.
 fn errors(answer: &Answer) -> Value {
     let errors = answer.body["errors"].as_array().cloned().unwrap_or_default();
-    let told = |error: Value| json!([error["extensions"]["code"], error["path"]]);
-    errors.into_iter().map(told).collect()
+    let code_and_path = |error: Value| json!([error["extensions"]["code"], error["path"]]);
+    errors.into_iter().map(code_and_path).collect()
 }
 
 /// Code and path of every problem that a mutation tells.

@@ -23,11 +23,11 @@ on_both!(
 
 async fn legacy_permission_error_has_a_fixed_position(server: &TestServer) {
     let key = known(server).await;
-    let role = json!({ "encodedKey": "nobody" });
+    let role = json!({ "encodedKey": "absent" });
     for (rights, path, body, status, code) in [
         // Without both permissions the body is not parsed.
         (&[][..], "/api/clients", "{", 403, 15),
-        (&[ViewClient], "/api/clients/nobody?x=1", "\u{0}", 403, 15),
+        (&[ViewClient], "/api/clients/absent?x=1", "\u{0}", 403, 15),
         (&[CreateClient], "/api/clients/known", "{", 400, 26),
         (
             &[CreateClient],
@@ -37,11 +37,11 @@ async fn legacy_permission_error_has_a_fixed_position(server: &TestServer) {
             27,
         ),
         // An unknown client is reported before the missing permission.
-        (&[CreateClient], "/api/clients/nobody", "{\"client\":{}}", 404, 301),
+        (&[CreateClient], "/api/clients/absent", "{\"client\":{}}", 404, 301),
         (
             &[CreateClient],
             "/api/clients/known",
-            "{\"client\":{\"encodedKey\":\"nobody\"}}",
+            "{\"client\":{\"encodedKey\":\"absent\"}}",
             404,
             302,
         ),

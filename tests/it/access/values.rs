@@ -50,7 +50,7 @@ on_both!(
 
 async fn hidden_values_are_in_no_list(server: &TestServer) {
     let ana = ana(server).await;
-    let (open, nobody) = (
+    let (open, restricted) = (
         server.as_caller(&with_sets(&["open"], &[])),
         server.as_caller(&with_sets(&[], &["other"])),
     );
@@ -71,7 +71,7 @@ async fn hidden_values_are_in_no_list(server: &TestServer) {
         "clients": { "nodes": [{ "customInformation": [] }, { "customInformation": [{ "value": "n" }] }] },
         "nodes": [{ "customInformation": [{ "value": "n" }] }, null, { "value": "n" }] })
     );
-    let found = data(&nobody, query, json!({ "ids": ids })).await;
+    let found = data(&restricted, query, json!({ "ids": ids })).await;
     assert_eq!(
         found,
         json!({ "client": { "customInformation": [] },
@@ -79,7 +79,7 @@ async fn hidden_values_are_in_no_list(server: &TestServer) {
         "nodes": [{ "customInformation": [] }, null, null] })
     );
     // On the legacy route too, where positions count visible values only.
-    for (caller, shown) in [(&open, json!([["note", 0]])), (&nobody, json!([]))] {
+    for (caller, shown) in [(&open, json!([["note", 0]])), (&restricted, json!([]))] {
         let change = caller
             .post("/api/clients/ana", json!({ "client": { "notes": "x" } }))
             .await;
@@ -106,7 +106,7 @@ async fn hidden_values_are_in_no_list(server: &TestServer) {
     // The definitions of fields are public.
     assert_eq!(
         data(
-            &nobody,
+            &restricted,
             "{ customField(by: { fieldId: \"code\" }) { set { setId } } }",
             json!({})
         )

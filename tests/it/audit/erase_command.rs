@@ -32,7 +32,7 @@ fn confirmed_erasure_removes_a_client_by_key_or_id() {
         )
     );
     assert_eq!(
-        run(&directory, &["client", "erase", "nobody", "--yes"]),
+        run(&directory, &["client", "erase", "absent", "--yes"]),
         failed("there is no client with this key or id", 1)
     );
     let (said, log, code) = run(&directory, &["client", "erase", "SEED00000000", "--yes"]);

@@ -96,7 +96,7 @@ async fn erasure_leaves_only_the_fact_that_the_client_existed(server: &TestServe
             .await
             .expect("the database answers")
     };
-    assert_eq!(erase("nobody").await, None);
+    assert_eq!(erase("absent").await, None);
     assert_eq!(erase(&trevor).await, Some(Erased::Now { records: 2 }));
     for table in TRACES {
         assert_eq!(
@@ -218,7 +218,7 @@ async fn request_with_an_erased_outcome_is_not_executed_again(server: &TestServe
         .await
         .data(json!({ "upsertClient": { "client": null, "userErrors": [
         { "code": "OUTCOME_ERASED", "message": sentence, "path": ["input", "idempotencyKey"] }] } }));
-    assert_eq!(server.snapshot().await, before, "nobody is created anew");
+    assert_eq!(server.snapshot().await, before, "no client is created");
 }
 
 async fn erased_data_is_in_no_byte_of_a_database_file(server: &TestServer) {

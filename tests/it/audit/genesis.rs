@@ -265,7 +265,7 @@ async fn forged_number_of_exceptions_is_not_signed(server: &TestServer) {
     assert_eq!(
         verify(&configured).await.2,
         [format!("{seeded}: {unrecorded}")],
-        "it was allowed by nobody"
+        "no exception allows it"
     );
     run(
         server,

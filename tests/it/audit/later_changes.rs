@@ -66,11 +66,7 @@ async fn tampering_is_found_after_later_changes(server: &TestServer) {
         put_back(server).await;
     }
     go_on(server, &keys, "untouched").await;
-    assert_eq!(
-        findings(server).await,
-        [""; 0],
-        "nothing is found when nobody does anything"
-    );
+    assert_eq!(findings(server).await, [""; 0], "an unchanged database has no findings");
 }
 
 async fn emptied_chain_is_found_after_later_records(server: &TestServer) {
@@ -135,11 +131,7 @@ async fn record_is_never_overwritten(server: &TestServer) {
         &format!("CREATE TABLE kept AS SELECT * FROM client WHERE encoded_key = '{a}'"),
     )
     .await;
-    upsert(
-        server,
-        json!({ "client": { "encodedKey": a, "notes": "what is to be hidden" } }),
-    )
-    .await;
+    upsert(server, json!({ "client": { "encodedKey": a, "notes": "hidden text" } })).await;
     let evidence = server.snapshot().await.rows("audit_record").join("\n");
     run(
         server,

@@ -150,7 +150,7 @@ async fn client_changes_are_masked_without_view_client(server: &TestServer) {
         "{log:#}"
     );
     // The answer does not reveal whether a client with this id exists.
-    for id in ["trevor", "nobody"] {
+    for id in ["trevor", "absent"] {
         let log = ask(
             server,
             only(),

@@ -153,11 +153,11 @@ pub(super) const TAMPERINGS: &[(&str, &[&str])] = &[
         &["{a}: the end on record isn't that of the last record"],
     ),
     (
-        "UPDATE audit_record SET chain = 'nobody' WHERE chain = '{b}'",
+        "UPDATE audit_record SET chain = 'absent' WHERE chain = '{b}'",
         &[
             "{b} 1: cut off, up to 1",
-            "nobody 1: altered, moved or put in",
-            "nobody: records without what they belong to",
+            "absent 1: altered, moved or put in",
+            "absent: records without what they belong to",
         ],
     ),
     (
@@ -266,7 +266,7 @@ async fn one_client_can_be_verified_alone(server: &TestServer) {
     };
     assert_eq!(verify(&b).await, (one, vec![]));
     assert_eq!(verify(&a).await.1, [format!("{a} 2: missing, up to 2")]);
-    assert_eq!(verify("nobody").await, (Counts::default(), vec![]));
+    assert_eq!(verify("absent").await, (Counts::default(), vec![]));
     server
         .write(&format!("DELETE FROM audit_record WHERE chain = '{b}'"))
         .await

@@ -54,19 +54,19 @@ async fn verify_reports_findings_and_fails() {
                   0 records in 2 chains, 0 of them erased; 3 clients without records\n";
     let failure = "clientele: the history is not intact: 2 findings";
     assert_eq!(verify(&[]), (broken.to_owned(), failure.to_owned(), Some(1)));
-    let nobody = "0 records in 0 chains, 0 of them erased; 0 clients without records\n";
+    let nothing = "0 records in 0 chains, 0 of them erased; 0 clients without records\n";
     let failure = "clientele: there is no client with this key";
     assert_eq!(
-        verify(&["--client", "nobody"]),
-        (nobody.to_owned(), failure.to_owned(), Some(1))
+        verify(&["--client", "absent"]),
+        (nothing.to_owned(), failure.to_owned(), Some(1))
     );
 }
 
 /// The result of verifying this database: standard output, the last line of standard error, the exit code.
 fn verify(url: &str) -> (String, String, Option<i32>) {
-    let (told, log, code) = run(&["audit", "verify"], &[("DATABASE_URL", url)]);
+    let (output, log, code) = run(&["audit", "verify"], &[("DATABASE_URL", url)]);
     let failure = log.lines().last().unwrap_or_default().to_owned();
-    (without_time(told), failure, code)
+    (without_time(output), failure, code)
 }
 
 on_both!(
@@ -113,21 +113,21 @@ async fn verify_leaves_other_schema_versions_unchanged(server: &TestServer) {
     ] {
         server.write(sql).await.expect("it can be written");
         let before = server.snapshot().await;
-        let (told, said, code) = verify(&url);
+        let (output, said, code) = verify(&url);
         assert!(
             said.starts_with("clientele: the database ") && said.ends_with(failure),
             "{said}"
         );
-        assert_eq!((told.as_str(), code), ("", Some(1)));
+        assert_eq!((output.as_str(), code), ("", Some(1)));
         assert_eq!(server.snapshot().await, before);
     }
     // A caller who could migrate the database gets the same answer.
-    let (told, said, code) = run(&["migrate"], &[("DATABASE_URL", &url)]);
+    let (output, said, code) = run(&["migrate"], &[("DATABASE_URL", &url)]);
     assert!(
         said.ends_with(" is of a later version than this program: use that one\n"),
         "{said}"
     );
-    assert_eq!((told.as_str(), code), ("", Some(1)));
+    assert_eq!((output.as_str(), code), ("", Some(1)));
 }
 
 #[test]
@@ -178,15 +178,15 @@ fn every_command_seals_with_the_configured_key() {
         Some(0)
     );
     let intact = "6 records in 2 chains, 0 of them erased; 1 clients without records; under this key since ";
-    let (told, code) = run(key, &["audit", "verify"], "");
+    let (output, code) = run(key, &["audit", "verify"], "");
     assert_eq!(
         (
-            told.starts_with(intact),
-            told.ends_with("UTC\nthe history is intact\n"),
+            output.starts_with(intact),
+            output.ends_with("UTC\nthe history is intact\n"),
             code
         ),
         (true, true, Some(0)),
-        "{told}"
+        "{output}"
     );
     assert_eq!(run(other, &["audit", "verify"], "").1, Some(1));
 }
@@ -257,11 +257,11 @@ fn missing_key_is_named_once() {
         "CLIENTELE_AUDIT__PREVIOUS_KEYS",
         r#"["0123456789abcdef0123456789abcdef"]"#,
     );
-    let (told, failure, code) = run(&["audit", "verify"], &[other, previous, quiet]);
+    let (output, failure, code) = run(&["audit", "verify"], &[other, previous, quiet]);
     let nothing =
         "no record under audit.key: made anew under an earlier key, or no server has started with audit.key yet";
     assert_eq!(
-        told,
+        output,
         format!(
             "~definitions: {nothing}\n~users: {nothing}\n14 records in 12 chains, 0 of them erased; 90 clients without \
              records\n"

@@ -290,7 +290,7 @@ async fn wrong_literals_and_invalid_documents_are_refused(server: &TestServer) {
         ),
         ("{ client { id } }".to_owned(), "GRAPHQL_VALIDATION_FAILED"),
         ("{ clients { nodes } }".to_owned(), "GRAPHQL_VALIDATION_FAILED"),
-        ("{ nobody }".to_owned(), "GRAPHQL_VALIDATION_FAILED"),
+        ("{ absent }".to_owned(), "GRAPHQL_VALIDATION_FAILED"),
         (
             "query Q { __typename } query Q { __typename }".to_owned(),
             "GRAPHQL_VALIDATION_FAILED",
@@ -331,7 +331,7 @@ async fn unknown_enum_value_is_answered_with_the_valid_ones(server: &TestServer)
 }
 
 async fn same_document_gets_the_same_errors_every_time(server: &TestServer) {
-    let document = "query($a: Int, $b: Int, $c: Int, $d: Int) { nobody ...F } fragment F on Query { nothing }";
+    let document = "query($a: Int, $b: Int, $c: Int, $d: Int) { absent ...F } fragment F on Query { nothing }";
     let errors = |answer: &Answer| {
         let errors = answer.body["errors"].as_array().expect("a list").clone();
         errors

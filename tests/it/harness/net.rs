@@ -165,7 +165,7 @@ static NET: OnceLock<Net> = OnceLock::new();
 
 /// A running leak check. When dropped, it asserts that nothing has leaked into the log of this process.
 #[derive(Debug)]
-#[must_use = "a net that nobody holds until the end of the test catches nothing that comes later"]
+#[must_use = "a leak check that is dropped before the end of the test misses later leaks"]
 pub struct Spread(Net);
 
 /// Checks everything that this process logs from now on.
@@ -174,7 +174,7 @@ pub fn spread() -> Spread {
         let net = Net::default();
         telemetry::subscriber(&Net::log(), net.clone())
             .try_init()
-            .expect("nobody else listens to the log of the tests");
+            .expect("no other subscriber is set");
         net
     });
     Spread(net.clone())
@@ -184,7 +184,7 @@ impl Drop for Spread {
     fn drop(&mut self) {
         // A test that is already failing reports only its first failure.
         if !std::thread::panicking() {
-            assert_eq!(self.0.caught(), [""; 0], "log lines with what nobody may see");
+            assert_eq!(self.0.caught(), [""; 0], "log lines with hidden data");
         }
     }
 }
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "log lines with what nobody may see")]
+    #[should_panic(expected = "log lines with hidden data")]
     fn leaking_log_line_fails_its_test() {
         let net = Net::default();
         let subscriber = telemetry::subscriber(&Net::log(), net.clone());

@@ -226,8 +226,8 @@ impl Server {
 
     fn ended(mut self) -> (String, String, Option<i32>, TempDir) {
         let mut log = collected(self.log.take().expect("it is read once"));
-        if let Ok(beside) = std::fs::read(self.directory.path().join("log")) {
-            log.extend(beside);
+        if let Ok(file) = std::fs::read(self.directory.path().join("log")) {
+            log.extend(file);
         }
         let log = text(log);
         net::standard_error(&log);

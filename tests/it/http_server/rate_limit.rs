@@ -118,7 +118,7 @@ async fn rate_limit_follows_the_caller_across_addresses_and_paths() {
     assert_eq!(
         left(&send(ana("/api/clients", office)).await),
         999,
-        "nobody has been here"
+        "the bucket is untouched"
     );
     for _ in 0..50 {
         for path in DOORS {

@@ -47,7 +47,7 @@ async fn refused_request_leaves_the_key_free(server: &TestServer) {
     let wrong = json!({ "client": { "firstName": "Ines" } });
     let before = server.snapshot().await;
     assert_eq!(post(server, CLIENTS, "rest", &wrong).await.status, 400);
-    assert_eq!(post(server, "/api/clients/nobody", "rest", &ines()).await.status, 404);
+    assert_eq!(post(server, "/api/clients/absent", "rest", &ines()).await.status, 404);
     assert_eq!(
         upsert(server, "graphql", &wrong).await.body["data"]["upsertClient"]["userErrors"][0]["code"],
         "BLANK"

@@ -43,7 +43,7 @@ async fn request_is_executed_once_when_its_server_is_killed(server: &TestServer)
         };
         let (first, ()) = tokio::join!(post(&process, &key), kill);
         process = Server::open(&environment);
-        let again = post(&process, &key).await.expect("nobody kills this one now");
+        let again = post(&process, &key).await.expect("this server is not killed");
         assert_eq!(again.0, 200, "{}", again.1);
         assert_eq!(first.unwrap_or_else(|| again.clone()), again);
     }

@@ -119,7 +119,7 @@ async fn waiting_for_a_running_request_is_bounded(server: &TestServer) {
         assert_eq!(rest.status, 200, "{}", rest.text);
     };
     let (end, ()) = tokio::join!(server.clientele.db.write(&holding), waiting);
-    end.expect("nobody else holds it");
+    end.expect("no other transaction holds it");
     assert_eq!(counts(server).await, [1, 0, 1]);
     for other in others {
         other.stop().await;

@@ -389,7 +389,7 @@ async fn invalid_languages_and_email_addresses_are_refused(server: &TestServer) 
         ("preferredLanguage", "KLINGON", 2427),
         ("preferredLanguage", "PORTUGUESE", 2427),
         ("preferredLanguage", "english", 2427),
-        ("emailAddress", "nobody", 711),
+        ("emailAddress", "absent", 711),
         ("emailAddress", "a@b@c", 711),
         ("emailAddress", "a b@example.test", 711),
         ("emailAddress", "a@example.test\r\nBcc: b@example.test", 711),

@@ -148,13 +148,13 @@ async fn key_of_another_client_is_refused(server: &TestServer) {
             "idDocuments",
             950,
             "INVALID_ID_DOCUMENT",
-            ["<key 5>", "<key 3>", "<key 1>", "nobody"],
+            ["<key 5>", "<key 3>", "<key 1>", "absent"],
         ),
         (
             "addresses",
             1150,
             "INVALID_ADDRESS",
-            ["<key 6>", "<key 2>", "<key 1>", "nobody"],
+            ["<key 6>", "<key 2>", "<key 1>", "absent"],
         ),
     ] {
         for key in keys {
@@ -211,7 +211,7 @@ async fn only_the_first_address_is_read(server: &TestServer) {
     create(
         server,
         json!({ "addresses": [
-        { "city": "Exampleton" }, { "encodedKey": "nobody", "city": 5, "latitude": "north" }, "nonsense", null, 7,
+        { "city": "Exampleton" }, { "encodedKey": "absent", "city": 5, "latitude": "north" }, "nonsense", null, 7,
     ] }),
     )
     .await;
@@ -258,7 +258,7 @@ async fn first_problem_in_the_order_of_parts_is_reported(server: &TestServer) {
         "customInformation": [{ "customFieldID": "nonsense", "value": "x" }],
         "addresses": [{ "latitude": 91 }],
         "idDocuments": [{ "documentType": "Visa" }],
-        "client": { "assignedUserKey": "no key", "clientRole": { "encodedKey": "nobody" },
+        "client": { "assignedUserKey": "no key", "clientRole": { "encodedKey": "absent" },
             "emailAddress": "no address", "firstName": "" },
     });
     for (code, member) in [

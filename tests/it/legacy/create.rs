@@ -148,7 +148,7 @@ async fn role_must_exist(server: &TestServer) {
     let role =
         |key| json!({ "client": { "firstName": "Trevor", "lastName": "Linden", "clientRole": { "encodedKey": key } } });
     let source = "client.clientRole.encodedKey: There is no client role of this name.";
-    for key in ["nobody", ""] {
+    for key in ["absent", ""] {
         server
             .refuses(CLIENTS, role(key), 400, refusal(306, "INVALID_CLIENT_ROLE_KEY", source))
             .await;

@@ -358,7 +358,7 @@ async fn link_to_an_unknown_client_is_911(server: &TestServer) {
     create(server, json!({})).await;
     let source = "customInformation[0].linkedEntityKeyValue: The field client links to a client, and there is none \
         with this key.";
-    for key in ["nobody", "<id 1>", "no key"] {
+    for key in ["absent", "<id 1>", "no key"] {
         refused(
             server,
             link("client", key),

@@ -44,7 +44,7 @@ async fn unknown_path_unknown_key_and_two_clients_have_an_order(server: &TestSer
     let with = |key: &str| json!({ "client": { "encodedKey": key, "firstName": "" } });
     let unknown_id = refusal(301, "INVALID_CLIENT_ID", UNKNOWN_ID);
     for path in [
-        "/api/clients/nobody",
+        "/api/clients/absent",
         "/api/clients/%00",
         "/api/clients/%20",
         "/api/clients/0123456789012345678901234567890123456789",
@@ -52,7 +52,7 @@ async fn unknown_path_unknown_key_and_two_clients_have_an_order(server: &TestSer
         server.refuses(path, with("<key 2>"), 404, unknown_id.clone()).await;
         server.get(path).await.is(404, unknown_id.clone());
     }
-    for key in ["nobody", "", "\0", "<id 1>"] {
+    for key in ["absent", "", "\0", "<id 1>"] {
         server
             .refuses(FIRST, with(key), 404, refusal(302, "INVALID_CLIENT_KEY", UNKNOWN_KEY))
             .await;
@@ -126,7 +126,7 @@ async fn strict_server_requires_the_key_in_the_body(server: &TestServer) {
     strict.refuses(FIRST, json!({ "addresses": [] }), 404, answer).await;
     let unknown = refusal(301, "INVALID_CLIENT_ID", UNKNOWN_ID);
     strict
-        .refuses("/api/clients/nobody", json!({ "client": {} }), 404, unknown)
+        .refuses("/api/clients/absent", json!({ "client": {} }), 404, unknown)
         .await;
     let notes = client(json!({ "notes": "x" }));
     let body = json!({ "client": { "encodedKey": "<key 1>", "notes": "x" } });

@@ -51,8 +51,8 @@ impl Hand {
         if let Some(timeout) = timeout {
             channels = channels.with_timeout(timeout);
         }
-        let told = clock.clone();
-        let read: Clock = Arc::new(move || at(told.load(Relaxed)));
+        let shared = clock.clone();
+        let read: Clock = Arc::new(move || at(shared.load(Relaxed)));
         let worker = Worker::new(server.clientele.clone(), Arc::new(channels), Arc::new(settings), read);
         Self { worker, clock }
     }

@@ -105,9 +105,9 @@ async fn failure_is_one_line_with_advice() {
             1
         )
     );
-    let nobody = ["notify", "test", "--email", "nobody"];
+    let malformed = ["notify", "test", "--email", "absent"];
     assert_eq!(
-        run_with(&nobody, &mail_server(&peer, "none"), &[]),
+        run_with(&malformed, &mail_server(&peer, "none"), &[]),
         stopped(
             "not sent: the recipient can't be reached (this is not an e-mail address)",
             1

@@ -88,7 +88,7 @@ async fn failures_are_logged_at_warn_and_probes_at_debug() {
         .collect();
     // Exactly one event for each request.
     let about_requests = lines.iter().filter(|line| !line["request_id"].is_null());
-    let told: Vec<Value> = about_requests
+    let events: Vec<Value> = about_requests
         .map(|line| {
             ["level", "message", "route", "status", "code", "cause"]
                 .map(|name| line[name].clone())
@@ -97,7 +97,7 @@ async fn failures_are_logged_at_warn_and_probes_at_debug() {
         .collect();
     let cause = "database: Query 1";
     assert_eq!(
-        Value::from(told),
+        Value::from(events),
         serde_json::json!([
             ["DEBUG", "request", "/health/live", 200, null, null],
             ["DEBUG", "request", "/health/ready", 200, null, null],
@@ -148,12 +148,12 @@ fn panic_log_has_the_location_but_not_the_message() {
     });
     set_hook(hook);
     let text = String::from_utf8(lines.0.lock().expect("no panic there").clone()).expect("UTF-8");
-    let told: Vec<Value> = text
+    let events: Vec<Value> = text
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect();
-    assert_eq!(told.len(), 3, "{text}");
-    for line in told {
+    assert_eq!(events.len(), 3, "{text}");
+    for line in events {
         assert_eq!(line["message"], "a panic: this is a defect of the program");
         assert!(line["line"].is_u64(), "{line}");
         let mut keys: Vec<&str> = line

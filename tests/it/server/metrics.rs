@@ -181,7 +181,7 @@ async fn requests_errors_refusals_and_sign_ins_are_counted(server: &TestServer) 
     graphql(&server, "{ nothing }").await;
     for (method, path) in [
         (Method::GET, "/api/clients"),
-        (Method::GET, "/api/clients/nobody/"),
+        (Method::GET, "/api/clients/absent/"),
         (Method::PATCH, "/api/clients"),
         (Method::GET, "/nowhere"),
     ] {

@@ -96,11 +96,11 @@ async fn request_log_has_one_line_with_id_and_no_personal_data() {
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect();
     let requests: Vec<_> = lines.iter().filter(|line| line["message"] == "request").collect();
-    let told: Vec<_> = requests
+    let lines: Vec<_> = requests
         .iter()
         .map(|line| (&line["method"], &line["route"], &line["status"]))
         .collect();
-    let told = serde_json::to_value(told).expect("JSON");
+    let lines = serde_json::to_value(lines).expect("JSON");
     let expected = serde_json::json!([
         ["GET", "/health/live", 200],
         ["GET", "/playground/assets/{file}", 404],
@@ -108,7 +108,7 @@ async fn request_log_has_one_line_with_id_and_no_personal_data() {
         ["GET", "/health/live", 200],
         ["GET", "none", 404],
     ]);
-    assert_eq!(told, expected);
+    assert_eq!(lines, expected);
     assert_eq!(requests[0]["request_id"], id);
     assert!(requests[1]["request_id"].as_str().is_some_and(|id| id.len() == 36));
 }

@@ -56,8 +56,8 @@ async fn failures_from_elsewhere_do_not_lock_a_user_out() {
             // Another user of the throttled address has a separate count, until the address itself is throttled.
             (evil, "bo", "wrong", 401),
             (evil, "bo", PASSWORD, 200),
-            (evil, "nobody", "wrong", 401),
-            (evil, "nobody else", "wrong", 429),
+            (evil, "absent", "wrong", 401),
+            (evil, "absent two", "wrong", 429),
             // A user who has signed in there stays signed in.
             (evil, "bo", PASSWORD, 200),
             (office, "bo", PASSWORD, 200),

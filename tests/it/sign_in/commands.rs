@@ -166,7 +166,7 @@ async fn first_start_prints_the_password_once_on_the_terminal() {
         .lines()
         .filter(|line| line.contains("route=\"/api/clients\""))
         .collect();
-    let [known, wrong, nobody] = asked[..] else {
+    let [known, wrong, anonymous] = asked[..] else {
         panic!("three requests: {log}")
     };
     assert!(
@@ -174,8 +174,8 @@ async fn first_start_prints_the_password_once_on_the_terminal() {
         "{known}"
     );
     assert!(
-        !wrong.contains("caller") && !nobody.contains("caller"),
-        "{wrong} {nobody}"
+        !wrong.contains("caller") && !anonymous.contains("caller"),
+        "{wrong} {anonymous}"
     );
 }
 

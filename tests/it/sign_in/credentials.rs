@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::harness::{Backend, Settings, TestServer};
 
-const NOBODY: &str =
+const NO_CREDENTIALS: &str =
     "Sign in: send the header Authorization with Basic and your name and password, or with Bearer and a token.";
 const WRONG: &str = "These credentials are wrong, or not valid any more.";
 pub const PASSWORD: &str = "correct horse battery";
@@ -82,7 +82,8 @@ signed_in!(
 );
 
 async fn request_without_credentials_is_refused_everywhere(server: &TestServer) {
-    let refused = json!({ "returnCode": 1, "returnStatus": "INVALID_BASIC_AUTHORIZATION", "errorSource": NOBODY });
+    let refused =
+        json!({ "returnCode": 1, "returnStatus": "INVALID_BASIC_AUTHORIZATION", "errorSource": NO_CREDENTIALS });
     for (method, path) in [
         ("GET", "/api/clients"),
         ("POST", "/api/clients"),
@@ -100,7 +101,7 @@ async fn request_without_credentials_is_refused_everywhere(server: &TestServer) 
         assert_eq!(answer.content_type, format!("{media}; charset=utf-8"));
         assert_eq!(
             (answer.status, &answer.body["errors"][0]["message"]),
-            (401, &json!(NOBODY))
+            (401, &json!(NO_CREDENTIALS))
         );
         assert_eq!(answer.body["errors"][0]["extensions"]["code"], "UNAUTHENTICATED");
     }
@@ -132,7 +133,7 @@ async fn all_wrong_credentials_get_the_same_refusal(server: &TestServer) {
     let refused = json!({ "returnCode": 2, "returnStatus": "INVALID_CREDENTIALS", "errorSource": WRONG });
     for (name, password) in [
         ("ana", "wrong"),
-        ("nobody", PASSWORD),
+        ("absent", PASSWORD),
         ("ana\0", PASSWORD),
         ("ana ", PASSWORD),
     ] {

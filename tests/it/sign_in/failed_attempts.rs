@@ -54,7 +54,7 @@ async fn basic(server: &TestServer, name: &str, password: &str) -> u16 {
 /// Fails until the address has no failures left.
 async fn use_up(server: &TestServer) {
     for expected in [401, 401, 429] {
-        assert_eq!(basic(server, "nobody", "wrong").await, expected);
+        assert_eq!(basic(server, "absent", "wrong").await, expected);
     }
 }
 

@@ -96,7 +96,7 @@ async fn sign_in_waiting_for_a_hash_holds_no_request_permit() {
         let permits = all_permits(server);
         let mut strangers = Vec::new();
         for number in 1..=24 {
-            let name = if number % 2 == 0 { "ana" } else { "nobody" };
+            let name = if number % 2 == 0 { "ana" } else { "absent" };
             let request = from(server, &format!("203.0.113.{number}"), name, "wrong");
             strangers.push(tokio::spawn(status(request)));
             signed_in.work().await;
@@ -170,7 +170,7 @@ async fn full_hash_queue_reveals_no_names_and_counts_no_failure() {
         for (name, password) in [
             ("ana", PASSWORD),
             ("ana", "wrong"),
-            ("nobody", "wrong"),
+            ("absent", "wrong"),
             ("ana\0", "wrong"),
         ] {
             let answer = server.send(from(server, here, name, password)).await;

@@ -168,7 +168,7 @@ async fn hanging_issuer_delays_requests_for_a_bounded_time() {
         };
         // Less than the fetch timeout, and less than two fetches in a row.
         let all = timeout(std::time::Duration::from_secs(4), all).await;
-        assert_eq!(all.expect("nobody waits for the issuer"), (503, 503, 200));
+        assert_eq!(all.expect("no request waits for the issuer"), (503, 503, 200));
         // The issuer answers at last: the key is not there, which counts as a failure now.
         answers.add_permits(10);
         assert_eq!(status(server, &unknown).await, 401);

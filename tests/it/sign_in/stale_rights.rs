@@ -82,9 +82,9 @@ impl Behind {
         );
         let again = self.ask(who, query, variables).await;
         let error = &again.body["errors"][0];
-        let told = (again.status, &error["message"], &error["extensions"]["code"]);
+        let shown = (again.status, &error["message"], &error["extensions"]["code"]);
         assert_eq!(
-            told,
+            shown,
             (status, &json!(sentence), &json!(code)),
             "{query}: {}",
             again.text

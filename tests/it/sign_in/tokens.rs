@@ -157,12 +157,12 @@ async fn token_creator_has_a_name_a_kind_and_an_id(server: &TestServer) {
         .map(|node| &node["caller"]["id"])
         .rev()
         .collect();
-    let told: Vec<_> = tokens
+    let shown: Vec<_> = tokens
         .iter()
         .map(|token| (&token["name"], &token["createdBy"], &token["createdByKind"]))
         .collect();
     assert_eq!(
-        json!(told),
+        json!(shown),
         json!([
             ["hers", "ana", "USER"],
             ["another ana's", "ana", "USER"],

@@ -199,7 +199,7 @@ async fn all_problems_are_reported_at_once_in_fixed_order(server: &TestServer) {
     let before = server.snapshot().await;
     upsert(server, json!({
         "client": { "firstName": " ", "emailAddress": "no address", "homePhone": "1".repeat(256), "notes": "a\u{0}b",
-            "clientRole": { "roleId": "nobody" }, "assignedUserKey": "not a key" },
+            "clientRole": { "roleId": "absent" }, "assignedUserKey": "not a key" },
         "addresses": [{ "encodedKey": "<key 2>", "latitude": 90.5 }, { "encodedKey": "ignored" }],
         "idDocuments": null,
         "customInformation": [{ "fieldId": "nick", "value": "Al" }, { "fieldId": "nick", "value": "Bo" },
@@ -346,7 +346,7 @@ async fn match_on_client_id_changes_or_creates(server: &TestServer) {
 
 async fn unknown_encoded_key_is_refused(server: &TestServer) {
     let message = "There is no client with this key: leave encodedKey out to create one.";
-    for key in ["nobody", "", "\0"] {
+    for key in ["absent", "", "\0"] {
         let input = json!({ "client": { "encodedKey": key, "firstName": "T", "lastName": "L" } });
         super::refused(
             server,
@@ -384,8 +384,8 @@ async fn members_of_another_client_are_refused(server: &TestServer) {
         answer.text
     );
     let unknown = json!({ "client": { "encodedKey": "<key 1>" },
-        "idDocuments": [{ "documentType": "Visa", "encodedKey": "nobody", "documentId": "1" }] });
-    let key = "The key nobody isn't one of this client's idDocuments: leave encodedKey out to add a new member.";
+        "idDocuments": [{ "documentType": "Visa", "encodedKey": "absent", "documentId": "1" }] });
+    let key = "The key absent isn't one of this client's idDocuments: leave encodedKey out to add a new member.";
     let key = json!([problem("NOT_OWNED", &["idDocuments", "0", "encodedKey"], key)]);
     super::refused(server, unknown, key).await;
 }

@@ -182,7 +182,7 @@ async fn serve(mut stream: BufReader<Box<dyn Stream>>, book: &Book<Answering, Su
             Answering::Hang => std::future::pending().await,
             Answering::Drop => return None,
         };
-        let mut head = format!("HTTP/1.1 {status} told\r\ncontent-length: {}\r\n", body.len());
+        let mut head = format!("HTTP/1.1 {status} set\r\ncontent-length: {}\r\n", body.len());
         for (name, value) in headers {
             head.push_str(&format!("{name}: {value}\r\n"));
         }

@@ -14,16 +14,16 @@ async fn server(says: Vec<&'static str>, more: &'static str) -> u16 {
     let port = listener.local_addr().expect("bound").port();
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.expect("a connection");
-        let mut told = [0; 4096];
+        let mut ignored = [0; 4096];
         for (at, line) in says.iter().enumerate() {
-            if at > 0 && stream.read(&mut told).await.is_ok_and(|read| read == 0) {
+            if at > 0 && stream.read(&mut ignored).await.is_ok_and(|read| read == 0) {
                 return;
             }
             let _ = stream.write_all(line.as_bytes()).await;
         }
         while !more.is_empty() && stream.write_all(more.as_bytes()).await.is_ok() {}
         // Until the other side hangs up.
-        while stream.read(&mut told).await.is_ok_and(|read| read > 0) {}
+        while stream.read(&mut ignored).await.is_ok_and(|read| read > 0) {}
     });
     port
 }

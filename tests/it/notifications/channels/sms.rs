@@ -101,20 +101,20 @@ async fn each_status_is_classified() {
 async fn gateway_reason_and_retry_time_are_kept() {
     let peer = GatewayPeer::start(Answering::Accept).await;
     let channels = by_sms(peer.settings());
-    let told = |status, headers, body: &str| Answering::Answer {
+    let answer = |status, headers, body: &str| Answering::Answer {
         status,
         headers,
         body: body.into(),
     };
     let twilios = r#"{"code": 21211, "message": "The 'To' number is\r\nnot valid", "status": 400}"#;
-    peer.set(told(400, vec![], twilios));
+    peer.set(answer(400, vec![], twilios));
     assert_eq!(
         sms_to(&channels, NUMBER).await,
         refused(Reason::Refused, "HTTP 400, code 21211: The 'To' number is  not valid")
     );
     for (wait, seconds) in [("120", 120), ("Sun, 22 Nov 2026 12:01:30 GMT", 90), ("999999", 86_400)] {
         for (status, reason) in [(429, Reason::Deferred), (503, Reason::ProviderError)] {
-            peer.set(told(status, vec![("retry-after", wait.into())], "<html>"));
+            peer.set(answer(status, vec![("retry-after", wait.into())], "<html>"));
             let outcome = Outcome::Deferred {
                 failure: failure(reason, &format!("HTTP {status}")),
                 after: Some(Duration::from_secs(seconds)),
@@ -128,7 +128,7 @@ async fn gateway_reason_and_retry_time_are_kept() {
     peer.set(Answering::status(204));
     assert_eq!(sms_to(&channels, NUMBER).await, accepted);
     for body in ["x".repeat(1 << 20), r#"{"sid": 17}"#.into(), "[]".into(), "{".into()] {
-        peer.set(told(201, vec![], &body));
+        peer.set(answer(201, vec![], &body));
         assert_eq!(sms_to(&channels, NUMBER).await, accepted);
     }
 }

@@ -202,7 +202,7 @@ async fn message_filter_members_combine(server: &TestServer) {
         (json!({ "client": { "clientId": "a" } }), vec!["a changed", "a welcome"]),
         (json!({ "client": { "encodedKey": a } }), vec!["a changed", "a welcome"]),
         (json!({ "client": { "id": id } }), vec!["a changed", "a welcome"]),
-        (json!({ "client": { "clientId": "nobody" } }), vec![]),
+        (json!({ "client": { "clientId": "absent" } }), vec![]),
         (json!({ "client": { "clientId": "a\u{0}" } }), vec![]),
         (json!({ "states": [] }), vec![]),
         (json!({ "states": ["FAILED"] }), vec!["a changed"]),

@@ -210,11 +210,11 @@ async fn preview_takes_one_statement_and_writes_nothing(server: &TestServer) {
     says(server, "{CLIENT_NAME}", &json!({ "clientId": "c" })).await;
     let before = server.snapshot().await;
     server.statements();
-    let nobody = json!({ "matches": true, "language": "ENGLISH", "recipient": null, "subject": "S",
+    let unreachable = json!({ "matches": true, "language": "ENGLISH", "recipient": null, "subject": "S",
         "text": "[Amara Bellweather]", "html": null });
     assert_eq!(
         preview(server, json!({ "template": "say", "client": { "clientId": "c" } })).await,
-        nobody
+        unreachable
     );
     assert_eq!(server.statements().len(), 1);
     assert_eq!(server.snapshot().await, before);

@@ -49,12 +49,12 @@ async fn all_problems_of_a_template_are_reported_at_once(server: &TestServer) {
         "variants": [
             { "language": "ENGLISH", "text": " " },
             { "language": "ENGLISH", "subject": "S", "text": "again" },
-            { "language": "FRENCH", "subject": "a\nb", "text": "{NOBODY}", "html": "\u{1}" },
+            { "language": "FRENCH", "subject": "a\nb", "text": "{ABSENT}", "html": "\u{1}" },
             { "language": "GERMAN", "subject": "{CLIENT_NAME", "text": "{CF:age} {CF:gone}", "html": "{A}\n {A}{B}" },
             { "language": "SPANISH", "subject": "s".repeat(256), "text": "t".repeat(100_001),
                 "html": "h".repeat(100_001) },
             { "language": "GEORGIAN", "subject": "", "text": "{CLIENT_ID}".repeat(501) }],
-        "conditions": { "clientRoles": [{ "roleId": "vip" }, { "roleId": "nobody" }, { "encodedKey": "nobody" }],
+        "conditions": { "clientRoles": [{ "roleId": "vip" }, { "roleId": "absent" }, { "encodedKey": "absent" }],
             "states": ["ACTIVE"],
             "customFields": [{ "fieldId": "gone", "value": "x" }, { "fieldId": "age", "value": "x" },
                 { "fieldId": "age", "value": "" }] } });
@@ -152,7 +152,7 @@ async fn stored_template_limits_its_changes(server: &TestServer) {
     );
     refused(
         server,
-        json!({ "templateId": "welcome", "variants": [{ "language": "ENGLISH", "text": "{NOBODY}" }] }),
+        json!({ "templateId": "welcome", "variants": [{ "language": "ENGLISH", "text": "{ABSENT}" }] }),
         &[("UNKNOWN_PLACEHOLDER", "variants.0.text")],
     )
     .await;

@@ -260,7 +260,7 @@ fn scalars(stored: &mut Members, sent: &BTreeMap<&'static str, Sent<Value>>, pro
             add(problems, CLIENT, 3742, "TOO_LONG", format!("client.{name}"));
         }
     }
-    if stored.get("emailAddress").is_some_and(|address| address == "nobody") {
+    if stored.get("emailAddress").is_some_and(|address| address == "absent") {
         add(problems, CLIENT, 711, "NOT_AN_EMAIL_ADDRESS", "client.emailAddress");
     }
 }

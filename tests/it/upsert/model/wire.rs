@@ -188,7 +188,7 @@ pub fn assert_refused(answer: &Answer, door: Door, problems: &[Problem]) {
         assert!(answer.status == 200 && *first == expected, "{}", answer.text);
         return;
     }
-    let mut told: Vec<Value> = problems
+    let mut reported: Vec<Value> = problems
         .iter()
         .map(|problem| {
             let path: Vec<&str> = ["input"]
@@ -202,8 +202,8 @@ pub fn assert_refused(answer: &Answer, door: Door, problems: &[Problem]) {
     if let Value::Array(errors) = &mut body["data"]["upsertClient"]["userErrors"] {
         errors.sort_by_key(Value::to_string);
     }
-    told.sort_by_key(Value::to_string);
-    let expected = json!({ "data": { "upsertClient": { "created": false, "client": null, "userErrors": told } } });
+    reported.sort_by_key(Value::to_string);
+    let expected = json!({ "data": { "upsertClient": { "created": false, "client": null, "userErrors": reported } } });
     assert!(
         answer.status == 200 && body == expected,
         "expected {expected:#}\n\nbut got {} {body:#}",

@@ -166,7 +166,7 @@ impl SmtpPeer {
         let mut connections = self.shared.book.connections.subscribe();
         let waiting = connections.wait_for(|&found| found >= count);
         let arrived = tokio::time::timeout(PATIENCE, waiting).await.is_ok();
-        assert!(arrived, "nobody connects");
+        assert!(arrived, "no connection arrives");
     }
 
     /// Ends every open connection, as servers do with idle ones.

@@ -81,7 +81,7 @@ enum Target {
     Path(Index),
     PathAndKey(Index, Index),
     MatchOnId(u8),
-    Nobody,
+    Unknown,
 }
 
 /// A member of a list: the owner of its key, and its contents.
@@ -100,7 +100,7 @@ const SCALARS: [(&str, &[&str]); 8] = [
     ("lastName", &["Linden", "Okafor", "Ōe"]),
     ("middleName", &["Good", "", "TOO LONG"]),
     ("notes", &["n", "", "line\nline"]),
-    ("emailAddress", &["a@example.test", "b@example.test", "", "nobody"]),
+    ("emailAddress", &["a@example.test", "b@example.test", "", "absent"]),
     ("gender", &["MALE", "FEMALE"]),
     ("preferredLanguage", &["GERMAN", "ENGLISH"]),
     ("birthDate", &["1990-04-17", "2024-02-29"]),
@@ -123,7 +123,7 @@ const VALUES: [(&str, &[&str]); 8] = [
     ("flag", &["TRUE", "true", "FALSE", "yes"]),
     ("band", &["LOW", "HIGH", "MEDIUM"]),
     ("day", &["2024-02-29", "2023-02-29"]),
-    ("friend", &["", "nobody"]),
+    ("friend", &["", "absent"]),
     ("nonsense", &["x"]),
     ("", &["x"]),
 ];
@@ -202,7 +202,7 @@ impl Step {
         let target = prop_oneof![
             4 => Just(Target::Create), 1 => (0..3u8).prop_map(Target::CreateWithId), 6 => index().prop_map(Target::Key),
             6 => index().prop_map(Target::Path), 2 => (index(), index()).prop_map(|(a, b)| Target::PathAndKey(a, b)),
-            2 => (0..3u8).prop_map(Target::MatchOnId), 1 => Just(Target::Nobody),
+            2 => (0..3u8).prop_map(Target::MatchOnId), 1 => Just(Target::Unknown),
         ];
         let named = || {
             prop_oneof![

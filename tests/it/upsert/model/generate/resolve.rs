@@ -57,8 +57,8 @@ impl Step {
                     submission.key = pick(index).map(|client| client.key.clone());
                 }
             }
-            Target::Nobody if rest && self.expected_version.is_none() => submission.path = Some("nobody".to_owned()),
-            Target::Nobody => submission.key = Some("nobody".to_owned()),
+            Target::Unknown if rest && self.expected_version.is_none() => submission.path = Some("absent".to_owned()),
+            Target::Unknown => submission.key = Some("absent".to_owned()),
         }
         if present.is_none() {
             // Most creations should succeed.
@@ -124,7 +124,7 @@ fn resolve_members(
     let resolve = |(name, members): &Listed| {
         let key = match name {
             Named::Own(index) if !own.is_empty() => Some((*index.get(own)).to_owned()),
-            Named::Foreign(_) if everyone.is_empty() => Some("nobody".to_owned()),
+            Named::Foreign(_) if everyone.is_empty() => Some("absent".to_owned()),
             Named::Foreign(index) => {
                 // Sets have no order: sorted, the same sequence is the same again.
                 let mut everyone = everyone.clone();
