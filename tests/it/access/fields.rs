@@ -199,8 +199,8 @@ async fn payload_shows_only_the_written_client(server: &TestServer) {
     let ana = two_clients(server).await;
     let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { client { firstName addresses { \
         line1 }
-            customInformation { linkedKey linkedClient { firstName } } messages { totalCount } } userErrors { code } } \
-            }";
+            customInformation { linkedKey linkedClient { firstName } } messages { totalCount } } \
+            userErrors { code } } }";
     let input = json!({ "client": { "encodedKey": ana["encodedKey"], "firstName": "An" } });
     let answer = server
         .as_caller(&Rights::of([EditClient]))

@@ -50,8 +50,8 @@ fn problems(answer: &Answer, mutation: &str) -> Value {
 }
 
 const UPSERT: &str = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) {
-    created client { clientId customInformation { value linkedKey field { fieldId } } } userErrors { code path message \
-    } } }";
+    created client { clientId customInformation { value linkedKey field { fieldId } } } \
+    userErrors { code path message } } }";
 
 async fn upsert(server: &TestServer, input: Value) -> Answer {
     server.graphql(UPSERT, json!({ "input": input })).await

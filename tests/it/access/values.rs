@@ -194,8 +194,8 @@ async fn messages_and_previews_mask_hidden_values(server: &TestServer) {
     )
     .await;
     let query = "{ previewMessage(templateId: \"say\", client: { clientId: \"ana\" }) { matches subject text html }
-            messages { nodes { subject text html } } client(by: { clientId: \"ana\" }) { messages { nodes { text } } } \
-            }";
+            messages { nodes { subject text html } } client(by: { clientId: \"ana\" }) { messages { \
+            nodes { text } } } }";
     let open = server.as_caller(&with_sets(&["open"], &[]));
     let said = |text: &str| json!({ "subject": text, "text": text, "html": text });
     for (caller, text) in [(server, "ana: n, s3cret, ."), (&open, "ana: n, ***, ***.")] {

@@ -127,8 +127,8 @@ const FIELDS: &[Field] = &[
     // The caller's own password: a caller without one gets an error.
     (
         "Mutation.changePassword",
-        "mutation { changePassword(input: { oldPassword: \"a\", newPassword: \"b\" }) { changed userErrors { message } \
-            } }",
+        "mutation { changePassword(input: { oldPassword: \"a\", newPassword: \"b\" }) { changed \
+            userErrors { message } } }",
         &[],
     ),
 ];

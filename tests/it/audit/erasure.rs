@@ -62,8 +62,7 @@ on_both!(
 async fn erasure_leaves_only_the_fact_that_the_client_existed(server: &TestServer) {
     let template = server
         .graphql(
-            "mutation { upsertMessageTemplate(input: { templateId: \"t\", name: \"T\", event: \
-        CLIENT_CREATED, \
+            "mutation { upsertMessageTemplate(input: { templateId: \"t\", name: \"T\", event: CLIENT_CREATED, \
         channel: SMS, variants: [{ language: ENGLISH, text: \"Hello {CLIENT_FIRST_NAMES}\" }] }) { userErrors { \
         message } } }",
             json!({}),
@@ -149,11 +148,10 @@ async fn data_added_after_an_erasure_is_erased_again(server: &TestServer) {
     let key = upsert(server, named).await;
     server
         .write(&format!(
-            "INSERT INTO message (client_key, encoded_key, event, channel, template_key, template_id, \
-        variant_key, language, \
-        recipient, state, attempts, created_at, queued_at) SELECT encoded_key, 'm', 'CLIENT_CREATED', 'SMS', 't', 't', \
-        'v', 'ENGLISH', '', \
-        'SENT', 1, created_at, created_at FROM client WHERE encoded_key = '{key}'"
+            "INSERT INTO message (client_key, encoded_key, event, channel, template_key, template_id, variant_key, \
+        language, recipient, state, attempts, created_at, queued_at) SELECT encoded_key, 'm', 'CLIENT_CREATED', \
+        'SMS', 't', 't', 'v', 'ENGLISH', '', 'SENT', 1, created_at, created_at FROM client WHERE encoded_key = \
+        '{key}'"
         ))
         .await
         .expect("written");

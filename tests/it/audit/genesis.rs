@@ -190,10 +190,8 @@ async fn seeding_records_the_number_of_clients_without_records(server: &TestServ
     server
         .write(
             "INSERT INTO client (encoded_key, client_id, state, first_name, last_name, preferred_language, \
-        client_role_key, \
-        created_at, updated_at, version) SELECT 'invented', 'invented', state, first_name, last_name, \
-        preferred_language, \
-        client_role_key, created_at, updated_at, version FROM client WHERE client_id = \
+        client_role_key, created_at, updated_at, version) SELECT 'invented', 'invented', state, first_name, \
+        last_name, preferred_language, client_role_key, created_at, updated_at, version FROM client WHERE client_id = \
         'SEED00000000'",
         )
         .await

@@ -250,8 +250,8 @@ async fn paging_visits_every_record_once(server: &TestServer) {
     }
     let log = |arguments: &str| {
         format!(
-            "{{ page: auditLog(filter: {{ subject: CLIENT }}, {arguments}) {{ totalCount nodes {{ changes {{ after }} \
-                }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }} }}"
+            "{{ page: auditLog(filter: {{ subject: CLIENT }}, {arguments}) {{ totalCount nodes {{ \
+                changes {{ after }} }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }} }}"
         )
     };
     let own = |arguments: &str| {
@@ -355,9 +355,8 @@ async fn unindexed_filters_are_limited_to_a_month(server: &TestServer) {
     let at = |from: &str, until: &str| format!("at: {{ from: \"{from}T00:00:00Z\", until: \"{until}T00:00:00Z\" }}");
     let month = at("2026-11-01", "2026-12-02");
     let refused = "`filter`: action, door and callerKind are looked for record by record: give with them `at` with \
-        `from` and `until`, at most \
-        31 days apart, or a client, a subjectKey or a subject other than CLIENT. The actions DELETED and ERASED need \
-        nothing else.";
+        `from` and `until`, at most 31 days apart, or a client, a subjectKey or a subject other than CLIENT. The \
+        actions DELETED and ERASED need nothing else.";
     for (filter, answered) in [
         ("door: REST".to_owned(), false),
         ("callerKind: ISSUER".to_owned(), false),

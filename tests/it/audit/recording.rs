@@ -307,8 +307,8 @@ async fn racing_writers_leave_one_unbroken_chain(server: &TestServer) {
 
 pub async fn define(server: &TestServer, number: usize) {
     let query = format!(
-        "mutation {{ upsertClientRole(input: {{ roleId: \"r{number}\", name: \"R\" }}) {{ userErrors {{ message }} }} \
-            }}"
+        "mutation {{ upsertClientRole(input: {{ roleId: \"r{number}\", name: \"R\" }}) {{ \
+            userErrors {{ message }} }} }}"
     );
     let answer = server.graphql(&query, json!({})).await;
     assert!(answer.text.contains(r#""userErrors":[]"#), "{}", answer.text);

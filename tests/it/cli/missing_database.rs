@@ -144,8 +144,7 @@ async fn commands_migrate_no_database(server: &TestServer) {
     for command in COMMANDS {
         let (said, failure, code) = on(&url, command);
         let sentence = " is of an earlier version than this program: run `clientele migrate`, or start the server, \
-            which \
-            migrates it";
+            which migrates it";
         assert!(failure.ends_with(sentence), "{command:?}: {failure}");
         assert_eq!((said.as_str(), code), ("", Some(1)), "{command:?}");
         assert_eq!(Snapshot::take(&server.clientele.db).await, before, "{command:?}");

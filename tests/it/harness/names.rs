@@ -1,6 +1,6 @@
 //! Placeholders for values that differ from run to run, so that tests can contain whole answers.
 //!
-//! Keys become `<key 1>`, `<key 2>`… and generated client ids `<id 1>`… in the order in which a test first sees them;
+//! Keys become `<key 1>`, `<key 2>`… and generated client ids `<id 1>`… in the order of their appearance in a test;
 //! present times become `<time>`. Requests may contain the placeholders of keys.
 
 use std::sync::Mutex;

@@ -115,8 +115,8 @@ async fn chain_of_clients(server: &TestServer, count: usize) -> Vec<String> {
         "type": "CLIENT_LINK" }] });
     server
         .graphql(
-            "mutation($set: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $set) { userErrors { message } } \
-                }",
+            "mutation($set: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $set) { \
+                userErrors { message } } }",
             json!({ "set": set }),
         )
         .await

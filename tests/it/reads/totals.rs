@@ -31,8 +31,7 @@ async fn copy<E: Table>(server: &TestServer, numbers: &RangeInclusive<i64>, orig
     let values: Vec<String> = E::columns().iter().map(value).collect();
     let sql = format!(
         "INSERT INTO {table} ({}) WITH RECURSIVE n(i) AS (SELECT {start} UNION ALL SELECT i + 1 FROM n WHERE i < \
-            {end}) \
-         SELECT {} FROM n CROSS JOIN {table} t WHERE {original}",
+         {end}) SELECT {} FROM n CROSS JOIN {table} t WHERE {original}",
         E::columns().join(", "),
         values.join(", ")
     );
@@ -105,8 +104,8 @@ async fn total_is_exact_up_to_limit_and_marked_beyond(server: &TestServer) {
             end: clients(last: 2, filter: { customField: { fieldId: \"flag\", value: \"x\" } }) @include(if: $last) { \
             ...P }
             allEnd: clients(last: 2) @include(if: $last) { ...P } }
-            fragment P on ClientConnection { nodes { encodedKey } pageInfo { hasNextPage hasPreviousPage } totalCount \
-            }";
+            fragment P on ClientConnection { nodes { encodedKey } pageInfo { hasNextPage hasPreviousPage } \
+            totalCount }";
     let page = data(server, flagged, json!({ "last": true })).await;
     assert_eq!(page["flagged"], page["all"]);
     assert_eq!(page["end"], page["allEnd"]);

@@ -114,8 +114,7 @@ fn failed_start_prints_its_cause_in_one_line() {
             vec!["migrate"],
             vec![("DATABASE_URL", "postgres://teller@db/bank?sslcert=/dev/null&sslkey=hunter2")],
             "can't open the database postgres://teller@db/bank?sslcert=/dev/null&sslkey=***: the file that sslkey \
-                names \
-             can't be read: No such file or directory (os error 2)"
+             names can't be read: No such file or directory (os error 2)"
                 .into(),
             1,
         ),
@@ -132,8 +131,7 @@ fn failed_start_prints_its_cause_in_one_line() {
             vec!["serve", "--listen", "no-such-host.invalid:0"],
             vec![],
             "can't listen on no-such-host.invalid:0: the host name no-such-host.invalid can't be resolved: check it, \
-                and \
-             the name service"
+             and the name service"
                 .into(),
             1,
         ),

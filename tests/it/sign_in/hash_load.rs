@@ -89,8 +89,7 @@ async fn wrong_old_passwords_are_throttled_and_block_no_sign_in() {
     let change = |number: usize| {
         format!(
             "a{number}: changePassword(input: {{ oldPassword: \"wrong {number}\", newPassword: \"another good one\" \
-                }}) \
-             {{ changed userErrors {{ code message path }} }}"
+             }}) {{ changed userErrors {{ code message path }} }}"
         )
     };
     let one = format!("mutation {{ {} }}", change(0));
@@ -128,9 +127,8 @@ async fn many_password_changes_block_no_sign_in() {
     let server = start();
     let upsert = |number: usize| {
         format!(
-            "a{number}: upsertUser(input: {{ name: \"made{number}\", password: \"another good one\", permissions: [] \
-                }}) \
-             {{ userErrors {{ message }} }}"
+            "a{number}: upsertUser(input: {{ name: \"made{number}\", password: \"another good one\", \
+             permissions: [] }}) {{ userErrors {{ message }} }}"
         )
     };
     let all: Vec<String> = (0..20).map(upsert).collect();

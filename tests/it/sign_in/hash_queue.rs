@@ -241,8 +241,7 @@ async fn request_verifies_one_password_at_most() {
         let change = |number: usize, old: &str| {
             format!(
                 "a{number}: changePassword(input: {{ oldPassword: \"{old}\", newPassword: \"new password {number}\" \
-                    }}) \
-                 {{ changed userErrors {{ message }} }} "
+                 }}) {{ changed userErrors {{ message }} }} "
             )
         };
         let wrong: String = (0..20)

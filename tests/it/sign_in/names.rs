@@ -142,9 +142,8 @@ async fn migration_refuses_names_that_differ_in_case_only(server: &TestServer) {
     let url = server.database_url();
     let (_, stderr, code) = crate::harness::program::run(&["migrate"], &[("DATABASE_URL", &url)]);
     let sentence = "user names must differ in more than upper and lower case, and these don't: Ops, ops. Nothing was \
-        changed. \
-                    Remove all but one of each with the command `user remove` of the former version, then start this \
-                    one again";
+                    changed. Remove all but one of each with the command `user remove` of the former version, then \
+                    start this one again";
     assert!(code == Some(1) && stderr.contains(sentence), "{code:?} {stderr}");
     assert_eq!(server.snapshot().await, before);
     server

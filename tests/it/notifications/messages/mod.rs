@@ -358,8 +358,8 @@ async fn message_list_takes_one_statement_per_selected_type(server: &TestServer)
             2,
         ),
         (
-            "nodes { text client { clientId messages(first: 3) { nodes { text client { lastName messages { totalCount \
-                } } } } } }",
+            "nodes { text client { clientId messages(first: 3) { nodes { text client { lastName \
+                messages { totalCount } } } } } }",
             4,
         ),
     ] {

@@ -194,8 +194,7 @@ async fn filtered_failed_messages_are_resent_oldest_first(server: &TestServer) {
     );
     // More than one batch.
     let columns = "client_key, event, channel, template_key, template_id, variant_key, language, recipient, \
-        placeholders, state, \
-        attempts, created_at, queued_at";
+        placeholders, state, attempts, created_at, queued_at";
     let sql = format!(
         "INSERT INTO message (encoded_key, {columns}) \
         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10001) \

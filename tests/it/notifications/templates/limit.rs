@@ -21,8 +21,7 @@ async fn fill(server: &TestServer, count: usize) {
 }
 
 const FULL: &str = "20 templates of the event CLIENT_CREATED and the channel SMS are active, and at most 20 can be: \
-    deactivate or \
-                    delete one, or store this one with active: false.";
+                    deactivate or delete one, or store this one with active: false.";
 
 on_both!(
     active_template_beyond_limit_is_refused,
