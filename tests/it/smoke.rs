@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::harness::TestServer;
 
-on_both!(fresh_server_has_one_role_and_no_client,);
+on_both!(fresh_server_has_one_role_and_no_client);
 
 async fn fresh_server_has_one_role_and_no_client(server: &TestServer) {
     let snapshot = server.snapshot().await;

@@ -76,7 +76,7 @@ fn every_guarded_field_is_in_the_table() {
     assert_eq!(known, api::graphql::guarded_fields());
 }
 
-on_both!(every_guarded_field_is_null_without_its_permission,);
+on_both!(every_guarded_field_is_null_without_its_permission);
 
 async fn every_guarded_field_is_null_without_its_permission(server: &TestServer) {
     let ana = two_clients(server).await;

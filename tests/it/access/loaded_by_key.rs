@@ -59,7 +59,7 @@ fn window(order: &Order) -> Window {
     Window::of(&range, order).expect("a range without cursors")
 }
 
-on_both!(loading_by_key_requires_view_permission,);
+on_both!(loading_by_key_requires_view_permission);
 
 async fn loading_by_key_requires_view_permission(server: &TestServer) {
     let ana = written_to(server).await;

@@ -17,7 +17,7 @@ async fn with_large_records(server: &TestServer) -> String {
     key
 }
 
-on_both!(page_of_records_has_a_bounded_size,);
+on_both!(page_of_records_has_a_bounded_size);
 
 async fn page_of_records_has_a_bounded_size(server: &TestServer) {
     let key = with_large_records(server).await;

@@ -98,7 +98,7 @@ fn on(url: &str, arguments: &[&str]) -> (String, String, Option<i32>) {
 }
 
 // For SQLite: commands_on_an_empty_file_create_no_tables.
-on_postgres!(commands_create_no_tables,);
+on_postgres!(commands_create_no_tables);
 
 async fn commands_create_no_tables(server: &TestServer) {
     let url = server.database_url();

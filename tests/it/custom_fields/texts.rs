@@ -35,66 +35,48 @@ on_both!(
     stored_definition_with_invalid_text_can_be_changed,
 );
 
-async fn control_characters_in_definitions_are_refused(server: &TestServer) {
-    for character in NOT_IN_A_LINE {
-        let text = format!("a{character}b");
-        let code = "INVALID_CHARACTER";
-        refuse(server, ROLE, role(json!({ "roleId": text })), code, &["roleId"]).await;
-        refuse(server, ROLE, role(json!({ "name": text })), code, &["name"]).await;
-        refuse(
-            server,
-            SET,
-            set(json!({ "setId": text }), json!({})),
-            code,
-            &["set", "setId"],
-        )
-        .await;
-        refuse(
-            server,
-            SET,
-            set(json!({ "name": text }), json!({})),
-            code,
-            &["set", "name"],
-        )
-        .await;
-        refuse(
-            server,
+/// Definitions with `text` in one member each: the mutation, its input and the member's path.
+fn in_one_line(text: &str) -> Vec<((&'static str, &'static str), Value, Vec<&'static str>)> {
+    vec![
+        (ROLE, role(json!({ "roleId": text })), vec!["roleId"]),
+        (ROLE, role(json!({ "name": text })), vec!["name"]),
+        (SET, set(json!({ "setId": text }), json!({})), vec!["set", "setId"]),
+        (SET, set(json!({ "name": text }), json!({})), vec!["set", "name"]),
+        (
             SET,
             set(json!({}), json!({ "fieldId": text })),
-            code,
-            &["fields", "0", "fieldId"],
-        )
-        .await;
-        refuse(
-            server,
+            vec!["fields", "0", "fieldId"],
+        ),
+        (
             SET,
             set(json!({}), json!({ "name": text })),
-            code,
-            &["fields", "0", "name"],
-        )
-        .await;
-        let option = json!({ "options": [{ "value": text }] });
-        refuse(server, SET, set(json!({}), option), code, &["fields", "0", "options"]).await;
-        let pattern = json!({ "type": "TEXT", "options": [], "pattern": text });
-        refuse(server, SET, set(json!({}), pattern), code, &["fields", "0", "pattern"]).await;
-        refuse(
-            server,
+            vec!["fields", "0", "name"],
+        ),
+        (
             TEMPLATE,
             template(json!({ "templateId": text }), json!({})),
-            code,
-            &["templateId"],
-        )
-        .await;
-        refuse(
-            server,
+            vec!["templateId"],
+        ),
+        (TEMPLATE, template(json!({ "name": text }), json!({})), vec!["name"]),
+        (
             TEMPLATE,
-            template(json!({ "name": text }), json!({})),
-            code,
-            &["name"],
-        )
-        .await;
-        let subject = template(json!({}), json!({ "subject": text }));
-        refuse(server, TEMPLATE, subject, code, &["variants", "0", "subject"]).await;
+            template(json!({}), json!({ "subject": text })),
+            vec!["variants", "0", "subject"],
+        ),
+    ]
+}
+
+async fn control_characters_in_definitions_are_refused(server: &TestServer) {
+    let code = "INVALID_CHARACTER";
+    for character in NOT_IN_A_LINE {
+        let text = format!("a{character}b");
+        for (mutation, input, path) in in_one_line(&text) {
+            refuse(server, mutation, input, code, &path).await;
+        }
+        let option = set(json!({}), json!({ "options": [{ "value": text }] }));
+        refuse(server, SET, option, code, &["fields", "0", "options"]).await;
+        let pattern = set(json!({}), json!({ "type": "TEXT", "options": [], "pattern": text }));
+        refuse(server, SET, pattern, code, &["fields", "0", "pattern"]).await;
     }
     // Texts of several lines may contain line breaks.
     for escape in ['\0', '\u{1b}', '\u{85}'] {
@@ -103,15 +85,15 @@ async fn control_characters_in_definitions_are_refused(server: &TestServer) {
             server,
             ROLE,
             role(json!({ "description": text })),
-            "INVALID_CHARACTER",
+            code,
             &["description"],
         )
         .await;
-        let input = set(json!({}), json!({ "description": text }));
-        refuse(server, SET, input, "INVALID_CHARACTER", &["fields", "0", "description"]).await;
+        let description = set(json!({}), json!({ "description": text }));
+        refuse(server, SET, description, code, &["fields", "0", "description"]).await;
         for name in ["text", "html"] {
             let input = template(json!({}), json!({ name: text }));
-            refuse(server, TEMPLATE, input, "INVALID_CHARACTER", &["variants", "0", name]).await;
+            refuse(server, TEMPLATE, input, code, &["variants", "0", name]).await;
         }
     }
     let input = role(json!({ "description": "a\r\n\tb" }));
@@ -123,69 +105,15 @@ async fn control_characters_in_definitions_are_refused(server: &TestServer) {
 
 async fn invisible_names_of_definitions_are_blank(server: &TestServer) {
     for blank in INVISIBLE {
-        refuse(server, ROLE, role(json!({ "roleId": blank })), "BLANK", &["roleId"]).await;
-        refuse(server, ROLE, role(json!({ "name": blank })), "BLANK", &["name"]).await;
-        refuse(
-            server,
-            SET,
-            set(json!({ "setId": blank }), json!({})),
-            "BLANK",
-            &["set", "setId"],
-        )
-        .await;
-        refuse(
-            server,
-            SET,
-            set(json!({ "name": blank }), json!({})),
-            "BLANK",
-            &["set", "name"],
-        )
-        .await;
-        refuse(
-            server,
-            SET,
-            set(json!({}), json!({ "fieldId": blank })),
-            "BLANK",
-            &["fields", "0", "fieldId"],
-        )
-        .await;
-        refuse(
-            server,
-            SET,
-            set(json!({}), json!({ "name": blank })),
-            "BLANK",
-            &["fields", "0", "name"],
-        )
-        .await;
-        let option = json!({ "options": [{ "value": blank }] });
-        refuse(
-            server,
-            SET,
-            set(json!({}), option),
-            "DUPLICATE",
-            &["fields", "0", "options"],
-        )
-        .await;
-        refuse(
-            server,
-            TEMPLATE,
-            template(json!({ "templateId": blank }), json!({})),
-            "BLANK",
-            &["templateId"],
-        )
-        .await;
-        refuse(
-            server,
-            TEMPLATE,
-            template(json!({ "name": blank }), json!({})),
-            "BLANK",
-            &["name"],
-        )
-        .await;
-        for name in ["subject", "text", "html"] {
+        for (mutation, input, path) in in_one_line(blank) {
+            refuse(server, mutation, input, "BLANK", &path).await;
+        }
+        for name in ["text", "html"] {
             let input = template(json!({}), json!({ name: blank }));
             refuse(server, TEMPLATE, input, "BLANK", &["variants", "0", name]).await;
         }
+        let option = set(json!({}), json!({ "options": [{ "value": blank }] }));
+        refuse(server, SET, option, "DUPLICATE", &["fields", "0", "options"]).await;
     }
 }
 

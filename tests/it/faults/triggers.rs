@@ -113,7 +113,7 @@ async fn every_table_fails(server: &TestServer, fault: Fault) {
     ledger.assert_stored(&url).await;
 }
 
-on_both!(every_failed_statement_leaves_nothing,);
+on_both!(every_failed_statement_leaves_nothing);
 
 async fn every_failed_statement_leaves_nothing(server: &TestServer) {
     every_table_fails(

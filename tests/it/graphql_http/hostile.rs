@@ -414,7 +414,7 @@ fn table() -> Vec<(&'static str, Value, u16, &'static str, String)> {
     ]
 }
 
-on_both!(hostile_requests_are_refused_before_any_resolver,);
+on_both!(hostile_requests_are_refused_before_any_resolver);
 
 async fn hostile_requests_are_refused_before_any_resolver(server: &TestServer) {
     server.statements();

@@ -245,7 +245,7 @@ impl Work for Late {
     }
 }
 
-on_both!(nothing_commits_or_starts_after_the_deadline,);
+on_both!(nothing_commits_or_starts_after_the_deadline);
 
 async fn nothing_commits_or_starts_after_the_deadline(server: &TestServer) {
     let before = server.snapshot().await;

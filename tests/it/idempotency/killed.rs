@@ -24,7 +24,7 @@ async fn post(server: &Server, key: &str) -> Option<(u16, String)> {
     Some((response.status().as_u16(), response.text().await.ok()?))
 }
 
-on_both!(request_is_executed_once_when_its_server_is_killed,);
+on_both!(request_is_executed_once_when_its_server_is_killed);
 
 async fn request_is_executed_once_when_its_server_is_killed(server: &TestServer) {
     welcome(server).await;

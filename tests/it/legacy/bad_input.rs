@@ -26,6 +26,11 @@ async fn send(server: &TestServer, path: &str, content_type: &str, body: impl In
     answer
 }
 
+/// Sends a change of the first client.
+async fn change(server: &TestServer, body: Value) -> Answer {
+    send(server, FIRST, "application/json", body.to_string()).await
+}
+
 #[track_caller]
 fn assert_code(answer: &Answer, status: u16, code: u16, what: &str) {
     let got = (answer.status, &answer.body["returnCode"]);
@@ -201,13 +206,7 @@ async fn members_of_wrong_types_are_refused(server: &TestServer) {
     for (part, names) in TEXTS {
         for name in names {
             for wrong in &wrong {
-                let answer = send(
-                    server,
-                    FIRST,
-                    "application/json",
-                    with(part, name, wrong.clone()).to_string(),
-                )
-                .await;
+                let answer = change(server, with(part, name, wrong.clone())).await;
                 assert_code(&answer, 400, 4, &format!("{part}.{name} {wrong}"));
                 let path = if part == "client" {
                     format!("client.{name}")
@@ -257,7 +256,7 @@ async fn members_of_wrong_types_are_refused(server: &TestServer) {
             "customInformation[0].customFieldSetGroupIndex",
         ),
     ] {
-        let answer = send(server, FIRST, "application/json", body.to_string()).await;
+        let answer = change(server, body).await;
         assert_code(&answer, 400, 4, path);
         let source = answer.body["errorSource"].as_str().unwrap_or_default();
         assert!(
@@ -272,13 +271,7 @@ async fn texts_over_their_limit_are_refused(server: &TestServer) {
     for (part, names) in TEXTS {
         for name in names.iter().filter(|name| **name != "emailAddress") {
             for character in ["x", "\u{1f600}"] {
-                let answer = send(
-                    server,
-                    FIRST,
-                    "application/json",
-                    with(part, name, json!(character.repeat(256))).to_string(),
-                )
-                .await;
+                let answer = change(server, with(part, name, json!(character.repeat(256)))).await;
                 assert_code(&answer, 400, code_of_text(part), name);
                 assert!(answer.body["errorSource"].as_str().unwrap_or_default().contains(name));
                 let longest = server.post(FIRST, with(part, name, json!(character.repeat(255)))).await;
@@ -286,13 +279,7 @@ async fn texts_over_their_limit_are_refused(server: &TestServer) {
             }
         }
     }
-    let answer = send(
-        server,
-        FIRST,
-        "application/json",
-        with("client", "notes", json!("x".repeat(65_536))).to_string(),
-    )
-    .await;
+    let answer = change(server, with("client", "notes", json!("x".repeat(65_536)))).await;
     assert_code(&answer, 400, 3742, "notes");
     assert_eq!(
         server
@@ -315,21 +302,9 @@ async fn invalid_dates_are_refused(server: &TestServer) {
         "1990-04-17T",
         "1990-04-17T25:00:00+0000",
     ] {
-        let answer = send(
-            server,
-            FIRST,
-            "application/json",
-            with("client", "birthDate", json!(wrong)).to_string(),
-        )
-        .await;
+        let answer = change(server, with("client", "birthDate", json!(wrong))).await;
         assert_code(&answer, 400, 309, wrong);
-        let answer = send(
-            server,
-            FIRST,
-            "application/json",
-            with("idDocuments", "validUntil", json!(wrong)).to_string(),
-        )
-        .await;
+        let answer = change(server, with("idDocuments", "validUntil", json!(wrong))).await;
         assert_code(&answer, 400, 950, wrong);
     }
     for right in [
@@ -359,13 +334,7 @@ async fn invalid_degrees_are_refused(server: &TestServer) {
         ("latitude", json!("NaN")),
         ("longitude", json!("inf")),
     ] {
-        let answer = send(
-            server,
-            FIRST,
-            "application/json",
-            with("addresses", name, wrong.clone()).to_string(),
-        )
-        .await;
+        let answer = change(server, with("addresses", name, wrong.clone())).await;
         assert_code(&answer, 400, 1150, &format!("{name} {wrong}"));
     }
     for (sent, answered) in [
@@ -395,13 +364,7 @@ async fn invalid_languages_and_email_addresses_are_refused(server: &TestServer) 
         ("emailAddress", "a@example.test\r\nBcc: b@example.test", 711),
     ] {
         assert_code(
-            &send(
-                server,
-                FIRST,
-                "application/json",
-                with("client", name, json!(wrong)).to_string(),
-            )
-            .await,
+            &change(server, with("client", name, json!(wrong))).await,
             400,
             code,
             wrong,
@@ -412,12 +375,7 @@ async fn invalid_languages_and_email_addresses_are_refused(server: &TestServer) 
 async fn too_many_members_are_refused(server: &TestServer) {
     create(server, json!({})).await;
     let documents = |count| json!({ "idDocuments": vec![json!({ "documentType": "a", "documentId": "b" }); count] });
-    assert_code(
-        &send(server, FIRST, "application/json", documents(201).to_string()).await,
-        400,
-        4,
-        "documents",
-    );
+    assert_code(&change(server, documents(201)).await, 400, 4, "documents");
     assert_eq!(server.post(FIRST, documents(200)).await.status, 200);
     // The first address is read, the others are counted.
     let addresses = |count| {
@@ -425,24 +383,13 @@ async fn too_many_members_are_refused(server: &TestServer) {
         list[0] = json!({ "city": "Exampleton" });
         json!({ "addresses": list })
     };
-    assert_code(
-        &send(server, FIRST, "application/json", addresses(201).to_string()).await,
-        400,
-        4,
-        "addresses",
-    );
+    assert_code(&change(server, addresses(201)).await, 400, 4, "addresses");
     assert_eq!(server.post(FIRST, addresses(200)).await.status, 200);
     let values: Vec<Value> = (0..1_001)
         .map(|number| json!({ "customFieldID": format!("f{number}"), "value": "x" }))
         .collect();
     assert_code(
-        &send(
-            server,
-            FIRST,
-            "application/json",
-            json!({ "customInformation": values }).to_string(),
-        )
-        .await,
+        &change(server, json!({ "customInformation": values })).await,
         400,
         4,
         "values",

@@ -45,7 +45,7 @@ async fn gateway(server: &TestServer, client: &str, status: u16, body: &'static 
     }
 }
 
-on_both!(provider_reply_about_an_erased_client_is_not_kept,);
+on_both!(provider_reply_about_an_erased_client_is_not_kept);
 
 async fn provider_reply_about_an_erased_client_is_not_kept(server: &TestServer) {
     template(server, "text", json!({ "channel": "SMS" })).await;

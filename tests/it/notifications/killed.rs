@@ -79,7 +79,7 @@ async fn create(server: &TestServer, from: usize, until: usize) {
     }
 }
 
-on_both!(every_message_is_delivered_at_least_once,);
+on_both!(every_message_is_delivered_at_least_once);
 
 async fn every_message_is_delivered_at_least_once(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Accept).await;

@@ -162,7 +162,7 @@ async fn metrics_match_the_documentation_in_both_formats() {
     );
 }
 
-on_both!(requests_errors_refusals_and_sign_ins_are_counted,);
+on_both!(requests_errors_refusals_and_sign_ins_are_counted);
 
 async fn requests_errors_refusals_and_sign_ins_are_counted(server: &TestServer) {
     let url = server.database_url();

@@ -65,7 +65,7 @@ async fn change(server: &TestServer, mutation: &str, input: Value) {
     answer.data(json!({ mutation: { "userErrors": [] } }));
 }
 
-on_both!(changes_on_other_servers_apply_after_ten_seconds,);
+on_both!(changes_on_other_servers_apply_after_ten_seconds);
 
 async fn changes_on_other_servers_apply_after_ten_seconds(server: &TestServer) {
     let other = Other::of(server).await;

@@ -7,7 +7,7 @@ use tokio::task::JoinSet;
 use super::credentials::now;
 use crate::harness::{Settings, TestServer};
 
-on_both!(concurrent_first_starts_create_one_user,);
+on_both!(concurrent_first_starts_create_one_user);
 
 async fn concurrent_first_starts_create_one_user(server: &TestServer) {
     let mut others = Vec::new();

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{each, put, reachable, statements, templates};
 use crate::harness::{Backend, TestServer, graphql::data};
 
-on_both!(every_message_filter_uses_an_index,);
+on_both!(every_message_filter_uses_an_index);
 
 async fn every_message_filter_uses_an_index(server: &TestServer) {
     // PostgreSQL plans by its statistics, and the tables are nearly empty here.

@@ -6,7 +6,7 @@ use super::upsert;
 use crate::harness::TestServer;
 use crate::harness::graphql::{data, define, define_role, store};
 
-on_both!(all_conditions_must_hold,);
+on_both!(all_conditions_must_hold);
 
 async fn all_conditions_must_hold(server: &TestServer) {
     define(

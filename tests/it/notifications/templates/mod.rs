@@ -85,7 +85,7 @@ async fn versions(server: &TestServer) -> Vec<(String, bool)> {
         .collect()
 }
 
-on_both!(template_is_created_changed_and_deleted,);
+on_both!(template_is_created_changed_and_deleted);
 
 async fn template_is_created_changed_and_deleted(server: &TestServer) {
     let made = upsert(server, welcome()).await;

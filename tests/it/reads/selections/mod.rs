@@ -17,7 +17,7 @@ use crate::{
 const DEPTH: usize = 5;
 const CASES: u64 = 400;
 
-on_both!(random_selections_match_the_specification,);
+on_both!(random_selections_match_the_specification);
 
 async fn random_selections_match_the_specification(server: &TestServer) {
     let keys = three_who_link(server).await;

@@ -49,7 +49,7 @@ fn notes(clients: &Value) -> usize {
     clients.map(|client| client["notes"].as_str().map_or(0, str::len)).sum()
 }
 
-on_both!(unread_responses_delay_only_other_large_responses,);
+on_both!(unread_responses_delay_only_other_large_responses);
 
 async fn unread_responses_delay_only_other_large_responses(server: &TestServer) {
     with_notes(server, CLIENTS).await;
