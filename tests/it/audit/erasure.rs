@@ -12,15 +12,16 @@ use reqwest::Method;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
-use super::{UPSERT, findings, upsert};
+use super::{UPSERT, findings};
+use crate::harness::graphql::store_key;
 use crate::harness::{Backend, TestServer};
 
 /// A client by this name with two records, a message and an outcome that is kept under a key.
 async fn create(server: &TestServer, name: &str) -> String {
     let input = json!({ "idempotencyKey": format!("of {}", name.len()), "client": {
         "firstName": name, "lastName": "Linden", "mobilePhone1": format!("+4790000{}", name.len()) } });
-    let key = upsert(server, input).await;
-    upsert(
+    let key = store_key(server, input).await;
+    store_key(
         server,
         json!({ "client": { "encodedKey": key, "notes": format!("about {name}") } }),
     )
@@ -125,7 +126,7 @@ async fn erasure_leaves_only_the_fact_that_the_client_existed(server: &TestServe
     assert_eq!(erase(&trevor).await, Some(Erased::Before(now.trunc_subsecs(6))));
     assert_eq!(server.snapshot().await, before);
     // The next change goes on after it, and can be erased, too.
-    upsert(server, json!({ "client": { "encodedKey": trevor, "notes": "again" } })).await;
+    store_key(server, json!({ "client": { "encodedKey": trevor, "notes": "again" } })).await;
     assert_eq!(erase(&trevor).await, Some(Erased::Now { records: 2 }));
     assert_eq!(findings(server).await, [""; 0]);
     // Removal or change of its record is found.
@@ -145,7 +146,7 @@ async fn erasure_leaves_only_the_fact_that_the_client_existed(server: &TestServe
 
 async fn data_added_after_an_erasure_is_erased_again(server: &TestServer) {
     let named = json!({ "idempotencyKey": "k", "client": { "firstName": "Trevor", "lastName": "Linden" } });
-    let key = upsert(server, named).await;
+    let key = store_key(server, named).await;
     server
         .write(&format!(
             "INSERT INTO message (client_key, encoded_key, event, channel, template_key, template_id, variant_key, \
@@ -225,13 +226,13 @@ async fn erased_data_is_in_no_byte_of_a_database_file(server: &TestServer) {
         return;
     }
     let words = ["Quetzalcoatl", "a word of the departed"];
-    let key = upsert(
+    let key = store_key(
         server,
         json!({ "idempotencyKey": "k", "client": {
         "firstName": "Ana", "lastName": "Cruz", "middleName": words[0], "notes": words[1].repeat(900) } }),
     )
     .await;
-    upsert(
+    store_key(
         server,
         json!({ "client": { "encodedKey": key, "middleName": null, "notes": null } }),
     )

@@ -14,7 +14,8 @@ use clientele::{
 };
 use serde_json::json;
 
-use super::{findings, trevor, upsert, verification::run};
+use super::{findings, trevor, verification::run};
+use crate::harness::graphql::store_key;
 use crate::harness::{Backend, TestServer};
 
 /// The same database under another key.
@@ -97,7 +98,7 @@ async fn each_start_records_only_what_is_new(server: &TestServer) {
 }
 
 async fn only_records_older_than_the_first_key_are_accepted(server: &TestServer) {
-    let earlier = upsert(server, json!({ "client": trevor() })).await;
+    let earlier = store_key(server, json!({ "client": trevor() })).await;
     let configured = with(server, "the first key", &[]);
     let nothing =
         "no record under audit.key: made anew under an earlier key, or no server has started with audit.key yet";
@@ -223,7 +224,7 @@ async fn seeding_is_recorded_when_it_happens(server: &TestServer) {
 
 async fn seeded_clients_may_be_changed_before_the_first_key(server: &TestServer) {
     server.seed(3).await;
-    upsert(
+    store_key(
         server,
         json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "SEED00000001", "notes": "another" } }),
     )
@@ -234,7 +235,7 @@ async fn seeded_clients_may_be_changed_before_the_first_key(server: &TestServer)
 }
 
 async fn forged_number_of_exceptions_is_not_signed(server: &TestServer) {
-    let key = upsert(server, json!({ "client": trevor() })).await;
+    let key = store_key(server, json!({ "client": trevor() })).await;
     let configured = with(server, "the first key", &[]);
     configured.begin_history(now()).await.expect("it goes on");
     change(&configured, &key, "1").await;
@@ -280,7 +281,7 @@ async fn forged_number_of_exceptions_is_not_signed(server: &TestServer) {
 }
 
 async fn hiding_the_first_record_of_a_key_does_not_recount(server: &TestServer) {
-    upsert(server, json!({ "client": trevor() })).await;
+    store_key(server, json!({ "client": trevor() })).await;
     let configured = with(server, "the first key", &[]);
     configured.begin_history(now()).await.expect("it goes on");
     let forged = forge(server, DateTime::from_timestamp(1_000_000_000, 0).expect("a time")).await;
@@ -320,7 +321,7 @@ async fn server_starts_despite_missing_audit_rows(server: &TestServer) {
 }
 
 async fn counting_clients_may_exceed_the_request_timeout(server: &TestServer) {
-    upsert(server, json!({ "client": trevor() })).await;
+    store_key(server, json!({ "client": trevor() })).await;
     if server.backend == Backend::Postgres {
         // Counting one client takes longer than a request may.
         run(

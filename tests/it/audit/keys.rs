@@ -6,9 +6,10 @@ use serde_json::json;
 
 use super::{
     genesis::{LATE, change, forge, named, now, store, verify, with},
-    trevor, upsert,
+    trevor,
     verification::run,
 };
+use crate::harness::graphql::store_key;
 
 use crate::harness::TestServer;
 
@@ -47,7 +48,7 @@ on_both!(
 );
 
 async fn keys_can_be_rotated_and_a_weaker_one_never_returns(server: &TestServer) {
-    let key = upsert(server, json!({ "client": trevor() })).await;
+    let key = store_key(server, json!({ "client": trevor() })).await;
     let (first, second) = (
         with(server, "the first key", &[]),
         with(server, "the second key", &["the first key"]),
@@ -74,7 +75,7 @@ async fn keys_can_be_rotated_and_a_weaker_one_never_returns(server: &TestServer)
 }
 
 async fn missing_key_is_one_finding_and_hides_no_other(server: &TestServer) {
-    let earlier = upsert(server, json!({ "client": trevor() })).await;
+    let earlier = store_key(server, json!({ "client": trevor() })).await;
     let configured = with(server, "the first key", &[]);
     configured.begin_history(now()).await.expect("it goes on");
     configured.seed(30, now(), |_| ()).await.expect("seeded");
@@ -153,7 +154,7 @@ async fn forged_key_id_hides_no_client_under_an_earlier_key(server: &TestServer)
 }
 
 async fn forged_key_id_is_not_intact(server: &TestServer) {
-    let key = upsert(server, json!({ "client": trevor() })).await;
+    let key = store_key(server, json!({ "client": trevor() })).await;
     for (forged, finding) in [
         (
             "AAAA____",

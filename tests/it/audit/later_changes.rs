@@ -11,8 +11,9 @@ use clientele::{
 };
 use serde_json::json;
 
-use super::{UPSERT, findings, trevor, upsert, verification};
+use super::{UPSERT, findings, trevor, verification};
 use crate::harness::TestServer;
+use crate::harness::graphql::store_key;
 use verification::{TAMPERINGS, keep, put_back, run, two_clients};
 
 /// Deletes a client's records and resets its chain.
@@ -71,8 +72,8 @@ async fn tampering_is_found_after_later_changes(server: &TestServer) {
 
 async fn emptied_chain_is_found_after_later_records(server: &TestServer) {
     let (changed, erased) = (
-        upsert(server, json!({ "client": trevor() })).await,
-        upsert(server, json!({ "client": trevor() })).await,
+        store_key(server, json!({ "client": trevor() })).await,
+        store_key(server, json!({ "client": trevor() })).await,
     );
     let mut both =
         [&changed, &erased].map(|key| format!("{key}: a client without the record of its creation, which all have"));
@@ -81,7 +82,7 @@ async fn emptied_chain_is_found_after_later_records(server: &TestServer) {
         empty(server, key).await;
     }
     assert_eq!(findings(server).await, both);
-    upsert(
+    store_key(
         server,
         json!({ "client": { "encodedKey": changed, "notes": "another" } }),
     )
@@ -113,11 +114,11 @@ async fn emptied_chain_is_found_after_later_records(server: &TestServer) {
 async fn client_without_records_can_be_changed(server: &TestServer) {
     server.seed(3).await;
     let seeded = json!({ "matchOn": "CLIENT_ID", "client": { "clientId": "SEED00000001", "notes": "another" } });
-    upsert(server, seeded).await;
-    let key = upsert(server, json!({ "client": trevor() })).await;
+    store_key(server, seeded).await;
+    let key = store_key(server, json!({ "client": trevor() })).await;
     assert_eq!(findings(server).await, [""; 0]);
     empty(server, &key).await;
-    upsert(server, json!({ "client": { "encodedKey": key, "notes": "another" } })).await;
+    store_key(server, json!({ "client": { "encodedKey": key, "notes": "another" } })).await;
     assert_eq!(
         findings(server).await,
         ["~definitions: 4 clients without the record of their creation, of 3 that may be"]
@@ -131,7 +132,7 @@ async fn record_is_never_overwritten(server: &TestServer) {
         &format!("CREATE TABLE kept AS SELECT * FROM client WHERE encoded_key = '{a}'"),
     )
     .await;
-    upsert(server, json!({ "client": { "encodedKey": a, "notes": "hidden text" } })).await;
+    store_key(server, json!({ "client": { "encodedKey": a, "notes": "hidden text" } })).await;
     let evidence = server.snapshot().await.rows("audit_record").join("\n");
     run(
         server,
@@ -160,7 +161,7 @@ async fn record_is_never_overwritten(server: &TestServer) {
         findings(server).await,
         [format!("{a} 6: added where the chain has no record")]
     );
-    upsert(
+    store_key(
         server,
         json!({ "client": { "encodedKey": b, "notes": "others go on" } }),
     )
@@ -168,7 +169,7 @@ async fn record_is_never_overwritten(server: &TestServer) {
 }
 
 async fn erasure_during_verification_is_no_finding(server: &TestServer) {
-    let key = upsert(server, json!({ "client": trevor() })).await;
+    let key = store_key(server, json!({ "client": trevor() })).await;
     let mut db = Database::connect(&server.database_url(), &Default::default())
         .await
         .expect("it is there");

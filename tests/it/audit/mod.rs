@@ -83,14 +83,6 @@ fn auditor() -> Rights {
 const UPSERT: &str = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) {
     userErrors { code message path } client { encodedKey } } }";
 
-/// Stores a client and returns its real key.
-async fn upsert(server: &TestServer, input: Value) -> String {
-    let answer = server.graphql(UPSERT, json!({ "input": input })).await;
-    let body: Value = serde_json::from_str(&answer.text).expect("JSON");
-    let key = body["data"]["upsertClient"]["client"]["encodedKey"].as_str();
-    key.unwrap_or_else(|| panic!("{}", answer.text)).to_owned()
-}
-
 fn trevor() -> Value {
     json!({ "firstName": "Trevor", "lastName": "Linden" })
 }

@@ -2,14 +2,15 @@
 
 use serde_json::json;
 
-use super::{findings, trevor, upsert};
+use super::{findings, trevor};
 use crate::harness::TestServer;
+use crate::harness::graphql::store_key;
 
 /// A client whose three records have 3 MB each.
 async fn with_large_records(server: &TestServer) -> String {
-    let key = upsert(server, json!({ "client": trevor() })).await;
+    let key = store_key(server, json!({ "client": trevor() })).await;
     for notes in ["1", "2"] {
-        upsert(server, json!({ "client": { "encodedKey": key, "notes": notes } })).await;
+        store_key(server, json!({ "client": { "encodedKey": key, "notes": notes } })).await;
     }
     let contents = json!([{ "path": ["notes"], "before": null, "after": "x".repeat(3_000_000) }]);
     let sql = format!("UPDATE audit_record SET contents = '{contents}' WHERE chain = '{key}'");

@@ -9,12 +9,13 @@ use clientele::{
 };
 use serde_json::{Value, json};
 
-use super::{ask, auditor, trevor, upsert};
+use super::{ask, auditor, trevor};
+use crate::harness::graphql::store_key;
 use crate::harness::{Backend, TestServer, field};
 
 async fn with_colour(server: &TestServer) -> String {
     server.define(vec![field("colour", Kind::Text)]).await;
-    upsert(
+    store_key(
         server,
         json!({ "client": trevor(), "customInformation": [{ "fieldId": "colour", "value": "red" }] }),
     )
@@ -113,7 +114,7 @@ async fn values_of_hidden_sets_are_masked(server: &TestServer) {
 }
 
 async fn client_changes_are_masked_without_view_client(server: &TestServer) {
-    let key = upsert(
+    let key = store_key(
         server,
         json!({ "client": { "clientId": "trevor", "firstName": "Trevor", "lastName": "Linden" } }),
     )
@@ -183,12 +184,12 @@ async fn hidden_values_show_only_that_they_changed(server: &TestServer) {
         code.chain([json!({ "fieldId": "colour", "value": colour })])
             .collect::<Vec<_>>()
     };
-    let key = upsert(
+    let key = store_key(
         server,
         json!({ "client": trevor(), "customInformation": input(&["s3cret"], "red") }),
     )
     .await;
-    upsert(
+    store_key(
         server,
         json!({ "client": { "encodedKey": key }, "customInformation": input(&[], "blue") }),
     )
@@ -240,9 +241,9 @@ async fn hidden_values_show_only_that_they_changed(server: &TestServer) {
 }
 
 async fn paging_visits_every_record_once(server: &TestServer) {
-    let key = upsert(server, json!({ "client": trevor() })).await;
+    let key = store_key(server, json!({ "client": trevor() })).await;
     for number in 1..7 {
-        upsert(
+        store_key(
             server,
             json!({ "client": { "encodedKey": key, "notes": number.to_string() } }),
         )

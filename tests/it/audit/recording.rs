@@ -9,7 +9,8 @@ use clientele::{
 };
 use serde_json::{Value, json};
 
-use super::{UPSERT, changes, findings, records, trevor, upsert};
+use super::{UPSERT, changes, findings, records, trevor};
+use crate::harness::graphql::store_key;
 use crate::harness::{TestServer, field};
 
 /// The records without their changes.
@@ -37,7 +38,7 @@ async fn client_changes_are_recorded_member_by_member(server: &TestServer) {
     server.define(vec![field("colour", Kind::Text)]).await;
     let mut client = trevor();
     client["clientId"] = json!("trevor");
-    let key = upsert(
+    let key = store_key(
         server,
         json!({
         "client": client, "addresses": [{ "city": "Oslo", "latitude": 59.5 }],
@@ -45,12 +46,12 @@ async fn client_changes_are_recorded_member_by_member(server: &TestServer) {
         "customInformation": [{ "fieldId": "colour", "value": "red" }] }),
     )
     .await;
-    upsert(
+    store_key(
         server,
         json!({ "client": { "encodedKey": key, "lastName": "Lind", "notes": "tall" } }),
     )
     .await;
-    upsert(
+    store_key(
         server,
         json!({
         "client": { "encodedKey": key, "notes": null }, "addresses": [],
@@ -58,7 +59,7 @@ async fn client_changes_are_recorded_member_by_member(server: &TestServer) {
         "customInformation": [{ "fieldId": "colour", "value": "blue" }] }),
     )
     .await;
-    upsert(server, json!({ "client": { "encodedKey": key, "lastName": "Lind" } })).await;
+    store_key(server, json!({ "client": { "encodedKey": key, "lastName": "Lind" } })).await;
     let records = records(server).await.split_off(1);
     assert_eq!(
         heads(&records),
@@ -260,9 +261,9 @@ async fn definitions_are_recorded_in_one_chain(server: &TestServer) {
 }
 
 async fn record_takes_no_statement_of_its_own(server: &TestServer) {
-    let key = upsert(server, json!({ "client": trevor() })).await;
+    let key = store_key(server, json!({ "client": trevor() })).await;
     server.statements();
-    upsert(server, json!({ "client": { "encodedKey": key, "lastName": "Lind" } })).await;
+    store_key(server, json!({ "client": { "encodedKey": key, "lastName": "Lind" } })).await;
     let statements = server.statements();
     let own: Vec<&String> = statements
         .iter()
@@ -275,7 +276,7 @@ async fn record_takes_no_statement_of_its_own(server: &TestServer) {
 }
 
 async fn rolled_back_change_leaves_no_record(server: &TestServer) {
-    upsert(server, json!({ "client": trevor() })).await;
+    store_key(server, json!({ "client": trevor() })).await;
     let forbid = match server.backend {
         crate::harness::Backend::Sqlite => {
             "CREATE TRIGGER no BEFORE INSERT ON address BEGIN SELECT RAISE(ABORT, 'no'); END"
@@ -292,10 +293,10 @@ async fn rolled_back_change_leaves_no_record(server: &TestServer) {
 }
 
 async fn racing_writers_leave_one_unbroken_chain(server: &TestServer) {
-    let key = upsert(server, json!({ "client": trevor() })).await;
+    let key = store_key(server, json!({ "client": trevor() })).await;
     let change = |number: usize| {
         let client = json!({ "encodedKey": key, "notes": number.to_string() });
-        upsert(server, json!({ "client": client }))
+        store_key(server, json!({ "client": client }))
     };
     futures_util::future::join_all((0..60).map(change)).await;
     let definitions = (0..20).map(|number| define(server, number));

@@ -6,16 +6,17 @@ use clientele::{
 };
 use serde_json::json;
 
-use super::{findings, trevor, upsert};
+use super::{findings, trevor};
 use crate::harness::TestServer;
+use crate::harness::graphql::store_key;
 
 /// A client called `a` with five records, one called `b` with one.
 pub(super) async fn two_clients(server: &TestServer) -> [String; 2] {
     let named = |id: &str| json!({ "client": { "clientId": id, "firstName": "Amara", "lastName": "Bellweather" } });
-    let (a, b) = (upsert(server, named("a")).await, upsert(server, named("b")).await);
+    let (a, b) = (store_key(server, named("a")).await, store_key(server, named("b")).await);
     for number in 2..=5 {
         let client = json!({ "encodedKey": a, "notes": format!("note {number}") });
-        upsert(server, json!({ "client": client })).await;
+        store_key(server, json!({ "client": client })).await;
     }
     [a, b]
 }
@@ -287,9 +288,9 @@ async fn one_client_can_be_verified_alone(server: &TestServer) {
 
 async fn all_chains_and_records_are_verified_in_batches(server: &TestServer) {
     server.seed(1_100).await;
-    let key = upsert(server, json!({ "client": trevor() })).await;
+    let key = store_key(server, json!({ "client": trevor() })).await;
     for number in 0..510 {
-        upsert(
+        store_key(
             server,
             json!({ "client": { "encodedKey": key, "notes": number.to_string() } }),
         )
@@ -328,15 +329,15 @@ async fn all_chains_and_records_are_verified_in_batches(server: &TestServer) {
 }
 
 async fn chain_growing_during_verification_is_intact(server: &TestServer) {
-    let key = upsert(server, json!({ "client": trevor() })).await;
+    let key = store_key(server, json!({ "client": trevor() })).await;
     let writing = async {
         for number in 0..40 {
-            upsert(
+            store_key(
                 server,
                 json!({ "client": { "encodedKey": key, "notes": number.to_string() } }),
             )
             .await;
-            upsert(server, json!({ "client": trevor() })).await;
+            store_key(server, json!({ "client": trevor() })).await;
         }
     };
     let verifying = async {

@@ -29,6 +29,7 @@ on_both!(
     ids_of_definitions_take_one_statement,
     refusals_are_short,
     repeated_input_is_refused_before_it_is_copied,
+    hostile_requests_are_refused_before_any_resolver,
 );
 
 async fn variable_of_a_wrong_type_prevents_execution(server: &TestServer) {
@@ -413,8 +414,6 @@ fn table() -> Vec<(&'static str, Value, u16, &'static str, String)> {
         ),
     ]
 }
-
-on_both!(hostile_requests_are_refused_before_any_resolver);
 
 async fn hostile_requests_are_refused_before_any_resolver(server: &TestServer) {
     server.statements();

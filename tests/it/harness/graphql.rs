@@ -27,6 +27,12 @@ pub async fn store(server: &TestServer, input: Value, selection: &str) -> Value 
     data["upsertClient"]["client"].take()
 }
 
+/// Stores a client and returns its real key.
+pub async fn store_key(server: &TestServer, input: Value) -> String {
+    let client = store(server, input, "encodedKey").await;
+    client["encodedKey"].as_str().expect("a key").to_owned()
+}
+
 /// Defines a set of custom fields.
 pub async fn define(server: &TestServer, set: &str, fields: Value) {
     let query = "mutation($input: UpsertCustomFieldSetInput!) { upsertCustomFieldSet(input: $input) { userErrors { \

@@ -10,7 +10,7 @@ mod records;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Answer, TestServer};
+use crate::harness::{Answer, TestServer, graphql::define_template};
 
 const CLIENTS: &str = "/api/clients";
 const UPSERT: &str = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) {
@@ -43,15 +43,10 @@ async fn upsert(server: &TestServer, key: &str, input: &Value) -> Answer {
 
 /// A template, so that creating a client queues a message.
 async fn welcome(server: &TestServer) {
-    let query = "mutation($input: UpsertMessageTemplateInput!) { upsertMessageTemplate(input: $input) { userErrors { \
-        message } } }";
     let variant = json!({ "language": "ENGLISH", "subject": "Welcome", "text": "Dear {CLIENT_NAME}" });
-    let input = json!({
-        "templateId": "welcome", "name": "Welcome", "event": "CLIENT_CREATED", "channel": "EMAIL",
-            "variants": [variant],
-    });
-    let answer = server.graphql(query, json!({ "input": input })).await;
-    answer.data(json!({ "upsertMessageTemplate": { "userErrors": [] } }));
+    let template = json!({ "templateId": "welcome", "name": "Welcome", "event": "CLIENT_CREATED", "channel": "EMAIL",
+        "variants": [variant] });
+    define_template(server, template).await;
 }
 
 /// The numbers of clients, messages and records.

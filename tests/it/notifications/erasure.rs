@@ -13,8 +13,9 @@ use tokio::net::TcpListener;
 
 use super::{
     manual_worker::{Hand, sms_settings},
-    messages, reachable, store, template,
+    messages, reachable, template,
 };
+use crate::harness::graphql::store_key;
 use crate::harness::{
     TestServer,
     peers::{Answering, GatewayPeer},
@@ -56,7 +57,7 @@ async fn provider_reply_about_an_erased_client_is_not_kept(server: &TestServer) 
         (400, words, "FAILED", "FAILED"),
         (503, words, "QUEUED", "FAILED"),
     ] {
-        let client = store(server, json!({ "client": reachable() })).await;
+        let client = store_key(server, json!({ "client": reachable() })).await;
         let mut worker = Hand::new(server, gateway(server, &client, status, body).await);
         let of_client = async || {
             messages(server)

@@ -12,8 +12,9 @@ use serde_json::json;
 
 use super::{
     manual_worker::{Hand, settings},
-    messages, store, template,
+    messages, template,
 };
+use crate::harness::graphql::store_key;
 use crate::harness::{
     TestServer,
     peers::{Mailing, SmtpPeer},
@@ -75,7 +76,7 @@ async fn create(server: &TestServer, from: usize, until: usize) {
     for number in from..until {
         let client =
             json!({ "firstName": "Ana", "lastName": "Cruz", "emailAddress": format!("client{number}@example.test") });
-        store(server, json!({ "client": client })).await;
+        store_key(server, json!({ "client": client })).await;
     }
 }
 

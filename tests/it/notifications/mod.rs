@@ -16,12 +16,10 @@ use entity::message;
 use sea_orm::{EntityTrait, QueryOrder};
 use serde_json::{Value, json};
 
-use crate::harness::{TestServer, with};
+use crate::harness::{TestServer, graphql::define_template, with};
 
 /// Stores a template of this id: CLIENT_CREATED by e-mail, unless `changes` say otherwise.
 async fn template(server: &TestServer, id: &str, changes: Value) {
-    let query = "mutation($input: UpsertMessageTemplateInput!) { upsertMessageTemplate(input: $input) { userErrors { \
-        code message path } } }";
     let sms = changes["channel"] == "SMS";
     let variant = match sms {
         true => json!({ "language": "ENGLISH", "text": "Dear {CLIENT_NAME}" }),
@@ -29,24 +27,13 @@ async fn template(server: &TestServer, id: &str, changes: Value) {
     };
     let input =
         json!({ "templateId": id, "name": id, "event": "CLIENT_CREATED", "channel": "EMAIL", "variants": [variant] });
-    let answer = server.graphql(query, json!({ "input": with(input, changes) })).await;
-    answer.data(json!({ "upsertMessageTemplate": { "userErrors": [] } }));
+    define_template(server, with(input, changes)).await;
 }
 
 /// A client that can be reached on both channels.
 fn reachable() -> Value {
     json!({ "firstName": "Ana", "lastName": "Cruz", "emailAddress": "ana@example.test",
         "mobilePhone1": "+14155550101" })
-}
-
-/// Stores a client and returns its key.
-async fn store(server: &TestServer, input: Value) -> String {
-    let query = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) { client { encodedKey } userErrors \
-        { code message path } } }";
-    let answer = server.graphql(query, json!({ "input": input })).await;
-    let body: Value = serde_json::from_str(&answer.text).expect("an answer is JSON");
-    let key = body["data"]["upsertClient"]["client"]["encodedKey"].as_str();
-    key.unwrap_or_else(|| panic!("{}", answer.text)).to_owned()
 }
 
 /// All messages, in the order of their creation.

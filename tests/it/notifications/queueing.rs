@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::{define, messages, queued, reachable, store, template};
+use super::{define, messages, queued, reachable, template};
+use crate::harness::graphql::store_key;
 use crate::harness::{Settings, TestServer, with};
 
 on_both!(
@@ -19,7 +20,7 @@ on_both!(
 
 async fn every_way_of_creating_a_client_queues_one_message(server: &TestServer) {
     template(server, "hello", json!({})).await;
-    store(server, json!({ "client": reachable() })).await;
+    store_key(server, json!({ "client": reachable() })).await;
     assert_eq!(queued(server).await, ["EMAIL hello ENGLISH ana@example.test"]);
     let one = reqwest::Method::POST;
     let parameters = "/api/clients?firstName=Bo&lastName=B&emailAddress=bo%40example.test";
@@ -40,7 +41,7 @@ async fn every_way_of_creating_a_client_queues_one_message(server: &TestServer) 
     assert_eq!(server.post("/api/clients", body).await.status, 200);
     let matched = json!({ "client": with(reachable(), json!({ "clientId": "E1", "emailAddress": "ed@example.test" })),
         "matchOn": "CLIENT_ID" });
-    store(server, matched).await;
+    store_key(server, matched).await;
     assert_eq!(
         queued(server).await,
         [
@@ -55,29 +56,29 @@ async fn every_way_of_creating_a_client_queues_one_message(server: &TestServer) 
 
 async fn message_takes_no_statement_of_its_own(server: &TestServer) {
     let create = json!({ "client": reachable(), "idDocuments": [{ "documentType": "P", "documentId": "1" }] });
-    store(server, create.clone()).await;
+    store_key(server, create.clone()).await;
     server.statements();
-    store(server, create.clone()).await;
+    store_key(server, create.clone()).await;
     let before = server.statements().len();
     template(server, "hello", json!({})).await;
     template(server, "text", json!({ "channel": "SMS" })).await;
-    store(server, create.clone()).await;
+    store_key(server, create.clone()).await;
     server.statements();
-    store(server, create).await;
+    store_key(server, create).await;
     assert_eq!(server.statements().len(), before);
     assert_eq!(queued(server).await.len(), 4);
 }
 
 async fn only_creation_raises_the_created_event(server: &TestServer) {
     template(server, "hello", json!({})).await;
-    let key = store(server, json!({ "client": { "firstName": "Ana", "lastName": "Cruz" } })).await;
+    let key = store_key(server, json!({ "client": { "firstName": "Ana", "lastName": "Cruz" } })).await;
     // Reachable only later: that is a change.
-    store(
+    store_key(
         server,
         json!({ "client": with(reachable(), json!({ "encodedKey": key })) }),
     )
     .await;
-    store(
+    store_key(
         server,
         json!({ "client": { "encodedKey": key }, "addresses": [{ "city": "Exampleton" }] }),
     )
@@ -107,14 +108,14 @@ async fn only_creation_raises_the_created_event(server: &TestServer) {
 
 async fn only_real_changes_raise_an_event(server: &TestServer) {
     template(server, "changed", json!({ "event": "CLIENT_UPDATED" })).await;
-    let key = store(server, json!({ "client": reachable() })).await;
+    let key = store_key(server, json!({ "client": reachable() })).await;
     assert_eq!(queued(server).await, [""; 0]);
-    store(server, json!({ "client": { "encodedKey": key, "firstName": "Eva" } })).await;
+    store_key(server, json!({ "client": { "encodedKey": key, "firstName": "Eva" } })).await;
     assert_eq!(queued(server).await.len(), 1);
     let before = server.snapshot().await;
-    store(server, json!({ "client": { "encodedKey": key, "firstName": "Eva" } })).await;
+    store_key(server, json!({ "client": { "encodedKey": key, "firstName": "Eva" } })).await;
     assert_eq!(server.snapshot().await, before);
-    store(
+    store_key(
         server,
         json!({ "client": { "encodedKey": key }, "addresses": [{ "city": "Exampleton" }] }),
     )
@@ -123,19 +124,19 @@ async fn only_real_changes_raise_an_event(server: &TestServer) {
 }
 
 async fn no_matching_template_or_recipient_queues_no_message(server: &TestServer) {
-    store(server, json!({ "client": reachable() })).await;
+    store_key(server, json!({ "client": reachable() })).await;
     template(server, "off", json!({ "active": false })).await;
     template(server, "text", json!({ "channel": "SMS" })).await;
     template(server, "active", json!({ "conditions": { "states": ["ACTIVE"] } })).await;
     let mute = json!({ "firstName": "Ana", "lastName": "Cruz", "homePhone": "+14155550101" });
-    store(server, json!({ "client": mute })).await;
+    store_key(server, json!({ "client": mute })).await;
     assert_eq!(queued(server).await, [""; 0]);
-    store(
+    store_key(
         server,
         json!({ "client": with(mute, json!({ "mobilePhone2": " 0155 " })) }),
     )
     .await;
-    store(server, json!({ "client": reachable() })).await;
+    store_key(server, json!({ "client": reachable() })).await;
     assert_eq!(
         queued(server).await,
         ["SMS text ENGLISH  0155 ", "SMS text ENGLISH +14155550101"]
@@ -153,7 +154,7 @@ async fn match_uses_client_language_or_the_default_one(server: &TestServer) {
     )
     .await;
     for language in ["ENGLISH", "GERMAN", "SPANISH"] {
-        store(
+        store_key(
             server,
             json!({ "client": with(reachable(), json!({ "preferredLanguage": language })) }),
         )
@@ -173,14 +174,14 @@ async fn message_keeps_the_values_of_its_placeholders(server: &TestServer) {
         json!({ "event": "CLIENT_UPDATED", "variants": [variant] }),
     )
     .await;
-    let key = store(
+    let key = store_key(
         server,
         json!({ "client": reachable(), "idDocuments": [{ "documentType": "P", "documentId": "X1" }],
         "customInformation": [{ "fieldId": "nick", "value": "An" }] }),
     )
     .await;
     // The change names none of the collections that the text needs.
-    store(server, json!({ "client": { "encodedKey": key, "firstName": "Eva" } })).await;
+    store_key(server, json!({ "client": { "encodedKey": key, "firstName": "Eva" } })).await;
     let found = messages(server).await;
     // The set of a custom field is stored with its value.
     let placeholders = json!({ "CF:nick": "An", "CLIENT_NAME": "Eva Cruz", "ID_DOCUMENT_NUMBER": "X1",
@@ -191,7 +192,7 @@ async fn message_keeps_the_values_of_its_placeholders(server: &TestServer) {
 
 async fn template_of_another_server_applies_at_once(server: &TestServer) {
     // This server has read the definitions before the other one changes them.
-    let key = store(
+    let key = store_key(
         server,
         json!({ "client": reachable(), "idDocuments": [{ "documentType": "P", "documentId": "X1" }] }),
     )
@@ -204,7 +205,7 @@ async fn template_of_another_server_applies_at_once(server: &TestServer) {
         json!({ "event": "CLIENT_UPDATED", "variants": [variant] }),
     )
     .await;
-    store(server, json!({ "client": { "encodedKey": key, "firstName": "Eva" } })).await;
+    store_key(server, json!({ "client": { "encodedKey": key, "firstName": "Eva" } })).await;
     assert_eq!(
         messages(server).await[0].placeholders.as_deref(),
         Some("{\"ID_DOCUMENT_NUMBER\":\"X1\"}")
@@ -224,6 +225,6 @@ async fn unreadable_template_blocks_no_upsert(server: &TestServer) {
         .write("UPDATE definition_version SET version = version + 1")
         .await
         .expect("written");
-    store(server, json!({ "client": reachable() })).await;
+    store_key(server, json!({ "client": reachable() })).await;
     assert_eq!(queued(server).await, ["EMAIL hello ENGLISH ana@example.test"]);
 }

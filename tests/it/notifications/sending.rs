@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 
 use super::{
     manual_worker::{Hand, settings, sms_settings},
-    messages, reachable, store, template,
+    messages, reachable, template,
 };
 use crate::harness::TestServer;
+use crate::harness::graphql::store_key;
 use crate::harness::{
     peers::{Answering, GatewayPeer, Mailing, SmtpOptions, SmtpPeer, Stage},
     with,
@@ -45,7 +46,7 @@ async fn message_is_sent_and_recorded(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Accept).await;
     let mut worker = Hand::new(server, settings(&mail));
     template(server, "hello", json!({})).await;
-    store(server, json!({ "client": reachable() })).await;
+    store_key(server, json!({ "client": reachable() })).await;
     assert_eq!((worker.step().await, worker.step().await), (1, 0));
     let sent = mail.message(0).await;
     assert_eq!(sent.to, ["ana@example.test"]);
@@ -73,7 +74,7 @@ async fn transient_failure_is_retried_with_growing_delays(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Answer(Stage::Recipient, "451 4.7.1 greylisted")).await;
     let mut worker = Hand::new(server, settings(&mail));
     template(server, "hello", json!({})).await;
-    store(server, json!({ "client": reachable() })).await;
+    store_key(server, json!({ "client": reachable() })).await;
     for (attempt, bound) in [(1, 30), (2, 60), (3, 120), (4, 240)] {
         assert_eq!(worker.step().await, 1);
         let message = &messages(server).await[0];
@@ -113,7 +114,7 @@ async fn message_fails_after_the_last_attempt(server: &TestServer) {
         },
     );
     template(server, "hello", json!({})).await;
-    store(server, json!({ "client": reachable() })).await;
+    store_key(server, json!({ "client": reachable() })).await;
     for _ in 0..3 {
         assert_eq!(worker.step().await, 1);
         worker.wait(3_600);
@@ -137,7 +138,7 @@ async fn too_old_message_fails(server: &TestServer) {
         },
     );
     template(server, "hello", json!({})).await;
-    store(server, json!({ "client": reachable() })).await;
+    store_key(server, json!({ "client": reachable() })).await;
     worker.step().await;
     assert_eq!(messages(server).await[0].state, "QUEUED");
     worker.wait(3_600);
@@ -161,8 +162,8 @@ async fn permanent_failure_is_not_retried(server: &TestServer) {
     let mut worker = Hand::new(server, both);
     template(server, "hello", json!({})).await;
     template(server, "text", json!({ "channel": "SMS" })).await;
-    store(server, json!({ "client": reachable() })).await;
-    store(
+    store_key(server, json!({ "client": reachable() })).await;
+    store_key(
         server,
         json!({ "client": with(reachable(), json!({ "emailAddress": null, "mobilePhone1": "call me" })) }),
     )
@@ -200,7 +201,7 @@ async fn text_message_goes_to_the_full_number(server: &TestServer) {
     let long = json!({ "language": "ENGLISH", "text": "{CLIENT_FIRST_NAMES}".repeat(7) });
     template(server, "text", json!({ "channel": "SMS" })).await;
     template(server, "long", json!({ "channel": "SMS", "variants": [long] })).await;
-    store(
+    store_key(
         server,
         json!({ "client": with(reachable(), json!({ "firstName": "A".repeat(255),
         "mobilePhone1": "(415) 555-0101" })) }),
@@ -232,7 +233,7 @@ async fn retry_time_of_the_gateway_is_used(server: &TestServer) {
     let gateway = GatewayPeer::start(answering(429, &[("retry-after", "7200")], json!({}))).await;
     let mut worker = Hand::new(server, sms_settings(&gateway));
     template(server, "text", json!({ "channel": "SMS" })).await;
-    store(server, json!({ "client": reachable() })).await;
+    store_key(server, json!({ "client": reachable() })).await;
     worker.step().await;
     let message = &messages(server).await[0];
     assert_eq!(
@@ -245,11 +246,11 @@ async fn every_attempt_sends_the_same_text(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Drop { stored: true }).await;
     let mut worker = Hand::new(server, settings(&mail));
     template(server, "hello", json!({})).await;
-    let key = store(server, json!({ "client": reachable() })).await;
+    let key = store_key(server, json!({ "client": reachable() })).await;
     worker.step().await;
     assert_eq!(messages(server).await[0].state, "QUEUED");
     // The client and the template change, and then the template is deleted.
-    store(
+    store_key(
         server,
         json!({ "client": { "encodedKey": key, "lastName": "Other", "emailAddress": "other@example.test" } }),
     )
@@ -283,7 +284,7 @@ async fn unreadable_message_fails(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Accept).await;
     let mut worker = Hand::new(server, settings(&mail));
     template(server, "hello", json!({})).await;
-    store(server, json!({ "client": reachable() })).await;
+    store_key(server, json!({ "client": reachable() })).await;
     server
         .write("UPDATE message SET placeholders = '[]'")
         .await
@@ -301,7 +302,7 @@ async fn text_of_a_later_version_waits_for_a_newer_server(server: &TestServer) {
     let mail = SmtpPeer::start(Mailing::Accept).await;
     let mut worker = Hand::new(server, settings(&mail));
     template(server, "hello", json!({})).await;
-    store(server, json!({ "client": reachable() })).await;
+    store_key(server, json!({ "client": reachable() })).await;
     server
         .write("UPDATE message_variant SET text = 'Dear {CLIENT_TITLE}'")
         .await
@@ -329,7 +330,7 @@ async fn waiting_for_a_channel_uses_no_attempts(server: &TestServer) {
     };
     let (mut worker, mut mended) = (Hand::new(server, wrong), Hand::new(server, right));
     template(server, "hello", json!({})).await;
-    store(server, json!({ "client": reachable() })).await;
+    store_key(server, json!({ "client": reachable() })).await;
     worker.step().await;
     assert_eq!(messages(server).await[0].reason.as_deref(), Some("CREDENTIALS"));
     mended.wait(3 * 24 * 3_600);
@@ -345,7 +346,7 @@ async fn redirect_of_the_gateway_pauses_the_channel(server: &TestServer) {
     let gateway = GatewayPeer::start(answering(308, &[("location", "https://elsewhere.test/")], json!({}))).await;
     let mut worker = Hand::new(server, sms_settings(&gateway));
     template(server, "text", json!({ "channel": "SMS" })).await;
-    store(server, json!({ "client": reachable() })).await;
+    store_key(server, json!({ "client": reachable() })).await;
     worker.step().await;
     let message = &messages(server).await[0];
     assert_eq!(

@@ -11,8 +11,9 @@ use serde_json::json;
 
 use super::{
     manual_worker::{Hand, settings},
-    messages, reachable, store, template,
+    messages, reachable, template,
 };
+use crate::harness::graphql::store_key;
 use crate::harness::{
     TestServer,
     peers::{Mailing, SmtpPeer, Stage},
@@ -56,7 +57,7 @@ async fn metrics_count_waiting_and_finished_messages(server: &TestServer) {
     template(server, "hello", json!({})).await;
     template(server, "text", json!({ "channel": "SMS" })).await;
     for _ in 0..4 {
-        store(
+        store_key(
             server,
             json!({ "client": with(reachable(), json!({ "mobilePhone1": null })) }),
         )
@@ -95,16 +96,16 @@ async fn bodies_of_sent_messages_are_removed_and_records_stay(server: &TestServe
         },
     );
     template(server, "hello", json!({})).await;
-    store(server, json!({ "client": reachable() })).await;
+    store_key(server, json!({ "client": reachable() })).await;
     worker.finish().await;
     let first = worker.now();
     worker.wait(60);
     mail.once([Mailing::Answer(Stage::Recipient, "550 no")]);
     for _ in 0..2 {
-        store(server, json!({ "client": reachable() })).await;
+        store_key(server, json!({ "client": reachable() })).await;
     }
     worker.finish().await;
-    store(server, json!({ "client": reachable() })).await;
+    store_key(server, json!({ "client": reachable() })).await;
     let before = messages(server).await;
     let db = &server.clientele.db;
     assert_eq!(remove_bodies(db, first).await.expect("written"), 0);
@@ -148,7 +149,7 @@ async fn released_message_is_not_counted(server: &TestServer) {
     );
     template(server, "hello", json!({})).await;
     for _ in 0..5 {
-        store(server, json!({ "client": reachable() })).await;
+        store_key(server, json!({ "client": reachable() })).await;
     }
     // The breaker opens after two: the others are released. Then one of them probes.
     worker.finish().await;
@@ -170,7 +171,7 @@ async fn upkeep_and_sending_find_their_rows_by_their_indexes(server: &TestServer
         return;
     }
     template(server, "hello", json!({})).await;
-    store(server, json!({ "client": reachable() })).await;
+    store_key(server, json!({ "client": reachable() })).await;
     let mail = SmtpPeer::start(Mailing::Accept).await;
     let mut worker = Hand::new(server, settings(&mail));
     server.statements();

@@ -8,8 +8,9 @@ use tokio::sync::watch;
 
 use super::{
     manual_worker::{Hand, settings, sms_settings},
-    messages, reachable, store, template,
+    messages, reachable, template,
 };
+use crate::harness::graphql::store_key;
 use crate::harness::{
     TestServer,
     peers::{Answering, GatewayPeer, Mailing, Security, SmtpOptions, SmtpPeer, Stage},
@@ -19,7 +20,7 @@ use crate::harness::{
 async fn owe(server: &TestServer, clients: usize) {
     template(server, "hello", json!({})).await;
     for _ in 0..clients {
-        store(server, json!({ "client": reachable() })).await;
+        store_key(server, json!({ "client": reachable() })).await;
     }
 }
 
@@ -209,12 +210,12 @@ async fn one_refused_message_does_not_block_others(server: &TestServer) {
         },
     );
     template(server, "text", json!({ "channel": "SMS" })).await;
-    store(server, json!({ "client": reachable() })).await;
+    store_key(server, json!({ "client": reachable() })).await;
     gateway.once([Answering::status(403)]);
     worker.step().await;
     assert_eq!(messages(server).await[0].attempts, 0);
     // The channel could be at fault: all messages wait. Then another one succeeds.
-    store(server, json!({ "client": reachable() })).await;
+    store_key(server, json!({ "client": reachable() })).await;
     server
         .write("UPDATE message SET due_at = queued_at WHERE attempts = 0 AND reason IS NULL")
         .await
@@ -232,6 +233,6 @@ async fn one_refused_message_does_not_block_others(server: &TestServer) {
         .expect("it waits");
     assert_eq!((refused.attempts, refused.reason.as_deref()), (1, Some("CREDENTIALS")));
     gateway.set(Answering::Accept);
-    store(server, json!({ "client": reachable() })).await;
+    store_key(server, json!({ "client": reachable() })).await;
     assert_eq!(worker.step().await, 1);
 }
