@@ -13,8 +13,7 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 
 use super::{UPSERT, findings};
-use crate::harness::graphql::store_key;
-use crate::harness::{Backend, TestServer};
+use crate::harness::{Backend, TestServer, graphql::store_key};
 
 /// A client by this name with two records, a message and an outcome that is kept under a key.
 async fn create(server: &TestServer, name: &str) -> String {

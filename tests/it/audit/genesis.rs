@@ -15,8 +15,7 @@ use clientele::{
 use serde_json::json;
 
 use super::{findings, trevor, verification::run};
-use crate::harness::graphql::store_key;
-use crate::harness::{Backend, TestServer};
+use crate::harness::{Backend, TestServer, graphql::store_key};
 
 /// The same database under another key.
 pub(super) fn with(server: &TestServer, key: &str, previous: &[&str]) -> Clientele {

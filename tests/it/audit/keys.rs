@@ -9,9 +9,7 @@ use super::{
     trevor,
     verification::run,
 };
-use crate::harness::graphql::store_key;
-
-use crate::harness::TestServer;
+use crate::harness::{TestServer, graphql::store_key};
 
 /// The id of the key that sealed a record.
 async fn key_id(server: &TestServer, chain: &str, position: i64) -> String {

@@ -12,8 +12,7 @@ use clientele::{
 use serde_json::json;
 
 use super::{UPSERT, findings, trevor, verification};
-use crate::harness::TestServer;
-use crate::harness::graphql::store_key;
+use crate::harness::{TestServer, graphql::store_key};
 use verification::{TAMPERINGS, keep, put_back, run, two_clients};
 
 /// Deletes a client's records and resets its chain.

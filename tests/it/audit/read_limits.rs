@@ -3,8 +3,7 @@
 use serde_json::json;
 
 use super::{findings, trevor};
-use crate::harness::TestServer;
-use crate::harness::graphql::store_key;
+use crate::harness::{TestServer, graphql::store_key};
 
 /// A client whose three records have 3 MB each.
 async fn with_large_records(server: &TestServer) -> String {

@@ -10,8 +10,7 @@ use clientele::{
 use serde_json::{Value, json};
 
 use super::{ask, auditor, trevor};
-use crate::harness::graphql::store_key;
-use crate::harness::{Backend, TestServer, field};
+use crate::harness::{Backend, TestServer, field, graphql::store_key};
 
 async fn with_colour(server: &TestServer) -> String {
     server.define(vec![field("colour", Kind::Text)]).await;

@@ -10,8 +10,7 @@ use clientele::{
 use serde_json::{Value, json};
 
 use super::{UPSERT, changes, findings, records, trevor};
-use crate::harness::graphql::store_key;
-use crate::harness::{TestServer, field};
+use crate::harness::{TestServer, field, graphql::store_key};
 
 /// The records without their changes.
 fn heads(records: &[Value]) -> Vec<String> {

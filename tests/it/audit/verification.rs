@@ -7,8 +7,7 @@ use clientele::{
 use serde_json::json;
 
 use super::{findings, trevor};
-use crate::harness::TestServer;
-use crate::harness::graphql::store_key;
+use crate::harness::{TestServer, graphql::store_key};
 
 /// A client called `a` with five records, one called `b` with one.
 pub(super) async fn two_clients(server: &TestServer) -> [String; 2] {

@@ -4,8 +4,10 @@ use std::{io::Write, process::Stdio};
 
 use clientele::db::{Database, DatabaseSettings, Step, Transaction, Work};
 
-use crate::harness::program::{clientele, directory, run, text};
-use crate::harness::{Backend, TestServer};
+use crate::harness::{
+    Backend, TestServer,
+    program::{clientele, directory, run, text},
+};
 
 struct CutOff;
 

@@ -2,9 +2,11 @@
 
 use sea_orm::ConnectionTrait;
 
-use crate::harness::{Snapshot, TestServer};
 use crate::{
-    harness::program::{clientele, directory, text},
+    harness::{
+        Snapshot, TestServer,
+        program::{clientele, directory, text},
+    },
     server::database_files::{complete, names, run, runs},
 };
 

@@ -10,8 +10,7 @@ use super::{
     operation::{Caller, Operation, Prepared},
     proxy::{Cut, Proxy},
 };
-use crate::harness::TestServer;
-use crate::harness::program::Server;
+use crate::harness::{TestServer, program::Server};
 
 /// Requests that are sent while the database is away.
 const REQUESTS: usize = 200;

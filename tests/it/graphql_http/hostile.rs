@@ -3,8 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::TestServer;
-use crate::harness::graphql::data;
+use crate::harness::{TestServer, graphql::data};
 
 async fn refused_before_anything_runs(server: &TestServer, query: &str, variables: Value, sentence: &str) {
     let before = server.snapshot().await;

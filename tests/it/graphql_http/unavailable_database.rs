@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::graphql::{data, store};
-use crate::harness::{Answer, Backend, TestServer};
+use crate::harness::{
+    Answer, Backend, TestServer,
+    graphql::{data, store},
+};
 
 const READ: &str = "{ clients { nodes { clientId } } }";
 const WRITE: &str = "mutation { upsertClient(input: { client: { clientId: \"b\", firstName: \"B\", lastName: \

@@ -6,8 +6,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::Value;
 
 use super::{CLIENTS, counts, ines, welcome};
-use crate::harness::TestServer;
-use crate::harness::program::Server;
+use crate::harness::{TestServer, program::Server};
 
 const KILLS: usize = 20;
 

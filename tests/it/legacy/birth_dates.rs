@@ -4,8 +4,7 @@ use chrono::{DateTime, Days, TimeDelta, Utc};
 use serde_json::json;
 
 use super::{CLIENTS, FIRST, create, refusal};
-use crate::harness::TestServer;
-use crate::harness::program::Server;
+use crate::harness::{TestServer, program::Server};
 
 const FUTURE: &str = "client.birthDate: birthDate must not be in the future.";
 

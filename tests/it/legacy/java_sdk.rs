@@ -4,8 +4,7 @@ use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
 use super::{CLIENTS, refusal};
-use crate::harness::TestServer;
-use crate::harness::program::Server;
+use crate::harness::{TestServer, program::Server};
 
 fn request(server: &Server, method: Method, path: &str) -> RequestBuilder {
     let http = reqwest::Client::builder().no_proxy().build();

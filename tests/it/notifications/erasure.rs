@@ -15,9 +15,9 @@ use super::{
     manual_worker::{Hand, sms_settings},
     messages, reachable, template,
 };
-use crate::harness::graphql::store_key;
 use crate::harness::{
     TestServer,
+    graphql::store_key,
     peers::{Answering, GatewayPeer},
 };
 

@@ -14,9 +14,9 @@ use super::{
     manual_worker::{Hand, settings},
     messages, template,
 };
-use crate::harness::graphql::store_key;
 use crate::harness::{
     TestServer,
+    graphql::store_key,
     peers::{Mailing, SmtpPeer},
 };
 

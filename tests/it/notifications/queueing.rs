@@ -3,8 +3,7 @@
 use serde_json::json;
 
 use super::{define, messages, queued, reachable, template};
-use crate::harness::graphql::store_key;
-use crate::harness::{Settings, TestServer, with};
+use crate::harness::{Settings, TestServer, graphql::store_key, with};
 
 on_both!(
     every_way_of_creating_a_client_queues_one_message,

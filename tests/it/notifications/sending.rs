@@ -8,9 +8,9 @@ use super::{
     manual_worker::{Hand, settings, sms_settings},
     messages, reachable, template,
 };
-use crate::harness::TestServer;
-use crate::harness::graphql::store_key;
 use crate::harness::{
+    TestServer,
+    graphql::store_key,
     peers::{Answering, GatewayPeer, Mailing, SmtpOptions, SmtpPeer, Stage},
     with,
 };

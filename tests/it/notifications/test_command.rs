@@ -1,7 +1,9 @@
 //! `clientele notify test`: one line with the outcome.
 
-use crate::harness::peers::{Answering, GatewayPeer, Mailing, Security, SmtpOptions, SmtpPeer, Stage};
-use crate::harness::program::run;
+use crate::harness::{
+    peers::{Answering, GatewayPeer, Mailing, Security, SmtpOptions, SmtpPeer, Stage},
+    program::run,
+};
 
 const TO_INES: [&str; 4] = ["notify", "test", "--email", "ines@example.test"];
 

@@ -13,9 +13,9 @@ use super::{
     manual_worker::{Hand, settings},
     messages, reachable, template,
 };
-use crate::harness::graphql::store_key;
 use crate::harness::{
     TestServer,
+    graphql::store_key,
     peers::{Mailing, SmtpPeer, Stage},
     with,
 };

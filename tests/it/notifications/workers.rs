@@ -10,9 +10,9 @@ use super::{
     manual_worker::{Hand, settings, sms_settings},
     messages, reachable, template,
 };
-use crate::harness::graphql::store_key;
 use crate::harness::{
     TestServer,
+    graphql::store_key,
     peers::{Answering, GatewayPeer, Mailing, Security, SmtpOptions, SmtpPeer, Stage},
 };
 

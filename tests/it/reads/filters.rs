@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::TestServer;
-use crate::harness::graphql::{data, define, store};
+use crate::harness::{
+    TestServer,
+    graphql::{data, define, store},
+};
 
 /// Four clients that share some values of each member.
 async fn four(server: &TestServer) {

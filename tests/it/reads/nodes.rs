@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::TestServer;
-use crate::harness::graphql::{data, define, store};
+use crate::harness::{
+    TestServer,
+    graphql::{data, define, store},
+};
 
 const IDS: &str =
     "id clientRole { id } addresses { id } idDocuments { id } customInformation { id field { id set { id } } }";

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::TestServer;
-use crate::harness::graphql::{data, store};
+use crate::harness::{
+    TestServer,
+    graphql::{data, store},
+};
 
 /// Names that collations order differently: case, accents, digraphs, private use, supplementary planes, prefixes.
 const NAMES: [&str; 14] = [

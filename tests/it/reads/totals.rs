@@ -6,8 +6,10 @@ use clientele::paging::COUNT_LIMIT;
 use entity::{Table, audit_record, client, custom_field_value, message};
 use serde_json::{Value, json};
 
-use crate::harness::graphql::{data, define, define_template, store};
-use crate::harness::{Backend, TestServer};
+use crate::harness::{
+    Backend, TestServer,
+    graphql::{data, define, define_template, store},
+};
 
 const TOTALS: &str = "query($id: String!) {
     clients { ...T }

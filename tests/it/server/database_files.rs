@@ -15,8 +15,10 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::program::{Server, clientele, directory, text};
-use crate::harness::{Snapshot, net};
+use crate::harness::{
+    Snapshot, net,
+    program::{Server, clientele, directory, text},
+};
 
 const RUNS: usize = 20;
 const PASSWORD: &str = "correct horse battery\n";

@@ -15,8 +15,10 @@ use sea_orm::ConnectionTrait;
 use serde_json::Value;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::harness::peers::Certificate;
-use crate::harness::program::{Server, directory};
+use crate::harness::{
+    peers::Certificate,
+    program::{Server, directory},
+};
 
 #[tokio::test]
 async fn dependencies_log_nothing_over_tls_even_at_trace() {

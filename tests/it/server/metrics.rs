@@ -15,8 +15,10 @@ use tokio::{
     net::{TcpListener, UnixStream},
 };
 
-use crate::harness::TestServer;
-use crate::harness::program::{Server, clientele, directory};
+use crate::harness::{
+    TestServer,
+    program::{Server, clientele, directory},
+};
 
 const PASSWORD: &str = "correct horse battery";
 

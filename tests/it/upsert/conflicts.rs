@@ -3,8 +3,10 @@
 use clientele::access::{Permission, Rights};
 use serde_json::{Value, json};
 
-use crate::harness::TestServer;
-use crate::harness::graphql::{data, store};
+use crate::harness::{
+    TestServer,
+    graphql::{data, store},
+};
 
 const UPSERT: &str = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) {
     client { clientId }

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::harness::TestServer;
-use crate::harness::graphql::{data, define, store};
+use crate::harness::{
+    TestServer,
+    graphql::{data, define, store},
+};
 
 const VALUES: usize = 1_000;
 const DOCUMENTS: usize = 200;

@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 
 use super::{create_trevor, payload, problem};
-use crate::harness::graphql::{define, define_role, store};
-use crate::harness::{Answer, TestServer};
+use crate::harness::{
+    Answer, TestServer,
+    graphql::{define, define_role, store},
+};
 
 const UPSERT: &str = "mutation($input: UpsertClientInput!) { upsertClient(input: $input) {
     created client {

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
-use crate::harness::TestServer;
-use crate::harness::graphql::{data, define, define_role, define_template, store};
+use crate::harness::{
+    TestServer,
+    graphql::{data, define, define_role, define_template, store},
+};
 
 /// The mutation under test.
 #[derive(Clone, Copy)]

@@ -6,8 +6,10 @@ mod resend;
 
 use serde_json::{Value, json};
 
-use crate::harness::TestServer;
-use crate::harness::graphql::{data, store};
+use crate::harness::{
+    TestServer,
+    graphql::{data, store},
+};
 
 /// Stores templates without validation: `welcome` and `code` for new clients, `changed` for changed ones.
 pub async fn templates(server: &TestServer) {

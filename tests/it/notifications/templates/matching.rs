@@ -3,8 +3,10 @@
 use serde_json::{Value, json};
 
 use super::upsert;
-use crate::harness::TestServer;
-use crate::harness::graphql::{data, define, define_role, store};
+use crate::harness::{
+    TestServer,
+    graphql::{data, define, define_role, store},
+};
 
 on_both!(all_conditions_must_hold);
 

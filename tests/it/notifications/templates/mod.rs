@@ -7,8 +7,7 @@ mod validation;
 
 use serde_json::{Value, json};
 
-use crate::harness::TestServer;
-use crate::harness::graphql::data;
+use crate::harness::{TestServer, graphql::data};
 
 const UPSERT: &str = "mutation($input: UpsertMessageTemplateInput!) { upsertMessageTemplate(input: $input) {
     messageTemplate { id encodedKey templateId name event channel active defaultLanguage

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{refused, upsert, welcome};
-use crate::harness::TestServer;
 use crate::harness::{
+    TestServer,
     graphql::{define, define_role},
     with,
 };

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::generator::{Fragment, Item};
-use crate::harness::TestServer;
-use crate::harness::graphql::data;
+use crate::harness::{TestServer, graphql::data};
 
 /// The fields of each object type and of `Node`, with the type of those that have a selection of their own.
 pub struct Types(BTreeMap<String, Vec<(String, Option<String>)>>);

@@ -7,9 +7,11 @@ use rand::{SeedableRng, rngs::StdRng};
 use serde_json::{Value, json};
 
 use self::{generator::Generator, interpreter::Types};
-use crate::harness::TestServer;
 use crate::{
-    harness::graphql::{data, define, store},
+    harness::{
+        TestServer,
+        graphql::{data, define, store},
+    },
     notifications::messages::templates,
 };
 

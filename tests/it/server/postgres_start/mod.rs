@@ -11,8 +11,12 @@ use serde_json::{Value, json};
 
 use self::fake::Fake;
 use super::database_files::signal;
-use crate::harness::program::{Server, clientele, directory, run, text};
-use crate::harness::{Backend, TestServer, peers::Certificate, run as on};
+use crate::harness::{
+    Backend, TestServer,
+    peers::Certificate,
+    program::{Server, clientele, directory, run, text},
+    run as on,
+};
 
 /// The pool would try for `database.acquire_timeout_seconds`, 5 by default.
 const AT_ONCE: Duration = Duration::from_secs(4);
