@@ -36,7 +36,7 @@ fn sources(folder: &str) -> Vec<(String, String)> {
     files.into_iter().map(read).collect()
 }
 
-/// The lines of `folder` that hold one of `words`, but for comments, in files that `may` doesn't allow it.
+/// The lines of `folder`, except comments, that contain one of `words`, in files that `may` does not allow.
 fn offenders(folder: &str, words: &[&str], may: impl Fn(&str) -> bool) -> Vec<String> {
     let mut found = Vec::new();
     for (name, text) in sources(folder).into_iter().filter(|(name, _)| !may(name)) {
@@ -58,7 +58,36 @@ fn below(folders: &'static [&'static str]) -> impl Fn(&str) -> bool {
 const NOTHING: [String; 0] = [];
 
 #[test]
-fn domain_derives_graphql_types_and_uses_nothing_else_of_the_engine() {
+fn domain_does_not_import_apis() {
+    let outside = below(&[
+        "src/api",
+        "src/cli",
+        "src/config",
+        // Channels call providers over HTTP.
+        "src/notify/channel",
+        "src/telemetry",
+        // The HTTP server.
+        "src/server",
+        "src/main.rs",
+        "src/lib.rs",
+    ]);
+    let words = [
+        "crate::api",
+        "crate::{api",
+        "crate::cli::",
+        "crate::cli;",
+        "crate::config",
+        "axum",
+        "http::",
+        "reqwest",
+        "hyper",
+    ];
+    assert_eq!(offenders("src", &words, outside), NOTHING);
+}
+
+#[test]
+fn domain_uses_only_derives_of_async_graphql() {
+    let outside = below(&["src/api", "src/cli"]);
     let words = [
         "async_graphql::Context",
         "async_graphql::Schema",
@@ -71,18 +100,27 @@ fn domain_derives_graphql_types_and_uses_nothing_else_of_the_engine() {
 }
 
 #[test]
-fn apis_use_no_database() {
-    let words = ["sea_orm", "sqlx", "INSERT INTO", "SELECT ", "UPDATE ", "DELETE FROM"];
+fn apis_do_not_use_the_database() {
+    let words = [
+        "sea_orm",
+        "sqlx",
+        "INSERT INTO",
+        "SELECT ",
+        "UPDATE ",
+        "DELETE FROM",
+        "crate::db",
+    ];
     assert_eq!(offenders("src/api", &words, |_| false), NOTHING);
 }
 
-/// An entry point takes a caller, or returns what only a caller can open: no API can forget the permission then.
+/// Entry points take a caller or return data that only a caller can open, so that no API can skip the permission check.
 #[test]
-fn every_entry_point_of_the_domain_takes_the_caller() {
-    // Clients to measure with, and what a server does by itself.
-    let asks_nobody = ["seed", "begin_history"];
+fn domain_entry_points_take_a_caller() {
+    // Benchmark clients, and the start of a server.
+    let without_caller = ["seed", "begin_history"];
     let mut found = Vec::new();
-    for (_, text) in sources("crates/domain/src") {
+    let apis = below(&["src/api/", "src/cli/"]);
+    for (_, text) in sources("src").into_iter().filter(|(name, _)| !apis(name)) {
         for block in text.split("\n}\n") {
             let methods = block.contains("\nimpl Clientele {\n");
             for function in block.split("pub async fn ").skip(1) {
@@ -94,11 +132,53 @@ fn every_entry_point_of_the_domain_takes_the_caller() {
             }
         }
     }
-    assert_eq!(found, asks_nobody);
+    assert_eq!(found, without_caller);
+}
+
+/// The HTTP server wraps any router; the APIs decide the form of its refusals.
+#[test]
+fn http_server_imports_neither_domain_nor_apis() {
+    let words = [
+        "crate::access",
+        "crate::client",
+        "crate::db",
+        "crate::idempotency",
+        "crate::history",
+        "crate::notify",
+        "api::graphql",
+        "api::rest",
+        "async_graphql",
+        "sea_orm",
+        "sqlx",
+    ];
+    assert_eq!(offenders("src/server", &words, |_| false), NOTHING);
+    assert_eq!(
+        offenders("src/api", &["crate::server", "crate::{server", "    server::"], |_| {
+            false
+        }),
+        NOTHING
+    );
 }
 
 #[test]
-fn only_storage_begins_and_ends_transactions() {
+fn migrations_never_import_entities() {
+    assert_eq!(offenders("migration/src", &["entity", "clientele"], |_| false), NOTHING);
+}
+
+#[test]
+fn entities_import_nothing_above_them() {
+    assert_eq!(
+        offenders(
+            "entity/src",
+            &["clientele", "migration", "async_graphql", "axum"],
+            |_| false
+        ),
+        NOTHING
+    );
+}
+
+#[test]
+fn only_the_database_module_begins_and_ends_transactions() {
     let words = [
         ".begin(",
         ".begin_with_options(",
@@ -113,14 +193,19 @@ fn only_storage_begins_and_ends_transactions() {
 }
 
 #[test]
-fn clock_is_read_in_the_apis_and_commands_only() {
-    let words = ["Utc::now()", "SystemTime::now()"];
-    assert_eq!(offenders("crates", &words, |_| false), NOTHING);
-    assert_eq!(offenders("src", &words, below(&["src/api", "src/cli"])), NOTHING);
+fn only_apis_and_commands_read_the_clock() {
+    assert_eq!(
+        offenders(
+            "src",
+            &["Utc::now()", "SystemTime::now()"],
+            below(&["src/api", "src/cli"])
+        ),
+        NOTHING
+    );
 }
 
 #[test]
-fn none_of_our_crates_may_be_unsafe() {
+fn every_crate_forbids_unsafe_code() {
     let manifest = |path: &str| {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
         std::fs::read_to_string(path).expect("a manifest is text")
