@@ -19,11 +19,12 @@ use base64::{
 use chrono::Utc;
 use clientele::{
     Clientele,
-    access::{Caller, CreateToken, Permission, UpsertUser, create_token, upsert_user},
+    access::{CreateToken, UpsertUser, create_token, upsert_user},
     api::{
         self,
         authentication::{Authentication, AuthenticationSettings, Guard, JwtSettings},
     },
+    caller::{Caller, Permission},
     db::{Database, DatabaseSettings},
     secret::Secret,
     server::{HttpSettings, Server},

@@ -9,10 +9,11 @@ use async_graphql::MaybeUndefined::Value;
 use chrono::Utc;
 use clientele::{
     Clientele,
-    access::Caller,
     audit::History,
-    client::{AddressInput, ClientInput, IdDocumentInput, UpsertClient, Wanted},
+    caller::Caller,
+    client::Wanted,
     db::{Database, DatabaseSettings},
+    upsert::{AddressInput, ClientInput, IdDocumentInput, UpsertClient},
 };
 use futures_util::{StreamExt, stream};
 

@@ -13,14 +13,13 @@ use async_graphql::MaybeUndefined::{Undefined, Value};
 use chrono::Utc;
 use clientele::{
     Clientele,
-    access::Caller,
-    client::{AddressInput, ClientInput, IdDocumentInput, UpsertClient, Wanted},
+    caller::Caller,
+    client::Wanted,
     db::{Database, DatabaseSettings},
     delivery::{NotificationSettings, Worker, channel::Channels},
-    notify::{
-        Channel, Event,
-        template::{MessageTemplateVariantInput, UpsertMessageTemplate, upsert_message_template},
-    },
+    enums::{Channel, Event},
+    notify::template::{MessageTemplateVariantInput, UpsertMessageTemplate, upsert_message_template},
+    upsert::{AddressInput, ClientInput, IdDocumentInput, UpsertClient},
 };
 use futures_util::{StreamExt, stream};
 use peers::{Mailing, SmtpPeer};
@@ -110,7 +109,7 @@ async fn template(clientele: &Clientele, active: bool) {
         active: Some(active),
         default_language: None,
         variants: Value(vec![MessageTemplateVariantInput {
-            language: clientele::client::Language::English,
+            language: clientele::enums::Language::English,
             subject: Value("Welcome, {CLIENT_FIRST_NAMES}".to_owned()),
             text: "Dear {CLIENT_NAME}, your id is {CLIENT_ID}.".to_owned(),
             html: Value("<p>Dear {CLIENT_NAME}, your id is {CLIENT_ID}.</p>".to_owned()),

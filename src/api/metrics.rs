@@ -39,7 +39,7 @@ use super::{
 use clientele_core::error::Error;
 use clientele_domain::{
     Clientele,
-    access::{Caller, Door},
+    caller::{Caller, Door},
 };
 
 /// How long the database may take for its part of a page.

@@ -17,7 +17,7 @@ pub use self::{
     request_id::RequestId,
 };
 use clientele_core::budget::{AnswerSettings, Means};
-use clientele_domain::{Clientele, access::Door};
+use clientele_domain::{Clientele, caller::Door};
 
 pub mod authentication;
 pub mod content_encoding;

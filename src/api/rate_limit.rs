@@ -23,7 +23,7 @@ use super::{
     refusal::{Asked, Refusal},
 };
 use clientele_core::network::Network;
-use clientele_domain::access::{Caller, CallerKind};
+use clientele_domain::caller::{Caller, CallerKind};
 
 /// The names are those of the IETF's draft, whose policies have one of their own.
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

@@ -8,7 +8,7 @@ use std::{
 use axum::response::Response;
 
 use clientele_core::error::Error;
-use clientele_domain::access::{Caller, CallerKind};
+use clientele_domain::caller::{Caller, CallerKind};
 
 /// Reports what is known of a request before its response. In the request's extensions; cloning shares it.
 #[derive(Debug, Clone, Default)]

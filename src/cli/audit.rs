@@ -10,8 +10,8 @@ use super::{Failure, print};
 use crate::config::Config;
 use clientele_core::text::escaped;
 use clientele_domain::Clientele;
-use clientele_domain::access::Caller;
 use clientele_domain::audit::{Counts, Finding, What};
+use clientele_domain::caller::Caller;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

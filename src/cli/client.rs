@@ -13,8 +13,9 @@ use crate::config::Config;
 use clientele_core::scalar::DateTime;
 use clientele_domain::{
     Clientele,
-    access::Caller,
-    client::{ClientBy, Erased, Wanted},
+    caller::Caller,
+    client::{Erased, Wanted},
+    client_by::ClientBy,
 };
 
 #[derive(Debug, Subcommand)]

@@ -9,8 +9,8 @@ use super::{Failure, print, worker::channels};
 use crate::config::Config;
 use clientele_core::text::escaped;
 use clientele_delivery::channel::{self, Outcome, Outgoing};
+use clientele_domain::enums::{Channel, Reason};
 use clientele_domain::notify::content::Content;
-use clientele_domain::notify::{Channel, Reason};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

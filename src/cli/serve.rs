@@ -24,8 +24,11 @@ use crate::server::Server;
 use clientele_core::secret::Secret;
 use clientele_delivery::channel::Channels;
 use clientele_domain::Clientele;
-use clientele_domain::access::{Caller, FIRST, make_first_user};
 use clientele_domain::idempotency;
+use clientele_domain::{
+    access::{FIRST, make_first_user},
+    caller::Caller,
+};
 
 /// Starts in the order in which a mistake is cheapest to report, serves, and comes back when told to stop.
 pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure> {

@@ -12,8 +12,9 @@ use super::{Failure, is_missing, listed, print, refused};
 use crate::config::Config;
 use clientele_core::scalar::DateTime;
 use clientele_domain::Clientele;
-use clientele_domain::access::{
-    BY_CREATION, Caller, CreateToken, MOST_DAYS, RevokeToken, Token, create_token, revoke_token, tokens,
+use clientele_domain::{
+    access::{BY_CREATION, CreateToken, MOST_DAYS, RevokeToken, Token, create_token, revoke_token, tokens},
+    caller::Caller,
 };
 
 #[derive(Debug, Subcommand)]

@@ -16,9 +16,9 @@ use crate::config::Config;
 use clientele_core::problem::Problem;
 use clientele_core::scalar::DateTime;
 use clientele_domain::Clientele;
-use clientele_domain::access::{
-    BY_NAME, Caller, DeleteUser, Permission, Rights, Sets, UpsertUser, User, any_user, change_user, create_user,
-    delete_user, users,
+use clientele_domain::{
+    access::{BY_NAME, DeleteUser, UpsertUser, User, any_user, change_user, create_user, delete_user, users},
+    caller::{Caller, Permission, Rights, Sets},
 };
 
 #[derive(Debug, Subcommand)]

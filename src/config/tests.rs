@@ -8,8 +8,8 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 use super::{Config, DatabaseUrl, Flags, LogFormat, load};
-use clientele_domain::client::ClientState;
 use clientele_domain::client::IdPattern;
+use clientele_domain::enums::ClientState;
 
 fn environment(variables: &[(&str, &str)]) -> Vec<(String, String)> {
     variables

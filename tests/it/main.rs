@@ -14,8 +14,6 @@ mod architecture;
 mod audit;
 mod capacity;
 mod cli;
-mod docs;
-mod domain;
 mod custom_fields;
 mod faults;
 mod graphql_http;

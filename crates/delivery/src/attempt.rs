@@ -10,7 +10,10 @@ use super::{
     channel::{Channels, Failure, Outcome, Outgoing},
     gate::Gate,
 };
-use clientele_domain::notify::{Channel, Reason, content, render::Compiled};
+use clientele_domain::{
+    enums::{Channel, Reason},
+    notify::{content, render::Compiled},
+};
 
 /// What recording an attempt may take: a settlement after the lease changes nothing, and the message is sent twice.
 const TO_SETTLE: Duration = Duration::from_secs(10);

@@ -12,7 +12,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::settings::{EmailTransport, NotificationSettings, SmsTransport};
-use clientele_domain::notify::{Channel, Reason, content::Content};
+use clientele_domain::{
+    enums::{Channel, Reason},
+    notify::content::Content,
+};
 use email::Email;
 pub use email::is_mailbox;
 use sms::Sms;

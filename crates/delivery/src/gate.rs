@@ -13,7 +13,7 @@ use super::{
     channel::{Failure, Outcome},
 };
 use clientele_domain::Clientele;
-use clientele_domain::notify::{Channel, Reason};
+use clientele_domain::enums::{Channel, Reason};
 
 /// More are not remembered.
 const MOST_REFUSED: usize = 1_000;

@@ -5,7 +5,6 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
 use entity::message;
 use tokio::{
     sync::{Semaphore, watch},
@@ -24,7 +23,7 @@ use super::{
 };
 use clientele_core::error::Result;
 use clientele_domain::Clientele;
-use clientele_domain::notify::{Channel, render::Compiled};
+use clientele_domain::{enums::Channel, notify::render::Compiled};
 
 /// So many times the attempts under way are claimed ahead, so that claiming doesn't hold up sending.
 const CLAIMED_AHEAD: usize = 4;

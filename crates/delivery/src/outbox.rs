@@ -12,7 +12,10 @@ use clientele_core::{
     error::{Error, Result},
     scalar::new_key,
 };
-use clientele_domain::notify::{Channel, MessageState, decode};
+use clientele_domain::{
+    enums::{Channel, MessageState},
+    notify::decode,
+};
 use clientele_storage::db::{Database, Dialect, Step, Transaction, Work};
 
 /// Takes up to `most` messages of a channel that are due, the longest waiting first. Nobody else gets them before

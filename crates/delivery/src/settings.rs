@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use clientele_core::network::ListenAddress;
 use clientele_core::secret::Secret;
-use clientele_domain::notify::Channel;
+use clientele_domain::enums::Channel;
 
 /// How messages are sent. Every length of time says its unit in its name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -10,7 +10,7 @@ use super::{
     backoff::pause,
     channel::{Failure, Outcome},
 };
-use clientele_domain::notify::MessageState;
+use clientele_domain::enums::MessageState;
 
 /// How long a message is tried.
 #[derive(Clone, Copy, Debug)]

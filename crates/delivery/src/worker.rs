@@ -5,15 +5,10 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use tokio::{sync::watch, time::sleep};
 
-use super::{
-    NotificationSettings,
-    channel::Channels,
-    lane::{Clock, Lane},
-    retention,
-};
+use super::{Clock, NotificationSettings, channel::Channels, lane::Lane, retention};
 use clientele_core::error::Result;
 use clientele_domain::Clientele;
-use clientele_domain::notify::Channel;
+use clientele_domain::enums::Channel;
 
 /// How often bodies are looked for that have been kept long enough.
 const RETENTION_EVERY: Duration = Duration::from_secs(3_600);

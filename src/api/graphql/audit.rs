@@ -19,8 +19,8 @@ use clientele_core::{
     problem::{Problem, ProblemCode},
 };
 use clientele_domain::{
-    access::{CallerKind, Door},
     audit::{self, Action, NEWEST_FIRST, Subject},
+    caller::{CallerKind, Door},
 };
 use clientele_storage::paging::{Asked, DateTimeRange, Window};
 

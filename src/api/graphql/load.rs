@@ -8,10 +8,10 @@ use entity::message;
 use clientele_core::{budget::Allowance, error::Error};
 use clientele_domain::{
     Clientele,
-    access::Unread,
     audit::{RecordKey, Rows, Stored},
+    caller::Unread,
     client::{Found, Wanted},
-    custom_field::Definitions,
+    definitions::Definitions,
     notify::{MessageKey, MessagePage, render::Compiled},
 };
 use clientele_storage::paging::{Asked, Window};

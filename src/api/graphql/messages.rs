@@ -20,7 +20,10 @@ use clientele_core::{
     path,
     problem::{Problem, ProblemCode},
 };
-use clientele_domain::notify::{self, Channel, MessageState, NEWEST_FIRST, Resend};
+use clientele_domain::{
+    enums::{Channel, MessageState},
+    notify::{self, NEWEST_FIRST, Resend},
+};
 use clientele_storage::paging::{DateTimeRange, Window};
 
 /// Narrows a list of messages: all members that are given must hold.

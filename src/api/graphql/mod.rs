@@ -50,7 +50,7 @@ use super::{Place, RequestId, authentication::Refusal, metrics::ApiMetrics};
 use clientele_core::budget::Means;
 use clientele_domain::{
     Clientele,
-    access::{Caller, Permission},
+    caller::{Caller, Permission},
 };
 
 /// The GraphQL API of these clients, under `/graphql`.

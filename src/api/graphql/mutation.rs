@@ -25,12 +25,14 @@ use super::{
 use crate::api::{metrics::ApiMetrics, report::LogCause};
 use clientele_core::problem::{Problem, ProblemCode};
 use clientele_domain::{
-    access::Permission,
-    client::{Aggregate, Outcome, UpsertClient, Wanted},
-    custom_field::{Definitions, UpsertClientRole, UpsertCustomFieldSet, upsert_client_role, upsert_custom_field_set},
+    caller::Permission,
+    client::{Aggregate, Wanted},
+    custom_field::{UpsertClientRole, UpsertCustomFieldSet, upsert_client_role, upsert_custom_field_set},
+    definitions::Definitions,
     notify::template::{
         DeleteMessageTemplate, UpsertMessageTemplate, delete_message_template, upsert_message_template,
     },
+    upsert::{Outcome, UpsertClient},
 };
 
 /// Changes the bank's clients and the definitions they follow.

@@ -30,10 +30,11 @@ use super::{
 };
 use clientele_core::error::Error;
 use clientele_domain::{
-    access::{self, Caller, Permission, Readable, Unread},
+    access::{self},
     audit::{LARGEST_CONTENTS, Record, RecordKey},
+    caller::{Caller, Permission, Readable, Unread},
     client::{Found, Wanted},
-    custom_field::Definitions,
+    definitions::Definitions,
     notify::MessageKey,
 };
 

@@ -21,7 +21,7 @@ use self::refusal::Refusal;
 pub use self::written::{Written, list_of, maybe_of, meta_field, one_of, text};
 use super::prepare::collect;
 use clientele_core::{budget::Text, scalar::DateTime};
-use clientele_domain::access::Permission;
+use clientele_domain::caller::Permission;
 
 /// An object type of the schema.
 pub trait Object: Send + Sync + 'static {

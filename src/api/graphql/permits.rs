@@ -10,7 +10,7 @@ use super::{
     error::{Code, Fault, Refused},
     prepare::{Prepared, collect},
 };
-use clientele_domain::access::{
+use clientele_domain::caller::{
     Caller,
     Permission::{
         self, Audit, CreateClient, EditClient, ManageCustomFields, ManageTemplates, ManageUsers, ResendMessages,

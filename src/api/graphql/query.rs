@@ -24,9 +24,11 @@ use super::{
 };
 use clientele_domain::{
     Clientele,
-    access::Caller,
-    client::{ClientBy as Named, ClientFilter, ClientOrder, Language},
-    custom_field::Definitions,
+    caller::Caller,
+    client::{ClientFilter, ClientOrder},
+    client_by::ClientBy as Named,
+    definitions::Definitions,
+    enums::Language,
 };
 
 /// Reads the bank's clients and the definitions they follow.

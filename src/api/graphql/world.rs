@@ -14,10 +14,10 @@ pub use self::loading::too_large;
 use self::loading::{Loading, Rows};
 use super::{load::Loaders, reach::Reach};
 use clientele_domain::{
-    access::{Caller, Rights},
     audit::HistoryPage,
+    caller::{Caller, Rights},
     client::Aggregate,
-    custom_field::Definitions,
+    definitions::Definitions,
     notify::{MessagePage, content::Content},
 };
 use clientele_storage::paging::Window;

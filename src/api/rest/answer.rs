@@ -11,7 +11,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use entity::client;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use clientele_domain::{client::Aggregate, custom_field::Definitions};
+use clientele_domain::{client::Aggregate, definitions::Definitions};
 use collections::{Address, Document, Values};
 
 /// An answer with a JSON body.

@@ -38,8 +38,9 @@ use clientele_core::{
 };
 use clientele_domain::{
     Clientele,
-    access::Caller,
-    client::{ClientBy, ClientOrder, Wanted},
+    caller::Caller,
+    client::{ClientOrder, Wanted},
+    client_by::ClientBy,
 };
 use errors::{Failure, Refusal, codes};
 use parameters::{List, Parameters};

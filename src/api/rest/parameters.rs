@@ -9,7 +9,7 @@ use super::{
     errors::{Refusal, codes},
     read,
 };
-use clientele_domain::client::UpsertClient;
+use clientele_domain::upsert::UpsertClient;
 pub use list::{List, list};
 
 /// Accepted on every route, whether they mean something there or not: callers send them everywhere. The public Java SDK

@@ -13,11 +13,10 @@ use serde_json::{error::Category, value::RawValue};
 use super::errors::{Refusal, codes};
 use clientele_core::problem::ProblemCode;
 use clientele_domain::{
-    client::{
-        AddressInput, ClientInput, ClientRoleBy, CustomFieldValueInput, Gender, IdDocumentInput, LONGEST_LIST,
-        Language, UpsertClient,
-    },
-    custom_field::NO_GROUP,
+    client_by::ClientRoleBy,
+    definitions::NO_GROUP,
+    enums::{Gender, Language},
+    upsert::{AddressInput, ClientInput, CustomFieldValueInput, IdDocumentInput, LONGEST_LIST, UpsertClient},
 };
 pub use day::parse as day;
 use member::{Members, Misread, Unreadable};

@@ -19,8 +19,9 @@ use clientele_core::{
     error::Error,
 };
 use clientele_domain::{
-    access::{Caller, Permission},
-    client::{UpsertClient, Upserted, Wanted},
+    caller::{Caller, Permission},
+    client::Wanted,
+    upsert::{UpsertClient, Upserted},
 };
 
 /// What the caller sent, and how it is to be answered.

@@ -16,12 +16,12 @@ use super::{RestSettings, router};
 use clientele_core::budget::{AnswerSettings, Connections, Means};
 use clientele_domain::{
     Clientele,
-    access::{Caller, Door},
+    caller::{Caller, Door},
     client::ClientSettings,
     custom_field::{
-        CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, FieldState, Kind, UpsertCustomFieldSet,
-        upsert_custom_field_set,
+        CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, UpsertCustomFieldSet, upsert_custom_field_set,
     },
+    definitions::{FieldState, Kind},
 };
 use clientele_storage::db::{Database, DatabaseSettings};
 

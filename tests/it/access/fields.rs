@@ -1,6 +1,6 @@
 //! Permissions of nested fields, global ids and root fields.
 
-use clientele::access::{Permission::*, Rights};
+use clientele::caller::{Permission::*, Rights};
 use reqwest::Method;
 use serde_json::{Value, json};
 

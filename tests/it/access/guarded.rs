@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 
 use clientele::{
-    access::{
+    api,
+    caller::{
         Permission::{self, *},
         Rights,
     },
-    api,
 };
 use serde_json::{Value, json};
 

@@ -3,8 +3,8 @@
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use clientele::{
-    access::{Caller, Permission, Readable, Rights, Unread},
     audit::RecordKey,
+    caller::{Caller, Permission, Readable, Rights, Unread},
     client::Wanted,
     error::Error,
     notify::{self, MessageKey},
@@ -88,7 +88,7 @@ async fn loading_by_key_requires_view_permission(server: &TestServer) {
         Permission::ViewMessages,
     );
     let pages = clientele
-        .history_of_clients(&[&client_key], &window(&clientele::history::BY_POSITION), asked)
+        .history_of_clients(&[&client_key], &window(&clientele::audit::BY_POSITION), asked)
         .await;
     is_for(&pages.expect("read"), Permission::Audit);
     let record = RecordKey {

@@ -11,7 +11,7 @@ mod walk;
 
 use std::collections::BTreeSet;
 
-use clientele::access::{Permission, Rights, Sets};
+use clientele::caller::{Permission, Rights, Sets};
 use serde_json::{Value, json};
 
 use crate::harness::{Answer, TestServer};

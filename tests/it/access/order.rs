@@ -1,6 +1,6 @@
 //! The permissions to create and to change clients, and the position of their error among other problems.
 
-use clientele::access::{Permission::*, Rights};
+use clientele::caller::{Permission::*, Rights};
 use reqwest::Method;
 use serde_json::{Value, json};
 

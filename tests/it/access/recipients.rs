@@ -1,6 +1,6 @@
 //! Messages to an address that a change introduces contain no value hidden from its caller.
 
-use clientele::custom_field::Kind;
+use clientele::definitions::Kind;
 use serde_json::{Value, json};
 
 use super::{problems, upsert, with_sets};

@@ -1,6 +1,6 @@
 //! Replacement of custom values by callers who may edit only some sets: other values keep their content and position.
 
-use clientele::custom_field::{CustomFieldInput, Kind};
+use clientele::{custom_field::CustomFieldInput, definitions::Kind};
 use serde_json::{Value, json};
 
 use super::{problems, upsert, values::ana, with_sets};

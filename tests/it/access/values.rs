@@ -1,6 +1,6 @@
 //! Values of hidden custom field sets: no answer, error, message or filter reveals them.
 
-use clientele::access::{Permission::*, Rights};
+use clientele::caller::{Permission::*, Rights};
 use serde_json::{Value, json};
 
 use super::{errors, problems, upsert, with_sets};

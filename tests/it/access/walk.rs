@@ -8,11 +8,11 @@ use async_graphql::parser::{
     types::{TypeKind, TypeSystemDefinition},
 };
 use clientele::{
-    access::{
+    api,
+    caller::{
         Permission::{self, *},
         Rights,
     },
-    api,
 };
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -6,11 +6,11 @@ use async_graphql::MaybeUndefined::Value;
 use chrono::{DateTime, Utc};
 use clientele::{
     Clientele,
-    access::Caller,
     audit::{AuditSettings, Finding},
-    client::UpsertClient,
+    caller::Caller,
     db::{Database, DatabaseSettings},
     secret::Secret,
+    upsert::UpsertClient,
 };
 use serde_json::json;
 

@@ -1,7 +1,7 @@
 //! Rotation of the audit keys.
 
 use chrono::DateTime;
-use clientele::{Clientele, access::Caller, audit::Finding};
+use clientele::{Clientele, audit::Finding, caller::Caller};
 use serde_json::json;
 
 use super::{

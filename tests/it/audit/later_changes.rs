@@ -2,13 +2,7 @@
 
 use std::time::SystemTime;
 
-use clientele::{
-    access::Caller,
-    audit::Finding,
-    client::{Erased, UpsertClient},
-    db::Database,
-    error::Error,
-};
+use clientele::{audit::Finding, caller::Caller, client::Erased, db::Database, error::Error, upsert::UpsertClient};
 use serde_json::json;
 
 use super::{UPSERT, findings, trevor, verification};

@@ -12,7 +12,7 @@ mod replay;
 mod verification;
 mod verify_command;
 
-use clientele::access::{Caller, Door, Permission, Rights};
+use clientele::caller::{Caller, Door, Permission, Rights};
 use serde_json::{Value, json};
 
 use crate::harness::TestServer;

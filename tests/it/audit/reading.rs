@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, time::SystemTime};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clientele::{
-    access::{Permission, Rights, Sets},
-    custom_field::Kind,
+    caller::{Permission, Rights, Sets},
+    definitions::Kind,
 };
 use serde_json::{Value, json};
 

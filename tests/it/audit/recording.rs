@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 
 use clientele::{
-    access::{Caller, CallerKind},
-    client::{UpsertClient, Wanted},
-    custom_field::Kind,
+    caller::{Caller, CallerKind},
+    client::Wanted,
+    definitions::Kind,
+    upsert::UpsertClient,
 };
 use serde_json::{Value, json};
 

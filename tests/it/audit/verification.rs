@@ -1,8 +1,8 @@
 //! Verification finds every kind of tampering and reports nothing otherwise.
 
 use clientele::{
-    access::Caller,
     audit::{Counts, Finding},
+    caller::Caller,
 };
 use serde_json::json;
 

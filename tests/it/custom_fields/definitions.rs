@@ -1,6 +1,9 @@
 //! Custom field sets and client roles: creation, changes, deactivation and reads.
 
-use clientele::custom_field::{CustomFieldInput, FieldState, Kind};
+use clientele::{
+    custom_field::CustomFieldInput,
+    definitions::{FieldState, Kind},
+};
 use serde_json::{Value, json};
 
 use crate::{

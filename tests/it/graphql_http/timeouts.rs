@@ -6,8 +6,8 @@ use std::{
 };
 
 use clientele::{
-    access::Rights,
     budget::{AnswerSettings, Connections, Means, Purpose},
+    caller::Rights,
     db::{Database, DatabaseSettings, Dialect, Step, Transaction, Work},
     deadline::Deadline,
     error::{Error, Result},

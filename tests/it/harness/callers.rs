@@ -9,7 +9,7 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
-use clientele::access::{Caller, CallerKind, Door, Rights};
+use clientele::caller::{Caller, CallerKind, Door, Rights};
 
 /// Carries the number of a caller.
 pub const CALLER: &str = "test-caller";

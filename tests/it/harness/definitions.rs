@@ -2,11 +2,11 @@
 
 use async_graphql::MaybeUndefined::{Undefined, Value};
 use clientele::{
-    access::Caller,
+    caller::Caller,
     custom_field::{
-        CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, Kind, UpsertCustomFieldSet,
-        upsert_custom_field_set,
+        CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, UpsertCustomFieldSet, upsert_custom_field_set,
     },
+    definitions::Kind,
     problem::Problem,
 };
 

@@ -9,8 +9,9 @@ use std::{
 use axum::Router;
 use clientele::{
     Clientele,
-    access::{Accounts, Clock, Rights},
+    access::{Accounts, Clock},
     api,
+    caller::Rights,
     client::ClientSettings,
     db::{Step, Transaction, Work},
     error::Result,

@@ -2,11 +2,12 @@
 
 use chrono::{DateTime, Utc};
 use clientele::{
-    access::{Caller, CreateToken, Rights, Sets, create_token},
+    access::{CreateToken, create_token},
     api::{
         self,
         authentication::{Authentication, AuthenticationSettings, Guard},
     },
+    caller::{Caller, Rights, Sets},
 };
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};

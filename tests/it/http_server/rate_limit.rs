@@ -5,8 +5,8 @@
 //! requests a shared bucket still lacks most.
 
 use clientele::{
-    access::{Permission, Rights},
     api::{self, authentication::AuthenticationSettings, rate_limit::RateLimitSettings},
+    caller::{Permission, Rights},
     server::HttpSettings,
 };
 use reqwest::{Method, RequestBuilder, Response};

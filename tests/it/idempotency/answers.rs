@@ -1,6 +1,6 @@
 //! Answers to repeated requests.
 
-use clientele::custom_field::Kind;
+use clientele::definitions::Kind;
 use reqwest::Method;
 use serde_json::json;
 

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use async_graphql::MaybeUndefined::Value;
 use chrono::{DateTime, TimeDelta, Utc};
 use clientele::{
-    access::{Caller, CallerKind, Permission, Rights},
-    client::{ClientInput, Outcome, UpsertClient, Upserted, Wanted},
+    caller::{Caller, CallerKind, Permission, Rights},
+    client::Wanted,
     error::Error,
     idempotency::remove_expired,
     problem::ProblemCode,
+    upsert::{ClientInput, Outcome, UpsertClient, Upserted},
 };
 
 use super::counts;

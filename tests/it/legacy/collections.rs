@@ -1,6 +1,6 @@
 //! Replaced lists, members that keep their keys, and atomic requests.
 
-use clientele::custom_field::Kind;
+use clientele::definitions::Kind;
 use serde_json::json;
 
 use super::{CLIENTS, FIRST, address, client, create, document, expanded, merged, refusal, stored, text_field, value};

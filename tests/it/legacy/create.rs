@@ -1,7 +1,7 @@
 //! Creation of clients: names, ids and roles.
 
 use clientele::{
-    access::Caller,
+    caller::Caller,
     custom_field::{UpsertClientRole, upsert_client_role},
 };
 use serde_json::json;

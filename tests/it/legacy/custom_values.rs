@@ -1,7 +1,10 @@
 //! The values of custom fields, and the code of every refusal.
 
 use async_graphql::MaybeUndefined;
-use clientele::custom_field::{CustomFieldInput, FieldState, Kind};
+use clientele::{
+    custom_field::CustomFieldInput,
+    definitions::{FieldState, Kind},
+};
 use serde_json::{Value, json};
 
 use super::{CLIENTS, FIRST, client, create, expanded, refusal, stored, text_field, value};

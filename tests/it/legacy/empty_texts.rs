@@ -111,7 +111,7 @@ async fn empty_key_is_unknown(server: &TestServer) {
 
 async fn empty_custom_value_is_no_value(server: &TestServer) {
     server
-        .define(vec![field("shoe", clientele::custom_field::Kind::Text)])
+        .define(vec![field("shoe", clientele::definitions::Kind::Text)])
         .await;
     create(
         server,

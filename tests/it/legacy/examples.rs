@@ -1,6 +1,6 @@
 //! The examples of the API's documentation, as they are written there.
 
-use clientele::custom_field::{CustomFieldInput, Kind};
+use clientele::{custom_field::CustomFieldInput, definitions::Kind};
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -1,7 +1,10 @@
 //! Scalar members: absent keeps the value, null clears it, and read-only members are ignored.
 
 use async_graphql::MaybeUndefined;
-use clientele::custom_field::{CustomFieldInput, FieldState, Kind};
+use clientele::{
+    custom_field::CustomFieldInput,
+    definitions::{FieldState, Kind},
+};
 use serde_json::{Value, json};
 
 use super::{CLIENTS, FIRST, address, client, create, document, expanded, merged, refusal, stored};

@@ -8,7 +8,7 @@ use crate::harness::{TestServer, field};
 /// The first client, with a document, an address and a custom value, each of which today's rules would refuse.
 async fn store(server: &TestServer) {
     server
-        .define(vec![field("shoe", clientele::custom_field::Kind::Text)])
+        .define(vec![field("shoe", clientele::definitions::Kind::Text)])
         .await;
     create(
         server,

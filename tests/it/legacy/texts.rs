@@ -1,6 +1,6 @@
 //! Texts: allowed characters, blank names, client ids and e-mail addresses.
 
-use clientele::custom_field::Kind;
+use clientele::definitions::Kind;
 use serde_json::{Value, json};
 
 use super::{CLIENTS, FIRST, create, create_trevor, merged, refusal};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Router, http::StatusCode};
 use clientele::{
-    access::Caller,
+    caller::Caller,
     client::Erased,
     delivery::{NotificationSettings, settings::SmsSettings},
 };

@@ -59,6 +59,6 @@ async fn queued(server: &TestServer) -> Vec<String> {
 /// Defines a custom field of text.
 async fn define(server: &TestServer, id: &str) {
     server
-        .define(vec![crate::harness::field(id, clientele::custom_field::Kind::Text)])
+        .define(vec![crate::harness::field(id, clientele::definitions::Kind::Text)])
         .await;
 }

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use clientele::{
-    access::Caller,
+    caller::Caller,
     db::Dialect,
     delivery::{NotificationSettings, retention::remove_bodies},
 };

@@ -9,8 +9,9 @@ use std::{
 };
 
 use clientele::{
-    access::{Clock, Permission, Rights},
+    access::Clock,
     api::authentication::AuthenticationSettings,
+    caller::{Permission, Rights},
 };
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -1,6 +1,6 @@
 //! Failed attempts are counted by address, and trusted proxies name the address.
 
-use clientele::{access::Permission, api::authentication::AuthenticationSettings, server::HttpSettings};
+use clientele::{api::authentication::AuthenticationSettings, caller::Permission, server::HttpSettings};
 use reqwest::Method;
 
 use super::credentials::{PASSWORD, on, user};

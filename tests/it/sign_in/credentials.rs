@@ -2,8 +2,11 @@
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use chrono::{DateTime, Utc};
-use clientele::access::{Caller, Permission, Rights, UpsertUser, create_user};
 use clientele::api::authentication::AuthenticationSettings;
+use clientele::{
+    access::{UpsertUser, create_user},
+    caller::{Caller, Permission, Rights},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use clientele::{
-    access::{Caller, Permission, Rights, UpsertUser, create_user},
+    access::{UpsertUser, create_user},
     api::authentication::{AuthenticationSettings, JwtSettings},
+    caller::{Caller, Permission, Rights},
     secret::Secret,
 };
 use reqwest::Method;

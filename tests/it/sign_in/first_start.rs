@@ -1,6 +1,9 @@
 //! The first start of several servers at once.
 
-use clientele::access::{Caller, FIRST, make_first_user};
+use clientele::{
+    access::{FIRST, make_first_user},
+    caller::Caller,
+};
 use serde_json::json;
 use tokio::task::JoinSet;
 

@@ -1,13 +1,16 @@
 //! Rules for granting roles and rights, and protection of the last user with every right.
 
 use async_graphql::MaybeUndefined::Undefined;
-use clientele::access::{
-    Caller, ChangePassword, DeleteUser, Permission, RevokeToken, Rights, Sets, UpsertUser, change_password,
-    change_user, create_token, create_user, delete_user, revoke_token, tokens, upsert_user, users,
-};
 use clientele::error::Error;
 use clientele::paging::Asked;
 use clientele::paging::Window;
+use clientele::{
+    access::{
+        ChangePassword, DeleteUser, RevokeToken, UpsertUser, change_password, change_user, create_token, create_user,
+        delete_user, revoke_token, tokens, upsert_user, users,
+    },
+    caller::{Caller, Permission, Rights, Sets},
+};
 use serde_json::{Value, json};
 
 use super::credentials::{PASSWORD, now, user};
@@ -200,13 +203,13 @@ async fn every_account_function_checks_permissions(server: &TestServer) {
             .filter(|permission| *permission != Permission::ManageUsers),
     );
     let caller = Caller {
-        kind: clientele::access::CallerKind::Issuer,
+        kind: clientele::caller::CallerKind::Issuer,
         rights: rights.into(),
         ..Caller::operator()
     };
     let (clientele, caller, now) = (&server.clientele, &caller, now());
     let window = Window::of(
-        &clientele::list::Range::Offset { offset: 0, count: 1 },
+        &clientele::paging::Range::Offset { offset: 0, count: 1 },
         &clientele::access::BY_NAME,
     )
     .expect("all of it");
@@ -252,7 +255,7 @@ async fn every_account_function_checks_permissions(server: &TestServer) {
         ("revoke_token", revoke_token(clientele, caller, &key, now).await.err()),
     ] {
         assert!(
-            matches!(error, Some(Error::Forbidden(Permission::ManageUsers))),
+            matches!(error, Some(Error::Forbidden("MANAGE_USERS"))),
             "{what}: {error:?}"
         );
     }

@@ -6,11 +6,9 @@ use std::sync::{
 };
 
 use clientele::{
-    access::{
-        Permission, Rights,
-        hash_queue::{HashPermit, HashTicket, Waiter},
-    },
+    access::hash_queue::{HashPermit, HashTicket, Waiter},
     api::authentication::AuthenticationSettings,
+    caller::{Permission, Rights},
     flow::Flow,
     server::HttpSettings,
 };

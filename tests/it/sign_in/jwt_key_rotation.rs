@@ -1,8 +1,8 @@
 //! Key rotation of an issuer, with tokens that name unknown keys and an issuer that hangs.
 
 use clientele::{
-    access::{Permission, Rights},
     api::authentication::{AuthenticationSettings, JwtSettings},
+    caller::{Permission, Rights},
 };
 use serde_json::json;
 

@@ -1,6 +1,9 @@
 //! Users and tokens: lists, deactivation, deletion and expiry.
 
-use clientele::access::{Caller, CreateToken, Permission, Rights, create_token};
+use clientele::{
+    access::{CreateToken, create_token},
+    caller::{Caller, Permission, Rights},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 

@@ -29,7 +29,7 @@ on_both!(
 );
 
 async fn user_names_must_be_printable_and_not_blank(server: &TestServer) {
-    user(server, "boss", &clientele::access::Permission::ALL).await;
+    user(server, "boss", &clientele::caller::Permission::ALL).await;
     let before = server.snapshot().await;
     let blank = "name is required and must not be blank.";
     for (name, code, message) in [
@@ -105,7 +105,7 @@ async fn token_names_must_be_printable_and_not_blank(server: &TestServer) {
 
 /// Rows of earlier versions may have any characters in their names.
 async fn command_line_lists_print_no_control_characters(server: &TestServer) {
-    server.token(&clientele::access::Rights::of([])).await;
+    server.token(&clientele::caller::Rights::of([])).await;
     user(server, "ana", &[]).await;
     let steering = "a\u{1b}[2J\u{7}\u{9b}b\u{202e}c\u{200b}";
     for table in ["api_token", "api_user"] {
@@ -156,7 +156,7 @@ async fn migration_refuses_names_that_differ_in_case_only(server: &TestServer) {
 
 async fn user_names_are_unique_ignoring_case(server: &TestServer) {
     user(server, "Ana", &[]).await;
-    user(server, "boss", &clientele::access::Permission::ALL).await;
+    user(server, "boss", &clientele::caller::Permission::ALL).await;
     // The existing user keeps its spelling.
     for (name, active) in [("ANA", false), ("ana", true)] {
         let answer = server
@@ -174,7 +174,7 @@ async fn user_names_are_unique_ignoring_case(server: &TestServer) {
         password: async_graphql::MaybeUndefined::Value(PASSWORD.to_owned()),
         ..user_input("aNA")
     };
-    let operator = clientele::access::Caller::operator();
+    let operator = clientele::caller::Caller::operator();
     let created = clientele::access::create_user(&server.clientele, &operator, &again, now()).await;
     let problems = created.expect("the database answers").expect_err("it is there");
     assert_eq!(&*problems[0].message, "There is a user of this name already.");

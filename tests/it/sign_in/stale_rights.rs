@@ -1,8 +1,8 @@
 //! Changes of users and tokens check the caller's stored rights, even if this server has cached older ones.
 
 use clientele::{
-    access::{Permission, Rights},
     api::authentication::AuthenticationSettings,
+    caller::{Permission, Rights},
 };
 use reqwest::Method;
 use serde_json::{Value, json};

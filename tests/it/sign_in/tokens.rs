@@ -1,6 +1,9 @@
 //! Tokens: lifetime, revocation and creator.
 
-use clientele::access::{Caller, CreateToken, MOST_DAYS, Permission, Rights, create_token};
+use clientele::{
+    access::{CreateToken, MOST_DAYS, create_token},
+    caller::{Caller, Permission, Rights},
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 

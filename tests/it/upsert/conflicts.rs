@@ -1,6 +1,6 @@
 //! Upserts of clients with an unexpected version or an unknown key.
 
-use clientele::access::{Permission, Rights};
+use clientele::caller::{Permission, Rights};
 use serde_json::{Value, json};
 
 use crate::harness::{

@@ -1,7 +1,7 @@
 //! Characters in texts of clients. Each refusal is a user error with the path of the text.
 
-use clientele::custom_field::Kind;
-use serde_json::json;
+use clientele::definitions::Kind;
+use serde_json::{Value, json};
 
 use super::{create_trevor, upsert};
 use crate::harness::{TestServer, field, graphql::refuse, with};

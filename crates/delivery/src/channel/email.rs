@@ -23,7 +23,7 @@ use clientele_core::{
     mail_address::{ascii_domain, is_address},
     text::has_control_characters,
 };
-use clientele_domain::notify::Reason;
+use clientele_domain::enums::Reason;
 use connection::{Idle, Server};
 use reply::Stage;
 

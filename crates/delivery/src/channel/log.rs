@@ -2,7 +2,7 @@
 
 use super::super::mask::masked;
 use super::{Outcome, Outgoing};
-use clientele_domain::notify::Channel;
+use clientele_domain::enums::Channel;
 
 pub(super) fn send(channel: Channel, message: &Outgoing) -> Outcome {
     tracing::info!(

@@ -15,7 +15,7 @@ use reqwest::{Certificate, Client, Url};
 use super::super::settings::SmsSettings;
 use super::{Failure, Outcome, Outgoing, SettingsError, trust};
 use clientele_core::secret::Secret;
-use clientele_domain::notify::Reason;
+use clientele_domain::enums::Reason;
 
 /// What Twilio takes in one message, in characters; it goes out in up to ten parts.
 const LONGEST: usize = 1_600;

@@ -19,7 +19,7 @@ use crate::api::{
     report::{GraphqlOperation, RequestReport},
 };
 use clientele_core::budget::{Allowance, Means, Purpose};
-use clientele_domain::access::Caller;
+use clientele_domain::caller::Caller;
 
 const PRICING: &str = "graphql-cost";
 

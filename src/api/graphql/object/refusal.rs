@@ -4,7 +4,7 @@ use async_graphql::{Context, PathSegment, Pos};
 
 use super::{Field, Is, Object, Out, Plan, Step};
 use clientele_core::error::Error;
-use clientele_domain::access::{Caller, Permission};
+use clientele_domain::caller::{Caller, Permission};
 
 /// A field that was refused, at its place below the field of the root.
 pub(super) struct Refusal {

@@ -11,8 +11,8 @@ use crate::api::graphql::{
     world::World,
 };
 use clientele_domain::{
-    access::{CallerKind, Door},
     audit::{Action, HistoryPage, Record, Shown, Subject},
+    caller::{CallerKind, Door},
 };
 
 pub struct AuditRecord;

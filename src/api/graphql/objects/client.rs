@@ -21,8 +21,9 @@ use crate::api::graphql::{
     world::World,
 };
 use clientele_domain::{
-    access::Permission,
-    client::{Aggregate, ClientState, Gender, Language},
+    caller::Permission,
+    client::Aggregate,
+    enums::{ClientState, Gender, Language},
 };
 
 /// A client, and what was loaded beside it.

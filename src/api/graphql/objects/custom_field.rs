@@ -16,15 +16,16 @@ use crate::api::graphql::{
 };
 use clientele_core::scalar::Date;
 use clientele_domain::{
-    access::Permission,
-    custom_field::{self as domain, Kind, NO_GROUP},
+    caller::Permission,
+    definitions,
+    definitions::{Kind, NO_GROUP},
 };
 
 /// A value with its field, and what was loaded beside it.
 #[derive(Clone, Copy)]
 pub struct ValueRow<'a> {
     pub value: &'a custom_field_value::Model,
-    pub field: &'a domain::Field,
+    pub field: &'a definitions::Field,
     pub world: &'a World,
 }
 

@@ -9,12 +9,15 @@ use crate::api::graphql::{
     node::GlobalId,
     object::{Field, Is, Object, Plan, list, list_of, object, one_of},
 };
-use clientele_domain::custom_field::{self as domain, Definitions, FieldState, Kind, SetUsage};
+use clientele_domain::{
+    definitions,
+    definitions::{Definitions, FieldState, Kind, SetUsage},
+};
 
 /// A definition with all the others around it.
 #[derive(Clone, Copy)]
 pub struct FieldRow<'a> {
-    pub field: &'a domain::Field,
+    pub field: &'a definitions::Field,
     pub definitions: &'a Definitions,
 }
 

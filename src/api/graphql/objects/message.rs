@@ -17,9 +17,9 @@ use crate::api::graphql::{
     world::World,
 };
 use clientele_domain::{
-    access::Permission,
-    client::Language,
-    notify::{Channel, Event, MessagePage, MessageState, Reason, Resent},
+    caller::Permission,
+    enums::{Channel, Event, Language, MessageState, Reason},
+    notify::{MessagePage, Resent},
 };
 
 /// A message, and what was loaded beside it.

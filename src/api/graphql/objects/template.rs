@@ -10,13 +10,10 @@ use crate::api::graphql::{
     object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_of, object, one_of},
 };
 use clientele_domain::{
-    access::Rights,
-    client::{ClientState, Language},
-    custom_field::Definitions,
-    notify::{
-        Channel, Event,
-        template::{FieldCondition, Preview, Template, Variant},
-    },
+    caller::Rights,
+    definitions::{Definitions, FieldCondition, Template, Variant},
+    enums::{Channel, ClientState, Event, Language},
+    notify::template::Preview,
 };
 
 /// A template with all definitions around it, and what whoever asks may see.

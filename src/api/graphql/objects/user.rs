@@ -10,7 +10,10 @@ use crate::api::graphql::{
     object::{Field, Is, Object},
     world::World,
 };
-use clientele_domain::access::{self, Caller, CallerKind, Listing, Permission, Rights, Sets};
+use clientele_domain::{
+    access::{self, Listing},
+    caller::{Caller, CallerKind, Permission, Rights, Sets},
+};
 
 /// Names of permissions, in the order of their list.
 fn permissions(rights: &Rights) -> Vec<&'static str> {

@@ -15,10 +15,10 @@ use crate::api::graphql::{
 };
 use clientele_core::{budget, error::Error};
 use clientele_domain::{
-    access::{Caller, Rights},
     audit::{self, HistoryPage},
+    caller::{Caller, Rights},
     client::{Aggregate, Wanted},
-    custom_field::Definitions,
+    definitions::Definitions,
     notify::{MessagePage, content::Content, shown_content},
 };
 use clientele_storage::paging::{Asked, Window};

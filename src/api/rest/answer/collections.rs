@@ -7,7 +7,7 @@ use serde::{
 };
 
 use super::{Members, Midnight};
-use clientele_domain::custom_field::{Definitions, Field, Kind};
+use clientele_domain::definitions::{Definitions, Field, Kind};
 
 pub struct Document<'a>(pub &'a id_document::Model);
 

@@ -3,7 +3,7 @@
 
 use super::codes::{self, Code};
 use clientele_core::problem::{Problem, ProblemCode, Section, Step};
-use clientele_domain::client::NAMED;
+use clientele_domain::upsert::NAMED;
 
 pub fn code_of(problem: &Problem) -> Code {
     let member = problem.path.iter().rev().find_map(|step| match step {

@@ -8,7 +8,7 @@ use crate::api::rest::{
     },
     read,
 };
-use clientele_domain::client::{ClientFilter, ClientState};
+use clientele_domain::{client::ClientFilter, enums::ClientState};
 use clientele_storage::paging::Range;
 
 const DEFAULT_LIMIT: u32 = 50;

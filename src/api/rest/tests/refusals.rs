@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{Server, refusal};
-use clientele_domain::custom_field::FieldState;
+use clientele_domain::definitions::FieldState;
 
 #[tokio::test]
 async fn r8_refused_submissions_change_nothing() {

@@ -1,7 +1,7 @@
 //! E-mail: envelopes, credentials and kept connections.
 
 use clientele::delivery::settings::{EmailSettings, Encryption};
-use clientele::notify::Reason;
+use clientele::enums::Reason;
 
 use super::{by_email, down, email, email_to, refused, sent, unusable};
 use crate::harness::peers::{Mailed, Mailing, SmtpOptions, SmtpPeer, Stage};

@@ -1,7 +1,7 @@
 //! The outcome of each failure of a mail server, by stage.
 
 use clientele::delivery::channel::Outcome;
-use clientele::notify::Reason;
+use clientele::enums::Reason;
 
 use super::{SHORT, by_email, deferred, down, email, refused, sent, unusable};
 use crate::harness::peers::{Mailing, SmtpPeer, Stage};

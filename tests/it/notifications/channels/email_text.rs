@@ -1,6 +1,6 @@
 //! The exact bytes of an e-mail.
 
-use clientele::notify::Channel;
+use clientele::enums::Channel;
 use clientele::{delivery::channel::Outgoing, notify::content::Content};
 
 use super::{by_email, now, outgoing};

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use clientele::delivery::channel::{Channels, Outcome};
 use clientele::delivery::settings::{EmailTransport, Encryption, NotificationSettings};
-use clientele::notify::Reason;
+use clientele::enums::Reason;
 
 use super::{by_email, by_sms, down, email, sent, sms_to};
 use crate::harness::peers::{Answering, GatewayPeer, Mailing, Security, SmtpOptions, SmtpPeer};

@@ -2,7 +2,7 @@
 
 use clientele::delivery::channel::{Failure, Outcome};
 use clientele::delivery::settings::{EmailSettings, EmailTransport, Encryption};
-use clientele::notify::Reason;
+use clientele::enums::Reason;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 

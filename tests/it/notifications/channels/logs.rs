@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use clientele::delivery::channel::{Channels, Outcome};
 use clientele::delivery::settings::NotificationSettings;
-use clientele::notify::Channel;
+use clientele::enums::Channel;
 
 use super::{channels, now, outgoing};
 use crate::harness::peers::{Answering, GatewayPeer, Mailing, SmtpPeer, Stage};

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use clientele::delivery::settings::{EmailSettings, NotificationSettings, SmsSettings};
-use clientele::notify::{Channel, Reason};
+use clientele::enums::{Channel, Reason};
 use clientele::{
     delivery::channel::{Channels, Failure, Outcome, Outgoing},
     notify::content::Content,

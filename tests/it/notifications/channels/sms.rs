@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clientele::notify::{Channel, Reason};
+use clientele::enums::{Channel, Reason};
 use clientele::{
     delivery::channel::{Outcome, Outgoing},
     notify::content::Content,

@@ -1,6 +1,6 @@
 //! Resending failed messages.
 
-use clientele::notify::Channel;
+use clientele::enums::Channel;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use async_graphql::MaybeUndefined::Value;
 use clientele::{
-    access::Caller,
-    client::{AddressInput, ClientMatch, IdDocumentInput, Outcome, UpsertClient},
+    caller::Caller,
     error::Error,
     problem::ProblemCode,
+    upsert::{AddressInput, ClientMatch, IdDocumentInput, Outcome, UpsertClient},
 };
 use futures_util::{StreamExt, future::join_all, stream};
 
@@ -72,7 +72,7 @@ async fn two_hundred_upserts_of_one_client_leave_one_submission(server: &TestSer
     assert_eq!(outcomes, vec![Ok(Outcome::Changed); 200]);
 
     let mut unchanged = trevor();
-    unchanged.client = clientele::client::ClientInput {
+    unchanged.client = clientele::upsert::ClientInput {
         encoded_key: Value(key),
         ..Default::default()
     };

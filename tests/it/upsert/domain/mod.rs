@@ -4,10 +4,11 @@ mod concurrency;
 mod round_trip;
 
 use clientele::{
-    access::Caller,
-    client::{ClientInput, UpsertClient, Upserted, Wanted},
+    caller::Caller,
+    client::Wanted,
     error::Result,
     problem::{Problem, ProblemCode},
+    upsert::{ClientInput, UpsertClient, Upserted},
 };
 
 use crate::harness::TestServer;

@@ -2,9 +2,11 @@
 
 use async_graphql::MaybeUndefined::Value;
 use clientele::{
-    access::Caller,
-    client::{AddressInput, ClientBy, UpsertClient, Wanted},
+    caller::Caller,
+    client::Wanted,
+    client_by::ClientBy,
     problem::ProblemCode,
+    upsert::{AddressInput, UpsertClient},
 };
 use proptest::{
     collection::vec,

@@ -1,6 +1,6 @@
 //! The rights of a random caller, and their effect in the model.
 
-use clientele::access::{Permission, Rights, Sets};
+use clientele::caller::{Permission, Rights, Sets};
 use proptest::prelude::{Just, Strategy, any};
 use proptest::prop_oneof;
 

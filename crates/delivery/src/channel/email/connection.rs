@@ -16,7 +16,7 @@ use super::super::super::settings::{EmailSettings, Encryption};
 use super::super::{Outcome, SettingsError, trust, words};
 use super::reply::{self, Stage};
 use super::stream::Guarded;
-use clientele_domain::notify::Reason;
+use clientele_domain::enums::Reason;
 
 /// Servers close idle connections after minutes; a shorter wait spares finding that out.
 const LONGEST_IDLE: Duration = Duration::from_secs(60);

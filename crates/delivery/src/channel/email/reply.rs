@@ -7,7 +7,7 @@ use lettre::transport::smtp::Error;
 use lettre::transport::smtp::response::Response;
 
 use super::super::{Failure, Outcome, words};
-use clientele_domain::notify::Reason;
+use clientele_domain::enums::Reason;
 
 /// How far a conversation has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

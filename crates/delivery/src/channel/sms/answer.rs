@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::super::{Failure, Outcome, words};
-use clientele_domain::notify::Reason;
+use clientele_domain::enums::Reason;
 
 /// The most that is read of an answer, in bytes.
 const LARGEST: usize = 64 * 1024;

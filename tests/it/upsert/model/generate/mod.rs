@@ -5,7 +5,7 @@ mod resolve;
 use std::collections::BTreeMap;
 
 use async_graphql::MaybeUndefined;
-use clientele::custom_field::{CustomFieldInput, Kind};
+use clientele::{custom_field::CustomFieldInput, definitions::Kind};
 use proptest::{
     collection::vec,
     option,
