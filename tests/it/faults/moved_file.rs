@@ -38,7 +38,8 @@ async fn changes_are_refused_while_the_file_is_gone() {
 
     fs::rename(&elsewhere, &file).expect("renamed back");
     let returned = async { while caller.get("/health/ready").await != Some(200) {} };
-    let patience = std::time::Duration::from_secs(30);
+    // Twice the longest pause between two probes of writing.
+    let patience = std::time::Duration::from_secs(60);
     tokio::time::timeout(patience, returned).await.expect("it is noticed");
     assert!(create(&caller, &mut ledger, "after").await);
     server.signal("TERM");
