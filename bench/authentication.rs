@@ -1,8 +1,9 @@
 //! cargo bench --bench authentication -- DATABASE_URL [REQUESTS]
 //!
-//! What it costs to find out who is calling: the cheapest query of a client, with a password, with an API token, with a token
-//! of an issuer and on a server that asks nobody, in turns in one run. First without a socket, where everything else takes
-//! part, and then as a request comes, over a connection that stays. The database must be empty or of an earlier run.
+//! What it costs to find out who is calling: the cheapest query of a client, with a password, with an API token, with a
+//! token of an issuer and on a server that asks nobody, in turns in one run. First without a socket, where everything
+//! else takes part, and then as a request comes, over a connection that stays. The database must be empty or of an
+//! earlier run.
 
 use std::{
     future::pending,

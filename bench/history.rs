@@ -1,7 +1,7 @@
 //! cargo bench --bench history --features unrecorded -- DATABASE_URL [CLIENTS]
 //!
-//! What the history costs: creating clients, and changing one member of each, with it against without it, in turns in one
-//! run. The database must be empty or of an earlier run.
+//! What the history costs: creating clients, and changing one member of each, with it against without it, in turns in
+//! one run. The database must be empty or of an earlier run.
 
 use std::time::Instant;
 

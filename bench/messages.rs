@@ -1,7 +1,7 @@
 //! cargo bench --bench messages -- DATABASE_URL [MESSAGES]
 //!
-//! What a message costs: creating a client with a template against without one, in turns in one run; and how many messages
-//! a second one worker sends to a mail server on loopback. The database must be empty or of an earlier run.
+//! What a message costs: creating a client with a template against without one, in turns in one run; and how many
+//! messages a second one worker sends to a mail server on loopback. The database must be empty or of an earlier run.
 
 #[path = "../tests/it/harness/peers/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the tests ask more of the mail server")]

@@ -1,5 +1,5 @@
-//! Connections that send one prepared request again and again. Knows no more of HTTP than it takes to tell answers apart:
-//! whatever the callers spend, the server on the same machine doesn't have.
+//! Connections that send one prepared request again and again. Knows no more of HTTP than it takes to tell answers
+//! apart: whatever the callers spend, the server on the same machine doesn't have.
 
 use std::{
     cell::RefCell,

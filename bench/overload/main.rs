@@ -1,18 +1,18 @@
-//! What a server does with ten times what it can: `cargo bench --bench overload [-- SECONDS [ARGUMENT…]]`, where the seconds
-//! are those of one measurement and the arguments the server's.
+//! What a server does with ten times what it can: `cargo bench --bench overload [-- SECONDS [ARGUMENT…]]`, where the
+//! seconds are those of one measurement and the arguments the server's.
 //!
-//! A process of its own serves pages of invented clients from SQLite on one core; the callers have another and never sleep,
-//! so that neither what they spend nor waking them is anything that the server could have had. First callers ask without a
-//! pause, ever more of them, to find how many get the most pages a second. Then, in turns, so that a machine that is slower
-//! for a while is so for both: those callers, whose rate is the peak, and ten times as many requests a second on a thousand
-//! connections, whether or not earlier ones have been answered. The run fails when they could not be offered. Before these
-//! turns come a thousand requests at once, which must all be answered. Each time is counted from when the request was due,
-//! and every answer is waited for. Last, ten thousand connections that say nothing: what one costs, and how soon a query
-//! beside them is answered.
+//! A process of its own serves pages of invented clients from SQLite on one core; the callers have another and never
+//! sleep, so that neither what they spend nor waking them is anything that the server could have had. First callers ask
+//! without a pause, ever more of them, to find how many get the most pages a second. Then, in turns, so that a machine
+//! that is slower for a while is so for both: those callers, whose rate is the peak, and ten times as many requests a
+//! second on a thousand connections, whether or not earlier ones have been answered. The run fails when they could not
+//! be offered. Before these turns come a thousand requests at once, which must all be answered. Each time is counted
+//! from when the request was due, and every answer is waited for. Last, ten thousand connections that say nothing: what
+//! one costs, and how soon a query beside them is answered.
 //!
-//! Wanted: goodput of at least 0.80 of the peak, as the median of the turns, and every refusal within 100 ms. Whether they
-//! were met is printed, and nothing else depends on it. An answer with errors, anything but 200 and 503, and a closed
-//! connection end the run. Needs two cores, taskset, and 12,000 open files for each process (ulimit -n).
+//! Wanted: goodput of at least 0.80 of the peak, as the median of the turns, and every refusal within 100 ms. Whether
+//! they were met is printed, and nothing else depends on it. An answer with errors, anything but 200 and 503, and a
+//! closed connection end the run. Needs two cores, taskset, and 12,000 open files for each process (ulimit -n).
 
 mod caller;
 mod resting;
@@ -140,8 +140,8 @@ struct Offered {
     outcome: Outcome,
 }
 
-/// Offers `rate` requests a second for `time`, each on a connection that waits for nothing, and waits for the last answer. The
-/// same rate is offered for [`SETTLE`] before, which isn't measured.
+/// Offers `rate` requests a second for `time`, each on a connection that waits for nothing, and waits for the last
+/// answer. The same rate is offered for [`SETTLE`] before, which isn't measured.
 async fn offer(server: &Server, rate: f64, time: Duration) -> Offered {
     let outcome = Shared::default();
     let callers = callers(server, CONNECTIONS, PAGE, &outcome).await;

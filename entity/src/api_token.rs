@@ -22,8 +22,8 @@ pub struct Model {
     pub expires_at: Option<DateTimeUtc>,
     #[serde(with = "crate::instant::option")]
     pub revoked_at: Option<DateTimeUtc>,
-    /// Whoever created it: what it was called then, and what kind of caller it was with which id. The last two are none for a
-    /// token that was made before they were kept.
+    /// Whoever created it: what it was called then, and what kind of caller it was with which id. The last two are none
+    /// for a token that was made before they were kept.
     pub created_by: String,
     pub created_by_kind: Option<String>,
     pub created_by_id: Option<String>,

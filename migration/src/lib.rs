@@ -39,7 +39,8 @@ impl MigratorTrait for Migrator {
 }
 
 /// Runs the statements of `script` (separated by `;`) after putting in the database's own words for `{text}` (a text
-/// that compares by code point), `{instant}` and `{double}` (on SQLite its text: a REAL comes back with 15 digits only).
+/// that compares by code point), `{instant}` and `{double}` (on SQLite its text: a REAL comes back with 15 digits
+/// only).
 async fn portable(manager: &SchemaManager<'_>, script: &str) -> Result<(), DbErr> {
     let (text, instant, double) = match manager.get_database_backend() {
         DbBackend::Sqlite => ("TEXT", "TEXT", "TEXT"),

@@ -1,4 +1,5 @@
-//! Outcomes that are kept for a while, so that a request that is sent again is answered again and not carried out again.
+//! Outcomes that are kept for a while, so that a request that is sent again is answered again and not carried out
+//! again.
 
 use sea_orm_migration::prelude::*;
 

@@ -12,8 +12,8 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Nearly no record is in it, so that making it reads the table once and writes next to nothing, and no other change has to
-/// keep it.
+/// Nearly no record is in it, so that making it reads the table once and writes next to nothing, and no other change
+/// has to keep it.
 const INDEX: &str = "
 CREATE INDEX audit_record_by_rare_action ON audit_record (action, recorded_at, chain, position)
     WHERE action = 'DELETED' OR action = 'ERASED';

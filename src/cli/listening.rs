@@ -15,8 +15,9 @@ use crate::config::Config;
 use crate::server::Server;
 use clientele_core::network::ListenAddress;
 
-/// How many connections may have been made and not yet be accepted, as far as the system allows it. One more isn't refused: its
-/// caller asks again after a second, so that a burst that the server could serve at once would take that long.
+/// How many connections may have been made and not yet be accepted, as far as the system allows it. One more isn't
+/// refused: its caller asks again after a second, so that a burst that the server could serve at once would take that
+/// long.
 const BACKLOG: u32 = 4096;
 
 /// The address to listen on. Of several, one of IPv4 comes first: `localhost` is 127.0.0.1 then.

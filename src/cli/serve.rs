@@ -199,8 +199,8 @@ enum SignIn {
 }
 
 impl SignIn {
-    /// What is written to anything but a terminal is collected, such as by a service manager or a container's log, and stays
-    /// there for others to read.
+    /// What is written to anything but a terminal is collected, such as by a service manager or a container's log, and
+    /// stays there for others to read.
     fn of(first: Option<Secret>, on_terminal: bool) -> Self {
         match first {
             Some(password) if on_terminal => Self::First(password),

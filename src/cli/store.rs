@@ -34,11 +34,11 @@ pub(super) enum OpenMode {
     Copy,
 }
 
-/// Runs a command on the clients as they are configured. The database is closed when the command ends, also when it fails,
-/// panics, or is stopped by SIGINT or SIGTERM.
+/// Runs a command on the clients as they are configured. The database is closed when the command ends, also when it
+/// fails, panics, or is stopped by SIGINT or SIGTERM.
 ///
-/// Every command that writes takes the clients from here: one that left out a part of the configuration would do the same work
-/// by other rules, such as seal the history with another key.
+/// Every command that writes takes the clients from here: one that left out a part of the configuration would do the
+/// same work by other rules, such as seal the history with another key.
 pub(super) async fn with_clientele<T>(
     config: &Config,
     mode: OpenMode,
@@ -50,7 +50,8 @@ pub(super) async fn with_clientele<T>(
     .await
 }
 
-/// As [`with_clientele`], for a command that stops by itself at SIGINT and SIGTERM. `interrupted` ends the start before it.
+/// As [`with_clientele`], for a command that stops by itself at SIGINT and SIGTERM. `interrupted` ends the start before
+/// it.
 pub(super) async fn with_clientele_until_stopped<T>(
     config: &Config,
     mode: OpenMode,
@@ -162,7 +163,8 @@ async fn connect(config: &Config, mode: OpenMode) -> Result<Database, Failure> {
     }
 }
 
-/// Only [`OpenMode::Create`] migrates: another command of a newer version must not change the tables under running servers.
+/// Only [`OpenMode::Create`] migrates: another command of a newer version must not change the tables under running
+/// servers.
 async fn has_other_tables(database: &Database) -> Result<bool, Cause> {
     let look = async {
         // Another process that starts now may have created ours meanwhile.

@@ -19,7 +19,8 @@ pub(super) fn failure(error: &clap::Error, arguments: &[OsString]) -> Failure {
         }
     }
     let command = command(arguments);
-    // It quotes what it doesn't understand, which may be the database's address in the wrong place, or have blank lines.
+    // It quotes what it doesn't understand, which may be the database's address in the wrong place, or have blank
+    // lines.
     let text = quoted::redact(error, &error.render().to_string());
     let reason = text.split("\n\n").next().unwrap_or_default();
     let reason = reason.strip_prefix("error: ").unwrap_or(reason);

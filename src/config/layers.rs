@@ -21,7 +21,8 @@ pub struct Flags {
     pub set: Vec<String>,
 }
 
-/// Reads and checks the configuration. A `file` that was named must exist: starting without it would start another server.
+/// Reads and checks the configuration. A `file` that was named must exist: starting without it would start another
+/// server.
 pub fn load(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (String, String)>,
@@ -51,8 +52,9 @@ pub fn load_with_origins(
     Ok((config, Origins::new(layers, variables)))
 }
 
-/// Variables and flags are text, settings have types, and only the setting knows its own: a password of digits is a text, a
-/// port is none. So each is taken as a text, and where its setting refuses that, as the number, truth value or list it reads as.
+/// Variables and flags are text, settings have types, and only the setting knows its own: a password of digits is a
+/// text, a port is none. So each is taken as a text, and where its setting refuses that, as the number, truth value or
+/// list it reads as.
 fn extract(file: Figment, mut texts: Vec<Layer>) -> Result<(Config, Figment), ConfigError> {
     loop {
         let all = texts.iter().fold(file.clone(), |below, layer| below.merge(layer));

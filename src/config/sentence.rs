@@ -1,5 +1,5 @@
-//! Turns what the configuration library found into one sentence. Never repeats a value: it might be a password that stands
-//! in the wrong place.
+//! Turns what the configuration library found into one sentence. Never repeats a value: it might be a password that
+//! stands in the wrong place.
 
 use figment::Figment;
 use figment::error::Kind;

@@ -38,8 +38,8 @@ pub struct Means {
 }
 
 impl Means {
-    /// How long a request may take, and how many connections there are: a request may use some of them at once, its caller
-    /// more, and other statements of theirs wait for one another.
+    /// How long a request may take, and how many connections there are: a request may use some of them at once, its
+    /// caller more, and other statements of theirs wait for one another.
     pub fn new(timeout: Duration, connections: Connections, answers: &AnswerSettings) -> Self {
         let Connections { all, of_request } = connections;
         Self {
@@ -50,8 +50,8 @@ impl Means {
         }
     }
 
-    /// What a request may take that begins now. Its connections are charged to `flow`; without one, only the request's own
-    /// limit holds.
+    /// What a request may take that begins now. Its connections are charged to `flow`; without one, only the request's
+    /// own limit holds.
     ///
     /// # Errors
     /// [`Error::Busy`] when the answers under way leave no memory for another.
@@ -145,9 +145,8 @@ impl Allowance {
 
     /// Takes memory for so many bytes.
     ///
-    /// # Errors
-    /// [`Error::TooLarge`] beyond what one request may have, [`Error::Busy`] beyond what there is, and [`Error::TimedOut`] past
-    /// the deadline. What has been refused once is refused from then on.
+    /// # Errors [`Error::TooLarge`] beyond what one request may have, [`Error::Busy`] beyond what there is, and
+    /// [`Error::TimedOut`] past the deadline. What has been refused once is refused from then on.
     pub fn hold(&self, bytes: usize) -> Result<()> {
         self.hold_more(bytes, bytes).map(|_| ())
     }

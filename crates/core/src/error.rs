@@ -1,4 +1,5 @@
-//! Surprises: what went wrong although the submission has nothing wrong with it. Expected outcomes are `client::Problem`s instead.
+//! Surprises: what went wrong although the submission has nothing wrong with it. Expected outcomes are
+//! `client::Problem`s instead.
 //!
 //! Neither form shows a caller what the database said; doors turn a variant into their own code and sentence.
 
@@ -293,7 +294,8 @@ fn from_sqlite(code: i32) -> Option<Error> {
         (_, 5 | 6) => Some(Error::Conflict),
         // READONLY
         (_, 8) => Some(Error::ReadOnly),
-        // INTERRUPT: what readers run is run again, so that this was the writer, whose statements end when it is closed.
+        // INTERRUPT: what readers run is run again, so that this was the writer, whose statements end when it is
+        // closed.
         (_, 9) => Some(Error::Unavailable(Cause::Closed)),
         // IOERR, CORRUPT, FULL, CANTOPEN, NOTADB
         (_, 10 | 11 | 13 | 14 | 26) => Some(Error::Unavailable(Cause::Sqlite(code))),

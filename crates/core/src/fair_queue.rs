@@ -1,8 +1,9 @@
 //! A queue for permits that are shared fairly by key, for instance by caller or by network.
 //!
-//! A free permit goes to the waiting key that holds the fewest, in turns among equals, and within a key to the oldest ticket.
-//! A key may hold at most three times what it leaves free (a *dynamic threshold*, as in the buffers of network switches): a
-//! single key gets three quarters of all permits, several keys less each, and a new key always finds one soon.
+//! A free permit goes to the waiting key that holds the fewest, in turns among equals, and within a key to the oldest
+//! ticket. A key may hold at most three times what it leaves free (a *dynamic threshold*, as in the buffers of network
+//! switches): a single key gets three quarters of all permits, several keys less each, and a new key always finds one
+//! soon.
 //!
 //! Tickets and permits can be dropped at any time: what they hold goes to the next in the queue.
 
@@ -99,8 +100,8 @@ impl<K: Key> FairQueue<K> {
         Ok(self.ticket(key, phase))
     }
 
-    /// Joins the queue ahead of the tickets of this key that weren't served before, and even when it is full: for a ticket that
-    /// was.
+    /// Joins the queue ahead of the tickets of this key that weren't served before, and even when it is full: for a
+    /// ticket that was.
     pub fn rejoin(&self, key: K) -> Ticket<K> {
         let mut state = self.lock();
         let phase = match state.can_run(&key) {
@@ -275,8 +276,8 @@ impl<K: Key> Drop for Permit<K> {
     }
 }
 
-/// A permit goes to the first waiting key of `by_held` as soon as that may have one: while permits are free, only keys wait
-/// that have their share.
+/// A permit goes to the first waiting key of `by_held` as soon as that may have one: while permits are free, only keys
+/// wait that have their share.
 #[derive(Debug)]
 struct State<K> {
     limits: Limits,

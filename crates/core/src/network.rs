@@ -31,8 +31,8 @@ impl Network {
         }
     }
 
-    /// Whoever has one address of IPv6 has many: providers give each customer 56 bits or fewer, and the rest is theirs. They
-    /// count as one, everywhere something is counted or remembered by address.
+    /// Whoever has one address of IPv6 has many: providers give each customer 56 bits or fewer, and the rest is theirs.
+    /// They count as one, everywhere something is counted or remembered by address.
     pub fn of_one_caller(address: IpAddr) -> IpAddr {
         match address.to_canonical() {
             IpAddr::V6(address) => IpAddr::V6((address.to_bits() & (u128::MAX << (128 - 56))).into()),

@@ -1,5 +1,5 @@
-//! The ways a message can take. Each says what came of an attempt; whether and when to try again is the worker's business.
-//! Knows neither worker nor database. A message's text and recipient are never logged here.
+//! The ways a message can take. Each says what came of an attempt; whether and when to try again is the worker's
+//! business. Knows neither worker nor database. A message's text and recipient are never logged here.
 
 mod email;
 mod log;
@@ -63,8 +63,9 @@ impl Channels {
         self
     }
 
-    /// Makes one attempt. It ends within the channel's timeout; when it is dropped before, nobody knows whether the message
-    /// has gone out. `now` is the date of an e-mail, and what a provider's date for the next attempt is counted from.
+    /// Makes one attempt. It ends within the channel's timeout; when it is dropped before, nobody knows whether the
+    /// message has gone out. `now` is the date of an e-mail, and what a provider's date for the next attempt is counted
+    /// from.
     pub async fn send(&self, channel: Channel, message: &Outgoing, now: DateTime<Utc>) -> Outcome {
         match (channel, &self.email, &self.sms) {
             (Channel::Email, Some(email), _) => email.send(message, now).await,

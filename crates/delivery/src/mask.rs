@@ -7,7 +7,8 @@ const SHORTEST_NAME: usize = 3;
 /// No top-level domain in use is longer by much, and anything longer isn't one.
 const LONGEST_TOP_LEVEL: usize = 12;
 
-/// An e-mail address as `i***@***.test`, a phone number as `***67`, and whatever is too short for that, or neither, as `***`.
+/// An e-mail address as `i***@***.test`, a phone number as `***67`, and whatever is too short for that, or neither, as
+/// `***`.
 pub fn masked(recipient: &str) -> String {
     match recipient.rsplit_once('@') {
         Some((name, domain)) => format!("{}{HIDDEN}@{HIDDEN}{}", initial(name), top_level(domain)),

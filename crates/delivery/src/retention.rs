@@ -9,8 +9,8 @@ use clientele_storage::db::{Database, Step, Transaction, Work};
 /// So many at once, so that nobody waits long for their locks.
 pub const BATCH: u64 = 1_000;
 
-/// Removes what some of the messages sent before `before` are written from. Answers how many there were; when there were
-/// [`BATCH`], there may be more.
+/// Removes what some of the messages sent before `before` are written from. Answers how many there were; when there
+/// were [`BATCH`], there may be more.
 pub async fn remove_bodies(db: &Database, before: DateTime<Utc>) -> Result<u64> {
     db.write(&RemoveBodies { before }).await
 }

@@ -75,7 +75,8 @@ pub struct SmsSettings {
     pub password: Secret,
     /// The sender: a number or a name that the gateway knows.
     pub from: String,
-    /// The country, in two letters of ISO 3166, of numbers without a country code. Empty: such numbers can't be reached.
+    /// The country, in two letters of ISO 3166, of numbers without a country code. Empty: such numbers can't be
+    /// reached.
     pub default_region: String,
     /// A file with certificates in PEM that are trusted besides the system's.
     pub ca_file: Option<PathBuf>,

@@ -1,5 +1,5 @@
-//! The caller of a request: its kind, its rights, and the proof of its password. Every entry point of the domain takes a
-//! [`Caller`], so that no API can forget to check permissions.
+//! The caller of a request: its kind, its rights, and the proof of its password. Every entry point of the domain takes
+//! a [`Caller`], so that no API can forget to check permissions.
 
 mod permission;
 mod proof;

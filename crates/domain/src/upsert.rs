@@ -1,6 +1,7 @@
 //! Creating or changing a client with all that belongs to it: one transaction, everything or nothing.
 //!
-//! lock → read → check → difference → write. Every door calls [`Clientele::upsert_client`], and nothing else writes clients.
+//! lock → read → check → difference → write. Every door calls [`Clientele::upsert_client`], and nothing else writes
+//! clients.
 
 mod changes;
 mod check;
@@ -65,9 +66,9 @@ pub struct Upserted {
 }
 
 impl Clientele {
-    /// Creates the client that `input` describes, or changes the one it names. The answer has the `wanted` collections at
-    /// least, without the values that the caller may not see; it needs no permission to see clients. Under an idempotency key
-    /// that is done once.
+    /// Creates the client that `input` describes, or changes the one it names. The answer has the `wanted` collections
+    /// at least, without the values that the caller may not see; it needs no permission to see clients. Under an
+    /// idempotency key that is done once.
     ///
     /// # Errors
     /// Every problem of the submission as the inner error, surprises as the outer one. Nothing is written with either.
@@ -134,9 +135,10 @@ impl Work for Upsert<'_> {
         }
     }
 
-    /// SQLite's queue doesn't tell whom it is that one waits for. Under a key it may be the first request, still being carried
-    /// out, and whoever waits too long for that is promised a conflict: as on PostgreSQL, where it is waited for by its key.
-    /// Who waits for strangers only is told the same, and does the same about it: it sends the request again, as its key lets it.
+    /// SQLite's queue doesn't tell whom it is that one waits for. Under a key it may be the first request, still being
+    /// carried out, and whoever waits too long for that is promised a conflict: as on PostgreSQL, where it is waited
+    /// for by its key. Who waits for strangers only is told the same, and does the same about it: it sends the request
+    /// again, as its key lets it.
     fn kept_waiting(&self) -> Option<Error> {
         self.slot.as_ref().map(|_| Error::Conflict)
     }
@@ -190,8 +192,8 @@ impl Upsert<'_> {
         }
     }
 
-    /// The stored client, locked, with the collections that the submission replaces, the answer needs and templates look
-    /// at; where its history ends; and the definitions' version, which can't change before the transaction ends.
+    /// The stored client, locked, with the collections that the submission replaces, the answer needs and templates
+    /// look at; where its history ends; and the definitions' version, which can't change before the transaction ends.
     async fn lock_and_read(
         &self,
         target: &ClientBy,

@@ -83,8 +83,8 @@ pub trait Work: Sync {
 
     fn attempt(&self, transaction: &Transaction) -> impl Future<Output = Result<Step<Self::Output>>> + Send;
 
-    /// What it means that SQLite's one writer had no time for it, when that may be because of others of its kind. None when
-    /// the server has too much to do.
+    /// What it means that SQLite's one writer had no time for it, when that may be because of others of its kind. None
+    /// when the server has too much to do.
     fn kept_waiting(&self) -> Option<Error> {
         None
     }
@@ -211,8 +211,8 @@ impl Database {
         self.write_until(work, deadline).await
     }
 
-    /// As [`write`](Self::write). Past the deadline nothing is committed, and the answer is [`Error::TimedOut`]; a commit
-    /// that has begun is waited for and answered, however late.
+    /// As [`write`](Self::write). Past the deadline nothing is committed, and the answer is [`Error::TimedOut`]; a
+    /// commit that has begun is waited for and answered, however late.
     pub async fn write_until<W: Work>(&self, work: &W, deadline: Option<Deadline>) -> Result<W::Output> {
         let begun = Instant::now();
         for attempt in 0..ATTEMPTS {
@@ -366,8 +366,8 @@ impl Database {
         Ok((transaction, turn))
     }
 
-    /// Waits for SQLite's writer, in turns with other callers: its pool would serve requests in the order of their arrival,
-    /// so that one caller could fill the queue.
+    /// Waits for SQLite's writer, in turns with other callers: its pool would serve requests in the order of their
+    /// arrival, so that one caller could fill the queue.
     async fn writer_turn(&self) -> Result<Option<Permit<Flow>>, DbErr> {
         if self.writer.dialect != Dialect::Sqlite {
             return Ok(None);

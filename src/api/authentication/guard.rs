@@ -116,8 +116,8 @@ impl Guard {
         })
     }
 
-    /// Fetches the issuer's keys now and whenever they have aged, so that an unreachable issuer is noticed before its tokens
-    /// come. Never returns.
+    /// Fetches the issuer's keys now and whenever they have aged, so that an unreachable issuer is noticed before its
+    /// tokens come. Never returns.
     pub async fn keep_issuer_keys(self: Arc<Self>) {
         match &self.issuer {
             Some(issuer) => issuer.keys().keep_fetching().await,
@@ -190,8 +190,8 @@ impl Guard {
     /// Who has proven himself lately from where he is asks nobody's leave, whoever else fails there. For all others the
     /// throttle is asked before anything is read, and charged before a password is looked at.
     ///
-    /// While that waits for its turn, the request leaves its place to others: strangers must not take them all by asking to
-    /// be let in. It gets another one as the caller's.
+    /// While that waits for its turn, the request leaves its place to others: strangers must not take them all by
+    /// asking to be let in. It gets another one as the caller's.
     async fn user(
         &self,
         clientele: &Clientele,
@@ -219,11 +219,11 @@ impl Guard {
         }
     }
 
-    /// A token can't be guessed, so that failures beside it are no reason to refuse one: what the throttle bounds here is
-    /// how many statements strangers can cause. One that was valid lately is always looked for, as that is one statement
-    /// per lifetime of what was read. Any other one is looked for while its address has failures left, and then only
-    /// as one of the few that all such addresses have together: enough for a bearer whom this process hasn't seen yet.
-    /// Only one that isn't found is charged.
+    /// A token can't be guessed, so that failures beside it are no reason to refuse one: what the throttle bounds here
+    /// is how many statements strangers can cause. One that was valid lately is always looked for, as that is one
+    /// statement per lifetime of what was read. Any other one is looked for while its address has failures left, and
+    /// then only as one of the few that all such addresses have together: enough for a bearer whom this process hasn't
+    /// seen yet. Only one that isn't found is charged.
     async fn token(
         &self,
         clientele: &Clientele,

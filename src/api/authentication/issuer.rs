@@ -29,7 +29,8 @@ const MOST: u64 = 20_000;
 const LONGEST_SUBJECT: usize = 255;
 /// In bytes, as that of a user.
 const LONGEST_ROLE: usize = 64;
-/// In bytes of base64. The library reads a header as JSON of any depth before it looks at the signature, and strangers write it.
+/// In bytes of base64. The library reads a header as JSON of any depth before it looks at the signature, and strangers
+/// write it.
 const LONGEST_HEADER: usize = 2_048;
 const WRONG_SIGNATURE: &str = "its signature is wrong";
 
@@ -218,8 +219,8 @@ fn is_plain(text: &str, longest: usize) -> bool {
     !text.is_empty() && text.len() <= longest && !text.contains(char::is_control)
 }
 
-/// What a claim allows: names of permissions and, for custom field sets, `VIEW_SET:` and `EDIT_SET:` with an id or `*`. A
-/// list of texts, or one text with blanks between them. What isn't known allows nothing.
+/// What a claim allows: names of permissions and, for custom field sets, `VIEW_SET:` and `EDIT_SET:` with an id or `*`.
+/// A list of texts, or one text with blanks between them. What isn't known allows nothing.
 fn rights(claim: Option<&Value>) -> Rights {
     let texts: Vec<&str> = match claim {
         Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),

@@ -54,8 +54,8 @@ impl Format {
     }
 }
 
-/// Where OpenMetrics calls a family of counters `x` and its samples `x_total`, Prometheus' format has `x_total` for both.
-/// It has no end of file.
+/// Where OpenMetrics calls a family of counters `x` and its samples `x_total`, Prometheus' format has `x_total` for
+/// both. It has no end of file.
 fn prometheus(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len() + 1024);
     // The help of a family stands before its type.

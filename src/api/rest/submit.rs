@@ -65,7 +65,8 @@ impl Door {
 
     async fn read(&self, request: Request, named: Option<String>) -> Result<Submission, Refusal> {
         let (head, body) = request.into_parts();
-        // A form or a bare URL needs no permission of the browser: a foreign page could send one for whoever looks at it.
+        // A form or a bare URL needs no permission of the browser: a foreign page could send one for whoever looks at
+        // it.
         if origin::is_foreign(&head.headers, &head.extensions) {
             let source = "A page of another site can't submit clients.";
             return Err(Refusal::new(codes::INVALID_PERMISSIONS, source));

@@ -65,8 +65,8 @@ fn check_header(file: &Path) -> Result<(), String> {
     }
 }
 
-/// The cause of an error that the pool has forgotten. To be looked for while this process has no connection to the file:
-/// closing the file here would release the locks of that connection.
+/// The cause of an error that the pool has forgotten. To be looked for while this process has no connection to the
+/// file: closing the file here would release the locks of that connection.
 pub(super) async fn find_cause(url: &str) -> String {
     let Ok(options) = url.parse::<SqliteConnectOptions>() else {
         return "its address can't be read".to_owned();

@@ -51,8 +51,8 @@ pub(super) fn check(settings: &AuthenticationSettings) -> Result<(), ConfigError
     Guard::new(settings.clone()).map(|_| ()).map_err(ConfigError)
 }
 
-/// Published keys are for everybody. The address is printed with the configuration, and the sentence doesn't repeat it: there
-/// may be a password in it.
+/// Published keys are for everybody. The address is printed with the configuration, and the sentence doesn't repeat it:
+/// there may be a password in it.
 fn check_address(text: &str) -> Result<(), ConfigError> {
     let named = Url::parse(text).is_ok_and(|url| !url.username().is_empty() || url.password().is_some());
     require(!named, || {

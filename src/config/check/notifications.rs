@@ -1,5 +1,5 @@
-//! Notification settings that have the right type and still can't be meant. Files and servers are not looked at here: that is
-//! for [`Channels::new`](clientele_delivery::channel::Channels::new), once a channel is needed.
+//! Notification settings that have the right type and still can't be meant. Files and servers are not looked at here:
+//! that is for [`Channels::new`](clientele_delivery::channel::Channels::new), once a channel is needed.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;

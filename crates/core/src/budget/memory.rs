@@ -48,7 +48,8 @@ impl Display for Size {
 
 /// What is taken of all memory at once, so that the smallest answers ask for it only once.
 const BLOCK: usize = 64 << 10;
-/// This part of all memory is for first blocks: callers who take large answers slowly hold up only others that want large ones.
+/// This part of all memory is for first blocks: callers who take large answers slowly hold up only others that want
+/// large ones.
 const RESERVED: usize = 8;
 /// A caller may hold this many times the memory that it leaves free, so that one caller leaves a quarter to others.
 const SHARE: usize = 3;

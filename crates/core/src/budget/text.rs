@@ -10,8 +10,8 @@ const PIECE: usize = 64 << 10;
 /// What most objects fit into.
 const FIRST: usize = 1024;
 
-/// Text that grows by the [`Allowance`] of its task; without bounds outside of a request. Once there is no room, it takes nothing
-/// any more, and [`finish`](Self::finish) says why.
+/// Text that grows by the [`Allowance`] of its task; without bounds outside of a request. Once there is no room, it
+/// takes nothing any more, and [`finish`](Self::finish) says why.
 #[derive(Debug)]
 pub struct Text {
     bytes: Vec<u8>,
@@ -42,8 +42,8 @@ impl Text {
         }
     }
 
-    /// Writes a value as JSON. Room is asked for when it has been written: what it is written from is in memory anyway, and it
-    /// isn't many times as large. One that is no JSON is a defect, and refused as such.
+    /// Writes a value as JSON. Room is asked for when it has been written: what it is written from is in memory anyway,
+    /// and it isn't many times as large. One that is no JSON is a defect, and refused as such.
     pub fn value(&mut self, value: &(impl Serialize + ?Sized)) {
         if self.is_refused() {
             return;

@@ -1,4 +1,5 @@
-//! Distinguishes the queue of a burst, which drains, from a standing queue, which gets more requests than can be served.
+//! Distinguishes the queue of a burst, which drains, from a standing queue, which gets more requests than can be
+//! served.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! E-mail over SMTP: one message to one recipient, on a connection that is kept for the next one.
 //!
-//! The library's connection is used, but not its pool: that one takes back a connection on which an attempt was given up
-//! half-way, and the next message would read the answers meant for the last one.
+//! The library's connection is used, but not its pool: that one takes back a connection on which an attempt was given
+//! up half-way, and the next message would read the answers meant for the last one.
 
 mod connection;
 mod reply;
@@ -85,8 +85,8 @@ impl Email {
         let Some(text) = text::written(&self.from, &to, message, now) else {
             return refused(Reason::InvalidRecipient, "no e-mail can be addressed so");
         };
-        // Without this bound a server that stops answering would hold the attempt for ever. What is given up here is dropped,
-        // connection and all.
+        // Without this bound a server that stops answering would hold the attempt for ever. What is given up here is
+        // dropped, connection and all.
         match tokio::time::timeout(self.timeout, self.attempt(&to, &text)).await {
             Ok(Ok(outcome) | Err(outcome)) => outcome,
             Err(_) => reply::timeout(self.timeout),
@@ -104,8 +104,9 @@ impl Email {
         outcome.map_err(|(outcome, _)| outcome)
     }
 
-    /// A connection that has accepted the sender. Servers close connections that have been idle or used for long, which says
-    /// nothing about the message: so a kept one that fails is replaced by a new one, and only that one's answer counts.
+    /// A connection that has accepted the sender. Servers close connections that have been idle or used for long, which
+    /// says nothing about the message: so a kept one that fails is replaced by a new one, and only that one's answer
+    /// counts.
     async fn start(&self, to: &Address, text: &str) -> Result<AsyncSmtpConnection, Outcome> {
         if let Some(mut kept) = self.idle.take(self.timeout).await {
             let parameters = parameters(&kept, to, text)?;

@@ -1,4 +1,5 @@
-//! The channel of development: a line in the log says that a message would go out. It holds neither the message nor who gets it.
+//! The channel of development: a line in the log says that a message would go out. It holds neither the message nor who
+//! gets it.
 
 use super::super::mask::masked;
 use super::{Outcome, Outgoing};

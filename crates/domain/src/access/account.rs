@@ -1,4 +1,5 @@
-//! Somebody who can sign in: a user, or whoever bears a token. What is stored of them becomes what a request needs to know.
+//! Somebody who can sign in: a user, or whoever bears a token. What is stored of them becomes what a request needs to
+//! know.
 
 use std::sync::Arc;
 

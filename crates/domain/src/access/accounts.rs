@@ -61,8 +61,8 @@ impl Accounts {
     }
 
     /// Writes users or tokens. Forgets the accounts that were read before, if something may have been committed or the
-    /// caller's stored rights turn out to differ from them. A write that fails otherwise, as during an outage, leaves the last
-    /// known accounts usable.
+    /// caller's stored rights turn out to differ from them. A write that fails otherwise, as during an outage, leaves
+    /// the last known accounts usable.
     pub(super) async fn write<W: Work>(&self, db: &Database, work: &W) -> Result<W::Output> {
         let work = CommitTracker {
             work,
@@ -77,8 +77,8 @@ impl Accounts {
         outcome
     }
 
-    /// The user of this name as of `freshness` ago at the earliest; none found when there is none, or it may not sign in. None
-    /// at all when nobody can have the name.
+    /// The user of this name as of `freshness` ago at the earliest; none found when there is none, or it may not sign
+    /// in. None at all when nobody can have the name.
     pub(super) async fn user(
         &self,
         db: &Database,
@@ -95,8 +95,8 @@ impl Accounts {
         self.users.get(name, freshness, load).await.map(Some)
     }
 
-    /// The account of a token as it was read last, however long ago. None when it isn't valid any more, or when accounts
-    /// have been changed through this process since. Asks no database.
+    /// The account of a token as it was read last, however long ago. None when it isn't valid any more, or when
+    /// accounts have been changed through this process since. Asks no database.
     pub fn last_known_token(&self, token: &str, now: DateTime<Utc>) -> Option<Arc<Account>> {
         let read = self.tokens.last(&digest_of(token))?;
         let unchanged = self.tokens.is_fresh(&read, Duration::MAX);
@@ -109,8 +109,8 @@ impl Accounts {
         self.users.is_fresh(user, freshness)
     }
 
-    /// The account whose token this is; none when there is none, or it is valid no more. Where that takes a statement, and
-    /// isn't about a token that was there the last time, `may_look` is asked first.
+    /// The account whose token this is; none when there is none, or it is valid no more. Where that takes a statement,
+    /// and isn't about a token that was there the last time, `may_look` is asked first.
     ///
     /// # Errors
     /// Those of the database, inside; and outside that of `may_look`.

@@ -1,5 +1,5 @@
-//! Attempts to sign in that wait for their turn to be looked at: the same attempt, made many times at once, is one. Knows
-//! neither whose it is nor how it is looked at.
+//! Attempts to sign in that wait for their turn to be looked at: the same attempt, made many times at once, is one.
+//! Knows neither whose it is nor how it is looked at.
 
 use std::{
     collections::HashMap,
@@ -41,9 +41,9 @@ type Answer = watch::Sender<Option<Verdict>>;
 pub struct Asking(Mutex<HashMap<CredentialKey, Answer>>);
 
 impl Asking {
-    /// The verdict of `look`, once its turn has come, for which `begin` finds a place in the queue. Who comes before it is
-    /// known begins nothing and hears the same. When all of them give up before its turn, nothing is looked at; from then on
-    /// it goes on, whoever still waits.
+    /// The verdict of `look`, once its turn has come, for which `begin` finds a place in the queue. Who comes before it
+    /// is known begins nothing and hears the same. When all of them give up before its turn, nothing is looked at; from
+    /// then on it goes on, whoever still waits.
     pub async fn ask<F: Future<Output = Verdict> + Send + 'static>(
         self: &Arc<Self>,
         mark: CredentialKey,

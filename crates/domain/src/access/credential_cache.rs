@@ -11,8 +11,8 @@ use super::{Account, hash_queue::Waiter, reads::Read};
 use crate::caller::{CredentialHasher, CredentialKey, throttle::network};
 
 const MOST: u64 = 50_000;
-/// Credentials that nobody has used for so long are looked at again. Those in use need no end: they hold only as long as
-/// the stored hash does, and looking again would put their owner at the mercy of whoever fails beside him.
+/// Credentials that nobody has used for so long are looked at again. Those in use need no end: they hold only as long
+/// as the stored hash does, and looking again would put their owner at the mercy of whoever fails beside him.
 const LONGEST_IDLE: Duration = Duration::from_secs(60 * 60);
 /// Networks are remembered for as long as the process lives, but for the least recent beyond these.
 const MOST_NETWORKS: u64 = 100_000;
@@ -45,8 +45,9 @@ impl fmt::Debug for CredentialCache {
 }
 
 impl CredentialCache {
-    /// The mark of a name and a password that come from the network of this address. From elsewhere they are found out anew:
-    /// otherwise somebody could go on guessing there, past all throttles, until he is let in by what this remembers.
+    /// The mark of a name and a password that come from the network of this address. From elsewhere they are found out
+    /// anew: otherwise somebody could go on guessing there, past all throttles, until he is let in by what this
+    /// remembers.
     pub fn mark(&self, name: &str, password: &str, from: IpAddr) -> CredentialKey {
         self.hasher.key(&[name.as_bytes(), password.as_bytes(), &network(from)])
     }
@@ -70,8 +71,9 @@ impl CredentialCache {
         self.networks.insert(self.hasher.key(&[&network(from)]), ());
     }
 
-    /// The lane of a sign-in from this address. The network alone decides it: if the name did as well, the time of the wait
-    /// would show who signs in there, and if the password did, whether a guess is right, before the throttle is asked.
+    /// The lane of a sign-in from this address. The network alone decides it: if the name did as well, the time of the
+    /// wait would show who signs in there, and if the password did, whether a guess is right, before the throttle is
+    /// asked.
     pub fn waiter(&self, from: IpAddr) -> Waiter {
         let is_known = self.networks.get(&self.hasher.key(&[&network(from)])).is_some();
         Waiter::network(from, is_known)

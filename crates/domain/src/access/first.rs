@@ -19,7 +19,8 @@ pub async fn any_user(db: &Database) -> Result<bool> {
     Ok(api_user::Entity::find().count(db.read()).await? > 0)
 }
 
-/// Makes a user that may do everything when there is no user at all, and answers its password, which is kept nowhere else.
+/// Makes a user that may do everything when there is no user at all, and answers its password, which is kept nowhere
+/// else.
 ///
 /// Of several servers that do this at once on one database, one is answered a password.
 pub async fn make_first_user(clientele: &Clientele, caller: &Caller, now: DateTime<Utc>) -> Result<Option<Secret>> {

@@ -53,8 +53,8 @@ pub(super) fn may_give(caller: &Caller, rights: &Rights, problems: &mut Problems
     }
 }
 
-/// Whether a role is the caller's to give, or none, which stands for the general limits. Which limits are the higher ones is
-/// the configuration's business: who hasn't every right gives what he has himself, and nothing else.
+/// Whether a role is the caller's to give, or none, which stands for the general limits. Which limits are the higher
+/// ones is the configuration's business: who hasn't every right gives what he has himself, and nothing else.
 pub(super) fn has_limits(caller: &Caller, role: Option<&str>) -> bool {
     caller.role.as_deref() == role || caller.rights.are_all()
 }

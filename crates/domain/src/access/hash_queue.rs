@@ -1,8 +1,8 @@
 //! The queue for hashing passwords. A hash takes 19 MiB and a core, so that only a few run at once.
 //!
-//! Three lanes share the hashing evenly: callers that have signed in, networks with a successful sign-in before, and all
-//! other networks. None has priority: each has at most one ticket more than can run at once in the common queue, which is
-//! served in order. Within a lane, users or networks take turns.
+//! Three lanes share the hashing evenly: callers that have signed in, networks with a successful sign-in before, and
+//! all other networks. None has priority: each has at most one ticket more than can run at once in the common queue,
+//! which is served in order. Within a lane, users or networks take turns.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -14,8 +14,8 @@ use clientele_core::{
     network::Network,
 };
 
-/// Limit of the tickets that wait in one lane. One network can have them all, as many users may sign in from it at once; the
-/// waiter with the most gives way to others.
+/// Limit of the tickets that wait in one lane. One network can have them all, as many users may sign in from it at
+/// once; the waiter with the most gives way to others.
 pub const MOST_WAITING: usize = 1_024;
 
 /// The user or network that waits for a hash.

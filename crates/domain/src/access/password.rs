@@ -29,7 +29,8 @@ const SHORTEST: usize = 12;
 pub const LONGEST: usize = 1_000;
 /// Limit of the wait for a permit to hash.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-/// What the password of a user that doesn't exist is compared with, so that it takes as long. No password is known for it.
+/// What the password of a user that doesn't exist is compared with, so that it takes as long. No password is known for
+/// it.
 const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5J3Mgc2FsdCE/Pw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Why a password isn't taken; none when it is.
@@ -100,7 +101,8 @@ impl Hasher {
         self.done.load(Relaxed)
     }
 
-    /// The hash to store, with its parameters and salt. The caller's request has no place while it waits and while it hashes.
+    /// The hash to store, with its parameters and salt. The caller's request has no place while it waits and while it
+    /// hashes.
     ///
     /// # Errors
     /// There is no room to wait, the wait took too long, or there is no place to come back to.
@@ -123,7 +125,8 @@ impl Hasher {
         }
     }
 
-    /// Returns true when it is the password with this hash. None: there is no such user, which takes as long to find out.
+    /// Returns true when it is the password with this hash. None: there is no such user, which takes as long to find
+    /// out.
     pub(super) async fn compare(&self, permit: HashPermit, password: Secret, stored: Option<Secret>) -> Result<bool> {
         self.done.fetch_add(1, Relaxed);
         work(permit, move || {

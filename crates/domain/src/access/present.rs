@@ -1,6 +1,6 @@
-//! The caller of a change of users and tokens as it is stored at present. A door knows what it was some seconds ago, which is
-//! good enough for what ends with the request, but not for what stays: a user or token that is made with a right must not
-//! outlast it because another server had not heard yet that the right was gone.
+//! The caller of a change of users and tokens as it is stored at present. A door knows what it was some seconds ago,
+//! which is good enough for what ends with the request, but not for what stays: a user or token that is made with a
+//! right must not outlast it because another server had not heard yet that the right was gone.
 
 use chrono::{DateTime, Utc};
 use entity::{api_token, api_user};
@@ -14,15 +14,15 @@ use clientele_storage::db::{Dialect, Transaction};
 /// Users and tokens are changed one at a time; any number will do, as long as it stays.
 const USERS_LOCK: i64 = 0x7573_6572;
 
-/// Waits until nobody else changes users or tokens, and answers who is calling, with the rights and the role that it has
-/// then and until `transaction` ends.
+/// Waits until nobody else changes users or tokens, and answers who is calling, with the rights and the role that it
+/// has then and until `transaction` ends.
 ///
-/// Of an issuer's token nothing is stored: it is judged by what its issuer has signed, as everywhere, until it ends. Neither
-/// is there anything stored of the operator, nor of anybody on a server that asks nobody who they are; both may do everything.
+/// Of an issuer's token nothing is stored: it is judged by what its issuer has signed, as everywhere, until it ends.
+/// Neither is there anything stored of the operator, nor of anybody on a server that asks nobody who they are; both may
+/// do everything.
 ///
-/// # Errors
-/// [`Error::Unauthenticated`] for one who could not sign in any more as he has done: who is deleted, deactivated, revoked,
-/// expired, or has another password by now.
+/// # Errors [`Error::Unauthenticated`] for one who could not sign in any more as he has done: who is deleted,
+/// deactivated, revoked, expired, or has another password by now.
 pub(super) async fn lock_users(transaction: &Transaction, caller: &Caller, now: DateTime<Utc>) -> Result<Caller> {
     if transaction.dialect == Dialect::Postgres {
         let sql = format!("SELECT pg_advisory_xact_lock({USERS_LOCK})");

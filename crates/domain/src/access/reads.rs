@@ -107,8 +107,8 @@ impl<N: Name, T: Send + Sync + 'static> Reads<N, T> {
 
     /// A reading of the name as of `freshness` ago at the earliest.
     ///
-    /// # Errors
-    /// Those of `load`. Whoever waited for a reading that failed is told that nobody can tell, rather than to wait for his own.
+    /// # Errors Those of `load`. Whoever waited for a reading that failed is told that nobody can tell, rather than to
+    /// wait for his own.
     pub async fn get(
         &self,
         name: &N,

@@ -1,5 +1,5 @@
-//! Signing in with a name and a password: whether that is known already, and how it is found out. How a request carries them is
-//! the doors' business.
+//! Signing in with a name and a password: whether that is known already, and how it is found out. How a request carries
+//! them is the doors' business.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -28,7 +28,8 @@ impl Accounts {
         }
     }
 
-    /// The user, if this was found right lately and is so still, as of `freshness` ago at the earliest. Looks at no hash.
+    /// The user, if this was found right lately and is so still, as of `freshness` ago at the earliest. Looks at no
+    /// hash.
     ///
     /// # Errors
     /// Those of the database.
@@ -56,18 +57,18 @@ impl Accounts {
         Ok(None)
     }
 
-    /// The user for whom these credentials were right lately, as they were read last, however long ago. None when accounts
-    /// have been changed through this process since. Asks no database.
+    /// The user for whom these credentials were right lately, as they were read last, however long ago. None when
+    /// accounts have been changed through this process since. Asks no database.
     pub fn last_known_user(&self, attempt: &Attempt<'_>) -> Option<Arc<Account>> {
         let read = self.credentials.get(&attempt.mark)?;
         read.found.clone().filter(|_| self.is_fresh(&read, Duration::MAX))
     }
 
-    /// Finds out whether this is the password of the user of this name. That there is none takes the same way and as long, so
-    /// that neither answers nor times tell which names there are.
+    /// Finds out whether this is the password of the user of this name. That there is none takes the same way and as
+    /// long, so that neither answers nor times tell which names there are.
     ///
-    /// The attempt is charged when its turn has come and before anything is looked at. The charge is given back when the
-    /// password was right or nobody could tell.
+    /// The attempt is charged when its turn has come and before anything is looked at. The charge is given back when
+    /// the password was right or nobody could tell.
     pub async fn verify(
         &self,
         db: &Database,
@@ -107,8 +108,8 @@ impl Accounts {
         self.asking.ask(mark, begin, look).await
     }
 
-    /// The user of this name, if it has this password. The row is read under the permit as well: a flood of attempts then
-    /// costs no more statements than hashes.
+    /// The user of this name, if it has this password. The row is read under the permit as well: a flood of attempts
+    /// then costs no more statements than hashes.
     async fn look(
         &self,
         permit: HashPermit,

@@ -1,5 +1,5 @@
-//! API tokens as they are stored and as others may see them, and what is recorded of their changes. What changes them is in the
-//! modules below.
+//! API tokens as they are stored and as others may see them, and what is recorded of their changes. What changes them
+//! is in the modules below.
 
 mod create;
 mod revoke;

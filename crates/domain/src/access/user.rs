@@ -1,5 +1,5 @@
-//! Users as they are stored and as others may see them, and what is recorded of their changes. What changes them is in the
-//! modules below.
+//! Users as they are stored and as others may see them, and what is recorded of their changes. What changes them is in
+//! the modules below.
 
 mod password;
 mod remove;
@@ -110,8 +110,8 @@ pub async fn users_by_key(clientele: &Clientele, caller: &Caller, keys: &[&str])
     listing::by_key::<api_user::Entity, _>(clientele, keys, User::of).await
 }
 
-/// Why `before` can't become `after`, or be no more: nobody would be left who manages users, or who can give every right.
-/// To leave nobody with every right is up to the operator, who can give them again.
+/// Why `before` can't become `after`, or be no more: nobody would be left who manages users, or who can give every
+/// right. To leave nobody with every right is up to the operator, who can give them again.
 async fn irreplaceable(
     transaction: &Transaction,
     caller: &Caller,

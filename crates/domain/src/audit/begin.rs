@@ -1,9 +1,9 @@
 //! The beginning of the history: a record that founds each shared chain at the first start, and one more when a
 //! configured key comes into force.
 //!
-//! Sealed like any other record, they say what verifying can't know from the clients: how many lacked the record of their
-//! creation then, and how many had records under earlier keys. More than that can't be later, whoever resets their chains.
-//! What such a record says is signed again by the next one: none is written to a chain that has findings.
+//! Sealed like any other record, they say what verifying can't know from the clients: how many lacked the record of
+//! their creation then, and how many had records under earlier keys. More than that can't be later, whoever resets
+//! their chains. What such a record says is signed again by the next one: none is written to a chain that has findings.
 
 use std::slice;
 
@@ -22,14 +22,15 @@ pub(crate) struct Noted {
 }
 
 impl Clientele {
-    /// Founds the history at the first start, and notes at later ones that another key has come into force. To be called
-    /// before anything is written. A history that isn't as it was written is left as it is: verifying says what is wrong.
+    /// Founds the history at the first start, and notes at later ones that another key has come into force. To be
+    /// called before anything is written. A history that isn't as it was written is left as it is: verifying says what
+    /// is wrong.
     pub async fn begin_history(&self, now: DateTime<Utc>) -> Result<()> {
         self.db.write(&Beginning { clientele: self, now }).await
     }
 
-    /// Notes that so many more clients are stored without a record, which only seeding does: by `transaction`. `noted` is
-    /// what this answered before.
+    /// Notes that so many more clients are stored without a record, which only seeding does: by `transaction`. `noted`
+    /// is what this answered before.
     pub(crate) async fn allow_unrecorded(
         &self,
         transaction: &Transaction,
@@ -136,7 +137,8 @@ impl Work for Beginning<'_> {
 }
 
 impl Beginning<'_> {
-    /// What a chain's beginning under the current key is to say, by what the last one says and how many clients there are.
+    /// What a chain's beginning under the current key is to say, by what the last one says and how many clients there
+    /// are.
     async fn begun(
         &self,
         transaction: &Transaction,

@@ -29,8 +29,8 @@ pub(crate) async fn erased_at(
 
 impl History {
     /// Erases the contents of all records of a client's chain, which ends at `head`, and adds the record of that. Who
-    /// changed it and when stays, and the chain still verifies. Answers how many records had contents, and where the chain
-    /// ends then: the caller holds a lock on the present end, and writes the new one.
+    /// changed it and when stays, and the chain still verifies. Answers how many records had contents, and where the
+    /// chain ends then: the caller holds a lock on the present end, and writes the new one.
     pub async fn erase(
         &self,
         transaction: &Transaction,

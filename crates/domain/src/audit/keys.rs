@@ -13,7 +13,8 @@ const ID_BYTES: usize = 6;
 /// Every key that records can have been made with.
 #[derive(Debug)]
 pub struct Keys {
-    /// The newest first: the current one, the previous ones as they are configured, and the one that the database keeps.
+    /// The newest first: the current one, the previous ones as they are configured, and the one that the database
+    /// keeps.
     all: Vec<Key>,
     /// Whether the current one is of the configuration.
     configured: bool,
@@ -68,8 +69,8 @@ impl Keys {
         self.configured
     }
 
-    /// How many keys are newer than this one; none when it isn't known. Without a configured key all count alike: whoever
-    /// can write the database has the one that is in force.
+    /// How many keys are newer than this one; none when it isn't known. Without a configured key all count alike:
+    /// whoever can write the database has the one that is in force.
     pub(super) fn age(&self, id: &str) -> Option<usize> {
         let age = self.all.iter().position(|key| key.id == id)?;
         Some(if self.configured { age } else { 0 })

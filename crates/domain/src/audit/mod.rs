@@ -1,5 +1,5 @@
-//! The history: who changed what, when and through which door. Every change of a client, a definition, a user or a token
-//! appends a record in its own transaction.
+//! The history: who changed what, when and through which door. Every change of a client, a definition, a user or a
+//! token appends a record in its own transaction.
 //!
 //! Records form chains: each client has its own, definitions share one, and so do users with their tokens, so that
 //! writers of different clients never wait for one another. A record's HMAC covers the end of the chain before it, all
@@ -105,8 +105,8 @@ impl History {
         transaction.write(batch).await
     }
 
-    /// Adds a record to what is to be written, and answers where its chain ends then. The caller of this holds a lock on
-    /// the chain's present end, and writes the new one.
+    /// Adds a record to what is to be written, and answers where its chain ends then. The caller of this holds a lock
+    /// on the chain's present end, and writes the new one.
     pub async fn append(
         &self,
         transaction: &Transaction,

@@ -156,10 +156,11 @@ impl Record {
 }
 
 impl Shown {
-    /// Rights are those to the set that a value belonged to when it was recorded, even if there is no such set any more: a
-    /// set that isn't there can be named by rights to all sets, and by what was left over of rights to it.
+    /// Rights are those to the set that a value belonged to when it was recorded, even if there is no such set any
+    /// more: a set that isn't there can be named by rights to all sets, and by what was left over of rights to it.
     ///
-    /// What is masked is what members were and are. That they changed is shown: an audit that leaves changes out is none.
+    /// What is masked is what members were and are. That they changed is shown: an audit that leaves changes out is
+    /// none.
     fn to(rights: &Rights, member: Member, hidden: bool) -> Self {
         let Member {
             path,

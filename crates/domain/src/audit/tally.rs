@@ -127,8 +127,8 @@ impl<'k> Tally<'k> {
         self.unrecorded.count == 0 && self.earlier.iter().all(|earlier| earlier.clients.count == 0)
     }
 
-    /// To be asked after the definitions' chain, which allows more while clients are seeded, and never less. Nothing when
-    /// that one has no beginning, which is a finding of its own.
+    /// To be asked after the definitions' chain, which allows more while clients are seeded, and never less. Nothing
+    /// when that one has no beginning, which is a finding of its own.
     pub fn findings(&self) -> Vec<Finding> {
         let Some(last) = self.begun.last() else {
             return Vec::new();

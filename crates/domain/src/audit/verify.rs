@@ -1,8 +1,8 @@
 //! Verifying the history in bounded memory, while servers append to it.
 //!
-//! Records are never changed and only appended, so that a chain's end, read first, says which records must be there. All
-//! chains are walked a stretch of chains at a time; one that isn't as its end said is walked again on its own, from a
-//! fresh look at its end, and only what is wrong then is reported.
+//! Records are never changed and only appended, so that a chain's end, read first, says which records must be there.
+//! All chains are walked a stretch of chains at a time; one that isn't as its end said is walked again on its own, from
+//! a fresh look at its end, and only what is wrong then is reported.
 
 use sea_orm::DatabaseConnection;
 

@@ -49,7 +49,8 @@ pub(super) struct Walk<'k> {
     keys: &'k Keys,
     chain: String,
     position: i64,
-    /// What the next record may continue: what is stored of the last one, or what it should have been. Empty after a gap.
+    /// What the next record may continue: what is stored of the last one, or what it should have been. Empty after a
+    /// gap.
     ends: Vec<Option<String>>,
     /// When the newest record with a key of each age was made, as it says; but for those that come after a later key.
     made: Vec<Option<DateTime<Utc>>>,

@@ -25,7 +25,8 @@ text_enum! {
         ResendMessages = "RESEND_MESSAGES",
         /// Manage users and API tokens.
         ManageUsers = "MANAGE_USERS",
-        /// See who changed what. Of clients only that they were changed, and which members: the values need VIEW_CLIENT.
+        /// See who changed what. Of clients only that they were changed, and which members: the values need
+        /// VIEW_CLIENT.
         Audit = "AUDIT",
         /// Read `/metrics`.
         ViewMetrics = "VIEW_METRICS",

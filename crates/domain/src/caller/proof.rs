@@ -26,7 +26,8 @@ impl CredentialHasher {
         Self(hmac::Key::new(hmac::HMAC_SHA256, &key))
     }
 
-    /// The hash of these parts of a credential. Each is hashed with its length, so that no two lists of parts are the same.
+    /// The hash of these parts of a credential. Each is hashed with its length, so that no two lists of parts are the
+    /// same.
     pub fn key(&self, parts: &[&[u8]]) -> CredentialKey {
         let mut context = hmac::Context::with_key(&self.0);
         for part in parts {

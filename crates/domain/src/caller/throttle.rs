@@ -32,15 +32,15 @@ impl Allowance {
     }
 }
 
-/// Addresses that have had all their failures may still look for so many unknown tokens, all of them together: it isn't known
-/// whose server just hasn't seen its token yet, and a flood of invented ones must cost no more than this.
+/// Addresses that have had all their failures may still look for so many unknown tokens, all of them together: it isn't
+/// known whose server just hasn't seen its token yet, and a flood of invented ones must cost no more than this.
 const BEYOND: Allowance = Allowance {
     failures: 20,
     window: Duration::from_secs(1),
 };
 
-/// Counts failures. An attempt is charged when it begins, so that many at once count as well, and gets back its charge when
-/// it turns out to be right.
+/// Counts failures. An attempt is charged when it begins, so that many at once count as well, and gets back its charge
+/// when it turns out to be right.
 #[derive(Debug)]
 pub struct Throttle {
     begun: Instant,
@@ -98,8 +98,9 @@ impl Throttle {
     }
 
     /// Charges a token whose key isn't known, in an account that the network has for these alone: while the issuer is
-    /// unreachable, valid tokens are among them, and must not use up the failures of those who sign in otherwise. The same
-    /// key is charged once in the course of the window, so that a caller that goes on with its valid token isn't held up.
+    /// unreachable, valid tokens are among them, and must not use up the failures of those who sign in otherwise. The
+    /// same key is charged once in the course of the window, so that a caller that goes on with its valid token isn't
+    /// held up.
     ///
     /// # Errors
     /// Those of [`Self::charge`].

@@ -63,7 +63,8 @@ impl Aggregate {
             && (!wanted.custom_values || self.custom_values.is_some())
     }
 
-    /// Takes away the custom field values that somebody with these rights may not see. One whose field is gone is gone, too.
+    /// Takes away the custom field values that somebody with these rights may not see. One whose field is gone is gone,
+    /// too.
     pub fn hide_values(&mut self, rights: &Rights, definitions: &Definitions) {
         if rights.views_all() {
             return;
@@ -173,8 +174,8 @@ async fn read(
     Ok((version, rows.into_iter().map(|(_, client)| client).collect()))
 }
 
-/// Runs a statement that begins with [`select_for_change`] and answers at most one client, where its history ends, and the
-/// definitions' version.
+/// Runs a statement that begins with [`select_for_change`] and answers at most one client, where its history ends, and
+/// the definitions' version.
 pub(crate) async fn read_for_change<C: ConnectionTrait>(
     connection: &Connection<C>,
     sql: String,

@@ -11,8 +11,9 @@ use crate::{
 use clientele_core::error::Result;
 use clientele_storage::db::{Dialect, Step, Transaction, Work};
 
-/// Once its values are gone a message can't be written any more: one that waits is given up, one that is being sent ends
-/// as it ends. Providers quote addresses in what they answer; what is settled later leaves that out ([`crate::notify`]).
+/// Once its values are gone a message can't be written any more: one that waits is given up, one that is being sent
+/// ends as it ends. Providers quote addresses in what they answer; what is settled later leaves that out
+/// ([`crate::notify`]).
 const MESSAGES: &str = "UPDATE message SET placeholders = NULL, recipient = '', provider_id = NULL, detail = NULL, \
     failed_at = CASE WHEN state = 'QUEUED' THEN $2 ELSE failed_at END, \
     due_at = CASE WHEN state = 'QUEUED' THEN NULL ELSE due_at END, \

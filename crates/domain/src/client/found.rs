@@ -17,7 +17,8 @@ pub struct Found {
     pub definitions: Arc<Definitions>,
 }
 
-/// Values that the caller may not see are hidden where they are shown: without them, each caller would need a copy of the client.
+/// Values that the caller may not see are hidden where they are shown: without them, each caller would need a copy of
+/// the client.
 impl Readable for Found {
     const NEEDS: Permission = Permission::ViewClient;
     type Seen = Self;
@@ -28,8 +29,8 @@ impl Readable for Found {
 }
 
 impl Clientele {
-    /// The clients of these keys, with all their values: whoever shows them shows no hidden one. Those that don't exist are
-    /// left out.
+    /// The clients of these keys, with all their values: whoever shows them shows no hidden one. Those that don't exist
+    /// are left out.
     pub async fn clients_by_key(&self, keys: &[String], wanted: Wanted) -> Result<HashMap<String, Unread<Found>>> {
         let dialect = self.db.read().dialect;
         let keys: Vec<&String> = keys.iter().filter(|key| !key.contains('\0')).collect();

@@ -85,9 +85,8 @@ impl Clientele {
     /// A page of the clients that pass `filter`: their rows, if collections of them are wanted, and their number, if
     /// `total` is true. Rows and total take a statement each, a condition on a custom field at most one more.
     ///
-    /// # Errors
-    /// As the inner error: a cursor that isn't one of this order, or a custom field that doesn't exist or whose values the
-    /// caller may not see.
+    /// # Errors As the inner error: a cursor that isn't one of this order, or a custom field that doesn't exist or
+    /// whose values the caller may not see.
     pub async fn clients(
         &self,
         caller: &Caller,

@@ -1,8 +1,8 @@
 //! Invented clients for trying and measuring: the same ones every time. Only the history tells when they were stored.
 //!
 //! Writes rows in batches, past the rules of upserts (which would take one transaction a client) and without telling
-//! anybody, but by the same statements. Their history begins with their first change, and the history says how many such
-//! clients there are.
+//! anybody, but by the same statements. Their history begins with their first change, and the history says how many
+//! such clients there are.
 
 use std::collections::HashMap;
 
@@ -121,8 +121,8 @@ impl Work for Batch<'_> {
 }
 
 impl Batch<'_> {
-    /// The numbers of the batch whose clients aren't there yet; none when they all are. Those that are there may have been
-    /// changed since, and stay as they are.
+    /// The numbers of the batch whose clients aren't there yet; none when they all are. Those that are there may have
+    /// been changed since, and stay as they are.
     async fn missing(&self, transaction: &Transaction) -> Result<Option<Vec<u32>>> {
         let ids: Vec<String> = (self.from..self.until).map(client_id).collect();
         let which = transaction.dialect.is_one_of("client_id", "$1");

@@ -24,8 +24,9 @@ use clientele_core::{
 };
 use clientele_storage::db::{Step, Transaction, Work};
 
-/// A set of custom fields as it is to be: created when there is none with this `setId`, changed when there is, which takes
-/// the right to change the set's values. Whoever has rights to some sets only needs them for a set that he has created, too.
+/// A set of custom fields as it is to be: created when there is none with this `setId`, changed when there is, which
+/// takes the right to change the set's values. Whoever has rights to some sets only needs them for a set that he has
+/// created, too.
 #[derive(InputObject, Clone, Debug)]
 #[graphql(name = "UpsertCustomFieldSetInput")]
 pub struct UpsertCustomFieldSet {
@@ -152,7 +153,8 @@ impl Work for Upsert<'_> {
 }
 
 impl Upsert<'_> {
-    /// Who may not change a set's values may not change what they have to be; nor learn by trying which fields have any.
+    /// Who may not change a set's values may not change what they have to be; nor learn by trying which fields have
+    /// any.
     fn forbidden(&self, definitions: &Definitions) -> Option<Problem> {
         let set = definitions
             .sets

@@ -12,8 +12,8 @@ use super::{Definitions, Field, index};
 use crate::definitions::Kind;
 use clientele_core::error::{Error, Result};
 
-/// A role, and the fields that a client has values for, as they were at one version of the definitions. Without the options
-/// that fields offer: there may be a thousand of them, and they say nothing of the client.
+/// A role, and the fields that a client has values for, as they were at one version of the definitions. Without the
+/// options that fields offer: there may be a thousand of them, and they say nothing of the client.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Excerpt {
     version: i64,

@@ -142,7 +142,8 @@ impl Field {
     }
 }
 
-/// Whether `text` has the form of `pattern`: `#` stands for a digit, `@` for a letter, `$` for either, all else for itself.
+/// Whether `text` has the form of `pattern`: `#` stands for a digit, `@` for a letter, `$` for either, all else for
+/// itself.
 fn fits(pattern: &str, text: &str) -> bool {
     let mut text = text.chars();
     let fits = pattern.chars().all(|expected| {

@@ -1,7 +1,8 @@
-//! Placeholders in a template's texts: `{NAME}` in capitals and underscores, or `{CF:field_id}`. Any other brace is text.
+//! Placeholders in a template's texts: `{NAME}` in capitals and underscores, or `{CF:field_id}`. Any other brace is
+//! text.
 //!
-//! Knows where placeholders are and which names there are; what stands in their place is the template's business.
-//! To add a name: a variant of [`Name`], its value where the compiler asks, and a word in `MessageTemplateVariantInput`.
+//! Knows where placeholders are and which names there are; what stands in their place is the template's business. To
+//! add a name: a variant of [`Name`], its value where the compiler asks, and a word in `MessageTemplateVariantInput`.
 
 use clientele_core::text_enum;
 

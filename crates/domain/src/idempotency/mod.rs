@@ -1,5 +1,5 @@
-//! Requests that may be sent again: the outcome of one is kept under the key that its caller gave it, in the transaction that
-//! brought it about, and whoever sends it again is answered from there.
+//! Requests that may be sent again: the outcome of one is kept under the key that its caller gave it, in the
+//! transaction that brought it about, and whoever sends it again is answered from there.
 //!
 //! Knows what a request is told apart by, and nothing of what it does: an outcome is a text here.
 

@@ -35,8 +35,8 @@ pub async fn keep_removing(clientele: Arc<Clientele>, clock: Clock, mut stop: wa
     }
 }
 
-/// Removes some of the outcomes that have expired by `now`. Answers how many there were; when there were [`BATCH`], there may
-/// be more.
+/// Removes some of the outcomes that have expired by `now`. Answers how many there were; when there were [`BATCH`],
+/// there may be more.
 pub async fn remove_expired(db: &Database, now: DateTime<Utc>) -> Result<u64> {
     db.write(&RemoveExpired { now }).await
 }
@@ -50,7 +50,8 @@ impl Work for RemoveExpired {
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<u64>> {
         let now = transaction.dialect.cast("$1", "timestamptz");
-        // Asked once more outside: one that is being taken over when it is found is no longer expired when its lock is free.
+        // Asked once more outside: one that is being taken over when it is found is no longer expired when its lock is
+        // free.
         let sql = format!(
             "DELETE FROM idempotency_record WHERE {} <= {now} AND (caller, key) IN (\
              SELECT caller, key FROM idempotency_record WHERE expires_at <= {now} ORDER BY expires_at LIMIT {BATCH})",

@@ -55,8 +55,8 @@ impl Slot {
         }
     }
 
-    /// Makes the slot this transaction's own. To be the transaction's first statement: whoever else has claimed the slot is
-    /// waited for, and nobody must be waiting for this one meanwhile.
+    /// Makes the slot this transaction's own. To be the transaction's first statement: whoever else has claimed the
+    /// slot is waited for, and nobody must be waiting for this one meanwhile.
     pub async fn claim(&self, now: DateTime<Utc>, transaction: &Transaction) -> Result<Claim> {
         let sql = format!(
             "INSERT INTO idempotency_record (caller, key, fingerprint, expires_at) VALUES ($1, $2, $3, {}) \

@@ -10,9 +10,9 @@ use crate::caller::Rights;
 pub(in crate::notify) const HIDDEN: &str = "***";
 
 impl Compiled {
-    /// Puts asterisks into the place of what somebody with these rights may not see, whether there is a value or not. It is
-    /// asked which set the value was of when the message was written: its field may have been created anew in another
-    /// since. Where that isn't known, it takes the rights to all sets.
+    /// Puts asterisks into the place of what somebody with these rights may not see, whether there is a value or not.
+    /// It is asked which set the value was of when the message was written: its field may have been created anew in
+    /// another since. Where that isn't known, it takes the rights to all sets.
     pub fn hide(&self, values: &mut Values, rights: &Rights) {
         if rights.views_all() {
             return;

@@ -111,8 +111,8 @@ impl Metrics {
 impl Clientele {
     /// Reads what the metrics show of the outbox.
     ///
-    /// # Errors
-    /// [`Error::Forbidden`](clientele_core::error::Error::Forbidden) before the database is asked, or those of the database.
+    /// # Errors [`Error::Forbidden`](clientele_core::error::Error::Forbidden) before the database is asked, or those of
+    /// the database.
     pub async fn read_outbox(&self, caller: &Caller, now: DateTime<Utc>) -> Result<()> {
         caller.needs(Permission::ViewMetrics)?;
         let sql = "SELECT count(*), min(queued_at) FROM message WHERE channel = $1 AND due_at IS NOT NULL";

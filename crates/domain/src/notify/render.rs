@@ -132,7 +132,8 @@ mod tests {
 
     use super::{Compiled, Values, model};
 
-    /// What is likely to be taken for something else: the engine's usual language, whitespace control, halves of placeholders.
+    /// What is likely to be taken for something else: the engine's usual language, whitespace control, halves of
+    /// placeholders.
     fn piece() -> impl Strategy<Value = String> {
         let telling = [
             "{CLIENT_NAME}",

@@ -125,7 +125,8 @@ impl Queue<'_> {
         let dialect = transaction.dialect;
         let conditions = failed(filter, dialect);
         let (clause, values) = (conditions.clause(), conditions.values);
-        // Whoever resends the same messages at this moment is waited for, and then these are no longer among the failed.
+        // Whoever resends the same messages at this moment is waited for, and then these are no longer among the
+        // failed.
         let locking = match dialect {
             Dialect::Postgres => "FOR UPDATE",
             Dialect::Sqlite => "",

@@ -1,4 +1,5 @@
-//! The rules of an upsert, pure: submission + definitions + present state → the client as it is to be, or every problem.
+//! The rules of an upsert, pure: submission + definitions + present state → the client as it is to be, or every
+//! problem.
 //!
 //! Knows no database and no door. Each collection's rules have a file of their own.
 

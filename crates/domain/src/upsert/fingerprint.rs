@@ -7,8 +7,8 @@ use super::input::UpsertClient;
 use crate::idempotency::Fingerprint;
 
 impl UpsertClient {
-    /// The fingerprint of what is asked for. It is the same whether the input was sent as literals or as variables, and in
-    /// whatever order its members were.
+    /// The fingerprint of what is asked for. It is the same whether the input was sent as literals or as variables, and
+    /// in whatever order its members were.
     pub fn fingerprint(&self) -> Fingerprint {
         let asked = serde_json::to_vec(self).expect("an input of texts and numbers is JSON");
         Fingerprint::of(["upsertClient".as_bytes(), &asked])

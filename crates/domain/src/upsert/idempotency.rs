@@ -1,5 +1,5 @@
-//! An upsert under an idempotency key: the first is carried out and its outcome kept beside what it wrote; whoever sends it
-//! again is answered from there, and nothing is written, nor anybody told of it, a second time.
+//! An upsert under an idempotency key: the first is carried out and its outcome kept beside what it wrote; whoever
+//! sends it again is answered from there, and nothing is written, nor anybody told of it, a second time.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -22,8 +22,9 @@ use clientele_storage::db::{Batch, Step, Transaction};
 
 /// What is kept of an upsert: all that any door could be asked to show of it.
 ///
-/// One that was kept by yesterday's server is read by today's. To treat it as absent would be to create a client twice; so
-/// whatever is added to what is in here, the rows of tables above all, takes `#[serde(default)]`, and nothing is renamed.
+/// One that was kept by yesterday's server is read by today's. To treat it as absent would be to create a client twice;
+/// so whatever is added to what is in here, the rows of tables above all, takes `#[serde(default)]`, and nothing is
+/// renamed.
 #[derive(Serialize, Deserialize)]
 struct Record<'a> {
     outcome: Outcome,
@@ -66,7 +67,8 @@ impl Upsert<'_> {
         })
     }
 
-    /// What the first one came to, for a caller who may still do that. Who may not is told so as anybody is: as a problem.
+    /// What the first one came to, for a caller who may still do that. Who may not is told so as anybody is: as a
+    /// problem.
     async fn once_more(&self, kept: Kept, transaction: &Transaction) -> Result<Answer> {
         let Record {
             outcome,
@@ -112,7 +114,8 @@ impl Upsert<'_> {
         slot.fill(&client.client.encoded_key, record, batch)
     }
 
-    /// The end of an upsert that finds everything as it is to be: only its outcome is to be written, if that is to be kept.
+    /// The end of an upsert that finds everything as it is to be: only its outcome is to be written, if that is to be
+    /// kept.
     pub(super) async fn unchanged(
         &self,
         client: Aggregate,
@@ -139,7 +142,8 @@ impl Upsert<'_> {
 mod tests {
     use super::{Outcome, Record};
 
-    /// As the first version kept it. It is never to be changed: records like this are read after the next migration, too.
+    /// As the first version kept it. It is never to be changed: records like this are read after the next migration,
+    /// too.
     const FIRST: &str = r#"{"outcome":"Created","client":{"client":{"encoded_key":"k1","client_id":"ANA","state":"ACTIVE",
         "first_name":"Ana","middle_name":null,"last_name":"Cruz","birth_date":"1990-02-01","gender":null,"email_address":null,
         "home_phone":null,"mobile_phone1":null,"mobile_phone2":null,"preferred_language":"ENGLISH","notes":null,

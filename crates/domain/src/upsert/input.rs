@@ -1,7 +1,7 @@
 //! The input of an upsert, from either API. Absent, null and a value are three different things here.
 //!
-//! Serialised, an input is what it asks for: an idempotency key is held to that (see [`UpsertClient::fingerprint`]). So an
-//! absent member must not be serialised, and what only identifies or carries the request is skipped.
+//! Serialised, an input is what it asks for: an idempotency key is held to that (see [`UpsertClient::fingerprint`]). So
+//! an absent member must not be serialised, and what only identifies or carries the request is skipped.
 
 use async_graphql::{Enum, InputObject, MaybeUndefined};
 use serde::Serialize;
@@ -42,9 +42,9 @@ pub struct UpsertClient {
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub addresses: MaybeUndefined<Vec<AddressInput>>,
     /// Replaces the client's custom field values: a field that isn't listed loses its value. Omit to leave them alone;
-    /// `[]` removes all; null is refused. At most 1,000. Values of sets that you may not change are no part of this: they
-    /// are kept, each at its place in the list, and those listed here take the other places in their order. Naming one is
-    /// FORBIDDEN, unless you may see it and send it back as it is.
+    /// `[]` removes all; null is refused. At most 1,000. Values of sets that you may not change are no part of this:
+    /// they are kept, each at its place in the list, and those listed here take the other places in their order. Naming
+    /// one is FORBIDDEN, unless you may see it and send it back as it is.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub custom_information: MaybeUndefined<Vec<CustomFieldValueInput>>,
     /// How to find the client that is to be changed.
@@ -54,10 +54,10 @@ pub struct UpsertClient {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<i32>,
     /// Makes it safe to send this again: for 24 hours the same input under the same key, from the same caller, is
-    /// answered with the client as it was stored then, and changes nothing; another input is IDEMPOTENCY_KEY_REUSED. Custom
-    /// fields are shown as they were then, with the options that they offer now. Only a change without userErrors uses the
-    /// key up. Once the client's data has been erased, the same input is OUTCOME_ERASED. 1 to 255 printable ASCII
-    /// characters, a UUID for example; null counts as absent.
+    /// answered with the client as it was stored then, and changes nothing; another input is IDEMPOTENCY_KEY_REUSED.
+    /// Custom fields are shown as they were then, with the options that they offer now. Only a change without
+    /// userErrors uses the key up. Once the client's data has been erased, the same input is OUTCOME_ERASED. 1 to 255
+    /// printable ASCII characters, a UUID for example; null counts as absent.
     #[serde(skip)]
     pub idempotency_key: Option<String>,
     /// Comes back in the payload, untouched.
@@ -81,19 +81,20 @@ pub struct UpsertClient {
     pub unreadable: Vec<Problem>,
 }
 
-/// A client's own members. An omitted one stays as it is; null clears it, where it can be cleared. Texts are one line without
-/// control characters, `notes` excepted. A stored value that is sent back unchanged is always accepted.
+/// A client's own members. An omitted one stays as it is; null clears it, where it can be cleared. Texts are one line
+/// without control characters, `notes` excepted. A stored value that is sent back unchanged is always accepted.
 #[derive(InputObject, Serialize, Clone, Debug, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientInput {
     /// The key of the client to change. Omit to create one.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub encoded_key: MaybeUndefined<String>,
-    /// The id people use, up to 32 characters. Chosen once: omit it on creation and one is generated. It neither begins nor ends
-    /// with white space, and isn't `.`, `..` or `search`.
+    /// The id people use, up to 32 characters. Chosen once: omit it on creation and one is generated. It neither begins
+    /// nor ends with white space, and isn't `.`, `..` or `search`.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub client_id: MaybeUndefined<String>,
-    /// Only the state the client already has, or on creation the first state, is accepted. INACTIVE on creation is ignored.
+    /// Only the state the client already has, or on creation the first state, is accepted. INACTIVE on creation is
+    /// ignored.
     #[graphql(skip)]
     #[serde(skip)]
     pub state: MaybeUndefined<String>,
@@ -112,8 +113,8 @@ pub struct ClientInput {
     /// The client's gender.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub gender: MaybeUndefined<Gender>,
-    /// One bare e-mail address, up to 254 bytes: no display name, no quotes, a domain with a dot. Name and domain may have
-    /// letters beyond ASCII.
+    /// One bare e-mail address, up to 254 bytes: no display name, no quotes, a domain with a dot. Name and domain may
+    /// have letters beyond ASCII.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub email_address: MaybeUndefined<String>,
     /// Up to 255 characters.

@@ -13,8 +13,8 @@ use crate::{
     definitions::{Definitions, NO_GROUP},
 };
 
-/// The members in which `after` differs from `before`; all it has when it is new. A collection that is none in `after` was
-/// left alone.
+/// The members in which `after` differs from `before`; all it has when it is new. A collection that is none in `after`
+/// was left alone.
 pub(super) fn members(before: Option<&Aggregate>, after: &Aggregate, definitions: &Definitions) -> Vec<Member> {
     fn rows<M>(before: Option<&Aggregate>, of: impl Fn(&Aggregate) -> &Option<Vec<M>>) -> &[M] {
         before.and_then(|before| of(before).as_deref()).unwrap_or_default()

@@ -1,7 +1,7 @@
 //! Tracks whether the database can be reached and written to.
 //!
-//! A failure starts a task that probes the database until it answers again. During an outage requests are refused at once
-//! instead of each waiting for a connection, and the log has one line when the outage begins and one when it ends.
+//! A failure starts a task that probes the database until it answers again. During an outage requests are refused at
+//! once instead of each waiting for a connection, and the log has one line when the outage begins and one when it ends.
 
 use std::{
     fmt,
@@ -27,8 +27,8 @@ use clientele_core::error::{Cause, Error, Result};
 
 /// Pause between two probes during an outage.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// The longest pause between two probes of writing. A probe writes little: on a disk that is nearly full it may succeed where
-/// requests go on failing, so that the state would change every second.
+/// The longest pause between two probes of writing. A probe writes little: on a disk that is nearly full it may succeed
+/// where requests go on failing, so that the state would change every second.
 const LONGEST_PROBE_INTERVAL: Duration = Duration::from_secs(30);
 /// Changes succeed again once none has failed for this long.
 const RECOVERED: Duration = Duration::from_secs(10);
@@ -151,7 +151,8 @@ impl Availability {
         state.unreachable.is_none() && state.unwritable.is_some()
     }
 
-    /// Waits for `operation` unless the database is known to be unreachable, or becomes so meanwhile. Reports its error.
+    /// Waits for `operation` unless the database is known to be unreachable, or becomes so meanwhile. Reports its
+    /// error.
     pub async fn during<T, E>(&self, access: Access, operation: impl Future<Output = Result<T, E>>) -> Result<T, E>
     where
         E: Clone + From<KnownOutage>,

@@ -32,8 +32,8 @@ pub enum BackupError {
 }
 
 impl Database {
-    /// Copies everything that was committed before the call to `file`, which must not exist. The copy is complete in this one
-    /// file, which has mode 0600. For SQLite only.
+    /// Copies everything that was committed before the call to `file`, which must not exist. The copy is complete in
+    /// this one file, which has mode 0600. For SQLite only.
     ///
     /// # Errors
     /// Nothing is at `file` then, unless it existed before.
@@ -58,8 +58,8 @@ impl Database {
     }
 }
 
-/// A copy that isn't complete, in a temporary folder next to its final name. Dropping it removes both: SQLite, which may be about
-/// to create the file, then has no folder to create it in.
+/// A copy that isn't complete, in a temporary folder next to its final name. Dropping it removes both: SQLite, which
+/// may be about to create the file, then has no folder to create it in.
 struct Unfinished {
     path: PathBuf,
     temporary: PathBuf,

@@ -1,7 +1,7 @@
 //! Bounds the time of a reader's statement on SQLite, which has no counterpart of PostgreSQL's `statement_timeout`.
 //!
-//! SQLite asks each running statement from time to time whether to go on. It can't say which statement it asks about, so all
-//! that run at that moment are ended, and those that were in time are run again: they only read.
+//! SQLite asks each running statement from time to time whether to go on. It can't say which statement it asks about,
+//! so all that run at that moment are ended, and those that were in time are run again: they only read.
 
 use std::{
     future::Future,

@@ -14,11 +14,11 @@ const LONGEST: Duration = Duration::from_secs(10);
 const EVERY: Duration = Duration::from_millis(50);
 
 impl Database {
-    /// Closes all connections, also those of clones: what still uses one fails from now on. A SQLite database is complete in its
-    /// main file afterwards, unless another process has it open.
+    /// Closes all connections, also those of clones: what still uses one fails from now on. A SQLite database is
+    /// complete in its main file afterwards, unless another process has it open.
     ///
-    /// Statements under way are ended: readers at once, the writer after a second. What they have written is rolled back unless
-    /// the commit has begun.
+    /// Statements under way are ended: readers at once, the writer after a second. What they have written is rolled
+    /// back unless the commit has begun.
     pub async fn close(self) {
         let closing = async {
             match self.writer.dialect {
@@ -54,7 +54,8 @@ impl Database {
         }
     }
 
-    /// Ends what runs on SQLite, again and again. PostgreSQL has a `statement_timeout`, and rolls back what a connection leaves.
+    /// Ends what runs on SQLite, again and again. PostgreSQL has a `statement_timeout`, and rolls back what a
+    /// connection leaves.
     async fn end_statements(&self) {
         let begun = Instant::now();
         loop {

@@ -36,7 +36,8 @@ pub enum Version {
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// As [`connect_once`], again while another process has SQLite's file locked: turning write-ahead logging on doesn't wait.
+/// As [`connect_once`], again while another process has SQLite's file locked: turning write-ahead logging on doesn't
+/// wait.
 async fn connection(
     url: &str,
     settings: &DatabaseSettings,
@@ -181,8 +182,8 @@ impl Database {
         }
     }
 
-    /// Connects to a database that is there already, so that it can be looked at and not be written to: as somebody who may
-    /// only read it, or to a copy.
+    /// Connects to a database that is there already, so that it can be looked at and not be written to: as somebody who
+    /// may only read it, or to a copy.
     pub async fn connect_to_look(url: &str, settings: &DatabaseSettings) -> Result<Self> {
         let (pool, _) = connection(url, settings, Purpose::Looking, &OutageFlag::default()).await?;
         Ok(Self {

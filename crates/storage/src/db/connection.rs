@@ -136,7 +136,8 @@ where
 }
 
 impl Transaction {
-    /// Lets the statements of this transaction take longer, and wait longer, than those of requests: for what is done once.
+    /// Lets the statements of this transaction take longer, and wait longer, than those of requests: for what is done
+    /// once.
     pub async fn take_any_time(&self) -> Result<()> {
         // SQLite ends only what readers run.
         if self.dialect == Dialect::Postgres {
@@ -148,8 +149,8 @@ impl Transaction {
 }
 
 impl Connection<DatabaseConnection> {
-    /// Runs a statement whose rows may be large. Each is read as it comes, so that it is in memory only once: `decode` makes
-    /// something of it, and says how many bytes that is. They stay held until the current request is answered.
+    /// Runs a statement whose rows may be large. Each is read as it comes, so that it is in memory only once: `decode`
+    /// makes something of it, and says how many bytes that is. They stay held until the current request is answered.
     ///
     /// # Errors
     /// As [`Allowance::hold`]: the rest of the rows isn't read then.

@@ -15,22 +15,24 @@ use serde::{Deserialize, Serialize};
 use super::{Dialect, address, availability::OutageFlag, bounds::Bounds};
 use clientele_core::budget::Connections;
 
-/// How long a statement waits for a lock on PostgreSQL: whoever holds one longer must not take every connection with it.
+/// How long a statement waits for a lock on PostgreSQL: whoever holds one longer must not take every connection with
+/// it.
 const LOCK_TIMEOUT: &str = "5s";
 
 /// How to reach the database and how to use it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatabaseSettings {
-    /// Connections kept at the most. On SQLite these are readers, two for each core at the most; one writer comes on top, which
-    /// callers have in turns. One request uses a quarter of them at once, and all requests of one caller three quarters.
+    /// Connections kept at the most. On SQLite these are readers, two for each core at the most; one writer comes on
+    /// top, which callers have in turns. One request uses a quarter of them at once, and all requests of one caller
+    /// three quarters.
     pub max_connections: u32,
     /// How long a request waits for a free connection before it is answered 503, in seconds.
     pub acquire_timeout_seconds: u64,
     /// What a commit waits for on SQLite: FULL survives a power cut, NORMAL may lose the last commits to one.
     pub sqlite_synchronous: Synchronous,
-    /// How long a request may take, in seconds, before it is given up: its statements are ended, and what it has written
-    /// is rolled back unless the commit has begun.
+    /// How long a request may take, in seconds, before it is given up: its statements are ended, and what it has
+    /// written is rolled back unless the commit has begun.
     pub request_timeout_seconds: u64,
 }
 
@@ -54,8 +56,8 @@ impl Default for DatabaseSettings {
 
 /// One request uses at most this part of the connections at once: what is asked for together mustn't starve others.
 const SHARES: usize = 4;
-/// SQLite computes in this process: more readers to a core would do no more together, and keep the core from whatever else there
-/// is to do, refusals first of all.
+/// SQLite computes in this process: more readers to a core would do no more together, and keep the core from whatever
+/// else there is to do, refusals first of all.
 const READERS_PER_CORE: u32 = 2;
 
 impl DatabaseSettings {
@@ -147,15 +149,18 @@ pub(super) fn options(
                 false => sqlite.journal_mode(SqliteJournalMode::Wal),
             };
             sqlite
-                // Creating the file is up to `SqliteFile`: a connection that replaces another one must not create an empty database.
+                // Creating the file is up to `SqliteFile`: a connection that replaces another one must not create an
+                // empty database.
                 .create_if_missing(false)
                 .synchronous(synchronous)
                 .busy_timeout(Duration::from_secs(5))
                 .foreign_keys(true)
                 .pragma("query_only", if read_only { "ON" } else { "OFF" })
-                // What is deleted or erased is overwritten. FAST would leave whole pages of it, and rows of some length have them.
+                // What is deleted or erased is overwritten. FAST would leave whole pages of it, and rows of some length
+                // have them.
                 .pragma("secure_delete", "ON")
-                // In KiB. The writer touches every index; its default of 2 MiB would hold a fraction of their upper pages.
+                // In KiB. The writer touches every index; its default of 2 MiB would hold a fraction of their upper
+                // pages.
                 .pragma("cache_size", if read_only { "-8192" } else { "-65536" })
                 // In pages. Each checkpoint waits for the disk once more, for all changes since the last one.
                 .pragma("wal_autocheckpoint", "4000")

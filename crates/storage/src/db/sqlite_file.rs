@@ -1,4 +1,5 @@
-//! The files of a SQLite database: creates the main file with mode 0600, and removes a write-ahead log that was left behind.
+//! The files of a SQLite database: creates the main file with mode 0600, and removes a write-ahead log that was left
+//! behind.
 
 use std::{
     fs::{self, OpenOptions},
@@ -61,8 +62,8 @@ impl SqliteFile {
         self
     }
 
-    /// Whether the file that was opened still has its name. Changes of a file that was removed or renamed meanwhile would be lost:
-    /// the next process opens another one.
+    /// Whether the file that was opened still has its name. Changes of a file that was removed or renamed meanwhile
+    /// would be lost: the next process opens another one.
     pub fn is_in_place(&self) -> bool {
         self.opened.is_none() || self.opened == self.identity()
     }
@@ -103,7 +104,8 @@ impl SqliteFile {
         is_missing(self.path())
     }
 
-    /// Creates the file, empty, unless it exists: the mode of an existing file stays. Any number of processes may do so at once.
+    /// Creates the file, empty, unless it exists: the mode of an existing file stays. Any number of processes may do so
+    /// at once.
     ///
     /// Never opens an existing file: closing it again would release the locks that this process holds on it.
     pub fn create_if_missing(&self) -> io::Result<()> {
@@ -126,8 +128,8 @@ impl SqliteFile {
 
     /// Moves what a closed database has left in its write-ahead log to the main file, and removes the log.
     ///
-    /// The last connection does that when it closes, unless it could only read, was dropped, or another process closed its last
-    /// one at the same instant. While another process has the database open, the log stays.
+    /// The last connection does that when it closes, unless it could only read, was dropped, or another process closed
+    /// its last one at the same instant. While another process has the database open, the log stays.
     pub async fn remove_log(&self) {
         for attempt in 0..ATTEMPTS {
             if !self.has_log() {

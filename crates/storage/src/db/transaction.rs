@@ -1,9 +1,10 @@
 //! A database transaction that owns its connection.
 //!
-//! SQLite ends a transaction by itself on some errors, such as a full disk. A driver that goes on counting the transaction as
-//! open turns the next BEGIN on that connection into a savepoint and the next COMMIT into the release of one: it answers
-//! success and stores nothing. Therefore BEGIN, COMMIT and ROLLBACK are sent as they stand, and a connection returns to its
-//! pool only after the database confirmed that no transaction is open on it. Otherwise it is closed.
+//! SQLite ends a transaction by itself on some errors, such as a full disk. A driver that goes on counting the
+//! transaction as open turns the next BEGIN on that connection into a savepoint and the next COMMIT into the release of
+//! one: it answers success and stores nothing. Therefore BEGIN, COMMIT and ROLLBACK are sent as they stand, and a
+//! connection returns to its pool only after the database confirmed that no transaction is open on it. Otherwise it is
+//! closed.
 
 use std::{
     fmt,
@@ -52,8 +53,8 @@ impl fmt::Debug for Observer {
 pub struct TransactionConnection {
     connection: Mutex<PooledConnection>,
     dialect: Dialect,
-    /// Whether a statement failed or was given up. PostgreSQL then refuses further statements, but answers COMMIT with success.
-    /// SQLite runs further statements, each in a transaction of its own.
+    /// Whether a statement failed or was given up. PostgreSQL then refuses further statements, but answers COMMIT with
+    /// success. SQLite runs further statements, each in a transaction of its own.
     failed: AtomicBool,
     /// Whether the connection may still be in a transaction.
     open: bool,
@@ -82,8 +83,8 @@ macro_rules! with_connection {
 }
 
 impl TransactionConnection {
-    /// sqlx's futures are boxed here and in [`Self::control`]: nested in those of a whole request they exceed the compiler's
-    /// limit on the depth of types.
+    /// sqlx's futures are boxed here and in [`Self::control`]: nested in those of a whole request they exceed the
+    /// compiler's limit on the depth of types.
     pub(super) async fn begin(
         pool: &DatabaseConnection,
         dialect: Dialect,
@@ -139,11 +140,12 @@ impl TransactionConnection {
         executed.map_err(query_error)
     }
 
-    /// Makes sure that SQLite is outside of any transaction. PostgreSQL leaves it with every COMMIT or ROLLBACK that succeeds, and
-    /// commits unless a statement has failed, which `failed` rules out.
+    /// Makes sure that SQLite is outside of any transaction. PostgreSQL leaves it with every COMMIT or ROLLBACK that
+    /// succeeds, and commits unless a statement has failed, which `failed` rules out.
     async fn confirm_end(&mut self) -> Result<(), DbErr> {
         if let PooledConnection::Sqlite(connection) = self.connection.get_mut() {
-            // sqlx answers `BeginFailed` when `sqlite3_get_autocommit` says after the statement that no transaction is open.
+            // sqlx answers `BeginFailed` when `sqlite3_get_autocommit` says after the statement that no transaction is
+            // open.
             match connection.begin_with("SELECT 1").await {
                 Err(sqlx::Error::BeginFailed) => {}
                 Ok(_) => return Err(DbErr::Custom("the transaction is still open after its end".to_owned())),

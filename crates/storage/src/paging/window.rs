@@ -67,8 +67,8 @@ impl Window {
         })
     }
 
-    /// The end of a statement that reads this part of the rows of the table called `alias`, from `WHERE` on. It reads one
-    /// row more, by which [`Window::page`] knows whether there are any.
+    /// The end of a statement that reads this part of the rows of the table called `alias`, from `WHERE` on. It reads
+    /// one row more, by which [`Window::page`] knows whether there are any.
     pub fn clauses(&self, order: &Order, alias: &str, conditions: &mut Conditions) -> String {
         for (cursor, after) in [(&self.after, true), (&self.before, false)] {
             if let Some(cursor) = cursor {

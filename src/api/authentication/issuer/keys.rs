@@ -16,7 +16,8 @@ use clientele_core::flow::Flow;
 
 /// A secret shorter than this can be guessed.
 const SHORTEST_SECRET: usize = 32;
-/// So many keys are tried for a token that doesn't name its own: the one that goes and the one that comes, and some more.
+/// So many keys are tried for a token that doesn't name its own: the one that goes and the one that comes, and some
+/// more.
 const MOST_TRIED: usize = 4;
 
 #[derive(Debug)]

@@ -1,4 +1,5 @@
-//! The keys that an issuer publishes: fetched at the start, at intervals and for a key that isn't known, one fetch at a time.
+//! The keys that an issuer publishes: fetched at the start, at intervals and for a key that isn't known, one fetch at a
+//! time.
 
 use std::{
     fmt,

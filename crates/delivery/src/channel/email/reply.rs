@@ -23,8 +23,8 @@ pub(super) enum Stage {
     Message,
 }
 
-/// The answer, when it is the expected one; any 2xx is as good as 250. Otherwise what that means, and whether the conversation
-/// can go on with another message.
+/// The answer, when it is the expected one; any 2xx is as good as 250. Otherwise what that means, and whether the
+/// conversation can go on with another message.
 pub(super) fn checked(
     stage: Stage,
     expected: u16,

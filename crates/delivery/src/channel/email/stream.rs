@@ -1,8 +1,8 @@
 //! The bytes between us and a mail server, so that the library reads no more of them than it may.
 //!
 //! A line at a time: what comes after the answer to STARTTLS stays here, where only the encryption finds it and takes
-//! offence; the library would keep it and take it for answers that were encrypted. And so much at most without a word of
-//! ours: the library collects an answer of any length, and reads it from its beginning after every line.
+//! offence; the library would keep it and take it for answers that were encrypted. And so much at most without a word
+//! of ours: the library collects an answer of any length, and reads it from its beginning after every line.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,5 @@
-//! An e-mail as it goes over the wire, up to the dot that ends it. The same message at the same time gives the same text.
+//! An e-mail as it goes over the wire, up to the dot that ends it. The same message at the same time gives the same
+//! text.
 
 use chrono::{DateTime, Utc};
 use lettre::message::header::{HeaderName, HeaderValue};
@@ -57,8 +58,8 @@ fn subject(text: &str) -> String {
         .collect()
 }
 
-/// With the dot on a line of its own that ends a message, and another one before each line that begins with one. All in one
-/// piece: sent as two, the second would wait for the first to be acknowledged, which takes a server 40 ms.
+/// With the dot on a line of its own that ends a message, and another one before each line that begins with one. All in
+/// one piece: sent as two, the second would wait for the first to be acknowledged, which takes a server 40 ms.
 fn with_end(text: &str) -> String {
     let text = text.strip_suffix("\r\n").unwrap_or(text);
     // Line ends are CRLF here, and nothing else is one.

@@ -16,8 +16,8 @@ const LARGEST: usize = 64 * 1024;
 /// A gateway that asks for more patience than this has it wrong.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The members of an answer, each as the text it has, so that nothing is read but what is asked for: a gateway may nest the
-/// rest as deep as it likes.
+/// The members of an answer, each as the text it has, so that nothing is read but what is asked for: a gateway may nest
+/// the rest as deep as it likes.
 type Said<'a> = HashMap<String, &'a RawValue>;
 
 pub(super) async fn outcome(response: Response, now: DateTime<Utc>) -> Outcome {

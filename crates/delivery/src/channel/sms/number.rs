@@ -11,10 +11,11 @@ pub(super) fn region(text: &str) -> Option<country::Id> {
     text.to_ascii_uppercase().parse().ok()
 }
 
-/// The number in E.164, as in `+15551234567`. A number without a country code is one of `region`; without that, it is none.
+/// The number in E.164, as in `+15551234567`. A number without a country code is one of `region`; without that, it is
+/// none.
 ///
-/// A number must be possible, which is to say of a length that its country's mobile numbers have, and needn't be assigned:
-/// operators open ranges faster than libraries learn of them, and the gateway knows better.
+/// A number must be possible, which is to say of a length that its country's mobile numbers have, and needn't be
+/// assigned: operators open ranges faster than libraries learn of them, and the gateway knows better.
 pub(super) fn e164(text: &str, region: Option<country::Id>) -> Option<String> {
     // The library reads letters as keys, and a number with an extension as one without.
     if text.contains(char::is_alphabetic) {

@@ -31,8 +31,8 @@ use clientele_storage::db::{Step, Transaction, Work};
 /// Every token begins so, so that whoever finds one knows what it is.
 pub const PREFIX: &str = "clt_";
 
-/// A token that ends does so within five years, whichever leap days are in them. No rule about changing secrets allows that
-/// long: a later date is a slip of the hand, and would be as good as none without saying so.
+/// A token that ends does so within five years, whichever leap days are in them. No rule about changing secrets allows
+/// that long: a later date is a slip of the hand, and would be as good as none without saying so.
 pub const MOST_DAYS: i64 = 1_827;
 
 /// A token as it is to be.
@@ -48,8 +48,8 @@ pub struct CreateToken {
     pub view_sets: Option<Vec<String>>,
     /// The custom field sets, by their ids, whose values its bearer may change; all of them unless given.
     pub edit_sets: Option<Vec<String>>,
-    /// The role whose limits the configuration sets; the general ones unless given. You can't give another than your own
-    /// without having every right.
+    /// The role whose limits the configuration sets; the general ones unless given. You can't give another than your
+    /// own without having every right.
     pub role: Option<String>,
     /// When the token ends, at most five years ahead; it holds until it is revoked unless given.
     pub expires_at: Option<scalar::DateTime>,

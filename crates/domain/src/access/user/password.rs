@@ -40,8 +40,8 @@ pub async fn password_is_initial(clientele: &Clientele, caller: &Caller) -> Resu
     Ok(row.is_some_and(|row| row.initial))
 }
 
-/// Changes the caller's own password. The old one is compared with the one that the caller has signed in with, so that no
-/// request verifies a second password; a wrong one counts as a failure to sign in. `place` is the request's.
+/// Changes the caller's own password. The old one is compared with the one that the caller has signed in with, so that
+/// no request verifies a second password; a wrong one counts as a failure to sign in. `place` is the request's.
 pub async fn change_password(
     clientele: &Clientele,
     caller: &Caller,

@@ -27,14 +27,16 @@ use clientele_core::{
 };
 use clientele_storage::db::{Step, Transaction, Work};
 
-/// A user as it is to be: created when there is none of this name, changed when there is. An omitted member stays as it is.
+/// A user as it is to be: created when there is none of this name, changed when there is. An omitted member stays as it
+/// is.
 #[derive(InputObject, Clone)]
 #[graphql(name = "UpsertUserInput")]
 pub struct UpsertUser {
-    /// The name the user signs in with: up to 64 letters, digits and any of `. _ - @`. `Ana` and `ana` are the same name.
+    /// The name the user signs in with: up to 64 letters, digits and any of `. _ - @`. `Ana` and `ana` are the same
+    /// name.
     pub name: String,
-    /// A password for the user, who should change it then: 12 characters or more. Required on creation. Takes that you could
-    /// give the user its role.
+    /// A password for the user, who should change it then: 12 characters or more. Required on creation. Takes that you
+    /// could give the user its role.
     pub password: MaybeUndefined<String>,
     /// Whether the user may sign in; true unless given.
     pub active: Option<bool>,
@@ -46,15 +48,15 @@ pub struct UpsertUser {
     /// Replaces the custom field sets, by their ids, whose values the user may change. Null stands for all of them, and
     /// so does leaving it out on creation.
     pub edit_sets: MaybeUndefined<Vec<String>>,
-    /// The role whose limits the configuration sets; null for the general ones. You can't give another than your own without
-    /// having every right; one that stays as it is isn't given.
+    /// The role whose limits the configuration sets; null for the general ones. You can't give another than your own
+    /// without having every right; one that stays as it is isn't given.
     pub role: MaybeUndefined<String>,
     /// Comes back in the payload, untouched.
     pub client_mutation_id: Option<String>,
 }
 
-/// Creates the user that `input` describes, or changes the one it names. Answers the user, and whether it is new. `place`
-/// is the request's.
+/// Creates the user that `input` describes, or changes the one it names. Answers the user, and whether it is new.
+/// `place` is the request's.
 pub async fn upsert_user(
     clientele: &Clientele,
     caller: &Caller,
@@ -237,7 +239,8 @@ impl Upsert<'_> {
 }
 
 impl Upsert<'_> {
-    /// A role that stays as it is gives nobody anything; but whoever makes a user's password could sign in as that user.
+    /// A role that stays as it is gives nobody anything; but whoever makes a user's password could sign in as that
+    /// user.
     fn check_role(
         &self,
         caller: &Caller,

@@ -126,8 +126,8 @@ impl AuditFilter {
         }
     }
 
-    /// What is wrong with a filter that could go through the whole history, record by record, without finding anything. That
-    /// most records are of clients is for certain; what they were done by, and how, differs from bank to bank.
+    /// What is wrong with a filter that could go through the whole history, record by record, without finding anything.
+    /// That most records are of clients is for certain; what they were done by, and how, differs from bank to bank.
     pub(super) fn too_wide(&self) -> Option<Problem> {
         let walked = matches!(self.lead(), Lead::Caller | Lead::Time);
         let sifted = self.action.is_some() || self.door.is_some() || self.caller_kind.is_some();

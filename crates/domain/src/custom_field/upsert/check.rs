@@ -1,4 +1,5 @@
-//! The rules for a set of custom fields, pure: submission + present definitions → the set as it is to be, or every problem.
+//! The rules for a set of custom fields, pure: submission + present definitions → the set as it is to be, or every
+//! problem.
 
 use std::collections::{HashMap, HashSet};
 

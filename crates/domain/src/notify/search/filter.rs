@@ -80,8 +80,8 @@ impl MessageFilter {
     }
 }
 
-/// A condition that holds for these states; none when it always does. They are written out: how many rows one has decides
-/// how the database looks for them, and there are few different statements.
+/// A condition that holds for these states; none when it always does. They are written out: how many rows one has
+/// decides how the database looks for them, and there are few different statements.
 fn one_of(states: &[MessageState], column: &str) -> Option<String> {
     let asked = MessageState::ALL.into_iter().filter(|state| states.contains(state));
     let asked: Vec<String> = asked.map(|state| format!("'{}'", state.as_str())).collect();

@@ -30,8 +30,8 @@ impl Conditions {
 }
 
 impl FieldCondition {
-    /// The value, as far as somebody with these rights may see it: who knows it, and which clients got a message, would know
-    /// what they have. That of a field that is no more may be of any set.
+    /// The value, as far as somebody with these rights may see it: who knows it, and which clients got a message, would
+    /// know what they have. That of a field that is no more may be of any set.
     pub fn shown(&self, definitions: &Definitions, rights: &Rights) -> &str {
         let field = definitions.field_of_key(&self.field_key);
         match rights.views_all() || field.is_some_and(|field| field.is_shown(rights)) {

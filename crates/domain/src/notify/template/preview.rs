@@ -16,7 +16,8 @@ use clientele_core::error::Result;
 /// What a template says to a client.
 #[derive(Clone, Debug)]
 pub struct Preview {
-    /// Whether the client meets the template's conditions, as far as the caller may see: one on a hidden value isn't met.
+    /// Whether the client meets the template's conditions, as far as the caller may see: one on a hidden value isn't
+    /// met.
     pub matches: bool,
     pub language: Language,
     /// None when the client can't be reached on the template's channel.
@@ -27,8 +28,8 @@ pub struct Preview {
 }
 
 impl Clientele {
-    /// Renders a template for a client, in the client's language unless another is given; none when one of the two doesn't
-    /// exist.
+    /// Renders a template for a client, in the client's language unless another is given; none when one of the two
+    /// doesn't exist.
     pub async fn preview_message(
         &self,
         caller: &Caller,

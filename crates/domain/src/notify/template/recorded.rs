@@ -46,8 +46,8 @@ pub(super) fn members(before: Option<&State<'_>>, after: Option<&State<'_>>, def
     found
 }
 
-/// A value that a custom field must have is shown to those who may see the field's own: who knows it, and which clients got
-/// a message, knows what they have.
+/// A value that a custom field must have is shown to those who may see the field's own: who knows it, and which clients
+/// got a message, knows what they have.
 fn conditions(
     before: Option<Conditions>,
     after: Option<Conditions>,

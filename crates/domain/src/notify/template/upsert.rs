@@ -27,8 +27,9 @@ use clientele_core::{
 use clientele_storage::db::{Step, Transaction, Work};
 
 /// A message template as it is to be: created when there is none with this `templateId`, changed when there is. An
-/// omitted member stays as it is. Of one that depends on values of custom fields which you may not see, by a condition or a
-/// placeholder, you may change the texts and deactivate it; event, channel and conditions are FORBIDDEN, and to activate it.
+/// omitted member stays as it is. Of one that depends on values of custom fields which you may not see, by a condition
+/// or a placeholder, you may change the texts and deactivate it; event, channel and conditions are FORBIDDEN, and to
+/// activate it.
 #[derive(InputObject, Clone, Debug)]
 #[graphql(name = "UpsertMessageTemplateInput")]
 pub struct UpsertMessageTemplate {
@@ -47,8 +48,8 @@ pub struct UpsertMessageTemplate {
     /// The language of the variant for clients in whose language there is none; on creation that of the first variant
     /// unless given.
     pub default_language: Option<Language>,
-    /// Replaces the variants: one whose language is known is changed, another is new, and a stored one that isn't listed
-    /// is removed. Omit to leave them alone; null is refused. At least one, and at most one for each language.
+    /// Replaces the variants: one whose language is known is changed, another is new, and a stored one that isn't
+    /// listed is removed. Omit to leave them alone; null is refused. At least one, and at most one for each language.
     pub variants: MaybeUndefined<Vec<MessageTemplateVariantInput>>,
     /// Replaces the conditions as a whole. Omit to leave them alone; null removes all.
     pub conditions: MaybeUndefined<MessageConditionsInput>,
@@ -56,12 +57,12 @@ pub struct UpsertMessageTemplate {
     pub client_mutation_id: Option<String>,
 }
 
-/// What a template says in one language. A placeholder is `{NAME}` or, for a custom field's value, `{CF:field_id}`; where
-/// there is no value, it becomes an empty text. One whose values you may not see is refused, unless the stored variant has it
-/// already. Any other brace is text. The names are CLIENT_NAME, CLIENT_ID,
-/// CLIENT_FIRST_NAMES, CLIENT_MIDDLE_NAMES, CLIENT_LAST_NAME, RECIPIENT_NAME, RECIPIENT_EMAIL_ADDRESS,
-/// RECIPIENT_MOBILE_PHONE; of the first identification document ID_DOCUMENT_TYPE, ID_DOCUMENT_NUMBER,
-/// ID_DOCUMENT_ISSUING_AUTHORITY, ID_DOCUMENT_EXPIRY_DATE; and, in UTC, CURRENT_DATE and CURRENT_DATE_TIME.
+/// What a template says in one language. A placeholder is `{NAME}` or, for a custom field's value, `{CF:field_id}`;
+/// where there is no value, it becomes an empty text. One whose values you may not see is refused, unless the stored
+/// variant has it already. Any other brace is text. The names are CLIENT_NAME, CLIENT_ID, CLIENT_FIRST_NAMES,
+/// CLIENT_MIDDLE_NAMES, CLIENT_LAST_NAME, RECIPIENT_NAME, RECIPIENT_EMAIL_ADDRESS, RECIPIENT_MOBILE_PHONE; of the first
+/// identification document ID_DOCUMENT_TYPE, ID_DOCUMENT_NUMBER, ID_DOCUMENT_ISSUING_AUTHORITY,
+/// ID_DOCUMENT_EXPIRY_DATE; and, in UTC, CURRENT_DATE and CURRENT_DATE_TIME.
 #[derive(InputObject, Clone, Debug)]
 pub struct MessageTemplateVariantInput {
     /// The language, unique in the list.
@@ -71,20 +72,21 @@ pub struct MessageTemplateVariantInput {
     pub subject: MaybeUndefined<String>,
     /// The text: up to 100,000 characters in an e-mail, up to 1,600 in a text message.
     pub text: String,
-    /// The same as HTML, for e-mails only: up to 100,000 characters. Values are escaped where they are inserted. Omit it
-    /// to keep that of the stored variant; null clears it.
+    /// The same as HTML, for e-mails only: up to 100,000 characters. Values are escaped where they are inserted. Omit
+    /// it to keep that of the stored variant; null clears it.
     pub html: MaybeUndefined<String>,
 }
 
-/// Which clients get a message: those for whom all of these hold. What is omitted, null or an empty list asks for nothing.
+/// Which clients get a message: those for whom all of these hold. What is omitted, null or an empty list asks for
+/// nothing.
 #[derive(InputObject, Clone, Debug, Default)]
 pub struct MessageConditionsInput {
     /// The client has one of these roles.
     pub client_roles: Option<Vec<ClientRoleBy>>,
     /// The client is in one of these states.
     pub states: Option<Vec<ClientState>>,
-    /// Each of these custom fields, whose values you may see, has this value. At most 100, and each field once. A stored one
-    /// that you may not see is kept by sending it as it is shown, with the value `***`.
+    /// Each of these custom fields, whose values you may see, has this value. At most 100, and each field once. A
+    /// stored one that you may not see is kept by sending it as it is shown, with the value `***`.
     pub custom_fields: Option<Vec<MessageFieldConditionInput>>,
 }
 
@@ -104,7 +106,8 @@ struct Plan {
     variants: Vec<message_variant::Model>,
 }
 
-/// Creates the template that `input` describes, or changes the one it names. Answers all definitions and the template's key.
+/// Creates the template that `input` describes, or changes the one it names. Answers all definitions and the template's
+/// key.
 pub async fn upsert_message_template(
     clientele: &Clientele,
     caller: &Caller,

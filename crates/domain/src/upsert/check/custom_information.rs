@@ -1,7 +1,7 @@
 //! Custom field values: members that are matched by their field's id.
 //!
-//! A list replaces the values that the caller may change. The others are outside of it: they are kept as they are, and not
-//! asked for. See [`in_place`] for where they stand then.
+//! A list replaces the values that the caller may change. The others are outside of it: they are kept as they are, and
+//! not asked for. See [`in_place`] for where they stand then.
 
 use std::collections::{HashMap, HashSet};
 
@@ -139,8 +139,8 @@ fn kept(stored: &[Stored], facts: &Facts<'_>) -> Vec<Stored> {
     kept
 }
 
-/// The list that is stored: what is kept stays where it is, what was sent takes the other places in its own order, and no
-/// place stays free: what is kept moves up when there is less before it than there was.
+/// The list that is stored: what is kept stays where it is, what was sent takes the other places in its own order, and
+/// no place stays free: what is kept moves up when there is less before it than there was.
 fn in_place(kept: Vec<Stored>, sent: Vec<Stored>) -> Vec<Stored> {
     let (mut kept, mut sent) = (kept.into_iter().peekable(), sent.into_iter());
     let mut list = Vec::with_capacity(kept.len() + sent.len());
@@ -199,8 +199,8 @@ struct Refusal {
 
 /// The value and linked key to store, for a caller who may change them.
 ///
-/// A value that is unique and another client's (926) is to be told here: only to those who may change the set, as it says
-/// that there is such a value.
+/// A value that is unique and another client's (926) is to be told here: only to those who may change the set, as it
+/// says that there is such a value.
 fn decide(
     field: &Field,
     value: &MaybeUndefined<String>,

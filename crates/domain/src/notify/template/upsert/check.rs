@@ -1,4 +1,5 @@
-//! The rules for a message template, pure: submission + present definitions → the template as it is to be, or every problem.
+//! The rules for a message template, pure: submission + present definitions → the template as it is to be, or every
+//! problem.
 
 use entity::message_template;
 

@@ -114,8 +114,8 @@ fn fields(
             problems.add(ProblemCode::Blank, place("value"), message);
             continue;
         }
-        // Which clients get its messages would tell what they have. One that is there already may stay, by what is shown of
-        // it: by its value, guesses would find it out.
+        // Which clients get its messages would tell what they have. One that is there already may stay, by what is
+        // shown of it: by its value, guesses would find it out.
         if !field.is_shown(rights) {
             let stored = stored
                 .iter()

@@ -22,7 +22,8 @@ pub(super) struct Aim<'a> {
     pub conditions: Option<&'a Conditions>,
 }
 
-/// Refuses what would aim a template anew that depends on hidden values. It may be written anew, deactivated and deleted.
+/// Refuses what would aim a template anew that depends on hidden values. It may be written anew, deactivated and
+/// deleted.
 pub(super) fn guard(stored: &Template, aim: &Aim<'_>, known: &Definitions, rights: &Rights, problems: &mut Problems) {
     if !depends_on_hidden(stored, known, rights) {
         return;

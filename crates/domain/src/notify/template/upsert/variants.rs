@@ -30,8 +30,8 @@ const LONGEST_SMS: usize = 1_600;
 /// So many placeholders in a text are no mistake any more: each may become a long text.
 const MOST_PLACEHOLDERS: usize = 500;
 
-/// The variants as they are to be. One that says what is stored already is the stored one, with its key. `rights` are those
-/// of who sends them.
+/// The variants as they are to be. One that says what is stored already is the stored one, with its key. `rights` are
+/// those of who sends them.
 pub(super) fn variants(
     sent: &MaybeUndefined<Vec<MessageTemplateVariantInput>>,
     channel: Option<Channel>,
