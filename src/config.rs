@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::authentication::AuthenticationSettings;
 use crate::api::cors::CorsSettings;
-use crate::api::graphql::settings::GraphqlSettings;
 use crate::api::rate_limit::RateLimitSettings;
 use crate::api::rest::RestSettings;
 use crate::server::HttpSettings;
@@ -32,6 +31,7 @@ use clientele_domain::client::ClientSettings;
 use clientele_domain::idempotency::IdempotencySettings;
 use clientele_storage::db::DatabaseSettings;
 pub use database_url::DatabaseUrl;
+use graphql_server::settings::GraphqlSettings;
 pub use layers::{Flags, load, load_with_origins};
 pub use origins::Origins;
 pub use redact::{is_path, redacted};

@@ -7,7 +7,6 @@ use axum::Router;
 use self::{
     authentication::{Authentication, Gate, protect},
     cors::CorsSettings,
-    graphql::{persisted::Persisted, settings::GraphqlSettings},
     metrics::ApiMetrics,
     rate_limit::{RateLimit, RateLimitSettings},
     rest::RestSettings,
@@ -17,14 +16,14 @@ pub use self::{
     request_id::RequestId,
 };
 use clientele_core::budget::{AnswerSettings, Means};
-use clientele_domain::{Clientele, caller::Door};
+use clientele_domain::{Clientele, access::Door};
+use graphql_server::{persisted::Persisted, settings::GraphqlSettings};
 
 pub mod authentication;
 pub mod content_encoding;
 pub mod cors;
 pub mod graphql;
 pub mod health;
-pub mod json_check;
 pub mod metrics;
 pub mod origin;
 mod place;

@@ -10,10 +10,14 @@ use axum::{
 
 pub use self::ready::Ready;
 use super::{
-    RequestId,
-    graphql::{self, http::Media},
+    RequestId, graphql,
     report::{ErrorReport, LogCause, Reason},
     rest,
+};
+use clientele_core::error::sentence;
+use graphql_server::{
+    error::Code,
+    http::{Media, media},
 };
 
 /// Why no door has answered.
@@ -46,9 +50,9 @@ impl Refusal {
     const fn sentence(self) -> &'static str {
         match self {
             Self::Slow => "The body took too long to arrive.",
-            Self::Overloaded => graphql::error::BUSY,
+            Self::Overloaded => sentence::BUSY,
             Self::TooMany { .. } => "This caller sends requests too fast. Retry-After says when to send the next one.",
-            Self::Broken => graphql::error::INTERNAL,
+            Self::Broken => sentence::INTERNAL,
         }
     }
 
@@ -88,7 +92,7 @@ impl Form {
 impl Asked {
     pub fn by<B>(request: &Request<B>) -> Self {
         let form = match request.uri().path() {
-            "/graphql" | "/graphql/" => Form::Graphql(graphql::http::media(request.headers())),
+            "/graphql" | "/graphql/" => Form::Graphql(media(request.headers())),
             path if path == "/api" || path.starts_with("/api/") => Form::Rest,
             _ => Form::Text,
         };
@@ -114,7 +118,7 @@ impl Asked {
     pub fn refused(&self, refusal: Refusal) -> Response {
         let (status, id) = (refusal.status(), &self.id);
         let mut response = match self.form {
-            Form::Graphql(media) => graphql::http::refused(media, status, refusal.code(), refusal.sentence(), id),
+            Form::Graphql(media) => graphql::refused(media, status, refusal.code(), refusal.sentence(), id),
             Form::Rest => rest::refused(refusal, refusal.sentence(), id),
             Form::Text => (status, refusal.text(id)).into_response(),
         };
@@ -147,8 +151,7 @@ impl Refusal {
         }
     }
 
-    const fn code(self) -> graphql::error::Code {
-        use graphql::error::Code;
+    const fn code(self) -> Code {
         match self {
             Self::Slow => Code::Timeout,
             Self::Overloaded => Code::Unavailable,

@@ -15,8 +15,6 @@ use super::listening::Signals;
 use super::store::{self, OpenMode};
 use super::{Failure, audit, listening, print, worker};
 use crate::api::authentication::{Authentication, Guard};
-use crate::api::graphql::persisted::{Manifest, Persisted};
-use crate::api::graphql::settings::GraphqlSettings;
 use crate::api::metrics::ApiMetrics;
 use crate::api::{self, health, origin, playground, unmatched};
 use crate::config::{Config, LogFormat};
@@ -25,10 +23,8 @@ use clientele_core::secret::Secret;
 use clientele_delivery::channel::Channels;
 use clientele_domain::Clientele;
 use clientele_domain::idempotency;
-use clientele_domain::{
-    access::{FIRST, make_first_user},
-    caller::Caller,
-};
+use graphql_server::persisted::{Manifest, Persisted};
+use graphql_server::settings::GraphqlSettings;
 
 /// Starts in the order in which a mistake is cheapest to report, serves, and comes back when told to stop.
 pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure> {

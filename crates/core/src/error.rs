@@ -7,6 +7,15 @@ use std::{fmt, io, sync::Arc, time::Duration};
 
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, sqlx};
 
+/// Sentences that several APIs answer.
+pub mod sentence {
+    pub const WRONG_CREDENTIALS: &str = "These credentials are wrong, or not valid any more.";
+    pub const TOO_MANY_ATTEMPTS: &str =
+        "Too many attempts to sign in have failed. Wait, then try again with the right credentials.";
+    pub const BUSY: &str = "The server has more to do than it can. Try again shortly.";
+    pub const INTERNAL: &str = "Something went wrong on the server. Its log has the cause under the request id.";
+}
+
 /// Why an operation could not be carried out. Nothing has been written when a write returns it.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {

@@ -7,6 +7,7 @@ pub mod error;
 pub mod fair_queue;
 pub mod flow;
 pub mod histogram;
+pub mod json_check;
 pub mod mail_address;
 pub mod network;
 pub mod problem;

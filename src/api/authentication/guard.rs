@@ -15,7 +15,10 @@ use super::{
     issuer::{self, Checked, Fetch, Issuer, Outage},
 };
 use crate::api::{PeerAddress, Place};
-use clientele_core::{error::Error, flow::Flow};
+use clientele_core::{
+    error::{Error, sentence},
+    flow::Flow,
+};
 use clientele_domain::{
     Clientele,
     access::{Account, Verdict},
@@ -47,10 +50,8 @@ impl Refusal {
     pub fn sentence(&self) -> &'static str {
         match self {
             Self::Missing(sentence) => sentence,
-            Self::Wrong => "These credentials are wrong, or not valid any more.",
-            Self::TooMany(_) => {
-                "Too many attempts to sign in have failed. Wait, then try again with the right credentials."
-            }
+            Self::Wrong => sentence::WRONG_CREDENTIALS,
+            Self::TooMany(_) => sentence::TOO_MANY_ATTEMPTS,
             Self::Busy => "So many sign in that there is no place for you now. Try again shortly.",
             Self::IssuerAway(_) => {
                 "The issuer of this token can't be reached at the moment, so that the token can't be checked. Try again shortly."

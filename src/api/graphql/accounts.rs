@@ -3,9 +3,8 @@
 use async_graphql::{Context, Object as Root, Result};
 
 use super::{
-    error::Fault,
+    context::{caller, clientele, loaders, plan},
     mutation::answer,
-    object::{Plan, Written},
     objects::{
         connection::{Connection, Listed, PageRow},
         payload::{
@@ -13,8 +12,7 @@ use super::{
         },
         user::{Token, User, Viewer, ViewerRow},
     },
-    page::PageArguments,
-    query::{caller, clientele, loaders, plan},
+    page::{PageArguments, of_argument},
     reach::{Reach, asked},
     world::World,
 };
@@ -23,6 +21,7 @@ use clientele_domain::access::{
     self, BY_CREATION, BY_NAME, ChangePassword, CreateToken, DeleteUser, RequestPlace, RevokeToken, UpsertUser,
 };
 use clientele_storage::paging::{Order, Total, Window};
+use graphql_server::object::{Plan, Written};
 
 /// Reads users and API tokens.
 #[derive(Default)]
@@ -101,7 +100,7 @@ impl AccountQuery {
 
 fn window(arguments: PageArguments, of: &str, order: &Order) -> Result<Window> {
     let window = Window::of(&arguments.range(of, "")?, order);
-    Ok(window.map_err(|problem| Fault::of_argument("", &problem))?)
+    Ok(window.map_err(|problem| of_argument("", &problem))?)
 }
 
 /// Users and tokens lead nowhere else.

@@ -3,14 +3,13 @@
 use async_graphql::{Context, InputObject, Object as Root, Result};
 
 use super::{
-    error::Fault,
-    object::Written,
+    client_by::ClientBy,
+    context::{caller, clientele, loaders, plan},
     objects::{
         audit::AuditRecord,
         connection::{Connection, PageRow},
     },
-    page::PageArguments,
-    query::{ClientBy, caller, clientele, loaders, plan},
+    page::{PageArguments, of_argument},
     reach::{Reach, asked, asks_changes},
     world::{World, too_large},
 };
@@ -23,6 +22,7 @@ use clientele_domain::{
     caller::{CallerKind, Door},
 };
 use clientele_storage::paging::{Asked, DateTimeRange, Window};
+use graphql_server::object::Written;
 
 /// Narrows a list of records: all members that are given must hold. `action`, `door` and `callerKind` take, beside them, `at`
 /// with `from` and `until` at most 31 days apart, or `client`, `subjectKey` or a `subject` other than CLIENT: what nothing
@@ -105,7 +105,7 @@ impl AuditQuery {
             last: last.map(i64::from),
             before,
         };
-        let of_argument = |problem| Fault::of_argument("", &problem);
+        let of_argument = |problem| of_argument("", &problem);
         let filter = filter.unwrap_or_default().read().map_err(of_argument)?;
         let window = Window::of(&arguments.range("records", "")?, &NEWEST_FIRST).map_err(of_argument)?;
         let plan = plan::<Connection<AuditRecord>>(context)?;

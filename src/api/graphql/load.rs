@@ -21,8 +21,8 @@ pub type Loaders = DataLoader<Source>;
 
 pub struct Source(Arc<Clientele>);
 
-/// For one request, as what they load counts to its [`Allowance`]. They keep nothing: what is cached could be stale. They wait
-/// for nothing: batches form while statements run.
+/// For one request, as what they load counts to its [`Allowance`]. They keep nothing: what is cached could be stale.
+/// They wait for nothing: batches form while statements run.
 pub fn loaders(clientele: Arc<Clientele>) -> Loaders {
     let spawn = |load| match Allowance::current() {
         Some(allowance) => tokio::spawn(allowance.scope(load)),

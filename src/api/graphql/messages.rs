@@ -3,16 +3,15 @@
 use async_graphql::{Context, ID, InputObject, Result};
 
 use super::{
-    error::Fault,
-    node::GlobalId,
+    client_by::ClientBy,
+    context::{caller, clientele, loaders, plan},
+    global_id::GlobalId,
     nodes::message_key,
-    object::{Plan, Written},
     objects::{
         connection::{Connection, PageRow},
         message::Message,
     },
-    page::PageArguments,
-    query::{ClientBy, caller, clientele, loaders, plan},
+    page::{PageArguments, of_argument},
     reach::{Reach, asked, selected},
     world::World,
 };
@@ -25,6 +24,7 @@ use clientele_domain::{
     notify::{self, NEWEST_FIRST, Resend},
 };
 use clientele_storage::paging::{DateTimeRange, Window};
+use graphql_server::object::{Plan, Written};
 
 /// Narrows a list of messages: all members that are given must hold.
 #[derive(InputObject, Default)]
@@ -107,7 +107,7 @@ pub(super) async fn page(
     filter: MessageFilter,
     arguments: PageArguments,
 ) -> Result<Written<Connection<Message>>> {
-    let of_argument = |problem| Fault::of_argument("", &problem);
+    let of_argument = |problem| of_argument("", &problem);
     let filter = filter.read().map_err(of_argument)?;
     let window = Window::of(&arguments.range("messages", "")?, &NEWEST_FIRST).map_err(of_argument)?;
     let plan = plan::<Connection<Message>>(context)?;

@@ -1,57 +1,45 @@
-//! The GraphQL door: what the schema has, and how requests are answered.
+//! The GraphQL API: its schema, and the glue between clientele and the crate `graphql-server`.
 
 mod accounts;
-pub mod answer;
 mod audit;
-pub mod door;
-pub mod error;
+mod client_by;
+mod context;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod http;
-pub mod limits;
+mod global_id;
 mod load;
 mod messages;
 mod mutation;
 mod node;
 mod nodes;
-mod object;
 mod objects;
 mod page;
 mod permits;
-pub mod persisted;
-pub mod prepare;
+mod prices;
 mod query;
 mod reach;
-pub mod settings;
-#[cfg(test)]
-mod toy;
+mod request;
 mod world;
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use async_graphql::{EmptySubscription, MergedObject, SDLExportOptions, Schema, SchemaBuilder, registry::MetaField};
-use axum::{Router, http::HeaderMap, response::Response};
+use axum::{Router, extract::Request, routing::any};
 use chrono::{DateTime, Utc};
+use graphql_server::{GraphqlServer, http, persisted::Persisted, settings::GraphqlSettings};
 
+pub(super) use self::request::{refuse_caller, refused};
 use self::{
     accounts::{AccountMutation, AccountQuery},
     audit::AuditQuery,
-    door::{Door, Strict},
-    error::{Code, Fault},
-    load::loaders,
     mutation::Mutation,
-    object::Budget,
-    persisted::Persisted,
     query::Query,
-    settings::GraphqlSettings,
+    request::{GraphqlRequest, Shared, reported},
 };
-use super::{Place, RequestId, authentication::Refusal, metrics::ApiMetrics};
+use super::metrics::ApiMetrics;
 use clientele_core::budget::Means;
-use clientele_domain::{
-    Clientele,
-    caller::{Caller, Permission},
-};
+use clientele_domain::{Clientele, access::Permission};
 
 /// The GraphQL API of these clients, under `/graphql`.
 pub fn router(
@@ -61,35 +49,20 @@ pub fn router(
     metrics: ApiMetrics,
     means: Means,
 ) -> Router {
-    let of = clientele.clone();
-    let counted = metrics.clone();
-    let build = move || schema().data(of.clone()).data(counted.clone());
-    let answer_fields = settings.answer_fields;
-    let door = Door::new(build, settings, persisted, metrics);
-    http::router(Arc::new(door), means, move |data, head, prepared| {
-        data.insert(Budget::new(answer_fields));
-        data.insert(loaders(clientele.clone()));
-        // Without one, every field that needs to know is refused.
-        if let Some(caller) = head.extensions.get::<Caller>() {
-            permits::admit(prepared, caller)?;
-            data.insert(caller.clone());
-        }
-        if let Some(place) = head.extensions.get::<Place>() {
-            data.insert(place.clone());
-        }
-        Ok(())
-    })
-}
-
-/// The answer to somebody who isn't let in.
-pub(super) fn refuse_caller(refusal: &Refusal, headers: &HeaderMap, id: &RequestId) -> Response {
-    let fault = match refusal {
-        Refusal::Missing(_) | Refusal::Wrong => Fault::new(Code::Unauthenticated, refusal.sentence()),
-        Refusal::TooMany(_) => Fault::new(Code::RateLimited, refusal.sentence()),
-        Refusal::Busy | Refusal::IssuerAway(_) => Fault::new(Code::Unavailable, refusal.sentence()),
-        Refusal::Surprise(error) => error::of_domain(error),
+    let shared = Shared {
+        clientele: clientele.clone(),
+        metrics: metrics.clone(),
+        answer_fields: settings.answer_fields,
     };
-    http::refuse(fault, headers, id)
+    let build = || schema().data(clientele.clone()).data(metrics.clone());
+    let server = Arc::new(GraphqlServer::new(build, settings, prices::PRICES, persisted));
+    let answer = any(async move |request: Request| {
+        let context = GraphqlRequest::of(&request, shared);
+        reported(http::handle(server, &means, context, request).await)
+    });
+    Router::new()
+        .route("/graphql", answer.clone())
+        .route("/graphql/", answer)
 }
 
 /// The schema in the schema definition language.
@@ -98,19 +71,22 @@ pub fn sdl() -> String {
     schema().finish().sdl_with_options(options)
 }
 
-/// The fields below those of the roots that take a permission of their own, each with its type, and that permission.
+/// A server without data, which prepares documents and runs none.
+fn server(
+    build: impl Fn() -> SchemaBuilder<Queries, Mutations, EmptySubscription>,
+) -> GraphqlServer<Queries, Mutations> {
+    GraphqlServer::new(build, GraphqlSettings::default(), prices::PRICES, Persisted::default())
+}
+
+/// The fields below the root that require a permission, each with its type, and that permission.
 pub fn guarded_fields() -> BTreeMap<String, Permission> {
-    let schema = Strict::new(schema());
-    let types = schema.registry().types.values();
+    let server = server(schema);
+    let types = server.registry().types.values();
     let fields = types.filter_map(|ty| Some((ty.name(), ty.fields()?)));
     let fields = fields.flat_map(|(ty, fields)| fields.values().map(move |field| (ty, field)));
-    let needs = |field: &MetaField| {
-        Permission::ALL
-            .into_iter()
-            .find(|it| field.requires_scopes.iter().any(|name| name == it.as_str()))
-    };
+    let required = |field: &MetaField| field.requires_scopes.iter().find_map(|name| Permission::parse(name));
     fields
-        .filter_map(|(ty, field)| Some((format!("{ty}.{}", field.name), needs(field)?)))
+        .filter_map(|(ty, field)| Some((format!("{ty}.{}", field.name), required(field)?)))
         .collect()
 }
 
@@ -132,8 +108,8 @@ fn schema() -> SchemaBuilder<Queries, Mutations, EmptySubscription> {
     Schema::build(queries, Mutations(Mutation, AccountMutation), EmptySubscription)
 }
 
-/// The door is where time comes from; below it, time is a parameter.
-#[expect(clippy::disallowed_methods, reason = "this is a door")]
+/// The current time, which the domain takes as a parameter.
+#[expect(clippy::disallowed_methods, reason = "time enters here")]
 fn now() -> DateTime<Utc> {
     Utc::now()
 }

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use async_graphql::{Context, Object as Root, Result};
 
 use super::{
-    error::{Code, Fault},
+    context::{caller, clientele, loaders, plan},
     messages::ResendMessagesInput,
-    object::{Object, Plan, Written},
     objects::{
         client::ClientRow,
         definition::SetRow,
@@ -18,11 +17,10 @@ use super::{
         },
         template::TemplateRow,
     },
-    query::{caller, clientele, loaders, plan},
     reach::{Reach, wanted},
     world::World,
 };
-use crate::api::{metrics::ApiMetrics, report::LogCause};
+use crate::api::metrics::ApiMetrics;
 use clientele_core::problem::{Problem, ProblemCode};
 use clientele_domain::{
     caller::Permission,
@@ -33,6 +31,10 @@ use clientele_domain::{
         DeleteMessageTemplate, UpsertMessageTemplate, delete_message_template, upsert_message_template,
     },
     upsert::{Outcome, UpsertClient},
+};
+use graphql_server::{
+    error::{Cause, Code, Fault},
+    object::{Object, Plan, Written},
 };
 
 /// Changes the bank's clients and the definitions they follow.
@@ -252,5 +254,5 @@ fn written<'a, T, R>(
 /// A caller that is told to try again would create the client a second time.
 fn incomplete() -> Fault {
     let message = "The change has been stored, but its answer could not be completed: read it back, asking for less.";
-    Fault::new(Code::Internal, message).because(LogCause::new("the answer to a stored change could not be completed"))
+    Fault::new(Code::Internal, message).because(Cause::new("the answer to a stored change could not be completed"))
 }

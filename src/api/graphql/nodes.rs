@@ -1,5 +1,5 @@
-//! Finding objects by their global ids, whatever their types: all that were asked for together, in statements whose number
-//! depends on their types only.
+//! Finding objects by their global ids, whatever their types: all that were asked for together, in statements whose
+//! number depends on their types only.
 
 mod named;
 
@@ -11,9 +11,10 @@ use entity::message;
 pub(super) use self::named::message_key;
 use self::named::{is_definition, needs, owner, record_key};
 use super::{
+    context::{caller, clientele, definitions, loaders, plan},
+    global_id::GlobalId,
     load::{ClientKey, Loaders},
-    node::{GlobalId, Node},
-    object::{Object, Plan, text},
+    node::Node,
     objects::{
         audit::AuditRecord,
         client::{Client, ClientRow},
@@ -24,7 +25,6 @@ use super::{
         template::{MessageTemplate, TemplateRow},
         user::{Token, User},
     },
-    query::{caller, clientele, definitions, loaders, plan},
     reach::{Reach, wanted},
     world::{World, too_large},
 };
@@ -37,8 +37,10 @@ use clientele_domain::{
     definitions::Definitions,
     notify::MessageKey,
 };
+use graphql_server::object::{Object, Plan, text};
 
-/// Finds the objects with these global ids and writes each as the type it is. What the caller may not see doesn't exist.
+/// Finds the objects with these global ids and writes each as the type it is. What the caller may not see doesn't
+/// exist.
 pub(super) async fn nodes(context: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<Node>>> {
     let ids = visible(context, ids)?;
     let rows = Rows::load(context, &ids.iter().flatten().collect::<Vec<_>>()).await?;

@@ -2,15 +2,16 @@
 
 use async_graphql::{PathSegment, Value};
 
-use super::{
+use graphql_server::{
     error::{Code, Fault},
     object::Step,
 };
+
 use clientele_core::problem::{self, Problem, ProblemCode};
 use clientele_storage::paging::Range;
 
 /// A page has this many entries unless the caller says otherwise.
-const PAGE: u32 = 50;
+pub const DEFAULT_PAGE: u32 = 50;
 pub const LARGEST_PAGE: u32 = 500;
 
 #[derive(Clone, Debug, Default)]
@@ -70,7 +71,7 @@ impl PageArguments {
 
 fn count(place: &str, name: &str, asked: Option<i64>) -> Result<u32, Fault> {
     match asked.map(u32::try_from) {
-        None => Ok(PAGE),
+        None => Ok(DEFAULT_PAGE),
         Some(Ok(count)) if count <= LARGEST_PAGE => Ok(count),
         Some(_) => {
             let message = format!("`{place}{name}` must be from 0 to {LARGEST_PAGE}.");
@@ -81,22 +82,20 @@ fn count(place: &str, name: &str, asked: Option<i64>) -> Result<u32, Fault> {
     }
 }
 
-impl Fault {
-    /// A problem with an argument. `place` comes before the argument's own name.
-    pub fn of_argument(place: &str, problem: &Problem) -> Self {
-        let path: Vec<String> = problem.path.iter().map(ToString::to_string).collect();
-        let code = match problem.code {
-            ProblemCode::Forbidden => Code::Forbidden,
-            _ => Code::BadUserInput,
-        };
-        let segments = problem.path.iter().map(|step| match step {
-            problem::Step::Name(name) => PathSegment::Field((*name).to_owned()),
-            problem::Step::Index(index) => PathSegment::Index(*index),
-        });
-        let fields = place
-            .split_terminator('.')
-            .map(|part| PathSegment::Field(part.to_owned()));
-        let message = format!("`{place}{}`: {}", path.join("."), problem.message);
-        Self::new(code, message).of_input(fields.chain(segments).collect())
-    }
+/// The error of a problem with an argument. `place` comes before the argument's own name.
+pub fn of_argument(place: &str, problem: &Problem) -> Fault {
+    let path: Vec<String> = problem.path.iter().map(ToString::to_string).collect();
+    let code = match problem.code {
+        ProblemCode::Forbidden => Code::Forbidden,
+        _ => Code::BadUserInput,
+    };
+    let segments = problem.path.iter().map(|step| match step {
+        problem::Step::Name(name) => PathSegment::Field((*name).to_owned()),
+        problem::Step::Index(index) => PathSegment::Index(*index),
+    });
+    let fields = place
+        .split_terminator('.')
+        .map(|part| PathSegment::Field(part.to_owned()));
+    let message = format!("`{place}{}`: {}", path.join("."), problem.message);
+    Fault::new(code, message).of_input(fields.chain(segments).collect())
 }

@@ -1,16 +1,17 @@
-//! Which fields of the root take a permission before anything runs.
+//! The permissions that fields of the root require before anything runs.
 //!
-//! A field that can't be null has no place for its own refusal, and a mutation must not run when a later one of its document
-//! is forbidden: the request is refused as a whole. Fields that can be null are refused one by one, by the domain, which asks
-//! again behind this door in any case.
+//! A field that can't be null has no place for its own refusal, and a mutation must not run when a later one of its
+//! document is forbidden: the request is refused as a whole. Fields that can be null are refused one by one, by the
+//! domain, which checks every permission again in any case.
 
 use async_graphql::parser::types::OperationType;
 
-use super::{
+use graphql_server::{
+    Prepared,
     error::{Code, Fault, Refused},
-    prepare::{Prepared, collect},
 };
-use clientele_domain::caller::{
+
+use clientele_domain::access::{
     Caller,
     Permission::{
         self, Audit, CreateClient, EditClient, ManageCustomFields, ManageTemplates, ManageUsers, ResendMessages,
@@ -18,8 +19,8 @@ use clientele_domain::caller::{
     },
 };
 
-/// The fields, each with the permissions one of which it takes. To add one: a line here, and one in the test that walks the
-/// schema.
+/// The fields, each with the permissions one of which it takes. To add one: a line here, and one in the test that walks
+/// the schema.
 const QUERIES: &[(&str, &[Permission])] = &[
     ("clients", &[ViewClient]),
     ("messages", &[ViewMessages]),
@@ -46,9 +47,9 @@ pub fn admit(operation: &Prepared, caller: &Caller) -> Result<(), Refused> {
     if caller.may_everything() {
         return Ok(());
     }
-    let (root, table) = match operation.operation.ty {
-        OperationType::Query => ("Query", QUERIES),
-        OperationType::Mutation => ("Mutation", MUTATIONS),
+    let table = match operation.operation_type() {
+        OperationType::Query => QUERIES,
+        OperationType::Mutation => MUTATIONS,
         OperationType::Subscription => return Ok(()),
     };
     let fault = |(name, pos): (&str, _)| {
@@ -60,9 +61,7 @@ pub fn admit(operation: &Prepared, caller: &Caller) -> Result<(), Refused> {
         let message = format!("This needs the permission {}.", names.join(" or "));
         Some(Fault::new(Code::Forbidden, message).at(pos))
     };
-    let fields =
-        collect(&operation.operation.selection_set.node, root).map(|field| (field.node.name.node.as_str(), field.pos));
-    let faults: Vec<Fault> = fields.filter_map(fault).collect();
+    let faults: Vec<Fault> = operation.root_fields().filter_map(fault).collect();
     match faults.is_empty() {
         true => Ok(()),
         false => Err(Refused::new(faults)),

@@ -1,16 +1,14 @@
 //! The root of queries. Each field reads its arguments, loads what its selection needs and writes its object.
 
-use std::sync::Arc;
-
 use async_graphql::{Context, ID, Object as Root, OneofObject, Result};
 
 use super::{
-    error::{Code, Fault},
-    load::Loaders,
+    client_by::ClientBy,
+    context::{caller, clientele, definitions, loaders, plan},
+    global_id::GlobalId,
     messages::{self, MessageFilter},
-    node::{GlobalId, Node},
+    node::Node,
     nodes,
-    object::{Object, Plan, Written},
     objects::{
         client::{Client, ClientRow},
         connection::{Connection, PageRow},
@@ -18,46 +16,18 @@ use super::{
         message::Message,
         template::{MessagePreview, MessageTemplate, TemplateRow},
     },
-    page::{LARGEST_PAGE, PageArguments},
+    page::{LARGEST_PAGE, PageArguments, of_argument},
     reach::{Reach, asked, selected, wanted},
     world::World,
 };
-use clientele_domain::{
-    Clientele,
-    caller::Caller,
-    client::{ClientFilter, ClientOrder},
-    client_by::ClientBy as Named,
-    definitions::Definitions,
-    enums::Language,
+use clientele_domain::client::{ClientFilter, ClientOrder, Language};
+use graphql_server::{
+    error::{Code, Fault},
+    object::{Plan, Written},
 };
 
 /// Reads the bank's clients and the definitions they follow.
 pub struct Query;
-
-/// Names a client, in one of these ways.
-#[derive(OneofObject)]
-pub(super) enum ClientBy {
-    /// By its global id.
-    Id(ID),
-    /// By its key.
-    EncodedKey(String),
-    /// By the id people use.
-    ClientId(String),
-}
-
-impl ClientBy {
-    /// The client that is meant; none when the global id isn't one of a client.
-    pub(super) fn named(self) -> Option<Named> {
-        match self {
-            Self::EncodedKey(key) => Some(Named::EncodedKey(key)),
-            Self::ClientId(id) => Some(Named::ClientId(id)),
-            Self::Id(id) => match GlobalId::decode(&id) {
-                Some(GlobalId::Client(key)) => Some(Named::EncodedKey(key)),
-                _ => None,
-            },
-        }
-    }
-}
 
 /// Names a custom field, in one of these ways.
 #[derive(OneofObject)]
@@ -148,7 +118,7 @@ impl Query {
         let plan = plan::<Connection<Client>>(context)?;
         let plans: Vec<&Plan> = selected(&plan).collect();
         let reach = Reach::of_clients(&plans)?;
-        let of_argument = |problem| Fault::of_argument("", &problem);
+        let of_argument = |problem| of_argument("", &problem);
         let (clientele, caller) = (clientele(context)?, caller(context)?);
         let asked = asked(&plan);
         let wanted = asked.rows.then(|| wanted(plans.iter().copied()));
@@ -273,26 +243,4 @@ impl Query {
             .map(|preview| Written::object(context, &preview, &plan))
             .transpose()
     }
-}
-
-/// The selection of the field that is being answered, for objects of type `T`, without what the caller may not see.
-pub(super) fn plan<T: Object>(context: &Context<'_>) -> Result<Plan> {
-    Ok(Plan::of::<T>(&context.item.node.selection_set.node).for_caller(caller(context)?))
-}
-
-pub(super) fn clientele<'a>(context: &Context<'a>) -> Result<&'a Arc<Clientele>> {
-    context.data::<Arc<Clientele>>()
-}
-
-pub(super) fn caller<'a>(context: &Context<'a>) -> Result<&'a Caller> {
-    context.data::<Caller>()
-}
-
-pub(super) fn loaders<'a>(context: &Context<'a>) -> Result<&'a Loaders> {
-    context.data::<Loaders>()
-}
-
-pub(super) async fn definitions(context: &Context<'_>) -> Result<Arc<Definitions>> {
-    let clientele = clientele(context)?;
-    Ok(clientele.definitions.current(clientele.db.read()).await?)
 }

@@ -2,13 +2,13 @@
 //!
 //! Known before anything is read or written, so that a mistake in a field's arguments refuses the request as a whole.
 
-use super::{
-    error::Fault,
-    object::{Plan, Step},
-    page::PageArguments,
-};
+use super::page::{PageArguments, of_argument};
 use clientele_domain::{audit, client::Wanted, notify::NEWEST_FIRST};
 use clientele_storage::paging::{Asked, Order, Window};
+use graphql_server::{
+    error::Fault,
+    object::{Plan, Step},
+};
 
 /// The collections that selections of clients ask for.
 pub fn wanted<'a>(plans: impl IntoIterator<Item = &'a Plan>) -> Wanted {
@@ -45,7 +45,7 @@ pub fn history_window(history: &Step) -> Result<Window, Fault> {
 
 fn window_of(step: &Step, what: &str, place: &str, order: &Order) -> Result<Window, Fault> {
     let range = PageArguments::of(step).range(what, place)?;
-    Window::of(&range, order).map_err(|problem| Fault::of_argument(place, &problem))
+    Window::of(&range, order).map_err(|problem| of_argument(place, &problem))
 }
 
 /// The parts of a list that the selection of its page needs.

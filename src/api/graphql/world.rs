@@ -1,8 +1,8 @@
 //! What rows are written with: everything that their selections reach, loaded before anything is written. One statement
 //! for each kind of thing on each level, whatever the number of rows.
 //!
-//! Loaders serve many callers at once and give everything that this one has the permission for; values that it may not see are
-//! left out here.
+//! Loaders serve many callers at once and give everything that this one has the permission for; values that it may not
+//! see are left out here.
 
 mod loading;
 

@@ -7,10 +7,8 @@ use axum::{
 use futures_util::StreamExt;
 
 use super::errors::{Refusal, codes};
-use crate::api::{
-    content_encoding,
-    json_check::{self, DEEPEST, JsonFault, Limits, ShownPath},
-};
+use crate::api::content_encoding;
+use clientele_core::json_check::{self, DEEPEST, JsonFault, Limits, ShownPath};
 
 /// What a Content-Type says about a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,12 +17,11 @@ use super::{
 };
 use crate::api::{
     RequestId,
-    graphql::error::BUSY,
     report::{ErrorReport, LogCause},
 };
 use clientele_core::{
     budget::Size,
-    error::Error,
+    error::{Error, sentence::BUSY},
     problem::{Problem, ProblemCode, Section, Step},
 };
 use codes::Code;

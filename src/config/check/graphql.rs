@@ -1,12 +1,10 @@
 //! Settings of the GraphQL door, and of whose pages may use both doors.
 
 use axum::http::HeaderValue;
+use graphql_server::settings::{GraphqlSettings, TrustedDocuments};
 
 use super::{ConfigError, require};
-use crate::api::{
-    cors::{self, CorsSettings},
-    graphql::settings::{GraphqlSettings, TrustedDocuments},
-};
+use crate::api::cors::{self, CorsSettings};
 
 pub(super) fn check(graphql: &GraphqlSettings, cors: &CorsSettings) -> Result<(), ConfigError> {
     let trusting = graphql.trusted_documents != TrustedDocuments::Off;

@@ -5,15 +5,12 @@ use std::borrow::Cow;
 use async_graphql::OutputType;
 
 use super::connection::{Listed, Words};
-use crate::api::graphql::{
-    node::GlobalId,
-    object::{Field, Is, Object, Plan, list_of, maybe_list, object, one_of},
-    world::World,
-};
+use crate::api::graphql::{global_id::GlobalId, world::World};
 use clientele_domain::{
     audit::{Action, HistoryPage, Record, Shown, Subject},
     caller::{CallerKind, Door},
 };
+use graphql_server::object::{Field, Is, Object, Plan, list_of, maybe_list, object, one_of};
 
 pub struct AuditRecord;
 

@@ -15,8 +15,7 @@ use super::{
     message::Message,
 };
 use crate::api::graphql::{
-    node::GlobalId,
-    object::{Argument, Field, Is, Object, Plan, Step, list, list_of, maybe, maybe_of, one_of},
+    global_id::GlobalId,
     reach::{history_window, window},
     world::World,
 };
@@ -25,6 +24,7 @@ use clientele_domain::{
     client::Aggregate,
     enums::{ClientState, Gender, Language},
 };
+use graphql_server::object::{Argument, Field, Is, Object, Plan, Step, list, list_of, maybe, maybe_of, one_of};
 
 /// A client, and what was loaded beside it.
 #[derive(Clone, Copy)]
@@ -238,7 +238,7 @@ impl Object for Client {
             name: "messages",
             description: "What the client was written, or will be: newest first. Null when you may not see messages.",
             is: Is::Guarded {
-                needs: Permission::ViewMessages,
+                requires: Permission::ViewMessages.as_str(),
                 ty: maybe_of::<Connection<Message>>,
                 plan: Plan::of::<Connection<Message>>,
                 arguments: PAGE_ARGUMENTS,
@@ -259,7 +259,7 @@ impl Object for Client {
             name: "history",
             description: "Who changed what of the client: newest first. Null when you may not see the history.",
             is: Is::Guarded {
-                needs: Permission::Audit,
+                requires: Permission::Audit.as_str(),
                 ty: maybe_of::<Connection<AuditRecord>>,
                 plan: Plan::of::<Connection<AuditRecord>>,
                 arguments: PAGE_ARGUMENTS,

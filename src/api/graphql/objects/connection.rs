@@ -4,11 +4,9 @@ use std::{borrow::Cow, marker::PhantomData};
 
 use async_graphql::OutputType;
 
-use crate::api::graphql::{
-    object::{Argument, Field, Is, Object, Plan, list, list_of, object, one_of},
-    world::World,
-};
+use crate::api::graphql::world::World;
 use clientele_storage::paging::{CountPrecision, Total};
+use graphql_server::object::{Argument, Field, Is, Object, Plan, list, list_of, object, one_of};
 
 /// A type whose objects come in pages.
 pub trait Listed: Object {

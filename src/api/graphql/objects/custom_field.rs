@@ -9,17 +9,14 @@ use super::{
     client::{Client, ClientRow},
     definition::{CustomField, CustomFieldOption, FieldRow},
 };
-use crate::api::graphql::{
-    node::GlobalId,
-    object::{Field, Is, Object, Plan, maybe, maybe_of, object, one_of},
-    world::World,
-};
+use crate::api::graphql::{global_id::GlobalId, world::World};
 use clientele_core::scalar::Date;
 use clientele_domain::{
     caller::Permission,
     definitions,
     definitions::{Kind, NO_GROUP},
 };
+use graphql_server::object::{Field, Is, Object, Plan, maybe, maybe_of, object, one_of};
 
 /// A value with its field, and what was loaded beside it.
 #[derive(Clone, Copy)]
@@ -142,7 +139,7 @@ impl Object for CustomFieldValue {
             name: "linkedClient",
             description: "The client that a CLIENT_LINK field leads to; null for other types. Needs VIEW_CLIENT.",
             is: Is::Guarded {
-                needs: Permission::ViewClient,
+                requires: Permission::ViewClient.as_str(),
                 ty: maybe_of::<Client>,
                 plan: Plan::of::<Client>,
                 arguments: &[],

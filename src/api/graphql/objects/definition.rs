@@ -5,14 +5,9 @@ use std::borrow::Cow;
 use async_graphql::OutputType;
 use entity::{client_role, custom_field_option, custom_field_set};
 
-use crate::api::graphql::{
-    node::GlobalId,
-    object::{Field, Is, Object, Plan, list, list_of, object, one_of},
-};
-use clientele_domain::{
-    definitions,
-    definitions::{Definitions, FieldState, Kind, SetUsage},
-};
+use crate::api::graphql::global_id::GlobalId;
+use clientele_domain::custom_field::{self as domain, Definitions, FieldState, Kind, SetUsage};
+use graphql_server::object::{Field, Is, Object, Plan, list, list_of, object, one_of};
 
 /// A definition with all the others around it.
 #[derive(Clone, Copy)]

@@ -4,10 +4,8 @@ use std::borrow::Cow;
 
 use entity::{address, id_document};
 
-use crate::api::graphql::{
-    node::GlobalId,
-    object::{Field, Is, Object},
-};
+use crate::api::graphql::global_id::GlobalId;
+use graphql_server::object::{Field, Is, Object};
 
 pub struct Address;
 

@@ -11,16 +11,13 @@ use super::{
     payload::{PayloadRow, UserError, payload_fields},
     template::{MessageTemplate, TemplateRow},
 };
-use crate::api::graphql::{
-    node::GlobalId,
-    object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_list, maybe_of},
-    world::World,
-};
+use crate::api::graphql::{global_id::GlobalId, world::World};
 use clientele_domain::{
     caller::Permission,
     enums::{Channel, Event, Language, MessageState, Reason},
     notify::{MessagePage, Resent},
 };
+use graphql_server::object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_list, maybe_of};
 
 /// A message, and what was loaded beside it.
 #[derive(Clone, Copy)]
@@ -182,7 +179,7 @@ impl Object for Message {
             name: "client",
             description: "The client whom it is for. Null when you may not see clients.",
             is: Is::Guarded {
-                needs: Permission::ViewClient,
+                requires: Permission::ViewClient.as_str(),
                 ty: maybe_of::<Client>,
                 plan: Plan::of::<Client>,
                 arguments: &[],
@@ -250,7 +247,7 @@ impl Object for ResendMessagesPayload {
             name: "messages",
             description: "The messages that `ids` named, in that order. Null with a `filter`, and when there are userErrors. Needs VIEW_MESSAGES.",
             is: Is::Guarded {
-                needs: Permission::ViewMessages,
+                requires: Permission::ViewMessages.as_str(),
                 ty: |registry| list_of::<Message>(registry).trim_end_matches('!').to_owned(),
                 plan: Plan::of::<Message>,
                 arguments: &[],

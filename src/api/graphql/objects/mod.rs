@@ -1,7 +1,7 @@
 //! The object types of the schema. Each is a table of fields over a row; what isn't in a table isn't public.
 //!
-//! To add a field: a line in its type's table. To add a type: a file with its `impl Object`, and a line in [`NODES`] when
-//! it has a global id.
+//! To add a field: a line in its type's table. To add a type: a file with its `impl Object`, and a line in [`NODES`]
+//! when it has a global id.
 
 pub mod audit;
 pub mod client;
@@ -16,7 +16,7 @@ pub mod user;
 
 use async_graphql::registry::Registry;
 
-use super::object::{Object, one_of};
+use graphql_server::object::{Object, one_of};
 
 /// Puts a type into the schema, and says what it is called there.
 type Register = fn(&mut Registry) -> String;

@@ -10,12 +10,10 @@ use super::{
     template::{MessageTemplate, TemplateRow},
     user::{Token, User},
 };
-use crate::api::graphql::{
-    node::GlobalId,
-    object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_of},
-};
+use crate::api::graphql::global_id::GlobalId;
 use clientele_core::problem::{Problem, ProblemCode};
 use clientele_domain::access;
+use graphql_server::object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_of};
 
 /// A mutation's outcome: what is stored now, or what is wrong with the input.
 #[derive(Clone, Copy)]

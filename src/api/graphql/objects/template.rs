@@ -5,16 +5,14 @@ use std::borrow::Cow;
 use async_graphql::OutputType;
 
 use super::definition::{ClientRole, CustomField, FieldRow};
-use crate::api::graphql::{
-    node::GlobalId,
-    object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_of, object, one_of},
-};
+use crate::api::graphql::global_id::GlobalId;
 use clientele_domain::{
     caller::Rights,
     definitions::{Definitions, FieldCondition, Template, Variant},
     enums::{Channel, ClientState, Event, Language},
     notify::template::Preview,
 };
+use graphql_server::object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_of, object, one_of};
 
 /// A template with all definitions around it, and what whoever asks may see.
 #[derive(Clone, Copy)]

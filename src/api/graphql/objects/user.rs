@@ -5,15 +5,9 @@ use std::borrow::Cow;
 use async_graphql::OutputType;
 
 use super::connection::{Listed, Words};
-use crate::api::graphql::{
-    node::GlobalId,
-    object::{Field, Is, Object},
-    world::World,
-};
-use clientele_domain::{
-    access::{self, Listing},
-    caller::{Caller, CallerKind, Permission, Rights, Sets},
-};
+use crate::api::graphql::{global_id::GlobalId, world::World};
+use clientele_domain::access::{self, Caller, CallerKind, Listing, Permission, Rights, Sets};
+use graphql_server::object::{Field, Is, Object};
 
 /// Names of permissions, in the order of their list.
 fn permissions(rights: &Rights) -> Vec<&'static str> {

@@ -9,7 +9,6 @@ use entity::{custom_field_value, message};
 
 use super::World;
 use crate::api::graphql::{
-    error::{Code, Fault},
     load::{ClientKey, HistoryKey, Loaders, PageKey, VariantKey},
     reach::{Level, Reach},
 };
@@ -22,6 +21,7 @@ use clientele_domain::{
     notify::{MessagePage, content::Content, shown_content},
 };
 use clientele_storage::paging::{Asked, Window};
+use graphql_server::error::{Code, Fault};
 
 /// The rows of one level: those that were given, and those that were loaded.
 #[derive(Default)]

@@ -1,0 +1,44 @@
+//! A schema of one field, served at `http://127.0.0.1:8000/graphql`.
+
+use std::{io, sync::Arc, time::Duration};
+
+use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema};
+use axum::{Router, extract::Request, routing::any};
+use clientele_core::budget::{AnswerSettings, Connections, Means};
+use graphql_server::{
+    GraphqlServer, Prices, RequestContext, http::handle, persisted::Persisted, settings::GraphqlSettings,
+};
+use tokio::net::TcpListener;
+
+struct Query;
+
+#[Object]
+impl Query {
+    async fn hello(&self, name: String) -> String {
+        format!("Hello, {name}!")
+    }
+}
+
+struct Context;
+
+impl RequestContext for Context {
+    fn request_id(&self) -> &str {
+        "hello"
+    }
+}
+
+#[tokio::main]
+async fn main() -> io::Result<()> {
+    let build = || Schema::build(Query, EmptyMutation, EmptySubscription);
+    let settings = GraphqlSettings::default();
+    let server = Arc::new(GraphqlServer::new(
+        build,
+        settings,
+        Prices::default(),
+        Persisted::default(),
+    ));
+    let means = Means::new(Duration::from_secs(30), Connections::ONE, &AnswerSettings::default());
+    let answer = any(async move |request: Request| handle(server, &means, Context, request).await);
+    let listener = TcpListener::bind("127.0.0.1:8000").await?;
+    axum::serve(listener, Router::new().route("/graphql", answer)).await
+}

@@ -1,0 +1,47 @@
+//! The interface between a request and the application that answers it.
+
+use async_graphql::{Data, parser::types::OperationType};
+use clientele_core::flow::Flow;
+
+use crate::{error::Refused, limits::LimitExceeded, prepare::Prepared};
+
+/// A request as the application knows it. It lives until the operation has ended, even if the caller hangs up before.
+pub trait RequestContext: Send + Sync + 'static {
+    /// The id of the request, in the extensions of every error.
+    fn request_id(&self) -> &str;
+
+    /// The role of the caller, whose limits apply.
+    fn role(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether the caller is authenticated, which introspection can depend on.
+    fn is_authenticated(&self) -> bool {
+        false
+    }
+
+    /// The flow that the request's memory and connections are charged to.
+    fn flow(&self) -> Option<Flow> {
+        None
+    }
+
+    /// Whether pages of the request's origin may call this server without a preflight request.
+    fn is_trusted_origin(&self) -> bool {
+        false
+    }
+
+    /// Called with the type of a valid operation before it runs.
+    fn on_operation(&self, _operation: OperationType) {}
+
+    /// Called when the request exceeds a limit. `is_observed`: the limit is only observed, so the request runs all the
+    /// same.
+    fn on_limit_exceeded(&self, _excess: LimitExceeded, _is_observed: bool) {}
+
+    /// Inserts the data that resolvers read from their context, before the operation runs.
+    ///
+    /// # Errors
+    /// The reasons why this caller may not run the operation.
+    fn provide(&self, _operation: &Prepared, _data: &mut Data) -> Result<(), Refused> {
+        Ok(())
+    }
+}

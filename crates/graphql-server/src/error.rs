@@ -1,0 +1,322 @@
+//! Errors in answers: a closed list of codes, and the sentences that callers see.
+//!
+//! Only a [`Fault`], an [`Error`](clientele_core::error::Error) and errors with one of these codes keep their text. Any
+//! other error of a resolver is answered as INTERNAL, without its text.
+
+use std::borrow::Cow;
+
+use async_graphql::{
+    PathSegment, Pos, ServerError, Value,
+    parser::types::{Field, Selection, SelectionSet},
+};
+
+use clientele_core::{
+    budget::Size,
+    error::{self, Error, sentence},
+};
+
+/// The code of an error. Callers branch on these names, so the list is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    ParseFailed,
+    ValidationFailed,
+    BadUserInput,
+    BadRequest,
+    Unauthenticated,
+    Forbidden,
+    QueryTooComplex,
+    PersistedQueryNotFound,
+    PersistedQueryNotSupported,
+    Conflict,
+    RateLimited,
+    Timeout,
+    Unavailable,
+    Internal,
+}
+
+impl Code {
+    const ALL: [Self; 14] = [
+        Self::ParseFailed,
+        Self::ValidationFailed,
+        Self::BadUserInput,
+        Self::BadRequest,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::QueryTooComplex,
+        Self::PersistedQueryNotFound,
+        Self::PersistedQueryNotSupported,
+        Self::Conflict,
+        Self::RateLimited,
+        Self::Timeout,
+        Self::Unavailable,
+        Self::Internal,
+    ];
+
+    /// The name in `extensions.code`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ParseFailed => "GRAPHQL_PARSE_FAILED",
+            Self::ValidationFailed => "GRAPHQL_VALIDATION_FAILED",
+            Self::BadUserInput => "BAD_USER_INPUT",
+            Self::BadRequest => "BAD_REQUEST",
+            Self::Unauthenticated => "UNAUTHENTICATED",
+            Self::Forbidden => "FORBIDDEN",
+            Self::QueryTooComplex => "QUERY_TOO_COMPLEX",
+            Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
+            Self::PersistedQueryNotSupported => "PERSISTED_QUERY_NOT_SUPPORTED",
+            Self::Conflict => "CONFLICT",
+            Self::RateLimited => "RATE_LIMITED",
+            Self::Timeout => "TIMEOUT",
+            Self::Unavailable => "UNAVAILABLE",
+            Self::Internal => "INTERNAL",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == name)
+    }
+}
+
+/// The cause of an error that the server is at fault for, for the log. Holds nothing of requests or of stored data.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cause {
+    pub text: Cow<'static, str>,
+    /// The budget of requests that was exceeded, if one was.
+    pub budget: Option<BudgetKind>,
+}
+
+/// A budget that requests have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BudgetKind {
+    Time,
+    Memory,
+}
+
+impl Cause {
+    pub const fn new(text: &'static str) -> Self {
+        Self {
+            text: Cow::Borrowed(text),
+            budget: None,
+        }
+    }
+
+    /// None for errors that the caller can correct.
+    pub fn of(error: &Error) -> Option<Self> {
+        let budget = match error {
+            Error::Unauthenticated
+            | Error::TooManyAttempts(_)
+            | Error::Forbidden(_)
+            | Error::Conflict
+            | Error::TooLarge { .. } => return None,
+            Error::TimedOut => Some(BudgetKind::Time),
+            Error::Busy => Some(BudgetKind::Memory),
+            Error::Unavailable(_) | Error::ReadOnly | Error::Internal(_) => None,
+        };
+        Some(Self {
+            text: error.kind().into(),
+            budget,
+        })
+    }
+}
+
+/// The path of a wrong value, from the variable or the argument that contains it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct InputPath(pub Vec<PathSegment>);
+
+/// An error with a code and a sentence for the caller. A resolver returns one with `?`.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct Fault {
+    pub code: Code,
+    pub message: Cow<'static, str>,
+    /// The positions in the document, if the error is about the document.
+    pub locations: Vec<Pos>,
+    /// The path of the wrong value in the input, if there is one. Boxed, because most errors have none.
+    pub input_path: Option<Box<InputPath>>,
+    /// The cause for the log, if the server is at fault.
+    pub cause: Option<Cause>,
+}
+
+impl Fault {
+    pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            locations: Vec::new(),
+            input_path: None,
+            cause: None,
+        }
+    }
+
+    /// Adds a cause for the log, which callers don't see.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<Option<Cause>>) -> Self {
+        self.cause = cause.into();
+        self
+    }
+
+    /// Adds the path of a wrong value in the input.
+    #[must_use]
+    pub fn of_input(mut self, path: Vec<PathSegment>) -> Self {
+        self.input_path = (!path.is_empty()).then(|| Box::new(InputPath(path)));
+        self
+    }
+
+    #[must_use]
+    pub fn at(mut self, pos: Pos) -> Self {
+        self.locations.push(pos);
+        self
+    }
+
+    /// Shortens the message, which can contain names as long as the document.
+    fn clipped(mut self) -> Self {
+        if let Some((end, _)) = self.message.char_indices().nth(LONGEST_MESSAGE) {
+            self.message = format!("{}…", &self.message[..end]).into();
+        }
+        self
+    }
+}
+
+/// The most errors of one answer, which must not be much larger than its request.
+const MOST_FAULTS: usize = 20;
+const LONGEST_MESSAGE: usize = 300;
+
+/// The errors of a request that isn't executed: at least one, each once, in the order of the document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Refused(Vec<Fault>);
+
+impl Refused {
+    /// Sorts the errors and removes duplicates: a check that expands fragments finds some errors many times, and
+    /// async-graphql reports some in the order of a hash map.
+    #[must_use]
+    pub fn new(mut faults: Vec<Fault>) -> Self {
+        let place = |fault: &Fault| fault.locations.first().map(|place| (place.line, place.column));
+        faults.sort_by(|one, other| {
+            place(one)
+                .cmp(&place(other))
+                .then_with(|| one.message.cmp(&other.message))
+        });
+        faults.dedup();
+        faults.truncate(MOST_FAULTS);
+        Self(faults.into_iter().map(Fault::clipped).collect())
+    }
+
+    #[must_use]
+    pub fn faults(&self) -> &[Fault] {
+        &self.0
+    }
+
+    /// The code of the first error, which decides the HTTP status.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        self.0.first().map_or(Code::Internal, |fault| fault.code)
+    }
+}
+
+impl From<Fault> for Refused {
+    fn from(fault: Fault) -> Self {
+        Self(vec![fault.clipped()])
+    }
+}
+
+/// The error that the caller sees for a failed field in the selection `asked`.
+pub(crate) fn shown(error: &ServerError, asked: &SelectionSet) -> Fault {
+    if let Some(fault) = error.source::<Fault>() {
+        return fault.clone();
+    }
+    if let Some(cause) = error.source::<Error>() {
+        return cause.into();
+    }
+    if let Some(Value::String(name)) = error.extensions.as_ref().and_then(|all| all.get("code"))
+        && let Some(code) = Code::from_name(name)
+    {
+        return Fault::new(code, error.message.clone());
+    }
+    // A value that passed preparation but not the type's own `parse`. async-graphql's text repeats the value, so it
+    // isn't used.
+    if error.source.is_none()
+        && (error.message.starts_with("Failed to parse \"") || error.message.starts_with("Expected input type \""))
+    {
+        let message = "An argument of this field has a value that its type does not accept.";
+        return Fault::new(Code::BadUserInput, message);
+    }
+    let field = field(&error.path, asked);
+    Fault::new(Code::Internal, sentence::INTERNAL).because(Cause {
+        text: format!("an error of no known kind in the field {field}").into(),
+        budget: None,
+    })
+}
+
+/// The path to an error in the schema's names, for the log. The answer's own path has the caller's response keys.
+fn field(path: &[PathSegment], mut asked: &SelectionSet) -> String {
+    let mut names = Vec::new();
+    for segment in path {
+        let PathSegment::Field(key) = segment else { continue };
+        let Some(field) = find(asked, key) else { break };
+        names.push(field.name.node.as_str());
+        asked = &field.selection_set.node;
+    }
+    names.join(".")
+}
+
+/// The field with this response key in a prepared selection. If several types have one, the first.
+fn find<'a>(asked: &'a SelectionSet, key: &str) -> Option<&'a Field> {
+    asked.items.iter().find_map(|item| match &item.node {
+        Selection::Field(field) => (field.node.response_key().node == key).then_some(&field.node),
+        Selection::InlineFragment(part) => find(&part.node.selection_set.node, key),
+        Selection::FragmentSpread(_) => None,
+    })
+}
+
+impl From<&Error> for Fault {
+    fn from(error: &Error) -> Self {
+        let (code, message): (_, Cow<'static, str>) = match error {
+            Error::Unauthenticated => (Code::Unauthenticated, sentence::WRONG_CREDENTIALS.into()),
+            Error::TooManyAttempts(_) => (Code::RateLimited, sentence::TOO_MANY_ATTEMPTS.into()),
+            Error::Forbidden(permission) => (
+                Code::Forbidden,
+                format!("This needs the permission {}.", permission).into(),
+            ),
+            Error::Conflict => (
+                Code::Conflict,
+                "Other changes to the same data kept getting in between. Try again.".into(),
+            ),
+            Error::Unavailable(error::Cause::HashingQueue) => (
+                Code::Unavailable,
+                "The server has more passwords to hash than it can. Try again shortly.".into(),
+            ),
+            Error::Unavailable(_) => (
+                Code::Unavailable,
+                "The database can't be reached at the moment. Try again shortly.".into(),
+            ),
+            Error::ReadOnly => (
+                Code::Unavailable,
+                "The database accepts no changes at the moment. Try again later.".into(),
+            ),
+            Error::TimedOut => (Code::Timeout, TIMED_OUT.into()),
+            Error::TooLarge { most } => {
+                let most = Size(*most);
+                let message = format!(
+                    "This takes more than the {most} that one answer may take: ask for fewer entries, or for fewer fields."
+                );
+                (Code::QueryTooComplex, message.into())
+            }
+            Error::Busy => (Code::Unavailable, sentence::BUSY.into()),
+            Error::Internal(_) => (Code::Internal, sentence::INTERNAL.into()),
+        };
+        Self::new(code, message).because(Cause::of(error))
+    }
+}
+
+const TIMED_OUT: &str = "This took longer than the server allows and was ended. Nothing of it has been stored.";
+
+/// The error of a request whose time is over.
+pub(crate) fn timed_out() -> Fault {
+    (&Error::TimedOut).into()
+}
+
+/// The error of a defect of the server that isn't about one field, such as a panic.
+pub(crate) fn internal() -> Fault {
+    Fault::new(Code::Internal, sentence::INTERNAL).because(Cause::new("panic"))
+}

@@ -1,0 +1,27 @@
+//! Properties of any input, for fuzz targets.
+
+use std::sync::OnceLock;
+
+use crate::persisted::{Manifest, Persisted};
+
+/// A manifest is read, and each of its documents can be named; or it is refused in a sentence that repeats no document
+/// of it.
+///
+/// # Panics
+/// When it doesn't hold.
+pub fn manifest(text: &str) {
+    match Manifest::parse(text) {
+        Ok(manifest) => assert!(manifest.ids().all(|id| manifest.get(id).is_some())),
+        Err(sentence) => assert!(sentence.len() < 600),
+    }
+}
+
+/// The members of a request are read, or refused in a sentence; naming a document never panics.
+///
+/// # Panics
+/// When it doesn't hold.
+pub fn request(body: &[u8]) {
+    static PERSISTED: OnceLock<Persisted> = OnceLock::new();
+    let persisted = PERSISTED.get_or_init(|| Persisted::automatic(1 << 16));
+    crate::http::read_for_fuzzing(body, persisted);
+}

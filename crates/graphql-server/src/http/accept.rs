@@ -1,0 +1,124 @@
+//! Media types of answers and bodies, and the encoding of bodies.
+
+use axum::http::{HeaderMap, header};
+
+/// The media type of an answer. The two types differ in status codes only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Media {
+    /// `application/graphql-response+json`.
+    Response,
+    /// `application/json`, for older clients: a refused request is a 200.
+    Json,
+}
+
+impl Media {
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Response => "application/graphql-response+json; charset=utf-8",
+            Self::Json => "application/json; charset=utf-8",
+        }
+    }
+}
+
+/// The media type that the caller accepts; None if neither.
+pub(super) fn negotiate(headers: &HeaderMap) -> Option<Media> {
+    let mut ranges = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter(|range| !range.trim().is_empty())
+        .peekable();
+    if ranges.peek().is_none() {
+        return Some(Media::Json);
+    }
+    let (mut response, mut json) = (Weight::default(), Weight::default());
+    for range in ranges {
+        let (name, quality) = parse(range);
+        match name.as_str() {
+            "application/graphql-response+json" => response.consider(3, quality),
+            "application/json" => json.consider(3, quality),
+            "application/*" => [&mut response, &mut json]
+                .into_iter()
+                .for_each(|weight| weight.consider(2, quality)),
+            "*/*" => [&mut response, &mut json]
+                .into_iter()
+                .for_each(|weight| weight.consider(1, quality)),
+            _ => {}
+        }
+    }
+    // A client that accepts any type can be an old one; one that names the newer type knows it.
+    let named = response.rank == 3;
+    if response.quality > 0 && (response.quality > json.quality || named && response.quality == json.quality) {
+        Some(Media::Response)
+    } else if json.quality > 0 {
+        Some(Media::Json)
+    } else {
+        None
+    }
+}
+
+/// The quality of the most exact range that matches.
+#[derive(Default)]
+struct Weight {
+    rank: u8,
+    quality: u16,
+}
+
+impl Weight {
+    fn consider(&mut self, rank: u8, quality: u16) {
+        if rank > self.rank {
+            *self = Self { rank, quality };
+        }
+    }
+}
+
+/// The name in lower case and the quality in thousandths.
+fn parse(range: &str) -> (String, u16) {
+    let mut parts = range.split(';').map(str::trim);
+    let name = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let quality = parts
+        .filter_map(|parameter| parameter.split_once('='))
+        .find(|(key, _)| key.trim().eq_ignore_ascii_case("q"))
+        .and_then(|(_, value)| value.trim().parse::<f32>().ok())
+        .map_or(1.0, |quality| quality.clamp(0.0, 1.0));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to 0…1 just above"
+    )]
+    let thousandths = (quality * 1000.0) as u16;
+    (name, thousandths)
+}
+
+/// Returns true if the headers name no encoding other than `identity`. Encoded bodies aren't decoded.
+pub(super) fn is_identity(headers: &HeaderMap) -> bool {
+    let is_identity = |value: &str| {
+        value
+            .split(',')
+            .all(|coding| coding.trim().eq_ignore_ascii_case("identity"))
+    };
+    let mut values = headers.get_all(header::CONTENT_ENCODING).iter();
+    values.all(|value| value.to_str().is_ok_and(is_identity))
+}
+
+/// Returns true if the body is JSON in UTF-8, the only type that is read. Refusing forms and plain text also keeps
+/// pages of other sites from sending requests without a preflight request.
+pub(super) fn is_json(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else {
+        return false;
+    };
+    let mut parts = value.split(';').map(str::trim);
+    parts
+        .next()
+        .is_some_and(|name| name.eq_ignore_ascii_case("application/json"))
+        && parts
+            .filter_map(|parameter| parameter.split_once('='))
+            .all(|(key, value)| {
+                !key.trim().eq_ignore_ascii_case("charset")
+                    || matches!(
+                        value.trim().trim_matches('"').to_ascii_lowercase().as_str(),
+                        "utf-8" | "utf8"
+                    )
+            })
+}

@@ -1,0 +1,200 @@
+//! One call: its requests are priced, prepared and run within their time.
+
+use std::sync::Arc;
+
+use async_graphql::{Data, ObjectType, parser::types::OperationType};
+use axum::http::{HeaderMap, Method, StatusCode};
+use tokio::time::timeout_at;
+use tracing::Instrument;
+
+use super::{Asked, Rejection, params::Params};
+use crate::{
+    answer::Answer,
+    context::RequestContext,
+    error::{Fault, internal, timed_out},
+    prepare::Prepared,
+    server::{GraphqlServer, Unprepared},
+};
+use clientele_core::budget::{Allowance, Means, Purpose};
+
+const PRICING: &str = "graphql-cost";
+
+/// The price information that the caller requests.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pricing {
+    Silent,
+    /// `GraphQL-Cost: report`: the answer contains the price.
+    Report,
+    /// `GraphQL-Cost: validate`: the price is the answer, and nothing runs.
+    Validate,
+}
+
+impl Pricing {
+    pub fn of(headers: &HeaderMap) -> Result<Self, Rejection> {
+        match headers.get(PRICING).map(|value| value.as_bytes()) {
+            None => Ok(Self::Silent),
+            Some(b"report") => Ok(Self::Report),
+            Some(b"validate") => Ok(Self::Validate),
+            Some(_) => {
+                let message = "The header GraphQL-Cost must be report or validate.";
+                Err(Rejection::new(StatusCode::BAD_REQUEST, message))
+            }
+        }
+    }
+}
+
+pub(super) struct Call<'a, Q, M, C> {
+    pub server: Arc<GraphqlServer<Q, M>>,
+    pub context: Arc<C>,
+    pub method: &'a Method,
+    pub pricing: Pricing,
+    pub means: &'a Means,
+}
+
+impl<Q, M, C> Call<'_, Q, M, C>
+where
+    Q: ObjectType + 'static,
+    M: ObjectType + 'static,
+    C: RequestContext,
+{
+    pub async fn answer(self, asked: Asked) -> Result<Answer, Rejection> {
+        match asked {
+            Asked::One(params) => match self.prepare(params).await {
+                Ok(prepared) => {
+                    let purpose = match prepared.is_mutation() {
+                        true => Purpose::Change,
+                        false => Purpose::Read,
+                    };
+                    self.context.on_operation(prepared.operation_type());
+                    let allowance = match self.allow(purpose) {
+                        Ok(allowance) => allowance,
+                        Err(refused) => return Ok(refused),
+                    };
+                    Ok(self.run(prepared, &allowance).await?.kept(&allowance))
+                }
+                Err(unprepared) => Ok(self.refuse(unprepared)),
+            },
+            Asked::Several(all) => self.several(all).await,
+        }
+    }
+
+    /// The request's part of the means, or the answer that none are left.
+    fn allow(&self, purpose: Purpose) -> Result<Allowance, Answer> {
+        let allowed = self.means.allow(purpose, self.context.flow());
+        allowed.map_err(|error| Answer::refused(&Fault::from(&error).into(), self.context.request_id()))
+    }
+
+    /// Runs the requests of a batch one after the other, after all have been prepared. Together they have the limits of
+    /// one.
+    async fn several(&self, all: Vec<Result<Params, Fault>>) -> Result<Answer, Rejection> {
+        let context = &*self.context;
+        if all.is_empty() {
+            return Err(Rejection::new(StatusCode::BAD_REQUEST, "The body has no request."));
+        }
+        if all.len() > self.server.largest_batch() {
+            return Err(self.server.too_many(all.len(), context).into());
+        }
+        self.server.batch_within(all.len(), 0, context)?;
+        let mut prepared = Vec::with_capacity(all.len());
+        for params in all {
+            prepared.push(match params {
+                Ok(params) => self.prepare(params).await,
+                Err(fault) => Err(fault.into()),
+            });
+        }
+        if prepared.iter().flatten().any(Prepared::is_mutation) {
+            let message = "A mutation can't be sent together with other requests. Send it alone.";
+            return Err(Rejection::new(StatusCode::BAD_REQUEST, message));
+        }
+        let cost = prepared
+            .iter()
+            .flatten()
+            .map(Prepared::cost)
+            .fold(0, usize::saturating_add);
+        self.server.batch_within(1, cost, context)?;
+        context.on_operation(OperationType::Query);
+        let allowance = match self.allow(Purpose::Read) {
+            Ok(allowance) => allowance,
+            Err(refused) => return Ok(refused),
+        };
+        let mut answers = Vec::with_capacity(prepared.len());
+        for prepared in prepared {
+            answers.push(match prepared {
+                Ok(prepared) => self.run(prepared, &allowance).await?,
+                Err(unprepared) => self.refuse(unprepared),
+            });
+        }
+        Ok(Answer::together(answers).kept(&allowance))
+    }
+
+    async fn prepare(&self, params: Params) -> Result<Prepared, Unprepared> {
+        let Params {
+            asked,
+            operation_name,
+            variables,
+        } = params;
+        let query = self.server.persisted.text(asked)?;
+        let name = operation_name.as_deref();
+        self.server
+            .prepare(query.as_ref(), name, variables, &*self.context)
+            .await
+    }
+
+    /// The answer to a request that isn't executed: with its price, which matters most when it is too high.
+    fn refuse(&self, Unprepared { refused, cost }: Unprepared) -> Answer {
+        let answer = Answer::refused(&refused, self.context.request_id());
+        match cost {
+            Some(cost) => self.priced(answer, cost),
+            None => answer,
+        }
+    }
+
+    /// Adds the price to an answer, if the caller requests it.
+    fn priced(&self, answer: Answer, cost: usize) -> Answer {
+        match self.pricing {
+            Pricing::Silent => answer,
+            _ => answer.with_cost(cost, self.server.allowed_cost(&*self.context)),
+        }
+    }
+
+    async fn run(&self, prepared: Prepared, allowance: &Allowance) -> Result<Answer, Rejection> {
+        if prepared.is_mutation() && self.method == Method::GET {
+            let message = "A mutation can't be sent by GET. Send it by POST.";
+            return Err(Rejection {
+                allow: Some("POST"),
+                ..Rejection::new(StatusCode::METHOD_NOT_ALLOWED, message)
+            });
+        }
+        let cost = prepared.cost();
+        let answer = match self.pricing {
+            Pricing::Validate => Answer::priced(),
+            _ => self.execute(prepared, allowance.clone()).await,
+        };
+        Ok(self.priced(answer, cost))
+    }
+
+    async fn execute(&self, prepared: Prepared, allowance: Allowance) -> Answer {
+        let mut data = Data::default();
+        if let Err(refused) = self.context.provide(&prepared, &mut data) {
+            return Answer::refused(&refused, self.context.request_id());
+        }
+        let deadline = allowance.deadline();
+        if !prepared.is_mutation() {
+            let run = allowance.scope(self.server.run(prepared, data, self.context.request_id()));
+            return match timeout_at(deadline.at(), run).await {
+                Ok(answer) if !deadline.is_over() => answer,
+                // The answer can lack parts that were given up on the way.
+                Ok(_) | Err(_) => Answer::refused(&timed_out().into(), self.context.request_id()),
+            };
+        }
+        // A task of its own: when the caller hangs up, this future is dropped, but a change must not stop halfway. It
+        // has no timeout, because past its deadline it commits nothing and says so.
+        let (server, context) = (self.server.clone(), self.context.clone());
+        let change = async move { server.run(prepared, data, context.request_id()).await };
+        let change = change.in_current_span();
+        let change = tokio::spawn(allowance.scope(change));
+        change
+            .await
+            .unwrap_or_else(|_| Answer::refused(&internal().into(), self.context.request_id()))
+    }
+}

@@ -1,0 +1,296 @@
+//! The parameters of a GraphQL request, from a JSON body or a query string.
+
+use std::collections::{HashMap, HashSet};
+
+use async_graphql::{PathSegment, Value as ConstValue, Variables};
+use axum::{extract::Query, http::Uri};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::{
+    error::{Code, Fault},
+    persisted::Asked,
+};
+use clientele_core::json_check::{self, DEEPEST, JsonFault, Limits, PathStep, ShownPath};
+
+#[derive(Debug, PartialEq)]
+pub(super) struct Params {
+    pub asked: Asked,
+    pub operation_name: Option<String>,
+    pub variables: Variables,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Raw {
+    #[serde(default)]
+    query: Option<String>,
+    #[serde(default)]
+    operation_name: Option<String>,
+    #[serde(default)]
+    variables: Variables,
+    /// As raw text: a `serde_json::Value` would also parse JSON inside of strings, to any depth.
+    #[serde(default)]
+    extensions: Option<Box<RawValue>>,
+    #[serde(default)]
+    document_id: Option<String>,
+    /// Relay's name for it.
+    #[serde(default, rename = "doc_id")]
+    doc_id: Option<String>,
+}
+
+/// The known members of the extensions. Others are ignored.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Extensions<'a> {
+    #[serde(default, borrow)]
+    persisted_query: Option<&'a RawValue>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct PersistedQuery<'a> {
+    #[serde(default, borrow)]
+    version: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    sha256_hash: Option<&'a RawValue>,
+}
+
+fn bad(message: &'static str) -> Fault {
+    Fault::new(Code::BadRequest, message)
+}
+
+/// The longest list that is parsed: twice what any argument or input field accepts, so that a list that is a little too long
+/// gets the answer of its field.
+const LONGEST_LIST: usize = 2_000;
+
+/// The limits of a request that may have `values` values.
+const fn limits(values: usize) -> Limits {
+    Limits {
+        values,
+        list_length: LONGEST_LIST,
+    }
+}
+
+/// The text of a body of at most `most` values, in which no object has the same member twice.
+pub(super) fn checked(body: &[u8], most: usize) -> Result<&str, Fault> {
+    let body = json_check::without_byte_order_mark(body);
+    let text = std::str::from_utf8(body).map_err(|_| bad("The body is not UTF-8."))?;
+    json_check::check(text, limits(most)).map_err(|fault| refused(fault, Vec::new()))?;
+    Ok(text)
+}
+
+/// The error of JSON at this path of the request.
+fn refused(fault: JsonFault, mut path: Vec<PathStep>) -> Fault {
+    match fault {
+        JsonFault::DuplicateMember(below) => {
+            path.extend(below);
+            let message = format!(
+                "\"{}\" is given twice. Send each member of an object once.",
+                ShownPath(&path)
+            );
+            Fault::new(Code::BadRequest, message).of_input(input_path(path))
+        }
+        JsonFault::TooManyValues { most } => {
+            let message = format!("The request has more than {most} values (graphql.body_values). Send fewer at once.");
+            Fault::new(Code::QueryTooComplex, message)
+        }
+        JsonFault::TooLong { path: below, most } => {
+            path.extend(below);
+            let message = match path.is_empty() {
+                true => format!("The request is a list of more than {most} elements. Send fewer at once."),
+                false => format!(
+                    "\"{}\" has more than {most} elements. Send fewer at once.",
+                    ShownPath(&path)
+                ),
+            };
+            Fault::new(Code::QueryTooComplex, message).of_input(input_path(path))
+        }
+        JsonFault::TooDeep => {
+            let message = format!("The JSON of the request is nested more than {DEEPEST} levels deep.");
+            Fault::new(Code::BadRequest, message)
+        }
+    }
+}
+
+/// The path of a wrong value for the error. Inside `variables` it begins with the name of the variable, as for a value
+/// of the wrong type.
+fn input_path(path: Vec<PathStep>) -> Vec<PathSegment> {
+    let is_variables = |step: &PathStep| matches!(step, PathStep::Member(name) if name == "variables");
+    let of_request = match path.as_slice() {
+        [first, _, ..] if is_variables(first) => 1,
+        [PathStep::Element(_), second, _, ..] if is_variables(second) => 2,
+        _ => 0,
+    };
+    let segment = |step| match step {
+        PathStep::Member(name) => PathSegment::Field(name),
+        PathStep::Element(index) => PathSegment::Index(index),
+    };
+    path.into_iter().skip(of_request).map(segment).collect()
+}
+
+/// The requests of a batch.
+pub(super) fn of_batch(body: &str) -> Result<Vec<&RawValue>, Fault> {
+    serde_json::from_str(body).map_err(|error| explain(body, &error))
+}
+
+pub(super) fn is_batch(body: &str) -> bool {
+    body.trim_ascii_start().starts_with('[')
+}
+
+/// Reads a request from a [`checked`] text.
+pub(super) fn from_body(body: &str) -> Result<Params, Fault> {
+    match serde_json::from_str::<Raw>(body) {
+        // serde also reads an array as an object's members in their order.
+        Ok(_) if is_batch(body) => Err(bad(SEVERAL)),
+        Ok(raw) => complete(raw),
+        Err(error) => Err(explain(body, &error)),
+    }
+}
+
+/// The parameters of a request in a query string.
+const PARAMETERS: [&str; 6] = [
+    "query",
+    "operationName",
+    "variables",
+    "extensions",
+    "documentId",
+    "doc_id",
+];
+
+const SEVERAL: &str = "Several requests in one body are not supported. Send one JSON object.";
+
+/// The error of a body that serde rejects. serde's own message would quote the body.
+fn explain(body: &str, error: &serde_json::Error) -> Fault {
+    if !error.is_data() {
+        return not_json(error);
+    }
+    // The member of the wrong type can come before the syntax error.
+    if let Err(error) = serde_json::from_str::<&RawValue>(body) {
+        return not_json(&error);
+    }
+    let Ok(members) = serde_json::from_str::<HashMap<String, &RawValue>>(body) else {
+        let sentence = if is_batch(body) {
+            SEVERAL
+        } else {
+            "The body must be a JSON object."
+        };
+        return bad(sentence);
+    };
+    let wrong = |name: &str, first: char| {
+        let value = members.get(name).map(|value| value.get());
+        value.is_some_and(|value| value != "null" && !value.starts_with(first))
+    };
+    if wrong("query", '"') {
+        bad("\"query\" must be a string.")
+    } else if wrong("operationName", '"') {
+        bad("\"operationName\" must be a string.")
+    } else if wrong("variables", '{') {
+        bad("\"variables\" must be an object.")
+    } else if wrong("documentId", '"') || wrong("doc_id", '"') {
+        bad("\"documentId\" must be a string.")
+    } else {
+        bad("A member of the body has a value of another type than it must have.")
+    }
+}
+
+fn not_json(error: &serde_json::Error) -> Fault {
+    // serde_json has no other way to recognize it.
+    if error.to_string().starts_with("number out of range") {
+        return bad("A number in the body is too large.");
+    }
+    let (line, column) = (error.line(), error.column());
+    let message = format!("The body is not JSON, or nested too deeply: see line {line}, column {column}.");
+    Fault::new(Code::BadRequest, message)
+}
+
+pub(super) fn from_query(uri: &Uri, most: usize) -> Result<Params, Fault> {
+    let Ok(Query(pairs)) = Query::<Vec<(String, String)>>::try_from_uri(uri) else {
+        return Err(bad("The query string can't be read."));
+    };
+    let mut raw = Raw::default();
+    let mut names = HashSet::new();
+    for (name, value) in pairs {
+        if PARAMETERS.contains(&name.as_str()) && !names.insert(name.clone()) {
+            return Err(refused(
+                JsonFault::DuplicateMember(vec![PathStep::Member(name)]),
+                Vec::new(),
+            ));
+        }
+        if matches!(name.as_str(), "variables" | "extensions") {
+            let refused = |fault| refused(fault, vec![PathStep::Member(name.clone())]);
+            json_check::check(&value, limits(most)).map_err(refused)?;
+        }
+        match name.as_str() {
+            "query" => raw.query = Some(value),
+            "operationName" => raw.operation_name = Some(value).filter(|name| !name.is_empty()),
+            "variables" if !value.is_empty() => {
+                raw.variables = match serde_json::from_str(&value) {
+                    Ok(ConstValue::Null) => Variables::default(),
+                    Ok(object @ ConstValue::Object(_)) => Variables::from_value(object),
+                    _ => return Err(bad("\"variables\" must be a JSON object.")),
+                };
+            }
+            "extensions" if !value.is_empty() => {
+                raw.extensions =
+                    serde_json::from_str(&value).map_err(|_| bad("\"extensions\" must be a JSON object."))?;
+            }
+            "documentId" => raw.document_id = Some(value),
+            "doc_id" => raw.doc_id = Some(value),
+            _ => {}
+        }
+    }
+    complete(raw)
+}
+
+fn complete(raw: Raw) -> Result<Params, Fault> {
+    let Raw {
+        query,
+        operation_name,
+        variables,
+        extensions,
+        document_id,
+        doc_id,
+    } = raw;
+    let query = query.filter(|query| !query.is_empty());
+    let hash = extensions.as_deref().map(persisted).transpose()?.flatten();
+    let asked = match (query, document_id.or(doc_id), hash) {
+        (Some(text), None, None) => Asked::Text(text),
+        (None, Some(id), None) => Asked::Id(id),
+        (text, None, Some(hash)) => Asked::Hash { hash, text },
+        (None, None, None) => return Err(bad("\"query\" is missing: it must hold a GraphQL document.")),
+        _ => {
+            return Err(bad(
+                "\"documentId\" names the whole document: send nothing else beside it.",
+            ));
+        }
+    };
+    Ok(Params {
+        asked,
+        operation_name,
+        variables,
+    })
+}
+
+/// The hash that extensions name a document by.
+fn persisted(extensions: &RawValue) -> Result<Option<String>, Fault> {
+    let extensions: Extensions<'_> = object(extensions).ok_or_else(|| bad("\"extensions\" must be an object."))?;
+    let Some(persisted) = extensions.persisted_query else {
+        return Ok(None);
+    };
+    let persisted: Option<PersistedQuery<'_>> = object(persisted);
+    let version = persisted.as_ref().and_then(|persisted| persisted.version);
+    if version.map(RawValue::get) != Some("1") {
+        return Err(bad("\"persistedQuery\" must be of version 1."));
+    }
+    let hash = persisted.and_then(|persisted| serde_json::from_str::<String>(persisted.sha256_hash?.get()).ok());
+    let hash = hash.filter(|hash| hash.len() <= 64);
+    hash.map(Some)
+        .ok_or_else(|| bad("\"sha256Hash\" must be 64 hexadecimal digits."))
+}
+
+/// Reads an object only; serde would also read a list as its members in their order.
+fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
+    let is_object = raw.get().starts_with('{');
+    is_object.then(|| serde_json::from_str(raw.get()).ok())?
+}

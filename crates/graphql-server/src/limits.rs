@@ -1,0 +1,261 @@
+//! Limits on the size of a request. Tokens and directives are counted in the text, everything else in the prepared
+//! operation, with its fragments expanded and its variables known, as it would be executed.
+//!
+//! Reading a document is bounded by a ceiling that is the same for all callers. Each request is then checked against
+//! the limits of its caller, also if its document is cached.
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::HashMap, sync::Arc};
+
+use super::{
+    error::{Code, Fault},
+    settings::{GraphqlSettings, RoleLimits},
+};
+
+/// The limits of one caller. [`GraphqlSettings`] describes each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    pub tokens: usize,
+    pub directives: usize,
+    pub depth: usize,
+    pub aliases: usize,
+    pub root_fields: usize,
+    pub complexity: usize,
+    pub batch: usize,
+    /// The largest body, which bounds the values of a request.
+    pub body_bytes: usize,
+}
+
+/// The most steps of an introspection query from a type to other types. Each step multiplies the answer by the size of
+/// the schema, and the standard introspection query takes one.
+const INTROSPECTION_STEPS: usize = 2;
+/// The factor by which a request may exceed a limit that is only observed: reading it must stay bounded.
+const OBSERVED_UP_TO: usize = 10;
+
+/// The sizes of a document that don't depend on variables.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Text {
+    pub tokens: usize,
+    pub directives: usize,
+    /// Fields with all fragments expanded, which bounds the work of preparing the document.
+    pub expansion: usize,
+}
+
+/// The size of an operation, its variables included.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Size {
+    pub depth: usize,
+    pub aliases: usize,
+    pub root_fields: usize,
+    pub cost: usize,
+    /// Steps from a type of the schema to others.
+    pub introspection: usize,
+    /// Whether the operation has introspection fields other than `__typename`.
+    pub looks_at_schema: bool,
+}
+
+/// A limit that a request exceeds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LimitExceeded {
+    /// The setting.
+    pub limit: &'static str,
+    pub found: usize,
+    pub allowed: usize,
+}
+
+impl LimitExceeded {
+    pub(crate) fn fault(self) -> Fault {
+        let Self { limit, found, allowed } = self;
+        let what = match limit {
+            "complexity" => {
+                let message = format!(
+                    "The document costs {found}, and at most {allowed} is allowed. Ask for fewer fields, smaller \
+                     pages or simpler filters."
+                );
+                return Fault::new(Code::QueryTooComplex, message);
+            }
+            "batch" => {
+                let message = format!("The body has {found} requests, and at most {allowed} are allowed.");
+                return Fault::new(Code::QueryTooComplex, message);
+            }
+            "expansion" => "fields with its fragments spelled out",
+            "root_fields" => "fields of the root",
+            "depth" => "levels of fields",
+            other => other,
+        };
+        exceeded(what, found, allowed)
+    }
+}
+
+impl Limits {
+    pub(super) fn tokens_within(&self, found: usize) -> Result<(), Fault> {
+        within("tokens", found, self.tokens)
+    }
+
+    pub(super) fn directives_within(&self, found: usize) -> Result<(), Fault> {
+        within("directives", found, self.directives)
+    }
+
+    /// Checks the number of fields with all fragments expanded, which bounds the work of preparing a document.
+    pub(super) fn expansion_within(&self, found: usize) -> Result<(), Fault> {
+        within("fields with its fragments spelled out", found, self.complexity)
+    }
+
+    /// Checks the bytes that are copied while fragments are expanded or variables filled in. Not a setting: it leaves
+    /// room for as many fields as `complexity` allows, and for the values of a whole body, which take more memory when
+    /// parsed.
+    pub(super) fn copies_within(&self, bytes: usize) -> Result<(), Fault> {
+        within(
+            "bytes with its fragments and variables spelled out",
+            bytes,
+            self.copies(),
+        )
+    }
+
+    fn copies(&self) -> usize {
+        let (of_fields, of_values) = (self.complexity.saturating_mul(256), self.body_bytes.saturating_mul(4));
+        of_fields.saturating_add(of_values)
+    }
+
+    /// The most selection sets inside each other. Greater than `depth`, because fragments count too.
+    pub(super) fn nesting(&self) -> usize {
+        self.depth.saturating_mul(4).min(400)
+    }
+
+    /// Every limit that a prepared operation exceeds, in the order in which they are reported.
+    pub(super) fn exceeded(&self, text: Text, size: &Size) -> impl Iterator<Item = LimitExceeded> {
+        [
+            ("tokens", text.tokens, self.tokens),
+            ("directives", text.directives, self.directives),
+            ("expansion", text.expansion, self.complexity),
+            ("root_fields", size.root_fields, self.root_fields),
+            ("depth", size.depth, self.depth),
+            ("aliases", size.aliases, self.aliases),
+            ("complexity", size.cost, self.complexity),
+        ]
+        .into_iter()
+        .filter(|(_, found, allowed)| found > allowed)
+        .map(|(limit, found, allowed)| LimitExceeded { limit, found, allowed })
+    }
+
+    fn widest(self, other: Self) -> Self {
+        Self {
+            tokens: self.tokens.max(other.tokens),
+            directives: self.directives.max(other.directives),
+            depth: self.depth.max(other.depth),
+            aliases: self.aliases.max(other.aliases),
+            root_fields: self.root_fields.max(other.root_fields),
+            complexity: self.complexity.max(other.complexity),
+            batch: self.batch.max(other.batch),
+            ..self
+        }
+    }
+
+    fn times(self, factor: usize) -> Self {
+        Self {
+            tokens: self.tokens.saturating_mul(factor),
+            directives: self.directives.saturating_mul(factor),
+            depth: self.depth.saturating_mul(factor),
+            aliases: self.aliases.saturating_mul(factor),
+            root_fields: self.root_fields.saturating_mul(factor),
+            complexity: self.complexity.saturating_mul(factor),
+            ..self
+        }
+    }
+}
+
+/// The limits of all callers.
+#[derive(Debug)]
+pub(super) struct Policy {
+    general: Limits,
+    roles: HashMap<Arc<str>, Limits>,
+    /// The widest limits of any caller, which bound reading and preparing a document.
+    pub ceiling: Limits,
+    observe_only: bool,
+}
+
+impl Policy {
+    pub fn new(settings: &GraphqlSettings) -> Self {
+        let general = general(settings);
+        let roles: HashMap<Arc<str>, Limits> = settings
+            .roles
+            .iter()
+            .map(|(name, role)| (name.as_str().into(), of_role(general, role)))
+            .collect();
+        let widest = roles.values().copied().fold(general, Limits::widest);
+        let factor = if settings.observe_only { OBSERVED_UP_TO } else { 1 };
+        Self {
+            general,
+            roles,
+            ceiling: Limits {
+                // Observing doesn't enable batches that are disabled.
+                batch: if widest.batch > 1 {
+                    widest.batch.saturating_mul(factor)
+                } else {
+                    1
+                },
+                ..widest.times(factor)
+            },
+            observe_only: settings.observe_only,
+        }
+    }
+
+    /// Whether a request may exceed a limit because limits are only observed, within a factor.
+    pub fn only_observes(&self, excess: LimitExceeded) -> bool {
+        self.observe_only && excess.found <= excess.allowed.saturating_mul(OBSERVED_UP_TO)
+    }
+
+    /// The limits of a role, or the general ones if it has none of its own.
+    pub fn of(&self, role: Option<&str>) -> &Limits {
+        role.and_then(|role| self.roles.get(role)).unwrap_or(&self.general)
+    }
+}
+
+/// The limits of a caller without a role, or with one that has no limits of its own.
+pub(crate) fn general(settings: &GraphqlSettings) -> Limits {
+    Limits {
+        tokens: settings.tokens,
+        directives: settings.directives,
+        depth: settings.depth,
+        aliases: settings.aliases,
+        root_fields: settings.root_fields,
+        complexity: settings.complexity,
+        batch: settings.batch,
+        body_bytes: settings.body_bytes,
+    }
+}
+
+fn of_role(general: Limits, role: &RoleLimits) -> Limits {
+    Limits {
+        tokens: role.tokens.unwrap_or(general.tokens),
+        directives: role.directives.unwrap_or(general.directives),
+        depth: role.depth.unwrap_or(general.depth),
+        aliases: role.aliases.unwrap_or(general.aliases),
+        root_fields: role.root_fields.unwrap_or(general.root_fields),
+        complexity: role.complexity.unwrap_or(general.complexity),
+        batch: role.batch.unwrap_or(general.batch),
+        ..general
+    }
+}
+
+/// Checks the steps of introspection, a limit that no setting widens.
+pub(super) fn introspection_within(size: &Size) -> Result<(), Fault> {
+    within("levels of introspection", size.introspection, INTROSPECTION_STEPS)
+}
+
+pub(super) fn within(what: &str, found: usize, most: usize) -> Result<(), Fault> {
+    if found > most {
+        Err(exceeded(what, found, most))
+    } else {
+        Ok(())
+    }
+}
+
+pub(super) fn exceeded(what: &str, found: usize, most: usize) -> Fault {
+    Fault::new(
+        Code::QueryTooComplex,
+        format!("The document has {found} {what}, and at most {most} are allowed."),
+    )
+}

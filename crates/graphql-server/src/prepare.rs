@@ -1,0 +1,265 @@
+//! Prepares documents for execution, where async-graphql does it wrong or not at all. [`Parsed`] is made of each text
+//! that isn't cached; [`Document::coerce`] and [`Coerced::fill`] run for each request.
+//!
+//! A prepared operation has no variables, no conditions, and one selection for each response key. Fragments are left
+//! only below an interface whose selection depends on the type: then there is exactly one for each possible type. This
+//! module knows the schema's types, and neither resolvers nor HTTP nor the answer.
+
+mod copies;
+mod expansion;
+mod flatten;
+mod input;
+mod lexical;
+mod literals;
+mod merging;
+mod rules;
+mod selection;
+mod strings;
+#[cfg(test)]
+mod tests;
+mod variables;
+
+use std::sync::Arc;
+
+use async_graphql::{
+    Name, Pos, Positioned, Variables,
+    parser::{
+        Error as ParseError, parse_query,
+        types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
+    },
+    registry::Registry,
+};
+
+use self::variables::Declared;
+pub(crate) use self::{flatten::root, input::not_of_enum, selection::is_placeholder};
+pub use self::{selection::collect, variables::Values};
+use crate::{
+    error::{Code, Fault, Refused, internal},
+    limits::{Limits, Text},
+};
+
+/// A document that may be executed any number of times.
+pub(super) struct Document {
+    syntax: ExecutableDocument,
+    operations: Vec<Operation>,
+    /// The sizes that don't depend on variables.
+    pub text: Text,
+    /// An estimate of its memory in bytes.
+    pub weight: u32,
+}
+
+struct Operation {
+    name: Option<Name>,
+    variables: Vec<Declared>,
+    /// The flattened operation, if it has no conditions.
+    flat: Option<Arc<Positioned<OperationDefinition>>>,
+}
+
+/// One operation with its coerced variables, which are not filled in yet: that can take much more memory, so the size
+/// of the operation is checked first.
+pub(super) struct Coerced {
+    pub values: Values,
+    pub flat: Arc<Positioned<OperationDefinition>>,
+}
+
+/// One operation with its variables' values in it.
+pub struct Prepared {
+    pub(super) operation: OperationDefinition,
+    /// The same selections for the writer of the answer, as async-graphql consumes the operation.
+    pub(super) shape: Arc<Positioned<OperationDefinition>>,
+    pub(super) cost: usize,
+}
+
+impl Prepared {
+    /// The cost that the limit `complexity` counts.
+    #[must_use]
+    pub fn cost(&self) -> usize {
+        self.cost
+    }
+
+    #[must_use]
+    pub fn operation_type(&self) -> OperationType {
+        self.operation.ty
+    }
+
+    #[must_use]
+    pub fn is_mutation(&self) -> bool {
+        self.operation.ty == OperationType::Mutation
+    }
+
+    /// The fields of the root, each with its position in the document.
+    pub fn root_fields(&self) -> impl Iterator<Item = (&str, Pos)> {
+        // The selection of an object type has no fragments left.
+        let fields = collect(&self.operation.selection_set.node, "");
+        fields.map(|field| (field.node.name.node.as_str(), field.pos))
+    }
+}
+
+/// A parsed document that async-graphql can validate without harm.
+pub(super) struct Parsed {
+    syntax: ExecutableDocument,
+    text: Text,
+    weight: usize,
+}
+
+impl Parsed {
+    /// # Errors
+    /// Syntax errors, exceeded limits, and mistakes that async-graphql's validation can't be trusted with.
+    pub fn parse(query: &str, registry: &Registry, limits: &Limits) -> Result<Self, Refused> {
+        let text = lexical::read(query, limits)?;
+        let syntax = parse_query(&text.text).map_err(|error| Refused::from(fault(&error)))?;
+        let expansion = expansion::check(&syntax, limits)?;
+        let faults = rules::before(&syntax, registry);
+        // Some 300 bytes for what the syntax tree keeps of a token: a selection in a list of its own is the largest.
+        let weight = query.len() + text.tokens * 300 + 512;
+        let text = Text {
+            tokens: text.tokens,
+            directives: text.directives,
+            expansion,
+        };
+        if faults.is_empty() {
+            Ok(Self { syntax, text, weight })
+        } else {
+            Err(Refused::new(faults))
+        }
+    }
+
+    /// A copy for async-graphql to validate, and the name of one of its operations, which async-graphql requires.
+    pub fn for_validation(&self) -> (ExecutableDocument, Option<String>) {
+        let name = self
+            .syntax
+            .operations
+            .iter()
+            .next()
+            .and_then(|(name, _)| name.map(ToString::to_string));
+        (rules::with_visible_type_names(self.syntax.clone()), name)
+    }
+
+    /// The document, after async-graphql has validated it.
+    ///
+    /// # Errors
+    /// Mistakes that async-graphql's validation overlooks.
+    pub fn finish(self, registry: &Registry, limits: &Limits) -> Result<Document, Refused> {
+        let Self {
+            syntax,
+            text,
+            mut weight,
+        } = self;
+        let conditions = rules::condition_variables(&syntax);
+        let conditional = rules::has_conditions(&syntax);
+        let mut operations = Vec::new();
+        let mut copied = 0;
+        for (name, operation) in syntax.operations.iter() {
+            merging::check(operation, &syntax, registry, limits)?;
+            let flat = flatten::flatten(operation, &syntax, registry, limits, None, &mut copied)?;
+            let variables = literals::check(&flat.node, &operation.node.variable_definitions, &conditions, registry)
+                .map_err(Refused::new)?;
+            let flat = (!conditional).then(|| Arc::new(flat));
+            operations.push(Operation {
+                name: name.cloned(),
+                variables,
+                flat,
+            });
+        }
+        if !conditional {
+            weight = weight.saturating_add(copied);
+        }
+        Ok(Document {
+            syntax,
+            operations,
+            text,
+            weight: u32::try_from(weight).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+impl Document {
+    /// One operation for one request, within `limits`. The caller of this function checks the operation's size.
+    ///
+    /// # Errors
+    /// No such operation, variables that don't fit, or more fields than can be prepared.
+    pub fn coerce(
+        &self,
+        registry: &Registry,
+        limits: &Limits,
+        name: Option<&str>,
+        variables: Variables,
+    ) -> Result<Coerced, Refused> {
+        let operation = self.operation(name)?;
+        let values = Values::coerce(registry, &operation.variables, variables).map_err(Refused::new)?;
+        let flat = match &operation.flat {
+            Some(flat) => flat.clone(),
+            None => {
+                let source = self.source(operation).ok_or_else(internal)?;
+                let flat = flatten::flatten(source, &self.syntax, registry, limits, Some(&values), &mut 0)?;
+                Arc::new(flat)
+            }
+        };
+        Ok(Coerced { values, flat })
+    }
+
+    fn operation(&self, name: Option<&str>) -> Result<&Operation, Fault> {
+        match (name, self.operations.as_slice()) {
+            (None, [only]) => Ok(only),
+            (None, _) => Err(Fault::new(
+                Code::BadRequest,
+                "The document has several operations. Name one in \"operationName\".",
+            )),
+            (Some(name), operations) => operations
+                .iter()
+                .find(|operation| operation.name.as_deref() == Some(name))
+                .ok_or_else(|| {
+                    Fault::new(
+                        Code::BadRequest,
+                        "The document has no operation of the name in \"operationName\".",
+                    )
+                }),
+        }
+    }
+
+    fn source(&self, operation: &Operation) -> Option<&Positioned<OperationDefinition>> {
+        match (&self.syntax.operations, &operation.name) {
+            (DocumentOperations::Single(only), _) => Some(only),
+            (DocumentOperations::Multiple(all), Some(name)) => all.get(name),
+            (DocumentOperations::Multiple(_), None) => None,
+        }
+    }
+}
+
+impl Coerced {
+    /// The operation with the values of its variables.
+    ///
+    /// # Errors
+    /// Values that are too large for the number of places that use them.
+    pub fn fill(self, limits: &Limits, cost: usize) -> Result<Prepared, Fault> {
+        let Self { values, flat } = self;
+        limits.copies_within(values.copies())?;
+        Ok(Prepared {
+            operation: values.fill(&flat.node),
+            shape: flat,
+            cost,
+        })
+    }
+}
+
+/// The parser quotes the document in its messages, so none of them is passed on.
+fn fault(error: &ParseError) -> Fault {
+    let at = error.positions().next();
+    let with = |message: &'static str| {
+        let fault = Fault::new(Code::ValidationFailed, message);
+        match at {
+            Some(pos) => fault.at(pos),
+            None => fault,
+        }
+    };
+    match error {
+        ParseError::MultipleOperations { .. } => {
+            with("An operation without a name must be the only one of its document.")
+        }
+        ParseError::OperationDuplicated { .. } => with("Two operations have the same name."),
+        ParseError::FragmentDuplicated { .. } => with("Two fragments have the same name."),
+        ParseError::MissingOperation => with("The document has no operation."),
+        ParseError::RecursionLimitExceeded => Fault::new(Code::QueryTooComplex, "The document is nested too deeply."),
+        _ => lexical::syntax(at.unwrap_or_default()),
+    }
+}

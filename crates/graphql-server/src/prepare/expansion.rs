@@ -1,0 +1,121 @@
+//! The size of a document with its fragments expanded, in fields and in bytes, computed without expanding them.
+//!
+//! This check must come before any code that follows fragments, async-graphql's validation included: forty short
+//! fragments that each spread the next one twice are a billion fields, and thirteen with a literal of a megabyte are
+//! gigabytes.
+
+use std::collections::HashMap;
+
+use async_graphql::{
+    Name, Positioned,
+    parser::types::{ExecutableDocument, Selection, SelectionSet},
+};
+
+use super::copies;
+use crate::{
+    error::{Code, Fault},
+    limits::{Limits, within},
+};
+
+/// Checks that fragments don't contain themselves, and that the whole document stays within the limits. Returns the
+/// number of fields with all fragments expanded.
+///
+/// # Errors
+/// A fragment inside itself, too many fields, or too many selection sets inside each other.
+pub(super) fn check(document: &ExecutableDocument, limits: &Limits) -> Result<usize, Fault> {
+    let mut walk = Walk {
+        document,
+        limits,
+        known: HashMap::new(),
+    };
+    let (mut all, mut bytes) = (0_usize, 0_usize);
+    for (_, operation) in document.operations.iter() {
+        let size = walk.set(&operation.node.selection_set, 1)?;
+        all = all.saturating_add(size.selections);
+        bytes = bytes.saturating_add(size.bytes);
+    }
+    // Unused fragments are refused later, by code that follows them.
+    for name in document.fragments.keys() {
+        walk.fragment(name, 1)?;
+    }
+    limits.expansion_within(all)?;
+    limits.copies_within(bytes)?;
+    Ok(all)
+}
+
+#[derive(Clone, Copy)]
+struct Size {
+    selections: usize,
+    levels: usize,
+    bytes: usize,
+}
+
+struct Walk<'a> {
+    document: &'a ExecutableDocument,
+    limits: &'a Limits,
+    /// None while the fragment is being measured.
+    known: HashMap<&'a str, Option<Size>>,
+}
+
+impl<'a> Walk<'a> {
+    fn set(&mut self, set: &'a Positioned<SelectionSet>, level: usize) -> Result<Size, Fault> {
+        self.nesting(level)?;
+        let mut size = Size {
+            selections: 0,
+            levels: 0,
+            bytes: 0,
+        };
+        for item in &set.node.items {
+            let below = match &item.node {
+                Selection::Field(field) if field.node.selection_set.node.items.is_empty() => None,
+                Selection::Field(field) => Some(self.set(&field.node.selection_set, level + 1)?),
+                Selection::InlineFragment(part) => Some(self.set(&part.node.selection_set, level + 1)?),
+                Selection::FragmentSpread(spread) => self
+                    .fragment(&spread.node.fragment_name.node, level + 1)
+                    .map_err(|fault| {
+                        if fault.locations.is_empty() {
+                            fault.at(spread.pos)
+                        } else {
+                            fault
+                        }
+                    })?,
+            };
+            size.selections = size.selections.saturating_add(1);
+            if let Selection::Field(field) = &item.node {
+                size.bytes = size.bytes.saturating_add(copies::of_field(&field.node));
+            }
+            if let Some(below) = below {
+                size.selections = size.selections.saturating_add(below.selections);
+                size.levels = size.levels.max(below.levels);
+                size.bytes = size.bytes.saturating_add(below.bytes);
+            }
+        }
+        size.levels += 1;
+        Ok(size)
+    }
+
+    /// None for an unknown fragment, which validation reports later.
+    fn fragment(&mut self, name: &Name, level: usize) -> Result<Option<Size>, Fault> {
+        if let Some(known) = self.known.get(name.as_str()) {
+            let Some(size) = *known else {
+                return Err(Fault::new(
+                    Code::ValidationFailed,
+                    format!("The fragment \"{name}\" contains itself."),
+                ));
+            };
+            self.nesting((level - 1).saturating_add(size.levels))?;
+            return Ok(Some(size));
+        }
+        let Some((name, fragment)) = self.document.fragments.get_key_value(name.as_str()) else {
+            return Ok(None);
+        };
+        self.known.insert(name, None);
+        let size = self.set(&fragment.node.selection_set, level)?;
+        self.known.insert(name, Some(size));
+        Ok(Some(size))
+    }
+
+    fn nesting(&self, levels: usize) -> Result<(), Fault> {
+        within("selections inside each other", levels, self.limits.nesting())
+    }
+}

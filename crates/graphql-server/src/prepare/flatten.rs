@@ -1,0 +1,290 @@
+//! CollectFields of the specification, ahead of execution: one selection per response key, no fragments, no conditions.
+//!
+//! async-graphql resolves a field that is selected twice two times, also in a mutation, and merges the answers
+//! unreliably. After flattening there is nothing to merge. Variables stay in the arguments; `Values::fill` replaces
+//! them.
+
+use std::collections::{HashMap, HashSet};
+
+use async_graphql::{
+    Name, Pos, Positioned,
+    parser::types::{
+        ExecutableDocument, Field, InlineFragment, OperationDefinition, OperationType, Selection, SelectionSet,
+        TypeCondition,
+    },
+    registry::{MetaType, Registry},
+};
+
+use super::{
+    copies,
+    selection::{is_placeholder, placeholder},
+    variables::Values,
+};
+use crate::{
+    error::{Code, Fault},
+    limits::Limits,
+};
+
+/// Flattens one operation. Without values, every condition counts as true, which checks the document itself.
+///
+/// `copied` counts the bytes that have been copied for the document; this operation's are added.
+///
+/// # Errors
+/// Two different fields under one response key, or more fields or bytes than the limits allow.
+pub(super) fn flatten(
+    operation: &Positioned<OperationDefinition>,
+    document: &ExecutableDocument,
+    registry: &Registry,
+    limits: &Limits,
+    values: Option<&Values>,
+    copied: &mut usize,
+) -> Result<Positioned<OperationDefinition>, Fault> {
+    let mut walk = Walk {
+        document,
+        registry,
+        limits,
+        values,
+        fields: 0,
+        copied,
+    };
+    let parent = root(operation.node.ty, registry).ok_or_else(|| walk.unknown(operation.pos))?;
+    let set = &operation.node.selection_set;
+    Ok(operation.position_node(OperationDefinition {
+        ty: operation.node.ty,
+        variable_definitions: Vec::new(),
+        directives: Vec::new(),
+        selection_set: set.position_node(walk.object_or_types(parent, &[&set.node], set.pos)?),
+    }))
+}
+
+/// The type whose fields an operation selects.
+pub(crate) fn root(ty: OperationType, registry: &Registry) -> Option<&MetaType> {
+    let name = match ty {
+        OperationType::Query => Some(&registry.query_type),
+        OperationType::Mutation => registry.mutation_type.as_ref(),
+        OperationType::Subscription => registry.subscription_type.as_ref(),
+    };
+    registry.types.get(name?)
+}
+
+struct Walk<'a> {
+    document: &'a ExecutableDocument,
+    registry: &'a Registry,
+    limits: &'a Limits,
+    values: Option<&'a Values>,
+    fields: usize,
+    /// Expanded fragments have been counted, but below an interface they are expanded once for each type.
+    copied: &'a mut usize,
+}
+
+/// The fields of one response key: the first represents all, and the selections below them are merged.
+struct Group<'a> {
+    field: &'a Positioned<Field>,
+    below: Vec<&'a SelectionSet>,
+}
+
+#[derive(Default)]
+struct Groups<'a> {
+    in_order: Vec<Group<'a>>,
+    by_key: HashMap<&'a str, usize>,
+    fragments: HashSet<&'a str>,
+}
+
+impl<'a> Walk<'a> {
+    /// An interface whose selection depends on the type becomes one fragment per possible type, each flat by itself.
+    fn object_or_types(
+        &mut self,
+        parent: &'a MetaType,
+        sets: &[&'a SelectionSet],
+        pos: Pos,
+    ) -> Result<SelectionSet, Fault> {
+        if !parent.is_abstract() || !self.depends_on_type(parent, sets) {
+            return self.object(parent, sets, pos);
+        }
+        let mut items = Vec::new();
+        for name in parent.possible_types().into_iter().flatten() {
+            let Some(concrete) = self.registry.types.get(name) else {
+                continue;
+            };
+            let mut set = self.object(concrete, sets, pos)?;
+            // Lets the writer of the answer know the type of an object.
+            if !set
+                .items
+                .iter()
+                .any(|item| matches!(&item.node, Selection::Field(field) if is_placeholder(&field.node)))
+            {
+                set.items.insert(0, placeholder(pos));
+            }
+            items.push(Positioned::new(
+                Selection::InlineFragment(Positioned::new(
+                    InlineFragment {
+                        type_condition: Some(Positioned::new(
+                            TypeCondition {
+                                on: Positioned::new(Name::new(name), pos),
+                            },
+                            pos,
+                        )),
+                        directives: Vec::new(),
+                        selection_set: Positioned::new(set, pos),
+                    },
+                    pos,
+                )),
+                pos,
+            ));
+        }
+        Ok(SelectionSet { items })
+    }
+
+    fn object(&mut self, parent: &'a MetaType, sets: &[&'a SelectionSet], pos: Pos) -> Result<SelectionSet, Fault> {
+        let mut groups = Groups::default();
+        for set in sets {
+            self.gather(parent, set, &mut groups)?;
+        }
+        self.fields = self.fields.saturating_add(groups.in_order.len());
+        self.limits.expansion_within(self.fields)?;
+        let mut items = Vec::with_capacity(groups.in_order.len().max(1));
+        for group in groups.in_order {
+            items.push(self.field(parent, &group)?);
+        }
+        if items.is_empty() {
+            items.push(placeholder(pos));
+        }
+        Ok(SelectionSet { items })
+    }
+
+    fn gather(&self, parent: &'a MetaType, set: &'a SelectionSet, groups: &mut Groups<'a>) -> Result<(), Fault> {
+        for item in &set.items {
+            if !self.values.is_none_or(|values| values.include(item.node.directives())) {
+                continue;
+            }
+            match &item.node {
+                Selection::Field(field) => add(groups, field)?,
+                Selection::InlineFragment(part) => {
+                    if part
+                        .node
+                        .type_condition
+                        .as_ref()
+                        .is_none_or(|on| self.applies(&on.node.on.node, parent))
+                    {
+                        self.gather(parent, &part.node.selection_set.node, groups)?;
+                    }
+                }
+                Selection::FragmentSpread(spread) => {
+                    let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) else {
+                        continue;
+                    };
+                    if self.applies(&fragment.node.type_condition.node.on.node, parent)
+                        && groups.fragments.insert(spread.node.fragment_name.node.as_str())
+                    {
+                        self.gather(parent, &fragment.node.selection_set.node, groups)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn field(&mut self, parent: &'a MetaType, group: &Group<'a>) -> Result<Positioned<Selection>, Fault> {
+        let field = group.field;
+        *self.copied = self.copied.saturating_add(copies::of_field(&field.node));
+        self.limits.copies_within(*self.copied)?;
+        let below = &field.node.selection_set;
+        let selection_set = if below.node.items.is_empty() {
+            SelectionSet::default()
+        } else {
+            let meta = parent
+                .field_by_name(&field.node.name.node)
+                .ok_or_else(|| self.unknown(field.pos))?;
+            let ty = self
+                .registry
+                .concrete_type_by_name(&meta.ty)
+                .ok_or_else(|| self.unknown(field.pos))?;
+            self.object_or_types(ty, &group.below, below.pos)?
+        };
+        Ok(field.position_node(Selection::Field(
+            field.position_node(Field {
+                alias: field.node.alias.clone(),
+                name: field.node.name.clone(),
+                arguments: field.node.arguments.clone(),
+                directives: field
+                    .node
+                    .directives
+                    .iter()
+                    .filter(|directive| !matches!(directive.node.name.node.as_str(), "skip" | "include"))
+                    .cloned()
+                    .collect(),
+                selection_set: below.position_node(selection_set),
+            }),
+        )))
+    }
+
+    /// Whether a fragment on `condition` holds for every object of `parent`.
+    fn applies(&self, condition: &str, parent: &MetaType) -> bool {
+        condition == parent.name()
+            || self
+                .registry
+                .types
+                .get(condition)
+                .is_some_and(|ty| match parent.possible_types() {
+                    Some(possible) => possible.iter().all(|name| ty.is_possible_type(name)),
+                    None => ty.is_possible_type(parent.name()),
+                })
+    }
+
+    fn depends_on_type(&self, parent: &MetaType, sets: &[&SelectionSet]) -> bool {
+        sets.iter().flat_map(|set| &set.items).any(|item| {
+            let (on, below) = match &item.node {
+                Selection::Field(_) => return false,
+                Selection::InlineFragment(part) => (part.node.type_condition.as_ref(), &part.node.selection_set),
+                Selection::FragmentSpread(spread) => {
+                    match self.document.fragments.get(&spread.node.fragment_name.node) {
+                        Some(fragment) => (Some(&fragment.node.type_condition), &fragment.node.selection_set),
+                        None => return false,
+                    }
+                }
+            };
+            on.is_some_and(|on| !self.applies(&on.node.on.node, parent)) || self.depends_on_type(parent, &[&below.node])
+        })
+    }
+
+    /// Validation refuses this before, so it is a defect of the server.
+    fn unknown(&self, pos: Pos) -> Fault {
+        Fault::new(Code::ValidationFailed, "The schema has no such field.").at(pos)
+    }
+}
+
+fn add<'a>(groups: &mut Groups<'a>, field: &'a Positioned<Field>) -> Result<(), Fault> {
+    let key = field.node.response_key().node.as_str();
+    let below = &field.node.selection_set.node;
+    let index = *groups.by_key.entry(key).or_insert(groups.in_order.len());
+    let Some(group) = groups.in_order.get_mut(index) else {
+        groups.in_order.push(Group {
+            field,
+            below: vec![below],
+        });
+        return Ok(());
+    };
+    if !same(&group.field.node, &field.node) {
+        return Err(conflict(group.field, field));
+    }
+    group.below.push(below);
+    Ok(())
+}
+
+/// The error of two different fields under one response key.
+pub(super) fn conflict(one: &Positioned<Field>, other: &Positioned<Field>) -> Fault {
+    let key = &one.node.response_key().node;
+    let message =
+        format!("\"{key}\" is asked for twice, with different fields or arguments. Give one of them another alias.");
+    Fault::new(Code::ValidationFailed, message).at(one.pos).at(other.pos)
+}
+
+/// Returns true when two fields have the same name and the same arguments.
+pub(super) fn same(one: &Field, other: &Field) -> bool {
+    one.name.node == other.name.node
+        && one.arguments.len() == other.arguments.len()
+        && one
+            .arguments
+            .iter()
+            .all(|(name, value)| other.get_argument(&name.node).is_some_and(|v| v.node == value.node))
+}

@@ -1,0 +1,246 @@
+//! The server of one schema: reads each document once and caches it, prepares it for each request, and runs it.
+//!
+//! The schema that executes has no extensions: with one, async-graphql takes a slower path for every field.
+
+mod strict;
+
+use std::sync::Arc;
+
+use async_graphql::{
+    Data, EmptySubscription, ObjectType, Request, Response, Schema, SchemaBuilder, ValidationMode, Variables,
+    parser::types::{DocumentOperations, ExecutableDocument},
+    registry::Registry,
+};
+use moka::sync::Cache;
+
+pub(crate) use self::strict::Strict;
+use crate::{
+    answer::Answer,
+    context::RequestContext,
+    cost::{Prices, measure},
+    error::{Code, Fault, Refused},
+    limits::{LimitExceeded, Policy, Size, Text, introspection_within},
+    persisted::Persisted,
+    prepare::{Document, Parsed, Prepared},
+    settings::GraphqlSettings,
+};
+
+/// A schema, and all that a request needs to be validated, limited and run.
+pub struct GraphqlServer<Q, M> {
+    /// Validates documents that aren't in the cache.
+    strict: Strict<Q, M>,
+    /// Runs documents that have been validated.
+    fast: Schema<Q, M, EmptySubscription>,
+    documents: Cache<Arc<str>, Arc<Document>>,
+    policy: Policy,
+    prices: Prices,
+    settings: GraphqlSettings,
+    /// Documents that requests can name instead of sending them.
+    pub(crate) persisted: Persisted,
+}
+
+/// The reasons why a request isn't executed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Unprepared {
+    pub refused: Refused,
+    /// The cost of the operation. None when the request was refused before it was known.
+    pub cost: Option<usize>,
+}
+
+impl<T: Into<Refused>> From<T> for Unprepared {
+    fn from(refused: T) -> Self {
+        Self {
+            refused: refused.into(),
+            cost: None,
+        }
+    }
+}
+
+impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
+    /// `build` is called twice and must return the same schema each time, without extensions.
+    pub fn new(
+        build: impl Fn() -> SchemaBuilder<Q, M, EmptySubscription>,
+        settings: GraphqlSettings,
+        prices: Prices,
+        persisted: Persisted,
+    ) -> Self {
+        let policy = Policy::new(&settings);
+        // Our own check of nesting comes first and also counts fragments, so this limit can be as wide.
+        let depth = policy.ceiling.nesting() + 1;
+        let strict = Strict::new(build().limit_recursive_depth(depth));
+        let fast = build()
+            .limit_recursive_depth(depth)
+            .validation_mode(ValidationMode::Fast)
+            .finish();
+        let documents = Cache::builder()
+            .max_capacity(settings.document_cache_bytes)
+            .weigher(|text: &Arc<str>, document: &Arc<Document>| {
+                document.weight.max(u32::try_from(text.len()).unwrap_or(u32::MAX))
+            })
+            .build();
+        Self {
+            strict,
+            fast,
+            documents,
+            policy,
+            prices,
+            settings,
+            persisted,
+        }
+    }
+
+    #[must_use]
+    pub fn settings(&self) -> &GraphqlSettings {
+        &self.settings
+    }
+
+    /// The types of the schema.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        self.strict.registry()
+    }
+
+    /// The highest cost that a request of this caller can have.
+    pub(crate) fn allowed_cost(&self, context: &impl RequestContext) -> usize {
+        self.policy.of(context.role()).complexity
+    }
+
+    /// The most requests that a body can have, whatever the caller's role.
+    pub(crate) fn largest_batch(&self) -> usize {
+        self.policy.ceiling.batch
+    }
+
+    /// The error of a body with more requests than any role can send at once.
+    pub(crate) fn too_many(&self, requests: usize, context: &impl RequestContext) -> Fault {
+        let excess = LimitExceeded {
+            limit: "batch",
+            found: requests,
+            allowed: self.largest_batch(),
+        };
+        context.on_limit_exceeded(excess, false);
+        excess.fault()
+    }
+
+    /// Checks the number of requests in a body, and their cost together, against the caller's limits.
+    pub(crate) fn batch_within(
+        &self,
+        requests: usize,
+        cost: usize,
+        context: &impl RequestContext,
+    ) -> Result<(), Fault> {
+        let limits = self.policy.of(context.role());
+        let over = [
+            ("batch", requests, limits.batch),
+            ("complexity", cost, limits.complexity),
+        ];
+        over.into_iter()
+            .filter(|(_, found, allowed)| found > allowed)
+            .try_for_each(|(limit, found, allowed)| self.exceeded(LimitExceeded { limit, found, allowed }, context))
+    }
+
+    /// Reports a limit that is exceeded. An error, unless the limit is only observed.
+    fn exceeded(&self, excess: LimitExceeded, context: &impl RequestContext) -> Result<(), Fault> {
+        let is_observed = self.policy.only_observes(excess);
+        context.on_limit_exceeded(excess, is_observed);
+        match is_observed {
+            true => Ok(()),
+            false => Err(excess.fault()),
+        }
+    }
+
+    /// Answers one request, with its errors in the answer.
+    pub async fn execute(
+        &self,
+        query: &str,
+        operation_name: Option<&str>,
+        variables: Variables,
+        data: Data,
+        context: &impl RequestContext,
+    ) -> Answer {
+        match self.prepare(query, operation_name, variables, context).await {
+            Ok(prepared) => self.run(prepared, data, context.request_id()).await,
+            Err(unprepared) => Answer::refused(&unprepared.refused, context.request_id()),
+        }
+    }
+
+    /// Parses, validates, coerces and limits a request.
+    ///
+    /// # Errors
+    /// The reasons why the request can't be executed, and its cost if that is known by then.
+    pub async fn prepare(
+        &self,
+        query: &str,
+        operation_name: Option<&str>,
+        variables: Variables,
+        context: &impl RequestContext,
+    ) -> Result<Prepared, Unprepared> {
+        let limits = &self.policy.ceiling;
+        let known = self.documents.get(query);
+        let document = match &known {
+            Some(document) => document.clone(),
+            None => Arc::new(self.read(query, context).await?),
+        };
+        let coerced = document.coerce(self.registry(), limits, operation_name, variables)?;
+        let size = measure(&coerced.flat.node, &coerced.values, &self.prices);
+        if let Err(fault) = self.admit(document.text, &size, context) {
+            return Err(Unprepared {
+                refused: fault.into(),
+                cost: Some(size.cost),
+            });
+        }
+        // A refused document isn't cached, so that it displaces none that runs. It is read again each time, which the
+        // ceiling bounds.
+        if known.is_none() {
+            self.documents.insert(query.into(), document);
+        }
+        Ok(coerced.fill(limits, size.cost)?)
+    }
+
+    /// Checks an operation against the caller's limits.
+    fn admit(&self, text: Text, size: &Size, context: &impl RequestContext) -> Result<(), Fault> {
+        introspection_within(size)?;
+        for excess in self.policy.of(context.role()).exceeded(text, size) {
+            self.exceeded(excess, context)?;
+        }
+        if size.looks_at_schema && !self.shows_schema(context) {
+            let message = "This server doesn't show its schema to you. __typename is answered to everybody.";
+            return Err(Fault::new(Code::Forbidden, message));
+        }
+        Ok(())
+    }
+
+    fn shows_schema(&self, context: &impl RequestContext) -> bool {
+        self.settings.introspection.allows(context.is_authenticated())
+    }
+
+    /// Executes an operation that was [prepared](Self::prepare). Resolvers find `data` in their context.
+    pub async fn run(&self, prepared: Prepared, data: Data, request_id: &str) -> Answer {
+        let Prepared {
+            operation,
+            shape,
+            cost: _,
+        } = prepared;
+        let mut request = Request::new("");
+        request.data = data;
+        request.set_parsed_query(ExecutableDocument {
+            operations: DocumentOperations::Single(shape.position_node(operation)),
+            fragments: Default::default(),
+        });
+        let Response { data, errors, .. } = self.fast.execute(request).await;
+        Answer::executed(data, &errors, &shape.node, self.registry(), request_id)
+    }
+
+    async fn read(&self, query: &str, context: &impl RequestContext) -> Result<Document, Refused> {
+        let limits = &self.policy.ceiling;
+        let parsed = Parsed::parse(query, self.registry(), limits)?;
+        self.strict.check(&parsed, self.shows_schema(context)).await?;
+        parsed.finish(self.registry(), limits)
+    }
+
+    /// The number of cached documents, and their memory in bytes.
+    #[cfg(test)]
+    pub(crate) fn cached(&self) -> (u64, u64) {
+        self.documents.run_pending_tasks();
+        (self.documents.entry_count(), self.documents.weighted_size())
+    }
+}

@@ -1,0 +1,137 @@
+//! Validates documents against the language and the schema, without executing them.
+
+use std::sync::{Arc, OnceLock};
+
+use async_graphql::{
+    EmptySubscription, ObjectType, PathSegment, Request, Response, Schema, SchemaBuilder, SchemaEnv, ServerError,
+    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextRequest},
+    registry::{MetaType, Registry},
+};
+use futures_util::FutureExt;
+
+use crate::{
+    error::{Code, Fault, Refused},
+    prepare::{Parsed, not_of_enum},
+};
+
+/// A schema that never runs a resolver.
+pub(crate) struct Strict<Q, M> {
+    schema: Schema<Q, M, EmptySubscription>,
+    env: SchemaEnv,
+}
+
+impl<Q: ObjectType + 'static, M: ObjectType + 'static> Strict<Q, M> {
+    /// # Panics
+    /// If async-graphql no longer passes its schema to extensions. Every test would notice.
+    pub fn new(schema: SchemaBuilder<Q, M, EmptySubscription>) -> Self {
+        let env = Arc::new(OnceLock::new());
+        let schema = schema.extension(ValidateOnly(env.clone())).finish();
+        schema.execute("{__typename}").now_or_never();
+        let env = env
+            .get()
+            .expect("an extension sees the schema of the request it is called for")
+            .clone();
+        Self { schema, env }
+    }
+
+    pub fn registry(&self) -> &Registry {
+        &self.env.registry
+    }
+
+    /// # Errors
+    /// The mistakes in the document, with suggestions for unknown names if `suggest` is set.
+    pub async fn check(&self, parsed: &Parsed, suggest: bool) -> Result<(), Refused> {
+        let (document, operation_name) = parsed.for_validation();
+        let mut request = Request::new("");
+        request.operation_name = operation_name;
+        request.set_parsed_query(document);
+        let errors = self.schema.execute(request).await.errors;
+        if errors.is_empty() {
+            return Ok(());
+        }
+        let faults = errors.into_iter().map(|error| self.invalid(error, suggest));
+        Err(Refused::new(faults.collect()))
+    }
+
+    /// The messages of async-graphql's rules contain fields, types and variables. One of them repeats a value, which
+    /// can be personal data: it lists the valid values instead, as for a variable.
+    fn invalid(&self, error: ServerError, suggest: bool) -> Fault {
+        let mut message = match error.message.split_once(" does not contain the value ") {
+            Some((place, _)) => self.no_value_of_enum(place, suggest),
+            None => error.message,
+        };
+        if !suggest && let Some(at) = message.find(" Did you mean") {
+            message.truncate(at);
+        }
+        let path = input_path(&message);
+        Fault {
+            locations: error.locations,
+            ..Fault::new(Code::ValidationFailed, message).of_input(path)
+        }
+    }
+
+    /// `place` ends in `, enumeration type "NAME"`.
+    fn no_value_of_enum(&self, place: &str, suggest: bool) -> String {
+        let named = place
+            .strip_suffix('"')
+            .and_then(|place| place.rsplit_once(", enumeration type \""));
+        let ty = named.and_then(|(argument, name)| Some((argument, self.registry().types.get(name)?)));
+        match ty {
+            Some((argument, MetaType::Enum { name, enum_values, .. })) if suggest => {
+                format!("{argument}: {}", not_of_enum(name, enum_values))
+            }
+            _ => format!("{place} does not contain the value that is sent."),
+        }
+    }
+}
+
+/// The path of the value that a message of async-graphql is about; empty if it is about something else. async-graphql
+/// reports it in the message only.
+fn input_path(message: &str) -> Vec<PathSegment> {
+    if let Some((_, missing)) = message.split_once(" argument \"")
+        && let Some((name, _)) = missing.split_once('"')
+        && message.starts_with("Field \"")
+        && message.ends_with(" is required but not provided")
+    {
+        return vec![PathSegment::Field(name.to_owned())];
+    }
+    let of_value = [
+        "Invalid value for argument \"",
+        "Invalid default value for argument: \"",
+    ]
+    .into_iter()
+    .find_map(|begin| message.strip_prefix(begin)?.split_once('"'));
+    let Some((place, problem)) = of_value else {
+        return Vec::new();
+    };
+    // Names don't begin with digits.
+    let segment = |text: &str| match text.parse() {
+        Ok(index) => PathSegment::Index(index),
+        Err(_) => PathSegment::Field(text.to_owned()),
+    };
+    let member = [", unknown field \"", ", field \""]
+        .into_iter()
+        .find_map(|begin| Some(problem.strip_prefix(begin)?.split_once('"')?.0));
+    place.split('.').chain(member).map(segment).collect()
+}
+
+/// Lets a schema validate without executing, and keeps a reference to its registry, which is private otherwise.
+struct ValidateOnly(Arc<OnceLock<SchemaEnv>>);
+
+impl ExtensionFactory for ValidateOnly {
+    fn create(&self) -> Arc<dyn Extension> {
+        Arc::new(Self(self.0.clone()))
+    }
+}
+
+#[async_graphql::async_trait::async_trait]
+impl Extension for ValidateOnly {
+    async fn request(&self, ctx: &ExtensionContext<'_>, next: NextRequest<'_>) -> Response {
+        self.0.get_or_init(|| ctx.schema_env.clone());
+        next.run(ctx).await
+    }
+
+    async fn execute(&self, _: &ExtensionContext<'_>, _: Option<&str>, _: NextExecute<'_>) -> Response {
+        Response::default()
+    }
+}

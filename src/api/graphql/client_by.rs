@@ -1,0 +1,31 @@
+//! The input that names a client.
+
+use async_graphql::{ID, OneofObject};
+
+use super::global_id::GlobalId;
+use clientele_domain::client::ClientBy as Named;
+
+/// Names a client, in one of these ways.
+#[derive(OneofObject)]
+pub enum ClientBy {
+    /// By its global id.
+    Id(ID),
+    /// By its key.
+    EncodedKey(String),
+    /// By the id people use.
+    ClientId(String),
+}
+
+impl ClientBy {
+    /// The named client; none when the global id isn't one of a client.
+    pub fn named(self) -> Option<Named> {
+        match self {
+            Self::EncodedKey(key) => Some(Named::EncodedKey(key)),
+            Self::ClientId(id) => Some(Named::ClientId(id)),
+            Self::Id(id) => match GlobalId::decode(&id) {
+                Some(GlobalId::Client(key)) => Some(Named::EncodedKey(key)),
+                _ => None,
+            },
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! The data of a request, as resolvers read it from their context.
+
+use std::sync::Arc;
+
+use async_graphql::{Context, Result};
+use graphql_server::object::{Object, Plan};
+
+use super::load::Loaders;
+use clientele_domain::{
+    Clientele,
+    access::{Caller, Permission},
+    custom_field::Definitions,
+};
+
+/// The selection of the current field, for objects of type `T`, without fields that the caller may not read.
+pub fn plan<T: Object>(context: &Context<'_>) -> Result<Plan> {
+    let (plan, caller) = (Plan::of::<T>(&context.item.node.selection_set.node), caller(context)?);
+    if caller.may_everything() {
+        return Ok(plan);
+    }
+    let has = |name: &str| Permission::parse(name).is_some_and(|permission| caller.may(permission));
+    Ok(plan.authorized(has))
+}
+
+pub fn clientele<'a>(context: &Context<'a>) -> Result<&'a Arc<Clientele>> {
+    context.data::<Arc<Clientele>>()
+}
+
+pub fn caller<'a>(context: &Context<'a>) -> Result<&'a Caller> {
+    context.data::<Caller>()
+}
+
+pub fn loaders<'a>(context: &Context<'a>) -> Result<&'a Loaders> {
+    context.data::<Loaders>()
+}
+
+pub async fn definitions(context: &Context<'_>) -> Result<Arc<Definitions>> {
+    let clientele = clientele(context)?;
+    Ok(clientele.definitions.current(clientele.db.read()).await?)
+}

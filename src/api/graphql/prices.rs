@@ -1,0 +1,201 @@
+//! Prices of reading and counting the lists of the root, which cost the database more than their answers show.
+//!
+//! A price depends on how the database finds the rows: in the order of an index, by a value that few rows have, by one
+//! range of an index, or by examining rows one by one. Counts end at 10,000 entries, so that only the last kind of
+//! search grows with the table.
+
+use graphql_server::{Link, Prices, RootField};
+
+use super::{
+    page::{DEFAULT_PAGE, LARGEST_PAGE},
+    reach::{ROWS, TOTAL},
+};
+
+/// The prices of the schema's fields.
+pub const PRICES: Prices = Prices {
+    default_page: DEFAULT_PAGE as usize,
+    largest_page: LARGEST_PAGE as usize,
+    entries: ROWS,
+    total: TOTAL,
+    count: COUNT_OF_ONE,
+    links: LINKS,
+    root: of_root,
+};
+
+/// Custom field values that link clients: each can bring a whole client.
+const LINKS: &[Link] = &[Link {
+    field: "customInformation",
+    to: "linkedClient",
+    entries: 10,
+}];
+
+/// A count of rows that an index lists.
+const COUNT: usize = 100;
+/// A search in one range of an index.
+const RANGE: usize = 1_000;
+/// A search by the value of a custom field, which is in another table.
+const VALUE: usize = 3_000;
+/// A search that examines rows one by one.
+const SCAN: usize = 10_000;
+/// A count of what belongs to one client.
+const COUNT_OF_ONE: usize = 10;
+
+/// A field of the root that lists rows, with the members of its filter that an index supports.
+struct List {
+    field: &'static str,
+    /// Members whose values few rows have: other members are checked on those rows.
+    selective: &'static [&'static str],
+    /// Members that alone are one range of an index.
+    range: &'static [&'static str],
+}
+
+const LISTS: [List; 5] = [
+    List {
+        field: "clients",
+        selective: &["emailAddress", "phone", "documentId", "birthDate"],
+        range: &[
+            "states",
+            "firstNameStartsWith",
+            "lastNameStartsWith",
+            "createdAt",
+            "updatedAt",
+        ],
+    },
+    List {
+        field: "messages",
+        selective: &["client"],
+        range: &["states", "templateId", "createdAt"],
+    },
+    List {
+        field: "auditLog",
+        selective: &["client"],
+        range: &["subject", "subjectKey", "action", "callerId", "at"],
+    },
+    List {
+        field: "users",
+        selective: &[],
+        range: &[],
+    },
+    List {
+        field: "tokens",
+        selective: &[],
+        range: &[],
+    },
+];
+
+/// The price of the statements that answer a field of the root: one for its rows, one for their number.
+fn of_root(field: &RootField<'_>) -> usize {
+    let Some(list) = LISTS.iter().find(|list| list.field == field.name) else {
+        return 0;
+    };
+    let search = list.search(&field.filter);
+    usize::from(field.entries) * search + usize::from(field.total) * (COUNT + search)
+}
+
+impl List {
+    /// The price of a search by these members of the filter.
+    fn search(&self, members: &[&str]) -> usize {
+        let is_selective = members.iter().any(|name| self.selective.contains(name));
+        match members {
+            [] => 0,
+            _ if is_selective => 0,
+            [only] if self.range.contains(only) => RANGE,
+            ["customField"] => VALUE,
+            _ => SCAN,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use async_graphql::parser::{parse_query, types::Selection};
+
+    use graphql_server::{RootField, Values};
+
+    use super::{LISTS, of_root};
+
+    /// The prices of a field's rows and of its total.
+    fn prices(query: &str) -> [usize; 2] {
+        let document = parse_query(query).expect("a document");
+        let (_, operation) = document.operations.iter().next().expect("an operation");
+        let Selection::Field(field) = &operation.node.selection_set.node.items[0].node else {
+            panic!("not a field: {query}");
+        };
+        let values = Values::default();
+        let of = |rows, total| of_root(&RootField::new(&field.node, &values, rows, total));
+        assert_eq!(of(true, true), of(true, false) + of(false, true), "{query}");
+        [of(true, false), of(false, true)]
+    }
+
+    /// The text of the type that begins with this line of the schema.
+    fn type_of(schema: &'static str, beginning: &str) -> &'static str {
+        let (_, rest) = schema.split_once(beginning).expect(beginning);
+        let (text, _) = rest.split_once("\n}").expect("an end");
+        text
+    }
+
+    #[test]
+    fn schema_has_fields_and_members_that_prices_name() {
+        let schema = include_str!("../../../schema.graphql");
+        let query = type_of(schema, "\ntype Query {");
+        for list in &LISTS {
+            let beginning = format!("\n\t{}(", list.field);
+            let (_, field) = query.split_once(&beginning).expect(list.field);
+            let (arguments, _) = field.split_once("\n\t): ").expect("a type");
+            let filter = arguments.split_once("\n\t\tfilter: ");
+            let filter = filter.map_or("", |(_, rest)| rest.split([',', '\n']).next().unwrap_or_default());
+            let members: Vec<&str> = list.selective.iter().chain(list.range).copied().collect();
+            assert_eq!(filter.is_empty(), members.is_empty(), "{}: {filter}", list.field);
+            if members.is_empty() {
+                continue;
+            }
+            let input = type_of(schema, &format!("\ninput {filter} {{"));
+            for member in members {
+                assert!(input.contains(&format!("\n\t{member}: ")), "{}: {member}", list.field);
+            }
+        }
+        let of_clients = type_of(schema, "\ninput ClientFilter {");
+        assert!(of_clients.contains("\n\tcustomField: "));
+    }
+
+    #[test]
+    fn price_of_list_follows_its_search() {
+        for (query, expected) in [
+            ("{ clients }", [0, 100]),
+            ("{ clients(filter: {}) }", [0, 100]),
+            ("{ clients(filter: { states: null }) }", [0, 100]),
+            ("{ clients(filter: { states: $absent }) }", [0, 100]),
+            ("{ clients(filter: { states: [ACTIVE] }) }", [1_000, 1_100]),
+            ("{ clients(filter: { lastNameStartsWith: \"A\" }) }", [1_000, 1_100]),
+            (
+                "{ clients(filter: { customField: { fieldId: \"a\", value: \"b\" } }) }",
+                [3_000, 3_100],
+            ),
+            (
+                "{ clients(filter: { states: [ACTIVE], lastNameStartsWith: \"A\" }) }",
+                [10_000, 10_100],
+            ),
+            (
+                "{ clients(filter: { states: [ACTIVE], customField: { fieldId: \"a\", value: \"b\" } }) }",
+                [10_000, 10_100],
+            ),
+            (
+                "{ clients(filter: { states: [ACTIVE], emailAddress: \"A\" }) }",
+                [0, 100],
+            ),
+            ("{ messages(filter: { channel: SMS }) }", [10_000, 10_100]),
+            ("{ messages(filter: { templateId: \"a\" }) }", [1_000, 1_100]),
+            (
+                "{ messages(filter: { channel: SMS, client: { clientId: \"a\" } }) }",
+                [0, 100],
+            ),
+            ("{ auditLog(filter: { at: {} }) }", [1_000, 1_100]),
+            ("{ auditLog(filter: { at: {}, door: REST }) }", [10_000, 10_100]),
+            ("{ users }", [0, 100]),
+            ("{ tokens }", [0, 100]),
+            ("{ viewer }", [0, 0]),
+        ] {
+            assert_eq!(prices(query), expected, "{query}");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! A GraphQL request as clientele knows it: its caller, its id, its place and its reports.
+
+use std::sync::Arc;
+
+use async_graphql::{Data, parser::types::OperationType};
+use axum::{
+    extract::Request,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+use graphql_server::{
+    LimitExceeded, Prepared, Report, RequestContext,
+    error::{BudgetKind, Cause, Code, Fault, Refused},
+    http::{self, Media, media},
+    object::Budget,
+};
+
+use super::{load::loaders, permits};
+use crate::api::{
+    Place, RequestId,
+    authentication::Refusal,
+    metrics::ApiMetrics,
+    origin,
+    report::{ErrorReport, GraphqlOperation, LogCause, Reason, RequestReport},
+};
+use clientele_core::flow::Flow;
+use clientele_domain::{Clientele, access::Caller};
+
+/// What all requests share.
+#[derive(Clone)]
+pub struct Shared {
+    pub clientele: Arc<Clientele>,
+    pub metrics: ApiMetrics,
+    /// The most fields of an answer.
+    pub answer_fields: usize,
+}
+
+/// One request.
+pub struct GraphqlRequest {
+    shared: Shared,
+    id: RequestId,
+    caller: Option<Caller>,
+    /// Kept until the operation has ended: callers who hang up can't start more than the server can do.
+    place: Option<Place>,
+    report: Option<RequestReport>,
+    is_trusted_origin: bool,
+}
+
+impl GraphqlRequest {
+    pub fn of(request: &Request, shared: Shared) -> Self {
+        let extensions = request.extensions();
+        Self {
+            shared,
+            id: RequestId::of(request),
+            caller: extensions.get().cloned(),
+            place: extensions.get().cloned(),
+            report: extensions.get().cloned(),
+            is_trusted_origin: extensions.get::<origin::Allowed>().is_some(),
+        }
+    }
+}
+
+impl RequestContext for GraphqlRequest {
+    fn request_id(&self) -> &str {
+        &self.id.0
+    }
+
+    fn role(&self) -> Option<&str> {
+        self.caller.as_ref()?.role.as_deref()
+    }
+
+    fn is_authenticated(&self) -> bool {
+        self.caller.is_some()
+    }
+
+    fn flow(&self) -> Option<Flow> {
+        self.caller.as_ref()?.flow()
+    }
+
+    fn is_trusted_origin(&self) -> bool {
+        self.is_trusted_origin
+    }
+
+    fn on_operation(&self, operation: OperationType) {
+        if let Some(report) = &self.report {
+            report.set_operation(match operation {
+                OperationType::Mutation => GraphqlOperation::Mutation,
+                OperationType::Query | OperationType::Subscription => GraphqlOperation::Query,
+            });
+        }
+    }
+
+    fn on_limit_exceeded(&self, excess: LimitExceeded, is_observed: bool) {
+        let LimitExceeded { limit, found, allowed } = excess;
+        self.shared.metrics.limit_exceeded(limit, is_observed);
+        if is_observed {
+            let request_id = self.request_id();
+            tracing::warn!(request_id, limit, found, allowed, "over a limit that is only observed");
+        }
+    }
+
+    fn provide(&self, operation: &Prepared, data: &mut Data) -> Result<(), Refused> {
+        data.insert(Budget::new(self.shared.answer_fields));
+        data.insert(loaders(self.shared.clientele.clone()));
+        // Without a caller, every field that needs one is refused.
+        if let Some(caller) = &self.caller {
+            permits::admit(operation, caller)?;
+            data.insert(caller.clone());
+        }
+        if let Some(place) = &self.place {
+            data.insert(place.clone());
+        }
+        Ok(())
+    }
+}
+
+/// The answer to a caller who isn't authenticated.
+pub(in crate::api) fn refuse_caller(refusal: &Refusal, headers: &HeaderMap, id: &RequestId) -> Response {
+    let error = match refusal {
+        Refusal::Missing(_) | Refusal::Wrong => Fault::new(Code::Unauthenticated, refusal.sentence()),
+        Refusal::TooMany(_) => Fault::new(Code::RateLimited, refusal.sentence()),
+        Refusal::Busy | Refusal::IssuerAway(_) => Fault::new(Code::Unavailable, refusal.sentence()),
+        Refusal::Surprise(error) => error.into(),
+    };
+    reported(http::refuse(error, None, media(headers), &id.0))
+}
+
+/// The answer to a request that never reached this API. Its status doesn't depend on the media type.
+pub(in crate::api) fn refused(
+    media: Media,
+    status: StatusCode,
+    code: Code,
+    message: &'static str,
+    id: &RequestId,
+) -> Response {
+    reported(http::refuse(Fault::new(code, message), Some(status), media, &id.0))
+}
+
+/// Turns the report in a response's extensions into the one that logs and metrics read.
+pub(super) fn reported(mut response: Response) -> Response {
+    if let Some(Report { codes, cause }) = response.extensions_mut().remove() {
+        let report = ErrorReport {
+            codes,
+            cause: cause.map(log_cause),
+            refused: None,
+        };
+        report.add_to(&mut response);
+    }
+    response
+}
+
+fn log_cause(Cause { text, budget }: Cause) -> LogCause {
+    let refused = budget.map(|budget| match budget {
+        BudgetKind::Time => Reason::RequestTimeout,
+        BudgetKind::Memory => Reason::Memory,
+    });
+    LogCause { text, refused }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderMap;
+    use clientele_core::error::Error;
+
+    use super::{ErrorReport, LogCause, Reason, Refusal, refuse_caller};
+    use crate::api::{RequestId, metrics::ApiMetrics};
+
+    #[test]
+    fn report_of_refused_caller_reaches_logs_and_metrics() {
+        let cause = |text: &'static str, refused| {
+            Some(LogCause {
+                text: text.into(),
+                refused,
+            })
+        };
+        for (refusal, code, cause) in [
+            (Refusal::Wrong, "UNAUTHENTICATED", None),
+            (Refusal::Busy, "UNAVAILABLE", None),
+            (
+                Refusal::Surprise(Error::TimedOut),
+                "TIMEOUT",
+                cause("the request took too long", Some(Reason::RequestTimeout)),
+            ),
+            (
+                Refusal::Surprise(Error::Busy),
+                "UNAVAILABLE",
+                cause("the memory for answers is used up", Some(Reason::Memory)),
+            ),
+            (
+                Refusal::Surprise(Error::ReadOnly),
+                "UNAVAILABLE",
+                cause("the database is read-only", None),
+            ),
+        ] {
+            let response = refuse_caller(&refusal, &HeaderMap::new(), &RequestId("a".into()));
+            let expected = ErrorReport {
+                codes: vec![code],
+                cause,
+                refused: None,
+            };
+            assert_eq!(response.extensions().get(), Some(&expected), "{refusal:?}");
+        }
+    }
+
+    #[test]
+    fn exceeded_limits_are_counted_by_outcome() {
+        let metrics = ApiMetrics::default();
+        metrics.limit_exceeded("batch", false);
+        metrics.limit_exceeded("depth", true);
+        metrics.limit_exceeded("depth", true);
+        let text = metrics.text();
+        let mut lines: Vec<&str> = text
+            .lines()
+            .filter(|line| line.contains("_limit_exceeded_total{"))
+            .collect();
+        lines.sort_unstable();
+        assert_eq!(
+            lines,
+            [
+                r#"clientele_graphql_limit_exceeded_total{limit="batch",outcome="refused"} 1"#,
+                r#"clientele_graphql_limit_exceeded_total{limit="depth",outcome="observed"} 2"#,
+            ]
+        );
+    }
+}
