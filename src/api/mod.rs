@@ -16,7 +16,7 @@ pub use self::{
     request_id::RequestId,
 };
 use clientele_core::budget::{AnswerSettings, Means};
-use clientele_domain::{Clientele, access::Door};
+use clientele_domain::{Clientele, caller::Door};
 use graphql_server::{persisted::Persisted, settings::GraphqlSettings};
 
 pub mod authentication;

@@ -3,7 +3,7 @@
 use async_graphql::{ID, OneofObject};
 
 use super::global_id::GlobalId;
-use clientele_domain::client::ClientBy as Named;
+use clientele_domain::client_by::ClientBy as Named;
 
 /// Names a client, in one of these ways.
 #[derive(OneofObject)]

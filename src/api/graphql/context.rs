@@ -8,8 +8,8 @@ use graphql_server::object::{Object, Plan};
 use super::load::Loaders;
 use clientele_domain::{
     Clientele,
-    access::{Caller, Permission},
-    custom_field::Definitions,
+    caller::{Caller, Permission},
+    definitions::Definitions,
 };
 
 /// The selection of the current field, for objects of type `T`, without fields that the caller may not read.

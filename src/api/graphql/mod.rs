@@ -39,7 +39,7 @@ use self::{
 };
 use super::metrics::ApiMetrics;
 use clientele_core::budget::Means;
-use clientele_domain::{Clientele, access::Permission};
+use clientele_domain::{Clientele, caller::Permission};
 
 /// The GraphQL API of these clients, under `/graphql`.
 pub fn router(

@@ -11,7 +11,7 @@ use graphql_server::{
     error::{Code, Fault, Refused},
 };
 
-use clientele_domain::access::{
+use clientele_domain::caller::{
     Caller,
     Permission::{
         self, Audit, CreateClient, EditClient, ManageCustomFields, ManageTemplates, ManageUsers, ResendMessages,

@@ -20,7 +20,10 @@ use super::{
     reach::{Reach, asked, selected, wanted},
     world::World,
 };
-use clientele_domain::client::{ClientFilter, ClientOrder, Language};
+use clientele_domain::{
+    client::{ClientFilter, ClientOrder},
+    enums::Language,
+};
 use graphql_server::{
     error::{Code, Fault},
     object::{Plan, Written},

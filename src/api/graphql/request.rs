@@ -24,7 +24,7 @@ use crate::api::{
     report::{ErrorReport, GraphqlOperation, LogCause, Reason, RequestReport},
 };
 use clientele_core::flow::Flow;
-use clientele_domain::{Clientele, access::Caller};
+use clientele_domain::{Clientele, caller::Caller};
 
 /// What all requests share.
 #[derive(Clone)]

@@ -1,7 +1,7 @@
 //! What a global id names: whose it is, where it is stored, and who may see it.
 
 use crate::api::graphql::{global_id::GlobalId, load::ClientKey};
-use clientele_domain::{access::Permission, audit::RecordKey, client::Wanted, notify::MessageKey};
+use clientele_domain::{audit::RecordKey, caller::Permission, client::Wanted, notify::MessageKey};
 
 /// The permission to see an object. Definitions are for everybody.
 pub fn needs(id: &GlobalId) -> Option<Permission> {

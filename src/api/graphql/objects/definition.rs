@@ -6,7 +6,10 @@ use async_graphql::OutputType;
 use entity::{client_role, custom_field_option, custom_field_set};
 
 use crate::api::graphql::global_id::GlobalId;
-use clientele_domain::custom_field::{self as domain, Definitions, FieldState, Kind, SetUsage};
+use clientele_domain::{
+    custom_field as domain,
+    definitions::{Definitions, FieldState, Kind, SetUsage},
+};
 use graphql_server::object::{Field, Is, Object, Plan, list, list_of, object, one_of};
 
 /// A definition with all the others around it.

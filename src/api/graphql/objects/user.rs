@@ -6,7 +6,10 @@ use async_graphql::OutputType;
 
 use super::connection::{Listed, Words};
 use crate::api::graphql::{global_id::GlobalId, world::World};
-use clientele_domain::access::{self, Caller, CallerKind, Listing, Permission, Rights, Sets};
+use clientele_domain::{
+    access::{self, Listing},
+    caller::{Caller, CallerKind, Permission, Rights, Sets},
+};
 use graphql_server::object::{Field, Is, Object};
 
 /// Names of permissions, in the order of their list.
