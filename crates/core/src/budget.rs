@@ -1,7 +1,7 @@
-//! The budget of one request: time, database connections and memory, out of what all requests share.
+//! The budget of one request: time, database connections and memory, drawn from the resources that all requests share.
 //!
-//! It is a task-local value, so that functions on the way needn't pass it on: the database takes connections and
-//! reserves rows from it, and [`Text`] grows by it.
+//! It is a task-local value, so callees need no parameter for it: the database takes connections and reserves rows from
+//! it, and [`Text`] reserves memory as it grows.
 
 mod memory;
 #[cfg(test)]
@@ -27,7 +27,7 @@ use crate::{
 
 tokio::task_local! { static CURRENT: Allowance; }
 
-/// What there is, and how much of it each request may have.
+/// The shared resources, and the part of them that each request may use.
 #[derive(Clone, Debug)]
 pub struct Means {
     timeout: Duration,
@@ -38,8 +38,8 @@ pub struct Means {
 }
 
 impl Means {
-    /// How long a request may take, and how many connections there are: a request may use some of them at once, its
-    /// caller more, and other statements of theirs wait for one another.
+    /// `timeout` is the time limit of a request. `connections` limits the connections that a request and its caller use
+    /// at once; further statements of that caller wait.
     pub fn new(timeout: Duration, connections: Connections, answers: &AnswerSettings) -> Self {
         let Connections { all, of_request } = connections;
         Self {
@@ -50,8 +50,8 @@ impl Means {
         }
     }
 
-    /// What a request may take that begins now. Its connections are charged to `flow`; without one, only the request's
-    /// own limit holds.
+    /// Creates the allowance of a request that starts now. Its connections are charged to `flow`; without a flow, only
+    /// the request's own limit applies.
     ///
     /// # Errors
     /// [`Error::Busy`] when the answers under way leave no memory for another.
@@ -71,25 +71,24 @@ impl Means {
 #[derive(Clone, Copy, Debug)]
 pub struct Connections {
     pub all: usize,
-    /// What one request may use at once.
+    /// Connections that one request may use at once.
     pub of_request: usize,
 }
 
 impl Connections {
-    /// A single connection.
     pub const ONE: Self = Self { all: 1, of_request: 1 };
 }
 
-/// What a request is for.
+/// The purpose of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// It may be given up at any time.
+    /// It may be cancelled at any time.
     Read,
-    /// What it has stored is to be answered, be it late or while memory is short.
+    /// Its stored changes must be answered, even late or while memory is short.
     Change,
 }
 
-/// What one request may take. Cloning shares it; the memory is given back when the last one goes away.
+/// The resources that one request may use. Clones share it; dropping the last one returns the memory.
 #[derive(Clone, Debug)]
 pub struct Allowance(Arc<Parts>);
 
@@ -103,7 +102,7 @@ struct Parts {
     held: Held,
 }
 
-/// One of the connections that a request, and its caller, may use at once.
+/// A permit for one of the connections that a request and its caller may use at once.
 #[derive(Debug)]
 pub struct ConnectionPlace {
     _of_request: OwnedSemaphorePermit,
@@ -111,12 +110,12 @@ pub struct ConnectionPlace {
 }
 
 impl Allowance {
-    /// That of the task that asks; none outside of a request.
+    /// The allowance of the current task. None outside a request.
     pub fn current() -> Option<Self> {
         CURRENT.try_with(Self::clone).ok()
     }
 
-    /// `work` within it.
+    /// Runs `work` within this allowance.
     pub fn scope<F: Future>(self, work: F) -> impl Future<Output = F::Output> {
         CURRENT.scope(self, work)
     }
@@ -125,12 +124,12 @@ impl Allowance {
         self.0.deadline
     }
 
-    /// The flow that the request is charged to. None when its caller can't be told from others.
+    /// The flow that the request is charged to. None when the caller is unknown.
     pub fn flow(&self) -> Option<&Flow> {
         self.0.flow.as_ref()
     }
 
-    /// A place for one statement among those of the request and of its caller.
+    /// Waits for a permit for one statement, within the limits of the request and of its caller.
     pub async fn connection(&self) -> Option<ConnectionPlace> {
         let of_request = self.0.connections.clone().acquire_owned().await.ok()?;
         let of_caller = match &self.0.flow {
@@ -143,15 +142,16 @@ impl Allowance {
         })
     }
 
-    /// Takes memory for so many bytes.
+    /// Reserves `bytes` of memory.
     ///
-    /// # Errors [`Error::TooLarge`] beyond what one request may have, [`Error::Busy`] beyond what there is, and
-    /// [`Error::TimedOut`] past the deadline. What has been refused once is refused from then on.
+    /// # Errors
+    /// [`Error::TooLarge`] beyond the limit of one request, [`Error::Busy`] beyond the limit of all requests, and
+    /// [`Error::TimedOut`] past the deadline. After one refusal, all further reservations are refused.
     pub fn hold(&self, bytes: usize) -> Result<()> {
         self.hold_more(bytes, bytes).map(|_| ())
     }
 
-    /// As [`hold`](Self::hold), and up to `wish` while there is that much. Answers how much it is.
+    /// Like [`hold`](Self::hold), but reserves up to `wish` bytes if they are available. Returns the number reserved.
     fn hold_more(&self, bytes: usize, wish: usize) -> Result<usize> {
         let Parts {
             purpose,
@@ -169,7 +169,8 @@ impl Allowance {
         self.0.held.give_back(bytes);
     }
 
-    /// The answer: all that is held from now on, until its last byte has been taken by the connection, or thrown away.
+    /// Attaches all memory held so far to the pieces of the answer. It is returned when the connection has sent or
+    /// dropped the last byte.
     pub fn keep(&self, pieces: impl IntoIterator<Item = Bytes>) -> Vec<Bytes> {
         let pieces: Vec<Bytes> = pieces.into_iter().collect();
         self.0.held.settle(pieces.iter().map(Bytes::len).sum());
@@ -183,7 +184,7 @@ impl Allowance {
     }
 }
 
-/// A part of an answer, with what it counts as.
+/// A piece of an answer, with the memory reserved for it.
 struct Kept {
     bytes: Bytes,
     _allowance: Allowance,
@@ -195,7 +196,7 @@ impl AsRef<[u8]> for Kept {
     }
 }
 
-/// Memory of the current request for what has been read, given back when it goes away before it is [kept](Self::keep).
+/// Memory of the current request for rows being read. Dropping it returns the memory unless it was [kept](Self::keep).
 #[derive(Debug, Default)]
 pub struct Reading {
     allowance: Option<Allowance>,
@@ -203,7 +204,7 @@ pub struct Reading {
 }
 
 impl Reading {
-    /// For the request of this task; without bounds outside of one.
+    /// For the request of the current task. Unlimited outside a request.
     pub fn begin() -> Self {
         Self {
             allowance: Allowance::current(),
@@ -221,7 +222,7 @@ impl Reading {
         Ok(())
     }
 
-    /// It stays taken until the request is answered.
+    /// Keeps the memory until the request is answered.
     pub fn keep(mut self) {
         self.allowance = None;
     }
@@ -235,7 +236,7 @@ impl Drop for Reading {
     }
 }
 
-/// Takes memory of the current request, if this is one.
+/// Reserves memory of the current request. Does nothing outside a request.
 ///
 /// # Errors
 /// As [`Allowance::hold`].

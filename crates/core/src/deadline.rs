@@ -1,8 +1,8 @@
-//! Until when the work of a request may take.
+//! The deadline of a request's work.
 
 use std::time::{Duration, Instant};
 
-/// A moment after which nothing new is begun and nothing is committed.
+/// After this moment, no work starts and nothing is committed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline(Instant);
 

@@ -1,7 +1,7 @@
-//! Surprises: what went wrong although the submission has nothing wrong with it. Expected outcomes are
-//! `client::Problem`s instead.
+//! Unexpected errors: the input is valid, but the operation failed. Expected outcomes are
+//! [`Problem`](crate::problem::Problem)s.
 //!
-//! Neither form shows a caller what the database said; doors turn a variant into their own code and sentence.
+//! An error never shows the database's message to a caller. Each API maps a variant to its own code and message.
 
 use std::{fmt, io, sync::Arc, time::Duration};
 
@@ -16,19 +16,19 @@ pub mod sentence {
     pub const INTERNAL: &str = "Something went wrong on the server. Its log has the cause under the request id.";
 }
 
-/// Why an operation could not be carried out. Nothing has been written when a write returns it.
+/// The reason why an operation failed. A write that returns it has stored nothing.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum Error {
-    /// The caller could not sign in any more: what it has proven isn't so at present.
+    /// The caller's credentials are no longer valid.
     #[error("the caller's credentials are not valid any more")]
     Unauthenticated,
-    /// Too many wrong passwords were sent: the time until the next one is looked at.
+    /// Too many failed sign-in attempts. Holds the time until the next attempt is allowed.
     #[error("too many attempts to sign in have failed")]
     TooManyAttempts(Duration),
     /// The caller lacks the permission of this name.
     #[error("the permission {0} is missing")]
     Forbidden(&'static str),
-    /// Concurrent changes kept colliding until the bounded retries were used up. Trying again may help.
+    /// Concurrent changes kept colliding until the retries were used up. A retry may succeed.
     #[error("concurrent changes could not be serialised")]
     Conflict,
     /// The database can't be reached, can't store anything, or has no connection free in time.
@@ -37,16 +37,16 @@ pub enum Error {
     /// The database answers but accepts no writes.
     #[error("the database is read-only")]
     ReadOnly,
-    /// It took longer than a request may, and was ended.
+    /// The request exceeded its time limit and was cancelled.
     #[error("the request took too long")]
     TimedOut,
-    /// What is asked for takes more memory than one request may have.
+    /// The request needs more memory than its limit.
     #[error("the answer is too large")]
     TooLarge {
-        /// Bytes.
+        /// The limit in bytes.
         most: usize,
     },
-    /// The answers under way leave no memory for this one. Trying again shortly may help.
+    /// The answers under way leave no memory for this one. A retry may succeed shortly.
     #[error("the memory for answers is used up")]
     Busy,
     /// Anything else: a defect of this server or of its database.
@@ -61,12 +61,12 @@ impl Error {
         Self::Internal(Arc::from(source.into()))
     }
 
-    /// A state that this server doesn't expect, in our own words; they must hold nothing of what is stored.
+    /// A state that this server doesn't expect. The sentence must not contain stored data.
     pub fn defect(sentence: &'static str) -> Self {
         Self::Internal(Arc::new(Defect(sentence)))
     }
 
-    /// What kind of error it is, for a log line: never the cause's own text, which may repeat what is stored.
+    /// The kind of error for a log line. Never includes the cause's text, which may repeat stored data.
     pub fn kind(&self) -> String {
         match self {
             Self::Unauthenticated
@@ -93,12 +93,12 @@ impl Error {
     }
 }
 
-/// Why the database is unavailable, for the log: holds nothing of what is stored, and never the database's message.
+/// The reason why the database is unavailable, for the log. Holds no stored data and never the database's message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Cause {
     /// All connections are in use.
     NoFreeConnection,
-    /// The connections have been closed, because the process stops.
+    /// The connections were closed because the process stops.
     Closed,
     /// The connection was refused or broken.
     Io(io::ErrorKind),
@@ -109,9 +109,9 @@ pub enum Cause {
     Sqlite(i32),
     /// A SQLSTATE of PostgreSQL.
     Postgres([u8; 5]),
-    /// The file of the database was removed, renamed or replaced while it was open.
+    /// The database file was removed, renamed or replaced while it was open.
     FileGone,
-    /// A known outage: the database hasn't been asked again.
+    /// A known outage: the database wasn't queried again.
     Outage,
     /// Another request failed to read the same rows a moment ago.
     SharedRead,
@@ -120,18 +120,18 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// Whether no connection was got or kept, which starts a probe.
+    /// Returns true when no connection could be opened or kept, which starts a probe.
     pub fn is_about_reaching(self) -> bool {
         match self {
             Self::Io(_) | Self::Tls | Self::Lost | Self::Outage | Self::Closed => true,
-            // Metrics count these.
+            // These are counted by metrics.
             Self::NoFreeConnection => true,
             Self::Postgres(state) => state.starts_with(b"08") || state.starts_with(b"57"),
             _ => false,
         }
     }
 
-    /// Whether another connection may work.
+    /// Returns true when another connection may work.
     pub fn is_lost_connection(self) -> bool {
         match self {
             Self::Lost => true,
@@ -142,7 +142,8 @@ impl Cause {
                     | io::ErrorKind::ConnectionReset
                     | io::ErrorKind::UnexpectedEof
             ),
-            // Ended by an administrator, as at a restart; or idle for too long, in a transaction or out of it.
+            // Ended by an administrator, for example during a restart, or idle for too long inside or outside a
+            // transaction.
             Self::Postgres(state) => [*b"57P01", *b"57P05", *b"25P03"].contains(&state),
             _ => false,
         }
@@ -154,7 +155,7 @@ impl fmt::Display for Cause {
         match self {
             Self::NoFreeConnection => f.write_str("no connection was free in time"),
             Self::Closed => f.write_str("the connections are closed"),
-            // Of a Unix socket.
+            // A Unix socket.
             Self::Io(io::ErrorKind::NotFound) => f.write_str("its socket does not exist"),
             Self::Io(kind) => write!(f, "{kind}"),
             Self::Tls => f.write_str("no TLS connection"),
@@ -198,7 +199,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// What this server found wrong with itself.
+/// A defect that the server found in its own state.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Defect(&'static str);
@@ -219,7 +220,7 @@ impl From<DbErr> for Error {
     }
 }
 
-/// Carries an error of ours through sea-orm.
+/// Carries an [`Error`] through sea-orm.
 impl From<Error> for DbErr {
     fn from(error: Error) -> Self {
         let cause = match &error {
@@ -233,7 +234,7 @@ impl From<Error> for DbErr {
     }
 }
 
-/// The name of the error's variant, and the database's code if there is one.
+/// The name of the error's variant, and the database's code if it has one.
 fn database_kind(error: &DbErr) -> String {
     let name: String = format!("{error:?}")
         .chars()
@@ -275,7 +276,7 @@ fn from_driver(error: &sqlx::Error) -> Option<Error> {
     }
 }
 
-/// Errors of making a connection that would be defects in a statement, such as a password that is no longer valid.
+/// Connection errors that would be defects in a statement, such as a password that is no longer valid.
 fn from_connecting(error: &DbErr, cause: &sqlx::Error) -> Option<Error> {
     match (error, cause) {
         (DbErr::Conn(_), sqlx::Error::Database(cause)) => {
@@ -285,11 +286,12 @@ fn from_connecting(error: &DbErr, cause: &sqlx::Error) -> Option<Error> {
     }
 }
 
-/// Whether it is about a record of the history. Its places are given out under locks: no concurrent change takes one.
+/// Returns true for an error about an audit record. Positions in the audit log are assigned under locks, so no
+/// concurrent change can take one.
 fn is_about_history(error: &dyn sqlx::error::DatabaseError) -> bool {
     match error.table() {
         Some(table) => table == "audit_record",
-        // SQLite's own words: "UNIQUE constraint failed: audit_record.chain, audit_record.position".
+        // SQLite reports: "UNIQUE constraint failed: audit_record.chain, audit_record.position".
         None => error.message().contains(" audit_record.chain"),
     }
 }
@@ -297,14 +299,14 @@ fn is_about_history(error: &dyn sqlx::error::DatabaseError) -> bool {
 /// Result codes of SQLite; the low byte of an extended one is its class.
 fn from_sqlite(code: i32) -> Option<Error> {
     match (code, code & 0xff) {
-        // A unique or a foreign key lost against a change that came first: the next attempt sees it and says so.
+        // A unique or foreign key conflicts with a concurrent change: the next attempt reads that change and reports
+        // it.
         (787 | 1555 | 2067, _) => Some(Error::Conflict),
         // BUSY, LOCKED
         (_, 5 | 6) => Some(Error::Conflict),
         // READONLY
         (_, 8) => Some(Error::ReadOnly),
-        // INTERRUPT: what readers run is run again, so that this was the writer, whose statements end when it is
-        // closed.
+        // INTERRUPT: interrupted reads are repeated, so this is the writer, whose statements end when it is closed.
         (_, 9) => Some(Error::Unavailable(Cause::Closed)),
         // IOERR, CORRUPT, FULL, CANTOPEN, NOTADB
         (_, 10 | 11 | 13 | 14 | 26) => Some(Error::Unavailable(Cause::Sqlite(code))),
@@ -312,24 +314,24 @@ fn from_sqlite(code: i32) -> Option<Error> {
     }
 }
 
-/// The five characters of a SQLSTATE; the codes of SQLite are shorter.
+/// The five characters of a SQLSTATE. SQLite's codes are shorter.
 fn sqlstate(code: &str) -> Option<[u8; 5]> {
     code.as_bytes().try_into().ok()
 }
 
-/// SQLSTATEs of PostgreSQL and of what speaks its protocol.
+/// SQLSTATEs of PostgreSQL and compatible databases.
 fn from_sqlstate(code: &str) -> Option<Error> {
     match code {
         // As above: foreign_key_violation, unique_violation; then serialization_failure, deadlock_detected,
-        // lock_not_available (the wait for a lock was too long).
+        // lock_not_available (lock timeout).
         "23503" | "23505" | "40001" | "40P01" | "55P03" => Some(Error::Conflict),
-        // query_canceled: it has taken longer than statement_timeout.
+        // query_canceled: the statement exceeded statement_timeout.
         "57014" => Some(Error::TimedOut),
         // read_only_sql_transaction
         "25006" => Some(Error::ReadOnly),
         // idle_in_transaction_session_timeout, data_corrupted, index_corrupted
         "25P03" | "XX001" | "XX002" => Some(Error::Unavailable(Cause::Postgres(sqlstate(code)?))),
-        // Connection exceptions, insufficient resources, operator intervention, errors of the system.
+        // Connection exceptions, insufficient resources, operator intervention, system errors.
         _ if ["08", "53", "57", "58"].contains(&code.get(..2)?) => {
             Some(Error::Unavailable(Cause::Postgres(sqlstate(code)?)))
         }

@@ -1,9 +1,9 @@
 //! A queue for permits that are shared fairly by key, for instance by caller or by network.
 //!
-//! A free permit goes to the waiting key that holds the fewest, in turns among equals, and within a key to the oldest
-//! ticket. A key may hold at most three times what it leaves free (a *dynamic threshold*, as in the buffers of network
-//! switches): a single key gets three quarters of all permits, several keys less each, and a new key always finds one
-//! soon.
+//! A free permit goes to the waiting key that holds the fewest permits. Equal keys take turns; within a key, the oldest
+//! ticket comes first. A key may hold at most three times what it leaves free (a *dynamic threshold*, as in the buffers
+//! of network switches): a single key gets three quarters of all permits, several keys less each, and a new key always
+//! finds one soon.
 //!
 //! Tickets and permits can be dropped at any time: what they hold goes to the next in the queue.
 
@@ -26,10 +26,10 @@ use tokio::{
 
 use self::load::{Load, WINDOW};
 
-/// A key may hold this many times what it leaves free beyond the last permit, which is for keys that hold none.
+/// A key may hold this many times the permits it leaves free. The last permit is reserved for keys that hold none.
 const SHARE: usize = 3;
 
-/// Identifies those who share permits.
+/// Identifies a party that shares permits.
 pub trait Key: Clone + Debug + Eq + Hash {}
 
 impl<K: Clone + Debug + Eq + Hash> Key for K {}
@@ -38,26 +38,27 @@ impl<K: Clone + Debug + Eq + Hash> Key for K {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     pub permits: usize,
-    /// Tickets that may wait. When there are as many, the key with the most loses its newest to a key with fewer.
+    /// The maximum number of waiting tickets. When it is reached, the key with the most tickets loses its newest to a
+    /// key with fewer.
     pub waiting: usize,
-    /// Tickets of one key that may wait.
+    /// The maximum number of waiting tickets of one key.
     pub waiting_per_key: usize,
 }
 
 /// Limits of a ticket's wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
-    /// While the queue of its key drains, as after a burst.
+    /// Applies while the queue of the key drains, as after a burst.
     pub draining: Duration,
-    /// While more arrive than can be served.
+    /// Applies while more requests arrive than can be served.
     pub standing: Duration,
 }
 
-/// The queue has no room for a ticket, or the ticket has waited too long.
+/// The queue has no room for a ticket, or the ticket waited too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueFull;
 
-/// The permits and the tickets that wait for one. Cloning shares them.
+/// The permits and the tickets that wait for one. Clones share them.
 #[derive(Clone, Debug)]
 pub struct FairQueue<K: Key>(Arc<Mutex<State<K>>>);
 
@@ -74,7 +75,7 @@ impl<K: Key> FairQueue<K> {
         })))
     }
 
-    /// A queue in which any number of tickets may wait, because something else bounds them.
+    /// Creates a queue without a limit on waiting tickets, for use where the caller limits them.
     pub fn unbounded(permits: usize) -> Self {
         Self::new(Limits {
             permits,
@@ -83,10 +84,10 @@ impl<K: Key> FairQueue<K> {
         })
     }
 
-    /// Joins the queue. A permit that is available is granted at once.
+    /// Joins the queue. An available permit is granted at once.
     ///
     /// # Errors
-    /// There is no room to wait.
+    /// [`QueueFull`] when the queue has no room.
     pub fn join(&self, key: K) -> Result<Ticket<K>, QueueFull> {
         let mut state = self.lock();
         let phase = match state.can_run(&key) {
@@ -100,8 +101,8 @@ impl<K: Key> FairQueue<K> {
         Ok(self.ticket(key, phase))
     }
 
-    /// Joins the queue ahead of the tickets of this key that weren't served before, and even when it is full: for a
-    /// ticket that was.
+    /// Joins the queue ahead of this key's tickets that weren't served before, even when it is full. For a ticket that
+    /// was served before.
     pub fn rejoin(&self, key: K) -> Ticket<K> {
         let mut state = self.lock();
         let phase = match state.can_run(&key) {
@@ -115,12 +116,12 @@ impl<K: Key> FairQueue<K> {
     /// Waits for a permit without a time limit.
     ///
     /// # Errors
-    /// There is no room to wait.
+    /// [`QueueFull`] when the queue has no room.
     pub async fn acquire(&self, key: K) -> Result<Permit<K>, QueueFull> {
         self.join(key)?.granted().await
     }
 
-    /// Counts a request of this key as refused and answers true if [`join`](Self::join) would refuse it.
+    /// Returns true if [`join`](Self::join) would refuse a request of this key, and counts that request as refused.
     pub fn refuses(&self, key: &K) -> bool {
         let mut state = self.lock();
         if state.can_run(key) || state.has_room(key) {
@@ -130,7 +131,7 @@ impl<K: Key> FairQueue<K> {
         true
     }
 
-    /// The number of permits in use, and of tickets that wait.
+    /// The number of permits in use, and the number of waiting tickets.
     pub fn in_use(&self) -> (usize, usize) {
         let state = self.lock();
         (state.limits.permits - state.free, state.waiting)
@@ -182,7 +183,7 @@ impl<K: Key> Ticket<K> {
     /// Waits for the permit without a time limit.
     ///
     /// # Errors
-    /// The place went to a key with fewer tickets.
+    /// The ticket was evicted in favor of a key with fewer tickets.
     pub async fn granted(mut self) -> Result<Permit<K>, QueueFull> {
         if let Phase::Waiting { granted, .. } = &mut self.phase {
             granted.await.map_err(|_| QueueFull)?;
@@ -190,10 +191,10 @@ impl<K: Key> Ticket<K> {
         Ok(self.into_permit())
     }
 
-    /// Waits for the permit, for less time once the queue of this key has become a standing one.
+    /// Waits for the permit. The time limit is shorter once the queue of this key is a standing one.
     ///
     /// # Errors
-    /// The wait took too long, or the place went to a key with fewer tickets.
+    /// The wait took too long, or the ticket was evicted in favor of a key with fewer tickets.
     pub async fn granted_within(mut self, patience: Patience) -> Result<Permit<K>, QueueFull> {
         let begun = Instant::now();
         while let Phase::Waiting { granted, .. } = &mut self.phase {
@@ -203,7 +204,7 @@ impl<K: Key> Ticket<K> {
             };
             let left = longest.saturating_sub(begun.elapsed());
             if left.is_zero() {
-                // The permit may have come just now.
+                // The permit may have been granted a moment ago.
                 if granted.try_recv().is_ok() {
                     self.phase = Phase::Granted;
                     break;
@@ -211,7 +212,7 @@ impl<K: Key> Ticket<K> {
                 self.queue.lock().count_refusal(&self.key);
                 return Err(QueueFull);
             }
-            // The queue is judged again in every window.
+            // The queue is evaluated again in every window.
             if let Ok(outcome) = timeout(left.min(WINDOW / 2), granted).await {
                 outcome.map_err(|_| QueueFull)?;
                 self.phase = Phase::Granted;
@@ -233,7 +234,7 @@ impl<K: Key> Drop for Ticket<K> {
     fn drop(&mut self) {
         let is_granted = match &mut self.phase {
             Phase::Granted => true,
-            // It may have been granted without having been noticed.
+            // The permit may have been granted unnoticed.
             Phase::Waiting { number, granted } => {
                 !self.queue.lock().leave(&self.key, *number) && granted.try_recv().is_ok()
             }
@@ -245,16 +246,16 @@ impl<K: Key> Drop for Ticket<K> {
     }
 }
 
-/// Permission to work, charged to a key. It ends when it is dropped.
+/// A permit to work, charged to a key. Dropping it returns it to the queue.
 #[derive(Debug)]
 pub struct Permit<K: Key> {
     queue: FairQueue<K>,
-    /// None once it has been given back.
+    /// None once it has been returned.
     key: Option<K>,
 }
 
 impl<K: Key> Permit<K> {
-    /// Charges the permit to another key. Gives it back and returns None when that key has its share.
+    /// Charges the permit to another key. Returns the permit to the queue, and None, when that key has its share.
     pub fn charged_to(mut self, key: &K) -> Option<Self> {
         let mut state = self.queue.lock();
         let moved = match &self.key {
@@ -276,8 +277,8 @@ impl<K: Key> Drop for Permit<K> {
     }
 }
 
-/// A permit goes to the first waiting key of `by_held` as soon as that may have one: while permits are free, only keys
-/// wait that have their share.
+/// A permit goes to the first waiting key of `by_held` as soon as that key is below its share. While permits are free,
+/// only keys at their share wait.
 #[derive(Debug)]
 struct State<K> {
     limits: Limits,
@@ -285,9 +286,9 @@ struct State<K> {
     waiting: usize,
     /// The keys that hold permits or wait.
     keys: HashMap<K, KeyState>,
-    /// The keys that wait, by how many permits they hold and by turn.
+    /// The waiting keys, by the number of permits they hold and by turn.
     by_held: BTreeMap<(usize, u64), K>,
-    /// The same keys, by how many of their tickets wait and by turn.
+    /// The waiting keys, by the number of their waiting tickets and by turn.
     by_waiting: BTreeMap<(usize, u64), K>,
     /// Numbers tickets and turns.
     last_number: u64,
@@ -297,7 +298,7 @@ struct State<K> {
 struct KeyState {
     held: usize,
     waiting: VecDeque<Entry>,
-    /// When the key began to wait, or was last served.
+    /// The moment when the key began to wait or was last served.
     turn: u64,
     load: Load,
 }
@@ -306,7 +307,7 @@ struct KeyState {
 #[derive(Debug)]
 struct Entry {
     number: u64,
-    /// False for a ticket that has been served before, which is no new load.
+    /// False for a ticket that was served before: it is no new load.
     is_new: bool,
     grant: oneshot::Sender<()>,
 }
@@ -361,7 +362,7 @@ impl<K: Key> State<K> {
         Phase::Waiting { number, granted }
     }
 
-    /// Returns true when a new ticket of this key can wait, perhaps in the place of another key's.
+    /// Returns true when a new ticket of this key can wait, perhaps by evicting another key's ticket.
     fn has_room(&self, key: &K) -> bool {
         let of_key = self.keys.get(key);
         let waiting = of_key.map_or(0, |key| key.waiting.len());
@@ -377,7 +378,7 @@ impl<K: Key> State<K> {
         self.waiting < self.limits.waiting || longest > waiting + 1
     }
 
-    /// Removes the newest ticket of the key that has the most.
+    /// Removes the newest ticket of the key with the most tickets.
     fn evict(&mut self) {
         let Some(key) = self.by_waiting.last_key_value().map(|(_, key)| key.clone()) else {
             return;
@@ -416,7 +417,7 @@ impl<K: Key> State<K> {
         can_run
     }
 
-    /// Grants free permits to those who wait.
+    /// Grants free permits to waiting keys.
     fn grant(&mut self) {
         while let Some(((held, _), key)) = self.by_held.first_key_value() {
             if !self.can_hold(*held) {
@@ -431,7 +432,7 @@ impl<K: Key> State<K> {
                 if entry.is_new {
                     key.load.granted(key.waiting.is_empty(), Instant::now());
                 }
-                // A ticket leaves the queue before its receiver goes away.
+                // A ticket leaves the queue before its receiver is dropped.
                 entry.grant.send(()).ok()?;
                 key.held += 1;
                 Some(())
@@ -459,7 +460,7 @@ impl<K: Key> State<K> {
         self.last_number
     }
 
-    /// Changes the state of a key and keeps the indexes in step.
+    /// Changes the state of a key and updates the indexes.
     fn change<T>(&mut self, key: &K, change: impl FnOnce(&mut KeyState) -> T) -> T {
         let state = self.keys.entry(key.clone()).or_default();
         if !state.waiting.is_empty() {

@@ -1,4 +1,4 @@
-//! The parties among which shared resources are divided.
+//! The parties that share resources.
 
 use std::{net::IpAddr, sync::Arc};
 

@@ -1,4 +1,5 @@
-//! A Prometheus histogram of durations, made of atomics: that of `prometheus_client` takes a lock for each observation.
+//! A Prometheus histogram of durations based on atomics: the one in `prometheus_client` takes a lock for each
+//! observation.
 
 use std::{
     fmt,
@@ -15,17 +16,17 @@ use prometheus_client::{
     metrics::{MetricType, TypedMetric},
 };
 
-/// Upper bounds in seconds, in ascending order. The bucket above the last one has none.
+/// Upper bounds in seconds, in ascending order. The last bucket has no bound.
 pub type Buckets = &'static [f64];
 
-/// Durations counted by bucket. Cloning shares the counts.
+/// Durations counted by bucket. Clones share the counts.
 #[derive(Clone, Debug)]
 pub struct Histogram(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     bounds: Buckets,
-    /// One count for each bound, and one for what is above all of them.
+    /// One count for each bound, and one for values above all bounds.
     counts: Box<[AtomicU64]>,
     nanoseconds: AtomicU64,
 }

@@ -1,5 +1,5 @@
-//! Types that every part of clientele shares: errors, problems of an input, scalars, texts, secrets, the budget of a
-//! request and the queue that shares resources fairly by caller. Knows no client, no SQL and no HTTP.
+//! Types shared by all crates of clientele: errors, input problems, scalars, texts, secrets, the request budget and the
+//! fair queue. Knows no client, no SQL and no HTTP.
 
 pub mod budget;
 pub mod deadline;

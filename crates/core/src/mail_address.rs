@@ -1,7 +1,7 @@
-//! E-mail addresses: which texts are one, and the form in which any mail server takes their domain.
+//! Validates e-mail addresses and converts their domains to the ASCII form that any mail server accepts.
 //!
-//! The rules are narrower than the grammar of RFC 5322: a quoted name, a comment or an IP address in place of a domain
-//! is almost always a mistake or an attempt to confuse a mail server.
+//! The rules are narrower than the grammar of RFC 5322: a quoted name, a comment or an IP address as a domain is almost
+//! always a mistake or an attempt to confuse a mail server.
 
 use email_address::EmailAddress;
 use idna::{
@@ -11,12 +11,11 @@ use idna::{
 
 use crate::text::is_invisible;
 
-/// The longest address in bytes: SMTP has room for 256, with the angle brackets.
+/// The maximum length in bytes: SMTP allows 256, including the angle brackets.
 const LONGEST: usize = 254;
 
 /// Returns true when `text` is a bare address, `name@example.com`: no display name, no quotes, no white space, no
-/// control or invisible characters, and a domain with a dot. The name may have any letters, and so may the domain (an
-/// IDN).
+/// control or invisible characters, and a domain with a dot. Name and domain may contain any letters (an IDN).
 pub fn is_address(text: &str) -> bool {
     let Some((name, domain)) = text.rsplit_once('@') else {
         return false;
@@ -29,8 +28,8 @@ pub fn is_address(text: &str) -> bool {
         && ascii_domain(domain).is_some_and(|ascii| name.len() + 1 + ascii.len().max(domain.len()) <= LONGEST)
 }
 
-/// The ASCII form of a domain that has at least one dot (`xn--…` labels for those beyond ASCII). None for other texts:
-/// single labels, IP addresses, and what is no domain.
+/// The ASCII form of a domain with at least one dot (`xn--…` labels for non-ASCII ones). None for single labels, IP
+/// addresses and invalid domains.
 pub fn ascii_domain(domain: &str) -> Option<String> {
     let (deny, hyphens) = (AsciiDenyList::STD3, Hyphens::CheckFirstLast);
     let ascii = Uts46::new().to_ascii(domain.as_bytes(), deny, hyphens, DnsLength::Verify);
@@ -114,7 +113,7 @@ mod tests {
         assert!(!is_address(&format!("{name}@{}", domain(57))));
         assert!(!is_address(&format!("{name}n@b.test")));
         assert!(!is_address(&format!("a@{label}d.test")));
-        // Short as it is written, too long as it is sent.
+        // Within the limit as written, over the limit as sent.
         assert!(!is_address(&format!("a@{}.test", "\u{10400}".repeat(60))));
     }
 

@@ -1,4 +1,4 @@
-//! A range of addresses, as configurations write it.
+//! An IP address range, as written in settings.
 
 mod listen;
 
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub use listen::ListenAddress;
 
-/// `10.0.0.0/8`, `2001:db8::/32`, or one address.
+/// `10.0.0.0/8`, `2001:db8::/32`, or a single address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Network {
@@ -31,8 +31,8 @@ impl Network {
         }
     }
 
-    /// Whoever has one address of IPv6 has many: providers give each customer 56 bits or fewer, and the rest is theirs.
-    /// They count as one, everywhere something is counted or remembered by address.
+    /// The network that counts as one caller wherever something is counted or remembered by address. For IPv6 it is a
+    /// /56: providers assign each customer at least that range.
     pub fn of_one_caller(address: IpAddr) -> IpAddr {
         match address.to_canonical() {
             IpAddr::V6(address) => IpAddr::V6((address.to_bits() & (u128::MAX << (128 - 56))).into()),

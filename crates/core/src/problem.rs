@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use crate::text_enum;
 
 text_enum! {
-    /// What kind of problem it is.
+    /// The kind of a problem.
     #[graphql(name = "UserErrorCode")]
     ProblemCode {
         /// A value is required here, and there is none.
@@ -65,7 +65,7 @@ text_enum! {
     }
 }
 
-/// One step on the way to a place in the input.
+/// One step of a path in the input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     Name(&'static str),
@@ -93,11 +93,11 @@ impl From<usize> for Step {
     }
 }
 
-/// The parts of a submission, in the order in which their problems are told.
+/// The parts of an input, in the order in which their problems are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Section {
     Client,
-    /// Whether the caller may create or change clients at all.
+    /// The permission to create or change clients.
     Permission,
     Role,
     Assignments,
@@ -107,17 +107,17 @@ pub enum Section {
     Other,
 }
 
-/// Something the caller can mend.
+/// An error in the input that the caller can correct.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     pub code: ProblemCode,
-    /// One sentence a person can act on. Never repeats personal data.
+    /// One sentence that tells a person how to correct it. Never repeats personal data.
     pub message: Arc<str>,
-    /// From the input's root, in the names of the GraphQL API.
+    /// The path from the input's root, in the names of the GraphQL API.
     pub path: Vec<Step>,
-    /// The id of the custom field that it is about, when it is about one.
+    /// The id of the custom field that the problem concerns, if any.
     pub about: Option<Arc<str>>,
-    /// The version that is stored, when it is not the expected one.
+    /// The stored version, when it differs from the expected one.
     pub stored_version: Option<i64>,
 }
 
@@ -146,7 +146,7 @@ impl Problem {
     }
 }
 
-/// Makes the path of a problem from names and indexes: `path!["addresses", 0, "line1"]`.
+/// Builds the path of a problem from names and indexes: `path!["addresses", 0, "line1"]`.
 #[macro_export]
 macro_rules! path {
     ($($step:expr),* $(,)?) => { [$($crate::problem::Step::from($step)),*] };

@@ -1,4 +1,4 @@
-//! The values both doors share, and the wire form each has: calendar dates, instants, decimals and keys.
+//! The scalars shared by both APIs, with their wire formats: dates, instants, decimals and keys.
 
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use chrono::{DateTime as Instant, Datelike, NaiveDate, SecondsFormat, Utc};
@@ -56,7 +56,7 @@ impl DateTime {
         (1..=9999).contains(&instant.year()).then_some(Self(instant))
     }
 
-    /// The form in answers: UTC with up to six fraction digits.
+    /// The format in answers: UTC with up to six fraction digits.
     pub fn text(instant: &Instant<Utc>) -> String {
         instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)
     }
@@ -93,7 +93,7 @@ pub struct Decimal(pub String);
 impl Decimal {
     pub const MAX_DIGITS: usize = 30;
 
-    /// The canonical text of a decimal: as sent, but without trailing zeros after the point or a bare point.
+    /// The canonical text of a decimal: as sent, without trailing zeros after the point and without a trailing point.
     pub fn parse(text: &str) -> Option<Self> {
         let unsigned = text.strip_prefix('-').unwrap_or(text);
         let (whole, fraction) = unsigned.split_once('.').unwrap_or((unsigned, ""));
@@ -107,7 +107,7 @@ impl Decimal {
         } else {
             text
         };
-        // ".0" leaves nothing but perhaps a sign.
+        // ".0" leaves only an optional sign.
         let bare = trimmed.is_empty() || trimmed == "-";
         Some(Self(if bare {
             format!("{trimmed}0")
@@ -136,12 +136,12 @@ impl ScalarType for Decimal {
     }
 }
 
-/// Keys: unique without coordination, and growing with time, so that indexes stay dense.
+/// Generates a key: unique without coordination, and increasing with time, so that indexes stay dense.
 pub fn new_key() -> String {
     Uuid::now_v7().simple().to_string()
 }
 
-/// Whether `text` has the form of a key: 1 to 32 ASCII letters and digits.
+/// Returns true when `text` has the form of a key: 1 to 32 ASCII letters and digits.
 pub fn is_key(text: &str) -> bool {
     (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
 }

@@ -1,4 +1,4 @@
-//! A text that must not be shown: printing it in any way shows that it is there, and no more.
+//! A secret text. Printing it shows only that it is set.
 
 use std::{fmt, sync::Arc};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 const HIDDEN: &str = "***";
 
-/// A password or the like. Empty means there is none, and shows as empty. Cloning shares it.
+/// A password or another secret. Empty means not set, and prints as empty. Clones share it.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(from = "String")]
 pub struct Secret(Arc<str>);
@@ -22,7 +22,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text itself, for whoever proves something with it and for nobody else.
+    /// The secret text itself, for authentication only.
     pub fn reveal(&self) -> &str {
         &self.0
     }

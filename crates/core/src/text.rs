@@ -1,9 +1,8 @@
-//! Predicates on texts that callers send: blank, invisible, control characters. Used by every check of names and
-//! members.
+//! Predicates on input texts: blank, invisible, control characters.
 
 use std::borrow::Cow;
 
-/// Returns true when a reader sees nothing of the text: it is empty or has only white space and invisible characters.
+/// Returns true when the text is empty or has only white space and invisible characters.
 pub fn is_blank(text: &str) -> bool {
     text.chars().all(is_invisible)
 }
@@ -14,21 +13,20 @@ pub fn has_control_characters(text: &str) -> bool {
     text.contains(char::is_control)
 }
 
-/// The first character that a text of one line must not have: a control character. Line separators (U+2028) and
-/// bidirectional marks are allowed: they are stored as sent, and escaped where a terminal would show them.
+/// The first control character. A text of one line must not contain any. Line separators (U+2028) and bidirectional
+/// marks are allowed: they are stored as sent, and escaped for terminals.
 pub fn forbidden_in_line(text: &str) -> Option<char> {
     text.chars().find(|character| character.is_control())
 }
 
-/// The first character that a text of several lines must not have: a control character other than CR, LF and TAB.
+/// The first control character other than CR, LF and TAB. A text of several lines must not contain any.
 pub fn forbidden_in_lines(text: &str) -> Option<char> {
     let forbidden = |character: &char| character.is_control() && !matches!(character, '\n' | '\r' | '\t');
     text.chars().find(forbidden)
 }
 
-/// Returns true for white space, for the code points that Unicode 16 lists as Default_Ignorable_Code_Point (nothing is
-/// drawn for them), and for the two characters that are drawn without any ink. Other control characters are not
-/// invisible: they are refused as what they are.
+/// Returns true for white space, for the Default_Ignorable_Code_Points of Unicode 16, which aren't drawn, and for two
+/// characters drawn without ink. Other control characters are refused separately and don't count as invisible.
 pub const fn is_invisible(character: char) -> bool {
     character.is_whitespace()
         || matches!(
@@ -50,15 +48,14 @@ pub const fn is_invisible(character: char) -> bool {
                 | '\u{1bca0}'..='\u{1bca3}'
                 | '\u{1d173}'..='\u{1d17a}'
                 | '\u{e0000}'..='\u{e0fff}'
-                // Braille without dots, and a note without a head.
+                // Blank Braille pattern, and musical null notehead.
                 | '\u{2800}'
                 | '\u{1d159}'
         )
 }
 
-/// The text with `\u{…}` in place of characters that a terminal doesn't show as themselves: they would move the cursor,
-/// erase lines, reverse the text, or make two names look alike. Joiners and variation selectors stay: scripts need
-/// them.
+/// The text with `\u{…}` in place of characters that would move the cursor, erase lines, reverse the text or make two
+/// names look alike in a terminal. Joiners and variation selectors stay: scripts need them.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unprintable) {
         return Cow::Borrowed(text);

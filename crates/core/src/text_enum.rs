@@ -1,4 +1,4 @@
-//! Closed lists whose values have one text, in the schema, on the wire and in the database.
+//! Enums whose values have one text in the schema, on the wire and in the database.
 
 #[macro_export]
 macro_rules! text_enum {
@@ -14,7 +14,7 @@ macro_rules! text_enum {
                 match self { $(Self::$variant => $text,)+ }
             }
 
-            /// The value of this text; none when it isn't on the list.
+            /// Parses the text of a value. None for an unknown text.
             pub fn parse(text: &str) -> Option<Self> {
                 match text { $($text => Some(Self::$variant),)+ _ => None }
             }

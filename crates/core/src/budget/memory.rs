@@ -14,13 +14,13 @@ use crate::{
     flow::Flow,
 };
 
-/// What an operator decides about the memory of answers.
+/// The settings for the memory of answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AnswerSettings {
-    /// Bytes that one request may have in memory: what is read for it, and what is written of its answer.
+    /// Bytes that one request may hold in memory: the rows it reads and the answer it writes.
     pub bytes: usize,
-    /// The same for all requests together, until their callers have taken the answers.
+    /// Bytes that all requests together may hold until their answers are sent.
     pub bytes_together: usize,
 }
 
@@ -33,7 +33,7 @@ impl Default for AnswerSettings {
     }
 }
 
-/// A number of bytes, for people.
+/// A number of bytes, formatted for people.
 #[derive(Clone, Copy, Debug)]
 pub struct Size(pub usize);
 
@@ -46,15 +46,15 @@ impl Display for Size {
     }
 }
 
-/// What is taken of all memory at once, so that the smallest answers ask for it only once.
+/// The unit reserved from the shared memory: the smallest answers reserve only once.
 const BLOCK: usize = 64 << 10;
-/// This part of all memory is for first blocks: callers who take large answers slowly hold up only others that want
-/// large ones.
+/// The part of the shared memory reserved for first blocks: callers who receive large answers slowly delay only other
+/// large answers.
 const RESERVED: usize = 8;
-/// A caller may hold this many times the memory that it leaves free, so that one caller leaves a quarter to others.
+/// A caller may hold this many times the memory that it leaves free, so a single caller leaves a quarter to others.
 const SHARE: usize = 3;
 
-/// The memory of all answers. Cloning shares it.
+/// The memory of all answers. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Memory(Arc<Shared>);
 
@@ -128,7 +128,7 @@ impl Memory {
     }
 }
 
-/// What one request holds.
+/// The memory that one request holds.
 #[derive(Debug)]
 pub(super) struct Held {
     memory: Memory,
@@ -139,9 +139,9 @@ pub(super) struct Held {
 #[derive(Debug)]
 struct State {
     used: usize,
-    /// Of all memory: never less than what is used.
+    /// Bytes reserved from the shared memory: never fewer than are used.
     taken: usize,
-    /// Why there was no more.
+    /// The reason why a reservation was refused.
     refusal: Option<Error>,
 }
 
@@ -159,7 +159,7 @@ impl Held {
         })
     }
 
-    /// Takes `bytes`, or up to `wish` while one request may have that much, and says how many it has taken.
+    /// Reserves `bytes`, or up to `wish` within the limit of one request. Returns the number reserved.
     pub fn hold(&self, bytes: usize, wish: usize, purpose: Purpose) -> Result<usize> {
         let mut state = self.state();
         if let Some(refusal) = &state.refusal {
@@ -199,7 +199,7 @@ impl Held {
         state.used = state.used.saturating_sub(bytes);
     }
 
-    /// From now on exactly this is held.
+    /// Sets the held memory to exactly `bytes`.
     pub fn settle(&self, bytes: usize) {
         let mut state = self.state();
         match bytes.checked_sub(state.taken) {

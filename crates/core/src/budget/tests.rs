@@ -8,7 +8,7 @@ use super::{Allowance, AnswerSettings, Connections, Means, Purpose, Reading, Tex
 use crate::{error::Error, flow::Flow};
 
 const MINUTE: Duration = Duration::from_secs(60);
-/// What each request takes at least, and of all memory always a multiple of it.
+/// The minimum that each request reserves; reservations from the shared memory are multiples of it.
 const BLOCK: usize = 64 << 10;
 
 fn means(bytes: usize, blocks_together: usize) -> Means {
@@ -95,7 +95,7 @@ async fn what_is_no_json_is_a_defect_and_never_half_written() {
 async fn all_requests_share_what_there_is() {
     let means = means(usize::MAX, 16);
     let large = means.allow(Purpose::Read, None).expect("there is room");
-    // Two blocks are for the beginnings of other answers.
+    // Two blocks are reserved for first blocks of other answers.
     large.hold(14 * BLOCK).expect("there is room");
     let small: Vec<_> = (0..2)
         .map(|_| means.allow(Purpose::Read, None).expect("there is room"))
@@ -165,7 +165,7 @@ async fn a_caller_leaves_a_quarter_of_the_connections_to_others_however_many_req
         let taken: Vec<_> = (0..all).filter_map(|_| take(&allowed)).collect();
         assert_eq!(taken.len(), of_caller, "of {all}");
     }
-    // Where nobody signs in there are no others.
+    // Without authentication there are no other callers.
     let requests: Vec<_> = (0..8).map(|_| request(None)).collect();
     assert_eq!(requests.iter().filter_map(take).count(), 8);
 }

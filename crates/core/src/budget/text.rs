@@ -1,21 +1,21 @@
-//! JSON while it is written, as far as the request may have it.
+//! Writes JSON within the memory limit of the request.
 
 use serde::Serialize;
 
 use super::Allowance;
 use crate::error::{Error, Result};
 
-/// Room is asked for in such pieces, and the clock is looked at as often.
+/// The step in which memory is reserved and the deadline is checked.
 const PIECE: usize = 64 << 10;
-/// What most objects fit into.
+/// Fits most objects.
 const FIRST: usize = 1024;
 
-/// Text that grows by the [`Allowance`] of its task; without bounds outside of a request. Once there is no room, it
-/// takes nothing any more, and [`finish`](Self::finish) says why.
+/// Text that grows within the [`Allowance`] of the current task. Unlimited outside a request. After a refused
+/// reservation it ignores further writes, and [`finish`](Self::finish) returns the error.
 #[derive(Debug)]
 pub struct Text {
     bytes: Vec<u8>,
-    /// How long it may become before more room has to be asked for.
+    /// The length up to which memory is reserved.
     room: usize,
     refusal: Option<Error>,
     allowance: Option<Allowance>,
@@ -42,8 +42,8 @@ impl Text {
         }
     }
 
-    /// Writes a value as JSON. Room is asked for when it has been written: what it is written from is in memory anyway,
-    /// and it isn't many times as large. One that is no JSON is a defect, and refused as such.
+    /// Writes a value as JSON. Memory is reserved after writing: the source is in memory already and has a similar
+    /// size. A value that can't be serialized is a defect.
     pub fn value(&mut self, value: &(impl Serialize + ?Sized)) {
         if self.is_refused() {
             return;
@@ -55,7 +55,7 @@ impl Text {
         }
     }
 
-    /// Whether there was no room for something.
+    /// Returns true after a refused reservation.
     pub fn is_refused(&self) -> bool {
         self.refusal.is_some()
     }
@@ -94,7 +94,7 @@ impl Text {
 
     fn refuse(&mut self, refusal: Error) {
         self.refusal.get_or_insert(refusal);
-        // What has been written is thrown away: others may need the memory.
+        // Other requests may need the memory.
         self.bytes = Vec::new();
         if let Some(allowance) = self.allowance.take() {
             allowance.give_back(self.room);

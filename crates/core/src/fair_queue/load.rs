@@ -1,31 +1,31 @@
-//! Distinguishes the queue of a burst, which drains, from a standing queue, which gets more requests than can be
-//! served.
+//! Distinguishes the queue of a burst, which drains, from a standing queue, which receives more requests than it can
+//! serve.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// A queue is judged once in each of these.
+/// The interval at which a queue is evaluated.
 pub const WINDOW: Duration = Duration::from_millis(500);
-/// A queue that hasn't drained in this many windows in a row is a standing one, unless it may be that of a burst.
+/// A queue that hasn't drained for this many windows in a row is a standing one, unless a burst may explain it.
 const WINDOWS: u32 = 2;
-/// A burst has at most this many requests. They may arrive slowly: a busy server takes long to read them.
+/// The maximum number of requests of a burst. They may arrive slowly: a busy server takes long to read them.
 const BURST: usize = 2_000;
-/// A standing queue holds what is served in this time, so that its tickets are served soon.
+/// A standing queue holds the requests that can be served in this time, so its tickets don't wait long.
 const ROOM: Duration = Duration::from_millis(50);
-/// A standing queue holds at least this many.
+/// The minimum number of requests that a standing queue holds.
 const LEAST_ROOM: usize = 8;
 
-/// The load on the queue of one key. It isn't measured while nothing waits.
+/// The load on the queue of one key. It is measured only while a ticket waits.
 #[derive(Debug, Default)]
 pub struct Load {
-    /// None until something waits.
+    /// None until a ticket waits.
     window: Option<Window>,
     /// Requests that have arrived since the queue was empty.
     arrived: usize,
-    /// The windows in a row in which the queue didn't drain.
+    /// The number of windows in a row in which the queue didn't drain.
     undrained: u32,
-    /// How many a standing queue may hold. None while it isn't one.
+    /// The maximum length of a standing queue. None while the queue isn't a standing one.
     room: Option<usize>,
 }
 
@@ -47,7 +47,8 @@ impl Window {
         }
     }
 
-    /// Requests arrive about as fast as they are served, or faster. None arrive while a burst drains, be it slowly.
+    /// Returns true when requests arrive about as fast as they are served, or faster. None arrive while a burst drains,
+    /// even slowly.
     const fn is_undrained(&self) -> bool {
         let arrived = self.arrived + self.refused;
         arrived > 0 && arrived * 10 >= self.granted * 9
@@ -55,7 +56,7 @@ impl Window {
 }
 
 impl Load {
-    /// A request waits from now on.
+    /// Records a request that starts to wait.
     pub fn arrived(&mut self, is_first: bool, now: Instant) {
         if is_first && self.room.is_none() {
             *self = Self::default();
@@ -81,7 +82,7 @@ impl Load {
         self.room.is_some()
     }
 
-    /// How many may wait, if the queue is a standing one.
+    /// The maximum number of waiting tickets. None unless the queue is a standing one.
     pub fn room(&self, now: Instant) -> Option<usize> {
         let is_recent = self
             .window
@@ -102,7 +103,7 @@ impl Load {
 
     fn judge(&mut self, window: &Window, now: Instant) {
         if now >= window.begun + 2 * WINDOW && window.refused == 0 {
-            // Nothing has happened for a while.
+            // The measurement is stale.
             *self = Self::default();
             return;
         }
@@ -111,7 +112,7 @@ impl Load {
             false => 0,
         };
         let was_standing = self.room.is_some();
-        // Once it has become one, it is one until a window passes in which there was room for all.
+        // It stays a standing queue until a window passes in which there was room for all.
         let is_standing = match was_standing {
             true => window.refused > 0,
             false => self.undrained >= WINDOWS && self.arrived > BURST,
@@ -137,7 +138,7 @@ mod tests {
 
     const STEP: Duration = Duration::from_millis(10);
 
-    /// A queue of which one is served in each step.
+    /// A queue that serves one ticket per step.
     struct Queue {
         load: Load,
         now: Instant,
@@ -155,7 +156,7 @@ mod tests {
             }
         }
 
-        /// Returns true when the queue was a standing one at any time.
+        /// Returns true when the queue was ever a standing one.
         fn run(&mut self, steps: u32, arriving: impl Fn(u32) -> usize) -> bool {
             let mut was_standing = false;
             for step in 0..steps {
@@ -182,7 +183,7 @@ mod tests {
     #[test]
     fn burst_drains_however_long_it_takes() {
         let mut queue = Queue::new();
-        // 1,000 in the first five seconds, and a few more all the time.
+        // 1,000 in the first five seconds, then a few at a constant rate.
         let arriving = |step| if step < 500 { 2 } else { usize::from(step % 4 == 0) };
         assert!(!queue.run(1_400, arriving));
         assert_eq!((queue.refused, queue.waiting), (0, 0));
@@ -194,7 +195,7 @@ mod tests {
         assert!(!queue.run(190, |_| 10), "it may be a burst");
         assert!(queue.run(60, |_| 10));
         queue.refused = 0;
-        // What waits by then is served first here. Then the queue stays short and is never empty.
+        // First, the waiting tickets are served. Then the queue stays short and is never empty.
         queue.run(2_000, |_| 10);
         assert!(queue.refused > 17_500, "{}", queue.refused);
         assert_eq!(queue.waiting, LEAST_ROOM - 1);

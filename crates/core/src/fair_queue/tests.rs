@@ -41,7 +41,7 @@ impl Waiters {
         }
     }
 
-    /// The tickets that have been granted or evicted since the last call.
+    /// The tickets granted or evicted since the last call.
     fn ended(&mut self) -> Vec<(&'static str, Result<Permit<char>, QueueFull>)> {
         let mut ended = Vec::new();
         self.all.retain_mut(|(name, granting)| match granting.now_or_never() {
@@ -59,7 +59,7 @@ impl Waiters {
         granted.map(|(name, permit)| (name, permit.expect("granted"))).unzip()
     }
 
-    /// Names of all tickets in the order in which the only permit is granted.
+    /// The names of all tickets in the order in which the only permit is granted.
     fn order(&mut self, permit: Permit<char>) -> Vec<&'static str> {
         let (mut order, mut held) = (Vec::new(), vec![permit]);
         while !held.is_empty() {
@@ -112,7 +112,7 @@ fn permits_of_busy_keys_go_to_the_key_that_holds_fewest() {
     busy.extend((0..3).map(|_| take(&waiters.queue, 'b')));
     let last = take(&waiters.queue, 'c');
     waiters.join(&["a1", "b1", "c1", "d1", "d2"]);
-    // The last permit is for keys that hold none.
+    // The last permit is reserved for keys that hold none.
     for expected in [&["d1"][..], &[], &["c1"], &["d2"]] {
         drop(busy.remove(0));
         let (names, permits) = waiters.granted();
@@ -194,7 +194,7 @@ fn dropped_tickets_and_permits_leave_nothing_behind() {
     waiters.join(&["b1"]);
     drop(waiting);
     assert_eq!(waiters.queue.in_use(), (1, 2));
-    // It is granted and dropped unseen.
+    // The permit was granted and is dropped unseen.
     drop(permit);
     assert_eq!(waiters.granted().0, Vec::<&str>::new());
     drop(granted);

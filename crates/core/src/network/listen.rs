@@ -1,4 +1,4 @@
-//! An address to listen on, as configurations write it: an IP address or a host name, and a port.
+//! An address to listen on, as written in settings: an IP address or a host name, and a port.
 
 use std::{
     fmt,
@@ -41,12 +41,12 @@ impl FromStr for ListenAddress {
         }
         let is_name = |host: &str| {
             let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-            // Digits and dots alone are a mistyped address.
+            // Only digits and dots is a mistyped address.
             host.bytes().all(is_part) && host.bytes().any(|byte| byte.is_ascii_alphabetic())
         };
         let (host, port) = text.rsplit_once(':').unwrap_or_default();
         match port.parse() {
-            // Rust's numbers may have a sign.
+            // Rust's number parser accepts a sign.
             Ok(number) if is_name(host) && !port.starts_with('+') => Ok(Self {
                 host: host.to_owned(),
                 port: number,
