@@ -1,4 +1,4 @@
-//! One attempt at sending one message. Knows neither the outbox nor what becomes of the message.
+//! One attempt at sending one message. Knows neither the outbox nor how the message is settled.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,8 @@ use clientele_domain::{
     notify::{content, render::Compiled},
 };
 
-/// What recording an attempt may take: a settlement after the lease changes nothing, and the message is sent twice.
+/// The time reserved for recording an attempt: a settlement after the lease has no effect, and the message is sent
+/// twice.
 const TO_SETTLE: Duration = Duration::from_secs(10);
 
 pub(super) struct Attempt {
@@ -23,25 +24,25 @@ pub(super) struct Attempt {
     pub channel: Channel,
     pub clock: Clock,
     pub gate: Arc<Gate>,
-    /// As many as attempts may be under way.
+    /// Limits the attempts under way.
     pub slots: Arc<Semaphore>,
-    /// What it may take at most.
+    /// The time limit of an attempt.
     pub longest: Duration,
-    /// Claimed, under a lease that ends when the message is due again.
+    /// Claimed under a lease that ends when the message is due again.
     pub message: message::Model,
-    /// None when it doesn't exist, or can't be read by this server.
+    /// None when it doesn't exist or this server can't read it.
     pub variant: Option<Arc<Compiled>>,
 }
 
-/// What a task did about its message.
+/// The result of a task for its message.
 pub(super) enum Attempted {
-    /// Nothing: it wasn't to begin any more.
+    /// Not attempted, because the gate was shut.
     Released,
     Ended(Outcome),
 }
 
 impl Attempt {
-    /// Waits for a slot, and sends when that can be over and recorded before the lease is.
+    /// Waits for a slot, and sends if the attempt can end and be recorded before the lease ends.
     pub(super) async fn make(self) -> Attempted {
         let lease_end = self.message.due_at.unwrap_or_default();
         let _slot = self.slots.acquire().await;
@@ -49,7 +50,7 @@ impl Attempt {
         if self.gate.is_shut() || now + self.longest + TO_SETTLE > lease_end {
             return Attempted::Released;
         }
-        // Written here, so that no more texts are in memory than are being sent.
+        // Rendered here, so that memory holds only the texts of messages being sent.
         let outgoing = match outgoing(&self.message, self.variant.as_deref()) {
             Ok(outgoing) => outgoing,
             Err(outcome) => return Attempted::Ended(outcome),
@@ -59,14 +60,14 @@ impl Attempt {
     }
 }
 
-/// A message with its text.
+/// Renders the message.
 fn outgoing(message: &message::Model, variant: Option<&Compiled>) -> Result<Outgoing, Outcome> {
     let failure = Failure {
         reason: Reason::Unrenderable,
         detail: None,
     };
     let Some(variant) = variant else {
-        // A server of a later version may have stored it, and know how to read it.
+        // A later version of the server may have stored it and can read it.
         return Err(Outcome::Deferred {
             failure,
             after: None,
@@ -80,7 +81,7 @@ fn outgoing(message: &message::Model, variant: Option<&Compiled>) -> Result<Outg
     })
 }
 
-/// What a panic while sending is taken for. It counts as an attempt, so that it can't be repeated for ever.
+/// The outcome of a panic while sending. It counts as an attempt, so that retries are limited.
 pub(super) fn defect() -> Outcome {
     Outcome::Deferred {
         failure: Failure {

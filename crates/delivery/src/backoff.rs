@@ -1,12 +1,12 @@
-//! Computes the wait before the next attempt. The bound doubles with every attempt and a random value below it is
-//! taken, so that messages that failed together are not retried together.
+//! Computes the wait before the next attempt. The upper bound doubles with every attempt, and the wait is a random
+//! value below it, so that messages that failed together are not retried together.
 
 use std::time::Duration;
 
 use rand::{Rng, RngExt};
 
-/// The pause after so many attempts (1 or more): between nothing and `base` doubled for each after the first, but never
-/// more than `longest`.
+/// The pause after `attempts` attempts (1 or more): random between zero and `base` doubled for each attempt after the
+/// first, at most `longest`.
 pub fn pause(attempts: u32, base: Duration, longest: Duration, chance: &mut impl Rng) -> Duration {
     let doublings = attempts.saturating_sub(1).min(31);
     let bound = base.saturating_mul(1 << doublings).min(longest);

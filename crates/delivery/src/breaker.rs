@@ -1,28 +1,28 @@
-//! Keeps a worker from hammering a provider that is down or that doesn't accept our credentials.
+//! A circuit breaker that stops a worker from sending to a provider that is down or refuses the server's credentials.
 //!
-//! Closed, everything passes. After some failures in a row it opens for a while; then one message may try, and its fate
-//! closes it again or opens it for twice as long.
+//! A closed breaker admits everything. After several failures in a row it opens for a while. Then one message may try,
+//! and its outcome closes the breaker or opens it for twice as long.
 
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-/// When a breaker opens, and for how long.
+/// The limits at which a breaker opens, and its pauses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Patience {
     /// Failures in a row that open it.
     pub failures: u32,
-    /// How long it stays open at first.
+    /// The first pause.
     pub pause: Duration,
-    /// How long it stays open at most.
+    /// The longest pause.
     pub longest_pause: Duration,
 }
 
-/// How many messages may be sent now.
+/// The number of messages that may be sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     Any,
-    /// To see whether the provider is back.
+    /// A probe of the provider.
     One,
     NoneBefore(DateTime<Utc>),
 }
@@ -52,7 +52,7 @@ impl Breaker {
     pub fn admits(&self, now: DateTime<Utc>) -> Admission {
         match self.open {
             None => Admission::Any,
-            // A clock that was put back would keep it open for as long.
+            // A clock that was set back would otherwise extend the pause.
             Some(open) if now < open.until && now + open.pause >= open.until => Admission::NoneBefore(open.until),
             Some(_) => Admission::One,
         }
@@ -62,24 +62,25 @@ impl Breaker {
         self.open.is_some()
     }
 
-    /// The provider gave an answer about a message, be it good or bad.
+    /// The provider answered about a message, with success or failure.
     pub fn answered(&mut self) {
         self.failures = 0;
         self.open = None;
     }
 
-    /// The provider failed. Says whether that opened the breaker.
+    /// The provider failed. Returns true when that opened the breaker.
     pub fn failed(&mut self, now: DateTime<Utc>) -> bool {
         self.failures = self.failures.saturating_add(1);
         (self.open.is_some() || self.failures >= self.patience.failures) && self.opens(now)
     }
 
-    /// No message can pass before somebody changes something. Says whether that opened the breaker.
+    /// The provider refuses every message until an operator changes the settings. Returns true when that opened the
+    /// breaker.
     pub fn refused(&mut self, now: DateTime<Utc>) -> bool {
         self.opens(now)
     }
 
-    /// What was under way when it opened is heard of later, and doesn't lengthen the pause.
+    /// Outcomes of attempts that were under way when the breaker opened don't extend the pause.
     fn opens(&mut self, now: DateTime<Utc>) -> bool {
         let pause = match self.open {
             None => self.patience.pause,
@@ -129,7 +130,7 @@ mod tests {
     fn the_one_that_tries_closes_it_or_doubles_the_pause_up_to_a_bound() {
         let mut breaker = Breaker::new(PATIENCE);
         assert!(breaker.refused(at(0)));
-        // Others that were under way say the same: that is no news.
+        // Attempts that were under way report the same failure and don't count again.
         assert!(!breaker.refused(at(1)));
         assert!(!breaker.failed(at(2)));
         for (now, until) in [(30, 90), (90, 190), (190, 290)] {

@@ -1,5 +1,5 @@
-//! The ways a message can take. Each says what came of an attempt; whether and when to try again is the worker's
-//! business. Knows neither worker nor database. A message's text and recipient are never logged here.
+//! The channels for sending messages. A channel returns the outcome of an attempt; the worker decides about retries. A
+//! channel knows neither worker nor database, and never logs a message's text or recipient.
 
 mod email;
 mod log;
@@ -24,21 +24,21 @@ use sms::Sms;
 pub use sms::fuzzing;
 pub use sms::is_region;
 
-/// Every channel as the settings have it, with the connections it keeps. One of these serves a process.
+/// All channels as configured, with the connections they keep. A process has one of these.
 #[derive(Debug)]
 pub struct Channels {
-    /// None: what would be sent is logged.
+    /// None: messages are only logged.
     email: Option<Email>,
     sms: Option<Sms>,
 }
 
-/// Settings that no channel can be made from, as one sentence for the person who wrote them. Never holds a secret.
+/// Invalid channel settings, as one sentence for the operator. Never holds a secret.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct SettingsError(String);
 
 impl Channels {
-    /// Connects to nothing yet. Must be called within a runtime.
+    /// Creates the channels without connecting. Must be called within a runtime.
     pub fn new(settings: &NotificationSettings) -> Result<Self, SettingsError> {
         trust::install_cryptography();
         let email = match settings.email.transport {
@@ -52,7 +52,7 @@ impl Channels {
         Ok(Self { email, sms })
     }
 
-    /// The same with another limit on how long an attempt may take; settings know whole seconds only.
+    /// Replaces the time limit of an attempt: settings have whole seconds only.
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         if let Some(email) = &mut self.email {
             email.set_timeout(timeout);
@@ -63,9 +63,8 @@ impl Channels {
         self
     }
 
-    /// Makes one attempt. It ends within the channel's timeout; when it is dropped before, nobody knows whether the
-    /// message has gone out. `now` is the date of an e-mail, and what a provider's date for the next attempt is counted
-    /// from.
+    /// Makes one attempt, within the channel's timeout. If it is dropped earlier, it is unknown whether the message was
+    /// sent. `now` is the date of an e-mail, and the base for the date of a provider's Retry-After.
     pub async fn send(&self, channel: Channel, message: &Outgoing, now: DateTime<Utc>) -> Outcome {
         match (channel, &self.email, &self.sms) {
             (Channel::Email, Some(email), _) => email.send(message, now).await,
@@ -74,7 +73,7 @@ impl Channels {
         }
     }
 
-    /// Whether messages over this channel leave the house. Without, a line in the log is all.
+    /// Returns true when this channel sends messages to a provider; otherwise it only logs a line.
     pub fn sends(&self, channel: Channel) -> bool {
         match channel {
             Channel::Email => self.email.is_some(),
@@ -83,39 +82,39 @@ impl Channels {
     }
 }
 
-/// A message as it goes out.
+/// A message ready to be sent.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
-    /// The message's key, the same at every attempt, so that whoever receives it can drop repeats.
+    /// The message's key, the same at every attempt, so that recipients can drop repeats.
     pub key: String,
-    /// As the client's row has it: an e-mail address, or a phone number in anybody's spelling.
+    /// As stored for the client: an e-mail address, or a phone number in any notation.
     pub recipient: String,
     pub content: Content,
 }
 
-/// What came of an attempt at sending.
+/// The outcome of an attempt at sending.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The provider has it; with the name it gave it.
+    /// The provider accepted it; with the provider's id.
     Sent { provider_id: Option<String> },
     /// Another attempt may succeed.
     Deferred {
         failure: Failure,
-        /// When the provider asked to be tried again.
+        /// The wait that the provider asked for.
         after: Option<Duration>,
-        /// Whether the next message would most likely meet the same.
+        /// True when the next message would most likely fail as well.
         provider_down: bool,
     },
     /// No attempt will succeed.
     Refused(Failure),
-    /// Nothing is wrong with the message: the channel's settings are not what the provider accepts.
+    /// The message is fine, but the provider refuses the channel's settings.
     Unusable(Failure),
 }
 
-/// Why an attempt failed.
+/// The reason why an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     pub reason: Reason,
-    /// The provider's own words, for whoever may see messages. May hold the recipient: not for logs.
+    /// The provider's own words, for callers who may see messages. May contain the recipient, so it is never logged.
     pub detail: Option<String>,
 }

@@ -1,5 +1,5 @@
-//! Decides whether attempts may begin on a channel: the circuit breaker shared by its attempts, and the shutdown of the
-//! worker.
+//! Decides whether attempts may begin on a channel: the circuit breaker shared by its attempts, and the worker's
+//! shutdown.
 
 use std::{
     collections::HashSet,
@@ -15,7 +15,7 @@ use super::{
 use clientele_domain::Clientele;
 use clientele_domain::enums::{Channel, Reason};
 
-/// More are not remembered.
+/// The maximum number of remembered messages.
 const MOST_REFUSED: usize = 1_000;
 
 pub(super) struct Gate {
@@ -26,10 +26,10 @@ pub(super) struct Gate {
 
 struct State {
     breaker: Breaker,
-    /// No attempt begins any more.
+    /// No further attempts may begin.
     shut: bool,
-    /// The messages with which a channel has been refused. One of them that is refused again, after others have passed,
-    /// is itself what isn't accepted.
+    /// The messages with which the provider refused the channel. If one of them is refused again after others were
+    /// accepted, that message itself is the cause.
     refused: HashSet<String>,
 }
 
@@ -46,11 +46,11 @@ impl Gate {
         }
     }
 
-    /// How many messages may be claimed, of which so many are `in_hand`. What is claimed then may begin.
+    /// The number of messages that may be claimed while `in_hand` are under way. Claimed messages may be sent.
     pub(super) fn admits(&self, now: DateTime<Utc>, in_hand: usize) -> Admission {
         let mut state = self.state();
         let admission = match state.breaker.admits(now) {
-            // One at a time.
+            // Only one at a time.
             Admission::One if in_hand > 0 => Admission::NoneBefore(now),
             admission => admission,
         };
@@ -58,7 +58,7 @@ impl Gate {
         admission
     }
 
-    /// Lets nothing begin any more.
+    /// Stops further attempts.
     pub(super) fn shut(&self) {
         self.state().shut = true;
     }
@@ -67,8 +67,8 @@ impl Gate {
         self.state().shut
     }
 
-    /// Takes down how the provider does with the message of this key. Done before another attempt can take the place of
-    /// the one that has ended. Answers what that means for the message.
+    /// Records how the provider treated the message of this key, before another attempt can take the free slot. Returns
+    /// the outcome for the message.
     pub(super) fn note(&self, key: &str, outcome: Outcome, now: DateTime<Utc>) -> Outcome {
         let mut state = self.state();
         let was_open = state.breaker.is_open();
@@ -93,7 +93,7 @@ impl Gate {
                 provider_down: true,
                 ..
             } => state.breaker.failed(now).then_some(failure),
-            // The provider wasn't asked.
+            // The provider wasn't contacted.
             Outcome::Refused(Failure {
                 reason: Reason::InvalidRecipient | Reason::TooLong | Reason::Unrenderable | Reason::Internal,
                 ..

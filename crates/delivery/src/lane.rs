@@ -1,7 +1,7 @@
-//! One channel's part of a worker: claims what is due, sends it, records what came of it.
+//! The part of a worker for one channel: claims due messages, sends them and records the outcomes.
 //!
-//! The clock is handed in. Nothing is sent while a transaction is open, and a lane that dies at any instant leaves
-//! nothing but leases, which end by themselves.
+//! The clock is passed in. No transaction is open while a message is sent. If a worker dies, it leaves only leases,
+//! which expire.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -25,7 +25,7 @@ use clientele_core::error::Result;
 use clientele_domain::Clientele;
 use clientele_domain::{enums::Channel, notify::render::Compiled};
 
-/// So many times the attempts under way are claimed ahead, so that claiming doesn't hold up sending.
+/// Messages claimed ahead, as a multiple of the attempts under way, so that claiming doesn't delay sending.
 const CLAIMED_AHEAD: usize = 4;
 pub(super) struct Lane {
     clientele: Arc<Clientele>,
@@ -38,13 +38,13 @@ pub(super) struct Lane {
     sending: JoinSet<Attempted>,
     in_hand: HashMap<Id, message::Model>,
     unsettled: Vec<Settled>,
-    /// The last claim got everything that was due.
+    /// The last claim returned all due messages.
     dry: bool,
 }
 
-/// A message as it is to be stored.
+/// A message with the state to store.
 enum Settled {
-    /// As if it hadn't been claimed.
+    /// As before it was claimed.
     Released(message::Model),
     Judged(message::Model),
 }
@@ -85,7 +85,7 @@ impl Lane {
         }
     }
 
-    /// Sends until `stop`, then finishes what is under way for at most `grace` and gives back the rest.
+    /// Sends until `stop`, then finishes the attempts under way for at most `grace` and releases the rest.
     pub(super) async fn run(&mut self, mut stop: watch::Receiver<bool>, grace: Duration) {
         let mut look = interval(Duration::from_secs(self.settings.poll_seconds));
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -102,7 +102,7 @@ impl Lane {
                 Some(ended) = self.sending.join_next_with_id() => self.note(ended),
                 () = self.clientele.bell.rung(self.channel) => self.dry = false,
                 _ = look.tick() => self.dry = false,
-                // Whoever could say stop is gone: that is a way of saying it.
+                // A dropped sender counts as a stop.
                 changed = stop.changed() => if changed.is_err() { break },
             }
         }
@@ -119,7 +119,7 @@ impl Lane {
             self.note(ended);
         }
         if let Err(error) = self.settle().await {
-            // Their leases end by themselves.
+            // Their leases expire.
             tracing::warn!(
                 channel = self.channel.as_str(),
                 error = error.kind(),
@@ -128,7 +128,7 @@ impl Lane {
         }
     }
 
-    /// Claims once, and comes back when everything that was claimed is settled. Answers how many there were.
+    /// Claims once, and returns when all claimed messages are settled. Returns their number.
     pub(super) async fn step(&mut self) -> Result<usize> {
         self.dry = false;
         let claimed = self.advance().await?;
@@ -136,7 +136,7 @@ impl Lane {
         Ok(claimed)
     }
 
-    /// Settles what has ended, and claims as much as there is room for.
+    /// Settles ended attempts, and claims as many messages as there is room for.
     async fn advance(&mut self) -> Result<usize> {
         while let Some(ended) = self.sending.try_join_next_with_id() {
             self.note(ended);
@@ -156,7 +156,7 @@ impl Lane {
     }
 
     async fn claim(&mut self, most: usize) -> Result<usize> {
-        // Few different numbers, so that the statement stays prepared.
+        // A small set of limits keeps the prepared statements in the cache.
         let most = 1 << most.ilog2();
         let lease = Duration::from_secs(self.settings.lease_seconds);
         let messages = outbox::claim(&self.clientele.db, self.channel, most, (self.clock)(), lease).await?;
@@ -182,7 +182,7 @@ impl Lane {
         Ok(claimed)
     }
 
-    /// One attempt, for a task of its own.
+    /// Creates one attempt, for a separate task.
     fn attempt(&self, message: message::Model, variant: Option<Arc<Compiled>>) -> Attempt {
         Attempt {
             channels: self.channels.clone(),
@@ -196,7 +196,7 @@ impl Lane {
         }
     }
 
-    /// Waits for all that is in hand, and settles it.
+    /// Waits for all attempts under way, and settles them.
     async fn drain(&mut self) -> Result<()> {
         while let Some(ended) = self.sending.join_next_with_id().await {
             self.note(ended);
@@ -208,7 +208,7 @@ impl Lane {
         Ok(())
     }
 
-    /// Takes down what came of a message, to be settled with others.
+    /// Records a message's outcome, to be settled in a batch.
     fn note(&mut self, ended: Result<(Id, Attempted), JoinError>) {
         let (id, attempted) = match ended {
             Ok((id, attempted)) => (id, attempted),
@@ -233,7 +233,7 @@ impl Lane {
         self.unsettled.push(Settled::Judged(settled));
     }
 
-    /// Stores what is noted. What can't be stored now is stored later, as long as the lease lasts.
+    /// Stores the recorded outcomes. A failed store is repeated later, while the lease lasts.
     async fn settle(&mut self) -> Result<()> {
         if self.unsettled.is_empty() {
             return Ok(());

@@ -1,14 +1,13 @@
-//! Masks recipients for the log: enough is left to tell most of them apart, too little to write to one.
+//! Masks recipients for the log: enough remains to distinguish most of them, too little to contact one.
 
 const HIDDEN: &str = "***";
-/// Of fewer digits, or of a shorter name, even a piece would be most of it.
+/// Shorter numbers and names are masked completely: a part would reveal most of them.
 const FEWEST_DIGITS: usize = 7;
 const SHORTEST_NAME: usize = 3;
-/// No top-level domain in use is longer by much, and anything longer isn't one.
+/// The longest top-level domain in use is not much longer.
 const LONGEST_TOP_LEVEL: usize = 12;
 
-/// An e-mail address as `i***@***.test`, a phone number as `***67`, and whatever is too short for that, or neither, as
-/// `***`.
+/// Masks an e-mail address as `i***@***.test` and a phone number as `***67`. Shorter and other texts become `***`.
 pub fn masked(recipient: &str) -> String {
     match recipient.rsplit_once('@') {
         Some((name, domain)) => format!("{}{HIDDEN}@{HIDDEN}{}", initial(name), top_level(domain)),

@@ -1,7 +1,7 @@
-//! The messages that are still to be sent, as the workers see them: claimed under a lease, settled under the same one.
+//! The outbox as workers use it: messages are claimed under a lease and settled under the same lease.
 //!
-//! Nothing is sent while a transaction is open. A claim that isn't settled in time is anybody's again, and the late
-//! settlement of whoever lost it changes nothing.
+//! No transaction is open while a message is sent. A claim that isn't settled in time can be claimed again, and a late
+//! settlement by the previous worker has no effect.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -18,8 +18,8 @@ use clientele_domain::{
 };
 use clientele_storage::db::{Database, Dialect, Step, Transaction, Work};
 
-/// Takes up to `most` messages of a channel that are due, the longest waiting first. Nobody else gets them before
-/// `lease` is over.
+/// Claims up to `most` due messages of a channel, in the order of their due times. No other worker can claim them
+/// before `lease` ends.
 pub async fn claim(
     db: &Database,
     channel: Channel,
@@ -52,7 +52,7 @@ impl Work for Claim {
             Dialect::Postgres => "FOR UPDATE SKIP LOCKED",
             Dialect::Sqlite => "",
         };
-        // The limit is written out: the plan depends on it, and a worker asks for few different ones.
+        // The limit is a literal because the query plan depends on it; workers use few different limits.
         let sql = format!(
             "WITH due AS (SELECT client_key, encoded_key FROM message WHERE channel = $1 AND due_at <= {now} \
              ORDER BY due_at LIMIT {most} {passing_by}) \
@@ -80,7 +80,8 @@ impl Work for Claim {
     }
 }
 
-/// Records what became of claimed messages; each still bears its lease. Answers the keys of those that were still ours.
+/// Records the outcomes of claimed messages, which still hold their leases. Returns the keys of those whose lease was
+/// valid.
 pub async fn settle(db: &Database, messages: &[&message::Model]) -> Result<HashSet<String>> {
     db.write(&Settle(messages)).await
 }
@@ -107,7 +108,7 @@ impl Work for Settle<'_> {
             .dialect
             .rows_of_json(table, &message::Entity::columns(), "$1");
         let values = SETTLED.map(|column| match column {
-            // Providers quote the address that they were given. The client's data may have been erased meanwhile.
+            // Providers quote the recipient's address, and the client's data may have been erased since the claim.
             "provider_id" | "detail" => {
                 format!("{column} = CASE WHEN message.recipient = '' THEN NULL ELSE s.{column} END")
             }

@@ -1,4 +1,4 @@
-//! Removes the contents of old messages. The fact that a message was sent stays.
+//! Removes the contents of old messages. The record that a message was sent stays.
 
 use chrono::{DateTime, Utc};
 use entity::instant;
@@ -6,11 +6,11 @@ use entity::instant;
 use clientele_core::error::Result;
 use clientele_storage::db::{Database, Step, Transaction, Work};
 
-/// So many at once, so that nobody waits long for their locks.
+/// The maximum number of messages in one batch, so that others wait only briefly for its locks.
 pub const BATCH: u64 = 1_000;
 
-/// Removes what some of the messages sent before `before` are written from. Answers how many there were; when there
-/// were [`BATCH`], there may be more.
+/// Removes the contents of up to [`BATCH`] messages sent before `before`. Returns their number; if it equals [`BATCH`],
+/// there may be more.
 pub async fn remove_bodies(db: &Database, before: DateTime<Utc>) -> Result<u64> {
     db.write(&RemoveBodies { before }).await
 }

@@ -8,86 +8,85 @@ use clientele_core::network::ListenAddress;
 use clientele_core::secret::Secret;
 use clientele_domain::enums::Channel;
 
-/// How messages are sent. Every length of time says its unit in its name.
+/// Settings for sending messages. Each duration has its unit in its name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NotificationSettings {
-    /// Whether the serving process sends as well. Without it, messages wait for a `clientele worker`.
+    /// Whether the serving process also sends. If not, messages wait for a `clientele worker`.
     pub worker: bool,
-    /// Where `clientele worker` answers /health and /metrics. None: nowhere.
+    /// The address on which `clientele worker` answers /health and /metrics. None: not served.
     pub worker_listen: Option<ListenAddress>,
-    /// Attempts under way at once on a channel, for each sending process.
+    /// Concurrent attempts on one channel, for each sending process.
     pub concurrency: u32,
-    /// How often a message is tried before it is FAILED.
+    /// The maximum number of attempts before a message is FAILED.
     pub attempts: u32,
-    /// A message older than this is FAILED instead of tried again.
+    /// An older message is FAILED instead of retried.
     pub max_age_hours: u32,
-    /// The wait before the second attempt. It doubles with every further one, up to the longest.
+    /// The bound of the wait before the second attempt. It doubles with every further one, up to the longest.
     pub backoff_base_seconds: u64,
     pub backoff_longest_seconds: u64,
-    /// How long a worker that doesn't report back keeps a message from the others.
+    /// The lease of a claimed message: a worker that doesn't report back keeps it from others for this long.
     pub lease_seconds: u64,
-    /// How long a worker with nothing to do waits before it looks again.
+    /// The pause of an idle worker before it looks for due messages again.
     pub poll_seconds: u64,
-    /// Failures of the provider in a row after which a channel is left alone for a while.
+    /// The failures in a row after which a channel is paused.
     pub breaker_failures: u32,
-    /// How long it is left alone the first time. It doubles with every failed try, up to the longest.
+    /// The first pause of a channel. It doubles with every failed try, up to the longest.
     pub breaker_pause_seconds: u64,
     pub breaker_longest_pause_seconds: u64,
-    /// How long the text of a message that was sent is kept.
+    /// The retention of the text of a sent message.
     pub keep_sent_bodies_days: u32,
     pub email: EmailSettings,
     pub sms: SmsSettings,
 }
 
-/// How e-mails are sent.
+/// Settings for sending e-mails.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EmailSettings {
     pub transport: EmailTransport,
-    /// The sender: an address, with a name if wanted, as in `Bank <service@bank.test>`.
+    /// The sender: an address with an optional name, as in `Bank <service@bank.test>`.
     pub from: String,
-    /// The mail server's name.
+    /// The mail server's host name.
     pub host: String,
-    /// None: the usual one of the encryption, see [`EmailSettings::port`].
+    /// None: the default of the encryption, see [`EmailSettings::port`].
     pub port: Option<u16>,
     pub encryption: Encryption,
     /// Empty: no authentication.
     pub username: String,
     pub password: Secret,
-    /// A file with certificates in PEM that are trusted besides the system's.
+    /// A file with PEM certificates that are trusted in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// What the server calls itself to the mail server. Empty: the machine's name.
+    /// The name that the server sends in EHLO. Empty: the machine's name.
     pub hello_name: String,
-    /// How long an attempt may take from the first packet to the last.
+    /// The time limit of an attempt, including connecting.
     pub timeout_seconds: u64,
 }
 
-/// How SMS are sent.
+/// Settings for sending SMS.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SmsSettings {
     pub transport: SmsTransport,
-    /// Where the gateway takes messages: a form with To, From and Body.
+    /// The gateway's URL, which accepts a form with To, From and Body.
     pub url: String,
     /// Empty: no authentication.
     pub username: String,
     pub password: Secret,
-    /// The sender: a number or a name that the gateway knows.
+    /// The sender: a number or a name that the gateway accepts.
     pub from: String,
-    /// The country, in two letters of ISO 3166, of numbers without a country code. Empty: such numbers can't be
-    /// reached.
+    /// The country (two letters, ISO 3166) of numbers without a country code. Empty: messages to such numbers fail.
     pub default_region: String,
-    /// A file with certificates in PEM that are trusted besides the system's.
+    /// A file with PEM certificates that are trusted in addition to the system's.
     pub ca_file: Option<PathBuf>,
-    /// How long an attempt may take from the first packet to the last.
+    /// The time limit of an attempt, including connecting.
     pub timeout_seconds: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EmailTransport {
-    /// A line in the log says what would be sent, and that is all.
+    /// Messages are only logged.
     Log,
     Smtp,
 }
@@ -95,7 +94,7 @@ pub enum EmailTransport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SmsTransport {
-    /// A line in the log says what would be sent, and that is all.
+    /// Messages are only logged.
     Log,
     Http,
 }
@@ -103,15 +102,15 @@ pub enum SmsTransport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Encryption {
-    /// Nothing but the greeting goes unencrypted. A server that doesn't offer it gets no message.
+    /// Only the greeting is unencrypted. A server without STARTTLS gets no message.
     Starttls,
-    /// From the first byte.
+    /// Encrypted from the first byte (implicit TLS).
     Tls,
     None,
 }
 
 impl NotificationSettings {
-    /// How long an attempt on this channel may take.
+    /// The time limit of an attempt on this channel.
     pub fn timeout_seconds(&self, channel: Channel) -> u64 {
         match channel {
             Channel::Email => self.email.timeout_seconds,
@@ -121,7 +120,7 @@ impl NotificationSettings {
 }
 
 impl EmailSettings {
-    /// The port set, or the usual one of the encryption: 587, 465, 25.
+    /// The configured port, or the default of the encryption: 587, 465, 25.
     pub fn port(&self) -> u16 {
         self.port.unwrap_or(match self.encryption {
             Encryption::Starttls => 587,

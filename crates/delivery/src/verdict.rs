@@ -1,4 +1,4 @@
-//! Decides what follows from the outcome of an attempt: the message is sent, failed, or retried at a time.
+//! Decides what follows from the outcome of an attempt: the message is sent, failed, or retried later.
 
 use std::time::Duration;
 
@@ -12,19 +12,19 @@ use super::{
 };
 use clientele_domain::enums::MessageState;
 
-/// How long a message is tried.
+/// The limits for retrying a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Perseverance {
-    /// No more attempts than this.
+    /// The maximum number of attempts.
     pub attempts: u32,
-    /// No attempt begins when the first one is longer ago. What was queued meanwhile for other reasons doesn't count.
+    /// No attempt begins when the first one is longer ago. Time in the queue for other reasons doesn't count.
     pub max_age: Duration,
-    /// The bound of the first pause between attempts; it doubles from there.
+    /// The bound of the first pause between attempts; it doubles with each further one.
     pub backoff_base: Duration,
     pub backoff_longest: Duration,
 }
 
-/// The message as it is to be stored after an attempt; under the lease of its claim.
+/// The message with its state after an attempt, still under the lease of its claim.
 pub fn judge(
     message: message::Model,
     outcome: Outcome,
@@ -64,12 +64,12 @@ pub fn judge(
                 ..again(message, failure, next)
             }
         }
-        // It is the channel that has to wait, and the breaker sees to that.
+        // The channel must pause, which the circuit breaker enforces.
         Outcome::Unusable(failure) => again(message, failure, now),
     }
 }
 
-/// The message as if nobody had claimed it.
+/// The message with its state before the claim.
 pub fn release(message: message::Model, now: DateTime<Utc>) -> message::Model {
     message::Model {
         state: MessageState::Queued.as_str().to_owned(),

@@ -1,4 +1,4 @@
-//! Sends what is due: any number of workers side by side, in the serving process or in one of their own.
+//! Sends due messages: any number of workers can run concurrently, in the serving process or in separate ones.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,9 +10,9 @@ use clientele_core::error::Result;
 use clientele_domain::Clientele;
 use clientele_domain::enums::Channel;
 
-/// How often bodies are looked for that have been kept long enough.
+/// The interval of removing old message bodies.
 const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
-/// A lane that panics is begun anew, but not in a hurry.
+/// The pause before a task that panicked is restarted.
 const AFTER_A_PANIC: Duration = Duration::from_secs(1);
 
 pub struct Worker {
@@ -51,7 +51,7 @@ impl Worker {
         )
     }
 
-    /// Claims once on every channel and waits until all of that is settled. Answers how many messages there were.
+    /// Claims once on every channel and waits until all claims are settled. Returns the number of messages.
     pub async fn step(&mut self) -> Result<usize> {
         let mut claimed = 0;
         for lane in &mut self.lanes {
@@ -60,7 +60,7 @@ impl Worker {
         Ok(claimed)
     }
 
-    /// Sends until `stop` is true, then finishes what is under way for at most `grace` and gives back the rest.
+    /// Sends until `stop` is true, then finishes the attempts under way for at most `grace` and releases the rest.
     pub async fn run(mut self, stop: watch::Receiver<bool>, grace: Duration) {
         let retaining = tokio::spawn(retain(
             self.clientele.clone(),
@@ -97,7 +97,7 @@ impl Worker {
     }
 }
 
-/// Removes the bodies of messages that have been sent long enough ago.
+/// Removes the bodies of messages whose retention has ended.
 async fn retain(
     clientele: Arc<Clientele>,
     settings: Arc<NotificationSettings>,

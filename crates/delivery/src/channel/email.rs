@@ -1,7 +1,7 @@
-//! E-mail over SMTP: one message to one recipient, on a connection that is kept for the next one.
+//! E-mail over SMTP: one message to one recipient, on a connection that is kept for the next message.
 //!
-//! The library's connection is used, but not its pool: that one takes back a connection on which an attempt was given
-//! up half-way, and the next message would read the answers meant for the last one.
+//! Uses the library's connections, but not its pool. That pool takes back a connection whose attempt was cancelled, and
+//! the next message would read the replies to the previous one.
 
 mod connection;
 mod reply;
@@ -35,8 +35,8 @@ pub(super) struct Email {
     timeout: Duration,
 }
 
-/// Returns true when e-mails can come from this address, with or without a name. The address must be ASCII: it ends up
-/// in places, such as the Message-ID, that know nothing else. It follows the rules of all addresses, see
+/// Returns true when e-mails can be sent from this address, with or without a display name. The address must be ASCII:
+/// it is used where nothing else is allowed, such as the Message-ID. It follows the rules of all addresses, see
 /// [`is_address`].
 pub fn is_mailbox(text: &str) -> bool {
     mailbox(text).is_some()
@@ -48,7 +48,7 @@ fn mailbox(text: &str) -> Option<Mailbox> {
     (!has_control_characters(text) && address.is_ascii() && is_address(&address)).then_some(mailbox)
 }
 
-/// The address to send to. Its domain is in ASCII, which every mail server takes. None unless the text is exactly one
+/// The address of the recipient, with its domain in ASCII for any mail server. None unless the text is exactly one
 /// address, so that it can't add a recipient or a header.
 fn recipient(text: &str) -> Option<Address> {
     let address: Address = text.parse().ok()?;
@@ -85,8 +85,8 @@ impl Email {
         let Some(text) = text::written(&self.from, &to, message, now) else {
             return refused(Reason::InvalidRecipient, "no e-mail can be addressed so");
         };
-        // Without this bound a server that stops answering would hold the attempt for ever. What is given up here is
-        // dropped, connection and all.
+        // Without this limit, a server that stops answering would block the attempt forever. A timeout drops the
+        // connection.
         match tokio::time::timeout(self.timeout, self.attempt(&to, &text)).await {
             Ok(Ok(outcome) | Err(outcome)) => outcome,
             Err(_) => reply::timeout(self.timeout),
@@ -96,7 +96,7 @@ impl Email {
     async fn attempt(&self, to: &Address, text: &str) -> Result<Outcome, Outcome> {
         let mut connection = self.start(to, text).await?;
         let outcome = transmit(&mut connection, to, text).await;
-        // Whatever was answered, the conversation is in order; without an answer it isn't.
+        // After a reply the conversation is in a known state; without a reply it isn't.
         if let Ok(outcome) | Err((outcome, true)) = outcome {
             self.idle.keep(connection);
             return Ok(outcome);
@@ -104,9 +104,9 @@ impl Email {
         outcome.map_err(|(outcome, _)| outcome)
     }
 
-    /// A connection that has accepted the sender. Servers close connections that have been idle or used for long, which
-    /// says nothing about the message: so a kept one that fails is replaced by a new one, and only that one's answer
-    /// counts.
+    /// Returns a connection that has accepted the sender. Servers close connections that were idle or used for long,
+    /// which says nothing about the message. Therefore a kept connection that fails is replaced, and only the new one's
+    /// reply counts.
     async fn start(&self, to: &Address, text: &str) -> Result<AsyncSmtpConnection, Outcome> {
         if let Some(mut kept) = self.idle.take(self.timeout).await {
             let parameters = parameters(&kept, to, text)?;
@@ -124,7 +124,7 @@ impl Email {
     }
 }
 
-/// The flag with a failure says whether the connection can be used again.
+/// On failure, the flag is true when the connection can be reused.
 async fn transmit(connection: &mut AsyncSmtpConnection, to: &Address, text: &str) -> Result<Outcome, (Outcome, bool)> {
     let rcpt = connection.command(Rcpt::new(to.clone(), Vec::new())).await;
     reply::checked(Stage::Recipient, 250, rcpt)?;
@@ -136,7 +136,7 @@ async fn transmit(connection: &mut AsyncSmtpConnection, to: &Address, text: &str
     })
 }
 
-/// What the server must be told of a message that isn't ASCII. That is so with addresses only: all else is encoded.
+/// The extensions for a message that isn't ASCII. Only addresses can be non-ASCII: the rest is encoded.
 fn parameters(connection: &AsyncSmtpConnection, to: &Address, text: &str) -> Result<Vec<MailParameter>, Outcome> {
     let mut parameters = Vec::new();
     if !to.to_string().is_ascii() {
@@ -171,7 +171,7 @@ mod tests {
     use clientele_core::mail_address::is_address;
     use clientele_domain::notify::content::Content;
 
-    /// Texts that look like addresses: many are, many aren't.
+    /// Texts that look like addresses, valid and invalid.
     fn address() -> impl Strategy<Value = String> {
         let of = |form: &str| string_regex(form).expect("a valid pattern");
         let name = prop_oneof![
@@ -197,7 +197,7 @@ mod tests {
             ..ProptestConfig::default()
         })]
 
-        /// An address that a client can have can be mailed.
+        /// Any address that a client can have can receive mail.
         #[test]
         fn accepted_address_can_be_mailed(address in address()) {
             prop_assume!(is_address(&address));

@@ -1,5 +1,5 @@
-//! The channel of development: a line in the log says that a message would go out. It holds neither the message nor who
-//! gets it.
+//! The channel for development: logs a line instead of sending a message. The line contains neither the message nor the
+//! recipient.
 
 use super::super::mask::masked;
 use super::{Outcome, Outgoing};

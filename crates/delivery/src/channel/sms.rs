@@ -1,4 +1,4 @@
-//! SMS over a gateway: a form by POST, as Twilio takes it and many imitate.
+//! SMS over an HTTP gateway: a form sent by POST, in the format of Twilio's API, which other gateways share.
 
 mod answer;
 #[cfg(feature = "fuzzing")]
@@ -17,7 +17,7 @@ use super::{Failure, Outcome, Outgoing, SettingsError, trust};
 use clientele_core::secret::Secret;
 use clientele_domain::enums::Reason;
 
-/// What Twilio takes in one message, in characters; it goes out in up to ten parts.
+/// Twilio's limit for one message, in characters; it is sent in up to ten parts.
 const LONGEST: usize = 1_600;
 
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub(super) struct Sms {
     timeout: Duration,
 }
 
-/// Whether a text is the code of a country whose phone numbers are known.
+/// Returns true when `text` is a country code with known phone numbers.
 pub fn is_region(text: &str) -> bool {
     number::region(text).is_some()
 }
@@ -39,12 +39,12 @@ impl Sms {
     pub(super) fn new(settings: &SmsSettings) -> Result<Self, SettingsError> {
         let key = "notifications.sms";
         let wrong = |setting: &str, reason: &dyn std::fmt::Display| SettingsError(format!("{key}.{setting}: {reason}"));
-        // A redirect would show message and password to someone the settings don't name.
+        // A redirect would send message and password to a host that the settings don't name.
         let mut client = Client::builder()
             .redirect(Policy::none())
             .user_agent(concat!("clientele/", env!("CARGO_PKG_VERSION")));
         if settings.url.starts_with("http:") {
-            // Only this machine is spoken to in clear, and no proxy is to read along.
+            // Only loopback addresses are allowed without encryption, and no proxy may read the messages.
             client = client.no_proxy();
         }
         if let Some(path) = &settings.ca_file {
@@ -62,7 +62,7 @@ impl Sms {
                     "{key}: no encryption is possible, as the system has no certificates"
                 ))
             })?,
-            // The reason would quote the address, which may hold a password.
+            // The error would quote the address, which may contain a password.
             url: settings.url.parse().map_err(|_| wrong("url", &"not an address"))?,
             credentials: (!settings.username.is_empty())
                 .then(|| (settings.username.clone(), settings.password.clone())),

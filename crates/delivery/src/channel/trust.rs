@@ -1,4 +1,4 @@
-//! Whom encrypted connections trust: the system's certificates, and those of a file beside them.
+//! The trusted certificates of TLS connections: those of the system, and those of a configured file.
 
 use std::path::Path;
 
@@ -8,12 +8,13 @@ use rustls::pki_types::pem::PemObject;
 
 use super::SettingsError;
 
-/// Says which cryptography the process's clients use, before the first of them is made. A later call changes nothing.
+/// Selects the cryptography of the process's clients. Must be called before the first client is created; later calls
+/// have no effect.
 pub(super) fn install_cryptography() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// A `ca_file`, which must hold certificates and nothing unreadable. `key` is the setting that names it.
+/// Reads a `ca_file`, which must contain only valid certificates. `key` is the setting that names it.
 pub(super) fn pem(path: &Path, key: &str) -> Result<Vec<u8>, SettingsError> {
     let shown = path.display();
     let pem = std::fs::read(path).map_err(|error| SettingsError(format!("{key}: can't read {shown}: {error}")))?;

@@ -1,11 +1,11 @@
-//! A provider's words, made fit to be stored and shown: one line, of bounded length.
+//! Cleans a provider's texts for storage and display: one line of limited length.
 
 use std::error::Error;
 
-/// The most characters kept of what a provider says.
+/// The maximum number of characters kept.
 const LONGEST: usize = 255;
 
-/// None when nothing is left.
+/// Cleans `text`. None when nothing is left.
 pub(super) fn cleaned(text: &str) -> Option<String> {
     let line: String = text
         .chars()
@@ -16,17 +16,17 @@ pub(super) fn cleaned(text: &str) -> Option<String> {
     (!line.is_empty()).then(|| line.to_owned())
 }
 
-/// What is at the bottom of an error: libraries wrap it in words of their own.
+/// The root cause of an error: libraries wrap it in texts of their own.
 pub(super) fn cause(error: &(dyn Error + 'static)) -> Option<String> {
     cleaned(&chain(error).last().unwrap_or(error).to_string())
 }
 
-/// Whether an error comes from the encryption of a connection, however deep below it.
+/// Returns true when an error was caused by TLS, at any depth.
 pub(super) fn is_tls(error: &(dyn Error + 'static)) -> bool {
     chain(error).any(|error| error.is::<rustls::Error>())
 }
 
-/// An error and all below it. An I/O error hides the one it is made of from `source`, but not from `get_ref`.
+/// An error and its causes. An I/O error hides its inner error from `source`, but not from `get_ref`.
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| {
         match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {

@@ -1,4 +1,4 @@
-//! Connections to the mail server: how one comes about, and where it waits for the next message. Knows no message.
+//! Connections to the mail server: opens them and keeps idle ones. Knows no message.
 
 use std::fmt;
 use std::io;
@@ -18,12 +18,12 @@ use super::reply::{self, Stage};
 use super::stream::Guarded;
 use clientele_domain::enums::Reason;
 
-/// Servers close idle connections after minutes; a shorter wait spares finding that out.
+/// Servers close idle connections after minutes; a shorter limit avoids using a closed one.
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
-/// What of an attempt's time one address of the server, or the question whether a kept connection lives, may use up.
+/// The part of an attempt's time for connecting to one of the server's addresses, or for checking a kept connection.
 const SHARE: u32 = 3;
 
-/// The mail server, and how to get to it.
+/// The mail server and the settings to reach it.
 pub(super) struct Server {
     host: String,
     port: u16,
@@ -59,10 +59,10 @@ impl Server {
         })
     }
 
-    /// A new connection, encrypted and authenticated as the settings demand.
+    /// Opens a new connection, encrypted and authenticated according to the settings.
     pub(super) async fn connect(&self, limit: Duration) -> Result<AsyncSmtpConnection, Outcome> {
         let greeted = match &self.security {
-            // The library encrypts from the first byte only what it has connected itself.
+            // The library supports implicit TLS only on connections that it opened itself.
             Security::Tls(parameters) => {
                 let (address, tls) = ((self.host.as_str(), self.port), Some(parameters.clone()));
                 AsyncSmtpConnection::connect_tokio1(address, Some(limit / SHARE), &self.hello, tls, None).await
@@ -92,7 +92,7 @@ impl Server {
         Ok(connection)
     }
 
-    /// The first of the server's addresses that answers, each within `limit`.
+    /// Connects to the first of the server's addresses that answers, each within `limit`.
     async fn reach(&self, limit: Duration) -> Result<TcpStream, Outcome> {
         let failed = |error: io::Error| reply::down(Reason::Connection, words::cause(&error));
         let addresses = lookup_host((self.host.as_str(), self.port)).await.map_err(failed)?;
@@ -100,7 +100,7 @@ impl Server {
         for address in addresses {
             outcome = match timeout(limit, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
-                    // A command is shorter than what the system would wait for.
+                    // SMTP commands are small, so Nagle's algorithm would only delay them.
                     let _ = stream.set_nodelay(true);
                     return Ok(stream);
                 }
@@ -125,7 +125,7 @@ fn parameters(settings: &EmailSettings) -> Result<TlsParameters, SettingsError> 
         .map_err(|error| SettingsError(format!("notifications.email: no encryption is possible: {error}")))
 }
 
-/// Connections without a message. One is put here only after every question on it has been answered.
+/// Connections without a message. A connection is added only after every command on it has been answered.
 pub(super) struct Idle {
     connections: Mutex<Vec<(AsyncSmtpConnection, Instant)>>,
     most: usize,
@@ -147,7 +147,7 @@ impl Idle {
         }
     }
 
-    /// The one used last, if it still answers. If not, the others won't either.
+    /// Returns the most recently used connection, if it still answers. If not, the others are stale as well.
     pub(super) async fn take(&self, limit: Duration) -> Option<AsyncSmtpConnection> {
         let kept = {
             let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! Turns the answer of a mail server, or its silence, into an outcome for the message and for the channel.
+//! Converts a mail server's reply, or its absence, into an outcome for the message and for the channel.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -9,22 +9,22 @@ use lettre::transport::smtp::response::Response;
 use super::super::{Failure, Outcome, words};
 use clientele_domain::enums::Reason;
 
-/// How far a conversation has come.
+/// The stage of an SMTP conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Up to the answer to our own greeting.
+    /// Up to the reply to EHLO.
     Greeting,
-    /// From STARTTLS to the second greeting.
+    /// From STARTTLS to the second EHLO.
     Encryption,
     Authentication,
-    /// From here on the conversation is about a message.
+    /// From this stage on, replies concern a message.
     Sender,
     Recipient,
     Message,
 }
 
-/// The answer, when it is the expected one; any 2xx is as good as 250. Otherwise what that means, and whether the
-/// conversation can go on with another message.
+/// Returns the reply when it is the expected one; any 2xx counts as 250. Otherwise returns the outcome, and true if the
+/// conversation can continue with another message.
 pub(super) fn checked(
     stage: Stage,
     expected: u16,
@@ -32,7 +32,7 @@ pub(super) fn checked(
 ) -> Result<Response, (Outcome, bool)> {
     match answer {
         Ok(response) if u16::from(response.code()) / 100 == expected / 100 => Ok(response),
-        // An answer that fits no question means that the two sides don't talk about the same thing any more.
+        // An unexpected reply means that the two sides are out of step.
         Ok(response) => {
             let detail = format!("an answer out of turn: {}", response.code());
             Err((down(Reason::ProviderError, Some(detail)), false))
@@ -59,7 +59,7 @@ pub(super) fn outcome(stage: Stage, error: &Error) -> Outcome {
         530 | 534 | 535 | 538 => Outcome::Unusable(failure(Reason::Credentials)),
         _ if stage == Stage::Encryption => down(Reason::Tls, detail),
         421 => down(Reason::Deferred, detail),
-        // A mailbox that is full, or a greylist, says nothing about the next message.
+        // A full mailbox or a greylist says nothing about the next message.
         400..=499 => Outcome::Deferred {
             failure: failure(Reason::Deferred),
             after: None,
@@ -67,7 +67,7 @@ pub(super) fn outcome(stage: Stage, error: &Error) -> Outcome {
         },
         _ if about_message => Outcome::Refused(failure(Reason::Refused)),
         _ if stage == Stage::Authentication => Outcome::Unusable(failure(Reason::Credentials)),
-        // A server that turns us away at the door hasn't seen the message: it is no reason to give that up.
+        // A server that refuses the connection hasn't seen the message, so the message isn't given up.
         _ => Outcome::Unusable(failure(Reason::Refused)),
     }
 }
@@ -79,7 +79,7 @@ fn without_code(stage: Stage, error: &Error) -> Outcome {
     } else if stage == Stage::Encryption || words::is_tls(error) {
         Reason::Tls
     } else if stage == Stage::Authentication && error.is_client() {
-        // The server knows no way to prove who we are that we know.
+        // The server supports no authentication mechanism that the client supports.
         return Outcome::Unusable(Failure {
             reason: Reason::Credentials,
             detail,

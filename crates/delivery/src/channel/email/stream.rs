@@ -1,8 +1,8 @@
-//! The bytes between us and a mail server, so that the library reads no more of them than it may.
+//! Wraps the stream to a mail server and limits what the library reads from it.
 //!
-//! A line at a time: what comes after the answer to STARTTLS stays here, where only the encryption finds it and takes
-//! offence; the library would keep it and take it for answers that were encrypted. And so much at most without a word
-//! of ours: the library collects an answer of any length, and reads it from its beginning after every line.
+//! Lines are passed on one at a time: bytes after the reply to STARTTLS stay here, where TLS refuses them. The library
+//! would buffer them and treat them as encrypted replies. The number of bytes received between two commands is limited:
+//! the library collects a reply of any length, and parses it from the start after every line.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,15 +13,15 @@ use lettre::transport::smtp::client::AsyncTokioStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-/// The longest answer in bytes, including what encryption adds: a hundred times what servers say.
+/// The maximum length of a reply in bytes, including the overhead of encryption: a hundred times that of usual replies.
 const LONGEST_ANSWER: usize = 32 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Guarded {
     tcp: TcpStream,
-    /// What has been received and not been read.
+    /// Bytes received but not yet read.
     pending: Vec<u8>,
-    /// What has been received since we last said something.
+    /// Bytes received since the last command.
     received: usize,
 }
 

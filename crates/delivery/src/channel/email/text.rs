@@ -1,4 +1,4 @@
-//! An e-mail as it goes over the wire, up to the dot that ends it. The same message at the same time gives the same
+//! Renders an e-mail as sent over the wire, including the final dot. The same message at the same time gives the same
 //! text.
 
 use chrono::{DateTime, Utc};
@@ -8,17 +8,17 @@ use lettre::{Address, message::MultiPartBuilder};
 
 use super::super::Outgoing;
 
-/// In characters. A header line has at most 998 bytes, and what isn't ASCII is folded.
+/// In characters. A header line has at most 998 bytes, and non-ASCII text is folded.
 const LONGEST_SUBJECT: usize = 255;
 
-/// None when it can't be put together, which no message of ours is known to bring about.
+/// Renders the e-mail. None when it can't be built, which isn't known to happen.
 pub(super) fn written(from: &Mailbox, to: &Address, message: &Outgoing, now: DateTime<Utc>) -> Option<String> {
     let Outgoing {
         key,
         recipient: _,
         content,
     } = message;
-    // Keys are made by us and hold nothing else; this keeps it so that they can stand in a header.
+    // Keys contain no other characters; this ensures that they are safe in a header.
     let key: String = key
         .chars()
         .filter(|letter| letter.is_ascii_alphanumeric() || *letter == '-')
@@ -29,7 +29,7 @@ pub(super) fn written(from: &Mailbox, to: &Address, message: &Outgoing, now: Dat
         .from(from.clone())
         .to(Mailbox::new(None, to.clone()))
         .subject(subject(&content.subject))
-        // Keeps holiday notices and the like from being answered to.
+        // Suppresses automatic replies such as out-of-office notices.
         .raw_header(HeaderValue::new(
             HeaderName::new_from_ascii_str("Auto-Submitted"),
             "auto-generated".to_owned(),
@@ -48,8 +48,8 @@ pub(super) fn written(from: &Mailbox, to: &Address, message: &Outgoing, now: Dat
         .map(|text| with_end(&text))
 }
 
-/// One line, short enough for any server, in which nothing reads as an encoded word: what a name contains must not be
-/// decoded by those who read it.
+/// One line, short enough for any server. Encoded words in it are escaped: mail clients must not decode parts of a
+/// name.
 fn subject(text: &str) -> String {
     one_line(text)
         .replace("=?", "= ?")
@@ -58,28 +58,28 @@ fn subject(text: &str) -> String {
         .collect()
 }
 
-/// With the dot on a line of its own that ends a message, and another one before each line that begins with one. All in
-/// one piece: sent as two, the second would wait for the first to be acknowledged, which takes a server 40 ms.
+/// Appends the final dot and doubles each dot at the start of a line. Returns one piece: sent as two, the second would
+/// wait for the acknowledgement of the first, which takes 40 ms.
 fn with_end(text: &str) -> String {
     let text = text.strip_suffix("\r\n").unwrap_or(text);
     // Line ends are CRLF here, and nothing else is one.
     format!("{}\r\n.\r\n", text.replace("\r\n.", "\r\n.."))
 }
 
-/// A boundary can't come up in a part by accident, and on purpose only from someone who knows the key beforehand.
+/// A part can't contain the boundary by accident; to contain it on purpose, the author must know the key in advance.
 fn alternative(key: &str) -> MultiPartBuilder {
     let boundary: String = key.chars().take(60).collect();
     MultiPart::alternative().boundary(format!("_{boundary}_"))
 }
 
-/// What could end a header becomes a space.
+/// Replaces characters that could end a header with a space.
 fn one_line(text: &str) -> String {
     text.chars()
         .map(|letter| if letter.is_control() { ' ' } else { letter })
         .collect()
 }
 
-/// One kind of line end, and no control characters: mail servers disagree about what a lone carriage return ends.
+/// Normalizes line ends and removes control characters: mail servers disagree about a lone carriage return.
 fn lines(text: &str) -> String {
     text.replace("\r\n", "\n")
         .chars()

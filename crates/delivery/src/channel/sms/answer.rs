@@ -1,4 +1,4 @@
-//! Turns the answer of an SMS gateway, or its silence, into an outcome for the message and for the channel.
+//! Converts an SMS gateway's response, or its absence, into an outcome for the message and for the channel.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -11,18 +11,17 @@ use serde_json::value::RawValue;
 use super::super::{Failure, Outcome, words};
 use clientele_domain::enums::Reason;
 
-/// The most that is read of an answer, in bytes.
+/// The maximum number of bytes read of a response.
 const LARGEST: usize = 64 * 1024;
-/// A gateway that asks for more patience than this has it wrong.
+/// A longer Retry-After is taken for a mistake of the gateway.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The members of an answer, each as the text it has, so that nothing is read but what is asked for: a gateway may nest
-/// the rest as deep as it likes.
+/// The members of a response as raw JSON. Only the needed ones are parsed: the others may be nested to any depth.
 type Said<'a> = HashMap<String, &'a RawValue>;
 
 pub(super) async fn outcome(response: Response, now: DateTime<Utc>) -> Outcome {
     let (status, headers) = (response.status(), response.headers().clone());
-    // The status has been said: whatever happens to the rest changes nothing about it.
+    // The status is known: an error in the body doesn't change it.
     read(status, &headers, &body(response).await, now)
 }
 
@@ -39,7 +38,7 @@ pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Da
     };
     match status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Unusable(failure(Reason::Credentials)),
-        // The gateway has moved, or a proxy stands before it: nothing is wrong with the message.
+        // The gateway has moved, or a proxy answered: nothing is wrong with the message.
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => Outcome::Unusable(failure(Reason::Credentials)),
         status if status.is_redirection() => Outcome::Unusable(failure(Reason::Refused)),
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Outcome::Deferred {
@@ -56,9 +55,9 @@ pub(super) fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: Da
     }
 }
 
-/// No answer came.
+/// The request got no response.
 pub(super) fn none(error: reqwest::Error) -> Outcome {
-    // Without the address: whoever may see messages needn't know how the gateway is reached.
+    // Without the URL: callers who may see messages need not know how the gateway is reached.
     let error = error.without_url();
     let reason = if error.is_timeout() {
         Reason::Timeout
@@ -89,7 +88,7 @@ async fn body(mut response: Response) -> Vec<u8> {
     body
 }
 
-/// The status, and what Twilio's form of an error says besides.
+/// The status, and the error in Twilio's format if there is one.
 fn detail(status: StatusCode, body: &Said<'_>) -> Option<String> {
     let code = member::<i64>(body, "code").map_or(String::new(), |code| format!(", code {code}"));
     let message = member::<String>(body, "message").map_or(String::new(), |message| format!(": {message}"));
@@ -100,14 +99,14 @@ fn member<T: DeserializeOwned>(body: &Said<'_>, name: &str) -> Option<T> {
     serde_json::from_str(body.get(name)?.get()).ok()
 }
 
-/// Seconds or a date.
+/// Parses seconds or a date.
 fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = match text.parse() {
         Ok(seconds) => Duration::from_secs(seconds),
         Err(_) => {
             let date = DateTime::parse_from_rfc2822(text).ok()?;
-            // Past already: at once.
+            // A date in the past means an immediate retry.
             date.signed_duration_since(now).to_std().unwrap_or_default()
         }
     };
@@ -152,7 +151,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_read_no_deeper_than_what_is_asked_of_it() {
-        // JSON in texts in JSON, which serde_json's own values would follow until the stack is used up.
+        // JSON in strings in JSON, which would overflow the stack if serde_json parsed it into its own values.
         let deep = (0..30).fold("0".to_owned(), |inner, _| {
             let text = inner.replace('\\', "\\u005c").replace('"', "\\u0022");
             let (open, close) = ("[".repeat(100), "]".repeat(100));

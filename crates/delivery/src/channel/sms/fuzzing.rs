@@ -11,11 +11,11 @@ use reqwest::{
 use super::{answer, number};
 use crate::channel::Outcome;
 
-/// An answer means something, in bounds, whatever it says. `input` is the last two digits of its status and their
+/// Checks that any response has an outcome within its limits. `input` is the last two digits of the status and their
 /// class, the value of Retry-After up to a line feed, and the body.
 ///
 /// # Panics
-/// When it doesn't hold.
+/// When the property doesn't hold.
 pub fn gateway_answer(input: &[u8]) {
     let [class, rest, input @ ..] = input else { return };
     let status = StatusCode::from_u16(u16::from(class % 4 + 2) * 100 + u16::from(rest % 100)).expect("200 to 599");
@@ -40,10 +40,10 @@ pub fn gateway_answer(input: &[u8]) {
     assert!(words.is_none_or(fits));
 }
 
-/// A text is no number, or one in E.164 that is read as itself.
+/// Checks that a text is either no number, or one in E.164 that parses to itself.
 ///
 /// # Panics
-/// When it doesn't hold.
+/// When the property doesn't hold.
 pub fn phone_number(text: &str) {
     for region in ["", "US", "DE", "IT", "AR"] {
         let region = number::region(region);

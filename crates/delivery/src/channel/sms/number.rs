@@ -1,9 +1,9 @@
-//! Phone numbers as people write them, into the form gateways take.
+//! Converts phone numbers from any notation into E.164, the format of gateways.
 
 use phonenumber::metadata::DATABASE;
 use phonenumber::{Mode, country};
 
-/// The country of a code of two letters, small or capital.
+/// The country of a two-letter code, in upper or lower case.
 pub(super) fn region(text: &str) -> Option<country::Id> {
     if text.len() != 2 {
         return None;
@@ -11,18 +11,19 @@ pub(super) fn region(text: &str) -> Option<country::Id> {
     text.to_ascii_uppercase().parse().ok()
 }
 
-/// The number in E.164, as in `+15551234567`. A number without a country code is one of `region`; without that, it is
-/// none.
+/// The number in E.164, as in `+15551234567`. A number without a country code belongs to `region`; without a region
+/// there is no result.
 ///
-/// A number must be possible, which is to say of a length that its country's mobile numbers have, and needn't be
-/// assigned: operators open ranges faster than libraries learn of them, and the gateway knows better.
+/// A number must be possible, which means that its length fits its country's mobile numbers. It need not be assigned:
+/// operators open ranges before libraries list them, and the gateway decides.
 pub(super) fn e164(text: &str, region: Option<country::Id>) -> Option<String> {
-    // The library reads letters as keys, and a number with an extension as one without.
+    // The library reads letters as keys, and ignores an extension.
     if text.contains(char::is_alphabetic) {
         return None;
     }
     let text = text.trim();
-    // Of a number abroad the library would take away what is a trunk prefix at home, and so make it another's.
+    // For numbers abroad, the library would remove digits that are a trunk prefix at home, and so produce another
+    // number.
     let number = match abroad(text, region) {
         Some(text) => phonenumber::parse(None, text),
         None => phonenumber::parse(region, text),
@@ -37,11 +38,11 @@ pub(super) fn e164(text: &str, region: Option<country::Id>) -> Option<String> {
     possible.then(|| number.format().mode(Mode::E164).to_string())
 }
 
-/// A number with a country code, written with `+`. None when it has none.
+/// A number with a country code, written with `+`. None without one.
 fn abroad(text: &str, region: Option<country::Id>) -> Option<String> {
     if text.starts_with(['+', '\u{ff0b}']) {
-        // As in +44 (0)7700 900123: the digit in brackets is for callers at home.
-        // Italy's numbers begin with a zero that belongs to them.
+        // As in +44 (0)7700 900123: the digit in brackets is only for national calls. Italian numbers keep their
+        // leading zero.
         let italian = text.trim_start_matches(['+', '\u{ff0b}', ' ']).starts_with("39");
         return Some(if italian {
             text.to_owned()
