@@ -1,6 +1,6 @@
-//! The database: its connections, and the only begin, commit and retry in the house.
+//! The database: its connections, and the only place that begins, commits and retries transactions.
 //!
-//! Two databases are served by the same statements; [`Dialect`] holds the few words that differ.
+//! The same statements serve both databases; [`Dialect`] holds the parts that differ.
 
 mod address;
 mod availability;
@@ -62,49 +62,48 @@ use clientele_core::{
 
 /// No attempt begins later than this after the first.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How often a write is tried before concurrent changes are reported as [`Error::Conflict`].
+/// The maximum number of attempts at a write before it fails with [`Error::Conflict`].
 const ATTEMPTS: u32 = 12;
-/// Two servers that start together must not migrate together; any number will do, as long as it stays.
+/// The key of the lock that keeps servers from migrating at the same time. Any number works, but it must never change.
 const MIGRATION_LOCK: i64 = 0x636c_6965_6e74;
 
-/// How one attempt at a write ended.
+/// The result of one attempt at a write.
 #[derive(Debug)]
 pub enum Step<T> {
     Commit(T),
-    /// Nothing is to be stored: the answer is known all the same.
+    /// Nothing is stored, but there is a result.
     Discard(T),
-    /// What was read has changed since: roll back and start over.
+    /// Rows that were read have changed since: roll back and start over.
     Again,
 }
 
-/// A unit of work that is written as a whole or not at all. It may be attempted several times.
+/// A unit of work that is written completely or not at all. It may be attempted several times.
 pub trait Work: Sync {
     type Output: Send;
 
     fn attempt(&self, transaction: &Transaction) -> impl Future<Output = Result<Step<Self::Output>>> + Send;
 
-    /// What it means that SQLite's one writer had no time for it, when that may be because of others of its kind. None
-    /// when the server has too much to do.
+    /// The error when SQLite's only writer was busy with other work of this kind. None when the server is overloaded.
     fn kept_waiting(&self) -> Option<Error> {
         None
     }
 }
 
-/// The connections of one database. Cloning shares them.
+/// The connections of one database. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Database {
     reader: Connection<DatabaseConnection>,
     writer: Connection<DatabaseConnection>,
-    /// Ends what the writer runs on SQLite.
+    /// Ends the writer's statements on SQLite.
     writer_bounds: Option<Bounds>,
     /// None on PostgreSQL.
     file: Option<SqliteFile>,
     request_timeout: Duration,
     acquire_timeout: Duration,
     connections: Connections,
-    /// SQLite's only writer, shared fairly by caller. On PostgreSQL requests share connections, see [`Allowance`].
+    /// Shares SQLite's only writer fairly by caller. On PostgreSQL, requests share connections, see [`Allowance`].
     writer_queue: FlowQueue,
-    /// Transactions that have begun.
+    /// The number of transactions begun.
     writer_begun: Arc<AtomicU64>,
     observer: Option<Observer>,
 }
@@ -115,7 +114,7 @@ impl Database {
         writer: Connection<DatabaseConnection>,
         settings: &DatabaseSettings,
     ) -> Self {
-        // On PostgreSQL both are of one pool.
+        // On PostgreSQL both use one pool.
         reader.metrics = Metrics::default();
         let mut database = Self {
             request_timeout: Duration::from_secs(settings.request_timeout_seconds),
@@ -133,7 +132,7 @@ impl Database {
         database
     }
 
-    /// Refuses work while the database is known to be unavailable.
+    /// Makes the connections refuse work while the database is known to be unavailable.
     fn watched(mut self, settings: &DatabaseSettings, outage: OutageFlag) -> Self {
         let patience = Duration::from_secs(settings.acquire_timeout_seconds);
         let probe = probe(&self, patience);
@@ -143,21 +142,21 @@ impl Database {
         self
     }
 
-    /// Calls `observer` with the text of every statement from now on. To be set before the database is shared.
+    /// Calls `observer` with the text of every further statement. Must be called before the database is shared.
     pub fn observe(&mut self, observer: impl Fn(&str) + Send + Sync + 'static) {
         self.measure(Some(Arc::new(observer)));
     }
 
-    /// Brings the tables up to date; one server at a time.
+    /// Migrates the tables to this version. Only one server migrates at a time.
     pub async fn migrate(&self) -> Result<()> {
-        // sea-orm's own transaction, as its migrations take no other. The process stops when one fails.
+        // sea-orm's own transaction, because its migrations accept no other. The process stops if one fails.
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
         let transaction = self.writer.inner.begin_with_options(options).await?;
         if self.writer.dialect == Dialect::Postgres {
-            // Another server's migration may take its time.
+            // Another server's migration may take long.
             for sql in ["SET LOCAL lock_timeout = 0", "SET LOCAL statement_timeout = 0"] {
                 transaction.execute_unprepared(sql).await?;
             }
@@ -168,7 +167,7 @@ impl Database {
         Ok(transaction.commit().await?)
     }
 
-    /// How long a request may take.
+    /// The time limit of a request.
     pub fn request_timeout(&self) -> Duration {
         self.request_timeout
     }
@@ -178,17 +177,17 @@ impl Database {
         self.connections
     }
 
-    /// Where reads go.
+    /// The connections for reads.
     pub fn read(&self) -> &Connection<DatabaseConnection> {
         &self.reader
     }
 
-    /// Whether the database answers.
+    /// Checks that the database answers.
     pub async fn ping(&self) -> Result<()> {
         self.reader.one("SELECT 1", []).await.map(|_| ())
     }
 
-    /// Whether the database can be read and, as far as is known, written.
+    /// Checks that the database can be read and, as far as is known, written.
     pub async fn check(&self) -> Result<()> {
         if let Some(availability) = &self.reader.availability {
             availability.check()?;
@@ -197,22 +196,23 @@ impl Database {
             availability.report(Access::Write, &error);
             return Err(error);
         }
-        // SQLite looks at the file only for a statement about it.
+        // SQLite accesses the file only for statements about it.
         self.reader
             .one("SELECT version FROM definition_version", [])
             .await
             .map(|_| ())
     }
 
-    /// Does `work` in one transaction. Attempts that lost against concurrent ones are repeated, a bounded number of
-    /// times and after a random pause; then the answer is [`Error::Conflict`]. Within a request its [`Deadline`] holds.
+    /// Runs `work` in one transaction. Attempts that conflict with concurrent ones are repeated after a random pause, a
+    /// limited number of times; then the write fails with [`Error::Conflict`]. Within a request, its [`Deadline`]
+    /// applies.
     pub async fn write<W: Work>(&self, work: &W) -> Result<W::Output> {
         let deadline = Allowance::current().map(|allowance| allowance.deadline());
         self.write_until(work, deadline).await
     }
 
-    /// As [`write`](Self::write). Past the deadline nothing is committed, and the answer is [`Error::TimedOut`]; a
-    /// commit that has begun is waited for and answered, however late.
+    /// Like [`write`](Self::write) with an explicit deadline. Past it, nothing is committed and the write fails with
+    /// [`Error::TimedOut`]. A commit that has begun is completed and its result returned, however late.
     pub async fn write_until<W: Work>(&self, work: &W, deadline: Option<Deadline>) -> Result<W::Output> {
         let begun = Instant::now();
         for attempt in 0..ATTEMPTS {
@@ -264,7 +264,7 @@ impl Database {
         ended
     }
 
-    /// Ends a transaction as its work asks for. Only a confirmed COMMIT answers the output of [`Step::Commit`].
+    /// Ends a transaction according to the step. Only a confirmed COMMIT returns the output of [`Step::Commit`].
     async fn end<T>(
         &self,
         step: Result<Step<T>>,
@@ -297,7 +297,7 @@ impl Database {
                 self.roll_back(transaction).await;
                 Ok(None)
             }
-            // The first failure is the one that the caller needs to know.
+            // The caller needs the first error.
             Err(error) => {
                 self.roll_back(transaction).await;
                 Err(error)
@@ -305,7 +305,7 @@ impl Database {
         }
     }
 
-    /// Nothing is stored whether this succeeds or not: a connection whose rollback fails is closed.
+    /// Nothing is stored even if this fails: a connection whose rollback fails is closed.
     async fn roll_back(&self, transaction: TransactionConnection) {
         let _ = match &self.writer.availability {
             Some(availability) => availability.during(Access::Write, transaction.rollback()).await,
@@ -313,7 +313,7 @@ impl Database {
         };
     }
 
-    /// Fails when changes would go to a SQLite file that no longer has its name.
+    /// Fails when the SQLite file was removed, renamed or replaced since it was opened.
     fn check_file(&self) -> Result<()> {
         match &self.file {
             Some(file) if !file.is_in_place() => Err(Error::Unavailable(Cause::FileGone)),
@@ -321,13 +321,13 @@ impl Database {
         }
     }
 
-    /// Whether the database is known to answer reads and to refuse changes.
+    /// Returns true when the database is known to answer reads and refuse changes.
     pub fn accepts_no_changes(&self) -> bool {
         let availability = self.writer.availability.as_ref();
         availability.is_some_and(Availability::accepts_no_changes)
     }
 
-    /// Whether the log has a line about the outage that explains an error, or will have one if the outage lasts.
+    /// Returns true when the log has a line about the outage behind an error, or will have one if the outage lasts.
     pub fn logs_outage_of(&self, error: &Error) -> bool {
         let is_known = |availability: &Availability| availability.check().is_err();
         match error {
@@ -366,8 +366,8 @@ impl Database {
         Ok((transaction, turn))
     }
 
-    /// Waits for SQLite's writer, in turns with other callers: its pool would serve requests in the order of their
-    /// arrival, so that one caller could fill the queue.
+    /// Waits for SQLite's writer, fairly among callers: its pool would serve requests in order of arrival, so that one
+    /// caller could fill the queue.
     async fn writer_turn(&self) -> Result<Option<Permit<Flow>>, DbErr> {
         if self.writer.dialect != Dialect::Sqlite {
             return Ok(None);
@@ -377,7 +377,7 @@ impl Database {
         loop {
             let begun = self.writer_begun.load(Relaxed);
             let waited = timeout(self.acquire_timeout, &mut turn).await;
-            // As long as others have their turns, it will come.
+            // The queue advances while other writes begin.
             let is_stuck = self.writer_begun.load(Relaxed) == begun;
             match waited {
                 Ok(Ok(turn)) => return Ok(Some(turn)),

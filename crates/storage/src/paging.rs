@@ -1,5 +1,5 @@
-//! Lists: what narrows one, the order it comes in, and which part of it is asked for. The same for all lists; what is
-//! listed is not known here.
+//! Paging of lists: their conditions, their order and the requested part. The same for all lists; it doesn't know what
+//! they contain.
 
 mod asked;
 mod conditions;

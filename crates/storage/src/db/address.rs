@@ -1,4 +1,4 @@
-//! Validates database addresses. Its sentences name parameters, and never a value that may be secret.
+//! Validates database addresses. Its messages name parameters, never a value that may be secret.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use sea_orm::sqlx::{
 
 use super::Dialect;
 
-/// The parameters of a PostgreSQL address. The driver ignores all others.
+/// The parameters of a PostgreSQL address. The driver ignores any others.
 const POSTGRES: &[&str] = &[
     "host",
     "hostaddr",
@@ -26,7 +26,7 @@ const POSTGRES: &[&str] = &[
     "options",
     "statement-cache-capacity",
 ];
-/// Other spellings that the driver knows.
+/// Aliases that the driver accepts.
 const POSTGRES_ALIASES: &[(&str, &str)] = &[
     ("ssl-mode", "sslmode"),
     ("ssl-root-cert", "sslrootcert"),
@@ -35,7 +35,7 @@ const POSTGRES_ALIASES: &[(&str, &str)] = &[
     ("ssl-key", "sslkey"),
 ];
 const SSL_MODES: &[&str] = &["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
-/// The modes that check the server's certificate.
+/// The modes that verify the server's certificate.
 const VERIFYING: &[&str] = &["verify-ca", "verify-full"];
 
 const SQLITE: &[&str] = &["mode", "cache", "immutable"];
@@ -43,7 +43,7 @@ const SQLITE_MODES: &[&str] = &["ro", "rw", "rwc"];
 const IN_MEMORY: &str =
     "must name a file, as in sqlite:clientele.db: a database in memory would be lost with the process";
 
-/// Checks an address without connecting: the reason why it can't be used, to be read after the setting's name.
+/// Validates an address without connecting. The error is a reason that follows the setting's name.
 pub fn check_address(url: &str) -> Result<(), String> {
     match Dialect::of(url) {
         Dialect::Postgres => check_postgres(url),
@@ -51,12 +51,13 @@ pub fn check_address(url: &str) -> Result<(), String> {
     }
 }
 
-/// Whether the driver knows this `sslmode`.
+/// Returns true when the driver accepts this `sslmode`.
 pub fn is_ssl_mode(mode: &str) -> bool {
     mode.parse::<PgSslMode>().is_ok()
 }
 
-/// The address in the form that the driver reads: it needs a host, even where a parameter names the host or the socket.
+/// The address in the form that the driver parses: it requires a host, even if a parameter names the host or the
+/// socket.
 pub(super) fn readable(url: &str) -> Cow<'_, str> {
     let Some(start) = url.find("://").map(|at| at + "://".len()) else {
         return url.into();
@@ -71,7 +72,7 @@ pub(super) fn readable(url: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether a SQLite address lets the database be read only.
+/// Returns true when a SQLite address opens the database read-only.
 pub fn is_read_only(url: &str) -> bool {
     parameters(url, SQLITE).is_ok_and(|given| {
         let mut given = given.into_iter();
@@ -79,7 +80,7 @@ pub fn is_read_only(url: &str) -> bool {
     })
 }
 
-/// The name of a parameter of which this may be another spelling.
+/// The canonical name of a parameter.
 pub fn parameter(name: &str) -> &str {
     let alias = POSTGRES_ALIASES.iter().find(|(alias, _)| *alias == name);
     alias.map_or(name, |(_, name)| *name)
@@ -90,7 +91,7 @@ pub(super) fn postgres(url: &str) -> Result<PgConnectOptions, sqlx::Error> {
     readable(url).parse().map(without_brackets)
 }
 
-/// The driver resolves the host as a name, and the name of an IPv6 address has no brackets.
+/// Removes the brackets of an IPv6 host: the driver resolves the host as a name, which has none.
 pub(super) fn without_brackets(options: PgConnectOptions) -> PgConnectOptions {
     let host = options.get_host().trim_matches(['[', ']']).to_owned();
     options.host(&host)
@@ -110,7 +111,7 @@ fn check_postgres(url: &str) -> Result<(), String> {
     if mode.is_some_and(|mode| !is_ssl_mode(mode)) {
         return Err(format!("has a wrong sslmode: use one of {}", SSL_MODES.join(", ")));
     }
-    // The driver would connect without looking at it.
+    // Without a verifying mode, the driver ignores the certificate.
     if value("sslrootcert").is_some() && !mode.is_some_and(verifies) {
         return Err(
             "has an sslrootcert, which only sslmode=verify-ca and sslmode=verify-full use: add one of them".into(),
@@ -134,7 +135,7 @@ fn check_postgres(url: &str) -> Result<(), String> {
     }
 }
 
-/// A mistyped address can have its password in one of these, which are shown and logged.
+/// A mistyped address can have its password in one of these values, which are shown and logged.
 fn check_names(options: &PgConnectOptions) -> Result<(), String> {
     let database = options.get_database().unwrap_or_default();
     if database.contains(['=', ';', '&']) || database.contains(char::is_whitespace) {
@@ -168,7 +169,7 @@ fn check_sqlite(url: &str) -> Result<(), String> {
     if file.is_empty() {
         return Err("names no file: write sqlite:FILE, as in sqlite:clientele.db".to_owned());
     }
-    // The driver turns the literal `:memory:` into a URI. Other URIs could name a database in memory as well.
+    // The driver turns the literal `:memory:` into a URI. Other URIs could also name a database in memory.
     if file.trim_start_matches('/') == ":memory:" || file.starts_with("file:") {
         return Err(IN_MEMORY.to_owned());
     }
@@ -181,7 +182,7 @@ fn check_sqlite(url: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// The parameters as they are written. Names are compared without decoding: an encoded one is unknown.
+/// The parameters as written. Names are compared without decoding, so an encoded name is unknown.
 fn parameters<'a>(url: &'a str, known: &[&str]) -> Result<Vec<(&'a str, &'a str)>, String> {
     let mut found: Vec<(&str, &str)> = Vec::new();
     let query = url.split_once('?').map_or("", |(_, query)| query);

@@ -1,7 +1,7 @@
 //! Tracks whether the database can be reached and written to.
 //!
-//! A failure starts a task that probes the database until it answers again. During an outage requests are refused at
-//! once instead of each waiting for a connection, and the log has one line when the outage begins and one when it ends.
+//! A failure starts a task that probes the database until it answers again. During an outage, requests are refused at
+//! once instead of waiting for a connection. The log has one line when an outage begins and one when it ends.
 
 use std::{
     fmt,
@@ -25,16 +25,16 @@ use tokio::{
 
 use clientele_core::error::{Cause, Error, Result};
 
-/// Pause between two probes during an outage.
+/// The pause between two probes during an outage.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// The longest pause between two probes of writing. A probe writes little: on a disk that is nearly full it may succeed
-/// where requests go on failing, so that the state would change every second.
+/// The longest pause between two write probes. A probe writes little: on a nearly full disk it may succeed while
+/// requests keep failing, so that the state would change every second.
 const LONGEST_PROBE_INTERVAL: Duration = Duration::from_secs(30);
-/// Changes succeed again once none has failed for this long.
+/// Writes count as available again once none has failed for this long.
 const RECOVERED: Duration = Duration::from_secs(10);
 /// A request that waits longer than this may be the first to notice an outage.
 const SUSPICIOUS_WAIT: Duration = Duration::from_secs(1);
-/// The least time between two probes that found nothing wrong.
+/// The minimum time between two probes that found nothing wrong.
 const QUIET: Duration = Duration::from_secs(5);
 
 /// The kind of a failed operation.
@@ -47,7 +47,7 @@ pub(super) enum Access {
 /// Tries an access on a connection that no request uses.
 pub(super) type Probe = Box<dyn Fn(Access) -> BoxFuture<'static, Result<()>> + Send + Sync>;
 
-/// The database is known to be unreachable, so that it wasn't asked.
+/// The database is known to be unreachable, so it wasn't queried.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct KnownOutage;
 
@@ -63,7 +63,7 @@ impl From<KnownOutage> for DbErr {
     }
 }
 
-/// Whether the database is known to be unreachable. Cloning shares it.
+/// Set while the database is known to be unreachable. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct OutageFlag(Arc<AtomicBool>);
 
@@ -77,7 +77,7 @@ impl OutageFlag {
     }
 }
 
-/// Cloning shares it.
+/// The state of the database, as last observed. Clones share it.
 #[derive(Clone)]
 pub(super) struct Availability(Arc<Inner>);
 
@@ -138,20 +138,20 @@ impl Availability {
         }))
     }
 
-    /// Fails with the error that began the outage, if one is known.
+    /// Fails with the error that began the outage, if there is one.
     pub fn check(&self) -> Result<()> {
         let state = self.state();
         let outage = state.unreachable.as_ref().or(state.unwritable.as_ref());
         outage.map_or(Ok(()), |outage| Err(outage.error.clone()))
     }
 
-    /// Whether the database is known to answer and to refuse changes.
+    /// Returns true when the database is known to answer and to refuse changes.
     pub fn accepts_no_changes(&self) -> bool {
         let state = self.state();
         state.unreachable.is_none() && state.unwritable.is_some()
     }
 
-    /// Waits for `operation` unless the database is known to be unreachable, or becomes so meanwhile. Reports its
+    /// Waits for `operation`, unless the database is known to be unreachable or becomes so meanwhile. Reports its
     /// error.
     pub async fn during<T, E>(&self, access: Access, operation: impl Future<Output = Result<T, E>>) -> Result<T, E>
     where
@@ -175,7 +175,7 @@ impl Availability {
         }
     }
 
-    /// Takes note of an error that may be the sign of an outage.
+    /// Records an error that may be the sign of an outage.
     pub fn report(&self, access: Access, error: &Error) {
         match error {
             Error::Unavailable(Cause::Closed | Cause::Outage | Cause::SharedRead | Cause::HashingQueue) => {}
@@ -204,7 +204,7 @@ impl Availability {
         self.start_probing();
     }
 
-    /// Starts the task that probes, unless it runs or has just found nothing wrong.
+    /// Starts the probing task, unless it runs or has just found nothing wrong.
     fn start_probing(&self) {
         let Ok(runtime) = Handle::try_current() else { return };
         let mut state = self.state();
@@ -223,7 +223,7 @@ impl Availability {
             if let Err(error) = &reached
                 && !matches!(error, Error::Unavailable(Cause::Io(io::ErrorKind::TimedOut)))
             {
-                // One failure may be an accident.
+                // A single failure may be an accident.
                 reached = self.probe(Access::Read).await;
             }
             let Some(pause) = self.reached(reached) else { return };
@@ -239,12 +239,12 @@ impl Availability {
         (self.0.probe)(access).await
     }
 
-    /// Waits until no probe has a connection. After the pools are closed, no other one gets one.
+    /// Waits until no probe has a connection. After the pools are closed, probes get no new one.
     pub async fn probe_ended(&self) {
         let _probed = self.0.probed.lock().await;
     }
 
-    /// Takes note of a probe. Answers the pause until the next one, if another one is needed.
+    /// Records the result of a probe. Returns the pause until the next one, if another one is needed.
     fn reached(&self, probed: Result<()>) -> Option<Duration> {
         let mut state = self.state();
         state.last_probe = Some(Instant::now());
@@ -276,7 +276,7 @@ impl Availability {
         pause
     }
 
-    /// Takes note of a COMMIT that succeeded.
+    /// Records a successful COMMIT.
     pub fn committed(&self) {
         if self.0.unwritable.load(Ordering::Acquire) && self.state().write_failed.elapsed() > RECOVERED {
             self.written();
@@ -312,7 +312,7 @@ fn cause(error: &Error) -> String {
     }
 }
 
-/// Whether the database answers but can't store anything.
+/// Returns true when the database answers but can't store anything.
 fn cannot_store(cause: Cause) -> bool {
     match cause {
         Cause::Sqlite(_) | Cause::FileGone => true,

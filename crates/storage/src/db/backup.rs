@@ -1,4 +1,4 @@
-//! Copies a SQLite database to a file while servers go on writing to it.
+//! Copies a SQLite database to a file while servers keep writing to it.
 
 use std::{
     fs::{self, DirBuilder, File},
@@ -12,13 +12,13 @@ use uuid::Uuid;
 
 use super::{Database, sqlite_file::create_private};
 
-/// The most attempts to remove the temporary folder.
+/// The maximum number of attempts to remove the temporary folder.
 const REMOVALS: u32 = 3;
 
-/// Why there is no copy.
+/// The reason why a backup failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
-    /// The file exists, and stays as it is.
+    /// The file exists and is left unchanged.
     #[error("a file of this name exists, choose another name")]
     Exists,
     #[error("SQLite uses this name for the database itself, choose another name")]
@@ -32,11 +32,11 @@ pub enum BackupError {
 }
 
 impl Database {
-    /// Copies everything that was committed before the call to `file`, which must not exist. The copy is complete in
-    /// this one file, which has mode 0600. For SQLite only.
+    /// Copies everything committed before the call to `file`, which must not exist. The copy is complete in this single
+    /// file, which has mode 0600. Only for SQLite.
     ///
     /// # Errors
-    /// Nothing is at `file` then, unless it existed before.
+    /// On an error, no file is left at `file` unless it existed before.
     pub async fn back_up(&self, file: &Path) -> Result<(), BackupError> {
         if fs::symlink_metadata(file).is_ok() {
             return Err(BackupError::Exists);
@@ -58,8 +58,8 @@ impl Database {
     }
 }
 
-/// A copy that isn't complete, in a temporary folder next to its final name. Dropping it removes both: SQLite, which
-/// may be about to create the file, then has no folder to create it in.
+/// An incomplete copy, in a temporary folder next to its final name. Dropping it removes both, so that SQLite can't
+/// create the file afterwards.
 struct Unfinished {
     path: PathBuf,
     temporary: PathBuf,
@@ -83,13 +83,13 @@ impl Unfinished {
         Ok(unfinished)
     }
 
-    /// Gives the copy its final name once it is on the disk. Never overwrites a file.
+    /// Moves the copy to its final name once it is on the disk. Never overwrites a file.
     fn publish(self, file: &Path) -> Result<(), BackupError> {
         File::open(&self.path)?.sync_all()?;
         match fs::hard_link(&self.path, file) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(BackupError::Exists),
-            // The file system has no hard links: the name is reserved, and replaced at once.
+            // The file system has no hard links: the name is reserved, then replaced.
             Err(_) => {
                 File::create_new(file).map_err(|error| match error.kind() {
                     io::ErrorKind::AlreadyExists => BackupError::Exists,
@@ -108,7 +108,7 @@ impl Unfinished {
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
-        // A file that is created meanwhile makes it fail.
+        // Removal fails if a file is created meanwhile.
         for _ in 0..REMOVALS {
             if fs::remove_dir_all(&self.temporary).is_ok() {
                 return;

@@ -1,7 +1,8 @@
-//! Writes that are sent to the database together: one round trip, whatever their number.
+//! Writes that are sent to the database together, in one round trip.
 //!
-//! PostgreSQL gets one statement, whose parts see the same rows and run in no order: no two of them may touch one row.
-//! SQLite gets them one after the other. The text depends on which writes there are, never on the number of rows.
+//! PostgreSQL gets one statement, whose parts see the same rows and run in no defined order: no two may change the same
+//! row. SQLite gets the writes one after the other. The SQL text depends on the kinds of writes, never on the number of
+//! rows.
 
 use entity::Table;
 use sea_orm::Value;
@@ -10,7 +11,7 @@ use serde::Serialize;
 use super::{Dialect, Transaction};
 use clientele_core::error::{Error, Result};
 
-/// Writes to be sent. Placeholders are numbered through.
+/// Writes to send together, with placeholders numbered across all of them.
 #[derive(Debug)]
 pub struct Batch {
     dialect: Dialect,
@@ -31,12 +32,12 @@ impl Batch {
         self.statements.is_empty()
     }
 
-    /// Inserts rows; one whose primary key is there already is overwritten.
+    /// Inserts rows, or overwrites those whose primary key exists.
     pub fn put<T: Table>(&mut self, rows: &[&T::Model]) -> Result<()> {
         self.put_columns::<T>(&T::columns(), rows)
     }
 
-    /// The same for objects that have members for these columns of the table, and no others.
+    /// Like [`put`](Self::put), for objects with members for exactly these columns of the table.
     pub fn put_columns<T: Table>(&mut self, columns: &[&str], rows: &[impl Serialize]) -> Result<()> {
         let key = T::key_columns();
         let values: Vec<String> = columns
@@ -48,7 +49,7 @@ impl Batch {
         self.insert_columns::<T>(columns, rows, &overwrite)
     }
 
-    /// Inserts rows into a table that only grows: one whose primary key is there already is an error.
+    /// Inserts rows into an append-only table: an existing primary key is an error.
     pub fn insert<T: Table>(&mut self, rows: &[&T::Model]) -> Result<()> {
         self.insert_columns::<T>(&T::columns(), rows, "")
     }
@@ -100,7 +101,7 @@ impl Batch {
 }
 
 impl Transaction {
-    /// Does the writes of a batch.
+    /// Runs the writes of a batch.
     pub async fn write(&self, batch: Batch) -> Result<()> {
         if batch.is_empty() {
             return Ok(());
@@ -108,7 +109,7 @@ impl Transaction {
         self.run(batch.sql(), batch.values).await.map(|_| ())
     }
 
-    /// Inserts rows; one whose primary key is there already is overwritten.
+    /// Inserts rows, or overwrites those whose primary key exists.
     pub async fn put<T: Table>(&self, rows: &[&T::Model]) -> Result<()> {
         let mut batch = Batch::new(self.dialect);
         batch.put::<T>(rows)?;

@@ -1,7 +1,7 @@
-//! Bounds the time of a reader's statement on SQLite, which has no counterpart of PostgreSQL's `statement_timeout`.
+//! Limits the time of read statements on SQLite, which has no equivalent of PostgreSQL's `statement_timeout`.
 //!
-//! SQLite asks each running statement from time to time whether to go on. It can't say which statement it asks about,
-//! so all that run at that moment are ended, and those that were in time are run again: they only read.
+//! SQLite asks running statements periodically whether to continue, but doesn't identify the statement. Therefore all
+//! running statements are interrupted, and those within their limits are run again: they only read.
 
 use std::{
     future::Future,
@@ -17,19 +17,19 @@ use tokio::{runtime::Handle, time::Instant};
 
 use clientele_core::error::{Error, Result};
 
-/// A statement is asked each time it has done so many steps of SQLite's machine: about every millisecond.
+/// The number of SQLite's virtual machine steps between two checks: about a millisecond.
 const STEPS: i32 = 20_000;
-/// Statements whose callers have gone are ended together, at most this often: whoever keeps hanging up must not keep
-/// everybody else's from coming to their end.
+/// The minimum interval between interrupting statements whose callers disconnected: frequent disconnects must not keep
+/// other callers' statements from completing.
 const SWEEP: Duration = Duration::from_secs(1);
 /// SQLITE_INTERRUPT
 const INTERRUPTED: &str = "9";
 
-/// Cloning shares it: all connections of one pool have the same.
+/// Interrupts the statements of all connections of a pool. Clones share it.
 #[derive(Clone, Debug)]
 pub(super) struct Bounds {
     longest: Duration,
-    /// How often everything that ran was ended.
+    /// The number of interruptions so far.
     ended: Arc<AtomicU64>,
     sweeping: Arc<AtomicBool>,
 }
@@ -43,7 +43,7 @@ impl Bounds {
         }
     }
 
-    /// Lets statements of this connection be ended.
+    /// Makes the statements of this connection interruptible.
     pub async fn watch(self, connection: &mut sqlx::SqliteConnection) -> Result<(), sqlx::Error> {
         let mut seen = self.ended.load(Ordering::Relaxed);
         let go_on = move || {
@@ -54,7 +54,7 @@ impl Bounds {
         Ok(())
     }
 
-    /// Runs what `statement` makes, anew when it was ended for another one's sake.
+    /// Runs the future that `statement` creates, and repeats it when it was interrupted because of another one.
     pub async fn run<T, F>(&self, statement: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T, DbErr>>,
@@ -75,7 +75,7 @@ impl Bounds {
         }
     }
 
-    /// Ends what is running at this moment.
+    /// Interrupts all running statements.
     pub(super) fn end_all(&self) {
         self.ended.fetch_add(1, Ordering::Relaxed);
     }
@@ -93,7 +93,7 @@ impl Bounds {
     }
 }
 
-/// A statement that nobody waits for any more, if it goes away with something in it.
+/// Interrupts an abandoned statement when dropped with bounds set.
 struct Abandoned<'a>(Option<&'a Bounds>);
 
 impl Drop for Abandoned<'_> {
@@ -124,10 +124,10 @@ mod tests {
         error::Error,
     };
 
-    /// Counts without end, and holds a reader busy meanwhile.
+    /// Counts forever and keeps a reader busy.
     const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
 
-    /// With one reader, whoever reads afterwards needs the very connection that the statement had.
+    /// With one reader, later reads need the very connection that the statement used.
     async fn database(folder: &tempfile::TempDir, max_connections: u32, request_timeout_seconds: u64) -> Database {
         let url = format!("sqlite:{}", folder.path().join("clientele.db").display());
         let settings = DatabaseSettings {

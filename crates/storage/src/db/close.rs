@@ -6,19 +6,19 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{Database, Dialect};
 
-/// The time in which a running write may end by itself.
+/// The time in which a running write may complete.
 const GRACE: Duration = Duration::from_secs(1);
-/// When closing is given up.
+/// The time after which closing is given up.
 const LONGEST: Duration = Duration::from_secs(10);
 /// The pause between two attempts to end running statements.
 const EVERY: Duration = Duration::from_millis(50);
 
 impl Database {
-    /// Closes all connections, also those of clones: what still uses one fails from now on. A SQLite database is
-    /// complete in its main file afterwards, unless another process has it open.
+    /// Closes all connections, including those of clones: using one fails from now on. Afterwards, a SQLite database is
+    /// complete in its main file, unless another process has it open.
     ///
-    /// Statements under way are ended: readers at once, the writer after a second. What they have written is rolled
-    /// back unless the commit has begun.
+    /// Running statements are interrupted: reads at once, writes after a second. Uncommitted writes are rolled back,
+    /// unless the commit has begun.
     pub async fn close(self) {
         let closing = async {
             match self.writer.dialect {
@@ -26,7 +26,7 @@ impl Database {
                     let _ = self.writer.inner.close_by_ref().await;
                 }
                 Dialect::Sqlite => {
-                    // Both refuse new work from here on, whichever is closed first.
+                    // Both refuse new work from here on, regardless of which closes first.
                     let readers = self.reader.inner.get_sqlite_connection_pool().close();
                     let writer = self.writer.inner.get_sqlite_connection_pool().close();
                     readers.await;
@@ -54,8 +54,8 @@ impl Database {
         }
     }
 
-    /// Ends what runs on SQLite, again and again. PostgreSQL has a `statement_timeout`, and rolls back what a
-    /// connection leaves.
+    /// Interrupts running statements on SQLite, repeatedly. PostgreSQL has a `statement_timeout`, and rolls back when a
+    /// connection closes.
     async fn end_statements(&self) {
         let begun = Instant::now();
         loop {

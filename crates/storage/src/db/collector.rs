@@ -1,4 +1,4 @@
-//! Writes the metrics of the database for a registry.
+//! Exports the database metrics to a registry.
 
 use std::{fmt, sync::atomic::Ordering::Relaxed};
 
@@ -11,7 +11,7 @@ use sea_orm::{DatabaseConnection, metric::Info};
 
 use super::{Connection, Database, Dialect, metrics::StatementHook};
 
-/// In a write, statements that read count as writes, too.
+/// Within a write, reading statements count as writes.
 #[derive(Clone, Debug, EncodeLabelSet)]
 struct KindLabel {
     kind: &'static str,
@@ -34,7 +34,7 @@ struct PoolLabel {
 }
 
 impl Connection<DatabaseConnection> {
-    /// Connections that are open, and those of them that are in use.
+    /// The numbers of open connections and of connections in use.
     fn open_and_in_use(&self) -> (i64, i64) {
         let (open, idle) = match self.dialect {
             Dialect::Sqlite => {
@@ -52,7 +52,7 @@ impl Connection<DatabaseConnection> {
 }
 
 impl Database {
-    /// Measures every statement from now on, and passes its text to `hook`.
+    /// Measures every further statement, and passes its text to `hook`.
     pub(super) fn measure(&mut self, hook: Option<StatementHook>) {
         for connection in [&mut self.reader, &mut self.writer] {
             let observer = connection.metrics.observer(hook.clone());
@@ -62,12 +62,12 @@ impl Database {
         self.observer = Some(self.writer.metrics.observer(hook));
     }
 
-    /// What is measured of this database, for a registry.
+    /// The collector of this database's metrics, for a registry.
     pub fn metrics(&self) -> impl Collector + use<> {
         OfDatabase(self.clone())
     }
 
-    /// The pools: name, connections open, in use, and how many wait for one.
+    /// The pools: name, open connections, connections in use, and the number waiting for one.
     fn pools(&self) -> Vec<(PoolLabel, [i64; 3])> {
         let wanted = |connection: &Connection<_>| connection.metrics.0.wanted.load(Relaxed);
         let pool = |pool, connection: &Connection<DatabaseConnection>, wanted: i64| {

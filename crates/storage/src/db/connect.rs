@@ -1,4 +1,4 @@
-//! Opens a database: creates it if that is asked for, connects for one purpose, and says which version its tables have.
+//! Opens a database: creates it if requested, connects for one purpose, and reads the version of its tables.
 
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
@@ -21,13 +21,13 @@ use super::{
 };
 use clientele_core::error::{Cause, Error, Result};
 
-/// Which version of the program the tables are of.
+/// The version of the tables compared with this program's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     Ours,
     /// There are no tables.
     Empty,
-    /// They can be brought up to date.
+    /// The tables can be migrated.
     Earlier,
     Later,
 }
@@ -36,7 +36,7 @@ pub enum Version {
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
-/// As [`connect_once`], again while another process has SQLite's file locked: turning write-ahead logging on doesn't
+/// Calls [`connect_once`] again while another process has SQLite's file locked: turning write-ahead logging on doesn't
 /// wait.
 async fn connection(
     url: &str,
@@ -56,7 +56,7 @@ async fn connection(
     }
 }
 
-/// A pool, and what ends its statements on SQLite.
+/// Opens a pool. On SQLite, also returns the bounds that interrupt its statements.
 async fn connect_once(
     url: &str,
     settings: &DatabaseSettings,
@@ -73,7 +73,7 @@ async fn connect_once(
         inner,
         dialect,
         pooled: true,
-        // Statements of the writer are never repeated.
+        // The writer's statements are never repeated.
         bounds: bounds.clone().filter(|_| purpose != Purpose::Writing),
         availability: None,
         metrics: Metrics::default(),
@@ -81,7 +81,7 @@ async fn connect_once(
     Ok((connection, bounds))
 }
 
-/// Probes the database. Reads have connections of their own, so that a pool without free connections is no outage.
+/// Creates a probe of the database. Reads use connections of their own, so that an exhausted pool is no outage.
 pub(super) fn probe(database: &Database, patience: Duration) -> Probe {
     let (reader, writer) = (database.reader.inner.clone(), database.writer.inner.clone());
     let (dialect, file) = (database.writer.dialect, database.file.clone());
@@ -99,7 +99,7 @@ pub(super) fn probe(database: &Database, patience: Duration) -> Probe {
             };
             let probed = timeout(patience, probing).await;
             match probed.unwrap_or(Err(Error::Unavailable(Cause::Io(io::ErrorKind::TimedOut)))) {
-                // The database answers; connections that are open go on.
+                // The database answers, and existing connections keep working.
                 Err(Error::Unavailable(Cause::Postgres(state))) if &state == b"53300" => Ok(()),
                 probed => probed,
             }
@@ -122,7 +122,7 @@ async fn probe_reading(pool: &DatabaseConnection, dialect: Dialect) -> Result<()
                 return Err(Error::Unavailable(Cause::Closed));
             }
             let options = (*pool.connect_options()).clone().create_if_missing(false);
-            // SQLite looks at the file only for a statement about it.
+            // SQLite accesses the file only for statements about it.
             read_once::<sqlx::Sqlite>(&options, "SELECT count(*) FROM sqlite_schema").await
         }
     };
@@ -141,7 +141,7 @@ where
     connection.close().await
 }
 
-/// Commits a change that changes nothing.
+/// Commits an empty change.
 async fn probe_writing(pool: &DatabaseConnection, dialect: Dialect) -> Result<()> {
     let transaction = TransactionConnection::begin(pool, dialect, None).await?;
     transaction
@@ -151,7 +151,7 @@ async fn probe_writing(pool: &DatabaseConnection, dialect: Dialect) -> Result<()
 }
 
 impl Database {
-    /// Connects to `sqlite:FILE` (which is created when it is missing) or `postgres://…`.
+    /// Connects to `sqlite:FILE`, which is created if missing, or to `postgres://…`.
     pub async fn connect(url: &str, settings: &DatabaseSettings) -> Result<Self> {
         if let Some(file) = sqlite_file(url)? {
             file.create_if_missing().map_err(|error| from_driver(error.into()))?;
@@ -159,11 +159,11 @@ impl Database {
         Self::connect_to_existing(url, settings).await
     }
 
-    /// Connects to a database that exists: a SQLite file that is missing is an error.
+    /// Connects to an existing database: a missing SQLite file is an error.
     pub async fn connect_to_existing(url: &str, settings: &DatabaseSettings) -> Result<Self> {
         let file = sqlite_file(url)?.map(SqliteFile::opened);
         let outage = OutageFlag::default();
-        // On SQLite the writer comes first: it turns write-ahead logging on.
+        // On SQLite, the writer is opened first: it turns write-ahead logging on.
         let (writer, writer_bounds) = connection(url, settings, Purpose::Writing, &outage).await?;
         let open = |reader, writer| Self {
             file,
@@ -182,8 +182,7 @@ impl Database {
         }
     }
 
-    /// Connects to a database that is there already, so that it can be looked at and not be written to: as somebody who
-    /// may only read it, or to a copy.
+    /// Connects to an existing database without writing to it: as a user with read access only, or to a copy.
     pub async fn connect_to_look(url: &str, settings: &DatabaseSettings) -> Result<Self> {
         let (pool, _) = connection(url, settings, Purpose::Looking, &OutageFlag::default()).await?;
         Ok(Self {
@@ -192,7 +191,7 @@ impl Database {
         })
     }
 
-    /// Whether a SQLite database has tables of another program.
+    /// Returns true when a SQLite database has tables of another program.
     pub async fn has_other_tables(&self) -> Result<bool> {
         if self.reader.dialect == Dialect::Postgres {
             return Ok(false);
@@ -202,25 +201,25 @@ impl Database {
         Ok(self.reader.one(sql, []).await?.is_some())
     }
 
-    /// How the tables compare with what this version expects. Changes nothing.
+    /// Compares the version of the tables with this program's. Changes nothing.
     pub async fn version(&self) -> Result<Version> {
         match Migrator::get_pending_migrations_read_only(&self.reader.inner).await {
             Ok(pending) if pending.is_empty() => Ok(Version::Ours),
             Ok(pending) if pending.len() == Migrator::migrations().len() => Ok(Version::Empty),
             Ok(_) => Ok(Version::Earlier),
-            // One was done that isn't known here.
+            // A migration of the database is unknown here.
             Err(DbErr::Custom(_)) => Ok(Version::Later),
             Err(error) => Err(error.into()),
         }
     }
 }
 
-/// The path of the SQLite file that `url` names. None on PostgreSQL.
+/// The path of the SQLite file in `url`. None on PostgreSQL.
 pub fn sqlite_path(url: &str) -> Option<PathBuf> {
     Some(sqlite_file(url).ok()??.path().to_owned())
 }
 
-/// The path of the SQLite file that `url` names, if nothing is there. None on PostgreSQL.
+/// The path of the SQLite file in `url` if the file is missing. None on PostgreSQL.
 pub fn missing_file(url: &str) -> Option<PathBuf> {
     let file = sqlite_file(url).ok()??;
     file.is_missing().then(|| file.path().to_owned())

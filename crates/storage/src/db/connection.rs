@@ -1,4 +1,4 @@
-//! Running statements, whether each takes a connection of a pool or all of them are of one transaction.
+//! Runs statements, either on a pool's connections or within one transaction.
 
 use std::{future::Future, pin::pin};
 
@@ -20,14 +20,14 @@ use clientele_core::{
     error::{Error, Result},
 };
 
-/// Something that runs statements: a pool or a transaction, with the dialect it speaks.
+/// Runs statements on a pool or a transaction, in its dialect.
 #[derive(Clone, Debug)]
 pub struct Connection<C> {
     pub(super) inner: C,
     pub dialect: Dialect,
-    /// Whether each statement takes a connection of its own. A request may use only some at once.
+    /// True when each statement takes a connection of its own. A request may use only some at once.
     pub(super) pooled: bool,
-    /// For what the database doesn't end by itself.
+    /// Interrupts statements where the database has no timeout.
     pub(super) bounds: Option<Bounds>,
     pub(super) availability: Option<Availability>,
     pub(super) metrics: Metrics,
@@ -56,12 +56,12 @@ impl<C: ConnectionTrait> Connection<C> {
             .await
     }
 
-    /// Runs a statement that answers no rows, and says how many it touched.
+    /// Runs a statement without result rows, and returns the number of affected rows.
     pub async fn run(&self, sql: impl Into<String>, values: impl IntoIterator<Item = Value>) -> Result<u64> {
         Ok(self.execute_raw(self.statement(sql, values)).await?.rows_affected())
     }
 
-    /// Runs what `statement` makes within the limits of this connection.
+    /// Runs the future that `statement` creates within the limits of this connection.
     async fn bounded<T, F>(&self, statement: impl Fn() -> F) -> Result<T>
     where
         F: Future<Output = Result<T, DbErr>>,
@@ -79,7 +79,7 @@ impl<C: ConnectionTrait> Connection<C> {
         retry_on_lost_connection(|| self.watched(run())).await
     }
 
-    /// Gives the operation up during an outage: nothing else would end it when the host of the database is gone.
+    /// Cancels the operation during an outage: nothing else would end it when the database's host is down.
     async fn watched<T, E>(&self, operation: impl Future<Output = Result<T, E>>) -> Result<T, E>
     where
         E: Clone + From<KnownOutage>,
@@ -91,7 +91,7 @@ impl<C: ConnectionTrait> Connection<C> {
         }
     }
 
-    /// One of the connections that the current request may use at once, for as long as it is kept.
+    /// A permit for one of the connections that the current request may use at once, for as long as it is held.
     pub(super) async fn place(&self) -> (Option<ConnectionPlace>, Option<WaitGuard>) {
         if !self.pooled {
             return (None, None);
@@ -103,7 +103,7 @@ impl<C: ConnectionTrait> Connection<C> {
         (place, Some(self.metrics.want()))
     }
 
-    /// Measures how long a statement waits for a connection, if it takes one of its own.
+    /// Measures the wait of a statement for a connection, if it takes one of its own.
     async fn measured<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
         match self.pooled {
             true => self.metrics.waiting(statement).await,
@@ -116,10 +116,10 @@ impl<C: ConnectionTrait> Connection<C> {
     }
 }
 
-/// A restarted database leaves a pool of dead connections, each of which is noticed when it is used.
+/// The maximum number of dead connections of a pool after a database restart. Each is noticed when it is used.
 const MOST_LOST_CONNECTIONS: u32 = 32;
 
-/// Repeats an operation that has no effect when it fails, while the connections it gets turn out to be lost.
+/// Repeats an operation without side effects while its connections turn out to be lost.
 pub(super) async fn retry_on_lost_connection<T, F>(operation: impl Fn() -> F) -> Result<T>
 where
     F: Future<Output = Result<T>>,
@@ -136,10 +136,9 @@ where
 }
 
 impl Transaction {
-    /// Lets the statements of this transaction take longer, and wait longer, than those of requests: for what is done
-    /// once.
+    /// Removes the time limits and lock timeouts of requests from this transaction. For one-time work.
     pub async fn take_any_time(&self) -> Result<()> {
-        // SQLite ends only what readers run.
+        // SQLite interrupts only reads.
         if self.dialect == Dialect::Postgres {
             self.run("SET LOCAL lock_timeout = 0", []).await?;
             self.run("SET LOCAL statement_timeout = 0", []).await?;
@@ -149,11 +148,11 @@ impl Transaction {
 }
 
 impl Connection<DatabaseConnection> {
-    /// Runs a statement whose rows may be large. Each is read as it comes, so that it is in memory only once: `decode`
-    /// makes something of it, and says how many bytes that is. They stay held until the current request is answered.
+    /// Runs a statement whose rows may be large. Each row is decoded as it arrives, so that it is in memory only once:
+    /// `decode` returns the value and its size in bytes. The bytes stay reserved until the current request is answered.
     ///
     /// # Errors
-    /// As [`Allowance::hold`]: the rest of the rows isn't read then.
+    /// As [`Allowance::hold`]; the remaining rows aren't read then.
     pub async fn each<T>(
         &self,
         sql: impl Into<String>,
@@ -163,7 +162,7 @@ impl Connection<DatabaseConnection> {
         let statement = self.statement(sql, values);
         let read = async || {
             let (mut found, mut reading) = (Vec::new(), Reading::begin());
-            // All that is waited for before the first row is the connection.
+            // Before the first row, the only wait is for the connection.
             let stream = self.metrics.acquiring(self.inner.stream_raw(statement.clone()));
             let mut rows = pin!(stream.await?);
             while let Some(row) = rows.try_next().await? {

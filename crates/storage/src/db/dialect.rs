@@ -1,9 +1,9 @@
-//! The few words in which the two databases differ.
+//! The SQL expressions in which the two databases differ.
 
 use entity::Table;
 use sea_orm::DbBackend;
 
-/// Which SQL is spoken.
+/// The SQL dialect of a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     Postgres,
@@ -11,7 +11,7 @@ pub enum Dialect {
 }
 
 impl Dialect {
-    /// That of the database at `url`.
+    /// The dialect of the database at `url`.
     pub fn of(url: &str) -> Self {
         if url.starts_with("sqlite:") {
             Self::Sqlite
@@ -35,7 +35,7 @@ impl Dialect {
         }
     }
 
-    /// The expression that makes a JSON array of the given expressions.
+    /// The expression for a JSON array of the given expressions.
     pub fn json_array(self, items: &str) -> String {
         match self {
             Self::Postgres => format!("json_build_array({items})"),
@@ -43,13 +43,13 @@ impl Dialect {
         }
     }
 
-    /// The expression that makes a JSON array of a row's columns, in the order of its model's fields.
+    /// The expression for a JSON array of a row's columns, in the order of its model's fields.
     pub fn row<T: Table>(self, alias: &str) -> String {
         let columns: Vec<String> = T::columns().iter().map(|column| format!("{alias}.{column}")).collect();
         self.json_array(&columns.join(", "))
     }
 
-    /// The aggregate that collects JSON values into one JSON array in the given order; `[]` of no rows.
+    /// The aggregate of JSON values as one JSON array in the given order; `[]` without rows.
     pub fn json_collect(self, item: &str, order: &str) -> String {
         match self {
             Self::Postgres => format!("coalesce(json_agg({item} ORDER BY {order}), '[]')"),
@@ -73,7 +73,8 @@ impl Dialect {
         }
     }
 
-    /// A column in a condition that no index is to be chosen for. SQLite keeps no statistics, and would take any.
+    /// A column in a condition for which no index should be used. SQLite keeps no statistics and might choose a bad
+    /// one.
     pub fn unindexed(self, column: &str) -> String {
         match self {
             Self::Postgres => column.to_owned(),
@@ -81,7 +82,7 @@ impl Dialect {
         }
     }
 
-    /// A JSON expression as the text that is read.
+    /// A JSON expression cast to text, the form in which it is read.
     pub fn cast_to_text(self, json: &str) -> String {
         match self {
             Self::Postgres => format!("({json})::text"),
@@ -97,7 +98,7 @@ impl Dialect {
         }
     }
 
-    /// A query of one row for each object of the JSON array bound to `placeholder`, typed as the table's columns are.
+    /// A query for one row per object of the JSON array bound to `placeholder`, with the types of the table's columns.
     pub fn rows_of_json(self, table: &str, columns: &[&str], placeholder: &str) -> String {
         match self {
             Self::Postgres => {
@@ -109,7 +110,7 @@ impl Dialect {
                     .iter()
                     .map(|column| format!("value ->> '$.{column}' AS {column}"))
                     .collect();
-                // Without WHERE the parser takes a following ON CONFLICT for a join's ON.
+                // Without WHERE, the parser takes a following ON CONFLICT for a join's ON.
                 format!("SELECT {} FROM json_each({placeholder}) WHERE TRUE", columns.join(", "))
             }
         }

@@ -1,4 +1,4 @@
-//! Metrics of the database: its connections, how long it takes to get one, and how long statements take.
+//! Metrics of the database: its connections, the time to acquire one, and the duration of statements.
 //!
 //! sea-orm measures a statement from the moment it has a connection. The time before that is the rest of the time since
 //! the statement was started, which [`STARTED`] carries to the place where sea-orm reports.
@@ -24,14 +24,14 @@ const SECONDS: Buckets = &[
 ];
 
 tokio::task_local! {
-    /// When the statement that runs now was started, before it had a connection.
+    /// The start of the current statement, before it has a connection.
     static STARTED: Instant;
 }
 
 /// Called with the text of every statement.
 pub(super) type StatementHook = Arc<dyn Fn(&str) + Send + Sync>;
 
-/// What is measured of the connections that read, or of those that write. Cloning shares it.
+/// The measurements of the read connections or of the write connections. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Metrics(pub(super) Arc<Measured>);
 
@@ -43,7 +43,7 @@ pub(super) struct Measured {
     pub not_committed: Counter,
     pub acquire: Histogram,
     pub not_acquired: Counter,
-    /// How many have or want a connection.
+    /// The number of connections in use or waited for.
     pub wanted: AtomicI64,
 }
 
@@ -61,7 +61,7 @@ impl Default for Measured {
     }
 }
 
-/// Counts as one that has or wants a connection until it is dropped.
+/// Counts as a connection in use or waited for until it is dropped.
 #[derive(Debug)]
 pub(super) struct WaitGuard(Metrics);
 
@@ -77,7 +77,7 @@ impl Metrics {
         WaitGuard(self.clone())
     }
 
-    /// Measures how long it takes to get a connection.
+    /// Measures the time to acquire a connection.
     pub async fn acquiring<T>(&self, acquire: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
         let begun = Instant::now();
         let outcome = acquire.await;
@@ -96,7 +96,7 @@ impl Metrics {
         outcome
     }
 
-    /// Measures how long a statement waits for a connection of its own.
+    /// Measures the wait of a statement for a connection of its own.
     pub async fn waiting<T>(&self, statement: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
         let begun = Instant::now();
         let outcome = STARTED.scope(begun, statement).await;
@@ -113,7 +113,7 @@ impl Metrics {
         }
     }
 
-    /// Measures every statement that is reported to it, and passes its text to `hook`.
+    /// Measures every statement reported to it, and passes its text to `hook`.
     pub fn observer(&self, hook: Option<StatementHook>) -> Observer {
         let metrics = self.clone();
         Observer::new(move |sql, elapsed, failed| {

@@ -15,24 +15,23 @@ use serde::{Deserialize, Serialize};
 use super::{Dialect, address, availability::OutageFlag, bounds::Bounds};
 use clientele_core::budget::Connections;
 
-/// How long a statement waits for a lock on PostgreSQL: whoever holds one longer must not take every connection with
-/// it.
+/// The lock timeout on PostgreSQL: a transaction that holds a lock for longer must not block every connection.
 const LOCK_TIMEOUT: &str = "5s";
 
-/// How to reach the database and how to use it.
+/// The address of the database and the limits on its use.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DatabaseSettings {
-    /// Connections kept at the most. On SQLite these are readers, two for each core at the most; one writer comes on
-    /// top, which callers have in turns. One request uses a quarter of them at once, and all requests of one caller
-    /// three quarters.
+    /// The maximum number of connections. On SQLite these are readers, at most two for each core, plus one writer that
+    /// callers share in turn. One request uses at most a quarter of the connections at once, and all requests of one
+    /// caller three quarters.
     pub max_connections: u32,
-    /// How long a request waits for a free connection before it is answered 503, in seconds.
+    /// The longest wait of a request for a free connection, in seconds. It is then answered with 503.
     pub acquire_timeout_seconds: u64,
-    /// What a commit waits for on SQLite: FULL survives a power cut, NORMAL may lose the last commits to one.
+    /// The durability of a commit on SQLite: FULL survives a power failure, NORMAL may lose the last commits.
     pub sqlite_synchronous: Synchronous,
-    /// How long a request may take, in seconds, before it is given up: its statements are ended, and what it has
-    /// written is rolled back unless the commit has begun.
+    /// The time limit of a request in seconds. Then its statements are cancelled, and its writes are rolled back unless
+    /// the commit has begun.
     pub request_timeout_seconds: u64,
 }
 
@@ -54,14 +53,14 @@ impl Default for DatabaseSettings {
     }
 }
 
-/// One request uses at most this part of the connections at once: what is asked for together mustn't starve others.
+/// One request uses at most this fraction of the connections at once, so that it doesn't starve others.
 const SHARES: usize = 4;
-/// SQLite computes in this process: more readers to a core would do no more together, and keep the core from whatever
-/// else there is to do, refusals first of all.
+/// SQLite computes in this process: more readers for each core would not be faster, and would delay other work such as
+/// refusing requests.
 const READERS_PER_CORE: u32 = 2;
 
 impl DatabaseSettings {
-    /// How many connections there are for a purpose.
+    /// The number of connections for a purpose.
     pub(super) fn connections(&self, dialect: Dialect, purpose: Purpose) -> u32 {
         match (dialect, purpose) {
             (Dialect::Postgres, _) => self.max_connections,
@@ -73,7 +72,7 @@ impl DatabaseSettings {
         }
     }
 
-    /// What requests share, which read on SQLite.
+    /// The connections that requests share. On SQLite these are readers.
     pub(super) fn for_requests(&self, dialect: Dialect) -> Connections {
         let all = usize::try_from(self.connections(dialect, Purpose::Reading)).unwrap_or(1);
         Connections {
@@ -83,27 +82,27 @@ impl DatabaseSettings {
     }
 }
 
-/// What connections are for.
+/// The purpose of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Nothing can be written by them, and nothing is created or changed by connecting.
+    /// Neither connecting nor using them can create or change anything.
     Looking,
-    /// Reading what another connection of this process writes.
+    /// Reads data that another connection of this process writes.
     Reading,
     Writing,
 }
 
-/// The options that every connection to a PostgreSQL address has.
+/// The options of every connection to a PostgreSQL address.
 pub fn postgres_options(url: &str, settings: &DatabaseSettings) -> Result<PgConnectOptions, sqlx::Error> {
     Ok(session(address::postgres(url)?, settings, false))
 }
 
-/// The options of every session on PostgreSQL. `default_transaction_read_only` stays as the server, the database or the
-/// role sets it: that is how operators and managed services stop writes.
+/// The options of every session on PostgreSQL. `default_transaction_read_only` stays as set by the server, the database
+/// or the role: operators and managed services use it to stop writes.
 fn session(postgres: PgConnectOptions, settings: &DatabaseSettings, looking: bool) -> PgConnectOptions {
     let postgres = postgres.application_name("clientele").options([
-        // Statements are prepared once, and short: planning them for each value, or compiling them, takes longer than
-        // they do.
+        // Statements are short and prepared once: planning them for each value, or compiling them, would take longer
+        // than running them.
         ("plan_cache_mode", "force_generic_plan"),
         ("jit", "off"),
         ("timezone", "UTC"),
@@ -117,7 +116,7 @@ fn session(postgres: PgConnectOptions, settings: &DatabaseSettings, looking: boo
     }
 }
 
-/// `bounds` end statements on SQLite.
+/// `bounds` interrupt statements on SQLite.
 pub(super) fn options(
     url: &str,
     settings: &DatabaseSettings,
@@ -136,10 +135,10 @@ pub(super) fn options(
     options
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(settings.acquire_timeout_seconds))
-        // A ping before every statement would double the round trips; one after a pause finds a restarted database.
+        // A ping before every statement would double the round trips; one after a pause detects a restarted database.
         .test_before_acquire(false)
         .test_before_acquire_if_idle_for(Duration::from_secs(1))
-        // Statements carry personal data.
+        // Statements contain personal data.
         .sqlx_logging(false)
         .record_stmt_in_spans(false)
         .map_sqlx_postgres_opts(move |postgres| session(address::without_brackets(postgres), &of_session, looking))
@@ -149,26 +148,26 @@ pub(super) fn options(
                 false => sqlite.journal_mode(SqliteJournalMode::Wal),
             };
             sqlite
-                // Creating the file is up to `SqliteFile`: a connection that replaces another one must not create an
-                // empty database.
+                // `SqliteFile` creates the file: a connection that replaces another one must not create an empty
+                // database.
                 .create_if_missing(false)
                 .synchronous(synchronous)
                 .busy_timeout(Duration::from_secs(5))
                 .foreign_keys(true)
                 .pragma("query_only", if read_only { "ON" } else { "OFF" })
-                // What is deleted or erased is overwritten. FAST would leave whole pages of it, and rows of some length
-                // have them.
+                // Deleted and erased data is overwritten. FAST would leave whole pages of it, and rows of some length
+                // use whole pages.
                 .pragma("secure_delete", "ON")
-                // In KiB. The writer touches every index; its default of 2 MiB would hold a fraction of their upper
+                // In KiB. The writer uses every index; its default of 2 MiB would hold only a fraction of their upper
                 // pages.
                 .pragma("cache_size", if read_only { "-8192" } else { "-65536" })
-                // In pages. Each checkpoint waits for the disk once more, for all changes since the last one.
+                // In pages. Each checkpoint adds a wait for the disk, for all changes since the last one.
                 .pragma("wal_autocheckpoint", "4000")
         });
     let outage = outage.clone();
     options.map_sqlx_postgres_pool_opts(move |pool| {
         let outage = outage.clone();
-        // The pool tests a connection that comes back, without an end when the host of the database is gone.
+        // The pool tests a returned connection, and would wait forever when the database's host is down.
         pool.after_release(move |_, _| {
             let is_usable = !outage.is_set();
             Box::pin(async move { Ok(is_usable) })

@@ -1,5 +1,4 @@
-//! The files of a SQLite database: creates the main file with mode 0600, and removes a write-ahead log that was left
-//! behind.
+//! The files of a SQLite database: creates the main file with mode 0600, and removes leftover write-ahead logs.
 
 use std::{
     fs::{self, OpenOptions},
@@ -21,25 +20,25 @@ use sea_orm::{
 
 use clientele_core::error::Error;
 
-/// Only the owner reads and writes a database. SQLite gives the write-ahead log the mode of the main file.
+/// Only the owner may read and write a database. SQLite gives the write-ahead log the mode of the main file.
 pub(super) const PRIVATE: u32 = 0o600;
 
-/// How often a database is opened and closed again to remove its write-ahead log.
+/// The number of times a database is opened and closed to remove its write-ahead log.
 const ATTEMPTS: u32 = 5;
 
-/// Where a SQLite database is.
+/// The path of a SQLite database.
 #[derive(Clone, Debug)]
 pub(super) struct SqliteFile {
     options: SqliteConnectOptions,
-    /// Device and inode when it was opened.
+    /// Device and inode when the file was opened.
     opened: Option<(u64, u64)>,
 }
 
 impl SqliteFile {
-    /// The file that the address names, which may not exist.
+    /// The file in the address, which may not exist.
     pub fn of(url: &str) -> Result<Self, sqlx::Error> {
         let options: SqliteConnectOptions = url.parse()?;
-        // SQLite would take it for a URI, and open a file of another name.
+        // SQLite would parse it as a URI, and open a file of another name.
         if options
             .get_filename()
             .as_os_str()
@@ -62,8 +61,8 @@ impl SqliteFile {
         self
     }
 
-    /// Whether the file that was opened still has its name. Changes of a file that was removed or renamed meanwhile
-    /// would be lost: the next process opens another one.
+    /// Returns true while the opened file still has its name. Changes to a removed or renamed file would be lost: the
+    /// next process opens another one.
     pub fn is_in_place(&self) -> bool {
         self.opened.is_none() || self.opened == self.identity()
     }
@@ -73,7 +72,7 @@ impl SqliteFile {
         Some((metadata.dev(), metadata.ino()))
     }
 
-    /// Whether SQLite uses this name next to the database.
+    /// Returns true when SQLite uses this name next to the database.
     pub fn reserves(&self, path: &Path) -> bool {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
         let folder = fs::canonicalize(folder.unwrap_or(Path::new(".")));
@@ -104,16 +103,15 @@ impl SqliteFile {
         is_missing(self.path())
     }
 
-    /// Creates the file, empty, unless it exists: the mode of an existing file stays. Any number of processes may do so
-    /// at once.
+    /// Creates the file, empty, unless it exists. An existing file keeps its mode. Concurrent calls are safe.
     ///
-    /// Never opens an existing file: closing it again would release the locks that this process holds on it.
+    /// Never opens an existing file: closing it again would release this process's locks on it.
     pub fn create_if_missing(&self) -> io::Result<()> {
         match create_private(self.path()) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             created => return created.map(|_| ()),
         }
-        // A symbolic link to a file that doesn't exist.
+        // A symbolic link to a missing file.
         if self.is_missing() {
             let target = OpenOptions::new()
                 .write(true)
@@ -126,16 +124,16 @@ impl SqliteFile {
         Ok(())
     }
 
-    /// Moves what a closed database has left in its write-ahead log to the main file, and removes the log.
+    /// Moves the contents of a closed database's write-ahead log to the main file, and removes the log.
     ///
-    /// The last connection does that when it closes, unless it could only read, was dropped, or another process closed
-    /// its last one at the same instant. While another process has the database open, the log stays.
+    /// The last connection does this when it closes, unless it was read-only, was dropped, or another process closed
+    /// its last one at the same moment. While another process has the database open, the log stays.
     pub async fn remove_log(&self) {
         for attempt in 0..ATTEMPTS {
             if !self.has_log() {
                 return;
             }
-            // Processes that close together must not try again together.
+            // Processes that close together must not retry together.
             let longest = Duration::from_millis(4 << attempt);
             let pause = rand::rng().random_range(Duration::ZERO..longest);
             tokio::time::sleep(pause).await;
@@ -144,12 +142,12 @@ impl SqliteFile {
                 tracing::debug!(%error, "the write-ahead log stays");
             }
         }
-        // Closing keeps to itself why the log can't be moved. Without an error another process has the database open.
+        // Closing hides the reason why the log can't be moved. Without an error, another process has the database open.
         if self.has_log()
             && let Err(error) = self.run("PRAGMA wal_checkpoint(PASSIVE)").await
         {
             let error = Error::from(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))));
-            // Another process has it locked, or this one must not write to it: neither loses anything.
+            // Another process has it locked, or this one must not write to it: no data is lost.
             if !matches!(error, Error::Conflict | Error::ReadOnly) {
                 let cause = error.kind();
                 tracing::warn!(
@@ -164,7 +162,7 @@ impl SqliteFile {
         self.companions().iter().any(|companion| companion.exists())
     }
 
-    /// Runs a statement on a connection that is opened and closed for it.
+    /// Runs a statement on a connection opened for it.
     async fn run(&self, sql: &'static str) -> Result<(), sqlx::Error> {
         let mut connection: SqliteConnection = self.options.clone().read_only(false).connect().await?;
         let result = sqlx::raw_sql(sql).execute(&mut connection).await;
@@ -184,7 +182,7 @@ pub(super) fn create_private(path: &Path) -> io::Result<fs::File> {
     Ok(file)
 }
 
-/// Whether nothing is at `path`. A file that can't be looked up for another reason counts as existing.
+/// Returns true when nothing exists at `path`. A file that can't be looked up for another reason counts as existing.
 fn is_missing(path: &Path) -> bool {
     let looked_up = fs::metadata(path);
     looked_up.is_err_and(|error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))

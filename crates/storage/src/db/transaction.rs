@@ -1,10 +1,9 @@
 //! A database transaction that owns its connection.
 //!
-//! SQLite ends a transaction by itself on some errors, such as a full disk. A driver that goes on counting the
-//! transaction as open turns the next BEGIN on that connection into a savepoint and the next COMMIT into the release of
-//! one: it answers success and stores nothing. Therefore BEGIN, COMMIT and ROLLBACK are sent as they stand, and a
-//! connection returns to its pool only after the database confirmed that no transaction is open on it. Otherwise it is
-//! closed.
+//! SQLite ends a transaction by itself on some errors, such as a full disk. A driver that still counts the transaction
+//! as open turns the next BEGIN on that connection into a savepoint and the next COMMIT into its release: it reports
+//! success and stores nothing. Therefore BEGIN, COMMIT and ROLLBACK are sent verbatim, and a connection returns to its
+//! pool only after the database confirmed that no transaction is open on it. Otherwise it is closed.
 
 use std::{
     fmt,
@@ -27,7 +26,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::Dialect;
 
-/// Receives the text of every statement, how long it took and whether it failed.
+/// Receives the text, duration and success of every statement.
 #[derive(Clone)]
 pub(super) struct Observer(Arc<Observe>);
 
@@ -49,14 +48,14 @@ impl fmt::Debug for Observer {
     }
 }
 
-/// An open transaction. Dropping it closes its connection, which makes the database roll back.
+/// An open transaction. Dropping it closes its connection, so that the database rolls back.
 pub struct TransactionConnection {
     connection: Mutex<PooledConnection>,
     dialect: Dialect,
-    /// Whether a statement failed or was given up. PostgreSQL then refuses further statements, but answers COMMIT with
-    /// success. SQLite runs further statements, each in a transaction of its own.
+    /// True after a statement failed or was cancelled. PostgreSQL then refuses further statements, but answers COMMIT
+    /// with success. SQLite runs further statements, each in a transaction of its own.
     failed: AtomicBool,
-    /// Whether the connection may still be in a transaction.
+    /// True while the connection may be in a transaction.
     open: bool,
     observer: Option<Observer>,
 }
@@ -83,8 +82,8 @@ macro_rules! with_connection {
 }
 
 impl TransactionConnection {
-    /// sqlx's futures are boxed here and in [`Self::control`]: nested in those of a whole request they exceed the
-    /// compiler's limit on the depth of types.
+    /// sqlx's futures are boxed here and in [`Self::control`]: nested in a request's future, they exceed the compiler's
+    /// limit on the depth of types.
     pub(super) async fn begin(
         pool: &DatabaseConnection,
         dialect: Dialect,
@@ -109,17 +108,17 @@ impl TransactionConnection {
         };
         let begin = match dialect {
             Dialect::Postgres => "BEGIN",
-            // A deferred transaction would fail when it first writes after another connection has written.
+            // A deferred transaction would fail at its first write after another connection has written.
             Dialect::Sqlite => "BEGIN IMMEDIATE",
         };
         transaction.control(begin).await?;
         Ok(transaction)
     }
 
-    /// Commits. After an error, whatever the database stored is either all or nothing of the transaction.
+    /// Commits. On an error, either all changes of the transaction are stored or none.
     ///
     /// # Errors
-    /// When a statement failed before, nothing is committed.
+    /// When a statement failed before; then nothing is committed.
     pub(super) async fn commit(mut self) -> Result<(), DbErr> {
         if *self.failed.get_mut() {
             return Err(already_failed());
@@ -140,12 +139,12 @@ impl TransactionConnection {
         executed.map_err(query_error)
     }
 
-    /// Makes sure that SQLite is outside of any transaction. PostgreSQL leaves it with every COMMIT or ROLLBACK that
-    /// succeeds, and commits unless a statement has failed, which `failed` rules out.
+    /// Checks that SQLite is outside any transaction. On PostgreSQL, every successful COMMIT or ROLLBACK ends it.
+    /// COMMIT takes effect unless a statement has failed, which `failed` rules out.
     async fn confirm_end(&mut self) -> Result<(), DbErr> {
         if let PooledConnection::Sqlite(connection) = self.connection.get_mut() {
-            // sqlx answers `BeginFailed` when `sqlite3_get_autocommit` says after the statement that no transaction is
-            // open.
+            // sqlx answers `BeginFailed` when `sqlite3_get_autocommit` reports after the statement that no transaction
+            // is open.
             match connection.begin_with("SELECT 1").await {
                 Err(sqlx::Error::BeginFailed) => {}
                 Ok(_) => return Err(DbErr::Custom("the transaction is still open after its end".to_owned())),
@@ -200,7 +199,7 @@ struct Running<'a> {
 }
 
 impl Running<'_> {
-    /// The transaction can go on only if the statement succeeded.
+    /// Keeps the transaction usable only if the statement succeeded.
     fn finish<T>(self, sql: &str, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
         if let Some(observer) = &self.transaction.observer {
             observer.observe(sql, self.begun.elapsed(), result.is_err());

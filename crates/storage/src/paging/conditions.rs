@@ -1,4 +1,4 @@
-//! The conditions that the rows of a list fulfil.
+//! The conditions that a list's rows must fulfil.
 
 use async_graphql::InputObject;
 use entity::instant;
@@ -8,16 +8,16 @@ use super::{Cursor, Order};
 use crate::db::Dialect;
 use clientele_core::scalar::DateTime;
 
-/// A range of time. Without `from` it has no beginning, without `until` no end.
+/// A range of time. Without `from` it has no start, without `until` no end.
 #[derive(InputObject, Copy, Clone, Debug)]
 pub struct DateTimeRange {
-    /// The first instant that belongs to it.
+    /// The first instant within the range.
     pub from: Option<DateTime>,
-    /// The first instant that no longer does.
+    /// The first instant after the range.
     pub until: Option<DateTime>,
 }
 
-/// The conditions of a statement, with what is bound to its placeholders. All of them must hold.
+/// The conditions of a statement, and the values bound to its placeholders. All of them must hold.
 #[derive(Clone, Debug)]
 pub struct Conditions {
     pub dialect: Dialect,
@@ -38,7 +38,7 @@ impl Conditions {
         self.terms.push(term);
     }
 
-    /// Binds a value and answers its placeholder.
+    /// Binds a value and returns its placeholder.
     pub fn bind(&mut self, value: impl Into<Value>) -> String {
         self.values.push(value.into());
         format!("${}", self.values.len())
@@ -81,7 +81,7 @@ impl Conditions {
         }
     }
 
-    /// Rows of the table called `alias` that come after a place in an order, or before it.
+    /// Adds the condition for rows of the table `alias` that come after a cursor in an order, or before it.
     pub fn beside(&mut self, cursor: &Cursor, order: &Order, alias: &str, after: bool) {
         let values: Vec<String> = cursor
             .values()

@@ -1,25 +1,26 @@
-//! Orders, and cursors: where a row stands in an order, as opaque text that stays good when rows come and go.
+//! Orders and cursors. A cursor is the position of a row in an order, as opaque text that stays valid when rows are
+//! added or removed.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use entity::instant;
 
 use clientele_core::scalar::DateTime;
 
-/// What rows are sorted by.
+/// The sort order of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// What its cursors know it by: one of another order is no place in this one.
+    /// The name in its cursors: a cursor of another order is invalid in this one.
     pub name: &'static str,
-    /// The columns that are compared; a key makes the order total.
+    /// The columns to compare. A key makes the order total.
     pub columns: &'static [&'static str],
     pub descending: bool,
 }
 
-/// A place in an order: the values of its columns.
+/// A position in an order: the values of its columns.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cursor(Vec<String>);
 
-/// Longer than any cursor that was ever given out: three texts of 255 characters.
+/// Longer than any valid cursor: three texts of 255 characters.
 const LONGEST: usize = 8_192;
 
 impl Order {
@@ -46,7 +47,7 @@ impl Cursor {
         BASE64_URL_SAFE_NO_PAD.encode(content)
     }
 
-    /// Reads a cursor of this order; none when it isn't one.
+    /// Parses a cursor of this order. None when it isn't one.
     pub fn decode(text: &str, order: &Order) -> Option<Self> {
         if text.len() > LONGEST {
             return None;
@@ -72,7 +73,7 @@ impl Cursor {
     }
 }
 
-/// Exactly the stored form: SQLite compares it as text.
+/// Returns true for exactly the stored form: SQLite compares it as text.
 fn is_stored_instant(text: &str) -> bool {
     DateTime::parse(text).is_some_and(|parsed| instant::to_text(&parsed.0) == text)
 }

@@ -5,7 +5,7 @@ use sea_orm::{ConnectionTrait, Value};
 use crate::db::Connection;
 use clientele_core::{error::Result, text_enum};
 
-/// The largest total that is exact. A count looks at one row more and ends there.
+/// The largest exact total. A count stops after one more row.
 pub const COUNT_LIMIT: i64 = 10_000;
 
 text_enum! {
@@ -26,7 +26,7 @@ pub struct Total {
 }
 
 impl Total {
-    /// Reads the number that a [`counting`] statement returns.
+    /// Converts the number that a [`counting`] statement returns.
     pub fn of(counted: i64) -> Self {
         Self {
             count: counted.min(COUNT_LIMIT),
@@ -48,7 +48,7 @@ impl Total {
     }
 }
 
-/// The statement that counts rows up to the limit and one more.
+/// The statement that counts rows up to the limit plus one.
 pub fn counting(rows: &str) -> String {
     format!(
         "SELECT count(*) FROM (SELECT 1 FROM {rows} LIMIT {}) counted",

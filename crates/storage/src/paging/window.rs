@@ -1,4 +1,4 @@
-//! The requested part of a list, and the page that was found.
+//! The requested part of a list, and the page that was read.
 
 use super::{Conditions, Cursor, Order};
 use clientele_core::{
@@ -6,7 +6,7 @@ use clientele_core::{
     problem::{Problem, ProblemCode},
 };
 
-/// Which part of a list is asked for.
+/// The requested part of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Range {
     /// The first `count` after a cursor; from the start without one.
@@ -25,7 +25,7 @@ pub enum Range {
     Offset { offset: u64, count: u32 },
 }
 
-/// A [`Range`] whose cursors have been read: part of the list in one order.
+/// A [`Range`] with parsed cursors: a part of the list in one order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Window {
     count: u32,
@@ -35,13 +35,13 @@ pub struct Window {
     before: Option<Cursor>,
 }
 
-/// A part of a list, in the list's order whichever end it was read from.
+/// A part of a list, in the list's order even when it was read from the end.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Page<T> {
     pub rows: Vec<T>,
-    /// Whether there are rows after these. Known when reading forward, or from a `before`.
+    /// True when there are rows after these. Known when reading forward, or from a `before`.
     pub has_next: bool,
-    /// Whether there are rows before these. Known when reading backward, or from an `after`.
+    /// True when there are rows before these. Known when reading backward, or from an `after`.
     pub has_previous: bool,
 }
 
@@ -67,8 +67,8 @@ impl Window {
         })
     }
 
-    /// The end of a statement that reads this part of the rows of the table called `alias`, from `WHERE` on. It reads
-    /// one row more, by which [`Window::page`] knows whether there are any.
+    /// The end of a statement that reads this part of the rows of the table `alias`, from `WHERE` on. It reads one
+    /// extra row, so that [`Window::page`] knows whether there are more.
     pub fn clauses(&self, order: &Order, alias: &str, conditions: &mut Conditions) -> String {
         for (cursor, after) in [(&self.after, true), (&self.before, false)] {
             if let Some(cursor) = cursor {
@@ -88,7 +88,7 @@ impl Window {
         clauses
     }
 
-    /// The order in which rows are read: from the end of the list when it is the last ones that are asked for.
+    /// The order of reading rows: from the end of the list when the last rows are requested.
     pub fn order_by(&self, order: &Order, alias: &str) -> String {
         let direction = if self.backward == order.descending {
             "ASC"
@@ -100,7 +100,7 @@ impl Window {
         columns.join(", ")
     }
 
-    /// What a statement with [`Window::clauses`] read.
+    /// Converts the rows that a statement with [`Window::clauses`] read.
     pub fn page<T>(&self, mut rows: Vec<T>) -> Page<T> {
         let more = rows.len() > self.count as usize;
         rows.truncate(self.count as usize);
