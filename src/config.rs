@@ -1,8 +1,8 @@
-//! Every setting there is, with its default: the one place to look one up or to add one. A part of the house that has
-//! settings owns their struct; here they are put together.
+//! All settings with their defaults. Each part of the server owns the struct of its settings; this module combines
+//! them.
 //!
-//! `config.example.toml` shows the same settings to the person who runs the server, and a test keeps the two equal.
-//! Knows nothing of what the settings are for beyond whether a value can be meant.
+//! `config.example.toml` documents the same settings for operators, and a test keeps both in step. This module only
+//! checks that values are valid; it doesn't know their effect.
 
 mod check;
 mod database_url;
@@ -36,22 +36,22 @@ pub use layers::{Flags, load, load_with_origins};
 pub use origins::Origins;
 pub use redact::{is_path, redacted};
 
-/// A configuration that can't be used, as one sentence for the person who wrote it. Never holds a secret.
+/// An invalid configuration, as one sentence for the operator. Never holds a secret.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(String);
 
-/// What the server runs by. Serialised, it shows no secret.
+/// The server's configuration. Its serialized form shows no secret.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Where to accept connections: an address or a host name, and a port. Port 0 lets the system pick a free one.
+    /// The address to listen on: an IP address or a host name, and a port. For port 0, the system picks a free one.
     pub listen: ListenAddress,
     /// `sqlite:FILE` or `postgres://USER:PASSWORD@HOST/NAME`.
     pub database_url: DatabaseUrl,
-    /// How long after SIGTERM requests are still taken while `/health/ready` says no, in seconds.
+    /// The time in seconds after SIGTERM in which requests are still accepted while `/health/ready` answers 503.
     pub shutdown_delay_seconds: u64,
-    /// How long requests under way may take to finish after that, in seconds.
+    /// The time limit in seconds for requests under way after that.
     pub shutdown_timeout_seconds: u64,
     pub http: HttpSettings,
     pub answers: AnswerSettings,
@@ -68,13 +68,14 @@ pub struct Config {
     pub log: Log,
 }
 
-/// What is logged to standard error, and how.
+/// The settings of the log on standard error.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
-    /// Lines for people, or one JSON object a line for machines.
+    /// Lines for people, or one JSON object per line for machines.
     pub format: LogFormat,
-    /// Least level, or levels by module: `info`, `warn,clientele=debug`. Below a warning only our own crates are heard.
+    /// The lowest level, or levels by module: `info`, `warn,clientele=debug`. Below `warn`, only this program's own
+    /// crates are logged.
     pub filter: String,
 }
 

@@ -1,5 +1,5 @@
-//! `clientele audit verify`: verifies the history. Prints no personal data: chains are named by the keys of clients,
-//! records by their positions.
+//! `clientele audit verify`: verifies the audit log. Prints no personal data: chains are named by client keys, records
+//! by their positions.
 
 use std::io::Write;
 
@@ -76,7 +76,7 @@ async fn verify(clientele: &Clientele, config: &Config, Scope { client }: Scope)
     }
 }
 
-/// Says which setting to give so that the records can be verified.
+/// Names the setting that is needed to verify the records.
 fn missing_key(records: u64, config: &Config) -> String {
     let remedy = match config.audit.key.is_empty() {
         true => {

@@ -1,4 +1,4 @@
-//! `clientele client erase`: erases the data that is kept about a client outside its own row. Prints no personal data:
+//! `clientele client erase`: erases the stored data about a client outside its own row. Prints no personal data:
 //! clients are named by their keys.
 
 use std::fs::File;
@@ -85,7 +85,7 @@ async fn erase(clientele: &Clientele, client: String, yes: bool) -> Result<(), F
     })
 }
 
-/// Asks for confirmation at the terminal, as standard output and standard error may go to files.
+/// Asks for confirmation at the terminal, because standard output and standard error may be redirected to files.
 fn confirmed(key: &str) -> Result<bool, Failure> {
     use std::io::Write;
     let mut answer = String::new();

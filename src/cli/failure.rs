@@ -9,16 +9,16 @@ use tokio::signal::unix::SignalKind;
 use crate::config::ConfigError;
 use clientele_core::text::escaped;
 
-/// Shown as one line of printable characters, whatever it is made from.
+/// Printed as one line of printable characters.
 #[derive(Debug)]
 pub(super) struct Failure {
     sentence: String,
     code: u8,
 }
 
-/// The command or the configuration is wrong: trying again won't help.
+/// The command or the configuration is wrong: a retry won't help.
 const MISUSED: u8 = 2;
-/// Something the server needs isn't there.
+/// A resource that the server needs is missing.
 const STOPPED: u8 = 1;
 
 impl Failure {
@@ -36,7 +36,7 @@ impl Failure {
         }
     }
 
-    /// A signal ended the command before it was done. The code is the one that shells use.
+    /// A signal ended the command early. The exit code is the one that shells use.
     pub(super) fn stopped(name: &str, signal: SignalKind) -> Self {
         let number = u8::try_from(signal.as_raw_value()).unwrap_or_default();
         Self {

@@ -1,4 +1,4 @@
-//! Resolves host names in bounded time.
+//! Resolves host names within a time limit.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
-/// How long a lookup may take.
+/// The time limit of a lookup.
 const LONGEST: Duration = Duration::from_secs(5);
 
-/// The addresses of a host, or the reason why they aren't known.
+/// The addresses of a host, or the reason why the lookup failed.
 pub(super) async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
     let lookup = async { lookup_host((host, port)).await.map(Iterator::collect) };
     within(LONGEST, host, lookup).await

@@ -7,14 +7,14 @@ use clientele_storage::paging::{Asked, Order, Range, Window};
 
 const PART: u32 = 500;
 
-/// A list is printed without its total.
+/// Lists are printed without a total.
 pub(super) const ROWS: Asked = Asked {
     rows: true,
     total: false,
     contents: false,
 };
 
-/// Prints the line of each entry, which has no line break of its own, page by page.
+/// Prints one line for each entry, page by page. A line must not contain a line break.
 pub(super) async fn print_all<T>(
     order: &Order,
     read: impl AsyncFn(Window) -> Outcome<Listing<T>>,

@@ -1,4 +1,4 @@
-//! The socket, and what stops it. Knows nothing of what is served, nor how.
+//! The listening socket, and the signals that stop the server. Doesn't know the routes or protocols served.
 
 use std::future::poll_fn;
 use std::io;
@@ -15,12 +15,11 @@ use crate::config::Config;
 use crate::server::Server;
 use clientele_core::network::ListenAddress;
 
-/// How many connections may have been made and not yet be accepted, as far as the system allows it. One more isn't
-/// refused: its caller asks again after a second, so that a burst that the server could serve at once would take that
-/// long.
+/// The maximum number of connections not yet accepted, within the system's limit. Beyond it, the caller's system
+/// retries after a second, which would delay a burst that the server could serve at once.
 const BACKLOG: u32 = 4096;
 
-/// The address to listen on. Of several, one of IPv4 comes first: `localhost` is 127.0.0.1 then.
+/// Resolves the address to listen on. IPv4 is preferred, so `localhost` is 127.0.0.1 if it has both.
 pub(super) async fn resolve(address: &ListenAddress) -> Result<SocketAddr, Failure> {
     let (host, port) = address.host_and_port();
     let failure = |reason| Failure::new(format!("can't listen on {address}: {reason}"));
@@ -29,7 +28,7 @@ pub(super) async fn resolve(address: &ListenAddress) -> Result<SocketAddr, Failu
     first.ok_or_else(|| failure("the host name has no address".to_owned()))
 }
 
-/// Takes the port.
+/// Binds the port.
 pub(super) fn bind(address: SocketAddr) -> Result<TcpListener, Failure> {
     listen(address).map_err(|error| {
         Failure::new(match error.kind() {
@@ -44,21 +43,21 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
         SocketAddr::V4(_) => TcpSocket::new_v4()?,
         SocketAddr::V6(_) => TcpSocket::new_v6()?,
     };
-    // What is left of a server that has just been stopped must not keep the next one waiting.
+    // Connections of a server that has just stopped must not block the next one.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
 }
 
-/// What SIGTERM or SIGINT after the call of [`stop_on_signal`] make true.
+/// Flags set by SIGTERM or SIGINT after the call of [`stop_on_signal`].
 pub(super) struct Signals {
-    /// At the first: nothing is begun any more, and nobody is to be sent here.
+    /// Set by the first signal: background work stops, and load balancers should stop sending requests.
     pub stop: watch::Receiver<bool>,
-    /// A while later, or at the second: nobody is let in any more.
+    /// Set after a delay, or by the second signal: no more requests are accepted.
     pub close: watch::Receiver<bool>,
 }
 
-/// Between the two is `delay`, in which balancers notice.
+/// `delay` separates the two flags, so that load balancers can react.
 pub(super) fn stop_on_signal(delay: Duration) -> Result<Signals, Failure> {
     let mut signals = StopSignals::install()?;
     let ((stop, stopped), (close, closed)) = (watch::channel(false), watch::channel(false));
@@ -73,7 +72,7 @@ pub(super) fn stop_on_signal(delay: Duration) -> Result<Signals, Failure> {
             _ = signals.recv() => {}
         }
         close.send_replace(true);
-        // Whoever asks later must hear of it, too.
+        // Keeps the senders alive, so that later receivers see the signal.
         tokio::join!(stop.closed(), close.closed());
     });
     Ok(Signals {
@@ -82,7 +81,7 @@ pub(super) fn stop_on_signal(delay: Duration) -> Result<Signals, Failure> {
     })
 }
 
-/// Ends at a signal that stops a command, after the call: why the command was stopped.
+/// Completes when a later signal stops the command, with the failure to report.
 pub(super) fn interrupted() -> Result<impl Future<Output = Failure>, Failure> {
     let mut signals = StopSignals::install()?;
     Ok(async move {
@@ -120,7 +119,7 @@ impl StopSignals {
     }
 }
 
-/// Whether the process was started with this signal ignored, as `nohup` does. Known on Linux only.
+/// Returns true when the process was started with this signal ignored, as `nohup` does. Detected on Linux only.
 fn is_ignored(kind: SignalKind) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
@@ -128,10 +127,10 @@ fn is_ignored(kind: SignalKind) -> bool {
     ignored.unwrap_or_default() >> (kind.as_raw_value() - 1) & 1 == 1
 }
 
-/// SIGXFSZ on the systems that are supported.
+/// SIGXFSZ on the supported systems.
 const FILE_TOO_LARGE: i32 = 25;
 
-/// Lets a write beyond the limit of file sizes fail: without a handler the system ends the process instead.
+/// Makes a write beyond the file size limit fail: without a handler, the system ends the process instead.
 pub(super) fn survive_file_limit() {
     let _ = signal(SignalKind::from_raw(FILE_TOO_LARGE));
 }
@@ -140,12 +139,12 @@ fn install(kind: SignalKind) -> Result<Signal, Failure> {
     signal(kind).map_err(|error| Failure::new(format!("can't wait for signals: {error}")))
 }
 
-/// Ends when `stop` becomes true.
+/// Completes when `stop` becomes true.
 pub(super) async fn stopped(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// The HTTP shell as it is configured, with its certificate read.
+/// The HTTP server as configured, with its certificate loaded.
 pub(super) fn server(config: &Config) -> Result<Server, Failure> {
     let server = Server::new(&config.http).map_err(|error| Failure::misconfigured(error.to_string()))?;
     Ok(server.for_pages_of(&config.cors))

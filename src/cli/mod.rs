@@ -1,4 +1,4 @@
-//! The command line: its commands and options, and the module that runs each of them.
+//! The command line: its commands and options, and the module for each command.
 
 mod audit;
 mod backup;
@@ -115,7 +115,7 @@ enum Command {
     Token(token::Command),
 }
 
-/// Runs the command that the arguments name, and reports why it failed.
+/// Runs the command in the arguments, and reports its failure.
 pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     listening::survive_file_limit();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
@@ -143,7 +143,7 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Reports a failure before any command.
+/// Reports a failure before any command runs.
 pub fn fail(arguments: impl IntoIterator<Item = OsString>, reason: &str) -> ExitCode {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let failure = Failure::new(reason);
@@ -151,7 +151,7 @@ pub fn fail(arguments: impl IntoIterator<Item = OsString>, reason: &str) -> Exit
     ExitCode::from(failure.code())
 }
 
-/// Sets `format` to that of the configuration once it is known.
+/// Sets `format` to the configured one once it is known.
 async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Result<(), Failure> {
     let command = arguments.command.unwrap_or(Command::Serve { no_auth: false });
     if arguments.no_auth && !matches!(command, Command::Serve { .. }) {
@@ -211,7 +211,7 @@ fn load(settings: Settings) -> Result<(Config, Origins), Failure> {
         database_url,
         set,
     } = settings;
-    // A variable that isn't valid text can't be a valid setting: its sign of replacement makes the check refuse it.
+    // A variable that isn't valid text can't be a valid setting: its replacement character makes the check refuse it.
     let environment = std::env::vars_os().map(|(name, value)| {
         (
             name.to_string_lossy().into_owned(),
@@ -229,25 +229,25 @@ fn load(settings: Settings) -> Result<(Config, Origins), Failure> {
     )?)
 }
 
-/// Not `println!`, which panics when the reader has gone away (`clientele schema | head`).
+/// Unlike `println!`, doesn't panic when the reader has closed the pipe (`clientele schema | head`).
 fn print(text: &str) -> Result<(), Failure> {
     use std::io::Write;
     Failure::check_output(std::io::stdout().lock().write_all(text.as_bytes()))
 }
 
-/// Asks the person at the terminal, on a thread of its own: a signal can stop the command meanwhile.
+/// Prompts at the terminal on a separate thread, so that a signal can stop the command.
 async fn ask<T: Send + 'static>(question: impl FnOnce() -> Result<T, Failure> + Send + 'static) -> Result<T, Failure> {
     let (answer, answered) = oneshot::channel();
     std::thread::spawn(move || answer.send(question()));
     answered.await.map_err(Failure::internal)?
 }
 
-/// Whether what the input names doesn't exist.
+/// Returns true when a problem says that the named entity doesn't exist.
 fn is_missing(problems: &[Problem]) -> bool {
     problems.iter().any(|problem| problem.code == ProblemCode::NotFound)
 }
 
-/// The problems of a submission as one line.
+/// The problems of an input as one line.
 fn refused(problems: &[Problem]) -> Failure {
     let sentences: Vec<&str> = problems.iter().map(|problem| &*problem.message).collect();
     Failure::new(sentences.join(" "))

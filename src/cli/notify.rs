@@ -1,5 +1,4 @@
-//! `clientele notify test`: sends one message over a channel as it is configured, and reports the outcome. Needs no
-//! database.
+//! `clientele notify test`: sends one message over a configured channel, and reports the outcome. Needs no database.
 
 use chrono::Utc;
 use clap::{Args, Subcommand};
@@ -70,7 +69,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
     }
 }
 
-/// Says which settings a channel without a provider lacks.
+/// Names the settings that a channel without a provider lacks.
 fn unconfigured(channel: Channel) -> String {
     let section = section(channel);
     let (transport, place) = match channel {
@@ -95,7 +94,7 @@ fn content(channel: Channel) -> Content {
     }
 }
 
-/// The reason of a failure, with the provider's words if there are any, and the setting to check first.
+/// The reason of a failure, with the provider's text if there is one, and the setting to check first.
 fn sentence(channel: Channel, failure: &channel::Failure) -> String {
     let (what, check) = match failure.reason {
         Reason::Connection => ("there is no connection to the provider", Some(place(channel))),

@@ -1,4 +1,4 @@
-//! Explains why a database can't be opened or used: one sentence with the cause and what to do.
+//! Explains why a database can't be opened or used: one sentence with the cause and the remedy.
 
 mod postgres;
 mod sqlite;
@@ -10,7 +10,7 @@ use crate::config::Config;
 use clientele_core::error::{Cause, Error};
 use clientele_storage::db::sqlite_path;
 
-/// Checks the file, or connects once, before the pool does: the pool tries again for seconds, and forgets the cause.
+/// Checks the file, or connects once, before the pool does: the pool retries for seconds, and discards the cause.
 pub(super) async fn check(config: &Config) -> Result<(), Failure> {
     let url = config.database_url.reveal();
     let checked = match sqlite_path(url) {
@@ -20,7 +20,7 @@ pub(super) async fn check(config: &Config) -> Result<(), Failure> {
     checked.map_err(|reason| cannot("open", config, &reason))
 }
 
-/// A failure of the opened database at the start. `doing` is what was tried, as in "migrate".
+/// A failure of the opened database during the start. `doing` is the failed action, as in "migrate".
 pub(super) async fn failure(doing: &str, config: &Config, error: &Error) -> Failure {
     let url = config.database_url.reveal();
     let reason = match (driver_error(error), error) {
@@ -47,7 +47,7 @@ fn cannot(doing: &str, config: &Config, reason: &str) -> Failure {
     Failure::new(format!("can't {doing} the database {}: {reason}", config.database_url))
 }
 
-/// The sentence of a migration that can't be done with the rows that are stored.
+/// The message of a migration that can't be applied to the stored rows.
 fn migration_text(error: &Error) -> Option<String> {
     match error {
         Error::Internal(cause) => match cause.downcast_ref()? {
@@ -58,7 +58,7 @@ fn migration_text(error: &Error) -> Option<String> {
     }
 }
 
-/// Why a SQLite database can't be copied.
+/// The reason why a SQLite database can't be copied.
 pub(super) fn explain_copying(error: &DbErr) -> String {
     match from_driver(error) {
         Some(error) => sqlite::explain(error),

@@ -1,11 +1,11 @@
-//! Hides secrets in what the argument parser quotes.
+//! Hides secrets in text that the argument parser quotes.
 
 use clap::error::{ContextKind, ContextValue};
 
 use crate::config::redacted;
 
-/// The parser quotes what it doesn't understand, which may be the database's address in the wrong place. `text` is its
-/// message.
+/// Redacts `text`, the parser's message. The parser quotes unknown arguments, which may be a misplaced database
+/// address.
 pub(super) fn redact(error: &clap::Error, text: &str) -> String {
     let quoted = error.context().filter_map(|(kind, value)| match (kind, value) {
         (

@@ -9,8 +9,8 @@ use serde_json::json;
 use super::{Failure, store};
 use crate::config::LogFormat;
 
-/// Writes one line to standard error: `clientele: REASON`, or one JSON object like those of the log, whatever its
-/// filter says.
+/// Writes one line to standard error, regardless of the log filter: `clientele: REASON`, or one JSON object like those
+/// of the log.
 pub(super) fn report(failure: &Failure, format: LogFormat) {
     let line = match format {
         LogFormat::Text => format!("clientele: {failure}"),
@@ -23,19 +23,19 @@ pub(super) fn report(failure: &Failure, format: LogFormat) {
         })
         .to_string(),
     };
-    // Without a reader there is only the exit code.
+    // Without a reader, only the exit code remains.
     let _ = writeln!(stderr().lock(), "{line}");
 }
 
-/// The format of the log, for reports about arguments and settings that can't be used: `log.format` as the arguments,
-/// the environment or the configuration file has it.
+/// The log format for reports about invalid arguments and settings: `log.format` from the arguments, the environment or
+/// the configuration file.
 pub(super) fn requested_format(arguments: &[OsString]) -> LogFormat {
     let variable = |name: &str| std::env::var(name).ok();
     let set = values(arguments, "--set").filter_map(|setting| setting.strip_prefix("log.format="));
     let file = || {
         let path = values(arguments, "--config").last().map(str::to_owned);
         let path = path.or_else(|| variable("CLIENTELE_CONFIG"))?;
-        // A pipe could be read once only.
+        // A pipe could be read only once.
         std::fs::metadata(&path).ok().filter(|file| file.is_file())?;
         let table: toml::Table = std::fs::read_to_string(path).ok()?.parse().ok()?;
         Some(table.get("log")?.get("format")?.as_str()?.to_owned())
@@ -48,7 +48,7 @@ pub(super) fn requested_format(arguments: &[OsString]) -> LogFormat {
     }
 }
 
-/// The values of an option, whether the arguments can be used or not.
+/// The values of an option, even if the arguments are invalid.
 fn values<'a>(arguments: &'a [OsString], option: &'a str) -> impl Iterator<Item = &'a str> {
     let next = arguments.iter().skip(1).map(Some).chain([None]);
     arguments.iter().zip(next).filter_map(move |(argument, next)| {

@@ -1,4 +1,4 @@
-//! `clientele serve`, from the port to the end.
+//! `clientele serve`: starts the server, serves and shuts down.
 
 use std::io::{IsTerminal, stdout};
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ use clientele_domain::idempotency;
 use graphql_server::persisted::{Manifest, Persisted};
 use graphql_server::settings::GraphqlSettings;
 
-/// Starts in the order in which a mistake is cheapest to report, serves, and comes back when told to stop.
+/// Starts the server, with the cheapest checks first, and serves until it is stopped.
 pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure> {
     let listen = listening::resolve(&config.listen).await?;
     if no_auth && !listen.ip().is_loopback() {
@@ -41,7 +41,7 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
     let channels = worker::channels(config)?;
     let persisted = persisted(&config.graphql)?;
     let delay = Duration::from_secs(config.shutdown_delay_seconds);
-    // Before the signals that stop the running server: none is missed in between.
+    // Installed before the server's own signal handlers, so that no signal is missed in between.
     let interrupted = listening::interrupted()?;
     let prepared = Prepared {
         server,
@@ -58,7 +58,7 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
     .await
 }
 
-/// The settings and sockets that are prepared before the database is opened.
+/// The settings and sockets prepared before the database is opened.
 struct Prepared {
     server: Server,
     listener: TcpListener,
@@ -113,20 +113,20 @@ async fn run(clientele: Arc<Clientele>, config: &Config, no_auth: bool, prepared
     Ok(())
 }
 
-/// Ends a task, and returns true when it had panicked before.
+/// Ends a task. Returns true when it had panicked before.
 async fn has_panicked(task: JoinHandle<()>) -> bool {
     task.abort();
     task.await.is_err_and(|end| end.is_panic())
 }
 
-/// Removes what has been kept long enough, whether this process sends messages or not.
+/// Removes data whose retention has ended, whether or not this process sends messages.
 fn upkeep(clientele: Arc<Clientele>, stop: watch::Receiver<bool>) -> JoinHandle<()> {
     #[expect(clippy::disallowed_methods, reason = "this is where the upkeep's time comes from")]
     let clock = Arc::new(Utc::now);
     tokio::spawn(idempotency::keep_removing(clientele, clock, stop))
 }
 
-/// Fetches the keys of the configured issuer from now on; none without authentication.
+/// Keeps the keys of the configured issuer fresh. None without authentication.
 fn keep_issuer_keys(authentication: &Authentication) -> Option<JoinHandle<()>> {
     match authentication {
         Authentication::Off => None,
@@ -134,7 +134,7 @@ fn keep_issuer_keys(authentication: &Authentication) -> Option<JoinHandle<()>> {
     }
 }
 
-/// Everything that answers: both doors, the playground, and what an operator's machines ask.
+/// All routes: both APIs, the playground, health checks and metrics.
 fn router(
     clientele: Arc<Clientele>,
     config: &Config,
@@ -165,14 +165,15 @@ fn router(
             },
         ));
     let router = unmatched::answer(router, unmatched::NO_PATH);
-    // While nobody has to sign in, another site's page must not get in by a name of its own for this machine.
+    // Without authentication, the Host header is checked: another site's page must not reach the server through DNS
+    // rebinding.
     match open {
         true => router.layer(axum::middleware::from_fn(origin::only_local)),
         false => router,
     }
 }
 
-/// Documents that callers may name. A manifest that can't be read would refuse everybody, so it stops the start.
+/// The trusted documents. An invalid manifest would cause every request to be refused, so it stops the start.
 fn persisted(settings: &GraphqlSettings) -> Result<Persisted, Failure> {
     let persisted = Persisted::automatic(settings.persisted_query_bytes);
     match &settings.trusted_documents_file {
@@ -184,19 +185,19 @@ fn persisted(settings: &GraphqlSettings) -> Result<Persisted, Failure> {
     }
 }
 
-/// How callers sign in, for the greeting.
+/// The way to sign in, for the greeting.
 enum SignIn {
     Nobody,
     Users,
-    /// There was no user: this is the password of the one that has been made, for the person at the terminal.
+    /// There was no user: the password of the one just created, for the person at the terminal.
     First(Secret),
-    /// As above, but there is no terminal to show a password on.
+    /// As above, but no terminal can show the password.
     FirstUnseen,
 }
 
 impl SignIn {
-    /// What is written to anything but a terminal is collected, such as by a service manager or a container's log, and
-    /// stays there for others to read.
+    /// The password is shown only on a terminal: other output is collected, for example by a service manager, and stays
+    /// readable for others.
     fn of(first: Option<Secret>, on_terminal: bool) -> Self {
         match first {
             Some(password) if on_terminal => Self::First(password),
@@ -216,7 +217,7 @@ async fn sign_in(clientele: &Clientele, config: &Config) -> Result<SignIn, Failu
     ))
 }
 
-/// Says that the server answers from now on: to a person on standard output, or to machines as one event of the log.
+/// Announces that the server accepts requests: to a person on standard output, or to machines as one log event.
 fn announce(config: &Config, server: &str, sign_in: &SignIn) -> Result<(), Failure> {
     if config.log.format == LogFormat::Text {
         return print(&greeting(server, sign_in));
@@ -240,7 +241,7 @@ fn announce(config: &Config, server: &str, sign_in: &SignIn) -> Result<(), Failu
     Ok(())
 }
 
-/// The last line is for programs that wait for it: it says that requests are answered from now on.
+/// Programs wait for the last line: requests are accepted from then on.
 fn greeting(server: &str, sign_in: &SignIn) -> String {
     let offline = if playground::is_embedded() {
         ""

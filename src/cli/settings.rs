@@ -14,7 +14,7 @@ pub(super) fn printed(config: &Config, origins: &Origins) -> Result<String, Fail
     let (mut section, mut unfinished) = (Vec::new(), String::new());
     for line in text.lines() {
         unfinished.push_str(line);
-        // A text can have several lines.
+        // A text can span several lines.
         let Ok(read) = unfinished.parse::<Table>() else {
             unfinished.push('\n');
             continue;
@@ -27,7 +27,7 @@ pub(super) fn printed(config: &Config, origins: &Origins) -> Result<String, Fail
                 path.push(key.clone());
                 unfinished = entry(&key, value, &unfinished);
                 let origin = origins.of(&path);
-                // A name must not end the comment.
+                // A source's name must not end the comment.
                 let origin: String = origin
                     .chars()
                     .map(|c| if c.is_control() { '\u{fffd}' } else { c })
@@ -64,9 +64,9 @@ fn path(key: String, value: Value) -> Vec<String> {
     }
 }
 
-/// The line of a value, as it is unless a secret in it is hidden.
+/// The line of a value, with secrets hidden.
 fn entry(key: &str, value: Value, line: &str) -> String {
-    // It hides its own secrets.
+    // The value hides its own secrets.
     if key == "database_url" {
         return line.to_owned();
     }
@@ -94,8 +94,8 @@ fn without_secrets(value: &Value, is_url: bool) -> Value {
     }
 }
 
-/// A URL without its user, the values of its parameters and its fragment. This works on any text: a mistyped URL holds
-/// the same secret. Everything up to the last `@` counts as the user.
+/// A URL without its user, the values of its parameters and its fragment. Accepts any text, because a mistyped URL may
+/// hold the same secret. Everything up to the last `@` counts as the user.
 fn hide(url: &str) -> String {
     let (scheme, rest) = match url.split_once("://") {
         Some((scheme, rest)) => (format!("{scheme}://"), rest),

@@ -1,4 +1,4 @@
-//! Opens the database, and all that stands on it, for a command, and closes it when the command ends.
+//! Opens the database and the domain for a command, and closes the database when the command ends.
 
 use std::future::{Future, pending};
 use std::panic::{AssertUnwindSafe, resume_unwind};
@@ -21,24 +21,24 @@ const OF_LATER: &str = "is of a later version than this program: use that one";
 const WITHOUT_TABLES: &str =
     "has no tables of clientele: run `clientele serve` to create them, or name another one with --database-url";
 
-/// How a command opens the database.
+/// The way a command opens the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OpenMode {
-    /// Creates it if it is missing, and migrates it.
+    /// Creates the database if missing, and migrates it.
     Create,
     /// Reads and writes a database of this version.
     Change,
-    /// Reads a database of this version: the right to read is enough.
+    /// Reads a database of this version; read access is enough.
     Look,
     /// Copies a database of any version.
     Copy,
 }
 
-/// Runs a command on the clients as they are configured. The database is closed when the command ends, also when it
-/// fails, panics, or is stopped by SIGINT or SIGTERM.
+/// Runs a command on the configured domain. The database is closed when the command ends, also when it fails, panics,
+/// or is stopped by SIGINT or SIGTERM.
 ///
-/// Every command that writes takes the clients from here: one that left out a part of the configuration would do the
-/// same work by other rules, such as seal the history with another key.
+/// Every command that writes must use this function: one that omitted a part of the configuration would work by other
+/// rules, for example seal the audit log with another key.
 pub(super) async fn with_clientele<T>(
     config: &Config,
     mode: OpenMode,
@@ -50,8 +50,8 @@ pub(super) async fn with_clientele<T>(
     .await
 }
 
-/// As [`with_clientele`], for a command that stops by itself at SIGINT and SIGTERM. `interrupted` ends the start before
-/// it.
+/// Like [`with_clientele`], for a command that handles SIGINT and SIGTERM itself. `interrupted` ends the start before
+/// the command runs.
 pub(super) async fn with_clientele_until_stopped<T>(
     config: &Config,
     mode: OpenMode,
@@ -74,7 +74,7 @@ pub(super) async fn with_clientele_until_stopped<T>(
     .await
 }
 
-/// As [`with_clientele`], for a command that needs only the database.
+/// Like [`with_clientele`], for a command that needs only the database.
 pub(super) async fn with_database<T>(
     config: &Config,
     mode: OpenMode,
@@ -86,11 +86,11 @@ pub(super) async fn with_database<T>(
     .await
 }
 
-/// Why a command failed on an open database.
+/// The reason why a command failed on an open database.
 enum Cause {
     Failure(Failure),
-    /// To be explained once the database is closed: finding the cause opens and closes the file of SQLite, which would
-    /// release the locks that this process holds on it.
+    /// Explained after the database is closed: finding the cause opens and closes the SQLite file, which would release
+    /// this process's locks on it.
     Database(&'static str, Error),
 }
 
@@ -100,7 +100,7 @@ impl From<Failure> for Cause {
     }
 }
 
-/// The only place that opens the database for a command, and that closes it.
+/// The only function that opens and closes the database for a command.
 async fn with_opened<T>(
     config: &Config,
     mode: OpenMode,
@@ -110,7 +110,7 @@ async fn with_opened<T>(
     let mut interrupted = pin!(interrupted);
     let connecting = connect(config, mode);
     let database = match config.database_url.is_sqlite() {
-        // A connection that is cut off while it is made is not closed.
+        // A connection that is cancelled while connecting isn't closed.
         true => connecting.await?,
         false => tokio::select! {
             failure = &mut interrupted => return Err(failure),
@@ -126,8 +126,7 @@ async fn with_opened<T>(
         failure = interrupted => Ok(Err(failure.into())),
         outcome = &mut running => outcome,
     };
-    // Closing begins first: a statement that was interrupted would wait for its answer before an open pool takes its
-    // connection back.
+    // Closing starts first: an open pool takes back a connection only after its interrupted statement has completed.
     tokio::join!(database.clone().close(), async { drop(running) });
     match outcome.unwrap_or_else(|panic| resume_unwind(panic)) {
         Ok(output) => Ok(output),
@@ -167,7 +166,7 @@ async fn connect(config: &Config, mode: OpenMode) -> Result<Database, Failure> {
 /// servers.
 async fn has_other_tables(database: &Database) -> Result<bool, Cause> {
     let look = async {
-        // Another process that starts now may have created ours meanwhile.
+        // Another starting process may have created this program's tables meanwhile.
         Ok(database.has_other_tables().await? && database.version().await? == Version::Empty)
     };
     look.await.map_err(|error| Cause::Database("look at", error))
@@ -176,7 +175,7 @@ async fn has_other_tables(database: &Database) -> Result<bool, Cause> {
 async fn prepare(database: &Database, config: &Config, mode: OpenMode) -> Result<(), Cause> {
     let version = database.version().await;
     match version.map_err(|error| Cause::Database("look at", error))? {
-        // A read-only database that is up to date serves reads.
+        // A read-only database of this version can serve reads.
         Version::Ours => Ok(()),
         Version::Later if mode != OpenMode::Copy => Err(unusable(config, OF_LATER)),
         Version::Empty if mode == OpenMode::Create && has_other_tables(database).await? => {
@@ -204,7 +203,7 @@ fn unusable(config: &Config, what_to_do: &str) -> Cause {
     Failure::new(format!("the database {} {what_to_do}", config.database_url)).into()
 }
 
-/// The clients as they are configured. Their history begins with the first command that writes.
+/// The domain as configured. The audit log starts with the first command that writes.
 async fn clientele(database: Database, config: &Config, mode: OpenMode) -> Result<Clientele, Cause> {
     let clientele = Clientele::new(database, config.clients.clone());
     let clientele = Clientele {
@@ -223,7 +222,7 @@ pub(super) fn now() -> DateTime<Utc> {
     Utc::now()
 }
 
-/// Asks whether the database can be read and written.
+/// Checks that the database can be read and written.
 pub(super) fn ping(database: Database) -> Ping {
     Arc::new(move || {
         let database = database.clone();

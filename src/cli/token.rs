@@ -78,7 +78,7 @@ async fn execute(clientele: &Clientele, command: Command) -> Result<(), Failure>
             };
             let created = create_token(clientele, &operator, &input, now).await.map_err(failed)?;
             let (token, text) = created.map_err(|problems| refused(&problems))?;
-            // It can't be shown again, so a reader that closed the pipe is a failure here.
+            // The token can't be shown again, so a closed pipe is a failure here.
             writeln!(stdout().lock(), "{}", text.reveal()).map_err(|error| {
                 let key = token.row.encoded_key;
                 Failure::new(format!(

@@ -1,4 +1,4 @@
-//! Turns what the argument parser refuses into one sentence: the reason, a suggestion, and the help of the subcommand.
+//! Converts an argument parser error into one sentence: the reason, a suggestion, and the help of the subcommand.
 
 use std::ffi::OsString;
 
@@ -7,7 +7,7 @@ use clap::{Command, CommandFactory, Parser};
 
 use super::{Arguments, Failure, quoted};
 
-/// The parser's message is a paragraph, tips, a usage line and a hint; the paragraph is the reason.
+/// The parser's message consists of a paragraph, tips, a usage line and a hint; the paragraph is the reason.
 pub(super) fn failure(error: &clap::Error, arguments: &[OsString]) -> Failure {
     if arguments.get(1).is_some_and(|argument| argument == "help") {
         // The parser suggests nothing for `clientele help usr`, but does for `clientele usr`.
@@ -19,15 +19,14 @@ pub(super) fn failure(error: &clap::Error, arguments: &[OsString]) -> Failure {
         }
     }
     let command = command(arguments);
-    // It quotes what it doesn't understand, which may be the database's address in the wrong place, or have blank
-    // lines.
+    // The parser quotes unknown arguments, which may be a misplaced database address or contain blank lines.
     let text = quoted::redact(error, &error.render().to_string());
     let reason = text.split("\n\n").next().unwrap_or_default();
     let reason = reason.strip_prefix("error: ").unwrap_or(reason);
     Failure::misconfigured(format!("{reason}{} (see {command} --help)", suggestion(error)))
 }
 
-/// What a command prints when its subcommand is missing.
+/// The message of a command whose subcommand is missing.
 pub(super) fn missing_subcommand(arguments: &[OsString]) -> Failure {
     let command = command(arguments);
     Failure::misconfigured(format!("a subcommand is missing (see {command} --help)"))
@@ -54,10 +53,10 @@ fn suggestion(error: &clap::Error) -> String {
     }
 }
 
-/// The command that the arguments name, as far as they name one: `clientele user add`.
+/// The command in the arguments, as far as it can be parsed: `clientele user add`.
 fn command(arguments: &[OsString]) -> String {
     let mut root = Arguments::command();
-    // This gives subcommands the global arguments.
+    // Adds the global arguments to subcommands.
     root.build();
     let (mut found, mut path) = (&root, vec!["clientele"]);
     let mut arguments = arguments.iter().skip(1).map_while(|argument| argument.to_str());
@@ -79,7 +78,7 @@ fn command(arguments: &[OsString]) -> String {
     path.join(" ")
 }
 
-/// Whether the value of an option is the next argument.
+/// Returns true when the value of an option is the next argument.
 fn takes_value(command: &Command, option: &str) -> bool {
     let named = command.get_arguments().find(|known| known.get_long() == Some(option));
     named.is_some_and(|known| known.get_action().takes_values())

@@ -1,5 +1,5 @@
-//! `clientele user`: manages the users, who sign in with a name and a password. Passwords come from the terminal or
-//! standard input, because everyone on the machine can see the arguments of a command.
+//! `clientele user`: manages the users, who sign in with a name and a password. Passwords are read from the terminal or
+//! standard input, because a command's arguments are visible to all users of the machine.
 
 use std::io::{IsTerminal, stdin};
 
@@ -232,7 +232,7 @@ pub(super) fn shown(rights: &Rights) -> String {
     )
 }
 
-/// Reads one line: from the terminal without showing it, or from standard input.
+/// Reads one line: from the terminal without echo, or from standard input.
 fn password() -> Result<String, Failure> {
     let line = match stdin().is_terminal() {
         true => rpassword::prompt_password("password: "),

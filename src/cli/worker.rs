@@ -1,4 +1,4 @@
-//! Sending messages: `clientele worker`, and the worker of the serving process.
+//! Sends messages: `clientele worker`, and the worker of the serving process.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,10 +22,10 @@ use crate::server::Server;
 use clientele_delivery::{Worker, channel::Channels};
 use clientele_domain::Clientele;
 
-/// What a worker may take to give back its messages after everything else has been given its time.
+/// The extra time in which a worker can release its messages after the shutdown timeout.
 const TO_GIVE_BACK: Duration = Duration::from_secs(2);
 
-/// A worker in the background, which stops when it is told to.
+/// A worker in the background, which stops on request.
 pub(super) struct Background {
     running: JoinHandle<()>,
     grace: Duration,
@@ -49,8 +49,8 @@ impl Background {
         }
     }
 
-    /// Comes back when the worker has ended, or has had its time. Whatever it still holds then is anybody's when its
-    /// leases end.
+    /// Returns when the worker has ended or its time is over. Messages that it still holds can be claimed again when
+    /// their leases end.
     pub(super) async fn ended(self) {
         match timeout(self.grace + TO_GIVE_BACK, self.running).await {
             Ok(Ok(())) => {}
@@ -60,12 +60,12 @@ impl Background {
     }
 }
 
-/// The ways out, as they are configured.
+/// The channels as configured.
 pub(super) fn channels(config: &Config) -> Result<Channels, Failure> {
     Channels::new(&config.notifications).map_err(|error| Failure::misconfigured(error.to_string()))
 }
 
-/// Sends messages until SIGTERM or Ctrl-C, and answers nothing but health checks and metrics, where that is asked for.
+/// Sends messages until SIGTERM or Ctrl-C. Serves only health checks and metrics, if configured.
 pub(super) async fn work(config: &Config) -> Result<(), Failure> {
     let channels = channels(config)?;
     let guard = Guard::new(config.authentication.clone()).map_err(Failure::misconfigured)?;
@@ -75,7 +75,7 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
         None => None,
     };
     let interrupted = listening::interrupted()?;
-    // What it is sending is handed back at once: nobody sends callers here.
+    // No delay: load balancers send no requests to a worker.
     let Signals { stop, .. } = listening::stop_on_signal(Duration::ZERO)?;
     store::with_clientele_until_stopped(config, OpenMode::Change, interrupted, async |clientele| {
         send(Arc::new(clientele), channels, config, (server, listener), guard, stop).await
@@ -123,7 +123,7 @@ async fn send(
     Ok(())
 }
 
-/// Says that messages are sent from now on: to a person on standard output, or to machines as one event of the log.
+/// Announces that messages are being sent: to a person on standard output, or to machines as one log event.
 fn announce(config: &Config, address: Option<&str>) -> Result<(), Failure> {
     if config.log.format == LogFormat::Text {
         let listening = address.map_or_else(String::new, |address| format!("listening on {address}\n"));

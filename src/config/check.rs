@@ -1,4 +1,4 @@
-//! Values that have the right type and still can't be meant.
+//! Validates settings beyond their types.
 
 mod authentication;
 mod graphql;
@@ -10,14 +10,14 @@ use clientele_core::secret::Secret;
 use clientele_domain::audit::AuditSettings;
 use clientele_storage::db::check_address;
 
-/// PostgreSQL itself stops at 262,143; far fewer already mean a mistake.
+/// PostgreSQL's own limit is 262,143; a far smaller number already indicates a mistake.
 const MOST_CONNECTIONS: u32 = 1_000;
 const LONGEST_WAIT_SECONDS: u64 = 3_600;
 /// 30 days.
 const LONGEST_KEPT_HOURS: u32 = 720;
-/// Smaller, and the playground's own introspection query would not fit.
+/// The playground's introspection query must fit.
 const SMALLEST_BODY_BYTES: usize = 4_096;
-/// Fewer, and a client with a few documents would not fit.
+/// A client with a few documents must fit.
 const FEWEST_BODY_VALUES: usize = 100;
 
 /// A client of the largest body, read and written.
@@ -31,7 +31,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
         shutdown_timeout_seconds,
         http,
         answers,
-        // Any number is meant.
+        // Any number is valid.
         rate_limit: _,
         database,
         clients: _,
@@ -96,7 +96,7 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     })
 }
 
-/// Guessing a key that somebody made up takes less than a day; and its hash, which names it, is in the database.
+/// A key invented by a person can be guessed in less than a day, because its hash is stored in the database as its id.
 const SHORTEST_KEY: usize = 32;
 
 fn audit_keys(audit: &AuditSettings) -> Result<(), ConfigError> {

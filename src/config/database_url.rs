@@ -1,4 +1,4 @@
-//! The database's address, which may hold a password: printing it in any way hides that.
+//! The database address, which may contain a password. Printing it hides the password.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ impl DatabaseUrl {
         Self(url.into())
     }
 
-    /// The address with its password, for whoever opens the connection and for nobody else.
+    /// The address with its password, for opening connections only.
     pub fn reveal(&self) -> &str {
         &self.0
     }

@@ -8,14 +8,14 @@ use super::layer::{self, Layer, PREFIX, insert};
 use super::redact::is_path;
 use super::{ConfigError, known};
 
-/// Says which file to read, so it can't be a setting itself.
+/// Names the file to read, so it can't be a setting itself.
 const FILE_VARIABLE: &str = "CLIENTELE_CONFIG";
-/// The name that hosting platforms use. Our own name wins when both are set.
+/// The name that hosting platforms use. `CLIENTELE_DATABASE_URL` wins when both are set.
 const COMMON_DATABASE_VARIABLE: &str = "DATABASE_URL";
 const DATABASE_URL: &str = "database_url";
-/// Ends the name of a variable that names the file with a secret.
+/// The suffix of a variable that names the file with a secret.
 const IN_FILE: &str = "_FILE";
-/// Read by the database driver, which takes a value that it doesn't know for none.
+/// Read by the database driver, which ignores an unknown value.
 const SSL_MODE_VARIABLE: &str = "PGSSLMODE";
 
 pub(super) fn read(variables: impl IntoIterator<Item = (String, String)>) -> Result<Layer, ConfigError> {
@@ -60,7 +60,7 @@ fn put(settings: &mut Dict, name: &str, key: &str, value: &str) -> Result<(), Co
     }))
 }
 
-/// Editors and `echo` end a file with a newline, which is no part of the secret.
+/// Editors and `echo` end a file with a newline, which isn't part of the secret.
 fn from_file(name: &str, file: &str) -> Result<String, ConfigError> {
     let shown = match is_path(file) {
         true => format!("{file:?}, which {name} names,"),
@@ -77,7 +77,7 @@ fn from_file(name: &str, file: &str) -> Result<String, ConfigError> {
     Ok(secret.to_owned())
 }
 
-/// Whether Kubernetes sets this variable, as it does for each service, here for those named `clientele…`.
+/// Returns true for a variable that Kubernetes sets for each service, here for those named `clientele…`.
 /// <https://kubernetes.io/docs/tutorials/services/connect-applications-service/#environment-variables>
 fn is_service_link(name: &str, value: &str) -> bool {
     const PROTOCOLS: [&str; 3] = ["TCP", "UDP", "SCTP"];
@@ -89,7 +89,7 @@ fn is_service_link(name: &str, value: &str) -> bool {
             .split_once("://")
             .is_some_and(|(protocol, _)| is_protocol(protocol))
     };
-    // CLIENTELE_PORT_8080_TCP, and the same with an ending.
+    // CLIENTELE_PORT_8080_TCP, and the same with a suffix.
     let is_of_port = |name: &str| {
         let mut parts = name.rsplitn(3, '_');
         let (protocol, port, rest) = (parts.next(), parts.next(), parts.next());

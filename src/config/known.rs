@@ -1,4 +1,4 @@
-//! Lists the settings that exist, and finds the one that a misspelt name means.
+//! Lists the existing settings, and finds the one that a misspelt name means.
 
 use std::sync::LazyLock;
 
@@ -9,10 +9,10 @@ use figment::value::Dict;
 use super::Config;
 use super::layer::{Layer, insert};
 
-/// A setting's keys, from its section to its own.
+/// The keys of a setting, from its section to its own key.
 pub(super) type Path = Vec<String>;
 
-/// The secret settings. In the environment each can be the name of a file: `CLIENTELE_AUDIT__KEY_FILE`.
+/// The secret settings. In the environment, each can also be given as a file name: `CLIENTELE_AUDIT__KEY_FILE`.
 const SECRETS: &[&str] = &[
     "database_url",
     "authentication.jwt.key",
@@ -30,8 +30,8 @@ static SETTINGS: LazyLock<Vec<Path>> = LazyLock::new(|| {
     found
 });
 
-/// Asks the configuration itself: a section refuses an unknown key with a list of its own keys, and a setting refuses a
-/// section.
+/// Discovers the settings from errors: a section refuses an unknown key with a list of its own keys, and a setting
+/// refuses a section.
 fn explore(path: &[String], found: &mut Vec<Path>) {
     let mut settings = Dict::new();
     let unknown: Path = path.iter().cloned().chain([NONE.to_owned()]).collect();
@@ -52,7 +52,7 @@ pub(super) fn is_setting(path: &[String]) -> bool {
     SETTINGS.iter().any(|setting| setting == path)
 }
 
-/// The secret setting whose file this names.
+/// The secret setting that this file variable sets.
 pub(super) fn secret_in_file(path: &[String]) -> Option<Path> {
     SECRETS
         .iter()
@@ -64,7 +64,7 @@ pub(super) fn is_secret(path: &[String]) -> bool {
     SECRETS.iter().any(|secret| split(secret) == path)
 }
 
-/// The setting that was probably meant: one that differs in its separators only, or in a few letters.
+/// The setting that was probably meant: one that differs only in separators, or in a few letters.
 pub(super) fn nearest(path: &[String], in_environment: bool) -> Option<Path> {
     let files = SECRETS.iter().map(|secret| with_file(&split(secret)));
     let all: Vec<Path> = SETTINGS
@@ -102,7 +102,7 @@ fn with_file(secret: &[String]) -> Path {
     path
 }
 
-/// A path without the difference between separators, which is what most mistakes are about.
+/// A path without separators, which are the most frequent mistake.
 fn flat(path: &[String]) -> String {
     let parts = path.iter().flat_map(|key| key.split(['_', '-', '.']));
     let parts: Vec<String> = parts
@@ -137,7 +137,7 @@ mod tests {
         for path in found {
             assert!(SETTINGS.contains(&path), "{path:?}");
         }
-        // Those that have no default.
+        // Settings without a default.
         for path in [
             "http.key_file",
             "notifications.worker_listen",

@@ -5,10 +5,10 @@ use figment::{Metadata, Profile, Provider};
 
 pub(super) const ENVIRONMENT: &str = "the environment";
 pub(super) const COMMAND_LINE: &str = "the command line";
-/// The names of environment variables begin with it.
+/// The prefix of environment variables.
 pub(super) const PREFIX: &str = "CLIENTELE_";
 
-/// One source of settings. Its name tells the sentence about a bad setting where that came from.
+/// One source of settings. Error messages include its name.
 pub(super) struct Layer {
     name: String,
     pub(super) settings: Dict,
@@ -33,7 +33,7 @@ impl Provider for &Layer {
     }
 }
 
-/// Puts a text where its name says. False when the same name is given once as a section and once as a value.
+/// Inserts a text at its path. Returns false when the same name is used both as a section and as a value.
 pub(super) fn insert(section: &mut Dict, path: &[String], text: &str) -> bool {
     match path {
         [] => false,

@@ -12,17 +12,17 @@ use super::layer::{COMMAND_LINE, Layer, insert};
 use super::{Config, ConfigError, Origins, check, environment, redacted, sentence};
 use clientele_core::network::ListenAddress;
 
-/// What the command line says about settings. It wins over everything.
+/// The settings from the command line, which take precedence over all others.
 #[derive(Clone, Debug, Default)]
 pub struct Flags {
     pub listen: Option<ListenAddress>,
     pub database_url: Option<String>,
-    /// Any setting, as `KEY=VALUE` with the key of the file: `log.format=json`. A later one wins over an earlier one.
+    /// Any setting, as `KEY=VALUE` with the key from the file: `log.format=json`. A later one overrides an earlier one.
     pub set: Vec<String>,
 }
 
-/// Reads and checks the configuration. A `file` that was named must exist: starting without it would start another
-/// server.
+/// Reads and validates the configuration. A named `file` must exist: without it, the server would run with other
+/// settings.
 pub fn load(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (String, String)>,
@@ -31,7 +31,7 @@ pub fn load(
     load_with_origins(file, environment, flags).map(|(config, _)| config)
 }
 
-/// The same, with the source of each value.
+/// Like [`load`], with the source of each value.
 pub fn load_with_origins(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (String, String)>,
@@ -52,9 +52,9 @@ pub fn load_with_origins(
     Ok((config, Origins::new(layers, variables)))
 }
 
-/// Variables and flags are text, settings have types, and only the setting knows its own: a password of digits is a
-/// text, a port is none. So each is taken as a text, and where its setting refuses that, as the number, truth value or
-/// list it reads as.
+/// Converts texts to types. Variables and flags are text, and only the setting knows its type: a password of digits is
+/// a text, a port isn't. Therefore each value is first tried as a text. If the setting refuses it, it is parsed as a
+/// number, boolean or list.
 fn extract(file: Figment, mut texts: Vec<Layer>) -> Result<(Config, Figment), ConfigError> {
     loop {
         let all = texts.iter().fold(file.clone(), |below, layer| below.merge(layer));
@@ -67,7 +67,7 @@ fn extract(file: Figment, mut texts: Vec<Layer>) -> Result<(Config, Figment), Co
             Kind::InvalidType(Actual::Str(_), _) => typed,
             _ => |_: &str| None,
         };
-        // Every turn leaves one text less, so this ends.
+        // Each iteration leaves one text fewer, so this ends.
         let turned = texts
             .iter_mut()
             .map(|layer| turn(&mut layer.settings, &error.path, read));
@@ -77,7 +77,7 @@ fn extract(file: Figment, mut texts: Vec<Layer>) -> Result<(Config, Figment), Co
     }
 }
 
-/// Makes the text at `path` what it reads as. False when there is none, or when it reads as nothing else.
+/// Parses the text at `path`. Returns false when there is none, or when it can't be parsed.
 fn turn(section: &mut Dict, path: &[String], read: fn(&str) -> Option<Value>) -> bool {
     let Some((key, rest)) = path.split_first() else {
         return false;
@@ -99,18 +99,18 @@ fn typed(text: &str) -> Option<Value> {
     flag.or_else(|_| text.parse::<i64>().map(Value::from)).ok()
 }
 
-/// A list as the file has it: `["10.0.0.0/8", "192.0.2.7"]`.
+/// A list in the syntax of the file: `["10.0.0.0/8", "192.0.2.7"]`.
 fn list(text: &str) -> Option<Value> {
     let mut read: Dict = toml::from_str(&format!("list = {text}")).ok()?;
     let list = read.remove("list").filter(|list| list.as_array().is_some());
-    // What follows a list in a text is no part of it.
+    // Text after the list makes it invalid.
     list.filter(|_| read.is_empty())
 }
 
 fn from_file(path: &Path) -> Result<Layer, ConfigError> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path)
-        // What doesn't exist may be the database's address in the wrong place.
+        // A missing file may be a misplaced database address.
         .map_err(|error| {
             ConfigError(format!(
                 "can't read the configuration file {}: {error}",
@@ -137,7 +137,7 @@ fn from_flags(flags: &Flags) -> Layer {
     Layer::new(COMMAND_LINE, settings)
 }
 
-/// Doesn't repeat what it can't read: there may be a password in it.
+/// Errors don't repeat the text: it may contain a password.
 fn from_setting(setting: &str) -> Result<Layer, ConfigError> {
     let (key, text) = setting
         .split_once('=')

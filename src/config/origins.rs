@@ -1,4 +1,4 @@
-//! Says where the value of each setting comes from.
+//! Records the source of each setting's value.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use figment::{
 
 use super::layer::{COMMAND_LINE, ENVIRONMENT, PREFIX};
 
-/// The sources of the values of one configuration.
+/// The sources of one configuration's values.
 #[derive(Debug)]
 pub struct Origins {
     layers: Figment,
@@ -28,7 +28,7 @@ impl Origins {
         }
     }
 
-    /// The name of the configuration file, of the environment variable, the command line, or `default`.
+    /// The name of the configuration file or of the environment variable, the command line, or `default`.
     pub fn of(&self, path: &[String]) -> String {
         let layer = self
             .value(path)
@@ -48,7 +48,7 @@ impl Origins {
             .try_fold(self.settings.get(first)?, |value, key| value.as_dict()?.get(key))
     }
 
-    /// The variable that gives a setting. Names are compared as they are read, without regard to case.
+    /// The variable that sets a setting. Names are compared without regard to case, as when they are read.
     fn variable(&self, path: &[String]) -> String {
         let own = format!("{}{}", PREFIX, path.join("__"));
         let common = path.join("__");

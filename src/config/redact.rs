@@ -1,10 +1,10 @@
-//! Hides secrets in addresses of databases, and in any text that may be one: a mistyped address has the same password.
+//! Hides secrets in database addresses, and in any text that may be one: a mistyped address contains the same password.
 
 use clientele_storage::db::parameter;
 
 const HIDDEN: &str = "***";
 
-/// Parameters whose values are shown. The value of every other one may be secret.
+/// Parameters whose values are shown. All others may be secret.
 const SHOWN: &[&str] = &[
     "host",
     "hostaddr",
@@ -21,12 +21,12 @@ const SHOWN: &[&str] = &[
     "immutable",
 ];
 
-/// Whether the name of a file can be shown. Another text may be the secret itself, in the wrong place.
+/// Returns true when a file name can be shown. Other text may be a misplaced secret.
 pub fn is_path(file: &str) -> bool {
     file.starts_with(['/', '.'])
 }
 
-/// The text without what may be secret: URLs, their parameters, and libpq's `host=h password=p`.
+/// The text without potential secrets: in URLs, their parameters, and libpq's `host=h password=p`.
 pub fn redacted(text: &str) -> String {
     let scheme = text.find("://");
     let is_sqlite = text.starts_with("sqlite:");
@@ -47,8 +47,8 @@ pub fn redacted(text: &str) -> String {
     shown
 }
 
-/// The user's name, and what follows the credentials. Everything from the first mark after the name to the last `@` is
-/// taken for the password, so one with `/`, `?` or `@` in it is hidden whole.
+/// The user's name, and the text after the credentials. Everything from the first separator after the name to the last
+/// `@` counts as the password, so that one with `/`, `?` or `@` is hidden completely.
 fn without_password(url: &str, scheme: Option<usize>) -> (String, &str) {
     let start = scheme.map_or(0, |at| at + "://".len());
     if let Some((credentials, place)) = url.rsplit_once('@') {
@@ -58,7 +58,7 @@ fn without_password(url: &str, scheme: Option<usize>) -> (String, &str) {
             None => (format!("{credentials}@"), place),
         };
     }
-    // Where the `@` is missing, a password stands in the place of the port.
+    // Without the `@`, a password is in the position of the port.
     let authority = &url[start..];
     let authority = &authority[..authority.find(['/', '?', '#']).unwrap_or(authority.len())];
     match authority.rsplit_once(':') {
@@ -73,7 +73,7 @@ fn is_port(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Shows `name=value` pairs up to the first value that may be secret: where that ends can't be known.
+/// Shows `name=value` pairs up to the first value that may be secret: its end can't be determined.
 fn without_values(text: &str) -> String {
     let is_separator = |letter: char| letter.is_whitespace() || "&;?#".contains(letter);
     let mut rest = text;

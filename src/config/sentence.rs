@@ -1,5 +1,5 @@
-//! Turns what the configuration library found into one sentence. Never repeats a value: it might be a password that
-//! stands in the wrong place.
+//! Converts an error of the configuration library into one sentence. Never repeats a value: it may be a misplaced
+//! password.
 
 use figment::Figment;
 use figment::error::Kind;
@@ -8,10 +8,10 @@ use figment::value::Value;
 use super::known;
 use super::layer::{ENVIRONMENT, PREFIX};
 
-/// What the library says of a setting that is a list.
+/// The library's description of a list.
 pub(super) const LIST: &str = "a sequence";
 
-/// `all` is what was read.
+/// `all` is the complete input.
 pub(super) fn about(error: &figment::Error, all: &Figment) -> String {
     let source = error
         .metadata
@@ -46,17 +46,17 @@ pub(super) fn about(error: &figment::Error, all: &Figment) -> String {
         Kind::InvalidType(_, expected) | Kind::InvalidValue(_, expected) => {
             format!("{named} must be {}", plain(expected))
         }
-        // From our own types, which know what they refuse.
+        // Errors of this program's own types say which values they accept.
         Kind::Message(reason) if reason.starts_with("must be ") => format!("{named} {reason}"),
         Kind::Message(reason) => format!("{named}: {reason}"),
         _ => format!("{named} has a value that can't be used"),
     }
 }
 
-/// The whole path of an unknown setting: the library names only its first unknown key.
+/// The full path of an unknown setting: the library names only its first unknown key.
 fn given(error: &figment::Error, key: &str, all: &Figment) -> Vec<String> {
     let mut path = error.path.clone();
-    // The library may or may not count the unknown key among the path.
+    // The library may or may not include the unknown key in the path.
     if path.last().is_none_or(|last| last != key) {
         path.push(key.to_owned());
     }
@@ -70,7 +70,7 @@ fn given(error: &figment::Error, key: &str, all: &Figment) -> Vec<String> {
     path
 }
 
-/// A key that isn't a word may be a value in the wrong place.
+/// A key that isn't a word may be a misplaced value.
 fn shown(key: &str) -> &str {
     match key
         .bytes()
@@ -81,7 +81,7 @@ fn shown(key: &str) -> &str {
     }
 }
 
-/// The library names Rust types; a person knows them by other names.
+/// The library names Rust types; operators know other names.
 fn plain(expected: &str) -> String {
     match expected {
         "a string" => "a text".to_owned(),
@@ -98,7 +98,7 @@ pub(super) fn about_syntax(name: &str, text: &str, error: &toml::de::Error) -> S
     let before = &text[..error.span().map_or(0, |span| span.start.min(text.len()))];
     let line = before.matches('\n').count() + 1;
     let column = before.chars().rev().take_while(|&c| c != '\n').count() + 1;
-    // The library's own text quotes the line at fault, which may be the one with the password.
+    // The library's own text quotes the invalid line, which may contain a password.
     format!(
         "{name} is not TOML at line {line}, column {column}: {}",
         error.message().replace('\n', " ")

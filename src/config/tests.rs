@@ -1,4 +1,4 @@
-//! Layering and the sentences about mistakes, by table.
+//! Tests of layering and error messages, by table.
 
 mod environment;
 mod flags;

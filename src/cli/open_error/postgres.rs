@@ -17,7 +17,7 @@ use clientele_storage::db::{DatabaseSettings, parameter, postgres_options};
 const CERTIFICATE_FILES: &[&str] = &["sslrootcert", "sslcert", "sslkey"];
 const ENCODING: &str = "UTF8";
 
-/// The socket or the host and port of a server.
+/// The socket, or the host and port, of a server.
 enum ServerAddress {
     Socket(PathBuf),
     Host(String, u16),
@@ -44,7 +44,7 @@ impl fmt::Display for ServerAddress {
     }
 }
 
-/// Connects once, and looks at the database's encoding.
+/// Connects once, and checks the database's encoding.
 pub(super) async fn check(url: &str, settings: &DatabaseSettings) -> Result<(), String> {
     let options = postgres_options(url, settings).map_err(|_| "its address can't be read".to_owned())?;
     check_certificate_files(url)?;
@@ -150,7 +150,7 @@ fn mode(options: &PgConnectOptions) -> &'static str {
     }
 }
 
-/// Why a statement at the start failed.
+/// The reason why a statement failed during the start.
 pub(super) fn explain_statement(error: &sqlx::Error) -> String {
     match error.as_database_error() {
         Some(error) if error.code().as_deref() == Some("42501") => {

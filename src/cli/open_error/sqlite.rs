@@ -13,16 +13,16 @@ use clientele_storage::db::is_read_only;
 /// The first bytes of a SQLite database.
 const MAGIC: &[u8] = b"SQLite format 3\0";
 const HEADER_BYTES: usize = 100;
-/// Where the header has the encoding: 1 is UTF-8, 0 a database without tables.
+/// The offset of the encoding in the header: 1 is UTF-8, 0 a database without tables.
 const ENCODING_AT: usize = 59;
 
-/// The part of a result code that is its class.
+/// The bits of a result code that are its class.
 const CLASS: i32 = 0xff;
 const CAN_T_OPEN: i32 = 14;
 
 const NOT_A_DATABASE: &str = "it isn't a SQLite database: name another file";
 
-/// Looks at the file and its directory, and changes nothing.
+/// Checks the file and its directory without changing them.
 pub(super) fn check(file: &Path) -> Result<(), String> {
     match fs::metadata(file) {
         Ok(found) if found.is_dir() => Err("it is a directory: name a file in it".to_owned()),
@@ -65,8 +65,8 @@ fn check_header(file: &Path) -> Result<(), String> {
     }
 }
 
-/// The cause of an error that the pool has forgotten. To be looked for while this process has no connection to the
-/// file: closing the file here would release the locks of that connection.
+/// Finds the cause of an error that the pool has discarded. Must be called while this process has no connection to the
+/// file: closing the file here would release that connection's locks.
 pub(super) async fn find_cause(url: &str) -> String {
     let Ok(options) = url.parse::<SqliteConnectOptions>() else {
         return "its address can't be read".to_owned();
@@ -106,7 +106,7 @@ async fn read_schema(options: SqliteConnectOptions) -> sqlx::Result<()> {
     read
 }
 
-/// SQLite creates files next to the database: what the system says when another program tries is why it failed.
+/// SQLite creates files next to the database. Creating another file there returns the system's reason for a failure.
 fn create_another(file: &Path) -> std::io::Result<()> {
     let other = directory(file).join(format!(".clientele-check-{}", Uuid::now_v7().simple()));
     let written = File::create_new(&other)?.write_all(MAGIC);
@@ -114,7 +114,7 @@ fn create_another(file: &Path) -> std::io::Result<()> {
     written
 }
 
-/// Why a statement failed.
+/// The reason why a statement failed.
 pub(super) fn explain(error: &sqlx::Error) -> String {
     let Some(error) = error.as_database_error() else {
         return error.to_string();
@@ -125,7 +125,7 @@ pub(super) fn explain(error: &sqlx::Error) -> String {
     }
 }
 
-/// Whether the file system knows the cause of this result code.
+/// Returns true when the file system knows the cause of this result code.
 pub(super) fn is_about_opening(code: i32) -> bool {
     code & CLASS == CAN_T_OPEN
 }

@@ -1,4 +1,4 @@
-//! Settings of signing in that have the right type and still can't be meant.
+//! Validates the settings of authentication.
 
 use std::ops::RangeInclusive;
 
@@ -9,7 +9,7 @@ use super::require;
 use crate::api::authentication::{AuthenticationSettings, Guard, JwtSettings};
 
 const HOUR: u64 = 60 * 60;
-/// What is changed on one server counts on every other within this.
+/// A change on one server takes effect on all others within this time.
 const STALEST_SECONDS: u64 = 10;
 
 pub(super) fn check(settings: &AuthenticationSettings) -> Result<(), ConfigError> {
@@ -42,17 +42,17 @@ pub(super) fn check(settings: &AuthenticationSettings) -> Result<(), ConfigError
     between("jwt.jwks_refresh_seconds", *jwks_refresh_seconds, 1..=24 * HOUR)?;
     between("jwt.jwks_pause_seconds", *jwks_pause_seconds, 1..=HOUR)?;
     between("jwt.jwks_max_age_seconds", *jwks_max_age_seconds, 60..=30 * 24 * HOUR)?;
-    // The keys must outlive a fetch that fails and is repeated.
+    // The keys must outlive a failed fetch and its retry.
     require(*jwks_max_age_seconds >= jwks_refresh_seconds.saturating_mul(2), || {
         "authentication.jwt.jwks_max_age_seconds must be at least twice jwks_refresh_seconds".to_owned()
     })?;
     check_address(jwks_url)?;
-    // The issuer's keys and algorithms are judged by what uses them.
+    // The guard validates the issuer's keys and algorithms itself.
     Guard::new(settings.clone()).map(|_| ()).map_err(ConfigError)
 }
 
-/// Published keys are for everybody. The address is printed with the configuration, and the sentence doesn't repeat it:
-/// there may be a password in it.
+/// Published keys are public. The address is printed with the configuration. The error doesn't repeat it: it may
+/// contain a password.
 fn check_address(text: &str) -> Result<(), ConfigError> {
     let named = Url::parse(text).is_ok_and(|url| !url.username().is_empty() || url.password().is_some());
     require(!named, || {

@@ -1,4 +1,4 @@
-//! Settings of the GraphQL door, and of whose pages may use both doors.
+//! Validates the settings of the GraphQL API, and the allowed origins of both APIs.
 
 use axum::http::HeaderValue;
 use graphql_server::settings::{GraphqlSettings, TrustedDocuments};

@@ -1,4 +1,4 @@
-//! Settings of the HTTP shell that have the right type and still can't be meant.
+//! Validates the settings of the HTTP server.
 
 use std::{ops::RangeInclusive, time::Duration};
 
@@ -48,7 +48,8 @@ pub(super) fn check(settings: &HttpSettings) -> Result<(), ConfigError> {
     ] {
         between(key, time.as_secs(), 1..=LONGEST.as_secs())?;
     }
-    // Less than hyper's own buffer can't be; more, and ten thousand callers could fill the memory with heads.
+    // hyper's own buffer is the minimum. With more than the maximum, ten thousand callers could fill the memory with
+    // heads.
     between("header_bytes", (*header_bytes).into(), 8_192..=1_048_576)?;
     between("headers", *headers as u64, 10..=1_000)?;
     between("connections", *connections as u64, 1..=1_000_000)?;

@@ -1,5 +1,5 @@
-//! Notification settings that have the right type and still can't be meant. Files and servers are not looked at here:
-//! that is for [`Channels::new`](clientele_delivery::channel::Channels::new), once a channel is needed.
+//! Validates the settings of notifications. Files and servers are checked by
+//! [`Channels::new`](clientele_delivery::channel::Channels::new), once a channel is needed.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -53,7 +53,7 @@ pub(super) fn check(settings: &NotificationSettings) -> Result<(), ConfigError> 
     between("keep_sent_bodies_days", (*keep_sent_bodies_days).into(), 0..=36_500)?;
     check_email(email)?;
     check_sms(sms)?;
-    // A lease that ends while its attempt may still be under way would let a second worker send the same message.
+    // If a lease ended during its attempt, a second worker could send the same message.
     let timeout = email.timeout_seconds.max(sms.timeout_seconds);
     between("lease_seconds", *lease_seconds, 2 * timeout + 11..=DAY)
 }
@@ -131,7 +131,7 @@ fn check_sms(settings: &SmsSettings) -> Result<(), ConfigError> {
     between("sms.timeout_seconds", *timeout_seconds, 1..=LONGEST_TIMEOUT_SECONDS)
 }
 
-/// No sentence here repeats the address: there may be a password in it.
+/// Errors never repeat the address: it may contain a password.
 fn check_url(text: &str, with_credentials: bool) -> Result<(), ConfigError> {
     let url = Url::parse(text)
         .ok()

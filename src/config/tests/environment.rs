@@ -1,4 +1,4 @@
-//! Variables that aren't settings of ours, misspelt ones, and those that name the file of a secret.
+//! Tests of unknown and misspelt variables, and of those that name the file of a secret.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ fn read(variables: &[(&str, &str)]) -> Result<Config, String> {
     load(None, environment(variables), &Flags::default()).map_err(|error| error.to_string())
 }
 
-/// What Kubernetes sets for a service with one port of each protocol.
+/// The variables that Kubernetes sets for a service with one port of each protocol.
 fn service_links(service: &str) -> Vec<(String, String)> {
     let mut links = vec![
         (format!("{service}_SERVICE_HOST"), "10.96.0.11".to_owned()),
@@ -72,7 +72,7 @@ fn other_unknown_variables_are_errors_with_suggestion() {
         let sentence = format!("unknown setting {name} in the environment: did you mean {suggested}?");
         assert_eq!(read(&[(name, value)]), Err(sentence));
     }
-    // They look like service links, and have other values.
+    // Similar to service links, but with other values.
     for (name, value) in [
         ("CLIENTELE_SERVICE_HOST", "mail.test"),
         ("CLIENTELE_SERVICE_PORT", "http"),
@@ -87,7 +87,7 @@ fn other_unknown_variables_are_errors_with_suggestion() {
             "{error}"
         );
     }
-    // A setting stays one.
+    // A setting remains a setting.
     assert_eq!(
         read(&[("CLIENTELE_NOTIFICATIONS__EMAIL__PORT", "tcp://10.96.0.11:25")]),
         Err("CLIENTELE_NOTIFICATIONS__EMAIL__PORT in the environment must be a whole number, 0 to 65535".to_owned())
@@ -176,7 +176,7 @@ fn file_of_secret_must_be_readable_and_only_source() {
             assert_eq!(read(&variables), Err(sentence.clone()));
         }
     }
-    // Its name ends like those, and it is a setting of its own.
+    // A setting whose name ends in `_FILE`.
     assert_eq!(
         read(&[("CLIENTELE_HTTP__KEY_FILE", "server.key")]),
         Err("http.certificate_file is missing: there is a key".to_owned())

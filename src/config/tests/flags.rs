@@ -1,11 +1,11 @@
-//! Settings as text, from variables and from `--set`.
+//! Tests of settings as text, from variables and from `--set`.
 
 use std::net::SocketAddr;
 
 use super::environment;
 use crate::config::{Config, ConfigError, Flags, LogFormat, load};
 
-/// What the environment and `--set` say about a setting.
+/// Reads a configuration from the environment and `--set`.
 pub(super) fn said(environment_says: &[(&str, &str)], set: &[&str]) -> Result<Config, ConfigError> {
     let flags = Flags {
         set: set.iter().map(|&setting| setting.to_owned()).collect(),
@@ -89,7 +89,7 @@ fn a_list_is_written_as_in_the_file() {
             r#"cors.allowed_origins=["https://a.test", 'https://b.test']"#,
             r#"authentication.jwt.algorithms=["ES256",]"#,
             "audit.previous_keys=[]",
-            // A text that looks like a list stays one.
+            // A text that looks like a list stays a text.
             "notifications.sms.from=[]",
         ],
     )

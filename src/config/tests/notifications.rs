@@ -1,4 +1,4 @@
-//! Notification settings that can't be meant, and credentials on their way, by table.
+//! Tests of invalid notification settings and of unencrypted credentials, by table.
 
 use super::flags::said;
 
