@@ -1,4 +1,4 @@
-//! Finds out who is calling, before any door is asked.
+//! Authenticates callers before a request reaches an API.
 
 mod credentials;
 #[cfg(feature = "fuzzing")]
@@ -39,13 +39,13 @@ use clientele_domain::{
     caller::{Caller, Door},
 };
 
-/// Whether callers have to say who they are.
+/// The authentication mode of the server.
 #[derive(Clone, Debug, Default)]
 pub enum Authentication {
-    /// Anybody may do everything: for a server that nobody else can reach.
+    /// Every caller has all permissions: for a server that only local callers can reach.
     #[default]
     Off,
-    /// Only who signs in is let in. Doors that share a guard share its memory of failures.
+    /// Callers must authenticate. Routes that share a guard share its failure counts.
     Required(Arc<Guard>),
 }
 
@@ -71,13 +71,14 @@ pub struct Gate {
     pub trusts_last_known: bool,
 }
 
-/// Lets into these routes only who may come in through `gate`.
+/// Protects these routes with `gate`.
 pub fn protect(router: Router, gate: Gate) -> Router {
-    // Not the answer to a path that nothing has.
+    // An unknown path is answered with 404 before authentication.
     router.route_layer(from_fn_with_state(gate, authenticate))
 }
 
-/// Puts the [`Caller`] into the request, unless a layer outside has done so: nothing on the wire can.
+/// Adds the [`Caller`] to the request, unless an outer layer has done so. Callers can't forge it: extensions aren't
+/// sent over the wire.
 async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(&request);
     let caller = match (request.extensions().get::<Caller>(), &gate.authentication) {
@@ -125,8 +126,8 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
 const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"clientele\"");
 const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"clientele\", charset=\"UTF-8\"");
 
-/// Returns true for the request of a script in a page: a browser that meets the challenge of Basic there may ask for a name
-/// and a password by itself, over the page's own way to sign in.
+/// Returns true for a script's request from a web page. In reply to a Basic challenge, a browser might prompt for
+/// credentials itself, over the page's own sign-in.
 fn is_of_script(headers: &HeaderMap) -> bool {
     let mode = headers.get("sec-fetch-mode");
     mode.is_some_and(|mode| mode != "navigate") || headers.contains_key("x-requested-with")

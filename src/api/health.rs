@@ -1,4 +1,4 @@
-//! Whether the process runs, and whether it can do its work. For load balancers and orchestrators; says nothing else.
+//! Health checks for load balancers and orchestrators: the process runs, and it can serve requests.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,20 +12,21 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::sync::watch;
 
-/// Asks whether everything that the server depends on works; the error is the reason why it doesn't.
+/// Checks that the server's dependencies work. The error is the reason why one doesn't.
 pub type Ping = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), &'static str>> + Send>> + Send + Sync>;
 
-/// A finding about a part that some callers depend on, in a line that `/health/ready` shows while others can be served.
+/// A line about a partial failure that affects some callers. `/health/ready` shows it while other callers can be
+/// served.
 pub type Finding = Arc<dyn Fn() -> Option<&'static str> + Send + Sync>;
 
-/// A probe that waits longer than this has given up already.
+/// Most probes have timed out after this time.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The reason while the database doesn't answer.
 pub const NO_ANSWER: &str = "the database does not answer\n";
 const NEVER_STORED: [(axum::http::HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
 
-/// `/health/live` answers 200 while the process runs; `/health/ready` 200, or 503 when `ping` fails or takes over 2 s, and
-/// from the moment on that `stopping` is true. A `finding` is added to the text of a 200.
+/// `/health/live` answers 200 while the process runs. `/health/ready` answers 200, or 503 when `ping` fails or takes
+/// over 2 s, and once `stopping` is true. A `finding` is added to the text of a 200.
 pub fn routes(ping: Ping, finding: Finding, stopping: watch::Receiver<bool>) -> Router {
     Router::new()
         .route("/health/live", get(async || (NEVER_STORED, "live\n")))

@@ -1,6 +1,7 @@
 //! `/metrics`, for Prometheus and programs that read its formats.
 //!
-//! It answers without the database: what is read from there is left out then, and `clientele_database_up` is 0.
+//! It also answers while the database is unreachable: metrics from the database are then missing, and
+//! `clientele_database_up` is 0.
 
 mod process;
 mod requests;
@@ -42,7 +43,7 @@ use clientele_domain::{
     caller::{Caller, Door},
 };
 
-/// How long the database may take for its part of a page.
+/// The time limit for the database's part of a page.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The metrics page.
@@ -85,8 +86,8 @@ impl Page {
     }
 }
 
-/// The metrics of the issuer's keys: the success of the last fetch, and their age. None before the first fetch, or when none
-/// are fetched.
+/// The metrics of the issuer's keys: the success of the last fetch, and their age. Omitted before the first fetch, or
+/// when none are fetched.
 #[derive(Debug)]
 struct IssuerKeys(Arc<Guard>);
 
@@ -107,7 +108,7 @@ impl Collector for IssuerKeys {
     }
 }
 
-/// `/metrics` for callers with VIEW_METRICS, or for all where that is configured.
+/// `/metrics` for callers with VIEW_METRICS, or for all if configured.
 pub fn router(
     clientele: Arc<Clientele>,
     metrics: ApiMetrics,
@@ -116,7 +117,7 @@ pub fn router(
 ) -> Router {
     let page = Page::new(clientele.clone(), &metrics, authentication);
     let router = Router::new().route("/metrics", get(answer)).with_state(Arc::new(page));
-    // Each time it is read, it asks the database.
+    // Each request queries the database.
     let router = rate_limit::before(router, limit);
     let authentication = match authentication {
         Authentication::Required(guard) if guard.shows_metrics_to_all() => Authentication::Off,

@@ -1,7 +1,7 @@
-//! The page at `/playground`: an editor for GraphQL that talks to `/graphql` of the server it came from.
+//! The page at `/playground`: a GraphQL editor for the server's own `/graphql`.
 //!
-//! Its files are part of the program if `playground/dist` had been built when the program was compiled. Else the page loads
-//! the very same files from a CDN, held to their hashes.
+//! Its files are embedded if `playground/dist` was built before the program was compiled. Otherwise the page loads the
+//! same files from a CDN, with integrity hashes.
 
 use axum::Router;
 use axum::extract::{Path, Request};
@@ -14,14 +14,15 @@ use axum::routing::get;
 
 use super::unmatched::unknown_path;
 
-/// Name and content of the built files; empty when there are none.
+/// Names and contents of the built files. Empty when they weren't built.
 static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/playground_files.rs"));
-/// Served under its own address only, with its policy.
+/// Served only at `/playground`, with its content security policy.
 const PAGE: &str = "index.html";
 const PAGE_FROM_CDN: &str = include_str!("../../playground/page/index.html");
 const START: &str = include_str!("../../playground/page/start.js");
 
-/// The editor writes style attributes, and its style sheet carries fonts and pictures as data. Nothing else is allowed.
+/// The editor writes style attributes, and its style sheet contains fonts and images as data URLs. Nothing else is
+/// allowed.
 macro_rules! policy {
     ($elsewhere:literal) => {
         concat!(
@@ -36,7 +37,7 @@ macro_rules! policy {
 const POLICY_OFFLINE: &str = policy!("");
 const POLICY_CDN: &str = policy!(" https://cdn.jsdelivr.net/npm/");
 
-/// `/playground`, its files below it, and a way there from `/`.
+/// `/playground`, its files below that path, and a redirect from `/`.
 pub fn routes() -> Router {
     Router::new()
         .route("/", get(async || Redirect::temporary("/playground")))
@@ -45,7 +46,7 @@ pub fn routes() -> Router {
         .route("/playground/assets/{file}", get(asset))
 }
 
-/// Whether the playground works without the internet.
+/// Returns true when the playground works without internet access.
 pub fn is_embedded() -> bool {
     !FILES.is_empty()
 }
@@ -66,7 +67,7 @@ async fn page() -> Response {
 }
 
 async fn asset(Path(name): Path<String>, request: Request) -> Response {
-    // This one file's name has no version in it: it belongs to the program, and changes with it.
+    // This file has no version in its name: it changes with the program.
     if name == "start.js" {
         return file(&name, "no-cache", START.as_bytes());
     }

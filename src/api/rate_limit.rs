@@ -1,4 +1,4 @@
-//! How fast one caller may send requests: a bucket of tokens for each, refilled steadily. Knows nothing of what is asked.
+//! Limits the request rate of each caller with a token bucket. Doesn't depend on the requests' contents.
 
 use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
@@ -25,19 +25,19 @@ use super::{
 use clientele_core::network::Network;
 use clientele_domain::caller::{Caller, CallerKind};
 
-/// The names are those of the IETF's draft, whose policies have one of their own.
+/// The header names of the IETF draft, in which policies have names.
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
-/// Beyond these the least used bucket is forgotten, which means full.
+/// Beyond this number, the least used bucket is dropped, which makes it full.
 const MOST_CALLERS: u64 = 100_000;
 
-/// What every caller may send, to both doors and to `/metrics` together.
+/// The limit on a caller's requests to both APIs and `/metrics` together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RateLimitSettings {
-    /// Requests a second in the long run; 0 is no limit.
+    /// The sustained rate in requests per second; 0 means no limit.
     pub per_second: u32,
-    /// Requests at once after a rest; 0 is as many as in a second.
+    /// The maximum number of requests at once after a pause; 0 means as many as per second.
     pub burst: u32,
 }
 
@@ -52,7 +52,7 @@ pub struct RateLimit {
     clock: DefaultClock,
 }
 
-/// Who shares a bucket.
+/// The party that shares a bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Caller(&'static str, Arc<str>),
@@ -60,14 +60,14 @@ enum Key {
 }
 
 impl RateLimit {
-    /// None when there is no limit.
+    /// None without a limit.
     pub fn new(settings: &RateLimitSettings) -> Option<Self> {
         let per_second = NonZeroU32::new(settings.per_second)?;
         let burst = NonZeroU32::new(settings.burst).unwrap_or(per_second);
         let quota = Quota::per_second(per_second).allow_burst(burst);
         let refill = whole_seconds(quota.burst_size_replenished_in());
         let policy = format!("\"caller\";q={burst};w={refill}");
-        // A bucket that hasn't been touched for so long is full again, and as good as none.
+        // A bucket unused for this long is full again and can be dropped.
         let forgotten = Duration::from_secs(refill + 1);
         Some(Self {
             quota,
@@ -93,7 +93,7 @@ impl RateLimit {
     }
 }
 
-/// Puts the limit, if there is one, before these routes. It belongs behind authentication, which says who is calling.
+/// Applies the limit, if there is one, to these routes. Must run after authentication, which identifies the caller.
 pub(super) fn before(router: Router, limit: Option<&RateLimit>) -> Router {
     match limit {
         Some(limit) => router.route_layer(from_fn_with_state(limit.clone(), admit)),
@@ -101,7 +101,7 @@ pub(super) fn before(router: Router, limit: Option<&RateLimit>) -> Router {
     }
 }
 
-/// Lets a request through that its caller has a token for.
+/// Passes on a request if its caller has a token left.
 async fn admit(State(limit): State<RateLimit>, request: Request, next: Next) -> Response {
     let Some(key) = key(&request) else {
         return next.run(request).await;
@@ -124,7 +124,7 @@ async fn admit(State(limit): State<RateLimit>, request: Request, next: Next) -> 
     }
 }
 
-/// Whoever has signed in is known by that, anybody else by the address.
+/// Authenticated callers are identified by their account, others by their address.
 fn key(request: &Request) -> Option<Key> {
     let caller = request.extensions().get::<Caller>();
     if let Some(caller) = caller.filter(|caller| caller.kind != CallerKind::Anyone) {
@@ -134,7 +134,7 @@ fn key(request: &Request) -> Option<Key> {
     Some(Key::Address(Network::of_one_caller(address)))
 }
 
-/// At least 1, and never too early.
+/// At least 1, rounded up.
 fn whole_seconds(time: Duration) -> u64 {
     time.as_secs() + u64::from(time.subsec_nanos() > 0 || time.is_zero())
 }

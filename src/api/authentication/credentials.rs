@@ -1,4 +1,4 @@
-//! Reads credentials from the headers of a request. Pure: they are verified elsewhere.
+//! Reads credentials from the headers of a request. Verifies nothing.
 
 use std::fmt;
 
@@ -11,22 +11,22 @@ use base64::{
 
 use clientele_domain::access::PREFIX;
 
-/// The header of callers who know no other.
+/// The alternative header of callers that can't send Authorization.
 static API_KEY: HeaderName = HeaderName::from_static("apikey");
-/// Longer credentials are nobody's; issued tokens come to some 2 KiB.
+/// Longer credentials are refused; issued tokens have about 2 KiB.
 const LONGEST: usize = 8 * 1024;
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Who the caller claims to be, and with what. Printing it shows of which kind it is, and no more.
+/// The credentials of a request. Printing them shows only their kind.
 #[derive(PartialEq, Eq)]
 pub enum Credentials<'a> {
     Password(Basic),
     /// An API token.
     Token(&'a str),
-    /// Something of three parts, as the tokens of issuers are.
+    /// A text of three parts, the form of issued tokens.
     Issued(&'a str),
 }
 
@@ -57,17 +57,17 @@ impl Basic {
     }
 }
 
-/// The header that holds the credentials, if there is one.
+/// The header with the credentials, if there is one.
 pub fn header(headers: &HeaderMap) -> Option<(&'static HeaderName, &HeaderValue)> {
     [&AUTHORIZATION, &API_KEY]
         .into_iter()
         .find_map(|name| Some((name, headers.get(name)?)))
 }
 
-/// Reads the credentials; none when there are none.
+/// Reads the credentials. None when there are none.
 ///
 /// # Errors
-/// A sentence about what is wrong with their form. It repeats nothing of them.
+/// A sentence about the invalid form. It repeats no part of the credentials.
 pub fn read(headers: &HeaderMap) -> Result<Option<Credentials<'_>>, &'static str> {
     let authorization = one(headers, &AUTHORIZATION)?;
     let api_key = one(headers, &API_KEY)?;
@@ -113,7 +113,8 @@ fn basic(encoded: &str) -> Result<Credentials<'static>, &'static str> {
     if colon == 0 {
         return Err("The name of the user is missing.");
     }
-    // Names are unique without regard to case. In one case they share what is remembered and counted for the user.
+    // Names are unique without regard to case. Converted to one case, they share the user's cached account and failure
+    // counts.
     let mut text = text;
     text[..colon].make_ascii_lowercase();
     Ok(Credentials::Password(Basic { text, colon }))

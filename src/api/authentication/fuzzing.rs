@@ -4,10 +4,10 @@ use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 
 use super::credentials::{Credentials, read};
 
-/// A header is read without a panic, the same when it is read twice, and printed without what it proves itself with.
+/// Checks that a header is read without a panic, with the same result twice, and that printing it shows no secret.
 ///
 /// # Panics
-/// When it doesn't hold.
+/// When the property doesn't hold.
 pub fn authorization(bytes: &[u8]) {
     let Ok(value) = HeaderValue::from_bytes(bytes) else {
         return;

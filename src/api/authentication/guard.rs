@@ -1,4 +1,4 @@
-//! Decides who is let in: reads the credentials, asks what is known of them, and counts what was wrong.
+//! Decides whether a caller is authenticated: reads the credentials, verifies them, and counts failures.
 
 use std::{
     sync::Arc,
@@ -28,25 +28,25 @@ use clientele_domain::{
     },
 };
 
-/// Why somebody isn't let in.
+/// The reason why a caller is refused.
 #[derive(Debug)]
 pub enum Refusal {
-    /// There are no credentials, or they have no known form: a sentence on what to do.
+    /// The credentials are missing or have an unknown form. Holds a sentence on how to correct that.
     Missing(&'static str),
-    /// There are, and they are wrong, or valid no more.
+    /// The credentials are wrong or no longer valid.
     Wrong,
-    /// There were too many failures: how long to wait.
+    /// Too many failures. Holds the time to wait.
     TooMany(Duration),
-    /// So many wait for their passwords to be looked at that this one's wasn't, or that there is no place for him now.
+    /// The queue for password verification is full, or there is no permit for this caller now.
     Busy,
-    /// The issuer's keys can't be fetched, so that the token can't be checked: how long to wait.
+    /// The token can't be verified because the issuer's keys can't be fetched. Holds the time to wait.
     IssuerAway(Duration),
-    /// Nobody can tell.
+    /// The credentials could not be verified.
     Surprise(Error),
 }
 
 impl Refusal {
-    /// What the caller is told.
+    /// The message to the caller.
     pub fn sentence(&self) -> &'static str {
         match self {
             Self::Missing(sentence) => sentence,
@@ -67,13 +67,13 @@ impl From<Error> for Refusal {
     }
 }
 
-/// How long the database is waited for where a last known account is good enough.
+/// The wait for the database where the last known account suffices.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 const NOBODY: &str =
     "Sign in: send the header Authorization with Basic and your name and password, or with Bearer and a token.";
 
-/// Lets callers in who prove who they are.
+/// Authenticates callers.
 #[derive(Debug)]
 pub struct Guard {
     settings: AuthenticationSettings,
@@ -83,7 +83,7 @@ pub struct Guard {
 
 impl Guard {
     /// # Errors
-    /// A sentence about a setting that can't be meant.
+    /// A sentence about an invalid setting.
     pub fn new(settings: AuthenticationSettings) -> Result<Arc<Self>, String> {
         let per_user = settings.allowance(settings.failures_per_user);
         let per_address = settings.allowance(settings.failures_per_address);
@@ -94,7 +94,7 @@ impl Guard {
         }))
     }
 
-    /// Whether /metrics answers everybody.
+    /// Returns true when /metrics needs no authentication.
     pub fn shows_metrics_to_all(&self) -> bool {
         self.settings.public_metrics
     }
@@ -104,7 +104,8 @@ impl Guard {
         self.issuer.as_ref()?.keys().age()
     }
 
-    /// Returns whether the issuer's keys could be fetched the last time. None before that, or when none are fetched.
+    /// Returns whether the last fetch of the issuer's keys succeeded. None before the first fetch, or when none are
+    /// fetched.
     pub fn is_issuer_up(&self) -> Option<bool> {
         self.issuer.as_ref()?.keys().is_up()
     }
@@ -117,8 +118,8 @@ impl Guard {
         })
     }
 
-    /// Fetches the issuer's keys now and whenever they have aged, so that an unreachable issuer is noticed before its
-    /// tokens come. Never returns.
+    /// Fetches the issuer's keys now and whenever they are due for renewal, so that an unreachable issuer is noticed
+    /// before its tokens arrive. Never returns.
     pub async fn keep_issuer_keys(self: Arc<Self>) {
         match &self.issuer {
             Some(issuer) => issuer.keys().keep_fetching().await,
@@ -126,8 +127,8 @@ impl Guard {
         }
     }
 
-    /// As [`Self::account`]; but while the database is away, an account that these credentials have proven before is
-    /// good enough. For answers that are needed then and show nothing of what is stored.
+    /// Like [`Self::account`], but while the database is unreachable, an account that these credentials have proven
+    /// before suffices. For answers that are needed during an outage and show no stored data.
     pub(super) async fn last_known_account(
         &self,
         clientele: &Clientele,
@@ -171,7 +172,7 @@ impl Guard {
         )
     }
 
-    /// Whose credentials a request carries. `place` is that of the request.
+    /// The account of a request's credentials. `place` is the request's permit.
     #[expect(clippy::disallowed_methods, reason = "this is a door")]
     pub(super) async fn account(
         &self,
@@ -188,11 +189,12 @@ impl Guard {
         }
     }
 
-    /// Who has proven himself lately from where he is asks nobody's leave, whoever else fails there. For all others the
-    /// throttle is asked before anything is read, and charged before a password is looked at.
+    /// A caller who has recently proven their password from the same address isn't throttled, regardless of other
+    /// failures there. For all others, the throttle is checked before anything is read, and charged before a password
+    /// is verified.
     ///
-    /// While that waits for its turn, the request leaves its place to others: strangers must not take them all by
-    /// asking to be let in. It gets another one as the caller's.
+    /// While verification waits in its queue, the request returns its permit: unauthenticated callers must not hold all
+    /// permits. Afterwards it gets another one, charged to the caller.
     async fn user(
         &self,
         clientele: &Clientele,
@@ -220,11 +222,11 @@ impl Guard {
         }
     }
 
-    /// A token can't be guessed, so that failures beside it are no reason to refuse one: what the throttle bounds here
-    /// is how many statements strangers can cause. One that was valid lately is always looked for, as that is one
-    /// statement per lifetime of what was read. Any other one is looked for while its address has failures left, and
-    /// then only as one of the few that all such addresses have together: enough for a bearer whom this process hasn't
-    /// seen yet. Only one that isn't found is charged.
+    /// A token can't be guessed, so other failures are no reason to refuse one: the throttle only limits the statements
+    /// that unauthenticated callers can cause. A recently valid token is always looked up, at most once per cache
+    /// lifetime. Any other token is looked up while its address has failures left, and then from a small budget shared
+    /// by all such addresses: enough for a valid token that this process hasn't seen yet. Only unknown tokens are
+    /// charged.
     async fn token(
         &self,
         clientele: &Clientele,
@@ -241,9 +243,9 @@ impl Guard {
         account.ok_or_else(|| self.failure(from))
     }
 
-    /// Checking a signature costs no statement and less than the request around it, so that the throttle is asked only
-    /// about tokens that fail. A token with an unknown key may be a reason to ask the issuer: that is charged before it
-    /// begins, and the request leaves its place while it waits.
+    /// Verifying a signature needs no statement and costs less than the rest of the request, so only failures are
+    /// throttled. A token with an unknown key may cause a fetch from the issuer: it is charged in advance, and the
+    /// request returns its permit during the wait.
     async fn issued(
         &self,
         token: &str,
@@ -280,7 +282,7 @@ impl Guard {
                 Err(self.failure(from))
             }
             (Checked::UnknownKey { .. }, Fetch::Done) => Err(self.failure(from)),
-            // It may be newer than the keys, which isn't known before they are fetched again.
+            // The token may be newer than the keys, which is unknown until they are fetched again.
             (Checked::UnknownKey { .. }, Fetch::Recent) => {
                 let charged = self.throttle.charge_unknown_key(from.0, Instant::now());
                 Err(charged.map_or_else(Refusal::TooMany, |_: Charge| Refusal::Wrong))
@@ -295,7 +297,7 @@ impl Guard {
             .map_err(Refusal::TooMany)
     }
 
-    /// What an attempt with a token is answered that has failed, and is charged.
+    /// Charges a failed attempt with a token, and returns the refusal.
     fn failure(&self, from: PeerAddress) -> Refusal {
         let charged = self.throttle.charge(from.0, None, Instant::now());
         charged.map_or_else(Refusal::TooMany, |_: Charge| Refusal::Wrong)

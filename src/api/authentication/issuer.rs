@@ -1,4 +1,4 @@
-//! Tokens of the configured issuer: whether one was made by it, for us, and is valid now; and what its bearer may do.
+//! Tokens of the configured issuer: verifies issuer, audience, signature and lifetime, and maps claims to rights.
 
 mod keys;
 mod pem;
@@ -25,16 +25,16 @@ use clientele_domain::{
 };
 
 const MOST: u64 = 20_000;
-/// In bytes, as OpenID Connect bounds a subject.
+/// In bytes: OpenID Connect's limit for a subject.
 const LONGEST_SUBJECT: usize = 255;
-/// In bytes, as that of a user.
+/// In bytes: the limit for a user's role.
 const LONGEST_ROLE: usize = 64;
-/// In bytes of base64. The library reads a header as JSON of any depth before it looks at the signature, and strangers
-/// write it.
+/// In bytes of base64. The library parses the header as JSON of any depth before it verifies the signature, and
+/// unauthenticated callers control it.
 const LONGEST_HEADER: usize = 2_048;
 const WRONG_SIGNATURE: &str = "its signature is wrong";
 
-/// What a token is remembered by.
+/// The hash that identifies a remembered token.
 pub(super) type Name = [u8; 32];
 
 pub(super) fn name(token: &str) -> Name {
@@ -43,22 +43,22 @@ pub(super) fn name(token: &str) -> Name {
     name
 }
 
-/// The outcome of checking a token with the keys that are known.
+/// The result of verifying a token with the known keys.
 #[derive(Debug)]
 pub(super) enum Checked {
     Valid(Arc<Account>),
     Wrong,
-    /// None of the keys is the one it names, if it names one.
+    /// No known key has the token's key id, or fits if it has none.
     UnknownKey {
         id: Option<String>,
     },
 }
 
-/// A token that was found valid, under which keys and in which span of time it is.
+/// A verified token, with the generation of its keys and its lifetime.
 #[derive(Debug)]
 struct Valid {
     account: Arc<Account>,
-    /// In seconds since 1970, the leeway put on.
+    /// In seconds since 1970, including the leeway.
     from: i64,
     until: i64,
     keys: u64,
@@ -73,10 +73,10 @@ pub(super) struct Issuer {
 }
 
 impl Issuer {
-    /// None when there is no issuer.
+    /// None without an issuer.
     ///
     /// # Errors
-    /// A sentence about a setting that can't be meant.
+    /// A sentence about an invalid setting.
     pub fn of(settings: &JwtSettings) -> Result<Option<Self>, String> {
         if settings.issuer.is_empty() {
             return Ok(None);
@@ -103,7 +103,7 @@ impl Issuer {
         &self.keys
     }
 
-    /// The account of a token that was found valid before and still is.
+    /// The account of a token that was verified before and is still valid.
     pub fn known(&self, name: &Name, now: DateTime<Utc>) -> Option<Arc<Account>> {
         let valid = self.valid.get(name)?;
         let now = now.timestamp();
@@ -111,7 +111,7 @@ impl Issuer {
         holds.then(|| valid.account.clone())
     }
 
-    /// Checks a token with the keys that are known. The log has the reason why it is wrong.
+    /// Verifies a token with the known keys. The reason of a failure is logged.
     pub fn check(&self, token: &str, name: Name, now: DateTime<Utc>) -> Checked {
         let wrong = |reason: &str| {
             tracing::info!(reason, "a token of an issuer was refused");
@@ -128,7 +128,7 @@ impl Issuer {
         let checked = keys
             .iter()
             .map(|key| self.check_with(token, header.alg, (key, generation), now));
-        // Of several keys at most one has made it.
+        // At most one of several keys has signed it.
         let its_own = |checked: &Result<Valid, &str>| !matches!(checked, Err(WRONG_SIGNATURE));
         match { checked }.find(its_own).unwrap_or(Err(WRONG_SIGNATURE)) {
             Err(reason) => wrong(reason),
@@ -161,7 +161,7 @@ impl Issuer {
         (key, keys): (&DecodingKey, u64),
         now: DateTime<Utc>,
     ) -> Result<Valid, &'static str> {
-        // The span of time is checked below, by the clock that everything else goes by.
+        // The lifetime is checked below, with the clock that everything else uses.
         let mut validation = Validation::new(algorithm);
         validation.set_issuer(&[&self.settings.issuer]);
         validation.set_audience(&[&self.settings.audience]);
@@ -174,7 +174,7 @@ impl Issuer {
         let claims = decode::<Map<String, Value>>(token, key, &validation)
             .map_err(reason)?
             .claims;
-        // The library takes a list of issuers as well.
+        // The library also accepts a list of issuers.
         if !claims.get("iss").is_some_and(Value::is_string) {
             return Err("another issuer");
         }
@@ -214,13 +214,14 @@ impl Issuer {
     }
 }
 
-/// Whether a text can be stored and shown: PostgreSQL takes no NUL, and no log wants other control characters.
+/// Returns true when a text can be stored and shown: PostgreSQL refuses NUL, and logs should contain no other control
+/// characters.
 fn is_plain(text: &str, longest: usize) -> bool {
     !text.is_empty() && text.len() <= longest && !text.contains(char::is_control)
 }
 
-/// What a claim allows: names of permissions and, for custom field sets, `VIEW_SET:` and `EDIT_SET:` with an id or `*`.
-/// A list of texts, or one text with blanks between them. What isn't known allows nothing.
+/// The rights in a claim: names of permissions and, for custom field sets, `VIEW_SET:` and `EDIT_SET:` with an id or
+/// `*`. A list of texts, or one text separated by spaces. Unknown entries grant nothing.
 fn rights(claim: Option<&Value>) -> Rights {
     let texts: Vec<&str> = match claim {
         Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).collect(),

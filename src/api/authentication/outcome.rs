@@ -12,7 +12,7 @@ use crate::api::metrics::{SignInMethod, SignInOutcome};
 use clientele_domain::access::Account;
 
 impl SignInMethod {
-    /// None, too, when the credentials have no known form.
+    /// Returns none also for credentials of an unknown form.
     pub(super) fn of(headers: &HeaderMap) -> Self {
         match credentials::read(headers) {
             Ok(Some(Credentials::Password(_))) => Self::Password,

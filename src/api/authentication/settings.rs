@@ -1,4 +1,4 @@
-//! Settings of signing in.
+//! Settings of authentication.
 
 use std::time::Duration;
 
@@ -7,47 +7,47 @@ use serde::{Deserialize, Serialize};
 use clientele_core::secret::Secret;
 use clientele_domain::caller::throttle::Allowance;
 
-/// How callers sign in.
+/// The settings of passwords, tokens and the throttle.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AuthenticationSettings {
-    /// How long a server goes on with what it knows of a user or token before it looks again, at most 10 s.
+    /// The time that a server uses a cached user or token before it reads it again, at most 10 s.
     pub freshness_seconds: u64,
-    /// So many failures of one user from one address are looked at in the course of the window.
+    /// The failures of one user from one address that are allowed in the window.
     pub failures_per_user: u32,
-    /// The same of all users from one address.
+    /// The failures of all users from one address that are allowed in the window.
     pub failures_per_address: u32,
     pub failure_window_seconds: u64,
-    /// Whether /metrics answers everybody.
+    /// Whether /metrics needs no authentication.
     pub public_metrics: bool,
     pub jwt: JwtSettings,
 }
 
-/// Whose tokens are taken beside our own. None as long as there is no issuer.
+/// The issuer whose tokens are accepted in addition to API tokens. None without an issuer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct JwtSettings {
-    /// The claim `iss`.
+    /// The expected claim `iss`.
     pub issuer: String,
-    /// What must be in the claim `aud`.
+    /// A value that the claim `aud` must contain.
     pub audience: String,
-    /// The algorithms that are taken, as RS256.
+    /// The accepted algorithms, such as RS256.
     pub algorithms: Vec<String>,
-    /// Where the issuer publishes its keys.
+    /// The URL at which the issuer publishes its keys.
     pub jwks_url: String,
-    /// Instead of that, one public key in PEM, or the secret of an HS algorithm.
+    /// In place of the URL: a public key in PEM, or the secret of an HS algorithm.
     pub key: Secret,
     /// The claim with the permissions.
     pub permissions_claim: String,
-    /// The claim with the role. Empty: no issued token has one.
+    /// The claim with the role. Empty: issued tokens have no role.
     pub role_claim: String,
-    /// How far the issuer's clock may be from ours.
+    /// The allowed difference between the issuer's clock and the server's.
     pub leeway_seconds: u64,
-    /// Keys are fetched again after this many seconds.
+    /// The interval of fetching the keys.
     pub jwks_refresh_seconds: u64,
-    /// Shortest time between two fetches, for an unknown key or after a failure.
+    /// The shortest time between two fetches, for an unknown key or after a failure.
     pub jwks_pause_seconds: u64,
-    /// Keys that could not be fetched again for this long check no token any more.
+    /// Keys that could not be renewed for this long verify no tokens.
     pub jwks_max_age_seconds: u64,
 }
 

@@ -1,4 +1,4 @@
-//! Metrics of the process, under the names that Prometheus' own libraries use. On Linux only, from `/proc`.
+//! Metrics of the process, under the names of Prometheus' client libraries. On Linux only, from `/proc`.
 
 use std::{fmt, fs};
 
@@ -8,10 +8,10 @@ use prometheus_client::{
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
 
-/// The unit of times in `/proc`, in a second. The same on every Linux that Rust's standard library runs on.
+/// The unit of times in `/proc`, per second. The same on every Linux system that Rust's standard library supports.
 const TICKS: f64 = 100.0;
 
-/// Reads the process's state each time it is asked for. What can't be read is left out.
+/// Reads the state of the process at each collection. Unreadable values are omitted.
 #[derive(Debug)]
 pub(super) struct Process;
 
@@ -64,7 +64,7 @@ impl Collector for Process {
     }
 }
 
-/// A field of `/proc/self/stat`, by its number in proc(5). The name of the program, in parentheses, may hold blanks.
+/// A field of `/proc/self/stat`, by its number in proc(5). The program's name, in parentheses, may contain spaces.
 fn field(stat: &str, number: usize) -> Option<f64> {
     let (_, from_third) = stat.rsplit_once(')')?;
     from_third.split_whitespace().nth(number.checked_sub(3)?)?.parse().ok()
@@ -82,7 +82,7 @@ fn bytes(status: &str, name: &str) -> Option<f64> {
     number_after(status, name).map(|kilobytes| kilobytes * 1024.0)
 }
 
-/// The number that follows `name` at the beginning of a line.
+/// The number after `name` at the start of a line.
 fn number_after(text: &str, name: &str) -> Option<f64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()

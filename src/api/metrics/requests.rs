@@ -1,6 +1,6 @@
-//! Metrics of requests: how many there are of which kind, how long they take, and how they end.
+//! Metrics of requests: their number by kind, their duration and their outcome.
 //!
-//! Labels take their values from closed sets, whatever callers send.
+//! Labels have values from closed sets, regardless of input.
 
 use std::{
     fmt,
@@ -34,7 +34,7 @@ const STATUSES: [u16; 19] = [
     0, 200, 307, 400, 401, 403, 404, 405, 406, 408, 409, 413, 415, 422, 429, 431, 500, 503, 504,
 ];
 
-/// What the server and its APIs count in one process. Cloning shares it.
+/// The request metrics of one process. Clones share them.
 #[derive(Clone, Debug)]
 pub struct ApiMetrics(Arc<Inner>);
 
@@ -115,7 +115,7 @@ impl Default for ApiMetrics {
 }
 
 impl ApiMetrics {
-    /// Names the routes of the REST API, whose requests are counted by route. To be called before the first request.
+    /// Sets the routes of the REST API, whose requests are counted by route. Must be called before the first request.
     pub(in crate::api) fn set_rest_routes(&self, routes: impl IntoIterator<Item = (Method, &'static str)>) {
         let _ = self.0.operations.set(Operations::new(routes));
     }
@@ -124,7 +124,7 @@ impl ApiMetrics {
         self.0.operations.get_or_init(|| Operations::new([]))
     }
 
-    /// Counts a request that has been answered, or was given up by its caller (without a status).
+    /// Counts a request that was answered, or cancelled by its caller (without a status).
     pub fn request(
         &self,
         method: &Method,
@@ -146,7 +146,7 @@ impl ApiMetrics {
         operation.durations[status_at].get_or_init(create).observe(duration);
     }
 
-    /// Counts the errors of a response, and why it was refused.
+    /// Counts the errors of a response, and the reason of a refusal.
     pub fn errors(&self, method: &Method, route: Option<&str>, status: StatusCode, report: Option<&ErrorReport>) {
         let api = self.operations().of(method, route, None).api;
         if let Some(report) = report {
@@ -160,7 +160,7 @@ impl ApiMetrics {
         }
     }
 
-    /// Counts an answer to a request that was refused before its route was known.
+    /// Counts a response to a request that was refused before its route was known.
     pub fn refused_early(&self, api: &'static str, report: &ErrorReport) {
         self.codes(api, report);
         if let Some(reason) = report.refused {
@@ -178,7 +178,7 @@ impl ApiMetrics {
         self.0.refused[reason as usize].inc();
     }
 
-    /// Counts what a mutation answers in `userErrors`, whether the caller selects them or not.
+    /// Counts the `userErrors` of a mutation, even if the caller doesn't select them.
     pub fn user_errors(&self, problems: &[Problem]) {
         for problem in problems {
             let code = problem.code.as_str();
@@ -190,18 +190,18 @@ impl ApiMetrics {
         self.0.signed_in[method as usize][outcome as usize].inc();
     }
 
-    /// A request was over a limit of the GraphQL API: refused, or only observed.
+    /// Counts a request over a limit of the GraphQL API: refused, or only observed.
     pub fn limit_exceeded(&self, limit: &'static str, observed: bool) {
         let outcome = if observed { "observed" } else { "refused" };
         self.0.exceeded.get_or_create(&LimitLabels { limit, outcome }).inc();
     }
 
-    /// Shows how many requests are in progress and waiting from now on.
+    /// Starts to export the numbers of requests in progress and waiting.
     pub fn watch(&self, places: &Places) {
         let _ = self.0.places.set(places.clone());
     }
 
-    /// As a page of their own.
+    /// The metrics as a page of their own.
     #[cfg(test)]
     pub(crate) fn text(&self) -> String {
         let mut registry = Registry::default();
@@ -246,7 +246,7 @@ impl ApiMetrics {
     }
 }
 
-/// Requests in progress and waiting, as admission knows them.
+/// Requests in progress and waiting, as counted by admission.
 #[derive(Debug)]
 struct UnderWay(ApiMetrics);
 
@@ -268,15 +268,15 @@ impl Collector for UnderWay {
 #[derive(Debug)]
 struct Operation {
     api: &'static str,
-    /// What it is called in the metrics.
+    /// Its name in the metrics.
     name: String,
-    /// The requests that belong to it; none when more than the route decides.
+    /// The requests that belong to it. None when the route alone doesn't decide.
     route: Option<(Option<Method>, &'static str)>,
-    /// For each status, so that counting takes no lock.
+    /// One for each status, so that counting takes no lock.
     durations: [OnceLock<Histogram>; STATUSES.len()],
 }
 
-/// All kinds of requests. Those that more than the route decides come first.
+/// All kinds of requests. Those that the route alone doesn't decide come first.
 #[derive(Debug)]
 struct Operations(Vec<Operation>);
 

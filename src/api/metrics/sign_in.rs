@@ -1,6 +1,6 @@
 //! The labels of sign-ins.
 
-/// What a caller signs in with.
+/// The method of a sign-in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SignInMethod {
     None,

@@ -1,4 +1,4 @@
-//! The two text formats of metrics, and which of them a caller reads.
+//! The two text formats of metrics, and their content negotiation.
 
 use std::fmt::Write;
 
@@ -14,7 +14,7 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// Prometheus' own, unless the caller names OpenMetrics and doesn't prefer plain text.
+    /// Prometheus' own format, unless the caller accepts OpenMetrics and doesn't prefer plain text.
     pub fn accepted(headers: &HeaderMap) -> Self {
         let ranges = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
         let (mut open_metrics, mut plain) = (0.0, 0.0);
@@ -45,7 +45,7 @@ impl Format {
 
     pub fn write(self, registry: &Registry) -> String {
         let mut text = String::new();
-        // Writing to a text doesn't fail.
+        // Writing to a string doesn't fail.
         let _ = encode(&mut text, registry);
         match self {
             Self::Prometheus => prometheus(&text),
@@ -54,11 +54,11 @@ impl Format {
     }
 }
 
-/// Where OpenMetrics calls a family of counters `x` and its samples `x_total`, Prometheus' format has `x_total` for
-/// both. It has no end of file.
+/// Converts OpenMetrics text. For counters, OpenMetrics names the family `x` and its samples `x_total`; Prometheus'
+/// format uses `x_total` for both. It has no end-of-file marker.
 fn prometheus(open_metrics: &str) -> String {
     let mut text = String::with_capacity(open_metrics.len() + 1024);
-    // The help of a family stands before its type.
+    // A family's help precedes its type.
     let mut help = "";
     for line in open_metrics.lines() {
         if let Some(of) = line.strip_prefix("# HELP ") {

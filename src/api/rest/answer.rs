@@ -1,4 +1,4 @@
-//! From stored clients to the legacy JSON: its member names, their order, and no nulls.
+//! Writes stored clients as legacy JSON: with its member names and their order, without nulls.
 
 mod collections;
 
@@ -14,7 +14,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 use clientele_domain::{client::Aggregate, definitions::Definitions};
 use collections::{Address, Document, Values};
 
-/// An answer with a JSON body.
+/// A response with a JSON body.
 pub fn json(status: StatusCode, body: impl Into<Body>) -> Response {
     let mut response = Response::new(body.into());
     *response.status_mut() = status;
@@ -30,7 +30,7 @@ pub struct Bare<'a>(pub &'a client::Model);
 pub struct Expanded<'a> {
     pub client: &'a Aggregate,
     pub definitions: &'a Definitions,
-    /// Only reads tell of groups. There are none.
+    /// True for reads, whose answers include groups. There are none.
     pub with_groups: bool,
 }
 
@@ -59,7 +59,7 @@ impl Serialize for Timestamp<'_> {
     }
 }
 
-/// A date as the timestamp of its first moment.
+/// A date as the timestamp of its start.
 struct Midnight<'a>(&'a NaiveDate);
 
 impl Serialize for Midnight<'_> {
@@ -94,7 +94,7 @@ impl Serialize for Bare<'_> {
             approved_at,
             activated_at,
             closed_at,
-            // Members of the GraphQL API only.
+            // Members that exist only in the GraphQL API.
             ..
         } = self.0;
         let mut members = Members::of(serializer)?;
@@ -119,7 +119,7 @@ impl Serialize for Bare<'_> {
         members.put_some("assignedUserKey", assigned_user_key.as_ref())?;
         members.put_some("assignedBranchKey", assigned_branch_key.as_ref())?;
         members.put_some("assignedCentreKey", assigned_centre_key.as_ref())?;
-        // Loans are kept elsewhere.
+        // Loans are stored elsewhere.
         members.put("loanCycle", 0)?;
         members.put("groupLoanCycle", 0)?;
         members.put("clientRole", Role(client_role_key))?;

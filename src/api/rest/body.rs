@@ -1,4 +1,4 @@
-//! The body of a request: its media type, its bytes up to a limit, and the checks before it is read as JSON.
+//! Reads the body of a request: its media type, its bytes up to a limit, and the checks before JSON parsing.
 
 use axum::{
     body::Body,
@@ -10,7 +10,7 @@ use super::errors::{Refusal, codes};
 use crate::api::content_encoding;
 use clientele_core::json_check::{self, DEEPEST, JsonFault, Limits, ShownPath};
 
-/// What a Content-Type says about a body.
+/// The media type that a Content-Type declares for a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Media {
     Json,
@@ -18,7 +18,7 @@ pub enum Media {
     Other,
 }
 
-/// A Content-Type header, if there is one.
+/// A parsed Content-Type header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Declared {
     pub media: Media,
@@ -33,7 +33,7 @@ impl Declared {
 
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let header = headers.get(CONTENT_TYPE)?;
-        // What isn't even ASCII names no media type.
+        // A non-ASCII header names no media type.
         Some(header.to_str().map_or(
             Self {
                 media: Media::Other,
@@ -48,7 +48,7 @@ impl Declared {
         let media = match parts.next().unwrap_or_default().as_str() {
             "application/json" => Media::Json,
             "application/x-www-form-urlencoded" => Media::Form,
-            // The versioned name of the legacy API among them.
+            // Includes the versioned media type of the legacy API.
             other if other.starts_with("application/") && other.ends_with("+json") => Media::Json,
             _ => Media::Other,
         };
@@ -63,16 +63,16 @@ impl Declared {
     }
 }
 
-/// How many times the limit is read, though not kept, before the caller is cut off: one who is still sending when the
-/// connection closes may never see the answer.
+/// The body is read, though not kept, up to this multiple of the limit before the connection is closed: a caller who is
+/// still sending at that moment may never see the response.
 const PATIENCE: usize = 4;
 
-/// The body, of `limit` bytes at the most.
+/// Reads the body, at most `limit` bytes.
 pub async fn read(body: Body, limit: usize) -> Result<Vec<u8>, Refusal> {
     let mut chunks = body.into_data_stream();
     let (mut bytes, mut length) = (Vec::new(), 0_usize);
     while let Some(chunk) = chunks.next().await {
-        // A caller who is gone won't see this, whatever it says.
+        // A disconnected caller never sees this response.
         let chunk = chunk.map_err(|_| Refusal::new(codes::INVALID_JSON_SYNTAX, "The body could not be read."))?;
         length += chunk.len();
         if length <= limit {
@@ -92,7 +92,7 @@ pub fn utf8(bytes: &[u8]) -> Result<&str, Refusal> {
     std::str::from_utf8(bytes).map_err(|_| not_utf8())
 }
 
-/// The text of a JSON body of at most `most` values, in which no object has the same member twice.
+/// The text of a JSON body with at most `most` values, in which no object has duplicate members.
 pub fn json(bytes: &[u8], most: usize) -> Result<&str, Refusal> {
     let text = utf8(json_check::without_byte_order_mark(bytes))?;
     let (code, source) = match json_check::check(text, Limits::of_values(most)) {
@@ -120,7 +120,7 @@ pub fn json(bytes: &[u8], most: usize) -> Result<&str, Refusal> {
     Err(Refusal::new(code, source))
 }
 
-/// Refuses a body that is compressed or encoded otherwise: nothing here decodes it.
+/// Refuses a compressed or otherwise encoded body: this API decodes none.
 pub fn require_identity(headers: &HeaderMap) -> Result<(), Refusal> {
     match content_encoding::is_identity(headers) {
         true => Ok(()),

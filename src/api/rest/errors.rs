@@ -1,4 +1,4 @@
-//! Error responses of the legacy API: one flat JSON object, whatever the reason.
+//! Error responses of the legacy API: always one flat JSON object.
 
 pub mod codes;
 mod table;
@@ -26,11 +26,11 @@ use clientele_core::{
 };
 use codes::Code;
 
-/// Something the caller can mend.
+/// An error that the caller can correct.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     pub code: Code,
-    /// What is at fault, for a person to read; none when the code says it all.
+    /// The cause, for people. None when the code is sufficient.
     pub source: Option<String>,
 }
 
@@ -46,12 +46,12 @@ impl Refusal {
 impl From<&Problem> for Refusal {
     fn from(problem: &Problem) -> Self {
         let about = problem.about.as_deref();
-        // Callers match on the bare id of the field that is missing.
+        // Callers match on the bare id of the missing field.
         let source = match (problem.code, about) {
             (ProblemCode::Required, Some(id)) => id.to_owned(),
             _ => {
                 let sentence = legacy_sentence(&problem.message, about);
-                // What a URL names has no member to point at, and neither has the request as a whole.
+                // A problem of the URL or of the whole request has no member to name.
                 if problem.section() == Section::Other || problem.path.is_empty() {
                     sentence
                 } else {
@@ -63,7 +63,7 @@ impl From<&Problem> for Refusal {
     }
 }
 
-/// A path in legacy names, as `customInformation[0].customFieldID`.
+/// A path in legacy names, such as `customInformation[0].customFieldID`.
 fn place(path: &[Step]) -> String {
     let mut text = String::new();
     for step in path {
@@ -76,7 +76,7 @@ fn place(path: &[Step]) -> String {
     text
 }
 
-/// Why there is no answer.
+/// The reason why a request failed.
 #[derive(Debug)]
 pub enum Failure {
     Refused(Refusal),
@@ -95,7 +95,7 @@ impl From<Error> for Failure {
     }
 }
 
-/// The first of the domain's problems, which come in the order in which they are to be told.
+/// Uses the first of the domain's problems, which are ordered for reporting.
 impl From<Vec<Problem>> for Failure {
     fn from(problems: Vec<Problem>) -> Self {
         match problems.first() {
@@ -130,7 +130,7 @@ impl Failure {
     }
 }
 
-/// The answer to a surprise, and whether the same request may succeed in a moment.
+/// The response to an unexpected error, and true if an immediate retry may succeed.
 fn surprise(error: &Error, request: Option<&RequestId>) -> (Refusal, bool) {
     match error {
         Error::Unauthenticated => {

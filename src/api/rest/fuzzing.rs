@@ -1,4 +1,4 @@
-//! Properties of submissions that hold for any input. The fuzz targets call these.
+//! Properties of REST requests that hold for any input. The fuzz targets call these.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -9,20 +9,20 @@ use super::{
 };
 use clientele_domain::idempotency::Key;
 
-/// A body is read without a panic, and the same when it is read twice.
+/// Checks that a body is read without a panic, with the same result twice.
 ///
 /// # Panics
-/// When it doesn't hold.
+/// When the property doesn't hold.
 pub fn body(bytes: &[u8]) {
     let Ok(text) = super::body::utf8(bytes) else { return };
     let [first, second] = [(), ()].map(|()| format!("{:?}", read::submission(text)));
     assert_eq!(first, second);
 }
 
-/// Parameters are read without a panic, and the same when they are read twice.
+/// Checks that parameters are read without a panic, with the same result twice.
 ///
 /// # Panics
-/// When it doesn't hold.
+/// When the property doesn't hold.
 pub fn parameters(text: &str) {
     let [first, second] = [(), ()].map(|()| {
         let Ok(parameters) = Parameters::parse(text) else {
@@ -38,10 +38,10 @@ pub fn parameters(text: &str) {
     assert_eq!(first, second);
 }
 
-/// A header's value is read without a panic; a key that can be used survives being quoted.
+/// Checks that a header's value is read without a panic, and that a valid key survives being quoted.
 ///
 /// # Panics
-/// When it doesn't hold.
+/// When the property doesn't hold.
 pub fn idempotency_key(bytes: &[u8]) {
     let Ok(value) = HeaderValue::from_bytes(bytes) else {
         return;

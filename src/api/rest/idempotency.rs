@@ -1,5 +1,5 @@
-//! The header `Idempotency-Key`: a key as it stands, or as the quoted string of the IETF's draft; and what two requests
-//! under one key are told apart by.
+//! The header `Idempotency-Key`: a bare key, or the quoted string of the IETF draft; and the fingerprint that
+//! distinguishes requests with the same key.
 
 use axum::http::{HeaderMap, request};
 
@@ -8,10 +8,10 @@ use clientele_domain::idempotency::Fingerprint;
 
 const HEADER: &str = "idempotency-key";
 
-/// The key that a request carries. Whether it is one that can be used is the domain's business.
+/// The key of a request. The domain decides whether it is valid.
 ///
 /// # Errors
-/// More than one header, bytes that aren't ASCII, or a quoted string that doesn't end.
+/// More than one header, non-ASCII bytes, or an unterminated quoted string.
 pub fn key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let mut values = headers.get_all(HEADER).iter();
     let Some(value) = values.next() else { return Ok(None) };
@@ -27,14 +27,14 @@ pub fn key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     key.ok_or_else(unreadable).map(Some)
 }
 
-/// What a request asks for, byte by byte.
+/// Hashes the complete request.
 pub fn fingerprint(head: &request::Parts, body: &[u8]) -> Fingerprint {
     let query = head.uri.query().unwrap_or_default();
     let texts = ["REST", head.method.as_str(), head.uri.path(), query];
     Fingerprint::of(texts.map(str::as_bytes).into_iter().chain([body]))
 }
 
-/// `"a\"b"` is `a"b`; what isn't quoted is what it is.
+/// `"a\"b"` becomes `a"b`; an unquoted value is unchanged.
 pub(super) fn unquoted(value: &str) -> Option<String> {
     let Some(quoted) = value.strip_prefix('"') else {
         return Some(value.to_owned());

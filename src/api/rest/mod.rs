@@ -1,7 +1,7 @@
-//! The legacy REST door: the JSON that callers written for another service's API v1 send and expect.
+//! The legacy REST API: accepts and returns the JSON of another service's API v1.
 //!
-//! Reads the wire into the domain's types, calls one domain function and writes the answer. Knows no rule about
-//! clients. To add an endpoint: a line in [`ROUTES`], and a handler that calls an existing domain function.
+//! Converts requests to the domain's types, calls one domain function and writes the response. Contains no rules about
+//! clients. To add an endpoint, add a line to [`ROUTES`] and a handler that calls an existing domain function.
 
 mod answer;
 mod body;
@@ -45,15 +45,15 @@ use clientele_domain::{
 use errors::{Failure, Refusal, codes};
 use parameters::{List, Parameters};
 
-/// What an operator decides about this door.
+/// The settings of the REST API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RestSettings {
-    /// Refuse an update whose body doesn't carry `client.encodedKey`, to the letter of the old documentation (R9).
+    /// Refuses an update whose body lacks `client.encodedKey`, as the old documentation requires.
     pub require_encoded_key: bool,
-    /// The longest body that is read, in bytes; a longer one is answered 413.
+    /// The maximum length of a body in bytes; a longer one is answered 413.
     pub body_bytes: usize,
-    /// The most JSON values of a body: objects, lists, texts, numbers, booleans and nulls.
+    /// The maximum number of JSON values in a body: objects, lists, texts, numbers, booleans and nulls.
     pub body_values: usize,
 }
 
@@ -62,7 +62,7 @@ impl Default for RestSettings {
         Self {
             require_encoded_key: false,
             body_bytes: 1024 * 1024,
-            // Callers send back whole answers, with the definition of each custom field.
+            // Callers send back complete answers, including the definition of each custom field.
             body_values: 100_000,
         }
     }
@@ -79,14 +79,14 @@ type Asking = Option<Extension<RequestId>>;
 type By = Extension<Caller>;
 type ClientId = Result<Path<String>, PathRejection>;
 
-/// A way in below `/api`.
+/// A route below `/api`.
 pub struct Route {
     pub method: Method,
     pub path: &'static str,
     handler: fn() -> MethodRouter<Door>,
 }
 
-/// Every way in. Each path is taken with a slash at its end, too.
+/// All routes. Each path is also accepted with a trailing slash.
 pub const ROUTES: &[Route] = &[
     Route {
         method: Method::GET,
@@ -110,7 +110,7 @@ pub const ROUTES: &[Route] = &[
     },
 ];
 
-/// Everything under `/api`.
+/// The router for everything below `/api`.
 pub fn router(clientele: Arc<Clientele>, settings: RestSettings, means: Means) -> Router {
     let routes = ROUTES.iter().fold(Router::new(), |router, route| {
         router
@@ -129,7 +129,7 @@ pub fn router(clientele: Arc<Clientele>, settings: RestSettings, means: Means) -
         })
 }
 
-/// An answer for a request that this door hasn't been asked.
+/// The response to a request that was refused before it reached this API.
 pub(in crate::api) fn refused(refusal: refusal::Refusal, sentence: &'static str, id: &RequestId) -> Response {
     let (code, source) = match refusal {
         refusal::Refusal::Slow => (codes::TOO_SLOW, Some(sentence.to_owned())),
@@ -187,12 +187,12 @@ async fn wrong_method(asking: Asking) -> Response {
     )
 }
 
-/// The answer to a request of another part of the server that fails, in the form of this API.
+/// The response to a request that failed in another part of the server, in this API's format.
 pub(in crate::api) fn failed(error: Error, id: Option<&RequestId>) -> Response {
     Failure::from(error).into_response(id)
 }
 
-/// The answer to somebody who isn't let in.
+/// The response to a caller whose authentication failed.
 pub(super) fn refuse_caller(refusal: &super::authentication::Refusal, id: &RequestId) -> Response {
     use super::authentication::Refusal as Kept;
     let code = match refusal {
@@ -206,7 +206,7 @@ pub(super) fn refuse_caller(refusal: &super::authentication::Refusal, id: &Reque
 }
 
 impl Door {
-    /// Ends a read that takes more time or memory than a request may.
+    /// Ends a read that exceeds the time or memory limit of a request.
     async fn within(
         &self,
         caller: &Caller,
@@ -243,7 +243,7 @@ impl Door {
     async fn clients(&self, caller: &Caller, uri: &Uri) -> Result<Vec<u8>, Failure> {
         let list = parameters::list(&Parameters::parse(uri.query().unwrap_or_default())?)?;
         self.page(caller, &list).await.map_err(|failure| match failure {
-            // Whoever reads lists knows what to do about this code, and that a smaller page is all it takes.
+            // Callers that read lists handle this code, and a smaller page is sufficient.
             Failure::Surprise(Error::TooLarge { most }) => {
                 let source = format!(
                     "limit: these clients take more than {}: ask for fewer by a lower limit.",
@@ -281,7 +281,7 @@ impl Door {
     }
 }
 
-/// The id in a path. One that isn't UTF-8 is nobody's.
+/// The id in a path. One that isn't UTF-8 belongs to no client.
 fn named(id: ClientId) -> Result<String, Refusal> {
     id.map(|Path(id)| id).map_err(|_| unknown_client())
 }
@@ -298,7 +298,7 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
     Ok(text.finish()?)
 }
 
-/// An answer that counts to what its request may hold until it has been taken.
+/// A response that counts against its request's memory until it has been sent.
 fn kept(answer: Vec<u8>, allowance: &Allowance) -> Body {
     allowance
         .keep([answer.into()])

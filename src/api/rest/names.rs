@@ -1,6 +1,6 @@
-//! The members whose legacy names differ from the names in the domain: one table, read in both directions.
+//! Members whose legacy names differ from the domain's names: one table for both directions.
 
-/// The domain's name, and the legacy one.
+/// The domain's name and the legacy name.
 const NAMES: [(&str, &str); 5] = [
     ("clientId", "id"),
     ("fieldId", "customFieldID"),
@@ -17,10 +17,10 @@ pub fn legacy(name: &str) -> &str {
         .map_or(name, |(_, legacy)| legacy)
 }
 
-/// A sentence of the domain in legacy names. `about` is the id of the custom field that it speaks of: the bank chose
-/// it, and it stays as it is whatever it looks like.
+/// A message of the domain in legacy names. `about` is the id of the custom field it concerns: the bank chose that id,
+/// so it is never replaced.
 pub fn legacy_sentence(sentence: &str, about: Option<&str>) -> String {
-    // Where GraphQL callers may look something up is of no use to callers of this route.
+    // The reference to a GraphQL query is of no use to callers of this API.
     let sentence = match sentence.split_once(": the query ") {
         Some((beginning, _)) => format!("{beginning}."),
         None => sentence.to_owned(),

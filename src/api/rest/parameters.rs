@@ -1,4 +1,4 @@
-//! Parameters: of a URL or a form. They name a new client's scalars, or what a list of clients is narrowed by.
+//! Parameters of a URL or a form: the scalars of a new client, or the filters of a list of clients.
 
 mod encoding;
 mod list;
@@ -12,11 +12,11 @@ use super::{
 use clientele_domain::upsert::UpsertClient;
 pub use list::{List, list};
 
-/// Accepted on every route, whether they mean something there or not: callers send them everywhere. The public Java SDK
-/// adds `appkey` to every request.
+/// Accepted on every route, even without effect: callers send them everywhere. The public Java SDK adds `appkey` to
+/// every request.
 const EVERYWHERE: [&str; 4] = ["appkey", "fullDetails", "limit", "offset"];
 
-/// The scalars that a client can be created with.
+/// The scalars with which a client can be created.
 const SCALARS: [&str; 16] = [
     "id",
     "state",
@@ -36,7 +36,7 @@ const SCALARS: [&str; 16] = [
     "preferredLanguage",
 ];
 
-/// How older callers spell some of them.
+/// Older spellings of some of them.
 const OLD_SPELLINGS: [(&str, &str); 4] = [
     ("homephone", "homePhone"),
     ("mobilephone", "mobilePhone1"),
@@ -44,15 +44,15 @@ const OLD_SPELLINGS: [(&str, &str); 4] = [
     ("email", "emailAddress"),
 ];
 
-/// Names and values, in the order in which they were sent.
+/// Names and values, in the order received.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Parameters(Vec<(String, String)>);
 
 impl Parameters {
-    /// Reads the query of a URL or a form.
+    /// Parses the query of a URL or a form.
     ///
     /// # Errors
-    /// When what is escaped isn't UTF-8.
+    /// When the decoded bytes aren't UTF-8.
     pub fn parse(text: &str) -> Result<Self, Refusal> {
         encoding::decode(text).map(Self)
     }
@@ -62,14 +62,14 @@ impl Parameters {
         self
     }
 
-    /// Those that aren't accepted everywhere.
+    /// Parameters other than those accepted everywhere.
     fn particular(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()));
         all.filter(|(name, _)| !EVERYWHERE.contains(name))
     }
 
     /// # Errors
-    /// When there are any that mean something, beside `what`.
+    /// When there are such parameters in addition to `what`.
     pub fn refuse_beside(&self, what: &str) -> Result<(), Refusal> {
         self.particular().next().map_or(Ok(()), |(name, _)| {
             let source = format!("{} isn't allowed beside {what}.", shown(name));
@@ -77,7 +77,7 @@ impl Parameters {
         })
     }
 
-    /// Whether collections are asked for too.
+    /// Returns true when the caller also requests collections.
     pub fn full_details(&self) -> Result<bool, Refusal> {
         let mut values = self.0.iter().filter(|(name, _)| name == "fullDetails");
         match (values.next(), values.next()) {
@@ -92,12 +92,12 @@ impl Parameters {
         }
     }
 
-    /// The client that the parameters describe: they say what the same members of a JSON body would say.
+    /// The client that the parameters describe, as the same members of a JSON body would.
     pub fn client(&self) -> Result<UpsertClient, Refusal> {
         let mut members = Map::new();
         for (name, value) in self.particular() {
             let Some(member) = scalar(name) else {
-                // The second half is for a JSON body that came as a form, as some tools send it unasked.
+                // The second sentence is for a JSON body sent as a form, which is the default of some tools.
                 let source = format!(
                     "{} isn't a parameter of a client. Send JSON as application/json.",
                     shown(name)
@@ -113,7 +113,7 @@ impl Parameters {
     }
 }
 
-/// The member of a client that a parameter gives.
+/// The client's member that a parameter sets.
 fn scalar(name: &str) -> Option<&str> {
     let name = OLD_SPELLINGS
         .iter()
@@ -126,7 +126,7 @@ fn twice(name: &str) -> Refusal {
     Refusal::new(codes::PARAMETER_NOT_ALLOWED, format!("{name} is given twice."))
 }
 
-/// A name as it may stand in an answer: a body that is taken for a form may have anything for names.
+/// A name that can be repeated in a response: a body mistaken for a form may have anything as names.
 fn shown(name: &str) -> &str {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.');
     if (1..=64).contains(&name.len()) && name.bytes().all(plain) {

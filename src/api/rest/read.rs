@@ -1,5 +1,5 @@
-//! From a JSON body to a submission. Tolerant of what it needn't understand; judges no value, only whether it can be
-//! read. What comes of it is the domain's business.
+//! Parses a JSON body into the input of an upsert. Ignores unknown members and checks only whether values can be
+//! parsed; the domain validates them.
 
 mod day;
 mod member;
@@ -24,17 +24,17 @@ use member::{Members, Misread, Unreadable};
 /// Reads `{client, idDocuments, addresses, customInformation}`.
 ///
 /// # Errors
-/// When the body as a whole is no JSON object; a member that can't be read is a problem of the submission instead.
+/// When the body isn't a JSON object. An unreadable member is a problem of the input instead.
 pub fn submission(body: &str) -> Result<UpsertClient, Refusal> {
     let mut unreadable = Unreadable::default();
     let mut root = Members::root(members(body)?, &mut unreadable);
     let client = match root.object("client") {
         MaybeUndefined::Value(members) => client(members),
-        // The collections are changed alone.
+        // Only the collections change.
         MaybeUndefined::Undefined | MaybeUndefined::Null => ClientInput::default(),
     };
     let id_documents = root.list("idDocuments", (LONGEST_LIST + 1, LONGEST_LIST + 1), id_document);
-    // Only the first address counts. The others are counted and not read.
+    // Only the first address counts. The others are counted without being parsed.
     let addresses = root.list("addresses", (1, LONGEST_LIST + 1), address);
     let custom_information = root.list("customInformation", (LONGEST_LIST + 1, LONGEST_LIST + 1), custom_value);
     let Unreadable(unreadable) = unreadable;
@@ -48,7 +48,7 @@ pub fn submission(body: &str) -> Result<UpsertClient, Refusal> {
     })
 }
 
-/// The members of the body, each as the text it has.
+/// The members of the body as raw JSON.
 fn members(body: &str) -> Result<HashMap<String, &RawValue>, Refusal> {
     serde_json::from_str(body).map_err(|error| {
         let source = match error.classify() {
@@ -114,7 +114,7 @@ fn gender_of(text: &str) -> Option<Gender> {
     }
 }
 
-/// An object of which only the key counts.
+/// An object of which only the key is used.
 fn client_role(client: &mut Members<'_, '_>) -> MaybeUndefined<ClientRoleBy> {
     let mut role = match client.object("clientRole") {
         MaybeUndefined::Value(role) => role,
@@ -162,7 +162,7 @@ fn custom_value(mut members: Members<'_, '_>) -> CustomFieldValueInput {
         value::custom(raw)
     });
     CustomFieldValueInput {
-        // No id is the empty id, which no field has.
+        // A missing id becomes the empty id, which no field has.
         field_id: members.text("fieldId").take().unwrap_or_default(),
         group_index: members
             .value("groupIndex", value::integer)

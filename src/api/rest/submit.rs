@@ -1,4 +1,4 @@
-//! The two ways to submit a client: as JSON, or as parameters of a URL or a form.
+//! The two formats of an upsert: JSON, or parameters of a URL or a form.
 
 use axum::{body::Body, extract::Request};
 use chrono::{DateTime, Utc};
@@ -24,7 +24,7 @@ use clientele_domain::{
     upsert::{UpsertClient, Upserted},
 };
 
-/// What the caller sent, and how it is to be answered.
+/// The parsed input, and the format of the answer.
 struct Submission {
     input: UpsertClient,
     expanded: bool,
@@ -33,14 +33,14 @@ struct Submission {
 impl Door {
     /// Creates or changes a client. `named` is the id in the path.
     pub async fn submit(&self, caller: &Caller, request: Request, named: Option<String>) -> Result<Body, Failure> {
-        // Before the body is looked at, whoever may change nothing is told so.
+        // The permission is checked before the body is read.
         if !caller.may(Permission::CreateClient) {
             caller.needs(Permission::EditClient)?;
         }
         let place = request.extensions().get::<Place>().cloned();
         let Submission { input, expanded } = self.read(request, named).await?;
         let wanted = if expanded { Wanted::ALL } else { Wanted::default() };
-        // Before anything is done, whoever can't be answered is told so.
+        // A request that can't be answered is refused before anything is stored.
         let allowance = self.means.allow(Purpose::Change, caller.flow())?;
         let Upserted {
             client,
@@ -50,7 +50,8 @@ impl Door {
         } = self
             .store(caller.clone(), input, wanted, allowance.clone(), place)
             .await?;
-        // It is stored, and told whatever that takes: no more than was sent, and what the definitions say of it.
+        // The change is stored, so the memory limit doesn't apply to its answer: it holds only the data sent and its
+        // definitions.
         let answer = if expanded {
             json(&Expanded {
                 client: &client,
@@ -65,8 +66,8 @@ impl Door {
 
     async fn read(&self, request: Request, named: Option<String>) -> Result<Submission, Refusal> {
         let (head, body) = request.into_parts();
-        // A form or a bare URL needs no permission of the browser: a foreign page could send one for whoever looks at
-        // it.
+        // A browser sends forms and bare URLs without a preflight: a foreign page could send one on behalf of its
+        // visitor.
         if origin::is_foreign(&head.headers, &head.extensions) {
             let source = "A page of another site can't submit clients.";
             return Err(Refusal::new(codes::INVALID_PERMISSIONS, source));
@@ -101,7 +102,7 @@ impl Door {
                 Some(_) => Err(missing("There is no body: drop the Content-Type header, or send JSON.")),
             };
         }
-        // A body that doesn't say what it is can only be JSON.
+        // A body without a media type can only be JSON.
         let Declared { media, utf8 } = declared.unwrap_or(Declared::JSON);
         match media {
             Media::Other => Err(missing("Send the body as application/json.")),
@@ -124,7 +125,7 @@ impl Door {
         }
     }
 
-    /// Runs on when the caller is gone, so that what was begun is finished.
+    /// Continues when the caller disconnects, so that started work is finished.
     async fn store(
         &self,
         caller: Caller,
@@ -145,7 +146,7 @@ impl Door {
     }
 }
 
-/// Parameters only create: a change needs JSON.
+/// Parameters can only create clients: a change needs JSON.
 fn parameters(parameters: Parameters, named: Option<String>) -> Result<Submission, Refusal> {
     if named.is_some() {
         return Err(missing("A client is changed by a JSON body, not by parameters."));
@@ -160,7 +161,7 @@ fn missing(source: &str) -> Refusal {
     Refusal::new(codes::MISSING_ENTITY_JSON, source)
 }
 
-/// The door is where time comes from; below it, time is a parameter.
+/// The API reads the clock; the domain takes the time as a parameter.
 #[expect(clippy::disallowed_methods, reason = "this is a door")]
 fn now() -> DateTime<Utc> {
     Utc::now()

@@ -1,4 +1,4 @@
-//! The door from the outside: real requests to the real router over loopback, each test with a database of its own.
+//! Tests of the REST API: real requests to the real router over loopback, each test with its own database.
 
 mod reading;
 mod refusals;
@@ -25,10 +25,10 @@ use clientele_domain::{
 };
 use clientele_storage::db::{Database, DatabaseSettings};
 
-/// The key that every fresh database gives its default role.
+/// The key of the default role in every fresh database.
 const DEFAULT_ROLE: &str = "d9df8bc78a0234ccc934a845c";
 
-/// The door, to whoever calls.
+/// The router without authentication.
 fn open(clientele: Arc<Clientele>, settings: RestSettings) -> axum::Router {
     let anyone = Caller::anyone(Door::Rest, "request".into());
     let means = Means::new(Duration::from_secs(30), Connections::ONE, &AnswerSettings::default());
@@ -42,7 +42,7 @@ struct Server {
     _folder: TempDir,
 }
 
-/// A status and the answer as it was sent.
+/// A status and the body as received.
 type Answer = (u16, String);
 
 impl Server {
@@ -62,7 +62,7 @@ impl Server {
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let router = open(clientele.clone(), settings);
         tokio::spawn(async move { axum::serve(listener, router).await });
-        // The library names no cryptography of its own, though nothing here is encrypted.
+        // The HTTP client has no default cryptography, though nothing here is encrypted.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
         Self {
@@ -94,7 +94,7 @@ impl Server {
         .await
     }
 
-    /// Creates a client with everything and answers it.
+    /// Creates a client with all members and returns it.
     async fn ines(&self) -> Value {
         self.define().await;
         let body = json!({
@@ -115,7 +115,7 @@ impl Server {
         serde_json::from_str(&text).expect("JSON")
     }
 
-    /// What [`ines`](Self::ines) has become.
+    /// Reads the client that [`ines`](Self::ines) created.
     async fn full(&self) -> Value {
         let (_, text) = self.get("/api/clients/INES?fullDetails=true").await;
         serde_json::from_str(&text).expect("JSON")
@@ -125,7 +125,7 @@ impl Server {
         self.define_with(None, false).await;
     }
 
-    /// Gives the field `income` another state, and makes it required or not.
+    /// Changes the state of the field `income`, and whether it is required.
     async fn define_with(&self, state: Option<FieldState>, required: bool) {
         let field = |id: &str, kind| CustomFieldInput {
             field_id: id.to_owned(),
@@ -193,7 +193,7 @@ async fn send(request: RequestBuilder) -> Answer {
     (response.status().as_u16(), response.text().await.expect("a text"))
 }
 
-/// The number and source of a refusal.
+/// The status, number and source of a refusal.
 fn refusal((status, text): &Answer) -> (u16, u64, String) {
     let answer: Value = serde_json::from_str(text).expect("JSON");
     let code = answer["returnCode"]
@@ -206,7 +206,7 @@ fn refusal((status, text): &Answer) -> (u16, u64, String) {
     )
 }
 
-/// A text with the values of these members replaced, where they differ from run to run.
+/// Replaces the values of these members, which differ between runs.
 fn masked(text: &str, answer: &Value, pointers: &[&str]) -> String {
     pointers.iter().fold(text.to_owned(), |text, pointer| {
         let value = answer.pointer(pointer).and_then(Value::as_str).expect("a text");

@@ -1,4 +1,4 @@
-//! The keys that check the issuer's tokens: one from the configuration, or those that the issuer publishes.
+//! The keys that verify the issuer's tokens: one from the configuration, or those that the issuer publishes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,10 +14,10 @@ use super::{
 use crate::api::authentication::JwtSettings;
 use clientele_core::flow::Flow;
 
-/// A secret shorter than this can be guessed.
+/// A shorter secret can be guessed.
 const SHORTEST_SECRET: usize = 32;
-/// So many keys are tried for a token that doesn't name its own: the one that goes and the one that comes, and some
-/// more.
+/// The maximum number of keys tried for a token without a key id: during a rotation an old and a new key exist, with
+/// some margin.
 const MOST_TRIED: usize = 4;
 
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl Keys {
         }
     }
 
-    /// A number that grows with every change of the keys; none while none can be trusted.
+    /// A number that grows with every change of the keys. None while no keys can be trusted.
     pub fn generation(&self) -> Option<u64> {
         match self {
             Self::Static(_) => Some(0),
@@ -64,7 +64,8 @@ impl Keys {
         }
     }
 
-    /// The key of this id, or those that fit where none is named, with their generation. Empty when none is known.
+    /// The key of this id, or all fitting keys if the token has no key id, with their generation. Empty when none is
+    /// known.
     pub fn find(&self, id: Option<&str>, algorithm: Algorithm) -> (Vec<Arc<DecodingKey>>, u64) {
         let published = match self {
             Self::Static(key) => return (vec![key.clone()], 0),
@@ -79,7 +80,7 @@ impl Keys {
         (keys.take(MOST_TRIED).collect(), generation)
     }
 
-    /// Asks the issuer for keys that aren't known, and waits a bounded time for the answer.
+    /// Fetches the keys again because of an unknown key, and waits for a limited time.
     pub async fn fetch_again(&self, flow: Flow) -> Fetch {
         match self {
             Self::Static(_) => Fetch::Recent,
@@ -108,7 +109,7 @@ impl Keys {
         self.published()?.outage()
     }
 
-    /// The time after which a request may try again when the issuer is unreachable.
+    /// The time after which a caller may retry when the issuer is unreachable.
     pub fn retry_after(&self) -> Duration {
         self.published().map_or(Duration::ZERO, |published| published.pause())
     }
@@ -122,7 +123,7 @@ impl Keys {
     }
 }
 
-/// Whether the key is for signatures of this kind.
+/// Returns true when the key is for signatures of this algorithm.
 fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
     let meant = key
         .common
@@ -138,7 +139,7 @@ fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
         (AlgorithmParameters::EllipticCurve(key), Algorithm::ES256) => key.curve == EllipticCurve::P256,
         (AlgorithmParameters::EllipticCurve(key), Algorithm::ES384) => key.curve == EllipticCurve::P384,
         (AlgorithmParameters::OctetKeyPair(key), Algorithm::EdDSA) => key.curve == EllipticCurve::Ed25519,
-        // A published secret is none.
+        // A published secret is no secret.
         _ => false,
     };
     meant && same && kind

@@ -1,9 +1,9 @@
-//! A public key from a configuration. Knows no issuer.
+//! Parses public keys in PEM. Knows no issuer.
 
 use jsonwebtoken::DecodingKey;
 use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
 
-/// Reads a public key in PEM: a sequence of the algorithm's name and, in a string of bits, the key.
+/// Reads a public key in PEM: a sequence of an algorithm identifier and a bit string with the key.
 pub(super) fn public_key(pem: &str) -> Option<DecodingKey> {
     const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
     const CURVE: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
@@ -27,7 +27,7 @@ pub(super) fn public_key(pem: &str) -> Option<DecodingKey> {
     }
 }
 
-/// The first element of DER: its tag, its contents, and what follows.
+/// The first element of DER: its tag, its contents, and the remaining bytes.
 fn element(der: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let (&[tag, first], rest) = der.split_first_chunk::<2>()?;
     let (length, rest) = match first {

@@ -1,5 +1,4 @@
-//! The keys that an issuer publishes: fetched at the start, at intervals and for a key that isn't known, one fetch at a
-//! time.
+//! The keys that an issuer publishes: fetched at the start, at intervals and for an unknown key, one fetch at a time.
 
 use std::{
     fmt,
@@ -22,17 +21,18 @@ use clientele_core::{
     flow::{Flow, FlowQueue},
 };
 
-/// Limits of one fetch: the size of the answer in bytes, and the time it may take.
+/// Limits of one fetch: the size of the response in bytes, and its time.
 const LARGEST: usize = 256 * 1024;
 const PATIENCE: Duration = Duration::from_secs(5);
-/// Limit of a request's wait for a fetch when other keys are known, or the issuer is known to be unreachable.
+/// The limit of a request's wait for a fetch when other keys are known, or the issuer is known to be unreachable.
 const SHORT_PATIENCE: Duration = Duration::from_secs(1);
-/// Requests that wait for a fetch at once, shared fairly by network. More are answered as if it had failed.
+/// The maximum number of requests that wait for a fetch, shared fairly by network. Others are answered as if it had
+/// failed.
 const MOST_WAITING: usize = 64;
-/// Shortest pause between two fetches in the background.
+/// The shortest pause between two background fetches.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// Keys that are fetched.
+/// The fetched keys.
 #[derive(Debug)]
 pub(in crate::api::authentication) struct Published {
     url: Url,
@@ -49,33 +49,33 @@ struct State {
     keys: Arc<Vec<Jwk>>,
     /// Grows with every change of the keys.
     generation: u64,
-    /// The last fetch that succeeded.
+    /// The last successful fetch.
     fetched: Option<Instant>,
     /// The end of the last fetch.
     attempted: Option<Instant>,
-    /// The failure of the last fetch; none when it succeeded.
+    /// The failure of the last fetch. None when it succeeded.
     failure: Option<FetchError>,
-    /// Turns true when the fetch under way has ended.
+    /// Becomes true when the fetch under way has ended.
     fetching: Option<watch::Receiver<bool>>,
 }
 
-/// The outcome of asking the issuer for a key that isn't known.
+/// The outcome of a fetch for an unknown key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::api::authentication) enum Fetch {
-    /// The keys have been fetched since.
+    /// The keys have been fetched since the request.
     Done,
-    /// They were fetched less than the pause ago.
+    /// The last fetch is more recent than the pause.
     Recent,
-    /// The issuer can't be reached, or hasn't answered in time.
+    /// The issuer is unreachable, or hasn't answered in time.
     Failed,
 }
 
-/// The keys that are known can't be renewed: the last fetch failed.
+/// The known keys can't be renewed: the last fetch failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::api::authentication) enum Outage {
-    /// Keys that were fetched before still check tokens.
+    /// Previously fetched keys still verify tokens.
     WithKeys,
-    /// There are none, or they are too old: no token can be checked.
+    /// There are no keys, or they are too old: no token can be verified.
     WithoutKeys,
 }
 
@@ -87,7 +87,7 @@ impl Published {
         });
         let url =
             url.ok_or("authentication.jwt.jwks_url must begin with https://, or with http:// for this machine only")?;
-        // Without this the client would have no cryptography before the server has started.
+        // Without this, the client would have no cryptography before the server has started.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = Client::builder().timeout(PATIENCE).redirect(Policy::none()).no_proxy();
         Ok(Arc::new(Self {
@@ -107,7 +107,8 @@ impl Published {
         }))
     }
 
-    /// The keys and their generation, unless they are too old to be trusted. Starts a fetch when they have aged.
+    /// The keys and their generation, unless they are too old to be trusted. Starts a fetch when they are due for
+    /// renewal.
     pub fn usable(self: &Arc<Self>) -> Option<(Arc<Vec<Jwk>>, u64)> {
         let state = self.state();
         let fetched = state.fetched?;
@@ -117,12 +118,12 @@ impl Published {
         usable
     }
 
-    /// The age of the keys. None before the first fetch that succeeded.
+    /// The age of the keys. None before the first successful fetch.
     pub fn age(&self) -> Option<Duration> {
         self.state().fetched.map(|at| at.elapsed())
     }
 
-    /// Returns whether the last fetch succeeded; none before the first.
+    /// Returns whether the last fetch succeeded. None before the first.
     pub fn is_up(&self) -> Option<bool> {
         let state = self.state();
         state.attempted.map(|_| state.failure.is_none())
@@ -140,7 +141,7 @@ impl Published {
         self.pause
     }
 
-    /// Fetches the keys now, and then whenever they have aged or the last fetch failed. Never returns.
+    /// Fetches the keys now, and again whenever they are due for renewal or the last fetch failed. Never returns.
     pub async fn keep_fetching(self: Arc<Self>) {
         loop {
             if let Some(mut fetch) = self.join(Duration::ZERO) {
@@ -154,7 +155,7 @@ impl Published {
         }
     }
 
-    /// Fetches the keys, unless that was done less than the pause ago, and waits a bounded time until they are there.
+    /// Fetches the keys, unless the last fetch is more recent than the pause, and waits for a limited time.
     pub async fn fetch_again(self: &Arc<Self>, flow: Flow) -> Fetch {
         let patience = {
             let state = self.state();
@@ -178,11 +179,11 @@ impl Published {
         }
     }
 
-    /// Joins the fetch under way, or begins one, which goes on without those who wait for it. None: the last one ended
+    /// Joins the fetch under way, or starts one, which continues even if no request waits. None if the last one ended
     /// less than `pause` ago.
     fn join(self: &Arc<Self>, pause: Duration) -> Option<watch::Receiver<bool>> {
         let mut state = self.state();
-        // A fetch whose sender is gone has ended without a result.
+        // A fetch whose sender was dropped has ended without a result.
         if let Some(fetching) = state.fetching.as_ref().filter(|fetch| fetch.has_changed().is_ok()) {
             return Some(fetching.clone());
         }
@@ -201,7 +202,7 @@ impl Published {
         Some(ended)
     }
 
-    /// Stores the outcome of a fetch. A failure leaves the keys that are known; the log has one line for each outage.
+    /// Stores the outcome of a fetch. A failure keeps the known keys. The log has one line for each outage.
     fn note(&self, fetched: Result<Vec<Jwk>, FetchError>) {
         let mut state = self.state();
         let now = Instant::now();
@@ -230,7 +231,7 @@ impl Published {
         }
     }
 
-    /// The URL for the log: without its query, which may hold a secret.
+    /// The URL for the log, without its query, which may contain a secret.
     fn shown_url(&self) -> String {
         let mut url = self.url.clone();
         url.set_query(None);
@@ -258,7 +259,7 @@ impl Published {
     }
 }
 
-/// Reads a set of keys. Keys of kinds that aren't known are left out, as RFC 7517 wants it.
+/// Parses a set of keys. Keys of unknown types are ignored, as RFC 7517 requires.
 fn parse(body: &[u8]) -> Result<Vec<Jwk>, FetchError> {
     #[derive(Deserialize)]
     struct Set {

@@ -1,4 +1,4 @@
-//! The signatures of tokens, checked by the cryptography that everything else here uses. Makes none.
+//! Verifies token signatures with ring, like the rest of the server. Signs nothing.
 
 use std::sync::Once;
 
@@ -18,11 +18,11 @@ use ring::{
 static RING: CryptoProvider = CryptoProvider {
     signer_factory: |_, _| Err(new_error(ErrorKind::UnsupportedAlgorithm)),
     verifier_factory: verifier,
-    // Keys are made from their parts by ourselves; this is for making parts from keys.
+    // This would extract parts from keys; here, keys are only built from their parts.
     key_utils: KeyUtils::new_unimplemented(),
 };
 
-/// From here on the library of tokens uses ring.
+/// Makes the token library use ring.
 pub(super) fn use_ring() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -36,7 +36,7 @@ struct RingVerifier {
 }
 
 fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerifier>> {
-    // The key decides which algorithms it is for: a public key never becomes a secret.
+    // The key determines its algorithms: a public key is never used as a secret.
     if algorithm.family() != key.family() {
         return Err(new_error(ErrorKind::InvalidAlgorithm));
     }

@@ -1,4 +1,4 @@
-//! The members of a client's collections, and a custom field's definition beside each of its values.
+//! Writes the members of a client's collections, with a custom field's definition next to each of its values.
 
 use entity::{address, custom_field_value, id_document};
 use serde::{
@@ -77,7 +77,7 @@ impl Serialize for Values<'_> {
         let mut list = serializer.serialize_seq(None)?;
         let mut index = 0;
         for value in self.values {
-            // A field goes only when nobody has a value for it: without its field, this one has gone since it was read.
+            // A field is deleted only when it has no values, so a value without a field was deleted after it was read.
             if let Some(field) = self.definitions.field_of_key(&value.field_key) {
                 list.serialize_element(&CustomValue { value, field, index })?;
                 index += 1;
@@ -90,7 +90,7 @@ impl Serialize for Values<'_> {
 struct CustomValue<'a> {
     value: &'a custom_field_value::Model,
     field: &'a Field,
-    /// Its place in this list, which values that are left out must not show through.
+    /// Its index in this list, which must not reveal omitted values.
     index: usize,
 }
 
@@ -101,7 +101,7 @@ impl Serialize for CustomValue<'_> {
             field_key,
             group_index,
             encoded_key,
-            position: _, // among all values, be they shown or not
+            position: _, // among all values, including omitted ones
             value,
             linked_key,
         } = self.value;
@@ -119,7 +119,7 @@ impl Serialize for CustomValue<'_> {
     }
 }
 
-/// A custom field as it stands beside each of its values.
+/// A custom field as shown next to each of its values.
 struct Definition<'a>(&'a Field);
 
 impl Serialize for Definition<'_> {

@@ -1,4 +1,4 @@
-//! The return codes of the legacy route, each with its name and the HTTP status it comes with.
+//! The return codes of the legacy route, each with its name and its HTTP status.
 
 use axum::http::StatusCode;
 

@@ -1,5 +1,5 @@
-//! Maps problems of the domain to legacy return codes. Each part of an input has a match of its own without a
-//! catch-all, so that the compiler asks for the number of a new problem code.
+//! Maps problems of the domain to legacy return codes. Each part of an input has its own match without a catch-all, so
+//! that the compiler requires a number for a new problem code.
 
 use super::codes::{self, Code};
 use clientele_core::problem::{Problem, ProblemCode, Section, Step};

@@ -1,16 +1,15 @@
-//! The encoding of parameters: `name=value` pairs between ampersands, `+` for a space, `%` for any byte.
+//! Decodes parameters: `name=value` pairs separated by ampersands, `+` for a space, `%` for any byte.
 
 use crate::api::rest::{
     body::not_utf8,
     errors::{Refusal, codes},
 };
 
-/// The most pairs in a query string or form: many more than a client has parameters.
+/// The maximum number of pairs in a query string or form, far above the number of a client's parameters.
 const MOST: usize = 100;
 
 /// # Errors
-/// When there are too many pairs, or when what is escaped isn't UTF-8: replacing those bytes would silently change a
-/// name.
+/// When there are too many pairs, or when the decoded bytes aren't UTF-8: replacing them would silently change a name.
 pub fn decode(text: &str) -> Result<Vec<(String, String)>, Refusal> {
     let pairs = text.split('&').filter(|pair| !pair.is_empty());
     if pairs.clone().count() > MOST {
@@ -36,14 +35,14 @@ fn unescape(text: &str) -> Result<String, Refusal> {
                 byte
             }
             (b'+', _) => b' ',
-            // A lone percent sign stands for itself.
+            // A percent sign without two digits stands for itself.
             (byte, _) => *byte,
         });
     }
     String::from_utf8(bytes).map_err(|_| not_utf8())
 }
 
-/// The byte that two hexadecimal digits stand for.
+/// The byte of two hexadecimal digits.
 fn escaped(text: &[u8]) -> Option<u8> {
     let [high, low, ..] = text else { return None };
     let digit = |byte: &u8| char::from(*byte).to_digit(16);

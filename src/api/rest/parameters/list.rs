@@ -14,14 +14,14 @@ use clientele_storage::paging::Range;
 const DEFAULT_LIMIT: u32 = 50;
 const MOST: u32 = 1_000;
 
-/// A list as it is asked for.
+/// A requested list.
 #[derive(Debug)]
 pub struct List {
     pub filter: ClientFilter,
     pub range: Range,
 }
 
-/// Reads the parameters of a list. All of them combine.
+/// Parses the parameters of a list. All of them combine.
 pub fn list(parameters: &Parameters) -> Result<List, Refusal> {
     let mut filter = ClientFilter::default();
     let (mut offset, mut limit) = (None, None);
@@ -29,7 +29,7 @@ pub fn list(parameters: &Parameters) -> Result<List, Refusal> {
         let repeated = match name.as_str() {
             "offset" => offset.replace(number(value, OFFSET)?).is_some(),
             "limit" => limit.replace(number(value, LIMIT)?).is_some(),
-            // fullDetails has no effect on a list, and appkey has no effect anywhere.
+            // fullDetails has no effect on a list, and appkey has no effect at all.
             "fullDetails" | "appkey" => false,
             "firstName" => filter.exactly.first_name.replace(value.clone()).is_some(),
             "lastName" => filter.exactly.last_name.replace(value.clone()).is_some(),
@@ -67,7 +67,7 @@ pub fn list(parameters: &Parameters) -> Result<List, Refusal> {
     Ok(List { filter, range })
 }
 
-/// A number that has bounds, and the codes of its refusals.
+/// A number with limits, and the codes of its refusals.
 struct Bounded {
     no_integer: Code,
     out_of_bounds: Code,
@@ -97,7 +97,7 @@ fn number(text: &str, bounded: Bounded) -> Result<u64, Refusal> {
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(Refusal::new(bounded.no_integer, bounded.sentence));
     }
-    // An integer that is too large to hold is out of any bounds that end before it.
+    // An integer too large to represent exceeds any limit.
     let number = digits.parse().unwrap_or(u64::MAX);
     if number > 0 && text.starts_with('-') || !(bounded.least..=bounded.most).contains(&number) {
         return Err(Refusal::new(bounded.out_of_bounds, bounded.sentence));

@@ -1,8 +1,8 @@
-//! The calendar dates of the legacy API: `yyyy-MM-dd`, alone or as the beginning of a timestamp.
+//! The calendar dates of the legacy API: `yyyy-MM-dd`, alone or at the start of a timestamp.
 
 use clientele_core::scalar::Date;
 
-/// Reads a date, or the date of a timestamp as it is written: the zone moves nothing.
+/// Parses a date, or the date of a timestamp as written, without conversion of its zone.
 pub fn parse(text: &str) -> Option<Date> {
     let (date, time) = text.split_at_checked(10)?;
     let fits = match time.split_at_checked(1) {
@@ -13,7 +13,7 @@ pub fn parse(text: &str) -> Option<Date> {
     if fits { Date::parse(date) } else { None }
 }
 
-/// `HH:mm`, perhaps with seconds, their fraction and a zone.
+/// `HH:mm`, with optional seconds, fraction and zone.
 fn is_time(text: &str) -> bool {
     let clock_end = text
         .find(|character: char| !character.is_ascii_digit() && character != ':')
@@ -37,8 +37,8 @@ fn is_time(text: &str) -> bool {
     clock.len() >= 5 && clock.split(':').all(on_clock) && is_zone(zone)
 }
 
-/// `Z`, `UTC`, `+HHMM`, `+HH:MM`, `+HH`, or none; with a space before it, as Ruby prints times. In a URL a plus that
-/// isn't escaped arrives as a space.
+/// `Z`, `UTC`, `+HHMM`, `+HH:MM`, `+HH`, or none; optionally after a space, as Ruby prints times. In a URL, an
+/// unescaped plus arrives as a space.
 fn is_zone(text: &str) -> bool {
     let zone = match text.strip_prefix(' ') {
         Some(zone) if zone.starts_with(['+', '-', ' ', 'Z', 'U']) => zone,

@@ -1,5 +1,5 @@
-//! Reading the members of JSON objects: absent, null and a value are kept apart, and what can't be read is remembered
-//! with its place and counts as absent. Knows no member by name.
+//! Reads the members of JSON objects. Distinguishes absent, null and a value; unreadable values are recorded with their
+//! paths and count as absent. Knows no member by name.
 
 use std::collections::HashMap;
 
@@ -10,20 +10,20 @@ use super::value::text;
 use crate::api::rest::names::legacy;
 use clientele_core::problem::{Problem, ProblemCode, Step};
 
-/// How many places are remembered: only the first is told, and a body may have very many.
+/// The maximum number of recorded problems: only the first is reported, and a body may have very many.
 const MOST_REMEMBERED: usize = 16;
 
-/// What could not be read.
+/// The problems of unreadable values.
 #[derive(Debug, Default)]
 pub struct Unreadable(pub Vec<Problem>);
 
-/// Why a value can't be read: the code, and what follows the member's name in the sentence.
+/// The reason why a value can't be read: the code, and the message after the member's name.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Misread(pub ProblemCode, pub &'static str);
 
 pub type Read<T> = Result<T, Misread>;
 
-/// One JSON object at its place in the submission.
+/// One JSON object at its path in the input.
 pub struct Members<'a, 'p> {
     members: HashMap<String, &'a RawValue>,
     place: Vec<Step>,
@@ -40,7 +40,7 @@ impl<'a, 'p> Members<'a, 'p> {
         }
     }
 
-    /// The value of a member, which is called by its name in the domain.
+    /// The value of a member, identified by its name in the domain.
     pub fn value<T>(&mut self, name: &'static str, read: impl FnOnce(&'a RawValue) -> Read<T>) -> MaybeUndefined<T> {
         let Some(raw) = self.members.get(legacy(name)).copied() else {
             return MaybeUndefined::Undefined;
@@ -57,7 +57,7 @@ impl<'a, 'p> Members<'a, 'p> {
         }
     }
 
-    /// As [`value`](Self::value), of a member that isn't a text: the empty text counts as null.
+    /// Like [`value`](Self::value), for a member that isn't a text: the empty text counts as null.
     pub fn clearable<T>(
         &mut self,
         name: &'static str,
@@ -73,21 +73,21 @@ impl<'a, 'p> Members<'a, 'p> {
         self.value(name, text)
     }
 
-    /// The members of an object; one that is absent, null or no object at all has none.
+    /// The members of an object. An absent value, null or a non-object has none.
     pub fn object(&mut self, name: &'static str) -> MaybeUndefined<Members<'a, '_>> {
         self.value(name, object)
             .map_value(|members| self.inside([name.into()], members))
     }
 
-    /// Reads a list of objects: the first `most_read`. Those after them are not looked at and count as empty objects,
-    /// up to `most` in all; the rest is left out.
+    /// Reads the first `most_read` objects of a list. Later ones count as empty objects without being parsed, up to
+    /// `most` in total; the rest is dropped.
     pub fn list<T: Clone + Default>(
         &mut self,
         name: &'static str,
         (most_read, most): (usize, usize),
         mut read: impl FnMut(Members<'a, '_>) -> T,
     ) -> MaybeUndefined<Vec<T>> {
-        // Null leaves the collection alone, as if it were absent.
+        // Null leaves the collection unchanged, as if it were absent.
         let MaybeUndefined::Value(elements) = self.value(name, elements) else {
             return MaybeUndefined::Undefined;
         };

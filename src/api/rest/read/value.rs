@@ -1,4 +1,4 @@
-//! The values a member can have on the wire, each read from the JSON's own text.
+//! Parses the values of members, each from its raw JSON.
 
 use serde_json::value::RawValue;
 
@@ -12,7 +12,7 @@ pub fn text(raw: &RawValue) -> Read<String> {
     if !raw.get().starts_with('"') {
         return Err(Misread(ProblemCode::Malformed, "must be a text."));
     }
-    // The syntax has been checked with the body: only an escape that stands for no character is left to fail.
+    // The syntax of the body has been checked: only an escape that is no character can fail here.
     let sentence = "must not contain half of a surrogate pair.";
     serde_json::from_str(raw.get()).map_err(|_| Misread(ProblemCode::InvalidCharacter, sentence))
 }
@@ -24,12 +24,12 @@ pub fn date(raw: &RawValue) -> Read<Date> {
     ))
 }
 
-/// One of a closed list of texts.
+/// A value of a closed list of texts.
 pub fn choice<T>(raw: &RawValue, parse: impl Fn(&str) -> Option<T>, sentence: &'static str) -> Read<T> {
     parse(&text(raw)?).ok_or(Misread(ProblemCode::NotAnOption, sentence))
 }
 
-/// An integer, which may stand in quotes.
+/// An integer, optionally in quotes.
 pub fn integer(raw: &RawValue) -> Read<i32> {
     let digits = raw.get().trim_matches('"');
     digits
@@ -37,14 +37,14 @@ pub fn integer(raw: &RawValue) -> Read<i32> {
         .map_err(|_| Misread(ProblemCode::Malformed, "must be an integer."))
 }
 
-/// A number, which may stand in quotes.
+/// A number, optionally in quotes.
 pub fn degrees(raw: &RawValue) -> Read<f64> {
     let quoted = match raw.get().as_bytes().first() {
         Some(b'"') => text(raw)?,
         Some(b'-' | b'0'..=b'9') => raw.get().to_owned(),
         _ => return Err(Misread(ProblemCode::Malformed, "must be a number.")),
     };
-    // Rust also takes the names of what is no number.
+    // Rust also parses the names of non-numbers, such as NaN.
     let numeric = quoted
         .bytes()
         .all(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E'));
@@ -52,7 +52,7 @@ pub fn degrees(raw: &RawValue) -> Read<f64> {
     number.ok_or(Misread(ProblemCode::NotANumber, "must be a number of degrees."))
 }
 
-/// A custom field's value: a text, or a number or boolean as its text. No number passes through a float.
+/// A custom field's value: a text, or the text of a number or boolean. No number is converted to a float.
 pub fn custom(raw: &RawValue) -> Read<String> {
     match raw.get().as_bytes().first() {
         Some(b'"') => text(raw),

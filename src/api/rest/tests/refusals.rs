@@ -1,4 +1,4 @@
-//! Submissions that are refused: the number, the member at fault, and nothing written.
+//! Tests of refused inputs: the number, the wrong member, and nothing written.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Changes: which client is meant, and what becomes of its members.
+//! Tests of changes: the identified client, and its changed members.
 
 use serde_json::{Value, json};
 
