@@ -5,7 +5,7 @@ use std::path::Path;
 use std::{env, fs, io};
 
 fn main() -> io::Result<()> {
-    // Always there, thanks to its .gitignore: cargo would rebuild every time for a path that is missing.
+    // The folder always exists because of its .gitignore: cargo would rebuild every time for a missing path.
     let dist = Path::new(&env::var("CARGO_MANIFEST_DIR").unwrap_or_default()).join("playground/dist");
     println!("cargo::rerun-if-changed=playground/dist");
     println!("cargo::rerun-if-changed=build.rs");

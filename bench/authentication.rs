@@ -1,9 +1,8 @@
 //! cargo bench --bench authentication -- DATABASE_URL [REQUESTS]
 //!
-//! What it costs to find out who is calling: the cheapest query of a client, with a password, with an API token, with a
-//! token of an issuer and on a server that asks nobody, in turns in one run. First without a socket, where everything
-//! else takes part, and then as a request comes, over a connection that stays. The database must be empty or of an
-//! earlier run.
+//! Measures the cost of authentication with the cheapest query of a client: with a password, with an API token, with an
+//! issued token and without authentication, in turns in one run. First without a socket but with all other layers, then
+//! over a persistent connection. The database must be empty or from an earlier run.
 
 use std::{
     future::pending,
@@ -96,7 +95,7 @@ async fn main() {
     report("over a socket", ways.each_ref().map(|way| way.0), callers, requests).await;
 }
 
-/// Lets all ways have turns, and prints the median of each.
+/// Runs all variants in turns, and prints the median of each.
 async fn report<const N: usize>(how: &str, names: [&str; N], mut ways: Vec<Way>, requests: usize) {
     let mut times = [(); N].map(|()| Vec::new());
     for round in 0..=ROUNDS {
@@ -106,7 +105,7 @@ async fn report<const N: usize>(how: &str, names: [&str; N], mut ways: Vec<Way>,
             for _ in 0..requests / ROUNDS {
                 ways[which].ask().await;
             }
-            // Nothing is measured of what is done for the first time.
+            // The first round is a warm-up.
             if round > 0 {
                 times[which].push(begun.elapsed().as_secs_f64());
             }
@@ -123,7 +122,7 @@ async fn report<const N: usize>(how: &str, names: [&str; N], mut ways: Vec<Way>,
     }
 }
 
-/// A way to send the one request, over and over.
+/// A way to send the same request repeatedly.
 enum Way {
     Direct {
         router: Router,
@@ -137,7 +136,7 @@ enum Way {
 }
 
 impl Way {
-    /// A connection to a server of its own.
+    /// Connects to a server of its own.
     async fn connect(router: Router, authorization: Option<&str>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let stream = TcpStream::connect(listener.local_addr().expect("an address")).await;
@@ -177,7 +176,7 @@ impl Way {
             } => {
                 stream.write_all(request.as_bytes()).await.expect("sent");
                 answer.clear();
-                // The answer is short, and ends like no part of it.
+                // The answer is short, and no other part of it ends like this.
                 while !answer.ends_with(b"}}}") {
                     assert!(
                         stream.read_buf(answer).await.expect("received") > 0,
@@ -209,7 +208,7 @@ fn guard() -> Arc<Guard> {
     Guard::new(settings).expect("the settings can be meant")
 }
 
-/// The header of somebody whom the issuer lets see clients for an hour, of the usual length.
+/// The header of an issued token of usual length that may view clients for an hour.
 #[expect(clippy::disallowed_methods, reason = "a measurement is a door")]
 fn issued() -> String {
     let claims = json!({ "iss": ISSUER, "aud": "clientele", "sub": "svc-1", "exp": Utc::now().timestamp() + 3_600,
@@ -222,7 +221,7 @@ fn issued() -> String {
     format!("Bearer {text}.{signature}")
 }
 
-/// The headers of a user and of a token that may see clients.
+/// The headers of a user and of a token that may view clients.
 #[expect(clippy::disallowed_methods, reason = "a measurement is a door")]
 async fn credentials(clientele: &Clientele) -> (String, String) {
     let (operator, now) = (Caller::operator(), Utc::now());

@@ -1,7 +1,7 @@
 //! cargo bench --bench history --features unrecorded -- DATABASE_URL [CLIENTS]
 //!
-//! What the history costs: creating clients, and changing one member of each, with it against without it, in turns in
-//! one run. The database must be empty or of an earlier run.
+//! Measures the cost of the audit log: creating clients, and changing one member of each, with and without it, in turns
+//! in one run. The database must be empty or from an earlier run.
 
 use std::time::Instant;
 
@@ -17,7 +17,7 @@ use clientele::{
 };
 use futures_util::{StreamExt, stream};
 
-/// Clients that are written at the same time.
+/// The number of clients written concurrently.
 const CONCURRENT: usize = 8;
 const ROUNDS: usize = 15;
 
@@ -38,7 +38,7 @@ async fn main() {
         history: History::left_out(),
         ..Clientele::new(db, Default::default())
     };
-    // Nothing is measured of what is done for the first time.
+    // The first round is a warm-up.
     for clientele in [&with, &without] {
         let keys = create(clientele, clients).await;
         change(clientele, &keys).await;
@@ -69,7 +69,7 @@ async fn main() {
     }
 }
 
-/// Creates so many clients with an address and a document, and answers their keys.
+/// Creates clients with an address and a document, and returns their keys.
 async fn create(clientele: &Clientele, clients: usize) -> Vec<String> {
     let input = UpsertClient {
         client: ClientInput {
@@ -97,7 +97,7 @@ async fn create(clientele: &Clientele, clients: usize) -> Vec<String> {
         .await
 }
 
-/// Changes one member of each.
+/// Changes one member of each client.
 async fn change(clientele: &Clientele, keys: &[String]) {
     let change = async |key: &String| {
         let mut input = UpsertClient::default();

@@ -1,8 +1,8 @@
-// Sends requests that mean harm to a running server and prints, for each: the answer, the time, the server's peak memory:
+// Sends hostile requests to a running server and prints for each the answer, the time and the server's peak memory:
 // node bench/hostile.mjs http://127.0.0.1:8080 PID
-// The server should be a release build with its default settings and nothing else to do. The peak (VmHWM) is the process's
-// since it started, or since the last request where the system lets it be set back. Both processes need 12,000 open files
-// (ulimit -n) for the connections that say nothing.
+// The server should be an idle release build with its default settings. The peak (VmHWM) counts from the start of the
+// process, or from the last request where the system allows a reset. Both processes need 12,000 open files (ulimit -n)
+// for the idle connections.
 import { once } from 'node:events';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
@@ -12,7 +12,7 @@ if (!address || !pid) {
   console.error('usage: node bench/hostile.mjs URL PID');
   process.exit(2);
 }
-const header = process.env.CLIENTELE_HEADER; // "Authorization: Bearer …", for a server that asks who is calling
+const header = process.env.CLIENTELE_HEADER; // "Authorization: Bearer …", for a server with authentication
 
 const repeat = (count, of) => Array.from({ length: count }, (_, number) => of(number)).join(' ');
 const nest = (levels, open, close) => open.repeat(levels) + close.repeat(levels);
@@ -59,7 +59,7 @@ const { hostname, port } = new URL(address);
 const credentials = header ? `${header}\r\n` : '';
 const head = `POST /graphql HTTP/1.1\r\nhost: ${hostname}\r\n${credentials}content-type: application/json\r\n`;
 
-// Not a request as fetch would send it: each is written to a socket of its own, which is read to its end.
+// Each request is written to its own socket, unlike with fetch, and the response is read to the end.
 const conversations = {
   'a head of 1 MiB': (socket) => socket.write(`${head}x-long: ${'a'.repeat(1024 * 1024)}\r\n\r\n`),
   'a head of 10,000 headers': (socket) => socket.write(`${head}${'a: b\r\n'.repeat(10_000)}\r\n`),
@@ -95,7 +95,7 @@ async function post(body) {
   return { bytes: body.length, status: response.status, answer };
 }
 
-// From several addresses, as one has only so many places.
+// From several addresses, because each has a limited number of connections.
 async function resting(count) {
   const open = (_, number) => {
     const socket = connect({ port: Number(port), host: hostname, localAddress: `127.0.0.${10 + (number % 20)}` });
@@ -113,7 +113,7 @@ function forget() {
   try {
     writeFileSync(`/proc/${pid}/clear_refs`, '5');
   } catch {
-    // Not ours to set back: the peak is that since the start.
+    // No permission to reset it: the peak counts from the start.
   }
 }
 

@@ -1,7 +1,7 @@
 //! cargo bench --bench messages -- DATABASE_URL [MESSAGES]
 //!
-//! What a message costs: creating a client with a template against without one, in turns in one run; and how many
-//! messages a second one worker sends to a mail server on loopback. The database must be empty or of an earlier run.
+//! Measures the cost of a message: creating a client with and without a template, in turns in one run; and the messages
+//! per second that one worker sends to a mail server on loopback. The database must be empty or from an earlier run.
 
 #[path = "../tests/it/harness/peers/mod.rs"]
 #[expect(dead_code, unused_imports, reason = "the tests ask more of the mail server")]
@@ -24,7 +24,7 @@ use clientele::{
 use futures_util::{StreamExt, stream};
 use peers::{Mailing, SmtpPeer};
 
-/// Clients that are created at the same time.
+/// The number of clients created concurrently.
 const CONCURRENT: usize = 8;
 const ROUNDS: usize = 10;
 
@@ -46,7 +46,7 @@ async fn main() {
     db.migrate().await.expect("migrations run");
     let clientele = Arc::new(Clientele::new(db, Default::default()));
     let clients = messages / ROUNDS;
-    // Nothing is measured of what is done for the first time.
+    // Warm-up.
     create(&clientele, clients).await;
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
@@ -68,7 +68,7 @@ async fn main() {
     send(&clientele, clients * ROUNDS).await;
 }
 
-/// Creates so many clients with an address and a document; answers the seconds it took.
+/// Creates clients with an address and a document. Returns the duration in seconds.
 async fn create(clientele: &Clientele, clients: usize) -> f64 {
     let input = UpsertClient {
         client: ClientInput {
@@ -127,7 +127,7 @@ async fn template(clientele: &Clientele, active: bool) {
     assert!(answer.expect("the database answers").is_ok());
 }
 
-/// Sends what has been queued.
+/// Sends the queued messages.
 async fn send(clientele: &Arc<Clientele>, messages: usize) {
     let mail = SmtpPeer::start(Mailing::Accept).await;
     let settings = NotificationSettings {

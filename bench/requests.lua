@@ -1,4 +1,4 @@
--- The requests of bench/run, for wrk. MODE chooses one: three, one, page, upsert. CLIENTS is how many clients are seeded.
+-- The requests of bench/run, for wrk. MODE chooses one: three, one, page, upsert. CLIENTS is the number of seeded clients.
 local mode, clients = os.getenv("MODE"), tonumber(os.getenv("CLIENTS"))
 
 local scalars = "id encodedKey clientId state firstName middleName lastName birthDate gender emailAddress homePhone "
@@ -43,7 +43,7 @@ function request()
   return wrk.format("POST", "/graphql", { ["content-type"] = "application/json" }, body)
 end
 
--- One bad answer makes the figures worthless.
+-- One wrong answer invalidates the figures.
 function response(status, _, body)
   if status ~= 200 or body:find('"errors"') or body:find('"code"') then
     io.stderr:write("a request failed: ", body:sub(1, 300), "\n")

@@ -1,5 +1,5 @@
-//! Connections that send one prepared request again and again. Knows no more of HTTP than it takes to tell answers
-//! apart: whatever the callers spend, the server on the same machine doesn't have.
+//! Connections that send one prepared request repeatedly. Parses only enough HTTP to distinguish the answers: callers
+//! share the machine with the server and must use little CPU.
 
 use std::{
     cell::RefCell,
@@ -18,27 +18,27 @@ use tokio::{
     task::{JoinHandle, spawn_local},
 };
 
-/// What became of the requests.
+/// The outcome of the requests.
 #[derive(Default)]
 pub struct Outcome {
-    /// Answered with data, and after how long.
+    /// The response times of answers with data.
     pub answered: Vec<Duration>,
-    /// Told 503, and after how long.
+    /// The response times of answers with 503.
     pub refused: Vec<Duration>,
-    /// Why the figures are worth nothing.
+    /// The reason why the run is invalid.
     pub failure: Option<String>,
 }
 
 pub struct Caller {
     write: OwnedWriteHalf,
     request: Rc<[u8]>,
-    /// When the requests were due that haven't been answered.
+    /// The due times of requests that haven't been answered.
     open: Rc<RefCell<VecDeque<Instant>>>,
     listening: JoinHandle<()>,
 }
 
 impl Drop for Caller {
-    /// Nobody waits for the answers to come.
+    /// Stops reading answers.
     fn drop(&mut self) {
         self.listening.abort();
     }
@@ -69,7 +69,7 @@ impl Caller {
         self.open.borrow().len()
     }
 
-    /// Sends one request without waiting; false when the system holds as many bytes for the server as it can.
+    /// Sends one request without waiting. Returns false when the system's send buffer is full.
     pub fn send(&self, due: Instant) -> bool {
         match self.write.try_write(&self.request) {
             Ok(written) => {
@@ -78,13 +78,13 @@ impl Caller {
                 true
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => false,
-            // The one that listens says why.
+            // The listening task reports the error.
             Err(_) => false,
         }
     }
 }
 
-/// Comes back when something is wrong, with what that is.
+/// Returns an error when one occurs.
 async fn listen(
     mut read: OwnedReadHalf,
     open: &RefCell<VecDeque<Instant>>,
@@ -108,7 +108,7 @@ async fn listen(
     Err("the server closed a connection".to_owned())
 }
 
-/// Status, body and length of the first answer, once it is there to its end.
+/// Status, body and length of the first answer, once it is complete.
 fn answer(bytes: &[u8]) -> Option<(&[u8], &[u8], usize)> {
     let head = bytes.windows(4).position(|window| window == b"\r\n\r\n")?;
     let name = b"content-length: ";

@@ -1,18 +1,18 @@
-//! What a server does with ten times what it can: `cargo bench --bench overload [-- SECONDS [ARGUMENT…]]`, where the
-//! seconds are those of one measurement and the arguments the server's.
+//! Measures a server at ten times its capacity: `cargo bench --bench overload [-- SECONDS [ARGUMENT…]]`, with the
+//! seconds of one measurement and the server's arguments.
 //!
-//! A process of its own serves pages of invented clients from SQLite on one core; the callers have another and never
-//! sleep, so that neither what they spend nor waking them is anything that the server could have had. First callers ask
-//! without a pause, ever more of them, to find how many get the most pages a second. Then, in turns, so that a machine
-//! that is slower for a while is so for both: those callers, whose rate is the peak, and ten times as many requests a
-//! second on a thousand connections, whether or not earlier ones have been answered. The run fails when they could not
-//! be offered. Before these turns come a thousand requests at once, which must all be answered. Each time is counted
-//! from when the request was due, and every answer is waited for. Last, ten thousand connections that say nothing: what
-//! one costs, and how soon a query beside them is answered.
+//! A separate process serves pages of invented clients from SQLite on one core. The callers use another core and never
+//! sleep, so that neither their work nor waking them takes CPU time from the server. First, increasing numbers of
+//! callers send requests without a pause, to find the number with the most pages per second. Then two loads run in
+//! turns, so that a temporary slowdown of the machine affects both. The first load is those callers, whose rate is the
+//! peak. The second is ten times as many requests per second on a thousand connections, regardless of unanswered
+//! earlier ones; the run fails when they can't be sent. Before these turns, a thousand requests are sent at once, which
+//! must all be answered. Each time counts from when the request was due, and every answer is awaited. Last, ten
+//! thousand idle connections: the cost of each, and the response time of a query meanwhile.
 //!
-//! Wanted: goodput of at least 0.80 of the peak, as the median of the turns, and every refusal within 100 ms. Whether
-//! they were met is printed, and nothing else depends on it. An answer with errors, anything but 200 and 503, and a
-//! closed connection end the run. Needs two cores, taskset, and 12,000 open files for each process (ulimit -n).
+//! Targets: goodput of at least 0.80 of the peak, as the median of the turns, and every refusal within 100 ms. The
+//! results are printed and have no other effect. An answer with errors, a status other than 200 and 503, or a closed
+//! connection ends the run. Needs two cores, taskset, and 12,000 open files for each process (ulimit -n).
 
 mod caller;
 mod resting;
@@ -29,7 +29,7 @@ use self::{
     server::Server,
 };
 
-/// How many callers the peak is looked for with.
+/// The numbers of callers to try for the peak.
 const CALLERS: [usize; 5] = [4, 8, 16, 32, 64];
 /// An odd number of turns has a median.
 const TURNS: usize = 7;
@@ -37,9 +37,9 @@ const WANTED_GOODPUT: f64 = 0.8;
 const WANTED_REFUSAL: Duration = Duration::from_millis(100);
 const TIMES: f64 = 10.0;
 const CONNECTIONS: usize = 1_000;
-/// How long the queue may take to be recognised as a standing one: until then everything waits, as in a burst.
+/// The time until the queue is recognised as a standing one: before that, all requests wait, as in a burst.
 const SETTLE: Duration = Duration::from_secs(3);
-/// For the last answers.
+/// The wait for the last answers.
 const PATIENCE: Duration = Duration::from_secs(10);
 const PAGE: &str = "{clients(first:50){nodes{id,clientId,state,firstName,lastName,emailAddress,addresses{line1,city},\
                     idDocuments{documentType,documentId},customInformation{value,field{name}}}}}";
@@ -60,15 +60,15 @@ fn valid(outcome: &Shared) {
     }
 }
 
-/// What a load came to.
+/// The result of a closed loop.
 struct Rate {
-    /// Pages a second.
+    /// Pages per second.
     pages: f64,
-    /// Processor time of the server for each of them.
+    /// CPU time of the server per page.
     cost: Duration,
 }
 
-/// Processor time of both sides while something is measured.
+/// CPU time of both sides during a measurement.
 struct Spent {
     server: Duration,
     callers: Duration,
@@ -91,7 +91,7 @@ impl Spent {
     }
 }
 
-/// Pages to so many callers that ask again as soon as they are answered.
+/// Runs `count` callers that repeat the request as soon as it is answered.
 async fn closed_loop(server: &Server, count: usize, time: Duration) -> Rate {
     let outcome = Shared::default();
     let callers = callers(server, count, PAGE, &outcome).await;
@@ -112,7 +112,7 @@ async fn closed_loop(server: &Server, count: usize, time: Duration) -> Rate {
     }
 }
 
-/// How many callers get the most pages a second.
+/// The number of callers with the most pages per second.
 async fn best(server: &Server, time: Duration) -> usize {
     let mut best = (0.0, 0);
     for count in CALLERS {
@@ -128,20 +128,20 @@ async fn best(server: &Server, time: Duration) -> usize {
     best.1
 }
 
-/// What a rate of requests came to.
+/// The result of a fixed request rate.
 struct Offered {
     sent: usize,
-    /// Found no connection that waited for nothing.
+    /// Requests for which no connection was idle.
     unsent: usize,
-    /// Pages while the requests came.
+    /// Pages answered during the load.
     in_time: usize,
-    /// Processor time while the requests came.
+    /// CPU time during the load.
     spent: Spent,
     outcome: Outcome,
 }
 
-/// Offers `rate` requests a second for `time`, each on a connection that waits for nothing, and waits for the last
-/// answer. The same rate is offered for [`SETTLE`] before, which isn't measured.
+/// Sends `rate` requests per second for `time`, each on an idle connection, and waits for the last answer. The same
+/// rate is sent for [`SETTLE`] before, without being measured.
 async fn offer(server: &Server, rate: f64, time: Duration) -> Offered {
     let outcome = Shared::default();
     let callers = callers(server, CONNECTIONS, PAGE, &outcome).await;
@@ -186,7 +186,7 @@ async fn offer(server: &Server, rate: f64, time: Duration) -> Offered {
     }
 }
 
-/// One request on each of many connections, all at once.
+/// Sends one request on each of many connections at once.
 async fn burst(server: &Server) {
     let outcome = Shared::default();
     let callers = callers(server, CONNECTIONS, PAGE, &outcome).await;
@@ -213,9 +213,9 @@ async fn burst(server: &Server) {
 /// One turn of the two loads.
 struct Turn {
     peak: Rate,
-    /// Pages a second beyond it.
+    /// Pages per second at ten times the peak rate.
     goodput: f64,
-    /// What a refusal costs, in pages.
+    /// The cost of a refusal, in pages.
     refusal: f64,
     outcome: Outcome,
 }
@@ -232,7 +232,7 @@ async fn turn(server: &Server, callers: usize, time: Duration) -> Turn {
     let seconds = time.as_secs_f64();
     let (offered, goodput) = (sent as f64 / seconds, in_time as f64 / seconds);
     assert!(offered / peak.pages > TIMES * 0.9, "the callers were too slow to tell");
-    // What isn't for pages is for refusals.
+    // CPU time not spent on pages is spent on refusals.
     let pages = peak.cost.as_secs_f64() * outcome.answered.len() as f64;
     let each = (spent.server.as_secs_f64() - pages).max(0.0) / outcome.refused.len().max(1) as f64;
     let refusal = each / peak.cost.as_secs_f64();
@@ -302,7 +302,7 @@ fn times(all: &mut [Duration]) -> String {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    // The first that cargo adds is its own.
+    // Cargo adds the first argument itself.
     let mut arguments: Vec<_> = std::env::args()
         .skip(1)
         .filter(|argument| argument != "--bench")

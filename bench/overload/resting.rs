@@ -1,4 +1,4 @@
-//! Connections that say nothing: what each costs, and how soon a query beside them is answered.
+//! Idle connections: the cost of each, and the response time of a query meanwhile.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use super::{Shared, callers, server::Server, times, valid};
 const RESTING: usize = 10_000;
 const ONE: &str = "{clients(first:1){nodes{clientId,fullName}}}";
 
-/// One query after the other.
+/// Sends queries one after the other.
 async fn one_by_one(server: &Server) -> String {
     let outcome = Shared::default();
     let callers = callers(server, 1, ONE, &outcome).await;

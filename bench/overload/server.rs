@@ -1,4 +1,4 @@
-//! The measured program, in a process and on a core of its own.
+//! The measured program, in a separate process on its own core.
 
 use std::{
     io::{BufRead, BufReader},
@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-/// What the system counts the time of processes in.
+/// The system's unit of processes' CPU time.
 const TICK: Duration = Duration::from_millis(10);
 
 pub struct Server {
@@ -16,7 +16,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves a thousand invented clients from SQLite, with `settings` beside the default ones.
+    /// Serves a thousand invented clients from SQLite, with `settings` in addition to the defaults.
     pub fn start(settings: &[String]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let command = |arguments: &[&str]| {
@@ -30,7 +30,7 @@ impl Server {
         };
         let seeded = command(&["seed", "--clients", "1000"]).stdout(Stdio::null()).status();
         assert!(seeded.expect("the program starts").success());
-        // All callers are one machine here. A line in the log for every request is not what is measured.
+        // All callers have one address here. Log lines for requests aren't measured.
         let arguments = [
             "serve",
             "--no-auth",
@@ -56,7 +56,7 @@ impl Server {
         }
     }
 
-    /// Processor time spent so far.
+    /// CPU time used so far.
     pub fn cpu(&self) -> Duration {
         cpu(self.child.id())
     }
@@ -66,7 +66,7 @@ impl Server {
         self.figure("VmRSS:")
     }
 
-    /// The most memory that was ever in use, in KiB.
+    /// Peak memory in use, in KiB.
     pub fn peak_memory(&self) -> usize {
         self.figure("VmHWM:")
     }
@@ -79,7 +79,7 @@ impl Server {
     }
 }
 
-/// Callers that shared a core with the server would take the more of it the more they ask: they stay on another one.
+/// Moves this process to another core: callers on the server's core would take more of it as they send more.
 pub fn keep_off() {
     let own = std::process::id().to_string();
     let kept = Command::new("taskset")
@@ -92,10 +92,10 @@ pub fn keep_off() {
     );
 }
 
-/// Processor time that a process has spent.
+/// CPU time of a process.
 pub fn cpu(process: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).expect("it runs");
-    // The name before may hold anything.
+    // The program's name before it may contain anything.
     let (_, fields) = stat.rsplit_once(')').expect("a name");
     let ticks = fields.split_whitespace().skip(11).take(2);
     TICK * ticks.map(|field| field.parse::<u32>().expect("a number")).sum()

@@ -1,4 +1,4 @@
-//! A token that a program shows instead of a name and a password, with rights of its own.
+//! A token that a program sends in place of a name and a password, with rights of its own.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -9,21 +9,21 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub encoded_key: String,
     pub name: String,
-    /// SHA-256 of the token, in hexadecimal. The token itself is kept nowhere.
+    /// SHA-256 of the token, in hexadecimal. The token itself is never stored.
     pub token_hash: String,
     /// A JSON array of names of permissions.
     pub permissions: String,
-    /// A JSON array of ids of custom field sets; none: all of them.
+    /// A JSON array of ids of custom field sets. None: all of them.
     pub view_sets: Option<String>,
     pub edit_sets: Option<String>,
-    /// Which limits of the configuration it has.
+    /// The role, whose limits the configuration sets.
     pub role: Option<String>,
     #[serde(with = "crate::instant::option")]
     pub expires_at: Option<DateTimeUtc>,
     #[serde(with = "crate::instant::option")]
     pub revoked_at: Option<DateTimeUtc>,
-    /// Whoever created it: what it was called then, and what kind of caller it was with which id. The last two are none
-    /// for a token that was made before they were kept.
+    /// The creator's name at that time, and the creator's kind and id. The last two are none for tokens created before
+    /// these columns existed.
     pub created_by: String,
     pub created_by_kind: Option<String>,
     pub created_by_id: Option<String>,
@@ -31,7 +31,7 @@ pub struct Model {
     pub created_at: DateTimeUtc,
 }
 
-/// Without the hash: what is printed may be kept.
+/// Omits the hash: printed output may be kept.
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let key = &self.encoded_key;

@@ -1,4 +1,4 @@
-//! Somebody who signs in with a name and a password.
+//! A user, who signs in with a name and a password.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -12,14 +12,14 @@ pub struct Model {
     /// Argon2id, in PHC form.
     pub password_hash: String,
     pub active: bool,
-    /// Whether the password was made by somebody else, and is to be changed.
+    /// True when another person set the password, so that it must be changed.
     pub initial: bool,
     /// A JSON array of names of permissions.
     pub permissions: String,
-    /// A JSON array of ids of custom field sets; none: all of them.
+    /// A JSON array of ids of custom field sets. None: all of them.
     pub view_sets: Option<String>,
     pub edit_sets: Option<String>,
-    /// Which limits of the configuration it has.
+    /// The role, whose limits the configuration sets.
     pub role: Option<String>,
     pub version: i64,
     #[serde(with = "crate::instant")]
@@ -28,7 +28,7 @@ pub struct Model {
     pub updated_at: DateTimeUtc,
 }
 
-/// Without the hash: what is printed may be kept.
+/// Omits the hash: printed output may be kept.
 impl std::fmt::Debug for Model {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let key = &self.encoded_key;

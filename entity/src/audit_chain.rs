@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub chain: String,
-    /// None as long as there are no records.
+    /// None while the chain has no records.
     pub head: Option<String>,
     pub count: i64,
 }

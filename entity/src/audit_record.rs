@@ -1,4 +1,4 @@
-//! A record of the history: who changed what, and when.
+//! A record of the audit log: a change, its author and its time.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Serialize, Deserialize)]
 #[sea_orm(table_name = "audit_record")]
 pub struct Model {
-    /// The key of the client whose change it is, or the name of a chain that is shared.
+    /// The key of the changed client, or the name of a shared chain.
     #[sea_orm(primary_key, auto_increment = false)]
     pub chain: String,
-    /// From 1, without a gap.
+    /// Consecutive, starting with 1.
     #[sea_orm(primary_key, auto_increment = false)]
     pub position: i64,
     #[serde(with = "crate::instant")]
@@ -22,12 +22,12 @@ pub struct Model {
     pub subject: String,
     pub subject_key: String,
     pub action: String,
-    /// JSON: the members that changed. None once they have been erased, together with the salt.
+    /// The changed members as JSON. Erased together with the salt, and then none.
     pub contents: Option<String>,
     pub salt: Option<String>,
     pub digest: String,
     pub hmac: String,
-    /// Names the key of the HMAC.
+    /// Identifies the key of the HMAC.
     pub key_id: String,
 }
 

@@ -1,4 +1,4 @@
-//! A client: the row that carries its scalars. Its collections are tables of their own.
+//! A client: the row with its scalars. Its collections have tables of their own.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub encoded_key: String,
-    /// The short id people use; unique through `client_id_claim`.
+    /// The short id for people; unique through `client_id_claim`.
     pub client_id: String,
     pub state: String,
     pub first_name: String,
@@ -36,7 +36,7 @@ pub struct Model {
     pub activated_at: Option<DateTimeUtc>,
     #[serde(with = "crate::instant::option")]
     pub closed_at: Option<DateTimeUtc>,
-    /// Grows by one with every change of the client or of a collection of it.
+    /// Incremented with every change of the client or its collections.
     pub version: i32,
 }
 

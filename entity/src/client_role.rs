@@ -1,4 +1,4 @@
-//! The role a client has in the bank.
+//! The role of a client in the bank.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};

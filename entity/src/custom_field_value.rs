@@ -1,4 +1,4 @@
-//! The value a client has for a custom field. Its key is what a submission matches by.
+//! A client's value of a custom field. Inputs are matched to it by its key.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -10,14 +10,14 @@ pub struct Model {
     pub client_key: String,
     #[sea_orm(primary_key, auto_increment = false)]
     pub field_key: String,
-    /// -1 in a set that isn't grouped: a null would not be unique in the database.
+    /// -1 in an ungrouped set: a null would not be unique in the database.
     #[sea_orm(primary_key, auto_increment = false)]
     pub group_index: i32,
     pub encoded_key: String,
     pub position: i32,
-    /// The value in its canonical text; null for links.
+    /// The value as canonical text. Null for links.
     pub value: Option<String>,
-    /// The key of what is linked; null for all other types.
+    /// The key of the linked entity. Null for all other types.
     pub linked_key: Option<String>,
 }
 

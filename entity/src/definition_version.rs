@@ -1,4 +1,4 @@
-//! One row, whose version is another after every change of a definition (roles, sets, fields, options).
+//! A single row, whose version changes with every change of a definition (roles, sets, fields, options).
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: i32,
-    /// Random, so that no state of the definitions shares it with another, not even after a restored backup.
+    /// Random, so that no two states of the definitions share a version, not even after restoring a backup.
     pub version: i64,
 }
 

@@ -1,7 +1,7 @@
 //! Writes a double as text that parses back to the same bits.
 //!
-//! SQLite's own way from a REAL to text keeps 15 digits, so that its column is TEXT and holds what is written here.
-//! PostgreSQL reads the same text into a DOUBLE PRECISION, and answers a JSON number that is just as exact.
+//! SQLite converts a REAL to text with 15 digits only, so its column is TEXT and holds the text written here.
+//! PostgreSQL parses the same text into a DOUBLE PRECISION, and returns an equally exact JSON number.
 
 use serde::{Deserialize, Deserializer, Serializer, de::Error};
 

@@ -1,4 +1,4 @@
-//! The outcome of a request under the key that its caller gave it.
+//! The outcome of a request, stored under its idempotency key.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -11,14 +11,15 @@ pub struct Model {
     pub caller: String,
     #[sea_orm(primary_key, auto_increment = false)]
     pub key: String,
-    /// The hash of what was asked for, as 64 hex digits.
+    /// The hash of the request, as 64 hex digits.
     pub fingerprint: String,
-    /// From then on the key is free.
+    /// The key can be reused after this time.
     #[serde(with = "crate::instant")]
     pub expires_at: DateTimeUtc,
-    /// The client that the outcome shows. None before there is one, which nobody else ever sees, and once it is erased.
+    /// The client in the outcome. None before the outcome exists, which is visible only within the transaction, and
+    /// after its erasure.
     pub client_key: Option<String>,
-    /// The outcome as JSON, personal data included. None as above.
+    /// The outcome as JSON, including personal data. None as above.
     pub outcome: Option<String>,
 }
 

@@ -16,7 +16,7 @@ pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<DateTim
     DateTime::deserialize(deserializer)
 }
 
-/// The same for a column that may be null.
+/// The same for a nullable column.
 pub mod option {
     use super::{DateTime, Deserialize, Deserializer, Serializer, Utc};
 

@@ -1,7 +1,8 @@
-//! The tables, one file each. Knows sea-orm only; the domain gives values their meaning.
+//! The tables, one file each. Depends only on sea-orm; the domain gives values their meaning.
 //!
-//! A client is one row plus collections. A collection is a table whose rows belong to one client and which is read and
-//! replaced as a whole: implement [`Collection`] for its entity and the domain's reader and writer serve it.
+//! A client is one row plus collections. A collection is a table whose rows belong to one client, and which is read and
+//! replaced as a whole. A new collection implements [`Collection`] for its entity; the domain's reader and writer then
+//! support it.
 
 pub mod address;
 pub mod api_token;

@@ -1,4 +1,4 @@
-//! A message to a client, from the moment it is owed to the record of what came of it.
+//! A message to a client, from being queued to the record of its outcome.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -13,40 +13,41 @@ pub struct Model {
     pub event: String,
     pub channel: String,
     pub template_key: String,
-    /// The template's own id: what is left of it once it is deleted.
+    /// The template's own id, which remains after the template is deleted.
     pub template_id: String,
-    /// The version of the variant that it is written from.
+    /// The version of the variant from which it is rendered.
     pub variant_key: String,
     pub language: String,
-    /// As the client's row had it when the message was queued.
+    /// The recipient in the client's row when the message was queued.
     pub recipient: String,
-    /// A JSON object: what each placeholder stands for, as of the event. None once the text has been removed.
+    /// A JSON object: the values of the placeholders at the time of the event. None once the text has been removed.
     pub placeholders: Option<String>,
     pub state: String,
-    /// Attempts that have ended with an answer about this message.
+    /// Attempts that ended with an answer about this message.
     pub attempts: i32,
     #[serde(with = "crate::instant")]
     pub created_at: DateTimeUtc,
-    /// When it was last given to the workers.
+    /// The last time it was queued.
     #[serde(with = "crate::instant")]
     pub queued_at: DateTimeUtc,
-    /// When the first attempt since then ended with an answer about this message: what its age is counted from.
+    /// The end of the first attempt since then with an answer about this message. Its age counts from here.
     #[serde(with = "crate::instant::option")]
     pub first_attempt_at: Option<DateTimeUtc>,
-    /// When to send it; while it is being sent, when others may take it over. None when nothing is left to do.
+    /// The time to send it. While it is being sent, the time when other workers may claim it. None when nothing is left
+    /// to do.
     #[serde(with = "crate::instant::option")]
     pub due_at: Option<DateTimeUtc>,
-    /// Names the claim under which it is being sent.
+    /// Identifies the claim under which it is being sent.
     pub lease: Option<String>,
     #[serde(with = "crate::instant::option")]
     pub sent_at: Option<DateTimeUtc>,
     #[serde(with = "crate::instant::option")]
     pub failed_at: Option<DateTimeUtc>,
-    /// The name that the provider gave it.
+    /// The provider's id for it.
     pub provider_id: Option<String>,
-    /// Why the last attempt failed.
+    /// The reason why the last attempt failed.
     pub reason: Option<String>,
-    /// The provider's own words on that.
+    /// The provider's own text for that reason.
     pub detail: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! A template of messages: when one is written, and to whom. What is written is in its variants.
+//! A template of messages: its event, conditions and recipients. The texts are in its variants.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ pub struct Model {
     pub channel: String,
     pub active: bool,
     pub default_language: String,
-    /// JSON; empty lists ask for nothing.
+    /// JSON; an empty list is no condition.
     pub conditions: String,
     pub position: i32,
 }

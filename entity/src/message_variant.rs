@@ -1,5 +1,5 @@
 //! The texts of a message template in one language. A row is a version: its texts never change, because messages refer
-//! to it.
+//! to them.
 
 use sea_orm::entity::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -11,11 +11,11 @@ pub struct Model {
     pub encoded_key: String,
     pub template_key: String,
     pub language: String,
-    /// Null where the channel knows none.
+    /// Null for channels without subjects.
     pub subject: Option<String>,
     pub text: String,
     pub html: Option<String>,
-    /// Whether new messages are written from it: one for each language of a template that exists.
+    /// True for the version used for new messages: one for each language of an existing template.
     pub current: bool,
 }
 

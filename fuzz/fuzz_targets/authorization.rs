@@ -1,4 +1,4 @@
-//! Headers that say who is calling, and tokens of issuers in them.
+//! Authorization headers, and issued tokens in them.
 
 #![no_main]
 

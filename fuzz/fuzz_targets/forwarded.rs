@@ -1,4 +1,4 @@
-//! Headers in which proxies say where a request came from.
+//! Headers in which proxies report a request's origin.
 
 #![no_main]
 

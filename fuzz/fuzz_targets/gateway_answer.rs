@@ -1,4 +1,4 @@
-//! What an SMS gateway answers.
+//! Responses of an SMS gateway.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Bodies of GraphQL requests: one or several, with documents sent or named.
+//! Bodies of GraphQL requests: one or several, with documents or their names.
 
 #![no_main]
 

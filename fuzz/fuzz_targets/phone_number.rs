@@ -1,4 +1,4 @@
-//! Phone numbers in anybody's spelling.
+//! Phone numbers in any notation.
 
 #![no_main]
 

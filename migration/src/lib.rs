@@ -1,7 +1,7 @@
-//! The migrations of the tables, step by step. Never imports entities: a step must mean the same for ever.
+//! The migrations of the tables, step by step. Never imports entities: a step must keep its meaning.
 //!
-//! To add one: write `m<date>_<what>.rs`, list it below. Statements are SQL that both databases take; [`portable`] puts
-//! in the few words that differ. A table of ten million rows must not be rewritten or locked for long by a step.
+//! To add one, write `m<date>_<what>.rs` and list it below. Statements are SQL for both databases; [`portable`] inserts
+//! the few parts that differ. A step must not rewrite or lock a table of ten million rows for long.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
@@ -38,9 +38,8 @@ impl MigratorTrait for Migrator {
     }
 }
 
-/// Runs the statements of `script` (separated by `;`) after putting in the database's own words for `{text}` (a text
-/// that compares by code point), `{instant}` and `{double}` (on SQLite its text: a REAL comes back with 15 digits
-/// only).
+/// Runs the statements of `script` (separated by `;`) after replacing `{text}` (a text compared by code point),
+/// `{instant}` and `{double}` with the database's types. On SQLite a double is text: a REAL keeps only 15 digits.
 async fn portable(manager: &SchemaManager<'_>, script: &str) -> Result<(), DbErr> {
     let (text, instant, double) = match manager.get_database_backend() {
         DbBackend::Sqlite => ("TEXT", "TEXT", "TEXT"),

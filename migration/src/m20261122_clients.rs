@@ -1,4 +1,4 @@
-//! Clients with their collections, and the definitions of what they may hold.
+//! Clients with their collections, and the definitions of their contents.
 
 use sea_orm_migration::prelude::*;
 
@@ -44,8 +44,8 @@ CREATE TABLE custom_field_option (
 );
 ";
 
-/// `client_key` comes first in every key, so that the tables can be distributed by it; only references to the small
-/// definition tables leave a client.
+/// `client_key` is the first column of every key, so that the tables can be distributed by it. Only references to the
+/// small definition tables lead outside a client.
 const CLIENTS: &str = "
 CREATE TABLE client (
     encoded_key {text} PRIMARY KEY, client_id {text} NOT NULL, state {text} NOT NULL,
@@ -77,7 +77,8 @@ CREATE TABLE custom_field_value (
 );
 ";
 
-/// One for each order and filter of the lists. A custom value may be longer than an index entry: its beginning serves.
+/// One for each order and filter of the lists. A custom value may exceed the size of an index entry, so only its
+/// beginning is indexed.
 const INDEXES: &str = "
 CREATE INDEX client_by_creation ON client (created_at, encoded_key);
 CREATE INDEX client_by_state ON client (state, created_at, encoded_key);

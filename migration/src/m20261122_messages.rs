@@ -12,8 +12,8 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// `due_at` is there as long as something is left to do: when to send, or when whoever is sending has taken too long.
-/// `placeholders` is there as long as the text can be written.
+/// `due_at` is set while work remains: the time to send, or the end of the current worker's lease. `placeholders` is
+/// set while the text can be rendered.
 const MESSAGES: &str = "
 CREATE TABLE message (
     client_key {text} NOT NULL REFERENCES client (encoded_key), encoded_key {text} NOT NULL,

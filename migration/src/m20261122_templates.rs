@@ -12,8 +12,8 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Messages name the version they are written from: a variant's row outlives its change and even its template, so that
-/// no foreign key leads from it.
+/// Messages refer to the version from which they are rendered: a variant's row outlives its change and even its
+/// template, so it has no foreign key.
 const TEMPLATES: &str = "
 CREATE TABLE message_template (
     encoded_key {text} PRIMARY KEY, template_id {text} NOT NULL UNIQUE, name {text} NOT NULL, event {text} NOT NULL,

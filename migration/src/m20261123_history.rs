@@ -1,4 +1,4 @@
-//! The history of every change, chained record by record, and what the chains are held to.
+//! The audit log, chained record by record, and the heads that protect the chains.
 
 use sea_orm_migration::{prelude::*, sea_orm::DbBackend};
 
@@ -16,11 +16,11 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// `chain` is the client's key, so that a client's records lie with the client, or a name that can't be a key. The
-/// records of definitions and users are found by their chains, so that subjects need no index of their own. New columns
-/// of `client` have a constant default: no row is rewritten, and clients that exist begin an empty chain.
+/// `chain` is the client's key, so that a client's records are stored with the client, or a name that can't be a key.
+/// The records of definitions and users are found by their chains, so subjects need no index of their own. New columns
+/// of `client` have a constant default: no row is rewritten, and existing clients start with an empty chain.
 ///
-/// The key that is made here is used as long as none is configured, and shared by all servers of the database.
+/// The key created here is used while none is configured, and shared by all servers of the database.
 const HISTORY: &str = "
 CREATE TABLE audit_record (
     chain {text} NOT NULL, position BIGINT NOT NULL, recorded_at {instant} NOT NULL,

@@ -1,5 +1,4 @@
-//! Outcomes that are kept for a while, so that a request that is sent again is answered again and not carried out
-//! again.
+//! Outcomes kept for a while, so that a repeated request gets the same answer and isn't executed again.
 
 use sea_orm_migration::prelude::*;
 
@@ -13,8 +12,8 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// `client_key` refers to no row: a record may live on another shard than its client. Its index finds what is kept of a
-/// client whose data is to be erased.
+/// `client_key` has no foreign key: a record may be on another shard than its client. Its index finds the records of a
+/// client whose data is erased.
 const RECORDS: &str = "
 CREATE TABLE idempotency_record (
     caller {text} NOT NULL, key {text} NOT NULL,

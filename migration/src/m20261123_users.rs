@@ -12,7 +12,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// A token outlives whoever created it, so that no foreign key leads from it.
+/// A token outlives its creator, so it has no foreign key.
 const USERS: &str = "
 CREATE TABLE api_user (
     encoded_key {text} PRIMARY KEY, name {text} NOT NULL UNIQUE, password_hash {text} NOT NULL, active BOOLEAN NOT NULL,

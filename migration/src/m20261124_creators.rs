@@ -1,4 +1,4 @@
-//! Adds the creator of a token by key: another user may get the same name later.
+//! Adds the creator of a token by key: another user may later get the same name.
 
 use sea_orm_migration::prelude::*;
 
@@ -12,7 +12,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// The history knows of the tokens that there are. Both columns stay empty where it doesn't.
+/// The values come from the audit log. Both columns stay empty for tokens that it doesn't contain.
 const CREATORS: &str = "
 ALTER TABLE api_token ADD COLUMN created_by_kind {text};
 ALTER TABLE api_token ADD COLUMN created_by_id {text};

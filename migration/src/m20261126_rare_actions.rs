@@ -1,4 +1,4 @@
-//! An index of the few records that people look for by what was done: deletions and erasures.
+//! An index of the few records that people search by action: deletions and erasures.
 
 use sea_orm_migration::prelude::*;
 
@@ -12,8 +12,8 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Nearly no record is in it, so that making it reads the table once and writes next to nothing, and no other change
-/// has to keep it.
+/// It contains very few records: creating it reads the table once and writes almost nothing, and other changes don't
+/// update it.
 const INDEX: &str = "
 CREATE INDEX audit_record_by_rare_action ON audit_record (action, recorded_at, chain, position)
     WHERE action = 'DELETED' OR action = 'ERASED';

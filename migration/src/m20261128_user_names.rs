@@ -1,4 +1,4 @@
-//! Names of users are unique without regard to case. They have only ASCII letters.
+//! Makes the names of users unique without regard to case. They have only ASCII letters.
 
 use sea_orm_migration::{prelude::*, sea_orm::Statement};
 
@@ -7,7 +7,7 @@ pub struct Migration;
 
 const INDEX: &str = "CREATE UNIQUE INDEX api_user_by_lower_name ON api_user (lower(name));";
 
-/// Some of the names that differ in case only.
+/// Some of the names that differ only in case.
 const SAME: &str = "SELECT name FROM api_user WHERE lower(name) IN
     (SELECT lower(name) FROM api_user GROUP BY lower(name) HAVING count(*) > 1) ORDER BY lower(name), name LIMIT 10";
 
@@ -18,7 +18,7 @@ impl MigrationTrait for Migration {
         let same = Statement::from_string(connection.get_database_backend(), SAME);
         let same = connection.query_all_raw(same).await?;
         if !same.is_empty() {
-            // Nothing is removed or renamed here: each of them is a login that someone uses.
+            // Nothing is removed or renamed: each of these names is a login in use.
             let names = same.iter().map(|row| row.try_get_by_index::<String>(0));
             let names = names.collect::<Result<Vec<_>, _>>()?.join(", ");
             return Err(DbErr::Migration(format!(

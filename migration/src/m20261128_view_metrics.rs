@@ -1,11 +1,11 @@
-//! Users and tokens that have every other permission get the new one to read `/metrics`.
+//! Grants the new permission to read `/metrics` to users and tokens that have every other permission.
 
 use sea_orm_migration::prelude::*;
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// In the order in which they are stored.
+/// In the stored order.
 const ALL_BEFORE: &str = concat!(
     r#""VIEW_CLIENT","CREATE_CLIENT","EDIT_CLIENT","DELETE_CLIENT","MANAGE_CUSTOM_FIELDS","MANAGE_TEMPLATES","#,
     r#""VIEW_MESSAGES","RESEND_MESSAGES","MANAGE_USERS","AUDIT""#,

@@ -53,7 +53,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 pub(super) struct Signals {
     /// Set by the first signal: background work stops, and load balancers should stop sending requests.
     pub stop: watch::Receiver<bool>,
-    /// Set after a delay, or by the second signal: no more requests are accepted.
+    /// Set after a delay, or by the second signal: new requests are refused.
     pub close: watch::Receiver<bool>,
 }
 
