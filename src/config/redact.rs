@@ -48,7 +48,7 @@ pub fn redacted(text: &str) -> String {
 }
 
 /// The user's name, and the text after the credentials. Everything from the first separator after the name to the last
-/// `@` counts as the password, so that one with `/`, `?` or `@` is hidden completely.
+/// `@` counts as the password, which may contain `/`, `?` or `@`.
 fn without_password(url: &str, scheme: Option<usize>) -> (String, &str) {
     let start = scheme.map_or(0, |at| at + "://".len());
     if let Some((credentials, place)) = url.rsplit_once('@') {

@@ -54,8 +54,8 @@ pub const fn is_invisible(character: char) -> bool {
         )
 }
 
-/// The text with `\u{…}` in place of characters that would move the cursor, erase lines, reverse the text or make two
-/// names look alike in a terminal. Joiners and variation selectors stay: scripts need them.
+/// The text with `\u{…}` in place of characters that would move the cursor, erase lines, reverse the text or disguise
+/// names. Joiners and variation selectors stay: scripts need them.
 pub fn escaped(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unprintable) {
         return Cow::Borrowed(text);

@@ -1,5 +1,5 @@
-//! Computes the wait before the next attempt. The upper bound doubles with every attempt, and the wait is a random
-//! value below it, so that messages that failed together are not retried together.
+//! Computes the wait before the next attempt. The upper bound doubles with every attempt. The wait is a random value
+//! below it, so that messages that failed together are not retried together.
 
 use std::time::Duration;
 

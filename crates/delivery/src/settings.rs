@@ -12,7 +12,7 @@ use clientele_domain::enums::Channel;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NotificationSettings {
-    /// Whether the serving process also sends. If not, messages wait for a `clientele worker`.
+    /// True if the serving process also sends. If not, messages wait for a `clientele worker`.
     pub worker: bool,
     /// The address on which `clientele worker` answers /health and /metrics. None: not served.
     pub worker_listen: Option<ListenAddress>,

@@ -18,7 +18,7 @@ pub struct AuthenticationSettings {
     /// The failures of all users from one address that are allowed in the window.
     pub failures_per_address: u32,
     pub failure_window_seconds: u64,
-    /// Whether /metrics needs no authentication.
+    /// True if /metrics needs no authentication.
     pub public_metrics: bool,
     pub jwt: JwtSettings,
 }

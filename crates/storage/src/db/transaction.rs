@@ -1,9 +1,9 @@
 //! A database transaction that owns its connection.
 //!
-//! SQLite ends a transaction by itself on some errors, such as a full disk. A driver that still counts the transaction
-//! as open turns the next BEGIN on that connection into a savepoint and the next COMMIT into its release: it reports
-//! success and stores nothing. Therefore BEGIN, COMMIT and ROLLBACK are sent verbatim, and a connection returns to its
-//! pool only after the database confirmed that no transaction is open on it. Otherwise it is closed.
+//! SQLite ends a transaction by itself on some errors, such as a full disk. A driver that still counts it as open turns
+//! the next BEGIN into a savepoint and the next COMMIT into its release: it reports success and stores nothing.
+//! Therefore BEGIN, COMMIT and ROLLBACK are sent verbatim. A connection returns to its pool only after the database
+//! confirmed that no transaction is open on it. Otherwise it is closed.
 
 use std::{
     fmt,
