@@ -10,25 +10,25 @@ text_enum! {
     ProblemCode {
         /// A value is required here, and there is none.
         Blank = "BLANK",
-        /// The value doesn't have the form that is asked for.
+        /// The value doesn't have the required format.
         Malformed = "MALFORMED",
         /// The value isn't allowed here.
         Invalid = "INVALID",
-        /// The text contains a control character. A line break is one, where the text must be one line.
+        /// The text contains a control character. A line break counts as one where the text must be a single line.
         InvalidCharacter = "INVALID_CHARACTER",
         /// The text is longer than allowed.
         TooLong = "TOO_LONG",
         /// The list has more members than allowed.
         TooMany = "TOO_MANY",
-        /// Null isn't accepted here: omit the list to leave it alone, or send `[]` to empty it.
+        /// Null isn't accepted here: omit the list to leave it unchanged, or send `[]` to empty it.
         NullList = "NULL_LIST",
         /// Nothing has this id or key.
         NotFound = "NOT_FOUND",
-        /// The key isn't that of a member of this client.
+        /// The key doesn't belong to a member of this client.
         NotOwned = "NOT_OWNED",
         /// The same member is named twice.
         Duplicate = "DUPLICATE",
-        /// The value is unique, and another one has it, or it is reserved.
+        /// The value must be unique, and is already used or reserved.
         Taken = "TAKEN",
         /// The value can't be changed any more.
         NotEditable = "NOT_EDITABLE",
@@ -42,7 +42,7 @@ text_enum! {
         NotANumber = "NOT_A_NUMBER",
         /// The value is neither TRUE nor FALSE.
         NotACheckbox = "NOT_A_CHECKBOX",
-        /// The value isn't one of those on offer.
+        /// The value isn't one of the available options.
         NotAnOption = "NOT_AN_OPTION",
         /// The text doesn't match the field's pattern.
         PatternMismatch = "PATTERN_MISMATCH",
@@ -58,9 +58,9 @@ text_enum! {
         Forbidden = "FORBIDDEN",
         /// The idempotency key has been used for another request.
         IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED",
-        /// The request of this idempotency key was carried out, and what came of it has been erased since.
+        /// The request of this idempotency key was carried out, and its outcome has been erased since.
         OutcomeErased = "OUTCOME_ERASED",
-        /// The stored version is not the expected one: read the client again and decide anew.
+        /// The stored version is not the expected one: read the client again before you retry.
         VersionConflict = "VERSION_CONFLICT",
     }
 }
