@@ -156,7 +156,7 @@ enum Position {
     Back,
 }
 
-/// A place in the queue.
+/// A position in the queue.
 #[derive(Debug)]
 pub struct Ticket<K: Key> {
     queue: FairQueue<K>,
@@ -303,7 +303,7 @@ struct KeyState {
     load: Load,
 }
 
-/// A ticket that waits.
+/// A waiting ticket.
 #[derive(Debug)]
 struct Entry {
     number: u64,

@@ -21,7 +21,7 @@ const LEAST_ROOM: usize = 8;
 pub struct Load {
     /// None until a ticket waits.
     window: Option<Window>,
-    /// Requests that have arrived since the queue was empty.
+    /// Requests that arrived since the queue was last empty.
     arrived: usize,
     /// The number of windows in a row in which the queue didn't drain.
     undrained: u32,

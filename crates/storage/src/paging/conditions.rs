@@ -57,7 +57,7 @@ impl Conditions {
         }
     }
 
-    /// A condition on a text. No stored text contains U+0000, and PostgreSQL doesn't take it.
+    /// A condition on a text. No stored text contains U+0000, and PostgreSQL refuses it.
     pub fn text(&mut self, text: Option<&String>, term: impl Fn(&str) -> String) {
         let Some(text) = text else { return };
         let term = if text.contains('\0') {
