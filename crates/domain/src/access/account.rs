@@ -1,5 +1,4 @@
-//! Somebody who can sign in: a user, or whoever bears a token. What is stored of them becomes what a request needs to
-//! know.
+//! An account that can sign in: a user or the bearer of a token. Converts the stored row into the caller of a request.
 
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use entity::{api_token, api_user};
 use crate::caller::{Caller, CallerKind, Door, Permission, Permissions, Rights, Sets};
 use clientele_core::{error::Result, secret::Secret};
 
-/// Somebody who can sign in.
+/// A user, or the bearer of a token.
 #[derive(Debug)]
 pub struct Account {
     pub kind: CallerKind,
@@ -17,7 +16,7 @@ pub struct Account {
     pub name: Arc<str>,
     pub role: Option<Arc<str>>,
     pub rights: Arc<Rights>,
-    /// Of a user; of a token nothing but itself is needed.
+    /// Empty for a token.
     pub(super) password_hash: Secret,
     active: bool,
     expires_at: Option<DateTime<Utc>>,
@@ -50,7 +49,7 @@ impl Account {
         })
     }
 
-    /// The bearer of a token that the configured issuer gave out.
+    /// The bearer of a token from the configured issuer.
     pub fn of_issuer(kind: CallerKind, subject: &str, role: Option<&str>, rights: Rights) -> Self {
         Self {
             kind,
@@ -64,7 +63,7 @@ impl Account {
         }
     }
 
-    /// The caller of a request that came in through `door` with the credentials of this account.
+    /// Returns the caller of a request that came through `door` with this account's credentials.
     pub fn caller(&self, door: Door, request_id: Arc<str>) -> Caller {
         Caller {
             kind: self.kind,
@@ -83,7 +82,7 @@ impl Account {
         self.active && self.expires_at.is_none_or(|end| now < end)
     }
 
-    /// Whether a password that was right for `other` is right for this.
+    /// Returns true if a password verified for `other` is right for this account too.
     pub(super) fn has_the_password_of(&self, other: &Self) -> bool {
         self.id == other.id && self.password_hash == other.password_hash
     }
@@ -97,7 +96,7 @@ pub(super) fn token_rights(row: &api_token::Model) -> Result<Rights> {
     rights(&row.permissions, row.view_sets.as_deref(), row.edit_sets.as_deref())
 }
 
-/// A permission that a later version has stored is none to this one.
+/// Ignores permissions that only a later version knows.
 fn rights(permissions: &str, view_sets: Option<&str>, edit_sets: Option<&str>) -> Result<Rights> {
     let names: Vec<&str> = serde_json::from_str(permissions).map_err(clientele_core::error::Error::internal)?;
     Ok(Rights {
@@ -107,7 +106,7 @@ fn rights(permissions: &str, view_sets: Option<&str>, edit_sets: Option<&str>) -
     })
 }
 
-/// How permissions are stored.
+/// The stored form of permissions.
 pub(super) fn permissions_column(permissions: Permissions) -> String {
     let names: Vec<&str> = permissions.iter().map(Permission::as_str).collect();
     serde_json::json!(names).to_string()

@@ -1,6 +1,7 @@
-//! Users and tokens as sign-in needs them, kept in memory for some seconds so that a request costs no statement.
+//! A cache of the users and tokens that sign-in needs. Entries live for some seconds, so that most requests need no
+//! statement.
 //!
-//! A change made through this process counts at once, one made through another when what is kept has aged.
+//! A change through this process takes effect at once, a change through another when the entry has aged.
 
 use std::{
     fmt::Write,
@@ -32,10 +33,10 @@ use clientele_core::{
 };
 use clientele_storage::db::{Database, Step, Transaction, Work};
 
-/// No user's name is longer, in bytes.
+/// The limit of a user name, in bytes.
 pub const LONGEST_NAME: usize = 64;
 
-/// Accounts by what they sign in with. One of these serves every door of a process; cloning shares it.
+/// Accounts by their credentials. One instance serves every API of a process; cloning shares it.
 #[derive(Clone, Debug, Default)]
 pub struct Accounts {
     users: Arc<Reads<Arc<str>, Account>>,
@@ -46,7 +47,7 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// Accounts whose age this clock tells.
+    /// `clock` measures the age of entries.
     pub fn new(clock: Clock) -> Self {
         Self {
             users: Arc::new(Reads::new(clock.clone())),
@@ -55,14 +56,13 @@ impl Accounts {
         }
     }
 
-    /// The proof of a caller who has signed in with this name and password, from this address.
+    /// The proof that the caller signed in with this name and password from this address.
     pub fn proof(&self, name: &str, password: &str, from: IpAddr, throttle: Arc<Throttle>) -> PasswordProof {
         PasswordProof::new(self.credentials.hasher(), name, password, from, throttle)
     }
 
-    /// Writes users or tokens. Forgets the accounts that were read before, if something may have been committed or the
-    /// caller's stored rights turn out to differ from them. A write that fails otherwise, as during an outage, leaves
-    /// the last known accounts usable.
+    /// Writes users or tokens. Forgets cached accounts if a commit may have happened or the caller's stored rights
+    /// differ from the cached ones. After any other failure, such as an outage, the last known accounts stay usable.
     pub(super) async fn write<W: Work>(&self, db: &Database, work: &W) -> Result<W::Output> {
         let work = CommitTracker {
             work,
@@ -77,8 +77,8 @@ impl Accounts {
         outcome
     }
 
-    /// The user of this name as of `freshness` ago at the earliest; none found when there is none, or it may not sign
-    /// in. None at all when nobody can have the name.
+    /// Reads the user of this name, at most `freshness` old. Finds none if there is no such user or it can't sign in.
+    /// Returns none if no user can have the name.
     pub(super) async fn user(
         &self,
         db: &Database,
@@ -95,8 +95,8 @@ impl Accounts {
         self.users.get(name, freshness, load).await.map(Some)
     }
 
-    /// The account of a token as it was read last, however long ago. None when it isn't valid any more, or when
-    /// accounts have been changed through this process since. Asks no database.
+    /// Returns the account of a token from the last read, however old. None if the token is no longer valid, or if this
+    /// process has changed accounts since. Runs no statement.
     pub fn last_known_token(&self, token: &str, now: DateTime<Utc>) -> Option<Arc<Account>> {
         let read = self.tokens.last(&digest_of(token))?;
         let unchanged = self.tokens.is_fresh(&read, Duration::MAX);
@@ -104,16 +104,16 @@ impl Accounts {
         account.filter(|account| account.is_valid(now))
     }
 
-    /// Whether what is known of a user is as of `freshness` ago at the earliest.
+    /// Returns true if a read of a user is at most `freshness` old.
     pub(super) fn is_fresh(&self, user: &Read<Account>, freshness: Duration) -> bool {
         self.users.is_fresh(user, freshness)
     }
 
-    /// The account whose token this is; none when there is none, or it is valid no more. Where that takes a statement,
-    /// and isn't about a token that was there the last time, `may_look` is asked first.
+    /// Finds the account of this token; none if there is none or it is no longer valid. Calls `may_look` before a
+    /// statement, unless the token existed at the last read.
     ///
     /// # Errors
-    /// Those of the database, inside; and outside that of `may_look`.
+    /// The inner error is the database's, the outer one is from `may_look`.
     pub async fn token<R>(
         &self,
         db: &Database,
@@ -145,7 +145,7 @@ impl Accounts {
     }
 }
 
-/// Runs another work, and records whether an attempt asked for a commit.
+/// Runs other work and records whether an attempt asked for a commit.
 struct CommitTracker<'a, W> {
     work: &'a W,
     may_commit: AtomicBool,
@@ -167,7 +167,7 @@ impl<W: Work> Work for CommitTracker<'_, W> {
     }
 }
 
-/// What a token is known by. It is random, so that a fast hash without salt hides it.
+/// The key of a token in the cache. Tokens are random, so that a fast hash without salt is enough.
 type Digest = [u8; 32];
 
 fn digest_of(token: &str) -> Digest {
@@ -176,7 +176,7 @@ fn digest_of(token: &str) -> Digest {
     bytes
 }
 
-/// How a token is stored.
+/// The stored form of a token.
 pub(super) fn token_hash(token: &str) -> String {
     hex(&digest_of(token))
 }

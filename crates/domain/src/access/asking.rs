@@ -1,5 +1,4 @@
-//! Attempts to sign in that wait for their turn to be looked at: the same attempt, made many times at once, is one.
-//! Knows neither whose it is nor how it is looked at.
+//! Coalesces equal sign-in attempts: one is verified, the others wait for its verdict.
 
 use std::{
     collections::HashMap,
@@ -17,23 +16,23 @@ use super::{
 use crate::caller::CredentialKey;
 use clientele_core::{error::Error, fair_queue::QueueFull};
 
-/// What came of an attempt to sign in.
+/// The result of an attempt to sign in.
 #[derive(Clone, Debug)]
 pub enum Verdict {
     Right(Arc<Account>),
     Wrong,
-    /// There were too many failures, so that it wasn't looked at: how long to wait.
+    /// There were too many failures: retry after this time.
     TooMany(Duration),
-    /// Too many wait to be looked at.
+    /// The queue is full.
     Busy,
-    /// Nobody can tell.
+    /// The check failed.
     Unknown(Error),
 }
 
-/// Requests that can wait for one verdict: a burst of a caller whose credentials aren't known yet.
+/// Limit of the requests that wait for one verdict: a burst from a caller whose credentials aren't cached yet.
 pub(super) const MOST_TOGETHER: usize = 2_048;
 
-/// Where a verdict will be heard. Whoever waits for it holds a receiver.
+/// Sends the verdict. Each waiting request holds a receiver.
 type Answer = watch::Sender<Option<Verdict>>;
 
 /// The attempts under way.
@@ -41,9 +40,9 @@ type Answer = watch::Sender<Option<Verdict>>;
 pub struct Asking(Mutex<HashMap<CredentialKey, Answer>>);
 
 impl Asking {
-    /// The verdict of `look`, once its turn has come, for which `begin` finds a place in the queue. Who comes before it
-    /// is known begins nothing and hears the same. When all of them give up before its turn, nothing is looked at; from
-    /// then on it goes on, whoever still waits.
+    /// Returns the verdict of `look`, which runs once the ticket from `begin` is granted. Joins an equal attempt that
+    /// is under way. If all waiters give up before the permit is granted, `look` doesn't run; once it runs, it
+    /// finishes.
     pub async fn ask<F: Future<Output = Verdict> + Send + 'static>(
         self: &Arc<Self>,
         mark: CredentialKey,
@@ -79,7 +78,6 @@ impl Asking {
         Ok(Joined::Begun(verdict, ticket, answer))
     }
 
-    /// Whether nobody waits for a verdict.
     #[cfg(test)]
     pub fn is_empty(&self) -> bool {
         self.lock().is_empty()
@@ -90,13 +88,13 @@ impl Asking {
     }
 }
 
-/// How the verdict is heard of, and what begins if it is nobody else's.
+/// The receiver of a verdict, with the ticket and the sender if the attempt is new.
 enum Joined {
     Another(watch::Receiver<Option<Verdict>>),
     Begun(watch::Receiver<Option<Verdict>>, HashTicket, Answer),
 }
 
-/// One attempt, which can be joined until this ends, however it does.
+/// One attempt. It can be joined until this is dropped.
 struct Asked {
     asking: Arc<Asking>,
     mark: CredentialKey,
@@ -129,7 +127,7 @@ impl Asked {
         answer.send_replace(Some(verdict));
     }
 
-    /// Comes back when nobody waits any more, and nobody can join.
+    /// Returns when no request waits any more, and no request can join.
     async fn given_up(&mut self) {
         loop {
             self.answer.closed().await;

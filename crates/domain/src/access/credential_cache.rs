@@ -1,5 +1,5 @@
-//! A cache of credentials that were verified lately, so that a caller who sends the password with every request pays
-//! for its hash once, and of the networks that they came from.
+//! A cache of verified credentials and of their networks. A caller who sends the password with every request pays for
+//! one hash.
 //!
 //! Keeps no password and no name, only keyed hashes under a random key of this process.
 
@@ -11,16 +11,16 @@ use super::{Account, hash_queue::Waiter, reads::Read};
 use crate::caller::{CredentialHasher, CredentialKey, throttle::network};
 
 const MOST: u64 = 50_000;
-/// Credentials that nobody has used for so long are looked at again. Those in use need no end: they hold only as long
-/// as the stored hash does, and looking again would put their owner at the mercy of whoever fails beside him.
+/// Unused credentials expire after this time. Credentials in use don't expire: they are valid only while the stored
+/// hash is. Verifying them again would subject their owner to the throttle for failures at a shared address.
 const LONGEST_IDLE: Duration = Duration::from_secs(60 * 60);
-/// Networks are remembered for as long as the process lives, but for the least recent beyond these.
+/// Limit of the remembered networks, which don't expire: beyond it the least recently used is dropped.
 const MOST_NETWORKS: u64 = 100_000;
 
-/// Credentials that have been found right, by their marks.
+/// Verified credentials by their keys.
 pub struct CredentialCache {
     hasher: CredentialHasher,
-    /// With the account as it was read last.
+    /// With the last read of the account.
     right: Cache<CredentialKey, Arc<Read<Account>>>,
     networks: Cache<CredentialKey, ()>,
 }
@@ -45,19 +45,18 @@ impl fmt::Debug for CredentialCache {
 }
 
 impl CredentialCache {
-    /// The mark of a name and a password that come from the network of this address. From elsewhere they are found out
-    /// anew: otherwise somebody could go on guessing there, past all throttles, until he is let in by what this
-    /// remembers.
+    /// Returns the key of a name and password from the network of this address. Other networks have other keys:
+    /// otherwise this cache would let an attacker there guess past the throttle.
     pub fn mark(&self, name: &str, password: &str, from: IpAddr) -> CredentialKey {
         self.hasher.key(&[name.as_bytes(), password.as_bytes(), &network(from)])
     }
 
-    /// What was read last of the account that these credentials are right for. Also puts off that they are forgotten.
+    /// Returns the last read of the account with these credentials, and resets their idle time.
     pub fn get(&self, mark: &CredentialKey) -> Option<Arc<Read<Account>>> {
         self.right.get(mark)
     }
 
-    /// The credentials are right for this account.
+    /// Adds verified credentials of this account.
     pub fn keep(&self, mark: CredentialKey, read: Arc<Read<Account>>) {
         self.right.insert(mark, read);
     }
@@ -66,20 +65,18 @@ impl CredentialCache {
         self.right.invalidate(mark);
     }
 
-    /// Somebody has signed in from there.
+    /// Adds the network of a successful sign-in.
     pub fn keep_network(&self, from: IpAddr) {
         self.networks.insert(self.hasher.key(&[&network(from)]), ());
     }
 
-    /// The lane of a sign-in from this address. The network alone decides it: if the name did as well, the time of the
-    /// wait would show who signs in there, and if the password did, whether a guess is right, before the throttle is
-    /// asked.
+    /// Returns the waiter for a sign-in from this address. Only the network decides its lane. By name, the wait would
+    /// reveal who signs in from there; by password, it would reveal a right guess before the throttle is charged.
     pub fn waiter(&self, from: IpAddr) -> Waiter {
         let is_known = self.networks.get(&self.hasher.key(&[&network(from)])).is_some();
         Waiter::network(from, is_known)
     }
 
-    /// The hasher of this process.
     pub fn hasher(&self) -> &CredentialHasher {
         &self.hasher
     }

@@ -1,4 +1,4 @@
-//! The first user of a new database, without whom nobody could make another.
+//! Creates the first user of a new database.
 
 use async_graphql::MaybeUndefined;
 use chrono::{DateTime, Utc};
@@ -11,18 +11,17 @@ use crate::caller::{Caller, Permission};
 use clientele_core::{error::Result, secret::Secret};
 use clientele_storage::db::Database;
 
-/// What the first user is called.
+/// The name of the first user.
 pub const FIRST: &str = "admin";
 
-/// Whether the database has a user.
+/// Returns true if the database has a user.
 pub async fn any_user(db: &Database) -> Result<bool> {
     Ok(api_user::Entity::find().count(db.read()).await? > 0)
 }
 
-/// Makes a user that may do everything when there is no user at all, and answers its password, which is kept nowhere
-/// else.
+/// Creates a user with every right if there is no user at all. Returns its password, which is kept nowhere else.
 ///
-/// Of several servers that do this at once on one database, one is answered a password.
+/// If several servers do this at once on one database, only one gets a password.
 pub async fn make_first_user(clientele: &Clientele, caller: &Caller, now: DateTime<Utc>) -> Result<Option<Secret>> {
     if any_user(&clientele.db).await? {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Checks the rights that an input gives to a user or token, and that the caller may give them.
+//! Checks the rights in an input for a user or token, and that the caller can give them.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use clientele_core::{path, problem::ProblemCode};
 
 const MOST_SETS: usize = 1_000;
 
-/// What is sent for rights, by the same names for users and tokens.
+/// The rights in an input, under the same names for users and tokens.
 pub(super) struct Sent<'a> {
     pub permissions: &'a MaybeUndefined<Vec<Permission>>,
     pub view_sets: &'a MaybeUndefined<Vec<String>>,
@@ -18,7 +18,7 @@ pub(super) struct Sent<'a> {
 }
 
 impl Sent<'_> {
-    /// The rights as they are to be. Absent stays; null stands for all sets.
+    /// Returns the resulting rights. An absent member keeps its value; null means all sets.
     pub fn rights(&self, stored: Option<&Rights>, problems: &mut Problems) -> Rights {
         let permissions = problems.list("permissions", self.permissions, Permission::ALL.len());
         let permissions = permissions.map(|list| list.iter().copied().collect());
@@ -45,7 +45,7 @@ impl Sent<'_> {
     }
 }
 
-/// Nobody gives away what he hasn't.
+/// Callers can give only rights that they have.
 pub(super) fn may_give(caller: &Caller, rights: &Rights, problems: &mut Problems) {
     if !caller.rights.cover(rights) {
         let message = "You can't give rights that you don't have yourself.";
@@ -53,8 +53,8 @@ pub(super) fn may_give(caller: &Caller, rights: &Rights, problems: &mut Problems
     }
 }
 
-/// Whether a role is the caller's to give, or none, which stands for the general limits. Which limits are the higher
-/// ones is the configuration's business: who hasn't every right gives what he has himself, and nothing else.
+/// Returns true if the caller can give this role; none means the general limits. Roles have no order, so a caller
+/// without every right can give only their own.
 pub(super) fn has_limits(caller: &Caller, role: Option<&str>) -> bool {
     caller.role.as_deref() == role || caller.rights.are_all()
 }
@@ -70,7 +70,7 @@ pub(super) fn may_give_role(caller: &Caller, role: Option<&str>, problems: &mut 
     problems.add(ProblemCode::Forbidden, path!["role"], message);
 }
 
-/// The name of a role, which the configuration may have limits for.
+/// The name of a role, which can have limits in the configuration.
 pub(super) fn role(sent: &MaybeUndefined<String>, stored: Option<String>, problems: &mut Problems) -> Option<String> {
     let mut member = Scalars {
         scope: Vec::new(),

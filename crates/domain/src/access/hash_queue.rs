@@ -53,7 +53,7 @@ impl HashQueue {
     pub fn new(at_once: usize) -> Self {
         let lane = || {
             FairQueue::new(Limits {
-                // A lane keeps its last permit for those that hold none.
+                // A lane keeps its last permit for waiters that hold none.
                 permits: at_once + 1,
                 waiting: MOST_WAITING,
                 waiting_per_key: MOST_WAITING,
@@ -70,7 +70,7 @@ impl HashQueue {
     /// Joins the queue. Dropping the ticket leaves it.
     ///
     /// # Errors
-    /// There is no room to wait.
+    /// The queue is full.
     pub fn join(&self, waiter: Waiter) -> Result<HashTicket, QueueFull> {
         let lane = match waiter {
             Waiter::Caller(_) => &self.callers,
@@ -84,7 +84,7 @@ impl HashQueue {
     }
 }
 
-/// A place in the queue.
+/// A position in the queue.
 #[derive(Debug)]
 pub struct HashTicket {
     ticket: Ticket<Waiter>,
@@ -95,7 +95,7 @@ impl HashTicket {
     /// Waits for the permit.
     ///
     /// # Errors
-    /// The place went to a user or network that had fewer.
+    /// The position went to a user or network that had fewer.
     pub async fn granted(self) -> Result<HashPermit, QueueFull> {
         let lane = self.ticket.granted().await?;
         let running = self.running.acquire_owned().await.map_err(|_| QueueFull)?;
@@ -106,7 +106,7 @@ impl HashTicket {
     }
 }
 
-/// Permission to hash one password. It ends when it is dropped.
+/// Permits hashing one password until it is dropped.
 #[derive(Debug)]
 pub struct HashPermit {
     _running: OwnedSemaphorePermit,

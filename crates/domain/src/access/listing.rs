@@ -1,4 +1,4 @@
-//! Parts of the lists of users and tokens.
+//! Reads pages of the lists of users and tokens.
 
 use entity::Table;
 use sea_orm::{FromQueryResult, Value};
@@ -7,14 +7,14 @@ use crate::Clientele;
 use clientele_core::error::{Error, Result};
 use clientele_storage::paging::{Asked, Conditions, Order, Page, Total, Window};
 
-/// A part of a list, and the number of its entries; without rows, or without a total, when that wasn't asked for.
+/// A page of a list, and the number of all entries. Rows or total are absent if not requested.
 #[derive(Clone, Debug)]
 pub struct Listing<T> {
     pub page: Page<T>,
     pub total: Option<Total>,
 }
 
-/// Reads a part of all rows of a table. Rows and total take a statement each, if they are wanted.
+/// Reads a page of all rows of a table. Rows and total take one statement each, if requested.
 pub(super) async fn read<E: Table, T>(
     clientele: &Clientele,
     order: &Order,
@@ -41,13 +41,13 @@ pub(super) async fn read<E: Table, T>(
     })
 }
 
-/// Reads the rows with these keys, in no order. The statement's text is the same for any number of them.
+/// Reads the rows with these keys, in no particular order. The SQL is the same for any number of keys.
 pub(super) async fn by_key<E: Table, T>(
     clientele: &Clientele,
     keys: &[&str],
     of: impl Fn(E::Model) -> Result<T>,
 ) -> Result<Vec<T>> {
-    // PostgreSQL takes no NUL.
+    // PostgreSQL rejects NUL.
     let keys: Vec<&&str> = keys.iter().filter(|key| !key.contains('\0')).collect();
     let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
     let dialect = clientele.db.read().dialect;

@@ -1,4 +1,4 @@
-//! Passwords: which are good enough, and how they are hashed. Keeps none.
+//! Checks the strength of passwords and hashes them. Stores none.
 
 use std::{
     num::NonZero,
@@ -29,11 +29,10 @@ const SHORTEST: usize = 12;
 pub const LONGEST: usize = 1_000;
 /// Limit of the wait for a permit to hash.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
-/// What the password of a user that doesn't exist is compared with, so that it takes as long. No password is known for
-/// it.
+/// The hash to compare with if the user doesn't exist, so that it takes as long. No password is known for it.
 const DECOY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5J3Mgc2FsdCE/Pw$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
-/// Why a password isn't taken; none when it is.
+/// Returns the reason to refuse a password; none if it is acceptable.
 pub fn fault(password: &str) -> Option<(ProblemCode, String)> {
     if password.len() > LONGEST {
         let message = format!("The password must have at most {LONGEST} bytes.");
@@ -46,7 +45,7 @@ pub fn fault(password: &str) -> Option<(ProblemCode, String)> {
     None
 }
 
-/// A random password of 120 bits, made of letters and digits that can't be mistaken for one another.
+/// A random password of 120 bits, made of unambiguous letters and digits.
 pub fn random() -> Secret {
     const LETTERS: &[u8; 32] = b"abcdefghijkmnpqrstuvwxyz23456789";
     let mut bytes = [0; 24];
@@ -55,15 +54,15 @@ pub fn random() -> Secret {
     Secret::new(letters.iter().collect::<String>())
 }
 
-/// The place of a request in progress, which it leaves while it waits for something else.
+/// The permit of a request in progress, which the request releases while it waits for something else.
 pub trait RequestPlace: Sync {
     fn leave(&self);
 
-    /// Waits for a place again; false when there is none.
+    /// Waits for a permit again; false if there is none.
     fn come_back(&self) -> impl Future<Output = bool> + Send;
 }
 
-/// A command of the operator has no place.
+/// A command of the operator needs no permit.
 impl RequestPlace for () {
     fn leave(&self) {}
 
@@ -72,10 +71,11 @@ impl RequestPlace for () {
     }
 }
 
-/// Hashes and compares passwords, off the runtime's threads and only so many at once: each takes 19 MiB and a core.
+/// Hashes and compares passwords off the runtime's threads. The number at a time is limited: each takes 19 MiB and a
+/// core.
 #[derive(Debug)]
 pub struct Hasher {
-    /// Gives the permits to hash.
+    /// Grants the permits to hash.
     pub queue: HashQueue,
     done: AtomicU64,
 }
@@ -88,7 +88,7 @@ impl Default for Hasher {
 }
 
 impl Hasher {
-    /// One that hashes so many passwords at once.
+    /// Creates a hasher that runs at most `at_once` hashes at a time.
     pub fn new(at_once: usize) -> Self {
         Self {
             queue: HashQueue::new(at_once),
@@ -96,16 +96,16 @@ impl Hasher {
         }
     }
 
-    /// How often a password has been compared so far.
+    /// The number of password comparisons so far.
     pub fn comparisons(&self) -> u64 {
         self.done.load(Relaxed)
     }
 
-    /// The hash to store, with its parameters and salt. The caller's request has no place while it waits and while it
-    /// hashes.
+    /// Returns the hash to store, with its parameters and salt. The caller's request releases its permit while it waits
+    /// and hashes.
     ///
     /// # Errors
-    /// There is no room to wait, the wait took too long, or there is no place to come back to.
+    /// The queue is full, the wait timed out, or the request gets no permit again.
     pub(super) async fn hash(&self, caller: &Caller, place: &impl RequestPlace, password: &str) -> Result<String> {
         let waiter = Waiter::Caller(caller.flow().unwrap_or(Flow::Internal));
         let ticket = self.queue.join(waiter).map_err(|QueueFull| BUSY)?;
@@ -118,15 +118,14 @@ impl Hasher {
             }
             None => Ok(Err(BUSY)),
         };
-        // Also after a failure: the request may go on with something else.
+        // Also after an error: the request may continue with something else.
         match place.come_back().await {
             true => hashed?,
             false => Err(BUSY),
         }
     }
 
-    /// Returns true when it is the password with this hash. None: there is no such user, which takes as long to find
-    /// out.
+    /// Returns true if the password has this hash. Without a hash (no such user) it takes as long.
     pub(super) async fn compare(&self, permit: HashPermit, password: Secret, stored: Option<Secret>) -> Result<bool> {
         self.done.fetch_add(1, Relaxed);
         work(permit, move || {
@@ -144,7 +143,7 @@ impl Hasher {
 
 const BUSY: Error = Error::Unavailable(Cause::HashingQueue);
 
-/// The permit ends with the work, even if nothing waits for it any more.
+/// Holds the permit until the work ends, even if the caller has stopped waiting.
 async fn work<T: Send + 'static>(permit: HashPermit, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let work = spawn_blocking(move || {
         let done = work();
@@ -160,7 +159,7 @@ fn hash(password: &Secret) -> Result<String> {
     Ok(hash.to_string())
 }
 
-/// Argon2id with 19 MiB, two passes and one lane: what OWASP recommends at least.
+/// Argon2id with 19 MiB, two passes and one lane: the OWASP minimum.
 fn argon2() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, Params::DEFAULT)
 }
@@ -194,7 +193,7 @@ mod tests {
             .hash(&Caller::operator(), &(), right.reveal())
             .await
             .expect("hashed");
-        // What takes the place of a hash that isn't there is made in the same way.
+        // The decoy has the same parameters.
         for hash in [stored.as_str(), DECOY] {
             assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
             assert_eq!(hash.len(), stored.len());

@@ -1,6 +1,6 @@
-//! The caller of a change of users and tokens as it is stored at present. A door knows what it was some seconds ago,
-//! which is good enough for what ends with the request, but not for what stays: a user or token that is made with a
-//! right must not outlast it because another server had not heard yet that the right was gone.
+//! Reloads the caller for a change of users and tokens. An API's cached account is some seconds old, which is good
+//! enough for effects that end with the request. A user or token created with a right must not outlast that right
+//! because another server still had the old account.
 
 use chrono::{DateTime, Utc};
 use entity::{api_token, api_user};
@@ -11,18 +11,18 @@ use crate::caller::{Caller, CallerKind, Permission};
 use clientele_core::error::{Error, Result};
 use clientele_storage::db::{Dialect, Transaction};
 
-/// Users and tokens are changed one at a time; any number will do, as long as it stays.
+/// Users and tokens are changed one at a time. The number is arbitrary but must not change.
 const USERS_LOCK: i64 = 0x7573_6572;
 
-/// Waits until nobody else changes users or tokens, and answers who is calling, with the rights and the role that it
-/// has then and until `transaction` ends.
+/// Waits until no other transaction changes users or tokens. Returns the caller with the rights and role that they have
+/// until `transaction` ends.
 ///
-/// Of an issuer's token nothing is stored: it is judged by what its issuer has signed, as everywhere, until it ends.
-/// Neither is there anything stored of the operator, nor of anybody on a server that asks nobody who they are; both may
-/// do everything.
+/// An issuer's token isn't stored: its signed claims count until it expires. The operator, and the anonymous caller of
+/// a server without authentication, aren't stored either; both have every right.
 ///
-/// # Errors [`Error::Unauthenticated`] for one who could not sign in any more as he has done: who is deleted,
-/// deactivated, revoked, expired, or has another password by now.
+/// # Errors
+/// [`Error::Unauthenticated`] if the caller could no longer sign in the same way: they are deleted, deactivated,
+/// revoked, expired, or have another password.
 pub(super) async fn lock_users(transaction: &Transaction, caller: &Caller, now: DateTime<Utc>) -> Result<Caller> {
     if transaction.dialect == Dialect::Postgres {
         let sql = format!("SELECT pg_advisory_xact_lock({USERS_LOCK})");
@@ -44,7 +44,7 @@ pub(super) async fn lock_users(transaction: &Transaction, caller: &Caller, now: 
     Ok(account.caller(caller.door, caller.request_id.clone()))
 }
 
-/// As [`lock_users`], for one who is to manage users and tokens.
+/// Calls [`lock_users`] for a caller who manages users and tokens.
 ///
 /// # Errors
 /// Those of [`lock_users`], and [`Error::Forbidden`] without the permission.

@@ -18,7 +18,7 @@ use clientele_core::error::{Cause, Error, Result};
 
 const MOST: u64 = 20_000;
 
-/// Tells how much time passes. Cloning shares it.
+/// A monotonic clock. Cloning shares it.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Instant + Send + Sync>);
 
@@ -44,7 +44,7 @@ impl fmt::Debug for Clock {
     }
 }
 
-/// What was found under a name, when that began to be read, and after how many changes made here.
+/// The result of a read, the time when it began, and the number of local changes before it.
 #[derive(Debug)]
 pub(super) struct Read<T> {
     pub found: Option<Arc<T>>,
@@ -52,20 +52,20 @@ pub(super) struct Read<T> {
     changes: u64,
 }
 
-/// Whoever holds it reads the name. It keeps when the last reading that failed began.
+/// The lock for reading one name. Keeps when the last failed read began.
 type Turn = Arc<tokio::sync::Mutex<Option<Instant>>>;
 
-/// What something is read under.
+/// The key of a read.
 pub(super) trait Name: Clone + Hash + Eq + Send + Sync + 'static {}
 
 impl<N: Clone + Hash + Eq + Send + Sync + 'static> Name for N {}
 
-/// The last readings by name.
+/// The latest reads by name.
 #[derive(Debug)]
 pub(super) struct Reads<N: Name, T: Send + Sync + 'static> {
     kept: Cache<N, Arc<Read<T>>>,
     changes: AtomicU64,
-    /// With how many hold or wait for each.
+    /// Each lock with the number of requests that hold or wait for it.
     turns: Mutex<HashMap<N, (Turn, usize)>>,
     clock: Clock,
 }
@@ -78,7 +78,7 @@ impl<N: Name, T: Send + Sync + 'static> Default for Reads<N, T> {
 
 impl<N: Name, T: Send + Sync + 'static> Reads<N, T> {
     pub fn new(clock: Clock) -> Self {
-        // A flood of invented names must not keep the real ones out.
+        // A flood of invented names must not keep real names out.
         let kept = Cache::builder()
             .max_capacity(MOST)
             .eviction_policy(EvictionPolicy::lru());
@@ -90,25 +90,25 @@ impl<N: Name, T: Send + Sync + 'static> Reads<N, T> {
         }
     }
 
-    /// What was read before this is not to be used again.
+    /// Invalidates all earlier reads.
     pub fn forget(&self) {
         self.changes.fetch_add(1, SeqCst);
     }
 
-    /// The last reading of the name, however long ago.
+    /// Returns the latest read of the name, however old.
     pub fn last(&self, name: &N) -> Option<Arc<Read<T>>> {
         self.kept.get(name)
     }
 
-    /// Whether a reading is as of `freshness` ago at the earliest, and nothing has changed since.
+    /// Returns true if a read is at most `freshness` old and nothing has changed since.
     pub fn is_fresh(&self, read: &Read<T>, freshness: Duration) -> bool {
         self.is_unchanged(read) && self.clock.now().saturating_duration_since(read.at) < freshness
     }
 
-    /// A reading of the name as of `freshness` ago at the earliest.
+    /// Returns a read of the name that is at most `freshness` old.
     ///
-    /// # Errors Those of `load`. Whoever waited for a reading that failed is told that nobody can tell, rather than to
-    /// wait for his own.
+    /// # Errors
+    /// Those of `load`. Requests that waited for a failed read fail with it instead of reading in turn.
     pub async fn get(
         &self,
         name: &N,
@@ -129,7 +129,7 @@ impl<N: Name, T: Send + Sync + 'static> Reads<N, T> {
         if failed.is_some_and(|at| at >= asked) {
             return Err(Error::Unavailable(Cause::SharedRead));
         }
-        // Both are taken before the database is asked: it may change while it answers.
+        // Both are set before the query: the data can change while it runs.
         let (at, changes) = (self.clock.now(), self.changes.load(SeqCst));
         let found = load().await.inspect_err(|_| *failed = Some(at))?.map(Arc::new);
         let read = Arc::new(Read { found, at, changes });
@@ -146,7 +146,7 @@ impl<N: Name, T: Send + Sync + 'static> Reads<N, T> {
     }
 }
 
-/// One who reads or waits to. The last one leaves nothing behind.
+/// A request that reads or waits. The last one removes the lock.
 struct Waiting<'a, N: Name, T: Send + Sync + 'static> {
     turn: Turn,
     reads: &'a Reads<N, T>,
@@ -207,7 +207,7 @@ mod tests {
             let late = async {
                 begun.notified().await;
                 let release = async { goes_on.notify_one() };
-                // All three have asked before the first reading goes on.
+                // All three wait before the first read continues.
                 let (one, two, three, ()) = join!(
                     reads.get(&"ana", freshness, load),
                     reads.get(&"ana", freshness, load),
@@ -218,7 +218,7 @@ mod tests {
             };
             let (first, late) = join!(first, late);
             assert_eq!(first.expect("read").found.as_deref(), Some(&0));
-            // The first reading had begun before they asked: it serves them as long as that is fresh.
+            // The first read began before they asked: they share it while it is fresh.
             let shared = u64::from(freshness.is_zero());
             assert_eq!(late, [Some(shared); 3]);
             assert_eq!(reads.turns().len(), 0, "nobody waits any more");
@@ -231,7 +231,7 @@ mod tests {
         let time = passed.clone();
         let reads = Reads::new(Clock::new(move || begin + Duration::from_nanos(time.load(SeqCst))));
         let first = reads.get(&"ana", freshness, async || {
-            // It takes that long.
+            // The read takes that long.
             passed.store(4, SeqCst);
             Ok(Some(1))
         });
@@ -274,7 +274,7 @@ mod tests {
         let get = || reads.get(&"ana", Duration::ZERO, load);
         let (one, two, three) = join!(get(), get(), get());
         assert!(one.is_err() && two.is_err() && three.is_err());
-        // The second one may have asked after the first reading began.
+        // The second request may come after the first read began.
         assert!(failing.load(SeqCst) <= 2, "{failing:?}");
         assert!(reads.get(&"ana", Duration::ZERO, async || Ok(None)).await.is_ok());
     }

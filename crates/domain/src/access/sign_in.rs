@@ -1,5 +1,5 @@
-//! Signing in with a name and a password: whether that is known already, and how it is found out. How a request carries
-//! them is the doors' business.
+//! Signs callers in with a name and a password, from the credential cache or by hashing. The APIs extract the
+//! credentials from requests.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -9,7 +9,7 @@ use crate::caller::throttle::Charge;
 use clientele_core::{error::Result, fair_queue::QueueFull, secret::Secret};
 use clientele_storage::db::Database;
 
-/// A name and a password, and the address that they come from.
+/// A name and a password, and the address that sent them.
 #[derive(Clone, Copy)]
 pub struct Attempt<'a> {
     name: &'a str,
@@ -28,8 +28,8 @@ impl Accounts {
         }
     }
 
-    /// The user, if this was found right lately and is so still, as of `freshness` ago at the earliest. Looks at no
-    /// hash.
+    /// Returns the user if these credentials were verified lately and are still valid, at most `freshness` old. Hashes
+    /// nothing.
     ///
     /// # Errors
     /// Those of the database.
@@ -57,18 +57,18 @@ impl Accounts {
         Ok(None)
     }
 
-    /// The user for whom these credentials were right lately, as they were read last, however long ago. None when
-    /// accounts have been changed through this process since. Asks no database.
+    /// Returns the user of lately verified credentials from the last read, however old. None if this process has
+    /// changed accounts since. Runs no statement.
     pub fn last_known_user(&self, attempt: &Attempt<'_>) -> Option<Arc<Account>> {
         let read = self.credentials.get(&attempt.mark)?;
         read.found.clone().filter(|_| self.is_fresh(&read, Duration::MAX))
     }
 
-    /// Finds out whether this is the password of the user of this name. That there is none takes the same way and as
-    /// long, so that neither answers nor times tell which names there are.
+    /// Verifies the password of the user of this name. An unknown name takes the same path and as long, so that neither
+    /// answers nor times reveal which names exist.
     ///
-    /// The attempt is charged when its turn has come and before anything is looked at. The charge is given back when
-    /// the password was right or nobody could tell.
+    /// The attempt is charged when its permit is granted, before anything is verified. The charge is refunded if the
+    /// password was right or the check failed.
     pub async fn verify(
         &self,
         db: &Database,
@@ -78,7 +78,7 @@ impl Accounts {
     ) -> Verdict {
         let Attempt { from, mark, .. } = attempt;
         let begin = || {
-            // It may have been found out just now.
+            // Another request may just have verified it.
             let known = self.credentials.get(&mark).and_then(|read| read.found.clone());
             if let Some(account) = known {
                 return Err(Verdict::Right(account));
@@ -108,8 +108,8 @@ impl Accounts {
         self.asking.ask(mark, begin, look).await
     }
 
-    /// The user of this name, if it has this password. The row is read under the permit as well: a flood of attempts
-    /// then costs no more statements than hashes.
+    /// Finds the user of this name if it has this password. Reads the row under the permit: a flood of attempts then
+    /// costs no more statements than hashes.
     async fn look(
         &self,
         permit: HashPermit,

@@ -1,5 +1,5 @@
-//! API tokens as they are stored and as others may see them, and what is recorded of their changes. What changes them
-//! is in the modules below.
+//! Stored API tokens, the tokens that callers see, and the audit records of their changes. The submodules change
+//! tokens.
 
 mod create;
 mod revoke;
@@ -26,14 +26,14 @@ use clientele_storage::{
     paging::{Asked, Cursor, Order, Window},
 };
 
-/// The order of tokens: their keys grow with time.
+/// Orders tokens by their keys, which grow with time.
 pub static BY_CREATION: Order = Order {
     name: "tokens",
     columns: &["encoded_key"],
     descending: false,
 };
 
-/// A token as others may see it.
+/// A token as callers see it.
 #[derive(Clone, Debug)]
 pub struct Token {
     pub row: api_token::Model,
@@ -48,25 +48,25 @@ impl Token {
         })
     }
 
-    /// Where it stands in the list of tokens.
+    /// The cursor of the token in the list.
     pub fn cursor(&self) -> String {
         Cursor::of(vec![self.row.encoded_key.clone()]).encode(&BY_CREATION)
     }
 }
 
-/// A part of all tokens, revoked and expired ones too, in the order of their creation.
+/// Returns a page of all tokens in order of creation, including revoked and expired ones.
 pub async fn tokens(clientele: &Clientele, caller: &Caller, window: &Window, asked: Asked) -> Result<Listing<Token>> {
     caller.needs(Permission::ManageUsers)?;
     listing::read::<api_token::Entity, _>(clientele, &BY_CREATION, window, asked, Token::of).await
 }
 
-/// The tokens with these keys, in no order.
+/// Returns the tokens with these keys, in no particular order.
 pub async fn tokens_by_key(clientele: &Clientele, caller: &Caller, keys: &[&str]) -> Result<Vec<Token>> {
     caller.needs(Permission::ManageUsers)?;
     listing::by_key::<api_token::Entity, _>(clientele, keys, Token::of).await
 }
 
-/// What changed, in the names of the API. The token itself is in no record.
+/// Records the members that changed under their API names, without the token itself.
 async fn record(
     clientele: &Clientele,
     transaction: &Transaction,

@@ -1,5 +1,4 @@
-//! Users as they are stored and as others may see them, and what is recorded of their changes. What changes them is in
-//! the modules below.
+//! Stored users, the users that callers see, and the audit records of their changes. The submodules change users.
 
 mod password;
 mod remove;
@@ -37,14 +36,14 @@ use clientele_storage::{
     paging::{Asked, Cursor, Order, Window},
 };
 
-/// The order of users.
+/// Orders users by name.
 pub static BY_NAME: Order = Order {
     name: "users",
     columns: &["name"],
     descending: false,
 };
 
-/// A user as others may see it.
+/// A user as callers see it.
 #[derive(Clone, Debug)]
 pub struct User {
     pub row: api_user::Model,
@@ -59,7 +58,7 @@ impl User {
         })
     }
 
-    /// Where it stands in the list of users.
+    /// The cursor of the user in the list.
     pub fn cursor(&self) -> String {
         Cursor::of(vec![self.row.name.clone()]).encode(&BY_NAME)
     }
@@ -73,7 +72,7 @@ impl User {
     }
 }
 
-/// A part of all users, by name.
+/// Returns a page of all users, by name.
 pub async fn users(clientele: &Clientele, caller: &Caller, window: &Window, asked: Asked) -> Result<Listing<User>> {
     caller.needs(Permission::ManageUsers)?;
     listing::read::<api_user::Entity, _>(clientele, &BY_NAME, window, asked, User::of).await
@@ -82,21 +81,21 @@ pub async fn users(clientele: &Clientele, caller: &Caller, window: &Window, aske
 const NAME_RULE: &str = "The name of a user has up to 64 letters, digits and any of . _ - @";
 const NO_USER: &str = "There is no user of this name: the list of users shows those there are.";
 
-/// Selects the user of this name, whatever the case of its letters: names have only ASCII letters.
+/// Selects the user of this name, ignoring case: names have only ASCII letters.
 pub(super) fn user_named(name: &str) -> Select<api_user::Entity> {
     let lower = Func::lower(Expr::col(api_user::Column::Name));
     api_user::Entity::find().filter(Expr::expr(lower).eq(name.to_ascii_lowercase()))
 }
 
 async fn find(transaction: &Transaction, name: &str) -> Result<Option<User>> {
-    // PostgreSQL takes no NUL.
+    // PostgreSQL rejects NUL.
     if has_control_characters(name) {
         return Ok(None);
     }
     user_named(name).one(transaction).await?.map(User::of).transpose()
 }
 
-/// The problem of a name that no user has.
+/// The problem of a name without a user.
 fn missing(name: &str) -> Problem {
     match has_control_characters(name) {
         true => Problem::new(ProblemCode::Malformed, path!["name"], NAME_RULE),
@@ -104,14 +103,14 @@ fn missing(name: &str) -> Problem {
     }
 }
 
-/// The users with these keys, in no order.
+/// Returns the users with these keys, in no particular order.
 pub async fn users_by_key(clientele: &Clientele, caller: &Caller, keys: &[&str]) -> Result<Vec<User>> {
     caller.needs(Permission::ManageUsers)?;
     listing::by_key::<api_user::Entity, _>(clientele, keys, User::of).await
 }
 
-/// Why `before` can't become `after`, or be no more: nobody would be left who manages users, or who can give every
-/// right. To leave nobody with every right is up to the operator, who can give them again.
+/// Returns a problem if, after the change from `before` to `after` or the removal, no user could manage users or give
+/// every right. Only the operator can remove the last user with every right: they can restore those rights.
 async fn irreplaceable(
     transaction: &Transaction,
     caller: &Caller,
@@ -136,7 +135,7 @@ async fn irreplaceable(
     })
 }
 
-/// What changed, in the names of the API; of a password only that it did.
+/// Records the members that changed under their API names; of a password only that it changed.
 async fn record(
     clientele: &Clientele,
     transaction: &Transaction,

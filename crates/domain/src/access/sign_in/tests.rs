@@ -1,4 +1,4 @@
-//! Tests of the costs of a sign-in attempt: hashes, charges, places in the queue.
+//! Tests of the costs of a sign-in attempt: hashes, charges, positions in the queue.
 
 use std::{
     net::{IpAddr, Ipv4Addr},
@@ -37,7 +37,7 @@ const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const RIGHT: &str = "right horse battery";
 const FRESHNESS: Duration = Duration::from_secs(3_600);
 
-/// A database with the user ana, and one turn to hash.
+/// A database with the user ana, and one permit to hash.
 struct House {
     clientele: Clientele,
     _folder: tempfile::TempDir,
@@ -100,7 +100,7 @@ impl House {
     }
 }
 
-/// One failure is allowed.
+/// Allows one failure.
 fn throttle() -> Arc<Throttle> {
     let allowance = Allowance {
         failures: 1,
@@ -166,7 +166,7 @@ async fn who_hangs_up_in_his_turn_is_verified_all_the_same_and_not_charged() {
 async fn who_hangs_up_before_his_turn_leaves_his_place_and_is_neither_charged_nor_looked_at() {
     let house = House::build().await;
     let permit = house.permit().await;
-    // More than there are places, one after the other.
+    // More attempts than the queue has positions, one after another.
     for number in 0..2 * MOST_WAITING {
         let password = format!("wrong {number}");
         let mut one = Box::pin(house.verify("ana", &password, never));
@@ -176,7 +176,7 @@ async fn who_hangs_up_before_his_turn_leaves_his_place_and_is_neither_charged_no
         tokio::task::yield_now().await;
         assert!(poll!(same.as_mut()).is_pending(), "somebody still waits for it");
         drop(same);
-        // What stands for them ends when it has seen that.
+        // The spawned task ends when it sees that no request waits.
         while !house.clientele.accounts.asking.is_empty() {
             tokio::task::yield_now().await;
         }
@@ -191,7 +191,7 @@ async fn who_hangs_up_before_his_turn_leaves_his_place_and_is_neither_charged_no
 async fn who_finds_no_place_is_told_so_at_once_and_costs_nothing() {
     let house = House::build().await;
     let permit = house.permit().await;
-    // One is next in its lane, the others wait for that.
+    // One is next in its lane, the others wait behind it.
     let waiting = (0..MOST_WAITING + 1).map(|number| format!("wrong {number}"));
     let waiting: Vec<_> = waiting
         .map(|password| async {

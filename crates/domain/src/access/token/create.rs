@@ -28,36 +28,36 @@ use clientele_core::{
 };
 use clientele_storage::db::{Step, Transaction, Work};
 
-/// Every token begins so, so that whoever finds one knows what it is.
+/// The prefix of every token, so that a leaked one can be recognised.
 pub const PREFIX: &str = "clt_";
 
-/// A token that ends does so within five years, whichever leap days are in them. No rule about changing secrets allows
-/// that long: a later date is a slip of the hand, and would be as good as none without saying so.
+/// A token that expires does so within five years, including any leap days. No rotation policy allows longer: a later
+/// date is a mistake, and would in effect mean no expiry.
 pub const MOST_DAYS: i64 = 1_827;
 
-/// A token as it is to be.
+/// Creates a token.
 #[derive(InputObject, Clone, Debug)]
 #[graphql(name = "CreateTokenInput")]
 pub struct CreateToken {
     /// What the token is for, up to 255 characters.
     pub name: String,
-    /// What its bearer may do. You can't give what you don't have.
+    /// The permissions of the bearer. You can't give permissions that you don't have.
     pub permissions: Vec<Permission>,
-    /// The custom field sets, by their ids, whose values its bearer may see beside those it may change; all of them
-    /// unless given.
+    /// The custom field sets, by their ids, whose values the bearer can see in addition to those it can change. All
+    /// sets by default.
     pub view_sets: Option<Vec<String>>,
-    /// The custom field sets, by their ids, whose values its bearer may change; all of them unless given.
+    /// The custom field sets, by their ids, whose values the bearer can change. All sets by default.
     pub edit_sets: Option<Vec<String>>,
-    /// The role whose limits the configuration sets; the general ones unless given. You can't give another than your
-    /// own without having every right.
+    /// The role that sets the limits in the configuration. The general limits by default. To give a role other than
+    /// your own, you need every right.
     pub role: Option<String>,
-    /// When the token ends, at most five years ahead; it holds until it is revoked unless given.
+    /// When the token expires, at most five years ahead. By default it is valid until it is revoked.
     pub expires_at: Option<scalar::DateTime>,
-    /// Comes back in the payload, untouched.
+    /// Returned unchanged in the payload.
     pub client_mutation_id: Option<String>,
 }
 
-/// Creates a token, and answers it with its text, which is shown this once and kept nowhere.
+/// Creates a token and returns it with its text, which is shown only this once and kept nowhere.
 pub async fn create_token(
     clientele: &Clientele,
     caller: &Caller,
@@ -135,7 +135,7 @@ fn check_name(name: &str, problems: &mut Problems) {
     if is_blank(name) {
         member.refuse(ProblemCode::Blank, "name", "name is required and must not be blank.");
     } else if has_control_characters(name) {
-        // NUL can't be stored, as in names of users.
+        // NUL can't be stored, as in user names.
         let code = match name.contains('\0') {
             true => ProblemCode::Malformed,
             false => ProblemCode::InvalidCharacter,

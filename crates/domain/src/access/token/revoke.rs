@@ -19,17 +19,17 @@ use clientele_core::{
 };
 use clientele_storage::db::{Step, Transaction, Work};
 
-/// Names a token.
+/// Revokes a token.
 #[derive(InputObject, Clone, Debug)]
 #[graphql(name = "RevokeTokenInput")]
 pub struct RevokeToken {
     /// The key of the token.
     pub encoded_key: String,
-    /// Comes back in the payload, untouched.
+    /// Returned unchanged in the payload.
     pub client_mutation_id: Option<String>,
 }
 
-/// Makes a token worthless. One that is so already stays as it is.
+/// Revokes a token. One that is revoked already stays as it is.
 pub async fn revoke_token(
     clientele: &Clientele,
     caller: &Caller,

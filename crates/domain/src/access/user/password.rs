@@ -1,4 +1,4 @@
-//! The change of a user's password by that user.
+//! Lets a user change their own password.
 
 use async_graphql::InputObject;
 use chrono::{DateTime, SubsecRound, Utc};
@@ -18,19 +18,19 @@ use clientele_core::{
 };
 use clientele_storage::db::{Step, Transaction, Work};
 
-/// One's own password, and another for it.
+/// Changes your own password.
 #[derive(InputObject, Clone)]
 #[graphql(name = "ChangePasswordInput")]
 pub struct ChangePassword {
-    /// The password that holds until now.
+    /// The present password.
     pub old_password: String,
-    /// The password from now on: 12 characters or more.
+    /// The new password: 12 characters or more.
     pub new_password: String,
-    /// Comes back in the payload, untouched.
+    /// Returned unchanged in the payload.
     pub client_mutation_id: Option<String>,
 }
 
-/// Whether the caller is a user whose password somebody else has made.
+/// Returns true if the caller is a user whose password was set by another caller.
 pub async fn password_is_initial(clientele: &Clientele, caller: &Caller) -> Result<bool> {
     if caller.kind != CallerKind::User {
         return Ok(false);
@@ -40,8 +40,8 @@ pub async fn password_is_initial(clientele: &Clientele, caller: &Caller) -> Resu
     Ok(row.is_some_and(|row| row.initial))
 }
 
-/// Changes the caller's own password. The old one is compared with the one that the caller has signed in with, so that
-/// no request verifies a second password; a wrong one counts as a failure to sign in. `place` is the request's.
+/// Changes the caller's own password. Compares the old one with the password that the caller signed in with, so that no
+/// request verifies a second password. A wrong one counts as a failed sign-in. `place` is the request's permit.
 pub async fn change_password(
     clientele: &Clientele,
     caller: &Caller,
@@ -98,7 +98,7 @@ impl Work for Replace<'_> {
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
         let caller = &lock_users(transaction, self.caller, self.now).await?;
-        // A caller whose password has been changed meanwhile has been refused.
+        // A caller whose password changed meanwhile has been refused already.
         let row = api_user::Entity::find_by_id(&*caller.id).one(transaction).await?;
         let stored = User::of(row.ok_or(Error::Unauthenticated)?)?;
         let row = api_user::Model {

@@ -16,17 +16,17 @@ use clientele_core::{
 };
 use clientele_storage::db::{Step, Transaction, Work};
 
-/// Names the user that is to be removed.
+/// Removes a user.
 #[derive(InputObject, Clone, Debug)]
 #[graphql(name = "DeleteUserInput")]
 pub struct DeleteUser {
     /// The name that the user signs in with.
     pub name: String,
-    /// Comes back in the payload, untouched.
+    /// Returned unchanged in the payload.
     pub client_mutation_id: Option<String>,
 }
 
-/// Removes the user of this name, and answers its key. The tokens that it created stay.
+/// Removes the user of this name and returns its key. The tokens that it created stay.
 pub async fn delete_user(
     clientele: &Clientele,
     caller: &Caller,

@@ -27,36 +27,36 @@ use clientele_core::{
 };
 use clientele_storage::db::{Step, Transaction, Work};
 
-/// A user as it is to be: created when there is none of this name, changed when there is. An omitted member stays as it
-/// is.
+/// Creates a user, or changes the user of this name if there is one. An omitted member stays as it is.
 #[derive(InputObject, Clone)]
 #[graphql(name = "UpsertUserInput")]
 pub struct UpsertUser {
     /// The name the user signs in with: up to 64 letters, digits and any of `. _ - @`. `Ana` and `ana` are the same
     /// name.
     pub name: String,
-    /// A password for the user, who should change it then: 12 characters or more. Required on creation. Takes that you
-    /// could give the user its role.
+    /// A password for the user, who should then change it: 12 characters or more. Required on creation. You must be
+    /// able to give the user its role.
     pub password: MaybeUndefined<String>,
-    /// Whether the user may sign in; true unless given.
+    /// Whether the user can sign in. True by default.
     pub active: Option<bool>,
-    /// Replaces what the user may do. Omit to leave it alone; null is refused. You can't give what you don't have.
+    /// Replaces the user's permissions. Omit to keep them; null is refused. You can't give permissions that you don't
+    /// have.
     pub permissions: MaybeUndefined<Vec<Permission>>,
-    /// Replaces the custom field sets, by their ids, whose values the user may see beside those it may change. Null
-    /// stands for all of them, and so does leaving it out on creation.
+    /// Replaces the custom field sets, by their ids, whose values the user can see in addition to those it can change.
+    /// Null means all sets, as does omitting it on creation.
     pub view_sets: MaybeUndefined<Vec<String>>,
-    /// Replaces the custom field sets, by their ids, whose values the user may change. Null stands for all of them, and
-    /// so does leaving it out on creation.
+    /// Replaces the custom field sets, by their ids, whose values the user can change. Null means all sets, as does
+    /// omitting it on creation.
     pub edit_sets: MaybeUndefined<Vec<String>>,
-    /// The role whose limits the configuration sets; null for the general ones. You can't give another than your own
-    /// without having every right; one that stays as it is isn't given.
+    /// The role that sets the limits in the configuration; null for the general limits. To give a role other than your
+    /// own, you need every right. Keeping the present role isn't giving it.
     pub role: MaybeUndefined<String>,
-    /// Comes back in the payload, untouched.
+    /// Returned unchanged in the payload.
     pub client_mutation_id: Option<String>,
 }
 
-/// Creates the user that `input` describes, or changes the one it names. Answers the user, and whether it is new.
-/// `place` is the request's.
+/// Creates the user that `input` describes, or changes the one it names. Returns the user, and whether it is new.
+/// `place` is the request's permit.
 pub async fn upsert_user(
     clientele: &Clientele,
     caller: &Caller,
@@ -67,7 +67,7 @@ pub async fn upsert_user(
     write_user(clientele, caller, input, Must::CreateOrChange, place, now).await
 }
 
-/// Creates the user that `input` describes; a user of this name that is there already is a problem, and stays as it is.
+/// Creates the user that `input` describes. An existing user of this name is a problem and stays unchanged.
 pub async fn create_user(
     clientele: &Clientele,
     caller: &Caller,
@@ -77,7 +77,7 @@ pub async fn create_user(
     write_user(clientele, caller, input, Must::Create, &(), now).await
 }
 
-/// Changes the user that `input` names; that there is none of this name is a problem.
+/// Changes the user that `input` names. An unknown name is a problem.
 pub async fn change_user(
     clientele: &Clientele,
     caller: &Caller,
@@ -87,7 +87,7 @@ pub async fn change_user(
     write_user(clientele, caller, input, Must::Change, &(), now).await
 }
 
-/// Whether a change is meant for a user that is there.
+/// Whether the user must exist or must not.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Must {
     CreateOrChange,
@@ -183,7 +183,7 @@ impl Work for Upsert<'_> {
 }
 
 impl Upsert<'_> {
-    /// The user as it is to be, or every problem.
+    /// Returns the resulting user, or every problem.
     fn check(&self, caller: &Caller, stored: Option<&User>) -> Result<User, Vec<Problem>> {
         let UpsertUser {
             name,
@@ -218,7 +218,7 @@ impl Upsert<'_> {
         }
         let row = api_user::Model {
             encoded_key: before.map_or_else(new_key, |row| row.encoded_key.clone()),
-            // Another case of its letters is the same name.
+            // A name that differs only in case is the same name.
             name: before.map_or(name, |row| &row.name).clone(),
             password_hash: match &self.hash {
                 Some(hash) => hash.clone(),
@@ -239,8 +239,7 @@ impl Upsert<'_> {
 }
 
 impl Upsert<'_> {
-    /// A role that stays as it is gives nobody anything; but whoever makes a user's password could sign in as that
-    /// user.
+    /// Keeping a role gives no rights. Setting a password does: the caller could then sign in as that user.
     fn check_role(
         &self,
         caller: &Caller,
