@@ -1,9 +1,10 @@
-//! The beginning of the history: a record that founds each shared chain at the first start, and one more when a
-//! configured key comes into force.
+//! Begins the audit log: a record founds each shared chain at the first start, and another one marks each new
+//! configured key.
 //!
-//! Sealed like any other record, they say what verifying can't know from the clients: how many lacked the record of
-//! their creation then, and how many had records under earlier keys. More than that can't be later, whoever resets
-//! their chains. What such a record says is signed again by the next one: none is written to a chain that has findings.
+//! These records are sealed like any other. They state what verification can't derive from the clients: how many lacked
+//! the record of their creation then, and how many had records under earlier keys. Neither number can grow later, even
+//! if an attacker resets chains. The next such record signs the numbers again: none is written to a chain that has
+//! findings.
 
 use std::slice;
 
@@ -14,7 +15,7 @@ use crate::{Clientele, caller::Caller};
 use clientele_core::error::{Error, Result};
 use clientele_storage::db::{Step, Transaction, Work};
 
-/// What has been noted, and where the chain ends with it: so far it needn't be walked again.
+/// The last genesis record and the end of the chain with it, so that this part isn't walked again.
 #[derive(Clone, Debug)]
 pub(crate) struct Noted {
     end: Head,
@@ -22,15 +23,14 @@ pub(crate) struct Noted {
 }
 
 impl Clientele {
-    /// Founds the history at the first start, and notes at later ones that another key has come into force. To be
-    /// called before anything is written. A history that isn't as it was written is left as it is: verifying says what
-    /// is wrong.
+    /// Founds the audit log at the first start, and records at a later start that another key is in use. Must run
+    /// before anything is written. Doesn't touch an audit log with findings: verification reports them.
     pub async fn begin_history(&self, now: DateTime<Utc>) -> Result<()> {
         self.db.write(&Beginning { clientele: self, now }).await
     }
 
-    /// Notes that so many more clients are stored without a record, which only seeding does: by `transaction`. `noted`
-    /// is what this answered before.
+    /// Records in `transaction` that `clients` more clients are stored without a record, which only seeding does.
+    /// `noted` is the result of the call before.
     pub(crate) async fn allow_unrecorded(
         &self,
         transaction: &Transaction,
@@ -41,7 +41,7 @@ impl Clientele {
         let chain = Chain::Definitions;
         let end = super::lock(transaction, chain).await?;
         let begun = match noted.filter(|noted| noted.end == end) {
-            // Nobody without the key can have this end fit another chain.
+            // Without the key this end can't fit another chain.
             Some(noted) => noted.begun.clone(),
             None => match Walked::along(transaction, self.history.keys(transaction).await?, chain).await? {
                 Walked {
@@ -92,17 +92,17 @@ impl Work for Beginning<'_> {
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<()>> {
         let keys = self.clientele.history.keys(transaction).await?;
-        // Without a lock first: a read-only database allows none.
+        // First without a lock: a read-only database allows none.
         if are_begun(transaction, keys).await? {
             return Ok(Step::Discard(()));
         }
-        // Counting ten million clients may take its time, and so may another server that does.
+        // Counting ten million clients takes long, and another server may be doing it.
         transaction.take_any_time().await?;
         let mut there = true;
         for chain in Chain::SHARED {
             there &= super::end(transaction, chain).await?.is_some();
         }
-        // Another server may have been faster.
+        // Another server may have finished first.
         if are_begun(transaction, keys).await? {
             return Ok(Step::Discard(()));
         }
@@ -110,7 +110,7 @@ impl Work for Beginning<'_> {
         for chain in Chain::SHARED {
             walked.push((chain, Walked::along(transaction, keys, chain).await?));
         }
-        // Both are founded, and go on under another key, together: one alone was emptied or made anew.
+        // Both chains are founded together and change keys together: one alone was emptied or recreated.
         let all = |what| walked.iter().all(|(_, walked)| walked.found == slice::from_ref(&what));
         let under_one_key = walked.windows(2).all(|pair| pair[0].1.key_id() == pair[1].1.key_id());
         let action = if there && all(What::NotBegun) && !is_known(transaction).await? {
@@ -137,8 +137,7 @@ impl Work for Beginning<'_> {
 }
 
 impl Beginning<'_> {
-    /// What a chain's beginning under the current key is to say, by what the last one says and how many clients there
-    /// are.
+    /// Returns the genesis of a chain under the current key, from its last one and the number of clients.
     async fn begun(
         &self,
         transaction: &Transaction,
@@ -149,7 +148,8 @@ impl Beginning<'_> {
         let of_clients = chain == Chain::Definitions;
         let unrecorded = match &last {
             _ if !of_clients => 0,
-            // What was allowed under another configured key stays so: counting again would allow what was done since.
+            // What was allowed under another configured key stays allowed: a new count would also allow later
+            // manipulation.
             Some(last) if !keys.is_outdone(&last.key_id) => last.unrecorded,
             _ => count(transaction, UNCREATED).await?,
         };
@@ -166,11 +166,11 @@ impl Beginning<'_> {
     }
 }
 
-/// Clients whose records don't begin with their creation.
+/// Selects clients whose records don't begin with their creation.
 const UNCREATED: &str = "NOT EXISTS (SELECT 1 FROM audit_record a \
     WHERE a.chain = c.encoded_key AND a.position = 1 AND a.action = 'CREATED')";
 
-/// How many clients there are of a kind. Done once in the life of a database, and once for each configured key.
+/// Counts the clients that match. Runs once in the life of a database, and once for each configured key.
 async fn count(transaction: &Transaction, which: &str) -> Result<i64> {
     let sql = format!("SELECT count(*) FROM client c WHERE {which}");
     let row = transaction.one(sql, []).await?;
@@ -178,13 +178,13 @@ async fn count(transaction: &Transaction, which: &str) -> Result<i64> {
     Ok(row.try_get_by_index(0)?)
 }
 
-/// Whether there is any record.
+/// Returns true if there is any record.
 async fn is_known(transaction: &Transaction) -> Result<bool> {
     let row = transaction.one("SELECT 1 FROM audit_record LIMIT 1", []).await?;
     Ok(row.is_some())
 }
 
-/// Whether every shared chain has begun.
+/// Returns true if every shared chain has begun.
 async fn are_begun(transaction: &Transaction, keys: &Keys) -> Result<bool> {
     for chain in Chain::SHARED {
         if !is_begun(transaction, keys, chain).await? {
@@ -194,8 +194,8 @@ async fn are_begun(transaction: &Transaction, keys: &Keys) -> Result<bool> {
     Ok(true)
 }
 
-/// Whether a chain says that it goes on under the current key, so that there is nothing to be noted. That is taken on
-/// trust: verifying finds it if it isn't so.
+/// Returns true if a chain says that it continues under the current key. The statement isn't checked here: verification
+/// finds a false one.
 async fn is_begun(transaction: &Transaction, keys: &Keys, chain: Chain<'_>) -> Result<bool> {
     let subject = Subject::History.as_str();
     let sql = format!(
@@ -217,9 +217,9 @@ fn warn_of_unknown_key() {
     );
 }
 
-/// What a walk along a shared chain has come to.
+/// The result of a walk along a shared chain.
 struct Walked {
-    /// What the last record of its beginning says.
+    /// The last genesis record.
     begun: Option<Genesis>,
     found: Vec<What>,
 }
@@ -238,7 +238,7 @@ impl Walked {
         self.begun.as_ref().map(|begun| &*begun.key_id)
     }
 
-    /// True if the only fault is a key that isn't configured.
+    /// Returns true if the only finding is a key that isn't configured.
     fn is_only_unverified(&self) -> bool {
         self.found.iter().all(|what| matches!(what, What::UnknownKey { .. }))
     }

@@ -1,4 +1,4 @@
-//! The seals of records: the HMAC of a record, and of the end of its chain.
+//! Computes the seals: the HMACs of a record and of the end of its chain.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
@@ -13,20 +13,19 @@ use super::{
 use crate::caller::Caller;
 use clientele_core::error::{Error, Result};
 
-/// Where a chain ends.
+/// The end of a chain.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
-    /// Proves the last record and their number; none as long as there are no records. It is in no record: cutting off
-    /// the last ones and putting an earlier end in place takes the key.
+    /// Proves the last record and the number of records; none if there are no records. It is in no record: truncating a
+    /// chain and restoring an earlier end requires the key.
     pub seal: Option<String>,
-    /// How many records there are.
     pub count: i64,
 }
 
 const SALT_BYTES: usize = 16;
 
 impl Keys {
-    /// The record of a change, next in the chain that ends at `head`.
+    /// Creates the record of a change, next in the chain that ends at `head`.
     pub(super) fn record(
         &self,
         change: &Change<'_>,
@@ -60,7 +59,7 @@ impl Keys {
         Ok(record)
     }
 
-    /// Where a chain ends with this record.
+    /// Returns the end of a chain with this last record.
     pub(super) fn end(&self, record: &audit_record::Model) -> Result<Head> {
         let key = self
             .key(&record.key_id)
@@ -72,7 +71,8 @@ impl Keys {
     }
 }
 
-/// What stands for the contents in a record's HMAC. All salts are of one length, so that there is one way to read this.
+/// Returns the digest of the contents that a record's HMAC covers. All salts have one length, so that the input is
+/// unambiguous.
 pub(super) fn digest_of(salt: &str, contents: &str) -> String {
     let mut digest = digest::Context::new(&digest::SHA256);
     digest.update(salt.as_bytes());
@@ -81,7 +81,7 @@ pub(super) fn digest_of(salt: &str, contents: &str) -> String {
 }
 
 impl Key {
-    /// The HMAC of a record that comes after `seal`. Contents and salt are in it by their digest only.
+    /// Returns the HMAC of a record that follows `seal`. Contents and salt are covered only by their digest.
     pub(super) fn hmac_of(&self, record: &audit_record::Model, seal: Option<&str>) -> String {
         let audit_record::Model {
             chain,
@@ -120,12 +120,12 @@ impl Key {
         ])
     }
 
-    /// The end of a chain with so many records, the last of which has this HMAC.
+    /// Returns the seal of a chain with `count` records, the last of which has this HMAC.
     pub(super) fn seal(&self, chain: &str, count: i64, hmac: &str) -> String {
         self.sign(&["end", chain, &count.to_string(), hmac])
     }
 
-    /// Each text is preceded by its length, so that no two lists of texts are signed as the same bytes.
+    /// Signs texts, each preceded by its length, so that no two lists of texts are signed as the same bytes.
     fn sign(&self, texts: &[&str]) -> String {
         let mut context = hmac::Context::with_key(&self.hmac);
         for text in texts {

@@ -1,5 +1,5 @@
-//! Erasing what records say, and not that there was something. An erasure is a record itself: contents that are gone
-//! without one are found.
+//! Erases the contents of records, but not that there were any. An erasure is a record itself: contents that are
+//! missing without one are a finding.
 
 use chrono::{DateTime, Utc};
 use entity::audit_record;
@@ -9,7 +9,7 @@ use crate::caller::Caller;
 use clientele_core::error::Result;
 use clientele_storage::db::{Batch, Transaction};
 
-/// When the chain that ends at `head` was erased, if no record has contents but that of the erasure.
+/// Returns when the chain that ends at `head` was erased, if only the record of the erasure has contents.
 pub(crate) async fn erased_at(
     transaction: &Transaction,
     client_key: &str,
@@ -28,9 +28,9 @@ pub(crate) async fn erased_at(
 }
 
 impl History {
-    /// Erases the contents of all records of a client's chain, which ends at `head`, and adds the record of that. Who
-    /// changed it and when stays, and the chain still verifies. Answers how many records had contents, and where the
-    /// chain ends then: the caller holds a lock on the present end, and writes the new one.
+    /// Erases the contents of all records of a client's chain, which ends at `head`, and appends a record of the
+    /// erasure. Callers and times of changes stay, and the chain still verifies. Returns how many records had contents,
+    /// and the new end. The calling function must hold a lock on the present end and write the new one.
     pub async fn erase(
         &self,
         transaction: &Transaction,

@@ -1,57 +1,59 @@
-//! Findings of a verification. They name chains and positions and repeat nothing that records say.
+//! Findings of a verification. They name chains and positions and repeat no contents of records.
 
 use std::fmt;
 
-/// Something that is wrong with a chain.
+/// A finding about a chain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
     pub chain: String,
-    /// The first record that it is about; none when it is about the chain.
+    /// The first record concerned; none if the finding is about the chain.
     pub position: Option<i64>,
     pub what: What,
 }
 
-/// What is wrong.
+/// The kind of a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     /// Records are missing between others, up to this position.
     Missing { until: i64 },
     /// Records are missing at the end, up to this position.
     CutOff { until: i64 },
-    /// A record isn't what was written here: it was altered, moved, or put in.
+    /// A record differs from what was written: it was altered, moved or inserted.
     Altered,
-    /// A record's contents aren't what was written.
+    /// A record's contents differ from what was written.
     ContentsAltered,
-    /// Records are sealed by a key that isn't configured, so that they can't be verified. This is one finding for all
+    /// Records are sealed by a key that isn't configured, so that they can't be verified. There is one finding for all
     /// records of a key; without an id, for those of all further keys.
     UnknownKey {
         key_id: Option<String>,
         records: u64,
         chains: u64,
     },
-    /// A record was made with an earlier key after one that was made with a later one.
+    /// A record with an earlier key follows one with a later key.
     EarlierKey,
-    /// A record is where its chain has none: after the end, or before the beginning.
+    /// A record lies outside its chain: after the end, or before the beginning.
     Added,
-    /// The end that is on record isn't that of the last record.
+    /// The stored end of the chain isn't that of its last record.
     WrongEnd,
-    /// There are records, and nothing that they belong to.
+    /// There are records, but nothing they belong to.
     Orphaned,
-    /// Contents were removed, up to this position, and no later record says that they were erased.
+    /// Contents are missing up to this position, and no later record says that they were erased.
     Removed { until: i64 },
-    /// A chain that is there from the first start on doesn't say so: it was emptied, or nothing was ever started.
+    /// A shared chain has no beginning: it was emptied, or no server has ever started.
     NotBegun,
-    /// The same under the configured key: it was made anew under an earlier one, or no server has started with this.
+    /// A shared chain has no beginning under the configured key: it was recreated under an earlier one, or no server
+    /// has started with this key.
     NotUnderKey,
-    /// A client's records don't begin with its creation, or there are none, and nothing says that it may be so.
+    /// A client's records don't begin with its creation, or there are none, and no genesis record allows that.
     Unrecorded,
-    /// There are more clients of that kind than may be.
+    /// There are more such clients than the genesis record allows.
     TooManyUnrecorded { clients: u64, most: i64 },
-    /// A client has a record under an earlier key that is later than the key after it, or there were no records then.
+    /// A client has a record under an earlier key that was made after the next key came into use, or no client had any
+    /// then.
     Late,
-    /// More clients have records under earlier keys than had records when a key came into force.
+    /// More clients have records under earlier keys than had any when a key came into use.
     TooManyEarlier { clients: u64, most: i64 },
-    /// There is more that is wrong with this chain.
+    /// The chain has this many further findings.
     More { findings: u64 },
 }
 

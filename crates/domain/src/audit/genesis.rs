@@ -12,9 +12,9 @@ const EARLIER: &str = "clientsUnderEarlierKeys";
 /// The contents of a record that begins a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Genesis {
-    /// Names the key in force from then on.
+    /// The id of the key in use from then on.
     pub key_id: String,
-    /// Since when that is.
+    /// When the key came into use.
     pub since: DateTime<Utc>,
     /// How many clients may lack the record of their creation.
     pub unrecorded: i64,
@@ -23,7 +23,7 @@ pub(super) struct Genesis {
 }
 
 impl Genesis {
-    /// What a record says. None when it is of something else, or can't be read.
+    /// Reads the contents of a record. None if the record has another subject or can't be read.
     pub fn read(record: &audit_record::Model) -> Option<Self> {
         if record.subject != Subject::History.as_str() {
             return None;
@@ -42,7 +42,7 @@ impl Genesis {
         })
     }
 
-    /// The same after an earlier one: a key is in force since the first record that says so.
+    /// Keeps the time of an earlier one: a key is in use since the first record that names it.
     pub fn after(self, earlier: Option<&Self>) -> Self {
         match earlier {
             Some(earlier) if earlier.key_id == self.key_id => Self {
@@ -53,7 +53,8 @@ impl Genesis {
         }
     }
 
-    /// All of it, as a record that begins a key has it: zero is left out, as nothing is allowed without being said.
+    /// Returns all members for a record that begins a key. Zero is left out: nothing is allowed unless a record says
+    /// so.
     pub fn members(&self) -> Vec<Member> {
         let mut found = Vec::new();
         let mut members = Members::new(&mut found);

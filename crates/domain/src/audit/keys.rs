@@ -1,4 +1,4 @@
-//! The keys of the HMACs: the one that new records are made with, and those that older ones were.
+//! The keys of the HMACs: one for new records, and those of older records.
 
 use std::fmt;
 
@@ -7,21 +7,20 @@ use ring::{digest, hmac};
 
 use super::AuditSettings;
 
-/// How much of a key's hash names it.
+/// The number of bytes of a key's hash that make its id.
 const ID_BYTES: usize = 6;
 
-/// Every key that records can have been made with.
+/// All keys that records can be made with.
 #[derive(Debug)]
 pub struct Keys {
-    /// The newest first: the current one, the previous ones as they are configured, and the one that the database
-    /// keeps.
+    /// The newest first: the current one, the previous ones in the order of the configuration, the one in the database.
     all: Vec<Key>,
-    /// Whether the current one is of the configuration.
+    /// Whether the current key is configured.
     configured: bool,
 }
 
 pub(super) struct Key {
-    /// Names it in records.
+    /// The id in records.
     pub id: String,
     pub hmac: hmac::Key,
 }
@@ -33,7 +32,7 @@ impl fmt::Debug for Key {
 }
 
 impl Keys {
-    /// Those of the configuration, and the one that the database keeps.
+    /// Combines the keys of the configuration with the one in the database.
     pub(super) fn new(settings: &AuditSettings, kept: &str) -> Self {
         let AuditSettings { key, previous_keys } = settings;
         let configured = !key.is_empty();
@@ -54,29 +53,28 @@ impl Keys {
         self.all.iter().find(|key| key.id == id)
     }
 
-    /// Whether a key can have this id. A record that names another one wasn't written by this program.
+    /// Returns true if a key can have this id. A record with another one wasn't written by this program.
     pub(super) fn is_id(text: &str) -> bool {
         text.len() == BASE64_URL_SAFE_NO_PAD.encode([0; ID_BYTES]).len() && BASE64_URL_SAFE_NO_PAD.decode(text).is_ok()
     }
 
-    /// How many there are.
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }
 
-    /// Whether there is a key that the database doesn't keep.
+    /// Returns true if a key is configured.
     pub(super) fn are_configured(&self) -> bool {
         self.configured
     }
 
-    /// How many keys are newer than this one; none when it isn't known. Without a configured key all count alike:
-    /// whoever can write the database has the one that is in force.
+    /// Returns how many keys are newer than this one; none if it is unknown. Without a configured key all count as
+    /// equally old: an attacker who can write the database has the current key.
     pub(super) fn age(&self, id: &str) -> Option<usize> {
         let age = self.all.iter().position(|key| key.id == id)?;
         Some(if self.configured { age } else { 0 })
     }
 
-    /// Whether this is the key that the database keeps, though another one is configured.
+    /// Returns true if this is the key in the database, though another one is configured.
     pub fn is_outdone(&self, id: &str) -> bool {
         self.configured && self.all.last().is_some_and(|kept| kept.id == id)
     }

@@ -1,11 +1,11 @@
-//! The history: who changed what, when and through which door. Every change of a client, a definition, a user or a
-//! token appends a record in its own transaction.
+//! The audit log: records the caller, the time and the API of each change. Every change of a client, a definition, a
+//! user or a token appends a record in its own transaction.
 //!
-//! Records form chains: each client has its own, definitions share one, and so do users with their tokens, so that
-//! writers of different clients never wait for one another. A record's HMAC covers the end of the chain before it, all
-//! of its metadata and a salted digest of its contents: contents can be erased and the chain still verifies.
+//! Records form chains. Each client has its own; definitions share one, and so do users with their tokens. So writers
+//! of different clients never wait for one another. A record's HMAC covers the end of the chain before it, its metadata
+//! and a salted digest of its contents: contents can be erased and the chain still verifies.
 //!
-//! To have a change of a new kind recorded: a [`Subject`], and a call of [`History::record`] where it is written.
+//! To record a new kind of change, add a [`Subject`], and call [`History::record`] where the change is written.
 
 mod begin;
 mod chain;
@@ -45,7 +45,7 @@ use crate::caller::Caller;
 use clientele_core::error::{Error, Result};
 use clientele_storage::db::{Batch, Connection, Dialect, Transaction};
 
-/// Appends to the history. One of these serves every door of a process.
+/// Appends to the audit log. One instance serves every API of a process.
 #[derive(Debug, Default)]
 pub struct History {
     settings: AuditSettings,
@@ -63,7 +63,7 @@ impl History {
         }
     }
 
-    /// One that records nothing of clients: what a measurement compares with.
+    /// Records nothing about clients: the baseline of a measurement.
     #[cfg(feature = "unrecorded")]
     pub fn left_out() -> Self {
         Self {
@@ -72,7 +72,7 @@ impl History {
         }
     }
 
-    /// The keys of the HMACs. Read from the database once: what is kept there never changes.
+    /// Returns the keys of the HMACs. The key in the database is read once: it never changes.
     pub async fn keys<C: ConnectionTrait>(&self, connection: &Connection<C>) -> Result<&Keys> {
         self.keys
             .get_or_try_init(async || {
@@ -85,8 +85,8 @@ impl History {
             .await
     }
 
-    /// Appends a record to a chain that is shared, where the next one waits until `transaction` has ended: to be called
-    /// when everything else has been written.
+    /// Appends a record to a shared chain. The next writer waits until `transaction` has ended, so call this after all
+    /// other writes.
     pub async fn record(
         &self,
         transaction: &Transaction,
@@ -105,8 +105,8 @@ impl History {
         transaction.write(batch).await
     }
 
-    /// Adds a record to what is to be written, and answers where its chain ends then. The caller of this holds a lock
-    /// on the chain's present end, and writes the new one.
+    /// Adds a record to the batch, and returns the new end of its chain. The calling function must hold a lock on the
+    /// chain's present end and write the new one.
     pub async fn append(
         &self,
         transaction: &Transaction,
@@ -121,7 +121,7 @@ impl History {
             return Ok(head.clone());
         }
         let keys = self.keys(transaction).await?;
-        // The databases keep microseconds, and the HMAC is of what is stored.
+        // The databases keep microseconds, and the HMAC covers the stored value.
         let record = keys.record(change, caller, head, now.trunc_subsecs(6))?;
         let head = keys.end(&record)?;
         batch.insert::<audit_record::Entity>(&[&record])?;
@@ -129,20 +129,20 @@ impl History {
         Ok(head)
     }
 
-    /// Adds the metrics of the history to a registry.
+    /// Adds the metrics of the audit log to a registry.
     pub fn register_metrics(&self, registry: &mut Registry) {
         let help = "Audit records sealed, those included whose transaction was rolled back";
         registry.register("audit_records", help, self.sealed.clone());
     }
 }
 
-/// Where a shared chain ends, which nobody else writes until `transaction` has ended.
+/// Locks the end of a shared chain until `transaction` has ended, and returns it.
 async fn lock(transaction: &Transaction, chain: Chain<'_>) -> Result<Head> {
     let end = end(transaction, chain).await?;
     end.ok_or_else(|| Error::defect("a shared chain of the history is missing: run `clientele audit verify`"))
 }
 
-/// The same; none when somebody has removed it.
+/// Does the same; none if the end was removed.
 async fn end(transaction: &Transaction, chain: Chain<'_>) -> Result<Option<Head>> {
     let lock = match transaction.dialect {
         Dialect::Postgres => " FOR UPDATE",

@@ -1,4 +1,4 @@
-//! Records as they are read: pages of them, with the values hidden that a reader may not see.
+//! Reads pages of records, and hides the values that the reader may not see.
 
 use chrono::{DateTime, Utc};
 use entity::{audit_record, instant};
@@ -16,21 +16,21 @@ pub static NEWEST_FIRST: Order = Order {
     descending: true,
 };
 
-/// The order of one chain, the newest record first. Clocks of several servers differ; positions don't.
+/// The order of one chain, the newest record first. The clocks of servers differ; positions don't.
 pub static BY_POSITION: Order = Order {
     name: "history",
     columns: &["position"],
     descending: true,
 };
 
-/// Which record is meant.
+/// Identifies a record.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct RecordKey {
     pub chain: String,
     pub position: i64,
 }
 
-/// A record of the history.
+/// A record of the audit log.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Record {
     pub key: RecordKey,
@@ -43,27 +43,27 @@ pub struct Record {
     pub subject: Subject,
     pub subject_key: String,
     pub action: Action,
-    /// None once they have been erased.
+    /// None if they were erased.
     pub changes: Option<Vec<Shown>>,
 }
 
-/// A member that changed, as a reader may see it.
+/// A member that changed, as the reader sees it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shown {
     pub path: Vec<String>,
     pub before: Option<String>,
     pub after: Option<String>,
-    /// Whether the values are kept from the reader.
+    /// Whether the values are hidden from the reader.
     pub masked: bool,
 }
 
-/// A part of a list of records, and how many there are if that was asked.
+/// A page of a list of records, and their number if it was requested.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HistoryPage {
     pub records: Page<Record>,
     pub total: Option<Total>,
-    /// How many bytes of contents the statement had to read for this page, and for others that it read with it. Records
-    /// say nothing when there are more than [`super::LARGEST_CONTENTS`].
+    /// The bytes of contents that the statement read for this page and for others. Records come without contents if
+    /// there are more than [`super::LARGEST_CONTENTS`].
     pub bytes: i64,
     order: &'static Order,
 }
@@ -84,7 +84,7 @@ impl HistoryPage {
         })
     }
 
-    /// The cursor of a record in the list that this is a part of.
+    /// The cursor of a record in this list.
     pub fn cursor(&self, record: &Record) -> String {
         let RecordKey { chain, position } = &record.key;
         let position = position.to_string();
@@ -96,7 +96,7 @@ impl HistoryPage {
     }
 }
 
-/// The stored rows of a page of one client's history.
+/// The stored rows of a page of one client's records.
 #[derive(Clone, Debug)]
 pub struct Rows {
     pub page: Page<audit_record::Model>,
@@ -113,7 +113,7 @@ impl Readable for Rows {
     }
 }
 
-/// A stored record, and the bytes of contents that the statement had to read.
+/// A stored record, and the bytes of contents that the statement read.
 pub type Stored = (audit_record::Model, i64);
 
 impl Readable for Stored {
@@ -132,7 +132,7 @@ impl Record {
         let members = row.contents.as_deref().map(serde_json::from_str::<Vec<Member>>);
         let members = members.transpose().map_err(Error::internal)?;
         let subject = Subject::parse(&row.subject).ok_or_else(unknown)?;
-        // Who may not see clients isn't shown what they were either.
+        // A caller who may not see clients may not see their former values either.
         let hidden = subject == Subject::Client && !rights.permissions.contains(Permission::ViewClient);
         let shown = |member| Shown::to(rights, member, hidden);
         let shown = |members: Vec<Member>| members.into_iter().map(shown).collect();
@@ -156,11 +156,10 @@ impl Record {
 }
 
 impl Shown {
-    /// Rights are those to the set that a value belonged to when it was recorded, even if there is no such set any
-    /// more: a set that isn't there can be named by rights to all sets, and by what was left over of rights to it.
+    /// Checks the rights to the set of a value when it was recorded, even if that set no longer exists. Then it needs
+    /// rights to all sets, or leftover rights to that set.
     ///
-    /// What is masked is what members were and are. That they changed is shown: an audit that leaves changes out is
-    /// none.
+    /// Only the values of members are masked: an audit log must show every change.
     fn to(rights: &Rights, member: Member, hidden: bool) -> Self {
         let Member {
             path,
@@ -174,7 +173,7 @@ impl Shown {
             && !hidden
             && match set {
                 Some(set) => rights.views(&set),
-                // Its field was unknown when it was recorded.
+                // The field was unknown when the change was recorded.
                 None => !of_set || rights.view_sets == Sets::All || rights.edit_sets == Sets::All,
             };
         Self {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use clientele_core::{scalar::DateTime, text_enum};
 
 text_enum! {
-    /// What kind of thing was changed.
+    /// The kind of thing that was changed.
     #[graphql(name = "AuditSubject")]
     Subject {
         /// A client, with all that belongs to it.
@@ -21,28 +21,28 @@ text_enum! {
         User = "USER",
         /// An API token.
         Token = "TOKEN",
-        /// The history itself: that it begins, or goes on under another key.
+        /// The audit log itself: that it begins, or continues under another key.
         History = "HISTORY",
     }
 }
 
 text_enum! {
-    /// What was done to it.
+    /// What was done to the subject.
     #[graphql(name = "AuditAction")]
     Action {
-        /// It is new.
+        /// It was created.
         Created = "CREATED",
-        /// It was there before.
+        /// It was changed.
         Changed = "CHANGED",
-        /// It is no more.
+        /// It was deleted.
         Deleted = "DELETED",
-        /// What the earlier records of it say was erased.
+        /// The contents of its earlier records were erased.
         Erased = "ERASED",
     }
 }
 
 impl Action {
-    /// What is done to a subject that is to be there, by what is stored of it before.
+    /// Returns the action on a subject that still exists, by its stored state before.
     pub fn of<T>(before: Option<T>) -> Self {
         match before {
             Some(_) => Self::Changed,
@@ -54,24 +54,24 @@ impl Action {
 /// A chain of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Chain<'a> {
-    /// Those of the client with this key.
+    /// The records of the client with this key.
     Client(&'a str),
-    /// Those of custom field sets, client roles and message templates.
+    /// The records of custom field sets, client roles and message templates.
     Definitions,
-    /// Those of users and their tokens.
+    /// The records of users and their tokens.
     Users,
 }
 
 impl<'a> Chain<'a> {
-    /// Those that are there from the first start on, whose first record founds them.
+    /// The chains that exist from the first start on. Their first record founds them.
     pub const SHARED: [Self; 2] = [Self::Definitions, Self::Users];
 
-    /// Whether this is the name of a chain that no client has.
+    /// Returns true if this is the name of a shared chain.
     pub(super) fn is_shared(name: &str) -> bool {
         Self::SHARED.iter().any(|chain| chain.name() == name)
     }
 
-    /// What it is stored by. Keys have only letters and digits.
+    /// The stored name. Client keys have only letters and digits, so that no client has a shared name.
     pub fn name(self) -> &'a str {
         match self {
             Self::Client(key) => key,
@@ -81,7 +81,7 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// A change that is recorded.
+/// A change to record.
 #[derive(Debug)]
 pub struct Change<'a> {
     pub chain: Chain<'a>,
@@ -91,15 +91,15 @@ pub struct Change<'a> {
     pub members: Vec<Member>,
 }
 
-/// A member of a subject that changed, as text before and after; none where it had no value.
+/// A member of a subject that changed, as text before and after; none if it had no value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Member {
-    /// Where it is, in the names of the GraphQL API, with the keys or ids of list members in between.
+    /// The path in the names of the GraphQL API, with the keys or ids of list members in between.
     pub path: Vec<String>,
-    /// The id of the set of custom fields that it belongs to: only who may view that is shown the values.
+    /// The id of its custom field set: only callers who may view the set see the values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set: Option<String>,
-    /// That it changed is recorded, and its values are not.
+    /// Whether only the change is recorded, without the values.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub secret: bool,
     pub before: Option<String>,
@@ -119,7 +119,7 @@ impl Member {
     }
 }
 
-/// Collects the members that differ below one place in a subject.
+/// Collects the members that differ below one path of a subject.
 #[derive(Debug)]
 pub struct Members<'a> {
     pub found: &'a mut Vec<Member>,
@@ -140,7 +140,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Notes the member when it differs.
+    /// Adds the member if it differs.
     pub fn text(&mut self, name: &str, before: Option<&str>, after: Option<&str>) {
         if before != after {
             self.found.push(Member {
@@ -153,7 +153,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// Notes the columns in which two states of a row differ.
+    /// Adds the columns in which two states of a row differ.
     pub fn columns<M: ModelTrait>(
         &mut self,
         before: Option<&M>,

@@ -11,7 +11,7 @@ use crate::{
 use clientele_core::error::Result;
 
 impl Clientele {
-    /// When a user of this name was removed last. None when the history has no such removal.
+    /// Returns when a user of this name was last removed. None if the audit log has no such removal.
     ///
     /// # Errors
     /// [`clientele_core::error::Error::Forbidden`] without MANAGE_USERS.
@@ -28,7 +28,7 @@ impl Clientele {
         for row in read.all(sql, [Chain::Users.name().into()]).await? {
             let record = decode(&row)?;
             let contents = record.contents.as_deref().unwrap_or_default();
-            // Contents that can't be read are for `audit verify` to report.
+            // `audit verify` reports contents that can't be read.
             let members: Vec<Member> = serde_json::from_str(contents).unwrap_or_default();
             let named = |member: &Member| {
                 member.path == ["name"]

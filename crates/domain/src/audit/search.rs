@@ -1,6 +1,6 @@
-//! Lists of records: those that pass a filter, those of many clients at once, and single ones by their keys.
+//! Lists records: those that pass a filter, those of many clients at once, and single ones by their keys.
 //!
-//! Each takes one statement, whatever the data.
+//! Each list takes one statement, whatever the data.
 
 mod filter;
 
@@ -29,21 +29,21 @@ use clientele_storage::{
     paging::{Asked, Conditions, Total, Window, counting},
 };
 
-/// How many bytes of contents are read at once: a record has what was sent in a request, and there are 500 on a page.
+/// Limit of the contents that are read at once, in bytes. A record has what a request sent, and a page has 500.
 pub const LARGEST_CONTENTS: i64 = 8 << 20;
 
 /// The bytes of a record's contents.
 pub(super) const SIZE: &str = "CAST(coalesce(octet_length(a.contents), 0) AS BIGINT)";
 
-/// As many bytes as are read when contents aren't.
+/// The bytes if contents aren't read.
 const NOTHING: &str = "CAST(0 AS BIGINT)";
 
 impl Clientele {
-    /// A part of the records that pass `filter`, newest first. Rows and total take a statement each, if they are
-    /// wanted.
+    /// Returns a page of the records that pass `filter`, newest first. Rows and total take one statement each, if
+    /// requested.
     ///
     /// # Errors
-    /// A filter that could go through the whole history without finding anything, as the inner error.
+    /// The inner error is a filter that could scan the whole audit log without a match.
     pub async fn audit_log(
         &self,
         caller: &Caller,
@@ -53,7 +53,7 @@ impl Clientele {
     ) -> Result<Result<HistoryPage, Problem>> {
         caller.needs(Permission::Audit)?;
         if let Some(ClientBy::ClientId(_) | ClientBy::Either(_)) = filter.client {
-            // Whether there are any records would tell whether there is a client with this id.
+            // The existence of records would reveal whether there is a client with this id.
             caller.needs(Permission::ViewClient)?;
         }
         if let Some(problem) = filter.too_wide() {
@@ -81,7 +81,7 @@ impl Clientele {
         Total::count(connection, &rows, conditions.values).await
     }
 
-    /// The same part of the history of each of these clients, by their keys.
+    /// Returns the same page of the records of each of these clients, by their keys.
     pub async fn history_of_clients(
         &self,
         client_keys: &[&str],
@@ -125,7 +125,7 @@ impl Clientele {
         Ok(found.into_iter().collect())
     }
 
-    /// The records of these keys; those that don't exist are left out.
+    /// Returns the records of these keys; those that don't exist are left out.
     pub async fn records_by_key(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Unread<Stored>>> {
         let dialect = self.db.read().dialect;
         let named = dialect.rows_of_json(
@@ -146,7 +146,7 @@ impl Clientele {
         Ok(rows.into_iter().map(keyed).collect())
     }
 
-    /// What they say only when asked for; and how many bytes that is, of all of them.
+    /// Reads contents only if requested, and the bytes of all contents read.
     async fn read_records(
         &self,
         clauses: &str,
@@ -175,12 +175,12 @@ impl Clientele {
     }
 }
 
-/// The bytes of contents of the records that a statement reads, which are known without reading them.
+/// The bytes of contents of the records that a statement reads, found without reading the contents.
 fn contents_size(clauses: &str) -> String {
     format!("(SELECT CAST(sum({SIZE}) AS BIGINT) FROM (SELECT a.contents FROM audit_record a {clauses}) a)")
 }
 
-/// A record as JSON, without what it says unless the bytes of all that is read are known and not too many.
+/// A record as JSON. Contents are included only if the bytes of all contents are known and below the limit.
 fn row(dialect: Dialect, bytes: Option<&str>) -> String {
     let contents = match bytes {
         Some(bytes) => format!("CASE WHEN {bytes} <= {LARGEST_CONTENTS} THEN a.contents END"),
@@ -193,7 +193,7 @@ fn row(dialect: Dialect, bytes: Option<&str>) -> String {
     dialect.json_array(&columns.collect::<Vec<_>>().join(", "))
 }
 
-/// The page of one client's records, and the bytes that it takes in memory.
+/// Decodes the page of one client's records, and its size in memory.
 fn of_client(row: &QueryResult, window: &Window, asked: Asked) -> Result<(Rows, usize)> {
     let rows: Option<String> = row.try_get_by_index(1)?;
     let mut taken = size_of::<Rows>();
@@ -218,12 +218,12 @@ fn of_client(row: &QueryResult, window: &Window, asked: Asked) -> Result<(Rows, 
     Ok((rows, taken))
 }
 
-/// A record that a statement answered as its first column.
+/// Decodes a record from the first column.
 pub(super) fn decode(row: &QueryResult) -> Result<audit_record::Model> {
     Ok(counted(row)?.0)
 }
 
-/// The same, and the bytes that it takes in memory.
+/// Decodes a record, and its size in memory.
 fn counted(row: &QueryResult) -> Result<(audit_record::Model, usize)> {
     let row: String = row.try_get_by_index(0)?;
     let bytes = size_of::<audit_record::Model>() + row.len();

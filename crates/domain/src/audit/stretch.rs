@@ -11,12 +11,12 @@ use super::{
 use clientele_core::error::Result;
 use clientele_storage::db::Connection;
 
-/// How many chains are begun, and how many records are read at most, by one statement.
+/// Limit of the chains that are begun, and of the records that are read, by one statement.
 pub(super) const STRETCH: i64 = 500;
-/// How many bytes of contents are read at once. A single record may have more.
+/// Limit of the contents that are read at once, in bytes. A single record can have more.
 const STRETCH_BYTES: i64 = 4 << 20;
 
-/// Records in the order of chains and positions, and from where to read on if there are more.
+/// Records in the order of chains and positions, and the position to continue from if there are more.
 pub(super) struct Stretch {
     pub records: Vec<audit_record::Model>,
     pub next: Option<(String, i64)>,
@@ -27,7 +27,7 @@ pub(super) struct Stretch {
 pub(super) struct Reading<'a, C>(pub &'a Connection<C>);
 
 impl<C: ConnectionTrait> Reading<'_, C> {
-    /// Walks one chain, as it is now. `report` is told what is found on the way.
+    /// Walks one chain, as it is now. Passes findings to `report`.
     pub async fn walk<'k>(&self, keys: &'k Keys, chain: &str, report: &mut impl FnMut(&Finding)) -> Result<Walk<'k>> {
         let mut walk = Walk::new(keys, chain);
         let mut head = self.head(chain).await?;
@@ -35,7 +35,7 @@ impl<C: ConnectionTrait> Reading<'_, C> {
         loop {
             let Stretch { records, next } = self.records_after(&place, Some(chain)).await?;
             let is_last = |head: &Head| records.last().is_none_or(|last| last.position <= head.count);
-            // Records that have come since the end was read are in the one that is read now.
+            // The end that is read now covers records appended since the last one was read.
             if !head.as_ref().is_some_and(is_last) {
                 head = self.head(chain).await?;
             }
@@ -44,7 +44,7 @@ impl<C: ConnectionTrait> Reading<'_, C> {
             counted.iter().for_each(|record| walk.record(record));
             beyond.iter().for_each(|record| walk.beyond(record.position));
             walk.findings.drain(..).for_each(|finding| report(&finding));
-            // The end that was read now may be that of records which have come since these were read.
+            // The end that was read now may cover records appended since these were read.
             let at_end = records.is_empty() || !beyond.is_empty() || walk.position() >= count;
             let more = next.is_some() || !at_end;
             match (next, records.last()) {
@@ -58,7 +58,7 @@ impl<C: ConnectionTrait> Reading<'_, C> {
             if !walk.misses_contents() {
                 break;
             }
-            // They may have been erased since the end was read: then there is a later one, and the record of that.
+            // They may have been erased since the end was read: then there is a later end, and a record of the erasure.
             match self.head(chain).await? {
                 Some(later) if later.count > count => head = Some(later),
                 _ => break,
@@ -76,7 +76,7 @@ impl<C: ConnectionTrait> Reading<'_, C> {
         Ok(walk)
     }
 
-    /// The next chains after one, and where they end.
+    /// Returns the next chains after one, and their ends.
     pub async fn heads_after(&self, chain: &str) -> Result<Vec<(String, Head)>> {
         let sql = format!(
             "SELECT encoded_key, history_head, history_count FROM client WHERE encoded_key > $1 \
@@ -95,8 +95,8 @@ impl<C: ConnectionTrait> Reading<'_, C> {
         row.map(|row| head(&row, 0)).transpose()
     }
 
-    /// The records after a place, to the end of the `last` chain: as many as one stretch takes, and one at least. Their
-    /// sizes are read first, which are known without reading what they say.
+    /// Returns the records after a position, to the end of the `last` chain: as many as one batch takes, and at least
+    /// one. Reads their sizes first, which needs no contents.
     pub async fn records_after(&self, place: &(String, i64), last: Option<&str>) -> Result<Stretch> {
         let mut values: Vec<Value> = vec![place.0.as_str().into(), place.1.into()];
         let until = last.map_or("", |last| {
@@ -149,7 +149,7 @@ impl<C: ConnectionTrait> Reading<'_, C> {
     }
 }
 
-/// The end of a chain, in two columns.
+/// Decodes the end of a chain from two columns.
 pub(super) fn head(row: &QueryResult, at: usize) -> Result<Head> {
     Ok(Head {
         seal: row.try_get_by_index(at)?,

@@ -5,10 +5,10 @@ use chrono::{DateTime, Utc};
 
 use super::{Chain, Finding, Keys, What, genesis::Genesis, walk::Walk};
 
-/// How many clients are named.
+/// Limit of the clients that are named.
 const MOST_NAMED: usize = 20;
 
-/// The clients of one kind: how many, and the first of them.
+/// The number of clients of one kind, and the first of them.
 #[derive(Clone, Debug, Default)]
 struct Clients {
     count: u64,
@@ -23,7 +23,8 @@ impl Clients {
         }
     }
 
-    /// Nothing as long as there are no more than `most`. Which ones are too many can be told when there may be none.
+    /// Returns nothing up to `most` clients. Clients are named only if none is allowed: otherwise it is unknown which
+    /// are too many.
     fn findings(&self, most: i64, each: What, all: impl Fn(u64, i64) -> What) -> Vec<Finding> {
         if i64::try_from(self.count).is_ok_and(|count| count <= most) {
             return Vec::new();
@@ -51,7 +52,7 @@ fn finding(chain: &str, what: What) -> Finding {
 #[derive(Clone, Debug, Default)]
 struct Earlier {
     clients: Clients,
-    /// The newest of these records, and whose it is.
+    /// The newest of these records, and its client.
     newest: Option<(DateTime<Utc>, String)>,
 }
 
@@ -63,7 +64,7 @@ impl Earlier {
         }
     }
 
-    /// Where the key that these are older than came into force, no others had records, and none got one later.
+    /// When the newer key came into use, no more clients had such records, and no client can get one later.
     fn findings(&self, begun: &Genesis) -> Vec<Finding> {
         let too_many = |clients, most| What::TooManyEarlier { clients, most };
         let mut findings = self.clients.findings(begun.earlier, What::Late, too_many);
@@ -76,7 +77,7 @@ impl Earlier {
     }
 }
 
-/// What the chains that were walked have in common.
+/// The totals of the chains that were walked.
 #[derive(Debug)]
 pub(super) struct Tally<'k> {
     keys: &'k Keys,
@@ -122,13 +123,13 @@ impl<'k> Tally<'k> {
         }
     }
 
-    /// Whether anything is to be compared with the beginning.
+    /// Returns true if there is nothing to compare with the genesis record.
     pub fn is_empty(&self) -> bool {
         self.unrecorded.count == 0 && self.earlier.iter().all(|earlier| earlier.clients.count == 0)
     }
 
-    /// To be asked after the definitions' chain, which allows more while clients are seeded, and never less. Nothing
-    /// when that one has no beginning, which is a finding of its own.
+    /// Call this after the definitions' chain was walked: it allows more while clients are seeded, and never less.
+    /// Returns nothing if that chain has no beginning, which is a finding of its own.
     pub fn findings(&self) -> Vec<Finding> {
         let Some(last) = self.begun.last() else {
             return Vec::new();

@@ -1,14 +1,14 @@
-//! Counts the records whose key isn't configured. Such a record can't be verified: it is neither intact nor known to be
-//! altered. One finding for each key says so. Pure.
+//! Counts the records whose key isn't configured. Such a record can't be verified: it may be intact or altered. There
+//! is one finding for each key.
 
 use std::collections::BTreeMap;
 
 use super::{Finding, What};
 
-/// Limits what a forger of many key ids makes the program remember and print.
+/// Limits the memory and output that an attacker with many key ids can cause.
 const MAX_KEYS: usize = 20;
 
-/// How many records one unknown key has sealed, and which is the first.
+/// The number of records that one unknown key has sealed, and the first of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Records {
     chain: String,
@@ -26,14 +26,14 @@ impl UnknownKeys {
         self.0.is_empty()
     }
 
-    /// Counts one record. All records that one value counts this way belong to the same chain.
+    /// Counts one record. All records that one value counts this way belong to one chain.
     pub fn record(&mut self, key_id: &str, chain: &str, position: i64) {
         let found = self.entry(Some(key_id), chain, position);
         found.records += 1;
         found.chains = 1;
     }
 
-    /// Adds what was counted along another chain.
+    /// Adds the counts of another chain.
     pub fn add(&mut self, other: &Self) {
         for (key_id, more) in &other.0 {
             let found = self.entry(key_id.as_deref(), &more.chain, more.position);

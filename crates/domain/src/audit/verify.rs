@@ -1,8 +1,8 @@
-//! Verifying the history in bounded memory, while servers append to it.
+//! Verifies the audit log in bounded memory, while servers append to it.
 //!
-//! Records are never changed and only appended, so that a chain's end, read first, says which records must be there.
-//! All chains are walked a stretch of chains at a time; one that isn't as its end said is walked again on its own, from
-//! a fresh look at its end, and only what is wrong then is reported.
+//! Records are only appended and never changed, so that a chain's end, read first, defines which records must exist.
+//! Chains are walked in batches. One that doesn't match its end is walked again on its own, from a newly read end, and
+//! only the findings of that walk are reported.
 
 use sea_orm::DatabaseConnection;
 
@@ -20,7 +20,7 @@ use crate::{
 use clientele_core::error::Result;
 
 impl Clientele {
-    /// Verifies all chains, or that of one client. `report` is told each finding as it is made.
+    /// Verifies all chains, or that of one client. Passes each finding to `report`.
     pub async fn verify_history(
         &self,
         caller: &Caller,
@@ -57,9 +57,9 @@ struct Verifying<'a, R> {
     counts: Counts,
     tally: Tally<'a>,
     unknown: UnknownKeys,
-    /// The shared chains that have been met.
+    /// The shared chains seen so far.
     shared: Vec<String>,
-    /// Chains that weren't as their ends said, and are to be walked again.
+    /// Chains that didn't match their ends, and must be walked again.
     doubtful: Vec<String>,
 }
 
@@ -83,11 +83,11 @@ impl<R: FnMut(&Finding) + Send> Verifying<'_, R> {
         Ok(())
     }
 
-    /// One client, and what is allowed to it.
+    /// Verifies one client, and what the genesis record allows it.
     async fn one(&mut self, client_key: &str) -> Result<()> {
         self.chain(client_key).await?;
         if !self.tally.is_empty() {
-            // Its findings count: what is allowed can't be known from a chain that isn't intact.
+            // Its findings count: only an intact chain proves what is allowed.
             let definitions = Chain::Definitions.name();
             let walk = self.reading.walk(self.keys, definitions, &mut self.report).await?;
             self.unknown.add(&walk.unknown);
@@ -169,7 +169,7 @@ impl<R: FnMut(&Finding) + Send> Verifying<'_, R> {
         Ok(())
     }
 
-    /// Walks one chain, as it is now, and tells what is wrong with it.
+    /// Walks one chain, as it is now, and reports its findings.
     async fn chain(&mut self, chain: &str) -> Result<()> {
         let walk = self.reading.walk(self.keys, chain, &mut self.report).await?;
         self.walked(&walk);

@@ -1,26 +1,26 @@
-//! Walking along a chain: whether each record continues the one before, and whether the last one is the chain's end.
-//! Pure: knows no database, and shows nothing of what records say.
+//! Walks along a chain: checks that each record continues the one before, and that the last one is the chain's end.
+//! Uses no database, and shows no contents of records.
 
 use chrono::{DateTime, Utc};
 use entity::audit_record;
 
 use super::{Action, Chain, Finding, Head, Keys, What, chain::digest_of, genesis::Genesis, unknown::UnknownKeys};
 
-/// How many findings of one chain are told; of the others, their number.
+/// Limit of the findings reported for one chain; the others are only counted.
 const MOST_FINDINGS: u64 = 100;
 
-/// What was seen on the way.
+/// The counts of a verification.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub chains: u64,
     pub records: u64,
     /// Records whose contents have been erased.
     pub erased: u64,
-    /// Records that were made with the key in the database although another one is configured.
+    /// Records made with the key in the database, though another one is configured.
     pub weak: u64,
-    /// Clients without any record: they haven't been changed since there is a history, or were seeded.
+    /// Clients without any record: unchanged since the audit log began, or seeded.
     pub empty: u64,
-    /// Since when the history is kept under the key in force, as far as it was looked up.
+    /// Since when the current key is in use, if it was looked up.
     pub since: Option<DateTime<Utc>>,
 }
 
@@ -43,27 +43,26 @@ impl Counts {
     }
 }
 
-/// The walk along one chain. Records are handed in by position.
+/// The walk along one chain, which takes the records by position.
 #[derive(Debug)]
 pub(super) struct Walk<'k> {
     keys: &'k Keys,
     chain: String,
     position: i64,
-    /// What the next record may continue: what is stored of the last one, or what it should have been. Empty after a
-    /// gap.
+    /// What the next record can continue: the last record as it is stored, or as it should be. Empty after a gap.
     ends: Vec<Option<String>>,
-    /// When the newest record with a key of each age was made, as it says; but for those that come after a later key.
+    /// The stated time of the newest record with a key of each age, except records that follow a later key.
     made: Vec<Option<DateTime<Utc>>>,
-    /// Whether the first record is of something else than a creation.
+    /// Whether the first record isn't a creation.
     uncreated: bool,
-    /// The first and the last record whose contents are gone, as long as no record says that they were erased.
+    /// The first and the last record without contents, until a record says that they were erased.
     removed: Option<(i64, i64)>,
-    /// What the records of the history's beginning say: the last one under each key.
+    /// The genesis records of the chain: the last one under each key.
     pub begun: Vec<Genesis>,
     pub counts: Counts,
     /// The records whose keys aren't configured.
     pub unknown: UnknownKeys,
-    /// Those that haven't been told.
+    /// Findings that aren't reported yet.
     pub findings: Vec<Finding>,
     found: u64,
 }
@@ -94,22 +93,22 @@ impl<'k> Walk<'k> {
         self.position
     }
 
-    /// Whether nothing has been found, and everything could be verified.
+    /// Returns true if nothing was found, and everything could be verified.
     pub fn is_intact(&self) -> bool {
         self.found == 0 && self.unknown.is_empty()
     }
 
-    /// Whether the chain is a client's, and its records don't begin with the client's creation.
+    /// Returns true if the chain is a client's, and doesn't begin with the client's creation.
     pub fn is_unrecorded(&self) -> bool {
         !Chain::is_shared(&self.chain) && (self.uncreated || self.counts.empty > 0)
     }
 
-    /// When the newest of the records was made whose keys are older than one of this age.
+    /// Returns the time of the newest record whose key is older than the one of this age.
     pub fn newest_before(&self, age: usize) -> Option<DateTime<Utc>> {
         self.made.iter().skip(age + 1).copied().flatten().max()
     }
 
-    /// Whether contents are gone, and no record that was met says so.
+    /// Returns true if contents are missing without a record of an erasure.
     pub fn misses_contents(&self) -> bool {
         self.removed.is_some()
     }
@@ -122,7 +121,7 @@ impl<'k> Walk<'k> {
         }
     }
 
-    /// What is to be told at last: how much more was found.
+    /// Returns the number of further findings as the last finding.
     pub fn rest(&self) -> Option<Finding> {
         let findings = self.found.checked_sub(MOST_FINDINGS).filter(|more| *more > 0)?;
         Some(Finding {
@@ -165,7 +164,7 @@ impl<'k> Walk<'k> {
             true => {}
             false => self.find(Some(position), What::Altered),
         }
-        // One altered record is one finding: the next one continues either what it says now or what it said.
+        // One altered record is one finding: the next one continues either its present or its former state.
         let altered = if intact { Vec::new() } else { expected };
         let hmacs = [record.hmac.clone()].into_iter().chain(altered);
         self.ends = hmacs
@@ -173,19 +172,19 @@ impl<'k> Walk<'k> {
             .collect();
     }
 
-    /// Notes a record whose key isn't configured.
+    /// Counts a record whose key isn't configured.
     fn unverifiable(&mut self, record: &audit_record::Model) {
         if !Keys::is_id(&record.key_id) {
             return self.find(Some(record.position), What::Altered);
         }
         self.unknown.record(&record.key_id, &self.chain, record.position);
-        // Whether it was an erasure can't be verified either, and that is said already.
+        // An erasure can't be verified either, and the unknown key is reported already.
         if record.action == Action::Erased.as_str() && record.contents.is_some() {
             self.removed = None;
         }
     }
 
-    /// Whether a record's contents are what was written, or are gone.
+    /// Returns true if a record's contents are as written, or were removed.
     fn contents(&mut self, record: &audit_record::Model) -> bool {
         let position = record.position;
         match (&record.contents, &record.salt) {
@@ -202,7 +201,7 @@ impl<'k> Walk<'k> {
         true
     }
 
-    /// Takes what a record says of its chain for true.
+    /// Applies what a record says about its chain.
     fn believe(&mut self, record: &audit_record::Model) {
         if record.action == Action::Erased.as_str() && record.contents.is_some() {
             self.removed = None;
@@ -213,12 +212,12 @@ impl<'k> Walk<'k> {
         }
     }
 
-    /// A record that is beyond the end, or before the beginning.
+    /// Reports a record beyond the end, or before the beginning.
     pub fn beyond(&mut self, position: i64) {
         self.find(Some(position), What::Added);
     }
 
-    /// Ends the walk where nothing is on record as the chain's end.
+    /// Ends the walk of a chain without a stored end.
     pub fn without_end(&mut self) {
         if self.position > 0 {
             self.find(None, What::Orphaned);
@@ -227,7 +226,7 @@ impl<'k> Walk<'k> {
         }
     }
 
-    /// Ends the walk at what is on record as the chain's end.
+    /// Ends the walk at the stored end of the chain.
     pub fn end(&mut self, head: &Head) {
         self.counts.chains = 1;
         if let Some((from, until)) = self.removed {
@@ -236,7 +235,7 @@ impl<'k> Walk<'k> {
         if head.count > self.position {
             return self.find(Some(self.position + 1), What::CutOff { until: head.count });
         }
-        // The record that is missed may be one that can't be verified.
+        // The missing record may be one that can't be verified.
         if Chain::is_shared(&self.chain) && self.unknown.is_empty() {
             match self.begun.last() {
                 None => self.find(None, What::NotBegun),

@@ -17,10 +17,10 @@ use clientele_storage::{
     paging::{Conditions, DateTimeRange},
 };
 
-/// How much of the history is gone through for what no index leads to.
+/// Limit of the time range that is scanned without an index.
 const LONGEST: TimeDelta = TimeDelta::days(31);
 
-/// Narrows a list of records. All members that are given must hold.
+/// Narrows a list of records. All members that are given must match.
 #[derive(Clone, Debug, Default)]
 pub struct AuditFilter {
     pub client: Option<ClientBy>,
@@ -33,18 +33,17 @@ pub struct AuditFilter {
     pub at: Option<DateTimeRange>,
 }
 
-/// What is looked up in an index; the other conditions are checked on what is found there.
+/// The condition that an index serves; the other conditions are checked on the rows found.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Lead {
     Chain,
-    /// A few kinds of actions, of which there are few records.
+    /// A few kinds of actions that are rare.
     Action,
     Caller,
     Time,
 }
 
 impl AuditFilter {
-    /// The conditions on `audit_record a`.
     pub(super) fn conditions(&self, dialect: Dialect) -> Conditions {
         let Self {
             client,
@@ -76,7 +75,7 @@ impl AuditFilter {
             format!("{} = {key}", dialect.unindexed("a.subject_key"))
         });
         if let (Lead::Action, Some(action)) = (lead, action) {
-            // Written out: the index has some words only, and has to be known to fit whatever is bound.
+            // Literal, not bound: the index has some values only, and the database must know that it applies.
             conditions.push(format!("a.action = '{}'", action.as_str()));
         }
         let caller = match lead {
@@ -92,7 +91,7 @@ impl AuditFilter {
         conditions
     }
 
-    /// The subject says in which chain its records are.
+    /// Adds the chain of the subject's records.
     fn chain_of_subject(&self, conditions: &mut Conditions) {
         let [definitions, users] = Chain::SHARED.map(Chain::name);
         let shared = match self.subject {
@@ -126,8 +125,8 @@ impl AuditFilter {
         }
     }
 
-    /// What is wrong with a filter that could go through the whole history, record by record, without finding anything.
-    /// That most records are of clients is for certain; what they were done by, and how, differs from bank to bank.
+    /// Returns a problem for a filter that could scan the whole audit log without a match. Most records are of clients;
+    /// the shares of callers and APIs differ from bank to bank.
     pub(super) fn too_wide(&self) -> Option<Problem> {
         let walked = matches!(self.lead(), Lead::Caller | Lead::Time);
         let sifted = self.action.is_some() || self.door.is_some() || self.caller_kind.is_some();
@@ -147,7 +146,7 @@ impl AuditFilter {
     }
 }
 
-/// As the index of them has it.
+/// Must match the condition of the index.
 fn is_rare(action: Action) -> bool {
     match action {
         Action::Deleted | Action::Erased => true,

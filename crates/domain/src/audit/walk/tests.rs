@@ -1,4 +1,4 @@
-//! Whatever is done to a chain is found, and nothing is found when nothing is done.
+//! Tests that every manipulation of a chain is found, and that an intact chain has no findings.
 
 use chrono::DateTime;
 use entity::audit_record;
@@ -23,7 +23,7 @@ fn keys_after(configured: &str, previous: &[&str]) -> Keys {
     Keys::new(&settings, "the database's")
 }
 
-/// A client's chain with so many records; those after which it was erased are given by their numbers.
+/// Builds a client's chain with `count` records, erased after the records with the numbers in `erasures`.
 fn chain(keys: &Keys, count: usize, erasures: &[usize]) -> (Vec<audit_record::Model>, Head) {
     let mut records: Vec<audit_record::Model> = Vec::new();
     let mut head = Head::default();
@@ -89,7 +89,7 @@ proptest! {
             9 => record.key_id.push('x'),
             10 => record.contents = Some("[]".to_owned()),
             11 => record.key_id = "AAAA____".to_owned(),
-            // Unless it is erased already.
+            // Already erased.
             _ if record.contents.is_none() => return Ok(()),
             _ => (record.contents, record.salt) = (None, None),
         }
@@ -100,7 +100,7 @@ proptest! {
     fn an_earlier_end_does_not_fit_and_a_later_one_is_missed((count, _, at) in some_chain()) {
         let keys = keys("configured");
         let (records, head) = chain(&keys, count, &[]);
-        // Who has no key has the HMACs that are stored, and none of them is an end.
+        // Without the key an attacker has the stored HMACs, and none of them is an end.
         let forged = Head { seal: at.checked_sub(1).map(|last| records[last].hmac.clone()), count: at as i64 };
         prop_assert_eq!(walk(&keys, &records[..at], &forged).is_intact(), at == 0);
         let until = What::CutOff { until: count as i64 };
@@ -127,12 +127,12 @@ proptest! {
             let newest = older.map(|at| records[at].recorded_at).max();
             prop_assert_eq!(walked.newest_before(age), newest);
         }
-        // Whoever has the database's key makes any order of them when that one is in force.
+        // With the database's key as the current one, an attacker can make any order of keys.
         prop_assert!(walk(&keys_after("", &["3", "2", "1"]), &records, &head).is_intact());
     }
 }
 
-/// The record after `head`, and where the chain ends with it.
+/// Appends a record after `head`, and returns the new end of the chain.
 fn one_more(keys: &Keys, head: &Head) -> (audit_record::Model, Head) {
     let change = Change {
         chain: Chain::Client("client"),
