@@ -1,5 +1,5 @@
 //! The caller of a request: its kind, its rights, and the proof of its password. Every entry point of the domain takes
-//! a [`Caller`], so that no API can forget to check permissions.
+//! a [`Caller`], so that no API can omit the permission check.
 
 mod permission;
 mod proof;
@@ -23,23 +23,23 @@ use clientele_core::{
 };
 
 text_enum! {
-    /// What kind of caller it is.
+    /// The kind of a caller.
     CallerKind {
-        /// A person, or a program with a user of its own.
+        /// A person, or a program with its own user.
         User = "USER",
         /// The bearer of an API token.
         Token = "TOKEN",
-        /// The bearer of a token that the configured issuer gave out.
+        /// The bearer of a token from the configured issuer.
         Issuer = "ISSUER",
-        /// Whoever runs the server, at its command line.
+        /// The operator of the server, at its command line.
         Operator = "OPERATOR",
-        /// Anybody: this server asks nobody who they are.
+        /// Any caller of a server without authentication.
         Anyone = "ANYONE",
     }
 }
 
 text_enum! {
-    /// The way a request came in.
+    /// The API that a request came through, or the command line.
     Door {
         /// `/graphql`.
         Graphql = "GRAPHQL",
@@ -50,28 +50,28 @@ text_enum! {
     }
 }
 
-/// Who is calling, and through which door. Cloning is cheap.
+/// The caller of a request, and the API it came through. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Caller {
     pub kind: CallerKind,
-    /// Tells callers of one kind apart, and never changes: the key of a user or token, the subject of an issued token.
+    /// Unique among callers of one kind, and never changes: the key of a user or token, the subject of an issued token.
     pub id: Arc<str>,
-    /// What people call it.
+    /// The display name.
     pub name: Arc<str>,
-    /// Which limits of the configuration it has; the general ones without it.
+    /// The role that sets its limits in the configuration; none for the general limits.
     pub role: Option<Arc<str>>,
     pub rights: Arc<Rights>,
-    /// The stored hash of the password that it has shown; empty when it has shown something else.
+    /// The stored hash of the password that was verified; empty for other credentials.
     pub password_hash: Secret,
     /// None for callers without a password.
     pub proof: Option<PasswordProof>,
     pub door: Door,
-    /// The request's id in answers and logs; empty on the command line.
+    /// The request's id in responses and logs; empty on the command line.
     pub request_id: Arc<str>,
 }
 
 impl Caller {
-    /// Whoever runs the server: may do everything.
+    /// The operator of the server, with every right.
     pub fn operator() -> Self {
         Self {
             kind: CallerKind::Operator,
@@ -86,7 +86,7 @@ impl Caller {
         }
     }
 
-    /// Anybody, on a server that asks nobody who they are: may do everything.
+    /// Any caller of a server without authentication, with every right.
     pub fn anyone(door: Door, request_id: Arc<str>) -> Self {
         Self {
             kind: CallerKind::Anyone,
@@ -98,7 +98,7 @@ impl Caller {
         }
     }
 
-    /// The flow that this caller's work is charged to. None for callers that can't be told apart.
+    /// Returns the flow that this caller's work is charged to. None for callers that can't be told apart.
     pub fn flow(&self) -> Option<Flow> {
         match self.kind {
             CallerKind::Anyone | CallerKind::Operator => None,
@@ -112,7 +112,7 @@ impl Caller {
         self.rights.permissions.contains(permission)
     }
 
-    /// Whether it has every permission there is.
+    /// Returns true if the caller has every permission.
     pub fn may_everything(&self) -> bool {
         self.rights.permissions == Permissions::all()
     }

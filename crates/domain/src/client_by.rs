@@ -1,4 +1,4 @@
-//! The ways to name a client and a role.
+//! Names of clients and roles.
 
 use async_graphql::OneofObject;
 use serde::Serialize;
@@ -8,19 +8,18 @@ use serde::Serialize;
 pub enum ClientBy {
     EncodedKey(String),
     ClientId(String),
-    /// As in the legacy routes: a short id, else a key.
+    /// A short id, else a key, as in the legacy routes.
     Either(String),
 }
 
 impl ClientBy {
-    /// The text that names it.
     pub fn name(&self) -> &String {
         match self {
             Self::EncodedKey(name) | Self::ClientId(name) | Self::Either(name) => name,
         }
     }
 
-    /// The expression of the client's key, where `placeholder` stands for the name.
+    /// The SQL expression of the client's key, where `placeholder` stands for the name.
     pub fn key(&self, placeholder: &str) -> String {
         let of_id = format!("(SELECT client_key FROM client_id_claim WHERE client_id = {placeholder})");
         match self {
@@ -30,18 +29,18 @@ impl ClientBy {
         }
     }
 
-    /// The condition on `c`, with the text to bind to `$1`.
+    /// The SQL condition on `c`, with the text to bind to `$1`.
     pub fn condition(&self) -> (String, &str) {
         (format!("c.encoded_key = {}", self.key("$1")), self.name())
     }
 }
 
-/// Names a client role, in one of these ways.
+/// Names a client role by one of these members.
 #[derive(OneofObject, Serialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub enum ClientRoleBy {
     /// By its key.
     EncodedKey(String),
-    /// By the id it was given.
+    /// By its id.
     RoleId(String),
 }

@@ -1,7 +1,7 @@
-//! The definitions as one consistent picture, kept in memory.
+//! Caches a consistent snapshot of the definitions in memory.
 //!
-//! Every statement that reads clients reads the definitions' version too. When it is another than that of the picture
-//! at hand, the picture is loaded anew: so that no server ever judges or shows a value by a stale definition.
+//! Every statement that reads clients reads the definitions' version too. If it differs from that of the snapshot, the
+//! snapshot is loaded again, so that no server checks or shows a value by a stale definition.
 
 mod excerpt;
 mod kind;
@@ -36,7 +36,7 @@ text_enum! {
     FieldState {
         /// Takes values.
         Active = "ACTIVE",
-        /// Keeps the values it has, and takes no new ones.
+        /// Keeps its values, and takes no new ones.
         Deactivated = "DEACTIVATED",
     }
 }
@@ -50,7 +50,7 @@ text_enum! {
     }
 }
 
-/// A custom field with what belongs to it.
+/// A custom field with its options and its set.
 #[derive(Clone, Debug)]
 pub struct Field {
     pub row: custom_field::Model,
@@ -64,17 +64,17 @@ impl Field {
         self.row.state == FieldState::Active.as_str()
     }
 
-    /// Whether every client needs a value for it.
+    /// Returns true if every client needs a value for it.
     pub fn is_demanded(&self) -> bool {
         self.row.required && self.is_active()
     }
 
-    /// Whether somebody with these rights may see its values.
+    /// Returns true if a caller with these rights may see its values.
     pub fn is_shown(&self, rights: &Rights) -> bool {
         rights.views(&self.set.set_id)
     }
 
-    /// Whether somebody with these rights may change its values.
+    /// Returns true if a caller with these rights may change its values.
     pub fn is_editable(&self, rights: &Rights) -> bool {
         rights.edits(&self.set.set_id)
     }
@@ -83,7 +83,7 @@ impl Field {
         self.kind == Kind::ClientLink
     }
 
-    /// The longest text it takes, in characters; none where text isn't what it takes.
+    /// The limit of its text, in characters; none if its values aren't texts.
     pub fn longest(&self) -> Option<usize> {
         let longest = self.kind.longest()?;
         Some(
@@ -98,12 +98,12 @@ impl Field {
 #[derive(Clone, Debug)]
 pub struct Definitions {
     pub version: i64,
-    /// In their order; one of them is the default.
+    /// In order; one of them is the default.
     pub roles: Vec<client_role::Model>,
     pub sets: Vec<Arc<custom_field_set::Model>>,
-    /// In the order of their sets and their place in the set.
+    /// In the order of their sets and their position in the set.
     pub fields: Vec<Arc<Field>>,
-    /// In their order.
+    /// In order.
     pub templates: Vec<Arc<Template>>,
     by_id: HashMap<String, usize>,
     by_key: HashMap<String, usize>,
@@ -111,17 +111,17 @@ pub struct Definitions {
 }
 
 impl Definitions {
-    /// The field of this id.
+    /// Finds a field by its id.
     pub fn field(&self, id: &str) -> Option<&Field> {
         self.by_id.get(id).map(|at| &*self.fields[*at])
     }
 
-    /// The field of this key.
+    /// Finds a field by its key.
     pub fn field_of_key(&self, key: &str) -> Option<&Field> {
         self.by_key.get(key).map(|at| &*self.fields[*at])
     }
 
-    /// The fields of a set, in their order.
+    /// Returns the fields of a set, in order.
     pub fn fields_of(&self, set_key: &str) -> Vec<&Field> {
         self.fields
             .iter()
@@ -142,17 +142,17 @@ impl Definitions {
         self.templates.iter().find(|template| template.row.encoded_key == key)
     }
 
-    /// The template of this id.
+    /// Finds a template by its id.
     pub fn template(&self, id: &str) -> Option<&Arc<Template>> {
         self.templates.iter().find(|template| template.row.template_id == id)
     }
 
-    /// The role of a client that is given none.
+    /// The role of clients without a given role.
     pub fn default_role(&self) -> &client_role::Model {
         &self.roles[self.default_role]
     }
 
-    /// Reads them all. Tries again when they change meanwhile.
+    /// Reads all definitions. Retries if they change meanwhile.
     pub async fn load<C: ConnectionTrait>(connection: &Connection<C>) -> Result<Self> {
         loop {
             let version = version(connection).await?;
@@ -217,7 +217,7 @@ impl Definitions {
     }
 }
 
-/// Where to find each field by one of its names.
+/// Maps the names of fields to their positions.
 fn index(fields: &[Arc<Field>], name: fn(&Field) -> &String) -> HashMap<String, usize> {
     let places = fields.iter().enumerate();
     places.map(|(at, field)| (name(field).clone(), at)).collect()
@@ -232,19 +232,19 @@ async fn templates<C: ConnectionTrait>(connection: &Connection<C>) -> Result<Vec
     ))
 }
 
-/// The version that is stored now.
+/// Reads the stored version.
 pub async fn version<C: ConnectionTrait>(connection: &Connection<C>) -> Result<i64> {
     let row = connection.one("SELECT version FROM definition_version", []).await?;
     let row = row.ok_or_else(|| Error::defect("the definitions have no version"))?;
     Ok(row.try_get_by_index(0)?)
 }
 
-/// The picture at hand, shared by all requests of this server.
+/// The snapshot, shared by all requests of this server.
 #[derive(Debug, Default)]
 pub struct DefinitionsCache(RwLock<Option<Arc<Definitions>>>);
 
 impl DefinitionsCache {
-    /// The definitions as of `version`, or later ones when they have changed meanwhile.
+    /// Returns the definitions at `version`, or later ones if they have changed meanwhile.
     pub async fn at<C: ConnectionTrait>(&self, version: i64, connection: &Connection<C>) -> Result<Arc<Definitions>> {
         if let Some(definitions) = &*self.0.read().await
             && definitions.version == version
@@ -256,12 +256,12 @@ impl DefinitionsCache {
         Ok(loaded)
     }
 
-    /// The picture at hand, which may be out of date.
+    /// Returns the snapshot, which may be out of date.
     pub async fn known(&self) -> Option<Arc<Definitions>> {
         self.0.read().await.clone()
     }
 
-    /// Any definitions: for an answer without a client in it.
+    /// Returns any snapshot, for a response without a client.
     pub async fn latest_known<C: ConnectionTrait>(&self, connection: &Connection<C>) -> Result<Arc<Definitions>> {
         if let Some(definitions) = &*self.0.read().await {
             return Ok(definitions.clone());
@@ -269,7 +269,7 @@ impl DefinitionsCache {
         self.current(connection).await
     }
 
-    /// The definitions as they are stored now.
+    /// Returns the definitions as they are stored now.
     pub async fn current<C: ConnectionTrait>(&self, connection: &Connection<C>) -> Result<Arc<Definitions>> {
         self.at(version(connection).await?, connection).await
     }

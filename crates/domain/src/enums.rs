@@ -1,4 +1,4 @@
-//! Closed lists that are stored and answered as texts.
+//! Enums that are stored and sent as texts.
 
 mod client;
 mod message;

@@ -5,7 +5,7 @@ use std::fmt;
 use clientele_core::text_enum;
 
 text_enum! {
-    /// Something that a caller may be allowed to do.
+    /// A permission of a caller.
     Permission {
         /// See clients and what belongs to them.
         ViewClient = "VIEW_CLIENT",
@@ -21,11 +21,11 @@ text_enum! {
         ManageTemplates = "MANAGE_TEMPLATES",
         /// See what clients were written.
         ViewMessages = "VIEW_MESSAGES",
-        /// Send failed messages once more.
+        /// Resend failed messages.
         ResendMessages = "RESEND_MESSAGES",
         /// Manage users and API tokens.
         ManageUsers = "MANAGE_USERS",
-        /// See who changed what. Of clients only that they were changed, and which members: the values need
+        /// Read the audit log. For clients it shows only that they were changed, and which members: the values need
         /// VIEW_CLIENT.
         Audit = "AUDIT",
         /// Read `/metrics`.

@@ -1,4 +1,4 @@
-//! The password that a caller has signed in with, as a keyed hash, and the throttle that counts wrong ones.
+//! The proof of the password that a caller signed in with: a keyed hash, and the throttle that counts wrong passwords.
 
 use std::{
     fmt,
@@ -12,10 +12,10 @@ use ring::hmac;
 
 use super::throttle::{Charge, Throttle};
 
-/// A credential as a keyed hash, by which it can be recognised and not read.
+/// A keyed hash of a credential: it identifies the credential without revealing it.
 pub type CredentialKey = [u8; 32];
 
-/// Hashes credentials under a random key, which no other process has and which is written nowhere.
+/// Hashes credentials under a random key of this process, which is never stored.
 #[derive(Clone)]
 pub struct CredentialHasher(hmac::Key);
 
@@ -26,8 +26,8 @@ impl CredentialHasher {
         Self(hmac::Key::new(hmac::HMAC_SHA256, &key))
     }
 
-    /// The hash of these parts of a credential. Each is hashed with its length, so that no two lists of parts are the
-    /// same.
+    /// Returns the hash of the parts of a credential. Each is hashed with its length, so that no two lists of parts are
+    /// the same.
     pub fn key(&self, parts: &[&[u8]]) -> CredentialKey {
         let mut context = hmac::Context::with_key(&self.0);
         for part in parts {
@@ -40,7 +40,7 @@ impl CredentialHasher {
     }
 }
 
-/// Proof that the caller knows its password: with it no other password has to be hashed to be found wrong.
+/// Proves that the caller knows its password. A wrong password is then recognised without another password hash.
 #[derive(Clone)]
 pub struct PasswordProof {
     hasher: CredentialHasher,
@@ -51,7 +51,7 @@ pub struct PasswordProof {
 }
 
 impl PasswordProof {
-    /// The proof of a caller who has signed in with this name and password, from this address.
+    /// Creates the proof of a caller who signed in with this name and password from this address.
     pub fn new(hasher: &CredentialHasher, name: &str, password: &str, from: IpAddr, throttle: Arc<Throttle>) -> Self {
         Self {
             hasher: hasher.clone(),
@@ -62,15 +62,15 @@ impl PasswordProof {
         }
     }
 
-    /// Returns true for the password that the caller has signed in with.
+    /// Returns true for the password that the caller signed in with.
     pub fn is_of(&self, password: &str) -> bool {
         self.hasher.key(&[password.as_bytes()]) == self.password
     }
 
-    /// Counts a wrong password as one more failure to sign in.
+    /// Counts a wrong password as a failed sign-in.
     ///
     /// # Errors
-    /// There were too many: the time until the next one is looked at.
+    /// There were too many failures: the time until the next attempt is allowed.
     pub fn charge(&self) -> Result<Charge, Duration> {
         self.throttle.charge(self.from, Some(&self.name), Instant::now())
     }

@@ -1,4 +1,4 @@
-//! The rights of one caller: permissions, and the custom field sets that it may see and change.
+//! The rights of a caller: permissions, and the custom field sets that it can see and change.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ impl Sets {
         }
     }
 
-    /// How they are stored: a JSON array, or nothing for all.
+    /// The stored form: a JSON array, or none for all.
     pub(crate) fn to_column(&self) -> Option<String> {
         match self {
             Self::All => None,
@@ -36,13 +36,13 @@ impl Sets {
     }
 }
 
-/// What a caller may do.
+/// The rights of a caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rights {
     pub permissions: Permissions,
-    /// Whose values it may see, beside those it may change.
+    /// The sets whose values it can see, in addition to those it can change.
     pub view_sets: Sets,
-    /// Whose values it may change.
+    /// The sets whose values it can change.
     pub edit_sets: Sets,
 }
 
@@ -62,32 +62,32 @@ impl Rights {
         }
     }
 
-    /// Whether these are all rights there are.
+    /// Returns true if these are all rights.
     pub fn are_all(&self) -> bool {
         self.cover(&Self::all())
     }
 
-    /// Whether it may see the values of every set, those to come included.
+    /// Returns true if these rights show the values of every set, including future ones.
     pub fn views_all(&self) -> bool {
         self.view_sets == Sets::All || self.edits_all()
     }
 
-    /// Whether it may change the values of every set.
+    /// Returns true if these rights allow changing the values of every set.
     pub fn edits_all(&self) -> bool {
         self.edit_sets == Sets::All
     }
 
-    /// Whether it may see the values of this set: who may change them may see them.
+    /// Returns true if these rights show the values of this set. The right to change them includes it.
     pub fn views(&self, set_id: &str) -> bool {
         self.view_sets.contains(set_id) || self.edits(set_id)
     }
 
-    /// Whether it may change the values of this set.
+    /// Returns true if these rights allow changing the values of this set.
     pub fn edits(&self, set_id: &str) -> bool {
         self.edit_sets.contains(set_id)
     }
 
-    /// Whether everything that `other` allows is allowed by these, too.
+    /// Returns true if these rights include all of `other`.
     pub fn cover(&self, other: &Self) -> bool {
         let covers = |sets: &Sets, all: bool, one: &dyn Fn(&str) -> bool| match sets {
             Sets::All => all,

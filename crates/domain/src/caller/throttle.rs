@@ -1,5 +1,5 @@
 //! Limits failed sign-ins: from one address as one user, and from one address as any user. The same user can still sign
-//! in from another address, and callers that are known already are not throttled.
+//! in from another address, and callers with cached credentials aren't throttled.
 
 use std::{
     net::IpAddr,
@@ -15,10 +15,10 @@ use ring::digest;
 
 use clientele_core::network::Network;
 
-/// So many are remembered; the least recent one is forgotten for another.
+/// Limit of the remembered accounts; beyond it the least recently used is dropped.
 const MOST: u64 = 100_000;
 
-/// So many failures may come at once, and as many again in the course of `window`.
+/// The number of failures allowed at once, and again in the course of each `window`.
 #[derive(Clone, Copy, Debug)]
 pub struct Allowance {
     pub failures: u32,
@@ -26,21 +26,21 @@ pub struct Allowance {
 }
 
 impl Allowance {
-    /// How long it takes until one more failure is forgiven.
+    /// The time until one more failure is forgiven, in nanoseconds.
     fn each(self) -> u64 {
         nanos(self.window) / u64::from(self.failures.max(1))
     }
 }
 
-/// Addresses that have had all their failures may still look for so many unknown tokens, all of them together: it isn't
-/// known whose server just hasn't seen its token yet, and a flood of invented ones must cost no more than this.
+/// Limit of look-ups of unknown tokens, shared by all addresses without failures left. This server may just not have
+/// seen a valid token yet, and a flood of invented ones must not cost more.
 const BEYOND: Allowance = Allowance {
     failures: 20,
     window: Duration::from_secs(1),
 };
 
-/// Counts failures. An attempt is charged when it begins, so that many at once count as well, and gets back its charge
-/// when it turns out to be right.
+/// Counts failures. An attempt is charged when it begins, so that concurrent attempts count too, and refunded if it
+/// succeeds.
 #[derive(Debug)]
 pub struct Throttle {
     begun: Instant,
@@ -51,12 +51,12 @@ pub struct Throttle {
     beyond: AtomicU64,
 }
 
-/// What has been charged for one attempt.
+/// The charges of one attempt.
 #[derive(Debug, Default)]
 pub struct Charge(Vec<(Arc<AtomicU64>, u64)>);
 
 impl Charge {
-    /// Gives it back: the attempt was right, or nobody could tell.
+    /// Refunds the charges: the attempt succeeded, or the check failed.
     pub fn refund(self) {
         for (account, each) in self.0 {
             let _ = account.fetch_update(Relaxed, Relaxed, |until| Some(until.saturating_sub(each)));
@@ -79,10 +79,10 @@ impl Throttle {
         }
     }
 
-    /// Charges an attempt to sign in as `user`, who is none where only a token is shown.
+    /// Charges an attempt to sign in as `user`; none if only a token is shown.
     ///
     /// # Errors
-    /// There were too many failures: how long until the next attempt is looked at.
+    /// There were too many failures: the time until the next attempt is allowed.
     pub fn charge(&self, address: IpAddr, user: Option<&str>, now: Instant) -> Result<Charge, Duration> {
         let now = self.nanos(now);
         let mut charge = Charge::default();
@@ -97,10 +97,9 @@ impl Throttle {
         Ok(charge)
     }
 
-    /// Charges a token whose key isn't known, in an account that the network has for these alone: while the issuer is
-    /// unreachable, valid tokens are among them, and must not use up the failures of those who sign in otherwise. The
-    /// same key is charged once in the course of the window, so that a caller that goes on with its valid token isn't
-    /// held up.
+    /// Charges a token with an unknown key to a separate account of the network. While the issuer is unreachable, valid
+    /// tokens are among them, and must not use up the failures of other sign-ins. A key is charged once in each window,
+    /// so that a caller that repeats its valid token isn't blocked.
     ///
     /// # Errors
     /// Those of [`Self::charge`].
@@ -120,7 +119,7 @@ impl Throttle {
         Ok(charge)
     }
 
-    /// As [`Self::charge_key`], for a key that the issuer doesn't have: charged every time.
+    /// Charges a token whose key the issuer doesn't have, every time.
     ///
     /// # Errors
     /// Those of [`Self::charge`].
@@ -131,7 +130,7 @@ impl Throttle {
         Ok(Charge(vec![(account, self.per_address.each())]))
     }
 
-    /// Whether [`Self::charge`] would succeed now. Charges and remembers nothing.
+    /// Checks whether [`Self::charge`] would succeed now. Charges and remembers nothing.
     ///
     /// # Errors
     /// Those of [`Self::charge`].
@@ -143,10 +142,10 @@ impl Throttle {
         })
     }
 
-    /// Takes one of the few look-ups that there are for all addresses beyond their failures.
+    /// Takes one of the look-ups shared by all addresses without failures left.
     ///
     /// # Errors
-    /// There is none left: how long until there is one.
+    /// None is left: the time until there is one.
     pub fn go_beyond(&self, now: Instant) -> Result<(), Duration> {
         add(&self.beyond, BEYOND, self.nanos(now))
     }
@@ -164,7 +163,7 @@ impl Throttle {
     }
 }
 
-/// Adds one failure to an account, if there is room for it.
+/// Adds one failure to an account if there is room for it.
 fn add(account: &AtomicU64, allowance: Allowance, now: u64) -> Result<(), Duration> {
     let add = |until| room(until, allowance, now).ok();
     let added = account.fetch_update(Relaxed, Relaxed, add);
@@ -173,7 +172,7 @@ fn add(account: &AtomicU64, allowance: Allowance, now: u64) -> Result<(), Durati
         .or_else(|until| room(until, allowance, now).map(|_| ()))
 }
 
-/// When everything will be forgiven after one more failure; or how long it takes until there is room for one.
+/// Returns when everything will be forgiven after one more failure, or the time until there is room for one.
 fn room(until: u64, allowance: Allowance, now: u64) -> Result<u64, Duration> {
     let (until, most) = (until.max(now) + allowance.each(), nanos(allowance.window));
     match until - now <= most {
@@ -182,7 +181,7 @@ fn room(until: u64, allowance: Allowance, now: u64) -> Result<u64, Duration> {
     }
 }
 
-/// The network of whoever has this address, as bytes.
+/// The network of this address, as bytes.
 pub fn network(address: IpAddr) -> [u8; 16] {
     match Network::of_one_caller(address) {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
@@ -195,9 +194,9 @@ pub fn network(address: IpAddr) -> [u8; 16] {
 enum Concern<'a> {
     Network,
     User(&'a str),
-    /// Tokens with unknown keys, all of them.
+    /// All tokens with unknown keys.
     Keys,
-    /// One of these keys.
+    /// One unknown key.
     Key(&'a str),
 }
 

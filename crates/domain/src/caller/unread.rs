@@ -1,20 +1,20 @@
-//! Loaded data whose reader's permission is still unchecked: one statement may load for several requests.
+//! Loaded data whose reader's permission isn't checked yet: one statement can load for several requests.
 
 use super::{Caller, Permission, Rights};
 use clientele_core::error::Result;
 
-/// What can be loaded before it is known who is to see it.
+/// Data that can be loaded before its reader is known.
 pub trait Readable {
     /// The permission to see any of it.
     const NEEDS: Permission;
-    /// What is seen of it.
+    /// The data that a reader sees.
     type Seen;
 
-    /// What somebody with these rights sees, who has the permission.
+    /// Returns what a reader with the permission and these rights sees.
     fn seen_with(&self, rights: &Rights) -> Result<Self::Seen>;
 }
 
-/// Something that only a caller with the permission can get at.
+/// Data that only a caller with the permission can access.
 #[derive(Clone, Debug)]
 pub struct Unread<T>(T);
 

@@ -1,4 +1,4 @@
-//! A client with the collections that are asked for, read in one statement.
+//! Reads a client and the requested collections in one statement.
 //!
 //! The row and each collection come as JSON arrays of their columns and are decoded straight into the typed rows.
 
@@ -22,7 +22,7 @@ use crate::{
 use clientele_core::error::{Error, Result};
 use clientele_storage::db::{Connection, Dialect};
 
-/// Which collections to read beside the client's own row.
+/// The collections to read with the client's row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Wanted {
     pub addresses: bool,
@@ -46,7 +46,7 @@ impl Wanted {
     }
 }
 
-/// A client and its collections; one that wasn't asked for is none, never empty.
+/// A client and its collections; one that wasn't requested is none, never empty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Aggregate {
     pub client: client::Model,
@@ -56,15 +56,15 @@ pub struct Aggregate {
 }
 
 impl Aggregate {
-    /// Whether it was read with these collections.
+    /// Returns true if it was read with these collections.
     pub fn has(&self, wanted: Wanted) -> bool {
         (!wanted.addresses || self.addresses.is_some())
             && (!wanted.id_documents || self.id_documents.is_some())
             && (!wanted.custom_values || self.custom_values.is_some())
     }
 
-    /// Takes away the custom field values that somebody with these rights may not see. One whose field is gone is gone,
-    /// too.
+    /// Removes the custom field values that a reader with these rights may not see, and those of fields that no longer
+    /// exist.
     pub fn hide_values(&mut self, rights: &Rights, definitions: &Definitions) {
         if rights.views_all() {
             return;
@@ -91,7 +91,7 @@ impl Aggregate {
     }
 }
 
-/// Clients that were read by one statement, with the definitions that were in force.
+/// Clients from one statement, with the definitions at that time.
 #[derive(Clone, Debug)]
 pub struct Clients {
     pub rows: Vec<Aggregate>,
@@ -103,7 +103,7 @@ pub(super) fn select(dialect: Dialect, wanted: Wanted) -> &'static str {
     &selects(dialect, wanted).0
 }
 
-/// The same for a client that is to be changed: reads where its history ends, too, which nobody else needs.
+/// The same for a client to change: also reads the end of its audit chain, which no other reader needs.
 pub(crate) fn select_for_change(dialect: Dialect, wanted: Wanted) -> &'static str {
     &selects(dialect, wanted).1
 }
@@ -157,8 +157,8 @@ fn collection<T: Collection>(dialect: Dialect, wanted: bool) -> String {
     )
 }
 
-/// Runs a statement that begins with [`select`]; answers the definitions' version (none when there is no row) and the
-/// clients in the statement's order.
+/// Runs a statement that begins with [`select`]. Returns the definitions' version (none without rows) and the clients
+/// in the statement's order.
 async fn read(
     connection: &Connection<DatabaseConnection>,
     sql: String,
@@ -174,7 +174,7 @@ async fn read(
     Ok((version, rows.into_iter().map(|(_, client)| client).collect()))
 }
 
-/// Runs a statement that begins with [`select_for_change`] and answers at most one client, where its history ends, and
+/// Runs a statement that begins with [`select_for_change`]. Returns at most one client, the end of its audit chain, and
 /// the definitions' version.
 pub(crate) async fn read_for_change<C: ConnectionTrait>(
     connection: &Connection<C>,
@@ -191,7 +191,7 @@ pub(crate) async fn read_for_change<C: ConnectionTrait>(
     Ok(Some((decode(&row)?.0, head, row.try_get_by_index(0)?)))
 }
 
-/// A client, and the bytes that it takes in memory.
+/// Decodes a client, and its size in memory.
 fn decode(row: &QueryResult) -> Result<(Aggregate, usize)> {
     let client: String = row.try_get_by_index(1)?;
     let mut bytes = size_of::<Aggregate>() + client.len();
@@ -214,7 +214,7 @@ fn decode_collection<M: DeserializeOwned>(row: &QueryResult, at: usize, bytes: &
 }
 
 impl Clientele {
-    /// The client that `by` names, with the wanted collections, as far as the caller may see them.
+    /// Returns the client that `by` names with the wanted collections, without values that the caller may not see.
     pub async fn client(
         &self,
         caller: &Caller,

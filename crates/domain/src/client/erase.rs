@@ -1,5 +1,5 @@
-//! Erasing what is kept of a client outside its own rows: what its history says, what its messages said and whom they
-//! went to, and what requests about it came to. One function, so that no place is forgotten.
+//! Erases a client's data outside its own rows: in audit records, in messages and their recipients, and in the outcomes
+//! of requests about it. This is one function, so that no place is forgotten.
 
 use chrono::{DateTime, Utc};
 
@@ -11,18 +11,17 @@ use crate::{
 use clientele_core::error::Result;
 use clientele_storage::db::{Dialect, Step, Transaction, Work};
 
-/// Once its values are gone a message can't be written any more: one that waits is given up, one that is being sent
-/// ends as it ends. Providers quote addresses in what they answer; what is settled later leaves that out
-/// ([`crate::notify`]).
+/// Without its values a message can't be rendered any more: a waiting message is given up, and one that is being sent
+/// ends normally. Providers quote addresses in their answers; later results leave those out ([`crate::notify`]).
 const MESSAGES: &str = "UPDATE message SET placeholders = NULL, recipient = '', provider_id = NULL, detail = NULL, \
     failed_at = CASE WHEN state = 'QUEUED' THEN $2 ELSE failed_at END, \
     due_at = CASE WHEN state = 'QUEUED' THEN NULL ELSE due_at END, \
     state = CASE WHEN state = 'QUEUED' THEN 'FAILED' ELSE state END WHERE client_key = $1";
-/// The keys of these requests stay taken for as long as they would: were they free, a request that is sent again would
-/// create the client anew.
+/// The keys of these requests stay in use until they expire: otherwise a request that is sent again would create the
+/// client anew.
 const OUTCOMES: &str = "UPDATE idempotency_record SET outcome = NULL, client_key = NULL WHERE client_key = $1";
 
-/// Whether anything outside the history is left to erase.
+/// Finds anything outside the audit log that is left to erase.
 const LEFT: &str = "SELECT 1 FROM message WHERE client_key = $1 AND (placeholders IS NOT NULL OR recipient <> '' \
     OR provider_id IS NOT NULL OR detail IS NOT NULL OR state = 'QUEUED') \
     UNION ALL SELECT 1 FROM idempotency_record WHERE client_key = $1 LIMIT 1";
@@ -30,15 +29,15 @@ const LEFT: &str = "SELECT 1 FROM message WHERE client_key = $1 AND (placeholder
 /// The outcome of an erasure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Erased {
-    /// Data was erased. Counts the records of the history that had contents.
+    /// Data was erased. Counts the audit records that had contents.
     Now { records: u64 },
     /// Everything was erased at this time, and nothing was added since. Nothing was written.
     Before(DateTime<Utc>),
 }
 
 impl Clientele {
-    /// Erases all personal data of a client but its own rows, in one transaction, and records that. None when there is
-    /// no such client.
+    /// Erases all personal data of a client outside its own rows, in one transaction, and records that. None if there
+    /// is no such client.
     ///
     /// # Errors
     /// [`clientele_core::error::Error::Forbidden`] without DELETE_CLIENT.
@@ -53,7 +52,7 @@ impl Clientele {
         self.db.write(&erasure).await
     }
 
-    /// The same as a part of `transaction`, which has checked who asks.
+    /// Does the same as a part of `transaction`. The calling function must have checked the permission.
     pub(crate) async fn erase_traces_in(
         &self,
         transaction: &Transaction,

@@ -1,4 +1,4 @@
-//! Clients by their keys, for whoever asks.
+//! Reads clients by their keys, for several callers at once.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -10,15 +10,15 @@ use crate::{
 };
 use clientele_core::error::{Error, Result};
 
-/// A client with all its values, and the definitions that were in force when it was read.
+/// A client with all its values, and the definitions when it was read.
 #[derive(Clone, Debug)]
 pub struct Found {
     pub client: Arc<Aggregate>,
     pub definitions: Arc<Definitions>,
 }
 
-/// Values that the caller may not see are hidden where they are shown: without them, each caller would need a copy of
-/// the client.
+/// APIs hide the values that the caller may not see when they show them: otherwise each caller would need a copy of the
+/// client.
 impl Readable for Found {
     const NEEDS: Permission = Permission::ViewClient;
     type Seen = Self;
@@ -29,8 +29,8 @@ impl Readable for Found {
 }
 
 impl Clientele {
-    /// The clients of these keys, with all their values: whoever shows them shows no hidden one. Those that don't exist
-    /// are left out.
+    /// Returns the clients of these keys with all their values: the API must hide those that the caller may not see.
+    /// Clients that don't exist are left out.
     pub async fn clients_by_key(&self, keys: &[String], wanted: Wanted) -> Result<HashMap<String, Unread<Found>>> {
         let dialect = self.db.read().dialect;
         let keys: Vec<&String> = keys.iter().filter(|key| !key.contains('\0')).collect();

@@ -1,7 +1,7 @@
-//! Clients: the domain. The rules of reading and writing them, whichever door a caller came through.
+//! Clients: the rules of reading and writing them, the same for every API.
 //!
-//! Knows no wire format. To add a member of a client: a migration, `entity::client`, [`ClientInput`] with its line in
-//! `check`, and the objects of the doors that show it; the compiler asks for the rest.
+//! Has no wire format. To add a member of a client: a migration, `entity::client`, [`ClientInput`] with its line in
+//! `check`, and the objects of the APIs that show it; the compiler asks for the rest.
 
 pub mod aggregate;
 mod erase;

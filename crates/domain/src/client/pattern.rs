@@ -1,11 +1,11 @@
-//! The form of the short ids that are generated for clients.
+//! The form of generated client ids.
 
 use rand::{Rng, RngExt};
 use serde::{Deserialize, Serialize};
 
 use clientele_core::text::{forbidden_in_line, is_invisible};
 
-/// A pattern of at most 32 characters: `#` is a digit, `@` a capital letter, `$` either, all else itself.
+/// A pattern of at most 32 characters: `#` is a digit, `@` a capital letter, `$` either, any other character itself.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct IdPattern(String);

@@ -24,7 +24,7 @@ use clientele_storage::{
     paging::{Conditions, CountPrecision, Cursor, Order, Page, Range, Total, Window},
 };
 
-/// What clients are sorted by. Clients that are equal in it come in the order of their keys.
+/// The value that clients are sorted by. Clients with equal values are sorted by their keys.
 #[derive(Enum, Copy, Clone, Debug, Default, Eq, PartialEq)]
 pub enum ClientOrderField {
     /// When the client was created.
@@ -36,23 +36,23 @@ pub enum ClientOrderField {
     Name,
 }
 
-/// Which end comes first.
+/// The direction of an order.
 #[derive(Enum, Copy, Clone, Debug, Default, Eq, PartialEq)]
 pub enum OrderDirection {
-    /// Smallest, or earliest, first.
+    /// Smallest or earliest first.
     #[default]
     Asc,
-    /// Largest, or latest, first.
+    /// Largest or latest first.
     Desc,
 }
 
-/// How a list of clients is sorted.
+/// The order of a list of clients.
 #[derive(InputObject, Copy, Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientOrder {
-    /// What to sort by.
+    /// The value to sort by.
     #[graphql(default)]
     pub field: ClientOrderField,
-    /// Which end comes first.
+    /// The direction of the order.
     #[graphql(default)]
     pub direction: OrderDirection,
 }
@@ -61,7 +61,7 @@ pub struct ClientOrder {
 #[derive(Clone, Debug)]
 pub struct ClientPage {
     pub clients: Page<Aggregate>,
-    /// The number of clients in the list, if it was asked for.
+    /// The number of clients in the list, if requested.
     pub total: Option<Total>,
     pub definitions: Arc<Definitions>,
     order: ClientOrder,
@@ -82,11 +82,12 @@ impl ClientPage {
 }
 
 impl Clientele {
-    /// A page of the clients that pass `filter`: their rows, if collections of them are wanted, and their number, if
-    /// `total` is true. Rows and total take a statement each, a condition on a custom field at most one more.
+    /// Returns a page of the clients that pass `filter`: their rows, if `wanted` is given, and their number, if `total`
+    /// is true. Rows and total take one statement each, a condition on a custom field at most one more.
     ///
-    /// # Errors As the inner error: a cursor that isn't one of this order, or a custom field that doesn't exist or
-    /// whose values the caller may not see.
+    /// # Errors
+    /// The inner error is a cursor of another order, or a custom field that doesn't exist or whose values the caller
+    /// may not see.
     pub async fn clients(
         &self,
         caller: &Caller,
@@ -135,8 +136,8 @@ impl Clientele {
         }))
     }
 
-    /// The conditions of a filter, with the number of clients that have the value of its custom field. They are counted
-    /// only if that decides the search or is the `total` itself.
+    /// Returns the conditions of a filter, with the number of clients that have the value of its custom field. They are
+    /// counted only if the number decides the search or is the `total` itself.
     async fn conditions(
         &self,
         caller: &Caller,

@@ -1,8 +1,9 @@
-//! Invented clients for trying and measuring: the same ones every time. Only the history tells when they were stored.
+//! Creates invented clients for trials and measurements, the same ones every time. Only the audit log says when they
+//! were stored.
 //!
-//! Writes rows in batches, past the rules of upserts (which would take one transaction a client) and without telling
-//! anybody, but by the same statements. Their history begins with their first change, and the history says how many
-//! such clients there are.
+//! Writes rows in batches by the statements of upserts, but without their rules, which would take one transaction per
+//! client, and without notifications. The audit records of these clients begin with their first change. The audit log
+//! states how many such clients there are.
 
 use std::collections::HashMap;
 
@@ -24,7 +25,7 @@ use clientele_core::error::{Error, Result};
 use clientele_storage::db::{Database, Step, Transaction, Work};
 
 const BATCH: u32 = 1_000;
-/// When the first of them is said to have been created.
+/// The stated creation time of the first client.
 const BEGINNING: DateTime<Utc> = DateTime::from_timestamp(1_700_000_000, 0).expect("a number of this size is a time");
 const FIRST_NAMES: [&str; 12] = [
     "Ada", "Bela", "Chidi", "Dana", "Elif", "Femi", "Goran", "Hana", "Ines", "Jonas", "Kaya", "Luis",
@@ -37,8 +38,8 @@ const CITIES: [&str; 5] = ["Exampleton", "Samplebury", "Testford", "Mockville", 
 const OPTIONS: [&str; 3] = ["LOW", "MEDIUM", "HIGH"];
 
 impl Clientele {
-    /// Makes sure that the invented clients 0 to `count` are stored, with a set of custom fields for them. `progress`
-    /// is told how many are there.
+    /// Stores the invented clients 0 to `count` that are missing, and a set of custom fields for them. Calls `progress`
+    /// with the number of those that exist.
     pub async fn seed(&self, count: u32, now: DateTime<Utc>, progress: impl Fn(u32)) -> Result<()> {
         let (definitions, _) = upsert_custom_field_set(self, &Caller::operator(), &custom_fields(), now)
             .await?
@@ -63,7 +64,7 @@ impl Clientele {
     }
 }
 
-/// Whether the database has clients that [`Clientele::seed`] did not make.
+/// Returns true if the database has clients that [`Clientele::seed`] didn't create.
 pub async fn has_other_clients(db: &Database) -> Result<bool> {
     // The key of a seeded client holds its number twice, see `key`.
     let sql = "SELECT 1 FROM client_id_claim \
@@ -76,7 +77,7 @@ struct Batch<'a> {
     definitions: &'a Definitions,
     from: u32,
     until: u32,
-    /// What the batch before has noted in the history.
+    /// The genesis record of the batch before.
     noted: Option<&'a Noted>,
     now: DateTime<Utc>,
 }
@@ -121,8 +122,8 @@ impl Work for Batch<'_> {
 }
 
 impl Batch<'_> {
-    /// The numbers of the batch whose clients aren't there yet; none when they all are. Those that are there may have
-    /// been changed since, and stay as they are.
+    /// Returns the numbers of the batch whose clients are missing; none if all exist. Existing ones may have been
+    /// changed since, and stay as they are.
     async fn missing(&self, transaction: &Transaction) -> Result<Option<Vec<u32>>> {
         let ids: Vec<String> = (self.from..self.until).map(client_id).collect();
         let which = transaction.dialect.is_one_of("client_id", "$1");
@@ -190,7 +191,7 @@ fn custom_fields() -> UpsertCustomFieldSet {
     }
 }
 
-/// The key of a thing that belongs to the client of this number.
+/// The key of an object that belongs to the client with this number.
 fn key(number: u32, thing: u8) -> String {
     format!(
         "{:012x}7{thing:03x}8{number:015x}",

@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{client::IdPattern, enums::ClientState};
 
-/// How clients are created.
+/// Settings for creating clients.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ClientSettings {
-    /// The form of generated client ids: `#` is a digit, `@` a capital letter, `$` either, all else itself.
+    /// The form of generated client ids: `#` is a digit, `@` a capital letter, `$` either, any other character itself.
     pub id_pattern: IdPattern,
-    /// The state a new client has: INACTIVE, PENDING_APPROVAL or ACTIVE.
+    /// The state of a new client: INACTIVE, PENDING_APPROVAL or ACTIVE.
     #[serde(deserialize_with = "first_state")]
     pub first_state: ClientState,
 }

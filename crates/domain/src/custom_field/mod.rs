@@ -1,6 +1,6 @@
-//! Custom fields: what a bank keeps about its clients beyond the members everybody has; and the roles clients have.
+//! Custom fields, which hold the data that a bank defines for its clients, and client roles.
 //!
-//! Definitions are few and read with every client, so that they are kept in memory; see [`definitions`].
+//! Definitions are few and read with every client, so they are kept in memory; see [`definitions`].
 
 mod names;
 mod roles;

@@ -1,4 +1,4 @@
-//! The ids and keys that definitions of every kind have, and how they are judged when one is submitted.
+//! Checks the ids and keys of submitted definitions.
 
 use async_graphql::MaybeUndefined;
 
@@ -9,8 +9,8 @@ use clientele_core::{
     text::is_blank,
 };
 
-/// Checks the id of a definition, 1 to 32 characters. The id of a stored definition is accepted, whatever the rules
-/// have become since.
+/// Checks the id of a definition: 1 to 32 characters. The id of a stored definition is accepted, even if the rules have
+/// changed.
 pub(crate) fn definition_id(name: &'static str, id: &str, is_stored: bool, member: &mut Scalars<'_>) {
     if is_stored {
         return;
@@ -26,7 +26,7 @@ pub(crate) fn definition_id(name: &'static str, id: &str, is_stored: bool, membe
     }
 }
 
-/// The key of a definition: of the caller's choice when it is created, never changed later.
+/// Returns the key of a definition: the caller can choose it on creation, and it never changes later.
 pub(crate) fn key_of_choice(
     sent: &MaybeUndefined<String>,
     stored: Option<&str>,
@@ -34,7 +34,8 @@ pub(crate) fn key_of_choice(
     member: &mut Scalars<'_>,
 ) -> String {
     let mut refuse = |code, message: &'static str| member.refuse(code, "encodedKey", message);
-    // What is refused is judged on by the key it would have without it, so that no other problem is hidden or made up.
+    // If the key is refused, the checks go on with the key it would otherwise have, so that they report exactly the
+    // other problems.
     match (sent.value(), stored) {
         (None, None) => new_key(),
         (None, Some(stored)) => stored.to_owned(),

@@ -1,4 +1,4 @@
-//! Client roles: creating and changing them. There is always exactly one default role.
+//! Creates and changes client roles. There is always exactly one default role.
 
 use std::sync::Arc;
 
@@ -20,25 +20,25 @@ use clientele_core::{
 };
 use clientele_storage::db::{Step, Transaction, Work};
 
-/// A client role as it is to be: created when there is none with this `roleId`, changed when there is.
+/// Creates a client role, or changes the one with this `roleId` if there is one.
 #[derive(InputObject, Clone, Debug)]
 #[graphql(name = "UpsertClientRoleInput")]
 pub struct UpsertClientRole {
     /// The id of the role, up to 32 characters.
     pub role_id: String,
-    /// The key the role is to have, when it is created: 1 to 32 letters and digits. Omit it to have one made.
+    /// The key of a new role: 1 to 32 letters and digits. Omit it to have one generated.
     pub encoded_key: MaybeUndefined<String>,
-    /// The name people see, up to 255 characters. Required on creation.
+    /// The display name, up to 255 characters. Required on creation.
     pub name: MaybeUndefined<String>,
     /// What the role is for, up to 255 characters.
     pub description: MaybeUndefined<String>,
-    /// True makes it the role of clients that are given none, in place of the present default.
+    /// True makes it the default role, which clients get without a given role, in place of the present default.
     pub is_default: Option<bool>,
-    /// Comes back in the payload, untouched.
+    /// Returned unchanged in the payload.
     pub client_mutation_id: Option<String>,
 }
 
-/// Creates the role that `input` describes, or changes the one it names. Answers all definitions and the role's key.
+/// Creates the role that `input` describes, or changes the one it names. Returns all definitions and the role's key.
 pub async fn upsert_client_role(
     clientele: &Clientele,
     caller: &Caller,
@@ -77,7 +77,7 @@ impl Work for Upsert<'_> {
             return Ok(Step::Discard(Ok((Arc::new(definitions), key))));
         }
         if role.is_default {
-            // Only one may be the default at any time, within the transaction too.
+            // Only one role can be the default at any time, within the transaction too.
             transaction
                 .run("UPDATE client_role SET is_default = FALSE WHERE is_default", [])
                 .await?;

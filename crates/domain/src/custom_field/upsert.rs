@@ -1,6 +1,6 @@
-//! Creating or changing a set of custom fields, by the same replace rules that clients' collections have.
+//! Creates or changes a set of custom fields, by the same replace rules as clients' collections.
 //!
-//! A field that isn't listed is deleted when no client has a value for it, and deactivated when one has.
+//! A field that isn't listed is deleted if no client has a value for it, and otherwise deactivated.
 
 mod check;
 mod recorded;
@@ -24,59 +24,60 @@ use clientele_core::{
 };
 use clientele_storage::db::{Step, Transaction, Work};
 
-/// A set of custom fields as it is to be: created when there is none with this `setId`, changed when there is, which
-/// takes the right to change the set's values. Whoever has rights to some sets only needs them for a set that he has
-/// created, too.
+/// Creates a set of custom fields, or changes the one with this `setId` if there is one. To change it, you need the
+/// right to change its values. If you have rights to some sets only, you need them for a set that you have created,
+/// too.
 #[derive(InputObject, Clone, Debug)]
 #[graphql(name = "UpsertCustomFieldSetInput")]
 pub struct UpsertCustomFieldSet {
     /// The set itself.
     pub set: CustomFieldSetInput,
     /// Replaces the fields of the set: one whose `fieldId` is known is changed, another is new, and a stored one that
-    /// isn't listed is deleted, or deactivated when clients have values for it. Omit to leave them alone; `[]` removes
-    /// all; null is refused. At most 1,000.
+    /// isn't listed is deleted, or deactivated if clients have values for it. Omit to keep them; `[]` removes all; null
+    /// is refused. At most 1,000.
     pub fields: MaybeUndefined<Vec<CustomFieldInput>>,
-    /// Comes back in the payload, untouched.
+    /// Returned unchanged in the payload.
     pub client_mutation_id: Option<String>,
 }
 
-/// A set's own members. An omitted one stays as it is.
+/// The members of a set. An omitted one stays as it is.
 #[derive(InputObject, Clone, Debug)]
 pub struct CustomFieldSetInput {
     /// The id of the set, up to 32 characters.
     pub set_id: String,
-    /// The key the set is to have, when it is created: 1 to 32 letters and digits. Omit it to have one made.
+    /// The key of a new set: 1 to 32 letters and digits. Omit it to have one generated.
     pub encoded_key: MaybeUndefined<String>,
-    /// The name people see, up to 255 characters. Required on creation.
+    /// The display name, up to 255 characters. Required on creation.
     pub name: MaybeUndefined<String>,
-    /// How many values a client can have for each field; SINGLE unless given. Can't be changed.
+    /// How many values a client can have for each field. SINGLE by default. Can't be changed.
     pub usage: Option<SetUsage>,
 }
 
-/// The definition of a custom field. An omitted member stays as it is; null clears it, where it can be cleared.
+/// The definition of a custom field. An omitted member stays as it is; null clears it if it can be cleared.
 #[derive(InputObject, Clone, Debug)]
 pub struct CustomFieldInput {
     /// The id of the field, up to 32 characters, unique among all sets.
     pub field_id: String,
-    /// The key the field is to have, when it is created: 1 to 32 letters and digits. Omit it to have one made.
+    /// The key of a new field: 1 to 32 letters and digits. Omit it to have one generated.
     pub encoded_key: MaybeUndefined<String>,
-    /// The name people see, up to 255 characters. Required on creation.
+    /// The display name, up to 255 characters. Required on creation.
     pub name: MaybeUndefined<String>,
     /// What the field is for, up to 255 characters.
     pub description: MaybeUndefined<String>,
-    /// What kind of value it holds. Required on creation; can't be changed while clients have values for it.
+    /// The type of its values. Required on creation; can't be changed while clients have values for it.
     #[graphql(name = "type")]
     pub kind: Option<Kind>,
-    /// Whether it takes values; ACTIVE unless given.
+    /// Whether it takes values. ACTIVE by default.
     pub state: Option<FieldState>,
-    /// Whether every client needs a value for it; false unless given.
+    /// Whether every client needs a value for it. False by default.
     pub required: Option<bool>,
-    /// For TEXT and LONG_TEXT: the form of the value, where `#` is a digit, `@` a letter, `$` either, all else itself.
+    /// For TEXT and LONG_TEXT: the form of the value, where `#` is a digit, `@` a letter, `$` either, any other
+    /// character itself.
     pub pattern: MaybeUndefined<String>,
-    /// For TEXT and LONG_TEXT: the longest value, in characters, where the type itself would allow more.
+    /// For TEXT and LONG_TEXT: the limit of the value in characters, if it is lower than that of the type.
     pub max_length: MaybeUndefined<i32>,
-    /// For SELECTION: replaces the values on offer, in this order. Values that clients have already are kept with them.
-    /// Omit to leave them alone; null is refused. At most 1,000.
+    /// For SELECTION: replaces the values on offer, in this order. Clients keep the values that they have already. Omit
+    /// to keep the list; null is refused. At most 1,000.
     pub options: MaybeUndefined<Vec<CustomFieldOptionInput>>,
 }
 
@@ -87,16 +88,16 @@ pub struct CustomFieldOptionInput {
     pub value: String,
 }
 
-/// A set with its fields as they are to be.
+/// A set with its fields as they will be stored.
 #[derive(Debug)]
 struct Plan {
     set: custom_field_set::Model,
     fields: Vec<(custom_field::Model, Vec<custom_field_option::Model>)>,
-    /// Keys of fields that nobody has a value for and nobody wants any more.
+    /// Keys of unlisted fields without any values.
     removed: Vec<String>,
 }
 
-/// Creates the set that `input` describes, or changes the one it names. Answers all definitions and the set's key.
+/// Creates the set that `input` describes, or changes the one it names. Returns all definitions and the set's key.
 pub async fn upsert_custom_field_set(
     clientele: &Clientele,
     caller: &Caller,
@@ -153,8 +154,8 @@ impl Work for Upsert<'_> {
 }
 
 impl Upsert<'_> {
-    /// Who may not change a set's values may not change what they have to be; nor learn by trying which fields have
-    /// any.
+    /// Refuses a caller who may not change the set's values: they may not change the rules for the values, nor find out
+    /// by trying which fields have any.
     fn forbidden(&self, definitions: &Definitions) -> Option<Problem> {
         let set = definitions
             .sets
@@ -166,7 +167,7 @@ impl Upsert<'_> {
     }
 }
 
-/// Writes what differs, a table at a time, and says whether anything did.
+/// Writes the differences, a table at a time. Returns true if there were any.
 async fn write(plan: &Plan, before: &Definitions, transaction: &Transaction) -> Result<bool> {
     let (mut fields, mut options, mut gone) = (Vec::new(), Vec::new(), Vec::new());
     for (row, wanted) in &plan.fields {
@@ -212,7 +213,7 @@ async fn delete<T: Table>(keys: &[&str], transaction: &Transaction) -> Result<()
         .map(|_| ())
 }
 
-/// The keys of a set's fields that clients have values for.
+/// Returns the keys of a set's fields that have values.
 async fn fields_in_use(set_id: &str, transaction: &Transaction) -> Result<HashSet<String>> {
     if set_id.contains('\0') {
         return Ok(HashSet::new());

@@ -1,4 +1,4 @@
-//! The definitions that one client was shown with, kept so that it can be shown like that again.
+//! The definitions that one client was shown with, kept to show it like that again.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,8 +12,8 @@ use super::{Definitions, Field, index};
 use crate::definitions::Kind;
 use clientele_core::error::{Error, Result};
 
-/// A role, and the fields that a client has values for, as they were at one version of the definitions. Without the
-/// options that fields offer: there may be a thousand of them, and they say nothing of the client.
+/// A role, and the fields that a client has values for, at one version of the definitions. Leaves out the options of
+/// fields: there can be a thousand, and they say nothing about the client.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Excerpt {
     version: i64,
@@ -28,7 +28,7 @@ struct Excerpted {
 }
 
 impl Excerpt {
-    /// What shows a client of this role with values for these fields.
+    /// Returns the excerpt for a client of this role with values for these fields.
     pub fn of<'a>(definitions: &Definitions, role_key: &str, field_keys: impl Iterator<Item = &'a str>) -> Self {
         let keys: BTreeSet<&str> = field_keys.collect();
         let fields: Vec<&Field> = keys
@@ -55,8 +55,8 @@ impl Excerpt {
         }
     }
 
-    /// The present definitions, but for those in here, which are as they were: also those that have gone since. Fields
-    /// offer what they offer now, and nothing when they have gone.
+    /// Returns the present definitions, with the role and the fields in this excerpt as they were, even if they no
+    /// longer exist. Fields have their present options, and none if they no longer exist.
     pub fn over(self, present: &Arc<Definitions>) -> Result<Arc<Definitions>> {
         if self.version == present.version {
             return Ok(present.clone());
@@ -94,7 +94,7 @@ impl Excerpt {
     }
 }
 
-/// Puts `item` in the place of the one with its key, or at the end.
+/// Replaces the item with the same key, or appends `item`.
 fn put<T>(items: &mut Vec<T>, item: T, key: impl Fn(&T) -> &String) {
     match items.iter().position(|other| key(other) == key(&item)) {
         Some(at) => items[at] = item,

@@ -1,4 +1,4 @@
-//! The types a custom field can have. To add one: a variant here, and its arms wherever the compiler asks.
+//! The types of custom fields. To add one, add a variant here, and its arms where the compiler asks.
 
 use clientele_core::{
     problem::ProblemCode,
@@ -10,7 +10,7 @@ use clientele_core::{
 use super::Field;
 
 text_enum! {
-    /// What kind of value a custom field holds.
+    /// The type of a custom field's values.
     #[graphql(name = "CustomFieldType")]
     Kind {
         /// One line of up to 255 characters.
@@ -35,7 +35,7 @@ text_enum! {
 }
 
 impl Kind {
-    /// Whether its values are keys of something else.
+    /// Returns true if its values are keys of something else.
     pub fn is_link(self) -> bool {
         match self {
             Self::ClientLink | Self::UserLink | Self::GroupLink => true,
@@ -43,7 +43,7 @@ impl Kind {
         }
     }
 
-    /// The longest text in characters, for the types that are free text.
+    /// The limit in characters, for the types that are free text.
     pub fn longest(self) -> Option<usize> {
         match self {
             Self::Text => Some(255),
@@ -60,16 +60,16 @@ impl Kind {
 }
 
 impl Field {
-    /// The canonical form of a value that is sent for this field. Whether a linked client exists is not asked here.
+    /// Returns the canonical form of a value for this field. Doesn't check whether a linked client exists.
     ///
     /// # Errors
-    /// A code and a sentence, when the value doesn't fit the field.
+    /// A code and a sentence, if the value doesn't fit the field.
     pub fn accept(&self, sent: &str) -> Result<String, (ProblemCode, String)> {
         let id = &self.row.field_id;
         let forbidden = match self.kind {
             Kind::Text => forbidden_in_line(sent),
             Kind::LongText => forbidden_in_lines(sent),
-            // The other types have a form of their own, but no database takes this one.
+            // These types have their own form, but no database takes NUL.
             Kind::Selection
             | Kind::Number
             | Kind::Checkbox
@@ -110,7 +110,7 @@ impl Field {
                 ProblemCode::NotADate,
                 format!("The field {id} takes a date of the form YYYY-MM-DD."),
             )),
-            // What has no key's form is no client's key.
+            // The check of linked clients finds a malformed key.
             Kind::ClientLink => Ok(sent.to_owned()),
             Kind::UserLink | Kind::GroupLink if is_key(sent) => Ok(sent.to_owned()),
             Kind::UserLink | Kind::GroupLink => Err((
@@ -142,7 +142,7 @@ impl Field {
     }
 }
 
-/// Whether `text` has the form of `pattern`: `#` stands for a digit, `@` for a letter, `$` for either, all else for
+/// Returns true if `text` has the form of `pattern`: `#` is a digit, `@` a letter, `$` either, any other character
 /// itself.
 fn fits(pattern: &str, text: &str) -> bool {
     let mut text = text.chars();

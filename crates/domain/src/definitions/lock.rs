@@ -6,16 +6,16 @@ use rand::RngExt;
 use clientele_core::error::Result;
 use clientele_storage::db::{Dialect, Transaction};
 
-/// Any number will do, as long as it stays.
+/// The number is arbitrary but must not change.
 const DEFINITIONS_LOCK: i64 = 0x6465_6669_6e65;
 
-/// The expression that keeps definitions as they are until a transaction on PostgreSQL ends. Locks of this kind are
-/// waited for in turn, so that those who write clients can't keep out one who changes definitions.
+/// Returns the expression that locks the definitions until a transaction on PostgreSQL ends. Such locks are granted in
+/// order, so that writers of clients can't starve a writer of definitions.
 pub fn shared_lock() -> String {
     format!("pg_advisory_xact_lock_shared({DEFINITIONS_LOCK})")
 }
 
-/// One change of definitions at a time, and none while clients are written by them.
+/// Allows one change of definitions at a time, and none while clients are written by them.
 pub(crate) async fn lock_definitions(transaction: &Transaction) -> Result<()> {
     if transaction.dialect == Dialect::Postgres {
         transaction
@@ -25,7 +25,7 @@ pub(crate) async fn lock_definitions(transaction: &Transaction) -> Result<()> {
     Ok(())
 }
 
-/// Tells every server that the definitions it knows are out of date.
+/// Makes the definitions that servers have cached stale.
 pub(crate) async fn bump_version(transaction: &Transaction) -> Result<()> {
     let version = rand::rng().random_range(1..i64::MAX);
     transaction

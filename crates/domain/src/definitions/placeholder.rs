@@ -1,13 +1,13 @@
-//! Placeholders in a template's texts: `{NAME}` in capitals and underscores, or `{CF:field_id}`. Any other brace is
-//! text.
+//! Parses the placeholders in a template's texts: `{NAME}` in capitals and underscores, or `{CF:field_id}`. Any other
+//! brace is text.
 //!
-//! Knows where placeholders are and which names there are; what stands in their place is the template's business. To
-//! add a name: a variant of [`Name`], its value where the compiler asks, and a word in `MessageTemplateVariantInput`.
+//! Templates provide the values. To add a name: a variant of [`Name`], its value where the compiler asks, and a word in
+//! `MessageTemplateVariantInput`.
 
 use clientele_core::text_enum;
 
 text_enum! {
-    /// What a named placeholder stands for. Where there is nothing of the kind, it is an empty text.
+    /// The named placeholders. One without a value becomes an empty text.
     Name {
         /// First, middle and last name, with a space between.
         ClientName = "CLIENT_NAME",
@@ -16,12 +16,12 @@ text_enum! {
         ClientFirstNames = "CLIENT_FIRST_NAMES",
         ClientMiddleNames = "CLIENT_MIDDLE_NAMES",
         ClientLastName = "CLIENT_LAST_NAME",
-        /// The client is the recipient: as CLIENT_NAME.
+        /// The same as CLIENT_NAME: the client is the recipient.
         RecipientName = "RECIPIENT_NAME",
         RecipientEmailAddress = "RECIPIENT_EMAIL_ADDRESS",
         /// The first mobile phone number, else the second.
         RecipientMobilePhone = "RECIPIENT_MOBILE_PHONE",
-        /// Of the first document, as the following three.
+        /// Of the first document, as are the following three.
         IdDocumentType = "ID_DOCUMENT_TYPE",
         IdDocumentNumber = "ID_DOCUMENT_NUMBER",
         IdDocumentIssuingAuthority = "ID_DOCUMENT_ISSUING_AUTHORITY",
@@ -33,12 +33,12 @@ text_enum! {
     }
 }
 
-/// What a placeholder's key begins with, when it stands for a custom field's value.
+/// The prefix of a placeholder for a custom field's value.
 const CUSTOM_FIELD: &str = "CF:";
-/// The longest id a custom field can have, in characters.
+/// The limit of a custom field's id, in characters.
 const LONGEST_ID: usize = 32;
 
-/// Something known that a client's data take the place of.
+/// A known placeholder for a client's data.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Placeholder {
     Named(Name),
@@ -47,7 +47,7 @@ pub enum Placeholder {
 }
 
 impl Placeholder {
-    /// What stands between the braces.
+    /// The text between the braces.
     pub fn key(&self) -> String {
         match self {
             Self::Named(name) => name.as_str().to_owned(),
@@ -55,7 +55,7 @@ impl Placeholder {
         }
     }
 
-    /// The placeholder of this key; none when there is no such name.
+    /// Returns the placeholder with this key; none if the name is unknown.
     pub fn of_key(key: &str) -> Option<Self> {
         match key.strip_prefix(CUSTOM_FIELD) {
             Some(id) => Some(Self::CustomField(id.to_owned())),
@@ -64,23 +64,23 @@ impl Placeholder {
     }
 }
 
-/// Where something is in a text: both count from 1, columns in characters.
+/// A position in a text: both numbers count from 1, columns in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     pub line: usize,
     pub column: usize,
 }
 
-/// A stretch of a template's text.
+/// A part of a template's text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part<'a> {
-    /// To be kept byte for byte.
+    /// Kept byte for byte.
     Text(&'a str),
-    /// Something with the form of a placeholder: its name may be unknown.
+    /// Has the form of a placeholder; its name may be unknown.
     Placeholder { key: &'a str, at: Position },
 }
 
-/// Cuts a text into its parts: together they are the text.
+/// Splits a text into its parts: joined, they are the text.
 pub fn parts(text: &str) -> Vec<Part<'_>> {
     let (mut parts, mut begin, mut from) = (Vec::new(), 0, 0);
     let mut counted = (0, Position { line: 1, column: 1 });
@@ -101,7 +101,7 @@ pub fn parts(text: &str) -> Vec<Part<'_>> {
     parts
 }
 
-/// The key that stands before the next brace, when that is a closing one and the key has the form of one.
+/// Returns the key before the next brace, if that is a closing brace and the key has a valid form.
 fn key_at(text: &str) -> Option<&str> {
     let end = text.find(['{', '}'])?;
     let key = &text[..end];

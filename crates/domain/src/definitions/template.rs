@@ -12,48 +12,49 @@ use super::placeholder::{Part, parts};
 use crate::enums::{Channel, ClientState, Event, Language};
 use clientele_core::error::{Error, Result};
 
-/// A template with what belongs to it.
+/// A template with its variants and conditions.
 #[derive(Clone, Debug)]
 pub struct Template {
     pub row: message_template::Model,
     pub event: Event,
     pub channel: Channel,
-    /// The present ones, by the text of their languages. There is one for the default language.
+    /// The current variants, sorted by the text of their languages. One has the default language.
     pub variants: Vec<Variant>,
     pub conditions: Conditions,
     default: usize,
 }
 
-/// What a template says in one language.
+/// The texts of a template in one language.
 #[derive(Clone, Debug)]
 pub struct Variant {
     pub row: message_variant::Model,
     pub language: Language,
-    /// Of the placeholders in its texts.
+    /// The keys of the placeholders in its texts.
     pub keys: BTreeSet<String>,
 }
 
-/// All of these must hold. An empty list asks for nothing, and so does one that wasn't known yet when it was stored.
+/// Conditions that must all hold. An empty list always holds, as does one that was unknown when the conditions were
+/// stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Conditions {
-    /// The keys of roles, one of which the client must have.
+    /// The client must have one of the roles with these keys.
     pub roles: Vec<String>,
-    /// States, in one of which the client must be.
+    /// The client must be in one of these states.
     pub states: Vec<ClientState>,
     pub fields: Vec<FieldCondition>,
 }
 
-/// A custom field must have this value. A field that is no more has none.
+/// A custom field must have this value. A field that no longer exists has none.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FieldCondition {
     pub field_key: String,
-    /// The value in its canonical text; for links, the key of what is linked.
+    /// The value in its canonical text; for a link, the linked key.
     pub value: String,
 }
 
 impl Template {
-    /// Reads stored templates, in their order, with their present variants in any. One that can't be read is left out.
+    /// Reads stored templates, in order, with their current variants in any order. Skips templates that can't be read.
     pub fn read(rows: Vec<message_template::Model>, variants: Vec<message_variant::Model>) -> Vec<Arc<Self>> {
         let mut of_template: HashMap<String, Vec<message_variant::Model>> = HashMap::new();
         for variant in variants {
@@ -62,7 +63,7 @@ impl Template {
                 .or_default()
                 .push(variant);
         }
-        // One that a later version has stored must not keep clients from being written by this one.
+        // A template that a later version has stored must not stop this one from writing clients.
         let template = |row: message_template::Model| {
             let (key, variants) = (
                 row.encoded_key.clone(),
@@ -99,12 +100,12 @@ impl Template {
         })
     }
 
-    /// What it says in this language, else in its default one.
+    /// Returns the variant in this language, else in the default one.
     pub fn variant_for(&self, language: &str) -> &Variant {
         self.variant_in(language).unwrap_or(&self.variants[self.default])
     }
 
-    /// What it says in this language only.
+    /// Returns the variant in this language only.
     pub fn variant_in(&self, language: &str) -> Option<&Variant> {
         self.variants.iter().find(|variant| variant.row.language == language)
     }

@@ -1,11 +1,11 @@
-//! The closed lists a client's members are taken from, with the text each value has on the wire and in the database.
+//! The enums of clients, with the text of each value on the wire and in the database.
 
 use clientele_core::text_enum;
 
 text_enum! {
-    /// Where a client is in its life at the bank.
+    /// The state of a client at the bank.
     ClientState {
-        /// Waits to be approved.
+        /// Waiting for approval.
         PendingApproval = "PENDING_APPROVAL",
         /// Approved, without an active account.
         Inactive = "INACTIVE",
@@ -15,7 +15,7 @@ text_enum! {
         Exited = "EXITED",
         /// Must not be served.
         Blacklisted = "BLACKLISTED",
-        /// Was not accepted as a client.
+        /// Not accepted as a client.
         Rejected = "REJECTED",
     }
 }
@@ -31,11 +31,11 @@ text_enum! {
 }
 
 text_enum! {
-    /// A language that a client can be written to in. The spelling is that of the legacy API.
+    /// A language for messages to a client. The spelling is that of the legacy API.
     Language {
         /// English.
         English = "ENGLISH",
-        /// Portuguese; spelled so by the legacy API.
+        /// Portuguese, in the spelling of the legacy API.
         Portuguese = "PORTUGESE",
         /// Spanish.
         Spanish = "SPANISH",

@@ -1,9 +1,9 @@
-//! The closed lists of notifications, with the text each value has on the wire and in the database.
+//! The enums of notifications, with the text of each value on the wire and in the database.
 
 use clientele_core::text_enum;
 
 text_enum! {
-    /// What happened to a client.
+    /// An event of a client.
     #[graphql(name = "MessageEvent")]
     Event {
         /// The client has been created, through any API.
@@ -14,7 +14,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// The way a message takes.
+    /// The channel of a message.
     #[derive(Hash)]
     #[graphql(name = "MessageChannel")]
     Channel {
@@ -26,15 +26,15 @@ text_enum! {
 }
 
 text_enum! {
-    /// Where a message is on its way.
+    /// The state of a message.
     MessageState {
-        /// Waits to be sent, or to be tried again.
+        /// Waiting to be sent, or to be tried again.
         Queued = "QUEUED",
-        /// A worker has it in hand.
+        /// A worker is sending it.
         Sending = "SENDING",
         /// The channel's provider has accepted it.
         Sent = "SENT",
-        /// It will not be sent, unless somebody asks for it again.
+        /// It will not be sent, unless it is resent.
         Failed = "FAILED",
     }
 }
@@ -44,27 +44,27 @@ text_enum! {
     #[derive(Hash)]
     #[graphql(name = "MessageFailureReason")]
     Reason {
-        /// The provider couldn't be reached, or hung up.
+        /// The provider couldn't be reached, or closed the connection.
         Connection = "CONNECTION",
         /// The provider didn't answer in time.
         Timeout = "TIMEOUT",
-        /// No encrypted connection came about.
+        /// No encrypted connection could be established.
         Tls = "TLS",
-        /// The provider doesn't accept the credentials it is given.
+        /// The provider rejected the credentials.
         Credentials = "CREDENTIALS",
-        /// The provider asked for another try later.
+        /// The provider asked for a retry later.
         Deferred = "DEFERRED",
-        /// The provider had a failure of its own.
+        /// The provider had an internal error.
         ProviderError = "PROVIDER_ERROR",
-        /// The provider refused the message for good.
+        /// The provider refused the message permanently.
         Refused = "REFUSED",
-        /// The recipient's address or number can't be one.
+        /// The recipient's address or number is invalid.
         InvalidRecipient = "INVALID_RECIPIENT",
-        /// The text is longer than the channel takes.
+        /// The text exceeds the limit of the channel.
         TooLong = "TOO_LONG",
-        /// The message couldn't be written from its template.
+        /// The message couldn't be rendered from its template.
         Unrenderable = "UNRENDERABLE",
-        /// The server itself failed.
+        /// The server had an internal error.
         Internal = "INTERNAL",
     }
 }

@@ -14,7 +14,7 @@ use clientele_storage::{
     paging::{Conditions, DateTimeRange},
 };
 
-/// Narrows a list of clients: all members that are given must hold. Texts compare exactly, by code point.
+/// Narrows a list of clients: all members that are given must match. Texts compare exactly, by code point.
 #[derive(InputObject, Clone, Debug, Default)]
 pub struct ClientFilter {
     /// Clients in one of these states.
@@ -37,7 +37,7 @@ pub struct ClientFilter {
     pub created_at: Option<DateTimeRange>,
     /// Clients last changed in this range of time.
     pub updated_at: Option<DateTimeRange>,
-    /// What only the legacy route can ask for.
+    /// Conditions that only the legacy route has.
     #[graphql(skip)]
     pub exactly: Exactly,
 }
@@ -47,11 +47,11 @@ pub struct ClientFilter {
 pub struct CustomFieldFilter {
     /// The id of the custom field.
     pub field_id: String,
-    /// The value in its stored form; for a link, the key that is linked.
+    /// The value in its stored form; for a link, the linked key.
     pub value: String,
 }
 
-/// Members that must be exactly these.
+/// Members that must have exactly these values.
 #[derive(Clone, Debug, Default)]
 pub struct Exactly {
     pub first_name: Option<String>,
@@ -61,17 +61,17 @@ pub struct Exactly {
     pub assigned_user_key: Option<String>,
 }
 
-/// Texts that begin with `prefix`: a range, so that an index serves.
+/// Adds the condition of texts that begin with `prefix`: a range, so that an index serves it.
 fn prefix(conditions: &mut Conditions, column: &str, prefix: Option<&String>) {
     conditions.text(prefix, |placeholder| format!("{column} >= {placeholder}"));
     let end = prefix.and_then(|prefix| end_of_prefix(prefix));
     conditions.text(end.as_ref(), |placeholder| format!("{column} < {placeholder}"));
 }
 
-/// Clients with this value. SQLite reads all clients of an `IN` first, so that those of a common value are examined
-/// one by one instead: a page, or a count, ends early.
+/// Adds the condition of clients with this value. SQLite reads all clients of an `IN` first. So if the value is common,
+/// clients are checked one by one: a page, or a count, then ends early.
 fn with_custom_value(conditions: &mut Conditions, field_key: &str, value: &str, is_common: bool) {
-    // The key is bound only when the value is: PostgreSQL refuses a parameter that the statement doesn't mention.
+    // The key is bound only with the value: PostgreSQL rejects a parameter that the statement doesn't use.
     if value.contains('\0') {
         conditions.push("FALSE".to_owned());
         return;
@@ -88,11 +88,11 @@ fn with_custom_value(conditions: &mut Conditions, field_key: &str, value: &str, 
     conditions.push(format!("c.encoded_key IN (SELECT client_key FROM {value})"));
 }
 
-/// The rows of a custom field's values that are this one, as an index finds them.
+/// Selects the rows with this value of a custom field, in the form that the index serves.
 fn custom_value(conditions: &mut Conditions, field_key: &str, value: &str) -> String {
     let (field_key, value) = (conditions.bind(field_key), conditions.bind(value));
     let value = conditions.dialect.cast(&value, "text");
-    // The beginning is what the index has.
+    // The index has the beginning of the value.
     format!(
         "custom_field_value WHERE field_key = {field_key} \
          AND substr(coalesce(value, linked_key), 1, 100) = substr({value}, 1, 100) \
@@ -101,7 +101,7 @@ fn custom_value(conditions: &mut Conditions, field_key: &str, value: &str) -> St
 }
 
 impl ClientFilter {
-    /// Who may not see a field's values may not look clients up by them.
+    /// Refuses a filter on a field whose values the caller may not see.
     pub(super) fn forbidden(&self, rights: &Rights, definitions: &Definitions) -> Option<Problem> {
         let field = definitions.field(&self.custom_field.as_ref()?.field_id)?;
         let message = "You may not see the values of this custom field, nor look clients up by them.";
@@ -114,7 +114,8 @@ impl ClientFilter {
         })
     }
 
-    /// The rows that have the value of the custom field, with what is bound; none without a value that may be stored.
+    /// Selects the rows with the value of the custom field, with the bound values; none for a value that can't be
+    /// stored.
     pub(super) fn custom_values(&self, dialect: Dialect, definitions: &Definitions) -> Option<(String, Vec<Value>)> {
         let CustomFieldFilter { field_id, value } = self.custom_field.as_ref()?;
         let field = definitions.field(field_id).filter(|_| !value.contains('\0'))?;
@@ -124,7 +125,7 @@ impl ClientFilter {
     }
 
     /// `definitions` are needed for a condition on a custom field. Its value is common if more rows have it than a
-    /// count looks at.
+    /// count examines.
     pub(super) fn conditions(
         &self,
         dialect: Dialect,
@@ -198,11 +199,11 @@ impl ClientFilter {
     }
 }
 
-/// The smallest text that is greater than all that begin with `prefix`; none when there is no such text.
+/// Returns the smallest text that is greater than all that begin with `prefix`; none if there is no such text.
 pub(super) fn end_of_prefix(prefix: &str) -> Option<String> {
     let mut characters: Vec<char> = prefix.chars().collect();
     while let Some(last) = characters.pop() {
-        // Surrogates are no characters: the one after U+D7FF is U+E000.
+        // Surrogates aren't characters: U+E000 follows U+D7FF.
         let next = match last {
             '\u{D7FF}' => Some('\u{E000}'),
             last => char::from_u32(u32::from(last) + 1),

@@ -8,10 +8,11 @@ use clientele_storage::{
     paging::{Cursor, Order},
 };
 
-/// Whatever is read as a cursor can be written and read again, and every cursor that is written can be read.
+/// Checks that any text that is read as a cursor can be written and read again, and that every written cursor can be
+/// read.
 ///
 /// # Panics
-/// When it doesn't hold.
+/// If the property doesn't hold.
 pub fn cursor(text: &str) {
     let of_clients = |field| {
         Order::from(ClientOrder {
@@ -24,7 +25,7 @@ pub fn cursor(text: &str) {
         of_clients(ClientOrderField::CreatedAt),
         of_clients(ClientOrderField::UpdatedAt),
         by_name,
-        // Any other order of instants and keys, such as that of messages.
+        // Another order by instants and keys, such as that of messages.
         Order {
             name: "message",
             columns: &["created_at", "encoded_key"],
@@ -39,7 +40,7 @@ pub fn cursor(text: &str) {
     for (order, cursor) in readings {
         assert_eq!(Cursor::decode(&cursor.encode(order), order), Some(cursor));
     }
-    // Stored names are 255 characters at most, and without U+0000.
+    // Stored names have at most 255 characters, and no U+0000.
     let mut parts = text.split('\0').map(|part| part.chars().take(255).collect::<String>());
     let values: Vec<String> = std::iter::from_fn(|| Some(parts.next().unwrap_or_default()))
         .take(3)
@@ -48,10 +49,10 @@ pub fn cursor(text: &str) {
     assert_eq!(Cursor::decode(&cursor.encode(&by_name), &by_name), Some(cursor));
 }
 
-/// A filter becomes conditions that bind every value exactly once or more, and in whose text nothing of it stands.
+/// Checks that the conditions of a filter bind every value at least once, and that their text contains none of it.
 ///
 /// # Panics
-/// When it doesn't hold.
+/// If the property doesn't hold.
 pub fn filter(json: &str) {
     let Ok(value) = serde_json::from_str::<Value>(json) else {
         return;

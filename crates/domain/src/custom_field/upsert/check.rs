@@ -1,4 +1,4 @@
-//! The rules for a set of custom fields, pure: submission + present definitions → the set as it is to be, or every
+//! Checks a set of custom fields. A pure function: submission + present definitions → the resulting set, or every
 //! problem.
 
 use std::collections::{HashMap, HashSet};
@@ -233,7 +233,7 @@ fn max_length(
     Some(length)
 }
 
-/// An option that is offered already keeps its key.
+/// Options that are offered already keep their keys.
 fn options(
     sent: &MaybeUndefined<Vec<CustomFieldOptionInput>>,
     stored: Option<&Field>,
@@ -284,7 +284,7 @@ fn options(
         .collect();
     let mut seen = HashSet::new();
     for value in &values {
-        // A stored value is accepted, whatever the rules have become since.
+        // A stored value is accepted, even if the rules have changed.
         let is_stored = keys.contains_key(value);
         if is_blank(value) && !is_stored || !seen.insert(value) {
             let message = "Each option needs a value of its own that isn't blank.";

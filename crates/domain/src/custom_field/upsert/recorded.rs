@@ -8,7 +8,7 @@ use crate::{
     definitions::Definitions,
 };
 
-/// The members in which the plan differs from what is stored; all it has when it is new.
+/// Returns the members in which the plan differs from the stored set; all members of a new set.
 pub(super) fn members(plan: &Plan, before: &Definitions) -> Vec<Member> {
     let mut found = Vec::new();
     use custom_field_set::Column::{Name, Position, SetId, Usage};
@@ -27,7 +27,7 @@ pub(super) fn members(plan: &Plan, before: &Definitions) -> Vec<Member> {
     found
 }
 
-/// A field with what it offers.
+/// A field with its options.
 type Field<'a> = (&'a custom_field::Model, &'a [custom_field_option::Model]);
 
 fn field(before: Option<Field<'_>>, after: Option<Field<'_>>, found: &mut Vec<Member>) {
