@@ -1,5 +1,5 @@
 //! Clients and everything that belongs to them: custom fields, roles, message templates and the outbox, users and their
-//! permissions, idempotent requests, the audit log. Holds every rule of the business; knows no HTTP.
+//! permissions, idempotent requests, the audit log. Contains all business rules and no HTTP.
 
 pub mod access;
 pub mod audit;
@@ -16,7 +16,8 @@ pub mod upsert;
 
 use clientele_storage::db::Database;
 
-/// The bank's clients and all it takes to serve them. One of these serves every door of a process.
+/// The domain: the database, caches and settings that serve a bank's clients. One instance serves every API of a
+/// process.
 #[derive(Debug)]
 pub struct Clientele {
     pub db: Database,
@@ -45,7 +46,7 @@ impl Clientele {
         }
     }
 
-    /// The same, with a history that is kept as configured.
+    /// Sets the settings of the audit log.
     pub fn with_audit(mut self, settings: audit::AuditSettings) -> Self {
         self.history = audit::History::new(settings);
         self

@@ -1,4 +1,4 @@
-//! Reading the members of a submitted object by the rules they share: absent stays, null clears, texts have limits.
+//! Reads the members of a submitted object by shared rules: an absent member stays, null clears it, texts have limits.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use clientele_core::{
     text::{forbidden_in_line, forbidden_in_lines, is_blank},
 };
 
-/// The longest text of a member, in characters, unless it says otherwise.
+/// The default limit of a text, in characters.
 pub const TEXT_LIMIT: usize = 255;
 
-/// Everything found wrong so far.
+/// The problems found so far.
 #[derive(Debug, Default)]
 pub struct Problems(pub Vec<Problem>);
 
@@ -22,7 +22,7 @@ impl Problems {
         self.0.push(Problem::new(code, path, message));
     }
 
-    /// The members of a submitted list; none when it is to be left alone.
+    /// Returns the members of a submitted list; none if it is absent or refused.
     pub fn list<'a, T>(
         &mut self,
         name: &'static str,
@@ -46,7 +46,7 @@ impl Problems {
     }
 }
 
-/// An absent member stays, null clears it.
+/// An absent member keeps its value, null clears it.
 pub fn keep<T: Clone, S>(sent: &MaybeUndefined<T>, stored: Option<S>, convert: impl Fn(T) -> S) -> Option<S> {
     match sent {
         MaybeUndefined::Undefined => stored,
@@ -55,10 +55,10 @@ pub fn keep<T: Clone, S>(sent: &MaybeUndefined<T>, stored: Option<S>, convert: i
     }
 }
 
-/// Finds the first character that a text must not have.
+/// Finds the first forbidden character of a text.
 type Forbidden = fn(&str) -> Option<char>;
 
-/// Reads the scalars of one object, whose place in the input is `scope`.
+/// Reads the scalars of one object at the path `scope`.
 pub struct Scalars<'a> {
     pub scope: Vec<Step>,
     pub problems: &'a mut Problems,
@@ -70,7 +70,7 @@ impl Scalars<'_> {
         self.problems.add(code, path, message);
     }
 
-    /// Checks a new text of one line. An empty text has to be handled before.
+    /// Checks a new text of one line. The calling function must handle an empty text.
     pub fn fits(&mut self, name: &'static str, text: &str, limit: usize) -> bool {
         self.accepts(name, text, limit, forbidden_in_line)
     }
@@ -88,9 +88,9 @@ impl Scalars<'_> {
         self.is_short(name, text, limit)
     }
 
-    /// Checks the length of a text alone.
+    /// Checks only the length of a text.
     pub fn is_short(&mut self, name: &'static str, text: &str, limit: usize) -> bool {
-        // Bytes bound characters from above: counting is only for texts that may be too long.
+        // A text has no more characters than bytes: counting is needed only for long texts.
         if text.len() > limit && text.chars().count() > limit {
             self.refuse(
                 ProblemCode::TooLong,
@@ -102,8 +102,8 @@ impl Scalars<'_> {
         true
     }
 
-    /// A text that can be cleared. A stored one that is sent back unchanged is accepted, whatever the rules have become
-    /// since.
+    /// A text that can be cleared. A stored text that is sent back unchanged is accepted, even if the rules have
+    /// changed.
     pub fn optional(
         &mut self,
         name: &'static str,
@@ -131,7 +131,7 @@ impl Scalars<'_> {
         self.limited(name, sent, stored, TEXT_LIMIT)
     }
 
-    /// As [`text`](Self::text), with a limit of its own.
+    /// Like [`text`](Self::text), with another limit.
     pub fn limited(
         &mut self,
         name: &'static str,
@@ -142,7 +142,7 @@ impl Scalars<'_> {
         self.optional(name, sent, stored, limit, forbidden_in_line)
     }
 
-    /// A text that can be cleared and may have line breaks and tabs.
+    /// A text that can be cleared and can have line breaks and tabs.
     pub fn lines(
         &mut self,
         name: &'static str,
@@ -153,8 +153,8 @@ impl Scalars<'_> {
         self.optional(name, sent, stored, limit, forbidden_in_lines)
     }
 
-    /// A text of one line that can't be cleared; `stored` is empty when there is none yet. A stored text that is kept,
-    /// or sent back unchanged, is accepted, whatever the rules have become since.
+    /// A text of one line that can't be cleared; `stored` is empty if there is none yet. A stored text that is kept, or
+    /// sent back unchanged, is accepted, even if the rules have changed.
     pub fn required(&mut self, name: &'static str, sent: &MaybeUndefined<String>, stored: &str) -> String {
         let text = match sent {
             MaybeUndefined::Undefined => stored,

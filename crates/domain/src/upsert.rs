@@ -1,6 +1,6 @@
-//! Creating or changing a client with all that belongs to it: one transaction, everything or nothing.
+//! Creates or changes a client with all that belongs to it: one transaction, everything or nothing.
 //!
-//! lock → read → check → difference → write. Every door calls [`Clientele::upsert_client`], and nothing else writes
+//! lock → read → check → difference → write. Every API calls [`Clientele::upsert_client`], and nothing else writes
 //! clients.
 
 mod changes;
@@ -46,12 +46,12 @@ use clientele_core::{
 };
 use clientele_storage::db::{Dialect, Step, Transaction, Work};
 
-/// What an upsert did.
+/// The result of an upsert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     Created,
     Changed,
-    /// The submission says what was stored already: nothing was written.
+    /// The submission equals what was stored: nothing was written.
     Unchanged,
 }
 
@@ -61,17 +61,18 @@ pub struct Upserted {
     pub client: Aggregate,
     pub definitions: Arc<Definitions>,
     pub outcome: Outcome,
-    /// The channels that messages have been queued on by this.
+    /// The channels of the messages that this upsert queued.
     pub queued: Vec<Channel>,
 }
 
 impl Clientele {
-    /// Creates the client that `input` describes, or changes the one it names. The answer has the `wanted` collections
-    /// at least, without the values that the caller may not see; it needs no permission to see clients. Under an
-    /// idempotency key that is done once.
+    /// Creates the client that `input` describes, or changes the one it names. Returns at least the `wanted`
+    /// collections, without the values that the caller may not see; it needs no permission to see clients. Under an
+    /// idempotency key the change is made once.
     ///
     /// # Errors
-    /// Every problem of the submission as the inner error, surprises as the outer one. Nothing is written with either.
+    /// Every problem of the submission as the inner error, internal errors as the outer one. Nothing is written with
+    /// either.
     pub async fn upsert_client(
         &self,
         caller: &Caller,
@@ -85,7 +86,7 @@ impl Clientele {
         if let Some(problem) = unclear_target(input) {
             return Ok(Err(vec![problem]));
         }
-        // The databases keep microseconds, and the answer is what is stored.
+        // The databases keep microseconds, and the answer is the stored value.
         let now = now.trunc_subsecs(6);
         let slot = match idempotency::slot(input, caller, self.idempotency, now) {
             Ok(slot) => slot,
@@ -97,7 +98,7 @@ impl Clientele {
                 clientele: self,
                 caller,
                 input,
-                // What is kept may be shown in full another time.
+                // A stored outcome may have to be shown in full later.
                 wanted: if slot.is_some() { Wanted::ALL } else { wanted },
                 slot,
                 now,
@@ -135,10 +136,9 @@ impl Work for Upsert<'_> {
         }
     }
 
-    /// SQLite's queue doesn't tell whom it is that one waits for. Under a key it may be the first request, still being
-    /// carried out, and whoever waits too long for that is promised a conflict: as on PostgreSQL, where it is waited
-    /// for by its key. Who waits for strangers only is told the same, and does the same about it: it sends the request
-    /// again, as its key lets it.
+    /// The error after waiting too long in SQLite's queue. Under a key, the wait can be for the first request, and must
+    /// then end in a conflict, as on PostgreSQL. The queue doesn't tell this from a wait for other requests, so those
+    /// get the same error: the caller can retry under the same key.
     fn kept_waiting(&self) -> Option<Error> {
         self.slot.as_ref().map(|_| Error::Conflict)
     }
@@ -169,7 +169,7 @@ impl Upsert<'_> {
         if let Some(present) = &present
             && !present.has(event::wanted(Event::ClientUpdated, &definitions))
         {
-            // The templates have changed since the client was read for those that were known.
+            // The templates have changed since the client was read for the cached ones.
             return Ok(Step::Again);
         }
         let facts = Facts {
@@ -192,8 +192,9 @@ impl Upsert<'_> {
         }
     }
 
-    /// The stored client, locked, with the collections that the submission replaces, the answer needs and templates
-    /// look at; where its history ends; and the definitions' version, which can't change before the transaction ends.
+    /// Locks and reads the stored client, with the collections that the submission replaces, the answer needs and
+    /// templates use. Also reads the end of its audit chain, and the definitions' version, which can't change before
+    /// the transaction ends.
     async fn lock_and_read(
         &self,
         target: &ClientBy,
@@ -203,8 +204,8 @@ impl Upsert<'_> {
         if named.contains('\0') {
             return Ok(None);
         }
-        // SQLite's one writer has locked everything. On PostgreSQL the lock needs a statement of its own: the next one
-        // sees what was committed while this one waited.
+        // SQLite's one writer has locked everything. On PostgreSQL the lock needs a separate statement: the next one
+        // then sees what was committed while this one waited.
         if transaction.dialect == Dialect::Postgres {
             let definitions = definitions::shared_lock();
             let lock = format!("SELECT {definitions} FROM client c WHERE {condition} FOR UPDATE OF c");
@@ -225,7 +226,7 @@ impl Upsert<'_> {
         aggregate::read_for_change(transaction, format!("{select} WHERE {condition}"), [named.into()]).await
     }
 
-    /// Of the clients that the submission links to, those that exist.
+    /// Returns the existing clients among those that the submission links to.
     async fn linked(&self, definitions: &Definitions, transaction: &Transaction) -> Result<HashSet<String>> {
         let MaybeUndefined::Value(values) = &self.input.custom_information else {
             return Ok(HashSet::new());
@@ -254,7 +255,7 @@ impl Upsert<'_> {
             .collect()
     }
 
-    /// Whether a chosen id is another client's, or could be mistaken for another client's key.
+    /// Returns true if a chosen id belongs to another client, or equals another client's key.
     async fn is_id_taken(&self, transaction: &Transaction) -> Result<bool> {
         let MaybeUndefined::Value(id) = &self.input.client.client_id else {
             return Ok(false);
@@ -267,16 +268,17 @@ impl Upsert<'_> {
                 "SELECT 1 FROM client_id_claim WHERE client_id = $1 \
                  UNION ALL SELECT 1 FROM client WHERE encoded_key = $1"
             }
-            // Who has claimed the id since it was looked for is to be changed: that is found out when it is claimed.
+            // If another request has claimed the id meanwhile, its client must be changed: claiming the id finds that
+            // out.
             ClientMatch::ClientId => "SELECT 1 FROM client WHERE encoded_key = $1",
         };
         Ok(transaction.one(sql, [id.into()]).await?.is_some())
     }
 }
 
-/// The definitions' version, which can't change before the transaction ends.
+/// Reads the definitions' version, which can't change before the transaction ends.
 async fn lock_definitions(transaction: &Transaction) -> Result<i64> {
-    // The version is read by a statement of its own: it sees what was committed while the lock was waited for.
+    // A separate statement reads the version, so that it sees what was committed while the lock waited.
     if transaction.dialect == Dialect::Postgres {
         transaction
             .one(format!("SELECT {}", definitions::shared_lock()), [])

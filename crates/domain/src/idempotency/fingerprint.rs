@@ -1,11 +1,10 @@
-//! The fingerprint of a request: a hash by which two requests under one key are told apart without keeping their
-//! contents.
+//! The fingerprint of a request: a hash that tells two requests under one key apart without storing their contents.
 
 use std::fmt;
 
 use ring::digest::{Context, Digest, SHA256};
 
-/// The SHA-256 of an operation and of what it was asked for.
+/// The SHA-256 of an operation and its input.
 #[derive(Clone, Copy, Debug)]
 pub struct Fingerprint(Digest);
 
@@ -26,7 +25,8 @@ impl fmt::Display for Fingerprint {
 }
 
 impl Fingerprint {
-    /// The fingerprint of these parts. Each is hashed with its length, so that no two lists of parts are the same.
+    /// Returns the fingerprint of these parts. Each is hashed with its length, so that no two lists of parts are the
+    /// same.
     pub fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
         let mut context = Context::new(&SHA256);
         for part in parts {

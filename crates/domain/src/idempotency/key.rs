@@ -1,4 +1,4 @@
-//! The name a caller gives a request, so that it can be recognised when it is sent again.
+//! The idempotency key: the name that a caller gives a request to recognise it when it is sent again.
 
 use clientele_core::{
     path,
@@ -10,11 +10,11 @@ use clientele_core::{
 pub struct Key(String);
 
 impl Key {
-    /// The longest key, in characters.
+    /// The limit of a key, in characters.
     pub const LONGEST: usize = 255;
 
     /// # Errors
-    /// What is wrong with the key, at `idempotencyKey`.
+    /// A problem with the key, at `idempotencyKey`.
     pub fn parse(text: &str) -> Result<Self, Problem> {
         let refuse = |code, message: String| Err(Problem::new(code, path!["idempotencyKey"], message));
         if text.is_empty() || !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {

@@ -1,7 +1,7 @@
-//! Requests that may be sent again: the outcome of one is kept under the key that its caller gave it, in the
-//! transaction that brought it about, and whoever sends it again is answered from there.
+//! Requests that can be sent again. The outcome of the first is stored under its caller's key, in the transaction of
+//! the change, and returned to every repetition.
 //!
-//! Knows what a request is told apart by, and nothing of what it does: an outcome is a text here.
+//! Compares requests by their fingerprints, and treats outcomes as opaque texts.
 
 mod fingerprint;
 mod key;

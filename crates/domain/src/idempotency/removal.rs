@@ -1,4 +1,4 @@
-//! Outcomes hold personal data: they are removed when their time is over.
+//! Removes expired outcomes, as they hold personal data.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,16 +10,16 @@ use crate::Clientele;
 use clientele_core::error::Result;
 use clientele_storage::db::{Database, Step, Transaction, Work};
 
-/// Tells the time.
+/// The wall clock.
 pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
-/// So many at once, so that nobody waits long for their locks.
+/// The number of outcomes removed at once, so that their locks are short.
 pub const BATCH: u64 = 1_000;
 
-/// How often expired outcomes are looked for.
+/// The time between two removals of expired outcomes.
 const EVERY: Duration = Duration::from_secs(600);
 
-/// Removes expired outcomes now and then, until `stop` is true. Any number of servers may do so on one database.
+/// Removes expired outcomes periodically, until `stop` is true. Any number of servers can do so on one database.
 pub async fn keep_removing(clientele: Arc<Clientele>, clock: Clock, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
         match remove_expired(&clientele.db, clock()).await {
@@ -35,8 +35,8 @@ pub async fn keep_removing(clientele: Arc<Clientele>, clock: Clock, mut stop: wa
     }
 }
 
-/// Removes some of the outcomes that have expired by `now`. Answers how many there were; when there were [`BATCH`],
-/// there may be more.
+/// Removes some of the outcomes that have expired by `now`, and returns their number. If it is [`BATCH`], there may be
+/// more.
 pub async fn remove_expired(db: &Database, now: DateTime<Utc>) -> Result<u64> {
     db.write(&RemoveExpired { now }).await
 }
@@ -50,8 +50,8 @@ impl Work for RemoveExpired {
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<u64>> {
         let now = transaction.dialect.cast("$1", "timestamptz");
-        // Asked once more outside: one that is being taken over when it is found is no longer expired when its lock is
-        // free.
+        // Checks the expiry again outside: an outcome that is taken over meanwhile is no longer expired when its lock
+        // is free.
         let sql = format!(
             "DELETE FROM idempotency_record WHERE {} <= {now} AND (caller, key) IN (\
              SELECT caller, key FROM idempotency_record WHERE expires_at <= {now} ORDER BY expires_at LIMIT {BATCH})",

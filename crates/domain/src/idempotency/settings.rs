@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct IdempotencySettings {
-    /// How long an outcome is kept, in hours.
+    /// The time that an outcome is kept, in hours.
     pub hours: u32,
 }
 
@@ -17,7 +17,7 @@ impl Default for IdempotencySettings {
 }
 
 impl IdempotencySettings {
-    /// Until when an outcome of `now` is kept.
+    /// Returns the expiry of an outcome of `now`.
     pub fn expiry(self, now: DateTime<Utc>) -> DateTime<Utc> {
         now + TimeDelta::hours(self.hours.into())
     }

@@ -1,4 +1,4 @@
-//! The place of one outcome: claimed before anything is done, filled in the same transaction as what was done.
+//! The stored outcome of one request: claimed before any other work, filled in the same transaction as the change.
 
 use chrono::{DateTime, Utc};
 use entity::{idempotency_record, instant};
@@ -13,22 +13,22 @@ use clientele_core::{
 };
 use clientele_storage::db::{Batch, Transaction};
 
-/// A request that is to be carried out once.
+/// A request that must be carried out once.
 #[derive(Clone, Debug)]
 pub struct Slot {
     record: idempotency_record::Model,
 }
 
-/// What claiming a slot came to.
+/// The result of claiming a slot.
 #[derive(Debug)]
 pub enum Claim {
-    /// This is the first: the slot is its own until the transaction ends.
+    /// This is the first request: it owns the slot until the transaction ends.
     First,
-    /// It has been carried out already.
+    /// The request has been carried out already.
     Kept(Kept),
-    /// The key stands for another request, or for one that can't be answered any more.
+    /// The key belongs to another request, or to one whose outcome was erased.
     Refused(Problem),
-    /// Whoever had the slot has left it just now: start over.
+    /// The owner of the slot has just given it up: start over.
     Again,
 }
 
@@ -36,12 +36,12 @@ pub enum Claim {
 #[derive(Debug)]
 pub struct Kept {
     pub outcome: String,
-    /// The version of the definitions that are in force now.
+    /// The present version of the definitions.
     pub definition_version: i64,
 }
 
 impl Slot {
-    /// The outcome is to be kept until `expires_at`.
+    /// Creates a slot whose outcome is kept until `expires_at`.
     pub fn new(caller: &Caller, key: &Key, request: Fingerprint, expires_at: DateTime<Utc>) -> Self {
         Self {
             record: idempotency_record::Model {
@@ -55,8 +55,8 @@ impl Slot {
         }
     }
 
-    /// Makes the slot this transaction's own. To be the transaction's first statement: whoever else has claimed the
-    /// slot is waited for, and nobody must be waiting for this one meanwhile.
+    /// Claims the slot for this transaction. Must be its first statement: it waits for the present owner, and no other
+    /// transaction may wait for this one meanwhile.
     pub async fn claim(&self, now: DateTime<Utc>, transaction: &Transaction) -> Result<Claim> {
         let sql = format!(
             "INSERT INTO idempotency_record (caller, key, fingerprint, expires_at) VALUES ($1, $2, $3, {}) \
@@ -69,7 +69,7 @@ impl Slot {
         }
     }
 
-    /// What is in the slot. A statement of its own: it sees what was committed while the claim waited.
+    /// Reads the slot. A separate statement, so that it sees what was committed while the claim waited.
     async fn taken(&self, now: DateTime<Utc>, transaction: &Transaction) -> Result<Claim> {
         let sql = "SELECT (SELECT version FROM definition_version), fingerprint, expires_at, outcome \
                    FROM idempotency_record WHERE caller = $1 AND key = $2";
@@ -97,7 +97,7 @@ impl Slot {
         }))
     }
 
-    /// Makes an expired slot this transaction's own, unless somebody else was faster.
+    /// Claims an expired slot, unless another request was faster.
     async fn take_over(&self, now: DateTime<Utc>, transaction: &Transaction) -> Result<Claim> {
         let instant = |placeholder| transaction.dialect.cast(placeholder, "timestamptz");
         let sql = format!(
@@ -111,7 +111,7 @@ impl Slot {
         Ok(if taken { Claim::First } else { Claim::Again })
     }
 
-    /// Caller, key, fingerprint and expiry, as they are bound.
+    /// Caller, key, fingerprint and expiry, in the order of the parameters.
     fn values(&self) -> [Value; 4] {
         let record = &self.record;
         [
@@ -122,7 +122,7 @@ impl Slot {
         ]
     }
 
-    /// Adds the outcome to what is to be written.
+    /// Adds the outcome to the batch.
     pub fn fill(&self, client_key: &str, outcome: String, batch: &mut Batch) -> Result<()> {
         batch.put::<idempotency_record::Entity>(&[&idempotency_record::Model {
             client_key: Some(client_key.to_owned()),

@@ -1,10 +1,10 @@
-//! Tells the workers of this process that something is due, so that they needn't wait until they look again.
+//! Wakes the workers of this process when a message is due, so that they don't wait for their next poll.
 
 use tokio::sync::Notify;
 
 use crate::enums::Channel;
 
-/// One bell for each channel. A ring that nobody waits for is heard by the next who does.
+/// One bell for each channel. A ring without a waiting worker wakes the next one that waits.
 #[derive(Debug, Default)]
 pub struct Bell {
     email: Notify,

@@ -1,4 +1,4 @@
-//! Creates the messages that the templates of an event ask for.
+//! Creates the messages for an event from its templates.
 
 use chrono::{DateTime, Utc};
 use entity::{client, message};
@@ -19,27 +19,27 @@ use clientele_core::{
     scalar::new_key,
 };
 
-/// The collections of a client that the templates of an event look at.
+/// Returns the collections of a client that the templates of an event need.
 pub fn wanted(event: Event, definitions: &Definitions) -> Wanted {
     let templates = active(event, definitions);
     templates.fold(Wanted::default(), |wanted, template| wanted.or(template.wanted()))
 }
 
-/// The change that messages are about.
+/// The change that causes messages.
 pub struct Change<'a> {
     pub event: Event,
-    /// The client's row before the change; none when the client has been created.
+    /// The client's row before the change; none if the client was created.
     pub before: Option<&'a client::Model>,
-    /// Rights of the caller who made the change.
+    /// The rights of the caller who made the change.
     pub rights: &'a Rights,
     pub now: DateTime<Utc>,
 }
 
-/// The messages that a change has brought about: one for each active template that fits the client and whose channel
-/// reaches it. The client must have its [`wanted`] collections.
+/// Returns the messages for a change: one for each active template that fits the client and whose channel reaches it.
+/// The client must have its [`wanted`] collections.
 ///
-/// A caller could read values of sets that it may not view in a message to an address of its own. So a message to an
-/// address that a change introduced has none of them, and none is written because of one.
+/// In a message to an address of their own, callers could read values of sets that they may not view. So a message to
+/// an address that the change introduced contains none of these values, and none of them causes a message.
 pub fn messages(change: &Change<'_>, client: &Aggregate, definitions: &Definitions) -> Result<Vec<message::Model>> {
     let source = Source::new(client, definitions, change.now);
     let mut messages = Vec::new();

@@ -1,12 +1,12 @@
-//! Properties of templates that hold for any text. The fuzz target calls these.
+//! Checks properties of templates that hold for any text. The fuzz target calls these.
 
 use super::render::{Values, model};
 
-/// A template is refused, or rendered as the rules say, whatever it and the values contain. `input` holds the texts and
+/// Checks that a template is refused, or rendered by the rules, for any texts and values. `input` holds the texts and
 /// the values, separated by U+001F: subject, text, HTML, then the values of CLIENT_NAME, CLIENT_ID and the field `a`.
 ///
 /// # Panics
-/// When it doesn't hold.
+/// If the property doesn't hold.
 pub fn message_template(input: &str) {
     let mut texts = input.split('\u{1f}');
     let mut next = || texts.next().unwrap_or_default();

@@ -6,13 +6,13 @@ use super::{
 };
 use crate::caller::Rights;
 
-/// What is shown in the place of a value that may not be seen.
+/// The text shown instead of a hidden value.
 pub(in crate::notify) const HIDDEN: &str = "***";
 
 impl Compiled {
-    /// Puts asterisks into the place of what somebody with these rights may not see, whether there is a value or not.
-    /// It is asked which set the value was of when the message was written: its field may have been created anew in
-    /// another since. Where that isn't known, it takes the rights to all sets.
+    /// Masks the values that a reader with these rights may not see, even if there is no value. The set of a value is
+    /// the one when the message was written: its field may have been created anew in another set. If the set is
+    /// unknown, the reader needs the rights to all sets.
     pub fn hide(&self, values: &mut Values, rights: &Rights) {
         if rights.views_all() {
             return;
@@ -28,7 +28,7 @@ impl Compiled {
     }
 }
 
-/// Empties the values of sets that a caller with these rights may not view, and those of sets that are not known.
+/// Empties the values of sets that a caller with these rights may not view, and those of unknown sets.
 pub fn withhold(values: &mut Values, rights: &Rights) {
     if rights.views_all() {
         return;
@@ -43,7 +43,7 @@ pub fn withhold(values: &mut Values, rights: &Rights) {
     }
 }
 
-/// Where the id of the set that a value is of stands beside the value: no placeholder has braces in its key.
+/// The key under which the values hold the id of a value's set. No placeholder has braces in its key.
 pub(in crate::notify) fn origin(key: &str) -> String {
     format!("{{{key}}}")
 }

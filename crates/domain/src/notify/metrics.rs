@@ -1,6 +1,6 @@
 //! Metrics of messages.
 //!
-//! Counters are those of this process. What is queued is read from the database, and is the same on every server.
+//! Counters are per process. The queue is read from the database, and is the same on every server.
 
 use chrono::{DateTime, Utc};
 use entity::message;
@@ -28,7 +28,7 @@ struct ForReason {
     reason: &'static str,
 }
 
-/// What is measured of messages in one process.
+/// The metrics of messages in one process.
 #[derive(Debug)]
 pub struct Metrics {
     sent: Family<OfChannel, Counter>,
@@ -40,7 +40,7 @@ pub struct Metrics {
 }
 
 impl Default for Metrics {
-    /// Counters that haven't counted anything are shown as 0.
+    /// Shows counters from the start, as 0.
     fn default() -> Self {
         let metrics = Self {
             sent: Family::default(),
@@ -82,13 +82,13 @@ impl Metrics {
         );
     }
 
-    /// Shows nothing of the outbox until it is read again.
+    /// Hides the outbox until it is read again.
     pub fn forget_outbox(&self) {
         self.queued.clear();
         self.oldest.clear();
     }
 
-    /// Counts what an attempt has led to.
+    /// Counts the result of an attempt.
     pub fn settled(&self, channel: Channel, message: &message::Model) {
         let channel = channel.as_str();
         let reason = message.reason.as_deref().and_then(Reason::parse).map(Reason::as_str);
@@ -109,10 +109,10 @@ impl Metrics {
 }
 
 impl Clientele {
-    /// Reads what the metrics show of the outbox.
+    /// Reads the outbox for the metrics.
     ///
-    /// # Errors [`Error::Forbidden`](clientele_core::error::Error::Forbidden) before the database is asked, or those of
-    /// the database.
+    /// # Errors
+    /// [`Error::Forbidden`](clientele_core::error::Error::Forbidden) before any query, or those of the database.
     pub async fn read_outbox(&self, caller: &Caller, now: DateTime<Utc>) -> Result<()> {
         caller.needs(Permission::ViewMetrics)?;
         let sql = "SELECT count(*), min(queued_at) FROM message WHERE channel = $1 AND due_at IS NOT NULL";

@@ -1,7 +1,8 @@
-//! Notifications: what is written to a client when something happens to it, and how that gets there.
+//! Notifications: renders and delivers the messages that clients get for events.
 //!
-//! Templates say what is sent. The message is written in the client's own transaction (the table is outbox and log in
-//! one); a worker sends it over its channel and records what came of it. At least once, never twice on purpose.
+//! Templates define the texts. A message is written in the transaction of the client's change (its table is outbox and
+//! log in one); a worker sends it over its channel and records the result. Messages are sent at least once, and never
+//! twice on purpose.
 
 mod bell;
 pub mod content;

@@ -1,7 +1,7 @@
-//! Writing a message from the texts of a template's variant and the values of its placeholders. Pure.
+//! Renders a message from the texts of a template's variant and the values of its placeholders. Pure.
 //!
-//! The engine's own delimiters are control characters, which no template contains: nothing of a template's text is
-//! ever read as the engine's language, and no value as a placeholder.
+//! The engine's delimiters are control characters, which no template contains. So the engine never reads a template's
+//! text as its own language, nor a value as a placeholder.
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod model;
@@ -15,27 +15,27 @@ use crate::notify::content::Content;
 use clientele_core::error::{Error, Result};
 use clientele_core::text::forbidden_in_lines;
 
-/// What stands in the place of each placeholder, by its key.
+/// The values of the placeholders, by their keys.
 pub type Values = BTreeMap<String, String>;
 
 const SUBJECT: &str = "subject";
 const TEXT: &str = "text";
 const HTML: &str = "html";
 
-/// The texts of a variant, ready to be rendered any number of times.
+/// The compiled texts of a variant, which can be rendered any number of times.
 #[derive(Debug)]
 pub struct Compiled {
     engine: Environment<'static>,
-    /// The keys of its placeholders, with the number in their name in the engine.
+    /// The keys of its placeholders, with the numbers that name them in the engine.
     keys: BTreeMap<String, usize>,
     html: bool,
 }
 
 impl Compiled {
-    /// Reads the texts, of which only `html` escapes what it inserts.
+    /// Compiles the texts, of which only `html` escapes values.
     ///
     /// # Errors
-    /// When a text has an unknown placeholder or a control character: neither is ever stored.
+    /// A text has an unknown placeholder or a control character: neither is ever stored.
     pub fn new(subject: &str, text: &str, html: Option<&str>) -> Result<Self> {
         let mut compiled = Self {
             engine: engine()?,
@@ -50,12 +50,12 @@ impl Compiled {
         Ok(compiled)
     }
 
-    /// The keys of the placeholders that the texts have.
+    /// The keys of the placeholders in the texts.
     pub fn placeholders(&self) -> BTreeSet<&str> {
         self.keys.keys().map(String::as_str).collect()
     }
 
-    /// Writes the message. A placeholder without a value is an empty text; a subject is one line.
+    /// Renders the message. A placeholder without a value becomes an empty text; a subject is one line.
     pub fn render(&self, values: &Values) -> Result<Content> {
         let named = self.keys.iter().map(|(key, at)| {
             let value = values.get(key).map(String::as_str).unwrap_or_default();
@@ -103,7 +103,7 @@ const VARIABLE: (&str, &str) = ("\u{1}", "\u{2}");
 const BLOCK: (&str, &str) = ("\u{3}", "\u{4}");
 const COMMENT: (&str, &str) = ("\u{5}", "\u{6}");
 
-/// A name in the engine. Keys aren't names there, as they may have any character.
+/// The name of a placeholder in the engine. Keys aren't valid names there, as they can have any character.
 fn variable(at: usize) -> String {
     format!("p{at}")
 }
@@ -132,8 +132,7 @@ mod tests {
 
     use super::{Compiled, Values, model};
 
-    /// What is likely to be taken for something else: the engine's usual language, whitespace control, halves of
-    /// placeholders.
+    /// Parts that are easily misread: the engine's usual language, whitespace control, halves of placeholders.
     fn piece() -> impl Strategy<Value = String> {
         let telling = [
             "{CLIENT_NAME}",

@@ -1,6 +1,6 @@
-//! Giving messages that have failed to the workers once more.
+//! Queues failed messages again.
 //!
-//! The message stays the same one, with its key: a receiver that got it after all can tell.
+//! A message keeps its key: a receiver that got it after all can recognise it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -24,35 +24,35 @@ use clientele_storage::{
     paging::Conditions,
 };
 
-/// So many messages can be named at once.
+/// Limit of the messages that can be named at once.
 pub const MOST_BY_KEY: usize = 500;
-/// So many of the messages that pass a filter are taken at once.
+/// Limit of the messages that are taken at once by a filter.
 pub const MOST_BY_FILTER: u64 = 10_000;
 
-/// Which messages are to be sent again.
+/// The messages to resend.
 #[derive(Clone, Debug)]
 pub enum Resend {
-    /// All of these, or none. One that can't be named is none, and isn't found.
+    /// All of these, or none. `None` is a key that names no message, and isn't found.
     Named(Vec<Option<MessageKey>>),
-    /// Those that have failed and pass the filter, the oldest first.
+    /// The failed messages that pass the filter, oldest first.
     Filtered(MessageFilter),
 }
 
-/// What is waiting to be sent again.
+/// The messages that were queued again.
 #[derive(Clone, Debug, Default)]
 pub struct Resent {
-    /// The messages that were named, in their order; none with a filter.
+    /// The messages that were named, in order; none with a filter.
     pub messages: Option<Vec<message::Model>>,
     pub count: usize,
-    /// Whether there are failed messages left that pass the filter.
+    /// Whether more failed messages pass the filter.
     pub more: bool,
 }
 
 impl Clientele {
-    /// Queues failed messages anew, as if they had never been tried.
+    /// Queues failed messages again, as if they had never been tried.
     ///
     /// # Errors
-    /// Every problem as the inner error, surprises as the outer one. Nothing is written with either.
+    /// Every problem as the inner error, internal errors as the outer one. Nothing is written with either.
     pub async fn resend_messages(
         &self,
         caller: &Caller,
@@ -69,7 +69,7 @@ impl Clientele {
             );
             return Ok(Err(vec![Problem::new(ProblemCode::TooMany, path!["ids"], message)]));
         }
-        // The databases keep microseconds, and the answer is what is stored.
+        // The databases keep microseconds, and the answer is the stored value.
         let now = now.trunc_subsecs(6);
         let answer = self.db.write(&Queue { which, now }).await?;
         Ok(answer.map(|(resent, channels)| {
@@ -84,7 +84,7 @@ struct Queue<'a> {
     now: DateTime<Utc>,
 }
 
-/// What was queued, and on which channels.
+/// The messages that were queued, and their channels.
 type Answer = Result<(Resent, HashSet<Channel>), Vec<Problem>>;
 
 impl Work for Queue<'_> {
@@ -125,8 +125,7 @@ impl Queue<'_> {
         let dialect = transaction.dialect;
         let conditions = failed(filter, dialect);
         let (clause, values) = (conditions.clause(), conditions.values);
-        // Whoever resends the same messages at this moment is waited for, and then these are no longer among the
-        // failed.
+        // Waits for a concurrent resend of the same messages, after which they are no longer failed.
         let locking = match dialect {
             Dialect::Postgres => "FOR UPDATE",
             Dialect::Sqlite => "",
@@ -150,7 +149,7 @@ impl Queue<'_> {
         Ok(Step::Commit(Ok((resent, distinct(&channels)))))
     }
 
-    /// Queues the messages that the statement `which` names by their keys, and answers `returning` of each.
+    /// Queues the messages whose keys the statement `which` selects, and returns `returning` of each.
     async fn queue(
         &self,
         which: &str,
@@ -168,14 +167,14 @@ impl Queue<'_> {
              RETURNING {returning}",
             queued = MessageState::Queued.as_str(),
             failed = MessageState::Failed.as_str(),
-            // They are found by their keys: more than these may have failed.
+            // Must use the keys, not the index on states: many other messages can have failed.
             state = dialect.unindexed("state"),
         );
         transaction.all(sql, values).await
     }
 }
 
-/// The messages with these keys, which stay as they are until the transaction ends.
+/// Locks the messages with these keys until the transaction ends, and returns them.
 async fn lock(keys: &str, transaction: &Transaction) -> Result<HashMap<MessageKey, message::Model>> {
     let dialect = transaction.dialect;
     let locking = match dialect {
@@ -199,12 +198,12 @@ fn by_key(rows: &[QueryResult]) -> Result<HashMap<MessageKey, message::Model>> {
     rows.iter().map(message).collect()
 }
 
-/// The keys in the JSON array that is bound to `$1`.
+/// Selects the keys in the JSON array that is bound to `$1`.
 fn named_in_json(dialect: Dialect) -> String {
     dialect.rows_of_json(message::Entity::table(), &message::Entity::key_columns(), "$1")
 }
 
-/// Failed messages that pass the filter and still have their text.
+/// The conditions of failed messages that pass the filter and still have their text.
 fn failed(filter: &MessageFilter, dialect: Dialect) -> Conditions {
     let failed = MessageState::Failed;
     let asked = filter.states.as_ref().is_none_or(|states| states.contains(&failed));

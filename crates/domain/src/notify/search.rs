@@ -1,6 +1,6 @@
-//! Lists of messages, newest first: all of them, those of many clients at once, and single ones by their keys.
+//! Lists messages, newest first: all of them, those of many clients at once, and single ones by their keys.
 //!
-//! Each takes one statement, whatever the data.
+//! Each list takes one statement, whatever the data.
 
 mod filter;
 
@@ -25,7 +25,7 @@ pub const NEWEST_FIRST: Order = Order {
     descending: true,
 };
 
-/// Which message is meant.
+/// Identifies a message.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct MessageKey {
     pub client_key: String,
@@ -41,7 +41,7 @@ impl MessageKey {
     }
 }
 
-/// A part of a list of messages; without rows, or without a total, when that wasn't asked for.
+/// A page of a list of messages. Rows or total are absent if not requested.
 #[derive(Clone, Debug, PartialEq)]
 pub struct MessagePage {
     pub messages: Page<message::Model>,
@@ -74,7 +74,7 @@ impl MessagePage {
 }
 
 impl Clientele {
-    /// A part of the messages that pass `filter`. Rows and total take a statement each, if they are wanted.
+    /// Returns a page of the messages that pass `filter`. Rows and total take one statement each, if requested.
     pub async fn messages(
         &self,
         caller: &Caller,
@@ -106,7 +106,7 @@ impl Clientele {
         Total::count(connection, &rows, conditions.values).await
     }
 
-    /// The same part of the messages of each of these clients, by their keys.
+    /// Returns the same page of the messages of each of these clients, by their keys.
     pub async fn messages_of_clients(
         &self,
         client_keys: &[&str],
@@ -139,7 +139,7 @@ impl Clientele {
         Ok(found.await?.into_iter().map(unread).collect())
     }
 
-    /// The messages of these keys; those that don't exist are left out.
+    /// Returns the messages of these keys; those that don't exist are left out.
     pub async fn messages_by_key(
         &self,
         keys: &[MessageKey],
@@ -162,7 +162,7 @@ impl Clientele {
     }
 }
 
-/// A client's key with its page, and the bytes that it takes in memory.
+/// Decodes a client's key with its page, and its size in memory.
 fn of_client(row: &QueryResult, window: &Window, asked: Asked) -> Result<((String, MessagePage), usize)> {
     let rows: Option<String> = row.try_get_by_index(1)?;
     let mut bytes = size_of::<MessagePage>();
@@ -184,12 +184,12 @@ fn of_client(row: &QueryResult, window: &Window, asked: Asked) -> Result<((Strin
     Ok(((row.try_get_by_index(0)?, page), bytes))
 }
 
-/// A message that a statement answered as its first column.
+/// Decodes a message from the first column.
 pub fn decode(row: &QueryResult) -> Result<message::Model> {
     Ok(counted(row)?.0)
 }
 
-/// The same, and the bytes that it takes in memory.
+/// Decodes a message, and its size in memory.
 fn counted(row: &QueryResult) -> Result<(message::Model, usize)> {
     let row: String = row.try_get_by_index(0)?;
     let bytes = size_of::<message::Model>() + row.len();

@@ -1,6 +1,6 @@
-//! Templates of messages: which clients one is for, what it says in which language, and to whom it goes.
+//! Templates of messages: their conditions on clients, their texts by language, and their recipients.
 //!
-//! Knows nothing of how a message is stored or sent.
+//! Independent of how a message is stored or sent.
 
 mod conditions;
 mod delete;
@@ -29,12 +29,13 @@ use crate::{
 use clientele_core::{error::Result, text::is_blank};
 
 impl Template {
-    /// Whether all its conditions hold for a client that was loaded with what is [`wanted`](Self::wanted).
+    /// Returns true if all conditions hold for a client that was loaded with the collections of
+    /// [`wanted`](Self::wanted).
     pub fn matches(&self, aggregate: &Aggregate) -> bool {
         self.conditions.hold(aggregate)
     }
 
-    /// The collections that its conditions and placeholders need.
+    /// Returns the collections that its conditions and placeholders need.
     pub fn wanted(&self) -> Wanted {
         let uses = |begin: &str| self.variants.iter().any(|variant| variant.uses(begin));
         Wanted {
@@ -44,7 +45,7 @@ impl Template {
         }
     }
 
-    /// Where its messages to this client go; none when the client can't be reached so.
+    /// Returns the recipient of its messages to this client; none if the channel doesn't reach the client.
     pub fn recipient<'a>(&self, client: &'a client::Model) -> Option<&'a str> {
         match self.channel {
             Channel::Email => client.email_address.as_deref().filter(|address| !is_blank(address)),
@@ -60,7 +61,7 @@ impl Variant {
 }
 
 impl Compiled {
-    /// The texts of a variant, of the present version or of an earlier one.
+    /// Compiles the texts of a variant, of the present version or of an earlier one.
     pub fn of(row: &message_variant::Model) -> Result<Self> {
         Self::new(
             row.subject.as_deref().unwrap_or_default(),

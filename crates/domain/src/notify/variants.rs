@@ -1,5 +1,5 @@
-//! The versions of variants that messages are written from. A version never changes, so that what is kept in memory is
-//! never out of date.
+//! Caches the versions of variants that messages are written from. A version never changes, so that the cache is never
+//! out of date.
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -12,7 +12,7 @@ use crate::notify::content::Content;
 use clientele_core::error::{Error, Result};
 use clientele_storage::db::Database;
 
-/// As many as a bank has in use at a time, and more.
+/// More than a bank uses at a time.
 const KEPT: u64 = 1_000;
 
 /// Compiled variants by key.
@@ -31,7 +31,8 @@ impl fmt::Debug for Variants {
 }
 
 impl Variants {
-    /// The variants of these keys; at most one statement. One that doesn't exist or can't be read is left out.
+    /// Returns the variants of these keys, with at most one statement. One that doesn't exist or can't be read is left
+    /// out.
     pub async fn of<'a>(
         &self,
         keys: impl IntoIterator<Item = &'a str>,
@@ -67,12 +68,12 @@ impl Variants {
     }
 }
 
-/// What a message says, which is written from this variant. None when its text has been removed, or can't be written.
+/// Renders the content of a message from its variant. None if its text was removed or can't be rendered.
 pub fn content(message: &message::Model, variant: &Compiled) -> Option<Content> {
     variant.render(&values(message)?).ok()
 }
 
-/// As [`content`], as far as somebody with these rights may see it.
+/// Renders the [`content`], with the values masked that a reader with these rights may not see.
 pub fn shown_content(message: &message::Model, variant: &Compiled, rights: &Rights) -> Option<Content> {
     let mut values = values(message)?;
     variant.hide(&mut values, rights);

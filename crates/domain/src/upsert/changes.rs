@@ -1,4 +1,4 @@
-//! The difference between a stored client and the new one, collection by collection.
+//! Finds the difference between a stored client and the new one, collection by collection.
 
 use entity::{address, custom_field_value, id_document};
 
@@ -7,7 +7,7 @@ use crate::upsert::collection::Difference;
 use clientele_core::error::Result;
 use clientele_storage::db::Batch;
 
-/// What differs in each collection.
+/// The difference of each collection.
 pub(super) struct Changes<'a> {
     addresses: Difference<'a, address::Model>,
     id_documents: Difference<'a, id_document::Model>,
@@ -35,7 +35,7 @@ impl<'a> Changes<'a> {
         self.addresses.is_empty() && self.id_documents.is_empty() && self.custom_values.is_empty()
     }
 
-    /// Adds what differs to what is to be written: after the client's own row, which all of it refers to.
+    /// Adds the differences to the batch, after the client's own row, which they refer to.
     pub(super) fn write(&self, client_key: &str, batch: &mut Batch) -> Result<()> {
         self.addresses.write::<address::Entity>(client_key, batch)?;
         self.id_documents.write::<id_document::Entity>(client_key, batch)?;

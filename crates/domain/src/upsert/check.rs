@@ -1,7 +1,7 @@
-//! The rules of an upsert, pure: submission + definitions + present state → the client as it is to be, or every
+//! Checks an upsert. A pure function: submission + definitions + present state → the resulting client, or every
 //! problem.
 //!
-//! Knows no database and no door. Each collection's rules have a file of their own.
+//! Each collection's rules have their own file.
 
 mod custom_information;
 mod members;
@@ -31,29 +31,29 @@ use clientele_core::{
 
 const NOTES_LIMIT: usize = 65_535;
 const CLIENT_ID_LIMIT: usize = 32;
-/// Ids that would name something else in a URL: a folder, the one above it, and the route `/api/clients/search`.
+/// Ids with another meaning in a URL: a folder, its parent, and the route `/api/clients/search`.
 const RESERVED_IDS: [&str; 3] = [".", "..", "search"];
 /// Days begin first in the time zone UTC+14.
 const EARLIEST_ZONE: TimeDelta = TimeDelta::hours(14);
 
-/// What a submission is judged by.
+/// The context that a submission is checked in.
 pub struct Facts<'a> {
     pub caller: &'a Caller,
-    /// The stored client with at least the collections that the submission has; none: it is to be created.
+    /// The stored client with at least the collections that the submission has; none if it must be created.
     pub present: Option<&'a Aggregate>,
-    /// The submission takes the permission to change a client, not the one to create one.
+    /// Whether the submission needs the permission to change a client, not the one to create one.
     pub is_change: bool,
     pub definitions: &'a Definitions,
-    /// Of the client keys that the submission links to, those that exist.
+    /// The existing clients among those that the submission links to, by key.
     pub linked: &'a HashSet<String>,
-    /// Whether the id that is chosen for a new client is in use.
+    /// Whether the chosen id of a new client is in use.
     pub taken: bool,
     pub settings: &'a ClientSettings,
     pub now: DateTime<Utc>,
 }
 
-/// The client as it is to be. Collections that the submission leaves alone are none; the id of a new client is empty
-/// when one is to be generated.
+/// Returns the resulting client. Collections that the submission doesn't replace are none; the id of a new client is
+/// empty if one must be generated.
 ///
 /// # Errors
 /// Every problem of the submission, in the order of its parts.
@@ -91,8 +91,8 @@ pub fn check(input: &UpsertClient, facts: &Facts<'_>) -> Result<Aggregate, Vec<P
     Err(problems)
 }
 
-/// Who may not change or create the client learns what is wrong with the submission itself, up to there, and that the
-/// client exists; nothing of what is stored.
+/// Limits the problems that a caller without the permission gets. They learn the faults of the submission up to the
+/// refusal, and that the client exists, but nothing that is stored.
 fn told_to_the_forbidden(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems.retain(|problem| problem.section() <= Section::Permission && problem.code != ProblemCode::NotEditable);
     problems.sort_by_key(Problem::section);
@@ -101,7 +101,7 @@ fn told_to_the_forbidden(mut problems: Vec<Problem>) -> Vec<Problem> {
 
 fn client(input: &ClientInput, facts: &Facts<'_>, problems: &mut Problems) -> client::Model {
     let ClientInput {
-        encoded_key: _, // which client it is has been settled before
+        encoded_key: _, // resolved before
         client_id,
         state,
         first_name,
@@ -154,7 +154,7 @@ fn client(input: &ClientInput, facts: &Facts<'_>, problems: &mut Problems) -> cl
     }
 }
 
-/// A new client, before anything of the input is in it.
+/// A new client, before the input is applied.
 fn blank_client(facts: &Facts<'_>) -> client::Model {
     let Facts {
         definitions,
@@ -192,7 +192,7 @@ impl Scalars<'_> {
     }
 
     fn email_address(&mut self, sent: &MaybeUndefined<String>, stored: Option<String>) -> Option<String> {
-        // Of control characters only NUL has a code of its own: with another one, a text is no address.
+        // Of control characters only NUL has its own code: with another one, a text isn't an address.
         let nul = |text: &str| text.chars().find(|character| *character == '\0');
         let address = self.optional("emailAddress", sent, stored.clone(), TEXT_LIMIT, nul);
         if address != stored && address.as_deref().is_some_and(|address| !is_address(address)) {
@@ -202,7 +202,8 @@ impl Scalars<'_> {
         address
     }
 
-    /// The day of birth: today at the latest, in the time zone where it is latest. A stored date stays, whatever it is.
+    /// Checks the day of birth: at most today, in the time zone where days begin first. A stored date is always
+    /// accepted.
     fn birth_date(
         &mut self,
         sent: &MaybeUndefined<Date>,

@@ -1,5 +1,5 @@
-//! Replacing a collection: the difference between what is stored and what is to be, and the statements that write it.
-//! Written once, for any collection.
+//! Replaces a collection: finds the difference between the stored and the new members, and writes it. Generic over
+//! collections.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,17 +8,17 @@ use entity::{Collection, Member};
 use clientele_core::error::Result;
 use clientele_storage::db::Batch;
 
-/// What has to be written for `before` to become `after`.
+/// The changes that turn `before` into `after`.
 #[derive(Debug)]
 pub struct Difference<'a, M> {
-    /// The keys of the members that are gone.
+    /// The keys of removed members.
     removed: Vec<&'a str>,
-    /// The members that are new, or differ from what is stored.
+    /// The members that are new or differ from the stored ones.
     written: Vec<&'a M>,
 }
 
 impl<'a, M: Member> Difference<'a, M> {
-    /// A collection that was left alone (`after` is none) doesn't differ.
+    /// A collection that isn't replaced (`after` is none) doesn't differ.
     pub fn between(before: &'a [M], after: Option<&'a [M]>) -> Self {
         let Some(after) = after else {
             return Self {
@@ -44,7 +44,7 @@ impl<'a, M: Member> Difference<'a, M> {
         self.removed.is_empty() && self.written.is_empty()
     }
 
-    /// Adds the difference to what is to be written: at most one DELETE and one INSERT.
+    /// Adds the difference to the batch: at most one DELETE and one INSERT.
     pub fn write<C>(&self, client_key: &str, batch: &mut Batch) -> Result<()>
     where
         C: Collection<Model = M>,

@@ -1,14 +1,14 @@
-//! The fingerprint of an upsert: two inputs under one idempotency key are the same when they mean the same, however
-//! they were sent.
+//! The fingerprint of an upsert: two inputs under one idempotency key are the same if they mean the same, however they
+//! were sent.
 //!
-//! Every member that is present goes in under its name. An absent member leaves no trace, and null is not absent.
+//! Every member that is present is hashed under its name. An absent member leaves no trace, and null isn't absent.
 
 use super::input::UpsertClient;
 use crate::idempotency::Fingerprint;
 
 impl UpsertClient {
-    /// The fingerprint of what is asked for. It is the same whether the input was sent as literals or as variables, and
-    /// in whatever order its members were.
+    /// Returns the fingerprint of the input. It depends neither on whether the input was sent as literals or as
+    /// variables, nor on the order of its members.
     pub fn fingerprint(&self) -> Fingerprint {
         let asked = serde_json::to_vec(self).expect("an input of texts and numbers is JSON");
         Fingerprint::of(["upsertClient".as_bytes(), &asked])
@@ -30,7 +30,7 @@ mod tests {
         input.expect("the input is well-formed").fingerprint().to_string()
     }
 
-    /// The object with the members of all its objects in the opposite order.
+    /// The JSON with the members of all its objects in reverse order.
     fn reversed(json: &Json) -> Value {
         match json {
             Json::Object(members) => {
@@ -46,7 +46,7 @@ mod tests {
         }
     }
 
-    /// Some of these members, each null or one of a few values.
+    /// Some of these members, each null or one of its values.
     fn some_of(members: &'static [(&'static str, &'static [&'static str])]) -> impl Strategy<Value = Json> {
         let choices: Vec<_> = members.iter().map(|(_, values)| 0..values.len() + 2).collect();
         choices.prop_map(move |choices| {

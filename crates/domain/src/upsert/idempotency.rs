@@ -1,5 +1,5 @@
-//! An upsert under an idempotency key: the first is carried out and its outcome kept beside what it wrote; whoever
-//! sends it again is answered from there, and nothing is written, nor anybody told of it, a second time.
+//! Upserts under an idempotency key. The outcome of the first request is stored with its change. A repetition gets that
+//! outcome, writes nothing and sends no messages again.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -20,23 +20,22 @@ use clientele_core::{
 };
 use clientele_storage::db::{Batch, Step, Transaction};
 
-/// What is kept of an upsert: all that any door could be asked to show of it.
+/// The stored outcome of an upsert: all that any API can show of it.
 ///
-/// One that was kept by yesterday's server is read by today's. To treat it as absent would be to create a client twice;
-/// so whatever is added to what is in here, the rows of tables above all, takes `#[serde(default)]`, and nothing is
-/// renamed.
+/// Servers read the records of earlier versions, and treating one as absent would create a client twice. So every
+/// addition, to the rows of tables above all, takes `#[serde(default)]`, and nothing is renamed.
 #[derive(Serialize, Deserialize)]
 struct Record<'a> {
     outcome: Outcome,
-    /// With all collections, whichever the first answer had: the next may be asked for others.
+    /// With all collections: a repetition can request others than the first request.
     client: Cow<'a, Aggregate>,
     definitions: Excerpt,
 }
 
-/// Where the outcome is to be kept; none without a key.
+/// Returns the slot for the outcome; none without a key.
 ///
 /// # Errors
-/// What is wrong with the key.
+/// A problem with the key.
 pub(super) fn slot(
     input: &UpsertClient,
     caller: &Caller,
@@ -56,7 +55,7 @@ pub(super) fn slot(
 }
 
 impl Upsert<'_> {
-    /// The end of an upsert that isn't to be carried out; none when it is.
+    /// Ends an upsert that must not be carried out; none if it must.
     pub(super) async fn carried_out_already(&self, transaction: &Transaction) -> Result<Option<Step<Answer>>> {
         let Some(slot) = &self.slot else { return Ok(None) };
         Ok(match slot.claim(self.now, transaction).await? {
@@ -67,8 +66,7 @@ impl Upsert<'_> {
         })
     }
 
-    /// What the first one came to, for a caller who may still do that. Who may not is told so as anybody is: as a
-    /// problem.
+    /// Returns the first outcome to a caller who still has the permission. Otherwise the answer is the usual problem.
     async fn once_more(&self, kept: Kept, transaction: &Transaction) -> Result<Answer> {
         let Record {
             outcome,
@@ -91,7 +89,7 @@ impl Upsert<'_> {
         }))
     }
 
-    /// Adds the outcome to what is to be written, if it is to be kept.
+    /// Adds the outcome to the batch, if there is a key.
     pub(super) fn keep(
         &self,
         outcome: Outcome,
@@ -114,8 +112,7 @@ impl Upsert<'_> {
         slot.fill(&client.client.encoded_key, record, batch)
     }
 
-    /// The end of an upsert that finds everything as it is to be: only its outcome is to be written, if that is to be
-    /// kept.
+    /// Ends an upsert that changes nothing: writes only its outcome, if there is a key.
     pub(super) async fn unchanged(
         &self,
         client: Aggregate,
@@ -142,8 +139,7 @@ impl Upsert<'_> {
 mod tests {
     use super::{Outcome, Record};
 
-    /// As the first version kept it. It is never to be changed: records like this are read after the next migration,
-    /// too.
+    /// A record of the first version. It must never change: such records are still read after later migrations.
     const FIRST: &str = r#"{"outcome":"Created","client":{"client":{"encoded_key":"k1","client_id":"ANA","state":"ACTIVE",
         "first_name":"Ana","middle_name":null,"last_name":"Cruz","birth_date":"1990-02-01","gender":null,"email_address":null,
         "home_phone":null,"mobile_phone1":null,"mobile_phone2":null,"preferred_language":"ENGLISH","notes":null,

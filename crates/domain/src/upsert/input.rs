@@ -1,7 +1,7 @@
 //! The input of an upsert, from either API. Absent, null and a value are three different things here.
 //!
-//! Serialised, an input is what it asks for: an idempotency key is held to that (see [`UpsertClient::fingerprint`]). So
-//! an absent member must not be serialised, and what only identifies or carries the request is skipped.
+//! An idempotency key is compared by the serialised input (see [`UpsertClient::fingerprint`]). So an absent member must
+//! not be serialised, and members that only identify or carry the request are skipped.
 
 use async_graphql::{Enum, InputObject, MaybeUndefined};
 use serde::Serialize;
@@ -11,20 +11,20 @@ use crate::enums::{Gender, Language};
 use crate::idempotency::Fingerprint;
 use clientele_core::{problem::Problem, scalar::Date};
 
-/// No list of a submission may be longer. A door that has read one member more has read enough to know the answer.
+/// Limit of every list in a submission. An API can stop reading one member beyond it.
 pub const LONGEST_LIST: usize = 1_000;
 
-/// How to find the client that is to be changed.
+/// How to find the client to change.
 #[derive(Enum, Serialize, Copy, Clone, Debug, Default, Eq, PartialEq)]
 pub enum ClientMatch {
     /// `client.encodedKey` names the client to change; without it a client is created.
     #[default]
     EncodedKey,
-    /// `client.clientId` names the client to change; when there is none with this id, it is created.
+    /// `client.clientId` names the client to change; if there is none with this id, it is created.
     ClientId,
 }
 
-/// A client as it is to be: created when it isn't there, changed when it is. Everything is stored, or nothing.
+/// Creates a client, or changes it if it exists. Everything is stored, or nothing.
 #[derive(InputObject, Serialize, Clone, Debug, Default)]
 #[serde(rename_all = "camelCase")]
 #[graphql(name = "UpsertClientInput")]
@@ -32,65 +32,65 @@ pub struct UpsertClient {
     /// The client itself. With `encodedKey` that client is changed, without it one is created.
     pub client: ClientInput,
     /// Replaces the client's identification documents: one with an `encodedKey` is changed and keeps its key, one
-    /// without is new, and a stored one that isn't listed is deleted. Omit to leave them alone; `[]` removes all; null
-    /// is refused. At most 200.
+    /// without is new, and a stored one that isn't listed is deleted. Omit to keep them; `[]` removes all; null is
+    /// refused. At most 200.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub id_documents: MaybeUndefined<Vec<IdDocumentInput>>,
-    /// Replaces the client's address: with its `encodedKey` it is changed and keeps its key, without it is a new one.
-    /// A client has one address: only the first of the list is stored, the others are ignored. Omit to leave it alone;
-    /// `[]` removes it; null is refused. At most 200.
+    /// Replaces the client's address: with its `encodedKey` it is changed and keeps its key, without it is a new one. A
+    /// client has one address: only the first of the list is stored, the others are ignored. Omit to keep it; `[]`
+    /// removes it; null is refused. At most 200.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub addresses: MaybeUndefined<Vec<AddressInput>>,
-    /// Replaces the client's custom field values: a field that isn't listed loses its value. Omit to leave them alone;
-    /// `[]` removes all; null is refused. At most 1,000. Values of sets that you may not change are no part of this:
-    /// they are kept, each at its place in the list, and those listed here take the other places in their order. Naming
-    /// one is FORBIDDEN, unless you may see it and send it back as it is.
+    /// Replaces the client's custom field values: a field that isn't listed loses its value. Omit to keep them; `[]`
+    /// removes all; null is refused. At most 1,000. Values of sets that you may not change are kept, each at its
+    /// position in the list, and the listed values fill the other positions in their order. Naming one that you may not
+    /// change is FORBIDDEN, unless you may see it and send it back unchanged.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub custom_information: MaybeUndefined<Vec<CustomFieldValueInput>>,
-    /// How to find the client that is to be changed.
+    /// How to find the client to change.
     #[graphql(default)]
     pub match_on: ClientMatch,
     /// Refuses the change with VERSION_CONFLICT when the stored client has another version. 0: it must not exist yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<i32>,
-    /// Makes it safe to send this again: for 24 hours the same input under the same key, from the same caller, is
-    /// answered with the client as it was stored then, and changes nothing; another input is IDEMPOTENCY_KEY_REUSED.
-    /// Custom fields are shown as they were then, with the options that they offer now. Only a change without
-    /// userErrors uses the key up. Once the client's data has been erased, the same input is OUTCOME_ERASED. 1 to 255
-    /// printable ASCII characters, a UUID for example; null counts as absent.
+    /// Makes it safe to send the request again: for 24 hours the same input under the same key, from the same caller,
+    /// returns the client as it was stored then, and changes nothing; another input is IDEMPOTENCY_KEY_REUSED. Custom
+    /// fields are shown as they were then, with their present options. Only a change without userErrors uses the key
+    /// up. Once the client's data has been erased, the same input is OUTCOME_ERASED. 1 to 255 printable ASCII
+    /// characters, a UUID for example; null counts as absent.
     #[serde(skip)]
     pub idempotency_key: Option<String>,
-    /// Comes back in the payload, untouched.
+    /// Returned unchanged in the payload.
     #[serde(skip)]
     pub client_mutation_id: Option<String>,
-    /// What a door tells requests apart by, where that isn't this input itself.
+    /// The API's own fingerprint of the request, if it isn't that of this input.
     #[graphql(skip)]
     #[serde(skip)]
     pub request: Option<Fingerprint>,
-    /// The id or key of the client that a path names; it must exist.
+    /// The id or key of the client in a path; the client must exist.
     #[graphql(skip)]
     #[serde(skip)]
     pub named: Option<String>,
-    /// Refuses a change that doesn't carry the client's key.
+    /// Refuses a change without the client's key.
     #[graphql(skip)]
     #[serde(skip)]
     pub demand_key: bool,
-    /// What the door couldn't read. These members count as absent.
+    /// The problems of members that the API couldn't read. These members count as absent.
     #[graphql(skip)]
     #[serde(skip)]
     pub unreadable: Vec<Problem>,
 }
 
-/// A client's own members. An omitted one stays as it is; null clears it, where it can be cleared. Texts are one line
-/// without control characters, `notes` excepted. A stored value that is sent back unchanged is always accepted.
+/// A client's own members. An omitted one stays as it is; null clears it if it can be cleared. Texts are one line
+/// without control characters, except `notes`. A stored value that is sent back unchanged is always accepted.
 #[derive(InputObject, Serialize, Clone, Debug, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientInput {
     /// The key of the client to change. Omit to create one.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub encoded_key: MaybeUndefined<String>,
-    /// The id people use, up to 32 characters. Chosen once: omit it on creation and one is generated. It neither begins
-    /// nor ends with white space, and isn't `.`, `..` or `search`.
+    /// The id that people use, up to 32 characters. It can be chosen only on creation: omit it to have one generated.
+    /// It neither begins nor ends with white space, and isn't `.`, `..` or `search`.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub client_id: MaybeUndefined<String>,
     /// Only the state the client already has, or on creation the first state, is accepted. INACTIVE on creation is
@@ -126,7 +126,7 @@ pub struct ClientInput {
     /// Up to 255 characters.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub mobile_phone2: MaybeUndefined<String>,
-    /// The language the client is written to in; null means ENGLISH, as does omitting it on creation.
+    /// The language of messages to the client; null means ENGLISH, as does omitting it on creation.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub preferred_language: MaybeUndefined<Language>,
     /// Up to 65,535 characters, with line breaks and tabs.
@@ -150,16 +150,16 @@ pub struct ClientInput {
 #[derive(InputObject, Serialize, Clone, Debug, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct IdDocumentInput {
-    /// The key of the client's own document that this is. Omit it for a new one.
+    /// The key of the client's document to change. Omit it for a new one.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub encoded_key: MaybeUndefined<String>,
-    /// What kind of document it is, `Passport` for example. Required, up to 255 characters.
+    /// The kind of document, `Passport` for example. Required, up to 255 characters.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub document_type: MaybeUndefined<String>,
     /// The document's number. Required, up to 255 characters.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub document_id: MaybeUndefined<String>,
-    /// Who issued it, up to 255 characters.
+    /// The issuing authority, up to 255 characters.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub issuing_authority: MaybeUndefined<String>,
     /// The last day on which it is valid.
@@ -175,7 +175,7 @@ pub struct IdDocumentInput {
 #[derive(InputObject, Serialize, Clone, Debug, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct AddressInput {
-    /// The key of the client's own address that this is. Omit it for a new one.
+    /// The key of the client's address to change. Omit it for a new one.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub encoded_key: MaybeUndefined<String>,
     /// Up to 255 characters.
@@ -211,7 +211,7 @@ pub struct AddressInput {
 pub struct CustomFieldValueInput {
     /// The id of the custom field.
     pub field_id: String,
-    /// The place in a grouped set. Omit it for a field of a SINGLE set.
+    /// The position in a grouped set. Omit it for a field of a SINGLE set.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub group_index: Option<i32>,
     /// The value as text: a number as `12.50`, a date as `YYYY-MM-DD`, a checkbox as `TRUE` or `FALSE`, a selection as
@@ -221,7 +221,7 @@ pub struct CustomFieldValueInput {
     /// The key of the client, user or group that is linked.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub linked_key: MaybeUndefined<String>,
-    /// Whether the value was sent as a boolean rather than as text: only checkboxes take one.
+    /// Whether the value was sent as a boolean rather than as text. Only checkboxes accept one.
     #[graphql(skip)]
     #[serde(skip)]
     pub is_boolean: bool,

@@ -13,8 +13,8 @@ use crate::{
     definitions::{Definitions, NO_GROUP},
 };
 
-/// The members in which `after` differs from `before`; all it has when it is new. A collection that is none in `after`
-/// was left alone.
+/// Returns the members in which `after` differs from `before`; all members of a new client. A collection that is none
+/// in `after` wasn't replaced.
 pub(super) fn members(before: Option<&Aggregate>, after: &Aggregate, definitions: &Definitions) -> Vec<Member> {
     fn rows<M>(before: Option<&Aggregate>, of: impl Fn(&Aggregate) -> &Option<Vec<M>>) -> &[M] {
         before.and_then(|before| of(before).as_deref()).unwrap_or_default()
@@ -66,7 +66,7 @@ fn is_key(column: &str) -> bool {
     matches!(column, "client_key" | "encoded_key")
 }
 
-/// By the field's id and the place in its group: what submissions name values by.
+/// Values are identified by the field's id and the position in its group, as in submissions.
 fn custom_value(
     before: Option<&custom_field_value::Model>,
     after: Option<&custom_field_value::Model>,

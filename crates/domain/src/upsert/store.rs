@@ -1,4 +1,4 @@
-//! Writing what an upsert has decided: the client, its collections and the messages it is owed, together.
+//! Writes the result of an upsert: the client, its collections and its messages, in one batch.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ use clientele_core::{
 };
 use clientele_storage::db::{Batch, Step, Transaction};
 
-/// How many generated ids are tried before a pattern counts as used up.
+/// Limit of the generated ids that are tried before a pattern counts as used up.
 const ID_ATTEMPTS: usize = 20;
 
 impl Upsert<'_> {
@@ -34,7 +34,7 @@ impl Upsert<'_> {
         let chosen = !after.client.client_id.is_empty();
         if !self.claim_id(&mut after.client, transaction).await? {
             return match (chosen, self.input.match_on) {
-                // Somebody else has created it just now: it is to be changed instead.
+                // Another request has just created it: change it instead.
                 (true, ClientMatch::ClientId) => Ok(Step::Again),
                 (true, ClientMatch::EncodedKey) => Ok(Step::Discard(Err(vec![taken()]))),
                 (false, _) => Err(Error::defect(
@@ -53,7 +53,7 @@ impl Upsert<'_> {
         self.store(batch, None, after, definitions, transaction).await
     }
 
-    /// Makes the client's id its own, across all clients. An id that is to be generated is generated here.
+    /// Claims the client's id across all clients. Generates the id if none was chosen.
     async fn claim_id(&self, client: &mut client::Model, transaction: &Transaction) -> Result<bool> {
         let generate = client.client_id.is_empty();
         for _ in 0..if generate { ID_ATTEMPTS } else { 1 } {
@@ -84,7 +84,7 @@ impl Upsert<'_> {
         }
         let client = client::Model {
             version: before.client.version + 1,
-            // Clocks of several servers differ; a client's own time doesn't run backwards.
+            // The clocks of servers differ; a client's own time must not run backwards.
             updated_at: self.now.max(before.client.updated_at),
             ..after.client.clone()
         };
@@ -103,7 +103,7 @@ impl Upsert<'_> {
             .await
     }
 
-    /// What writes the client's own row, and the record of what is being done to it.
+    /// Returns a batch with the client's own row and the audit record of the change.
     async fn recorded(
         &self,
         client: &client::Model,
@@ -134,8 +134,8 @@ impl Upsert<'_> {
         Ok(batch)
     }
 
-    /// Writes the batch that makes `client` what it is now, and the messages that the change brings about. `before` is
-    /// the client's row until now; none when the client is created.
+    /// Writes the batch that makes `client` its present state, and the messages that the change causes. `before` is the
+    /// client's former row; none if the client is created.
     async fn store(
         &self,
         mut batch: Batch,
@@ -170,7 +170,7 @@ impl Upsert<'_> {
     }
 }
 
-/// A client's row with where its history ends, which no reader of clients needs.
+/// A client's row with the end of its audit chain, which readers of clients don't need.
 #[derive(Serialize)]
 struct Row<'a> {
     #[serde(flatten)]

@@ -17,7 +17,7 @@ use clientele_core::{
 };
 use clientele_storage::db::Transaction;
 
-/// The path of problems with the client that a door's own path names.
+/// The path of problems with the client in an API's path.
 pub const NAMED: &str = "id";
 
 /// `matchOn: CLIENT_ID` needs that id and no other name.
@@ -42,7 +42,7 @@ pub(super) fn unclear_target(input: &UpsertClient) -> Option<Problem> {
     }
 }
 
-/// What it takes to change a client that is there, or to create one.
+/// Returns the permission to change an existing client, or to create one.
 fn permission(present: bool) -> Permission {
     match present {
         true => Permission::EditClient,
@@ -50,7 +50,7 @@ fn permission(present: bool) -> Permission {
     }
 }
 
-/// Which of the two permissions it takes is known only once the client has been looked for.
+/// Returns a problem without the permission. Which one is needed is known only after the client was looked for.
 pub(super) fn forbidden(caller: &Caller, present: bool) -> Option<Problem> {
     let permission = permission(present);
     let act = if present { "change" } else { "create" };
@@ -59,7 +59,7 @@ pub(super) fn forbidden(caller: &Caller, present: bool) -> Option<Problem> {
 }
 
 impl UpsertClient {
-    /// The client that the submission changes if it exists; none when the submission creates one in any case.
+    /// The client that the submission changes if it exists; none if the submission always creates one.
     pub fn target(&self) -> Option<ClientBy> {
         let ClientInput {
             encoded_key, client_id, ..
@@ -74,7 +74,7 @@ impl UpsertClient {
 }
 
 impl Upsert<'_> {
-    /// Whether the names in the submission lead to no client, or to two.
+    /// Returns a problem if the names in the submission lead to no client, or to two.
     pub(super) async fn wrong_target(
         &self,
         present: Option<&Aggregate>,
@@ -115,7 +115,7 @@ impl Upsert<'_> {
 
     pub(super) fn wrong_version(&self, present: Option<&Aggregate>) -> Option<Problem> {
         let expected = self.input.expected_version?;
-        // Who may not change the client is told that instead, and not its version.
+        // A caller who may not change the client gets that error, and not its version.
         if !self.caller.may(permission(present.is_some())) {
             return None;
         }

@@ -11,8 +11,8 @@ use clientele_core::{
 use clientele_storage::db::Transaction;
 
 impl Upsert<'_> {
-    /// The problem with the client's key, followed by those of other members that do not depend on the stored client.
-    /// So the caller can correct all of them at once.
+    /// Returns the problem with the client's key, followed by those of other members that don't depend on the stored
+    /// client. So the caller can correct all of them at once.
     pub(super) async fn with_other_problems(
         &self,
         unknown: Problem,
@@ -35,11 +35,11 @@ impl Upsert<'_> {
         Ok(std::iter::once(unknown).chain(others).collect())
     }
 
-    /// Returns true when the problem need not exist if the client did. A member that is left out may be stored. Keys,
-    /// the id and values that the caller can't set may be sent back.
+    /// Returns true if the problem might not exist for an existing client. An omitted member can be stored. Keys, the
+    /// id and values that the caller can't set can be sent back.
     ///
-    /// A value that breaks another rule is reported, although a stored one from before that rule is accepted when it is
-    /// sent back unchanged.
+    /// A value that breaks another rule is reported. A stored value from before that rule is accepted if it is sent
+    /// back unchanged.
     fn depends_on_stored(&self, problem: &Problem) -> bool {
         match problem.code {
             ProblemCode::NotOwned | ProblemCode::NotEditable | ProblemCode::Forbidden | ProblemCode::Deactivated => {

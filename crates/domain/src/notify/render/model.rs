@@ -1,4 +1,4 @@
-//! A model of rendering that follows the rules without an engine, for tests and fuzzing.
+//! Renders messages by the rules without an engine: the model for tests and fuzzing.
 
 use super::{Compiled, Values};
 use crate::definitions::placeholder::Name;
@@ -7,7 +7,7 @@ use clientele_core::text::forbidden_in_lines;
 /// Renders both ways.
 ///
 /// # Panics
-/// When they differ.
+/// If the results differ.
 pub fn compare(subject: &str, text: &str, html: Option<&str>, values: &Values) {
     let naive = || {
         let subject = naive(subject, values, str::to_owned)?.replace(char::is_control, " ");
@@ -25,7 +25,7 @@ pub fn compare(subject: &str, text: &str, html: Option<&str>, values: &Values) {
     assert_eq!(rendered, naive());
 }
 
-/// None when the text is one that is refused.
+/// None if the text must be refused.
 fn naive(text: &str, values: &Values, insert: fn(&str) -> String) -> Option<String> {
     if forbidden_in_lines(text).is_some() {
         return None;

@@ -20,7 +20,7 @@ pub struct MessageFilter {
     pub created_at: Option<DateTimeRange>,
 }
 
-/// What is looked up in an index; the other conditions are checked on what is found there.
+/// The condition that an index serves; the other conditions are checked on the rows found.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Lead {
     Client,
@@ -30,7 +30,6 @@ enum Lead {
 }
 
 impl MessageFilter {
-    /// The conditions on `message m`.
     pub(in crate::notify) fn conditions(&self, dialect: Dialect) -> Conditions {
         let Self {
             client,
@@ -65,7 +64,7 @@ impl MessageFilter {
         conditions
     }
 
-    /// Nearly all messages have been sent, so that only the other states are worth looking up.
+    /// Nearly all messages have been sent, so that the index helps only with the other states.
     fn lead(&self) -> Lead {
         let is_rare = |states: &Vec<MessageState>| !states.contains(&MessageState::Sent);
         if self.client.is_some() {
@@ -80,8 +79,8 @@ impl MessageFilter {
     }
 }
 
-/// A condition that holds for these states; none when it always does. They are written out: how many rows one has
-/// decides how the database looks for them, and there are few different statements.
+/// Returns the condition of these states; none if it always holds. States are literals: the database plans by their
+/// frequency, and there are few different statements.
 fn one_of(states: &[MessageState], column: &str) -> Option<String> {
     let asked = MessageState::ALL.into_iter().filter(|state| states.contains(state));
     let asked: Vec<String> = asked.map(|state| format!("'{}'", state.as_str())).collect();

@@ -1,4 +1,4 @@
-//! The conditions of a template on the clients that it is for.
+//! The conditions on the clients of a template.
 
 use crate::{
     caller::Rights,
@@ -8,7 +8,8 @@ use crate::{
 };
 
 impl Conditions {
-    /// Whether they hold for a client that was loaded with its custom field values, if any are asked for.
+    /// Returns true if they hold for a client, which must be loaded with its custom field values if any condition needs
+    /// them.
     pub fn hold(&self, aggregate: &Aggregate) -> bool {
         let client = &aggregate.client;
         let role = self.roles.is_empty() || self.roles.contains(&client.client_role_key);
@@ -18,8 +19,8 @@ impl Conditions {
 }
 
 impl Conditions {
-    /// Returns true when one of them is on a value that a caller with these rights may not see. The value of a field
-    /// that no longer exists may be of any set.
+    /// Returns true if one of them is on a value that a caller with these rights may not see. The value of a field that
+    /// no longer exists can be of any set.
     pub fn depend_on_hidden(&self, definitions: &Definitions, rights: &Rights) -> bool {
         let is_shown = |field: &FieldCondition| {
             let known = definitions.field_of_key(&field.field_key);
@@ -30,8 +31,8 @@ impl Conditions {
 }
 
 impl FieldCondition {
-    /// The value, as far as somebody with these rights may see it: who knows it, and which clients got a message, would
-    /// know what they have. That of a field that is no more may be of any set.
+    /// Returns the value, masked if a reader with these rights may not see it: with it and the recipients of messages,
+    /// they would know the clients' values. The value of a field that no longer exists can be of any set.
     pub fn shown(&self, definitions: &Definitions, rights: &Rights) -> &str {
         let field = definitions.field_of_key(&self.field_key);
         match rights.views_all() || field.is_some_and(|field| field.is_shown(rights)) {

@@ -1,4 +1,4 @@
-//! Deleting a message template. Messages that were written from it keep what they need.
+//! Deletes a message template. Messages that were written from it keep their data.
 
 use async_graphql::InputObject;
 use chrono::{DateTime, Utc};
@@ -17,17 +17,17 @@ use clientele_core::{
 };
 use clientele_storage::db::{Step, Transaction, Work};
 
-/// Names the message template that is to be deleted.
+/// Deletes a message template.
 #[derive(InputObject, Clone, Debug)]
 #[graphql(name = "DeleteMessageTemplateInput")]
 pub struct DeleteMessageTemplate {
     /// The id of the template.
     pub template_id: String,
-    /// Comes back in the payload, untouched.
+    /// Returned unchanged in the payload.
     pub client_mutation_id: Option<String>,
 }
 
-/// Deletes a template and answers the key it had.
+/// Deletes a template and returns its key.
 pub async fn delete_message_template(
     clientele: &Clientele,
     caller: &Caller,

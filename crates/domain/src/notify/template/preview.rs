@@ -1,4 +1,4 @@
-//! A message as a client would get it now, without sending it.
+//! Previews the message that a client would get now, without sending it.
 
 use chrono::{DateTime, Utc};
 
@@ -13,22 +13,21 @@ use crate::{
 };
 use clientele_core::error::Result;
 
-/// What a template says to a client.
+/// A template rendered for a client.
 #[derive(Clone, Debug)]
 pub struct Preview {
-    /// Whether the client meets the template's conditions, as far as the caller may see: one on a hidden value isn't
-    /// met.
+    /// Whether the client meets the template's conditions. One on a value that the caller may not see isn't met.
     pub matches: bool,
     pub language: Language,
-    /// None when the client can't be reached on the template's channel.
+    /// None if the template's channel doesn't reach the client.
     pub recipient: Option<String>,
     pub content: Content,
-    /// Whether the channel knows subjects.
+    /// Whether the channel has subjects.
     pub has_subject: bool,
 }
 
 impl Clientele {
-    /// Renders a template for a client, in the client's language unless another is given; none when one of the two
+    /// Renders a template for a client, in the client's language unless another is given; none if one of the two
     /// doesn't exist.
     pub async fn preview_message(
         &self,
@@ -39,12 +38,12 @@ impl Clientele {
         now: DateTime<Utc>,
     ) -> Result<Option<Preview>> {
         caller.needs(Permission::ViewMessages)?;
-        // Which template it is, is known only with the definitions that come with the client.
+        // The template is known only with the definitions that come with the client.
         let wanted = Wanted {
             addresses: false,
             ..Wanted::ALL
         };
-        // It comes without the values that the caller may not see, so that no condition tells of them.
+        // The client comes without the values that the caller may not see, so that no condition reveals them.
         let Some((aggregate, definitions)) = self.client(caller, client, wanted).await? else {
             return Ok(None);
         };

@@ -10,7 +10,7 @@ use crate::{
     definitions::Definitions,
 };
 
-/// A template's row and its present variants.
+/// A template's row and its current variants.
 pub(super) type State<'a> = (&'a message_template::Model, Vec<&'a message_variant::Model>);
 
 pub(super) fn state(template: &Template) -> State<'_> {
@@ -20,7 +20,7 @@ pub(super) fn state(template: &Template) -> State<'_> {
     )
 }
 
-/// The members in which one state differs from the other; none is the state of what isn't there.
+/// Returns the members in which the states differ; none is a template that doesn't exist.
 pub(super) fn members(before: Option<&State<'_>>, after: Option<&State<'_>>, definitions: &Definitions) -> Vec<Member> {
     let mut found = Vec::new();
     use message_template::Column::{Active, Channel, DefaultLanguage, Event, Name, Position, TemplateId};
@@ -46,8 +46,8 @@ pub(super) fn members(before: Option<&State<'_>>, after: Option<&State<'_>>, def
     found
 }
 
-/// A value that a custom field must have is shown to those who may see the field's own: who knows it, and which clients
-/// got a message, knows what they have.
+/// A condition's value is shown only to readers who may see the field's values: with it and the recipients of messages,
+/// they know the clients' values.
 fn conditions(
     before: Option<Conditions>,
     after: Option<Conditions>,
@@ -73,7 +73,7 @@ fn conditions(
         let field = definitions.field_of_key(key);
         let id = field.map_or(key, |field| &field.row.field_id);
         let mut members = Members::below(found, &["conditions", "customFields", id]);
-        // What set a field that is no more was of isn't known: by no id, it is shown to those who see all sets.
+        // The set of a field that no longer exists is unknown: without an id, only readers who see all sets see it.
         members.set = Some(field.map_or_else(String::new, |field| field.set.set_id.clone()));
         members.text(
             "value",
@@ -83,7 +83,7 @@ fn conditions(
     }
 }
 
-/// Stored conditions are readable: what is stored was written by this.
+/// Stored conditions can always be read: this program wrote them.
 fn read(conditions: &str) -> Conditions {
     serde_json::from_str(conditions).unwrap_or_default()
 }

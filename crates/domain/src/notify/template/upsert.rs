@@ -1,4 +1,4 @@
-//! Creating or changing a message template, by the same replace rules that all definitions have.
+//! Creates or changes a message template, by the replace rules of all definitions.
 
 mod check;
 mod conditions;
@@ -26,39 +26,38 @@ use clientele_core::{
 };
 use clientele_storage::db::{Step, Transaction, Work};
 
-/// A message template as it is to be: created when there is none with this `templateId`, changed when there is. An
-/// omitted member stays as it is. Of one that depends on values of custom fields which you may not see, by a condition
-/// or a placeholder, you may change the texts and deactivate it; event, channel and conditions are FORBIDDEN, and to
-/// activate it.
+/// Creates a message template, or changes the one with this `templateId` if there is one. An omitted member stays as it
+/// is. If a condition or a placeholder depends on custom field values that you may not see, you can change the texts
+/// and deactivate the template. To change its event, channel or conditions, or to activate it, is then FORBIDDEN.
 #[derive(InputObject, Clone, Debug)]
 #[graphql(name = "UpsertMessageTemplateInput")]
 pub struct UpsertMessageTemplate {
     /// The id of the template, up to 32 characters.
     pub template_id: String,
-    /// The key the template is to have, when it is created: 1 to 32 letters and digits. Omit it to have one made.
+    /// The key of a new template: 1 to 32 letters and digits. Omit it to have one generated.
     pub encoded_key: MaybeUndefined<String>,
-    /// The name people see, up to 255 characters. Required on creation.
+    /// The display name, up to 255 characters. Required on creation.
     pub name: MaybeUndefined<String>,
-    /// What a message is sent for. Required on creation.
+    /// The event that its messages are sent for. Required on creation.
     pub event: Option<Event>,
-    /// The way its messages take. Required on creation.
+    /// The channel of its messages. Required on creation.
     pub channel: Option<Channel>,
-    /// Whether messages are written from it; true unless given. At most 20 of one event and channel are active.
+    /// Whether messages are written from it. True by default. At most 20 templates of one event and channel are active.
     pub active: Option<bool>,
-    /// The language of the variant for clients in whose language there is none; on creation that of the first variant
-    /// unless given.
+    /// The language of the variant for clients without one in their own language. On creation, that of the first
+    /// variant by default.
     pub default_language: Option<Language>,
     /// Replaces the variants: one whose language is known is changed, another is new, and a stored one that isn't
-    /// listed is removed. Omit to leave them alone; null is refused. At least one, and at most one for each language.
+    /// listed is removed. Omit to keep them; null is refused. At least one, and at most one for each language.
     pub variants: MaybeUndefined<Vec<MessageTemplateVariantInput>>,
-    /// Replaces the conditions as a whole. Omit to leave them alone; null removes all.
+    /// Replaces the conditions as a whole. Omit to keep them; null removes all.
     pub conditions: MaybeUndefined<MessageConditionsInput>,
-    /// Comes back in the payload, untouched.
+    /// Returned unchanged in the payload.
     pub client_mutation_id: Option<String>,
 }
 
-/// What a template says in one language. A placeholder is `{NAME}` or, for a custom field's value, `{CF:field_id}`;
-/// where there is no value, it becomes an empty text. One whose values you may not see is refused, unless the stored
+/// The texts of a template in one language. A placeholder is `{NAME}` or, for a custom field's value, `{CF:field_id}`;
+/// without a value it becomes an empty text. A placeholder whose values you may not see is refused, unless the stored
 /// variant has it already. Any other brace is text. The names are CLIENT_NAME, CLIENT_ID, CLIENT_FIRST_NAMES,
 /// CLIENT_MIDDLE_NAMES, CLIENT_LAST_NAME, RECIPIENT_NAME, RECIPIENT_EMAIL_ADDRESS, RECIPIENT_MOBILE_PHONE; of the first
 /// identification document ID_DOCUMENT_TYPE, ID_DOCUMENT_NUMBER, ID_DOCUMENT_ISSUING_AUTHORITY,
@@ -77,16 +76,16 @@ pub struct MessageTemplateVariantInput {
     pub html: MaybeUndefined<String>,
 }
 
-/// Which clients get a message: those for whom all of these hold. What is omitted, null or an empty list asks for
-/// nothing.
+/// The conditions on the clients that get a message. All of them must hold. A member that is omitted, null or empty
+/// always holds.
 #[derive(InputObject, Clone, Debug, Default)]
 pub struct MessageConditionsInput {
     /// The client has one of these roles.
     pub client_roles: Option<Vec<ClientRoleBy>>,
     /// The client is in one of these states.
     pub states: Option<Vec<ClientState>>,
-    /// Each of these custom fields, whose values you may see, has this value. At most 100, and each field once. A
-    /// stored one that you may not see is kept by sending it as it is shown, with the value `***`.
+    /// Each of these custom fields, whose values you can see, has this value. At most 100, and each field once. To keep
+    /// a stored condition that you may not see, send it as it is shown, with the value `***`.
     pub custom_fields: Option<Vec<MessageFieldConditionInput>>,
 }
 
@@ -95,18 +94,18 @@ pub struct MessageConditionsInput {
 pub struct MessageFieldConditionInput {
     /// The id of the custom field.
     pub field_id: String,
-    /// The value as text, as a submission has it; for a link, the key of what is linked.
+    /// The value as text, as in a client's custom fields; for a link, the linked key.
     pub value: String,
 }
 
-/// A template with its variants as they are to be.
+/// A template with its variants as they will be stored.
 #[derive(Debug)]
 struct Plan {
     row: message_template::Model,
     variants: Vec<message_variant::Model>,
 }
 
-/// Creates the template that `input` describes, or changes the one it names. Answers all definitions and the template's
+/// Creates the template that `input` describes, or changes the one it names. Returns all definitions and the template's
 /// key.
 pub async fn upsert_message_template(
     clientele: &Clientele,
@@ -162,7 +161,8 @@ impl Work for Upsert<'_> {
     }
 }
 
-/// Writes what differs, and says whether anything did. A variant's texts are never overwritten: messages refer to them.
+/// Writes the differences, and returns true if there were any. A variant's texts are never overwritten: messages refer
+/// to them.
 async fn write(plan: &Plan, before: &Definitions, transaction: &Transaction) -> Result<bool> {
     let before = before.template_of_key(&plan.row.encoded_key);
     let stored = before.map(|template| template.variants.as_slice()).unwrap_or_default();
@@ -186,7 +186,7 @@ async fn write(plan: &Plan, before: &Definitions, transaction: &Transaction) -> 
         transaction.put::<message_template::Entity>(&[&plan.row]).await?;
     }
     if !retired.is_empty() {
-        // Before the new ones, as only one of a language may be current.
+        // Before the new ones, as only one variant of a language can be current.
         let which = transaction.dialect.is_one_of("encoded_key", "$1");
         let keys = serde_json::to_string(&retired).map_err(Error::internal)?;
         transaction

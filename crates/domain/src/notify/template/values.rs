@@ -27,7 +27,7 @@ pub struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    /// `aggregate` must have the collections that the templates want.
+    /// `aggregate` must have the collections that the templates need.
     pub fn new(aggregate: &'a Aggregate, definitions: &'a Definitions, now: DateTime<Utc>) -> Self {
         let mut by_field = HashMap::new();
         for value in aggregate.custom_values.iter().flatten() {
@@ -41,7 +41,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The values of the placeholders that `variant` has; with that of a custom field, the set it is of.
+    /// Returns the values of the placeholders in `variant`, and for each custom field its set.
     pub fn values(&self, variant: &Variant) -> Values {
         let mut values = Values::new();
         for key in &variant.keys {
@@ -61,7 +61,7 @@ impl<'a> Source<'a> {
     }
 }
 
-/// The number that text messages to a client go to.
+/// The recipient of text messages to a client.
 pub fn mobile_phone(client: &client::Model) -> Option<&str> {
     let numbers = [&client.mobile_phone1, &client.mobile_phone2];
     numbers

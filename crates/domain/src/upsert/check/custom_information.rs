@@ -29,7 +29,7 @@ pub(super) fn check(
     problems: &mut Problems,
 ) -> Option<Vec<Stored>> {
     let list = problems.list(LIST, sent, LONGEST_LIST);
-    // What is required is demanded of a creation and of a list, not of a change that leaves the values alone.
+    // Required values are demanded on creation and from a list, but not from a change without a list.
     if list.is_none() && (facts.present.is_some() || !sent.is_undefined()) {
         return None;
     }
@@ -57,7 +57,7 @@ pub(super) fn check(
             continue;
         };
         if !field.is_shown(rights) {
-            // Whatever is stored, and whatever else is wrong: the answer is the same.
+            // The answer must not depend on the stored value or on other faults.
             forbid(field, index, problems);
             continue;
         }
@@ -79,7 +79,7 @@ pub(super) fn check(
         }
         let before = stored.get(&(field.row.encoded_key.as_str(), group_index)).copied();
         if !field.is_editable(rights) {
-            // Who may see a value may send it back, as callers do with whole answers.
+            // A caller who may see a value can send it back, as callers do with whole answers.
             if !before.is_some_and(|before| says(before, value, linked_key)) {
                 forbid(field, index, problems);
             }
@@ -91,7 +91,7 @@ pub(super) fn check(
                 field_key: field.row.encoded_key.clone(),
                 group_index,
                 encoded_key: before.map_or_else(new_key, |before| before.encoded_key.clone()),
-                position: 0, // settled below, with the values that are kept
+                position: 0, // set below, with the kept values
                 value,
                 linked_key,
             }),
@@ -126,7 +126,7 @@ pub(super) fn check(
     Some(in_place(kept, values))
 }
 
-/// The stored values that a list of this caller doesn't replace.
+/// Returns the stored values that a list of this caller doesn't replace.
 fn kept(stored: &[Stored], facts: &Facts<'_>) -> Vec<Stored> {
     let rights = &*facts.caller.rights;
     if rights.edits_all() {
@@ -139,8 +139,8 @@ fn kept(stored: &[Stored], facts: &Facts<'_>) -> Vec<Stored> {
     kept
 }
 
-/// The list that is stored: what is kept stays where it is, what was sent takes the other places in its own order, and
-/// no place stays free: what is kept moves up when there is less before it than there was.
+/// Merges the list to store. Kept values stay at their positions; sent values fill the others in their own order. There
+/// are no gaps: kept values move up if fewer values precede them than before.
 fn in_place(kept: Vec<Stored>, sent: Vec<Stored>) -> Vec<Stored> {
     let (mut kept, mut sent) = (kept.into_iter().peekable(), sent.into_iter());
     let mut list = Vec::with_capacity(kept.len() + sent.len());
@@ -158,7 +158,7 @@ fn in_place(kept: Vec<Stored>, sent: Vec<Stored>) -> Vec<Stored> {
     }
 }
 
-/// Whether a stored value is sent back as it is.
+/// Returns true if a stored value is sent back unchanged.
 fn says(before: &Stored, value: &MaybeUndefined<String>, linked_key: &MaybeUndefined<String>) -> bool {
     let same = |sent: &MaybeUndefined<String>, stored: &Option<String>| match sent {
         MaybeUndefined::Undefined => true,
@@ -190,17 +190,17 @@ fn field<'a>(id: &str, index: usize, facts: &'a Facts<'_>, problems: &mut Proble
     field
 }
 
-/// Why a value is refused, and which member of it is at fault.
+/// The reason to refuse a value, and the member at fault.
 struct Refusal {
     code: ProblemCode,
     member: &'static str,
     message: String,
 }
 
-/// The value and linked key to store, for a caller who may change them.
+/// Returns the value and linked key to store, for a caller who may change them.
 ///
-/// A value that is unique and another client's (926) is to be told here: only to those who may change the set, as it
-/// says that there is such a value.
+/// Unique values must be checked here. A value of another client (926) can be reported only to callers who may change
+/// the set, as the error reveals that the value exists.
 fn decide(
     field: &Field,
     value: &MaybeUndefined<String>,
@@ -229,7 +229,7 @@ fn decide(
     let kept = before.map(|before| (before.value.clone(), before.linked_key.clone()));
     let text = match (sent, kept) {
         (MaybeUndefined::Undefined, Some(kept)) => return Ok(kept),
-        // What is stored may come back as it is, whatever its definition has become since.
+        // A stored value is accepted unchanged, even if its definition has changed.
         (MaybeUndefined::Value(text), Some(kept)) if kept.0.as_ref().or(kept.1.as_ref()) == Some(text) => {
             return Ok(kept);
         }

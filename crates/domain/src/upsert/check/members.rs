@@ -1,4 +1,4 @@
-//! Identification documents and addresses: members that are matched by their key.
+//! Checks identification documents and addresses, which are matched by their keys.
 
 use std::collections::HashMap;
 
@@ -47,7 +47,7 @@ pub(super) fn id_documents(
         }
         let stored = before.cloned();
         let mut required = |name, sent: &MaybeUndefined<String>, stored: &str| {
-            // What a member that isn't known leaves out may well be stored.
+            // The members that an unknown document omits may be stored.
             if known || !sent.is_undefined() {
                 member.required(name, sent, stored)
             } else {
@@ -166,7 +166,7 @@ impl Scalars<'_> {
     }
 }
 
-/// The stored members by key, each of which may be named once.
+/// The stored members by key. Each can be named once.
 struct Matches<'a, M> {
     list: &'static str,
     stored: HashMap<&'a str, (&'a M, bool)>,
@@ -183,7 +183,7 @@ impl<'a, M: Member> Matches<'a, M> {
         }
     }
 
-    /// The stored member that `key` names; none: the member is new. An error has been told already.
+    /// Returns the stored member that `key` names; none for a new member. An error has been reported already.
     fn find(
         &mut self,
         key: &MaybeUndefined<String>,
@@ -216,10 +216,10 @@ impl<'a, M: Member> Matches<'a, M> {
     }
 }
 
-/// Which member it is isn't known, so that nothing can be said of what it leaves out.
+/// The member is unknown and reported, so that its omitted members can't be checked.
 struct Told;
 
-/// A key as it may stand in a message: what isn't a key may be anything, and long.
+/// Returns a key for an error message. A text without the form of a key is left out: it can be anything, and long.
 fn shown(key: &str) -> &str {
     if clientele_core::scalar::is_key(key) {
         key

@@ -1,4 +1,4 @@
-//! The rules for a message template, pure: submission + present definitions → the template as it is to be, or every
+//! Checks a message template. A pure function: submission + present definitions → the resulting template, or every
 //! problem.
 
 use entity::message_template;
@@ -23,10 +23,10 @@ use clientele_core::{
     problem::{Problem, ProblemCode},
 };
 
-/// Active templates of one event and channel, at most.
+/// Limit of the active templates of one event and channel.
 const MOST_ACTIVE: usize = 20;
 
-/// `known` are the definitions that the submission is judged by, `rights` those of who sends it.
+/// `known` are the definitions to check the submission by, `rights` those of its caller.
 pub(super) fn check(
     input: &UpsertMessageTemplate,
     known: &Definitions,
@@ -110,10 +110,10 @@ pub(super) fn check(
     Ok(Ok(Plan { row, variants }))
 }
 
-/// Refuses a template that would be one too many of its event and channel. All of them are written in the transaction
-/// that changes a client, so that their number bounds how long that takes.
+/// Refuses a template beyond the limit of its event and channel. The transaction that changes a client writes all their
+/// messages, so that their number bounds its duration.
 ///
-/// One that is active for the event and channel already may be changed, also where there are more than the limit.
+/// A template that is already active for the event and channel can be changed, even if there are more than the limit.
 fn room_for_one_more(
     event: Event,
     channel: Channel,
@@ -135,7 +135,7 @@ fn room_for_one_more(
     problems.add(ProblemCode::TooMany, path!["active"], message);
 }
 
-/// A member without which there is no template.
+/// A member that a template must have.
 fn demanded<T>(name: &'static str, sent: Option<T>, stored: Option<T>, member: &mut Scalars<'_>) -> Option<T> {
     let value = sent.or(stored);
     if value.is_none() {

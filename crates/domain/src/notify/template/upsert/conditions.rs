@@ -1,4 +1,4 @@
-//! The rules for a template's conditions.
+//! Checks a template's conditions.
 
 use std::collections::HashSet;
 
@@ -20,7 +20,7 @@ use clientele_core::{path, problem::ProblemCode};
 
 const MOST: usize = 100;
 
-/// The conditions as they are to be.
+/// Returns the resulting conditions.
 pub(super) fn conditions(
     sent: &MaybeUndefined<MessageConditionsInput>,
     stored: Option<&Template>,
@@ -59,7 +59,7 @@ fn listed<'a, T>(name: &'static str, sent: &'a Option<Vec<T>>, problems: &mut Pr
     list
 }
 
-/// The keys of the roles; one that is named twice counts once.
+/// Returns the keys of the roles; one that is named twice counts once.
 fn roles(sent: &[ClientRoleBy], known: &Definitions, problems: &mut Problems) -> Vec<String> {
     let mut keys: Vec<String> = Vec::new();
     for (index, by) in sent.iter().enumerate() {
@@ -114,8 +114,8 @@ fn fields(
             problems.add(ProblemCode::Blank, place("value"), message);
             continue;
         }
-        // Which clients get its messages would tell what they have. One that is there already may stay, by what is
-        // shown of it: by its value, guesses would find it out.
+        // The recipients of its messages would reveal the values. A stored condition can stay in its masked form: if
+        // its value were accepted, the caller could guess it.
         if !field.is_shown(rights) {
             let stored = stored
                 .iter()

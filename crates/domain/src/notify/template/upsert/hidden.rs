@@ -13,17 +13,17 @@ use crate::{
 };
 use clientele_core::{path, problem::ProblemCode};
 
-/// Whom messages go to, and when, as it is to be.
+/// The recipients and the occasions of messages after the change.
 pub(super) struct Aim<'a> {
     pub event: Option<Event>,
     pub channel: Option<Channel>,
     pub active: bool,
-    /// None when there is something wrong with them already.
+    /// None if they have a problem already.
     pub conditions: Option<&'a Conditions>,
 }
 
-/// Refuses what would aim a template anew that depends on hidden values. It may be written anew, deactivated and
-/// deleted.
+/// Refuses to change the recipients or occasions of a template that depends on hidden values. Its texts can be changed,
+/// and it can be deactivated and deleted.
 pub(super) fn guard(stored: &Template, aim: &Aim<'_>, known: &Definitions, rights: &Rights, problems: &mut Problems) {
     if !depends_on_hidden(stored, known, rights) {
         return;

@@ -1,4 +1,4 @@
-//! The rules for a template's variants and their texts.
+//! Checks a template's variants and their texts.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -25,13 +25,13 @@ use clientele_core::{
 
 const MOST: usize = 100;
 const LONGEST_EMAIL: usize = 100_000;
-/// What providers take at the most, as several parts.
+/// The limit of providers, for a message of several parts.
 const LONGEST_SMS: usize = 1_600;
-/// So many placeholders in a text are no mistake any more: each may become a long text.
+/// Limit of the placeholders in a text: each can become a long text.
 const MOST_PLACEHOLDERS: usize = 500;
 
-/// The variants as they are to be. One that says what is stored already is the stored one, with its key. `rights` are
-/// those of who sends them.
+/// Returns the resulting variants. One that equals the stored variant is that one, with its key. `rights` are those of
+/// the caller.
 pub(super) fn variants(
     sent: &MaybeUndefined<Vec<MessageTemplateVariantInput>>,
     channel: Option<Channel>,
@@ -76,7 +76,7 @@ pub(super) fn variants(
     variants
 }
 
-/// The stored variants, which another channel may not be able to take.
+/// Checks the stored variants that are kept: another channel may not accept them.
 fn kept(
     sent: &MaybeUndefined<Vec<MessageTemplateVariantInput>>,
     channel: Option<Channel>,
@@ -142,7 +142,7 @@ fn said(variant: &message_variant::Model) -> HashSet<&str> {
         .collect()
 }
 
-/// Judges the texts of one variant.
+/// Checks the texts of one variant.
 struct Judge<'a> {
     member: Scalars<'a>,
     known: &'a Definitions,
@@ -177,7 +177,7 @@ impl Judge<'_> {
                 }
                 LONGEST_EMAIL
             }
-            // What is wrong with a text on any channel is told without one.
+            // Without a channel, only faults on any channel are reported.
             None => LONGEST_EMAIL,
         };
         self.text("text", &wanted.text, longest, before.map(|row| row.text.as_str()));
@@ -194,8 +194,8 @@ impl Judge<'_> {
     }
 
     fn text(&mut self, name: &'static str, text: &str, longest: usize, stored: Option<&str>) {
-        // A stored text is accepted, whatever the rules have become since, and even if it names a custom field that was
-        // removed. The exception is its length: another channel may take less.
+        // A stored text is accepted, even if the rules have changed or a custom field was removed. Its length is
+        // checked: another channel can have a lower limit.
         let is_stored = !text.is_empty() && stored == Some(text);
         if is_blank(text) && !is_stored {
             let message = format!("{name} is required and must not be blank.");
@@ -240,7 +240,8 @@ impl Judge<'_> {
             Some(Placeholder::Named(_)) => None,
             Some(Placeholder::CustomField(id)) => match self.known.field(&id) {
                 None => Some(ProblemCode::UnknownPlaceholder),
-                // Whoever gets the message would be told the value; a placeholder that is there already tells no more.
+                // The message would reveal the value to its recipient; a placeholder that is stored already reveals no
+                // further value.
                 Some(field) if !field.is_shown(self.rights) && !self.said.contains(key) => Some(ProblemCode::Forbidden),
                 Some(_) => None,
             },
@@ -249,7 +250,7 @@ impl Judge<'_> {
     }
 }
 
-/// What has the form of a name may have any length.
+/// Shortens a key for an error message: it can have any length.
 fn shortened(key: &str) -> String {
     const LONGEST: usize = 64;
     match key.char_indices().nth(LONGEST) {
