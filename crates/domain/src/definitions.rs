@@ -1,7 +1,7 @@
 //! Caches a consistent snapshot of the definitions in memory.
 //!
 //! Every statement that reads clients reads the definitions' version too. If it differs from that of the snapshot, the
-//! snapshot is loaded again, so that no server checks or shows a value by a stale definition.
+//! snapshot is loaded again. So no server checks or shows a value by a stale definition.
 
 mod excerpt;
 mod kind;

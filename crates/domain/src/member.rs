@@ -90,7 +90,7 @@ impl Scalars<'_> {
 
     /// Checks only the length of a text.
     pub fn is_short(&mut self, name: &'static str, text: &str, limit: usize) -> bool {
-        // A text has no more characters than bytes: counting is needed only for long texts.
+        // A text has at most as many characters as bytes: counting is needed only for long texts.
         if text.len() > limit && text.chars().count() > limit {
             self.refuse(
                 ProblemCode::TooLong,

@@ -1,4 +1,4 @@
-//! Users, API tokens and their credentials: signing in, and managing them.
+//! Manages users, API tokens and their credentials, and signs callers in.
 
 mod account;
 mod accounts;

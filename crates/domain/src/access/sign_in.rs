@@ -109,7 +109,7 @@ impl Accounts {
     }
 
     /// Finds the user of this name if it has this password. Reads the row under the permit: a flood of attempts then
-    /// costs no more statements than hashes.
+    /// needs one statement per hash at most.
     async fn look(
         &self,
         permit: HashPermit,

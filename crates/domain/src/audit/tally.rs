@@ -1,5 +1,5 @@
-//! Checks over all chains together: the number of clients without the record of their creation, and the number with
-//! records under an earlier key, must not exceed what the genesis record allows.
+//! Checks all chains together: few enough clients lack the record of their creation, or have records under an earlier
+//! key. The genesis record states both limits.
 
 use chrono::{DateTime, Utc};
 
@@ -64,7 +64,7 @@ impl Earlier {
         }
     }
 
-    /// When the newer key came into use, no more clients had such records, and no client can get one later.
+    /// Only these clients had such records when the newer key came into use, and no client can get one later.
     fn findings(&self, begun: &Genesis) -> Vec<Finding> {
         let too_many = |clients, most| What::TooManyEarlier { clients, most };
         let mut findings = self.clients.findings(begun.earlier, What::Late, too_many);

@@ -1,8 +1,8 @@
 //! Verifies the audit log in bounded memory, while servers append to it.
 //!
 //! Records are only appended and never changed, so that a chain's end, read first, defines which records must exist.
-//! Chains are walked in batches. One that doesn't match its end is walked again on its own, from a newly read end, and
-//! only the findings of that walk are reported.
+//! Chains are walked in batches. One that doesn't match its end is walked again on its own, from a newly read end. Only
+//! the findings of that walk are reported.
 
 use sea_orm::DatabaseConnection;
 

@@ -19,7 +19,7 @@ text_enum! {
         ManageCustomFields = "MANAGE_CUSTOM_FIELDS",
         /// Write and delete message templates.
         ManageTemplates = "MANAGE_TEMPLATES",
-        /// See what clients were written.
+        /// See the messages to clients.
         ViewMessages = "VIEW_MESSAGES",
         /// Resend failed messages.
         ResendMessages = "RESEND_MESSAGES",

@@ -1,4 +1,4 @@
-//! Lists of clients: filters, stable orders, and pages by cursor (or by offset, for the legacy route).
+//! Lists clients: filters, stable orders, and pages by cursor (or by offset, for the legacy route).
 
 mod filter;
 #[cfg(feature = "fuzzing")]

@@ -1,4 +1,4 @@
-//! Problems of a submission that names a client that does not exist.
+//! Reports the problems of a submission for a client that does not exist.
 
 use async_graphql::MaybeUndefined;
 

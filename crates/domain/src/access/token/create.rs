@@ -1,4 +1,4 @@
-//! Creating tokens.
+//! Creates tokens.
 
 use async_graphql::{InputObject, MaybeUndefined};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};

@@ -1,4 +1,4 @@
-//! Revoking tokens.
+//! Revokes tokens.
 
 use async_graphql::InputObject;
 use chrono::{DateTime, SubsecRound, Utc};

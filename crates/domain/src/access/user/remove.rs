@@ -1,4 +1,4 @@
-//! Removing users.
+//! Removes users.
 
 use async_graphql::InputObject;
 use chrono::{DateTime, Utc};

@@ -1,4 +1,4 @@
-//! Creating and changing users.
+//! Creates and changes users.
 
 use async_graphql::{InputObject, MaybeUndefined};
 use chrono::{DateTime, SubsecRound, Utc};

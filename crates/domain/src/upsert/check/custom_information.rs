@@ -1,7 +1,7 @@
-//! Custom field values: members that are matched by their field's id.
+//! Checks custom field values, which are matched by their field's id.
 //!
-//! A list replaces the values that the caller may change. The others are outside of it: they are kept as they are, and
-//! not asked for. See [`in_place`] for where they stand then.
+//! A list replaces the values that the caller may change. The others stay as they are and aren't demanded; see
+//! [`in_place`] for their positions.
 
 use std::collections::{HashMap, HashSet};
 
