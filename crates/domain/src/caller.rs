@@ -98,7 +98,7 @@ impl Caller {
         }
     }
 
-    /// Returns the flow that this caller's work is charged to. None for callers that can't be told apart.
+    /// Returns the flow that this caller's work is charged to. None for indistinguishable callers.
     pub fn flow(&self) -> Option<Flow> {
         match self.kind {
             CallerKind::Anyone | CallerKind::Operator => None,
