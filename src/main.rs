@@ -6,8 +6,8 @@ use std::time::Duration;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// How many tasks a core runs before it looks at sockets and clocks again. Some tasks here write pages of clients: a few dozen of
-/// those, as usual, would be too long for a refusal to wait.
+/// How many tasks a core runs before it looks at sockets and clocks again. Some tasks here write pages of clients: a
+/// few dozen of those, as usual, would be too long for a refusal to wait.
 const TASKS_IN_A_ROW: u32 = 16;
 /// How long the end of the program waits for blocking calls.
 const GRACE: Duration = Duration::from_secs(1);

@@ -1,7 +1,7 @@
 //! Logs to standard error, with one line for each request, which is measured there, too.
 //!
-//! A log holds no personal data: a request is known by its route's pattern and its id, never by its path, query or body, its
-//! caller by kind and key, never by name, and statements are kept out whatever level is asked for.
+//! A log holds no personal data: a request is known by its route's pattern and its id, never by its path, query or
+//! body, its caller by kind and key, never by name, and statements are kept out whatever level is asked for.
 
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
@@ -53,8 +53,8 @@ where
         .with(discreet)
 }
 
-/// Below a warning, dependencies tell of headers, bodies, statements and their values, whatever the configuration asks for: of
-/// those levels only our own crates are heard. sqlx tells of slow statements at any level, and of each broken
+/// Below a warning, dependencies tell of headers, bodies, statements and their values, whatever the configuration asks
+/// for: of those levels only our own crates are heard. sqlx tells of slow statements at any level, and of each broken
 /// connection of a pool: the metrics have the waits, and `db::availability` the outages.
 fn is_discreet(target: &str, level: Level) -> bool {
     let root = target.split("::").next().unwrap_or_default();

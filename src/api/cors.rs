@@ -110,8 +110,9 @@ pub(super) fn allow(doors: Router, settings: &CorsSettings) -> Router {
     }
 }
 
-/// Answers browsers that ask for pages of the listed origins, and lets those pages read every answer: refusals of the shell
-/// as well, for a page that can't read that it is to come back later can only fail. So this stands outside of what refuses.
+/// Answers browsers that ask for pages of the listed origins, and lets those pages read every answer: refusals of the
+/// shell as well, for a page that can't read that it is to come back later can only fail. So this stands outside of
+/// what refuses.
 pub fn answer(router: Router, settings: &CorsSettings) -> Router {
     let origins = settings.origins();
     if origins.is_empty() {

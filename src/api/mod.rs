@@ -1,4 +1,5 @@
-//! The doors. Each turns what came over the wire into the domain's types, calls one domain function and writes the answer.
+//! The doors. Each turns what came over the wire into the domain's types, calls one domain function and writes the
+//! answer.
 
 use std::sync::Arc;
 

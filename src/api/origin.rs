@@ -25,7 +25,8 @@ pub fn is_preflighted(headers: &HeaderMap) -> bool {
 #[derive(Clone, Copy, Debug)]
 pub struct Allowed;
 
-/// Whether a browser sent the request for another site that isn't [`Allowed`]. What isn't a browser says nothing of the kind.
+/// Whether a browser sent the request for another site that isn't [`Allowed`]. What isn't a browser says nothing of the
+/// kind.
 pub fn is_foreign(headers: &HeaderMap, extensions: &Extensions) -> bool {
     if extensions.get::<Allowed>().is_some() {
         return false;
@@ -43,8 +44,8 @@ pub fn is_foreign(headers: &HeaderMap, extensions: &Extensions) -> bool {
     }
 }
 
-/// Lets only requests through that call this machine by a name of its own. While nobody has to sign in, a page whose name
-/// has been pointed at this machine must not pass for one of its own.
+/// Lets only requests through that call this machine by a name of its own. While nobody has to sign in, a page whose
+/// name has been pointed at this machine must not pass for one of its own.
 pub async fn only_local(request: Request, next: Next) -> Response {
     let host = text(request.headers(), header::HOST.as_str());
     let local = host.is_none_or(|host| host.parse::<Authority>().is_ok_and(|host| is_local(host.host())));

@@ -45,7 +45,8 @@ impl Places {
         }
     }
 
-    /// The party that a request is charged to: the caller, when these credentials were valid before, or else the network.
+    /// The party that a request is charged to: the caller, when these credentials were valid before, or else the
+    /// network.
     pub fn origin(&self, headers: &HeaderMap, from: PeerAddress) -> RequestOrigin {
         let credentials = self.known.key(headers, from);
         let known = credentials.as_ref().and_then(|key| self.known.flows.get(key));
@@ -88,8 +89,9 @@ pub struct RequestOrigin {
     credentials: Option<CredentialKey>,
 }
 
-/// The place of a request in progress, in its extensions. Work that goes on after its caller is gone keeps the place, so that
-/// callers who hang up can't start more than the server can do. A request that waits for something slow leaves it to others.
+/// The place of a request in progress, in its extensions. Work that goes on after its caller is gone keeps the place,
+/// so that callers who hang up can't start more than the server can do. A request that waits for something slow leaves
+/// it to others.
 #[derive(Clone, Debug)]
 pub struct Place(Arc<Inner>);
 
@@ -122,15 +124,17 @@ impl Place {
         self.state().is_refused
     }
 
-    /// Waits for a place again, ahead of requests of the same flow that haven't had one. False when there was none in time.
+    /// Waits for a place again, ahead of requests of the same flow that haven't had one. False when there was none in
+    /// time.
     pub async fn come_back(self) -> bool {
         let flow = self.state().flow.clone();
         let ticket = self.0.places.queue.rejoin(flow);
         self.take(Some(ticket)).await
     }
 
-    /// Waits for a place again for a request that has begun to work. What it has stored by now must be answered, so that it
-    /// waits as in a burst and is not [refused](Self::is_refused) as a whole. False when there was none in time.
+    /// Waits for a place again for a request that has begun to work. What it has stored by now must be answered, so
+    /// that it waits as in a burst and is not [refused](Self::is_refused) as a whole. False when there was none in
+    /// time.
     pub async fn resume(&self) -> bool {
         let places = &self.0.places;
         let patience = Patience {
@@ -144,8 +148,8 @@ impl Place {
         is_taken
     }
 
-    /// Charges the place to the authenticated caller, and remembers the credentials. A caller who has a share already waits
-    /// without a place. False when there was none in time.
+    /// Charges the place to the authenticated caller, and remembers the credentials. A caller who has a share already
+    /// waits without a place. False when there was none in time.
     pub async fn charge(&self, caller: Flow) -> bool {
         let queue = &self.0.places.queue;
         let permit = {
@@ -194,8 +198,8 @@ impl Place {
 /// whether credentials are valid.
 type CredentialKey = [u8; 32];
 
-/// The flows of credentials that were valid when they were last checked. This decides only whose share a request is charged
-/// to: each request is authenticated afterwards.
+/// The flows of credentials that were valid when they were last checked. This decides only whose share a request is
+/// charged to: each request is authenticated afterwards.
 struct KnownCredentials {
     key: hmac::Key,
     flows: Cache<CredentialKey, Flow>,

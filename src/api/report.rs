@@ -41,8 +41,8 @@ impl RequestReport {
         self.0.operation.get().copied()
     }
 
-    /// The kind of the caller, and the key of a user or token of ours. Their names are personal data, and so may be what
-    /// an issuer calls its subjects.
+    /// The kind of the caller, and the key of a user or token of ours. Their names are personal data, and so may be
+    /// what an issuer calls its subjects.
     pub fn caller(&self) -> (Option<&'static str>, Option<&str>) {
         let caller = self.0.caller.get();
         let key = caller.filter(|(kind, _)| matches!(kind, CallerKind::User | CallerKind::Token));

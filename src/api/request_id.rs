@@ -1,5 +1,5 @@
-//! What a request is called in answers, logs and the history. A caller may say it, if it is a name that only a machine makes: what
-//! people would write there may be somebody's name or number.
+//! What a request is called in answers, logs and the history. A caller may say it, if it is a name that only a machine
+//! makes: what people would write there may be somebody's name or number.
 
 use std::sync::Arc;
 
@@ -35,8 +35,8 @@ impl RequestId {
     }
 }
 
-/// The caller's own id, if it is a UUID, a ULID, or 16 to 64 hexadecimal digits as in a trace id. Digits alone are none: they
-/// may be an account's or a document's.
+/// The caller's own id, if it is a UUID, a ULID, or 16 to 64 hexadecimal digits as in a trace id. Digits alone are
+/// none: they may be an account's or a document's.
 fn from_caller(header: &HeaderValue) -> Option<RequestId> {
     let text = header.to_str().ok()?;
     let is_made =

@@ -23,6 +23,10 @@ use clientele_core::secret::Secret;
 use clientele_delivery::channel::Channels;
 use clientele_domain::Clientele;
 use clientele_domain::idempotency;
+use clientele_domain::{
+    access::{FIRST, make_first_user},
+    caller::Caller,
+};
 use graphql_server::persisted::{Manifest, Persisted};
 use graphql_server::settings::GraphqlSettings;
 

@@ -1,5 +1,5 @@
-//! What happens on one connection, and when that has gone on for too long: a rest, a head, an answer that isn't taken. Knows
-//! bytes and requests, but not what is in them.
+//! What happens on one connection, and when that has gone on for too long: a rest, a head, an answer that isn't taken.
+//! Knows bytes and requests, but not what is in them.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -81,7 +81,8 @@ impl Activity {
         }))
     }
 
-    /// A request's head is complete, and announces a body of this length, none for chunks. None when its framing is unsound.
+    /// A request's head is complete, and announces a body of this length, none for chunks. None when its framing is
+    /// unsound.
     pub fn request(&self, length: Option<u64>) -> Option<Running> {
         let is_sound = self.change(|state| {
             state.running += 1;
@@ -94,8 +95,8 @@ impl Activity {
         is_sound.then_some(running)
     }
 
-    /// Waits until the answers that haven't been taken yet hold no more than `most` bytes. Callers of a proxy don't wait for
-    /// one another.
+    /// Waits until the answers that haven't been taken yet hold no more than `most` bytes. Callers of a proxy don't
+    /// wait for one another.
     pub async fn room(&self, most: usize) {
         loop {
             let room = self.0.room.notified();
@@ -129,7 +130,8 @@ impl Activity {
             if rest.is_some_and(|end| end <= now) {
                 return Ended::AtRest;
             }
-            // Whatever happens meanwhile moves an end away, but for the first byte of a head and the first piece of an answer.
+            // Whatever happens meanwhile moves an end away, but for the first byte of a head and the first piece of an
+            // answer.
             let ends = [rest, slow, stall, Some(now + idle.min(head).min(send))];
             tokio::time::sleep_until(ends.into_iter().flatten().min().unwrap_or(now)).await;
         }

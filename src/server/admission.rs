@@ -1,12 +1,14 @@
-//! Limits the requests that are in progress. Others wait in a queue that is fair to callers, and are refused when it is full.
+//! Limits the requests that are in progress. Others wait in a queue that is fair to callers, and are refused when it is
+//! full.
 //!
-//! A request waits with its head only, and refusing costs next to nothing: otherwise the refusals would take the place of
-//! answers. A burst waits until it is served, for seconds if need be. Requests of a caller who sends more than can be served
-//! wait a moment only, so that the answers are timely and the refusals immediate. Callers are known by their credentials
-//! where these were valid before, and by their network otherwise.
+//! A request waits with its head only, and refusing costs next to nothing: otherwise the refusals would take the place
+//! of answers. A burst waits until it is served, for seconds if need be. Requests of a caller who sends more than can
+//! be served wait a moment only, so that the answers are timely and the refusals immediate. Callers are known by their
+//! credentials where these were valid before, and by their network otherwise.
 //!
-//! A request leaves its place while its body has to be waited for, while a password waits to be hashed, and when its caller
-//! turns out to have a share already. A change that goes on after its caller has gone keeps its place, see [`Place`].
+//! A request leaves its place while its body has to be waited for, while a password waits to be hashed, and when its
+//! caller turns out to have a share already. A change that goes on after its caller has gone keeps its place, see
+//! [`Place`].
 
 use std::{
     future::Future,
@@ -82,8 +84,9 @@ impl Admission {
         }
     }
 
-    /// The complete answer to a request for which there is no room even to wait, before anything else is done for it: when most
-    /// are refused, what refusing costs is lost to the others. None for all requests that [`admit`] decides about.
+    /// The complete answer to a request for which there is no room even to wait, before anything else is done for it:
+    /// when most are refused, what refusing costs is lost to the others. None for all requests that [`admit`] decides
+    /// about.
     pub fn refuse_at_once<B>(&self, request: &mut Request<B>, from: PeerAddress) -> Option<Response> {
         let is_exempt = self
             .exempt(request)

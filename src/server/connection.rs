@@ -1,6 +1,7 @@
 //! One connection from its first byte to its last: TLS where there is a certificate, HTTP/1.1 or HTTP/2, and its end.
 //!
-//! HTTP/2 also comes unencrypted to whoever knows beforehand that it is spoken here (as proxies do): its limits are the same.
+//! HTTP/2 also comes unencrypted to whoever knows beforehand that it is spoken here (as proxies do): its limits are the
+//! same.
 
 use std::{
     error::Error,
@@ -57,8 +58,8 @@ const CONNECTION_WINDOW: u32 = 256 * 1024;
 const STREAM_WINDOW: u32 = 64 * 1024;
 /// What of each answer HTTP/2 may take over before it can be sent.
 const BUFFER: usize = 64 * 1024;
-/// Requests that are taken back before they are looked at, and answers of ours that say that a frame was wrong. [`frames`]
-/// has the rest of what a connection may send that is no request.
+/// Requests that are taken back before they are looked at, and answers of ours that say that a frame was wrong.
+/// [`frames`] has the rest of what a connection may send that is no request.
 ///
 /// [`frames`]: super::frames
 const RESETS_UNSEEN: usize = 20;

@@ -5,8 +5,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Open files that a server needs besides its connections: those of the database, the log and others.
 const RESERVED: u64 = 256;
 
-/// The connections that are possible: as many as configured, or as the limit of open files leaves, which is then logged. The
-/// soft limit is raised as far as that helps and the hard limit allows.
+/// The connections that are possible: as many as configured, or as the limit of open files leaves, which is then
+/// logged. The soft limit is raised as far as that helps and the hard limit allows.
 pub fn places(configured: usize) -> usize {
     let needed = u64::try_from(configured).unwrap_or(u64::MAX).saturating_add(RESERVED);
     let limit = getrlimit(Resource::Nofile);

@@ -1,5 +1,5 @@
-//! HTTP/2 read along with the parser, to count what costs us work and its sender nothing: frames that ask for nothing, and
-//! requests that are taken back before they are answered. Callers send some of both; a flood ends the connection.
+//! HTTP/2 read along with the parser, to count what costs us work and its sender nothing: frames that ask for nothing,
+//! and requests that are taken back before they are answered. Callers send some of both; a flood ends the connection.
 
 use std::{fmt, io};
 

@@ -1,6 +1,6 @@
-//! What the fuzz target of this module holds to: whatever proxies write, the address is the connection's own or one that
-//! stands there; nobody's word counts when nobody is trusted; what stands left of a stranger's address changes nothing, and
-//! neither does one more trusted proxy on the way.
+//! What the fuzz target of this module holds to: whatever proxies write, the address is the connection's own or one
+//! that stands there; nobody's word counts when nobody is trusted; what stands left of a stranger's address changes
+//! nothing, and neither does one more trusted proxy on the way.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 

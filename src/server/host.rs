@@ -1,10 +1,10 @@
-//! Which host a request is for, in one place and in one way (RFC 9112 §3.2, RFC 9113 §8.3.1): whoever reads `Host` later, or
-//! stands before this server, must not find another one.
+//! Which host a request is for, in one place and in one way (RFC 9112 §3.2, RFC 9113 §8.3.1): whoever reads `Host`
+//! later, or stands before this server, must not find another one.
 
 use axum::http::{HeaderValue, Request, Version, header::HOST, uri::Authority};
 
-/// Makes `Host` say what the request's target says, where that names a host. False when there are several hosts, none where
-/// there must be one, or one that can't be read.
+/// Makes `Host` say what the request's target says, where that names a host. False when there are several hosts, none
+/// where there must be one, or one that can't be read.
 pub fn settle<B>(request: &mut Request<B>) -> bool {
     let mut hosts = request.headers().get_all(HOST).iter();
     let (host, another) = (hosts.next(), hosts.next());

@@ -1,12 +1,12 @@
 //! Checks the framing of HTTP/1 requests before hyper reads them.
 //!
 //! hyper accepts framing that another HTTP program may read differently: lines that end in a bare LF, Content-Length
-//! together with chunks, several transfer codings, chunk sizes of any length. Behind a proxy, such a request can smuggle
-//! another one past it (RFC 9112 §11.2). This module accepts less than hyper does, and follows where each request ends:
-//! `httparse`, which hyper uses too, parses the heads, and chunks have a stricter grammar than hyper's.
+//! together with chunks, several transfer codings, chunk sizes of any length. Behind a proxy, such a request can
+//! smuggle another one past it (RFC 9112 §11.2). This module accepts less than hyper does, and follows where each
+//! request ends: `httparse`, which hyper uses too, parses the heads, and chunks have a stricter grammar than hyper's.
 //!
-//! hyper still parses an unsound head, because it answers it, but [`Http1Framing::accept`] then refuses the request and all
-//! later ones. Unsound bytes of a body never reach hyper.
+//! hyper still parses an unsound head, because it answers it, but [`Http1Framing::accept`] then refuses the request and
+//! all later ones. Unsound bytes of a body never reach hyper.
 
 mod chunked;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -79,8 +79,8 @@ impl From<UnsoundFraming> for io::Error {
 }
 
 impl Http1Framing {
-    /// Reads the next bytes of the connection and returns the number of those that hyper may read as HTTP/1. The rest is
-    /// HTTP/2, see [`is_http2`](Self::is_http2), or is unsound.
+    /// Reads the next bytes of the connection and returns the number of those that hyper may read as HTTP/1. The rest
+    /// is HTTP/2, see [`is_http2`](Self::is_http2), or is unsound.
     pub fn read(&mut self, bytes: &[u8]) -> usize {
         let mut at = 0;
         while at < bytes.len() {

@@ -1,10 +1,12 @@
 //! The HTTP shell: sockets, TLS, and the limits that hold whatever is served behind them.
 //!
-//! Everything a stranger can do before a door is asked ends here: slow, endless, malformed or simply too many connections and
-//! requests. Knows no route; for what a refusal looks like it asks [`api::refusal`](crate::api::refusal).
+//! Everything a stranger can do before a door is asked ends here: slow, endless, malformed or simply too many
+//! connections and requests. Knows no route; for what a refusal looks like it asks
+//! [`api::refusal`](crate::api::refusal).
 //!
-//! A connection: [`accept`] gives it a place, [`tls`] its encryption, [`connection`] its HTTP and its end. A request: [`proxy`]
-//! says where it came from, then the layers of [`shell`]. Most of what is too much is refused by [`admission`] before that.
+//! A connection: [`accept`] gives it a place, [`tls`] its encryption, [`connection`] its HTTP and its end. A request:
+//! [`proxy`] says where it came from, then the layers of [`shell`]. Most of what is too much is refused by
+//! [`admission`] before that.
 
 mod accept;
 mod activity;
@@ -95,8 +97,8 @@ impl Server {
         if self.certificates.is_some() { "https" } else { "http" }
     }
 
-    /// Serves until `stop`, then lets the requests under way finish for at most `patience`. A write that is cut short by the
-    /// end of that time leaves nothing: its transaction was never committed.
+    /// Serves until `stop`, then lets the requests under way finish for at most `patience`. A write that is cut short
+    /// by the end of that time leaves nothing: its transaction was never committed.
     pub async fn serve(
         self,
         listener: TcpListener,

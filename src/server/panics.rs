@@ -1,5 +1,5 @@
-//! A panic is a defect of ours. Its caller gets an answer, the server goes on, and the log says where it was, but not what its
-//! message says: that may hold anything a request or the database brought.
+//! A panic is a defect of ours. Its caller gets an answer, the server goes on, and the log says where it was, but not
+//! what its message says: that may hold anything a request or the database brought.
 
 use std::panic::{self, AssertUnwindSafe};
 

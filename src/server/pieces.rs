@@ -1,5 +1,5 @@
-//! The body of an answer, handed over in pieces that tell when they have been taken: a piece goes away when it has been written
-//! to the socket, or when its stream or connection is given up. Knows nothing of how long that may take.
+//! The body of an answer, handed over in pieces that tell when they have been taken: a piece goes away when it has been
+//! written to the socket, or when its stream or connection is given up. Knows nothing of how long that may take.
 
 use std::{
     future::Future,
@@ -24,8 +24,9 @@ use super::{
     unsent::{PIECE, Stream, Unsent},
 };
 
-/// A taker of HTTP/2 with the protocol's own windows takes this much without being asked. The end of a larger answer is held
-/// back until the rest has been taken: with its end an answer leaves our hands, and could be given up with its connection only.
+/// A taker of HTTP/2 with the protocol's own windows takes this much without being asked. The end of a larger answer is
+/// held back until the rest has been taken: with its end an answer leaves our hands, and could be given up with its
+/// connection only.
 const TAKEN_ANYWAY: usize = 65_535;
 
 tokio::task_local! {

@@ -11,8 +11,8 @@ const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 /// More proxies in a row there are not.
 const MOST_HOPS: usize = 32;
 
-/// The connection's own address, unless that is a trusted proxy's: then what the proxies say, read from the nearest to the
-/// first that isn't trusted. What stands further left was written by that one, and may be anything.
+/// The connection's own address, unless that is a trusted proxy's: then what the proxies say, read from the nearest to
+/// the first that isn't trusted. What stands further left was written by that one, and may be anything.
 pub fn address(peer: IpAddr, headers: &HeaderMap, settings: &HttpSettings) -> PeerAddress {
     let mut nearest = peer.to_canonical();
     let trusted = |address| settings.trusts(address);

@@ -49,7 +49,8 @@ pub struct HttpSettings {
     pub unsent_bytes_per_connection: usize,
     /// Requests in progress at once, on all connections. One caller has at most three quarters of them.
     pub requests: usize,
-    /// Requests that may wait for one of those to end. When there are as many, the caller with the most loses one to others.
+    /// Requests that may wait for one of those to end. When there are as many, the caller with the most loses one to
+    /// others.
     pub queue: usize,
     /// How long a request waits before it is answered 503 while the queue of its caller drains, as after a burst.
     #[serde(rename = "burst_timeout_seconds", with = "seconds")]

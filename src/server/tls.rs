@@ -1,7 +1,7 @@
 //! The certificate, which may change while connections are made with it.
 //!
-//! Both files are read again every few seconds and compared: that also sees files that a link has been turned to, and needs
-//! no signal. Files that don't work, or don't belong together yet, change nothing.
+//! Both files are read again every few seconds and compared: that also sees files that a link has been turned to, and
+//! needs no signal. Files that don't work, or don't belong together yet, change nothing.
 
 use std::{
     fmt, fs, io,
@@ -66,8 +66,8 @@ impl Certificates {
         self.acceptor.clone().into()
     }
 
-    /// Looks at the files every `pause` until it is aborted: what has changed since they were loaded counts as well, however long
-    /// ago that was.
+    /// Looks at the files every `pause` until it is aborted: what has changed since they were loaded counts as well,
+    /// however long ago that was.
     pub fn watch(&self, pause: Duration) -> JoinHandle<()> {
         let (files, current, loaded) = (self.files.clone(), self.current.clone(), self.loaded.clone());
         let provider = self.acceptor.crypto_provider().clone();

@@ -1,7 +1,8 @@
 //! The answers of one connection that its other end hasn't taken yet: what they hold, and which of them is given up.
 //!
-//! An answer may wait as long as it likes for its own bytes, but only so long for its taker. A part of it must be taken in that
-//! time, a small one as a whole: a 32nd, so that none lasts longer than 32 times as long, however slowly it is taken.
+//! An answer may wait as long as it likes for its own bytes, but only so long for its taker. A part of it must be taken
+//! in that time, a small one as a whole: a 32nd, so that none lasts longer than 32 times as long, however slowly it is
+//! taken.
 
 use std::{
     sync::{Arc, OnceLock},

@@ -146,8 +146,8 @@ pub struct AccountMutation;
 /// Changes users and API tokens.
 #[Root]
 impl AccountMutation {
-    /// Creates a user, or changes the one of this name. Needs MANAGE_USERS, and every right that the user has or is to have:
-    /// judged by what is stored of you at this moment. One active user with every right stays.
+    /// Creates a user, or changes the one of this name. Needs MANAGE_USERS, and every right that the user has or is to
+    /// have: judged by what is stored of you at this moment. One active user with every right stays.
     async fn upsert_user(
         &self,
         context: &Context<'_>,
@@ -166,9 +166,9 @@ impl AccountMutation {
         answer(context, &plan, stored, input.client_mutation_id.as_deref())
     }
 
-    /// Removes a user, which can sign in nowhere after 10 seconds. The tokens that it created stay, as they are the programs'
-    /// that use them; but it has seen them: revoke those with its key as `createdById`. Needs MANAGE_USERS, and every right
-    /// that the user has.
+    /// Removes a user, which can sign in nowhere after 10 seconds. The tokens that it created stay, as they are the
+    /// programs' that use them; but it has seen them: revoke those with its key as `createdById`. Needs MANAGE_USERS,
+    /// and every right that the user has.
     async fn delete_user(
         &self,
         context: &Context<'_>,
@@ -199,8 +199,9 @@ impl AccountMutation {
         answer(context, &plan, stored, input.client_mutation_id.as_deref())
     }
 
-    /// Creates an API token with rights of its own, which it keeps until it ends or is revoked, whatever becomes of you. Needs
-    /// MANAGE_USERS, and every right that the token is to have: judged by what is stored of you at this moment.
+    /// Creates an API token with rights of its own, which it keeps until it ends or is revoked, whatever becomes of
+    /// you. Needs MANAGE_USERS, and every right that the token is to have: judged by what is stored of you at this
+    /// moment.
     async fn create_token(
         &self,
         context: &Context<'_>,
@@ -212,7 +213,8 @@ impl AccountMutation {
         answer(context, &plan, stored, input.client_mutation_id.as_deref())
     }
 
-    /// Makes an API token worthless, on every server within 10 seconds. Needs MANAGE_USERS, and every right that it has.
+    /// Makes an API token worthless, on every server within 10 seconds. Needs MANAGE_USERS, and every right that it
+    /// has.
     async fn revoke_token(
         &self,
         context: &Context<'_>,

@@ -24,9 +24,10 @@ use clientele_domain::{
 use clientele_storage::paging::{Asked, DateTimeRange, Window};
 use graphql_server::object::Written;
 
-/// Narrows a list of records: all members that are given must hold. `action`, `door` and `callerKind` take, beside them, `at`
-/// with `from` and `until` at most 31 days apart, or `client`, `subjectKey` or a `subject` other than CLIENT: what nothing
-/// leads to would be looked for in the whole history. The actions DELETED and ERASED can stand alone.
+/// Narrows a list of records: all members that are given must hold. `action`, `door` and `callerKind` take, beside
+/// them, `at` with `from` and `until` at most 31 days apart, or `client`, `subjectKey` or a `subject` other than
+/// CLIENT: what nothing leads to would be looked for in the whole history. The actions DELETED and ERASED can stand
+/// alone.
 #[derive(InputObject, Default)]
 pub struct AuditFilter {
     /// Changes of this client. Naming it by its clientId needs VIEW_CLIENT.

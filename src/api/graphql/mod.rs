@@ -95,10 +95,10 @@ pub fn guarded_fields() -> BTreeMap<String, Permission> {
 #[graphql(name = "Query")]
 pub struct Queries(Query, AuditQuery, AccountQuery);
 
-/// Changes the bank's clients, the definitions they follow, and who may do that. The fields are carried out one after the
-/// other, each a change of its own, whatever becomes of the others. As payloads can't be null, `data` is null as a whole when
-/// one of them ends in an error: the errors' paths name those that failed, and the others have been carried out all the same.
-/// Send one at a time, or with an `idempotencyKey`, under which the same input is answered again.
+/// Changes the bank's clients, the definitions they follow, and who may do that. The fields are carried out one after
+/// the other, each a change of its own, whatever becomes of the others. As payloads can't be null, `data` is null as a
+/// whole when one of them ends in an error: the errors' paths name those that failed, and the others have been carried
+/// out all the same. Send one at a time, or with an `idempotencyKey`, under which the same input is answered again.
 #[derive(MergedObject)]
 #[graphql(name = "Mutation")]
 pub struct Mutations(Mutation, AccountMutation);

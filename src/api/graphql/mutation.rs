@@ -43,8 +43,8 @@ pub struct Mutation;
 /// Changes the bank's clients and the definitions they follow.
 #[Root(name = "ClientMutation")]
 impl Mutation {
-    /// Creates a client, or changes the one that the input names: all of it or nothing. A list that is given becomes the
-    /// whole list, one that is omitted stays; an input that says what is stored already changes nothing.
+    /// Creates a client, or changes the one that the input names: all of it or nothing. A list that is given becomes
+    /// the whole list, one that is omitted stays; an input that says what is stored already changes nothing.
     async fn upsert_client(
         &self,
         context: &Context<'_>,
@@ -181,8 +181,8 @@ impl Mutation {
     }
 }
 
-/// Writes a payload around what has been stored, or around every problem. What has been stored stays stored when that fails,
-/// and the caller has to know.
+/// Writes a payload around what has been stored, or around every problem. What has been stored stays stored when that
+/// fails, and the caller has to know.
 pub(super) fn answer<'a, T, R>(
     context: &Context<'_>,
     plan: &Plan,

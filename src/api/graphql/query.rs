@@ -51,8 +51,8 @@ impl Query {
         nodes::node(context, id).await
     }
 
-    /// The objects with these global ids, in their order, with null for those that don't exist or that you may not see. At most
-    /// 500.
+    /// The objects with these global ids, in their order, with null for those that don't exist or that you may not see.
+    /// At most 500.
     async fn nodes(
         &self,
         context: &Context<'_>,

@@ -1,5 +1,5 @@
-//! A refusal that is written beforehand, in all forms: whoever is refused because there is too much to do must cost next to
-//! nothing.
+//! A refusal that is written beforehand, in all forms: whoever is refused because there is too much to do must cost
+//! next to nothing.
 
 use axum::{
     body::{Body, Bytes, to_bytes},

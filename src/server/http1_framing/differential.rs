@@ -33,8 +33,8 @@ struct Seen {
     body: Vec<u8>,
 }
 
-/// Checks that hyper, reading behind the framing check, sees the very requests that the check sees, however the bytes are
-/// cut into reads. Returns the number of complete requests that were accepted.
+/// Checks that hyper, reading behind the framing check, sees the very requests that the check sees, however the bytes
+/// are cut into reads. Returns the number of complete requests that were accepted.
 ///
 /// # Panics
 /// When hyper sees another request.
@@ -145,7 +145,8 @@ fn run<T>(connection: impl Future<Output = T>) {
     }
 }
 
-/// A connection whose other end has sent these pieces and reads everything. It stays open, so that requests are answered.
+/// A connection whose other end has sent these pieces and reads everything. It stays open, so that requests are
+/// answered.
 struct Input(VecDeque<Vec<u8>>);
 
 impl AsyncRead for Input {

@@ -60,8 +60,8 @@ fn bad(message: &'static str) -> Fault {
     Fault::new(Code::BadRequest, message)
 }
 
-/// The longest list that is parsed: twice what any argument or input field accepts, so that a list that is a little too long
-/// gets the answer of its field.
+/// The longest list that is parsed: twice what any argument or input field accepts, so that a list that is a little too
+/// long gets the answer of its field.
 const LONGEST_LIST: usize = 2_000;
 
 /// The limits of a request that may have `values` values.

@@ -27,8 +27,8 @@ pub struct ValueRow<'a> {
 }
 
 impl<'a> ValueRow<'a> {
-    /// None when the caller may not see it; and when the field has been removed since the value was read: then the value is
-    /// gone, too.
+    /// None when the caller may not see it; and when the field has been removed since the value was read: then the
+    /// value is gone, too.
     pub fn of(value: &'a custom_field_value::Model, world: &'a World) -> Option<Self> {
         let field = world.definitions.field_of_key(&value.field_key)?;
         if !field.is_shown(&world.rights) {

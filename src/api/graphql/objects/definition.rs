@@ -7,7 +7,7 @@ use entity::{client_role, custom_field_option, custom_field_set};
 
 use crate::api::graphql::global_id::GlobalId;
 use clientele_domain::{
-    custom_field as domain,
+    definitions,
     definitions::{Definitions, FieldState, Kind, SetUsage},
 };
 use graphql_server::object::{Field, Is, Object, Plan, list, list_of, object, one_of};
