@@ -16,7 +16,7 @@ use super::{
 };
 use clientele_core::error::sentence;
 use graphql_server::{
-    error::Code,
+    Code,
     http::{Media, media},
 };
 

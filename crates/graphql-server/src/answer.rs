@@ -12,10 +12,10 @@ use bytes::Bytes;
 pub use self::body::Body;
 use self::{
     json::Error,
-    writer::{Writer, Written},
+    writer::{Completion, Writer},
 };
 use super::{
-    error::{Cause, Code, Fault, Refused, shown},
+    error::{Cause, Code, GraphqlError, RequestError, shown},
     prepare::root,
 };
 use clientele_core::budget::Allowance;
@@ -59,17 +59,17 @@ pub fn raw(json: impl Into<Bytes>) -> Value {
 impl Answer {
     /// The answer to a request that wasn't executed: no data, not even null.
     #[must_use]
-    pub fn refused(refused: &Refused, request_id: &str) -> Self {
+    pub fn refused(refusal: &RequestError, request_id: &str) -> Self {
         let mut body = Body::default();
         body.push("{\"errors\":[");
-        for (index, fault) in refused.faults().iter().enumerate() {
-            Error::new(fault, &fault.locations, &[], request_id).write(&mut body, index);
+        for (index, error) in refusal.errors().iter().enumerate() {
+            Error::new(error, &error.locations, &[], request_id).write(&mut body, index);
         }
         body.push("]}");
         Self {
             body,
-            outcome: Outcome::Refused(refused.code()),
-            errors: report(refused.faults()),
+            outcome: Outcome::Refused(refusal.code()),
+            errors: report(refusal.errors()),
         }
     }
 
@@ -94,7 +94,7 @@ impl Answer {
 
     /// Several answers, in their order.
     #[must_use]
-    pub fn together(answers: Vec<Self>) -> Self {
+    pub fn batch(answers: Vec<Self>) -> Self {
         let mut body = Body::default();
         body.push("[");
         let mut errors: Option<Report> = None;
@@ -119,7 +119,7 @@ impl Answer {
 
     /// Charges the answer to its request until the connection has taken its last byte.
     #[must_use]
-    pub fn kept(self, allowance: &Allowance) -> Self {
+    pub fn charged_to(self, allowance: &Allowance) -> Self {
         Self {
             body: Body::of(allowance.keep(self.body.pieces())),
             ..self
@@ -146,21 +146,21 @@ impl Answer {
         };
         let written = writer.object(fields, set, root);
         let mut body = writer.out;
-        if written == Written::Propagates {
+        if written == Completion::NullParent {
             body.push("null");
         }
-        let faults: Vec<Fault> = errors.iter().map(|error| shown(error, set)).collect();
-        let codes: Vec<Code> = faults.iter().map(|fault| fault.code).collect();
+        let shown: Vec<GraphqlError> = errors.iter().map(|error| shown(error, set)).collect();
+        let codes: Vec<Code> = shown.iter().map(|error| error.code).collect();
         if !errors.is_empty() {
             body.push(",\"errors\":[");
-            for (index, (error, fault)) in errors.iter().zip(&faults).enumerate() {
-                Error::new(fault, &error.locations, &error.path, request_id).write(&mut body, index);
+            for (index, (error, shown)) in errors.iter().zip(&shown).enumerate() {
+                Error::new(shown, &error.locations, &error.path, request_id).write(&mut body, index);
             }
             body.push("]");
         }
         body.push("}");
-        let nothing =
-            written == Written::Propagates || !codes.is_empty() && fields.values().all(|value| *value == Value::Null);
+        let nothing = written == Completion::NullParent
+            || !codes.is_empty() && fields.values().all(|value| *value == Value::Null);
         let outcome = match codes.split_first() {
             Some((first, rest)) if nothing => Outcome::Nothing(rest.iter().all(|code| code == first).then_some(*first)),
             None if nothing => Outcome::Nothing(None),
@@ -169,14 +169,14 @@ impl Answer {
         Self {
             body,
             outcome,
-            errors: report(&faults),
+            errors: report(&shown),
         }
     }
 }
 
-fn report(faults: &[Fault]) -> Option<Report> {
-    (!faults.is_empty()).then(|| Report {
-        codes: faults.iter().map(|fault| fault.code.as_str()).collect(),
-        cause: faults.iter().find_map(|fault| fault.cause.clone()),
+fn report(errors: &[GraphqlError]) -> Option<Report> {
+    (!errors.is_empty()).then(|| Report {
+        codes: errors.iter().map(|error| error.code.as_str()).collect(),
+        cause: errors.iter().find_map(|error| error.cause.clone()),
     })
 }

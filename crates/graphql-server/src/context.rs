@@ -3,7 +3,7 @@
 use async_graphql::{Data, parser::types::OperationType};
 use clientele_core::flow::Flow;
 
-use crate::{error::Refused, limits::LimitExceeded, prepare::Prepared};
+use crate::{error::RequestError, limits::LimitExceeded, prepare::Prepared};
 
 /// A request as the application knows it. It lives until the operation has ended, even if the caller hangs up before.
 pub trait RequestContext: Send + Sync + 'static {
@@ -41,7 +41,7 @@ pub trait RequestContext: Send + Sync + 'static {
     ///
     /// # Errors
     /// The reasons why this caller may not run the operation.
-    fn provide(&self, _operation: &Prepared, _data: &mut Data) -> Result<(), Refused> {
+    fn provide(&self, _operation: &Prepared, _data: &mut Data) -> Result<(), RequestError> {
         Ok(())
     }
 }

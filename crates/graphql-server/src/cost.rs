@@ -7,7 +7,7 @@ use async_graphql::parser::types::{Field, OperationDefinition, Selection, Select
 use async_graphql_value::Value;
 
 use crate::{
-    limits::Size,
+    limits::OperationSize,
     prepare::{Values, is_placeholder},
 };
 
@@ -88,7 +88,7 @@ impl<'a> RootField<'a> {
 }
 
 /// The size of an operation, with its cost.
-pub(crate) fn measure(operation: &OperationDefinition, values: &Values, prices: &Prices) -> Size {
+pub(crate) fn measure(operation: &OperationDefinition, values: &Values, prices: &Prices) -> OperationSize {
     let root = &operation.selection_set.node;
     let walk = Walk { values, prices };
     let measured = walk.set(root, 0).size;
@@ -97,7 +97,7 @@ pub(crate) fn measure(operation: &OperationDefinition, values: &Values, prices: 
         let (entries, total) = (selects(set, prices.entries), selects(set, prices.total));
         (prices.root)(&RootField::new(field, values, entries, total))
     });
-    Size {
+    OperationSize {
         root_fields: fields(root).count(),
         looks_at_schema: fields(root).any(|field| matches!(field.name.node.as_str(), "__schema" | "__type")),
         cost: of_root.fold(measured.cost, usize::saturating_add),
@@ -108,7 +108,7 @@ pub(crate) fn measure(operation: &OperationDefinition, values: &Values, prices: 
 /// The size of a selection.
 #[derive(Default, Clone, Copy)]
 struct Measured {
-    size: Size,
+    size: OperationSize,
     /// The largest page in it, in entries.
     page: usize,
 }
@@ -117,7 +117,7 @@ impl Measured {
     fn and(self, other: Self) -> Self {
         let (one, two) = (self.size, other.size);
         Self {
-            size: Size {
+            size: OperationSize {
                 depth: one.depth.max(two.depth),
                 aliases: one.aliases.saturating_add(two.aliases),
                 cost: one.cost.saturating_add(two.cost),
@@ -133,7 +133,7 @@ impl Measured {
         let (one, two) = (self.size, other.size);
         let both = self.and(other);
         Self {
-            size: Size {
+            size: OperationSize {
                 aliases: one.aliases.max(two.aliases),
                 cost: one.cost.max(two.cost),
                 ..both.size
@@ -189,12 +189,12 @@ impl Walk<'_> {
         let once = below.cost.max(usize::from(!set.items.is_empty()));
         let count = if selects(set, prices.total) { prices.count } else { 0 };
         Measured {
-            size: Size {
+            size: OperationSize {
                 depth: below.depth + 1,
                 aliases: below.aliases.saturating_add(usize::from(field.alias.is_some())),
                 cost: once.saturating_mul(times).saturating_add(1 + count),
                 introspection: below.introspection.max(steps.saturating_sub(1)),
-                ..Size::default()
+                ..OperationSize::default()
             },
             page: page.max(own_page.unwrap_or_default()),
         }

@@ -1,6 +1,6 @@
 //! Errors in answers: a closed list of codes, and the sentences that callers see.
 //!
-//! Only a [`Fault`], an [`Error`](clientele_core::error::Error) and errors with one of these codes keep their text. Any
+//! Only a [`GraphqlError`], an [`Error`](clientele_core::error::Error) and errors with one of these codes keep their text. Any
 //! other error of a resolver is answered as INTERNAL, without its text.
 
 use std::borrow::Cow;
@@ -127,7 +127,7 @@ pub struct InputPath(pub Vec<PathSegment>);
 /// An error with a code and a sentence for the caller. A resolver returns one with `?`.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{message}")]
-pub struct Fault {
+pub struct GraphqlError {
     pub code: Code,
     pub message: Cow<'static, str>,
     /// The positions in the document, if the error is about the document.
@@ -138,7 +138,7 @@ pub struct Fault {
     pub cause: Option<Cause>,
 }
 
-impl Fault {
+impl GraphqlError {
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             code,
@@ -179,51 +179,68 @@ impl Fault {
 }
 
 /// The most errors of one answer, which must not be much larger than its request.
-const MOST_FAULTS: usize = 20;
+const MOST_ERRORS: usize = 20;
 const LONGEST_MESSAGE: usize = 300;
 
 /// The errors of a request that isn't executed: at least one, each once, in the order of the document.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Refused(Vec<Fault>);
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("the request isn't executed")]
+pub struct RequestError {
+    errors: Vec<GraphqlError>,
+    /// The cost of the operation. None when the request was refused before it was known.
+    pub cost: Option<usize>,
+}
 
-impl Refused {
+impl RequestError {
     /// Sorts the errors and removes duplicates: a check that expands fragments finds some errors many times, and
     /// async-graphql reports some in the order of a hash map.
     #[must_use]
-    pub fn new(mut faults: Vec<Fault>) -> Self {
-        let place = |fault: &Fault| fault.locations.first().map(|place| (place.line, place.column));
-        faults.sort_by(|one, other| {
+    pub fn new(mut errors: Vec<GraphqlError>) -> Self {
+        let place = |error: &GraphqlError| error.locations.first().map(|place| (place.line, place.column));
+        errors.sort_by(|one, other| {
             place(one)
                 .cmp(&place(other))
                 .then_with(|| one.message.cmp(&other.message))
         });
-        faults.dedup();
-        faults.truncate(MOST_FAULTS);
-        Self(faults.into_iter().map(Fault::clipped).collect())
+        errors.dedup();
+        errors.truncate(MOST_ERRORS);
+        Self {
+            errors: errors.into_iter().map(GraphqlError::clipped).collect(),
+            cost: None,
+        }
     }
 
     #[must_use]
-    pub fn faults(&self) -> &[Fault] {
-        &self.0
+    pub(crate) fn with_cost(self, cost: usize) -> Self {
+        let cost = Some(cost);
+        Self { cost, ..self }
+    }
+
+    #[must_use]
+    pub fn errors(&self) -> &[GraphqlError] {
+        &self.errors
     }
 
     /// The code of the first error, which decides the HTTP status.
     #[must_use]
     pub fn code(&self) -> Code {
-        self.0.first().map_or(Code::Internal, |fault| fault.code)
+        self.errors.first().map_or(Code::Internal, |error| error.code)
     }
 }
 
-impl From<Fault> for Refused {
-    fn from(fault: Fault) -> Self {
-        Self(vec![fault.clipped()])
+impl From<GraphqlError> for RequestError {
+    fn from(error: GraphqlError) -> Self {
+        Self {
+            errors: vec![error.clipped()],
+            cost: None,
+        }
     }
 }
 
-/// The error that the caller sees for a failed field in the selection `asked`.
-pub(crate) fn shown(error: &ServerError, asked: &SelectionSet) -> Fault {
-    if let Some(fault) = error.source::<Fault>() {
-        return fault.clone();
+/// The error that the caller sees for a failed field in this selection.
+pub(crate) fn shown(error: &ServerError, selection: &SelectionSet) -> GraphqlError {
+    if let Some(error) = error.source::<GraphqlError>() {
+        return error.clone();
     }
     if let Some(cause) = error.source::<Error>() {
         return cause.into();
@@ -231,7 +248,7 @@ pub(crate) fn shown(error: &ServerError, asked: &SelectionSet) -> Fault {
     if let Some(Value::String(name)) = error.extensions.as_ref().and_then(|all| all.get("code"))
         && let Some(code) = Code::from_name(name)
     {
-        return Fault::new(code, error.message.clone());
+        return GraphqlError::new(code, error.message.clone());
     }
     // A value that passed preparation but not the type's own `parse`. async-graphql's text repeats the value, so it
     // isn't used.
@@ -239,37 +256,37 @@ pub(crate) fn shown(error: &ServerError, asked: &SelectionSet) -> Fault {
         && (error.message.starts_with("Failed to parse \"") || error.message.starts_with("Expected input type \""))
     {
         let message = "An argument of this field has a value that its type does not accept.";
-        return Fault::new(Code::BadUserInput, message);
+        return GraphqlError::new(Code::BadUserInput, message);
     }
-    let field = field(&error.path, asked);
-    Fault::new(Code::Internal, sentence::INTERNAL).because(Cause {
+    let field = field(&error.path, selection);
+    GraphqlError::new(Code::Internal, sentence::INTERNAL).because(Cause {
         text: format!("an error of no known kind in the field {field}").into(),
         budget: None,
     })
 }
 
 /// The path to an error in the schema's names, for the log. The answer's own path has the caller's response keys.
-fn field(path: &[PathSegment], mut asked: &SelectionSet) -> String {
+fn field(path: &[PathSegment], mut selection: &SelectionSet) -> String {
     let mut names = Vec::new();
     for segment in path {
         let PathSegment::Field(key) = segment else { continue };
-        let Some(field) = find(asked, key) else { break };
+        let Some(field) = find(selection, key) else { break };
         names.push(field.name.node.as_str());
-        asked = &field.selection_set.node;
+        selection = &field.selection_set.node;
     }
     names.join(".")
 }
 
 /// The field with this response key in a prepared selection. If several types have one, the first.
-fn find<'a>(asked: &'a SelectionSet, key: &str) -> Option<&'a Field> {
-    asked.items.iter().find_map(|item| match &item.node {
+fn find<'a>(selection: &'a SelectionSet, key: &str) -> Option<&'a Field> {
+    selection.items.iter().find_map(|item| match &item.node {
         Selection::Field(field) => (field.node.response_key().node == key).then_some(&field.node),
         Selection::InlineFragment(part) => find(&part.node.selection_set.node, key),
         Selection::FragmentSpread(_) => None,
     })
 }
 
-impl From<&Error> for Fault {
+impl From<&Error> for GraphqlError {
     fn from(error: &Error) -> Self {
         let (code, message): (_, Cow<'static, str>) = match error {
             Error::Unauthenticated => (Code::Unauthenticated, sentence::WRONG_CREDENTIALS.into()),
@@ -312,11 +329,11 @@ impl From<&Error> for Fault {
 const TIMED_OUT: &str = "This took longer than the server allows and was ended. Nothing of it has been stored.";
 
 /// The error of a request whose time is over.
-pub(crate) fn timed_out() -> Fault {
+pub(crate) fn timed_out() -> GraphqlError {
     (&Error::TimedOut).into()
 }
 
 /// The error of a defect of the server that isn't about one field, such as a panic.
-pub(crate) fn internal() -> Fault {
-    Fault::new(Code::Internal, sentence::INTERNAL).because(Cause::new("panic"))
+pub(crate) fn internal() -> GraphqlError {
+    GraphqlError::new(Code::Internal, sentence::INTERNAL).because(Cause::new("panic"))
 }

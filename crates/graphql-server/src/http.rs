@@ -22,13 +22,13 @@ use futures_util::{FutureExt, StreamExt};
 
 pub use self::accept::Media;
 use self::{
-    call::{Call, Pricing},
+    call::{Call, CostMode},
     params::Params,
 };
 use crate::{
     answer::{Answer, Outcome},
     context::RequestContext,
-    error::{Code, Fault, internal},
+    error::{Code, GraphqlError, internal},
     server::GraphqlServer,
     settings::GraphqlSettings,
 };
@@ -45,43 +45,43 @@ where
     let context = Arc::new(context);
     let (parts, body) = request.into_parts();
     let media = accept::negotiate(&parts.headers);
-    let asked = async {
+    let answer = async {
         let Some(media) = media else {
             let message = "This address answers application/graphql-response+json and application/json only.";
-            return Err(Rejection::new(StatusCode::NOT_ACCEPTABLE, message));
+            return Err(HttpError::new(StatusCode::NOT_ACCEPTABLE, message));
         };
-        let pricing = Pricing::of(&parts.headers)?;
-        let several = server.largest_batch() > 1;
+        let cost_mode = CostMode::of(&parts.headers)?;
+        let allows_batches = server.largest_batch() > 1;
         let is_trusted = context.is_trusted_origin();
-        let asked = read(&parts, body, server.settings(), several, is_trusted).await?;
+        let requests = read(&parts, body, server.settings(), allows_batches, is_trusted).await?;
         let call = Call {
             server,
             context: context.clone(),
             method: &parts.method,
-            pricing,
+            cost_mode,
             means,
         };
         // A panic is a defect, but the caller still gets an answer with the request id.
-        let run = AssertUnwindSafe(call.answer(asked)).catch_unwind();
+        let run = AssertUnwindSafe(call.answer(requests)).catch_unwind();
         let answer = run
             .await
             .unwrap_or_else(|_| Ok(Answer::refused(&internal().into(), context.request_id())))?;
         Ok(respond(status(answer.outcome, media), media, answer))
     };
-    asked
+    answer
         .await
         .unwrap_or_else(|rejection| rejection.respond(media.unwrap_or(Media::Json), context.request_id()))
 }
 
 /// The refusal of a request that breaks the rules of HTTP, or of GraphQL over it: its status doesn't depend on the
 /// media type.
-struct Rejection {
+struct HttpError {
     status: StatusCode,
-    fault: Box<Fault>,
+    error: Box<GraphqlError>,
     allow: Option<&'static str>,
 }
 
-impl Rejection {
+impl HttpError {
     fn new(status: StatusCode, message: &'static str) -> Self {
         let code = if status == StatusCode::FORBIDDEN {
             Code::Forbidden
@@ -90,28 +90,28 @@ impl Rejection {
         };
         Self {
             status,
-            fault: Fault::new(code, message).into(),
+            error: GraphqlError::new(code, message).into(),
             allow: None,
         }
     }
 
-    fn bad(fault: Fault) -> Self {
+    fn bad_request(error: GraphqlError) -> Self {
         Self {
             status: StatusCode::BAD_REQUEST,
-            fault: fault.into(),
+            error: error.into(),
             allow: None,
         }
     }
 
     fn respond(self, media: Media, request_id: &str) -> Response {
-        let status = match self.fault.code {
+        let status = match self.error.code {
             // A well-formed request: the client reads the answer like any other refusal, and then sends the document.
             code @ (Code::PersistedQueryNotSupported | Code::PersistedQueryNotFound) => {
                 status(Outcome::Refused(code), media)
             }
             _ => self.status,
         };
-        let mut response = respond(status, media, Answer::refused(&(*self.fault).into(), request_id));
+        let mut response = respond(status, media, Answer::refused(&(*self.error).into(), request_id));
         if let Some(methods) = self.allow {
             response
                 .headers_mut()
@@ -121,71 +121,71 @@ impl Rejection {
     }
 }
 
-impl From<Fault> for Rejection {
-    fn from(fault: Fault) -> Self {
-        Self::bad(fault)
+impl From<GraphqlError> for HttpError {
+    fn from(error: GraphqlError) -> Self {
+        Self::bad_request(error)
     }
 }
 
 /// The content of a request.
-enum Asked {
-    One(Params),
+enum Requests {
+    Single(Params),
     /// A batch, in which each request can be unreadable for itself.
-    Several(Vec<Result<Params, Fault>>),
+    Batch(Vec<Result<Params, GraphqlError>>),
 }
 
 async fn read(
     parts: &Parts,
     body: Body,
     settings: &GraphqlSettings,
-    several: bool,
+    allows_batches: bool,
     is_trusted: bool,
-) -> Result<Asked, Rejection> {
+) -> Result<Requests, HttpError> {
     let get = match parts.method {
         Method::GET => true,
         Method::POST => false,
         _ => {
             let message = "Send a GraphQL request by POST, or a query by GET.";
-            return Err(Rejection {
+            return Err(HttpError {
                 allow: Some("GET, POST"),
-                ..Rejection::new(StatusCode::METHOD_NOT_ALLOWED, message)
+                ..HttpError::new(StatusCode::METHOD_NOT_ALLOWED, message)
             });
         }
     };
     if !is_trusted && csrf::is_cross_site(&parts.headers) && !csrf::is_preflighted(&parts.headers) {
-        return Err(Rejection::new(
+        return Err(HttpError::new(
             StatusCode::FORBIDDEN,
             "A request from another site must carry the header GraphQL-Require-Preflight.",
         ));
     }
     if (!get || parts.headers.contains_key(header::CONTENT_TYPE)) && !accept::is_json(&parts.headers) {
-        return Err(Rejection::new(
+        return Err(HttpError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "The content type must be application/json, in UTF-8.",
         ));
     }
     if !accept::is_identity(&parts.headers) {
-        return Err(Rejection::new(
+        return Err(HttpError::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "Send the body without compression: drop the Content-Encoding header.",
         ));
     }
     if get {
-        return Ok(Asked::One(params::from_query(&parts.uri, settings.body_values)?));
+        return Ok(Requests::Single(params::from_query(&parts.uri, settings.body_values)?));
     }
     let bytes = bytes(&parts.headers, body, settings.body_bytes).await?;
     let body = params::checked(&bytes, settings.body_values)?;
-    if several && params::is_batch(body) {
+    if allows_batches && params::is_batch(body) {
         let all = params::of_batch(body)?;
         let all = all.into_iter().map(|one| params::from_body(one.get()));
-        return Ok(Asked::Several(all.collect()));
+        return Ok(Requests::Batch(all.collect()));
     }
-    Ok(Asked::One(params::from_body(body)?))
+    Ok(Requests::Single(params::from_body(body)?))
 }
 
-async fn bytes(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, Rejection> {
+async fn bytes(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, HttpError> {
     let too_large = || {
-        Rejection::new(
+        HttpError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             "The body is larger than this server accepts.",
         )
@@ -199,7 +199,7 @@ async fn bytes(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, 
     let mut bytes = Vec::with_capacity(announced.unwrap_or(0));
     let mut stream = body.into_data_stream();
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| Rejection::new(StatusCode::BAD_REQUEST, "The body ended early."))?;
+        let chunk = chunk.map_err(|_| HttpError::new(StatusCode::BAD_REQUEST, "The body ended early."))?;
         if bytes.len() + chunk.len() > most {
             return Err(too_large());
         }
@@ -214,7 +214,7 @@ pub fn media(headers: &HeaderMap) -> Media {
 }
 
 /// The answer to a request that is refused before it is read. Without a `status`, the error decides.
-pub fn refuse(error: Fault, status: Option<StatusCode>, media: Media, request_id: &str) -> Response {
+pub fn refuse(error: GraphqlError, status: Option<StatusCode>, media: Media, request_id: &str) -> Response {
     let status = status.unwrap_or_else(|| self::status(Outcome::Refused(error.code), media));
     respond(status, media, Answer::refused(&error.into(), request_id))
 }
@@ -266,6 +266,6 @@ pub(crate) fn read_for_fuzzing(body: &[u8], persisted: &crate::persisted::Persis
         vec![params::from_body(body)]
     };
     for params in all.into_iter().flatten() {
-        let _ = persisted.text(params.asked);
+        let _ = persisted.text(params.document);
     }
 }

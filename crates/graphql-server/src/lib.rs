@@ -8,7 +8,7 @@
 mod answer;
 mod context;
 mod cost;
-pub mod error;
+mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -20,13 +20,14 @@ mod prepare;
 mod server;
 pub mod settings;
 #[cfg(test)]
-mod toy;
+mod test_schema;
 
 pub use self::{
     answer::{Answer, Outcome, Report, raw},
     context::RequestContext,
     cost::{Link, Prices, RootField},
+    error::{BudgetKind, Cause, Code, GraphqlError, InputPath, RequestError},
     limits::LimitExceeded,
     prepare::{Prepared, Values, collect},
-    server::{GraphqlServer, Unprepared},
+    server::GraphqlServer,
 };

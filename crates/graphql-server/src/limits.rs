@@ -10,7 +10,7 @@ mod tests;
 use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    error::{Code, Fault},
+    error::{Code, GraphqlError},
     settings::{GraphqlSettings, RoleLimits},
 };
 
@@ -36,7 +36,7 @@ const OBSERVED_UP_TO: usize = 10;
 
 /// The sizes of a document that don't depend on variables.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Text {
+pub(super) struct DocumentSize {
     pub tokens: usize,
     pub directives: usize,
     /// Fields with all fragments expanded, which bounds the work of preparing the document.
@@ -45,7 +45,7 @@ pub(super) struct Text {
 
 /// The size of an operation, its variables included.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Size {
+pub(super) struct OperationSize {
     pub depth: usize,
     pub aliases: usize,
     pub root_fields: usize,
@@ -66,7 +66,7 @@ pub struct LimitExceeded {
 }
 
 impl LimitExceeded {
-    pub(crate) fn fault(self) -> Fault {
+    pub(crate) fn error(self) -> GraphqlError {
         let Self { limit, found, allowed } = self;
         let what = match limit {
             "complexity" => {
@@ -74,11 +74,11 @@ impl LimitExceeded {
                     "The document costs {found}, and at most {allowed} is allowed. Ask for fewer fields, smaller \
                      pages or simpler filters."
                 );
-                return Fault::new(Code::QueryTooComplex, message);
+                return GraphqlError::new(Code::QueryTooComplex, message);
             }
             "batch" => {
                 let message = format!("The body has {found} requests, and at most {allowed} are allowed.");
-                return Fault::new(Code::QueryTooComplex, message);
+                return GraphqlError::new(Code::QueryTooComplex, message);
             }
             "expansion" => "fields with its fragments spelled out",
             "root_fields" => "fields of the root",
@@ -90,23 +90,23 @@ impl LimitExceeded {
 }
 
 impl Limits {
-    pub(super) fn tokens_within(&self, found: usize) -> Result<(), Fault> {
+    pub(super) fn tokens_within(&self, found: usize) -> Result<(), GraphqlError> {
         within("tokens", found, self.tokens)
     }
 
-    pub(super) fn directives_within(&self, found: usize) -> Result<(), Fault> {
+    pub(super) fn directives_within(&self, found: usize) -> Result<(), GraphqlError> {
         within("directives", found, self.directives)
     }
 
     /// Checks the number of fields with all fragments expanded, which bounds the work of preparing a document.
-    pub(super) fn expansion_within(&self, found: usize) -> Result<(), Fault> {
+    pub(super) fn expansion_within(&self, found: usize) -> Result<(), GraphqlError> {
         within("fields with its fragments spelled out", found, self.complexity)
     }
 
     /// Checks the bytes that are copied while fragments are expanded or variables filled in. Not a setting: it leaves
     /// room for as many fields as `complexity` allows, and for the values of a whole body, which take more memory when
     /// parsed.
-    pub(super) fn copies_within(&self, bytes: usize) -> Result<(), Fault> {
+    pub(super) fn copies_within(&self, bytes: usize) -> Result<(), GraphqlError> {
         within(
             "bytes with its fragments and variables spelled out",
             bytes,
@@ -125,7 +125,7 @@ impl Limits {
     }
 
     /// Every limit that a prepared operation exceeds, in the order in which they are reported.
-    pub(super) fn exceeded(&self, text: Text, size: &Size) -> impl Iterator<Item = LimitExceeded> {
+    pub(super) fn exceeded(&self, text: DocumentSize, size: &OperationSize) -> impl Iterator<Item = LimitExceeded> {
         [
             ("tokens", text.tokens, self.tokens),
             ("directives", text.directives, self.directives),
@@ -241,11 +241,11 @@ fn of_role(general: Limits, role: &RoleLimits) -> Limits {
 }
 
 /// Checks the steps of introspection, a limit that no setting widens.
-pub(super) fn introspection_within(size: &Size) -> Result<(), Fault> {
+pub(super) fn introspection_within(size: &OperationSize) -> Result<(), GraphqlError> {
     within("levels of introspection", size.introspection, INTROSPECTION_STEPS)
 }
 
-pub(super) fn within(what: &str, found: usize, most: usize) -> Result<(), Fault> {
+pub(super) fn within(what: &str, found: usize, most: usize) -> Result<(), GraphqlError> {
     if found > most {
         Err(exceeded(what, found, most))
     } else {
@@ -253,8 +253,8 @@ pub(super) fn within(what: &str, found: usize, most: usize) -> Result<(), Fault>
     }
 }
 
-pub(super) fn exceeded(what: &str, found: usize, most: usize) -> Fault {
-    Fault::new(
+pub(super) fn exceeded(what: &str, found: usize, most: usize) -> GraphqlError {
+    GraphqlError::new(
         Code::QueryTooComplex,
         format!("The document has {found} {what}, and at most {most} are allowed."),
     )

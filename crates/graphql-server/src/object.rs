@@ -4,8 +4,8 @@
 //! which async-graphql carries as it is. Nothing here is asynchronous.
 
 mod budget;
+mod raw_object;
 mod refusal;
-mod written;
 
 use std::{borrow::Cow, ops::Deref};
 
@@ -17,8 +17,8 @@ use async_graphql::{
 use chrono::{DateTime as Instant, NaiveDate, Utc};
 
 pub use self::budget::Budget;
+pub use self::raw_object::{NODE, RawObject, list_of, maybe_of, meta_field, one_of, text};
 use self::refusal::Refusal;
-pub use self::written::{NODE, Written, list_of, maybe_of, meta_field, one_of, text};
 use crate::prepare::collect;
 use clientele_core::{budget::Text, scalar::DateTime};
 
@@ -37,7 +37,7 @@ pub trait Object: Send + Sync + 'static {
 pub struct Field<T: Object + ?Sized> {
     pub name: &'static str,
     pub description: &'static str,
-    pub is: Is<T>,
+    pub kind: FieldKind<T>,
 }
 
 /// An argument of a field.
@@ -48,9 +48,9 @@ pub struct Argument {
 }
 
 /// A row as a field's function sees it. The wrapper ties the lifetime of what the function returns to the row.
-pub struct Of<'a, T: Object + ?Sized>(T::Row<'a>);
+pub struct RowRef<'a, T: Object + ?Sized>(T::Row<'a>);
 
-impl<'a, T: Object + ?Sized> Deref for Of<'a, T> {
+impl<'a, T: Object + ?Sized> Deref for RowRef<'a, T> {
     type Target = T::Row<'a>;
 
     fn deref(&self) -> &T::Row<'a> {
@@ -59,31 +59,34 @@ impl<'a, T: Object + ?Sized> Deref for Of<'a, T> {
 }
 
 /// The type of a field in the schema, and the function that reads its value from a row.
-pub enum Is<T: Object + ?Sized> {
-    Id(for<'a> fn(Of<'a, T>) -> String),
-    MaybeId(for<'a> fn(Of<'a, T>) -> Option<String>),
-    Text(for<'a> fn(Of<'a, T>) -> Cow<'a, str>),
-    MaybeText(for<'a> fn(Of<'a, T>) -> Option<&'a str>),
-    Enum(fn(&mut Registry) -> String, for<'a> fn(Of<'a, T>) -> Option<&'a str>),
+pub enum FieldKind<T: Object + ?Sized> {
+    Id(for<'a> fn(RowRef<'a, T>) -> String),
+    MaybeId(for<'a> fn(RowRef<'a, T>) -> Option<String>),
+    Text(for<'a> fn(RowRef<'a, T>) -> Cow<'a, str>),
+    MaybeText(for<'a> fn(RowRef<'a, T>) -> Option<&'a str>),
+    Enum(
+        fn(&mut Registry) -> String,
+        for<'a> fn(RowRef<'a, T>) -> Option<&'a str>,
+    ),
     /// With the type of one element.
-    Enums(fn(&mut Registry) -> String, for<'a> fn(Of<'a, T>) -> Vec<&'a str>),
-    MaybeDate(for<'a> fn(Of<'a, T>) -> Option<NaiveDate>),
-    Instant(for<'a> fn(Of<'a, T>) -> Instant<Utc>),
-    MaybeInstant(for<'a> fn(Of<'a, T>) -> Option<Instant<Utc>>),
-    MaybeDecimal(for<'a> fn(Of<'a, T>) -> Option<&'a str>),
-    Int(for<'a> fn(Of<'a, T>) -> i64),
-    MaybeInt(for<'a> fn(Of<'a, T>) -> Option<i64>),
-    MaybeFloat(for<'a> fn(Of<'a, T>) -> Option<f64>),
-    Boolean(for<'a> fn(Of<'a, T>) -> bool),
-    MaybeBoolean(for<'a> fn(Of<'a, T>) -> Option<bool>),
-    Texts(for<'a> fn(Of<'a, T>) -> Vec<String>),
-    MaybeTexts(for<'a> fn(Of<'a, T>) -> Option<Vec<String>>),
+    Enums(fn(&mut Registry) -> String, for<'a> fn(RowRef<'a, T>) -> Vec<&'a str>),
+    MaybeDate(for<'a> fn(RowRef<'a, T>) -> Option<NaiveDate>),
+    Instant(for<'a> fn(RowRef<'a, T>) -> Instant<Utc>),
+    MaybeInstant(for<'a> fn(RowRef<'a, T>) -> Option<Instant<Utc>>),
+    MaybeDecimal(for<'a> fn(RowRef<'a, T>) -> Option<&'a str>),
+    Int(for<'a> fn(RowRef<'a, T>) -> i64),
+    MaybeInt(for<'a> fn(RowRef<'a, T>) -> Option<i64>),
+    MaybeFloat(for<'a> fn(RowRef<'a, T>) -> Option<f64>),
+    Boolean(for<'a> fn(RowRef<'a, T>) -> bool),
+    MaybeBoolean(for<'a> fn(RowRef<'a, T>) -> Option<bool>),
+    Texts(for<'a> fn(RowRef<'a, T>) -> Vec<String>),
+    MaybeTexts(for<'a> fn(RowRef<'a, T>) -> Option<Vec<String>>),
     /// Objects of other types, written by a function that gets the field's own selection.
     Objects {
         ty: fn(&mut Registry) -> String,
-        plan: fn(&SelectionSet) -> Plan,
+        select: fn(&SelectionSet) -> Selection,
         arguments: &'static [Argument],
-        write: for<'a> fn(T::Row<'a>, &Step, &mut Out<'_>),
+        write: for<'a> fn(T::Row<'a>, &SelectedField, &mut JsonWriter<'_>),
     },
     /// As [`Objects`](Self::Objects), for callers with a permission. Others get null and an error, and nothing is
     /// loaded for it, so the type must be nullable.
@@ -91,30 +94,30 @@ pub enum Is<T: Object + ?Sized> {
         /// The name of the permission.
         requires: &'static str,
         ty: fn(&mut Registry) -> String,
-        plan: fn(&SelectionSet) -> Plan,
+        select: fn(&SelectionSet) -> Selection,
         arguments: &'static [Argument],
-        write: for<'a> fn(T::Row<'a>, &Step, &mut Out<'_>),
+        write: for<'a> fn(T::Row<'a>, &SelectedField, &mut JsonWriter<'_>),
     },
 }
 
 /// A selection, prepared to be written for any number of objects of one type.
 #[derive(Debug, Default)]
-pub struct Plan {
-    pub steps: Vec<Step>,
+pub struct Selection {
+    pub fields: Vec<SelectedField>,
     /// Whether a field in it, on any level, has been refused.
     refuses: bool,
 }
 
 /// One field to write.
 #[derive(Debug)]
-pub struct Step {
+pub struct SelectedField {
     /// The field's name in the schema.
     pub name: &'static str,
     /// The response key as JSON, with its colon.
     key: String,
     /// The index in the type's table; none for `__typename`.
-    field: Option<usize>,
-    pub plan: Plan,
+    index: Option<usize>,
+    pub selection: Selection,
     pub arguments: Vec<(Name, Value)>,
     /// The permission that the field requires.
     requires: Option<&'static str>,
@@ -123,8 +126,8 @@ pub struct Step {
     at: Pos,
 }
 
-impl Step {
-    /// The value of an argument; none when it was left out, or null.
+impl SelectedField {
+    /// The value of an argument; none when it was left json, or null.
     pub fn argument(&self, name: &str) -> Option<&Value> {
         self.arguments
             .iter()
@@ -133,23 +136,25 @@ impl Step {
     }
 }
 
-impl Plan {
+impl Selection {
     /// Reads a prepared selection of objects of type `T`.
     pub fn of<T: Object>(selection: &SelectionSet) -> Self {
-        let step = |syntax: &Positioned<Syntax>| {
+        let field = |syntax: &Positioned<Syntax>| {
             let (at, syntax) = (syntax.pos, &syntax.node);
-            let place = T::FIELDS.iter().position(|field| field.name == syntax.name.node);
-            let plan = match place.map(|place| &T::FIELDS[place].is) {
-                Some(Is::Objects { plan, .. } | Is::Guarded { plan, .. }) => plan(&syntax.selection_set.node),
+            let index = T::FIELDS.iter().position(|field| field.name == syntax.name.node);
+            let selection = match index.map(|index| &T::FIELDS[index].kind) {
+                Some(FieldKind::Objects { select, .. } | FieldKind::Guarded { select, .. }) => {
+                    select(&syntax.selection_set.node)
+                }
                 _ => Self::default(),
             };
-            let requires = place.and_then(|place| T::FIELDS[place].requires());
+            let requires = index.and_then(|index| T::FIELDS[index].requires());
             let constant = |value: &async_graphql_value::Value| value.clone().into_const().unwrap_or_default();
-            Step {
-                name: place.map_or(TYPENAME, |place| T::FIELDS[place].name),
+            SelectedField {
+                name: index.map_or(TYPENAME, |index| T::FIELDS[index].name),
                 key: format!("\"{}\":", syntax.response_key().node),
-                field: place,
-                plan,
+                index,
+                selection,
                 arguments: syntax
                     .arguments
                     .iter()
@@ -161,18 +166,20 @@ impl Plan {
             }
         };
         Self {
-            steps: collect(selection, T::NAME).map(step).collect(),
+            fields: collect(selection, T::NAME).map(field).collect(),
             refuses: false,
         }
     }
 
     /// The selected fields of this name, under any response key. Refused fields are left out.
-    pub fn below<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Step> {
-        self.steps.iter().filter(move |step| step.name == name && !step.refused)
+    pub fn below<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a SelectedField> {
+        self.fields
+            .iter()
+            .filter(move |field| field.name == name && !field.refused)
     }
 
     /// Whether a field of this name is selected and not refused.
-    pub fn asks(&self, name: &str) -> bool {
+    pub fn selects(&self, name: &str) -> bool {
         self.below(name).next().is_some()
     }
 }
@@ -180,7 +187,7 @@ impl Plan {
 const TYPENAME: &str = "__typename";
 
 /// The JSON of an answer while it is written.
-pub struct Out<'a> {
+pub struct JsonWriter<'a> {
     json: Text,
     budget: &'a Budget,
     exceeded: bool,
@@ -189,7 +196,7 @@ pub struct Out<'a> {
     refusals: Vec<Refusal>,
 }
 
-impl Out<'_> {
+impl JsonWriter<'_> {
     fn text(&mut self, text: &str) {
         self.json.push(text);
     }
@@ -205,90 +212,100 @@ impl Out<'_> {
 }
 
 /// Writes one object, or nothing once the answer exceeds a limit: the request is refused then.
-pub fn object<T: Object>(row: T::Row<'_>, plan: &Plan, out: &mut Out<'_>) {
-    if out.is_over() {
+pub fn object<T: Object>(row: T::Row<'_>, selection: &Selection, json: &mut JsonWriter<'_>) {
+    if json.is_over() {
         return;
     }
-    if !out.budget.take(plan.steps.len() + 1) {
-        out.exceeded = true;
+    if !json.budget.take(selection.fields.len() + 1) {
+        json.exceeded = true;
         return;
     }
-    out.text("{");
-    for (at, step) in plan.steps.iter().enumerate() {
+    json.text("{");
+    for (at, field) in selection.fields.iter().enumerate() {
         if at > 0 {
-            out.text(",");
+            json.text(",");
         }
-        out.text(&step.key);
-        let tells = step.refused || step.plan.refuses;
-        if tells {
-            out.path.push(PathSegment::Field(step.response_key().to_owned()));
+        json.text(&field.key);
+        let has_refusal = field.refused || field.selection.refuses;
+        if has_refusal {
+            json.path.push(PathSegment::Field(field.response_key().to_owned()));
         }
-        match step.field {
-            None => out.value(T::NAME),
-            Some(_) if step.refused => out.refuse(step),
-            Some(field) => value(&T::FIELDS[field].is, row, step, out),
+        match field.index {
+            None => json.value(T::NAME),
+            Some(_) if field.refused => json.refuse(field),
+            Some(index) => value(&T::FIELDS[index].kind, row, field, json),
         }
-        if tells {
-            out.path.pop();
+        if has_refusal {
+            json.path.pop();
         }
     }
-    out.text("}");
+    json.text("}");
 }
 
 /// Writes one object, or null.
-pub fn maybe<T: Object>(row: Option<T::Row<'_>>, plan: &Plan, out: &mut Out<'_>) {
+pub fn maybe<T: Object>(row: Option<T::Row<'_>>, selection: &Selection, json: &mut JsonWriter<'_>) {
     match row {
-        Some(row) => object::<T>(row, plan, out),
-        None => out.text("null"),
+        Some(row) => object::<T>(row, selection, json),
+        None => json.text("null"),
     }
 }
 
 /// Writes a list of objects.
-pub fn list<'a, T: Object>(rows: impl IntoIterator<Item = T::Row<'a>>, plan: &Plan, out: &mut Out<'_>) {
-    out.text("[");
+pub fn list<'a, T: Object>(
+    rows: impl IntoIterator<Item = T::Row<'a>>,
+    selection: &Selection,
+    json: &mut JsonWriter<'_>,
+) {
+    json.text("[");
     for (at, row) in rows.into_iter().enumerate() {
-        if out.is_over() {
+        if json.is_over() {
             return;
         }
         if at > 0 {
-            out.text(",");
+            json.text(",");
         }
-        if plan.refuses {
-            out.path.push(PathSegment::Index(at));
+        if selection.refuses {
+            json.path.push(PathSegment::Index(at));
         }
-        object::<T>(row, plan, out);
-        if plan.refuses {
-            out.path.pop();
+        object::<T>(row, selection, json);
+        if selection.refuses {
+            json.path.pop();
         }
     }
-    out.text("]");
+    json.text("]");
 }
 
 /// Writes a list of objects, or null.
-pub fn maybe_list<'a, T: Object>(rows: Option<impl IntoIterator<Item = T::Row<'a>>>, plan: &Plan, out: &mut Out<'_>) {
+pub fn maybe_list<'a, T: Object>(
+    rows: Option<impl IntoIterator<Item = T::Row<'a>>>,
+    selection: &Selection,
+    json: &mut JsonWriter<'_>,
+) {
     match rows {
-        Some(rows) => list::<T>(rows, plan, out),
-        None => out.text("null"),
+        Some(rows) => list::<T>(rows, selection, json),
+        None => json.text("null"),
     }
 }
 
-fn value<T: Object>(is: &Is<T>, row: T::Row<'_>, step: &Step, out: &mut Out<'_>) {
-    match is {
-        Is::Id(get) => out.value(&get(Of(row))),
-        Is::Text(get) => out.value(&get(Of(row))),
-        Is::MaybeText(get) | Is::Enum(_, get) | Is::MaybeDecimal(get) => out.value(&get(Of(row))),
-        Is::MaybeDate(get) => out.value(&get(Of(row))),
-        Is::Instant(get) => out.value(&DateTime::text(&get(Of(row)))),
-        Is::MaybeInstant(get) => out.value(&get(Of(row)).map(|instant| DateTime::text(&instant))),
-        Is::MaybeId(get) => out.value(&get(Of(row))),
-        Is::Int(get) => out.value(&get(Of(row))),
-        Is::MaybeInt(get) => out.value(&get(Of(row))),
-        Is::MaybeFloat(get) => out.value(&get(Of(row))),
-        Is::Boolean(get) => out.value(&get(Of(row))),
-        Is::MaybeBoolean(get) => out.value(&get(Of(row))),
-        Is::Enums(_, get) => out.value(&get(Of(row))),
-        Is::Texts(get) => out.value(&get(Of(row))),
-        Is::MaybeTexts(get) => out.value(&get(Of(row))),
-        Is::Objects { write, .. } | Is::Guarded { write, .. } => write(row, step, out),
+fn value<T: Object>(kind: &FieldKind<T>, row: T::Row<'_>, field: &SelectedField, json: &mut JsonWriter<'_>) {
+    match kind {
+        FieldKind::Id(get) => json.value(&get(RowRef(row))),
+        FieldKind::Text(get) => json.value(&get(RowRef(row))),
+        FieldKind::MaybeText(get) | FieldKind::Enum(_, get) | FieldKind::MaybeDecimal(get) => {
+            json.value(&get(RowRef(row)))
+        }
+        FieldKind::MaybeDate(get) => json.value(&get(RowRef(row))),
+        FieldKind::Instant(get) => json.value(&DateTime::text(&get(RowRef(row)))),
+        FieldKind::MaybeInstant(get) => json.value(&get(RowRef(row)).map(|instant| DateTime::text(&instant))),
+        FieldKind::MaybeId(get) => json.value(&get(RowRef(row))),
+        FieldKind::Int(get) => json.value(&get(RowRef(row))),
+        FieldKind::MaybeInt(get) => json.value(&get(RowRef(row))),
+        FieldKind::MaybeFloat(get) => json.value(&get(RowRef(row))),
+        FieldKind::Boolean(get) => json.value(&get(RowRef(row))),
+        FieldKind::MaybeBoolean(get) => json.value(&get(RowRef(row))),
+        FieldKind::Enums(_, get) => json.value(&get(RowRef(row))),
+        FieldKind::Texts(get) => json.value(&get(RowRef(row))),
+        FieldKind::MaybeTexts(get) => json.value(&get(RowRef(row))),
+        FieldKind::Objects { write, .. } | FieldKind::Guarded { write, .. } => write(row, field, json),
     }
 }

@@ -10,14 +10,14 @@ use std::sync::Arc;
 use moka::sync::Cache;
 
 use crate::{
-    error::{Code, Fault},
+    error::{Code, GraphqlError},
     settings::TrustedDocuments,
 };
 pub use manifest::Manifest;
 
 /// The reference to a document in a request.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum DocumentRef {
     Text(String),
     /// By `documentId` or `doc_id`.
     Id(String),
@@ -39,12 +39,12 @@ pub struct Persisted {
 
 /// The text of a document: sent with the request, or stored.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Text {
+pub enum DocumentText {
     Own(String),
     Kept(Arc<str>),
 }
 
-impl AsRef<str> for Text {
+impl AsRef<str> for DocumentText {
     fn as_ref(&self) -> &str {
         match self {
             Self::Own(text) => text,
@@ -78,41 +78,44 @@ impl Persisted {
     ///
     /// # Errors
     /// An unknown name, a text with another hash than the one sent, or a text where only the manifest's documents run.
-    pub fn text(&self, asked: Asked) -> Result<Text, Fault> {
-        match asked {
-            Asked::Text(_) if self.only_trusted => Err(Fault::new(
+    pub fn text(&self, document: DocumentRef) -> Result<DocumentText, GraphqlError> {
+        match document {
+            DocumentRef::Text(_) if self.only_trusted => Err(GraphqlError::new(
                 Code::Forbidden,
                 "This server runs only the documents it knows: name one by \"documentId\".",
             )),
-            Asked::Text(text) => Ok(Text::Own(text)),
-            Asked::Id(id) => match &self.trusted {
-                Some(trusted) => trusted.get(&id).cloned().map(Text::Kept).ok_or_else(not_found),
+            DocumentRef::Text(text) => Ok(DocumentText::Own(text)),
+            DocumentRef::Id(id) => match &self.trusted {
+                Some(trusted) => trusted.get(&id).cloned().map(DocumentText::Kept).ok_or_else(not_found),
                 None => Err(not_supported()),
             },
-            Asked::Hash { hash, text } => self.by_hash(hash.to_ascii_lowercase(), text),
+            DocumentRef::Hash { hash, text } => self.by_hash(hash.to_ascii_lowercase(), text),
         }
     }
 
-    fn by_hash(&self, hash: String, text: Option<String>) -> Result<Text, Fault> {
+    fn by_hash(&self, hash: String, text: Option<String>) -> Result<DocumentText, GraphqlError> {
         if let Some(known) = self.trusted.as_ref().and_then(|trusted| trusted.get(&hash)) {
-            return Ok(Text::Kept(known.clone()));
+            return Ok(DocumentText::Kept(known.clone()));
         }
         match (&self.registered, text) {
             _ if self.only_trusted => Err(not_found()),
-            (None, Some(text)) if self.trusted.is_some() => Ok(Text::Own(text)),
+            (None, Some(text)) if self.trusted.is_some() => Ok(DocumentText::Own(text)),
             (None, _) => Err(if self.trusted.is_some() {
                 not_found()
             } else {
                 not_supported()
             }),
-            (Some(registered), None) => registered.get(hash.as_str()).map(Text::Kept).ok_or_else(not_found),
+            (Some(registered), None) => registered
+                .get(hash.as_str())
+                .map(DocumentText::Kept)
+                .ok_or_else(not_found),
             (Some(registered), Some(text)) => {
                 if manifest::sha256(&text) != hash {
                     let message = "\"sha256Hash\" is not the SHA-256 of \"query\".";
-                    return Err(Fault::new(Code::BadRequest, message));
+                    return Err(GraphqlError::new(Code::BadRequest, message));
                 }
                 registered.insert(hash.into(), text.as_str().into());
-                Ok(Text::Own(text))
+                Ok(DocumentText::Own(text))
             }
         }
     }
@@ -128,10 +131,10 @@ impl Persisted {
 }
 
 /// Clients of Apollo's protocol compare exactly these messages, and then send the document itself.
-fn not_found() -> Fault {
-    Fault::new(Code::PersistedQueryNotFound, "PersistedQueryNotFound")
+fn not_found() -> GraphqlError {
+    GraphqlError::new(Code::PersistedQueryNotFound, "PersistedQueryNotFound")
 }
 
-fn not_supported() -> Fault {
-    Fault::new(Code::PersistedQueryNotSupported, "PersistedQueryNotSupported")
+fn not_supported() -> GraphqlError {
+    GraphqlError::new(Code::PersistedQueryNotSupported, "PersistedQueryNotSupported")
 }

@@ -34,8 +34,8 @@ use self::variables::Declared;
 pub(crate) use self::{flatten::root, input::not_of_enum, selection::is_placeholder};
 pub use self::{selection::collect, variables::Values};
 use crate::{
-    error::{Code, Fault, Refused, internal},
-    limits::{Limits, Text},
+    error::{Code, GraphqlError, RequestError, internal},
+    limits::{DocumentSize, Limits},
 };
 
 /// A document that may be executed any number of times.
@@ -43,7 +43,7 @@ pub(super) struct Document {
     syntax: ExecutableDocument,
     operations: Vec<Operation>,
     /// The sizes that don't depend on variables.
-    pub text: Text,
+    pub text: DocumentSize,
     /// An estimate of its memory in bytes.
     pub weight: u32,
 }
@@ -98,29 +98,29 @@ impl Prepared {
 /// A parsed document that async-graphql can validate without harm.
 pub(super) struct Parsed {
     syntax: ExecutableDocument,
-    text: Text,
+    text: DocumentSize,
     weight: usize,
 }
 
 impl Parsed {
     /// # Errors
     /// Syntax errors, exceeded limits, and mistakes that async-graphql's validation can't be trusted with.
-    pub fn parse(query: &str, registry: &Registry, limits: &Limits) -> Result<Self, Refused> {
+    pub fn parse(query: &str, registry: &Registry, limits: &Limits) -> Result<Self, RequestError> {
         let text = lexical::read(query, limits)?;
-        let syntax = parse_query(&text.text).map_err(|error| Refused::from(fault(&error)))?;
+        let syntax = parse_query(&text.text).map_err(|error| RequestError::from(syntax_error(&error)))?;
         let expansion = expansion::check(&syntax, limits)?;
-        let faults = rules::before(&syntax, registry);
+        let errors = rules::before(&syntax, registry);
         // Some 300 bytes for what the syntax tree keeps of a token: a selection in a list of its own is the largest.
         let weight = query.len() + text.tokens * 300 + 512;
-        let text = Text {
+        let text = DocumentSize {
             tokens: text.tokens,
             directives: text.directives,
             expansion,
         };
-        if faults.is_empty() {
+        if errors.is_empty() {
             Ok(Self { syntax, text, weight })
         } else {
-            Err(Refused::new(faults))
+            Err(RequestError::new(errors))
         }
     }
 
@@ -139,7 +139,7 @@ impl Parsed {
     ///
     /// # Errors
     /// Mistakes that async-graphql's validation overlooks.
-    pub fn finish(self, registry: &Registry, limits: &Limits) -> Result<Document, Refused> {
+    pub fn finish(self, registry: &Registry, limits: &Limits) -> Result<Document, RequestError> {
         let Self {
             syntax,
             text,
@@ -153,7 +153,7 @@ impl Parsed {
             merging::check(operation, &syntax, registry, limits)?;
             let flat = flatten::flatten(operation, &syntax, registry, limits, None, &mut copied)?;
             let variables = literals::check(&flat.node, &operation.node.variable_definitions, &conditions, registry)
-                .map_err(Refused::new)?;
+                .map_err(RequestError::new)?;
             let flat = (!conditional).then(|| Arc::new(flat));
             operations.push(Operation {
                 name: name.cloned(),
@@ -184,9 +184,9 @@ impl Document {
         limits: &Limits,
         name: Option<&str>,
         variables: Variables,
-    ) -> Result<Coerced, Refused> {
+    ) -> Result<Coerced, RequestError> {
         let operation = self.operation(name)?;
-        let values = Values::coerce(registry, &operation.variables, variables).map_err(Refused::new)?;
+        let values = Values::coerce(registry, &operation.variables, variables).map_err(RequestError::new)?;
         let flat = match &operation.flat {
             Some(flat) => flat.clone(),
             None => {
@@ -198,10 +198,10 @@ impl Document {
         Ok(Coerced { values, flat })
     }
 
-    fn operation(&self, name: Option<&str>) -> Result<&Operation, Fault> {
+    fn operation(&self, name: Option<&str>) -> Result<&Operation, GraphqlError> {
         match (name, self.operations.as_slice()) {
             (None, [only]) => Ok(only),
-            (None, _) => Err(Fault::new(
+            (None, _) => Err(GraphqlError::new(
                 Code::BadRequest,
                 "The document has several operations. Name one in \"operationName\".",
             )),
@@ -209,7 +209,7 @@ impl Document {
                 .iter()
                 .find(|operation| operation.name.as_deref() == Some(name))
                 .ok_or_else(|| {
-                    Fault::new(
+                    GraphqlError::new(
                         Code::BadRequest,
                         "The document has no operation of the name in \"operationName\".",
                     )
@@ -231,7 +231,7 @@ impl Coerced {
     ///
     /// # Errors
     /// Values that are too large for the number of places that use them.
-    pub fn fill(self, limits: &Limits, cost: usize) -> Result<Prepared, Fault> {
+    pub fn fill(self, limits: &Limits, cost: usize) -> Result<Prepared, GraphqlError> {
         let Self { values, flat } = self;
         limits.copies_within(values.copies())?;
         Ok(Prepared {
@@ -243,13 +243,13 @@ impl Coerced {
 }
 
 /// The parser quotes the document in its messages, so none of them is passed on.
-fn fault(error: &ParseError) -> Fault {
+fn syntax_error(error: &ParseError) -> GraphqlError {
     let at = error.positions().next();
     let with = |message: &'static str| {
-        let fault = Fault::new(Code::ValidationFailed, message);
+        let error = GraphqlError::new(Code::ValidationFailed, message);
         match at {
-            Some(pos) => fault.at(pos),
-            None => fault,
+            Some(pos) => error.at(pos),
+            None => error,
         }
     };
     match error {
@@ -259,7 +259,9 @@ fn fault(error: &ParseError) -> Fault {
         ParseError::OperationDuplicated { .. } => with("Two operations have the same name."),
         ParseError::FragmentDuplicated { .. } => with("Two fragments have the same name."),
         ParseError::MissingOperation => with("The document has no operation."),
-        ParseError::RecursionLimitExceeded => Fault::new(Code::QueryTooComplex, "The document is nested too deeply."),
+        ParseError::RecursionLimitExceeded => {
+            GraphqlError::new(Code::QueryTooComplex, "The document is nested too deeply.")
+        }
         _ => lexical::syntax(at.unwrap_or_default()),
     }
 }

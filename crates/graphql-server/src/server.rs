@@ -2,7 +2,7 @@
 //!
 //! The schema that executes has no extensions: with one, async-graphql takes a slower path for every field.
 
-mod strict;
+mod validator;
 
 use std::sync::Arc;
 
@@ -13,13 +13,13 @@ use async_graphql::{
 };
 use moka::sync::Cache;
 
-pub(crate) use self::strict::Strict;
+pub(crate) use self::validator::Validator;
 use crate::{
     answer::Answer,
     context::RequestContext,
     cost::{Prices, measure},
-    error::{Code, Fault, Refused},
-    limits::{LimitExceeded, Policy, Size, Text, introspection_within},
+    error::{Code, GraphqlError, RequestError},
+    limits::{DocumentSize, LimitExceeded, OperationSize, Policy, introspection_within},
     persisted::Persisted,
     prepare::{Document, Parsed, Prepared},
     settings::GraphqlSettings,
@@ -28,7 +28,7 @@ use crate::{
 /// A schema, and all that a request needs to be validated, limited and run.
 pub struct GraphqlServer<Q, M> {
     /// Validates documents that aren't in the cache.
-    strict: Strict<Q, M>,
+    validator: Validator<Q, M>,
     /// Runs documents that have been validated.
     fast: Schema<Q, M, EmptySubscription>,
     documents: Cache<Arc<str>, Arc<Document>>,
@@ -37,23 +37,6 @@ pub struct GraphqlServer<Q, M> {
     settings: GraphqlSettings,
     /// Documents that requests can name instead of sending them.
     pub(crate) persisted: Persisted,
-}
-
-/// The reasons why a request isn't executed.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Unprepared {
-    pub refused: Refused,
-    /// The cost of the operation. None when the request was refused before it was known.
-    pub cost: Option<usize>,
-}
-
-impl<T: Into<Refused>> From<T> for Unprepared {
-    fn from(refused: T) -> Self {
-        Self {
-            refused: refused.into(),
-            cost: None,
-        }
-    }
 }
 
 impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
@@ -67,7 +50,7 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
         let policy = Policy::new(&settings);
         // Our own check of nesting comes first and also counts fragments, so this limit can be as wide.
         let depth = policy.ceiling.nesting() + 1;
-        let strict = Strict::new(build().limit_recursive_depth(depth));
+        let validator = Validator::new(build().limit_recursive_depth(depth));
         let fast = build()
             .limit_recursive_depth(depth)
             .validation_mode(ValidationMode::Fast)
@@ -79,7 +62,7 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
             })
             .build();
         Self {
-            strict,
+            validator,
             fast,
             documents,
             policy,
@@ -97,7 +80,7 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
     /// The types of the schema.
     #[must_use]
     pub fn registry(&self) -> &Registry {
-        self.strict.registry()
+        self.validator.registry()
     }
 
     /// The highest cost that a request of this caller can have.
@@ -111,14 +94,14 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
     }
 
     /// The error of a body with more requests than any role can send at once.
-    pub(crate) fn too_many(&self, requests: usize, context: &impl RequestContext) -> Fault {
+    pub(crate) fn too_many(&self, requests: usize, context: &impl RequestContext) -> GraphqlError {
         let excess = LimitExceeded {
             limit: "batch",
             found: requests,
             allowed: self.largest_batch(),
         };
         context.on_limit_exceeded(excess, false);
-        excess.fault()
+        excess.error()
     }
 
     /// Checks the number of requests in a body, and their cost together, against the caller's limits.
@@ -127,7 +110,7 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
         requests: usize,
         cost: usize,
         context: &impl RequestContext,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), GraphqlError> {
         let limits = self.policy.of(context.role());
         let over = [
             ("batch", requests, limits.batch),
@@ -139,12 +122,12 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
     }
 
     /// Reports a limit that is exceeded. An error, unless the limit is only observed.
-    fn exceeded(&self, excess: LimitExceeded, context: &impl RequestContext) -> Result<(), Fault> {
+    fn exceeded(&self, excess: LimitExceeded, context: &impl RequestContext) -> Result<(), GraphqlError> {
         let is_observed = self.policy.only_observes(excess);
         context.on_limit_exceeded(excess, is_observed);
         match is_observed {
             true => Ok(()),
-            false => Err(excess.fault()),
+            false => Err(excess.error()),
         }
     }
 
@@ -159,21 +142,21 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
     ) -> Answer {
         match self.prepare(query, operation_name, variables, context).await {
             Ok(prepared) => self.run(prepared, data, context.request_id()).await,
-            Err(unprepared) => Answer::refused(&unprepared.refused, context.request_id()),
+            Err(refusal) => Answer::refused(&refusal, context.request_id()),
         }
     }
 
     /// Parses, validates, coerces and limits a request.
     ///
     /// # Errors
-    /// The reasons why the request can't be executed, and its cost if that is known by then.
+    /// The errors of a request that can't be executed.
     pub async fn prepare(
         &self,
         query: &str,
         operation_name: Option<&str>,
         variables: Variables,
         context: &impl RequestContext,
-    ) -> Result<Prepared, Unprepared> {
+    ) -> Result<Prepared, RequestError> {
         let limits = &self.policy.ceiling;
         let known = self.documents.get(query);
         let document = match &known {
@@ -182,11 +165,8 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
         };
         let coerced = document.coerce(self.registry(), limits, operation_name, variables)?;
         let size = measure(&coerced.flat.node, &coerced.values, &self.prices);
-        if let Err(fault) = self.admit(document.text, &size, context) {
-            return Err(Unprepared {
-                refused: fault.into(),
-                cost: Some(size.cost),
-            });
+        if let Err(error) = self.admit(document.text, &size, context) {
+            return Err(RequestError::from(error).with_cost(size.cost));
         }
         // A refused document isn't cached, so that it displaces none that runs. It is read again each time, which the
         // ceiling bounds.
@@ -197,14 +177,19 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
     }
 
     /// Checks an operation against the caller's limits.
-    fn admit(&self, text: Text, size: &Size, context: &impl RequestContext) -> Result<(), Fault> {
+    fn admit(
+        &self,
+        text: DocumentSize,
+        size: &OperationSize,
+        context: &impl RequestContext,
+    ) -> Result<(), GraphqlError> {
         introspection_within(size)?;
         for excess in self.policy.of(context.role()).exceeded(text, size) {
             self.exceeded(excess, context)?;
         }
         if size.looks_at_schema && !self.shows_schema(context) {
             let message = "This server doesn't show its schema to you. __typename is answered to everybody.";
-            return Err(Fault::new(Code::Forbidden, message));
+            return Err(GraphqlError::new(Code::Forbidden, message));
         }
         Ok(())
     }
@@ -230,10 +215,10 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
         Answer::executed(data, &errors, &shape.node, self.registry(), request_id)
     }
 
-    async fn read(&self, query: &str, context: &impl RequestContext) -> Result<Document, Refused> {
+    async fn read(&self, query: &str, context: &impl RequestContext) -> Result<Document, RequestError> {
         let limits = &self.policy.ceiling;
         let parsed = Parsed::parse(query, self.registry(), limits)?;
-        self.strict.check(&parsed, self.shows_schema(context)).await?;
+        self.validator.check(&parsed, self.shows_schema(context)).await?;
         parsed.finish(self.registry(), limits)
     }
 

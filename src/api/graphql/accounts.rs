@@ -1,9 +1,11 @@
-//! Who is asking, and the users and API tokens there are: fields of both roots.
+//! The fields of both roots about the caller, users and API tokens.
 
 use async_graphql::{Context, Object as Root, Result};
 
 use super::{
-    context::{caller, clientele, loaders, plan},
+    context::{caller, clientele, loaders, selection},
+    load_plan::{LoadPlan, asked},
+    loaded::LoadedData,
     mutation::answer,
     objects::{
         connection::{Connection, Listed, PageRow},
@@ -13,15 +15,13 @@ use super::{
         user::{Token, User, Viewer, ViewerRow},
     },
     page::{PageArguments, of_argument},
-    reach::{Reach, asked},
-    world::World,
 };
 use crate::api::Place;
 use clientele_domain::access::{
     self, BY_CREATION, BY_NAME, ChangePassword, CreateToken, DeleteUser, RequestPlace, RevokeToken, UpsertUser,
 };
 use clientele_storage::paging::{Order, Total, Window};
-use graphql_server::object::{Plan, Written};
+use graphql_server::object::{RawObject, Selection};
 
 /// Reads users and API tokens.
 #[derive(Default)]
@@ -31,10 +31,10 @@ pub struct AccountQuery;
 #[Root]
 impl AccountQuery {
     /// Who is asking, and what it may do.
-    async fn viewer(&self, context: &Context<'_>) -> Result<Written<Viewer>> {
+    async fn viewer(&self, context: &Context<'_>) -> Result<RawObject<Viewer>> {
         let (clientele, caller) = (clientele(context)?, caller(context)?);
-        let plan = plan::<Viewer>(context)?;
-        let password_is_initial = match plan.asks("passwordIsInitial") {
+        let selection = selection::<Viewer>(context)?;
+        let password_is_initial = match selection.selects("passwordIsInitial") {
             true => access::password_is_initial(clientele, caller).await?,
             false => false,
         };
@@ -42,7 +42,7 @@ impl AccountQuery {
             caller,
             password_is_initial,
         };
-        Written::object(context, row, &plan)
+        RawObject::object(context, row, &selection)
     }
 
     /// A page of the users, by name. Needs MANAGE_USERS.
@@ -56,19 +56,19 @@ impl AccountQuery {
         #[graphql(desc = "How many from the end, or before `before`: at most 500. Not together with `first`.")]
         last: Option<i32>,
         #[graphql(desc = "Only users before this cursor.")] before: Option<String>,
-    ) -> Result<Written<Connection<User>>> {
+    ) -> Result<RawObject<Connection<User>>> {
         let arguments = PageArguments {
             first: first.map(i64::from),
             after,
             last: last.map(i64::from),
             before,
         };
-        let (window, plan) = (
+        let (window, selection) = (
             window(arguments, "users", &BY_NAME)?,
-            plan::<Connection<User>>(context)?,
+            selection::<Connection<User>>(context)?,
         );
-        let found = access::users(clientele(context)?, caller(context)?, &window, asked(&plan)).await?;
-        page::<User>(context, &found, found.total, &plan).await
+        let found = access::users(clientele(context)?, caller(context)?, &window, asked(&selection)).await?;
+        page::<User>(context, &found, found.total, &selection).await
     }
 
     /// A page of the API tokens, revoked and expired ones too, in the order of their creation. Needs MANAGE_USERS.
@@ -82,19 +82,19 @@ impl AccountQuery {
         #[graphql(desc = "How many from the end, or before `before`: at most 500. Not together with `first`.")]
         last: Option<i32>,
         #[graphql(desc = "Only tokens before this cursor.")] before: Option<String>,
-    ) -> Result<Written<Connection<Token>>> {
+    ) -> Result<RawObject<Connection<Token>>> {
         let arguments = PageArguments {
             first: first.map(i64::from),
             after,
             last: last.map(i64::from),
             before,
         };
-        let (window, plan) = (
+        let (window, selection) = (
             window(arguments, "tokens", &BY_CREATION)?,
-            plan::<Connection<Token>>(context)?,
+            selection::<Connection<Token>>(context)?,
         );
-        let found = access::tokens(clientele(context)?, caller(context)?, &window, asked(&plan)).await?;
-        page::<Token>(context, &found, found.total, &plan).await
+        let found = access::tokens(clientele(context)?, caller(context)?, &window, asked(&selection)).await?;
+        page::<Token>(context, &found, found.total, &selection).await
     }
 }
 
@@ -108,11 +108,11 @@ async fn page<T: Listed>(
     context: &Context<'_>,
     page: &T::Page,
     total: Option<Total>,
-    plan: &Plan,
-) -> Result<Written<Connection<T>>> {
-    let world = World::around_messages([], &Reach::default(), loaders(context)?, caller(context)?).await?;
-    let world = &world;
-    Written::object(context, PageRow { page, world, total }, plan)
+    selection: &Selection,
+) -> Result<RawObject<Connection<T>>> {
+    let loaded = LoadedData::around_messages([], &LoadPlan::default(), loaders(context)?, caller(context)?).await?;
+    let loaded = &loaded;
+    RawObject::object(context, PageRow { page, loaded, total }, selection)
 }
 
 /// The request's place among those under way; none where requests aren't admitted.
@@ -152,8 +152,8 @@ impl AccountMutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The user as it is to be.")] input: UpsertUser,
-    ) -> Result<Written<UpsertUserPayload>> {
-        let plan = plan::<UpsertUserPayload>(context)?;
+    ) -> Result<RawObject<UpsertUserPayload>> {
+        let selection = selection::<UpsertUserPayload>(context)?;
         let outcome = access::upsert_user(
             clientele(context)?,
             caller(context)?,
@@ -163,7 +163,7 @@ impl AccountMutation {
         )
         .await?;
         let stored = outcome.as_ref().map(|(user, created)| (user, *created));
-        answer(context, &plan, stored, input.client_mutation_id.as_deref())
+        answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
 
     /// Removes a user, which can sign in nowhere after 10 seconds. The tokens that it created stay, as they are the
@@ -173,11 +173,11 @@ impl AccountMutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Which user.")] input: DeleteUser,
-    ) -> Result<Written<DeleteUserPayload>> {
-        let plan = plan::<DeleteUserPayload>(context)?;
+    ) -> Result<RawObject<DeleteUserPayload>> {
+        let selection = selection::<DeleteUserPayload>(context)?;
         let outcome = access::delete_user(clientele(context)?, caller(context)?, &input, super::now()).await?;
         let stored = outcome.as_ref().map(String::as_str);
-        answer(context, &plan, stored, input.client_mutation_id.as_deref())
+        answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
 
     /// Changes the caller's own password. It counts on every server within 10 seconds.
@@ -185,8 +185,8 @@ impl AccountMutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The old password and the new one.")] input: ChangePassword,
-    ) -> Result<Written<ChangePasswordPayload>> {
-        let plan = plan::<ChangePasswordPayload>(context)?;
+    ) -> Result<RawObject<ChangePasswordPayload>> {
+        let selection = selection::<ChangePasswordPayload>(context)?;
         let outcome = access::change_password(
             clientele(context)?,
             caller(context)?,
@@ -196,7 +196,7 @@ impl AccountMutation {
         )
         .await?;
         let stored = outcome.as_ref().copied();
-        answer(context, &plan, stored, input.client_mutation_id.as_deref())
+        answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
 
     /// Creates an API token with rights of its own, which it keeps until it ends or is revoked, whatever becomes of
@@ -206,11 +206,11 @@ impl AccountMutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The token as it is to be.")] input: CreateToken,
-    ) -> Result<Written<CreateTokenPayload>> {
-        let plan = plan::<CreateTokenPayload>(context)?;
+    ) -> Result<RawObject<CreateTokenPayload>> {
+        let selection = selection::<CreateTokenPayload>(context)?;
         let outcome = access::create_token(clientele(context)?, caller(context)?, &input, super::now()).await?;
         let stored = outcome.as_ref().map(|(token, text)| (token, text.reveal()));
-        answer(context, &plan, stored, input.client_mutation_id.as_deref())
+        answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
 
     /// Makes an API token worthless, on every server within 10 seconds. Needs MANAGE_USERS, and every right that it
@@ -219,10 +219,10 @@ impl AccountMutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Which token.")] input: RevokeToken,
-    ) -> Result<Written<RevokeTokenPayload>> {
-        let plan = plan::<RevokeTokenPayload>(context)?;
+    ) -> Result<RawObject<RevokeTokenPayload>> {
+        let selection = selection::<RevokeTokenPayload>(context)?;
         let outcome = access::revoke_token(clientele(context)?, caller(context)?, &input, super::now()).await?;
         let stored = outcome.as_ref();
-        answer(context, &plan, stored, input.client_mutation_id.as_deref())
+        answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
 }

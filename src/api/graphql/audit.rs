@@ -1,17 +1,17 @@
-//! The history: the root field that lists it, and what callers send for that, in the domain's terms.
+//! The root field that lists the audit log, and its filter.
 
 use async_graphql::{Context, InputObject, Object as Root, Result};
 
 use super::{
     client_by::ClientBy,
-    context::{caller, clientele, loaders, plan},
+    context::{caller, clientele, loaders, selection},
+    load_plan::{LoadPlan, asked, asks_changes},
+    loaded::{LoadedData, too_large},
     objects::{
         audit::AuditRecord,
         connection::{Connection, PageRow},
     },
     page::{PageArguments, of_argument},
-    reach::{Reach, asked, asks_changes},
-    world::{World, too_large},
 };
 use clientele_core::{
     path,
@@ -22,7 +22,7 @@ use clientele_domain::{
     caller::{CallerKind, Door},
 };
 use clientele_storage::paging::{Asked, DateTimeRange, Window};
-use graphql_server::object::Written;
+use graphql_server::object::RawObject;
 
 /// Narrows a list of records: all members that are given must hold. `action`, `door` and `callerKind` take, beside
 /// them, `at` with `from` and `until` at most 31 days apart, or `client`, `subjectKey` or a `subject` other than
@@ -99,7 +99,7 @@ impl AuditQuery {
         #[graphql(desc = "How many from the end, or before `before`: at most 500. Not together with `first`.")]
         last: Option<i32>,
         #[graphql(desc = "Only records before this cursor.")] before: Option<String>,
-    ) -> Result<Written<Connection<AuditRecord>>> {
+    ) -> Result<RawObject<Connection<AuditRecord>>> {
         let arguments = PageArguments {
             first: first.map(i64::from),
             after,
@@ -109,11 +109,11 @@ impl AuditQuery {
         let of_argument = |problem| of_argument("", &problem);
         let filter = filter.unwrap_or_default().read().map_err(of_argument)?;
         let window = Window::of(&arguments.range("records", "")?, &NEWEST_FIRST).map_err(of_argument)?;
-        let plan = plan::<Connection<AuditRecord>>(context)?;
+        let selection = selection::<Connection<AuditRecord>>(context)?;
         let caller = caller(context)?;
         let asked = Asked {
-            contents: asks_changes(&plan),
-            ..asked(&plan)
+            contents: asks_changes(&selection),
+            ..asked(&selection)
         };
         let page = clientele(context)?.audit_log(caller, &filter, &window, asked).await?;
         let page = page.map_err(of_argument)?;
@@ -121,12 +121,12 @@ impl AuditQuery {
             return Err(too_large().into());
         }
         // Records lead nowhere else.
-        let world = World::around_messages([], &Reach::default(), loaders(context)?, caller).await?;
+        let loaded = LoadedData::around_messages([], &LoadPlan::default(), loaders(context)?, caller).await?;
         let row = PageRow {
             page: &page,
-            world: &world,
+            loaded: &loaded,
             total: page.total,
         };
-        Written::object(context, row, &plan)
+        RawObject::object(context, row, &selection)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Result};
-use graphql_server::object::{Object, Plan};
+use graphql_server::object::{Object, Selection};
 
 use super::load::Loaders;
 use clientele_domain::{
@@ -13,13 +13,16 @@ use clientele_domain::{
 };
 
 /// The selection of the current field, for objects of type `T`, without fields that the caller may not read.
-pub fn plan<T: Object>(context: &Context<'_>) -> Result<Plan> {
-    let (plan, caller) = (Plan::of::<T>(&context.item.node.selection_set.node), caller(context)?);
+pub fn selection<T: Object>(context: &Context<'_>) -> Result<Selection> {
+    let (selection, caller) = (
+        Selection::of::<T>(&context.item.node.selection_set.node),
+        caller(context)?,
+    );
     if caller.may_everything() {
-        return Ok(plan);
+        return Ok(selection);
     }
     let has = |name: &str| Permission::parse(name).is_some_and(|permission| caller.may(permission));
-    Ok(plan.authorized(has))
+    Ok(selection.authorized(has))
 }
 
 pub fn clientele<'a>(context: &Context<'a>) -> Result<&'a Arc<Clientele>> {

@@ -21,7 +21,7 @@ pub enum GlobalId {
     Token(String),
 }
 
-/// Longer than any id that was ever given out.
+/// The longest id, longer than any that this API returns.
 const LONGEST: usize = 256;
 
 impl GlobalId {
@@ -47,7 +47,7 @@ impl GlobalId {
         BASE64_URL_SAFE_NO_PAD.encode(text)
     }
 
-    /// Reads an id; none when it isn't one that was given out by this API.
+    /// Reads an id; none when this API returns no such id.
     pub fn decode(id: &str) -> Option<Self> {
         if id.len() > LONGEST {
             return None;

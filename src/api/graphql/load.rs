@@ -1,4 +1,4 @@
-//! Loaders: what several parts of a request ask for at the same time is read together.
+//! Loaders, which read together what several parts of a request load at the same time.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -16,13 +16,13 @@ use clientele_domain::{
 };
 use clientele_storage::paging::{Asked, Window};
 
-/// Loads by key whatever selections reach.
+/// The loaders of a request.
 pub type Loaders = DataLoader<Source>;
 
 pub struct Source(Arc<Clientele>);
 
-/// For one request, as what they load counts to its [`Allowance`]. They keep nothing: what is cached could be stale.
-/// They wait for nothing: batches form while statements run.
+/// Loaders for one request, because their memory is charged to its [`Allowance`]. They cache nothing, because it could
+/// be stale, and add no delay: batches form while statements run.
 pub fn loaders(clientele: Arc<Clientele>) -> Loaders {
     let spawn = |load| match Allowance::current() {
         Some(allowance) => tokio::spawn(allowance.scope(load)),
@@ -32,7 +32,7 @@ pub fn loaders(clientele: Arc<Clientele>) -> Loaders {
 }
 
 impl Source {
-    /// Any definitions: for an answer that shows none.
+    /// The last known definitions, for an answer that shows none.
     pub async fn any_definitions(&self) -> Result<Arc<Definitions>, Error> {
         self.0.definitions.latest_known(self.0.db.read()).await
     }
@@ -43,7 +43,7 @@ impl Source {
     }
 }
 
-/// A client to load, and how much of it.
+/// A client to load, and the collections to load of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientKey {
     pub key: String,
@@ -111,7 +111,7 @@ impl Loader<MessageKey> for Source {
     }
 }
 
-/// A part of a client's history to load.
+/// A part of a client's audit log to load.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct HistoryKey {
     pub client_key: String,

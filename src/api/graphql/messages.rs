@@ -1,19 +1,19 @@
-//! Lists of messages, and resending: what callers send for them, in the domain's terms.
+//! The inputs of lists of messages and of resending, translated into the domain's types.
 
 use async_graphql::{Context, ID, InputObject, Result};
 
 use super::{
     client_by::ClientBy,
-    context::{caller, clientele, loaders, plan},
+    context::{caller, clientele, loaders, selection},
     global_id::GlobalId,
+    load_plan::{LoadPlan, asked, selected},
+    loaded::LoadedData,
     nodes::message_key,
     objects::{
         connection::{Connection, PageRow},
         message::Message,
     },
     page::{PageArguments, of_argument},
-    reach::{Reach, asked, selected},
-    world::World,
 };
 use clientele_core::{
     path,
@@ -24,7 +24,7 @@ use clientele_domain::{
     notify::{self, NEWEST_FIRST, Resend},
 };
 use clientele_storage::paging::{DateTimeRange, Window};
-use graphql_server::object::{Plan, Written};
+use graphql_server::object::{RawObject, Selection};
 
 /// Narrows a list of messages: all members that are given must hold.
 #[derive(InputObject, Default)]
@@ -106,21 +106,22 @@ pub(super) async fn page(
     context: &Context<'_>,
     filter: MessageFilter,
     arguments: PageArguments,
-) -> Result<Written<Connection<Message>>> {
+) -> Result<RawObject<Connection<Message>>> {
     let of_argument = |problem| of_argument("", &problem);
     let filter = filter.read().map_err(of_argument)?;
     let window = Window::of(&arguments.range("messages", "")?, &NEWEST_FIRST).map_err(of_argument)?;
-    let plan = plan::<Connection<Message>>(context)?;
-    let plans: Vec<&Plan> = selected(&plan).collect();
-    let reach = Reach::of_messages(&plans)?;
+    let selection = selection::<Connection<Message>>(context)?;
+    let selections: Vec<&Selection> = selected(&selection).collect();
+    let load_plan = LoadPlan::of_messages(&selections)?;
     let page = clientele(context)?
-        .messages(caller(context)?, &filter, &window, asked(&plan))
+        .messages(caller(context)?, &filter, &window, asked(&selection))
         .await?;
-    let world = World::around_messages(&page.messages.rows, &reach, loaders(context)?, caller(context)?).await?;
+    let loaded =
+        LoadedData::around_messages(&page.messages.rows, &load_plan, loaders(context)?, caller(context)?).await?;
     let row = PageRow {
         page: &page,
-        world: &world,
+        loaded: &loaded,
         total: page.total,
     };
-    Written::object(context, row, &plan)
+    RawObject::object(context, row, &selection)
 }

@@ -9,6 +9,8 @@ mod context;
 pub mod fuzzing;
 mod global_id;
 mod load;
+mod load_plan;
+mod loaded;
 mod messages;
 mod mutation;
 mod node;
@@ -18,9 +20,7 @@ mod page;
 mod permits;
 mod prices;
 mod query;
-mod reach;
 mod request;
-mod world;
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,11 +1,13 @@
-//! The root of mutations. Each reads its input, calls the domain's one function for it and writes the payload.
+//! The fields of the mutation root. Each reads its input, calls one function of the domain and writes the payload.
 
 use std::sync::Arc;
 
 use async_graphql::{Context, Object as Root, Result};
 
 use super::{
-    context::{caller, clientele, loaders, plan},
+    context::{caller, clientele, loaders, selection},
+    load_plan::{LoadPlan, wanted},
+    loaded::LoadedData,
     messages::ResendMessagesInput,
     objects::{
         client::ClientRow,
@@ -17,8 +19,6 @@ use super::{
         },
         template::TemplateRow,
     },
-    reach::{Reach, wanted},
-    world::World,
 };
 use crate::api::metrics::ApiMetrics;
 use clientele_core::problem::{Problem, ProblemCode};
@@ -33,8 +33,8 @@ use clientele_domain::{
     upsert::{Outcome, UpsertClient},
 };
 use graphql_server::{
-    error::{Cause, Code, Fault},
-    object::{Object, Plan, Written},
+    Cause, Code, GraphqlError,
+    object::{Object, RawObject, Selection},
 };
 
 /// Changes the bank's clients and the definitions they follow.
@@ -49,48 +49,59 @@ impl Mutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The client as it is to be.")] input: UpsertClient,
-    ) -> Result<Written<UpsertClientPayload>> {
-        let plan = plan::<UpsertClientPayload>(context)?;
-        let conflicting = plan.below("conflictingClient").map(|step| &step.plan);
-        let plans: Vec<&Plan> = plan.below("client").map(|step| &step.plan).chain(conflicting).collect();
-        let reach = Reach::of_clients(&plans)?;
-        let wanted = wanted(plans.iter().copied());
+    ) -> Result<RawObject<UpsertClientPayload>> {
+        let selection = selection::<UpsertClientPayload>(context)?;
+        let conflicting = selection.below("conflictingClient").map(|field| &field.selection);
+        let selections: Vec<&Selection> = selection
+            .below("client")
+            .map(|field| &field.selection)
+            .chain(conflicting)
+            .collect();
+        let load_plan = LoadPlan::of_clients(&selections)?;
+        let wanted = wanted(selections.iter().copied());
         let outcome = clientele(context)?
             .upsert_client(caller(context)?, &input, wanted, super::now())
             .await?;
         if let Err(problems) = &outcome
-            && plan.asks("conflictingClient")
+            && selection.selects("conflictingClient")
             && let Some((aggregate, definitions)) = conflicting_client(context, &input, problems, wanted).await?
         {
-            let world = World::around([&aggregate], &reach, definitions, loaders(context)?, caller(context)?).await?;
+            let loaded = LoadedData::around(
+                [&aggregate],
+                &load_plan,
+                definitions,
+                loaders(context)?,
+                caller(context)?,
+            )
+            .await?;
             let conflicting = Some(ClientRow {
                 aggregate: &aggregate,
-                world: &world,
+                loaded: &loaded,
             });
             return answer_with(
                 context,
-                &plan,
+                &selection,
                 Err(problems),
                 input.client_mutation_id.as_deref(),
                 conflicting,
             );
         }
-        let (aggregate, world);
+        let (aggregate, loaded);
         let stored = match &outcome {
             Ok(upserted) => {
                 aggregate = &upserted.client;
                 let (definitions, loaders) = (upserted.definitions.clone(), loaders(context)?);
-                let around = World::around([aggregate], &reach, definitions, loaders, caller(context)?);
-                world = around.await.map_err(|_| incomplete())?;
+                let around = LoadedData::around([aggregate], &load_plan, definitions, loaders, caller(context)?);
+                loaded = around.await.map_err(|_| incomplete())?;
                 let row = ClientRow {
                     aggregate,
-                    world: &world,
+                    loaded: &loaded,
                 };
                 Ok((row, upserted.outcome == Outcome::Created))
             }
             Err(problems) => Err(problems),
         };
-        answer(context, &plan, stored, input.client_mutation_id.as_deref())
+        answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
 
     /// Creates a set of custom fields, or changes the one with this `setId`: all of it or nothing.
@@ -98,8 +109,8 @@ impl Mutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The set as it is to be.")] input: UpsertCustomFieldSet,
-    ) -> Result<Written<UpsertCustomFieldSetPayload>> {
-        let plan = plan::<UpsertCustomFieldSetPayload>(context)?;
+    ) -> Result<RawObject<UpsertCustomFieldSetPayload>> {
+        let selection = selection::<UpsertCustomFieldSetPayload>(context)?;
         let outcome = upsert_custom_field_set(clientele(context)?, caller(context)?, &input, super::now()).await?;
         let stored = written(&outcome, |(definitions, key)| {
             Some(SetRow {
@@ -107,7 +118,7 @@ impl Mutation {
                 definitions,
             })
         })?;
-        answer(context, &plan, stored, input.client_mutation_id.as_deref())
+        answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
 
     /// Creates a client role, or changes the one with this `roleId`.
@@ -115,11 +126,11 @@ impl Mutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The role as it is to be.")] input: UpsertClientRole,
-    ) -> Result<Written<UpsertClientRolePayload>> {
-        let plan = plan::<UpsertClientRolePayload>(context)?;
+    ) -> Result<RawObject<UpsertClientRolePayload>> {
+        let selection = selection::<UpsertClientRolePayload>(context)?;
         let outcome = upsert_client_role(clientele(context)?, caller(context)?, &input, super::now()).await?;
         let stored = written(&outcome, |(definitions, key)| definitions.role_of_key(key))?;
-        answer(context, &plan, stored, input.client_mutation_id.as_deref())
+        answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
 
     /// Creates a message template, or changes the one with this `templateId`: all of it or nothing.
@@ -127,8 +138,8 @@ impl Mutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "The template as it is to be.")] input: UpsertMessageTemplate,
-    ) -> Result<Written<UpsertMessageTemplatePayload>> {
-        let plan = plan::<UpsertMessageTemplatePayload>(context)?;
+    ) -> Result<RawObject<UpsertMessageTemplatePayload>> {
+        let selection = selection::<UpsertMessageTemplatePayload>(context)?;
         let caller = caller(context)?;
         let outcome = upsert_message_template(clientele(context)?, caller, &input, super::now()).await?;
         let rights = &*caller.rights;
@@ -139,7 +150,7 @@ impl Mutation {
                 rights,
             })
         })?;
-        answer(context, &plan, stored, input.client_mutation_id.as_deref())
+        answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
 
     /// Deletes a message template. Messages that were written from it are sent all the same.
@@ -147,11 +158,11 @@ impl Mutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Which template.")] input: DeleteMessageTemplate,
-    ) -> Result<Written<DeleteMessageTemplatePayload>> {
-        let plan = plan::<DeleteMessageTemplatePayload>(context)?;
+    ) -> Result<RawObject<DeleteMessageTemplatePayload>> {
+        let selection = selection::<DeleteMessageTemplatePayload>(context)?;
         let outcome = delete_message_template(clientele(context)?, caller(context)?, &input, super::now()).await?;
         let deleted = outcome.as_ref().map(String::as_str);
-        answer(context, &plan, deleted, input.client_mutation_id.as_deref())
+        answer(context, &selection, deleted, input.client_mutation_id.as_deref())
     }
 
     /// Queues messages that have failed once more, as if they had never been tried. They stay the same messages: a
@@ -160,10 +171,10 @@ impl Mutation {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Which messages.")] input: ResendMessagesInput,
-    ) -> Result<Written<ResendMessagesPayload>> {
-        let plan = plan::<ResendMessagesPayload>(context)?;
-        let plans: Vec<&Plan> = plan.below("messages").map(|step| &step.plan).collect();
-        let reach = Reach::of_messages(&plans)?;
+    ) -> Result<RawObject<ResendMessagesPayload>> {
+        let selection = selection::<ResendMessagesPayload>(context)?;
+        let selections: Vec<&Selection> = selection.below("messages").map(|field| &field.selection).collect();
+        let load_plan = LoadPlan::of_messages(&selections)?;
         let (which, client_mutation_id) = input.read();
         let outcome = match which {
             Ok(which) => {
@@ -174,36 +185,39 @@ impl Mutation {
         };
         let resent = outcome.as_ref().ok();
         let messages = resent.iter().flat_map(|resent| resent.messages.iter().flatten());
-        let world = World::around_messages(messages, &reach, loaders(context)?, caller(context)?).await;
-        let world = world.map_err(|error| if resent.is_some() { incomplete().into() } else { error })?;
-        let stored = outcome.as_ref().map(|resent| ResentRow { resent, world: &world });
-        answer(context, &plan, stored, client_mutation_id.as_deref())
+        let loaded = LoadedData::around_messages(messages, &load_plan, loaders(context)?, caller(context)?).await;
+        let loaded = loaded.map_err(|error| if resent.is_some() { incomplete().into() } else { error })?;
+        let stored = outcome.as_ref().map(|resent| ResentRow {
+            resent,
+            loaded: &loaded,
+        });
+        answer(context, &selection, stored, client_mutation_id.as_deref())
     }
 }
 
-/// Writes a payload around what has been stored, or around every problem. What has been stored stays stored when that
-/// fails, and the caller has to know.
+/// Writes the payload of a stored change, or of the problems of its input. A stored change stays stored if writing fails,
+/// and the error says so.
 pub(super) fn answer<'a, T, R>(
     context: &Context<'_>,
-    plan: &Plan,
+    selection: &Selection,
     outcome: Result<R, &'a Vec<Problem>>,
     client_mutation_id: Option<&'a str>,
-) -> Result<Written<T>>
+) -> Result<RawObject<T>>
 where
     T: Object<Row<'a> = PayloadRow<'a, R>>,
     R: Copy,
 {
-    answer_with(context, plan, outcome, client_mutation_id, None)
+    answer_with(context, selection, outcome, client_mutation_id, None)
 }
 
 /// As [`answer`], with the client whose version was not the expected one.
 fn answer_with<'a, T, R>(
     context: &Context<'_>,
-    plan: &Plan,
+    selection: &Selection,
     outcome: Result<R, &'a Vec<Problem>>,
     client_mutation_id: Option<&'a str>,
     conflicting: Option<ClientRow<'a>>,
-) -> Result<Written<T>>
+) -> Result<RawObject<T>>
 where
     T: Object<Row<'a> = PayloadRow<'a, R>>,
     R: Copy,
@@ -216,7 +230,8 @@ where
         client_mutation_id,
         conflicting,
     };
-    Written::object(context, row, plan).map_err(|error| if outcome.is_ok() { incomplete().into() } else { error })
+    RawObject::object(context, row, selection)
+        .map_err(|error| if outcome.is_ok() { incomplete().into() } else { error })
 }
 
 /// The client of a submission whose version was not the expected one, if the caller may view it.
@@ -240,19 +255,20 @@ async fn conflicting_client(
     }
 }
 
-/// A definition that has been written, as it is found in the picture of all definitions.
+/// The definition that has been stored, found among all definitions.
 fn written<'a, T, R>(
     outcome: &'a Result<T, Vec<Problem>>,
     find: impl FnOnce(&'a T) -> Option<R>,
-) -> Result<Result<R, &'a Vec<Problem>>, Fault> {
+) -> Result<Result<R, &'a Vec<Problem>>, GraphqlError> {
     match outcome {
         Ok(stored) => find(stored).map(Ok).ok_or_else(incomplete),
         Err(problems) => Ok(Err(problems)),
     }
 }
 
-/// A caller that is told to try again would create the client a second time.
-fn incomplete() -> Fault {
+/// The error of a stored change without a complete answer. A caller that tries again would create the client a second time.
+fn incomplete() -> GraphqlError {
     let message = "The change has been stored, but its answer could not be completed: read it back, asking for less.";
-    Fault::new(Code::Internal, message).because(Cause::new("the answer to a stored change could not be completed"))
+    GraphqlError::new(Code::Internal, message)
+        .because(Cause::new("the answer to a stored change could not be completed"))
 }

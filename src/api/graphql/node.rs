@@ -16,7 +16,7 @@ use graphql_server::{
 
 use super::objects::NODES;
 
-/// An object of any type that has a global id, written for the type it is.
+/// An object of any type with a global id, written as its own type.
 pub struct Node(pub Bytes);
 
 impl OutputType for Node {

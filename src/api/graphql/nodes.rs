@@ -1,5 +1,5 @@
-//! Finding objects by their global ids, whatever their types: all that were asked for together, in statements whose
-//! number depends on their types only.
+//! Finds objects by their global ids, all those of a request together. The number of statements depends on the number
+//! of types only.
 
 mod named;
 
@@ -11,9 +11,11 @@ use entity::message;
 pub(super) use self::named::message_key;
 use self::named::{is_definition, needs, owner, record_key};
 use super::{
-    context::{caller, clientele, definitions, loaders, plan},
+    context::{caller, clientele, definitions, loaders, selection},
     global_id::GlobalId,
     load::{ClientKey, Loaders},
+    load_plan::{LoadPlan, wanted},
+    loaded::{LoadedData, too_large},
     node::Node,
     objects::{
         audit::AuditRecord,
@@ -25,8 +27,6 @@ use super::{
         template::{MessageTemplate, TemplateRow},
         user::{Token, User},
     },
-    reach::{Reach, wanted},
-    world::{World, too_large},
 };
 use clientele_core::error::Error;
 use clientele_domain::{
@@ -37,10 +37,10 @@ use clientele_domain::{
     definitions::Definitions,
     notify::MessageKey,
 };
-use graphql_server::object::{Object, Plan, text};
+use graphql_server::object::{Object, Selection, text};
 
-/// Finds the objects with these global ids and writes each as the type it is. What the caller may not see doesn't
-/// exist.
+/// Finds the objects with these global ids and writes each as its own type. Objects that the caller may not view are
+/// treated as unknown.
 pub(super) async fn nodes(context: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<Node>>> {
     let ids = visible(context, ids)?;
     let rows = Rows::load(context, &ids.iter().flatten().collect::<Vec<_>>()).await?;
@@ -50,7 +50,7 @@ pub(super) async fn nodes(context: &Context<'_>, ids: &[ID]) -> Result<Vec<Optio
         .collect()
 }
 
-/// As [`nodes`], for one that isn't in a list.
+/// As [`nodes`], for one object.
 pub(super) async fn node(context: &Context<'_>, id: ID) -> Result<Option<Node>> {
     let Some(Some(id)) = visible(context, &[id])?.pop() else {
         return Ok(None);
@@ -58,16 +58,16 @@ pub(super) async fn node(context: &Context<'_>, id: ID) -> Result<Option<Node>> 
     Rows::load(context, &[&id]).await?.write(context, &id, None)
 }
 
-/// What the ids name, before anything is looked up.
+/// The ids that can be decoded and that the caller may view.
 fn visible(context: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<GlobalId>>> {
     let caller = caller(context)?;
     let visible = |id: &GlobalId| needs(id).is_none_or(|permission| caller.may(permission));
     Ok(ids.iter().map(|id| GlobalId::decode(id).filter(visible)).collect())
 }
 
-/// What the ids name. A world is there when a row needs it.
+/// The objects that the ids name, with the data around them if a row needs it.
 struct Rows {
-    /// What a client is read with.
+    /// The collections to read of a client.
     wanted: Wanted,
     clients: HashMap<ClientKey, Found>,
     messages: HashMap<MessageKey, Arc<message::Model>>,
@@ -75,24 +75,24 @@ struct Rows {
     users: Vec<access::User>,
     tokens: Vec<access::Token>,
     definitions: Option<Arc<Definitions>>,
-    around_clients: Option<World>,
-    around_values: Option<World>,
-    around_messages: Option<World>,
+    around_clients: Option<LoadedData>,
+    around_values: Option<LoadedData>,
+    around_messages: Option<LoadedData>,
 }
 
 impl Rows {
     async fn load(context: &Context<'_>, ids: &[&GlobalId]) -> Result<Self> {
         let (loaders, caller) = (loaders(context)?, caller(context)?);
         let (client, value, message) = (
-            plan::<Client>(context)?,
-            plan::<CustomFieldValue>(context)?,
-            plan::<Message>(context)?,
+            selection::<Client>(context)?,
+            selection::<CustomFieldValue>(context)?,
+            selection::<Message>(context)?,
         );
-        let links: Vec<&Plan> = value.below("linkedClient").map(|step| &step.plan).collect();
+        let links: Vec<&Selection> = value.below("linkedClient").map(|field| &field.selection).collect();
         let (of_clients, of_values, of_messages) = (
-            Reach::of_clients(&[&client])?,
-            Reach::of_links(links)?,
-            Reach::of_messages(&[&message])?,
+            LoadPlan::of_clients(&[&client])?,
+            LoadPlan::of_links(links)?,
+            LoadPlan::of_messages(&[&message])?,
         );
         let wanted = wanted([&client]);
         let clients = loaders.load_many(ids.iter().filter_map(|id| owner(id, wanted))).await?;
@@ -118,7 +118,7 @@ impl Rows {
             None
         } else {
             let rows = messages.values().map(|message| &**message);
-            Some(World::around_messages(rows, &of_messages, loaders, caller).await?)
+            Some(LoadedData::around_messages(rows, &of_messages, loaders, caller).await?)
         };
         Ok(Self {
             wanted,
@@ -146,7 +146,7 @@ impl Rows {
                 let row = aggregate.zip(self.around_clients.as_ref());
                 write::<Client>(
                     context,
-                    row.map(|(aggregate, world)| ClientRow { aggregate, world }),
+                    row.map(|(aggregate, loaded)| ClientRow { aggregate, loaded }),
                     entry,
                 )
             }
@@ -165,7 +165,7 @@ impl Rows {
                     .zip(self.around_values.as_ref());
                 write::<CustomFieldValue>(
                     context,
-                    row.and_then(|(value, world)| ValueRow::of(value, world)),
+                    row.and_then(|(value, loaded)| ValueRow::of(value, loaded)),
                     entry,
                 )
             }
@@ -174,7 +174,7 @@ impl Rows {
                 let row = message.zip(self.around_messages.as_ref());
                 write::<Message>(
                     context,
-                    row.map(|(message, world)| MessageRow { message, world }),
+                    row.map(|(message, loaded)| MessageRow { message, loaded }),
                     entry,
                 )
             }
@@ -228,7 +228,7 @@ impl Rows {
     }
 }
 
-/// What was loaded, as this caller sees it.
+/// The loaded objects, as the caller may view them.
 fn read<K: Eq + Hash, T: Readable>(
     found: HashMap<K, Unread<T>>,
     caller: &Caller,
@@ -239,7 +239,7 @@ fn read<K: Eq + Hash, T: Readable>(
     read.collect()
 }
 
-/// For callers who may not see the history there is none.
+/// The records that the ids name; none for callers who may not view the audit log.
 async fn records(ids: &[&GlobalId], loaders: &Loaders, caller: &Caller) -> Result<HashMap<RecordKey, Record>> {
     if !caller.may(Permission::Audit) {
         return Ok(HashMap::new());
@@ -255,7 +255,7 @@ async fn records(ids: &[&GlobalId], loaders: &Loaders, caller: &Caller) -> Resul
     Ok(records)
 }
 
-/// The users and tokens that the ids name, which only callers see that may manage them.
+/// The users and tokens that the ids name; none for callers who may not manage them.
 async fn accounts(context: &Context<'_>, ids: &[&GlobalId]) -> Result<(Vec<access::User>, Vec<access::Token>)> {
     let (mut users, mut tokens) = (Vec::new(), Vec::new());
     for id in ids {
@@ -278,15 +278,20 @@ async fn accounts(context: &Context<'_>, ids: &[&GlobalId]) -> Result<(Vec<acces
     ))
 }
 
-async fn around(found: Vec<&Found>, reach: &Reach<'_>, loaders: &Loaders, caller: &Caller) -> Result<Option<World>> {
+async fn around(
+    found: Vec<&Found>,
+    load_plan: &LoadPlan<'_>,
+    loaders: &Loaders,
+    caller: &Caller,
+) -> Result<Option<LoadedData>> {
     let Some(first) = found.first() else { return Ok(None) };
     let rows = found.iter().map(|found| &*found.client);
     Ok(Some(
-        World::around(rows, reach, first.definitions.clone(), loaders, caller).await?,
+        LoadedData::around(rows, load_plan, first.definitions.clone(), loaders, caller).await?,
     ))
 }
 
 fn write<T: Object>(context: &Context<'_>, row: Option<T::Row<'_>>, entry: Option<usize>) -> Result<Option<Node>> {
     let Some(row) = row else { return Ok(None) };
-    Ok(Some(Node(text::<T>(context, row, &plan::<T>(context)?, entry)?)))
+    Ok(Some(Node(text::<T>(context, row, &selection::<T>(context)?, entry)?)))
 }

@@ -1,16 +1,11 @@
 //! The arguments that Relay gives every connection.
 
 use async_graphql::{PathSegment, Value};
-
-use graphql_server::{
-    error::{Code, Fault},
-    object::Step,
-};
-
 use clientele_core::problem::{self, Problem, ProblemCode};
 use clientele_storage::paging::Range;
+use graphql_server::{Code, GraphqlError, object::SelectedField};
 
-/// A page has this many entries unless the caller says otherwise.
+/// The entries of a page without `first` and `last`.
 pub const DEFAULT_PAGE: u32 = 50;
 pub const LARGEST_PAGE: u32 = 500;
 
@@ -23,14 +18,14 @@ pub struct PageArguments {
 }
 
 impl PageArguments {
-    /// Those of a field inside an object.
-    pub fn of(step: &Step) -> Self {
-        // Other types have been refused when the document was validated. A number of no size there is refused here.
-        let number = |name| match step.argument(name)? {
+    /// The arguments of a field inside an object.
+    pub fn of(field: &SelectedField) -> Self {
+        // Validation has refused other types. A number that isn't a size is refused later.
+        let number = |name| match field.argument(name)? {
             Value::Number(number) => Some(number.as_i64().unwrap_or(-1)),
             _ => None,
         };
-        let text = |name| match step.argument(name)? {
+        let text = |name| match field.argument(name)? {
             Value::String(text) => Some(text.clone()),
             _ => None,
         };
@@ -42,8 +37,8 @@ impl PageArguments {
         }
     }
 
-    /// The part that is asked for of a list of `what`, whose arguments' names begin with `place` in sentences.
-    pub fn range(self, what: &str, place: &str) -> Result<Range, Fault> {
+    /// The requested part of a list. Messages call the list `what`, and put `place` before the names of its arguments.
+    pub fn range(self, what: &str, place: &str) -> Result<Range, GraphqlError> {
         let Self {
             first,
             after,
@@ -51,7 +46,7 @@ impl PageArguments {
             before,
         } = self;
         match (first, last) {
-            (Some(_), Some(_)) => Err(Fault::new(
+            (Some(_), Some(_)) => Err(GraphqlError::new(
                 Code::BadUserInput,
                 format!("Ask for the first or the last {what}, not for both."),
             )),
@@ -69,7 +64,7 @@ impl PageArguments {
     }
 }
 
-fn count(place: &str, name: &str, asked: Option<i64>) -> Result<u32, Fault> {
+fn count(place: &str, name: &str, asked: Option<i64>) -> Result<u32, GraphqlError> {
     match asked.map(u32::try_from) {
         None => Ok(DEFAULT_PAGE),
         Some(Ok(count)) if count <= LARGEST_PAGE => Ok(count),
@@ -77,19 +72,19 @@ fn count(place: &str, name: &str, asked: Option<i64>) -> Result<u32, Fault> {
             let message = format!("`{place}{name}` must be from 0 to {LARGEST_PAGE}.");
             let path = place.split_terminator('.').chain([name]);
             let path = path.map(|part| PathSegment::Field(part.to_owned())).collect();
-            Err(Fault::new(Code::BadUserInput, message).of_input(path))
+            Err(GraphqlError::new(Code::BadUserInput, message).of_input(path))
         }
     }
 }
 
 /// The error of a problem with an argument. `place` comes before the argument's own name.
-pub fn of_argument(place: &str, problem: &Problem) -> Fault {
+pub fn of_argument(place: &str, problem: &Problem) -> GraphqlError {
     let path: Vec<String> = problem.path.iter().map(ToString::to_string).collect();
     let code = match problem.code {
         ProblemCode::Forbidden => Code::Forbidden,
         _ => Code::BadUserInput,
     };
-    let segments = problem.path.iter().map(|step| match step {
+    let segments = problem.path.iter().map(|segment| match segment {
         problem::Step::Name(name) => PathSegment::Field((*name).to_owned()),
         problem::Step::Index(index) => PathSegment::Index(*index),
     });
@@ -97,5 +92,5 @@ pub fn of_argument(place: &str, problem: &Problem) -> Fault {
         .split_terminator('.')
         .map(|part| PathSegment::Field(part.to_owned()));
     let message = format!("`{place}{}`: {}", path.join("."), problem.message);
-    Fault::new(code, message).of_input(fields.chain(segments).collect())
+    GraphqlError::new(code, message).of_input(fields.chain(segments).collect())
 }

@@ -5,22 +5,17 @@
 //! domain, which checks every permission again in any case.
 
 use async_graphql::parser::types::OperationType;
-
-use graphql_server::{
-    Prepared,
-    error::{Code, Fault, Refused},
-};
-
-use clientele_domain::caller::{
+use clientele_domain::access::{
     Caller,
     Permission::{
         self, Audit, CreateClient, EditClient, ManageCustomFields, ManageTemplates, ManageUsers, ResendMessages,
         ViewClient, ViewMessages,
     },
 };
+use graphql_server::{Code, GraphqlError, Prepared, RequestError};
 
-/// The fields, each with the permissions one of which it takes. To add one: a line here, and one in the test that walks
-/// the schema.
+/// The fields, each with the permissions of which it requires one. To add a field: a line here, and one in the test
+/// that walks the schema.
 const QUERIES: &[(&str, &[Permission])] = &[
     ("clients", &[ViewClient]),
     ("messages", &[ViewMessages]),
@@ -42,8 +37,8 @@ const MUTATIONS: &[(&str, &[Permission])] = &[
 ];
 
 /// # Errors
-/// Every field of the operation's root that this caller may not ask for.
-pub fn admit(operation: &Prepared, caller: &Caller) -> Result<(), Refused> {
+/// Every field of the operation's root that the caller lacks the permission for.
+pub fn admit(operation: &Prepared, caller: &Caller) -> Result<(), RequestError> {
     if caller.may_everything() {
         return Ok(());
     }
@@ -52,18 +47,18 @@ pub fn admit(operation: &Prepared, caller: &Caller) -> Result<(), Refused> {
         OperationType::Mutation => MUTATIONS,
         OperationType::Subscription => return Ok(()),
     };
-    let fault = |(name, pos): (&str, _)| {
+    let error = |(name, pos): (&str, _)| {
         let (_, permissions) = table.iter().find(|(field, _)| *field == name)?;
         if permissions.iter().any(|permission| caller.may(*permission)) {
             return None;
         }
         let names: Vec<&str> = permissions.iter().map(|permission| permission.as_str()).collect();
         let message = format!("This needs the permission {}.", names.join(" or "));
-        Some(Fault::new(Code::Forbidden, message).at(pos))
+        Some(GraphqlError::new(Code::Forbidden, message).at(pos))
     };
-    let faults: Vec<Fault> = operation.root_fields().filter_map(fault).collect();
-    match faults.is_empty() {
+    let errors: Vec<GraphqlError> = operation.root_fields().filter_map(error).collect();
+    match errors.is_empty() {
         true => Ok(()),
-        false => Err(Refused::new(faults)),
+        false => Err(RequestError::new(errors)),
     }
 }

@@ -7,8 +7,8 @@
 use graphql_server::{Link, Prices, RootField};
 
 use super::{
+    load_plan::{ROWS, TOTAL},
     page::{DEFAULT_PAGE, LARGEST_PAGE},
-    reach::{ROWS, TOTAL},
 };
 
 /// The prices of the schema's fields.
@@ -37,7 +37,7 @@ const RANGE: usize = 1_000;
 const VALUE: usize = 3_000;
 /// A search that examines rows one by one.
 const SCAN: usize = 10_000;
-/// A count of what belongs to one client.
+/// A count of the rows of one client.
 const COUNT_OF_ONE: usize = 10;
 
 /// A field of the root that lists rows, with the members of its filter that an index supports.

@@ -1,11 +1,13 @@
-//! The root of queries. Each field reads its arguments, loads what its selection needs and writes its object.
+//! The fields of the query root. Each reads its arguments, loads the data of its selection and writes its object.
 
 use async_graphql::{Context, ID, Object as Root, OneofObject, Result};
 
 use super::{
     client_by::ClientBy,
-    context::{caller, clientele, definitions, loaders, plan},
+    context::{caller, clientele, definitions, loaders, selection},
     global_id::GlobalId,
+    load_plan::{LoadPlan, asked, selected, wanted},
+    loaded::LoadedData,
     messages::{self, MessageFilter},
     node::Node,
     nodes,
@@ -17,16 +19,14 @@ use super::{
         template::{MessagePreview, MessageTemplate, TemplateRow},
     },
     page::{LARGEST_PAGE, PageArguments, of_argument},
-    reach::{Reach, asked, selected, wanted},
-    world::World,
 };
 use clientele_domain::{
     client::{ClientFilter, ClientOrder},
     enums::Language,
 };
 use graphql_server::{
-    error::{Code, Fault},
-    object::{Plan, Written},
+    Code, GraphqlError,
+    object::{RawObject, Selection},
 };
 
 /// Reads the bank's clients and the definitions they follow.
@@ -60,7 +60,7 @@ impl Query {
     ) -> Result<Vec<Option<Node>>> {
         if ids.len() > LARGEST_PAGE as usize {
             let message = format!("Ask for at most {LARGEST_PAGE} ids; there are {}.", ids.len());
-            return Err(Fault::new(Code::BadUserInput, message).into());
+            return Err(GraphqlError::new(Code::BadUserInput, message).into());
         }
         nodes::nodes(context, &ids).await
     }
@@ -70,24 +70,31 @@ impl Query {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Which client.")] by: ClientBy,
-    ) -> Result<Option<Written<Client>>> {
+    ) -> Result<Option<RawObject<Client>>> {
         let Some(named) = by.named() else { return Ok(None) };
-        let plan = plan::<Client>(context)?;
-        let reach = Reach::of_clients(&[&plan])?;
+        let selection = selection::<Client>(context)?;
+        let load_plan = LoadPlan::of_clients(&[&selection])?;
         let Some((aggregate, definitions)) = clientele(context)?
-            .client(caller(context)?, &named, wanted([&plan]))
+            .client(caller(context)?, &named, wanted([&selection]))
             .await?
         else {
             return Ok(None);
         };
-        let world = World::around([&aggregate], &reach, definitions, loaders(context)?, caller(context)?).await?;
-        Ok(Some(Written::object(
+        let loaded = LoadedData::around(
+            [&aggregate],
+            &load_plan,
+            definitions,
+            loaders(context)?,
+            caller(context)?,
+        )
+        .await?;
+        Ok(Some(RawObject::object(
             context,
             ClientRow {
                 aggregate: &aggregate,
-                world: &world,
+                loaded: &loaded,
             },
-            &plan,
+            &selection,
         )?))
     }
 
@@ -109,7 +116,7 @@ impl Query {
         #[graphql(desc = "How many from the end, or before `before`: at most 500. Not together with `first`.")]
         last: Option<i32>,
         #[graphql(desc = "Only clients before this cursor.")] before: Option<String>,
-    ) -> Result<Written<Connection<Client>>> {
+    ) -> Result<RawObject<Connection<Client>>> {
         let (filter, order) = (filter.unwrap_or_default(), order_by.unwrap_or_default());
         let arguments = PageArguments {
             first: first.map(i64::from),
@@ -118,20 +125,20 @@ impl Query {
             before,
         };
         let range = arguments.range("clients", "")?;
-        let plan = plan::<Connection<Client>>(context)?;
-        let plans: Vec<&Plan> = selected(&plan).collect();
-        let reach = Reach::of_clients(&plans)?;
+        let selection = selection::<Connection<Client>>(context)?;
+        let selections: Vec<&Selection> = selected(&selection).collect();
+        let load_plan = LoadPlan::of_clients(&selections)?;
         let of_argument = |problem| of_argument("", &problem);
         let (clientele, caller) = (clientele(context)?, caller(context)?);
-        let asked = asked(&plan);
-        let wanted = asked.rows.then(|| wanted(plans.iter().copied()));
+        let asked = asked(&selection);
+        let wanted = asked.rows.then(|| wanted(selections.iter().copied()));
         let page = clientele
             .clients(caller, &filter, order, &range, wanted, asked.total)
             .await?
             .map_err(of_argument)?;
-        let world = World::around(
+        let loaded = LoadedData::around(
             &page.clients.rows,
-            &reach,
+            &load_plan,
             page.definitions.clone(),
             loaders(context)?,
             caller,
@@ -139,10 +146,10 @@ impl Query {
         .await?;
         let row = PageRow {
             page: &page,
-            world: &world,
+            loaded: &loaded,
             total: page.total,
         };
-        Written::object(context, row, &plan)
+        RawObject::object(context, row, &selection)
     }
 
     /// A page of the messages to clients, newest first: by `createdAt`, then by `encodedKey`. Cursors name a place in
@@ -158,7 +165,7 @@ impl Query {
         #[graphql(desc = "How many from the end, or before `before`: at most 500. Not together with `first`.")]
         last: Option<i32>,
         #[graphql(desc = "Only messages before this cursor.")] before: Option<String>,
-    ) -> Result<Written<Connection<Message>>> {
+    ) -> Result<RawObject<Connection<Message>>> {
         let arguments = PageArguments {
             first: first.map(i64::from),
             after,
@@ -169,14 +176,14 @@ impl Query {
     }
 
     /// All sets of custom fields, in their order.
-    async fn custom_field_sets(&self, context: &Context<'_>) -> Result<Vec<Written<CustomFieldSet>>> {
+    async fn custom_field_sets(&self, context: &Context<'_>) -> Result<Vec<RawObject<CustomFieldSet>>> {
         let definitions = definitions(context).await?;
-        let plan = plan::<CustomFieldSet>(context)?;
+        let selection = selection::<CustomFieldSet>(context)?;
         let rows = definitions.sets.iter().map(|set| SetRow {
             set,
             definitions: &definitions,
         });
-        rows.map(|row| Written::object(context, row, &plan))
+        rows.map(|row| RawObject::object(context, row, &selection))
             .collect::<Result<_>>()
     }
 
@@ -185,7 +192,7 @@ impl Query {
         &self,
         context: &Context<'_>,
         #[graphql(desc = "Which custom field.")] by: CustomFieldBy,
-    ) -> Result<Option<Written<CustomField>>> {
+    ) -> Result<Option<RawObject<CustomField>>> {
         let definitions = definitions(context).await?;
         let field = match by {
             CustomFieldBy::EncodedKey(key) => definitions.field_of_key(&key),
@@ -199,24 +206,24 @@ impl Query {
             field,
             definitions: &definitions,
         });
-        let plan = plan::<CustomField>(context)?;
-        row.map(|row| Written::object(context, row, &plan)).transpose()
+        let selection = selection::<CustomField>(context)?;
+        row.map(|row| RawObject::object(context, row, &selection)).transpose()
     }
 
     /// All client roles, in their order.
-    async fn client_roles(&self, context: &Context<'_>) -> Result<Vec<Written<ClientRole>>> {
-        let plan = plan::<ClientRole>(context)?;
+    async fn client_roles(&self, context: &Context<'_>) -> Result<Vec<RawObject<ClientRole>>> {
+        let selection = selection::<ClientRole>(context)?;
         let definitions = definitions(context).await?;
         definitions
             .roles
             .iter()
-            .map(|role| Written::object(context, role, &plan))
+            .map(|role| RawObject::object(context, role, &selection))
             .collect::<Result<_>>()
     }
 
     /// All message templates, in the order of their creation.
-    async fn message_templates(&self, context: &Context<'_>) -> Result<Vec<Written<MessageTemplate>>> {
-        let plan = plan::<MessageTemplate>(context)?;
+    async fn message_templates(&self, context: &Context<'_>) -> Result<Vec<RawObject<MessageTemplate>>> {
+        let selection = selection::<MessageTemplate>(context)?;
         let definitions = &*definitions(context).await?;
         let rights = &*caller(context)?.rights;
         let rows = definitions.templates.iter().map(|template| TemplateRow {
@@ -224,7 +231,7 @@ impl Query {
             definitions,
             rights,
         });
-        rows.map(|row| Written::object(context, row, &plan))
+        rows.map(|row| RawObject::object(context, row, &selection))
             .collect::<Result<_>>()
     }
 
@@ -235,15 +242,15 @@ impl Query {
         #[graphql(desc = "The id of the template.")] template_id: String,
         #[graphql(desc = "The client it would be written to.")] client: ClientBy,
         #[graphql(desc = "The language; the client's own without it.")] language: Option<Language>,
-    ) -> Result<Option<Written<MessagePreview>>> {
+    ) -> Result<Option<RawObject<MessagePreview>>> {
         let Some(named) = client.named() else { return Ok(None) };
         let clientele = clientele(context)?;
         let preview = clientele
             .preview_message(caller(context)?, &template_id, &named, language, super::now())
             .await?;
-        let plan = plan::<MessagePreview>(context)?;
+        let selection = selection::<MessagePreview>(context)?;
         preview
-            .map(|preview| Written::object(context, &preview, &plan))
+            .map(|preview| RawObject::object(context, &preview, &selection))
             .transpose()
     }
 }

@@ -9,8 +9,7 @@ use axum::{
     response::Response,
 };
 use graphql_server::{
-    LimitExceeded, Prepared, Report, RequestContext,
-    error::{BudgetKind, Cause, Code, Fault, Refused},
+    BudgetKind, Cause, Code, GraphqlError, LimitExceeded, Prepared, Report, RequestContext, RequestError,
     http::{self, Media, media},
     object::Budget,
 };
@@ -99,7 +98,7 @@ impl RequestContext for GraphqlRequest {
         }
     }
 
-    fn provide(&self, operation: &Prepared, data: &mut Data) -> Result<(), Refused> {
+    fn provide(&self, operation: &Prepared, data: &mut Data) -> Result<(), RequestError> {
         data.insert(Budget::new(self.shared.answer_fields));
         data.insert(loaders(self.shared.clientele.clone()));
         // Without a caller, every field that needs one is refused.
@@ -117,9 +116,9 @@ impl RequestContext for GraphqlRequest {
 /// The answer to a caller who isn't authenticated.
 pub(in crate::api) fn refuse_caller(refusal: &Refusal, headers: &HeaderMap, id: &RequestId) -> Response {
     let error = match refusal {
-        Refusal::Missing(_) | Refusal::Wrong => Fault::new(Code::Unauthenticated, refusal.sentence()),
-        Refusal::TooMany(_) => Fault::new(Code::RateLimited, refusal.sentence()),
-        Refusal::Busy | Refusal::IssuerAway(_) => Fault::new(Code::Unavailable, refusal.sentence()),
+        Refusal::Missing(_) | Refusal::Wrong => GraphqlError::new(Code::Unauthenticated, refusal.sentence()),
+        Refusal::TooMany(_) => GraphqlError::new(Code::RateLimited, refusal.sentence()),
+        Refusal::Busy | Refusal::IssuerAway(_) => GraphqlError::new(Code::Unavailable, refusal.sentence()),
         Refusal::Surprise(error) => error.into(),
     };
     reported(http::refuse(error, None, media(headers), &id.0))
@@ -133,7 +132,12 @@ pub(in crate::api) fn refused(
     message: &'static str,
     id: &RequestId,
 ) -> Response {
-    reported(http::refuse(Fault::new(code, message), Some(status), media, &id.0))
+    reported(http::refuse(
+        GraphqlError::new(code, message),
+        Some(status),
+        media,
+        &id.0,
+    ))
 }
 
 /// Turns the report in a response's extensions into the one that logs and metrics read.

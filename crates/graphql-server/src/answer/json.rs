@@ -6,7 +6,7 @@ use async_graphql::{PathSegment, Pos, Value};
 use serde::Serialize;
 
 use super::Body;
-use crate::error::Fault;
+use crate::error::GraphqlError;
 
 pub(super) fn write_value(out: &mut Body, value: &Value) {
     match value {
@@ -71,14 +71,14 @@ struct Extensions<'a> {
 
 impl<'a> Error<'a> {
     /// An error of the whole request; `path` is empty then, or of the field that it leads to.
-    pub fn new(fault: &'a Fault, locations: &'a [Pos], path: &'a [PathSegment], request_id: &'a str) -> Self {
+    pub fn new(error: &'a GraphqlError, locations: &'a [Pos], path: &'a [PathSegment], request_id: &'a str) -> Self {
         Self {
-            message: fault.message.as_ref().into(),
+            message: error.message.as_ref().into(),
             locations,
             path,
             extensions: Extensions {
-                code: fault.code.as_str(),
-                path: fault.input_path.as_ref().map_or(&[], |path| &path.0),
+                code: error.code.as_str(),
+                path: error.input_path.as_ref().map_or(&[], |path| &path.0),
                 request_id,
             },
         }

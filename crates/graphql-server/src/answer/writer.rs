@@ -14,10 +14,10 @@ use super::{Body, json};
 use crate::prepare::collect;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Written {
+pub(super) enum Completion {
     Done,
     /// Nothing is left in the buffer, and the parent must be null.
-    Propagates,
+    NullParent,
 }
 
 pub(super) struct Writer<'a> {
@@ -48,7 +48,7 @@ impl<'a> Writer<'a> {
         values: &IndexMap<Name, Value>,
         set: &'a SelectionSet,
         parent: Option<&'a MetaType>,
-    ) -> Written {
+    ) -> Completion {
         let start = self.out.end();
         // Below an interface the hidden type name says which type's selection this object answers.
         let concrete = match values.get("") {
@@ -72,22 +72,22 @@ impl<'a> Writer<'a> {
             self.path.push(Step::Field(key));
             let written = self.field(value, &field.node, parent);
             self.path.pop();
-            if written == Written::Propagates {
+            if written == Completion::NullParent {
                 self.out.back_to(start);
                 return written;
             }
         }
         self.out.push("}");
-        Written::Done
+        Completion::Done
     }
 
-    fn field(&mut self, value: Option<&Value>, field: &'a Field, parent: Option<&'a MetaType>) -> Written {
+    fn field(&mut self, value: Option<&Value>, field: &'a Field, parent: Option<&'a MetaType>) -> Completion {
         let set = &field.selection_set.node;
         match value {
             // A leaf: nothing to order, nothing to complete.
             Some(value) if set.items.is_empty() => {
                 json::write_value(&mut self.out, value);
-                Written::Done
+                Completion::Done
             }
             _ => {
                 let meta = parent.and_then(|parent| parent.field_by_name(&field.name.node));
@@ -98,24 +98,24 @@ impl<'a> Writer<'a> {
     }
 
     /// A value with a selection, or one that is missing.
-    fn complete(&mut self, value: Option<&Value>, ty: &str, set: &'a SelectionSet) -> Written {
+    fn complete(&mut self, value: Option<&Value>, ty: &str, set: &'a SelectionSet) -> Completion {
         let written = match (MetaTypeName::create(ty), value) {
             (MetaTypeName::NonNull(inner), value) => {
                 return match self.nullable(value, inner, set) {
                     Some(written) => written,
-                    None => Written::Propagates,
+                    None => Completion::NullParent,
                 };
             }
             (_, value) => self.nullable(value, ty, set),
         };
-        if written != Some(Written::Done) {
+        if written != Some(Completion::Done) {
             self.out.push("null");
         }
-        Written::Done
+        Completion::Done
     }
 
     /// None: there is no value.
-    fn nullable(&mut self, value: Option<&Value>, ty: &str, set: &'a SelectionSet) -> Option<Written> {
+    fn nullable(&mut self, value: Option<&Value>, ty: &str, set: &'a SelectionSet) -> Option<Completion> {
         match value {
             Some(Value::List(items)) => {
                 let item_type = if let MetaTypeName::List(inner) = MetaTypeName::create(ty) {
@@ -133,12 +133,12 @@ impl<'a> Writer<'a> {
             }
             Some(other) => {
                 json::write_value(&mut self.out, other);
-                Some(Written::Done)
+                Some(Completion::Done)
             }
         }
     }
 
-    fn list(&mut self, items: &[Value], item_type: &str, set: &'a SelectionSet) -> Written {
+    fn list(&mut self, items: &[Value], item_type: &str, set: &'a SelectionSet) -> Completion {
         let start = self.out.end();
         self.out.push("[");
         for (index, item) in items.iter().enumerate() {
@@ -148,13 +148,13 @@ impl<'a> Writer<'a> {
             self.path.push(Step::Index(index));
             let written = self.complete(Some(item), item_type, set);
             self.path.pop();
-            if written == Written::Propagates {
+            if written == Completion::NullParent {
                 self.out.back_to(start);
                 return written;
             }
         }
         self.out.push("]");
-        Written::Done
+        Completion::Done
     }
 
     fn failed_below(&self) -> bool {

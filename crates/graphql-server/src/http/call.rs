@@ -7,37 +7,37 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use tokio::time::timeout_at;
 use tracing::Instrument;
 
-use super::{Asked, Rejection, params::Params};
+use super::{HttpError, Requests, params::Params};
 use crate::{
     answer::Answer,
     context::RequestContext,
-    error::{Fault, internal, timed_out},
+    error::{GraphqlError, RequestError, internal, timed_out},
     prepare::Prepared,
-    server::{GraphqlServer, Unprepared},
+    server::GraphqlServer,
 };
 use clientele_core::budget::{Allowance, Means, Purpose};
 
-const PRICING: &str = "graphql-cost";
+const COST_HEADER: &str = "graphql-cost";
 
 /// The price information that the caller requests.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pricing {
-    Silent,
+pub(super) enum CostMode {
+    Off,
     /// `GraphQL-Cost: report`: the answer contains the price.
     Report,
     /// `GraphQL-Cost: validate`: the price is the answer, and nothing runs.
     Validate,
 }
 
-impl Pricing {
-    pub fn of(headers: &HeaderMap) -> Result<Self, Rejection> {
-        match headers.get(PRICING).map(|value| value.as_bytes()) {
-            None => Ok(Self::Silent),
+impl CostMode {
+    pub fn of(headers: &HeaderMap) -> Result<Self, HttpError> {
+        match headers.get(COST_HEADER).map(|value| value.as_bytes()) {
+            None => Ok(Self::Off),
             Some(b"report") => Ok(Self::Report),
             Some(b"validate") => Ok(Self::Validate),
             Some(_) => {
                 let message = "The header GraphQL-Cost must be report or validate.";
-                Err(Rejection::new(StatusCode::BAD_REQUEST, message))
+                Err(HttpError::new(StatusCode::BAD_REQUEST, message))
             }
         }
     }
@@ -47,7 +47,7 @@ pub(super) struct Call<'a, Q, M, C> {
     pub server: Arc<GraphqlServer<Q, M>>,
     pub context: Arc<C>,
     pub method: &'a Method,
-    pub pricing: Pricing,
+    pub cost_mode: CostMode,
     pub means: &'a Means,
 }
 
@@ -57,9 +57,9 @@ where
     M: ObjectType + 'static,
     C: RequestContext,
 {
-    pub async fn answer(self, asked: Asked) -> Result<Answer, Rejection> {
-        match asked {
-            Asked::One(params) => match self.prepare(params).await {
+    pub async fn answer(self, requests: Requests) -> Result<Answer, HttpError> {
+        match requests {
+            Requests::Single(params) => match self.prepare(params).await {
                 Ok(prepared) => {
                     let purpose = match prepared.is_mutation() {
                         true => Purpose::Change,
@@ -70,26 +70,26 @@ where
                         Ok(allowance) => allowance,
                         Err(refused) => return Ok(refused),
                     };
-                    Ok(self.run(prepared, &allowance).await?.kept(&allowance))
+                    Ok(self.run(prepared, &allowance).await?.charged_to(&allowance))
                 }
-                Err(unprepared) => Ok(self.refuse(unprepared)),
+                Err(refusal) => Ok(self.refuse(&refusal)),
             },
-            Asked::Several(all) => self.several(all).await,
+            Requests::Batch(all) => self.batch(all).await,
         }
     }
 
     /// The request's part of the means, or the answer that none are left.
     fn allow(&self, purpose: Purpose) -> Result<Allowance, Answer> {
         let allowed = self.means.allow(purpose, self.context.flow());
-        allowed.map_err(|error| Answer::refused(&Fault::from(&error).into(), self.context.request_id()))
+        allowed.map_err(|error| Answer::refused(&GraphqlError::from(&error).into(), self.context.request_id()))
     }
 
     /// Runs the requests of a batch one after the other, after all have been prepared. Together they have the limits of
     /// one.
-    async fn several(&self, all: Vec<Result<Params, Fault>>) -> Result<Answer, Rejection> {
+    async fn batch(&self, all: Vec<Result<Params, GraphqlError>>) -> Result<Answer, HttpError> {
         let context = &*self.context;
         if all.is_empty() {
-            return Err(Rejection::new(StatusCode::BAD_REQUEST, "The body has no request."));
+            return Err(HttpError::new(StatusCode::BAD_REQUEST, "The body has no request."));
         }
         if all.len() > self.server.largest_batch() {
             return Err(self.server.too_many(all.len(), context).into());
@@ -99,12 +99,12 @@ where
         for params in all {
             prepared.push(match params {
                 Ok(params) => self.prepare(params).await,
-                Err(fault) => Err(fault.into()),
+                Err(error) => Err(error.into()),
             });
         }
         if prepared.iter().flatten().any(Prepared::is_mutation) {
             let message = "A mutation can't be sent together with other requests. Send it alone.";
-            return Err(Rejection::new(StatusCode::BAD_REQUEST, message));
+            return Err(HttpError::new(StatusCode::BAD_REQUEST, message));
         }
         let cost = prepared
             .iter()
@@ -121,19 +121,19 @@ where
         for prepared in prepared {
             answers.push(match prepared {
                 Ok(prepared) => self.run(prepared, &allowance).await?,
-                Err(unprepared) => self.refuse(unprepared),
+                Err(refusal) => self.refuse(&refusal),
             });
         }
-        Ok(Answer::together(answers).kept(&allowance))
+        Ok(Answer::batch(answers).charged_to(&allowance))
     }
 
-    async fn prepare(&self, params: Params) -> Result<Prepared, Unprepared> {
+    async fn prepare(&self, params: Params) -> Result<Prepared, RequestError> {
         let Params {
-            asked,
+            document,
             operation_name,
             variables,
         } = params;
-        let query = self.server.persisted.text(asked)?;
+        let query = self.server.persisted.text(document)?;
         let name = operation_name.as_deref();
         self.server
             .prepare(query.as_ref(), name, variables, &*self.context)
@@ -141,9 +141,9 @@ where
     }
 
     /// The answer to a request that isn't executed: with its price, which matters most when it is too high.
-    fn refuse(&self, Unprepared { refused, cost }: Unprepared) -> Answer {
-        let answer = Answer::refused(&refused, self.context.request_id());
-        match cost {
+    fn refuse(&self, refusal: &RequestError) -> Answer {
+        let answer = Answer::refused(refusal, self.context.request_id());
+        match refusal.cost {
             Some(cost) => self.priced(answer, cost),
             None => answer,
         }
@@ -151,23 +151,23 @@ where
 
     /// Adds the price to an answer, if the caller requests it.
     fn priced(&self, answer: Answer, cost: usize) -> Answer {
-        match self.pricing {
-            Pricing::Silent => answer,
+        match self.cost_mode {
+            CostMode::Off => answer,
             _ => answer.with_cost(cost, self.server.allowed_cost(&*self.context)),
         }
     }
 
-    async fn run(&self, prepared: Prepared, allowance: &Allowance) -> Result<Answer, Rejection> {
+    async fn run(&self, prepared: Prepared, allowance: &Allowance) -> Result<Answer, HttpError> {
         if prepared.is_mutation() && self.method == Method::GET {
             let message = "A mutation can't be sent by GET. Send it by POST.";
-            return Err(Rejection {
+            return Err(HttpError {
                 allow: Some("POST"),
-                ..Rejection::new(StatusCode::METHOD_NOT_ALLOWED, message)
+                ..HttpError::new(StatusCode::METHOD_NOT_ALLOWED, message)
             });
         }
         let cost = prepared.cost();
-        let answer = match self.pricing {
-            Pricing::Validate => Answer::priced(),
+        let answer = match self.cost_mode {
+            CostMode::Validate => Answer::priced(),
             _ => self.execute(prepared, allowance.clone()).await,
         };
         Ok(self.priced(answer, cost))

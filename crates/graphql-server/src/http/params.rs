@@ -8,14 +8,14 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
-    error::{Code, Fault},
-    persisted::Asked,
+    error::{Code, GraphqlError},
+    persisted::DocumentRef,
 };
 use clientele_core::json_check::{self, DEEPEST, JsonFault, Limits, PathStep, ShownPath};
 
 #[derive(Debug, PartialEq)]
 pub(super) struct Params {
-    pub asked: Asked,
+    pub document: DocumentRef,
     pub operation_name: Option<String>,
     pub variables: Variables,
 }
@@ -56,8 +56,8 @@ struct PersistedQuery<'a> {
     sha256_hash: Option<&'a RawValue>,
 }
 
-fn bad(message: &'static str) -> Fault {
-    Fault::new(Code::BadRequest, message)
+fn bad(message: &'static str) -> GraphqlError {
+    GraphqlError::new(Code::BadRequest, message)
 }
 
 /// The longest list that is parsed: twice what any argument or input field accepts, so that a list that is a little too
@@ -73,27 +73,27 @@ const fn limits(values: usize) -> Limits {
 }
 
 /// The text of a body of at most `most` values, in which no object has the same member twice.
-pub(super) fn checked(body: &[u8], most: usize) -> Result<&str, Fault> {
+pub(super) fn checked(body: &[u8], most: usize) -> Result<&str, GraphqlError> {
     let body = json_check::without_byte_order_mark(body);
     let text = std::str::from_utf8(body).map_err(|_| bad("The body is not UTF-8."))?;
-    json_check::check(text, limits(most)).map_err(|fault| refused(fault, Vec::new()))?;
+    json_check::check(text, limits(most)).map_err(|error| refused(error, Vec::new()))?;
     Ok(text)
 }
 
 /// The error of JSON at this path of the request.
-fn refused(fault: JsonFault, mut path: Vec<PathStep>) -> Fault {
-    match fault {
+fn refused(error: JsonFault, mut path: Vec<PathStep>) -> GraphqlError {
+    match error {
         JsonFault::DuplicateMember(below) => {
             path.extend(below);
             let message = format!(
                 "\"{}\" is given twice. Send each member of an object once.",
                 ShownPath(&path)
             );
-            Fault::new(Code::BadRequest, message).of_input(input_path(path))
+            GraphqlError::new(Code::BadRequest, message).of_input(input_path(path))
         }
         JsonFault::TooManyValues { most } => {
             let message = format!("The request has more than {most} values (graphql.body_values). Send fewer at once.");
-            Fault::new(Code::QueryTooComplex, message)
+            GraphqlError::new(Code::QueryTooComplex, message)
         }
         JsonFault::TooLong { path: below, most } => {
             path.extend(below);
@@ -104,11 +104,11 @@ fn refused(fault: JsonFault, mut path: Vec<PathStep>) -> Fault {
                     ShownPath(&path)
                 ),
             };
-            Fault::new(Code::QueryTooComplex, message).of_input(input_path(path))
+            GraphqlError::new(Code::QueryTooComplex, message).of_input(input_path(path))
         }
         JsonFault::TooDeep => {
             let message = format!("The JSON of the request is nested more than {DEEPEST} levels deep.");
-            Fault::new(Code::BadRequest, message)
+            GraphqlError::new(Code::BadRequest, message)
         }
     }
 }
@@ -130,7 +130,7 @@ fn input_path(path: Vec<PathStep>) -> Vec<PathSegment> {
 }
 
 /// The requests of a batch.
-pub(super) fn of_batch(body: &str) -> Result<Vec<&RawValue>, Fault> {
+pub(super) fn of_batch(body: &str) -> Result<Vec<&RawValue>, GraphqlError> {
     serde_json::from_str(body).map_err(|error| explain(body, &error))
 }
 
@@ -139,7 +139,7 @@ pub(super) fn is_batch(body: &str) -> bool {
 }
 
 /// Reads a request from a [`checked`] text.
-pub(super) fn from_body(body: &str) -> Result<Params, Fault> {
+pub(super) fn from_body(body: &str) -> Result<Params, GraphqlError> {
     match serde_json::from_str::<Raw>(body) {
         // serde also reads an array as an object's members in their order.
         Ok(_) if is_batch(body) => Err(bad(SEVERAL)),
@@ -161,7 +161,7 @@ const PARAMETERS: [&str; 6] = [
 const SEVERAL: &str = "Several requests in one body are not supported. Send one JSON object.";
 
 /// The error of a body that serde rejects. serde's own message would quote the body.
-fn explain(body: &str, error: &serde_json::Error) -> Fault {
+fn explain(body: &str, error: &serde_json::Error) -> GraphqlError {
     if !error.is_data() {
         return not_json(error);
     }
@@ -194,17 +194,17 @@ fn explain(body: &str, error: &serde_json::Error) -> Fault {
     }
 }
 
-fn not_json(error: &serde_json::Error) -> Fault {
+fn not_json(error: &serde_json::Error) -> GraphqlError {
     // serde_json has no other way to recognize it.
     if error.to_string().starts_with("number out of range") {
         return bad("A number in the body is too large.");
     }
     let (line, column) = (error.line(), error.column());
     let message = format!("The body is not JSON, or nested too deeply: see line {line}, column {column}.");
-    Fault::new(Code::BadRequest, message)
+    GraphqlError::new(Code::BadRequest, message)
 }
 
-pub(super) fn from_query(uri: &Uri, most: usize) -> Result<Params, Fault> {
+pub(super) fn from_query(uri: &Uri, most: usize) -> Result<Params, GraphqlError> {
     let Ok(Query(pairs)) = Query::<Vec<(String, String)>>::try_from_uri(uri) else {
         return Err(bad("The query string can't be read."));
     };
@@ -218,7 +218,7 @@ pub(super) fn from_query(uri: &Uri, most: usize) -> Result<Params, Fault> {
             ));
         }
         if matches!(name.as_str(), "variables" | "extensions") {
-            let refused = |fault| refused(fault, vec![PathStep::Member(name.clone())]);
+            let refused = |error| refused(error, vec![PathStep::Member(name.clone())]);
             json_check::check(&value, limits(most)).map_err(refused)?;
         }
         match name.as_str() {
@@ -243,7 +243,7 @@ pub(super) fn from_query(uri: &Uri, most: usize) -> Result<Params, Fault> {
     complete(raw)
 }
 
-fn complete(raw: Raw) -> Result<Params, Fault> {
+fn complete(raw: Raw) -> Result<Params, GraphqlError> {
     let Raw {
         query,
         operation_name,
@@ -254,10 +254,10 @@ fn complete(raw: Raw) -> Result<Params, Fault> {
     } = raw;
     let query = query.filter(|query| !query.is_empty());
     let hash = extensions.as_deref().map(persisted).transpose()?.flatten();
-    let asked = match (query, document_id.or(doc_id), hash) {
-        (Some(text), None, None) => Asked::Text(text),
-        (None, Some(id), None) => Asked::Id(id),
-        (text, None, Some(hash)) => Asked::Hash { hash, text },
+    let document = match (query, document_id.or(doc_id), hash) {
+        (Some(text), None, None) => DocumentRef::Text(text),
+        (None, Some(id), None) => DocumentRef::Id(id),
+        (text, None, Some(hash)) => DocumentRef::Hash { hash, text },
         (None, None, None) => return Err(bad("\"query\" is missing: it must hold a GraphQL document.")),
         _ => {
             return Err(bad(
@@ -266,14 +266,14 @@ fn complete(raw: Raw) -> Result<Params, Fault> {
         }
     };
     Ok(Params {
-        asked,
+        document,
         operation_name,
         variables,
     })
 }
 
 /// The hash that extensions name a document by.
-fn persisted(extensions: &RawValue) -> Result<Option<String>, Fault> {
+fn persisted(extensions: &RawValue) -> Result<Option<String>, GraphqlError> {
     let extensions: Extensions<'_> = object(extensions).ok_or_else(|| bad("\"extensions\" must be an object."))?;
     let Some(persisted) = extensions.persisted_query else {
         return Ok(None);

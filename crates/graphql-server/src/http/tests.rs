@@ -20,7 +20,7 @@ use super::handle;
 use crate::{
     context::RequestContext,
     settings::GraphqlSettings,
-    toy::{AUTHENTICATED, server},
+    test_schema::{AUTHENTICATED, server},
 };
 use clientele_core::budget::{AnswerSettings, Connections, Means};
 

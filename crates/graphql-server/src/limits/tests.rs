@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use self::policy::codes;
 use crate::{
     settings::{GraphqlSettings, Introspection},
-    toy::{AUTHENTICATED, TestContext, ask_with, data, server},
+    test_schema::{AUTHENTICATED, TestContext, ask_with, data, server},
 };
 
 /// Asserts that `query` passes with `fits` and is refused with `tight`, for the reason given.

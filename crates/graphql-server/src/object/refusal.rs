@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, PathSegment, Pos};
 
-use super::{Field, Is, Object, Out, Plan, Step};
+use super::{Field, FieldKind, JsonWriter, Object, SelectedField, Selection};
 use clientele_core::error::Error;
 
 /// A field that was refused, at its path below the field of the root.
@@ -15,14 +15,14 @@ pub(super) struct Refusal {
 impl<T: Object + ?Sized> Field<T> {
     /// The permission that the field requires.
     pub(super) const fn requires(&self) -> Option<&'static str> {
-        match self.is {
-            Is::Guarded { requires, .. } => Some(requires),
+        match self.kind {
+            FieldKind::Guarded { requires, .. } => Some(requires),
             _ => None,
         }
     }
 }
 
-impl Plan {
+impl Selection {
     /// The same selection without the fields whose permission the caller lacks: they are neither loaded nor written.
     #[must_use]
     pub fn authorized(mut self, has: impl Fn(&str) -> bool) -> Self {
@@ -31,35 +31,35 @@ impl Plan {
     }
 
     fn refuse(&mut self, has: &impl Fn(&str) -> bool) {
-        for step in &mut self.steps {
-            step.refused = step.requires.is_some_and(|permission| !has(permission));
-            if step.refused {
-                step.plan = Self::default();
+        for field in &mut self.fields {
+            field.refused = field.requires.is_some_and(|permission| !has(permission));
+            if field.refused {
+                field.selection = Self::default();
             } else {
-                step.plan.refuse(has);
+                field.selection.refuse(has);
             }
-            self.refuses |= step.refused || step.plan.refuses;
+            self.refuses |= field.refused || field.selection.refuses;
         }
     }
 }
 
-impl Step {
+impl SelectedField {
     pub(super) fn response_key(&self) -> &str {
         self.key.trim_end_matches(':').trim_matches('"')
     }
 }
 
-impl Out<'_> {
+impl JsonWriter<'_> {
     /// Writes null for the current field.
-    pub(super) fn refuse(&mut self, step: &Step) {
+    pub(super) fn refuse(&mut self, field: &SelectedField) {
         self.text("null");
-        if let Some(permission) = step.requires
+        if let Some(permission) = field.requires
             && self.budget.take_refusal()
         {
             self.refusals.push(Refusal {
                 permission,
                 path: self.path.clone(),
-                at: step.at,
+                at: field.at,
             });
         }
     }

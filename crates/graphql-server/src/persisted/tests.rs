@@ -1,35 +1,38 @@
 //! What may be named, what naming it answers, and that strangers can't fill the memory.
 
-use super::{Asked, Manifest, Persisted, Text, manifest::sha256};
+use super::{DocumentRef, DocumentText, Manifest, Persisted, manifest::sha256};
 use crate::{error::Code, settings::TrustedDocuments};
 
 const QUERY: &str = "{ __typename }";
 
-fn hash(text: Option<&str>) -> Asked {
-    Asked::Hash {
+fn hash(text: Option<&str>) -> DocumentRef {
+    DocumentRef::Hash {
         hash: sha256(QUERY),
         text: text.map(str::to_owned),
     }
 }
 
-fn id(id: &str) -> Asked {
-    Asked::Id(id.to_owned())
+fn id(id: &str) -> DocumentRef {
+    DocumentRef::Id(id.to_owned())
 }
 
-fn answer(persisted: &Persisted, asked: Asked) -> Result<String, Code> {
+fn answer(persisted: &Persisted, document: DocumentRef) -> Result<String, Code> {
     persisted
-        .text(asked)
+        .text(document)
         .map(|text| text.as_ref().to_owned())
-        .map_err(|fault| fault.code)
+        .map_err(|error| error.code)
 }
 
 #[test]
 fn a_registered_document_is_found_by_its_hash_in_any_case() {
     let persisted = Persisted::automatic(10_000);
     assert_eq!(answer(&persisted, hash(None)), Err(Code::PersistedQueryNotFound));
-    assert_eq!(persisted.text(hash(Some(QUERY))), Ok(Text::Own(QUERY.to_owned())));
+    assert_eq!(
+        persisted.text(hash(Some(QUERY))),
+        Ok(DocumentText::Own(QUERY.to_owned()))
+    );
     assert_eq!(answer(&persisted, hash(None)), Ok(QUERY.to_owned()));
-    let upper = Asked::Hash {
+    let upper = DocumentRef::Hash {
         hash: sha256(QUERY).to_ascii_uppercase(),
         text: None,
     };
@@ -62,11 +65,11 @@ fn registering_without_end_keeps_to_the_bytes_that_are_allowed() {
     let persisted = Persisted::automatic(100_000);
     for number in 0..5_000 {
         let text = format!("{{ a{number}: __typename }}");
-        let asked = Asked::Hash {
+        let document = DocumentRef::Hash {
             hash: sha256(&text),
             text: Some(text),
         };
-        persisted.text(asked).expect("it has its hash");
+        persisted.text(document).expect("it has its hash");
     }
     assert!(
         persisted.registered_bytes() <= 100_000,
@@ -133,14 +136,14 @@ fn only_trusted_documents_are_run_when_only_they_may_be() {
         assert_eq!(answer(persisted, id("other")), Err(Code::PersistedQueryNotFound));
         assert_eq!(answer(persisted, hash(None)), Ok(QUERY.to_owned()));
     }
-    let text = || Asked::Text("{ other }".to_owned());
-    let other = |text: Option<&str>| Asked::Hash {
+    let text = || DocumentRef::Text("{ other }".to_owned());
+    let other = |text: Option<&str>| DocumentRef::Hash {
         hash: sha256("{ other }"),
         text: text.map(str::to_owned),
     };
     assert_eq!(answer(&allow, text()), Ok("{ other }".to_owned()));
     assert_eq!(answer(&only, text()), Err(Code::Forbidden));
-    assert_eq!(answer(&only, Asked::Text(QUERY.to_owned())), Err(Code::Forbidden));
+    assert_eq!(answer(&only, DocumentRef::Text(QUERY.to_owned())), Err(Code::Forbidden));
     assert_eq!(
         answer(&only, other(Some("{ other }"))),
         Err(Code::PersistedQueryNotFound)

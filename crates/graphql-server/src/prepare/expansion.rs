@@ -13,7 +13,7 @@ use async_graphql::{
 
 use super::copies;
 use crate::{
-    error::{Code, Fault},
+    error::{Code, GraphqlError},
     limits::{Limits, within},
 };
 
@@ -22,7 +22,7 @@ use crate::{
 ///
 /// # Errors
 /// A fragment inside itself, too many fields, or too many selection sets inside each other.
-pub(super) fn check(document: &ExecutableDocument, limits: &Limits) -> Result<usize, Fault> {
+pub(super) fn check(document: &ExecutableDocument, limits: &Limits) -> Result<usize, GraphqlError> {
     let mut walk = Walk {
         document,
         limits,
@@ -58,7 +58,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn set(&mut self, set: &'a Positioned<SelectionSet>, level: usize) -> Result<Size, Fault> {
+    fn set(&mut self, set: &'a Positioned<SelectionSet>, level: usize) -> Result<Size, GraphqlError> {
         self.nesting(level)?;
         let mut size = Size {
             selections: 0,
@@ -72,11 +72,11 @@ impl<'a> Walk<'a> {
                 Selection::InlineFragment(part) => Some(self.set(&part.node.selection_set, level + 1)?),
                 Selection::FragmentSpread(spread) => self
                     .fragment(&spread.node.fragment_name.node, level + 1)
-                    .map_err(|fault| {
-                        if fault.locations.is_empty() {
-                            fault.at(spread.pos)
+                    .map_err(|error| {
+                        if error.locations.is_empty() {
+                            error.at(spread.pos)
                         } else {
-                            fault
+                            error
                         }
                     })?,
             };
@@ -95,10 +95,10 @@ impl<'a> Walk<'a> {
     }
 
     /// None for an unknown fragment, which validation reports later.
-    fn fragment(&mut self, name: &Name, level: usize) -> Result<Option<Size>, Fault> {
+    fn fragment(&mut self, name: &Name, level: usize) -> Result<Option<Size>, GraphqlError> {
         if let Some(known) = self.known.get(name.as_str()) {
             let Some(size) = *known else {
-                return Err(Fault::new(
+                return Err(GraphqlError::new(
                     Code::ValidationFailed,
                     format!("The fragment \"{name}\" contains itself."),
                 ));
@@ -115,7 +115,7 @@ impl<'a> Walk<'a> {
         Ok(Some(size))
     }
 
-    fn nesting(&self, levels: usize) -> Result<(), Fault> {
+    fn nesting(&self, levels: usize) -> Result<(), GraphqlError> {
         within("selections inside each other", levels, self.limits.nesting())
     }
 }

@@ -21,7 +21,7 @@ use super::{
     variables::Values,
 };
 use crate::{
-    error::{Code, Fault},
+    error::{Code, GraphqlError},
     limits::Limits,
 };
 
@@ -38,7 +38,7 @@ pub(super) fn flatten(
     limits: &Limits,
     values: Option<&Values>,
     copied: &mut usize,
-) -> Result<Positioned<OperationDefinition>, Fault> {
+) -> Result<Positioned<OperationDefinition>, GraphqlError> {
     let mut walk = Walk {
         document,
         registry,
@@ -97,7 +97,7 @@ impl<'a> Walk<'a> {
         parent: &'a MetaType,
         sets: &[&'a SelectionSet],
         pos: Pos,
-    ) -> Result<SelectionSet, Fault> {
+    ) -> Result<SelectionSet, GraphqlError> {
         if !parent.is_abstract() || !self.depends_on_type(parent, sets) {
             return self.object(parent, sets, pos);
         }
@@ -135,7 +135,12 @@ impl<'a> Walk<'a> {
         Ok(SelectionSet { items })
     }
 
-    fn object(&mut self, parent: &'a MetaType, sets: &[&'a SelectionSet], pos: Pos) -> Result<SelectionSet, Fault> {
+    fn object(
+        &mut self,
+        parent: &'a MetaType,
+        sets: &[&'a SelectionSet],
+        pos: Pos,
+    ) -> Result<SelectionSet, GraphqlError> {
         let mut groups = Groups::default();
         for set in sets {
             self.gather(parent, set, &mut groups)?;
@@ -152,7 +157,7 @@ impl<'a> Walk<'a> {
         Ok(SelectionSet { items })
     }
 
-    fn gather(&self, parent: &'a MetaType, set: &'a SelectionSet, groups: &mut Groups<'a>) -> Result<(), Fault> {
+    fn gather(&self, parent: &'a MetaType, set: &'a SelectionSet, groups: &mut Groups<'a>) -> Result<(), GraphqlError> {
         for item in &set.items {
             if !self.values.is_none_or(|values| values.include(item.node.directives())) {
                 continue;
@@ -184,7 +189,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn field(&mut self, parent: &'a MetaType, group: &Group<'a>) -> Result<Positioned<Selection>, Fault> {
+    fn field(&mut self, parent: &'a MetaType, group: &Group<'a>) -> Result<Positioned<Selection>, GraphqlError> {
         let field = group.field;
         *self.copied = self.copied.saturating_add(copies::of_field(&field.node));
         self.limits.copies_within(*self.copied)?;
@@ -248,12 +253,12 @@ impl<'a> Walk<'a> {
     }
 
     /// Validation refuses this before, so it is a defect of the server.
-    fn unknown(&self, pos: Pos) -> Fault {
-        Fault::new(Code::ValidationFailed, "The schema has no such field.").at(pos)
+    fn unknown(&self, pos: Pos) -> GraphqlError {
+        GraphqlError::new(Code::ValidationFailed, "The schema has no such field.").at(pos)
     }
 }
 
-fn add<'a>(groups: &mut Groups<'a>, field: &'a Positioned<Field>) -> Result<(), Fault> {
+fn add<'a>(groups: &mut Groups<'a>, field: &'a Positioned<Field>) -> Result<(), GraphqlError> {
     let key = field.node.response_key().node.as_str();
     let below = &field.node.selection_set.node;
     let index = *groups.by_key.entry(key).or_insert(groups.in_order.len());
@@ -272,11 +277,13 @@ fn add<'a>(groups: &mut Groups<'a>, field: &'a Positioned<Field>) -> Result<(), 
 }
 
 /// The error of two different fields under one response key.
-pub(super) fn conflict(one: &Positioned<Field>, other: &Positioned<Field>) -> Fault {
+pub(super) fn conflict(one: &Positioned<Field>, other: &Positioned<Field>) -> GraphqlError {
     let key = &one.node.response_key().node;
     let message =
         format!("\"{key}\" is asked for twice, with different fields or arguments. Give one of them another alias.");
-    Fault::new(Code::ValidationFailed, message).at(one.pos).at(other.pos)
+    GraphqlError::new(Code::ValidationFailed, message)
+        .at(one.pos)
+        .at(other.pos)
 }
 
 /// Returns true when two fields have the same name and the same arguments.

@@ -6,7 +6,7 @@ use async_graphql::{
     registry::{MetaEnumValue, MetaInputValue, MetaType, MetaTypeName, Registry},
 };
 
-use crate::error::{Code, Fault};
+use crate::error::{Code, GraphqlError};
 
 /// A value that isn't of its type, with the path inside the value.
 #[derive(Debug, PartialEq)]
@@ -37,7 +37,7 @@ impl Mismatch {
     }
 
     /// `Variable "$input" at "client.gender": …`, with the path from `root`, the name of the variable or the argument.
-    pub fn fault(mut self, code: Code, subject: &str, root: &str) -> Fault {
+    pub fn error(mut self, code: Code, subject: &str, root: &str) -> GraphqlError {
         let segment = |segment: &PathSegment| match segment {
             PathSegment::Field(name) => name.clone(),
             PathSegment::Index(index) => index.to_string(),
@@ -49,7 +49,7 @@ impl Mismatch {
         };
         self.path.push(PathSegment::Field(root.to_owned()));
         self.path.reverse();
-        Fault::new(code, sentence).of_input(self.path)
+        GraphqlError::new(code, sentence).of_input(self.path)
     }
 }
 

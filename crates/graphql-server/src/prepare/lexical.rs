@@ -11,7 +11,7 @@ use async_graphql::Pos;
 
 use super::strings;
 use crate::{
-    error::{Code, Fault},
+    error::{Code, GraphqlError},
     limits::{Limits, exceeded},
 };
 
@@ -39,7 +39,7 @@ enum Open<'a> {
 ///
 /// # Errors
 /// A syntax error, a limit, or an input object with the same field twice.
-pub(super) fn read<'a>(query: &'a str, limits: &Limits) -> Result<Text<'a>, Fault> {
+pub(super) fn read<'a>(query: &'a str, limits: &Limits) -> Result<Text<'a>, GraphqlError> {
     let (mut tokens, mut directives) = (0, 0);
     let mut open: Vec<Open<'a>> = Vec::new();
     // The two significant tokens before the current one, and whether the last may be a description.
@@ -64,8 +64,8 @@ pub(super) fn read<'a>(query: &'a str, limits: &Limits) -> Result<Text<'a>, Faul
         match token.kind() {
             TokenKind::Name if token.data().len() > LONGEST_NAME => {
                 let found = token.data().len();
-                let fault = exceeded("letters in one name", found, LONGEST_NAME);
-                return Err(fault.at(position(query, token.index())));
+                let error = exceeded("letters in one name", found, LONGEST_NAME);
+                return Err(error.at(position(query, token.index())));
             }
             TokenKind::LParen => open.push(Open::Parenthesis),
             TokenKind::LBracket => open.push(Open::List),
@@ -82,7 +82,7 @@ pub(super) fn read<'a>(query: &'a str, limits: &Limits) -> Result<Text<'a>, Faul
                 if let (Some(Open::Object(seen)), Some(name)) = (open.last_mut(), &previous)
                     && !seen.insert(name.data())
                 {
-                    return Err(Fault::new(
+                    return Err(GraphqlError::new(
                         Code::ValidationFailed,
                         format!("The input field \"{}\" is given twice.", name.data()),
                     )
@@ -114,8 +114,8 @@ pub(super) fn read<'a>(query: &'a str, limits: &Limits) -> Result<Text<'a>, Faul
 }
 
 /// The error of a text that isn't GraphQL. It has the position only, because the text can contain personal data.
-pub(super) fn syntax(pos: Pos) -> Fault {
-    Fault::new(
+pub(super) fn syntax(pos: Pos) -> GraphqlError {
+    GraphqlError::new(
         Code::ParseFailed,
         format!("Syntax error at line {}, column {}.", pos.line, pos.column),
     )

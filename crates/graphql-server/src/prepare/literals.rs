@@ -16,7 +16,7 @@ use super::{
     input::{self, Mismatch},
     variables::Declared,
 };
-use crate::error::{Code, Fault};
+use crate::error::{Code, GraphqlError};
 
 /// Checks the literals of a flattened operation and the defaults of its variables, and records for each variable
 /// whether its places refuse null.
@@ -25,13 +25,13 @@ pub(super) fn check(
     definitions: &[Positioned<VariableDefinition>],
     conditions: &HashSet<Name>,
     registry: &Registry,
-) -> Result<Vec<Declared>, Vec<Fault>> {
+) -> Result<Vec<Declared>, Vec<GraphqlError>> {
     let mut check = Check {
         registry,
         definitions,
         never_null: conditions.clone(),
         uses: HashMap::new(),
-        faults: Vec::new(),
+        errors: Vec::new(),
     };
     if let Some(root) = flatten::root(operation.ty, registry) {
         check.set(&operation.selection_set.node, root);
@@ -43,18 +43,18 @@ pub(super) fn check(
                 .iter()
                 .find(|each| each.node.name.node == *name)
                 .map(|each| each.pos);
-            let fault = mismatch.fault(Code::ValidationFailed, "Argument \"if\"", "if");
-            check.faults.push(fault.at(pos.unwrap_or_default()));
+            let error = mismatch.error(Code::ValidationFailed, "Argument \"if\"", "if");
+            check.errors.push(error.at(pos.unwrap_or_default()));
         }
     }
     let declared = definitions
         .iter()
         .map(|definition| check.declared(definition))
         .collect();
-    if check.faults.is_empty() {
+    if check.errors.is_empty() {
         Ok(declared)
     } else {
-        Err(check.faults)
+        Err(check.errors)
     }
 }
 
@@ -63,7 +63,7 @@ struct Check<'a> {
     definitions: &'a [Positioned<VariableDefinition>],
     never_null: HashSet<Name>,
     uses: HashMap<Name, usize>,
-    faults: Vec<Fault>,
+    errors: Vec<GraphqlError>,
 }
 
 impl<'a> Check<'a> {
@@ -82,8 +82,8 @@ impl<'a> Check<'a> {
             checked
                 .map_err(|mismatch| {
                     let subject = format!("The default of variable \"${}\"", name.node);
-                    let fault = mismatch.fault(Code::ValidationFailed, &subject, &name.node);
-                    self.faults.push(fault.at(value.pos));
+                    let error = mismatch.error(Code::ValidationFailed, &subject, &name.node);
+                    self.errors.push(error.at(value.pos));
                 })
                 .ok()
         });
@@ -133,8 +133,8 @@ impl<'a> Check<'a> {
                 .and_then(|()| self.literal(&argument.ty, &value.node));
             if let Err(mismatch) = fits {
                 let subject = format!("Argument \"{}\"", name.node);
-                let fault = mismatch.fault(Code::ValidationFailed, &subject, &name.node);
-                self.faults.push(fault.at(value.pos));
+                let error = mismatch.error(Code::ValidationFailed, &subject, &name.node);
+                self.errors.push(error.at(value.pos));
             }
         }
         if let Some(ty) = self.registry.concrete_type_by_name(&meta.ty) {

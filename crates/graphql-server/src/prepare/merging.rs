@@ -15,7 +15,7 @@ use async_graphql::{
 
 use super::flatten::{conflict, root, same};
 use crate::{
-    error::{Code, Fault},
+    error::{Code, GraphqlError},
     limits::{Limits, within},
 };
 
@@ -32,7 +32,7 @@ pub(super) fn check(
     document: &ExecutableDocument,
     registry: &Registry,
     limits: &Limits,
-) -> Result<(), Fault> {
+) -> Result<(), GraphqlError> {
     let Some(root) = root(operation.node.ty, registry) else {
         return Ok(());
     };
@@ -67,7 +67,7 @@ type ByKey<'a> = IndexMap<&'a str, Vec<Selected<'a>>>;
 
 impl<'a> Merging<'a> {
     /// FieldsInSetCanMerge, for the fields of all these selection sets together.
-    fn selections(&mut self, sets: &[Typed<'a>]) -> Result<(), Fault> {
+    fn selections(&mut self, sets: &[Typed<'a>]) -> Result<(), GraphqlError> {
         for fields in self.collect(sets)?.values() {
             self.same_shape(fields)?;
             let classes = classes(fields);
@@ -87,7 +87,7 @@ impl<'a> Merging<'a> {
     }
 
     /// SameResponseShape, for the fields of all these selection sets together.
-    fn shapes(&mut self, sets: &[Typed<'a>]) -> Result<(), Fault> {
+    fn shapes(&mut self, sets: &[Typed<'a>]) -> Result<(), GraphqlError> {
         for fields in self.collect(sets)?.values() {
             self.same_shape(fields)?;
             self.shapes(&self.below(fields))?;
@@ -95,7 +95,7 @@ impl<'a> Merging<'a> {
         Ok(())
     }
 
-    fn same_shape(&self, fields: &[Selected<'a>]) -> Result<(), Fault> {
+    fn same_shape(&self, fields: &[Selected<'a>]) -> Result<(), GraphqlError> {
         let first = fields[0];
         let other = fields.iter().find(|other| !self.is_same_shape(first.ty, other.ty));
         other.map_or(Ok(()), |other| {
@@ -104,7 +104,7 @@ impl<'a> Merging<'a> {
                 "\"{key}\" would be of type {one} for some objects and of type {two} for others. Give one of them \
                  another alias."
             );
-            Err(Fault::new(Code::ValidationFailed, message)
+            Err(GraphqlError::new(Code::ValidationFailed, message)
                 .at(first.field.pos)
                 .at(other.field.pos))
         })
@@ -131,7 +131,7 @@ impl<'a> Merging<'a> {
         fields.iter().filter_map(set).collect()
     }
 
-    fn collect(&mut self, sets: &[Typed<'a>]) -> Result<ByKey<'a>, Fault> {
+    fn collect(&mut self, sets: &[Typed<'a>]) -> Result<ByKey<'a>, GraphqlError> {
         let (mut fields, mut fragments) = (ByKey::new(), HashSet::new());
         for (parent, set) in sets {
             self.gather(parent, set, &mut fields, &mut fragments)?;
@@ -145,7 +145,7 @@ impl<'a> Merging<'a> {
         set: &'a SelectionSet,
         fields: &mut ByKey<'a>,
         fragments: &mut HashSet<&'a str>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), GraphqlError> {
         for item in &set.items {
             self.compared += 1;
             within("fields to compare", self.compared, self.most)?;

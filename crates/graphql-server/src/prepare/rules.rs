@@ -14,20 +14,20 @@ use async_graphql::{
 };
 use async_graphql_value::Value;
 
-use crate::error::{Code, Fault};
+use crate::error::{Code, GraphqlError};
 
 /// Checks a document as written.
-pub(super) fn before(document: &ExecutableDocument, registry: &Registry) -> Vec<Fault> {
-    let mut faults = Vec::new();
+pub(super) fn before(document: &ExecutableDocument, registry: &Registry) -> Vec<GraphqlError> {
+    let mut errors = Vec::new();
     for (_, operation) in document.operations.iter() {
         for variable in &operation.node.variable_definitions {
-            variable_definition(&variable.node, registry, &mut faults);
+            variable_definition(&variable.node, registry, &mut errors);
         }
     }
     for set in selection_sets(document) {
-        type_names(&set.node, &mut faults);
+        type_names(&set.node, &mut errors);
     }
-    faults
+    errors
 }
 
 fn selection_sets(document: &ExecutableDocument) -> impl Iterator<Item = &Positioned<SelectionSet>> {
@@ -38,18 +38,18 @@ fn selection_sets(document: &ExecutableDocument) -> impl Iterator<Item = &Positi
     operations.chain(document.fragments.values().map(|fragment| &fragment.node.selection_set))
 }
 
-pub(super) fn invalid(message: String, pos: Pos) -> Fault {
-    Fault::new(Code::ValidationFailed, message).at(pos)
+pub(super) fn invalid(message: String, pos: Pos) -> GraphqlError {
+    GraphqlError::new(Code::ValidationFailed, message).at(pos)
 }
 
-fn variable_definition(variable: &VariableDefinition, registry: &Registry, faults: &mut Vec<Fault>) {
+fn variable_definition(variable: &VariableDefinition, registry: &Registry, errors: &mut Vec<GraphqlError>) {
     let (name, ty) = (&variable.name.node, &variable.var_type);
     if !registry
         .types
         .get(base(&ty.node).as_str())
         .is_some_and(MetaType::is_input)
     {
-        faults.push(invalid(
+        errors.push(invalid(
             format!(
                 "Variable \"${name}\" can't be of type {}: that is no input type of this schema.",
                 ty.node
@@ -63,7 +63,7 @@ fn variable_definition(variable: &VariableDefinition, registry: &Registry, fault
             "The directive \"@{}\" can't stand at a variable.",
             directive.node.name.node
         );
-        faults.push(invalid(message, directive.pos));
+        errors.push(invalid(message, directive.pos));
     }
 }
 
@@ -74,22 +74,22 @@ fn base(ty: &Type) -> &Name {
     }
 }
 
-fn type_names(set: &SelectionSet, faults: &mut Vec<Fault>) {
+fn type_names(set: &SelectionSet, errors: &mut Vec<GraphqlError>) {
     for item in &set.items {
         match &item.node {
             Selection::Field(field) if field.node.name.node == "__typename" => {
                 if !field.node.arguments.is_empty() {
-                    faults.push(invalid("\"__typename\" takes no arguments.".into(), field.pos));
+                    errors.push(invalid("\"__typename\" takes no arguments.".into(), field.pos));
                 }
                 if !field.node.selection_set.node.items.is_empty() {
-                    faults.push(invalid(
+                    errors.push(invalid(
                         "\"__typename\" is a String and has no fields.".into(),
                         field.pos,
                     ));
                 }
             }
-            Selection::Field(field) => type_names(&field.node.selection_set.node, faults),
-            Selection::InlineFragment(part) => type_names(&part.node.selection_set.node, faults),
+            Selection::Field(field) => type_names(&field.node.selection_set.node, errors),
+            Selection::InlineFragment(part) => type_names(&part.node.selection_set.node, errors),
             Selection::FragmentSpread(_) => {}
         }
     }

@@ -16,7 +16,7 @@ use super::{
     copies,
     input::{self, Mismatch},
 };
-use crate::error::{Code, Fault};
+use crate::error::{Code, GraphqlError};
 
 /// A variable as its operation declares it.
 #[derive(Debug)]
@@ -45,8 +45,12 @@ struct Held {
 impl Values {
     /// # Errors
     /// One error for each variable that is missing or doesn't fit its type.
-    pub(super) fn coerce(registry: &Registry, declared: &[Declared], mut given: Variables) -> Result<Self, Vec<Fault>> {
-        let mut faults = Vec::new();
+    pub(super) fn coerce(
+        registry: &Registry,
+        declared: &[Declared],
+        mut given: Variables,
+    ) -> Result<Self, Vec<GraphqlError>> {
+        let mut errors = Vec::new();
         let mut values = HashMap::with_capacity(declared.len());
         for variable in declared {
             match value_of(registry, variable, given.remove(&variable.name)) {
@@ -60,15 +64,15 @@ impl Values {
                 Ok(None) => {}
                 Err(mismatch) => {
                     let subject = format!("Variable \"${}\"", variable.name);
-                    let fault = mismatch.fault(Code::BadUserInput, &subject, &variable.name);
-                    faults.push(fault.at(variable.pos));
+                    let error = mismatch.error(Code::BadUserInput, &subject, &variable.name);
+                    errors.push(error.at(variable.pos));
                 }
             }
         }
-        if faults.is_empty() {
+        if errors.is_empty() {
             Ok(Self(values))
         } else {
-            Err(faults)
+            Err(errors)
         }
     }
 

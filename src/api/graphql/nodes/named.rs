@@ -1,9 +1,9 @@
-//! What a global id names: whose it is, where it is stored, and who may see it.
+//! The stored objects that global ids name: their keys, their owners, and the permission to read them.
 
 use crate::api::graphql::{global_id::GlobalId, load::ClientKey};
 use clientele_domain::{audit::RecordKey, caller::Permission, client::Wanted, notify::MessageKey};
 
-/// The permission to see an object. Definitions are for everybody.
+/// The permission to view an object. Definitions require none.
 pub fn needs(id: &GlobalId) -> Option<Permission> {
     match id {
         GlobalId::Client(_)
@@ -20,7 +20,7 @@ pub fn needs(id: &GlobalId) -> Option<Permission> {
     }
 }
 
-/// The client that an object is, or belongs to, and what it has to be read with.
+/// The client that an object is, or belongs to, and the collections to read of it.
 pub fn owner(id: &GlobalId, own: Wanted) -> Option<ClientKey> {
     let none = Wanted::default();
     let (key, wanted) = match id {
@@ -63,7 +63,7 @@ pub fn message_key(id: &GlobalId) -> Option<MessageKey> {
     }
 }
 
-/// The record of the history that an id names, if it names one.
+/// The audit record that an id names, if it names one.
 pub fn record_key(id: &GlobalId) -> Option<RecordKey> {
     match id {
         GlobalId::AuditRecord { chain, position } => Some(RecordKey {

@@ -1,16 +1,16 @@
-//! A record of the history.
+//! A record of the audit log.
 
 use std::borrow::Cow;
 
 use async_graphql::OutputType;
 
 use super::connection::{Listed, Words};
-use crate::api::graphql::{global_id::GlobalId, world::World};
+use crate::api::graphql::{global_id::GlobalId, loaded::LoadedData};
 use clientele_domain::{
     audit::{Action, HistoryPage, Record, Shown, Subject},
     caller::{CallerKind, Door},
 };
-use graphql_server::object::{Field, Is, Object, Plan, list_of, maybe_list, object, one_of};
+use graphql_server::object::{Field, FieldKind, Object, Selection, list_of, maybe_list, object, one_of};
 
 pub struct AuditRecord;
 
@@ -24,7 +24,7 @@ impl Object for AuditRecord {
         Field {
             name: "id",
             description: "The global id.",
-            is: Is::Id(|row| {
+            kind: FieldKind::Id(|row| {
                 let (chain, position) = (row.key.chain.clone(), row.key.position.to_string());
                 GlobalId::AuditRecord { chain, position }.encode()
             }),
@@ -32,55 +32,55 @@ impl Object for AuditRecord {
         Field {
             name: "at",
             description: "When it was done.",
-            is: Is::Instant(|row| row.at),
+            kind: FieldKind::Instant(|row| row.at),
         },
         Field {
             name: "caller",
             description: "Who did it.",
-            is: Is::Objects {
+            kind: FieldKind::Objects {
                 ty: one_of::<AuditCaller>,
-                plan: Plan::of::<AuditCaller>,
+                select: Selection::of::<AuditCaller>,
                 arguments: &[],
-                write: |row, step, out| object::<AuditCaller>(row, &step.plan, out),
+                write: |row, field, json| object::<AuditCaller>(row, &field.selection, json),
             },
         },
         Field {
             name: "door",
             description: "The way it came in.",
-            is: Is::Enum(<Door as OutputType>::create_type_info, |row| Some(row.door.as_str())),
+            kind: FieldKind::Enum(<Door as OutputType>::create_type_info, |row| Some(row.door.as_str())),
         },
         Field {
             name: "requestId",
             description: "The id of the request, as in its answer and in the log; null when it was no request.",
-            is: Is::MaybeText(|row| Some(row.request_id.as_str()).filter(|id| !id.is_empty())),
+            kind: FieldKind::MaybeText(|row| Some(row.request_id.as_str()).filter(|id| !id.is_empty())),
         },
         Field {
             name: "subject",
             description: "What kind of thing was changed.",
-            is: Is::Enum(<Subject as OutputType>::create_type_info, |row| {
+            kind: FieldKind::Enum(<Subject as OutputType>::create_type_info, |row| {
                 Some(row.subject.as_str())
             }),
         },
         Field {
             name: "subjectKey",
             description: "The key of what was changed, which may be no more.",
-            is: Is::Text(|row| Cow::Borrowed(&row.subject_key)),
+            kind: FieldKind::Text(|row| Cow::Borrowed(&row.subject_key)),
         },
         Field {
             name: "action",
             description: "What was done to it.",
-            is: Is::Enum(<Action as OutputType>::create_type_info, |row| {
+            kind: FieldKind::Enum(<Action as OutputType>::create_type_info, |row| {
                 Some(row.action.as_str())
             }),
         },
         Field {
             name: "changes",
             description: "The members that changed; null once they have been erased.",
-            is: Is::Objects {
+            kind: FieldKind::Objects {
                 ty: |registry| list_of::<AuditChange>(registry).trim_end_matches('!').to_owned(),
-                plan: Plan::of::<AuditChange>,
+                select: Selection::of::<AuditChange>,
                 arguments: &[],
-                write: |row, step, out| maybe_list::<AuditChange>(row.changes.as_deref(), &step.plan, out),
+                write: |row, field, json| maybe_list::<AuditChange>(row.changes.as_deref(), &field.selection, json),
             },
         },
     ];
@@ -96,19 +96,19 @@ impl Object for AuditCaller {
         Field {
             name: "kind",
             description: "What kind of caller it was.",
-            is: Is::Enum(<CallerKind as OutputType>::create_type_info, |row| {
+            kind: FieldKind::Enum(<CallerKind as OutputType>::create_type_info, |row| {
                 Some(row.caller_kind.as_str())
             }),
         },
         Field {
             name: "id",
             description: "What tells callers of one kind apart and never changes: the key of a user or token, the subject of an issued token.",
-            is: Is::Text(|row| Cow::Borrowed(&row.caller_id)),
+            kind: FieldKind::Text(|row| Cow::Borrowed(&row.caller_id)),
         },
         Field {
             name: "name",
             description: "What people called it then.",
-            is: Is::Text(|row| Cow::Borrowed(&row.caller_name)),
+            kind: FieldKind::Text(|row| Cow::Borrowed(&row.caller_name)),
         },
     ];
 }
@@ -124,22 +124,22 @@ impl Object for AuditChange {
         Field {
             name: "path",
             description: "Where it is: names of this API, with the keys or ids of list members in between.",
-            is: Is::Texts(|row| row.path.clone()),
+            kind: FieldKind::Texts(|row| row.path.clone()),
         },
         Field {
             name: "before",
             description: "The value before, as text; null when there was none.",
-            is: Is::MaybeText(|row| row.before.as_deref()),
+            kind: FieldKind::MaybeText(|row| row.before.as_deref()),
         },
         Field {
             name: "after",
             description: "The value after, as text; null when there was none.",
-            is: Is::MaybeText(|row| row.after.as_deref()),
+            kind: FieldKind::MaybeText(|row| row.after.as_deref()),
         },
         Field {
             name: "masked",
             description: "Whether the values are kept from you: they are secret, or of a set that you may not view.",
-            is: Is::Boolean(|row| row.masked),
+            kind: FieldKind::Boolean(|row| row.masked),
         },
     ];
 }
@@ -171,7 +171,7 @@ impl Listed for AuditRecord {
         page.cursor(&page.records.rows[at])
     }
 
-    fn row<'a>(page: &'a HistoryPage, at: usize, _: &'a World) -> &'a Record {
+    fn row<'a>(page: &'a HistoryPage, at: usize, _: &'a LoadedData) -> &'a Record {
         &page.records.rows[at]
     }
 }

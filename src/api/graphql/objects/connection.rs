@@ -1,26 +1,26 @@
-//! Pages in Relay's form, of any type that is listed.
+//! Relay's connections, for any type that comes in pages.
 
 use std::{borrow::Cow, marker::PhantomData};
 
 use async_graphql::OutputType;
 
-use crate::api::graphql::world::World;
+use crate::api::graphql::loaded::LoadedData;
 use clientele_storage::paging::{CountPrecision, Total};
-use graphql_server::object::{Argument, Field, Is, Object, Plan, list, list_of, object, one_of};
+use graphql_server::object::{Argument, Field, FieldKind, Object, Selection, list, list_of, object, one_of};
 
 /// A type whose objects come in pages.
 pub trait Listed: Object {
     type Page: Send + Sync + 'static;
     const WORDS: Words;
 
-    /// Whether there is more after the page, and before it.
+    /// Whether there are more entries after the page, and before it.
     fn more(page: &Self::Page) -> (bool, bool);
     fn count(page: &Self::Page) -> usize;
     fn cursor(page: &Self::Page, at: usize) -> String;
-    fn row<'a>(page: &'a Self::Page, at: usize, world: &'a World) -> Self::Row<'a>;
+    fn row<'a>(page: &'a Self::Page, at: usize, loaded: &'a LoadedData) -> Self::Row<'a>;
 }
 
-/// What the schema says of a type's pages.
+/// The names and descriptions of a type's pages in the schema.
 pub struct Words {
     pub connection: &'static str,
     pub page: &'static str,
@@ -57,10 +57,10 @@ pub const PAGE_ARGUMENTS: &[Argument] = &[
     },
 ];
 
-/// A page, and what was loaded beside it.
+/// A page, and the data around its rows.
 pub struct PageRow<'a, T: Listed> {
     pub page: &'a T::Page,
-    pub world: &'a World,
+    pub loaded: &'a LoadedData,
     pub total: Option<Total>,
 }
 
@@ -95,37 +95,37 @@ impl<T: Listed> Object for Connection<T> {
         Field {
             name: "edges",
             description: T::WORDS.edges,
-            is: Is::Objects {
+            kind: FieldKind::Objects {
                 ty: list_of::<Edge<T>>,
-                plan: Plan::of::<Edge<T>>,
+                select: Selection::of::<Edge<T>>,
                 arguments: &[],
-                write: |row, step, out| {
+                write: |row, field, json| {
                     let edges = (0..T::count(row.page)).map(|at| EdgeRow { page: row, at });
-                    list::<Edge<T>>(edges, &step.plan, out);
+                    list::<Edge<T>>(edges, &field.selection, json);
                 },
             },
         },
         Field {
             name: "nodes",
             description: T::WORDS.nodes,
-            is: Is::Objects {
+            kind: FieldKind::Objects {
                 ty: list_of::<T>,
-                plan: Plan::of::<T>,
+                select: Selection::of::<T>,
                 arguments: &[],
-                write: |row, step, out| {
-                    let rows = (0..T::count(row.page)).map(|at| T::row(row.page, at, row.world));
-                    list::<T>(rows, &step.plan, out);
+                write: |row, field, json| {
+                    let rows = (0..T::count(row.page)).map(|at| T::row(row.page, at, row.loaded));
+                    list::<T>(rows, &field.selection, json);
                 },
             },
         },
         Field {
             name: "pageInfo",
             description: "Whether there is more, and how to get it.",
-            is: Is::Objects {
+            kind: FieldKind::Objects {
                 ty: one_of::<PageInfo>,
-                plan: Plan::of::<PageInfo>,
+                select: Selection::of::<PageInfo>,
                 arguments: &[],
-                write: |row, step, out| {
+                write: |row, field, json| {
                     let (has_next, has_previous) = T::more(row.page);
                     let last = T::count(row.page).checked_sub(1);
                     let [start, end] = [last.map(|_| 0), last].map(|at| at.map(|at| T::cursor(row.page, at)));
@@ -135,20 +135,20 @@ impl<T: Listed> Object for Connection<T> {
                         start: start.as_deref(),
                         end: end.as_deref(),
                     };
-                    object::<PageInfo>(info, &step.plan, out);
+                    object::<PageInfo>(info, &field.selection, json);
                 },
             },
         },
         Field {
             name: "totalCount",
             description: T::WORDS.total,
-            is: Is::Int(|row| row.total.map_or(0, |total| total.count)),
+            kind: FieldKind::Int(|row| row.total.map_or(0, |total| total.count)),
         },
         Field {
             name: "totalCountPrecision",
             description: "EXACT if `totalCount` is the number of entries in the list; AT_LEAST if there are more, as a \
                           count ends at 10,000.",
-            is: Is::Enum(<CountPrecision as OutputType>::create_type_info, |row| {
+            kind: FieldKind::Enum(<CountPrecision as OutputType>::create_type_info, |row| {
                 Some(row.total?.precision.as_str())
             }),
         },
@@ -165,17 +165,17 @@ impl<T: Listed> Object for Edge<T> {
         Field {
             name: "cursor",
             description: T::WORDS.cursor,
-            is: Is::Text(|row| Cow::Owned(T::cursor(row.page.page, row.at))),
+            kind: FieldKind::Text(|row| Cow::Owned(T::cursor(row.page.page, row.at))),
         },
         Field {
             name: "node",
             description: T::WORDS.node,
-            is: Is::Objects {
+            kind: FieldKind::Objects {
                 ty: one_of::<T>,
-                plan: Plan::of::<T>,
+                select: Selection::of::<T>,
                 arguments: &[],
-                write: |row, step, out| {
-                    object::<T>(T::row(row.page.page, row.at, row.page.world), &step.plan, out);
+                write: |row, field, json| {
+                    object::<T>(T::row(row.page.page, row.at, row.page.loaded), &field.selection, json);
                 },
             },
         },
@@ -200,22 +200,22 @@ impl Object for PageInfo {
         Field {
             name: "hasNextPage",
             description: "Whether there is more after this page. Known when reading forward, or from a `before`.",
-            is: Is::Boolean(|row| row.has_next),
+            kind: FieldKind::Boolean(|row| row.has_next),
         },
         Field {
             name: "hasPreviousPage",
             description: "Whether there is more before this page. Known when reading backward, or from an `after`.",
-            is: Is::Boolean(|row| row.has_previous),
+            kind: FieldKind::Boolean(|row| row.has_previous),
         },
         Field {
             name: "startCursor",
             description: "The cursor of the first entry; null in an empty page.",
-            is: Is::MaybeText(|row| row.start),
+            kind: FieldKind::MaybeText(|row| row.start),
         },
         Field {
             name: "endCursor",
             description: "The cursor of the last entry; null in an empty page.",
-            is: Is::MaybeText(|row| row.end),
+            kind: FieldKind::MaybeText(|row| row.end),
         },
     ];
 }

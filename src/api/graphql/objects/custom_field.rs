@@ -9,32 +9,32 @@ use super::{
     client::{Client, ClientRow},
     definition::{CustomField, CustomFieldOption, FieldRow},
 };
-use crate::api::graphql::{global_id::GlobalId, world::World};
+use crate::api::graphql::{global_id::GlobalId, loaded::LoadedData};
 use clientele_core::scalar::Date;
 use clientele_domain::{
     caller::Permission,
     definitions,
     definitions::{Kind, NO_GROUP},
 };
-use graphql_server::object::{Field, Is, Object, Plan, maybe, maybe_of, object, one_of};
+use graphql_server::object::{Field, FieldKind, Object, Selection, maybe, maybe_of, object, one_of};
 
-/// A value with its field, and what was loaded beside it.
+/// A value with its field, and the data around it.
 #[derive(Clone, Copy)]
 pub struct ValueRow<'a> {
     pub value: &'a custom_field_value::Model,
-    pub field: &'a definitions::Field,
-    pub world: &'a World,
+    pub field: &'a domain::Field,
+    pub loaded: &'a LoadedData,
 }
 
 impl<'a> ValueRow<'a> {
-    /// None when the caller may not see it; and when the field has been removed since the value was read: then the
-    /// value is gone, too.
-    pub fn of(value: &'a custom_field_value::Model, world: &'a World) -> Option<Self> {
-        let field = world.definitions.field_of_key(&value.field_key)?;
-        if !field.is_shown(&world.rights) {
+    /// None when the caller may not view the value, or when its field, and with it the value, has been removed in the
+    /// meantime.
+    pub fn of(value: &'a custom_field_value::Model, loaded: &'a LoadedData) -> Option<Self> {
+        let field = loaded.definitions.field_of_key(&value.field_key)?;
+        if !field.is_shown(&loaded.rights) {
             return None;
         }
-        Some(Self { value, field, world })
+        Some(Self { value, field, loaded })
     }
 
     /// The text of a value of this type.
@@ -57,7 +57,7 @@ impl Object for CustomFieldValue {
         Field {
             name: "id",
             description: "The global id.",
-            is: Is::Id(|row| {
+            kind: FieldKind::Id(|row| {
                 let (client_key, key) = (row.value.client_key.clone(), row.value.encoded_key.clone());
                 GlobalId::CustomFieldValue { client_key, key }.encode()
             }),
@@ -65,48 +65,50 @@ impl Object for CustomFieldValue {
         Field {
             name: "encodedKey",
             description: "The key of the value. Values are matched by their field, not by this key.",
-            is: Is::Text(|row| Cow::Borrowed(&row.value.encoded_key)),
+            kind: FieldKind::Text(|row| Cow::Borrowed(&row.value.encoded_key)),
         },
         Field {
             name: "field",
             description: "The definition of the field.",
-            is: Is::Objects {
+            kind: FieldKind::Objects {
                 ty: one_of::<CustomField>,
-                plan: Plan::of::<CustomField>,
+                select: Selection::of::<CustomField>,
                 arguments: &[],
-                write: |row, step, out| {
-                    let field = FieldRow {
+                write: |row, field, json| {
+                    let definition = FieldRow {
                         field: row.field,
-                        definitions: &row.world.definitions,
+                        definitions: &row.loaded.definitions,
                     };
-                    object::<CustomField>(field, &step.plan, out);
+                    object::<CustomField>(definition, &field.selection, json);
                 },
             },
         },
         Field {
             name: "groupIndex",
             description: "The place in a grouped set; null in a SINGLE set.",
-            is: Is::MaybeInt(|row| (row.value.group_index != NO_GROUP).then_some(row.value.group_index.into())),
+            kind: FieldKind::MaybeInt(|row| {
+                (row.value.group_index != NO_GROUP).then_some(row.value.group_index.into())
+            }),
         },
         Field {
             name: "value",
             description: "The value as text, whatever the type; null for links.",
-            is: Is::MaybeText(|row| row.value.value.as_deref()),
+            kind: FieldKind::MaybeText(|row| row.value.value.as_deref()),
         },
         Field {
             name: "linkedKey",
             description: "The key of what is linked; null for all types but links.",
-            is: Is::MaybeText(|row| row.value.linked_key.as_deref()),
+            kind: FieldKind::MaybeText(|row| row.value.linked_key.as_deref()),
         },
         Field {
             name: "number",
             description: "The value of a NUMBER field; null for other types.",
-            is: Is::MaybeDecimal(|row| row.text(Kind::Number)),
+            kind: FieldKind::MaybeDecimal(|row| row.text(Kind::Number)),
         },
         Field {
             name: "date",
             description: "The value of a DATE field; null for other types.",
-            is: Is::MaybeDate(|row| {
+            kind: FieldKind::MaybeDate(|row| {
                 row.text(Kind::Date)
                     .and_then(Date::parse)
                     .map(|Date(date)| -> NaiveDate { date })
@@ -115,42 +117,42 @@ impl Object for CustomFieldValue {
         Field {
             name: "checked",
             description: "The value of a CHECKBOX field; null for other types.",
-            is: Is::MaybeBoolean(|row| row.text(Kind::Checkbox).map(|text| text == "TRUE")),
+            kind: FieldKind::MaybeBoolean(|row| row.text(Kind::Checkbox).map(|text| text == "TRUE")),
         },
         Field {
             name: "option",
             description: "The value of a SELECTION field, while it is on offer; null for other types.",
-            is: Is::Objects {
+            kind: FieldKind::Objects {
                 ty: maybe_of::<CustomFieldOption>,
-                plan: Plan::of::<CustomFieldOption>,
+                select: Selection::of::<CustomFieldOption>,
                 arguments: &[],
-                write: |row, step, out| {
+                write: |row, field, json| {
                     let chosen = row.text(Kind::Selection);
                     let option = row
                         .field
                         .options
                         .iter()
                         .find(|option| Some(option.value.as_str()) == chosen);
-                    maybe::<CustomFieldOption>(option, &step.plan, out);
+                    maybe::<CustomFieldOption>(option, &field.selection, json);
                 },
             },
         },
         Field {
             name: "linkedClient",
             description: "The client that a CLIENT_LINK field leads to; null for other types. Needs VIEW_CLIENT.",
-            is: Is::Guarded {
+            kind: FieldKind::Guarded {
                 requires: Permission::ViewClient.as_str(),
                 ty: maybe_of::<Client>,
-                plan: Plan::of::<Client>,
+                select: Selection::of::<Client>,
                 arguments: &[],
-                write: |row, step, out| {
+                write: |row, field, json| {
                     let key = row.value.linked_key.as_deref().filter(|_| row.field.links_clients());
-                    let linked = key.and_then(|key| row.world.clients.get(key));
+                    let linked = key.and_then(|key| row.loaded.clients.get(key));
                     let linked = linked.map(|aggregate| ClientRow {
                         aggregate,
-                        world: row.world,
+                        loaded: row.loaded,
                     });
-                    maybe::<Client>(linked, &step.plan, out);
+                    maybe::<Client>(linked, &field.selection, json);
                 },
             },
         },

@@ -1,11 +1,11 @@
-//! What belongs to a client: addresses and identification documents.
+//! The members of a client: addresses and identification documents.
 
 use std::borrow::Cow;
 
 use entity::{address, id_document};
 
 use crate::api::graphql::global_id::GlobalId;
-use graphql_server::object::{Field, Is, Object};
+use graphql_server::object::{Field, FieldKind, Object};
 
 pub struct Address;
 
@@ -18,7 +18,7 @@ impl Object for Address {
         Field {
             name: "id",
             description: "The global id.",
-            is: Is::Id(|row| {
+            kind: FieldKind::Id(|row| {
                 GlobalId::Address {
                     client_key: row.client_key.clone(),
                     key: row.encoded_key.clone(),
@@ -29,47 +29,47 @@ impl Object for Address {
         Field {
             name: "encodedKey",
             description: "The key that the address is matched by when it is submitted again.",
-            is: Is::Text(|row| Cow::Borrowed(&row.encoded_key)),
+            kind: FieldKind::Text(|row| Cow::Borrowed(&row.encoded_key)),
         },
         Field {
             name: "line1",
             description: "The first line.",
-            is: Is::MaybeText(|row| row.line1.as_deref()),
+            kind: FieldKind::MaybeText(|row| row.line1.as_deref()),
         },
         Field {
             name: "line2",
             description: "The second line.",
-            is: Is::MaybeText(|row| row.line2.as_deref()),
+            kind: FieldKind::MaybeText(|row| row.line2.as_deref()),
         },
         Field {
             name: "city",
             description: "The city.",
-            is: Is::MaybeText(|row| row.city.as_deref()),
+            kind: FieldKind::MaybeText(|row| row.city.as_deref()),
         },
         Field {
             name: "region",
             description: "The region.",
-            is: Is::MaybeText(|row| row.region.as_deref()),
+            kind: FieldKind::MaybeText(|row| row.region.as_deref()),
         },
         Field {
             name: "postcode",
             description: "The postcode.",
-            is: Is::MaybeText(|row| row.postcode.as_deref()),
+            kind: FieldKind::MaybeText(|row| row.postcode.as_deref()),
         },
         Field {
             name: "country",
             description: "The country.",
-            is: Is::MaybeText(|row| row.country.as_deref()),
+            kind: FieldKind::MaybeText(|row| row.country.as_deref()),
         },
         Field {
             name: "latitude",
             description: "Degrees, from -90 (south) to 90 (north).",
-            is: Is::MaybeFloat(|row| row.latitude),
+            kind: FieldKind::MaybeFloat(|row| row.latitude),
         },
         Field {
             name: "longitude",
             description: "Degrees, from -180 (west) to 180 (east).",
-            is: Is::MaybeFloat(|row| row.longitude),
+            kind: FieldKind::MaybeFloat(|row| row.longitude),
         },
     ];
 }
@@ -85,7 +85,7 @@ impl Object for IdDocument {
         Field {
             name: "id",
             description: "The global id.",
-            is: Is::Id(|row| {
+            kind: FieldKind::Id(|row| {
                 GlobalId::IdDocument {
                     client_key: row.client_key.clone(),
                     key: row.encoded_key.clone(),
@@ -96,27 +96,27 @@ impl Object for IdDocument {
         Field {
             name: "encodedKey",
             description: "The key that the document is matched by when it is submitted again.",
-            is: Is::Text(|row| Cow::Borrowed(&row.encoded_key)),
+            kind: FieldKind::Text(|row| Cow::Borrowed(&row.encoded_key)),
         },
         Field {
             name: "documentType",
             description: "What kind of document it is.",
-            is: Is::Text(|row| Cow::Borrowed(&row.document_type)),
+            kind: FieldKind::Text(|row| Cow::Borrowed(&row.document_type)),
         },
         Field {
             name: "documentId",
             description: "The document's number.",
-            is: Is::Text(|row| Cow::Borrowed(&row.document_id)),
+            kind: FieldKind::Text(|row| Cow::Borrowed(&row.document_id)),
         },
         Field {
             name: "issuingAuthority",
             description: "Who issued it.",
-            is: Is::MaybeText(|row| row.issuing_authority.as_deref()),
+            kind: FieldKind::MaybeText(|row| row.issuing_authority.as_deref()),
         },
         Field {
             name: "validUntil",
             description: "The last day on which it is valid.",
-            is: Is::MaybeDate(|row| row.valid_until),
+            kind: FieldKind::MaybeDate(|row| row.valid_until),
         },
     ];
 }

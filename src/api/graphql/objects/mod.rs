@@ -18,7 +18,7 @@ use async_graphql::registry::Registry;
 
 use graphql_server::object::{Object, one_of};
 
-/// Puts a type into the schema, and says what it is called there.
+/// Registers a type in the schema, and returns its name there.
 type Register = fn(&mut Registry) -> String;
 
 /// The types with a global id.

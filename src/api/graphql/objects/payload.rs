@@ -1,4 +1,4 @@
-//! What mutations answer: what is stored now, or what is wrong with the input.
+//! The payloads of mutations: the stored object, or the problems of the input.
 
 use std::iter::once;
 
@@ -13,9 +13,9 @@ use super::{
 use crate::api::graphql::global_id::GlobalId;
 use clientele_core::problem::{Problem, ProblemCode};
 use clientele_domain::access;
-use graphql_server::object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_of};
+use graphql_server::object::{Field, FieldKind, Object, Selection, list, list_of, maybe, maybe_of};
 
-/// A mutation's outcome: what is stored now, or what is wrong with the input.
+/// The outcome of a mutation: the stored object, or the problems of the input.
 #[derive(Clone, Copy)]
 pub struct PayloadRow<'a, T> {
     pub outcome: Result<T, &'a [Problem]>,
@@ -44,19 +44,19 @@ impl Object for UserError {
         Field {
             name: "code",
             description: "What kind of problem it is.",
-            is: Is::Enum(<ProblemCode as OutputType>::create_type_info, |row| {
+            kind: FieldKind::Enum(<ProblemCode as OutputType>::create_type_info, |row| {
                 Some(row.code.as_str())
             }),
         },
         Field {
             name: "message",
             description: "One sentence a person can act on.",
-            is: Is::Text(|row| (&*row.message).into()),
+            kind: FieldKind::Text(|row| (&*row.message).into()),
         },
         Field {
             name: "path",
             description: "Where in the arguments the problem is, from `input` on; places in lists count from 0.",
-            is: Is::Texts(|row| {
+            kind: FieldKind::Texts(|row| {
                 once("input".to_owned())
                     .chain(row.path.iter().map(ToString::to_string))
                     .collect()
@@ -65,7 +65,7 @@ impl Object for UserError {
     ];
 }
 
-/// The fields every payload has beside what it is about.
+/// Adds the fields that every payload has.
 macro_rules! payload_fields {
     ($($field:expr),+ $(,)?) => {
         &[
@@ -73,17 +73,17 @@ macro_rules! payload_fields {
             Field {
                 name: "userErrors",
                 description: "Every problem of the input at once, in the order of its parts; empty when all went well.",
-                is: Is::Objects {
+                kind: FieldKind::Objects {
                     ty: list_of::<UserError>,
-                    plan: Plan::of::<UserError>,
+                    select: Selection::of::<UserError>,
                     arguments: &[],
-                    write: |row, step, out| list::<UserError>(row.problems(), &step.plan, out),
+                    write: |row, field, json| list::<UserError>(row.problems(), &field.selection, json),
                 },
             },
             Field {
                 name: "clientMutationId",
                 description: "What the input had.",
-                is: Is::MaybeText(|row| row.client_mutation_id),
+                kind: FieldKind::MaybeText(|row| row.client_mutation_id),
             },
         ]
     };
@@ -91,7 +91,7 @@ macro_rules! payload_fields {
 
 pub(super) use payload_fields;
 
-/// The field with what a mutation has stored, as `$of` takes it out of the outcome.
+/// The field with the stored object, which `$of` takes from the outcome.
 macro_rules! stored {
     ($name:literal, $description:literal, $object:ty) => {
         stored!($name, $description, $object, |stored| stored)
@@ -100,11 +100,11 @@ macro_rules! stored {
         Field {
             name: $name,
             description: concat!($description, "; null when there are userErrors."),
-            is: Is::Objects {
+            kind: FieldKind::Objects {
                 ty: maybe_of::<$object>,
-                plan: Plan::of::<$object>,
+                select: Selection::of::<$object>,
                 arguments: &[],
-                write: |row, step, out| maybe::<$object>(row.stored().map($of), &step.plan, out),
+                write: |row, field, json| maybe::<$object>(row.stored().map($of), &field.selection, json),
             },
         }
     };
@@ -121,25 +121,25 @@ impl Object for UpsertClientPayload {
         Field {
             name: "created",
             description: "Whether the client has been created by this.",
-            is: Is::Boolean(|row| row.stored().is_some_and(|(_, created)| created)),
+            kind: FieldKind::Boolean(|row| row.stored().is_some_and(|(_, created)| created)),
         },
         Field {
             name: "conflictingClient",
             description: "With the user error VERSION_CONFLICT, the client as it is stored now, if you may view \
                           clients; null otherwise. A later change can have made its `version` greater than \
                           `conflictingVersion`.",
-            is: Is::Objects {
+            kind: FieldKind::Objects {
                 ty: maybe_of::<Client>,
-                plan: Plan::of::<Client>,
+                select: Selection::of::<Client>,
                 arguments: &[],
-                write: |row, step, out| maybe::<Client>(row.conflicting, &step.plan, out),
+                write: |row, field, json| maybe::<Client>(row.conflicting, &field.selection, json),
             },
         },
         Field {
             name: "conflictingVersion",
             description: "With the user error VERSION_CONFLICT, the version that was stored then, 0 when there was no \
                           such client; null otherwise. `conflictingClient` is read later.",
-            is: Is::MaybeInt(|row| row.problems().iter().find_map(|problem| problem.stored_version)),
+            kind: FieldKind::MaybeInt(|row| row.problems().iter().find_map(|problem| problem.stored_version)),
         },
     ];
 }
@@ -187,7 +187,7 @@ impl Object for DeleteMessageTemplatePayload {
     const FIELDS: &'static [Field<Self>] = payload_fields![Field {
         name: "deletedMessageTemplateId",
         description: "The global id that the template had; null when there are userErrors.",
-        is: Is::MaybeId(|row| Some(GlobalId::MessageTemplate(row.stored()?.to_owned()).encode())),
+        kind: FieldKind::MaybeId(|row| Some(GlobalId::MessageTemplate(row.stored()?.to_owned()).encode())),
     }];
 }
 
@@ -202,7 +202,7 @@ impl Object for UpsertUserPayload {
         Field {
             name: "created",
             description: "Whether the user has been created by this.",
-            is: Is::Boolean(|row| row.stored().is_some_and(|(_, created)| created)),
+            kind: FieldKind::Boolean(|row| row.stored().is_some_and(|(_, created)| created)),
         },
     ];
 }
@@ -218,12 +218,12 @@ impl Object for DeleteUserPayload {
         Field {
             name: "deletedUserId",
             description: "The global id that the user had; null when there are userErrors.",
-            is: Is::MaybeId(|row| Some(GlobalId::User(row.stored()?.to_owned()).encode())),
+            kind: FieldKind::MaybeId(|row| Some(GlobalId::User(row.stored()?.to_owned()).encode())),
         },
         Field {
             name: "deletedUserKey",
             description: "The key that the user had; null when there are userErrors.",
-            is: Is::MaybeText(|row| row.stored()),
+            kind: FieldKind::MaybeText(|row| row.stored()),
         },
     ];
 }
@@ -237,7 +237,7 @@ impl Object for ChangePasswordPayload {
     const FIELDS: &'static [Field<Self>] = payload_fields![Field {
         name: "changed",
         description: "Whether the new password holds from now on.",
-        is: Is::Boolean(|row| row.stored().is_some()),
+        kind: FieldKind::Boolean(|row| row.stored().is_some()),
     }];
 }
 
@@ -253,7 +253,7 @@ impl Object for CreateTokenPayload {
         Field {
             name: "secret",
             description: "What its bearer sends, as `Authorization: Bearer …` or `apiKey: …`. It is shown this once.",
-            is: Is::MaybeText(|row| row.stored().map(|(_, text)| text)),
+            kind: FieldKind::MaybeText(|row| row.stored().map(|(_, text)| text)),
         },
     ];
 }
@@ -269,7 +269,7 @@ impl Object for RevokeTokenPayload {
         Field {
             name: "revokedTokenId",
             description: "The global id of the token, which stays in the list; null when there are userErrors.",
-            is: Is::MaybeId(|row| Some(GlobalId::Token(row.stored()?.row.encoded_key.clone()).encode())),
+            kind: FieldKind::MaybeId(|row| Some(GlobalId::Token(row.stored()?.row.encoded_key.clone()).encode())),
         },
     ];
 }

@@ -1,4 +1,4 @@
-//! Message templates, and what one of them says to a client.
+//! Message templates, and the preview of a message.
 
 use std::borrow::Cow;
 
@@ -12,9 +12,9 @@ use clientele_domain::{
     enums::{Channel, ClientState, Event, Language},
     notify::template::Preview,
 };
-use graphql_server::object::{Field, Is, Object, Plan, list, list_of, maybe, maybe_of, object, one_of};
+use graphql_server::object::{Field, FieldKind, Object, Selection, list, list_of, maybe, maybe_of, object, one_of};
 
-/// A template with all definitions around it, and what whoever asks may see.
+/// A template, all definitions, and the rights of the caller.
 #[derive(Clone, Copy)]
 pub struct TemplateRow<'a> {
     pub template: &'a Template,
@@ -46,73 +46,73 @@ impl Object for MessageTemplate {
         Field {
             name: "id",
             description: "The global id.",
-            is: Is::Id(|row| GlobalId::MessageTemplate(row.template.row.encoded_key.clone()).encode()),
+            kind: FieldKind::Id(|row| GlobalId::MessageTemplate(row.template.row.encoded_key.clone()).encode()),
         },
         Field {
             name: "encodedKey",
             description: "The key of the template.",
-            is: Is::Text(|row| Cow::Borrowed(&row.template.row.encoded_key)),
+            kind: FieldKind::Text(|row| Cow::Borrowed(&row.template.row.encoded_key)),
         },
         Field {
             name: "templateId",
             description: "The id that submissions name the template by.",
-            is: Is::Text(|row| Cow::Borrowed(&row.template.row.template_id)),
+            kind: FieldKind::Text(|row| Cow::Borrowed(&row.template.row.template_id)),
         },
         Field {
             name: "name",
             description: "The name people see.",
-            is: Is::Text(|row| Cow::Borrowed(&row.template.row.name)),
+            kind: FieldKind::Text(|row| Cow::Borrowed(&row.template.row.name)),
         },
         Field {
             name: "event",
             description: "What a message is sent for.",
-            is: Is::Enum(<Event as OutputType>::create_type_info, |row| {
+            kind: FieldKind::Enum(<Event as OutputType>::create_type_info, |row| {
                 Some(row.template.event.as_str())
             }),
         },
         Field {
             name: "channel",
             description: "The way its messages take.",
-            is: Is::Enum(<Channel as OutputType>::create_type_info, |row| {
+            kind: FieldKind::Enum(<Channel as OutputType>::create_type_info, |row| {
                 Some(row.template.channel.as_str())
             }),
         },
         Field {
             name: "active",
             description: "Whether messages are written from it.",
-            is: Is::Boolean(|row| row.template.row.active),
+            kind: FieldKind::Boolean(|row| row.template.row.active),
         },
         Field {
             name: "defaultLanguage",
             description: "The language of the variant for clients in whose language there is none.",
-            is: Is::Enum(<Language as OutputType>::create_type_info, |row| {
+            kind: FieldKind::Enum(<Language as OutputType>::create_type_info, |row| {
                 Some(&row.template.row.default_language)
             }),
         },
         Field {
             name: "variants",
             description: "What it says in each language, by the names of the languages. A client gets one of them.",
-            is: Is::Objects {
+            kind: FieldKind::Objects {
                 ty: list_of::<MessageTemplateVariant>,
-                plan: Plan::of::<MessageTemplateVariant>,
+                select: Selection::of::<MessageTemplateVariant>,
                 arguments: &[],
-                write: |row, step, out| {
+                write: |row, field, json| {
                     let variants = row.template.variants.iter().map(|variant| VariantRow {
                         variant,
                         is_default: variant.row.language == row.template.row.default_language,
                     });
-                    list::<MessageTemplateVariant>(variants, &step.plan, out);
+                    list::<MessageTemplateVariant>(variants, &field.selection, json);
                 },
             },
         },
         Field {
             name: "conditions",
             description: "Which clients get a message: those for whom all of these hold.",
-            is: Is::Objects {
+            kind: FieldKind::Objects {
                 ty: one_of::<MessageConditions>,
-                plan: Plan::of::<MessageConditions>,
+                select: Selection::of::<MessageConditions>,
                 arguments: &[],
-                write: |row, step, out| object::<MessageConditions>(row, &step.plan, out),
+                write: |row, field, json| object::<MessageConditions>(row, &field.selection, json),
             },
         },
     ];
@@ -128,29 +128,29 @@ impl Object for MessageTemplateVariant {
         Field {
             name: "language",
             description: "The language.",
-            is: Is::Enum(<Language as OutputType>::create_type_info, |row| {
+            kind: FieldKind::Enum(<Language as OutputType>::create_type_info, |row| {
                 Some(row.variant.language.as_str())
             }),
         },
         Field {
             name: "subject",
             description: "The subject, with its placeholders; null for text messages.",
-            is: Is::MaybeText(|row| row.variant.row.subject.as_deref()),
+            kind: FieldKind::MaybeText(|row| row.variant.row.subject.as_deref()),
         },
         Field {
             name: "text",
             description: "The text, with its placeholders.",
-            is: Is::Text(|row| Cow::Borrowed(&row.variant.row.text)),
+            kind: FieldKind::Text(|row| Cow::Borrowed(&row.variant.row.text)),
         },
         Field {
             name: "html",
             description: "The same as HTML, if there is any.",
-            is: Is::MaybeText(|row| row.variant.row.html.as_deref()),
+            kind: FieldKind::MaybeText(|row| row.variant.row.html.as_deref()),
         },
         Field {
             name: "isDefault",
             description: "Whether clients in whose language there is no variant get this one.",
-            is: Is::Boolean(|row| row.is_default),
+            kind: FieldKind::Boolean(|row| row.is_default),
         },
     ];
 }
@@ -166,21 +166,21 @@ impl Object for MessageConditions {
         Field {
             name: "clientRoles",
             description: "The client has one of these roles.",
-            is: Is::Objects {
+            kind: FieldKind::Objects {
                 ty: list_of::<ClientRole>,
-                plan: Plan::of::<ClientRole>,
+                select: Selection::of::<ClientRole>,
                 arguments: &[],
-                write: |row, step, out| {
+                write: |row, field, json| {
                     let keys = row.template.conditions.roles.iter();
                     let roles = keys.filter_map(|key| row.definitions.role_of_key(key));
-                    list::<ClientRole>(roles, &step.plan, out);
+                    list::<ClientRole>(roles, &field.selection, json);
                 },
             },
         },
         Field {
             name: "states",
             description: "The client is in one of these states.",
-            is: Is::Enums(<ClientState as OutputType>::create_type_info, |row| {
+            kind: FieldKind::Enums(<ClientState as OutputType>::create_type_info, |row| {
                 let states = row.template.conditions.states.iter();
                 states.map(|state| state.as_str()).collect()
             }),
@@ -188,17 +188,17 @@ impl Object for MessageConditions {
         Field {
             name: "customFields",
             description: "Each of these custom fields has this value.",
-            is: Is::Objects {
+            kind: FieldKind::Objects {
                 ty: list_of::<MessageFieldCondition>,
-                plan: Plan::of::<MessageFieldCondition>,
+                select: Selection::of::<MessageFieldCondition>,
                 arguments: &[],
-                write: |row, step, out| {
+                write: |row, field, json| {
                     let conditions = row.template.conditions.fields.iter().map(|condition| ConditionRow {
                         condition,
                         definitions: row.definitions,
                         rights: row.rights,
                     });
-                    list::<MessageFieldCondition>(conditions, &step.plan, out);
+                    list::<MessageFieldCondition>(conditions, &field.selection, json);
                 },
             },
         },
@@ -215,24 +215,24 @@ impl Object for MessageFieldCondition {
         Field {
             name: "field",
             description: "The custom field; null when it has been deleted, so that no client meets the condition.",
-            is: Is::Objects {
+            kind: FieldKind::Objects {
                 ty: maybe_of::<CustomField>,
-                plan: Plan::of::<CustomField>,
+                select: Selection::of::<CustomField>,
                 arguments: &[],
-                write: |row, step, out| {
-                    let field = row.definitions.field_of_key(&row.condition.field_key);
-                    let field = field.map(|field| FieldRow {
+                write: |row, field, json| {
+                    let definition = row.definitions.field_of_key(&row.condition.field_key);
+                    let definition = definition.map(|field| FieldRow {
                         field,
                         definitions: row.definitions,
                     });
-                    maybe::<CustomField>(field, &step.plan, out);
+                    maybe::<CustomField>(definition, &field.selection, json);
                 },
             },
         },
         Field {
             name: "value",
             description: "The value as text, `***` where you may not see the values of the field; for a link, the key of what is linked.",
-            is: Is::Text(|row| Cow::Borrowed(row.condition.shown(row.definitions, row.rights))),
+            kind: FieldKind::Text(|row| Cow::Borrowed(row.condition.shown(row.definitions, row.rights))),
         },
     ];
 }
@@ -247,34 +247,34 @@ impl Object for MessagePreview {
         Field {
             name: "matches",
             description: "Whether the client meets the template's conditions; one on a custom field whose values you may not see counts as not met. Whether the template is active isn't asked.",
-            is: Is::Boolean(|row| row.matches),
+            kind: FieldKind::Boolean(|row| row.matches),
         },
         Field {
             name: "language",
             description: "The language it is written in: the template's default one, if it knows no better.",
-            is: Is::Enum(<Language as OutputType>::create_type_info, |row| {
+            kind: FieldKind::Enum(<Language as OutputType>::create_type_info, |row| {
                 Some(row.language.as_str())
             }),
         },
         Field {
             name: "recipient",
             description: "Where it would go; null when the client can't be reached on the template's channel.",
-            is: Is::MaybeText(|row| row.recipient.as_deref()),
+            kind: FieldKind::MaybeText(|row| row.recipient.as_deref()),
         },
         Field {
             name: "subject",
             description: "The subject; null for a text message.",
-            is: Is::MaybeText(|row| row.has_subject.then_some(row.content.subject.as_str())),
+            kind: FieldKind::MaybeText(|row| row.has_subject.then_some(row.content.subject.as_str())),
         },
         Field {
             name: "text",
             description: "The text.",
-            is: Is::Text(|row| Cow::Borrowed(&row.content.text)),
+            kind: FieldKind::Text(|row| Cow::Borrowed(&row.content.text)),
         },
         Field {
             name: "html",
             description: "The same as HTML, if the template has any.",
-            is: Is::MaybeText(|row| row.content.html.as_deref()),
+            kind: FieldKind::MaybeText(|row| row.content.html.as_deref()),
         },
     ];
 }

@@ -5,19 +5,16 @@ use std::borrow::Cow;
 use async_graphql::OutputType;
 
 use super::connection::{Listed, Words};
-use crate::api::graphql::{global_id::GlobalId, world::World};
-use clientele_domain::{
-    access::{self, Listing},
-    caller::{Caller, CallerKind, Permission, Rights, Sets},
-};
-use graphql_server::object::{Field, Is, Object};
+use crate::api::graphql::{global_id::GlobalId, loaded::LoadedData};
+use clientele_domain::access::{self, Caller, CallerKind, Listing, Permission, Rights, Sets};
+use graphql_server::object::{Field, FieldKind, Object};
 
 /// Names of permissions, in the order of their list.
 fn permissions(rights: &Rights) -> Vec<&'static str> {
     rights.permissions.iter().map(Permission::as_str).collect()
 }
 
-/// The ids; none when it is all sets.
+/// The ids; none for all sets.
 fn ids(sets: &Sets) -> Option<Vec<String>> {
     match sets {
         Sets::All => None,
@@ -25,7 +22,7 @@ fn ids(sets: &Sets) -> Option<Vec<String>> {
     }
 }
 
-/// The fields of everybody's rights, for a row with the method `rights`.
+/// The fields of rights, for a row with the method `rights`.
 macro_rules! with_rights {
     ($rights:expr; $($field:expr),+ $(,)?) => {
         &[
@@ -33,18 +30,18 @@ macro_rules! with_rights {
             Field {
                 name: "permissions",
                 description: "What may be done.",
-                is: Is::Enums(<Permission as OutputType>::create_type_info, |row| permissions($rights(*row))),
+                kind: FieldKind::Enums(<Permission as OutputType>::create_type_info, |row| permissions($rights(*row))),
             },
             Field {
                 name: "viewSets",
                 description: "The ids of the custom field sets whose values may be seen beside those that may be changed; \
                     null for all.",
-                is: Is::MaybeTexts(|row| ids(&$rights(*row).view_sets)),
+                kind: FieldKind::MaybeTexts(|row| ids(&$rights(*row).view_sets)),
             },
             Field {
                 name: "editSets",
                 description: "The ids of the custom field sets whose values may be changed; null for all.",
-                is: Is::MaybeTexts(|row| ids(&$rights(*row).edit_sets)),
+                kind: FieldKind::MaybeTexts(|row| ids(&$rights(*row).edit_sets)),
             },
         ]
     };
@@ -73,47 +70,47 @@ impl Object for User {
         Field {
             name: "id",
             description: "The global id.",
-            is: Is::Id(|row| GlobalId::User(row.row.encoded_key.clone()).encode()),
+            kind: FieldKind::Id(|row| GlobalId::User(row.row.encoded_key.clone()).encode()),
         },
         Field {
             name: "encodedKey",
             description: "The key of the user.",
-            is: Is::Text(|row| Cow::Borrowed(&row.row.encoded_key)),
+            kind: FieldKind::Text(|row| Cow::Borrowed(&row.row.encoded_key)),
         },
         Field {
             name: "name",
             description: "The name the user signs in with.",
-            is: Is::Text(|row| Cow::Borrowed(&row.row.name)),
+            kind: FieldKind::Text(|row| Cow::Borrowed(&row.row.name)),
         },
         Field {
             name: "active",
             description: "Whether the user may sign in.",
-            is: Is::Boolean(|row| row.row.active),
+            kind: FieldKind::Boolean(|row| row.row.active),
         },
         Field {
             name: "passwordIsInitial",
             description: "Whether somebody else has made the password, so that it is to be changed.",
-            is: Is::Boolean(|row| row.row.initial),
+            kind: FieldKind::Boolean(|row| row.row.initial),
         },
         Field {
             name: "role",
             description: "The role whose limits the configuration sets; null for the general ones.",
-            is: Is::MaybeText(|row| row.row.role.as_deref()),
+            kind: FieldKind::MaybeText(|row| row.row.role.as_deref()),
         },
         Field {
             name: "version",
             description: "Counts the changes, from 1.",
-            is: Is::Int(|row| row.row.version),
+            kind: FieldKind::Int(|row| row.row.version),
         },
         Field {
             name: "createdAt",
             description: "When the user was created.",
-            is: Is::Instant(|row| row.row.created_at),
+            kind: FieldKind::Instant(|row| row.row.created_at),
         },
         Field {
             name: "updatedAt",
             description: "When the user was changed last.",
-            is: Is::Instant(|row| row.row.updated_at),
+            kind: FieldKind::Instant(|row| row.row.updated_at),
         },
     ];
 }
@@ -144,7 +141,7 @@ impl Listed for User {
         listing.page.rows[at].cursor()
     }
 
-    fn row<'a>(listing: &'a Self::Page, at: usize, _: &'a World) -> &'a access::User {
+    fn row<'a>(listing: &'a Self::Page, at: usize, _: &'a LoadedData) -> &'a access::User {
         &listing.page.rows[at]
     }
 }
@@ -161,53 +158,53 @@ impl Object for Token {
         Field {
             name: "id",
             description: "The global id.",
-            is: Is::Id(|row| GlobalId::Token(row.row.encoded_key.clone()).encode()),
+            kind: FieldKind::Id(|row| GlobalId::Token(row.row.encoded_key.clone()).encode()),
         },
         Field {
             name: "encodedKey",
             description: "The key of the token, which is no secret.",
-            is: Is::Text(|row| Cow::Borrowed(&row.row.encoded_key)),
+            kind: FieldKind::Text(|row| Cow::Borrowed(&row.row.encoded_key)),
         },
         Field {
             name: "name",
             description: "What the token is for.",
-            is: Is::Text(|row| Cow::Borrowed(&row.row.name)),
+            kind: FieldKind::Text(|row| Cow::Borrowed(&row.row.name)),
         },
         Field {
             name: "role",
             description: "The role whose limits the configuration sets; null for the general ones.",
-            is: Is::MaybeText(|row| row.row.role.as_deref()),
+            kind: FieldKind::MaybeText(|row| row.row.role.as_deref()),
         },
         Field {
             name: "createdBy",
             description: "What whoever created it was called then. Another one may have this name by now: `createdById` tells.",
-            is: Is::Text(|row| Cow::Borrowed(&row.row.created_by)),
+            kind: FieldKind::Text(|row| Cow::Borrowed(&row.row.created_by)),
         },
         Field {
             name: "createdByKind",
             description: "What kind of caller created it; null if that isn't known.",
-            is: Is::Enum(<Option<CallerKind> as OutputType>::create_type_info, |row| row.row.created_by_kind.as_deref()),
+            kind: FieldKind::Enum(<Option<CallerKind> as OutputType>::create_type_info, |row| row.row.created_by_kind.as_deref()),
         },
         Field {
             name: "createdById",
             description: "What tells callers of that kind apart and never changes: the key of a user or token, the subject of an \
                 issued token. Null if it isn't known.",
-            is: Is::MaybeText(|row| row.row.created_by_id.as_deref()),
+            kind: FieldKind::MaybeText(|row| row.row.created_by_id.as_deref()),
         },
         Field {
             name: "createdAt",
             description: "When it was created.",
-            is: Is::Instant(|row| row.row.created_at),
+            kind: FieldKind::Instant(|row| row.row.created_at),
         },
         Field {
             name: "expiresAt",
             description: "When it ends; null: never.",
-            is: Is::MaybeInstant(|row| row.row.expires_at),
+            kind: FieldKind::MaybeInstant(|row| row.row.expires_at),
         },
         Field {
             name: "revokedAt",
             description: "When it was revoked; null while it wasn't.",
-            is: Is::MaybeInstant(|row| row.row.revoked_at),
+            kind: FieldKind::MaybeInstant(|row| row.row.revoked_at),
         },
     ];
 }
@@ -238,12 +235,12 @@ impl Listed for Token {
         listing.page.rows[at].cursor()
     }
 
-    fn row<'a>(listing: &'a Self::Page, at: usize, _: &'a World) -> &'a access::Token {
+    fn row<'a>(listing: &'a Self::Page, at: usize, _: &'a LoadedData) -> &'a access::Token {
         &listing.page.rows[at]
     }
 }
 
-/// The caller, with what is stored about it when it is a user.
+/// The caller, with the data that is stored of a user.
 #[derive(Clone, Copy)]
 pub struct ViewerRow<'a> {
     pub caller: &'a Caller,
@@ -260,22 +257,22 @@ impl Object for Viewer {
         Field {
             name: "kind",
             description: "What kind of caller it is.",
-            is: Is::Enum(<CallerKind as OutputType>::create_type_info, |row| Some(row.caller.kind.as_str())),
+            kind: FieldKind::Enum(<CallerKind as OutputType>::create_type_info, |row| Some(row.caller.kind.as_str())),
         },
         Field {
             name: "name",
             description: "What people call it.",
-            is: Is::Text(|row| Cow::Borrowed(&row.caller.name)),
+            kind: FieldKind::Text(|row| Cow::Borrowed(&row.caller.name)),
         },
         Field {
             name: "role",
             description: "The role whose limits the configuration sets; null for the general ones.",
-            is: Is::MaybeText(|row| row.caller.role.as_deref()),
+            kind: FieldKind::MaybeText(|row| row.caller.role.as_deref()),
         },
         Field {
             name: "passwordIsInitial",
             description: "Whether somebody else has made the password: change it with `changePassword`.",
-            is: Is::Boolean(|row| row.password_is_initial),
+            kind: FieldKind::Boolean(|row| row.password_is_initial),
         },
     ];
 }

@@ -18,7 +18,7 @@ use serde_json::json;
 use tower::ServiceExt;
 
 use super::{NEW, OLD, app, code, get, post, router, send, send_to};
-use crate::{context::RequestContext, error::Refused, prepare::Prepared, settings::GraphqlSettings};
+use crate::{context::RequestContext, error::RequestError, prepare::Prepared, settings::GraphqlSettings};
 
 #[tokio::test]
 async fn the_media_type_is_negotiated_by_quality() {
@@ -145,7 +145,7 @@ impl RequestContext for UriContext {
         "r1"
     }
 
-    fn provide(&self, _: &Prepared, data: &mut Data) -> Result<(), Refused> {
+    fn provide(&self, _: &Prepared, data: &mut Data) -> Result<(), RequestError> {
         data.insert(self.uri.clone());
         self.provided.fetch_add(1, Ordering::SeqCst);
         Ok(())

@@ -5,13 +5,13 @@ use serde_json::{Value, json};
 
 use super::limits;
 use crate::{
-    error::Fault,
-    toy::{AUTHENTICATED, ask_with, server},
+    error::GraphqlError,
+    test_schema::{AUTHENTICATED, ask_with, server},
 };
 
 /// What a request that is refused was said to copy, in bytes.
-fn copied(fault: &Fault) -> usize {
-    let rest = fault.message.strip_prefix("The document has ").expect("a number");
+fn copied(error: &GraphqlError) -> usize {
+    let rest = error.message.strip_prefix("The document has ").expect("a number");
     let (bytes, what) = rest.split_once(' ').expect("words");
     assert!(
         what.starts_with("bytes with its fragments and variables spelled out"),
@@ -31,7 +31,7 @@ async fn what_fragments_and_variables_copy_is_bounded_before_it_is_copied() {
             let server = server(limits(|l| (l.complexity, l.body_bytes) = (10, body_bytes)));
             let variables = Variables::from_json(variables.clone());
             let prepared = server.prepare(query, Some("A"), variables, &AUTHENTICATED).await;
-            prepared.err().map(|unprepared| unprepared.refused.faults()[0].clone())
+            prepared.err().map(|refusal| refusal.errors()[0].clone())
         };
         let bytes = copied(&refused(0).await.expect("no room at all"));
         assert!((200_000..202_000).contains(&bytes), "{bytes}");

@@ -7,7 +7,7 @@ use super::limits;
 use crate::{
     server::GraphqlServer,
     settings::{GraphqlSettings, RoleLimits},
-    toy::{AUTHENTICATED, Mutation, Query, TestContext, server},
+    test_schema::{AUTHENTICATED, Mutation, Query, TestContext, server},
 };
 
 /// Codes of the errors of one request, from a server that has answered others.
@@ -72,10 +72,10 @@ fn a_role_may_send_more_requests_at_once_or_fewer() {
     for (role, most) in [(None, 3), (Some("unknown"), 3), (Some("many"), 5), (Some("one"), 1)] {
         let context = TestContext { role, ..AUTHENTICATED };
         assert_eq!(server.batch_within(most, 0, &context), Ok(()), "{role:?}");
-        let fault = server.batch_within(most + 1, 0, &context).unwrap_err();
+        let error = server.batch_within(most + 1, 0, &context).unwrap_err();
         let found = most + 1;
         assert_eq!(
-            fault.message,
+            error.message,
             format!("The body has {found} requests, and at most {most} are allowed.")
         );
     }

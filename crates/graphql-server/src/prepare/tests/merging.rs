@@ -19,9 +19,9 @@ use crate::{
         flatten::{root, same},
         merging,
     },
-    server::Strict,
+    server::Validator,
     settings::GraphqlSettings,
-    toy::{Mutation, Query, data, error},
+    test_schema::{Mutation, Query, data, error},
 };
 
 #[tokio::test]
@@ -224,8 +224,8 @@ impl<'a> Model<'a> {
     }
 }
 
-static SCHEMA: LazyLock<Strict<Query, Mutation>> =
-    LazyLock::new(|| Strict::new(Schema::build(Query, Mutation::default(), EmptySubscription)));
+static SCHEMA: LazyLock<Validator<Query, Mutation>> =
+    LazyLock::new(|| Validator::new(Schema::build(Query, Mutation::default(), EmptySubscription)));
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]

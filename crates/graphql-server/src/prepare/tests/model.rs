@@ -8,7 +8,7 @@ use async_graphql::parser::{
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::toy::ask;
+use crate::test_schema::ask;
 
 /// A condition: which of two variables, and whether it skips or includes.
 fn condition() -> impl Strategy<Value = String> {

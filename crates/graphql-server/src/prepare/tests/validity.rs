@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     settings::GraphqlSettings,
-    toy::{AUTHENTICATED, data, error, server},
+    test_schema::{AUTHENTICATED, data, error, server},
 };
 
 async fn refused(query: &str) -> String {

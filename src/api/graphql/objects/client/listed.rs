@@ -2,8 +2,8 @@
 
 use super::{Client, ClientRow};
 use crate::api::graphql::{
+    loaded::LoadedData,
     objects::connection::{Listed, Words},
-    world::World,
 };
 use clientele_domain::client::ClientPage;
 
@@ -34,8 +34,8 @@ impl Listed for Client {
         page.cursor(&page.clients.rows[at])
     }
 
-    fn row<'a>(page: &'a ClientPage, at: usize, world: &'a World) -> ClientRow<'a> {
+    fn row<'a>(page: &'a ClientPage, at: usize, loaded: &'a LoadedData) -> ClientRow<'a> {
         let aggregate = &page.clients.rows[at];
-        ClientRow { aggregate, world }
+        ClientRow { aggregate, loaded }
     }
 }

@@ -1,4 +1,4 @@
-//! Loading what a [`World`] is made of, level by level.
+//! Loads the parts of a [`LoadedData`], level by level.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -7,10 +7,10 @@ use std::{
 
 use entity::{custom_field_value, message};
 
-use super::World;
+use super::LoadedData;
 use crate::api::graphql::{
     load::{ClientKey, HistoryKey, Loaders, PageKey, VariantKey},
-    reach::{Level, Reach},
+    load_plan::{Level, LoadPlan},
 };
 use clientele_core::{budget, error::Error};
 use clientele_domain::{
@@ -21,9 +21,9 @@ use clientele_domain::{
     notify::{MessagePage, content::Content, shown_content},
 };
 use clientele_storage::paging::{Asked, Window};
-use graphql_server::error::{Code, Fault};
+use graphql_server::{Code, GraphqlError};
 
-/// The rows of one level: those that were given, and those that were loaded.
+/// The rows of one level, given or loaded.
 #[derive(Default)]
 pub(super) struct Rows<'a> {
     clients: Vec<&'a Aggregate>,
@@ -45,11 +45,11 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// What has been loaded so far, and for whom.
+/// The data loaded so far, and its caller.
 pub(super) struct Loading<'a> {
     loaders: &'a Loaders,
     caller: &'a Caller,
-    reach: &'a Reach<'a>,
+    load_plan: &'a LoadPlan<'a>,
     wanted: Wanted,
     /// None before the first client has been read.
     definitions: Option<Arc<Definitions>>,
@@ -63,14 +63,14 @@ impl<'a> Loading<'a> {
     pub fn new(
         loaders: &'a Loaders,
         caller: &'a Caller,
-        reach: &'a Reach<'a>,
+        load_plan: &'a LoadPlan<'a>,
         definitions: Option<Arc<Definitions>>,
     ) -> Self {
         Self {
             loaders,
             caller,
-            reach,
-            wanted: reach.wanted(),
+            load_plan,
+            wanted: load_plan.wanted(),
             definitions,
             clients: HashMap::new(),
             pages: HashMap::new(),
@@ -79,8 +79,8 @@ impl<'a> Loading<'a> {
         }
     }
 
-    pub async fn load(mut self, mut rows: Rows<'_>) -> async_graphql::Result<World> {
-        for level in &self.reach.levels {
+    pub async fn load(mut self, mut rows: Rows<'_>) -> async_graphql::Result<LoadedData> {
+        for level in &self.load_plan.levels {
             if level.content {
                 self.load_contents(&rows).await?;
             }
@@ -94,11 +94,11 @@ impl<'a> Loading<'a> {
             next.loaded_clients = self.load_clients(self.keys(&rows, level)).await?;
             rows = next;
         }
-        Ok(World {
+        Ok(LoadedData {
             rights: self.caller.rights.clone(),
             definitions: match self.definitions {
                 Some(definitions) => definitions,
-                None => definitions(self.reach, self.loaders).await?,
+                None => definitions(self.load_plan, self.loaders).await?,
             },
             clients: self.clients,
             pages: self.pages,
@@ -107,7 +107,7 @@ impl<'a> Loading<'a> {
         })
     }
 
-    /// The keys of the clients that a level leads to.
+    /// The keys of the clients on the next level.
     fn keys(&self, rows: &Rows<'_>, level: &Level<'_>) -> HashSet<String> {
         let mut keys = HashSet::new();
         if let Some(definitions) = self.definitions.as_ref().filter(|_| !level.linked.is_empty()) {
@@ -122,7 +122,7 @@ impl<'a> Loading<'a> {
         keys
     }
 
-    /// Those of these clients that exist, be they new or known.
+    /// The existing clients of these, loaded now or before.
     async fn load_clients(&mut self, keys: HashSet<String>) -> Result<Vec<Arc<Aggregate>>, Error> {
         let missing = keys.iter().filter(|key| !self.clients.contains_key(*key));
         let missing: Vec<ClientKey> = missing
@@ -210,22 +210,22 @@ impl<'a> Loading<'a> {
     }
 }
 
-/// The refusal of records that say more than is read at once.
-pub fn too_large() -> Fault {
+/// The error of audit records with more contents than one request may read.
+pub fn too_large() -> GraphqlError {
     let most = audit::LARGEST_CONTENTS >> 20;
     let message = format!("The changes of these records have more than {most} MiB: ask for fewer at once.");
-    Fault::new(Code::QueryTooComplex, message)
+    GraphqlError::new(Code::QueryTooComplex, message)
 }
 
 /// The definitions for messages without clients.
-async fn definitions(reach: &Reach<'_>, loaders: &Loaders) -> Result<Arc<Definitions>, Error> {
-    match reach.levels.iter().any(|level| level.templates) {
+async fn definitions(load_plan: &LoadPlan<'_>, loaders: &Loaders) -> Result<Arc<Definitions>, Error> {
+    match load_plan.levels.iter().any(|level| level.templates) {
         true => loaders.loader().current_definitions().await,
         false => loaders.loader().any_definitions().await,
     }
 }
 
-/// The keys of the clients that these values link to, as far as the caller may see them.
+/// The keys of the clients that these values link to, if the caller may view the values.
 fn links<'a>(
     values: impl IntoIterator<Item = &'a custom_field_value::Model>,
     definitions: &'a Definitions,

@@ -10,17 +10,17 @@ use async_graphql::{
 use futures_util::FutureExt;
 
 use crate::{
-    error::{Code, Fault, Refused},
+    error::{Code, GraphqlError, RequestError},
     prepare::{Parsed, not_of_enum},
 };
 
 /// A schema that never runs a resolver.
-pub(crate) struct Strict<Q, M> {
+pub(crate) struct Validator<Q, M> {
     schema: Schema<Q, M, EmptySubscription>,
     env: SchemaEnv,
 }
 
-impl<Q: ObjectType + 'static, M: ObjectType + 'static> Strict<Q, M> {
+impl<Q: ObjectType + 'static, M: ObjectType + 'static> Validator<Q, M> {
     /// # Panics
     /// If async-graphql no longer passes its schema to extensions. Every test would notice.
     pub fn new(schema: SchemaBuilder<Q, M, EmptySubscription>) -> Self {
@@ -40,7 +40,7 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Strict<Q, M> {
 
     /// # Errors
     /// The mistakes in the document, with suggestions for unknown names if `suggest` is set.
-    pub async fn check(&self, parsed: &Parsed, suggest: bool) -> Result<(), Refused> {
+    pub async fn check(&self, parsed: &Parsed, suggest: bool) -> Result<(), RequestError> {
         let (document, operation_name) = parsed.for_validation();
         let mut request = Request::new("");
         request.operation_name = operation_name;
@@ -49,13 +49,13 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Strict<Q, M> {
         if errors.is_empty() {
             return Ok(());
         }
-        let faults = errors.into_iter().map(|error| self.invalid(error, suggest));
-        Err(Refused::new(faults.collect()))
+        let errors = errors.into_iter().map(|error| self.invalid(error, suggest));
+        Err(RequestError::new(errors.collect()))
     }
 
     /// The messages of async-graphql's rules contain fields, types and variables. One of them repeats a value, which
     /// can be personal data: it lists the valid values instead, as for a variable.
-    fn invalid(&self, error: ServerError, suggest: bool) -> Fault {
+    fn invalid(&self, error: ServerError, suggest: bool) -> GraphqlError {
         let mut message = match error.message.split_once(" does not contain the value ") {
             Some((place, _)) => self.no_value_of_enum(place, suggest),
             None => error.message,
@@ -64,9 +64,9 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Strict<Q, M> {
             message.truncate(at);
         }
         let path = input_path(&message);
-        Fault {
+        GraphqlError {
             locations: error.locations,
-            ..Fault::new(Code::ValidationFailed, message).of_input(path)
+            ..GraphqlError::new(Code::ValidationFailed, message).of_input(path)
         }
     }
 

@@ -14,7 +14,7 @@ use crate::{
     answer::{Answer, raw},
     context::RequestContext,
     cost::Prices,
-    error::{Code, Fault},
+    error::{Code, GraphqlError},
     persisted::Persisted,
     prepare::collect,
     server::GraphqlServer,
@@ -201,7 +201,7 @@ impl Query {
         Err("duplicate key value violates unique constraint \"client_pkey\"")?
     }
     async fn forbidden(&self) -> async_graphql::Result<Option<String>> {
-        Err(Fault::new(Code::Forbidden, "Not yours."))?
+        Err(GraphqlError::new(Code::Forbidden, "Not yours."))?
     }
     /// The URI that the context of the request provides.
     async fn uri(&self, context: &Context<'_>) -> async_graphql::Result<String> {

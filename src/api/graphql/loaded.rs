@@ -1,8 +1,7 @@
-//! What rows are written with: everything that their selections reach, loaded before anything is written. One statement
-//! for each kind of thing on each level, whatever the number of rows.
+//! The data around rows, loaded before anything is written. One statement for each kind of object on each level,
+//! whatever the number of rows.
 //!
-//! Loaders serve many callers at once and give everything that this one has the permission for; values that it may not
-//! see are left out here.
+//! Loaders check the caller's permissions. Values of custom field sets that the caller may not view are left out here.
 
 mod loading;
 
@@ -12,7 +11,7 @@ use entity::message;
 
 pub use self::loading::too_large;
 use self::loading::{Loading, Rows};
-use super::{load::Loaders, reach::Reach};
+use super::{load::Loaders, load_plan::LoadPlan};
 use clientele_domain::{
     audit::HistoryPage,
     caller::{Caller, Rights},
@@ -22,45 +21,47 @@ use clientele_domain::{
 };
 use clientele_storage::paging::Window;
 
-/// What was loaded beside rows.
+/// The data around rows.
 #[derive(Debug)]
-pub struct World {
-    /// What the caller may see of it.
+pub struct LoadedData {
+    /// The rights of the caller.
     pub rights: Arc<Rights>,
-    /// The definitions in force.
+    /// The current definitions.
     pub definitions: Arc<Definitions>,
     /// The clients that links and messages lead to.
     pub clients: HashMap<String, Arc<Aggregate>>,
     /// Parts of clients' messages, by the clients' keys.
     pages: HashMap<Window, HashMap<String, Arc<MessagePage>>>,
-    /// Parts of clients' history, by the clients' keys.
+    /// Parts of clients' audit logs, by the clients' keys.
     histories: HashMap<Window, HashMap<String, HistoryPage>>,
-    /// What messages say, by their keys.
+    /// The texts of messages, by their keys.
     contents: HashMap<String, Content>,
 }
 
-impl World {
-    /// Loads what is reached from clients, which were read with these definitions.
+impl LoadedData {
+    /// Loads the data around clients, which were read with these definitions.
     pub async fn around<'a>(
         clients: impl IntoIterator<Item = &'a Aggregate>,
-        reach: &Reach<'_>,
+        load_plan: &LoadPlan<'_>,
         definitions: Arc<Definitions>,
         loaders: &Loaders,
         caller: &Caller,
     ) -> async_graphql::Result<Self> {
         let rows = Rows::of(clients, []);
-        Loading::new(loaders, caller, reach, Some(definitions)).load(rows).await
+        Loading::new(loaders, caller, load_plan, Some(definitions))
+            .load(rows)
+            .await
     }
 
-    /// Loads what is reached from messages.
+    /// Loads the data around messages.
     pub async fn around_messages<'a>(
         messages: impl IntoIterator<Item = &'a message::Model>,
-        reach: &Reach<'_>,
+        load_plan: &LoadPlan<'_>,
         loaders: &Loaders,
         caller: &Caller,
     ) -> async_graphql::Result<Self> {
         let rows = Rows::of([], messages);
-        Loading::new(loaders, caller, reach, None).load(rows).await
+        Loading::new(loaders, caller, load_plan, None).load(rows).await
     }
 
     /// A part of a client's messages.
@@ -68,12 +69,12 @@ impl World {
         self.pages.get(window)?.get(client_key).map(|page| &**page)
     }
 
-    /// A part of a client's history; none for callers who may not see it.
+    /// A part of a client's audit log; none for callers who may not view it.
     pub fn history(&self, window: &Window, client_key: &str) -> Option<&HistoryPage> {
         self.histories.get(window)?.get(client_key)
     }
 
-    /// What a message says; none when its text has been removed.
+    /// The text of a message; none when it has been removed.
     pub fn content(&self, message: &message::Model) -> Option<&Content> {
         self.contents.get(&message.encoded_key)
     }

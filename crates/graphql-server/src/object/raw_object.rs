@@ -9,10 +9,10 @@ use async_graphql::{
 };
 use bytes::Bytes;
 
-use super::{Argument, Budget, Field, Is, Object, Out, Plan, object, refusal};
+use super::{Argument, Budget, Field, FieldKind, JsonWriter, Object, Selection, object, refusal};
 use crate::{
     answer::raw,
-    error::{Code, Fault},
+    error::{Code, GraphqlError},
 };
 use clientele_core::{
     budget::Text,
@@ -23,17 +23,17 @@ use clientele_core::{
 pub const NODE: &str = "Node";
 
 /// An object written as JSON, which async-graphql carries untouched.
-pub struct Written<T> {
+pub struct RawObject<T> {
     json: Bytes,
     of: PhantomData<fn() -> T>,
 }
 
-impl<T: Object> Written<T> {
+impl<T: Object> RawObject<T> {
     /// # Errors
     /// As [`text`].
-    pub fn object(context: &Context<'_>, row: T::Row<'_>, plan: &Plan) -> Result<Self> {
+    pub fn object(context: &Context<'_>, row: T::Row<'_>, selection: &Selection) -> Result<Self> {
         Ok(Self {
-            json: text::<T>(context, row, plan, None)?,
+            json: text::<T>(context, row, selection, None)?,
             of: PhantomData,
         })
     }
@@ -43,27 +43,32 @@ impl<T: Object> Written<T> {
 ///
 /// # Errors
 /// The answer has too many fields, or takes too much memory or time.
-pub fn text<T: Object>(context: &Context<'_>, row: T::Row<'_>, plan: &Plan, entry: Option<usize>) -> Result<Bytes> {
+pub fn text<T: Object>(
+    context: &Context<'_>,
+    row: T::Row<'_>,
+    selection: &Selection,
+    entry: Option<usize>,
+) -> Result<Bytes> {
     let budget = context.data::<Budget>()?;
-    let mut out = Out {
+    let mut out = JsonWriter {
         json: Text::begin(),
         budget,
         exceeded: false,
         path: Vec::new(),
         refusals: Vec::new(),
     };
-    object::<T>(row, plan, &mut out);
+    object::<T>(row, selection, &mut out);
     if out.exceeded {
         let most = budget.most;
         let message = format!("The answer would have more than {most} fields: ask for fewer, or for smaller pages.");
-        return Err(Fault::new(Code::QueryTooComplex, message).into());
+        return Err(GraphqlError::new(Code::QueryTooComplex, message).into());
     }
     let json = out.json.finish()?;
     refusal::report(out.refusals, entry, context);
     Ok(json.into())
 }
 
-impl<T: Object> OutputType for Written<T> {
+impl<T: Object> OutputType for RawObject<T> {
     fn type_name() -> Cow<'static, str> {
         Cow::Borrowed(T::NAME)
     }
@@ -104,42 +109,42 @@ impl<T: Object> OutputType for Written<T> {
 
 /// The type of one object, as the schema names it: `Client!`.
 pub fn one_of<T: Object>(registry: &mut Registry) -> String {
-    Written::<T>::create_type_info(registry)
+    RawObject::<T>::create_type_info(registry)
 }
 
 /// `Client`
 pub fn maybe_of<T: Object>(registry: &mut Registry) -> String {
-    Written::<T>::create_type_info(registry);
+    RawObject::<T>::create_type_info(registry);
     T::NAME.to_owned()
 }
 
 /// `[Client!]!`
 pub fn list_of<T: Object>(registry: &mut Registry) -> String {
-    format!("[{}]!", Written::<T>::create_type_info(registry))
+    format!("[{}]!", RawObject::<T>::create_type_info(registry))
 }
 
 impl<T: Object> Field<T> {
     fn describe(&self, registry: &mut Registry) -> MetaField {
-        let (ty, arguments): (String, &[Argument]) = match &self.is {
-            Is::Id(_) => (<ID as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeId(_) => (<Option<ID> as OutputType>::create_type_info(registry), &[]),
-            Is::Text(_) => (<String as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeText(_) => (<Option<String> as OutputType>::create_type_info(registry), &[]),
-            Is::Enum(ty, _) => (ty(registry), &[]),
-            Is::Enums(ty, _) => (format!("[{}]!", ty(registry)), &[]),
-            Is::MaybeDate(_) => (<Option<Date> as OutputType>::create_type_info(registry), &[]),
-            Is::Instant(_) => (<DateTime as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeInstant(_) => (<Option<DateTime> as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeDecimal(_) => (<Option<Decimal> as OutputType>::create_type_info(registry), &[]),
-            Is::Int(_) => (<i32 as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeInt(_) => (<Option<i32> as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeFloat(_) => (<Option<f64> as OutputType>::create_type_info(registry), &[]),
-            Is::Boolean(_) => (<bool as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeBoolean(_) => (<Option<bool> as OutputType>::create_type_info(registry), &[]),
-            Is::Texts(_) => (<Vec<String> as OutputType>::create_type_info(registry), &[]),
-            Is::MaybeTexts(_) => (<Option<Vec<String>> as OutputType>::create_type_info(registry), &[]),
-            Is::Objects { ty, arguments, .. } => (ty(registry), arguments),
-            Is::Guarded { ty, arguments, .. } => {
+        let (ty, arguments): (String, &[Argument]) = match &self.kind {
+            FieldKind::Id(_) => (<ID as OutputType>::create_type_info(registry), &[]),
+            FieldKind::MaybeId(_) => (<Option<ID> as OutputType>::create_type_info(registry), &[]),
+            FieldKind::Text(_) => (<String as OutputType>::create_type_info(registry), &[]),
+            FieldKind::MaybeText(_) => (<Option<String> as OutputType>::create_type_info(registry), &[]),
+            FieldKind::Enum(ty, _) => (ty(registry), &[]),
+            FieldKind::Enums(ty, _) => (format!("[{}]!", ty(registry)), &[]),
+            FieldKind::MaybeDate(_) => (<Option<Date> as OutputType>::create_type_info(registry), &[]),
+            FieldKind::Instant(_) => (<DateTime as OutputType>::create_type_info(registry), &[]),
+            FieldKind::MaybeInstant(_) => (<Option<DateTime> as OutputType>::create_type_info(registry), &[]),
+            FieldKind::MaybeDecimal(_) => (<Option<Decimal> as OutputType>::create_type_info(registry), &[]),
+            FieldKind::Int(_) => (<i32 as OutputType>::create_type_info(registry), &[]),
+            FieldKind::MaybeInt(_) => (<Option<i32> as OutputType>::create_type_info(registry), &[]),
+            FieldKind::MaybeFloat(_) => (<Option<f64> as OutputType>::create_type_info(registry), &[]),
+            FieldKind::Boolean(_) => (<bool as OutputType>::create_type_info(registry), &[]),
+            FieldKind::MaybeBoolean(_) => (<Option<bool> as OutputType>::create_type_info(registry), &[]),
+            FieldKind::Texts(_) => (<Vec<String> as OutputType>::create_type_info(registry), &[]),
+            FieldKind::MaybeTexts(_) => (<Option<Vec<String>> as OutputType>::create_type_info(registry), &[]),
+            FieldKind::Objects { ty, arguments, .. } => (ty(registry), arguments),
+            FieldKind::Guarded { ty, arguments, .. } => {
                 let ty = ty(registry);
                 assert!(!ty.ends_with('!'), "{} must be nullable: it may be refused", self.name);
                 (ty, arguments)
