@@ -15,6 +15,7 @@ mod audit;
 mod capacity;
 mod cli;
 mod custom_fields;
+mod docs;
 mod faults;
 mod graphql_http;
 mod http_server;
