@@ -9,7 +9,7 @@ mod refusal;
 
 use std::{borrow::Cow, ops::Deref};
 
-use async_graphql::{
+use async_graphql::{OutputType, 
     Name, PathSegment, Pos, Positioned, Value,
     parser::types::{Field as Syntax, SelectionSet},
     registry::Registry,
@@ -38,6 +38,65 @@ pub struct Field<T: Object + ?Sized> {
     pub name: &'static str,
     pub description: &'static str,
     pub kind: FieldKind<T>,
+}
+
+/// Constructors of the fields of one kind each, so that a field is one line of its object.
+macro_rules! constructors {
+    ($($name:ident: $kind:ident => $value:ty,)+) => {$(
+        pub const fn $name(
+            name: &'static str,
+            description: &'static str,
+            read: for<'a> fn(RowRef<'a, T>) -> $value,
+        ) -> Self {
+            Self { name, description, kind: FieldKind::$kind(read) }
+        }
+    )+};
+}
+
+impl<T: Object + ?Sized> Field<T> {
+    constructors! {
+        id: Id => String,
+        maybe_id: MaybeId => Option<String>,
+        text: Text => Cow<'a, str>,
+        maybe_text: MaybeText => Option<&'a str>,
+        maybe_date: MaybeDate => Option<NaiveDate>,
+        instant: Instant => Instant<Utc>,
+        maybe_instant: MaybeInstant => Option<Instant<Utc>>,
+        maybe_decimal: MaybeDecimal => Option<&'a str>,
+        int: Int => i64,
+        maybe_int: MaybeInt => Option<i64>,
+        maybe_float: MaybeFloat => Option<f64>,
+        boolean: Boolean => bool,
+        maybe_boolean: MaybeBoolean => Option<bool>,
+        texts: Texts => Vec<String>,
+        maybe_texts: MaybeTexts => Option<Vec<String>>,
+    }
+
+    /// A value of the enum `E`; none only where `E` is an `Option`.
+    pub const fn one_of<E: OutputType>(
+        name: &'static str,
+        description: &'static str,
+        read: for<'a> fn(RowRef<'a, T>) -> Option<&'a str>,
+    ) -> Self {
+        Self {
+            name,
+            description,
+            kind: FieldKind::Enum(E::create_type_info, read),
+        }
+    }
+
+    /// Values of the enum `E`.
+    pub const fn many_of<E: OutputType>(
+        name: &'static str,
+        description: &'static str,
+        read: for<'a> fn(RowRef<'a, T>) -> Vec<&'a str>,
+    ) -> Self {
+        Self {
+            name,
+            description,
+            kind: FieldKind::Enums(E::create_type_info, read),
+        }
+    }
 }
 
 /// An argument of a field.

@@ -21,19 +21,11 @@ impl Object for AuditRecord {
     const IS_NODE: bool = true;
     type Row<'a> = &'a Record;
     const FIELDS: &'static [Field<Self>] = &[
-        Field {
-            name: "id",
-            description: "The global id.",
-            kind: FieldKind::Id(|row| {
-                let (chain, position) = (row.key.chain.clone(), row.key.position.to_string());
-                GlobalId::AuditRecord { chain, position }.encode()
-            }),
-        },
-        Field {
-            name: "at",
-            description: "When it was done.",
-            kind: FieldKind::Instant(|row| row.at),
-        },
+        Field::id("id", "The global id.", |row| {
+            let (chain, position) = (row.key.chain.clone(), row.key.position.to_string());
+            GlobalId::AuditRecord { chain, position }.encode()
+        }),
+        Field::instant("at", "When it was done.", |row| row.at),
         Field {
             name: "caller",
             description: "Who did it.",
@@ -44,35 +36,21 @@ impl Object for AuditRecord {
                 write: |row, field, json| object::<AuditCaller>(row, &field.selection, json),
             },
         },
-        Field {
-            name: "door",
-            description: "The way it came in.",
-            kind: FieldKind::Enum(<Door as OutputType>::create_type_info, |row| Some(row.door.as_str())),
-        },
-        Field {
-            name: "requestId",
-            description: "The id of the request, as in its answer and in the log; null when it was no request.",
-            kind: FieldKind::MaybeText(|row| Some(row.request_id.as_str()).filter(|id| !id.is_empty())),
-        },
-        Field {
-            name: "subject",
-            description: "What kind of thing was changed.",
-            kind: FieldKind::Enum(<Subject as OutputType>::create_type_info, |row| {
-                Some(row.subject.as_str())
-            }),
-        },
-        Field {
-            name: "subjectKey",
-            description: "The key of what was changed, which may be no more.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.subject_key)),
-        },
-        Field {
-            name: "action",
-            description: "What was done to it.",
-            kind: FieldKind::Enum(<Action as OutputType>::create_type_info, |row| {
-                Some(row.action.as_str())
-            }),
-        },
+        Field::one_of::<Door>("door", "The way it came in.", |row| Some(row.door.as_str())),
+        Field::maybe_text(
+            "requestId",
+            "The id of the request, as in its answer and in the log; null when it was no request.",
+            |row| Some(row.request_id.as_str()).filter(|id| !id.is_empty()),
+        ),
+        Field::one_of::<Subject>("subject", "What kind of thing was changed.", |row| {
+            Some(row.subject.as_str())
+        }),
+        Field::text(
+            "subjectKey",
+            "The key of what was changed, which may be no more.",
+            |row| Cow::Borrowed(&row.subject_key),
+        ),
+        Field::one_of::<Action>("action", "What was done to it.", |row| Some(row.action.as_str())),
         Field {
             name: "changes",
             description: "The members that changed; null once they have been erased.",
@@ -93,23 +71,17 @@ impl Object for AuditCaller {
     const DESCRIPTION: &'static str = "Who did something, as it was then.";
     type Row<'a> = &'a Record;
     const FIELDS: &'static [Field<Self>] = &[
-        Field {
-            name: "kind",
-            description: "What kind of caller it was.",
-            kind: FieldKind::Enum(<CallerKind as OutputType>::create_type_info, |row| {
-                Some(row.caller_kind.as_str())
-            }),
-        },
-        Field {
-            name: "id",
-            description: "What tells callers of one kind apart and never changes: the key of a user or token, the subject of an issued token.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.caller_id)),
-        },
-        Field {
-            name: "name",
-            description: "What people called it then.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.caller_name)),
-        },
+        Field::one_of::<CallerKind>("kind", "What kind of caller it was.", |row| {
+            Some(row.caller_kind.as_str())
+        }),
+        Field::text(
+            "id",
+            "What tells callers of one kind apart and never changes: the key of a user or token, the subject of an issued token.",
+            |row| Cow::Borrowed(&row.caller_id),
+        ),
+        Field::text("name", "What people called it then.", |row| {
+            Cow::Borrowed(&row.caller_name)
+        }),
     ];
 }
 
@@ -121,26 +93,24 @@ impl Object for AuditChange {
         "A member that changed. What is new had no values before, and what was deleted has none after.";
     type Row<'a> = &'a Shown;
     const FIELDS: &'static [Field<Self>] = &[
-        Field {
-            name: "path",
-            description: "Where it is: names of this API, with the keys or ids of list members in between.",
-            kind: FieldKind::Texts(|row| row.path.clone()),
-        },
-        Field {
-            name: "before",
-            description: "The value before, as text; null when there was none.",
-            kind: FieldKind::MaybeText(|row| row.before.as_deref()),
-        },
-        Field {
-            name: "after",
-            description: "The value after, as text; null when there was none.",
-            kind: FieldKind::MaybeText(|row| row.after.as_deref()),
-        },
-        Field {
-            name: "masked",
-            description: "Whether the values are kept from you: they are secret, or of a set that you may not view.",
-            kind: FieldKind::Boolean(|row| row.masked),
-        },
+        Field::texts(
+            "path",
+            "Where it is: names of this API, with the keys or ids of list members in between.",
+            |row| row.path.clone(),
+        ),
+        Field::maybe_text(
+            "before",
+            "The value before, as text; null when there was none.",
+            |row| row.before.as_deref(),
+        ),
+        Field::maybe_text("after", "The value after, as text; null when there was none.", |row| {
+            row.after.as_deref()
+        }),
+        Field::boolean(
+            "masked",
+            "Whether the values are kept from you: they are secret, or of a set that you may not view.",
+            |row| row.masked,
+        ),
     ];
 }
 

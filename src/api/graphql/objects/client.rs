@@ -43,92 +43,60 @@ impl Object for Client {
     const IS_NODE: bool = true;
     type Row<'a> = ClientRow<'a>;
     const FIELDS: &'static [Field<Self>] = &[
-        Field {
-            name: "id",
-            description: "The global id.",
-            kind: FieldKind::Id(|row| GlobalId::Client(row.aggregate.client.encoded_key.clone()).encode()),
-        },
-        Field {
-            name: "encodedKey",
-            description: "The key of up to 32 letters and digits that never changes.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.aggregate.client.encoded_key)),
-        },
-        Field {
-            name: "clientId",
-            description: "The id people use; `id` on the legacy route.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.aggregate.client.client_id)),
-        },
-        Field {
-            name: "state",
-            description: "Where the client is in its life at the bank.",
-            kind: FieldKind::Enum(<ClientState as OutputType>::create_type_info, |row| {
-                Some(&row.aggregate.client.state)
-            }),
-        },
-        Field {
-            name: "firstName",
-            description: "The first name, or names.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.aggregate.client.first_name)),
-        },
-        Field {
-            name: "middleName",
-            description: "The middle name.",
-            kind: FieldKind::MaybeText(|row| row.aggregate.client.middle_name.as_deref()),
-        },
-        Field {
-            name: "lastName",
-            description: "The last name.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.aggregate.client.last_name)),
-        },
-        Field {
-            name: "fullName",
-            description: "First, middle and last name, with a space between.",
-            kind: FieldKind::Text(|row| Cow::Owned(row.aggregate.full_name())),
-        },
-        Field {
-            name: "birthDate",
-            description: "The day of birth.",
-            kind: FieldKind::MaybeDate(|row| row.aggregate.client.birth_date),
-        },
-        Field {
-            name: "gender",
-            description: "The client's gender.",
-            kind: FieldKind::Enum(<Option<Gender> as OutputType>::create_type_info, |row| {
-                row.aggregate.client.gender.as_deref()
-            }),
-        },
-        Field {
-            name: "emailAddress",
-            description: "The e-mail address.",
-            kind: FieldKind::MaybeText(|row| row.aggregate.client.email_address.as_deref()),
-        },
-        Field {
-            name: "homePhone",
-            description: "The phone number at home.",
-            kind: FieldKind::MaybeText(|row| row.aggregate.client.home_phone.as_deref()),
-        },
-        Field {
-            name: "mobilePhone1",
-            description: "The mobile phone number that text messages go to first.",
-            kind: FieldKind::MaybeText(|row| row.aggregate.client.mobile_phone1.as_deref()),
-        },
-        Field {
-            name: "mobilePhone2",
-            description: "Another mobile phone number.",
-            kind: FieldKind::MaybeText(|row| row.aggregate.client.mobile_phone2.as_deref()),
-        },
-        Field {
-            name: "preferredLanguage",
-            description: "The language the client is written to in.",
-            kind: FieldKind::Enum(<Language as OutputType>::create_type_info, |row| {
-                Some(&row.aggregate.client.preferred_language)
-            }),
-        },
-        Field {
-            name: "notes",
-            description: "What the bank noted about the client.",
-            kind: FieldKind::MaybeText(|row| row.aggregate.client.notes.as_deref()),
-        },
+        Field::id("id", "The global id.", |row| {
+            GlobalId::Client(row.aggregate.client.encoded_key.clone()).encode()
+        }),
+        Field::text(
+            "encodedKey",
+            "The key of up to 32 letters and digits that never changes.",
+            |row| Cow::Borrowed(&row.aggregate.client.encoded_key),
+        ),
+        Field::text("clientId", "The id people use; `id` on the legacy route.", |row| {
+            Cow::Borrowed(&row.aggregate.client.client_id)
+        }),
+        Field::one_of::<ClientState>("state", "Where the client is in its life at the bank.", |row| {
+            Some(&row.aggregate.client.state)
+        }),
+        Field::text("firstName", "The first name, or names.", |row| {
+            Cow::Borrowed(&row.aggregate.client.first_name)
+        }),
+        Field::maybe_text("middleName", "The middle name.", |row| {
+            row.aggregate.client.middle_name.as_deref()
+        }),
+        Field::text("lastName", "The last name.", |row| {
+            Cow::Borrowed(&row.aggregate.client.last_name)
+        }),
+        Field::text(
+            "fullName",
+            "First, middle and last name, with a space between.",
+            |row| Cow::Owned(row.aggregate.full_name()),
+        ),
+        Field::maybe_date("birthDate", "The day of birth.", |row| row.aggregate.client.birth_date),
+        Field::one_of::<Option<Gender>>("gender", "The client's gender.", |row| {
+            row.aggregate.client.gender.as_deref()
+        }),
+        Field::maybe_text("emailAddress", "The e-mail address.", |row| {
+            row.aggregate.client.email_address.as_deref()
+        }),
+        Field::maybe_text("homePhone", "The phone number at home.", |row| {
+            row.aggregate.client.home_phone.as_deref()
+        }),
+        Field::maybe_text(
+            "mobilePhone1",
+            "The mobile phone number that text messages go to first.",
+            |row| row.aggregate.client.mobile_phone1.as_deref(),
+        ),
+        Field::maybe_text("mobilePhone2", "Another mobile phone number.", |row| {
+            row.aggregate.client.mobile_phone2.as_deref()
+        }),
+        Field::one_of::<Language>(
+            "preferredLanguage",
+            "The language the client is written to in.",
+            |row| Some(&row.aggregate.client.preferred_language),
+        ),
+        Field::maybe_text("notes", "What the bank noted about the client.", |row| {
+            row.aggregate.client.notes.as_deref()
+        }),
         Field {
             name: "clientRole",
             description: "The client's role in the bank.",
@@ -145,51 +113,37 @@ impl Object for Client {
                 },
             },
         },
-        Field {
-            name: "assignedBranchKey",
-            description: "The key of the branch in charge.",
-            kind: FieldKind::MaybeText(|row| row.aggregate.client.assigned_branch_key.as_deref()),
-        },
-        Field {
-            name: "assignedCentreKey",
-            description: "The key of the centre in charge.",
-            kind: FieldKind::MaybeText(|row| row.aggregate.client.assigned_centre_key.as_deref()),
-        },
-        Field {
-            name: "assignedUserKey",
-            description: "The key of the user in charge.",
-            kind: FieldKind::MaybeText(|row| row.aggregate.client.assigned_user_key.as_deref()),
-        },
-        Field {
-            name: "createdAt",
-            description: "When the client was created.",
-            kind: FieldKind::Instant(|row| row.aggregate.client.created_at),
-        },
-        Field {
-            name: "updatedAt",
-            description: "When the client, or anything that belongs to it, was last changed.",
-            kind: FieldKind::Instant(|row| row.aggregate.client.updated_at),
-        },
-        Field {
-            name: "approvedAt",
-            description: "When the client was approved.",
-            kind: FieldKind::MaybeInstant(|row| row.aggregate.client.approved_at),
-        },
-        Field {
-            name: "activatedAt",
-            description: "When the client became active.",
-            kind: FieldKind::MaybeInstant(|row| row.aggregate.client.activated_at),
-        },
-        Field {
-            name: "closedAt",
-            description: "When the client left the bank.",
-            kind: FieldKind::MaybeInstant(|row| row.aggregate.client.closed_at),
-        },
-        Field {
-            name: "version",
-            description: "Grows by one with every change: send it back as `expectedVersion` to refuse a lost update.",
-            kind: FieldKind::Int(|row| row.aggregate.client.version.into()),
-        },
+        Field::maybe_text("assignedBranchKey", "The key of the branch in charge.", |row| {
+            row.aggregate.client.assigned_branch_key.as_deref()
+        }),
+        Field::maybe_text("assignedCentreKey", "The key of the centre in charge.", |row| {
+            row.aggregate.client.assigned_centre_key.as_deref()
+        }),
+        Field::maybe_text("assignedUserKey", "The key of the user in charge.", |row| {
+            row.aggregate.client.assigned_user_key.as_deref()
+        }),
+        Field::instant("createdAt", "When the client was created.", |row| {
+            row.aggregate.client.created_at
+        }),
+        Field::instant(
+            "updatedAt",
+            "When the client, or anything that belongs to it, was last changed.",
+            |row| row.aggregate.client.updated_at,
+        ),
+        Field::maybe_instant("approvedAt", "When the client was approved.", |row| {
+            row.aggregate.client.approved_at
+        }),
+        Field::maybe_instant("activatedAt", "When the client became active.", |row| {
+            row.aggregate.client.activated_at
+        }),
+        Field::maybe_instant("closedAt", "When the client left the bank.", |row| {
+            row.aggregate.client.closed_at
+        }),
+        Field::int(
+            "version",
+            "Grows by one with every change: send it back as `expectedVersion` to refuse a lost update.",
+            |row| row.aggregate.client.version.into(),
+        ),
         Field {
             name: "addresses",
             description: "The client's address: a list of one, or empty.",

@@ -144,14 +144,12 @@ impl<T: Listed> Object for Connection<T> {
             description: T::WORDS.total,
             kind: FieldKind::Int(|row| row.total.map_or(0, |total| total.count)),
         },
-        Field {
-            name: "totalCountPrecision",
-            description: "EXACT if `totalCount` is the number of entries in the list; AT_LEAST if there are more, as a \
+        Field::one_of::<CountPrecision>(
+            "totalCountPrecision",
+            "EXACT if `totalCount` is the number of entries in the list; AT_LEAST if there are more, as a \
                           count ends at 10,000.",
-            kind: FieldKind::Enum(<CountPrecision as OutputType>::create_type_info, |row| {
-                Some(row.total?.precision.as_str())
-            }),
-        },
+            |row| Some(row.total?.precision.as_str()),
+        ),
     ];
 }
 
@@ -197,25 +195,25 @@ impl Object for PageInfo {
     const DESCRIPTION: &'static str = "Whether there is more, and how to get it.";
     type Row<'a> = PageInfoRow<'a>;
     const FIELDS: &'static [Field<Self>] = &[
-        Field {
-            name: "hasNextPage",
-            description: "Whether there is more after this page. Known when reading forward, or from a `before`.",
-            kind: FieldKind::Boolean(|row| row.has_next),
-        },
-        Field {
-            name: "hasPreviousPage",
-            description: "Whether there is more before this page. Known when reading backward, or from an `after`.",
-            kind: FieldKind::Boolean(|row| row.has_previous),
-        },
-        Field {
-            name: "startCursor",
-            description: "The cursor of the first entry; null in an empty page.",
-            kind: FieldKind::MaybeText(|row| row.start),
-        },
-        Field {
-            name: "endCursor",
-            description: "The cursor of the last entry; null in an empty page.",
-            kind: FieldKind::MaybeText(|row| row.end),
-        },
+        Field::boolean(
+            "hasNextPage",
+            "Whether there is more after this page. Known when reading forward, or from a `before`.",
+            |row| row.has_next,
+        ),
+        Field::boolean(
+            "hasPreviousPage",
+            "Whether there is more before this page. Known when reading backward, or from an `after`.",
+            |row| row.has_previous,
+        ),
+        Field::maybe_text(
+            "startCursor",
+            "The cursor of the first entry; null in an empty page.",
+            |row| row.start,
+        ),
+        Field::maybe_text(
+            "endCursor",
+            "The cursor of the last entry; null in an empty page.",
+            |row| row.end,
+        ),
     ];
 }

@@ -54,19 +54,15 @@ impl Object for CustomFieldValue {
     const IS_NODE: bool = true;
     type Row<'a> = ValueRow<'a>;
     const FIELDS: &'static [Field<Self>] = &[
-        Field {
-            name: "id",
-            description: "The global id.",
-            kind: FieldKind::Id(|row| {
-                let (client_key, key) = (row.value.client_key.clone(), row.value.encoded_key.clone());
-                GlobalId::CustomFieldValue { client_key, key }.encode()
-            }),
-        },
-        Field {
-            name: "encodedKey",
-            description: "The key of the value. Values are matched by their field, not by this key.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.value.encoded_key)),
-        },
+        Field::id("id", "The global id.", |row| {
+            let (client_key, key) = (row.value.client_key.clone(), row.value.encoded_key.clone());
+            GlobalId::CustomFieldValue { client_key, key }.encode()
+        }),
+        Field::text(
+            "encodedKey",
+            "The key of the value. Values are matched by their field, not by this key.",
+            |row| Cow::Borrowed(&row.value.encoded_key),
+        ),
         Field {
             name: "field",
             description: "The definition of the field.",
@@ -83,42 +79,34 @@ impl Object for CustomFieldValue {
                 },
             },
         },
-        Field {
-            name: "groupIndex",
-            description: "The place in a grouped set; null in a SINGLE set.",
-            kind: FieldKind::MaybeInt(|row| {
-                (row.value.group_index != NO_GROUP).then_some(row.value.group_index.into())
-            }),
-        },
-        Field {
-            name: "value",
-            description: "The value as text, whatever the type; null for links.",
-            kind: FieldKind::MaybeText(|row| row.value.value.as_deref()),
-        },
-        Field {
-            name: "linkedKey",
-            description: "The key of what is linked; null for all types but links.",
-            kind: FieldKind::MaybeText(|row| row.value.linked_key.as_deref()),
-        },
-        Field {
-            name: "number",
-            description: "The value of a NUMBER field; null for other types.",
-            kind: FieldKind::MaybeDecimal(|row| row.text(Kind::Number)),
-        },
-        Field {
-            name: "date",
-            description: "The value of a DATE field; null for other types.",
-            kind: FieldKind::MaybeDate(|row| {
-                row.text(Kind::Date)
-                    .and_then(Date::parse)
-                    .map(|Date(date)| -> NaiveDate { date })
-            }),
-        },
-        Field {
-            name: "checked",
-            description: "The value of a CHECKBOX field; null for other types.",
-            kind: FieldKind::MaybeBoolean(|row| row.text(Kind::Checkbox).map(|text| text == "TRUE")),
-        },
+        Field::maybe_int(
+            "groupIndex",
+            "The place in a grouped set; null in a SINGLE set.",
+            |row| (row.value.group_index != NO_GROUP).then_some(row.value.group_index.into()),
+        ),
+        Field::maybe_text(
+            "value",
+            "The value as text, whatever the type; null for links.",
+            |row| row.value.value.as_deref(),
+        ),
+        Field::maybe_text(
+            "linkedKey",
+            "The key of what is linked; null for all types but links.",
+            |row| row.value.linked_key.as_deref(),
+        ),
+        Field::maybe_decimal("number", "The value of a NUMBER field; null for other types.", |row| {
+            row.text(Kind::Number)
+        }),
+        Field::maybe_date("date", "The value of a DATE field; null for other types.", |row| {
+            row.text(Kind::Date)
+                .and_then(Date::parse)
+                .map(|Date(date)| -> NaiveDate { date })
+        }),
+        Field::maybe_boolean(
+            "checked",
+            "The value of a CHECKBOX field; null for other types.",
+            |row| row.text(Kind::Checkbox).map(|text| text == "TRUE"),
+        ),
         Field {
             name: "option",
             description: "The value of a SELECTION field, while it is on offer; null for other types.",

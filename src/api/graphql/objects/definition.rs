@@ -30,60 +30,36 @@ impl Object for CustomField {
     const IS_NODE: bool = true;
     type Row<'a> = FieldRow<'a>;
     const FIELDS: &'static [Field<Self>] = &[
-        Field {
-            name: "id",
-            description: "The global id.",
-            kind: FieldKind::Id(|row| GlobalId::CustomField(row.field.row.encoded_key.clone()).encode()),
-        },
-        Field {
-            name: "encodedKey",
-            description: "The key of the field.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.field.row.encoded_key)),
-        },
-        Field {
-            name: "fieldId",
-            description: "The id that submissions name the field by.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.field.row.field_id)),
-        },
-        Field {
-            name: "name",
-            description: "The name people see.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.field.row.name)),
-        },
-        Field {
-            name: "description",
-            description: "What the field is for.",
-            kind: FieldKind::MaybeText(|row| row.field.row.description.as_deref()),
-        },
-        Field {
-            name: "type",
-            description: "What kind of value it holds.",
-            kind: FieldKind::Enum(<Kind as OutputType>::create_type_info, |row| {
-                Some(row.field.kind.as_str())
-            }),
-        },
-        Field {
-            name: "state",
-            description: "Whether it takes values.",
-            kind: FieldKind::Enum(<FieldState as OutputType>::create_type_info, |row| {
-                Some(&row.field.row.state)
-            }),
-        },
-        Field {
-            name: "required",
-            description: "Whether every client needs a value for it.",
-            kind: FieldKind::Boolean(|row| row.field.row.required),
-        },
-        Field {
-            name: "pattern",
-            description: "The form of its text, where `#` is a digit, `@` a letter, `$` either, all else itself.",
-            kind: FieldKind::MaybeText(|row| row.field.row.pattern.as_deref()),
-        },
-        Field {
-            name: "maxLength",
-            description: "The longest text it takes, in characters; null where the type isn't text.",
-            kind: FieldKind::MaybeInt(|row| row.field.longest().map(|length| length as i64)),
-        },
+        Field::id("id", "The global id.", |row| {
+            GlobalId::CustomField(row.field.row.encoded_key.clone()).encode()
+        }),
+        Field::text("encodedKey", "The key of the field.", |row| {
+            Cow::Borrowed(&row.field.row.encoded_key)
+        }),
+        Field::text("fieldId", "The id that submissions name the field by.", |row| {
+            Cow::Borrowed(&row.field.row.field_id)
+        }),
+        Field::text("name", "The name people see.", |row| Cow::Borrowed(&row.field.row.name)),
+        Field::maybe_text("description", "What the field is for.", |row| {
+            row.field.row.description.as_deref()
+        }),
+        Field::one_of::<Kind>("type", "What kind of value it holds.", |row| {
+            Some(row.field.kind.as_str())
+        }),
+        Field::one_of::<FieldState>("state", "Whether it takes values.", |row| Some(&row.field.row.state)),
+        Field::boolean("required", "Whether every client needs a value for it.", |row| {
+            row.field.row.required
+        }),
+        Field::maybe_text(
+            "pattern",
+            "The form of its text, where `#` is a digit, `@` a letter, `$` either, all else itself.",
+            |row| row.field.row.pattern.as_deref(),
+        ),
+        Field::maybe_int(
+            "maxLength",
+            "The longest text it takes, in characters; null where the type isn't text.",
+            |row| row.field.longest().map(|length| length as i64),
+        ),
         Field {
             name: "options",
             description: "The values on offer, for a SELECTION field; empty for other types.",
@@ -120,16 +96,10 @@ impl Object for CustomFieldOption {
     const DESCRIPTION: &'static str = "A value that a SELECTION field offers.";
     type Row<'a> = &'a custom_field_option::Model;
     const FIELDS: &'static [Field<Self>] = &[
-        Field {
-            name: "encodedKey",
-            description: "The key of the option.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.encoded_key)),
-        },
-        Field {
-            name: "value",
-            description: "The value itself.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.value)),
-        },
+        Field::text("encodedKey", "The key of the option.", |row| {
+            Cow::Borrowed(&row.encoded_key)
+        }),
+        Field::text("value", "The value itself.", |row| Cow::Borrowed(&row.value)),
     ];
 }
 
@@ -141,31 +111,19 @@ impl Object for CustomFieldSet {
     const IS_NODE: bool = true;
     type Row<'a> = SetRow<'a>;
     const FIELDS: &'static [Field<Self>] = &[
-        Field {
-            name: "id",
-            description: "The global id.",
-            kind: FieldKind::Id(|row| GlobalId::CustomFieldSet(row.set.encoded_key.clone()).encode()),
-        },
-        Field {
-            name: "encodedKey",
-            description: "The key of the set.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.set.encoded_key)),
-        },
-        Field {
-            name: "setId",
-            description: "The id that submissions name the set by.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.set.set_id)),
-        },
-        Field {
-            name: "name",
-            description: "The name people see.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.set.name)),
-        },
-        Field {
-            name: "usage",
-            description: "How many values a client can have for each field.",
-            kind: FieldKind::Enum(<SetUsage as OutputType>::create_type_info, |row| Some(&row.set.usage)),
-        },
+        Field::id("id", "The global id.", |row| {
+            GlobalId::CustomFieldSet(row.set.encoded_key.clone()).encode()
+        }),
+        Field::text("encodedKey", "The key of the set.", |row| {
+            Cow::Borrowed(&row.set.encoded_key)
+        }),
+        Field::text("setId", "The id that submissions name the set by.", |row| {
+            Cow::Borrowed(&row.set.set_id)
+        }),
+        Field::text("name", "The name people see.", |row| Cow::Borrowed(&row.set.name)),
+        Field::one_of::<SetUsage>("usage", "How many values a client can have for each field.", |row| {
+            Some(&row.set.usage)
+        }),
         Field {
             name: "fields",
             description: "The fields of the set, in their order; deactivated ones, too.",
@@ -194,35 +152,19 @@ impl Object for ClientRole {
     const IS_NODE: bool = true;
     type Row<'a> = &'a client_role::Model;
     const FIELDS: &'static [Field<Self>] = &[
-        Field {
-            name: "id",
-            description: "The global id.",
-            kind: FieldKind::Id(|row| GlobalId::ClientRole(row.encoded_key.clone()).encode()),
-        },
-        Field {
-            name: "encodedKey",
-            description: "The key of the role.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.encoded_key)),
-        },
-        Field {
-            name: "roleId",
-            description: "The id of the role.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.role_id)),
-        },
-        Field {
-            name: "name",
-            description: "The name people see.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.name)),
-        },
-        Field {
-            name: "description",
-            description: "What the role is for.",
-            kind: FieldKind::MaybeText(|row| row.description.as_deref()),
-        },
-        Field {
-            name: "isDefault",
-            description: "Whether clients that are given no role have this one.",
-            kind: FieldKind::Boolean(|row| row.is_default),
-        },
+        Field::id("id", "The global id.", |row| {
+            GlobalId::ClientRole(row.encoded_key.clone()).encode()
+        }),
+        Field::text("encodedKey", "The key of the role.", |row| {
+            Cow::Borrowed(&row.encoded_key)
+        }),
+        Field::text("roleId", "The id of the role.", |row| Cow::Borrowed(&row.role_id)),
+        Field::text("name", "The name people see.", |row| Cow::Borrowed(&row.name)),
+        Field::maybe_text("description", "What the role is for.", |row| row.description.as_deref()),
+        Field::boolean(
+            "isDefault",
+            "Whether clients that are given no role have this one.",
+            |row| row.is_default,
+        ),
     ];
 }

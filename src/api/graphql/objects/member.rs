@@ -15,62 +15,30 @@ impl Object for Address {
     const IS_NODE: bool = true;
     type Row<'a> = &'a address::Model;
     const FIELDS: &'static [Field<Self>] = &[
-        Field {
-            name: "id",
-            description: "The global id.",
-            kind: FieldKind::Id(|row| {
-                GlobalId::Address {
-                    client_key: row.client_key.clone(),
-                    key: row.encoded_key.clone(),
-                }
-                .encode()
-            }),
-        },
-        Field {
-            name: "encodedKey",
-            description: "The key that the address is matched by when it is submitted again.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.encoded_key)),
-        },
-        Field {
-            name: "line1",
-            description: "The first line.",
-            kind: FieldKind::MaybeText(|row| row.line1.as_deref()),
-        },
-        Field {
-            name: "line2",
-            description: "The second line.",
-            kind: FieldKind::MaybeText(|row| row.line2.as_deref()),
-        },
-        Field {
-            name: "city",
-            description: "The city.",
-            kind: FieldKind::MaybeText(|row| row.city.as_deref()),
-        },
-        Field {
-            name: "region",
-            description: "The region.",
-            kind: FieldKind::MaybeText(|row| row.region.as_deref()),
-        },
-        Field {
-            name: "postcode",
-            description: "The postcode.",
-            kind: FieldKind::MaybeText(|row| row.postcode.as_deref()),
-        },
-        Field {
-            name: "country",
-            description: "The country.",
-            kind: FieldKind::MaybeText(|row| row.country.as_deref()),
-        },
-        Field {
-            name: "latitude",
-            description: "Degrees, from -90 (south) to 90 (north).",
-            kind: FieldKind::MaybeFloat(|row| row.latitude),
-        },
-        Field {
-            name: "longitude",
-            description: "Degrees, from -180 (west) to 180 (east).",
-            kind: FieldKind::MaybeFloat(|row| row.longitude),
-        },
+        Field::id("id", "The global id.", |row| {
+            GlobalId::Address {
+                client_key: row.client_key.clone(),
+                key: row.encoded_key.clone(),
+            }
+            .encode()
+        }),
+        Field::text(
+            "encodedKey",
+            "The key that the address is matched by when it is submitted again.",
+            |row| Cow::Borrowed(&row.encoded_key),
+        ),
+        Field::maybe_text("line1", "The first line.", |row| row.line1.as_deref()),
+        Field::maybe_text("line2", "The second line.", |row| row.line2.as_deref()),
+        Field::maybe_text("city", "The city.", |row| row.city.as_deref()),
+        Field::maybe_text("region", "The region.", |row| row.region.as_deref()),
+        Field::maybe_text("postcode", "The postcode.", |row| row.postcode.as_deref()),
+        Field::maybe_text("country", "The country.", |row| row.country.as_deref()),
+        Field::maybe_float("latitude", "Degrees, from -90 (south) to 90 (north).", |row| {
+            row.latitude
+        }),
+        Field::maybe_float("longitude", "Degrees, from -180 (west) to 180 (east).", |row| {
+            row.longitude
+        }),
     ];
 }
 
@@ -82,41 +50,29 @@ impl Object for IdDocument {
     const IS_NODE: bool = true;
     type Row<'a> = &'a id_document::Model;
     const FIELDS: &'static [Field<Self>] = &[
-        Field {
-            name: "id",
-            description: "The global id.",
-            kind: FieldKind::Id(|row| {
-                GlobalId::IdDocument {
-                    client_key: row.client_key.clone(),
-                    key: row.encoded_key.clone(),
-                }
-                .encode()
-            }),
-        },
-        Field {
-            name: "encodedKey",
-            description: "The key that the document is matched by when it is submitted again.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.encoded_key)),
-        },
-        Field {
-            name: "documentType",
-            description: "What kind of document it is.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.document_type)),
-        },
-        Field {
-            name: "documentId",
-            description: "The document's number.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.document_id)),
-        },
-        Field {
-            name: "issuingAuthority",
-            description: "Who issued it.",
-            kind: FieldKind::MaybeText(|row| row.issuing_authority.as_deref()),
-        },
-        Field {
-            name: "validUntil",
-            description: "The last day on which it is valid.",
-            kind: FieldKind::MaybeDate(|row| row.valid_until),
-        },
+        Field::id("id", "The global id.", |row| {
+            GlobalId::IdDocument {
+                client_key: row.client_key.clone(),
+                key: row.encoded_key.clone(),
+            }
+            .encode()
+        }),
+        Field::text(
+            "encodedKey",
+            "The key that the document is matched by when it is submitted again.",
+            |row| Cow::Borrowed(&row.encoded_key),
+        ),
+        Field::text("documentType", "What kind of document it is.", |row| {
+            Cow::Borrowed(&row.document_type)
+        }),
+        Field::text("documentId", "The document's number.", |row| {
+            Cow::Borrowed(&row.document_id)
+        }),
+        Field::maybe_text("issuingAuthority", "Who issued it.", |row| {
+            row.issuing_authority.as_deref()
+        }),
+        Field::maybe_date("validUntil", "The last day on which it is valid.", |row| {
+            row.valid_until
+        }),
     ];
 }

@@ -41,43 +41,25 @@ impl Object for Message {
     const IS_NODE: bool = true;
     type Row<'a> = MessageRow<'a>;
     const FIELDS: &'static [Field<Self>] = &[
-        Field {
-            name: "id",
-            description: "The global id.",
-            kind: FieldKind::Id(|row| {
-                let (client_key, key) = (row.message.client_key.clone(), row.message.encoded_key.clone());
-                GlobalId::Message { client_key, key }.encode()
-            }),
-        },
-        Field {
-            name: "encodedKey",
-            description: "The key of the message. Every attempt at sending carries it, so that receivers can drop repeats.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.message.encoded_key)),
-        },
-        Field {
-            name: "event",
-            description: "What had happened to the client.",
-            kind: FieldKind::Enum(<Event as OutputType>::create_type_info, |row| Some(&row.message.event)),
-        },
-        Field {
-            name: "channel",
-            description: "The way it takes.",
-            kind: FieldKind::Enum(<Channel as OutputType>::create_type_info, |row| {
-                Some(&row.message.channel)
-            }),
-        },
-        Field {
-            name: "state",
-            description: "Where it is on its way.",
-            kind: FieldKind::Enum(<MessageState as OutputType>::create_type_info, |row| {
-                Some(&row.message.state)
-            }),
-        },
-        Field {
-            name: "templateId",
-            description: "The id of the template that it is written from, which may have been deleted since.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.message.template_id)),
-        },
+        Field::id("id", "The global id.", |row| {
+            let (client_key, key) = (row.message.client_key.clone(), row.message.encoded_key.clone());
+            GlobalId::Message { client_key, key }.encode()
+        }),
+        Field::text(
+            "encodedKey",
+            "The key of the message. Every attempt at sending carries it, so that receivers can drop repeats.",
+            |row| Cow::Borrowed(&row.message.encoded_key),
+        ),
+        Field::one_of::<Event>("event", "What had happened to the client.", |row| {
+            Some(&row.message.event)
+        }),
+        Field::one_of::<Channel>("channel", "The way it takes.", |row| Some(&row.message.channel)),
+        Field::one_of::<MessageState>("state", "Where it is on its way.", |row| Some(&row.message.state)),
+        Field::text(
+            "templateId",
+            "The id of the template that it is written from, which may have been deleted since.",
+            |row| Cow::Borrowed(&row.message.template_id),
+        ),
         Field {
             name: "template",
             description: "The template as it is now, whose text may be another by now; null once it has been deleted.",
@@ -98,83 +80,63 @@ impl Object for Message {
                 },
             },
         },
-        Field {
-            name: "language",
-            description: "The language it is written in.",
-            kind: FieldKind::Enum(<Language as OutputType>::create_type_info, |row| {
-                Some(&row.message.language)
-            }),
-        },
-        Field {
-            name: "recipient",
-            description: "The e-mail address or phone number it goes to: the client's, when the message was queued first.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.message.recipient)),
-        },
-        Field {
-            name: "subject",
-            description: "The subject. Null where the channel has none, and once the text has been removed.",
-            kind: FieldKind::MaybeText(|row| {
+        Field::one_of::<Language>("language", "The language it is written in.", |row| {
+            Some(&row.message.language)
+        }),
+        Field::text(
+            "recipient",
+            "The e-mail address or phone number it goes to: the client's, when the message was queued first.",
+            |row| Cow::Borrowed(&row.message.recipient),
+        ),
+        Field::maybe_text(
+            "subject",
+            "The subject. Null where the channel has none, and once the text has been removed.",
+            |row| {
                 let content = row.loaded.content(row.message)?;
                 (row.message.channel == Channel::Email.as_str()).then_some(&content.subject)
-            }),
-        },
-        Field {
-            name: "text",
-            description: "What it says, with `***` for custom field values that you may not see. Null once the text has been removed, some time after it was sent.",
-            kind: FieldKind::MaybeText(|row| row.loaded.content(row.message).map(|content| &*content.text)),
-        },
-        Field {
-            name: "html",
-            description: "What it says, as HTML. Null where there is only text, and once that has been removed.",
-            kind: FieldKind::MaybeText(|row| row.loaded.content(row.message)?.html.as_deref()),
-        },
-        Field {
-            name: "attempts",
-            description: "How often sending it was tried, since it was queued last.",
-            kind: FieldKind::Int(|row| row.message.attempts.into()),
-        },
-        Field {
-            name: "createdAt",
-            description: "When it was written.",
-            kind: FieldKind::Instant(|row| row.message.created_at),
-        },
-        Field {
-            name: "queuedAt",
-            description: "When it was queued last: later than `createdAt` when it has been resent.",
-            kind: FieldKind::Instant(|row| row.message.queued_at),
-        },
-        Field {
-            name: "nextAttemptAt",
-            description: "The earliest that it will be tried; null unless it is QUEUED.",
-            kind: FieldKind::MaybeInstant(|row| row.message.due_at.filter(|_| row.is(MessageState::Queued))),
-        },
-        Field {
-            name: "sentAt",
-            description: "When the provider accepted it.",
-            kind: FieldKind::MaybeInstant(|row| row.message.sent_at),
-        },
-        Field {
-            name: "failedAt",
-            description: "When it was given up.",
-            kind: FieldKind::MaybeInstant(|row| row.message.failed_at),
-        },
-        Field {
-            name: "reason",
-            description: "Why the last attempt failed; null when none has, and when it was sent after all.",
-            kind: FieldKind::Enum(<Option<Reason> as OutputType>::create_type_info, |row| {
-                row.message.reason.as_deref()
-            }),
-        },
-        Field {
-            name: "detail",
-            description: "The provider's own words on that.",
-            kind: FieldKind::MaybeText(|row| row.message.detail.as_deref()),
-        },
-        Field {
-            name: "providerId",
-            description: "The name that the provider gave the message when it accepted it.",
-            kind: FieldKind::MaybeText(|row| row.message.provider_id.as_deref()),
-        },
+            },
+        ),
+        Field::maybe_text(
+            "text",
+            "What it says, with `***` for custom field values that you may not see. Null once the text has been removed, some time after it was sent.",
+            |row| row.loaded.content(row.message).map(|content| &*content.text),
+        ),
+        Field::maybe_text(
+            "html",
+            "What it says, as HTML. Null where there is only text, and once that has been removed.",
+            |row| row.loaded.content(row.message)?.html.as_deref(),
+        ),
+        Field::int(
+            "attempts",
+            "How often sending it was tried, since it was queued last.",
+            |row| row.message.attempts.into(),
+        ),
+        Field::instant("createdAt", "When it was written.", |row| row.message.created_at),
+        Field::instant(
+            "queuedAt",
+            "When it was queued last: later than `createdAt` when it has been resent.",
+            |row| row.message.queued_at,
+        ),
+        Field::maybe_instant(
+            "nextAttemptAt",
+            "The earliest that it will be tried; null unless it is QUEUED.",
+            |row| row.message.due_at.filter(|_| row.is(MessageState::Queued)),
+        ),
+        Field::maybe_instant("sentAt", "When the provider accepted it.", |row| row.message.sent_at),
+        Field::maybe_instant("failedAt", "When it was given up.", |row| row.message.failed_at),
+        Field::one_of::<Option<Reason>>(
+            "reason",
+            "Why the last attempt failed; null when none has, and when it was sent after all.",
+            |row| row.message.reason.as_deref(),
+        ),
+        Field::maybe_text("detail", "The provider's own words on that.", |row| {
+            row.message.detail.as_deref()
+        }),
+        Field::maybe_text(
+            "providerId",
+            "The name that the provider gave the message when it accepted it.",
+            |row| row.message.provider_id.as_deref(),
+        ),
         Field {
             name: "client",
             description: "The client whom it is for. Null when you may not see clients.",
@@ -261,15 +223,13 @@ impl Object for ResendMessagesPayload {
                 },
             },
         },
-        Field {
-            name: "resent",
-            description: "How many messages were queued anew.",
-            kind: FieldKind::Int(|row| row.stored().map_or(0, |stored| stored.resent.count as i64)),
-        },
-        Field {
-            name: "more",
-            description: "Whether there are failed messages left that pass the `filter`: then send it once more.",
-            kind: FieldKind::Boolean(|row| row.stored().is_some_and(|stored| stored.resent.more)),
-        },
+        Field::int("resent", "How many messages were queued anew.", |row| row
+            .stored()
+            .map_or(0, |stored| stored.resent.count as i64)),
+        Field::boolean(
+            "more",
+            "Whether there are failed messages left that pass the `filter`: then send it once more.",
+            |row| row.stored().is_some_and(|stored| stored.resent.more)
+        ),
     ];
 }

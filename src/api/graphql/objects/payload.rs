@@ -41,27 +41,19 @@ impl Object for UserError {
     const DESCRIPTION: &'static str = "Something in the input that has to be mended. Nothing has been stored.";
     type Row<'a> = &'a Problem;
     const FIELDS: &'static [Field<Self>] = &[
-        Field {
-            name: "code",
-            description: "What kind of problem it is.",
-            kind: FieldKind::Enum(<ProblemCode as OutputType>::create_type_info, |row| {
-                Some(row.code.as_str())
-            }),
-        },
-        Field {
-            name: "message",
-            description: "One sentence a person can act on.",
-            kind: FieldKind::Text(|row| (&*row.message).into()),
-        },
-        Field {
-            name: "path",
-            description: "Where in the arguments the problem is, from `input` on; places in lists count from 0.",
-            kind: FieldKind::Texts(|row| {
+        Field::one_of::<ProblemCode>("code", "What kind of problem it is.", |row| Some(row.code.as_str())),
+        Field::text("message", "One sentence a person can act on.", |row| {
+            (&*row.message).into()
+        }),
+        Field::texts(
+            "path",
+            "Where in the arguments the problem is, from `input` on; places in lists count from 0.",
+            |row| {
                 once("input".to_owned())
                     .chain(row.path.iter().map(ToString::to_string))
                     .collect()
-            }),
-        },
+            },
+        ),
     ];
 }
 
@@ -80,11 +72,7 @@ macro_rules! payload_fields {
                     write: |row, field, json| list::<UserError>(row.problems(), &field.selection, json),
                 },
             },
-            Field {
-                name: "clientMutationId",
-                description: "What the input had.",
-                kind: FieldKind::MaybeText(|row| row.client_mutation_id),
-            },
+            Field::maybe_text("clientMutationId", "What the input had.", |row| row.client_mutation_id),
         ]
     };
 }
@@ -118,11 +106,9 @@ impl Object for UpsertClientPayload {
     type Row<'a> = PayloadRow<'a, (ClientRow<'a>, bool)>;
     const FIELDS: &'static [Field<Self>] = payload_fields![
         stored!("client", "The client as it is stored now", Client, |(client, _)| client),
-        Field {
-            name: "created",
-            description: "Whether the client has been created by this.",
-            kind: FieldKind::Boolean(|row| row.stored().is_some_and(|(_, created)| created)),
-        },
+        Field::boolean("created", "Whether the client has been created by this.", |row| row
+            .stored()
+            .is_some_and(|(_, created)| created)),
         Field {
             name: "conflictingClient",
             description: "With the user error VERSION_CONFLICT, the client as it is stored now, if you may view \
@@ -135,12 +121,12 @@ impl Object for UpsertClientPayload {
                 write: |row, field, json| maybe::<Client>(row.conflicting, &field.selection, json),
             },
         },
-        Field {
-            name: "conflictingVersion",
-            description: "With the user error VERSION_CONFLICT, the version that was stored then, 0 when there was no \
+        Field::maybe_int(
+            "conflictingVersion",
+            "With the user error VERSION_CONFLICT, the version that was stored then, 0 when there was no \
                           such client; null otherwise. `conflictingClient` is read later.",
-            kind: FieldKind::MaybeInt(|row| row.problems().iter().find_map(|problem| problem.stored_version)),
-        },
+            |row| row.problems().iter().find_map(|problem| problem.stored_version)
+        ),
     ];
 }
 
@@ -184,11 +170,11 @@ impl Object for DeleteMessageTemplatePayload {
     const DESCRIPTION: &'static str = "What `deleteMessageTemplate` did.";
     /// The key that the template had.
     type Row<'a> = PayloadRow<'a, &'a str>;
-    const FIELDS: &'static [Field<Self>] = payload_fields![Field {
-        name: "deletedMessageTemplateId",
-        description: "The global id that the template had; null when there are userErrors.",
-        kind: FieldKind::MaybeId(|row| Some(GlobalId::MessageTemplate(row.stored()?.to_owned()).encode())),
-    }];
+    const FIELDS: &'static [Field<Self>] = payload_fields![Field::maybe_id(
+        "deletedMessageTemplateId",
+        "The global id that the template had; null when there are userErrors.",
+        |row| Some(GlobalId::MessageTemplate(row.stored()?.to_owned()).encode())
+    )];
 }
 
 pub struct UpsertUserPayload;
@@ -199,11 +185,9 @@ impl Object for UpsertUserPayload {
     type Row<'a> = PayloadRow<'a, (&'a access::User, bool)>;
     const FIELDS: &'static [Field<Self>] = payload_fields![
         stored!("user", "The user as it is stored now", User, |(user, _)| user),
-        Field {
-            name: "created",
-            description: "Whether the user has been created by this.",
-            kind: FieldKind::Boolean(|row| row.stored().is_some_and(|(_, created)| created)),
-        },
+        Field::boolean("created", "Whether the user has been created by this.", |row| row
+            .stored()
+            .is_some_and(|(_, created)| created)),
     ];
 }
 
@@ -215,16 +199,16 @@ impl Object for DeleteUserPayload {
     /// The key that the user had.
     type Row<'a> = PayloadRow<'a, &'a str>;
     const FIELDS: &'static [Field<Self>] = payload_fields![
-        Field {
-            name: "deletedUserId",
-            description: "The global id that the user had; null when there are userErrors.",
-            kind: FieldKind::MaybeId(|row| Some(GlobalId::User(row.stored()?.to_owned()).encode())),
-        },
-        Field {
-            name: "deletedUserKey",
-            description: "The key that the user had; null when there are userErrors.",
-            kind: FieldKind::MaybeText(|row| row.stored()),
-        },
+        Field::maybe_id(
+            "deletedUserId",
+            "The global id that the user had; null when there are userErrors.",
+            |row| Some(GlobalId::User(row.stored()?.to_owned()).encode())
+        ),
+        Field::maybe_text(
+            "deletedUserKey",
+            "The key that the user had; null when there are userErrors.",
+            |row| row.stored()
+        ),
     ];
 }
 
@@ -234,11 +218,11 @@ impl Object for ChangePasswordPayload {
     const NAME: &'static str = "ChangePasswordPayload";
     const DESCRIPTION: &'static str = "What `changePassword` did.";
     type Row<'a> = PayloadRow<'a, ()>;
-    const FIELDS: &'static [Field<Self>] = payload_fields![Field {
-        name: "changed",
-        description: "Whether the new password holds from now on.",
-        kind: FieldKind::Boolean(|row| row.stored().is_some()),
-    }];
+    const FIELDS: &'static [Field<Self>] = payload_fields![Field::boolean(
+        "changed",
+        "Whether the new password holds from now on.",
+        |row| row.stored().is_some()
+    )];
 }
 
 pub struct CreateTokenPayload;
@@ -250,11 +234,11 @@ impl Object for CreateTokenPayload {
     type Row<'a> = PayloadRow<'a, (&'a access::Token, &'a str)>;
     const FIELDS: &'static [Field<Self>] = payload_fields![
         stored!("token", "The token as it is stored now", Token, |(token, _)| token),
-        Field {
-            name: "secret",
-            description: "What its bearer sends, as `Authorization: Bearer …` or `apiKey: …`. It is shown this once.",
-            kind: FieldKind::MaybeText(|row| row.stored().map(|(_, text)| text)),
-        },
+        Field::maybe_text(
+            "secret",
+            "What its bearer sends, as `Authorization: Bearer …` or `apiKey: …`. It is shown this once.",
+            |row| row.stored().map(|(_, text)| text)
+        ),
     ];
 }
 
@@ -266,10 +250,10 @@ impl Object for RevokeTokenPayload {
     type Row<'a> = PayloadRow<'a, &'a access::Token>;
     const FIELDS: &'static [Field<Self>] = payload_fields![
         stored!("token", "The token as it is stored now", Token),
-        Field {
-            name: "revokedTokenId",
-            description: "The global id of the token, which stays in the list; null when there are userErrors.",
-            kind: FieldKind::MaybeId(|row| Some(GlobalId::Token(row.stored()?.row.encoded_key.clone()).encode())),
-        },
+        Field::maybe_id(
+            "revokedTokenId",
+            "The global id of the token, which stays in the list; null when there are userErrors.",
+            |row| Some(GlobalId::Token(row.stored()?.row.encoded_key.clone()).encode())
+        ),
     ];
 }

@@ -43,52 +43,32 @@ impl Object for MessageTemplate {
     const IS_NODE: bool = true;
     type Row<'a> = TemplateRow<'a>;
     const FIELDS: &'static [Field<Self>] = &[
-        Field {
-            name: "id",
-            description: "The global id.",
-            kind: FieldKind::Id(|row| GlobalId::MessageTemplate(row.template.row.encoded_key.clone()).encode()),
-        },
-        Field {
-            name: "encodedKey",
-            description: "The key of the template.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.template.row.encoded_key)),
-        },
-        Field {
-            name: "templateId",
-            description: "The id that submissions name the template by.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.template.row.template_id)),
-        },
-        Field {
-            name: "name",
-            description: "The name people see.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.template.row.name)),
-        },
-        Field {
-            name: "event",
-            description: "What a message is sent for.",
-            kind: FieldKind::Enum(<Event as OutputType>::create_type_info, |row| {
-                Some(row.template.event.as_str())
-            }),
-        },
-        Field {
-            name: "channel",
-            description: "The way its messages take.",
-            kind: FieldKind::Enum(<Channel as OutputType>::create_type_info, |row| {
-                Some(row.template.channel.as_str())
-            }),
-        },
-        Field {
-            name: "active",
-            description: "Whether messages are written from it.",
-            kind: FieldKind::Boolean(|row| row.template.row.active),
-        },
-        Field {
-            name: "defaultLanguage",
-            description: "The language of the variant for clients in whose language there is none.",
-            kind: FieldKind::Enum(<Language as OutputType>::create_type_info, |row| {
-                Some(&row.template.row.default_language)
-            }),
-        },
+        Field::id("id", "The global id.", |row| {
+            GlobalId::MessageTemplate(row.template.row.encoded_key.clone()).encode()
+        }),
+        Field::text("encodedKey", "The key of the template.", |row| {
+            Cow::Borrowed(&row.template.row.encoded_key)
+        }),
+        Field::text("templateId", "The id that submissions name the template by.", |row| {
+            Cow::Borrowed(&row.template.row.template_id)
+        }),
+        Field::text("name", "The name people see.", |row| {
+            Cow::Borrowed(&row.template.row.name)
+        }),
+        Field::one_of::<Event>("event", "What a message is sent for.", |row| {
+            Some(row.template.event.as_str())
+        }),
+        Field::one_of::<Channel>("channel", "The way its messages take.", |row| {
+            Some(row.template.channel.as_str())
+        }),
+        Field::boolean("active", "Whether messages are written from it.", |row| {
+            row.template.row.active
+        }),
+        Field::one_of::<Language>(
+            "defaultLanguage",
+            "The language of the variant for clients in whose language there is none.",
+            |row| Some(&row.template.row.default_language),
+        ),
         Field {
             name: "variants",
             description: "What it says in each language, by the names of the languages. A client gets one of them.",
@@ -125,33 +105,23 @@ impl Object for MessageTemplateVariant {
     const DESCRIPTION: &'static str = "What a message template says in one language.";
     type Row<'a> = VariantRow<'a>;
     const FIELDS: &'static [Field<Self>] = &[
-        Field {
-            name: "language",
-            description: "The language.",
-            kind: FieldKind::Enum(<Language as OutputType>::create_type_info, |row| {
-                Some(row.variant.language.as_str())
-            }),
-        },
-        Field {
-            name: "subject",
-            description: "The subject, with its placeholders; null for text messages.",
-            kind: FieldKind::MaybeText(|row| row.variant.row.subject.as_deref()),
-        },
-        Field {
-            name: "text",
-            description: "The text, with its placeholders.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.variant.row.text)),
-        },
-        Field {
-            name: "html",
-            description: "The same as HTML, if there is any.",
-            kind: FieldKind::MaybeText(|row| row.variant.row.html.as_deref()),
-        },
-        Field {
-            name: "isDefault",
-            description: "Whether clients in whose language there is no variant get this one.",
-            kind: FieldKind::Boolean(|row| row.is_default),
-        },
+        Field::one_of::<Language>("language", "The language.", |row| Some(row.variant.language.as_str())),
+        Field::maybe_text(
+            "subject",
+            "The subject, with its placeholders; null for text messages.",
+            |row| row.variant.row.subject.as_deref(),
+        ),
+        Field::text("text", "The text, with its placeholders.", |row| {
+            Cow::Borrowed(&row.variant.row.text)
+        }),
+        Field::maybe_text("html", "The same as HTML, if there is any.", |row| {
+            row.variant.row.html.as_deref()
+        }),
+        Field::boolean(
+            "isDefault",
+            "Whether clients in whose language there is no variant get this one.",
+            |row| row.is_default,
+        ),
     ];
 }
 
@@ -177,14 +147,10 @@ impl Object for MessageConditions {
                 },
             },
         },
-        Field {
-            name: "states",
-            description: "The client is in one of these states.",
-            kind: FieldKind::Enums(<ClientState as OutputType>::create_type_info, |row| {
-                let states = row.template.conditions.states.iter();
-                states.map(|state| state.as_str()).collect()
-            }),
-        },
+        Field::many_of::<ClientState>("states", "The client is in one of these states.", |row| {
+            let states = row.template.conditions.states.iter();
+            states.map(|state| state.as_str()).collect()
+        }),
         Field {
             name: "customFields",
             description: "Each of these custom fields has this value.",
@@ -229,11 +195,11 @@ impl Object for MessageFieldCondition {
                 },
             },
         },
-        Field {
-            name: "value",
-            description: "The value as text, `***` where you may not see the values of the field; for a link, the key of what is linked.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(row.condition.shown(row.definitions, row.rights))),
-        },
+        Field::text(
+            "value",
+            "The value as text, `***` where you may not see the values of the field; for a link, the key of what is linked.",
+            |row| Cow::Borrowed(row.condition.shown(row.definitions, row.rights)),
+        ),
     ];
 }
 
@@ -244,37 +210,27 @@ impl Object for MessagePreview {
     const DESCRIPTION: &'static str = "A message as a client would get it now. Nothing is sent.";
     type Row<'a> = &'a Preview;
     const FIELDS: &'static [Field<Self>] = &[
-        Field {
-            name: "matches",
-            description: "Whether the client meets the template's conditions; one on a custom field whose values you may not see counts as not met. Whether the template is active isn't asked.",
-            kind: FieldKind::Boolean(|row| row.matches),
-        },
-        Field {
-            name: "language",
-            description: "The language it is written in: the template's default one, if it knows no better.",
-            kind: FieldKind::Enum(<Language as OutputType>::create_type_info, |row| {
-                Some(row.language.as_str())
-            }),
-        },
-        Field {
-            name: "recipient",
-            description: "Where it would go; null when the client can't be reached on the template's channel.",
-            kind: FieldKind::MaybeText(|row| row.recipient.as_deref()),
-        },
-        Field {
-            name: "subject",
-            description: "The subject; null for a text message.",
-            kind: FieldKind::MaybeText(|row| row.has_subject.then_some(row.content.subject.as_str())),
-        },
-        Field {
-            name: "text",
-            description: "The text.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.content.text)),
-        },
-        Field {
-            name: "html",
-            description: "The same as HTML, if the template has any.",
-            kind: FieldKind::MaybeText(|row| row.content.html.as_deref()),
-        },
+        Field::boolean(
+            "matches",
+            "Whether the client meets the template's conditions; one on a custom field whose values you may not see counts as not met. Whether the template is active isn't asked.",
+            |row| row.matches,
+        ),
+        Field::one_of::<Language>(
+            "language",
+            "The language it is written in: the template's default one, if it knows no better.",
+            |row| Some(row.language.as_str()),
+        ),
+        Field::maybe_text(
+            "recipient",
+            "Where it would go; null when the client can't be reached on the template's channel.",
+            |row| row.recipient.as_deref(),
+        ),
+        Field::maybe_text("subject", "The subject; null for a text message.", |row| {
+            row.has_subject.then_some(row.content.subject.as_str())
+        }),
+        Field::text("text", "The text.", |row| Cow::Borrowed(&row.content.text)),
+        Field::maybe_text("html", "The same as HTML, if the template has any.", |row| {
+            row.content.html.as_deref()
+        }),
     ];
 }

@@ -27,22 +27,10 @@ macro_rules! with_rights {
     ($rights:expr; $($field:expr),+ $(,)?) => {
         &[
             $($field,)+
-            Field {
-                name: "permissions",
-                description: "What may be done.",
-                kind: FieldKind::Enums(<Permission as OutputType>::create_type_info, |row| permissions($rights(*row))),
-            },
-            Field {
-                name: "viewSets",
-                description: "The ids of the custom field sets whose values may be seen beside those that may be changed; \
-                    null for all.",
-                kind: FieldKind::MaybeTexts(|row| ids(&$rights(*row).view_sets)),
-            },
-            Field {
-                name: "editSets",
-                description: "The ids of the custom field sets whose values may be changed; null for all.",
-                kind: FieldKind::MaybeTexts(|row| ids(&$rights(*row).edit_sets)),
-            },
+            Field::many_of::<Permission>("permissions", "What may be done.", |row| permissions($rights(*row))),
+            Field::maybe_texts("viewSets", "The ids of the custom field sets whose values may be seen beside those that may be changed; \
+                    null for all.", |row| ids(&$rights(*row).view_sets)),
+            Field::maybe_texts("editSets", "The ids of the custom field sets whose values may be changed; null for all.", |row| ids(&$rights(*row).edit_sets)),
         ]
     };
 }
@@ -67,51 +55,15 @@ impl Object for User {
     const IS_NODE: bool = true;
     type Row<'a> = &'a access::User;
     const FIELDS: &'static [Field<Self>] = with_rights![of_user;
-        Field {
-            name: "id",
-            description: "The global id.",
-            kind: FieldKind::Id(|row| GlobalId::User(row.row.encoded_key.clone()).encode()),
-        },
-        Field {
-            name: "encodedKey",
-            description: "The key of the user.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.row.encoded_key)),
-        },
-        Field {
-            name: "name",
-            description: "The name the user signs in with.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.row.name)),
-        },
-        Field {
-            name: "active",
-            description: "Whether the user may sign in.",
-            kind: FieldKind::Boolean(|row| row.row.active),
-        },
-        Field {
-            name: "passwordIsInitial",
-            description: "Whether somebody else has made the password, so that it is to be changed.",
-            kind: FieldKind::Boolean(|row| row.row.initial),
-        },
-        Field {
-            name: "role",
-            description: "The role whose limits the configuration sets; null for the general ones.",
-            kind: FieldKind::MaybeText(|row| row.row.role.as_deref()),
-        },
-        Field {
-            name: "version",
-            description: "Counts the changes, from 1.",
-            kind: FieldKind::Int(|row| row.row.version),
-        },
-        Field {
-            name: "createdAt",
-            description: "When the user was created.",
-            kind: FieldKind::Instant(|row| row.row.created_at),
-        },
-        Field {
-            name: "updatedAt",
-            description: "When the user was changed last.",
-            kind: FieldKind::Instant(|row| row.row.updated_at),
-        },
+        Field::id("id", "The global id.", |row| GlobalId::User(row.row.encoded_key.clone()).encode()),
+        Field::text("encodedKey", "The key of the user.", |row| Cow::Borrowed(&row.row.encoded_key)),
+        Field::text("name", "The name the user signs in with.", |row| Cow::Borrowed(&row.row.name)),
+        Field::boolean("active", "Whether the user may sign in.", |row| row.row.active),
+        Field::boolean("passwordIsInitial", "Whether somebody else has made the password, so that it is to be changed.", |row| row.row.initial),
+        Field::maybe_text("role", "The role whose limits the configuration sets; null for the general ones.", |row| row.row.role.as_deref()),
+        Field::int("version", "Counts the changes, from 1.", |row| row.row.version),
+        Field::instant("createdAt", "When the user was created.", |row| row.row.created_at),
+        Field::instant("updatedAt", "When the user was changed last.", |row| row.row.updated_at),
     ];
 }
 
@@ -155,57 +107,17 @@ impl Object for Token {
     const IS_NODE: bool = true;
     type Row<'a> = &'a access::Token;
     const FIELDS: &'static [Field<Self>] = with_rights![of_token;
-        Field {
-            name: "id",
-            description: "The global id.",
-            kind: FieldKind::Id(|row| GlobalId::Token(row.row.encoded_key.clone()).encode()),
-        },
-        Field {
-            name: "encodedKey",
-            description: "The key of the token, which is no secret.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.row.encoded_key)),
-        },
-        Field {
-            name: "name",
-            description: "What the token is for.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.row.name)),
-        },
-        Field {
-            name: "role",
-            description: "The role whose limits the configuration sets; null for the general ones.",
-            kind: FieldKind::MaybeText(|row| row.row.role.as_deref()),
-        },
-        Field {
-            name: "createdBy",
-            description: "What whoever created it was called then. Another one may have this name by now: `createdById` tells.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.row.created_by)),
-        },
-        Field {
-            name: "createdByKind",
-            description: "What kind of caller created it; null if that isn't known.",
-            kind: FieldKind::Enum(<Option<CallerKind> as OutputType>::create_type_info, |row| row.row.created_by_kind.as_deref()),
-        },
-        Field {
-            name: "createdById",
-            description: "What tells callers of that kind apart and never changes: the key of a user or token, the subject of an \
-                issued token. Null if it isn't known.",
-            kind: FieldKind::MaybeText(|row| row.row.created_by_id.as_deref()),
-        },
-        Field {
-            name: "createdAt",
-            description: "When it was created.",
-            kind: FieldKind::Instant(|row| row.row.created_at),
-        },
-        Field {
-            name: "expiresAt",
-            description: "When it ends; null: never.",
-            kind: FieldKind::MaybeInstant(|row| row.row.expires_at),
-        },
-        Field {
-            name: "revokedAt",
-            description: "When it was revoked; null while it wasn't.",
-            kind: FieldKind::MaybeInstant(|row| row.row.revoked_at),
-        },
+        Field::id("id", "The global id.", |row| GlobalId::Token(row.row.encoded_key.clone()).encode()),
+        Field::text("encodedKey", "The key of the token, which is no secret.", |row| Cow::Borrowed(&row.row.encoded_key)),
+        Field::text("name", "What the token is for.", |row| Cow::Borrowed(&row.row.name)),
+        Field::maybe_text("role", "The role whose limits the configuration sets; null for the general ones.", |row| row.row.role.as_deref()),
+        Field::text("createdBy", "What whoever created it was called then. Another one may have this name by now: `createdById` tells.", |row| Cow::Borrowed(&row.row.created_by)),
+        Field::one_of::<Option<CallerKind>>("createdByKind", "What kind of caller created it; null if that isn't known.", |row| row.row.created_by_kind.as_deref()),
+        Field::maybe_text("createdById", "What tells callers of that kind apart and never changes: the key of a user or token, the subject of an \
+                issued token. Null if it isn't known.", |row| row.row.created_by_id.as_deref()),
+        Field::instant("createdAt", "When it was created.", |row| row.row.created_at),
+        Field::maybe_instant("expiresAt", "When it ends; null: never.", |row| row.row.expires_at),
+        Field::maybe_instant("revokedAt", "When it was revoked; null while it wasn't.", |row| row.row.revoked_at),
     ];
 }
 
@@ -254,25 +166,9 @@ impl Object for Viewer {
     const DESCRIPTION: &'static str = "Who is asking, and what it may do.";
     type Row<'a> = ViewerRow<'a>;
     const FIELDS: &'static [Field<Self>] = with_rights![of_viewer;
-        Field {
-            name: "kind",
-            description: "What kind of caller it is.",
-            kind: FieldKind::Enum(<CallerKind as OutputType>::create_type_info, |row| Some(row.caller.kind.as_str())),
-        },
-        Field {
-            name: "name",
-            description: "What people call it.",
-            kind: FieldKind::Text(|row| Cow::Borrowed(&row.caller.name)),
-        },
-        Field {
-            name: "role",
-            description: "The role whose limits the configuration sets; null for the general ones.",
-            kind: FieldKind::MaybeText(|row| row.caller.role.as_deref()),
-        },
-        Field {
-            name: "passwordIsInitial",
-            description: "Whether somebody else has made the password: change it with `changePassword`.",
-            kind: FieldKind::Boolean(|row| row.password_is_initial),
-        },
+        Field::one_of::<CallerKind>("kind", "What kind of caller it is.", |row| Some(row.caller.kind.as_str())),
+        Field::text("name", "What people call it.", |row| Cow::Borrowed(&row.caller.name)),
+        Field::maybe_text("role", "The role whose limits the configuration sets; null for the general ones.", |row| row.caller.role.as_deref()),
+        Field::boolean("passwordIsInitial", "Whether somebody else has made the password: change it with `changePassword`.", |row| row.password_is_initial),
     ];
 }
