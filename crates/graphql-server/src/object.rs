@@ -9,8 +9,8 @@ mod refusal;
 
 use std::{borrow::Cow, ops::Deref};
 
-use async_graphql::{OutputType, 
-    Name, PathSegment, Pos, Positioned, Value,
+use async_graphql::{
+    Name, OutputType, PathSegment, Pos, Positioned, Value,
     parser::types::{Field as Syntax, SelectionSet},
     registry::Registry,
 };

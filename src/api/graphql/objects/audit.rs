@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use async_graphql::OutputType;
-
 use super::connection::{Listed, Words};
 use crate::api::graphql::{global_id::GlobalId, loaded::LoadedData};
 use clientele_domain::{

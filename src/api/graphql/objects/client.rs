@@ -4,7 +4,7 @@ mod listed;
 
 use std::borrow::Cow;
 
-use async_graphql::{OutputType, Value};
+use async_graphql::Value;
 
 use super::{
     audit::AuditRecord,

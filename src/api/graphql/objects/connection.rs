@@ -2,8 +2,6 @@
 
 use std::{borrow::Cow, marker::PhantomData};
 
-use async_graphql::OutputType;
-
 use crate::api::graphql::loaded::LoadedData;
 use clientele_storage::paging::{CountPrecision, Total};
 use graphql_server::object::{Argument, Field, FieldKind, Object, Selection, list, list_of, object, one_of};

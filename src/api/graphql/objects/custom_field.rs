@@ -22,7 +22,7 @@ use graphql_server::object::{Field, FieldKind, Object, Selection, maybe, maybe_o
 #[derive(Clone, Copy)]
 pub struct ValueRow<'a> {
     pub value: &'a custom_field_value::Model,
-    pub field: &'a domain::Field,
+    pub field: &'a definitions::Field,
     pub loaded: &'a LoadedData,
 }
 

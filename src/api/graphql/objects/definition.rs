@@ -2,11 +2,10 @@
 
 use std::borrow::Cow;
 
-use async_graphql::OutputType;
 use entity::{client_role, custom_field_option, custom_field_set};
 
 use crate::api::graphql::global_id::GlobalId;
-use clientele_domain::custom_field::{self as domain, Definitions, FieldState, Kind, SetUsage};
+use clientele_domain::definitions::{self, Definitions, FieldState, Kind, SetUsage};
 use graphql_server::object::{Field, FieldKind, Object, Selection, list, list_of, object, one_of};
 
 /// A definition, and all other definitions.

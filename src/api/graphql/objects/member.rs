@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use entity::{address, id_document};
 
 use crate::api::graphql::global_id::GlobalId;
-use graphql_server::object::{Field, FieldKind, Object};
+use graphql_server::object::{Field, Object};
 
 pub struct Address;
 

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 
-use async_graphql::OutputType;
 use entity::message;
 
 use super::{

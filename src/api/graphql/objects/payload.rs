@@ -2,8 +2,6 @@
 
 use std::iter::once;
 
-use async_graphql::OutputType;
-
 use super::{
     client::{Client, ClientRow},
     definition::{ClientRole, CustomFieldSet, SetRow},

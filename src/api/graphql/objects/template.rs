@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use async_graphql::OutputType;
-
 use super::definition::{ClientRole, CustomField, FieldRow};
 use crate::api::graphql::global_id::GlobalId;
 use clientele_domain::{

@@ -2,12 +2,10 @@
 
 use std::borrow::Cow;
 
-use async_graphql::OutputType;
-
 use super::connection::{Listed, Words};
 use crate::api::graphql::{global_id::GlobalId, loaded::LoadedData};
 use clientele_domain::access::{self, Caller, CallerKind, Listing, Permission, Rights, Sets};
-use graphql_server::object::{Field, FieldKind, Object};
+use graphql_server::object::{Field, Object};
 
 /// Names of permissions, in the order of their list.
 fn permissions(rights: &Rights) -> Vec<&'static str> {
