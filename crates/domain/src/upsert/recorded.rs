@@ -27,11 +27,11 @@ pub(super) fn members(before: Option<&Aggregate>, after: &Aggregate, definitions
     Members::new(&mut found).columns(before.map(|before| &before.client), Some(&after.client), own);
     let (addresses, documents) = (rows(before, |of| &of.addresses), rows(before, |of| &of.id_documents));
     each(addresses, after.addresses.as_deref(), |before, after, key| {
-        let columns = address::Column::iter().filter(|column| !is_key(column.as_str()));
+        let columns = of_member(address::Column::Position);
         Members::below(&mut found, &["addresses", key]).columns(before, after, columns);
     });
     each(documents, after.id_documents.as_deref(), |before, after, key| {
-        let columns = id_document::Column::iter().filter(|column| !is_key(column.as_str()));
+        let columns = of_member(id_document::Column::Position);
         Members::below(&mut found, &["idDocuments", key]).columns(before, after, columns);
     });
     let values = rows(before, |of| &of.custom_values);
@@ -61,9 +61,10 @@ fn each<'a, M: entity::Member>(
     }
 }
 
-/// Returns true for the columns of a member's primary key.
-fn is_key(column: &str) -> bool {
-    matches!(column, "client_key" | "encoded_key")
+/// The columns of a member that are recorded: all but its primary key, and its position in the list last.
+fn of_member<C: Iterable + IdenStatic>(position: C) -> impl Iterator<Item = C> {
+    let is_own = |column: &C| !["client_key", "encoded_key", "position"].contains(&column.as_str());
+    C::iter().filter(is_own).chain([position])
 }
 
 /// Values are identified by the field's id and the position in its group, as in submissions.
