@@ -23,6 +23,7 @@ use clientele::{
     api::{
         self,
         authentication::{Authentication, AuthenticationSettings, Guard, JwtSettings},
+        metrics::ApiMetrics,
     },
     caller::{Caller, Permission},
     db::{Database, DatabaseSettings},
@@ -142,7 +143,7 @@ impl Way {
         let stream = TcpStream::connect(listener.local_addr().expect("an address")).await;
         let stream = stream.expect("connected");
         stream.set_nodelay(true).expect("a socket");
-        let server = Server::new(&HttpSettings::default()).expect("valid settings");
+        let server = Server::new(&HttpSettings::default(), ApiMetrics::default()).expect("valid settings");
         tokio::spawn(server.serve(listener, router, pending(), Duration::ZERO));
         let authorization = authorization.map_or(String::new(), |value| format!("authorization: {value}\r\n"));
         let request = format!(

@@ -20,9 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::authentication::AuthenticationSettings;
 use crate::api::cors::CorsSettings;
-use crate::api::rate_limit::RateLimitSettings;
+use crate::api::graphql::settings::GraphqlSettings;
 use crate::api::rest::RestSettings;
-use crate::server::HttpSettings;
 use clientele_core::budget::AnswerSettings;
 use clientele_core::network::ListenAddress;
 use clientele_delivery::settings::NotificationSettings;
@@ -31,7 +30,7 @@ use clientele_domain::client::ClientSettings;
 use clientele_domain::idempotency::IdempotencySettings;
 use clientele_storage::db::DatabaseSettings;
 pub use database_url::DatabaseUrl;
-use graphql_server::settings::GraphqlSettings;
+use http_server::{HttpSettings, rate_limit::RateLimitSettings};
 pub use layers::{Flags, load, load_with_origins};
 pub use origins::Origins;
 pub use redact::{is_path, redacted};
@@ -74,8 +73,7 @@ pub struct Config {
 pub struct Log {
     /// Lines for people, or one JSON object per line for machines.
     pub format: LogFormat,
-    /// The lowest level, or levels by module: `info`, `warn,clientele=debug`. Below `warn`, only this program's own
-    /// crates are logged.
+    /// Least level, or levels by module: `info`, `warn,clientele=debug`. Below a warning only our own crates are logged.
     pub filter: String,
 }
 

@@ -10,9 +10,9 @@ pub use clientele_domain::{
     Clientele, access, audit, caller, client, client_by, custom_field, definitions, enums, idempotency, notify, upsert,
 };
 pub use clientele_storage::{db, paging};
+pub use http_server as server;
 
 pub mod api;
 pub mod cli;
 pub mod config;
-pub mod server;
 pub mod telemetry;

@@ -15,7 +15,7 @@ use axum::{
     Router,
     extract::{Request, State},
     http::{
-        HeaderMap, HeaderValue,
+        Extensions, HeaderMap, HeaderValue,
         header::{RETRY_AFTER, WWW_AUTHENTICATE},
     },
     middleware::{Next, from_fn_with_state},
@@ -34,9 +34,10 @@ use super::{
     report::{ErrorReport, LogCause, Reason, RequestReport},
     rest,
 };
+use clientele_core::flow::Flow;
 use clientele_domain::{
     Clientele,
-    caller::{Caller, Door},
+    access::{Caller, CallerKind, Door},
 };
 
 /// The authentication mode of the server.
@@ -77,8 +78,13 @@ pub fn protect(router: Router, gate: Gate) -> Router {
     router.route_layer(from_fn_with_state(gate, authenticate))
 }
 
-/// Adds the [`Caller`] to the request, unless an outer layer has done so. Callers can't forge it: extensions aren't
-/// sent over the wire.
+/// The authenticated caller of a request, as rate limits tell callers apart.
+pub fn caller_flow(extensions: &Extensions) -> Option<Flow> {
+    let caller = extensions.get::<Caller>()?;
+    (caller.kind != CallerKind::Anyone).then(|| Flow::Caller(caller.kind.as_str(), caller.id.clone()))
+}
+
+/// Puts the [`Caller`] into the request, unless a layer outside has done so: nothing on the wire can.
 async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(&request);
     let caller = match (request.extensions().get::<Caller>(), &gate.authentication) {
@@ -116,7 +122,8 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
         }
     };
     if let Some(report) = request.extensions().get::<RequestReport>() {
-        report.set_caller(&caller);
+        let key = matches!(caller.kind, CallerKind::User | CallerKind::Token).then(|| caller.id.clone());
+        report.set_caller(caller.kind.as_str(), key);
     }
     request.extensions_mut().insert(id);
     request.extensions_mut().insert(caller);
@@ -126,8 +133,8 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
 const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"clientele\"");
 const BASIC: HeaderValue = HeaderValue::from_static("Basic realm=\"clientele\", charset=\"UTF-8\"");
 
-/// Returns true for a script's request from a web page. In reply to a Basic challenge, a browser might prompt for
-/// credentials itself, over the page's own sign-in.
+/// Returns true for the request of a script in a page: a browser that meets the challenge of Basic there may ask for a
+/// name and a password by itself, over the page's own way to sign in.
 fn is_of_script(headers: &HeaderMap) -> bool {
     let mode = headers.get("sec-fetch-mode");
     mode.is_some_and(|mode| mode != "navigate") || headers.contains_key("x-requested-with")

@@ -1,21 +1,13 @@
-//! Whose pages may use the doors besides this server's own: the origins that the operator lists, and nobody else's.
+//! Settings for pages of other origins that use the APIs.
 //!
-//! The browser asks before it sends; it is answered before anybody is authenticated. No cookie means anything here, so
-//! credentials in that sense are never allowed; a page sends its token in a header.
+//! Preflight requests are answered before authentication. The APIs read no cookies, so credentials in the sense of CORS
+//! are never allowed: a page sends its token in a header.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use axum::{
-    Router,
-    extract::{Request, State},
-    http::{HeaderName, HeaderValue, Method, Uri, header},
-    middleware::{Next, from_fn_with_state},
-    response::Response,
-};
+use axum::http::{HeaderName, HeaderValue, Method, Uri, header};
 use serde::{Deserialize, Serialize};
 use tower_http::cors::CorsLayer;
-
-use super::origin;
 
 /// The headers that the APIs read; pages may always send them.
 const REQUEST_HEADERS: [HeaderName; 8] = [
@@ -36,7 +28,7 @@ const DEFAULT_HEADERS: [&str; 5] = [
     "tracestate",
     "x-request-id",
 ];
-/// What a page may read of an answer, besides what browsers show to all.
+/// The response headers that a page may read in addition to those that browsers always show.
 const RESPONSE_HEADERS: [HeaderName; 6] = [
     header::ALLOW,
     header::RETRY_AFTER,
@@ -73,7 +65,7 @@ pub fn header_name(text: &str) -> Option<HeaderName> {
     HeaderName::from_bytes(text.as_bytes()).ok().filter(|name| name != "*")
 }
 
-/// Whether a text is an origin as browsers write it.
+/// Returns true for an origin as browsers write it.
 pub fn is_origin(text: &str) -> bool {
     let Ok(uri) = text.parse::<Uri>() else { return false };
     match (uri.scheme_str(), uri.authority()) {
@@ -87,7 +79,20 @@ pub fn is_origin(text: &str) -> bool {
 }
 
 impl CorsSettings {
-    fn origins(&self) -> Vec<HeaderValue> {
+    /// The layer that answers preflight requests and lets pages of these origins read responses. None without origins.
+    pub fn layer(&self) -> Option<CorsLayer> {
+        let origins = self.origins();
+        let layer = || {
+            CorsLayer::new()
+                .allow_methods([Method::GET, Method::POST])
+                .allow_headers(self.headers())
+                .expose_headers(RESPONSE_HEADERS)
+                .max_age(Duration::from_secs(self.max_age_seconds))
+        };
+        (!origins.is_empty()).then(|| layer().allow_origin(origins))
+    }
+
+    pub fn origins(&self) -> Vec<HeaderValue> {
         let texts = self.allowed_origins.iter();
         texts.filter_map(|origin| HeaderValue::from_str(origin).ok()).collect()
     }
@@ -99,43 +104,6 @@ impl CorsSettings {
         headers.dedup();
         headers
     }
-}
-
-/// Lets pages of the listed origins in.
-pub(super) fn allow(doors: Router, settings: &CorsSettings) -> Router {
-    let origins: Arc<[HeaderValue]> = settings.origins().into();
-    match origins.is_empty() {
-        true => doors,
-        false => doors.layer(from_fn_with_state(origins, recognise)),
-    }
-}
-
-/// Answers browsers that ask for pages of the listed origins, and lets those pages read every answer: refusals of the
-/// shell as well, for a page that can't read that it is to come back later can only fail. So this stands outside of
-/// what refuses.
-pub fn answer(router: Router, settings: &CorsSettings) -> Router {
-    let origins = settings.origins();
-    if origins.is_empty() {
-        return router;
-    }
-    let layer = CorsLayer::new()
-        .allow_origin(origins)
-        .allow_methods([Method::GET, Method::POST])
-        .allow_headers(settings.headers())
-        .expose_headers(RESPONSE_HEADERS)
-        .max_age(Duration::from_secs(settings.max_age_seconds));
-    router.layer(layer)
-}
-
-async fn recognise(State(origins): State<Arc<[HeaderValue]>>, mut request: Request, next: Next) -> Response {
-    let allowed = request
-        .headers()
-        .get(header::ORIGIN)
-        .is_some_and(|origin| origins.contains(origin));
-    if allowed {
-        request.extensions_mut().insert(origin::Allowed);
-    }
-    next.run(request).await
 }
 
 #[cfg(test)]

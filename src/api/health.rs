@@ -1,4 +1,4 @@
-//! Health checks for load balancers and orchestrators: the process runs, and it can serve requests.
+//! Health checks for load balancers and orchestrators.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,14 +12,13 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::sync::watch;
 
-/// Checks that the server's dependencies work. The error is the reason why one doesn't.
+/// Checks that everything works that the server depends on; the error is the reason why it doesn't.
 pub type Ping = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), &'static str>> + Send>> + Send + Sync>;
 
-/// A line about a partial failure that affects some callers. `/health/ready` shows it while other callers can be
-/// served.
+/// A line about a part that fails for some callers only, which `/health/ready` shows.
 pub type Finding = Arc<dyn Fn() -> Option<&'static str> + Send + Sync>;
 
-/// Most probes have timed out after this time.
+/// Probes usually give up after less time.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The reason while the database doesn't answer.
 pub const NO_ANSWER: &str = "the database does not answer\n";

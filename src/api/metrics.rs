@@ -1,7 +1,6 @@
-//! `/metrics`, for Prometheus and programs that read its formats.
+//! Serves `/metrics` in the formats of Prometheus.
 //!
-//! It also answers while the database is unreachable: metrics from the database are then missing, and
-//! `clientele_database_up` is 0.
+//! It answers without the database: metrics that are read from there are left out then, and `clientele_database_up` is 0.
 
 mod process;
 mod requests;
@@ -18,6 +17,7 @@ use axum::{
     routing::get,
 };
 use chrono::Utc;
+use http_server::rate_limit::{self, RateLimit};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
@@ -34,7 +34,6 @@ pub use self::{
 use super::{
     RequestId,
     authentication::{Authentication, Gate, Guard, protect},
-    rate_limit::{self, RateLimit},
     rest,
 };
 use clientele_core::error::Error;
@@ -43,7 +42,7 @@ use clientele_domain::{
     caller::{Caller, Door},
 };
 
-/// The time limit for the database's part of a page.
+/// The time limit of the database for its part of a page.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The metrics page.
@@ -86,8 +85,8 @@ impl Page {
     }
 }
 
-/// The metrics of the issuer's keys: the success of the last fetch, and their age. Omitted before the first fetch, or
-/// when none are fetched.
+/// The metrics of the issuer's keys: the success of the last fetch, and their age. None before the first fetch, or when
+/// none are fetched.
 #[derive(Debug)]
 struct IssuerKeys(Arc<Guard>);
 
@@ -108,7 +107,7 @@ impl Collector for IssuerKeys {
     }
 }
 
-/// `/metrics` for callers with VIEW_METRICS, or for all if configured.
+/// The route of `/metrics`, for callers with VIEW_METRICS, or for all callers if configured.
 pub fn router(
     clientele: Arc<Clientele>,
     metrics: ApiMetrics,
@@ -117,8 +116,8 @@ pub fn router(
 ) -> Router {
     let page = Page::new(clientele.clone(), &metrics, authentication);
     let router = Router::new().route("/metrics", get(answer)).with_state(Arc::new(page));
-    // Each request queries the database.
-    let router = rate_limit::before(router, limit);
+    // Each request reads the database.
+    let router = rate_limit::before::<ApiMetrics>(router, limit);
     let authentication = match authentication {
         Authentication::Required(guard) if guard.shows_metrics_to_all() => Authentication::Off,
         authentication => authentication.clone(),

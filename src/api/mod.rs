@@ -1,51 +1,49 @@
-//! The doors. Each turns what came over the wire into the domain's types, calls one domain function and writes the
-//! answer.
+//! The GraphQL and REST APIs. Each translates requests into the domain's types, calls one function of the domain and
+//! writes the response.
 
 use std::sync::Arc;
 
 use axum::Router;
 
 use self::{
-    authentication::{Authentication, Gate, protect},
+    authentication::{Authentication, Gate, caller_flow, protect},
     cors::CorsSettings,
     metrics::ApiMetrics,
     rate_limit::{RateLimit, RateLimitSettings},
     rest::RestSettings,
 };
-pub use self::{
-    place::{Place, Places, RequestOrigin},
-    request_id::RequestId,
+pub use http_server::{
+    PeerAddress, RequestId, RequestOrigin, RequestPermit as Place, RequestPermits as Places, content_encoding,
+    rate_limit,
 };
+
 use clientele_core::budget::{AnswerSettings, Means};
 use clientele_domain::{Clientele, caller::Door};
 use graphql_server::{persisted::Persisted, settings::GraphqlSettings};
 
 pub mod authentication;
-pub mod content_encoding;
 pub mod cors;
 pub mod graphql;
 pub mod health;
 pub mod metrics;
 pub mod origin;
-mod place;
 pub mod playground;
-pub mod rate_limit;
 pub mod refusal;
-pub mod report;
-mod request_id;
 pub mod rest;
 pub mod unmatched;
 
-/// Where a request came from, in the extensions of every request that came over a socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PeerAddress(pub std::net::IpAddr);
+pub mod report {
+    //! The report of a request and of its errors to the log and the metrics.
 
-/// How the doors are configured.
+    pub use http_server::report::{ErrorReport, LogCause, Operation as GraphqlOperation, Reason, RequestReport};
+}
+
+/// Settings of the APIs.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     pub answers: AnswerSettings,
     pub graphql: GraphqlSettings,
-    /// Documents that callers may name instead of sending them.
+    /// Documents that callers can refer to instead of sending them.
     pub persisted: Persisted,
     pub cors: CorsSettings,
     pub metrics: ApiMetrics,
@@ -54,7 +52,7 @@ pub struct Settings {
     pub rate_limit: RateLimitSettings,
 }
 
-/// Both doors to these clients, and what they count.
+/// The routes of both APIs and of `/metrics`.
 pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
     let Settings {
         answers,
@@ -68,10 +66,10 @@ pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
     } = settings;
     let routes = rest::ROUTES.iter().map(|route| (route.method.clone(), route.path));
     metrics.set_rest_routes(routes);
-    let rate_limit = RateLimit::new(&rate_limit);
+    let rate_limit = RateLimit::new(&rate_limit, caller_flow);
     let guard = |router: Router, door| {
-        // Inside: a bucket is a caller's.
-        let router = rate_limit::before(router, rate_limit.as_ref());
+        // Inside of authentication, because a bucket belongs to a caller.
+        let router = rate_limit::before::<ApiMetrics>(router, rate_limit.as_ref());
         protect(
             router,
             Gate {
@@ -87,6 +85,6 @@ pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
     let means = Means::new(clientele.db.request_timeout(), clientele.db.connections(), &answers);
     let graphql = graphql::router(clientele.clone(), graphql, persisted, metrics.clone(), means.clone());
     let rest = rest::router(clientele.clone(), legacy, means);
-    let doors = guard(graphql, Door::Graphql).merge(guard(rest, Door::Rest));
-    cors::allow(doors, &cors).merge(measured)
+    let apis = guard(graphql, Door::Graphql).merge(guard(rest, Door::Rest));
+    http_server::origin::allow(apis, cors.origins()).merge(measured)
 }

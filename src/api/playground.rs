@@ -1,7 +1,7 @@
-//! The page at `/playground`: a GraphQL editor for the server's own `/graphql`.
+//! Serves `/playground`, a GraphQL editor that uses `/graphql` of this server.
 //!
-//! Its files are embedded if `playground/dist` was built before the program was compiled. Otherwise the page loads the
-//! same files from a CDN, with integrity hashes.
+//! Its files are part of the program if `playground/dist` was built before the program was compiled. Otherwise the page
+//! loads the same files from a CDN and checks their hashes.
 
 use axum::Router;
 use axum::extract::{Path, Request};
@@ -16,13 +16,12 @@ use super::unmatched::unknown_path;
 
 /// Names and contents of the built files. Empty when they weren't built.
 static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/playground_files.rs"));
-/// Served only at `/playground`, with its content security policy.
+/// Served at `/playground` only, with its Content-Security-Policy.
 const PAGE: &str = "index.html";
 const PAGE_FROM_CDN: &str = include_str!("../../playground/page/index.html");
 const START: &str = include_str!("../../playground/page/start.js");
 
-/// The editor writes style attributes, and its style sheet contains fonts and images as data URLs. Nothing else is
-/// allowed.
+/// The editor writes style attributes, and its style sheet holds fonts and images as data. Nothing else is allowed.
 macro_rules! policy {
     ($elsewhere:literal) => {
         concat!(
@@ -37,7 +36,7 @@ macro_rules! policy {
 const POLICY_OFFLINE: &str = policy!("");
 const POLICY_CDN: &str = policy!(" https://cdn.jsdelivr.net/npm/");
 
-/// `/playground`, its files below that path, and a redirect from `/`.
+/// The routes of `/playground`, its files, and the redirect from `/`.
 pub fn routes() -> Router {
     Router::new()
         .route("/", get(async || Redirect::temporary("/playground")))
@@ -46,7 +45,7 @@ pub fn routes() -> Router {
         .route("/playground/assets/{file}", get(asset))
 }
 
-/// Returns true when the playground works without internet access.
+/// Returns true when the playground works without the internet.
 pub fn is_embedded() -> bool {
     !FILES.is_empty()
 }
@@ -67,7 +66,7 @@ async fn page() -> Response {
 }
 
 async fn asset(Path(name): Path<String>, request: Request) -> Response {
-    // This file has no version in its name: it changes with the program.
+    // The name of this file has no version: it is part of the program and changes with it.
     if name == "start.js" {
         return file(&name, "no-cache", START.as_bytes());
     }

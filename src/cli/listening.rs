@@ -11,9 +11,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
 use super::{Failure, host_name};
+use crate::api::metrics::ApiMetrics;
 use crate::config::Config;
-use crate::server::Server;
 use clientele_core::network::ListenAddress;
+use http_server::Server;
 
 /// The maximum number of connections not yet accepted, within the system's limit. Beyond it, the caller's system
 /// retries after a second, which would delay a burst that the server could serve at once.
@@ -144,10 +145,11 @@ pub(super) async fn stopped(mut stop: watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// The HTTP server as configured, with its certificate loaded.
-pub(super) fn server(config: &Config) -> Result<Server, Failure> {
-    let server = Server::new(&config.http).map_err(|error| Failure::misconfigured(error.to_string()))?;
-    Ok(server.for_pages_of(&config.cors))
+/// The HTTP server as it is configured, with its certificate read.
+pub(super) fn server(config: &Config, metrics: &ApiMetrics) -> Result<Server<ApiMetrics>, Failure> {
+    let server = Server::new(&config.http, metrics.clone());
+    let server = server.map_err(|error| Failure::misconfigured(error.to_string()))?;
+    Ok(server.with_cors(config.cors.layer()))
 }
 
 #[cfg(test)]

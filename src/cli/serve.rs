@@ -18,17 +18,11 @@ use crate::api::authentication::{Authentication, Guard};
 use crate::api::metrics::ApiMetrics;
 use crate::api::{self, health, origin, playground, unmatched};
 use crate::config::{Config, LogFormat};
-use crate::server::Server;
 use clientele_core::secret::Secret;
 use clientele_delivery::channel::Channels;
 use clientele_domain::Clientele;
 use clientele_domain::idempotency;
-use clientele_domain::{
-    access::{FIRST, make_first_user},
-    caller::Caller,
-};
-use graphql_server::persisted::{Manifest, Persisted};
-use graphql_server::settings::GraphqlSettings;
+use http_server::Server;
 
 /// Starts the server, with the cheapest checks first, and serves until it is stopped.
 pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure> {
@@ -39,7 +33,7 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
         ));
     }
     let metrics = ApiMetrics::default();
-    let server = listening::server(config)?.measured_by(&metrics);
+    let server = listening::server(config, &metrics)?;
     let listener = listening::bind(listen)?;
     let address = listener.local_addr().map_err(Failure::internal)?;
     let channels = worker::channels(config)?;
@@ -64,7 +58,7 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
 
 /// The settings and sockets prepared before the database is opened.
 struct Prepared {
-    server: Server,
+    server: Server<ApiMetrics>,
     listener: TcpListener,
     address: SocketAddr,
     channels: Channels,

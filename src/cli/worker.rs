@@ -13,14 +13,13 @@ use tokio::time::timeout;
 use super::listening::Signals;
 use super::store::{self, OpenMode};
 use super::{Failure, listening, print};
-use crate::api::authentication::{Authentication, Guard};
+use crate::api::authentication::{Authentication, Guard, caller_flow};
 use crate::api::metrics::ApiMetrics;
-use crate::api::rate_limit::RateLimit;
 use crate::api::{self, health, unmatched};
 use crate::config::{Config, LogFormat};
-use crate::server::Server;
 use clientele_delivery::{Worker, channel::Channels};
 use clientele_domain::Clientele;
+use http_server::{Server, rate_limit::RateLimit};
 
 /// The extra time in which a worker can release its messages after the shutdown timeout.
 const TO_GIVE_BACK: Duration = Duration::from_secs(2);
@@ -69,7 +68,8 @@ pub(super) fn channels(config: &Config) -> Result<Channels, Failure> {
 pub(super) async fn work(config: &Config) -> Result<(), Failure> {
     let channels = channels(config)?;
     let guard = Guard::new(config.authentication.clone()).map_err(Failure::misconfigured)?;
-    let server = listening::server(config)?;
+    let metrics = ApiMetrics::default();
+    let server = listening::server(config, &metrics)?;
     let listener = match &config.notifications.worker_listen {
         Some(address) => Some(listening::bind(listening::resolve(address).await?)?),
         None => None,
@@ -78,7 +78,16 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
     // No delay: load balancers send no requests to a worker.
     let Signals { stop, .. } = listening::stop_on_signal(Duration::ZERO)?;
     store::with_clientele_until_stopped(config, OpenMode::Change, interrupted, async |clientele| {
-        send(Arc::new(clientele), channels, config, (server, listener), guard, stop).await
+        send(
+            Arc::new(clientele),
+            channels,
+            config,
+            (server, metrics),
+            listener,
+            guard,
+            stop,
+        )
+        .await
     })
     .await
 }
@@ -87,7 +96,8 @@ async fn send(
     clientele: Arc<Clientele>,
     channels: Channels,
     config: &Config,
-    (server, listener): (Server, Option<TcpListener>),
+    (server, metrics): (Server<ApiMetrics>, ApiMetrics),
+    listener: Option<TcpListener>,
     guard: Arc<Guard>,
     stop: watch::Receiver<bool>,
 ) -> Result<(), Failure> {
@@ -95,8 +105,6 @@ async fn send(
     match listener {
         Some(listener) => {
             let address = listener.local_addr().map_err(Failure::internal)?;
-            let metrics = ApiMetrics::default();
-            let server = server.measured_by(&metrics);
             announce(config, Some(&format!("{}://{address}", server.scheme())))?;
             let router = Router::new()
                 .merge(health::routes(
@@ -108,7 +116,7 @@ async fn send(
                     clientele,
                     metrics,
                     &Authentication::Required(guard),
-                    RateLimit::new(&config.rate_limit).as_ref(),
+                    RateLimit::new(&config.rate_limit, caller_flow).as_ref(),
                 ));
             let patience = Duration::from_secs(config.shutdown_timeout_seconds);
             let router = unmatched::answer(router, unmatched::NO_PATH_OF_WORKER);

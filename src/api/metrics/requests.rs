@@ -1,11 +1,10 @@
-//! Metrics of requests: their number by kind, their duration and their outcome.
+//! Metrics of requests: their number, duration and outcome by kind.
 //!
-//! Labels have values from closed sets, regardless of input.
+//! Labels have values of closed sets, which callers can't extend.
 
 use std::{
     fmt,
     sync::{Arc, OnceLock},
-    time::Duration,
 };
 
 use axum::http::{Method, StatusCode};
@@ -17,13 +16,13 @@ use prometheus_client::{
 };
 
 use super::{SignInMethod, SignInOutcome};
-use crate::api::{
-    Places,
-    report::{ErrorReport, GraphqlOperation, Reason, RequestReport},
-};
 use clientele_core::{
     histogram::{Buckets, Histogram},
     problem::Problem,
+};
+use http_server::{
+    EndedRequest, RequestPermits,
+    report::{ErrorReport, Operation as RequestOperation, Reason},
 };
 
 const SECONDS: Buckets = &[
@@ -34,7 +33,7 @@ const STATUSES: [u16; 19] = [
     0, 200, 307, 400, 401, 403, 404, 405, 406, 408, 409, 413, 415, 422, 429, 431, 500, 503, 504,
 ];
 
-/// The request metrics of one process. Clones share them.
+/// The metrics of the server and its APIs. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct ApiMetrics(Arc<Inner>);
 
@@ -49,7 +48,7 @@ struct Inner {
     sign_ins: Family<SignInLabels, Counter>,
     signed_in: [[Counter; SignInOutcome::ALL.len()]; SignInMethod::ALL.len()],
     exceeded: Family<LimitLabels, Counter>,
-    places: OnceLock<Places>,
+    places: OnceLock<RequestPermits>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -115,7 +114,7 @@ impl Default for ApiMetrics {
 }
 
 impl ApiMetrics {
-    /// Sets the routes of the REST API, whose requests are counted by route. Must be called before the first request.
+    /// Names the routes of the REST API, whose requests are counted by route. Must be called before the first request.
     pub(in crate::api) fn set_rest_routes(&self, routes: impl IntoIterator<Item = (Method, &'static str)>) {
         let _ = self.0.operations.set(Operations::new(routes));
     }
@@ -124,17 +123,11 @@ impl ApiMetrics {
         self.0.operations.get_or_init(|| Operations::new([]))
     }
 
-    /// Counts a request that was answered, or cancelled by its caller (without a status).
-    pub fn request(
-        &self,
-        method: &Method,
-        route: Option<&str>,
-        report: &RequestReport,
-        status: Option<StatusCode>,
-        duration: Duration,
-    ) {
-        let operation = self.operations().of(method, route, report.operation());
-        let status = status.map_or(0, |status| status.as_u16());
+    /// Counts a request that has ended, and its errors.
+    pub fn request(&self, request: &EndedRequest<'_>) {
+        let operations = self.operations();
+        let operation = operations.of(request.method, request.route, request.report.operation());
+        let status = request.status.map_or(0, |status| status.as_u16());
         let status_at = STATUSES.iter().position(|known| *known == status).unwrap_or(0);
         let create = || {
             self.0.requests.get_or_create_owned(&RequestLabels {
@@ -143,18 +136,18 @@ impl ApiMetrics {
                 status: STATUSES[status_at],
             })
         };
-        operation.durations[status_at].get_or_init(create).observe(duration);
-    }
-
-    /// Counts the errors of a response, and the reason of a refusal.
-    pub fn errors(&self, method: &Method, route: Option<&str>, status: StatusCode, report: Option<&ErrorReport>) {
-        let api = self.operations().of(method, route, None).api;
-        if let Some(report) = report {
+        operation.durations[status_at]
+            .get_or_init(create)
+            .observe(request.duration);
+        if let Some(report) = request.errors {
+            let api = operations.of(request.method, request.route, None).api;
             self.codes(api, report);
         }
-        let by_status = || (status == StatusCode::PAYLOAD_TOO_LARGE).then_some(Reason::BodySize);
+        let by_status = || (request.status == Some(StatusCode::PAYLOAD_TOO_LARGE)).then_some(Reason::BodySize);
         let of_cause = |report: &ErrorReport| report.cause.as_ref().and_then(|cause| cause.refused);
-        let reason = report.and_then(|report| report.refused.or_else(|| of_cause(report)));
+        let reason = request
+            .errors
+            .and_then(|report| report.refused.or_else(|| of_cause(report)));
         if let Some(reason) = reason.or_else(by_status) {
             self.refused(reason);
         }
@@ -196,8 +189,8 @@ impl ApiMetrics {
         self.0.exceeded.get_or_create(&LimitLabels { limit, outcome }).inc();
     }
 
-    /// Starts to export the numbers of requests in progress and waiting.
-    pub fn watch(&self, places: &Places) {
+    /// Shows the number of requests in progress and waiting.
+    pub fn watch(&self, places: &RequestPermits) {
         let _ = self.0.places.set(places.clone());
     }
 
@@ -252,7 +245,7 @@ struct UnderWay(ApiMetrics);
 
 impl Collector for UnderWay {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let (in_progress, waiting) = self.0.0.places.get().map_or((0, 0), Places::in_use);
+        let (in_progress, waiting) = self.0.0.places.get().map_or((0, 0), RequestPermits::in_use);
         for (name, help, value) in [
             ("requests_in_progress", "Requests that are being answered.", in_progress),
             ("requests_waiting", "Requests that wait to be answered.", waiting),
@@ -321,10 +314,10 @@ impl Operations {
         Self(all)
     }
 
-    fn of(&self, method: &Method, route: Option<&str>, operation: Option<GraphqlOperation>) -> &Operation {
+    fn of(&self, method: &Method, route: Option<&str>, operation: Option<RequestOperation>) -> &Operation {
         let at = match operation {
-            Some(GraphqlOperation::Query) => QUERY,
-            Some(GraphqlOperation::Mutation) => MUTATION,
+            Some(RequestOperation::Query) => QUERY,
+            Some(RequestOperation::Mutation) => MUTATION,
             None => self.of_route(method, route),
         };
         self.0.get(at).unwrap_or(&self.0[OTHER])
@@ -352,7 +345,7 @@ impl Operations {
 mod tests {
     use axum::http::Method;
 
-    use super::{GraphqlOperation, Operations};
+    use super::{Operations, RequestOperation};
 
     #[test]
     fn every_request_belongs_to_one_operation_of_a_closed_set() {
@@ -362,13 +355,13 @@ mod tests {
             (
                 Method::POST,
                 Some("/graphql"),
-                Some(GraphqlOperation::Query),
+                Some(RequestOperation::Query),
                 ("graphql", "query"),
             ),
             (
                 Method::POST,
                 Some("/graphql"),
-                Some(GraphqlOperation::Mutation),
+                Some(RequestOperation::Mutation),
                 ("graphql", "mutation"),
             ),
             (Method::DELETE, Some("/graphql"), None, ("graphql", "none")),

@@ -30,7 +30,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout_at;
 
-use super::{RequestId, refusal};
+use super::RequestId;
 use answer::{Bare, Expanded};
 use clientele_core::{
     budget::{Allowance, Means, Purpose, Size, Text},
@@ -129,13 +129,14 @@ pub fn router(clientele: Arc<Clientele>, settings: RestSettings, means: Means) -
         })
 }
 
-/// The response to a request that was refused before it reached this API.
-pub(in crate::api) fn refused(refusal: refusal::Refusal, sentence: &'static str, id: &RequestId) -> Response {
+/// The response to a request that the server refused before it reached this API.
+pub(in crate::api) fn refused(refusal: http_server::Refusal, sentence: &'static str, id: &RequestId) -> Response {
+    use http_server::Refusal as Reason;
     let (code, source) = match refusal {
-        refusal::Refusal::Slow => (codes::TOO_SLOW, Some(sentence.to_owned())),
-        refusal::Refusal::TooMany { .. } => (codes::RATE_LIMITED, Some(sentence.to_owned())),
-        refusal::Refusal::Overloaded => (codes::UNAVAILABLE, Some(sentence.to_owned())),
-        refusal::Refusal::Broken => (codes::INTERNAL_ERROR, Some(id.0.to_string())),
+        Reason::BodyTimeout => (codes::TOO_SLOW, Some(sentence.to_owned())),
+        Reason::RateLimit { .. } => (codes::RATE_LIMITED, Some(sentence.to_owned())),
+        Reason::Overload => (codes::UNAVAILABLE, Some(sentence.to_owned())),
+        Reason::Panic => (codes::INTERNAL_ERROR, Some(id.0.to_string())),
     };
     Failure::from(Refusal { code, source }).into_response(Some(id))
 }

@@ -1,10 +1,10 @@
-//! Validates the settings of the HTTP server.
+//! Checks the values of the HTTP server's settings.
 
 use std::{ops::RangeInclusive, time::Duration};
 
 use super::super::ConfigError;
 use super::require;
-use crate::server::HttpSettings;
+use http_server::HttpSettings;
 
 const LONGEST: Duration = Duration::from_secs(3_600);
 

@@ -122,7 +122,8 @@ impl Net {
     fn log() -> Log {
         Log {
             format: LogFormat::Json,
-            filter: "warn,clientele=trace,entity=trace,migration=trace".to_owned(),
+            filter: "warn,clientele=trace,entity=trace,graphql_server=trace,http_server=trace,migration=trace"
+                .to_owned(),
         }
     }
 

@@ -108,10 +108,8 @@ impl TestServer {
         );
         let callers = Callers::default();
         let router = callers.known_to(router(clientele.clone(), &settings));
-        let server = Server::new(&settings.http).expect("valid settings");
-        let server = server
-            .for_pages_of(&settings.doors.cors)
-            .measured_by(&settings.doors.metrics);
+        let server = Server::new(&settings.http, settings.doors.metrics.clone()).expect("valid settings");
+        let server = server.with_cors(settings.doors.cors.layer());
         let serving = tokio::spawn(server.serve(listener, router, pending(), Duration::ZERO));
         // The library names no cryptography of its own, though nothing here is encrypted.
         let _ = rustls::crypto::ring::default_provider().install_default();

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use clientele::server::{HttpSettings, Server};
+use clientele::{
+    api::metrics::ApiMetrics,
+    server::{HttpSettings, Server},
+};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};
@@ -25,7 +28,7 @@ async fn caller(settings: HttpSettings) -> Caller {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let (stop, stopped) = oneshot::channel();
-    let server = Server::new(&settings).expect("valid settings");
+    let server = Server::new(&settings, ApiMetrics::default()).expect("valid settings");
     let stopped = async {
         let _ = stopped.await;
     };

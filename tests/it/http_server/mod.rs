@@ -17,7 +17,10 @@ mod tls;
 use std::{future::pending, net::SocketAddr, time::Duration};
 
 use axum::{Router, body::Bytes, routing::get};
-use clientele::server::{HttpSettings, Server};
+use clientele::{
+    api::metrics::ApiMetrics,
+    server::{HttpSettings, Server},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -34,7 +37,7 @@ async fn serve(settings: HttpSettings, router: Router) -> (SocketAddr, net::Spre
     let net = net::spread();
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
-    let server = Server::new(&settings).expect("valid settings");
+    let server = Server::new(&settings, ApiMetrics::default()).expect("valid settings");
     tokio::spawn(server.serve(listener, router, pending(), Duration::ZERO));
     (address, net)
 }

@@ -2,7 +2,10 @@
 
 use std::{fs, future::pending, net::SocketAddr, sync::Arc, time::Duration};
 
-use clientele::server::{HttpSettings, Server};
+use clientele::{
+    api::metrics::ApiMetrics,
+    server::{HttpSettings, Server},
+};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
@@ -145,7 +148,7 @@ async fn certificate_changed_during_the_start_is_loaded() {
     let (old, new) = (Certificate::new(), Certificate::new());
     let folder = tempfile::tempdir().expect("a folder");
     write(&folder, old.pem(), old.key_pem());
-    let server = Server::new(&settings(&folder)).expect("valid settings");
+    let server = Server::new(&settings(&folder), ApiMetrics::default()).expect("valid settings");
     write(&folder, new.pem(), new.key_pem());
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
@@ -196,7 +199,9 @@ fn unusable_certificate_stops_the_start_with_a_reason() {
         ),
     ] {
         write(&folder, certificate, key);
-        let error = Server::new(&settings(&folder)).expect_err(sentence).to_string();
+        let error = Server::new(&settings(&folder), ApiMetrics::default())
+            .expect_err(sentence)
+            .to_string();
         assert_eq!(error.replace(&folder.path().display().to_string(), "FOLDER"), sentence);
     }
 }

@@ -83,7 +83,7 @@ async fn log_channel_masks_recipient_and_omits_the_text() {
         assert_eq!(outcome, Outcome::Sent { provider_id });
         assert!(!channels.sends(channel));
     }
-    let place = "INFO clientele::delivery::channel::log: a message that no channel sends";
+    let place = "INFO clientele_delivery::channel::log: a message that no channel sends";
     assert_eq!(
         written.text(),
         format!(

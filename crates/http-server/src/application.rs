@@ -1,0 +1,83 @@
+//! The interface between the server and the application behind it.
+
+use std::{fmt, time::Duration};
+
+use axum::{
+    http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::AUTHORIZATION},
+    response::{IntoResponse, Response},
+};
+
+use crate::{
+    permit::RequestPermits,
+    refusal::Refusal,
+    report::{ErrorReport, Reason, RequestReport},
+    request_id::RequestId,
+};
+
+/// The decisions that the server leaves to the application, and the events that it reports to it. Clones share their
+/// state.
+///
+/// `()` is the application that refuses requests with a line of text and counts nothing.
+pub trait Application: Clone + fmt::Debug + Send + Sync + 'static {
+    /// The format of refusals that a caller understands, such as the API of a path and a media type.
+    type Form: Copy + PartialEq + fmt::Debug + Send + Sync + 'static;
+
+    /// All forms. An overloaded server refuses requests of these forms with responses that are written beforehand.
+    const FORMS: &'static [Self::Form];
+
+    /// The form for a request with this path and these headers.
+    fn form(path: &str, headers: &HeaderMap) -> Self::Form;
+
+    /// Writes a refusal. The server then adds `Retry-After` and `X-Request-Id`. An [`ErrorReport`] in the extensions of
+    /// the response tells the error codes to the log and the metrics.
+    fn refusal(form: Self::Form, refusal: Refusal, id: &RequestId) -> Response;
+
+    /// The header that holds the credentials of a request. Requests with credentials that were accepted before are
+    /// charged to their caller instead of their network, see [`RequestPermit::charge`](crate::RequestPermit::charge).
+    fn credentials(headers: &HeaderMap) -> Option<(&HeaderName, &HeaderValue)> {
+        Some((&AUTHORIZATION, headers.get(AUTHORIZATION)?))
+    }
+
+    /// Returns true for paths that answer with pages for browsers, which have a `Content-Security-Policy` of their own.
+    fn is_page(_path: &str) -> bool {
+        false
+    }
+
+    /// The server starts. Clones of `requests` show how many requests are in progress and waiting.
+    fn started(&self, _requests: &RequestPermits) {}
+
+    /// A request has ended.
+    fn ended(&self, _request: &EndedRequest<'_>) {}
+
+    /// A request was refused before it was routed.
+    fn refused_early(&self, _form: Self::Form, _report: &ErrorReport) {}
+
+    /// A connection, or a request that was not parsed, was refused.
+    fn refused(&self, _reason: Reason) {}
+}
+
+/// A request that was answered, or abandoned by its caller.
+#[derive(Clone, Copy, Debug)]
+pub struct EndedRequest<'a> {
+    pub method: &'a Method,
+    /// The pattern of the route, without values of the path.
+    pub route: Option<&'a str>,
+    pub report: &'a RequestReport,
+    /// None when the caller went away before there was a response.
+    pub status: Option<StatusCode>,
+    pub errors: Option<&'a ErrorReport>,
+    pub duration: Duration,
+}
+
+impl Application for () {
+    type Form = ();
+
+    const FORMS: &'static [()] = &[()];
+
+    fn form(_path: &str, _headers: &HeaderMap) {}
+
+    fn refusal((): (), refusal: Refusal, _id: &RequestId) -> Response {
+        let status = refusal.status();
+        (status, format!("{}\n", status.canonical_reason().unwrap_or_default())).into_response()
+    }
+}

@@ -1,0 +1,154 @@
+//! Limits HTTP/2 frames that cost the server work and their sender nothing: frames that request nothing, and requests
+//! that are reset before they are answered. It reads the frame heads before the parser does. Callers send some of both;
+//! a flood ends the connection.
+
+use std::{fmt, io};
+
+use tokio::time::Instant;
+
+/// `\r\nSM\r\n\r\n`: the preface after its first line.
+const REST_OF_PREFACE: u64 = 8;
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const END_STREAM: u8 = 1;
+
+/// Frames other than requests: SETTINGS, PING, WINDOW_UPDATE, CONTINUATION, PRIORITY, empty DATA and unknown ones.
+const FRAMES: Rate = Rate {
+    most: 2_000,
+    per_second: 200,
+};
+/// A caller that reads a response sends up to two WINDOW_UPDATE per DATA frame, and PING to measure the connection.
+const FRAMES_PER_PIECE: u32 = 64;
+/// Requests reset by their caller.
+const RESETS: Rate = Rate {
+    most: 500,
+    per_second: 20,
+};
+
+/// The frames and resets that a connection may still send.
+#[derive(Debug)]
+pub struct Http2FloodLimit {
+    frames: Bucket,
+    /// None for a proxy, whose callers must not end the connection for each other.
+    resets: Option<Bucket>,
+    head: [u8; 9],
+    /// The number of bytes of the next frame's head that have arrived.
+    known: usize,
+    /// Bytes before the next frame's head.
+    skip: u64,
+}
+
+/// An error for more frames than any caller has a reason to send.
+#[derive(Clone, Copy, Debug)]
+pub struct Flood;
+
+impl Http2FloodLimit {
+    pub fn new(is_proxy: bool) -> Self {
+        let now = Instant::now();
+        Self {
+            frames: Bucket::new(FRAMES, now),
+            resets: (!is_proxy).then(|| Bucket::new(RESETS, now)),
+            head: [0; 9],
+            known: 0,
+            skip: REST_OF_PREFACE,
+        }
+    }
+
+    pub fn read(&mut self, mut bytes: &[u8]) -> Result<(), Flood> {
+        while !bytes.is_empty() {
+            if self.skip > 0 {
+                let here = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
+                self.skip -= here as u64;
+                bytes = &bytes[here..];
+                continue;
+            }
+            let here = bytes.len().min(self.head.len() - self.known);
+            self.head[self.known..self.known + here].copy_from_slice(&bytes[..here]);
+            self.known += here;
+            bytes = &bytes[here..];
+            if self.known == self.head.len() {
+                self.known = 0;
+                self.frame()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn frame(&mut self) -> Result<(), Flood> {
+        let [a, b, c, kind, flags, ..] = self.head;
+        let length = u32::from_be_bytes([0, a, b, c]);
+        self.skip = length.into();
+        match kind {
+            HEADERS => Ok(()),
+            DATA if length > 0 || flags & END_STREAM != 0 => Ok(()),
+            RST_STREAM => self.resets.as_mut().map_or(Ok(()), Bucket::take),
+            _ => self.frames.take(),
+        }
+    }
+
+    /// A piece of a response was sent.
+    pub fn sent(&mut self) {
+        self.frames.add(FRAMES_PER_PIECE);
+    }
+
+    /// A request was answered before its caller reset it.
+    pub fn answered(&mut self) {
+        if let Some(resets) = &mut self.resets {
+            resets.add(1);
+        }
+    }
+}
+
+impl fmt::Display for Flood {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("too many frames that ask for nothing")
+    }
+}
+
+impl std::error::Error for Flood {}
+
+impl From<Flood> for io::Error {
+    fn from(flood: Flood) -> Self {
+        Self::other(flood)
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    most: u32,
+    per_second: u32,
+}
+
+#[derive(Debug)]
+struct Bucket {
+    rate: Rate,
+    left: u32,
+    since: Instant,
+}
+
+impl Bucket {
+    const fn new(rate: Rate, now: Instant) -> Self {
+        Self {
+            rate,
+            left: rate.most,
+            since: now,
+        }
+    }
+
+    fn add(&mut self, more: u32) {
+        self.left = self.left.saturating_add(more).min(self.rate.most);
+    }
+
+    fn take(&mut self) -> Result<(), Flood> {
+        if self.left == 0 {
+            // Refilled only here: most connections never use up their tokens.
+            let seconds = self.since.elapsed().as_secs();
+            self.since = Instant::now();
+            let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+            self.add(seconds.saturating_mul(self.rate.per_second));
+        }
+        self.left = self.left.checked_sub(1).ok_or(Flood)?;
+        Ok(())
+    }
+}

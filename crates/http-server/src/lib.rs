@@ -1,0 +1,138 @@
+//! Serves an axum router over TCP or TLS, and bounds what callers can take: connections, requests in progress, heads,
+//! bodies, unread responses, HTTP/2 floods. It knows no route; [`Application`] writes refusals and counts events.
+//!
+//! A connection passes through `accept` (its permit), `tls` and `connection` (HTTP and the end). A request passes
+//! through `proxy` (its address), `admission`, which refuses most of the excess, and the layers of [`Server::serve`].
+//!
+//! Paths with a meaning: requests for `/health/…` and `/metrics` are admitted beyond the limit of requests, and those
+//! for `/health/…` are logged at DEBUG.
+
+mod accept;
+mod activity;
+mod admission;
+mod application;
+mod connection;
+pub mod content_encoding;
+mod descriptors;
+#[cfg(any(test, feature = "fuzzing"))]
+mod differential;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+mod headers;
+mod host;
+mod http1_framing;
+mod http2_flood;
+mod log_throttle;
+pub mod origin;
+mod panics;
+mod permit;
+mod proxy;
+pub mod rate_limit;
+mod refusal;
+mod refuse;
+pub mod report;
+mod request_id;
+mod request_log;
+mod send_backlog;
+mod settings;
+mod slow_body;
+mod tls;
+mod tracked_body;
+mod watched;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use axum::{Router, middleware::from_fn_with_state};
+use tokio::net::TcpListener;
+use tower_http::cors::CorsLayer;
+
+use self::{accept::Accepting, admission::Admission, connection::Connections, tls::Certificates};
+pub use self::{
+    application::{Application, EndedRequest},
+    panics::log_without_messages,
+    permit::{RequestOrigin, RequestPermit, RequestPermits},
+    proxy::PeerAddress,
+    refusal::Refusal,
+    refuse::refuse,
+    request_id::RequestId,
+    settings::{ForwardedHeader, HttpSettings},
+    tls::CertificateError,
+};
+
+/// A server that is configured and has read its certificate, but doesn't listen yet.
+#[derive(Debug)]
+pub struct Server<A> {
+    settings: Arc<HttpSettings>,
+    certificates: Option<Certificates>,
+    cors: Option<CorsLayer>,
+    application: A,
+}
+
+impl<A: Application> Server<A> {
+    /// # Errors
+    /// A certificate or key that can't be used, as one sentence that names the file.
+    pub fn new(settings: &HttpSettings, application: A) -> Result<Self, CertificateError> {
+        let certificates = match (&settings.certificate_file, &settings.key_file) {
+            (Some(certificate), Some(key)) => Some(Certificates::load(certificate, key)?),
+            _ => None,
+        };
+        Ok(Self {
+            settings: Arc::new(settings.clone()),
+            certificates,
+            cors: None,
+            application,
+        })
+    }
+
+    /// Lets pages of other origins read responses. A browser needs this for refusals of the server as well, so this
+    /// layer must stand here and not around the router.
+    #[must_use]
+    pub fn with_cors(self, cors: Option<CorsLayer>) -> Self {
+        Self { cors, ..self }
+    }
+
+    /// `https` with a certificate, else `http`.
+    pub const fn scheme(&self) -> &'static str {
+        if self.certificates.is_some() { "https" } else { "http" }
+    }
+
+    /// Serves until `stop`, then lets the requests in progress finish for at most `patience`, and drops the others.
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        router: Router,
+        stop: impl Future<Output = ()> + Send,
+        patience: Duration,
+    ) {
+        let Self {
+            settings,
+            certificates,
+            cors,
+            application,
+        } = self;
+        let admission = Admission::new(&settings, cors.is_some(), application.clone());
+        // The outermost layer stands last. A complete body that waits for a permit is not late: admission is inside of
+        // that.
+        let router = router
+            .layer(from_fn_with_state(admission.clone(), admission::admit::<A>))
+            .layer(from_fn_with_state(settings.body_timeout, slow_body::cut_off::<A>))
+            .layer(axum::middleware::from_fn(panics::answer::<A>))
+            .layer(from_fn_with_state(application.clone(), request_log::observe::<A>));
+        let router = match cors {
+            Some(cors) => router.layer(cors),
+            None => router,
+        };
+        let router = router.layer(from_fn_with_state(settings.is_secure(), headers::add::<A>));
+        let most = descriptors::connections(settings.connections);
+        let reloading = certificates.as_ref().map(|all| all.watch(settings.certificate_poll));
+        let connections = Connections::new(settings, certificates, admission, router, application);
+        Accepting::new(listener, connections, most).until(stop, patience).await;
+        if let Some(reloading) = reloading {
+            reloading.abort();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
