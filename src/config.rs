@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::api::authentication::AuthenticationSettings;
 use crate::api::cors::CorsSettings;
-use crate::api::graphql::settings::GraphqlSettings;
 use crate::api::rest::RestSettings;
 use clientele_core::budget::AnswerSettings;
 use clientele_core::network::ListenAddress;
@@ -30,6 +29,7 @@ use clientele_domain::client::ClientSettings;
 use clientele_domain::idempotency::IdempotencySettings;
 use clientele_storage::db::DatabaseSettings;
 pub use database_url::DatabaseUrl;
+use graphql_server::settings::GraphqlSettings;
 use http_server::{HttpSettings, rate_limit::RateLimitSettings};
 pub use layers::{Flags, load, load_with_origins};
 pub use origins::Origins;
@@ -73,7 +73,8 @@ pub struct Config {
 pub struct Log {
     /// Lines for people, or one JSON object per line for machines.
     pub format: LogFormat,
-    /// Least level, or levels by module: `info`, `warn,clientele=debug`. Below a warning only our own crates are logged.
+    /// Least level, or levels by module: `info`, `warn,clientele=debug`. Below a warning only our own crates are
+    /// logged.
     pub filter: String,
 }
 

@@ -37,7 +37,7 @@ use super::{
 use clientele_core::flow::Flow;
 use clientele_domain::{
     Clientele,
-    access::{Caller, CallerKind, Door},
+    caller::{Caller, CallerKind, Door},
 };
 
 /// The authentication mode of the server.

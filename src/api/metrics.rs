@@ -1,6 +1,7 @@
 //! Serves `/metrics` in the formats of Prometheus.
 //!
-//! It answers without the database: metrics that are read from there are left out then, and `clientele_database_up` is 0.
+//! It answers without the database: metrics that are read from there are left out then, and `clientele_database_up` is
+//! 0.
 
 mod process;
 mod requests;

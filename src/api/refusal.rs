@@ -7,17 +7,8 @@ use axum::{
 };
 use http_server::{Application, EndedRequest, Refusal, RequestId, RequestPermits, report};
 
-use super::{
-    authentication::credential_header,
-    graphql::{
-        self,
-        error::{BUSY, Code, INTERNAL},
-        http::Media,
-    },
-    metrics::ApiMetrics,
-    rest,
-};
-use clientele_core::error::sentence;
+use super::{authentication::credential_header, graphql, metrics::ApiMetrics, rest};
+use clientele_core::error::sentence::{BUSY, INTERNAL};
 use graphql_server::{
     Code,
     http::{Media, media},
@@ -43,7 +34,7 @@ impl Application for ApiMetrics {
 
     fn form(path: &str, headers: &HeaderMap) -> Form {
         match path {
-            "/graphql" | "/graphql/" => Form::Graphql(graphql::http::media(headers)),
+            "/graphql" | "/graphql/" => Form::Graphql(media(headers)),
             path if path == "/api" || path.starts_with("/api/") => Form::Rest,
             _ => Form::Text,
         }
@@ -52,7 +43,7 @@ impl Application for ApiMetrics {
     fn refusal(form: Form, refusal: Refusal, id: &RequestId) -> Response {
         let (status, code, sentence) = (refusal.status(), code(refusal), sentence(refusal));
         match form {
-            Form::Graphql(media) => graphql::http::refused(media, status, code, sentence, id),
+            Form::Graphql(media) => graphql::refused(media, status, code, sentence, id),
             Form::Rest => rest::refused(refusal, sentence, id),
             Form::Text if refusal == Refusal::Panic => (status, format!("{sentence}\n{}\n", id.0)).into_response(),
             Form::Text => (status, format!("{sentence}\n")).into_response(),

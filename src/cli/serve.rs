@@ -22,6 +22,12 @@ use clientele_core::secret::Secret;
 use clientele_delivery::channel::Channels;
 use clientele_domain::Clientele;
 use clientele_domain::idempotency;
+use clientele_domain::{
+    access::{FIRST, make_first_user},
+    caller::Caller,
+};
+use graphql_server::persisted::{Manifest, Persisted};
+use graphql_server::settings::GraphqlSettings;
 use http_server::Server;
 
 /// Starts the server, with the cheapest checks first, and serves until it is stopped.

@@ -78,9 +78,9 @@ fn apis_do_not_use_the_database() {
 
 /// Entry points take a caller or return data that only a caller can open, so that no API can skip the permission check.
 #[test]
-fn every_entry_point_of_the_domain_takes_the_caller() {
-    // Clients to measure with, and what a server does by itself.
-    let asks_nobody = ["begin_history", "seed"];
+fn domain_entry_points_take_a_caller() {
+    // The start of a server, and benchmark clients.
+    let without_caller = ["begin_history", "seed"];
     let mut found = Vec::new();
     for (_, text) in sources("crates/domain/src") {
         for block in text.split("\n}\n") {
@@ -119,17 +119,20 @@ fn only_apis_and_commands_read_the_clock() {
     assert_eq!(offenders("src", &words, below(&["src/api", "src/cli"])), NOTHING);
 }
 
-/// It could be published by itself: cargo refuses imports of crates that its manifest doesn't name.
+/// Both could be published by themselves: cargo refuses imports of crates that their manifests don't name.
 #[test]
-fn http_server_knows_no_client_and_no_api() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/http-server/Cargo.toml");
-    let manifest = std::fs::read_to_string(path).expect("a manifest is text");
-    let ours = manifest
-        .lines()
-        .filter(|line| line.contains("clientele-") || line.contains("path ="));
-    assert_eq!(ours.collect::<Vec<_>>(), ["clientele-core.workspace = true"]);
-    let words = ["graphql", "Graphql", "\"/api", "playground"];
-    assert_eq!(offenders("crates/http-server/src", &words, |_| false), NOTHING);
+fn servers_know_no_client() {
+    for (server, foreign) in [
+        ("http-server", &["graphql", "Graphql", "\"/api", "playground"][..]),
+        ("graphql-server", &["clientele_domain", "http_server"][..]),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("crates/{server}/Cargo.toml"));
+        let manifest = std::fs::read_to_string(path).expect("a manifest is text");
+        let is_ours = |line: &&str| line.contains("clientele-") || line.contains("path =");
+        let ours: Vec<&str> = manifest.lines().filter(is_ours).collect();
+        assert_eq!(ours, ["clientele-core.workspace = true"], "{server}");
+        assert_eq!(offenders(&format!("crates/{server}/src"), foreign, |_| false), NOTHING);
+    }
 }
 
 #[test]

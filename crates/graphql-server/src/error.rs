@@ -1,7 +1,7 @@
 //! Errors in answers: a closed list of codes, and the sentences that callers see.
 //!
-//! Only a [`GraphqlError`], an [`Error`](clientele_core::error::Error) and errors with one of these codes keep their text. Any
-//! other error of a resolver is answered as INTERNAL, without its text.
+//! Only a [`GraphqlError`], an [`Error`](clientele_core::error::Error) and errors with one of these codes keep their
+//! text. Any other error of a resolver is answered as INTERNAL, without its text.
 
 use std::borrow::Cow;
 

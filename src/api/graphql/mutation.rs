@@ -195,8 +195,8 @@ impl Mutation {
     }
 }
 
-/// Writes the payload of a stored change, or of the problems of its input. A stored change stays stored if writing fails,
-/// and the error says so.
+/// Writes the payload of a stored change, or of the problems of its input. A stored change stays stored if writing
+/// fails, and the error says so.
 pub(super) fn answer<'a, T, R>(
     context: &Context<'_>,
     selection: &Selection,
@@ -266,7 +266,8 @@ fn written<'a, T, R>(
     }
 }
 
-/// The error of a stored change without a complete answer. A caller that tries again would create the client a second time.
+/// The error of a stored change without a complete answer. A caller that tries again would create the client a second
+/// time.
 fn incomplete() -> GraphqlError {
     let message = "The change has been stored, but its answer could not be completed: read it back, asking for less.";
     GraphqlError::new(Code::Internal, message)

@@ -5,7 +5,7 @@
 //! domain, which checks every permission again in any case.
 
 use async_graphql::parser::types::OperationType;
-use clientele_domain::access::{
+use clientele_domain::caller::{
     Caller,
     Permission::{
         self, Audit, CreateClient, EditClient, ManageCustomFields, ManageTemplates, ManageUsers, ResendMessages,

@@ -19,7 +19,6 @@ use crate::api::{
     Place, RequestId,
     authentication::Refusal,
     metrics::ApiMetrics,
-    origin,
     report::{ErrorReport, GraphqlOperation, LogCause, Reason, RequestReport},
 };
 use clientele_core::flow::Flow;
@@ -54,7 +53,7 @@ impl GraphqlRequest {
             caller: extensions.get().cloned(),
             place: extensions.get().cloned(),
             report: extensions.get().cloned(),
-            is_trusted_origin: extensions.get::<origin::Allowed>().is_some(),
+            is_trusted_origin: extensions.get::<http_server::origin::Allowed>().is_some(),
         }
     }
 }

@@ -61,21 +61,24 @@ async fn requests_during_an_outage_are_refused_at_once(server: &TestServer) {
     let prepared = prepare_all(&caller).await;
     until_ready(&caller, 200).await;
 
-        process.signal("TERM");
-        let (log, code) = process.wait();
-        assert_eq!(code, Some(0), "{log}");
-        let of_outage = |line: &&str| line.contains("clientele_storage::db::availability");
-        let lines: Vec<&str> = log.lines().filter(of_outage).collect();
-        assert_eq!(lines.len(), 2, "{lines:#?}");
-        assert!(lines[0].contains(" WARN ") && lines[0].contains("the database can't be reached"), "{}", lines[0]);
-        assert!(lines[1].contains(" INFO ") && lines[1].contains("the database answers again"), "{}", lines[1]);
-        ledger.assert_stored(&url).await;
+    proxy.go_down();
+    until_ready(&caller, 503).await;
+    for number in 0..REQUESTS {
+        assert!(prepared[number % prepared.len()].run(&caller).await.is_none());
+        assert_eq!(caller.get("/health/live").await, Some(200));
+    }
+    let refused = proxy.come_back();
+    assert!(refused < REQUESTS / 4, "{refused} connections for {REQUESTS} requests");
+    until_ready(&caller, 200).await;
+    for prepared in &prepared {
+        let acknowledged = prepared.run(&caller).await;
+        ledger.acknowledged.push(acknowledged.expect("the database is back"));
     }
 
     process.signal("TERM");
     let (log, code) = process.wait();
     assert_eq!(code, Some(0), "{log}");
-    let of_outage = |line: &&str| line.contains("clientele::db::availability");
+    let of_outage = |line: &&str| line.contains("clientele_storage::db::availability");
     let lines: Vec<&str> = log.lines().filter(of_outage).collect();
     assert_eq!(lines.len(), 2, "{lines:#?}");
     assert!(

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use axum::{Router, routing::get};
+use clientele::api::metrics::ApiMetrics;
 use clientele::{
-    api::{cors::CorsSettings, metrics::ApiMetrics},
+    api::cors::CorsSettings,
     server::{HttpSettings, Server},
 };
 use tokio::{io::AsyncWriteExt, net::TcpListener};
@@ -29,8 +30,9 @@ async fn listed_origins_can_read_every_refusal() {
         allowed_origins: vec![FRIEND.to_owned()],
         ..CorsSettings::default()
     };
-    let server = Server::new(&settings, ApiMetrics::default()).expect("valid settings");
-    let server = server.with_cors(cors.layer());
+    let server = Server::new(&settings, ApiMetrics::default())
+        .expect("valid settings")
+        .with_cors(cors.layer());
     let busy = get(async || std::future::pending::<()>().await);
     let fail = get(async || -> &'static str { panic!("a defect") });
     let router = reading().merge(Router::new().route("/busy", busy).route("/fail", fail));

@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use axum::body::Body;
-use clientele::{
-    api::metrics::ApiMetrics,
-    server::{HttpSettings, Server},
-};
+use clientele::api::metrics::ApiMetrics;
+use clientele::server::{HttpSettings, Server};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle, time::timeout};

@@ -17,10 +17,8 @@ mod tls;
 use std::{future::pending, net::SocketAddr, time::Duration};
 
 use axum::{Router, body::Bytes, routing::get};
-use clientele::{
-    api::metrics::ApiMetrics,
-    server::{HttpSettings, Server},
-};
+use clientele::api::metrics::ApiMetrics;
+use clientele::server::{HttpSettings, Server};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},

@@ -2,10 +2,8 @@
 
 use std::{fs, future::pending, net::SocketAddr, sync::Arc, time::Duration};
 
-use clientele::{
-    api::metrics::ApiMetrics,
-    server::{HttpSettings, Server},
-};
+use clientele::api::metrics::ApiMetrics;
+use clientele::server::{HttpSettings, Server};
 use rustls::{
     ClientConfig, RootCertStore,
     pki_types::{CertificateDer, ServerName, pem::PemObject},

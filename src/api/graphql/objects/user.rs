@@ -4,7 +4,10 @@ use std::borrow::Cow;
 
 use super::connection::{Listed, Words};
 use crate::api::graphql::{global_id::GlobalId, loaded::LoadedData};
-use clientele_domain::access::{self, Caller, CallerKind, Listing, Permission, Rights, Sets};
+use clientele_domain::{
+    access::{self, Listing},
+    caller::{Caller, CallerKind, Permission, Rights, Sets},
+};
 use graphql_server::object::{Field, Object};
 
 /// Names of permissions, in the order of their list.
