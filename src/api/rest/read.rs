@@ -74,7 +74,10 @@ fn client(mut members: Members<'_, '_>) -> ClientInput {
             "must be a language this API knows, ENGLISH for example.",
         )
     };
-    #[expect(clippy::needless_update, reason = "a member that only the GraphQL API has needs no line here")]
+    #[expect(
+        clippy::needless_update,
+        reason = "a member that only the GraphQL API has needs no line here"
+    )]
     ClientInput {
         encoded_key: members.text("encodedKey"),
         client_id: client_id(&mut members),
