@@ -10,19 +10,6 @@ pub use http_server::origin::is_foreign;
 use http_server::origin::is_local;
 use serde_json::json;
 
-/// Headers that a page can add to a request to another site only after a preflight request.
-const PREFLIGHT: [&str; 3] = [
-    "graphql-require-preflight",
-    "apollo-require-preflight",
-    "x-apollo-operation-name",
-];
-
-/// Returns true when a header shows that the browser sent a preflight request before this one.
-pub fn is_preflighted(headers: &HeaderMap) -> bool {
-    let given = |name: &&str| headers.get(*name).is_some_and(|value| !value.is_empty());
-    PREFLIGHT.iter().any(given)
-}
-
 /// Accepts only requests that name this machine by a loopback name, for a server without authentication.
 pub async fn only_local(request: Request, next: Next) -> Response {
     if is_local(request.headers()) {
