@@ -73,8 +73,8 @@ pub struct Config {
 pub struct Log {
     /// Lines for people, or one JSON object per line for machines.
     pub format: LogFormat,
-    /// Least level, or levels by module: `info`, `warn,clientele=debug`. Below a warning only our own crates are
-    /// logged.
+    /// The lowest level, or levels by module: `info`, `warn,clientele=debug,http_server=info`. Below a warning, only
+    /// the crates of this program are logged.
     pub filter: String,
 }
 

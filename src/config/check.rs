@@ -92,7 +92,8 @@ pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
     notifications::check(notifications)?;
     audit_keys(audit)?;
     require(tracing_subscriber::EnvFilter::try_new(&log.filter).is_ok(), || {
-        "log.filter must be a level, or levels by module, as in `info` or `warn,clientele=debug`".to_owned()
+        "log.filter must be a level, or levels by module, as in `info` or `warn,clientele=debug,http_server=info`"
+            .to_owned()
     })
 }
 

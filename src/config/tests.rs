@@ -260,7 +260,7 @@ fn a_value_that_cant_be_meant_is_one_sentence_that_says_what_can() {
         (
             "CLIENTELE_LOG__FILTER",
             "clientele=loud",
-            "log.filter must be a level, or levels by module, as in `info` or `warn,clientele=debug`",
+            "log.filter must be a level, or levels by module, as in `info` or `warn,clientele=debug,http_server=info`",
         ),
     ] {
         let error = load(None, environment(&[(name, value)]), &Flags::default()).expect_err(name);

@@ -1,7 +1,10 @@
 //! Answers requests whose handler panicked. The log has the place of the panic but not its message, which may hold data
 //! of requests.
 
-use std::panic::{self, AssertUnwindSafe};
+use std::{
+    panic::{self, AssertUnwindSafe},
+    path::Path,
+};
 
 use axum::{extract::Request, middleware::Next, response::Response};
 use futures_util::FutureExt;
@@ -13,10 +16,18 @@ pub fn log_without_messages() {
     panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(|place| (place.file(), place.line()));
         let (file, line) = place.unwrap_or_default();
-        // The folders of the machine that compiled the program stay out of the log.
-        let file = file.rsplit_once("/src/").map_or(file, |(_, file)| file);
+        let file = within_project(file);
         tracing::error!(file, line, "a panic: this is a defect of the program");
     }));
+}
+
+/// The path of a file without the folders of the machine that compiled the program. Files of dependencies have absolute
+/// paths, those of the program relative ones.
+fn within_project(file: &str) -> &str {
+    match Path::new(file).is_absolute() {
+        true => file.rsplit_once("/src/").map_or(file, |(_, file)| file),
+        false => file,
+    }
 }
 
 /// Answers 500 in place of an application that panicked.
@@ -26,5 +37,25 @@ pub async fn answer<A: Application>(request: Request, next: Next) -> Response {
         Ok(response) => response,
         // The request's line in the log says so.
         Err(_) => refusable.refuse(Refusal::Panic),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::within_project;
+
+    #[test]
+    fn files_of_the_program_are_named_with_their_crate() {
+        for (file, expected) in [
+            ("crates/http-server/src/panics.rs", "crates/http-server/src/panics.rs"),
+            ("src/cli/serve.rs", "src/cli/serve.rs"),
+            (
+                "/home/ana/.cargo/registry/src/index/serde-1.0.0/src/de/mod.rs",
+                "de/mod.rs",
+            ),
+            ("/rustc/0123/library/core/src/option.rs", "option.rs"),
+        ] {
+            assert_eq!(within_project(file), expected);
+        }
     }
 }

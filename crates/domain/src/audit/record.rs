@@ -161,8 +161,11 @@ impl<'a> Members<'a> {
         columns: impl IntoIterator<Item = <M::Entity as EntityTrait>::Column>,
     ) {
         for column in columns {
-            let [before, after] = [before, after].map(|row| text(row?.get(column)));
-            self.text(&name(column.as_str()), before.as_deref(), after.as_deref());
+            let [before, after] = [before, after].map(|row| row.map(|row| row.get(column)));
+            if before != after {
+                let [before, after] = [before, after].map(|value| value.and_then(text));
+                self.text(&name(column.as_str()), before.as_deref(), after.as_deref());
+            }
         }
     }
 }

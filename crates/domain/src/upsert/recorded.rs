@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use entity::{address, client, custom_field_value, id_document};
-use sea_orm::{IdenStatic, Iterable};
+use sea_orm::{ColumnTrait, ColumnType, IdenStatic, Iterable};
 
 use crate::client::Aggregate;
 use crate::{
@@ -20,11 +20,7 @@ pub(super) fn members(before: Option<&Aggregate>, after: &Aggregate, definitions
         before.and_then(|before| of(before).as_deref()).unwrap_or_default()
     }
     let mut found = Vec::new();
-    let own = client::Column::iter().filter(|column| {
-        use client::Column::{CreatedAt, EncodedKey, UpdatedAt, Version};
-        !matches!(column, EncodedKey | Version | CreatedAt | UpdatedAt)
-    });
-    Members::new(&mut found).columns(before.map(|before| &before.client), Some(&after.client), own);
+    Members::new(&mut found).columns(before.map(|before| &before.client), Some(&after.client), own_columns());
     let (addresses, documents) = (rows(before, |of| &of.addresses), rows(before, |of| &of.id_documents));
     each(addresses, after.addresses.as_deref(), |before, after, key| {
         let columns = of_member(address::Column::Position);
@@ -61,6 +57,21 @@ fn each<'a, M: entity::Member>(
     }
 }
 
+/// The columns of a client that are recorded, in the order of earlier versions: required members, optional texts, dates.
+fn own_columns() -> Vec<client::Column> {
+    use client::Column::{CreatedAt, EncodedKey, UpdatedAt, Version};
+    let is_own = |column: &client::Column| !matches!(column, EncodedKey | Version | CreatedAt | UpdatedAt);
+    let mut columns: Vec<_> = client::Column::iter().filter(is_own).collect();
+    columns.sort_by_key(|column| {
+        let column = column.def();
+        (
+            column.is_null(),
+            !matches!(column.get_column_type(), ColumnType::String(_)),
+        )
+    });
+    columns
+}
+
 /// The columns of a member that are recorded: all but its primary key, and its position in the list last.
 fn of_member<C: Iterable + IdenStatic>(position: C) -> impl Iterator<Item = C> {
     let is_own = |column: &C| !["client_key", "encoded_key", "position"].contains(&column.as_str());
@@ -84,4 +95,22 @@ fn custom_value(
     members.set = field.map(|field| field.set.set_id.clone());
     use custom_field_value::Column::{LinkedKey, Position, Value};
     members.columns(before, after, [Value, LinkedKey, Position]);
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::IdenStatic;
+
+    use super::own_columns;
+
+    #[test]
+    fn columns_of_a_client_keep_their_order() {
+        let columns = own_columns();
+        let names: Vec<&str> = columns.iter().map(|column| column.as_str()).collect();
+        let required = "client_id state first_name last_name preferred_language client_role_key";
+        let texts = "middle_name gender email_address home_phone mobile_phone1 mobile_phone2 notes assigned_branch_key \
+            assigned_centre_key assigned_user_key";
+        let dates = "birth_date approved_at activated_at closed_at";
+        assert_eq!(names.join(" "), [required, texts, dates].join(" "));
+    }
 }
