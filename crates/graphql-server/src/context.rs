@@ -15,7 +15,7 @@ pub trait RequestContext: Send + Sync + 'static {
         None
     }
 
-    /// Whether the caller is authenticated, which introspection can depend on.
+    /// True if the caller is authenticated, which introspection can depend on.
     fn is_authenticated(&self) -> bool {
         false
     }
@@ -25,7 +25,7 @@ pub trait RequestContext: Send + Sync + 'static {
         None
     }
 
-    /// Whether pages of the request's origin may call this server without a preflight request.
+    /// True if pages of the request's origin may call this server without a preflight request.
     fn is_trusted_origin(&self) -> bool {
         false
     }

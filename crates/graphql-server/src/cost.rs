@@ -61,9 +61,9 @@ pub struct RootField<'a> {
     pub name: &'a str,
     /// The names of the members of its argument `filter` that have a value.
     pub filter: Vec<&'a str>,
-    /// Whether its selection needs the entries of a page.
+    /// True if its selection needs the entries of a page.
     pub entries: bool,
-    /// Whether its selection needs the number of entries in the list.
+    /// True if its selection needs the number of entries in the list.
     pub total: bool,
 }
 

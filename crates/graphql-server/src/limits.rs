@@ -52,7 +52,7 @@ pub(super) struct OperationSize {
     pub cost: usize,
     /// Steps from a type of the schema to others.
     pub introspection: usize,
-    /// Whether the operation has introspection fields other than `__typename`.
+    /// True if the operation has introspection fields other than `__typename`.
     pub looks_at_schema: bool,
 }
 
@@ -202,7 +202,7 @@ impl Policy {
         }
     }
 
-    /// Whether a request may exceed a limit because limits are only observed, within a factor.
+    /// True if a request may exceed a limit because limits are only observed, within a factor.
     pub fn only_observes(&self, excess: LimitExceeded) -> bool {
         self.observe_only && excess.found <= excess.allowed.saturating_mul(OBSERVED_UP_TO)
     }

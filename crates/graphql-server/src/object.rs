@@ -26,7 +26,7 @@ use clientele_core::{budget::Text, scalar::DateTime};
 pub trait Object: Send + Sync + 'static {
     const NAME: &'static str;
     const DESCRIPTION: &'static str;
-    /// Whether it implements Relay's interface `Node`.
+    /// True if it implements Relay's interface `Node`.
     const IS_NODE: bool = false;
     const FIELDS: &'static [Field<Self>];
     /// The data that one object is written from.
@@ -163,7 +163,7 @@ pub enum FieldKind<T: Object + ?Sized> {
 #[derive(Debug, Default)]
 pub struct Selection {
     pub fields: Vec<SelectedField>,
-    /// Whether a field in it, on any level, has been refused.
+    /// True if a field in it, on any level, has been refused.
     refuses: bool,
 }
 
@@ -180,7 +180,7 @@ pub struct SelectedField {
     pub arguments: Vec<(Name, Value)>,
     /// The permission that the field requires.
     requires: Option<&'static str>,
-    /// Whether the caller lacks it.
+    /// True if the caller lacks it.
     refused: bool,
     at: Pos,
 }
@@ -237,7 +237,7 @@ impl Selection {
             .filter(move |field| field.name == name && !field.refused)
     }
 
-    /// Whether a field of this name is selected and not refused.
+    /// True if a field of this name is selected and not refused.
     pub fn selects(&self, name: &str) -> bool {
         self.below(name).next().is_some()
     }
@@ -264,7 +264,7 @@ impl JsonWriter<'_> {
         self.json.value(value);
     }
 
-    /// Whether a limit is exceeded, so that writing can stop.
+    /// True if a limit is exceeded, so that writing can stop.
     fn is_over(&self) -> bool {
         self.exceeded || self.json.is_refused()
     }

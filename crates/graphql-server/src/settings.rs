@@ -26,7 +26,7 @@ pub struct GraphqlSettings {
     pub complexity: usize,
     /// Requests in one body; 1 disables batches.
     pub batch: usize,
-    /// Whether requests over a limit are reported instead of refused, up to ten times the limit.
+    /// True if requests over a limit are reported instead of refused, up to ten times the limit.
     pub observe_only: bool,
     /// Fields of an answer, counted while it is written, because lists multiply them.
     pub answer_fields: usize,
@@ -36,7 +36,7 @@ pub struct GraphqlSettings {
     pub introspection: Introspection,
     /// Bytes of memory for documents registered by callers (Apollo's automatic persisted queries); 0 disables them.
     pub persisted_query_bytes: u64,
-    /// Whether requests can, or must, name documents of the manifest instead of sending them.
+    /// The rule for naming documents of the manifest: requests can, must or cannot name them instead of sending them.
     pub trusted_documents: TrustedDocuments,
     /// The manifest: a JSON object of hashes to documents, as graphql-codegen and relay-compiler write it.
     #[serde(skip_serializing_if = "Option::is_none")]

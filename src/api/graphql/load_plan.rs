@@ -81,9 +81,9 @@ pub struct Level<'p> {
     pub pages: Vec<(Window, Asked)>,
     /// The pages of these clients' audit log.
     pub histories: Vec<(Window, Asked)>,
-    /// Whether the texts of these messages are selected.
+    /// True if the texts of these messages are selected.
     pub content: bool,
-    /// Whether their templates are selected.
+    /// True if their templates are selected.
     pub templates: bool,
 }
 
@@ -180,7 +180,7 @@ impl<'p> Level<'p> {
     }
 }
 
-/// Whether the changes of audit records are selected.
+/// True if the changes of audit records are selected.
 pub fn asks_changes(page: &Selection) -> bool {
     selected(page).any(|record| record.selects("changes"))
 }

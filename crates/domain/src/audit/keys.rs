@@ -15,7 +15,7 @@ const ID_BYTES: usize = 6;
 pub struct Keys {
     /// The newest first: the current one, the previous ones in the order of the configuration, the one in the database.
     all: Vec<Key>,
-    /// Whether the current key is configured.
+    /// True if the current key is configured.
     configured: bool,
 }
 

@@ -53,7 +53,7 @@ pub struct Shown {
     pub path: Vec<String>,
     pub before: Option<String>,
     pub after: Option<String>,
-    /// Whether the values are hidden from the reader.
+    /// True if the values are hidden from the reader.
     pub masked: bool,
 }
 

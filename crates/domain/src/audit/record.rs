@@ -99,7 +99,7 @@ pub struct Member {
     /// The id of its custom field set: only callers who may view the set see the values.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub set: Option<String>,
-    /// Whether only the change is recorded, without the values.
+    /// True if only the change is recorded, without the values.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub secret: bool,
     pub before: Option<String>,

@@ -53,7 +53,7 @@ pub(super) struct Walk<'k> {
     ends: Vec<Option<String>>,
     /// The stated time of the newest record with a key of each age, except records that follow a later key.
     made: Vec<Option<DateTime<Utc>>>,
-    /// Whether the first record isn't a creation.
+    /// True if the first record isn't a creation.
     uncreated: bool,
     /// The first and the last record without contents, until a record says that they were erased.
     removed: Option<(i64, i64)>,

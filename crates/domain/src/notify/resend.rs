@@ -44,7 +44,7 @@ pub struct Resent {
     /// The messages that were named, in order; none with a filter.
     pub messages: Option<Vec<message::Model>>,
     pub count: usize,
-    /// Whether more failed messages pass the filter.
+    /// True if more failed messages pass the filter.
     pub more: bool,
 }
 

@@ -41,12 +41,12 @@ pub struct Facts<'a> {
     pub caller: &'a Caller,
     /// The stored client with at least the collections that the submission has; none if it must be created.
     pub present: Option<&'a Aggregate>,
-    /// Whether the submission needs the permission to change a client, not the one to create one.
+    /// True if the submission needs the permission to change a client, not the one to create one.
     pub is_change: bool,
     pub definitions: &'a Definitions,
     /// The existing clients among those that the submission links to, by key.
     pub linked: &'a HashSet<String>,
-    /// Whether the chosen id of a new client is in use.
+    /// True if the chosen id of a new client is in use.
     pub taken: bool,
     pub settings: &'a ClientSettings,
     pub now: DateTime<Utc>,

@@ -221,7 +221,7 @@ pub struct CustomFieldValueInput {
     /// The key of the client, user or group that is linked.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub linked_key: MaybeUndefined<String>,
-    /// Whether the value was sent as a boolean rather than as text. Only checkboxes accept one.
+    /// True if the value was sent as a boolean rather than as text. Only checkboxes accept one.
     #[graphql(skip)]
     #[serde(skip)]
     pub is_boolean: bool,

@@ -223,7 +223,7 @@ impl<'a> Walk<'a> {
         )))
     }
 
-    /// Whether a fragment on `condition` holds for every object of `parent`.
+    /// True if a fragment on `condition` holds for every object of `parent`.
     fn applies(&self, condition: &str, parent: &MetaType) -> bool {
         condition == parent.name()
             || self

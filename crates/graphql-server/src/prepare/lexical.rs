@@ -135,7 +135,7 @@ fn may_describe(open: &[Open<'_>], previous: Option<&Token<'_>>) -> bool {
     }
 }
 
-/// Whether the token after a possible description makes it one.
+/// True if the token after a possible description makes it one.
 fn described(open: &[Open<'_>], next: &Token<'_>) -> bool {
     match open {
         [] => matches!(next.data(), "query" | "mutation" | "subscription" | "fragment"),

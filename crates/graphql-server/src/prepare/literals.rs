@@ -173,7 +173,7 @@ impl<'a> Check<'a> {
         }
     }
 
-    /// Whether a variable is allowed where `ty` is expected (the specification's IsVariableUsageAllowed).
+    /// True if a variable is allowed where `ty` is expected (the specification's IsVariableUsageAllowed).
     /// async-graphql's own rule accepts other types.
     fn variable(&self, ty: &str, value: &Value, has_default: bool) -> Result<(), Mismatch> {
         let Value::Variable(name) = value else {
@@ -252,7 +252,7 @@ impl<'a> Check<'a> {
     }
 }
 
-/// Whether every value of the type `declared` is one of the type `expected`.
+/// True if every value of the type `declared` is one of the type `expected`.
 fn is_compatible(declared: &str, expected: &str) -> bool {
     match (MetaTypeName::create(expected), MetaTypeName::create(declared)) {
         (MetaTypeName::NonNull(expected), MetaTypeName::NonNull(declared)) => is_compatible(declared, expected),

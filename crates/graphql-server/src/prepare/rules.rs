@@ -170,7 +170,7 @@ fn is_condition(directive: &Directive) -> bool {
     matches!(directive.name.node.as_str(), "skip" | "include")
 }
 
-/// Whether any selection has a condition.
+/// True if any selection has a condition.
 pub(super) fn has_conditions(document: &ExecutableDocument) -> bool {
     fn visit(set: &SelectionSet) -> bool {
         set.items.iter().any(|item| {

@@ -24,7 +24,7 @@ pub fn collect<'a>(set: &'a SelectionSet, object_type: &str) -> impl Iterator<It
     })
 }
 
-/// Whether this is the placeholder of an empty selection, which never reaches the answer.
+/// True if this is the placeholder of an empty selection, which never reaches the answer.
 pub(crate) fn is_placeholder(field: &Field) -> bool {
     field.alias.as_ref().is_some_and(|alias| alias.node.is_empty())
 }

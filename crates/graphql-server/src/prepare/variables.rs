@@ -114,7 +114,7 @@ impl Values {
         })
     }
 
-    /// Whether a selection with these directives is included.
+    /// True if a selection with these directives is included.
     pub fn include(&self, directives: &[Positioned<Directive>]) -> bool {
         let is_true = |directive: &Directive| match directive.get_argument("if").map(|value| &value.node) {
             Some(Value::Variable(name)) => self.0.get(name).is_some_and(|held| held.value == Value::Boolean(true)),

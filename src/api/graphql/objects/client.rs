@@ -240,7 +240,7 @@ impl Object for Client {
     ];
 }
 
-/// Whether a value matches the field's arguments.
+/// True if a value matches the field's arguments.
 fn asked(row: &ValueRow<'_>, field: &SelectedField) -> bool {
     let fields = match field.argument("fields") {
         Some(Value::List(ids)) => ids.iter().any(|id| is_text(id, &row.field.row.field_id)),

@@ -11,7 +11,7 @@ pub trait Listed: Object {
     type Page: Send + Sync + 'static;
     const WORDS: Words;
 
-    /// Whether there are more entries after the page, and before it.
+    /// Two flags: more entries after the page, and more before it.
     fn more(page: &Self::Page) -> (bool, bool);
     fn count(page: &Self::Page) -> usize;
     fn cursor(page: &Self::Page, at: usize) -> String;

@@ -87,7 +87,7 @@ pub async fn change_user(
     write_user(clientele, caller, input, Must::Change, &(), now).await
 }
 
-/// Whether the user must exist or must not.
+/// True if the user must exist or must not.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Must {
     CreateOrChange,

@@ -16,13 +16,13 @@ use clientele_core::error::Result;
 /// A template rendered for a client.
 #[derive(Clone, Debug)]
 pub struct Preview {
-    /// Whether the client meets the template's conditions. One on a value that the caller may not see isn't met.
+    /// True if the client meets the template's conditions. One on a value that the caller may not see isn't met.
     pub matches: bool,
     pub language: Language,
     /// None if the template's channel doesn't reach the client.
     pub recipient: Option<String>,
     pub content: Content,
-    /// Whether the channel has subjects.
+    /// True if the channel has subjects.
     pub has_subject: bool,
 }
 
