@@ -3,9 +3,11 @@
 //! Measures the cost of a message: creating a client with and without a template, in turns in one run; and the messages
 //! per second that one worker sends to a mail server on loopback. The database must be empty or from an earlier run.
 
-#[path = "../tests/it/harness/peers/mod.rs"]
+#[path = "../tests/it/harness"]
 #[expect(dead_code, unused_imports, reason = "the tests ask more of the mail server")]
-mod peers;
+mod harness {
+    pub mod peers;
+}
 
 use std::{sync::Arc, time::Instant};
 
@@ -22,7 +24,7 @@ use clientele::{
     upsert::{AddressInput, ClientInput, IdDocumentInput, UpsertClient},
 };
 use futures_util::{StreamExt, stream};
-use peers::{Mailing, SmtpPeer};
+use harness::peers::{Mailing, SmtpPeer};
 
 /// The number of clients created concurrently.
 const CONCURRENT: usize = 8;
