@@ -22,6 +22,7 @@ mod worker;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
@@ -115,10 +116,37 @@ enum Command {
     Token(token::Command),
 }
 
-/// Runs the command in the arguments, and reports its failure.
-pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+/// The number of tasks that a core runs before it looks at sockets and timers again. Some tasks write pages of clients:
+/// after tokio's default of 61 of those, a refusal would come late.
+const EVENT_INTERVAL: u32 = 16;
+/// How long the end of the program waits for blocking calls, such as the lookup of a host name.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Runs the command that the program's arguments name.
+///
+/// Creates the runtime here and not in `main.rs`: futures are compiled in the crate that polls them, so the binary's
+/// crate would compile the whole program a second time.
+pub fn run() -> ExitCode {
+    let arguments: Vec<OsString> = std::env::args_os().collect();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .event_interval(EVENT_INTERVAL)
+        .build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let failure = Failure::new(format!("can't start threads: {error}"));
+            report::report(&failure, report::requested_format(&arguments));
+            return ExitCode::from(failure.code());
+        }
+    };
+    let code = runtime.block_on(execute(arguments));
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
+    code
+}
+
+async fn execute(arguments: Vec<OsString>) -> ExitCode {
     listening::survive_file_limit();
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
     let mut format = None;
     let outcome = match Arguments::try_parse_from(&arguments) {
         Ok(arguments) => run_command(arguments, &mut format).await,
@@ -141,14 +169,6 @@ pub async fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::from(failure.code())
         }
     }
-}
-
-/// Reports a failure before any command runs.
-pub fn fail(arguments: impl IntoIterator<Item = OsString>, reason: &str) -> ExitCode {
-    let arguments: Vec<OsString> = arguments.into_iter().collect();
-    let failure = Failure::new(reason);
-    report::report(&failure, report::requested_format(&arguments));
-    ExitCode::from(failure.code())
 }
 
 /// Sets `format` to the configured one once it is known.
