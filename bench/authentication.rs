@@ -18,8 +18,7 @@ use base64::{
 };
 use chrono::Utc;
 use clientele::{
-    Clientele,
-    access::{CreateToken, UpsertUser, create_token, upsert_user},
+    access::{CreateToken, UpsertUser},
     api::{
         self,
         authentication::{Authentication, AuthenticationSettings, Guard, JwtSettings},
@@ -29,6 +28,7 @@ use clientele::{
     db::{Database, DatabaseSettings},
     secret::Secret,
     server::{HttpSettings, Server},
+    services::Services,
 };
 use ring::hmac;
 use serde_json::json;
@@ -56,15 +56,16 @@ async fn main() {
     let db = Database::connect(&url, &DatabaseSettings::default()).await;
     let db = db.expect("the database answers");
     db.migrate().await.expect("migrations run");
-    let clientele = Arc::new(Clientele::new(db, Default::default()));
-    clientele
+    let services = Services::new(db, Default::default());
+    services
+        .clients
         .seed(1, std::time::SystemTime::now().into(), |_| ())
         .await
         .expect("the database can be written");
-    let (password, token) = credentials(&clientele).await;
+    let (password, token) = credentials(&services).await;
     let doors = |authentication| {
         api::router(
-            clientele.clone(),
+            &services,
             api::Settings {
                 authentication,
                 ..Default::default()
@@ -224,7 +225,7 @@ fn issued() -> String {
 
 /// The headers of a user and of a token that may view clients.
 #[expect(clippy::disallowed_methods, reason = "a measurement is a door")]
-async fn credentials(clientele: &Clientele) -> (String, String) {
+async fn credentials(services: &Services) -> (String, String) {
     let (operator, now) = (Caller::operator(), Utc::now());
     let user = UpsertUser {
         name: "ana".to_owned(),
@@ -236,7 +237,7 @@ async fn credentials(clientele: &Clientele) -> (String, String) {
         role: Undefined,
         client_mutation_id: None,
     };
-    let stored = upsert_user(clientele, &operator, &user, &(), now).await;
+    let stored = services.accounts.upsert_user(&operator, &user, &(), now).await;
     stored.expect("the database can be written").expect("the user is sound");
     let token = CreateToken {
         name: "a measurement".to_owned(),
@@ -247,7 +248,7 @@ async fn credentials(clientele: &Clientele) -> (String, String) {
         expires_at: None,
         client_mutation_id: None,
     };
-    let created = create_token(clientele, &operator, &token, now).await;
+    let created = services.accounts.create_token(&operator, &token, now).await;
     let (_, text) = created
         .expect("the database can be written")
         .expect("the token is sound");

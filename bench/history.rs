@@ -8,11 +8,11 @@ use std::time::Instant;
 use async_graphql::MaybeUndefined::Value;
 use chrono::Utc;
 use clientele::{
-    Clientele,
-    audit::History,
+    audit::AuditLog,
     caller::Caller,
-    client::Wanted,
+    client::{Clients, Wanted},
     db::{Database, DatabaseSettings},
+    definitions::DefinitionsCache,
     upsert::{AddressInput, ClientInput, IdDocumentInput, UpsertClient},
 };
 use futures_util::{StreamExt, stream};
@@ -33,26 +33,34 @@ async fn main() {
     let db = Database::connect(&url, &DatabaseSettings::default()).await;
     let db = db.expect("the database answers");
     db.migrate().await.expect("migrations run");
-    let with = Clientele::new(db.clone(), Default::default());
-    let without = Clientele {
-        history: History::left_out(),
-        ..Clientele::new(db, Default::default())
+    let service = |audit| {
+        let definitions = DefinitionsCache::new(db.clone());
+        Clients::new(
+            db.clone(),
+            definitions,
+            audit,
+            Default::default(),
+            Default::default(),
+            Default::default(),
+        )
     };
+    let with = service(AuditLog::new(db.clone(), Default::default()));
+    let without = service(AuditLog::left_out(db.clone()));
     // The first round is a warm-up.
-    for clientele in [&with, &without] {
-        let keys = create(clientele, clients).await;
-        change(clientele, &keys).await;
+    for service in [&with, &without] {
+        let keys = create(service, clients).await;
+        change(service, &keys).await;
     }
     let mut times = [[Vec::new(), Vec::new()], [Vec::new(), Vec::new()]];
     for round in 0..ROUNDS {
         let mut turns = [(&with, 0), (&without, 1)];
         turns.rotate_left(round % 2);
-        for (clientele, which) in turns {
+        for (service, which) in turns {
             let begun = Instant::now();
-            let keys = create(clientele, clients).await;
+            let keys = create(service, clients).await;
             times[0][which].push(begun.elapsed().as_secs_f64());
             let begun = Instant::now();
-            change(clientele, &keys).await;
+            change(service, &keys).await;
             times[1][which].push(begun.elapsed().as_secs_f64());
         }
     }
@@ -70,7 +78,7 @@ async fn main() {
 }
 
 /// Creates clients with an address and a document, and returns their keys.
-async fn create(clientele: &Clientele, clients: usize) -> Vec<String> {
+async fn create(service: &Clients, clients: usize) -> Vec<String> {
     let input = UpsertClient {
         client: ClientInput {
             first_name: Value("Ada".to_owned()),
@@ -89,7 +97,7 @@ async fn create(clientele: &Clientele, clients: usize) -> Vec<String> {
         }]),
         ..UpsertClient::default()
     };
-    let create = async |_| upsert(clientele, &input).await;
+    let create = async |_| upsert(service, &input).await;
     stream::iter(0..clients)
         .map(create)
         .buffer_unordered(CONCURRENT)
@@ -98,19 +106,19 @@ async fn create(clientele: &Clientele, clients: usize) -> Vec<String> {
 }
 
 /// Changes one member of each client.
-async fn change(clientele: &Clientele, keys: &[String]) {
+async fn change(service: &Clients, keys: &[String]) {
     let change = async |key: &String| {
         let mut input = UpsertClient::default();
         input.client.encoded_key = Value(key.clone());
         input.client.notes = Value("changed".to_owned());
-        upsert(clientele, &input).await;
+        upsert(service, &input).await;
     };
     stream::iter(keys).for_each_concurrent(CONCURRENT, change).await;
 }
 
-async fn upsert(clientele: &Clientele, input: &UpsertClient) -> String {
-    let answer = clientele
-        .upsert_client(&Caller::operator(), input, Wanted::default(), now())
+async fn upsert(service: &Clients, input: &UpsertClient) -> String {
+    let answer = service
+        .upsert(&Caller::operator(), input, Wanted::default(), now())
         .await;
     let upserted = answer.expect("the database answers").expect("a sound client");
     upserted.client.client.encoded_key

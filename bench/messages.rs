@@ -14,13 +14,13 @@ use std::{sync::Arc, time::Instant};
 use async_graphql::MaybeUndefined::{Undefined, Value};
 use chrono::Utc;
 use clientele::{
-    Clientele,
     caller::Caller,
     client::Wanted,
     db::{Database, DatabaseSettings},
     delivery::{NotificationSettings, Worker, channel::Channels},
     enums::{Channel, Event},
-    notify::template::{MessageTemplateVariantInput, UpsertMessageTemplate, upsert_message_template},
+    notify::template::{MessageTemplateVariantInput, UpsertMessageTemplate},
+    services::Services,
     upsert::{AddressInput, ClientInput, IdDocumentInput, UpsertClient},
 };
 use futures_util::{StreamExt, stream};
@@ -46,15 +46,15 @@ async fn main() {
         .await
         .expect("the database answers");
     db.migrate().await.expect("migrations run");
-    let clientele = Arc::new(Clientele::new(db, Default::default()));
+    let services = Services::new(db, Default::default());
     let clients = messages / ROUNDS;
     // Warm-up.
-    create(&clientele, clients).await;
+    create(&services, clients).await;
     let mut times = [Vec::new(), Vec::new()];
     for _ in 0..ROUNDS {
         for (active, times) in [false, true].into_iter().zip(&mut times) {
-            template(&clientele, active).await;
-            times.push(create(&clientele, clients).await);
+            template(&services, active).await;
+            times.push(create(&services, clients).await);
         }
     }
     let [without, with] = times.map(|mut times| {
@@ -67,11 +67,11 @@ async fn main() {
         clients as f64 / with,
         with / without
     );
-    send(&clientele, clients * ROUNDS).await;
+    send(&services, clients * ROUNDS).await;
 }
 
 /// Creates clients with an address and a document. Returns the duration in seconds.
-async fn create(clientele: &Clientele, clients: usize) -> f64 {
+async fn create(services: &Services, clients: usize) -> f64 {
     let input = UpsertClient {
         client: ClientInput {
             first_name: Value("Ada".to_owned()),
@@ -92,8 +92,9 @@ async fn create(clientele: &Clientele, clients: usize) -> f64 {
     };
     let begun = Instant::now();
     let create = async |_| {
-        let answer = clientele
-            .upsert_client(&Caller::operator(), &input, Wanted::default(), now())
+        let answer = services
+            .clients
+            .upsert(&Caller::operator(), &input, Wanted::default(), now())
             .await;
         assert!(answer.expect("the database answers").is_ok());
     };
@@ -101,7 +102,7 @@ async fn create(clientele: &Clientele, clients: usize) -> f64 {
     begun.elapsed().as_secs_f64()
 }
 
-async fn template(clientele: &Clientele, active: bool) {
+async fn template(services: &Services, active: bool) {
     let input = UpsertMessageTemplate {
         template_id: "bench".to_owned(),
         encoded_key: Undefined,
@@ -119,18 +120,15 @@ async fn template(clientele: &Clientele, active: bool) {
         conditions: Undefined,
         client_mutation_id: None,
     };
-    let answer = upsert_message_template(
-        clientele,
-        &Caller::operator(),
-        &input,
-        std::time::SystemTime::now().into(),
-    )
-    .await;
+    let answer = services
+        .templates
+        .upsert(&Caller::operator(), &input, std::time::SystemTime::now().into())
+        .await;
     assert!(answer.expect("the database answers").is_ok());
 }
 
 /// Sends the queued messages.
-async fn send(clientele: &Arc<Clientele>, messages: usize) {
+async fn send(services: &Services, messages: usize) {
     let mail = SmtpPeer::start(Mailing::Accept).await;
     let settings = NotificationSettings {
         email: mail.settings(),
@@ -138,7 +136,7 @@ async fn send(clientele: &Arc<Clientele>, messages: usize) {
     };
     let channels = Arc::new(Channels::new(&settings).expect("the settings are sound"));
     let (stop, stopped) = tokio::sync::watch::channel(false);
-    let worker = Worker::new(clientele.clone(), channels, Arc::new(settings), Arc::new(now));
+    let worker = Worker::new(services.messages.clone(), channels, Arc::new(settings), Arc::new(now));
     let begun = Instant::now();
     let running = tokio::spawn(worker.run(stopped, std::time::Duration::from_secs(10)));
     mail.message(messages - 1).await;

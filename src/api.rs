@@ -17,8 +17,9 @@ pub use http_server::{
     rate_limit,
 };
 
+use crate::services::Services;
 use clientele_core::budget::{AnswerSettings, Means};
-use clientele_domain::{Clientele, caller::Door};
+use clientele_domain::caller::Door;
 use graphql_server::{persisted::Persisted, settings::GraphqlSettings};
 
 pub mod authentication;
@@ -53,7 +54,7 @@ pub struct Settings {
 }
 
 /// The routes of both APIs and of `/metrics`.
-pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
+pub fn router(services: &Services, settings: Settings) -> Router {
     let Settings {
         answers,
         graphql,
@@ -67,13 +68,14 @@ pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
     let routes = rest::ROUTES.iter().map(|route| (route.method.clone(), route.path));
     metrics.set_rest_routes(routes);
     let rate_limit = RateLimit::new(&rate_limit, caller_flow);
+    let accounts = Arc::new(services.accounts.clone());
     let guard = |router: Router, door| {
         // Inside of authentication, because a bucket belongs to a caller.
         let router = rate_limit::before::<ApiMetrics>(router, rate_limit.as_ref());
         protect(
             router,
             Gate {
-                clientele: clientele.clone(),
+                accounts: accounts.clone(),
                 authentication: authentication.clone(),
                 door,
                 metrics: metrics.clone(),
@@ -81,10 +83,10 @@ pub fn router(clientele: Arc<Clientele>, settings: Settings) -> Router {
             },
         )
     };
-    let measured = metrics::router(clientele.clone(), metrics.clone(), &authentication, rate_limit.as_ref());
-    let means = Means::new(clientele.db.request_timeout(), clientele.db.connections(), &answers);
-    let graphql = graphql::router(clientele.clone(), graphql, persisted, metrics.clone(), means.clone());
-    let rest = rest::router(clientele.clone(), legacy, means);
+    let measured = metrics::router(services, metrics.clone(), &authentication, rate_limit.as_ref());
+    let means = Means::new(services.db.request_timeout(), services.db.connections(), &answers);
+    let graphql = graphql::router(services, graphql, persisted, metrics.clone(), means.clone());
+    let rest = rest::router(services.clients.clone(), legacy, means);
     let apis = guard(graphql, Door::Graphql).merge(guard(rest, Door::Rest));
     http_server::origin::allow(apis, cors.origins()).merge(measured)
 }

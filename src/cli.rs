@@ -33,8 +33,7 @@ use self::store::OpenMode;
 use crate::config::{self, Config, Flags, LogFormat, Origins};
 use clientele_core::network::ListenAddress;
 use clientele_core::problem::{Problem, ProblemCode};
-use clientele_domain::Clientele;
-use clientele_domain::client::has_other_clients;
+use clientele_domain::client::Clients;
 
 /// Keeps a bank's clients: a GraphQL API, and the legacy REST route on the same data.
 #[derive(Debug, Parser)]
@@ -192,8 +191,8 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
         }
         Command::Backup(target) => backup::run(&config, &target).await,
         Command::Seed { clients, force } => {
-            store::with_clientele(&config, OpenMode::Create, async |clientele| {
-                seed(&config, &clientele, clients, force).await
+            store::with_services(&config, OpenMode::Create, async |services| {
+                seed(&config, &services.clients, clients, force).await
             })
             .await
         }
@@ -207,8 +206,8 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
     }
 }
 
-async fn seed(config: &Config, clientele: &Clientele, clients: u32, force: bool) -> Result<(), Failure> {
-    if !force && has_other_clients(&clientele.db).await.map_err(Failure::internal)? {
+async fn seed(config: &Config, service: &Clients, clients: u32, force: bool) -> Result<(), Failure> {
+    if !force && service.has_others().await.map_err(Failure::internal)? {
         return Err(Failure::new(format!(
             "the database {} has clients that were not seeded: name another one with --database-url, or add the invented \
              clients to them with --force",
@@ -216,7 +215,7 @@ async fn seed(config: &Config, clientele: &Clientele, clients: u32, force: bool)
         )));
     }
     let progress = |done| tracing::info!(done, clients, "seeding");
-    let seeding = clientele.seed(clients, store::now(), progress);
+    let seeding = service.seed(clients, store::now(), progress);
     seeding.await.map_err(Failure::internal)?;
     print(&format!(
         "the database has the invented clients SEED00000000 to SEED{:08}\n",

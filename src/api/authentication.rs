@@ -36,7 +36,7 @@ use super::{
 };
 use clientele_core::flow::Flow;
 use clientele_domain::{
-    Clientele,
+    access::Accounts,
     caller::{Caller, CallerKind, Door},
 };
 
@@ -64,7 +64,7 @@ impl Authentication {
 /// Authenticates the callers of a group of routes.
 #[derive(Clone)]
 pub struct Gate {
-    pub clientele: Arc<Clientele>,
+    pub accounts: Arc<Accounts>,
     pub authentication: Authentication,
     pub door: Door,
     pub metrics: ApiMetrics,
@@ -96,14 +96,14 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
             let headers = request.headers();
             let place = request.extensions().get::<Place>();
             let account = match gate.trusts_last_known {
-                true => guard.last_known_account(&gate.clientele, headers, from, place).await,
-                false => guard.account(&gate.clientele, headers, from, place).await,
+                true => guard.last_known_account(&gate.accounts, headers, from, place).await,
+                false => guard.account(&gate.accounts, headers, from, place).await,
             };
             gate.metrics
                 .signed_in(SignInMethod::of(headers), SignInOutcome::of(&account));
             let caller = match account {
                 Ok(account) => Caller {
-                    proof: guard.proof(&gate.clientele, headers, from),
+                    proof: guard.proof(&gate.accounts, headers, from),
                     ..account.caller(gate.door, id.0.clone())
                 },
                 Err(refusal) => {

@@ -33,28 +33,45 @@ pub(super) use self::request::{refuse_caller, refused};
 use self::{
     accounts::{AccountMutation, AccountQuery},
     audit::AuditQuery,
+    load::Sources,
     mutation::Mutation,
     query::Query,
     request::{GraphqlRequest, Shared, reported},
 };
 use super::metrics::ApiMetrics;
+use crate::services::Services;
 use clientele_core::budget::Means;
-use clientele_domain::{Clientele, caller::Permission};
+use clientele_domain::caller::Permission;
 
 /// The GraphQL API of these clients, under `/graphql`.
 pub fn router(
-    clientele: Arc<Clientele>,
+    services: &Services,
     settings: GraphqlSettings,
     persisted: Persisted,
     metrics: ApiMetrics,
     means: Means,
 ) -> Router {
     let shared = Shared {
-        clientele: clientele.clone(),
+        sources: Arc::new(Sources {
+            definitions: services.definitions.clone(),
+            clients: services.clients.clone(),
+            messages: services.messages.clone(),
+            audit: services.audit.clone(),
+        }),
         metrics: metrics.clone(),
         answer_fields: settings.answer_fields,
     };
-    let build = || schema().data(clientele.clone()).data(metrics.clone());
+    let build = || {
+        schema()
+            .data(services.definitions.clone())
+            .data(services.clients.clone())
+            .data(services.custom_fields.clone())
+            .data(services.templates.clone())
+            .data(services.messages.clone())
+            .data(services.accounts.clone())
+            .data(services.audit.clone())
+            .data(metrics.clone())
+    };
     let server = Arc::new(GraphqlServer::new(build, settings, prices::PRICES, persisted));
     let answer = any(async move |request: Request| {
         let context = GraphqlRequest::of(&request, shared);

@@ -37,10 +37,11 @@ use super::{
     authentication::{Authentication, Gate, Guard, protect},
     rest,
 };
+use crate::services::Services;
 use clientele_core::error::Error;
 use clientele_domain::{
-    Clientele,
     caller::{Caller, Door},
+    notify::Messages,
 };
 
 /// The time limit of the database for its part of a page.
@@ -49,7 +50,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// The metrics page.
 #[derive(Debug)]
 struct Page {
-    clientele: Arc<Clientele>,
+    messages: Messages,
     registry: Registry,
     database_up: Gauge,
 }
@@ -60,7 +61,7 @@ struct Build {
 }
 
 impl Page {
-    fn new(clientele: Arc<Clientele>, metrics: &ApiMetrics, authentication: &Authentication) -> Self {
+    fn new(services: &Services, metrics: &ApiMetrics, authentication: &Authentication) -> Self {
         let database_up = Gauge::default();
         let build = Family::<Build, Gauge>::default();
         let version = env!("CARGO_PKG_VERSION");
@@ -70,16 +71,16 @@ impl Page {
         ours.register("build_info", "The version of this server", build);
         let help = "Whether the database answered within a second, 0 or 1";
         ours.register("database_up", help, database_up.clone());
-        ours.register_collector(Box::new(clientele.db.metrics()));
+        ours.register_collector(Box::new(services.db.metrics()));
         metrics.register(ours);
-        clientele.metrics.register(ours);
-        clientele.history.register_metrics(ours);
+        services.messages.metrics.register(ours);
+        services.audit.register_metrics(ours);
         if let Authentication::Required(guard) = authentication {
             ours.register_collector(Box::new(IssuerKeys(guard.clone())));
         }
         registry.register_collector(Box::new(Process));
         Self {
-            clientele,
+            messages: services.messages.clone(),
             registry,
             database_up,
         }
@@ -110,12 +111,12 @@ impl Collector for IssuerKeys {
 
 /// The route of `/metrics`, for callers with VIEW_METRICS, or for all callers if configured.
 pub fn router(
-    clientele: Arc<Clientele>,
+    services: &Services,
     metrics: ApiMetrics,
     authentication: &Authentication,
     limit: Option<&RateLimit>,
 ) -> Router {
-    let page = Page::new(clientele.clone(), &metrics, authentication);
+    let page = Page::new(services, &metrics, authentication);
     let router = Router::new().route("/metrics", get(answer)).with_state(Arc::new(page));
     // Each request reads the database.
     let router = rate_limit::before::<ApiMetrics>(router, limit);
@@ -126,7 +127,7 @@ pub fn router(
     protect(
         router,
         Gate {
-            clientele,
+            accounts: Arc::new(services.accounts.clone()),
             authentication,
             door: Door::Rest,
             metrics,
@@ -142,12 +143,12 @@ async fn answer(
     id: Option<Extension<RequestId>>,
     headers: HeaderMap,
 ) -> Response {
-    let read = timeout(PATIENCE, page.clientele.read_outbox(&caller, Utc::now())).await;
+    let read = timeout(PATIENCE, page.messages.read_outbox(&caller, Utc::now())).await;
     match read {
         Ok(Err(error @ Error::Forbidden(_))) => return rest::failed(error, id.as_deref()),
         Ok(Ok(())) => page.database_up.set(1),
         Ok(Err(_)) | Err(_) => {
-            page.clientele.metrics.forget_outbox();
+            page.messages.metrics.forget_outbox();
             page.database_up.set(0)
         }
     };

@@ -37,9 +37,8 @@ use clientele_core::{
     error::Error,
 };
 use clientele_domain::{
-    Clientele,
     caller::Caller,
-    client::{ClientOrder, Wanted},
+    client::{ClientOrder, Clients, Wanted},
     client_by::ClientBy,
 };
 use errors::{Failure, Refusal, codes};
@@ -70,7 +69,7 @@ impl Default for RestSettings {
 
 #[derive(Clone)]
 struct Door {
-    clientele: Arc<Clientele>,
+    clients: Arc<Clients>,
     settings: RestSettings,
     means: Means,
 }
@@ -111,7 +110,7 @@ pub const ROUTES: &[Route] = &[
 ];
 
 /// The router for everything below `/api`.
-pub fn router(clientele: Arc<Clientele>, settings: RestSettings, means: Means) -> Router {
+pub fn router(clients: Clients, settings: RestSettings, means: Means) -> Router {
     let routes = ROUTES.iter().fold(Router::new(), |router, route| {
         router
             .route(route.path, (route.handler)())
@@ -123,7 +122,7 @@ pub fn router(clientele: Arc<Clientele>, settings: RestSettings, means: Means) -
         .route("/api/", any(unknown_path))
         .route("/api/{*path}", any(unknown_path))
         .with_state(Door {
-            clientele,
+            clients: Arc::new(clients),
             settings,
             means,
         })
@@ -227,7 +226,7 @@ impl Door {
         let full_details = parameters.full_details()?;
         let wanted = if full_details { Wanted::ALL } else { Wanted::default() };
         let by = ClientBy::Either(named(id)?);
-        let Some((client, definitions)) = self.clientele.client(caller, &by, wanted).await? else {
+        let Some((client, definitions)) = self.clients.get(caller, &by, wanted).await? else {
             return Err(unknown_client().into());
         };
         if full_details {
@@ -258,8 +257,8 @@ impl Door {
 
     async fn page(&self, caller: &Caller, List { filter, range }: &List) -> Result<Vec<u8>, Failure> {
         let page = self
-            .clientele
-            .clients(
+            .clients
+            .page(
                 caller,
                 filter,
                 ClientOrder::default(),

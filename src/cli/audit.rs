@@ -9,8 +9,7 @@ use super::store::{self, OpenMode};
 use super::{Failure, print};
 use crate::config::Config;
 use clientele_core::text::escaped;
-use clientele_domain::Clientele;
-use clientele_domain::audit::{Counts, Finding, What};
+use clientele_domain::audit::{AuditLog, Counts, Finding, What};
 use clientele_domain::caller::Caller;
 
 #[derive(Debug, Subcommand)]
@@ -35,13 +34,13 @@ pub(super) struct Scope {
 
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
     let Command::Verify(scope) = command;
-    store::with_clientele(config, OpenMode::Look, async |clientele| {
-        verify(&clientele, config, scope).await
+    store::with_services(config, OpenMode::Look, async |services| {
+        verify(&services.audit, config, scope).await
     })
     .await
 }
 
-async fn verify(clientele: &Clientele, config: &Config, Scope { client }: Scope) -> Result<(), Failure> {
+async fn verify(audit: &AuditLog, config: &Config, Scope { client }: Scope) -> Result<(), Failure> {
     let (mut findings, mut unverifiable) = (0_u64, 0_u64);
     let mut printed = Ok(());
     let report = |finding: &Finding| {
@@ -53,8 +52,8 @@ async fn verify(clientele: &Clientele, config: &Config, Scope { client }: Scope)
             printed = Failure::check_output(writeln!(std::io::stdout().lock(), "{}", escaped(&finding.to_string())));
         }
     };
-    let counts = clientele
-        .verify_history(&Caller::operator(), client.as_deref(), report)
+    let counts = audit
+        .verify(&Caller::operator(), client.as_deref(), report)
         .await
         .map_err(Failure::internal)?;
     printed?;

@@ -12,9 +12,8 @@ use super::{Failure, ask, print};
 use crate::config::Config;
 use clientele_core::scalar::DateTime;
 use clientele_domain::{
-    Clientele,
     caller::Caller,
-    client::{Erased, Wanted},
+    client::{Clients, Erased, Wanted},
     client_by::ClientBy,
 };
 
@@ -54,25 +53,25 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
         let sentence = "nothing has been erased: there is no terminal to ask for confirmation, so add --yes";
         return Err(Failure::misconfigured(sentence));
     }
-    store::with_clientele(config, OpenMode::Change, async |clientele| {
-        erase(&clientele, client, yes).await
+    store::with_services(config, OpenMode::Change, async |services| {
+        erase(&services.clients, client, yes).await
     })
     .await
 }
 
 #[expect(clippy::disallowed_methods, reason = "a command is a door")]
-async fn erase(clientele: &Clientele, client: String, yes: bool) -> Result<(), Failure> {
+async fn erase(clients: &Clients, client: String, yes: bool) -> Result<(), Failure> {
     let operator = Caller::operator();
     let unknown = || Failure::new("there is no client with this key or id");
     let by = ClientBy::Either(client);
-    let found = clientele.client(&operator, &by, Wanted::default()).await;
+    let found = clients.get(&operator, &by, Wanted::default()).await;
     let (client, _) = found.map_err(Failure::internal)?.ok_or_else(unknown)?;
     let key = &client.client.encoded_key;
     let asked = key.clone();
     if !yes && !ask(move || confirmed(&asked)).await? {
         return Err(Failure::new("nothing has been erased"));
     }
-    let erased = clientele.erase_traces(&operator, key, Utc::now()).await;
+    let erased = clients.erase_traces(&operator, key, Utc::now()).await;
     print(&match erased.map_err(Failure::internal)?.ok_or_else(unknown)? {
         Erased::Now { records } => format!(
             "the data kept about the client {key} outside its own row has been erased; records of its history that had \

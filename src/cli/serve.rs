@@ -18,14 +18,15 @@ use crate::api::authentication::{Authentication, Guard};
 use crate::api::metrics::ApiMetrics;
 use crate::api::{self, health, origin, playground, unmatched};
 use crate::config::{Config, LogFormat};
+use crate::services::Services;
 use clientele_core::secret::Secret;
 use clientele_delivery::channel::Channels;
-use clientele_domain::Clientele;
-use clientele_domain::idempotency;
 use clientele_domain::{
-    access::{FIRST, make_first_user},
+    access::{Accounts, FIRST},
     caller::Caller,
+    idempotency,
 };
+use clientele_storage::db::Database;
 use graphql_server::persisted::{Manifest, Persisted};
 use graphql_server::settings::GraphqlSettings;
 use http_server::Server;
@@ -56,8 +57,8 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
         metrics,
         signals: listening::stop_on_signal(delay)?,
     };
-    store::with_clientele_until_stopped(config, OpenMode::Create, interrupted, async |clientele| {
-        run(Arc::new(clientele), config, no_auth, prepared).await
+    store::with_services_until_stopped(config, OpenMode::Create, interrupted, async |services| {
+        run(&services, config, no_auth, prepared).await
     })
     .await
 }
@@ -73,7 +74,7 @@ struct Prepared {
     signals: Signals,
 }
 
-async fn run(clientele: Arc<Clientele>, config: &Config, no_auth: bool, prepared: Prepared) -> Result<(), Failure> {
+async fn run(services: &Services, config: &Config, no_auth: bool, prepared: Prepared) -> Result<(), Failure> {
     let Prepared {
         server,
         listener,
@@ -84,9 +85,9 @@ async fn run(clientele: Arc<Clientele>, config: &Config, no_auth: bool, prepared
         signals: Signals { stop, close },
     } = prepared;
     audit::warn_of_missing_key(config);
-    let upkeep = upkeep(clientele.clone(), stop.clone());
+    let upkeep = upkeep(services.db.clone(), stop.clone());
     let sending = config.notifications.worker;
-    let worker = sending.then(|| worker::Background::start(clientele.clone(), channels, config, stop.clone()));
+    let worker = sending.then(|| worker::Background::start(services.messages.clone(), channels, config, stop.clone()));
     let authentication = match no_auth {
         true => Authentication::Off,
         false => Authentication::Required(Guard::new(config.authentication.clone()).map_err(Failure::misconfigured)?),
@@ -94,9 +95,9 @@ async fn run(clientele: Arc<Clientele>, config: &Config, no_auth: bool, prepared
     let issuer_keys = keep_issuer_keys(&authentication);
     let sign_in = match no_auth {
         true => SignIn::Nobody,
-        false => sign_in(&clientele, config).await?,
+        false => sign_in(&services.accounts, config).await?,
     };
-    let router = router(clientele, config, authentication, persisted, metrics, stop);
+    let router = router(services, config, authentication, persisted, metrics, stop);
     announce(config, &format!("{}://{address}", server.scheme()), &sign_in)?;
     let patience = Duration::from_secs(config.shutdown_timeout_seconds);
     server
@@ -124,10 +125,10 @@ async fn has_panicked(task: JoinHandle<()>) -> bool {
 }
 
 /// Removes data whose retention has ended, whether or not this process sends messages.
-fn upkeep(clientele: Arc<Clientele>, stop: watch::Receiver<bool>) -> JoinHandle<()> {
+fn upkeep(db: Database, stop: watch::Receiver<bool>) -> JoinHandle<()> {
     #[expect(clippy::disallowed_methods, reason = "this is where the upkeep's time comes from")]
     let clock = Arc::new(Utc::now);
-    tokio::spawn(idempotency::keep_removing(clientele, clock, stop))
+    tokio::spawn(idempotency::keep_removing(db, clock, stop))
 }
 
 /// Keeps the keys of the configured issuer fresh. None without authentication.
@@ -140,7 +141,7 @@ fn keep_issuer_keys(authentication: &Authentication) -> Option<JoinHandle<()>> {
 
 /// All routes: both APIs, the playground, health checks and metrics.
 fn router(
-    clientele: Arc<Clientele>,
+    services: &Services,
     config: &Config,
     authentication: Authentication,
     persisted: Persisted,
@@ -150,13 +151,13 @@ fn router(
     let open = matches!(authentication, Authentication::Off);
     let router = Router::new()
         .merge(health::routes(
-            store::ping(clientele.db.clone()),
+            store::ping(services.db.clone()),
             authentication.finding(),
             stop,
         ))
         .merge(playground::routes())
         .merge(api::router(
-            clientele,
+            services,
             api::Settings {
                 answers: config.answers.clone(),
                 graphql: config.graphql.clone(),
@@ -212,8 +213,8 @@ impl SignIn {
 }
 
 #[expect(clippy::disallowed_methods, reason = "a command is a door")]
-async fn sign_in(clientele: &Clientele, config: &Config) -> Result<SignIn, Failure> {
-    let made = make_first_user(clientele, &Caller::operator(), Utc::now()).await;
+async fn sign_in(accounts: &Accounts, config: &Config) -> Result<SignIn, Failure> {
+    let made = accounts.make_first_user(&Caller::operator(), Utc::now()).await;
     let made = made.map_err(|error| Failure::new(format!("can't look up users: {}", error.kind())))?;
     Ok(SignIn::of(
         made,

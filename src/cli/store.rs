@@ -13,8 +13,8 @@ use super::open_error::{check, failure};
 use super::{Failure, listening};
 use crate::api::health::{NO_ANSWER, Ping};
 use crate::config::Config;
+use crate::services::{ServiceSettings, Services};
 use clientele_core::error::Error;
-use clientele_domain::Clientele;
 use clientele_storage::db::{Database, Dialect, Version, missing_file};
 
 const OF_LATER: &str = "is of a later version than this program: use that one";
@@ -39,24 +39,24 @@ pub(super) enum OpenMode {
 ///
 /// Every command that writes must use this function: one that omitted a part of the configuration would work by other
 /// rules, for example seal the audit log with another key.
-pub(super) async fn with_clientele<T>(
+pub(super) async fn with_services<T>(
     config: &Config,
     mode: OpenMode,
-    command: impl AsyncFnOnce(Clientele) -> Result<T, Failure>,
+    command: impl AsyncFnOnce(Services) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     with_opened(config, mode, listening::interrupted()?, async |database| {
-        Ok(command(clientele(database, config, mode).await?).await?)
+        Ok(command(services(database, config, mode).await?).await?)
     })
     .await
 }
 
-/// Like [`with_clientele`], for a command that handles SIGINT and SIGTERM itself. `interrupted` ends the start before
+/// Like [`with_services`], for a command that handles SIGINT and SIGTERM itself. `interrupted` ends the start before
 /// the command runs.
-pub(super) async fn with_clientele_until_stopped<T>(
+pub(super) async fn with_services_until_stopped<T>(
     config: &Config,
     mode: OpenMode,
     interrupted: impl Future<Output = Failure>,
-    command: impl AsyncFnOnce(Clientele) -> Result<T, Failure>,
+    command: impl AsyncFnOnce(Services) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let is_running = AtomicBool::new(false);
     let interrupted = async {
@@ -67,14 +67,14 @@ pub(super) async fn with_clientele_until_stopped<T>(
         }
     };
     with_opened(config, mode, interrupted, async |database| {
-        let clientele = clientele(database, config, mode).await?;
+        let services = services(database, config, mode).await?;
         is_running.store(true, Ordering::Relaxed);
-        Ok(command(clientele).await?)
+        Ok(command(services).await?)
     })
     .await
 }
 
-/// Like [`with_clientele`], for a command that needs only the database.
+/// Like [`with_services`], for a command that needs only the database.
 pub(super) async fn with_database<T>(
     config: &Config,
     mode: OpenMode,
@@ -204,17 +204,19 @@ fn unusable(config: &Config, what_to_do: &str) -> Cause {
 }
 
 /// The domain as configured. The audit log starts with the first command that writes.
-async fn clientele(database: Database, config: &Config, mode: OpenMode) -> Result<Clientele, Cause> {
-    let clientele = Clientele::new(database, config.clients.clone());
-    let clientele = Clientele {
+async fn services(database: Database, config: &Config, mode: OpenMode) -> Result<Services, Cause> {
+    let settings = ServiceSettings {
+        clients: config.clients.clone(),
         idempotency: config.idempotency,
-        ..clientele.with_audit(config.audit.clone())
+        audit: config.audit.clone(),
+        ..ServiceSettings::default()
     };
+    let services = Services::new(database, settings);
     if mode != OpenMode::Look {
-        let begun = clientele.begin_history(now()).await;
+        let begun = services.audit.begin(now()).await;
         begun.map_err(|error| Cause::Database("write", error))?;
     }
-    Ok(clientele)
+    Ok(services)
 }
 
 #[expect(clippy::disallowed_methods, reason = "the command line is a door")]

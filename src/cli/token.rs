@@ -11,9 +11,8 @@ use super::user::{Grant, shown};
 use super::{Failure, is_missing, listed, print, refused};
 use crate::config::Config;
 use clientele_core::scalar::DateTime;
-use clientele_domain::Clientele;
 use clientele_domain::{
-    access::{BY_CREATION, CreateToken, MOST_DAYS, RevokeToken, Token, create_token, revoke_token, tokens},
+    access::{Accounts, BY_CREATION, CreateToken, MOST_DAYS, RevokeToken, Token},
     caller::Caller,
 };
 
@@ -46,16 +45,19 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
         Command::List => OpenMode::Look,
         Command::Create { .. } | Command::Revoke { .. } => OpenMode::Change,
     };
-    store::with_clientele(config, mode, async |clientele| execute(&clientele, command).await).await
+    store::with_services(config, mode, async |services| {
+        execute(&services.accounts, command).await
+    })
+    .await
 }
 
 #[expect(clippy::disallowed_methods, reason = "a command is a door")]
-async fn execute(clientele: &Clientele, command: Command) -> Result<(), Failure> {
+async fn execute(accounts: &Accounts, command: Command) -> Result<(), Failure> {
     let (operator, now) = (Caller::operator(), Utc::now().trunc_subsecs(6));
     let failed = |error: clientele_core::error::Error| Failure::new(error.to_string());
     match command {
         Command::List => {
-            let part = async |window| tokens(clientele, &operator, &window, listed::ROWS).await;
+            let part = async |window| accounts.tokens(&operator, &window, listed::ROWS).await;
             listed::print_all(&BY_CREATION, part, line, Token::cursor).await
         }
         Command::Create { name, grant, days } => {
@@ -76,7 +78,7 @@ async fn execute(clientele: &Clientele, command: Command) -> Result<(), Failure>
                 expires_at: days.map(|days| DateTime(now + TimeDelta::days(days.into()))),
                 client_mutation_id: None,
             };
-            let created = create_token(clientele, &operator, &input, now).await.map_err(failed)?;
+            let created = accounts.create_token(&operator, &input, now).await.map_err(failed)?;
             let (token, text) = created.map_err(|problems| refused(&problems))?;
             // The token can't be shown again, so a closed pipe is a failure here.
             writeln!(stdout().lock(), "{}", text.reveal()).map_err(|error| {
@@ -91,7 +93,7 @@ async fn execute(clientele: &Clientele, command: Command) -> Result<(), Failure>
                 encoded_key: key,
                 client_mutation_id: None,
             };
-            let revoked = revoke_token(clientele, &operator, &input, now).await.map_err(failed)?;
+            let revoked = accounts.revoke_token(&operator, &input, now).await.map_err(failed)?;
             let token = revoked.map_err(|problems| match is_missing(&problems) {
                 true => Failure::new("there is no token with this key: `clientele token list` shows the tokens"),
                 false => refused(&problems),

@@ -13,11 +13,11 @@ use clap::{
 use super::store::{self, OpenMode};
 use super::{Failure, ask, is_missing, listed, print, refused};
 use crate::config::Config;
+use crate::services::Services;
 use clientele_core::problem::Problem;
 use clientele_core::scalar::DateTime;
-use clientele_domain::Clientele;
 use clientele_domain::{
-    access::{BY_NAME, DeleteUser, UpsertUser, User, any_user, change_user, create_user, delete_user, users},
+    access::{BY_NAME, DeleteUser, UpsertUser, User},
     caller::{Caller, Permission, Rights, Sets},
 };
 
@@ -126,15 +126,16 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
         Command::List => OpenMode::Look,
         Command::Set { .. } | Command::Password { .. } | Command::Remove { .. } => OpenMode::Change,
     };
-    store::with_clientele(config, mode, async |clientele| execute(&clientele, command).await).await
+    store::with_services(config, mode, async |services| execute(&services, command).await).await
 }
 
 #[expect(clippy::disallowed_methods, reason = "a command is a door")]
-async fn execute(clientele: &Clientele, command: Command) -> Result<(), Failure> {
+async fn execute(services: &Services, command: Command) -> Result<(), Failure> {
+    let accounts = &services.accounts;
     let (operator, now) = (Caller::operator(), Utc::now());
     let failed = |error: clientele_core::error::Error| Failure::new(error.to_string());
     if let Command::Set { .. } | Command::Password { .. } | Command::Remove { .. } = command
-        && !any_user(&clientele.db).await.map_err(failed)?
+        && !accounts.any_user().await.map_err(failed)?
     {
         return Err(Failure::new(
             "there is no user yet: `clientele serve` creates the user admin when it starts, `clientele user add admin \
@@ -143,25 +144,27 @@ async fn execute(clientele: &Clientele, command: Command) -> Result<(), Failure>
     }
     match command {
         Command::List => {
-            let part = async |window| users(clientele, &operator, &window, listed::ROWS).await;
+            let part = async |window| accounts.users(&operator, &window, listed::ROWS).await;
             listed::print_all(&BY_NAME, part, line, User::cursor).await
         }
         Command::Add { name, settings } => {
             let mut input = input(&name, Some(&settings));
             input.password = MaybeUndefined::Value(ask(password).await?);
-            let added = create_user(clientele, &operator, &input, now).await.map_err(failed)?;
+            let added = accounts.create_user(&operator, &input, now).await.map_err(failed)?;
             added.map_err(|problems| refused(&problems))?;
             print(&format!("the user {name} has been added\n"))
         }
         Command::Set { name, settings } => {
-            let set = change_user(clientele, &operator, &input(&name, Some(&settings)), now).await;
+            let set = accounts
+                .change_user(&operator, &input(&name, Some(&settings)), now)
+                .await;
             set.map_err(failed)?.map_err(|problems| sentence(&problems))?;
             print(&format!("the user {name} has been changed\n"))
         }
         Command::Password { name } => {
             let mut input = input(&name, None);
             input.password = MaybeUndefined::Value(ask(password).await?);
-            let set = change_user(clientele, &operator, &input, now).await.map_err(failed)?;
+            let set = accounts.change_user(&operator, &input, now).await.map_err(failed)?;
             set.map_err(|problems| sentence(&problems))?;
             print(&format!("the user {name} has a new password\n"))
         }
@@ -170,11 +173,11 @@ async fn execute(clientele: &Clientele, command: Command) -> Result<(), Failure>
                 name: name.clone(),
                 client_mutation_id: None,
             };
-            let removed = delete_user(clientele, &operator, &input, now).await.map_err(failed)?;
+            let removed = accounts.delete_user(&operator, &input, now).await.map_err(failed)?;
             match removed {
                 Ok(_) => print(&format!("the user {name} has been removed\n")),
                 Err(problems) if is_missing(&problems) => {
-                    let before = clientele.user_removed_at(&operator, &name).await.map_err(failed)?;
+                    let before = services.audit.user_removed_at(&operator, &name).await.map_err(failed)?;
                     let before = before.ok_or_else(|| sentence(&problems))?;
                     let at = DateTime::text(&before);
                     print(&format!(

@@ -17,8 +17,9 @@ use crate::api::authentication::{Authentication, Guard, caller_flow};
 use crate::api::metrics::ApiMetrics;
 use crate::api::{self, health, unmatched};
 use crate::config::{Config, LogFormat};
+use crate::services::Services;
 use clientele_delivery::{Worker, channel::Channels};
-use clientele_domain::Clientele;
+use clientele_domain::notify::Messages;
 use http_server::{Server, rate_limit::RateLimit};
 
 /// The extra time in which a worker can release its messages after the shutdown timeout.
@@ -31,17 +32,12 @@ pub(super) struct Background {
 }
 
 impl Background {
-    pub(super) fn start(
-        clientele: Arc<Clientele>,
-        channels: Channels,
-        config: &Config,
-        stop: watch::Receiver<bool>,
-    ) -> Self {
+    pub(super) fn start(messages: Messages, channels: Channels, config: &Config, stop: watch::Receiver<bool>) -> Self {
         #[expect(clippy::disallowed_methods, reason = "this is where the worker's time comes from")]
         let clock = Arc::new(Utc::now);
         let grace = Duration::from_secs(config.shutdown_timeout_seconds);
         let settings = Arc::new(config.notifications.clone());
-        let worker = Worker::new(clientele, Arc::new(channels), settings, clock);
+        let worker = Worker::new(messages, Arc::new(channels), settings, clock);
         Self {
             running: tokio::spawn(worker.run(stop, grace)),
             grace,
@@ -77,23 +73,14 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
     let interrupted = listening::interrupted()?;
     // No delay: load balancers send no requests to a worker.
     let Signals { stop, .. } = listening::stop_on_signal(Duration::ZERO)?;
-    store::with_clientele_until_stopped(config, OpenMode::Change, interrupted, async |clientele| {
-        send(
-            Arc::new(clientele),
-            channels,
-            config,
-            (server, metrics),
-            listener,
-            guard,
-            stop,
-        )
-        .await
+    store::with_services_until_stopped(config, OpenMode::Change, interrupted, async |services| {
+        send(services, channels, config, (server, metrics), listener, guard, stop).await
     })
     .await
 }
 
 async fn send(
-    clientele: Arc<Clientele>,
+    services: Services,
     channels: Channels,
     config: &Config,
     (server, metrics): (Server<ApiMetrics>, ApiMetrics),
@@ -101,19 +88,19 @@ async fn send(
     guard: Arc<Guard>,
     stop: watch::Receiver<bool>,
 ) -> Result<(), Failure> {
-    let worker = Background::start(clientele.clone(), channels, config, stop.clone());
+    let worker = Background::start(services.messages.clone(), channels, config, stop.clone());
     match listener {
         Some(listener) => {
             let address = listener.local_addr().map_err(Failure::internal)?;
             announce(config, Some(&format!("{}://{address}", server.scheme())))?;
             let router = Router::new()
                 .merge(health::routes(
-                    store::ping(clientele.db.clone()),
+                    store::ping(services.db.clone()),
                     Arc::new(|| None),
                     stop.clone(),
                 ))
                 .merge(api::metrics::router(
-                    clientele,
+                    &services,
                     metrics,
                     &Authentication::Required(guard),
                     RateLimit::new(&config.rate_limit, caller_flow).as_ref(),

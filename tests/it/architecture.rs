@@ -76,25 +76,47 @@ fn apis_do_not_use_the_database() {
     assert_eq!(offenders("src/api", &words, |_| false), NOTHING);
 }
 
-/// Entry points take a caller or return data that only a caller can open, so that no API can skip the permission check.
+/// The methods of services take a caller or return data that only a caller can open, so that no API can skip the
+/// permission check.
 #[test]
 fn domain_entry_points_take_a_caller() {
-    // The start of a server, and benchmark clients.
-    let without_caller = ["begin_history", "seed"];
+    let services = [
+        "Accounts",
+        "AuditLog",
+        "Clients",
+        "CustomFields",
+        "Messages",
+        "Templates",
+    ];
+    // Signing in, commands of the operator, the start of a server, and texts without a client's data.
+    let without_caller = [
+        "token",
+        "any_user",
+        "known_user",
+        "verify",
+        "begin",
+        "has_others",
+        "seed",
+        "variants",
+    ];
     let mut found = Vec::new();
+    let mut methods = 0;
     for (_, text) in sources("crates/domain/src") {
-        for block in text.split("\n}\n") {
-            let methods = block.contains("\nimpl Clientele {\n");
-            for function in block.split("pub async fn ").skip(1) {
-                let signature = function.split(" {\n").next().unwrap_or_default();
-                let enters = methods || signature.contains(": &Clientele");
-                if enters && !signature.contains("&Caller") && !signature.contains("Unread<") {
-                    found.push(signature.split('(').next().unwrap_or_default().to_owned());
+        for service in services {
+            for block in text.split(&format!("\nimpl {service} {{\n")).skip(1) {
+                let block = block.split("\n}\n").next().unwrap_or_default();
+                for function in block.split("pub async fn ").skip(1) {
+                    methods += 1;
+                    let signature = function.split(" {\n").next().unwrap_or_default();
+                    if !signature.contains("&Caller") && !signature.contains("Unread<") {
+                        found.push(signature.split(['(', '<']).next().unwrap_or_default().to_owned());
+                    }
                 }
             }
         }
     }
     assert_eq!(found, without_caller);
+    assert!(methods > 30, "the services are found: {methods}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ pub use replay::assert_replayed;
 pub async fn findings(server: &TestServer) -> Vec<String> {
     let mut found = Vec::new();
     let report = |finding: &clientele::audit::Finding| found.push(finding.to_string());
-    let counts = server.clientele.verify_history(&Caller::operator(), None, report).await;
+    let counts = server.services.audit.verify(&Caller::operator(), None, report).await;
     counts.expect("the database answers");
     found
 }
@@ -64,7 +64,7 @@ async fn ask(server: &TestServer, rights: Rights, query: &str) -> Value {
         rights: rights.into(),
         ..Caller::anyone(Door::Graphql, "request".into())
     };
-    let router = clientele::api::router(server.clientele.clone(), Default::default()).layer(Extension(caller));
+    let router = clientele::api::router(&server.services, Default::default()).layer(Extension(caller));
     let request = Request::post("/graphql")
         .header("content-type", "application/json")
         .body(Body::from(json!({ "query": query }).to_string()))

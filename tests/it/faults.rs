@@ -26,10 +26,10 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use clientele::{
-    Clientele,
-    client::ClientSettings,
     db::{Database, DatabaseSettings},
     delivery::{NotificationSettings, Worker, channel::Channels},
+    notify::Messages,
+    outbox_signal::OutboxSignal,
 };
 
 use self::operation::{Acknowledged, Caller, Stored};
@@ -106,16 +106,16 @@ async fn send_messages(url: &str) {
     let database = Database::connect(url, &DatabaseSettings::default())
         .await
         .expect("the database is there");
-    let clientele = Arc::new(Clientele::new(database, ClientSettings::default()));
+    let messages = Messages::new(database.clone(), OutboxSignal::default());
     let settings = NotificationSettings::default();
     let channels = Channels::new(&settings).expect("the default settings are valid");
     // Every lease has ended and every pause is over.
     let tomorrow = DateTime::<Utc>::from(SystemTime::now() + Duration::from_secs(86_400));
     let clock = Arc::new(move || tomorrow);
-    let mut worker = Worker::new(clientele.clone(), Arc::new(channels), Arc::new(settings), clock);
+    let mut worker = Worker::new(messages, Arc::new(channels), Arc::new(settings), clock);
     while worker.step().await.expect("the database answers") > 0 {}
-    assert_eq!(count(&clientele.db, NOT_SENT).await, 0, "a message was not sent");
-    clientele.db.clone().close().await;
+    assert_eq!(count(&database, NOT_SENT).await, 0, "a message was not sent");
+    database.close().await;
 }
 
 const WITHOUT_RECORD: &str = "SELECT count(*) FROM client WHERE NOT EXISTS \

@@ -39,9 +39,7 @@ fn reachable() -> Value {
 /// All messages, in the order of their creation.
 async fn messages(server: &TestServer) -> Vec<message::Model> {
     let all = message::Entity::find().order_by_asc(message::Column::EncodedKey);
-    all.all(server.clientele.db.read())
-        .await
-        .expect("the table can be read")
+    all.all(server.services.db.read()).await.expect("the table can be read")
 }
 
 /// Each message as channel, template, language and recipient.

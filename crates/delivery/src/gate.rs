@@ -3,7 +3,7 @@
 
 use std::{
     collections::HashSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use chrono::{DateTime, Utc};
@@ -12,14 +12,16 @@ use super::{
     breaker::{Admission, Breaker, Patience},
     channel::{Failure, Outcome},
 };
-use clientele_domain::Clientele;
-use clientele_domain::enums::{Channel, Reason};
+use clientele_domain::{
+    enums::{Channel, Reason},
+    notify::Metrics,
+};
 
 /// The maximum number of remembered messages.
 const MOST_REFUSED: usize = 1_000;
 
 pub(super) struct Gate {
-    clientele: Arc<Clientele>,
+    metrics: Metrics,
     channel: Channel,
     state: Mutex<State>,
 }
@@ -34,9 +36,9 @@ struct State {
 }
 
 impl Gate {
-    pub(super) fn new(clientele: Arc<Clientele>, channel: Channel, patience: Patience) -> Self {
+    pub(super) fn new(metrics: Metrics, channel: Channel, patience: Patience) -> Self {
         Self {
-            clientele,
+            metrics,
             channel,
             state: Mutex::new(State {
                 breaker: Breaker::new(patience),
@@ -111,7 +113,7 @@ impl Gate {
         } else if was_open && !open {
             tracing::info!(channel, "the provider is back");
         }
-        self.clientele.metrics.breaker(self.channel, open);
+        self.metrics.breaker(self.channel, open);
         drop(state);
         outcome
     }

@@ -22,13 +22,15 @@ use super::{
     verdict::{Perseverance, judge, release},
 };
 use clientele_core::error::Result;
-use clientele_domain::Clientele;
-use clientele_domain::{enums::Channel, notify::render::Compiled};
+use clientele_domain::{
+    enums::Channel,
+    notify::{Messages, render::Compiled},
+};
 
 /// Messages claimed ahead, as a multiple of the attempts under way, so that claiming doesn't delay sending.
 const CLAIMED_AHEAD: usize = 4;
 pub(super) struct Lane {
-    clientele: Arc<Clientele>,
+    messages: Messages,
     channels: Arc<Channels>,
     settings: Arc<NotificationSettings>,
     channel: Channel,
@@ -59,7 +61,7 @@ impl Settled {
 
 impl Lane {
     pub(super) fn new(
-        clientele: Arc<Clientele>,
+        messages: Messages,
         channels: Arc<Channels>,
         settings: Arc<NotificationSettings>,
         channel: Channel,
@@ -72,8 +74,8 @@ impl Lane {
         };
         Self {
             slots: Arc::new(Semaphore::new(settings.concurrency as usize)),
-            gate: Arc::new(Gate::new(clientele.clone(), channel, patience)),
-            clientele,
+            gate: Arc::new(Gate::new(messages.metrics.clone(), channel, patience)),
+            messages,
             channels,
             settings,
             channel,
@@ -92,7 +94,7 @@ impl Lane {
         while !*stop.borrow() {
             if let Err(error) = self.advance().await {
                 let channel = self.channel.as_str();
-                match self.clientele.db.logs_outage_of(&error) {
+                match self.messages.db.logs_outage_of(&error) {
                     true => tracing::debug!(channel, error = error.kind(), "the outbox can't be reached"),
                     false => tracing::warn!(channel, error = error.kind(), "the outbox can't be reached"),
                 }
@@ -100,7 +102,7 @@ impl Lane {
             }
             tokio::select! {
                 Some(ended) = self.sending.join_next_with_id() => self.note(ended),
-                () = self.clientele.bell.rung(self.channel) => self.dry = false,
+                () = self.messages.outbox.received(self.channel) => self.dry = false,
                 _ = look.tick() => self.dry = false,
                 // A dropped sender counts as a stop.
                 changed = stop.changed() => if changed.is_err() { break },
@@ -159,9 +161,9 @@ impl Lane {
         // A small set of limits keeps the prepared statements in the cache.
         let most = 1 << most.ilog2();
         let lease = Duration::from_secs(self.settings.lease_seconds);
-        let messages = outbox::claim(&self.clientele.db, self.channel, most, (self.clock)(), lease).await?;
+        let messages = outbox::claim(&self.messages.db, self.channel, most, (self.clock)(), lease).await?;
         let keys = messages.iter().map(|message| message.variant_key.as_str());
-        let variants = match self.clientele.variants.of(keys, &self.clientele.db).await {
+        let variants = match self.messages.variants(keys).await {
             Ok(variants) => variants,
             Err(error) => {
                 let now = (self.clock)();
@@ -239,7 +241,7 @@ impl Lane {
             return Ok(());
         }
         let messages: Vec<&message::Model> = self.unsettled.iter().map(Settled::message).collect();
-        let stored = outbox::settle(&self.clientele.db, &messages).await?;
+        let stored = outbox::settle(&self.messages.db, &messages).await?;
         let lost = messages.len() - stored.len();
         if lost > 0 {
             tracing::warn!(
@@ -252,7 +254,7 @@ impl Lane {
             if let Settled::Judged(message) = settled
                 && stored.contains(&message.encoded_key)
             {
-                self.clientele.metrics.settled(self.channel, &message);
+                self.messages.metrics.settled(self.channel, &message);
             }
         }
         Ok(())

@@ -7,8 +7,8 @@ use tokio::{sync::watch, time::sleep};
 
 use super::{Clock, NotificationSettings, channel::Channels, lane::Lane, retention};
 use clientele_core::error::Result;
-use clientele_domain::Clientele;
-use clientele_domain::enums::Channel;
+use clientele_domain::{enums::Channel, notify::Messages};
+use clientele_storage::db::Database;
 
 /// The interval of removing old message bodies.
 const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
@@ -16,7 +16,7 @@ const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
 const AFTER_A_PANIC: Duration = Duration::from_secs(1);
 
 pub struct Worker {
-    clientele: Arc<Clientele>,
+    messages: Messages,
     settings: Arc<NotificationSettings>,
     clock: Clock,
     lanes: Vec<Lane>,
@@ -24,14 +24,9 @@ pub struct Worker {
 }
 
 impl Worker {
-    pub fn new(
-        clientele: Arc<Clientele>,
-        channels: Arc<Channels>,
-        settings: Arc<NotificationSettings>,
-        clock: Clock,
-    ) -> Self {
+    pub fn new(messages: Messages, channels: Arc<Channels>, settings: Arc<NotificationSettings>, clock: Clock) -> Self {
         let mut worker = Self {
-            clientele,
+            messages,
             settings,
             clock,
             lanes: Vec::new(),
@@ -43,7 +38,7 @@ impl Worker {
 
     fn lane(&self, channel: Channel) -> Lane {
         Lane::new(
-            self.clientele.clone(),
+            self.messages.clone(),
             self.channels.clone(),
             self.settings.clone(),
             channel,
@@ -63,7 +58,7 @@ impl Worker {
     /// Sends until `stop` is true, then finishes the attempts under way for at most `grace` and releases the rest.
     pub async fn run(mut self, stop: watch::Receiver<bool>, grace: Duration) {
         let retaining = tokio::spawn(retain(
-            self.clientele.clone(),
+            self.messages.db.clone(),
             self.settings.clone(),
             self.clock.clone(),
             stop.clone(),
@@ -98,15 +93,10 @@ impl Worker {
 }
 
 /// Removes the bodies of messages whose retention has ended.
-async fn retain(
-    clientele: Arc<Clientele>,
-    settings: Arc<NotificationSettings>,
-    clock: Clock,
-    mut stop: watch::Receiver<bool>,
-) {
+async fn retain(db: Database, settings: Arc<NotificationSettings>, clock: Clock, mut stop: watch::Receiver<bool>) {
     let keep = Duration::from_secs(u64::from(settings.keep_sent_bodies_days) * 86_400);
     while !*stop.borrow() {
-        match retention::remove_bodies(&clientele.db, clock() - keep).await {
+        match retention::remove_bodies(&db, clock() - keep).await {
             Ok(0) => {}
             Ok(removed) => {
                 tracing::info!(removed, "the bodies of sent messages are removed");
@@ -114,7 +104,7 @@ async fn retain(
                     continue;
                 }
             }
-            Err(error) if clientele.db.logs_outage_of(&error) => {}
+            Err(error) if db.logs_outage_of(&error) => {}
             Err(error) => tracing::warn!(error = error.kind(), "bodies of sent messages could not be removed"),
         }
         tokio::select! {

@@ -21,15 +21,10 @@ pub use crate::caller::{
 pub use account::Account;
 pub use accounts::Accounts;
 pub use asking::Verdict;
-pub use first::{FIRST, any_user, make_first_user};
+pub use first::FIRST;
 pub use listing::Listing;
 pub use password::RequestPlace;
 pub use reads::Clock;
 pub use sign_in::Attempt;
-pub use token::{
-    BY_CREATION, CreateToken, MOST_DAYS, PREFIX, RevokeToken, Token, create_token, revoke_token, tokens, tokens_by_key,
-};
-pub use user::{
-    BY_NAME, ChangePassword, DeleteUser, UpsertUser, User, change_password, change_user, create_user, delete_user,
-    password_is_initial, upsert_user, users, users_by_key,
-};
+pub use token::{BY_CREATION, CreateToken, MOST_DAYS, PREFIX, RevokeToken, Token};
+pub use user::{BY_NAME, ChangePassword, DeleteUser, UpsertUser, User};

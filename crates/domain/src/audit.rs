@@ -5,7 +5,7 @@
 //! of different clients never wait for one another. A record's HMAC covers the end of the chain before it, its metadata
 //! and a salted digest of its contents: contents can be erased and the chain still verifies.
 //!
-//! To record a new kind of change, add a [`Subject`], and call [`History::record`] where the change is written.
+//! To record a new kind of change, add a [`Subject`], and call [`AuditLog::record`] where the change is written.
 
 mod begin;
 mod chain;
@@ -35,6 +35,8 @@ pub use search::{AuditFilter, LARGEST_CONTENTS};
 pub use settings::AuditSettings;
 pub use walk::Counts;
 
+use std::sync::Arc;
+
 use chrono::{DateTime, SubsecRound, Utc};
 use entity::{audit_chain, audit_record};
 use prometheus_client::{metrics::counter::Counter, registry::Registry};
@@ -43,37 +45,42 @@ use tokio::sync::OnceCell;
 
 use crate::caller::Caller;
 use clientele_core::error::{Error, Result};
-use clientele_storage::db::{Batch, Connection, Dialect, Transaction};
+use clientele_storage::db::{Batch, Connection, Database, Dialect, Transaction};
 
-/// Appends to the audit log. One instance serves every API of a process.
-#[derive(Debug, Default)]
-pub struct History {
-    settings: AuditSettings,
-    keys: OnceCell<Keys>,
+/// Appends to the audit log, reads and verifies it. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct AuditLog {
+    db: Database,
+    settings: Arc<AuditSettings>,
+    keys: Arc<OnceCell<Keys>>,
     sealed: Counter,
     #[cfg(feature = "unrecorded")]
     left_out: bool,
 }
 
-impl History {
-    pub fn new(settings: AuditSettings) -> Self {
+impl AuditLog {
+    pub fn new(db: Database, settings: AuditSettings) -> Self {
         Self {
-            settings,
-            ..Self::default()
+            db,
+            settings: Arc::new(settings),
+            keys: Arc::default(),
+            sealed: Counter::default(),
+            #[cfg(feature = "unrecorded")]
+            left_out: false,
         }
     }
 
     /// Records nothing about clients: the baseline of a measurement.
     #[cfg(feature = "unrecorded")]
-    pub fn left_out() -> Self {
+    pub fn left_out(db: Database) -> Self {
         Self {
             left_out: true,
-            ..Self::default()
+            ..Self::new(db, AuditSettings::default())
         }
     }
 
     /// Returns the keys of the HMACs. The key in the database is read once: it never changes.
-    pub async fn keys<C: ConnectionTrait>(&self, connection: &Connection<C>) -> Result<&Keys> {
+    async fn keys<C: ConnectionTrait>(&self, connection: &Connection<C>) -> Result<&Keys> {
         self.keys
             .get_or_try_init(async || {
                 let row = connection.one("SELECT key FROM audit_key", []).await?;

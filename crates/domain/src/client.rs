@@ -11,7 +11,7 @@ mod search;
 mod seed;
 mod settings;
 
-pub use aggregate::{Aggregate, Clients, Wanted};
+pub use aggregate::{Aggregate, Wanted};
 pub use erase::Erased;
 pub use found::Found;
 pub use pattern::IdPattern;
@@ -19,5 +19,43 @@ pub use pattern::IdPattern;
 #[doc(hidden)]
 pub use search::fuzzing;
 pub use search::{ClientFilter, ClientOrder, ClientOrderField, ClientPage, CustomFieldFilter, Exactly, OrderDirection};
-pub use seed::has_other_clients;
 pub use settings::ClientSettings;
+
+use std::sync::Arc;
+
+use crate::{
+    audit::AuditLog, definitions::DefinitionsCache, idempotency::IdempotencySettings, outbox_signal::OutboxSignal,
+};
+use clientele_storage::db::Database;
+
+/// Reads and writes clients. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    pub(crate) db: Database,
+    pub(crate) definitions: DefinitionsCache,
+    pub(crate) audit: AuditLog,
+    pub(crate) outbox: OutboxSignal,
+    pub(crate) settings: Arc<ClientSettings>,
+    pub(crate) idempotency: IdempotencySettings,
+}
+
+impl Clients {
+    /// Clients by these definitions. `outbox` gets a signal for each message that a change queues.
+    pub fn new(
+        db: Database,
+        definitions: DefinitionsCache,
+        audit: AuditLog,
+        outbox: OutboxSignal,
+        settings: ClientSettings,
+        idempotency: IdempotencySettings,
+    ) -> Self {
+        Self {
+            db,
+            definitions,
+            audit,
+            outbox,
+            settings: Arc::new(settings),
+            idempotency,
+        }
+    }
+}

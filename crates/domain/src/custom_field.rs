@@ -7,7 +7,58 @@ mod roles;
 mod upsert;
 
 pub(crate) use names::{definition_id, key_of_choice};
-pub use roles::{UpsertClientRole, upsert_client_role};
-pub use upsert::{
-    CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, UpsertCustomFieldSet, upsert_custom_field_set,
+pub use roles::UpsertClientRole;
+pub use upsert::{CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, UpsertCustomFieldSet};
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    audit::AuditLog,
+    caller::{Caller, Permission},
+    definitions::{self, Definitions},
 };
+use clientele_core::{error::Result, problem::Problem};
+use clientele_storage::db::Database;
+
+/// Changes custom field sets and client roles.
+#[derive(Clone, Debug)]
+pub struct CustomFields {
+    db: Database,
+    audit: AuditLog,
+}
+
+impl CustomFields {
+    pub fn new(db: Database, audit: AuditLog) -> Self {
+        Self { db, audit }
+    }
+
+    /// Creates the set that `input` describes, or changes the one it names. Returns all definitions and the set's key.
+    ///
+    /// # Errors
+    /// Every problem as the inner error, internal errors as the outer one. Nothing is written with either.
+    pub async fn upsert_set(
+        &self,
+        caller: &Caller,
+        input: &UpsertCustomFieldSet,
+        now: DateTime<Utc>,
+    ) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
+        caller.needs(Permission::ManageCustomFields)?;
+        definitions::change(&self.db, &self.audit, caller, input, now).await
+    }
+
+    /// Creates the role that `input` describes, or changes the one it names. Returns all definitions and the role's key.
+    ///
+    /// # Errors
+    /// Those of [`Self::upsert_set`].
+    pub async fn upsert_role(
+        &self,
+        caller: &Caller,
+        input: &UpsertClientRole,
+        now: DateTime<Utc>,
+    ) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
+        caller.needs(Permission::ManageCustomFields)?;
+        definitions::change(&self.db, &self.audit, caller, input, now).await
+    }
+}

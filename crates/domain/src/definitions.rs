@@ -3,19 +3,19 @@
 //! Every statement that reads clients reads the definitions' version too. If it differs from that of the snapshot, the
 //! snapshot is loaded again. So no server checks or shows a value by a stale definition.
 
+mod change;
 mod excerpt;
 mod kind;
-mod lock;
 pub mod placeholder;
 mod template;
 
 use std::{collections::HashMap, sync::Arc};
 
+pub use change::shared_lock;
+pub(crate) use change::{Applied, DefinitionChange, DefinitionInput, change};
 use entity::{client_role, custom_field, custom_field_option, custom_field_set, message_template, message_variant};
 pub use excerpt::Excerpt;
 pub use kind::Kind;
-pub use lock::shared_lock;
-pub(crate) use lock::{bump_version, lock_definitions};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 pub use template::{Conditions, FieldCondition, Template, Variant};
 use tokio::sync::RwLock;
@@ -25,7 +25,7 @@ use clientele_core::{
     error::{Error, Result},
     text_enum,
 };
-use clientele_storage::db::Connection;
+use clientele_storage::db::{Connection, Database};
 
 /// The group index of a value whose set isn't grouped.
 pub const NO_GROUP: i32 = -1;
@@ -239,38 +239,49 @@ pub async fn version<C: ConnectionTrait>(connection: &Connection<C>) -> Result<i
     Ok(row.try_get_by_index(0)?)
 }
 
-/// The snapshot, shared by all requests of this server.
-#[derive(Debug, Default)]
-pub struct DefinitionsCache(RwLock<Option<Arc<Definitions>>>);
+/// The snapshot, shared by all requests of this server. Clones share it.
+#[derive(Clone, Debug)]
+pub struct DefinitionsCache {
+    db: Database,
+    snapshot: Arc<RwLock<Option<Arc<Definitions>>>>,
+}
 
 impl DefinitionsCache {
+    pub fn new(db: Database) -> Self {
+        Self {
+            db,
+            snapshot: Arc::default(),
+        }
+    }
+
     /// Returns the definitions at `version`, or later ones if they have changed meanwhile.
     pub async fn at<C: ConnectionTrait>(&self, version: i64, connection: &Connection<C>) -> Result<Arc<Definitions>> {
-        if let Some(definitions) = &*self.0.read().await
+        if let Some(definitions) = &*self.snapshot.read().await
             && definitions.version == version
         {
             return Ok(definitions.clone());
         }
         let loaded = Arc::new(Definitions::load(connection).await?);
-        *self.0.write().await = Some(loaded.clone());
+        *self.snapshot.write().await = Some(loaded.clone());
         Ok(loaded)
     }
 
     /// Returns the snapshot, which may be out of date.
     pub async fn known(&self) -> Option<Arc<Definitions>> {
-        self.0.read().await.clone()
+        self.snapshot.read().await.clone()
     }
 
     /// Returns any snapshot, for a response without a client.
-    pub async fn latest_known<C: ConnectionTrait>(&self, connection: &Connection<C>) -> Result<Arc<Definitions>> {
-        if let Some(definitions) = &*self.0.read().await {
+    pub async fn latest_known(&self) -> Result<Arc<Definitions>> {
+        if let Some(definitions) = &*self.snapshot.read().await {
             return Ok(definitions.clone());
         }
-        self.current(connection).await
+        self.current().await
     }
 
     /// Returns the definitions as they are stored now.
-    pub async fn current<C: ConnectionTrait>(&self, connection: &Connection<C>) -> Result<Arc<Definitions>> {
+    pub async fn current(&self) -> Result<Arc<Definitions>> {
+        let connection = self.db.read();
         self.at(version(connection).await?, connection).await
     }
 }

@@ -4,7 +4,6 @@
 //! log in one); a worker sends it over its channel and records the result. Messages are sent at least once, and never
 //! twice on purpose.
 
-mod bell;
 pub mod content;
 pub mod event;
 #[cfg(feature = "fuzzing")]
@@ -19,8 +18,37 @@ pub mod template;
 mod variants;
 
 pub use crate::definitions::placeholder;
-pub use bell::Bell;
 pub use metrics::Metrics;
 pub use resend::{MOST_BY_FILTER, MOST_BY_KEY, Resend, Resent};
 pub use search::{MessageFilter, MessageKey, MessagePage, NEWEST_FIRST, decode};
-pub use variants::{Variants, content, shown_content};
+pub use variants::{content, shown_content};
+
+use std::sync::Arc;
+
+use moka::sync::Cache;
+
+use self::render::Compiled;
+use crate::outbox_signal::OutboxSignal;
+use clientele_storage::db::Database;
+
+/// Lists and resends messages. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Messages {
+    pub db: Database,
+    /// Gets a signal for each message that is queued.
+    pub outbox: OutboxSignal,
+    pub metrics: Metrics,
+    /// Compiled variants by key.
+    variants: Cache<String, Arc<Compiled>>,
+}
+
+impl Messages {
+    pub fn new(db: Database, outbox: OutboxSignal) -> Self {
+        Self {
+            db,
+            outbox,
+            metrics: Metrics::default(),
+            variants: variants::cache(),
+        }
+    }
+}

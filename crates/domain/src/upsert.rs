@@ -1,6 +1,6 @@
 //! Creates or changes a client with all that belongs to it: one transaction, everything or nothing.
 //!
-//! lock → read → check → difference → write. Every API calls [`Clientele::upsert_client`], and nothing else writes
+//! lock → read → check → difference → write. Every API calls [`Clients::upsert`], and nothing else writes
 //! clients.
 
 mod changes;
@@ -31,9 +31,9 @@ use target::forbidden;
 use target::unclear_target;
 
 use crate::{
-    Clientele,
     audit::Head,
     caller::{Caller, Permission},
+    client::Clients,
     definitions::{self, Definitions},
     enums::{Channel, Event},
     idempotency::Slot,
@@ -65,7 +65,7 @@ pub struct Upserted {
     pub queued: Vec<Channel>,
 }
 
-impl Clientele {
+impl Clients {
     /// Creates the client that `input` describes, or changes the one it names. Returns at least the `wanted`
     /// collections, without the values that the caller may not see; it needs no permission to see clients. Under an
     /// idempotency key the change is made once.
@@ -73,7 +73,7 @@ impl Clientele {
     /// # Errors
     /// Every problem of the submission as the inner error, internal errors as the outer one. Nothing is written with
     /// either.
-    pub async fn upsert_client(
+    pub async fn upsert(
         &self,
         caller: &Caller,
         input: &UpsertClient,
@@ -95,7 +95,7 @@ impl Clientele {
         let answer = self
             .db
             .write(&Upsert {
-                clientele: self,
+                clients: self,
                 caller,
                 input,
                 // A stored outcome may have to be shown in full later.
@@ -109,14 +109,14 @@ impl Clientele {
             upserted
         });
         if let Ok(upserted) = &answer {
-            upserted.queued.iter().for_each(|channel| self.bell.ring(*channel));
+            upserted.queued.iter().for_each(|channel| self.outbox.send(*channel));
         }
         Ok(answer)
     }
 }
 
 struct Upsert<'a> {
-    clientele: &'a Clientele,
+    clients: &'a Clients,
     caller: &'a Caller,
     input: &'a UpsertClient,
     wanted: Wanted,
@@ -165,7 +165,7 @@ impl Upsert<'_> {
         if let Some(problem) = self.wrong_version(present.as_ref()) {
             return refused(problem);
         }
-        let definitions = self.clientele.definitions.at(version, transaction).await?;
+        let definitions = self.clients.definitions.at(version, transaction).await?;
         if let Some(present) = &present
             && !present.has(event::wanted(Event::ClientUpdated, &definitions))
         {
@@ -179,7 +179,7 @@ impl Upsert<'_> {
             definitions: &definitions,
             linked: &self.linked(&definitions, transaction).await?,
             taken: present.is_none() && self.is_id_taken(transaction).await?,
-            settings: &self.clientele.settings,
+            settings: &self.clients.settings,
             now: self.now,
         };
         let after = match check(self.input, &facts) {
@@ -218,7 +218,7 @@ impl Upsert<'_> {
             id_documents: !self.input.id_documents.is_undefined(),
             custom_values: !self.input.custom_information.is_undefined(),
         };
-        let told = match self.clientele.definitions.known().await {
+        let told = match self.clients.definitions.known().await {
             Some(definitions) => event::wanted(Event::ClientUpdated, &definitions),
             None => Wanted::default(),
         };

@@ -20,8 +20,7 @@ use clientele_core::{
     flow::Flow,
 };
 use clientele_domain::{
-    Clientele,
-    access::{Account, Verdict},
+    access::{Account, Accounts, Verdict},
     caller::{
         PasswordProof,
         throttle::{Charge, Throttle},
@@ -131,13 +130,13 @@ impl Guard {
     /// before suffices. For answers that are needed during an outage and show no stored data.
     pub(super) async fn last_known_account(
         &self,
-        clientele: &Clientele,
+        accounts: &Accounts,
         headers: &HeaderMap,
         from: PeerAddress,
         place: Option<&Place>,
     ) -> Result<Arc<Account>, Refusal> {
-        let account = self.account(clientele, headers, from, place);
-        let Some(last_known) = self.last_known(clientele, headers, from) else {
+        let account = self.account(accounts, headers, from, place);
+        let Some(last_known) = self.last_known(accounts, headers, from) else {
             return account.await;
         };
         match timeout(PATIENCE, account).await {
@@ -147,8 +146,7 @@ impl Guard {
     }
 
     #[expect(clippy::disallowed_methods, reason = "time enters here")]
-    fn last_known(&self, clientele: &Clientele, headers: &HeaderMap, from: PeerAddress) -> Option<Arc<Account>> {
-        let accounts = &clientele.accounts;
+    fn last_known(&self, accounts: &Accounts, headers: &HeaderMap, from: PeerAddress) -> Option<Arc<Account>> {
         match credentials::read(headers).ok()?? {
             Credentials::Password(basic) => {
                 accounts.last_known_user(&accounts.attempt(basic.name(), basic.password(), from.0))
@@ -160,31 +158,27 @@ impl Guard {
     }
 
     /// The proof that an authenticated caller knows its password. None for callers with a token.
-    pub(super) fn proof(&self, clientele: &Clientele, headers: &HeaderMap, from: PeerAddress) -> Option<PasswordProof> {
+    pub(super) fn proof(&self, accounts: &Accounts, headers: &HeaderMap, from: PeerAddress) -> Option<PasswordProof> {
         let Credentials::Password(basic) = credentials::read(headers).ok()?? else {
             return None;
         };
         let throttle = self.throttle.clone();
-        Some(
-            clientele
-                .accounts
-                .proof(basic.name(), basic.password(), from.0, throttle),
-        )
+        Some(accounts.proof(basic.name(), basic.password(), from.0, throttle))
     }
 
     /// The account of a request's credentials. `place` is the request's permit.
     #[expect(clippy::disallowed_methods, reason = "this is a door")]
     pub(super) async fn account(
         &self,
-        clientele: &Clientele,
+        accounts: &Accounts,
         headers: &HeaderMap,
         from: PeerAddress,
         place: Option<&Place>,
     ) -> Result<Arc<Account>, Refusal> {
         let credentials = credentials::read(headers).map_err(Refusal::Missing)?;
         match credentials.ok_or(Refusal::Missing(NOBODY))? {
-            Credentials::Password(basic) => self.user(clientele, &basic, from, place).await,
-            Credentials::Token(token) => self.token(clientele, token, from, Utc::now()).await,
+            Credentials::Password(basic) => self.user(accounts, &basic, from, place).await,
+            Credentials::Token(token) => self.token(accounts, token, from, Utc::now()).await,
             Credentials::Issued(token) => self.issued(token, from, place, Utc::now()).await,
         }
     }
@@ -197,14 +191,14 @@ impl Guard {
     /// permits. Afterwards it gets another one, charged to the caller.
     async fn user(
         &self,
-        clientele: &Clientele,
+        accounts: &Accounts,
         basic: &Basic,
         from: PeerAddress,
         place: Option<&Place>,
     ) -> Result<Arc<Account>, Refusal> {
-        let (accounts, freshness) = (&clientele.accounts, self.settings.freshness());
+        let freshness = self.settings.freshness();
         let attempt = accounts.attempt(basic.name(), basic.password(), from.0);
-        if let Some(account) = accounts.known_user(&clientele.db, &attempt, freshness).await? {
+        if let Some(account) = accounts.known_user(&attempt, freshness).await? {
             return Ok(account);
         }
         self.peek(from, Some(basic.name()))?;
@@ -213,7 +207,7 @@ impl Guard {
         }
         let (throttle, name) = (self.throttle.clone(), basic.name().to_owned());
         let charge = move || throttle.charge(from.0, Some(&name), Instant::now());
-        match accounts.verify(&clientele.db, attempt, freshness, charge).await {
+        match accounts.verify(attempt, freshness, charge).await {
             Verdict::Right(account) => Ok(account),
             Verdict::Wrong => Err(Refusal::Wrong),
             Verdict::TooMany(wait) => Err(Refusal::TooMany(wait)),
@@ -229,7 +223,7 @@ impl Guard {
     /// charged.
     async fn token(
         &self,
-        clientele: &Clientele,
+        accounts: &Accounts,
         token: &str,
         from: PeerAddress,
         now: DateTime<Utc>,
@@ -238,8 +232,8 @@ impl Guard {
             Ok(()) => Ok(()),
             Err(_) => self.throttle.go_beyond(Instant::now()).map_err(Refusal::TooMany),
         };
-        let (accounts, freshness) = (&clientele.accounts, self.settings.freshness());
-        let account = accounts.token(&clientele.db, token, freshness, now, may_look).await??;
+        let freshness = self.settings.freshness();
+        let account = accounts.token(token, freshness, now, may_look).await??;
         account.ok_or_else(|| self.failure(from))
     }
 

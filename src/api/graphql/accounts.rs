@@ -3,7 +3,7 @@
 use async_graphql::{Context, Object as Root, Result};
 
 use super::{
-    context::{caller, clientele, loaders, selection},
+    context::{caller, loaders, selection},
     load_plan::{LoadPlan, asked},
     loaded::LoadedData,
     mutation::answer,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::api::Place;
 use clientele_domain::access::{
-    self, BY_CREATION, BY_NAME, ChangePassword, CreateToken, DeleteUser, RequestPlace, RevokeToken, UpsertUser,
+    Accounts, BY_CREATION, BY_NAME, ChangePassword, CreateToken, DeleteUser, RequestPlace, RevokeToken, UpsertUser,
 };
 use clientele_storage::paging::{Order, Total, Window};
 use graphql_server::object::{RawObject, Selection};
@@ -32,10 +32,10 @@ pub struct AccountQuery;
 impl AccountQuery {
     /// Who is asking, and what it may do.
     async fn viewer(&self, context: &Context<'_>) -> Result<RawObject<Viewer>> {
-        let (clientele, caller) = (clientele(context)?, caller(context)?);
+        let (accounts, caller) = (context.data::<Accounts>()?, caller(context)?);
         let selection = selection::<Viewer>(context)?;
         let password_is_initial = match selection.selects("passwordIsInitial") {
-            true => access::password_is_initial(clientele, caller).await?,
+            true => accounts.password_is_initial(caller).await?,
             false => false,
         };
         let row = ViewerRow {
@@ -67,7 +67,8 @@ impl AccountQuery {
             window(arguments, "users", &BY_NAME)?,
             selection::<Connection<User>>(context)?,
         );
-        let found = access::users(clientele(context)?, caller(context)?, &window, asked(&selection)).await?;
+        let accounts = context.data::<Accounts>()?;
+        let found = accounts.users(caller(context)?, &window, asked(&selection)).await?;
         page::<User>(context, &found, found.total, &selection).await
     }
 
@@ -93,7 +94,8 @@ impl AccountQuery {
             window(arguments, "tokens", &BY_CREATION)?,
             selection::<Connection<Token>>(context)?,
         );
-        let found = access::tokens(clientele(context)?, caller(context)?, &window, asked(&selection)).await?;
+        let accounts = context.data::<Accounts>()?;
+        let found = accounts.tokens(caller(context)?, &window, asked(&selection)).await?;
         page::<Token>(context, &found, found.total, &selection).await
     }
 }
@@ -154,14 +156,10 @@ impl AccountMutation {
         #[graphql(desc = "The user as it is to be.")] input: UpsertUser,
     ) -> Result<RawObject<UpsertUserPayload>> {
         let selection = selection::<UpsertUserPayload>(context)?;
-        let outcome = access::upsert_user(
-            clientele(context)?,
-            caller(context)?,
-            &input,
-            &Admitted::of(context),
-            super::now(),
-        )
-        .await?;
+        let accounts = context.data::<Accounts>()?;
+        let outcome = accounts
+            .upsert_user(caller(context)?, &input, &Admitted::of(context), super::now())
+            .await?;
         let stored = outcome.as_ref().map(|(user, created)| (user, *created));
         answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
@@ -175,7 +173,8 @@ impl AccountMutation {
         #[graphql(desc = "Which user.")] input: DeleteUser,
     ) -> Result<RawObject<DeleteUserPayload>> {
         let selection = selection::<DeleteUserPayload>(context)?;
-        let outcome = access::delete_user(clientele(context)?, caller(context)?, &input, super::now()).await?;
+        let accounts = context.data::<Accounts>()?;
+        let outcome = accounts.delete_user(caller(context)?, &input, super::now()).await?;
         let stored = outcome.as_ref().map(String::as_str);
         answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
@@ -187,14 +186,10 @@ impl AccountMutation {
         #[graphql(desc = "The old password and the new one.")] input: ChangePassword,
     ) -> Result<RawObject<ChangePasswordPayload>> {
         let selection = selection::<ChangePasswordPayload>(context)?;
-        let outcome = access::change_password(
-            clientele(context)?,
-            caller(context)?,
-            &input,
-            &Admitted::of(context),
-            super::now(),
-        )
-        .await?;
+        let accounts = context.data::<Accounts>()?;
+        let outcome = accounts
+            .change_password(caller(context)?, &input, &Admitted::of(context), super::now())
+            .await?;
         let stored = outcome.as_ref().copied();
         answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
@@ -208,7 +203,8 @@ impl AccountMutation {
         #[graphql(desc = "The token as it is to be.")] input: CreateToken,
     ) -> Result<RawObject<CreateTokenPayload>> {
         let selection = selection::<CreateTokenPayload>(context)?;
-        let outcome = access::create_token(clientele(context)?, caller(context)?, &input, super::now()).await?;
+        let accounts = context.data::<Accounts>()?;
+        let outcome = accounts.create_token(caller(context)?, &input, super::now()).await?;
         let stored = outcome.as_ref().map(|(token, text)| (token, text.reveal()));
         answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
@@ -221,7 +217,8 @@ impl AccountMutation {
         #[graphql(desc = "Which token.")] input: RevokeToken,
     ) -> Result<RawObject<RevokeTokenPayload>> {
         let selection = selection::<RevokeTokenPayload>(context)?;
-        let outcome = access::revoke_token(clientele(context)?, caller(context)?, &input, super::now()).await?;
+        let accounts = context.data::<Accounts>()?;
+        let outcome = accounts.revoke_token(caller(context)?, &input, super::now()).await?;
         let stored = outcome.as_ref();
         answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }

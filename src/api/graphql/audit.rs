@@ -4,7 +4,7 @@ use async_graphql::{Context, InputObject, Object as Root, Result};
 
 use super::{
     client_by::ClientBy,
-    context::{caller, clientele, loaders, selection},
+    context::{caller, loaders, selection},
     load_plan::{LoadPlan, asked, asks_changes},
     loaded::{LoadedData, too_large},
     objects::{
@@ -18,7 +18,7 @@ use clientele_core::{
     problem::{Problem, ProblemCode},
 };
 use clientele_domain::{
-    audit::{self, Action, NEWEST_FIRST, Subject},
+    audit::{self, Action, AuditLog, NEWEST_FIRST, Subject},
     caller::{CallerKind, Door},
 };
 use clientele_storage::paging::{Asked, DateTimeRange, Window};
@@ -115,7 +115,10 @@ impl AuditQuery {
             contents: asks_changes(&selection),
             ..asked(&selection)
         };
-        let page = clientele(context)?.audit_log(caller, &filter, &window, asked).await?;
+        let page = context
+            .data::<AuditLog>()?
+            .page(caller, &filter, &window, asked)
+            .await?;
         let page = page.map_err(of_argument)?;
         if page.bytes > audit::LARGEST_CONTENTS {
             return Err(too_large().into());

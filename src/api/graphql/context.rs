@@ -7,9 +7,8 @@ use graphql_server::object::{Object, Selection};
 
 use super::load::Loaders;
 use clientele_domain::{
-    Clientele,
     caller::{Caller, Permission},
-    definitions::Definitions,
+    definitions::{Definitions, DefinitionsCache},
 };
 
 /// The selection of the current field, for objects of type `T`, without fields that the caller may not read.
@@ -25,10 +24,6 @@ pub fn selection<T: Object>(context: &Context<'_>) -> Result<Selection> {
     Ok(selection.authorized(has))
 }
 
-pub fn clientele<'a>(context: &Context<'a>) -> Result<&'a Arc<Clientele>> {
-    context.data::<Arc<Clientele>>()
-}
-
 pub fn caller<'a>(context: &Context<'a>) -> Result<&'a Caller> {
     context.data::<Caller>()
 }
@@ -38,6 +33,5 @@ pub fn loaders<'a>(context: &Context<'a>) -> Result<&'a Loaders> {
 }
 
 pub async fn definitions(context: &Context<'_>) -> Result<Arc<Definitions>> {
-    let clientele = clientele(context)?;
-    Ok(clientele.definitions.current(clientele.db.read()).await?)
+    Ok(context.data::<DefinitionsCache>()?.current().await?)
 }

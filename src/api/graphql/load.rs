@@ -7,39 +7,47 @@ use entity::message;
 
 use clientele_core::{budget::Allowance, error::Error};
 use clientele_domain::{
-    Clientele,
-    audit::{RecordKey, Rows, Stored},
+    audit::{AuditLog, RecordKey, Rows, Stored},
     caller::Unread,
-    client::{Found, Wanted},
-    definitions::Definitions,
-    notify::{MessageKey, MessagePage, render::Compiled},
+    client::{Clients, Found, Wanted},
+    definitions::{Definitions, DefinitionsCache},
+    notify::{MessageKey, MessagePage, Messages, render::Compiled},
 };
 use clientele_storage::paging::{Asked, Window};
 
 /// The loaders of a request.
 pub type Loaders = DataLoader<Source>;
 
-pub struct Source(Arc<Clientele>);
+/// The services that loaders read from.
+#[derive(Debug)]
+pub struct Sources {
+    pub definitions: DefinitionsCache,
+    pub clients: Clients,
+    pub messages: Messages,
+    pub audit: AuditLog,
+}
+
+pub struct Source(Arc<Sources>);
 
 /// Loaders for one request, because their memory is charged to its [`Allowance`]. They cache nothing, because it could
 /// be stale, and add no delay: batches form while statements run.
-pub fn loaders(clientele: Arc<Clientele>) -> Loaders {
+pub fn loaders(sources: Arc<Sources>) -> Loaders {
     let spawn = |load| match Allowance::current() {
         Some(allowance) => tokio::spawn(allowance.scope(load)),
         None => tokio::spawn(load),
     };
-    DataLoader::new(Source(clientele), spawn).delay(Duration::ZERO)
+    DataLoader::new(Source(sources), spawn).delay(Duration::ZERO)
 }
 
 impl Source {
     /// The last known definitions, for an answer that shows none.
     pub async fn any_definitions(&self) -> Result<Arc<Definitions>, Error> {
-        self.0.definitions.latest_known(self.0.db.read()).await
+        self.0.definitions.latest_known().await
     }
 
     /// The definitions as they are stored now.
     pub async fn current_definitions(&self) -> Result<Arc<Definitions>, Error> {
-        self.0.definitions.current(self.0.db.read()).await
+        self.0.definitions.current().await
     }
 }
 
@@ -61,7 +69,7 @@ impl Loader<ClientKey> for Source {
         }
         let mut found = HashMap::with_capacity(keys.len());
         for (wanted, keys) in by_wanted {
-            for (key, client) in self.0.clients_by_key(&keys, wanted).await? {
+            for (key, client) in self.0.clients.by_key(&keys, wanted).await? {
                 found.insert(ClientKey { key, wanted }, client);
             }
         }
@@ -89,7 +97,7 @@ impl Loader<PageKey> for Source {
         }
         let mut found = HashMap::with_capacity(keys.len());
         for ((window, asked), clients) in by_window {
-            for (client_key, page) in self.0.messages_of_clients(&clients, window, asked).await? {
+            for (client_key, page) in self.0.messages.pages_of_clients(&clients, window, asked).await? {
                 let key = PageKey {
                     client_key,
                     window: window.clone(),
@@ -107,7 +115,7 @@ impl Loader<MessageKey> for Source {
     type Error = Error;
 
     async fn load(&self, keys: &[MessageKey]) -> Result<HashMap<MessageKey, Self::Value>, Error> {
-        self.0.messages_by_key(keys).await
+        self.0.messages.by_key(keys).await
     }
 }
 
@@ -131,7 +139,7 @@ impl Loader<HistoryKey> for Source {
         }
         let mut found = HashMap::with_capacity(keys.len());
         for ((window, asked), clients) in by_window {
-            for (client_key, page) in self.0.history_of_clients(&clients, window, asked).await? {
+            for (client_key, page) in self.0.audit.pages_of_clients(&clients, window, asked).await? {
                 let key = HistoryKey {
                     client_key,
                     window: window.clone(),
@@ -149,7 +157,7 @@ impl Loader<RecordKey> for Source {
     type Error = Error;
 
     async fn load(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Self::Value>, Error> {
-        self.0.records_by_key(keys).await
+        self.0.audit.by_key(keys).await
     }
 }
 
@@ -163,7 +171,7 @@ impl Loader<VariantKey> for Source {
 
     async fn load(&self, keys: &[VariantKey]) -> Result<HashMap<VariantKey, Self::Value>, Error> {
         let keys = keys.iter().map(|VariantKey(key)| key.as_str());
-        let variants = self.0.variants.of(keys, &self.0.db).await?;
+        let variants = self.0.messages.variants(keys).await?;
         Ok(variants
             .into_iter()
             .map(|(key, variant)| (VariantKey(key), variant))

@@ -4,7 +4,7 @@ use async_graphql::{Context, ID, InputObject, Result};
 
 use super::{
     client_by::ClientBy,
-    context::{caller, clientele, loaders, selection},
+    context::{caller, loaders, selection},
     global_id::GlobalId,
     load_plan::{LoadPlan, asked, selected},
     loaded::LoadedData,
@@ -21,7 +21,7 @@ use clientele_core::{
 };
 use clientele_domain::{
     enums::{Channel, MessageState},
-    notify::{self, NEWEST_FIRST, Resend},
+    notify::{self, Messages, NEWEST_FIRST, Resend},
 };
 use clientele_storage::paging::{DateTimeRange, Window};
 use graphql_server::object::{RawObject, Selection};
@@ -113,8 +113,9 @@ pub(super) async fn page(
     let selection = selection::<Connection<Message>>(context)?;
     let selections: Vec<&Selection> = selected(&selection).collect();
     let load_plan = LoadPlan::of_messages(&selections)?;
-    let page = clientele(context)?
-        .messages(caller(context)?, &filter, &window, asked(&selection))
+    let page = context
+        .data::<Messages>()?
+        .page(caller(context)?, &filter, &window, asked(&selection))
         .await?;
     let loaded =
         LoadedData::around_messages(&page.messages.rows, &load_plan, loaders(context)?, caller(context)?).await?;

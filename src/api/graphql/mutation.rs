@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_graphql::{Context, Object as Root, Result};
 
 use super::{
-    context::{caller, clientele, loaders, selection},
+    context::{caller, loaders, selection},
     load_plan::{LoadPlan, wanted},
     loaded::LoadedData,
     messages::ResendMessagesInput,
@@ -24,11 +24,12 @@ use crate::api::metrics::ApiMetrics;
 use clientele_core::problem::{Problem, ProblemCode};
 use clientele_domain::{
     caller::Permission,
-    client::{Aggregate, Wanted},
-    custom_field::{UpsertClientRole, UpsertCustomFieldSet, upsert_client_role, upsert_custom_field_set},
+    client::{Aggregate, Clients, Wanted},
+    custom_field::{CustomFields, UpsertClientRole, UpsertCustomFieldSet},
     definitions::Definitions,
-    notify::template::{
-        DeleteMessageTemplate, UpsertMessageTemplate, delete_message_template, upsert_message_template,
+    notify::{
+        Messages,
+        template::{DeleteMessageTemplate, Templates, UpsertMessageTemplate},
     },
     upsert::{Outcome, UpsertClient},
 };
@@ -59,9 +60,8 @@ impl Mutation {
             .collect();
         let load_plan = LoadPlan::of_clients(&selections)?;
         let wanted = wanted(selections.iter().copied());
-        let outcome = clientele(context)?
-            .upsert_client(caller(context)?, &input, wanted, super::now())
-            .await?;
+        let clients = context.data::<Clients>()?;
+        let outcome = clients.upsert(caller(context)?, &input, wanted, super::now()).await?;
         if let Err(problems) = &outcome
             && selection.selects("conflictingClient")
             && let Some((aggregate, definitions)) = conflicting_client(context, &input, problems, wanted).await?
@@ -111,7 +111,8 @@ impl Mutation {
         #[graphql(desc = "The set as it is to be.")] input: UpsertCustomFieldSet,
     ) -> Result<RawObject<UpsertCustomFieldSetPayload>> {
         let selection = selection::<UpsertCustomFieldSetPayload>(context)?;
-        let outcome = upsert_custom_field_set(clientele(context)?, caller(context)?, &input, super::now()).await?;
+        let custom_fields = context.data::<CustomFields>()?;
+        let outcome = custom_fields.upsert_set(caller(context)?, &input, super::now()).await?;
         let stored = written(&outcome, |(definitions, key)| {
             Some(SetRow {
                 set: definitions.set_of_key(key)?,
@@ -128,7 +129,10 @@ impl Mutation {
         #[graphql(desc = "The role as it is to be.")] input: UpsertClientRole,
     ) -> Result<RawObject<UpsertClientRolePayload>> {
         let selection = selection::<UpsertClientRolePayload>(context)?;
-        let outcome = upsert_client_role(clientele(context)?, caller(context)?, &input, super::now()).await?;
+        let custom_fields = context.data::<CustomFields>()?;
+        let outcome = custom_fields
+            .upsert_role(caller(context)?, &input, super::now())
+            .await?;
         let stored = written(&outcome, |(definitions, key)| definitions.role_of_key(key))?;
         answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
@@ -141,7 +145,8 @@ impl Mutation {
     ) -> Result<RawObject<UpsertMessageTemplatePayload>> {
         let selection = selection::<UpsertMessageTemplatePayload>(context)?;
         let caller = caller(context)?;
-        let outcome = upsert_message_template(clientele(context)?, caller, &input, super::now()).await?;
+        let templates = context.data::<Templates>()?;
+        let outcome = templates.upsert(caller, &input, super::now()).await?;
         let rights = &*caller.rights;
         let stored = written(&outcome, |(definitions, key)| {
             Some(TemplateRow {
@@ -160,7 +165,8 @@ impl Mutation {
         #[graphql(desc = "Which template.")] input: DeleteMessageTemplate,
     ) -> Result<RawObject<DeleteMessageTemplatePayload>> {
         let selection = selection::<DeleteMessageTemplatePayload>(context)?;
-        let outcome = delete_message_template(clientele(context)?, caller(context)?, &input, super::now()).await?;
+        let templates = context.data::<Templates>()?;
+        let outcome = templates.delete(caller(context)?, &input, super::now()).await?;
         let deleted = outcome.as_ref().map(String::as_str);
         answer(context, &selection, deleted, input.client_mutation_id.as_deref())
     }
@@ -178,8 +184,8 @@ impl Mutation {
         let (which, client_mutation_id) = input.read();
         let outcome = match which {
             Ok(which) => {
-                let (clientele, caller) = (clientele(context)?, caller(context)?);
-                clientele.resend_messages(caller, &which, super::now()).await?
+                let messages = context.data::<Messages>()?;
+                messages.resend(caller(context)?, &which, super::now()).await?
             }
             Err(problem) => Err(vec![problem]),
         };
@@ -249,7 +255,7 @@ async fn conflicting_client(
                     .iter()
                     .any(|problem| problem.code == ProblemCode::VersionConflict) =>
         {
-            Ok(clientele(context)?.client(caller, &target, wanted).await?)
+            Ok(context.data::<Clients>()?.get(caller, &target, wanted).await?)
         }
         _ => Ok(None),
     }

@@ -11,7 +11,7 @@ use entity::message;
 pub(super) use self::named::message_key;
 use self::named::{is_definition, needs, owner, record_key};
 use super::{
-    context::{caller, clientele, definitions, loaders, selection},
+    context::{caller, definitions, loaders, selection},
     global_id::GlobalId,
     load::{ClientKey, Loaders},
     load_plan::{LoadPlan, wanted},
@@ -30,7 +30,7 @@ use super::{
 };
 use clientele_core::error::Error;
 use clientele_domain::{
-    access::{self},
+    access::{self, Accounts},
     audit::{LARGEST_CONTENTS, Record, RecordKey},
     caller::{Caller, Permission, Readable, Unread},
     client::{Found, Wanted},
@@ -265,15 +265,15 @@ async fn accounts(context: &Context<'_>, ids: &[&GlobalId]) -> Result<(Vec<acces
             _ => {}
         }
     }
-    let (clientele, caller) = (clientele(context)?, caller(context)?);
+    let (service, caller) = (context.data::<Accounts>()?, caller(context)?);
     Ok((
         match users.is_empty() {
             true => Vec::new(),
-            false => access::users_by_key(clientele, caller, &users).await?,
+            false => service.users_by_key(caller, &users).await?,
         },
         match tokens.is_empty() {
             true => Vec::new(),
-            false => access::tokens_by_key(clientele, caller, &tokens).await?,
+            false => service.tokens_by_key(caller, &tokens).await?,
         },
     ))
 }

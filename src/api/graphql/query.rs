@@ -4,7 +4,7 @@ use async_graphql::{Context, ID, Object as Root, OneofObject, Result};
 
 use super::{
     client_by::ClientBy,
-    context::{caller, clientele, definitions, loaders, selection},
+    context::{caller, definitions, loaders, selection},
     global_id::GlobalId,
     load_plan::{LoadPlan, asked, selected, wanted},
     loaded::LoadedData,
@@ -21,8 +21,9 @@ use super::{
     page::{LARGEST_PAGE, PageArguments, of_argument},
 };
 use clientele_domain::{
-    client::{ClientFilter, ClientOrder},
+    client::{ClientFilter, ClientOrder, Clients},
     enums::Language,
+    notify::template::Templates,
 };
 use graphql_server::{
     Code, GraphqlError,
@@ -74,8 +75,9 @@ impl Query {
         let Some(named) = by.named() else { return Ok(None) };
         let selection = selection::<Client>(context)?;
         let load_plan = LoadPlan::of_clients(&[&selection])?;
-        let Some((aggregate, definitions)) = clientele(context)?
-            .client(caller(context)?, &named, wanted([&selection]))
+        let Some((aggregate, definitions)) = context
+            .data::<Clients>()?
+            .get(caller(context)?, &named, wanted([&selection]))
             .await?
         else {
             return Ok(None);
@@ -129,11 +131,11 @@ impl Query {
         let selections: Vec<&Selection> = selected(&selection).collect();
         let load_plan = LoadPlan::of_clients(&selections)?;
         let of_argument = |problem| of_argument("", &problem);
-        let (clientele, caller) = (clientele(context)?, caller(context)?);
+        let (clients, caller) = (context.data::<Clients>()?, caller(context)?);
         let asked = asked(&selection);
         let wanted = asked.rows.then(|| wanted(selections.iter().copied()));
-        let page = clientele
-            .clients(caller, &filter, order, &range, wanted, asked.total)
+        let page = clients
+            .page(caller, &filter, order, &range, wanted, asked.total)
             .await?
             .map_err(of_argument)?;
         let loaded = LoadedData::around(
@@ -244,9 +246,9 @@ impl Query {
         #[graphql(desc = "The language; the client's own without it.")] language: Option<Language>,
     ) -> Result<Option<RawObject<MessagePreview>>> {
         let Some(named) = client.named() else { return Ok(None) };
-        let clientele = clientele(context)?;
-        let preview = clientele
-            .preview_message(caller(context)?, &template_id, &named, language, super::now())
+        let templates = context.data::<Templates>()?;
+        let preview = templates
+            .preview(caller(context)?, &template_id, &named, language, super::now())
             .await?;
         let selection = selection::<MessagePreview>(context)?;
         preview

@@ -14,7 +14,10 @@ use graphql_server::{
     object::Budget,
 };
 
-use super::{load::loaders, permits};
+use super::{
+    load::{Sources, loaders},
+    permits,
+};
 use crate::api::{
     Place, RequestId,
     authentication::Refusal,
@@ -22,12 +25,12 @@ use crate::api::{
     report::{ErrorReport, GraphqlOperation, LogCause, Reason, RequestReport},
 };
 use clientele_core::flow::Flow;
-use clientele_domain::{Clientele, caller::Caller};
+use clientele_domain::caller::Caller;
 
 /// What all requests share.
 #[derive(Clone)]
 pub struct Shared {
-    pub clientele: Arc<Clientele>,
+    pub sources: Arc<Sources>,
     pub metrics: ApiMetrics,
     /// The most fields of an answer.
     pub answer_fields: usize,
@@ -99,7 +102,7 @@ impl RequestContext for GraphqlRequest {
 
     fn provide(&self, operation: &Prepared, data: &mut Data) -> Result<(), RequestError> {
         data.insert(Budget::new(self.shared.answer_fields));
-        data.insert(loaders(self.shared.clientele.clone()));
+        data.insert(loaders(self.shared.sources.clone()));
         // Without a caller, every field that needs one is refused.
         if let Some(caller) = &self.caller {
             permits::admit(operation, caller)?;

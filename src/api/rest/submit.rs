@@ -134,9 +134,9 @@ impl Door {
         allowance: Allowance,
         place: Option<Place>,
     ) -> Result<Upserted, Failure> {
-        let (clientele, now) = (self.clientele.clone(), now());
+        let (clients, now) = (self.clients.clone(), now());
         let work = async move {
-            let upserted = clientele.upsert_client(&caller, &input, wanted, now).await;
+            let upserted = clients.upsert(&caller, &input, wanted, now).await;
             drop(place);
             upserted
         };

@@ -4,7 +4,7 @@ mod reading;
 mod refusals;
 mod updates;
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use reqwest::{Method, RequestBuilder, header::CONTENT_TYPE};
@@ -13,14 +13,11 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 
 use super::{RestSettings, router};
+use crate::services::{ServiceSettings, Services};
 use clientele_core::budget::{AnswerSettings, Connections, Means};
 use clientele_domain::{
-    Clientele,
     caller::{Caller, Door},
-    client::ClientSettings,
-    custom_field::{
-        CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, UpsertCustomFieldSet, upsert_custom_field_set,
-    },
+    custom_field::{CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, UpsertCustomFieldSet},
     definitions::{FieldState, Kind},
 };
 use clientele_storage::db::{Database, DatabaseSettings};
@@ -29,14 +26,14 @@ use clientele_storage::db::{Database, DatabaseSettings};
 const DEFAULT_ROLE: &str = "d9df8bc78a0234ccc934a845c";
 
 /// The router without authentication.
-fn open(clientele: Arc<Clientele>, settings: RestSettings) -> axum::Router {
+fn open(services: &Services, settings: RestSettings) -> axum::Router {
     let anyone = Caller::anyone(Door::Rest, "request".into());
     let means = Means::new(Duration::from_secs(30), Connections::ONE, &AnswerSettings::default());
-    router(clientele, settings, means).layer(axum::Extension(anyone))
+    router(services.clients.clone(), settings, means).layer(axum::Extension(anyone))
 }
 
 struct Server {
-    clientele: Arc<Clientele>,
+    services: Services,
     address: String,
     http: reqwest::Client,
     _folder: TempDir,
@@ -57,16 +54,16 @@ impl Server {
             .await
             .expect("a database");
         db.migrate().await.expect("the tables");
-        let clientele = Arc::new(Clientele::new(db, ClientSettings::default()));
+        let services = Services::new(db, ServiceSettings::default());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
-        let router = open(clientele.clone(), settings);
+        let router = open(&services, settings);
         tokio::spawn(async move { axum::serve(listener, router).await });
         // The HTTP client has no default cryptography, though nothing here is encrypted.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let http = reqwest::Client::builder().no_proxy().build().expect("a client");
         Self {
-            clientele,
+            services,
             address,
             http,
             _folder: folder,
@@ -171,15 +168,9 @@ impl Server {
             fields: Given(fields),
             client_mutation_id: None,
         };
-        upsert_custom_field_set(
-            &self.clientele,
-            &Caller::operator(),
-            &input,
-            chrono::DateTime::UNIX_EPOCH,
-        )
-        .await
-        .expect("a database")
-        .expect("sound definitions");
+        let (operator, now) = (Caller::operator(), chrono::DateTime::UNIX_EPOCH);
+        let defined = self.services.custom_fields.upsert_set(&operator, &input, now).await;
+        defined.expect("a database").expect("sound definitions");
     }
 }
 

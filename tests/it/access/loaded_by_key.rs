@@ -65,7 +65,7 @@ async fn loading_by_key_requires_view_permission(server: &TestServer) {
     let ana = written_to(server).await;
     let text = |place: &str| ana.pointer(place).and_then(Value::as_str).expect("a key").to_owned();
     let (client_key, encoded_key) = (text("/encodedKey"), text("/messages/nodes/0/encodedKey"));
-    let clientele = &server.clientele;
+    let services = &server.services;
     let asked = Asked {
         rows: true,
         total: true,
@@ -73,10 +73,11 @@ async fn loading_by_key_requires_view_permission(server: &TestServer) {
     };
     let keys = [client_key.clone()];
 
-    let clients = clientele.clients_by_key(&keys, Wanted::ALL).await.expect("read");
+    let clients = services.clients.by_key(&keys, Wanted::ALL).await.expect("read");
     is_for(&clients, Permission::ViewClient);
-    let pages = clientele
-        .messages_of_clients(&[&client_key], &window(&notify::NEWEST_FIRST), asked)
+    let pages = services
+        .messages
+        .pages_of_clients(&[&client_key], &window(&notify::NEWEST_FIRST), asked)
         .await;
     is_for(&pages.expect("read"), Permission::ViewMessages);
     let message = MessageKey {
@@ -84,11 +85,12 @@ async fn loading_by_key_requires_view_permission(server: &TestServer) {
         encoded_key,
     };
     is_for(
-        &clientele.messages_by_key(&[message]).await.expect("read"),
+        &services.messages.by_key(&[message]).await.expect("read"),
         Permission::ViewMessages,
     );
-    let pages = clientele
-        .history_of_clients(&[&client_key], &window(&clientele::audit::BY_POSITION), asked)
+    let pages = services
+        .audit
+        .pages_of_clients(&[&client_key], &window(&clientele::audit::BY_POSITION), asked)
         .await;
     is_for(&pages.expect("read"), Permission::Audit);
     let record = RecordKey {
@@ -96,7 +98,7 @@ async fn loading_by_key_requires_view_permission(server: &TestServer) {
         position: 1,
     };
     is_for(
-        &clientele.records_by_key(&[record]).await.expect("read"),
+        &services.audit.by_key(&[record]).await.expect("read"),
         Permission::Audit,
     );
 }

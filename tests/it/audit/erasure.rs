@@ -83,11 +83,12 @@ async fn erasure_leaves_only_the_fact_that_the_client_existed(server: &TestServe
         rights: Rights::of([Permission::EditClient, Permission::Audit]).into(),
         ..Caller::operator()
     };
-    let refused = server.clientele.erase_traces(&may_not, &trevor, now).await;
+    let refused = server.services.clients.erase_traces(&may_not, &trevor, now).await;
     assert!(matches!(refused, Err(Error::Forbidden("DELETE_CLIENT"))), "{refused:?}");
     let erase = async |key: &str| {
         server
-            .clientele
+            .services
+            .clients
             .erase_traces(&Caller::operator(), key, now)
             .await
             .expect("the database answers")
@@ -113,8 +114,9 @@ async fn erasure_leaves_only_the_fact_that_the_client_existed(server: &TestServe
     log.data(json!({ "auditLog": { "nodes": [
         erased, { "action": "CHANGED", "changes": null }, { "action": "CREATED", "changes": null }] } }));
     let counts = server
-        .clientele
-        .verify_history(&Caller::operator(), None, |finding| panic!("{finding}"))
+        .services
+        .audit
+        .verify(&Caller::operator(), None, |finding| panic!("{finding}"))
         .await;
     assert_eq!(counts.expect("it verifies").erased, 2);
     // A second erasure finds nothing, and writes nothing.
@@ -155,7 +157,8 @@ async fn data_added_after_an_erasure_is_erased_again(server: &TestServer) {
     let erase = async || {
         let now: DateTime<Utc> = SystemTime::now().into();
         server
-            .clientele
+            .services
+            .clients
             .erase_traces(&Caller::operator(), &key, now)
             .await
             .expect("the database answers")
@@ -197,7 +200,8 @@ async fn request_with_an_erased_outcome_is_not_executed_again(server: &TestServe
             .and_then(Value::as_str)
             .unwrap_or_else(|| panic!("{text}"));
         let erased = server
-            .clientele
+            .services
+            .clients
             .erase_traces(&Caller::operator(), key, SystemTime::now().into())
             .await;
         assert_eq!(erased.expect("the database answers"), Some(Erased::Now { records: 1 }));
@@ -237,7 +241,8 @@ async fn erased_data_is_in_no_byte_of_a_database_file(server: &TestServer) {
         assert!(in_file(server, word).await, "{word}");
     }
     let erased = server
-        .clientele
+        .services
+        .clients
         .erase_traces(&Caller::operator(), &key, SystemTime::now().into())
         .await;
     assert_eq!(erased.expect("the database answers"), Some(Erased::Now { records: 2 }));

@@ -5,11 +5,11 @@ use std::time::SystemTime;
 use async_graphql::MaybeUndefined::Value;
 use chrono::{DateTime, Utc};
 use clientele::{
-    Clientele,
     audit::{AuditSettings, Finding},
     caller::Caller,
     db::{Database, DatabaseSettings},
     secret::Secret,
+    services::{ServiceSettings, Services},
     upsert::UpsertClient,
 };
 use serde_json::json;
@@ -18,27 +18,37 @@ use super::{findings, trevor, verification::run};
 use crate::harness::{Backend, TestServer, graphql::store_key};
 
 /// The same database under another key.
-pub(super) fn with(server: &TestServer, key: &str, previous: &[&str]) -> Clientele {
-    Clientele::new(server.clientele.db.clone(), Default::default()).with_audit(AuditSettings {
+pub(super) fn with(server: &TestServer, key: &str, previous: &[&str]) -> Services {
+    let audit = AuditSettings {
         key: Secret::new(key),
         previous_keys: previous.iter().map(|key| Secret::new(*key)).collect(),
-    })
+    };
+    with_audit(server.services.db.clone(), audit)
+}
+
+fn with_audit(db: Database, audit: AuditSettings) -> Services {
+    let settings = ServiceSettings {
+        audit,
+        ..ServiceSettings::default()
+    };
+    Services::new(db, settings)
 }
 
 pub(super) fn now() -> DateTime<Utc> {
     SystemTime::now().into()
 }
 
-pub(super) async fn change(clientele: &Clientele, key: &str, notes: &str) {
+pub(super) async fn change(services: &Services, key: &str, notes: &str) {
     let mut input = UpsertClient::default();
     input.client.encoded_key = Value(key.to_owned());
     input.client.notes = Value(notes.to_owned());
-    store(clientele, &input, now()).await;
+    store(services, &input, now()).await;
 }
 
-pub(super) async fn store(clientele: &Clientele, input: &UpsertClient, now: DateTime<Utc>) -> String {
-    let answer = clientele
-        .upsert_client(&Caller::operator(), input, Default::default(), now)
+pub(super) async fn store(services: &Services, input: &UpsertClient, now: DateTime<Utc>) -> String {
+    let answer = services
+        .clients
+        .upsert(&Caller::operator(), input, Default::default(), now)
         .await;
     let upserted = answer.expect("the database answers").expect("a sound change");
     upserted.client.client.encoded_key
@@ -46,7 +56,7 @@ pub(super) async fn store(clientele: &Clientele, input: &UpsertClient, now: Date
 
 /// Stores a client without a configured key, at a chosen time.
 pub(super) async fn forge(server: &TestServer, at: DateTime<Utc>) -> String {
-    store(&server.clientele, &named(), at).await
+    store(&server.services, &named(), at).await
 }
 
 pub(super) fn named() -> UpsertClient {
@@ -57,10 +67,10 @@ pub(super) fn named() -> UpsertClient {
 }
 
 /// The numbers of records and of records with the database's key, and the findings.
-pub(super) async fn verify(clientele: &Clientele) -> (u64, u64, Vec<String>) {
+pub(super) async fn verify(services: &Services) -> (u64, u64, Vec<String>) {
     let mut found = Vec::new();
     let report = |finding: &Finding| found.push(finding.to_string());
-    let counts = clientele.verify_history(&Caller::operator(), None, report).await;
+    let counts = services.audit.verify(&Caller::operator(), None, report).await;
     let counts = counts.expect("the database answers");
     found.sort();
     (counts.records, counts.weak, found)
@@ -84,13 +94,13 @@ on_both!(
 
 async fn each_start_records_only_what_is_new(server: &TestServer) {
     let configured = with(server, "the first key", &[]);
-    for (clientele, records) in [
-        (&*server.clientele, 2),
+    for (services, records) in [
+        (&server.services, 2),
         (&configured, 4),
         (&configured, 4),
-        (&server.clientele, 4),
+        (&server.services, 4),
     ] {
-        clientele.begin_history(now()).await.expect("it begins");
+        services.audit.begin(now()).await.expect("it begins");
         assert_eq!(server.snapshot().await.rows("audit_record").len(), records);
     }
     assert_eq!(verify(&configured).await, (4, 2, vec![]));
@@ -105,7 +115,7 @@ async fn only_records_older_than_the_first_key_are_accepted(server: &TestServer)
         verify(&configured).await.2,
         [format!("~definitions: {nothing}"), format!("~users: {nothing}")]
     );
-    configured.begin_history(now()).await.expect("it goes on");
+    configured.audit.begin(now()).await.expect("it goes on");
     assert_eq!(verify(&configured).await.2, [""; 0]);
     // An attacker with write access knows the database's key: a chain made with it is found by its time,
     let forged = forge(server, now()).await;
@@ -140,7 +150,7 @@ async fn only_records_older_than_the_first_key_are_accepted(server: &TestServer)
 
 async fn every_chain_without_the_initial_key_is_reported(server: &TestServer) {
     let configured = with(server, "the first key", &[]);
-    configured.begin_history(now()).await.expect("it goes on");
+    configured.audit.begin(now()).await.expect("it goes on");
     let forged = forge(server, DateTime::from_timestamp(1_000_000_000, 0).expect("a time")).await;
     assert_eq!(verify(&configured).await.2, [format!("{forged}: {LATE}")]);
     // A recreated shared chain has no first record under the key, and gets none.
@@ -152,7 +162,7 @@ async fn every_chain_without_the_initial_key_is_reported(server: &TestServer) {
         .write("UPDATE audit_chain SET head = NULL, count = 0 WHERE chain = '~users'")
         .await
         .expect("emptied");
-    configured.begin_history(now()).await.expect("it goes on");
+    configured.audit.begin(now()).await.expect("it goes on");
     assert_eq!(
         verify(&configured).await.2,
         [
@@ -168,7 +178,7 @@ async fn rolled_back_shared_chain_is_not_taken_over(server: &TestServer) {
         .write("CREATE TABLE kept AS SELECT head FROM audit_chain WHERE chain = '~users'")
         .await
         .expect("kept");
-    configured.begin_history(now()).await.expect("it goes on");
+    configured.audit.begin(now()).await.expect("it goes on");
     server
         .write("DELETE FROM audit_record WHERE chain = '~users' AND position = 2")
         .await
@@ -177,7 +187,7 @@ async fn rolled_back_shared_chain_is_not_taken_over(server: &TestServer) {
         .write("UPDATE audit_chain SET head = (SELECT head FROM kept), count = 1 WHERE chain = '~users'")
         .await
         .expect("put back");
-    configured.begin_history(now()).await.expect("it goes on");
+    configured.audit.begin(now()).await.expect("it goes on");
     let nothing =
         "no record under audit.key: made anew under an earlier key, or no server has started with audit.key yet";
     assert_eq!(verify(&configured).await.2, [format!("~users: {nothing}")]);
@@ -207,7 +217,7 @@ async fn seeding_is_recorded_when_it_happens(server: &TestServer) {
     server.seed(1).await;
     let sql = format!("SELECT count(*) FROM audit_record WHERE recorded_at >= '{before}'");
     let since = server
-        .clientele
+        .services
         .db
         .read()
         .one(sql, [])
@@ -229,14 +239,14 @@ async fn seeded_clients_may_be_changed_before_the_first_key(server: &TestServer)
     )
     .await;
     let configured = with(server, "the first key", &[]);
-    configured.begin_history(now()).await.expect("it goes on");
+    configured.audit.begin(now()).await.expect("it goes on");
     assert_eq!(verify(&configured).await.2, [""; 0]);
 }
 
 async fn forged_number_of_exceptions_is_not_signed(server: &TestServer) {
     let key = store_key(server, json!({ "client": trevor() })).await;
     let configured = with(server, "the first key", &[]);
-    configured.begin_history(now()).await.expect("it goes on");
+    configured.audit.begin(now()).await.expect("it goes on");
     change(&configured, &key, "1").await;
     let million = |path: &str| json!({ "path": [path], "before": null, "after": "1000000" });
     let forged = json!([{ "path": ["key"], "before": null, "after": "zzz" },
@@ -248,8 +258,12 @@ async fn forged_number_of_exceptions_is_not_signed(server: &TestServer) {
             &format!("UPDATE audit_record SET contents = '{forged}', key_id = {key_id} WHERE subject = 'HISTORY'"),
         )
         .await;
-        configured.begin_history(now()).await.expect("the server starts");
-        configured.seed(1, now(), |_| ()).await.expect("seeding goes on");
+        configured.audit.begin(now()).await.expect("the server starts");
+        configured
+            .clients
+            .seed(1, now(), |_| ())
+            .await
+            .expect("seeding goes on");
         run(
             server,
             "UPDATE audit_record SET (contents, key_id) = (SELECT k.contents, k.key_id FROM kept k \
@@ -282,7 +296,7 @@ async fn forged_number_of_exceptions_is_not_signed(server: &TestServer) {
 async fn hiding_the_first_record_of_a_key_does_not_recount(server: &TestServer) {
     store_key(server, json!({ "client": trevor() })).await;
     let configured = with(server, "the first key", &[]);
-    configured.begin_history(now()).await.expect("it goes on");
+    configured.audit.begin(now()).await.expect("it goes on");
     let forged = forge(server, DateTime::from_timestamp(1_000_000_000, 0).expect("a time")).await;
     let too_many = ["~definitions: 2 clients with records by an earlier key, of 1 that may be"];
     assert_eq!(verify(&configured).await.2, too_many, "{forged}");
@@ -292,7 +306,7 @@ async fn hiding_the_first_record_of_a_key_does_not_recount(server: &TestServer) 
         DELETE FROM audit_record WHERE subject = 'HISTORY' AND position = 2",
     )
     .await;
-    configured.begin_history(now()).await.expect("the server starts");
+    configured.audit.begin(now()).await.expect("the server starts");
     run(server, "INSERT INTO audit_record SELECT * FROM kept").await;
     assert_eq!(verify(&configured).await.2, too_many);
 }
@@ -308,8 +322,8 @@ async fn server_starts_despite_missing_audit_rows(server: &TestServer) {
         ),
     ] {
         run(server, sql).await;
-        for clientele in [&*server.clientele, &configured] {
-            clientele.begin_history(now()).await.expect("the server starts");
+        for services in [&server.services, &configured] {
+            services.audit.begin(now()).await.expect("the server starts");
         }
         assert_eq!(server.snapshot().await.rows("audit_record").len(), records);
         assert_eq!(
@@ -337,11 +351,12 @@ async fn counting_clients_may_exceed_the_request_timeout(server: &TestServer) {
     let db = Database::connect(&server.database_url(), &settings)
         .await
         .expect("it is there");
-    let configured = Clientele::new(db, Default::default()).with_audit(AuditSettings {
+    let audit = AuditSettings {
         key: Secret::new("the first key"),
         ..AuditSettings::default()
-    });
-    configured.begin_history(now()).await.expect("it goes on");
+    };
+    let configured = with_audit(db, audit);
+    configured.audit.begin(now()).await.expect("it goes on");
     configured.db.close().await;
     assert_eq!(server.snapshot().await.rows("audit_record").len(), 3 + 2);
 }

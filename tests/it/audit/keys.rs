@@ -1,7 +1,7 @@
 //! Rotation of the audit keys.
 
 use chrono::DateTime;
-use clientele::{Clientele, audit::Finding, caller::Caller};
+use clientele::{audit::Finding, caller::Caller, services::Services};
 use serde_json::json;
 
 use super::{
@@ -15,7 +15,7 @@ use crate::harness::{TestServer, graphql::store_key};
 async fn key_id(server: &TestServer, chain: &str, position: i64) -> String {
     let sql = format!("SELECT key_id FROM audit_record WHERE chain = '{chain}' AND position = {position}");
     let row = server
-        .clientele
+        .services
         .db
         .read()
         .one(sql, [])
@@ -25,10 +25,10 @@ async fn key_id(server: &TestServer, chain: &str, position: i64) -> String {
 }
 
 /// The findings when only one client is verified.
-async fn verify_client(clientele: &Clientele, key: &str) -> Vec<String> {
+async fn verify_client(services: &Services, key: &str) -> Vec<String> {
     let mut found = Vec::new();
     let report = |finding: &Finding| found.push(finding.to_string());
-    let counts = clientele.verify_history(&Caller::operator(), Some(key), report).await;
+    let counts = services.audit.verify(&Caller::operator(), Some(key), report).await;
     counts.expect("the database answers");
     found
 }
@@ -51,9 +51,9 @@ async fn keys_can_be_rotated_and_a_weaker_one_never_returns(server: &TestServer)
         with(server, "the first key", &[]),
         with(server, "the second key", &["the first key"]),
     );
-    first.begin_history(now()).await.expect("it goes on");
+    first.audit.begin(now()).await.expect("it goes on");
     change(&first, &key, "1").await;
-    second.begin_history(now()).await.expect("it goes on");
+    second.audit.begin(now()).await.expect("it goes on");
     change(&second, &key, "2").await;
     assert_eq!(verify(&second).await, (3 + 6, 1 + 2, vec![]));
     let id = key_id(server, "~users", 3).await;
@@ -63,7 +63,7 @@ async fn keys_can_be_rotated_and_a_weaker_one_never_returns(server: &TestServer)
             "{key} 3: the first of 3 records in 3 chains sealed by the key {id}, which isn't configured"
         )]
     );
-    change(&server.clientele, &key, "3").await;
+    change(&server.services, &key, "3").await;
     assert_eq!(
         verify(&second).await.2,
         [format!(
@@ -75,10 +75,11 @@ async fn keys_can_be_rotated_and_a_weaker_one_never_returns(server: &TestServer)
 async fn missing_key_is_one_finding_and_hides_no_other(server: &TestServer) {
     let earlier = store_key(server, json!({ "client": trevor() })).await;
     let configured = with(server, "the first key", &[]);
-    configured.begin_history(now()).await.expect("it goes on");
-    configured.seed(30, now(), |_| ()).await.expect("seeded");
+    configured.audit.begin(now()).await.expect("it goes on");
+    configured.clients.seed(30, now(), |_| ()).await.expect("seeded");
     let later = store(&configured, &named(), now()).await;
     configured
+        .clients
         .erase_traces(&Caller::operator(), &later, now())
         .await
         .expect("erased");
@@ -89,10 +90,10 @@ async fn missing_key_is_one_finding_and_hides_no_other(server: &TestServer) {
     let wrong = with(server, "another key", &[]);
     let missing =
         format!("{earlier} 2: the first of 7 records in 4 chains sealed by the key {id}, which isn't configured");
-    for clientele in [&*server.clientele, &wrong] {
-        assert_eq!(verify(clientele).await.2, [missing.as_str()]);
+    for services in [&server.services, &wrong] {
+        assert_eq!(verify(services).await.2, [missing.as_str()]);
         // Verification of one client fails too, with and without its records.
-        let client = verify_client(clientele, &later).await;
+        let client = verify_client(services, &later).await;
         assert_eq!(
             client,
             [format!(
@@ -108,9 +109,9 @@ async fn missing_key_is_one_finding_and_hides_no_other(server: &TestServer) {
         ),
     )
     .await;
-    for clientele in [&*server.clientele, &wrong] {
+    for services in [&server.services, &wrong] {
         assert_eq!(
-            verify(clientele).await.2,
+            verify(services).await.2,
             [
                 format!("{earlier} 1: altered, moved or put in"),
                 missing.clone(),
@@ -126,7 +127,7 @@ async fn missing_key_is_one_finding_and_hides_no_other(server: &TestServer) {
         ),
     )
     .await;
-    let client = verify_client(&server.clientele, &later).await;
+    let client = verify_client(&server.services, &later).await;
     assert_eq!(
         client,
         [format!(
@@ -137,7 +138,7 @@ async fn missing_key_is_one_finding_and_hides_no_other(server: &TestServer) {
 
 async fn forged_key_id_hides_no_client_under_an_earlier_key(server: &TestServer) {
     let configured = with(server, "the first key", &[]);
-    configured.begin_history(now()).await.expect("it goes on");
+    configured.audit.begin(now()).await.expect("it goes on");
     let forged = forge(server, now()).await;
     run(
         server,
@@ -168,9 +169,9 @@ async fn forged_key_id_is_not_intact(server: &TestServer) {
             &format!("UPDATE audit_record SET key_id = '{forged}' WHERE chain = '{key}'"),
         )
         .await;
-        assert_eq!(verify(&server.clientele).await.2, [format!("{key} 1: {finding}")]);
+        assert_eq!(verify(&server.services).await.2, [format!("{key} 1: {finding}")]);
         assert_eq!(
-            verify_client(&server.clientele, &key).await,
+            verify_client(&server.services, &key).await,
             [format!("{key} 1: {finding}")]
         );
     }
@@ -182,11 +183,11 @@ async fn earlier_key_never_returns_after_a_rotation(server: &TestServer) {
         with(server, "the second key", &["the first key"]),
     );
     let third = with(server, "the third key", &["the second key", "the first key"]);
-    first.begin_history(now()).await.expect("it goes on");
+    first.audit.begin(now()).await.expect("it goes on");
     let key = store(&first, &named(), now()).await;
-    for (clientele, notes) in [(&second, "2"), (&third, "3")] {
-        clientele.begin_history(now()).await.expect("it goes on");
-        change(clientele, &key, notes).await;
+    for (services, notes) in [(&second, "2"), (&third, "3")] {
+        services.audit.begin(now()).await.expect("it goes on");
+        change(services, &key, notes).await;
     }
     assert_eq!(verify(&third).await.2, [""; 0]);
     let of_two = with(server, "the third key", &["the first key", "the second key"]);
@@ -209,9 +210,9 @@ async fn earlier_key_cannot_start_new_chains(server: &TestServer) {
         with(server, "the first key", &[]),
         with(server, "the second key", &["the first key"]),
     );
-    first.begin_history(now()).await.expect("it goes on");
+    first.audit.begin(now()).await.expect("it goes on");
     let earlier = store(&first, &named(), now()).await;
-    second.begin_history(now()).await.expect("it goes on");
+    second.audit.begin(now()).await.expect("it goes on");
     change(&second, &earlier, "1").await;
     let later = store(&second, &named(), now()).await;
     assert_eq!(verify(&second).await.2, [""; 0]);
@@ -242,9 +243,9 @@ async fn shared_chains_cannot_return_to_an_earlier_key(server: &TestServer) {
         with(server, "the first key", &[]),
         with(server, "the second key", &["the first key"]),
     );
-    first.begin_history(now()).await.expect("it goes on");
+    first.audit.begin(now()).await.expect("it goes on");
     run(server, "CREATE TABLE kept AS SELECT * FROM audit_chain").await;
-    second.begin_history(now()).await.expect("it goes on");
+    second.audit.begin(now()).await.expect("it goes on");
     assert_eq!(verify(&second).await, (6, 2, vec![]));
     run(
         server,
@@ -262,11 +263,12 @@ async fn shared_chains_cannot_return_to_an_earlier_key(server: &TestServer) {
 
 async fn records_of_an_unlisted_key_are_not_trusted(server: &TestServer) {
     let (first, second) = (with(server, "the first key", &[]), with(server, "the second key", &[]));
-    first.begin_history(now()).await.expect("it goes on");
-    second.begin_history(now()).await.expect("the server starts");
+    first.audit.begin(now()).await.expect("it goes on");
+    second.audit.begin(now()).await.expect("the server starts");
     assert_eq!(verify(&first).await, (4, 2, vec![]), "nothing was signed");
     with(server, "the second key", &["the first key"])
-        .begin_history(now())
+        .audit
+        .begin(now())
         .await
         .expect("it goes on");
     assert_eq!(
@@ -277,7 +279,7 @@ async fn records_of_an_unlisted_key_are_not_trusted(server: &TestServer) {
 
 async fn chain_started_with_the_database_key_is_reported(server: &TestServer) {
     let configured = with(server, "the first key", &[]);
-    configured.begin_history(now()).await.expect("it goes on");
+    configured.audit.begin(now()).await.expect("it goes on");
     // The server's next change does not hide it.
     let forged = forge(server, DateTime::from_timestamp(1_000_000_000, 0).expect("a time")).await;
     change(&configured, &forged, "1").await;

@@ -30,7 +30,7 @@ async fn go_on(server: &TestServer, keys: &[String], notes: &str) {
     let token =
         "mutation { createToken(input: { name: \"a job\", permissions: [VIEW_CLIENT] }) { userErrors { message } } }";
     server.graphql(token, json!({})).await;
-    let begun = server.clientele.begin_history(SystemTime::now().into()).await;
+    let begun = server.services.audit.begin(SystemTime::now().into()).await;
     begun.expect("whatever is in the history, a server starts");
 }
 
@@ -82,7 +82,8 @@ async fn emptied_chain_is_found_after_later_records(server: &TestServer) {
     .await;
     let operator = Caller::operator();
     let erasing = server
-        .clientele
+        .services
+        .clients
         .erase_traces(&operator, &erased, SystemTime::now().into());
     assert_eq!(
         erasing.await.expect("the database answers"),
@@ -92,8 +93,9 @@ async fn emptied_chain_is_found_after_later_records(server: &TestServer) {
     let mut alone = Vec::new();
     let report = |finding: &Finding| alone.push(finding.to_string());
     let verified = server
-        .clientele
-        .verify_history(&Caller::operator(), Some(&changed), report)
+        .services
+        .audit
+        .verify(&Caller::operator(), Some(&changed), report)
         .await;
     assert_eq!(verified.expect("the database answers").records, 1);
     assert_eq!(
@@ -140,8 +142,9 @@ async fn record_is_never_overwritten(server: &TestServer) {
     input.client.notes = async_graphql::MaybeUndefined::Value("over it".to_owned());
     let now = SystemTime::now().into();
     let answer = server
-        .clientele
-        .upsert_client(&Caller::operator(), &input, Default::default(), now)
+        .services
+        .clients
+        .upsert(&Caller::operator(), &input, Default::default(), now)
         .await;
     let error = answer.expect_err("the next record's place is taken");
     assert!(matches!(error, Error::Internal(_)), "{error:?}");
@@ -166,7 +169,7 @@ async fn erasure_during_verification_is_no_finding(server: &TestServer) {
     let mut db = Database::connect(&server.database_url(), &Default::default())
         .await
         .expect("it is there");
-    let (clientele, erased) = (server.clientele.clone(), key.clone());
+    let (services, erased) = (server.services.clone(), key.clone());
     let once = std::sync::Once::new();
     db.observe(move |sql| {
         // The sizes of the client's records have been read; their contents are read next.
@@ -174,20 +177,22 @@ async fn erasure_during_verification_is_no_finding(server: &TestServer) {
             once.call_once(|| {
                 tokio::task::block_in_place(|| {
                     let operator = Caller::operator();
-                    let erasing = clientele.erase_traces(&operator, &erased, SystemTime::now().into());
+                    let erasing = services
+                        .clients
+                        .erase_traces(&operator, &erased, SystemTime::now().into());
                     let erasing = tokio::runtime::Handle::current().block_on(erasing);
                     assert_eq!(erasing.expect("the database answers"), Some(Erased::Now { records: 1 }));
                 })
             });
         }
     });
-    let auditor = clientele::Clientele::new(db, Default::default());
+    let auditor = clientele::audit::AuditLog::new(db.clone(), Default::default());
     let mut found = Vec::new();
     let report = |finding: &Finding| found.push(finding.to_string());
     let counts = auditor
-        .verify_history(&Caller::operator(), Some(&key), report)
+        .verify(&Caller::operator(), Some(&key), report)
         .await
         .expect("the database answers");
     assert_eq!((counts.records, counts.erased, found), (2, 1, vec![]));
-    auditor.db.close().await;
+    db.close().await;
 }

@@ -469,7 +469,7 @@ async fn every_record_filter_uses_an_index(server: &TestServer) {
         server.graphql(&query, json!({})).await;
         let statement = server.statements().pop().expect("a statement");
         let rows = server
-            .clientele
+            .services
             .db
             .read()
             .all(format!("EXPLAIN QUERY PLAN {statement}"), [])

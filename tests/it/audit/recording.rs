@@ -161,8 +161,9 @@ async fn caller_and_request_are_recorded(server: &TestServer) {
     input.client.last_name = async_graphql::MaybeUndefined::Value("Linden".to_owned());
     let now = std::time::SystemTime::now().into();
     server
-        .clientele
-        .upsert_client(&caller, &input, Wanted::ALL, now)
+        .services
+        .clients
+        .upsert(&caller, &input, Wanted::ALL, now)
         .await
         .expect("stored")
         .expect("sound");

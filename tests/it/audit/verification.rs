@@ -254,8 +254,9 @@ async fn one_client_can_be_verified_alone(server: &TestServer) {
         let mut found = Vec::new();
         let report = |finding: &Finding| found.push(finding.to_string());
         let counts = server
-            .clientele
-            .verify_history(&Caller::operator(), Some(key), report)
+            .services
+            .audit
+            .verify(&Caller::operator(), Some(key), report)
             .await;
         (counts.expect("the database answers"), found)
     };
@@ -296,8 +297,9 @@ async fn all_chains_and_records_are_verified_in_batches(server: &TestServer) {
         .await;
     }
     let counts = server
-        .clientele
-        .verify_history(&Caller::operator(), None, |finding| panic!("{finding}"))
+        .services
+        .audit
+        .verify(&Caller::operator(), None, |finding| panic!("{finding}"))
         .await;
     let counts = counts.expect("the database answers");
     // The shared chains have the beginning, the set of custom fields, and two batches of seeded clients.

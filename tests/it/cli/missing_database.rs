@@ -120,7 +120,7 @@ async fn commands_create_no_tables(server: &TestServer) {
         assert_eq!((said.as_str(), code), ("", Some(1)), "{command:?}");
         let tables = "SELECT table_name::text FROM information_schema.tables WHERE table_schema = 'public'";
         let tables = server
-            .clientele
+            .services
             .db
             .read()
             .all(tables, [])
@@ -142,20 +142,20 @@ async fn commands_migrate_no_database(server: &TestServer) {
         .write("DELETE FROM seaql_migrations WHERE version = 'm20261126_rare_actions'")
         .await
         .expect("it is written");
-    let before = Snapshot::take(&server.clientele.db).await;
+    let before = Snapshot::take(&server.services.db).await;
     for command in COMMANDS {
         let (said, failure, code) = on(&url, command);
         let sentence = " is of an earlier version than this program: run `clientele migrate`, or start the server, \
             which migrates it";
         assert!(failure.ends_with(sentence), "{command:?}: {failure}");
         assert_eq!((said.as_str(), code), ("", Some(1)), "{command:?}");
-        assert_eq!(Snapshot::take(&server.clientele.db).await, before, "{command:?}");
+        assert_eq!(Snapshot::take(&server.services.db).await, before, "{command:?}");
     }
 }
 
 async fn lists_write_nothing(server: &TestServer) {
     let url = server.database_url();
-    let before = Snapshot::take(&server.clientele.db).await;
+    let before = Snapshot::take(&server.services.db).await;
     for command in [["user", "list"], ["token", "list"]] {
         // A command that writes would begin the history under this key.
         let environment = [
@@ -166,7 +166,7 @@ async fn lists_write_nothing(server: &TestServer) {
             .output()
             .expect("the program starts");
         assert_eq!(output.status.code(), Some(0), "{}", text(output.stderr));
-        assert_eq!(Snapshot::take(&server.clientele.db).await, before, "{command:?}");
+        assert_eq!(Snapshot::take(&server.services.db).await, before, "{command:?}");
     }
 }
 

@@ -53,7 +53,7 @@ async fn every_message_is_cut(server: &TestServer, cut: Cut) {
     assert!(!repeated.is_empty());
     for name in repeated {
         let sql = format!("SELECT count(*) FROM client WHERE first_name = '{name}'");
-        assert_eq!(count(&server.clientele.db, &sql).await, 1, "{name} must be stored once");
+        assert_eq!(count(&server.services.db, &sql).await, 1, "{name} must be stored once");
     }
 }
 

@@ -1,6 +1,6 @@
 //! Units of work that panic, are cancelled, or ignore a failed statement store nothing and do not harm the next one.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use clientele::{
     db::{Dialect, Step, Transaction, Work},
@@ -46,7 +46,7 @@ fn failing(transaction: &Transaction) -> &'static str {
 }
 
 async fn name_of_role(server: &TestServer) -> String {
-    let row = server.clientele.db.read().one("SELECT name FROM client_role", []).await;
+    let row = server.services.db.read().one("SELECT name FROM client_role", []).await;
     let row = row.expect("it can be read").expect("there is one role");
     row.try_get_by_index(0).expect("a text")
 }
@@ -68,14 +68,14 @@ on_both!(
 );
 
 async fn panicking_work_stores_nothing(server: &TestServer) {
-    let clientele = Arc::clone(&server.clientele);
-    let work = tokio::spawn(async move { clientele.db.write(&Wrong::Panics).await });
+    let services = server.services.clone();
+    let work = tokio::spawn(async move { services.db.write(&Wrong::Panics).await });
     assert!(work.await.expect_err("it panics").is_panic());
     next_is_stored(server).await;
 }
 
 async fn cancelled_work_stores_nothing(server: &TestServer) {
-    let work = server.clientele.db.write(&Wrong::NeverEnds);
+    let work = server.services.db.write(&Wrong::NeverEnds);
     tokio::time::timeout(Duration::from_millis(100), work)
         .await
         .expect_err("it never ends");
@@ -83,7 +83,7 @@ async fn cancelled_work_stores_nothing(server: &TestServer) {
 }
 
 async fn work_ignoring_a_failed_statement_stores_nothing(server: &TestServer) {
-    let ended = server.clientele.db.write(&Wrong::IgnoresFailure).await;
+    let ended = server.services.db.write(&Wrong::IgnoresFailure).await;
     assert!(matches!(ended, Err(Error::Internal(_))), "{ended:?}");
     next_is_stored(server).await;
 }
@@ -91,7 +91,7 @@ async fn work_ignoring_a_failed_statement_stores_nothing(server: &TestServer) {
 async fn every_connection_survives_failed_work(server: &TestServer) {
     // More often than the number of connections.
     for _ in 0..20 {
-        let ended = server.clientele.db.write(&Wrong::IgnoresFailure).await;
+        let ended = server.services.db.write(&Wrong::IgnoresFailure).await;
         assert!(ended.is_err());
     }
     next_is_stored(server).await;

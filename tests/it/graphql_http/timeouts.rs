@@ -93,7 +93,7 @@ async fn behind_a_lock(backend: Backend, scenario: impl AsyncFnOnce(&TestServer,
             done.notify_one();
         };
         // On SQLite the requests of a server wait for its only writer.
-        let (locking, ()) = tokio::join!(hurried.clientele.db.write_until(&work, None), checking);
+        let (locking, ()) = tokio::join!(hurried.services.db.write_until(&work, None), checking);
         locking.expect("the lock is held and let go");
         assert_eq!(server.snapshot().await, before);
         onlooker.close().await;
@@ -256,7 +256,7 @@ async fn nothing_commits_or_starts_after_the_deadline(server: &TestServer) {
         attempts: AtomicUsize::new(0),
     };
     for attempts in [1, 1] {
-        let outcome = server.clientele.db.write_until(&work, Some(deadline)).await;
+        let outcome = server.services.db.write_until(&work, Some(deadline)).await;
         assert!(matches!(outcome, Err(Error::TimedOut)), "{outcome:?}");
         assert_eq!(work.attempts.load(Ordering::SeqCst), attempts);
     }
@@ -269,6 +269,6 @@ async fn nothing_commits_or_starts_after_the_deadline(server: &TestServer) {
     )
     .allow(Purpose::Change, None);
     let request = request.expect("there is memory");
-    let outcome = request.scope(server.clientele.db.write(&work)).await;
+    let outcome = request.scope(server.services.db.write(&work)).await;
     assert!(matches!(outcome, Err(Error::TimedOut)), "{outcome:?}");
 }

@@ -34,7 +34,7 @@ on_both!(
 
 async fn closed_database_answers_unavailable(server: &TestServer) {
     data(server, READ, json!({})).await;
-    server.clientele.db.clone().close().await;
+    server.services.db.clone().close().await;
     for query in [
         READ,
         WRITE,

@@ -3,9 +3,7 @@
 use async_graphql::MaybeUndefined::{Undefined, Value};
 use clientele::{
     caller::Caller,
-    custom_field::{
-        CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, UpsertCustomFieldSet, upsert_custom_field_set,
-    },
+    custom_field::{CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, UpsertCustomFieldSet},
     definitions::Kind,
     problem::Problem,
 };
@@ -62,14 +60,11 @@ impl TestServer {
             fields: Value(fields),
             client_mutation_id: None,
         };
-        upsert_custom_field_set(
-            &self.clientele,
-            &Caller::operator(),
-            &input,
-            std::time::SystemTime::now().into(),
-        )
-        .await
-        .expect("the database answers")
-        .map(|_| ())
+        self.services
+            .custom_fields
+            .upsert_set(&Caller::operator(), &input, std::time::SystemTime::now().into())
+            .await
+            .expect("the database answers")
+            .map(|_| ())
     }
 }

@@ -6,16 +6,15 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
 use clientele::{
-    Clientele,
-    access::{Accounts, Clock},
+    access::Clock,
     api,
     caller::Rights,
     client::ClientSettings,
     db::{Step, Transaction, Work},
     error::Result,
     server::{HttpSettings, Server},
+    services::{ServiceSettings, Services},
 };
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
@@ -59,7 +58,7 @@ impl Default for Settings {
 /// A running server with a database that no other test uses.
 #[derive(Debug)]
 pub struct TestServer {
-    pub clientele: Arc<Clientele>,
+    pub services: Services,
     pub backend: Backend,
     address: String,
     http: reqwest::Client,
@@ -93,11 +92,13 @@ impl TestServer {
         let statements: Arc<Mutex<Vec<String>>> = Arc::default();
         let seen = statements.clone();
         connection.observe(move |sql| seen.lock().expect("no observer has panicked").push(sql.to_owned()));
-        let clientele = Arc::new(Clientele {
-            accounts: Accounts::new(settings.clock.clone()),
-            ..Clientele::new(connection, settings.clients.clone())
-        });
-        let begun = clientele.begin_history(std::time::SystemTime::now().into()).await;
+        let service_settings = ServiceSettings {
+            clients: settings.clients.clone(),
+            clock: settings.clock.clone(),
+            ..ServiceSettings::default()
+        };
+        let services = Services::new(connection, service_settings);
+        let begun = services.audit.begin(std::time::SystemTime::now().into()).await;
         begun.expect("the history begins");
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
@@ -107,7 +108,7 @@ impl TestServer {
             listener.local_addr().expect("a bound listener has an address")
         );
         let callers = Callers::default();
-        let router = callers.known_to(router(clientele.clone(), &settings));
+        let router = callers.known_to(api::router(&services, settings.doors.clone()));
         let server = Server::new(&settings.http, settings.doors.metrics.clone()).expect("valid settings");
         let server = server.with_cors(settings.doors.cors.layer());
         let serving = tokio::spawn(server.serve(listener, router, pending(), Duration::ZERO));
@@ -118,7 +119,7 @@ impl TestServer {
             .build()
             .expect("a client without options can be made");
         Self {
-            clientele,
+            services,
             backend,
             address,
             http,
@@ -138,7 +139,7 @@ impl TestServer {
             serving.abort();
             let _ = serving.await;
         }
-        self.clientele.db.clone().close().await;
+        self.services.db.clone().close().await;
         if let Some(database) = Arc::into_inner(self.database) {
             database.drop().await;
         }
@@ -160,7 +161,7 @@ impl TestServer {
     #[must_use]
     pub fn as_caller(&self, rights: &Rights) -> Self {
         Self {
-            clientele: self.clientele.clone(),
+            services: self.services.clone(),
             backend: self.backend,
             address: self.address.clone(),
             http: self.http.clone(),
@@ -238,28 +239,28 @@ impl TestServer {
     }
 
     pub async fn snapshot(&self) -> Snapshot {
-        Snapshot::take(&self.clientele.db).await
+        Snapshot::take(&self.services.db).await
     }
 
     /// Stores `count` invented clients.
     pub async fn seed(&self, count: u32) {
         let now = std::time::SystemTime::now().into();
-        self.clientele.seed(count, now, |_| ()).await.expect("seeding works");
+        self.services
+            .clients
+            .seed(count, now, |_| ())
+            .await
+            .expect("seeding works");
     }
 
     /// Runs an SQL statement directly.
     pub async fn write(&self, sql: &str) -> Result<()> {
-        self.clientele.db.write(&Raw(sql)).await?
+        self.services.db.write(&Raw(sql)).await?
     }
 
     /// The statements that were run since the last call.
     pub fn statements(&self) -> Vec<String> {
         std::mem::take(&mut self.statements.lock().expect("no observer has panicked"))
     }
-}
-
-fn router(clientele: Arc<Clientele>, settings: &Settings) -> Router {
-    api::router(clientele, settings.doors.clone())
 }
 
 /// A statement outside the domain's functions.

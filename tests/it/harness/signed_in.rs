@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use clientele::{
-    access::{CreateToken, create_token},
+    access::CreateToken,
     api::{
         self,
         authentication::{Authentication, AuthenticationSettings, Guard},
@@ -71,7 +71,11 @@ impl TestServer {
             token_input("a test", rights, role),
             DateTime::<Utc>::from(std::time::SystemTime::now()),
         );
-        let created = create_token(&self.clientele, &Caller::operator(), &input, now).await;
+        let created = self
+            .services
+            .accounts
+            .create_token(&Caller::operator(), &input, now)
+            .await;
         let (_, text) = created.expect("the database answers").expect("the token is sound");
         text.reveal().to_owned()
     }

@@ -44,8 +44,9 @@ async fn try_upsert(
     now: DateTime<Utc>,
 ) -> Result<Upserted, Error> {
     let answer = server
-        .clientele
-        .upsert_client(caller, input, Wanted::default(), now)
+        .services
+        .clients
+        .upsert(caller, input, Wanted::default(), now)
         .await?;
     Ok(answer.expect("the submission is sound"))
 }
@@ -97,8 +98,9 @@ async fn replay_requires_the_permission_at_present(server: &TestServer) {
     // As a user error: earlier fields of the same document were executed and need their answer.
     for (permission, input) in [(Permission::EditClient, ana()), (Permission::CreateClient, change)] {
         let answer = server
-            .clientele
-            .upsert_client(&at(&[permission]), &input, Wanted::default(), now())
+            .services
+            .clients
+            .upsert(&at(&[permission]), &input, Wanted::default(), now())
             .await;
         let problems = answer.expect("no surprise").expect_err("may not");
         assert_eq!(
@@ -125,7 +127,7 @@ async fn outcome_is_kept_for_a_day(server: &TestServer) {
         .client;
     assert_eq!(again.client, first.client);
     assert_eq!(
-        remove_expired(&server.clientele.db, almost)
+        remove_expired(&server.services.db, almost)
             .await
             .expect("the database answers"),
         0
@@ -145,13 +147,13 @@ async fn outcome_is_kept_for_a_day(server: &TestServer) {
     assert_eq!((again.client, counts(server).await), (second.client, [2, 0, 1]));
 
     assert_eq!(
-        remove_expired(&server.clientele.db, over)
+        remove_expired(&server.services.db, over)
             .await
             .expect("the database answers"),
         0
     );
     assert_eq!(
-        remove_expired(&server.clientele.db, over + TimeDelta::hours(24))
+        remove_expired(&server.services.db, over + TimeDelta::hours(24))
             .await
             .expect("the database answers"),
         1

@@ -118,7 +118,7 @@ async fn waiting_for_a_running_request_is_bounded(server: &TestServer) {
         });
         assert_eq!(rest.status, 200, "{}", rest.text);
     };
-    let (end, ()) = tokio::join!(server.clientele.db.write(&holding), waiting);
+    let (end, ()) = tokio::join!(server.services.db.write(&holding), waiting);
     end.expect("no other transaction holds it");
     assert_eq!(counts(server).await, [1, 0, 1]);
     for other in others {

@@ -114,7 +114,7 @@ async fn only_expired_records_are_removed_in_batches(server: &TestServer) {
         stop.send_replace(asked.fetch_add(1, Relaxed) == 1);
         std::time::SystemTime::now().into()
     };
-    keep_removing(server.clientele.clone(), Arc::new(clock), stopped).await;
+    keep_removing(server.services.db.clone(), Arc::new(clock), stopped).await;
     assert_eq!(counts(server).await, [1, 0, 1]);
 
     let removals: Vec<String> = server
@@ -126,7 +126,7 @@ async fn only_expired_records_are_removed_in_batches(server: &TestServer) {
     // PostgreSQL plans by its statistics, and the tables are nearly empty here.
     if server.backend == Backend::Sqlite {
         let plan = server
-            .clientele
+            .services
             .db
             .read()
             .all(format!("EXPLAIN QUERY PLAN {}", removals[0]), [])

@@ -1,9 +1,6 @@
 //! Creation of clients: names, ids and roles.
 
-use clientele::{
-    caller::Caller,
-    custom_field::{UpsertClientRole, upsert_client_role},
-};
+use clientele::{caller::Caller, custom_field::UpsertClientRole};
 use serde_json::json;
 
 use super::{CLIENTS, FIRST, client, create_trevor, expanded, refusal, stored};
@@ -161,15 +158,13 @@ async fn role_must_exist(server: &TestServer) {
         is_default: None,
         client_mutation_id: None,
     };
-    upsert_client_role(
-        &server.clientele,
-        &Caller::operator(),
-        &guarantor,
-        std::time::SystemTime::now().into(),
-    )
-    .await
-    .expect("the database answers")
-    .expect("a sound role");
+    server
+        .services
+        .custom_fields
+        .upsert_role(&Caller::operator(), &guarantor, std::time::SystemTime::now().into())
+        .await
+        .expect("the database answers")
+        .expect("a sound role");
     let own = json!({ "clientRole": { "encodedKey": "guarantorKey" } });
     server
         .post(CLIENTS, role("guarantorKey"))
@@ -193,15 +188,13 @@ async fn new_default_role_applies_to_clients_without_a_role(server: &TestServer)
         is_default: Some(true),
         client_mutation_id: None,
     };
-    upsert_client_role(
-        &server.clientele,
-        &Caller::operator(),
-        &member,
-        std::time::SystemTime::now().into(),
-    )
-    .await
-    .expect("the database answers")
-    .expect("a sound role");
+    server
+        .services
+        .custom_fields
+        .upsert_role(&Caller::operator(), &member, std::time::SystemTime::now().into())
+        .await
+        .expect("the database answers")
+        .expect("a sound role");
     let expected = client(json!({ "clientRole": { "encodedKey": "memberKey" } }));
     let request = server.request(reqwest::Method::POST, "/api/clients?firstName=Trevor&lastName=Linden");
     server.send(request).await.is(200, expected);

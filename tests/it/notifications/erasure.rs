@@ -1,7 +1,5 @@
 //! Messages in delivery while their client is erased.
 
-use std::sync::Arc;
-
 use axum::{Router, http::StatusCode};
 use clientele::{
     caller::Caller,
@@ -23,12 +21,12 @@ use crate::harness::{
 
 /// The settings of a gateway that has a client's traces erased before it answers.
 async fn gateway(server: &TestServer, client: &str, status: u16, body: &'static str) -> NotificationSettings {
-    let (clientele, client) = (Arc::clone(&server.clientele), client.to_owned());
+    let (services, client) = (server.services.clone(), client.to_owned());
     let answer = move || {
-        let (clientele, client) = (clientele.clone(), client.clone());
+        let (services, client) = (services.clone(), client.clone());
         async move {
             let now = std::time::SystemTime::now().into();
-            let erased = clientele.erase_traces(&Caller::operator(), &client, now).await;
+            let erased = services.clients.erase_traces(&Caller::operator(), &client, now).await;
             assert_eq!(erased.expect("the database answers"), Some(Erased::Now { records: 1 }));
             (StatusCode::from_u16(status).expect("a status"), body)
         }

@@ -53,7 +53,12 @@ impl Hand {
         }
         let shared = clock.clone();
         let read: Clock = Arc::new(move || at(shared.load(Relaxed)));
-        let worker = Worker::new(server.clientele.clone(), Arc::new(channels), Arc::new(settings), read);
+        let worker = Worker::new(
+            server.services.messages.clone(),
+            Arc::new(channels),
+            Arc::new(settings),
+            read,
+        );
         Self { worker, clock }
     }
 

@@ -22,10 +22,10 @@ use crate::harness::{
 
 /// The metrics of messages, without counters at zero.
 async fn values(server: &TestServer, now: DateTime<Utc>) -> Vec<String> {
-    let read = server.clientele.read_outbox(&Caller::operator(), now).await;
+    let read = server.services.messages.read_outbox(&Caller::operator(), now).await;
     read.expect("the database answers");
     let mut registry = Registry::default();
-    server.clientele.metrics.register(&mut registry);
+    server.services.messages.metrics.register(&mut registry);
     let mut page = String::new();
     encode(&mut page, &registry).expect("text");
     let counts = |line: &&str| !(line.starts_with('#') || line.contains("_total{") && line.ends_with(" 0"));
@@ -107,7 +107,7 @@ async fn bodies_of_sent_messages_are_removed_and_records_stay(server: &TestServe
     worker.finish().await;
     store_key(server, json!({ "client": reachable() })).await;
     let before = messages(server).await;
-    let db = &server.clientele.db;
+    let db = &server.services.db;
     assert_eq!(remove_bodies(db, first).await.expect("written"), 0);
     assert_eq!(
         remove_bodies(db, first + TimeDelta::seconds(1)).await.expect("written"),
@@ -167,7 +167,7 @@ async fn released_message_is_not_counted(server: &TestServer) {
 }
 
 async fn upkeep_and_sending_find_their_rows_by_their_indexes(server: &TestServer) {
-    if server.clientele.db.read().dialect != Dialect::Sqlite {
+    if server.services.db.read().dialect != Dialect::Sqlite {
         return;
     }
     template(server, "hello", json!({})).await;
@@ -176,9 +176,7 @@ async fn upkeep_and_sending_find_their_rows_by_their_indexes(server: &TestServer
     let mut worker = Hand::new(server, settings(&mail));
     server.statements();
     worker.finish().await;
-    remove_bodies(&server.clientele.db, worker.now())
-        .await
-        .expect("written");
+    remove_bodies(&server.services.db, worker.now()).await.expect("written");
     values(server, worker.now()).await;
     let mut found = Vec::new();
     for sql in server
@@ -187,7 +185,7 @@ async fn upkeep_and_sending_find_their_rows_by_their_indexes(server: &TestServer
         .filter(|sql| sql.contains("message") && !sql.contains("message_variant"))
     {
         let plan = server
-            .clientele
+            .services
             .db
             .read()
             .all(format!("EXPLAIN QUERY PLAN {sql}"), [])

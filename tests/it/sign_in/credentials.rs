@@ -4,7 +4,7 @@ use async_graphql::MaybeUndefined::{Undefined, Value as Given};
 use chrono::{DateTime, Utc};
 use clientele::api::authentication::AuthenticationSettings;
 use clientele::{
-    access::{UpsertUser, create_user},
+    access::UpsertUser,
     caller::{Caller, Permission, Rights},
 };
 use reqwest::Method;
@@ -33,7 +33,11 @@ pub async fn user(server: &TestServer, name: &str, permissions: &[Permission]) {
         role: Undefined,
         client_mutation_id: None,
     };
-    let made = create_user(&server.clientele, &Caller::operator(), &input, now()).await;
+    let made = server
+        .services
+        .accounts
+        .create_user(&Caller::operator(), &input, now())
+        .await;
     made.expect("the database answers").expect("the user is sound");
 }
 
@@ -161,11 +165,7 @@ async fn user_name_is_case_insensitive_in_sign_in_and_throttling(server: &TestSe
     for name in ["Ana", "ana", "ANA"] {
         assert_eq!(basic(server, name, PASSWORD).await, 200, "{name}");
     }
-    assert_eq!(
-        server.clientele.accounts.hasher.comparisons(),
-        1,
-        "the same credentials"
-    );
+    assert_eq!(server.services.accounts.hasher.comparisons(), 1, "the same credentials");
     for number in 0..11 {
         let name = ["ana", "ANA", "aNa"][number % 3];
         let expected = if number < 10 { 401 } else { 429 };
@@ -232,7 +232,10 @@ async fn password_change_and_removal_apply_on_every_server(server: &TestServer) 
         name: "ana".to_owned(),
         client_mutation_id: None,
     };
-    clientele::access::delete_user(&other.clientele, &Caller::operator(), &gone, now())
+    other
+        .services
+        .accounts
+        .delete_user(&Caller::operator(), &gone, now())
         .await
         .expect("answers")
         .expect("removed");
@@ -355,7 +358,7 @@ async fn known_caller_needs_no_statement_and_no_hash() {
             ask().await;
         }
         assert_eq!(server.statements(), Vec::<String>::new());
-        assert_eq!(server.clientele.accounts.hasher.comparisons(), 1);
+        assert_eq!(server.services.accounts.hasher.comparisons(), 1);
     })
     .await;
 }

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use clientele::{
-    access::{UpsertUser, create_user},
+    access::UpsertUser,
     api::authentication::{AuthenticationSettings, JwtSettings},
     caller::{Caller, Permission, Rights},
     secret::Secret,
@@ -127,7 +127,11 @@ async fn refused_write_does_not_reload_users() {
             role: async_graphql::MaybeUndefined::Undefined,
             client_mutation_id: None,
         };
-        let made = create_user(&server.clientele, &Caller::operator(), &again, now()).await;
+        let made = server
+            .services
+            .accounts
+            .create_user(&Caller::operator(), &again, now())
+            .await;
         assert!(made.expect("the database answers").is_err(), "the name is taken");
         server.statements();
         assert_eq!(basic(server, "ana", PASSWORD).await, 403);

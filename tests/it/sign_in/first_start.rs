@@ -1,9 +1,6 @@
 //! The first start of several servers at once.
 
-use clientele::{
-    access::{FIRST, make_first_user},
-    caller::Caller,
-};
+use clientele::{access::FIRST, caller::Caller};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -19,8 +16,8 @@ async fn concurrent_first_starts_create_one_user(server: &TestServer) {
     }
     let mut starts = JoinSet::new();
     for other in &others {
-        let clientele = other.clientele.clone();
-        starts.spawn(async move { make_first_user(&clientele, &Caller::operator(), now()).await });
+        let services = other.services.clone();
+        starts.spawn(async move { services.accounts.make_first_user(&Caller::operator(), now()).await });
     }
     let mut shown = Vec::new();
     while let Some(start) = starts.join_next().await {
@@ -33,7 +30,11 @@ async fn concurrent_first_starts_create_one_user(server: &TestServer) {
         .basic_auth(FIRST, Some(shown[0].reveal()));
     let answer = others[0].send(request.json(&json!({ "query": query }))).await;
     answer.data(json!({ "users": { "nodes": [{ "name": FIRST, "passwordIsInitial": true }], "totalCount": 1 } }));
-    let again = make_first_user(&server.clientele, &Caller::operator(), now()).await;
+    let again = server
+        .services
+        .accounts
+        .make_first_user(&Caller::operator(), now())
+        .await;
     assert!(again.expect("the database answers").is_none(), "there is a user now");
     for other in others {
         TestServer::stop(other).await;

@@ -5,10 +5,7 @@ use clientele::error::Error;
 use clientele::paging::Asked;
 use clientele::paging::Window;
 use clientele::{
-    access::{
-        ChangePassword, DeleteUser, RevokeToken, UpsertUser, change_password, change_user, create_token, create_user,
-        delete_user, revoke_token, tokens, upsert_user, users,
-    },
+    access::{ChangePassword, DeleteUser, RevokeToken, UpsertUser},
     caller::{Caller, Permission, Rights, Sets},
 };
 use serde_json::{Value, json};
@@ -189,7 +186,11 @@ async fn last_user_with_every_right_is_protected(server: &TestServer) {
             permissions: async_graphql::MaybeUndefined::Value(permissions),
             ..user_input("second")
         };
-        let changed = change_user(&server.clientele, &Caller::operator(), &input, now()).await;
+        let changed = server
+            .services
+            .accounts
+            .change_user(&Caller::operator(), &input, now())
+            .await;
         changed.expect("the database answers").expect("the operator may");
     }
 }
@@ -207,7 +208,7 @@ async fn every_account_function_checks_permissions(server: &TestServer) {
         rights: rights.into(),
         ..Caller::operator()
     };
-    let (clientele, caller, now) = (&server.clientele, &caller, now());
+    let (services, caller, now) = (&server.services, &caller, now());
     let window = Window::of(
         &clientele::paging::Range::Offset { offset: 0, count: 1 },
         &clientele::access::BY_NAME,
@@ -237,22 +238,36 @@ async fn every_account_function_checks_permissions(server: &TestServer) {
         contents: false,
     };
     for (what, error) in [
-        ("users", users(clientele, caller, &window, asked).await.err()),
-        ("tokens", tokens(clientele, caller, &window, asked).await.err()),
+        ("users", services.accounts.users(caller, &window, asked).await.err()),
+        ("tokens", services.accounts.tokens(caller, &window, asked).await.err()),
         (
             "upsert_user",
-            upsert_user(clientele, caller, &new, &(), now).await.err(),
+            services.accounts.upsert_user(caller, &new, &(), now).await.err(),
         ),
-        ("create_user", create_user(clientele, caller, &new, now).await.err()),
-        ("change_user", change_user(clientele, caller, &user, now).await.err()),
-        ("delete_user", delete_user(clientele, caller, &gone, now).await.err()),
+        (
+            "create_user",
+            services.accounts.create_user(caller, &new, now).await.err(),
+        ),
+        (
+            "change_user",
+            services.accounts.change_user(caller, &user, now).await.err(),
+        ),
+        (
+            "delete_user",
+            services.accounts.delete_user(caller, &gone, now).await.err(),
+        ),
         (
             "create_token",
-            create_token(clientele, caller, &token_input("new", &Rights::of([]), None), now)
+            services
+                .accounts
+                .create_token(caller, &token_input("new", &Rights::of([]), None), now)
                 .await
                 .err(),
         ),
-        ("revoke_token", revoke_token(clientele, caller, &key, now).await.err()),
+        (
+            "revoke_token",
+            services.accounts.revoke_token(caller, &key, now).await.err(),
+        ),
     ] {
         assert!(
             matches!(error, Some(Error::Forbidden("MANAGE_USERS"))),
@@ -264,7 +279,9 @@ async fn every_account_function_checks_permissions(server: &TestServer) {
         new_password: "another good one".to_owned(),
         client_mutation_id: None,
     };
-    let problems = change_password(clientele, caller, &own, &(), now)
+    let problems = services
+        .accounts
+        .change_password(caller, &own, &(), now)
         .await
         .expect("the database answers")
         .expect_err("no user");

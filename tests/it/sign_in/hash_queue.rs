@@ -55,7 +55,7 @@ async fn status(request: RequestBuilder) -> u16 {
 
 /// All permits to hash, so that all others wait.
 fn all_permits(server: &TestServer) -> Vec<HashPermit> {
-    let queue = &server.clientele.accounts.hasher.queue;
+    let queue = &server.services.accounts.hasher.queue;
     let permit = |number: usize| {
         let ticket = queue
             .join(Waiter::Caller(Flow::Caller("USER", format!("test {number}").into())))
@@ -162,7 +162,7 @@ async fn full_hash_queue_reveals_no_names_and_counts_no_failure() {
         let here = "203.0.113.9";
         let permits = all_permits(server);
         let network = Waiter::network(here.parse().expect("an address"), false);
-        let queue = &server.clientele.accounts.hasher.queue;
+        let queue = &server.services.accounts.hasher.queue;
         let waiting: Vec<HashTicket> = (0..).map_while(|_| queue.join(network.clone()).ok()).collect();
         server.statements();
         for (name, password) in [
@@ -185,7 +185,7 @@ async fn full_hash_queue_reveals_no_names_and_counts_no_failure() {
             assert_eq!(error["extensions"]["code"], "UNAVAILABLE", "{name}");
         }
         assert_eq!(server.statements(), Vec::<String>::new());
-        assert_eq!(server.clientele.accounts.hasher.comparisons(), 0);
+        assert_eq!(server.services.accounts.hasher.comparisons(), 0);
         drop((permits, waiting));
         for expected in [401, 401, 429] {
             assert_eq!(status(from(server, here, "ana", "wrong")).await, expected);
@@ -245,7 +245,7 @@ async fn request_verifies_one_password_at_most() {
         let wrong: String = (0..20)
             .map(|number| change(number, &format!("wrong {number}")))
             .collect();
-        let comparisons = || server.clientele.accounts.hasher.comparisons();
+        let comparisons = || server.services.accounts.hasher.comparisons();
         for expected in [1, 1] {
             let answer = server
                 .send(graphql(server, "ana", &format!("mutation {{ {wrong} }}")))

@@ -1,7 +1,7 @@
 //! Users and tokens: lists, deactivation, deletion and expiry.
 
 use clientele::{
-    access::{CreateToken, create_token},
+    access::CreateToken,
     caller::{Caller, Permission, Rights},
 };
 use reqwest::Method;
@@ -131,13 +131,11 @@ async fn users_and_tokens_are_found_by_their_ids(server: &TestServer) {
 
 async fn tokens_come_in_pages_in_order_of_creation(server: &TestServer) {
     for name in ["one", "two", "three"] {
-        let created = create_token(
-            &server.clientele,
-            &Caller::operator(),
-            &token_input(name, &Rights::of([]), None),
-            now(),
-        )
-        .await;
+        let created = server
+            .services
+            .accounts
+            .create_token(&Caller::operator(), &token_input(name, &Rights::of([]), None), now())
+            .await;
         created.expect("the database answers").expect("the token is sound");
     }
     let query = "query($after: String) { tokens(first: 2, after: $after) { nodes { name } pageInfo { endCursor \
@@ -214,7 +212,11 @@ async fn expired_token_is_refused(server: &TestServer) {
             expires_at: Some(clientele::scalar::DateTime(made + chrono::TimeDelta::days(days))),
             ..token_input("a job", &Rights::of([Permission::ViewClient]), None)
         };
-        let created = create_token(&server.clientele, &Caller::operator(), &input, made).await;
+        let created = server
+            .services
+            .accounts
+            .create_token(&Caller::operator(), &input, made)
+            .await;
         created
             .expect("the database answers")
             .map(|(_, text)| text.reveal().to_owned())

@@ -175,7 +175,7 @@ async fn user_names_are_unique_ignoring_case(server: &TestServer) {
         ..user_input("aNA")
     };
     let operator = clientele::caller::Caller::operator();
-    let created = clientele::access::create_user(&server.clientele, &operator, &again, now()).await;
+    let created = server.services.accounts.create_user(&operator, &again, now()).await;
     let problems = created.expect("the database answers").expect_err("it is there");
     assert_eq!(&*problems[0].message, "There is a user of this name already.");
     // The database enforces it, too.

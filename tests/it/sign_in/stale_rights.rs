@@ -288,7 +288,7 @@ async fn racing_demotion_never_precedes_the_token_it_forbids(server: &TestServer
             answer.text
         );
         let row = server
-            .clientele
+            .services
             .db
             .read()
             .one(newest, [])

@@ -1,7 +1,7 @@
 //! Tokens: lifetime, revocation and creator.
 
 use clientele::{
-    access::{CreateToken, MOST_DAYS, create_token},
+    access::{CreateToken, MOST_DAYS},
     caller::{Caller, Permission, Rights},
 };
 use reqwest::Method;
@@ -31,7 +31,11 @@ async fn token_lifetime_is_at_most_five_years_or_unlimited(server: &TestServer) 
     let now = now();
     let longest = now + chrono::TimeDelta::days(MOST_DAYS);
     let create = async |input: &CreateToken| {
-        let created = create_token(&server.clientele, &Caller::operator(), input, now).await;
+        let created = server
+            .services
+            .accounts
+            .create_token(&Caller::operator(), input, now)
+            .await;
         created
             .expect("the database answers")
             .map(|(token, _)| token.row.expires_at)
@@ -189,7 +193,7 @@ async fn token_creator_has_a_name_a_kind_and_an_id(server: &TestServer) {
         server.write(sql).await.expect(sql);
     }
     server
-        .clientele
+        .services
         .db
         .migrate()
         .await

@@ -28,8 +28,9 @@ fn trevor() -> UpsertClient {
 async fn try_upsert(server: &TestServer, input: &UpsertClient) -> Result<Result<Upserted, Vec<Problem>>> {
     let now = std::time::SystemTime::now().into();
     server
-        .clientele
-        .upsert_client(&Caller::operator(), input, Wanted::ALL, now)
+        .services
+        .clients
+        .upsert(&Caller::operator(), input, Wanted::ALL, now)
         .await
 }
 

@@ -26,7 +26,7 @@ use super::{
     reads::{Clock, Read, Reads},
     user::user_named,
 };
-use crate::caller::throttle::Throttle;
+use crate::{audit::AuditLog, caller::throttle::Throttle};
 use clientele_core::{
     error::{Error, Result},
     text::has_control_characters,
@@ -36,9 +36,11 @@ use clientele_storage::db::{Database, Step, Transaction, Work};
 /// The limit of a user name, in bytes.
 pub const LONGEST_NAME: usize = 64;
 
-/// Accounts by their credentials. One instance serves every API of a process; cloning shares it.
-#[derive(Clone, Debug, Default)]
+/// Signs in users and tokens, and manages them. Clones share everything.
+#[derive(Clone, Debug)]
 pub struct Accounts {
+    pub(super) db: Database,
+    pub(super) audit: AuditLog,
     users: Arc<Reads<Arc<str>, Account>>,
     tokens: Arc<Reads<Digest, Account>>,
     pub hasher: Arc<Hasher>,
@@ -47,12 +49,16 @@ pub struct Accounts {
 }
 
 impl Accounts {
-    /// `clock` measures the age of entries.
-    pub fn new(clock: Clock) -> Self {
+    /// `clock` measures the age of cached accounts.
+    pub fn new(db: Database, audit: AuditLog, clock: Clock) -> Self {
         Self {
+            db,
+            audit,
             users: Arc::new(Reads::new(clock.clone())),
             tokens: Arc::new(Reads::new(clock)),
-            ..Self::default()
+            hasher: Arc::default(),
+            credentials: Arc::default(),
+            asking: Arc::default(),
         }
     }
 
@@ -63,12 +69,12 @@ impl Accounts {
 
     /// Writes users or tokens. Forgets cached accounts if a commit may have happened or the caller's stored rights
     /// differ from the cached ones. After any other failure, such as an outage, the last known accounts stay usable.
-    pub(super) async fn write<W: Work>(&self, db: &Database, work: &W) -> Result<W::Output> {
+    pub(super) async fn write<W: Work>(&self, work: &W) -> Result<W::Output> {
         let work = CommitTracker {
             work,
             may_commit: AtomicBool::new(false),
         };
-        let outcome = db.write(&work).await;
+        let outcome = self.db.write(&work).await;
         let is_outdated = matches!(outcome, Err(Error::Unauthenticated | Error::Forbidden(_)));
         if is_outdated || work.may_commit.into_inner() {
             self.users.forget();
@@ -79,17 +85,12 @@ impl Accounts {
 
     /// Reads the user of this name, at most `freshness` old. Finds none if there is no such user or it can't sign in.
     /// Returns none if no user can have the name.
-    pub(super) async fn user(
-        &self,
-        db: &Database,
-        name: &Arc<str>,
-        freshness: Duration,
-    ) -> Result<Option<Arc<Read<Account>>>> {
+    pub(super) async fn user(&self, name: &Arc<str>, freshness: Duration) -> Result<Option<Arc<Read<Account>>>> {
         if name.len() > LONGEST_NAME || has_control_characters(name) {
             return Ok(None);
         }
         let load = async || {
-            let row = user_named(name).one(db.read()).await?;
+            let row = user_named(name).one(self.db.read()).await?;
             row.filter(|row| row.active).as_ref().map(Account::of_user).transpose()
         };
         self.users.get(name, freshness, load).await.map(Some)
@@ -116,7 +117,6 @@ impl Accounts {
     /// The inner error is the database's, the outer one is from `may_look`.
     pub async fn token<R>(
         &self,
-        db: &Database,
         token: &str,
         freshness: Duration,
         now: DateTime<Utc>,
@@ -132,7 +132,7 @@ impl Accounts {
                 }
                 let load = async || {
                     let hashed = api_token::Entity::find().filter(api_token::Column::TokenHash.eq(hex(&digest)));
-                    let row = hashed.one(db.read()).await?;
+                    let row = hashed.one(self.db.read()).await?;
                     row.as_ref().map(Account::of_token).transpose()
                 };
                 match self.tokens.get(&digest, freshness, load).await {

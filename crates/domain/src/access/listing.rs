@@ -3,8 +3,8 @@
 use entity::Table;
 use sea_orm::{FromQueryResult, Value};
 
-use crate::Clientele;
 use clientele_core::error::{Error, Result};
+use clientele_storage::db::Database;
 use clientele_storage::paging::{Asked, Conditions, Order, Page, Total, Window};
 
 /// A page of a list, and the number of all entries. Rows or total are absent if not requested.
@@ -16,18 +16,18 @@ pub struct Listing<T> {
 
 /// Reads a page of all rows of a table. Rows and total take one statement each, if requested.
 pub(super) async fn read<E: Table, T>(
-    clientele: &Clientele,
+    db: &Database,
     order: &Order,
     window: &Window,
     asked: Asked,
     of: impl Fn(E::Model) -> Result<T>,
 ) -> Result<Listing<T>> {
-    let connection = clientele.db.read();
+    let connection = db.read();
     let rows = match asked.rows {
         true => {
             let mut conditions = Conditions::new(connection.dialect);
             let clauses = window.clauses(order, "a", &mut conditions);
-            select::<E, T>(clientele, &clauses, conditions.values, of).await?
+            select::<E, T>(db, &clauses, conditions.values, of).await?
         }
         false => Vec::new(),
     };
@@ -43,27 +43,27 @@ pub(super) async fn read<E: Table, T>(
 
 /// Reads the rows with these keys, in no particular order. The SQL is the same for any number of keys.
 pub(super) async fn by_key<E: Table, T>(
-    clientele: &Clientele,
+    db: &Database,
     keys: &[&str],
     of: impl Fn(E::Model) -> Result<T>,
 ) -> Result<Vec<T>> {
     // PostgreSQL rejects NUL.
     let keys: Vec<&&str> = keys.iter().filter(|key| !key.contains('\0')).collect();
     let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
-    let dialect = clientele.db.read().dialect;
+    let dialect = db.read().dialect;
     let clauses = format!("WHERE {}", dialect.is_one_of("a.encoded_key", "$1"));
-    select::<E, T>(clientele, &clauses, vec![keys.into()], of).await
+    select::<E, T>(db, &clauses, vec![keys.into()], of).await
 }
 
 async fn select<E: Table, T>(
-    clientele: &Clientele,
+    db: &Database,
     clauses: &str,
     values: Vec<Value>,
     of: impl Fn(E::Model) -> Result<T>,
 ) -> Result<Vec<T>> {
     let columns: Vec<String> = E::columns().iter().map(|column| format!("a.{column}")).collect();
     let sql = format!("SELECT {} FROM {} a {clauses}", columns.join(", "), E::table());
-    let rows = clientele.db.read().all(sql, values).await?;
+    let rows = db.read().all(sql, values).await?;
     rows.iter()
         .map(|row| of(E::Model::from_query_result(row, "")?))
         .collect()

@@ -7,7 +7,6 @@ use super::{Account, Accounts, asking::Verdict, hash_queue::HashPermit, reads::R
 use crate::caller::CredentialKey;
 use crate::caller::throttle::Charge;
 use clientele_core::{error::Result, fair_queue::QueueFull, secret::Secret};
-use clientele_storage::db::Database;
 
 /// A name and a password, and the address that sent them.
 #[derive(Clone, Copy)]
@@ -33,12 +32,7 @@ impl Accounts {
     ///
     /// # Errors
     /// Those of the database.
-    pub async fn known_user(
-        &self,
-        db: &Database,
-        attempt: &Attempt<'_>,
-        freshness: Duration,
-    ) -> Result<Option<Arc<Account>>> {
+    pub async fn known_user(&self, attempt: &Attempt<'_>, freshness: Duration) -> Result<Option<Arc<Account>>> {
         let Some(read) = self.credentials.get(&attempt.mark) else {
             return Ok(None);
         };
@@ -46,7 +40,7 @@ impl Accounts {
             return Ok(read.found.clone());
         }
         let Some(proven) = &read.found else { return Ok(None) };
-        if let Some(read) = self.user(db, &proven.name, freshness).await?
+        if let Some(read) = self.user(&proven.name, freshness).await?
             && let Some(account) = &read.found
             && account.has_the_password_of(proven)
         {
@@ -71,7 +65,6 @@ impl Accounts {
     /// password was right or the check failed.
     pub async fn verify(
         &self,
-        db: &Database,
         attempt: Attempt<'_>,
         freshness: Duration,
         charge: impl FnOnce() -> Result<Charge, Duration> + Send + 'static,
@@ -86,14 +79,14 @@ impl Accounts {
             let ticket = self.hasher.queue.join(self.credentials.waiter(from));
             ticket.map_err(|QueueFull| Verdict::Busy)
         };
-        let (accounts, db) = (self.clone(), db.clone());
+        let accounts = self.clone();
         let (name, password) = (attempt.name.into(), Secret::new(attempt.password));
         let look = async move |permit| {
             let charge = match charge() {
                 Ok(charge) => charge,
                 Err(wait) => return Verdict::TooMany(wait),
             };
-            let verdict = match accounts.look(permit, &db, &name, password, freshness).await {
+            let verdict = match accounts.look(permit, &name, password, freshness).await {
                 Ok(Some((account, read))) => {
                     accounts.credentials.keep(mark, read);
                     accounts.credentials.keep_network(from);
@@ -113,12 +106,11 @@ impl Accounts {
     async fn look(
         &self,
         permit: HashPermit,
-        db: &Database,
         name: &Arc<str>,
         password: Secret,
         freshness: Duration,
     ) -> Result<Option<(Arc<Account>, Arc<Read<Account>>)>> {
-        let read = self.user(db, name, freshness).await?;
+        let read = self.user(name, freshness).await?;
         let account = read.as_ref().and_then(|read| read.found.clone());
         let stored = account.as_ref().map(|account| account.password_hash.clone());
         let right = self.hasher.compare(permit, password, stored).await?;

@@ -8,18 +8,16 @@ use chrono::{DateTime, Utc};
 use entity::api_token;
 
 pub use self::{
-    create::{CreateToken, MOST_DAYS, PREFIX, create_token},
-    revoke::{RevokeToken, revoke_token},
+    create::{CreateToken, MOST_DAYS, PREFIX},
+    revoke::RevokeToken,
 };
 use super::{
+    Accounts,
     account::token_rights,
     listing::{self, Listing},
 };
+use crate::audit::{Action, Chain, Change, Members, Subject};
 use crate::caller::{Caller, Permission, Rights};
-use crate::{
-    Clientele,
-    audit::{Action, Chain, Change, Members, Subject},
-};
 use clientele_core::error::Result;
 use clientele_storage::{
     db::Transaction,
@@ -54,21 +52,23 @@ impl Token {
     }
 }
 
-/// Returns a page of all tokens in order of creation, including revoked and expired ones.
-pub async fn tokens(clientele: &Clientele, caller: &Caller, window: &Window, asked: Asked) -> Result<Listing<Token>> {
-    caller.needs(Permission::ManageUsers)?;
-    listing::read::<api_token::Entity, _>(clientele, &BY_CREATION, window, asked, Token::of).await
-}
+impl Accounts {
+    /// Returns a page of all tokens in order of creation, including revoked and expired ones.
+    pub async fn tokens(&self, caller: &Caller, window: &Window, asked: Asked) -> Result<Listing<Token>> {
+        caller.needs(Permission::ManageUsers)?;
+        listing::read::<api_token::Entity, _>(&self.db, &BY_CREATION, window, asked, Token::of).await
+    }
 
-/// Returns the tokens with these keys, in no particular order.
-pub async fn tokens_by_key(clientele: &Clientele, caller: &Caller, keys: &[&str]) -> Result<Vec<Token>> {
-    caller.needs(Permission::ManageUsers)?;
-    listing::by_key::<api_token::Entity, _>(clientele, keys, Token::of).await
+    /// Returns the tokens with these keys, in no particular order.
+    pub async fn tokens_by_key(&self, caller: &Caller, keys: &[&str]) -> Result<Vec<Token>> {
+        caller.needs(Permission::ManageUsers)?;
+        listing::by_key::<api_token::Entity, _>(&self.db, keys, Token::of).await
+    }
 }
 
 /// Records the members that changed under their API names, without the token itself.
 async fn record(
-    clientele: &Clientele,
+    accounts: &Accounts,
     transaction: &Transaction,
     caller: &Caller,
     before: Option<&api_token::Model>,
@@ -90,5 +90,5 @@ async fn record(
         },
         members,
     };
-    clientele.history.record(transaction, caller, &change, now).await
+    accounts.audit.record(transaction, caller, &change, now).await
 }

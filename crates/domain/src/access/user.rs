@@ -11,20 +11,14 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, Func},
 };
 
-pub use self::{
-    password::{ChangePassword, change_password, password_is_initial},
-    remove::{DeleteUser, delete_user},
-    upsert::{UpsertUser, change_user, create_user, upsert_user},
-};
+pub use self::{password::ChangePassword, remove::DeleteUser, upsert::UpsertUser};
 use super::{
+    Accounts,
     account::user_rights,
     listing::{self, Listing},
 };
+use crate::audit::{Action, Chain, Change, Member, Members, Subject};
 use crate::caller::{Caller, CallerKind, Permission, Rights};
-use crate::{
-    Clientele,
-    audit::{Action, Chain, Change, Member, Members, Subject},
-};
 use clientele_core::{
     error::Result,
     path,
@@ -72,10 +66,18 @@ impl User {
     }
 }
 
-/// Returns a page of all users, by name.
-pub async fn users(clientele: &Clientele, caller: &Caller, window: &Window, asked: Asked) -> Result<Listing<User>> {
-    caller.needs(Permission::ManageUsers)?;
-    listing::read::<api_user::Entity, _>(clientele, &BY_NAME, window, asked, User::of).await
+impl Accounts {
+    /// Returns a page of all users, by name.
+    pub async fn users(&self, caller: &Caller, window: &Window, asked: Asked) -> Result<Listing<User>> {
+        caller.needs(Permission::ManageUsers)?;
+        listing::read::<api_user::Entity, _>(&self.db, &BY_NAME, window, asked, User::of).await
+    }
+
+    /// Returns the users with these keys, in no particular order.
+    pub async fn users_by_key(&self, caller: &Caller, keys: &[&str]) -> Result<Vec<User>> {
+        caller.needs(Permission::ManageUsers)?;
+        listing::by_key::<api_user::Entity, _>(&self.db, keys, User::of).await
+    }
 }
 
 const NAME_RULE: &str = "The name of a user has up to 64 letters, digits and any of . _ - @";
@@ -101,12 +103,6 @@ fn missing(name: &str) -> Problem {
         true => Problem::new(ProblemCode::Malformed, path!["name"], NAME_RULE),
         false => Problem::new(ProblemCode::NotFound, path!["name"], NO_USER),
     }
-}
-
-/// Returns the users with these keys, in no particular order.
-pub async fn users_by_key(clientele: &Clientele, caller: &Caller, keys: &[&str]) -> Result<Vec<User>> {
-    caller.needs(Permission::ManageUsers)?;
-    listing::by_key::<api_user::Entity, _>(clientele, keys, User::of).await
 }
 
 /// Returns a problem if, after the change from `before` to `after` or the removal, no user could manage users or give
@@ -137,7 +133,7 @@ async fn irreplaceable(
 
 /// Records the members that changed under their API names; of a password only that it changed.
 async fn record(
-    clientele: &Clientele,
+    accounts: &Accounts,
     transaction: &Transaction,
     caller: &Caller,
     before: Option<&User>,
@@ -163,5 +159,5 @@ async fn record(
         },
         members,
     };
-    clientele.history.record(transaction, caller, &change, now).await
+    accounts.audit.record(transaction, caller, &change, now).await
 }

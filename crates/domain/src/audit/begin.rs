@@ -10,8 +10,8 @@ use std::slice;
 
 use chrono::{DateTime, Utc};
 
-use super::{Action, Chain, Change, Finding, Head, Keys, Subject, What, genesis::Genesis, stretch::Reading};
-use crate::{Clientele, caller::Caller};
+use super::{Action, AuditLog, Chain, Change, Finding, Head, Keys, Subject, What, genesis::Genesis, stretch::Reading};
+use crate::caller::Caller;
 use clientele_core::error::{Error, Result};
 use clientele_storage::db::{Step, Transaction, Work};
 
@@ -22,11 +22,11 @@ pub(crate) struct Noted {
     begun: Genesis,
 }
 
-impl Clientele {
+impl AuditLog {
     /// Founds the audit log at the first start, and records at a later start that another key is in use. Must run
     /// before anything is written. Doesn't touch an audit log with findings: verification reports them.
-    pub async fn begin_history(&self, now: DateTime<Utc>) -> Result<()> {
-        self.db.write(&Beginning { clientele: self, now }).await
+    pub async fn begin(&self, now: DateTime<Utc>) -> Result<()> {
+        self.db.write(&Beginning { audit: self, now }).await
     }
 
     /// Records in `transaction` that `clients` more clients are stored without a record, which only seeding does.
@@ -43,7 +43,7 @@ impl Clientele {
         let begun = match noted.filter(|noted| noted.end == end) {
             // Without the key this end can't fit another chain.
             Some(noted) => noted.begun.clone(),
-            None => match Walked::along(transaction, self.history.keys(transaction).await?, chain).await? {
+            None => match Walked::along(transaction, self.keys(transaction).await?, chain).await? {
                 Walked {
                     begun: Some(begun),
                     found,
@@ -76,14 +76,12 @@ impl Clientele {
             action,
             members: begun.members(),
         };
-        self.history
-            .record(transaction, &Caller::operator(), &change, now)
-            .await
+        self.record(transaction, &Caller::operator(), &change, now).await
     }
 }
 
 struct Beginning<'a> {
-    clientele: &'a Clientele,
+    audit: &'a AuditLog,
     now: DateTime<Utc>,
 }
 
@@ -91,7 +89,7 @@ impl Work for Beginning<'_> {
     type Output = ();
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<()>> {
-        let keys = self.clientele.history.keys(transaction).await?;
+        let keys = self.audit.keys(transaction).await?;
         // First without a lock: a read-only database allows none.
         if are_begun(transaction, keys).await? {
             return Ok(Step::Discard(()));
@@ -127,7 +125,7 @@ impl Work for Beginning<'_> {
         };
         for (chain, walked) in walked {
             let begun = self.begun(transaction, keys, chain, walked.begun).await?;
-            let note = self.clientele.note(transaction, chain, action, &begun, self.now);
+            let note = self.audit.note(transaction, chain, action, &begun, self.now);
             note.await?;
             let (chain, key) = (chain.name(), begun.key_id);
             tracing::info!(chain, key, "the history begins under this key");

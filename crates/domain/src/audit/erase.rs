@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use entity::audit_record;
 
-use super::{Action, Chain, Change, Head, History, Members, Subject, search::decode};
+use super::{Action, AuditLog, Chain, Change, Head, Members, Subject, search::decode};
 use crate::caller::Caller;
 use clientele_core::error::Result;
 use clientele_storage::db::{Batch, Transaction};
@@ -27,7 +27,7 @@ pub(crate) async fn erased_at(
     Ok(row.as_ref().map(decode).transpose()?.map(|record| record.recorded_at))
 }
 
-impl History {
+impl AuditLog {
     /// Erases the contents of all records of a client's chain, which ends at `head`, and appends a record of the
     /// erasure. Callers and times of changes stay, and the chain still verifies. Returns how many records had contents,
     /// and the new end. The calling function must hold a lock on the present end and write the new one.

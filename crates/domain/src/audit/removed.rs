@@ -3,14 +3,11 @@
 use chrono::{DateTime, Utc};
 use entity::audit_record;
 
-use super::{Action, Chain, Member, Subject, search::decode};
-use crate::{
-    Clientele,
-    caller::{Caller, Permission},
-};
+use super::{Action, AuditLog, Chain, Member, Subject, search::decode};
+use crate::caller::{Caller, Permission};
 use clientele_core::error::Result;
 
-impl Clientele {
+impl AuditLog {
     /// Returns when a user of this name was last removed. None if the audit log has no such removal.
     ///
     /// # Errors

@@ -12,11 +12,10 @@ use sea_orm::{QueryResult, Value};
 pub use filter::AuditFilter;
 
 use super::{
-    BY_POSITION, HistoryPage, NEWEST_FIRST, RecordKey,
+    AuditLog, BY_POSITION, HistoryPage, NEWEST_FIRST, RecordKey,
     read::{Rows, Stored},
 };
 use crate::{
-    Clientele,
     caller::{Caller, Permission, Unread},
     client_by::ClientBy,
 };
@@ -38,13 +37,13 @@ pub(super) const SIZE: &str = "CAST(coalesce(octet_length(a.contents), 0) AS BIG
 /// The bytes if contents aren't read.
 const NOTHING: &str = "CAST(0 AS BIGINT)";
 
-impl Clientele {
+impl AuditLog {
     /// Returns a page of the records that pass `filter`, newest first. Rows and total take one statement each, if
     /// requested.
     ///
     /// # Errors
     /// The inner error is a filter that could scan the whole audit log without a match.
-    pub async fn audit_log(
+    pub async fn page(
         &self,
         caller: &Caller,
         filter: &AuditFilter,
@@ -62,19 +61,19 @@ impl Clientele {
         let (rows, bytes) = if asked.rows {
             let mut conditions = filter.conditions(self.db.read().dialect);
             let clauses = window.clauses(&NEWEST_FIRST, "a", &mut conditions);
-            self.read_records(&clauses, conditions.values, asked.contents).await?
+            self.read(&clauses, conditions.values, asked.contents).await?
         } else {
             (Vec::new(), 0)
         };
         let total = match asked.total {
-            true => Some(self.count_records(filter).await?),
+            true => Some(self.count(filter).await?),
             false => None,
         };
         let page = window.page(rows);
         HistoryPage::of(&Rows { page, total, bytes }, &NEWEST_FIRST, &caller.rights).map(Ok)
     }
 
-    async fn count_records(&self, filter: &AuditFilter) -> Result<Total> {
+    async fn count(&self, filter: &AuditFilter) -> Result<Total> {
         let connection = self.db.read();
         let conditions = filter.conditions(connection.dialect);
         let rows = format!("audit_record a {}", conditions.clause());
@@ -82,7 +81,7 @@ impl Clientele {
     }
 
     /// Returns the same page of the records of each of these clients, by their keys.
-    pub async fn history_of_clients(
+    pub async fn pages_of_clients(
         &self,
         client_keys: &[&str],
         window: &Window,
@@ -126,7 +125,7 @@ impl Clientele {
     }
 
     /// Returns the records of these keys; those that don't exist are left out.
-    pub async fn records_by_key(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Unread<Stored>>> {
+    pub async fn by_key(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Unread<Stored>>> {
         let dialect = self.db.read().dialect;
         let named = dialect.rows_of_json(
             audit_record::Entity::table(),
@@ -135,7 +134,7 @@ impl Clientele {
         );
         let keys = serde_json::to_string(keys).map_err(Error::internal)?;
         let clause = format!("WHERE (a.chain, a.position) IN ({named})");
-        let (rows, bytes) = self.read_records(&clause, vec![keys.into()], true).await?;
+        let (rows, bytes) = self.read(&clause, vec![keys.into()], true).await?;
         let keyed = |row: audit_record::Model| {
             let key = RecordKey {
                 chain: row.chain.clone(),
@@ -147,12 +146,7 @@ impl Clientele {
     }
 
     /// Reads contents only if requested, and the bytes of all contents read.
-    async fn read_records(
-        &self,
-        clauses: &str,
-        values: Vec<Value>,
-        contents: bool,
-    ) -> Result<(Vec<audit_record::Model>, i64)> {
+    async fn read(&self, clauses: &str, values: Vec<Value>, contents: bool) -> Result<(Vec<audit_record::Model>, i64)> {
         let connection = self.db.read();
         let bytes = match contents {
             true => contents_size(clauses),

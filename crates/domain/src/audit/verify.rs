@@ -7,28 +7,25 @@
 use sea_orm::DatabaseConnection;
 
 use super::{
-    Chain, Counts, Finding, Head, Keys,
+    AuditLog, Chain, Counts, Finding, Head, Keys,
     stretch::{Reading, STRETCH},
     tally::Tally,
     unknown::UnknownKeys,
     walk::Walk,
 };
-use crate::{
-    Clientele,
-    caller::{Caller, Permission},
-};
+use crate::caller::{Caller, Permission};
 use clientele_core::error::Result;
 
-impl Clientele {
+impl AuditLog {
     /// Verifies all chains, or that of one client. Passes each finding to `report`.
-    pub async fn verify_history(
+    pub async fn verify(
         &self,
         caller: &Caller,
         client_key: Option<&str>,
         report: impl FnMut(&Finding) + Send,
     ) -> Result<Counts> {
         caller.needs(Permission::Audit)?;
-        let keys = self.history.keys(self.db.read()).await?;
+        let keys = self.keys(self.db.read()).await?;
         let mut verifying = Verifying {
             reading: Reading(self.db.read()),
             keys,

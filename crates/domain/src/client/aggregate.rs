@@ -9,12 +9,12 @@ use std::{
 };
 
 use entity::{Collection, address, client, custom_field_value, id_document};
-use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult, Value};
+use sea_orm::{ConnectionTrait, QueryResult, Value};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::Clients;
 use crate::client_by::ClientBy;
 use crate::{
-    Clientele,
     audit::Head,
     caller::{Caller, Permission, Rights},
     definitions::Definitions,
@@ -91,13 +91,6 @@ impl Aggregate {
     }
 }
 
-/// Clients from one statement, with the definitions at that time.
-#[derive(Clone, Debug)]
-pub struct Clients {
-    pub rows: Vec<Aggregate>,
-    pub definitions: Arc<Definitions>,
-}
-
 /// The beginning of a statement that reads clients: `SELECT … FROM client c`.
 pub(super) fn select(dialect: Dialect, wanted: Wanted) -> &'static str {
     &selects(dialect, wanted).0
@@ -157,23 +150,6 @@ fn collection<T: Collection>(dialect: Dialect, wanted: bool) -> String {
     )
 }
 
-/// Runs a statement that begins with [`select`]. Returns the definitions' version (none without rows) and the clients
-/// in the statement's order.
-async fn read(
-    connection: &Connection<DatabaseConnection>,
-    sql: String,
-    values: impl IntoIterator<Item = Value>,
-) -> Result<(Option<i64>, Vec<Aggregate>)> {
-    let rows = connection.each(sql, values, |row| {
-        let (client, bytes) = decode(row)?;
-        let version: i64 = row.try_get_by_index(0)?;
-        Ok(((version, client), bytes))
-    });
-    let rows = rows.await?;
-    let version = rows.first().map(|(version, _)| *version);
-    Ok((version, rows.into_iter().map(|(_, client)| client).collect()))
-}
-
 /// Runs a statement that begins with [`select_for_change`]. Returns at most one client, the end of its audit chain, and
 /// the definitions' version.
 pub(crate) async fn read_for_change<C: ConnectionTrait>(
@@ -213,9 +189,9 @@ fn decode_collection<M: DeserializeOwned>(row: &QueryResult, at: usize, bytes: &
     Ok(Some(members))
 }
 
-impl Clientele {
+impl Clients {
     /// Returns the client that `by` names with the wanted collections, without values that the caller may not see.
-    pub async fn client(
+    pub async fn get(
         &self,
         caller: &Caller,
         by: &ClientBy,
@@ -228,20 +204,31 @@ impl Clientele {
             return Ok(None);
         }
         let sql = format!("{} WHERE {condition}", select(connection.dialect, wanted));
-        let mut clients = self.clients_of(sql, [named.into()]).await?;
-        Ok(clients.rows.pop().map(|mut client| {
-            client.hide_values(&caller.rights, &clients.definitions);
-            (client, clients.definitions)
+        let (mut rows, definitions) = self.read(sql, [named.into()]).await?;
+        Ok(rows.pop().map(|mut client| {
+            client.hide_values(&caller.rights, &definitions);
+            (client, definitions)
         }))
     }
 
-    pub(super) async fn clients_of(&self, sql: String, values: impl IntoIterator<Item = Value>) -> Result<Clients> {
+    /// Runs a statement that begins with [`select`]. Returns the clients in the statement's order, and the definitions
+    /// at that time.
+    pub(super) async fn read(
+        &self,
+        sql: String,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<(Vec<Aggregate>, Arc<Definitions>)> {
         let connection = self.db.read();
-        let (version, rows) = read(connection, sql, values).await?;
-        let definitions = match version {
-            Some(version) => self.definitions.at(version, connection).await?,
-            None => self.definitions.latest_known(connection).await?,
+        let rows = connection.each(sql, values, |row| {
+            let (client, bytes) = decode(row)?;
+            let version: i64 = row.try_get_by_index(0)?;
+            Ok(((version, client), bytes))
+        });
+        let rows = rows.await?;
+        let definitions = match rows.first() {
+            Some((version, _)) => self.definitions.at(*version, connection).await?,
+            None => self.definitions.latest_known().await?,
         };
-        Ok(Clients { rows, definitions })
+        Ok((rows.into_iter().map(|(_, client)| client).collect(), definitions))
     }
 }

@@ -3,8 +3,8 @@
 
 use chrono::{DateTime, Utc};
 
+use super::Clients;
 use crate::{
-    Clientele,
     audit::{self, Head},
     caller::{Caller, Permission},
 };
@@ -35,7 +35,7 @@ pub enum Erased {
     Before(DateTime<Utc>),
 }
 
-impl Clientele {
+impl Clients {
     /// Erases all personal data of a client outside its own rows, in one transaction, and records that. None if there
     /// is no such client.
     ///
@@ -44,7 +44,7 @@ impl Clientele {
     pub async fn erase_traces(&self, caller: &Caller, client_key: &str, now: DateTime<Utc>) -> Result<Option<Erased>> {
         caller.needs(Permission::DeleteClient)?;
         let erasure = Erasure {
-            clientele: self,
+            clients: self,
             caller,
             client_key,
             now,
@@ -78,7 +78,7 @@ impl Clientele {
         {
             return Ok(Some(Erased::Before(at)));
         }
-        let (records, head) = self.history.erase(transaction, caller, client_key, &head, now).await?;
+        let (records, head) = self.audit.erase(transaction, caller, client_key, &head, now).await?;
         let sql = "UPDATE client SET history_head = $2, history_count = $3 WHERE encoded_key = $1";
         let values = [client_key.into(), head.seal.into(), head.count.into()];
         transaction.run(sql, values).await?;
@@ -91,7 +91,7 @@ impl Clientele {
 }
 
 struct Erasure<'a> {
-    clientele: &'a Clientele,
+    clients: &'a Clients,
     caller: &'a Caller,
     client_key: &'a str,
     now: DateTime<Utc>,
@@ -102,12 +102,12 @@ impl Work for Erasure<'_> {
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Option<Erased>>> {
         let Self {
-            clientele,
+            clients,
             caller,
             client_key,
             now,
         } = self;
-        let erased = clientele.erase_traces_in(transaction, caller, client_key, *now).await?;
+        let erased = clients.erase_traces_in(transaction, caller, client_key, *now).await?;
         Ok(match erased {
             Some(Erased::Now { .. }) => Step::Commit(erased),
             Some(Erased::Before(_)) | None => Step::Discard(erased),

@@ -2,9 +2,11 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use super::aggregate::{Aggregate, Clients, Wanted, select};
+use super::{
+    Clients,
+    aggregate::{Aggregate, Wanted, select},
+};
 use crate::{
-    Clientele,
     caller::{Permission, Readable, Rights, Unread},
     definitions::Definitions,
 };
@@ -28,10 +30,10 @@ impl Readable for Found {
     }
 }
 
-impl Clientele {
+impl Clients {
     /// Returns the clients of these keys with all their values: the API must hide those that the caller may not see.
     /// Clients that don't exist are left out.
-    pub async fn clients_by_key(&self, keys: &[String], wanted: Wanted) -> Result<HashMap<String, Unread<Found>>> {
+    pub async fn by_key(&self, keys: &[String], wanted: Wanted) -> Result<HashMap<String, Unread<Found>>> {
         let dialect = self.db.read().dialect;
         let keys: Vec<&String> = keys.iter().filter(|key| !key.contains('\0')).collect();
         let sql = format!(
@@ -40,7 +42,7 @@ impl Clientele {
             dialect.is_one_of("c.encoded_key", "$1")
         );
         let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
-        let Clients { rows, definitions } = self.clients_of(sql, [keys.into()]).await?;
+        let (rows, definitions) = self.read(sql, [keys.into()]).await?;
         let unread = |client: Aggregate| {
             let key = client.client.encoded_key.clone();
             let (client, definitions) = (Arc::new(client), definitions.clone());

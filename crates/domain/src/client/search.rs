@@ -12,9 +12,11 @@ use entity::instant;
 
 pub use filter::{ClientFilter, CustomFieldFilter, Exactly};
 
-use super::aggregate::{self, Aggregate, Wanted};
+use super::{
+    Clients,
+    aggregate::{self, Aggregate, Wanted},
+};
 use crate::{
-    Clientele,
     caller::{Caller, Permission},
     definitions::Definitions,
 };
@@ -81,14 +83,14 @@ impl ClientPage {
     }
 }
 
-impl Clientele {
+impl Clients {
     /// Returns a page of the clients that pass `filter`: their rows, if `wanted` is given, and their number, if `total`
     /// is true. Rows and total take one statement each, a condition on a custom field at most one more.
     ///
     /// # Errors
     /// The inner error is a cursor of another order, or a custom field that doesn't exist or whose values the caller
     /// may not see.
-    pub async fn clients(
+    pub async fn page(
         &self,
         caller: &Caller,
         filter: &ClientFilter,
@@ -111,13 +113,13 @@ impl Clientele {
                 let mut conditions = conditions.clone();
                 let clauses = window.clauses(&order.into(), "c", &mut conditions);
                 let sql = format!("{} {clauses}", aggregate::select(conditions.dialect, wanted));
-                let mut found = self.clients_of(sql, conditions.values).await?;
-                for row in &mut found.rows {
-                    row.hide_values(&caller.rights, &found.definitions);
+                let (mut rows, definitions) = self.read(sql, conditions.values).await?;
+                for row in &mut rows {
+                    row.hide_values(&caller.rights, &definitions);
                 }
-                (found.rows, found.definitions)
+                (rows, definitions)
             }
-            None => (Vec::new(), self.definitions.latest_known(self.db.read()).await?),
+            None => (Vec::new(), self.definitions.latest_known().await?),
         };
         let total = match (total, same_value) {
             (false, _) => None,
@@ -147,7 +149,7 @@ impl Clientele {
         let connection = self.db.read();
         // Only a filter by a custom field needs the definitions before the clients are read.
         let definitions = match filter.custom_field {
-            Some(_) => Some(self.definitions.current(connection).await?),
+            Some(_) => Some(self.definitions.current().await?),
             None => None,
         };
         let definitions = definitions.as_deref();

@@ -10,19 +10,17 @@ use std::collections::HashMap;
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use entity::{address, client, client_id_claim, custom_field_value, id_document};
 
+use super::Clients;
 use crate::enums::ClientState;
 use crate::{
-    Clientele,
     audit::Noted,
     caller::Caller,
-    custom_field::{
-        CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, UpsertCustomFieldSet, upsert_custom_field_set,
-    },
+    custom_field::{CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, CustomFields, UpsertCustomFieldSet},
     definitions::{Definitions, Kind, NO_GROUP},
 };
 use async_graphql::MaybeUndefined::{Undefined, Value};
 use clientele_core::error::{Error, Result};
-use clientele_storage::db::{Database, Step, Transaction, Work};
+use clientele_storage::db::{Step, Transaction, Work};
 
 const BATCH: u32 = 1_000;
 /// The stated creation time of the first client.
@@ -37,11 +35,20 @@ const LAST_NAMES: [&str; 12] = [
 const CITIES: [&str; 5] = ["Exampleton", "Samplebury", "Testford", "Mockville", "Fixtureham"];
 const OPTIONS: [&str; 3] = ["LOW", "MEDIUM", "HIGH"];
 
-impl Clientele {
+impl Clients {
+    /// Returns true if the database has clients that [`Self::seed`] didn't create. For the operator.
+    pub async fn has_others(&self) -> Result<bool> {
+        // The key of a seeded client holds its number twice, see `key`.
+        let sql = "SELECT 1 FROM client_id_claim WHERE \
+            client_key <> '0190' || substr(client_key, 5, 8) || '700080000000' || substr(client_key, 5, 8) LIMIT 1";
+        Ok(self.db.read().one(sql, []).await?.is_some())
+    }
+
     /// Stores the invented clients 0 to `count` that are missing, and a set of custom fields for them. Calls `progress`
     /// with the number of those that exist.
     pub async fn seed(&self, count: u32, now: DateTime<Utc>, progress: impl Fn(u32)) -> Result<()> {
-        let (definitions, _) = upsert_custom_field_set(self, &Caller::operator(), &custom_fields(), now)
+        let (definitions, _) = CustomFields::new(self.db.clone(), self.audit.clone())
+            .upsert_set(&Caller::operator(), &custom_fields(), now)
             .await?
             .map_err(|_| Error::defect("other custom fields have the ids of those of the invented clients"))?;
         let mut done = 0;
@@ -49,7 +56,7 @@ impl Clientele {
         while done < count {
             let until = count.min(done.saturating_add(BATCH));
             let batch = Batch {
-                clientele: self,
+                clients: self,
                 definitions: &definitions,
                 from: done,
                 until,
@@ -64,16 +71,8 @@ impl Clientele {
     }
 }
 
-/// Returns true if the database has clients that [`Clientele::seed`] didn't create.
-pub async fn has_other_clients(db: &Database) -> Result<bool> {
-    // The key of a seeded client holds its number twice, see `key`.
-    let sql = "SELECT 1 FROM client_id_claim \
-        WHERE client_key <> '0190' || substr(client_key, 5, 8) || '700080000000' || substr(client_key, 5, 8) LIMIT 1";
-    Ok(db.read().one(sql, []).await?.is_some())
-}
-
 struct Batch<'a> {
-    clientele: &'a Clientele,
+    clients: &'a Clients,
     definitions: &'a Definitions,
     from: u32,
     until: u32,
@@ -115,7 +114,8 @@ impl Work for Batch<'_> {
             .put::<custom_field_value::Entity>(&Vec::from_iter(&values))
             .await?;
         let allowing = self
-            .clientele
+            .clients
+            .audit
             .allow_unrecorded(transaction, clients.len(), self.noted, self.now);
         Ok(Step::Commit(allowing.await?))
     }

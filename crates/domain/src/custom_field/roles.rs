@@ -1,24 +1,20 @@
 //! Creates and changes client roles. There is always exactly one default role.
 
-use std::sync::Arc;
-
 use async_graphql::{InputObject, MaybeUndefined};
-use chrono::{DateTime, Utc};
 use entity::client_role;
 
 use super::names::{definition_id, key_of_choice};
-use crate::definitions::{Definitions, bump_version, lock_definitions};
-use crate::member::{Problems, Scalars, TEXT_LIMIT};
 use crate::{
-    Clientele,
-    audit::{Action, Chain, Change, Members, Subject},
-    caller::{Caller, Permission},
+    audit::{Action, Members, Subject},
+    caller::Caller,
+    definitions::{Applied, DefinitionChange, DefinitionInput, Definitions},
+    member::{Problems, Scalars, TEXT_LIMIT},
 };
 use clientele_core::{
     error::Result,
     problem::{Problem, ProblemCode},
 };
-use clientele_storage::db::{Step, Transaction, Work};
+use clientele_storage::db::Transaction;
 
 /// Creates a client role, or changes the one with this `roleId` if there is one.
 #[derive(InputObject, Clone, Debug)]
@@ -38,85 +34,50 @@ pub struct UpsertClientRole {
     pub client_mutation_id: Option<String>,
 }
 
-/// Creates the role that `input` describes, or changes the one it names. Returns all definitions and the role's key.
-pub async fn upsert_client_role(
-    clientele: &Clientele,
-    caller: &Caller,
-    input: &UpsertClientRole,
-    now: DateTime<Utc>,
-) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
-    caller.needs(Permission::ManageCustomFields)?;
-    let work = Upsert {
-        clientele,
-        caller,
-        input,
-        now,
-    };
-    clientele.db.write(&work).await
-}
-
-struct Upsert<'a> {
-    clientele: &'a Clientele,
-    caller: &'a Caller,
-    input: &'a UpsertClientRole,
-    now: DateTime<Utc>,
-}
-
-impl Work for Upsert<'_> {
-    type Output = Result<(Arc<Definitions>, String), Vec<Problem>>;
-
-    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
-        lock_definitions(transaction).await?;
-        let definitions = Definitions::load(transaction).await?;
-        let role = match check(self.input, &definitions) {
+impl DefinitionInput for UpsertClientRole {
+    async fn apply(
+        &self,
+        _: &Caller,
+        present: &Definitions,
+        transaction: &Transaction,
+    ) -> Result<Result<Applied, Vec<Problem>>> {
+        let role = match check(self, present) {
             Ok(role) => role,
-            Err(problems) => return Ok(Step::Discard(Err(problems))),
+            Err(problems) => return Ok(Err(problems)),
         };
-        let key = role.encoded_key.clone();
-        if definitions.role_of_key(&key) == Some(&role) {
-            return Ok(Step::Discard(Ok((Arc::new(definitions), key))));
+        let (key, before) = (role.encoded_key.clone(), present.role_of_key(&role.encoded_key));
+        let mut changes = Vec::new();
+        if before != Some(&role) {
+            if role.is_default {
+                // Only one role can be the default at any time, within the transaction too.
+                let retire = "UPDATE client_role SET is_default = FALSE WHERE is_default";
+                transaction.run(retire, []).await?;
+            }
+            transaction.put::<client_role::Entity>(&[&role]).await?;
+            let default = present.default_role();
+            if role.is_default && default.encoded_key != key {
+                let retired = client_role::Model {
+                    is_default: false,
+                    ..default.clone()
+                };
+                changes.push(change(Some(default), &retired));
+            }
+            changes.push(change(before, &role));
         }
-        if role.is_default {
-            // Only one role can be the default at any time, within the transaction too.
-            transaction
-                .run("UPDATE client_role SET is_default = FALSE WHERE is_default", [])
-                .await?;
-        }
-        transaction.put::<client_role::Entity>(&[&role]).await?;
-        bump_version(transaction).await?;
-        let default = definitions.default_role();
-        if role.is_default && default.encoded_key != key {
-            let retired = client_role::Model {
-                is_default: false,
-                ..default.clone()
-            };
-            self.record(Some(default), &retired, transaction).await?;
-        }
-        self.record(definitions.role_of_key(&key), &role, transaction).await?;
-        Ok(Step::Commit(Ok((Arc::new(Definitions::load(transaction).await?), key))))
+        Ok(Ok(Applied { key, changes }))
     }
 }
 
-impl Upsert<'_> {
-    async fn record(
-        &self,
-        before: Option<&client_role::Model>,
-        after: &client_role::Model,
-        transaction: &Transaction,
-    ) -> Result<()> {
-        use client_role::Column::{Description, IsDefault, Name, Position, RoleId};
-        let mut members = Vec::new();
-        let columns = [RoleId, Name, Description, IsDefault, Position];
-        Members::new(&mut members).columns(before, Some(after), columns);
-        let change = Change {
-            chain: Chain::Definitions,
-            subject: Subject::ClientRole,
-            subject_key: &after.encoded_key,
-            action: Action::of(before),
-            members,
-        };
-        let history = &self.clientele.history;
-        history.record(transaction, self.caller, &change, self.now).await
+fn change(before: Option<&client_role::Model>, after: &client_role::Model) -> DefinitionChange {
+    use client_role::Column::{Description, IsDefault, Name, Position, RoleId};
+    let mut members = Vec::new();
+    let columns = [RoleId, Name, Description, IsDefault, Position];
+    Members::new(&mut members).columns(before, Some(after), columns);
+    DefinitionChange {
+        subject: Subject::ClientRole,
+        key: after.encoded_key.clone(),
+        action: Action::of(before),
+        members,
     }
 }
 

@@ -5,24 +5,22 @@
 mod check;
 mod recorded;
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
 
 use async_graphql::{InputObject, MaybeUndefined};
-use chrono::{DateTime, Utc};
 use entity::{Table, custom_field, custom_field_option, custom_field_set};
 
-use crate::definitions::{Definitions, FieldState, Kind, SetUsage, bump_version, lock_definitions};
 use crate::{
-    Clientele,
-    audit::{Action, Chain, Change, Subject},
-    caller::{Caller, Permission},
+    audit::{Action, Subject},
+    caller::Caller,
+    definitions::{Applied, DefinitionChange, DefinitionInput, Definitions, FieldState, Kind, SetUsage},
 };
 use clientele_core::{
     error::{Error, Result},
     path,
     problem::{Problem, ProblemCode},
 };
-use clientele_storage::db::{Step, Transaction, Work};
+use clientele_storage::db::Transaction;
 
 /// Creates a set of custom fields, or changes the one with this `setId` if there is one. To change it, you need the
 /// right to change its values. If you have rights to some sets only, you need them for a set that you have created,
@@ -97,73 +95,37 @@ struct Plan {
     removed: Vec<String>,
 }
 
-/// Creates the set that `input` describes, or changes the one it names. Returns all definitions and the set's key.
-pub async fn upsert_custom_field_set(
-    clientele: &Clientele,
-    caller: &Caller,
-    input: &UpsertCustomFieldSet,
-    now: DateTime<Utc>,
-) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
-    caller.needs(Permission::ManageCustomFields)?;
-    let work = Upsert {
-        clientele,
-        caller,
-        input,
-        now,
-    };
-    clientele.db.write(&work).await
-}
-
-struct Upsert<'a> {
-    clientele: &'a Clientele,
-    caller: &'a Caller,
-    input: &'a UpsertCustomFieldSet,
-    now: DateTime<Utc>,
-}
-
-impl Work for Upsert<'_> {
-    type Output = Result<(Arc<Definitions>, String), Vec<Problem>>;
-
-    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
-        lock_definitions(transaction).await?;
-        let definitions = Definitions::load(transaction).await?;
-        if let Some(problem) = self.forbidden(&definitions) {
-            return Ok(Step::Discard(Err(vec![problem])));
+impl DefinitionInput for UpsertCustomFieldSet {
+    async fn apply(
+        &self,
+        caller: &Caller,
+        present: &Definitions,
+        transaction: &Transaction,
+    ) -> Result<Result<Applied, Vec<Problem>>> {
+        // A caller who may not change the set's values may not change the rules for the values, nor find out by trying
+        // which fields have any.
+        let id = &self.set.set_id;
+        if present.sets.iter().any(|set| set.set_id == *id) && !caller.rights.edits(id) {
+            let message = "You may not change values of this set, nor its definition.";
+            let problem = Problem::new(ProblemCode::Forbidden, path!["set", "setId"], message);
+            return Ok(Err(vec![problem]));
         }
-        let used = fields_in_use(&self.input.set.set_id, transaction).await?;
-        let plan = match check::check(self.input, &definitions, &used) {
+        let used = fields_in_use(id, transaction).await?;
+        let plan = match check::check(self, present, &used) {
             Ok(plan) => plan,
-            Err(problems) => return Ok(Step::Discard(Err(problems))),
+            Err(problems) => return Ok(Err(problems)),
         };
         let key = plan.set.encoded_key.clone();
-        if !write(&plan, &definitions, transaction).await? {
-            return Ok(Step::Discard(Ok((Arc::new(definitions), key))));
+        let mut changes = Vec::new();
+        if write(&plan, present, transaction).await? {
+            changes.push(DefinitionChange {
+                subject: Subject::CustomFieldSet,
+                key: key.clone(),
+                action: Action::of(present.set_of_key(&key)),
+                members: recorded::members(&plan, present),
+            });
         }
-        bump_version(transaction).await?;
-        let change = Change {
-            chain: Chain::Definitions,
-            subject: Subject::CustomFieldSet,
-            subject_key: &key,
-            action: Action::of(definitions.set_of_key(&key)),
-            members: recorded::members(&plan, &definitions),
-        };
-        let history = &self.clientele.history;
-        history.record(transaction, self.caller, &change, self.now).await?;
-        Ok(Step::Commit(Ok((Arc::new(Definitions::load(transaction).await?), key))))
-    }
-}
-
-impl Upsert<'_> {
-    /// Refuses a caller who may not change the set's values: they may not change the rules for the values, nor find out
-    /// by trying which fields have any.
-    fn forbidden(&self, definitions: &Definitions) -> Option<Problem> {
-        let set = definitions
-            .sets
-            .iter()
-            .find(|set| set.set_id == self.input.set.set_id)?;
-        let message = "You may not change values of this set, nor its definition.";
-        (!self.caller.rights.edits(&set.set_id))
-            .then(|| Problem::new(ProblemCode::Forbidden, path!["set", "setId"], message))
+        Ok(Ok(Applied { key, changes }))
     }
 }
 

@@ -6,7 +6,6 @@ use chrono::{DateTime, Utc};
 use entity::instant;
 use tokio::{sync::watch, time::sleep};
 
-use crate::Clientele;
 use clientele_core::error::Result;
 use clientele_storage::db::{Database, Step, Transaction, Work};
 
@@ -20,12 +19,12 @@ pub const BATCH: u64 = 1_000;
 const EVERY: Duration = Duration::from_secs(600);
 
 /// Removes expired outcomes periodically, until `stop` is true. Any number of servers can do so on one database.
-pub async fn keep_removing(clientele: Arc<Clientele>, clock: Clock, mut stop: watch::Receiver<bool>) {
+pub async fn keep_removing(db: Database, clock: Clock, mut stop: watch::Receiver<bool>) {
     while !*stop.borrow() {
-        match remove_expired(&clientele.db, clock()).await {
+        match remove_expired(&db, clock()).await {
             Ok(BATCH) => continue,
             Ok(_) => {}
-            Err(error) if clientele.db.logs_outage_of(&error) => {}
+            Err(error) if db.logs_outage_of(&error) => {}
             Err(error) => tracing::warn!(error = error.kind(), "expired idempotency records could not be removed"),
         }
         tokio::select! {

@@ -10,11 +10,9 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use super::Messages;
+use crate::caller::{Caller, Permission};
 use crate::enums::{Channel, MessageState, Reason};
-use crate::{
-    Clientele,
-    caller::{Caller, Permission},
-};
 use clientele_core::error::Result;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -28,8 +26,8 @@ struct ForReason {
     reason: &'static str,
 }
 
-/// The metrics of messages in one process.
-#[derive(Debug)]
+/// The metrics of messages in one process. Clones share them.
+#[derive(Clone, Debug)]
 pub struct Metrics {
     sent: Family<OfChannel, Counter>,
     failed: Family<ForReason, Counter>,
@@ -108,7 +106,7 @@ impl Metrics {
     }
 }
 
-impl Clientele {
+impl Messages {
     /// Reads the outbox for the metrics.
     ///
     /// # Errors

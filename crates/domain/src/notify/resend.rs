@@ -8,12 +8,10 @@ use chrono::{DateTime, SubsecRound, Utc};
 use entity::{Table, instant, message};
 use sea_orm::{QueryResult, Value};
 
+use super::Messages;
 use super::search::{MessageFilter, MessageKey, decode};
+use crate::caller::{Caller, Permission};
 use crate::enums::{Channel, MessageState};
-use crate::{
-    Clientele,
-    caller::{Caller, Permission},
-};
 use clientele_core::{
     error::{Error, Result},
     path,
@@ -48,12 +46,12 @@ pub struct Resent {
     pub more: bool,
 }
 
-impl Clientele {
+impl Messages {
     /// Queues failed messages again, as if they had never been tried.
     ///
     /// # Errors
     /// Every problem as the inner error, internal errors as the outer one. Nothing is written with either.
-    pub async fn resend_messages(
+    pub async fn resend(
         &self,
         caller: &Caller,
         which: &Resend,
@@ -73,7 +71,7 @@ impl Clientele {
         let now = now.trunc_subsecs(6);
         let answer = self.db.write(&Queue { which, now }).await?;
         Ok(answer.map(|(resent, channels)| {
-            channels.into_iter().for_each(|channel| self.bell.ring(channel));
+            channels.into_iter().for_each(|channel| self.outbox.send(channel));
             resent
         }))
     }

@@ -11,10 +11,8 @@ use sea_orm::{QueryResult, Value};
 use serde::Serialize;
 
 pub use self::filter::MessageFilter;
-use crate::{
-    Clientele,
-    caller::{Caller, Permission, Readable, Rights, Unread},
-};
+use super::Messages;
+use crate::caller::{Caller, Permission, Readable, Rights, Unread};
 use clientele_core::error::{Error, Result};
 use clientele_storage::paging::{Asked, Conditions, Cursor, Order, Page, Total, Window, counting};
 
@@ -73,9 +71,9 @@ impl MessagePage {
     }
 }
 
-impl Clientele {
+impl Messages {
     /// Returns a page of the messages that pass `filter`. Rows and total take one statement each, if requested.
-    pub async fn messages(
+    pub async fn page(
         &self,
         caller: &Caller,
         filter: &MessageFilter,
@@ -86,20 +84,20 @@ impl Clientele {
         let rows = if asked.rows {
             let mut conditions = filter.conditions(self.db.read().dialect);
             let clauses = window.clauses(&NEWEST_FIRST, "m", &mut conditions);
-            self.read_messages(&clauses, conditions.values).await?
+            self.read(&clauses, conditions.values).await?
         } else {
             Vec::new()
         };
         Ok(MessagePage {
             messages: window.page(rows),
             total: match asked.total {
-                true => Some(self.count_messages(filter).await?),
+                true => Some(self.count(filter).await?),
                 false => None,
             },
         })
     }
 
-    async fn count_messages(&self, filter: &MessageFilter) -> Result<Total> {
+    async fn count(&self, filter: &MessageFilter) -> Result<Total> {
         let connection = self.db.read();
         let conditions = filter.conditions(connection.dialect);
         let rows = format!("message m {}", conditions.clause());
@@ -107,7 +105,7 @@ impl Clientele {
     }
 
     /// Returns the same page of the messages of each of these clients, by their keys.
-    pub async fn messages_of_clients(
+    pub async fn pages_of_clients(
         &self,
         client_keys: &[&str],
         window: &Window,
@@ -140,20 +138,17 @@ impl Clientele {
     }
 
     /// Returns the messages of these keys; those that don't exist are left out.
-    pub async fn messages_by_key(
-        &self,
-        keys: &[MessageKey],
-    ) -> Result<HashMap<MessageKey, Unread<Arc<message::Model>>>> {
+    pub async fn by_key(&self, keys: &[MessageKey]) -> Result<HashMap<MessageKey, Unread<Arc<message::Model>>>> {
         let dialect = self.db.read().dialect;
         let named = dialect.rows_of_json(message::Entity::table(), &message::Entity::key_columns(), "$1");
         let keys = serde_json::to_string(keys).map_err(Error::internal)?;
         let clause = format!("WHERE (m.client_key, m.encoded_key) IN ({named})");
-        let found = self.read_messages(&clause, vec![keys.into()]).await?;
+        let found = self.read(&clause, vec![keys.into()]).await?;
         let unread = |message| (MessageKey::of(&message), Unread::new(Arc::new(message)));
         Ok(found.into_iter().map(unread).collect())
     }
 
-    async fn read_messages(&self, clauses: &str, values: Vec<Value>) -> Result<Vec<message::Model>> {
+    async fn read(&self, clauses: &str, values: Vec<Value>) -> Result<Vec<message::Model>> {
         let connection = self.db.read();
         let row = connection.dialect.row::<message::Entity>("m");
         let row = connection.dialect.cast_to_text(&row);

@@ -9,24 +9,72 @@ mod recorded;
 mod upsert;
 mod values;
 
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
 use entity::{client, message_variant};
 
 pub use self::{
-    delete::{DeleteMessageTemplate, delete_message_template},
+    delete::DeleteMessageTemplate,
     preview::Preview,
-    upsert::{
-        MessageConditionsInput, MessageFieldConditionInput, MessageTemplateVariantInput, UpsertMessageTemplate,
-        upsert_message_template,
-    },
+    upsert::{MessageConditionsInput, MessageFieldConditionInput, MessageTemplateVariantInput, UpsertMessageTemplate},
     values::{Source, mobile_phone},
 };
 use super::render::Compiled;
 pub use crate::definitions::{Conditions, FieldCondition, Template, Variant};
 use crate::{
-    client::{Aggregate, Wanted},
+    audit::AuditLog,
+    caller::{Caller, Permission},
+    client::{Aggregate, Clients, Wanted},
+    definitions::{self, Definitions},
     enums::Channel,
 };
-use clientele_core::{error::Result, text::is_blank};
+use clientele_core::{error::Result, problem::Problem, text::is_blank};
+use clientele_storage::db::Database;
+
+/// Changes message templates, and previews their messages.
+#[derive(Clone, Debug)]
+pub struct Templates {
+    db: Database,
+    audit: AuditLog,
+    clients: Clients,
+}
+
+impl Templates {
+    pub fn new(db: Database, audit: AuditLog, clients: Clients) -> Self {
+        Self { db, audit, clients }
+    }
+
+    /// Creates the template that `input` describes, or changes the one it names. Returns all definitions and the
+    /// template's key.
+    ///
+    /// # Errors
+    /// Every problem as the inner error, internal errors as the outer one. Nothing is written with either.
+    pub async fn upsert(
+        &self,
+        caller: &Caller,
+        input: &UpsertMessageTemplate,
+        now: DateTime<Utc>,
+    ) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
+        caller.needs(Permission::ManageTemplates)?;
+        definitions::change(&self.db, &self.audit, caller, input, now).await
+    }
+
+    /// Deletes a template and returns its key.
+    ///
+    /// # Errors
+    /// Those of [`Self::upsert`].
+    pub async fn delete(
+        &self,
+        caller: &Caller,
+        input: &DeleteMessageTemplate,
+        now: DateTime<Utc>,
+    ) -> Result<Result<String, Vec<Problem>>> {
+        caller.needs(Permission::ManageTemplates)?;
+        let deleted = definitions::change(&self.db, &self.audit, caller, input, now).await?;
+        Ok(deleted.map(|(_, key)| key))
+    }
+}
 
 impl Template {
     /// Returns true if all conditions hold for a client that was loaded with the collections of

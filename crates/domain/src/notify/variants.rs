@@ -1,46 +1,36 @@
 //! Caches the versions of variants that messages are written from. A version never changes, so that the cache is never
 //! out of date.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, sync::Arc};
 
 use entity::message;
 use moka::sync::Cache;
 
-use super::render::{Compiled, Values};
+use super::{
+    Messages,
+    render::{Compiled, Values},
+};
 use crate::caller::Rights;
 use crate::notify::content::Content;
 use clientele_core::error::{Error, Result};
-use clientele_storage::db::Database;
 
 /// More than a bank uses at a time.
 const KEPT: u64 = 1_000;
 
-/// Compiled variants by key.
-pub struct Variants(Cache<String, Arc<Compiled>>);
-
-impl Default for Variants {
-    fn default() -> Self {
-        Self(Cache::new(KEPT))
-    }
+pub(super) fn cache() -> Cache<String, Arc<Compiled>> {
+    Cache::new(KEPT)
 }
 
-impl fmt::Debug for Variants {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Variants").field(&self.0.entry_count()).finish()
-    }
-}
-
-impl Variants {
+impl Messages {
     /// Returns the variants of these keys, with at most one statement. One that doesn't exist or can't be read is left
     /// out.
-    pub async fn of<'a>(
+    pub async fn variants<'a>(
         &self,
         keys: impl IntoIterator<Item = &'a str>,
-        db: &Database,
     ) -> Result<HashMap<String, Arc<Compiled>>> {
         let (mut found, mut missing) = (HashMap::new(), Vec::new());
         for key in keys {
-            match self.0.get(key) {
+            match self.variants.get(key) {
                 Some(variant) => _ = found.insert(key.to_owned(), variant),
                 None => missing.push(key),
             }
@@ -50,7 +40,7 @@ impl Variants {
         }
         missing.sort_unstable();
         missing.dedup();
-        let connection = db.read();
+        let connection = self.db.read();
         let which = connection.dialect.is_one_of("encoded_key", "$1");
         let sql = format!("SELECT encoded_key, subject, text, html FROM message_variant WHERE {which}");
         let missing = serde_json::to_string(&missing).map_err(Error::internal)?;
@@ -61,7 +51,7 @@ impl Variants {
                 continue;
             };
             let compiled = Arc::new(compiled);
-            self.0.insert(key.clone(), compiled.clone());
+            self.variants.insert(key.clone(), compiled.clone());
             found.insert(key, compiled);
         }
         Ok(found)

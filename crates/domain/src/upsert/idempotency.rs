@@ -77,7 +77,7 @@ impl Upsert<'_> {
             return Ok(Err(vec![problem]));
         }
         let present = self
-            .clientele
+            .clients
             .definitions
             .at(kept.definition_version, transaction)
             .await?;

@@ -58,7 +58,7 @@ impl Upsert<'_> {
         let generate = client.client_id.is_empty();
         for _ in 0..if generate { ID_ATTEMPTS } else { 1 } {
             if generate {
-                client.client_id = self.clientele.settings.id_pattern.generate(&mut rand::rng());
+                client.client_id = self.clients.settings.id_pattern.generate(&mut rand::rng());
             }
             let claim = "INSERT INTO client_id_claim (client_id, client_key) \
                          SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM client WHERE encoded_key = $1) \
@@ -120,7 +120,7 @@ impl Upsert<'_> {
             members,
         };
         let mut batch = Batch::new(transaction.dialect);
-        let history = &self.clientele.history;
+        let history = &self.clients.audit;
         let head = history
             .append(transaction, &mut batch, self.caller, &change, head, self.now)
             .await?;

@@ -19,7 +19,7 @@ impl Upsert<'_> {
         version: i64,
         transaction: &Transaction,
     ) -> Result<Vec<Problem>> {
-        let definitions = self.clientele.definitions.at(version, transaction).await?;
+        let definitions = self.clients.definitions.at(version, transaction).await?;
         let facts = Facts {
             caller: self.caller,
             present: None,
@@ -27,7 +27,7 @@ impl Upsert<'_> {
             definitions: &definitions,
             linked: &self.linked(&definitions, transaction).await?,
             taken: false,
-            settings: &self.clientele.settings,
+            settings: &self.clients.settings,
             now: self.now,
         };
         let others = check(self.input, &facts).err().unwrap_or_default();

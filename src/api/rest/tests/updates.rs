@@ -136,7 +136,7 @@ async fn r9_collections_are_changed_alone_unless_the_key_is_demanded() {
     let server = Server::start().await;
     let before = server.ines().await;
     let strict = super::open(
-        server.clientele.clone(),
+        &server.services,
         RestSettings {
             require_encoded_key: true,
             ..RestSettings::default()

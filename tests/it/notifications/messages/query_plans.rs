@@ -67,7 +67,7 @@ async fn every_message_filter_uses_an_index(server: &TestServer) {
 /// SQLite's query plan of a statement, which does not depend on its parameters.
 async fn plan(server: &TestServer, statement: &str) -> String {
     let rows = server
-        .clientele
+        .services
         .db
         .read()
         .all(format!("EXPLAIN QUERY PLAN {statement}"), [])

@@ -35,7 +35,13 @@ async fn refuses(server: &TestServer, input: Value, problems: &[(&str, &str, &[&
 
 /// Whether workers of this channel have been notified.
 fn is_rung(server: &TestServer, channel: Channel) -> bool {
-    server.clientele.bell.rung(channel).now_or_never().is_some()
+    server
+        .services
+        .messages
+        .outbox
+        .received(channel)
+        .now_or_never()
+        .is_some()
 }
 
 on_both!(

@@ -168,10 +168,12 @@ async fn cancelled_upsert_is_all_or_nothing(server: &TestServer) {
     let attempt = |writer: usize| {
         let mut input = submission(writer);
         input.client.encoded_key = Value(key.clone());
-        let (clientele, caller) = (server.clientele.clone(), Caller::operator());
+        let (services, caller) = (server.services.clone(), Caller::operator());
         async move {
             let now = std::time::SystemTime::now().into();
-            let work = clientele.upsert_client(&caller, &input, clientele::client::Wanted::ALL, now);
+            let work = services
+                .clients
+                .upsert(&caller, &input, clientele::client::Wanted::ALL, now);
             // Each is dropped after a different number of polls, so that every stage is interrupted once.
             let mut work = std::pin::pin!(work);
             for _ in 0..writer {

@@ -47,8 +47,9 @@ async fn degrees(server: &TestServer, latitude: f64, longitude: f64) -> [(Option
     .await;
     let by = ClientBy::EncodedKey(upserted.client.client.encoded_key.clone());
     let read = server
-        .clientele
-        .client(&Caller::operator(), &by, Wanted::ALL)
+        .services
+        .clients
+        .get(&Caller::operator(), &by, Wanted::ALL)
         .await
         .expect("the database answers")
         .expect("it was created");
@@ -64,8 +65,9 @@ async fn notes(server: &TestServer, notes: &str) -> [Option<String>; 2] {
     let upserted = upsert(server, &input).await;
     let by = ClientBy::EncodedKey(upserted.client.client.encoded_key.clone());
     let read = server
-        .clientele
-        .client(&Caller::operator(), &by, Wanted::ALL)
+        .services
+        .clients
+        .get(&Caller::operator(), &by, Wanted::ALL)
         .await
         .expect("the database answers")
         .expect("it was created");

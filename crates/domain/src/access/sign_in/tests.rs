@@ -16,19 +16,17 @@ use tokio::{select, sync::Notify};
 
 use super::Verdict;
 use crate::{
-    Clientele,
     access::{
-        UpsertUser,
+        Accounts, Clock, UpsertUser,
         asking::MOST_TOGETHER,
-        create_user,
         hash_queue::{HashPermit, MOST_WAITING, Waiter},
         password::Hasher,
     },
+    audit::{AuditLog, AuditSettings},
     caller::{
         Caller,
         throttle::{Allowance, Charge, Throttle},
     },
-    client::ClientSettings,
 };
 use clientele_core::flow::Flow;
 use clientele_storage::db::{Database, DatabaseSettings};
@@ -39,7 +37,7 @@ const FRESHNESS: Duration = Duration::from_secs(3_600);
 
 /// A database with the user ana, and one permit to hash.
 struct House {
-    clientele: Clientele,
+    accounts: Accounts,
     _folder: tempfile::TempDir,
 }
 
@@ -50,8 +48,9 @@ impl House {
         let db = Database::connect(&url, &DatabaseSettings::default()).await;
         let db = db.expect("a database");
         db.migrate().await.expect("the tables");
-        let mut clientele = Clientele::new(db, ClientSettings::default());
-        clientele.accounts.hasher = Arc::new(Hasher::new(1));
+        let audit = AuditLog::new(db.clone(), AuditSettings::default());
+        let mut accounts = Accounts::new(db, audit, Clock::default());
+        accounts.hasher = Arc::new(Hasher::new(1));
         let ana = UpsertUser {
             name: "ana".to_owned(),
             password: Value(RIGHT.to_owned()),
@@ -62,10 +61,12 @@ impl House {
             role: Undefined,
             client_mutation_id: None,
         };
-        let made = create_user(&clientele, &Caller::operator(), &ana, DateTime::UNIX_EPOCH).await;
+        let made = accounts
+            .create_user(&Caller::operator(), &ana, DateTime::UNIX_EPOCH)
+            .await;
         made.expect("the database answers").expect("the user is sound");
         Self {
-            clientele,
+            accounts,
             _folder: folder,
         }
     }
@@ -76,25 +77,23 @@ impl House {
         password: &str,
         charge: impl FnOnce() -> Result<Charge, Duration> + Send + 'static,
     ) -> Verdict {
-        let accounts = &self.clientele.accounts;
-        let attempt = accounts.attempt(name, password, HERE);
-        accounts.verify(&self.clientele.db, attempt, FRESHNESS, charge).await
+        let attempt = self.accounts.attempt(name, password, HERE);
+        self.accounts.verify(attempt, FRESHNESS, charge).await
     }
 
     async fn is_known(&self) -> bool {
-        let accounts = &self.clientele.accounts;
-        let attempt = accounts.attempt("ana", RIGHT, HERE);
-        let known = accounts.known_user(&self.clientele.db, &attempt, FRESHNESS).await;
+        let attempt = self.accounts.attempt("ana", RIGHT, HERE);
+        let known = self.accounts.known_user(&attempt, FRESHNESS).await;
         known.expect("the database answers").is_some()
     }
 
     fn comparisons(&self) -> u64 {
-        self.clientele.accounts.hasher.comparisons()
+        self.accounts.hasher.comparisons()
     }
 
     /// The only permit: while it is held, all others wait.
     async fn permit(&self) -> HashPermit {
-        let queue = &self.clientele.accounts.hasher.queue;
+        let queue = &self.accounts.hasher.queue;
         let ticket = queue.join(Waiter::Caller(Flow::Internal));
         ticket.expect("room").granted().await.expect("a permit")
     }
@@ -177,7 +176,7 @@ async fn who_hangs_up_before_his_turn_leaves_his_place_and_is_neither_charged_no
         assert!(poll!(same.as_mut()).is_pending(), "somebody still waits for it");
         drop(same);
         // The spawned task ends when it sees that no request waits.
-        while !house.clientele.accounts.asking.is_empty() {
+        while !house.accounts.asking.is_empty() {
             tokio::task::yield_now().await;
         }
     }
@@ -248,7 +247,7 @@ async fn who_comes_after_the_answer_is_not_charged_and_who_may_not_ask_isnt_look
 #[tokio::test]
 async fn a_network_that_somebody_signed_in_from_has_a_lane_of_its_own_whoever_asks_there() {
     let house = House::build().await;
-    let verified = &house.clientele.accounts.credentials;
+    let verified = &house.accounts.credentials;
     for (password, waiter) in [("wrong", Waiter::Network(HERE)), (RIGHT, Waiter::KnownNetwork(HERE))] {
         house.verify("ana", password, free).await;
         assert_eq!(verified.waiter(HERE), waiter, "{password}");

@@ -9,8 +9,8 @@ use rand::Rng;
 use super::{Token, record};
 use crate::member::{Problems, Scalars, TEXT_LIMIT};
 use crate::{
-    Clientele,
     access::{
+        Accounts,
         account::permissions_column,
         accounts::token_hash,
         grant::{Sent, may_give, may_give_role, role},
@@ -57,26 +57,28 @@ pub struct CreateToken {
     pub client_mutation_id: Option<String>,
 }
 
-/// Creates a token and returns it with its text, which is shown only this once and kept nowhere.
-pub async fn create_token(
-    clientele: &Clientele,
-    caller: &Caller,
-    input: &CreateToken,
-    now: DateTime<Utc>,
-) -> Result<Result<(Token, Secret), Vec<Problem>>> {
-    caller.needs(Permission::ManageUsers)?;
-    let mut bytes = [0; 32];
-    rand::rng().fill_bytes(&mut bytes);
-    let text = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes));
-    let work = Create {
-        clientele,
-        caller,
-        input,
-        text: &text,
-        now: now.trunc_subsecs(6),
-    };
-    let outcome = clientele.accounts.write(&clientele.db, &work).await?;
-    Ok(outcome.map(|token| (token, Secret::new(text))))
+impl Accounts {
+    /// Creates a token and returns it with its text, which is shown only this once and kept nowhere.
+    pub async fn create_token(
+        &self,
+        caller: &Caller,
+        input: &CreateToken,
+        now: DateTime<Utc>,
+    ) -> Result<Result<(Token, Secret), Vec<Problem>>> {
+        caller.needs(Permission::ManageUsers)?;
+        let mut bytes = [0; 32];
+        rand::rng().fill_bytes(&mut bytes);
+        let text = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes));
+        let work = Create {
+            accounts: self,
+            caller,
+            input,
+            text: &text,
+            now: now.trunc_subsecs(6),
+        };
+        let outcome = self.write(&work).await?;
+        Ok(outcome.map(|token| (token, Secret::new(text))))
+    }
 }
 
 fn check(caller: &Caller, input: &CreateToken, text: &str, now: DateTime<Utc>) -> Result<Token, Vec<Problem>> {
@@ -161,7 +163,7 @@ fn check_end(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>, problems: &m
 }
 
 struct Create<'a> {
-    clientele: &'a Clientele,
+    accounts: &'a Accounts,
     caller: &'a Caller,
     input: &'a CreateToken,
     text: &'a str,
@@ -178,7 +180,7 @@ impl Work for Create<'_> {
             Err(problems) => return Ok(Step::Discard(Err(problems))),
         };
         transaction.put::<api_token::Entity>(&[&token.row]).await?;
-        record(self.clientele, transaction, caller, None, &token.row, self.now).await?;
+        record(self.accounts, transaction, caller, None, &token.row, self.now).await?;
         Ok(Step::Commit(Ok(token)))
     }
 }

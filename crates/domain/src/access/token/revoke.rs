@@ -7,8 +7,7 @@ use sea_orm::EntityTrait;
 
 use super::{Token, record};
 use crate::{
-    Clientele,
-    access::{account::token_rights, present::lock_users_for_manager},
+    access::{Accounts, account::token_rights, present::lock_users_for_manager},
     caller::{Caller, Permission},
 };
 use clientele_core::{
@@ -29,25 +28,27 @@ pub struct RevokeToken {
     pub client_mutation_id: Option<String>,
 }
 
-/// Revokes a token. One that is revoked already stays as it is.
-pub async fn revoke_token(
-    clientele: &Clientele,
-    caller: &Caller,
-    input: &RevokeToken,
-    now: DateTime<Utc>,
-) -> Result<Result<Token, Vec<Problem>>> {
-    caller.needs(Permission::ManageUsers)?;
-    let work = Revoke {
-        clientele,
-        caller,
-        key: &input.encoded_key,
-        now: now.trunc_subsecs(6),
-    };
-    clientele.accounts.write(&clientele.db, &work).await
+impl Accounts {
+    /// Revokes a token. One that is revoked already stays as it is.
+    pub async fn revoke_token(
+        &self,
+        caller: &Caller,
+        input: &RevokeToken,
+        now: DateTime<Utc>,
+    ) -> Result<Result<Token, Vec<Problem>>> {
+        caller.needs(Permission::ManageUsers)?;
+        let work = Revoke {
+            accounts: self,
+            caller,
+            key: &input.encoded_key,
+            now: now.trunc_subsecs(6),
+        };
+        self.write(&work).await
+    }
 }
 
 struct Revoke<'a> {
-    clientele: &'a Clientele,
+    accounts: &'a Accounts,
     caller: &'a Caller,
     key: &'a str,
     now: DateTime<Utc>,
@@ -81,7 +82,7 @@ impl Work for Revoke<'_> {
             ..before.clone()
         };
         transaction.put::<api_token::Entity>(&[&row]).await?;
-        record(self.clientele, transaction, caller, Some(&before), &row, self.now).await?;
+        record(self.accounts, transaction, caller, Some(&before), &row, self.now).await?;
         Ok(Step::Commit(Ok(Token::of(row)?)))
     }
 }

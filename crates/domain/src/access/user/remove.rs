@@ -5,8 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::{find, irreplaceable, missing, record};
 use crate::{
-    Clientele,
-    access::present::lock_users_for_manager,
+    access::{Accounts, present::lock_users_for_manager},
     caller::{Caller, Permission},
 };
 use clientele_core::{
@@ -26,25 +25,27 @@ pub struct DeleteUser {
     pub client_mutation_id: Option<String>,
 }
 
-/// Removes the user of this name and returns its key. The tokens that it created stay.
-pub async fn delete_user(
-    clientele: &Clientele,
-    caller: &Caller,
-    input: &DeleteUser,
-    now: DateTime<Utc>,
-) -> Result<Result<String, Vec<Problem>>> {
-    caller.needs(Permission::ManageUsers)?;
-    let work = Delete {
-        clientele,
-        caller,
-        name: &input.name,
-        now,
-    };
-    clientele.accounts.write(&clientele.db, &work).await
+impl Accounts {
+    /// Removes the user of this name and returns its key. The tokens that it created stay.
+    pub async fn delete_user(
+        &self,
+        caller: &Caller,
+        input: &DeleteUser,
+        now: DateTime<Utc>,
+    ) -> Result<Result<String, Vec<Problem>>> {
+        caller.needs(Permission::ManageUsers)?;
+        let work = Delete {
+            accounts: self,
+            caller,
+            name: &input.name,
+            now,
+        };
+        self.write(&work).await
+    }
 }
 
 struct Delete<'a> {
-    clientele: &'a Clientele,
+    accounts: &'a Accounts,
     caller: &'a Caller,
     name: &'a str,
     now: DateTime<Utc>,
@@ -69,7 +70,7 @@ impl Work for Delete<'_> {
         let key = user.row.encoded_key.clone();
         let sql = "DELETE FROM api_user WHERE encoded_key = $1";
         transaction.run(sql, [key.as_str().into()]).await?;
-        record(self.clientele, transaction, caller, Some(&user), None, self.now).await?;
+        record(self.accounts, transaction, caller, Some(&user), None, self.now).await?;
         Ok(Step::Commit(Ok(key)))
     }
 }

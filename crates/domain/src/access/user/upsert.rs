@@ -7,9 +7,8 @@ use entity::api_user;
 use super::{NAME_RULE, User, find, irreplaceable, missing, record};
 use crate::member::Problems;
 use crate::{
-    Clientele,
     access::{
-        RequestPlace,
+        Accounts, RequestPlace,
         account::permissions_column,
         accounts::LONGEST_NAME,
         grant::{Sent, has_limits, may_give, may_give_role, role},
@@ -55,39 +54,7 @@ pub struct UpsertUser {
     pub client_mutation_id: Option<String>,
 }
 
-/// Creates the user that `input` describes, or changes the one it names. Returns the user, and whether it is new.
-/// `place` is the request's permit.
-pub async fn upsert_user(
-    clientele: &Clientele,
-    caller: &Caller,
-    input: &UpsertUser,
-    place: &impl RequestPlace,
-    now: DateTime<Utc>,
-) -> Result<Result<(User, bool), Vec<Problem>>> {
-    write_user(clientele, caller, input, Must::CreateOrChange, place, now).await
-}
-
-/// Creates the user that `input` describes. An existing user of this name is a problem and stays unchanged.
-pub async fn create_user(
-    clientele: &Clientele,
-    caller: &Caller,
-    input: &UpsertUser,
-    now: DateTime<Utc>,
-) -> Result<Result<(User, bool), Vec<Problem>>> {
-    write_user(clientele, caller, input, Must::Create, &(), now).await
-}
-
-/// Changes the user that `input` names. An unknown name is a problem.
-pub async fn change_user(
-    clientele: &Clientele,
-    caller: &Caller,
-    input: &UpsertUser,
-    now: DateTime<Utc>,
-) -> Result<Result<(User, bool), Vec<Problem>>> {
-    write_user(clientele, caller, input, Must::Change, &(), now).await
-}
-
-/// True if the user must exist or must not.
+/// The state of the user that a change requires.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Must {
     CreateOrChange,
@@ -95,34 +62,66 @@ enum Must {
     Change,
 }
 
-async fn write_user(
-    clientele: &Clientele,
-    caller: &Caller,
-    input: &UpsertUser,
-    must: Must,
-    place: &impl RequestPlace,
-    now: DateTime<Utc>,
-) -> Result<Result<(User, bool), Vec<Problem>>> {
-    caller.needs(Permission::ManageUsers)?;
-    let hash = match input.password.value() {
-        Some(text) if password::fault(text).is_none() => {
-            Some(clientele.accounts.hasher.hash(caller, place, text).await?)
-        }
-        _ => None,
-    };
-    let work = Upsert {
-        clientele,
-        caller,
-        input,
-        hash,
-        must,
-        now: now.trunc_subsecs(6),
-    };
-    clientele.accounts.write(&clientele.db, &work).await
+impl Accounts {
+    /// Creates the user that `input` describes, or changes the one it names. Returns the user, and whether it is new.
+    /// `place` is the request's permit.
+    pub async fn upsert_user(
+        &self,
+        caller: &Caller,
+        input: &UpsertUser,
+        place: &impl RequestPlace,
+        now: DateTime<Utc>,
+    ) -> Result<Result<(User, bool), Vec<Problem>>> {
+        self.write_user(caller, input, Must::CreateOrChange, place, now).await
+    }
+
+    /// Creates the user that `input` describes. An existing user of this name is a problem and stays unchanged.
+    pub async fn create_user(
+        &self,
+        caller: &Caller,
+        input: &UpsertUser,
+        now: DateTime<Utc>,
+    ) -> Result<Result<(User, bool), Vec<Problem>>> {
+        self.write_user(caller, input, Must::Create, &(), now).await
+    }
+
+    /// Changes the user that `input` names. An unknown name is a problem.
+    pub async fn change_user(
+        &self,
+        caller: &Caller,
+        input: &UpsertUser,
+        now: DateTime<Utc>,
+    ) -> Result<Result<(User, bool), Vec<Problem>>> {
+        self.write_user(caller, input, Must::Change, &(), now).await
+    }
+
+    async fn write_user(
+        &self,
+        caller: &Caller,
+        input: &UpsertUser,
+        must: Must,
+        place: &impl RequestPlace,
+        now: DateTime<Utc>,
+    ) -> Result<Result<(User, bool), Vec<Problem>>> {
+        caller.needs(Permission::ManageUsers)?;
+        let hash = match input.password.value() {
+            Some(text) if password::fault(text).is_none() => Some(self.hasher.hash(caller, place, text).await?),
+            _ => None,
+        };
+        let work = Upsert {
+            accounts: self,
+            caller,
+            input,
+            hash,
+            must,
+            now: now.trunc_subsecs(6),
+        };
+        self.write(&work).await
+    }
 }
 
 struct Upsert<'a> {
-    clientele: &'a Clientele,
+    accounts: &'a Accounts,
     caller: &'a Caller,
     input: &'a UpsertUser,
     hash: Option<String>,
@@ -170,7 +169,7 @@ impl Work for Upsert<'_> {
         };
         transaction.put::<api_user::Entity>(&[&user.row]).await?;
         record(
-            self.clientele,
+            self.accounts,
             transaction,
             caller,
             stored.as_ref(),

@@ -2,9 +2,8 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Source;
+use super::{Source, Templates};
 use crate::{
-    Clientele,
     caller::{Caller, Permission},
     client::Wanted,
     client_by::ClientBy,
@@ -26,10 +25,10 @@ pub struct Preview {
     pub has_subject: bool,
 }
 
-impl Clientele {
+impl Templates {
     /// Renders a template for a client, in the client's language unless another is given; none if one of the two
     /// doesn't exist.
-    pub async fn preview_message(
+    pub async fn preview(
         &self,
         caller: &Caller,
         template_id: &str,
@@ -44,7 +43,7 @@ impl Clientele {
             ..Wanted::ALL
         };
         // The client comes without the values that the caller may not see, so that no condition reveals them.
-        let Some((aggregate, definitions)) = self.client(caller, client, wanted).await? else {
+        let Some((aggregate, definitions)) = self.clients.get(caller, client, wanted).await? else {
             return Ok(None);
         };
         let Some(template) = definitions.template(template_id) else {

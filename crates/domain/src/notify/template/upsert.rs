@@ -5,26 +5,24 @@ mod conditions;
 mod hidden;
 mod variants;
 
-use std::{collections::HashSet, sync::Arc};
+use std::collections::HashSet;
 
 use async_graphql::{InputObject, MaybeUndefined};
-use chrono::{DateTime, Utc};
 use entity::{message_template, message_variant};
 
 use super::recorded;
 use crate::{
-    Clientele,
-    audit::{Action, Chain, Change, Subject},
-    caller::{Caller, Permission},
+    audit::{Action, Subject},
+    caller::Caller,
     client_by::ClientRoleBy,
-    definitions::{Definitions, bump_version, lock_definitions},
+    definitions::{Applied, DefinitionChange, DefinitionInput, Definitions},
     enums::{Channel, ClientState, Event, Language},
 };
 use clientele_core::{
     error::{Error, Result},
     problem::Problem,
 };
-use clientele_storage::db::{Step, Transaction, Work};
+use clientele_storage::db::Transaction;
 
 /// Creates a message template, or changes the one with this `templateId` if there is one. An omitted member stays as it
 /// is. If a condition or a placeholder depends on custom field values that you may not see, you can change the texts
@@ -105,59 +103,30 @@ struct Plan {
     variants: Vec<message_variant::Model>,
 }
 
-/// Creates the template that `input` describes, or changes the one it names. Returns all definitions and the template's
-/// key.
-pub async fn upsert_message_template(
-    clientele: &Clientele,
-    caller: &Caller,
-    input: &UpsertMessageTemplate,
-    now: DateTime<Utc>,
-) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
-    caller.needs(Permission::ManageTemplates)?;
-    let work = Upsert {
-        clientele,
-        caller,
-        input,
-        now,
-    };
-    clientele.db.write(&work).await
-}
-
-struct Upsert<'a> {
-    clientele: &'a Clientele,
-    caller: &'a Caller,
-    input: &'a UpsertMessageTemplate,
-    now: DateTime<Utc>,
-}
-
-impl Work for Upsert<'_> {
-    type Output = Result<(Arc<Definitions>, String), Vec<Problem>>;
-
-    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
-        lock_definitions(transaction).await?;
-        let definitions = Definitions::load(transaction).await?;
-        let plan = match check::check(self.input, &definitions, &self.caller.rights)? {
+impl DefinitionInput for UpsertMessageTemplate {
+    async fn apply(
+        &self,
+        caller: &Caller,
+        present: &Definitions,
+        transaction: &Transaction,
+    ) -> Result<Result<Applied, Vec<Problem>>> {
+        let plan = match check::check(self, present, &caller.rights)? {
             Ok(plan) => plan,
-            Err(problems) => return Ok(Step::Discard(Err(problems))),
+            Err(problems) => return Ok(Err(problems)),
         };
         let key = plan.row.encoded_key.clone();
-        if !write(&plan, &definitions, transaction).await? {
-            return Ok(Step::Discard(Ok((Arc::new(definitions), key))));
+        let mut changes = Vec::new();
+        if write(&plan, present, transaction).await? {
+            let before = present.template_of_key(&key).map(|template| recorded::state(template));
+            let after = (&plan.row, plan.variants.iter().collect());
+            changes.push(DefinitionChange {
+                subject: Subject::MessageTemplate,
+                key: key.clone(),
+                action: Action::of(before.as_ref()),
+                members: recorded::members(before.as_ref(), Some(&after), present),
+            });
         }
-        bump_version(transaction).await?;
-        let before = definitions.template_of_key(&key);
-        let before = before.map(|template| recorded::state(template));
-        let after = (&plan.row, plan.variants.iter().collect());
-        let change = Change {
-            chain: Chain::Definitions,
-            subject: Subject::MessageTemplate,
-            subject_key: &key,
-            action: Action::of(before.as_ref()),
-            members: recorded::members(before.as_ref(), Some(&after), &definitions),
-        };
-        let history = &self.clientele.history;
-        history.record(transaction, self.caller, &change, self.now).await?;
-        Ok(Step::Commit(Ok((Arc::new(Definitions::load(transaction).await?), key))))
+        Ok(Ok(Applied { key, changes }))
     }
 }
 

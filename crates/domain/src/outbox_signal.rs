@@ -1,22 +1,24 @@
 //! Wakes the workers of this process when a message is due, so that they don't wait for their next poll.
 
+use std::sync::Arc;
+
 use tokio::sync::Notify;
 
 use crate::enums::Channel;
 
-/// One bell for each channel. A ring without a waiting worker wakes the next one that waits.
-#[derive(Debug, Default)]
-pub struct Bell {
-    email: Notify,
-    sms: Notify,
+/// A signal for each channel; clones share it. One that is sent while no worker waits wakes the next worker that waits.
+#[derive(Clone, Debug, Default)]
+pub struct OutboxSignal {
+    email: Arc<Notify>,
+    sms: Arc<Notify>,
 }
 
-impl Bell {
-    pub fn ring(&self, channel: Channel) {
+impl OutboxSignal {
+    pub fn send(&self, channel: Channel) {
         self.of(channel).notify_one();
     }
 
-    pub async fn rung(&self, channel: Channel) {
+    pub async fn received(&self, channel: Channel) {
         self.of(channel).notified().await;
     }
 

@@ -1,0 +1,69 @@
+//! The domain's services, composed from a database and the settings. Commands and routers take from here what they need;
+//! everything else gets the single services.
+
+use clientele_domain::{
+    access::{Accounts, Clock},
+    audit::{AuditLog, AuditSettings},
+    client::{ClientSettings, Clients},
+    custom_field::CustomFields,
+    definitions::DefinitionsCache,
+    idempotency::IdempotencySettings,
+    notify::{Messages, template::Templates},
+    outbox_signal::OutboxSignal,
+};
+use clientele_storage::db::Database;
+
+/// Settings of the services.
+#[derive(Clone, Debug, Default)]
+pub struct ServiceSettings {
+    pub clients: ClientSettings,
+    pub idempotency: IdempotencySettings,
+    pub audit: AuditSettings,
+    /// Measures the age of cached users and tokens.
+    pub clock: Clock,
+}
+
+/// The services of one process. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Services {
+    pub db: Database,
+    pub definitions: DefinitionsCache,
+    pub clients: Clients,
+    pub custom_fields: CustomFields,
+    pub templates: Templates,
+    pub messages: Messages,
+    pub accounts: Accounts,
+    pub audit: AuditLog,
+}
+
+impl Services {
+    pub fn new(db: Database, settings: ServiceSettings) -> Self {
+        let ServiceSettings {
+            clients,
+            idempotency,
+            audit,
+            clock,
+        } = settings;
+        let audit = AuditLog::new(db.clone(), audit);
+        let definitions = DefinitionsCache::new(db.clone());
+        let outbox = OutboxSignal::default();
+        let clients = Clients::new(
+            db.clone(),
+            definitions.clone(),
+            audit.clone(),
+            outbox.clone(),
+            clients,
+            idempotency,
+        );
+        Self {
+            definitions,
+            custom_fields: CustomFields::new(db.clone(), audit.clone()),
+            templates: Templates::new(db.clone(), audit.clone(), clients.clone()),
+            messages: Messages::new(db.clone(), outbox),
+            accounts: Accounts::new(db.clone(), audit.clone(), clock),
+            clients,
+            audit,
+            db,
+        }
+    }
+}
