@@ -1,14 +1,9 @@
-//! Renders a message from the texts of a template's variant and the values of its placeholders. Pure.
-//!
-//! The engine's delimiters are control characters, which no template contains. So the engine never reads a template's
-//! text as its own language, nor a value as a placeholder.
+//! Renders a message from the texts of a template's variant and the values of its placeholders.
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod model;
 
 use std::collections::{BTreeMap, BTreeSet};
-
-use minijinja::{AutoEscape, Environment, Value, syntax::SyntaxConfig};
 
 use super::placeholder::{Part, Placeholder, parts};
 use crate::notify::content::Content;
@@ -18,112 +13,93 @@ use clientele_core::text::forbidden_in_lines;
 /// The values of the placeholders, by their keys.
 pub type Values = BTreeMap<String, String>;
 
-const SUBJECT: &str = "subject";
-const TEXT: &str = "text";
-const HTML: &str = "html";
-
-/// The compiled texts of a variant, which can be rendered any number of times.
+/// The parsed texts of a variant, which can be rendered any number of times.
 #[derive(Debug)]
 pub struct Compiled {
-    engine: Environment<'static>,
-    /// The keys of its placeholders, with the numbers that name them in the engine.
-    keys: BTreeMap<String, usize>,
-    html: bool,
+    subject: Vec<Segment>,
+    text: Vec<Segment>,
+    html: Option<Vec<Segment>>,
+}
+
+#[derive(Debug)]
+enum Segment {
+    Text(String),
+    /// The key of a placeholder.
+    Value(String),
 }
 
 impl Compiled {
-    /// Compiles the texts, of which only `html` escapes values.
+    /// Parses the texts, of which only `html` escapes values.
     ///
     /// # Errors
     /// A text has an unknown placeholder or a control character: neither is ever stored.
     pub fn new(subject: &str, text: &str, html: Option<&str>) -> Result<Self> {
-        let mut compiled = Self {
-            engine: engine()?,
-            keys: BTreeMap::new(),
-            html: html.is_some(),
-        };
-        compiled.add(SUBJECT, subject)?;
-        compiled.add(TEXT, text)?;
-        if let Some(html) = html {
-            compiled.add(HTML, html)?;
-        }
-        Ok(compiled)
+        Ok(Self {
+            subject: parse(subject)?,
+            text: parse(text)?,
+            html: html.map(parse).transpose()?,
+        })
     }
 
     /// The keys of the placeholders in the texts.
     pub fn placeholders(&self) -> BTreeSet<&str> {
-        self.keys.keys().map(String::as_str).collect()
+        let texts = [Some(&self.subject), Some(&self.text), self.html.as_ref()];
+        let keys = texts
+            .into_iter()
+            .flatten()
+            .flatten()
+            .filter_map(|segment| match segment {
+                Segment::Value(key) => Some(key.as_str()),
+                Segment::Text(_) => None,
+            });
+        keys.collect()
     }
 
     /// Renders the message. A placeholder without a value becomes an empty text; a subject is one line.
-    pub fn render(&self, values: &Values) -> Result<Content> {
-        let named = self.keys.iter().map(|(key, at)| {
-            let value = values.get(key).map(String::as_str).unwrap_or_default();
-            (variable(*at), Value::from(value))
-        });
-        let named = Value::from_pairs(named);
-        let written = |name| {
-            let template = self.engine.get_template(name).map_err(Error::internal)?;
-            template.render(named.clone()).map_err(Error::internal)
-        };
-        Ok(Content {
-            subject: written(SUBJECT)?.replace(char::is_control, " "),
-            text: written(TEXT)?,
-            html: self.html.then(|| written(HTML)).transpose()?,
-        })
-    }
-
-    fn add(&mut self, name: &'static str, text: &str) -> Result<()> {
-        if forbidden_in_lines(text).is_some() {
-            return Err(Error::defect("a template has a control character"));
+    pub fn render(&self, values: &Values) -> Content {
+        Content {
+            subject: join(&self.subject, values, str::to_owned).replace(char::is_control, " "),
+            text: join(&self.text, values, str::to_owned),
+            html: self.html.as_ref().map(|html| join(html, values, escape_html)),
         }
-        let mut source = String::with_capacity(text.len());
-        for part in parts(text) {
-            match part {
-                Part::Text(text) => source.push_str(text),
-                Part::Placeholder { key, .. } => {
-                    let at = self.place(key)?;
-                    source.extend([VARIABLE.0, &variable(at), VARIABLE.1]);
-                }
-            }
-        }
-        self.engine.add_template_owned(name, source).map_err(Error::internal)
-    }
-
-    fn place(&mut self, key: &str) -> Result<usize> {
-        if Placeholder::of_key(key).is_none() {
-            return Err(Error::defect("a template has an unknown placeholder"));
-        }
-        let next = self.keys.len();
-        Ok(*self.keys.entry(key.to_owned()).or_insert(next))
     }
 }
 
-const VARIABLE: (&str, &str) = ("\u{1}", "\u{2}");
-const BLOCK: (&str, &str) = ("\u{3}", "\u{4}");
-const COMMENT: (&str, &str) = ("\u{5}", "\u{6}");
-
-/// The name of a placeholder in the engine. Keys aren't valid names there, as they can have any character.
-fn variable(at: usize) -> String {
-    format!("p{at}")
+fn parse(text: &str) -> Result<Vec<Segment>> {
+    if forbidden_in_lines(text).is_some() {
+        return Err(Error::defect("a template has a control character"));
+    }
+    let segment = |part| match part {
+        Part::Text(text) => Ok(Segment::Text(text.to_owned())),
+        Part::Placeholder { key, .. } if Placeholder::of_key(key).is_some() => Ok(Segment::Value(key.to_owned())),
+        Part::Placeholder { .. } => Err(Error::defect("a template has an unknown placeholder")),
+    };
+    parts(text).into_iter().map(segment).collect()
 }
 
-/// An engine without filters, functions or loaders.
-fn engine() -> Result<Environment<'static>> {
-    let syntax = SyntaxConfig::builder()
-        .variable_delimiters(VARIABLE.0, VARIABLE.1)
-        .block_delimiters(BLOCK.0, BLOCK.1)
-        .comment_delimiters(COMMENT.0, COMMENT.1)
-        .keep_trailing_newline(true)
-        .build()
-        .map_err(Error::internal)?;
-    let mut engine = Environment::empty();
-    engine.set_syntax(syntax);
-    engine.set_auto_escape_callback(|name| match name {
-        HTML => AutoEscape::Html,
-        _ => AutoEscape::None,
+fn join(segments: &[Segment], values: &Values, escape: fn(&str) -> String) -> String {
+    let texts = segments.iter().map(|segment| match segment {
+        Segment::Text(text) => text.clone(),
+        Segment::Value(key) => values.get(key).map(|value| escape(value)).unwrap_or_default(),
     });
-    Ok(engine)
+    texts.collect()
+}
+
+/// Escapes a value so that it is text in HTML, between tags and in quoted attributes.
+fn escape_html(value: &str) -> String {
+    let mut escaped = String::with_capacity(value.len());
+    for character in value.chars() {
+        match character {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#x27;"),
+            '/' => escaped.push_str("&#x2f;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
 }
 
 #[cfg(test)]
@@ -194,7 +170,7 @@ mod tests {
 
         #[test]
         fn text_without_placeholders_stays_as_it_is(text in "[^{\\p{Cc}]{0,40}[\n\r\t]?") {
-            let content = Compiled::new("", &text, Some(&text)).expect("plain text").render(&Values::new()).expect("plain text");
+            let content = Compiled::new("", &text, Some(&text)).expect("plain text").render(&Values::new());
             prop_assert_eq!((&content.text, content.html.as_ref()), (&text, Some(&text)));
         }
     }

@@ -60,14 +60,14 @@ impl Messages {
 
 /// Renders the content of a message from its variant. None if its text was removed or can't be rendered.
 pub fn content(message: &message::Model, variant: &Compiled) -> Option<Content> {
-    variant.render(&values(message)?).ok()
+    Some(variant.render(&values(message)?))
 }
 
 /// Renders the [`content`], with the values masked that a reader with these rights may not see.
 pub fn shown_content(message: &message::Model, variant: &Compiled, rights: &Rights) -> Option<Content> {
     let mut values = values(message)?;
     variant.hide(&mut values, rights);
-    variant.render(&values).ok()
+    Some(variant.render(&values))
 }
 
 fn values(message: &message::Model) -> Option<Values> {

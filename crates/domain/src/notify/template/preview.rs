@@ -61,7 +61,7 @@ impl Templates {
             matches: template.matches(&aggregate),
             language: variant.language,
             recipient: template.recipient(&aggregate.client).map(str::to_owned),
-            content: compiled.render(&values)?,
+            content: compiled.render(&values),
             has_subject: variant.row.subject.is_some(),
         }))
     }
