@@ -48,7 +48,8 @@ impl CustomFields {
         definitions::change(&self.db, &self.audit, caller, input, now).await
     }
 
-    /// Creates the role that `input` describes, or changes the one it names. Returns all definitions and the role's key.
+    /// Creates the role that `input` describes, or changes the one it names. Returns all definitions and the role's
+    /// key.
     ///
     /// # Errors
     /// Those of [`Self::upsert_set`].

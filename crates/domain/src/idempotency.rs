@@ -3,14 +3,271 @@
 //!
 //! Compares requests by their fingerprints, and treats outcomes as opaque texts.
 
-mod fingerprint;
-mod key;
-mod removal;
-mod settings;
-mod slot;
+mod expiry;
 
-pub use fingerprint::Fingerprint;
-pub use key::Key;
-pub use removal::{BATCH, Clock, keep_removing, remove_expired};
-pub use settings::IdempotencySettings;
-pub use slot::{Claim, Kept, Slot};
+use std::fmt;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use entity::{idempotency_record, instant};
+use ring::digest::{Context, Digest, SHA256};
+use sea_orm::Value;
+use serde::{Deserialize, Serialize};
+
+pub use self::expiry::{BATCH, Clock, keep_removing, remove_expired};
+use crate::caller::Caller;
+use clientele_core::{
+    error::Result,
+    path,
+    problem::{Problem, ProblemCode},
+};
+use clientele_storage::db::{Batch, Transaction};
+
+/// Settings of idempotent requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IdempotencySettings {
+    /// The time that an outcome is kept, in hours.
+    pub hours: u32,
+}
+
+impl Default for IdempotencySettings {
+    fn default() -> Self {
+        Self { hours: 24 }
+    }
+}
+
+impl IdempotencySettings {
+    /// Returns the expiry of an outcome of `now`.
+    pub fn expiry(self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now + TimeDelta::hours(self.hours.into())
+    }
+}
+
+/// The name that a caller gives a request to recognise it when it is sent again: 1 to 255 printable ASCII characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key(String);
+
+impl Key {
+    /// The limit of a key, in characters.
+    pub const LONGEST: usize = 255;
+
+    /// # Errors
+    /// A problem with the key, at `idempotencyKey`.
+    pub fn parse(text: &str) -> Result<Self, Problem> {
+        let refuse = |code, message: String| Err(Problem::new(code, path!["idempotencyKey"], message));
+        if text.is_empty() || !text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            let message = "An idempotency key is made of printable ASCII characters, at least one: a UUID for example.";
+            return refuse(ProblemCode::Malformed, message.to_owned());
+        }
+        if text.len() > Self::LONGEST {
+            let message = format!("An idempotency key has at most {} characters.", Self::LONGEST);
+            return refuse(ProblemCode::TooLong, message);
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// The SHA-256 of an operation and its input: distinguishes two requests under one key without storing their contents.
+#[derive(Clone, Copy, Debug)]
+pub struct Fingerprint(Digest);
+
+impl PartialEq for Fingerprint {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.as_ref() == other.0.as_ref()
+    }
+}
+
+/// 64 hex digits.
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .as_ref()
+            .iter()
+            .try_for_each(|byte| write!(formatter, "{byte:02x}"))
+    }
+}
+
+impl Fingerprint {
+    /// Returns the fingerprint of these parts. Each is hashed with its length, so that no two lists of parts are the
+    /// same.
+    pub fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut context = Context::new(&SHA256);
+        for part in parts {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        Self(context.finish())
+    }
+}
+
+/// The stored outcome of one request: acquired before any other work, filled in the same transaction as the
+/// change.
+#[derive(Clone, Debug)]
+pub struct IdempotencyEntry {
+    record: idempotency_record::Model,
+}
+
+/// The result of acquiring an entry.
+#[derive(Debug)]
+pub enum Acquired {
+    /// This is the first request: it owns the entry until the transaction ends.
+    First,
+    /// The request has been carried out already.
+    Stored(StoredOutcome),
+    /// The key belongs to another request, or to one whose outcome was erased.
+    Refused(Problem),
+    /// The owner of the entry has just given it up: start over.
+    Again,
+}
+
+/// The outcome of the first request.
+#[derive(Debug)]
+pub struct StoredOutcome {
+    pub outcome: String,
+    /// The present version of the definitions.
+    pub definition_version: i64,
+}
+
+impl IdempotencyEntry {
+    /// Creates an entry whose outcome is kept until `expires_at`.
+    pub fn new(caller: &Caller, key: &Key, request: Fingerprint, expires_at: DateTime<Utc>) -> Self {
+        Self {
+            record: idempotency_record::Model {
+                caller: format!("{}:{}", caller.kind.as_str(), caller.id),
+                key: key.as_str().to_owned(),
+                fingerprint: request.to_string(),
+                expires_at,
+                client_key: None,
+                outcome: None,
+            },
+        }
+    }
+
+    /// Acquires the entry for this transaction. Must be its first statement: it waits for the present owner, and no other
+    /// transaction may wait for this one meanwhile.
+    pub async fn acquire(&self, now: DateTime<Utc>, transaction: &Transaction) -> Result<Acquired> {
+        let sql = format!(
+            "INSERT INTO idempotency_record (caller, key, fingerprint, expires_at) VALUES ($1, $2, $3, {}) \
+             ON CONFLICT DO NOTHING",
+            transaction.dialect.cast("$4", "timestamptz")
+        );
+        match transaction.run(sql, self.values()).await? {
+            1 => Ok(Acquired::First),
+            _ => self.read(now, transaction).await,
+        }
+    }
+
+    /// Reads an existing entry. A separate statement, so that it sees what was committed while this one waited.
+    async fn read(&self, now: DateTime<Utc>, transaction: &Transaction) -> Result<Acquired> {
+        let sql = "SELECT (SELECT version FROM definition_version), fingerprint, expires_at, outcome \
+                   FROM idempotency_record WHERE caller = $1 AND key = $2";
+        let [caller, key, ..] = self.values();
+        let Some(row) = transaction.one(sql, [caller, key]).await? else {
+            return Ok(Acquired::Again);
+        };
+        let (definition_version, fingerprint, expires_at, outcome): (i64, String, DateTime<Utc>, Option<String>) =
+            row.try_get_many_by_index()?;
+        if expires_at <= now {
+            return self.take_over(now, transaction).await;
+        }
+        if fingerprint != self.record.fingerprint {
+            let message = "This idempotency key has been used for another request: give each request a key of its own.";
+            return Ok(refused(ProblemCode::IdempotencyKeyReused, message));
+        }
+        let Some(outcome) = outcome else {
+            let message = "This request was carried out, and what came of it has been erased since: it is not carried \
+                           out again.";
+            return Ok(refused(ProblemCode::OutcomeErased, message));
+        };
+        Ok(Acquired::Stored(StoredOutcome {
+            outcome,
+            definition_version,
+        }))
+    }
+
+    /// Acquires an expired entry, unless another request was faster.
+    async fn take_over(&self, now: DateTime<Utc>, transaction: &Transaction) -> Result<Acquired> {
+        let instant = |placeholder| transaction.dialect.cast(placeholder, "timestamptz");
+        let sql = format!(
+            "UPDATE idempotency_record SET fingerprint = $3, expires_at = {}, client_key = NULL, outcome = NULL \
+             WHERE caller = $1 AND key = $2 AND expires_at <= {}",
+            instant("$4"),
+            instant("$5")
+        );
+        let now = instant::to_text(&now).into();
+        let is_acquired = transaction.run(sql, self.values().into_iter().chain([now])).await? == 1;
+        Ok(if is_acquired { Acquired::First } else { Acquired::Again })
+    }
+
+    /// Caller, key, fingerprint and expiry, in the order of the parameters.
+    fn values(&self) -> [Value; 4] {
+        let record = &self.record;
+        [
+            (&record.caller).into(),
+            (&record.key).into(),
+            (&record.fingerprint).into(),
+            instant::to_text(&record.expires_at).into(),
+        ]
+    }
+
+    /// Adds the outcome to the batch.
+    pub fn fill(&self, client_key: &str, outcome: String, batch: &mut Batch) -> Result<()> {
+        batch.put::<idempotency_record::Entity>(&[&idempotency_record::Model {
+            client_key: Some(client_key.to_owned()),
+            outcome: Some(outcome),
+            ..self.record.clone()
+        }])
+    }
+}
+
+fn refused(code: ProblemCode, message: &'static str) -> Acquired {
+    Acquired::Refused(Problem::new(code, path!["idempotencyKey"], message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fingerprint, Key};
+    use clientele_core::problem::ProblemCode::{Malformed, TooLong};
+
+    fn of(parts: &[&str]) -> String {
+        Fingerprint::of(parts.iter().map(|part| part.as_bytes())).to_string()
+    }
+
+    #[test]
+    fn parts_that_run_together_differ() {
+        let (one, two, none) = (of(&["ab"]), of(&["a", "b"]), of(&["ab", ""]));
+        assert!(one != two && one != none && two != none);
+        assert_eq!((one.len(), &one), (64, &of(&["ab"])));
+    }
+
+    #[test]
+    fn a_key_is_1_to_255_printable_characters() {
+        let longest = "k".repeat(255);
+        for (text, found) in [
+            ("k", Ok("k")),
+            (
+                "8e03978e-40d5-43dd-bc93-6894a57f9324",
+                Ok("8e03978e-40d5-43dd-bc93-6894a57f9324"),
+            ),
+            (" a b\"\\~", Ok(" a b\"\\~")),
+            (&longest, Ok(&*longest)),
+            (&"k".repeat(256), Err(TooLong)),
+            ("", Err(Malformed)),
+            ("a\tb", Err(Malformed)),
+            ("a\u{7f}", Err(Malformed)),
+            ("\0", Err(Malformed)),
+            ("schlüssel", Err(Malformed)),
+        ] {
+            let key = Key::parse(text);
+            assert_eq!(
+                key.as_ref().map(Key::as_str).map_err(|problem| problem.code),
+                found,
+                "{text:?}"
+            );
+        }
+    }
+}

@@ -1,57 +1,57 @@
 //! Creates or changes a client with all that belongs to it: one transaction, everything or nothing.
 //!
-//! lock → read → check → difference → write. Every API calls [`Clients::upsert`], and nothing else writes
-//! clients.
+//! lock → read → check → compare → write. Every API calls [`Clients::upsert`], and nothing else writes clients.
 
-mod changes;
 mod check;
-mod collection;
-mod fingerprint;
-mod idempotency;
+mod diff;
 mod input;
-mod recorded;
-mod store;
+mod replay;
 mod target;
-mod unknown;
 
 use std::{collections::HashSet, sync::Arc};
 
-use self::check::{Facts, check};
-use crate::client::aggregate::{self, Aggregate, Wanted};
-use crate::client_by::ClientBy;
 use async_graphql::MaybeUndefined;
 use chrono::{DateTime, SubsecRound, Utc};
+use entity::{Table, client, message};
+use serde::{Deserialize, Serialize};
+
 pub use input::{
     AddressInput, ClientInput, ClientMatch, CustomFieldValueInput, IdDocumentInput, LONGEST_LIST, UpsertClient,
 };
-use serde::{Deserialize, Serialize};
-use store::taken;
 pub use target::NAMED;
-use target::forbidden;
-use target::unclear_target;
 
+use self::{
+    check::{ValidationContext, check, id_taken},
+    diff::ClientDiff,
+};
 use crate::{
-    audit::Head,
+    audit::{Action, Chain, Change, Head, Subject},
     caller::{Caller, Permission},
-    client::Clients,
+    client::{
+        Aggregate, Clients, Wanted,
+        aggregate::{read_for_change, select_for_change},
+    },
     definitions::{self, Definitions},
     enums::{Channel, Event},
-    idempotency::Slot,
+    idempotency::IdempotencyEntry,
     notify::event,
 };
 use clientele_core::{
     error::{Error, Result},
-    problem::{Problem, ProblemCode},
+    problem::Problem,
     scalar::is_key,
 };
-use clientele_storage::db::{Dialect, Step, Transaction, Work};
+use clientele_storage::db::{Batch, Dialect, Step, Transaction, Work};
+
+/// Limit of the generated ids that are tried before a pattern counts as used up.
+const ID_ATTEMPTS: usize = 20;
 
 /// The result of an upsert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Outcome {
     Created,
     Changed,
-    /// The submission equals what was stored: nothing was written.
+    /// The submission equals the stored client: nothing was written.
     Unchanged,
 }
 
@@ -64,6 +64,8 @@ pub struct Upserted {
     /// The channels of the messages that this upsert queued.
     pub queued: Vec<Channel>,
 }
+
+type Answer = Result<Upserted, Vec<Problem>>;
 
 impl Clients {
     /// Creates the client that `input` describes, or changes the one it names. Returns at least the `wanted`
@@ -79,36 +81,31 @@ impl Clients {
         input: &UpsertClient,
         wanted: Wanted,
         now: DateTime<Utc>,
-    ) -> Result<Result<Upserted, Vec<Problem>>> {
+    ) -> Result<Answer> {
         if !caller.may(Permission::CreateClient) {
             caller.needs(Permission::EditClient)?;
         }
-        if let Some(problem) = unclear_target(input) {
+        if let Some(problem) = input.unclear_target() {
             return Ok(Err(vec![problem]));
         }
         // The databases keep microseconds, and the answer is the stored value.
         let now = now.trunc_subsecs(6);
-        let slot = match idempotency::slot(input, caller, self.idempotency, now) {
-            Ok(slot) => slot,
+        let entry = match replay::entry(input, caller, self.idempotency, now) {
+            Ok(entry) => entry,
             Err(problem) => return Ok(Err(vec![problem])),
         };
-        let answer = self
-            .db
-            .write(&Upsert {
-                clients: self,
-                caller,
-                input,
-                // A stored outcome may have to be shown in full later.
-                wanted: if slot.is_some() { Wanted::ALL } else { wanted },
-                slot,
-                now,
-            })
-            .await?;
-        let answer = answer.map(|mut upserted| {
+        let upsert = Upsert {
+            clients: self,
+            caller,
+            input,
+            // A stored outcome may have to be shown in full later.
+            wanted: if entry.is_some() { Wanted::ALL } else { wanted },
+            entry,
+            now,
+        };
+        let mut answer = self.db.write(&upsert).await?;
+        if let Ok(upserted) = &mut answer {
             upserted.client.hide_values(&caller.rights, &upserted.definitions);
-            upserted
-        });
-        if let Ok(upserted) = &answer {
             upserted.queued.iter().for_each(|channel| self.outbox.send(*channel));
         }
         Ok(answer)
@@ -120,19 +117,46 @@ struct Upsert<'a> {
     caller: &'a Caller,
     input: &'a UpsertClient,
     wanted: Wanted,
-    slot: Option<Slot>,
+    entry: Option<IdempotencyEntry>,
     now: DateTime<Utc>,
 }
-
-type Answer = Result<Upserted, Vec<Problem>>;
 
 impl Work for Upsert<'_> {
     type Output = Answer;
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Answer>> {
-        match self.carried_out_already(transaction).await? {
-            Some(end) => Ok(end),
-            None => self.carry_out(transaction).await,
+        if let Some(entry) = &self.entry
+            && let Some(end) = self.replay(entry, transaction).await?
+        {
+            return Ok(end);
+        }
+        let (stored, version) = self.lock_and_read(transaction).await?;
+        let client = stored.as_ref().map(|(client, _)| client);
+        let definitions = self.clients.definitions.at(version, transaction).await?;
+        let mut context = ValidationContext {
+            caller: self.caller,
+            stored: client,
+            is_change: client.is_some(),
+            definitions: &definitions,
+            linked: self.linked(&definitions, transaction).await?,
+            is_id_taken: false,
+            settings: &self.clients.settings,
+            now: self.now,
+        };
+        if let Some(problem) = self.wrong_target(client, transaction).await? {
+            return Ok(Step::Discard(Err(self.input.with_other_problems(problem, context))));
+        }
+        if let Some(problem) = self.wrong_version(client) {
+            return Ok(Step::Discard(Err(vec![problem])));
+        }
+        if client.is_some_and(|client| !client.has(event::wanted(Event::ClientUpdated, &definitions))) {
+            // The templates have changed since the client was read for the cached ones.
+            return Ok(Step::Again);
+        }
+        context.is_id_taken = client.is_none() && self.is_id_taken(transaction).await?;
+        match check(self.input, &context) {
+            Ok(after) => self.write(stored, after, definitions, transaction).await,
+            Err(problems) => Ok(Step::Discard(Err(problems))),
         }
     }
 
@@ -140,119 +164,67 @@ impl Work for Upsert<'_> {
     /// then end in a conflict, as on PostgreSQL. The queue doesn't tell this from a wait for other requests, so those
     /// get the same error: the caller can retry under the same key.
     fn kept_waiting(&self) -> Option<Error> {
-        self.slot.as_ref().map(|_| Error::Conflict)
+        self.entry.as_ref().map(|_| Error::Conflict)
     }
 }
 
 impl Upsert<'_> {
-    async fn carry_out(&self, transaction: &Transaction) -> Result<Step<Answer>> {
-        let refused = |problem| Ok(Step::Discard(Err(vec![problem])));
-        let present = match self.input.target() {
-            Some(target) => self.lock_and_read(&target, transaction).await?,
-            None => None,
-        };
-        let (present, head, version) = match present {
-            Some((present, head, version)) => (Some(present), head, version),
-            None => (None, Head::default(), lock_definitions(transaction).await?),
-        };
-        if let Some(problem) = self.wrong_target(present.as_ref(), transaction).await? {
-            let problems = match problem.code {
-                ProblemCode::NotFound => self.with_other_problems(problem, version, transaction).await?,
-                _ => vec![problem],
-            };
-            return Ok(Step::Discard(Err(problems)));
-        }
-        if let Some(problem) = self.wrong_version(present.as_ref()) {
-            return refused(problem);
-        }
-        let definitions = self.clients.definitions.at(version, transaction).await?;
-        if let Some(present) = &present
-            && !present.has(event::wanted(Event::ClientUpdated, &definitions))
-        {
-            // The templates have changed since the client was read for the cached ones.
-            return Ok(Step::Again);
-        }
-        let facts = Facts {
-            caller: self.caller,
-            present: present.as_ref(),
-            is_change: present.is_some(),
-            definitions: &definitions,
-            linked: &self.linked(&definitions, transaction).await?,
-            taken: present.is_none() && self.is_id_taken(transaction).await?,
-            settings: &self.clients.settings,
-            now: self.now,
-        };
-        let after = match check(self.input, &facts) {
-            Ok(after) => after,
-            Err(problems) => return Ok(Step::Discard(Err(problems))),
-        };
-        match present {
-            Some(present) => self.change((present, head), after, definitions, transaction).await,
-            None => self.create(after, definitions, transaction).await,
-        }
-    }
-
-    /// Locks and reads the stored client, with the collections that the submission replaces, the answer needs and
-    /// templates use. Also reads the end of its audit chain, and the definitions' version, which can't change before
-    /// the transaction ends.
-    async fn lock_and_read(
-        &self,
-        target: &ClientBy,
-        transaction: &Transaction,
-    ) -> Result<Option<(Aggregate, Head, i64)>> {
-        let (condition, named) = target.condition();
-        if named.contains('\0') {
-            return Ok(None);
-        }
-        // SQLite's one writer has locked everything. On PostgreSQL the lock needs a separate statement: the next one
-        // then sees what was committed while this one waited.
-        if transaction.dialect == Dialect::Postgres {
-            let definitions = definitions::shared_lock();
-            let lock = format!("SELECT {definitions} FROM client c WHERE {condition} FOR UPDATE OF c");
-            if transaction.one(lock, [named.into()]).await?.is_none() {
-                return Ok(None);
+    /// Locks and reads the client that the submission names, and locks the definitions, which then can't change before
+    /// the transaction ends. Returns the client, if it exists, with the end of its audit chain, and the definitions'
+    /// version. The client has the collections that the submission replaces, the answer needs and templates use.
+    async fn lock_and_read(&self, transaction: &Transaction) -> Result<(Option<(Aggregate, Head)>, i64)> {
+        // SQLite's one writer has locked everything. On PostgreSQL a lock needs a separate statement: the next one then
+        // sees what was committed while this one waited.
+        let is_postgres = transaction.dialect == Dialect::Postgres;
+        let lock = definitions::shared_lock();
+        let target = self.input.target();
+        let target = target.as_ref().map(|target| target.condition());
+        if let Some((condition, name)) = target.filter(|(_, name)| !name.contains('\0')) {
+            let lock = format!("SELECT {lock} FROM client c WHERE {condition} FOR UPDATE OF c");
+            if !is_postgres || transaction.one(lock, [name.into()]).await?.is_some() {
+                let select = select_for_change(transaction.dialect, self.parts_to_read().await);
+                let sql = format!("{select} WHERE {condition}");
+                if let Some((client, head, version)) = read_for_change(transaction, sql, [name.into()]).await? {
+                    return Ok((Some((client, head)), version));
+                }
             }
         }
+        if is_postgres {
+            transaction.one(format!("SELECT {lock}"), []).await?;
+        }
+        Ok((None, definitions::version(transaction).await?))
+    }
+
+    async fn parts_to_read(&self) -> Wanted {
         let replaced = Wanted {
             addresses: !self.input.addresses.is_undefined(),
             id_documents: !self.input.id_documents.is_undefined(),
             custom_values: !self.input.custom_information.is_undefined(),
         };
-        let told = match self.clients.definitions.known().await {
+        let of_templates = match self.clients.definitions.known().await {
             Some(definitions) => event::wanted(Event::ClientUpdated, &definitions),
             None => Wanted::default(),
         };
-        let select = aggregate::select_for_change(transaction.dialect, self.wanted.or(replaced).or(told));
-        aggregate::read_for_change(transaction, format!("{select} WHERE {condition}"), [named.into()]).await
+        self.wanted.or(replaced).or(of_templates)
     }
 
     /// Returns the existing clients among those that the submission links to.
     async fn linked(&self, definitions: &Definitions, transaction: &Transaction) -> Result<HashSet<String>> {
-        let MaybeUndefined::Value(values) = &self.input.custom_information else {
-            return Ok(HashSet::new());
-        };
+        let is_link = |id: &str| definitions.field(id).is_some_and(|field| field.links_clients());
+        let values = self.input.custom_information.value().into_iter().flatten();
         let links: Vec<&String> = values
-            .iter()
-            .filter(|value| {
-                definitions
-                    .field(&value.field_id)
-                    .is_some_and(|field| field.links_clients())
-            })
+            .filter(|value| is_link(&value.field_id))
             .filter_map(|value| value.linked_key.value())
             .filter(|key| is_key(key))
             .collect();
         if links.is_empty() {
             return Ok(HashSet::new());
         }
-        let sql = format!(
-            "SELECT encoded_key FROM client WHERE {}",
-            transaction.dialect.is_one_of("encoded_key", "$1")
-        );
+        let which = transaction.dialect.is_one_of("encoded_key", "$1");
+        let sql = format!("SELECT encoded_key FROM client WHERE {which}");
         let links = serde_json::to_string(&links).map_err(Error::internal)?;
         let rows = transaction.all(sql, [links.into()]).await?;
-        rows.iter()
-            .map(|row| row.try_get_by_index(0).map_err(Error::from))
-            .collect()
+        rows.iter().map(|row| Ok(row.try_get_by_index(0)?)).collect()
     }
 
     /// Returns true if a chosen id belongs to another client, or equals another client's key.
@@ -274,15 +246,124 @@ impl Upsert<'_> {
         };
         Ok(transaction.one(sql, [id.into()]).await?.is_some())
     }
+
+    /// Writes what differs from the stored client, its audit record, the messages that the change causes, and the
+    /// outcome under an idempotency key, in one batch.
+    async fn write(
+        &self,
+        stored: Option<(Aggregate, Head)>,
+        mut after: Aggregate,
+        definitions: Arc<Definitions>,
+        transaction: &Transaction,
+    ) -> Result<Step<Answer>> {
+        let (before, head) = stored.unzip();
+        if before.is_none() {
+            if let Some(end) = self.claim_id(&mut after.client, transaction).await? {
+                return Ok(end);
+            }
+            after.addresses.get_or_insert_default();
+            after.id_documents.get_or_insert_default();
+            after.custom_values.get_or_insert_default();
+        }
+        let diff = ClientDiff::between(before.as_ref(), &after);
+        let (outcome, event) = match &before {
+            None => (Outcome::Created, Some(Event::ClientCreated)),
+            Some(_) if diff.is_empty() => (Outcome::Unchanged, None),
+            Some(_) => (Outcome::Changed, Some(Event::ClientUpdated)),
+        };
+        let mut row = after.client.clone();
+        let mut batch = Batch::new(transaction.dialect);
+        if event.is_some() {
+            if let Some(before) = &before {
+                row.version = before.client.version + 1;
+                // The clocks of servers differ; a client's own time must not run backwards.
+                row.updated_at = self.now.max(before.client.updated_at);
+            }
+            let change = Change {
+                chain: Chain::Client(&row.encoded_key),
+                subject: Subject::Client,
+                subject_key: &row.encoded_key,
+                action: Action::of(before.as_ref()),
+                members: diff.members(&definitions),
+            };
+            let audit = &self.clients.audit;
+            let head = head.unwrap_or_default();
+            let head = audit.append(transaction, &mut batch, self.caller, &change, &head, self.now);
+            put_row(&row, &head.await?, &mut batch)?;
+            diff.write(&row.encoded_key, &mut batch)?;
+        }
+        let mut client = Aggregate { client: row, ..after };
+        let before = before.map(|before| client.complete_from(before));
+        let mut queued = Vec::new();
+        if let Some(event) = event {
+            let change = event::Change {
+                event,
+                before: before.as_ref(),
+                rights: &self.caller.rights,
+                now: self.now,
+            };
+            let messages = event::messages(&change, &client, &definitions)?;
+            batch.put::<message::Entity>(&Vec::from_iter(&messages))?;
+            queued.extend(messages.iter().filter_map(|message| Channel::parse(&message.channel)));
+        }
+        if let Some(entry) = &self.entry {
+            let record = replay::record(outcome, &client, &definitions)?;
+            entry.fill(&client.client.encoded_key, record, &mut batch)?;
+        }
+        let answer = Ok(Upserted {
+            client,
+            definitions,
+            outcome,
+            queued,
+        });
+        if batch.is_empty() {
+            return Ok(Step::Discard(answer));
+        }
+        transaction.write(batch).await?;
+        Ok(Step::Commit(answer))
+    }
+
+    /// Claims the id of a new client across all clients. Generates the id if none was chosen. Returns the end of the
+    /// upsert if the id belongs to another client.
+    async fn claim_id(&self, client: &mut client::Model, transaction: &Transaction) -> Result<Option<Step<Answer>>> {
+        let is_chosen = !client.client_id.is_empty();
+        for _ in 0..if is_chosen { 1 } else { ID_ATTEMPTS } {
+            if !is_chosen {
+                client.client_id = self.clients.settings.id_pattern.generate(&mut rand::rng());
+            }
+            let claim = "INSERT INTO client_id_claim (client_id, client_key) \
+                         SELECT $1, $2 WHERE NOT EXISTS (SELECT 1 FROM client WHERE encoded_key = $1) \
+                         ON CONFLICT DO NOTHING";
+            let values = [client.client_id.clone().into(), client.encoded_key.clone().into()];
+            if transaction.run(claim, values).await? == 1 {
+                return Ok(None);
+            }
+        }
+        match (is_chosen, self.input.match_on) {
+            // Another request has just created it: change it instead.
+            (true, ClientMatch::ClientId) => Ok(Some(Step::Again)),
+            (true, ClientMatch::EncodedKey) => Ok(Some(Step::Discard(Err(vec![id_taken()])))),
+            (false, _) => Err(Error::defect(
+                "the pattern of client ids is used up: configure a longer one",
+            )),
+        }
+    }
 }
 
-/// Reads the definitions' version, which can't change before the transaction ends.
-async fn lock_definitions(transaction: &Transaction) -> Result<i64> {
-    // A separate statement reads the version, so that it sees what was committed while the lock waited.
-    if transaction.dialect == Dialect::Postgres {
-        transaction
-            .one(format!("SELECT {}", definitions::shared_lock()), [])
-            .await?;
+/// Adds a client's row with the end of its audit chain, which readers of clients don't need.
+fn put_row(client: &client::Model, head: &Head, batch: &mut Batch) -> Result<()> {
+    #[derive(Serialize)]
+    struct Row<'a> {
+        #[serde(flatten)]
+        client: &'a client::Model,
+        history_head: Option<&'a str>,
+        history_count: i64,
     }
-    definitions::version(transaction).await
+    let columns = [client::Entity::columns(), vec!["history_head", "history_count"]].concat();
+    let row = Row {
+        client,
+        history_head: head.seal.as_deref(),
+        history_count: head.count,
+    };
+    batch.put_columns::<client::Entity>(&columns, &[row])
 }

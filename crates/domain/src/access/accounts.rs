@@ -18,50 +18,18 @@ use entity::api_token;
 use ring::digest;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
-use super::{
-    Account, PasswordProof,
-    asking::Asking,
-    credential_cache::CredentialCache,
-    password::Hasher,
-    reads::{Clock, Read, Reads},
-    user::user_named,
-};
-use crate::{audit::AuditLog, caller::throttle::Throttle};
+use super::{Account, Accounts, PasswordProof, reads::Read, user::user_named};
+use crate::caller::throttle::Throttle;
 use clientele_core::{
     error::{Error, Result},
     text::has_control_characters,
 };
-use clientele_storage::db::{Database, Step, Transaction, Work};
+use clientele_storage::db::{Step, Transaction, Work};
 
 /// The limit of a user name, in bytes.
 pub const LONGEST_NAME: usize = 64;
 
-/// Signs in users and tokens, and manages them. Clones share everything.
-#[derive(Clone, Debug)]
-pub struct Accounts {
-    pub(super) db: Database,
-    pub(super) audit: AuditLog,
-    users: Arc<Reads<Arc<str>, Account>>,
-    tokens: Arc<Reads<Digest, Account>>,
-    pub hasher: Arc<Hasher>,
-    pub(super) credentials: Arc<CredentialCache>,
-    pub(super) asking: Arc<Asking>,
-}
-
 impl Accounts {
-    /// `clock` measures the age of cached accounts.
-    pub fn new(db: Database, audit: AuditLog, clock: Clock) -> Self {
-        Self {
-            db,
-            audit,
-            users: Arc::new(Reads::new(clock.clone())),
-            tokens: Arc::new(Reads::new(clock)),
-            hasher: Arc::default(),
-            credentials: Arc::default(),
-            asking: Arc::default(),
-        }
-    }
-
     /// The proof that the caller signed in with this name and password from this address.
     pub fn proof(&self, name: &str, password: &str, from: IpAddr, throttle: Arc<Throttle>) -> PasswordProof {
         PasswordProof::new(self.credentials.hasher(), name, password, from, throttle)

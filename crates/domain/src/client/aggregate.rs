@@ -63,6 +63,14 @@ impl Aggregate {
             && (!wanted.custom_values || self.custom_values.is_some())
     }
 
+    /// Takes the collections that it lacks from `other`, and returns the other's row.
+    pub(crate) fn complete_from(&mut self, other: Self) -> client::Model {
+        self.addresses = self.addresses.take().or(other.addresses);
+        self.id_documents = self.id_documents.take().or(other.id_documents);
+        self.custom_values = self.custom_values.take().or(other.custom_values);
+        other.client
+    }
+
     /// Removes the custom field values that a reader with these rights may not see, and those of fields that no longer
     /// exist.
     pub fn hide_values(&mut self, rights: &Rights, definitions: &Definitions) {

@@ -1,4 +1,4 @@
-//! Checks an upsert. A pure function: submission + definitions + present state → the resulting client, or every
+//! Checks an upsert. A pure function: submission + definitions + stored client → the resulting client, or every
 //! problem.
 //!
 //! Each collection's rules have their own file.
@@ -12,14 +12,13 @@ use async_graphql::MaybeUndefined;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use entity::client;
 
-use super::input::{ClientInput, UpsertClient};
+use super::{ClientInput, UpsertClient, target::forbidden};
 use crate::client_by::ClientRoleBy;
 use crate::member::{Problems, Scalars, TEXT_LIMIT, keep};
 use crate::{caller::Caller, definitions::Definitions};
 use crate::{
     client::{Aggregate, ClientSettings},
     enums::{ClientState, Language},
-    upsert::{forbidden, taken},
 };
 use clientele_core::{
     mail_address::is_address,
@@ -37,17 +36,17 @@ const RESERVED_IDS: [&str; 3] = [".", "..", "search"];
 const EARLIEST_ZONE: TimeDelta = TimeDelta::hours(14);
 
 /// The context that a submission is checked in.
-pub struct Facts<'a> {
+pub(super) struct ValidationContext<'a> {
     pub caller: &'a Caller,
     /// The stored client with at least the collections that the submission has; none if it must be created.
-    pub present: Option<&'a Aggregate>,
+    pub stored: Option<&'a Aggregate>,
     /// True if the submission needs the permission to change a client, not the one to create one.
     pub is_change: bool,
     pub definitions: &'a Definitions,
     /// The existing clients among those that the submission links to, by key.
-    pub linked: &'a HashSet<String>,
+    pub linked: HashSet<String>,
     /// True if the chosen id of a new client is in use.
-    pub taken: bool,
+    pub is_id_taken: bool,
     pub settings: &'a ClientSettings,
     pub now: DateTime<Utc>,
 }
@@ -57,27 +56,22 @@ pub struct Facts<'a> {
 ///
 /// # Errors
 /// Every problem of the submission, in the order of its parts.
-pub fn check(input: &UpsertClient, facts: &Facts<'_>) -> Result<Aggregate, Vec<Problem>> {
+pub(super) fn check(input: &UpsertClient, context: &ValidationContext<'_>) -> Result<Aggregate, Vec<Problem>> {
     let mut problems = Problems(input.unreadable.clone());
-    let client = client(&input.client, facts, &mut problems);
-    if let Some(problem) = forbidden(facts.caller, facts.is_change) {
+    let client = client(&input.client, context, &mut problems);
+    if let Some(problem) = forbidden(context.caller, context.is_change) {
         problems.0.push(problem);
-        return Err(told_to_the_forbidden(problems.0));
+        return Err(visible_without_permission(problems.0));
     }
-    if facts.taken {
-        problems.0.push(taken());
+    if context.is_id_taken {
+        problems.0.push(id_taken());
     }
     let key = client.encoded_key.as_str();
-    let present = facts.present;
-    let id_documents = present
-        .and_then(|present| present.id_documents.as_deref())
-        .unwrap_or_default();
-    let id_documents = members::id_documents(&input.id_documents, key, id_documents, &mut problems);
-    let addresses = present
-        .and_then(|present| present.addresses.as_deref())
-        .unwrap_or_default();
-    let addresses = members::addresses(&input.addresses, key, addresses, &mut problems);
-    let custom_values = custom_information::check(&input.custom_information, key, facts, &mut problems);
+    let stored = context.stored.and_then(|stored| stored.id_documents.as_deref());
+    let id_documents = members::id_documents(&input.id_documents, key, stored.unwrap_or_default(), &mut problems);
+    let stored = context.stored.and_then(|stored| stored.addresses.as_deref());
+    let addresses = members::addresses(&input.addresses, key, stored.unwrap_or_default(), &mut problems);
+    let custom_values = custom_information::check(&input.custom_information, key, context, &mut problems);
     let Problems(mut problems) = problems;
     if problems.is_empty() {
         return Ok(Aggregate {
@@ -91,15 +85,20 @@ pub fn check(input: &UpsertClient, facts: &Facts<'_>) -> Result<Aggregate, Vec<P
     Err(problems)
 }
 
+pub(super) fn id_taken() -> Problem {
+    let message = "Another client has this clientId: choose another, or leave it out to have one generated.";
+    Problem::new(ProblemCode::Taken, path!["client", "clientId"], message)
+}
+
 /// Limits the problems that a caller without the permission gets. They learn the faults of the submission up to the
 /// refusal, and that the client exists, but nothing that is stored.
-fn told_to_the_forbidden(mut problems: Vec<Problem>) -> Vec<Problem> {
+fn visible_without_permission(mut problems: Vec<Problem>) -> Vec<Problem> {
     problems.retain(|problem| problem.section() <= Section::Permission && problem.code != ProblemCode::NotEditable);
     problems.sort_by_key(Problem::section);
     problems
 }
 
-fn client(input: &ClientInput, facts: &Facts<'_>, problems: &mut Problems) -> client::Model {
+fn client(input: &ClientInput, context: &ValidationContext<'_>, problems: &mut Problems) -> client::Model {
     let ClientInput {
         encoded_key: _, // resolved before
         client_id,
@@ -120,21 +119,21 @@ fn client(input: &ClientInput, facts: &Facts<'_>, problems: &mut Problems) -> cl
         assigned_centre_key,
         assigned_user_key,
     } = input;
-    let stored = match facts.present {
-        Some(present) => present.client.clone(),
-        None => blank_client(facts),
+    let stored = match context.stored {
+        Some(stored) => stored.client.clone(),
+        None => blank_client(context),
     };
     let mut member = Scalars {
         scope: vec!["client".into()],
         problems,
     };
     client::Model {
-        client_id: member.client_id(client_id, facts.present),
-        state: member.state(state, &stored.state, facts.present.is_none()),
+        client_id: member.client_id(client_id, context.stored),
+        state: member.state(state, &stored.state, context.stored.is_none()),
         first_name: member.required("firstName", first_name, &stored.first_name),
         middle_name: member.text("middleName", middle_name, stored.middle_name),
         last_name: member.required("lastName", last_name, &stored.last_name),
-        birth_date: member.birth_date(birth_date, stored.birth_date, facts.now),
+        birth_date: member.birth_date(birth_date, stored.birth_date, context.now),
         gender: keep(gender, stored.gender, |gender| gender.as_str().to_owned()),
         email_address: member.email_address(email_address, stored.email_address),
         home_phone: member.text("homePhone", home_phone, stored.home_phone),
@@ -146,7 +145,7 @@ fn client(input: &ClientInput, facts: &Facts<'_>, problems: &mut Problems) -> cl
             MaybeUndefined::Value(language) => language.as_str().to_owned(),
         },
         notes: member.lines("notes", notes, stored.notes, NOTES_LIMIT),
-        client_role_key: member.client_role(client_role, stored.client_role_key, facts.definitions),
+        client_role_key: member.client_role(client_role, stored.client_role_key, context.definitions),
         assigned_branch_key: member.key("assignedBranchKey", assigned_branch_key, stored.assigned_branch_key),
         assigned_centre_key: member.key("assignedCentreKey", assigned_centre_key, stored.assigned_centre_key),
         assigned_user_key: member.key("assignedUserKey", assigned_user_key, stored.assigned_user_key),
@@ -155,13 +154,13 @@ fn client(input: &ClientInput, facts: &Facts<'_>, problems: &mut Problems) -> cl
 }
 
 /// A new client, before the input is applied.
-fn blank_client(facts: &Facts<'_>) -> client::Model {
-    let Facts {
+fn blank_client(context: &ValidationContext<'_>) -> client::Model {
+    let ValidationContext {
         definitions,
         settings,
         now,
         ..
-    } = facts;
+    } = context;
     let approved = settings.first_state != ClientState::PendingApproval;
     let active = settings.first_state == ClientState::Active;
     client::Model {
@@ -223,8 +222,8 @@ impl Scalars<'_> {
     }
 
     /// The id can be chosen once, on creation.
-    fn client_id(&mut self, sent: &MaybeUndefined<String>, present: Option<&Aggregate>) -> String {
-        let stored = present.map(|present| present.client.client_id.clone());
+    fn client_id(&mut self, sent: &MaybeUndefined<String>, stored: Option<&Aggregate>) -> String {
+        let stored = stored.map(|stored| stored.client.client_id.clone());
         let MaybeUndefined::Value(chosen) = sent else {
             return stored.unwrap_or_default();
         };

@@ -1,46 +1,28 @@
-//! Finds the client that an upsert is about, and checks that the caller may change it.
+//! The client that an upsert is about: its names in the submission, the permission, and the expected version.
+
+use std::iter;
 
 use async_graphql::MaybeUndefined;
 
-use super::Upsert;
-use crate::client::Aggregate;
+use super::{
+    ClientInput, ClientMatch, Upsert, UpsertClient,
+    check::{ValidationContext, check},
+};
 use crate::{
     caller::{Caller, Permission},
+    client::Aggregate,
     client_by::ClientBy,
-    upsert::{ClientInput, ClientMatch, UpsertClient},
 };
 use clientele_core::{
     error::Result,
     path,
-    problem::{Problem, ProblemCode},
+    problem::{Problem, ProblemCode, Step},
     text::is_blank,
 };
 use clientele_storage::db::Transaction;
 
 /// The path of problems with the client in an API's path.
 pub const NAMED: &str = "id";
-
-/// `matchOn: CLIENT_ID` needs that id and no other name.
-pub(super) fn unclear_target(input: &UpsertClient) -> Option<Problem> {
-    if input.match_on == ClientMatch::EncodedKey {
-        return None;
-    }
-    if matches!(input.client.encoded_key, MaybeUndefined::Value(_)) {
-        let message = "encodedKey and matchOn: CLIENT_ID exclude each other: leave one of them out.";
-        return Some(Problem::new(
-            ProblemCode::Invalid,
-            path!["client", "encodedKey"],
-            message,
-        ));
-    }
-    match &input.client.client_id {
-        MaybeUndefined::Value(id) if !is_blank(id) => None,
-        _ => {
-            let message = "matchOn: CLIENT_ID needs the clientId to look for.";
-            Some(Problem::new(ProblemCode::Blank, path!["client", "clientId"], message))
-        }
-    }
-}
 
 /// Returns the permission to change an existing client, or to create one.
 fn permission(present: bool) -> Permission {
@@ -71,16 +53,86 @@ impl UpsertClient {
             _ => None,
         }
     }
+
+    /// Returns a problem if `matchOn: CLIENT_ID` comes without that id, or with another name.
+    pub(super) fn unclear_target(&self) -> Option<Problem> {
+        if self.match_on == ClientMatch::EncodedKey {
+            return None;
+        }
+        if matches!(self.client.encoded_key, MaybeUndefined::Value(_)) {
+            let message = "encodedKey and matchOn: CLIENT_ID exclude each other: leave one of them out.";
+            return Some(Problem::new(
+                ProblemCode::Invalid,
+                path!["client", "encodedKey"],
+                message,
+            ));
+        }
+        match &self.client.client_id {
+            MaybeUndefined::Value(id) if !is_blank(id) => None,
+            _ => {
+                let message = "matchOn: CLIENT_ID needs the clientId to look for.";
+                Some(Problem::new(ProblemCode::Blank, path!["client", "clientId"], message))
+            }
+        }
+    }
+
+    /// Returns the problem with the client's name, followed by those of other members that don't depend on the stored
+    /// client. So the caller can correct all of them at once.
+    pub(super) fn with_other_problems(&self, unknown: Problem, context: ValidationContext<'_>) -> Vec<Problem> {
+        let context = ValidationContext {
+            stored: None,
+            is_change: true,
+            ..context
+        };
+        let others = match unknown.code {
+            ProblemCode::NotFound => check(self, &context).err().unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        let others = others.into_iter().filter(|problem| !self.depends_on_stored(problem));
+        iter::once(unknown).chain(others).collect()
+    }
+
+    /// Returns true if the problem might not exist for an existing client. An omitted member can be stored. Keys, the
+    /// id and values that the caller can't set can be sent back.
+    ///
+    /// A value that breaks another rule is reported. A stored value from before that rule is accepted if it is sent
+    /// back unchanged.
+    fn depends_on_stored(&self, problem: &Problem) -> bool {
+        match problem.code {
+            ProblemCode::NotOwned | ProblemCode::NotEditable | ProblemCode::Forbidden | ProblemCode::Deactivated => {
+                true
+            }
+            ProblemCode::Blank | ProblemCode::Required => self.leaves_out(&problem.path),
+            _ => false,
+        }
+    }
+
+    fn leaves_out(&self, path: &[Step]) -> bool {
+        let (client, values) = (&self.client, &self.custom_information);
+        match (path, values) {
+            ([Step::Name("client"), Step::Name("firstName")], _) => client.first_name.is_undefined(),
+            ([Step::Name("client"), Step::Name("lastName")], _) => client.last_name.is_undefined(),
+            ([Step::Name("customInformation")], values) => values.is_undefined(),
+            ([Step::Name("customInformation"), Step::Index(at), Step::Name(name)], MaybeUndefined::Value(values)) => {
+                values.get(*at).is_some_and(|value| match *name {
+                    "value" => value.value.is_undefined(),
+                    "linkedKey" => value.linked_key.is_undefined(),
+                    _ => false,
+                })
+            }
+            _ => false,
+        }
+    }
 }
 
 impl Upsert<'_> {
     /// Returns a problem if the names in the submission lead to no client, or to two.
     pub(super) async fn wrong_target(
         &self,
-        present: Option<&Aggregate>,
+        stored: Option<&Aggregate>,
         transaction: &Transaction,
     ) -> Result<Option<Problem>> {
-        if self.input.named.is_some() && present.is_none() {
+        if self.input.named.is_some() && stored.is_none() {
             let message = "There is no client with this id or key.";
             return Ok(Some(Problem::new(ProblemCode::NotFound, path![NAMED], message)));
         }
@@ -92,15 +144,15 @@ impl Upsert<'_> {
             )))
         };
         let MaybeUndefined::Value(key) = &self.input.client.encoded_key else {
-            let update = self.input.demand_key && present.is_some();
+            let update = self.input.demand_key && stored.is_some();
             return if update {
                 unknown("A change must carry the client's encodedKey.")
             } else {
                 Ok(None)
             };
         };
-        match present {
-            Some(present) if present.client.encoded_key == *key => Ok(None),
+        match stored {
+            Some(stored) if stored.client.encoded_key == *key => Ok(None),
             Some(_) if !key.contains('\0') && client_exists(key, transaction).await? => {
                 let message = "The path and the encodedKey name two different clients.";
                 Ok(Some(Problem::new(
@@ -113,21 +165,21 @@ impl Upsert<'_> {
         }
     }
 
-    pub(super) fn wrong_version(&self, present: Option<&Aggregate>) -> Option<Problem> {
+    pub(super) fn wrong_version(&self, stored: Option<&Aggregate>) -> Option<Problem> {
         let expected = self.input.expected_version?;
         // A caller who may not change the client gets that error, and not its version.
-        if !self.caller.may(permission(present.is_some())) {
+        if !self.caller.may(permission(stored.is_some())) {
             return None;
         }
-        let stored = present.map_or(0, |present| present.client.version);
-        (expected != stored).then(|| {
-            let message = match stored {
+        let version = stored.map_or(0, |stored| stored.client.version);
+        (expected != version).then(|| {
+            let message = match version {
                 0 => "There is no such client, so there is no version to expect: leave expectedVersion out to create one."
                     .to_owned(),
-                _ => format!("The stored version is {stored}, not {expected}: read the client again and decide anew."),
+                _ => format!("The stored version is {version}, not {expected}: read the client again and decide anew."),
             };
             Problem {
-                stored_version: Some(stored.into()),
+                stored_version: Some(version.into()),
                 ..Problem::new(ProblemCode::VersionConflict, path!["expectedVersion"], message)
             }
         })

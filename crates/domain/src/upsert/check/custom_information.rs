@@ -8,11 +8,11 @@ use std::collections::{HashMap, HashSet};
 use async_graphql::MaybeUndefined;
 use entity::custom_field_value::Model as Stored;
 
-use super::Facts;
+use super::ValidationContext;
 use crate::member::Problems;
 use crate::{
     definitions::{Field, Kind, NO_GROUP},
-    upsert::input::{CustomFieldValueInput, LONGEST_LIST},
+    upsert::{CustomFieldValueInput, LONGEST_LIST},
 };
 use clientele_core::{
     path,
@@ -25,20 +25,20 @@ const LIST: &str = "customInformation";
 pub(super) fn check(
     sent: &MaybeUndefined<Vec<CustomFieldValueInput>>,
     client_key: &str,
-    facts: &Facts<'_>,
+    context: &ValidationContext<'_>,
     problems: &mut Problems,
 ) -> Option<Vec<Stored>> {
     let list = problems.list(LIST, sent, LONGEST_LIST);
     // Required values are demanded on creation and from a list, but not from a change without a list.
-    if list.is_none() && (facts.present.is_some() || !sent.is_undefined()) {
+    if list.is_none() && (context.stored.is_some() || !sent.is_undefined()) {
         return None;
     }
-    let stored = facts
-        .present
-        .and_then(|present| present.custom_values.as_deref())
+    let stored = context
+        .stored
+        .and_then(|stored| stored.custom_values.as_deref())
         .unwrap_or_default();
-    let rights = &*facts.caller.rights;
-    let kept = kept(stored, facts);
+    let rights = &*context.caller.rights;
+    let kept = kept(stored, context);
     let stored: HashMap<(&str, i32), &Stored> = stored
         .iter()
         .map(|value| ((value.field_key.as_str(), value.group_index), value))
@@ -53,7 +53,7 @@ pub(super) fn check(
             linked_key,
             is_boolean,
         } = value;
-        let Some(field) = field(field_id, index, facts, problems) else {
+        let Some(field) = field(field_id, index, context, problems) else {
             continue;
         };
         if !field.is_shown(rights) {
@@ -85,7 +85,7 @@ pub(super) fn check(
             }
             continue;
         }
-        match decide(field, value, linked_key, before, facts) {
+        match decide(field, value, linked_key, before, context) {
             Ok((value, linked_key)) => values.push(Stored {
                 client_key: client_key.to_owned(),
                 field_key: field.row.encoded_key.clone(),
@@ -104,7 +104,7 @@ pub(super) fn check(
             }
         }
     }
-    for field in facts
+    for field in context
         .definitions
         .fields
         .iter()
@@ -127,12 +127,12 @@ pub(super) fn check(
 }
 
 /// Returns the stored values that a list of this caller doesn't replace.
-fn kept(stored: &[Stored], facts: &Facts<'_>) -> Vec<Stored> {
-    let rights = &*facts.caller.rights;
+fn kept(stored: &[Stored], context: &ValidationContext<'_>) -> Vec<Stored> {
+    let rights = &*context.caller.rights;
     if rights.edits_all() {
         return Vec::new();
     }
-    let field = |value: &Stored| facts.definitions.field_of_key(&value.field_key);
+    let field = |value: &Stored| context.definitions.field_of_key(&value.field_key);
     let is_kept = |value: &&Stored| !field(value).is_some_and(|field| field.is_editable(rights));
     let mut kept: Vec<Stored> = stored.iter().filter(is_kept).cloned().collect();
     kept.sort_by_key(|value| value.position);
@@ -176,13 +176,13 @@ fn forbid(field: &Field, index: usize, problems: &mut Problems) {
     problems.add(ProblemCode::Forbidden, path![LIST, index, "fieldId"], message);
 }
 
-fn field<'a>(id: &str, index: usize, facts: &'a Facts<'_>, problems: &mut Problems) -> Option<&'a Field> {
+fn field<'a>(id: &str, index: usize, context: &'a ValidationContext<'_>, problems: &mut Problems) -> Option<&'a Field> {
     let place: [Step; 3] = path![LIST, index, "fieldId"];
     if id.is_empty() {
         problems.add(ProblemCode::Blank, place, "Name the custom field by its id.");
         return None;
     }
-    let field = facts.definitions.field(id);
+    let field = context.definitions.field(id);
     if field.is_none() {
         let message = "There is no custom field with this id: the query customFieldSets lists those there are.";
         problems.add(ProblemCode::NotFound, place, message);
@@ -206,7 +206,7 @@ fn decide(
     value: &MaybeUndefined<String>,
     linked_key: &MaybeUndefined<String>,
     before: Option<&Stored>,
-    facts: &Facts<'_>,
+    context: &ValidationContext<'_>,
 ) -> Result<(Option<String>, Option<String>), Refusal> {
     let id = &field.row.field_id;
     let link = field.kind.is_link();
@@ -255,7 +255,7 @@ fn decide(
     let text = field
         .accept(text)
         .map_err(|(code, message)| Refusal { code, member, message })?;
-    if field.links_clients() && !facts.linked.contains(&text) {
+    if field.links_clients() && !context.linked.contains(&text) {
         let message = format!("The field {id} links to a client, and there is none with this key.");
         return Err(Refusal {
             code: ProblemCode::NotFound,

@@ -6,7 +6,7 @@ use async_graphql::MaybeUndefined;
 use entity::{Member, address, id_document};
 
 use crate::member::{Problems, Scalars, keep};
-use crate::upsert::input::{AddressInput, IdDocumentInput};
+use crate::upsert::{AddressInput, IdDocumentInput};
 use clientele_core::{
     path,
     problem::ProblemCode,
@@ -189,7 +189,7 @@ impl<'a, M: Member> Matches<'a, M> {
         key: &MaybeUndefined<String>,
         index: usize,
         problems: &mut Problems,
-    ) -> Result<Option<&'a M>, Told> {
+    ) -> Result<Option<&'a M>, Reported> {
         let MaybeUndefined::Value(key) = key else {
             return Ok(None);
         };
@@ -212,12 +212,12 @@ impl<'a, M: Member> Matches<'a, M> {
             }
         };
         problems.add(code, path![list, index, "encodedKey"], message);
-        Err(Told)
+        Err(Reported)
     }
 }
 
 /// The member is unknown and reported, so that its omitted members can't be checked.
-struct Told;
+struct Reported;
 
 /// Returns a key for an error message. A text without the form of a key is left out: it can be anything, and long.
 fn shown(key: &str) -> &str {

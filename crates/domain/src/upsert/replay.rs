@@ -1,24 +1,23 @@
 //! Upserts under an idempotency key. The outcome of the first request is stored with its change. A repetition gets that
 //! outcome, writes nothing and sends no messages again.
 
-use std::{borrow::Cow, sync::Arc};
+use std::borrow::Cow;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-use super::{Answer, Outcome, Upsert, Upserted, forbidden};
+use super::{Answer, Outcome, Upsert, UpsertClient, Upserted, target::forbidden};
 use crate::{
     caller::Caller,
     client::Aggregate,
     definitions::{Definitions, Excerpt},
-    idempotency::{Claim, IdempotencySettings, Kept, Key, Slot},
-    upsert::UpsertClient,
+    idempotency::{Acquired, IdempotencyEntry, IdempotencySettings, Key},
 };
 use clientele_core::{
     error::{Error, Result},
     problem::Problem,
 };
-use clientele_storage::db::{Batch, Step, Transaction};
+use clientele_storage::db::{Step, Transaction};
 
 /// The stored outcome of an upsert: all that any API can show of it.
 ///
@@ -32,106 +31,69 @@ struct Record<'a> {
     definitions: Excerpt,
 }
 
-/// Returns the slot for the outcome; none without a key.
+/// Returns the text to store as the outcome.
+pub(super) fn record(outcome: Outcome, client: &Aggregate, definitions: &Definitions) -> Result<String> {
+    let values = client.custom_values.iter().flatten();
+    let fields = values.map(|value| &*value.field_key);
+    let record = Record {
+        outcome,
+        client: Cow::Borrowed(client),
+        definitions: Excerpt::of(definitions, &client.client.client_role_key, fields),
+    };
+    serde_json::to_string(&record).map_err(Error::internal)
+}
+
+/// Returns the entry for the outcome; none without a key.
 ///
 /// # Errors
 /// A problem with the key.
-pub(super) fn slot(
+pub(super) fn entry(
     input: &UpsertClient,
     caller: &Caller,
     settings: IdempotencySettings,
     now: DateTime<Utc>,
-) -> Result<Option<Slot>, Problem> {
+) -> Result<Option<IdempotencyEntry>, Problem> {
     let Some(key) = &input.idempotency_key else {
         return Ok(None);
     };
-    let request = input.request.unwrap_or_else(|| input.fingerprint());
-    Ok(Some(Slot::new(
-        caller,
-        &Key::parse(key)?,
-        request,
-        settings.expiry(now),
-    )))
+    let (key, request) = (Key::parse(key)?, input.request.unwrap_or_else(|| input.fingerprint()));
+    let entry = IdempotencyEntry::new(caller, &key, request, settings.expiry(now));
+    Ok(Some(entry))
 }
 
 impl Upsert<'_> {
-    /// Ends an upsert that must not be carried out; none if it must.
-    pub(super) async fn carried_out_already(&self, transaction: &Transaction) -> Result<Option<Step<Answer>>> {
-        let Some(slot) = &self.slot else { return Ok(None) };
-        Ok(match slot.claim(self.now, transaction).await? {
-            Claim::First => None,
-            Claim::Kept(kept) => Some(Step::Discard(self.once_more(kept, transaction).await?)),
-            Claim::Refused(problem) => Some(Step::Discard(Err(vec![problem]))),
-            Claim::Again => Some(Step::Again),
-        })
-    }
-
-    /// Returns the first outcome to a caller who still has the permission. Otherwise the answer is the usual problem.
-    async fn once_more(&self, kept: Kept, transaction: &Transaction) -> Result<Answer> {
+    /// Ends an upsert that was carried out before; none if this is the first request. A caller who no longer has the
+    /// permission gets the usual problem instead of the outcome.
+    pub(super) async fn replay(
+        &self,
+        entry: &IdempotencyEntry,
+        transaction: &Transaction,
+    ) -> Result<Option<Step<Answer>>> {
+        let stored = match entry.acquire(self.now, transaction).await? {
+            Acquired::First => return Ok(None),
+            Acquired::Stored(stored) => stored,
+            Acquired::Refused(problem) => return Ok(Some(Step::Discard(Err(vec![problem])))),
+            Acquired::Again => return Ok(Some(Step::Again)),
+        };
         let Record {
             outcome,
             client,
             definitions,
-        } = serde_json::from_str(&kept.outcome).map_err(Error::internal)?;
+        } = serde_json::from_str(&stored.outcome).map_err(Error::internal)?;
         if let Some(problem) = forbidden(self.caller, outcome != Outcome::Created) {
-            return Ok(Err(vec![problem]));
+            return Ok(Some(Step::Discard(Err(vec![problem]))));
         }
         let present = self
             .clients
             .definitions
-            .at(kept.definition_version, transaction)
+            .at(stored.definition_version, transaction)
             .await?;
-        Ok(Ok(Upserted {
+        Ok(Some(Step::Discard(Ok(Upserted {
             client: client.into_owned(),
             definitions: definitions.over(&present)?,
             outcome,
             queued: Vec::new(),
-        }))
-    }
-
-    /// Adds the outcome to the batch, if there is a key.
-    pub(super) fn keep(
-        &self,
-        outcome: Outcome,
-        client: &Aggregate,
-        definitions: &Definitions,
-        batch: &mut Batch,
-    ) -> Result<()> {
-        let Some(slot) = &self.slot else { return Ok(()) };
-        let values = client.custom_values.iter().flatten();
-        let record = Record {
-            outcome,
-            client: Cow::Borrowed(client),
-            definitions: Excerpt::of(
-                definitions,
-                &client.client.client_role_key,
-                values.map(|value| &*value.field_key),
-            ),
-        };
-        let record = serde_json::to_string(&record).map_err(Error::internal)?;
-        slot.fill(&client.client.encoded_key, record, batch)
-    }
-
-    /// Ends an upsert that changes nothing: writes only its outcome, if there is a key.
-    pub(super) async fn unchanged(
-        &self,
-        client: Aggregate,
-        definitions: Arc<Definitions>,
-        transaction: &Transaction,
-    ) -> Result<Step<Answer>> {
-        let mut batch = Batch::new(transaction.dialect);
-        self.keep(Outcome::Unchanged, &client, &definitions, &mut batch)?;
-        let answer = Ok(Upserted {
-            client,
-            definitions,
-            outcome: Outcome::Unchanged,
-            queued: Vec::new(),
-        });
-        if batch.is_empty() {
-            return Ok(Step::Discard(answer));
-        }
-        transaction.write(batch).await?;
-        Ok(Step::Commit(answer))
+        }))))
     }
 }
 
