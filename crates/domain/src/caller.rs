@@ -1,19 +1,15 @@
 //! The caller of a request: its kind, its rights, and the proof of its password. Every entry point of the domain takes
 //! a [`Caller`], so that no API can omit the permission check.
 
-mod permission;
 mod proof;
 mod rights;
 pub mod throttle;
-mod unread;
 
 use std::sync::Arc;
 
 pub use self::{
-    permission::{Permission, Permissions},
     proof::{CredentialHasher, CredentialKey, PasswordProof},
-    rights::{Rights, Sets},
-    unread::{Readable, Unread},
+    rights::{Permission, Permissions, Rights, Sets},
 };
 use clientele_core::{
     error::{Error, Result},
@@ -124,5 +120,33 @@ impl Caller {
             true => Ok(()),
             false => Err(Error::Forbidden(permission.as_str())),
         }
+    }
+}
+
+/// Data that can be loaded before its reader is known: one statement can load for several requests.
+pub trait Readable {
+    /// The permission to see any of it.
+    const NEEDS: Permission;
+    /// The data that a reader sees.
+    type Seen;
+
+    /// Returns what a reader with the permission and these rights sees.
+    fn seen_with(&self, rights: &Rights) -> Result<Self::Seen>;
+}
+
+/// Data that only a caller with the permission can access.
+#[derive(Clone, Debug)]
+pub struct Unread<T>(T);
+
+impl<T: Readable> Unread<T> {
+    pub(crate) const fn new(stored: T) -> Self {
+        Self(stored)
+    }
+
+    /// # Errors
+    /// [`Error::Forbidden`] without the permission.
+    pub fn read_by(&self, caller: &Caller) -> Result<T::Seen> {
+        caller.needs(T::NEEDS)?;
+        self.0.seen_with(&caller.rights)
     }
 }

@@ -5,21 +5,17 @@
 
 pub mod aggregate;
 mod erase;
-mod found;
-mod pattern;
 mod search;
 mod seed;
 mod settings;
 
-pub use aggregate::{Aggregate, Wanted};
+pub use aggregate::{Aggregate, Found, Wanted};
 pub use erase::Erased;
-pub use found::Found;
-pub use pattern::IdPattern;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub use search::fuzzing;
 pub use search::{ClientFilter, ClientOrder, ClientOrderField, ClientPage, CustomFieldFilter, Exactly, OrderDirection};
-pub use settings::ClientSettings;
+pub use settings::{ClientSettings, IdPattern};
 
 use std::sync::Arc;
 

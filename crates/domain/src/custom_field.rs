@@ -4,11 +4,11 @@
 
 mod names;
 mod roles;
-mod upsert;
+mod sets;
 
 pub(crate) use names::{definition_id, key_of_choice};
 pub use roles::UpsertClientRole;
-pub use upsert::{CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, UpsertCustomFieldSet};
+pub use sets::{CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, UpsertCustomFieldSet};
 
 use std::sync::Arc;
 

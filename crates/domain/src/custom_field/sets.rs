@@ -3,7 +3,6 @@
 //! A field that isn't listed is deleted if no client has a value for it, and otherwise deactivated.
 
 mod check;
-mod recorded;
 
 use std::collections::HashSet;
 
@@ -11,7 +10,7 @@ use async_graphql::{InputObject, MaybeUndefined};
 use entity::{Table, custom_field, custom_field_option, custom_field_set};
 
 use crate::{
-    audit::{Action, Subject},
+    audit::{Action, Member, Members, Subject},
     caller::Caller,
     definitions::{Applied, DefinitionChange, DefinitionInput, Definitions, FieldState, Kind, SetUsage},
 };
@@ -122,7 +121,7 @@ impl DefinitionInput for UpsertCustomFieldSet {
                 subject: Subject::CustomFieldSet,
                 key: key.clone(),
                 action: Action::of(present.set_of_key(&key)),
-                members: recorded::members(&plan, present),
+                members: members(&plan, present),
             });
         }
         Ok(Ok(Applied { key, changes }))
@@ -186,4 +185,42 @@ async fn fields_in_use(set_id: &str, transaction: &Transaction) -> Result<HashSe
     rows.iter()
         .map(|row| row.try_get_by_index(0).map_err(Error::from))
         .collect()
+}
+
+/// Returns the members in which the plan differs from the stored set; all members of a new set.
+fn members(plan: &Plan, before: &Definitions) -> Vec<Member> {
+    let mut found = Vec::new();
+    use custom_field_set::Column::{Name, Position, SetId, Usage};
+    let stored = before.set_of_key(&plan.set.encoded_key);
+    Members::new(&mut found).columns(stored, Some(&plan.set), [SetId, Name, Usage, Position]);
+    for (row, options) in &plan.fields {
+        let stored = before.field_of_key(&row.encoded_key);
+        let stored = stored.map(|field| (&field.row, field.options.as_slice()));
+        field_members(stored, Some((row, options)), &mut found);
+    }
+    for key in &plan.removed {
+        let stored = before.field_of_key(key);
+        let stored = stored.map(|field| (&field.row, field.options.as_slice()));
+        field_members(stored, None, &mut found);
+    }
+    found
+}
+
+/// A field with its options.
+type FieldRow<'a> = (&'a custom_field::Model, &'a [custom_field_option::Model]);
+
+fn field_members(before: Option<FieldRow<'_>>, after: Option<FieldRow<'_>>, found: &mut Vec<Member>) {
+    let Some(id) = after.or(before).map(|(row, _)| &row.field_id) else {
+        return;
+    };
+    let mut members = Members::below(found, &["fields", id]);
+    use custom_field::Column::{Description, Kind, MaxLength, Name, Pattern, Position, Required, State};
+    let columns = [Name, Description, Kind, State, Pattern, MaxLength, Position, Required];
+    members.columns(before.map(|(row, _)| row), after.map(|(row, _)| row), columns);
+    let options = |(_, options): FieldRow<'_>| {
+        let values: Vec<&str> = options.iter().map(|option| option.value.as_str()).collect();
+        (!values.is_empty()).then(|| serde_json::json!(values).to_string())
+    };
+    let [before, after] = [before, after].map(|field| field.and_then(options));
+    members.text("options", before.as_deref(), after.as_deref());
 }
