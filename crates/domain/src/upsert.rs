@@ -163,7 +163,7 @@ impl Work for Upsert<'_> {
     /// The error after waiting too long in SQLite's queue. Under a key, the wait can be for the first request, and must
     /// then end in a conflict, as on PostgreSQL. The queue doesn't tell this from a wait for other requests, so those
     /// get the same error: the caller can retry under the same key.
-    fn kept_waiting(&self) -> Option<Error> {
+    fn busy_error(&self) -> Option<Error> {
         self.entry.as_ref().map(|_| Error::Conflict)
     }
 }

@@ -48,12 +48,12 @@ use self::{
     bounds::Bounds,
     connect::probe,
     connection::retry_on_lost_connection,
-    metrics::Metrics,
+    metrics::{Metrics, WaitGuard},
     sqlite_file::SqliteFile,
     transaction::{Observer, TransactionConnection},
 };
 use clientele_core::{
-    budget::{Allowance, Connections},
+    budget::{Allowance, ConnectionPlace, Connections},
     deadline::Deadline,
     error::{Cause, Error, Result},
     fair_queue::{Permit, QueueFull},
@@ -61,7 +61,7 @@ use clientele_core::{
 };
 
 /// No attempt begins later than this after the first.
-const PATIENCE: Duration = Duration::from_secs(5);
+const RETRY_PERIOD: Duration = Duration::from_secs(5);
 /// The maximum number of attempts at a write before it fails with [`Error::Conflict`].
 const ATTEMPTS: u32 = 12;
 /// The key of the lock that keeps servers from migrating at the same time. Any number works, but it must never change.
@@ -84,9 +84,15 @@ pub trait Work: Sync {
     fn attempt(&self, transaction: &Transaction) -> impl Future<Output = Result<Step<Self::Output>>> + Send;
 
     /// The error when SQLite's only writer was busy with other work of this kind. None when the server is overloaded.
-    fn kept_waiting(&self) -> Option<Error> {
+    fn busy_error(&self) -> Option<Error> {
         None
     }
+}
+
+/// Held while a transaction runs.
+struct Permits {
+    _connection: (Option<ConnectionPlace>, Option<WaitGuard>),
+    _writer: Option<Permit<Flow>>,
 }
 
 /// The connections of one database. Clones share them.
@@ -204,25 +210,28 @@ impl Database {
     }
 
     /// Runs `work` in one transaction. Attempts that conflict with concurrent ones are repeated after a random pause, a
-    /// limited number of times; then the write fails with [`Error::Conflict`]. Within a request, its [`Deadline`]
-    /// applies.
+    /// limited number of times; then the write fails with [`Error::Conflict`].
+    ///
+    /// Within a request, its [`Deadline`] applies: past it, nothing is committed and the write fails with
+    /// [`Error::TimedOut`]. A commit that has begun is completed and its result returned, however late.
     pub async fn write<W: Work>(&self, work: &W) -> Result<W::Output> {
         let deadline = Allowance::current().map(|allowance| allowance.deadline());
-        self.write_until(work, deadline).await
-    }
-
-    /// Like [`write`](Self::write) with an explicit deadline. Past it, nothing is committed and the write fails with
-    /// [`Error::TimedOut`]. A commit that has begun is completed and its result returned, however late.
-    pub async fn write_until<W: Work>(&self, work: &W, deadline: Option<Deadline>) -> Result<W::Output> {
-        let begun = Instant::now();
+        let started = Instant::now();
         for attempt in 0..ATTEMPTS {
-            if begun.elapsed() > PATIENCE {
+            if started.elapsed() > RETRY_PERIOD {
                 break;
             }
             if deadline.is_some_and(Deadline::is_over) {
                 return Err(Error::TimedOut);
             }
-            match self.attempt(work, deadline).await {
+            let outcome = match self.begin(deadline, work.busy_error()).await {
+                Ok((transaction, _permits)) => {
+                    let step = work.attempt(&transaction).await;
+                    self.end(transaction, step, deadline).await
+                }
+                Err(error) => Err(error),
+            };
+            match outcome {
                 Ok(Some(output)) => return Ok(output),
                 Ok(None) | Err(Error::Conflict) => {
                     let longest = Duration::from_millis(2 << attempt.min(8));
@@ -235,82 +244,112 @@ impl Database {
         Err(Error::Conflict)
     }
 
-    async fn attempt<W: Work>(&self, work: &W, deadline: Option<Deadline>) -> Result<Option<W::Output>> {
-        let kept_waiting = |error: Error| match self.writer.dialect {
-            Dialect::Sqlite => work.kept_waiting().unwrap_or(error),
-            Dialect::Postgres => error,
-        };
+    /// Begins a transaction, and returns it with the permits to hold until it ends. When SQLite's writer isn't free in
+    /// time, fails with `busy_error` if there is one.
+    async fn begin(&self, deadline: Option<Deadline>, busy_error: Option<Error>) -> Result<(Transaction, Permits)> {
+        let busy_error = busy_error.filter(|_| self.writer.dialect == Dialect::Sqlite);
         let begin = async {
-            // SQLite's writer isn't one of the connections that requests share.
-            let place = match self.writer.dialect {
-                Dialect::Postgres => self.writer.place().await,
+            let connection = match self.writer.dialect {
+                Dialect::Postgres => self.writer.permit().await,
+                // SQLite's writer isn't one of the connections that requests share.
                 Dialect::Sqlite => (None, Some(self.writer.metrics.want())),
             };
-            self.begin().await.map(|transaction| (transaction, place))
+            let (transaction, writer) = retry_on_lost_connection(|| self.begin_once()).await?;
+            let permits = Permits {
+                _connection: connection,
+                _writer: writer,
+            };
+            Ok((transaction, permits))
         };
         let begun = match deadline {
             Some(deadline) => timeout_at(deadline.at(), begin).await,
             None => Ok(begin.await),
         };
-        let ((transaction, _turn), _place) = match begun {
-            Ok(Err(error @ Error::Unavailable(Cause::NoFreeConnection))) => return Err(kept_waiting(error)),
-            Ok(begun) => begun?,
-            Err(_) => return Err(kept_waiting(Error::TimedOut)),
+        match begun {
+            Ok(Err(error @ Error::Unavailable(Cause::NoFreeConnection))) => Err(busy_error.unwrap_or(error)),
+            Ok(begun) => begun,
+            Err(_) => Err(busy_error.unwrap_or(Error::TimedOut)),
+        }
+    }
+
+    async fn begin_once(&self) -> Result<(Transaction, Option<Permit<Flow>>)> {
+        let begin = self.writer.metrics.acquiring(async {
+            let permit = self.writer_permit().await?;
+            self.check_file()?;
+            let begun =
+                TransactionConnection::begin(&self.writer.inner, self.writer.dialect, self.observer.clone()).await?;
+            self.writer_begun.fetch_add(1, Relaxed);
+            Ok((begun, permit))
+        });
+        let (inner, permit) = self.writer.watched(Access::Write, begin).await?;
+        let transaction = Connection {
+            inner,
+            dialect: self.writer.dialect,
+            pooled: false,
+            bounds: None,
+            availability: self.writer.availability.clone(),
+            metrics: self.writer.metrics.clone(),
         };
-        let ended = self.end(work.attempt(&transaction).await, transaction, deadline).await;
+        Ok((transaction, permit))
+    }
+
+    /// Waits for SQLite's writer, fairly among callers: its pool would serve requests in order of arrival, so that one
+    /// caller could fill the queue.
+    async fn writer_permit(&self) -> Result<Option<Permit<Flow>>, DbErr> {
+        if self.writer.dialect != Dialect::Sqlite {
+            return Ok(None);
+        }
+        let flow = Allowance::current().and_then(|allowance| allowance.flow().cloned());
+        let mut permit = pin!(self.writer_queue.acquire(flow.unwrap_or(Flow::Internal)));
+        loop {
+            let begun = self.writer_begun.load(Relaxed);
+            let waited = timeout(self.acquire_timeout, &mut permit).await;
+            // The queue advances while other writes begin.
+            let is_stuck = self.writer_begun.load(Relaxed) == begun;
+            match waited {
+                Ok(Ok(permit)) => return Ok(Some(permit)),
+                Err(_) if !is_stuck => {}
+                Ok(Err(QueueFull)) | Err(_) => return Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
+            }
+        }
+    }
+
+    /// Ends a transaction according to the step. Only a confirmed COMMIT returns the output of [`Step::Commit`].
+    async fn end<T>(
+        &self,
+        transaction: Transaction,
+        step: Result<Step<T>>,
+        deadline: Option<Deadline>,
+    ) -> Result<Option<T>> {
+        let transaction = transaction.inner;
+        let is_late = deadline.is_some_and(Deadline::is_over);
+        let ended = match step {
+            Ok(Step::Commit(output)) if !is_late => self.commit(transaction).await.map(|()| Some(output)),
+            step => {
+                // Nothing is stored even if this fails: a connection whose rollback fails is closed.
+                let _ = self.writer.watched(Access::Write, transaction.rollback()).await;
+                match step {
+                    Ok(Step::Commit(_)) => Err(Error::TimedOut),
+                    Ok(Step::Discard(output)) => Ok(Some(output)),
+                    Ok(Step::Again) => Ok(None),
+                    // The caller needs this error, not the one of the rollback.
+                    Err(error) => Err(error),
+                }
+            }
+        };
         if let (Err(error), Some(availability)) = (&ended, &self.writer.availability) {
             availability.report(Access::Write, error);
         }
         ended
     }
 
-    /// Ends a transaction according to the step. Only a confirmed COMMIT returns the output of [`Step::Commit`].
-    async fn end<T>(
-        &self,
-        step: Result<Step<T>>,
-        transaction: Transaction,
-        deadline: Option<Deadline>,
-    ) -> Result<Option<T>> {
-        let transaction = transaction.inner;
-        match step {
-            Ok(Step::Commit(_)) if deadline.is_some_and(Deadline::is_over) => {
-                self.roll_back(transaction).await;
-                Err(Error::TimedOut)
-            }
-            Ok(Step::Commit(output)) => {
-                let commit = self.writer.metrics.committing(transaction.commit());
-                match &self.writer.availability {
-                    Some(availability) => {
-                        availability.during(Access::Write, commit).await?;
-                        availability.committed();
-                    }
-                    None => commit.await?,
-                }
-                self.check_file()?;
-                Ok(Some(output))
-            }
-            Ok(Step::Discard(output)) => {
-                self.roll_back(transaction).await;
-                Ok(Some(output))
-            }
-            Ok(Step::Again) => {
-                self.roll_back(transaction).await;
-                Ok(None)
-            }
-            // The caller needs the first error.
-            Err(error) => {
-                self.roll_back(transaction).await;
-                Err(error)
-            }
+    async fn commit(&self, transaction: TransactionConnection) -> Result<()> {
+        let commit = self.writer.metrics.committing(transaction.commit());
+        self.writer.watched(Access::Write, commit).await?;
+        if let Some(availability) = &self.writer.availability {
+            availability.committed();
         }
-    }
-
-    /// Nothing is stored even if this fails: a connection whose rollback fails is closed.
-    async fn roll_back(&self, transaction: TransactionConnection) {
-        let _ = match &self.writer.availability {
-            Some(availability) => availability.during(Access::Write, transaction.rollback()).await,
-            None => transaction.rollback().await,
-        };
+        self.check_file()
     }
 
     /// Fails when the SQLite file was removed, renamed or replaced since it was opened.
@@ -334,56 +373,6 @@ impl Database {
             Error::Unavailable(cause) if cause.is_about_reaching() => true,
             Error::Unavailable(_) | Error::ReadOnly => self.reader.availability.as_ref().is_some_and(is_known),
             _ => false,
-        }
-    }
-
-    async fn begin(&self) -> Result<(Transaction, Option<Permit<Flow>>)> {
-        retry_on_lost_connection(|| self.begin_once()).await
-    }
-
-    async fn begin_once(&self) -> Result<(Transaction, Option<Permit<Flow>>)> {
-        let dialect = self.writer.dialect;
-        let begin = async {
-            let turn = self.writer_turn().await?;
-            self.check_file()?;
-            let transaction = TransactionConnection::begin(&self.writer.inner, dialect, self.observer.clone()).await?;
-            self.writer_begun.fetch_add(1, Relaxed);
-            Ok((transaction, turn))
-        };
-        let begin = self.writer.metrics.acquiring(begin);
-        let (inner, turn) = match &self.writer.availability {
-            Some(availability) => availability.during(Access::Write, begin).await?,
-            None => begin.await?,
-        };
-        let transaction = Connection {
-            inner,
-            dialect,
-            pooled: false,
-            bounds: None,
-            availability: self.writer.availability.clone(),
-            metrics: self.writer.metrics.clone(),
-        };
-        Ok((transaction, turn))
-    }
-
-    /// Waits for SQLite's writer, fairly among callers: its pool would serve requests in order of arrival, so that one
-    /// caller could fill the queue.
-    async fn writer_turn(&self) -> Result<Option<Permit<Flow>>, DbErr> {
-        if self.writer.dialect != Dialect::Sqlite {
-            return Ok(None);
-        }
-        let flow = Allowance::current().and_then(|allowance| allowance.flow().cloned());
-        let mut turn = pin!(self.writer_queue.acquire(flow.unwrap_or(Flow::Internal)));
-        loop {
-            let begun = self.writer_begun.load(Relaxed);
-            let waited = timeout(self.acquire_timeout, &mut turn).await;
-            // The queue advances while other writes begin.
-            let is_stuck = self.writer_begun.load(Relaxed) == begun;
-            match waited {
-                Ok(Ok(turn)) => return Ok(Some(turn)),
-                Err(_) if !is_stuck => {}
-                Ok(Err(QueueFull)) | Err(_) => return Err(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout)),
-            }
         }
     }
 }

@@ -93,7 +93,7 @@ async fn behind_a_lock(backend: Backend, scenario: impl AsyncFnOnce(&TestServer,
             done.notify_one();
         };
         // On SQLite the requests of a server wait for its only writer.
-        let (locking, ()) = tokio::join!(hurried.services.db.write_until(&work, None), checking);
+        let (locking, ()) = tokio::join!(hurried.services.db.write(&work), checking);
         locking.expect("the lock is held and let go");
         assert_eq!(server.snapshot().await, before);
         onlooker.close().await;
@@ -249,26 +249,24 @@ on_both!(nothing_commits_or_starts_after_the_deadline);
 
 async fn nothing_commits_or_starts_after_the_deadline(server: &TestServer) {
     let before = server.snapshot().await;
+    let request = |timeout| {
+        let connections = Connections { all: 1, of_request: 1 };
+        let allowance = Means::new(timeout, connections, &AnswerSettings::default()).allow(Purpose::Change, None);
+        allowance.expect("there is memory")
+    };
     // Long enough for a transaction to begin, however busy the machine.
-    let deadline = Deadline::after(Duration::from_secs(1));
+    let late = request(Duration::from_secs(1));
     let work = Late {
-        deadline,
+        deadline: late.deadline(),
         attempts: AtomicUsize::new(0),
     };
     for attempts in [1, 1] {
-        let outcome = server.services.db.write_until(&work, Some(deadline)).await;
+        let outcome = late.clone().scope(server.services.db.write(&work)).await;
         assert!(matches!(outcome, Err(Error::TimedOut)), "{outcome:?}");
         assert_eq!(work.attempts.load(Ordering::SeqCst), attempts);
     }
     assert_eq!(server.snapshot().await, before);
     // The deadline of a request applies to all its writes.
-    let request = Means::new(
-        Duration::ZERO,
-        Connections { all: 1, of_request: 1 },
-        &AnswerSettings::default(),
-    )
-    .allow(Purpose::Change, None);
-    let request = request.expect("there is memory");
-    let outcome = request.scope(server.services.db.write(&work)).await;
+    let outcome = request(Duration::ZERO).scope(server.services.db.write(&work)).await;
     assert!(matches!(outcome, Err(Error::TimedOut)), "{outcome:?}");
 }

@@ -130,8 +130,8 @@ impl<W: Work> Work for CommitTracker<'_, W> {
         step
     }
 
-    fn kept_waiting(&self) -> Option<Error> {
-        self.work.kept_waiting()
+    fn busy_error(&self) -> Option<Error> {
+        self.work.busy_error()
     }
 }
 

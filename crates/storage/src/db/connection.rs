@@ -41,9 +41,7 @@ impl<C: ConnectionTrait> Connection<C> {
         sql: impl Into<String>,
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Vec<QueryResult>> {
-        let statement = self.statement(sql, values);
-        self.bounded(|| self.measured(self.inner.query_all_raw(statement.clone())))
-            .await
+        Ok(self.query_all_raw(self.statement(sql, values)).await?)
     }
 
     pub async fn one(
@@ -51,9 +49,7 @@ impl<C: ConnectionTrait> Connection<C> {
         sql: impl Into<String>,
         values: impl IntoIterator<Item = Value>,
     ) -> Result<Option<QueryResult>> {
-        let statement = self.statement(sql, values);
-        self.bounded(|| self.measured(self.inner.query_one_raw(statement.clone())))
-            .await
+        Ok(self.query_one_raw(self.statement(sql, values)).await?)
     }
 
     /// Runs a statement without result rows, and returns the number of affected rows.
@@ -66,7 +62,7 @@ impl<C: ConnectionTrait> Connection<C> {
     where
         F: Future<Output = Result<T, DbErr>>,
     {
-        let _place = self.place().await;
+        let _permit = self.permit().await;
         let run = || async {
             match &self.bounds {
                 Some(bounds) => bounds.run(&statement).await,
@@ -74,33 +70,37 @@ impl<C: ConnectionTrait> Connection<C> {
             }
         };
         if !self.pooled {
-            return self.watched(run()).await;
+            return self.watched(Access::Read, run()).await;
         }
-        retry_on_lost_connection(|| self.watched(run())).await
+        retry_on_lost_connection(|| self.watched(Access::Read, run())).await
     }
 
     /// Cancels the operation during an outage: nothing else would end it when the database's host is down.
-    async fn watched<T, E>(&self, operation: impl Future<Output = Result<T, E>>) -> Result<T, E>
+    pub(super) async fn watched<T, E>(
+        &self,
+        access: Access,
+        operation: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E>
     where
         E: Clone + From<KnownOutage>,
         Error: From<E>,
     {
         match &self.availability {
-            Some(availability) => availability.during(Access::Read, operation).await,
+            Some(availability) => availability.during(access, operation).await,
             None => operation.await,
         }
     }
 
     /// A permit for one of the connections that the current request may use at once, for as long as it is held.
-    pub(super) async fn place(&self) -> (Option<ConnectionPlace>, Option<WaitGuard>) {
+    pub(super) async fn permit(&self) -> (Option<ConnectionPlace>, Option<WaitGuard>) {
         if !self.pooled {
             return (None, None);
         }
-        let place = match Allowance::current() {
+        let permit = match Allowance::current() {
             Some(allowance) => allowance.connection().await,
             None => None,
         };
-        (place, Some(self.metrics.want()))
+        (permit, Some(self.metrics.want()))
     }
 
     /// Measures the wait of a statement for a connection, if it takes one of its own.
@@ -187,11 +187,11 @@ impl<C: ConnectionTrait> ConnectionTrait for Connection<C> {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.watched(self.inner.execute_raw(statement)).await
+        self.watched(Access::Read, self.inner.execute_raw(statement)).await
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.watched(self.inner.execute_unprepared(sql)).await
+        self.watched(Access::Read, self.inner.execute_unprepared(sql)).await
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
