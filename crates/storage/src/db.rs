@@ -7,17 +7,18 @@ mod availability;
 mod backup;
 mod batch;
 mod bounds;
-mod close;
 mod collector;
 mod connect;
 mod connection;
 mod dialect;
 mod metrics;
+mod probe;
 mod settings;
 mod sqlite_file;
 mod transaction;
 
 use std::{
+    fmt,
     future::Future,
     pin::pin,
     sync::{
@@ -27,12 +28,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use migration::{Migrator, MigratorTrait};
 use rand::RngExt;
-use sea_orm::{
-    ConnAcquireErr, ConnectionTrait, DatabaseConnection, DbErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
-};
+use sea_orm::{ConnAcquireErr, DatabaseConnection, DbErr};
 use tokio::time::{timeout, timeout_at};
 
 pub use address::{check_address, is_read_only, is_ssl_mode, parameter};
@@ -44,13 +41,8 @@ pub use dialect::Dialect;
 pub use settings::{DatabaseSettings, Synchronous, postgres_options};
 
 use self::{
-    availability::{Access, Availability, OutageFlag},
-    bounds::Bounds,
-    connect::probe,
-    connection::retry_on_lost_connection,
-    metrics::{Metrics, WaitGuard},
-    sqlite_file::SqliteFile,
-    transaction::{Observer, TransactionConnection},
+    availability::Availability, connection::retry_on_lost_connection, metrics::WaitGuard, probe::Access,
+    sqlite_file::SqliteFile, transaction::TransactionConnection,
 };
 use clientele_core::{
     budget::{Allowance, ConnectionPlace, Connections},
@@ -64,9 +56,6 @@ use clientele_core::{
 const RETRY_PERIOD: Duration = Duration::from_secs(5);
 /// The maximum number of attempts at a write before it fails with [`Error::Conflict`].
 const ATTEMPTS: u32 = 12;
-/// The key of the lock that keeps servers from migrating at the same time. Any number works, but it must never change.
-const MIGRATION_LOCK: i64 = 0x636c_6965_6e74;
-
 /// The result of one attempt at a write.
 #[derive(Debug)]
 pub enum Step<T> {
@@ -96,12 +85,10 @@ struct Permits {
 }
 
 /// The connections of one database. Clones share them.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Database {
     reader: Connection<DatabaseConnection>,
     writer: Connection<DatabaseConnection>,
-    /// Ends the writer's statements on SQLite.
-    writer_bounds: Option<Bounds>,
     /// None on PostgreSQL.
     file: Option<SqliteFile>,
     request_timeout: Duration,
@@ -111,68 +98,9 @@ pub struct Database {
     writer_queue: FlowQueue,
     /// The number of transactions begun.
     writer_begun: Arc<AtomicU64>,
-    observer: Option<Observer>,
 }
 
 impl Database {
-    fn new(
-        mut reader: Connection<DatabaseConnection>,
-        writer: Connection<DatabaseConnection>,
-        settings: &DatabaseSettings,
-    ) -> Self {
-        // On PostgreSQL both use one pool.
-        reader.metrics = Metrics::default();
-        let mut database = Self {
-            request_timeout: Duration::from_secs(settings.request_timeout_seconds),
-            acquire_timeout: Duration::from_secs(settings.acquire_timeout_seconds),
-            writer_queue: FlowQueue::unbounded(1),
-            writer_begun: Arc::default(),
-            connections: settings.for_requests(reader.dialect),
-            reader,
-            writer,
-            observer: None,
-            writer_bounds: None,
-            file: None,
-        };
-        database.measure(None);
-        database
-    }
-
-    /// Makes the connections refuse work while the database is known to be unavailable.
-    fn watched(mut self, settings: &DatabaseSettings, outage: OutageFlag) -> Self {
-        let patience = Duration::from_secs(settings.acquire_timeout_seconds);
-        let probe = probe(&self, patience);
-        let availability = Availability::new(probe, outage);
-        self.reader.availability = Some(availability.clone());
-        self.writer.availability = Some(availability);
-        self
-    }
-
-    /// Calls `observer` with the text of every further statement. Must be called before the database is shared.
-    pub fn observe(&mut self, observer: impl Fn(&str) + Send + Sync + 'static) {
-        self.measure(Some(Arc::new(observer)));
-    }
-
-    /// Migrates the tables to this version. Only one server migrates at a time.
-    pub async fn migrate(&self) -> Result<()> {
-        // sea-orm's own transaction, because its migrations accept no other. The process stops if one fails.
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        let transaction = self.writer.inner.begin_with_options(options).await?;
-        if self.writer.dialect == Dialect::Postgres {
-            // Another server's migration may take long.
-            for sql in ["SET LOCAL lock_timeout = 0", "SET LOCAL statement_timeout = 0"] {
-                transaction.execute_unprepared(sql).await?;
-            }
-            let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
-            transaction.execute_unprepared(&lock).await?;
-        }
-        Migrator::up(&transaction, None).await?;
-        Ok(transaction.commit().await?)
-    }
-
     /// The time limit of a request.
     pub fn request_timeout(&self) -> Duration {
         self.request_timeout
@@ -276,8 +204,12 @@ impl Database {
         let begin = self.writer.metrics.acquiring(async {
             let permit = self.writer_permit().await?;
             self.check_file()?;
-            let begun =
-                TransactionConnection::begin(&self.writer.inner, self.writer.dialect, self.observer.clone()).await?;
+            let begun = TransactionConnection::begin(
+                &self.writer.inner,
+                self.writer.dialect,
+                Some(self.writer.metrics.clone()),
+            )
+            .await?;
             self.writer_begun.fetch_add(1, Relaxed);
             Ok((begun, permit))
         });
@@ -363,16 +295,22 @@ impl Database {
     /// Returns true when the database is known to answer reads and refuse changes.
     pub fn accepts_no_changes(&self) -> bool {
         let availability = self.writer.availability.as_ref();
-        availability.is_some_and(Availability::accepts_no_changes)
+        availability.is_some_and(|availability| availability.accepts_no_changes())
     }
 
     /// Returns true when the log has a line about the outage behind an error, or will have one if the outage lasts.
     pub fn logs_outage_of(&self, error: &Error) -> bool {
-        let is_known = |availability: &Availability| availability.check().is_err();
+        let is_known = |availability: &Arc<Availability>| availability.check().is_err();
         match error {
             Error::Unavailable(cause) if cause.is_about_reaching() => true,
             Error::Unavailable(_) | Error::ReadOnly => self.reader.availability.as_ref().is_some_and(is_known),
             _ => false,
         }
+    }
+}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Database").finish_non_exhaustive()
     }
 }

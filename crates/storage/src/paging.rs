@@ -1,14 +1,340 @@
 //! Paging of lists: their conditions, their order and the requested part. The same for all lists; it doesn't know what
 //! they contain.
 
-mod asked;
-mod conditions;
-mod cursor;
-mod total;
-mod window;
+use async_graphql::InputObject;
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use entity::instant;
+use sea_orm::{ConnectionTrait, Value};
 
-pub use asked::Asked;
-pub use conditions::{Conditions, DateTimeRange};
-pub use cursor::{Cursor, Order};
-pub use total::{COUNT_LIMIT, CountPrecision, Total, counting};
-pub use window::{Page, Range, Window};
+use crate::db::{Connection, Dialect};
+use clientele_core::{
+    error::Result,
+    path,
+    problem::{Problem, ProblemCode},
+    scalar::DateTime,
+    text_enum,
+};
+
+/// The largest exact total. A count stops after one more row.
+pub const COUNT_LIMIT: i64 = 10_000;
+/// Longer than any valid cursor: three texts of 255 characters.
+const LONGEST_CURSOR: usize = 8_192;
+
+/// The parts of a list that are selected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Asked {
+    pub rows: bool,
+    pub total: bool,
+    /// The contents of the rows, where they can be large.
+    pub contents: bool,
+}
+
+impl Asked {
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            rows: self.rows || other.rows,
+            total: self.total || other.total,
+            contents: self.contents || other.contents,
+        }
+    }
+}
+
+/// The requested part of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Range {
+    /// The first `count` after a cursor; from the start without one.
+    First {
+        count: u32,
+        after: Option<String>,
+        before: Option<String>,
+    },
+    /// The last `count` before a cursor; from the end without one.
+    Last {
+        count: u32,
+        after: Option<String>,
+        before: Option<String>,
+    },
+    /// `count` rows after the first `offset`.
+    Offset { offset: u64, count: u32 },
+}
+
+/// A [`Range`] with parsed cursors: a part of the list in one order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Window {
+    count: u32,
+    backward: bool,
+    offset: u64,
+    after: Option<Cursor>,
+    before: Option<Cursor>,
+}
+
+/// A part of a list, in the list's order even when it was read from the end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page<T> {
+    pub rows: Vec<T>,
+    /// True when there are rows after these. Known when reading forward, or from a `before`.
+    pub has_next: bool,
+    /// True when there are rows before these. Known when reading backward, or from an `after`.
+    pub has_previous: bool,
+}
+
+impl Window {
+    /// # Errors
+    /// A cursor that isn't one of this order.
+    pub fn of(range: &Range, order: &Order) -> Result<Self, Problem> {
+        let (count, backward, offset, after, before) = match range {
+            Range::First { count, after, before } => (*count, false, 0, after.as_deref(), before.as_deref()),
+            Range::Last { count, after, before } => (*count, true, 0, after.as_deref(), before.as_deref()),
+            Range::Offset { offset, count } => (*count, false, *offset, None, None),
+        };
+        let read = |name: &'static str, text: Option<&str>| {
+            let message = "This isn't a cursor of this list in this order: send one that a page has given you.";
+            let foreign = || Problem::new(ProblemCode::Invalid, path![name], message);
+            text.map(|text| Cursor::decode(text, order).ok_or_else(foreign))
+                .transpose()
+        };
+        Ok(Self {
+            count,
+            backward,
+            offset,
+            after: read("after", after)?,
+            before: read("before", before)?,
+        })
+    }
+
+    /// The end of a statement that reads this part of the rows of the table `alias`, from `WHERE` on. It reads one
+    /// extra row, so that [`Window::page`] knows whether there are more.
+    pub fn clauses(&self, order: &Order, alias: &str, conditions: &mut Conditions) -> String {
+        for (cursor, after) in [(&self.after, true), (&self.before, false)] {
+            if let Some(cursor) = cursor {
+                conditions.seek(cursor, order, alias, after);
+            }
+        }
+        let limit = conditions.bind(i64::from(self.count) + 1);
+        let mut clauses = format!(
+            "{} ORDER BY {} LIMIT {limit}",
+            conditions.clause(),
+            self.order_by(order, alias)
+        );
+        if self.offset > 0 {
+            let offset = conditions.bind(self.offset.min(i64::MAX as u64) as i64);
+            clauses += &format!(" OFFSET {offset}");
+        }
+        clauses
+    }
+
+    /// The order of reading rows: from the end of the list when the last rows are requested.
+    pub fn order_by(&self, order: &Order, alias: &str) -> String {
+        let direction = match self.backward == order.descending {
+            true => "ASC",
+            false => "DESC",
+        };
+        let columns = order.columns.iter();
+        let columns: Vec<String> = columns.map(|column| format!("{alias}.{column} {direction}")).collect();
+        columns.join(", ")
+    }
+
+    /// Converts the rows that a statement with [`Window::clauses`] read.
+    pub fn page<T>(&self, mut rows: Vec<T>) -> Page<T> {
+        let more = rows.len() > self.count as usize;
+        rows.truncate(self.count as usize);
+        let (has_next, has_previous) = if self.backward {
+            rows.reverse();
+            (self.before.is_some(), more)
+        } else {
+            (more, self.after.is_some())
+        };
+        Page {
+            rows,
+            has_next,
+            has_previous,
+        }
+    }
+}
+
+/// The sort order of rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The name in its cursors: a cursor of another order is invalid in this one.
+    pub name: &'static str,
+    /// The columns to compare. A key makes the order total.
+    pub columns: &'static [&'static str],
+    pub descending: bool,
+}
+
+/// A position in an order: the values of its columns.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Cursor(Vec<String>);
+
+impl Order {
+    fn is_instant(column: &str) -> bool {
+        column.ends_with("_at")
+    }
+
+    fn is_number(column: &str) -> bool {
+        column == "position"
+    }
+}
+
+impl Cursor {
+    pub fn of(values: Vec<String>) -> Self {
+        Self(values)
+    }
+
+    pub fn encode(&self, order: &Order) -> String {
+        let content = serde_json::to_vec(&(order.name, &self.0)).expect("texts are JSON");
+        BASE64_URL_SAFE_NO_PAD.encode(content)
+    }
+
+    /// Parses a cursor of this order. None when it isn't one.
+    pub fn decode(text: &str, order: &Order) -> Option<Self> {
+        if text.len() > LONGEST_CURSOR {
+            return None;
+        }
+        let content = BASE64_URL_SAFE_NO_PAD.decode(text).ok()?;
+        let (found, values): (String, Vec<String>) = serde_json::from_slice(&content).ok()?;
+        let is_valid = |(value, column): (&String, &&str)| match *column {
+            // Exactly the stored form: SQLite compares it as text.
+            column if Order::is_instant(column) => {
+                DateTime::parse(value).is_some_and(|parsed| instant::to_text(&parsed.0) == *value)
+            }
+            column if Order::is_number(column) => value.parse().is_ok_and(|number: i64| number.to_string() == *value),
+            _ => !value.contains('\0'),
+        };
+        let fits = found == order.name && values.len() == order.columns.len();
+        (fits && values.iter().zip(order.columns).all(is_valid)).then_some(Self(values))
+    }
+}
+
+/// A range of time. Without `from` it has no start, without `until` no end.
+#[derive(InputObject, Copy, Clone, Debug)]
+pub struct DateTimeRange {
+    /// The first instant within the range.
+    pub from: Option<DateTime>,
+    /// The first instant after the range.
+    pub until: Option<DateTime>,
+}
+
+/// The conditions of a statement, and the values bound to its placeholders. All of them must hold.
+#[derive(Clone, Debug)]
+pub struct Conditions {
+    pub dialect: Dialect,
+    pub values: Vec<Value>,
+    terms: Vec<String>,
+}
+
+impl Conditions {
+    pub fn new(dialect: Dialect) -> Self {
+        Self {
+            dialect,
+            values: Vec::new(),
+            terms: Vec::new(),
+        }
+    }
+
+    pub fn push(&mut self, term: String) {
+        self.terms.push(term);
+    }
+
+    /// Binds a value and returns its placeholder.
+    pub fn bind(&mut self, value: impl Into<Value>) -> String {
+        self.values.push(value.into());
+        format!("${}", self.values.len())
+    }
+
+    /// Returns true when there is only one of them.
+    pub fn is_single(&self) -> bool {
+        self.terms.len() == 1
+    }
+
+    pub fn clause(&self) -> String {
+        match self.terms.is_empty() {
+            true => String::new(),
+            false => format!("WHERE {}", self.terms.join(" AND ")),
+        }
+    }
+
+    /// A condition on a text. No stored text contains U+0000, and PostgreSQL refuses it.
+    pub fn text(&mut self, text: Option<&String>, term: impl Fn(&str) -> String) {
+        let Some(text) = text else { return };
+        let term = match text.contains('\0') {
+            true => "FALSE".to_owned(),
+            false => term(&self.bind(text.as_str())),
+        };
+        self.push(term);
+    }
+
+    pub fn range(&mut self, column: &str, range: Option<DateTimeRange>) {
+        let Some(DateTimeRange { from, until }) = range else {
+            return;
+        };
+        for (sign, bound) in [(">=", from), ("<", until)] {
+            let Some(bound) = bound else { continue };
+            let placeholder = self.bind(instant::to_text(&bound.0));
+            let placeholder = self.dialect.cast(&placeholder, "timestamptz");
+            self.push(format!("{column} {sign} {placeholder}"));
+        }
+    }
+
+    /// Adds the condition for rows of the table `alias` that come after a cursor in an order, or before it.
+    fn seek(&mut self, cursor: &Cursor, order: &Order, alias: &str, after: bool) {
+        let mut values = Vec::new();
+        for (value, column) in cursor.0.iter().zip(order.columns) {
+            let placeholder = self.bind(value.as_str());
+            values.push(match column {
+                column if Order::is_instant(column) => self.dialect.cast(&placeholder, "timestamptz"),
+                column if Order::is_number(column) => format!("CAST({placeholder} AS BIGINT)"),
+                _ => placeholder,
+            });
+        }
+        let columns: Vec<String> = order.columns.iter().map(|column| format!("{alias}.{column}")).collect();
+        let sign = if after == order.descending { '<' } else { '>' };
+        self.push(format!("({}) {sign} ({})", columns.join(", "), values.join(", ")));
+    }
+}
+
+text_enum! {
+    /// The precision of a total.
+    CountPrecision {
+        /// The list has exactly this number of entries.
+        Exact = "EXACT",
+        /// The list has more entries: the count ended at its limit of 10,000.
+        AtLeast = "AT_LEAST",
+    }
+}
+
+/// The number of rows in a list, exact up to [`COUNT_LIMIT`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Total {
+    pub count: i64,
+    pub precision: CountPrecision,
+}
+
+impl Total {
+    /// Converts the number that a [`counting`] statement returns.
+    pub fn of(counted: i64) -> Self {
+        Self {
+            count: counted.min(COUNT_LIMIT),
+            precision: match counted > COUNT_LIMIT {
+                true => CountPrecision::AtLeast,
+                false => CountPrecision::Exact,
+            },
+        }
+    }
+
+    /// Counts rows; `rows` is a statement from its table on, such as `client c WHERE …`.
+    pub async fn count<C: ConnectionTrait>(
+        connection: &Connection<C>,
+        rows: &str,
+        values: impl IntoIterator<Item = Value>,
+    ) -> Result<Self> {
+        let row = connection.one(counting(rows), values).await?;
+        Ok(Self::of(row.map_or(Ok(0), |row| row.try_get_by_index(0))?))
+    }
+}
+
+/// The statement that counts rows up to the limit plus one.
+pub fn counting(rows: &str) -> String {
+    let limit = COUNT_LIMIT + 1;
+    format!("SELECT count(*) FROM (SELECT 1 FROM {rows} LIMIT {limit}) counted")
+}

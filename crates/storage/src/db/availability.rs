@@ -4,7 +4,6 @@
 //! once instead of waiting for a connection. The log has one line when an outage begins and one when it ends.
 
 use std::{
-    fmt,
     future::Future,
     io,
     pin::pin,
@@ -15,14 +14,13 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::BoxFuture;
-use sea_orm::DbErr;
 use tokio::{
     runtime::Handle,
     sync::Notify,
     time::{Instant, sleep, timeout},
 };
 
+use super::probe::{Access, Probe};
 use clientele_core::error::{Cause, Error, Result};
 
 /// The pause between two probes during an outage.
@@ -37,53 +35,11 @@ const SUSPICIOUS_WAIT: Duration = Duration::from_secs(1);
 /// The minimum time between two probes that found nothing wrong.
 const QUIET: Duration = Duration::from_secs(5);
 
-/// The kind of a failed operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
-    Read,
-    Write,
-}
-
-/// Tries an access on a connection that no request uses.
-pub(super) type Probe = Box<dyn Fn(Access) -> BoxFuture<'static, Result<()>> + Send + Sync>;
-
-/// The database is known to be unreachable, so it wasn't queried.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct KnownOutage;
-
-impl From<KnownOutage> for Error {
-    fn from(KnownOutage: KnownOutage) -> Self {
-        Self::Unavailable(Cause::Outage)
-    }
-}
-
-impl From<KnownOutage> for DbErr {
-    fn from(outage: KnownOutage) -> Self {
-        Error::from(outage).into()
-    }
-}
-
-/// Set while the database is known to be unreachable. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub(super) struct OutageFlag(Arc<AtomicBool>);
-
-impl OutageFlag {
-    pub fn is_set(&self) -> bool {
-        self.0.load(Ordering::Acquire)
-    }
-
-    fn set(&self, unreachable: bool) {
-        self.0.store(unreachable, Ordering::Release);
-    }
-}
-
-/// The state of the database, as last observed. Clones share it.
-#[derive(Clone)]
-pub(super) struct Availability(Arc<Inner>);
-
-struct Inner {
+/// The state of the database, as last observed.
+pub(super) struct Availability {
     probe: Probe,
-    unreachable: OutageFlag,
+    /// Set while the database is known to be unreachable.
+    unreachable: Arc<AtomicBool>,
     unwritable: AtomicBool,
     /// Notified when the database becomes unreachable.
     outage_began: Notify,
@@ -92,7 +48,6 @@ struct Inner {
     probed: tokio::sync::Mutex<()>,
 }
 
-#[derive(Debug)]
 struct State {
     unreachable: Option<Outage>,
     unwritable: Option<Outage>,
@@ -103,7 +58,6 @@ struct State {
     last_probe: Option<Instant>,
 }
 
-#[derive(Clone, Debug)]
 struct Outage {
     since: Instant,
     error: Error,
@@ -119,8 +73,8 @@ impl Outage {
 }
 
 impl Availability {
-    pub fn new(probe: Probe, unreachable: OutageFlag) -> Self {
-        Self(Arc::new(Inner {
+    pub fn new(probe: Probe, unreachable: Arc<AtomicBool>) -> Self {
+        Self {
             probe,
             unreachable,
             unwritable: AtomicBool::new(false),
@@ -135,7 +89,7 @@ impl Availability {
                 last_probe: None,
             }),
             probed: tokio::sync::Mutex::default(),
-        }))
+        }
     }
 
     /// Fails with the error that began the outage, if there is one.
@@ -153,14 +107,18 @@ impl Availability {
 
     /// Waits for `operation`, unless the database is known to be unreachable or becomes so meanwhile. Reports its
     /// error.
-    pub async fn during<T, E>(&self, access: Access, operation: impl Future<Output = Result<T, E>>) -> Result<T, E>
+    pub async fn during<T, E>(
+        self: &Arc<Self>,
+        access: Access,
+        operation: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E>
     where
-        E: Clone + From<KnownOutage>,
+        E: Clone + From<Error>,
         Error: From<E>,
     {
-        let outage_began = self.0.outage_began.notified();
-        if self.0.unreachable.is_set() {
-            return Err(KnownOutage.into());
+        let outage_began = self.outage_began.notified();
+        if self.unreachable.load(Ordering::Acquire) {
+            return Err(Error::Unavailable(Cause::Outage).into());
         }
         let outage = async {
             let mut outage_began = pin!(outage_began);
@@ -171,12 +129,12 @@ impl Availability {
         tokio::select! {
             biased;
             result = operation => result.inspect_err(|error| self.report(access, &error.clone().into())),
-            () = outage => Err(KnownOutage.into()),
+            () = outage => Err(Error::Unavailable(Cause::Outage).into()),
         }
     }
 
     /// Records an error that may be the sign of an outage.
-    pub fn report(&self, access: Access, error: &Error) {
+    pub fn report(self: &Arc<Self>, access: Access, error: &Error) {
         match error {
             Error::Unavailable(Cause::Closed | Cause::Outage | Cause::SharedRead | Cause::HashingQueue) => {}
             Error::Unavailable(cause) if access == Access::Write && cannot_store(*cause) => self.writing_failed(error),
@@ -186,7 +144,7 @@ impl Availability {
         }
     }
 
-    fn writing_failed(&self, error: &Error) {
+    fn writing_failed(self: &Arc<Self>, error: &Error) {
         {
             let mut state = self.state();
             state.write_failed = Instant::now();
@@ -198,14 +156,14 @@ impl Availability {
                 false => PROBE_INTERVAL,
             };
             state.unwritable = Some(Outage::new(error.clone()));
-            self.0.unwritable.store(true, Ordering::Release);
+            self.unwritable.store(true, Ordering::Release);
         }
         tracing::warn!(cause = cause(error), "the database accepts no changes");
         self.start_probing();
     }
 
     /// Starts the probing task, unless it runs or has just found nothing wrong.
-    fn start_probing(&self) {
+    fn start_probing(self: &Arc<Self>) {
         let Ok(runtime) = Handle::try_current() else { return };
         let mut state = self.state();
         let just_probed = state.last_probe.is_some_and(|probed| probed.elapsed() < QUIET);
@@ -235,13 +193,13 @@ impl Availability {
     }
 
     async fn probe(&self, access: Access) -> Result<()> {
-        let _probed = self.0.probed.lock().await;
-        (self.0.probe)(access).await
+        let _probed = self.probed.lock().await;
+        self.probe.run(access).await
     }
 
     /// Waits until no probe has a connection. After the pools are closed, probes get no new one.
     pub async fn probe_ended(&self) {
-        let _probed = self.0.probed.lock().await;
+        let _probed = self.probed.lock().await;
     }
 
     /// Records the result of a probe. Returns the pause until the next one, if another one is needed.
@@ -256,13 +214,13 @@ impl Availability {
                     "the database can't be reached: requests are refused until it answers"
                 );
                 state.unreachable = Some(Outage::new(error));
-                self.0.unreachable.set(true);
-                self.0.outage_began.notify_waiters();
+                self.unreachable.store(true, Ordering::Release);
+                self.outage_began.notify_waiters();
             }
             (Ok(()), Some(outage)) => {
                 let seconds = outage.since.elapsed().as_secs();
                 tracing::info!(seconds, "the database answers again");
-                self.0.unreachable.set(false);
+                self.unreachable.store(false, Ordering::Release);
             }
             (_, outage) => state.unreachable = outage,
         }
@@ -278,14 +236,14 @@ impl Availability {
 
     /// Records a successful COMMIT.
     pub fn committed(&self) {
-        if self.0.unwritable.load(Ordering::Acquire) && self.state().write_failed.elapsed() > RECOVERED {
+        if self.unwritable.load(Ordering::Acquire) && self.state().write_failed.elapsed() > RECOVERED {
             self.written();
         }
     }
 
     fn written(&self) {
         let mut state = self.state();
-        self.0.unwritable.store(false, Ordering::Release);
+        self.unwritable.store(false, Ordering::Release);
         if let Some(outage) = state.unwritable.take() {
             let seconds = outage.since.elapsed().as_secs();
             tracing::info!(seconds, "the database accepts changes again");
@@ -294,13 +252,7 @@ impl Availability {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Availability {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Availability").field(&self.state()).finish()
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

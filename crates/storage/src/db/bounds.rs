@@ -108,10 +108,8 @@ fn is_interrupted(error: &DbErr) -> bool {
     let (DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause))) = error else {
         return false;
     };
-    cause
-        .as_database_error()
-        .and_then(|error| error.code())
-        .is_some_and(|code| code == INTERRUPTED)
+    let code = cause.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == INTERRUPTED)
 }
 
 #[cfg(test)]

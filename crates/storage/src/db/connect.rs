@@ -1,25 +1,32 @@
-//! Opens a database: creates it if requested, connects for one purpose, and reads the version of its tables.
+//! Opens, migrates and closes a database.
 
-use std::{io, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use migration::{Migrator, MigratorTrait};
 use rand::RngExt;
 use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DbErr, RuntimeErr,
-    sqlx::{self, ConnectOptions as _, Connection as _, Executor as _},
+    ConnectionTrait, DatabaseConnection, DbErr, RuntimeErr, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait, sqlx,
 };
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     Connection, Database, DatabaseSettings, Dialect,
-    availability::{Access, OutageFlag, Probe},
+    availability::Availability,
     bounds::Bounds,
     metrics::Metrics,
+    probe::Probe,
     settings::{Purpose, options},
     sqlite_file::SqliteFile,
-    transaction::TransactionConnection,
 };
-use clientele_core::error::{Cause, Error, Result};
+use clientele_core::{
+    error::{Error, Result},
+    flow::FlowQueue,
+};
 
 /// The version of the tables compared with this program's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,119 +42,45 @@ pub enum Version {
 /// The longest wait for a lock, over all attempts.
 const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
+/// The key of the lock that keeps servers from migrating at the same time. Any number works, but it must never change.
+const MIGRATION_LOCK: i64 = 0x636c_6965_6e74;
 
-/// Calls [`connect_once`] again while another process has SQLite's file locked: turning write-ahead logging on doesn't
-/// wait.
-async fn connection(
+/// The time in which a running write may complete before closing interrupts it.
+const CLOSE_GRACE: Duration = Duration::from_secs(1);
+/// The time after which closing is given up.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The pause between two attempts to end running statements.
+const CLOSE_PAUSE: Duration = Duration::from_millis(50);
+
+/// Opens a pool, repeatedly while another process has SQLite's file locked: turning write-ahead logging on doesn't wait.
+async fn connect_pool(
     url: &str,
     settings: &DatabaseSettings,
     purpose: Purpose,
-    outage: &OutageFlag,
-) -> Result<(Connection<DatabaseConnection>, Option<Bounds>)> {
+    outage: &Arc<AtomicBool>,
+) -> Result<Connection<DatabaseConnection>> {
+    let dialect = Dialect::of(url);
+    let bounds =
+        (dialect == Dialect::Sqlite).then(|| Bounds::new(Duration::from_secs(settings.request_timeout_seconds)));
     let begun = Instant::now();
-    loop {
-        match connect_once(url, settings, purpose, outage).await {
+    let inner = loop {
+        let options = options(url, settings, purpose, bounds.clone(), outage);
+        match sea_orm::Database::connect(options).await.map_err(Error::from) {
             Err(Error::Conflict) if begun.elapsed() < LOCK_TIMEOUT => {
                 let pause = rand::rng().random_range(Duration::ZERO..LOCK_PAUSE);
                 sleep(pause).await;
             }
-            connected => return connected,
+            connected => break connected?,
         }
-    }
-}
-
-/// Opens a pool. On SQLite, also returns the bounds that interrupt its statements.
-async fn connect_once(
-    url: &str,
-    settings: &DatabaseSettings,
-    purpose: Purpose,
-    outage: &OutageFlag,
-) -> Result<(Connection<DatabaseConnection>, Option<Bounds>)> {
-    let dialect = Dialect::of(url);
-    let connections = settings.connections(dialect, purpose);
-    let bounds =
-        (dialect == Dialect::Sqlite).then(|| Bounds::new(Duration::from_secs(settings.request_timeout_seconds)));
-    let options = options(url, settings, (purpose, connections), bounds.clone(), outage);
-    let inner = sea_orm::Database::connect(options).await?;
-    let connection = Connection {
+    };
+    Ok(Connection {
         inner,
         dialect,
         pooled: true,
-        // The writer's statements are never repeated.
-        bounds: bounds.clone().filter(|_| purpose != Purpose::Writing),
+        bounds,
         availability: None,
         metrics: Metrics::default(),
-    };
-    Ok((connection, bounds))
-}
-
-/// Creates a probe of the database. Reads use connections of their own, so that an exhausted pool is no outage.
-pub(super) fn probe(database: &Database, patience: Duration) -> Probe {
-    let (reader, writer) = (database.reader.inner.clone(), database.writer.inner.clone());
-    let (dialect, file) = (database.writer.dialect, database.file.clone());
-    Box::new(move |access| {
-        let (reader, writer, file) = (reader.clone(), writer.clone(), file.clone());
-        Box::pin(async move {
-            let probing = async {
-                match access {
-                    Access::Read => probe_reading(&reader, dialect).await,
-                    Access::Write if file.is_some_and(|file| !file.is_in_place()) => {
-                        Err(Error::Unavailable(Cause::FileGone))
-                    }
-                    Access::Write => probe_writing(&writer, dialect).await,
-                }
-            };
-            let probed = timeout(patience, probing).await;
-            match probed.unwrap_or(Err(Error::Unavailable(Cause::Io(io::ErrorKind::TimedOut)))) {
-                // The database answers, and existing connections keep working.
-                Err(Error::Unavailable(Cause::Postgres(state))) if &state == b"53300" => Ok(()),
-                probed => probed,
-            }
-        })
     })
-}
-
-async fn probe_reading(pool: &DatabaseConnection, dialect: Dialect) -> Result<()> {
-    let probed = match dialect {
-        Dialect::Postgres => {
-            let pool = pool.get_postgres_connection_pool();
-            if pool.is_closed() {
-                return Err(Error::Unavailable(Cause::Closed));
-            }
-            read_once::<sqlx::Postgres>(&pool.connect_options(), "SELECT 1").await
-        }
-        Dialect::Sqlite => {
-            let pool = pool.get_sqlite_connection_pool();
-            if pool.is_closed() {
-                return Err(Error::Unavailable(Cause::Closed));
-            }
-            let options = (*pool.connect_options()).clone().create_if_missing(false);
-            // SQLite accesses the file only for statements about it.
-            read_once::<sqlx::Sqlite>(&options, "SELECT count(*) FROM sqlite_schema").await
-        }
-    };
-    probed.map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))).into())
-}
-
-async fn read_once<DB: sqlx::Database>(
-    options: &<DB::Connection as sqlx::Connection>::Options,
-    sql: &'static str,
-) -> Result<(), sqlx::Error>
-where
-    for<'c> &'c mut DB::Connection: sqlx::Executor<'c, Database = DB>,
-{
-    let mut connection = options.connect().await?;
-    connection.execute(sql).await?;
-    connection.close().await
-}
-
-/// Commits an empty change.
-async fn probe_writing(pool: &DatabaseConnection, dialect: Dialect) -> Result<()> {
-    let transaction = TransactionConnection::begin(pool, dialect, None).await?;
-    transaction
-        .execute_unprepared("UPDATE definition_version SET version = version")
-        .await?;
-    Ok(transaction.commit().await?)
 }
 
 impl Database {
@@ -162,21 +95,21 @@ impl Database {
     /// Connects to an existing database: a missing SQLite file is an error.
     pub async fn connect_to_existing(url: &str, settings: &DatabaseSettings) -> Result<Self> {
         let file = sqlite_file(url)?.map(SqliteFile::opened);
-        let outage = OutageFlag::default();
+        let outage = Arc::default();
         // On SQLite, the writer is opened first: it turns write-ahead logging on.
-        let (writer, writer_bounds) = connection(url, settings, Purpose::Writing, &outage).await?;
-        let open = |reader, writer| Self {
-            file,
-            writer_bounds,
-            ..Self::new(reader, writer, settings)
+        let writer = connect_pool(url, settings, Purpose::Writing, &outage).await?;
+        let reader = match writer.dialect {
+            Dialect::Postgres => Ok(writer.clone()),
+            Dialect::Sqlite => connect_pool(url, settings, Purpose::Reading, &outage).await,
         };
-        if writer.dialect == Dialect::Postgres {
-            return Ok(open(writer.clone(), writer).watched(settings, outage));
-        }
-        match connection(url, settings, Purpose::Reading, &outage).await {
-            Ok((reader, _)) => Ok(open(reader, writer).watched(settings, outage)),
+        match reader {
+            Ok(reader) => {
+                let mut database = Self::new(reader, writer, file, settings);
+                database.watch(outage);
+                Ok(database)
+            }
             Err(error) => {
-                open(writer.clone(), writer).close().await;
+                Self::new(writer.clone(), writer, file, settings).close().await;
                 Err(error)
             }
         }
@@ -184,11 +117,45 @@ impl Database {
 
     /// Connects to an existing database without writing to it: as a user with read access only, or to a copy.
     pub async fn connect_to_look(url: &str, settings: &DatabaseSettings) -> Result<Self> {
-        let (pool, _) = connection(url, settings, Purpose::Looking, &OutageFlag::default()).await?;
-        Ok(Self {
-            file: sqlite_file(url)?,
-            ..Self::new(pool.clone(), pool, settings)
-        })
+        let pool = connect_pool(url, settings, Purpose::Looking, &Arc::default()).await?;
+        Ok(Self::new(pool.clone(), pool, sqlite_file(url)?, settings))
+    }
+
+    fn new(
+        mut reader: Connection<DatabaseConnection>,
+        writer: Connection<DatabaseConnection>,
+        file: Option<SqliteFile>,
+        settings: &DatabaseSettings,
+    ) -> Self {
+        // On PostgreSQL both use one pool.
+        reader.metrics = Metrics::default();
+        let mut database = Self {
+            request_timeout: Duration::from_secs(settings.request_timeout_seconds),
+            acquire_timeout: Duration::from_secs(settings.acquire_timeout_seconds),
+            writer_queue: FlowQueue::unbounded(1),
+            writer_begun: Arc::default(),
+            connections: settings.for_requests(reader.dialect),
+            reader,
+            writer,
+            file,
+        };
+        database.reader.measure();
+        database.writer.measure();
+        database
+    }
+
+    /// Makes the connections refuse work while the database is known to be unavailable.
+    fn watch(&mut self, outage: Arc<AtomicBool>) {
+        let probe = Probe {
+            reader: self.reader.inner.clone(),
+            writer: self.writer.inner.clone(),
+            dialect: self.writer.dialect,
+            file: self.file.clone(),
+            time_limit: self.acquire_timeout,
+        };
+        let availability = Arc::new(Availability::new(probe, outage));
+        self.reader.availability = Some(availability.clone());
+        self.writer.availability = Some(availability);
     }
 
     /// Returns true when a SQLite database has tables of another program.
@@ -201,6 +168,26 @@ impl Database {
         Ok(self.reader.one(sql, []).await?.is_some())
     }
 
+    /// Migrates the tables to this version. Only one server migrates at a time.
+    pub async fn migrate(&self) -> Result<()> {
+        // sea-orm's own transaction, because its migrations accept no other. The process stops if one fails.
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let transaction = self.writer.inner.begin_with_options(options).await?;
+        if self.writer.dialect == Dialect::Postgres {
+            // Another server's migration may take long.
+            for sql in ["SET LOCAL lock_timeout = 0", "SET LOCAL statement_timeout = 0"] {
+                transaction.execute_unprepared(sql).await?;
+            }
+            let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
+            transaction.execute_unprepared(&lock).await?;
+        }
+        Migrator::up(&transaction, None).await?;
+        Ok(transaction.commit().await?)
+    }
+
     /// Compares the version of the tables with this program's. Changes nothing.
     pub async fn version(&self) -> Result<Version> {
         match Migrator::get_pending_migrations_read_only(&self.reader.inner).await {
@@ -210,6 +197,61 @@ impl Database {
             // A migration of the database is unknown here.
             Err(DbErr::Custom(_)) => Ok(Version::Later),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Closes all connections, including those of clones: using one fails from now on. Afterwards, a SQLite database is
+    /// complete in its main file, unless another process has it open.
+    ///
+    /// Running statements are interrupted: reads at once, writes after a second. Uncommitted writes are rolled back,
+    /// unless the commit has begun.
+    pub async fn close(self) {
+        let closing = async {
+            match self.writer.dialect {
+                Dialect::Postgres => {
+                    let _ = self.writer.inner.close_by_ref().await;
+                }
+                Dialect::Sqlite => {
+                    // Both refuse new work from here on, regardless of which closes first.
+                    let readers = self.reader.inner.get_sqlite_connection_pool().close();
+                    let writer = self.writer.inner.get_sqlite_connection_pool().close();
+                    readers.await;
+                    writer.await;
+                    if let Some(availability) = &self.writer.availability {
+                        availability.probe_ended().await;
+                    }
+                }
+            }
+        };
+        let closed = async {
+            tokio::select! {
+                () = closing => {}
+                () = self.end_statements() => {}
+            }
+        };
+        if timeout(CLOSE_TIMEOUT, closed).await.is_err() {
+            tracing::warn!(
+                seconds = CLOSE_TIMEOUT.as_secs(),
+                "the database was not closed: statements were still running"
+            );
+        }
+        if let Some(file) = &self.file {
+            file.remove_log().await;
+        }
+    }
+
+    /// Interrupts running statements on SQLite, repeatedly. PostgreSQL has a `statement_timeout`, and rolls back when a
+    /// connection closes.
+    async fn end_statements(&self) {
+        let begun = Instant::now();
+        loop {
+            if let Some(readers) = &self.reader.bounds {
+                readers.end_all();
+            }
+            if let Some(writer) = self.writer.bounds.as_ref().filter(|_| begun.elapsed() > CLOSE_GRACE) {
+                writer.end_all();
+            }
+            sleep(CLOSE_PAUSE).await;
         }
     }
 }
@@ -234,4 +276,84 @@ fn sqlite_file(url: &str) -> Result<Option<SqliteFile>> {
 
 fn from_driver(error: sqlx::Error) -> Error {
     DbErr::Conn(RuntimeErr::SqlxError(error.into())).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::super::{Database, DatabaseSettings, Step, Transaction, Work};
+    use clientele_core::error::{Error, Result};
+
+    const ENDLESS: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n";
+
+    struct Endless;
+
+    impl Work for Endless {
+        type Output = ();
+
+        async fn attempt(&self, transaction: &Transaction) -> Result<Step<()>> {
+            transaction.run("CREATE TABLE written (number INTEGER)", []).await?;
+            transaction.one(ENDLESS, []).await?;
+            Ok(Step::Commit(()))
+        }
+    }
+
+    async fn database(folder: &tempfile::TempDir) -> Database {
+        let url = format!("sqlite:{}", folder.path().join("clientele.db").display());
+        let settings = DatabaseSettings {
+            request_timeout_seconds: 600,
+            ..DatabaseSettings::default()
+        };
+        Database::connect(&url, &settings).await.expect("it opens")
+    }
+
+    fn files(folder: &tempfile::TempDir) -> Vec<String> {
+        let entries = folder.path().read_dir().expect("a folder");
+        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.expect("an entry").file_name();
+        entries
+            .map(|entry| name(entry).to_string_lossy().into_owned())
+            .collect()
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn closing_ends_running_statements_and_leaves_one_file() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = database(&folder).await;
+        let clone = database.clone();
+        let reading = tokio::spawn(async move { clone.read().one(ENDLESS, []).await });
+        let clone = database.clone();
+        let writing = tokio::spawn(async move { clone.write(&Endless).await });
+        // The writer is busy once its connection is taken.
+        while database.writer.inner.get_sqlite_connection_pool().num_idle() > 0 {
+            tokio::task::yield_now().await;
+        }
+        let begun = Instant::now();
+        database.close().await;
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+        assert_eq!(files(&folder), ["clientele.db"]);
+        assert!(matches!(reading.await.expect("no panic"), Err(Error::Unavailable(_))));
+        writing.await.expect("no panic").expect_err("it was ended");
+    }
+
+    #[tokio::test]
+    async fn a_read_only_connection_leaves_no_log() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = database(&folder).await;
+        database.migrate().await.expect("it migrates");
+        for suffix in ["", "-wal"] {
+            let name = format!("clientele.db{suffix}");
+            std::fs::copy(folder.path().join(&name), folder.path().join(format!("copy-of-{name}"))).expect("a copy");
+        }
+        let url = format!("sqlite:{}", folder.path().join("copy-of-clientele.db").display());
+        let copy = Database::connect_to_look(&url, &DatabaseSettings::default())
+            .await
+            .expect("it opens");
+        assert_eq!(copy.version().await.expect("it answers"), super::super::Version::Ours);
+        copy.close().await;
+        database.close().await;
+        let mut left = files(&folder);
+        left.sort();
+        assert_eq!(left, ["clientele.db", "copy-of-clientele.db"]);
+    }
 }

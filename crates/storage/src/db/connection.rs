@@ -1,6 +1,6 @@
 //! Runs statements, either on a pool's connections or within one transaction.
 
-use std::{future::Future, pin::pin};
+use std::{future::Future, pin::pin, sync::Arc};
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
@@ -10,9 +10,10 @@ use sea_orm::{
 
 use super::{
     Dialect,
-    availability::{Access, Availability, KnownOutage},
+    availability::Availability,
     bounds::Bounds,
     metrics::{Metrics, WaitGuard},
+    probe::Access,
     transaction::TransactionConnection,
 };
 use clientele_core::{
@@ -21,7 +22,7 @@ use clientele_core::{
 };
 
 /// Runs statements on a pool or a transaction, in its dialect.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Connection<C> {
     pub(super) inner: C,
     pub dialect: Dialect,
@@ -29,7 +30,7 @@ pub struct Connection<C> {
     pub(super) pooled: bool,
     /// Interrupts statements where the database has no timeout.
     pub(super) bounds: Option<Bounds>,
-    pub(super) availability: Option<Availability>,
+    pub(super) availability: Option<Arc<Availability>>,
     pub(super) metrics: Metrics,
 }
 
@@ -82,7 +83,7 @@ impl<C: ConnectionTrait> Connection<C> {
         operation: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E>
     where
-        E: Clone + From<KnownOutage>,
+        E: Clone + From<Error>,
         Error: From<E>,
     {
         match &self.availability {

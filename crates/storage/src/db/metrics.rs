@@ -1,4 +1,4 @@
-//! Metrics of the database: its connections, the time to acquire one, and the duration of statements.
+//! Metrics of the database: its connections, the time to acquire one, and the duration of statements and commits.
 //!
 //! sea-orm measures a statement from the moment it has a connection. The time before that is the rest of the time since
 //! the statement was started, which [`STARTED`] carries to the place where sea-orm reports.
@@ -15,7 +15,6 @@ use std::{
 use prometheus_client::metrics::counter::Counter;
 use sea_orm::DbErr;
 
-use super::transaction::Observer;
 use clientele_core::histogram::{Buckets, Histogram};
 
 /// For statements and for the wait for a connection.
@@ -32,11 +31,8 @@ tokio::task_local! {
 pub(super) type StatementHook = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// The measurements of the read connections or of the write connections. Clones share them.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Metrics(pub(super) Arc<Measured>);
-
-#[derive(Debug)]
-pub(super) struct Measured {
+#[derive(Clone)]
+pub(super) struct Metrics {
     pub statements: Histogram,
     pub failed: Counter,
     pub commits: Histogram,
@@ -44,10 +40,11 @@ pub(super) struct Measured {
     pub acquire: Histogram,
     pub not_acquired: Counter,
     /// The number of connections in use or waited for.
-    pub wanted: AtomicI64,
+    pub wanted: Arc<AtomicI64>,
+    pub hook: Option<StatementHook>,
 }
 
-impl Default for Measured {
+impl Default for Metrics {
     fn default() -> Self {
         Self {
             statements: Histogram::new(SECONDS),
@@ -56,25 +53,25 @@ impl Default for Measured {
             not_committed: Counter::default(),
             acquire: Histogram::new(SECONDS),
             not_acquired: Counter::default(),
-            wanted: AtomicI64::default(),
+            wanted: Arc::default(),
+            hook: None,
         }
     }
 }
 
 /// Counts as a connection in use or waited for until it is dropped.
-#[derive(Debug)]
-pub(super) struct WaitGuard(Metrics);
+pub(super) struct WaitGuard(Arc<AtomicI64>);
 
 impl Drop for WaitGuard {
     fn drop(&mut self) {
-        self.0.0.wanted.fetch_sub(1, Relaxed);
+        self.0.fetch_sub(1, Relaxed);
     }
 }
 
 impl Metrics {
     pub fn want(&self) -> WaitGuard {
-        self.0.wanted.fetch_add(1, Relaxed);
-        WaitGuard(self.clone())
+        self.wanted.fetch_add(1, Relaxed);
+        WaitGuard(self.wanted.clone())
     }
 
     /// Measures the time to acquire a connection.
@@ -89,9 +86,9 @@ impl Metrics {
     pub async fn committing<T>(&self, commit: impl Future<Output = Result<T, DbErr>>) -> Result<T, DbErr> {
         let begun = Instant::now();
         let outcome = commit.await;
-        self.0.commits.observe(begun.elapsed());
+        self.commits.observe(begun.elapsed());
         if outcome.is_err() {
-            self.0.not_committed.inc();
+            self.not_committed.inc();
         }
         outcome
     }
@@ -107,30 +104,23 @@ impl Metrics {
     }
 
     fn acquired(&self, after: Duration, error: Option<&DbErr>) {
-        self.0.acquire.observe(after);
+        self.acquire.observe(after);
         if matches!(error, Some(DbErr::ConnectionAcquire(_))) {
-            self.0.not_acquired.inc();
+            self.not_acquired.inc();
         }
     }
 
-    /// Measures every statement reported to it, and passes its text to `hook`.
-    pub fn observer(&self, hook: Option<StatementHook>) -> Observer {
-        let metrics = self.clone();
-        Observer::new(move |sql, elapsed, failed| {
-            metrics.ran(elapsed, failed);
-            if let Some(hook) = &hook {
-                hook(sql);
-            }
-        })
-    }
-
-    fn ran(&self, elapsed: Duration, failed: bool) {
-        self.0.statements.observe(elapsed);
+    /// Records a statement that ran for `elapsed` on a connection.
+    pub fn ran(&self, sql: &str, elapsed: Duration, failed: bool) {
+        self.statements.observe(elapsed);
         if failed {
-            self.0.failed.inc();
+            self.failed.inc();
         }
         if let Ok(since_start) = STARTED.try_with(Instant::elapsed) {
-            self.0.acquire.observe(since_start.saturating_sub(elapsed));
+            self.acquire.observe(since_start.saturating_sub(elapsed));
+        }
+        if let Some(hook) = &self.hook {
+            hook(sql);
         }
     }
 }

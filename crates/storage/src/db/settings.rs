@@ -1,6 +1,13 @@
 //! Settings of the database and of its connections.
 
-use std::{thread::available_parallelism, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::available_parallelism,
+    time::Duration,
+};
 
 use sea_orm::{
     ConnectOptions,
@@ -12,7 +19,7 @@ use sea_orm::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Dialect, address, availability::OutageFlag, bounds::Bounds};
+use super::{Dialect, address, bounds::Bounds};
 use clientele_core::budget::Connections;
 
 /// The lock timeout on PostgreSQL: a transaction that holds a lock for longer must not block every connection.
@@ -116,13 +123,14 @@ fn session(postgres: PgConnectOptions, settings: &DatabaseSettings, looking: boo
     }
 }
 
-/// `bounds` interrupt statements on SQLite.
+/// The options of a pool. `bounds` interrupt statements on SQLite; `outage` is set while the database is known to be
+/// unreachable.
 pub(super) fn options(
     url: &str,
     settings: &DatabaseSettings,
-    (purpose, connections): (Purpose, u32),
+    purpose: Purpose,
     bounds: Option<Bounds>,
-    outage: &OutageFlag,
+    outage: &Arc<AtomicBool>,
 ) -> ConnectOptions {
     let read_only = purpose != Purpose::Writing;
     let looking = purpose == Purpose::Looking;
@@ -133,7 +141,7 @@ pub(super) fn options(
     };
     let mut options = ConnectOptions::new(address::readable(url));
     options
-        .max_connections(connections)
+        .max_connections(settings.connections(Dialect::of(url), purpose))
         .acquire_timeout(Duration::from_secs(settings.acquire_timeout_seconds))
         // A ping before every statement would double the round trips; one after a pause detects a restarted database.
         .test_before_acquire(false)
@@ -169,7 +177,7 @@ pub(super) fn options(
         let outage = outage.clone();
         // The pool tests a returned connection, and would wait forever when the database's host is down.
         pool.after_release(move |_, _| {
-            let is_usable = !outage.is_set();
+            let is_usable = !outage.load(Ordering::Acquire);
             Box::pin(async move { Ok(is_usable) })
         })
     });

@@ -45,9 +45,8 @@ impl SqliteFile {
             .as_encoded_bytes()
             .starts_with(b"file:")
         {
-            return Err(sqlx::Error::Configuration(
-                "write sqlite:PATH instead of sqlite:file:PATH".into(),
-            ));
+            let reason = "write sqlite:PATH instead of sqlite:file:PATH";
+            return Err(sqlx::Error::Configuration(reason.into()));
         }
         Ok(Self {
             options: options.create_if_missing(false).busy_timeout(Duration::ZERO),
@@ -99,29 +98,35 @@ impl SqliteFile {
         self.options.get_filename()
     }
 
+    /// Returns true when nothing exists at the path. A file that can't be looked up for another reason counts as
+    /// existing.
     pub fn is_missing(&self) -> bool {
-        is_missing(self.path())
+        let looked_up = fs::metadata(self.path());
+        looked_up.is_err_and(|error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
     }
 
     /// Creates the file, empty, unless it exists. An existing file keeps its mode. Concurrent calls are safe.
     ///
     /// Never opens an existing file: closing it again would release this process's locks on it.
     pub fn create_if_missing(&self) -> io::Result<()> {
-        match create_private(self.path()) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            created => return created.map(|_| ()),
-        }
-        // A symbolic link to a missing file.
-        if self.is_missing() {
-            let target = OpenOptions::new()
+        let mut creation = create_private(self.path());
+        if creation
+            .as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
+        {
+            if !self.is_missing() {
+                return Ok(());
+            }
+            // A symbolic link to a missing file.
+            let mut options = OpenOptions::new();
+            creation = options
                 .write(true)
                 .create(true)
                 .truncate(false)
                 .mode(PRIVATE)
                 .open(self.path());
-            return target.map(|_| ());
         }
-        Ok(())
+        creation.map(|_| ())
     }
 
     /// Moves the contents of a closed database's write-ahead log to the main file, and removes the log.
@@ -180,10 +185,4 @@ pub(super) fn create_private(path: &Path) -> io::Result<fs::File> {
         .open(path)?;
     file.set_permissions(fs::Permissions::from_mode(PRIVATE))?;
     Ok(file)
-}
-
-/// Returns true when nothing exists at `path`. A file that can't be looked up for another reason counts as existing.
-fn is_missing(path: &Path) -> bool {
-    let looked_up = fs::metadata(path);
-    looked_up.is_err_and(|error| matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
 }

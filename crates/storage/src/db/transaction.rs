@@ -6,12 +6,11 @@
 //! confirmed that no transaction is open on it. Otherwise it is closed.
 
 use std::{
-    fmt,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use async_trait::async_trait;
@@ -24,29 +23,7 @@ use sea_orm::{
 use sea_query_sqlx::SqlxValues;
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::Dialect;
-
-/// Receives the text, duration and success of every statement.
-#[derive(Clone)]
-pub(super) struct Observer(Arc<Observe>);
-
-type Observe = dyn Fn(&str, Duration, bool) + Send + Sync;
-
-impl Observer {
-    pub fn new(observe: impl Fn(&str, Duration, bool) + Send + Sync + 'static) -> Self {
-        Self(Arc::new(observe))
-    }
-
-    pub fn observe(&self, sql: &str, elapsed: Duration, failed: bool) {
-        (self.0)(sql, elapsed, failed);
-    }
-}
-
-impl fmt::Debug for Observer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Observer").finish_non_exhaustive()
-    }
-}
+use super::{Dialect, metrics::Metrics};
 
 /// An open transaction. Dropping it closes its connection, so that the database rolls back.
 pub struct TransactionConnection {
@@ -57,7 +34,8 @@ pub struct TransactionConnection {
     failed: AtomicBool,
     /// True while the connection may be in a transaction.
     open: bool,
-    observer: Option<Observer>,
+    /// None for a probe.
+    metrics: Option<Metrics>,
 }
 
 enum PooledConnection {
@@ -87,7 +65,7 @@ impl TransactionConnection {
     pub(super) async fn begin(
         pool: &DatabaseConnection,
         dialect: Dialect,
-        observer: Option<Observer>,
+        metrics: Option<Metrics>,
     ) -> Result<Self, DbErr> {
         let connection = match dialect {
             Dialect::Postgres => {
@@ -104,7 +82,7 @@ impl TransactionConnection {
             dialect,
             failed: AtomicBool::new(false),
             open: true,
-            observer,
+            metrics,
         };
         let begin = match dialect {
             Dialect::Postgres => "BEGIN",
@@ -181,16 +159,6 @@ impl Drop for TransactionConnection {
     }
 }
 
-impl fmt::Debug for TransactionConnection {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TransactionConnection")
-            .field("dialect", &self.dialect)
-            .field("failed", &self.failed)
-            .field("open", &self.open)
-            .finish_non_exhaustive()
-    }
-}
-
 /// The connection while a statement runs on it.
 struct Running<'a> {
     transaction: &'a TransactionConnection,
@@ -200,12 +168,17 @@ struct Running<'a> {
 
 impl Running<'_> {
     /// Keeps the transaction usable only if the statement succeeded.
-    fn finish<T>(self, sql: &str, result: Result<T, sqlx::Error>) -> Result<T, sqlx::Error> {
-        if let Some(observer) = &self.transaction.observer {
-            observer.observe(sql, self.begun.elapsed(), result.is_err());
+    fn finish<T>(
+        self,
+        sql: &str,
+        result: Result<T, sqlx::Error>,
+        to_error: fn(RuntimeErr) -> DbErr,
+    ) -> Result<T, DbErr> {
+        if let Some(metrics) = &self.transaction.metrics {
+            metrics.ran(sql, self.begun.elapsed(), result.is_err());
         }
         self.transaction.failed.store(result.is_err(), Ordering::Relaxed);
-        result
+        result.map_err(|error| to_error(RuntimeErr::SqlxError(Arc::new(error))))
     }
 }
 
@@ -217,12 +190,11 @@ impl ConnectionTrait for TransactionConnection {
 
     async fn execute_raw(&self, Statement { sql, values, .. }: Statement) -> Result<ExecResult, DbErr> {
         let mut running = self.start().await?;
-        let values = bound(values);
         let result = with_connection!(&mut *running.connection, connection => {
-            let query = sqlx::query_with(AssertSqlSafe(&*sql), values);
+            let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values));
             query.execute(connection).await.map(ExecResult::from)
         });
-        running.finish(&sql, result).map_err(execute_error)
+        running.finish(&sql, result, DbErr::Exec)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
@@ -231,29 +203,27 @@ impl ConnectionTrait for TransactionConnection {
             let result = sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await;
             result.map(ExecResult::from)
         });
-        running.finish(sql, result).map_err(execute_error)
+        running.finish(sql, result, DbErr::Exec)
     }
 
     async fn query_one_raw(&self, Statement { sql, values, .. }: Statement) -> Result<Option<QueryResult>, DbErr> {
         let mut running = self.start().await?;
-        let values = bound(values);
         let result = with_connection!(&mut *running.connection, connection => {
-            let query = sqlx::query_with(AssertSqlSafe(&*sql), values);
+            let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values));
             let row = query.fetch_optional(connection).await;
             row.map(|row| row.map(QueryResult::from))
         });
-        running.finish(&sql, result).map_err(query_error)
+        running.finish(&sql, result, DbErr::Query)
     }
 
     async fn query_all_raw(&self, Statement { sql, values, .. }: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let mut running = self.start().await?;
-        let values = bound(values);
         let result = with_connection!(&mut *running.connection, connection => {
-            let query = sqlx::query_with(AssertSqlSafe(&*sql), values);
+            let query = sqlx::query_with(AssertSqlSafe(&*sql), bound(values));
             let rows = query.fetch_all(connection).await;
             rows.map(|rows| rows.into_iter().map(QueryResult::from).collect())
         });
-        running.finish(&sql, result).map_err(query_error)
+        running.finish(&sql, result, DbErr::Query)
     }
 }
 
@@ -271,10 +241,6 @@ fn acquire_error(error: sqlx::Error) -> DbErr {
         sqlx::Error::PoolClosed => DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed),
         error => DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))),
     }
-}
-
-fn execute_error(error: sqlx::Error) -> DbErr {
-    DbErr::Exec(RuntimeErr::SqlxError(Arc::new(error)))
 }
 
 fn query_error(error: sqlx::Error) -> DbErr {
