@@ -81,7 +81,7 @@ mod tests {
             ("clientele_core::budget", Level::TRACE, true),
             ("clientele_storage::db", Level::TRACE, true),
             ("clientele_domain::access", Level::TRACE, true),
-            ("clientele_delivery::lane", Level::TRACE, true),
+            ("clientele_delivery::channel_worker", Level::TRACE, true),
             ("graphql_server::prepare", Level::TRACE, true),
             ("http_server::request_log", Level::TRACE, true),
             ("migration", Level::DEBUG, true),

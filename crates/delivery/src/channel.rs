@@ -4,12 +4,14 @@
 mod email;
 mod log;
 mod sms;
-mod trust;
-mod words;
 
-use std::time::Duration;
+use std::{error::Error, fmt, path::Path, time::Duration};
 
 use chrono::{DateTime, Utc};
+use rustls::{
+    RootCertStore,
+    pki_types::{CertificateDer, pem::PemObject},
+};
 
 use super::settings::{EmailTransport, NotificationSettings, SmsTransport};
 use clientele_domain::{
@@ -24,8 +26,10 @@ use sms::Sms;
 pub use sms::fuzzing;
 pub use sms::is_region;
 
+/// The maximum number of characters kept of a provider's text.
+const LONGEST_TEXT: usize = 255;
+
 /// All channels as configured, with the connections they keep. A process has one of these.
-#[derive(Debug)]
 pub struct Channels {
     /// None: messages are only logged.
     email: Option<Email>,
@@ -40,7 +44,8 @@ pub struct SettingsError(String);
 impl Channels {
     /// Creates the channels without connecting. Must be called within a runtime.
     pub fn new(settings: &NotificationSettings) -> Result<Self, SettingsError> {
-        trust::install_cryptography();
+        // Must happen before the first client is created; later calls have no effect.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let email = match settings.email.transport {
             EmailTransport::Log => None,
             EmailTransport::Smtp => Some(Email::new(&settings.email, settings.concurrency)?),
@@ -82,6 +87,12 @@ impl Channels {
     }
 }
 
+impl fmt::Debug for Channels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Channels").finish_non_exhaustive()
+    }
+}
+
 /// A message ready to be sent.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
@@ -117,4 +128,96 @@ pub struct Failure {
     pub reason: Reason,
     /// The provider's own words, for callers who may see messages. May contain the recipient, so it is never logged.
     pub detail: Option<String>,
+}
+
+impl From<Reason> for Failure {
+    fn from(reason: Reason) -> Self {
+        Self { reason, detail: None }
+    }
+}
+
+impl Failure {
+    /// Another attempt may succeed, and the provider asked for no wait.
+    pub(super) fn deferred(self, provider_down: bool) -> Outcome {
+        Outcome::Deferred {
+            failure: self,
+            after: None,
+            provider_down,
+        }
+    }
+}
+
+/// No attempt will succeed; `detail` is this server's own reason.
+fn refused(reason: Reason, detail: impl Into<String>) -> Outcome {
+    Outcome::Refused(Failure {
+        reason,
+        detail: Some(detail.into()),
+    })
+}
+
+/// Reads a `ca_file`, which must contain only valid certificates. `key` is the setting that names it.
+fn read_certificates(path: &Path, key: &str) -> Result<Vec<u8>, SettingsError> {
+    let shown = path.display();
+    let pem = std::fs::read(path).map_err(|error| SettingsError(format!("{key}: can't read {shown}: {error}")))?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|_| SettingsError(format!("{key}: {shown} is not PEM")))?;
+    if certificates.is_empty() {
+        return Err(SettingsError(format!("{key}: {shown} holds no certificate in PEM")));
+    }
+    for certificate in certificates {
+        RootCertStore::empty()
+            .add(certificate)
+            .map_err(|_| SettingsError(format!("{key}: {shown} holds a certificate that can't be used")))?;
+    }
+    Ok(pem)
+}
+
+/// Cleans a provider's text for storage and display: one line of limited length. None when nothing is left.
+fn cleaned(text: &str) -> Option<String> {
+    let line: String = text
+        .chars()
+        .map(|letter| if letter.is_control() { ' ' } else { letter })
+        .take(LONGEST_TEXT)
+        .collect();
+    let line = line.trim();
+    (!line.is_empty()).then(|| line.to_owned())
+}
+
+/// The root cause of an error: libraries wrap it in texts of their own.
+fn root_cause(error: &(dyn Error + 'static)) -> Option<String> {
+    cleaned(&chain(error).last().unwrap_or(error).to_string())
+}
+
+/// Returns true when an error was caused by TLS, at any depth.
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    chain(error).any(|error| error.is::<rustls::Error>())
+}
+
+/// An error and its causes. An I/O error hides its inner error from `source`, but not from `get_ref`.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inner) => Some(inner as &(dyn Error + 'static)),
+            None => error.source(),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cleaned;
+
+    #[test]
+    fn words_are_one_line_of_at_most_255_characters() {
+        for (text, kept) in [
+            ("2.0.0 Ok\r\n", Some("2.0.0 Ok".to_owned())),
+            ("a\r\nb\tc\0d\u{85}e", Some("a  b c d e".to_owned())),
+            ("\r\n", None),
+            ("", None),
+            (&"é".repeat(300), Some("é".repeat(255))),
+        ] {
+            assert_eq!(cleaned(text), kept);
+        }
+    }
 }

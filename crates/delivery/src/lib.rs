@@ -5,19 +5,15 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-mod attempt;
-mod backoff;
-mod breaker;
 pub mod channel;
-mod gate;
-mod lane;
-pub mod mask;
+mod channel_worker;
+mod circuit_breaker;
 mod outbox;
-pub mod retention;
+mod retry;
 pub mod settings;
-mod verdict;
 mod worker;
 
+pub use outbox::remove_bodies;
 pub use settings::NotificationSettings;
 pub use worker::Worker;
 

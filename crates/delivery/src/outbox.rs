@@ -1,7 +1,8 @@
 //! The outbox as workers use it: messages are claimed under a lease and settled under the same lease.
 //!
 //! No transaction is open while a message is sent. A claim that isn't settled in time can be claimed again, and a late
-//! settlement by the previous worker has no effect.
+//! settlement by the previous worker has no effect. The contents of old messages are removed; the record that a message
+//! was sent stays.
 
 use std::{collections::HashSet, time::Duration};
 
@@ -17,6 +18,9 @@ use clientele_domain::{
     notify::decode,
 };
 use clientele_storage::db::{Database, Dialect, Step, Transaction, Work};
+
+/// The maximum number of messages in one batch, so that others wait only briefly for its locks.
+pub const REMOVAL_BATCH: u64 = 1_000;
 
 /// Claims up to `most` due messages of a channel, in the order of their due times. No other worker can claim them
 /// before `lease` ends.
@@ -123,5 +127,30 @@ impl Work for Settle<'_> {
         let rows = transaction.all(sql, [messages.into()]).await?;
         let keys = rows.iter().map(|row| row.try_get_by_index(0).map_err(Error::from));
         Ok(Step::Commit(keys.collect::<Result<_>>()?))
+    }
+}
+
+/// Removes the contents of up to [`REMOVAL_BATCH`] messages sent before `before`. Returns their number; if it equals [`REMOVAL_BATCH`],
+/// there may be more.
+pub async fn remove_bodies(db: &Database, before: DateTime<Utc>) -> Result<u64> {
+    db.write(&RemoveBodies { before }).await
+}
+
+struct RemoveBodies {
+    before: DateTime<Utc>,
+}
+
+impl Work for RemoveBodies {
+    type Output = u64;
+
+    async fn attempt(&self, transaction: &Transaction) -> Result<Step<u64>> {
+        let sql = format!(
+            "UPDATE message SET placeholders = NULL WHERE (client_key, encoded_key) IN (\
+             SELECT client_key, encoded_key FROM message WHERE sent_at < {} AND placeholders IS NOT NULL \
+             ORDER BY sent_at LIMIT {REMOVAL_BATCH})",
+            transaction.dialect.cast("$1", "timestamptz")
+        );
+        let before = instant::to_text(&self.before);
+        Ok(Step::Commit(transaction.run(sql, [before.into()]).await?))
     }
 }

@@ -5,21 +5,21 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use tokio::{sync::watch, time::sleep};
 
-use super::{Clock, NotificationSettings, channel::Channels, lane::Lane, retention};
+use super::{Clock, NotificationSettings, channel::Channels, channel_worker::ChannelWorker, outbox};
 use clientele_core::error::Result;
 use clientele_domain::{enums::Channel, notify::Messages};
 use clientele_storage::db::Database;
 
 /// The interval of removing old message bodies.
-const RETENTION_EVERY: Duration = Duration::from_secs(3_600);
+const REMOVAL_INTERVAL: Duration = Duration::from_secs(3_600);
 /// The pause before a task that panicked is restarted.
-const AFTER_A_PANIC: Duration = Duration::from_secs(1);
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
 pub struct Worker {
     messages: Messages,
     settings: Arc<NotificationSettings>,
     clock: Clock,
-    lanes: Vec<Lane>,
+    channel_workers: Vec<ChannelWorker>,
     channels: Arc<Channels>,
 }
 
@@ -29,15 +29,15 @@ impl Worker {
             messages,
             settings,
             clock,
-            lanes: Vec::new(),
+            channel_workers: Vec::new(),
             channels,
         };
-        worker.lanes = Channel::ALL.map(|channel| worker.lane(channel)).into();
+        worker.channel_workers = Channel::ALL.map(|channel| worker.channel_worker(channel)).into();
         worker
     }
 
-    fn lane(&self, channel: Channel) -> Lane {
-        Lane::new(
+    fn channel_worker(&self, channel: Channel) -> ChannelWorker {
+        ChannelWorker::new(
             self.messages.clone(),
             self.channels.clone(),
             self.settings.clone(),
@@ -49,8 +49,8 @@ impl Worker {
     /// Claims once on every channel and waits until all claims are settled. Returns the number of messages.
     pub async fn step(&mut self) -> Result<usize> {
         let mut claimed = 0;
-        for lane in &mut self.lanes {
-            claimed += lane.step().await?;
+        for channel_worker in &mut self.channel_workers {
+            claimed += channel_worker.step().await?;
         }
         Ok(claimed)
     }
@@ -63,31 +63,36 @@ impl Worker {
             self.clock.clone(),
             stop.clone(),
         ));
-        let lanes = std::mem::take(&mut self.lanes);
-        let worker = &self;
-        let lanes = lanes.into_iter().zip(Channel::ALL).map(|(lane, channel)| {
-            let stop = stop.clone();
-            async move { worker.keep_running(lane, channel, stop, grace).await }
-        });
-        join_all(lanes).await;
+        let channel_workers = std::mem::take(&mut self.channel_workers).into_iter().zip(Channel::ALL);
+        join_all(
+            channel_workers
+                .map(|(channel_worker, channel)| self.keep_running(channel_worker, channel, stop.clone(), grace)),
+        )
+        .await;
         if retaining.await.is_err() {
             tracing::error!("bodies of sent messages are no longer removed: that part of the worker has panicked");
         }
     }
 
-    async fn keep_running(&self, mut lane: Lane, channel: Channel, stop: watch::Receiver<bool>, grace: Duration) {
+    async fn keep_running(
+        &self,
+        mut channel_worker: ChannelWorker,
+        channel: Channel,
+        stop: watch::Receiver<bool>,
+        grace: Duration,
+    ) {
         if !self.channels.sends(channel) {
             tracing::info!(channel = channel.as_str(), "messages are logged and not sent");
         }
         loop {
             let until_stopped = stop.clone();
-            let running = tokio::spawn(async move { lane.run(until_stopped, grace).await });
+            let running = tokio::spawn(async move { channel_worker.run(until_stopped, grace).await });
             if running.await.is_ok() || *stop.borrow() {
                 return;
             }
             tracing::error!(channel = channel.as_str(), "a worker has panicked and begins anew");
-            sleep(AFTER_A_PANIC).await;
-            lane = self.lane(channel);
+            sleep(RESTART_PAUSE).await;
+            channel_worker = self.channel_worker(channel);
         }
     }
 }
@@ -96,11 +101,11 @@ impl Worker {
 async fn retain(db: Database, settings: Arc<NotificationSettings>, clock: Clock, mut stop: watch::Receiver<bool>) {
     let keep = Duration::from_secs(u64::from(settings.keep_sent_bodies_days) * 86_400);
     while !*stop.borrow() {
-        match retention::remove_bodies(&db, clock() - keep).await {
+        match outbox::remove_bodies(&db, clock() - keep).await {
             Ok(0) => {}
             Ok(removed) => {
                 tracing::info!(removed, "the bodies of sent messages are removed");
-                if removed == retention::BATCH {
+                if removed == outbox::REMOVAL_BATCH {
                     continue;
                 }
             }
@@ -108,7 +113,7 @@ async fn retain(db: Database, settings: Arc<NotificationSettings>, clock: Clock,
             Err(error) => tracing::warn!(error = error.kind(), "bodies of sent messages could not be removed"),
         }
         tokio::select! {
-            () = sleep(RETENTION_EVERY) => {}
+            () = sleep(REMOVAL_INTERVAL) => {}
             changed = stop.changed() => if changed.is_err() { return },
         }
     }

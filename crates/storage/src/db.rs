@@ -18,7 +18,6 @@ mod sqlite_file;
 mod transaction;
 
 use std::{
-    fmt,
     future::Future,
     pin::pin,
     sync::{
@@ -85,7 +84,7 @@ struct Permits {
 }
 
 /// The connections of one database. Clones share them.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Database {
     reader: Connection<DatabaseConnection>,
     writer: Connection<DatabaseConnection>,
@@ -306,11 +305,5 @@ impl Database {
             Error::Unavailable(_) | Error::ReadOnly => self.reader.availability.as_ref().is_some_and(is_known),
             _ => false,
         }
-    }
-}
-
-impl fmt::Debug for Database {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Database").finish_non_exhaustive()
     }
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use clientele::{
     caller::Caller,
     db::Dialect,
-    delivery::{NotificationSettings, retention::remove_bodies},
+    delivery::{NotificationSettings, remove_bodies},
 };
 use prometheus_client::{encoding::text::encode, registry::Registry};
 use serde_json::json;

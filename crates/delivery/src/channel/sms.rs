@@ -1,26 +1,36 @@
 //! SMS over an HTTP gateway: a form sent by POST, in the format of Twilio's API, which other gateways share.
 
-mod answer;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod number;
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
 use chrono::{DateTime, Utc};
 use phonenumber::country;
-use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Url};
+use reqwest::{
+    Certificate, Client, Response, StatusCode, Url,
+    header::{HeaderMap, RETRY_AFTER},
+    redirect::Policy,
+};
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
 
 use super::super::settings::SmsSettings;
-use super::{Failure, Outcome, Outgoing, SettingsError, trust};
+use super::{Failure, Outcome, Outgoing, SettingsError, cleaned, is_tls, read_certificates, refused, root_cause};
 use clientele_core::secret::Secret;
 use clientele_domain::enums::Reason;
 
 /// Twilio's limit for one message, in characters; it is sent in up to ten parts.
 const LONGEST: usize = 1_600;
+/// The maximum number of bytes read of a response.
+const LARGEST: usize = 64 * 1024;
+/// A longer Retry-After is taken for a mistake of the gateway.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
-#[derive(Debug)]
+/// The members of a response as raw JSON. Only the needed ones are parsed: the others may be nested to any depth.
+type Said<'a> = HashMap<String, &'a RawValue>;
+
 pub(super) struct Sms {
     client: Client,
     url: Url,
@@ -48,7 +58,7 @@ impl Sms {
             client = client.no_proxy();
         }
         if let Some(path) = &settings.ca_file {
-            let pem = trust::pem(path, &format!("{key}.ca_file"))?;
+            let pem = read_certificates(path, &format!("{key}.ca_file"))?;
             let certificates = Certificate::from_pem_bundle(&pem).map_err(|error| wrong("ca_file", &error))?;
             client = client.tls_certs_merge(certificates);
         }
@@ -84,7 +94,7 @@ impl Sms {
             return refused(Reason::TooLong, detail);
         }
         let Some(to) = number::e164(&message.recipient, self.region) else {
-            return refused(Reason::InvalidRecipient, self.why_unreachable().to_owned());
+            return refused(Reason::InvalidRecipient, self.why_unreachable());
         };
         let mut request = self
             .client
@@ -96,8 +106,8 @@ impl Sms {
             request = request.basic_auth(username, Some(password.reveal()));
         }
         match request.send().await {
-            Ok(response) => answer::outcome(response, now).await,
-            Err(error) => answer::none(error),
+            Ok(response) => outcome(response, now).await,
+            Err(error) => without_response(error),
         }
     }
 
@@ -111,9 +121,146 @@ impl Sms {
     }
 }
 
-fn refused(reason: Reason, detail: String) -> Outcome {
-    Outcome::Refused(Failure {
+/// Converts a response into an outcome for the message and for the channel.
+async fn outcome(response: Response, now: DateTime<Utc>) -> Outcome {
+    let (status, headers) = (response.status(), response.headers().clone());
+    // The status is known: an error in the body doesn't change it.
+    read(status, &headers, &body(response).await, now)
+}
+
+fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Outcome {
+    let after = retry_after(headers, now);
+    let body: Said<'_> = serde_json::from_slice(body).unwrap_or_default();
+    if status.is_success() {
+        let provider_id = member::<String>(&body, "sid").as_deref().and_then(cleaned);
+        return Outcome::Sent { provider_id };
+    }
+    let failure = |reason| Failure {
         reason,
-        detail: Some(detail),
-    })
+        detail: detail(status, &body),
+    };
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Outcome::Unusable(failure(Reason::Credentials)),
+        // The gateway has moved, or a proxy answered: nothing is wrong with the message.
+        StatusCode::PROXY_AUTHENTICATION_REQUIRED => Outcome::Unusable(failure(Reason::Credentials)),
+        status if status.is_redirection() => Outcome::Unusable(failure(Reason::Refused)),
+        StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => Outcome::Deferred {
+            failure: failure(Reason::Deferred),
+            after,
+            provider_down: status == StatusCode::TOO_MANY_REQUESTS,
+        },
+        status if status.is_server_error() => Outcome::Deferred {
+            failure: failure(Reason::ProviderError),
+            after,
+            provider_down: true,
+        },
+        _ => Outcome::Refused(failure(Reason::Refused)),
+    }
+}
+
+/// The request got no response.
+fn without_response(error: reqwest::Error) -> Outcome {
+    // Without the URL: callers who may see messages need not know how the gateway is reached.
+    let error = error.without_url();
+    let reason = if error.is_timeout() {
+        Reason::Timeout
+    } else if is_tls(&error) {
+        Reason::Tls
+    } else {
+        Reason::Connection
+    };
+    let detail = root_cause(&error);
+    Failure { reason, detail }.deferred(true)
+}
+
+async fn body(mut response: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        body.extend_from_slice(&chunk);
+        if body.len() >= LARGEST {
+            break;
+        }
+    }
+    body.truncate(LARGEST);
+    body
+}
+
+/// The status, and the error in Twilio's format if there is one.
+fn detail(status: StatusCode, body: &Said<'_>) -> Option<String> {
+    let code = member::<i64>(body, "code").map_or(String::new(), |code| format!(", code {code}"));
+    let message = member::<String>(body, "message").map_or(String::new(), |message| format!(": {message}"));
+    cleaned(&format!("HTTP {}{code}{message}", status.as_u16()))
+}
+
+fn member<T: DeserializeOwned>(body: &Said<'_>, name: &str) -> Option<T> {
+    serde_json::from_str(body.get(name)?.get()).ok()
+}
+
+/// Parses seconds or a date.
+fn retry_after(headers: &HeaderMap, now: DateTime<Utc>) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let wait = match text.parse() {
+        Ok(seconds) => Duration::from_secs(seconds),
+        Err(_) => {
+            let date = DateTime::parse_from_rfc2822(text).ok()?;
+            // A date in the past means an immediate retry.
+            date.signed_duration_since(now).to_std().unwrap_or_default()
+        }
+    };
+    Some(wait.min(LONGEST_WAIT))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use chrono::{DateTime, Utc};
+    use reqwest::{
+        StatusCode,
+        header::{HeaderMap, HeaderValue, RETRY_AFTER},
+    };
+
+    use super::{read, retry_after};
+    use crate::channel::Outcome;
+
+    #[test]
+    fn a_wait_is_given_in_seconds_or_as_a_date_and_is_a_day_at_most() {
+        let now: DateTime<Utc> = "2026-11-22T12:00:00Z".parse().expect("a time");
+        for (text, seconds) in [
+            ("120", Some(120)),
+            (" 0 ", Some(0)),
+            ("Sun, 22 Nov 2026 12:01:30 GMT", Some(90)),
+            ("Sun, 22 Nov 2026 11:00:00 GMT", Some(0)),
+            ("86401", Some(86_400)),
+            ("Mon, 22 Nov 2027 12:00:00 GMT", Some(86_400)),
+            ("18446744073709551615", Some(86_400)),
+            ("18446744073709551616", None),
+            ("-5", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
+            assert_eq!(retry_after(&headers, now), seconds.map(Duration::from_secs), "{text}");
+        }
+        assert_eq!(retry_after(&HeaderMap::new(), now), None);
+    }
+
+    #[test]
+    fn an_answer_is_read_no_deeper_than_what_is_asked_of_it() {
+        // JSON in strings in JSON, which would overflow the stack if serde_json parsed it into its own values.
+        let deep = (0..30).fold("0".to_owned(), |inner, _| {
+            let text = inner.replace('\\', "\\u005c").replace('"', "\\u0022");
+            let (open, close) = ("[".repeat(100), "]".repeat(100));
+            format!("{open}{{\"$serde_json::private::RawValue\":\"{text}\"}}{close}")
+        });
+        let body = format!("{{\"other\":{deep},\"sid\":\"SM1\",\"code\":{deep}}}");
+        let outcome = read(
+            StatusCode::OK,
+            &HeaderMap::new(),
+            body.as_bytes(),
+            DateTime::<Utc>::default(),
+        );
+        assert!(matches!(outcome, Outcome::Sent { provider_id: Some(id) } if id == "SM1"));
+    }
 }

@@ -1,6 +1,6 @@
 //! Runs statements, either on a pool's connections or within one transaction.
 
-use std::{future::Future, pin::pin, sync::Arc};
+use std::{fmt, future::Future, pin::pin, sync::Arc};
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt;
@@ -203,5 +203,13 @@ impl<C: ConnectionTrait> ConnectionTrait for Connection<C> {
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         let query = || self.measured(self.inner.query_all_raw(statement.clone()));
         Ok(self.bounded(query).await?)
+    }
+}
+
+impl<C> fmt::Debug for Connection<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connection")
+            .field("dialect", &self.dialect)
+            .finish_non_exhaustive()
     }
 }

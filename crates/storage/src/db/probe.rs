@@ -50,20 +50,21 @@ impl Probe {
 
 /// Uses a connection of its own, so that an exhausted pool is no outage.
 async fn probe_reading(pool: &DatabaseConnection, dialect: Dialect) -> Result<()> {
+    let is_closed = match dialect {
+        Dialect::Postgres => pool.get_postgres_connection_pool().is_closed(),
+        Dialect::Sqlite => pool.get_sqlite_connection_pool().is_closed(),
+    };
+    if is_closed {
+        return Err(Error::Unavailable(Cause::Closed));
+    }
     let probed = match dialect {
         Dialect::Postgres => {
-            let pool = pool.get_postgres_connection_pool();
-            if pool.is_closed() {
-                return Err(Error::Unavailable(Cause::Closed));
-            }
-            read_once::<sqlx::Postgres>(&pool.connect_options(), "SELECT 1").await
+            let options = pool.get_postgres_connection_pool().connect_options();
+            read_once::<sqlx::Postgres>(&options, "SELECT 1").await
         }
         Dialect::Sqlite => {
-            let pool = pool.get_sqlite_connection_pool();
-            if pool.is_closed() {
-                return Err(Error::Unavailable(Cause::Closed));
-            }
-            let options = (*pool.connect_options()).clone().create_if_missing(false);
+            let options = pool.get_sqlite_connection_pool().connect_options();
+            let options = (*options).clone().create_if_missing(false);
             // SQLite accesses the file only for statements about it.
             read_once::<sqlx::Sqlite>(&options, "SELECT count(*) FROM sqlite_schema").await
         }

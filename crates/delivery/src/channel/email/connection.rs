@@ -1,41 +1,41 @@
 //! Connections to the mail server: opens them and keeps idle ones. Knows no message.
 
-use std::fmt;
-use std::io;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::{
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{Mutex, PoisonError},
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
 
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
-use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
+use lettre::transport::smtp::client::{AsyncSmtpConnection, AsyncTokioStream, Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::commands::Rset;
 use lettre::transport::smtp::extension::ClientId;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::super::super::settings::{EmailSettings, Encryption};
-use super::super::{Outcome, SettingsError, trust, words};
+use super::super::{Outcome, SettingsError, read_certificates, root_cause};
 use super::reply::{self, Stage};
-use super::stream::Guarded;
 use clientele_domain::enums::Reason;
 
 /// Servers close idle connections after minutes; a shorter limit avoids using a closed one.
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
 /// The part of an attempt's time for connecting to one of the server's addresses, or for checking a kept connection.
 const SHARE: u32 = 3;
+/// The maximum length of a reply in bytes, including the overhead of encryption: a hundred times that of usual replies.
+const LONGEST_ANSWER: usize = 32 * 1024;
 
 /// The mail server and the settings to reach it.
 pub(super) struct Server {
     host: String,
     port: u16,
-    security: Security,
+    tls: Tls,
     hello: ClientId,
     credentials: Option<Credentials>,
-}
-
-enum Security {
-    Starttls(TlsParameters),
-    Tls(TlsParameters),
-    None,
 }
 
 impl Server {
@@ -49,10 +49,10 @@ impl Server {
         Ok(Self {
             host: settings.host.clone(),
             port: settings.port(),
-            security: match settings.encryption {
-                Encryption::Starttls => Security::Starttls(parameters(settings)?),
-                Encryption::Tls => Security::Tls(parameters(settings)?),
-                Encryption::None => Security::None,
+            tls: match settings.encryption {
+                Encryption::Starttls => Tls::Required(parameters(settings)?),
+                Encryption::Tls => Tls::Wrapper(parameters(settings)?),
+                Encryption::None => Tls::None,
             },
             hello,
             credentials,
@@ -61,19 +61,19 @@ impl Server {
 
     /// Opens a new connection, encrypted and authenticated according to the settings.
     pub(super) async fn connect(&self, limit: Duration) -> Result<AsyncSmtpConnection, Outcome> {
-        let greeted = match &self.security {
+        let greeted = match &self.tls {
             // The library supports implicit TLS only on connections that it opened itself.
-            Security::Tls(parameters) => {
+            Tls::Wrapper(parameters) => {
                 let (address, tls) = ((self.host.as_str(), self.port), Some(parameters.clone()));
                 AsyncSmtpConnection::connect_tokio1(address, Some(limit / SHARE), &self.hello, tls, None).await
             }
-            Security::Starttls(_) | Security::None => {
-                let stream = Box::new(Guarded::new(self.reach(limit / SHARE).await?));
+            _ => {
+                let stream = Box::new(GuardedStream::new(self.reach(limit / SHARE).await?));
                 AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await
             }
         };
         let mut connection = greeted.map_err(|error| reply::outcome(Stage::Greeting, &error))?;
-        if let Security::Starttls(parameters) = &self.security {
+        if let Tls::Required(parameters) = &self.tls {
             if !connection.can_starttls() {
                 let detail = "the mail server doesn't offer STARTTLS".to_owned();
                 return Err(reply::down(Reason::Tls, Some(detail)));
@@ -94,7 +94,7 @@ impl Server {
 
     /// Connects to the first of the server's addresses that answers, each within `limit`.
     async fn reach(&self, limit: Duration) -> Result<TcpStream, Outcome> {
-        let failed = |error: io::Error| reply::down(Reason::Connection, words::cause(&error));
+        let failed = |error: io::Error| reply::down(Reason::Connection, root_cause(&error));
         let addresses = lookup_host((self.host.as_str(), self.port)).await.map_err(failed)?;
         let mut outcome = reply::down(Reason::Connection, Some("the host has no address".to_owned()));
         for address in addresses {
@@ -116,8 +116,8 @@ fn parameters(settings: &EmailSettings) -> Result<TlsParameters, SettingsError> 
     let key = "notifications.email.ca_file";
     let mut builder = TlsParameters::builder(settings.host.clone());
     if let Some(path) = &settings.ca_file {
-        let certificate =
-            Certificate::from_pem(&trust::pem(path, key)?).map_err(|error| SettingsError(format!("{key}: {error}")))?;
+        let certificate = Certificate::from_pem(&read_certificates(path, key)?)
+            .map_err(|error| SettingsError(format!("{key}: {error}")))?;
         builder = builder.add_root_certificate(certificate);
     }
     builder
@@ -164,14 +164,76 @@ impl Idle {
     }
 }
 
-impl fmt::Debug for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Server({}:{})", self.host, self.port)
+/// Wraps the stream to a mail server and limits what the library reads from it.
+///
+/// Lines are passed on one at a time: bytes after the reply to STARTTLS stay here, where TLS refuses them. The library
+/// would buffer them and treat them as encrypted replies. The number of bytes received between two commands is limited:
+/// the library collects a reply of any length, and parses it from the start after every line.
+#[derive(Debug)]
+struct GuardedStream {
+    tcp: TcpStream,
+    /// Bytes received but not yet read.
+    pending: Vec<u8>,
+    /// Bytes received since the last command.
+    received: usize,
+}
+
+impl GuardedStream {
+    fn new(tcp: TcpStream) -> Self {
+        Self {
+            tcp,
+            pending: Vec::new(),
+            received: 0,
+        }
+    }
+
+    fn receive(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut space = [0; 4096];
+        let mut buffer = ReadBuf::new(&mut space);
+        ready!(Pin::new(&mut self.tcp).poll_read(context, &mut buffer))?;
+        self.received += buffer.filled().len();
+        if self.received > LONGEST_ANSWER {
+            return Poll::Ready(Err(io::Error::other("the answer is too long")));
+        }
+        self.pending.extend_from_slice(buffer.filled());
+        Poll::Ready(Ok(()))
     }
 }
 
-impl fmt::Debug for Idle {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Idle").field("most", &self.most).finish_non_exhaustive()
+impl AsyncRead for GuardedStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.pending.is_empty() {
+            ready!(self.receive(context))?;
+        }
+        let line = self.pending.iter().position(|byte| *byte == b'\n');
+        let length = line.map_or(self.pending.len(), |end| end + 1).min(buffer.remaining());
+        buffer.put_slice(&self.pending[..length]);
+        self.pending.drain(..length);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for GuardedStream {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.received = 0;
+        Pin::new(&mut self.tcp).poll_write(context, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.tcp).poll_shutdown(context)
+    }
+}
+
+impl AsyncTokioStream for GuardedStream {
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.tcp.peer_addr()
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::response::Response;
 
-use super::super::{Failure, Outcome, words};
+use super::super::{Failure, Outcome, cleaned, is_tls, root_cause};
 use clientele_domain::enums::Reason;
 
 /// The stage of an SMTP conversation.
@@ -49,7 +49,7 @@ pub(super) fn outcome(stage: Stage, error: &Error) -> Outcome {
         return without_code(stage, error);
     };
     let text = error.source().map(ToString::to_string).unwrap_or_default();
-    let detail = words::cleaned(&format!("{code} {text}"));
+    let detail = cleaned(&format!("{code} {text}"));
     let failure = |reason| Failure {
         reason,
         detail: detail.clone(),
@@ -60,11 +60,7 @@ pub(super) fn outcome(stage: Stage, error: &Error) -> Outcome {
         _ if stage == Stage::Encryption => down(Reason::Tls, detail),
         421 => down(Reason::Deferred, detail),
         // A full mailbox or a greylist says nothing about the next message.
-        400..=499 => Outcome::Deferred {
-            failure: failure(Reason::Deferred),
-            after: None,
-            provider_down: !matches!(stage, Stage::Recipient | Stage::Message),
-        },
+        400..=499 => failure(Reason::Deferred).deferred(!matches!(stage, Stage::Recipient | Stage::Message)),
         _ if about_message => Outcome::Refused(failure(Reason::Refused)),
         _ if stage == Stage::Authentication => Outcome::Unusable(failure(Reason::Credentials)),
         // A server that refuses the connection hasn't seen the message, so the message isn't given up.
@@ -73,10 +69,10 @@ pub(super) fn outcome(stage: Stage, error: &Error) -> Outcome {
 }
 
 fn without_code(stage: Stage, error: &Error) -> Outcome {
-    let detail = words::cause(error);
+    let detail = root_cause(error);
     let reason = if error.is_timeout() {
         Reason::Timeout
-    } else if stage == Stage::Encryption || words::is_tls(error) {
+    } else if stage == Stage::Encryption || is_tls(error) {
         Reason::Tls
     } else if stage == Stage::Authentication && error.is_client() {
         // The server supports no authentication mechanism that the client supports.
@@ -98,9 +94,5 @@ pub(super) fn timeout(limit: Duration) -> Outcome {
 }
 
 pub(super) fn down(reason: Reason, detail: Option<String>) -> Outcome {
-    Outcome::Deferred {
-        failure: Failure { reason, detail },
-        after: None,
-        provider_down: true,
-    }
+    Failure { reason, detail }.deferred(true)
 }

@@ -8,7 +8,7 @@ use reqwest::{
     header::{HeaderMap, HeaderValue, RETRY_AFTER},
 };
 
-use super::{answer, number};
+use super::{number, read};
 use crate::channel::Outcome;
 
 /// Checks that any response has an outcome within its limits. `input` is the last two digits of the status and their
@@ -24,7 +24,7 @@ pub fn gateway_answer(input: &[u8]) {
     if let Ok(value) = HeaderValue::from_bytes(parts.next().unwrap_or_default()) {
         headers.insert(RETRY_AFTER, value);
     }
-    let outcome = answer::read(status, &headers, parts.next().unwrap_or_default(), DateTime::UNIX_EPOCH);
+    let outcome = read(status, &headers, parts.next().unwrap_or_default(), DateTime::UNIX_EPOCH);
     let words = match outcome {
         Outcome::Sent { provider_id } => {
             assert!(status.is_success());

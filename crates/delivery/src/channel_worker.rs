@@ -14,52 +14,48 @@ use tokio::{
 
 use super::{
     Clock, NotificationSettings,
-    attempt::{Attempt, Attempted, defect},
-    breaker::{Admission, Patience},
-    channel::Channels,
-    gate::Gate,
+    channel::{Channels, Failure, Outcome, Outgoing},
+    circuit_breaker::{Admission, CircuitBreaker},
     outbox,
-    verdict::{Perseverance, judge, release},
+    retry::{after_attempt, release},
 };
 use clientele_core::error::Result;
 use clientele_domain::{
-    enums::Channel,
-    notify::{Messages, render::Compiled},
+    enums::{Channel, Reason},
+    notify::{Messages, content, render::Compiled},
 };
 
 /// Messages claimed ahead, as a multiple of the attempts under way, so that claiming doesn't delay sending.
 const CLAIMED_AHEAD: usize = 4;
-pub(super) struct Lane {
+/// The time reserved for recording an attempt: a settlement after the lease has no effect, and the message is sent
+/// twice.
+const TO_SETTLE: Duration = Duration::from_secs(10);
+
+pub(super) struct ChannelWorker {
     messages: Messages,
     channels: Arc<Channels>,
     settings: Arc<NotificationSettings>,
     channel: Channel,
     clock: Clock,
-    gate: Arc<Gate>,
-    slots: Arc<Semaphore>,
-    sending: JoinSet<Attempted>,
-    in_hand: HashMap<Id, message::Model>,
-    unsettled: Vec<Settled>,
+    breaker: Arc<CircuitBreaker>,
+    /// Limits the attempts under way.
+    permits: Arc<Semaphore>,
+    /// Each task returns None when it made no attempt.
+    sending: JoinSet<Option<Outcome>>,
+    claimed: HashMap<Id, message::Model>,
+    unsettled: Vec<Unsettled>,
     /// The last claim returned all due messages.
-    dry: bool,
+    none_due: bool,
 }
 
 /// A message with the state to store.
-enum Settled {
-    /// As before it was claimed.
-    Released(message::Model),
-    Judged(message::Model),
+struct Unsettled {
+    message: message::Model,
+    /// If not, the message is as before it was claimed.
+    attempted: bool,
 }
 
-impl Settled {
-    fn message(&self) -> &message::Model {
-        match self {
-            Self::Released(message) | Self::Judged(message) => message,
-        }
-    }
-}
-
-impl Lane {
+impl ChannelWorker {
     pub(super) fn new(
         messages: Messages,
         channels: Arc<Channels>,
@@ -67,30 +63,26 @@ impl Lane {
         channel: Channel,
         clock: Clock,
     ) -> Self {
-        let patience = Patience {
-            failures: settings.breaker_failures,
-            pause: Duration::from_secs(settings.breaker_pause_seconds),
-            longest_pause: Duration::from_secs(settings.breaker_longest_pause_seconds),
-        };
+        let breaker = CircuitBreaker::new(messages.metrics.clone(), channel, settings.clone());
         Self {
-            slots: Arc::new(Semaphore::new(settings.concurrency as usize)),
-            gate: Arc::new(Gate::new(messages.metrics.clone(), channel, patience)),
+            permits: Arc::new(Semaphore::new(settings.concurrency as usize)),
+            breaker: Arc::new(breaker),
             messages,
             channels,
             settings,
             channel,
             clock,
             sending: JoinSet::new(),
-            in_hand: HashMap::new(),
+            claimed: HashMap::new(),
             unsettled: Vec::new(),
-            dry: false,
+            none_due: false,
         }
     }
 
     /// Sends until `stop`, then finishes the attempts under way for at most `grace` and releases the rest.
     pub(super) async fn run(&mut self, mut stop: watch::Receiver<bool>, grace: Duration) {
-        let mut look = interval(Duration::from_secs(self.settings.poll_seconds));
-        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut poll = interval(Duration::from_secs(self.settings.poll_seconds));
+        poll.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !*stop.borrow() {
             if let Err(error) = self.advance().await {
                 let channel = self.channel.as_str();
@@ -98,21 +90,21 @@ impl Lane {
                     true => tracing::debug!(channel, error = error.kind(), "the outbox can't be reached"),
                     false => tracing::warn!(channel, error = error.kind(), "the outbox can't be reached"),
                 }
-                self.dry = true;
+                self.none_due = true;
             }
             tokio::select! {
                 Some(ended) = self.sending.join_next_with_id() => self.note(ended),
-                () = self.messages.outbox.received(self.channel) => self.dry = false,
-                _ = look.tick() => self.dry = false,
+                () = self.messages.outbox.received(self.channel) => self.none_due = false,
+                _ = poll.tick() => self.none_due = false,
                 // A dropped sender counts as a stop.
                 changed = stop.changed() => if changed.is_err() { break },
             }
         }
-        self.gate.shut();
+        self.breaker.shut();
         if !matches!(timeout(grace, self.drain()).await, Ok(Ok(()))) {
             tracing::warn!(
                 channel = self.channel.as_str(),
-                messages = self.in_hand.len(),
+                messages = self.claimed.len(),
                 "gives back what is being sent"
             );
             self.sending.abort_all();
@@ -132,7 +124,7 @@ impl Lane {
 
     /// Claims once, and returns when all claimed messages are settled. Returns their number.
     pub(super) async fn step(&mut self) -> Result<usize> {
-        self.dry = false;
+        self.none_due = false;
         let claimed = self.advance().await?;
         self.drain().await?;
         Ok(claimed)
@@ -144,12 +136,12 @@ impl Lane {
             self.note(ended);
         }
         self.settle().await?;
-        if self.dry {
+        if self.none_due {
             return Ok(0);
         }
         let capacity = self.settings.concurrency as usize * CLAIMED_AHEAD;
         let room = capacity - self.sending.len().min(capacity);
-        let most = match self.gate.admits((self.clock)(), self.sending.len()) {
+        let most = match self.breaker.admits((self.clock)(), self.sending.len()) {
             Admission::Any if room * 2 >= capacity => room,
             Admission::One => 1,
             Admission::Any | Admission::NoneBefore(_) => return Ok(0),
@@ -167,19 +159,19 @@ impl Lane {
             Ok(variants) => variants,
             Err(error) => {
                 let now = (self.clock)();
-                let released = messages
-                    .into_iter()
-                    .map(|message| Settled::Released(release(message, now)));
-                self.unsettled.extend(released);
+                self.unsettled.extend(messages.into_iter().map(|message| Unsettled {
+                    message: release(message, now),
+                    attempted: false,
+                }));
                 return Err(error);
             }
         };
         let claimed = messages.len();
-        self.dry = claimed < most;
+        self.none_due = claimed < most;
         for message in messages {
             let attempt = self.attempt(message.clone(), variants.get(&message.variant_key).cloned());
             let task = self.sending.spawn(attempt.make());
-            self.in_hand.insert(task.id(), message);
+            self.claimed.insert(task.id(), message);
         }
         Ok(claimed)
     }
@@ -190,9 +182,9 @@ impl Lane {
             channels: self.channels.clone(),
             channel: self.channel,
             clock: self.clock.clone(),
-            gate: self.gate.clone(),
-            slots: self.slots.clone(),
-            longest: Duration::from_secs(self.settings.timeout_seconds(self.channel)),
+            breaker: self.breaker.clone(),
+            permits: self.permits.clone(),
+            time_limit: Duration::from_secs(self.settings.timeout_seconds(self.channel)),
             message,
             variant,
         }
@@ -211,28 +203,23 @@ impl Lane {
     }
 
     /// Records a message's outcome, to be settled in a batch.
-    fn note(&mut self, ended: Result<(Id, Attempted), JoinError>) {
-        let (id, attempted) = match ended {
-            Ok((id, attempted)) => (id, attempted),
-            Err(error) if error.is_cancelled() => (error.id(), Attempted::Released),
-            Err(error) => (error.id(), Attempted::Ended(defect())),
+    fn note(&mut self, ended: Result<(Id, Option<Outcome>), JoinError>) {
+        let (id, outcome) = match ended {
+            Ok(ended) => ended,
+            Err(error) if error.is_cancelled() => (error.id(), None),
+            // A panic counts as an attempt, so that retries are limited.
+            Err(error) => (error.id(), Some(Failure::from(Reason::Internal).deferred(false))),
         };
-        let Some(message) = self.in_hand.remove(&id) else {
+        let Some(message) = self.claimed.remove(&id) else {
             return;
         };
         let now = (self.clock)();
-        let outcome = match attempted {
-            Attempted::Released => return self.unsettled.push(Settled::Released(release(message, now))),
-            Attempted::Ended(outcome) => outcome,
+        let attempted = outcome.is_some();
+        let message = match outcome {
+            Some(outcome) => after_attempt(message, outcome, now, &self.settings, &mut rand::rng()),
+            None => release(message, now),
         };
-        let perseverance = Perseverance {
-            attempts: self.settings.attempts,
-            max_age: Duration::from_secs(u64::from(self.settings.max_age_hours) * 3600),
-            backoff_base: Duration::from_secs(self.settings.backoff_base_seconds),
-            backoff_longest: Duration::from_secs(self.settings.backoff_longest_seconds),
-        };
-        let settled = judge(message, outcome, now, &perseverance, &mut rand::rng());
-        self.unsettled.push(Settled::Judged(settled));
+        self.unsettled.push(Unsettled { message, attempted });
     }
 
     /// Stores the recorded outcomes. A failed store is repeated later, while the lease lasts.
@@ -240,7 +227,7 @@ impl Lane {
         if self.unsettled.is_empty() {
             return Ok(());
         }
-        let messages: Vec<&message::Model> = self.unsettled.iter().map(Settled::message).collect();
+        let messages: Vec<&message::Model> = self.unsettled.iter().map(|unsettled| &unsettled.message).collect();
         let stored = outbox::settle(&self.messages.db, &messages).await?;
         let lost = messages.len() - stored.len();
         if lost > 0 {
@@ -250,13 +237,58 @@ impl Lane {
                 "leases ended before their messages were settled"
             );
         }
-        for settled in self.unsettled.drain(..) {
-            if let Settled::Judged(message) = settled
-                && stored.contains(&message.encoded_key)
-            {
+        for Unsettled { message, attempted } in self.unsettled.drain(..) {
+            if attempted && stored.contains(&message.encoded_key) {
                 self.messages.metrics.settled(self.channel, &message);
             }
         }
         Ok(())
     }
+}
+
+/// One attempt at sending one message.
+struct Attempt {
+    channels: Arc<Channels>,
+    channel: Channel,
+    clock: Clock,
+    breaker: Arc<CircuitBreaker>,
+    permits: Arc<Semaphore>,
+    time_limit: Duration,
+    /// Claimed under a lease that ends when the message is due again.
+    message: message::Model,
+    /// None when it doesn't exist or this server can't read it.
+    variant: Option<Arc<Compiled>>,
+}
+
+impl Attempt {
+    /// Waits for a permit, and sends if the attempt can end and be recorded before the lease ends.
+    async fn make(self) -> Option<Outcome> {
+        let lease_end = self.message.due_at.unwrap_or_default();
+        let _permit = self.permits.acquire().await;
+        let now = (self.clock)();
+        if self.breaker.is_shut() || now + self.time_limit + TO_SETTLE > lease_end {
+            return None;
+        }
+        // Rendered here, so that memory holds only the texts of messages being sent.
+        let outgoing = match outgoing(&self.message, self.variant.as_deref()) {
+            Ok(outgoing) => outgoing,
+            Err(outcome) => return Some(outcome),
+        };
+        let outcome = self.channels.send(self.channel, &outgoing, now).await;
+        Some(self.breaker.note(&outgoing.key, outcome, (self.clock)()))
+    }
+}
+
+/// Renders the message.
+fn outgoing(message: &message::Model, variant: Option<&Compiled>) -> Result<Outgoing, Outcome> {
+    let failure = Failure::from(Reason::Unrenderable);
+    let Some(variant) = variant else {
+        // A later version of the server may have stored it and can read it.
+        return Err(failure.deferred(false));
+    };
+    Ok(Outgoing {
+        key: message.encoded_key.clone(),
+        recipient: message.recipient.clone(),
+        content: content(message, variant).ok_or(Outcome::Refused(failure))?,
+    })
 }

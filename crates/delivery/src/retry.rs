@@ -4,33 +4,21 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use entity::message;
-use rand::Rng;
+use rand::{Rng, RngExt};
 
 use super::{
-    backoff::pause,
+    NotificationSettings,
     channel::{Failure, Outcome},
 };
 use clientele_domain::enums::MessageState;
 
-/// The limits for retrying a message.
-#[derive(Clone, Copy, Debug)]
-pub struct Perseverance {
-    /// The maximum number of attempts.
-    pub attempts: u32,
-    /// No attempt begins when the first one is longer ago. Time in the queue for other reasons doesn't count.
-    pub max_age: Duration,
-    /// The bound of the first pause between attempts; it doubles with each further one.
-    pub backoff_base: Duration,
-    pub backoff_longest: Duration,
-}
-
 /// The message with its state after an attempt, still under the lease of its claim.
-pub fn judge(
+pub fn after_attempt(
     message: message::Model,
     outcome: Outcome,
     now: DateTime<Utc>,
-    perseverance: &Perseverance,
-    chance: &mut impl Rng,
+    settings: &NotificationSettings,
+    random: &mut impl Rng,
 ) -> message::Model {
     match outcome {
         Outcome::Sent { provider_id } => message::Model {
@@ -47,15 +35,13 @@ pub fn judge(
         Outcome::Refused(failure) => fail(message, failure, now),
         Outcome::Deferred { failure, after, .. } => {
             let attempts = message.attempts.saturating_add(1).unsigned_abs();
-            let wait = pause(
-                attempts,
-                perseverance.backoff_base,
-                perseverance.backoff_longest,
-                chance,
-            );
-            let next = now + wait.max(after.unwrap_or_default());
+            let base = Duration::from_secs(settings.backoff_base_seconds);
+            let longest = Duration::from_secs(settings.backoff_longest_seconds);
+            let next = now + pause(attempts, base, longest, random).max(after.unwrap_or_default());
+            // Time in the queue for other reasons doesn't count.
             let first_attempt_at = message.first_attempt_at.unwrap_or(now);
-            if attempts >= perseverance.attempts || next > first_attempt_at + perseverance.max_age {
+            let max_age = Duration::from_secs(u64::from(settings.max_age_hours) * 3600);
+            if attempts >= settings.attempts || next > first_attempt_at + max_age {
                 return fail(message, failure, now);
             }
             message::Model {
@@ -97,5 +83,49 @@ fn fail(message: message::Model, failure: Failure, now: DateTime<Utc>) -> messag
         reason: Some(failure.reason.as_str().to_owned()),
         detail: failure.detail,
         ..message
+    }
+}
+
+/// The pause after `attempts` attempts (1 or more): random between zero and `base` doubled for each attempt after the
+/// first, at most `longest`. Random, so that messages that failed together are not retried together.
+fn pause(attempts: u32, base: Duration, longest: Duration, random: &mut impl Rng) -> Duration {
+    let doublings = attempts.saturating_sub(1).min(31);
+    let bound = base.saturating_mul(1 << doublings).min(longest);
+    random.random_range(Duration::ZERO..=bound)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rand::{SeedableRng, rngs::StdRng};
+
+    use super::pause;
+
+    #[test]
+    fn the_bound_doubles_and_is_reached_but_never_passed() {
+        let mut chance = StdRng::seed_from_u64(1);
+        for (attempts, bound) in [
+            (1, 10),
+            (2, 20),
+            (5, 160),
+            (9, 2_560),
+            (10, 3_600),
+            (4_000_000_000, 3_600),
+        ] {
+            let mut draw = || {
+                pause(
+                    attempts,
+                    Duration::from_secs(10),
+                    Duration::from_secs(3_600),
+                    &mut chance,
+                )
+            };
+            let pauses: Vec<Duration> = (0..1_000).map(|_| draw()).collect();
+            let bound = Duration::from_secs(bound);
+            assert!(pauses.iter().all(|pause| *pause <= bound), "{attempts}");
+            assert!(pauses.iter().any(|pause| *pause > bound.mul_f64(0.95)), "{attempts}");
+            assert!(pauses.iter().any(|pause| *pause < bound.mul_f64(0.05)), "{attempts}");
+        }
     }
 }
