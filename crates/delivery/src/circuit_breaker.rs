@@ -1,5 +1,5 @@
-//! The circuit breaker of a channel, shared by its attempts. It stops a worker from sending to a provider that is down or
-//! refuses the server's credentials, and stops attempts when the worker shuts down.
+//! The circuit breaker of a channel, shared by its attempts. It stops a worker from sending to a provider that is down
+//! or refuses the server's credentials, and stops attempts when the worker shuts down.
 
 use std::{
     collections::HashSet,
@@ -174,8 +174,8 @@ impl Circuit {
         (self.open.is_some() || self.failures >= self.settings.breaker_failures) && self.trip(now)
     }
 
-    /// Opens the circuit, or extends its pause if that is over. Returns true when it did. Outcomes of attempts that were
-    /// under way when the circuit opened change nothing.
+    /// Opens the circuit, or extends its pause if that is over. Returns true when it did. Outcomes of attempts that
+    /// were under way when the circuit opened change nothing.
     fn trip(&mut self, now: DateTime<Utc>) -> bool {
         let pause = match self.open {
             None => Duration::from_secs(self.settings.breaker_pause_seconds),

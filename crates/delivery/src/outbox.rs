@@ -52,14 +52,14 @@ impl Work for Claim {
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
         let dialect = transaction.dialect;
-        let passing_by = match dialect {
+        let skip_locked = match dialect {
             Dialect::Postgres => "FOR UPDATE SKIP LOCKED",
             Dialect::Sqlite => "",
         };
         // The limit is a literal because the query plan depends on it; workers use few different limits.
         let sql = format!(
             "WITH due AS (SELECT client_key, encoded_key FROM message WHERE channel = $1 AND due_at <= {now} \
-             ORDER BY due_at LIMIT {most} {passing_by}) \
+             ORDER BY due_at LIMIT {most} {skip_locked}) \
              UPDATE message SET state = $3, lease = $4, due_at = {until} \
              WHERE (client_key, encoded_key) IN (SELECT client_key, encoded_key FROM due) RETURNING {row}",
             now = dialect.cast("$2", "timestamptz"),
@@ -130,8 +130,8 @@ impl Work for Settle<'_> {
     }
 }
 
-/// Removes the contents of up to [`REMOVAL_BATCH`] messages sent before `before`. Returns their number; if it equals [`REMOVAL_BATCH`],
-/// there may be more.
+/// Removes the contents of up to [`REMOVAL_BATCH`] messages sent before `before`. Returns their number; if it equals
+/// [`REMOVAL_BATCH`], there may be more.
 pub async fn remove_bodies(db: &Database, before: DateTime<Utc>) -> Result<u64> {
     db.write(&RemoveBodies { before }).await
 }

@@ -40,7 +40,7 @@ pub use dialect::Dialect;
 pub use settings::{DatabaseSettings, Synchronous, postgres_options};
 
 use self::{
-    availability::Availability, connection::retry_on_lost_connection, metrics::WaitGuard, probe::Access,
+    availability::Availability, connection::retry_on_lost_connection, metrics::UsageGuard, probe::Access,
     sqlite_file::SqliteFile, transaction::TransactionConnection,
 };
 use clientele_core::{
@@ -79,7 +79,7 @@ pub trait Work: Sync {
 
 /// Held while a transaction runs.
 struct Permits {
-    _connection: (Option<ConnectionPlace>, Option<WaitGuard>),
+    _connection: (Option<ConnectionPlace>, Option<UsageGuard>),
     _writer: Option<Permit<Flow>>,
 }
 
@@ -179,7 +179,7 @@ impl Database {
             let connection = match self.writer.dialect {
                 Dialect::Postgres => self.writer.permit().await,
                 // SQLite's writer isn't one of the connections that requests share.
-                Dialect::Sqlite => (None, Some(self.writer.metrics.want())),
+                Dialect::Sqlite => (None, Some(self.writer.metrics.usage_guard())),
             };
             let (transaction, writer) = retry_on_lost_connection(|| self.begin_once()).await?;
             let permits = Permits {

@@ -22,14 +22,14 @@ use clientele_core::secret::Secret;
 use clientele_domain::enums::Reason;
 
 /// Twilio's limit for one message, in characters; it is sent in up to ten parts.
-const LONGEST: usize = 1_600;
+const LONGEST_MESSAGE: usize = 1_600;
 /// The maximum number of bytes read of a response.
-const LARGEST: usize = 64 * 1024;
+const LARGEST_RESPONSE: usize = 64 * 1024;
 /// A longer Retry-After is taken for a mistake of the gateway.
 const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The members of a response as raw JSON. Only the needed ones are parsed: the others may be nested to any depth.
-type Said<'a> = HashMap<String, &'a RawValue>;
+type RawMembers<'a> = HashMap<String, &'a RawValue>;
 
 pub(super) struct Sms {
     client: Client,
@@ -89,8 +89,8 @@ impl Sms {
     pub(super) async fn send(&self, message: &Outgoing, now: DateTime<Utc>) -> Outcome {
         let text = &message.content.text;
         let length = text.chars().count();
-        if length > LONGEST {
-            let detail = format!("{length} characters, of at most {LONGEST}");
+        if length > LONGEST_MESSAGE {
+            let detail = format!("{length} characters, of at most {LONGEST_MESSAGE}");
             return refused(Reason::TooLong, detail);
         }
         let Some(to) = number::e164(&message.recipient, self.region) else {
@@ -130,7 +130,7 @@ async fn outcome(response: Response, now: DateTime<Utc>) -> Outcome {
 
 fn read(status: StatusCode, headers: &HeaderMap, body: &[u8], now: DateTime<Utc>) -> Outcome {
     let after = retry_after(headers, now);
-    let body: Said<'_> = serde_json::from_slice(body).unwrap_or_default();
+    let body: RawMembers<'_> = serde_json::from_slice(body).unwrap_or_default();
     if status.is_success() {
         let provider_id = member::<String>(&body, "sid").as_deref().and_then(cleaned);
         return Outcome::Sent { provider_id };
@@ -177,22 +177,22 @@ async fn body(mut response: Response) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
         body.extend_from_slice(&chunk);
-        if body.len() >= LARGEST {
+        if body.len() >= LARGEST_RESPONSE {
             break;
         }
     }
-    body.truncate(LARGEST);
+    body.truncate(LARGEST_RESPONSE);
     body
 }
 
 /// The status, and the error in Twilio's format if there is one.
-fn detail(status: StatusCode, body: &Said<'_>) -> Option<String> {
+fn detail(status: StatusCode, body: &RawMembers<'_>) -> Option<String> {
     let code = member::<i64>(body, "code").map_or(String::new(), |code| format!(", code {code}"));
     let message = member::<String>(body, "message").map_or(String::new(), |message| format!(": {message}"));
     cleaned(&format!("HTTP {}{code}{message}", status.as_u16()))
 }
 
-fn member<T: DeserializeOwned>(body: &Said<'_>, name: &str) -> Option<T> {
+fn member<T: DeserializeOwned>(body: &RawMembers<'_>, name: &str) -> Option<T> {
     serde_json::from_str(body.get(name)?.get()).ok()
 }
 

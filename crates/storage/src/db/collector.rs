@@ -23,7 +23,7 @@ impl Connection<DatabaseConnection> {
     }
 
     /// The numbers of open connections, of connections in use, and of statements and transactions that wait for one.
-    fn usage(&self, wanted: i64) -> [i64; 3] {
+    fn usage(&self, users: i64) -> [i64; 3] {
         let (open, idle) = match self.dialect {
             Dialect::Sqlite => {
                 let pool = self.inner.get_sqlite_connection_pool();
@@ -35,7 +35,7 @@ impl Connection<DatabaseConnection> {
             }
         };
         let in_use = (i64::from(open) - i64::try_from(idle).unwrap_or(i64::MAX)).max(0);
-        [open.into(), in_use, (wanted - in_use).max(0)]
+        [open.into(), in_use, (users - in_use).max(0)]
     }
 }
 
@@ -56,8 +56,8 @@ impl Database {
 
     /// The usage of each pool.
     fn pools(&self) -> Vec<(&'static str, [i64; 3])> {
-        let wanted = |connection: &Connection<_>| connection.metrics.wanted.load(Relaxed);
-        let (read, write) = (wanted(&self.reader), wanted(&self.writer));
+        let users = |connection: &Connection<_>| connection.metrics.users.load(Relaxed);
+        let (read, write) = (users(&self.reader), users(&self.writer));
         match self.reader.dialect {
             Dialect::Sqlite => vec![("read", self.reader.usage(read)), ("write", self.writer.usage(write))],
             Dialect::Postgres => vec![("shared", self.reader.usage(read + write))],

@@ -52,7 +52,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause between two attempts to end running statements.
 const CLOSE_PAUSE: Duration = Duration::from_millis(50);
 
-/// Opens a pool, repeatedly while another process has SQLite's file locked: turning write-ahead logging on doesn't wait.
+/// Opens a pool. Tries again while another process has SQLite's file locked: turning write-ahead logging on doesn't
+/// wait.
 async fn connect_pool(
     url: &str,
     settings: &DatabaseSettings,

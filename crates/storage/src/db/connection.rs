@@ -12,7 +12,7 @@ use super::{
     Dialect,
     availability::Availability,
     bounds::Bounds,
-    metrics::{Metrics, WaitGuard},
+    metrics::{Metrics, UsageGuard},
     probe::Access,
     transaction::TransactionConnection,
 };
@@ -93,7 +93,7 @@ impl<C: ConnectionTrait> Connection<C> {
     }
 
     /// A permit for one of the connections that the current request may use at once, for as long as it is held.
-    pub(super) async fn permit(&self) -> (Option<ConnectionPlace>, Option<WaitGuard>) {
+    pub(super) async fn permit(&self) -> (Option<ConnectionPlace>, Option<UsageGuard>) {
         if !self.pooled {
             return (None, None);
         }
@@ -101,7 +101,7 @@ impl<C: ConnectionTrait> Connection<C> {
             Some(allowance) => allowance.connection().await,
             None => None,
         };
-        (permit, Some(self.metrics.want()))
+        (permit, Some(self.metrics.usage_guard()))
     }
 
     /// Measures the wait of a statement for a connection, if it takes one of its own.

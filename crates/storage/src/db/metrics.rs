@@ -40,7 +40,7 @@ pub(super) struct Metrics {
     pub acquire: Histogram,
     pub not_acquired: Counter,
     /// The number of connections in use or waited for.
-    pub wanted: Arc<AtomicI64>,
+    pub users: Arc<AtomicI64>,
     pub hook: Option<StatementHook>,
 }
 
@@ -53,25 +53,25 @@ impl Default for Metrics {
             not_committed: Counter::default(),
             acquire: Histogram::new(SECONDS),
             not_acquired: Counter::default(),
-            wanted: Arc::default(),
+            users: Arc::default(),
             hook: None,
         }
     }
 }
 
 /// Counts as a connection in use or waited for until it is dropped.
-pub(super) struct WaitGuard(Arc<AtomicI64>);
+pub(super) struct UsageGuard(Arc<AtomicI64>);
 
-impl Drop for WaitGuard {
+impl Drop for UsageGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }
 }
 
 impl Metrics {
-    pub fn want(&self) -> WaitGuard {
-        self.wanted.fetch_add(1, Relaxed);
-        WaitGuard(self.wanted.clone())
+    pub fn usage_guard(&self) -> UsageGuard {
+        self.users.fetch_add(1, Relaxed);
+        UsageGuard(self.users.clone())
     }
 
     /// Measures the time to acquire a connection.
