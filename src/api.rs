@@ -18,7 +18,7 @@ pub use http_server::{
 };
 
 use crate::services::Services;
-use clientele_core::budget::{AnswerSettings, Means};
+use clientele_core::budget::{AnswerSettings, BudgetPool};
 use clientele_domain::caller::Door;
 use graphql_server::{persisted::Persisted, settings::GraphqlSettings};
 
@@ -84,9 +84,9 @@ pub fn router(services: &Services, settings: Settings) -> Router {
         )
     };
     let measured = metrics::router(services, metrics.clone(), &authentication, rate_limit.as_ref());
-    let means = Means::new(services.db.request_timeout(), services.db.connections(), &answers);
-    let graphql = graphql::router(services, graphql, persisted, metrics.clone(), means.clone());
-    let rest = rest::router(services.clients.clone(), legacy, means);
+    let budgets = BudgetPool::new(services.db.request_timeout(), services.db.connections(), &answers);
+    let graphql = graphql::router(services, graphql, persisted, metrics.clone(), budgets.clone());
+    let rest = rest::router(services.clients.clone(), legacy, budgets);
     let apis = guard(graphql, Door::Graphql).merge(guard(rest, Door::Rest));
     http_server::origin::allow(apis, cors.origins()).merge(measured)
 }

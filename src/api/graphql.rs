@@ -40,7 +40,7 @@ use self::{
 };
 use super::metrics::ApiMetrics;
 use crate::services::Services;
-use clientele_core::budget::Means;
+use clientele_core::budget::BudgetPool;
 use clientele_domain::caller::Permission;
 
 /// The GraphQL API of these clients, under `/graphql`.
@@ -49,7 +49,7 @@ pub fn router(
     settings: GraphqlSettings,
     persisted: Persisted,
     metrics: ApiMetrics,
-    means: Means,
+    budgets: BudgetPool,
 ) -> Router {
     let shared = Shared {
         sources: Arc::new(Sources {
@@ -75,7 +75,7 @@ pub fn router(
     let server = Arc::new(GraphqlServer::new(build, settings, prices::PRICES, persisted));
     let answer = any(async move |request: Request| {
         let context = GraphqlRequest::of(&request, shared);
-        reported(http::handle(server, &means, context, request).await)
+        reported(http::handle(server, &budgets, context, request).await)
     });
     Router::new()
         .route("/graphql", answer.clone())

@@ -33,7 +33,7 @@ use tokio::time::timeout_at;
 use super::RequestId;
 use answer::{Bare, Expanded};
 use clientele_core::{
-    budget::{Allowance, Means, Purpose, Size, Text},
+    budget::{BudgetPool, Priority, RequestBudget, Size, Text},
     error::Error,
 };
 use clientele_domain::{
@@ -71,7 +71,7 @@ impl Default for RestSettings {
 struct Door {
     clients: Arc<Clients>,
     settings: RestSettings,
-    means: Means,
+    budgets: BudgetPool,
 }
 
 type Asking = Option<Extension<RequestId>>;
@@ -110,7 +110,7 @@ pub const ROUTES: &[Route] = &[
 ];
 
 /// The router for everything below `/api`.
-pub fn router(clients: Clients, settings: RestSettings, means: Means) -> Router {
+pub fn router(clients: Clients, settings: RestSettings, budgets: BudgetPool) -> Router {
     let routes = ROUTES.iter().fold(Router::new(), |router, route| {
         router
             .route(route.path, (route.handler)())
@@ -124,7 +124,7 @@ pub fn router(clients: Clients, settings: RestSettings, means: Means) -> Router 
         .with_state(Door {
             clients: Arc::new(clients),
             settings,
-            means,
+            budgets,
         })
 }
 
@@ -212,10 +212,10 @@ impl Door {
         caller: &Caller,
         reading: impl Future<Output = Result<Vec<u8>, Failure>>,
     ) -> Result<Body, Failure> {
-        let allowance = self.means.allow(Purpose::Read, caller.flow())?;
-        let deadline = allowance.deadline();
-        match timeout_at(deadline.at(), allowance.clone().scope(reading)).await {
-            Ok(answer) if !deadline.is_over() => Ok(kept(answer?, &allowance)),
+        let budget = self.budgets.start(Priority::Read, caller.flow())?;
+        let deadline = budget.deadline();
+        match timeout_at(deadline.at(), budget.clone().scope(reading)).await {
+            Ok(answer) if !deadline.is_over() => Ok(kept(answer?, &budget)),
             Ok(_) | Err(_) => Err(Error::TimedOut.into()),
         }
     }
@@ -299,8 +299,8 @@ fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
 }
 
 /// A response that counts against its request's memory until it has been sent.
-fn kept(answer: Vec<u8>, allowance: &Allowance) -> Body {
-    allowance
+fn kept(answer: Vec<u8>, budget: &RequestBudget) -> Body {
+    budget
         .keep([answer.into()])
         .into_iter()
         .map(Body::from)

@@ -13,7 +13,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use self::memory::{Held, Memory};
+use self::memory::{Memory, Reservation};
 pub use self::{
     memory::{AnswerSettings, Size},
     text::Text,
@@ -25,11 +25,11 @@ use crate::{
     flow::{Flow, FlowQueue},
 };
 
-tokio::task_local! { static CURRENT: Allowance; }
+tokio::task_local! { static CURRENT: RequestBudget; }
 
 /// The shared resources, and the part of them that each request may use.
 #[derive(Clone, Debug)]
-pub struct Means {
+pub struct BudgetPool {
     timeout: Duration,
     connections: usize,
     /// The connections, shared fairly by caller.
@@ -37,7 +37,7 @@ pub struct Means {
     memory: Memory,
 }
 
-impl Means {
+impl BudgetPool {
     /// `timeout` is the time limit of a request. `connections` limits the connections that a request and its caller use
     /// at once; further statements of that caller wait.
     pub fn new(timeout: Duration, connections: Connections, answers: &AnswerSettings) -> Self {
@@ -50,17 +50,17 @@ impl Means {
         }
     }
 
-    /// Creates the allowance of a request that starts now. Its connections are charged to `flow`; without a flow, only
+    /// Creates the budget of a request that starts now. Its connections are charged to `flow`; without a flow, only
     /// the request's own limit applies.
     ///
     /// # Errors
     /// [`Error::Busy`] when the answers under way leave no memory for another.
-    pub fn allow(&self, purpose: Purpose, flow: Option<Flow>) -> Result<Allowance> {
-        Ok(Allowance(Arc::new(Parts {
-            purpose,
+    pub fn start(&self, priority: Priority, flow: Option<Flow>) -> Result<RequestBudget> {
+        Ok(RequestBudget(Arc::new(Parts {
+            priority,
             deadline: Deadline::after(self.timeout),
             connections: Arc::new(Semaphore::new(self.connections)),
-            held: Held::begin(&self.memory, flow.clone())?,
+            reservation: Reservation::begin(&self.memory, flow.clone())?,
             flow,
             queue: self.queue.clone(),
         })))
@@ -79,9 +79,9 @@ impl Connections {
     pub const ONE: Self = Self { all: 1, of_request: 1 };
 }
 
-/// The purpose of a request.
+/// The priority of a request for memory and time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum Priority {
     /// It may be cancelled at any time.
     Read,
     /// Its stored changes must be answered, even late or while memory is short.
@@ -90,32 +90,32 @@ pub enum Purpose {
 
 /// The resources that one request may use. Clones share it; dropping the last one returns the memory.
 #[derive(Clone, Debug)]
-pub struct Allowance(Arc<Parts>);
+pub struct RequestBudget(Arc<Parts>);
 
 #[derive(Debug)]
 struct Parts {
-    purpose: Purpose,
+    priority: Priority,
     deadline: Deadline,
     connections: Arc<Semaphore>,
     flow: Option<Flow>,
     queue: FlowQueue,
-    held: Held,
+    reservation: Reservation,
 }
 
 /// A permit for one of the connections that a request and its caller may use at once.
 #[derive(Debug)]
-pub struct ConnectionPlace {
+pub struct ConnectionPermit {
     _of_request: OwnedSemaphorePermit,
     _of_caller: Option<Permit<Flow>>,
 }
 
-impl Allowance {
-    /// The allowance of the current task. None outside a request.
+impl RequestBudget {
+    /// The budget of the current task. None outside a request.
     pub fn current() -> Option<Self> {
         CURRENT.try_with(Self::clone).ok()
     }
 
-    /// Runs `work` within this allowance.
+    /// Runs `work` within this budget.
     pub fn scope<F: Future>(self, work: F) -> impl Future<Output = F::Output> {
         CURRENT.scope(self, work)
     }
@@ -130,13 +130,13 @@ impl Allowance {
     }
 
     /// Waits for a permit for one statement, within the limits of the request and of its caller.
-    pub async fn connection(&self) -> Option<ConnectionPlace> {
+    pub async fn connection(&self) -> Option<ConnectionPermit> {
         let of_request = self.0.connections.clone().acquire_owned().await.ok()?;
         let of_caller = match &self.0.flow {
             Some(flow) => self.0.queue.acquire(flow.clone()).await.ok(),
             None => None,
         };
-        Some(ConnectionPlace {
+        Some(ConnectionPermit {
             _of_request: of_request,
             _of_caller: of_caller,
         })
@@ -154,30 +154,30 @@ impl Allowance {
     /// Like [`hold`](Self::hold), but reserves up to `wish` bytes if they are available. Returns the number reserved.
     fn hold_more(&self, bytes: usize, wish: usize) -> Result<usize> {
         let Parts {
-            purpose,
+            priority,
             deadline,
-            held,
+            reservation,
             ..
         } = &*self.0;
-        match purpose {
-            Purpose::Read if deadline.is_over() => Err(Error::TimedOut),
-            purpose => held.hold(bytes, wish, *purpose),
+        match priority {
+            Priority::Read if deadline.is_over() => Err(Error::TimedOut),
+            priority => reservation.hold(bytes, wish, *priority),
         }
     }
 
     fn give_back(&self, bytes: usize) {
-        self.0.held.give_back(bytes);
+        self.0.reservation.give_back(bytes);
     }
 
-    /// Attaches all memory held so far to the pieces of the answer. It is returned when the connection has sent or
+    /// Attaches all memory reserved so far to the pieces of the answer. It is returned when the connection has sent or
     /// dropped the last byte.
     pub fn keep(&self, pieces: impl IntoIterator<Item = Bytes>) -> Vec<Bytes> {
         let pieces: Vec<Bytes> = pieces.into_iter().collect();
-        self.0.held.settle(pieces.iter().map(Bytes::len).sum());
+        self.0.reservation.settle(pieces.iter().map(Bytes::len).sum());
         let kept = |bytes| {
-            Bytes::from_owner(Kept {
+            Bytes::from_owner(ReservedBytes {
                 bytes,
-                _allowance: self.clone(),
+                _budget: self.clone(),
             })
         };
         pieces.into_iter().map(kept).collect()
@@ -185,12 +185,12 @@ impl Allowance {
 }
 
 /// A piece of an answer, with the memory reserved for it.
-struct Kept {
+struct ReservedBytes {
     bytes: Bytes,
-    _allowance: Allowance,
+    _budget: RequestBudget,
 }
 
-impl AsRef<[u8]> for Kept {
+impl AsRef<[u8]> for ReservedBytes {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
@@ -199,7 +199,7 @@ impl AsRef<[u8]> for Kept {
 /// Memory of the current request for rows being read. Dropping it returns the memory unless it was [kept](Self::keep).
 #[derive(Debug, Default)]
 pub struct Reading {
-    allowance: Option<Allowance>,
+    budget: Option<RequestBudget>,
     bytes: usize,
 }
 
@@ -207,16 +207,16 @@ impl Reading {
     /// For the request of the current task. Unlimited outside a request.
     pub fn begin() -> Self {
         Self {
-            allowance: Allowance::current(),
+            budget: RequestBudget::current(),
             bytes: 0,
         }
     }
 
     /// # Errors
-    /// As [`Allowance::hold`].
+    /// As [`RequestBudget::hold`].
     pub fn hold(&mut self, bytes: usize) -> Result<()> {
-        if let Some(allowance) = &self.allowance {
-            allowance.hold(bytes)?;
+        if let Some(budget) = &self.budget {
+            budget.hold(bytes)?;
             self.bytes += bytes;
         }
         Ok(())
@@ -224,14 +224,14 @@ impl Reading {
 
     /// Keeps the memory until the request is answered.
     pub fn keep(mut self) {
-        self.allowance = None;
+        self.budget = None;
     }
 }
 
 impl Drop for Reading {
     fn drop(&mut self) {
-        if let Some(allowance) = &self.allowance {
-            allowance.give_back(self.bytes);
+        if let Some(budget) = &self.budget {
+            budget.give_back(self.bytes);
         }
     }
 }
@@ -239,7 +239,7 @@ impl Drop for Reading {
 /// Reserves memory of the current request. Does nothing outside a request.
 ///
 /// # Errors
-/// As [`Allowance::hold`].
+/// As [`RequestBudget::hold`].
 pub fn hold(bytes: usize) -> Result<()> {
-    Allowance::current().map_or(Ok(()), |allowance| allowance.hold(bytes))
+    RequestBudget::current().map_or(Ok(()), |budget| budget.hold(bytes))
 }

@@ -4,7 +4,7 @@ use std::{io, sync::Arc, time::Duration};
 
 use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema};
 use axum::{Router, extract::Request, routing::any};
-use clientele_core::budget::{AnswerSettings, Connections, Means};
+use clientele_core::budget::{AnswerSettings, BudgetPool, Connections};
 use graphql_server::{
     GraphqlServer, Prices, RequestContext, http::handle, persisted::Persisted, settings::GraphqlSettings,
 };
@@ -37,8 +37,8 @@ async fn main() -> io::Result<()> {
         Prices::default(),
         Persisted::default(),
     ));
-    let means = Means::new(Duration::from_secs(30), Connections::ONE, &AnswerSettings::default());
-    let answer = any(async move |request: Request| handle(server, &means, Context, request).await);
+    let budgets = BudgetPool::new(Duration::from_secs(30), Connections::ONE, &AnswerSettings::default());
+    let answer = any(async move |request: Request| handle(server, &budgets, Context, request).await);
     let listener = TcpListener::bind("127.0.0.1:8000").await?;
     axum::serve(listener, Router::new().route("/graphql", answer)).await
 }

@@ -18,7 +18,7 @@ use super::{
     error::{Cause, Code, GraphqlError, RequestError, shown},
     prepare::root,
 };
-use clientele_core::budget::Allowance;
+use clientele_core::budget::RequestBudget;
 
 /// A finished answer.
 #[derive(Debug, PartialEq)]
@@ -119,9 +119,9 @@ impl Answer {
 
     /// Charges the answer to its request until the connection has taken its last byte.
     #[must_use]
-    pub fn charged_to(self, allowance: &Allowance) -> Self {
+    pub fn charged_to(self, budget: &RequestBudget) -> Self {
         Self {
-            body: Body::of(allowance.keep(self.body.pieces())),
+            body: Body::of(budget.keep(self.body.pieces())),
             ..self
         }
     }

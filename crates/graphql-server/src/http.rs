@@ -32,11 +32,16 @@ use crate::{
     server::GraphqlServer,
     settings::GraphqlSettings,
 };
-use clientele_core::budget::Means;
+use clientele_core::budget::BudgetPool;
 
-/// Answers a request within its part of `means`. The [`Report`](crate::Report) of its errors is in the response's
+/// Answers a request within a budget from `budgets`. The [`Report`](crate::Report) of its errors is in the response's
 /// extensions.
-pub async fn handle<Q, M, C>(server: Arc<GraphqlServer<Q, M>>, means: &Means, context: C, request: Request) -> Response
+pub async fn handle<Q, M, C>(
+    server: Arc<GraphqlServer<Q, M>>,
+    budgets: &BudgetPool,
+    context: C,
+    request: Request,
+) -> Response
 where
     Q: ObjectType + 'static,
     M: ObjectType + 'static,
@@ -59,7 +64,7 @@ where
             context: context.clone(),
             method: &parts.method,
             cost_mode,
-            means,
+            budgets,
         };
         // A panic is a defect, but the caller still gets an answer with the request id.
         let run = AssertUnwindSafe(call.answer(requests)).catch_unwind();

@@ -44,7 +44,7 @@ use self::{
     sqlite_file::SqliteFile, transaction::TransactionConnection,
 };
 use clientele_core::{
-    budget::{Allowance, ConnectionPlace, Connections},
+    budget::{RequestBudget, ConnectionPermit, Connections},
     deadline::Deadline,
     error::{Cause, Error, Result},
     fair_queue::{Permit, QueueFull},
@@ -79,7 +79,7 @@ pub trait Work: Sync {
 
 /// Held while a transaction runs.
 struct Permits {
-    _connection: (Option<ConnectionPlace>, Option<UsageGuard>),
+    _connection: (Option<ConnectionPermit>, Option<UsageGuard>),
     _writer: Option<Permit<Flow>>,
 }
 
@@ -93,7 +93,7 @@ pub struct Database {
     request_timeout: Duration,
     acquire_timeout: Duration,
     connections: Connections,
-    /// Shares SQLite's only writer fairly by caller. On PostgreSQL, requests share connections, see [`Allowance`].
+    /// Shares SQLite's only writer fairly by caller. On PostgreSQL, requests share connections, see [`RequestBudget`].
     writer_queue: FlowQueue,
     /// The number of transactions begun.
     writer_begun: Arc<AtomicU64>,
@@ -142,7 +142,7 @@ impl Database {
     /// Within a request, its [`Deadline`] applies: past it, nothing is committed and the write fails with
     /// [`Error::TimedOut`]. A commit that has begun is completed and its result returned, however late.
     pub async fn write<W: Work>(&self, work: &W) -> Result<W::Output> {
-        let deadline = Allowance::current().map(|allowance| allowance.deadline());
+        let deadline = RequestBudget::current().map(|budget| budget.deadline());
         let started = Instant::now();
         for attempt in 0..ATTEMPTS {
             if started.elapsed() > RETRY_PERIOD {
@@ -230,7 +230,7 @@ impl Database {
         if self.writer.dialect != Dialect::Sqlite {
             return Ok(None);
         }
-        let flow = Allowance::current().and_then(|allowance| allowance.flow().cloned());
+        let flow = RequestBudget::current().and_then(|budget| budget.flow().cloned());
         let mut permit = pin!(self.writer_queue.acquire(flow.unwrap_or(Flow::Internal)));
         loop {
             let begun = self.writer_begun.load(Relaxed);

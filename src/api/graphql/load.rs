@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use async_graphql::dataloader::{DataLoader, Loader};
 use entity::message;
 
-use clientele_core::{budget::Allowance, error::Error};
+use clientele_core::{budget::RequestBudget, error::Error};
 use clientele_domain::{
     audit::{AuditLog, RecordKey, Rows, Stored},
     caller::Unread,
@@ -29,11 +29,11 @@ pub struct Sources {
 
 pub struct Source(Arc<Sources>);
 
-/// Loaders for one request, because their memory is charged to its [`Allowance`]. They cache nothing, because it could
+/// Loaders for one request, because their memory is charged to its [`RequestBudget`]. They cache nothing, because it could
 /// be stale, and add no delay: batches form while statements run.
 pub fn loaders(sources: Arc<Sources>) -> Loaders {
-    let spawn = |load| match Allowance::current() {
-        Some(allowance) => tokio::spawn(allowance.scope(load)),
+    let spawn = |load| match RequestBudget::current() {
+        Some(budget) => tokio::spawn(budget.scope(load)),
         None => tokio::spawn(load),
     };
     DataLoader::new(Source(sources), spawn).delay(Duration::ZERO)

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::api::{Place, origin};
 use clientele_core::{
-    budget::{Allowance, Purpose},
+    budget::{Priority, RequestBudget},
     error::Error,
 };
 use clientele_domain::{
@@ -41,15 +41,13 @@ impl Door {
         let Submission { input, expanded } = self.read(request, named).await?;
         let wanted = if expanded { Wanted::ALL } else { Wanted::default() };
         // A request that can't be answered is refused before anything is stored.
-        let allowance = self.means.allow(Purpose::Change, caller.flow())?;
+        let budget = self.budgets.start(Priority::Change, caller.flow())?;
         let Upserted {
             client,
             definitions,
             outcome: _,
             queued: _,
-        } = self
-            .store(caller.clone(), input, wanted, allowance.clone(), place)
-            .await?;
+        } = self.store(caller.clone(), input, wanted, budget.clone(), place).await?;
         // The change is stored, so the memory limit doesn't apply to its answer: it holds only the data sent and its
         // definitions.
         let answer = if expanded {
@@ -61,7 +59,7 @@ impl Door {
         } else {
             json(&Bare(&client.client))
         };
-        Ok(kept(answer?, &allowance))
+        Ok(kept(answer?, &budget))
     }
 
     async fn read(&self, request: Request, named: Option<String>) -> Result<Submission, Refusal> {
@@ -131,7 +129,7 @@ impl Door {
         caller: Caller,
         input: UpsertClient,
         wanted: Wanted,
-        allowance: Allowance,
+        budget: RequestBudget,
         place: Option<Place>,
     ) -> Result<Upserted, Failure> {
         let (clients, now) = (self.clients.clone(), now());
@@ -140,7 +138,7 @@ impl Door {
             drop(place);
             upserted
         };
-        let work = allowance.scope(work.in_current_span());
+        let work = budget.scope(work.in_current_span());
         let stored = tokio::spawn(work).await.map_err(Error::internal)?;
         Ok(stored??)
     }

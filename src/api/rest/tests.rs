@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 use super::{RestSettings, router};
 use crate::services::{ServiceSettings, Services};
-use clientele_core::budget::{AnswerSettings, Connections, Means};
+use clientele_core::budget::{AnswerSettings, Connections, BudgetPool};
 use clientele_domain::{
     caller::{Caller, Door},
     custom_field::{CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, UpsertCustomFieldSet},
@@ -28,8 +28,8 @@ const DEFAULT_ROLE: &str = "d9df8bc78a0234ccc934a845c";
 /// The router without authentication.
 fn open(services: &Services, settings: RestSettings) -> axum::Router {
     let anyone = Caller::anyone(Door::Rest, "request".into());
-    let means = Means::new(Duration::from_secs(30), Connections::ONE, &AnswerSettings::default());
-    router(services.clients.clone(), settings, means).layer(axum::Extension(anyone))
+    let budgets = BudgetPool::new(Duration::from_secs(30), Connections::ONE, &AnswerSettings::default());
+    router(services.clients.clone(), settings, budgets).layer(axum::Extension(anyone))
 }
 
 struct Server {

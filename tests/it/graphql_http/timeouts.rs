@@ -6,7 +6,7 @@ use std::{
 };
 
 use clientele::{
-    budget::{AnswerSettings, Connections, Means, Purpose},
+    budget::{AnswerSettings, BudgetPool, Connections, Priority},
     caller::Rights,
     db::{Database, DatabaseSettings, Dialect, Step, Transaction, Work},
     deadline::Deadline,
@@ -251,8 +251,8 @@ async fn nothing_commits_or_starts_after_the_deadline(server: &TestServer) {
     let before = server.snapshot().await;
     let request = |timeout| {
         let connections = Connections { all: 1, of_request: 1 };
-        let allowance = Means::new(timeout, connections, &AnswerSettings::default()).allow(Purpose::Change, None);
-        allowance.expect("there is memory")
+        let budget = BudgetPool::new(timeout, connections, &AnswerSettings::default()).start(Priority::Change, None);
+        budget.expect("there is memory")
     };
     // Long enough for a transaction to begin, however busy the machine.
     let late = request(Duration::from_secs(1));

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::Purpose;
+use super::Priority;
 use crate::{
     error::{Error, Result},
     flow::Flow,
@@ -66,20 +66,20 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Used {
-    taken: usize,
+    in_use: usize,
     by_flow: HashMap<Flow, usize>,
 }
 
 impl Used {
     fn add(&mut self, bytes: usize, flow: Option<&Flow>) {
-        self.taken += bytes;
+        self.in_use += bytes;
         if let Some(flow) = flow {
             *self.by_flow.entry(flow.clone()).or_default() += bytes;
         }
     }
 
     fn remove(&mut self, bytes: usize, flow: Option<&Flow>) {
-        self.taken -= bytes;
+        self.in_use -= bytes;
         let Some(flow) = flow else { return };
         if let Some(of_flow) = self.by_flow.get_mut(flow) {
             *of_flow -= bytes;
@@ -99,13 +99,16 @@ impl Memory {
     }
 
     #[cfg(test)]
-    pub fn taken(&self) -> usize {
-        self.used().taken
+    pub fn in_use(&self) -> usize {
+        self.used().in_use
     }
 
     fn take(&self, bytes: usize, most: usize, flow: Option<&Flow>) -> Result<()> {
         let mut used = self.used();
-        let left = used.taken.checked_add(bytes).and_then(|taken| most.checked_sub(taken));
+        let left = used
+            .in_use
+            .checked_add(bytes)
+            .and_then(|in_use| most.checked_sub(in_use));
         let left = left.ok_or(Error::Busy)?;
         let of_flow = flow.and_then(|flow| used.by_flow.get(flow)).copied();
         if of_flow.is_some_and(|of_flow| of_flow + bytes > left.saturating_mul(SHARE)) {
@@ -130,7 +133,7 @@ impl Memory {
 
 /// The memory that one request holds.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct Reservation {
     memory: Memory,
     flow: Option<Flow>,
     state: Mutex<State>,
@@ -140,12 +143,12 @@ pub(super) struct Held {
 struct State {
     used: usize,
     /// Bytes reserved from the shared memory: never fewer than are used.
-    taken: usize,
+    in_use: usize,
     /// The reason why a reservation was refused.
     refusal: Option<Error>,
 }
 
-impl Held {
+impl Reservation {
     pub fn begin(memory: &Memory, flow: Option<Flow>) -> Result<Self> {
         memory.take(BLOCK, memory.0.settings.bytes_together, flow.as_ref())?;
         Ok(Self {
@@ -153,24 +156,24 @@ impl Held {
             flow,
             state: Mutex::new(State {
                 used: 0,
-                taken: BLOCK,
+                in_use: BLOCK,
                 refusal: None,
             }),
         })
     }
 
     /// Reserves `bytes`, or up to `wish` within the limit of one request. Returns the number reserved.
-    pub fn hold(&self, bytes: usize, wish: usize, purpose: Purpose) -> Result<usize> {
+    pub fn hold(&self, bytes: usize, wish: usize, priority: Priority) -> Result<usize> {
         let mut state = self.state();
         if let Some(refusal) = &state.refusal {
             return Err(refusal.clone());
         }
-        let held = self.hold_in(&mut state, bytes, wish, purpose);
+        let held = self.hold_in(&mut state, bytes, wish, priority);
         state.refusal = held.as_ref().err().cloned();
         held
     }
 
-    fn hold_in(&self, state: &mut State, bytes: usize, wish: usize, purpose: Purpose) -> Result<usize> {
+    fn hold_in(&self, state: &mut State, bytes: usize, wish: usize, priority: Priority) -> Result<usize> {
         let AnswerSettings {
             bytes: most,
             bytes_together,
@@ -181,14 +184,14 @@ impl Held {
         }
         let bytes = wish.clamp(bytes, left);
         let used = state.used + bytes;
-        if let Some(missing) = used.checked_sub(state.taken).filter(|missing| *missing > 0) {
+        if let Some(missing) = used.checked_sub(state.in_use).filter(|missing| *missing > 0) {
             let (missing, flow) = (missing.next_multiple_of(BLOCK), self.flow.as_ref());
             let most = bytes_together - bytes_together / RESERVED;
-            match purpose {
-                Purpose::Read => self.memory.take(missing, most, flow)?,
-                Purpose::Change => self.memory.take_anyway(missing, flow),
+            match priority {
+                Priority::Read => self.memory.take(missing, most, flow)?,
+                Priority::Change => self.memory.take_anyway(missing, flow),
             }
-            state.taken += missing;
+            state.in_use += missing;
         }
         state.used = used;
         Ok(bytes)
@@ -199,14 +202,14 @@ impl Held {
         state.used = state.used.saturating_sub(bytes);
     }
 
-    /// Sets the held memory to exactly `bytes`.
+    /// Sets the reserved memory to exactly `bytes`.
     pub fn settle(&self, bytes: usize) {
         let mut state = self.state();
-        match bytes.checked_sub(state.taken) {
+        match bytes.checked_sub(state.in_use) {
             Some(missing) => self.memory.take_anyway(missing, self.flow.as_ref()),
-            None => self.memory.give_back(state.taken - bytes, self.flow.as_ref()),
+            None => self.memory.give_back(state.in_use - bytes, self.flow.as_ref()),
         }
-        (state.used, state.taken) = (bytes, bytes);
+        (state.used, state.in_use) = (bytes, bytes);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -214,8 +217,8 @@ impl Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for Reservation {
     fn drop(&mut self) {
-        self.memory.give_back(self.state().taken, self.flow.as_ref());
+        self.memory.give_back(self.state().in_use, self.flow.as_ref());
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Allowance;
+use super::RequestBudget;
 use crate::error::{Error, Result};
 
 /// The step in which memory is reserved and the deadline is checked.
@@ -10,7 +10,7 @@ const PIECE: usize = 64 << 10;
 /// Fits most objects.
 const FIRST: usize = 1024;
 
-/// Text that grows within the [`Allowance`] of the current task. Unlimited outside a request. After a refused
+/// Text that grows within the [`RequestBudget`] of the current task. Unlimited outside a request. After a refused
 /// reservation it ignores further writes, and [`finish`](Self::finish) returns the error.
 #[derive(Debug)]
 pub struct Text {
@@ -18,17 +18,17 @@ pub struct Text {
     /// The length up to which memory is reserved.
     room: usize,
     refusal: Option<Error>,
-    allowance: Option<Allowance>,
+    budget: Option<RequestBudget>,
 }
 
 impl Text {
     pub fn begin() -> Self {
-        let allowance = Allowance::current();
+        let budget = RequestBudget::current();
         let mut text = Self {
             bytes: Vec::new(),
-            room: allowance.as_ref().map_or(usize::MAX, |_| 0),
+            room: budget.as_ref().map_or(usize::MAX, |_| 0),
             refusal: None,
-            allowance,
+            budget,
         };
         if text.has_room(0) {
             text.bytes.reserve(FIRST);
@@ -61,13 +61,13 @@ impl Text {
     }
 
     /// # Errors
-    /// As [`Allowance::hold`].
+    /// As [`RequestBudget::hold`].
     pub fn finish(mut self) -> Result<Vec<u8>> {
         match self.refusal.take() {
             Some(refusal) => Err(refusal),
             None => {
-                if let Some(allowance) = self.allowance.take() {
-                    allowance.give_back(self.room - self.bytes.len());
+                if let Some(budget) = self.budget.take() {
+                    budget.give_back(self.room - self.bytes.len());
                 }
                 Ok(std::mem::take(&mut self.bytes))
             }
@@ -76,11 +76,11 @@ impl Text {
 
     #[cold]
     fn has_room(&mut self, bytes: usize) -> bool {
-        let Some(allowance) = &self.allowance else {
+        let Some(budget) = &self.budget else {
             return self.refusal.is_none();
         };
         let missing = (self.bytes.len() + bytes).saturating_sub(self.room);
-        match allowance.hold_more(missing, PIECE) {
+        match budget.hold_more(missing, PIECE) {
             Ok(more) => {
                 self.room += more;
                 true
@@ -96,8 +96,8 @@ impl Text {
         self.refusal.get_or_insert(refusal);
         // Other requests may need the memory.
         self.bytes = Vec::new();
-        if let Some(allowance) = self.allowance.take() {
-            allowance.give_back(self.room);
+        if let Some(budget) = self.budget.take() {
+            budget.give_back(self.room);
         }
         self.room = 0;
     }
@@ -105,8 +105,8 @@ impl Text {
 
 impl Drop for Text {
     fn drop(&mut self) {
-        if let Some(allowance) = &self.allowance {
-            allowance.give_back(self.room);
+        if let Some(budget) = &self.budget {
+            budget.give_back(self.room);
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     prepare::Prepared,
     server::GraphqlServer,
 };
-use clientele_core::budget::{Allowance, Means, Purpose};
+use clientele_core::budget::{BudgetPool, Priority, RequestBudget};
 
 const COST_HEADER: &str = "graphql-cost";
 
@@ -48,7 +48,7 @@ pub(super) struct Call<'a, Q, M, C> {
     pub context: Arc<C>,
     pub method: &'a Method,
     pub cost_mode: CostMode,
-    pub means: &'a Means,
+    pub budgets: &'a BudgetPool,
 }
 
 impl<Q, M, C> Call<'_, Q, M, C>
@@ -61,16 +61,16 @@ where
         match requests {
             Requests::Single(params) => match self.prepare(params).await {
                 Ok(prepared) => {
-                    let purpose = match prepared.is_mutation() {
-                        true => Purpose::Change,
-                        false => Purpose::Read,
+                    let priority = match prepared.is_mutation() {
+                        true => Priority::Change,
+                        false => Priority::Read,
                     };
                     self.context.on_operation(prepared.operation_type());
-                    let allowance = match self.allow(purpose) {
-                        Ok(allowance) => allowance,
+                    let budget = match self.start(priority) {
+                        Ok(budget) => budget,
                         Err(refused) => return Ok(refused),
                     };
-                    Ok(self.run(prepared, &allowance).await?.charged_to(&allowance))
+                    Ok(self.run(prepared, &budget).await?.charged_to(&budget))
                 }
                 Err(refusal) => Ok(self.refuse(&refusal)),
             },
@@ -78,9 +78,9 @@ where
         }
     }
 
-    /// The request's part of the means, or the answer that none are left.
-    fn allow(&self, purpose: Purpose) -> Result<Allowance, Answer> {
-        let allowed = self.means.allow(purpose, self.context.flow());
+    /// The budget of the request, or the answer that none is left.
+    fn start(&self, priority: Priority) -> Result<RequestBudget, Answer> {
+        let allowed = self.budgets.start(priority, self.context.flow());
         allowed.map_err(|error| Answer::refused(&GraphqlError::from(&error).into(), self.context.request_id()))
     }
 
@@ -113,18 +113,18 @@ where
             .fold(0, usize::saturating_add);
         self.server.batch_within(1, cost, context)?;
         context.on_operation(OperationType::Query);
-        let allowance = match self.allow(Purpose::Read) {
-            Ok(allowance) => allowance,
+        let budget = match self.start(Priority::Read) {
+            Ok(budget) => budget,
             Err(refused) => return Ok(refused),
         };
         let mut answers = Vec::with_capacity(prepared.len());
         for prepared in prepared {
             answers.push(match prepared {
-                Ok(prepared) => self.run(prepared, &allowance).await?,
+                Ok(prepared) => self.run(prepared, &budget).await?,
                 Err(refusal) => self.refuse(&refusal),
             });
         }
-        Ok(Answer::batch(answers).charged_to(&allowance))
+        Ok(Answer::batch(answers).charged_to(&budget))
     }
 
     async fn prepare(&self, params: Params) -> Result<Prepared, RequestError> {
@@ -157,7 +157,7 @@ where
         }
     }
 
-    async fn run(&self, prepared: Prepared, allowance: &Allowance) -> Result<Answer, HttpError> {
+    async fn run(&self, prepared: Prepared, budget: &RequestBudget) -> Result<Answer, HttpError> {
         if prepared.is_mutation() && self.method == Method::GET {
             let message = "A mutation can't be sent by GET. Send it by POST.";
             return Err(HttpError {
@@ -168,19 +168,19 @@ where
         let cost = prepared.cost();
         let answer = match self.cost_mode {
             CostMode::Validate => Answer::priced(),
-            _ => self.execute(prepared, allowance.clone()).await,
+            _ => self.execute(prepared, budget.clone()).await,
         };
         Ok(self.priced(answer, cost))
     }
 
-    async fn execute(&self, prepared: Prepared, allowance: Allowance) -> Answer {
+    async fn execute(&self, prepared: Prepared, budget: RequestBudget) -> Answer {
         let mut data = Data::default();
         if let Err(refused) = self.context.provide(&prepared, &mut data) {
             return Answer::refused(&refused, self.context.request_id());
         }
-        let deadline = allowance.deadline();
+        let deadline = budget.deadline();
         if !prepared.is_mutation() {
-            let run = allowance.scope(self.server.run(prepared, data, self.context.request_id()));
+            let run = budget.scope(self.server.run(prepared, data, self.context.request_id()));
             return match timeout_at(deadline.at(), run).await {
                 Ok(answer) if !deadline.is_over() => answer,
                 // The answer can lack parts that were given up on the way.
@@ -192,7 +192,7 @@ where
         let (server, context) = (self.server.clone(), self.context.clone());
         let change = async move { server.run(prepared, data, context.request_id()).await };
         let change = change.in_current_span();
-        let change = tokio::spawn(allowance.scope(change));
+        let change = tokio::spawn(budget.scope(change));
         change
             .await
             .unwrap_or_else(|_| Answer::refused(&internal().into(), self.context.request_id()))

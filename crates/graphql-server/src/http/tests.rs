@@ -22,7 +22,7 @@ use crate::{
     settings::GraphqlSettings,
     test_schema::{AUTHENTICATED, server},
 };
-use clientele_core::budget::{AnswerSettings, Connections, Means};
+use clientele_core::budget::{AnswerSettings, BudgetPool, Connections};
 
 const NEW: &str = "application/graphql-response+json";
 const OLD: &str = "application/json";
@@ -48,16 +48,16 @@ fn router<C: RequestContext>(
     timeout: Duration,
     context: impl Fn(&Request<Body>) -> C + Clone + Send + Sync + 'static,
 ) -> Router {
-    let (server, means) = (Arc::new(server(settings)), means(timeout));
+    let (server, budgets) = (Arc::new(server(settings)), budgets(timeout));
     let answer = async move |request: Request<Body>| {
         let context = context(&request);
-        handle(server, &means, context, request).await
+        handle(server, &budgets, context, request).await
     };
     Router::new().route("/graphql", any(answer))
 }
 
-fn means(timeout: Duration) -> Means {
-    Means::new(timeout, Connections::ONE, &AnswerSettings::default())
+fn budgets(timeout: Duration) -> BudgetPool {
+    BudgetPool::new(timeout, Connections::ONE, &AnswerSettings::default())
 }
 
 async fn send(request: Request<Body>) -> (StatusCode, HeaderMap, Value) {

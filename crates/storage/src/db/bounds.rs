@@ -118,7 +118,7 @@ mod tests {
 
     use super::super::{Database, DatabaseSettings};
     use clientele_core::{
-        budget::{AnswerSettings, Means, Purpose},
+        budget::{AnswerSettings, BudgetPool, Priority},
         error::Error,
     };
 
@@ -162,14 +162,14 @@ mod tests {
     async fn one_request_uses_a_part_of_the_connections() {
         let folder = tempfile::tempdir().expect("a folder");
         let database = database(&folder, 8, 60).await;
-        let allowance = Means::new(
+        let budget = BudgetPool::new(
             Duration::from_secs(60),
             database.connections(),
             &AnswerSettings::default(),
         )
-        .allow(Purpose::Read, None)
+        .start(Priority::Read, None)
         .expect("there is memory");
-        let many = allowance.scope(futures_util::future::join_all(
+        let many = budget.scope(futures_util::future::join_all(
             (0..20).map(|_| database.reader.one(ENDLESS, [])),
         ));
         let others = async {

@@ -17,7 +17,7 @@ use super::{
     transaction::TransactionConnection,
 };
 use clientele_core::{
-    budget::{Allowance, ConnectionPlace, Reading},
+    budget::{ConnectionPermit, Reading, RequestBudget},
     error::{Error, Result},
 };
 
@@ -93,12 +93,12 @@ impl<C: ConnectionTrait> Connection<C> {
     }
 
     /// A permit for one of the connections that the current request may use at once, for as long as it is held.
-    pub(super) async fn permit(&self) -> (Option<ConnectionPlace>, Option<UsageGuard>) {
+    pub(super) async fn permit(&self) -> (Option<ConnectionPermit>, Option<UsageGuard>) {
         if !self.pooled {
             return (None, None);
         }
-        let permit = match Allowance::current() {
-            Some(allowance) => allowance.connection().await,
+        let permit = match RequestBudget::current() {
+            Some(budget) => budget.connection().await,
             None => None,
         };
         (permit, Some(self.metrics.usage_guard()))
@@ -153,7 +153,7 @@ impl Connection<DatabaseConnection> {
     /// `decode` returns the value and its size in bytes. The bytes stay reserved until the current request is answered.
     ///
     /// # Errors
-    /// As [`Allowance::hold`]; the remaining rows aren't read then.
+    /// As [`RequestBudget::hold`]; the remaining rows aren't read then.
     pub async fn each<T>(
         &self,
         sql: impl Into<String>,
