@@ -7,6 +7,7 @@ mod tests;
 mod writer;
 
 use async_graphql::{ServerError, Value, indexmap::IndexMap, parser::types::OperationDefinition, registry::Registry};
+use axum::http::StatusCode;
 use bytes::Bytes;
 
 pub use self::body::Body;
@@ -47,6 +48,8 @@ pub enum Outcome {
     Nothing(Option<Code>),
     /// It wasn't executed.
     Refused(Code),
+    /// It breaks the rules of HTTP, or of GraphQL over it: the status doesn't depend on the media type.
+    Rejected(StatusCode),
 }
 
 /// A piece of JSON that becomes a part of the answer unchanged. It must be valid JSON, and its fields must be in the
@@ -68,7 +71,9 @@ impl Answer {
         body.push("]}");
         Self {
             body,
-            outcome: Outcome::Refused(refusal.code()),
+            outcome: refusal
+                .status
+                .map_or(Outcome::Refused(refusal.code()), Outcome::Rejected),
             errors: report(refusal.errors()),
         }
     }

@@ -1,14 +1,15 @@
 //! Errors in answers: a closed list of codes, and the sentences that callers see.
 //!
-//! Only a [`GraphqlError`], an [`Error`](clientele_core::error::Error) and errors with one of these codes keep their
-//! text. Any other error of a resolver is answered as INTERNAL, without its text.
+//! Only a [`GraphqlError`] and an [`Error`](clientele_core::error::Error) keep their text. Any other error of a resolver
+//! is answered as INTERNAL, without its text.
 
 use std::borrow::Cow;
 
 use async_graphql::{
-    PathSegment, Pos, ServerError, Value,
+    PathSegment, Pos, ServerError,
     parser::types::{Field, Selection, SelectionSet},
 };
+use axum::http::StatusCode;
 
 use clientele_core::{
     budget::Size,
@@ -35,23 +36,6 @@ pub enum Code {
 }
 
 impl Code {
-    const ALL: [Self; 14] = [
-        Self::ParseFailed,
-        Self::ValidationFailed,
-        Self::BadUserInput,
-        Self::BadRequest,
-        Self::Unauthenticated,
-        Self::Forbidden,
-        Self::QueryTooComplex,
-        Self::PersistedQueryNotFound,
-        Self::PersistedQueryNotSupported,
-        Self::Conflict,
-        Self::RateLimited,
-        Self::Timeout,
-        Self::Unavailable,
-        Self::Internal,
-    ];
-
     /// The name in `extensions.code`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -71,10 +55,6 @@ impl Code {
             Self::Unavailable => "UNAVAILABLE",
             Self::Internal => "INTERNAL",
         }
-    }
-
-    fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|code| code.as_str() == name)
     }
 }
 
@@ -186,9 +166,11 @@ const LONGEST_MESSAGE: usize = 300;
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("the request isn't executed")]
 pub struct RequestError {
-    errors: Vec<GraphqlError>,
+    pub(crate) errors: Vec<GraphqlError>,
     /// The cost of the operation. None when the request was refused before it was known.
     pub cost: Option<usize>,
+    /// The status for every media type, if the request breaks the rules of HTTP, or of GraphQL over it.
+    pub(crate) status: Option<StatusCode>,
 }
 
 impl RequestError {
@@ -207,13 +189,28 @@ impl RequestError {
         Self {
             errors: errors.into_iter().map(GraphqlError::clipped).collect(),
             cost: None,
+            status: None,
         }
     }
 
-    #[must_use]
-    pub(crate) fn with_cost(self, cost: usize) -> Self {
-        let cost = Some(cost);
-        Self { cost, ..self }
+    /// The error of a request that breaks the rules of HTTP, or of GraphQL over it.
+    pub(crate) fn http(status: StatusCode, message: &'static str) -> Self {
+        let code = match status {
+            StatusCode::FORBIDDEN => Code::Forbidden,
+            _ => Code::BadRequest,
+        };
+        Self {
+            status: Some(status),
+            ..GraphqlError::new(code, message).into()
+        }
+    }
+
+    /// The error of a request that can't be read, for every media type.
+    pub(crate) fn bad_request(error: GraphqlError) -> Self {
+        Self {
+            status: Some(StatusCode::BAD_REQUEST),
+            ..error.into()
+        }
     }
 
     #[must_use]
@@ -233,6 +230,7 @@ impl From<GraphqlError> for RequestError {
         Self {
             errors: vec![error.clipped()],
             cost: None,
+            status: None,
         }
     }
 }
@@ -244,11 +242,6 @@ pub(crate) fn shown(error: &ServerError, selection: &SelectionSet) -> GraphqlErr
     }
     if let Some(cause) = error.source::<Error>() {
         return cause.into();
-    }
-    if let Some(Value::String(name)) = error.extensions.as_ref().and_then(|all| all.get("code"))
-        && let Some(code) = Code::from_name(name)
-    {
-        return GraphqlError::new(code, error.message.clone());
     }
     // A value that passed preparation but not the type's own `parse`. async-graphql's text repeats the value, so it
     // isn't used.
@@ -315,7 +308,8 @@ impl From<&Error> for GraphqlError {
             Error::TooLarge { most } => {
                 let most = Size(*most);
                 let message = format!(
-                    "This takes more than the {most} that one answer may take: ask for fewer entries, or for fewer fields."
+                    "This takes more than the {most} that one answer may take: ask for fewer entries, or for fewer \
+                     fields."
                 );
                 (Code::QueryTooComplex, message.into())
             }

@@ -2,7 +2,10 @@
 
 use std::sync::OnceLock;
 
-use crate::persisted::{Manifest, Persisted};
+use crate::{
+    http::params::{Requests, from_body},
+    persisted::{Manifest, Persisted},
+};
 
 /// A manifest is read, and each of its documents can be named; or it is refused in a sentence that repeats no document
 /// of it.
@@ -23,5 +26,12 @@ pub fn manifest(text: &str) {
 pub fn request(body: &[u8]) {
     static PERSISTED: OnceLock<Persisted> = OnceLock::new();
     let persisted = PERSISTED.get_or_init(|| Persisted::automatic(1 << 16));
-    crate::http::read_for_fuzzing(body, persisted);
+    let all = match from_body(body, 1_000, true) {
+        Ok(Requests::Single(params)) => vec![Ok(params)],
+        Ok(Requests::Batch(all)) => all,
+        Err(_) => return,
+    };
+    for params in all.into_iter().flatten() {
+        let _ = persisted.text(params.document);
+    }
 }

@@ -5,7 +5,7 @@
 mod accept;
 mod call;
 mod csrf;
-mod params;
+pub(crate) mod params;
 #[cfg(test)]
 mod tests;
 
@@ -23,14 +23,13 @@ use futures_util::{FutureExt, StreamExt};
 pub use self::accept::Media;
 use self::{
     call::{Call, CostMode},
-    params::Params,
+    params::Requests,
 };
 use crate::{
     answer::{Answer, Outcome},
     context::RequestContext,
-    error::{Code, GraphqlError, internal},
+    error::{Code, GraphqlError, RequestError, internal},
     server::GraphqlServer,
-    settings::GraphqlSettings,
 };
 use clientele_core::budget::BudgetPool;
 
@@ -47,150 +46,101 @@ where
     M: ObjectType + 'static,
     C: RequestContext,
 {
-    let context = Arc::new(context);
     let (parts, body) = request.into_parts();
     let media = accept::negotiate(&parts.headers);
-    let answer = async {
-        let Some(media) = media else {
-            let message = "This address answers application/graphql-response+json and application/json only.";
-            return Err(HttpError::new(StatusCode::NOT_ACCEPTABLE, message));
-        };
-        let cost_mode = CostMode::of(&parts.headers)?;
-        let allows_batches = server.largest_batch() > 1;
-        let is_trusted = context.is_trusted_origin();
-        let requests = read(&parts, body, server.settings(), allows_batches, is_trusted).await?;
-        let call = Call {
-            server,
-            context: context.clone(),
-            method: &parts.method,
-            cost_mode,
-            budgets,
-        };
-        // A panic is a defect, but the caller still gets an answer with the request id.
-        let run = AssertUnwindSafe(call.answer(requests)).catch_unwind();
-        let answer = run
-            .await
-            .unwrap_or_else(|_| Ok(Answer::refused(&internal().into(), context.request_id())))?;
-        Ok(respond(status(answer.outcome, media), media, answer))
+    let cost_mode = CostMode::of(&parts.headers);
+    let call = Call {
+        server,
+        context: Arc::new(context),
+        method: &parts.method,
+        cost_mode: cost_mode.unwrap_or(CostMode::Off),
+        budgets,
     };
-    answer
-        .await
-        .unwrap_or_else(|rejection| rejection.respond(media.unwrap_or(Media::Json), context.request_id()))
-}
-
-/// The refusal of a request that breaks the rules of HTTP, or of GraphQL over it: its status doesn't depend on the
-/// media type.
-struct HttpError {
-    status: StatusCode,
-    error: Box<GraphqlError>,
-    allow: Option<&'static str>,
-}
-
-impl HttpError {
-    fn new(status: StatusCode, message: &'static str) -> Self {
-        let code = if status == StatusCode::FORBIDDEN {
-            Code::Forbidden
-        } else {
-            Code::BadRequest
-        };
-        Self {
-            status,
-            error: GraphqlError::new(code, message).into(),
-            allow: None,
+    let answer = async {
+        if media.is_none() {
+            let message = "This address answers application/graphql-response+json and application/json only.";
+            return Err(RequestError::http(StatusCode::NOT_ACCEPTABLE, message));
         }
-    }
-
-    fn bad_request(error: GraphqlError) -> Self {
-        Self {
-            status: StatusCode::BAD_REQUEST,
-            error: error.into(),
-            allow: None,
+        if cost_mode.is_none() {
+            let message = "The header GraphQL-Cost must be report or validate.";
+            return Err(RequestError::http(StatusCode::BAD_REQUEST, message));
         }
-    }
-
-    fn respond(self, media: Media, request_id: &str) -> Response {
-        let status = match self.error.code {
-            // A well-formed request: the client reads the answer like any other refusal, and then sends the document.
-            code @ (Code::PersistedQueryNotSupported | Code::PersistedQueryNotFound) => {
-                status(Outcome::Refused(code), media)
+        match read(&parts, body, &call).await? {
+            Requests::Single(params) => {
+                let prepared = call.prepare(params).await?;
+                let budget = call.start(prepared.operation_type())?;
+                Ok(call.run(prepared, &budget).await?.charged_to(&budget))
             }
-            _ => self.status,
-        };
-        let mut response = respond(status, media, Answer::refused(&(*self.error).into(), request_id));
-        if let Some(methods) = self.allow {
-            response
-                .headers_mut()
-                .insert(header::ALLOW, HeaderValue::from_static(methods));
+            Requests::Batch(all) => call.batch(all).await,
         }
-        response
+    };
+    // A panic is a defect, but the caller still gets an answer with the request id.
+    let answer = AssertUnwindSafe(answer).catch_unwind().await;
+    let answer = answer
+        .unwrap_or_else(|_| Err(internal().into()))
+        .unwrap_or_else(|error| call.refused(&error));
+    let mut response = respond(answer, media.unwrap_or(Media::Json));
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        // Only a mutation is refused by GET.
+        let methods = if parts.method == Method::GET {
+            "POST"
+        } else {
+            "GET, POST"
+        };
+        let methods = HeaderValue::from_static(methods);
+        response.headers_mut().insert(header::ALLOW, methods);
     }
+    response
 }
 
-impl From<GraphqlError> for HttpError {
-    fn from(error: GraphqlError) -> Self {
-        Self::bad_request(error)
-    }
-}
-
-/// The content of a request.
-enum Requests {
-    Single(Params),
-    /// A batch, in which each request can be unreadable for itself.
-    Batch(Vec<Result<Params, GraphqlError>>),
-}
-
-async fn read(
-    parts: &Parts,
-    body: Body,
-    settings: &GraphqlSettings,
-    allows_batches: bool,
-    is_trusted: bool,
-) -> Result<Requests, HttpError> {
+/// Checks the headers and reads the requests.
+async fn read<Q, M, C>(parts: &Parts, body: Body, call: &Call<'_, Q, M, C>) -> Result<Requests, RequestError>
+where
+    Q: ObjectType + 'static,
+    M: ObjectType + 'static,
+    C: RequestContext,
+{
+    let settings = call.server.settings();
     let get = match parts.method {
         Method::GET => true,
         Method::POST => false,
         _ => {
             let message = "Send a GraphQL request by POST, or a query by GET.";
-            return Err(HttpError {
-                allow: Some("GET, POST"),
-                ..HttpError::new(StatusCode::METHOD_NOT_ALLOWED, message)
-            });
+            return Err(RequestError::http(StatusCode::METHOD_NOT_ALLOWED, message));
         }
     };
-    if !is_trusted && csrf::is_cross_site(&parts.headers) && !csrf::is_preflighted(&parts.headers) {
-        return Err(HttpError::new(
+    if !call.context.is_trusted_origin() && csrf::is_cross_site(&parts.headers) && !csrf::is_preflighted(&parts.headers)
+    {
+        return Err(RequestError::http(
             StatusCode::FORBIDDEN,
             "A request from another site must carry the header GraphQL-Require-Preflight.",
         ));
     }
     if (!get || parts.headers.contains_key(header::CONTENT_TYPE)) && !accept::is_json(&parts.headers) {
-        return Err(HttpError::new(
+        return Err(RequestError::http(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "The content type must be application/json, in UTF-8.",
         ));
     }
     if !accept::is_identity(&parts.headers) {
-        return Err(HttpError::new(
+        return Err(RequestError::http(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
             "Send the body without compression: drop the Content-Encoding header.",
         ));
     }
-    if get {
-        return Ok(Requests::Single(params::from_query(&parts.uri, settings.body_values)?));
-    }
-    let bytes = bytes(&parts.headers, body, settings.body_bytes).await?;
-    let body = params::checked(&bytes, settings.body_values)?;
-    if allows_batches && params::is_batch(body) {
-        let all = params::of_batch(body)?;
-        let all = all.into_iter().map(|one| params::from_body(one.get()));
-        return Ok(Requests::Batch(all.collect()));
-    }
-    Ok(Requests::Single(params::from_body(body)?))
+    let requests = match get {
+        true => params::from_query(&parts.uri, settings.body_values).map(Requests::Single),
+        false => {
+            let bytes = bytes(&parts.headers, body, settings.body_bytes).await?;
+            params::from_body(&bytes, settings.body_values, call.server.largest_batch() > 1)
+        }
+    };
+    requests.map_err(RequestError::bad_request)
 }
 
-async fn bytes(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, HttpError> {
+async fn bytes(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, RequestError> {
     let too_large = || {
-        HttpError::new(
+        RequestError::http(
             StatusCode::PAYLOAD_TOO_LARGE,
             "The body is larger than this server accepts.",
         )
@@ -204,7 +154,7 @@ async fn bytes(headers: &HeaderMap, body: Body, most: usize) -> Result<Vec<u8>, 
     let mut bytes = Vec::with_capacity(announced.unwrap_or(0));
     let mut stream = body.into_data_stream();
     while let Some(chunk) = stream.next().await {
-        let chunk = chunk.map_err(|_| HttpError::new(StatusCode::BAD_REQUEST, "The body ended early."))?;
+        let chunk = chunk.map_err(|_| RequestError::http(StatusCode::BAD_REQUEST, "The body ended early."))?;
         if bytes.len() + chunk.len() > most {
             return Err(too_large());
         }
@@ -220,8 +170,8 @@ pub fn media(headers: &HeaderMap) -> Media {
 
 /// The answer to a request that is refused before it is read. Without a `status`, the error decides.
 pub fn refuse(error: GraphqlError, status: Option<StatusCode>, media: Media, request_id: &str) -> Response {
-    let status = status.unwrap_or_else(|| self::status(Outcome::Refused(error.code), media));
-    respond(status, media, Answer::refused(&error.into(), request_id))
+    let error = RequestError { status, ..error.into() };
+    respond(Answer::refused(&error, request_id), media)
 }
 
 /// The status of an answer. Older clients (`application/json`) expect 200 for every request that was understood as
@@ -229,6 +179,7 @@ pub fn refuse(error: GraphqlError, status: Option<StatusCode>, media: Media, req
 fn status(outcome: Outcome, media: Media) -> StatusCode {
     let code = match outcome {
         Outcome::Data | Outcome::Nothing(None) => return StatusCode::OK,
+        Outcome::Rejected(status) => return status,
         Outcome::Nothing(Some(code)) | Outcome::Refused(code) => code,
     };
     match (code, outcome) {
@@ -245,7 +196,8 @@ fn status(outcome: Outcome, media: Media) -> StatusCode {
     }
 }
 
-fn respond(status: StatusCode, media: Media, answer: Answer) -> Response {
+fn respond(answer: Answer, media: Media) -> Response {
+    let status = status(answer.outcome, media);
     let mut response = (status, answer.body).into_response();
     if let Some(report) = answer.errors {
         response.extensions_mut().insert(report);
@@ -258,19 +210,4 @@ fn respond(status: StatusCode, media: Media, answer: Answer) -> Response {
         headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
-}
-
-/// Reads a body as a request, and looks up the document that it names.
-#[cfg(feature = "fuzzing")]
-pub(crate) fn read_for_fuzzing(body: &[u8], persisted: &crate::persisted::Persisted) {
-    let Ok(body) = params::checked(body, 1_000) else { return };
-    let all = if params::is_batch(body) {
-        let all = params::of_batch(body).unwrap_or_default();
-        all.into_iter().map(|one| params::from_body(one.get())).collect()
-    } else {
-        vec![params::from_body(body)]
-    };
-    for params in all.into_iter().flatten() {
-        let _ = persisted.text(params.document);
-    }
 }

@@ -20,7 +20,7 @@ mod prepare;
 mod server;
 pub mod settings;
 #[cfg(test)]
-mod test_schema;
+mod tests;
 
 pub use self::{
     answer::{Answer, Outcome, Report, raw},

@@ -131,21 +131,6 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
         }
     }
 
-    /// Answers one request, with its errors in the answer.
-    pub async fn execute(
-        &self,
-        query: &str,
-        operation_name: Option<&str>,
-        variables: Variables,
-        data: Data,
-        context: &impl RequestContext,
-    ) -> Answer {
-        match self.prepare(query, operation_name, variables, context).await {
-            Ok(prepared) => self.run(prepared, data, context.request_id()).await,
-            Err(refusal) => Answer::refused(&refusal, context.request_id()),
-        }
-    }
-
     /// Parses, validates, coerces and limits a request.
     ///
     /// # Errors
@@ -166,7 +151,10 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
         let coerced = document.coerce(self.registry(), limits, operation_name, variables)?;
         let size = measure(&coerced.flat.node, &coerced.values, &self.prices);
         if let Err(error) = self.admit(document.text, &size, context) {
-            return Err(RequestError::from(error).with_cost(size.cost));
+            return Err(RequestError {
+                cost: Some(size.cost),
+                ..error.into()
+            });
         }
         // A refused document isn't cached, so that it displaces none that runs. It is read again each time, which the
         // ceiling bounds.

@@ -52,7 +52,8 @@ pub struct GraphqlSettings {
 pub enum Introspection {
     SignedIn,
     Everyone,
-    Nobody,
+    #[serde(rename = "nobody")]
+    Off,
 }
 
 impl Introspection {
@@ -60,7 +61,7 @@ impl Introspection {
         match self {
             Self::SignedIn => signed_in,
             Self::Everyone => true,
-            Self::Nobody => false,
+            Self::Off => false,
         }
     }
 }

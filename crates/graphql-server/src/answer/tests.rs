@@ -6,7 +6,7 @@ use bytes::Bytes;
 use super::{Body, json::write_value, raw};
 use crate::{
     settings::GraphqlSettings,
-    test_schema::{AUTHENTICATED, data, error, server},
+    tests::{AUTHENTICATED, data, error, server},
 };
 
 async fn only_data(query: &str) -> String {

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use tokio::time::timeout_at;
 use tracing::Instrument;
 
-use super::{HttpError, Requests, params::Params};
+use super::params::Params;
 use crate::{
     answer::Answer,
     context::RequestContext,
@@ -16,8 +16,6 @@ use crate::{
     server::GraphqlServer,
 };
 use clientele_core::budget::{BudgetPool, Priority, RequestBudget};
-
-const COST_HEADER: &str = "graphql-cost";
 
 /// The price information that the caller requests.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,15 +28,13 @@ pub(super) enum CostMode {
 }
 
 impl CostMode {
-    pub fn of(headers: &HeaderMap) -> Result<Self, HttpError> {
-        match headers.get(COST_HEADER).map(|value| value.as_bytes()) {
-            None => Ok(Self::Off),
-            Some(b"report") => Ok(Self::Report),
-            Some(b"validate") => Ok(Self::Validate),
-            Some(_) => {
-                let message = "The header GraphQL-Cost must be report or validate.";
-                Err(HttpError::new(StatusCode::BAD_REQUEST, message))
-            }
+    /// None if the header has another value.
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        match headers.get("graphql-cost").map(|value| value.as_bytes()) {
+            None => Some(Self::Off),
+            Some(b"report") => Some(Self::Report),
+            Some(b"validate") => Some(Self::Validate),
+            Some(_) => None,
         }
     }
 }
@@ -57,44 +53,33 @@ where
     M: ObjectType + 'static,
     C: RequestContext,
 {
-    pub async fn answer(self, requests: Requests) -> Result<Answer, HttpError> {
-        match requests {
-            Requests::Single(params) => match self.prepare(params).await {
-                Ok(prepared) => {
-                    let priority = match prepared.is_mutation() {
-                        true => Priority::Change,
-                        false => Priority::Read,
-                    };
-                    self.context.on_operation(prepared.operation_type());
-                    let budget = match self.start(priority) {
-                        Ok(budget) => budget,
-                        Err(refused) => return Ok(refused),
-                    };
-                    Ok(self.run(prepared, &budget).await?.charged_to(&budget))
-                }
-                Err(refusal) => Ok(self.refuse(&refusal)),
-            },
-            Requests::Batch(all) => self.batch(all).await,
-        }
-    }
-
-    /// The budget of the request, or the answer that none is left.
-    fn start(&self, priority: Priority) -> Result<RequestBudget, Answer> {
-        let allowed = self.budgets.start(priority, self.context.flow());
-        allowed.map_err(|error| Answer::refused(&GraphqlError::from(&error).into(), self.context.request_id()))
+    /// Starts the budget of a request.
+    pub fn start(&self, operation: OperationType) -> Result<RequestBudget, RequestError> {
+        self.context.on_operation(operation);
+        let priority = match operation {
+            OperationType::Mutation => Priority::Change,
+            OperationType::Query | OperationType::Subscription => Priority::Read,
+        };
+        let budget = self.budgets.start(priority, self.context.flow());
+        budget.map_err(|error| GraphqlError::from(&error).into())
     }
 
     /// Runs the requests of a batch one after the other, after all have been prepared. Together they have the limits of
     /// one.
-    async fn batch(&self, all: Vec<Result<Params, GraphqlError>>) -> Result<Answer, HttpError> {
+    pub async fn batch(&self, all: Vec<Result<Params, GraphqlError>>) -> Result<Answer, RequestError> {
         let context = &*self.context;
         if all.is_empty() {
-            return Err(HttpError::new(StatusCode::BAD_REQUEST, "The body has no request."));
+            return Err(RequestError::http(StatusCode::BAD_REQUEST, "The body has no request."));
         }
         if all.len() > self.server.largest_batch() {
-            return Err(self.server.too_many(all.len(), context).into());
+            let error = self.server.too_many(all.len(), context);
+            return Err(RequestError::bad_request(error));
         }
-        self.server.batch_within(all.len(), 0, context)?;
+        let within_limits = |requests, cost| {
+            let within = self.server.batch_within(requests, cost, context);
+            within.map_err(RequestError::bad_request)
+        };
+        within_limits(all.len(), 0)?;
         let mut prepared = Vec::with_capacity(all.len());
         for params in all {
             prepared.push(match params {
@@ -104,30 +89,27 @@ where
         }
         if prepared.iter().flatten().any(Prepared::is_mutation) {
             let message = "A mutation can't be sent together with other requests. Send it alone.";
-            return Err(HttpError::new(StatusCode::BAD_REQUEST, message));
+            return Err(RequestError::http(StatusCode::BAD_REQUEST, message));
         }
         let cost = prepared
             .iter()
             .flatten()
             .map(Prepared::cost)
             .fold(0, usize::saturating_add);
-        self.server.batch_within(1, cost, context)?;
-        context.on_operation(OperationType::Query);
-        let budget = match self.start(Priority::Read) {
-            Ok(budget) => budget,
-            Err(refused) => return Ok(refused),
-        };
+        within_limits(1, cost)?;
+        let budget = self.start(OperationType::Query)?;
         let mut answers = Vec::with_capacity(prepared.len());
         for prepared in prepared {
             answers.push(match prepared {
                 Ok(prepared) => self.run(prepared, &budget).await?,
-                Err(refusal) => self.refuse(&refusal),
+                Err(refusal) => self.refused(&refusal),
             });
         }
         Ok(Answer::batch(answers).charged_to(&budget))
     }
 
-    async fn prepare(&self, params: Params) -> Result<Prepared, RequestError> {
+    /// Finds the document and prepares it.
+    pub async fn prepare(&self, params: Params) -> Result<Prepared, RequestError> {
         let Params {
             document,
             operation_name,
@@ -141,9 +123,9 @@ where
     }
 
     /// The answer to a request that isn't executed: with its price, which matters most when it is too high.
-    fn refuse(&self, refusal: &RequestError) -> Answer {
-        let answer = Answer::refused(refusal, self.context.request_id());
-        match refusal.cost {
+    pub fn refused(&self, error: &RequestError) -> Answer {
+        let answer = Answer::refused(error, self.context.request_id());
+        match error.cost {
             Some(cost) => self.priced(answer, cost),
             None => answer,
         }
@@ -157,44 +139,38 @@ where
         }
     }
 
-    async fn run(&self, prepared: Prepared, budget: &RequestBudget) -> Result<Answer, HttpError> {
-        if prepared.is_mutation() && self.method == Method::GET {
+    /// Runs one operation within its budget and time.
+    pub async fn run(&self, prepared: Prepared, budget: &RequestBudget) -> Result<Answer, RequestError> {
+        let (cost, is_mutation) = (prepared.cost(), prepared.is_mutation());
+        if is_mutation && self.method == Method::GET {
             let message = "A mutation can't be sent by GET. Send it by POST.";
-            return Err(HttpError {
-                allow: Some("POST"),
-                ..HttpError::new(StatusCode::METHOD_NOT_ALLOWED, message)
-            });
+            return Err(RequestError::http(StatusCode::METHOD_NOT_ALLOWED, message));
         }
-        let cost = prepared.cost();
-        let answer = match self.cost_mode {
-            CostMode::Validate => Answer::priced(),
-            _ => self.execute(prepared, budget.clone()).await,
-        };
-        Ok(self.priced(answer, cost))
-    }
-
-    async fn execute(&self, prepared: Prepared, budget: RequestBudget) -> Answer {
+        if self.cost_mode == CostMode::Validate {
+            return Ok(self.priced(Answer::priced(), cost));
+        }
+        let refused = |error: RequestError| Answer::refused(&error, self.context.request_id());
         let mut data = Data::default();
-        if let Err(refused) = self.context.provide(&prepared, &mut data) {
-            return Answer::refused(&refused, self.context.request_id());
-        }
-        let deadline = budget.deadline();
-        if !prepared.is_mutation() {
-            let run = budget.scope(self.server.run(prepared, data, self.context.request_id()));
-            return match timeout_at(deadline.at(), run).await {
+        let answer = if let Err(error) = self.context.provide(&prepared, &mut data) {
+            refused(error)
+        } else if is_mutation {
+            // A task of its own: when the caller hangs up, this future is dropped, but a change must not stop halfway.
+            // It has no timeout, because past its deadline it commits nothing and says so.
+            let (server, context) = (self.server.clone(), self.context.clone());
+            let change = async move { server.run(prepared, data, context.request_id()).await };
+            let change = budget.clone().scope(change.in_current_span());
+            tokio::spawn(change)
+                .await
+                .unwrap_or_else(|_| refused(internal().into()))
+        } else {
+            let deadline = budget.deadline();
+            let read = self.server.run(prepared, data, self.context.request_id());
+            match timeout_at(deadline.at(), budget.clone().scope(read)).await {
                 Ok(answer) if !deadline.is_over() => answer,
                 // The answer can lack parts that were given up on the way.
-                Ok(_) | Err(_) => Answer::refused(&timed_out().into(), self.context.request_id()),
-            };
-        }
-        // A task of its own: when the caller hangs up, this future is dropped, but a change must not stop halfway. It
-        // has no timeout, because past its deadline it commits nothing and says so.
-        let (server, context) = (self.server.clone(), self.context.clone());
-        let change = async move { server.run(prepared, data, context.request_id()).await };
-        let change = change.in_current_span();
-        let change = tokio::spawn(budget.scope(change));
-        change
-            .await
-            .unwrap_or_else(|_| Answer::refused(&internal().into(), self.context.request_id()))
+                Ok(_) | Err(_) => refused(timed_out().into()),
+            }
+        };
+        Ok(self.priced(answer, cost))
     }
 }

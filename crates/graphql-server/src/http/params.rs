@@ -13,8 +13,15 @@ use crate::{
 };
 use clientele_core::json_check::{self, DEEPEST, JsonFault, Limits, PathStep, ShownPath};
 
+/// The content of an HTTP request.
+pub(crate) enum Requests {
+    Single(Params),
+    /// A batch, in which each request can be unreadable for itself.
+    Batch(Vec<Result<Params, GraphqlError>>),
+}
+
 #[derive(Debug, PartialEq)]
-pub(super) struct Params {
+pub(crate) struct Params {
     pub document: DocumentRef,
     pub operation_name: Option<String>,
     pub variables: Variables,
@@ -64,20 +71,22 @@ fn bad(message: &'static str) -> GraphqlError {
 /// long gets the answer of its field.
 const LONGEST_LIST: usize = 2_000;
 
-/// The limits of a request that may have `values` values.
-const fn limits(values: usize) -> Limits {
-    Limits {
-        values,
-        list_length: LONGEST_LIST,
-    }
+/// Checks the size of JSON, and that no object has the same member twice.
+fn check(json: &str, values: usize) -> Result<(), JsonFault> {
+    let list_length = LONGEST_LIST;
+    json_check::check(json, Limits { values, list_length })
 }
 
-/// The text of a body of at most `most` values, in which no object has the same member twice.
-pub(super) fn checked(body: &[u8], most: usize) -> Result<&str, GraphqlError> {
+/// Reads the requests of a body of at most `values` values.
+pub(crate) fn from_body(body: &[u8], values: usize, allows_batches: bool) -> Result<Requests, GraphqlError> {
     let body = json_check::without_byte_order_mark(body);
     let text = std::str::from_utf8(body).map_err(|_| bad("The body is not UTF-8."))?;
-    json_check::check(text, limits(most)).map_err(|error| refused(error, Vec::new()))?;
-    Ok(text)
+    check(text, values).map_err(|error| refused(error, Vec::new()))?;
+    if !(allows_batches && is_batch(text)) {
+        return Ok(Requests::Single(single(text)?));
+    }
+    let all: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| explain(text, &error))?;
+    Ok(Requests::Batch(all.into_iter().map(|one| single(one.get())).collect()))
 }
 
 /// The error of JSON at this path of the request.
@@ -129,17 +138,11 @@ fn input_path(path: Vec<PathStep>) -> Vec<PathSegment> {
     path.into_iter().skip(of_request).map(segment).collect()
 }
 
-/// The requests of a batch.
-pub(super) fn of_batch(body: &str) -> Result<Vec<&RawValue>, GraphqlError> {
-    serde_json::from_str(body).map_err(|error| explain(body, &error))
-}
-
-pub(super) fn is_batch(body: &str) -> bool {
+fn is_batch(body: &str) -> bool {
     body.trim_ascii_start().starts_with('[')
 }
 
-/// Reads a request from a [`checked`] text.
-pub(super) fn from_body(body: &str) -> Result<Params, GraphqlError> {
+fn single(body: &str) -> Result<Params, GraphqlError> {
     match serde_json::from_str::<Raw>(body) {
         // serde also reads an array as an object's members in their order.
         Ok(_) if is_batch(body) => Err(bad(SEVERAL)),
@@ -204,7 +207,7 @@ fn not_json(error: &serde_json::Error) -> GraphqlError {
     GraphqlError::new(Code::BadRequest, message)
 }
 
-pub(super) fn from_query(uri: &Uri, most: usize) -> Result<Params, GraphqlError> {
+pub(super) fn from_query(uri: &Uri, values: usize) -> Result<Params, GraphqlError> {
     let Ok(Query(pairs)) = Query::<Vec<(String, String)>>::try_from_uri(uri) else {
         return Err(bad("The query string can't be read."));
     };
@@ -219,7 +222,7 @@ pub(super) fn from_query(uri: &Uri, most: usize) -> Result<Params, GraphqlError>
         }
         if matches!(name.as_str(), "variables" | "extensions") {
             let refused = |error| refused(error, vec![PathStep::Member(name.clone())]);
-            json_check::check(&value, limits(most)).map_err(refused)?;
+            check(&value, values).map_err(refused)?;
         }
         match name.as_str() {
             "query" => raw.query = Some(value),
@@ -261,7 +264,7 @@ fn complete(raw: Raw) -> Result<Params, GraphqlError> {
         (None, None, None) => return Err(bad("\"query\" is missing: it must hold a GraphQL document.")),
         _ => {
             return Err(bad(
-                "\"documentId\" names the whole document: send nothing else beside it.",
+                "\"documentId\" names the whole document. Send neither \"query\" nor \"persistedQuery\" with it.",
             ));
         }
     };

@@ -20,7 +20,7 @@ use super::handle;
 use crate::{
     context::RequestContext,
     settings::GraphqlSettings,
-    test_schema::{AUTHENTICATED, server},
+    tests::{AUTHENTICATED, server},
 };
 use clientele_core::budget::{AnswerSettings, BudgetPool, Connections};
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use self::policy::codes;
 use crate::{
     settings::{GraphqlSettings, Introspection},
-    test_schema::{AUTHENTICATED, TestContext, ask_with, data, server},
+    tests::{AUTHENTICATED, TestContext, ask_with, data, server},
 };
 
 /// Asserts that `query` passes with `fits` and is refused with `tight`, for the reason given.
@@ -173,7 +173,7 @@ async fn the_schema_is_shown_to_whom_it_may_be() {
         (Introspection::SignedIn, AUTHENTICATED, true),
         (Introspection::SignedIn, stranger, false),
         (Introspection::Everyone, stranger, true),
-        (Introspection::Nobody, AUTHENTICATED, false),
+        (Introspection::Off, AUTHENTICATED, false),
     ] {
         let server = server(limits(|l| l.introspection = who));
         for query in [

@@ -51,7 +51,7 @@ async fn a_name_that_cant_be_read_is_a_bad_request() {
         ),
         (
             json!({"query": QUERY, "documentId": "a"}),
-            "\"documentId\" names the whole document: send nothing else beside it.",
+            "\"documentId\" names the whole document. Send neither \"query\" nor \"persistedQuery\" with it.",
         ),
         (json!({"doc_id": 1}), "\"documentId\" must be a string."),
     ] {

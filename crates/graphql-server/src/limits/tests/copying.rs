@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::limits;
 use crate::{
     error::GraphqlError,
-    test_schema::{AUTHENTICATED, ask_with, server},
+    tests::{AUTHENTICATED, ask_with, server},
 };
 
 /// What a request that is refused was said to copy, in bytes.

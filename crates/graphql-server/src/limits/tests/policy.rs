@@ -7,7 +7,7 @@ use super::limits;
 use crate::{
     server::GraphqlServer,
     settings::{GraphqlSettings, RoleLimits},
-    test_schema::{AUTHENTICATED, Mutation, Query, TestContext, server},
+    tests::{AUTHENTICATED, Mutation, Query, TestContext, server},
 };
 
 /// Codes of the errors of one request, from a server that has answered others.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::test_schema::{ask, data, error};
+use crate::tests::{ask, data, error};
 
 #[tokio::test]
 async fn a_mutation_asked_for_twice_runs_once() {

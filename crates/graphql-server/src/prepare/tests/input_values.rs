@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::test_schema::{ask, data, error};
+use crate::tests::{ask, data, error};
 
 async fn seen(query: &str, variables: Value) -> String {
     let body: Value = serde_json::from_str(&ask(query, variables).await).unwrap();

@@ -21,7 +21,7 @@ use crate::{
     },
     server::Validator,
     settings::GraphqlSettings,
-    test_schema::{Mutation, Query, data, error},
+    tests::{Mutation, Query, data, error},
 };
 
 #[tokio::test]

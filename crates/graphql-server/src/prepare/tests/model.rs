@@ -8,7 +8,7 @@ use async_graphql::parser::{
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::test_schema::ask;
+use crate::tests::ask;
 
 /// A condition: which of two variables, and whether it skips or includes.
 fn condition() -> impl Strategy<Value = String> {

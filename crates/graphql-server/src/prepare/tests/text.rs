@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     settings::GraphqlSettings,
-    test_schema::{ask, ask_with, data, error},
+    tests::{ask, ask_with, data, error},
 };
 
 #[tokio::test]

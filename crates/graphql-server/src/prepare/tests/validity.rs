@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     settings::GraphqlSettings,
-    test_schema::{AUTHENTICATED, data, error, server},
+    tests::{AUTHENTICATED, data, error, server},
 };
 
 async fn refused(query: &str) -> String {

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_graphql::{
     Context, ContextSelectionSet, Data, EmptySubscription, Enum, ID, InputObject, Interface, MaybeUndefined, Object,
-    OneofObject, OutputType, Positioned, Schema, ServerResult, SimpleObject, Value, Variables, parser::types::Field,
-    registry::Registry,
+    ObjectType, OneofObject, OutputType, Positioned, Schema, ServerResult, SimpleObject, Value, Variables,
+    parser::types::Field, registry::Registry,
 };
 use axum::http::Uri;
 use serde_json::json;
@@ -271,6 +271,23 @@ pub fn server(settings: GraphqlSettings) -> GraphqlServer<Query, Mutation> {
     let persisted = Persisted::automatic(settings.persisted_query_bytes);
     let build = || Schema::build(Query, Mutation::default(), EmptySubscription).register_output_type::<Node>();
     GraphqlServer::new(build, settings, Prices::default(), persisted)
+}
+
+impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
+    /// Answers one request, with its errors in the answer.
+    pub async fn execute(
+        &self,
+        query: &str,
+        operation_name: Option<&str>,
+        variables: Variables,
+        data: Data,
+        context: &impl RequestContext,
+    ) -> Answer {
+        match self.prepare(query, operation_name, variables, context).await {
+            Ok(prepared) => self.run(prepared, data, context.request_id()).await,
+            Err(error) => Answer::refused(&error, context.request_id()),
+        }
+    }
 }
 
 pub async fn ask_with(settings: GraphqlSettings, query: &str, variables: serde_json::Value) -> Answer {
