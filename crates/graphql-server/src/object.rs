@@ -3,24 +3,23 @@
 //! A field of the root loads what its selection needs, then its object is written from typed rows into one JSON buffer,
 //! which async-graphql carries as it is. Nothing here is asynchronous.
 
-mod budget;
-mod raw_object;
-mod refusal;
+mod writer;
 
 use std::{borrow::Cow, ops::Deref};
 
 use async_graphql::{
-    Name, OutputType, PathSegment, Pos, Positioned, Value,
+    ID, Name, OutputType, Pos, Positioned, Value,
     parser::types::{Field as Syntax, SelectionSet},
-    registry::Registry,
+    registry::{Deprecation, MetaField, MetaInputValue, Registry},
 };
 use chrono::{DateTime as Instant, NaiveDate, Utc};
 
-pub use self::budget::Budget;
-pub use self::raw_object::{NODE, RawObject, list_of, maybe_of, meta_field, one_of, text};
-use self::refusal::Refusal;
+pub use self::writer::{FieldBudget, JsonWriter, RawObject, list, maybe, maybe_list, object, text};
 use crate::prepare::collect;
-use clientele_core::{budget::Text, scalar::DateTime};
+use clientele_core::scalar::{Date, DateTime, Decimal};
+
+/// The name of Relay's interface for objects with a global id.
+pub const NODE: &str = "Node";
 
 /// An object type of the schema.
 pub trait Object: Send + Sync + 'static {
@@ -40,38 +39,111 @@ pub struct Field<T: Object + ?Sized> {
     pub kind: FieldKind<T>,
 }
 
-/// Constructors of the fields of one kind each, so that a field is one line of its object.
-macro_rules! constructors {
-    ($($name:ident: $kind:ident => $value:ty,)+) => {$(
-        pub const fn $name(
-            name: &'static str,
-            description: &'static str,
-            read: for<'a> fn(RowRef<'a, T>) -> $value,
-        ) -> Self {
-            Self { name, description, kind: FieldKind::$kind(read) }
+/// An argument of a field.
+pub struct Argument {
+    pub name: &'static str,
+    pub description: &'static str,
+    pub ty: &'static str,
+}
+
+/// A row as a field's function sees it. The wrapper ties the lifetime of what the function returns to the row.
+pub struct RowRef<'a, T: Object + ?Sized>(T::Row<'a>);
+
+impl<'a, T: Object + ?Sized> Deref for RowRef<'a, T> {
+    type Target = T::Row<'a>;
+
+    fn deref(&self) -> &T::Row<'a> {
+        &self.0
+    }
+}
+
+/// Declares the kinds of fields with one scalar value or a list of them. Each line has the constructor of a field, its
+/// kind, the type of the value in Rust and in the schema, and the conversion to the value in JSON, if there is one.
+macro_rules! scalars {
+    ($($constructor:ident: $kind:ident($value:ty) is $schema:ty $(, $convert:expr)?;)+) => {
+        /// The type of a field in the schema, and the function that reads its value from a row.
+        pub enum FieldKind<T: Object + ?Sized> {
+            $($kind(for<'a> fn(RowRef<'a, T>) -> $value),)+
+            Enum(fn(&mut Registry) -> String, for<'a> fn(RowRef<'a, T>) -> Option<&'a str>),
+            /// With the type of one element.
+            Enums(fn(&mut Registry) -> String, for<'a> fn(RowRef<'a, T>) -> Vec<&'a str>),
+            /// Objects of other types, written by a function that gets the field's own selection.
+            Objects {
+                ty: fn(&mut Registry) -> String,
+                select: fn(&SelectionSet) -> Selection,
+                arguments: &'static [Argument],
+                write: for<'a> fn(T::Row<'a>, &SelectedField, &mut JsonWriter<'_>),
+            },
+            /// As [`Objects`](Self::Objects), for callers with a permission. Others get null and an error, and nothing
+            /// is loaded for it, so the type must be nullable.
+            Guarded {
+                /// The name of the permission.
+                requires: &'static str,
+                ty: fn(&mut Registry) -> String,
+                select: fn(&SelectionSet) -> Selection,
+                arguments: &'static [Argument],
+                write: for<'a> fn(T::Row<'a>, &SelectedField, &mut JsonWriter<'_>),
+            },
         }
-    )+};
+
+        /// Constructors of the fields of one kind each, so that a field is one line of its object.
+        impl<T: Object + ?Sized> Field<T> {
+            $(pub const fn $constructor(
+                name: &'static str,
+                description: &'static str,
+                read: for<'a> fn(RowRef<'a, T>) -> $value,
+            ) -> Self {
+                Self { name, description, kind: FieldKind::$kind(read) }
+            })+
+
+            fn ty(&self, registry: &mut Registry) -> String {
+                match &self.kind {
+                    $(FieldKind::$kind(_) => <$schema as OutputType>::create_type_info(registry),)+
+                    FieldKind::Enums(ty, _) => format!("[{}]!", ty(registry)),
+                    FieldKind::Enum(ty, _) | FieldKind::Objects { ty, .. } | FieldKind::Guarded { ty, .. } => {
+                        ty(registry)
+                    }
+                }
+            }
+        }
+
+        impl<T: Object> FieldKind<T> {
+            fn write(&self, row: T::Row<'_>, field: &SelectedField, json: &mut JsonWriter<'_>) {
+                match self {
+                    $(Self::$kind(read) => {
+                        let value = read(RowRef(row));
+                        $(let value = $convert(value);)?
+                        json.value(&value);
+                    })+
+                    Self::Enum(_, read) => json.value(&read(RowRef(row))),
+                    Self::Enums(_, read) => json.value(&read(RowRef(row))),
+                    Self::Objects { write, .. } | Self::Guarded { write, .. } => write(row, field, json),
+                }
+            }
+        }
+    };
+}
+
+scalars! {
+    id: Id(String) is ID;
+    maybe_id: MaybeId(Option<String>) is Option<ID>;
+    text: Text(Cow<'a, str>) is String;
+    maybe_text: MaybeText(Option<&'a str>) is Option<String>;
+    maybe_date: MaybeDate(Option<NaiveDate>) is Option<Date>;
+    instant: Instant(Instant<Utc>) is DateTime, |instant| DateTime::text(&instant);
+    maybe_instant: MaybeInstant(Option<Instant<Utc>>) is Option<DateTime>,
+        |instant: Option<_>| instant.map(|instant| DateTime::text(&instant));
+    maybe_decimal: MaybeDecimal(Option<&'a str>) is Option<Decimal>;
+    int: Int(i64) is i32;
+    maybe_int: MaybeInt(Option<i64>) is Option<i32>;
+    maybe_float: MaybeFloat(Option<f64>) is Option<f64>;
+    boolean: Boolean(bool) is bool;
+    maybe_boolean: MaybeBoolean(Option<bool>) is Option<bool>;
+    texts: Texts(Vec<String>) is Vec<String>;
+    maybe_texts: MaybeTexts(Option<Vec<String>>) is Option<Vec<String>>;
 }
 
 impl<T: Object + ?Sized> Field<T> {
-    constructors! {
-        id: Id => String,
-        maybe_id: MaybeId => Option<String>,
-        text: Text => Cow<'a, str>,
-        maybe_text: MaybeText => Option<&'a str>,
-        maybe_date: MaybeDate => Option<NaiveDate>,
-        instant: Instant => Instant<Utc>,
-        maybe_instant: MaybeInstant => Option<Instant<Utc>>,
-        maybe_decimal: MaybeDecimal => Option<&'a str>,
-        int: Int => i64,
-        maybe_int: MaybeInt => Option<i64>,
-        maybe_float: MaybeFloat => Option<f64>,
-        boolean: Boolean => bool,
-        maybe_boolean: MaybeBoolean => Option<bool>,
-        texts: Texts => Vec<String>,
-        maybe_texts: MaybeTexts => Option<Vec<String>>,
-    }
-
     /// A value of the enum `E`; none only where `E` is an `Option`.
     pub const fn one_of<E: OutputType>(
         name: &'static str,
@@ -97,66 +169,86 @@ impl<T: Object + ?Sized> Field<T> {
             kind: FieldKind::Enums(E::create_type_info, read),
         }
     }
-}
 
-/// An argument of a field.
-pub struct Argument {
-    pub name: &'static str,
-    pub description: &'static str,
-    pub ty: &'static str,
-}
+    /// The permission that the field requires.
+    const fn requires(&self) -> Option<&'static str> {
+        match self.kind {
+            FieldKind::Guarded { requires, .. } => Some(requires),
+            _ => None,
+        }
+    }
 
-/// A row as a field's function sees it. The wrapper ties the lifetime of what the function returns to the row.
-pub struct RowRef<'a, T: Object + ?Sized>(T::Row<'a>);
-
-impl<'a, T: Object + ?Sized> Deref for RowRef<'a, T> {
-    type Target = T::Row<'a>;
-
-    fn deref(&self) -> &T::Row<'a> {
-        &self.0
+    fn describe(&self, registry: &mut Registry) -> MetaField {
+        let arguments = match &self.kind {
+            FieldKind::Objects { arguments, .. } | FieldKind::Guarded { arguments, .. } => arguments,
+            _ => &[][..],
+        };
+        let ty = self.ty(registry);
+        let requires = self.requires();
+        assert!(
+            requires.is_none() || !ty.ends_with('!'),
+            "{} must be nullable: it may be refused",
+            self.name
+        );
+        MetaField {
+            requires_scopes: requires.map(str::to_owned).into_iter().collect(),
+            ..meta_field(self.name, self.description, ty, arguments)
+        }
     }
 }
 
-/// The type of a field in the schema, and the function that reads its value from a row.
-pub enum FieldKind<T: Object + ?Sized> {
-    Id(for<'a> fn(RowRef<'a, T>) -> String),
-    MaybeId(for<'a> fn(RowRef<'a, T>) -> Option<String>),
-    Text(for<'a> fn(RowRef<'a, T>) -> Cow<'a, str>),
-    MaybeText(for<'a> fn(RowRef<'a, T>) -> Option<&'a str>),
-    Enum(
-        fn(&mut Registry) -> String,
-        for<'a> fn(RowRef<'a, T>) -> Option<&'a str>,
-    ),
-    /// With the type of one element.
-    Enums(fn(&mut Registry) -> String, for<'a> fn(RowRef<'a, T>) -> Vec<&'a str>),
-    MaybeDate(for<'a> fn(RowRef<'a, T>) -> Option<NaiveDate>),
-    Instant(for<'a> fn(RowRef<'a, T>) -> Instant<Utc>),
-    MaybeInstant(for<'a> fn(RowRef<'a, T>) -> Option<Instant<Utc>>),
-    MaybeDecimal(for<'a> fn(RowRef<'a, T>) -> Option<&'a str>),
-    Int(for<'a> fn(RowRef<'a, T>) -> i64),
-    MaybeInt(for<'a> fn(RowRef<'a, T>) -> Option<i64>),
-    MaybeFloat(for<'a> fn(RowRef<'a, T>) -> Option<f64>),
-    Boolean(for<'a> fn(RowRef<'a, T>) -> bool),
-    MaybeBoolean(for<'a> fn(RowRef<'a, T>) -> Option<bool>),
-    Texts(for<'a> fn(RowRef<'a, T>) -> Vec<String>),
-    MaybeTexts(for<'a> fn(RowRef<'a, T>) -> Option<Vec<String>>),
-    /// Objects of other types, written by a function that gets the field's own selection.
-    Objects {
-        ty: fn(&mut Registry) -> String,
-        select: fn(&SelectionSet) -> Selection,
-        arguments: &'static [Argument],
-        write: for<'a> fn(T::Row<'a>, &SelectedField, &mut JsonWriter<'_>),
-    },
-    /// As [`Objects`](Self::Objects), for callers with a permission. Others get null and an error, and nothing is
-    /// loaded for it, so the type must be nullable.
-    Guarded {
-        /// The name of the permission.
-        requires: &'static str,
-        ty: fn(&mut Registry) -> String,
-        select: fn(&SelectionSet) -> Selection,
-        arguments: &'static [Argument],
-        write: for<'a> fn(T::Row<'a>, &SelectedField, &mut JsonWriter<'_>),
-    },
+/// A field for async-graphql's registry.
+pub fn meta_field(name: &str, description: &str, ty: String, arguments: &[Argument]) -> MetaField {
+    let argument = |argument: &Argument| MetaInputValue {
+        name: argument.name.to_owned(),
+        description: Some(argument.description.to_owned()),
+        ty: argument.ty.to_owned(),
+        deprecation: Deprecation::NoDeprecated,
+        default_value: None,
+        visible: None,
+        inaccessible: false,
+        tags: Vec::new(),
+        is_secret: false,
+        directive_invocations: Vec::new(),
+    };
+    MetaField {
+        name: name.to_owned(),
+        description: Some(description.to_owned()),
+        args: arguments
+            .iter()
+            .map(|each| (each.name.to_owned(), argument(each)))
+            .collect(),
+        ty,
+        deprecation: Deprecation::NoDeprecated,
+        cache_control: Default::default(),
+        external: false,
+        requires: None,
+        provides: None,
+        visible: None,
+        shareable: false,
+        inaccessible: false,
+        tags: Vec::new(),
+        override_from: None,
+        compute_complexity: None,
+        directive_invocations: Vec::new(),
+        requires_scopes: Vec::new(),
+    }
+}
+
+/// The type of one object, as the schema names it: `Client!`.
+pub fn one_of<T: Object>(registry: &mut Registry) -> String {
+    RawObject::<T>::create_type_info(registry)
+}
+
+/// `Client`
+pub fn maybe_of<T: Object>(registry: &mut Registry) -> String {
+    RawObject::<T>::create_type_info(registry);
+    T::NAME.to_owned()
+}
+
+/// `[Client!]!`
+pub fn list_of<T: Object>(registry: &mut Registry) -> String {
+    format!("[{}]!", RawObject::<T>::create_type_info(registry))
 }
 
 /// A selection, prepared to be written for any number of objects of one type.
@@ -186,12 +278,16 @@ pub struct SelectedField {
 }
 
 impl SelectedField {
-    /// The value of an argument; none when it was left json, or null.
+    /// The value of an argument; none when it was left out, or null.
     pub fn argument(&self, name: &str) -> Option<&Value> {
         self.arguments
             .iter()
             .find(|(found, value)| found == name && *value != Value::Null)
             .map(|(_, value)| value)
+    }
+
+    fn response_key(&self) -> &str {
+        self.key.trim_end_matches(':').trim_matches('"')
     }
 }
 
@@ -201,16 +297,16 @@ impl Selection {
         let field = |syntax: &Positioned<Syntax>| {
             let (at, syntax) = (syntax.pos, &syntax.node);
             let index = T::FIELDS.iter().position(|field| field.name == syntax.name.node);
-            let selection = match index.map(|index| &T::FIELDS[index].kind) {
+            let field = index.map(|index| &T::FIELDS[index]);
+            let selection = match field.map(|field| &field.kind) {
                 Some(FieldKind::Objects { select, .. } | FieldKind::Guarded { select, .. }) => {
                     select(&syntax.selection_set.node)
                 }
                 _ => Self::default(),
             };
-            let requires = index.and_then(|index| T::FIELDS[index].requires());
             let constant = |value: &async_graphql_value::Value| value.clone().into_const().unwrap_or_default();
             SelectedField {
-                name: index.map_or(TYPENAME, |index| T::FIELDS[index].name),
+                name: field.map_or("__typename", |field| field.name),
                 key: format!("\"{}\":", syntax.response_key().node),
                 index,
                 selection,
@@ -219,7 +315,7 @@ impl Selection {
                     .iter()
                     .map(|(name, value)| (name.node.clone(), constant(&value.node)))
                     .collect(),
-                requires,
+                requires: field.and_then(Field::requires),
                 refused: false,
                 at,
             }
@@ -241,130 +337,23 @@ impl Selection {
     pub fn selects(&self, name: &str) -> bool {
         self.below(name).next().is_some()
     }
-}
 
-const TYPENAME: &str = "__typename";
-
-/// The JSON of an answer while it is written.
-pub struct JsonWriter<'a> {
-    json: Text,
-    budget: &'a Budget,
-    exceeded: bool,
-    /// The path of the current field; kept only where a field is refused.
-    path: Vec<PathSegment>,
-    refusals: Vec<Refusal>,
-}
-
-impl JsonWriter<'_> {
-    fn text(&mut self, text: &str) {
-        self.json.push(text);
+    /// The same selection without the fields whose permission the caller lacks: they are neither loaded nor written.
+    #[must_use]
+    pub fn authorized(mut self, has: impl Fn(&str) -> bool) -> Self {
+        self.refuse(&has);
+        self
     }
 
-    fn value(&mut self, value: &(impl serde::Serialize + ?Sized)) {
-        self.json.value(value);
-    }
-
-    /// True if a limit is exceeded, so that writing can stop.
-    fn is_over(&self) -> bool {
-        self.exceeded || self.json.is_refused()
-    }
-}
-
-/// Writes one object, or nothing once the answer exceeds a limit: the request is refused then.
-pub fn object<T: Object>(row: T::Row<'_>, selection: &Selection, json: &mut JsonWriter<'_>) {
-    if json.is_over() {
-        return;
-    }
-    if !json.budget.take(selection.fields.len() + 1) {
-        json.exceeded = true;
-        return;
-    }
-    json.text("{");
-    for (at, field) in selection.fields.iter().enumerate() {
-        if at > 0 {
-            json.text(",");
+    fn refuse(&mut self, has: &impl Fn(&str) -> bool) {
+        for field in &mut self.fields {
+            field.refused = field.requires.is_some_and(|permission| !has(permission));
+            if field.refused {
+                field.selection = Self::default();
+            } else {
+                field.selection.refuse(has);
+            }
+            self.refuses |= field.refused || field.selection.refuses;
         }
-        json.text(&field.key);
-        let has_refusal = field.refused || field.selection.refuses;
-        if has_refusal {
-            json.path.push(PathSegment::Field(field.response_key().to_owned()));
-        }
-        match field.index {
-            None => json.value(T::NAME),
-            Some(_) if field.refused => json.refuse(field),
-            Some(index) => value(&T::FIELDS[index].kind, row, field, json),
-        }
-        if has_refusal {
-            json.path.pop();
-        }
-    }
-    json.text("}");
-}
-
-/// Writes one object, or null.
-pub fn maybe<T: Object>(row: Option<T::Row<'_>>, selection: &Selection, json: &mut JsonWriter<'_>) {
-    match row {
-        Some(row) => object::<T>(row, selection, json),
-        None => json.text("null"),
-    }
-}
-
-/// Writes a list of objects.
-pub fn list<'a, T: Object>(
-    rows: impl IntoIterator<Item = T::Row<'a>>,
-    selection: &Selection,
-    json: &mut JsonWriter<'_>,
-) {
-    json.text("[");
-    for (at, row) in rows.into_iter().enumerate() {
-        if json.is_over() {
-            return;
-        }
-        if at > 0 {
-            json.text(",");
-        }
-        if selection.refuses {
-            json.path.push(PathSegment::Index(at));
-        }
-        object::<T>(row, selection, json);
-        if selection.refuses {
-            json.path.pop();
-        }
-    }
-    json.text("]");
-}
-
-/// Writes a list of objects, or null.
-pub fn maybe_list<'a, T: Object>(
-    rows: Option<impl IntoIterator<Item = T::Row<'a>>>,
-    selection: &Selection,
-    json: &mut JsonWriter<'_>,
-) {
-    match rows {
-        Some(rows) => list::<T>(rows, selection, json),
-        None => json.text("null"),
-    }
-}
-
-fn value<T: Object>(kind: &FieldKind<T>, row: T::Row<'_>, field: &SelectedField, json: &mut JsonWriter<'_>) {
-    match kind {
-        FieldKind::Id(get) => json.value(&get(RowRef(row))),
-        FieldKind::Text(get) => json.value(&get(RowRef(row))),
-        FieldKind::MaybeText(get) | FieldKind::Enum(_, get) | FieldKind::MaybeDecimal(get) => {
-            json.value(&get(RowRef(row)))
-        }
-        FieldKind::MaybeDate(get) => json.value(&get(RowRef(row))),
-        FieldKind::Instant(get) => json.value(&DateTime::text(&get(RowRef(row)))),
-        FieldKind::MaybeInstant(get) => json.value(&get(RowRef(row)).map(|instant| DateTime::text(&instant))),
-        FieldKind::MaybeId(get) => json.value(&get(RowRef(row))),
-        FieldKind::Int(get) => json.value(&get(RowRef(row))),
-        FieldKind::MaybeInt(get) => json.value(&get(RowRef(row))),
-        FieldKind::MaybeFloat(get) => json.value(&get(RowRef(row))),
-        FieldKind::Boolean(get) => json.value(&get(RowRef(row))),
-        FieldKind::MaybeBoolean(get) => json.value(&get(RowRef(row))),
-        FieldKind::Enums(_, get) => json.value(&get(RowRef(row))),
-        FieldKind::Texts(get) => json.value(&get(RowRef(row))),
-        FieldKind::MaybeTexts(get) => json.value(&get(RowRef(row))),
-        FieldKind::Objects { write, .. } | FieldKind::Guarded { write, .. } => write(row, field, json),
     }
 }

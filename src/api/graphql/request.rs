@@ -11,7 +11,7 @@ use axum::{
 use graphql_server::{
     BudgetKind, Cause, Code, GraphqlError, LimitExceeded, Prepared, Report, RequestContext, RequestError,
     http::{self, Media, media},
-    object::Budget,
+    object::FieldBudget,
 };
 
 use super::{
@@ -101,7 +101,7 @@ impl RequestContext for GraphqlRequest {
     }
 
     fn provide(&self, operation: &Prepared, data: &mut Data) -> Result<(), RequestError> {
-        data.insert(Budget::new(self.shared.answer_fields));
+        data.insert(FieldBudget::new(self.shared.answer_fields));
         data.insert(loaders(self.shared.sources.clone()));
         // Without a caller, every field that needs one is refused.
         if let Some(caller) = &self.caller {
