@@ -1,19 +1,20 @@
 //! Documents that requests name instead of sending them: registered by callers (Apollo's automatic persisted queries),
 //! or from the operator's manifest (trusted documents).
 
-mod manifest;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use moka::sync::Cache;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::{
     error::{Code, GraphqlError},
     settings::TrustedDocuments,
 };
-pub use manifest::Manifest;
+use clientele_core::json_check::{self, JsonFault, Limits, ShownPath};
 
 /// The reference to a document in a request.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,22 +36,6 @@ pub struct Persisted {
     registered: Option<Cache<Arc<str>, Arc<str>>>,
     trusted: Option<Arc<Manifest>>,
     only_trusted: bool,
-}
-
-/// The text of a document: sent with the request, or stored.
-#[derive(Debug, PartialEq, Eq)]
-pub enum DocumentText {
-    Own(String),
-    Kept(Arc<str>),
-}
-
-impl AsRef<str> for DocumentText {
-    fn as_ref(&self) -> &str {
-        match self {
-            Self::Own(text) => text,
-            Self::Kept(text) => text,
-        }
-    }
 }
 
 impl Persisted {
@@ -78,44 +63,39 @@ impl Persisted {
     ///
     /// # Errors
     /// An unknown name, a text with another hash than the one sent, or a text where only the manifest's documents run.
-    pub fn text(&self, document: DocumentRef) -> Result<DocumentText, GraphqlError> {
+    pub fn text(&self, document: DocumentRef) -> Result<Arc<str>, GraphqlError> {
         match document {
             DocumentRef::Text(_) if self.only_trusted => Err(GraphqlError::new(
                 Code::Forbidden,
                 "This server runs only the documents it knows: name one by \"documentId\".",
             )),
-            DocumentRef::Text(text) => Ok(DocumentText::Own(text)),
+            DocumentRef::Text(text) => Ok(text.into()),
             DocumentRef::Id(id) => match &self.trusted {
-                Some(trusted) => trusted.get(&id).cloned().map(DocumentText::Kept).ok_or_else(not_found),
+                Some(trusted) => trusted.get(&id).cloned().ok_or_else(not_found),
                 None => Err(not_supported()),
             },
             DocumentRef::Hash { hash, text } => self.by_hash(hash.to_ascii_lowercase(), text),
         }
     }
 
-    fn by_hash(&self, hash: String, text: Option<String>) -> Result<DocumentText, GraphqlError> {
+    fn by_hash(&self, hash: String, text: Option<String>) -> Result<Arc<str>, GraphqlError> {
         if let Some(known) = self.trusted.as_ref().and_then(|trusted| trusted.get(&hash)) {
-            return Ok(DocumentText::Kept(known.clone()));
+            return Ok(known.clone());
         }
         match (&self.registered, text) {
             _ if self.only_trusted => Err(not_found()),
-            (None, Some(text)) if self.trusted.is_some() => Ok(DocumentText::Own(text)),
-            (None, _) => Err(if self.trusted.is_some() {
-                not_found()
-            } else {
-                not_supported()
-            }),
-            (Some(registered), None) => registered
-                .get(hash.as_str())
-                .map(DocumentText::Kept)
-                .ok_or_else(not_found),
+            (None, Some(text)) if self.trusted.is_some() => Ok(text.into()),
+            (None, None) if self.trusted.is_some() => Err(not_found()),
+            (None, _) => Err(not_supported()),
+            (Some(registered), None) => registered.get(hash.as_str()).ok_or_else(not_found),
             (Some(registered), Some(text)) => {
-                if manifest::sha256(&text) != hash {
+                if sha256(&text) != hash {
                     let message = "\"sha256Hash\" is not the SHA-256 of \"query\".";
                     return Err(GraphqlError::new(Code::BadRequest, message));
                 }
-                registered.insert(hash.into(), text.as_str().into());
-                Ok(DocumentText::Own(text))
+                let text: Arc<str> = text.into();
+                registered.insert(hash.into(), text.clone());
+                Ok(text)
             }
         }
     }
@@ -137,4 +117,90 @@ fn not_found() -> GraphqlError {
 
 fn not_supported() -> GraphqlError {
     GraphqlError::new(Code::PersistedQueryNotSupported, "PersistedQueryNotSupported")
+}
+
+const PREFIX: &str = "sha256:";
+
+/// The operator's manifest of documents by name, as build tools of client applications write it. The
+/// SHA-256 of its text in hexadecimal is a name of each, too.
+#[derive(Debug, Clone, Default)]
+pub struct Manifest {
+    documents: HashMap<Box<str>, Arc<str>>,
+}
+
+/// An entry in the format of Apollo's tool.
+#[derive(Deserialize)]
+struct Operation {
+    id: String,
+    body: String,
+}
+
+impl Manifest {
+    /// # Errors
+    /// A sentence, if the file can't be read or isn't a manifest.
+    pub fn load(path: &Path) -> Result<Self, String> {
+        let name = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("can't read graphql.trusted_documents_file {name}: {error}"))?;
+        Self::parse(&text).map_err(|reason| format!("graphql.trusted_documents_file {name} {reason}"))
+    }
+
+    /// Reads an object of hashes to documents, or a list of Apollo's operations.
+    ///
+    /// # Errors
+    /// The end of a sentence about the text, without any part of the text.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        const NO_MANIFEST: &str = "must be a JSON object of hashes to GraphQL documents";
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        match json_check::check(text, Limits::of_values(usize::MAX)) {
+            Err(JsonFault::DuplicateMember(path)) => return Err(format!("has {} twice", ShownPath(&path))),
+            Err(_) => return Err(NO_MANIFEST.to_owned()),
+            Ok(()) => {}
+        }
+        let members: HashMap<String, &RawValue> =
+            serde_json::from_str(text).map_err(|error| match error.is_data() {
+                true => NO_MANIFEST.to_owned(),
+                false => format!("is not JSON at line {}, column {}", error.line(), error.column()),
+            })?;
+        let mut documents = HashMap::new();
+        let mut add = |id: &str, body: &str| {
+            let body: Arc<str> = body.into();
+            documents.insert(sha256(&body).into(), body.clone());
+            documents.insert(id.strip_prefix(PREFIX).unwrap_or(id).into(), body);
+        };
+        if let Some(operations) = members.get("operations").filter(|value| value.get().starts_with('[')) {
+            let operations: Vec<Operation> =
+                serde_json::from_str(operations.get()).map_err(|_| "has an operation without id or body".to_owned())?;
+            operations
+                .iter()
+                .for_each(|operation| add(&operation.id, &operation.body));
+        } else {
+            for (id, body) in &members {
+                add(
+                    id,
+                    &serde_json::from_str::<String>(body.get()).map_err(|_| NO_MANIFEST)?,
+                );
+            }
+        }
+        match documents.is_empty() {
+            true => Err("has no documents".to_owned()),
+            false => Ok(Self { documents }),
+        }
+    }
+
+    /// The document of this name, with or without the prefix `sha256:`.
+    pub fn get(&self, id: &str) -> Option<&Arc<str>> {
+        self.documents.get(id.strip_prefix(PREFIX).unwrap_or(id))
+    }
+
+    /// Every name without its prefix.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.documents.keys().map(AsRef::as_ref)
+    }
+}
+
+/// In hexadecimal, lower case.
+fn sha256(text: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -117,9 +117,7 @@ where
         } = params;
         let query = self.server.persisted.text(document)?;
         let name = operation_name.as_deref();
-        self.server
-            .prepare(query.as_ref(), name, variables, &*self.context)
-            .await
+        self.server.prepare(&query, name, variables, &*self.context).await
     }
 
     /// The answer to a request that isn't executed: with its price, which matters most when it is too high.
