@@ -1,7 +1,7 @@
 //! Errors in answers: a closed list of codes, and the sentences that callers see.
 //!
-//! Only a [`GraphqlError`] and an [`Error`](clientele_core::error::Error) keep their text. Any other error of a resolver
-//! is answered as INTERNAL, without its text.
+//! Only a [`GraphqlError`] and an [`Error`](clientele_core::error::Error) keep their text. Any other error of a
+//! resolver is answered as INTERNAL, without its text.
 
 use std::borrow::Cow;
 
@@ -11,6 +11,7 @@ use async_graphql::{
 };
 use axum::http::StatusCode;
 
+use crate::engine_text;
 use clientele_core::{
     budget::Size,
     error::{self, Error, sentence},
@@ -100,10 +101,6 @@ impl Cause {
     }
 }
 
-/// The path of a wrong value, from the variable or the argument that contains it.
-#[derive(Debug, Clone, PartialEq)]
-pub struct InputPath(pub Vec<PathSegment>);
-
 /// An error with a code and a sentence for the caller. A resolver returns one with `?`.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{message}")]
@@ -112,8 +109,8 @@ pub struct GraphqlError {
     pub message: Cow<'static, str>,
     /// The positions in the document, if the error is about the document.
     pub locations: Vec<Pos>,
-    /// The path of the wrong value in the input, if there is one. Boxed, because most errors have none.
-    pub input_path: Option<Box<InputPath>>,
+    /// The path of a wrong value, from the variable or the argument that contains it. Empty if there is none.
+    pub input_path: Vec<PathSegment>,
     /// The cause for the log, if the server is at fault.
     pub cause: Option<Cause>,
 }
@@ -124,7 +121,7 @@ impl GraphqlError {
             code,
             message: message.into(),
             locations: Vec::new(),
-            input_path: None,
+            input_path: Vec::new(),
             cause: None,
         }
     }
@@ -139,7 +136,7 @@ impl GraphqlError {
     /// Adds the path of a wrong value in the input.
     #[must_use]
     pub fn of_input(mut self, path: Vec<PathSegment>) -> Self {
-        self.input_path = (!path.is_empty()).then(|| Box::new(InputPath(path)));
+        self.input_path = path;
         self
     }
 
@@ -243,11 +240,7 @@ pub(crate) fn shown(error: &ServerError, selection: &SelectionSet) -> GraphqlErr
     if let Some(cause) = error.source::<Error>() {
         return cause.into();
     }
-    // A value that passed preparation but not the type's own `parse`. async-graphql's text repeats the value, so it
-    // isn't used.
-    if error.source.is_none()
-        && (error.message.starts_with("Failed to parse \"") || error.message.starts_with("Expected input type \""))
-    {
+    if error.source.is_none() && engine_text::is_unparsable_value(&error.message) {
         let message = "An argument of this field has a value that its type does not accept.";
         return GraphqlError::new(Code::BadUserInput, message);
     }

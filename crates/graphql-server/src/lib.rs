@@ -8,6 +8,7 @@
 mod answer;
 mod context;
 mod cost;
+mod engine_text;
 mod error;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
@@ -26,7 +27,7 @@ pub use self::{
     answer::{Answer, Outcome, Report, raw},
     context::RequestContext,
     cost::{Link, Prices, RootField},
-    error::{BudgetKind, Cause, Code, GraphqlError, InputPath, RequestError},
+    error::{BudgetKind, Cause, Code, GraphqlError, RequestError},
     limits::LimitExceeded,
     prepare::{Prepared, Values, collect},
     server::GraphqlServer,

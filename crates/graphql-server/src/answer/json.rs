@@ -78,7 +78,7 @@ impl<'a> Error<'a> {
             path,
             extensions: Extensions {
                 code: error.code.as_str(),
-                path: error.input_path.as_ref().map_or(&[], |path| &path.0),
+                path: &error.input_path,
                 request_id,
             },
         }

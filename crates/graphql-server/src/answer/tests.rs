@@ -52,8 +52,10 @@ async fn an_error_names_the_field_the_place_and_the_request() {
     assert_eq!(
         data("{ person { a: mayBreak } }").await,
         concat!(
-            r#"{"data":{"person":{"a":null}},"errors":[{"message":"Other changes to the same data kept getting in between. Try again.","#,
-            r#""locations":[{"line":1,"column":12}],"path":["person","a"],"extensions":{"code":"CONFLICT","requestId":"r1"}}]}"#
+            r#"{"data":{"person":{"a":null}},"errors":[{"#,
+            r#""message":"Other changes to the same data kept getting in between. Try again.","#,
+            r#""locations":[{"line":1,"column":12}],"path":["person","a"],"#,
+            r#""extensions":{"code":"CONFLICT","requestId":"r1"}}]}"#
         )
     );
 }
@@ -76,7 +78,8 @@ async fn the_log_names_a_failed_field_as_the_schema_does() {
     for (query, field) in [
         ("{ client_4155550101: secret }", "secret"),
         (
-            "query Okafor { person { client_4155550101: friends { ...Okafor } } } fragment Okafor on Person { s3cret: hidden }",
+            "query Okafor { person { client_4155550101: friends { ...Okafor } } } \
+             fragment Okafor on Person { s3cret: hidden }",
             "person.friends.hidden",
         ),
         (

@@ -180,21 +180,19 @@ fn explain(body: &str, error: &serde_json::Error) -> GraphqlError {
         };
         return bad(sentence);
     };
-    let wrong = |name: &str, first: char| {
-        let value = members.get(name).map(|value| value.get());
-        value.is_some_and(|value| value != "null" && !value.starts_with(first))
-    };
-    if wrong("query", '"') {
-        bad("\"query\" must be a string.")
-    } else if wrong("operationName", '"') {
-        bad("\"operationName\" must be a string.")
-    } else if wrong("variables", '{') {
-        bad("\"variables\" must be an object.")
-    } else if wrong("documentId", '"') || wrong("doc_id", '"') {
-        bad("\"documentId\" must be a string.")
-    } else {
-        bad("A member of the body has a value of another type than it must have.")
-    }
+    let types = [
+        ("query", '"', "\"query\" must be a string."),
+        ("operationName", '"', "\"operationName\" must be a string."),
+        ("variables", '{', "\"variables\" must be an object."),
+        ("documentId", '"', "\"documentId\" must be a string."),
+        ("doc_id", '"', "\"documentId\" must be a string."),
+    ];
+    let wrong = types.into_iter().find(|(name, first, _)| {
+        let value = members.get(*name).map(|value| value.get());
+        value.is_some_and(|value| value != "null" && !value.starts_with(*first))
+    });
+    let message = wrong.map(|(_, _, message)| message);
+    bad(message.unwrap_or("A member of the body has a value of another type than it must have."))
 }
 
 fn not_json(error: &serde_json::Error) -> GraphqlError {

@@ -3,13 +3,14 @@
 use std::sync::{Arc, OnceLock};
 
 use async_graphql::{
-    EmptySubscription, ObjectType, PathSegment, Request, Response, Schema, SchemaBuilder, SchemaEnv, ServerError,
+    EmptySubscription, ObjectType, Request, Response, Schema, SchemaBuilder, SchemaEnv, ServerError,
     extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextRequest},
     registry::{MetaType, Registry},
 };
 use futures_util::FutureExt;
 
 use crate::{
+    engine_text,
     error::{Code, GraphqlError, RequestError},
     prepare::{Parsed, not_of_enum},
 };
@@ -56,63 +57,24 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> Validator<Q, M> {
     /// The messages of async-graphql's rules contain fields, types and variables. One of them repeats a value, which
     /// can be personal data: it lists the valid values instead, as for a variable.
     fn invalid(&self, error: ServerError, suggest: bool) -> GraphqlError {
-        let mut message = match error.message.split_once(" does not contain the value ") {
-            Some((place, _)) => self.no_value_of_enum(place, suggest),
+        let mut message = match engine_text::unknown_enum_value(&error.message) {
+            Some((place, argument, ty)) => match self.registry().types.get(ty) {
+                Some(MetaType::Enum { name, enum_values, .. }) if suggest => {
+                    format!("{argument}: {}", not_of_enum(name, enum_values))
+                }
+                _ => format!("{place} does not contain the value that is sent."),
+            },
             None => error.message,
         };
-        if !suggest && let Some(at) = message.find(" Did you mean") {
-            message.truncate(at);
+        if !suggest {
+            engine_text::remove_suggestion(&mut message);
         }
-        let path = input_path(&message);
+        let path = engine_text::input_path(&message);
         GraphqlError {
             locations: error.locations,
             ..GraphqlError::new(Code::ValidationFailed, message).of_input(path)
         }
     }
-
-    /// `place` ends in `, enumeration type "NAME"`.
-    fn no_value_of_enum(&self, place: &str, suggest: bool) -> String {
-        let named = place
-            .strip_suffix('"')
-            .and_then(|place| place.rsplit_once(", enumeration type \""));
-        let ty = named.and_then(|(argument, name)| Some((argument, self.registry().types.get(name)?)));
-        match ty {
-            Some((argument, MetaType::Enum { name, enum_values, .. })) if suggest => {
-                format!("{argument}: {}", not_of_enum(name, enum_values))
-            }
-            _ => format!("{place} does not contain the value that is sent."),
-        }
-    }
-}
-
-/// The path of the value that a message of async-graphql is about; empty if it is about something else. async-graphql
-/// reports it in the message only.
-fn input_path(message: &str) -> Vec<PathSegment> {
-    if let Some((_, missing)) = message.split_once(" argument \"")
-        && let Some((name, _)) = missing.split_once('"')
-        && message.starts_with("Field \"")
-        && message.ends_with(" is required but not provided")
-    {
-        return vec![PathSegment::Field(name.to_owned())];
-    }
-    let of_value = [
-        "Invalid value for argument \"",
-        "Invalid default value for argument: \"",
-    ]
-    .into_iter()
-    .find_map(|begin| message.strip_prefix(begin)?.split_once('"'));
-    let Some((place, problem)) = of_value else {
-        return Vec::new();
-    };
-    // Names don't begin with digits.
-    let segment = |text: &str| match text.parse() {
-        Ok(index) => PathSegment::Index(index),
-        Err(_) => PathSegment::Field(text.to_owned()),
-    };
-    let member = [", unknown field \"", ", field \""]
-        .into_iter()
-        .find_map(|begin| Some(problem.strip_prefix(begin)?.split_once('"')?.0));
-    place.split('.').chain(member).map(segment).collect()
 }
 
 /// Lets a schema validate without executing, and keeps a reference to its registry, which is private otherwise.

@@ -75,7 +75,11 @@ fn batching(batch: usize) -> GraphqlSettings {
 #[tokio::test]
 async fn requests_that_come_together_are_answered_in_order_up_to_the_limit() {
     let app = app_with(batching(3));
-    let body = json!([{"query": QUERY}, {"query": "{nothing}"}, {"query": "query($n: Int!) {required(number: $n)}", "variables": {"n": 3}}]);
+    let body = json!([
+        {"query": QUERY},
+        {"query": "{nothing}"},
+        {"query": "query($n: Int!) {required(number: $n)}", "variables": {"n": 3}},
+    ]);
     let (status, _, answer) = send_to(&app, post(NEW, body.to_string())).await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(answer[0], json!({"data": {"__typename": "Query"}}));

@@ -133,7 +133,11 @@ async fn a_large_body_is_413_announced_or_not() {
 
 #[tokio::test]
 async fn get_is_for_queries_only() {
-    let (status, _, body) = send(get("query=query(%24n%3AInt)%7Brequired(number%3A%24n)%7D&variables=%7B%22n%22%3A3%7D&operationName=&extensions=%7B%7D")).await;
+    let (status, _, body) = send(get(
+        "query=query(%24n%3AInt)%7Brequired(number%3A%24n)%7D&variables=%7B%22n%22%3A3%7D&operationName=\
+         &extensions=%7B%7D",
+    ))
+    .await;
     assert_eq!((status, body), (StatusCode::OK, json!({"data": {"required": 3}})));
     let (status, headers, body) = send(get("query=mutation%7Bup%7Ba%7D%7D")).await;
     assert_eq!(
