@@ -90,14 +90,6 @@ impl LimitExceeded {
 }
 
 impl Limits {
-    pub(super) fn tokens_within(&self, found: usize) -> Result<(), GraphqlError> {
-        within("tokens", found, self.tokens)
-    }
-
-    pub(super) fn directives_within(&self, found: usize) -> Result<(), GraphqlError> {
-        within("directives", found, self.directives)
-    }
-
     /// Checks the number of fields with all fragments expanded, which bounds the work of preparing a document.
     pub(super) fn expansion_within(&self, found: usize) -> Result<(), GraphqlError> {
         within("fields with its fragments spelled out", found, self.complexity)
@@ -107,16 +99,9 @@ impl Limits {
     /// room for as many fields as `complexity` allows, and for the values of a whole body, which take more memory when
     /// parsed.
     pub(super) fn copies_within(&self, bytes: usize) -> Result<(), GraphqlError> {
-        within(
-            "bytes with its fragments and variables spelled out",
-            bytes,
-            self.copies(),
-        )
-    }
-
-    fn copies(&self) -> usize {
         let (of_fields, of_values) = (self.complexity.saturating_mul(256), self.body_bytes.saturating_mul(4));
-        of_fields.saturating_add(of_values)
+        let most = of_fields.saturating_add(of_values);
+        within("bytes with its fragments and variables spelled out", bytes, most)
     }
 
     /// The most selection sets inside each other. Greater than `depth`, because fragments count too.
@@ -140,28 +125,17 @@ impl Limits {
         .map(|(limit, found, allowed)| LimitExceeded { limit, found, allowed })
     }
 
-    fn widest(self, other: Self) -> Self {
+    /// Combines each limit of a request with the one of another caller.
+    fn zip(self, other: Self, combine: impl Fn(usize, usize) -> usize) -> Self {
         Self {
-            tokens: self.tokens.max(other.tokens),
-            directives: self.directives.max(other.directives),
-            depth: self.depth.max(other.depth),
-            aliases: self.aliases.max(other.aliases),
-            root_fields: self.root_fields.max(other.root_fields),
-            complexity: self.complexity.max(other.complexity),
-            batch: self.batch.max(other.batch),
-            ..self
-        }
-    }
-
-    fn times(self, factor: usize) -> Self {
-        Self {
-            tokens: self.tokens.saturating_mul(factor),
-            directives: self.directives.saturating_mul(factor),
-            depth: self.depth.saturating_mul(factor),
-            aliases: self.aliases.saturating_mul(factor),
-            root_fields: self.root_fields.saturating_mul(factor),
-            complexity: self.complexity.saturating_mul(factor),
-            ..self
+            tokens: combine(self.tokens, other.tokens),
+            directives: combine(self.directives, other.directives),
+            depth: combine(self.depth, other.depth),
+            aliases: combine(self.aliases, other.aliases),
+            root_fields: combine(self.root_fields, other.root_fields),
+            complexity: combine(self.complexity, other.complexity),
+            batch: combine(self.batch, other.batch),
+            body_bytes: self.body_bytes,
         }
     }
 }
@@ -184,20 +158,17 @@ impl Policy {
             .iter()
             .map(|(name, role)| (name.as_str().into(), of_role(general, role)))
             .collect();
-        let widest = roles.values().copied().fold(general, Limits::widest);
+        let widest = roles.values().fold(general, |one, other| one.zip(*other, usize::max));
         let factor = if settings.observe_only { OBSERVED_UP_TO } else { 1 };
+        let mut ceiling = widest.zip(widest, |limit, _| limit.saturating_mul(factor));
+        if widest.batch <= 1 {
+            // Observing doesn't enable batches that are disabled.
+            ceiling.batch = 1;
+        }
         Self {
             general,
             roles,
-            ceiling: Limits {
-                // Observing doesn't enable batches that are disabled.
-                batch: if widest.batch > 1 {
-                    widest.batch.saturating_mul(factor)
-                } else {
-                    1
-                },
-                ..widest.times(factor)
-            },
+            ceiling,
             observe_only: settings.observe_only,
         }
     }

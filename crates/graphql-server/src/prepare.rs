@@ -5,34 +5,38 @@
 //! only below an interface whose selection depends on the type: then there is exactly one for each possible type. This
 //! module knows the schema's types, and neither resolvers nor HTTP nor the answer.
 
-mod copies;
-mod expansion;
 mod flatten;
 mod input;
-mod lexical;
 mod literals;
 mod merging;
 mod rules;
-mod selection;
-mod strings;
+mod size;
 #[cfg(test)]
 mod tests;
+mod text;
 mod variables;
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use async_graphql::{
     Name, Pos, Positioned, Variables,
     parser::{
         Error as ParseError, parse_query,
-        types::{DocumentOperations, ExecutableDocument, OperationDefinition, OperationType},
+        types::{
+            Directive, DocumentOperations, ExecutableDocument, OperationDefinition, OperationType, Selection,
+            SelectionSet,
+        },
     },
     registry::Registry,
 };
+use async_graphql_value::Value;
 
 use self::variables::Declared;
-pub(crate) use self::{flatten::root, input::not_of_enum, selection::is_placeholder};
-pub use self::{selection::collect, variables::Values};
+pub use self::{flatten::collect, variables::Values};
+pub(crate) use self::{
+    flatten::{is_placeholder, root},
+    input::not_of_enum,
+};
 use crate::{
     error::{Code, GraphqlError, RequestError, internal},
     limits::{DocumentSize, Limits},
@@ -106,9 +110,9 @@ impl Parsed {
     /// # Errors
     /// Syntax errors, exceeded limits, and mistakes that async-graphql's validation can't be trusted with.
     pub fn parse(query: &str, registry: &Registry, limits: &Limits) -> Result<Self, RequestError> {
-        let text = lexical::read(query, limits)?;
+        let text = text::read(query, limits)?;
         let syntax = parse_query(&text.text).map_err(|error| RequestError::from(syntax_error(&error)))?;
-        let expansion = expansion::check(&syntax, limits)?;
+        let expansion = size::check(&syntax, limits)?;
         let errors = rules::before(&syntax, registry);
         // Some 300 bytes for what the syntax tree keeps of a token: a selection in a list of its own is the largest.
         let weight = query.len() + text.tokens * 300 + 512;
@@ -145,15 +149,22 @@ impl Parsed {
             text,
             mut weight,
         } = self;
-        let conditions = rules::condition_variables(&syntax);
-        let conditional = rules::has_conditions(&syntax);
+        let conditional = rules::conditions(&syntax).next().is_some();
+        let variables = rules::conditions(&syntax).filter_map(|directive| {
+            let Value::Variable(name) = &directive.get_argument("if")?.node else {
+                return None;
+            };
+            Some(name.clone())
+        });
+        let condition_variables: HashSet<Name> = variables.collect();
         let mut operations = Vec::new();
         let mut copied = 0;
         for (name, operation) in syntax.operations.iter() {
             merging::check(operation, &syntax, registry, limits)?;
             let flat = flatten::flatten(operation, &syntax, registry, limits, None, &mut copied)?;
-            let variables = literals::check(&flat.node, &operation.node.variable_definitions, &conditions, registry)
-                .map_err(RequestError::new)?;
+            let definitions = &operation.node.variable_definitions;
+            let variables = literals::check(&flat.node, definitions, &condition_variables, registry);
+            let variables = variables.map_err(RequestError::new)?;
             let flat = (!conditional).then(|| Arc::new(flat));
             operations.push(Operation {
                 name: name.cloned(),
@@ -205,15 +216,12 @@ impl Document {
                 Code::BadRequest,
                 "The document has several operations. Name one in \"operationName\".",
             )),
-            (Some(name), operations) => operations
-                .iter()
-                .find(|operation| operation.name.as_deref() == Some(name))
-                .ok_or_else(|| {
-                    GraphqlError::new(
-                        Code::BadRequest,
-                        "The document has no operation of the name in \"operationName\".",
-                    )
-                }),
+            (Some(name), operations) => {
+                let mut operations = operations.iter();
+                let found = operations.find(|operation| operation.name.as_deref() == Some(name));
+                let message = "The document has no operation of the name in \"operationName\".";
+                found.ok_or_else(|| GraphqlError::new(Code::BadRequest, message))
+            }
         }
     }
 
@@ -262,6 +270,26 @@ fn syntax_error(error: &ParseError) -> GraphqlError {
         ParseError::RecursionLimitExceeded => {
             GraphqlError::new(Code::QueryTooComplex, "The document is nested too deeply.")
         }
-        _ => lexical::syntax(at.unwrap_or_default()),
+        _ => text::syntax(at.unwrap_or_default()),
     }
+}
+
+fn is_condition(directive: &Positioned<Directive>) -> bool {
+    matches!(directive.node.name.node.as_str(), "skip" | "include")
+}
+
+/// The type condition and the selections of a fragment. None for a field, and for a fragment that the document lacks.
+fn fragment<'a>(
+    selection: &'a Selection,
+    document: &'a ExecutableDocument,
+) -> Option<(Option<&'a str>, &'a SelectionSet)> {
+    let (on, below) = match selection {
+        Selection::Field(_) => return None,
+        Selection::InlineFragment(part) => (part.node.type_condition.as_ref(), &part.node.selection_set),
+        Selection::FragmentSpread(spread) => {
+            let fragment = &document.fragments.get(&spread.node.fragment_name.node)?.node;
+            (Some(&fragment.type_condition), &fragment.selection_set)
+        }
+    };
+    Some((on.map(|on| on.node.on.node.as_str()), &below.node))
 }

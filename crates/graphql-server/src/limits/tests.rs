@@ -39,7 +39,8 @@ async fn depth_counts_fields_not_fragments() {
 
 #[tokio::test]
 async fn aliases_are_counted_where_they_would_be_answered() {
-    let query = "{ a: __typename person { ...F } } fragment F on Person { b: name friends { ...G } } fragment G on Person { b: name }";
+    let query = "{ a: __typename person { ...F } } fragment F on Person { b: name friends { ...G } } \
+                 fragment G on Person { b: name }";
     let reason = "The document has 3 aliases, and at most 2 are allowed.";
     at_and_beyond(query, limits(|l| l.aliases = 3), limits(|l| l.aliases = 2), reason).await;
 }
@@ -118,7 +119,8 @@ async fn a_tool_may_ask_for_the_whole_schema() {
     let reference = (0..9).fold("name".to_string(), |below, _| format!("kind name ofType {{ {below} }}"));
     let query = format!(
         "{{ __schema {{ queryType {{ name }} types {{ ...T }} directives {{ name args {{ ...V }} }} }} }}
-        fragment T on __Type {{ kind name fields(includeDeprecated: true) {{ name args {{ ...V }} type {{ ...R }} }} inputFields {{ ...V }} interfaces {{ ...R }} possibleTypes {{ ...R }} enumValues {{ name }} }}
+        fragment T on __Type {{ kind name fields(includeDeprecated: true) {{ name args {{ ...V }} type {{ ...R }} }}
+        inputFields {{ ...V }} interfaces {{ ...R }} possibleTypes {{ ...R }} enumValues {{ name }} }}
         fragment V on __InputValue {{ name defaultValue type {{ ...R }} }}
         fragment R on __Type {{ {reference} }}"
     );

@@ -4,10 +4,11 @@
 //! unreliably. After flattening there is nothing to merge. Variables stay in the arguments; `Values::fill` replaces
 //! them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use async_graphql::{
     Name, Pos, Positioned,
+    indexmap::IndexMap,
     parser::types::{
         ExecutableDocument, Field, InlineFragment, OperationDefinition, OperationType, Selection, SelectionSet,
         TypeCondition,
@@ -15,11 +16,7 @@ use async_graphql::{
     registry::{MetaType, Registry},
 };
 
-use super::{
-    copies,
-    selection::{is_placeholder, placeholder},
-    variables::Values,
-};
+use super::{fragment, is_condition, size, variables::Values};
 use crate::{
     error::{Code, GraphqlError},
     limits::Limits,
@@ -85,8 +82,8 @@ struct Group<'a> {
 
 #[derive(Default)]
 struct Groups<'a> {
-    in_order: Vec<Group<'a>>,
-    by_key: HashMap<&'a str, usize>,
+    by_key: IndexMap<&'a str, Group<'a>>,
+    /// The fragments that have been gathered.
     fragments: HashSet<&'a str>,
 }
 
@@ -145,11 +142,11 @@ impl<'a> Walk<'a> {
         for set in sets {
             self.gather(parent, set, &mut groups)?;
         }
-        self.fields = self.fields.saturating_add(groups.in_order.len());
+        self.fields = self.fields.saturating_add(groups.by_key.len());
         self.limits.expansion_within(self.fields)?;
-        let mut items = Vec::with_capacity(groups.in_order.len().max(1));
-        for group in groups.in_order {
-            items.push(self.field(parent, &group)?);
+        let mut items = Vec::with_capacity(groups.by_key.len().max(1));
+        for group in groups.by_key.values() {
+            items.push(self.field(parent, group)?);
         }
         if items.is_empty() {
             items.push(placeholder(pos));
@@ -162,36 +159,29 @@ impl<'a> Walk<'a> {
             if !self.values.is_none_or(|values| values.include(item.node.directives())) {
                 continue;
             }
-            match &item.node {
-                Selection::Field(field) => add(groups, field)?,
-                Selection::InlineFragment(part) => {
-                    if part
-                        .node
-                        .type_condition
-                        .as_ref()
-                        .is_none_or(|on| self.applies(&on.node.on.node, parent))
-                    {
-                        self.gather(parent, &part.node.selection_set.node, groups)?;
-                    }
-                }
-                Selection::FragmentSpread(spread) => {
-                    let Some(fragment) = self.document.fragments.get(&spread.node.fragment_name.node) else {
-                        continue;
-                    };
-                    if self.applies(&fragment.node.type_condition.node.on.node, parent)
-                        && groups.fragments.insert(spread.node.fragment_name.node.as_str())
-                    {
-                        self.gather(parent, &fragment.node.selection_set.node, groups)?;
-                    }
-                }
+            if let Selection::Field(field) = &item.node {
+                add(groups, field)?;
+                continue;
             }
+            let Some((on, below)) = fragment(&item.node, self.document) else {
+                continue;
+            };
+            if !on.is_none_or(|on| self.applies(on, parent)) {
+                continue;
+            }
+            if let Selection::FragmentSpread(spread) = &item.node
+                && !groups.fragments.insert(spread.node.fragment_name.node.as_str())
+            {
+                continue;
+            }
+            self.gather(parent, below, groups)?;
         }
         Ok(())
     }
 
     fn field(&mut self, parent: &'a MetaType, group: &Group<'a>) -> Result<Positioned<Selection>, GraphqlError> {
         let field = group.field;
-        *self.copied = self.copied.saturating_add(copies::of_field(&field.node));
+        *self.copied = self.copied.saturating_add(size::of_field(&field.node));
         self.limits.copies_within(*self.copied)?;
         let below = &field.node.selection_set;
         let selection_set = if below.node.items.is_empty() {
@@ -215,7 +205,7 @@ impl<'a> Walk<'a> {
                     .node
                     .directives
                     .iter()
-                    .filter(|directive| !matches!(directive.node.name.node.as_str(), "skip" | "include"))
+                    .filter(|directive| !is_condition(directive))
                     .cloned()
                     .collect(),
                 selection_set: below.position_node(selection_set),
@@ -238,17 +228,9 @@ impl<'a> Walk<'a> {
 
     fn depends_on_type(&self, parent: &MetaType, sets: &[&SelectionSet]) -> bool {
         sets.iter().flat_map(|set| &set.items).any(|item| {
-            let (on, below) = match &item.node {
-                Selection::Field(_) => return false,
-                Selection::InlineFragment(part) => (part.node.type_condition.as_ref(), &part.node.selection_set),
-                Selection::FragmentSpread(spread) => {
-                    match self.document.fragments.get(&spread.node.fragment_name.node) {
-                        Some(fragment) => (Some(&fragment.node.type_condition), &fragment.node.selection_set),
-                        None => return false,
-                    }
-                }
-            };
-            on.is_some_and(|on| !self.applies(&on.node.on.node, parent)) || self.depends_on_type(parent, &[&below.node])
+            fragment(&item.node, self.document).is_some_and(|(on, below)| {
+                on.is_some_and(|on| !self.applies(on, parent)) || self.depends_on_type(parent, &[below])
+            })
         })
     }
 
@@ -260,19 +242,12 @@ impl<'a> Walk<'a> {
 
 fn add<'a>(groups: &mut Groups<'a>, field: &'a Positioned<Field>) -> Result<(), GraphqlError> {
     let key = field.node.response_key().node.as_str();
-    let below = &field.node.selection_set.node;
-    let index = *groups.by_key.entry(key).or_insert(groups.in_order.len());
-    let Some(group) = groups.in_order.get_mut(index) else {
-        groups.in_order.push(Group {
-            field,
-            below: vec![below],
-        });
-        return Ok(());
-    };
+    let below = Vec::new();
+    let group = groups.by_key.entry(key).or_insert(Group { field, below });
     if !same(&group.field.node, &field.node) {
         return Err(conflict(group.field, field));
     }
-    group.below.push(below);
+    group.below.push(&field.node.selection_set.node);
     Ok(())
 }
 
@@ -294,4 +269,46 @@ pub(super) fn same(one: &Field, other: &Field) -> bool {
             .arguments
             .iter()
             .all(|(name, value)| other.get_argument(&name.node).is_some_and(|v| v.node == value.node))
+}
+
+/// The fields to answer for an object of a concrete type, in the order of the answer, each response key once.
+///
+/// `set` is any selection set of a prepared operation, such as `ctx.field().selection_set()`'s or a
+/// `ContextSelectionSet`'s item. Arguments hold constants only. `__typename` is among the fields when it was asked for.
+/// An empty iterator means that the object is answered as `{}`.
+pub fn collect<'a>(set: &'a SelectionSet, object_type: &str) -> impl Iterator<Item = &'a Positioned<Field>> {
+    let of_type = set.items.iter().find_map(|item| match &item.node {
+        Selection::InlineFragment(part) => {
+            let on = part.node.type_condition.as_ref()?;
+            (on.node.on.node == object_type).then_some(&part.node.selection_set.node)
+        }
+        _ => None,
+    });
+    of_type.unwrap_or(set).items.iter().filter_map(|item| match &item.node {
+        Selection::Field(field) if !is_placeholder(&field.node) => Some(field),
+        _ => None,
+    })
+}
+
+/// True if this is the placeholder of an empty selection, which never reaches the answer.
+pub(crate) fn is_placeholder(field: &Field) -> bool {
+    field.alias.as_ref().is_some_and(|alias| alias.node.is_empty())
+}
+
+/// The placeholder of an empty selection, for which async-graphql would answer null. It is left out of the answer. No
+/// caller can select it, because an alias is never empty.
+fn placeholder(pos: Pos) -> Positioned<Selection> {
+    Positioned::new(
+        Selection::Field(Positioned::new(
+            Field {
+                alias: Some(Positioned::new(Name::new(""), pos)),
+                name: Positioned::new(Name::new("__typename"), pos),
+                arguments: Vec::new(),
+                directives: Vec::new(),
+                selection_set: Positioned::new(SelectionSet::default(), pos),
+            },
+            pos,
+        )),
+        pos,
+    )
 }

@@ -36,7 +36,8 @@ impl Mismatch {
         self
     }
 
-    /// `Variable "$input" at "client.gender": …`, with the path from `root`, the name of the variable or the argument.
+    /// The error `Variable "$input" at "client.gender": …`. Its path begins with `root`, the name of the variable or of
+    /// the argument.
     pub fn error(mut self, code: Code, subject: &str, root: &str) -> GraphqlError {
         let segment = |segment: &PathSegment| match segment {
             PathSegment::Field(name) => name.clone(),
@@ -159,9 +160,7 @@ pub(super) fn leaf(ty: &MetaType, value: ConstValue) -> Result<ConstValue, Misma
     match (name, value) {
         ("Int", ConstValue::Number(number)) => match integral(&number).map(i32::try_from) {
             Some(Ok(int)) => Ok(ConstValue::from(int)),
-            Some(Err(_)) => Err(Mismatch::new(
-                "a number that does not fit into an Int of 32 bits.".to_owned(),
-            )),
+            Some(Err(_)) => Err(Mismatch::new("a number that does not fit into an Int of 32 bits.")),
             None => Err(unfit(&ConstValue::Number(number), name)),
         },
         ("Float", value @ ConstValue::Number(_))

@@ -5,7 +5,7 @@
 use std::collections::{HashMap, HashSet};
 
 use async_graphql::{
-    Name, Positioned,
+    Name, Pos, Positioned,
     parser::types::{Field, OperationDefinition, Selection, SelectionSet, VariableDefinition},
     registry::{MetaType, MetaTypeName, Registry},
 };
@@ -29,7 +29,7 @@ pub(super) fn check(
     let mut check = Check {
         registry,
         definitions,
-        never_null: conditions.clone(),
+        never_null: HashSet::new(),
         uses: HashMap::new(),
         errors: Vec::new(),
     };
@@ -37,14 +37,13 @@ pub(super) fn check(
         check.set(&operation.selection_set.node, root);
     }
     for name in conditions {
-        let variable = Value::Variable(name.clone());
-        if let Err(mismatch) = check.variable("Boolean!", &variable, false) {
-            let pos = definitions
-                .iter()
-                .find(|each| each.node.name.node == *name)
-                .map(|each| each.pos);
+        if let Err(mismatch) = check.variable("Boolean!", name, false) {
+            let mut definitions = definitions.iter();
+            let definition = definitions.find(|definition| definition.node.name.node == *name);
             let error = mismatch.error(Code::ValidationFailed, "Argument \"if\"", "if");
-            check.errors.push(error.at(pos.unwrap_or_default()));
+            check
+                .errors
+                .push(error.at(definition.map_or_else(Pos::default, |it| it.pos)));
         }
     }
     let declared = definitions
@@ -77,7 +76,7 @@ impl<'a> Check<'a> {
         let ty = var_type.node.to_string();
         let default = default_value.as_ref().and_then(|value| {
             let checked = self
-                .literal(&ty, &value.node.clone().into_value())
+                .literal(&ty, &value.node.clone().into_value(), false)
                 .and_then(|()| input::coerce(self.registry, &ty, value.node.clone()));
             checked
                 .map_err(|mismatch| {
@@ -128,10 +127,8 @@ impl<'a> Check<'a> {
                 continue;
             };
             // An argument with a default can be left out, but null doesn't mean that.
-            let fits = self
-                .variable(&argument.ty, &value.node, argument.default_value.is_some())
-                .and_then(|()| self.literal(&argument.ty, &value.node));
-            if let Err(mismatch) = fits {
+            let has_default = argument.default_value.is_some();
+            if let Err(mismatch) = self.literal(&argument.ty, &value.node, has_default) {
                 let subject = format!("Argument \"{}\"", name.node);
                 let error = mismatch.error(Code::ValidationFailed, &subject, &name.node);
                 self.errors.push(error.at(value.pos));
@@ -151,56 +148,53 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn literal(&mut self, ty: &str, value: &Value) -> Result<(), Mismatch> {
+    fn literal(&mut self, ty: &str, value: &Value, has_default: bool) -> Result<(), Mismatch> {
         match (MetaTypeName::create(ty), value) {
-            (MetaTypeName::NonNull(_), Value::Variable(name)) => {
-                self.never_null.insert(name.clone());
-                Ok(())
-            }
-            (_, Value::Variable(_)) => Ok(()),
+            (_, Value::Variable(name)) => self.variable(ty, name, has_default),
             (MetaTypeName::NonNull(inner), Value::Null) => Err(input::null_refused(inner)),
-            (MetaTypeName::NonNull(inner), value) => self.literal(inner, value),
+            (MetaTypeName::NonNull(inner), value) => self.literal(inner, value, false),
             (_, Value::Null) => Ok(()),
             (MetaTypeName::List(inner), Value::List(items)) => {
-                items.iter().enumerate().try_for_each(|(index, item)| {
-                    self.variable(inner, item, false)
-                        .and_then(|()| self.literal(inner, item))
-                        .map_err(|e| e.in_element(index))
-                })
+                let mut items = items.iter().enumerate();
+                items.try_for_each(|(index, item)| self.literal(inner, item, false).map_err(|e| e.in_element(index)))
             }
-            (MetaTypeName::List(inner), single) => self.literal(inner, single),
+            (MetaTypeName::List(inner), single) => self.literal(inner, single, false),
             (MetaTypeName::Named(name), value) => self.named(name, value),
         }
     }
 
-    /// True if a variable is allowed where `ty` is expected (the specification's IsVariableUsageAllowed).
-    /// async-graphql's own rule accepts other types.
-    fn variable(&self, ty: &str, value: &Value, has_default: bool) -> Result<(), Mismatch> {
-        let Value::Variable(name) = value else {
-            return Ok(());
-        };
-        let Some(definition) = self.definitions.iter().find(|each| each.node.name.node == *name) else {
-            return Ok(());
-        };
-        let VariableDefinition {
+    /// Checks that a variable is allowed where `ty` is expected (the specification's IsVariableUsageAllowed), and
+    /// records that null isn't. async-graphql's own rule accepts other types.
+    fn variable(&mut self, ty: &str, name: &Name, has_default: bool) -> Result<(), Mismatch> {
+        if let Some(VariableDefinition {
             var_type,
             default_value,
             ..
-        } = &definition.node;
-        let own_default = default_value
-            .as_ref()
-            .is_some_and(|value| value.node != ConstValue::Null);
-        let declared = var_type.node.to_string();
-        let expected = match MetaTypeName::create(ty) {
-            MetaTypeName::NonNull(inner) if var_type.node.nullable && (own_default || has_default) => inner,
-            _ => ty,
-        };
-        if is_compatible(&declared, expected) {
-            return Ok(());
+        }) = self.definition(name)
+        {
+            let own_default = default_value
+                .as_ref()
+                .is_some_and(|value| value.node != ConstValue::Null);
+            let declared = var_type.node.to_string();
+            let expected = match MetaTypeName::create(ty) {
+                MetaTypeName::NonNull(inner) if var_type.node.nullable && (own_default || has_default) => inner,
+                _ => ty,
+            };
+            if !is_compatible(&declared, expected) {
+                return Err(Mismatch::new(format!(
+                    "\"${name}\" is declared as {declared}, where {ty} is expected."
+                )));
+            }
         }
-        Err(Mismatch::new(format!(
-            "\"${name}\" is declared as {declared}, where {ty} is expected."
-        )))
+        if ty.ends_with('!') {
+            self.never_null.insert(name.clone());
+        }
+        Ok(())
+    }
+
+    fn definition(&self, name: &Name) -> Option<&'a VariableDefinition> {
+        let mut definitions = self.definitions.iter().map(|definition| &definition.node);
+        definitions.find(|definition| definition.name.node == *name)
     }
 
     fn named(&mut self, name: &str, value: &Value) -> Result<(), Mismatch> {
@@ -219,14 +213,14 @@ impl<'a> Check<'a> {
                 )?;
                 for (key, value) in given {
                     let field = &input_fields[key.as_str()];
-                    self.variable(&field.ty, value, field.default_value.is_some())
-                        .and_then(|()| self.literal(&field.ty, value))
+                    self.literal(&field.ty, value, field.default_value.is_some())
                         .map_err(|e| e.in_member(key))?;
-                    if *oneof && self.is_nullable_variable(value) {
-                        return Err(Mismatch::new(
-                            "this variable must be of a non-null type, as one value is required.",
-                        )
-                        .in_member(key));
+                    if *oneof
+                        && let Value::Variable(name) = value
+                        && self.definition(name).is_some_and(|it| it.var_type.node.nullable)
+                    {
+                        let message = "this variable must be of a non-null type, as one value is required.";
+                        return Err(Mismatch::new(message).in_member(key));
                     }
                 }
                 Ok(())
@@ -234,21 +228,12 @@ impl<'a> Check<'a> {
             (Some(MetaType::Enum { enum_values, .. }), Value::Enum(given)) => {
                 input::of_enum(name, enum_values, given).map(drop)
             }
-            (Some(MetaType::Scalar { .. }), value) => match value.clone().into_const() {
-                Some(constant) => input::leaf(&self.registry.types[name], constant).map(drop),
+            (Some(scalar @ MetaType::Scalar { .. }), value) => match value.clone().into_const() {
+                Some(constant) => input::leaf(scalar, constant).map(drop),
                 None => Ok(()),
             },
             (_, value) => Err(input::unfit(&value.clone().into_const().unwrap_or_default(), name)),
         }
-    }
-
-    fn is_nullable_variable(&self, value: &Value) -> bool {
-        let Value::Variable(name) = value else {
-            return false;
-        };
-        self.definitions
-            .iter()
-            .any(|definition| definition.node.name.node == *name && definition.node.var_type.node.nullable)
     }
 }
 

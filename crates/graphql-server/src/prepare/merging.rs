@@ -13,7 +13,10 @@ use async_graphql::{
     registry::{MetaType, MetaTypeName, Registry},
 };
 
-use super::flatten::{conflict, root, same};
+use super::{
+    flatten::{conflict, root, same},
+    fragment,
+};
 use crate::{
     error::{Code, GraphqlError},
     limits::{Limits, within},
@@ -149,7 +152,7 @@ impl<'a> Merging<'a> {
         for item in &set.items {
             self.compared += 1;
             within("fields to compare", self.compared, self.most)?;
-            let (on, below) = match &item.node {
+            match &item.node {
                 Selection::Field(field) => {
                     let ty = match field.node.name.node.as_str() {
                         "__typename" => "String!",
@@ -159,26 +162,17 @@ impl<'a> Merging<'a> {
                         },
                     };
                     let selected = Selected { parent, field, ty };
-                    fields
-                        .entry(field.node.response_key().node.as_str())
-                        .or_default()
-                        .push(selected);
-                    continue;
+                    let key = field.node.response_key().node.as_str();
+                    fields.entry(key).or_default().push(selected);
                 }
-                Selection::InlineFragment(part) => (part.node.type_condition.as_ref(), &part.node.selection_set),
-                Selection::FragmentSpread(spread) => {
-                    let name = spread.node.fragment_name.node.as_str();
-                    let Some(fragment) = self.document.fragments.get(name) else {
-                        continue;
-                    };
-                    if !fragments.insert(name) {
-                        continue;
+                Selection::FragmentSpread(spread) if !fragments.insert(&spread.node.fragment_name.node) => {}
+                other => {
+                    if let Some((on, below)) = fragment(other, self.document) {
+                        let ty = on.and_then(|on| self.registry.types.get(on)).unwrap_or(parent);
+                        self.gather(ty, below, fields, fragments)?;
                     }
-                    (Some(&fragment.node.type_condition), &fragment.node.selection_set)
                 }
-            };
-            let ty = on.and_then(|on| self.registry.types.get(on.node.on.node.as_str()));
-            self.gather(ty.unwrap_or(parent), &below.node, fields, fragments)?;
+            }
         }
         Ok(())
     }

@@ -3,17 +3,16 @@
 //! They check a document as it was written, and refuse documents at which async-graphql panics. Rules that need the
 //! types of arguments are in `literals`.
 
-use std::collections::HashSet;
-
 use async_graphql::{
     Name, Pos, Positioned,
     parser::types::{
-        BaseType, Directive, ExecutableDocument, InlineFragment, Selection, SelectionSet, Type, VariableDefinition,
+        BaseType, Directive, DocumentOperations, ExecutableDocument, InlineFragment, Selection, SelectionSet, Type,
+        VariableDefinition,
     },
     registry::{MetaType, Registry},
 };
-use async_graphql_value::Value;
 
+use super::is_condition;
 use crate::error::{Code, GraphqlError};
 
 /// Checks a document as written.
@@ -24,21 +23,47 @@ pub(super) fn before(document: &ExecutableDocument, registry: &Registry) -> Vec<
             variable_definition(&variable.node, registry, &mut errors);
         }
     }
-    for set in selection_sets(document) {
-        type_names(&set.node, &mut errors);
+    for item in selections(document) {
+        if let Selection::Field(field) = &item.node
+            && field.node.name.node == "__typename"
+        {
+            if !field.node.arguments.is_empty() {
+                errors.push(invalid("\"__typename\" takes no arguments.".into(), field.pos));
+            }
+            if !field.node.selection_set.node.items.is_empty() {
+                let message = "\"__typename\" is a String and has no fields.".into();
+                errors.push(invalid(message, field.pos));
+            }
+        }
     }
     errors
 }
 
-fn selection_sets(document: &ExecutableDocument) -> impl Iterator<Item = &Positioned<SelectionSet>> {
-    let operations = document
-        .operations
-        .iter()
-        .map(|(_, operation)| &operation.node.selection_set);
-    operations.chain(document.fragments.values().map(|fragment| &fragment.node.selection_set))
+/// All selections of a document, as written.
+fn selections(document: &ExecutableDocument) -> impl Iterator<Item = &Positioned<Selection>> {
+    let operations = document.operations.iter();
+    let operations = operations.map(|(_, operation)| &operation.node.selection_set.node);
+    let fragments = document.fragments.values();
+    let fragments = fragments.map(|fragment| &fragment.node.selection_set.node);
+    let mut open: Vec<_> = operations.chain(fragments).map(|set| set.items.iter()).collect();
+    std::iter::from_fn(move || {
+        loop {
+            let Some(item) = open.last_mut()?.next() else {
+                open.pop();
+                continue;
+            };
+            match &item.node {
+                Selection::Field(field) if field.node.name.node == "__typename" => {}
+                Selection::Field(field) => open.push(field.node.selection_set.node.items.iter()),
+                Selection::InlineFragment(part) => open.push(part.node.selection_set.node.items.iter()),
+                Selection::FragmentSpread(_) => {}
+            }
+            return Some(item);
+        }
+    })
 }
 
-pub(super) fn invalid(message: String, pos: Pos) -> GraphqlError {
+fn invalid(message: String, pos: Pos) -> GraphqlError {
     GraphqlError::new(Code::ValidationFailed, message).at(pos)
 }
 
@@ -74,27 +99,6 @@ fn base(ty: &Type) -> &Name {
     }
 }
 
-fn type_names(set: &SelectionSet, errors: &mut Vec<GraphqlError>) {
-    for item in &set.items {
-        match &item.node {
-            Selection::Field(field) if field.node.name.node == "__typename" => {
-                if !field.node.arguments.is_empty() {
-                    errors.push(invalid("\"__typename\" takes no arguments.".into(), field.pos));
-                }
-                if !field.node.selection_set.node.items.is_empty() {
-                    errors.push(invalid(
-                        "\"__typename\" is a String and has no fields.".into(),
-                        field.pos,
-                    ));
-                }
-            }
-            Selection::Field(field) => type_names(&field.node.selection_set.node, errors),
-            Selection::InlineFragment(part) => type_names(&part.node.selection_set.node, errors),
-            Selection::FragmentSpread(_) => {}
-        }
-    }
-}
-
 /// The document for async-graphql's validation. That skips `__typename` with its directives and their variables, so
 /// here these directives are on a fragment around the field.
 pub(super) fn with_visible_type_names(mut document: ExecutableDocument) -> ExecutableDocument {
@@ -124,13 +128,10 @@ pub(super) fn with_visible_type_names(mut document: ExecutableDocument) -> Execu
         }
     }
     match &mut document.operations {
-        async_graphql::parser::types::DocumentOperations::Single(operation) => {
-            visit(&mut operation.node.selection_set.node)
-        }
-        async_graphql::parser::types::DocumentOperations::Multiple(operations) => {
-            operations
-                .values_mut()
-                .for_each(|operation| visit(&mut operation.node.selection_set.node));
+        DocumentOperations::Single(operation) => visit(&mut operation.node.selection_set.node),
+        DocumentOperations::Multiple(operations) => {
+            let operations = operations.values_mut();
+            operations.for_each(|operation| visit(&mut operation.node.selection_set.node));
         }
     }
     document
@@ -140,50 +141,9 @@ pub(super) fn with_visible_type_names(mut document: ExecutableDocument) -> Execu
     document
 }
 
-/// The variables of all conditions: a condition is never null.
-pub(super) fn condition_variables(document: &ExecutableDocument) -> HashSet<Name> {
-    fn visit(set: &SelectionSet, names: &mut HashSet<Name>) {
-        for item in &set.items {
-            for directive in item
-                .node
-                .directives()
-                .iter()
-                .filter(|directive| is_condition(&directive.node))
-            {
-                if let Some(Value::Variable(name)) = directive.node.get_argument("if").map(|value| &value.node) {
-                    names.insert(name.clone());
-                }
-            }
-            match &item.node {
-                Selection::Field(field) => visit(&field.node.selection_set.node, names),
-                Selection::InlineFragment(part) => visit(&part.node.selection_set.node, names),
-                Selection::FragmentSpread(_) => {}
-            }
-        }
-    }
-    let mut names = HashSet::new();
-    selection_sets(document).for_each(|set| visit(&set.node, &mut names));
-    names
-}
-
-fn is_condition(directive: &Directive) -> bool {
-    matches!(directive.name.node.as_str(), "skip" | "include")
-}
-
-/// True if any selection has a condition.
-pub(super) fn has_conditions(document: &ExecutableDocument) -> bool {
-    fn visit(set: &SelectionSet) -> bool {
-        set.items.iter().any(|item| {
-            item.node
-                .directives()
-                .iter()
-                .any(|directive| is_condition(&directive.node))
-                || match &item.node {
-                    Selection::Field(field) => visit(&field.node.selection_set.node),
-                    Selection::InlineFragment(part) => visit(&part.node.selection_set.node),
-                    Selection::FragmentSpread(_) => false,
-                }
-        })
-    }
-    selection_sets(document).any(|set| visit(&set.node))
+/// All conditions of selections.
+pub(super) fn conditions(document: &ExecutableDocument) -> impl Iterator<Item = &Directive> {
+    let directives = selections(document).flat_map(|item| item.node.directives());
+    let directives = directives.filter(|directive| is_condition(directive));
+    directives.map(|directive| &directive.node)
 }

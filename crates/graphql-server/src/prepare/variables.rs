@@ -7,14 +7,14 @@ use std::collections::HashMap;
 
 use async_graphql::{
     Name, Pos, Positioned, Value as ConstValue, Variables,
-    parser::types::{Directive, Field, InlineFragment, OperationDefinition, Selection, SelectionSet},
+    parser::types::{Directive, OperationDefinition, Selection, SelectionSet},
     registry::Registry,
 };
 use async_graphql_value::Value;
 
 use super::{
-    copies,
     input::{self, Mismatch},
+    size,
 };
 use crate::error::{Code, GraphqlError};
 
@@ -34,10 +34,10 @@ pub(super) struct Declared {
 
 /// The coerced variables of one request. Variables without a value are left out.
 #[derive(Debug, Default)]
-pub struct Values(HashMap<Name, Held>);
+pub struct Values(HashMap<Name, Known>);
 
 #[derive(Debug)]
-struct Held {
+struct Known {
     value: Value,
     uses: usize,
 }
@@ -54,13 +54,10 @@ impl Values {
         let mut values = HashMap::with_capacity(declared.len());
         for variable in declared {
             match value_of(registry, variable, given.remove(&variable.name)) {
-                Ok(Some(value)) => drop(values.insert(
-                    variable.name.clone(),
-                    Held {
-                        value: value.into_value(),
-                        uses: variable.uses,
-                    },
-                )),
+                Ok(Some(value)) => {
+                    let (value, uses) = (value.into_value(), variable.uses);
+                    values.insert(variable.name.clone(), Known { value, uses });
+                }
                 Ok(None) => {}
                 Err(mismatch) => {
                     let subject = format!("Variable \"${}\"", variable.name);
@@ -79,45 +76,25 @@ impl Values {
     /// A constant itself, or the value of a variable, if it has one.
     pub fn get<'a>(&'a self, value: &'a Value) -> Option<&'a Value> {
         match value {
-            Value::Variable(name) => self.0.get(name).map(|held| &held.value),
+            Value::Variable(name) => self.0.get(name).map(|known| &known.value),
             constant => Some(constant),
         }
     }
 
     /// The most bytes that [`fill`](Self::fill) copies.
     pub fn copies(&self) -> usize {
-        let of = |held: &Held| copies::of_value(&held.value).saturating_mul(held.uses);
-        let copied = self.0.values().filter(|held| held.uses > 1);
+        let of = |known: &Known| size::of_value(&known.value).saturating_mul(known.uses);
+        let copied = self.0.values().filter(|known| known.uses > 1);
         copied.map(of).fold(0, usize::saturating_add)
-    }
-
-    /// The value with its variables replaced; None when it is itself a variable without a value.
-    fn take(&mut self, value: &Value) -> Option<Value> {
-        Some(match value {
-            Value::Variable(name) => match self.0.get_mut(name)? {
-                Held { value, uses: 1 } => std::mem::take(value),
-                held => held.value.clone(),
-            },
-            Value::List(items) => Value::List(
-                items
-                    .iter()
-                    .map(|item| self.take(item).unwrap_or(Value::Null))
-                    .collect(),
-            ),
-            Value::Object(fields) => Value::Object(
-                fields
-                    .iter()
-                    .filter_map(|(name, value)| Some((name.clone(), self.take(value)?)))
-                    .collect(),
-            ),
-            constant => constant.clone(),
-        })
     }
 
     /// True if a selection with these directives is included.
     pub fn include(&self, directives: &[Positioned<Directive>]) -> bool {
         let is_true = |directive: &Directive| match directive.get_argument("if").map(|value| &value.node) {
-            Some(Value::Variable(name)) => self.0.get(name).is_some_and(|held| held.value == Value::Boolean(true)),
+            Some(Value::Variable(name)) => self
+                .0
+                .get(name)
+                .is_some_and(|known| known.value == Value::Boolean(true)),
             literal => literal == Some(&Value::Boolean(true)),
         };
         directives
@@ -132,61 +109,51 @@ impl Values {
     /// A copy of a flattened operation without variables. Its conditions must have been evaluated, and the size of the
     /// copy checked.
     pub fn fill(mut self, operation: &OperationDefinition) -> OperationDefinition {
-        let set = &operation.selection_set;
-        OperationDefinition {
-            ty: operation.ty,
-            variable_definitions: Vec::new(),
-            directives: Vec::new(),
-            selection_set: set.position_node(self.fill_set(&set.node)),
-        }
+        let mut filled = operation.clone();
+        self.fill_set(&mut filled.selection_set.node);
+        filled
     }
 
-    fn fill_set(&mut self, set: &SelectionSet) -> SelectionSet {
-        let items = set.items.iter().map(|item| {
-            item.position_node(match &item.node {
-                Selection::Field(field) => Selection::Field(field.position_node(self.fill_field(&field.node))),
-                Selection::InlineFragment(part) => {
-                    let below = &part.node.selection_set;
-                    Selection::InlineFragment(part.position_node(InlineFragment {
-                        type_condition: part.node.type_condition.clone(),
-                        directives: Vec::new(),
-                        selection_set: below.position_node(self.fill_set(&below.node)),
-                    }))
+    fn fill_set(&mut self, set: &mut SelectionSet) {
+        for item in &mut set.items {
+            match &mut item.node {
+                Selection::Field(field) => {
+                    let field = &mut field.node;
+                    self.fill_arguments(&mut field.arguments);
+                    for directive in &mut field.directives {
+                        self.fill_arguments(&mut directive.node.arguments);
+                    }
+                    self.fill_set(&mut field.selection_set.node);
                 }
-                Selection::FragmentSpread(spread) => Selection::FragmentSpread(spread.clone()),
-            })
-        });
-        SelectionSet { items: items.collect() }
-    }
-
-    fn fill_field(&mut self, field: &Field) -> Field {
-        Field {
-            alias: field.alias.clone(),
-            name: field.name.clone(),
-            arguments: self.fill_arguments(&field.arguments),
-            directives: field
-                .directives
-                .iter()
-                .map(|directive| {
-                    let mut filled = directive.clone();
-                    filled.node.arguments = self.fill_arguments(&directive.node.arguments);
-                    filled
-                })
-                .collect(),
-            selection_set: field
-                .selection_set
-                .position_node(self.fill_set(&field.selection_set.node)),
+                Selection::InlineFragment(part) => self.fill_set(&mut part.node.selection_set.node),
+                Selection::FragmentSpread(_) => {}
+            }
         }
     }
 
-    fn fill_arguments(
-        &mut self,
-        arguments: &[(Positioned<Name>, Positioned<Value>)],
-    ) -> Vec<(Positioned<Name>, Positioned<Value>)> {
-        let filled = |(name, value): &(Positioned<Name>, Positioned<Value>)| {
-            Some((name.clone(), value.position_node(self.take(&value.node)?)))
-        };
-        arguments.iter().filter_map(filled).collect()
+    fn fill_arguments(&mut self, arguments: &mut Vec<(Positioned<Name>, Positioned<Value>)>) {
+        arguments.retain_mut(|(_, value)| self.replace(&mut value.node));
+    }
+
+    /// Replaces the variables in a value. Returns false if it is itself a variable without a value.
+    fn replace(&mut self, value: &mut Value) -> bool {
+        match value {
+            Value::Variable(name) => match self.0.get_mut(name) {
+                Some(Known { value: known, uses: 1 }) => *value = std::mem::take(known),
+                Some(known) => *value = known.value.clone(),
+                None => return false,
+            },
+            Value::List(items) => {
+                for item in items {
+                    if !self.replace(item) {
+                        *item = Value::Null;
+                    }
+                }
+            }
+            Value::Object(members) => members.retain(|_, member| self.replace(member)),
+            _ => {}
+        }
+        true
     }
 }
 

@@ -30,7 +30,8 @@ async fn fields_of_one_key_are_merged_also_when_they_are_written_raw() {
 
 #[tokio::test]
 async fn conditions_follow_the_variables_and_their_defaults() {
-    let query = "query($no: Boolean = false, $yes: Boolean!) { a: __typename @include(if: $no) b: __typename @include(if: $yes) c: __typename @skip(if: $yes) ... @skip(if: $no) { d: __typename } }";
+    let query = "query($no: Boolean = false, $yes: Boolean!) { a: __typename @include(if: $no) \
+                 b: __typename @include(if: $yes) c: __typename @skip(if: $yes) ... @skip(if: $no) { d: __typename } }";
     assert_eq!(
         ask(query, json!({"yes": true})).await,
         r#"{"data":{"b":"Query","d":"Query"}}"#
@@ -79,7 +80,10 @@ async fn the_answer_has_the_order_of_the_request() {
     );
     assert_eq!(
         data("{ nodes { ... on Person { id name } ... on Place { name id } __typename } }").await,
-        r#"{"data":{"nodes":[{"name":"Delft","id":"x","__typename":"Place"},{"id":"p1","name":"Ada","__typename":"Person"}]}}"#
+        concat!(
+            r#"{"data":{"nodes":[{"name":"Delft","id":"x","__typename":"Place"},"#,
+            r#"{"id":"p1","name":"Ada","__typename":"Person"}]}}"#
+        )
     );
 }
 
@@ -105,7 +109,11 @@ async fn introspection_works_and_is_no_way_to_a_huge_answer() {
         "{ __schema { queryType { name } } __type(name: \"Place\") { fields { name type { kind ofType { name } } } } }",
     )
     .await;
-    assert!(types.starts_with(r#"{"data":{"__schema":{"queryType":{"name":"Query"}},"__type":{"fields":[{"name":"id","type":{"kind":"NON_NULL","ofType":{"name":"ID"}}}"#), "{types}");
+    let expected = concat!(
+        r#"{"data":{"__schema":{"queryType":{"name":"Query"}},"__type":{"fields":["#,
+        r#"{"name":"id","type":{"kind":"NON_NULL","ofType":{"name":"ID"}}}"#
+    );
+    assert!(types.starts_with(expected), "{types}");
     let nested = "{ __schema { types { fields { type { fields { type { fields { name } } } } } } } }";
     assert_eq!(error(nested, json!({})).await.0, "QUERY_TOO_COMPLEX");
 }

@@ -205,7 +205,7 @@ async fn values_become_what_their_type_says() {
 }
 
 #[tokio::test]
-async fn literals_follow_the_same_rules_also_beside_variables() {
+async fn literals_follow_the_same_rules_also_next_to_variables() {
     for query in [
         "query($e: String) { seen(input: {email: $e, colour: 1}) }",
         "query($e: String) { seen(input: {email: $e, gender: X}) }",
@@ -222,7 +222,8 @@ async fn literals_follow_the_same_rules_also_beside_variables() {
 
 #[tokio::test]
 async fn a_variable_used_in_several_places_is_there_in_each() {
-    let query = "query($t: String, $yes: Boolean!) { a: argument(text: $t) b: argument(text: $t) @include(if: $yes) seen(input: {email: $t}) }";
+    let query = "query($t: String, $yes: Boolean!) { a: argument(text: $t) b: argument(text: $t) @include(if: $yes) \
+                 seen(input: {email: $t}) }";
     assert_eq!(
         ask(query, json!({"t": "x", "yes": true})).await,
         r#"{"data":{"a":"Value(\"x\")","b":"Value(\"x\")","seen":"x,absent,absent,absent,7,absent"}}"#

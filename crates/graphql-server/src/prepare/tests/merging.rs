@@ -59,7 +59,8 @@ async fn same_key_of_different_types_needs_same_shape() {
         };
         let (one, two) = types;
         let message = format!(
-            "\"{key}\" would be of type {one} for some objects and of type {two} for others. Give one of them another alias."
+            "\"{key}\" would be of type {one} for some objects and of type {two} for others. Give one of them another \
+             alias."
         );
         let expected = ("GRAPHQL_VALIDATION_FAILED".to_owned(), message);
         assert_eq!(error(query, json!({})).await, expected, "{query}");

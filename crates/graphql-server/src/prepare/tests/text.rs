@@ -47,7 +47,8 @@ async fn descriptions_are_accepted_and_leave_lines_and_columns_alone() {
         data("\"\"\"What\nit does\"\"\" query Q { __typename }").await,
         r#"{"data":{"__typename":"Query"}}"#
     );
-    let variable = "\"a\" query Q(\"b\" $n: Int = 1, \"c\" $t: String = \"d\" \"e\" $u: String) { required(number: $n) a: argument(text: $t) b: argument(text: $u) }";
+    let variable = "\"a\" query Q(\"b\" $n: Int = 1, \"c\" $t: String = \"d\" \"e\" $u: String) \
+                    { required(number: $n) a: argument(text: $t) b: argument(text: $u) }";
     assert_eq!(
         data(variable).await,
         r#"{"data":{"required":1,"a":"Value(\"d\")","b":"Undefined"}}"#
@@ -206,7 +207,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn no_text_brings_the_door_down(pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..40), spaced in any::<bool>()) {
+    fn no_text_brings_the_server_down(
+        pieces in prop::collection::vec(prop::sample::select(&PIECES[..]), 0..40),
+        spaced in any::<bool>(),
+    ) {
         let query = pieces.join(if spaced { " " } else { "" });
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let body: serde_json::Value = serde_json::from_str(&runtime.block_on(ask(&query, json!({"v": {}})))).unwrap();

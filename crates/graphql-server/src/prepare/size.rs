@@ -8,10 +8,10 @@ use std::collections::HashMap;
 
 use async_graphql::{
     Name, Positioned,
-    parser::types::{ExecutableDocument, Selection, SelectionSet},
+    parser::types::{Directive, ExecutableDocument, Field, Selection, SelectionSet},
 };
+use async_graphql_value::Value;
 
-use super::copies;
 use crate::{
     error::{Code, GraphqlError},
     limits::{Limits, within},
@@ -82,7 +82,7 @@ impl<'a> Walk<'a> {
             };
             size.selections = size.selections.saturating_add(1);
             if let Selection::Field(field) = &item.node {
-                size.bytes = size.bytes.saturating_add(copies::of_field(&field.node));
+                size.bytes = size.bytes.saturating_add(of_field(&field.node));
             }
             if let Some(below) = below {
                 size.selections = size.selections.saturating_add(below.selections);
@@ -118,4 +118,51 @@ impl<'a> Walk<'a> {
     fn nesting(&self, levels: usize) -> Result<(), GraphqlError> {
         within("selections inside each other", levels, self.limits.nesting())
     }
+}
+
+type Arguments = [(Positioned<Name>, Positioned<Value>)];
+
+/// The overhead of a member of an input object: its hash, and its entries in the map's two tables.
+const MEMBER: usize = 32;
+
+/// The bytes that a copy of one field takes, without the selection below it. Expanding fragments copies literals.
+///
+/// The sizes are those of async-graphql's types, without the overhead of the allocator.
+pub(super) fn of_field(field: &Field) -> usize {
+    let directives = field.directives.iter().map(|directive| {
+        let own = size_of::<Positioned<Directive>>();
+        own.saturating_add(of_arguments(&directive.node.arguments))
+    });
+    size_of::<Positioned<Selection>>()
+        .saturating_add(of_arguments(&field.arguments))
+        .saturating_add(sum(directives))
+}
+
+fn of_arguments(arguments: &Arguments) -> usize {
+    let inside = arguments.iter().map(|(_, value)| beyond(&value.node));
+    size_of_val(arguments).saturating_add(sum(inside))
+}
+
+/// The bytes that a copy of a value takes. Filling in variables copies their values.
+pub(super) fn of_value(value: &Value) -> usize {
+    size_of::<Value>().saturating_add(beyond(value))
+}
+
+/// The bytes that a value owns on the heap. Names and bytes are shared, not copied.
+fn beyond(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len(),
+        Value::List(items) => sum(items.iter().map(of_value)),
+        Value::Object(members) => {
+            let of_member = |value| of_value(value).saturating_add(size_of::<Name>() + MEMBER);
+            sum(members.values().map(of_member))
+        }
+        Value::Variable(_) | Value::Null | Value::Number(_) | Value::Boolean(_) | Value::Binary(_) | Value::Enum(_) => {
+            0
+        }
+    }
+}
+
+fn sum(all: impl Iterator<Item = usize>) -> usize {
+    all.fold(0, usize::saturating_add)
 }
