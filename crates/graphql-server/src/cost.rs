@@ -11,7 +11,7 @@ use crate::{
     prepare::{Values, is_placeholder},
 };
 
-/// What the fields of a schema cost beyond 1 each. The default fits Relay's connections without prices of their own.
+/// The prices of a schema's fields beyond 1 each. The default fits Relay's connections without prices of their own.
 #[derive(Debug, Clone)]
 pub struct Prices {
     /// Entries of a page for which the request names no number.

@@ -152,11 +152,11 @@ pub(super) struct Policy {
 
 impl Policy {
     pub fn new(settings: &GraphqlSettings) -> Self {
-        let general = general(settings);
+        let general = limits_of(settings, &RoleLimits::default());
         let roles: HashMap<Arc<str>, Limits> = settings
             .roles
             .iter()
-            .map(|(name, role)| (name.as_str().into(), of_role(general, role)))
+            .map(|(name, role)| (name.as_str().into(), limits_of(settings, role)))
             .collect();
         let widest = roles.values().fold(general, |one, other| one.zip(*other, usize::max));
         let factor = if settings.observe_only { OBSERVED_UP_TO } else { 1 };
@@ -184,30 +184,17 @@ impl Policy {
     }
 }
 
-/// The limits of a caller without a role, or with one that has no limits of its own.
-pub(crate) fn general(settings: &GraphqlSettings) -> Limits {
+/// The limits of a caller with this role. Without a role, it is the default.
+pub(crate) fn limits_of(settings: &GraphqlSettings, role: &RoleLimits) -> Limits {
     Limits {
-        tokens: settings.tokens,
-        directives: settings.directives,
-        depth: settings.depth,
-        aliases: settings.aliases,
-        root_fields: settings.root_fields,
-        complexity: settings.complexity,
-        batch: settings.batch,
+        tokens: role.tokens.unwrap_or(settings.tokens),
+        directives: role.directives.unwrap_or(settings.directives),
+        depth: role.depth.unwrap_or(settings.depth),
+        aliases: role.aliases.unwrap_or(settings.aliases),
+        root_fields: role.root_fields.unwrap_or(settings.root_fields),
+        complexity: role.complexity.unwrap_or(settings.complexity),
+        batch: role.batch.unwrap_or(settings.batch),
         body_bytes: settings.body_bytes,
-    }
-}
-
-fn of_role(general: Limits, role: &RoleLimits) -> Limits {
-    Limits {
-        tokens: role.tokens.unwrap_or(general.tokens),
-        directives: role.directives.unwrap_or(general.directives),
-        depth: role.depth.unwrap_or(general.depth),
-        aliases: role.aliases.unwrap_or(general.aliases),
-        root_fields: role.root_fields.unwrap_or(general.root_fields),
-        complexity: role.complexity.unwrap_or(general.complexity),
-        batch: role.batch.unwrap_or(general.batch),
-        ..general
     }
 }
 

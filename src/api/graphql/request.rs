@@ -27,7 +27,7 @@ use crate::api::{
 use clientele_core::flow::Flow;
 use clientele_domain::caller::Caller;
 
-/// What all requests share.
+/// The parts that all requests share.
 #[derive(Clone)]
 pub struct Shared {
     pub sources: Arc<Sources>,

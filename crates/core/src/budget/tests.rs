@@ -126,7 +126,7 @@ async fn what_a_change_has_stored_is_told_even_if_memory_is_short_or_time_is_ove
     );
     let change = pool.start(Priority::Change, None).expect("there is room");
     assert_eq!(
-        write(&change, &"x".repeat(2 * BLOCK)).await.expect("it is told").len(),
+        write(&change, &"x".repeat(2 * BLOCK)).await.expect("it fits").len(),
         2 * BLOCK
     );
     drop(change);
@@ -157,7 +157,7 @@ async fn a_caller_leaves_a_quarter_of_the_connections_to_others_however_many_req
     drop((requests, in_use));
     let again = request(Some("ana"));
     let in_use: Vec<_> = (0..9).filter_map(|_| take(&again)).collect();
-    assert_eq!(in_use.len(), 4, "one request has no more than its own part");
+    assert_eq!(in_use.len(), 4, "one request is limited to its own part");
     for (all, of_caller) in [(1, 1), (2, 1), (3, 2), (4, 3), (16, 12)] {
         let pool = BudgetPool::new(MINUTE, Connections { all, of_request: all }, &AnswerSettings::default());
         let allowed = pool.start(Priority::Read, Some(flow("ana"))).expect("there is memory");
@@ -202,10 +202,10 @@ async fn what_is_read_twice_counts_once() {
 
 #[tokio::test]
 async fn outside_of_a_request_there_are_no_bounds() {
-    hold(usize::MAX).expect("nobody counts");
+    hold(usize::MAX).expect("there is no limit");
     let mut text = Text::begin();
     text.push("text");
-    assert_eq!(text.finish().expect("nobody counts"), b"text");
+    assert_eq!(text.finish().expect("there is no limit"), b"text");
 }
 
 #[test]

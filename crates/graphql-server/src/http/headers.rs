@@ -22,54 +22,33 @@ impl Media {
 
 /// The media type that the caller accepts; None if neither.
 pub(super) fn negotiate(headers: &HeaderMap) -> Option<Media> {
-    let mut ranges = headers
-        .get_all(header::ACCEPT)
-        .iter()
+    let values = headers.get_all(header::ACCEPT).iter();
+    let ranges = values
         .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter(|range| !range.trim().is_empty())
-        .peekable();
-    if ranges.peek().is_none() {
+        .flat_map(|value| value.split(','));
+    let ranges: Vec<_> = ranges.filter(|range| !range.trim().is_empty()).map(parse).collect();
+    if ranges.is_empty() {
         return Some(Media::Json);
     }
-    let (mut response, mut json) = (Weight::default(), Weight::default());
-    for range in ranges {
-        let (name, quality) = parse(range);
-        match name.as_str() {
-            "application/graphql-response+json" => response.consider(3, quality),
-            "application/json" => json.consider(3, quality),
-            "application/*" => [&mut response, &mut json]
-                .into_iter()
-                .for_each(|weight| weight.consider(2, quality)),
-            "*/*" => [&mut response, &mut json]
-                .into_iter()
-                .for_each(|weight| weight.consider(1, quality)),
-            _ => {}
-        }
-    }
+    // The rank and the quality of the most exact range that matches.
+    let best = |name: &str| {
+        let matching = ranges.iter().filter_map(|(range, quality)| match range.as_str() {
+            range if range == name => Some((3, *quality)),
+            "application/*" => Some((2, *quality)),
+            "*/*" => Some((1, *quality)),
+            _ => None,
+        });
+        matching
+            .reduce(|best, next| if next.0 > best.0 { next } else { best })
+            .unwrap_or((0, 0))
+    };
+    let (rank, response) = best("application/graphql-response+json");
+    let (_, json) = best("application/json");
     // A client that accepts any type can be an old one; one that names the newer type knows it.
-    let named = response.rank == 3;
-    if response.quality > 0 && (response.quality > json.quality || named && response.quality == json.quality) {
+    if response > 0 && (response > json || rank == 3 && response == json) {
         Some(Media::Response)
-    } else if json.quality > 0 {
-        Some(Media::Json)
     } else {
-        None
-    }
-}
-
-/// The quality of the most exact range that matches.
-#[derive(Default)]
-struct Weight {
-    rank: u8,
-    quality: u16,
-}
-
-impl Weight {
-    fn consider(&mut self, rank: u8, quality: u16) {
-        if rank > self.rank {
-            *self = Self { rank, quality };
-        }
+        (json > 0).then_some(Media::Json)
     }
 }
 

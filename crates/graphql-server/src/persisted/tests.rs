@@ -1,4 +1,4 @@
-//! What may be named, what naming it answers, and that strangers can't fill the memory.
+//! Naming documents, its errors, and the bound on the memory of registered documents.
 
 use super::{DocumentRef, Manifest, Persisted, sha256};
 use crate::{error::Code, settings::TrustedDocuments};

@@ -36,8 +36,8 @@ impl Mismatch {
         self
     }
 
-    /// The error `Variable "$input" at "client.gender": …`. Its path begins with `root`, the name of the variable or of
-    /// the argument.
+    /// The error `Variable "$input" at "client.gender": …`. Its path begins with `root`, the name of the variable or
+    /// of the argument.
     pub fn error(mut self, code: Code, subject: &str, root: &str) -> GraphqlError {
         let segment = |segment: &PathSegment| match segment {
             PathSegment::Field(name) => name.clone(),

@@ -190,7 +190,7 @@ async fn the_price_of_what_is_too_dear_is_told_too() {
             (code(&answers[1]), &answers[1]["extensions"]),
             ("QUERY_TOO_COMPLEX", &cost)
         );
-        // What isn't read has no price.
+        // A document that isn't read has no price.
         assert_eq!(priced(&json!({"query": "{nothing}"})).await.get("extensions"), None);
     }
     let (_, _, silent) = send_to(&app, post(NEW, dearer.to_string())).await;

@@ -1,4 +1,4 @@
-//! What is copied on the way from a document to what is run, and what is kept of it.
+//! The bytes that preparing a document copies, and those that the cache counts.
 
 use async_graphql::{Data, Variables};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::{
     tests::{AUTHENTICATED, ask_with, server},
 };
 
-/// What a request that is refused was said to copy, in bytes.
+/// The bytes that a refused request would copy, as its error says.
 fn copied(error: &GraphqlError) -> usize {
     let rest = error.message.strip_prefix("The document has ").expect("a number");
     let (bytes, what) = rest.split_once(' ').expect("words");

@@ -296,7 +296,7 @@ async fn error_about_literal_carries_path_in_arguments() {
     ] {
         assert_eq!(input_path(query, json!({})).await, path, "{query}");
     }
-    // What isn't about a value has no such path.
+    // An error that isn't about a value has no such path.
     assert_eq!(input_path("{ nothing }", json!({})).await, Value::Null);
 }
 

@@ -14,13 +14,13 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use crate::{
-    limits::general,
+    limits::limits_of,
     prepare::{
         flatten::{root, same},
         merging,
     },
     server::Validator,
-    settings::GraphqlSettings,
+    settings::{GraphqlSettings, RoleLimits},
     tests::{Mutation, Query, data, error},
 };
 
@@ -236,7 +236,7 @@ proptest! {
         let registry = SCHEMA.registry();
         let document = parse_query(&query).unwrap();
         let (_, operation) = document.operations.iter().next().unwrap();
-        let limits = general(&GraphqlSettings::default());
+        let limits = limits_of(&GraphqlSettings::default(), &RoleLimits::default());
         let judged = merging::check(operation, &document, registry, &limits).is_ok();
         let model = Model { document: &document, registry };
         let mut fields = Vec::new();

@@ -1,4 +1,4 @@
-//! What the first pass over the text refuses, counts and rewrites.
+//! Errors, counts and rewritten parts of the first pass over the text.
 
 use proptest::prelude::*;
 use serde_json::json;
