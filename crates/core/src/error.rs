@@ -3,7 +3,7 @@
 //!
 //! An error never shows the database's message to a caller. Each API maps a variant to its own code and message.
 
-use std::{fmt, io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use sea_orm::{ConnAcquireErr, DbErr, RuntimeErr, sqlx};
 
@@ -68,54 +68,53 @@ impl Error {
 
     /// The kind of error for a log line. Never includes the cause's text, which may repeat stored data.
     pub fn kind(&self) -> String {
-        match self {
-            Self::Unauthenticated
-            | Self::TooManyAttempts(_)
-            | Self::Forbidden(_)
-            | Self::Conflict
-            | Self::Unavailable(_)
-            | Self::ReadOnly
-            | Self::TimedOut
-            | Self::TooLarge { .. }
-            | Self::Busy => self.to_string(),
-            Self::Internal(cause) => {
-                if let Some(error) = cause.downcast_ref::<DbErr>() {
-                    database_kind(error)
-                } else if let Some(error) = cause.downcast_ref::<serde_json::Error>() {
-                    format!("JSON: {:?}", error.classify())
-                } else if let Some(Defect(sentence)) = cause.downcast_ref() {
-                    (*sentence).to_owned()
-                } else {
-                    "internal".to_owned()
-                }
-            }
+        let Self::Internal(cause) = self else {
+            return self.to_string();
+        };
+        if let Some(error) = cause.downcast_ref::<DbErr>() {
+            database_kind(error)
+        } else if let Some(error) = cause.downcast_ref::<serde_json::Error>() {
+            format!("JSON: {:?}", error.classify())
+        } else if let Some(Defect(sentence)) = cause.downcast_ref() {
+            (*sentence).to_owned()
+        } else {
+            "internal".to_owned()
         }
     }
 }
 
 /// The reason why the database is unavailable, for the log. Holds no stored data and never the database's message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Cause {
-    /// All connections are in use.
+    #[error("no connection was free in time")]
     NoFreeConnection,
     /// The connections were closed because the process stops.
+    #[error("the connections are closed")]
     Closed,
     /// The connection was refused or broken.
+    #[error("{}", io_name(*.0))]
     Io(io::ErrorKind),
+    #[error("no TLS connection")]
     Tls,
     /// The connection ended in the middle of an exchange.
+    #[error("the connection was lost")]
     Lost,
     /// A result code of SQLite.
+    #[error("{} (code {})", sqlite_name(*.0), .0)]
     Sqlite(i32),
     /// A SQLSTATE of PostgreSQL.
+    #[error("{} (code {})", postgres_name(.0), postgres_code(.0))]
     Postgres([u8; 5]),
-    /// The database file was removed, renamed or replaced while it was open.
+    /// The database file changed while it was open.
+    #[error("its file was removed, renamed or replaced")]
     FileGone,
-    /// A known outage: the database wasn't queried again.
+    /// The database wasn't queried again.
+    #[error("an outage is known")]
     Outage,
     /// Another request failed to read the same rows a moment ago.
+    #[error("the same read failed for another request")]
     SharedRead,
-    /// Too many passwords wait to be hashed.
+    #[error("too many passwords wait to be hashed")]
     HashingQueue,
 }
 
@@ -123,9 +122,7 @@ impl Cause {
     /// Returns true when no connection could be opened or kept, which starts a probe.
     pub fn is_about_reaching(self) -> bool {
         match self {
-            Self::Io(_) | Self::Tls | Self::Lost | Self::Outage | Self::Closed => true,
-            // These are counted by metrics.
-            Self::NoFreeConnection => true,
+            Self::Io(_) | Self::Tls | Self::Lost | Self::Outage | Self::Closed | Self::NoFreeConnection => true,
             Self::Postgres(state) => state.starts_with(b"08") || state.starts_with(b"57"),
             _ => false,
         }
@@ -150,52 +147,45 @@ impl Cause {
     }
 }
 
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoFreeConnection => f.write_str("no connection was free in time"),
-            Self::Closed => f.write_str("the connections are closed"),
-            // A Unix socket.
-            Self::Io(io::ErrorKind::NotFound) => f.write_str("its socket does not exist"),
-            Self::Io(kind) => write!(f, "{kind}"),
-            Self::Tls => f.write_str("no TLS connection"),
-            Self::Lost => f.write_str("the connection was lost"),
-            Self::Sqlite(code) => {
-                let class = match code & 0xff {
-                    10 => "disk I/O error",
-                    11 => "the database file is corrupt",
-                    26 => "the file is not a database",
-                    13 => "database or disk is full",
-                    14 => "unable to open the database file",
-                    _ => "error",
-                };
-                write!(f, "{class} (code {code})")
-            }
-            Self::Postgres(state) => {
-                let state = str::from_utf8(state).unwrap_or_default();
-                let name = match state {
-                    "28000" => "invalid authorization",
-                    "28P01" => "invalid password",
-                    "3D000" => "the database does not exist",
-                    "25P03" => "idle in a transaction for too long",
-                    "53100" => "disk full",
-                    "53200" => "out of memory",
-                    "53300" => "too many connections",
-                    "57P01" => "terminated by an administrator",
-                    "57P02" => "crash shutdown",
-                    "57P03" => "starting up or shutting down",
-                    "58030" => "I/O error",
-                    "XX001" => "data corrupted",
-                    "XX002" => "index corrupted",
-                    _ => "error",
-                };
-                write!(f, "{name} (code {state})")
-            }
-            Self::FileGone => f.write_str("its file was removed, renamed or replaced"),
-            Self::Outage => f.write_str("an outage is known"),
-            Self::SharedRead => f.write_str("the same read failed for another request"),
-            Self::HashingQueue => f.write_str("too many passwords wait to be hashed"),
-        }
+fn io_name(kind: io::ErrorKind) -> String {
+    match kind {
+        // A Unix socket.
+        io::ErrorKind::NotFound => "its socket does not exist".to_owned(),
+        kind => kind.to_string(),
+    }
+}
+
+const fn sqlite_name(code: i32) -> &'static str {
+    match code & 0xff {
+        10 => "disk I/O error",
+        11 => "the database file is corrupt",
+        26 => "the file is not a database",
+        13 => "database or disk is full",
+        14 => "unable to open the database file",
+        _ => "error",
+    }
+}
+
+fn postgres_code(state: &[u8; 5]) -> &str {
+    str::from_utf8(state).unwrap_or_default()
+}
+
+fn postgres_name(state: &[u8; 5]) -> &'static str {
+    match state {
+        b"28000" => "invalid authorization",
+        b"28P01" => "invalid password",
+        b"3D000" => "the database does not exist",
+        b"25P03" => "idle in a transaction for too long",
+        b"53100" => "disk full",
+        b"53200" => "out of memory",
+        b"53300" => "too many connections",
+        b"57P01" => "terminated by an administrator",
+        b"57P02" => "crash shutdown",
+        b"57P03" => "starting up or shutting down",
+        b"58030" => "I/O error",
+        b"XX001" => "data corrupted",
+        b"XX002" => "index corrupted",
+        _ => "error",
     }
 }
 
@@ -206,17 +196,16 @@ struct Defect(&'static str);
 
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        match &error {
-            DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => Self::Unavailable(Cause::NoFreeConnection),
-            DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed) => Self::Unavailable(Cause::Closed),
-            DbErr::Conn(cause) | DbErr::Exec(cause) | DbErr::Query(cause) => match cause {
-                RuntimeErr::SqlxError(cause) => from_driver(cause)
-                    .or_else(|| from_connecting(&error, cause))
-                    .unwrap_or_else(|| Self::internal(error)),
-                RuntimeErr::Internal(_) => Self::internal(error),
-            },
-            _ => Self::internal(error),
-        }
+        let known = match &error {
+            DbErr::ConnectionAcquire(ConnAcquireErr::Timeout) => Some(Self::Unavailable(Cause::NoFreeConnection)),
+            DbErr::ConnectionAcquire(ConnAcquireErr::ConnectionClosed) => Some(Self::Unavailable(Cause::Closed)),
+            DbErr::Conn(RuntimeErr::SqlxError(cause)) => from_driver(cause, true),
+            DbErr::Exec(RuntimeErr::SqlxError(cause)) | DbErr::Query(RuntimeErr::SqlxError(cause)) => {
+                from_driver(cause, false)
+            }
+            _ => None,
+        };
+        known.unwrap_or_else(|| Self::internal(error))
     }
 }
 
@@ -251,7 +240,7 @@ fn database_kind(error: &DbErr) -> String {
     format!("database: {name}{}", code.unwrap_or_default())
 }
 
-fn from_driver(error: &sqlx::Error) -> Option<Error> {
+fn from_driver(error: &sqlx::Error, is_connecting: bool) -> Option<Error> {
     match error {
         sqlx::Error::AnyDriverError(carried) => carried.downcast_ref::<Error>().cloned(),
         sqlx::Error::Io(error) => Some(Error::Unavailable(Cause::Io(error.kind()))),
@@ -266,21 +255,12 @@ fn from_driver(error: &sqlx::Error) -> Option<Error> {
                 ));
             }
             let code = error.code()?;
-            if error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
-                from_sqlite(code.parse().ok()?)
-            } else {
-                from_sqlstate(&code)
-            }
-        }
-        _ => None,
-    }
-}
-
-/// Connection errors that would be defects in a statement, such as a password that is no longer valid.
-fn from_connecting(error: &DbErr, cause: &sqlx::Error) -> Option<Error> {
-    match (error, cause) {
-        (DbErr::Conn(_), sqlx::Error::Database(cause)) => {
-            Some(Error::Unavailable(Cause::Postgres(sqlstate(&cause.code()?)?)))
+            let known = match error.try_downcast_ref::<sqlx::sqlite::SqliteError>() {
+                Some(_) => code.parse().ok().and_then(from_sqlite),
+                None => from_sqlstate(&code),
+            };
+            // Some errors of opening a connection would be defects in a statement: an invalid password, for example.
+            known.or_else(|| postgres(&code).filter(|_| is_connecting))
         }
         _ => None,
     }
@@ -314,11 +294,6 @@ fn from_sqlite(code: i32) -> Option<Error> {
     }
 }
 
-/// The five characters of a SQLSTATE. SQLite's codes are shorter.
-fn sqlstate(code: &str) -> Option<[u8; 5]> {
-    code.as_bytes().try_into().ok()
-}
-
 /// SQLSTATEs of PostgreSQL and compatible databases.
 fn from_sqlstate(code: &str) -> Option<Error> {
     match code {
@@ -330,13 +305,17 @@ fn from_sqlstate(code: &str) -> Option<Error> {
         // read_only_sql_transaction
         "25006" => Some(Error::ReadOnly),
         // idle_in_transaction_session_timeout, data_corrupted, index_corrupted
-        "25P03" | "XX001" | "XX002" => Some(Error::Unavailable(Cause::Postgres(sqlstate(code)?))),
+        "25P03" | "XX001" | "XX002" => postgres(code),
         // Connection exceptions, insufficient resources, operator intervention, system errors.
-        _ if ["08", "53", "57", "58"].contains(&code.get(..2)?) => {
-            Some(Error::Unavailable(Cause::Postgres(sqlstate(code)?)))
-        }
+        _ if ["08", "53", "57", "58"].contains(&code.get(..2)?) => postgres(code),
         _ => None,
     }
+}
+
+/// None for the codes of SQLite: they are shorter than a SQLSTATE.
+fn postgres(code: &str) -> Option<Error> {
+    let state = code.as_bytes().try_into().ok()?;
+    Some(Error::Unavailable(Cause::Postgres(state)))
 }
 
 #[cfg(test)]

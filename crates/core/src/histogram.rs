@@ -92,7 +92,8 @@ mod tests {
         let mut text = String::new();
         encode(&mut text, &registry).expect("text");
         let expected = "# HELP x_seconds Help.\n# TYPE x_seconds histogram\nx_seconds_sum 0.223\nx_seconds_count 5\n\
-                        x_seconds_bucket{le=\"0.01\"} 2\nx_seconds_bucket{le=\"0.1\"} 4\nx_seconds_bucket{le=\"+Inf\"} 5\n# EOF\n";
+                        x_seconds_bucket{le=\"0.01\"} 2\nx_seconds_bucket{le=\"0.1\"} 4\n\
+                        x_seconds_bucket{le=\"+Inf\"} 5\n# EOF\n";
         assert_eq!(text, expected);
     }
 }

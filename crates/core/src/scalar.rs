@@ -28,16 +28,11 @@ impl Date {
 )]
 impl ScalarType for Date {
     fn parse(value: Value) -> InputValueResult<Self> {
-        match &value {
-            Value::String(text) => {
-                Date::parse(text).ok_or_else(|| InputValueError::custom("not a date: send YYYY-MM-DD"))
-            }
-            _ => Err(InputValueError::custom("not a date: send YYYY-MM-DD")),
-        }
+        text(&value, Date::parse).ok_or_else(|| InputValueError::custom("not a date: send YYYY-MM-DD"))
     }
 
     fn is_valid(value: &Value) -> bool {
-        matches!(value, Value::String(text) if Date::parse(text).is_some())
+        text(value, Date::parse).is_some()
     }
 
     fn to_value(&self) -> Value {
@@ -69,16 +64,11 @@ impl DateTime {
 )]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
-        match &value {
-            Value::String(text) => {
-                DateTime::parse(text).ok_or_else(|| InputValueError::custom("not a point in time: send RFC 3339"))
-            }
-            _ => Err(InputValueError::custom("not a point in time: send RFC 3339")),
-        }
+        text(&value, DateTime::parse).ok_or_else(|| InputValueError::custom("not a point in time: send RFC 3339"))
     }
 
     fn is_valid(value: &Value) -> bool {
-        matches!(value, Value::String(text) if DateTime::parse(text).is_some())
+        text(value, DateTime::parse).is_some()
     }
 
     fn to_value(&self) -> Value {
@@ -108,12 +98,8 @@ impl Decimal {
             text
         };
         // ".0" leaves only an optional sign.
-        let bare = trimmed.is_empty() || trimmed == "-";
-        Some(Self(if bare {
-            format!("{trimmed}0")
-        } else {
-            trimmed.to_owned()
-        }))
+        let is_bare = matches!(trimmed, "" | "-");
+        Some(Self(format!("{trimmed}{}", if is_bare { "0" } else { "" })))
     }
 }
 
@@ -128,11 +114,18 @@ impl ScalarType for Decimal {
     }
 
     fn is_valid(value: &Value) -> bool {
-        matches!(value, Value::String(text) if Decimal::parse(text).is_some())
+        text(value, Decimal::parse).is_some()
     }
 
     fn to_value(&self) -> Value {
         Value::String(self.0.clone())
+    }
+}
+
+fn text<T>(value: &Value, parse: fn(&str) -> Option<T>) -> Option<T> {
+    match value {
+        Value::String(text) => parse(text),
+        _ => None,
     }
 }
 
