@@ -18,8 +18,8 @@ pub type Ping = Arc<dyn Fn() -> Pin<Box<dyn Future<Output = Result<(), &'static 
 /// A line about a part that fails for some callers only, which `/health/ready` shows.
 pub type Finding = Arc<dyn Fn() -> Option<&'static str> + Send + Sync>;
 
-/// Probes usually give up after less time.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The time limit of a ping. Probes usually end earlier.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// The reason while the database doesn't answer.
 pub const NO_ANSWER: &str = "the database does not answer\n";
 const NEVER_STORED: [(axum::http::HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
@@ -37,7 +37,7 @@ async fn ready(ping: Ping, finding: Finding, stopping: watch::Receiver<bool>) ->
     if *stopping.borrow() {
         return not_ready("stopping\n");
     }
-    match tokio::time::timeout(PATIENCE, ping()).await {
+    match tokio::time::timeout(PING_TIMEOUT, ping()).await {
         Ok(Ok(())) => {
             let text = format!("ready\n{}", finding().unwrap_or_default());
             (StatusCode::OK, NEVER_STORED, text)

@@ -5,7 +5,6 @@
 
 mod process;
 mod requests;
-mod sign_in;
 mod text;
 
 use std::{fmt, sync::Arc, time::Duration};
@@ -21,17 +20,14 @@ use chrono::Utc;
 use http_server::rate_limit::{self, RateLimit};
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
+    encoding::{DescriptorEncoder, EncodeGaugeValue, EncodeMetric},
     metrics::{MetricType, family::Family, gauge::ConstGauge, gauge::Gauge},
     registry::Registry,
 };
 use tokio::time::timeout;
 
+pub use self::requests::{ApiMetrics, SignInMethod, SignInOutcome};
 use self::{process::Process, text::Format};
-pub use self::{
-    requests::ApiMetrics,
-    sign_in::{SignInMethod, SignInOutcome},
-};
 use super::{
     RequestId,
     authentication::{Authentication, Gate, Guard, protect},
@@ -45,7 +41,7 @@ use clientele_domain::{
 };
 
 /// The time limit of the database for its part of a page.
-const PATIENCE: Duration = Duration::from_secs(1);
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The metrics page.
 #[derive(Debug)]
@@ -55,17 +51,11 @@ struct Page {
     database_up: Gauge,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Build {
-    version: &'static str,
-}
-
 impl Page {
     fn new(services: &Services, metrics: &ApiMetrics, authentication: &Authentication) -> Self {
         let database_up = Gauge::default();
-        let build = Family::<Build, Gauge>::default();
-        let version = env!("CARGO_PKG_VERSION");
-        build.get_or_create(&Build { version }).set(1);
+        let build = Family::<[(&str, &str); 1], Gauge>::default();
+        build.get_or_create(&[("version", env!("CARGO_PKG_VERSION"))]).set(1);
         let mut registry = Registry::default();
         let ours = registry.sub_registry_with_prefix("clientele");
         ours.register("build_info", "The version of this server", build);
@@ -96,17 +86,25 @@ impl Collector for IssuerKeys {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         if let Some(is_up) = self.0.is_issuer_up() {
             let help = "Whether the issuer's keys could be fetched the last time, 0 or 1.";
-            let encoder = encoder.encode_descriptor("issuer_up", help, None, MetricType::Gauge)?;
-            ConstGauge::new(i64::from(is_up)).encode(encoder)?;
+            gauge(&mut encoder, "issuer_up", help, i64::from(is_up))?;
         }
-        let Some(age) = self.0.issuer_keys_age() else {
-            return Ok(());
-        };
-        let name = "issuer_keys_age_seconds";
-        let help = "Time since the issuer's keys were fetched successfully.";
-        let encoder = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-        ConstGauge::new(age.as_secs_f64()).encode(encoder)
+        if let Some(age) = self.0.issuer_keys_age() {
+            let help = "Time since the issuer's keys were fetched successfully.";
+            gauge(&mut encoder, "issuer_keys_age_seconds", help, age.as_secs_f64())?;
+        }
+        Ok(())
     }
+}
+
+/// Writes the present value of a gauge.
+fn gauge(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    value: impl EncodeGaugeValue,
+) -> Result<(), fmt::Error> {
+    let encoder = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    ConstGauge::new(value).encode(encoder)
 }
 
 /// The route of `/metrics`, for callers with VIEW_METRICS, or for all callers if configured.
@@ -143,7 +141,7 @@ async fn answer(
     id: Option<Extension<RequestId>>,
     headers: HeaderMap,
 ) -> Response {
-    let read = timeout(PATIENCE, page.messages.read_outbox(&caller, Utc::now())).await;
+    let read = timeout(DATABASE_TIMEOUT, page.messages.read_outbox(&caller, Utc::now())).await;
     match read {
         Ok(Err(error @ Error::Forbidden(_))) => return rest::failed(error, id.as_deref()),
         Ok(Ok(())) => page.database_up.set(1),

@@ -5,8 +5,10 @@ use std::{fmt, fs};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
-    metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
+    metrics::{MetricType, counter::ConstCounter},
 };
+
+use super::gauge;
 
 /// The unit of times in `/proc`, per second. The same on every Linux system that Rust's standard library supports.
 const TICKS: f64 = 100.0;
@@ -56,8 +58,7 @@ impl Collector for Process {
         ];
         for (name, help, value) in gauges {
             if let Some(value) = value {
-                let encoder = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
-                ConstGauge::new(value).encode(encoder)?;
+                gauge(&mut encoder, name, help, value)?;
             }
         }
         Ok(())

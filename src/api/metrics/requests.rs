@@ -1,4 +1,4 @@
-//! Metrics of requests: their number, duration and outcome by kind.
+//! Metrics of requests and sign-ins: their number, duration and outcome by kind.
 //!
 //! Labels have values of closed sets, which callers can't extend.
 
@@ -10,12 +10,12 @@ use std::{
 use axum::http::{Method, StatusCode};
 use prometheus_client::{
     collector::Collector,
-    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
-    metrics::{MetricType, counter::Counter, family::Family, gauge::ConstGauge},
+    encoding::DescriptorEncoder,
+    metrics::{counter::Counter, family::Family},
     registry::Registry,
 };
 
-use super::{SignInMethod, SignInOutcome};
+use super::gauge;
 use clientele_core::{
     histogram::{Buckets, Histogram},
     problem::Problem,
@@ -33,6 +33,35 @@ const STATUSES: [u16; 19] = [
     0, 200, 307, 400, 401, 403, 404, 405, 406, 408, 409, 413, 415, 422, 429, 431, 500, 503, 504,
 ];
 
+/// The method of a sign-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignInMethod {
+    None,
+    Password,
+    Token,
+    IssuedToken,
+}
+
+/// The labels of the methods, in their order.
+const SIGN_IN_METHODS: [&str; 4] = ["none", "password", "token", "issued_token"];
+
+/// The result of a sign-in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SignInOutcome {
+    Success,
+    Missing,
+    Wrong,
+    Throttled,
+    Busy,
+    Failed,
+}
+
+/// The labels of the outcomes, in their order.
+const SIGN_IN_OUTCOMES: [&str; 6] = ["success", "missing", "wrong", "throttled", "busy", "failed"];
+
+/// Names and values.
+type Labels<const N: usize, V = &'static str> = [(&'static str, V); N];
+
 /// The metrics of the server and its APIs. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct ApiMetrics(Arc<Inner>);
@@ -40,75 +69,35 @@ pub struct ApiMetrics(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     operations: OnceLock<Operations>,
-    requests: Family<RequestLabels, Histogram, fn() -> Histogram>,
-    errors: Family<ErrorLabels, Counter>,
-    user_errors: Family<CodeLabel, Counter>,
-    refusals: Family<ReasonLabel, Counter>,
+    requests: Family<Labels<3, String>, Histogram, fn() -> Histogram>,
+    errors: Family<Labels<2>, Counter>,
+    user_errors: Family<Labels<1>, Counter>,
+    refusals: Family<Labels<1>, Counter>,
     refused: [Counter; Reason::ALL.len()],
-    sign_ins: Family<SignInLabels, Counter>,
-    signed_in: [[Counter; SignInOutcome::ALL.len()]; SignInMethod::ALL.len()],
-    exceeded: Family<LimitLabels, Counter>,
-    places: OnceLock<RequestPermits>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RequestLabels {
-    api: &'static str,
-    operation: String,
-    status: u16,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ErrorLabels {
-    api: &'static str,
-    code: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct CodeLabel {
-    code: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct ReasonLabel {
-    reason: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct SignInLabels {
-    method: &'static str,
-    outcome: &'static str,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct LimitLabels {
-    limit: &'static str,
-    outcome: &'static str,
+    sign_ins: Family<Labels<2>, Counter>,
+    signed_in: [[Counter; SIGN_IN_OUTCOMES.len()]; SIGN_IN_METHODS.len()],
+    exceeded: Family<Labels<2>, Counter>,
+    permits: OnceLock<RequestPermits>,
 }
 
 impl Default for ApiMetrics {
     fn default() -> Self {
-        let refusals = Family::<ReasonLabel, Counter>::default();
-        let sign_ins = Family::<SignInLabels, Counter>::default();
+        let refusals = Family::<Labels<1>, Counter>::default();
+        let sign_ins = Family::<Labels<2>, Counter>::default();
         Self(Arc::new(Inner {
             requests: Family::new_with_constructor(|| Histogram::new(SECONDS)),
             operations: OnceLock::new(),
             errors: Family::default(),
             user_errors: Family::default(),
-            refused: Reason::ALL.map(|reason| {
-                let reason = reason.as_str();
-                refusals.get_or_create_owned(&ReasonLabel { reason })
-            }),
+            refused: Reason::ALL.map(|reason| refusals.get_or_create_owned(&[("reason", reason.as_str())])),
             refusals,
-            signed_in: SignInMethod::ALL.map(|method| {
-                SignInOutcome::ALL.map(|outcome| {
-                    let (method, outcome) = (method.as_str(), outcome.as_str());
-                    sign_ins.get_or_create_owned(&SignInLabels { method, outcome })
-                })
+            signed_in: SIGN_IN_METHODS.map(|method| {
+                SIGN_IN_OUTCOMES
+                    .map(|outcome| sign_ins.get_or_create_owned(&[("method", method), ("outcome", outcome)]))
             }),
             sign_ins,
             exceeded: Family::default(),
-            places: OnceLock::new(),
+            permits: OnceLock::new(),
         }))
     }
 }
@@ -130,11 +119,11 @@ impl ApiMetrics {
         let status = request.status.map_or(0, |status| status.as_u16());
         let status_at = STATUSES.iter().position(|known| *known == status).unwrap_or(0);
         let create = || {
-            self.0.requests.get_or_create_owned(&RequestLabels {
-                api: operation.api,
-                operation: operation.name.clone(),
-                status: STATUSES[status_at],
-            })
+            self.0.requests.get_or_create_owned(&[
+                ("api", operation.api.to_owned()),
+                ("operation", operation.name.clone()),
+                ("status", STATUSES[status_at].to_string()),
+            ])
         };
         operation.durations[status_at]
             .get_or_init(create)
@@ -163,7 +152,7 @@ impl ApiMetrics {
 
     fn codes(&self, api: &'static str, report: &ErrorReport) {
         for code in &report.codes {
-            self.0.errors.get_or_create(&ErrorLabels { api, code }).inc();
+            self.0.errors.get_or_create(&[("api", api), ("code", code)]).inc();
         }
     }
 
@@ -174,8 +163,8 @@ impl ApiMetrics {
     /// Counts the `userErrors` of a mutation, even if the caller doesn't select them.
     pub fn user_errors(&self, problems: &[Problem]) {
         for problem in problems {
-            let code = problem.code.as_str();
-            self.0.user_errors.get_or_create(&CodeLabel { code }).inc();
+            let labels = [("code", problem.code.as_str())];
+            self.0.user_errors.get_or_create(&labels).inc();
         }
     }
 
@@ -186,12 +175,13 @@ impl ApiMetrics {
     /// Counts a request over a limit of the GraphQL API: refused, or only observed.
     pub fn limit_exceeded(&self, limit: &'static str, observed: bool) {
         let outcome = if observed { "observed" } else { "refused" };
-        self.0.exceeded.get_or_create(&LimitLabels { limit, outcome }).inc();
+        let labels = [("limit", limit), ("outcome", outcome)];
+        self.0.exceeded.get_or_create(&labels).inc();
     }
 
     /// Shows the number of requests in progress and waiting.
-    pub fn watch(&self, places: &RequestPermits) {
-        let _ = self.0.places.set(places.clone());
+    pub fn watch(&self, permits: &RequestPermits) {
+        let _ = self.0.permits.set(permits.clone());
     }
 
     /// The metrics as a page of their own.
@@ -205,36 +195,19 @@ impl ApiMetrics {
     /// Adds these metrics to a registry.
     pub(super) fn register(&self, registry: &mut Registry) {
         let all = &self.0;
-        registry.register(
-            "request_seconds",
-            "How long requests took, by API, operation and HTTP status (0: given up by the caller, or another one)",
-            all.requests.clone(),
-        );
-        registry.register(
-            "errors",
-            "Errors in responses, by extensions.code in GraphQL and by returnStatus in REST",
-            all.errors.clone(),
-        );
-        registry.register(
-            "user_errors",
-            "Problems that GraphQL mutations answered in userErrors, by their code",
-            all.user_errors.clone(),
-        );
-        registry.register(
-            "refused",
-            "Requests and connections refused by a limit",
-            all.refusals.clone(),
-        );
-        registry.register(
-            "sign_ins",
-            "Requests by how their callers signed in",
-            all.sign_ins.clone(),
-        );
-        registry.register(
-            "graphql_limit_exceeded",
-            "Requests over a limit of the GraphQL API",
-            all.exceeded.clone(),
-        );
+        let help =
+            "How long requests took, by API, operation and HTTP status (0: given up by the caller, or another one)";
+        registry.register("request_seconds", help, all.requests.clone());
+        let help = "Errors in responses, by extensions.code in GraphQL and by returnStatus in REST";
+        registry.register("errors", help, all.errors.clone());
+        let help = "Problems that GraphQL mutations answered in userErrors, by their code";
+        registry.register("user_errors", help, all.user_errors.clone());
+        let help = "Requests and connections refused by a limit";
+        registry.register("refused", help, all.refusals.clone());
+        let help = "Requests by how their callers signed in";
+        registry.register("sign_ins", help, all.sign_ins.clone());
+        let help = "Requests over a limit of the GraphQL API";
+        registry.register("graphql_limit_exceeded", help, all.exceeded.clone());
         registry.register_collector(Box::new(UnderWay(self.clone())));
     }
 }
@@ -245,15 +218,23 @@ struct UnderWay(ApiMetrics);
 
 impl Collector for UnderWay {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let (in_progress, waiting) = self.0.0.places.get().map_or((0, 0), RequestPermits::in_use);
-        for (name, help, value) in [
-            ("requests_in_progress", "Requests that are being answered.", in_progress),
-            ("requests_waiting", "Requests that wait to be answered.", waiting),
-        ] {
-            let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-            gauge.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
-        }
-        Ok(())
+        let UnderWay(ApiMetrics(metrics)) = self;
+        let (in_progress, waiting) = metrics.permits.get().map_or((0, 0), RequestPermits::in_use);
+        let in_progress = i64::try_from(in_progress).unwrap_or(i64::MAX);
+        let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
+        let encoder = &mut encoder;
+        gauge(
+            encoder,
+            "requests_in_progress",
+            "Requests that are being answered.",
+            in_progress,
+        )?;
+        gauge(
+            encoder,
+            "requests_waiting",
+            "Requests that wait to be answered.",
+            waiting,
+        )
     }
 }
 
@@ -280,26 +261,22 @@ const REST: usize = 4;
 
 impl Operations {
     fn new(rest_routes: impl IntoIterator<Item = (Method, &'static str)>) -> Self {
-        let operation = |api, name, route| Operation {
+        let operation = |api, name: &str, route| Operation {
             api,
-            name,
+            name: name.to_owned(),
             route,
             durations: Default::default(),
         };
-        let named = |api, name: &str, route| operation(api, name.to_owned(), route);
         let mut all = vec![
-            named("none", "none", None),
-            named("graphql", "none", Some((None, "/graphql"))),
-            named("graphql", "query", None),
-            named("graphql", "mutation", None),
-            named("rest", "none", None),
+            operation("none", "none", None),
+            operation("graphql", "none", Some((None, "/graphql"))),
+            operation("graphql", "query", None),
+            operation("graphql", "mutation", None),
+            operation("rest", "none", None),
         ];
         for (method, path) in rest_routes {
-            all.push(operation(
-                "rest",
-                format!("{method} {path}"),
-                Some((Some(method), path)),
-            ));
+            let name = format!("{method} {path}");
+            all.push(operation("rest", &name, Some((Some(method), path))));
         }
         for (api, route) in [
             ("health", "/health/live"),
@@ -309,7 +286,7 @@ impl Operations {
             ("playground", "/playground"),
             ("playground", "/playground/assets/{file}"),
         ] {
-            all.push(named(api, route, Some((None, route))));
+            all.push(operation(api, route, Some((None, route))));
         }
         Self(all)
     }
