@@ -268,6 +268,6 @@ fn is_missing(problems: &[Problem]) -> bool {
 
 /// The problems of an input as one line.
 fn refused(problems: &[Problem]) -> Failure {
-    let sentences: Vec<&str> = problems.iter().map(|problem| &*problem.message).collect();
+    let sentences: Vec<String> = problems.iter().map(|problem| problem.message.to_string()).collect();
     Failure::new(sentences.join(" "))
 }

@@ -4,15 +4,13 @@
 //! clients. To add an endpoint, add a line to [`ROUTES`] and a handler that calls an existing domain function.
 
 mod answer;
-mod body;
 mod errors;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-mod idempotency;
-mod names;
 mod parameters;
 mod read;
+mod request;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -31,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::timeout_at;
 
 use super::RequestId;
-use answer::{Bare, Expanded};
+use answer::{Bare, Detail};
 use clientele_core::{
     budget::{BudgetPool, Priority, RequestBudget, Size, Text},
     error::Error,
@@ -41,7 +39,7 @@ use clientele_domain::{
     client::{ClientOrder, Clients, Wanted},
     client_by::ClientBy,
 };
-use errors::{Failure, Refusal, codes};
+use errors::{RestError, codes};
 use parameters::{List, Parameters};
 
 /// The settings of the REST API.
@@ -68,45 +66,32 @@ impl Default for RestSettings {
 }
 
 #[derive(Clone)]
-struct Door {
+struct Api {
     clients: Arc<Clients>,
     settings: RestSettings,
     budgets: BudgetPool,
 }
 
-type Asking = Option<Extension<RequestId>>;
-type By = Extension<Caller>;
+type MaybeRequestId = Option<Extension<RequestId>>;
 type ClientId = Result<Path<String>, PathRejection>;
 
 /// A route below `/api`.
 pub struct Route {
     pub method: Method,
     pub path: &'static str,
-    handler: fn() -> MethodRouter<Door>,
+    handler: fn() -> MethodRouter<Api>,
+}
+
+const fn route(method: Method, path: &'static str, handler: fn() -> MethodRouter<Api>) -> Route {
+    Route { method, path, handler }
 }
 
 /// All routes. Each path is also accepted with a trailing slash.
 pub const ROUTES: &[Route] = &[
-    Route {
-        method: Method::GET,
-        path: "/api/clients",
-        handler: || get(list),
-    },
-    Route {
-        method: Method::POST,
-        path: "/api/clients",
-        handler: || post(create),
-    },
-    Route {
-        method: Method::GET,
-        path: "/api/clients/{id}",
-        handler: || get(show),
-    },
-    Route {
-        method: Method::POST,
-        path: "/api/clients/{id}",
-        handler: || post(change),
-    },
+    route(Method::GET, "/api/clients", || get(list)),
+    route(Method::POST, "/api/clients", || post(create)),
+    route(Method::GET, "/api/clients/{id}", || get(show)),
+    route(Method::POST, "/api/clients/{id}", || post(change)),
 ];
 
 /// The router for everything below `/api`.
@@ -121,7 +106,7 @@ pub fn router(clients: Clients, settings: RestSettings, budgets: BudgetPool) -> 
         .route("/api", any(unknown_path))
         .route("/api/", any(unknown_path))
         .route("/api/{*path}", any(unknown_path))
-        .with_state(Door {
+        .with_state(Api {
             clients: Arc::new(clients),
             settings,
             budgets,
@@ -131,65 +116,18 @@ pub fn router(clients: Clients, settings: RestSettings, budgets: BudgetPool) -> 
 /// The response to a request that the server refused before it reached this API.
 pub(in crate::api) fn refused(refusal: http_server::Refusal, sentence: &'static str, id: &RequestId) -> Response {
     use http_server::Refusal as Reason;
-    let (code, source) = match refusal {
-        Reason::BodyTimeout => (codes::TOO_SLOW, Some(sentence.to_owned())),
-        Reason::RateLimit { .. } => (codes::RATE_LIMITED, Some(sentence.to_owned())),
-        Reason::Overload => (codes::UNAVAILABLE, Some(sentence.to_owned())),
-        Reason::Panic => (codes::INTERNAL_ERROR, Some(id.0.to_string())),
+    let code = match refusal {
+        Reason::BodyTimeout => codes::TOO_SLOW,
+        Reason::RateLimit { .. } => codes::RATE_LIMITED,
+        Reason::Overload => codes::UNAVAILABLE,
+        Reason::Panic => return RestError::from(codes::INTERNAL_ERROR).into_response(Some(id)),
     };
-    Failure::from(Refusal { code, source }).into_response(Some(id))
-}
-
-async fn create(State(door): State<Door>, asking: Asking, Extension(caller): By, request: Request) -> Response {
-    respond(door.submit(&caller, request, None).await, asking)
-}
-
-async fn change(
-    State(door): State<Door>,
-    asking: Asking,
-    Extension(caller): By,
-    id: ClientId,
-    request: Request,
-) -> Response {
-    let answer = match named(id) {
-        Ok(id) => door.submit(&caller, request, Some(id)).await,
-        Err(refusal) => Err(refusal.into()),
-    };
-    respond(answer, asking)
-}
-
-async fn show(State(door): State<Door>, asking: Asking, Extension(caller): By, id: ClientId, uri: Uri) -> Response {
-    respond(door.within(&caller, door.client(&caller, id, &uri)).await, asking)
-}
-
-async fn list(State(door): State<Door>, asking: Asking, Extension(caller): By, uri: Uri) -> Response {
-    respond(door.within(&caller, door.clients(&caller, &uri)).await, asking)
-}
-
-async fn unknown_path(asking: Asking, method: Method, uri: Uri) -> Response {
-    let path = uri.path();
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-' | b'.');
-    let source = match path.len() <= 128 && path.bytes().all(plain) {
-        true => format!("There is no route {method} {path}."),
-        false => "There is no route of this method and path.".to_owned(),
-    };
-    respond(Err(Refusal::new(codes::INVALID_API_OPERATION, source).into()), asking)
-}
-
-async fn wrong_method(asking: Asking) -> Response {
-    respond(
-        Err(Refusal {
-            code: codes::METHOD_NOT_IMPLEMENTED,
-            source: None,
-        }
-        .into()),
-        asking,
-    )
+    RestError::new(code, sentence).into_response(Some(id))
 }
 
 /// The response to a request that failed in another part of the server, in this API's format.
 pub(in crate::api) fn failed(error: Error, id: Option<&RequestId>) -> Response {
-    Failure::from(error).into_response(id)
+    RestError::from(error).into_response(id)
 }
 
 /// The response to a caller whose authentication failed.
@@ -198,20 +136,79 @@ pub(super) fn refuse_caller(refusal: &super::authentication::Refusal, id: &Reque
     let code = match refusal {
         Kept::Missing(_) => codes::INVALID_BASIC_AUTHORIZATION,
         Kept::Wrong => codes::INVALID_CREDENTIALS,
-        Kept::TooMany(_) => codes::TOO_MANY_ATTEMPTS,
+        Kept::TooMany(_) => codes::RATE_LIMITED,
         Kept::Busy | Kept::IssuerAway(_) => codes::UNAVAILABLE,
-        Kept::Surprise(error) => return Failure::from(error.clone()).into_response(Some(id)),
+        Kept::Surprise(error) => return failed(error.clone(), Some(id)),
     };
-    Failure::from(Refusal::new(code, refusal.sentence())).into_response(Some(id))
+    RestError::new(code, refusal.sentence()).into_response(Some(id))
 }
 
-impl Door {
+async fn create(
+    State(api): State<Api>,
+    request_id: MaybeRequestId,
+    Extension(caller): Extension<Caller>,
+    request: Request,
+) -> Response {
+    respond(api.submit(&caller, request, None).await, request_id)
+}
+
+async fn change(
+    State(api): State<Api>,
+    request_id: MaybeRequestId,
+    Extension(caller): Extension<Caller>,
+    id: ClientId,
+    request: Request,
+) -> Response {
+    let answer = match client_id(id) {
+        Ok(id) => api.submit(&caller, request, Some(id)).await,
+        Err(error) => Err(error),
+    };
+    respond(answer, request_id)
+}
+
+async fn show(
+    State(api): State<Api>,
+    request_id: MaybeRequestId,
+    Extension(caller): Extension<Caller>,
+    id: ClientId,
+    uri: Uri,
+) -> Response {
+    respond(
+        api.within_budget(&caller, api.client(&caller, id, &uri)).await,
+        request_id,
+    )
+}
+
+async fn list(
+    State(api): State<Api>,
+    request_id: MaybeRequestId,
+    Extension(caller): Extension<Caller>,
+    uri: Uri,
+) -> Response {
+    respond(api.within_budget(&caller, api.clients(&caller, &uri)).await, request_id)
+}
+
+async fn unknown_path(request_id: MaybeRequestId, method: Method, uri: Uri) -> Response {
+    let path = uri.path();
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'_' | b'-' | b'.');
+    let source = match path.len() <= 128 && path.bytes().all(plain) {
+        true => format!("There is no route {method} {path}."),
+        false => "There is no route of this method and path.".to_owned(),
+    };
+    respond(Err(RestError::new(codes::INVALID_API_OPERATION, source)), request_id)
+}
+
+async fn wrong_method(request_id: MaybeRequestId) -> Response {
+    respond(Err(codes::METHOD_NOT_IMPLEMENTED.into()), request_id)
+}
+
+impl Api {
     /// Ends a read that exceeds the time or memory limit of a request.
-    async fn within(
+    async fn within_budget(
         &self,
         caller: &Caller,
-        reading: impl Future<Output = Result<Vec<u8>, Failure>>,
-    ) -> Result<Body, Failure> {
+        reading: impl Future<Output = Result<Vec<u8>, RestError>>,
+    ) -> Result<Body, RestError> {
         let budget = self.budgets.start(Priority::Read, caller.flow())?;
         let deadline = budget.deadline();
         match timeout_at(deadline.at(), budget.clone().scope(reading)).await {
@@ -220,54 +217,33 @@ impl Door {
         }
     }
 
-    async fn client(&self, caller: &Caller, id: ClientId, uri: &Uri) -> Result<Vec<u8>, Failure> {
+    async fn client(&self, caller: &Caller, id: ClientId, uri: &Uri) -> Result<Vec<u8>, RestError> {
         let parameters = Parameters::parse(uri.query().unwrap_or_default())?;
-        parameters.refuse_beside("a client's id")?;
-        let full_details = parameters.full_details()?;
-        let wanted = if full_details { Wanted::ALL } else { Wanted::default() };
-        let by = ClientBy::Either(named(id)?);
-        let Some((client, definitions)) = self.clients.get(caller, &by, wanted).await? else {
-            return Err(unknown_client().into());
+        parameters.refuse_with("a client's id")?;
+        let detail = match parameters.full_details()? {
+            true => Detail::WithGroups,
+            false => Detail::Bare,
         };
-        if full_details {
-            json(&Expanded {
-                client: &client,
-                definitions: &definitions,
-                with_groups: true,
-            })
-        } else {
-            json(&Bare(&client.client))
-        }
+        let by = ClientBy::Either(client_id(id)?);
+        let found = self.clients.get(caller, &by, detail.wanted()).await?;
+        let (client, definitions) = found.ok_or_else(unknown_client)?;
+        Ok(answer::client(&client, &definitions, detail)?)
     }
 
-    async fn clients(&self, caller: &Caller, uri: &Uri) -> Result<Vec<u8>, Failure> {
-        let list = parameters::list(&Parameters::parse(uri.query().unwrap_or_default())?)?;
-        self.page(caller, &list).await.map_err(|failure| match failure {
-            // Callers that read lists handle this code, and a smaller page is sufficient.
-            Failure::Surprise(Error::TooLarge { most }) => {
-                let source = format!(
-                    "limit: these clients take more than {}: ask for fewer by a lower limit.",
-                    Size(most)
-                );
-                Refusal::new(codes::OUT_OF_BOUNDS_PAGINATION_LIMIT_VALUE, source).into()
-            }
-            failure => failure,
-        })
-    }
-
-    async fn page(&self, caller: &Caller, List { filter, range }: &List) -> Result<Vec<u8>, Failure> {
+    async fn clients(&self, caller: &Caller, uri: &Uri) -> Result<Vec<u8>, RestError> {
+        let List { filter, range } = parameters::list(&Parameters::parse(uri.query().unwrap_or_default())?)?;
         let page = self
             .clients
             .page(
                 caller,
-                filter,
+                &filter,
                 ClientOrder::default(),
-                range,
+                &range,
                 Some(Wanted::default()),
                 false,
             )
-            .await?;
-        let page = page.map_err(|problem| Refusal::from(&problem))?;
+            .await
+            .map_err(page_error)??;
         let mut text = Text::begin();
         text.push("[");
         for (at, row) in page.clients.rows.iter().enumerate() {
@@ -277,25 +253,31 @@ impl Door {
             text.value(&Bare(&row.client));
         }
         text.push("]");
-        Ok(text.finish()?)
+        text.finish().map_err(page_error)
+    }
+}
+
+/// Callers that read lists handle the code of a limit out of bounds, and a smaller page is sufficient.
+fn page_error(error: Error) -> RestError {
+    match error {
+        Error::TooLarge { most } => {
+            let source = format!(
+                "limit: these clients take more than {}: ask for fewer by a lower limit.",
+                Size(most)
+            );
+            RestError::new(codes::OUT_OF_BOUNDS_PAGINATION_LIMIT_VALUE, source)
+        }
+        error => error.into(),
     }
 }
 
 /// The id in a path. One that isn't UTF-8 belongs to no client.
-fn named(id: ClientId) -> Result<String, Refusal> {
+fn client_id(id: ClientId) -> Result<String, RestError> {
     id.map(|Path(id)| id).map_err(|_| unknown_client())
 }
 
-fn unknown_client() -> Refusal {
-    Refusal::new(codes::INVALID_CLIENT_ID, "There is no client with this id or key.")
-}
-
-/// # Errors
-/// As [`Text::finish`].
-fn json(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
-    let mut text = Text::begin();
-    text.value(value);
-    Ok(text.finish()?)
+fn unknown_client() -> RestError {
+    RestError::new(codes::INVALID_CLIENT_ID, "There is no client with this id or key.")
 }
 
 /// A response that counts against its request's memory until it has been sent.
@@ -308,9 +290,9 @@ fn kept(answer: Vec<u8>, budget: &RequestBudget) -> Body {
         .unwrap_or_default()
 }
 
-fn respond(answer: Result<Body, Failure>, asking: Asking) -> Response {
+fn respond(answer: Result<Body, RestError>, request_id: MaybeRequestId) -> Response {
     match answer {
         Ok(body) => answer::json(StatusCode::OK, body),
-        Err(failure) => failure.into_response(asking.as_deref()),
+        Err(error) => error.into_response(request_id.as_deref()),
     }
 }

@@ -28,7 +28,7 @@ pub(super) async fn print_all<T>(
             after: after.take(),
             before: None,
         };
-        let window = Window::of(&range, order).map_err(|problem| Failure::new(&*problem.message))?;
+        let window = Window::of(&range, order).map_err(|problem| Failure::new(problem.message.to_string()))?;
         let page = read(window)
             .await
             .map_err(|error| Failure::new(error.to_string()))?

@@ -1,6 +1,6 @@
 //! Problems of an input: a code, a message and a path. They are expected outcomes, not errors.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use crate::text_enum;
 
@@ -112,22 +112,22 @@ pub enum Section {
 pub struct Problem {
     pub code: ProblemCode,
     /// One sentence that tells a person how to correct it. Never repeats personal data.
-    pub message: Arc<str>,
+    pub message: Message,
     /// The path from the input's root, in the names of the GraphQL API.
     pub path: Vec<Step>,
     /// The id of the custom field that the problem concerns, if any.
-    pub about: Option<Arc<str>>,
+    pub custom_field: Option<Arc<str>>,
     /// The stored version, when it differs from the expected one.
     pub stored_version: Option<i64>,
 }
 
 impl Problem {
-    pub fn new(code: ProblemCode, path: impl IntoIterator<Item = Step>, message: impl Into<Arc<str>>) -> Self {
+    pub fn new(code: ProblemCode, path: impl IntoIterator<Item = Step>, message: impl Into<Message>) -> Self {
         Self {
             code,
             message: message.into(),
             path: path.into_iter().collect(),
-            about: None,
+            custom_field: None,
             stored_version: None,
         }
     }
@@ -136,13 +136,74 @@ impl Problem {
         match self.path.as_slice() {
             [] if self.code == ProblemCode::Forbidden => Section::Permission,
             [Step::Name("client"), Step::Name("clientRole"), ..] => Section::Role,
-            [Step::Name("client"), Step::Name(name), ..] if name.starts_with("assigned") => Section::Assignments,
+            [
+                Step::Name("client"),
+                Step::Name("assignedBranchKey" | "assignedCentreKey" | "assignedUserKey"),
+                ..,
+            ] => Section::Assignments,
             [Step::Name("client"), ..] => Section::Client,
             [Step::Name("idDocuments"), ..] => Section::IdDocuments,
             [Step::Name("addresses"), ..] => Section::Addresses,
             [Step::Name("customInformation"), ..] => Section::CustomInformation,
             _ => Section::Other,
         }
+    }
+}
+
+/// A sentence whose parts an API can word in its own way. Its [`Display`](fmt::Display) is that of the GraphQL API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message(pub Vec<Part>);
+
+/// A part of a [`Message`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    Text(Cow<'static, str>),
+    /// The name of a member of the input, as in the GraphQL API.
+    Member(&'static str),
+    /// The end of the sentence: names the GraphQL query that lists the possible values.
+    ListedBy(&'static str),
+}
+
+impl Message {
+    /// A sentence that begins with the name of a member.
+    pub fn of_member(name: &'static str, text: impl Into<Cow<'static, str>>) -> Self {
+        Self(vec![Part::Member(name)]).text(text)
+    }
+
+    #[must_use]
+    pub fn text(self, text: impl Into<Cow<'static, str>>) -> Self {
+        self.and(Part::Text(text.into()))
+    }
+
+    #[must_use]
+    pub fn member(self, name: &'static str) -> Self {
+        self.and(Part::Member(name))
+    }
+
+    #[must_use]
+    pub fn listed_by(self, query: &'static str) -> Self {
+        self.and(Part::ListedBy(query))
+    }
+
+    fn and(mut self, part: Part) -> Self {
+        self.0.push(part);
+        self
+    }
+}
+
+impl<T: Into<Cow<'static, str>>> From<T> for Message {
+    fn from(text: T) -> Self {
+        Self(vec![Part::Text(text.into())])
+    }
+}
+
+impl fmt::Display for Message {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|part| match part {
+            Part::Text(text) => formatter.write_str(text),
+            Part::Member(name) => formatter.write_str(name),
+            Part::ListedBy(query) => write!(formatter, ": the query {query} lists those there are."),
+        })
     }
 }
 

@@ -1,12 +1,10 @@
 //! Reads the members of a submitted object by shared rules: an absent member stays, null clears it, texts have limits.
 
-use std::sync::Arc;
-
 use async_graphql::MaybeUndefined;
 
 use clientele_core::{
     path,
-    problem::{Problem, ProblemCode, Step},
+    problem::{Message, Problem, ProblemCode, Step},
     text::{forbidden_in_line, forbidden_in_lines, is_blank},
 };
 
@@ -18,7 +16,7 @@ pub const TEXT_LIMIT: usize = 255;
 pub struct Problems(pub Vec<Problem>);
 
 impl Problems {
-    pub fn add(&mut self, code: ProblemCode, path: impl IntoIterator<Item = Step>, message: impl Into<Arc<str>>) {
+    pub fn add(&mut self, code: ProblemCode, path: impl IntoIterator<Item = Step>, message: impl Into<Message>) {
         self.0.push(Problem::new(code, path, message));
     }
 
@@ -65,7 +63,7 @@ pub struct Scalars<'a> {
 }
 
 impl Scalars<'_> {
-    pub fn refuse(&mut self, code: ProblemCode, name: &'static str, message: impl Into<Arc<str>>) {
+    pub fn refuse(&mut self, code: ProblemCode, name: &'static str, message: impl Into<Message>) {
         let path = self.scope.iter().cloned().chain([name.into()]);
         self.problems.add(code, path, message);
     }
@@ -81,7 +79,7 @@ impl Scalars<'_> {
             self.refuse(
                 ProblemCode::InvalidCharacter,
                 name,
-                format!("{name} must not contain the character U+{number:04X}."),
+                Message::of_member(name, format!(" must not contain the character U+{number:04X}.")),
             );
             return false;
         }
@@ -95,7 +93,7 @@ impl Scalars<'_> {
             self.refuse(
                 ProblemCode::TooLong,
                 name,
-                format!("{name} must have at most {limit} characters."),
+                Message::of_member(name, format!(" must have at most {limit} characters.")),
             );
             return false;
         }
@@ -168,7 +166,7 @@ impl Scalars<'_> {
             self.refuse(
                 ProblemCode::Blank,
                 name,
-                format!("{name} is required and must not be blank."),
+                Message::of_member(name, " is required and must not be blank."),
             );
         } else {
             self.fits(name, text, TEXT_LIMIT);

@@ -1,18 +1,19 @@
 //! Writes stored clients as legacy JSON: with its member names and their order, without nulls.
 
-mod collections;
-
 use axum::{
     body::Body,
     http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
     response::Response,
 };
 use chrono::{DateTime, NaiveDate, Utc};
-use entity::client;
+use entity::{address, client, custom_field_value, id_document};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use clientele_domain::{client::Aggregate, definitions::Definitions};
-use collections::{Address, Document, Values};
+use clientele_core::{budget::Text, error};
+use clientele_domain::{
+    client::{Aggregate, Wanted},
+    definitions::{Definitions, Field, Kind},
+};
 
 /// A response with a JSON body.
 pub fn json(status: StatusCode, body: impl Into<Body>) -> Response {
@@ -23,16 +24,43 @@ pub fn json(status: StatusCode, body: impl Into<Body>) -> Response {
     response
 }
 
+/// The parts of a client in an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Detail {
+    /// The client alone.
+    Bare,
+    /// With its collections.
+    Expanded,
+    /// With its collections and groups, as reads answer. There are no groups.
+    WithGroups,
+}
+
+impl Detail {
+    pub fn wanted(self) -> Wanted {
+        match self {
+            Self::Bare => Wanted::default(),
+            Self::Expanded | Self::WithGroups => Wanted::ALL,
+        }
+    }
+}
+
+/// # Errors
+/// As [`Text::finish`].
+pub fn client(client: &Aggregate, definitions: &Definitions, detail: Detail) -> error::Result<Vec<u8>> {
+    let mut text = Text::begin();
+    match detail {
+        Detail::Bare => text.value(&Bare(&client.client)),
+        Detail::Expanded | Detail::WithGroups => text.value(&Expanded {
+            client,
+            definitions,
+            with_groups: detail == Detail::WithGroups,
+        }),
+    }
+    text.finish()
+}
+
 /// A client without its collections.
 pub struct Bare<'a>(pub &'a client::Model);
-
-/// A client with its collections.
-pub struct Expanded<'a> {
-    pub client: &'a Aggregate,
-    pub definitions: &'a Definitions,
-    /// True for reads, whose answers include groups. There are none.
-    pub with_groups: bool,
-}
 
 /// The members of one JSON object.
 struct Members<M>(M);
@@ -48,6 +76,10 @@ impl<M: SerializeMap> Members<M> {
 
     fn put_some(&mut self, name: &'static str, value: Option<impl Serialize>) -> Result<(), M::Error> {
         value.map_or(Ok(()), |value| self.put(name, value))
+    }
+
+    fn end(self) -> Result<M::Ok, M::Error> {
+        self.0.end()
     }
 }
 
@@ -70,72 +102,50 @@ impl Serialize for Midnight<'_> {
 
 impl Serialize for Bare<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let client::Model {
-            encoded_key,
-            client_id,
-            state,
-            first_name,
-            middle_name,
-            last_name,
-            birth_date,
-            gender,
-            email_address,
-            home_phone,
-            mobile_phone1,
-            mobile_phone2,
-            preferred_language,
-            notes,
-            client_role_key,
-            assigned_branch_key,
-            assigned_centre_key,
-            assigned_user_key,
-            created_at,
-            updated_at,
-            approved_at,
-            activated_at,
-            closed_at,
-            // Members that exist only in the GraphQL API.
-            ..
-        } = self.0;
+        let Self(row) = self;
         let mut members = Members::of(serializer)?;
-        members.put("encodedKey", encoded_key)?;
-        members.put("state", state)?;
-        members.put("id", client_id)?;
-        members.put("creationDate", Timestamp(created_at))?;
-        members.put("lastModifiedDate", Timestamp(updated_at))?;
-        members.put_some("approvedDate", approved_at.as_ref().map(Timestamp))?;
-        members.put_some("activationDate", activated_at.as_ref().map(Timestamp))?;
-        members.put_some("closedDate", closed_at.as_ref().map(Timestamp))?;
-        members.put("firstName", first_name)?;
-        members.put("lastName", last_name)?;
-        members.put_some("middleName", middle_name.as_ref())?;
-        members.put_some("homePhone", home_phone.as_ref())?;
-        members.put_some("emailAddress", email_address.as_ref())?;
-        members.put_some("mobilePhone1", mobile_phone1.as_ref())?;
-        members.put_some("mobilePhone2", mobile_phone2.as_ref())?;
-        members.put_some("birthDate", birth_date.as_ref().map(Midnight))?;
-        members.put_some("gender", gender.as_ref())?;
-        members.put_some("notes", notes.as_ref())?;
-        members.put_some("assignedUserKey", assigned_user_key.as_ref())?;
-        members.put_some("assignedBranchKey", assigned_branch_key.as_ref())?;
-        members.put_some("assignedCentreKey", assigned_centre_key.as_ref())?;
+        members.put("encodedKey", &row.encoded_key)?;
+        members.put("state", &row.state)?;
+        members.put("id", &row.client_id)?;
+        members.put("creationDate", Timestamp(&row.created_at))?;
+        members.put("lastModifiedDate", Timestamp(&row.updated_at))?;
+        members.put_some("approvedDate", row.approved_at.as_ref().map(Timestamp))?;
+        members.put_some("activationDate", row.activated_at.as_ref().map(Timestamp))?;
+        members.put_some("closedDate", row.closed_at.as_ref().map(Timestamp))?;
+        members.put("firstName", &row.first_name)?;
+        members.put("lastName", &row.last_name)?;
+        members.put_some("middleName", row.middle_name.as_ref())?;
+        members.put_some("homePhone", row.home_phone.as_ref())?;
+        members.put_some("emailAddress", row.email_address.as_ref())?;
+        members.put_some("mobilePhone1", row.mobile_phone1.as_ref())?;
+        members.put_some("mobilePhone2", row.mobile_phone2.as_ref())?;
+        members.put_some("birthDate", row.birth_date.as_ref().map(Midnight))?;
+        members.put_some("gender", row.gender.as_ref())?;
+        members.put_some("notes", row.notes.as_ref())?;
+        members.put_some("assignedUserKey", row.assigned_user_key.as_ref())?;
+        members.put_some("assignedBranchKey", row.assigned_branch_key.as_ref())?;
+        members.put_some("assignedCentreKey", row.assigned_centre_key.as_ref())?;
         // Loans are stored elsewhere.
         members.put("loanCycle", 0)?;
         members.put("groupLoanCycle", 0)?;
-        members.put("clientRole", Role(client_role_key))?;
-        members.put("preferredLanguage", preferred_language)?;
-        members.0.end()
+        let encoded_key = &row.client_role_key;
+        members.put("clientRole", Role { encoded_key })?;
+        members.put("preferredLanguage", &row.preferred_language)?;
+        members.end()
     }
 }
 
-struct Role<'a>(&'a str);
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Role<'a> {
+    encoded_key: &'a str,
+}
 
-impl Serialize for Role<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut members = Members::of(serializer)?;
-        members.put("encodedKey", self.0)?;
-        members.0.end()
-    }
+/// A client with its collections.
+struct Expanded<'a> {
+    client: &'a Aggregate,
+    definitions: &'a Definitions,
+    with_groups: bool,
 }
 
 impl Serialize for Expanded<'_> {
@@ -148,23 +158,129 @@ impl Serialize for Expanded<'_> {
         } = self.client;
         let mut members = Members::of(serializer)?;
         members.put("client", Bare(client))?;
-        let values = custom_values.as_deref().unwrap_or_default();
-        members.put(
-            "customInformation",
-            Values {
-                values,
-                definitions: self.definitions,
-            },
-        )?;
+        let values = Values(custom_values.as_deref().unwrap_or_default(), self.definitions);
+        members.put("customInformation", values)?;
         members.put("idDocuments", each(id_documents, Document))?;
         members.put("addresses", each(addresses, Address))?;
         if self.with_groups {
             members.put("groupKeys", [(); 0])?;
         }
-        members.0.end()
+        members.end()
     }
 }
 
 fn each<'a, M, W>(rows: &'a Option<Vec<M>>, wire: fn(&'a M) -> W) -> Vec<W> {
     rows.iter().flatten().map(wire).collect()
+}
+
+struct Document<'a>(&'a id_document::Model);
+
+impl Serialize for Document<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(row) = self;
+        let mut members = Members::of(serializer)?;
+        members.put("encodedKey", &row.encoded_key)?;
+        members.put("clientKey", &row.client_key)?;
+        members.put("documentType", &row.document_type)?;
+        members.put("documentId", &row.document_id)?;
+        members.put_some("issuingAuthority", row.issuing_authority.as_ref())?;
+        members.put_some("validUntil", row.valid_until.as_ref().map(Midnight))?;
+        members.put("indexInList", &row.position)?;
+        members.end()
+    }
+}
+
+struct Address<'a>(&'a address::Model);
+
+impl Serialize for Address<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(row) = self;
+        let mut members = Members::of(serializer)?;
+        members.put("encodedKey", &row.encoded_key)?;
+        members.put("parentKey", &row.client_key)?;
+        members.put_some("line1", row.line1.as_ref())?;
+        members.put_some("line2", row.line2.as_ref())?;
+        members.put_some("city", row.city.as_ref())?;
+        members.put_some("region", row.region.as_ref())?;
+        members.put_some("postcode", row.postcode.as_ref())?;
+        members.put_some("country", row.country.as_ref())?;
+        members.put_some("latitude", row.latitude)?;
+        members.put_some("longitude", row.longitude)?;
+        members.put("indexInList", &row.position)?;
+        members.end()
+    }
+}
+
+struct Values<'a>(&'a [custom_field_value::Model], &'a Definitions);
+
+impl Serialize for Values<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self(rows, definitions) = self;
+        // A field is deleted only when it has no values, so a value without a field was deleted after it was read.
+        let shown = rows
+            .iter()
+            .filter_map(|row| Some((row, definitions.field_of_key(&row.field_key)?)));
+        serializer.collect_seq(
+            shown
+                .enumerate()
+                .map(|(index, (row, field))| CustomValue { row, field, index }),
+        )
+    }
+}
+
+struct CustomValue<'a> {
+    row: &'a custom_field_value::Model,
+    field: &'a Field,
+    /// Its index in this list, which must not reveal omitted values.
+    index: usize,
+}
+
+impl Serialize for CustomValue<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { row, field, index } = self;
+        let mut members = Members::of(serializer)?;
+        members.put("encodedKey", &row.encoded_key)?;
+        members.put("parentKey", &row.client_key)?;
+        members.put("customFieldKey", &row.field_key)?;
+        members.put("customField", Definition(field))?;
+        members.put_some("value", row.value.as_ref())?;
+        members.put_some("linkedEntityKeyValue", row.linked_key.as_ref())?;
+        members.put("indexInList", index)?;
+        members.put("customFieldID", &field.row.field_id)?;
+        members.put("customFieldSetGroupIndex", &row.group_index)?;
+        members.end()
+    }
+}
+
+/// A custom field as shown next to each of its values.
+struct Definition<'a>(&'a Field);
+
+impl Serialize for Definition<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Field { row, kind, .. } = self.0;
+        let (data_type, length) = match kind {
+            Kind::Text => ("STRING", Some("SHORT")),
+            Kind::LongText => ("STRING", Some("LONG")),
+            Kind::Selection
+            | Kind::Number
+            | Kind::Checkbox
+            | Kind::Date
+            | Kind::ClientLink
+            | Kind::UserLink
+            | Kind::GroupLink => (kind.as_str(), None),
+        };
+        let mut members = Members::of(serializer)?;
+        members.put("encodedKey", &row.encoded_key)?;
+        members.put("id", &row.field_id)?;
+        members.put("name", &row.name)?;
+        members.put("type", "CLIENT_INFO")?;
+        members.put("dataType", data_type)?;
+        members.put("isRequired", row.required)?;
+        members.put("state", if self.0.is_active() { "NORMAL" } else { "DEACTIVATED" })?;
+        members.put("unique", false)?;
+        members.put_some("valueLength", length)?;
+        members.put_some("description", row.description.as_ref())?;
+        members.put_some("validationPattern", row.pattern.as_ref())?;
+        members.end()
+    }
 }

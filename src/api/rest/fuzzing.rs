@@ -3,9 +3,8 @@
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::{
-    idempotency,
     parameters::{self, Parameters},
-    read,
+    read, request,
 };
 use clientele_domain::idempotency::Key;
 
@@ -14,7 +13,7 @@ use clientele_domain::idempotency::Key;
 /// # Panics
 /// When the property doesn't hold.
 pub fn body(bytes: &[u8]) {
-    let Ok(text) = super::body::utf8(bytes) else { return };
+    let Ok(text) = request::utf8(bytes) else { return };
     let [first, second] = [(), ()].map(|()| format!("{:?}", read::submission(text)));
     assert_eq!(first, second);
 }
@@ -46,7 +45,7 @@ pub fn idempotency_key(bytes: &[u8]) {
     let Ok(value) = HeaderValue::from_bytes(bytes) else {
         return;
     };
-    let Ok(key) = idempotency::key(&HeaderMap::from_iter([(
+    let Ok(key) = request::idempotency_key(&HeaderMap::from_iter([(
         HeaderName::from_static("idempotency-key"),
         value,
     )])) else {
@@ -55,6 +54,6 @@ pub fn idempotency_key(bytes: &[u8]) {
     let key = key.expect("there is a header");
     if Key::parse(&key).is_ok() {
         let quoted = format!("\"{}\"", key.replace('\\', "\\\\").replace('"', "\\\""));
-        assert_eq!(idempotency::unquoted(&quoted), Some(key));
+        assert_eq!(request::unquoted(&quoted), Some(key));
     }
 }

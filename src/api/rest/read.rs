@@ -1,16 +1,15 @@
 //! Parses a JSON body into the input of an upsert. Ignores unknown members and checks only whether values can be
 //! parsed; the domain validates them.
 
-mod day;
-mod member;
-mod value;
+mod date;
+mod members;
 
 use std::collections::HashMap;
 
 use async_graphql::MaybeUndefined;
 use serde_json::{error::Category, value::RawValue};
 
-use super::errors::{Refusal, codes};
+use super::errors::{RestError, codes};
 use clientele_core::problem::ProblemCode;
 use clientele_domain::{
     client_by::ClientRoleBy,
@@ -18,15 +17,15 @@ use clientele_domain::{
     enums::{Gender, Language},
     upsert::{AddressInput, ClientInput, CustomFieldValueInput, IdDocumentInput, LONGEST_LIST, UpsertClient},
 };
-pub use day::parse as day;
-use member::{Members, Misread, Unreadable};
+pub use date::date;
+use members::Members;
 
 /// Reads `{client, idDocuments, addresses, customInformation}`.
 ///
 /// # Errors
 /// When the body isn't a JSON object. An unreadable member is a problem of the input instead.
-pub fn submission(body: &str) -> Result<UpsertClient, Refusal> {
-    let mut unreadable = Unreadable::default();
+pub fn submission(body: &str) -> Result<UpsertClient, RestError> {
+    let mut unreadable = Vec::new();
     let mut root = Members::root(members(body)?, &mut unreadable);
     let client = match root.object("client") {
         MaybeUndefined::Value(members) => client(members),
@@ -37,7 +36,6 @@ pub fn submission(body: &str) -> Result<UpsertClient, Refusal> {
     // Only the first address counts. The others are counted without being parsed.
     let addresses = root.list("addresses", (1, LONGEST_LIST + 1), address);
     let custom_information = root.list("customInformation", (LONGEST_LIST + 1, LONGEST_LIST + 1), custom_value);
-    let Unreadable(unreadable) = unreadable;
     Ok(UpsertClient {
         client,
         id_documents,
@@ -49,31 +47,23 @@ pub fn submission(body: &str) -> Result<UpsertClient, Refusal> {
 }
 
 /// The members of the body as raw JSON.
-fn members(body: &str) -> Result<HashMap<String, &RawValue>, Refusal> {
+fn members(body: &str) -> Result<HashMap<String, &RawValue>, RestError> {
     serde_json::from_str(body).map_err(|error| {
         let source = match error.classify() {
             Category::Data => "The body must be a JSON object.".to_owned(),
             Category::Syntax | Category::Eof | Category::Io => {
-                format!(
-                    "The body isn't JSON: see line {}, column {}.",
-                    error.line(),
-                    error.column()
-                )
+                let (line, column) = (error.line(), error.column());
+                format!("The body isn't JSON: see line {line}, column {column}.")
             }
         };
-        Refusal::new(codes::INVALID_JSON_SYNTAX, source)
+        RestError::new(codes::INVALID_JSON_SYNTAX, source)
     })
 }
 
 fn client(mut members: Members<'_, '_>) -> ClientInput {
-    let gender = |raw| value::choice(raw, gender_of, "must be MALE or FEMALE.");
-    let language = |raw| {
-        value::choice(
-            raw,
-            Language::parse,
-            "must be a language this API knows, ENGLISH for example.",
-        )
-    };
+    let gender = |raw| members::choice(raw, gender_of, "must be MALE or FEMALE.");
+    let one_of_languages = "must be a language this API knows, ENGLISH for example.";
+    let language = |raw| members::choice(raw, Language::parse, one_of_languages);
     #[expect(
         clippy::needless_update,
         reason = "a member that only the GraphQL API has needs no line here"
@@ -85,7 +75,7 @@ fn client(mut members: Members<'_, '_>) -> ClientInput {
         first_name: members.text("firstName"),
         middle_name: members.text("middleName"),
         last_name: members.text("lastName"),
-        birth_date: members.clearable("birthDate", value::date),
+        birth_date: members.clearable("birthDate", members::date),
         gender: members.clearable("gender", gender),
         email_address: members.text("emailAddress"),
         home_phone: members.text("homePhone"),
@@ -127,7 +117,7 @@ fn client_role(client: &mut Members<'_, '_>) -> MaybeUndefined<ClientRoleBy> {
     match role.text("encodedKey") {
         MaybeUndefined::Value(key) => MaybeUndefined::Value(ClientRoleBy::EncodedKey(key)),
         MaybeUndefined::Undefined | MaybeUndefined::Null => {
-            role.refuse("encodedKey", Misread(ProblemCode::Blank, "must name the client role."));
+            role.refuse("encodedKey", (ProblemCode::Blank, "must name the client role."));
             MaybeUndefined::Undefined
         }
     }
@@ -139,7 +129,7 @@ fn id_document(mut members: Members<'_, '_>) -> IdDocumentInput {
         document_type: members.text("documentType"),
         document_id: members.text("documentId"),
         issuing_authority: members.text("issuingAuthority"),
-        valid_until: members.clearable("validUntil", value::date),
+        valid_until: members.clearable("validUntil", members::date),
         template_key: members.text("templateKey"),
     }
 }
@@ -153,8 +143,8 @@ fn address(mut members: Members<'_, '_>) -> AddressInput {
         region: members.text("region"),
         postcode: members.text("postcode"),
         country: members.text("country"),
-        latitude: members.clearable("latitude", value::degrees),
-        longitude: members.clearable("longitude", value::degrees),
+        latitude: members.clearable("latitude", members::degrees),
+        longitude: members.clearable("longitude", members::degrees),
     }
 }
 
@@ -162,13 +152,13 @@ fn custom_value(mut members: Members<'_, '_>) -> CustomFieldValueInput {
     let mut is_boolean = false;
     let value = members.value("value", |raw| {
         is_boolean = raw.get().starts_with(['t', 'f']);
-        value::custom(raw)
+        members::custom(raw)
     });
     CustomFieldValueInput {
         // A missing id becomes the empty id, which no field has.
         field_id: members.text("fieldId").take().unwrap_or_default(),
         group_index: members
-            .value("groupIndex", value::integer)
+            .value("groupIndex", members::integer)
             .take()
             .filter(|index| *index != NO_GROUP),
         value,

@@ -5,13 +5,13 @@ use chrono::{DateTime, Utc};
 use tracing::Instrument;
 
 use super::{
-    Door,
-    answer::{Bare, Expanded},
-    body::{self, Declared, Media},
-    errors::{Failure, Refusal, codes},
-    idempotency, json, kept,
+    Api,
+    answer::{self, Detail},
+    errors::{RestError, codes},
+    kept,
     parameters::Parameters,
     read,
+    request::{self, Declared, Media},
 };
 use crate::api::{Place, origin};
 use clientele_core::{
@@ -25,66 +25,45 @@ use clientele_domain::{
 };
 
 /// The parsed input, and the format of the answer.
-struct Submission {
-    input: UpsertClient,
-    expanded: bool,
-}
+type Submission = (UpsertClient, Detail);
 
-impl Door {
+impl Api {
     /// Creates or changes a client. `named` is the id in the path.
-    pub async fn submit(&self, caller: &Caller, request: Request, named: Option<String>) -> Result<Body, Failure> {
+    pub async fn submit(&self, caller: &Caller, request: Request, named: Option<String>) -> Result<Body, RestError> {
         // The permission is checked before the body is read.
         if !caller.may(Permission::CreateClient) {
             caller.needs(Permission::EditClient)?;
         }
         let place = request.extensions().get::<Place>().cloned();
-        let Submission { input, expanded } = self.read(request, named).await?;
-        let wanted = if expanded { Wanted::ALL } else { Wanted::default() };
+        let (input, detail) = self.read(request, named).await?;
         // A request that can't be answered is refused before anything is stored.
         let budget = self.budgets.start(Priority::Change, caller.flow())?;
-        let Upserted {
-            client,
-            definitions,
-            outcome: _,
-            queued: _,
-        } = self.store(caller.clone(), input, wanted, budget.clone(), place).await?;
+        let stored = self
+            .store(caller.clone(), input, detail.wanted(), budget.clone(), place)
+            .await?;
         // The change is stored, so the memory limit doesn't apply to its answer: it holds only the data sent and its
         // definitions.
-        let answer = if expanded {
-            json(&Expanded {
-                client: &client,
-                definitions: &definitions,
-                with_groups: false,
-            })
-        } else {
-            json(&Bare(&client.client))
-        };
-        Ok(kept(answer?, &budget))
+        let answer = answer::client(&stored.client, &stored.definitions, detail)?;
+        Ok(kept(answer, &budget))
     }
 
-    async fn read(&self, request: Request, named: Option<String>) -> Result<Submission, Refusal> {
+    async fn read(&self, request: Request, named: Option<String>) -> Result<Submission, RestError> {
         let (head, body) = request.into_parts();
         // A browser sends forms and bare URLs without a preflight: a foreign page could send one on behalf of its
         // visitor.
         if origin::is_foreign(&head.headers, &head.extensions) {
             let source = "A page of another site can't submit clients.";
-            return Err(Refusal::new(codes::INVALID_PERMISSIONS, source));
+            return Err(RestError::new(codes::INVALID_PERMISSIONS, source));
         }
         let query = head.uri.query().unwrap_or_default();
-        body::require_identity(&head.headers)?;
+        request::require_identity(&head.headers)?;
         let declared = Declared::of(&head.headers);
-        let bytes = body::read(body, self.settings.body_bytes).await?;
-        let idempotency_key = idempotency::key(&head.headers)?;
-        let request = idempotency_key
-            .is_some()
-            .then(|| idempotency::fingerprint(&head, &bytes));
-        let Submission { input, expanded } = self.submission(query, declared, &bytes, named)?;
-        let input = UpsertClient {
-            idempotency_key,
-            request,
-            ..input
-        };
-        Ok(Submission { input, expanded })
+        let bytes = request::read(body, self.settings.body_bytes).await?;
+        let idempotency_key = request::idempotency_key(&head.headers)?;
+        let (mut input, detail) = self.submission(query, declared, &bytes, named)?;
+        input.request = idempotency_key.as_ref().map(|_| request::fingerprint(&head, &bytes));
+        input.idempotency_key = idempotency_key;
+        Ok((input, detail))
     }
 
     fn submission(
@@ -93,7 +72,7 @@ impl Door {
         declared: Option<Declared>,
         bytes: &[u8],
         named: Option<String>,
-    ) -> Result<Submission, Refusal> {
+    ) -> Result<Submission, RestError> {
         if bytes.is_empty() {
             return match declared {
                 None => parameters(Parameters::parse(query)?, named),
@@ -104,21 +83,17 @@ impl Door {
         let Declared { media, utf8 } = declared.unwrap_or(Declared::JSON);
         match media {
             Media::Other => Err(missing("Send the body as application/json.")),
-            Media::Json | Media::Form if !utf8 => Err(body::not_utf8()),
+            Media::Json | Media::Form if !utf8 => Err(request::not_utf8()),
             Media::Form => {
-                let form = Parameters::parse(body::utf8(bytes)?)?;
+                let form = Parameters::parse(request::utf8(bytes)?)?;
                 parameters(Parameters::parse(query)?.and(form), named)
             }
             Media::Json => {
-                let submission = read::submission(body::json(bytes, self.settings.body_values)?)?;
-                Parameters::parse(query)?.refuse_beside("a JSON body")?;
-                let demand_key = self.settings.require_encoded_key;
-                let input = UpsertClient {
-                    named,
-                    demand_key,
-                    ..submission
-                };
-                Ok(Submission { input, expanded: true })
+                let mut input = read::submission(request::json(bytes, self.settings.body_values)?)?;
+                Parameters::parse(query)?.refuse_with("a JSON body")?;
+                input.named = named;
+                input.demand_key = self.settings.require_encoded_key;
+                Ok((input, Detail::Expanded))
             }
         }
     }
@@ -131,7 +106,7 @@ impl Door {
         wanted: Wanted,
         budget: RequestBudget,
         place: Option<Place>,
-    ) -> Result<Upserted, Failure> {
+    ) -> Result<Upserted, RestError> {
         let (clients, now) = (self.clients.clone(), now());
         let work = async move {
             let upserted = clients.upsert(&caller, &input, wanted, now).await;
@@ -145,22 +120,19 @@ impl Door {
 }
 
 /// Parameters can only create clients: a change needs JSON.
-fn parameters(parameters: Parameters, named: Option<String>) -> Result<Submission, Refusal> {
+fn parameters(parameters: Parameters, named: Option<String>) -> Result<Submission, RestError> {
     if named.is_some() {
         return Err(missing("A client is changed by a JSON body, not by parameters."));
     }
-    Ok(Submission {
-        input: parameters.client()?,
-        expanded: false,
-    })
+    Ok((parameters.client()?, Detail::Bare))
 }
 
-fn missing(source: &str) -> Refusal {
-    Refusal::new(codes::MISSING_ENTITY_JSON, source)
+fn missing(source: &str) -> RestError {
+    RestError::new(codes::MISSING_ENTITY_JSON, source)
 }
 
 /// The API reads the clock; the domain takes the time as a parameter.
-#[expect(clippy::disallowed_methods, reason = "this is a door")]
+#[expect(clippy::disallowed_methods, reason = "time enters here")]
 fn now() -> DateTime<Utc> {
     Utc::now()
 }

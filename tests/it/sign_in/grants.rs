@@ -286,7 +286,7 @@ async fn every_account_function_checks_permissions(server: &TestServer) {
         .expect("the database answers")
         .expect_err("no user");
     assert_eq!(
-        &*problems[0].message,
+        &*problems[0].message.to_string(),
         "Only a user has a password: sign in with your name and the old one."
     );
     assert_eq!(server.snapshot().await, before);

@@ -228,6 +228,6 @@ async fn expired_token_is_refused(server: &TestServer) {
     assert_eq!(strict.as_bearer(&over).get("/api/clients").await.status, 401);
     assert_eq!(strict.as_bearer(&valid).get("/api/clients").await.status, 200);
     let problems = token(0, 0).await.expect_err("it would be over at once");
-    assert_eq!(&*problems[0].message, "expiresAt must be in the future.");
+    assert_eq!(problems[0].message.to_string(), "expiresAt must be in the future.");
     strict.stop().await;
 }

@@ -177,7 +177,7 @@ async fn user_names_are_unique_ignoring_case(server: &TestServer) {
     let operator = clientele::caller::Caller::operator();
     let created = server.services.accounts.create_user(&operator, &again, now()).await;
     let problems = created.expect("the database answers").expect_err("it is there");
-    assert_eq!(&*problems[0].message, "There is a user of this name already.");
+    assert_eq!(problems[0].message.to_string(), "There is a user of this name already.");
     // The database enforces it, too.
     let copy = "INSERT INTO api_user SELECT 'copy', 'aNa', password_hash, active, initial, permissions, view_sets, \
         edit_sets, role,

@@ -51,7 +51,7 @@ async fn token_lifetime_is_at_most_five_years_or_unlimited(server: &TestServer) 
         (now, "expiresAt must be in the future."),
     ] {
         let problems = create(&at(end)).await.expect_err("refused");
-        assert_eq!((problems.len(), &*problems[0].message), (1, message));
+        assert_eq!((problems.len(), &*problems[0].message.to_string()), (1, message));
     }
     let refused = json!({ "name": "a job", "permissions": [], "expiresAt": "9999-12-31T23:59:59Z" });
     server.graphql(CREATE, json!({ "input": refused })).await.data(

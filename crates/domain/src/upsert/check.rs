@@ -23,7 +23,7 @@ use crate::{
 use clientele_core::{
     mail_address::is_address,
     path,
-    problem::{Problem, ProblemCode, Section},
+    problem::{Message, Problem, ProblemCode, Section},
     scalar::{Date, is_key, new_key},
     text::{is_blank, is_invisible},
 };
@@ -86,7 +86,9 @@ pub(super) fn check(input: &UpsertClient, context: &ValidationContext<'_>) -> Re
 }
 
 pub(super) fn id_taken() -> Problem {
-    let message = "Another client has this clientId: choose another, or leave it out to have one generated.";
+    let message = Message::from("Another client has this ")
+        .member("clientId")
+        .text(": choose another, or leave it out to have one generated.");
     Problem::new(ProblemCode::Taken, path!["client", "clientId"], message)
 }
 
@@ -184,7 +186,7 @@ impl Scalars<'_> {
             self.refuse(
                 ProblemCode::Malformed,
                 name,
-                format!("{name} must be a key of 1 to 32 letters and digits."),
+                Message::of_member(name, " must be a key of 1 to 32 letters and digits."),
             );
         }
         key
@@ -233,7 +235,7 @@ impl Scalars<'_> {
                 self.refuse(
                     ProblemCode::NotEditable,
                     "clientId",
-                    "clientId can't be changed once the client exists.",
+                    Message::of_member("clientId", " can't be changed once the client exists."),
                 );
                 stored
             }
@@ -246,16 +248,20 @@ impl Scalars<'_> {
 
     fn chosen_id(&mut self, id: &str) {
         if is_blank(id) {
-            let message = "clientId must not be blank: leave it out to have one generated.";
+            let message = Message::of_member("clientId", " must not be blank: leave it out to have one generated.");
             self.refuse(ProblemCode::Blank, "clientId", message);
         } else if RESERVED_IDS.contains(&id) {
-            let message =
-                format!("The id {id} is reserved: choose another, or leave clientId out to have one generated.");
+            let message = Message::from(format!("The id {id} is reserved: choose another, or leave "))
+                .member("clientId")
+                .text(" out to have one generated.");
             self.refuse(ProblemCode::Taken, "clientId", message);
         } else if self.fits("clientId", id, CLIENT_ID_LIMIT)
             && (id.starts_with(is_invisible) || id.ends_with(is_invisible))
         {
-            let message = "clientId must not begin or end with white space or an invisible character.";
+            let message = Message::of_member(
+                "clientId",
+                " must not begin or end with white space or an invisible character.",
+            );
             self.refuse(ProblemCode::Invalid, "clientId", message);
         }
     }
@@ -289,7 +295,7 @@ impl Scalars<'_> {
         match role {
             Some(role) => role.encoded_key.clone(),
             None => {
-                let message = "There is no client role of this name: the query clientRoles lists those there are.";
+                let message = Message::from("There is no client role of this name").listed_by("clientRoles");
                 self.problems
                     .add(ProblemCode::NotFound, path!["client", "clientRole", name], message);
                 stored

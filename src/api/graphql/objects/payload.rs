@@ -41,7 +41,7 @@ impl Object for UserError {
     const FIELDS: &'static [Field<Self>] = &[
         Field::one_of::<ProblemCode>("code", "What kind of problem it is.", |row| Some(row.code.as_str())),
         Field::text("message", "One sentence a person can act on.", |row| {
-            (&*row.message).into()
+            row.message.to_string().into()
         }),
         Field::texts(
             "path",

@@ -19,7 +19,6 @@ const fn bad(number: u16, name: &'static str) -> Code {
 
 pub const INVALID_BASIC_AUTHORIZATION: Code = code(StatusCode::UNAUTHORIZED, 1, "INVALID_BASIC_AUTHORIZATION");
 pub const INVALID_CREDENTIALS: Code = code(StatusCode::UNAUTHORIZED, 2, "INVALID_CREDENTIALS");
-pub const TOO_MANY_ATTEMPTS: Code = code(StatusCode::TOO_MANY_REQUESTS, 4, "INVALID_PARAMETERS");
 pub const INVALID_API_OPERATION: Code = code(StatusCode::NOT_FOUND, 3, "INVALID_API_OPERATION");
 pub const INVALID_PARAMETERS: Code = bad(4, "INVALID_PARAMETERS");
 pub const BODY_TOO_LARGE: Code = code(StatusCode::PAYLOAD_TOO_LARGE, 4, "INVALID_PARAMETERS");

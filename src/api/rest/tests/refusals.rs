@@ -97,7 +97,8 @@ async fn r8_refused_submissions_change_nothing() {
         (
             json!({"addresses": [{"encodedKey": "x"}]}),
             1150,
-            "addresses[0].encodedKey: The key x isn't one of this client's addresses: leave encodedKey out to add a new member.",
+            "addresses[0].encodedKey: The key x isn't one of this client's addresses: leave encodedKey out to add \
+             a new member.",
         ),
         (
             json!({"idDocuments": [{"documentType": "Visa"}]}),
@@ -105,9 +106,12 @@ async fn r8_refused_submissions_change_nothing() {
             "idDocuments[0].documentId: documentId is required and must not be blank.",
         ),
         (
-            json!({"idDocuments": [{"documentType": "V", "documentId": "1", "identificationDocumentTemplateKey": "t"}]}),
+            json!({"idDocuments": [
+                {"documentType": "V", "documentId": "1", "identificationDocumentTemplateKey": "t"},
+            ]}),
             953,
-            "idDocuments[0].identificationDocumentTemplateKey: There is no identification document template with this key: leave identificationDocumentTemplateKey out.",
+            "idDocuments[0].identificationDocumentTemplateKey: There is no identification document template with \
+             this key: leave identificationDocumentTemplateKey out.",
         ),
         (
             custom(json!({"value": "x"})),
@@ -132,7 +136,8 @@ async fn r8_refused_submissions_change_nothing() {
         (
             custom(json!({"customFieldID": "code", "value": "x"})),
             917,
-            "customInformation[0].value: The field code takes text of the form ##-@@, where # is a digit, @ a letter and $ either.",
+            "customInformation[0].value: The field code takes text of the form ##-@@, where # is a digit, @ a \
+             letter and $ either.",
         ),
         (
             custom(json!({"customFieldID": "code", "value": "x".repeat(256)})),
@@ -142,17 +147,20 @@ async fn r8_refused_submissions_change_nothing() {
         (
             custom(json!({"customFieldID": "referrer", "linkedEntityKeyValue": "x"})),
             911,
-            "customInformation[0].linkedEntityKeyValue: The field referrer links to a client, and there is none with this key.",
+            "customInformation[0].linkedEntityKeyValue: The field referrer links to a client, and there is none \
+             with this key.",
         ),
         (
             custom(json!({"customFieldID": "referrer", "value": "x"})),
             901,
-            "customInformation[0].value: The field referrer is of type CLIENT_LINK: send linkedEntityKeyValue, not value.",
+            "customInformation[0].value: The field referrer is of type CLIENT_LINK: send linkedEntityKeyValue, not \
+             value.",
         ),
         (
             custom(json!({"customFieldID": "code", "value": "11-aa", "customFieldSetGroupIndex": "0"})),
             913,
-            "customInformation[0].customFieldSetGroupIndex: The set of code isn't grouped: leave customFieldSetGroupIndex out.",
+            "customInformation[0].customFieldSetGroupIndex: The set of code isn't grouped: leave \
+             customFieldSetGroupIndex out.",
         ),
         (
             custom(json!({"customFieldID": "income", "value": {}})),

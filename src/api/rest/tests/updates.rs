@@ -49,7 +49,10 @@ async fn r3_r4_lists_replace_and_members_keep_their_keys() {
     let before = server.ines().await;
     let body = json!({
         "client": {"middleName": "Ada"},
-        "idDocuments": [{"documentType": "Visa", "documentId": "X3"}, {"encodedKey": before["idDocuments"][1]["encodedKey"]}],
+        "idDocuments": [
+            {"documentType": "Visa", "documentId": "X3"},
+            {"encodedKey": before["idDocuments"][1]["encodedKey"]},
+        ],
         "addresses": null,
         "customInformation": [],
     });
@@ -92,7 +95,9 @@ async fn r6_null_clears_and_absent_stays() {
     let before = server.ines().await;
     let document = json!({"encodedKey": before["idDocuments"][0]["encodedKey"], "validUntil": null});
     let body = json!({
-        "client": {"notes": null, "birthDate": null, "id": null, "state": null, "clientRole": null, "preferredLanguage": null},
+        "client": {
+            "notes": null, "birthDate": null, "id": null, "state": null, "clientRole": null, "preferredLanguage": null,
+        },
         "idDocuments": [document],
         "customInformation": [{"customFieldID": "income"}],
     });

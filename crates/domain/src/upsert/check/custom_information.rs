@@ -16,7 +16,7 @@ use crate::{
 };
 use clientele_core::{
     path,
-    problem::{Problem, ProblemCode, Step},
+    problem::{Message, Problem, ProblemCode, Step},
     scalar::new_key,
 };
 
@@ -63,7 +63,9 @@ pub(super) fn check(
         }
         let group_index = group_index.unwrap_or(NO_GROUP);
         if group_index != NO_GROUP {
-            let message = format!("The set of {field_id} isn't grouped: leave groupIndex out.");
+            let message = Message::from(format!("The set of {field_id} isn't grouped: leave "))
+                .member("groupIndex")
+                .text(" out.");
             problems.add(ProblemCode::GroupIndex, path![LIST, index, "groupIndex"], message);
             continue;
         }
@@ -98,7 +100,7 @@ pub(super) fn check(
             Err(Refusal { code, member, message }) => {
                 let problem = Problem::new(code, path![LIST, index, member], message);
                 problems.0.push(Problem {
-                    about: Some(field_id.as_str().into()),
+                    custom_field: Some(field_id.as_str().into()),
                     ..problem
                 });
             }
@@ -118,7 +120,7 @@ pub(super) fn check(
                 format!("The custom field {id} requires a value."),
             );
             problems.0.push(Problem {
-                about: Some(id.into()),
+                custom_field: Some(id.into()),
                 ..problem
             });
         }
@@ -184,7 +186,7 @@ fn field<'a>(id: &str, index: usize, context: &'a ValidationContext<'_>, problem
     }
     let field = context.definitions.field(id);
     if field.is_none() {
-        let message = "There is no custom field with this id: the query customFieldSets lists those there are.";
+        let message = Message::from("There is no custom field with this id").listed_by("customFieldSets");
         problems.add(ProblemCode::NotFound, place, message);
     }
     field
@@ -194,7 +196,7 @@ fn field<'a>(id: &str, index: usize, context: &'a ValidationContext<'_>, problem
 struct Refusal {
     code: ProblemCode,
     member: &'static str,
-    message: String,
+    message: Message,
 }
 
 /// Returns the value and linked key to store, for a caller who may change them.
@@ -216,10 +218,11 @@ fn decide(
         ("value", value, "linkedKey", linked_key)
     };
     if matches!(other, MaybeUndefined::Value(text) if !text.is_empty()) {
-        let message = format!(
-            "The field {id} is of type {}: send {member}, not {other_member}.",
-            field.kind.as_str()
-        );
+        let message = Message::from(format!("The field {id} is of type {}: send ", field.kind.as_str()))
+            .member(member)
+            .text(", not ")
+            .member(other_member)
+            .text(".");
         return Err(Refusal {
             code: ProblemCode::Invalid,
             member: other_member,
@@ -240,23 +243,27 @@ fn decide(
             } else {
                 ProblemCode::Blank
             };
-            let message = format!("The field {id} has no value: send {member}, or leave the field out of the list.");
+            let message = Message::from(format!("The field {id} has no value: send "))
+                .member(member)
+                .text(", or leave the field out of the list.");
             return Err(Refusal { code, member, message });
         }
     };
     if !field.is_active() {
-        let message = format!("The field {id} is deactivated: it takes no new values.");
+        let message = format!("The field {id} is deactivated: it takes no new values.").into();
         return Err(Refusal {
             code: ProblemCode::Deactivated,
             member,
             message,
         });
     }
-    let text = field
-        .accept(text)
-        .map_err(|(code, message)| Refusal { code, member, message })?;
+    let text = field.accept(text).map_err(|(code, message)| Refusal {
+        code,
+        member,
+        message: message.into(),
+    })?;
     if field.links_clients() && !context.linked.contains(&text) {
-        let message = format!("The field {id} links to a client, and there is none with this key.");
+        let message = format!("The field {id} links to a client, and there is none with this key.").into();
         return Err(Refusal {
             code: ProblemCode::NotFound,
             member,

@@ -9,7 +9,7 @@ use crate::member::{Problems, Scalars, keep};
 use crate::upsert::{AddressInput, IdDocumentInput};
 use clientele_core::{
     path,
-    problem::ProblemCode,
+    problem::{Message, ProblemCode},
     scalar::{Date, new_key},
 };
 
@@ -42,7 +42,9 @@ pub(super) fn id_documents(
             problems,
         };
         if matches!(template_key, MaybeUndefined::Value(key) if !key.is_empty()) {
-            let message = "There is no identification document template with this key: leave templateKey out.";
+            let message = Message::from("There is no identification document template with this key: leave ")
+                .member("templateKey")
+                .text(" out.");
             member.refuse(ProblemCode::NotFound, "templateKey", message);
         }
         let stored = before.cloned();
@@ -159,7 +161,7 @@ impl Scalars<'_> {
             self.refuse(
                 ProblemCode::Invalid,
                 name,
-                format!("{name} must be from -{most} to {most} degrees."),
+                Message::of_member(name, format!(" must be from -{most} to {most} degrees.")),
             );
         }
         degrees

@@ -3,14 +3,14 @@
 use clientele_core::scalar::Date;
 
 /// Parses a date, or the date of a timestamp as written, without conversion of its zone.
-pub fn parse(text: &str) -> Option<Date> {
-    let (date, time) = text.split_at_checked(10)?;
+pub fn date(text: &str) -> Option<Date> {
+    let (day, time) = text.split_at_checked(10)?;
     let fits = match time.split_at_checked(1) {
         None => time.is_empty(),
         Some(("T" | " ", time)) => is_time(time),
         Some(_) => false,
     };
-    if fits { Date::parse(date) } else { None }
+    if fits { Date::parse(day) } else { None }
 }
 
 /// `HH:mm`, with optional seconds, fraction and zone.
@@ -66,7 +66,7 @@ fn two_digits(text: &str) -> Option<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse;
+    use super::date;
 
     #[test]
     fn the_date_is_taken_as_it_is_written() {
@@ -86,7 +86,7 @@ mod tests {
             "1990-04-17 12:34:56  0800",
         ] {
             assert_eq!(
-                parse(text).map(|date| date.0.to_string()).as_deref(),
+                date(text).map(|date| date.0.to_string()).as_deref(),
                 Some("1990-04-17"),
                 "{text}"
             );
@@ -117,7 +117,7 @@ mod tests {
             "17-04-1990",
             "1990-04-1é",
         ] {
-            assert_eq!(parse(text), None, "{text}");
+            assert_eq!(date(text), None, "{text}");
         }
     }
 }
