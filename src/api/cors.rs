@@ -44,7 +44,7 @@ const RESPONSE_HEADERS: [HeaderName; 6] = [
 pub struct CorsSettings {
     /// Scheme, host and port as a browser sends them, `https://app.bank.test`; compared to the letter.
     pub allowed_origins: Vec<String>,
-    /// The headers that their pages may send besides those that the APIs read.
+    /// The headers that their pages may send in addition to those that the APIs read.
     pub allowed_headers: Vec<String>,
     /// Seconds for which a browser may remember the answer to a preflight request.
     pub max_age_seconds: u64,
@@ -111,7 +111,7 @@ mod tests {
     use super::is_origin;
 
     #[test]
-    fn an_origin_is_what_a_browser_sends_and_nothing_more() {
+    fn an_origin_is_written_as_browsers_do() {
         for (text, is) in [
             ("https://app.bank.test", true),
             ("http://localhost:5173", true),

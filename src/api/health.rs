@@ -1,15 +1,13 @@
 //! Health checks for load balancers and orchestrators.
 
-use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::time::Duration;
+use std::{pin::Pin, sync::Arc, time::Duration};
 
-use axum::Router;
-use axum::http::StatusCode;
-use axum::http::header::CACHE_CONTROL;
-use axum::response::IntoResponse;
-use axum::routing::get;
+use axum::{
+    Router,
+    http::{HeaderName, StatusCode, header::CACHE_CONTROL},
+    response::IntoResponse,
+    routing::get,
+};
 use tokio::sync::watch;
 
 /// Checks that everything works that the server depends on; the error is the reason why it doesn't.
@@ -22,7 +20,7 @@ pub type Finding = Arc<dyn Fn() -> Option<&'static str> + Send + Sync>;
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 /// The reason while the database doesn't answer.
 pub const NO_ANSWER: &str = "the database does not answer\n";
-const NEVER_STORED: [(axum::http::HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
+const NEVER_STORED: [(HeaderName, &str); 1] = [(CACHE_CONTROL, "no-store")];
 
 /// `/health/live` answers 200 while the process runs. `/health/ready` answers 200, or 503 when `ping` fails or takes
 /// over 2 s, and once `stopping` is true. A `finding` is added to the text of a 200.

@@ -3,14 +3,13 @@
 //! Its files are part of the program if `playground/dist` was built before the program was compiled. Otherwise the page
 //! loads the same files from a CDN and checks their hashes.
 
-use axum::Router;
-use axum::extract::{Path, Request};
-use axum::http::HeaderName;
-use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+use axum::{
+    Router,
+    extract::{Path, Request},
+    http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS},
+    response::{IntoResponse, Redirect, Response},
+    routing::get,
 };
-use axum::response::{IntoResponse, Redirect, Response};
-use axum::routing::get;
 
 use super::unmatched::unknown_path;
 
@@ -77,10 +76,8 @@ async fn asset(Path(name): Path<String>, request: Request) -> Response {
 }
 
 fn find(name: &str) -> Option<&'static [u8]> {
-    FILES
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, content)| *content)
+    let (_, content) = FILES.iter().find(|(known, _)| *known == name)?;
+    Some(content)
 }
 
 fn file(name: &str, cache: &'static str, content: &'static [u8]) -> Response {
@@ -89,7 +86,7 @@ fn file(name: &str, cache: &'static str, content: &'static [u8]) -> Response {
         Some((_, "css")) => "text/css; charset=utf-8",
         _ => "text/plain; charset=utf-8",
     };
-    let headers: [(HeaderName, &str); 3] = [
+    let headers = [
         (CONTENT_TYPE, media_type),
         (X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (CACHE_CONTROL, cache),

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_network_is_refused() {
+    fn other_texts_are_no_networks() {
         for text in [
             "",
             "10.0.0.0/33",

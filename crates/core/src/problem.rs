@@ -170,17 +170,14 @@ impl Message {
         Self(vec![Part::Member(name)]).text(text)
     }
 
-    #[must_use]
     pub fn text(self, text: impl Into<Cow<'static, str>>) -> Self {
         self.and(Part::Text(text.into()))
     }
 
-    #[must_use]
     pub fn member(self, name: &'static str) -> Self {
         self.and(Part::Member(name))
     }
 
-    #[must_use]
     pub fn listed_by(self, query: &'static str) -> Self {
         self.and(Part::ListedBy(query))
     }

@@ -29,32 +29,25 @@ impl Collector for Process {
             let encoder = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
             ConstCounter::new(seconds).encode(encoder)?;
         }
+        let files = fs::read_dir("/proc/self/fd").ok().map(|files| files.count() as f64);
+        let max_files = number_after(&limits, "Max open files");
+        let start = start_time(&stat, &system);
+        let (resident, virtual_memory) = (bytes(&status, "VmRSS:"), bytes(&status, "VmSize:"));
+        let since_epoch = "Start time of the process since the Unix epoch in seconds.";
         let gauges = [
-            (
-                "process_start_time_seconds",
-                "Start time of the process since the Unix epoch in seconds.",
-                start_time(&stat, &system),
-            ),
+            ("process_start_time_seconds", since_epoch, start),
             (
                 "process_resident_memory_bytes",
                 "Resident memory size in bytes.",
-                bytes(&status, "VmRSS:"),
+                resident,
             ),
             (
                 "process_virtual_memory_bytes",
                 "Virtual memory size in bytes.",
-                bytes(&status, "VmSize:"),
+                virtual_memory,
             ),
-            (
-                "process_open_fds",
-                "Number of open file descriptors.",
-                fs::read_dir("/proc/self/fd").ok().map(|files| files.count() as f64),
-            ),
-            (
-                "process_max_fds",
-                "Maximum number of open file descriptors.",
-                number_after(&limits, "Max open files"),
-            ),
+            ("process_open_fds", "Number of open file descriptors.", files),
+            ("process_max_fds", "Maximum number of open file descriptors.", max_files),
         ];
         for (name, help, value) in gauges {
             if let Some(value) = value {

@@ -220,21 +220,13 @@ impl Collector for UnderWay {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let UnderWay(ApiMetrics(metrics)) = self;
         let (in_progress, waiting) = metrics.permits.get().map_or((0, 0), RequestPermits::in_use);
-        let in_progress = i64::try_from(in_progress).unwrap_or(i64::MAX);
-        let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
-        let encoder = &mut encoder;
-        gauge(
-            encoder,
-            "requests_in_progress",
-            "Requests that are being answered.",
-            in_progress,
-        )?;
-        gauge(
-            encoder,
-            "requests_waiting",
-            "Requests that wait to be answered.",
-            waiting,
-        )
+        for (name, help, value) in [
+            ("requests_in_progress", "Requests that are being answered.", in_progress),
+            ("requests_waiting", "Requests that wait to be answered.", waiting),
+        ] {
+            gauge(&mut encoder, name, help, i64::try_from(value).unwrap_or(i64::MAX))?;
+        }
+        Ok(())
     }
 }
 

@@ -34,7 +34,7 @@ fn every_form_is_prepared() {
 }
 
 #[tokio::test]
-async fn what_is_refused_before_the_routes_is_counted_by_reason() {
+async fn early_refusals_are_counted_by_reason() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let settings = HttpSettings {
@@ -114,7 +114,7 @@ async fn what_is_refused_before_the_routes_is_counted_by_reason() {
 }
 
 #[tokio::test]
-async fn answers_given_for_an_api_are_counted_by_its_codes() {
+async fn refusals_are_counted_by_the_codes_of_an_api() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let settings = HttpSettings {

@@ -27,11 +27,8 @@ use members::Members;
 pub fn submission(body: &str) -> Result<UpsertClient, RestError> {
     let mut unreadable = Vec::new();
     let mut root = Members::root(members(body)?, &mut unreadable);
-    let client = match root.object("client") {
-        MaybeUndefined::Value(members) => client(members),
-        // Only the collections change.
-        MaybeUndefined::Undefined | MaybeUndefined::Null => ClientInput::default(),
-    };
+    // Without it, only the collections change.
+    let client = root.object("client").map_value(client).take().unwrap_or_default();
     let id_documents = root.list("idDocuments", (LONGEST_LIST + 1, LONGEST_LIST + 1), id_document);
     // Only the first address counts. The others are counted without being parsed.
     let addresses = root.list("addresses", (1, LONGEST_LIST + 1), address);

@@ -36,13 +36,7 @@ impl Declared {
     pub fn of(headers: &HeaderMap) -> Option<Self> {
         let header = headers.get(CONTENT_TYPE)?;
         // A non-ASCII header names no media type.
-        Some(header.to_str().map_or(
-            Self {
-                media: Media::Other,
-                utf8: true,
-            },
-            Self::parse,
-        ))
+        Some(Self::parse(header.to_str().unwrap_or_default()))
     }
 
     fn parse(text: &str) -> Self {
@@ -54,14 +48,9 @@ impl Declared {
             other if other.starts_with("application/") && other.ends_with("+json") => Media::Json,
             _ => Media::Other,
         };
-        let charset = parts.find_map(|part| {
-            part.strip_prefix("charset=")
-                .map(|name| name.trim_matches('"').to_owned())
-        });
-        Self {
-            media,
-            utf8: charset.is_none_or(|name| name == "utf-8" || name == "utf8"),
-        }
+        let charset = parts.find_map(|part| Some(part.strip_prefix("charset=")?.trim_matches('"').to_owned()));
+        let utf8 = charset.is_none_or(|name| name == "utf-8" || name == "utf8");
+        Self { media, utf8 }
     }
 }
 
@@ -94,8 +83,8 @@ pub fn utf8(bytes: &[u8]) -> Result<&str, RestError> {
     std::str::from_utf8(bytes).map_err(|_| not_utf8())
 }
 
-/// The text of a JSON body with at most `most` values, in which no object has duplicate members.
-pub fn json(bytes: &[u8], most: usize) -> Result<&str, RestError> {
+/// The text of a JSON body with at most `max_values` values, in which no object has duplicate members.
+pub fn json(bytes: &[u8], max_values: usize) -> Result<&str, RestError> {
     let text = utf8(json_check::without_byte_order_mark(bytes))?;
     let refused = |fault| match fault {
         JsonFault::DuplicateMember(path) => {
@@ -116,19 +105,17 @@ pub fn json(bytes: &[u8], most: usize) -> Result<&str, RestError> {
             RestError::new(codes::INVALID_JSON_SYNTAX, source)
         }
     };
-    json_check::check(text, Limits::of_values(most)).map_err(refused)?;
+    json_check::check(text, Limits::of_values(max_values)).map_err(refused)?;
     Ok(text)
 }
 
 /// Refuses a compressed or otherwise encoded body: this API decodes none.
 pub fn require_identity(headers: &HeaderMap) -> Result<(), RestError> {
-    match content_encoding::is_identity(headers) {
-        true => Ok(()),
-        false => {
-            let source = "Send the body without compression: drop the Content-Encoding header.";
-            Err(RestError::new(codes::UNSUPPORTED_CONTENT_ENCODING, source))
-        }
+    if content_encoding::is_identity(headers) {
+        return Ok(());
     }
+    let source = "Send the body without compression: drop the Content-Encoding header.";
+    Err(RestError::new(codes::UNSUPPORTED_CONTENT_ENCODING, source))
 }
 
 pub fn not_utf8() -> RestError {

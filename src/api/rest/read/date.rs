@@ -69,7 +69,7 @@ mod tests {
     use super::date;
 
     #[test]
-    fn the_date_is_taken_as_it_is_written() {
+    fn a_date_is_read_as_written() {
         for text in [
             "1990-04-17",
             "1990-04-17T00:00:00+0000",
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_date_is_refused() {
+    fn other_texts_are_refused() {
         for text in [
             "",
             "1990",

@@ -94,7 +94,7 @@ async fn a_list_is_narrowed_and_paged() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_told_apart() {
+async fn missing_clients_paths_and_methods_have_their_own_codes() {
     let server = Server::start().await;
     for (method, path, expected) in [
         (Method::GET, "/api/clients/nobody", (404, 301)),
@@ -126,7 +126,7 @@ async fn what_is_not_there_is_told_apart() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_not_understood_are_told_apart() {
+async fn unreadable_bodies_have_their_own_codes() {
     let server = Server::with(RestSettings {
         body_bytes: 2000,
         ..RestSettings::default()
@@ -171,7 +171,7 @@ async fn bodies_that_are_not_understood_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_answered_to_a_caller_who_is_still_sending() {
+async fn a_body_over_the_limit_is_refused_while_it_is_sent() {
     let server = Server::start().await;
 
     let answer = server
