@@ -41,7 +41,7 @@ impl Application for ApiMetrics {
     }
 
     fn refusal(form: Form, refusal: Refusal, id: &RequestId) -> Response {
-        let (status, code, sentence) = (refusal.status(), code(refusal), sentence(refusal));
+        let (status, (code, sentence)) = (refusal.status(), wording(refusal));
         match form {
             Form::Graphql(media) => graphql::refused(media, status, code, sentence, id),
             Form::Rest => rest::refused(refusal, sentence, id),
@@ -80,21 +80,16 @@ impl Application for ApiMetrics {
     }
 }
 
-const fn sentence(refusal: Refusal) -> &'static str {
+/// The code of the GraphQL API, and the sentence of all forms.
+const fn wording(refusal: Refusal) -> (Code, &'static str) {
     match refusal {
-        Refusal::BodyTimeout => "The body took too long to arrive.",
-        Refusal::Overload => BUSY,
-        Refusal::RateLimit { .. } => "This caller sends requests too fast. Retry-After says when to send the next one.",
-        Refusal::Panic => INTERNAL,
-    }
-}
-
-const fn code(refusal: Refusal) -> Code {
-    match refusal {
-        Refusal::BodyTimeout => Code::Timeout,
-        Refusal::Overload => Code::Unavailable,
-        Refusal::RateLimit { .. } => Code::RateLimited,
-        Refusal::Panic => Code::Internal,
+        Refusal::BodyTimeout => (Code::Timeout, "The body took too long to arrive."),
+        Refusal::Overload => (Code::Unavailable, BUSY),
+        Refusal::RateLimit { .. } => {
+            let sentence = "This caller sends requests too fast. Retry-After says when to send the next one.";
+            (Code::RateLimited, sentence)
+        }
+        Refusal::Panic => (Code::Internal, INTERNAL),
     }
 }
 

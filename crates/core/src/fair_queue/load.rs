@@ -14,7 +14,7 @@ const BURST: usize = 2_000;
 /// A standing queue holds the requests that can be served in this time, so its tickets don't wait long.
 const ROOM: Duration = Duration::from_millis(50);
 /// The minimum number of requests that a standing queue holds.
-const LEAST_ROOM: usize = 8;
+const MIN_ROOM: usize = 8;
 
 /// The load on the queue of one key. It is measured only while a ticket waits.
 #[derive(Debug, Default)]
@@ -31,16 +31,16 @@ pub struct Load {
 
 #[derive(Debug)]
 struct Window {
-    begun: Instant,
+    start: Instant,
     arrived: usize,
     granted: usize,
     refused: usize,
 }
 
 impl Window {
-    const fn new(begun: Instant) -> Self {
+    const fn new(start: Instant) -> Self {
         Self {
-            begun,
+            start,
             arrived: 0,
             granted: 0,
             refused: 0,
@@ -87,22 +87,22 @@ impl Load {
         let is_recent = self
             .window
             .as_ref()
-            .is_some_and(|window| now < window.begun + 2 * WINDOW);
+            .is_some_and(|window| now < window.start + 2 * WINDOW);
         self.room.filter(|_| is_recent)
     }
 
     fn window(&mut self, now: Instant) -> &mut Window {
         if let Some(window) = self.window.take() {
-            if now < window.begun + WINDOW {
+            if now < window.start + WINDOW {
                 return self.window.insert(window);
             }
-            self.judge(&window, now);
+            self.evaluate(&window, now);
         }
         self.window.insert(Window::new(now))
     }
 
-    fn judge(&mut self, window: &Window, now: Instant) {
-        if now >= window.begun + 2 * WINDOW && window.refused == 0 {
+    fn evaluate(&mut self, window: &Window, now: Instant) {
+        if now >= window.start + 2 * WINDOW && window.refused == 0 {
             // The measurement is stale.
             *self = Self::default();
             return;
@@ -121,9 +121,9 @@ impl Load {
             self.arrived = 0;
         }
         self.room = is_standing.then(|| {
-            let elapsed = now.duration_since(window.begun).as_millis().max(1);
+            let elapsed = now.duration_since(window.start).as_millis().max(1);
             let served = window.granted as u128 * ROOM.as_millis() / elapsed;
-            usize::try_from(served).unwrap_or(usize::MAX).max(LEAST_ROOM)
+            usize::try_from(served).unwrap_or(usize::MAX).max(MIN_ROOM)
         });
     }
 }
@@ -134,7 +134,7 @@ mod tests {
 
     use tokio::time::Instant;
 
-    use super::{LEAST_ROOM, Load};
+    use super::{Load, MIN_ROOM};
 
     const STEP: Duration = Duration::from_millis(10);
 
@@ -198,7 +198,7 @@ mod tests {
         // First, the waiting tickets are served. Then the queue stays short and is never empty.
         queue.run(2_000, |_| 10);
         assert!(queue.refused > 17_500, "{}", queue.refused);
-        assert_eq!(queue.waiting, LEAST_ROOM - 1);
+        assert_eq!(queue.waiting, MIN_ROOM - 1);
         queue.run(200, |step| usize::from(step % 2 == 0));
         assert!(!queue.run(100, |step| usize::from(step % 2 == 0)));
     }
