@@ -13,7 +13,7 @@ use crate::{
 use clientele_core::{
     error::Result,
     path,
-    problem::{Problem, ProblemCode},
+    problem::{Message, Problem, ProblemCode},
     text::has_control_characters,
 };
 use clientele_storage::db::{Step, Transaction, Work};
@@ -65,7 +65,7 @@ impl Work for Revoke<'_> {
             return Ok(Step::Discard(Err(vec![problem])));
         }
         let Some(before) = api_token::Entity::find_by_id(self.key).one(transaction).await? else {
-            let message = "There is no token with this key: the query tokens lists those there are.";
+            let message = Message::from("There is no token with this key").listed_by("tokens");
             let problem = Problem::new(ProblemCode::NotFound, path!["encodedKey"], message);
             return Ok(Step::Discard(Err(vec![problem])));
         };

@@ -6,7 +6,7 @@ use sea_orm::Value;
 use crate::{caller::Rights, definitions::Definitions, enums::ClientState};
 use clientele_core::{
     path,
-    problem::{Problem, ProblemCode},
+    problem::{Message, Problem, ProblemCode},
     scalar::Date,
 };
 use clientele_storage::{
@@ -184,7 +184,7 @@ impl ClientFilter {
         });
         if let Some(CustomFieldFilter { field_id, value }) = custom_field {
             let Some(field) = definitions.and_then(|definitions| definitions.field(field_id)) else {
-                let message = "There is no custom field with this id: the query customFieldSets lists those there are.";
+                let message = Message::from("There is no custom field with this id").listed_by("customFieldSets");
                 return Err(Problem::new(
                     ProblemCode::NotFound,
                     path!["filter", "customField", "fieldId"],

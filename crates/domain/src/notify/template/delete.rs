@@ -11,7 +11,7 @@ use crate::{
 use clientele_core::{
     error::Result,
     path,
-    problem::{Problem, ProblemCode},
+    problem::{Message, Problem, ProblemCode},
 };
 use clientele_storage::db::Transaction;
 
@@ -33,8 +33,7 @@ impl DefinitionInput for DeleteMessageTemplate {
         transaction: &Transaction,
     ) -> Result<Result<Applied, Vec<Problem>>> {
         let Some(template) = present.template(&self.template_id) else {
-            let message =
-                "There is no message template with this id: the query messageTemplates lists those there are.";
+            let message = Message::from("There is no message template with this id").listed_by("messageTemplates");
             let problem = Problem::new(ProblemCode::NotFound, path!["templateId"], message);
             return Ok(Err(vec![problem]));
         };

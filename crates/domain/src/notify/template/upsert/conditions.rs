@@ -16,7 +16,10 @@ use crate::{
         template::{Conditions, FieldCondition, Template},
     },
 };
-use clientele_core::{path, problem::ProblemCode};
+use clientele_core::{
+    path,
+    problem::{Message, ProblemCode},
+};
 
 const MOST: usize = 100;
 
@@ -71,7 +74,7 @@ fn roles(sent: &[ClientRoleBy], known: &Definitions, problems: &mut Problems) ->
             Some(role) if keys.contains(&role.encoded_key) => {}
             Some(role) => keys.push(role.encoded_key.clone()),
             None => {
-                let message = "There is no client role of this name: the query clientRoles lists those there are.";
+                let message = Message::from("There is no client role of this name").listed_by("clientRoles");
                 let place = path!["conditions", "clientRoles", index, name];
                 problems.add(ProblemCode::NotFound, place, message);
             }
@@ -101,7 +104,7 @@ fn fields(
     for (index, MessageFieldConditionInput { field_id, value }) in sent.iter().enumerate() {
         let place = |name: &'static str| path!["conditions", "customFields", index, name];
         let Some(field) = known.field(field_id) else {
-            let message = "There is no custom field with this id: the query customFieldSets lists those there are.";
+            let message = Message::from("There is no custom field with this id").listed_by("customFieldSets");
             problems.add(ProblemCode::NotFound, place("fieldId"), message);
             continue;
         };
