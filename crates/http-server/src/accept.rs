@@ -1,146 +1,126 @@
-//! Accepts connections while there are permits for them.
+//! Accepts connections within the limits of their number: in all, by address, and by the system's limit of open files.
 
 use std::{
     collections::HashMap,
     future::Future,
-    io,
-    net::{IpAddr, SocketAddr},
+    io::ErrorKind,
+    net::IpAddr,
     pin::pin,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
+use clientele_core::network::Network;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     sync::watch,
     task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 
-use super::{application::Application, connection::Connections, log_throttle::LogThrottle, report::Reason};
-use clientele_core::network::Network;
+use super::{application::Application, connection::Connections, report::Reason};
 
 /// The wait after the system has refused a socket.
 const PAUSE: Duration = Duration::from_millis(100);
+const BETWEEN_LINES: Duration = Duration::from_secs(60);
+/// Open files other than connections, such as those of a database and the log.
+const RESERVED: u64 = 256;
 
-pub struct Accepting<A: Application> {
+/// Accepts connections until `stop`, then waits for the requests in progress for at most `patience`, and drops the
+/// others.
+pub async fn accept<A: Application>(
     listener: TcpListener,
     connections: Arc<Connections<A>>,
-    permits: ConnectionPermits,
-    open: JoinSet<()>,
-    closed_log: LogThrottle,
-    failed_log: LogThrottle,
-}
-
-impl<A: Application> Accepting<A> {
-    /// `most` is the maximum number of connections.
-    pub fn new(listener: TcpListener, connections: Connections<A>, most: usize) -> Self {
-        let permits = ConnectionPermits {
-            most,
-            most_per_address: connections.settings.connections_per_address,
-            in_use: Arc::default(),
+    stop: impl Future<Output = ()>,
+    patience: Duration,
+) {
+    let settings = &connections.settings;
+    let most = possible_connections(settings.connections);
+    let (in_use, mut open) = (Arc::default(), JoinSet::new());
+    let (mut closed_log, mut failed_log) = (LogThrottle::default(), LogThrottle::default());
+    let (stopping, stopped) = watch::channel(false);
+    let mut stop = pin!(stop);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut stop => break,
+            accepted = listener.accept() => accepted,
+            Some(_) = open.join_next() => continue,
         };
-        Self {
-            listener,
-            connections: Arc::new(connections),
-            permits,
-            open: JoinSet::new(),
-            closed_log: LogThrottle::default(),
-            failed_log: LogThrottle::default(),
-        }
-    }
-
-    /// Accepts until `stop`, then waits for the requests in progress for at most `patience`, and drops the others.
-    pub async fn until(mut self, stop: impl Future<Output = ()>, patience: Duration) {
-        let (stopping, stopped) = watch::channel(false);
-        let mut stop = pin!(stop);
-        loop {
-            tokio::select! {
-                () = &mut stop => break,
-                accepted = self.listener.accept() => match accepted {
-                    Ok((stream, peer)) => self.open(stream, peer, &stopped),
-                    Err(error) => self.failed(&error).await,
-                },
-                Some(_) = self.open.join_next() => {}
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            // The caller has closed the connection already.
+            Err(error) if [ErrorKind::ConnectionAborted, ErrorKind::ConnectionReset].contains(&error.kind()) => {
+                continue;
             }
-        }
-        let Self { listener, mut open, .. } = self;
-        drop(listener);
-        tracing::info!("stopping: no new requests");
-        stopping.send_replace(true);
-        let all_ended = async { while open.join_next().await.is_some() {} };
-        if timeout(patience, all_ended).await.is_err() {
-            tracing::warn!(seconds = patience.as_secs(), "requests were still under way");
-        }
-        tracing::info!("stopped");
-    }
-
-    fn open(&mut self, stream: TcpStream, peer: SocketAddr, stop: &watch::Receiver<bool>) {
-        let settings = &self.connections.settings;
-        let proxy = settings.trusts(peer.ip());
-        let Some(permit) = self.permits.acquire(Network::of_one_caller(peer.ip()), proxy) else {
-            self.connections.application.refused(Reason::Connections);
+            Err(_) => {
+                failed_log.log(Instant::now(), || {
+                    tracing::warn!("no connection could be accepted: is the limit of open files too low?")
+                });
+                sleep(PAUSE).await;
+                continue;
+            }
+        };
+        // A proxy forwards for many callers and may use all permits.
+        let most_own = match settings.trusts(peer.ip()) {
+            true => usize::MAX,
+            false => settings.connections_per_address,
+        };
+        let Some(permit) = Permit::acquire(&in_use, Network::of_one_caller(peer.ip()), most, most_own) else {
+            connections.application.refused(Reason::Connections);
             // Closed without a response, so that the caller or a load balancer can try another server at once.
-            return self.closed_log.log(Instant::now(), || {
+            closed_log.log(Instant::now(), || {
                 tracing::warn!("connection closed: http.connections or http.connections_per_address are in use")
             });
+            continue;
         };
-        let (connections, stop) = (self.connections.clone(), stop.clone());
-        self.open.spawn(async move {
-            connections.serve(stream, peer, stop).await;
+        let (connections, stopped) = (connections.clone(), stopped.clone());
+        open.spawn(async move {
+            connections.serve(stream, peer, stopped).await;
             drop(permit);
         });
     }
-
-    async fn failed(&mut self, error: &io::Error) {
-        // The caller has closed the connection already.
-        let harmless = [io::ErrorKind::ConnectionAborted, io::ErrorKind::ConnectionReset];
-        if !harmless.contains(&error.kind()) {
-            self.failed_log.log(Instant::now(), || {
-                tracing::warn!("no connection could be accepted: is the limit of open files too low?")
-            });
-            sleep(PAUSE).await;
-        }
+    drop(listener);
+    tracing::info!("stopping: no new requests");
+    stopping.send_replace(true);
+    let all_ended = async { while open.join_next().await.is_some() {} };
+    if timeout(patience, all_ended).await.is_err() {
+        tracing::warn!(seconds = patience.as_secs(), "requests were still in progress");
     }
+    tracing::info!("stopped");
 }
 
-/// Counts connections, in all and by address.
-struct ConnectionPermits {
-    most: usize,
-    most_per_address: usize,
-    in_use: Arc<Mutex<InUse>>,
-}
-
+/// The numbers of connections, in all and by address.
 #[derive(Default)]
 struct InUse {
     all: usize,
     by_address: HashMap<IpAddr, usize>,
 }
 
-struct ConnectionPermit {
+/// The permit of one connection.
+struct Permit {
     address: IpAddr,
     in_use: Arc<Mutex<InUse>>,
 }
 
-impl ConnectionPermits {
-    /// None when all permits, or those of the address, are in use. A `proxy` forwards for many callers and may have
-    /// all.
-    fn acquire(&self, address: IpAddr, proxy: bool) -> Option<ConnectionPermit> {
-        let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = in_use.by_address.get(&address).copied().unwrap_or(0);
-        if in_use.all >= self.most || !proxy && own >= self.most_per_address {
+impl Permit {
+    /// None when `most` permits are in use, or `most_own` of this address.
+    fn acquire(in_use: &Arc<Mutex<InUse>>, address: IpAddr, most: usize, most_own: usize) -> Option<Self> {
+        let mut counts = in_use.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = counts.by_address.get(&address).copied().unwrap_or(0);
+        if counts.all >= most || own >= most_own {
             return None;
         }
-        in_use.all += 1;
-        in_use.by_address.insert(address, own + 1);
-        Some(ConnectionPermit {
+        counts.all += 1;
+        counts.by_address.insert(address, own + 1);
+        Some(Self {
             address,
-            in_use: self.in_use.clone(),
+            in_use: in_use.clone(),
         })
     }
 }
 
-impl Drop for ConnectionPermit {
+impl Drop for Permit {
     fn drop(&mut self) {
         let mut in_use = self.in_use.lock().unwrap_or_else(PoisonError::into_inner);
         in_use.all -= 1;
@@ -149,6 +129,91 @@ impl Drop for ConnectionPermit {
             if *own == 0 {
                 in_use.by_address.remove(&self.address);
             }
+        }
+    }
+}
+
+/// Returns the number of possible connections: the configured one, or a lower one by the limit of open files, which is
+/// logged. The soft limit is raised as far as needed and as the hard limit allows.
+fn possible_connections(configured: usize) -> usize {
+    let needed = u64::try_from(configured).unwrap_or(u64::MAX).saturating_add(RESERVED);
+    let limit = getrlimit(Resource::Nofile);
+    if let Some(raised) = raised(limit, needed) {
+        // On failure there are fewer connections, which is logged below.
+        let _ = setrlimit(Resource::Nofile, raised);
+    }
+    let Some(limit) = getrlimit(Resource::Nofile).current else {
+        return configured;
+    };
+    let possible = limit.saturating_sub(RESERVED).max(limit / 2).max(1);
+    let possible = usize::try_from(possible).unwrap_or(usize::MAX);
+    if possible < configured {
+        tracing::warn!(
+            configured,
+            possible,
+            limit,
+            "the limit of open files allows fewer connections than http.connections: raise it (ulimit -Hn, LimitNOFILE)"
+        );
+    }
+    configured.min(possible)
+}
+
+/// The limits with a raised soft limit. None when it is high enough or can't be raised.
+fn raised(limit: Rlimit, needed: u64) -> Option<Rlimit> {
+    let possible = limit.maximum.map_or(needed, |maximum| maximum.min(needed));
+    let is_low = limit.current.is_some_and(|current| current < possible);
+    is_low.then_some(Rlimit {
+        current: Some(possible),
+        ..limit
+    })
+}
+
+/// Limits log lines that many connections may cause, so that a flood of connections does not flood the log.
+#[derive(Default)]
+struct LogThrottle(Option<Instant>);
+
+impl LogThrottle {
+    /// Calls `write` unless it was called within the last minute.
+    fn log(&mut self, now: Instant, write: impl FnOnce()) {
+        if self.0.is_none_or(|last| last + BETWEEN_LINES < now) {
+            self.0 = Some(now);
+            write();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use rustix::process::Rlimit;
+
+    use super::{Instant, LogThrottle, raised};
+
+    #[test]
+    fn soft_limit_is_raised_as_far_as_needed_and_allowed() {
+        for (current, maximum, needed, expected) in [
+            (Some(1_024), Some(524_288), 16_640, Some(Some(16_640))),
+            (Some(1_024), Some(4_096), 16_640, Some(Some(4_096))),
+            (Some(1_024), None, 16_640, Some(Some(16_640))),
+            (Some(1_024), Some(1_024), 16_640, None),
+            (Some(20_000), Some(524_288), 16_640, None),
+            (None, None, 16_640, None),
+        ] {
+            let raised = raised(Rlimit { current, maximum }, needed);
+            assert_eq!(raised.map(|raised| raised.current), expected);
+            assert!(raised.is_none_or(|raised| raised.maximum == maximum));
+        }
+    }
+
+    #[test]
+    fn a_line_is_written_at_once_and_then_once_a_minute() {
+        let (mut line, start, mut written) = (LogThrottle::default(), Instant::now(), 0);
+        for (second, expected) in [(0, 1), (1, 1), (60, 1), (61, 2), (121, 2), (122, 3)] {
+            for _ in 0..10 {
+                line.log(start + Duration::from_secs(second), || written += 1);
+            }
+            assert_eq!(written, expected, "{second} s");
         }
     }
 }

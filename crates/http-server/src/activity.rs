@@ -1,38 +1,14 @@
 //! The state of one connection, and its timeouts: idle time, an incomplete head, a response that the caller doesn't
 //! read.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::{sync::Notify, time::Instant};
 
 use super::{
-    http1_framing::Http1Framing,
-    http2_flood::{Flood, Http2FloodLimit},
-    send_backlog::{SendBacklog, Stall},
+    http1_framing::Http1Framing, http2_flood::Http2FloodLimit, report::Reason, send_backlog::SendBacklog,
+    settings::HttpSettings,
 };
-
-/// The reason why a connection must end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
-    /// It was idle for too long, and can be closed gracefully.
-    Idle,
-    /// A head did not arrive in time.
-    SlowHead,
-    /// A response was not read in time.
-    SlowReader,
-}
-
-/// The limits of each.
-#[derive(Clone, Copy, Debug)]
-pub struct Times {
-    pub idle: Duration,
-    pub head: Duration,
-    /// For a part of a response, see [`SendBacklog`].
-    pub send: Duration,
-}
 
 /// The state of a connection. Cloning shares it.
 #[derive(Clone, Debug)]
@@ -106,9 +82,9 @@ impl Activity {
         }
     }
 
-    /// Returns when a timeout has passed.
-    pub async fn ended(&self, times: Times) -> Ended {
-        let Times { idle, head, send } = times;
+    /// Returns when a timeout has passed, with its reason. None for an idle connection, which can be closed gracefully.
+    pub async fn ended(&self, settings: &HttpSettings) -> Option<Reason> {
+        let (idle, head, send) = (settings.idle_timeout, settings.header_timeout, settings.send_timeout);
         loop {
             let now = Instant::now();
             let (idle_end, slow, stall) = self.change(|state| {
@@ -120,14 +96,14 @@ impl Activity {
                 (idle_end, slow, state.backlog.stalled(now, send))
             });
             let stall = match stall {
-                Stall::Connection => return Ended::SlowReader,
-                Stall::None { not_before } => not_before,
+                Ok(not_before) => not_before,
+                Err(reason) => return Some(reason),
             };
             if slow.is_some_and(|end| end <= now) {
-                return Ended::SlowHead;
+                return Some(Reason::HeaderTimeout);
             }
             if idle_end.is_some_and(|end| end <= now) {
-                return Ended::Idle;
+                return None;
             }
             // Events in the meantime only postpone an end, except the first byte of a head and the first piece of a
             // response.
@@ -140,7 +116,7 @@ impl Activity {
     ///
     /// # Errors
     /// More HTTP/2 frames than any caller has a reason to send.
-    pub fn received(&self, bytes: &[u8]) -> Result<usize, Flood> {
+    pub fn received(&self, bytes: &[u8]) -> Result<usize, Reason> {
         self.change(|state| {
             let framing = match &mut state.wire {
                 Wire::Http2(limit) => return limit.read(bytes).map(|()| bytes.len()),

@@ -38,8 +38,7 @@ use crate::{
     headers,
     permit::{RequestOrigin, RequestPermit, RequestPermits},
     proxy::PeerAddress,
-    refusal::Refusal,
-    refuse::{PreparedRefusal, Refusable},
+    refusal::{PreparedRefusal, Refusable, Refusal},
 };
 use clientele_core::fair_queue::Patience;
 
@@ -222,7 +221,7 @@ impl HttpBody for Awaited {
         Poll::Ready(if is_held {
             frame
         } else {
-            Some(Err(Error::new(BoxError::from("the server has too much to do"))))
+            Some(Err(Error::new(BoxError::from("the server is overloaded"))))
         })
     }
 

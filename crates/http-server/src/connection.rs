@@ -36,12 +36,9 @@ use tokio::{
 
 use super::{
     Application, HttpSettings,
-    activity::{Activity, Ended, Times},
+    activity::Activity,
     admission::Admission,
-    host,
-    http1_framing::UnsoundFraming,
-    http2_flood::Flood,
-    proxy,
+    host, proxy,
     report::Reason,
     tls::Certificates,
     tracked_body::{Streams, TrackedBody},
@@ -66,34 +63,16 @@ const WRONG_FRAMES: usize = 100;
 #[derive(Debug)]
 pub struct Connections<A: Application> {
     pub settings: Arc<HttpSettings>,
-    certificates: Option<Certificates>,
-    builder: Builder<Streams>,
-    admission: Admission<A>,
-    router: Router,
+    pub certificates: Option<Certificates>,
+    pub admission: Admission<A>,
+    pub builder: Builder<Streams>,
+    pub router: TowerToHyperService<Router>,
     pub application: A,
 }
 
 impl<A: Application> Connections<A> {
-    pub fn new(
-        settings: Arc<HttpSettings>,
-        certificates: Option<Certificates>,
-        admission: Admission<A>,
-        router: Router,
-        application: A,
-    ) -> Self {
-        let builder = builder(&settings);
-        Self {
-            settings,
-            certificates,
-            builder,
-            admission,
-            router,
-            application,
-        }
-    }
-
     /// Serves one connection to its end, which comes soon after `stop` becomes true.
-    pub async fn serve(&self, stream: TcpStream, peer: SocketAddr, stop: watch::Receiver<bool>) {
+    pub async fn serve(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, stop: watch::Receiver<bool>) {
         // Small answers must not wait for the acknowledgement of earlier ones.
         let _ = stream.set_nodelay(true);
         let Some(certificates) = &self.certificates else {
@@ -104,7 +83,7 @@ impl<A: Application> Connections<A> {
         let stream = tokio::select! {
             shaken = handshake => match shaken {
                 Ok(Ok(stream)) => stream,
-                // Anybody can cause this, so that it is counted and not logged.
+                // Any caller can cause this, so that it is counted and not logged.
                 _ => return self.application.refused(Reason::TlsHandshake),
             },
             _ = stopped.wait_for(|stop| *stop) => return,
@@ -112,23 +91,15 @@ impl<A: Application> Connections<A> {
         self.speak(stream, peer, stop).await;
     }
 
-    async fn speak<S>(&self, stream: S, peer: SocketAddr, mut stop: watch::Receiver<bool>)
+    async fn speak<S>(self: &Arc<Self>, stream: S, peer: SocketAddr, mut stop: watch::Receiver<bool>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let activity = Activity::new(self.settings.trusts(peer.ip()));
-        let times = Times {
-            idle: self.settings.idle_timeout,
-            head: self.settings.header_timeout,
-            send: self.settings.send_timeout,
-        };
         let service = Answering {
-            router: TowerToHyperService::new(self.router.clone()),
-            admission: self.admission.clone(),
-            settings: self.settings.clone(),
+            connections: self.clone(),
             peer,
             activity: activity.clone(),
-            application: self.application.clone(),
         };
         let io = TokioIo::new(Watched::new(stream, activity.clone()));
         let mut connection = pin!(self.builder.serve_connection(io, service));
@@ -140,10 +111,9 @@ impl<A: Application> Connections<A> {
                 return;
             }
             _ = stop.wait_for(|stop| *stop) => Duration::MAX,
-            ended = activity.ended(times) => match ended {
-                Ended::Idle => GOODBYE,
-                Ended::SlowHead => return self.application.refused(Reason::HeaderTimeout),
-                Ended::SlowReader => return self.application.refused(Reason::SendTimeout),
+            reason = activity.ended(&self.settings) => match reason {
+                Some(reason) => return self.application.refused(reason),
+                None => GOODBYE,
             },
         };
         connection.as_mut().graceful_shutdown();
@@ -151,7 +121,7 @@ impl<A: Application> Connections<A> {
     }
 }
 
-pub(super) fn builder(settings: &HttpSettings) -> Builder<Streams> {
+pub fn builder(settings: &HttpSettings) -> Builder<Streams> {
     let mut builder = Builder::new(Streams);
     builder
         .http1()
@@ -178,12 +148,9 @@ pub(super) fn builder(settings: &HttpSettings) -> Builder<Streams> {
 
 /// Answers the requests of one connection: with the router, unless they are refused before it.
 struct Answering<A: Application> {
-    router: TowerToHyperService<Router>,
-    admission: Admission<A>,
-    settings: Arc<HttpSettings>,
+    connections: Arc<Connections<A>>,
     peer: SocketAddr,
     activity: Activity,
-    application: A,
 }
 
 impl<A: Application> Service<Request<Incoming>> for Answering<A> {
@@ -192,20 +159,21 @@ impl<A: Application> Service<Request<Incoming>> for Answering<A> {
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
 
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let connections = &self.connections;
         let running = self.activity.request(request.body().size_hint().exact());
         let settled = host::settle(&mut request);
         let Some(running) = running.filter(|_| settled) else {
-            self.application.refused(Reason::Malformed);
+            connections.application.refused(Reason::Malformed);
             return Box::pin(std::future::ready(Ok(refused(request.version()))));
         };
-        let address = proxy::address(self.peer.ip(), request.headers(), &self.settings);
-        if let Some(refused) = self.admission.refuse_at_once(&mut request, address) {
+        let address = proxy::address(self.peer.ip(), request.headers(), &connections.settings);
+        if let Some(refused) = connections.admission.refuse_at_once(&mut request, address) {
             // In the task of the request: over HTTP/2 a response that isn't read aborts that task only.
             return Box::pin(async move { Ok(refused.map(|body| TrackedBody::new(body, running))) });
         }
         request.extensions_mut().insert(address);
-        let most = self.settings.unsent_bytes_per_connection;
-        let answer = self.router.call(request);
+        let most = connections.settings.unsent_bytes_per_connection;
+        let answer = connections.router.call(request);
         Box::pin(async move {
             // A caller that doesn't read its responses gets no more of them.
             running.activity().room(most).await;
@@ -227,10 +195,9 @@ fn refused_by_parser(error: &(dyn Error + 'static)) -> Option<Reason> {
         }
     }
     let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-    match inner {
-        Some(inner) if inner.is::<Flood>() => Some(Reason::Flood),
-        Some(inner) if inner.is::<UnsoundFraming>() => Some(Reason::Malformed),
-        _ => refused_by_parser(error.source()?),
+    match inner.and_then(|inner| inner.downcast_ref::<Reason>()) {
+        Some(reason) => Some(*reason),
+        None => refused_by_parser(error.source()?),
     }
 }
 

@@ -8,18 +8,14 @@
 //! hyper still parses an unsound head, because it answers it, but [`Http1Framing::accept`] then refuses the request and
 //! all later ones. Unsound bytes of a body never reach hyper.
 
-mod chunked;
-#[cfg(test)]
-mod tests;
-
-use std::{collections::VecDeque, fmt, io};
+use std::collections::VecDeque;
 
 use axum::http::header;
 
-use self::chunked::Chunked;
-
 /// The first line of the HTTP/2 preface.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n";
+/// A chunk size of more digits does not fit into 64 bits, or starts with needless zeros.
+const MOST_DIGITS: u8 = 16;
 /// Memory for the head of the next request; a larger head gives its memory back.
 const KEPT_CAPACITY: usize = 1024;
 
@@ -29,7 +25,7 @@ pub struct Http1Framing {
     state: State,
     /// The bytes of the current head. hyper stops reading when a head exceeds its limit, which bounds this.
     head: Vec<u8>,
-    /// Where the current line of the head starts.
+    /// The position in `head` at which its current line starts.
     line: usize,
     /// The bodies of complete heads that hyper has not turned into requests yet.
     complete: VecDeque<Body>,
@@ -56,24 +52,6 @@ enum State {
 pub enum Body {
     Length(u64),
     Chunked,
-}
-
-/// An error for hyper in place of bytes whose framing is unsound.
-#[derive(Clone, Copy, Debug)]
-pub struct UnsoundFraming;
-
-impl fmt::Display for UnsoundFraming {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the framing of a request body is malformed")
-    }
-}
-
-impl std::error::Error for UnsoundFraming {}
-
-impl From<UnsoundFraming> for io::Error {
-    fn from(unsound: UnsoundFraming) -> Self {
-        Self::new(io::ErrorKind::InvalidData, unsound)
-    }
 }
 
 impl Http1Framing {
@@ -227,9 +205,99 @@ fn parse(head: &[u8]) -> Option<Body> {
     }
 }
 
+/// The position in a chunked body: `SIZE[;EXTENSION] CR LF DATA CR LF … 0 CR LF TRAILERS CR LF` (RFC 9112 §7.1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Chunked {
+    at: ChunkPart,
+    /// The size of the current chunk, then what is left of it.
+    size: u64,
+    digits: u8,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum ChunkPart {
+    #[default]
+    Size,
+    Extension,
+    SizeLf,
+    Data,
+    DataCr,
+    DataLf,
+    /// The first byte of a line after the last chunk.
+    TrailerStart,
+    Trailer,
+    TrailerLf,
+    EndLf,
+    End,
+}
+
+impl Chunked {
+    /// Reads on, at most to the end of the body, and returns the number of bytes read.
+    ///
+    /// # Errors
+    /// A byte that is not allowed, with the number of those before it.
+    fn read(&mut self, bytes: &[u8]) -> Result<usize, usize> {
+        let mut at = 0;
+        while at < bytes.len() && !self.is_complete() {
+            at += match self.at {
+                ChunkPart::Data => {
+                    let here = take(&bytes[at..], &mut self.size);
+                    if self.size == 0 {
+                        self.at = ChunkPart::DataCr;
+                    }
+                    here
+                }
+                _ => {
+                    self.at = self.step(bytes[at]).ok_or(at)?;
+                    1
+                }
+            };
+        }
+        Ok(at)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.at == ChunkPart::End
+    }
+
+    fn step(&mut self, byte: u8) -> Option<ChunkPart> {
+        match (self.at, byte) {
+            (ChunkPart::Size, _) if byte.is_ascii_hexdigit() && self.digits < MOST_DIGITS => {
+                self.digits += 1;
+                self.size = self.size * 16 + u64::from(char::from(byte).to_digit(16)?);
+                Some(ChunkPart::Size)
+            }
+            (ChunkPart::Size, b';') if self.digits > 0 => Some(ChunkPart::Extension),
+            (ChunkPart::Size, b'\r') if self.digits > 0 => Some(ChunkPart::SizeLf),
+            (ChunkPart::Extension, b'\r') => Some(ChunkPart::SizeLf),
+            (ChunkPart::Extension, b'\t') => Some(ChunkPart::Extension),
+            (ChunkPart::Extension, _) if !byte.is_ascii_control() => Some(ChunkPart::Extension),
+            (ChunkPart::SizeLf, b'\n') => {
+                self.digits = 0;
+                Some(if self.size == 0 {
+                    ChunkPart::TrailerStart
+                } else {
+                    ChunkPart::Data
+                })
+            }
+            (ChunkPart::DataCr, b'\r') => Some(ChunkPart::DataLf),
+            (ChunkPart::DataLf, b'\n') => Some(ChunkPart::Size),
+            (ChunkPart::TrailerStart, b'\r') => Some(ChunkPart::EndLf),
+            (ChunkPart::Trailer, b'\r') => Some(ChunkPart::TrailerLf),
+            (ChunkPart::TrailerStart | ChunkPart::Trailer, _) if byte != b'\n' => Some(ChunkPart::Trailer),
+            (ChunkPart::TrailerLf, b'\n') => Some(ChunkPart::TrailerStart),
+            (ChunkPart::EndLf, b'\n') => Some(ChunkPart::End),
+            _ => None,
+        }
+    }
+}
+
 /// Takes up to `left` bytes and returns their number.
 fn take(bytes: &[u8], left: &mut u64) -> usize {
     let here = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
     *left -= here as u64;
     here
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,10 +1,10 @@
 //! Limits HTTP/2 frames that cost the server work and their sender nothing: frames that request nothing, and requests
 //! that are reset before they are answered. It reads the frame heads before the parser does. Callers send some of both;
-//! a flood ends the connection.
-
-use std::{fmt, io};
+//! a flood ends the connection. hyper and h2 limit some kinds of frames only.
 
 use tokio::time::Instant;
+
+use super::report::Reason;
 
 /// `\r\nSM\r\n\r\n`: the preface after its first line.
 const REST_OF_PREFACE: u64 = 8;
@@ -39,10 +39,6 @@ pub struct Http2FloodLimit {
     skip: u64,
 }
 
-/// An error for more frames than any caller has a reason to send.
-#[derive(Clone, Copy, Debug)]
-pub struct Flood;
-
 impl Http2FloodLimit {
     pub fn new(is_proxy: bool) -> Self {
         let now = Instant::now();
@@ -55,7 +51,11 @@ impl Http2FloodLimit {
         }
     }
 
-    pub fn read(&mut self, mut bytes: &[u8]) -> Result<(), Flood> {
+    /// Reads the next bytes of the connection.
+    ///
+    /// # Errors
+    /// [`Reason::Flood`] for more frames than any caller has a reason to send.
+    pub fn read(&mut self, mut bytes: &[u8]) -> Result<(), Reason> {
         while !bytes.is_empty() {
             if self.skip > 0 {
                 let here = usize::try_from(self.skip).unwrap_or(usize::MAX).min(bytes.len());
@@ -75,7 +75,7 @@ impl Http2FloodLimit {
         Ok(())
     }
 
-    fn frame(&mut self) -> Result<(), Flood> {
+    fn frame(&mut self) -> Result<(), Reason> {
         let [a, b, c, kind, flags, ..] = self.head;
         let length = u32::from_be_bytes([0, a, b, c]);
         self.skip = length.into();
@@ -100,26 +100,13 @@ impl Http2FloodLimit {
     }
 }
 
-impl fmt::Display for Flood {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("too many frames that ask for nothing")
-    }
-}
-
-impl std::error::Error for Flood {}
-
-impl From<Flood> for io::Error {
-    fn from(flood: Flood) -> Self {
-        Self::other(flood)
-    }
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Rate {
     most: u32,
     per_second: u32,
 }
 
+/// A token bucket. Those of governor can't be given tokens back.
 #[derive(Debug)]
 struct Bucket {
     rate: Rate,
@@ -140,7 +127,7 @@ impl Bucket {
         self.left = self.left.saturating_add(more).min(self.rate.most);
     }
 
-    fn take(&mut self) -> Result<(), Flood> {
+    fn take(&mut self) -> Result<(), Reason> {
         if self.left == 0 {
             // Refilled only here: most connections never use up their tokens.
             let seconds = self.since.elapsed().as_secs();
@@ -148,7 +135,7 @@ impl Bucket {
             let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
             self.add(seconds.saturating_mul(self.rate.per_second));
         }
-        self.left = self.left.checked_sub(1).ok_or(Flood)?;
+        self.left = self.left.checked_sub(1).ok_or(Reason::Flood)?;
         Ok(())
     }
 }

@@ -4,6 +4,9 @@
 //! A connection passes through `accept` (its permit), `tls` and `connection` (HTTP and the end). A request passes
 //! through `proxy` (its address), `admission`, which refuses most of the excess, and the layers of [`Server::serve`].
 //!
+//! tower-http provides CORS only. Its other layers don't fit: they write no response in the form of the application, accept
+//! any request id, and limit the time between two parts of a body instead of the time of the whole body.
+//!
 //! Paths with a meaning: requests for `/health/…` and `/metrics` are admitted beyond the limit of requests, and those
 //! for `/health/…` are logged at DEBUG.
 
@@ -13,30 +16,24 @@ mod admission;
 mod application;
 mod connection;
 pub mod content_encoding;
-mod descriptors;
-#[cfg(any(test, feature = "fuzzing"))]
-mod differential;
-#[cfg(feature = "fuzzing")]
-#[doc(hidden)]
-pub mod fuzzing;
 mod headers;
 mod host;
 mod http1_framing;
 mod http2_flood;
-mod log_throttle;
 pub mod origin;
 mod panics;
 mod permit;
 mod proxy;
 pub mod rate_limit;
 mod refusal;
-mod refuse;
 pub mod report;
 mod request_id;
 mod request_log;
 mod send_backlog;
 mod settings;
 mod slow_body;
+#[cfg(any(test, feature = "fuzzing"))]
+mod tests;
 mod tls;
 mod tracked_body;
 mod watched;
@@ -44,17 +41,20 @@ mod watched;
 use std::{future::Future, sync::Arc, time::Duration};
 
 use axum::{Router, middleware::from_fn_with_state};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tower_http::cors::CorsLayer;
 
-use self::{accept::Accepting, admission::Admission, connection::Connections, tls::Certificates};
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub use self::tests::fuzzing;
+use self::{admission::Admission, connection::Connections, tls::Certificates};
 pub use self::{
     application::{Application, EndedRequest},
     panics::log_without_messages,
     permit::{RequestOrigin, RequestPermit, RequestPermits},
     proxy::PeerAddress,
-    refusal::Refusal,
-    refuse::refuse,
+    refusal::{Refusal, refuse},
     request_id::RequestId,
     settings::{ForwardedHeader, HttpSettings},
     tls::CertificateError,
@@ -124,15 +124,18 @@ impl<A: Application> Server<A> {
             None => router,
         };
         let router = router.layer(from_fn_with_state(settings.is_secure(), headers::add::<A>));
-        let most = descriptors::connections(settings.connections);
         let reloading = certificates.as_ref().map(|all| all.watch(settings.certificate_poll));
-        let connections = Connections::new(settings, certificates, admission, router, application);
-        Accepting::new(listener, connections, most).until(stop, patience).await;
+        let connections = Connections {
+            builder: connection::builder(&settings),
+            router: TowerToHyperService::new(router),
+            settings,
+            certificates,
+            admission,
+            application,
+        };
+        accept::accept(listener, Arc::new(connections), stop, patience).await;
         if let Some(reloading) = reloading {
             reloading.abort();
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,5 +1,6 @@
 //! Answers requests whose handler panicked. The log has the place of the panic but not its message, which may hold data
-//! of requests.
+//! of requests. Written here because tower-http's `CatchPanicLayer` doesn't have the request, whose path decides the form
+//! of the response.
 
 use std::{
     panic::{self, AssertUnwindSafe},
@@ -9,7 +10,10 @@ use std::{
 use axum::{extract::Request, middleware::Next, response::Response};
 use futures_util::FutureExt;
 
-use crate::{application::Application, refusal::Refusal, refuse::Refusable};
+use crate::{
+    application::Application,
+    refusal::{Refusable, Refusal},
+};
 
 /// Sets the panic hook of the process: a panic is logged as one event with its place.
 pub fn log_without_messages() {

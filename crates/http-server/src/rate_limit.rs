@@ -20,7 +20,11 @@ use serde::{Deserialize, Serialize};
 
 use clientele_core::flow::Flow;
 
-use crate::{application::Application, proxy::PeerAddress, refusal::Refusal, refuse::refuse};
+use crate::{
+    application::Application,
+    proxy::PeerAddress,
+    refusal::{Refusal, refuse},
+};
 
 /// The names of the IETF draft "RateLimit header fields for HTTP".
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");

@@ -45,11 +45,10 @@ impl RequestReport {
 
     /// The kind of the caller, and its key.
     pub fn caller(&self) -> (Option<&'static str>, Option<&str>) {
-        let caller = self.0.caller.get();
-        (
-            caller.map(|(kind, _)| *kind),
-            caller.and_then(|(_, key)| key.as_deref()),
-        )
+        match self.0.caller.get() {
+            Some((kind, key)) => (Some(kind), key.as_deref()),
+            None => (None, None),
+        }
     }
 }
 
@@ -93,17 +92,17 @@ impl LogCause {
         }
     }
 
-    /// None for errors that the caller can mend.
+    /// None for errors that the caller can correct.
     pub fn of(error: &Error) -> Option<Self> {
         let refused = match error {
+            Error::TimedOut => Some(Reason::RequestTimeout),
+            Error::Busy => Some(Reason::Memory),
+            Error::Unavailable(_) | Error::ReadOnly | Error::Internal(_) => None,
             Error::Unauthenticated
             | Error::TooManyAttempts(_)
             | Error::Forbidden(_)
             | Error::Conflict
             | Error::TooLarge { .. } => return None,
-            Error::TimedOut => Some(Reason::RequestTimeout),
-            Error::Busy => Some(Reason::Memory),
-            Error::Unavailable(_) | Error::ReadOnly | Error::Internal(_) => None,
         };
         Some(Self {
             text: error.kind().into(),
@@ -112,8 +111,9 @@ impl LogCause {
     }
 }
 
-/// The limit that refused a request or a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The limit that refused a request or a connection. Its name in the metrics is the name here in snake case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::Display, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "snake_case")]
 pub enum Reason {
     Overload,
     RateLimit,
@@ -132,44 +132,12 @@ pub enum Reason {
     Flood,
 }
 
-impl Reason {
-    pub const ALL: [Self; 15] = [
-        Self::Overload,
-        Self::RateLimit,
-        Self::SignInThrottle,
-        Self::SignInQueue,
-        Self::BodySize,
-        Self::BodyTimeout,
-        Self::RequestTimeout,
-        Self::Memory,
-        Self::Connections,
-        Self::HeaderSize,
-        Self::HeaderTimeout,
-        Self::SendTimeout,
-        Self::TlsHandshake,
-        Self::Malformed,
-        Self::Flood,
-    ];
+/// The error of a connection that must not be read further.
+impl std::error::Error for Reason {}
 
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Overload => "overload",
-            Self::RateLimit => "rate_limit",
-            Self::SignInThrottle => "sign_in_throttle",
-            Self::SignInQueue => "sign_in_queue",
-            Self::BodySize => "body_size",
-            Self::BodyTimeout => "body_timeout",
-            Self::RequestTimeout => "request_timeout",
-            Self::Memory => "memory",
-            Self::Connections => "connections",
-            Self::HeaderSize => "header_size",
-            Self::HeaderTimeout => "header_timeout",
-            Self::SendTimeout => "send_timeout",
-            Self::TlsHandshake => "tls_handshake",
-            Self::Malformed => "malformed",
-            Self::Flood => "flood",
-        }
-    }
+impl Reason {
+    /// All reasons, each at the position of its number.
+    pub const ALL: &[Self] = <Self as strum::VariantArray>::VARIANTS;
 }
 
 #[cfg(test)]
@@ -178,8 +146,8 @@ mod tests {
 
     #[test]
     fn reasons_stand_at_their_numbers() {
-        for (at, reason) in Reason::ALL.into_iter().enumerate() {
-            assert_eq!(reason as usize, at, "{reason:?}");
+        for (at, reason) in Reason::ALL.iter().enumerate() {
+            assert_eq!(*reason as usize, at, "{reason:?}");
         }
     }
 }

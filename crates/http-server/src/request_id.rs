@@ -1,9 +1,10 @@
 //! The id of a request in responses and logs. A caller can choose it in a form that only machines generate: other texts
-//! could be personal data.
+//! could be personal data. tower-http's layers for request ids would accept every text.
 
 use std::sync::Arc;
 
 use axum::http::{HeaderName, HeaderValue, Request, Response};
+use uuid::Uuid;
 
 const HEADER: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -15,7 +16,7 @@ impl RequestId {
     /// A new id: a UUIDv7, so that log lines sort by time.
     #[must_use]
     pub fn generate() -> Self {
-        Self(uuid::Uuid::now_v7().to_string().into())
+        Self(Uuid::now_v7().to_string().into())
     }
 
     /// The id that an outer layer has set, else the caller's, else a new one.
@@ -39,26 +40,15 @@ impl RequestId {
 /// they can be the number of an account or a document.
 fn from_caller(header: &HeaderValue) -> Option<RequestId> {
     let text = header.to_str().ok()?;
-    let is_made =
-        text.bytes().any(|byte| byte.is_ascii_alphabetic()) && (is_hex(text) || is_uuid(text) || is_ulid(text));
-    is_made.then(|| RequestId(Arc::from(text)))
+    // At this length, only the form with hyphens is a UUID.
+    let is_uuid = || text.len() == 36 && Uuid::try_parse(text).is_ok();
+    let is_generated = is_hex(text) || is_uuid() || is_ulid(text);
+    let has_letter = text.bytes().any(|byte| byte.is_ascii_alphabetic());
+    (is_generated && has_letter).then(|| RequestId(text.into()))
 }
 
 fn is_hex(text: &str) -> bool {
     (16..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// Groups of 8, 4, 4, 4 and 12 hexadecimal digits.
-fn is_uuid(text: &str) -> bool {
-    let is_dash = |index| matches!(index, 8 | 13 | 18 | 23);
-    let fits = |(index, byte): (usize, u8)| {
-        if is_dash(index) {
-            byte == b'-'
-        } else {
-            byte.is_ascii_hexdigit()
-        }
-    };
-    text.len() == 36 && text.bytes().enumerate().all(fits)
 }
 
 /// 26 digits and letters but I, L, O and U; the first is at most 7, for a time of 48 bits.

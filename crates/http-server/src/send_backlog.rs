@@ -12,6 +12,8 @@ use std::{
 
 use tokio::{task::AbortHandle, time::Instant};
 
+use super::report::Reason;
+
 /// The bytes that are given to hyper at once. hyper holds no more than a few of these.
 pub const PIECE: usize = 32 * 1024;
 const PARTS: usize = 32;
@@ -43,15 +45,6 @@ struct Response {
     is_aborted: bool,
     /// Woken when everything is sent.
     waker: Option<Waker>,
-}
-
-/// The result of a check for responses that have waited too long for the caller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stall {
-    /// The connection must end: nothing else of it is sent either, or aborting a stream has not helped.
-    Connection,
-    /// Nothing waits too long until then.
-    None { not_before: Option<Instant> },
 }
 
 impl SendBacklog {
@@ -131,21 +124,25 @@ impl SendBacklog {
     }
 
     /// Aborts the streams whose responses have waited for `patience`, if others of the connection were sent meanwhile.
-    pub fn stalled(&mut self, now: Instant, patience: Duration) -> Stall {
+    /// Returns the time before which no other response waits too long; none if no response waits.
+    ///
+    /// # Errors
+    /// The connection must end: no other response of it is sent either, or aborting a stream has not helped.
+    pub fn stalled(&mut self, now: Instant, patience: Duration) -> Result<Option<Instant>, Reason> {
         let mut not_before = None;
         for response in self.responses.iter_mut().filter(|response| !response.is_idle) {
             if response.since + patience <= now {
                 let others_move = self.sent_at.is_some_and(|sent| sent > response.since);
                 match &response.stream {
                     Some(stream) if others_move && !response.is_aborted => stream.get().map(AbortHandle::abort),
-                    _ => return Stall::Connection,
+                    _ => return Err(Reason::SendTimeout),
                 };
                 (response.is_aborted, response.since) = (true, now);
             }
             let end = response.since + patience;
             not_before = Some(not_before.map_or(end, |earlier: Instant| earlier.min(end)));
         }
-        Stall::None { not_before }
+        Ok(not_before)
     }
 
     fn response(&mut self, id: u64) -> Option<&mut Response> {

@@ -1,4 +1,5 @@
-//! Limits the time that a request's body may take: a late one is answered 408 and ends its connection.
+//! Limits the time that a request's body may take: a late one is answered 408 and ends its connection. tower-http's
+//! `TimeoutBody` limits only the time between two parts of a body.
 
 use std::{
     future::Future,
@@ -22,7 +23,10 @@ use axum::{
 use hyper::body::{Frame, SizeHint};
 use tokio::time::{Sleep, sleep};
 
-use crate::{application::Application, refusal::Refusal, refuse::Refusable};
+use crate::{
+    application::Application,
+    refusal::{Refusable, Refusal},
+};
 
 /// Answers 408 in place of an application that has waited for a body for `patience`.
 pub async fn cut_off<A: Application>(State(patience): State<Duration>, request: Request, next: Next) -> Response {

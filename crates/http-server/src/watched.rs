@@ -8,7 +8,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{activity::Activity, http1_framing::UnsoundFraming};
+use super::{activity::Activity, report::Reason};
 
 /// A stream that ends at the first byte that the parser must not read.
 #[derive(Debug)]
@@ -32,17 +32,17 @@ impl<S> Watched<S> {
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if self.is_unsound {
-            return Poll::Ready(Err(UnsoundFraming.into()));
+            return Poll::Ready(Err(io::Error::other(Reason::Malformed)));
         }
         let before = buffer.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
         let received = &buffer.filled()[before..];
         if !received.is_empty() {
-            let sound = self.activity.received(received)?;
+            let sound = self.activity.received(received).map_err(io::Error::other)?;
             self.is_unsound = sound < received.len();
             if sound == 0 {
                 // Reading nothing would look like the end of the stream.
-                return Poll::Ready(Err(UnsoundFraming.into()));
+                return Poll::Ready(Err(io::Error::other(Reason::Malformed)));
             }
             buffer.set_filled(before + sound);
         }

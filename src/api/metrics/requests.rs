@@ -89,7 +89,9 @@ impl Default for ApiMetrics {
             operations: OnceLock::new(),
             errors: Family::default(),
             user_errors: Family::default(),
-            refused: Reason::ALL.map(|reason| refusals.get_or_create_owned(&[("reason", reason.as_str())])),
+            refused: std::array::from_fn(|index| {
+                refusals.get_or_create_owned(&[("reason", Reason::ALL[index].into())])
+            }),
             refusals,
             signed_in: SIGN_IN_METHODS.map(|method| {
                 SIGN_IN_OUTCOMES

@@ -5,7 +5,7 @@ use proptest::{
 };
 
 use super::{Body, Http1Framing};
-use crate::differential;
+use crate::tests::fuzzing;
 
 const GET: &str = "GET / HTTP/1.1\r\nhost: a\r\n\r\n";
 const LENGTH: &str = "POST / HTTP/1.1\r\ncontent-length: 2\r\n\r\nab";
@@ -273,7 +273,7 @@ fn hyper_sees_the_requests_that_the_check_accepts() {
     };
     let (accepted, connections_accepted) = (std::cell::Cell::new(0), std::cell::Cell::new(0));
     let run = TestRunner::new(config).run(&connections(), |bytes| {
-        let requests = differential::check(&bytes);
+        let requests = fuzzing::framing(&bytes);
         accepted.set(accepted.get() + requests);
         connections_accepted.set(connections_accepted.get() + usize::from(requests > 0));
         Ok(())

@@ -1,10 +1,10 @@
-//! How long an answer may wait for its taker, to the second.
+//! Tests of the time that a caller has to read a response, to the second.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use super::{PIECE, SendBacklog, Stall, Stream};
+use super::{PIECE, Reason, SendBacklog, Stream};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const MIB: usize = 1024 * 1024;
@@ -21,7 +21,7 @@ fn begun(backlog: &mut SendBacklog, now: Instant, bytes: usize, stream: Option<S
 }
 
 fn stalled(backlog: &mut SendBacklog, now: Instant) -> bool {
-    backlog.stalled(now, PATIENCE) == Stall::Connection
+    backlog.stalled(now, PATIENCE) == Err(Reason::SendTimeout)
 }
 
 #[test]
@@ -46,13 +46,10 @@ fn an_answer_that_waits_for_its_own_bytes_is_not_late() {
     let (start, mut backlog) = (Instant::now(), SendBacklog::default());
     let id = begun(&mut backlog, start, MIB, None);
     backlog.idle(id);
-    assert_eq!(
-        backlog.stalled(after(3_600, start), PATIENCE),
-        Stall::None { not_before: None }
-    );
+    assert_eq!(backlog.stalled(after(3_600, start), PATIENCE), Ok(None));
     backlog.push(after(3_600, start), id, PIECE);
     let end = Some(after(3_630, start));
-    let none = Stall::None { not_before: end };
+    let none = Ok(end);
     assert_eq!(backlog.stalled(after(3_629, start), PATIENCE), none);
     assert!(stalled(&mut backlog, after(3_630, start)));
 }
@@ -73,7 +70,7 @@ async fn a_stream_is_given_up_alone_only_while_others_move_and_only_once() {
     let moving = begun(&mut backlog, start, MIB, stream(&other));
     backlog.sent(after(20, start), moving, PIECE);
     let next = Some(after(50, start));
-    let none = Stall::None { not_before: next };
+    let none = Ok(next);
     assert_eq!(backlog.stalled(after(30, start), PATIENCE), none);
     assert!(slow.await.is_err_and(|end| end.is_cancelled()));
     assert!(!other.is_finished());

@@ -1,8 +1,9 @@
-//! Compares [`Http1Framing`] with hyper: the fuzz target and the property test call [`check`].
+//! The properties that property tests and fuzz targets check.
 
 use std::{
     collections::VecDeque,
     io,
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll},
@@ -10,7 +11,10 @@ use std::{
 
 use axum::{
     body::{Body, Bytes},
-    http::{Request, Response, header::CONNECTION},
+    http::{
+        HeaderMap, HeaderValue, Request, Response,
+        header::{CONNECTION, FORWARDED},
+    },
 };
 use futures_util::{FutureExt, StreamExt};
 use hyper::{
@@ -21,29 +25,33 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::{
-    HttpSettings,
+    ForwardedHeader, HttpSettings,
     activity::Activity,
     connection::builder,
     http1_framing::{self, Http1Framing},
+    proxy,
     watched::Watched,
 };
 
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+/// Far below the number of proxies that are followed.
+const FEW: usize = 16;
 /// A connection yields now and then: polling it this often takes it to the end of the input.
 const POLLS: usize = 200;
 
-/// A request whose body was read to its end, as hyper sees it.
+/// A request whose body was read to its end, as hyper parses it.
 #[derive(Debug, PartialEq, Eq)]
-struct Seen {
+struct Parsed {
     head: String,
     body: Vec<u8>,
 }
 
-/// Checks that hyper, reading behind the framing check, sees the very requests that the check sees, however the bytes
-/// are cut into reads. Returns the number of complete requests that were accepted.
+/// Checks that hyper, reading behind [`Http1Framing`], parses the same requests as that, regardless of how the bytes are
+/// cut into reads. Returns the number of complete requests that were accepted.
 ///
 /// # Panics
-/// When hyper sees another request.
-pub fn check(bytes: &[u8]) -> usize {
+/// When hyper parses another request.
+pub fn framing(bytes: &[u8]) -> usize {
     let Some(requests) = requests(bytes) else { return 0 };
     let mut accepted = 0;
     for size in [bytes.len().max(1), 7, 1] {
@@ -93,7 +101,7 @@ fn has_bare_line_end(request: &[u8]) -> bool {
     !last.is_empty() || !lines.iter().all(ends)
 }
 
-/// What the check has seen after reads of this size: the bytes that hyper may read, and the bodies of complete heads.
+/// The number of bytes that hyper may read, and the bodies of complete heads, after reads of this size.
 fn position(bytes: &[u8], size: usize) -> (usize, VecDeque<http1_framing::Body>) {
     let mut framing = Http1Framing::default();
     let sound = bytes.chunks(size).map(|bytes| framing.read(bytes)).sum();
@@ -101,9 +109,9 @@ fn position(bytes: &[u8], size: usize) -> (usize, VecDeque<http1_framing::Body>)
 }
 
 /// Serves a connection and returns the requests whose bodies could be read; `is_checked` is false for hyper alone.
-fn serve(bytes: &[u8], size: usize, is_checked: bool) -> Vec<Seen> {
+fn serve(bytes: &[u8], size: usize, is_checked: bool) -> Vec<Parsed> {
     let activity = Activity::new(false);
-    let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
+    let seen: Arc<Mutex<Vec<Parsed>>> = Arc::default();
     let service = service_fn({
         let (activity, seen) = (activity.clone(), seen.clone());
         move |request: Request<Incoming>| {
@@ -124,7 +132,7 @@ fn serve(bytes: &[u8], size: usize, is_checked: bool) -> Vec<Seen> {
                     };
                     body.extend_from_slice(&chunk);
                 }
-                seen.lock().expect("no other holder panics").push(Seen { head, body });
+                seen.lock().expect("no other holder panics").push(Parsed { head, body });
                 Ok(Response::new(Body::empty()))
             }
         }
@@ -181,4 +189,58 @@ impl AsyncWrite for Input {
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
+}
+
+/// Checks [`proxy::address`]: it is the address of the connection or one in the header; without trusted proxies the header
+/// is ignored; entries left of an untrusted address change nothing, and neither does one more trusted proxy.
+///
+/// # Panics
+/// When one of these rules is broken.
+pub fn forwarded(bytes: &[u8]) {
+    for (header, before, after) in [
+        (ForwardedHeader::XForwardedFor, "203.0.113.77,", ",10.0.0.2"),
+        (ForwardedHeader::Forwarded, "for=203.0.113.77,", ",for=10.0.0.2"),
+    ] {
+        let mut settings = HttpSettings {
+            forwarded_header: header,
+            ..HttpSettings::default()
+        };
+        let Some(found) = address(bytes, &settings) else { return };
+        assert_eq!(found, PEER, "no proxy is trusted");
+        let proxies = "10.0.0.0/8".parse().expect("a network");
+        settings.trusted_proxies = vec![proxies];
+        let Some(found) = address(bytes, &settings) else { return };
+        assert!(found == PEER || is_in(bytes, found), "{found} isn't in the header");
+        let more = [before.as_bytes(), bytes].concat();
+        if !proxies.contains(found) {
+            assert_eq!(address(&more, &settings), Some(found), "left of an untrusted address");
+        }
+        let more = [bytes, after.as_bytes()].concat();
+        if found != PEER && bytes.split(|&byte| byte == b',').count() < FEW {
+            assert_eq!(address(&more, &settings), Some(found), "one more proxy");
+        }
+    }
+}
+
+fn address(bytes: &[u8], settings: &HttpSettings) -> Option<IpAddr> {
+    let name = match settings.forwarded_header {
+        ForwardedHeader::XForwardedFor => "x-forwarded-for",
+        ForwardedHeader::Forwarded => FORWARDED.as_str(),
+    };
+    let mut headers = HeaderMap::new();
+    headers.insert(name, HeaderValue::from_bytes(bytes).ok()?);
+    Some(proxy::address(PEER, &headers, settings).0)
+}
+
+fn is_in(bytes: &[u8], address: IpAddr) -> bool {
+    String::from_utf8_lossy(bytes)
+        .split([',', ';', '=', '"'])
+        .map(str::trim)
+        .any(|text| {
+            let bare = text.trim_start_matches('[').trim_end_matches(']');
+            let port = || text.parse::<SocketAddr>().map(|address| address.ip());
+            bare.parse()
+                .or_else(|_| port())
+                .is_ok_and(|found: IpAddr| found.to_canonical() == address)
+        })
 }
