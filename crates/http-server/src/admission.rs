@@ -7,38 +7,37 @@
 //!
 //! A request releases its permit while it waits for its body, while the application waits for something slow, and when
 //! its caller has a share already. Work that continues after its caller has hung up keeps its permit, see
-//! [`RequestPermit`].
+//! [`RequestPermit`](crate::RequestPermit).
 
 use std::{
-    future::Future,
     net::Ipv4Addr,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use axum::{
-    BoxError, Error,
-    body::{Body, Bytes, HttpBody},
+    body::{Body, HttpBody},
     extract::{Request, State},
-    http::header::ORIGIN,
+    http::{
+        HeaderValue, Version,
+        header::{CONNECTION, ORIGIN},
+    },
     middleware::Next,
     response::Response,
 };
-use hyper::body::{Frame, SizeHint};
 use tokio::{sync::Semaphore, time::sleep};
 
 use crate::{
     HttpSettings,
     application::Application,
     headers,
-    permit::{RequestOrigin, RequestPermit, RequestPermits},
+    permit::{RequestOrigin, RequestPermits},
     proxy::PeerAddress,
     refusal::{PreparedRefusal, Refusable, Refusal},
+    request_body::RequestBody,
 };
 use clientele_core::fair_queue::Patience;
 
@@ -52,6 +51,7 @@ const SCRAPES: usize = 2;
 #[derive(Clone, Debug)]
 pub struct Admission<A: Application> {
     permits: RequestPermits,
+    body_timeout: Duration,
     /// True when pages of other origins may read responses: a layer outside of [`admit`] adds headers for them.
     has_cors: bool,
     prepared: Arc<PreparedRefusal<A>>,
@@ -72,6 +72,7 @@ impl<A: Application> Admission<A> {
         application.started(&permits);
         Self {
             permits,
+            body_timeout: settings.body_timeout,
             probes: Arc::new(Semaphore::new(PROBES)),
             scrapes: Arc::new(Semaphore::new(SCRAPES)),
             application,
@@ -149,87 +150,49 @@ impl Refused {
     }
 }
 
+/// Passes a request on when it has a permit. Answers 408 in place of an application whose request body was late.
 pub async fn admit<A: Application>(
     State(admission): State<Admission<A>>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    if let Some(Ok(_permit)) = admission.exempt(&request).map(Semaphore::try_acquire) {
-        return next.run(request).await;
-    }
-    let origin = request.extensions_mut().remove::<RequestOrigin>();
-    let origin = origin.unwrap_or_else(|| {
-        let from = request.extensions().get::<PeerAddress>().copied();
-        let from = from.unwrap_or(PeerAddress(Ipv4Addr::LOCALHOST.into()));
-        admission.permits.origin(A::credentials(request.headers()), from)
-    });
-    let Some(permit) = admission.permits.acquire(origin).await else {
-        return admission.refuse(&Refusable::of(&request));
+    let exempt = admission
+        .exempt(&request)
+        .and_then(|permits| permits.try_acquire().ok());
+    let permit = match exempt {
+        Some(_) => None,
+        None => {
+            let origin = request.extensions_mut().remove::<RequestOrigin>();
+            let origin = origin.unwrap_or_else(|| {
+                let from = request.extensions().get::<PeerAddress>().copied();
+                let from = from.unwrap_or(PeerAddress(Ipv4Addr::LOCALHOST.into()));
+                admission.permits.origin(A::credentials(request.headers()), from)
+            });
+            let Some(permit) = admission.permits.acquire(origin).await else {
+                return admission.refuse(&Refusable::of(&request));
+            };
+            request.extensions_mut().insert(permit.clone());
+            Some(permit)
+        }
     };
-    let refusable = Refusable::of(&request);
-    request.extensions_mut().insert(permit.clone());
+    let (refusable, version) = (Refusable::of(&request), request.version());
+    let mut is_late = None;
     // A GET has no body to wait for.
-    let request = match request.body().is_end_stream() {
-        true => request,
-        false => request.map(|body| {
-            Body::new(Awaited {
-                body,
-                permit: permit.clone(),
-                reacquiring: None,
-            })
-        }),
-    };
+    if !request.body().is_end_stream() {
+        let (late, permit) = (is_late.insert(Arc::<AtomicBool>::default()).clone(), permit.clone());
+        request = request.map(|body| Body::new(RequestBody::new(body, admission.body_timeout, late, permit)));
+    }
     let response = next.run(request).await;
-    match permit.is_refused() {
+    if is_late.is_some_and(|late| late.load(Ordering::Relaxed)) {
+        let mut response = refusable.refuse(Refusal::BodyTimeout);
+        if version < Version::HTTP_2 {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
+        return response;
+    }
+    match permit.is_some_and(|permit| permit.is_refused()) {
         true => admission.refuse(&refusable),
         false => response,
-    }
-}
-
-type Reacquiring = Pin<Box<dyn Future<Output = bool> + Send>>;
-type Polled = Option<Result<Frame<Bytes>, Error>>;
-
-/// A body that releases the permit of its request while it waits for data, and acquires one again at its end.
-struct Awaited {
-    body: Body,
-    permit: RequestPermit,
-    /// The end of the body, which is passed on when there is a permit.
-    reacquiring: Option<(Reacquiring, Polled)>,
-}
-
-impl HttpBody for Awaited {
-    type Data = Bytes;
-    type Error = Error;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Polled> {
-        if self.reacquiring.is_none() {
-            let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
-                self.permit.leave();
-                return Poll::Pending;
-            };
-            let last = frame.is_none() || self.body.is_end_stream();
-            if !last || self.permit.is_held() {
-                return Poll::Ready(frame);
-            }
-            self.reacquiring = Some((Box::pin(self.permit.clone().reacquire()), frame));
-        }
-        let Some((reacquiring, _)) = &mut self.reacquiring else {
-            return Poll::Ready(None);
-        };
-        let is_held = ready!(reacquiring.as_mut().poll(cx));
-        let frame = self.reacquiring.take().and_then(|(_, frame)| frame);
-        Poll::Ready(if is_held {
-            frame
-        } else {
-            Some(Err(Error::new(BoxError::from("the server is overloaded"))))
-        })
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.reacquiring.is_none() && self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }

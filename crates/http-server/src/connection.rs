@@ -60,7 +60,6 @@ const RESETS_UNSEEN: usize = 20;
 const WRONG_FRAMES: usize = 100;
 
 /// Serves connections.
-#[derive(Debug)]
 pub struct Connections<A: Application> {
     pub settings: Arc<HttpSettings>,
     pub certificates: Option<Certificates>,

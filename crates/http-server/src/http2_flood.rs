@@ -13,18 +13,12 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const END_STREAM: u8 = 1;
 
-/// Frames other than requests: SETTINGS, PING, WINDOW_UPDATE, CONTINUATION, PRIORITY, empty DATA and unknown ones.
-const FRAMES: Rate = Rate {
-    most: 2_000,
-    per_second: 200,
-};
+/// Frames other than requests, at once and per second: SETTINGS, PING, WINDOW_UPDATE, CONTINUATION, PRIORITY, empty DATA and unknown ones.
+const FRAMES: (u32, u32) = (2_000, 200);
 /// A caller that reads a response sends up to two WINDOW_UPDATE per DATA frame, and PING to measure the connection.
 const FRAMES_PER_PIECE: u32 = 64;
-/// Requests reset by their caller.
-const RESETS: Rate = Rate {
-    most: 500,
-    per_second: 20,
-};
+/// Requests reset by their caller, at once and per second.
+const RESETS: (u32, u32) = (500, 20);
 
 /// The frames and resets that a connection may still send.
 #[derive(Debug)]
@@ -100,31 +94,27 @@ impl Http2FloodLimit {
     }
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Rate {
-    most: u32,
-    per_second: u32,
-}
-
 /// A token bucket. Those of governor can't be given tokens back.
 #[derive(Debug)]
 struct Bucket {
-    rate: Rate,
+    most: u32,
+    per_second: u32,
     left: u32,
     since: Instant,
 }
 
 impl Bucket {
-    const fn new(rate: Rate, now: Instant) -> Self {
+    const fn new((most, per_second): (u32, u32), now: Instant) -> Self {
         Self {
-            rate,
-            left: rate.most,
+            most,
+            per_second,
+            left: most,
             since: now,
         }
     }
 
     fn add(&mut self, more: u32) {
-        self.left = self.left.saturating_add(more).min(self.rate.most);
+        self.left = self.left.saturating_add(more).min(self.most);
     }
 
     fn take(&mut self) -> Result<(), Reason> {
@@ -133,7 +123,7 @@ impl Bucket {
             let seconds = self.since.elapsed().as_secs();
             self.since = Instant::now();
             let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
-            self.add(seconds.saturating_mul(self.rate.per_second));
+            self.add(seconds.saturating_mul(self.per_second));
         }
         self.left = self.left.checked_sub(1).ok_or(Reason::Flood)?;
         Ok(())

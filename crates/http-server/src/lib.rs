@@ -27,11 +27,11 @@ mod proxy;
 pub mod rate_limit;
 mod refusal;
 pub mod report;
+mod request_body;
 mod request_id;
 mod request_log;
 mod send_backlog;
 mod settings;
-mod slow_body;
 #[cfg(any(test, feature = "fuzzing"))]
 mod tests;
 mod tls;
@@ -61,7 +61,6 @@ pub use self::{
 };
 
 /// A server that is configured and has read its certificate, but doesn't listen yet.
-#[derive(Debug)]
 pub struct Server<A> {
     settings: Arc<HttpSettings>,
     certificates: Option<Certificates>,
@@ -112,11 +111,9 @@ impl<A: Application> Server<A> {
             application,
         } = self;
         let admission = Admission::new(&settings, cors.is_some(), application.clone());
-        // The outermost layer stands last. A complete body that waits for a permit is not late: admission is inside of
-        // that.
+        // The outermost layer stands last.
         let router = router
             .layer(from_fn_with_state(admission.clone(), admission::admit::<A>))
-            .layer(from_fn_with_state(settings.body_timeout, slow_body::cut_off::<A>))
             .layer(axum::middleware::from_fn(panics::answer::<A>))
             .layer(from_fn_with_state(application.clone(), request_log::observe::<A>));
         let router = match cors {

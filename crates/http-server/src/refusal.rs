@@ -92,7 +92,7 @@ impl<A: Application> Refusable<A> {
     }
 }
 
-/// A refusal that is written beforehand in all forms, because refusing requests of an overloaded server must cost little.
+/// A refusal that is written beforehand in all forms, because refusals of an overloaded server must cost little.
 #[derive(Debug)]
 pub struct PreparedRefusal<A: Application>(Vec<(A::Form, Template)>);
 

@@ -51,54 +51,52 @@ struct Line<A: Application> {
 }
 
 impl<A: Application> Drop for Line<A> {
+    /// Logs one event: at WARN where the server is at fault, with the cause; at DEBUG for the probes of load balancers.
     fn drop(&mut self) {
+        let (status, errors) = self.response.take().unzip();
+        let errors = errors.flatten();
         let request = EndedRequest {
             method: &self.method,
             route: self.route.as_ref().map(MatchedPath::as_str),
             report: &self.report,
-            status: self.response.as_ref().map(|(status, _)| *status),
-            errors: self.response.as_ref().and_then(|(_, errors)| errors.as_ref()),
+            status,
+            errors: errors.as_ref(),
             duration: self.start.elapsed(),
         };
         self.application.ended(&request);
-        write(&request, &self.id);
-    }
-}
-
-/// One event: at WARN where the server is at fault, with the cause; at DEBUG for the probes of load balancers.
-fn write(request: &EndedRequest<'_>, RequestId(request_id): &RequestId) {
-    let microseconds = u64::try_from(request.duration.as_micros()).unwrap_or(u64::MAX);
-    let (method, request_id) = (request.method.as_str(), &**request_id);
-    let route = request.route.unwrap_or("none");
-    let (caller, caller_key) = request.report.caller();
-    let code = request.errors.and_then(|errors| errors.codes.first());
-    let cause = request.errors.and_then(|errors| errors.cause.as_ref());
-    let cause = cause.map(|cause| &*cause.text);
-    let is_failure = cause.is_some() || request.status.is_some_and(|status| status.is_server_error());
-    let status = request.status.map(|status| status.as_u16());
-    macro_rules! line {
-        ($level:ident, $message:literal) => {
-            tracing::$level!(
-                method,
-                route,
-                status,
-                microseconds,
-                request_id,
-                caller,
-                caller_key,
-                code,
-                cause,
-                $message
-            )
-        };
-    }
-    if status.is_none() {
-        line!(info, "request given up by the caller");
-    } else if route.starts_with("/health/") {
-        line!(debug, "request");
-    } else if is_failure {
-        line!(warn, "request");
-    } else {
-        line!(info, "request");
+        let microseconds = u64::try_from(request.duration.as_micros()).unwrap_or(u64::MAX);
+        let (method, request_id) = (self.method.as_str(), &*self.id.0);
+        let route = request.route.unwrap_or("none");
+        let (caller, caller_key) = self.report.caller();
+        let code = request.errors.and_then(|errors| errors.codes.first());
+        let cause = request.errors.and_then(|errors| errors.cause.as_ref());
+        let cause = cause.map(|cause| &*cause.text);
+        let is_failure = cause.is_some() || status.is_some_and(|status| status.is_server_error());
+        let status = status.map(|status| status.as_u16());
+        macro_rules! line {
+            ($level:ident, $message:literal) => {
+                tracing::$level!(
+                    method,
+                    route,
+                    status,
+                    microseconds,
+                    request_id,
+                    caller,
+                    caller_key,
+                    code,
+                    cause,
+                    $message
+                )
+            };
+        }
+        if status.is_none() {
+            line!(info, "request given up by the caller");
+        } else if route.starts_with("/health/") {
+            line!(debug, "request");
+        } else if is_failure {
+            line!(warn, "request");
+        } else {
+            line!(info, "request");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use clientele_core::network::Network;
 
@@ -17,22 +17,22 @@ pub struct HttpSettings {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_file: Option<PathBuf>,
     /// The interval at which the two files are checked for a change.
-    #[serde(rename = "certificate_poll_seconds", with = "seconds")]
+    #[serde(rename = "certificate_poll_seconds", with = "Seconds")]
     pub certificate_poll: Duration,
     /// The time limit of a TLS handshake.
-    #[serde(rename = "handshake_timeout_seconds", with = "seconds")]
+    #[serde(rename = "handshake_timeout_seconds", with = "Seconds")]
     pub handshake_timeout: Duration,
     /// The time limit of a request's head from its first byte.
-    #[serde(rename = "header_timeout_seconds", with = "seconds")]
+    #[serde(rename = "header_timeout_seconds", with = "Seconds")]
     pub header_timeout: Duration,
     /// The time limit of a request's body from the end of its head.
-    #[serde(rename = "body_timeout_seconds", with = "seconds")]
+    #[serde(rename = "body_timeout_seconds", with = "Seconds")]
     pub body_timeout: Duration,
     /// The time limit for a caller to read a part of its response: 32 KiB, or a 32nd of a response beyond 1 MiB.
-    #[serde(rename = "send_timeout_seconds", with = "seconds")]
+    #[serde(rename = "send_timeout_seconds", with = "Seconds")]
     pub send_timeout: Duration,
     /// The time limit of a connection without a request.
-    #[serde(rename = "idle_timeout_seconds", with = "seconds")]
+    #[serde(rename = "idle_timeout_seconds", with = "Seconds")]
     pub idle_timeout: Duration,
     /// The maximum bytes of a request's head.
     pub header_bytes: u32,
@@ -53,10 +53,10 @@ pub struct HttpSettings {
     /// one.
     pub queue: usize,
     /// The time that a request waits before it is answered 503 while the queue of its caller drains, as after a burst.
-    #[serde(rename = "burst_timeout_seconds", with = "seconds")]
+    #[serde(rename = "burst_timeout_seconds", with = "Seconds")]
     pub burst_timeout: Duration,
     /// The same for a caller that sends more than is served and has sent more than 2,000 requests.
-    #[serde(rename = "queue_timeout_milliseconds", with = "milliseconds")]
+    #[serde(rename = "queue_timeout_milliseconds", with = "Milliseconds")]
     pub queue_timeout: Duration,
     /// The proxies that are trusted to name the address of a caller.
     pub trusted_proxies: Vec<Network>,
@@ -112,30 +112,19 @@ impl Default for HttpSettings {
     }
 }
 
-mod seconds {
-    use std::time::Duration;
+/// Writes a time as a whole number of units of this many milliseconds.
+struct Units<const MILLISECONDS: u64>;
 
-    use serde::{Deserialize, Deserializer, Serializer};
+type Seconds = Units<1_000>;
+type Milliseconds = Units<1>;
 
-    pub fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(time.as_secs())
+impl<const MILLISECONDS: u64> Units<MILLISECONDS> {
+    fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        let milliseconds = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        serializer.serialize_u64(milliseconds / MILLISECONDS)
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        u64::deserialize(deserializer).map(Duration::from_secs)
-    }
-}
-
-mod milliseconds {
-    use std::time::Duration;
-
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    pub fn serialize<S: Serializer>(time: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_u64(u64::try_from(time.as_millis()).unwrap_or(u64::MAX))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-        u64::deserialize(deserializer).map(Duration::from_millis)
+    fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(|units| Duration::from_millis(units.saturating_mul(MILLISECONDS)))
     }
 }

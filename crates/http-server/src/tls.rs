@@ -4,7 +4,7 @@
 //! points to other files. Files that are unusable or don't match change nothing.
 
 use std::{
-    fmt, fs, io,
+    fs,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -25,18 +25,17 @@ use tokio_rustls::TlsAcceptor;
 #[error("{0}")]
 pub struct CertificateError(String);
 
-/// The message of the cause names a file, which belongs on the terminal and not in the log.
-const STAYS: &str = "the certificate stays as it is: what http.certificate_file and http.key_file hold can't be used \
-                     together, or not be read";
+/// Without the cause, whose message names a file: that belongs on the terminal and not in the log.
+const NOT_REPLACED: &str = "the certificate was not replaced: http.certificate_file and http.key_file can't be read, or can't be used together";
 
 /// The certificate in use.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Certificates {
-    files: Files,
+    files: Arc<Files>,
     current: Arc<Current>,
-    acceptor: Arc<ServerConfig>,
+    config: Arc<ServerConfig>,
     /// The contents that the certificate in use was read from.
-    loaded: Arc<Read>,
+    loaded: Arc<Contents>,
 }
 
 impl Certificates {
@@ -47,8 +46,9 @@ impl Certificates {
             key: key.to_owned(),
         };
         let provider = Arc::new(ring::default_provider());
-        let read = files.read()?;
-        let current = Arc::new(Current(RwLock::new(Arc::new(files.certified(&read, &provider)?))));
+        let loaded = files.read()?;
+        let certified = files.certified(&loaded, &provider)?;
+        let current = Arc::new(Current(RwLock::new(Arc::new(certified))));
         let mut config = ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
             .map_err(|error| CertificateError(format!("TLS can't be used: {error}")))?
@@ -56,87 +56,73 @@ impl Certificates {
             .with_cert_resolver(current.clone());
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Ok(Self {
-            files,
+            files: Arc::new(files),
             current,
-            acceptor: Arc::new(config),
-            loaded: Arc::new(read),
+            config: Arc::new(config),
+            loaded: Arc::new(loaded),
         })
     }
 
     pub fn acceptor(&self) -> TlsAcceptor {
-        self.acceptor.clone().into()
+        self.config.clone().into()
     }
 
     /// Checks the files every `pause` until it is aborted. Changes since they were loaded count, however long ago that
     /// was.
     pub fn watch(&self, pause: Duration) -> JoinHandle<()> {
-        let (files, current, loaded) = (self.files.clone(), self.current.clone(), self.loaded.clone());
-        let provider = self.acceptor.crypto_provider().clone();
+        let (this, mut seen) = (self.clone(), self.loaded.clone());
         tokio::spawn(async move {
-            let mut seen = loaded;
             loop {
-                let files = files.clone();
-                let Ok(read) = tokio::task::spawn_blocking(move || files.read().map(|read| (read, files))).await else {
-                    return;
-                };
-                match read {
-                    Ok((read, files)) => {
-                        if *seen != read {
-                            replace(&current, files.certified(&read, &provider));
-                        }
+                let files = this.files.clone();
+                match tokio::task::spawn_blocking(move || files.read()).await {
+                    Ok(Ok(read)) if *seen != read => {
+                        this.replace(&read);
                         seen = Arc::new(read);
                     }
-                    Err(_) => tracing::warn!("{STAYS}"),
+                    Ok(Ok(_)) => {}
+                    Ok(Err(_)) => tracing::warn!("{NOT_REPLACED}"),
+                    Err(_) => return,
                 }
                 tokio::time::sleep(pause).await;
             }
         })
     }
-}
 
-fn replace(current: &Current, certified: Result<CertifiedKey, CertificateError>) {
-    match certified {
-        Ok(certified) => {
-            *current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(certified);
-            tracing::info!("new connections get the new certificate");
+    fn replace(&self, read: &Contents) {
+        match self.files.certified(read, self.config.crypto_provider()) {
+            Ok(certified) => {
+                *self.current.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(certified);
+                tracing::info!("new connections get the new certificate");
+            }
+            Err(_) => tracing::warn!("{NOT_REPLACED}"),
         }
-        Err(_) => tracing::warn!("{STAYS}"),
     }
 }
 
-#[derive(Clone, Debug)]
 struct Files {
     certificate: PathBuf,
     key: PathBuf,
 }
 
-/// The contents of the two files.
+/// The contents of the two files. Not `Debug`, because one is a key.
 #[derive(PartialEq)]
-struct Read {
+struct Contents {
     certificate: Vec<u8>,
     key: Vec<u8>,
 }
 
-/// Shows neither file, because one is a key.
-impl fmt::Debug for Read {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Read")
-    }
-}
-
 impl Files {
-    fn read(&self) -> Result<Read, CertificateError> {
+    fn read(&self) -> Result<Contents, CertificateError> {
         let read = |path: &Path| {
-            let wrong = |error: io::Error| CertificateError(format!("can't read {}: {error}", path.display()));
-            fs::read(path).map_err(wrong)
+            fs::read(path).map_err(|error| CertificateError(format!("can't read {}: {error}", path.display())))
         };
-        Ok(Read {
+        Ok(Contents {
             certificate: read(&self.certificate)?,
             key: read(&self.key)?,
         })
     }
 
-    fn certified(&self, read: &Read, provider: &CryptoProvider) -> Result<CertifiedKey, CertificateError> {
+    fn certified(&self, read: &Contents, provider: &CryptoProvider) -> Result<CertifiedKey, CertificateError> {
         let wrong = |path: &Path, what| CertificateError(format!("{} holds no {what} in PEM", path.display()));
         let chain = CertificateDer::pem_slice_iter(&read.certificate)
             .collect::<Result<Vec<_>, _>>()

@@ -46,8 +46,8 @@ struct Parsed {
     body: Vec<u8>,
 }
 
-/// Checks that hyper, reading behind [`Http1Framing`], parses the same requests as that, regardless of how the bytes are
-/// cut into reads. Returns the number of complete requests that were accepted.
+/// Checks that hyper, reading behind [`Http1Framing`], parses the same requests as that, however the bytes are cut into
+/// reads. Returns the number of complete requests that were accepted.
 ///
 /// # Panics
 /// When hyper parses another request.
@@ -191,8 +191,8 @@ impl AsyncWrite for Input {
     }
 }
 
-/// Checks [`proxy::address`]: it is the address of the connection or one in the header; without trusted proxies the header
-/// is ignored; entries left of an untrusted address change nothing, and neither does one more trusted proxy.
+/// Checks [`proxy::address`]: it is the address of the connection or one in the header; without trusted proxies the
+/// header is ignored; entries left of an untrusted address change nothing, and neither does one more trusted proxy.
 ///
 /// # Panics
 /// When one of these rules is broken.
