@@ -5,12 +5,9 @@
 //! checks that values are valid; it doesn't know their effect.
 
 mod check;
-mod database_url;
 mod environment;
 mod known;
-mod layer;
 mod layers;
-mod origins;
 mod redact;
 mod sentence;
 
@@ -28,12 +25,10 @@ use clientele_domain::audit::AuditSettings;
 use clientele_domain::client::ClientSettings;
 use clientele_domain::idempotency::IdempotencySettings;
 use clientele_storage::db::DatabaseSettings;
-pub use database_url::DatabaseUrl;
 use graphql_server::settings::GraphqlSettings;
 use http_server::{HttpSettings, rate_limit::RateLimitSettings};
-pub use layers::{Flags, load, load_with_origins};
-pub use origins::Origins;
-pub use redact::{is_path, redacted};
+pub use layers::{Flags, Origins, load, load_with_origins};
+pub use redact::{DatabaseUrl, is_path, redacted};
 
 /// An invalid configuration, as one sentence for the operator. Never holds a secret.
 #[derive(Debug, thiserror::Error)]

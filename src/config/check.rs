@@ -1,116 +1,330 @@
-//! Validates settings beyond their types.
+//! Validates settings beyond their types. Files and servers of channels are checked by
+//! [`Channels::new`](clientele_delivery::channel::Channels::new), once a channel is needed.
 
-mod authentication;
-mod graphql;
-mod http;
-mod notifications;
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use axum::http::HeaderValue;
+use reqwest::Url;
 
 use super::{Config, ConfigError};
+use crate::api::authentication::{AuthenticationSettings, Guard};
+use crate::api::cors::{self, CorsSettings};
 use clientele_core::secret::Secret;
+use clientele_delivery::channel::{is_mailbox, is_region};
+use clientele_delivery::settings::{
+    EmailSettings, EmailTransport, Encryption, NotificationSettings, SmsSettings, SmsTransport,
+};
 use clientele_domain::audit::AuditSettings;
 use clientele_storage::db::check_address;
+use graphql_server::settings::{GraphqlSettings, TrustedDocuments};
+use http_server::HttpSettings;
 
-/// PostgreSQL's own limit is 262,143; a far smaller number already indicates a mistake.
-const MOST_CONNECTIONS: u32 = 1_000;
-const LONGEST_WAIT_SECONDS: u64 = 3_600;
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+const UNLIMITED: u64 = u64::MAX;
+/// The largest client that may be stored, read and written.
+const SMALLEST_ANSWER_BYTES: usize = 8 << 20;
 /// 30 days.
 const LONGEST_KEPT_HOURS: u32 = 720;
-/// The playground's introspection query must fit.
-const SMALLEST_BODY_BYTES: usize = 4_096;
-/// A client with a few documents must fit.
-const FEWEST_BODY_VALUES: usize = 100;
-
-/// A client of the largest body, read and written.
-const SMALLEST_ANSWER_BYTES: usize = 8 << 20;
-
-pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
-    let Config {
-        listen: _,
-        database_url,
-        shutdown_delay_seconds,
-        shutdown_timeout_seconds,
-        http,
-        answers,
-        // Any number is valid.
-        rate_limit: _,
-        database,
-        clients: _,
-        legacy,
-        graphql,
-        idempotency,
-        cors,
-        authentication,
-        notifications,
-        audit,
-        log,
-    } = config;
-    check_address(database_url.reveal()).map_err(|reason| ConfigError(format!("database_url {reason}")))?;
-    for (key, seconds) in [
-        ("shutdown_delay_seconds", shutdown_delay_seconds),
-        ("shutdown_timeout_seconds", shutdown_timeout_seconds),
-    ] {
-        require(*seconds <= LONGEST_WAIT_SECONDS, || {
-            format!("{key} must be at most {LONGEST_WAIT_SECONDS}")
-        })?;
-    }
-    require((1..=MOST_CONNECTIONS).contains(&database.max_connections), || {
-        format!("database.max_connections must be between 1 and {MOST_CONNECTIONS}")
-    })?;
-    require(
-        (1..=LONGEST_WAIT_SECONDS).contains(&database.acquire_timeout_seconds),
-        || format!("database.acquire_timeout_seconds must be between 1 and {LONGEST_WAIT_SECONDS}"),
-    )?;
-    require(
-        (1..=LONGEST_WAIT_SECONDS).contains(&database.request_timeout_seconds),
-        || format!("database.request_timeout_seconds must be between 1 and {LONGEST_WAIT_SECONDS}"),
-    )?;
-    require(answers.bytes >= SMALLEST_ANSWER_BYTES, || {
-        format!(
-            "answers.bytes must be at least {SMALLEST_ANSWER_BYTES}: the largest client that may be stored must fit"
-        )
-    })?;
-    require(answers.bytes_together / 2 >= answers.bytes, || {
-        "answers.bytes_together must be at least twice answers.bytes".to_owned()
-    })?;
-    graphql::check(graphql, cors)?;
-    require(graphql.body_bytes >= SMALLEST_BODY_BYTES, || {
-        format!("graphql.body_bytes must be at least {SMALLEST_BODY_BYTES}")
-    })?;
-    for (key, values) in [
-        ("graphql.body_values", graphql.body_values),
-        ("legacy.body_values", legacy.body_values),
-    ] {
-        require(values >= FEWEST_BODY_VALUES, || {
-            format!("{key} must be at least {FEWEST_BODY_VALUES}")
-        })?;
-    }
-    require((1..=LONGEST_KEPT_HOURS).contains(&idempotency.hours), || {
-        format!("idempotency.hours must be between 1 and {LONGEST_KEPT_HOURS}: outcomes hold personal data")
-    })?;
-    authentication::check(authentication)?;
-    http::check(http)?;
-    notifications::check(notifications)?;
-    audit_keys(audit)?;
-    require(tracing_subscriber::EnvFilter::try_new(&log.filter).is_ok(), || {
-        "log.filter must be a level, or levels by module, as in `info` or `warn,clientele=debug,http_server=info`"
-            .to_owned()
-    })
-}
-
 /// A key invented by a person can be guessed in less than a day, because its hash is stored in the database as its id.
 const SHORTEST_KEY: usize = 32;
 
-fn audit_keys(audit: &AuditSettings) -> Result<(), ConfigError> {
-    let AuditSettings { key, previous_keys } = audit;
-    let long_enough = |key: &Secret| key.reveal().len() >= SHORTEST_KEY;
-    require(key.is_empty() || long_enough(key), || {
-        format!("audit.key must have at least {SHORTEST_KEY} characters: make one with `openssl rand -base64 32`")
-    })?;
-    require(previous_keys.iter().all(long_enough), || {
-        format!("each of audit.previous_keys must have at least {SHORTEST_KEY} characters")
-    })
+/// The ranges of numbers. Settings that are neither here nor checked below accept every value of their type.
+const RANGES: &[(&str, RangeInclusive<u64>)] = &[
+    ("shutdown_delay_seconds", 0..=HOUR),
+    ("shutdown_timeout_seconds", 0..=HOUR),
+    // PostgreSQL's own limit is 262,143; a far smaller number already indicates a mistake.
+    ("database.max_connections", 1..=1_000),
+    ("database.acquire_timeout_seconds", 1..=HOUR),
+    ("database.request_timeout_seconds", 1..=HOUR),
+    ("graphql.batch", 1..=UNLIMITED),
+    ("cors.max_age_seconds", 0..=DAY),
+    // The playground's introspection query must fit.
+    ("graphql.body_bytes", 4_096..=UNLIMITED),
+    // A client with a few documents must fit.
+    ("graphql.body_values", 100..=UNLIMITED),
+    ("legacy.body_values", 100..=UNLIMITED),
+    // A change on one server takes effect on all others within this time.
+    ("authentication.freshness_seconds", 0..=10),
+    ("authentication.failures_per_user", 1..=1_000),
+    ("authentication.failures_per_address", 1..=100_000),
+    ("authentication.failure_window_seconds", 1..=DAY),
+    ("authentication.jwt.leeway_seconds", 0..=5 * MINUTE),
+    ("authentication.jwt.jwks_refresh_seconds", 1..=DAY),
+    ("authentication.jwt.jwks_pause_seconds", 1..=HOUR),
+    ("authentication.jwt.jwks_max_age_seconds", MINUTE..=30 * DAY),
+    ("http.certificate_poll_seconds", 1..=HOUR),
+    ("http.handshake_timeout_seconds", 1..=HOUR),
+    ("http.header_timeout_seconds", 1..=HOUR),
+    ("http.body_timeout_seconds", 1..=HOUR),
+    ("http.send_timeout_seconds", 1..=HOUR),
+    ("http.idle_timeout_seconds", 1..=HOUR),
+    ("http.burst_timeout_seconds", 1..=HOUR),
+    // hyper's own buffer is the minimum. With more than the maximum, ten thousand callers could fill the memory with
+    // heads.
+    ("http.header_bytes", 8_192..=1_048_576),
+    ("http.headers", 10..=1_000),
+    ("http.connections", 1..=1_000_000),
+    ("http.connections_per_address", 1..=1_000_000),
+    ("http.streams_per_connection", 1..=10_000),
+    ("http.unsent_bytes_per_connection", 0..=1_073_741_824),
+    ("http.requests", 1..=100_000),
+    ("http.queue", 0..=100_000),
+    ("http.queue_timeout_milliseconds", 0..=60_000),
+    ("notifications.concurrency", 1..=256),
+    ("notifications.attempts", 1..=1_000),
+    ("notifications.max_age_hours", 1..=24 * 365),
+    ("notifications.backoff_base_seconds", 1..=HOUR),
+    ("notifications.poll_seconds", 1..=HOUR),
+    ("notifications.breaker_failures", 1..=1_000),
+    ("notifications.breaker_pause_seconds", 1..=HOUR),
+    ("notifications.keep_sent_bodies_days", 0..=36_500),
+    ("notifications.email.port", 1..=65_535),
+    ("notifications.email.timeout_seconds", 1..=10 * MINUTE),
+    ("notifications.sms.timeout_seconds", 1..=10 * MINUTE),
+];
+
+pub(super) fn check(config: &Config) -> Result<(), ConfigError> {
+    check_address(config.database_url.reveal()).map_err(|reason| ConfigError(format!("database_url {reason}")))?;
+    let values = serde_json::to_value(config).map_err(|error| ConfigError(error.to_string()))?;
+    for (key, range) in RANGES {
+        // A setting without a value isn't listed.
+        if let Some(number) = values.pointer(&pointer(key)).and_then(serde_json::Value::as_u64) {
+            between(key, number, range.clone())?;
+        }
+    }
+    require(
+        config.answers.bytes >= SMALLEST_ANSWER_BYTES,
+        format!(
+            "answers.bytes must be at least {SMALLEST_ANSWER_BYTES}: the largest client that may be stored must fit"
+        ),
+    )?;
+    require(
+        config.answers.bytes_together / 2 >= config.answers.bytes,
+        "answers.bytes_together must be at least twice answers.bytes",
+    )?;
+    require(
+        (1..=LONGEST_KEPT_HOURS).contains(&config.idempotency.hours),
+        format!("idempotency.hours must be between 1 and {LONGEST_KEPT_HOURS}: outcomes hold personal data"),
+    )?;
+    check_graphql(&config.graphql)?;
+    check_cors(&config.cors)?;
+    check_authentication(&config.authentication)?;
+    check_certificate(&config.http)?;
+    check_notifications(&config.notifications)?;
+    check_audit(&config.audit)?;
+    require(
+        tracing_subscriber::EnvFilter::try_new(&config.log.filter).is_ok(),
+        "log.filter must be a level, or levels by module, as in `info` or `warn,clientele=debug,http_server=info`",
+    )
 }
 
-fn require(holds: bool, sentence: impl FnOnce() -> String) -> Result<(), ConfigError> {
-    if holds { Ok(()) } else { Err(ConfigError(sentence())) }
+/// The JSON pointer of a setting.
+fn pointer(key: &str) -> String {
+    format!("/{}", key.replace('.', "/"))
+}
+
+fn check_graphql(settings: &GraphqlSettings) -> Result<(), ConfigError> {
+    let trusted = settings.trusted_documents;
+    require(
+        (trusted != TrustedDocuments::Off) == settings.trusted_documents_file.is_some(),
+        "graphql.trusted_documents and graphql.trusted_documents_file need each other",
+    )?;
+    require(
+        trusted != TrustedDocuments::Only || settings.persisted_query_bytes == 0,
+        "graphql.persisted_query_bytes must be 0 where graphql.trusted_documents is only",
+    )
+}
+
+fn check_cors(settings: &CorsSettings) -> Result<(), ConfigError> {
+    let is_origin = |origin: &String| HeaderValue::from_str(origin).is_ok() && cors::is_origin(origin);
+    require(
+        settings.allowed_origins.iter().all(is_origin),
+        "cors.allowed_origins must be origins, as in https://app.bank.test or http://localhost:5173",
+    )?;
+    require(
+        settings
+            .allowed_headers
+            .iter()
+            .all(|name| cors::header_name(name).is_some()),
+        "cors.allowed_headers must be names of headers, as in x-request-id: list each one, as * is not supported",
+    )
+}
+
+fn check_authentication(settings: &AuthenticationSettings) -> Result<(), ConfigError> {
+    let jwt = &settings.jwt;
+    // The keys must outlive a failed fetch and its retry.
+    require(
+        jwt.jwks_max_age_seconds >= jwt.jwks_refresh_seconds.saturating_mul(2),
+        "authentication.jwt.jwks_max_age_seconds must be at least twice jwks_refresh_seconds",
+    )?;
+    // The address is printed with the configuration. The error doesn't repeat it: it may contain a password.
+    require(
+        !Url::parse(&jwt.jwks_url).is_ok_and(|url| has_credentials(&url)),
+        "authentication.jwt.jwks_url must not hold credentials: published keys are fetched without",
+    )?;
+    // The guard validates the issuer's keys and algorithms itself.
+    Guard::new(settings.clone()).map(|_| ()).map_err(ConfigError)
+}
+
+fn check_certificate(settings: &HttpSettings) -> Result<(), ConfigError> {
+    let (certificate, key) = (settings.certificate_file.is_some(), settings.key_file.is_some());
+    require(key || !certificate, "http.key_file is missing: there is a certificate")?;
+    require(certificate || !key, "http.certificate_file is missing: there is a key")
+}
+
+fn check_notifications(settings: &NotificationSettings) -> Result<(), ConfigError> {
+    check_email(&settings.email)?;
+    check_sms(&settings.sms)?;
+    let (base, longest) = (settings.backoff_base_seconds, settings.backoff_longest_seconds);
+    between("notifications.backoff_longest_seconds", longest, base..=DAY)?;
+    let (pause, longest) = (settings.breaker_pause_seconds, settings.breaker_longest_pause_seconds);
+    between("notifications.breaker_longest_pause_seconds", longest, pause..=DAY)?;
+    // If a lease ended during its attempt, a second worker could send the same message.
+    let timeout = settings.email.timeout_seconds.max(settings.sms.timeout_seconds);
+    let shortest = 2 * timeout + 11;
+    between("notifications.lease_seconds", settings.lease_seconds, shortest..=DAY)
+}
+
+fn check_email(settings: &EmailSettings) -> Result<(), ConfigError> {
+    let (from, host, sends) = (
+        &settings.from,
+        &settings.host,
+        settings.transport != EmailTransport::Log,
+    );
+    require(
+        from.is_empty() || is_mailbox(from),
+        "notifications.email.from must be an e-mail address, or a name and one as in Bank <service@bank.test>",
+    )?;
+    require(
+        !sends || !host.is_empty(),
+        "notifications.email.host is missing: with transport = \"smtp\" there must be a mail server",
+    )?;
+    require(
+        !host.contains([':', '/', '@', ' ']) || host.parse::<IpAddr>().is_ok(),
+        "notifications.email.host must be a name or an address alone, without a port or a scheme",
+    )?;
+    require(
+        settings.hello_name.chars().all(|letter| letter.is_ascii_graphic()),
+        "notifications.email.hello_name must be a host name",
+    )?;
+    check_credentials("email", &settings.username, &settings.password)?;
+    require(
+        settings.username.is_empty() || settings.encryption != Encryption::None || is_this_machine(host),
+        "notifications.email.password would go over the network unencrypted: with encryption = \"none\", credentials \
+         are for a mail server on this machine only",
+    )?;
+    require(
+        !sends || !from.is_empty(),
+        "notifications.email.from is missing: with transport = \"smtp\" there must be a sender",
+    )
+}
+
+fn check_sms(settings: &SmsSettings) -> Result<(), ConfigError> {
+    let (url, region) = (&settings.url, &settings.default_region);
+    let sends = settings.transport == SmsTransport::Http;
+    require(
+        !sends || !url.is_empty(),
+        "notifications.sms.url is missing: with transport = \"http\" there must be a gateway",
+    )?;
+    require(
+        !sends || !settings.from.is_empty(),
+        "notifications.sms.from is missing: with transport = \"http\" there must be a sender",
+    )?;
+    check_credentials("sms", &settings.username, &settings.password)?;
+    if !url.is_empty() {
+        check_url(url, !settings.username.is_empty())?;
+    }
+    require(
+        region.is_empty() || is_region(region),
+        "notifications.sms.default_region must be a country's two letters, as in US",
+    )
+}
+
+/// Errors never repeat the address: it may contain a password.
+fn check_url(text: &str, with_credentials: bool) -> Result<(), ConfigError> {
+    let url = Url::parse(text)
+        .ok()
+        .filter(|url| matches!(url.scheme(), "http" | "https"));
+    let Some((url, host)) = url.as_ref().and_then(|url| Some((url, url.host_str()?))) else {
+        return require(false, "notifications.sms.url must begin with https:// or http://");
+    };
+    require(
+        !has_credentials(url),
+        "notifications.sms.url must not hold credentials: username and password are settings of their own",
+    )?;
+    require(
+        url.scheme() == "https" || !with_credentials || is_this_machine(host.trim_matches(['[', ']'])),
+        "notifications.sms.password would go over the network unencrypted: with http://, credentials are for a gateway \
+         on this machine only",
+    )
+}
+
+fn check_credentials(channel: &str, username: &str, password: &Secret) -> Result<(), ConfigError> {
+    require(
+        username.is_empty() || !password.is_empty(),
+        format!("notifications.{channel}.password is missing: there is a username"),
+    )?;
+    require(
+        password.is_empty() || !username.is_empty(),
+        format!("notifications.{channel}.username is missing: there is a password"),
+    )
+}
+
+fn check_audit(AuditSettings { key, previous_keys }: &AuditSettings) -> Result<(), ConfigError> {
+    let long_enough = |key: &Secret| key.reveal().len() >= SHORTEST_KEY;
+    require(
+        key.is_empty() || long_enough(key),
+        format!("audit.key must have at least {SHORTEST_KEY} characters: make one with `openssl rand -base64 32`"),
+    )?;
+    require(
+        previous_keys.iter().all(long_enough),
+        format!("each of audit.previous_keys must have at least {SHORTEST_KEY} characters"),
+    )
+}
+
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+fn is_this_machine(host: &str) -> bool {
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn between(key: &str, number: u64, range: RangeInclusive<u64>) -> Result<(), ConfigError> {
+    let allowed = match (range.start(), range.end()) {
+        (0, longest) => format!("at most {longest}"),
+        (least, &UNLIMITED) => format!("at least {least}"),
+        (least, most) => format!("between {least} and {most}"),
+    };
+    require(range.contains(&number), format!("{key} must be {allowed}"))
+}
+
+fn require(holds: bool, sentence: impl Into<String>) -> Result<(), ConfigError> {
+    if holds {
+        Ok(())
+    } else {
+        Err(ConfigError(sentence.into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Config, RANGES, pointer};
+
+    #[test]
+    fn every_range_is_that_of_a_number_in_the_settings() {
+        let mut config = Config::default();
+        config.notifications.email.port = Some(25);
+        let values = serde_json::to_value(&config).expect("JSON");
+        for (key, range) in RANGES {
+            let number = values.pointer(&pointer(key)).and_then(serde_json::Value::as_u64);
+            assert!(
+                number.is_some_and(|number| range.contains(&number)),
+                "{key}: {number:?}"
+            );
+        }
+    }
 }

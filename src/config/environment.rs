@@ -4,60 +4,70 @@ use std::net::IpAddr;
 
 use figment::value::Dict;
 
-use super::layer::{self, Layer, PREFIX, insert};
+use super::layers::{ENVIRONMENT, Layer, insert};
 use super::redact::is_path;
 use super::{ConfigError, known};
 
+/// The prefix of environment variables.
+pub(super) const PREFIX: &str = "CLIENTELE_";
 /// Names the file to read, so it can't be a setting itself.
 const FILE_VARIABLE: &str = "CLIENTELE_CONFIG";
 /// The name that hosting platforms use. `CLIENTELE_DATABASE_URL` wins when both are set.
 const COMMON_DATABASE_VARIABLE: &str = "DATABASE_URL";
-const DATABASE_URL: &str = "database_url";
 /// The suffix of a variable that names the file with a secret.
 const IN_FILE: &str = "_FILE";
 /// Read by the database driver, which ignores an unknown value.
 const SSL_MODE_VARIABLE: &str = "PGSSLMODE";
 
-pub(super) fn read(variables: impl IntoIterator<Item = (String, String)>) -> Result<Layer, ConfigError> {
-    let (mut settings, mut common) = (Dict::new(), Dict::new());
+/// The layers of the environment, in rising order of precedence.
+pub(super) fn read(variables: impl IntoIterator<Item = (String, String)>) -> Result<Vec<Layer>, ConfigError> {
+    let (mut own, mut common) = (Variables::default(), Variables::default());
     for (name, value) in variables {
         if name.strip_suffix(IN_FILE).unwrap_or(&name) == COMMON_DATABASE_VARIABLE {
-            put(&mut common, &name, &name, &value)?;
+            common.add(&name, &name, &value)?;
         } else if name == SSL_MODE_VARIABLE {
             check_ssl_mode(&value)?;
         } else if name != FILE_VARIABLE
             && let Some(key) = name.strip_prefix(PREFIX)
             && (!is_service_link(&name, &value) || known::is_setting(&path(key)))
         {
-            put(&mut settings, &name, key, &value)?;
+            own.add(&name, key, &value)?;
         }
     }
-    if let Some(url) = common.remove(DATABASE_URL) {
-        settings.entry(DATABASE_URL.to_owned()).or_insert(url);
-    }
-    Ok(Layer::new(layer::ENVIRONMENT, settings))
+    Ok(common.layers.into_iter().chain(own.layers).collect())
 }
 
 fn path(key: &str) -> known::Path {
     key.split("__").map(str::to_ascii_lowercase).collect()
 }
 
-fn put(settings: &mut Dict, name: &str, key: &str, value: &str) -> Result<(), ConfigError> {
-    let given = path(key);
-    let (path, value) = match known::secret_in_file(&given) {
-        Some(secret) => (secret, from_file(name, value)?),
-        None => (given, value.to_owned()),
-    };
-    if insert(settings, &path, &value) {
-        return Ok(());
-    }
-    Err(ConfigError(match known::is_secret(&path) {
-        true => {
-            let secret = name.strip_suffix(IN_FILE).unwrap_or(name);
-            format!("{secret} and {secret}{IN_FILE} are both set in the environment: remove one")
+/// Variables that must not set the same setting.
+#[derive(Default)]
+struct Variables {
+    layers: Vec<Layer>,
+    settings: Dict,
+}
+
+impl Variables {
+    fn add(&mut self, name: &str, key: &str, value: &str) -> Result<(), ConfigError> {
+        let given = path(key);
+        let (path, value) = match known::secret_in_file(&given) {
+            Some(secret) => (secret, from_file(name, value)?),
+            None => (given, value.to_owned()),
+        };
+        if insert(&mut self.settings, &path, &value) {
+            let origin = format!("environment variable {name}");
+            self.layers.push(Layer::text(ENVIRONMENT, origin, &path, &value));
+            return Ok(());
         }
-        false => format!("{name} contradicts another environment variable"),
-    }))
+        Err(ConfigError(match known::is_secret(&path) {
+            true => {
+                let secret = name.strip_suffix(IN_FILE).unwrap_or(name);
+                format!("{secret} and {secret}{IN_FILE} are both set in the environment: remove one")
+            }
+            false => format!("{name} contradicts another environment variable"),
+        }))
+    }
 }
 
 /// Editors and `echo` end a file with a newline, which isn't part of the secret.

@@ -4,10 +4,9 @@ use std::sync::LazyLock;
 
 use figment::Figment;
 use figment::error::Kind;
-use figment::value::Dict;
 
 use super::Config;
-use super::layer::{Layer, insert};
+use super::layers::Layer;
 
 /// The keys of a setting, from its section to its own key.
 pub(super) type Path = Vec<String>;
@@ -33,10 +32,8 @@ static SETTINGS: LazyLock<Vec<Path>> = LazyLock::new(|| {
 /// Discovers the settings from errors: a section refuses an unknown key with a list of its own keys, and a setting
 /// refuses a section.
 fn explore(path: &[String], found: &mut Vec<Path>) {
-    let mut settings = Dict::new();
     let unknown: Path = path.iter().cloned().chain([NONE.to_owned()]).collect();
-    insert(&mut settings, &unknown, "");
-    let layer = Layer::new("", settings);
+    let layer = Layer::text("", String::new(), &unknown, "");
     match Figment::from(&layer).extract::<Config>().map_err(|error| error.kind) {
         Err(Kind::UnknownField(key, known)) if key == NONE => {
             for key in known {

@@ -4,20 +4,101 @@
 
 use std::path::Path;
 
-use figment::Figment;
 use figment::error::{Actual, Kind};
-use figment::value::{Dict, Value};
+use figment::value::{Dict, Map, Value};
+use figment::{Figment, Metadata, Profile, Provider, Source};
 
-use super::layer::{COMMAND_LINE, Layer, insert};
-use super::{Config, ConfigError, Origins, check, environment, redacted, sentence};
+use super::{Config, ConfigError, check, environment, redacted, sentence};
 use clientele_core::network::ListenAddress;
 
+pub(super) const ENVIRONMENT: &str = "the environment";
+const COMMAND_LINE: &str = "the command line";
+
+/// One source of settings: a file, a variable or a flag.
+pub(super) struct Layer {
+    /// Stands in error messages.
+    name: String,
+    /// Stands in the printed configuration.
+    origin: String,
+    settings: Dict,
+}
+
+impl Layer {
+    /// A layer with one text.
+    pub(super) fn text(name: &str, origin: String, path: &[String], text: &str) -> Self {
+        let mut settings = Dict::new();
+        insert(&mut settings, path, text);
+        Self {
+            name: name.to_owned(),
+            origin,
+            settings,
+        }
+    }
+
+    fn flag(path: &[String], text: &str) -> Self {
+        Self::text(COMMAND_LINE, COMMAND_LINE.to_owned(), path, text)
+    }
+}
+
+impl Provider for &Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::from(self.name.clone(), Source::Custom(self.origin.clone()))
+    }
+
+    fn data(&self) -> figment::Result<Map<Profile, Dict>> {
+        Ok(Profile::Default.collect(self.settings.clone()))
+    }
+}
+
+/// Inserts a text at its path. Returns false when the same name is used both as a section and as a value.
+pub(super) fn insert(section: &mut Dict, path: &[String], text: &str) -> bool {
+    match path {
+        [] => false,
+        [key] => section.insert(key.clone(), Value::from(text)).is_none(),
+        [key, rest @ ..] => match section.entry(key.clone()).or_insert_with(|| Value::from(Dict::new())) {
+            Value::Dict(_, inner) => insert(inner, rest, text),
+            _ => false,
+        },
+    }
+}
+
+/// The source of each setting's value.
+#[derive(Debug)]
+pub struct Origins {
+    layers: Figment,
+    settings: Dict,
+}
+
+impl Origins {
+    /// The name of the configuration file or of the environment variable, the command line, or `default`.
+    pub fn of(&self, path: &[String]) -> String {
+        let origin = self
+            .value(path)
+            .and_then(|value| self.layers.get_metadata(value.tag()))
+            .and_then(|layer| layer.source.as_ref());
+        origin.map_or_else(|| "default".to_owned(), ToString::to_string)
+    }
+
+    /// Unlike [`Figment::find_value`], accepts keys with dots, as names of roles may have.
+    fn value(&self, path: &[String]) -> Option<&Value> {
+        let (first, rest) = path.split_first()?;
+        rest.iter()
+            .try_fold(self.settings.get(first)?, |value, key| value.as_dict()?.get(key))
+    }
+}
+
 /// The settings from the command line, which take precedence over all others.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, clap::Args)]
 pub struct Flags {
+    /// Where to accept connections; port 0 picks a free one [env: CLIENTELE_LISTEN] [default: 127.0.0.1:8080]
+    #[arg(long, global = true, value_name = "ADDR:PORT")]
     pub listen: Option<ListenAddress>,
+    /// sqlite:FILE or postgres://… [env: DATABASE_URL] [default: sqlite:clientele.db]
+    #[arg(long, global = true, value_name = "URL")]
     pub database_url: Option<String>,
-    /// Any setting, as `KEY=VALUE` with the key from the file: `log.format=json`. A later one overrides an earlier one.
+    /// Any setting, as in --set log.format=json or --set 'http.trusted_proxies=["10.0.0.0/8"]'; can be repeated. A later
+    /// one overrides an earlier one.
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }
 
@@ -37,19 +118,25 @@ pub fn load_with_origins(
     environment: impl IntoIterator<Item = (String, String)>,
     flags: &Flags,
 ) -> Result<(Config, Origins), ConfigError> {
-    let environment: Vec<(String, String)> = environment.into_iter().collect();
-    let variables = environment.iter().map(|(name, _)| name.clone()).collect();
     let mut figment = Figment::new();
     if let Some(path) = file {
         figment = figment.merge(&from_file(path)?);
     }
-    let mut texts = vec![environment::read(environment)?, from_flags(flags)];
+    let mut texts = environment::read(environment)?;
+    if let Some(listen) = &flags.listen {
+        texts.push(Layer::flag(&["listen".to_owned()], &listen.to_string()));
+    }
+    if let Some(url) = &flags.database_url {
+        texts.push(Layer::flag(&["database_url".to_owned()], url));
+    }
     for setting in &flags.set {
         texts.push(from_setting(setting)?);
     }
     let (config, layers) = extract(figment, texts)?;
     check::check(&config)?;
-    Ok((config, Origins::new(layers, variables)))
+    let settings = layers.data().unwrap_or_default().remove(&Profile::Default);
+    let settings = settings.unwrap_or_default();
+    Ok((config, Origins { layers, settings }))
 }
 
 /// Converts texts to types. Variables and flags are text, and only the setting knows its type: a password of digits is
@@ -118,23 +205,11 @@ fn from_file(path: &Path) -> Result<Layer, ConfigError> {
             ))
         })?;
     let settings = toml::from_str(&text).map_err(|error| ConfigError(sentence::about_syntax(&name, &text, &error)))?;
-    Ok(Layer::new(name, settings))
-}
-
-fn from_flags(flags: &Flags) -> Layer {
-    let Flags {
-        listen,
-        database_url,
-        set: _,
-    } = flags;
-    let mut settings = Dict::new();
-    if let Some(listen) = listen {
-        settings.insert("listen".to_owned(), Value::from(listen.to_string()));
-    }
-    if let Some(url) = database_url {
-        settings.insert("database_url".to_owned(), Value::from(url.clone()));
-    }
-    Layer::new(COMMAND_LINE, settings)
+    Ok(Layer {
+        origin: format!("file {name}"),
+        name,
+        settings,
+    })
 }
 
 /// Errors don't repeat the text: it may contain a password.
@@ -144,7 +219,5 @@ fn from_setting(setting: &str) -> Result<Layer, ConfigError> {
         .filter(|(key, _)| key.split('.').all(|part| !part.is_empty()))
         .ok_or_else(|| ConfigError("--set takes KEY=VALUE, as in --set log.format=json".to_owned()))?;
     let path: Vec<String> = key.split('.').map(str::to_owned).collect();
-    let mut settings = Dict::new();
-    insert(&mut settings, &path, text);
-    Ok(Layer::new(COMMAND_LINE, settings))
+    Ok(Layer::flag(&path, text))
 }

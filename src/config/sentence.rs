@@ -5,8 +5,9 @@ use figment::Figment;
 use figment::error::Kind;
 use figment::value::Value;
 
+use super::environment::PREFIX;
 use super::known;
-use super::layer::{ENVIRONMENT, PREFIX};
+use super::layers::ENVIRONMENT;
 
 /// The library's description of a list.
 pub(super) const LIST: &str = "a sequence";

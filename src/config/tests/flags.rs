@@ -6,16 +6,16 @@ use super::environment;
 use crate::config::{Config, ConfigError, Flags, LogFormat, load};
 
 /// Reads a configuration from the environment and `--set`.
-pub(super) fn said(environment_says: &[(&str, &str)], set: &[&str]) -> Result<Config, ConfigError> {
+pub(super) fn read(variables: &[(&str, &str)], set: &[&str]) -> Result<Config, ConfigError> {
     let flags = Flags {
         set: set.iter().map(|&setting| setting.to_owned()).collect(),
         ..Flags::default()
     };
-    load(None, environment(environment_says), &flags)
+    load(None, environment(variables), &flags)
 }
 
 #[test]
-fn a_text_that_reads_as_a_number_or_a_truth_value_stays_what_was_written() {
+fn text_settings_keep_what_looks_like_another_type() {
     for text in [
         "0049",
         "+15551234567",
@@ -29,13 +29,13 @@ fn a_text_that_reads_as_a_number_or_a_truth_value_stays_what_was_written() {
         " x ",
     ] {
         for config in [
-            said(&[("CLIENTELE_NOTIFICATIONS__SMS__FROM", text)], &[]),
-            said(&[], &[&format!("notifications.sms.from={text}")]),
+            read(&[("CLIENTELE_NOTIFICATIONS__SMS__FROM", text)], &[]),
+            read(&[], &[&format!("notifications.sms.from={text}")]),
         ] {
             assert_eq!(config.expect("valid").notifications.sms.from, text);
         }
     }
-    let config = said(
+    let config = read(
         &[
             ("CLIENTELE_NOTIFICATIONS__EMAIL__USERNAME", "12345"),
             ("CLIENTELE_NOTIFICATIONS__EMAIL__PASSWORD", "0123"),
@@ -53,8 +53,8 @@ fn a_text_that_reads_as_a_number_or_a_truth_value_stays_what_was_written() {
 }
 
 #[test]
-fn every_setting_can_be_set_by_flag_which_wins_over_the_environment() {
-    let config = said(
+fn every_setting_has_a_flag_that_overrides_the_variable() {
+    let config = read(
         &[
             ("CLIENTELE_NOTIFICATIONS__EMAIL__HOST", "environment.test"),
             ("CLIENTELE_NOTIFICATIONS__EMAIL__PORT", "1"),
@@ -78,8 +78,8 @@ fn every_setting_can_be_set_by_flag_which_wins_over_the_environment() {
 }
 
 #[test]
-fn a_list_is_written_as_in_the_file() {
-    let config = said(
+fn lists_have_the_syntax_of_the_file() {
+    let config = read(
         &[
             ("CLIENTELE_HTTP__TRUSTED_PROXIES", r#"["10.0.0.0/8", "192.0.2.7"]"#),
             ("CLIENTELE_AUDIT__PREVIOUS_KEYS", r#"["environment"]"#),
@@ -108,7 +108,7 @@ fn a_list_is_written_as_in_the_file() {
 }
 
 #[test]
-fn a_list_that_cant_be_read_is_told_of_without_what_is_in_it() {
+fn unreadable_list_is_refused_without_its_contents() {
     for (key, text) in [
         ("cors.allowed_origins", "hunter2"),
         ("cors.allowed_origins", "hunter2,another"),
@@ -118,7 +118,7 @@ fn a_list_that_cant_be_read_is_told_of_without_what_is_in_it() {
         ("cors.allowed_origins", "[]\nhunter2 = 1"),
         ("audit.previous_keys", "hunter2"),
     ] {
-        let error = said(&[], &[&format!("{key}={text}")]).expect_err(text).to_string();
+        let error = read(&[], &[&format!("{key}={text}")]).expect_err(text).to_string();
         let sentence = r#"must be a list of texts, as in ["one", "another"]"#;
         assert_eq!(error, format!("`{key}` in the command line {sentence}"), "{text}");
     }
@@ -129,13 +129,13 @@ fn a_list_that_cant_be_read_is_told_of_without_what_is_in_it() {
         ),
         (
             r#"http.trusted_proxies=["hunter2"]"#,
-            "`http.trusted_proxies.0` in the command line: a network is an address and a length, as in 10.0.0.0/8, or one \
-             address",
+            "`http.trusted_proxies.0` in the command line: a network is an address and a length, as in 10.0.0.0/8, or \
+             one address",
         ),
     ] {
-        assert_eq!(said(&[], &[set]).expect_err(set).to_string(), sentence);
+        assert_eq!(read(&[], &[set]).expect_err(set).to_string(), sentence);
     }
-    let error = said(&[("CLIENTELE_CORS__ALLOWED_ORIGINS", "hunter2")], &[]).expect_err("no list");
+    let error = read(&[("CLIENTELE_CORS__ALLOWED_ORIGINS", "hunter2")], &[]).expect_err("no list");
     assert_eq!(
         error.to_string(),
         r#"CLIENTELE_CORS__ALLOWED_ORIGINS in the environment must be a list of texts, as in ["one", "another"]"#
@@ -143,7 +143,7 @@ fn a_list_that_cant_be_read_is_told_of_without_what_is_in_it() {
 }
 
 #[test]
-fn a_mistake_in_a_flag_is_one_sentence_that_repeats_no_value() {
+fn invalid_flag_is_one_sentence_without_its_value() {
     for (set, sentence) in [
         ("hunter2", "--set takes KEY=VALUE, as in --set log.format=json"),
         ("=hunter2", "--set takes KEY=VALUE, as in --set log.format=json"),
@@ -200,6 +200,6 @@ fn a_mistake_in_a_flag_is_one_sentence_that_repeats_no_value() {
              localhost:8080 or [::]:8080",
         ),
     ] {
-        assert_eq!(said(&[], &[set]).expect_err(set).to_string(), sentence);
+        assert_eq!(read(&[], &[set]).expect_err(set).to_string(), sentence);
     }
 }

@@ -1,9 +1,9 @@
 //! Tests of invalid notification settings and of unencrypted credentials, by table.
 
-use super::flags::said;
+use super::flags::read;
 
 #[test]
-fn channel_settings_that_cant_be_meant_are_one_sentence_without_the_secret() {
+fn invalid_channel_is_one_sentence_without_the_secret() {
     let smtp = "notifications.email.transport=smtp";
     let (host, user, password) = (
         "notifications.email.host=mail.test",
@@ -27,7 +27,7 @@ fn channel_settings_that_cant_be_meant_are_one_sentence_without_the_secret() {
             "notifications.email.port must be between 1 and 65535",
         ),
         (
-            vec!["notifications.email.from=nobody"],
+            vec!["notifications.email.from=no-address"],
             "notifications.email.from must be an e-mail address, or a name and one as in Bank <service@bank.test>",
         ),
         (
@@ -63,8 +63,8 @@ fn channel_settings_that_cant_be_meant_are_one_sentence_without_the_secret() {
                 password,
                 "notifications.email.encryption=none",
             ],
-            "notifications.email.password would go over the network unencrypted: with encryption = \"none\", credentials \
-             are for a mail server on this machine only",
+            "notifications.email.password would go over the network unencrypted: with encryption = \"none\", \
+             credentials are for a mail server on this machine only",
         ),
         (
             vec![http, from],
@@ -142,12 +142,12 @@ fn channel_settings_that_cant_be_meant_are_one_sentence_without_the_secret() {
             "notifications.lease_seconds must be between 121 and 86400",
         ),
     ] {
-        assert_eq!(said(&[], &set).expect_err(sentence).to_string(), sentence);
+        assert_eq!(read(&[], &set).expect_err(sentence).to_string(), sentence);
     }
 }
 
 #[test]
-fn credentials_may_go_unencrypted_to_this_machine_and_encrypted_anywhere() {
+fn credentials_go_unencrypted_to_this_machine_only() {
     for set in [
         [
             "notifications.email.host=localhost",
@@ -179,7 +179,7 @@ fn credentials_may_go_unencrypted_to_this_machine_and_encrypted_anywhere() {
         ];
         let credentials = credentials.map(|setting| format!("notifications.{setting}"));
         let all: Vec<&str> = set.into_iter().chain(credentials.iter().map(String::as_str)).collect();
-        let config = said(&[], &all).expect("valid");
+        let config = read(&[], &all).expect("valid");
         let printed = format!("{config:?}\n{}", toml::to_string(&config).expect("serialises"));
         assert_eq!(printed.matches("***").count(), 4, "{printed}");
     }
