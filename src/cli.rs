@@ -4,13 +4,10 @@ mod audit;
 mod backup;
 mod client;
 mod failure;
-mod host_name;
 mod listed;
 mod listening;
 mod notify;
 mod open_error;
-mod quoted;
-mod report;
 mod serve;
 mod settings;
 mod store;
@@ -20,18 +17,17 @@ mod user;
 mod worker;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
-use clap::{Args, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 use tokio::sync::oneshot;
 
 use self::failure::Failure;
 use self::store::OpenMode;
 use crate::config::{self, Config, Flags, LogFormat, Origins};
-use clientele_core::network::ListenAddress;
 use clientele_core::problem::{Problem, ProblemCode};
 use clientele_domain::client::Clients;
 
@@ -41,41 +37,30 @@ use clientele_domain::client::Clients;
     name = "clientele",
     version,
     after_help = "Without a command, the server starts. config.example.toml lists every setting.\n\n\
-                  Exit codes: 0 for success, 1 for a failure, 2 for a wrong command or configuration, 130 and 143 for a \
-                  command that SIGINT or SIGTERM stopped before it was done. The reason of a failure is one line on \
-                  standard error, as JSON if log.format is json."
+                  Exit codes: 0 for success, 1 for a failure, 2 for a wrong command or configuration, 130 and 143 for \
+                  a command that SIGINT or SIGTERM stopped before it was done. The reason of a failure is one line \
+                  on standard error, as JSON if log.format is json."
 )]
 struct Arguments {
+    /// A file with settings in TOML.
+    #[arg(long, global = true, value_name = "FILE", env = "CLIENTELE_CONFIG")]
+    config: Option<PathBuf>,
     #[command(flatten)]
-    settings: Settings,
-    /// Serve without authentication: everybody who reaches the server may do everything. Loopback addresses only.
+    flags: Flags,
+    /// Serve without authentication: every program that reaches the server has all permissions. Loopback addresses
+    /// only.
     #[arg(long)]
     no_auth: bool,
     #[command(subcommand)]
     command: Option<Command>,
 }
 
-#[derive(Debug, Args)]
-struct Settings {
-    /// A file with settings in TOML.
-    #[arg(long, global = true, value_name = "FILE", env = "CLIENTELE_CONFIG")]
-    config: Option<PathBuf>,
-    /// Where to accept connections; port 0 picks a free one [env: CLIENTELE_LISTEN] [default: 127.0.0.1:8080]
-    #[arg(long, global = true, value_name = "ADDR:PORT")]
-    listen: Option<ListenAddress>,
-    /// sqlite:FILE or postgres://… [env: DATABASE_URL] [default: sqlite:clientele.db]
-    #[arg(long, global = true, value_name = "URL")]
-    database_url: Option<String>,
-    /// Any setting, as in --set log.format=json or --set 'http.trusted_proxies=["10.0.0.0/8"]'; can be repeated.
-    #[arg(long, global = true, value_name = "KEY=VALUE")]
-    set: Vec<String>,
-}
-
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Migrate the database and serve both APIs until SIGTERM or Ctrl-C.
     Serve {
-        /// Serve without authentication: everybody who reaches the server may do everything. Loopback addresses only.
+        /// Serve without authentication: every program that reaches the server has all permissions. Loopback addresses
+        /// only.
         #[arg(long)]
         no_auth: bool,
     },
@@ -135,7 +120,7 @@ pub fn run() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             let failure = Failure::new(format!("can't start threads: {error}"));
-            report::report(&failure, report::requested_format(&arguments));
+            failure.report(failure::requested_format(&arguments));
             return ExitCode::from(failure.code());
         }
     };
@@ -151,7 +136,7 @@ async fn execute(arguments: Vec<OsString>) -> ExitCode {
         Ok(arguments) => run_command(arguments, &mut format).await,
         Err(error) if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             let failure = usage::missing_subcommand(&arguments);
-            if report::requested_format(&arguments) == LogFormat::Text {
+            if failure::requested_format(&arguments) == LogFormat::Text {
                 let _ = error.print();
                 return ExitCode::from(failure.code());
             }
@@ -163,8 +148,8 @@ async fn execute(arguments: Vec<OsString>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            let format = format.unwrap_or_else(|| report::requested_format(&arguments));
-            report::report(&failure, format);
+            let format = format.unwrap_or_else(|| failure::requested_format(&arguments));
+            failure.report(format);
             ExitCode::from(failure.code())
         }
     }
@@ -179,7 +164,7 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
     if let Command::Schema = command {
         return print(&crate::api::graphql::sdl());
     }
-    let (config, origins) = load(arguments.settings)?;
+    let (config, origins) = load(arguments.config.as_deref(), &arguments.flags)?;
     *format = Some(config.log.format);
     crate::telemetry::start(&config.log);
     match command {
@@ -209,8 +194,8 @@ async fn run_command(arguments: Arguments, format: &mut Option<LogFormat>) -> Re
 async fn seed(config: &Config, service: &Clients, clients: u32, force: bool) -> Result<(), Failure> {
     if !force && service.has_others().await.map_err(Failure::internal)? {
         return Err(Failure::new(format!(
-            "the database {} has clients that were not seeded: name another one with --database-url, or add the invented \
-             clients to them with --force",
+            "the database {} has clients that were not seeded: name another one with --database-url, or add the \
+             invented clients with --force",
             config.database_url
         )));
     }
@@ -223,29 +208,11 @@ async fn seed(config: &Config, service: &Clients, clients: u32, force: bool) -> 
     ))
 }
 
-fn load(settings: Settings) -> Result<(Config, Origins), Failure> {
-    let Settings {
-        config: file,
-        listen,
-        database_url,
-        set,
-    } = settings;
+fn load(file: Option<&Path>, flags: &Flags) -> Result<(Config, Origins), Failure> {
     // A variable that isn't valid text can't be a valid setting: its replacement character makes the check refuse it.
-    let environment = std::env::vars_os().map(|(name, value)| {
-        (
-            name.to_string_lossy().into_owned(),
-            value.to_string_lossy().into_owned(),
-        )
-    });
-    Ok(config::load_with_origins(
-        file.as_deref(),
-        environment,
-        &Flags {
-            listen,
-            database_url,
-            set,
-        },
-    )?)
+    let text = |text: OsString| text.to_string_lossy().into_owned();
+    let environment = std::env::vars_os().map(|(name, value)| (text(name), text(value)));
+    Ok(config::load_with_origins(file, environment, flags)?)
 }
 
 /// Unlike `println!`, doesn't panic when the reader has closed the pipe (`clientele schema | head`).

@@ -4,7 +4,6 @@
 use std::fs::File;
 use std::io::{IsTerminal, stdin};
 
-use chrono::Utc;
 use clap::{Args, Subcommand};
 
 use super::store::{self, OpenMode};
@@ -59,7 +58,6 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
     .await
 }
 
-#[expect(clippy::disallowed_methods, reason = "a command is a door")]
 async fn erase(clients: &Clients, client: String, yes: bool) -> Result<(), Failure> {
     let operator = Caller::operator();
     let unknown = || Failure::new("there is no client with this key or id");
@@ -71,11 +69,11 @@ async fn erase(clients: &Clients, client: String, yes: bool) -> Result<(), Failu
     if !yes && !ask(move || confirmed(&asked)).await? {
         return Err(Failure::new("nothing has been erased"));
     }
-    let erased = clients.erase_traces(&operator, key, Utc::now()).await;
+    let erased = clients.erase_traces(&operator, key, store::now()).await;
     print(&match erased.map_err(Failure::internal)?.ok_or_else(unknown)? {
         Erased::Now { records } => format!(
-            "the data kept about the client {key} outside its own row has been erased; records of its history that had \
-             contents: {records}\n"
+            "the data kept about the client {key} outside its own row has been erased; records of its history that \
+             had contents: {records}\n"
         ),
         Erased::Before(at) => {
             let at = DateTime::text(&at);

@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 use std::task::Poll;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::net::{TcpListener, TcpSocket, lookup_host};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
-use super::{Failure, host_name};
+use super::Failure;
 use crate::api::metrics::ApiMetrics;
 use crate::config::Config;
 use clientele_core::network::ListenAddress;
@@ -19,14 +20,39 @@ use http_server::Server;
 /// The maximum number of connections not yet accepted, within the system's limit. Beyond it, the caller's system
 /// retries after a second, which would delay a burst that the server could serve at once.
 const BACKLOG: u32 = 4096;
+/// The time limit of the lookup of a host name.
+const LONGEST_LOOKUP: Duration = Duration::from_secs(5);
 
 /// Resolves the address to listen on. IPv4 is preferred, so `localhost` is 127.0.0.1 if it has both.
 pub(super) async fn resolve(address: &ListenAddress) -> Result<SocketAddr, Failure> {
     let (host, port) = address.host_and_port();
     let failure = |reason| Failure::new(format!("can't listen on {address}: {reason}"));
-    let found = host_name::resolve(host, port).await.map_err(failure)?;
+    let found = resolve_host(host, port).await.map_err(failure)?;
     let first = found.into_iter().min_by_key(SocketAddr::is_ipv6);
     first.ok_or_else(|| failure("the host name has no address".to_owned()))
+}
+
+/// The addresses of a host, or the reason why the lookup failed.
+pub(super) async fn resolve_host(host: &str, port: u16) -> Result<Vec<SocketAddr>, String> {
+    let lookup = async { lookup_host((host, port)).await.map(Iterator::collect) };
+    resolve_within(LONGEST_LOOKUP, host, lookup).await
+}
+
+async fn resolve_within(
+    longest: Duration,
+    host: &str,
+    lookup: impl Future<Output = io::Result<Vec<SocketAddr>>>,
+) -> Result<Vec<SocketAddr>, String> {
+    match timeout(longest, lookup).await {
+        Ok(Ok(found)) if !found.is_empty() => Ok(found),
+        Ok(_) => Err(format!(
+            "the host name {host} can't be resolved: check it, and the name service"
+        )),
+        Err(_) => Err(format!(
+            "the name service doesn't resolve {host} within {} s: check it, and the machine's DNS settings",
+            longest.as_secs()
+        )),
+    }
 }
 
 /// Binds the port.
@@ -154,9 +180,19 @@ pub(super) fn server(config: &Config, metrics: &ApiMetrics) -> Result<Server<Api
 
 #[cfg(test)]
 mod tests {
-    use std::{net::TcpStream, time::Duration};
+    use std::{future::pending, net::TcpStream, time::Duration};
 
-    use super::bind;
+    use super::{bind, resolve_within};
+
+    #[tokio::test]
+    async fn slow_name_service_is_named() {
+        let sentence =
+            "the name service doesn't resolve db.example within 0 s: check it, and the machine's DNS settings";
+        assert_eq!(
+            resolve_within(Duration::ZERO, "db.example", pending()).await,
+            Err(sentence.to_owned())
+        );
+    }
 
     #[tokio::test]
     async fn a_burst_of_connections_waits_to_be_accepted() {
@@ -164,6 +200,6 @@ mod tests {
         let address = listener.local_addr().expect("its address");
         let burst = (0..300).map(|_| TcpStream::connect_timeout(&address, Duration::from_millis(500)));
         let burst: Result<Vec<_>, _> = burst.collect();
-        assert_eq!(burst.expect("nobody asks twice").len(), 300);
+        assert_eq!(burst.expect("each connects at the first attempt").len(), 300);
     }
 }

@@ -1,10 +1,9 @@
 //! `clientele notify test`: sends one message over a configured channel, and reports the outcome. Needs no database.
 
-use chrono::Utc;
 use clap::{Args, Subcommand};
 use uuid::Uuid;
 
-use super::{Failure, print, worker::channels};
+use super::{Failure, print, store, worker::channels};
 use crate::config::Config;
 use clientele_core::text::escaped;
 use clientele_delivery::channel::{self, Outcome, Outgoing};
@@ -47,12 +46,7 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
         recipient,
         content: content(channel),
     };
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a command is a door, and this is its one look at the clock"
-    )]
-    let now = Utc::now();
-    let outcome = channels.send(channel, &message, now).await;
+    let outcome = channels.send(channel, &message, store::now()).await;
     match outcome {
         Outcome::Sent { provider_id: None } => print("sent: the provider has accepted it\n"),
         Outcome::Sent { provider_id: Some(id) } => {
@@ -71,14 +65,14 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
 
 /// Names the settings that a channel without a provider lacks.
 fn unconfigured(channel: Channel) -> String {
-    let section = section(channel);
-    let (transport, place) = match channel {
-        Channel::Email => ("smtp", "host"),
-        Channel::Sms => ("http", "url"),
+    let Keys { section, server, .. } = Keys::of(channel);
+    let transport = match channel {
+        Channel::Email => "smtp",
+        Channel::Sms => "http",
     };
     format!(
         "not sent: no provider is configured. {section}.transport is \"log\", which only writes to the log: set it to \
-         \"{transport}\", and set {section}.{place} and {section}.from"
+         \"{transport}\", and set {section}.{server} and {section}.from"
     )
 }
 
@@ -96,10 +90,15 @@ fn content(channel: Channel) -> Content {
 
 /// The reason of a failure, with the provider's text if there is one, and the setting to check first.
 fn sentence(channel: Channel, failure: &channel::Failure) -> String {
-    let (what, check) = match failure.reason {
-        Reason::Connection => ("there is no connection to the provider", Some(place(channel))),
-        Reason::Timeout => ("the provider didn't answer in time", Some(place(channel))),
-        Reason::Tls => ("no encrypted connection came about", Some(encryption(channel))),
+    let Keys {
+        section,
+        server,
+        encryption,
+    } = Keys::of(channel);
+    let (reason, check) = match failure.reason {
+        Reason::Connection => ("there is no connection to the provider", Some(server)),
+        Reason::Timeout => ("the provider didn't answer in time", Some(server)),
+        Reason::Tls => ("no encrypted connection could be established", Some(encryption)),
         Reason::Credentials => ("the provider doesn't accept the credentials", Some("username")),
         Reason::Deferred => ("the provider asks to be tried later", None),
         Reason::ProviderError => ("the provider failed", None),
@@ -108,31 +107,32 @@ fn sentence(channel: Channel, failure: &channel::Failure) -> String {
         Reason::TooLong => ("the message is too long", None),
         Reason::Unrenderable | Reason::Internal => ("the message couldn't be written", None),
     };
-    let detail = failure
-        .detail
-        .as_ref()
-        .map_or(String::new(), |detail| format!(" ({detail})"));
-    let check = check.map_or(String::new(), |key| format!("; check {}.{key}", section(channel)));
-    format!("not sent: {what}{detail}{check}")
+    let detail = failure.detail.as_ref();
+    let detail = detail.map_or(String::new(), |detail| format!(" ({detail})"));
+    let check = check.map_or(String::new(), |key| format!("; check {section}.{key}"));
+    format!("not sent: {reason}{detail}{check}")
 }
 
-fn place(channel: Channel) -> &'static str {
-    match channel {
-        Channel::Email => "host",
-        Channel::Sms => "url",
-    }
+/// The names of a channel's settings.
+struct Keys {
+    section: &'static str,
+    server: &'static str,
+    encryption: &'static str,
 }
 
-fn encryption(channel: Channel) -> &'static str {
-    match channel {
-        Channel::Email => "encryption and ca_file",
-        Channel::Sms => "ca_file",
-    }
-}
-
-fn section(channel: Channel) -> &'static str {
-    match channel {
-        Channel::Email => "notifications.email",
-        Channel::Sms => "notifications.sms",
+impl Keys {
+    fn of(channel: Channel) -> Self {
+        match channel {
+            Channel::Email => Self {
+                section: "notifications.email",
+                server: "host",
+                encryption: "encryption and ca_file",
+            },
+            Channel::Sms => Self {
+                section: "notifications.sms",
+                server: "url",
+                encryption: "ca_file",
+            },
+        }
     }
 }

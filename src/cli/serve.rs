@@ -1,13 +1,10 @@
 //! `clientele serve`: starts the server, serves and shuts down.
 
 use std::io::{IsTerminal, stdout};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use chrono::Utc;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -20,16 +17,13 @@ use crate::api::{self, health, origin, playground, unmatched};
 use crate::config::{Config, LogFormat};
 use crate::services::Services;
 use clientele_core::secret::Secret;
-use clientele_delivery::channel::Channels;
+use clientele_domain::idempotency;
 use clientele_domain::{
     access::{Accounts, FIRST},
     caller::Caller,
-    idempotency,
 };
-use clientele_storage::db::Database;
 use graphql_server::persisted::{Manifest, Persisted};
 use graphql_server::settings::GraphqlSettings;
-use http_server::Server;
 
 /// Starts the server, with the cheapest checks first, and serves until it is stopped.
 pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure> {
@@ -45,98 +39,52 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
     let address = listener.local_addr().map_err(Failure::internal)?;
     let channels = worker::channels(config)?;
     let persisted = persisted(&config.graphql)?;
-    let delay = Duration::from_secs(config.shutdown_delay_seconds);
     // Installed before the server's own signal handlers, so that no signal is missed in between.
     let interrupted = listening::interrupted()?;
-    let prepared = Prepared {
-        server,
-        listener,
-        address,
-        channels,
-        persisted,
-        metrics,
-        signals: listening::stop_on_signal(delay)?,
-    };
+    let Signals { stop, close } = listening::stop_on_signal(Duration::from_secs(config.shutdown_delay_seconds))?;
     store::with_services_until_stopped(config, OpenMode::Create, interrupted, async |services| {
-        run(&services, config, no_auth, prepared).await
+        audit::warn_of_missing_key(config);
+        // Removes data whose retention has ended, even if this process doesn't send messages.
+        let removal = idempotency::keep_removing(services.db.clone(), Arc::new(store::now), stop.clone());
+        let removal = tokio::spawn(removal);
+        let sending = config.notifications.worker;
+        let worker = sending.then(|| worker::Background::start(services.messages.clone(), channels, config, stop.clone()));
+        let (authentication, issuer_keys, sign_in) = match no_auth {
+            true => (Authentication::Off, None, SignIn::Off),
+            false => {
+                let guard = Guard::new(config.authentication.clone()).map_err(Failure::misconfigured)?;
+                let issuer_keys = tokio::spawn(guard.clone().keep_issuer_keys());
+                let sign_in = sign_in(&services.accounts, config).await?;
+                (Authentication::Required(guard), Some(issuer_keys), sign_in)
+            }
+        };
+        let router = router(&services, config, authentication, persisted, metrics, stop);
+        announce(config, &format!("{}://{address}", server.scheme()), &sign_in)?;
+        let patience = Duration::from_secs(config.shutdown_timeout_seconds);
+        server
+            .serve(listener, router, listening::stopped(close), patience)
+            .await;
+        if let Some(worker) = worker {
+            worker.ended().await;
+        }
+        if let Some(issuer_keys) = issuer_keys
+            && has_panicked(issuer_keys).await
+        {
+            tracing::error!("keys of the issuer were no longer fetched: that part of the server has panicked");
+        }
+        // The transaction of an unfinished removal is rolled back.
+        if has_panicked(removal).await {
+            tracing::error!("expired idempotency records were no longer removed: that part of the server has panicked");
+        }
+        Ok(())
     })
     .await
-}
-
-/// The settings and sockets prepared before the database is opened.
-struct Prepared {
-    server: Server<ApiMetrics>,
-    listener: TcpListener,
-    address: SocketAddr,
-    channels: Channels,
-    persisted: Persisted,
-    metrics: ApiMetrics,
-    signals: Signals,
-}
-
-async fn run(services: &Services, config: &Config, no_auth: bool, prepared: Prepared) -> Result<(), Failure> {
-    let Prepared {
-        server,
-        listener,
-        address,
-        channels,
-        persisted,
-        metrics,
-        signals: Signals { stop, close },
-    } = prepared;
-    audit::warn_of_missing_key(config);
-    let upkeep = upkeep(services.db.clone(), stop.clone());
-    let sending = config.notifications.worker;
-    let worker = sending.then(|| worker::Background::start(services.messages.clone(), channels, config, stop.clone()));
-    let authentication = match no_auth {
-        true => Authentication::Off,
-        false => Authentication::Required(Guard::new(config.authentication.clone()).map_err(Failure::misconfigured)?),
-    };
-    let issuer_keys = keep_issuer_keys(&authentication);
-    let sign_in = match no_auth {
-        true => SignIn::Nobody,
-        false => sign_in(&services.accounts, config).await?,
-    };
-    let router = router(services, config, authentication, persisted, metrics, stop);
-    announce(config, &format!("{}://{address}", server.scheme()), &sign_in)?;
-    let patience = Duration::from_secs(config.shutdown_timeout_seconds);
-    server
-        .serve(listener, router, listening::stopped(close), patience)
-        .await;
-    if let Some(worker) = worker {
-        worker.ended().await;
-    }
-    if let Some(issuer_keys) = issuer_keys
-        && has_panicked(issuer_keys).await
-    {
-        tracing::error!("keys of the issuer were no longer fetched: that part of the server has panicked");
-    }
-    // The transaction of an unfinished removal is rolled back.
-    if has_panicked(upkeep).await {
-        tracing::error!("expired idempotency records were no longer removed: that part of the server has panicked");
-    }
-    Ok(())
 }
 
 /// Ends a task. Returns true when it had panicked before.
 async fn has_panicked(task: JoinHandle<()>) -> bool {
     task.abort();
     task.await.is_err_and(|end| end.is_panic())
-}
-
-/// Removes data whose retention has ended, whether or not this process sends messages.
-fn upkeep(db: Database, stop: watch::Receiver<bool>) -> JoinHandle<()> {
-    #[expect(clippy::disallowed_methods, reason = "this is where the upkeep's time comes from")]
-    let clock = Arc::new(Utc::now);
-    tokio::spawn(idempotency::keep_removing(db, clock, stop))
-}
-
-/// Keeps the keys of the configured issuer fresh. None without authentication.
-fn keep_issuer_keys(authentication: &Authentication) -> Option<JoinHandle<()>> {
-    match authentication {
-        Authentication::Off => None,
-        Authentication::Required(guard) => Some(tokio::spawn(guard.clone().keep_issuer_keys())),
-    }
 }
 
 /// All routes: both APIs, the playground, health checks and metrics.
@@ -192,29 +140,23 @@ fn persisted(settings: &GraphqlSettings) -> Result<Persisted, Failure> {
 
 /// The way to sign in, for the greeting.
 enum SignIn {
-    Nobody,
+    /// Authentication is off.
+    Off,
     Users,
-    /// There was no user: the password of the one just created, for the person at the terminal.
-    First(Secret),
-    /// As above, but no terminal can show the password.
-    FirstUnseen,
+    /// The first user was just created. The password is there only if it can be shown.
+    FirstUser(Option<Secret>),
 }
 
 impl SignIn {
     /// The password is shown only on a terminal: other output is collected, for example by a service manager, and stays
     /// readable for others.
     fn of(first: Option<Secret>, on_terminal: bool) -> Self {
-        match first {
-            Some(password) if on_terminal => Self::First(password),
-            Some(_) => Self::FirstUnseen,
-            None => Self::Users,
-        }
+        first.map_or(Self::Users, |password| Self::FirstUser(on_terminal.then_some(password)))
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a command is a door")]
 async fn sign_in(accounts: &Accounts, config: &Config) -> Result<SignIn, Failure> {
-    let made = accounts.make_first_user(&Caller::operator(), Utc::now()).await;
+    let made = accounts.make_first_user(&Caller::operator(), store::now()).await;
     let made = made.map_err(|error| Failure::new(format!("can't look up users: {}", error.kind())))?;
     Ok(SignIn::of(
         made,
@@ -228,9 +170,9 @@ fn announce(config: &Config, server: &str, sign_in: &SignIn) -> Result<(), Failu
         return print(&greeting(server, sign_in));
     }
     match sign_in {
-        SignIn::Nobody => tracing::warn!("authentication is off: every program on this machine has all permissions"),
-        SignIn::Users | SignIn::First(_) => {}
-        SignIn::FirstUnseen => {
+        SignIn::Off => tracing::warn!("authentication is off: every program on this machine has all permissions"),
+        SignIn::Users | SignIn::FirstUser(Some(_)) => {}
+        SignIn::FirstUser(None) => {
             tracing::warn!(
                 user = FIRST,
                 "the first user has no password yet: run `clientele user password {FIRST}`"
@@ -246,23 +188,28 @@ fn announce(config: &Config, server: &str, sign_in: &SignIn) -> Result<(), Failu
     Ok(())
 }
 
+/// The request in the greeting.
+const EXAMPLE: &str = concat!(
+    r#"{"query":"mutation { upsertClient(input: { client: { firstName: \"Ines\", lastName: \"Okafor\" } }) "#,
+    r#"{ client { clientId fullName } userErrors { message } } }"}"#,
+);
+
 /// Programs wait for the last line: requests are accepted from then on.
 fn greeting(server: &str, sign_in: &SignIn) -> String {
-    let offline = if playground::is_embedded() {
-        ""
-    } else {
-        "  (loads its editor from cdn.jsdelivr.net)"
+    let offline = match playground::is_embedded() {
+        true => "",
+        false => "  (loads its editor from cdn.jsdelivr.net)",
     };
-    let (who, credentials) = match sign_in {
-        SignIn::Nobody => (
-            "nobody: everybody on this machine may do everything\n".to_owned(),
+    let (users, credentials) = match sign_in {
+        SignIn::Off => (
+            "not required: every program on this machine has all permissions\n".to_owned(),
             String::new(),
         ),
         SignIn::Users => (
             format!("{FIRST}, or another user (clientele user list)\n"),
             format!(" -u {FIRST}"),
         ),
-        SignIn::First(password) => (
+        SignIn::FirstUser(Some(password)) => (
             format!(
                 "{FIRST} with the password {password}\n            (shown this once; another one: clientele user \
                  password {FIRST})\n",
@@ -270,24 +217,22 @@ fn greeting(server: &str, sign_in: &SignIn) -> String {
             ),
             format!(" -u {FIRST}:{}", password.reveal()),
         ),
-        SignIn::FirstUnseen => (
+        SignIn::FirstUser(None) => (
             format!(
-                "{FIRST}, once you have made its password: clientele user password {FIRST}\n            (a first one is \
-                 shown on terminals only, and this is none)\n"
+                "{FIRST}, after you have set the password: clientele user password {FIRST}\n            \
+                 (a generated password is shown on a terminal only)\n"
             ),
             format!(" -u {FIRST}"),
         ),
     };
     format!(
-        r#"GraphQL     {server}/graphql
-playground  {server}/playground{offline}
-legacy      {server}/api/clients
-sign in     {who}
-try:
-curl{credentials} {server}/graphql -H 'content-type: application/json' -d '{{"query":"mutation {{ upsertClient(input: {{ client: {{ firstName: \"Ines\", lastName: \"Okafor\" }} }}) {{ client {{ clientId fullName }} userErrors {{ message }} }} }}"}}'
-
-listening on {server}
-"#
+        "GraphQL     {server}/graphql\n\
+         playground  {server}/playground{offline}\n\
+         legacy      {server}/api/clients\n\
+         sign in     {users}\n\
+         try:\n\
+         curl{credentials} {server}/graphql -H 'content-type: application/json' -d '{EXAMPLE}'\n\n\
+         listening on {server}\n"
     )
 }
 
@@ -297,7 +242,7 @@ mod tests {
     use clientele_core::secret::Secret;
 
     #[test]
-    fn a_first_password_is_in_the_greeting_on_a_terminal_and_nowhere_else() {
+    fn first_password_is_greeted_with_only_on_a_terminal() {
         let greet = |first: Option<&str>, on_terminal| {
             greeting("http://here", &SignIn::of(first.map(Secret::new), on_terminal))
         };
@@ -313,7 +258,7 @@ mod tests {
         let elsewhere = greet(Some("the-password"), false);
         assert!(!elsewhere.contains("the-password"), "{elsewhere}");
         assert!(
-            elsewhere.contains("sign in     admin, once you have made its password: clientele user password admin\n"),
+            elsewhere.contains("sign in     admin, after you have set the password: clientele user password admin\n"),
             "{elsewhere}"
         );
         for on_terminal in [true, false] {

@@ -45,23 +45,18 @@ pub(super) fn printed(config: &Config, origins: &Origins) -> Result<String, Fail
 /// The keys in the header of a section.
 fn path(key: String, value: Value) -> Vec<String> {
     let mut path = vec![key];
-    let mut inner = value;
-    loop {
-        inner = match inner {
-            Value::Table(table) => match table.into_iter().next() {
-                Some((key, value)) => {
-                    path.push(key);
-                    value
-                }
-                None => return path,
-            },
-            Value::Array(items) => match items.into_iter().next() {
-                Some(item) => item,
-                None => return path,
-            },
-            _ => return path,
+    let mut inner = Some(value);
+    while let Some(value) = inner {
+        inner = match value {
+            Value::Array(items) => items.into_iter().next(),
+            Value::Table(table) => table.into_iter().next().map(|(key, value)| {
+                path.push(key);
+                value
+            }),
+            _ => None,
         };
     }
+    path
 }
 
 /// The line of a value, with secrets hidden.

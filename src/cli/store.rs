@@ -18,6 +18,8 @@ use clientele_core::error::Error;
 use clientele_storage::db::{Database, Dialect, Version, missing_file};
 
 const OF_LATER: &str = "is of a later version than this program: use that one";
+const OF_EARLIER: &str =
+    "is of an earlier version than this program: run `clientele migrate`, or start the server, which migrates it";
 const WITHOUT_TABLES: &str =
     "has no tables of clientele: run `clientele serve` to create them, or name another one with --database-url";
 
@@ -152,45 +154,36 @@ async fn connect(config: &Config, mode: OpenMode) -> Result<Database, Failure> {
         OpenMode::Change | OpenMode::Copy => Database::connect_to_existing(url, settings).await,
         OpenMode::Look => Database::connect_to_look(url, settings).await,
     };
-    let doing = match mode {
-        OpenMode::Look => "look at",
-        OpenMode::Create | OpenMode::Change | OpenMode::Copy => "open",
-    };
     match connected {
         Ok(database) => Ok(database),
-        Err(error) => Err(failure(doing, config, &error).await),
+        Err(error) if mode == OpenMode::Look => Err(failure("look at", config, &error).await),
+        Err(error) => Err(failure("open", config, &error).await),
     }
 }
 
 /// Only [`OpenMode::Create`] migrates: another command of a newer version must not change the tables under running
 /// servers.
-async fn has_other_tables(database: &Database) -> Result<bool, Cause> {
-    let look = async {
-        // Another starting process may have created this program's tables meanwhile.
-        Ok(database.has_other_tables().await? && database.version().await? == Version::Empty)
-    };
-    look.await.map_err(|error| Cause::Database("look at", error))
-}
-
 async fn prepare(database: &Database, config: &Config, mode: OpenMode) -> Result<(), Cause> {
-    let version = database.version().await;
-    match version.map_err(|error| Cause::Database("look at", error))? {
+    let reading = |error| Cause::Database("look at", error);
+    let version = database.version().await.map_err(reading)?;
+    if version == Version::Empty
+        && mode == OpenMode::Create
+        && database.has_other_tables().await.map_err(reading)?
+        // Another starting process may have created this program's tables meanwhile.
+        && database.version().await.map_err(reading)? == Version::Empty
+    {
+        return Err(unusable(config, "has tables of another program: name another file"));
+    }
+    match (version, mode) {
         // A read-only database of this version can serve reads.
-        Version::Ours => Ok(()),
-        Version::Later if mode != OpenMode::Copy => Err(unusable(config, OF_LATER)),
-        Version::Empty if mode == OpenMode::Create && has_other_tables(database).await? => {
-            Err(unusable(config, "has tables of another program: name another file"))
-        }
-        Version::Empty | Version::Earlier if mode == OpenMode::Create => {
+        (Version::Ours, _) | (Version::Earlier | Version::Later, OpenMode::Copy) => Ok(()),
+        (Version::Later, _) => Err(unusable(config, OF_LATER)),
+        (Version::Empty | Version::Earlier, OpenMode::Create) => {
             let migrated = database.migrate().await;
             migrated.map_err(|error| Cause::Database("migrate", error))
         }
-        Version::Empty => Err(unusable(config, WITHOUT_TABLES)),
-        Version::Earlier | Version::Later if mode == OpenMode::Copy => Ok(()),
-        Version::Earlier | Version::Later => Err(unusable(
-            config,
-            "is of an earlier version than this program: run `clientele migrate`, or start the server, which migrates it",
-        )),
+        (Version::Empty, _) => Err(unusable(config, WITHOUT_TABLES)),
+        (Version::Earlier, _) => Err(unusable(config, OF_EARLIER)),
     }
 }
 
@@ -219,7 +212,8 @@ async fn services(database: Database, config: &Config, mode: OpenMode) -> Result
     Ok(services)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the command line is a door")]
+/// The time of a command, or of the background work of a process.
+#[expect(clippy::disallowed_methods, reason = "the domain gets the time as a parameter")]
 pub(super) fn now() -> DateTime<Utc> {
     Utc::now()
 }

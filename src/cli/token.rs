@@ -2,12 +2,11 @@
 
 use std::io::{Write, stdout};
 
-use async_graphql::MaybeUndefined;
-use chrono::{SubsecRound, TimeDelta, Utc};
+use chrono::{SubsecRound, TimeDelta};
 use clap::Subcommand;
 
 use super::store::{self, OpenMode};
-use super::user::{Grant, shown};
+use super::user::{Grant, sets, shown};
 use super::{Failure, is_missing, listed, print, refused};
 use crate::config::Config;
 use clientele_core::scalar::DateTime;
@@ -45,26 +44,17 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
         Command::List => OpenMode::Look,
         Command::Create { .. } | Command::Revoke { .. } => OpenMode::Change,
     };
-    store::with_services(config, mode, async |services| {
-        execute(&services.accounts, command).await
-    })
-    .await
+    store::with_services(config, mode, async |services| execute(&services.accounts, command).await).await
 }
 
-#[expect(clippy::disallowed_methods, reason = "a command is a door")]
 async fn execute(accounts: &Accounts, command: Command) -> Result<(), Failure> {
-    let (operator, now) = (Caller::operator(), Utc::now().trunc_subsecs(6));
-    let failed = |error: clientele_core::error::Error| Failure::new(error.to_string());
+    let (operator, now) = (Caller::operator(), store::now().trunc_subsecs(6));
     match command {
         Command::List => {
             let part = async |window| accounts.tokens(&operator, &window, listed::ROWS).await;
             listed::print_all(&BY_CREATION, part, line, Token::cursor).await
         }
         Command::Create { name, grant, days } => {
-            let sets = |sets| match sets {
-                MaybeUndefined::Value(ids) => Some(ids),
-                MaybeUndefined::Null | MaybeUndefined::Undefined => None,
-            };
             let input = CreateToken {
                 name,
                 permissions: grant.permissions().ok_or_else(|| {
@@ -72,13 +62,15 @@ async fn execute(accounts: &Accounts, command: Command) -> Result<(), Failure> {
                         "--permissions is missing: it lists the token's permissions, as VIEW_CLIENT or ALL",
                     )
                 })?,
-                view_sets: sets(grant.view_sets()),
-                edit_sets: sets(grant.edit_sets()),
-                role: grant.role(),
+                view_sets: sets(grant.view_sets).flatten(),
+                edit_sets: sets(grant.edit_sets).flatten(),
+                role: grant.role,
                 expires_at: days.map(|days| DateTime(now + TimeDelta::days(days.into()))),
                 client_mutation_id: None,
             };
-            let created = accounts.create_token(&operator, &input, now).await.map_err(failed)?;
+            let created = accounts.create_token(&operator, &input, now)
+                .await
+                .map_err(Failure::internal)?;
             let (token, text) = created.map_err(|problems| refused(&problems))?;
             // The token can't be shown again, so a closed pipe is a failure here.
             writeln!(stdout().lock(), "{}", text.reveal()).map_err(|error| {
@@ -93,7 +85,9 @@ async fn execute(accounts: &Accounts, command: Command) -> Result<(), Failure> {
                 encoded_key: key,
                 client_mutation_id: None,
             };
-            let revoked = accounts.revoke_token(&operator, &input, now).await.map_err(failed)?;
+            let revoked = accounts.revoke_token(&operator, &input, now)
+                .await
+                .map_err(Failure::internal)?;
             let token = revoked.map_err(|problems| match is_missing(&problems) {
                 true => Failure::new("there is no token with this key: `clientele token list` shows the tokens"),
                 false => refused(&problems),

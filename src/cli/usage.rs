@@ -5,7 +5,8 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Command, CommandFactory, Parser};
 
-use super::{Arguments, Failure, quoted};
+use super::{Arguments, Failure};
+use crate::config::redacted;
 
 /// The parser's message consists of a paragraph, tips, a usage line and a hint; the paragraph is the reason.
 pub(super) fn failure(error: &clap::Error, arguments: &[OsString]) -> Failure {
@@ -20,7 +21,7 @@ pub(super) fn failure(error: &clap::Error, arguments: &[OsString]) -> Failure {
     }
     let command = command(arguments);
     // The parser quotes unknown arguments, which may be a misplaced database address or contain blank lines.
-    let text = quoted::redact(error, &error.render().to_string());
+    let text = redact(error, &error.render().to_string());
     let reason = text.split("\n\n").next().unwrap_or_default();
     let reason = reason.strip_prefix("error: ").unwrap_or(reason);
     Failure::misconfigured(format!("{reason}{} (see {command} --help)", suggestion(error)))
@@ -32,21 +33,32 @@ pub(super) fn missing_subcommand(arguments: &[OsString]) -> Failure {
     Failure::misconfigured(format!("a subcommand is missing (see {command} --help)"))
 }
 
+/// Redacts `text`, the parser's message. The parser quotes unknown arguments, which may be a misplaced database
+/// address.
+fn redact(error: &clap::Error, text: &str) -> String {
+    let quoted = error.context().filter_map(|(kind, value)| match (kind, value) {
+        (
+            ContextKind::InvalidArg | ContextKind::InvalidSubcommand | ContextKind::InvalidValue,
+            ContextValue::String(value),
+        ) if !value.is_empty() => Some(value),
+        _ => None,
+    });
+    quoted.fold(text.to_owned(), |text, value| text.replace(value, &redacted(value)))
+}
+
 fn suggestion(error: &clap::Error) -> String {
     let similar = [
         ContextKind::SuggestedSubcommand,
         ContextKind::SuggestedArg,
         ContextKind::SuggestedValue,
     ];
-    let names: Vec<String> = similar
-        .into_iter()
-        .filter_map(|kind| error.get(kind))
-        .flat_map(|names| match names {
-            ContextValue::String(name) => vec![format!("'{name}'")],
-            ContextValue::Strings(names) => names.iter().map(|name| format!("'{name}'")).collect(),
-            _ => Vec::new(),
-        })
-        .collect();
+    let names = similar.into_iter().filter_map(|kind| error.get(kind));
+    let names = names.flat_map(|names| match names {
+        ContextValue::String(name) => std::slice::from_ref(name),
+        ContextValue::Strings(names) => names,
+        _ => &[],
+    });
+    let names: Vec<String> = names.map(|name| format!("'{name}'")).collect();
     match names.is_empty() {
         true => String::new(),
         false => format!("; did you mean {}?", names.join(" or ")),

@@ -4,7 +4,6 @@
 use std::io::{IsTerminal, stdin};
 
 use async_graphql::MaybeUndefined;
-use chrono::Utc;
 use clap::{
     Args, Subcommand,
     builder::{PossibleValuesParser, TypedValueParser},
@@ -54,7 +53,7 @@ pub(super) enum Command {
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct UserSettings {
     #[command(flatten)]
     grant: Grant,
@@ -64,21 +63,21 @@ pub(super) struct UserSettings {
 }
 
 /// The rights of a user or a token.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(super) struct Grant {
     /// The permissions, separated by commas, as VIEW_CLIENT,CREATE_CLIENT; ALL for every permission.
     #[arg(long, value_name = "LIST", value_delimiter = ',', ignore_case = true, value_parser = permissions())]
     permissions: Option<Vec<Permissions>>,
-    /// Ids of the custom field sets whose values can be viewed, besides those that can be edited; * for all, the
-    /// default of a new user or token.
+    /// Ids of the custom field sets whose values can be viewed, in addition to those that can be edited; * for all,
+    /// the default of a new user or token.
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
-    view_sets: Option<Vec<String>>,
+    pub(super) view_sets: Option<Vec<String>>,
     /// Ids of the custom field sets whose values can be edited; * for all, the default of a new user or token.
     #[arg(long, value_name = "IDS", value_delimiter = ',')]
-    edit_sets: Option<Vec<String>>,
+    pub(super) edit_sets: Option<Vec<String>>,
     /// The role, for which the configuration can set limits; empty for none.
     #[arg(long)]
-    role: Option<String>,
+    pub(super) role: Option<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -98,26 +97,14 @@ impl Grant {
         let given = self.permissions.as_ref()?;
         Some(given.iter().flat_map(|some| some.0.iter().copied()).collect())
     }
+}
 
-    pub(super) fn sets(given: Option<&Vec<String>>) -> MaybeUndefined<Vec<String>> {
-        match given {
-            None => MaybeUndefined::Undefined,
-            Some(ids) if ids.iter().any(|id| id == "*") => MaybeUndefined::Null,
-            Some(ids) => MaybeUndefined::Value(ids.iter().filter(|id| !id.is_empty()).cloned().collect()),
-        }
-    }
-
-    pub(super) fn view_sets(&self) -> MaybeUndefined<Vec<String>> {
-        Self::sets(self.view_sets.as_ref())
-    }
-
-    pub(super) fn edit_sets(&self) -> MaybeUndefined<Vec<String>> {
-        Self::sets(self.edit_sets.as_ref())
-    }
-
-    pub(super) fn role(&self) -> Option<String> {
-        self.role.clone()
-    }
+/// Custom field sets. Some(None) for all of them, None when none are given.
+pub(super) fn sets(given: Option<Vec<String>>) -> Option<Option<Vec<String>>> {
+    given.map(|ids| match ids.iter().any(|id| id == "*") {
+        true => None,
+        false => Some(ids.into_iter().filter(|id| !id.is_empty()).collect()),
+    })
 }
 
 pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure> {
@@ -129,13 +116,11 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
     store::with_services(config, mode, async |services| execute(&services, command).await).await
 }
 
-#[expect(clippy::disallowed_methods, reason = "a command is a door")]
 async fn execute(services: &Services, command: Command) -> Result<(), Failure> {
     let accounts = &services.accounts;
-    let (operator, now) = (Caller::operator(), Utc::now());
-    let failed = |error: clientele_core::error::Error| Failure::new(error.to_string());
+    let (operator, now) = (Caller::operator(), store::now());
     if let Command::Set { .. } | Command::Password { .. } | Command::Remove { .. } = command
-        && !accounts.any_user().await.map_err(failed)?
+        && !accounts.any_user().await.map_err(Failure::internal)?
     {
         return Err(Failure::new(
             "there is no user yet: `clientele serve` creates the user admin when it starts, `clientele user add admin \
@@ -148,23 +133,26 @@ async fn execute(services: &Services, command: Command) -> Result<(), Failure> {
             listed::print_all(&BY_NAME, part, line, User::cursor).await
         }
         Command::Add { name, settings } => {
-            let mut input = input(&name, Some(&settings));
+            let mut input = input(&name, settings);
             input.password = MaybeUndefined::Value(ask(password).await?);
-            let added = accounts.create_user(&operator, &input, now).await.map_err(failed)?;
+            let added = accounts.create_user(&operator, &input, now)
+                .await
+                .map_err(Failure::internal)?;
             added.map_err(|problems| refused(&problems))?;
             print(&format!("the user {name} has been added\n"))
         }
         Command::Set { name, settings } => {
-            let set = accounts
-                .change_user(&operator, &input(&name, Some(&settings)), now)
-                .await;
-            set.map_err(failed)?.map_err(|problems| sentence(&problems))?;
+            let set = accounts.change_user(&operator, &input(&name, settings), now).await;
+            set.map_err(Failure::internal)?
+                .map_err(|problems| sentence(&problems))?;
             print(&format!("the user {name} has been changed\n"))
         }
         Command::Password { name } => {
-            let mut input = input(&name, None);
+            let mut input = input(&name, UserSettings::default());
             input.password = MaybeUndefined::Value(ask(password).await?);
-            let set = accounts.change_user(&operator, &input, now).await.map_err(failed)?;
+            let set = accounts.change_user(&operator, &input, now)
+                .await
+                .map_err(Failure::internal)?;
             set.map_err(|problems| sentence(&problems))?;
             print(&format!("the user {name} has a new password\n"))
         }
@@ -173,11 +161,17 @@ async fn execute(services: &Services, command: Command) -> Result<(), Failure> {
                 name: name.clone(),
                 client_mutation_id: None,
             };
-            let removed = accounts.delete_user(&operator, &input, now).await.map_err(failed)?;
+            let removed = accounts.delete_user(&operator, &input, now)
+                .await
+                .map_err(Failure::internal)?;
             match removed {
                 Ok(_) => print(&format!("the user {name} has been removed\n")),
                 Err(problems) if is_missing(&problems) => {
-                    let before = services.audit.user_removed_at(&operator, &name).await.map_err(failed)?;
+                    let before = services
+                        .audit
+                        .user_removed_at(&operator, &name)
+                        .await
+                        .map_err(Failure::internal)?;
                     let before = before.ok_or_else(|| sentence(&problems))?;
                     let at = DateTime::text(&before);
                     print(&format!(
@@ -203,19 +197,16 @@ fn line(user: &User) -> String {
     format!("{}  {}{state}", user.row.name, shown(&user.rights))
 }
 
-fn input(name: &str, settings: Option<&UserSettings>) -> UpsertUser {
-    let grant = settings.map(|settings| &settings.grant);
-    let given = |value: Option<Vec<Permission>>| value.map_or(MaybeUndefined::Undefined, MaybeUndefined::Value);
+fn input(name: &str, settings: UserSettings) -> UpsertUser {
+    let UserSettings { grant, active } = settings;
     UpsertUser {
         name: name.to_owned(),
         password: MaybeUndefined::Undefined,
-        active: settings.and_then(|settings| settings.active),
-        permissions: given(grant.and_then(Grant::permissions)),
-        view_sets: grant.map_or(MaybeUndefined::Undefined, Grant::view_sets),
-        edit_sets: grant.map_or(MaybeUndefined::Undefined, Grant::edit_sets),
-        role: grant
-            .and_then(Grant::role)
-            .map_or(MaybeUndefined::Undefined, MaybeUndefined::Value),
+        active,
+        permissions: grant.permissions().map(Some).into(),
+        view_sets: sets(grant.view_sets).into(),
+        edit_sets: sets(grant.edit_sets).into(),
+        role: grant.role.map(Some).into(),
         client_mutation_id: None,
     }
 }

@@ -4,8 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use chrono::Utc;
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -20,10 +18,10 @@ use crate::config::{Config, LogFormat};
 use crate::services::Services;
 use clientele_delivery::{Worker, channel::Channels};
 use clientele_domain::notify::Messages;
-use http_server::{Server, rate_limit::RateLimit};
+use http_server::rate_limit::RateLimit;
 
 /// The extra time in which a worker can release its messages after the shutdown timeout.
-const TO_GIVE_BACK: Duration = Duration::from_secs(2);
+const TO_RELEASE: Duration = Duration::from_secs(2);
 
 /// A worker in the background, which stops on request.
 pub(super) struct Background {
@@ -32,12 +30,15 @@ pub(super) struct Background {
 }
 
 impl Background {
-    pub(super) fn start(messages: Messages, channels: Channels, config: &Config, stop: watch::Receiver<bool>) -> Self {
-        #[expect(clippy::disallowed_methods, reason = "this is where the worker's time comes from")]
-        let clock = Arc::new(Utc::now);
+    pub(super) fn start(
+        messages: Messages,
+        channels: Channels,
+        config: &Config,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
         let grace = Duration::from_secs(config.shutdown_timeout_seconds);
         let settings = Arc::new(config.notifications.clone());
-        let worker = Worker::new(messages, Arc::new(channels), settings, clock);
+        let worker = Worker::new(messages, Arc::new(channels), settings, Arc::new(store::now));
         Self {
             running: tokio::spawn(worker.run(stop, grace)),
             grace,
@@ -47,7 +48,7 @@ impl Background {
     /// Returns when the worker has ended or its time is over. Messages that it still holds can be claimed again when
     /// their leases end.
     pub(super) async fn ended(self) {
-        match timeout(self.grace + TO_GIVE_BACK, self.running).await {
+        match timeout(self.grace + TO_RELEASE, self.running).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) => tracing::error!("the worker has panicked"),
             Err(_) => tracing::warn!("the worker was still sending"),
@@ -74,48 +75,35 @@ pub(super) async fn work(config: &Config) -> Result<(), Failure> {
     // No delay: load balancers send no requests to a worker.
     let Signals { stop, .. } = listening::stop_on_signal(Duration::ZERO)?;
     store::with_services_until_stopped(config, OpenMode::Change, interrupted, async |services| {
-        send(services, channels, config, (server, metrics), listener, guard, stop).await
+        let worker = Background::start(services.messages.clone(), channels, config, stop.clone());
+        match listener {
+            Some(listener) => {
+                let address = listener.local_addr().map_err(Failure::internal)?;
+                announce(config, Some(&format!("{}://{address}", server.scheme())))?;
+                let ping = store::ping(services.db.clone());
+                let rate_limit = RateLimit::new(&config.rate_limit, caller_flow);
+                let authentication = Authentication::Required(guard);
+                let router = Router::new()
+                    .merge(health::routes(ping, Arc::new(|| None), stop.clone()))
+                    .merge(api::metrics::router(
+                        &services,
+                        metrics,
+                        &authentication,
+                        rate_limit.as_ref(),
+                    ));
+                let patience = Duration::from_secs(config.shutdown_timeout_seconds);
+                let router = unmatched::answer(router, unmatched::NO_PATH_OF_WORKER);
+                server.serve(listener, router, listening::stopped(stop), patience).await;
+            }
+            None => {
+                announce(config, None)?;
+                listening::stopped(stop).await;
+            }
+        }
+        worker.ended().await;
+        Ok(())
     })
     .await
-}
-
-async fn send(
-    services: Services,
-    channels: Channels,
-    config: &Config,
-    (server, metrics): (Server<ApiMetrics>, ApiMetrics),
-    listener: Option<TcpListener>,
-    guard: Arc<Guard>,
-    stop: watch::Receiver<bool>,
-) -> Result<(), Failure> {
-    let worker = Background::start(services.messages.clone(), channels, config, stop.clone());
-    match listener {
-        Some(listener) => {
-            let address = listener.local_addr().map_err(Failure::internal)?;
-            announce(config, Some(&format!("{}://{address}", server.scheme())))?;
-            let router = Router::new()
-                .merge(health::routes(
-                    store::ping(services.db.clone()),
-                    Arc::new(|| None),
-                    stop.clone(),
-                ))
-                .merge(api::metrics::router(
-                    &services,
-                    metrics,
-                    &Authentication::Required(guard),
-                    RateLimit::new(&config.rate_limit, caller_flow).as_ref(),
-                ));
-            let patience = Duration::from_secs(config.shutdown_timeout_seconds);
-            let router = unmatched::answer(router, unmatched::NO_PATH_OF_WORKER);
-            server.serve(listener, router, listening::stopped(stop), patience).await;
-        }
-        None => {
-            announce(config, None)?;
-            listening::stopped(stop).await;
-        }
-    }
-    worker.ended().await;
-    Ok(())
 }
 
 /// Announces that messages are being sent: to a person on standard output, or to machines as one log event.

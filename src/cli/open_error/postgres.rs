@@ -1,46 +1,33 @@
 //! Explains why a PostgreSQL database can't be opened.
 
-use std::fmt;
 use std::fs::File;
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::Url;
 use sea_orm::sqlx::{self, ConnectOptions, Connection, postgres::PgConnectOptions};
 use tokio::time::timeout;
 
-use super::super::host_name;
+use super::super::listening::resolve_host;
 use crate::config::is_path;
 use clientele_storage::db::{DatabaseSettings, parameter, postgres_options};
 
 const CERTIFICATE_FILES: &[&str] = &["sslrootcert", "sslcert", "sslkey"];
 const ENCODING: &str = "UTF8";
 
-/// The socket, or the host and port, of a server.
-enum ServerAddress {
-    Socket(PathBuf),
-    Host(String, u16),
-}
-
-impl ServerAddress {
-    fn of(options: &PgConnectOptions) -> Self {
-        let (host, port) = (options.get_host(), options.get_port());
-        match options.get_socket() {
-            Some(directory) => Self::Socket(directory.join(format!(".s.PGSQL.{port}"))),
-            None if host.starts_with('/') => Self::Socket(format!("{host}/.s.PGSQL.{port}").into()),
-            None => Self::Host(host.to_owned(), port),
+/// The socket of a server, if it has one, and its address for messages.
+fn address(options: &PgConnectOptions) -> (Option<PathBuf>, String) {
+    let (host, port) = (options.get_host(), options.get_port());
+    let directory = options.get_socket().map(PathBuf::as_path);
+    match directory.or_else(|| host.starts_with('/').then(|| Path::new(host))) {
+        Some(directory) => {
+            let socket = directory.join(format!(".s.PGSQL.{port}"));
+            let shown = format!("the socket {}", socket.display());
+            (Some(socket), shown)
         }
-    }
-}
-
-impl fmt::Display for ServerAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Socket(path) => write!(f, "the socket {}", path.display()),
-            Self::Host(host, port) if host.contains(':') => write!(f, "[{host}]:{port}"),
-            Self::Host(host, port) => write!(f, "{host}:{port}"),
-        }
+        None if host.contains(':') => (None, format!("[{host}]:{port}")),
+        None => (None, format!("{host}:{port}")),
     }
 }
 
@@ -48,15 +35,15 @@ impl fmt::Display for ServerAddress {
 pub(super) async fn check(url: &str, settings: &DatabaseSettings) -> Result<(), String> {
     let options = postgres_options(url, settings).map_err(|_| "its address can't be read".to_owned())?;
     check_certificate_files(url)?;
-    let address = ServerAddress::of(&options);
-    match &address {
-        ServerAddress::Host(host, port) => drop(host_name::resolve(host, *port).await?),
-        ServerAddress::Socket(path) if !path.exists() => {
+    let (socket, address) = address(&options);
+    match socket {
+        Some(socket) if !socket.exists() => {
             return Err(format!(
                 "{address} doesn't exist: start the server, or name its directory as host"
             ));
         }
-        ServerAddress::Socket(_) => {}
+        Some(_) => {}
+        None => drop(resolve_host(options.get_host(), options.get_port()).await?),
     }
     let seconds = settings.acquire_timeout_seconds;
     match timeout(Duration::from_secs(seconds), connect(&options, &address)).await {
@@ -83,7 +70,7 @@ fn check_certificate_files(url: &str) -> Result<(), String> {
     Ok(())
 }
 
-async fn connect(options: &PgConnectOptions, address: &ServerAddress) -> Result<(), String> {
+async fn connect(options: &PgConnectOptions, address: &str) -> Result<(), String> {
     let mut connection = options
         .connect()
         .await
@@ -101,7 +88,7 @@ async fn connect(options: &PgConnectOptions, address: &ServerAddress) -> Result<
 }
 
 /// SQLSTATEs are at <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
-fn explain(error: &sqlx::Error, options: &PgConnectOptions, address: &ServerAddress) -> String {
+fn explain(error: &sqlx::Error, options: &PgConnectOptions, address: &str) -> String {
     match error {
         sqlx::Error::Database(error) => {
             let (message, role) = (error.message(), options.get_username());

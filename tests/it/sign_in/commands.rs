@@ -186,8 +186,8 @@ async fn first_start_without_terminal_prints_no_password() {
     assert_eq!(
         lines[3..5],
         [
-            "sign in     admin, once you have made its password: clientele user password admin",
-            "            (a first one is shown on terminals only, and this is none)",
+            "sign in     admin, after you have set the password: clientele user password admin",
+            "            (a generated password is shown on a terminal only)",
         ]
     );
     assert!(
