@@ -74,7 +74,7 @@ mod tests {
     use super::is_discreet;
 
     #[test]
-    fn below_a_warning_only_our_own_crates_are_heard() {
+    fn only_crates_of_the_workspace_log_below_warn() {
         for (target, level, heard) in [
             ("clientele", Level::TRACE, true),
             ("clientele::cli::serve", Level::TRACE, true),

@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_written_at_once_and_then_once_a_minute() {
+    fn line_is_logged_at_once_and_then_once_a_minute() {
         let (mut line, start, mut written) = (LogThrottle::default(), Instant::now(), 0);
         for (second, expected) in [(0, 1), (1, 1), (60, 1), (61, 2), (121, 2), (122, 3)] {
             for _ in 0..10 {

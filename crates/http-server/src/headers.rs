@@ -1,5 +1,5 @@
-//! Security headers of every response, unless the application has set them itself. One function instead of six layers of
-//! tower-http, because it also adds them to prepared refusals.
+//! Security headers of every response, unless the application has set them itself. One function instead of six layers
+//! of tower-http, because it also adds them to prepared refusals.
 
 use axum::{
     extract::{Request, State},

@@ -1,5 +1,5 @@
-//! Determines the host of a request (RFC 9112 §3.2, RFC 9113 §8.3.1), so that proxies and later readers of `Host` can't
-//! find another one.
+//! Determines the host of a request (RFC 9112 §3.2, RFC 9113 §8.3.1), so that proxies and later readers of `Host`
+//! can't find another one.
 
 use axum::http::{HeaderValue, Request, Version, header::HOST, uri::Authority};
 
@@ -50,7 +50,7 @@ mod tests {
     use super::settle;
 
     #[test]
-    fn there_is_one_host_or_the_request_is_refused() {
+    fn requests_without_exactly_one_host_are_refused() {
         for (version, target, hosts, settled) in [
             (Version::HTTP_11, "/", &["a.test"][..], Some("a.test")),
             (Version::HTTP_11, "/", &["a.test:8080"], Some("a.test:8080")),

@@ -4,8 +4,8 @@
 //! A connection passes through `accept` (its permit), `tls` and `connection` (HTTP and the end). A request passes
 //! through `proxy` (its address), `admission`, which refuses most of the excess, and the layers of [`Server::serve`].
 //!
-//! tower-http provides CORS only. Its other layers don't fit: they write no response in the form of the application, accept
-//! any request id, and limit the time between two parts of a body instead of the time of the whole body.
+//! tower-http provides CORS only. Its other layers don't fit: they write no response in the form of the application,
+//! accept any request id, and limit the time between two parts of a body instead of that of the whole body.
 //!
 //! Paths with a meaning: requests for `/health/…` and `/metrics` are admitted beyond the limit of requests, and those
 //! for `/health/…` are logged at DEBUG.
@@ -61,6 +61,7 @@ pub use self::{
 };
 
 /// A server that is configured and has read its certificate, but doesn't listen yet.
+#[derive(Debug)]
 pub struct Server<A> {
     settings: Arc<HttpSettings>,
     certificates: Option<Certificates>,

@@ -1,6 +1,6 @@
 //! Answers requests whose handler panicked. The log has the place of the panic but not its message, which may hold data
-//! of requests. Written here because tower-http's `CatchPanicLayer` doesn't have the request, whose path decides the form
-//! of the response.
+//! of requests. Written here because tower-http's `CatchPanicLayer` doesn't have the request, whose path decides the
+//! form of the response.
 
 use std::{
     panic::{self, AssertUnwindSafe},

@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn the_rightmost_address_that_is_no_trusted_proxys_wins() {
+    fn rightmost_untrusted_address_is_the_callers() {
         for (peer, lines, from) in [
             ("203.0.113.9", &["192.0.2.1"][..], "203.0.113.9"),
             ("10.0.0.1", &[], "10.0.0.1"),
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn the_standard_header_is_read_by_its_own_rules() {
+    fn forwarded_header_has_its_own_syntax() {
         for (lines, from) in [
             (&["for=192.0.2.1;proto=https;by=10.0.0.1"][..], "192.0.2.1"),
             (&["proto=https; For=\"[2001:db8::1]:4711\""], "2001:db8::1"),

@@ -64,7 +64,7 @@ mod tests {
     use super::{RequestId, from_caller};
 
     #[test]
-    fn a_callers_id_is_taken_when_only_a_machine_makes_such() {
+    fn only_generated_ids_are_accepted_from_callers() {
         let (longest, too_long) = ("a".repeat(64), "a".repeat(65));
         for (given, taken) in [
             ("0190a5c5-9ec6-7c4e-a3a4-0dc4d5a7a1f0", true),
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fresh_id_would_be_taken_from_a_caller_too() {
+    fn own_ids_would_be_accepted_from_callers() {
         let id = RequestId::generate();
         assert_eq!(id.0.len(), 36);
         assert!(from_caller(&HeaderValue::from_str(&id.0).expect("a header value")).is_some());

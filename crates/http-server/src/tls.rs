@@ -4,7 +4,7 @@
 //! points to other files. Files that are unusable or don't match change nothing.
 
 use std::{
-    fs,
+    fmt, fs,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
     time::Duration,
@@ -26,7 +26,8 @@ use tokio_rustls::TlsAcceptor;
 pub struct CertificateError(String);
 
 /// Without the cause, whose message names a file: that belongs on the terminal and not in the log.
-const NOT_REPLACED: &str = "the certificate was not replaced: http.certificate_file and http.key_file can't be read, or can't be used together";
+const NOT_REPLACED: &str =
+    "the certificate was not replaced: http.certificate_file or http.key_file can't be read or used";
 
 /// The certificate in use.
 #[derive(Clone)]
@@ -99,12 +100,19 @@ impl Certificates {
     }
 }
 
+/// Shows neither files nor contents, because one is a key.
+impl fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Certificates")
+    }
+}
+
 struct Files {
     certificate: PathBuf,
     key: PathBuf,
 }
 
-/// The contents of the two files. Not `Debug`, because one is a key.
+/// The contents of the two files.
 #[derive(PartialEq)]
 struct Contents {
     certificate: Vec<u8>,

@@ -25,7 +25,7 @@ fn stalled(backlog: &mut SendBacklog, now: Instant) -> bool {
 }
 
 #[test]
-fn a_part_must_be_taken_in_time_and_a_little_of_it_is_not_enough() {
+fn a_part_must_be_read_completely_and_in_time() {
     let start = Instant::now();
     for (bytes, part) in [(MIB, PIECE), (64 * MIB, 2 * MIB)] {
         let mut backlog = SendBacklog::default();
@@ -42,7 +42,7 @@ fn a_part_must_be_taken_in_time_and_a_little_of_it_is_not_enough() {
 }
 
 #[test]
-fn an_answer_that_waits_for_its_own_bytes_is_not_late() {
+fn response_that_waits_for_its_own_bytes_is_not_late() {
     let (start, mut backlog) = (Instant::now(), SendBacklog::default());
     let id = begun(&mut backlog, start, MIB, None);
     backlog.idle(id);
@@ -55,7 +55,7 @@ fn an_answer_that_waits_for_its_own_bytes_is_not_late() {
 }
 
 #[tokio::test]
-async fn a_stream_is_given_up_alone_only_while_others_move_and_only_once() {
+async fn stream_is_aborted_alone_once_and_while_others_move() {
     let (start, mut backlog) = (Instant::now(), SendBacklog::default());
     let stream = |task: &tokio::task::JoinHandle<()>| {
         let stream = Stream::default();
@@ -84,7 +84,7 @@ async fn a_stream_is_given_up_alone_only_while_others_move_and_only_once() {
 }
 
 #[test]
-fn an_answer_counts_as_a_whole_until_it_has_been_taken() {
+fn response_counts_as_a_whole_until_it_is_sent() {
     let (start, mut backlog) = (Instant::now(), SendBacklog::default());
     let first = begun(&mut backlog, start, MIB, None);
     let second = begun(&mut backlog, start, 2 * MIB, Some(Arc::default()));

@@ -55,7 +55,7 @@ async fn serve(listener: TcpListener, router: Router, stop: impl Future<Output =
 }
 
 #[tokio::test]
-async fn a_connection_too_many_is_counted() {
+async fn excess_connection_is_closed_and_counted() {
     let (listener, mut caller) = listen().await;
     let address = listener.local_addr().expect("an address");
     let settings = HttpSettings {
@@ -79,7 +79,7 @@ async fn a_connection_too_many_is_counted() {
 }
 
 #[tokio::test]
-async fn a_request_under_way_is_answered_after_the_signal() {
+async fn request_in_progress_is_answered_after_the_signal() {
     let (listener, mut caller) = listen().await;
     let (begun, stop_requested) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let (has_begun, may_end) = (begun.clone(), stop_requested.clone());
@@ -103,7 +103,7 @@ async fn a_request_under_way_is_answered_after_the_signal() {
 }
 
 #[tokio::test]
-async fn a_request_that_never_ends_holds_the_server_up_no_longer_than_allowed() {
+async fn endless_request_delays_the_end_only_for_the_timeout() {
     let (listener, _caller) = listen().await;
     let begun = Arc::new(Notify::new());
     let has_begun = begun.clone();
