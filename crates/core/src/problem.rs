@@ -5,10 +5,10 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use crate::text_enum;
 
 text_enum! {
-    /// The kind of a problem.
+    /// The kind of a problem with the input.
     #[graphql(name = "UserErrorCode")]
     ProblemCode {
-        /// A value is required here, and there is none.
+        /// A required value is missing.
         Blank = "BLANK",
         /// The value doesn't have the required format.
         Malformed = "MALFORMED",
@@ -18,19 +18,19 @@ text_enum! {
         InvalidCharacter = "INVALID_CHARACTER",
         /// The text is longer than allowed.
         TooLong = "TOO_LONG",
-        /// The list has more members than allowed.
+        /// The list has more entries than allowed.
         TooMany = "TOO_MANY",
         /// Null isn't accepted here: omit the list to leave it unchanged, or send `[]` to empty it.
         NullList = "NULL_LIST",
-        /// Nothing has this id or key.
+        /// No object has this ID or key.
         NotFound = "NOT_FOUND",
-        /// The key doesn't belong to a member of this client.
+        /// The key doesn't belong to an entry of this client.
         NotOwned = "NOT_OWNED",
-        /// The same member is named twice.
+        /// The list names the same entry twice.
         Duplicate = "DUPLICATE",
         /// The value must be unique, and is already used or reserved.
         Taken = "TAKEN",
-        /// The value can't be changed any more.
+        /// The value can no longer be changed.
         NotEditable = "NOT_EDITABLE",
         /// Two identifiers name two different clients.
         Mismatch = "MISMATCH",
@@ -52,15 +52,15 @@ text_enum! {
         Deactivated = "DEACTIVATED",
         /// A required custom field has no value.
         Required = "REQUIRED",
-        /// A group index in a set that isn't grouped, or none in one that is.
+        /// A group index is given in a set that isn't grouped, or missing in one that is.
         GroupIndex = "GROUP_INDEX",
-        /// You may not do this: it needs a permission, or a right to a set of custom fields, that you don't have.
+        /// You lack a permission for this, or a right to a custom field set.
         Forbidden = "FORBIDDEN",
-        /// The idempotency key has been used for another request.
+        /// The idempotency key was used for another request.
         IdempotencyKeyReused = "IDEMPOTENCY_KEY_REUSED",
-        /// The request of this idempotency key was carried out, and its outcome has been erased since.
+        /// The request with this idempotency key was carried out, and its result has been erased since.
         OutcomeErased = "OUTCOME_ERASED",
-        /// The stored version is not the expected one: read the client again before you retry.
+        /// The stored version isn't the expected one. Read the client again before you retry.
         VersionConflict = "VERSION_CONFLICT",
     }
 }

@@ -103,7 +103,7 @@ impl Decimal {
     }
 }
 
-/// A decimal number of up to 30 digits, as text: it never passes through a float.
+/// A decimal number of up to 30 digits. It is a string, so that it keeps its precision.
 #[Scalar(name = "Decimal", specified_by_url = "https://www.w3.org/TR/xmlschema11-2/#decimal")]
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {

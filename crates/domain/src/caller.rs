@@ -21,13 +21,13 @@ use clientele_core::{
 text_enum! {
     /// The kind of a caller.
     CallerKind {
-        /// A person, or a program with its own user.
+        /// A person or program that signs in with a name and a password.
         User = "USER",
         /// The bearer of an API token.
         Token = "TOKEN",
         /// The bearer of a token from the configured issuer.
         Issuer = "ISSUER",
-        /// The operator of the server, at its command line.
+        /// The operator of the server, at the command line.
         Operator = "OPERATOR",
         /// Any caller of a server without authentication.
         Anyone = "ANYONE",
@@ -35,13 +35,13 @@ text_enum! {
 }
 
 text_enum! {
-    /// The API that a request came through, or the command line.
+    /// The API or the command line, through which a change was made.
     Door {
-        /// `/graphql`.
+        /// The GraphQL API at `/graphql`.
         Graphql = "GRAPHQL",
-        /// The legacy routes below `/api`.
+        /// The legacy REST API below `/api`.
         Rest = "REST",
-        /// A command of the program itself.
+        /// A command of the server program.
         CommandLine = "COMMAND_LINE",
     }
 }

@@ -35,12 +35,12 @@ impl ClientBy {
     }
 }
 
-/// Names a client role by one of these members.
+/// Names a client role by exactly one of these fields.
 #[derive(OneofObject, Serialize, Clone, Debug, PartialEq, Eq)]
 #[serde(rename_all = "camelCase")]
 pub enum ClientRoleBy {
-    /// By its key.
+    /// The key.
     EncodedKey(String),
-    /// By its id.
+    /// The ID.
     RoleId(String),
 }

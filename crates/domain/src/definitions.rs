@@ -31,18 +31,18 @@ use clientele_storage::db::{Connection, Database};
 pub const NO_GROUP: i32 = -1;
 
 text_enum! {
-    /// Whether a custom field takes values.
+    /// The state of a custom field.
     #[graphql(name = "CustomFieldState")]
     FieldState {
-        /// Takes values.
+        /// The field takes values.
         Active = "ACTIVE",
-        /// Keeps its values, and takes no new ones.
+        /// The field keeps its values but takes no new ones.
         Deactivated = "DEACTIVATED",
     }
 }
 
 text_enum! {
-    /// How many values a client can have for each field of a set.
+    /// The number of values that a client can have for each field of a set.
     #[graphql(name = "CustomFieldSetUsage")]
     SetUsage {
         /// One value for each field.

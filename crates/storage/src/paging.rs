@@ -209,9 +209,9 @@ impl Cursor {
 /// A range of time. Without `from` it has no start, without `until` no end.
 #[derive(InputObject, Copy, Clone, Debug)]
 pub struct DateTimeRange {
-    /// The first instant within the range.
+    /// The start of the range, inclusive.
     pub from: Option<DateTime>,
-    /// The first instant after the range.
+    /// The end of the range, exclusive.
     pub until: Option<DateTime>,
 }
 
@@ -294,11 +294,11 @@ impl Conditions {
 }
 
 text_enum! {
-    /// The precision of a total.
+    /// The precision of a `totalCount`.
     CountPrecision {
-        /// The list has exactly this number of entries.
+        /// `totalCount` is the number of entries in the list.
         Exact = "EXACT",
-        /// The list has more entries: the count ended at its limit of 10,000.
+        /// The list has more entries than `totalCount`: counting stopped at 10,000.
         AtLeast = "AT_LEAST",
     }
 }

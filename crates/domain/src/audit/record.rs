@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 use clientele_core::{scalar::DateTime, text_enum};
 
 text_enum! {
-    /// The kind of thing that was changed.
+    /// The kind of a changed object.
     #[graphql(name = "AuditSubject")]
     Subject {
-        /// A client, with all that belongs to it.
+        /// A client, with its addresses, documents and custom field values.
         Client = "CLIENT",
         /// A set of custom fields, with its fields.
         CustomFieldSet = "CUSTOM_FIELD_SET",
@@ -21,22 +21,22 @@ text_enum! {
         User = "USER",
         /// An API token.
         Token = "TOKEN",
-        /// The audit log itself: that it begins, or continues under another key.
+        /// The audit log itself: its start, or its continuation with another key.
         History = "HISTORY",
     }
 }
 
 text_enum! {
-    /// What was done to the subject.
+    /// The kind of a change.
     #[graphql(name = "AuditAction")]
     Action {
-        /// It was created.
+        /// The object was created.
         Created = "CREATED",
-        /// It was changed.
+        /// The object was changed.
         Changed = "CHANGED",
-        /// It was deleted.
+        /// The object was deleted.
         Deleted = "DELETED",
-        /// The contents of its earlier records were erased.
+        /// The contents of the object's earlier audit records were erased.
         Erased = "ERASED",
     }
 }

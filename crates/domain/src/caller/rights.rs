@@ -10,7 +10,7 @@ use clientele_core::{
 text_enum! {
     /// A permission of a caller.
     Permission {
-        /// See clients and what belongs to them.
+        /// View clients and everything that belongs to them.
         ViewClient = "VIEW_CLIENT",
         /// Create clients.
         CreateClient = "CREATE_CLIENT",
@@ -20,16 +20,15 @@ text_enum! {
         DeleteClient = "DELETE_CLIENT",
         /// Define custom fields and client roles.
         ManageCustomFields = "MANAGE_CUSTOM_FIELDS",
-        /// Write and delete message templates.
+        /// Create, change and delete message templates.
         ManageTemplates = "MANAGE_TEMPLATES",
-        /// See the messages to clients.
+        /// View the messages to clients.
         ViewMessages = "VIEW_MESSAGES",
         /// Resend failed messages.
         ResendMessages = "RESEND_MESSAGES",
         /// Manage users and API tokens.
         ManageUsers = "MANAGE_USERS",
-        /// Read the audit log. For clients it shows only that they were changed, and which members: the values need
-        /// VIEW_CLIENT.
+        /// Read the audit log. Values of clients are masked unless you also have VIEW_CLIENT.
         Audit = "AUDIT",
         /// Read `/metrics`.
         ViewMetrics = "VIEW_METRICS",

@@ -29,10 +29,10 @@ use clientele_storage::{
 /// The value that clients are sorted by. Clients with equal values are sorted by their keys.
 #[derive(Enum, Copy, Clone, Debug, Default, Eq, PartialEq)]
 pub enum ClientOrderField {
-    /// When the client was created.
+    /// The time at which the client was created.
     #[default]
     CreatedAt,
-    /// When the client was last changed.
+    /// The time at which the client was last changed.
     UpdatedAt,
     /// The last name, then the first name, by code point.
     Name,

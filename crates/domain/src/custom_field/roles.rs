@@ -16,21 +16,22 @@ use clientele_core::{
 };
 use clientele_storage::db::Transaction;
 
-/// Creates a client role, or changes the one with this `roleId` if there is one.
+/// Creates a client role, or changes the existing role with this `roleId`.
 #[derive(InputObject, Clone, Debug)]
 #[graphql(name = "UpsertClientRoleInput")]
 pub struct UpsertClientRole {
-    /// The id of the role, up to 32 characters.
+    /// The ID of the role, up to 32 characters.
     pub role_id: String,
     /// The key of a new role: 1 to 32 letters and digits. Omit it to have one generated.
     pub encoded_key: MaybeUndefined<String>,
     /// The display name, up to 255 characters. Required on creation.
     pub name: MaybeUndefined<String>,
-    /// What the role is for, up to 255 characters.
+    /// The purpose of the role, up to 255 characters.
     pub description: MaybeUndefined<String>,
-    /// True makes it the default role, which clients get without a given role, in place of the present default.
+    /// True makes it the default role in place of the current one. Clients have the default role unless another role is
+    /// set.
     pub is_default: Option<bool>,
-    /// Returned unchanged in the payload.
+    /// An ID of your choice, which the payload returns unchanged.
     pub client_mutation_id: Option<String>,
 }
 

@@ -21,67 +21,68 @@ use clientele_core::{
 };
 use clientele_storage::db::Transaction;
 
-/// Creates a set of custom fields, or changes the one with this `setId` if there is one. To change it, you need the
-/// right to change its values. If you have rights to some sets only, you need them for a set that you have created,
-/// too.
+/// Creates a set of custom fields, or changes the existing set with this `setId`. To change a set, you need the right
+/// to change its values. If your rights are limited to certain sets, this also applies to a set that you have created.
 #[derive(InputObject, Clone, Debug)]
 #[graphql(name = "UpsertCustomFieldSetInput")]
 pub struct UpsertCustomFieldSet {
-    /// The set itself.
+    /// The set.
     pub set: CustomFieldSetInput,
-    /// Replaces the fields of the set: one whose `fieldId` is known is changed, another is new, and a stored one that
-    /// isn't listed is deleted, or deactivated if clients have values for it. Omit to keep them; `[]` removes all; null
-    /// is refused. At most 1,000.
+    /// Replaces the fields of the set, at most 1,000. A field whose `fieldId` exists is changed, another one is added,
+    /// and a stored one that isn't listed is deleted, or deactivated if clients have values for it. Omit it to keep the
+    /// fields; `[]` deletes all; null is refused.
     pub fields: MaybeUndefined<Vec<CustomFieldInput>>,
-    /// Returned unchanged in the payload.
+    /// An ID of your choice, which the payload returns unchanged.
     pub client_mutation_id: Option<String>,
 }
 
-/// The members of a set. An omitted one stays as it is.
+/// A set of custom fields. If it exists, omitted values stay as they are.
 #[derive(InputObject, Clone, Debug)]
 pub struct CustomFieldSetInput {
-    /// The id of the set, up to 32 characters.
+    /// The ID of the set, up to 32 characters.
     pub set_id: String,
     /// The key of a new set: 1 to 32 letters and digits. Omit it to have one generated.
     pub encoded_key: MaybeUndefined<String>,
     /// The display name, up to 255 characters. Required on creation.
     pub name: MaybeUndefined<String>,
-    /// How many values a client can have for each field. SINGLE by default. Can't be changed.
+    /// The number of values that a client can have for each field. SINGLE by default. It can't be changed after
+    /// creation.
     pub usage: Option<SetUsage>,
 }
 
-/// The definition of a custom field. An omitted member stays as it is; null clears it if it can be cleared.
+/// The definition of a custom field. If it exists, omitted values stay as they are; null clears a value that isn't
+/// required.
 #[derive(InputObject, Clone, Debug)]
 pub struct CustomFieldInput {
-    /// The id of the field, up to 32 characters, unique among all sets.
+    /// The ID of the field, up to 32 characters, unique among all sets.
     pub field_id: String,
     /// The key of a new field: 1 to 32 letters and digits. Omit it to have one generated.
     pub encoded_key: MaybeUndefined<String>,
     /// The display name, up to 255 characters. Required on creation.
     pub name: MaybeUndefined<String>,
-    /// What the field is for, up to 255 characters.
+    /// The purpose of the field, up to 255 characters.
     pub description: MaybeUndefined<String>,
-    /// The type of its values. Required on creation; can't be changed while clients have values for it.
+    /// The type of the values. Required on creation. It can't be changed while clients have values for the field.
     #[graphql(name = "type")]
     pub kind: Option<Kind>,
-    /// Whether it takes values. ACTIVE by default.
+    /// The state of the field. ACTIVE by default.
     pub state: Option<FieldState>,
-    /// Whether every client needs a value for it. False by default.
+    /// True if every client must have a value. False by default.
     pub required: Option<bool>,
-    /// For TEXT and LONG_TEXT: the form of the value, where `#` is a digit, `@` a letter, `$` either, any other
-    /// character itself.
+    /// For TEXT and LONG_TEXT: the required form of a value, in which `#` is a digit, `@` a letter, `$` a digit or
+    /// letter, and any other character itself.
     pub pattern: MaybeUndefined<String>,
-    /// For TEXT and LONG_TEXT: the limit of the value in characters, if it is lower than that of the type.
+    /// For TEXT and LONG_TEXT: the maximum length of a value in characters, if it is lower than the limit of the type.
     pub max_length: MaybeUndefined<i32>,
-    /// For SELECTION: replaces the values on offer, in this order. Clients keep the values that they have already. Omit
-    /// to keep the list; null is refused. At most 1,000.
+    /// For SELECTION: replaces the options, at most 1,000, in this order. Clients keep the values that they already
+    /// have. Omit it to keep the options; null is refused.
     pub options: MaybeUndefined<Vec<CustomFieldOptionInput>>,
 }
 
-/// A value that a selection field offers.
+/// A value that a SELECTION field offers.
 #[derive(InputObject, Clone, Debug)]
 pub struct CustomFieldOptionInput {
-    /// The value itself, up to 255 characters, unique in its field.
+    /// The value, up to 255 characters, unique within the field.
     pub value: String,
 }
 

@@ -31,11 +31,11 @@ text_enum! {
 }
 
 text_enum! {
-    /// A language for messages to a client. The spelling is that of the legacy API.
+    /// A language of messages to clients.
     Language {
         /// English.
         English = "ENGLISH",
-        /// Portuguese, in the spelling of the legacy API.
+        /// Portuguese. The name has the spelling of the legacy API.
         Portuguese = "PORTUGESE",
         /// Spanish.
         Spanish = "SPANISH",

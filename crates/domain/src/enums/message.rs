@@ -3,12 +3,12 @@
 use clientele_core::text_enum;
 
 text_enum! {
-    /// An event of a client.
+    /// An event that messages are sent for.
     #[graphql(name = "MessageEvent")]
     Event {
-        /// The client has been created, through any API.
+        /// A client was created, through any API.
         ClientCreated = "CLIENT_CREATED",
-        /// The client, or anything that belongs to it, has been changed.
+        /// A client, or anything that belongs to it, was changed.
         ClientUpdated = "CLIENT_UPDATED",
     }
 }
@@ -18,9 +18,9 @@ text_enum! {
     #[derive(Hash)]
     #[graphql(name = "MessageChannel")]
     Channel {
-        /// To the client's e-mail address.
+        /// E-mail, to the client's e-mail address.
         Email = "EMAIL",
-        /// To the client's first mobile phone number, else to the second.
+        /// Text message, to the client's first mobile phone number, or else to the second.
         Sms = "SMS",
     }
 }
@@ -28,19 +28,19 @@ text_enum! {
 text_enum! {
     /// The state of a message.
     MessageState {
-        /// Waiting to be sent, or to be tried again.
+        /// Waiting to be sent, or for the next attempt.
         Queued = "QUEUED",
         /// A worker is sending it.
         Sending = "SENDING",
         /// The channel's provider has accepted it.
         Sent = "SENT",
-        /// It will not be sent, unless it is resent.
+        /// Sending has failed for good, unless the message is resent.
         Failed = "FAILED",
     }
 }
 
 text_enum! {
-    /// Why the last attempt at sending a message failed.
+    /// The reason why an attempt to send a message failed.
     #[derive(Hash)]
     #[graphql(name = "MessageFailureReason")]
     Reason {

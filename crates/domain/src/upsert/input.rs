@@ -14,53 +14,54 @@ use clientele_core::{problem::Problem, scalar::Date};
 /// Limit of every list in a submission. An API can stop reading one member beyond it.
 pub const LONGEST_LIST: usize = 1_000;
 
-/// How to find the client to change.
+/// The field that identifies the client to change.
 #[derive(Enum, Serialize, Copy, Clone, Debug, Default, Eq, PartialEq)]
 pub enum ClientMatch {
-    /// `client.encodedKey` names the client to change; without it a client is created.
+    /// `client.encodedKey`. Without it, a new client is created.
     #[default]
     EncodedKey,
-    /// `client.clientId` names the client to change; if there is none with this id, it is created.
+    /// `client.clientId`. If no client has this ID, a new client is created with it.
     ClientId,
 }
 
-/// Creates a client, or changes it if it exists. Everything is stored, or nothing.
+/// Creates a client, or changes it if it exists. Either everything is stored or nothing.
 #[derive(InputObject, Serialize, Clone, Debug, Default)]
 #[serde(rename_all = "camelCase")]
 #[graphql(name = "UpsertClientInput")]
 pub struct UpsertClient {
-    /// The client itself. With `encodedKey` that client is changed, without it one is created.
+    /// The fields of the client. With `encodedKey`, that client is changed; without it, a client is created.
     pub client: ClientInput,
-    /// Replaces the client's identification documents: one with an `encodedKey` is changed and keeps its key, one
-    /// without is new, and a stored one that isn't listed is deleted. Omit to keep them; `[]` removes all; null is
-    /// refused. At most 200.
+    /// Replaces the identification documents, at most 200. A document with an `encodedKey` is changed and keeps its
+    /// key, one without is added, and a stored one that isn't listed is deleted. Omit it to keep the documents; `[]`
+    /// deletes all; null is refused.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub id_documents: MaybeUndefined<Vec<IdDocumentInput>>,
-    /// Replaces the client's address: with its `encodedKey` it is changed and keeps its key, without it is a new one. A
-    /// client has one address: only the first of the list is stored, the others are ignored. Omit to keep it; `[]`
-    /// removes it; null is refused. At most 200.
+    /// Replaces the address. A client has one address: only the first entry is stored, and the others, at most 200 in
+    /// all, are ignored. With an `encodedKey`, the address is changed and keeps its key; without it, it is a new
+    /// address. Omit it to keep the address; `[]` deletes it; null is refused.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub addresses: MaybeUndefined<Vec<AddressInput>>,
-    /// Replaces the client's custom field values: a field that isn't listed loses its value. Omit to keep them; `[]`
-    /// removes all; null is refused. At most 1,000. Values of sets that you may not change are kept, each at its
-    /// position in the list, and the listed values fill the other positions in their order. Naming one that you may not
-    /// change is FORBIDDEN, unless you may see it and send it back unchanged.
+    /// Replaces the custom field values, at most 1,000. A field that isn't listed loses its value. Omit it to keep the
+    /// values; `[]` deletes all; null is refused. Values of sets that you may not change keep their positions in the
+    /// list, and the listed values fill the other positions in order. Listing a value that you may not change is
+    /// FORBIDDEN, unless you may view it and send it back unchanged.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub custom_information: MaybeUndefined<Vec<CustomFieldValueInput>>,
-    /// How to find the client to change.
+    /// The field that identifies the client to change.
     #[graphql(default)]
     pub match_on: ClientMatch,
-    /// Refuses the change with VERSION_CONFLICT when the stored client has another version. 0: it must not exist yet.
+    /// The version that the stored client must have. Any other version refuses the change with VERSION_CONFLICT. 0
+    /// means that the client must not exist yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<i32>,
-    /// Makes it safe to send the request again: for 24 hours the same input under the same key, from the same caller,
-    /// returns the client as it was stored then, and changes nothing; another input is IDEMPOTENCY_KEY_REUSED. Custom
-    /// fields are shown as they were then, with their present options. Only a change without userErrors uses the key
-    /// up. Once the client's data has been erased, the same input is OUTCOME_ERASED. 1 to 255 printable ASCII
-    /// characters, a UUID for example; null counts as absent.
+    /// Makes it safe to repeat the request: 1 to 255 printable ASCII characters, for example a UUID. For 24 hours, the
+    /// same input with the same key from the same caller returns the client as it was stored then, and changes nothing.
+    /// Another input with the same key is refused with IDEMPOTENCY_KEY_REUSED. Custom fields are returned as they were
+    /// then, with their current options. Only a change without user errors uses the key. After the client's data has
+    /// been erased, the same input is refused with OUTCOME_ERASED. Null means no key.
     #[serde(skip)]
     pub idempotency_key: Option<String>,
-    /// Returned unchanged in the payload.
+    /// An ID of your choice, which the payload returns unchanged.
     #[serde(skip)]
     pub client_mutation_id: Option<String>,
     /// The API's own fingerprint of the request, if it isn't that of this input.
@@ -90,16 +91,17 @@ impl UpsertClient {
     }
 }
 
-/// A client's own members. An omitted one stays as it is; null clears it if it can be cleared. Texts are one line
-/// without control characters, except `notes`. A stored value that is sent back unchanged is always accepted.
+/// The fields of a client. Omitted fields keep their values; null clears a field unless its description says otherwise.
+/// Text is a single line without control characters, except `notes`. A stored value that you send back unchanged is
+/// always accepted.
 #[derive(InputObject, Serialize, Clone, Debug, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct ClientInput {
-    /// The key of the client to change. Omit to create one.
+    /// The key of the client to change. Omit it to create a client.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub encoded_key: MaybeUndefined<String>,
-    /// The id that people use, up to 32 characters. It can be chosen only on creation: omit it to have one generated.
-    /// It neither begins nor ends with white space, and isn't `.`, `..` or `search`.
+    /// The ID that people use, up to 32 characters. It can be set only on creation: omit it to have one generated. It
+    /// must not begin or end with white space, and must not be `.`, `..` or `search`.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub client_id: MaybeUndefined<String>,
     /// Only the state the client already has, or on creation the first state, is accepted. INACTIVE on creation is
@@ -107,71 +109,72 @@ pub struct ClientInput {
     #[graphql(skip)]
     #[serde(skip)]
     pub state: MaybeUndefined<String>,
-    /// Required on creation, up to 255 characters, at least one of them visible. Can't be cleared.
+    /// The first name or names: up to 255 characters, at least one of them visible. Required on creation; it can't be
+    /// cleared.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub first_name: MaybeUndefined<String>,
-    /// Up to 255 characters.
+    /// The middle name, up to 255 characters.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub middle_name: MaybeUndefined<String>,
-    /// Required on creation, up to 255 characters, at least one of them visible. Can't be cleared.
+    /// The last name: up to 255 characters, at least one of them visible. Required on creation; it can't be cleared.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub last_name: MaybeUndefined<String>,
-    /// The day of birth. It must not be in the future: it may be today in the time zone UTC+14, where days begin first.
+    /// The date of birth. The latest date accepted is today's in time zone UTC+14, where days begin first.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub birth_date: MaybeUndefined<Date>,
-    /// The client's gender.
+    /// The gender.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub gender: MaybeUndefined<Gender>,
-    /// One bare e-mail address, up to 254 bytes: no display name, no quotes, a domain with a dot. Name and domain may
-    /// have letters beyond ASCII.
+    /// One e-mail address of up to 254 bytes, without display name or quotes, whose domain contains a dot. Letters
+    /// beyond ASCII are allowed.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub email_address: MaybeUndefined<String>,
-    /// Up to 255 characters.
+    /// The home phone number, up to 255 characters.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub home_phone: MaybeUndefined<String>,
-    /// Up to 255 characters. Text messages go here first.
+    /// The first mobile phone number, up to 255 characters. It receives text messages.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub mobile_phone1: MaybeUndefined<String>,
-    /// Up to 255 characters.
+    /// The second mobile phone number, up to 255 characters.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub mobile_phone2: MaybeUndefined<String>,
-    /// The language of messages to the client; null means ENGLISH, as does omitting it on creation.
+    /// The language of messages to the client. ENGLISH if null, or if omitted on creation.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub preferred_language: MaybeUndefined<Language>,
-    /// Up to 65,535 characters, with line breaks and tabs.
+    /// Notes of the bank about the client: up to 65,535 characters, with line breaks and tabs.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub notes: MaybeUndefined<String>,
-    /// The client's role; null means the default role, as does omitting it on creation.
+    /// The role of the client. The default role if null, or if omitted on creation.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub client_role: MaybeUndefined<ClientRoleBy>,
-    /// The key of the branch in charge: 1 to 32 letters and digits.
+    /// The key of the branch in charge of the client: 1 to 32 letters and digits.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub assigned_branch_key: MaybeUndefined<String>,
-    /// The key of the centre in charge: 1 to 32 letters and digits.
+    /// The key of the centre in charge of the client: 1 to 32 letters and digits.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub assigned_centre_key: MaybeUndefined<String>,
-    /// The key of the user in charge: 1 to 32 letters and digits.
+    /// The key of the user in charge of the client: 1 to 32 letters and digits.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub assigned_user_key: MaybeUndefined<String>,
 }
 
-/// An identification document. In a stored one, an omitted member stays as it is and null clears it.
+/// An identification document. If it exists, omitted fields keep their values and null clears them.
 #[derive(InputObject, Serialize, Clone, Debug, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct IdDocumentInput {
-    /// The key of the client's document to change. Omit it for a new one.
+    /// The key of the document to change. Omit it to add a new document.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub encoded_key: MaybeUndefined<String>,
-    /// The kind of document, `Passport` for example. Required, up to 255 characters.
+    /// The kind of document, for example `Passport`. Required, up to 255 characters.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub document_type: MaybeUndefined<String>,
-    /// The document's number. Required, up to 255 characters.
+    /// The number of the document. Required, up to 255 characters.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub document_id: MaybeUndefined<String>,
-    /// The issuing authority, up to 255 characters.
+    /// The authority that issued the document, up to 255 characters.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub issuing_authority: MaybeUndefined<String>,
-    /// The last day on which it is valid.
+    /// The last day on which the document is valid.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub valid_until: MaybeUndefined<Date>,
     /// There are no templates yet: any key is unknown.
@@ -180,45 +183,45 @@ pub struct IdDocumentInput {
     pub template_key: MaybeUndefined<String>,
 }
 
-/// An address. In a stored one, an omitted member stays as it is and null clears it.
+/// A postal address. If it exists, omitted fields keep their values and null clears them.
 #[derive(InputObject, Serialize, Clone, Debug, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct AddressInput {
-    /// The key of the client's address to change. Omit it for a new one.
+    /// The key of the address to change. Omit it to add a new address.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub encoded_key: MaybeUndefined<String>,
-    /// Up to 255 characters.
+    /// The first line, up to 255 characters.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub line1: MaybeUndefined<String>,
-    /// Up to 255 characters.
+    /// The second line, up to 255 characters.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub line2: MaybeUndefined<String>,
-    /// Up to 255 characters.
+    /// The city, up to 255 characters.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub city: MaybeUndefined<String>,
-    /// Up to 255 characters.
+    /// The region, up to 255 characters.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub region: MaybeUndefined<String>,
-    /// Up to 255 characters.
+    /// The postcode, up to 255 characters.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub postcode: MaybeUndefined<String>,
-    /// Up to 255 characters.
+    /// The country, up to 255 characters.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub country: MaybeUndefined<String>,
-    /// Degrees, from -90 (south) to 90 (north).
+    /// The latitude in degrees, from -90 (south) to 90 (north).
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub latitude: MaybeUndefined<f64>,
-    /// Degrees, from -180 (west) to 180 (east).
+    /// The longitude in degrees, from -180 (west) to 180 (east).
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub longitude: MaybeUndefined<f64>,
 }
 
-/// A value for a custom field: `value`, or `linkedKey` when the field is a link; never both. A stored value that is
-/// named without either stays as it is.
+/// A value for a custom field: `linkedKey` if the field is a link, otherwise `value`; never both. Without either, the
+/// stored value stays as it is.
 #[derive(InputObject, Serialize, Clone, Debug, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct CustomFieldValueInput {
-    /// The id of the custom field.
+    /// The ID of the custom field.
     pub field_id: String,
     /// The position in a grouped set. Omit it for a field of a SINGLE set.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -227,7 +230,7 @@ pub struct CustomFieldValueInput {
     /// the option's value.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub value: MaybeUndefined<String>,
-    /// The key of the client, user or group that is linked.
+    /// The key of the linked client, user or group.
     #[serde(skip_serializing_if = "MaybeUndefined::is_undefined")]
     pub linked_key: MaybeUndefined<String>,
     /// True if the value was sent as a boolean rather than as text. Only checkboxes accept one.

@@ -18,13 +18,13 @@ use clientele_core::{
 };
 use clientele_storage::db::{Step, Transaction, Work};
 
-/// Revokes a token.
+/// Revokes an API token.
 #[derive(InputObject, Clone, Debug)]
 #[graphql(name = "RevokeTokenInput")]
 pub struct RevokeToken {
     /// The key of the token.
     pub encoded_key: String,
-    /// Returned unchanged in the payload.
+    /// An ID of your choice, which the payload returns unchanged.
     pub client_mutation_id: Option<String>,
 }
 

@@ -21,11 +21,11 @@ use clientele_storage::db::{Step, Transaction, Work};
 #[derive(InputObject, Clone)]
 #[graphql(name = "ChangePasswordInput")]
 pub struct ChangePassword {
-    /// The present password.
+    /// Your current password.
     pub old_password: String,
-    /// The new password: 12 characters or more.
+    /// Your new password, at least 12 characters.
     pub new_password: String,
-    /// Returned unchanged in the payload.
+    /// An ID of your choice, which the payload returns unchanged.
     pub client_mutation_id: Option<String>,
 }
 

@@ -15,13 +15,13 @@ use clientele_core::{
 };
 use clientele_storage::db::{Step, Transaction, Work};
 
-/// Removes a user.
+/// Deletes a user.
 #[derive(InputObject, Clone, Debug)]
 #[graphql(name = "DeleteUserInput")]
 pub struct DeleteUser {
     /// The name that the user signs in with.
     pub name: String,
-    /// Returned unchanged in the payload.
+    /// An ID of your choice, which the payload returns unchanged.
     pub client_mutation_id: Option<String>,
 }
 

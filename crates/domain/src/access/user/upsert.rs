@@ -26,31 +26,32 @@ use clientele_core::{
 };
 use clientele_storage::db::{Step, Transaction, Work};
 
-/// Creates a user, or changes the user of this name if there is one. An omitted member stays as it is.
+/// Creates a user, or changes the existing user with this name. Omitted values stay as they are.
 #[derive(InputObject, Clone)]
 #[graphql(name = "UpsertUserInput")]
 pub struct UpsertUser {
-    /// The name the user signs in with: up to 64 letters, digits and any of `. _ - @`. `Ana` and `ana` are the same
-    /// name.
+    /// The name that the user signs in with: up to 64 letters, digits and characters of `. _ - @`. Case is ignored:
+    /// `Ana` and `ana` are the same name.
     pub name: String,
-    /// A password for the user, who should then change it: 12 characters or more. Required on creation. You must be
-    /// able to give the user its role.
+    /// An initial password, at least 12 characters, which the user should change. Required on creation. To set it, you
+    /// must be able to grant the user's role.
     pub password: MaybeUndefined<String>,
-    /// Whether the user can sign in. True by default.
+    /// True if the user can sign in. True by default.
     pub active: Option<bool>,
-    /// Replaces the user's permissions. Omit to keep them; null is refused. You can't give permissions that you don't
+    /// Replaces the permissions. Omit it to keep them; null is refused. You can't grant permissions that you don't
     /// have.
     pub permissions: MaybeUndefined<Vec<Permission>>,
-    /// Replaces the custom field sets, by their ids, whose values the user can see in addition to those it can change.
-    /// Null means all sets, as does omitting it on creation.
+    /// Replaces the IDs of the custom field sets whose values the user can view, in addition to those in `editSets`.
+    /// All sets if null, or if omitted on creation.
     pub view_sets: MaybeUndefined<Vec<String>>,
-    /// Replaces the custom field sets, by their ids, whose values the user can change. Null means all sets, as does
-    /// omitting it on creation.
+    /// Replaces the IDs of the custom field sets whose values the user can view and change. All sets if null, or if
+    /// omitted on creation.
     pub edit_sets: MaybeUndefined<Vec<String>>,
-    /// The role that sets the limits in the configuration; null for the general limits. To give a role other than your
-    /// own, you need every right. Keeping the present role isn't giving it.
+    /// The role in the server configuration that sets the limits; null for the general limits. To grant a role other
+    /// than your own, you need all permissions and all custom field sets. Keeping the current role doesn't require
+    /// them.
     pub role: MaybeUndefined<String>,
-    /// Returned unchanged in the payload.
+    /// An ID of your choice, which the payload returns unchanged.
     pub client_mutation_id: Option<String>,
 }
 

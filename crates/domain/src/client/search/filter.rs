@@ -14,7 +14,7 @@ use clientele_storage::{
     paging::{Conditions, DateTimeRange},
 };
 
-/// Narrows a list of clients: all members that are given must match. Texts compare exactly, by code point.
+/// Limits a list of clients: all given fields must match. Text is compared exactly, by code point.
 #[derive(InputObject, Clone, Debug, Default)]
 pub struct ClientFilter {
     /// Clients in one of these states.
@@ -31,7 +31,7 @@ pub struct ClientFilter {
     pub phone: Option<String>,
     /// Clients with an identification document of this number.
     pub document_id: Option<String>,
-    /// Clients with this value for a custom field whose values you may see.
+    /// Clients with this value for a custom field. You must be allowed to view its values.
     pub custom_field: Option<CustomFieldFilter>,
     /// Clients created in this range of time.
     pub created_at: Option<DateTimeRange>,
@@ -42,12 +42,12 @@ pub struct ClientFilter {
     pub exactly: Exactly,
 }
 
-/// A custom field's value.
+/// A value of a custom field.
 #[derive(InputObject, Clone, Debug)]
 pub struct CustomFieldFilter {
-    /// The id of the custom field.
+    /// The ID of the custom field.
     pub field_id: String,
-    /// The value in its stored form; for a link, the linked key.
+    /// The value in its stored form; for a link, the key of the linked object.
     pub value: String,
 }
 

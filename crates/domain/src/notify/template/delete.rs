@@ -19,9 +19,9 @@ use clientele_storage::db::Transaction;
 #[derive(InputObject, Clone, Debug)]
 #[graphql(name = "DeleteMessageTemplateInput")]
 pub struct DeleteMessageTemplate {
-    /// The id of the template.
+    /// The ID of the template.
     pub template_id: String,
-    /// Returned unchanged in the payload.
+    /// An ID of your choice, which the payload returns unchanged.
     pub client_mutation_id: Option<String>,
 }
 

@@ -24,75 +24,76 @@ use clientele_core::{
 };
 use clientele_storage::db::Transaction;
 
-/// Creates a message template, or changes the one with this `templateId` if there is one. An omitted member stays as it
-/// is. If a condition or a placeholder depends on custom field values that you may not see, you can change the texts
-/// and deactivate the template. To change its event, channel or conditions, or to activate it, is then FORBIDDEN.
+/// Creates a message template, or changes the existing template with this `templateId`. Omitted values stay as they
+/// are. If a condition or placeholder uses custom field values that you may not view, you can change the texts and
+/// deactivate the template; changing its event, channel or conditions, or activating it, is FORBIDDEN.
 #[derive(InputObject, Clone, Debug)]
 #[graphql(name = "UpsertMessageTemplateInput")]
 pub struct UpsertMessageTemplate {
-    /// The id of the template, up to 32 characters.
+    /// The ID of the template, up to 32 characters.
     pub template_id: String,
     /// The key of a new template: 1 to 32 letters and digits. Omit it to have one generated.
     pub encoded_key: MaybeUndefined<String>,
     /// The display name, up to 255 characters. Required on creation.
     pub name: MaybeUndefined<String>,
-    /// The event that its messages are sent for. Required on creation.
+    /// The event that messages are sent for. Required on creation.
     pub event: Option<Event>,
-    /// The channel of its messages. Required on creation.
+    /// The channel of the messages. Required on creation.
     pub channel: Option<Channel>,
-    /// Whether messages are written from it. True by default. At most 20 templates of one event and channel are active.
+    /// True if new messages are written from the template. True by default. At most 20 templates of one event and
+    /// channel can be active.
     pub active: Option<bool>,
-    /// The language of the variant for clients without one in their own language. On creation, that of the first
-    /// variant by default.
+    /// The language of the variant for clients without a variant in their own language. On creation, the language of
+    /// the first variant by default.
     pub default_language: Option<Language>,
-    /// Replaces the variants: one whose language is known is changed, another is new, and a stored one that isn't
-    /// listed is removed. Omit to keep them; null is refused. At least one, and at most one for each language.
+    /// Replaces the variants: at least one, and at most one for each language. A variant whose language exists is
+    /// changed, another one is added, and a stored one that isn't listed is deleted. Omit it to keep the variants; null
+    /// is refused.
     pub variants: MaybeUndefined<Vec<MessageTemplateVariantInput>>,
-    /// Replaces the conditions as a whole. Omit to keep them; null removes all.
+    /// Replaces all conditions. Omit it to keep them; null removes them.
     pub conditions: MaybeUndefined<MessageConditionsInput>,
-    /// Returned unchanged in the payload.
+    /// An ID of your choice, which the payload returns unchanged.
     pub client_mutation_id: Option<String>,
 }
 
-/// The texts of a template in one language. A placeholder is `{NAME}` or, for a custom field's value, `{CF:field_id}`;
-/// without a value it becomes an empty text. A placeholder whose values you may not see is refused, unless the stored
-/// variant has it already. Any other brace is text. The names are CLIENT_NAME, CLIENT_ID, CLIENT_FIRST_NAMES,
-/// CLIENT_MIDDLE_NAMES, CLIENT_LAST_NAME, RECIPIENT_NAME, RECIPIENT_EMAIL_ADDRESS, RECIPIENT_MOBILE_PHONE; of the first
-/// identification document ID_DOCUMENT_TYPE, ID_DOCUMENT_NUMBER, ID_DOCUMENT_ISSUING_AUTHORITY,
-/// ID_DOCUMENT_EXPIRY_DATE; and, in UTC, CURRENT_DATE and CURRENT_DATE_TIME.
+/// The texts of a template in one language. A placeholder is `{NAME}`, or `{CF:field_id}` for the value of a custom
+/// field. A placeholder without a value becomes empty text. A placeholder for values that you may not view is refused,
+/// unless the stored variant already has it. Other braces are plain text. The names are CLIENT_NAME, CLIENT_ID,
+/// CLIENT_FIRST_NAMES, CLIENT_MIDDLE_NAMES, CLIENT_LAST_NAME, RECIPIENT_NAME, RECIPIENT_EMAIL_ADDRESS and
+/// RECIPIENT_MOBILE_PHONE; for the first identification document, ID_DOCUMENT_TYPE, ID_DOCUMENT_NUMBER,
+/// ID_DOCUMENT_ISSUING_AUTHORITY and ID_DOCUMENT_EXPIRY_DATE; and, in UTC, CURRENT_DATE and CURRENT_DATE_TIME.
 #[derive(InputObject, Clone, Debug)]
 pub struct MessageTemplateVariantInput {
     /// The language, unique in the list.
     pub language: Language,
-    /// The subject of an e-mail, one line of up to 255 characters; required there. Text messages have none. Omit it to
-    /// keep that of the stored variant; null clears it.
+    /// The subject, one line of up to 255 characters. Required for e-mails; text messages have none. Omit it to keep
+    /// the stored subject; null clears it.
     pub subject: MaybeUndefined<String>,
     /// The text: up to 100,000 characters in an e-mail, up to 1,600 in a text message.
     pub text: String,
-    /// The same as HTML, for e-mails only: up to 100,000 characters. Values are escaped where they are inserted. Omit
-    /// it to keep that of the stored variant; null clears it.
+    /// The text as HTML, for e-mails only: up to 100,000 characters. Inserted values are escaped. Omit it to keep the
+    /// stored HTML; null clears it.
     pub html: MaybeUndefined<String>,
 }
 
-/// The conditions on the clients that get a message. All of them must hold. A member that is omitted, null or empty
-/// always holds.
+/// The conditions that a client must meet to get a message. A condition that is omitted, null or empty is always met.
 #[derive(InputObject, Clone, Debug, Default)]
 pub struct MessageConditionsInput {
     /// The client has one of these roles.
     pub client_roles: Option<Vec<ClientRoleBy>>,
     /// The client is in one of these states.
     pub states: Option<Vec<ClientState>>,
-    /// Each of these custom fields, whose values you can see, has this value. At most 100, and each field once. To keep
-    /// a stored condition that you may not see, send it as it is shown, with the value `***`.
+    /// Each of these custom fields has the given value: at most 100 fields, each listed once. You must be allowed to
+    /// view their values. To keep a stored condition whose value you may not view, send it back with the value `***`.
     pub custom_fields: Option<Vec<MessageFieldConditionInput>>,
 }
 
 /// A value that a custom field must have.
 #[derive(InputObject, Clone, Debug)]
 pub struct MessageFieldConditionInput {
-    /// The id of the custom field.
+    /// The ID of the custom field.
     pub field_id: String,
-    /// The value as text, as in a client's custom fields; for a link, the linked key.
+    /// The value as text, as clients have it; for a link, the key of the linked object.
     pub value: String,
 }
 
