@@ -107,15 +107,15 @@ pub fn guarded_fields() -> BTreeMap<String, Permission> {
         .collect()
 }
 
-/// Reads the bank's clients, the definitions they follow, the history of both, and who may do what.
+/// Reads clients, messages and definitions, the audit log, and users and API tokens.
 #[derive(MergedObject)]
 #[graphql(name = "Query")]
 pub struct Queries(Query, AuditQuery, AccountQuery);
 
-/// Changes the bank's clients, the definitions they follow, and who may do that. The fields are carried out one after
-/// the other, each a change of its own, whatever becomes of the others. As payloads can't be null, `data` is null as a
-/// whole when one of them ends in an error: the errors' paths name those that failed, and the others have been carried
-/// out all the same. Send one at a time, or with an `idempotencyKey`, under which the same input is answered again.
+/// Changes clients, messages and definitions, users and API tokens. Mutations of one request run in order, each in its
+/// own transaction: one that fails doesn't undo or stop the others. Because payloads can't be null, an unexpected error
+/// in one mutation makes `data` null as a whole, although the others have been stored; the paths of the errors name the
+/// mutations that failed. Send one mutation in each request, or use `idempotencyKey`, which makes it safe to repeat it.
 #[derive(MergedObject)]
 #[graphql(name = "Mutation")]
 pub struct Mutations(Mutation, AccountMutation);

@@ -12,7 +12,7 @@ use super::{
         payload::{
             ChangePasswordPayload, CreateTokenPayload, DeleteUserPayload, RevokeTokenPayload, UpsertUserPayload,
         },
-        user::{Token, User, Viewer, ViewerRow},
+        user::{Token, User, Viewer},
     },
     page::{PageArguments, of_argument},
 };
@@ -20,7 +20,7 @@ use crate::api::Place;
 use clientele_domain::access::{
     Accounts, BY_CREATION, BY_NAME, ChangePassword, CreateToken, DeleteUser, RequestPlace, RevokeToken, UpsertUser,
 };
-use clientele_storage::paging::{Order, Total, Window};
+use clientele_storage::paging::{Order, Window};
 use graphql_server::object::{RawObject, Selection};
 
 /// Reads users and API tokens.
@@ -30,7 +30,7 @@ pub struct AccountQuery;
 /// Reads users and API tokens.
 #[Root]
 impl AccountQuery {
-    /// Who is asking, and what it may do.
+    /// The caller of this request, with its permissions.
     async fn viewer(&self, context: &Context<'_>) -> Result<RawObject<Viewer>> {
         let (accounts, caller) = (context.data::<Accounts>()?, caller(context)?);
         let selection = selection::<Viewer>(context)?;
@@ -38,29 +38,22 @@ impl AccountQuery {
             true => accounts.password_is_initial(caller).await?,
             false => false,
         };
-        let row = ViewerRow {
-            caller,
-            password_is_initial,
-        };
-        RawObject::object(context, row, &selection)
+        RawObject::object(context, (caller, password_is_initial), &selection)
     }
 
-    /// A page of the users, by name. Needs MANAGE_USERS.
+    /// A page of users, ordered by name. Requires MANAGE_USERS.
     async fn users(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "How many from the start, or after `after`: 50 unless given, at most 500.")] first: Option<
-            i32,
-        >,
-        #[graphql(desc = "Only users after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, or before `before`: at most 500. Not together with `first`.")]
-        last: Option<i32>,
-        #[graphql(desc = "Only users before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Number of entries from the start: 50 by default, at most 500.")] first: Option<i32>,
+        #[graphql(desc = "Only entries after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Number of entries from the end: at most 500. Not together with `first`.")] last: Option<i32>,
+        #[graphql(desc = "Only entries before this cursor.")] before: Option<String>,
     ) -> Result<RawObject<Connection<User>>> {
         let arguments = PageArguments {
-            first: first.map(i64::from),
+            first,
             after,
-            last: last.map(i64::from),
+            last,
             before,
         };
         let (window, selection) = (
@@ -69,25 +62,22 @@ impl AccountQuery {
         );
         let accounts = context.data::<Accounts>()?;
         let found = accounts.users(caller(context)?, &window, asked(&selection)).await?;
-        page::<User>(context, &found, found.total, &selection).await
+        page::<User>(context, &found, &selection).await
     }
 
-    /// A page of the API tokens, revoked and expired ones too, in the order of their creation. Needs MANAGE_USERS.
+    /// A page of API tokens, including revoked and expired ones, ordered by creation. Requires MANAGE_USERS.
     async fn tokens(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "How many from the start, or after `after`: 50 unless given, at most 500.")] first: Option<
-            i32,
-        >,
-        #[graphql(desc = "Only tokens after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, or before `before`: at most 500. Not together with `first`.")]
-        last: Option<i32>,
-        #[graphql(desc = "Only tokens before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Number of entries from the start: 50 by default, at most 500.")] first: Option<i32>,
+        #[graphql(desc = "Only entries after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Number of entries from the end: at most 500. Not together with `first`.")] last: Option<i32>,
+        #[graphql(desc = "Only entries before this cursor.")] before: Option<String>,
     ) -> Result<RawObject<Connection<Token>>> {
         let arguments = PageArguments {
-            first: first.map(i64::from),
+            first,
             after,
-            last: last.map(i64::from),
+            last,
             before,
         };
         let (window, selection) = (
@@ -96,7 +86,7 @@ impl AccountQuery {
         );
         let accounts = context.data::<Accounts>()?;
         let found = accounts.tokens(caller(context)?, &window, asked(&selection)).await?;
-        page::<Token>(context, &found, found.total, &selection).await
+        page::<Token>(context, &found, &selection).await
     }
 }
 
@@ -108,13 +98,12 @@ fn window(arguments: PageArguments, of: &str, order: &Order) -> Result<Window> {
 /// Users and tokens lead nowhere else.
 async fn page<T: Listed>(
     context: &Context<'_>,
-    page: &T::Page,
-    total: Option<Total>,
+    list: &T::List,
     selection: &Selection,
 ) -> Result<RawObject<Connection<T>>> {
     let loaded = LoadedData::around_messages([], &LoadPlan::default(), loaders(context)?, caller(context)?).await?;
     let loaded = &loaded;
-    RawObject::object(context, PageRow { page, loaded, total }, selection)
+    RawObject::object(context, PageRow { list, loaded }, selection)
 }
 
 /// The request's place among those under way; none where requests aren't admitted.
@@ -148,12 +137,12 @@ pub struct AccountMutation;
 /// Changes users and API tokens.
 #[Root]
 impl AccountMutation {
-    /// Creates a user, or changes the one of this name. Needs MANAGE_USERS, and every right that the user has or is to
-    /// have: judged by what is stored of you at this moment. One active user with every right stays.
+    /// Creates a user, or changes the existing user with this name. Requires MANAGE_USERS, and every right that the
+    /// user has or gets; your own rights are read anew for this. The last active user with all rights keeps them.
     async fn upsert_user(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The user as it is to be.")] input: UpsertUser,
+        #[graphql(desc = "The user to create or change.")] input: UpsertUser,
     ) -> Result<RawObject<UpsertUserPayload>> {
         let selection = selection::<UpsertUserPayload>(context)?;
         let accounts = context.data::<Accounts>()?;
@@ -164,13 +153,13 @@ impl AccountMutation {
         answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
 
-    /// Removes a user, which can sign in nowhere after 10 seconds. The tokens that it created stay, as they are the
-    /// programs' that use them; but it has seen them: revoke those with its key as `createdById`. Needs MANAGE_USERS,
-    /// and every right that the user has.
+    /// Deletes a user. Within 10 seconds, no server accepts its password any more. Tokens that the user created stay
+    /// valid for the programs that use them. The user has seen their secrets: to revoke them, find the tokens with the
+    /// user's key as `createdById`. Requires MANAGE_USERS, and every right that the user has.
     async fn delete_user(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Which user.")] input: DeleteUser,
+        #[graphql(desc = "The user to delete.")] input: DeleteUser,
     ) -> Result<RawObject<DeleteUserPayload>> {
         let selection = selection::<DeleteUserPayload>(context)?;
         let accounts = context.data::<Accounts>()?;
@@ -179,11 +168,11 @@ impl AccountMutation {
         answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
 
-    /// Changes the caller's own password. It counts on every server within 10 seconds.
+    /// Changes your own password. Within 10 seconds, every server accepts only the new one.
     async fn change_password(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The old password and the new one.")] input: ChangePassword,
+        #[graphql(desc = "The old and the new password.")] input: ChangePassword,
     ) -> Result<RawObject<ChangePasswordPayload>> {
         let selection = selection::<ChangePasswordPayload>(context)?;
         let accounts = context.data::<Accounts>()?;
@@ -194,13 +183,12 @@ impl AccountMutation {
         answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
 
-    /// Creates an API token with rights of its own, which it keeps until it ends or is revoked, whatever becomes of
-    /// you. Needs MANAGE_USERS, and every right that the token is to have: judged by what is stored of you at this
-    /// moment.
+    /// Creates an API token with rights of its own. It keeps them until it expires or is revoked, even if you lose
+    /// yours. Requires MANAGE_USERS, and every right that the token gets; your own rights are read anew for this.
     async fn create_token(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The token as it is to be.")] input: CreateToken,
+        #[graphql(desc = "The token to create.")] input: CreateToken,
     ) -> Result<RawObject<CreateTokenPayload>> {
         let selection = selection::<CreateTokenPayload>(context)?;
         let accounts = context.data::<Accounts>()?;
@@ -209,12 +197,12 @@ impl AccountMutation {
         answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
 
-    /// Makes an API token worthless, on every server within 10 seconds. Needs MANAGE_USERS, and every right that it
-    /// has.
+    /// Revokes an API token. Within 10 seconds, no server accepts it any more. Requires MANAGE_USERS, and every right
+    /// that the token has.
     async fn revoke_token(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Which token.")] input: RevokeToken,
+        #[graphql(desc = "The token to revoke.")] input: RevokeToken,
     ) -> Result<RawObject<RevokeTokenPayload>> {
         let selection = selection::<RevokeTokenPayload>(context)?;
         let accounts = context.data::<Accounts>()?;

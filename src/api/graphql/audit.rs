@@ -24,25 +24,24 @@ use clientele_domain::{
 use clientele_storage::paging::{Asked, DateTimeRange, Window};
 use graphql_server::object::RawObject;
 
-/// Narrows a list of records: all members that are given must hold. `action`, `door` and `callerKind` take, beside
-/// them, `at` with `from` and `until` at most 31 days apart, or `client`, `subjectKey` or a `subject` other than
-/// CLIENT: what nothing leads to would be looked for in the whole history. The actions DELETED and ERASED can stand
-/// alone.
+/// Limits a list of audit records: all given fields must match. `action`, `door` and `callerKind` would search the
+/// whole log: combine them with `at` (`from` and `until` at most 31 days apart), `client`, `subjectKey`, or a `subject`
+/// other than CLIENT. The actions DELETED and ERASED can be used alone.
 #[derive(InputObject, Default)]
 pub struct AuditFilter {
-    /// Changes of this client. Naming it by its clientId needs VIEW_CLIENT.
+    /// Changes to this client. Naming it by `clientId` requires VIEW_CLIENT.
     client: Option<ClientBy>,
-    /// Changes of this kind of thing.
+    /// Changes to objects of this kind.
     subject: Option<Subject>,
-    /// Changes of the thing with this key.
+    /// Changes to the object with this key.
     subject_key: Option<String>,
     /// Changes by callers of this kind.
     caller_kind: Option<CallerKind>,
-    /// Changes by the caller with this id.
+    /// Changes by the caller with this ID.
     caller_id: Option<String>,
     /// Changes of this kind.
     action: Option<Action>,
-    /// Changes that came in this way.
+    /// Changes through this API or the command line.
     door: Option<Door>,
     /// Changes in this range of time.
     at: Option<DateTimeRange>,
@@ -86,24 +85,20 @@ pub struct AuditQuery;
 /// Reads the history.
 #[Root]
 impl AuditQuery {
-    /// A page of the history, newest first: who changed what, when and how. Cursors name a place in this order, not a
-    /// number: no record is skipped or repeated because others come.
+    /// A page of the audit log, newest first. New records don't make pages skip or repeat records. Requires AUDIT.
     async fn audit_log(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Which records; all of them without it.")] filter: Option<AuditFilter>,
-        #[graphql(desc = "How many from the start, or after `after`: 50 unless given, at most 500.")] first: Option<
-            i32,
-        >,
-        #[graphql(desc = "Only records after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, or before `before`: at most 500. Not together with `first`.")]
-        last: Option<i32>,
-        #[graphql(desc = "Only records before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only records that match; all records by default.")] filter: Option<AuditFilter>,
+        #[graphql(desc = "Number of entries from the start: 50 by default, at most 500.")] first: Option<i32>,
+        #[graphql(desc = "Only entries after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Number of entries from the end: at most 500. Not together with `first`.")] last: Option<i32>,
+        #[graphql(desc = "Only entries before this cursor.")] before: Option<String>,
     ) -> Result<RawObject<Connection<AuditRecord>>> {
         let arguments = PageArguments {
-            first: first.map(i64::from),
+            first,
             after,
-            last: last.map(i64::from),
+            last,
             before,
         };
         let of_argument = |problem| of_argument("", &problem);
@@ -126,9 +121,8 @@ impl AuditQuery {
         // Records lead nowhere else.
         let loaded = LoadedData::around_messages([], &LoadPlan::default(), loaders(context)?, caller).await?;
         let row = PageRow {
-            page: &page,
+            list: &page,
             loaded: &loaded,
-            total: page.total,
         };
         RawObject::object(context, row, &selection)
     }

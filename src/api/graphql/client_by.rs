@@ -5,14 +5,14 @@ use async_graphql::{ID, OneofObject};
 use super::global_id::GlobalId;
 use clientele_domain::client_by::ClientBy as Named;
 
-/// Names a client, in one of these ways.
+/// Names a client by exactly one of these fields.
 #[derive(OneofObject)]
 pub enum ClientBy {
-    /// By its global id.
+    /// The global ID.
     Id(ID),
-    /// By its key.
+    /// The key.
     EncodedKey(String),
-    /// By the id people use.
+    /// The ID that people use.
     ClientId(String),
 }
 

@@ -4,19 +4,21 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use clientele_core::text::has_control_characters;
 
-/// The object that a global id names.
+/// The object that a global id names: the name of its type with its key, after the key of the client if it belongs to
+/// one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum GlobalId {
     Client(String),
-    Address { client_key: String, key: String },
-    IdDocument { client_key: String, key: String },
-    CustomFieldValue { client_key: String, key: String },
-    Message { client_key: String, key: String },
+    Address(String, String),
+    IdDocument(String, String),
+    CustomFieldValue(String, String),
+    Message(String, String),
     CustomFieldSet(String),
     CustomField(String),
     ClientRole(String),
     MessageTemplate(String),
-    AuditRecord { chain: String, position: String },
+    /// The chain of records, and the position in it.
+    AuditRecord(String, String),
     User(String),
     Token(String),
 }
@@ -24,29 +26,12 @@ pub enum GlobalId {
 /// The longest id, longer than any that this API returns.
 const LONGEST: usize = 256;
 
-impl GlobalId {
-    pub fn encode(&self) -> String {
-        let (name, first, second) = match self {
-            Self::Client(key) => ("Client", key, None),
-            Self::Address { client_key, key } => ("Address", client_key, Some(key)),
-            Self::IdDocument { client_key, key } => ("IdDocument", client_key, Some(key)),
-            Self::CustomFieldValue { client_key, key } => ("CustomFieldValue", client_key, Some(key)),
-            Self::Message { client_key, key } => ("Message", client_key, Some(key)),
-            Self::CustomFieldSet(key) => ("CustomFieldSet", key, None),
-            Self::CustomField(key) => ("CustomField", key, None),
-            Self::ClientRole(key) => ("ClientRole", key, None),
-            Self::MessageTemplate(key) => ("MessageTemplate", key, None),
-            Self::AuditRecord { chain, position } => ("AuditRecord", chain, Some(position)),
-            Self::User(key) => ("User", key, None),
-            Self::Token(key) => ("Token", key, None),
-        };
-        let text = match second {
-            Some(second) => format!("{name}:{first}:{second}"),
-            None => format!("{name}:{first}"),
-        };
-        BASE64_URL_SAFE_NO_PAD.encode(text)
-    }
+/// The global id of an object of this type, with the keys that [`GlobalId`] has.
+pub fn encode(type_name: &str, keys: &[&str]) -> String {
+    BASE64_URL_SAFE_NO_PAD.encode(format!("{type_name}:{}", keys.join(":")))
+}
 
+impl GlobalId {
     /// Reads an id; none when this API returns no such id.
     pub fn decode(id: &str) -> Option<Self> {
         if id.len() > LONGEST {
@@ -60,17 +45,17 @@ impl GlobalId {
         let (name, first, second) = (parts.next()?, parts.next()?, parts.next());
         match (name.as_str(), second, parts.next()) {
             ("Client", None, None) => Some(Self::Client(first)),
-            ("Address", Some(key), None) => Some(Self::Address { client_key: first, key }),
-            ("IdDocument", Some(key), None) => Some(Self::IdDocument { client_key: first, key }),
-            ("CustomFieldValue", Some(key), None) => Some(Self::CustomFieldValue { client_key: first, key }),
-            ("Message", Some(key), None) => Some(Self::Message { client_key: first, key }),
+            ("Address", Some(key), None) => Some(Self::Address(first, key)),
+            ("IdDocument", Some(key), None) => Some(Self::IdDocument(first, key)),
+            ("CustomFieldValue", Some(key), None) => Some(Self::CustomFieldValue(first, key)),
+            ("Message", Some(key), None) => Some(Self::Message(first, key)),
             ("CustomFieldSet", None, None) => Some(Self::CustomFieldSet(first)),
             ("CustomField", None, None) => Some(Self::CustomField(first)),
             ("ClientRole", None, None) => Some(Self::ClientRole(first)),
             ("MessageTemplate", None, None) => Some(Self::MessageTemplate(first)),
+            ("AuditRecord", Some(position), None) => Some(Self::AuditRecord(first, position)),
             ("User", None, None) => Some(Self::User(first)),
             ("Token", None, None) => Some(Self::Token(first)),
-            ("AuditRecord", Some(position), None) => Some(Self::AuditRecord { chain: first, position }),
             _ => None,
         }
     }

@@ -155,8 +155,8 @@ impl<'p> Level<'p> {
             messages: fields.iter().flat_map(|field| selected(&field.selection)).collect(),
             pages,
             histories,
-            content: asks_any(messages, &["subject", "text", "html"]),
-            templates: asks_any(messages, &["template"]),
+            content: selects_any(messages, &["subject", "text", "html"]),
+            templates: selects_any(messages, &["template"]),
         })
     }
 
@@ -185,7 +185,7 @@ pub fn asks_changes(page: &Selection) -> bool {
     selected(page).any(|record| record.selects("changes"))
 }
 
-fn asks_any(selections: &[&Selection], names: &[&str]) -> bool {
+fn selects_any(selections: &[&Selection], names: &[&str]) -> bool {
     selections
         .iter()
         .any(|selection| names.iter().any(|name| selection.selects(name)))

@@ -3,23 +3,27 @@
 //!
 //! Loaders check the caller's permissions. Values of custom field sets that the caller may not view are left out here.
 
-mod loading;
-
-use std::{collections::HashMap, sync::Arc};
-
-use entity::message;
-
-pub use self::loading::too_large;
-use self::loading::{Loading, Rows};
-use super::{load::Loaders, load_plan::LoadPlan};
-use clientele_domain::{
-    audit::HistoryPage,
-    caller::{Caller, Rights},
-    client::Aggregate,
-    definitions::Definitions,
-    notify::{MessagePage, content::Content},
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
 };
-use clientele_storage::paging::Window;
+
+use entity::{custom_field_value, message};
+
+use super::{
+    load::{ClientKey, HistoryKey, Loaders, PageKey, VariantKey},
+    load_plan::{Level, LoadPlan},
+};
+use clientele_core::{budget, error::Error};
+use clientele_domain::{
+    audit::{self, HistoryPage},
+    caller::{Caller, Rights},
+    client::{Aggregate, Wanted},
+    definitions::Definitions,
+    notify::{MessagePage, content::Content, shown_content},
+};
+use clientele_storage::paging::{Asked, Window};
+use graphql_server::{Code, GraphqlError};
 
 /// The data around rows.
 #[derive(Debug)]
@@ -28,8 +32,14 @@ pub struct LoadedData {
     pub rights: Arc<Rights>,
     /// The current definitions.
     pub definitions: Arc<Definitions>,
+    found: Found,
+}
+
+/// What loading has found.
+#[derive(Debug, Default)]
+struct Found {
     /// The clients that links and messages lead to.
-    pub clients: HashMap<String, Arc<Aggregate>>,
+    clients: HashMap<String, Arc<Aggregate>>,
     /// Parts of clients' messages, by the clients' keys.
     pages: HashMap<Window, HashMap<String, Arc<MessagePage>>>,
     /// Parts of clients' audit logs, by the clients' keys.
@@ -47,10 +57,11 @@ impl LoadedData {
         loaders: &Loaders,
         caller: &Caller,
     ) -> async_graphql::Result<Self> {
-        let rows = Rows::of(clients, []);
-        Loading::new(loaders, caller, load_plan, Some(definitions))
-            .load(rows)
-            .await
+        let rows = Rows {
+            clients: clients.into_iter().collect(),
+            ..Rows::default()
+        };
+        Self::load(rows, load_plan, Some(definitions), loaders, caller).await
     }
 
     /// Loads the data around messages.
@@ -60,22 +71,238 @@ impl LoadedData {
         loaders: &Loaders,
         caller: &Caller,
     ) -> async_graphql::Result<Self> {
-        let rows = Rows::of([], messages);
-        Loading::new(loaders, caller, load_plan, None).load(rows).await
+        let rows = Rows {
+            messages: messages.into_iter().collect(),
+            ..Rows::default()
+        };
+        Self::load(rows, load_plan, None, loaders, caller).await
+    }
+
+    async fn load(
+        mut rows: Rows<'_>,
+        load_plan: &LoadPlan<'_>,
+        definitions: Option<Arc<Definitions>>,
+        loaders: &Loaders,
+        caller: &Caller,
+    ) -> async_graphql::Result<Self> {
+        let mut loading = Loading {
+            loaders,
+            caller,
+            wanted: load_plan.wanted(),
+            definitions,
+            found: Found::default(),
+        };
+        for level in &load_plan.levels {
+            rows = loading.load(level, &rows).await?;
+        }
+        Ok(Self {
+            rights: caller.rights.clone(),
+            definitions: match loading.definitions {
+                Some(definitions) => definitions,
+                // For messages without clients.
+                None if load_plan.levels.iter().any(|level| level.templates) => {
+                    loaders.loader().current_definitions().await?
+                }
+                None => loaders.loader().any_definitions().await?,
+            },
+            found: loading.found,
+        })
+    }
+
+    /// A linked client, or the recipient of a message.
+    pub fn client(&self, key: &str) -> Option<(&Aggregate, &Self)> {
+        self.found.clients.get(key).map(|client| (&**client, self))
     }
 
     /// A part of a client's messages.
     pub fn page(&self, window: &Window, client_key: &str) -> Option<&MessagePage> {
-        self.pages.get(window)?.get(client_key).map(|page| &**page)
+        self.found.pages.get(window)?.get(client_key).map(|page| &**page)
     }
 
     /// A part of a client's audit log; none for callers who may not view it.
     pub fn history(&self, window: &Window, client_key: &str) -> Option<&HistoryPage> {
-        self.histories.get(window)?.get(client_key)
+        self.found.histories.get(window)?.get(client_key)
     }
 
     /// The text of a message; none when it has been removed.
     pub fn content(&self, message: &message::Model) -> Option<&Content> {
-        self.contents.get(&message.encoded_key)
+        self.found.contents.get(&message.encoded_key)
     }
+}
+
+/// The rows of one level, given or loaded.
+#[derive(Default)]
+struct Rows<'a> {
+    clients: Vec<&'a Aggregate>,
+    messages: Vec<&'a message::Model>,
+    loaded_clients: Vec<Arc<Aggregate>>,
+    loaded_pages: Vec<Arc<MessagePage>>,
+}
+
+impl Rows<'_> {
+    fn clients(&self) -> impl Iterator<Item = &Aggregate> {
+        let loaded = self.loaded_clients.iter().map(|client| &**client);
+        self.clients.iter().copied().chain(loaded)
+    }
+
+    fn client_keys(&self) -> HashSet<&str> {
+        self.clients().map(|client| &*client.client.encoded_key).collect()
+    }
+
+    fn messages(&self) -> impl Iterator<Item = &message::Model> {
+        let loaded = self.loaded_pages.iter().flat_map(|page| &page.messages.rows);
+        self.messages.iter().copied().chain(loaded)
+    }
+}
+
+/// The data loaded so far, and its caller.
+struct Loading<'a> {
+    loaders: &'a Loaders,
+    caller: &'a Caller,
+    wanted: Wanted,
+    /// None before the first client has been read.
+    definitions: Option<Arc<Definitions>>,
+    found: Found,
+}
+
+impl Loading<'_> {
+    /// Loads the data of a level around its rows, and returns the rows of the next level.
+    async fn load(&mut self, level: &Level<'_>, rows: &Rows<'_>) -> async_graphql::Result<Rows<'static>> {
+        if level.content {
+            self.load_contents(rows).await?;
+        }
+        let mut next = Rows::default();
+        for (window, asked) in &level.pages {
+            next.loaded_pages.extend(self.load_pages(rows, window, *asked).await?);
+        }
+        for (window, asked) in &level.histories {
+            self.load_histories(rows, window, *asked).await?;
+        }
+        next.loaded_clients = self.load_clients(self.keys(rows, level)).await?;
+        Ok(next)
+    }
+
+    /// The keys of the clients on the next level.
+    fn keys(&self, rows: &Rows<'_>, level: &Level<'_>) -> HashSet<String> {
+        let mut keys = HashSet::new();
+        if let Some(definitions) = self.definitions.as_ref().filter(|_| !level.linked.is_empty()) {
+            let values = rows
+                .clients()
+                .flat_map(|client| client.custom_values.as_deref().unwrap_or_default());
+            keys.extend(links(values, definitions, &self.caller.rights).map(str::to_owned));
+        }
+        if !level.recipients.is_empty() {
+            keys.extend(rows.messages().map(|message| message.client_key.clone()));
+        }
+        keys
+    }
+
+    /// The existing clients of these, loaded now or before.
+    async fn load_clients(&mut self, keys: HashSet<String>) -> Result<Vec<Arc<Aggregate>>, Error> {
+        let missing = keys.iter().filter(|key| !self.found.clients.contains_key(*key));
+        let missing = missing.map(|key| ClientKey {
+            key: key.clone(),
+            wanted: self.wanted,
+        });
+        let missing: Vec<ClientKey> = missing.collect();
+        if !missing.is_empty() {
+            for (key, found) in self.loaders.load_many(missing).await? {
+                let found = found.read_by(self.caller)?;
+                self.definitions.get_or_insert(found.definitions);
+                self.found.clients.insert(key.key, found.client);
+            }
+        }
+        Ok(keys
+            .iter()
+            .filter_map(|key| self.found.clients.get(key).cloned())
+            .collect())
+    }
+
+    async fn load_pages(
+        &mut self,
+        rows: &Rows<'_>,
+        window: &Window,
+        asked: Asked,
+    ) -> Result<Vec<Arc<MessagePage>>, Error> {
+        let known = self.found.pages.entry(window.clone()).or_default();
+        let keys = rows.client_keys();
+        let shared = Arc::new(window.clone());
+        let missing = keys.iter().filter(|key| !known.contains_key(**key));
+        let missing = missing.map(|key| PageKey {
+            client_key: (*key).to_owned(),
+            window: shared.clone(),
+            asked,
+        });
+        let missing: Vec<PageKey> = missing.collect();
+        if !missing.is_empty() {
+            for (key, page) in self.loaders.load_many(missing).await? {
+                known.insert(key.client_key, page.read_by(self.caller)?);
+            }
+        }
+        Ok(keys.iter().filter_map(|key| known.get(*key).cloned()).collect())
+    }
+
+    async fn load_histories(&mut self, rows: &Rows<'_>, window: &Window, asked: Asked) -> async_graphql::Result<()> {
+        let known = self.found.histories.entry(window.clone()).or_default();
+        let keys = rows.client_keys();
+        let shared = Arc::new(window.clone());
+        let missing = keys.into_iter().filter(|key| !known.contains_key(*key));
+        let missing = missing.map(|key| HistoryKey {
+            client_key: key.to_owned(),
+            window: shared.clone(),
+            asked,
+        });
+        let missing: Vec<HistoryKey> = missing.collect();
+        if !missing.is_empty() {
+            for (key, page) in self.loaders.load_many(missing).await? {
+                let page = page.read_by(self.caller)?;
+                if page.bytes > audit::LARGEST_CONTENTS {
+                    return Err(too_large().into());
+                }
+                known.insert(key.client_key, page);
+            }
+        }
+        Ok(())
+    }
+
+    async fn load_contents(&mut self, rows: &Rows<'_>) -> Result<(), Error> {
+        let written = |message: &&message::Model| message.placeholders.is_some();
+        let messages: Vec<&message::Model> = rows.messages().filter(written).collect();
+        let keys: HashSet<&String> = messages.iter().map(|message| &message.variant_key).collect();
+        if keys.is_empty() {
+            return Ok(());
+        }
+        let keys = keys.into_iter().cloned().map(VariantKey);
+        let variants = self.loaders.load_many(keys).await?;
+        for message in messages {
+            let variant = variants.get(&VariantKey(message.variant_key.clone()));
+            if let Some(content) = variant.and_then(|variant| shown_content(message, variant, &self.caller.rights)) {
+                budget::hold(content.text.len() + content.html.as_ref().map_or(0, String::len))?;
+                self.found.contents.insert(message.encoded_key.clone(), content);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The error of audit records with more contents than one request may read.
+pub fn too_large() -> GraphqlError {
+    let most = audit::LARGEST_CONTENTS >> 20;
+    let message = format!("The changes of these records have more than {most} MiB: ask for fewer at once.");
+    GraphqlError::new(Code::QueryTooComplex, message)
+}
+
+/// The keys of the clients that these values link to, if the caller may view the values.
+fn links<'a>(
+    values: impl IntoIterator<Item = &'a custom_field_value::Model>,
+    definitions: &'a Definitions,
+    rights: &'a Rights,
+) -> impl Iterator<Item = &'a str> {
+    let link = |value: &&custom_field_value::Model| {
+        definitions
+            .field_of_key(&value.field_key)
+            .is_some_and(|field| field.links_clients() && field.is_shown(rights))
+    };
+    let links = values.into_iter().filter(link);
+    links.filter_map(|value| value.linked_key.as_deref())
 }

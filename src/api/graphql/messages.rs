@@ -26,16 +26,16 @@ use clientele_domain::{
 use clientele_storage::paging::{DateTimeRange, Window};
 use graphql_server::object::{RawObject, Selection};
 
-/// Narrows a list of messages: all members that are given must hold.
+/// Limits a list of messages: all given fields must match.
 #[derive(InputObject, Default)]
 pub struct MessageFilter {
     /// Messages to this client.
     client: Option<ClientBy>,
     /// Messages in one of these states.
     states: Option<Vec<MessageState>>,
-    /// Messages that take this way.
+    /// Messages through this channel.
     channel: Option<Channel>,
-    /// Messages written from the template with this id, even if it has been deleted since.
+    /// Messages written from the template with this ID, which may have been deleted since.
     template_id: Option<String>,
     /// Messages created in this range of time.
     created_at: Option<DateTimeRange>,
@@ -66,15 +66,15 @@ impl MessageFilter {
     }
 }
 
-/// Which failed messages to send once more: either `ids` or a `filter`.
+/// Selects the failed messages to resend, either by `ids` or by a `filter`.
 #[derive(InputObject)]
 pub struct ResendMessagesInput {
-    /// The global ids of the messages, at most 500. All of them are queued, or none.
+    /// The global IDs of the messages, at most 500. Either all of them are queued or none.
     pub ids: Option<Vec<ID>>,
-    /// Of the messages that pass this filter, those that have failed: the oldest first, at most 10,000 at once. `{}`
-    /// takes all that have failed.
+    /// Resends the failed messages that match this filter: the oldest first, at most 10,000 at once. `{}` matches all
+    /// failed messages.
     pub filter: Option<MessageFilter>,
-    /// Comes back in the payload, untouched.
+    /// An ID of your choice, which the payload returns unchanged.
     pub client_mutation_id: Option<String>,
 }
 
@@ -120,9 +120,8 @@ pub(super) async fn page(
     let loaded =
         LoadedData::around_messages(&page.messages.rows, &load_plan, loaders(context)?, caller(context)?).await?;
     let row = PageRow {
-        page: &page,
+        list: &page,
         loaded: &loaded,
-        total: page.total,
     };
     RawObject::object(context, row, &selection)
 }

@@ -11,13 +11,10 @@ use super::{
     messages::ResendMessagesInput,
     objects::{
         client::ClientRow,
-        definition::SetRow,
-        message::{ResendMessagesPayload, ResentRow},
         payload::{
-            DeleteMessageTemplatePayload, PayloadRow, UpsertClientPayload, UpsertClientRolePayload,
-            UpsertCustomFieldSetPayload, UpsertMessageTemplatePayload,
+            DeleteMessageTemplatePayload, PayloadRow, ResendMessagesPayload, UpsertClientPayload,
+            UpsertClientRolePayload, UpsertCustomFieldSetPayload, UpsertMessageTemplatePayload,
         },
-        template::TemplateRow,
     },
 };
 use crate::api::metrics::ApiMetrics;
@@ -44,12 +41,13 @@ pub struct Mutation;
 /// Changes the bank's clients and the definitions they follow.
 #[Root(name = "ClientMutation")]
 impl Mutation {
-    /// Creates a client, or changes the one that the input names: all of it or nothing. A list that is given becomes
-    /// the whole list, one that is omitted stays; an input that says what is stored already changes nothing.
+    /// Creates a client, or changes an existing one; either everything is stored or nothing. A given list replaces the
+    /// stored list; an omitted list is kept. An input that equals the stored client changes nothing. Requires
+    /// CREATE_CLIENT or EDIT_CLIENT.
     async fn upsert_client(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The client as it is to be.")] input: UpsertClient,
+        #[graphql(desc = "The client to create or change.")] input: UpsertClient,
     ) -> Result<RawObject<UpsertClientPayload>> {
         let selection = selection::<UpsertClientPayload>(context)?;
         let conflicting = selection.below("conflictingClient").map(|field| &field.selection);
@@ -74,10 +72,7 @@ impl Mutation {
                 caller(context)?,
             )
             .await?;
-            let conflicting = Some(ClientRow {
-                aggregate: &aggregate,
-                loaded: &loaded,
-            });
+            let conflicting = Some((&aggregate, &loaded));
             return answer_with(
                 context,
                 &selection,
@@ -93,40 +88,32 @@ impl Mutation {
                 let (definitions, loaders) = (upserted.definitions.clone(), loaders(context)?);
                 let around = LoadedData::around([aggregate], &load_plan, definitions, loaders, caller(context)?);
                 loaded = around.await.map_err(|_| incomplete())?;
-                let row = ClientRow {
-                    aggregate,
-                    loaded: &loaded,
-                };
-                Ok((row, upserted.outcome == Outcome::Created))
+                Ok(((aggregate, &loaded), upserted.outcome == Outcome::Created))
             }
             Err(problems) => Err(problems),
         };
         answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
 
-    /// Creates a set of custom fields, or changes the one with this `setId`: all of it or nothing.
+    /// Creates a set of custom fields, or changes the existing set with this `setId`; either everything is stored or
+    /// nothing. Requires MANAGE_CUSTOM_FIELDS.
     async fn upsert_custom_field_set(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The set as it is to be.")] input: UpsertCustomFieldSet,
+        #[graphql(desc = "The set to create or change.")] input: UpsertCustomFieldSet,
     ) -> Result<RawObject<UpsertCustomFieldSetPayload>> {
         let selection = selection::<UpsertCustomFieldSetPayload>(context)?;
         let custom_fields = context.data::<CustomFields>()?;
         let outcome = custom_fields.upsert_set(caller(context)?, &input, super::now()).await?;
-        let stored = written(&outcome, |(definitions, key)| {
-            Some(SetRow {
-                set: definitions.set_of_key(key)?,
-                definitions,
-            })
-        })?;
+        let stored = written(&outcome, |(all, key)| Some((all.set_of_key(key)?, &**all)))?;
         answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
 
-    /// Creates a client role, or changes the one with this `roleId`.
+    /// Creates a client role, or changes the existing role with this `roleId`. Requires MANAGE_CUSTOM_FIELDS.
     async fn upsert_client_role(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The role as it is to be.")] input: UpsertClientRole,
+        #[graphql(desc = "The role to create or change.")] input: UpsertClientRole,
     ) -> Result<RawObject<UpsertClientRolePayload>> {
         let selection = selection::<UpsertClientRolePayload>(context)?;
         let custom_fields = context.data::<CustomFields>()?;
@@ -137,32 +124,29 @@ impl Mutation {
         answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
 
-    /// Creates a message template, or changes the one with this `templateId`: all of it or nothing.
+    /// Creates a message template, or changes the existing template with this `templateId`; either everything is stored
+    /// or nothing. Requires MANAGE_TEMPLATES.
     async fn upsert_message_template(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The template as it is to be.")] input: UpsertMessageTemplate,
+        #[graphql(desc = "The template to create or change.")] input: UpsertMessageTemplate,
     ) -> Result<RawObject<UpsertMessageTemplatePayload>> {
         let selection = selection::<UpsertMessageTemplatePayload>(context)?;
         let caller = caller(context)?;
         let templates = context.data::<Templates>()?;
         let outcome = templates.upsert(caller, &input, super::now()).await?;
         let rights = &*caller.rights;
-        let stored = written(&outcome, |(definitions, key)| {
-            Some(TemplateRow {
-                template: definitions.template_of_key(key)?,
-                definitions,
-                rights,
-            })
+        let stored = written(&outcome, |(all, key)| {
+            Some((&**all.template_of_key(key)?, &**all, rights))
         })?;
         answer(context, &selection, stored, input.client_mutation_id.as_deref())
     }
 
-    /// Deletes a message template. Messages that were written from it are sent all the same.
+    /// Deletes a message template. Messages that have been written from it are still sent. Requires MANAGE_TEMPLATES.
     async fn delete_message_template(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Which template.")] input: DeleteMessageTemplate,
+        #[graphql(desc = "The template to delete.")] input: DeleteMessageTemplate,
     ) -> Result<RawObject<DeleteMessageTemplatePayload>> {
         let selection = selection::<DeleteMessageTemplatePayload>(context)?;
         let templates = context.data::<Templates>()?;
@@ -171,12 +155,12 @@ impl Mutation {
         answer(context, &selection, deleted, input.client_mutation_id.as_deref())
     }
 
-    /// Queues messages that have failed once more, as if they had never been tried. They stay the same messages: a
-    /// receiver that got one after all can tell by its key.
+    /// Queues failed messages again, as if no attempt had been made. A message keeps its key, by which a receiver
+    /// recognises a message that did arrive. Requires RESEND_MESSAGES.
     async fn resend_messages(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Which messages.")] input: ResendMessagesInput,
+        #[graphql(desc = "The messages to resend.")] input: ResendMessagesInput,
     ) -> Result<RawObject<ResendMessagesPayload>> {
         let selection = selection::<ResendMessagesPayload>(context)?;
         let selections: Vec<&Selection> = selection.below("messages").map(|field| &field.selection).collect();
@@ -193,10 +177,7 @@ impl Mutation {
         let messages = resent.iter().flat_map(|resent| resent.messages.iter().flatten());
         let loaded = LoadedData::around_messages(messages, &load_plan, loaders(context)?, caller(context)?).await;
         let loaded = loaded.map_err(|error| if resent.is_some() { incomplete().into() } else { error })?;
-        let stored = outcome.as_ref().map(|resent| ResentRow {
-            resent,
-            loaded: &loaded,
-        });
+        let stored = outcome.as_ref().map(|resent| (resent, &loaded));
         answer(context, &selection, stored, client_mutation_id.as_deref())
     }
 }

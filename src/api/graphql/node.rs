@@ -28,7 +28,7 @@ impl OutputType for Node {
         registry.create_output_type::<Self, _>(MetaTypeId::Interface, |registry| {
             let id = meta_field(
                 "id",
-                "The global id: opaque, and unique among all objects.",
+                "The global ID: opaque, and unique among all objects.",
                 "ID!".to_owned(),
                 &[],
             );
@@ -39,7 +39,7 @@ impl OutputType for Node {
             }
             MetaType::Interface {
                 name: NODE.to_owned(),
-                description: Some("An object with a global id: `node(id:)` finds it, whatever its type.".to_owned()),
+                description: Some("An object with a global ID, which `node` and `nodes` find.".to_owned()),
                 fields: [("id".to_owned(), id)].into_iter().collect(),
                 possible_types,
                 extends: false,

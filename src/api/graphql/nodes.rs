@@ -1,15 +1,11 @@
 //! Finds objects by their global ids, all those of a request together. The number of statements depends on the number
 //! of types only.
 
-mod named;
-
 use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use async_graphql::{Context, ID, Result};
 use entity::message;
 
-pub(super) use self::named::message_key;
-use self::named::{is_definition, needs, owner, record_key};
 use super::{
     context::{caller, definitions, loaders, selection},
     global_id::GlobalId,
@@ -19,12 +15,12 @@ use super::{
     node::Node,
     objects::{
         audit::AuditRecord,
-        client::{Client, ClientRow},
+        client::Client,
         custom_field::{CustomFieldValue, ValueRow},
-        definition::{ClientRole, CustomField, CustomFieldSet, FieldRow, SetRow},
+        definition::{ClientRole, CustomField, CustomFieldSet},
         member::{Address, IdDocument},
-        message::{Message, MessageRow},
-        template::{MessageTemplate, TemplateRow},
+        message::Message,
+        template::MessageTemplate,
         user::{Token, User},
     },
 };
@@ -61,8 +57,70 @@ pub(super) async fn node(context: &Context<'_>, id: ID) -> Result<Option<Node>> 
 /// The ids that can be decoded and that the caller may view.
 fn visible(context: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<GlobalId>>> {
     let caller = caller(context)?;
-    let visible = |id: &GlobalId| needs(id).is_none_or(|permission| caller.may(permission));
+    let visible = |id: &GlobalId| permission(id).is_none_or(|permission| caller.may(permission));
     Ok(ids.iter().map(|id| GlobalId::decode(id).filter(visible)).collect())
+}
+
+/// The permission to view an object. Definitions require none.
+fn permission(id: &GlobalId) -> Option<Permission> {
+    match id {
+        GlobalId::Client(_) | GlobalId::Address(..) | GlobalId::IdDocument(..) | GlobalId::CustomFieldValue(..) => {
+            Some(Permission::ViewClient)
+        }
+        GlobalId::Message(..) => Some(Permission::ViewMessages),
+        GlobalId::AuditRecord(..) => Some(Permission::Audit),
+        GlobalId::User(_) | GlobalId::Token(_) => Some(Permission::ManageUsers),
+        GlobalId::CustomFieldSet(_)
+        | GlobalId::CustomField(_)
+        | GlobalId::ClientRole(_)
+        | GlobalId::MessageTemplate(_) => None,
+    }
+}
+
+/// The client that an object is, or belongs to, and the collections to read of it: `own` of a client itself.
+fn owner(id: &GlobalId, own: Wanted) -> Option<ClientKey> {
+    let mut wanted = Wanted::default();
+    let key = match id {
+        GlobalId::Client(key) => {
+            wanted = own;
+            key
+        }
+        GlobalId::Address(key, _) => {
+            wanted.addresses = true;
+            key
+        }
+        GlobalId::IdDocument(key, _) => {
+            wanted.id_documents = true;
+            key
+        }
+        GlobalId::CustomFieldValue(key, _) => {
+            wanted.custom_values = true;
+            key
+        }
+        _ => return None,
+    };
+    let key = key.clone();
+    Some(ClientKey { key, wanted })
+}
+
+/// The message that an id names, if it names one.
+pub(super) fn message_key(id: &GlobalId) -> Option<MessageKey> {
+    let GlobalId::Message(client_key, key) = id else {
+        return None;
+    };
+    Some(MessageKey {
+        client_key: client_key.clone(),
+        encoded_key: key.clone(),
+    })
+}
+
+/// The audit record that an id names, if it names one.
+fn record_key(id: &GlobalId) -> Option<RecordKey> {
+    let GlobalId::AuditRecord(chain, position) = id else {
+        return None;
+    };
+    let (chain, position) = (chain.clone(), position.parse().ok()?);
+    Some(RecordKey { chain, position })
 }
 
 /// The objects that the ids name, with the data around them if a row needs it.
@@ -83,17 +141,13 @@ struct Rows {
 impl Rows {
     async fn load(context: &Context<'_>, ids: &[&GlobalId]) -> Result<Self> {
         let (loaders, caller) = (loaders(context)?, caller(context)?);
-        let (client, value, message) = (
-            selection::<Client>(context)?,
-            selection::<CustomFieldValue>(context)?,
-            selection::<Message>(context)?,
-        );
+        let client = selection::<Client>(context)?;
+        let value = selection::<CustomFieldValue>(context)?;
+        let message = selection::<Message>(context)?;
         let links: Vec<&Selection> = value.below("linkedClient").map(|field| &field.selection).collect();
-        let (of_clients, of_values, of_messages) = (
-            LoadPlan::of_clients(&[&client])?,
-            LoadPlan::of_links(links)?,
-            LoadPlan::of_messages(&[&message])?,
-        );
+        let of_clients = LoadPlan::of_clients(&[&client])?;
+        let of_values = LoadPlan::of_links(links)?;
+        let of_messages = LoadPlan::of_messages(&[&message])?;
         let wanted = wanted([&client]);
         let clients = loaders.load_many(ids.iter().filter_map(|id| owner(id, wanted))).await?;
         let clients = read(clients, caller)?;
@@ -105,15 +159,10 @@ impl Rows {
             let keys = ids.iter().filter(|id| is(id)).filter_map(|id| owner(id, wanted));
             keys.filter_map(|key| clients.get(&key)).collect()
         };
-        let around_clients = around(
-            found(|id| matches!(id, GlobalId::Client(_))),
-            &of_clients,
-            loaders,
-            caller,
-        )
-        .await?;
-        let values = found(|id| matches!(id, GlobalId::CustomFieldValue { .. }));
-        let around_values = around(values, &of_values, loaders, caller).await?;
+        let rows = found(|id| matches!(id, GlobalId::Client(_)));
+        let around_clients = around(rows, &of_clients, loaders, caller).await?;
+        let rows = found(|id| matches!(id, GlobalId::CustomFieldValue(..)));
+        let around_values = around(rows, &of_values, loaders, caller).await?;
         let around_messages = if messages.is_empty() {
             None
         } else {
@@ -122,7 +171,7 @@ impl Rows {
         };
         Ok(Self {
             wanted,
-            definitions: match ids.iter().any(|id| is_definition(id)) {
+            definitions: match ids.iter().any(|id| permission(id).is_none()) {
                 true => Some(definitions(context).await?),
                 false => None,
             },
@@ -138,92 +187,60 @@ impl Rows {
     }
 
     fn write(&self, context: &Context<'_>, id: &GlobalId, entry: Option<usize>) -> Result<Option<Node>> {
-        let found = owner(id, self.wanted).and_then(|key| self.clients.get(&key));
-        let aggregate = found.map(|found| &*found.client);
-        let definitions = self.definitions.as_deref();
+        let client = owner(id, self.wanted).and_then(|key| self.clients.get(&key));
+        let client = client.map(|found| &*found.client);
+        let all = self.definitions.as_deref();
         match id {
-            GlobalId::Client(_) => {
-                let row = aggregate.zip(self.around_clients.as_ref());
-                write::<Client>(
-                    context,
-                    row.map(|(aggregate, loaded)| ClientRow { aggregate, loaded }),
-                    entry,
-                )
-            }
-            GlobalId::Address { key, .. } => {
-                let mut rows = aggregate.into_iter().flat_map(|row| row.addresses.iter().flatten());
+            GlobalId::Client(_) => write::<Client>(context, client.zip(self.around_clients.as_ref()), entry),
+            GlobalId::Address(_, key) => {
+                let mut rows = client.into_iter().flat_map(|row| row.addresses.iter().flatten());
                 write::<Address>(context, rows.find(|row| row.encoded_key == *key), entry)
             }
-            GlobalId::IdDocument { key, .. } => {
-                let mut rows = aggregate.into_iter().flat_map(|row| row.id_documents.iter().flatten());
+            GlobalId::IdDocument(_, key) => {
+                let mut rows = client.into_iter().flat_map(|row| row.id_documents.iter().flatten());
                 write::<IdDocument>(context, rows.find(|row| row.encoded_key == *key), entry)
             }
-            GlobalId::CustomFieldValue { key, .. } => {
-                let mut rows = aggregate.into_iter().flat_map(|row| row.custom_values.iter().flatten());
+            GlobalId::CustomFieldValue(_, key) => {
+                let mut rows = client.into_iter().flat_map(|row| row.custom_values.iter().flatten());
                 let row = rows
                     .find(|row| row.encoded_key == *key)
                     .zip(self.around_values.as_ref());
-                write::<CustomFieldValue>(
-                    context,
-                    row.and_then(|(value, loaded)| ValueRow::of(value, loaded)),
-                    entry,
-                )
+                let row = row.and_then(|(value, loaded)| ValueRow::of(value, loaded));
+                write::<CustomFieldValue>(context, row, entry)
             }
-            GlobalId::Message { .. } => {
-                let message = message_key(id).and_then(|key| self.messages.get(&key));
-                let row = message.zip(self.around_messages.as_ref());
-                write::<Message>(
-                    context,
-                    row.map(|(message, loaded)| MessageRow { message, loaded }),
-                    entry,
-                )
+            GlobalId::Message(..) => {
+                let row = message_key(id).and_then(|key| self.messages.get(&key));
+                let row = row.map(|message| &**message).zip(self.around_messages.as_ref());
+                write::<Message>(context, row, entry)
             }
             GlobalId::CustomFieldSet(key) => {
-                let row = |definitions| {
-                    Some(SetRow {
-                        set: Definitions::set_of_key(definitions, key)?,
-                        definitions,
-                    })
-                };
-                write::<CustomFieldSet>(context, definitions.and_then(row), entry)
+                let row = all.and_then(|all| Some((all.set_of_key(key)?, all)));
+                write::<CustomFieldSet>(context, row, entry)
             }
             GlobalId::CustomField(key) => {
-                let row = |definitions| {
-                    Some(FieldRow {
-                        field: Definitions::field_of_key(definitions, key)?,
-                        definitions,
-                    })
-                };
-                write::<CustomField>(context, definitions.and_then(row), entry)
+                let row = all.and_then(|all| Some((all.field_of_key(key)?, all)));
+                write::<CustomField>(context, row, entry)
             }
-            GlobalId::ClientRole(key) => write::<ClientRole>(
-                context,
-                definitions.and_then(|definitions| definitions.role_of_key(key)),
-                entry,
-            ),
+            GlobalId::ClientRole(key) => write::<ClientRole>(context, all.and_then(|all| all.role_of_key(key)), entry),
             GlobalId::MessageTemplate(key) => {
                 let rights = &*caller(context)?.rights;
-                let row = |definitions| {
-                    Some(TemplateRow {
-                        template: Definitions::template_of_key(definitions, key)?,
-                        definitions,
-                        rights,
-                    })
-                };
-                write::<MessageTemplate>(context, definitions.and_then(row), entry)
+                let row = all.and_then(|all| Some((&**all.template_of_key(key)?, all, rights)));
+                write::<MessageTemplate>(context, row, entry)
             }
-            GlobalId::AuditRecord { .. } => {
-                let record = record_key(id).and_then(|key| self.records.get(&key));
-                write::<AuditRecord>(context, record, entry)
+            GlobalId::AuditRecord(..) => {
+                let row = record_key(id).and_then(|key| self.records.get(&key));
+                write::<AuditRecord>(context, row, entry)
             }
-            GlobalId::User(key) => {
-                let mut rows = self.users.iter();
-                write::<User>(context, rows.find(|row| row.row.encoded_key == *key), entry)
-            }
-            GlobalId::Token(key) => {
-                let mut rows = self.tokens.iter();
-                write::<Token>(context, rows.find(|row| row.row.encoded_key == *key), entry)
-            }
+            GlobalId::User(key) => write::<User>(
+                context,
+                self.users.iter().find(|user| user.row.encoded_key == *key),
+                entry,
+            ),
+            GlobalId::Token(key) => write::<Token>(
+                context,
+                self.tokens.iter().find(|token| token.row.encoded_key == *key),
+                entry,
+            ),
         }
     }
 }

@@ -1,11 +1,133 @@
-//! The object types of the schema. Each is a table of fields over a row; what isn't in a table isn't public.
+//! The object types of the schema. Each is a table of fields over a row; only what is in a table is public.
 //!
-//! To add a field: a line in its type's table. To add a type: a file with its `impl Object`, and a line in [`NODES`]
-//! when it has a global id.
+//! To add a field: an entry in its type's table. To add a type: an [`object!`], and a line in [`NODES`] if it has a
+//! global ID.
+
+/// Declares an object type: `type` or `node` (with a global ID), its name, its row, its description and its fields.
+///
+/// A field is `kind name "description" => |row| value;`. The kinds are the constructors of
+/// [`Field`](graphql_server::object::Field) and those listed in [`field!`].
+macro_rules! object {
+    ($kind:ident $name:ident = $row:ty, $description:expr; $($fields:tt)*) => {
+        pub struct $name;
+
+        impl graphql_server::object::Object for $name {
+            const NAME: &'static str = stringify!($name);
+            const DESCRIPTION: &'static str = $description;
+            const IS_NODE: bool = is_node!($kind);
+            type Row<'a> = $row;
+            const FIELDS: &'static [graphql_server::object::Field<Self>] = fields!($($fields)*);
+        }
+    };
+}
+
+macro_rules! is_node {
+    (type) => {
+        false
+    };
+    (node) => {
+        true
+    };
+}
+
+/// The fields of an [`object!`]. Fields of objects can have `[arguments]`, which a second parameter reads, and a
+/// permission that the caller `needs`.
+macro_rules! fields {
+    ($(
+        $kind:ident $(<$of:ty>)? $name:ident $description:tt $([$arguments:expr])? $(needs $permission:ident)?
+            => |$row:pat_param $(, $selected:ident)?| $value:expr;
+    )*) => {
+        &[$(field!(
+            $kind $(<$of>)?, stringify!($name), $description, [$($arguments)?], [$($permission)?],
+            |$row $(, $selected)?| $value
+        )),*]
+    };
+}
+
+/// One field: a value of the enum `E` (`enum<E>`, `maybe_enum<E>`, `enums<E>`), an object of type `T` (`one<T>`,
+/// `maybe<T>`, `list<T>`, `maybe_list<T>`), or a scalar. `known<T>` is an object that must exist, but is looked up.
+macro_rules! field {
+    (enum<$of:ty>, $name:expr, $description:expr, [], [], |$row:pat_param| $value:expr) => {
+        graphql_server::object::Field::one_of::<$of>($name, $description, |row| {
+            let $row = *row;
+            Some($value)
+        })
+    };
+    (maybe_enum<$of:ty>, $name:expr, $description:expr, [], [], |$row:pat_param| $value:expr) => {
+        graphql_server::object::Field::one_of::<Option<$of>>($name, $description, |row| {
+            let $row = *row;
+            $value
+        })
+    };
+    (enums<$of:ty>, $name:expr, $description:expr, [], [], |$row:pat_param| $value:expr) => {
+        graphql_server::object::Field::many_of::<$of>($name, $description, |row| {
+            let $row = *row;
+            $value
+        })
+    };
+    (one<$of:ty>, $($field:tt)+) => { objects!(one_of, object, $of, $($field)+) };
+    (known<$of:ty>, $($field:tt)+) => { objects!(one_of, maybe, $of, $($field)+) };
+    (maybe<$of:ty>, $($field:tt)+) => { objects!(maybe_of, maybe, $of, $($field)+) };
+    (list<$of:ty>, $($field:tt)+) => { objects!(list_of, list, $of, $($field)+) };
+    (maybe_list<$of:ty>, $($field:tt)+) => { objects!(maybe_list_of, maybe_list, $of, $($field)+) };
+    (text, $name:expr, $description:expr, [], [], |$row:pat_param| $value:expr) => {
+        graphql_server::object::Field::text($name, $description, |row| {
+            let $row = *row;
+            std::borrow::Cow::from($value)
+        })
+    };
+    ($scalar:ident, $name:expr, $description:expr, [], [], |$row:pat_param| $value:expr) => {
+        graphql_server::object::Field::$scalar($name, $description, |row| {
+            let $row = *row;
+            $value
+        })
+    };
+}
+
+/// A field of objects, whose type the function `$ty` names and which `$write` writes.
+macro_rules! objects {
+    ($ty:ident, $write:ident, $of:ty, $name:expr, $description:expr, [], [],
+        |$row:pat_param $(, $selected:ident)?| $value:expr) => {
+        objects!($ty, $write, $of, $name, $description, [&[]], [], |$row $(, $selected)?| $value)
+    };
+    ($ty:ident, $write:ident, $of:ty, $name:expr, $description:expr, [], [$permission:ident],
+        |$row:pat_param $(, $selected:ident)?| $value:expr) => {
+        objects!($ty, $write, $of, $name, $description, [&[]], [$permission], |$row $(, $selected)?| $value)
+    };
+    ($ty:ident, $write:ident, $of:ty, $name:expr, $description:expr, [$arguments:expr], [$($permission:ident)?],
+        |$row:pat_param $(, $selected:ident)?| $value:expr) => {
+        graphql_server::object::Field {
+            name: $name,
+            description: $description,
+            kind: kind!([$($permission)?] {
+                ty: $crate::api::graphql::objects::types::$ty::<$of>,
+                select: graphql_server::object::Selection::of::<$of>,
+                arguments: $arguments,
+                write: |$row, field, json| {
+                    $(let $selected = field;)?
+                    graphql_server::object::$write::<$of>($value, &field.selection, json);
+                },
+            }),
+        }
+    };
+}
+
+macro_rules! kind {
+    ([] { $($members:tt)* }) => {
+        graphql_server::object::FieldKind::Objects { $($members)* }
+    };
+    ([$permission:ident] { $($members:tt)* }) => {
+        graphql_server::object::FieldKind::Guarded {
+            requires: clientele_domain::caller::Permission::$permission.as_str(),
+            $($members)*
+        }
+    };
+}
+
+pub mod connection;
 
 pub mod audit;
 pub mod client;
-pub mod connection;
 pub mod custom_field;
 pub mod definition;
 pub mod member;
@@ -18,24 +140,38 @@ use async_graphql::registry::Registry;
 
 use graphql_server::object::{Object, one_of};
 
+/// Names of types as fields have them.
+pub mod types {
+    use async_graphql::registry::Registry;
+
+    use graphql_server::object::Object;
+    pub use graphql_server::object::{list_of, maybe_of, one_of};
+
+    /// `[Client!]`
+    pub fn maybe_list_of<T: Object>(registry: &mut Registry) -> String {
+        format!("[{}]", one_of::<T>(registry))
+    }
+}
+
 /// Registers a type in the schema, and returns its name there.
 type Register = fn(&mut Registry) -> String;
 
-/// The types with a global id.
+const fn node<T: Object>() -> (&'static str, Register) {
+    (T::NAME, one_of::<T>)
+}
+
+/// The types with a global ID.
 pub const NODES: &[(&str, Register)] = &[
-    (client::Client::NAME, one_of::<client::Client>),
-    (member::Address::NAME, one_of::<member::Address>),
-    (member::IdDocument::NAME, one_of::<member::IdDocument>),
-    (
-        custom_field::CustomFieldValue::NAME,
-        one_of::<custom_field::CustomFieldValue>,
-    ),
-    (definition::CustomFieldSet::NAME, one_of::<definition::CustomFieldSet>),
-    (definition::CustomField::NAME, one_of::<definition::CustomField>),
-    (message::Message::NAME, one_of::<message::Message>),
-    (definition::ClientRole::NAME, one_of::<definition::ClientRole>),
-    (template::MessageTemplate::NAME, one_of::<template::MessageTemplate>),
-    (audit::AuditRecord::NAME, one_of::<audit::AuditRecord>),
-    (user::User::NAME, one_of::<user::User>),
-    (user::Token::NAME, one_of::<user::Token>),
+    node::<client::Client>(),
+    node::<member::Address>(),
+    node::<member::IdDocument>(),
+    node::<custom_field::CustomFieldValue>(),
+    node::<definition::CustomFieldSet>(),
+    node::<definition::CustomField>(),
+    node::<message::Message>(),
+    node::<definition::ClientRole>(),
+    node::<template::MessageTemplate>(),
+    node::<audit::AuditRecord>(),
+    node::<user::User>(),
+    node::<user::Token>(),
 ];

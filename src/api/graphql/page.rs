@@ -11,9 +11,9 @@ pub const LARGEST_PAGE: u32 = 500;
 
 #[derive(Clone, Debug, Default)]
 pub struct PageArguments {
-    pub first: Option<i64>,
+    pub first: Option<i32>,
     pub after: Option<String>,
-    pub last: Option<i64>,
+    pub last: Option<i32>,
     pub before: Option<String>,
 }
 
@@ -22,7 +22,12 @@ impl PageArguments {
     pub fn of(field: &SelectedField) -> Self {
         // Validation has refused other types. A number that isn't a size is refused later.
         let number = |name| match field.argument(name)? {
-            Value::Number(number) => Some(number.as_i64().unwrap_or(-1)),
+            Value::Number(number) => Some(
+                number
+                    .as_i64()
+                    .and_then(|number| i32::try_from(number).ok())
+                    .unwrap_or(-1),
+            ),
             _ => None,
         };
         let text = |name| match field.argument(name)? {
@@ -39,33 +44,26 @@ impl PageArguments {
 
     /// The requested part of a list. Messages call the list `what`, and put `place` before the names of its arguments.
     pub fn range(self, what: &str, place: &str) -> Result<Range, GraphqlError> {
-        let Self {
-            first,
-            after,
-            last,
-            before,
-        } = self;
-        match (first, last) {
-            (Some(_), Some(_)) => Err(GraphqlError::new(
-                Code::BadUserInput,
-                format!("Ask for the first or the last {what}, not for both."),
-            )),
-            (first, None) => Ok(Range::First {
-                count: count(place, "first", first)?,
-                after,
-                before,
-            }),
-            (None, last) => Ok(Range::Last {
-                count: count(place, "last", last)?,
-                after,
-                before,
-            }),
+        let (after, before) = (self.after, self.before);
+        match (self.first, self.last) {
+            (Some(_), Some(_)) => {
+                let message = format!("Ask for the first or the last {what}, not for both.");
+                Err(GraphqlError::new(Code::BadUserInput, message))
+            }
+            (None, Some(_)) => {
+                let count = count(place, "last", self.last)?;
+                Ok(Range::Last { count, after, before })
+            }
+            (first, None) => {
+                let count = count(place, "first", first)?;
+                Ok(Range::First { count, after, before })
+            }
         }
     }
 }
 
-fn count(place: &str, name: &str, asked: Option<i64>) -> Result<u32, GraphqlError> {
-    match asked.map(u32::try_from) {
+fn count(place: &str, name: &str, requested: Option<i32>) -> Result<u32, GraphqlError> {
+    match requested.map(u32::try_from) {
         None => Ok(DEFAULT_PAGE),
         Some(Ok(count)) if count <= LARGEST_PAGE => Ok(count),
         Some(_) => {

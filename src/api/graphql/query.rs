@@ -12,11 +12,11 @@ use super::{
     node::Node,
     nodes,
     objects::{
-        client::{Client, ClientRow},
+        client::Client,
         connection::{Connection, PageRow},
-        definition::{ClientRole, CustomField, CustomFieldSet, FieldRow, SetRow},
+        definition::{ClientRole, CustomField, CustomFieldSet},
         message::Message,
-        template::{MessagePreview, MessageTemplate, TemplateRow},
+        template::{MessagePreview, MessageTemplate},
     },
     page::{LARGEST_PAGE, PageArguments, of_argument},
 };
@@ -33,31 +33,30 @@ use graphql_server::{
 /// Reads the bank's clients and the definitions they follow.
 pub struct Query;
 
-/// Names a custom field, in one of these ways.
+/// Names a custom field by exactly one of these fields.
 #[derive(OneofObject)]
 enum CustomFieldBy {
-    /// By its global id.
+    /// The global ID.
     Id(ID),
-    /// By its key.
+    /// The key.
     EncodedKey(String),
-    /// By the id that submissions name it by.
+    /// The ID, which inputs use to name the field.
     FieldId(String),
 }
 
 /// Reads the bank's clients and the definitions they follow.
 #[Root(name = "ClientQuery")]
 impl Query {
-    /// The object with this global id, whatever its type; null when there is none that you may see.
-    async fn node(&self, context: &Context<'_>, #[graphql(desc = "The global id.")] id: ID) -> Result<Option<Node>> {
+    /// The object with this global ID, of any type; null if it doesn't exist or if you may not view it.
+    async fn node(&self, context: &Context<'_>, #[graphql(desc = "The global ID.")] id: ID) -> Result<Option<Node>> {
         nodes::node(context, id).await
     }
 
-    /// The objects with these global ids, in their order, with null for those that don't exist or that you may not see.
-    /// At most 500.
+    /// The objects with these global IDs, in the same order; null for each that doesn't exist or that you may not view.
     async fn nodes(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The global ids.")] ids: Vec<ID>,
+        #[graphql(desc = "The global IDs, at most 500.")] ids: Vec<ID>,
     ) -> Result<Vec<Option<Node>>> {
         if ids.len() > LARGEST_PAGE as usize {
             let message = format!("Ask for at most {LARGEST_PAGE} ids; there are {}.", ids.len());
@@ -66,11 +65,11 @@ impl Query {
         nodes::nodes(context, &ids).await
     }
 
-    /// A client; null when there is none.
+    /// A client; null if it doesn't exist. Requires VIEW_CLIENT.
     async fn client(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Which client.")] by: ClientBy,
+        #[graphql(desc = "The client.")] by: ClientBy,
     ) -> Result<Option<RawObject<Client>>> {
         let Some(named) = by.named() else { return Ok(None) };
         let selection = selection::<Client>(context)?;
@@ -90,18 +89,10 @@ impl Query {
             caller(context)?,
         )
         .await?;
-        Ok(Some(RawObject::object(
-            context,
-            ClientRow {
-                aggregate: &aggregate,
-                loaded: &loaded,
-            },
-            &selection,
-        )?))
+        Ok(Some(RawObject::object(context, (&aggregate, &loaded), &selection)?))
     }
 
-    /// A page of clients. Cursors name a place in the order, not a number: no client is
-    /// skipped or repeated because others come and go.
+    /// A page of clients. New and deleted clients don't make pages skip or repeat others. Requires VIEW_CLIENT.
     #[expect(
         clippy::too_many_arguments,
         reason = "these are the arguments that Relay gives a connection"
@@ -109,21 +100,18 @@ impl Query {
     async fn clients(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Which clients; all of them without it.")] filter: Option<ClientFilter>,
-        #[graphql(desc = "The order; by creation without it.")] order_by: Option<ClientOrder>,
-        #[graphql(desc = "How many from the start, or after `after`: 50 unless given, at most 500.")] first: Option<
-            i32,
-        >,
-        #[graphql(desc = "Only clients after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, or before `before`: at most 500. Not together with `first`.")]
-        last: Option<i32>,
-        #[graphql(desc = "Only clients before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only clients that match; all clients by default.")] filter: Option<ClientFilter>,
+        #[graphql(desc = "The order of the list; by creation by default.")] order_by: Option<ClientOrder>,
+        #[graphql(desc = "Number of entries from the start: 50 by default, at most 500.")] first: Option<i32>,
+        #[graphql(desc = "Only entries after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Number of entries from the end: at most 500. Not together with `first`.")] last: Option<i32>,
+        #[graphql(desc = "Only entries before this cursor.")] before: Option<String>,
     ) -> Result<RawObject<Connection<Client>>> {
         let (filter, order) = (filter.unwrap_or_default(), order_by.unwrap_or_default());
         let arguments = PageArguments {
-            first: first.map(i64::from),
+            first,
             after,
-            last: last.map(i64::from),
+            last,
             before,
         };
         let range = arguments.range("clients", "")?;
@@ -147,53 +135,46 @@ impl Query {
         )
         .await?;
         let row = PageRow {
-            page: &page,
+            list: &page,
             loaded: &loaded,
-            total: page.total,
         };
         RawObject::object(context, row, &selection)
     }
 
-    /// A page of the messages to clients, newest first: by `createdAt`, then by `encodedKey`. Cursors name a place in
-    /// this order, not a number: no message is skipped or repeated because others come.
+    /// A page of messages to clients, newest first: ordered by `createdAt`, then by `encodedKey`. New messages don't
+    /// make pages skip or repeat others. Requires VIEW_MESSAGES.
     async fn messages(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Which messages; all of them without it.")] filter: Option<MessageFilter>,
-        #[graphql(desc = "How many from the start, or after `after`: 50 unless given, at most 500.")] first: Option<
-            i32,
-        >,
-        #[graphql(desc = "Only messages after this cursor.")] after: Option<String>,
-        #[graphql(desc = "How many from the end, or before `before`: at most 500. Not together with `first`.")]
-        last: Option<i32>,
-        #[graphql(desc = "Only messages before this cursor.")] before: Option<String>,
+        #[graphql(desc = "Only messages that match; all messages by default.")] filter: Option<MessageFilter>,
+        #[graphql(desc = "Number of entries from the start: 50 by default, at most 500.")] first: Option<i32>,
+        #[graphql(desc = "Only entries after this cursor.")] after: Option<String>,
+        #[graphql(desc = "Number of entries from the end: at most 500. Not together with `first`.")] last: Option<i32>,
+        #[graphql(desc = "Only entries before this cursor.")] before: Option<String>,
     ) -> Result<RawObject<Connection<Message>>> {
         let arguments = PageArguments {
-            first: first.map(i64::from),
+            first,
             after,
-            last: last.map(i64::from),
+            last,
             before,
         };
         messages::page(context, filter.unwrap_or_default(), arguments).await
     }
 
-    /// All sets of custom fields, in their order.
+    /// All sets of custom fields, in order.
     async fn custom_field_sets(&self, context: &Context<'_>) -> Result<Vec<RawObject<CustomFieldSet>>> {
         let definitions = definitions(context).await?;
         let selection = selection::<CustomFieldSet>(context)?;
-        let rows = definitions.sets.iter().map(|set| SetRow {
-            set,
-            definitions: &definitions,
-        });
+        let rows = definitions.sets.iter().map(|set| (&**set, &*definitions));
         rows.map(|row| RawObject::object(context, row, &selection))
             .collect::<Result<_>>()
     }
 
-    /// The definition of a custom field; null when there is none.
+    /// The definition of a custom field; null if it doesn't exist.
     async fn custom_field(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "Which custom field.")] by: CustomFieldBy,
+        #[graphql(desc = "The custom field.")] by: CustomFieldBy,
     ) -> Result<Option<RawObject<CustomField>>> {
         let definitions = definitions(context).await?;
         let field = match by {
@@ -204,15 +185,12 @@ impl Query {
                 _ => None,
             },
         };
-        let row = field.map(|field| FieldRow {
-            field,
-            definitions: &definitions,
-        });
+        let row = field.map(|field| (field, &*definitions));
         let selection = selection::<CustomField>(context)?;
         row.map(|row| RawObject::object(context, row, &selection)).transpose()
     }
 
-    /// All client roles, in their order.
+    /// All client roles, in order.
     async fn client_roles(&self, context: &Context<'_>) -> Result<Vec<RawObject<ClientRole>>> {
         let selection = selection::<ClientRole>(context)?;
         let definitions = definitions(context).await?;
@@ -223,27 +201,26 @@ impl Query {
             .collect::<Result<_>>()
     }
 
-    /// All message templates, in the order of their creation.
+    /// All message templates, ordered by creation.
     async fn message_templates(&self, context: &Context<'_>) -> Result<Vec<RawObject<MessageTemplate>>> {
         let selection = selection::<MessageTemplate>(context)?;
         let definitions = &*definitions(context).await?;
         let rights = &*caller(context)?.rights;
-        let rows = definitions.templates.iter().map(|template| TemplateRow {
-            template,
-            definitions,
-            rights,
-        });
+        let rows = definitions
+            .templates
+            .iter()
+            .map(|template| (&**template, definitions, rights));
         rows.map(|row| RawObject::object(context, row, &selection))
             .collect::<Result<_>>()
     }
 
-    /// A message as a client would get it now, without sending it; null when there is no such template or client.
+    /// A message as a client would get it now. It isn't sent. Null if the template or the client doesn't exist.
     async fn preview_message(
         &self,
         context: &Context<'_>,
-        #[graphql(desc = "The id of the template.")] template_id: String,
-        #[graphql(desc = "The client it would be written to.")] client: ClientBy,
-        #[graphql(desc = "The language; the client's own without it.")] language: Option<Language>,
+        #[graphql(desc = "The ID of the template.")] template_id: String,
+        #[graphql(desc = "The client who would get the message.")] client: ClientBy,
+        #[graphql(desc = "The language; the client's preferred language by default.")] language: Option<Language>,
     ) -> Result<Option<RawObject<MessagePreview>>> {
         let Some(named) = client.named() else { return Ok(None) };
         let templates = context.data::<Templates>()?;

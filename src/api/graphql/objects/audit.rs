@@ -1,145 +1,52 @@
 //! A record of the audit log.
 
-use std::borrow::Cow;
-
-use super::connection::{Listed, Words};
-use crate::api::graphql::{global_id::GlobalId, loaded::LoadedData};
+use super::connection::listed;
+use crate::api::graphql::global_id;
 use clientele_domain::{
     audit::{Action, HistoryPage, Record, Shown, Subject},
     caller::{CallerKind, Door},
 };
-use graphql_server::object::{Field, FieldKind, Object, Selection, list_of, maybe_list, object, one_of};
 
-pub struct AuditRecord;
+object! {
+    node AuditRecord = &'a Record, "One change, with its caller, time and contents. It is written together with the \
+        change and never altered.";
 
-impl Object for AuditRecord {
-    const NAME: &'static str = "AuditRecord";
-    const DESCRIPTION: &'static str =
-        "Who changed what, when and how. Written with the change itself, and never changed.";
-    const IS_NODE: bool = true;
-    type Row<'a> = &'a Record;
-    const FIELDS: &'static [Field<Self>] = &[
-        Field::id("id", "The global id.", |row| {
-            let (chain, position) = (row.key.chain.clone(), row.key.position.to_string());
-            GlobalId::AuditRecord { chain, position }.encode()
-        }),
-        Field::instant("at", "When it was done.", |row| row.at),
-        Field {
-            name: "caller",
-            description: "Who did it.",
-            kind: FieldKind::Objects {
-                ty: one_of::<AuditCaller>,
-                select: Selection::of::<AuditCaller>,
-                arguments: &[],
-                write: |row, field, json| object::<AuditCaller>(row, &field.selection, json),
-            },
-        },
-        Field::one_of::<Door>("door", "The way it came in.", |row| Some(row.door.as_str())),
-        Field::maybe_text(
-            "requestId",
-            "The id of the request, as in its answer and in the log; null when it was no request.",
-            |row| Some(row.request_id.as_str()).filter(|id| !id.is_empty()),
-        ),
-        Field::one_of::<Subject>("subject", "What kind of thing was changed.", |row| {
-            Some(row.subject.as_str())
-        }),
-        Field::text(
-            "subjectKey",
-            "The key of what was changed, which may be no more.",
-            |row| Cow::Borrowed(&row.subject_key),
-        ),
-        Field::one_of::<Action>("action", "What was done to it.", |row| Some(row.action.as_str())),
-        Field {
-            name: "changes",
-            description: "The members that changed; null once they have been erased.",
-            kind: FieldKind::Objects {
-                ty: |registry| list_of::<AuditChange>(registry).trim_end_matches('!').to_owned(),
-                select: Selection::of::<AuditChange>,
-                arguments: &[],
-                write: |row, field, json| maybe_list::<AuditChange>(row.changes.as_deref(), &field.selection, json),
-            },
-        },
-    ];
+    id id "The global ID." => |row| global_id::encode(Self::NAME, &[&row.key.chain, &row.key.position.to_string()]);
+    instant at "The time of the change." => |row| row.at;
+    one<AuditCaller> caller "The caller who made the change." => |row| row;
+    enum<Door> door "The API or command that the change came through." => |row| row.door.as_str();
+    maybe_text requestId "The ID of the request, as in its response and in the log; null if the change wasn't made by \
+        a request." => |row| Some(row.request_id.as_str()).filter(|id| !id.is_empty());
+    enum<Subject> subject "The kind of object that was changed." => |row| row.subject.as_str();
+    text subjectKey "The key of the changed object, which may have been deleted since." => |row| &row.subject_key;
+    enum<Action> action "The kind of change." => |row| row.action.as_str();
+    maybe_list<AuditChange> changes "The values that changed; null if they have been erased since."
+        => |row| row.changes.as_deref();
 }
 
-pub struct AuditCaller;
+object! {
+    type AuditCaller = &'a Record, "The caller who made a change, as of the time of the change.";
 
-impl Object for AuditCaller {
-    const NAME: &'static str = "AuditCaller";
-    const DESCRIPTION: &'static str = "Who did something, as it was then.";
-    type Row<'a> = &'a Record;
-    const FIELDS: &'static [Field<Self>] = &[
-        Field::one_of::<CallerKind>("kind", "What kind of caller it was.", |row| {
-            Some(row.caller_kind.as_str())
-        }),
-        Field::text(
-            "id",
-            "What tells callers of one kind apart and never changes: the key of a user or token, the subject of an issued token.",
-            |row| Cow::Borrowed(&row.caller_id),
-        ),
-        Field::text("name", "What people called it then.", |row| {
-            Cow::Borrowed(&row.caller_name)
-        }),
-    ];
+    enum<CallerKind> kind "The kind of caller." => |row| row.caller_kind.as_str();
+    text id "The permanent ID of the caller among callers of its kind: the key of a user or token, or the subject of \
+        an issued token." => |row| &row.caller_id;
+    text name "The display name at that time." => |row| &row.caller_name;
 }
 
-pub struct AuditChange;
+object! {
+    type AuditChange = &'a Shown, "A value that changed. Values of a new object have no `before`; values of a deleted \
+        object have no `after`.";
 
-impl Object for AuditChange {
-    const NAME: &'static str = "AuditChange";
-    const DESCRIPTION: &'static str =
-        "A member that changed. What is new had no values before, and what was deleted has none after.";
-    type Row<'a> = &'a Shown;
-    const FIELDS: &'static [Field<Self>] = &[
-        Field::texts(
-            "path",
-            "Where it is: names of this API, with the keys or ids of list members in between.",
-            |row| row.path.clone(),
-        ),
-        Field::maybe_text(
-            "before",
-            "The value before, as text; null when there was none.",
-            |row| row.before.as_deref(),
-        ),
-        Field::maybe_text("after", "The value after, as text; null when there was none.", |row| {
-            row.after.as_deref()
-        }),
-        Field::boolean(
-            "masked",
-            "Whether the values are kept from you: they are secret, or of a set that you may not view.",
-            |row| row.masked,
-        ),
-    ];
+    texts path "The path to the value: field names of this API, with the keys or IDs of list entries in between."
+        => |row| row.path.clone();
+    maybe_text before "The value before the change, as text; null if there was none." => |row| row.before.as_deref();
+    maybe_text after "The value after the change, as text; null if there was none." => |row| row.after.as_deref();
+    boolean masked "True if the values are hidden from you, because they are secret or belong to a custom field set \
+        that you may not view." => |row| row.masked;
 }
 
-impl Listed for AuditRecord {
-    type Page = HistoryPage;
-    const WORDS: Words = Words {
-        connection: "AuditRecordConnection",
-        page: "A page of records, newest first.",
-        edges: "The records of the page, each with its cursor.",
-        nodes: "The records of the page.",
-        total: "The number of records in the list, exact up to 10,000: see `totalCountPrecision`. Counted only if \
-                selected.",
-        edge: "AuditRecordEdge",
-        entry: "A record in a page.",
-        cursor: "Where the record stands in the list: for `after` and `before`.",
-        node: "The record.",
-    };
-
-    fn more(page: &HistoryPage) -> (bool, bool) {
-        (page.records.has_next, page.records.has_previous)
-    }
-
-    fn count(page: &HistoryPage) -> usize {
-        page.records.rows.len()
-    }
-
-    fn cursor(page: &HistoryPage, at: usize) -> String {
-        page.cursor(&page.records.rows[at])
-    }
-
-    fn row<'a>(page: &'a HistoryPage, at: usize, _: &'a LoadedData) -> &'a Record {
-        &page.records.rows[at]
-    }
+listed! {
+    AuditRecord, "A page of audit records, newest first.", HistoryPage => records: Record;
+    cursor |page, record| page.cursor(record);
+    row |record, _| record
 }

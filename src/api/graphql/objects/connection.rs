@@ -1,65 +1,85 @@
 //! Relay's connections, for any type that comes in pages.
 
-use std::{borrow::Cow, marker::PhantomData};
+use std::marker::PhantomData;
 
 use crate::api::graphql::loaded::LoadedData;
-use clientele_storage::paging::{CountPrecision, Total};
-use graphql_server::object::{Argument, Field, FieldKind, Object, Selection, list, list_of, object, one_of};
+use clientele_storage::paging::{CountPrecision, Page, Total};
+use graphql_server::object::{Argument, Field, Object};
 
 /// A type whose objects come in pages.
 pub trait Listed: Object {
-    type Page: Send + Sync + 'static;
-    const WORDS: Words;
+    const CONNECTION: &'static str;
+    const EDGE: &'static str;
+    const DESCRIPTION_OF_PAGE: &'static str;
+    /// A page with everything that belongs to it.
+    type List: Send + Sync + 'static;
+    type Entry: 'static;
 
-    /// Two flags: more entries after the page, and more before it.
-    fn more(page: &Self::Page) -> (bool, bool);
-    fn count(page: &Self::Page) -> usize;
-    fn cursor(page: &Self::Page, at: usize) -> String;
-    fn row<'a>(page: &'a Self::Page, at: usize, loaded: &'a LoadedData) -> Self::Row<'a>;
+    fn page(list: &Self::List) -> &Page<Self::Entry>;
+    fn total(list: &Self::List) -> Option<Total>;
+    fn cursor(list: &Self::List, entry: &Self::Entry) -> String;
+    fn row<'a>(entry: &'a Self::Entry, loaded: &'a LoadedData) -> Self::Row<'a>;
 }
 
-/// The names and descriptions of a type's pages in the schema.
-pub struct Words {
-    pub connection: &'static str,
-    pub page: &'static str,
-    pub edges: &'static str,
-    pub nodes: &'static str,
-    pub total: &'static str,
-    pub edge: &'static str,
-    pub entry: &'static str,
-    pub cursor: &'static str,
-    pub node: &'static str,
+/// Makes the objects of a type come in pages: `$page` is the member of the list that has the entries.
+macro_rules! listed {
+    ($ty:ident, $description:literal, $list:ty => $page:ident: $entry:ty;
+        cursor |$of:pat_param, $cursor_of:ident| $cursor:expr;
+        row |$row_of:ident, $loaded:pat_param| $row:expr) => {
+        impl $crate::api::graphql::objects::connection::Listed for $ty {
+            const CONNECTION: &'static str = concat!(stringify!($ty), "Connection");
+            const EDGE: &'static str = concat!(stringify!($ty), "Edge");
+            const DESCRIPTION_OF_PAGE: &'static str = $description;
+            type List = $list;
+            type Entry = $entry;
+
+            fn page(list: &$list) -> &clientele_storage::paging::Page<$entry> {
+                &list.$page
+            }
+
+            fn total(list: &$list) -> Option<clientele_storage::paging::Total> {
+                list.total
+            }
+
+            fn cursor($of: &$list, $cursor_of: &$entry) -> String {
+                $cursor
+            }
+
+            fn row<'a>(
+                $row_of: &'a $entry,
+                $loaded: &'a $crate::api::graphql::loaded::LoadedData,
+            ) -> <Self as graphql_server::object::Object>::Row<'a> {
+                $row
+            }
+        }
+    };
+}
+pub(super) use listed;
+
+pub const fn argument(name: &'static str, description: &'static str, ty: &'static str) -> Argument {
+    Argument { name, description, ty }
 }
 
 /// The arguments of a connection inside an object.
 pub const PAGE_ARGUMENTS: &[Argument] = &[
-    Argument {
-        name: "first",
-        description: "How many from the start, or after `after`: 50 unless given, at most 500.",
-        ty: "Int",
-    },
-    Argument {
-        name: "after",
-        description: "Only those after this cursor.",
-        ty: "String",
-    },
-    Argument {
-        name: "last",
-        description: "How many from the end, or before `before`: at most 500. Not together with `first`.",
-        ty: "Int",
-    },
-    Argument {
-        name: "before",
-        description: "Only those before this cursor.",
-        ty: "String",
-    },
+    argument(
+        "first",
+        "Number of entries from the start: 50 by default, at most 500.",
+        "Int",
+    ),
+    argument("after", "Only entries after this cursor.", "String"),
+    argument(
+        "last",
+        "Number of entries from the end: at most 500. Not together with `first`.",
+        "Int",
+    ),
+    argument("before", "Only entries before this cursor.", "String"),
 ];
 
 /// A page, and the data around its rows.
 pub struct PageRow<'a, T: Listed> {
-    pub page: &'a T::Page,
+    pub list: &'a T::List,
     pub loaded: &'a LoadedData,
-    pub total: Option<Total>,
 }
 
 impl<T: Listed> Clone for PageRow<'_, T> {
@@ -70,148 +90,73 @@ impl<T: Listed> Clone for PageRow<'_, T> {
 
 impl<T: Listed> Copy for PageRow<'_, T> {}
 
-pub struct EdgeRow<'a, T: Listed> {
-    page: PageRow<'a, T>,
-    at: usize,
-}
-
-impl<T: Listed> Clone for EdgeRow<'_, T> {
-    fn clone(&self) -> Self {
-        *self
+impl<'a, T: Listed> PageRow<'a, T> {
+    fn entries(self) -> impl Iterator<Item = &'a T::Entry> {
+        T::page(self.list).rows.iter()
     }
 }
-
-impl<T: Listed> Copy for EdgeRow<'_, T> {}
 
 pub struct Connection<T>(PhantomData<fn() -> T>);
 
 impl<T: Listed> Object for Connection<T> {
-    const NAME: &'static str = T::WORDS.connection;
-    const DESCRIPTION: &'static str = T::WORDS.page;
+    const NAME: &'static str = T::CONNECTION;
+    const DESCRIPTION: &'static str = T::DESCRIPTION_OF_PAGE;
     type Row<'a> = PageRow<'a, T>;
-    const FIELDS: &'static [Field<Self>] = &[
-        Field {
-            name: "edges",
-            description: T::WORDS.edges,
-            kind: FieldKind::Objects {
-                ty: list_of::<Edge<T>>,
-                select: Selection::of::<Edge<T>>,
-                arguments: &[],
-                write: |row, field, json| {
-                    let edges = (0..T::count(row.page)).map(|at| EdgeRow { page: row, at });
-                    list::<Edge<T>>(edges, &field.selection, json);
-                },
-            },
-        },
-        Field {
-            name: "nodes",
-            description: T::WORDS.nodes,
-            kind: FieldKind::Objects {
-                ty: list_of::<T>,
-                select: Selection::of::<T>,
-                arguments: &[],
-                write: |row, field, json| {
-                    let rows = (0..T::count(row.page)).map(|at| T::row(row.page, at, row.loaded));
-                    list::<T>(rows, &field.selection, json);
-                },
-            },
-        },
-        Field {
-            name: "pageInfo",
-            description: "Whether there is more, and how to get it.",
-            kind: FieldKind::Objects {
-                ty: one_of::<PageInfo>,
-                select: Selection::of::<PageInfo>,
-                arguments: &[],
-                write: |row, field, json| {
-                    let (has_next, has_previous) = T::more(row.page);
-                    let last = T::count(row.page).checked_sub(1);
-                    let [start, end] = [last.map(|_| 0), last].map(|at| at.map(|at| T::cursor(row.page, at)));
-                    let info = PageInfoRow {
-                        has_next,
-                        has_previous,
-                        start: start.as_deref(),
-                        end: end.as_deref(),
-                    };
-                    object::<PageInfo>(info, &field.selection, json);
-                },
-            },
-        },
-        Field {
-            name: "totalCount",
-            description: T::WORDS.total,
-            kind: FieldKind::Int(|row| row.total.map_or(0, |total| total.count)),
-        },
-        Field::one_of::<CountPrecision>(
-            "totalCountPrecision",
-            "EXACT if `totalCount` is the number of entries in the list; AT_LEAST if there are more, as a \
-                          count ends at 10,000.",
-            |row| Some(row.total?.precision.as_str()),
-        ),
-    ];
+    const FIELDS: &'static [Field<Self>] = fields! {
+        list<Edge<T>> edges "The entries of this page, each with its cursor."
+            => |row| row.entries().map(|entry| (row, entry));
+        list<T> nodes "The entries of this page, without their cursors."
+            => |row| row.entries().map(|entry| T::row(entry, row.loaded));
+        one<PageInfo> pageInfo "The position of this page in the list." => |row| &PagePosition::of::<T>(row.list);
+        int totalCount "The number of entries in the list, counted up to 10,000: see `totalCountPrecision`. It is \
+            counted only if it is selected." => |row| T::total(row.list).map_or(0, |total| total.count);
+        enum<CountPrecision> totalCountPrecision "EXACT if `totalCount` is the number of entries in the list; AT_LEAST \
+            if the list has more entries, because counting stops at 10,000."
+            => |row| T::total(row.list)?.precision.as_str();
+    };
 }
 
 pub struct Edge<T>(PhantomData<fn() -> T>);
 
 impl<T: Listed> Object for Edge<T> {
-    const NAME: &'static str = T::WORDS.edge;
-    const DESCRIPTION: &'static str = T::WORDS.entry;
-    type Row<'a> = EdgeRow<'a, T>;
-    const FIELDS: &'static [Field<Self>] = &[
-        Field {
-            name: "cursor",
-            description: T::WORDS.cursor,
-            kind: FieldKind::Text(|row| Cow::Owned(T::cursor(row.page.page, row.at))),
-        },
-        Field {
-            name: "node",
-            description: T::WORDS.node,
-            kind: FieldKind::Objects {
-                ty: one_of::<T>,
-                select: Selection::of::<T>,
-                arguments: &[],
-                write: |row, field, json| {
-                    object::<T>(T::row(row.page.page, row.at, row.page.loaded), &field.selection, json);
-                },
-            },
-        },
-    ];
+    const NAME: &'static str = T::EDGE;
+    const DESCRIPTION: &'static str = "An entry of a page, with its cursor.";
+    type Row<'a> = (PageRow<'a, T>, &'a T::Entry);
+    const FIELDS: &'static [Field<Self>] = fields! {
+        text cursor "The position of this entry in the list, for `after` and `before`."
+            => |(row, entry)| T::cursor(row.list, entry);
+        one<T> node "The entry." => |(row, entry)| T::row(entry, row.loaded);
+    };
 }
 
-#[derive(Clone, Copy)]
-pub struct PageInfoRow<'a> {
+/// The position of a page in its list, the same for pages of any type.
+pub struct PagePosition {
     has_next: bool,
     has_previous: bool,
-    start: Option<&'a str>,
-    end: Option<&'a str>,
+    start: Option<String>,
+    end: Option<String>,
 }
 
-pub struct PageInfo;
+impl PagePosition {
+    fn of<T: Listed>(list: &T::List) -> Self {
+        let page = T::page(list);
+        let cursor = |entry| T::cursor(list, entry);
+        Self {
+            has_next: page.has_next,
+            has_previous: page.has_previous,
+            start: page.rows.first().map(cursor),
+            end: page.rows.last().map(cursor),
+        }
+    }
+}
 
-impl Object for PageInfo {
-    const NAME: &'static str = "PageInfo";
-    const DESCRIPTION: &'static str = "Whether there is more, and how to get it.";
-    type Row<'a> = PageInfoRow<'a>;
-    const FIELDS: &'static [Field<Self>] = &[
-        Field::boolean(
-            "hasNextPage",
-            "Whether there is more after this page. Known when reading forward, or from a `before`.",
-            |row| row.has_next,
-        ),
-        Field::boolean(
-            "hasPreviousPage",
-            "Whether there is more before this page. Known when reading backward, or from an `after`.",
-            |row| row.has_previous,
-        ),
-        Field::maybe_text(
-            "startCursor",
-            "The cursor of the first entry; null in an empty page.",
-            |row| row.start,
-        ),
-        Field::maybe_text(
-            "endCursor",
-            "The cursor of the last entry; null in an empty page.",
-            |row| row.end,
-        ),
-    ];
+object! {
+    type PageInfo = &'a PagePosition, "The position of a page in its list.";
+
+    boolean hasNextPage "True if there are entries after this page. Reliable with `first` or `before`."
+        => |row| row.has_next;
+    boolean hasPreviousPage "True if there are entries before this page. Reliable with `last` or `after`."
+        => |row| row.has_previous;
+    maybe_text startCursor "The cursor of the first entry; null if the page is empty." => |row| row.start.as_deref();
+    maybe_text endCursor "The cursor of the last entry; null if the page is empty." => |row| row.end.as_deref();
 }

@@ -1,169 +1,61 @@
 //! The definitions that clients follow: custom fields, their options and sets; and client roles.
 
-use std::borrow::Cow;
-
 use entity::{client_role, custom_field_option, custom_field_set};
 
-use crate::api::graphql::global_id::GlobalId;
+use crate::api::graphql::global_id;
 use clientele_domain::definitions::{self, Definitions, FieldState, Kind, SetUsage};
-use graphql_server::object::{Field, FieldKind, Object, Selection, list, list_of, object, one_of};
 
-/// A definition, and all other definitions.
-#[derive(Clone, Copy)]
-pub struct FieldRow<'a> {
-    pub field: &'a definitions::Field,
-    pub definitions: &'a Definitions,
+/// A custom field, and all definitions.
+pub type FieldRow<'a> = (&'a definitions::Field, &'a Definitions);
+/// A set of custom fields, and all definitions.
+pub type SetRow<'a> = (&'a custom_field_set::Model, &'a Definitions);
+
+object! {
+    node CustomField = FieldRow<'a>, "The definition of a custom field.";
+
+    id id "The global ID." => |(field, _)| global_id::encode(Self::NAME, &[&field.row.encoded_key]);
+    text encodedKey "The key of the field." => |(field, _)| &field.row.encoded_key;
+    text fieldId "The ID of the field, which inputs use to name it." => |(field, _)| &field.row.field_id;
+    text name "The display name." => |(field, _)| &field.row.name;
+    maybe_text description "The purpose of the field." => |(field, _)| field.row.description.as_deref();
+    enum<Kind> type "The type of the values." => |(field, _)| field.kind.as_str();
+    enum<FieldState> state "ACTIVE if the field takes new values." => |(field, _)| &field.row.state;
+    boolean required "True if every client must have a value." => |(field, _)| field.row.required;
+    maybe_text pattern "The required form of a text, in which `#` is a digit, `@` a letter, `$` a digit or letter, and \
+        any other character itself; null if any text is allowed." => |(field, _)| field.row.pattern.as_deref();
+    maybe_int maxLength "The maximum length of a text, in characters; null for other types."
+        => |(field, _)| field.longest().map(|length| length as i64);
+    list<CustomFieldOption> options "The options of a SELECTION field, in order; empty for other types."
+        => |(field, _)| &field.options;
+    one<CustomFieldSet> set "The set that the field belongs to." => |(field, definitions)| (&field.set, definitions);
 }
 
-#[derive(Clone, Copy)]
-pub struct SetRow<'a> {
-    pub set: &'a custom_field_set::Model,
-    pub definitions: &'a Definitions,
+object! {
+    type CustomFieldOption = &'a custom_field_option::Model, "A value that a SELECTION field offers.";
+
+    text encodedKey "The key of the option." => |row| &row.encoded_key;
+    text value "The value." => |row| &row.value;
 }
 
-pub struct CustomField;
+object! {
+    node CustomFieldSet = SetRow<'a>, "A set of custom fields.";
 
-impl Object for CustomField {
-    const NAME: &'static str = "CustomField";
-    const DESCRIPTION: &'static str = "The definition of a custom field.";
-    const IS_NODE: bool = true;
-    type Row<'a> = FieldRow<'a>;
-    const FIELDS: &'static [Field<Self>] = &[
-        Field::id("id", "The global id.", |row| {
-            GlobalId::CustomField(row.field.row.encoded_key.clone()).encode()
-        }),
-        Field::text("encodedKey", "The key of the field.", |row| {
-            Cow::Borrowed(&row.field.row.encoded_key)
-        }),
-        Field::text("fieldId", "The id that submissions name the field by.", |row| {
-            Cow::Borrowed(&row.field.row.field_id)
-        }),
-        Field::text("name", "The name people see.", |row| Cow::Borrowed(&row.field.row.name)),
-        Field::maybe_text("description", "What the field is for.", |row| {
-            row.field.row.description.as_deref()
-        }),
-        Field::one_of::<Kind>("type", "What kind of value it holds.", |row| {
-            Some(row.field.kind.as_str())
-        }),
-        Field::one_of::<FieldState>("state", "Whether it takes values.", |row| Some(&row.field.row.state)),
-        Field::boolean("required", "Whether every client needs a value for it.", |row| {
-            row.field.row.required
-        }),
-        Field::maybe_text(
-            "pattern",
-            "The form of its text, where `#` is a digit, `@` a letter, `$` either, all else itself.",
-            |row| row.field.row.pattern.as_deref(),
-        ),
-        Field::maybe_int(
-            "maxLength",
-            "The longest text it takes, in characters; null where the type isn't text.",
-            |row| row.field.longest().map(|length| length as i64),
-        ),
-        Field {
-            name: "options",
-            description: "The values on offer, for a SELECTION field; empty for other types.",
-            kind: FieldKind::Objects {
-                ty: list_of::<CustomFieldOption>,
-                select: Selection::of::<CustomFieldOption>,
-                arguments: &[],
-                write: |row, field, json| list::<CustomFieldOption>(&row.field.options, &field.selection, json),
-            },
-        },
-        Field {
-            name: "set",
-            description: "The set it belongs to.",
-            kind: FieldKind::Objects {
-                ty: one_of::<CustomFieldSet>,
-                select: Selection::of::<CustomFieldSet>,
-                arguments: &[],
-                write: |row, field, json| {
-                    let set = SetRow {
-                        set: &row.field.set,
-                        definitions: row.definitions,
-                    };
-                    object::<CustomFieldSet>(set, &field.selection, json);
-                },
-            },
-        },
-    ];
+    id id "The global ID." => |(set, _)| global_id::encode(Self::NAME, &[&set.encoded_key]);
+    text encodedKey "The key of the set." => |(set, _)| &set.encoded_key;
+    text setId "The ID of the set, which inputs use to name it." => |(set, _)| &set.set_id;
+    text name "The display name." => |(set, _)| &set.name;
+    enum<SetUsage> usage "The number of values that a client can have for each field." => |(set, _)| &set.usage;
+    list<CustomField> fields "The fields of the set in order, including deactivated ones." => |(set, definitions)|
+        definitions.fields_of(&set.encoded_key).into_iter().map(|field| (field, definitions));
 }
 
-pub struct CustomFieldOption;
+object! {
+    node ClientRole = &'a client_role::Model, "A role that a client can have in the bank.";
 
-impl Object for CustomFieldOption {
-    const NAME: &'static str = "CustomFieldOption";
-    const DESCRIPTION: &'static str = "A value that a SELECTION field offers.";
-    type Row<'a> = &'a custom_field_option::Model;
-    const FIELDS: &'static [Field<Self>] = &[
-        Field::text("encodedKey", "The key of the option.", |row| {
-            Cow::Borrowed(&row.encoded_key)
-        }),
-        Field::text("value", "The value itself.", |row| Cow::Borrowed(&row.value)),
-    ];
-}
-
-pub struct CustomFieldSet;
-
-impl Object for CustomFieldSet {
-    const NAME: &'static str = "CustomFieldSet";
-    const DESCRIPTION: &'static str = "A set of custom fields.";
-    const IS_NODE: bool = true;
-    type Row<'a> = SetRow<'a>;
-    const FIELDS: &'static [Field<Self>] = &[
-        Field::id("id", "The global id.", |row| {
-            GlobalId::CustomFieldSet(row.set.encoded_key.clone()).encode()
-        }),
-        Field::text("encodedKey", "The key of the set.", |row| {
-            Cow::Borrowed(&row.set.encoded_key)
-        }),
-        Field::text("setId", "The id that submissions name the set by.", |row| {
-            Cow::Borrowed(&row.set.set_id)
-        }),
-        Field::text("name", "The name people see.", |row| Cow::Borrowed(&row.set.name)),
-        Field::one_of::<SetUsage>("usage", "How many values a client can have for each field.", |row| {
-            Some(&row.set.usage)
-        }),
-        Field {
-            name: "fields",
-            description: "The fields of the set, in their order; deactivated ones, too.",
-            kind: FieldKind::Objects {
-                ty: list_of::<CustomField>,
-                select: Selection::of::<CustomField>,
-                arguments: &[],
-                write: |row, field, json| {
-                    let fields = row.definitions.fields_of(&row.set.encoded_key);
-                    let rows = fields.into_iter().map(|field| FieldRow {
-                        field,
-                        definitions: row.definitions,
-                    });
-                    list::<CustomField>(rows, &field.selection, json);
-                },
-            },
-        },
-    ];
-}
-
-pub struct ClientRole;
-
-impl Object for ClientRole {
-    const NAME: &'static str = "ClientRole";
-    const DESCRIPTION: &'static str = "A role that clients have in the bank.";
-    const IS_NODE: bool = true;
-    type Row<'a> = &'a client_role::Model;
-    const FIELDS: &'static [Field<Self>] = &[
-        Field::id("id", "The global id.", |row| {
-            GlobalId::ClientRole(row.encoded_key.clone()).encode()
-        }),
-        Field::text("encodedKey", "The key of the role.", |row| {
-            Cow::Borrowed(&row.encoded_key)
-        }),
-        Field::text("roleId", "The id of the role.", |row| Cow::Borrowed(&row.role_id)),
-        Field::text("name", "The name people see.", |row| Cow::Borrowed(&row.name)),
-        Field::maybe_text("description", "What the role is for.", |row| row.description.as_deref()),
-        Field::boolean(
-            "isDefault",
-            "Whether clients that are given no role have this one.",
-            |row| row.is_default,
-        ),
-    ];
+    id id "The global ID." => |row| global_id::encode(Self::NAME, &[&row.encoded_key]);
+    text encodedKey "The key of the role." => |row| &row.encoded_key;
+    text roleId "The ID of the role, which inputs use to name it." => |row| &row.role_id;
+    text name "The display name." => |row| &row.name;
+    maybe_text description "The purpose of the role." => |row| row.description.as_deref();
+    boolean isDefault "True if clients have this role when no other role is set." => |row| row.is_default;
 }

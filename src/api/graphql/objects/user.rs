@@ -1,14 +1,11 @@
 //! Users, API tokens, and the caller itself.
 
-use std::borrow::Cow;
-
-use super::connection::{Listed, Words};
-use crate::api::graphql::{global_id::GlobalId, loaded::LoadedData};
+use super::connection::listed;
+use crate::api::graphql::global_id;
 use clientele_domain::{
     access::{self, Listing},
     caller::{Caller, CallerKind, Permission, Rights, Sets},
 };
-use graphql_server::object::{Field, Object};
 
 /// Names of permissions, in the order of their list.
 fn permissions(rights: &Rights) -> Vec<&'static str> {
@@ -23,153 +20,81 @@ fn ids(sets: &Sets) -> Option<Vec<String>> {
     }
 }
 
-/// The fields of rights, for a row with the method `rights`.
-macro_rules! with_rights {
-    ($rights:expr; $($field:expr),+ $(,)?) => {
-        &[
-            $($field,)+
-            Field::many_of::<Permission>("permissions", "What may be done.", |row| permissions($rights(*row))),
-            Field::maybe_texts("viewSets", "The ids of the custom field sets whose values may be seen beside those that may be changed; \
-                    null for all.", |row| ids(&$rights(*row).view_sets)),
-            Field::maybe_texts("editSets", "The ids of the custom field sets whose values may be changed; null for all.", |row| ids(&$rights(*row).edit_sets)),
-        ]
-    };
+object! {
+    node User = &'a access::User, "A user, who signs in with a name and a password.";
+
+    id id "The global ID." => |user| global_id::encode(Self::NAME, &[&user.row.encoded_key]);
+    text encodedKey "The key of the user." => |user| &user.row.encoded_key;
+    text name "The name that the user signs in with." => |user| &user.row.name;
+    boolean active "True if the user can sign in." => |user| user.row.active;
+    boolean passwordIsInitial "True if another user set the password, so that the user should change it."
+        => |user| user.row.initial;
+    maybe_text role "The role in the server configuration that sets the limits; null for the general limits."
+        => |user| user.row.role.as_deref();
+    int version "The version, which starts at 1 and grows by one with every change." => |user| user.row.version;
+    instant createdAt "The time at which the user was created." => |user| user.row.created_at;
+    instant updatedAt "The time of the last change." => |user| user.row.updated_at;
+    enums<Permission> permissions "The permissions of the user." => |user| permissions(&user.rights);
+    maybe_texts viewSets "The IDs of the custom field sets whose values the user can view, in addition to those in \
+        `editSets`; null for all sets." => |user| ids(&user.rights.view_sets);
+    maybe_texts editSets "The IDs of the custom field sets whose values the user can view and change; null for all \
+        sets." => |user| ids(&user.rights.edit_sets);
 }
 
-fn of_user(row: &access::User) -> &Rights {
-    &row.rights
+listed! {
+    User, "A page of users, ordered by name.", Listing<access::User> => page: access::User;
+    cursor |_, user| user.cursor();
+    row |user, _| user
 }
 
-fn of_token(row: &access::Token) -> &Rights {
-    &row.rights
+object! {
+    node Token = &'a access::Token, "An API token for a program. Its secret is returned once, on creation, and stored \
+        only as a hash.";
+
+    id id "The global ID." => |token| global_id::encode(Self::NAME, &[&token.row.encoded_key]);
+    text encodedKey "The key of the token. It isn't secret." => |token| &token.row.encoded_key;
+    text name "The purpose of the token." => |token| &token.row.name;
+    maybe_text role "The role in the server configuration that sets the limits; null for the general limits."
+        => |token| token.row.role.as_deref();
+    text createdBy "The display name of the creator at that time. Another caller may have this name now: `createdById` \
+        is permanent." => |token| &token.row.created_by;
+    maybe_enum<CallerKind> createdByKind "The kind of caller that created the token; null if unknown."
+        => |token| token.row.created_by_kind.as_deref();
+    maybe_text createdById "The permanent ID of the creator among callers of its kind: the key of a user or token, or \
+        the subject of an issued token. Null if unknown." => |token| token.row.created_by_id.as_deref();
+    instant createdAt "The time at which the token was created." => |token| token.row.created_at;
+    maybe_instant expiresAt "The time at which the token expires; null if it never does."
+        => |token| token.row.expires_at;
+    maybe_instant revokedAt "The time at which the token was revoked; null if it wasn't."
+        => |token| token.row.revoked_at;
+    enums<Permission> permissions "The permissions of the token." => |token| permissions(&token.rights);
+    maybe_texts viewSets "The IDs of the custom field sets whose values the token can view, in addition to those in \
+        `editSets`; null for all sets." => |token| ids(&token.rights.view_sets);
+    maybe_texts editSets "The IDs of the custom field sets whose values the token can view and change; null for all \
+        sets." => |token| ids(&token.rights.edit_sets);
 }
 
-fn of_viewer(row: ViewerRow<'_>) -> &Rights {
-    &row.caller.rights
+listed! {
+    Token, "A page of API tokens, ordered by creation.", Listing<access::Token> => page: access::Token;
+    cursor |_, token| token.cursor();
+    row |token, _| token
 }
 
-pub struct User;
+/// The caller, and true if its password is initial.
+pub type ViewerRow<'a> = (&'a Caller, bool);
 
-impl Object for User {
-    const NAME: &'static str = "User";
-    const DESCRIPTION: &'static str = "Somebody who signs in with a name and a password.";
-    const IS_NODE: bool = true;
-    type Row<'a> = &'a access::User;
-    const FIELDS: &'static [Field<Self>] = with_rights![of_user;
-        Field::id("id", "The global id.", |row| GlobalId::User(row.row.encoded_key.clone()).encode()),
-        Field::text("encodedKey", "The key of the user.", |row| Cow::Borrowed(&row.row.encoded_key)),
-        Field::text("name", "The name the user signs in with.", |row| Cow::Borrowed(&row.row.name)),
-        Field::boolean("active", "Whether the user may sign in.", |row| row.row.active),
-        Field::boolean("passwordIsInitial", "Whether somebody else has made the password, so that it is to be changed.", |row| row.row.initial),
-        Field::maybe_text("role", "The role whose limits the configuration sets; null for the general ones.", |row| row.row.role.as_deref()),
-        Field::int("version", "Counts the changes, from 1.", |row| row.row.version),
-        Field::instant("createdAt", "When the user was created.", |row| row.row.created_at),
-        Field::instant("updatedAt", "When the user was changed last.", |row| row.row.updated_at),
-    ];
-}
+object! {
+    type Viewer = ViewerRow<'a>, "The caller of this request, with its permissions.";
 
-impl Listed for User {
-    type Page = Listing<access::User>;
-    const WORDS: Words = Words {
-        connection: "UserConnection",
-        page: "A page of users, by name.",
-        edges: "The users of the page, each with its cursor.",
-        nodes: "The users of the page.",
-        total: "The number of users, exact up to 10,000: see `totalCountPrecision`. Counted only if selected.",
-        edge: "UserEdge",
-        entry: "A user in a page.",
-        cursor: "Where the user stands in the list: for `after` and `before`.",
-        node: "The user.",
-    };
-
-    fn more(listing: &Self::Page) -> (bool, bool) {
-        (listing.page.has_next, listing.page.has_previous)
-    }
-
-    fn count(listing: &Self::Page) -> usize {
-        listing.page.rows.len()
-    }
-
-    fn cursor(listing: &Self::Page, at: usize) -> String {
-        listing.page.rows[at].cursor()
-    }
-
-    fn row<'a>(listing: &'a Self::Page, at: usize, _: &'a LoadedData) -> &'a access::User {
-        &listing.page.rows[at]
-    }
-}
-
-pub struct Token;
-
-impl Object for Token {
-    const NAME: &'static str = "Token";
-    const DESCRIPTION: &'static str =
-        "An API token, for programs. The token itself is shown once, when it is created, and kept nowhere.";
-    const IS_NODE: bool = true;
-    type Row<'a> = &'a access::Token;
-    const FIELDS: &'static [Field<Self>] = with_rights![of_token;
-        Field::id("id", "The global id.", |row| GlobalId::Token(row.row.encoded_key.clone()).encode()),
-        Field::text("encodedKey", "The key of the token, which is no secret.", |row| Cow::Borrowed(&row.row.encoded_key)),
-        Field::text("name", "What the token is for.", |row| Cow::Borrowed(&row.row.name)),
-        Field::maybe_text("role", "The role whose limits the configuration sets; null for the general ones.", |row| row.row.role.as_deref()),
-        Field::text("createdBy", "What whoever created it was called then. Another one may have this name by now: `createdById` tells.", |row| Cow::Borrowed(&row.row.created_by)),
-        Field::one_of::<Option<CallerKind>>("createdByKind", "What kind of caller created it; null if that isn't known.", |row| row.row.created_by_kind.as_deref()),
-        Field::maybe_text("createdById", "What tells callers of that kind apart and never changes: the key of a user or token, the subject of an \
-                issued token. Null if it isn't known.", |row| row.row.created_by_id.as_deref()),
-        Field::instant("createdAt", "When it was created.", |row| row.row.created_at),
-        Field::maybe_instant("expiresAt", "When it ends; null: never.", |row| row.row.expires_at),
-        Field::maybe_instant("revokedAt", "When it was revoked; null while it wasn't.", |row| row.row.revoked_at),
-    ];
-}
-
-impl Listed for Token {
-    type Page = Listing<access::Token>;
-    const WORDS: Words = Words {
-        connection: "TokenConnection",
-        page: "A page of tokens, in the order of their creation.",
-        edges: "The tokens of the page, each with its cursor.",
-        nodes: "The tokens of the page.",
-        total: "The number of tokens, exact up to 10,000: see `totalCountPrecision`. Counted only if selected.",
-        edge: "TokenEdge",
-        entry: "A token in a page.",
-        cursor: "Where the token stands in the list: for `after` and `before`.",
-        node: "The token.",
-    };
-
-    fn more(listing: &Self::Page) -> (bool, bool) {
-        (listing.page.has_next, listing.page.has_previous)
-    }
-
-    fn count(listing: &Self::Page) -> usize {
-        listing.page.rows.len()
-    }
-
-    fn cursor(listing: &Self::Page, at: usize) -> String {
-        listing.page.rows[at].cursor()
-    }
-
-    fn row<'a>(listing: &'a Self::Page, at: usize, _: &'a LoadedData) -> &'a access::Token {
-        &listing.page.rows[at]
-    }
-}
-
-/// The caller, with the data that is stored of a user.
-#[derive(Clone, Copy)]
-pub struct ViewerRow<'a> {
-    pub caller: &'a Caller,
-    pub password_is_initial: bool,
-}
-
-pub struct Viewer;
-
-impl Object for Viewer {
-    const NAME: &'static str = "Viewer";
-    const DESCRIPTION: &'static str = "Who is asking, and what it may do.";
-    type Row<'a> = ViewerRow<'a>;
-    const FIELDS: &'static [Field<Self>] = with_rights![of_viewer;
-        Field::one_of::<CallerKind>("kind", "What kind of caller it is.", |row| Some(row.caller.kind.as_str())),
-        Field::text("name", "What people call it.", |row| Cow::Borrowed(&row.caller.name)),
-        Field::maybe_text("role", "The role whose limits the configuration sets; null for the general ones.", |row| row.caller.role.as_deref()),
-        Field::boolean("passwordIsInitial", "Whether somebody else has made the password: change it with `changePassword`.", |row| row.password_is_initial),
-    ];
+    enum<CallerKind> kind "The kind of caller." => |(caller, _)| caller.kind.as_str();
+    text name "The display name." => |(caller, _)| &*caller.name;
+    maybe_text role "The role in the server configuration that sets the limits; null for the general limits."
+        => |(caller, _)| caller.role.as_deref();
+    boolean passwordIsInitial "True if another user set your password. Change it with `changePassword`."
+        => |(_, password_is_initial)| password_is_initial;
+    enums<Permission> permissions "Your permissions." => |(caller, _)| permissions(&caller.rights);
+    maybe_texts viewSets "The IDs of the custom field sets whose values you can view, in addition to those in \
+        `editSets`; null for all sets." => |(caller, _)| ids(&caller.rights.view_sets);
+    maybe_texts editSets "The IDs of the custom field sets whose values you can view and change; null for all sets."
+        => |(caller, _)| ids(&caller.rights.edit_sets);
 }
