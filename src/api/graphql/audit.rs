@@ -13,10 +13,7 @@ use super::{
     },
     page::{PageArguments, of_argument},
 };
-use clientele_core::{
-    path,
-    problem::{Problem, ProblemCode},
-};
+use clientele_core::problem::Problem;
 use clientele_domain::{
     audit::{self, Action, AuditLog, NEWEST_FIRST, Subject},
     caller::{CallerKind, Door},
@@ -49,31 +46,15 @@ pub struct AuditFilter {
 
 impl AuditFilter {
     fn read(self) -> Result<audit::AuditFilter, Problem> {
-        let Self {
-            client,
-            subject,
-            subject_key,
-            caller_kind,
-            caller_id,
-            action,
-            door,
-            at,
-        } = self;
-        let client = client.map(|by| {
-            by.named().ok_or_else(|| {
-                let message = "This isn't the global id of a client.";
-                Problem::new(ProblemCode::Invalid, path!["filter", "client", "id"], message)
-            })
-        });
         Ok(audit::AuditFilter {
-            client: client.transpose()?,
-            subject,
-            subject_key,
-            caller_kind,
-            caller_id,
-            action,
-            door,
-            at,
+            client: ClientBy::in_filter(self.client)?,
+            subject: self.subject,
+            subject_key: self.subject_key,
+            caller_kind: self.caller_kind,
+            caller_id: self.caller_id,
+            action: self.action,
+            door: self.door,
+            at: self.at,
         })
     }
 }

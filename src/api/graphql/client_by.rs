@@ -3,6 +3,10 @@
 use async_graphql::{ID, OneofObject};
 
 use super::global_id::GlobalId;
+use clientele_core::{
+    path,
+    problem::{Problem, ProblemCode},
+};
 use clientele_domain::client_by::ClientBy as Named;
 
 /// Names a client by exactly one of these fields.
@@ -27,5 +31,17 @@ impl ClientBy {
                 _ => None,
             },
         }
+    }
+
+    /// The client that a filter names.
+    ///
+    /// # Errors
+    /// The global id isn't one of a client.
+    pub fn in_filter(by: Option<Self>) -> Result<Option<Named>, Problem> {
+        let Some(by) = by else { return Ok(None) };
+        by.named().map(Some).ok_or_else(|| {
+            let message = "This isn't the global id of a client.";
+            Problem::new(ProblemCode::Invalid, path!["filter", "client", "id"], message)
+        })
     }
 }

@@ -35,7 +35,7 @@ pub struct LoadedData {
     found: Found,
 }
 
-/// What loading has found.
+/// The data found so far.
 #[derive(Debug, Default)]
 struct Found {
     /// The clients that links and messages lead to.

@@ -43,25 +43,12 @@ pub struct MessageFilter {
 
 impl MessageFilter {
     fn read(self) -> Result<notify::MessageFilter, Problem> {
-        let Self {
-            client,
-            states,
-            channel,
-            template_id,
-            created_at,
-        } = self;
-        let client = client.map(|by| {
-            by.named().ok_or_else(|| {
-                let message = "This isn't the global id of a client.";
-                Problem::new(ProblemCode::Invalid, path!["filter", "client", "id"], message)
-            })
-        });
         Ok(notify::MessageFilter {
-            client: client.transpose()?,
-            states,
-            channel,
-            template_id,
-            created_at,
+            client: ClientBy::in_filter(self.client)?,
+            states: self.states,
+            channel: self.channel,
+            template_id: self.template_id,
+            created_at: self.created_at,
         })
     }
 }
@@ -70,23 +57,21 @@ impl MessageFilter {
 #[derive(InputObject)]
 pub struct ResendMessagesInput {
     /// The global IDs of the messages, at most 500. Either all of them are queued or none.
-    pub ids: Option<Vec<ID>>,
+    ids: Option<Vec<ID>>,
     /// Resends the failed messages that match this filter: the oldest first, at most 10,000 at once. `{}` matches all
     /// failed messages.
-    pub filter: Option<MessageFilter>,
+    filter: Option<MessageFilter>,
     /// An ID of your choice, which the payload returns unchanged.
     pub client_mutation_id: Option<String>,
 }
 
 impl ResendMessagesInput {
-    /// The messages that are meant, and what is to come back.
-    pub fn read(self) -> (Result<Resend, Problem>, Option<String>) {
-        let Self {
-            ids,
-            filter,
-            client_mutation_id,
-        } = self;
-        let which = match (ids, filter) {
+    /// The messages to resend.
+    ///
+    /// # Errors
+    /// Both `ids` and a `filter`, or neither.
+    pub fn read(self) -> Result<Resend, Problem> {
+        match (self.ids, self.filter) {
             (Some(ids), None) => {
                 let keys = ids.iter().map(|id| message_key(&GlobalId::decode(id)?));
                 Ok(Resend::Named(keys.collect()))
@@ -96,8 +81,7 @@ impl ResendMessagesInput {
                 let message = "Say which messages to resend: either by `ids` or by a `filter`.";
                 Err(Problem::new(ProblemCode::Invalid, path![], message))
             }
-        };
-        (which, client_mutation_id)
+        }
     }
 }
 

@@ -165,8 +165,8 @@ impl Mutation {
         let selection = selection::<ResendMessagesPayload>(context)?;
         let selections: Vec<&Selection> = selection.below("messages").map(|field| &field.selection).collect();
         let load_plan = LoadPlan::of_messages(&selections)?;
-        let (which, client_mutation_id) = input.read();
-        let outcome = match which {
+        let client_mutation_id = input.client_mutation_id.clone();
+        let outcome = match input.read() {
             Ok(which) => {
                 let messages = context.data::<Messages>()?;
                 messages.resend(caller(context)?, &which, super::now()).await?
