@@ -4,7 +4,7 @@ use async_graphql::{Context, Object as Root, Result};
 
 use super::{
     context::{caller, loaders, selection},
-    load_plan::{LoadPlan, asked},
+    load_plan::{LoadPlan, requested},
     loaded::LoadedData,
     mutation::answer,
     objects::{
@@ -14,13 +14,12 @@ use super::{
         },
         user::{Token, User, Viewer},
     },
-    page::{PageArguments, of_argument},
+    page::PageArguments,
 };
 use crate::api::Place;
 use clientele_domain::access::{
     Accounts, BY_CREATION, BY_NAME, ChangePassword, CreateToken, DeleteUser, RequestPlace, RevokeToken, UpsertUser,
 };
-use clientele_storage::paging::{Order, Window};
 use graphql_server::object::{RawObject, Selection};
 
 /// Reads users and API tokens.
@@ -50,19 +49,11 @@ impl AccountQuery {
         #[graphql(desc = "Number of entries from the end: at most 500. Not together with `first`.")] last: Option<i32>,
         #[graphql(desc = "Only entries before this cursor.")] before: Option<String>,
     ) -> Result<RawObject<Connection<User>>> {
-        let arguments = PageArguments {
-            first,
-            after,
-            last,
-            before,
-        };
-        let (window, selection) = (
-            window(arguments, "users", &BY_NAME)?,
-            selection::<Connection<User>>(context)?,
-        );
+        let window = PageArguments::new(first, after, last, before).window("users", "", &BY_NAME)?;
+        let selection = selection::<Connection<User>>(context)?;
         let accounts = context.data::<Accounts>()?;
-        let found = accounts.users(caller(context)?, &window, asked(&selection)).await?;
-        page::<User>(context, &found, &selection).await
+        let list = accounts.users(caller(context)?, &window, requested(&selection)).await?;
+        page::<User>(context, &list, &selection).await
     }
 
     /// A page of API tokens, including revoked and expired ones, ordered by creation. Requires MANAGE_USERS.
@@ -74,25 +65,14 @@ impl AccountQuery {
         #[graphql(desc = "Number of entries from the end: at most 500. Not together with `first`.")] last: Option<i32>,
         #[graphql(desc = "Only entries before this cursor.")] before: Option<String>,
     ) -> Result<RawObject<Connection<Token>>> {
-        let arguments = PageArguments {
-            first,
-            after,
-            last,
-            before,
-        };
-        let (window, selection) = (
-            window(arguments, "tokens", &BY_CREATION)?,
-            selection::<Connection<Token>>(context)?,
-        );
+        let window = PageArguments::new(first, after, last, before).window("tokens", "", &BY_CREATION)?;
+        let selection = selection::<Connection<Token>>(context)?;
         let accounts = context.data::<Accounts>()?;
-        let found = accounts.tokens(caller(context)?, &window, asked(&selection)).await?;
-        page::<Token>(context, &found, &selection).await
+        let list = accounts
+            .tokens(caller(context)?, &window, requested(&selection))
+            .await?;
+        page::<Token>(context, &list, &selection).await
     }
-}
-
-fn window(arguments: PageArguments, of: &str, order: &Order) -> Result<Window> {
-    let window = Window::of(&arguments.range(of, "")?, order);
-    Ok(window.map_err(|problem| of_argument("", &problem))?)
 }
 
 /// Users and tokens lead nowhere else.
@@ -144,13 +124,12 @@ impl AccountMutation {
         context: &Context<'_>,
         #[graphql(desc = "The user to create or change.")] input: UpsertUser,
     ) -> Result<RawObject<UpsertUserPayload>> {
-        let selection = selection::<UpsertUserPayload>(context)?;
         let accounts = context.data::<Accounts>()?;
         let outcome = accounts
             .upsert_user(caller(context)?, &input, &Admitted::of(context), super::now())
             .await?;
         let stored = outcome.as_ref().map(|(user, created)| (user, *created));
-        answer(context, &selection, stored, input.client_mutation_id.as_deref())
+        answer(context, stored, input.client_mutation_id.as_deref())
     }
 
     /// Deletes a user. Within 10 seconds, no server accepts its password any more. Tokens that the user created stay
@@ -161,11 +140,13 @@ impl AccountMutation {
         context: &Context<'_>,
         #[graphql(desc = "The user to delete.")] input: DeleteUser,
     ) -> Result<RawObject<DeleteUserPayload>> {
-        let selection = selection::<DeleteUserPayload>(context)?;
         let accounts = context.data::<Accounts>()?;
         let outcome = accounts.delete_user(caller(context)?, &input, super::now()).await?;
-        let stored = outcome.as_ref().map(String::as_str);
-        answer(context, &selection, stored, input.client_mutation_id.as_deref())
+        answer(
+            context,
+            outcome.as_ref().map(String::as_str),
+            input.client_mutation_id.as_deref(),
+        )
     }
 
     /// Changes your own password. Within 10 seconds, every server accepts only the new one.
@@ -174,13 +155,11 @@ impl AccountMutation {
         context: &Context<'_>,
         #[graphql(desc = "The old and the new password.")] input: ChangePassword,
     ) -> Result<RawObject<ChangePasswordPayload>> {
-        let selection = selection::<ChangePasswordPayload>(context)?;
         let accounts = context.data::<Accounts>()?;
         let outcome = accounts
             .change_password(caller(context)?, &input, &Admitted::of(context), super::now())
             .await?;
-        let stored = outcome.as_ref().copied();
-        answer(context, &selection, stored, input.client_mutation_id.as_deref())
+        answer(context, outcome.as_ref().copied(), input.client_mutation_id.as_deref())
     }
 
     /// Creates an API token with rights of its own. It keeps them until it expires or is revoked, even if you lose
@@ -190,11 +169,10 @@ impl AccountMutation {
         context: &Context<'_>,
         #[graphql(desc = "The token to create.")] input: CreateToken,
     ) -> Result<RawObject<CreateTokenPayload>> {
-        let selection = selection::<CreateTokenPayload>(context)?;
         let accounts = context.data::<Accounts>()?;
         let outcome = accounts.create_token(caller(context)?, &input, super::now()).await?;
         let stored = outcome.as_ref().map(|(token, text)| (token, text.reveal()));
-        answer(context, &selection, stored, input.client_mutation_id.as_deref())
+        answer(context, stored, input.client_mutation_id.as_deref())
     }
 
     /// Revokes an API token. Within 10 seconds, no server accepts it any more. Requires MANAGE_USERS, and every right
@@ -204,10 +182,8 @@ impl AccountMutation {
         context: &Context<'_>,
         #[graphql(desc = "The token to revoke.")] input: RevokeToken,
     ) -> Result<RawObject<RevokeTokenPayload>> {
-        let selection = selection::<RevokeTokenPayload>(context)?;
         let accounts = context.data::<Accounts>()?;
         let outcome = accounts.revoke_token(caller(context)?, &input, super::now()).await?;
-        let stored = outcome.as_ref();
-        answer(context, &selection, stored, input.client_mutation_id.as_deref())
+        answer(context, outcome.as_ref(), input.client_mutation_id.as_deref())
     }
 }

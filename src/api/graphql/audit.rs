@@ -5,7 +5,7 @@ use async_graphql::{Context, InputObject, Object as Root, Result};
 use super::{
     client_by::ClientBy,
     context::{caller, loaders, selection},
-    load_plan::{LoadPlan, asked, asks_changes},
+    load_plan::{LoadPlan, requested},
     loaded::{LoadedData, too_large},
     objects::{
         audit::AuditRecord,
@@ -18,7 +18,7 @@ use clientele_domain::{
     audit::{self, Action, AuditLog, NEWEST_FIRST, Subject},
     caller::{CallerKind, Door},
 };
-use clientele_storage::paging::{Asked, DateTimeRange, Window};
+use clientele_storage::paging::DateTimeRange;
 use graphql_server::object::RawObject;
 
 /// Limits a list of audit records: all given fields must match. `action`, `door` and `callerKind` would search the
@@ -76,25 +76,14 @@ impl AuditQuery {
         #[graphql(desc = "Number of entries from the end: at most 500. Not together with `first`.")] last: Option<i32>,
         #[graphql(desc = "Only entries before this cursor.")] before: Option<String>,
     ) -> Result<RawObject<Connection<AuditRecord>>> {
-        let arguments = PageArguments {
-            first,
-            after,
-            last,
-            before,
-        };
+        let arguments = PageArguments::new(first, after, last, before);
         let of_argument = |problem| of_argument("", &problem);
         let filter = filter.unwrap_or_default().read().map_err(of_argument)?;
-        let window = Window::of(&arguments.range("records", "")?, &NEWEST_FIRST).map_err(of_argument)?;
+        let window = arguments.window("records", "", &NEWEST_FIRST)?;
         let selection = selection::<Connection<AuditRecord>>(context)?;
         let caller = caller(context)?;
-        let asked = Asked {
-            contents: asks_changes(&selection),
-            ..asked(&selection)
-        };
-        let page = context
-            .data::<AuditLog>()?
-            .page(caller, &filter, &window, asked)
-            .await?;
+        let audit_log = context.data::<AuditLog>()?;
+        let page = audit_log.page(caller, &filter, &window, requested(&selection)).await?;
         let page = page.map_err(of_argument)?;
         if page.bytes > audit::LARGEST_CONTENTS {
             return Err(too_large().into());

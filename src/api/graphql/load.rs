@@ -82,7 +82,7 @@ impl Loader<ClientKey> for Source {
 pub struct PageKey {
     pub client_key: String,
     pub window: Arc<Window>,
-    pub asked: Asked,
+    pub requested: Asked,
 }
 
 impl Loader<PageKey> for Source {
@@ -92,16 +92,16 @@ impl Loader<PageKey> for Source {
     async fn load(&self, keys: &[PageKey]) -> Result<HashMap<PageKey, Self::Value>, Error> {
         let mut by_window: HashMap<(&Arc<Window>, Asked), Vec<&str>> = HashMap::new();
         for key in keys {
-            let clients = by_window.entry((&key.window, key.asked)).or_default();
+            let clients = by_window.entry((&key.window, key.requested)).or_default();
             clients.push(&key.client_key);
         }
         let mut found = HashMap::with_capacity(keys.len());
-        for ((window, asked), clients) in by_window {
-            for (client_key, page) in self.0.messages.pages_of_clients(&clients, window, asked).await? {
+        for ((window, requested), clients) in by_window {
+            for (client_key, page) in self.0.messages.pages_of_clients(&clients, window, requested).await? {
                 let key = PageKey {
                     client_key,
                     window: window.clone(),
-                    asked,
+                    requested,
                 };
                 found.insert(key, page);
             }
@@ -124,7 +124,7 @@ impl Loader<MessageKey> for Source {
 pub struct HistoryKey {
     pub client_key: String,
     pub window: Arc<Window>,
-    pub asked: Asked,
+    pub requested: Asked,
 }
 
 impl Loader<HistoryKey> for Source {
@@ -134,16 +134,16 @@ impl Loader<HistoryKey> for Source {
     async fn load(&self, keys: &[HistoryKey]) -> Result<HashMap<HistoryKey, Self::Value>, Error> {
         let mut by_window: HashMap<(&Arc<Window>, Asked), Vec<&str>> = HashMap::new();
         for key in keys {
-            let clients = by_window.entry((&key.window, key.asked)).or_default();
+            let clients = by_window.entry((&key.window, key.requested)).or_default();
             clients.push(&key.client_key);
         }
         let mut found = HashMap::with_capacity(keys.len());
-        for ((window, asked), clients) in by_window {
-            for (client_key, page) in self.0.audit.pages_of_clients(&clients, window, asked).await? {
+        for ((window, requested), clients) in by_window {
+            for (client_key, page) in self.0.audit.pages_of_clients(&clients, window, requested).await? {
                 let key = HistoryKey {
                     client_key,
                     window: window.clone(),
-                    asked,
+                    requested,
                 };
                 found.insert(key, Arc::new(page));
             }

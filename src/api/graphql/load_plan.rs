@@ -3,9 +3,9 @@
 //! It is made before anything is read or written, so that a mistake in a field's arguments refuses the request as a
 //! whole.
 
-use super::page::{PageArguments, of_argument};
+use super::page::PageArguments;
 use clientele_domain::{audit, client::Wanted, notify::NEWEST_FIRST};
-use clientele_storage::paging::{Asked, Order, Window};
+use clientele_storage::paging::{Asked, Window};
 use graphql_server::{
     GraphqlError,
     object::{SelectedField, Selection},
@@ -33,7 +33,7 @@ pub fn selected(page: &Selection) -> impl Iterator<Item = &Selection> {
 /// # Errors
 /// Arguments that don't fit together, or a cursor of another list.
 pub fn window(messages: &SelectedField) -> Result<Window, GraphqlError> {
-    window_of(messages, "messages", "messages.", &NEWEST_FIRST)
+    PageArguments::of(messages).window("messages", "messages.", &NEWEST_FIRST)
 }
 
 /// The part of a client's audit log that a field selects.
@@ -41,20 +41,15 @@ pub fn window(messages: &SelectedField) -> Result<Window, GraphqlError> {
 /// # Errors
 /// As for [`window`].
 pub fn history_window(history: &SelectedField) -> Result<Window, GraphqlError> {
-    window_of(history, "records", "history.", &audit::BY_POSITION)
-}
-
-fn window_of(field: &SelectedField, what: &str, place: &str, order: &Order) -> Result<Window, GraphqlError> {
-    let range = PageArguments::of(field).range(what, place)?;
-    Window::of(&range, order).map_err(|problem| of_argument(place, &problem))
+    PageArguments::of(history).window("records", "history.", &audit::BY_POSITION)
 }
 
 /// The parts of a list that the selection of its page needs.
-pub fn asked(page: &Selection) -> Asked {
+pub fn requested(page: &Selection) -> Asked {
     Asked {
         rows: ROWS.iter().any(|name| page.selects(name)),
         total: TOTAL.iter().any(|name| page.selects(name)),
-        contents: false,
+        contents: selected(page).any(|record| record.selects("changes")),
     }
 }
 
@@ -138,16 +133,11 @@ impl<'p> Level<'p> {
             .collect();
         let mut pages = Vec::new();
         for field in &fields {
-            add(&mut pages, window(field)?, asked(&field.selection));
+            add(&mut pages, window(field)?, requested(&field.selection));
         }
         let mut histories = Vec::new();
         for field in clients.iter().flat_map(|selection| selection.below("history")) {
-            let contents = asks_changes(&field.selection);
-            let asked = Asked {
-                contents,
-                ..asked(&field.selection)
-            };
-            add(&mut histories, history_window(field)?, asked);
+            add(&mut histories, history_window(field)?, requested(&field.selection));
         }
         Ok(Self {
             linked: linked.map(|field| &field.selection).collect(),
@@ -180,11 +170,6 @@ impl<'p> Level<'p> {
     }
 }
 
-/// True if the changes of audit records are selected.
-pub fn asks_changes(page: &Selection) -> bool {
-    selected(page).any(|record| record.selects("changes"))
-}
-
 fn selects_any(selections: &[&Selection], names: &[&str]) -> bool {
     selections
         .iter()
@@ -195,23 +180,23 @@ fn selects_any(selections: &[&Selection], names: &[&str]) -> bool {
 fn unite<'p>(levels: &mut [Level<'p>], pages: impl for<'a> Fn(&'a mut Level<'p>) -> &'a mut Vec<(Window, Asked)>) {
     let mut all = Vec::new();
     for level in &mut *levels {
-        for (window, asked) in pages(level) {
-            add(&mut all, window.clone(), *asked);
+        for (window, requested) in pages(level) {
+            add(&mut all, window.clone(), *requested);
         }
     }
     for level in levels {
-        for (window, asked) in pages(level) {
+        for (window, requested) in pages(level) {
             let known = all.iter().find(|(known, _)| known == window);
-            *asked = known.map_or(*asked, |(_, all)| *all);
+            *requested = known.map_or(*requested, |(_, all)| *all);
         }
     }
 }
 
 /// Adds a page in the order of the selection, so that several objects of a request load the same pages at the same
 /// time.
-fn add(pages: &mut Vec<(Window, Asked)>, window: Window, asked: Asked) {
+fn add(pages: &mut Vec<(Window, Asked)>, window: Window, requested: Asked) {
     match pages.iter_mut().find(|(known, _)| *known == window) {
-        Some((_, known)) => *known = known.or(asked),
-        None => pages.push((window, asked)),
+        Some((_, known)) => *known = known.or(requested),
+        None => pages.push((window, requested)),
     }
 }

@@ -172,11 +172,12 @@ impl Loading<'_> {
             self.load_contents(rows).await?;
         }
         let mut next = Rows::default();
-        for (window, asked) in &level.pages {
-            next.loaded_pages.extend(self.load_pages(rows, window, *asked).await?);
+        for (window, requested) in &level.pages {
+            next.loaded_pages
+                .extend(self.load_pages(rows, window, *requested).await?);
         }
-        for (window, asked) in &level.histories {
-            self.load_histories(rows, window, *asked).await?;
+        for (window, requested) in &level.histories {
+            self.load_histories(rows, window, *requested).await?;
         }
         next.loaded_clients = self.load_clients(self.keys(rows, level)).await?;
         Ok(next)
@@ -222,7 +223,7 @@ impl Loading<'_> {
         &mut self,
         rows: &Rows<'_>,
         window: &Window,
-        asked: Asked,
+        requested: Asked,
     ) -> Result<Vec<Arc<MessagePage>>, Error> {
         let known = self.found.pages.entry(window.clone()).or_default();
         let keys = rows.client_keys();
@@ -231,7 +232,7 @@ impl Loading<'_> {
         let missing = missing.map(|key| PageKey {
             client_key: (*key).to_owned(),
             window: shared.clone(),
-            asked,
+            requested,
         });
         let missing: Vec<PageKey> = missing.collect();
         if !missing.is_empty() {
@@ -242,7 +243,12 @@ impl Loading<'_> {
         Ok(keys.iter().filter_map(|key| known.get(*key).cloned()).collect())
     }
 
-    async fn load_histories(&mut self, rows: &Rows<'_>, window: &Window, asked: Asked) -> async_graphql::Result<()> {
+    async fn load_histories(
+        &mut self,
+        rows: &Rows<'_>,
+        window: &Window,
+        requested: Asked,
+    ) -> async_graphql::Result<()> {
         let known = self.found.histories.entry(window.clone()).or_default();
         let keys = rows.client_keys();
         let shared = Arc::new(window.clone());
@@ -250,7 +256,7 @@ impl Loading<'_> {
         let missing = missing.map(|key| HistoryKey {
             client_key: key.to_owned(),
             window: shared.clone(),
-            asked,
+            requested,
         });
         let missing: Vec<HistoryKey> = missing.collect();
         if !missing.is_empty() {

@@ -6,7 +6,7 @@ use super::{
     client_by::ClientBy,
     context::{caller, loaders, selection},
     global_id::GlobalId,
-    load_plan::{LoadPlan, asked, selected},
+    load_plan::{LoadPlan, requested, selected},
     loaded::LoadedData,
     nodes::message_key,
     objects::{
@@ -23,7 +23,7 @@ use clientele_domain::{
     enums::{Channel, MessageState},
     notify::{self, Messages, NEWEST_FIRST, Resend},
 };
-use clientele_storage::paging::{DateTimeRange, Window};
+use clientele_storage::paging::DateTimeRange;
 use graphql_server::object::{RawObject, Selection};
 
 /// Limits a list of messages: all given fields must match.
@@ -91,15 +91,14 @@ pub(super) async fn page(
     filter: MessageFilter,
     arguments: PageArguments,
 ) -> Result<RawObject<Connection<Message>>> {
-    let of_argument = |problem| of_argument("", &problem);
-    let filter = filter.read().map_err(of_argument)?;
-    let window = Window::of(&arguments.range("messages", "")?, &NEWEST_FIRST).map_err(of_argument)?;
+    let filter = filter.read().map_err(|problem| of_argument("", &problem))?;
+    let window = arguments.window("messages", "", &NEWEST_FIRST)?;
     let selection = selection::<Connection<Message>>(context)?;
     let selections: Vec<&Selection> = selected(&selection).collect();
     let load_plan = LoadPlan::of_messages(&selections)?;
     let page = context
         .data::<Messages>()?
-        .page(caller(context)?, &filter, &window, asked(&selection))
+        .page(caller(context)?, &filter, &window, requested(&selection))
         .await?;
     let loaded =
         LoadedData::around_messages(&page.messages.rows, &load_plan, loaders(context)?, caller(context)?).await?;

@@ -50,49 +50,33 @@ impl Mutation {
         #[graphql(desc = "The client to create or change.")] input: UpsertClient,
     ) -> Result<RawObject<UpsertClientPayload>> {
         let selection = selection::<UpsertClientPayload>(context)?;
-        let conflicting = selection.below("conflictingClient").map(|field| &field.selection);
-        let selections: Vec<&Selection> = selection
-            .below("client")
-            .map(|field| &field.selection)
-            .chain(conflicting)
-            .collect();
+        let fields = selection.below("client").chain(selection.below("conflictingClient"));
+        let selections: Vec<&Selection> = fields.map(|field| &field.selection).collect();
         let load_plan = LoadPlan::of_clients(&selections)?;
-        let wanted = wanted(selections.iter().copied());
-        let clients = context.data::<Clients>()?;
-        let outcome = clients.upsert(caller(context)?, &input, wanted, super::now()).await?;
-        if let Err(problems) = &outcome
-            && selection.selects("conflictingClient")
-            && let Some((aggregate, definitions)) = conflicting_client(context, &input, problems, wanted).await?
-        {
-            let loaded = LoadedData::around(
-                [&aggregate],
-                &load_plan,
-                definitions,
-                loaders(context)?,
-                caller(context)?,
-            )
-            .await?;
-            let conflicting = Some((&aggregate, &loaded));
-            return answer_with(
-                context,
-                &selection,
-                Err(problems),
-                input.client_mutation_id.as_deref(),
-                conflicting,
-            );
-        }
-        let (aggregate, loaded);
-        let stored = match &outcome {
+        let wanted = wanted(selections);
+        let (clients, loaders, caller) = (context.data::<Clients>()?, loaders(context)?, caller(context)?);
+        let client_mutation_id = input.client_mutation_id.as_deref();
+        let outcome = clients.upsert(caller, &input, wanted, super::now()).await?;
+        match &outcome {
             Ok(upserted) => {
-                aggregate = &upserted.client;
-                let (definitions, loaders) = (upserted.definitions.clone(), loaders(context)?);
-                let around = LoadedData::around([aggregate], &load_plan, definitions, loaders, caller(context)?);
-                loaded = around.await.map_err(|_| incomplete())?;
-                Ok(((aggregate, &loaded), upserted.outcome == Outcome::Created))
+                let (client, definitions) = (&upserted.client, upserted.definitions.clone());
+                let loaded = LoadedData::around([client], &load_plan, definitions, loaders, caller).await;
+                let loaded = loaded.map_err(|_| incomplete())?;
+                let created = upserted.outcome == Outcome::Created;
+                answer(context, Ok(((client, &loaded), created)), client_mutation_id)
             }
-            Err(problems) => Err(problems),
-        };
-        answer(context, &selection, stored, input.client_mutation_id.as_deref())
+            Err(problems) => {
+                let conflicting = match selection.selects("conflictingClient") {
+                    true => conflicting_client(context, &input, problems, wanted).await?,
+                    false => None,
+                };
+                let Some((client, definitions)) = conflicting else {
+                    return answer(context, Err(problems), client_mutation_id);
+                };
+                let loaded = LoadedData::around([&client], &load_plan, definitions, loaders, caller).await?;
+                answer_with(context, Err(problems), client_mutation_id, Some((&client, &loaded)))
+            }
+        }
     }
 
     /// Creates a set of custom fields, or changes the existing set with this `setId`; either everything is stored or
@@ -102,11 +86,10 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "The set to create or change.")] input: UpsertCustomFieldSet,
     ) -> Result<RawObject<UpsertCustomFieldSetPayload>> {
-        let selection = selection::<UpsertCustomFieldSetPayload>(context)?;
         let custom_fields = context.data::<CustomFields>()?;
         let outcome = custom_fields.upsert_set(caller(context)?, &input, super::now()).await?;
         let stored = written(&outcome, |(all, key)| Some((all.set_of_key(key)?, &**all)))?;
-        answer(context, &selection, stored, input.client_mutation_id.as_deref())
+        answer(context, stored, input.client_mutation_id.as_deref())
     }
 
     /// Creates a client role, or changes the existing role with this `roleId`. Requires MANAGE_CUSTOM_FIELDS.
@@ -115,13 +98,12 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "The role to create or change.")] input: UpsertClientRole,
     ) -> Result<RawObject<UpsertClientRolePayload>> {
-        let selection = selection::<UpsertClientRolePayload>(context)?;
         let custom_fields = context.data::<CustomFields>()?;
         let outcome = custom_fields
             .upsert_role(caller(context)?, &input, super::now())
             .await?;
         let stored = written(&outcome, |(definitions, key)| definitions.role_of_key(key))?;
-        answer(context, &selection, stored, input.client_mutation_id.as_deref())
+        answer(context, stored, input.client_mutation_id.as_deref())
     }
 
     /// Creates a message template, or changes the existing template with this `templateId`; either everything is stored
@@ -131,7 +113,6 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "The template to create or change.")] input: UpsertMessageTemplate,
     ) -> Result<RawObject<UpsertMessageTemplatePayload>> {
-        let selection = selection::<UpsertMessageTemplatePayload>(context)?;
         let caller = caller(context)?;
         let templates = context.data::<Templates>()?;
         let outcome = templates.upsert(caller, &input, super::now()).await?;
@@ -139,7 +120,7 @@ impl Mutation {
         let stored = written(&outcome, |(all, key)| {
             Some((&**all.template_of_key(key)?, &**all, rights))
         })?;
-        answer(context, &selection, stored, input.client_mutation_id.as_deref())
+        answer(context, stored, input.client_mutation_id.as_deref())
     }
 
     /// Deletes a message template. Messages that have been written from it are still sent. Requires MANAGE_TEMPLATES.
@@ -148,11 +129,13 @@ impl Mutation {
         context: &Context<'_>,
         #[graphql(desc = "The template to delete.")] input: DeleteMessageTemplate,
     ) -> Result<RawObject<DeleteMessageTemplatePayload>> {
-        let selection = selection::<DeleteMessageTemplatePayload>(context)?;
         let templates = context.data::<Templates>()?;
         let outcome = templates.delete(caller(context)?, &input, super::now()).await?;
-        let deleted = outcome.as_ref().map(String::as_str);
-        answer(context, &selection, deleted, input.client_mutation_id.as_deref())
+        answer(
+            context,
+            outcome.as_ref().map(String::as_str),
+            input.client_mutation_id.as_deref(),
+        )
     }
 
     /// Queues failed messages again, as if no attempt had been made. A message keeps its key, by which a receiver
@@ -178,7 +161,7 @@ impl Mutation {
         let loaded = LoadedData::around_messages(messages, &load_plan, loaders(context)?, caller(context)?).await;
         let loaded = loaded.map_err(|error| if resent.is_some() { incomplete().into() } else { error })?;
         let stored = outcome.as_ref().map(|resent| (resent, &loaded));
-        answer(context, &selection, stored, client_mutation_id.as_deref())
+        answer(context, stored, client_mutation_id.as_deref())
     }
 }
 
@@ -186,7 +169,6 @@ impl Mutation {
 /// fails, and the error says so.
 pub(super) fn answer<'a, T, R>(
     context: &Context<'_>,
-    selection: &Selection,
     outcome: Result<R, &'a Vec<Problem>>,
     client_mutation_id: Option<&'a str>,
 ) -> Result<RawObject<T>>
@@ -194,13 +176,12 @@ where
     T: Object<Row<'a> = PayloadRow<'a, R>>,
     R: Copy,
 {
-    answer_with(context, selection, outcome, client_mutation_id, None)
+    answer_with(context, outcome, client_mutation_id, None)
 }
 
 /// As [`answer`], with the client whose version was not the expected one.
 fn answer_with<'a, T, R>(
     context: &Context<'_>,
-    selection: &Selection,
     outcome: Result<R, &'a Vec<Problem>>,
     client_mutation_id: Option<&'a str>,
     conflicting: Option<ClientRow<'a>>,
@@ -217,7 +198,7 @@ where
         client_mutation_id,
         conflicting,
     };
-    RawObject::object(context, row, selection)
+    RawObject::object(context, row, &selection::<T>(context)?)
         .map_err(|error| if outcome.is_ok() { incomplete().into() } else { error })
 }
 
@@ -229,13 +210,9 @@ async fn conflicting_client(
     wanted: Wanted,
 ) -> Result<Option<(Aggregate, Arc<Definitions>)>> {
     let caller = caller(context)?;
+    let is_conflict = |problem: &Problem| problem.code == ProblemCode::VersionConflict;
     match input.target() {
-        Some(target)
-            if caller.may(Permission::ViewClient)
-                && problems
-                    .iter()
-                    .any(|problem| problem.code == ProblemCode::VersionConflict) =>
-        {
+        Some(target) if caller.may(Permission::ViewClient) && problems.iter().any(is_conflict) => {
             Ok(context.data::<Clients>()?.get(caller, &target, wanted).await?)
         }
         _ => Ok(None),

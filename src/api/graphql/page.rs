@@ -2,7 +2,7 @@
 
 use async_graphql::{PathSegment, Value};
 use clientele_core::problem::{self, Problem, ProblemCode};
-use clientele_storage::paging::Range;
+use clientele_storage::paging::{Order, Range, Window};
 use graphql_server::{Code, GraphqlError, object::SelectedField};
 
 /// The entries of a page without `first` and `last`.
@@ -11,13 +11,23 @@ pub const LARGEST_PAGE: u32 = 500;
 
 #[derive(Clone, Debug, Default)]
 pub struct PageArguments {
-    pub first: Option<i32>,
-    pub after: Option<String>,
-    pub last: Option<i32>,
-    pub before: Option<String>,
+    first: Option<i32>,
+    after: Option<String>,
+    last: Option<i32>,
+    before: Option<String>,
 }
 
 impl PageArguments {
+    /// The arguments of a field of the root.
+    pub fn new(first: Option<i32>, after: Option<String>, last: Option<i32>, before: Option<String>) -> Self {
+        Self {
+            first,
+            after,
+            last,
+            before,
+        }
+    }
+
     /// The arguments of a field inside an object.
     pub fn of(field: &SelectedField) -> Self {
         // Validation has refused other types. A number that isn't a size is refused later.
@@ -34,12 +44,15 @@ impl PageArguments {
             Value::String(text) => Some(text.clone()),
             _ => None,
         };
-        Self {
-            first: number("first"),
-            after: text("after"),
-            last: number("last"),
-            before: text("before"),
-        }
+        Self::new(number("first"), text("after"), number("last"), text("before"))
+    }
+
+    /// The requested part of a list in this order. Parameters as for [`range`](Self::range).
+    ///
+    /// # Errors
+    /// Arguments that don't fit together, or a cursor of another list.
+    pub fn window(self, what: &str, place: &str, order: &Order) -> Result<Window, GraphqlError> {
+        Window::of(&self.range(what, place)?, order).map_err(|problem| of_argument(place, &problem))
     }
 
     /// The requested part of a list. Messages call the list `what`, and put `place` before the names of its arguments.

@@ -6,7 +6,7 @@ use super::{
     client_by::ClientBy,
     context::{caller, definitions, loaders, selection},
     global_id::GlobalId,
-    load_plan::{LoadPlan, asked, selected, wanted},
+    load_plan::{LoadPlan, requested, selected, wanted},
     loaded::LoadedData,
     messages::{self, MessageFilter},
     node::Node,
@@ -27,7 +27,7 @@ use clientele_domain::{
 };
 use graphql_server::{
     Code, GraphqlError,
-    object::{RawObject, Selection},
+    object::{Object, RawObject, Selection},
 };
 
 /// Reads the bank's clients and the definitions they follow.
@@ -74,22 +74,12 @@ impl Query {
         let Some(named) = by.named() else { return Ok(None) };
         let selection = selection::<Client>(context)?;
         let load_plan = LoadPlan::of_clients(&[&selection])?;
-        let Some((aggregate, definitions)) = context
-            .data::<Clients>()?
-            .get(caller(context)?, &named, wanted([&selection]))
-            .await?
-        else {
+        let (clients, loaders, caller) = (context.data::<Clients>()?, loaders(context)?, caller(context)?);
+        let Some((client, definitions)) = clients.get(caller, &named, wanted([&selection])).await? else {
             return Ok(None);
         };
-        let loaded = LoadedData::around(
-            [&aggregate],
-            &load_plan,
-            definitions,
-            loaders(context)?,
-            caller(context)?,
-        )
-        .await?;
-        Ok(Some(RawObject::object(context, (&aggregate, &loaded), &selection)?))
+        let loaded = LoadedData::around([&client], &load_plan, definitions, loaders, caller).await?;
+        Ok(Some(RawObject::object(context, (&client, &loaded), &selection)?))
     }
 
     /// A page of clients. New and deleted clients don't make pages skip or repeat others. Requires VIEW_CLIENT.
@@ -108,32 +98,19 @@ impl Query {
         #[graphql(desc = "Only entries before this cursor.")] before: Option<String>,
     ) -> Result<RawObject<Connection<Client>>> {
         let (filter, order) = (filter.unwrap_or_default(), order_by.unwrap_or_default());
-        let arguments = PageArguments {
-            first,
-            after,
-            last,
-            before,
-        };
-        let range = arguments.range("clients", "")?;
+        let range = PageArguments::new(first, after, last, before).range("clients", "")?;
         let selection = selection::<Connection<Client>>(context)?;
         let selections: Vec<&Selection> = selected(&selection).collect();
         let load_plan = LoadPlan::of_clients(&selections)?;
-        let of_argument = |problem| of_argument("", &problem);
         let (clients, caller) = (context.data::<Clients>()?, caller(context)?);
-        let asked = asked(&selection);
-        let wanted = asked.rows.then(|| wanted(selections.iter().copied()));
+        let requested = requested(&selection);
+        let wanted = requested.rows.then(|| wanted(selections));
         let page = clients
-            .page(caller, &filter, order, &range, wanted, asked.total)
+            .page(caller, &filter, order, &range, wanted, requested.total)
             .await?
-            .map_err(of_argument)?;
-        let loaded = LoadedData::around(
-            &page.clients.rows,
-            &load_plan,
-            page.definitions.clone(),
-            loaders(context)?,
-            caller,
-        )
-        .await?;
+            .map_err(|problem| of_argument("", &problem))?;
+        let (rows, definitions) = (&page.clients.rows, page.definitions.clone());
+        let loaded = LoadedData::around(rows, &load_plan, definitions, loaders(context)?, caller).await?;
         let row = PageRow {
             list: &page,
             loaded: &loaded,
@@ -152,22 +129,14 @@ impl Query {
         #[graphql(desc = "Number of entries from the end: at most 500. Not together with `first`.")] last: Option<i32>,
         #[graphql(desc = "Only entries before this cursor.")] before: Option<String>,
     ) -> Result<RawObject<Connection<Message>>> {
-        let arguments = PageArguments {
-            first,
-            after,
-            last,
-            before,
-        };
+        let arguments = PageArguments::new(first, after, last, before);
         messages::page(context, filter.unwrap_or_default(), arguments).await
     }
 
     /// All sets of custom fields, in order.
     async fn custom_field_sets(&self, context: &Context<'_>) -> Result<Vec<RawObject<CustomFieldSet>>> {
-        let definitions = definitions(context).await?;
-        let selection = selection::<CustomFieldSet>(context)?;
-        let rows = definitions.sets.iter().map(|set| (&**set, &*definitions));
-        rows.map(|row| RawObject::object(context, row, &selection))
-            .collect::<Result<_>>()
+        let definitions = &*definitions(context).await?;
+        objects(context, definitions.sets.iter().map(|set| (&**set, definitions)))
     }
 
     /// The definition of a custom field; null if it doesn't exist.
@@ -192,26 +161,15 @@ impl Query {
 
     /// All client roles, in order.
     async fn client_roles(&self, context: &Context<'_>) -> Result<Vec<RawObject<ClientRole>>> {
-        let selection = selection::<ClientRole>(context)?;
-        let definitions = definitions(context).await?;
-        definitions
-            .roles
-            .iter()
-            .map(|role| RawObject::object(context, role, &selection))
-            .collect::<Result<_>>()
+        objects(context, &definitions(context).await?.roles)
     }
 
     /// All message templates, ordered by creation.
     async fn message_templates(&self, context: &Context<'_>) -> Result<Vec<RawObject<MessageTemplate>>> {
-        let selection = selection::<MessageTemplate>(context)?;
         let definitions = &*definitions(context).await?;
         let rights = &*caller(context)?.rights;
-        let rows = definitions
-            .templates
-            .iter()
-            .map(|template| (&**template, definitions, rights));
-        rows.map(|row| RawObject::object(context, row, &selection))
-            .collect::<Result<_>>()
+        let rows = definitions.templates.iter();
+        objects(context, rows.map(|template| (&**template, definitions, rights)))
     }
 
     /// A message as a client would get it now. It isn't sent. Null if the template or the client doesn't exist.
@@ -232,4 +190,14 @@ impl Query {
             .map(|preview| RawObject::object(context, &preview, &selection))
             .transpose()
     }
+}
+
+/// Writes a list of objects, all of which the field selects.
+fn objects<'a, T: Object>(
+    context: &Context<'_>,
+    rows: impl IntoIterator<Item = T::Row<'a>>,
+) -> Result<Vec<RawObject<T>>> {
+    let selection = selection::<T>(context)?;
+    let rows = rows.into_iter();
+    rows.map(|row| RawObject::object(context, row, &selection)).collect()
 }
