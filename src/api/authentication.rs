@@ -6,10 +6,9 @@ mod credentials;
 pub mod fuzzing;
 mod guard;
 mod issuer;
-mod outcome;
 mod settings;
 
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -22,9 +21,11 @@ use axum::{
     response::Response,
 };
 
-pub(super) use self::{credentials::header as credential_header, guard::Refusal};
+use self::credentials::Credentials;
+pub(super) use self::credentials::header as credential_header;
 pub use self::{
     guard::Guard,
+    issuer::PublishedKeys,
     settings::{AuthenticationSettings, JwtSettings},
 };
 use super::{
@@ -36,7 +37,7 @@ use super::{
 };
 use clientele_core::flow::Flow;
 use clientele_domain::{
-    access::Accounts,
+    access::{Account, Accounts, SignInError},
     caller::{Caller, CallerKind, Door},
 };
 
@@ -51,13 +52,18 @@ pub enum Authentication {
 }
 
 impl Authentication {
+    /// The keys that the issuer of tokens publishes. None without such an issuer.
+    pub fn published_keys(&self) -> Option<&Arc<PublishedKeys>> {
+        match self {
+            Self::Off => None,
+            Self::Required(guard) => guard.issuer.as_ref()?.published_keys(),
+        }
+    }
+
     /// The finding that `/health/ready` shows while the issuer of tokens is unreachable.
     pub fn finding(&self) -> Finding {
-        let guard = match self {
-            Self::Off => None,
-            Self::Required(guard) => Some(guard.clone()),
-        };
-        Arc::new(move || guard.as_ref()?.issuer_finding())
+        let keys = self.published_keys().cloned();
+        Arc::new(move || keys.as_ref()?.finding())
     }
 }
 
@@ -80,54 +86,82 @@ pub fn protect(router: Router, gate: Gate) -> Router {
 
 /// The authenticated caller of a request, as rate limits tell callers apart.
 pub fn caller_flow(extensions: &Extensions) -> Option<Flow> {
-    let caller = extensions.get::<Caller>()?;
-    (caller.kind != CallerKind::Anyone).then(|| Flow::Caller(caller.kind.as_str(), caller.id.clone()))
+    extensions.get::<Caller>()?.flow()
 }
 
 /// Puts the [`Caller`] into the request, unless a layer outside has done so: nothing on the wire can.
 async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
     let id = RequestId::of(&request);
-    let caller = match (request.extensions().get::<Caller>(), &gate.authentication) {
+    let (headers, extensions) = (request.headers(), request.extensions());
+    let caller = match (extensions.get::<Caller>(), &gate.authentication) {
         (Some(known), _) => known.clone(),
         (None, Authentication::Off) => Caller::anyone(gate.door, id.0.clone()),
-        (None, Authentication::Required(guard)) => {
-            let from = request.extensions().get::<PeerAddress>().copied();
-            let from = from.unwrap_or(PeerAddress(std::net::Ipv4Addr::LOCALHOST.into()));
-            let headers = request.headers();
-            let place = request.extensions().get::<Place>();
-            let account = match gate.trusts_last_known {
-                true => guard.last_known_account(&gate.accounts, headers, from, place).await,
-                false => guard.account(&gate.accounts, headers, from, place).await,
-            };
-            gate.metrics
-                .signed_in(SignInMethod::of(headers), SignInOutcome::of(&account));
-            let caller = match account {
-                Ok(account) => Caller {
-                    proof: guard.proof(&gate.accounts, headers, from),
-                    ..account.caller(gate.door, id.0.clone())
-                },
-                Err(refusal) => {
-                    if let (Refusal::Wrong | Refusal::TooMany(_), Some(place)) = (&refusal, place) {
-                        place.forget_credentials();
-                    }
-                    return refuse(gate.door, &refusal, headers, &id);
-                }
-            };
-            if let (Some(place), Some(flow)) = (place, caller.flow())
-                && !place.charge(flow).await
-            {
-                return refuse(gate.door, &Refusal::Busy, headers, &id);
-            }
-            caller
-        }
+        (None, Authentication::Required(guard)) => match gate.sign_in(guard, headers, extensions, &id).await {
+            Ok(caller) => caller,
+            Err(error) => return refuse(gate.door, &error, headers, &id),
+        },
     };
-    if let Some(report) = request.extensions().get::<RequestReport>() {
+    if let Some(report) = extensions.get::<RequestReport>() {
         let key = matches!(caller.kind, CallerKind::User | CallerKind::Token).then(|| caller.id.clone());
         report.set_caller(caller.kind.as_str(), key);
     }
     request.extensions_mut().insert(id);
     request.extensions_mut().insert(caller);
     next.run(request).await
+}
+
+impl Gate {
+    async fn sign_in(
+        &self,
+        guard: &Guard,
+        headers: &HeaderMap,
+        extensions: &Extensions,
+        id: &RequestId,
+    ) -> Result<Caller, SignInError> {
+        let from = extensions
+            .get::<PeerAddress>()
+            .map_or(Ipv4Addr::LOCALHOST.into(), |peer| peer.0);
+        let place = extensions.get::<Place>();
+        let credentials = credentials::read(headers);
+        let account = match (&credentials, self.trusts_last_known) {
+            (Err(sentence), _) => Err(SignInError::Missing(sentence)),
+            (Ok(known), true) => guard.last_known_account(&self.accounts, known, from, place).await,
+            (Ok(known), false) => guard.account(&self.accounts, known, from, place).await,
+        };
+        let method = credentials
+            .as_ref()
+            .map_or(SignInMethod::None, Credentials::sign_in_method);
+        self.metrics.signed_in(method, outcome(&account));
+        if let (Err(SignInError::Wrong | SignInError::TooMany(_)), Some(place)) = (&account, place) {
+            place.forget_credentials();
+        }
+        let account = account?;
+        let proof = match &credentials {
+            Ok(Credentials::Password(basic)) => Some(guard.proof(&self.accounts, basic, from)),
+            _ => None,
+        };
+        let caller = Caller {
+            proof,
+            ..account.caller(self.door, id.0.clone())
+        };
+        if let (Some(place), Some(flow)) = (place, caller.flow())
+            && !place.charge(flow).await
+        {
+            return Err(SignInError::Busy);
+        }
+        Ok(caller)
+    }
+}
+
+fn outcome(account: &Result<Arc<Account>, SignInError>) -> SignInOutcome {
+    match account {
+        Ok(_) => SignInOutcome::Success,
+        Err(SignInError::Missing(_)) => SignInOutcome::Missing,
+        Err(SignInError::Wrong) => SignInOutcome::Wrong,
+        Err(SignInError::TooMany(_)) => SignInOutcome::Throttled,
+        Err(SignInError::Busy) => SignInOutcome::Busy,
+        Err(SignInError::IssuerUnreachable(_) | SignInError::Failed(_)) => SignInOutcome::Failed,
+    }
 }
 
 const BEARER: HeaderValue = HeaderValue::from_static("Bearer realm=\"clientele\"");
@@ -140,39 +174,39 @@ fn is_of_script(headers: &HeaderMap) -> bool {
     mode.is_some_and(|mode| mode != "navigate") || headers.contains_key("x-requested-with")
 }
 
-fn refuse(door: Door, refusal: &Refusal, headers: &HeaderMap, id: &RequestId) -> Response {
+fn refuse(door: Door, error: &SignInError, headers: &HeaderMap, id: &RequestId) -> Response {
     let (mut response, challenges) = match door {
-        Door::Graphql if is_of_script(headers) => (graphql::refuse_caller(refusal, headers, id), &[BEARER][..]),
-        Door::Graphql => (graphql::refuse_caller(refusal, headers, id), &[BEARER, BASIC][..]),
-        Door::Rest | Door::CommandLine => (rest::refuse_caller(refusal, id), &[BASIC][..]),
+        Door::Graphql if is_of_script(headers) => (graphql::refuse_caller(error, headers, id), &[BEARER][..]),
+        Door::Graphql => (graphql::refuse_caller(error, headers, id), &[BEARER, BASIC][..]),
+        Door::Rest | Door::CommandLine => (rest::refuse_caller(error, id), &[BASIC][..]),
     };
     let headers = response.headers_mut();
-    match refusal {
-        Refusal::Missing(_) | Refusal::Wrong => {
+    let mut report = ErrorReport::default();
+    match error {
+        SignInError::Missing(_) | SignInError::Wrong => {
             for challenge in challenges {
                 headers.append(WWW_AUTHENTICATE, challenge.clone());
             }
         }
-        Refusal::TooMany(wait) | Refusal::IssuerAway(wait) => {
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            headers.insert(RETRY_AFTER, seconds.max(1).into());
+        SignInError::TooMany(wait) => {
+            headers.insert(RETRY_AFTER, seconds(*wait).into());
+            report.refused = Some(Reason::SignInThrottle);
         }
-        Refusal::Busy => {
+        SignInError::IssuerUnreachable(wait) => {
+            headers.insert(RETRY_AFTER, seconds(*wait).into());
+            report.cause = Some(LogCause::new("the issuer's keys can't be fetched"));
+        }
+        SignInError::Busy => {
             headers.insert(RETRY_AFTER, 1.into());
+            report.refused = Some(Reason::SignInQueue);
         }
-        Refusal::Surprise(_) => {}
+        SignInError::Failed(_) => {}
     }
-    let refused = match refusal {
-        Refusal::TooMany(_) => Some(Reason::SignInThrottle),
-        Refusal::Busy => Some(Reason::SignInQueue),
-        Refusal::Missing(_) | Refusal::Wrong | Refusal::IssuerAway(_) | Refusal::Surprise(_) => None,
-    };
-    let cause = matches!(refusal, Refusal::IssuerAway(_)).then(|| LogCause::new("the issuer's keys can't be fetched"));
-    let report = ErrorReport {
-        refused,
-        cause,
-        ..ErrorReport::default()
-    };
     report.add_to(&mut response);
     response
+}
+
+/// Whole seconds, rounded up, at least one.
+fn seconds(wait: Duration) -> u64 {
+    (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1)
 }

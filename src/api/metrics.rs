@@ -30,7 +30,7 @@ pub use self::requests::{ApiMetrics, SignInMethod, SignInOutcome};
 use self::{process::Process, text::Format};
 use super::{
     RequestId,
-    authentication::{Authentication, Gate, Guard, protect},
+    authentication::{Authentication, Gate, PublishedKeys, protect},
     rest,
 };
 use crate::services::Services;
@@ -65,8 +65,8 @@ impl Page {
         metrics.register(ours);
         services.messages.metrics.register(ours);
         services.audit.register_metrics(ours);
-        if let Authentication::Required(guard) = authentication {
-            ours.register_collector(Box::new(IssuerKeys(guard.clone())));
+        if let Some(keys) = authentication.published_keys() {
+            ours.register_collector(Box::new(IssuerKeys(keys.clone())));
         }
         registry.register_collector(Box::new(Process));
         Self {
@@ -77,18 +77,17 @@ impl Page {
     }
 }
 
-/// The metrics of the issuer's keys: the success of the last fetch, and their age. None before the first fetch, or when
-/// none are fetched.
+/// The metrics of the issuer's keys: the success of the last fetch, and their age. None before the first fetch.
 #[derive(Debug)]
-struct IssuerKeys(Arc<Guard>);
+struct IssuerKeys(Arc<PublishedKeys>);
 
 impl Collector for IssuerKeys {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        if let Some(is_up) = self.0.is_issuer_up() {
+        if let Some(is_up) = self.0.is_up() {
             let help = "Whether the issuer's keys could be fetched the last time, 0 or 1.";
             gauge(&mut encoder, "issuer_up", help, i64::from(is_up))?;
         }
-        if let Some(age) = self.0.issuer_keys_age() {
+        if let Some(age) = self.0.age() {
             let help = "Time since the issuer's keys were fetched successfully.";
             gauge(&mut encoder, "issuer_keys_age_seconds", help, age.as_secs_f64())?;
         }

@@ -35,6 +35,7 @@ use clientele_core::{
     error::Error,
 };
 use clientele_domain::{
+    access::SignInError,
     caller::Caller,
     client::{ClientOrder, Clients, Wanted},
     client_by::ClientBy,
@@ -131,16 +132,15 @@ pub(in crate::api) fn failed(error: Error, id: Option<&RequestId>) -> Response {
 }
 
 /// The response to a caller whose authentication failed.
-pub(super) fn refuse_caller(refusal: &super::authentication::Refusal, id: &RequestId) -> Response {
-    use super::authentication::Refusal as Kept;
-    let code = match refusal {
-        Kept::Missing(_) => codes::INVALID_BASIC_AUTHORIZATION,
-        Kept::Wrong => codes::INVALID_CREDENTIALS,
-        Kept::TooMany(_) => codes::RATE_LIMITED,
-        Kept::Busy | Kept::IssuerAway(_) => codes::UNAVAILABLE,
-        Kept::Surprise(error) => return failed(error.clone(), Some(id)),
+pub(super) fn refuse_caller(error: &SignInError, id: &RequestId) -> Response {
+    let code = match error {
+        SignInError::Missing(_) => codes::INVALID_BASIC_AUTHORIZATION,
+        SignInError::Wrong => codes::INVALID_CREDENTIALS,
+        SignInError::TooMany(_) => codes::RATE_LIMITED,
+        SignInError::Busy | SignInError::IssuerUnreachable(_) => codes::UNAVAILABLE,
+        SignInError::Failed(error) => return failed(error.clone(), Some(id)),
     };
-    RestError::new(code, refusal.sentence()).into_response(Some(id))
+    RestError::new(code, error.to_string()).into_response(Some(id))
 }
 
 async fn create(

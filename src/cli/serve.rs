@@ -48,15 +48,19 @@ pub(super) async fn serve(config: &Config, no_auth: bool) -> Result<(), Failure>
         let removal = idempotency::keep_removing(services.db.clone(), Arc::new(store::now), stop.clone());
         let removal = tokio::spawn(removal);
         let sending = config.notifications.worker;
-        let worker = sending.then(|| worker::Background::start(services.messages.clone(), channels, config, stop.clone()));
-        let (authentication, issuer_keys, sign_in) = match no_auth {
-            true => (Authentication::Off, None, SignIn::Off),
+        let worker =
+            sending.then(|| worker::Background::start(services.messages.clone(), channels, config, stop.clone()));
+        let authentication = match no_auth {
+            true => Authentication::Off,
             false => {
-                let guard = Guard::new(config.authentication.clone()).map_err(Failure::misconfigured)?;
-                let issuer_keys = tokio::spawn(guard.clone().keep_issuer_keys());
-                let sign_in = sign_in(&services.accounts, config).await?;
-                (Authentication::Required(guard), Some(issuer_keys), sign_in)
+                Authentication::Required(Guard::new(config.authentication.clone()).map_err(Failure::misconfigured)?)
             }
+        };
+        let issuer_keys = authentication.published_keys();
+        let issuer_keys = issuer_keys.map(|keys| tokio::spawn(keys.clone().keep_fetching()));
+        let sign_in = match no_auth {
+            true => SignIn::Off,
+            false => sign_in(&services.accounts, config).await?,
         };
         let router = router(&services, config, authentication, persisted, metrics, stop);
         announce(config, &format!("{}://{address}", server.scheme()), &sign_in)?;

@@ -44,7 +44,10 @@ pub(super) async fn run(config: &Config, command: Command) -> Result<(), Failure
         Command::List => OpenMode::Look,
         Command::Create { .. } | Command::Revoke { .. } => OpenMode::Change,
     };
-    store::with_services(config, mode, async |services| execute(&services.accounts, command).await).await
+    store::with_services(config, mode, async |services| {
+        execute(&services.accounts, command).await
+    })
+    .await
 }
 
 async fn execute(accounts: &Accounts, command: Command) -> Result<(), Failure> {
@@ -68,7 +71,8 @@ async fn execute(accounts: &Accounts, command: Command) -> Result<(), Failure> {
                 expires_at: days.map(|days| DateTime(now + TimeDelta::days(days.into()))),
                 client_mutation_id: None,
             };
-            let created = accounts.create_token(&operator, &input, now)
+            let created = accounts
+                .create_token(&operator, &input, now)
                 .await
                 .map_err(Failure::internal)?;
             let (token, text) = created.map_err(|problems| refused(&problems))?;
@@ -85,7 +89,8 @@ async fn execute(accounts: &Accounts, command: Command) -> Result<(), Failure> {
                 encoded_key: key,
                 client_mutation_id: None,
             };
-            let revoked = accounts.revoke_token(&operator, &input, now)
+            let revoked = accounts
+                .revoke_token(&operator, &input, now)
                 .await
                 .map_err(Failure::internal)?;
             let token = revoked.map_err(|problems| match is_missing(&problems) {

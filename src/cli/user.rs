@@ -135,7 +135,8 @@ async fn execute(services: &Services, command: Command) -> Result<(), Failure> {
         Command::Add { name, settings } => {
             let mut input = input(&name, settings);
             input.password = MaybeUndefined::Value(ask(password).await?);
-            let added = accounts.create_user(&operator, &input, now)
+            let added = accounts
+                .create_user(&operator, &input, now)
                 .await
                 .map_err(Failure::internal)?;
             added.map_err(|problems| refused(&problems))?;
@@ -150,7 +151,8 @@ async fn execute(services: &Services, command: Command) -> Result<(), Failure> {
         Command::Password { name } => {
             let mut input = input(&name, UserSettings::default());
             input.password = MaybeUndefined::Value(ask(password).await?);
-            let set = accounts.change_user(&operator, &input, now)
+            let set = accounts
+                .change_user(&operator, &input, now)
                 .await
                 .map_err(Failure::internal)?;
             set.map_err(|problems| sentence(&problems))?;
@@ -161,7 +163,8 @@ async fn execute(services: &Services, command: Command) -> Result<(), Failure> {
                 name: name.clone(),
                 client_mutation_id: None,
             };
-            let removed = accounts.delete_user(&operator, &input, now)
+            let removed = accounts
+                .delete_user(&operator, &input, now)
                 .await
                 .map_err(Failure::internal)?;
             match removed {

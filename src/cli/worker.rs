@@ -30,12 +30,7 @@ pub(super) struct Background {
 }
 
 impl Background {
-    pub(super) fn start(
-        messages: Messages,
-        channels: Channels,
-        config: &Config,
-        stop: watch::Receiver<bool>,
-    ) -> Self {
+    pub(super) fn start(messages: Messages, channels: Channels, config: &Config, stop: watch::Receiver<bool>) -> Self {
         let grace = Duration::from_secs(config.shutdown_timeout_seconds);
         let settings = Arc::new(config.notifications.clone());
         let worker = Worker::new(messages, Arc::new(channels), settings, Arc::new(store::now));

@@ -44,7 +44,7 @@ use self::{
     sqlite_file::SqliteFile, transaction::TransactionConnection,
 };
 use clientele_core::{
-    budget::{RequestBudget, ConnectionPermit, Connections},
+    budget::{ConnectionPermit, Connections, RequestBudget},
     deadline::Deadline,
     error::{Cause, Error, Result},
     fair_queue::{Permit, QueueFull},

@@ -9,6 +9,7 @@ use base64::{
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
 
+use crate::api::metrics::SignInMethod;
 use clientele_domain::access::PREFIX;
 
 /// The alternative header of callers that can't send Authorization.
@@ -20,6 +21,9 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
+const NO_CREDENTIALS: &str =
+    "Sign in: send the header Authorization with Basic and your name and password, or with Bearer and a token.";
+
 /// The credentials of a request. Printing them shows only their kind.
 #[derive(PartialEq, Eq)]
 pub enum Credentials<'a> {
@@ -28,6 +32,16 @@ pub enum Credentials<'a> {
     Token(&'a str),
     /// A text of three parts, the form of issued tokens.
     Issued(&'a str),
+}
+
+impl Credentials<'_> {
+    pub fn sign_in_method(&self) -> SignInMethod {
+        match self {
+            Self::Password(_) => SignInMethod::Password,
+            Self::Token(_) => SignInMethod::Token,
+            Self::Issued(_) => SignInMethod::IssuedToken,
+        }
+    }
 }
 
 impl fmt::Debug for Credentials<'_> {
@@ -64,18 +78,18 @@ pub fn header(headers: &HeaderMap) -> Option<(&'static HeaderName, &HeaderValue)
         .find_map(|name| Some((name, headers.get(name)?)))
 }
 
-/// Reads the credentials. None when there are none.
+/// Reads the credentials.
 ///
 /// # Errors
-/// A sentence about the invalid form. It repeats no part of the credentials.
-pub fn read(headers: &HeaderMap) -> Result<Option<Credentials<'_>>, &'static str> {
+/// A sentence about missing credentials or their invalid form. It repeats no part of them.
+pub fn read(headers: &HeaderMap) -> Result<Credentials<'_>, &'static str> {
     let authorization = one(headers, &AUTHORIZATION)?;
     let api_key = one(headers, &API_KEY)?;
     match (authorization, api_key) {
-        (None, None) => Ok(None),
+        (None, None) => Err(NO_CREDENTIALS),
         (Some(_), Some(_)) => Err("Send either the header Authorization or the header apiKey."),
-        (None, Some(key)) => token(key.trim()).map(Some),
-        (Some(text), None) => authorized(text).map(Some),
+        (None, Some(key)) => token(key.trim()),
+        (Some(text), None) => authorized(text),
     }
 }
 
@@ -88,7 +102,7 @@ fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>,
     let text = |value: &'a HeaderValue| value.to_str().ok().filter(|text| text.len() <= LONGEST);
     text(value)
         .map(Some)
-        .ok_or("The credentials have a character, or a length, that no credentials have.")
+        .ok_or("The credentials are too long, or contain a character that isn't allowed.")
 }
 
 fn authorized(text: &str) -> Result<Credentials<'_>, &'static str> {
@@ -127,7 +141,7 @@ fn token(text: &str) -> Result<Credentials<'_>, &'static str> {
         return Err("The token is missing.");
     }
     if !text.bytes().all(plain) {
-        return Err("The token has a character that no token has.");
+        return Err("The token contains a character that isn't allowed.");
     }
     let issued = !text.starts_with(PREFIX) && text.bytes().filter(|byte| *byte == b'.').count() == 2;
     Ok(if issued {
@@ -141,7 +155,7 @@ fn token(text: &str) -> Result<Credentials<'_>, &'static str> {
 mod tests {
     use axum::http::{HeaderMap, HeaderName, HeaderValue};
 
-    use super::{Basic, Credentials, read};
+    use super::{Basic, Credentials, NO_CREDENTIALS, read};
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
         let pair = |(name, value): &(&'static str, &str)| {
@@ -172,15 +186,15 @@ mod tests {
         ] {
             let headers = headers(&[(name, value)]);
             let found = read(&headers);
-            assert_eq!(found, Ok(Some(expected)), "{value}");
-            if let Ok(Some(Credentials::Password(basic))) = &found {
+            assert_eq!(found, Ok(expected), "{value}");
+            if let Ok(Credentials::Password(basic)) = &found {
                 assert_eq!(basic.name(), "ana");
                 assert!(["hunter2", "Hunter2", "a:b", ""].contains(&basic.password()), "{value}");
             }
             let shown = format!("{found:?}");
-            assert!(shown.ends_with("(***)))") && shown.len() < 25, "{shown}");
+            assert!(shown.ends_with("(***))") && shown.len() < 19, "{shown}");
         }
-        assert_eq!(read(&HeaderMap::new()), Ok(None));
+        assert_eq!(read(&HeaderMap::new()), Err(NO_CREDENTIALS));
     }
 
     #[test]
@@ -215,7 +229,7 @@ mod tests {
             (&[("authorization", "Bearer ")], "The token is missing."),
             (
                 &[("authorization", "Bearer a b")],
-                "The token has a character that no token has.",
+                "The token contains a character that isn't allowed.",
             ),
             (&[("apikey", "")], "The token is missing."),
             (
@@ -228,11 +242,11 @@ mod tests {
             ),
             (
                 &[("authorization", &long)],
-                "The credentials have a character, or a length, that no credentials have.",
+                "The credentials are too long, or contain a character that isn't allowed.",
             ),
             (
                 &[("apikey", "ä")],
-                "The credentials have a character, or a length, that no credentials have.",
+                "The credentials are too long, or contain a character that isn't allowed.",
             ),
         ] {
             assert_eq!(read(&headers(pairs)), Err(sentence), "{pairs:?}");

@@ -15,11 +15,11 @@ pub fn authorization(bytes: &[u8]) {
     let headers: HeaderMap = [(AUTHORIZATION, value)].into_iter().collect();
     let read_once = read(&headers);
     assert_eq!(read_once, read(&headers));
-    if let Ok(Some(Credentials::Password(basic))) = &read_once {
+    if let Ok(Credentials::Password(basic)) = &read_once {
         assert!(!basic.name().is_empty() && !basic.name().contains(':'));
         let _ = basic.password();
     }
-    if let Ok(Some(Credentials::Issued(token))) = &read_once {
+    if let Ok(Credentials::Issued(token)) = &read_once {
         let _ = jsonwebtoken::decode_header(token);
         let _ = jsonwebtoken::dangerous::insecure_decode::<serde_json::Value>(token);
     }

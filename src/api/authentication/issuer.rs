@@ -1,7 +1,6 @@
 //! Tokens of the configured issuer: verifies issuer, audience, signature and lifetime, and maps claims to rights.
 
 mod keys;
-mod pem;
 mod published;
 mod signature;
 
@@ -17,7 +16,8 @@ use ring::digest;
 use serde_json::{Map, Value};
 
 use self::keys::Keys;
-pub(super) use self::published::{Fetch, Outage};
+pub(super) use self::published::Fetch;
+pub use self::published::PublishedKeys;
 use super::JwtSettings;
 use clientele_domain::{
     access::Account,
@@ -33,15 +33,6 @@ const LONGEST_ROLE: usize = 64;
 /// unauthenticated callers control it.
 const LONGEST_HEADER: usize = 2_048;
 const WRONG_SIGNATURE: &str = "its signature is wrong";
-
-/// The hash that identifies a remembered token.
-pub(super) type Name = [u8; 32];
-
-pub(super) fn name(token: &str) -> Name {
-    let mut name = [0; 32];
-    name.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
-    name
-}
 
 /// The result of verifying a token with the known keys.
 #[derive(Debug)]
@@ -69,7 +60,8 @@ pub(super) struct Issuer {
     settings: JwtSettings,
     algorithms: Vec<Algorithm>,
     keys: Keys,
-    valid: Cache<Name, Arc<Valid>>,
+    /// By the hash of the token.
+    valid: Cache<[u8; 32], Arc<Valid>>,
 }
 
 impl Issuer {
@@ -83,11 +75,14 @@ impl Issuer {
         }
         if settings.audience.is_empty() {
             return Err(
-                "authentication.jwt.audience is missing: a token must say that it is for this server".to_owned(),
+                "authentication.jwt.audience is missing: a token must name this server as its audience".to_owned(),
             );
         }
         if settings.permissions_claim.is_empty() {
-            return Err("authentication.jwt.permissions_claim is missing: it says what a token allows".to_owned());
+            return Err(
+                "authentication.jwt.permissions_claim is missing: the claim that lists a token's permissions"
+                    .to_owned(),
+            );
         }
         let algorithms = settings.algorithms.iter().map(|name| algorithm(name));
         let algorithms: Vec<Algorithm> = algorithms.collect::<Result<_, _>>()?;
@@ -99,20 +94,25 @@ impl Issuer {
         }))
     }
 
-    pub fn keys(&self) -> &Keys {
-        &self.keys
+    /// The keys that the issuer publishes. None with a key in the configuration.
+    pub fn published_keys(&self) -> Option<&Arc<PublishedKeys>> {
+        match &self.keys {
+            Keys::Static(_) => None,
+            Keys::Published(keys) => Some(keys),
+        }
     }
 
-    /// The account of a token that was verified before and is still valid.
-    pub fn known(&self, name: &Name, now: DateTime<Utc>) -> Option<Arc<Account>> {
-        let valid = self.valid.get(name)?;
-        let now = now.timestamp();
-        let holds = valid.from <= now && now < valid.until && self.keys.generation() == Some(valid.keys);
-        holds.then(|| valid.account.clone())
-    }
-
-    /// Verifies a token with the known keys. The reason of a failure is logged.
-    pub fn check(&self, token: &str, name: Name, now: DateTime<Utc>) -> Checked {
+    /// Verifies a token with the known keys, unless it was verified before. The reason of a failure is logged.
+    pub fn check(&self, token: &str, now: DateTime<Utc>) -> Checked {
+        let mut hash = [0; 32];
+        hash.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+        let seconds = now.timestamp();
+        if let Some(valid) = self.valid.get(&hash)
+            && (valid.from..valid.until).contains(&seconds)
+            && self.keys.generation() == Some(valid.keys)
+        {
+            return Checked::Valid(valid.account.clone());
+        }
         let wrong = |reason: &str| {
             tracing::info!(reason, "a token of an issuer was refused");
             Checked::Wrong
@@ -134,7 +134,7 @@ impl Issuer {
             Err(reason) => wrong(reason),
             Ok(valid) => {
                 let account = valid.account.clone();
-                self.valid.insert(name, Arc::new(valid));
+                self.valid.insert(hash, Arc::new(valid));
                 Checked::Valid(account)
             }
         }
@@ -142,9 +142,9 @@ impl Issuer {
 
     fn header(&self, token: &str) -> Result<Header, &'static str> {
         if token.find('.').is_none_or(|length| length > LONGEST_HEADER) {
-            return Err("a header longer than any");
+            return Err("its header is too long");
         }
-        let header = decode_header(token).map_err(|_| "no readable header, or an algorithm that doesn't exist")?;
+        let header = decode_header(token).map_err(|_| "its header can't be read, or names an unknown algorithm")?;
         if !self.algorithms.contains(&header.alg) {
             return Err("an algorithm that isn't allowed");
         }
@@ -179,13 +179,15 @@ impl Issuer {
             return Err("another issuer");
         }
         let leeway = i64::try_from(self.settings.leeway_seconds).unwrap_or_default();
-        let until = seconds(&claims, "exp")?.ok_or("no end")?.saturating_add(leeway);
+        let until = seconds(&claims, "exp")?
+            .ok_or("it has no expiry")?
+            .saturating_add(leeway);
         let from = seconds(&claims, "nbf")?.unwrap_or(i64::MIN).saturating_sub(leeway);
         if now.timestamp() >= until {
-            return Err("its time is over");
+            return Err("it has expired");
         }
         if now.timestamp() < from {
-            return Err("its time has not come");
+            return Err("it isn't valid yet");
         }
         Ok(Valid {
             account: Arc::new(self.bearer(&claims)?),
@@ -250,7 +252,7 @@ fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<i64>, &'sta
             let whole = value.as_i64();
             #[expect(clippy::cast_possible_truncation, reason = "a number too large is the largest")]
             let seconds = whole.or_else(|| value.as_f64().map(|seconds| seconds as i64));
-            seconds.map(Some).ok_or("a time that is no number")
+            seconds.map(Some).ok_or("a time that isn't a number")
         }
     }
 }
@@ -269,7 +271,7 @@ fn reason(error: jsonwebtoken::errors::Error) -> &'static str {
     match error.kind() {
         ErrorKind::InvalidSignature => WRONG_SIGNATURE,
         ErrorKind::InvalidIssuer => "another issuer",
-        ErrorKind::InvalidAudience => "it is for somebody else",
+        ErrorKind::InvalidAudience => "another audience",
         ErrorKind::MissingRequiredClaim(_) => "a claim is missing",
         ErrorKind::InvalidAlgorithm | ErrorKind::UnsupportedAlgorithm => "an algorithm that doesn't fit the key",
         _ => "it can't be read",

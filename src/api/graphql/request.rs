@@ -20,12 +20,11 @@ use super::{
 };
 use crate::api::{
     Place, RequestId,
-    authentication::Refusal,
     metrics::ApiMetrics,
     report::{ErrorReport, GraphqlOperation, LogCause, Reason, RequestReport},
 };
 use clientele_core::flow::Flow;
-use clientele_domain::caller::Caller;
+use clientele_domain::{access::SignInError, caller::Caller};
 
 /// The parts that all requests share.
 #[derive(Clone)]
@@ -116,13 +115,14 @@ impl RequestContext for GraphqlRequest {
 }
 
 /// The answer to a caller who isn't authenticated.
-pub(in crate::api) fn refuse_caller(refusal: &Refusal, headers: &HeaderMap, id: &RequestId) -> Response {
-    let error = match refusal {
-        Refusal::Missing(_) | Refusal::Wrong => GraphqlError::new(Code::Unauthenticated, refusal.sentence()),
-        Refusal::TooMany(_) => GraphqlError::new(Code::RateLimited, refusal.sentence()),
-        Refusal::Busy | Refusal::IssuerAway(_) => GraphqlError::new(Code::Unavailable, refusal.sentence()),
-        Refusal::Surprise(error) => error.into(),
+pub(in crate::api) fn refuse_caller(refused: &SignInError, headers: &HeaderMap, id: &RequestId) -> Response {
+    let code = match refused {
+        SignInError::Missing(_) | SignInError::Wrong => Code::Unauthenticated,
+        SignInError::TooMany(_) => Code::RateLimited,
+        SignInError::Busy | SignInError::IssuerUnreachable(_) => Code::Unavailable,
+        SignInError::Failed(error) => return reported(http::refuse(error.into(), None, media(headers), &id.0)),
     };
+    let error = GraphqlError::new(code, refused.to_string());
     reported(http::refuse(error, None, media(headers), &id.0))
 }
 
@@ -168,7 +168,7 @@ mod tests {
     use axum::http::HeaderMap;
     use clientele_core::error::Error;
 
-    use super::{ErrorReport, LogCause, Reason, Refusal, refuse_caller};
+    use super::{ErrorReport, LogCause, Reason, SignInError, refuse_caller};
     use crate::api::{RequestId, metrics::ApiMetrics};
 
     #[test]
@@ -180,20 +180,20 @@ mod tests {
             })
         };
         for (refusal, code, cause) in [
-            (Refusal::Wrong, "UNAUTHENTICATED", None),
-            (Refusal::Busy, "UNAVAILABLE", None),
+            (SignInError::Wrong, "UNAUTHENTICATED", None),
+            (SignInError::Busy, "UNAVAILABLE", None),
             (
-                Refusal::Surprise(Error::TimedOut),
+                SignInError::Failed(Error::TimedOut),
                 "TIMEOUT",
                 cause("the request took too long", Some(Reason::RequestTimeout)),
             ),
             (
-                Refusal::Surprise(Error::Busy),
+                SignInError::Failed(Error::Busy),
                 "UNAVAILABLE",
                 cause("the memory for answers is used up", Some(Reason::Memory)),
             ),
             (
-                Refusal::Surprise(Error::ReadOnly),
+                SignInError::Failed(Error::ReadOnly),
                 "UNAVAILABLE",
                 cause("the database is read-only", None),
             ),

@@ -18,7 +18,10 @@ use crate::api::{
 };
 use clientele_core::{
     budget::Size,
-    error::{Error, sentence::BUSY},
+    error::{
+        Error,
+        sentence::{BUSY, TOO_MANY_ATTEMPTS, WRONG_CREDENTIALS},
+    },
     problem::{Message, Part, Problem, ProblemCode, Section, Step},
 };
 use clientele_domain::upsert::NAMED;
@@ -87,10 +90,9 @@ impl From<Code> for RestError {
 
 impl From<Error> for RestError {
     fn from(error: Error) -> Self {
-        use crate::api::authentication::Refusal;
         let answer = match &error {
-            Error::Unauthenticated => Self::new(codes::INVALID_CREDENTIALS, Refusal::Wrong.sentence()),
-            Error::TooManyAttempts(wait) => Self::new(codes::RATE_LIMITED, Refusal::TooMany(*wait).sentence()),
+            Error::Unauthenticated => Self::new(codes::INVALID_CREDENTIALS, WRONG_CREDENTIALS),
+            Error::TooManyAttempts(_) => Self::new(codes::RATE_LIMITED, TOO_MANY_ATTEMPTS),
             Error::Forbidden(permission) => {
                 let source = format!("This needs the permission {permission}.");
                 Self::new(codes::INVALID_PERMISSIONS, source)

@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 use super::{RestSettings, router};
 use crate::services::{ServiceSettings, Services};
-use clientele_core::budget::{AnswerSettings, Connections, BudgetPool};
+use clientele_core::budget::{AnswerSettings, BudgetPool, Connections};
 use clientele_domain::{
     caller::{Caller, Door},
     custom_field::{CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, UpsertCustomFieldSet},

@@ -33,8 +33,8 @@ pub const CREATE: &str =
 pub const DELETE: &str =
     "mutation($input: DeleteUserInput!) { deleteUser(input: $input) { userErrors { code message path } } }";
 
-const ONLY_OWN: &str = "You can give no other role than your own, batch: whoever has every right can.";
-const NO_ROLE: &str = "You can't give a role, as you have none: whoever has every right can, or has that role.";
+const ONLY_OWN: &str = "You can only give your own role, batch. Giving another one needs every right.";
+const NO_ROLE: &str = "You can't give a role that you don't have. Giving one needs every right.";
 const ALMOST_ALL: &str = "This is the last active user with every right: give them all to another one first.";
 
 pub fn problem(code: &str, message: &str, place: &str) -> Value {

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::credentials::{PASSWORD, on, user};
 use crate::harness::{Backend, Settings, TestServer};
 
-const BUSY: &str = "So many sign in that there is no place for you now. Try again shortly.";
+const BUSY: &str = "Too many sign-ins at once. Retry in a few seconds.";
 
 /// Four concurrent requests and no queue, so that a held permit shows. A proxy names addresses.
 fn narrow(failures: u32) -> Settings {

@@ -251,7 +251,7 @@ async fn settings_that_would_accept_any_jwt_are_refused() {
             &(|_: &mut JwtSettings| {}) as &dyn Fn(&mut JwtSettings),
         ),
         (
-            "authentication.jwt.audience is missing: a token must say that it is for this server",
+            "authentication.jwt.audience is missing: a token must name this server as its audience",
             &|jwt| jwt.audience.clear(),
         ),
         ("authentication.jwt.key must have at least 32 bytes", &|jwt| {

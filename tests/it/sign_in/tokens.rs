@@ -45,7 +45,7 @@ async fn token_lifetime_is_at_most_five_years_or_unlimited(server: &TestServer) 
     for (end, message) in [
         (
             longest + chrono::TimeDelta::seconds(1),
-            "expiresAt must be at most five years (1827 days) ahead: leave it out for a token that is to end when it \
+            "expiresAt must be at most five years (1827 days) ahead: omit it for a token that ends when it \
                 is revoked.",
         ),
         (now, "expiresAt must be in the future."),
@@ -56,7 +56,7 @@ async fn token_lifetime_is_at_most_five_years_or_unlimited(server: &TestServer) 
     let refused = json!({ "name": "a job", "permissions": [], "expiresAt": "9999-12-31T23:59:59Z" });
     server.graphql(CREATE, json!({ "input": refused })).await.data(
         json!({ "createToken": { "userErrors": problem("INVALID",
-        "expiresAt must be at most five years (1827 days) ahead: leave it out for a token that is to end when it is \
+        "expiresAt must be at most five years (1827 days) ahead: omit it for a token that ends when it is \
             revoked.", "expiresAt") } }),
     );
 }

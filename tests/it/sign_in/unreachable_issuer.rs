@@ -18,8 +18,7 @@ use tokio::{
 use super::{Key, claims};
 use crate::harness::program::{Server, clientele, directory, text};
 
-const AWAY: &str =
-    "The issuer of this token can't be reached at the moment, so that the token can't be checked. Try again shortly.";
+const AWAY: &str = "The token can't be verified, because its issuer is unreachable. Retry in a few seconds.";
 /// Longer than anything here takes, shorter than a test may.
 const PATIENCE: Duration = Duration::from_secs(20);
 

@@ -1,9 +1,10 @@
-//! A cache of the users and tokens that sign-in needs. Entries live for some seconds, so that most requests need no
-//! statement.
+//! Signs callers in with passwords and tokens. Caches the users and tokens for some seconds, so that most requests need
+//! no statement. The APIs extract the credentials from requests.
 //!
 //! A change through this process takes effect at once, a change through another when the entry has aged.
 
 use std::{
+    fmt,
     fmt::Write,
     net::IpAddr,
     sync::{
@@ -18,10 +19,26 @@ use entity::api_token;
 use ring::digest;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
-use super::{Account, Accounts, PasswordProof, reads::Read, user::user_named};
-use crate::caller::throttle::Throttle;
+use super::{
+    Account, PasswordProof, SignInError,
+    coalescing_cache::{Clock, CoalescingCache, Read},
+    credential_cache::CredentialCache,
+    hash_queue::HashPermit,
+    in_flight::InFlight,
+    password::Hasher,
+    user::user_named,
+};
+use crate::{
+    audit::AuditLog,
+    caller::{
+        CredentialKey,
+        throttle::{Charge, Throttle},
+    },
+};
 use clientele_core::{
     error::{Error, Result},
+    fair_queue::QueueFull,
+    secret::Secret,
     text::has_control_characters,
 };
 use clientele_storage::db::{Step, Transaction, Work};
@@ -29,7 +46,56 @@ use clientele_storage::db::{Step, Transaction, Work};
 /// The limit of a user name, in bytes.
 pub const LONGEST_NAME: usize = 64;
 
+/// Signs in users and tokens, and manages them. Clones share everything.
+#[derive(Clone)]
+pub struct Accounts {
+    pub(super) db: Database,
+    pub(super) audit: AuditLog,
+    users: Arc<CoalescingCache<Arc<str>, Account>>,
+    tokens: Arc<CoalescingCache<Digest, Account>>,
+    pub hasher: Arc<Hasher>,
+    credentials: Arc<CredentialCache>,
+    in_flight: Arc<InFlight>,
+}
+
+impl fmt::Debug for Accounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Accounts")
+    }
+}
+
+/// A name and a password, and the address that sent them.
+#[derive(Clone, Copy)]
+pub struct Attempt<'a> {
+    name: &'a str,
+    password: &'a str,
+    from: IpAddr,
+    key: CredentialKey,
+}
+
 impl Accounts {
+    /// `clock` measures the age of cached accounts.
+    pub fn new(db: Database, audit: AuditLog, clock: Clock) -> Self {
+        Self {
+            db,
+            audit,
+            users: Arc::new(CoalescingCache::new(clock.clone())),
+            tokens: Arc::new(CoalescingCache::new(clock)),
+            hasher: Arc::default(),
+            credentials: Arc::default(),
+            in_flight: Arc::default(),
+        }
+    }
+
+    pub fn attempt<'a>(&self, name: &'a str, password: &'a str, from: IpAddr) -> Attempt<'a> {
+        Attempt {
+            name,
+            password,
+            from,
+            key: self.credentials.key(name, password, from),
+        }
+    }
+
     /// The proof that the caller signed in with this name and password from this address.
     pub fn proof(&self, name: &str, password: &str, from: IpAddr, throttle: Arc<Throttle>) -> PasswordProof {
         PasswordProof::new(self.credentials.hasher(), name, password, from, throttle)
@@ -51,9 +117,96 @@ impl Accounts {
         outcome
     }
 
+    /// Returns the user if these credentials were verified lately and are still valid, at most `freshness` old. Hashes
+    /// nothing.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn known_user(&self, attempt: &Attempt<'_>, freshness: Duration) -> Result<Option<Arc<Account>>> {
+        let Some(read) = self.credentials.get(&attempt.key) else {
+            return Ok(None);
+        };
+        if self.users.is_fresh(&read, freshness) {
+            return Ok(read.found.clone());
+        }
+        let Some(proven) = &read.found else { return Ok(None) };
+        if let Some(read) = self.user(&proven.name, freshness).await?
+            && let Some(account) = &read.found
+            && account.has_the_password_of(proven)
+        {
+            self.credentials.keep(attempt.key, read.clone());
+            return Ok(Some(account.clone()));
+        }
+        self.credentials.forget(&attempt.key);
+        Ok(None)
+    }
+
+    /// Returns the user of lately verified credentials from the last read, however old. None if this process has
+    /// changed accounts since. Runs no statement.
+    pub fn last_known_user(&self, attempt: &Attempt<'_>) -> Option<Arc<Account>> {
+        let read = self.credentials.get(&attempt.key)?;
+        read.found.clone().filter(|_| self.users.is_fresh(&read, Duration::MAX))
+    }
+
+    /// Verifies the password of the user of this name. An unknown name takes the same path and as long, so that neither
+    /// answers nor times reveal which names exist.
+    ///
+    /// The attempt is charged when its permit is granted, before anything is verified. The charge is refunded if the
+    /// password was right or the check failed.
+    pub async fn verify(
+        &self,
+        attempt: Attempt<'_>,
+        freshness: Duration,
+        charge: impl FnOnce() -> Result<Charge, Duration> + Send + 'static,
+    ) -> Result<Arc<Account>, SignInError> {
+        let Attempt { from, key, .. } = attempt;
+        let begin = || {
+            // Another request may just have verified it.
+            let known = self.credentials.get(&key).and_then(|read| read.found.clone());
+            if let Some(account) = known {
+                return Err(Ok(account));
+            }
+            let ticket = self.hasher.queue.join(self.credentials.waiter(from));
+            ticket.map_err(|QueueFull| Err(SignInError::Busy))
+        };
+        let accounts = self.clone();
+        let (name, password) = (attempt.name.into(), Secret::new(attempt.password));
+        let verify = async move |permit| {
+            let charge = charge().map_err(SignInError::TooMany)?;
+            let outcome = match accounts.compare(permit, &name, password, freshness).await {
+                Ok(Some((account, read))) => {
+                    accounts.credentials.keep(key, read);
+                    accounts.credentials.keep_network(from);
+                    Ok(account)
+                }
+                Ok(None) => return Err(SignInError::Wrong),
+                Err(error) => Err(SignInError::Failed(error)),
+            };
+            charge.refund();
+            outcome
+        };
+        self.in_flight.run(key, begin, verify).await
+    }
+
+    /// Finds the user of this name if it has this password. Reads the row under the permit: a flood of attempts then
+    /// needs one statement per hash at most.
+    async fn compare(
+        &self,
+        permit: HashPermit,
+        name: &Arc<str>,
+        password: Secret,
+        freshness: Duration,
+    ) -> Result<Option<(Arc<Account>, Arc<Read<Account>>)>> {
+        let read = self.user(name, freshness).await?;
+        let account = read.as_ref().and_then(|read| read.found.clone());
+        let stored = account.as_ref().map(|account| account.password_hash.clone());
+        let right = self.hasher.compare(permit, password, stored).await?;
+        Ok(account.zip(read).filter(|_| right))
+    }
+
     /// Reads the user of this name, at most `freshness` old. Finds none if there is no such user or it can't sign in.
     /// Returns none if no user can have the name.
-    pub(super) async fn user(&self, name: &Arc<str>, freshness: Duration) -> Result<Option<Arc<Read<Account>>>> {
+    async fn user(&self, name: &Arc<str>, freshness: Duration) -> Result<Option<Arc<Read<Account>>>> {
         if name.len() > LONGEST_NAME || has_control_characters(name) {
             return Ok(None);
         }
@@ -73,23 +226,18 @@ impl Accounts {
         account.filter(|account| account.is_valid(now))
     }
 
-    /// Returns true if a read of a user is at most `freshness` old.
-    pub(super) fn is_fresh(&self, user: &Read<Account>, freshness: Duration) -> bool {
-        self.users.is_fresh(user, freshness)
-    }
-
     /// Finds the account of this token; none if there is none or it is no longer valid. Calls `may_look` before a
     /// statement, unless the token existed at the last read.
     ///
     /// # Errors
-    /// The inner error is the database's, the outer one is from `may_look`.
-    pub async fn token<R>(
+    /// Those of the database and of `may_look`.
+    pub async fn token(
         &self,
         token: &str,
         freshness: Duration,
         now: DateTime<Utc>,
-        may_look: impl FnOnce() -> Result<(), R>,
-    ) -> Result<Result<Option<Arc<Account>>>, R> {
+        may_look: impl FnOnce() -> Result<(), SignInError>,
+    ) -> Result<Option<Arc<Account>>, SignInError> {
         let digest = digest_of(token);
         let last = self.tokens.last(&digest);
         let read = match last {
@@ -103,13 +251,10 @@ impl Accounts {
                     let row = hashed.one(self.db.read()).await?;
                     row.as_ref().map(Account::of_token).transpose()
                 };
-                match self.tokens.get(&digest, freshness, load).await {
-                    Ok(read) => read,
-                    Err(error) => return Ok(Err(error)),
-                }
+                self.tokens.get(&digest, freshness, load).await?
             }
         };
-        Ok(Ok(read.found.clone().filter(|account| account.is_valid(now))))
+        Ok(read.found.clone().filter(|account| account.is_valid(now)))
     }
 }
 
@@ -155,3 +300,6 @@ fn hex(bytes: &[u8]) -> String {
         text
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,11 +3,11 @@
 //!
 //! Keeps no password and no name, only keyed hashes under a random key of this process.
 
-use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use moka::{policy::EvictionPolicy, sync::Cache};
 
-use super::{Account, hash_queue::Waiter, reads::Read};
+use super::{Account, coalescing_cache::Read, hash_queue::Waiter};
 use crate::caller::{CredentialHasher, CredentialKey, throttle::network};
 
 const MOST: u64 = 50_000;
@@ -18,7 +18,7 @@ const LONGEST_IDLE: Duration = Duration::from_secs(60 * 60);
 const MOST_NETWORKS: u64 = 100_000;
 
 /// Verified credentials by their keys.
-pub struct CredentialCache {
+pub(super) struct CredentialCache {
     hasher: CredentialHasher,
     /// With the last read of the account.
     right: Cache<CredentialKey, Arc<Read<Account>>>,
@@ -38,31 +38,25 @@ impl Default for CredentialCache {
     }
 }
 
-impl fmt::Debug for CredentialCache {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("CredentialCache")
-    }
-}
-
 impl CredentialCache {
     /// Returns the key of a name and password from the network of this address. Other networks have other keys:
     /// otherwise this cache would let an attacker there guess past the throttle.
-    pub fn mark(&self, name: &str, password: &str, from: IpAddr) -> CredentialKey {
+    pub fn key(&self, name: &str, password: &str, from: IpAddr) -> CredentialKey {
         self.hasher.key(&[name.as_bytes(), password.as_bytes(), &network(from)])
     }
 
     /// Returns the last read of the account with these credentials, and resets their idle time.
-    pub fn get(&self, mark: &CredentialKey) -> Option<Arc<Read<Account>>> {
-        self.right.get(mark)
+    pub fn get(&self, key: &CredentialKey) -> Option<Arc<Read<Account>>> {
+        self.right.get(key)
     }
 
     /// Adds verified credentials of this account.
-    pub fn keep(&self, mark: CredentialKey, read: Arc<Read<Account>>) {
-        self.right.insert(mark, read);
+    pub fn keep(&self, key: CredentialKey, read: Arc<Read<Account>>) {
+        self.right.insert(key, read);
     }
 
-    pub fn forget(&self, mark: &CredentialKey) {
-        self.right.invalidate(mark);
+    pub fn forget(&self, key: &CredentialKey) {
+        self.right.invalidate(key);
     }
 
     /// Adds the network of a successful sign-in.

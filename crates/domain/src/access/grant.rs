@@ -64,8 +64,8 @@ pub(super) fn may_give_role(caller: &Caller, role: Option<&str>, problems: &mut 
         return;
     }
     let message = match &caller.role {
-        Some(own) => format!("You can give no other role than your own, {own}: whoever has every right can."),
-        None => "You can't give a role, as you have none: whoever has every right can, or has that role.".to_owned(),
+        Some(own) => format!("You can only give your own role, {own}. Giving another one needs every right."),
+        None => "You can't give a role that you don't have. Giving one needs every right.".to_owned(),
     };
     problems.add(ProblemCode::Forbidden, path!["role"], message);
 }

@@ -16,14 +16,15 @@ use super::throttle::{Charge, Throttle};
 pub type CredentialKey = [u8; 32];
 
 /// Hashes credentials under a random key of this process, which is never stored.
+/// Cloning shares the key.
 #[derive(Clone)]
-pub struct CredentialHasher(hmac::Key);
+pub struct CredentialHasher(Arc<hmac::Key>);
 
 impl CredentialHasher {
     pub fn random() -> Self {
         let mut key = [0; 32];
         rand::rng().fill_bytes(&mut key);
-        Self(hmac::Key::new(hmac::HMAC_SHA256, &key))
+        Self(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &key)))
     }
 
     /// Returns the hash of the parts of a credential. Each is hashed with its length, so that no two lists of parts are

@@ -1,18 +1,15 @@
 //! The keys that verify the issuer's tokens: one from the configuration, or those that the issuer publishes.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jsonwebtoken::{
     Algorithm, AlgorithmFamily, DecodingKey,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse},
 };
+use rustls::pki_types::{SubjectPublicKeyInfoDer, pem::PemObject};
 
-use super::{
-    pem::public_key,
-    published::{Fetch, Outage, Published},
-};
+use super::published::PublishedKeys;
 use crate::api::authentication::JwtSettings;
-use clientele_core::flow::Flow;
 
 /// A shorter secret can be guessed.
 const SHORTEST_SECRET: usize = 32;
@@ -21,9 +18,9 @@ const SHORTEST_SECRET: usize = 32;
 const MOST_TRIED: usize = 4;
 
 #[derive(Debug)]
-pub(in crate::api::authentication) enum Keys {
+pub(super) enum Keys {
     Static(Arc<DecodingKey>),
-    Published(Arc<Published>),
+    Published(Arc<PublishedKeys>),
 }
 
 impl Keys {
@@ -42,7 +39,7 @@ impl Keys {
             (false, true) if symmetric > 0 => {
                 Err(format!("{section}.algorithms: published keys can't be secrets (HS…)"))
             }
-            (false, true) => Published::new(settings).map(Self::Published),
+            (false, true) => PublishedKeys::new(settings).map(Self::Published),
             (true, false) if symmetric > 0 && settings.key.reveal().len() < SHORTEST_SECRET => {
                 Err(format!("{section}.key must have at least {SHORTEST_SECRET} bytes"))
             }
@@ -79,62 +76,14 @@ impl Keys {
         let keys = fitting.filter_map(|key| DecodingKey::from_jwk(key).ok().map(Arc::new));
         (keys.take(MOST_TRIED).collect(), generation)
     }
-
-    /// Fetches the keys again because of an unknown key, and waits for a limited time.
-    pub async fn fetch_again(&self, flow: Flow) -> Fetch {
-        match self {
-            Self::Static(_) => Fetch::Recent,
-            Self::Published(published) => published.fetch_again(flow).await,
-        }
-    }
-
-    fn published(&self) -> Option<&Arc<Published>> {
-        match self {
-            Self::Static(_) => None,
-            Self::Published(published) => Some(published),
-        }
-    }
-
-    /// The age of the keys. None before the first fetch, or with a static key.
-    pub fn age(&self) -> Option<Duration> {
-        self.published()?.age()
-    }
-
-    /// Returns whether the last fetch succeeded. None before the first fetch, or with a static key.
-    pub fn is_up(&self) -> Option<bool> {
-        self.published()?.is_up()
-    }
-
-    pub fn outage(&self) -> Option<Outage> {
-        self.published()?.outage()
-    }
-
-    /// The time after which a caller may retry when the issuer is unreachable.
-    pub fn retry_after(&self) -> Duration {
-        self.published().map_or(Duration::ZERO, |published| published.pause())
-    }
-
-    /// Keeps published keys fresh. Never returns.
-    pub async fn keep_fetching(&self) {
-        match self {
-            Self::Static(_) => std::future::pending().await,
-            Self::Published(published) => published.clone().keep_fetching().await,
-        }
-    }
 }
 
 /// Returns true when the key is for signatures of this algorithm.
 fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
-    let meant = key
-        .common
-        .public_key_use
-        .as_ref()
-        .is_none_or(|use_| *use_ == PublicKeyUse::Signature);
-    let same = key
-        .common
-        .key_algorithm
-        .is_none_or(|named| named.to_string() == format!("{algorithm:?}"));
-    let kind = match (&key.algorithm, algorithm) {
+    let is_for_signatures = matches!(key.common.public_key_use, None | Some(PublicKeyUse::Signature));
+    let named = key.common.key_algorithm;
+    let is_meant = named.is_none_or(|named| named.to_string() == format!("{algorithm:?}"));
+    let can_verify = match (&key.algorithm, algorithm) {
         (AlgorithmParameters::RSA(_), _) => algorithm.family() == AlgorithmFamily::Rsa,
         (AlgorithmParameters::EllipticCurve(key), Algorithm::ES256) => key.curve == EllipticCurve::P256,
         (AlgorithmParameters::EllipticCurve(key), Algorithm::ES384) => key.curve == EllipticCurve::P384,
@@ -142,5 +91,41 @@ fn fits(key: &Jwk, algorithm: Algorithm) -> bool {
         // A published secret is no secret.
         _ => false,
     };
-    meant && same && kind
+    is_for_signatures && is_meant && can_verify
+}
+
+/// Reads a public key in PEM: a sequence of an algorithm identifier and a bit string with the key. The token library
+/// could, with another parser of ASN.1 and one of big numbers, which the server has no other use for.
+fn public_key(pem: &str) -> Option<DecodingKey> {
+    const RSA: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01];
+    const CURVE: &[u8] = &[0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01];
+    const ED25519: &[u8] = &[0x2b, 0x65, 0x70];
+    let info = SubjectPublicKeyInfoDer::from_pem_slice(pem.as_bytes()).ok()?;
+    let (info, []) = element(0x30, &info)? else { return None };
+    let (algorithm, rest) = element(0x30, info)?;
+    let (name, _) = element(0x06, algorithm)?;
+    let ([0, key @ ..], []) = element(0x03, rest)? else {
+        return None;
+    };
+    match name {
+        RSA => Some(DecodingKey::from_rsa_der(key)),
+        CURVE => Some(DecodingKey::from_ec_der(key)),
+        ED25519 => Some(DecodingKey::from_ed_der(key)),
+        _ => None,
+    }
+}
+
+/// The contents of the first element of DER, which must have this tag, and the remaining bytes.
+fn element(tag: u8, der: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (&[found, first], rest) = der.split_first_chunk::<2>()?;
+    let (length, rest) = match first {
+        0..=0x7f => (usize::from(first), rest),
+        0x81 | 0x82 => {
+            let (bytes, rest) = rest.split_at_checked(usize::from(first - 0x80))?;
+            let length = bytes.iter().fold(0, |length, byte| length << 8 | usize::from(*byte));
+            (length, rest)
+        }
+        _ => return None,
+    };
+    rest.split_at_checked(length).filter(|_| found == tag)
 }

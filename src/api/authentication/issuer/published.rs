@@ -1,7 +1,6 @@
 //! The keys that an issuer publishes: fetched at the start, at intervals and for an unknown key, one fetch at a time.
 
 use std::{
-    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -34,7 +33,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The fetched keys.
 #[derive(Debug)]
-pub(in crate::api::authentication) struct Published {
+pub struct PublishedKeys {
     url: Url,
     http: Client,
     refresh: Duration,
@@ -70,16 +69,7 @@ pub(in crate::api::authentication) enum Fetch {
     Failed,
 }
 
-/// The known keys can't be renewed: the last fetch failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::api::authentication) enum Outage {
-    /// Previously fetched keys still verify tokens.
-    WithKeys,
-    /// There are no keys, or they are too old: no token can be verified.
-    WithoutKeys,
-}
-
-impl Published {
+impl PublishedKeys {
     pub fn new(settings: &JwtSettings) -> Result<Arc<Self>, String> {
         let url = Url::parse(&settings.jwks_url).ok().filter(|url| {
             let local = matches!(url.host_str(), Some("localhost" | "127.0.0.1" | "[::1]"));
@@ -129,11 +119,16 @@ impl Published {
         state.attempted.map(|_| state.failure.is_none())
     }
 
-    pub fn outage(&self) -> Option<Outage> {
+    /// A line for `/health/ready` while the keys can't be fetched.
+    pub fn finding(&self) -> Option<&'static str> {
         let state = self.state();
         state.failure.as_ref()?;
-        let usable = state.fetched.is_some_and(|at| at.elapsed() < self.max_age);
-        Some(if usable { Outage::WithKeys } else { Outage::WithoutKeys })
+        Some(match state.fetched {
+            Some(at) if at.elapsed() < self.max_age => {
+                "the issuer is unreachable: its tokens are checked with the keys known so far\n"
+            }
+            _ => "the issuer is unreachable: its tokens are answered 503\n",
+        })
     }
 
     /// The shortest time between two fetches.
@@ -156,7 +151,7 @@ impl Published {
     }
 
     /// Fetches the keys, unless the last fetch is more recent than the pause, and waits for a limited time.
-    pub async fn fetch_again(self: &Arc<Self>, flow: Flow) -> Fetch {
+    pub(in crate::api::authentication) async fn fetch_again(self: &Arc<Self>, flow: Flow) -> Fetch {
         let patience = {
             let state = self.state();
             let is_first = state.fetched.is_none() && state.failure.is_none();
@@ -224,7 +219,12 @@ impl Published {
                         Some(_) => "its tokens are checked with the keys known so far",
                         None => "its tokens are answered 503",
                     };
-                    tracing::warn!(url = self.shown_url(), %cause, consequence, "issuer unreachable: its keys can't be fetched");
+                    tracing::warn!(
+                        url = self.shown_url(),
+                        %cause,
+                        consequence,
+                        "issuer unreachable: its keys can't be fetched"
+                    );
                 }
                 state.failure = Some(cause);
             }
@@ -276,12 +276,17 @@ fn parse(body: &[u8]) -> Result<Vec<Jwk>, FetchError> {
 }
 
 /// The reason why the keys could not be fetched, for the log.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 enum FetchError {
+    #[error("{}", cause(.0))]
     Http(reqwest::Error),
+    #[error("it answers with the status {}", .0.as_u16())]
     Status(StatusCode),
+    #[error("its answer is larger than {} KiB", LARGEST / 1024)]
     TooLarge,
+    #[error("its answer isn't a set of keys (JWKS)")]
     NotKeys,
+    #[error("its set of keys (JWKS) has no key of a known kind")]
     NoKey,
 }
 
@@ -291,23 +296,16 @@ impl From<reqwest::Error> for FetchError {
     }
 }
 
-impl fmt::Display for FetchError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Http(error) if error.is_timeout() => write!(f, "no answer within {} s", PATIENCE.as_secs()),
-            Self::Http(error) => {
-                let mut cause: &dyn std::error::Error = error;
-                while let Some(source) = cause.source() {
-                    cause = source;
-                }
-                write!(f, "{cause}")
-            }
-            Self::Status(status) => write!(f, "it answers with the status {}", status.as_u16()),
-            Self::TooLarge => write!(f, "its answer is larger than {} KiB", LARGEST / 1024),
-            Self::NotKeys => f.write_str("its answer isn't a set of keys (JWKS)"),
-            Self::NoKey => f.write_str("its set of keys (JWKS) has no key of a known kind"),
-        }
+/// The innermost cause: reqwest's own text only says that the request failed.
+fn cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {} s", PATIENCE.as_secs());
     }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    cause.to_string()
 }
 
 #[cfg(test)]

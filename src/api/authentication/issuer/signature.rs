@@ -1,10 +1,11 @@
-//! Verifies token signatures with ring, like the rest of the server. Signs nothing.
+//! Verifies token signatures with ring, like the rest of the server: the token library itself supports only other
+//! cryptography. Signs nothing.
 
 use std::sync::Once;
 
 use jsonwebtoken::signature::{Error, Verifier};
 use jsonwebtoken::{
-    Algorithm, AlgorithmFamily, DecodingKey, DecodingKeyKind,
+    Algorithm, DecodingKey, DecodingKeyKind,
     crypto::{CryptoProvider, JwtVerifier, KeyUtils},
     errors::{ErrorKind, Result, new_error},
 };
@@ -54,56 +55,43 @@ impl JwtVerifier for RingVerifier {
 
 impl Verifier<Vec<u8>> for RingVerifier {
     fn verify(&self, message: &[u8], signature: &Vec<u8>) -> std::result::Result<(), Error> {
-        let verified = match self.algorithm.family() {
-            AlgorithmFamily::Hmac => self.verify_secret(message, signature),
-            AlgorithmFamily::Rsa => self.verify_rsa(message, signature),
-            AlgorithmFamily::Ec | AlgorithmFamily::Ed => self.verify_curve(message, signature),
-        };
-        verified.ok_or_else(Error::new)
+        self.check(message, signature).ok_or_else(Error::new)
     }
 }
 
 impl RingVerifier {
-    fn verify_secret(&self, message: &[u8], signature: &[u8]) -> Option<()> {
-        let algorithm = match self.algorithm {
-            Algorithm::HS256 => hmac::HMAC_SHA256,
-            Algorithm::HS384 => hmac::HMAC_SHA384,
-            Algorithm::HS512 => hmac::HMAC_SHA512,
-            _ => return None,
+    fn check(&self, message: &[u8], signature: &[u8]) -> Option<()> {
+        let secret = |algorithm| {
+            let key = hmac::Key::new(algorithm, self.key.try_get_as_bytes().ok()?);
+            hmac::verify(&key, message, signature).ok()
         };
-        let key = hmac::Key::new(algorithm, self.key.try_get_as_bytes().ok()?);
-        hmac::verify(&key, message, signature).ok()
-    }
-
-    fn verify_rsa(&self, message: &[u8], signature: &[u8]) -> Option<()> {
-        let parameters: &'static RsaParameters = match self.algorithm {
-            Algorithm::RS256 => &ring_signature::RSA_PKCS1_2048_8192_SHA256,
-            Algorithm::RS384 => &ring_signature::RSA_PKCS1_2048_8192_SHA384,
-            Algorithm::RS512 => &ring_signature::RSA_PKCS1_2048_8192_SHA512,
-            Algorithm::PS256 => &ring_signature::RSA_PSS_2048_8192_SHA256,
-            Algorithm::PS384 => &ring_signature::RSA_PSS_2048_8192_SHA384,
-            Algorithm::PS512 => &ring_signature::RSA_PSS_2048_8192_SHA512,
-            _ => return None,
-        };
-        match self.key.kind() {
+        let rsa = |parameters: &'static RsaParameters| match self.key.kind() {
             DecodingKeyKind::RsaModulusExponent { n, e } => RsaPublicKeyComponents { n, e }
                 .verify(parameters, message, signature)
                 .ok(),
             DecodingKeyKind::SecretOrDer(der) => {
                 UnparsedPublicKey::new(parameters, der).verify(message, signature).ok()
             }
-        }
-    }
-
-    fn verify_curve(&self, message: &[u8], signature: &[u8]) -> Option<()> {
-        let algorithm: &'static dyn VerificationAlgorithm = match self.algorithm {
-            Algorithm::ES256 => &ring_signature::ECDSA_P256_SHA256_FIXED,
-            Algorithm::ES384 => &ring_signature::ECDSA_P384_SHA384_FIXED,
-            Algorithm::EdDSA => &ring_signature::ED25519,
-            _ => return None,
         };
-        let key = UnparsedPublicKey::new(algorithm, self.key.try_get_as_bytes().ok()?);
-        key.verify(message, signature).ok()
+        let curve = |algorithm: &'static dyn VerificationAlgorithm| {
+            let key = UnparsedPublicKey::new(algorithm, self.key.try_get_as_bytes().ok()?);
+            key.verify(message, signature).ok()
+        };
+        match self.algorithm {
+            Algorithm::HS256 => secret(hmac::HMAC_SHA256),
+            Algorithm::HS384 => secret(hmac::HMAC_SHA384),
+            Algorithm::HS512 => secret(hmac::HMAC_SHA512),
+            Algorithm::RS256 => rsa(&ring_signature::RSA_PKCS1_2048_8192_SHA256),
+            Algorithm::RS384 => rsa(&ring_signature::RSA_PKCS1_2048_8192_SHA384),
+            Algorithm::RS512 => rsa(&ring_signature::RSA_PKCS1_2048_8192_SHA512),
+            Algorithm::PS256 => rsa(&ring_signature::RSA_PSS_2048_8192_SHA256),
+            Algorithm::PS384 => rsa(&ring_signature::RSA_PSS_2048_8192_SHA384),
+            Algorithm::PS512 => rsa(&ring_signature::RSA_PSS_2048_8192_SHA512),
+            Algorithm::ES256 => curve(&ring_signature::ECDSA_P256_SHA256_FIXED),
+            Algorithm::ES384 => curve(&ring_signature::ECDSA_P384_SHA384_FIXED),
+            Algorithm::EdDSA => curve(&ring_signature::ED25519),
+            _ => None,
+        }
     }
 }
 

@@ -155,8 +155,8 @@ fn check_end(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>, problems: &m
         problems.add(ProblemCode::Invalid, path!["expiresAt"], message);
     } else if end > now + TimeDelta::days(MOST_DAYS) {
         let message = format!(
-            "expiresAt must be at most five years ({MOST_DAYS} days) ahead: leave it out for a token that is to end \
-             when it is revoked."
+            "expiresAt must be at most five years ({MOST_DAYS} days) ahead: omit it for a token that ends when it is \
+             revoked."
         );
         problems.add(ProblemCode::Invalid, path!["expiresAt"], message);
     }

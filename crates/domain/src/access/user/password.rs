@@ -72,8 +72,7 @@ impl Accounts {
             );
         }
         if input.new_password == input.old_password {
-            let message =
-                "The new password must be another one than the old: the old one may be known to whoever made it.";
+            let message = "newPassword must differ from oldPassword.";
             return refuse(ProblemCode::Invalid, "newPassword", message.to_owned());
         }
         let hasher = &self.hasher;

@@ -274,7 +274,7 @@ fn check_password(sent: &MaybeUndefined<String>, is_new: bool, problems: &mut Pr
     let fault = match sent {
         MaybeUndefined::Undefined if !is_new => None,
         MaybeUndefined::Undefined | MaybeUndefined::Null => {
-            let message = "A user needs a password. To keep somebody out, set active to false.";
+            let message = "password is required. To block a user, set active to false.";
             Some((ProblemCode::Blank, message.to_owned()))
         }
         MaybeUndefined::Value(text) => password::fault(text),

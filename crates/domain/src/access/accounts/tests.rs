@@ -14,12 +14,11 @@ use chrono::DateTime;
 use futures_util::{future::join_all, poll};
 use tokio::{select, sync::Notify};
 
-use super::Verdict;
 use crate::{
     access::{
-        Accounts, Clock, UpsertUser,
-        asking::MOST_TOGETHER,
+        Account, Accounts, Clock, SignInError, UpsertUser,
         hash_queue::{HashPermit, MOST_WAITING, Waiter},
+        in_flight::MOST_TOGETHER,
         password::Hasher,
     },
     audit::{AuditLog, AuditSettings},
@@ -30,6 +29,8 @@ use crate::{
 };
 use clientele_core::flow::Flow;
 use clientele_storage::db::{Database, DatabaseSettings};
+
+type Outcome = Result<Arc<Account>, SignInError>;
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const RIGHT: &str = "right horse battery";
@@ -76,7 +77,7 @@ impl House {
         name: &str,
         password: &str,
         charge: impl FnOnce() -> Result<Charge, Duration> + Send + 'static,
-    ) -> Verdict {
+    ) -> Outcome {
         let attempt = self.accounts.attempt(name, password, HERE);
         self.accounts.verify(attempt, FRESHNESS, charge).await
     }
@@ -118,7 +119,7 @@ fn free() -> Result<Charge, Duration> {
 }
 
 fn never() -> Result<Charge, Duration> {
-    panic!("it is not to be charged")
+    panic!("it must not be charged")
 }
 
 #[tokio::test]
@@ -133,8 +134,8 @@ async fn the_same_wrong_credentials_at_once_are_one_attempt_whether_or_not_there
                 free()
             }
         };
-        for verdict in join_all((0..11).map(|_| house.verify(name, "wrong", charge()))).await {
-            assert!(matches!(verdict, Verdict::Wrong), "{name}: {verdict:?}");
+        for outcome in join_all((0..11).map(|_| house.verify(name, "wrong", charge()))).await {
+            assert!(matches!(outcome, Err(SignInError::Wrong)), "{name}: {outcome:?}");
         }
         let looked = house.comparisons() - before;
         assert_eq!((looked, charges.load(SeqCst)), (1, 1), "{name}");
@@ -150,12 +151,12 @@ async fn who_hangs_up_in_his_turn_is_verified_all_the_same_and_not_charged() {
         charge()
     };
     select! {
-        verdict = house.verify("ana", RIGHT, charge) => panic!("{verdict:?} before it was looked at"),
+        outcome = house.verify("ana", RIGHT, charge) => panic!("{outcome:?} before it was looked at"),
         () = begun.notified() => {}
     }
     charging(&throttle)().expect_err("the attempt is charged while it is looked at");
-    let verdict = house.verify("ana", RIGHT, never).await;
-    assert!(matches!(verdict, Verdict::Right(_)), "{verdict:?}");
+    let outcome = house.verify("ana", RIGHT, never).await;
+    assert!(matches!(outcome, Ok(_)), "{outcome:?}");
     assert!(house.is_known().await);
     charging(&throttle)().expect("what was right costs nothing");
     assert_eq!(house.comparisons(), 1);
@@ -173,16 +174,16 @@ async fn who_hangs_up_before_his_turn_leaves_his_place_and_is_neither_charged_no
         assert!(poll!(one.as_mut()).is_pending() && poll!(same.as_mut()).is_pending());
         drop(one);
         tokio::task::yield_now().await;
-        assert!(poll!(same.as_mut()).is_pending(), "somebody still waits for it");
+        assert!(poll!(same.as_mut()).is_pending(), "a request still waits for it");
         drop(same);
         // The spawned task ends when it sees that no request waits.
-        while !house.accounts.asking.is_empty() {
+        while !house.accounts.in_flight.is_empty() {
             tokio::task::yield_now().await;
         }
     }
     drop(permit);
-    let verdict = house.verify("ana", RIGHT, free).await;
-    assert!(matches!(verdict, Verdict::Right(_)), "{verdict:?}");
+    let outcome = house.verify("ana", RIGHT, free).await;
+    assert!(matches!(outcome, Ok(_)), "{outcome:?}");
     assert_eq!(house.comparisons(), 1);
 }
 
@@ -203,15 +204,15 @@ async fn who_finds_no_place_is_told_so_at_once_and_costs_nothing() {
         assert!(poll!(attempt.as_mut()).is_pending());
     }
     for (name, password) in [("ana", "wrong"), ("ana", RIGHT), ("nobody", RIGHT)] {
-        let verdict = house.verify(name, password, never).await;
-        assert!(matches!(verdict, Verdict::Busy), "{verdict:?}");
+        let outcome = house.verify(name, password, never).await;
+        assert!(matches!(outcome, Err(SignInError::Busy)), "{outcome:?}");
     }
     assert_eq!(house.comparisons(), 0);
     drop((waiting, permit));
 }
 
 #[tokio::test]
-async fn only_so_many_wait_for_one_verdict() {
+async fn only_so_many_wait_for_one_outcome() {
     let house = House::build().await;
     let permit = house.permit().await;
     let mut crowd: Vec<_> = (0..=MOST_TOGETHER)
@@ -221,11 +222,11 @@ async fn only_so_many_wait_for_one_verdict() {
     for attempt in &mut crowd {
         assert!(poll!(attempt.as_mut()).is_pending());
     }
-    let verdict = last.as_mut().await;
-    assert!(matches!(verdict, Verdict::Busy), "{verdict:?}");
+    let outcome = last.as_mut().await;
+    assert!(matches!(outcome, Err(SignInError::Busy)), "{outcome:?}");
     drop(permit);
-    for verdict in join_all(crowd).await {
-        assert!(matches!(verdict, Verdict::Right(_)), "{verdict:?}");
+    for outcome in join_all(crowd).await {
+        assert!(matches!(outcome, Ok(_)), "{outcome:?}");
     }
     assert_eq!(house.comparisons(), 1);
 }
@@ -235,11 +236,14 @@ async fn who_comes_after_the_answer_is_not_charged_and_who_may_not_ask_isnt_look
     let house = House::build().await;
     let wait = Duration::from_secs(7);
     let refused = house.verify("ana", RIGHT, move || Err(wait)).await;
-    assert!(matches!(refused, Verdict::TooMany(told) if told == wait), "{refused:?}");
+    assert!(
+        matches!(refused, Err(SignInError::TooMany(time)) if time == wait),
+        "{refused:?}"
+    );
     assert_eq!(house.comparisons(), 0);
     for charge in [free, never] {
-        let verdict = house.verify("ana", RIGHT, charge).await;
-        assert!(matches!(verdict, Verdict::Right(_)), "{verdict:?}");
+        let outcome = house.verify("ana", RIGHT, charge).await;
+        assert!(matches!(outcome, Ok(_)), "{outcome:?}");
     }
     assert_eq!(house.comparisons(), 1);
 }
@@ -249,7 +253,7 @@ async fn a_network_that_somebody_signed_in_from_has_a_lane_of_its_own_whoever_as
     let house = House::build().await;
     let verified = &house.accounts.credentials;
     for (password, waiter) in [("wrong", Waiter::Network(HERE)), (RIGHT, Waiter::KnownNetwork(HERE))] {
-        house.verify("ana", password, free).await;
+        assert_eq!(house.verify("ana", password, free).await.is_ok(), password == RIGHT);
         assert_eq!(verified.waiter(HERE), waiter, "{password}");
     }
     let elsewhere = IpAddr::V4(Ipv4Addr::BROADCAST);
