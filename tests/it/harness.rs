@@ -10,6 +10,7 @@ pub mod net;
 pub mod peers;
 mod postgres;
 pub mod program;
+pub mod schema;
 mod server;
 mod signed_in;
 mod snapshot;

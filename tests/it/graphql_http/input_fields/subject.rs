@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 use crate::harness::{
     TestServer,
     graphql::{data, define, define_role, define_template, store},
+    schema::Schema,
 };
 
 /// The mutation under test.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Root {
     Client,
     CustomFieldSet,
@@ -21,23 +22,13 @@ pub enum Root {
     Token,
 }
 
-/// Something stored, with placeholders for its own keys and ids.
-pub struct Subject {
+/// A stored object, with placeholders for its own keys and ids.
+pub struct Subject<'a> {
     root: Root,
+    schema: &'a Schema,
     names: Vec<(&'static str, String)>,
     pub stored: Value,
 }
-
-const CLIENT: &str =
-    "encodedKey clientId firstName middleName lastName birthDate gender emailAddress homePhone mobilePhone1
-    mobilePhone2 preferredLanguage notes clientRole { roleId } assignedBranchKey assignedCentreKey assignedUserKey
-    addresses { encodedKey line1 line2 city region postcode country latitude longitude }
-    idDocuments { encodedKey documentType documentId issuingAuthority validUntil }
-    customInformation { encodedKey field { fieldId } value linkedKey }";
-const SET: &str = "encodedKey setId name usage fields { encodedKey fieldId name description type state required pattern
-    maxLength options { encodedKey value } }";
-const TEMPLATE: &str = "templateId name event channel active defaultLanguage variants { language subject text html }
-    conditions { clientRoles { roleId } states customFields { field { fieldId } value } }";
 
 impl Root {
     pub const ALL: [Self; 6] = [
@@ -49,38 +40,36 @@ impl Root {
         Self::Token,
     ];
 
-    pub fn input(self) -> &'static str {
-        match self {
-            Self::Client => "UpsertClientInput",
-            Self::CustomFieldSet => "UpsertCustomFieldSetInput",
-            Self::ClientRole => "UpsertClientRoleInput",
-            Self::MessageTemplate => "UpsertMessageTemplateInput",
-            Self::User => "UpsertUserInput",
-            Self::Token => "CreateTokenInput",
-        }
-    }
-
     pub fn mutation(self) -> &'static str {
+        self.names().0
+    }
+
+    pub fn input(self) -> &'static str {
+        self.names().1
+    }
+
+    pub fn output(self) -> &'static str {
+        self.names().2
+    }
+
+    fn names(self) -> (&'static str, &'static str, &'static str) {
         match self {
-            Self::Client => "upsertClient",
-            Self::CustomFieldSet => "upsertCustomFieldSet",
-            Self::ClientRole => "upsertClientRole",
-            Self::MessageTemplate => "upsertMessageTemplate",
-            Self::User => "upsertUser",
-            Self::Token => "createToken",
+            Self::Client => ("upsertClient", "UpsertClientInput", "Client"),
+            Self::CustomFieldSet => ("upsertCustomFieldSet", "UpsertCustomFieldSetInput", "CustomFieldSet"),
+            Self::ClientRole => ("upsertClientRole", "UpsertClientRoleInput", "ClientRole"),
+            Self::MessageTemplate => ("upsertMessageTemplate", "UpsertMessageTemplateInput", "MessageTemplate"),
+            Self::User => ("upsertUser", "UpsertUserInput", "User"),
+            Self::Token => ("createToken", "CreateTokenInput", "Token"),
         }
     }
 
-    /// What all subjects of this kind refer to.
+    /// Defines what the subjects of this kind refer to.
     pub async fn prepare(self, server: &TestServer) {
         if let Self::Client | Self::MessageTemplate = self {
-            define_role(
-                server,
-                json!({ "roleId": "standard", "name": "Standard", "isDefault": true }),
-            )
-            .await;
-            for role in ["first", "second"] {
-                define_role(server, json!({ "roleId": role, "encodedKey": role, "name": role })).await;
+            for role in ["standard", "first", "second"] {
+                let is_default = role == "standard";
+                let role = json!({ "roleId": role, "encodedKey": role, "name": role, "isDefault": is_default });
+                define_role(server, role).await;
             }
             let fields = json!([{ "fieldId": "nick", "name": "Nick", "type": "TEXT" },
                 { "fieldId": "boss", "name": "Boss", "type": "USER_LINK" }]);
@@ -88,13 +77,14 @@ impl Root {
         }
     }
 
-    pub async fn fresh(self, server: &TestServer) -> Subject {
+    pub async fn fresh<'a>(self, server: &TestServer, schema: &'a Schema) -> Subject<'a> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let mut names = Vec::new();
         match self {
             Self::Client => {
-                let stored = store(server, full_client(), CLIENT).await;
+                let selection = schema.selection(self.input(), self.output());
+                let stored = store(server, full_client(schema), &selection).await;
                 for (name, place) in [
                     ("<client>", "/encodedKey"),
                     ("<id>", "/clientId"),
@@ -159,6 +149,7 @@ impl Root {
         }
         let mut subject = Subject {
             root: self,
+            schema,
             names,
             stored: Value::Null,
         };
@@ -167,17 +158,14 @@ impl Root {
     }
 }
 
-fn full_client() -> Value {
+/// A new client with a value for each nullable field of its inputs.
+fn full_client(schema: &Schema) -> Value {
+    let complete = |ty: &str, given| schema.complete(ty, given, |field| schema.sample(ty, field, false));
     json!({
-        "client": { "firstName": "Ana", "middleName": "B", "lastName": "Cruz", "birthDate": "1990-04-17",
-            "gender": "FEMALE",
-            "emailAddress": "ana@example.test", "homePhone": "1", "mobilePhone1": "2", "mobilePhone2": "3",
-            "preferredLanguage": "FRENCH", "notes": "n", "clientRole": { "roleId": "first" },
-            "assignedBranchKey": "b1", "assignedCentreKey": "c1", "assignedUserKey": "u1" },
-        "addresses": [{ "line1": "1", "line2": "2", "city": "c", "region": "r", "postcode": "p", "country": "x",
-            "latitude": 1.5, "longitude": -2.25 }],
-        "idDocuments": [{ "documentType": "Passport", "documentId": "X1", "issuingAuthority": "y",
-            "validUntil": "2034-01-31" }],
+        "client": complete("ClientInput", json!({ "encodedKey": null, "clientId": null,
+            "emailAddress": "ana@example.test", "preferredLanguage": "FRENCH", "clientRole": { "roleId": "first" } })),
+        "addresses": [complete("AddressInput", json!({ "encodedKey": null }))],
+        "idDocuments": [complete("IdDocumentInput", json!({ "encodedKey": null }))],
         "customInformation": [{ "fieldId": "nick", "value": "Al" }, { "fieldId": "boss", "linkedKey": "k1" }],
     })
 }
@@ -191,7 +179,7 @@ fn full_template(id: &str) -> Value {
             "customFields": [{ "fieldId": "nick", "value": "Al" }] } })
 }
 
-impl Subject {
+impl Subject<'_> {
     /// Replaces the placeholders of a request by what they stand for.
     pub fn reveal(&self, value: &Value) -> Value {
         let mut text = value.to_string();
@@ -204,33 +192,39 @@ impl Subject {
     /// The stored object. A key that did not exist before is `<new>`.
     pub async fn read(&self, server: &TestServer) -> Value {
         let (_, name) = self.names.last().expect("a subject has a name");
-        let stored = match self.root {
+        let selection = self.schema.selection(self.root.input(), self.root.output());
+        let (query, list, id) = match self.root {
             Root::Client => {
-                let query = format!("query($key: String!) {{ client(by: {{ encodedKey: $key }}) {{ {CLIENT} }} }}");
-                data(server, &query, json!({ "key": self.names[0].1 })).await["client"].take()
+                let query = format!("query($key: String!) {{ client(by: {{ encodedKey: $key }}) {{ {selection} }} }}");
+                let client = data(server, &query, json!({ "key": self.names[0].1 })).await["client"].take();
+                return self.hide(client);
             }
-            Root::CustomFieldSet => {
-                let sets = data(server, &format!("{{ customFieldSets {{ {SET} }} }}"), json!({})).await;
-                one(&sets["customFieldSets"], "setId", name)
-            }
-            Root::ClientRole => {
-                let query = "{ clientRoles { roleId name description isDefault } }";
-                one(&data(server, query, json!({})).await["clientRoles"], "roleId", name)
-            }
-            Root::MessageTemplate => {
-                let templates = data(server, &format!("{{ messageTemplates {{ {TEMPLATE} }} }}"), json!({})).await;
-                one(&templates["messageTemplates"], "templateId", name)
-            }
-            Root::User => {
-                let query = "{ users(last: 500) { nodes { name active permissions viewSets editSets role } } }";
-                one(&data(server, query, json!({})).await["users"]["nodes"], "name", name)
-            }
-            Root::Token => {
-                let query = "{ tokens(last: 1) { nodes { name permissions viewSets editSets role expiresAt } } }";
-                data(server, query, json!({})).await["tokens"]["nodes"][0].take()
-            }
+            Root::CustomFieldSet => (
+                format!("{{ customFieldSets {{ {selection} }} }}"),
+                "/customFieldSets",
+                "setId",
+            ),
+            Root::ClientRole => (format!("{{ clientRoles {{ {selection} }} }}"), "/clientRoles", "roleId"),
+            Root::MessageTemplate => (
+                format!("{{ messageTemplates {{ {selection} }} }}"),
+                "/messageTemplates",
+                "templateId",
+            ),
+            Root::User => (
+                format!("{{ users(last: 500) {{ nodes {{ {selection} }} }} }}"),
+                "/users/nodes",
+                "name",
+            ),
+            Root::Token => (
+                format!("{{ tokens(last: 1) {{ nodes {{ {selection} }} }} }}"),
+                "/tokens/nodes",
+                "name",
+            ),
         };
-        self.hide(stored)
+        let data = data(server, &query, json!({})).await;
+        let list = data.pointer(list).and_then(Value::as_array).expect("a list");
+        let stored = list.iter().find(|item| item[id] == **name).expect("it is listed");
+        self.hide(stored.clone())
     }
 
     fn hide(&self, value: Value) -> Value {
@@ -255,11 +249,4 @@ impl Subject {
             plain => plain,
         }
     }
-}
-
-fn one(list: &Value, id: &str, value: &str) -> Value {
-    let found = list
-        .as_array()
-        .and_then(|list| list.iter().find(|item| item[id] == value));
-    found.cloned().expect("it is listed")
 }

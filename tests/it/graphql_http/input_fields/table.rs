@@ -1,295 +1,376 @@
 //! The expected effect of absent, null and a value for each nullable input field.
-
-mod accounts;
-mod definitions;
-mod templates;
+//!
+//! [`Table::derive`] has the rule of a field that nothing is special about; below stand the fields with a rule of the
+//! domain.
 
 use serde_json::{Value, json};
 
-pub use accounts::{token, user};
-pub use definitions::{client_role, custom_field_set};
-pub use templates::message_template;
+use super::subject::{Root, Subject};
+use crate::harness::{
+    schema::{Schema, innermost, is_list},
+    with,
+};
 
 /// The effect on the stored object.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Then {
-    /// These members have these values now, and all others are unchanged.
-    Becomes(Vec<(&'static str, Value)>),
+    /// The members at these JSON pointers have these values now, and all others are unchanged.
+    Becomes(Vec<(String, Value)>),
     /// A user error of this code names the field; nothing is written.
     Refused(&'static str),
     /// The request itself is refused.
     Invalid,
 }
 
+fn stays() -> Then {
+    Then::Becomes(Vec::new())
+}
+
+fn becomes(place: &str, value: Value) -> Then {
+    Then::Becomes(vec![(place.to_owned(), value)])
+}
+
+/// A field of an input type. `base` is the input that it is put into, at the JSON pointer `at`.
 pub struct Row {
     /// `Type.field`
-    pub field: &'static str,
-    /// The input that the field is put into, and where.
+    pub field: String,
     pub base: Value,
     pub at: &'static str,
+    /// The JSON pointer of the member in the stored object.
+    place: String,
     pub value: Value,
     pub absent: Then,
     pub null: Then,
     pub set: Then,
 }
 
-fn stays() -> Then {
-    Then::Becomes(Vec::new())
-}
-
-fn becomes(place: &'static str, value: Value) -> Then {
-    Then::Becomes(vec![(place, value)])
-}
-
-/// Rows of one input type, which differ in little.
-struct Rows {
-    base: Value,
-    at: &'static str,
-    rows: Vec<Row>,
-}
-
-impl Rows {
-    fn of(base: Value, at: &'static str) -> Self {
-        Self {
-            base,
-            at,
-            rows: Vec::new(),
-        }
-    }
-
-    /// Absent leaves the field alone.
-    fn row(mut self, field: &'static str, value: Value, null: Then, set: Then) -> Self {
-        let (base, at) = (self.base.clone(), self.at);
-        self.rows.push(Row {
-            field,
-            base,
-            at,
-            value,
-            absent: stays(),
-            null,
-            set,
-        });
+impl Row {
+    fn base(&mut self, base: &Value, at: &'static str) -> &mut Self {
+        (self.base, self.at) = (base.clone(), at);
         self
     }
 
-    /// A value is set, null clears it.
-    fn plain(self, field: &'static str, place: &'static str, value: Value) -> Self {
-        let set = becomes(place, value.clone());
-        self.row(field, value, becomes(place, Value::Null), set)
+    /// Sends this value, which is stored.
+    fn value(&mut self, value: Value) -> &mut Self {
+        self.value = value.clone();
+        self.set = becomes(&self.place, value);
+        self
     }
 
-    fn plain_all(self, fields: &[(&'static str, &'static str)], value: &str) -> Self {
-        fields
-            .iter()
-            .fold(self, |rows, (field, place)| rows.plain(field, place, json!(value)))
+    fn on_absent(&mut self, then: Then) -> &mut Self {
+        self.absent = then;
+        self
     }
 
-    /// A value is set, and null refused.
-    fn demanded(self, field: &'static str, place: &'static str, null: &'static str, value: Value) -> Self {
-        let set = becomes(place, value.clone());
-        self.row(field, value, Then::Refused(null), set)
+    fn on_null(&mut self, then: Then) -> &mut Self {
+        self.null = then;
+        self
     }
 
-    /// Null says nothing, and a value is refused.
-    fn fixed(self, field: &'static str, value: Value, code: &'static str) -> Self {
-        self.row(field, value, stays(), Then::Refused(code))
+    fn on_value(&mut self, then: Then) -> &mut Self {
+        self.set = then;
+        self
     }
-}
 
-pub fn client() -> Vec<Row> {
-    let own = json!({ "client": { "encodedKey": "<client>" } });
-    let root = Rows::of(own.clone(), "")
-        .demanded("UpsertClientInput.idDocuments", "/idDocuments", "NULL_LIST", json!([]))
-        .demanded("UpsertClientInput.addresses", "/addresses", "NULL_LIST", json!([]))
-        .demanded(
-            "UpsertClientInput.customInformation",
-            "/customInformation",
-            "NULL_LIST",
-            json!([]),
-        )
-        .fixed("UpsertClientInput.expectedVersion", json!(7), "VERSION_CONFLICT")
-        .row("UpsertClientInput.idempotencyKey", json!("<client>"), stays(), stays())
-        .plain("UpsertClientInput.clientMutationId", "/clientMutationId", json!("m"));
-    let members = Rows::of(own.clone(), "/client")
-        .fixed("ClientInput.clientId", json!("other"), "NOT_EDITABLE")
-        .demanded("ClientInput.firstName", "/firstName", "BLANK", json!("Zoë"))
-        .demanded("ClientInput.lastName", "/lastName", "BLANK", json!("Zhu"))
-        .plain_all(
-            &[
-                ("ClientInput.middleName", "/middleName"),
-                ("ClientInput.homePhone", "/homePhone"),
-                ("ClientInput.mobilePhone1", "/mobilePhone1"),
-                ("ClientInput.mobilePhone2", "/mobilePhone2"),
-                ("ClientInput.notes", "/notes"),
-                ("ClientInput.assignedBranchKey", "/assignedBranchKey"),
-                ("ClientInput.assignedCentreKey", "/assignedCentreKey"),
-                ("ClientInput.assignedUserKey", "/assignedUserKey"),
-            ],
-            "z9",
-        )
-        .plain("ClientInput.birthDate", "/birthDate", json!("2001-02-03"))
-        .plain("ClientInput.gender", "/gender", json!("MALE"))
-        .plain("ClientInput.emailAddress", "/emailAddress", json!("z@example.test"))
-        .row(
-            "ClientInput.preferredLanguage",
-            json!("GERMAN"),
-            becomes("/preferredLanguage", json!("ENGLISH")),
-            becomes("/preferredLanguage", json!("GERMAN")),
-        )
-        .row(
-            "ClientInput.clientRole",
-            json!({ "roleId": "second" }),
-            becomes("/clientRole/roleId", json!("standard")),
-            becomes("/clientRole/roleId", json!("second")),
-        );
-    let documents = Rows::of(
-        merged(&own, json!({ "idDocuments": [{ "encodedKey": "<document>" }] })),
-        "/idDocuments/0",
-    )
-    .demanded(
-        "IdDocumentInput.documentType",
-        "/idDocuments/0/documentType",
-        "BLANK",
-        json!("Card"),
-    )
-    .demanded(
-        "IdDocumentInput.documentId",
-        "/idDocuments/0/documentId",
-        "BLANK",
-        json!("Z"),
-    )
-    .plain(
-        "IdDocumentInput.issuingAuthority",
-        "/idDocuments/0/issuingAuthority",
-        json!("z"),
-    )
-    .plain(
-        "IdDocumentInput.validUntil",
-        "/idDocuments/0/validUntil",
-        json!("2035-12-31"),
-    );
-    let address = Rows::of(
-        merged(&own, json!({ "addresses": [{ "encodedKey": "<address>" }] })),
-        "/addresses/0",
-    )
-    .plain_all(
-        &[
-            ("AddressInput.line1", "/addresses/0/line1"),
-            ("AddressInput.line2", "/addresses/0/line2"),
-            ("AddressInput.city", "/addresses/0/city"),
-            ("AddressInput.region", "/addresses/0/region"),
-            ("AddressInput.postcode", "/addresses/0/postcode"),
-            ("AddressInput.country", "/addresses/0/country"),
-        ],
-        "z",
-    )
-    .plain("AddressInput.latitude", "/addresses/0/latitude", json!(-7.5))
-    .plain("AddressInput.longitude", "/addresses/0/longitude", json!(7.25));
-    let values = merged(
-        &own,
-        json!({ "customInformation": [{ "fieldId": "nick" }, { "fieldId": "boss" }] }),
-    );
-    let nick = Rows::of(values.clone(), "/customInformation/0")
-        .fixed("CustomFieldValueInput.groupIndex", json!(0), "GROUP_INDEX")
-        .demanded(
-            "CustomFieldValueInput.value",
-            "/customInformation/0/value",
-            "BLANK",
-            json!("Bo"),
-        );
-    let boss = Rows::of(values, "/customInformation/1").demanded(
-        "CustomFieldValueInput.linkedKey",
-        "/customInformation/1/linkedKey",
-        "BLANK",
-        json!("k2"),
-    );
-    [root, members, documents, address, nick, boss]
-        .into_iter()
-        .flat_map(|rows| rows.rows)
-        .chain(keys(&own))
-        .collect()
-}
-
-/// Keys name the stored thing, so that without one (or with null) the input describes another.
-fn keys(own: &Value) -> Vec<Row> {
-    let other_client = json!({ "client": { "firstName": "New", "lastName": "New" } });
-    let names = Then::Becomes(vec![("/firstName", json!("New")), ("/lastName", json!("New"))]);
-    let client = Rows::of(other_client, "/client").row("ClientInput.encodedKey", json!("<client>"), stays(), names);
-    let document = json!({ "encodedKey": "<new>", "documentType": "T", "documentId": "I", "issuingAuthority": null,
-        "validUntil": null });
-    let new_document = becomes("/idDocuments/0", document);
-    let kept = Then::Becomes(vec![
-        ("/idDocuments/0/documentType", json!("T")),
-        ("/idDocuments/0/documentId", json!("I")),
-    ]);
-    let documents = Row {
-        absent: new_document.clone(),
-        ..key_row(
-            "IdDocumentInput.encodedKey",
-            "/idDocuments/0",
-            "<document>",
-            new_document,
-            kept,
-            merged(
-                own,
-                json!({ "idDocuments": [{ "documentType": "T", "documentId": "I" }] }),
-            ),
-        )
-    };
-    let address = json!({ "encodedKey": "<new>", "line1": "L", "line2": null, "city": null, "region": null,
-        "postcode": null,
-        "country": null, "latitude": null, "longitude": null });
-    let new_address = becomes("/addresses/0", address);
-    let kept = becomes("/addresses/0/line1", json!("L"));
-    let addresses = Row {
-        absent: new_address.clone(),
-        ..key_row(
-            "AddressInput.encodedKey",
-            "/addresses/0",
-            "<address>",
-            new_address,
-            kept,
-            merged(own, json!({ "addresses": [{ "line1": "L" }] })),
-        )
-    };
-    let roles = role_by(
-        "/client/clientRole",
-        "/clientRole/roleId",
-        json!({ "client": { "encodedKey": "<client>", "clientRole": {} } }),
-    );
-    client
-        .rows
-        .into_iter()
-        .chain([documents, addresses])
-        .chain(roles)
-        .collect()
-}
-
-/// One of a `@oneOf` type's members must be there, and have a value.
-fn role_by(at: &'static str, place: &'static str, base: Value) -> [Row; 2] {
-    ["ClientRoleBy.encodedKey", "ClientRoleBy.roleId"].map(|field| {
-        let set = becomes(place, json!("second"));
-        Row {
-            absent: Then::Invalid,
-            ..key_row(field, at, "second", Then::Invalid, set, base.clone())
+    /// Asserts that the stored object has another value than null and the one that is sent: else a server that ignored
+    /// the field would pass. Tokens are created, never changed.
+    pub fn assert_can_fail(&self, root: Root, subject: &Subject<'_>) {
+        assert!(!self.value.is_null(), "{}: the table must give a value", self.field);
+        let is_plain = self.null == becomes(&self.place, Value::Null) && self.place != "/clientMutationId";
+        if is_plain && root != Root::Token {
+            let stored = subject.stored.pointer(&self.place).unwrap_or(&Value::Null);
+            let is_other = !stored.is_null() && *stored != self.value;
+            assert!(is_other, "{}: the subject needs another value", self.field);
         }
-    })
-}
-
-fn key_row(field: &'static str, at: &'static str, key: &str, null: Then, set: Then, base: Value) -> Row {
-    Row {
-        field,
-        base,
-        at,
-        value: json!(key),
-        absent: stays(),
-        null,
-        set,
     }
 }
 
-/// Both objects' members.
-fn merged(one: &Value, other: Value) -> Value {
-    let members = |value: &Value| value.as_object().cloned().unwrap_or_default();
-    Value::Object(members(one).into_iter().chain(members(&other)).collect())
+/// An input type: its name, the JSON pointers of an object of it in the input and in the stored object, and an input
+/// that has such an object.
+type Place = (&'static str, &'static str, &'static str, Value);
+
+/// The rows of all nullable fields of one mutation.
+pub struct Table(pub Vec<Row>);
+
+impl Table {
+    /// By default, an absent field stays as it is, and a value is stored. Null clears a member that can be null. In
+    /// one that can't, it is refused for texts and lists, and counts as absent for flags and enums.
+    fn derive(schema: &Schema, root: Root, places: impl IntoIterator<Item = Place>) -> Self {
+        let mut rows = Vec::new();
+        for (ty, at, stored, base) in places {
+            for name in schema.nullable_names(ty) {
+                let place = format!("{stored}/{name}");
+                let shown = schema.type_at(root.output(), &place);
+                let null = match innermost(shown) {
+                    _ if shown["kind"] != "NON_NULL" => becomes(&place, Value::Null),
+                    _ if is_list(shown) => Then::Refused("NULL_LIST"),
+                    "String" => Then::Refused("BLANK"),
+                    _ => stays(),
+                };
+                let value = schema.sample(ty, name, true);
+                rows.push(Row {
+                    field: format!("{ty}.{name}"),
+                    base: base.clone(),
+                    at,
+                    set: becomes(&place, value.clone()),
+                    place,
+                    value,
+                    absent: stays(),
+                    null,
+                });
+            }
+        }
+        Self(rows)
+    }
+
+    fn field(&mut self, name: &str) -> &mut Row {
+        let row = self.0.iter_mut().find(|row| row.field == name);
+        row.unwrap_or_else(|| panic!("{name} isn't a nullable input field"))
+    }
+
+    /// The key of a definition can be chosen only on creation. Null counts as absent.
+    fn fixed_key(&mut self, ty: &str) {
+        let row = self.field(&format!("{ty}.encodedKey"));
+        row.on_null(stays()).on_value(Then::Refused("INVALID"));
+    }
+
+    /// Exactly one member of a `@oneOf` type must have a value. `place` is where the role is stored.
+    fn role_by(&mut self, place: &str, base: &Value, at: &'static str) {
+        for name in ["encodedKey", "roleId"] {
+            let row = self.field(&format!("ClientRoleBy.{name}")).base(base, at);
+            row.on_absent(Then::Invalid)
+                .on_null(Then::Invalid)
+                .value(json!("second"));
+            row.on_value(becomes(place, role("second")));
+        }
+    }
+}
+
+/// A role as it is read.
+fn role(id: &str) -> Value {
+    json!({ "encodedKey": id, "roleId": id })
+}
+
+pub fn client(schema: &Schema) -> Table {
+    let own = json!({ "client": { "encodedKey": "<client>" } });
+    let member = |list: &str, member| with(own.clone(), json!({ list: [member] }));
+    let values = json!({ "customInformation": [{ "fieldId": "nick" }, { "fieldId": "boss" }] });
+    let values = with(own.clone(), values);
+    let places = [
+        ("UpsertClientInput", "", "", own.clone()),
+        ("ClientInput", "/client", "", own.clone()),
+        ("ClientRoleBy", "/client/clientRole", "/clientRole", own.clone()),
+        (
+            "IdDocumentInput",
+            "/idDocuments/0",
+            "/idDocuments/0",
+            member("idDocuments", json!({ "encodedKey": "<document>" })),
+        ),
+        (
+            "AddressInput",
+            "/addresses/0",
+            "/addresses/0",
+            member("addresses", json!({ "encodedKey": "<address>" })),
+        ),
+        (
+            "CustomFieldValueInput",
+            "/customInformation/0",
+            "/customInformation/0",
+            values.clone(),
+        ),
+    ];
+    let mut table = Table::derive(schema, Root::Client, places);
+    let expected_version = table.field("UpsertClientInput.expectedVersion");
+    expected_version
+        .on_null(stays())
+        .on_value(Then::Refused("VERSION_CONFLICT"));
+    let idempotency_key = table.field("UpsertClientInput.idempotencyKey");
+    idempotency_key
+        .value(json!("<client>"))
+        .on_null(stays())
+        .on_value(stays());
+
+    // A key names the stored object: without one, or with null, the input describes another.
+    let names = json!({ "firstName": "New", "lastName": "New" });
+    let renamed = ["/firstName", "/lastName"].map(|place| (place.to_owned(), json!("New")));
+    let key = table
+        .field("ClientInput.encodedKey")
+        .base(&json!({ "client": names }), "/client");
+    key.value(json!("<client>"))
+        .on_null(stays())
+        .on_value(Then::Becomes(renamed.into()));
+    for (ty, list, key, given) in [
+        (
+            "IdDocumentInput",
+            "idDocuments",
+            "<document>",
+            json!({ "documentType": "T", "documentId": "I" }),
+        ),
+        ("AddressInput", "addresses", "<address>", json!({ "line1": "L" })),
+    ] {
+        let place = |name: &str| format!("/{list}/0{name}");
+        let new = with(given.clone(), json!({ "encodedKey": "<new>" }));
+        let new = becomes(&place(""), schema.complete(ty, new, |_| Value::Null));
+        let changed = given.as_object().expect("an object").iter();
+        let changed = changed
+            .map(|(name, value)| (place(&format!("/{name}")), value.clone()))
+            .collect();
+        let row = table.field(&format!("{ty}.encodedKey"));
+        row.base = member(list, given);
+        row.value(json!(key))
+            .on_absent(new.clone())
+            .on_null(new)
+            .on_value(Then::Becomes(changed));
+    }
+
+    let client_id = table.field("ClientInput.clientId");
+    client_id.on_null(stays()).on_value(Then::Refused("NOT_EDITABLE"));
+    table.field("ClientInput.emailAddress").value(json!("z@example.test"));
+    let language = table.field("ClientInput.preferredLanguage");
+    language
+        .value(json!("GERMAN"))
+        .on_null(becomes("/preferredLanguage", json!("ENGLISH")));
+    let client_role = table
+        .field("ClientInput.clientRole")
+        .value(json!({ "roleId": "second" }));
+    client_role.on_null(becomes("/clientRole", role("standard")));
+    client_role.on_value(becomes("/clientRole", role("second")));
+    let with_role = json!({ "client": { "encodedKey": "<client>", "clientRole": {} } });
+    table.role_by("/clientRole", &with_role, "/client/clientRole");
+
+    let group_index = table.field("CustomFieldValueInput.groupIndex");
+    group_index.on_null(stays()).on_value(Then::Refused("GROUP_INDEX"));
+    table
+        .field("CustomFieldValueInput.value")
+        .on_null(Then::Refused("BLANK"));
+    let linked_key = table
+        .field("CustomFieldValueInput.linkedKey")
+        .base(&values, "/customInformation/1");
+    linked_key.place = "/customInformation/1/linkedKey".to_owned();
+    linked_key.value(json!("k2")).on_null(Then::Refused("BLANK"));
+    table
+}
+
+pub fn custom_field_set(schema: &Schema) -> Table {
+    let own = json!({ "set": { "setId": "<set>" } });
+    let fields = json!({ "fields": [{ "fieldId": "<text>" }, { "fieldId": "<choice>" }] });
+    let fields = with(own.clone(), fields);
+    let places = [
+        ("UpsertCustomFieldSetInput", "", "", own.clone()),
+        ("CustomFieldSetInput", "/set", "", own),
+        ("CustomFieldInput", "/fields/0", "/fields/0", fields.clone()),
+    ];
+    let mut table = Table::derive(schema, Root::CustomFieldSet, places);
+    table.fixed_key("CustomFieldSetInput");
+    table.fixed_key("CustomFieldInput");
+    // The enum has no other value.
+    table.field("CustomFieldSetInput.usage").value(json!("SINGLE"));
+    table.field("CustomFieldInput.pattern").value(json!("##"));
+    let max_length = table.field("CustomFieldInput.maxLength");
+    max_length.on_null(becomes("/fields/0/maxLength", json!(255)));
+    let options = table.field("CustomFieldInput.options").base(&fields, "/fields/1");
+    options.value(json!([{ "value": "z" }]));
+    options.on_value(becomes(
+        "/fields/1/options",
+        json!([{ "encodedKey": "<new>", "value": "z" }]),
+    ));
+    table
+}
+
+pub fn client_role(schema: &Schema) -> Table {
+    let place = ("UpsertClientRoleInput", "", "", json!({ "roleId": "<role>" }));
+    let mut table = Table::derive(schema, Root::ClientRole, [place]);
+    table.fixed_key("UpsertClientRoleInput");
+    table.field("UpsertClientRoleInput.isDefault").value(json!(true));
+    table
+}
+
+pub fn message_template(schema: &Schema) -> Table {
+    let own = json!({ "templateId": "<template>" });
+    let variants =
+        json!({ "variants": [{ "language": "ENGLISH", "text": "T" }, { "language": "FRENCH", "text": "t" }] });
+    let with_conditions = |members: Value| with(own.clone(), json!({ "conditions": members }));
+    let places = [
+        ("UpsertMessageTemplateInput", "", "", own.clone()),
+        (
+            "MessageTemplateVariantInput",
+            "/variants/0",
+            "/variants/0",
+            with(own.clone(), variants),
+        ),
+        (
+            "MessageConditionsInput",
+            "/conditions",
+            "/conditions",
+            with_conditions(json!({})),
+        ),
+        (
+            "ClientRoleBy",
+            "/conditions/clientRoles/0",
+            "/conditions/clientRoles/0",
+            own.clone(),
+        ),
+    ];
+    let mut table = Table::derive(schema, Root::MessageTemplate, places);
+    table.fixed_key("UpsertMessageTemplateInput");
+    // The stored variants are e-mails.
+    table
+        .field("UpsertMessageTemplateInput.channel")
+        .on_value(Then::Refused("INVALID"));
+    // The default language must be one of the variants.
+    table
+        .field("UpsertMessageTemplateInput.defaultLanguage")
+        .value(json!("FRENCH"));
+    let variant = json!({ "language": "ENGLISH", "subject": "Z", "text": "z" });
+    let variants = table
+        .field("UpsertMessageTemplateInput.variants")
+        .value(json!([variant]));
+    variants.on_value(becomes("/variants", json!([with(variant, json!({ "html": "H" }))])));
+    table
+        .field("MessageTemplateVariantInput.subject")
+        .on_null(Then::Refused("BLANK"));
+
+    // Conditions are replaced as a whole: an absent list becomes empty.
+    let conditions = |members| {
+        let none = json!({ "clientRoles": [], "states": [], "customFields": [] });
+        becomes("/conditions", with(none, members))
+    };
+    let row = table
+        .field("UpsertMessageTemplateInput.conditions")
+        .value(json!({ "states": ["EXITED"] }));
+    row.on_null(conditions(json!({})))
+        .on_value(conditions(json!({ "states": ["EXITED"] })));
+    for (name, sent, read) in [
+        ("clientRoles", json!([{ "roleId": "second" }]), json!([role("second")])),
+        ("states", json!(["EXITED"]), json!(["EXITED"])),
+        (
+            "customFields",
+            json!([{ "fieldId": "nick", "value": "Z" }]),
+            json!([{ "field": { "fieldId": "nick" }, "value": "Z" }]),
+        ),
+    ] {
+        let row = table.field(&format!("MessageConditionsInput.{name}")).value(sent);
+        row.on_absent(conditions(json!({}))).on_null(conditions(json!({})));
+        row.on_value(conditions(json!({ name: read })));
+    }
+    let with_role = with_conditions(json!({ "clientRoles": [{}], "states": ["ACTIVE"],
+        "customFields": [{ "fieldId": "nick", "value": "Al" }] }));
+    table.role_by("/conditions/clientRoles/0", &with_role, "/conditions/clientRoles/0");
+    table
+}
+
+pub fn user(schema: &Schema) -> Table {
+    let place = ("UpsertUserInput", "", "", json!({ "name": "<user>" }));
+    let mut table = Table::derive(schema, Root::User, [place]);
+    let password = table.field("UpsertUserInput.password").value(json!("another good one"));
+    password.on_null(Then::Refused("BLANK")).on_value(stays());
+    table
+}
+
+/// The object is new: null and absent have the same effect.
+pub fn token(schema: &Schema) -> Table {
+    let base = json!({ "name": "A job", "permissions": ["VIEW_CLIENT"] });
+    let mut table = Table::derive(schema, Root::Token, [("CreateTokenInput", "", "", base)]);
+    table.field("CreateTokenInput.expiresAt").value(json!("<next year>"));
+    table
 }
