@@ -19,10 +19,11 @@ use clientele_core::{
 };
 use clientele_storage::db::{Step, Transaction};
 
-/// The stored outcome of an upsert: all that any API can show of it.
+/// The stored outcome of an upsert: all that any API can show of it. It has the rows themselves, so that a new column
+/// is replayed without code.
 ///
-/// Servers read the records of earlier versions, and treating one as absent would create a client twice. So every
-/// addition, to the rows of tables above all, takes `#[serde(default)]`, and nothing is renamed.
+/// Servers read the records of earlier versions, and treating one as absent would create a client twice. So a new
+/// column is an `Option` or has `#[serde(default)]`, and nothing is renamed.
 #[derive(Serialize, Deserialize)]
 struct Record<'a> {
     outcome: Outcome,
@@ -99,35 +100,59 @@ impl Upsert<'_> {
 
 #[cfg(test)]
 mod tests {
+    use entity::{Table, address, client, custom_field_value, id_document};
+    use serde_json::Value;
+
     use super::{Outcome, Record};
 
     /// A record of the first version. It must never change: such records are still read after later migrations.
-    const FIRST: &str = r#"{"outcome":"Created","client":{"client":{"encoded_key":"k1","client_id":"ANA","state":"ACTIVE",
-        "first_name":"Ana","middle_name":null,"last_name":"Cruz","birth_date":"1990-02-01","gender":null,"email_address":null,
-        "home_phone":null,"mobile_phone1":null,"mobile_phone2":null,"preferred_language":"ENGLISH","notes":null,
-        "client_role_key":"r1","assigned_branch_key":null,"assigned_centre_key":null,"assigned_user_key":null,
-        "created_at":"2026-11-23T10:00:00.000000Z","updated_at":"2026-11-23T10:00:00.000000Z","approved_at":null,
-        "activated_at":null,"closed_at":null,"version":1},
-        "addresses":[{"client_key":"k1","encoded_key":"a1","position":0,"line1":"L","line2":null,"city":null,"region":null,
-        "postcode":null,"country":null,"latitude":null,"longitude":null}],
-        "id_documents":[{"client_key":"k1","encoded_key":"d1","position":0,"document_type":"PASSPORT","document_id":"1",
-        "issuing_authority":null,"valid_until":null}],
-        "custom_values":[{"client_key":"k1","field_key":"f1","group_index":-1,"encoded_key":"v1","position":0,"value":"x",
-        "linked_key":null}]},
+    const FIRST: &str = r#"{"outcome":"Created","client":{"client":{"encoded_key":"k1","client_id":"ANA",
+        "state":"ACTIVE","first_name":"Ana","middle_name":null,"last_name":"Cruz","birth_date":"1990-02-01",
+        "gender":null,"email_address":null,"home_phone":null,"mobile_phone1":null,"mobile_phone2":null,
+        "preferred_language":"ENGLISH","notes":null,"client_role_key":"r1","assigned_branch_key":null,
+        "assigned_centre_key":null,"assigned_user_key":null,"created_at":"2026-11-23T10:00:00.000000Z",
+        "updated_at":"2026-11-23T10:00:00.000000Z","approved_at":null,"activated_at":null,"closed_at":null,
+        "version":1},
+        "addresses":[{"client_key":"k1","encoded_key":"a1","position":0,"line1":"L","line2":null,"city":null,
+        "region":null,"postcode":null,"country":null,"latitude":null,"longitude":null}],
+        "id_documents":[{"client_key":"k1","encoded_key":"d1","position":0,"document_type":"PASSPORT",
+        "document_id":"1","issuing_authority":null,"valid_until":null}],
+        "custom_values":[{"client_key":"k1","field_key":"f1","group_index":-1,"encoded_key":"v1","position":0,
+        "value":"x","linked_key":null}]},
         "definitions":{"version":7,"role":{"encoded_key":"r1","role_id":"CLIENT","name":"Client","description":null,
-        "is_default":true,"position":0},"sets":[{"encoded_key":"s1","set_id":"S","name":"S","usage":"SINGLE","position":0}],
-        "fields":[{"field":{"encoded_key":"f1","field_id":"F","set_key":"s1","position":0,"name":"F","description":null,
-        "kind":"SELECTION","state":"ACTIVE","required":false,"pattern":null,"max_length":null},
+        "is_default":true,"position":0},"sets":[{"encoded_key":"s1","set_id":"S","name":"S","usage":"SINGLE",
+        "position":0}],"fields":[{"field":{"encoded_key":"f1","field_id":"F","set_key":"s1","position":0,"name":"F",
+        "description":null,"kind":"SELECTION","state":"ACTIVE","required":false,"pattern":null,"max_length":null},
         "options":[{"field_key":"f1","encoded_key":"o1","position":0,"value":"x"}]}]}}"#;
 
+    fn first() -> Record<'static> {
+        serde_json::from_str(FIRST).expect("no member that it lacks is required")
+    }
+
     #[test]
-    fn what_an_earlier_version_kept_can_be_read() {
-        let record: Record<'_> = serde_json::from_str(FIRST).expect("no member that it lacks may be demanded");
+    fn record_of_the_first_version_can_be_read() {
+        let record = first();
         assert_eq!(
             (record.outcome, &*record.client.client.client_id),
             (Outcome::Created, "ANA")
         );
         let values = record.client.custom_values.as_deref().expect("it has values");
         assert_eq!(values[0].value.as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn record_has_every_column_of_the_client() {
+        let record = serde_json::to_value(first()).expect("JSON");
+        for (place, mut columns) in [
+            ("/client/client", client::Entity::columns()),
+            ("/client/addresses/0", address::Entity::columns()),
+            ("/client/id_documents/0", id_document::Entity::columns()),
+            ("/client/custom_values/0", custom_field_value::Entity::columns()),
+        ] {
+            let row = record.pointer(place).and_then(Value::as_object).expect("a row");
+            let mut stored: Vec<&str> = row.keys().map(String::as_str).collect();
+            (stored.sort_unstable(), columns.sort_unstable());
+            assert_eq!(stored, columns, "{place}");
+        }
     }
 }
