@@ -1,6 +1,7 @@
-//! A schema of one field, served at `http://127.0.0.1:8000/graphql`.
+//! Serves a schema of one field at `http://127.0.0.1:8000/graphql`, or at the address in the first argument:
+//! `cargo run -p graphql-server --example hello_graphql`.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{env, io, sync::Arc, time::Duration};
 
 use async_graphql::{EmptyMutation, EmptySubscription, Object, Schema};
 use axum::{Router, extract::Request, routing::any};
@@ -39,6 +40,8 @@ async fn main() -> io::Result<()> {
     ));
     let budgets = BudgetPool::new(Duration::from_secs(30), Connections::ONE, &AnswerSettings::default());
     let answer = any(async move |request: Request| handle(server, &budgets, Context, request).await);
-    let listener = TcpListener::bind("127.0.0.1:8000").await?;
+    let address = env::args().nth(1).unwrap_or_else(|| "127.0.0.1:8000".to_owned());
+    let listener = TcpListener::bind(address).await?;
+    println!("http://{}/graphql", listener.local_addr()?);
     axum::serve(listener, Router::new().route("/graphql", answer)).await
 }

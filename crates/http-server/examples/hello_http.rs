@@ -1,4 +1,4 @@
-//! Serves `hello` on a free port until Ctrl-C: `cargo run -p http-server --example hello`.
+//! Serves `hello` on a free port until Ctrl-C: `cargo run -p http-server --example hello_http`.
 
 use std::{error::Error, time::Duration};
 
