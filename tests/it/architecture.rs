@@ -1,5 +1,6 @@
 //! Rules of the layout that the dependencies of the crates can't express.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Every Rust file below a folder of the repository, with its text but without its own tests.
@@ -155,6 +156,55 @@ fn servers_know_no_client() {
         assert_eq!(ours, ["clientele-core.workspace = true"], "{server}");
         assert_eq!(offenders(&format!("crates/{server}/src"), foreign, |_| false), NOTHING);
     }
+}
+
+/// The recipe of an optional client field lists every file that names `notes`, its example. So it fails when production
+/// code lists the fields of a client once more.
+#[test]
+fn recipe_of_a_client_field_lists_every_file() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = std::fs::read_to_string(root.join("CONTRIBUTING.md")).expect("the page is text");
+    let (_, recipe) = page.split_once("### Add an optional client field").expect("a heading");
+    let (recipe, _) = recipe.split_once("\n### ").expect("the next recipe");
+    let mut steps = BTreeSet::new();
+    let mut legacy = BTreeSet::new();
+    for line in recipe.lines() {
+        let mut quoted = line.split('`').skip(1).step_by(2).map(str::to_owned);
+        if line.starts_with("| `") {
+            steps.extend(quoted.next());
+        } else {
+            legacy.extend(quoted.filter(|path| path.starts_with("src/")));
+        }
+    }
+    assert!(
+        steps.len() <= 7,
+        "an optional client field costs at most 7 files: {steps:?}"
+    );
+
+    let mut expected: BTreeSet<String> = steps.union(&legacy).cloned().collect();
+    // The example has a migration of its own, which the list of migrations doesn't name.
+    let own = expected.extract_if(.., |path| path.starts_with("migration/"));
+    assert_eq!(own.count(), 2);
+    expected.insert("migration/src/m20261122_clients.rs".to_owned());
+    // Data for benchmarks.
+    expected.insert("crates/domain/src/client/seed.rs".to_owned());
+    let folders = ["src", "crates", "entity/src", "migration/src"];
+    let sources = folders.iter().flat_map(|folder| sources(folder));
+    let is_production = |name: &str| !name.split('/').any(|part| ["tests", "tests.rs"].contains(&part));
+    let named = sources.filter(|(name, text)| is_production(name) && names_notes(text));
+    let mut named: BTreeSet<String> = named.map(|(name, _)| name).collect();
+    let schema = std::fs::read_to_string(root.join("schema.graphql")).expect("the schema is text");
+    named.extend(names_notes(&schema).then(|| "schema.graphql".to_owned()));
+    assert_eq!(named, expected);
+}
+
+/// True if the text, without its comments, has the word `notes`.
+fn names_notes(text: &str) -> bool {
+    let mut code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    code.any(|line| {
+        let mut words = line.split(|letter: char| letter != '_' && !letter.is_alphanumeric());
+        words.any(|word| word == "notes")
+    })
 }
 
 #[test]
