@@ -15,7 +15,6 @@ use crate::api::authentication::{Authentication, Guard, caller_flow};
 use crate::api::metrics::ApiMetrics;
 use crate::api::{self, health, unmatched};
 use crate::config::{Config, LogFormat};
-use crate::services::Services;
 use clientele_delivery::{Worker, channel::Channels};
 use clientele_domain::notify::Messages;
 use http_server::rate_limit::RateLimit;

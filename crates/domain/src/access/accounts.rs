@@ -41,7 +41,7 @@ use clientele_core::{
     secret::Secret,
     text::has_control_characters,
 };
-use clientele_storage::db::{Step, Transaction, Work};
+use clientele_storage::db::{Database, Step, Transaction, Work};
 
 /// The limit of a user name, in bytes.
 pub const LONGEST_NAME: usize = 64;
