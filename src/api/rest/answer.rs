@@ -185,7 +185,7 @@ impl Serialize for Document<'_> {
         members.put("documentId", &row.document_id)?;
         members.put_some("issuingAuthority", row.issuing_authority.as_ref())?;
         members.put_some("validUntil", row.valid_until.as_ref().map(Midnight))?;
-        members.put("indexInList", &row.position)?;
+        members.put("indexInList", row.position)?;
         members.end()
     }
 }
@@ -206,7 +206,7 @@ impl Serialize for Address<'_> {
         members.put_some("country", row.country.as_ref())?;
         members.put_some("latitude", row.latitude)?;
         members.put_some("longitude", row.longitude)?;
-        members.put("indexInList", &row.position)?;
+        members.put("indexInList", row.position)?;
         members.end()
     }
 }
@@ -247,7 +247,7 @@ impl Serialize for CustomValue<'_> {
         members.put_some("linkedEntityKeyValue", row.linked_key.as_ref())?;
         members.put("indexInList", index)?;
         members.put("customFieldID", &field.row.field_id)?;
-        members.put("customFieldSetGroupIndex", &row.group_index)?;
+        members.put("customFieldSetGroupIndex", row.group_index)?;
         members.end()
     }
 }
