@@ -8,7 +8,7 @@ use async_graphql_value::Value;
 
 use crate::{
     limits::OperationSize,
-    prepare::{Values, is_placeholder},
+    prepare::{Values, fields, is_placeholder},
 };
 
 /// The prices of a schema's fields beyond 1 each. The default fits Relay's connections without prices of their own.
@@ -93,13 +93,14 @@ pub(crate) fn measure(operation: &OperationDefinition, values: &Values, prices: 
     let walk = Walk { values, prices };
     let measured = walk.set(root, 0).size;
     let of_root = fields(root).map(|field| {
+        let field = &field.node;
         let set = &field.selection_set.node;
         let (entries, total) = (selects(set, prices.entries), selects(set, prices.total));
         (prices.root)(&RootField::new(field, values, entries, total))
     });
     OperationSize {
         root_fields: fields(root).count(),
-        looks_at_schema: fields(root).any(|field| matches!(field.name.node.as_str(), "__schema" | "__type")),
+        looks_at_schema: fields(root).any(|field| matches!(field.node.name.node.as_str(), "__schema" | "__type")),
         cost: of_root.fold(measured.cost, usize::saturating_add),
         ..measured
     }
@@ -224,13 +225,6 @@ impl Walk<'_> {
     }
 }
 
-fn fields(set: &SelectionSet) -> impl Iterator<Item = &Field> {
-    set.items.iter().filter_map(|item| match &item.node {
-        Selection::Field(field) if !is_placeholder(&field.node) => Some(&field.node),
-        _ => None,
-    })
-}
-
 fn selects(set: &SelectionSet, names: &[&str]) -> bool {
-    fields(set).any(|field| names.contains(&field.name.node.as_str()))
+    fields(set).any(|field| names.contains(&field.node.name.node.as_str()))
 }

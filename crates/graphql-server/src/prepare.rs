@@ -22,10 +22,7 @@ use async_graphql::{
     Name, Pos, Positioned, Variables,
     parser::{
         Error as ParseError, parse_query,
-        types::{
-            Directive, DocumentOperations, ExecutableDocument, OperationDefinition, OperationType, Selection,
-            SelectionSet,
-        },
+        types::{Directive, ExecutableDocument, OperationDefinition, OperationType, Selection, SelectionSet},
     },
     registry::Registry,
 };
@@ -34,7 +31,7 @@ use async_graphql_value::Value;
 use self::variables::Declared;
 pub use self::{flatten::collect, variables::Values};
 pub(crate) use self::{
-    flatten::{is_placeholder, root},
+    flatten::{fields, is_placeholder, root},
     input::not_of_enum,
 };
 use crate::{
@@ -201,7 +198,9 @@ impl Document {
         let flat = match &operation.flat {
             Some(flat) => flat.clone(),
             None => {
-                let source = self.source(operation).ok_or_else(internal)?;
+                let mut all = self.syntax.operations.iter();
+                let source = all.find(|(name, _)| *name == operation.name.as_ref());
+                let (_, source) = source.ok_or_else(internal)?;
                 let flat = flatten::flatten(source, &self.syntax, registry, limits, Some(&values), &mut 0)?;
                 Arc::new(flat)
             }
@@ -222,14 +221,6 @@ impl Document {
                 let message = "The document has no operation of the name in \"operationName\".";
                 found.ok_or_else(|| GraphqlError::new(Code::BadRequest, message))
             }
-        }
-    }
-
-    fn source(&self, operation: &Operation) -> Option<&Positioned<OperationDefinition>> {
-        match (&self.syntax.operations, &operation.name) {
-            (DocumentOperations::Single(only), _) => Some(only),
-            (DocumentOperations::Multiple(all), Some(name)) => all.get(name),
-            (DocumentOperations::Multiple(_), None) => None,
         }
     }
 }

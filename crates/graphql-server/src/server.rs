@@ -188,11 +188,7 @@ impl<Q: ObjectType + 'static, M: ObjectType + 'static> GraphqlServer<Q, M> {
 
     /// Executes an operation that was [prepared](Self::prepare). Resolvers find `data` in their context.
     pub async fn run(&self, prepared: Prepared, data: Data, request_id: &str) -> Answer {
-        let Prepared {
-            operation,
-            shape,
-            cost: _,
-        } = prepared;
+        let Prepared { operation, shape, .. } = prepared;
         let mut request = Request::new("");
         request.data = data;
         request.set_parsed_query(ExecutableDocument {

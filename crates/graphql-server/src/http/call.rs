@@ -110,14 +110,10 @@ where
 
     /// Finds the document and prepares it.
     pub async fn prepare(&self, params: Params) -> Result<Prepared, RequestError> {
-        let Params {
-            document,
-            operation_name,
-            variables,
-        } = params;
-        let query = self.server.persisted.text(document)?;
-        let name = operation_name.as_deref();
-        self.server.prepare(&query, name, variables, &*self.context).await
+        let query = self.server.persisted.text(params.document)?;
+        let name = params.operation_name.as_deref();
+        let prepared = self.server.prepare(&query, name, params.variables, &*self.context);
+        prepared.await
     }
 
     /// The answer to a request that isn't executed: with its price, which matters most when it is too high.

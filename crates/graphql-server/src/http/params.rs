@@ -30,19 +30,15 @@ pub(crate) struct Params {
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Raw {
-    #[serde(default)]
     query: Option<String>,
-    #[serde(default)]
     operation_name: Option<String>,
     #[serde(default)]
     variables: Variables,
     /// As raw text: a `serde_json::Value` would also parse JSON inside of strings, to any depth.
-    #[serde(default)]
     extensions: Option<Box<RawValue>>,
-    #[serde(default)]
     document_id: Option<String>,
     /// Relay's name for it.
-    #[serde(default, rename = "doc_id")]
+    #[serde(rename = "doc_id")]
     doc_id: Option<String>,
 }
 
@@ -245,17 +241,9 @@ pub(super) fn from_query(uri: &Uri, values: usize) -> Result<Params, GraphqlErro
 }
 
 fn complete(raw: Raw) -> Result<Params, GraphqlError> {
-    let Raw {
-        query,
-        operation_name,
-        variables,
-        extensions,
-        document_id,
-        doc_id,
-    } = raw;
-    let query = query.filter(|query| !query.is_empty());
-    let hash = extensions.as_deref().map(persisted).transpose()?.flatten();
-    let document = match (query, document_id.or(doc_id), hash) {
+    let query = raw.query.filter(|query| !query.is_empty());
+    let hash = raw.extensions.as_deref().map(persisted).transpose()?.flatten();
+    let document = match (query, raw.document_id.or(raw.doc_id), hash) {
         (Some(text), None, None) => DocumentRef::Text(text),
         (None, Some(id), None) => DocumentRef::Id(id),
         (text, None, Some(hash)) => DocumentRef::Hash { hash, text },
@@ -268,8 +256,8 @@ fn complete(raw: Raw) -> Result<Params, GraphqlError> {
     };
     Ok(Params {
         document,
-        operation_name,
-        variables,
+        operation_name: raw.operation_name,
+        variables: raw.variables,
     })
 }
 

@@ -284,7 +284,12 @@ pub fn collect<'a>(set: &'a SelectionSet, object_type: &str) -> impl Iterator<It
         }
         _ => None,
     });
-    of_type.unwrap_or(set).items.iter().filter_map(|item| match &item.node {
+    fields(of_type.unwrap_or(set))
+}
+
+/// The fields of a set itself, without those of its fragments.
+pub(crate) fn fields(set: &SelectionSet) -> impl Iterator<Item = &Positioned<Field>> {
+    set.items.iter().filter_map(|item| match &item.node {
         Selection::Field(field) if !is_placeholder(&field.node) => Some(field),
         _ => None,
     })
