@@ -71,7 +71,7 @@ impl Activity {
         is_sound.then_some(running)
     }
 
-    /// Waits until the unsent responses hold no more than `most` bytes. Callers of a proxy don't wait for one another.
+    /// Waits until the unsent responses hold at most `most` bytes. Callers of a proxy don't wait for one another.
     pub async fn room(&self, most: usize) {
         loop {
             let room = self.0.room.notified();

@@ -115,6 +115,16 @@ impl<A: Application> Admission<A> {
         }
     }
 
+    /// The origin that [`Self::refuse_at_once`] has determined. Computes it for requests without a connection.
+    fn origin(&self, request: &mut Request) -> RequestOrigin {
+        let origin = request.extensions_mut().remove::<RequestOrigin>();
+        origin.unwrap_or_else(|| {
+            let from = request.extensions().get::<PeerAddress>().copied();
+            let from = from.unwrap_or(PeerAddress(Ipv4Addr::LOCALHOST.into()));
+            self.permits.origin(A::credentials(request.headers()), from)
+        })
+    }
+
     fn refuse(&self, request: &Refusable<A>) -> Response {
         self.refused.count();
         request.refuse(Refusal::Overload)
@@ -162,12 +172,7 @@ pub async fn admit<A: Application>(
     let permit = match exempt {
         Some(_) => None,
         None => {
-            let origin = request.extensions_mut().remove::<RequestOrigin>();
-            let origin = origin.unwrap_or_else(|| {
-                let from = request.extensions().get::<PeerAddress>().copied();
-                let from = from.unwrap_or(PeerAddress(Ipv4Addr::LOCALHOST.into()));
-                admission.permits.origin(A::credentials(request.headers()), from)
-            });
+            let origin = admission.origin(&mut request);
             let Some(permit) = admission.permits.acquire(origin).await else {
                 return admission.refuse(&Refusable::of(&request));
             };

@@ -29,7 +29,7 @@ pub trait Application: Clone + fmt::Debug + Send + Sync + 'static {
     fn form(path: &str, headers: &HeaderMap) -> Self::Form;
 
     /// Writes a refusal. The server then adds `Retry-After` and `X-Request-Id`. An [`ErrorReport`] in the extensions of
-    /// the response tells the error codes to the log and the metrics.
+    /// the response passes the error codes to the log and the metrics.
     fn refusal(form: Self::Form, refusal: Refusal, id: &RequestId) -> Response;
 
     /// The header that holds the credentials of a request. Requests with credentials that were accepted before are

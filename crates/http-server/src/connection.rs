@@ -125,9 +125,9 @@ pub fn builder(settings: &HttpSettings) -> Builder<Streams> {
     builder
         .http1()
         .timer(TokioTimer::new())
-        // hyper would count the idle time before a request as well; `Activity` tells the two apart.
+        // hyper would count the idle time before a request as well; `Activity` distinguishes the two.
         .header_read_timeout(None)
-        // A head has to fit; bodies pass through in pieces.
+        // A head must fit; bodies pass through in pieces.
         .max_buf_size(settings.header_bytes as usize);
     if settings.headers != HEADERS_FOR_FREE {
         builder.http1().max_headers(settings.headers);
@@ -174,7 +174,7 @@ impl<A: Application> Service<Request<Incoming>> for Answering<A> {
         let most = connections.settings.unsent_bytes_per_connection;
         let answer = connections.router.call(request);
         Box::pin(async move {
-            // A caller that doesn't read its responses gets no more of them.
+            // A caller that doesn't read its responses gets no others.
             running.activity().room(most).await;
             let answer = answer.await?;
             running.activity().answered();

@@ -86,7 +86,7 @@ impl<A: Application> Server<A> {
     }
 
     /// Lets pages of other origins read responses. A browser needs this for refusals of the server as well, so this
-    /// layer must stand here and not around the router.
+    /// layer must be here and not around the router.
     #[must_use]
     pub fn with_cors(self, cors: Option<CorsLayer>) -> Self {
         Self { cors, ..self }
@@ -112,7 +112,7 @@ impl<A: Application> Server<A> {
             application,
         } = self;
         let admission = Admission::new(&settings, cors.is_some(), application.clone());
-        // The outermost layer stands last.
+        // The outermost layer comes last.
         let router = router
             .layer(from_fn_with_state(admission.clone(), admission::admit::<A>))
             .layer(axum::middleware::from_fn(panics::answer::<A>))

@@ -1,4 +1,4 @@
-//! Answers requests whose handler panicked. The log has the place of the panic but not its message, which may hold data
+//! Answers requests whose handler panicked. The log has the location of the panic but not its message, which may hold data
 //! of requests. Written here because tower-http's `CatchPanicLayer` doesn't have the request, whose path decides the
 //! form of the response.
 
@@ -15,11 +15,11 @@ use crate::{
     refusal::{Refusable, Refusal},
 };
 
-/// Sets the panic hook of the process: a panic is logged as one event with its place.
+/// Sets the panic hook of the process: a panic is logged as one event with its location.
 pub fn log_without_messages() {
     panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(|place| (place.file(), place.line()));
-        let (file, line) = place.unwrap_or_default();
+        let location = panic.location().map(|location| (location.file(), location.line()));
+        let (file, line) = location.unwrap_or_default();
         let file = within_project(file);
         tracing::error!(file, line, "a panic: this is a defect of the program");
     }));
@@ -39,7 +39,7 @@ pub async fn answer<A: Application>(request: Request, next: Next) -> Response {
     let refusable = Refusable::<A>::of(&request);
     match AssertUnwindSafe(next.run(request)).catch_unwind().await {
         Ok(response) => response,
-        // The request's line in the log says so.
+        // The log line of the request has the cause.
         Err(_) => refusable.refuse(Refusal::Panic),
     }
 }

@@ -13,7 +13,7 @@ use crate::{
     request_id::RequestId,
 };
 
-/// Stands in a prepared refusal where the id of the request belongs.
+/// The placeholder for the id of the request in a prepared refusal.
 const PLACEHOLDER: &str = "00000000-0000-7000-8000-000000000000";
 
 /// The reason why the application has not answered.

@@ -14,7 +14,7 @@ use tokio::{task::AbortHandle, time::Instant};
 
 use super::report::Reason;
 
-/// The bytes that are given to hyper at once. hyper holds no more than a few of these.
+/// The bytes that are given to hyper at once. hyper holds only a few of these.
 pub const PIECE: usize = 32 * 1024;
 const PARTS: usize = 32;
 

@@ -31,7 +31,7 @@ fn read(bytes: &str, size: usize) -> (Vec<Body>, usize) {
         };
         assert!(framing.accept(length), "{bytes:?}");
     }
-    assert!(!framing.accept(Some(0)), "{bytes:?}: no more requests");
+    assert!(!framing.accept(Some(0)), "{bytes:?}: another request");
     (bodies, sound)
 }
 
