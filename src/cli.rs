@@ -195,7 +195,7 @@ async fn seed(config: &Config, service: &Clients, clients: u32, force: bool) -> 
     if !force && service.has_others().await.map_err(Failure::internal)? {
         return Err(Failure::new(format!(
             "the database {} has clients that were not seeded: name another one with --database-url, or add the \
-             invented clients with --force",
+             invented clients to them with --force",
             config.database_url
         )));
     }

@@ -45,7 +45,7 @@ pub struct Config {
     pub database_url: DatabaseUrl,
     /// The time in seconds after SIGTERM in which requests are still accepted while `/health/ready` answers 503.
     pub shutdown_delay_seconds: u64,
-    /// The time limit in seconds for requests under way after that.
+    /// The time limit in seconds for requests in progress after that.
     pub shutdown_timeout_seconds: u64,
     pub http: HttpSettings,
     pub answers: AnswerSettings,

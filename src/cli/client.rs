@@ -22,7 +22,7 @@ pub(super) enum Command {
     ///
     /// Erased are the contents of its history (every value before and after a change), the texts, recipients and
     /// provider answers of its messages, and the answers kept under idempotency keys: a request that is sent again is
-    /// refused. Messages that wait are given up.
+    /// refused. Waiting messages are cancelled.
     ///
     /// What remains: the client's row with its addresses, documents and custom field values; who changed it and when;
     /// when messages were sent, from which template; and every backup. The erasure is a record of the history itself,
@@ -31,8 +31,8 @@ pub(super) enum Command {
     /// Change the client first, so that its row no longer holds the data: a later change writes the value before it
     /// into the history again.
     ///
-    /// Exit codes: 0 if the data is erased, also when it was erased before and nothing was added since, which is said
-    /// with the time and writes nothing; 1 if there is no such client; 2 without a terminal and without --yes.
+    /// Exit codes: 0 if the data is erased, also when it was erased before and nothing was added since: then the
+    /// time of that is printed and nothing is written; 1 if there is no such client; 2 without a terminal and without --yes.
     Erase(Which),
 }
 

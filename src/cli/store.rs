@@ -17,7 +17,7 @@ use crate::services::{ServiceSettings, Services};
 use clientele_core::error::Error;
 use clientele_storage::db::{Database, Dialect, Version, missing_file};
 
-const OF_LATER: &str = "is of a later version than this program: use that one";
+const OF_LATER: &str = "was migrated by a later version of this program: use that version";
 const OF_EARLIER: &str =
     "is of an earlier version than this program: run `clientele migrate`, or start the server, which migrates it";
 const WITHOUT_TABLES: &str =
@@ -156,7 +156,7 @@ async fn connect(config: &Config, mode: OpenMode) -> Result<Database, Failure> {
     };
     match connected {
         Ok(database) => Ok(database),
-        Err(error) if mode == OpenMode::Look => Err(failure("look at", config, &error).await),
+        Err(error) if mode == OpenMode::Look => Err(failure("read", config, &error).await),
         Err(error) => Err(failure("open", config, &error).await),
     }
 }
@@ -164,7 +164,7 @@ async fn connect(config: &Config, mode: OpenMode) -> Result<Database, Failure> {
 /// Only [`OpenMode::Create`] migrates: another command of a newer version must not change the tables under running
 /// servers.
 async fn prepare(database: &Database, config: &Config, mode: OpenMode) -> Result<(), Cause> {
-    let reading = |error| Cause::Database("look at", error);
+    let reading = |error| Cause::Database("read", error);
     let version = database.version().await.map_err(reading)?;
     if version == Version::Empty
         && mode == OpenMode::Create

@@ -31,8 +31,8 @@ pub(super) enum Command {
     List,
     /// Revoke a token, so that it is refused from now on.
     ///
-    /// Exit codes: 0 if the token is revoked, also when it was revoked before, which is said with the time and changes
-    /// nothing; 1 if there is no such token.
+    /// Exit codes: 0 if the token is revoked, also when it was revoked before: then the time of that is printed and
+    /// nothing changes; 1 if there is no such token.
     Revoke {
         /// The key of the token, as `clientele token list` shows it.
         key: String,

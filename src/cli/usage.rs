@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Command, CommandFactory, Parser};
+use clap::{ArgMatches, CommandFactory, Parser};
 
 use super::{Arguments, Failure};
 use crate::config::redacted;
@@ -67,33 +67,19 @@ fn suggestion(error: &clap::Error) -> String {
 
 /// The command in the arguments, as far as it can be parsed: `clientele user add`.
 fn command(arguments: &[OsString]) -> String {
-    let mut root = Arguments::command();
-    // Adds the global arguments to subcommands.
-    root.build();
-    let (mut found, mut path) = (&root, vec!["clientele"]);
-    let mut arguments = arguments.iter().skip(1).map_while(|argument| argument.to_str());
-    while let Some(argument) = arguments.next() {
-        if let Some(option) = argument.strip_prefix("--") {
-            if takes_value(found, option) {
-                arguments.next();
-            }
-        } else if let Some(subcommand) = found.find_subcommand(argument) {
-            // `clientele help user add` is about `clientele user add`.
-            if argument != "help" {
-                path.push(subcommand.get_name());
-                found = subcommand;
-            }
-        } else {
-            break;
-        }
+    // `clientele help user add` is about `clientele user add`.
+    let is_help = |index: usize, argument: &OsString| index == 1 && argument == "help";
+    let arguments = arguments.iter().enumerate();
+    let arguments = arguments.filter_map(|(index, argument)| (!is_help(index, argument)).then_some(argument));
+    let parser = Arguments::command().ignore_errors(true);
+    let matches = parser.try_get_matches_from(arguments).ok();
+    let (mut path, mut level) = ("clientele".to_owned(), matches.as_ref());
+    while let Some((name, inner)) = level.and_then(ArgMatches::subcommand) {
+        path.push(' ');
+        path.push_str(name);
+        level = Some(inner);
     }
-    path.join(" ")
-}
-
-/// Returns true when the value of an option is the next argument.
-fn takes_value(command: &Command, option: &str) -> bool {
-    let named = command.get_arguments().find(|known| known.get_long() == Some(option));
-    named.is_some_and(|known| known.get_action().takes_values())
+    path
 }
 
 #[cfg(test)]

@@ -45,8 +45,8 @@ pub(super) enum Command {
     },
     /// Remove a user. Tokens that the user created stay.
     ///
-    /// Exit codes: 0 if the user is removed, also when they were removed before, which is said with the time and
-    /// changes nothing; 1 if there never was such a user, or if they can't be removed.
+    /// Exit codes: 0 if the user is removed, also when they were removed before: then the time of that is printed
+    /// and nothing changes; 1 if there never was such a user, or if they can't be removed.
     Remove {
         /// The name of the user.
         name: String,

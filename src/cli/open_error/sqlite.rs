@@ -26,7 +26,7 @@ const NOT_A_DATABASE: &str = "it isn't a SQLite database: name another file";
 pub(super) fn check(file: &Path) -> Result<(), String> {
     match fs::metadata(file) {
         Ok(found) if found.is_dir() => Err("it is a directory: name a file in it".to_owned()),
-        Ok(found) if !found.is_file() => Err("it is no regular file: name another".to_owned()),
+        Ok(found) if !found.is_file() => Err("it isn't a regular file: name another file".to_owned()),
         Ok(_) => check_header(file),
         Err(error) if error.kind() == ErrorKind::NotFound => check_directory(file),
         Err(error) => Err(format!("its file can't be reached: {error}")),

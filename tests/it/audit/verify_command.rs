@@ -110,7 +110,7 @@ async fn verify_leaves_other_schema_versions_unchanged(server: &TestServer) {
         ),
         (
             "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m20261123_users', 0), ('m20990101_wings', 0)",
-            " is of a later version than this program: use that one",
+            " was migrated by a later version of this program: use that version",
         ),
     ] {
         server.write(sql).await.expect("it can be written");
@@ -126,7 +126,7 @@ async fn verify_leaves_other_schema_versions_unchanged(server: &TestServer) {
     // A caller who could migrate the database gets the same answer.
     let (output, said, code) = run(&["migrate"], &[("DATABASE_URL", &url)]);
     assert!(
-        said.ends_with(" is of a later version than this program: use that one\n"),
+        said.ends_with(" was migrated by a later version of this program: use that version\n"),
         "{said}"
     );
     assert_eq!((output.as_str(), code), ("", Some(1)));

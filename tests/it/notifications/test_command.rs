@@ -102,7 +102,7 @@ async fn failure_is_one_line_with_advice() {
     assert_eq!(
         run_with(&TO_INES, &mail_server(&peer, "starttls"), &[]),
         stopped(
-            "not sent: no encrypted connection came about (the mail server doesn't offer STARTTLS); check \
+            "not sent: no encrypted connection could be established (the mail server doesn't offer STARTTLS); check \
              notifications.email.encryption and ca_file; the server would try again",
             1
         )

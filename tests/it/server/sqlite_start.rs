@@ -59,7 +59,7 @@ async fn sqlite_file_that_cannot_be_opened_is_explained() {
             "its file can't be reached: Not a directory (os error 20)",
         ),
         ("folder", "it is a directory: name a file in it"),
-        ("null", "it is no regular file: name another"),
+        ("null", "it isn't a regular file: name another file"),
         ("notes.txt", "it isn't a SQLite database: name another file"),
         ("short", "it isn't a SQLite database: name another file"),
         (
