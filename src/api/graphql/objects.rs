@@ -86,15 +86,7 @@ macro_rules! field {
 
 /// A field of objects, whose type the function `$ty` names and which `$write` writes.
 macro_rules! objects {
-    ($ty:ident, $write:ident, $of:ty, $name:expr, $description:expr, [], [],
-        |$row:pat_param $(, $selected:ident)?| $value:expr) => {
-        objects!($ty, $write, $of, $name, $description, [&[]], [], |$row $(, $selected)?| $value)
-    };
-    ($ty:ident, $write:ident, $of:ty, $name:expr, $description:expr, [], [$permission:ident],
-        |$row:pat_param $(, $selected:ident)?| $value:expr) => {
-        objects!($ty, $write, $of, $name, $description, [&[]], [$permission], |$row $(, $selected)?| $value)
-    };
-    ($ty:ident, $write:ident, $of:ty, $name:expr, $description:expr, [$arguments:expr], [$($permission:ident)?],
+    ($ty:ident, $write:ident, $of:ty, $name:expr, $description:expr, [$($arguments:expr)?], [$($permission:ident)?],
         |$row:pat_param $(, $selected:ident)?| $value:expr) => {
         graphql_server::object::Field {
             name: $name,
@@ -102,13 +94,22 @@ macro_rules! objects {
             kind: kind!([$($permission)?] {
                 ty: $crate::api::graphql::objects::types::$ty::<$of>,
                 select: graphql_server::object::Selection::of::<$of>,
-                arguments: $arguments,
+                arguments: arguments!($($arguments)?),
                 write: |$row, field, json| {
                     $(let $selected = field;)?
                     graphql_server::object::$write::<$of>($value, &field.selection, json);
                 },
             }),
         }
+    };
+}
+
+macro_rules! arguments {
+    () => {
+        &[]
+    };
+    ($arguments:expr) => {
+        $arguments
     };
 }
 
@@ -124,10 +125,9 @@ macro_rules! kind {
     };
 }
 
-pub mod connection;
-
 pub mod audit;
 pub mod client;
+pub mod connection;
 pub mod custom_field;
 pub mod definition;
 pub mod member;

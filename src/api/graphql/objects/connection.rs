@@ -153,10 +153,10 @@ impl PagePosition {
 object! {
     type PageInfo = &'a PagePosition, "The position of a page in its list.";
 
-    boolean hasNextPage "True if there are entries after this page. Reliable with `first` or `before`."
+    boolean hasNextPage "True if there are entries after this page. Always false when paging backward without `before`."
         => |row| row.has_next;
-    boolean hasPreviousPage "True if there are entries before this page. Reliable with `last` or `after`."
-        => |row| row.has_previous;
+    boolean hasPreviousPage "True if there are entries before this page. Always false when paging forward without \
+        `after`." => |row| row.has_previous;
     maybe_text startCursor "The cursor of the first entry; null if the page is empty." => |row| row.start.as_deref();
     maybe_text endCursor "The cursor of the last entry; null if the page is empty." => |row| row.end.as_deref();
 }

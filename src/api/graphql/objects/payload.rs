@@ -61,7 +61,7 @@ payload! {
 
     maybe<Client> client "The stored client; null if there are user errors."
         => |row| row.stored().map(|(client, _)| client);
-    boolean created "True if the client was created, false if it existed."
+    boolean created "True if this mutation created the client."
         => |row| row.stored().is_some_and(|(_, created)| created);
     maybe<Client> conflictingClient "With the user error VERSION_CONFLICT, the stored client if you have VIEW_CLIENT; \
         null otherwise. After yet another change its `version` can be greater than `conflictingVersion`."
@@ -109,8 +109,7 @@ payload! {
 payload! {
     UpsertUserPayload = (&'a access::User, bool), "upsertUser";
     maybe<User> user "The stored user; null if there are user errors." => |row| row.stored().map(|(user, _)| user);
-    boolean created "True if the user was created, false if it existed."
-        => |row| row.stored().is_some_and(|(_, created)| created);
+    boolean created "True if this mutation created the user." => |row| row.stored().is_some_and(|(_, created)| created);
 }
 
 // Its row is the key of the deleted user.
