@@ -151,7 +151,8 @@ mod tests {
         ] {
             let row = record.pointer(place).and_then(Value::as_object).expect("a row");
             let mut stored: Vec<&str> = row.keys().map(String::as_str).collect();
-            (stored.sort_unstable(), columns.sort_unstable());
+            stored.sort_unstable();
+            columns.sort_unstable();
             assert_eq!(stored, columns, "{place}");
         }
     }
