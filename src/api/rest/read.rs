@@ -61,10 +61,6 @@ fn client(mut members: Members<'_, '_>) -> ClientInput {
     let gender = |raw| members::choice(raw, gender_of, "must be MALE or FEMALE.");
     let one_of_languages = "must be a language this API knows, ENGLISH for example.";
     let language = |raw| members::choice(raw, Language::parse, one_of_languages);
-    #[expect(
-        clippy::needless_update,
-        reason = "a member that only the GraphQL API has needs no line here"
-    )]
     ClientInput {
         encoded_key: members.text("encodedKey"),
         client_id: client_id(&mut members),
