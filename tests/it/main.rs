@@ -3,8 +3,7 @@
 //!
 //! Run it with `bin/test`. Plain `cargo test` works too: it starts its own PostgreSQL when one is installed.
 //! To add a test, write an `async fn(server: &TestServer)` whose name says the behaviour, in the directory of its
-//! feature,
-//! and list it in the file's `on_both!`.
+//! feature, and list it in the file's `on_both!`.
 
 #[macro_use]
 mod harness;

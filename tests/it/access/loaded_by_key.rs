@@ -66,7 +66,7 @@ async fn loading_by_key_requires_view_permission(server: &TestServer) {
     let text = |place: &str| ana.pointer(place).and_then(Value::as_str).expect("a key").to_owned();
     let (client_key, encoded_key) = (text("/encodedKey"), text("/messages/nodes/0/encodedKey"));
     let services = &server.services;
-    let asked = Asked {
+    let requested = Asked {
         rows: true,
         total: true,
         contents: true,
@@ -77,7 +77,7 @@ async fn loading_by_key_requires_view_permission(server: &TestServer) {
     is_for(&clients, Permission::ViewClient);
     let pages = services
         .messages
-        .pages_of_clients(&[&client_key], &window(&notify::NEWEST_FIRST), asked)
+        .pages_of_clients(&[&client_key], &window(&notify::NEWEST_FIRST), requested)
         .await;
     is_for(&pages.expect("read"), Permission::ViewMessages);
     let message = MessageKey {
@@ -90,7 +90,7 @@ async fn loading_by_key_requires_view_permission(server: &TestServer) {
     );
     let pages = services
         .audit
-        .pages_of_clients(&[&client_key], &window(&clientele::audit::BY_POSITION), asked)
+        .pages_of_clients(&[&client_key], &window(&clientele::audit::BY_POSITION), requested)
         .await;
     is_for(&pages.expect("read"), Permission::Audit);
     let record = RecordKey {

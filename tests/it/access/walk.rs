@@ -188,7 +188,7 @@ fn every_field_and_route_is_in_the_tables() {
     assert_eq!(known, routes.collect());
 }
 
-/// Whether an answer refuses for a missing permission; otherwise it must be complete.
+/// True if an answer refuses for a missing permission; otherwise it must be complete.
 fn refused(answer: &Answer, what: &str) -> bool {
     let refused =
         answer.text.contains("\"FORBIDDEN\"") || (answer.status, &answer.body["returnCode"]) == (403, &json!(15));

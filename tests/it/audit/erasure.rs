@@ -28,7 +28,7 @@ async fn create(server: &TestServer, name: &str) -> String {
     key
 }
 
-/// Whether the bytes of a database file contain this text, after a checkpoint.
+/// True if the bytes of a database file contain this text, after a checkpoint.
 async fn in_file(server: &TestServer, word: &str) -> bool {
     let url = server.database_url();
     let database = sea_orm::Database::connect(url.as_str())

@@ -32,7 +32,7 @@ pub enum Cut {
     Silent,
 }
 
-/// What happens to connections, those that are open and new ones.
+/// The effect on connections, open and new ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
     PassOn,
@@ -53,7 +53,7 @@ struct State {
     /// Messages until the cut; negative when there is none to come.
     countdown: AtomicI32,
     mode: watch::Sender<Mode>,
-    /// How many connections were refused.
+    /// The number of refused connections.
     refused: AtomicUsize,
 }
 

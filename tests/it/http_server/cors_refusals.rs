@@ -48,7 +48,7 @@ async fn listed_origins_can_read_every_refusal() {
         stream.write_all(request.as_bytes()).await.expect("sent");
         rest(&mut stream).await
     };
-    let asked = async |start: &str, status: &str| {
+    let assert_answered = async |start: &str, status: &str| {
         for (origin, allowed) in [(FRIEND, Some(FRIEND)), ("https://evil.test", None)] {
             let answer = ask(start, origin).await;
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{start}: {answer}");
@@ -63,15 +63,15 @@ async fn listed_origins_can_read_every_refusal() {
             }
         }
     };
-    asked("POST /graphql", "408").await;
-    asked("GET /fail", "500").await;
+    assert_answered("POST /graphql", "408").await;
+    assert_answered("GET /fail", "500").await;
     let mut first = connect(address).await;
     let busy = b"GET /busy HTTP/1.1\r\nhost: a\r\n\r\n";
     first.write_all(busy).await.expect("sent");
     // It has the only permit as soon as another request is refused.
     while !ask("GET /graphql", FRIEND).await.starts_with("HTTP/1.1 503 ") {}
-    asked("GET /graphql", "503").await;
-    asked("GET /api/clients", "503").await;
+    assert_answered("GET /graphql", "503").await;
+    assert_answered("GET /api/clients", "503").await;
     // A preflight request needs no permit.
-    asked("OPTIONS /graphql", "200").await;
+    assert_answered("OPTIONS /graphql", "200").await;
 }

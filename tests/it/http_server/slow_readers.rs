@@ -94,7 +94,7 @@ fn short() -> HttpSettings {
     }
 }
 
-async fn asked(address: std::net::SocketAddr, path: &str) -> TcpStream {
+async fn send_get(address: std::net::SocketAddr, path: &str) -> TcpStream {
     let mut stream = connect(address).await;
     let request = format!("GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("sent");
@@ -105,10 +105,10 @@ async fn asked(address: std::net::SocketAddr, path: &str) -> TcpStream {
 async fn unread_response_is_dropped_with_its_connection() {
     let (router, mut counted) = answering();
     let (address, _net) = serve(short(), router).await;
-    let mut stream = asked(address, "/large").await;
+    let mut stream = send_get(address, "/large").await;
     none_kept(&mut counted, 1).await;
-    let taken = rest(&mut stream).await.len();
-    assert!(taken < LARGE, "the rest of it is gone: {taken}");
+    let received = rest(&mut stream).await.len();
+    assert!(received < LARGE, "the rest of it is gone: {received}");
     let (status, body) = exchange(address, b"GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
     assert_eq!((status.as_str(), body.as_str()), ("200 OK", "a"));
 }
@@ -117,7 +117,7 @@ async fn unread_response_is_dropped_with_its_connection() {
 async fn reading_a_byte_now_and_then_keeps_no_response() {
     let (router, mut counted) = answering();
     let (address, _net) = serve(short(), router).await;
-    let mut stream = asked(address, "/large").await;
+    let mut stream = send_get(address, "/large").await;
     tokio::select! {
         () = none_kept(&mut counted, 1) => {}
         () = async {
@@ -133,7 +133,7 @@ async fn reading_a_byte_now_and_then_keeps_no_response() {
 async fn read_response_is_complete_and_frees_everything() {
     let (router, mut counted) = answering();
     let (address, _net) = serve(HttpSettings::default(), router).await;
-    let mut stream = asked(address, "/large").await;
+    let mut stream = send_get(address, "/large").await;
     let answer = rest(&mut stream).await;
     let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
     assert!(head.contains(&format!("content-length: {LARGE}")), "{head}");

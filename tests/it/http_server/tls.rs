@@ -125,19 +125,19 @@ async fn new_certificate_is_loaded_and_a_broken_one_is_not() {
         );
     }
     write(&folder, new.pem(), new.key_pem());
-    taken_up(address, &new).await;
+    wait_until_served(address, &new).await;
     assert!(trusting(address, &old, &[]).await.is_err());
 }
 
 /// Returns when new connections get this certificate.
-async fn taken_up(address: SocketAddr, certificate: &Certificate) {
+async fn wait_until_served(address: SocketAddr, certificate: &Certificate) {
     tokio::time::timeout(super::PATIENCE, async {
         while trusting(address, certificate, &[]).await.is_err() {
             tokio::task::yield_now().await;
         }
     })
     .await
-    .expect("taken up");
+    .expect("the new certificate is served");
 }
 
 /// Migrations lie between reading the files and serving, and may take long.
@@ -151,7 +151,7 @@ async fn certificate_changed_during_the_start_is_loaded() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = listener.local_addr().expect("an address");
     let serving = tokio::spawn(server.serve(listener, reading(), pending(), Duration::ZERO));
-    taken_up(address, &new).await;
+    wait_until_served(address, &new).await;
     assert!(trusting(address, &old, &[]).await.is_err());
     serving.abort();
 }

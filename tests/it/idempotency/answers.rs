@@ -20,7 +20,7 @@ async fn repeated_request_gets_the_first_answer_byte_for_byte(server: &TestServe
     let first = post(server, CLIENTS, "order-7319", &ines()).await;
     assert_eq!(first.status, 200, "{}", first.text);
     let change =
-        json!({ "client": { "encodedKey": "<key 1>", "notes": "changed by somebody else" }, "idDocuments": [] });
+        json!({ "client": { "encodedKey": "<key 1>", "notes": "changed by another caller" }, "idDocuments": [] });
     assert_eq!(server.post("/api/clients/<key 1>", change).await.status, 200);
     let before = server.snapshot().await;
     assert_eq!(post(server, CLIENTS, "order-7319", &ines()).await.text, first.text);

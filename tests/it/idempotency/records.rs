@@ -108,10 +108,10 @@ async fn only_expired_records_are_removed_in_batches(server: &TestServer) {
         .expect("the rows are sound");
     server.statements();
     let (stop, stopped) = watch::channel(false);
-    let asked = AtomicUsize::new(0);
+    let clock_reads = AtomicUsize::new(0);
     let clock = move || -> DateTime<Utc> {
         // The second batch is the last.
-        stop.send_replace(asked.fetch_add(1, Relaxed) == 1);
+        stop.send_replace(clock_reads.fetch_add(1, Relaxed) == 1);
         std::time::SystemTime::now().into()
     };
     keep_removing(server.services.db.clone(), Arc::new(clock), stopped).await;

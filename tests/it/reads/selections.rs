@@ -22,7 +22,7 @@ const CASES: u64 = 400;
 on_both!(random_selections_match_the_specification);
 
 async fn random_selections_match_the_specification(server: &TestServer) {
-    let keys = three_who_link(server).await;
+    let keys = three_linked_clients(server).await;
     let types = Types::load(server).await;
     let client = |selection: &str| format!("client(by: {{ encodedKey: \"{}\" }}) {selection}", keys[0]);
     let whole = data(
@@ -49,7 +49,7 @@ async fn random_selections_match_the_specification(server: &TestServer) {
 }
 
 /// Clients with everything, each of which links to the next, and the last to the first.
-async fn three_who_link(server: &TestServer) -> Vec<String> {
+async fn three_linked_clients(server: &TestServer) -> Vec<String> {
     define(
         server,
         "facts",

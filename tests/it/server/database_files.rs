@@ -192,7 +192,7 @@ async fn server_leaves_one_complete_file_at_every_stop() {
 }
 
 /// Sends a request that the server has begun to read.
-fn taken_in(address: &str) -> TcpStream {
+fn begun_request(address: &str) -> TcpStream {
     let body = json!({ "client": { "firstName": "Ada", "lastName": "Okafor" } }).to_string();
     let head = format!(
         "POST /api/clients HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\
@@ -248,7 +248,7 @@ async fn requests_past_the_shutdown_bound_leave_one_complete_file() {
         let holding = tokio::spawn(async move { holder.write(&holding).await });
         begun.await.expect("the writer is held");
         // It waits for the writer until the server times out.
-        let mut waiting = taken_in(server.address.trim_start_matches("http://"));
+        let mut waiting = begun_request(server.address.trim_start_matches("http://"));
         server.signal("TERM");
         let mut answer = String::new();
         waiting.read_to_string(&mut answer).expect("it is closed");

@@ -6,14 +6,14 @@ use crate::harness::program::run;
 
 #[test]
 fn failed_start_prints_its_cause_in_one_line() {
-    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let taken = taken.local_addr().expect("an address").to_string();
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
     let (in_use, hint) = (
-        format!("can't listen on {taken}: another program uses this port"),
+        format!("can't listen on {address}: another program uses this port"),
         "(see clientele --help)",
     );
     for (arguments, environment, sentence, code) in [
-        (vec!["--listen", &taken], vec![], in_use, 1),
+        (vec!["--listen", &address], vec![], in_use, 1),
         (
             vec!["serve", "--no-auth", "--listen", "0.0.0.0:0"],
             vec![],

@@ -295,9 +295,9 @@ async fn start_that_waits_for_a_migration_is_stopped_by_a_signal() {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-            let asked = Statement::from_string(DbBackend::Postgres, &waiting);
+            let query = Statement::from_string(DbBackend::Postgres, &waiting);
             let pid: String = loop {
-                if let Some(row) = admin.query_one_raw(asked.clone()).await.expect("the catalog") {
+                if let Some(row) = admin.query_one_raw(query.clone()).await.expect("the catalog") {
                     break row.try_get_by_index(0).expect("a number");
                 }
             };

@@ -94,13 +94,13 @@ async fn changes_on_other_servers_apply_after_ten_seconds(server: &TestServer) {
             [200, 200, 200, 200],
             "after {since:?}"
         );
-        let asked: Vec<String> = other
+        let statements: Vec<String> = other
             .server
             .statements()
             .into_iter()
             .filter(|sql| sql.contains("api_"))
             .collect();
-        assert_eq!(asked, Vec::<String>::new(), "after {since:?}");
+        assert_eq!(statements, Vec::<String>::new(), "after {since:?}");
     }
     other.set(BOUND);
     assert_eq!(other.statuses(&token, users).await, [401, 401, 403, 401]);

@@ -162,11 +162,11 @@ async fn first_start_prints_the_password_once_on_the_terminal() {
         assert!(!log.contains(secret), "{log}");
     }
     // The caller is recorded as a kind and a key, not as a name.
-    let asked: Vec<&str> = log
+    let requests: Vec<&str> = log
         .lines()
         .filter(|line| line.contains("route=\"/api/clients\""))
         .collect();
-    let [known, wrong, anonymous] = asked[..] else {
+    let [known, wrong, anonymous] = requests[..] else {
         panic!("three requests: {log}")
     };
     assert!(

@@ -232,14 +232,14 @@ async fn every_account_function_checks_permissions(server: &TestServer) {
         },
     );
     let before = server.snapshot().await;
-    let asked = Asked {
+    let requested = Asked {
         rows: true,
         total: true,
         contents: false,
     };
     for (what, error) in [
-        ("users", services.accounts.users(caller, &window, asked).await.err()),
-        ("tokens", services.accounts.tokens(caller, &window, asked).await.err()),
+        ("users", services.accounts.users(caller, &window, requested).await.err()),
+        ("tokens", services.accounts.tokens(caller, &window, requested).await.err()),
         (
             "upsert_user",
             services.accounts.upsert_user(caller, &new, &(), now).await.err(),

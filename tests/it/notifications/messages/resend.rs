@@ -33,7 +33,7 @@ async fn refuses(server: &TestServer, input: Value, problems: &[(&str, &str, &[&
     assert_eq!(server.snapshot().await, before);
 }
 
-/// Whether workers of this channel have been notified.
+/// True if workers of this channel have been notified.
 fn is_rung(server: &TestServer, channel: Channel) -> bool {
     server
         .services
@@ -250,7 +250,7 @@ async fn resending_takes_a_fixed_number_of_statements(server: &TestServer) {
     assert_eq!(statements.len(), 1, "{statements:#?}");
 }
 
-/// Whether a statement begins or ends a transaction.
+/// True if a statement begins or ends a transaction.
 fn is_bracket(sql: &str) -> bool {
     ["BEGIN", "COMMIT", "ROLLBACK"].iter().any(|word| sql.starts_with(word))
 }
