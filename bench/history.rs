@@ -10,7 +10,7 @@ use chrono::Utc;
 use clientele::{
     audit::AuditLog,
     caller::Caller,
-    client::{Clients, Wanted},
+    client::{ClientParts, Clients},
     db::{Database, DatabaseSettings},
     definitions::DefinitionsCache,
     upsert::{AddressInput, ClientInput, IdDocumentInput, UpsertClient},
@@ -118,7 +118,7 @@ async fn change(service: &Clients, keys: &[String]) {
 
 async fn upsert(service: &Clients, input: &UpsertClient) -> String {
     let answer = service
-        .upsert(&Caller::operator(), input, Wanted::default(), now())
+        .upsert(&Caller::operator(), input, ClientParts::default(), now())
         .await;
     let upserted = answer.expect("the database answers").expect("a sound client");
     upserted.client.client.encoded_key

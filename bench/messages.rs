@@ -15,7 +15,7 @@ use async_graphql::MaybeUndefined::{Undefined, Value};
 use chrono::Utc;
 use clientele::{
     caller::Caller,
-    client::Wanted,
+    client::ClientParts,
     db::{Database, DatabaseSettings},
     delivery::{NotificationSettings, Worker, channel::Channels},
     enums::{Channel, Event},
@@ -94,7 +94,7 @@ async fn create(services: &Services, clients: usize) -> f64 {
     let create = async |_| {
         let answer = services
             .clients
-            .upsert(&Caller::operator(), &input, Wanted::default(), now())
+            .upsert(&Caller::operator(), &input, ClientParts::default(), now())
             .await;
         assert!(answer.expect("the database answers").is_ok());
     };

@@ -19,7 +19,7 @@ pub use http_server::{
 
 use crate::services::Services;
 use clientele_core::budget::{AnswerSettings, BudgetPool};
-use clientele_domain::caller::Door;
+use clientele_domain::caller::Api;
 use graphql_server::{persisted::Persisted, settings::GraphqlSettings};
 
 pub mod authentication;
@@ -69,7 +69,7 @@ pub fn router(services: &Services, settings: Settings) -> Router {
     metrics.set_rest_routes(routes);
     let rate_limit = RateLimit::new(&rate_limit, caller_flow);
     let accounts = Arc::new(services.accounts.clone());
-    let guard = |router: Router, door| {
+    let guard = |router: Router, api| {
         // Inside of authentication, because a bucket belongs to a caller.
         let router = rate_limit::before::<ApiMetrics>(router, rate_limit.as_ref());
         protect(
@@ -77,7 +77,7 @@ pub fn router(services: &Services, settings: Settings) -> Router {
             Gate {
                 accounts: accounts.clone(),
                 authentication: authentication.clone(),
-                door,
+                api,
                 metrics: metrics.clone(),
                 trusts_last_known: false,
             },
@@ -87,6 +87,6 @@ pub fn router(services: &Services, settings: Settings) -> Router {
     let budgets = BudgetPool::new(services.db.request_timeout(), services.db.connections(), &answers);
     let graphql = graphql::router(services, graphql, persisted, metrics.clone(), budgets.clone());
     let rest = rest::router(services.clients.clone(), legacy, budgets);
-    let apis = guard(graphql, Door::Graphql).merge(guard(rest, Door::Rest));
+    let apis = guard(graphql, Api::Graphql).merge(guard(rest, Api::Rest));
     http_server::origin::allow(apis, cors.origins()).merge(measured)
 }

@@ -38,7 +38,7 @@ use super::{
 use clientele_core::flow::Flow;
 use clientele_domain::{
     access::{Account, Accounts, SignInError},
-    caller::{Caller, CallerKind, Door},
+    caller::{Api, Caller, CallerKind},
 };
 
 /// The authentication mode of the server.
@@ -72,7 +72,7 @@ impl Authentication {
 pub struct Gate {
     pub accounts: Arc<Accounts>,
     pub authentication: Authentication,
-    pub door: Door,
+    pub api: Api,
     pub metrics: ApiMetrics,
     /// Accepts the last known account while the database is unreachable.
     pub trusts_last_known: bool,
@@ -95,10 +95,10 @@ async fn authenticate(State(gate): State<Gate>, mut request: Request, next: Next
     let (headers, extensions) = (request.headers(), request.extensions());
     let caller = match (extensions.get::<Caller>(), &gate.authentication) {
         (Some(known), _) => known.clone(),
-        (None, Authentication::Off) => Caller::anyone(gate.door, id.0.clone()),
+        (None, Authentication::Off) => Caller::anyone(gate.api, id.0.clone()),
         (None, Authentication::Required(guard)) => match gate.sign_in(guard, headers, extensions, &id).await {
             Ok(caller) => caller,
-            Err(error) => return refuse(gate.door, &error, headers, &id),
+            Err(error) => return refuse(gate.api, &error, headers, &id),
         },
     };
     if let Some(report) = extensions.get::<RequestReport>() {
@@ -174,11 +174,11 @@ fn is_of_script(headers: &HeaderMap) -> bool {
     mode.is_some_and(|mode| mode != "navigate") || headers.contains_key("x-requested-with")
 }
 
-fn refuse(door: Door, error: &SignInError, headers: &HeaderMap, id: &RequestId) -> Response {
-    let (mut response, challenges) = match door {
-        Door::Graphql if is_of_script(headers) => (graphql::refuse_caller(error, headers, id), &[BEARER][..]),
-        Door::Graphql => (graphql::refuse_caller(error, headers, id), &[BEARER, BASIC][..]),
-        Door::Rest | Door::CommandLine => (rest::refuse_caller(error, id), &[BASIC][..]),
+fn refuse(api: Api, error: &SignInError, headers: &HeaderMap, id: &RequestId) -> Response {
+    let (mut response, challenges) = match api {
+        Api::Graphql if is_of_script(headers) => (graphql::refuse_caller(error, headers, id), &[BEARER][..]),
+        Api::Graphql => (graphql::refuse_caller(error, headers, id), &[BEARER, BASIC][..]),
+        Api::Rest | Api::CommandLine => (rest::refuse_caller(error, id), &[BASIC][..]),
     };
     let headers = response.headers_mut();
     let mut report = ErrorReport::default();

@@ -36,7 +36,7 @@ use super::{
 use crate::services::Services;
 use clientele_core::error::Error;
 use clientele_domain::{
-    caller::{Caller, Door},
+    caller::{Api, Caller},
     notify::Messages,
 };
 
@@ -126,7 +126,7 @@ pub fn router(
         Gate {
             accounts: Arc::new(services.accounts.clone()),
             authentication,
-            door: Door::Rest,
+            api: Api::Rest,
             metrics,
             trusts_last_known: true,
         },

@@ -37,7 +37,7 @@ use clientele_core::{
 use clientele_domain::{
     access::SignInError,
     caller::Caller,
-    client::{ClientOrder, Clients, Wanted},
+    client::{ClientOrder, ClientParts, Clients},
     client_by::ClientBy,
 };
 use errors::{RestError, codes};
@@ -239,7 +239,7 @@ impl Api {
                 &filter,
                 ClientOrder::default(),
                 &range,
-                Some(Wanted::default()),
+                Some(ClientParts::default()),
                 false,
             )
             .await

@@ -12,7 +12,7 @@ use crate::config::Config;
 use clientele_core::scalar::DateTime;
 use clientele_domain::{
     caller::Caller,
-    client::{Clients, Erased, Wanted},
+    client::{ClientParts, Clients, Erased},
     client_by::ClientBy,
 };
 
@@ -62,7 +62,7 @@ async fn erase(clients: &Clients, client: String, yes: bool) -> Result<(), Failu
     let operator = Caller::operator();
     let unknown = || Failure::new("there is no client with this key or id");
     let by = ClientBy::Either(client);
-    let found = clients.get(&operator, &by, Wanted::default()).await;
+    let found = clients.get(&operator, &by, ClientParts::default()).await;
     let (client, _) = found.map_err(Failure::internal)?.ok_or_else(unknown)?;
     let key = &client.client.encoded_key;
     let asked = key.clone();

@@ -109,7 +109,7 @@ fn domain_entry_points_take_a_caller() {
                 for function in block.split("pub async fn ").skip(1) {
                     methods += 1;
                     let signature = function.split(" {\n").next().unwrap_or_default();
-                    if !signature.contains("&Caller") && !signature.contains("Unread<") {
+                    if !signature.contains("&Caller") && !signature.contains("Unchecked<") {
                         found.push(signature.split(['(', '<']).next().unwrap_or_default().to_owned());
                     }
                 }

@@ -12,7 +12,7 @@ mod replay;
 mod verification;
 mod verify_command;
 
-use clientele::caller::{Caller, Door, Permission, Rights};
+use clientele::caller::{Api, Caller, Permission, Rights};
 use serde_json::{Value, json};
 
 use crate::harness::TestServer;
@@ -62,7 +62,7 @@ async fn ask(server: &TestServer, rights: Rights, query: &str) -> Value {
     use tower::ServiceExt;
     let caller = Caller {
         rights: rights.into(),
-        ..Caller::anyone(Door::Graphql, "request".into())
+        ..Caller::anyone(Api::Graphql, "request".into())
     };
     let router = clientele::api::router(&server.services, Default::default()).layer(Extension(caller));
     let request = Request::post("/graphql")

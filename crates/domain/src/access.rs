@@ -15,7 +15,7 @@ mod token;
 mod user;
 
 pub use crate::caller::{
-    Caller, CallerKind, Door, PasswordProof, Permission, Permissions, Readable, Rights, Sets, Unread, throttle,
+    Api, Caller, CallerKind, PasswordProof, Permission, Permissions, Restricted, Rights, Sets, Unchecked, throttle,
 };
 pub use account::Account;
 pub use accounts::{Accounts, Attempt};

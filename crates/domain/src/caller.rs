@@ -36,7 +36,8 @@ text_enum! {
 
 text_enum! {
     /// The API or the command line, through which a change was made.
-    Door {
+    #[graphql(name = "Door")]
+    Api {
         /// The GraphQL API at `/graphql`.
         Graphql = "GRAPHQL",
         /// The legacy REST API below `/api`.
@@ -61,7 +62,7 @@ pub struct Caller {
     pub password_hash: Secret,
     /// None for callers without a password.
     pub proof: Option<PasswordProof>,
-    pub door: Door,
+    pub api: Api,
     /// The request's id in responses and logs; empty on the command line.
     pub request_id: Arc<str>,
 }
@@ -77,18 +78,18 @@ impl Caller {
             rights: Arc::new(Rights::all()),
             password_hash: Secret::default(),
             proof: None,
-            door: Door::CommandLine,
+            api: Api::CommandLine,
             request_id: "".into(),
         }
     }
 
     /// Any caller of a server without authentication, with every right.
-    pub fn anyone(door: Door, request_id: Arc<str>) -> Self {
+    pub fn anyone(api: Api, request_id: Arc<str>) -> Self {
         Self {
             kind: CallerKind::Anyone,
             id: "anyone".into(),
             name: "anyone".into(),
-            door,
+            api,
             request_id,
             ..Self::operator()
         }
@@ -104,19 +105,19 @@ impl Caller {
         }
     }
 
-    pub fn may(&self, permission: Permission) -> bool {
+    pub fn can(&self, permission: Permission) -> bool {
         self.rights.permissions.contains(permission)
     }
 
     /// Returns true if the caller has every permission.
-    pub fn may_everything(&self) -> bool {
+    pub fn can_everything(&self) -> bool {
         self.rights.permissions == Permissions::all()
     }
 
     /// # Errors
     /// [`Error::Forbidden`] without the permission.
-    pub fn needs(&self, permission: Permission) -> Result<()> {
-        match self.may(permission) {
+    pub fn require(&self, permission: Permission) -> Result<()> {
+        match self.can(permission) {
             true => Ok(()),
             false => Err(Error::Forbidden(permission.as_str())),
         }
@@ -124,29 +125,29 @@ impl Caller {
 }
 
 /// Data that can be loaded before its reader is known: one statement can load for several requests.
-pub trait Readable {
+pub trait Restricted {
     /// The permission to see any of it.
-    const NEEDS: Permission;
+    const PERMISSION: Permission;
     /// The data that a reader sees.
-    type Seen;
+    type View;
 
     /// Returns what a reader with the permission and these rights sees.
-    fn seen_with(&self, rights: &Rights) -> Result<Self::Seen>;
+    fn view(&self, rights: &Rights) -> Result<Self::View>;
 }
 
 /// Data that only a caller with the permission can access.
 #[derive(Clone, Debug)]
-pub struct Unread<T>(T);
+pub struct Unchecked<T>(T);
 
-impl<T: Readable> Unread<T> {
+impl<T: Restricted> Unchecked<T> {
     pub(crate) const fn new(stored: T) -> Self {
         Self(stored)
     }
 
     /// # Errors
     /// [`Error::Forbidden`] without the permission.
-    pub fn read_by(&self, caller: &Caller) -> Result<T::Seen> {
-        caller.needs(T::NEEDS)?;
-        self.0.seen_with(&caller.rights)
+    pub fn authorize(&self, caller: &Caller) -> Result<T::View> {
+        caller.require(T::PERMISSION)?;
+        self.0.view(&caller.rights)
     }
 }

@@ -9,7 +9,7 @@ mod search;
 mod seed;
 mod settings;
 
-pub use aggregate::{Aggregate, Found, Wanted};
+pub use aggregate::{Aggregate, ClientParts, Found};
 pub use erase::Erased;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]

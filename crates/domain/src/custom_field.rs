@@ -44,7 +44,7 @@ impl CustomFields {
         input: &UpsertCustomFieldSet,
         now: DateTime<Utc>,
     ) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
-        caller.needs(Permission::ManageCustomFields)?;
+        caller.require(Permission::ManageCustomFields)?;
         definitions::change(&self.db, &self.audit, caller, input, now).await
     }
 
@@ -59,7 +59,7 @@ impl CustomFields {
         input: &UpsertClientRole,
         now: DateTime<Utc>,
     ) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
-        caller.needs(Permission::ManageCustomFields)?;
+        caller.require(Permission::ManageCustomFields)?;
         definitions::change(&self.db, &self.audit, caller, input, now).await
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     audit::{Action, Chain, Change, Head, Subject},
     caller::{Caller, Permission},
     client::{
-        Aggregate, Clients, Wanted,
+        Aggregate, ClientParts, Clients,
         aggregate::{read_for_change, select_for_change},
     },
     definitions::{self, Definitions},
@@ -68,8 +68,8 @@ pub struct Upserted {
 type Answer = Result<Upserted, Vec<Problem>>;
 
 impl Clients {
-    /// Creates the client that `input` describes, or changes the one it names. Returns at least the `wanted`
-    /// collections, without the values that the caller may not see; it needs no permission to see clients. Under an
+    /// Creates the client that `input` describes, or changes the one it names. Returns at least these parts of
+    /// it, without the values that the caller may not see; it needs no permission to see clients. Under an
     /// idempotency key the change is made once.
     ///
     /// # Errors
@@ -79,11 +79,11 @@ impl Clients {
         &self,
         caller: &Caller,
         input: &UpsertClient,
-        wanted: Wanted,
+        parts: ClientParts,
         now: DateTime<Utc>,
     ) -> Result<Answer> {
-        if !caller.may(Permission::CreateClient) {
-            caller.needs(Permission::EditClient)?;
+        if !caller.can(Permission::CreateClient) {
+            caller.require(Permission::EditClient)?;
         }
         if let Some(problem) = input.unclear_target() {
             return Ok(Err(vec![problem]));
@@ -99,7 +99,7 @@ impl Clients {
             caller,
             input,
             // A stored outcome may have to be shown in full later.
-            wanted: if entry.is_some() { Wanted::ALL } else { wanted },
+            parts: if entry.is_some() { ClientParts::ALL } else { parts },
             entry,
             now,
         };
@@ -116,7 +116,7 @@ struct Upsert<'a> {
     clients: &'a Clients,
     caller: &'a Caller,
     input: &'a UpsertClient,
-    wanted: Wanted,
+    parts: ClientParts,
     entry: Option<IdempotencyEntry>,
     now: DateTime<Utc>,
 }
@@ -149,7 +149,7 @@ impl Work for Upsert<'_> {
         if let Some(problem) = self.wrong_version(client) {
             return Ok(Step::Discard(Err(vec![problem])));
         }
-        if client.is_some_and(|client| !client.has(event::wanted(Event::ClientUpdated, &definitions))) {
+        if client.is_some_and(|client| !client.has(event::parts(Event::ClientUpdated, &definitions))) {
             // The templates have changed since the client was read for the cached ones.
             return Ok(Step::Again);
         }
@@ -195,17 +195,17 @@ impl Upsert<'_> {
         Ok((None, definitions::version(transaction).await?))
     }
 
-    async fn parts_to_read(&self) -> Wanted {
-        let replaced = Wanted {
+    async fn parts_to_read(&self) -> ClientParts {
+        let replaced = ClientParts {
             addresses: !self.input.addresses.is_undefined(),
             id_documents: !self.input.id_documents.is_undefined(),
             custom_values: !self.input.custom_information.is_undefined(),
         };
         let of_templates = match self.clients.definitions.known().await {
-            Some(definitions) => event::wanted(Event::ClientUpdated, &definitions),
-            None => Wanted::default(),
+            Some(definitions) => event::parts(Event::ClientUpdated, &definitions),
+            None => ClientParts::default(),
         };
-        self.wanted.or(replaced).or(of_templates)
+        self.parts.or(replaced).or(of_templates)
     }
 
     /// Returns the existing clients among those that the submission links to.

@@ -16,7 +16,7 @@ use super::{
 use clientele_core::problem::Problem;
 use clientele_domain::{
     audit::{self, Action, AuditLog, NEWEST_FIRST, Subject},
-    caller::{CallerKind, Door},
+    caller::{Api, CallerKind},
 };
 use clientele_storage::paging::DateTimeRange;
 use graphql_server::object::RawObject;
@@ -39,7 +39,7 @@ pub struct AuditFilter {
     /// Changes of this kind.
     action: Option<Action>,
     /// Changes through this API or the command line.
-    door: Option<Door>,
+    door: Option<Api>,
     /// Changes in this range of time.
     at: Option<DateTimeRange>,
 }
@@ -53,7 +53,7 @@ impl AuditFilter {
             caller_kind: self.caller_kind,
             caller_id: self.caller_id,
             action: self.action,
-            door: self.door,
+            api: self.door,
             at: self.at,
         })
     }

@@ -17,10 +17,10 @@ pub fn selection<T: Object>(context: &Context<'_>) -> Result<Selection> {
         Selection::of::<T>(&context.item.node.selection_set.node),
         caller(context)?,
     );
-    if caller.may_everything() {
+    if caller.can_everything() {
         return Ok(selection);
     }
-    let has = |name: &str| Permission::parse(name).is_some_and(|permission| caller.may(permission));
+    let has = |name: &str| Permission::parse(name).is_some_and(|permission| caller.can(permission));
     Ok(selection.authorized(has))
 }
 

@@ -8,8 +8,8 @@ use entity::message;
 use clientele_core::{budget::RequestBudget, error::Error};
 use clientele_domain::{
     audit::{AuditLog, RecordKey, Rows, Stored},
-    caller::Unread,
-    client::{Clients, Found, Wanted},
+    caller::Unchecked,
+    client::{ClientParts, Clients, Found},
     definitions::{Definitions, DefinitionsCache},
     notify::{MessageKey, MessagePage, Messages, render::Compiled},
 };
@@ -55,15 +55,15 @@ impl Source {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ClientKey {
     pub key: String,
-    pub wanted: Wanted,
+    pub wanted: ClientParts,
 }
 
 impl Loader<ClientKey> for Source {
-    type Value = Unread<Found>;
+    type Value = Unchecked<Found>;
     type Error = Error;
 
     async fn load(&self, keys: &[ClientKey]) -> Result<HashMap<ClientKey, Self::Value>, Error> {
-        let mut by_wanted: HashMap<Wanted, Vec<String>> = HashMap::new();
+        let mut by_wanted: HashMap<ClientParts, Vec<String>> = HashMap::new();
         for ClientKey { key, wanted } in keys {
             by_wanted.entry(*wanted).or_default().push(key.clone());
         }
@@ -86,7 +86,7 @@ pub struct PageKey {
 }
 
 impl Loader<PageKey> for Source {
-    type Value = Unread<Arc<MessagePage>>;
+    type Value = Unchecked<Arc<MessagePage>>;
     type Error = Error;
 
     async fn load(&self, keys: &[PageKey]) -> Result<HashMap<PageKey, Self::Value>, Error> {
@@ -111,7 +111,7 @@ impl Loader<PageKey> for Source {
 }
 
 impl Loader<MessageKey> for Source {
-    type Value = Unread<Arc<message::Model>>;
+    type Value = Unchecked<Arc<message::Model>>;
     type Error = Error;
 
     async fn load(&self, keys: &[MessageKey]) -> Result<HashMap<MessageKey, Self::Value>, Error> {
@@ -128,7 +128,7 @@ pub struct HistoryKey {
 }
 
 impl Loader<HistoryKey> for Source {
-    type Value = Arc<Unread<Rows>>;
+    type Value = Arc<Unchecked<Rows>>;
     type Error = Error;
 
     async fn load(&self, keys: &[HistoryKey]) -> Result<HashMap<HistoryKey, Self::Value>, Error> {
@@ -153,7 +153,7 @@ impl Loader<HistoryKey> for Source {
 }
 
 impl Loader<RecordKey> for Source {
-    type Value = Unread<Stored>;
+    type Value = Unchecked<Stored>;
     type Error = Error;
 
     async fn load(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Self::Value>, Error> {

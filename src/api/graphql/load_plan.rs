@@ -4,7 +4,7 @@
 //! whole.
 
 use super::page::PageArguments;
-use clientele_domain::{audit, client::Wanted, notify::NEWEST_FIRST};
+use clientele_domain::{audit, client::ClientParts, notify::NEWEST_FIRST};
 use clientele_storage::paging::{Asked, Window};
 use graphql_server::{
     GraphqlError,
@@ -12,14 +12,16 @@ use graphql_server::{
 };
 
 /// The collections that selections of clients need.
-pub fn wanted<'a>(selections: impl IntoIterator<Item = &'a Selection>) -> Wanted {
-    selections.into_iter().fold(Wanted::default(), |wanted, selection| {
-        wanted.or(Wanted {
-            addresses: selection.selects("addresses"),
-            id_documents: selection.selects("idDocuments"),
-            custom_values: selection.selects("customInformation"),
+pub fn wanted<'a>(selections: impl IntoIterator<Item = &'a Selection>) -> ClientParts {
+    selections
+        .into_iter()
+        .fold(ClientParts::default(), |wanted, selection| {
+            wanted.or(ClientParts {
+                addresses: selection.selects("addresses"),
+                id_documents: selection.selects("idDocuments"),
+                custom_values: selection.selects("customInformation"),
+            })
         })
-    })
 }
 
 /// The selections of the objects in a page.
@@ -114,7 +116,7 @@ impl<'p> LoadPlan<'p> {
     }
 
     /// The collections to load of clients on any level, because a client can be on several levels.
-    pub fn wanted(&self) -> Wanted {
+    pub fn wanted(&self) -> ClientParts {
         let selections = self.levels.iter().flat_map(Level::clients);
         wanted(selections)
     }

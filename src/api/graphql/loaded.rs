@@ -18,7 +18,7 @@ use clientele_core::{budget, error::Error};
 use clientele_domain::{
     audit::{self, HistoryPage},
     caller::{Caller, Rights},
-    client::{Aggregate, Wanted},
+    client::{Aggregate, ClientParts},
     definitions::Definitions,
     notify::{MessagePage, content::Content, shown_content},
 };
@@ -159,7 +159,7 @@ impl Rows<'_> {
 struct Loading<'a> {
     loaders: &'a Loaders,
     caller: &'a Caller,
-    wanted: Wanted,
+    wanted: ClientParts,
     /// None before the first client has been read.
     definitions: Option<Arc<Definitions>>,
     found: Found,
@@ -208,7 +208,7 @@ impl Loading<'_> {
         let missing: Vec<ClientKey> = missing.collect();
         if !missing.is_empty() {
             for (key, found) in self.loaders.load_many(missing).await? {
-                let found = found.read_by(self.caller)?;
+                let found = found.authorize(self.caller)?;
                 self.definitions.get_or_insert(found.definitions);
                 self.found.clients.insert(key.key, found.client);
             }
@@ -237,7 +237,7 @@ impl Loading<'_> {
         let missing: Vec<PageKey> = missing.collect();
         if !missing.is_empty() {
             for (key, page) in self.loaders.load_many(missing).await? {
-                known.insert(key.client_key, page.read_by(self.caller)?);
+                known.insert(key.client_key, page.authorize(self.caller)?);
             }
         }
         Ok(keys.iter().filter_map(|key| known.get(*key).cloned()).collect())
@@ -261,7 +261,7 @@ impl Loading<'_> {
         let missing: Vec<HistoryKey> = missing.collect();
         if !missing.is_empty() {
             for (key, page) in self.loaders.load_many(missing).await? {
-                let page = page.read_by(self.caller)?;
+                let page = page.authorize(self.caller)?;
                 if page.bytes > audit::LARGEST_CONTENTS {
                     return Err(too_large().into());
                 }

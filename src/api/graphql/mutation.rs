@@ -21,7 +21,7 @@ use crate::api::metrics::ApiMetrics;
 use clientele_core::problem::{Problem, ProblemCode};
 use clientele_domain::{
     caller::Permission,
-    client::{Aggregate, Clients, Wanted},
+    client::{Aggregate, ClientParts, Clients},
     custom_field::{CustomFields, UpsertClientRole, UpsertCustomFieldSet},
     definitions::Definitions,
     notify::{
@@ -207,12 +207,12 @@ async fn conflicting_client(
     context: &Context<'_>,
     input: &UpsertClient,
     problems: &[Problem],
-    wanted: Wanted,
+    wanted: ClientParts,
 ) -> Result<Option<(Aggregate, Arc<Definitions>)>> {
     let caller = caller(context)?;
     let is_conflict = |problem: &Problem| problem.code == ProblemCode::VersionConflict;
     match input.target() {
-        Some(target) if caller.may(Permission::ViewClient) && problems.iter().any(is_conflict) => {
+        Some(target) if caller.can(Permission::ViewClient) && problems.iter().any(is_conflict) => {
             Ok(context.data::<Clients>()?.get(caller, &target, wanted).await?)
         }
         _ => Ok(None),

@@ -28,8 +28,8 @@ use clientele_core::error::Error;
 use clientele_domain::{
     access::{self, Accounts},
     audit::{LARGEST_CONTENTS, Record, RecordKey},
-    caller::{Caller, Permission, Readable, Unread},
-    client::{Found, Wanted},
+    caller::{Caller, Permission, Restricted, Unchecked},
+    client::{ClientParts, Found},
     definitions::Definitions,
     notify::MessageKey,
 };
@@ -57,7 +57,7 @@ pub(super) async fn node(context: &Context<'_>, id: ID) -> Result<Option<Node>> 
 /// The ids that can be decoded and that the caller may view.
 fn visible(context: &Context<'_>, ids: &[ID]) -> Result<Vec<Option<GlobalId>>> {
     let caller = caller(context)?;
-    let visible = |id: &GlobalId| permission(id).is_none_or(|permission| caller.may(permission));
+    let visible = |id: &GlobalId| permission(id).is_none_or(|permission| caller.can(permission));
     Ok(ids.iter().map(|id| GlobalId::decode(id).filter(visible)).collect())
 }
 
@@ -78,8 +78,8 @@ fn permission(id: &GlobalId) -> Option<Permission> {
 }
 
 /// The client that an object is, or belongs to, and the collections to read of it: `own` of a client itself.
-fn owner(id: &GlobalId, own: Wanted) -> Option<ClientKey> {
-    let mut wanted = Wanted::default();
+fn owner(id: &GlobalId, own: ClientParts) -> Option<ClientKey> {
+    let mut wanted = ClientParts::default();
     let key = match id {
         GlobalId::Client(key) => {
             wanted = own;
@@ -126,7 +126,7 @@ fn record_key(id: &GlobalId) -> Option<RecordKey> {
 /// The objects that the ids name, with the data around them if a row needs it.
 struct Rows {
     /// The collections to read of a client.
-    wanted: Wanted,
+    wanted: ClientParts,
     clients: HashMap<ClientKey, Found>,
     messages: HashMap<MessageKey, Arc<message::Model>>,
     records: HashMap<RecordKey, Record>,
@@ -246,19 +246,19 @@ impl Rows {
 }
 
 /// The loaded objects, as the caller may view them.
-fn read<K: Eq + Hash, T: Readable>(
-    found: HashMap<K, Unread<T>>,
+fn read<K: Eq + Hash, T: Restricted>(
+    found: HashMap<K, Unchecked<T>>,
     caller: &Caller,
-) -> Result<HashMap<K, T::Seen>, Error> {
+) -> Result<HashMap<K, T::View>, Error> {
     let read = found
         .into_iter()
-        .map(|(key, unread)| Ok((key, unread.read_by(caller)?)));
+        .map(|(key, unread)| Ok((key, unread.authorize(caller)?)));
     read.collect()
 }
 
 /// The records that the ids name; none for callers who may not view the audit log.
 async fn records(ids: &[&GlobalId], loaders: &Loaders, caller: &Caller) -> Result<HashMap<RecordKey, Record>> {
-    if !caller.may(Permission::Audit) {
+    if !caller.can(Permission::Audit) {
         return Ok(HashMap::new());
     }
     let found = loaders.load_many(ids.iter().filter_map(|id| record_key(id))).await?;

@@ -39,7 +39,7 @@ const MUTATIONS: &[(&str, &[Permission])] = &[
 /// # Errors
 /// Every field of the operation's root that the caller lacks the permission for.
 pub fn admit(operation: &Prepared, caller: &Caller) -> Result<(), RequestError> {
-    if caller.may_everything() {
+    if caller.can_everything() {
         return Ok(());
     }
     let table = match operation.operation_type() {
@@ -49,7 +49,7 @@ pub fn admit(operation: &Prepared, caller: &Caller) -> Result<(), RequestError> 
     };
     let error = |(name, pos): (&str, _)| {
         let (_, permissions) = table.iter().find(|(field, _)| *field == name)?;
-        if permissions.iter().any(|permission| caller.may(*permission)) {
+        if permissions.iter().any(|permission| caller.can(*permission)) {
             return None;
         }
         let names: Vec<&str> = permissions.iter().map(|permission| permission.as_str()).collect();

@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer, ser::SerializeMap};
 
 use clientele_core::{budget::Text, error};
 use clientele_domain::{
-    client::{Aggregate, Wanted},
+    client::{Aggregate, ClientParts},
     definitions::{Definitions, Field, Kind},
 };
 
@@ -36,10 +36,10 @@ pub enum Detail {
 }
 
 impl Detail {
-    pub fn wanted(self) -> Wanted {
+    pub fn wanted(self) -> ClientParts {
         match self {
-            Self::Bare => Wanted::default(),
-            Self::Expanded | Self::WithGroups => Wanted::ALL,
+            Self::Bare => ClientParts::default(),
+            Self::Expanded | Self::WithGroups => ClientParts::ALL,
         }
     }
 }

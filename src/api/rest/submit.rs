@@ -20,7 +20,7 @@ use clientele_core::{
 };
 use clientele_domain::{
     caller::{Caller, Permission},
-    client::Wanted,
+    client::ClientParts,
     upsert::{UpsertClient, Upserted},
 };
 
@@ -31,8 +31,8 @@ impl Api {
     /// Creates or changes a client. `named` is the id in the path.
     pub async fn submit(&self, caller: &Caller, request: Request, named: Option<String>) -> Result<Body, RestError> {
         // The permission is checked before the body is read.
-        if !caller.may(Permission::CreateClient) {
-            caller.needs(Permission::EditClient)?;
+        if !caller.can(Permission::CreateClient) {
+            caller.require(Permission::EditClient)?;
         }
         let place = request.extensions().get::<Place>().cloned();
         let (input, detail) = self.read(request, named).await?;
@@ -103,7 +103,7 @@ impl Api {
         &self,
         caller: Caller,
         input: UpsertClient,
-        wanted: Wanted,
+        wanted: ClientParts,
         budget: RequestBudget,
         place: Option<Place>,
     ) -> Result<Upserted, RestError> {

@@ -16,7 +16,7 @@ use super::{RestSettings, router};
 use crate::services::{ServiceSettings, Services};
 use clientele_core::budget::{AnswerSettings, BudgetPool, Connections};
 use clientele_domain::{
-    caller::{Caller, Door},
+    caller::{Api, Caller},
     custom_field::{CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, UpsertCustomFieldSet},
     definitions::{FieldState, Kind},
 };
@@ -27,7 +27,7 @@ const DEFAULT_ROLE: &str = "d9df8bc78a0234ccc934a845c";
 
 /// The router without authentication.
 fn open(services: &Services, settings: RestSettings) -> axum::Router {
-    let anyone = Caller::anyone(Door::Rest, "request".into());
+    let anyone = Caller::anyone(Api::Rest, "request".into());
     let budgets = BudgetPool::new(Duration::from_secs(30), Connections::ONE, &AnswerSettings::default());
     router(services.clients.clone(), settings, budgets).layer(axum::Extension(anyone))
 }

@@ -4,8 +4,8 @@ use std::{collections::HashMap, hash::Hash, sync::Arc};
 
 use clientele::{
     audit::RecordKey,
-    caller::{Caller, Permission, Readable, Rights, Unread},
-    client::Wanted,
+    caller::{Caller, Permission, Restricted, Rights, Unchecked},
+    client::ClientParts,
     error::Error,
     notify::{self, MessageKey},
     paging::{Asked, Order, Range, Window},
@@ -25,17 +25,17 @@ fn caller(permissions: impl IntoIterator<Item = Permission>) -> Caller {
 }
 
 /// Asserts that only callers with this permission find the object.
-fn is_for<K: Eq + Hash, T: Readable>(found: &HashMap<K, Unread<T>>, permission: Permission) {
+fn is_for<K: Eq + Hash, T: Restricted>(found: &HashMap<K, Unchecked<T>>, permission: Permission) {
     let Some(unread) = found.values().next().filter(|_| found.len() == 1) else {
         panic!("{} things were found for {permission:?}", found.len())
     };
     let others = Permission::ALL.into_iter().filter(|other| *other != permission);
-    let refused = unread.read_by(&caller(others)).err();
+    let refused = unread.authorize(&caller(others)).err();
     assert!(
         matches!(refused, Some(Error::Forbidden(lacking)) if lacking == permission.as_str()),
         "{refused:?}"
     );
-    assert!(unread.read_by(&caller([permission])).is_ok(), "{permission:?}");
+    assert!(unread.authorize(&caller([permission])).is_ok(), "{permission:?}");
 }
 
 async fn written_to(server: &TestServer) -> Value {
@@ -73,7 +73,7 @@ async fn loading_by_key_requires_view_permission(server: &TestServer) {
     };
     let keys = [client_key.clone()];
 
-    let clients = services.clients.by_key(&keys, Wanted::ALL).await.expect("read");
+    let clients = services.clients.by_key(&keys, ClientParts::ALL).await.expect("read");
     is_for(&clients, Permission::ViewClient);
     let pages = services
         .messages

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use clientele::{
     caller::{Caller, CallerKind},
-    client::Wanted,
+    client::ClientParts,
     definitions::Kind,
     upsert::UpsertClient,
 };
@@ -163,7 +163,7 @@ async fn caller_and_request_are_recorded(server: &TestServer) {
     server
         .services
         .clients
-        .upsert(&caller, &input, Wanted::ALL, now)
+        .upsert(&caller, &input, ClientParts::ALL, now)
         .await
         .expect("stored")
         .expect("sound");

@@ -9,7 +9,7 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::Response,
 };
-use clientele::caller::{Caller, CallerKind, Door, Rights};
+use clientele::caller::{Api, Caller, CallerKind, Rights};
 
 /// Carries the number of a caller.
 pub const CALLER: &str = "test-caller";
@@ -51,10 +51,10 @@ async fn introduce(State(Callers(callers)): State<Callers>, mut request: Request
     if let Some(number) = number {
         let caller = callers.lock().expect("no test has panicked in here")[number].clone();
         let door = match request.uri().path().starts_with("/graphql") {
-            true => Door::Graphql,
-            false => Door::Rest,
+            true => Api::Graphql,
+            false => Api::Rest,
         };
-        request.extensions_mut().insert(Caller { door, ..caller });
+        request.extensions_mut().insert(Caller { api: door, ..caller });
     }
     next.run(request).await
 }

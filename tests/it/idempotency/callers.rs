@@ -6,7 +6,7 @@ use async_graphql::MaybeUndefined::Value;
 use chrono::{DateTime, TimeDelta, Utc};
 use clientele::{
     caller::{Caller, CallerKind, Permission, Rights},
-    client::Wanted,
+    client::ClientParts,
     error::Error,
     idempotency::remove_expired,
     problem::ProblemCode,
@@ -46,7 +46,7 @@ async fn try_upsert(
     let answer = server
         .services
         .clients
-        .upsert(caller, input, Wanted::default(), now)
+        .upsert(caller, input, ClientParts::default(), now)
         .await?;
     Ok(answer.expect("the submission is sound"))
 }
@@ -100,7 +100,7 @@ async fn replay_requires_the_permission_at_present(server: &TestServer) {
         let answer = server
             .services
             .clients
-            .upsert(&at(&[permission]), &input, Wanted::default(), now())
+            .upsert(&at(&[permission]), &input, ClientParts::default(), now())
             .await;
         let problems = answer.expect("no surprise").expect_err("may not");
         assert_eq!(

@@ -239,7 +239,10 @@ async fn every_account_function_checks_permissions(server: &TestServer) {
     };
     for (what, error) in [
         ("users", services.accounts.users(caller, &window, requested).await.err()),
-        ("tokens", services.accounts.tokens(caller, &window, requested).await.err()),
+        (
+            "tokens",
+            services.accounts.tokens(caller, &window, requested).await.err(),
+        ),
         (
             "upsert_user",
             services.accounts.upsert_user(caller, &new, &(), now).await.err(),

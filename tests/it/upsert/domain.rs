@@ -5,7 +5,7 @@ mod round_trip;
 
 use clientele::{
     caller::Caller,
-    client::Wanted,
+    client::ClientParts,
     error::Result,
     problem::{Problem, ProblemCode},
     upsert::{ClientInput, UpsertClient, Upserted},
@@ -30,7 +30,7 @@ async fn try_upsert(server: &TestServer, input: &UpsertClient) -> Result<Result<
     server
         .services
         .clients
-        .upsert(&Caller::operator(), input, Wanted::ALL, now)
+        .upsert(&Caller::operator(), input, ClientParts::ALL, now)
         .await
 }
 

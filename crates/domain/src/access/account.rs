@@ -5,7 +5,7 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use entity::{api_token, api_user};
 
-use crate::caller::{Caller, CallerKind, Door, Permission, Permissions, Rights, Sets};
+use crate::caller::{Api, Caller, CallerKind, Permission, Permissions, Rights, Sets};
 use clientele_core::{error::Result, secret::Secret};
 
 /// A user, or the bearer of a token.
@@ -63,8 +63,8 @@ impl Account {
         }
     }
 
-    /// Returns the caller of a request that came through `door` with this account's credentials.
-    pub fn caller(&self, door: Door, request_id: Arc<str>) -> Caller {
+    /// Returns the caller of a request that came through `api` with this account's credentials.
+    pub fn caller(&self, api: Api, request_id: Arc<str>) -> Caller {
         Caller {
             kind: self.kind,
             id: self.id.clone(),
@@ -73,7 +73,7 @@ impl Account {
             rights: self.rights.clone(),
             password_hash: self.password_hash.clone(),
             proof: None,
-            door,
+            api,
             request_id,
         }
     }

@@ -41,7 +41,7 @@ pub(super) async fn lock_users(transaction: &Transaction, caller: &Caller, now: 
     };
     let account = account.filter(|account| account.is_valid(now) && account.password_hash == caller.password_hash);
     let account = account.ok_or(Error::Unauthenticated)?;
-    Ok(account.caller(caller.door, caller.request_id.clone()))
+    Ok(account.caller(caller.api, caller.request_id.clone()))
 }
 
 /// Calls [`lock_users`] for a caller who manages users and tokens.
@@ -54,6 +54,6 @@ pub(super) async fn lock_users_for_manager(
     now: DateTime<Utc>,
 ) -> Result<Caller> {
     let caller = lock_users(transaction, caller, now).await?;
-    caller.needs(Permission::ManageUsers)?;
+    caller.require(Permission::ManageUsers)?;
     Ok(caller)
 }

@@ -55,13 +55,13 @@ impl Token {
 impl Accounts {
     /// Returns a page of all tokens in order of creation, including revoked and expired ones.
     pub async fn tokens(&self, caller: &Caller, window: &Window, asked: Asked) -> Result<Listing<Token>> {
-        caller.needs(Permission::ManageUsers)?;
+        caller.require(Permission::ManageUsers)?;
         listing::read::<api_token::Entity, _>(&self.db, &BY_CREATION, window, asked, Token::of).await
     }
 
     /// Returns the tokens with these keys, in no particular order.
     pub async fn tokens_by_key(&self, caller: &Caller, keys: &[&str]) -> Result<Vec<Token>> {
-        caller.needs(Permission::ManageUsers)?;
+        caller.require(Permission::ManageUsers)?;
         listing::by_key::<api_token::Entity, _>(&self.db, keys, Token::of).await
     }
 }

@@ -69,13 +69,13 @@ impl User {
 impl Accounts {
     /// Returns a page of all users, by name.
     pub async fn users(&self, caller: &Caller, window: &Window, asked: Asked) -> Result<Listing<User>> {
-        caller.needs(Permission::ManageUsers)?;
+        caller.require(Permission::ManageUsers)?;
         listing::read::<api_user::Entity, _>(&self.db, &BY_NAME, window, asked, User::of).await
     }
 
     /// Returns the users with these keys, in no particular order.
     pub async fn users_by_key(&self, caller: &Caller, keys: &[&str]) -> Result<Vec<User>> {
-        caller.needs(Permission::ManageUsers)?;
+        caller.require(Permission::ManageUsers)?;
         listing::by_key::<api_user::Entity, _>(&self.db, keys, User::of).await
     }
 }

@@ -44,7 +44,7 @@ impl Keys {
             caller_kind: caller.kind.as_str().to_owned(),
             caller_id: caller.id.to_string(),
             caller_name: caller.name.to_string(),
-            door: caller.door.as_str().to_owned(),
+            door: caller.api.as_str().to_owned(),
             request_id: caller.request_id.to_string(),
             subject: change.subject.as_str().to_owned(),
             subject_key: change.subject_key.to_owned(),

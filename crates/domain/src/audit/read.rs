@@ -5,7 +5,7 @@ use entity::{audit_record, instant};
 use serde::Serialize;
 
 use super::{Action, Member, Subject};
-use crate::caller::{CallerKind, Door, Permission, Readable, Rights, Sets};
+use crate::caller::{Api, CallerKind, Permission, Restricted, Rights, Sets};
 use clientele_core::error::{Error, Result};
 use clientele_storage::paging::{Cursor, Order, Page, Total};
 
@@ -38,7 +38,7 @@ pub struct Record {
     pub caller_kind: CallerKind,
     pub caller_id: String,
     pub caller_name: String,
-    pub door: Door,
+    pub api: Api,
     pub request_id: String,
     pub subject: Subject,
     pub subject_key: String,
@@ -104,11 +104,11 @@ pub struct Rows {
     pub bytes: i64,
 }
 
-impl Readable for Rows {
-    const NEEDS: Permission = Permission::Audit;
-    type Seen = HistoryPage;
+impl Restricted for Rows {
+    const PERMISSION: Permission = Permission::Audit;
+    type View = HistoryPage;
 
-    fn seen_with(&self, rights: &Rights) -> Result<HistoryPage> {
+    fn view(&self, rights: &Rights) -> Result<HistoryPage> {
         HistoryPage::of(self, &BY_POSITION, rights)
     }
 }
@@ -116,11 +116,11 @@ impl Readable for Rows {
 /// A stored record, and the bytes of contents that the statement read.
 pub type Stored = (audit_record::Model, i64);
 
-impl Readable for Stored {
-    const NEEDS: Permission = Permission::Audit;
-    type Seen = (Record, i64);
+impl Restricted for Stored {
+    const PERMISSION: Permission = Permission::Audit;
+    type View = (Record, i64);
 
-    fn seen_with(&self, rights: &Rights) -> Result<(Record, i64)> {
+    fn view(&self, rights: &Rights) -> Result<(Record, i64)> {
         let (row, bytes) = self;
         Ok((Record::of(row, rights)?, *bytes))
     }
@@ -145,7 +145,7 @@ impl Record {
             caller_kind: CallerKind::parse(&row.caller_kind).ok_or_else(unknown)?,
             caller_id: row.caller_id.clone(),
             caller_name: row.caller_name.clone(),
-            door: Door::parse(&row.door).ok_or_else(unknown)?,
+            api: Api::parse(&row.door).ok_or_else(unknown)?,
             request_id: row.request_id.clone(),
             subject,
             subject_key: row.subject_key.clone(),

@@ -13,7 +13,7 @@ impl AuditLog {
     /// # Errors
     /// [`clientele_core::error::Error::Forbidden`] without MANAGE_USERS.
     pub async fn user_removed_at(&self, caller: &Caller, name: &str) -> Result<Option<DateTime<Utc>>> {
-        caller.needs(Permission::ManageUsers)?;
+        caller.require(Permission::ManageUsers)?;
         let read = self.db.read();
         let row = read.dialect.row::<audit_record::Entity>("a");
         let row = read.dialect.cast_to_text(&row);

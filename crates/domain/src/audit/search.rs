@@ -16,7 +16,7 @@ use super::{
     read::{Rows, Stored},
 };
 use crate::{
-    caller::{Caller, Permission, Unread},
+    caller::{Caller, Permission, Unchecked},
     client_by::ClientBy,
 };
 use clientele_core::{
@@ -50,10 +50,10 @@ impl AuditLog {
         window: &Window,
         asked: Asked,
     ) -> Result<Result<HistoryPage, Problem>> {
-        caller.needs(Permission::Audit)?;
+        caller.require(Permission::Audit)?;
         if let Some(ClientBy::ClientId(_) | ClientBy::Either(_)) = filter.client {
             // The existence of records would reveal whether there is a client with this id.
-            caller.needs(Permission::ViewClient)?;
+            caller.require(Permission::ViewClient)?;
         }
         if let Some(problem) = filter.too_wide() {
             return Ok(Err(problem));
@@ -86,7 +86,7 @@ impl AuditLog {
         client_keys: &[&str],
         window: &Window,
         asked: Asked,
-    ) -> Result<HashMap<String, Unread<Rows>>> {
+    ) -> Result<HashMap<String, Unchecked<Rows>>> {
         let connection = self.db.read();
         let dialect = connection.dialect;
         let mut conditions = Conditions::new(dialect);
@@ -118,14 +118,14 @@ impl AuditLog {
             format!("SELECT k.value, {rows}, {total}, k.bytes FROM (SELECT k.value, {bytes} AS bytes FROM {keys}) k");
         let page = |row: &QueryResult| {
             let (page, bytes) = of_client(row, window, asked)?;
-            Ok(((row.try_get_by_index(0)?, Unread::new(page)), bytes))
+            Ok(((row.try_get_by_index(0)?, Unchecked::new(page)), bytes))
         };
         let found = connection.each(sql, conditions.values, page).await?;
         Ok(found.into_iter().collect())
     }
 
     /// Returns the records of these keys; those that don't exist are left out.
-    pub async fn by_key(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Unread<Stored>>> {
+    pub async fn by_key(&self, keys: &[RecordKey]) -> Result<HashMap<RecordKey, Unchecked<Stored>>> {
         let dialect = self.db.read().dialect;
         let named = dialect.rows_of_json(
             audit_record::Entity::table(),
@@ -140,7 +140,7 @@ impl AuditLog {
                 chain: row.chain.clone(),
                 position: row.position,
             };
-            (key, Unread::new((row, bytes)))
+            (key, Unchecked::new((row, bytes)))
         };
         Ok(rows.into_iter().map(keyed).collect())
     }

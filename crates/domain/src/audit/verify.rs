@@ -24,7 +24,7 @@ impl AuditLog {
         client_key: Option<&str>,
         report: impl FnMut(&Finding) + Send,
     ) -> Result<Counts> {
-        caller.needs(Permission::Audit)?;
+        caller.require(Permission::Audit)?;
         let keys = self.keys(self.db.read()).await?;
         let mut verifying = Verifying {
             reading: Reading(self.db.read()),

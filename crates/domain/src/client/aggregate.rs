@@ -16,21 +16,21 @@ use super::Clients;
 use crate::client_by::ClientBy;
 use crate::{
     audit::Head,
-    caller::{Caller, Permission, Readable, Rights, Unread},
+    caller::{Caller, Permission, Restricted, Rights, Unchecked},
     definitions::Definitions,
 };
 use clientele_core::error::{Error, Result};
 use clientele_storage::db::{Connection, Dialect};
 
-/// The collections to read with the client's row.
+/// The parts of a client to read with its row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Wanted {
+pub struct ClientParts {
     pub addresses: bool,
     pub id_documents: bool,
     pub custom_values: bool,
 }
 
-impl Wanted {
+impl ClientParts {
     pub const ALL: Self = Self {
         addresses: true,
         id_documents: true,
@@ -56,11 +56,11 @@ pub struct Aggregate {
 }
 
 impl Aggregate {
-    /// Returns true if it was read with these collections.
-    pub fn has(&self, wanted: Wanted) -> bool {
-        (!wanted.addresses || self.addresses.is_some())
-            && (!wanted.id_documents || self.id_documents.is_some())
-            && (!wanted.custom_values || self.custom_values.is_some())
+    /// Returns true if it was read with these parts.
+    pub fn has(&self, parts: ClientParts) -> bool {
+        (!parts.addresses || self.addresses.is_some())
+            && (!parts.id_documents || self.id_documents.is_some())
+            && (!parts.custom_values || self.custom_values.is_some())
     }
 
     /// Takes the collections that it lacks from `other`, and returns the other's row.
@@ -108,65 +108,65 @@ pub struct Found {
 
 /// APIs hide the values that the caller may not see when they show them: otherwise each caller would need a copy of the
 /// client.
-impl Readable for Found {
-    const NEEDS: Permission = Permission::ViewClient;
-    type Seen = Self;
+impl Restricted for Found {
+    const PERMISSION: Permission = Permission::ViewClient;
+    type View = Self;
 
-    fn seen_with(&self, _: &Rights) -> Result<Self> {
+    fn view(&self, _: &Rights) -> Result<Self> {
         Ok(self.clone())
     }
 }
 
 /// The beginning of a statement that reads clients: `SELECT … FROM client c`.
-pub(super) fn select(dialect: Dialect, wanted: Wanted) -> &'static str {
-    &selects(dialect, wanted).0
+pub(super) fn select(dialect: Dialect, parts: ClientParts) -> &'static str {
+    &selects(dialect, parts).0
 }
 
 /// The same for a client to change: also reads the end of its audit chain, which no other reader needs.
-pub(crate) fn select_for_change(dialect: Dialect, wanted: Wanted) -> &'static str {
-    &selects(dialect, wanted).1
+pub(crate) fn select_for_change(dialect: Dialect, parts: ClientParts) -> &'static str {
+    &selects(dialect, parts).1
 }
 
-fn selects(dialect: Dialect, wanted: Wanted) -> &'static (String, String) {
-    static SELECTS: LazyLock<HashMap<(bool, Wanted), (String, String)>> = LazyLock::new(|| {
+fn selects(dialect: Dialect, parts: ClientParts) -> &'static (String, String) {
+    static SELECTS: LazyLock<HashMap<(bool, ClientParts), (String, String)>> = LazyLock::new(|| {
         let flags = [false, true];
         let mut selects = HashMap::new();
         for dialect in [Dialect::Postgres, Dialect::Sqlite] {
             for addresses in flags {
                 for id_documents in flags {
                     for custom_values in flags {
-                        let wanted = Wanted {
+                        let parts = ClientParts {
                             addresses,
                             id_documents,
                             custom_values,
                         };
-                        let columns = write_columns(dialect, wanted);
+                        let columns = write_columns(dialect, parts);
                         let select = format!("{columns} FROM client c");
                         let for_change = format!("{columns}, c.history_head, c.history_count FROM client c");
-                        selects.insert((dialect == Dialect::Postgres, wanted), (select, for_change));
+                        selects.insert((dialect == Dialect::Postgres, parts), (select, for_change));
                     }
                 }
             }
         }
         selects
     });
-    &SELECTS[&(dialect == Dialect::Postgres, wanted)]
+    &SELECTS[&(dialect == Dialect::Postgres, parts)]
 }
 
-fn write_columns(dialect: Dialect, wanted: Wanted) -> String {
+fn write_columns(dialect: Dialect, parts: ClientParts) -> String {
     let mut sql = String::from("SELECT (SELECT version FROM definition_version)");
     let mut column = |expression: String| {
         let _ = write!(sql, ", {expression}");
     };
     column(dialect.cast_to_text(&dialect.row::<client::Entity>("c")));
-    column(collection::<address::Entity>(dialect, wanted.addresses));
-    column(collection::<id_document::Entity>(dialect, wanted.id_documents));
-    column(collection::<custom_field_value::Entity>(dialect, wanted.custom_values));
+    column(collection::<address::Entity>(dialect, parts.addresses));
+    column(collection::<id_document::Entity>(dialect, parts.id_documents));
+    column(collection::<custom_field_value::Entity>(dialect, parts.custom_values));
     sql
 }
 
-fn collection<T: Collection>(dialect: Dialect, wanted: bool) -> String {
-    if !wanted {
+fn collection<T: Collection>(dialect: Dialect, is_requested: bool) -> String {
+    if !is_requested {
         return "NULL".to_owned();
     }
     let rows = dialect.cast_to_text(&dialect.json_collect(&dialect.row::<T>("m"), "m.position"));
@@ -216,20 +216,20 @@ fn decode_collection<M: DeserializeOwned>(row: &QueryResult, at: usize, bytes: &
 }
 
 impl Clients {
-    /// Returns the client that `by` names with the wanted collections, without values that the caller may not see.
+    /// Returns the client that `by` names with these parts, without values that the caller may not see.
     pub async fn get(
         &self,
         caller: &Caller,
         by: &ClientBy,
-        wanted: Wanted,
+        parts: ClientParts,
     ) -> Result<Option<(Aggregate, Arc<Definitions>)>> {
-        caller.needs(Permission::ViewClient)?;
+        caller.require(Permission::ViewClient)?;
         let connection = self.db.read();
         let (condition, named) = by.condition();
         if named.contains('\0') {
             return Ok(None);
         }
-        let sql = format!("{} WHERE {condition}", select(connection.dialect, wanted));
+        let sql = format!("{} WHERE {condition}", select(connection.dialect, parts));
         let (mut rows, definitions) = self.read(sql, [named.into()]).await?;
         Ok(rows.pop().map(|mut client| {
             client.hide_values(&caller.rights, &definitions);
@@ -239,22 +239,22 @@ impl Clients {
 
     /// Returns the clients of these keys with all their values: the API must hide those that the caller may not see.
     /// Clients that don't exist are left out.
-    pub async fn by_key(&self, keys: &[String], wanted: Wanted) -> Result<HashMap<String, Unread<Found>>> {
+    pub async fn by_key(&self, keys: &[String], parts: ClientParts) -> Result<HashMap<String, Unchecked<Found>>> {
         let dialect = self.db.read().dialect;
         let keys: Vec<&String> = keys.iter().filter(|key| !key.contains('\0')).collect();
         let sql = format!(
             "{} WHERE {}",
-            select(dialect, wanted),
+            select(dialect, parts),
             dialect.is_one_of("c.encoded_key", "$1")
         );
         let keys = serde_json::to_string(&keys).map_err(Error::internal)?;
         let (rows, definitions) = self.read(sql, [keys.into()]).await?;
-        let unread = |client: Aggregate| {
+        let unchecked = |client: Aggregate| {
             let key = client.client.encoded_key.clone();
             let (client, definitions) = (Arc::new(client), definitions.clone());
-            (key, Unread::new(Found { client, definitions }))
+            (key, Unchecked::new(Found { client, definitions }))
         };
-        Ok(rows.into_iter().map(unread).collect())
+        Ok(rows.into_iter().map(unchecked).collect())
     }
 
     /// Runs a statement that begins with [`select`]. Returns the clients in the statement's order, and the definitions

@@ -42,7 +42,7 @@ impl Clients {
     /// # Errors
     /// [`clientele_core::error::Error::Forbidden`] without DELETE_CLIENT.
     pub async fn erase_traces(&self, caller: &Caller, client_key: &str, now: DateTime<Utc>) -> Result<Option<Erased>> {
-        caller.needs(Permission::DeleteClient)?;
+        caller.require(Permission::DeleteClient)?;
         let erasure = Erasure {
             clients: self,
             caller,

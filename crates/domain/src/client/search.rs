@@ -14,7 +14,7 @@ pub use filter::{ClientFilter, CustomFieldFilter, Exactly};
 
 use super::{
     Clients,
-    aggregate::{self, Aggregate, Wanted},
+    aggregate::{self, Aggregate, ClientParts},
 };
 use crate::{
     caller::{Caller, Permission},
@@ -84,7 +84,7 @@ impl ClientPage {
 }
 
 impl Clients {
-    /// Returns a page of the clients that pass `filter`: their rows, if `wanted` is given, and their number, if `total`
+    /// Returns a page of the clients that pass `filter`: their rows, if `parts` is given, and their number, if `total`
     /// is true. Rows and total take one statement each, a condition on a custom field at most one more.
     ///
     /// # Errors
@@ -96,10 +96,10 @@ impl Clients {
         filter: &ClientFilter,
         order: ClientOrder,
         range: &Range,
-        wanted: Option<Wanted>,
+        parts: Option<ClientParts>,
         total: bool,
     ) -> Result<Result<ClientPage, Problem>> {
-        caller.needs(Permission::ViewClient)?;
+        caller.require(Permission::ViewClient)?;
         let window = match Window::of(range, &order.into()) {
             Ok(window) => window,
             Err(problem) => return Ok(Err(problem)),
@@ -108,11 +108,11 @@ impl Clients {
             Ok(found) => found,
             Err(problem) => return Ok(Err(problem)),
         };
-        let (rows, definitions) = match wanted {
-            Some(wanted) => {
+        let (rows, definitions) = match parts {
+            Some(parts) => {
                 let mut conditions = conditions.clone();
                 let clauses = window.clauses(&order.into(), "c", &mut conditions);
-                let sql = format!("{} {clauses}", aggregate::select(conditions.dialect, wanted));
+                let sql = format!("{} {clauses}", aggregate::select(conditions.dialect, parts));
                 let (mut rows, definitions) = self.read(sql, conditions.values).await?;
                 for row in &mut rows {
                     row.hide_values(&caller.rights, &definitions);

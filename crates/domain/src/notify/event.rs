@@ -11,7 +11,7 @@ use super::{
 use crate::enums::{Event, MessageState};
 use crate::{
     caller::Rights,
-    client::{Aggregate, Wanted},
+    client::{Aggregate, ClientParts},
     definitions::Definitions,
 };
 use clientele_core::{
@@ -20,9 +20,9 @@ use clientele_core::{
 };
 
 /// Returns the collections of a client that the templates of an event need.
-pub fn wanted(event: Event, definitions: &Definitions) -> Wanted {
+pub fn parts(event: Event, definitions: &Definitions) -> ClientParts {
     let templates = active(event, definitions);
-    templates.fold(Wanted::default(), |wanted, template| wanted.or(template.wanted()))
+    templates.fold(ClientParts::default(), |parts, template| parts.or(template.parts()))
 }
 
 /// The change that causes messages.
@@ -36,7 +36,7 @@ pub struct Change<'a> {
 }
 
 /// Returns the messages for a change: one for each active template that fits the client and whose channel reaches it.
-/// The client must have its [`wanted`] collections.
+/// The client must have its [`parts`] collections.
 ///
 /// In a message to an address of their own, callers could read values of sets that they may not view. So a message to
 /// an address that the change introduced contains none of these values, and none of them causes a message.

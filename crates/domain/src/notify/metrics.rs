@@ -112,7 +112,7 @@ impl Messages {
     /// # Errors
     /// [`Error::Forbidden`](clientele_core::error::Error::Forbidden) before any query, or those of the database.
     pub async fn read_outbox(&self, caller: &Caller, now: DateTime<Utc>) -> Result<()> {
-        caller.needs(Permission::ViewMetrics)?;
+        caller.require(Permission::ViewMetrics)?;
         let sql = "SELECT count(*), min(queued_at) FROM message WHERE channel = $1 AND due_at IS NOT NULL";
         for channel in Channel::ALL {
             let row = self.db.read().one(sql, [channel.as_str().into()]).await?;

@@ -57,7 +57,7 @@ impl Messages {
         which: &Resend,
         now: DateTime<Utc>,
     ) -> Result<Result<Resent, Vec<Problem>>> {
-        caller.needs(Permission::ResendMessages)?;
+        caller.require(Permission::ResendMessages)?;
         if let Resend::Named(keys) = which
             && keys.len() > MOST_BY_KEY
         {

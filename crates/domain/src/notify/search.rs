@@ -12,7 +12,7 @@ use serde::Serialize;
 
 pub use self::filter::MessageFilter;
 use super::Messages;
-use crate::caller::{Caller, Permission, Readable, Rights, Unread};
+use crate::caller::{Caller, Permission, Restricted, Rights, Unchecked};
 use clientele_core::error::{Error, Result};
 use clientele_storage::paging::{Asked, Conditions, Cursor, Order, Page, Total, Window, counting};
 
@@ -46,20 +46,20 @@ pub struct MessagePage {
     pub total: Option<Total>,
 }
 
-impl Readable for Arc<MessagePage> {
-    const NEEDS: Permission = Permission::ViewMessages;
-    type Seen = Self;
+impl Restricted for Arc<MessagePage> {
+    const PERMISSION: Permission = Permission::ViewMessages;
+    type View = Self;
 
-    fn seen_with(&self, _: &Rights) -> Result<Self> {
+    fn view(&self, _: &Rights) -> Result<Self> {
         Ok(self.clone())
     }
 }
 
-impl Readable for Arc<message::Model> {
-    const NEEDS: Permission = Permission::ViewMessages;
-    type Seen = Self;
+impl Restricted for Arc<message::Model> {
+    const PERMISSION: Permission = Permission::ViewMessages;
+    type View = Self;
 
-    fn seen_with(&self, _: &Rights) -> Result<Self> {
+    fn view(&self, _: &Rights) -> Result<Self> {
         Ok(self.clone())
     }
 }
@@ -80,7 +80,7 @@ impl Messages {
         window: &Window,
         asked: Asked,
     ) -> Result<MessagePage> {
-        caller.needs(Permission::ViewMessages)?;
+        caller.require(Permission::ViewMessages)?;
         let rows = if asked.rows {
             let mut conditions = filter.conditions(self.db.read().dialect);
             let clauses = window.clauses(&NEWEST_FIRST, "m", &mut conditions);
@@ -110,7 +110,7 @@ impl Messages {
         client_keys: &[&str],
         window: &Window,
         asked: Asked,
-    ) -> Result<HashMap<String, Unread<Arc<MessagePage>>>> {
+    ) -> Result<HashMap<String, Unchecked<Arc<MessagePage>>>> {
         let connection = self.db.read();
         let dialect = connection.dialect;
         let mut conditions = Conditions::new(dialect);
@@ -133,19 +133,19 @@ impl Messages {
         };
         let sql = format!("SELECT k.value, {rows}, {total} FROM {}", dialect.texts(&keys, "k"));
         let found = connection.each(sql, conditions.values, |row| of_client(row, window, asked));
-        let unread = |(key, page)| (key, Unread::new(Arc::new(page)));
-        Ok(found.await?.into_iter().map(unread).collect())
+        let unchecked = |(key, page)| (key, Unchecked::new(Arc::new(page)));
+        Ok(found.await?.into_iter().map(unchecked).collect())
     }
 
     /// Returns the messages of these keys; those that don't exist are left out.
-    pub async fn by_key(&self, keys: &[MessageKey]) -> Result<HashMap<MessageKey, Unread<Arc<message::Model>>>> {
+    pub async fn by_key(&self, keys: &[MessageKey]) -> Result<HashMap<MessageKey, Unchecked<Arc<message::Model>>>> {
         let dialect = self.db.read().dialect;
         let named = dialect.rows_of_json(message::Entity::table(), &message::Entity::key_columns(), "$1");
         let keys = serde_json::to_string(keys).map_err(Error::internal)?;
         let clause = format!("WHERE (m.client_key, m.encoded_key) IN ({named})");
         let found = self.read(&clause, vec![keys.into()]).await?;
-        let unread = |message| (MessageKey::of(&message), Unread::new(Arc::new(message)));
-        Ok(found.into_iter().map(unread).collect())
+        let unchecked = |message| (MessageKey::of(&message), Unchecked::new(Arc::new(message)));
+        Ok(found.into_iter().map(unchecked).collect())
     }
 
     async fn read(&self, clauses: &str, values: Vec<Value>) -> Result<Vec<message::Model>> {

@@ -25,7 +25,7 @@ pub use crate::definitions::{Conditions, FieldCondition, Template, Variant};
 use crate::{
     audit::AuditLog,
     caller::{Caller, Permission},
-    client::{Aggregate, Clients, Wanted},
+    client::{Aggregate, ClientParts, Clients},
     definitions::{self, Definitions},
     enums::Channel,
 };
@@ -56,7 +56,7 @@ impl Templates {
         input: &UpsertMessageTemplate,
         now: DateTime<Utc>,
     ) -> Result<Result<(Arc<Definitions>, String), Vec<Problem>>> {
-        caller.needs(Permission::ManageTemplates)?;
+        caller.require(Permission::ManageTemplates)?;
         definitions::change(&self.db, &self.audit, caller, input, now).await
     }
 
@@ -70,7 +70,7 @@ impl Templates {
         input: &DeleteMessageTemplate,
         now: DateTime<Utc>,
     ) -> Result<Result<String, Vec<Problem>>> {
-        caller.needs(Permission::ManageTemplates)?;
+        caller.require(Permission::ManageTemplates)?;
         let deleted = definitions::change(&self.db, &self.audit, caller, input, now).await?;
         Ok(deleted.map(|(_, key)| key))
     }
@@ -78,15 +78,15 @@ impl Templates {
 
 impl Template {
     /// Returns true if all conditions hold for a client that was loaded with the collections of
-    /// [`wanted`](Self::wanted).
+    /// [`parts`](Self::parts).
     pub fn matches(&self, aggregate: &Aggregate) -> bool {
         self.conditions.hold(aggregate)
     }
 
     /// Returns the collections that its conditions and placeholders need.
-    pub fn wanted(&self) -> Wanted {
+    pub fn parts(&self) -> ClientParts {
         let uses = |begin: &str| self.variants.iter().any(|variant| variant.uses(begin));
-        Wanted {
+        ClientParts {
             addresses: false,
             id_documents: uses("ID_DOCUMENT_"),
             custom_values: uses("CF:") || !self.conditions.fields.is_empty(),

@@ -37,7 +37,7 @@ pub(super) fn forbidden(caller: &Caller, present: bool) -> Option<Problem> {
     let permission = permission(present);
     let act = if present { "change" } else { "create" };
     let message = || format!("To {act} a client you need the permission {}.", permission.as_str());
-    (!caller.may(permission)).then(|| Problem::new(ProblemCode::Forbidden, path![], message()))
+    (!caller.can(permission)).then(|| Problem::new(ProblemCode::Forbidden, path![], message()))
 }
 
 impl UpsertClient {
@@ -168,7 +168,7 @@ impl Upsert<'_> {
     pub(super) fn wrong_version(&self, stored: Option<&Aggregate>) -> Option<Problem> {
         let expected = self.input.expected_version?;
         // A caller who may not change the client gets that error, and not its version.
-        if !self.caller.may(permission(stored.is_some())) {
+        if !self.caller.can(permission(stored.is_some())) {
             return None;
         }
         let version = stored.map_or(0, |stored| stored.client.version);

@@ -4,7 +4,7 @@ use super::connection::listed;
 use crate::api::graphql::global_id;
 use clientele_domain::{
     audit::{Action, HistoryPage, Record, Shown, Subject},
-    caller::{CallerKind, Door},
+    caller::{Api, CallerKind},
 };
 
 object! {
@@ -14,7 +14,7 @@ object! {
     id id "The global ID." => |row| global_id::encode(Self::NAME, &[&row.key.chain, &row.key.position.to_string()]);
     instant at "The time of the change." => |row| row.at;
     one<AuditCaller> caller "The caller who made the change." => |row| row;
-    enum<Door> door "The API or command that the change came through." => |row| row.door.as_str();
+    enum<Api> door "The API or command that the change came through." => |row| row.api.as_str();
     maybe_text requestId "The ID of the request, as in its response and in the log; null if the change wasn't made by \
         a request." => |row| Some(row.request_id.as_str()).filter(|id| !id.is_empty());
     enum<Subject> subject "The kind of object that was changed." => |row| row.subject.as_str();

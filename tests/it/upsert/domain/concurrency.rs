@@ -173,7 +173,7 @@ async fn cancelled_upsert_is_all_or_nothing(server: &TestServer) {
             let now = std::time::SystemTime::now().into();
             let work = services
                 .clients
-                .upsert(&caller, &input, clientele::client::Wanted::ALL, now);
+                .upsert(&caller, &input, clientele::client::ClientParts::ALL, now);
             // Each is dropped after a different number of polls, so that every stage is interrupted once.
             let mut work = std::pin::pin!(work);
             for _ in 0..writer {

@@ -3,7 +3,7 @@
 use async_graphql::MaybeUndefined::Value;
 use clientele::{
     caller::Caller,
-    client::Wanted,
+    client::ClientParts,
     client_by::ClientBy,
     problem::ProblemCode,
     upsert::{AddressInput, UpsertClient},
@@ -49,7 +49,7 @@ async fn degrees(server: &TestServer, latitude: f64, longitude: f64) -> [(Option
     let read = server
         .services
         .clients
-        .get(&Caller::operator(), &by, Wanted::ALL)
+        .get(&Caller::operator(), &by, ClientParts::ALL)
         .await
         .expect("the database answers")
         .expect("it was created");
@@ -67,7 +67,7 @@ async fn notes(server: &TestServer, notes: &str) -> [Option<String>; 2] {
     let read = server
         .services
         .clients
-        .get(&Caller::operator(), &by, Wanted::ALL)
+        .get(&Caller::operator(), &by, ClientParts::ALL)
         .await
         .expect("the database answers")
         .expect("it was created");

@@ -65,7 +65,7 @@ impl Accounts {
         input: &CreateToken,
         now: DateTime<Utc>,
     ) -> Result<Result<(Token, Secret), Vec<Problem>>> {
-        caller.needs(Permission::ManageUsers)?;
+        caller.require(Permission::ManageUsers)?;
         let mut bytes = [0; 32];
         rand::rng().fill_bytes(&mut bytes);
         let text = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes));

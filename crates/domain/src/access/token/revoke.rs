@@ -36,7 +36,7 @@ impl Accounts {
         input: &RevokeToken,
         now: DateTime<Utc>,
     ) -> Result<Result<Token, Vec<Problem>>> {
-        caller.needs(Permission::ManageUsers)?;
+        caller.require(Permission::ManageUsers)?;
         let work = Revoke {
             accounts: self,
             caller,

@@ -33,7 +33,7 @@ impl Accounts {
         input: &DeleteUser,
         now: DateTime<Utc>,
     ) -> Result<Result<String, Vec<Problem>>> {
-        caller.needs(Permission::ManageUsers)?;
+        caller.require(Permission::ManageUsers)?;
         let work = Delete {
             accounts: self,
             caller,

@@ -104,7 +104,7 @@ impl Accounts {
         place: &impl RequestPlace,
         now: DateTime<Utc>,
     ) -> Result<Result<(User, bool), Vec<Problem>>> {
-        caller.needs(Permission::ManageUsers)?;
+        caller.require(Permission::ManageUsers)?;
         let hash = match input.password.value() {
             Some(text) if password::fault(text).is_none() => Some(self.hasher.hash(caller, place, text).await?),
             _ => None,

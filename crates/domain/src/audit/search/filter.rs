@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 
 use crate::{
     audit::{Action, Chain, Subject},
-    caller::{CallerKind, Door},
+    caller::{Api, CallerKind},
     client_by::ClientBy,
 };
 use clientele_core::{
@@ -29,7 +29,7 @@ pub struct AuditFilter {
     pub caller_kind: Option<CallerKind>,
     pub caller_id: Option<String>,
     pub action: Option<Action>,
-    pub door: Option<Door>,
+    pub api: Option<Api>,
     pub at: Option<DateTimeRange>,
 }
 
@@ -52,7 +52,7 @@ impl AuditFilter {
             caller_kind,
             caller_id,
             action,
-            door,
+            api,
             at,
         } = self;
         let lead = self.lead();
@@ -70,7 +70,7 @@ impl AuditFilter {
         exactly("a.subject", subject.map(Subject::as_str));
         exactly("a.caller_kind", caller_kind.map(CallerKind::as_str));
         exactly("a.action", action.filter(|_| lead != Lead::Action).map(Action::as_str));
-        exactly("a.door", door.map(Door::as_str));
+        exactly("a.door", api.map(Api::as_str));
         conditions.text(subject_key.as_ref(), |key| {
             format!("{} = {key}", dialect.unindexed("a.subject_key"))
         });
@@ -129,7 +129,7 @@ impl AuditFilter {
     /// the shares of callers and APIs differ from bank to bank.
     pub(super) fn too_wide(&self) -> Option<Problem> {
         let walked = matches!(self.lead(), Lead::Caller | Lead::Time);
-        let sifted = self.action.is_some() || self.door.is_some() || self.caller_kind.is_some();
+        let sifted = self.action.is_some() || self.api.is_some() || self.caller_kind.is_some();
         let lasts = self
             .at
             .and_then(|DateTimeRange { from, until }| Some(until?.0 - from?.0));

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::{Source, Templates};
 use crate::{
     caller::{Caller, Permission},
-    client::Wanted,
+    client::ClientParts,
     client_by::ClientBy,
     enums::Language,
     notify::{content::Content, render::Compiled},
@@ -36,14 +36,14 @@ impl Templates {
         language: Option<Language>,
         now: DateTime<Utc>,
     ) -> Result<Option<Preview>> {
-        caller.needs(Permission::ViewMessages)?;
+        caller.require(Permission::ViewMessages)?;
         // The template is known only with the definitions that come with the client.
-        let wanted = Wanted {
+        let parts = ClientParts {
             addresses: false,
-            ..Wanted::ALL
+            ..ClientParts::ALL
         };
         // The client comes without the values that the caller may not see, so that no condition reveals them.
-        let Some((aggregate, definitions)) = self.clients.get(caller, client, wanted).await? else {
+        let Some((aggregate, definitions)) = self.clients.get(caller, client, parts).await? else {
             return Ok(None);
         };
         let Some(template) = definitions.template(template_id) else {
