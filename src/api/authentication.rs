@@ -142,7 +142,7 @@ impl Gate {
         };
         let caller = Caller {
             proof,
-            ..account.caller(self.door, id.0.clone())
+            ..account.caller(self.api, id.0.clone())
         };
         if let (Some(place), Some(flow)) = (place, caller.flow())
             && !place.charge(flow).await
