@@ -2,11 +2,9 @@
 //!
 //! Definitions are few and read with every client, so they are kept in memory; see [`definitions`].
 
-mod names;
 mod roles;
 mod sets;
 
-pub(crate) use names::{definition_id, key_of_choice};
 pub use roles::UpsertClientRole;
 pub use sets::{CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, UpsertCustomFieldSet};
 

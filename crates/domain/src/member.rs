@@ -5,6 +5,7 @@ use async_graphql::MaybeUndefined;
 use clientele_core::{
     path,
     problem::{Message, Problem, ProblemCode, Step},
+    scalar::{is_key, new_key},
     text::{forbidden_in_line, forbidden_in_lines, is_blank},
 };
 
@@ -172,5 +173,62 @@ impl Scalars<'_> {
             self.fits(name, text, TEXT_LIMIT);
         }
         text.to_owned()
+    }
+
+    /// Checks the id of a definition: 1 to 32 characters. The id of a stored definition is accepted, even if the rules have
+    /// changed.
+    pub fn definition_id(&mut self, name: &'static str, id: &str, is_stored: bool) {
+        if is_stored {
+            return;
+        }
+        if is_blank(id) {
+            self.refuse(
+                ProblemCode::Blank,
+                name,
+                format!("{name} is required and must not be blank."),
+            );
+        } else {
+            self.fits(name, id, 32);
+        }
+    }
+
+    /// Returns the key of a definition: the caller can choose it on creation, and it never changes later.
+    pub fn definition_key(
+        &mut self,
+        sent: &MaybeUndefined<String>,
+        stored: Option<&str>,
+        is_taken: impl Fn(&str) -> bool,
+    ) -> String {
+        let mut refuse = |code, message: &'static str| self.refuse(code, "encodedKey", message);
+        // If the key is refused, the checks go on with the key it would otherwise have, so that they report exactly the
+        // other problems.
+        match (sent.value(), stored) {
+            (None, None) => new_key(),
+            (None, Some(stored)) => stored.to_owned(),
+            (Some(sent), Some(stored)) => {
+                if sent != stored {
+                    refuse(
+                        ProblemCode::Invalid,
+                        "The key of a definition can't be changed once it exists: leave encodedKey out.",
+                    );
+                }
+                stored.to_owned()
+            }
+            (Some(sent), None) if !is_key(sent) => {
+                refuse(
+                    ProblemCode::Malformed,
+                    "encodedKey must have 1 to 32 letters and digits.",
+                );
+                new_key()
+            }
+            (Some(sent), None) if is_taken(sent) => {
+                refuse(
+                    ProblemCode::Taken,
+                    "Another definition has this key: choose another, or leave encodedKey out.",
+                );
+                new_key()
+            }
+            (Some(sent), None) => sent.clone(),
+        }
     }
 }

@@ -129,24 +129,20 @@ pub(crate) fn select_for_change(dialect: Dialect, parts: ClientParts) -> &'stati
 
 fn selects(dialect: Dialect, parts: ClientParts) -> &'static (String, String) {
     static SELECTS: LazyLock<HashMap<(bool, ClientParts), (String, String)>> = LazyLock::new(|| {
-        let flags = [false, true];
         let mut selects = HashMap::new();
-        for dialect in [Dialect::Postgres, Dialect::Sqlite] {
-            for addresses in flags {
-                for id_documents in flags {
-                    for custom_values in flags {
-                        let parts = ClientParts {
-                            addresses,
-                            id_documents,
-                            custom_values,
-                        };
-                        let columns = write_columns(dialect, parts);
-                        let select = format!("{columns} FROM client c");
-                        let for_change = format!("{columns}, c.history_head, c.history_count FROM client c");
-                        selects.insert((dialect == Dialect::Postgres, parts), (select, for_change));
-                    }
-                }
-            }
+        for (dialect, bits) in [Dialect::Postgres, Dialect::Sqlite]
+            .into_iter()
+            .flat_map(|dialect| (0..8).map(move |bits| (dialect, bits)))
+        {
+            let parts = ClientParts {
+                addresses: bits & 1 != 0,
+                id_documents: bits & 2 != 0,
+                custom_values: bits & 4 != 0,
+            };
+            let columns = write_columns(dialect, parts);
+            let select = format!("{columns} FROM client c");
+            let for_change = format!("{columns}, c.history_head, c.history_count FROM client c");
+            selects.insert((dialect == Dialect::Postgres, parts), (select, for_change));
         }
         selects
     });

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::Clients;
 use crate::{
-    audit::{self, Head},
+    audit::{self, AuditLog, Head},
     caller::{Caller, Permission},
 };
 use clientele_core::error::Result;
@@ -44,54 +44,17 @@ impl Clients {
     pub async fn erase_traces(&self, caller: &Caller, client_key: &str, now: DateTime<Utc>) -> Result<Option<Erased>> {
         caller.require(Permission::DeleteClient)?;
         let erasure = Erasure {
-            clients: self,
+            audit: &self.audit,
             caller,
             client_key,
             now,
         };
         self.db.write(&erasure).await
     }
-
-    /// Does the same as a part of `transaction`. The calling function must have checked the permission.
-    pub(crate) async fn erase_traces_in(
-        &self,
-        transaction: &Transaction,
-        caller: &Caller,
-        client_key: &str,
-        now: DateTime<Utc>,
-    ) -> Result<Option<Erased>> {
-        let lock = match transaction.dialect {
-            Dialect::Postgres => " FOR UPDATE",
-            Dialect::Sqlite => "",
-        };
-        let sql = format!("SELECT history_head, history_count FROM client WHERE encoded_key = $1{lock}");
-        let Some(row) = transaction.one(sql, [client_key.into()]).await? else {
-            return Ok(None);
-        };
-        let head = Head {
-            seal: row.try_get_by_index(0)?,
-            count: row.try_get_by_index(1)?,
-        };
-        let left = transaction.one(LEFT, [client_key.into()]).await?;
-        if left.is_none()
-            && let Some(at) = audit::erased_at(transaction, client_key, &head).await?
-        {
-            return Ok(Some(Erased::Before(at)));
-        }
-        let (records, head) = self.audit.erase(transaction, caller, client_key, &head, now).await?;
-        let sql = "UPDATE client SET history_head = $2, history_count = $3 WHERE encoded_key = $1";
-        let values = [client_key.into(), head.seal.into(), head.count.into()];
-        transaction.run(sql, values).await?;
-        let at = transaction.dialect.cast("$2", "timestamptz");
-        let values = [client_key.into(), entity::instant::to_text(&now).into()];
-        transaction.run(MESSAGES.replace("$2", &at), values).await?;
-        transaction.run(OUTCOMES, [client_key.into()]).await?;
-        Ok(Some(Erased::Now { records }))
-    }
 }
 
 struct Erasure<'a> {
-    clients: &'a Clients,
+    audit: &'a AuditLog,
     caller: &'a Caller,
     client_key: &'a str,
     now: DateTime<Utc>,
@@ -102,15 +65,37 @@ impl Work for Erasure<'_> {
 
     async fn attempt(&self, transaction: &Transaction) -> Result<Step<Option<Erased>>> {
         let Self {
-            clients,
+            audit,
             caller,
             client_key,
             now,
-        } = self;
-        let erased = clients.erase_traces_in(transaction, caller, client_key, *now).await?;
-        Ok(match erased {
-            Some(Erased::Now { .. }) => Step::Commit(erased),
-            Some(Erased::Before(_)) | None => Step::Discard(erased),
-        })
+        } = *self;
+        let lock = match transaction.dialect {
+            Dialect::Postgres => " FOR UPDATE",
+            Dialect::Sqlite => "",
+        };
+        let sql = format!("SELECT history_head, history_count FROM client WHERE encoded_key = $1{lock}");
+        let Some(row) = transaction.one(sql, [client_key.into()]).await? else {
+            return Ok(Step::Discard(None));
+        };
+        let head = Head {
+            seal: row.try_get_by_index(0)?,
+            count: row.try_get_by_index(1)?,
+        };
+        let left = transaction.one(LEFT, [client_key.into()]).await?;
+        if left.is_none()
+            && let Some(at) = audit::erased_at(transaction, client_key, &head).await?
+        {
+            return Ok(Step::Discard(Some(Erased::Before(at))));
+        }
+        let (records, head) = audit.erase(transaction, caller, client_key, &head, now).await?;
+        let sql = "UPDATE client SET history_head = $2, history_count = $3 WHERE encoded_key = $1";
+        let values = [client_key.into(), head.seal.into(), head.count.into()];
+        transaction.run(sql, values).await?;
+        let at = transaction.dialect.cast("$2", "timestamptz");
+        let values = [client_key.into(), entity::instant::to_text(&now).into()];
+        transaction.run(MESSAGES.replace("$2", &at), values).await?;
+        transaction.run(OUTCOMES, [client_key.into()]).await?;
+        Ok(Step::Commit(Some(Erased::Now { records })))
     }
 }

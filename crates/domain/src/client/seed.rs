@@ -18,7 +18,7 @@ use crate::{
     custom_field::{CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, CustomFields, UpsertCustomFieldSet},
     definitions::{Definitions, Kind, NO_GROUP},
 };
-use async_graphql::MaybeUndefined::{Undefined, Value};
+use async_graphql::MaybeUndefined::Value;
 use clientele_core::error::{Error, Result};
 use clientele_storage::db::{Step, Transaction, Work};
 
@@ -154,34 +154,25 @@ fn client_id(number: u32) -> String {
 fn custom_fields() -> UpsertCustomFieldSet {
     let field = |id: &str, name: &str, kind| CustomFieldInput {
         field_id: id.to_owned(),
-        encoded_key: Undefined,
         name: Value(name.to_owned()),
-        description: Undefined,
         kind: Some(kind),
-        state: None,
-        required: None,
-        pattern: Undefined,
-        max_length: Undefined,
-        options: match kind {
-            Kind::Selection => Value(
-                OPTIONS
-                    .map(|value| CustomFieldOptionInput {
-                        value: value.to_owned(),
-                    })
-                    .to_vec(),
-            ),
-            _ => Undefined,
-        },
+        ..CustomFieldInput::default()
+    };
+    let option = |value: &str| CustomFieldOptionInput {
+        value: value.to_owned(),
+    };
+    let risk = CustomFieldInput {
+        options: Value(OPTIONS.map(option).to_vec()),
+        ..field("seed_risk", "Risk band", Kind::Selection)
     };
     UpsertCustomFieldSet {
         set: CustomFieldSetInput {
             set_id: "seed".to_owned(),
-            encoded_key: Undefined,
             name: Value("Invented clients".to_owned()),
-            usage: None,
+            ..CustomFieldSetInput::default()
         },
         fields: Value(vec![
-            field("seed_risk", "Risk band", Kind::Selection),
+            risk,
             field("seed_income", "Monthly income", Kind::Number),
             field("seed_checked", "Papers checked", Kind::Checkbox),
             field("seed_since", "Customer since", Kind::Date),
@@ -239,15 +230,13 @@ fn address(number: u32) -> address::Model {
     address::Model {
         client_key: key(number, 0),
         encoded_key: key(number, 1),
-        position: 0,
         line1: Some(format!("{} Test Lane", number % 200 + 1)),
-        line2: None,
         city: Some(pick(&CITIES, number).to_owned()),
-        region: None,
         postcode: Some(format!("{:05}", number % 99_999)),
         country: Some("Nowhere".to_owned()),
         latitude: Some(f64::from(number % 180) - 90.0),
         longitude: Some(f64::from(number % 360) - 180.0),
+        ..address::Model::default()
     }
 }
 

@@ -3,7 +3,6 @@
 use async_graphql::{InputObject, MaybeUndefined};
 use entity::client_role;
 
-use super::names::{definition_id, key_of_choice};
 use crate::{
     audit::{Action, Members, Subject},
     caller::Caller,
@@ -97,14 +96,9 @@ fn check(input: &UpsertClientRole, definitions: &Definitions) -> Result<client_r
         problems: &mut problems,
     };
     let stored = definitions.roles.iter().find(|role| role.role_id == *role_id);
-    definition_id("roleId", role_id, stored.is_some(), &mut member);
-    let taken = |key: &str| definitions.role_of_key(key).is_some();
-    let encoded_key = key_of_choice(
-        encoded_key,
-        stored.map(|role| role.encoded_key.as_str()),
-        taken,
-        &mut member,
-    );
+    member.definition_id("roleId", role_id, stored.is_some());
+    let is_taken = |key: &str| definitions.role_of_key(key).is_some();
+    let encoded_key = member.definition_key(encoded_key, stored.map(|role| role.encoded_key.as_str()), is_taken);
     if *is_default == Some(false) && stored.is_some_and(|role| role.is_default) {
         let message = "There must be a default role: make another one the default instead.";
         member.refuse(ProblemCode::Invalid, "isDefault", message);

@@ -37,7 +37,7 @@ pub struct UpsertCustomFieldSet {
 }
 
 /// A set of custom fields. If it exists, omitted values stay as they are.
-#[derive(InputObject, Clone, Debug)]
+#[derive(InputObject, Clone, Debug, Default)]
 pub struct CustomFieldSetInput {
     /// The ID of the set, up to 32 characters.
     pub set_id: String,
@@ -52,7 +52,7 @@ pub struct CustomFieldSetInput {
 
 /// The definition of a custom field. If it exists, omitted values stay as they are; null clears a value that isn't
 /// required.
-#[derive(InputObject, Clone, Debug)]
+#[derive(InputObject, Clone, Debug, Default)]
 pub struct CustomFieldInput {
     /// The ID of the field, up to 32 characters, unique among all sets.
     pub field_id: String,

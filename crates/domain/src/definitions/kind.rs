@@ -85,38 +85,27 @@ impl Field {
                 format!("The field {id} must not contain the character U+{number:04X}."),
             ));
         }
+        let refuse = |code, takes: &str| Err((code, format!("The field {id} takes {takes}.")));
         match self.kind {
             Kind::Text | Kind::LongText => self.accept_text(sent),
             Kind::Selection if self.options.iter().any(|option| option.value == sent) => Ok(sent.to_owned()),
-            Kind::Selection => Err((
-                ProblemCode::NotAnOption,
-                format!("The field {id} takes one of its options only."),
-            )),
-            Kind::Number => Decimal::parse(sent).map(|decimal| decimal.0).ok_or_else(|| {
-                let most = Decimal::MAX_DIGITS;
-                (
-                    ProblemCode::NotANumber,
-                    format!("The field {id} takes a decimal number of up to {most} digits."),
-                )
-            }),
+            Kind::Selection => refuse(ProblemCode::NotAnOption, "one of its options only"),
+            Kind::Number => match Decimal::parse(sent) {
+                Some(decimal) => Ok(decimal.0),
+                None => {
+                    let takes = format!("a decimal number of up to {} digits", Decimal::MAX_DIGITS);
+                    refuse(ProblemCode::NotANumber, &takes)
+                }
+            },
             Kind::Checkbox if sent.eq_ignore_ascii_case("true") => Ok("TRUE".to_owned()),
             Kind::Checkbox if sent.eq_ignore_ascii_case("false") => Ok("FALSE".to_owned()),
-            Kind::Checkbox => Err((
-                ProblemCode::NotACheckbox,
-                format!("The field {id} takes TRUE or FALSE."),
-            )),
+            Kind::Checkbox => refuse(ProblemCode::NotACheckbox, "TRUE or FALSE"),
             Kind::Date if Date::parse(sent).is_some() => Ok(sent.to_owned()),
-            Kind::Date => Err((
-                ProblemCode::NotADate,
-                format!("The field {id} takes a date of the form YYYY-MM-DD."),
-            )),
+            Kind::Date => refuse(ProblemCode::NotADate, "a date of the form YYYY-MM-DD"),
             // The check of linked clients finds a malformed key.
             Kind::ClientLink => Ok(sent.to_owned()),
             Kind::UserLink | Kind::GroupLink if is_key(sent) => Ok(sent.to_owned()),
-            Kind::UserLink | Kind::GroupLink => Err((
-                ProblemCode::Invalid,
-                format!("The field {id} takes a key of 1 to 32 letters and digits."),
-            )),
+            Kind::UserLink | Kind::GroupLink => refuse(ProblemCode::Invalid, "a key of 1 to 32 letters and digits"),
         }
     }
 

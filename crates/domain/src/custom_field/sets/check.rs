@@ -7,11 +7,8 @@ use async_graphql::MaybeUndefined;
 use entity::{custom_field, custom_field_option, custom_field_set};
 
 use super::{CustomFieldInput, CustomFieldOptionInput, CustomFieldSetInput, Plan, UpsertCustomFieldSet};
+use crate::definitions::{Definitions, Field, FieldState, Kind, SetUsage};
 use crate::member::{Problems, Scalars, TEXT_LIMIT};
-use crate::{
-    custom_field::{definition_id, key_of_choice},
-    definitions::{Definitions, Field, FieldState, Kind, SetUsage},
-};
 use clientele_core::{
     path,
     problem::{Problem, ProblemCode},
@@ -100,15 +97,10 @@ fn set(input: &CustomFieldSetInput, known: &Definitions, problems: &mut Problems
         problems,
     };
     let stored = known.sets.iter().find(|set| set.set_id == *set_id);
-    definition_id("setId", set_id, stored.is_some(), &mut member);
-    let taken = |key: &str| known.set_of_key(key).is_some();
+    member.definition_id("setId", set_id, stored.is_some());
+    let is_taken = |key: &str| known.set_of_key(key).is_some();
     custom_field_set::Model {
-        encoded_key: key_of_choice(
-            encoded_key,
-            stored.map(|set| set.encoded_key.as_str()),
-            taken,
-            &mut member,
-        ),
+        encoded_key: member.definition_key(encoded_key, stored.map(|set| set.encoded_key.as_str()), is_taken),
         set_id: set_id.clone(),
         name: member.required("name", name, stored.map_or("", |set| &set.name)),
         usage: usage.unwrap_or(SetUsage::Single).as_str().to_owned(),
@@ -141,19 +133,14 @@ fn field(
         problems,
     };
     let stored = known.field(field_id);
-    definition_id("fieldId", field_id, stored.is_some(), &mut member);
+    member.definition_id("fieldId", field_id, stored.is_some());
     if stored.is_some_and(|field| field.row.set_key != set_key) {
         let message = "A field of another set has this id: ids are unique among all sets.";
         member.refuse(ProblemCode::Taken, "fieldId", message);
     }
     let before = stored.map(|field| &field.row);
-    let taken = |key: &str| known.field_of_key(key).is_some();
-    let encoded_key = key_of_choice(
-        encoded_key,
-        before.map(|field| field.encoded_key.as_str()),
-        taken,
-        &mut member,
-    );
+    let is_taken = |key: &str| known.field_of_key(key).is_some();
+    let encoded_key = member.definition_key(encoded_key, before.map(|field| field.encoded_key.as_str()), is_taken);
     let in_use = used.contains(&encoded_key);
     let kind = self::kind(*kind, stored, in_use, &mut member);
     let row = custom_field::Model {

@@ -3,7 +3,10 @@
 //! A list replaces the values that the caller may change. The others stay as they are and aren't demanded; see
 //! [`in_place`] for their positions.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use async_graphql::MaybeUndefined;
 use entity::custom_field_value::Model as Stored;
@@ -97,31 +100,20 @@ pub(super) fn check(
                 value,
                 linked_key,
             }),
-            Err(Refusal { code, member, message }) => {
-                let problem = Problem::new(code, path![LIST, index, member], message);
-                problems.0.push(Problem {
-                    custom_field: Some(field_id.as_str().into()),
-                    ..problem
-                });
-            }
+            Err((code, member, message)) => problems.0.push(Problem {
+                custom_field: Some(field_id.as_str().into()),
+                ..Problem::new(code, path![LIST, index, member], message)
+            }),
         }
     }
-    for field in context
-        .definitions
-        .fields
-        .iter()
-        .filter(|field| field.is_demanded() && field.is_editable(rights))
-    {
+    let is_demanded = |field: &&Arc<Field>| field.is_demanded() && field.is_editable(rights);
+    for field in context.definitions.fields.iter().filter(is_demanded) {
         if !seen.contains(&(field.row.encoded_key.as_str(), NO_GROUP)) {
             let id = field.row.field_id.as_str();
-            let problem = Problem::new(
-                ProblemCode::Required,
-                path![LIST],
-                format!("The custom field {id} requires a value."),
-            );
+            let message = format!("The custom field {id} requires a value.");
             problems.0.push(Problem {
                 custom_field: Some(id.into()),
-                ..problem
+                ..Problem::new(ProblemCode::Required, path![LIST], message)
             });
         }
     }
@@ -192,12 +184,8 @@ fn field<'a>(id: &str, index: usize, context: &'a ValidationContext<'_>, problem
     field
 }
 
-/// The reason to refuse a value, and the member at fault.
-struct Refusal {
-    code: ProblemCode,
-    member: &'static str,
-    message: Message,
-}
+/// The reason to refuse a value: its code, the member at fault, and a message.
+type Refusal = (ProblemCode, &'static str, Message);
 
 /// Returns the value and linked key to store, for a caller who may change them.
 ///
@@ -223,11 +211,7 @@ fn decide(
             .text(", not ")
             .member(other_member)
             .text(".");
-        return Err(Refusal {
-            code: ProblemCode::Invalid,
-            member: other_member,
-            message,
-        });
+        return Err((ProblemCode::Invalid, other_member, message));
     }
     let kept = before.map(|before| (before.value.clone(), before.linked_key.clone()));
     let text = match (sent, kept) {
@@ -246,29 +230,19 @@ fn decide(
             let message = Message::from(format!("The field {id} has no value: send "))
                 .member(member)
                 .text(", or leave the field out of the list.");
-            return Err(Refusal { code, member, message });
+            return Err((code, member, message));
         }
     };
     if !field.is_active() {
         let message = format!("The field {id} is deactivated: it takes no new values.").into();
-        return Err(Refusal {
-            code: ProblemCode::Deactivated,
-            member,
-            message,
-        });
+        return Err((ProblemCode::Deactivated, member, message));
     }
-    let text = field.accept(text).map_err(|(code, message)| Refusal {
-        code,
-        member,
-        message: message.into(),
-    })?;
+    let text = field
+        .accept(text)
+        .map_err(|(code, message)| (code, member, message.into()))?;
     if field.links_clients() && !context.linked.contains(&text) {
         let message = format!("The field {id} links to a client, and there is none with this key.").into();
-        return Err(Refusal {
-            code: ProblemCode::NotFound,
-            member,
-            message,
-        });
+        return Err((ProblemCode::NotFound, member, message));
     }
     Ok(if link { (None, Some(text)) } else { (Some(text), None) })
 }

@@ -47,7 +47,7 @@ pub(super) fn id_documents(
                 .text(" out.");
             member.refuse(ProblemCode::NotFound, "templateKey", message);
         }
-        let stored = before.cloned();
+        let stored = before.cloned().unwrap_or_default();
         let mut required = |name, sent: &MaybeUndefined<String>, stored: &str| {
             // The members that an unknown document omits may be stored.
             if known || !sent.is_undefined() {
@@ -56,32 +56,14 @@ pub(super) fn id_documents(
                 String::new()
             }
         };
-        let document_type = required(
-            "documentType",
-            document_type,
-            before.map_or("", |before| &before.document_type),
-        );
-        let document_id = required(
-            "documentId",
-            document_id,
-            before.map_or("", |before| &before.document_id),
-        );
         documents.push(id_document::Model {
             client_key: client_key.to_owned(),
             encoded_key: before.map_or_else(new_key, |before| before.encoded_key.clone()),
             position: index as i32,
-            document_type,
-            document_id,
-            issuing_authority: member.text(
-                "issuingAuthority",
-                issuing_authority,
-                stored.as_ref().and_then(|stored| stored.issuing_authority.clone()),
-            ),
-            valid_until: keep(
-                valid_until,
-                stored.and_then(|stored| stored.valid_until),
-                |date: Date| date.0,
-            ),
+            document_type: required("documentType", document_type, &stored.document_type),
+            document_id: required("documentId", document_id, &stored.document_id),
+            issuing_authority: member.text("issuingAuthority", issuing_authority, stored.issuing_authority),
+            valid_until: keep(valid_until, stored.valid_until, |date: Date| date.0),
         });
     }
     Some(documents)
@@ -112,7 +94,11 @@ pub(super) fn addresses(
     let before = Matches::new("addresses", stored)
         .find(encoded_key, 0, problems)
         .unwrap_or_default();
-    let stored = before.cloned().unwrap_or_else(|| blank_address(client_key));
+    let stored = before.cloned().unwrap_or_else(|| address::Model {
+        client_key: client_key.to_owned(),
+        encoded_key: new_key(),
+        ..address::Model::default()
+    });
     let mut member = Scalars {
         scope: path!["addresses", 0].to_vec(),
         problems,
@@ -130,22 +116,6 @@ pub(super) fn addresses(
         encoded_key: stored.encoded_key,
         position: 0,
     }])
-}
-
-fn blank_address(client_key: &str) -> address::Model {
-    address::Model {
-        client_key: client_key.to_owned(),
-        encoded_key: new_key(),
-        position: 0,
-        line1: None,
-        line2: None,
-        city: None,
-        region: None,
-        postcode: None,
-        country: None,
-        latitude: None,
-        longitude: None,
-    }
 }
 
 impl Scalars<'_> {

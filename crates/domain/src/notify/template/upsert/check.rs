@@ -12,7 +12,6 @@ use super::{
 use crate::member::{Problems, Scalars};
 use crate::{
     caller::Rights,
-    custom_field::{definition_id, key_of_choice},
     definitions::Definitions,
     enums::{Channel, Event, Language},
     notify::template::Template,
@@ -50,14 +49,11 @@ pub(super) fn check(
         problems: &mut problems,
     };
     let stored = known.template(template_id).map(|template| &**template);
-    definition_id("templateId", template_id, stored.is_some(), &mut member);
+    member.definition_id("templateId", template_id, stored.is_some());
     let before = stored.map(|template| &template.row);
-    let encoded_key = key_of_choice(
-        encoded_key,
-        before.map(|row| row.encoded_key.as_str()),
-        |key| known.template_of_key(key).is_some(),
-        &mut member,
-    );
+    let encoded_key = member.definition_key(encoded_key, before.map(|row| row.encoded_key.as_str()), |key| {
+        known.template_of_key(key).is_some()
+    });
     let name = member.required("name", name, before.map_or("", |row| &row.name));
     let event = demanded("event", *event, stored.map(|template| template.event), &mut member);
     let channel = demanded(
