@@ -32,11 +32,11 @@ use tokio::{sync::Semaphore, time::sleep};
 
 use crate::{
     HttpSettings,
-    application::Application,
+    application::{Application, Refusal},
     headers,
     permit::{RequestOrigin, RequestPermits},
     proxy::PeerAddress,
-    refusal::{PreparedRefusal, Refusable, Refusal},
+    refusal::{PreparedRefusal, Refusable},
     request_body::RequestBody,
 };
 use clientele_core::fair_queue::Patience;

@@ -13,8 +13,8 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const END_STREAM: u8 = 1;
 
-/// Frames other than requests, at once and per second: SETTINGS, PING, WINDOW_UPDATE, CONTINUATION, PRIORITY, empty DATA
-/// and unknown ones.
+/// Frames other than requests, at once and per second: SETTINGS, PING, WINDOW_UPDATE, CONTINUATION, PRIORITY, empty
+/// DATA and unknown ones.
 const FRAMES: (u32, u32) = (2_000, 200);
 /// A caller that reads a response sends up to two WINDOW_UPDATE per DATA frame, and PING to measure the connection.
 const FRAMES_PER_PIECE: u32 = 64;

@@ -50,11 +50,11 @@ use tower_http::cors::CorsLayer;
 pub use self::tests::fuzzing;
 use self::{admission::Admission, connection::Connections, tls::Certificates};
 pub use self::{
-    application::{Application, EndedRequest},
+    application::{Application, EndedRequest, Refusal},
     panics::log_without_messages,
     permit::{RequestOrigin, RequestPermit, RequestPermits},
     proxy::PeerAddress,
-    refusal::{Refusal, refuse},
+    refusal::refuse,
     request_id::RequestId,
     settings::{ForwardedHeader, HttpSettings},
     tls::CertificateError,

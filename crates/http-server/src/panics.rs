@@ -1,6 +1,6 @@
-//! Answers requests whose handler panicked. The log has the location of the panic but not its message, which may hold data
-//! of requests. Written here because tower-http's `CatchPanicLayer` doesn't have the request, whose path decides the
-//! form of the response.
+//! Answers requests whose handler panicked. The log has the location of the panic but not its message, which may hold
+//! data of requests. Written here because tower-http's `CatchPanicLayer` doesn't have the request, whose path decides
+//! the form of the response.
 
 use std::{
     panic::{self, AssertUnwindSafe},
@@ -11,8 +11,8 @@ use axum::{extract::Request, middleware::Next, response::Response};
 use futures_util::FutureExt;
 
 use crate::{
-    application::Application,
-    refusal::{Refusable, Refusal},
+    application::{Application, Refusal},
+    refusal::Refusable,
 };
 
 /// Sets the panic hook of the process: a panic is logged as one event with its location.

@@ -21,9 +21,9 @@ use serde::{Deserialize, Serialize};
 use clientele_core::flow::Flow;
 
 use crate::{
-    application::Application,
+    application::{Application, Refusal},
     proxy::PeerAddress,
-    refusal::{Refusal, refuse},
+    refusal::refuse,
 };
 
 /// The names of the IETF draft "RateLimit header fields for HTTP".

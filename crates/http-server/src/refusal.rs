@@ -8,60 +8,13 @@ use axum::{
 use futures_util::FutureExt;
 
 use crate::{
-    application::Application,
-    report::{ErrorReport, LogCause, Reason},
+    application::{Application, Refusal},
+    report::ErrorReport,
     request_id::RequestId,
 };
 
 /// The placeholder for the id of the request in a prepared refusal.
 const PLACEHOLDER: &str = "00000000-0000-7000-8000-000000000000";
-
-/// The reason why the application has not answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The body did not arrive in time.
-    BodyTimeout,
-    /// The server has as many requests as it can answer.
-    Overload,
-    /// The caller sends requests too fast.
-    RateLimit { retry_after_seconds: u64 },
-    /// The application panicked.
-    Panic,
-}
-
-impl Refusal {
-    pub const fn status(self) -> StatusCode {
-        match self {
-            Self::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
-            Self::Overload => StatusCode::SERVICE_UNAVAILABLE,
-            Self::RateLimit { .. } => StatusCode::TOO_MANY_REQUESTS,
-            Self::Panic => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-
-    const fn retry_after_seconds(self) -> Option<u64> {
-        match self {
-            Self::Overload => Some(1),
-            Self::RateLimit { retry_after_seconds } => Some(retry_after_seconds),
-            Self::BodyTimeout | Self::Panic => None,
-        }
-    }
-
-    /// The entry for the log and the metrics, without the code, which depends on the form of the response.
-    fn report(self) -> ErrorReport {
-        let (refused, cause) = match self {
-            Self::BodyTimeout => (Some(Reason::BodyTimeout), None),
-            Self::Overload => (Some(Reason::Overload), Some(LogCause::new("overload"))),
-            Self::RateLimit { .. } => (Some(Reason::RateLimit), None),
-            Self::Panic => (None, Some(LogCause::new("panic"))),
-        };
-        ErrorReport {
-            codes: Vec::new(),
-            cause,
-            refused,
-        }
-    }
-}
 
 /// Refuses a request in the form that the application has for it.
 pub fn refuse<A: Application, B>(request: &Request<B>, refusal: Refusal) -> Response {
