@@ -7,6 +7,7 @@
 mod check;
 mod environment;
 mod known;
+mod layer;
 mod layers;
 mod redact;
 mod sentence;

@@ -32,7 +32,8 @@ pub(super) enum Command {
     /// into the history again.
     ///
     /// Exit codes: 0 if the data is erased, also when it was erased before and nothing was added since: then the
-    /// time of that is printed and nothing is written; 1 if there is no such client; 2 without a terminal and without --yes.
+    /// time of that is printed and nothing is written; 1 if there is no such client; 2 without a terminal and without
+    /// --yes.
     Erase(Which),
 }
 

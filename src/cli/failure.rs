@@ -4,12 +4,12 @@ use std::error::Error;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write, stderr};
+use std::time::SystemTime;
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 use tokio::signal::unix::SignalKind;
 
-use super::store;
 use crate::config::{ConfigError, LogFormat};
 use clientele_core::text::escaped;
 
@@ -73,7 +73,7 @@ impl Failure {
         let line = match format {
             LogFormat::Text => format!("clientele: {self}"),
             LogFormat::Json => json!({
-                "timestamp": store::now().to_rfc3339_opts(SecondsFormat::Micros, true),
+                "timestamp": DateTime::<Utc>::from(SystemTime::now()).to_rfc3339_opts(SecondsFormat::Micros, true),
                 "level": "ERROR",
                 "message": self.to_string(),
                 "target": "clientele::cli",

@@ -4,12 +4,10 @@ use std::net::IpAddr;
 
 use figment::value::Dict;
 
-use super::layers::{ENVIRONMENT, Layer, insert};
+use super::layer::{ENVIRONMENT, Layer, PREFIX, insert};
 use super::redact::is_path;
 use super::{ConfigError, known};
 
-/// The prefix of environment variables.
-pub(super) const PREFIX: &str = "CLIENTELE_";
 /// Names the file to read, so it can't be a setting itself.
 const FILE_VARIABLE: &str = "CLIENTELE_CONFIG";
 /// The name that hosting platforms use. `CLIENTELE_DATABASE_URL` wins when both are set.

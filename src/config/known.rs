@@ -6,7 +6,7 @@ use figment::Figment;
 use figment::error::Kind;
 
 use super::Config;
-use super::layers::Layer;
+use super::layer::Layer;
 
 /// The keys of a setting, from its section to its own key.
 pub(super) type Path = Vec<String>;

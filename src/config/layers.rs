@@ -5,62 +5,12 @@
 use std::path::Path;
 
 use figment::error::{Actual, Kind};
-use figment::value::{Dict, Map, Value};
-use figment::{Figment, Metadata, Profile, Provider, Source};
+use figment::value::{Dict, Value};
+use figment::{Figment, Profile, Provider};
 
+use super::layer::Layer;
 use super::{Config, ConfigError, check, environment, redacted, sentence};
 use clientele_core::network::ListenAddress;
-
-pub(super) const ENVIRONMENT: &str = "the environment";
-const COMMAND_LINE: &str = "the command line";
-
-/// One source of settings: a file, a variable or a flag.
-pub(super) struct Layer {
-    /// Stands in error messages.
-    name: String,
-    /// Stands in the printed configuration.
-    origin: String,
-    settings: Dict,
-}
-
-impl Layer {
-    /// A layer with one text.
-    pub(super) fn text(name: &str, origin: String, path: &[String], text: &str) -> Self {
-        let mut settings = Dict::new();
-        insert(&mut settings, path, text);
-        Self {
-            name: name.to_owned(),
-            origin,
-            settings,
-        }
-    }
-
-    fn flag(path: &[String], text: &str) -> Self {
-        Self::text(COMMAND_LINE, COMMAND_LINE.to_owned(), path, text)
-    }
-}
-
-impl Provider for &Layer {
-    fn metadata(&self) -> Metadata {
-        Metadata::from(self.name.clone(), Source::Custom(self.origin.clone()))
-    }
-
-    fn data(&self) -> figment::Result<Map<Profile, Dict>> {
-        Ok(Profile::Default.collect(self.settings.clone()))
-    }
-}
-
-/// Inserts a text at its path. Returns false when the same name is used both as a section and as a value.
-pub(super) fn insert(section: &mut Dict, path: &[String], text: &str) -> bool {
-    match path {
-        [] => false,
-        [key] => section.insert(key.clone(), Value::from(text)).is_none(),
-        [key, rest @ ..] => match section.entry(key.clone()).or_insert_with(|| Value::from(Dict::new())) {
-            Value::Dict(_, inner) => insert(inner, rest, text),
-            _ => false,
-        },
-    }
-}
 
 /// The source of each setting's value.
 #[derive(Debug)]
@@ -96,8 +46,8 @@ pub struct Flags {
     /// sqlite:FILE or postgres://… [env: DATABASE_URL] [default: sqlite:clientele.db]
     #[arg(long, global = true, value_name = "URL")]
     pub database_url: Option<String>,
-    /// Any setting, as in --set log.format=json or --set 'http.trusted_proxies=["10.0.0.0/8"]'; can be repeated. A later
-    /// one overrides an earlier one.
+    /// Any setting, as in --set log.format=json or --set 'http.trusted_proxies=["10.0.0.0/8"]'; can be repeated.
+    /// A later one overrides an earlier one.
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }

@@ -5,9 +5,8 @@ use figment::Figment;
 use figment::error::Kind;
 use figment::value::Value;
 
-use super::environment::PREFIX;
 use super::known;
-use super::layers::ENVIRONMENT;
+use super::layer::{ENVIRONMENT, PREFIX};
 
 /// The library's description of a list.
 pub(super) const LIST: &str = "a sequence";
