@@ -6,11 +6,11 @@ mod address;
 mod availability;
 mod backup;
 mod batch;
-mod bounds;
 mod collector;
 mod connect;
 mod connection;
 mod dialect;
+mod interrupter;
 mod metrics;
 mod probe;
 mod settings;
@@ -217,7 +217,7 @@ impl Database {
             inner,
             dialect: self.writer.dialect,
             pooled: false,
-            bounds: None,
+            interrupter: None,
             availability: self.writer.availability.clone(),
             metrics: self.writer.metrics.clone(),
         };

@@ -23,7 +23,7 @@ use clientele_core::{
     text::has_control_characters,
 };
 use clientele_domain::enums::Reason;
-use connection::{Idle, Server};
+use connection::{IdleConnections, Server};
 use reply::Stage;
 
 /// In characters. A header line has at most 998 bytes, and non-ASCII text is folded.
@@ -32,7 +32,7 @@ const LONGEST_SUBJECT: usize = 255;
 pub(super) struct Email {
     from: Mailbox,
     server: Server,
-    idle: Idle,
+    idle: IdleConnections,
     timeout: Duration,
 }
 
@@ -70,7 +70,7 @@ impl Email {
         Ok(Self {
             from,
             server: Server::new(settings)?,
-            idle: Idle::new(usize::try_from(concurrency).unwrap_or(usize::MAX)),
+            idle: IdleConnections::new(usize::try_from(concurrency).unwrap_or(usize::MAX)),
             timeout: Duration::from_secs(settings.timeout_seconds),
         })
     }

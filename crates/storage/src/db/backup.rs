@@ -44,7 +44,7 @@ impl Database {
         if self.file.as_ref().is_some_and(|database| database.reserves(file)) {
             return Err(BackupError::Reserved);
         }
-        let copy = Unfinished::create(file)?;
+        let copy = UnfinishedCopy::create(file)?;
         self.copy_to(&copy.path).await?;
         copy.publish(file)
     }
@@ -60,13 +60,13 @@ impl Database {
 
 /// An incomplete copy, in a temporary folder next to its final name. Dropping it removes both, so that SQLite can't
 /// create the file afterwards.
-struct Unfinished {
+struct UnfinishedCopy {
     path: PathBuf,
     temporary: PathBuf,
     folder: PathBuf,
 }
 
-impl Unfinished {
+impl UnfinishedCopy {
     fn create(file: &Path) -> io::Result<Self> {
         let folder = match file.parent() {
             Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -106,7 +106,7 @@ impl Unfinished {
     }
 }
 
-impl Drop for Unfinished {
+impl Drop for UnfinishedCopy {
     fn drop(&mut self) {
         // Removal fails if a file is created meanwhile.
         for _ in 0..REMOVALS {

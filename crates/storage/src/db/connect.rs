@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::{
     Connection, Database, DatabaseSettings, Dialect,
     availability::Availability,
-    bounds::Bounds,
+    interrupter::Interrupter,
     metrics::Metrics,
     probe::Probe,
     settings::{Purpose, options},
@@ -61,11 +61,11 @@ async fn connect_pool(
     outage: &Arc<AtomicBool>,
 ) -> Result<Connection<DatabaseConnection>> {
     let dialect = Dialect::of(url);
-    let bounds =
-        (dialect == Dialect::Sqlite).then(|| Bounds::new(Duration::from_secs(settings.request_timeout_seconds)));
+    let interrupter =
+        (dialect == Dialect::Sqlite).then(|| Interrupter::new(Duration::from_secs(settings.request_timeout_seconds)));
     let begun = Instant::now();
     let inner = loop {
-        let options = options(url, settings, purpose, bounds.clone(), outage);
+        let options = options(url, settings, purpose, interrupter.clone(), outage);
         match sea_orm::Database::connect(options).await.map_err(Error::from) {
             Err(Error::Conflict) if begun.elapsed() < LOCK_TIMEOUT => {
                 let pause = rand::rng().random_range(Duration::ZERO..LOCK_PAUSE);
@@ -78,7 +78,7 @@ async fn connect_pool(
         inner,
         dialect,
         pooled: true,
-        bounds,
+        interrupter,
         availability: None,
         metrics: Metrics::default(),
     })
@@ -246,11 +246,16 @@ impl Database {
     async fn end_statements(&self) {
         let begun = Instant::now();
         loop {
-            if let Some(readers) = &self.reader.bounds {
-                readers.end_all();
+            if let Some(readers) = &self.reader.interrupter {
+                readers.interrupt_all();
             }
-            if let Some(writer) = self.writer.bounds.as_ref().filter(|_| begun.elapsed() > CLOSE_GRACE) {
-                writer.end_all();
+            if let Some(writer) = self
+                .writer
+                .interrupter
+                .as_ref()
+                .filter(|_| begun.elapsed() > CLOSE_GRACE)
+            {
+                writer.interrupt_all();
             }
             sleep(CLOSE_PAUSE).await;
         }

@@ -11,7 +11,7 @@ use sea_orm::{
 use super::{
     Dialect,
     availability::Availability,
-    bounds::Bounds,
+    interrupter::Interrupter,
     metrics::{Metrics, UsageGuard},
     probe::Access,
     transaction::TransactionConnection,
@@ -29,7 +29,7 @@ pub struct Connection<C> {
     /// True when each statement takes a connection of its own. A request may use only some at once.
     pub(super) pooled: bool,
     /// Interrupts statements where the database has no timeout.
-    pub(super) bounds: Option<Bounds>,
+    pub(super) interrupter: Option<Interrupter>,
     pub(super) availability: Option<Arc<Availability>>,
     pub(super) metrics: Metrics,
 }
@@ -65,8 +65,8 @@ impl<C: ConnectionTrait> Connection<C> {
     {
         let _permit = self.permit().await;
         let run = || async {
-            match &self.bounds {
-                Some(bounds) => bounds.run(&statement).await,
+            match &self.interrupter {
+                Some(interrupter) => interrupter.run(&statement).await,
                 None => Ok(statement().await?),
             }
         };

@@ -19,7 +19,7 @@ use sea_orm::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Dialect, address, bounds::Bounds};
+use super::{Dialect, address, interrupter::Interrupter};
 use clientele_core::budget::Connections;
 
 /// The lock timeout on PostgreSQL: a transaction that holds a lock for longer must not block every connection.
@@ -123,13 +123,13 @@ fn session(postgres: PgConnectOptions, settings: &DatabaseSettings, looking: boo
     }
 }
 
-/// The options of a pool. `bounds` interrupt statements on SQLite; `outage` is set while the database is known to be
-/// unreachable.
+/// The options of a pool. `interrupter` interrupts statements on SQLite; `outage` is set while the database is known to
+/// be unreachable.
 pub(super) fn options(
     url: &str,
     settings: &DatabaseSettings,
     purpose: Purpose,
-    bounds: Option<Bounds>,
+    interrupter: Option<Interrupter>,
     outage: &Arc<AtomicBool>,
 ) -> ConnectOptions {
     let read_only = purpose != Purpose::Writing;
@@ -181,10 +181,10 @@ pub(super) fn options(
             Box::pin(async move { Ok(is_usable) })
         })
     });
-    if let Some(bounds) = bounds {
+    if let Some(interrupter) = interrupter {
         options.map_sqlx_sqlite_pool_opts(move |pool| {
-            let bounds = bounds.clone();
-            pool.after_connect(move |connection, _| Box::pin(bounds.clone().watch(connection)))
+            let interrupter = interrupter.clone();
+            pool.after_connect(move |connection, _| Box::pin(interrupter.clone().watch(connection)))
         });
     }
     options

@@ -25,9 +25,9 @@ use clientele_domain::enums::Reason;
 /// Servers close idle connections after minutes; a shorter limit avoids using a closed one.
 const LONGEST_IDLE: Duration = Duration::from_secs(60);
 /// The part of an attempt's time for connecting to one of the server's addresses, or for checking a kept connection.
-const SHARE: u32 = 3;
+const TIME_SHARE: u32 = 3;
 /// The maximum length of a reply in bytes, including the overhead of encryption: a hundred times that of usual replies.
-const LONGEST_ANSWER: usize = 32 * 1024;
+const LONGEST_REPLY: usize = 32 * 1024;
 
 /// The mail server and the settings to reach it.
 pub(super) struct Server {
@@ -65,10 +65,10 @@ impl Server {
             // The library supports implicit TLS only on connections that it opened itself.
             Tls::Wrapper(parameters) => {
                 let (address, tls) = ((self.host.as_str(), self.port), Some(parameters.clone()));
-                AsyncSmtpConnection::connect_tokio1(address, Some(limit / SHARE), &self.hello, tls, None).await
+                AsyncSmtpConnection::connect_tokio1(address, Some(limit / TIME_SHARE), &self.hello, tls, None).await
             }
             _ => {
-                let stream = Box::new(GuardedStream::new(self.reach(limit / SHARE).await?));
+                let stream = Box::new(GuardedStream::new(self.connect_tcp(limit / TIME_SHARE).await?));
                 AsyncSmtpConnection::connect_with_transport(stream, &self.hello).await
             }
         };
@@ -76,7 +76,7 @@ impl Server {
         if let Tls::Required(parameters) = &self.tls {
             if !connection.can_starttls() {
                 let detail = "the mail server doesn't offer STARTTLS".to_owned();
-                return Err(reply::down(Reason::Tls, Some(detail)));
+                return Err(reply::provider_down(Reason::Tls, Some(detail)));
             }
             connection
                 .starttls(parameters.clone(), &self.hello)
@@ -93,10 +93,10 @@ impl Server {
     }
 
     /// Connects to the first of the server's addresses that answers, each within `limit`.
-    async fn reach(&self, limit: Duration) -> Result<TcpStream, Outcome> {
-        let failed = |error: io::Error| reply::down(Reason::Connection, root_cause(&error));
+    async fn connect_tcp(&self, limit: Duration) -> Result<TcpStream, Outcome> {
+        let failed = |error: io::Error| reply::provider_down(Reason::Connection, root_cause(&error));
         let addresses = lookup_host((self.host.as_str(), self.port)).await.map_err(failed)?;
-        let mut outcome = reply::down(Reason::Connection, Some("the host has no address".to_owned()));
+        let mut outcome = reply::provider_down(Reason::Connection, Some("the host has no address".to_owned()));
         for address in addresses {
             outcome = match timeout(limit, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => {
@@ -126,12 +126,12 @@ fn parameters(settings: &EmailSettings) -> Result<TlsParameters, SettingsError> 
 }
 
 /// Connections without a message. A connection is added only after every command on it has been answered.
-pub(super) struct Idle {
+pub(super) struct IdleConnections {
     connections: Mutex<Vec<(AsyncSmtpConnection, Instant)>>,
     most: usize,
 }
 
-impl Idle {
+impl IdleConnections {
     pub(super) fn new(most: usize) -> Self {
         Self {
             connections: Mutex::default(),
@@ -155,7 +155,7 @@ impl Idle {
             connections.pop()
         };
         let (mut connection, _) = kept?;
-        let answer = timeout(limit / SHARE, connection.command(Rset)).await;
+        let answer = timeout(limit / TIME_SHARE, connection.command(Rset)).await;
         if matches!(answer, Ok(Ok(response)) if response.has_code(250)) {
             return Some(connection);
         }
@@ -192,7 +192,7 @@ impl GuardedStream {
         let mut buffer = ReadBuf::new(&mut space);
         ready!(Pin::new(&mut self.tcp).poll_read(context, &mut buffer))?;
         self.received += buffer.filled().len();
-        if self.received > LONGEST_ANSWER {
+        if self.received > LONGEST_REPLY {
             return Poll::Ready(Err(io::Error::other("the answer is too long")));
         }
         self.pending.extend_from_slice(buffer.filled());

@@ -35,7 +35,7 @@ pub(super) fn checked(
         // An unexpected reply means that the two sides are out of step.
         Ok(response) => {
             let detail = format!("an answer out of turn: {}", response.code());
-            Err((down(Reason::ProviderError, Some(detail)), false))
+            Err((provider_down(Reason::ProviderError, Some(detail)), false))
         }
         Err(error) => {
             let code = error.status().map(u16::from);
@@ -46,7 +46,7 @@ pub(super) fn checked(
 
 pub(super) fn outcome(stage: Stage, error: &Error) -> Outcome {
     let Some(code) = error.status().map(u16::from) else {
-        return without_code(stage, error);
+        return without_reply(stage, error);
     };
     let text = error.source().map(ToString::to_string).unwrap_or_default();
     let detail = cleaned(&format!("{code} {text}"));
@@ -57,8 +57,8 @@ pub(super) fn outcome(stage: Stage, error: &Error) -> Outcome {
     let about_message = matches!(stage, Stage::Sender | Stage::Recipient | Stage::Message);
     match code {
         530 | 534 | 535 | 538 => Outcome::Unusable(failure(Reason::Credentials)),
-        _ if stage == Stage::Encryption => down(Reason::Tls, detail),
-        421 => down(Reason::Deferred, detail),
+        _ if stage == Stage::Encryption => provider_down(Reason::Tls, detail),
+        421 => provider_down(Reason::Deferred, detail),
         // A full mailbox or a greylist says nothing about the next message.
         400..=499 => failure(Reason::Deferred).deferred(!matches!(stage, Stage::Recipient | Stage::Message)),
         _ if about_message => Outcome::Refused(failure(Reason::Refused)),
@@ -68,7 +68,7 @@ pub(super) fn outcome(stage: Stage, error: &Error) -> Outcome {
     }
 }
 
-fn without_code(stage: Stage, error: &Error) -> Outcome {
+fn without_reply(stage: Stage, error: &Error) -> Outcome {
     let detail = root_cause(error);
     let reason = if error.is_timeout() {
         Reason::Timeout
@@ -83,16 +83,16 @@ fn without_code(stage: Stage, error: &Error) -> Outcome {
     } else {
         Reason::Connection
     };
-    down(reason, detail)
+    provider_down(reason, detail)
 }
 
 pub(super) fn timeout(limit: Duration) -> Outcome {
-    down(
+    provider_down(
         Reason::Timeout,
         Some(format!("no answer within {} s", limit.as_secs_f32())),
     )
 }
 
-pub(super) fn down(reason: Reason, detail: Option<String>) -> Outcome {
+pub(super) fn provider_down(reason: Reason, detail: Option<String>) -> Outcome {
     Failure { reason, detail }.deferred(true)
 }

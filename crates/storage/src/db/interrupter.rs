@@ -27,14 +27,14 @@ const INTERRUPTED: &str = "9";
 
 /// Interrupts the statements of all connections of a pool. Clones share it.
 #[derive(Clone, Debug)]
-pub(super) struct Bounds {
+pub(super) struct Interrupter {
     longest: Duration,
     /// The number of interruptions so far.
     ended: Arc<AtomicU64>,
     sweeping: Arc<AtomicBool>,
 }
 
-impl Bounds {
+impl Interrupter {
     pub fn new(longest: Duration) -> Self {
         Self {
             longest,
@@ -46,11 +46,14 @@ impl Bounds {
     /// Makes the statements of this connection interruptible.
     pub async fn watch(self, connection: &mut sqlx::SqliteConnection) -> Result<(), sqlx::Error> {
         let mut seen = self.ended.load(Ordering::Relaxed);
-        let go_on = move || {
+        let keep_running = move || {
             let ended = self.ended.load(Ordering::Relaxed);
             std::mem::replace(&mut seen, ended) == ended
         };
-        connection.lock_handle().await?.set_progress_handler(STEPS, go_on);
+        connection
+            .lock_handle()
+            .await?
+            .set_progress_handler(STEPS, keep_running);
         Ok(())
     }
 
@@ -68,7 +71,7 @@ impl Bounds {
                 Ok(Err(error)) if is_interrupted(&error) => {}
                 Ok(outcome) => return Ok(outcome?),
                 Err(_) => {
-                    self.end_all();
+                    self.interrupt_all();
                     return Err(Error::TimedOut);
                 }
             }
@@ -76,30 +79,30 @@ impl Bounds {
     }
 
     /// Interrupts all running statements.
-    pub(super) fn end_all(&self) {
+    pub(super) fn interrupt_all(&self) {
         self.ended.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn end_all_soon(&self) {
+    fn interrupt_all_soon(&self) {
         let Ok(runtime) = Handle::try_current() else { return };
         if !self.sweeping.swap(true, Ordering::Relaxed) {
-            let bounds = self.clone();
+            let interrupter = self.clone();
             runtime.spawn(async move {
                 tokio::time::sleep(SWEEP).await;
-                bounds.sweeping.store(false, Ordering::Relaxed);
-                bounds.end_all();
+                interrupter.sweeping.store(false, Ordering::Relaxed);
+                interrupter.interrupt_all();
             });
         }
     }
 }
 
-/// Interrupts an abandoned statement when dropped with bounds set.
-struct Abandoned<'a>(Option<&'a Bounds>);
+/// Interrupts an abandoned statement when dropped with an interrupter.
+struct Abandoned<'a>(Option<&'a Interrupter>);
 
 impl Drop for Abandoned<'_> {
     fn drop(&mut self) {
-        if let Some(bounds) = self.0 {
-            bounds.end_all_soon();
+        if let Some(interrupter) = self.0 {
+            interrupter.interrupt_all_soon();
         }
     }
 }
@@ -192,10 +195,10 @@ mod tests {
         let database = database(&folder, 1, 60).await;
         let long =
             "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 300000) SELECT count(*) FROM n";
-        let bounds = database.reader.bounds.clone().expect("readers on SQLite have bounds");
+        let interrupter = database.reader.interrupter.clone().expect("readers on SQLite have one");
         let ending = async {
             for _ in 0..5 {
-                bounds.end_all();
+                interrupter.interrupt_all();
                 tokio::task::yield_now().await;
             }
         };
