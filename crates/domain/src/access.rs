@@ -2,15 +2,14 @@
 
 mod account;
 mod accounts;
+mod change;
 mod coalescing_cache;
 mod credential_cache;
-mod first;
 mod grant;
 pub mod hash_queue;
 mod in_flight;
 mod listing;
 pub mod password;
-mod present;
 mod token;
 mod user;
 
@@ -20,9 +19,8 @@ pub use crate::caller::{
 pub use account::Account;
 pub use accounts::{Accounts, Attempt};
 pub use coalescing_cache::Clock;
-pub use first::FIRST;
 pub use in_flight::SignInError;
 pub use listing::Listing;
 pub use password::RequestPlace;
 pub use token::{BY_CREATION, CreateToken, MOST_DAYS, PREFIX, RevokeToken, Token};
-pub use user::{BY_NAME, ChangePassword, DeleteUser, UpsertUser, User};
+pub use user::{BY_NAME, ChangePassword, DeleteUser, FIRST, UpsertUser, User};

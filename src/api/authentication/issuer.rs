@@ -21,7 +21,7 @@ pub use self::published::PublishedKeys;
 use super::JwtSettings;
 use clientele_domain::{
     access::Account,
-    caller::{CallerKind, Permission, Rights, Sets},
+    caller::{Permission, Rights, Sets},
 };
 
 const MOST: u64 = 20_000;
@@ -207,12 +207,8 @@ impl Issuer {
         if role.is_some_and(|role| !is_plain(role, LONGEST_ROLE)) {
             return Err("no usable role");
         }
-        Ok(Account::of_issuer(
-            CallerKind::Issuer,
-            subject,
-            role,
-            rights(claims.get(&self.settings.permissions_claim)),
-        ))
+        let rights = rights(claims.get(&self.settings.permissions_claim));
+        Ok(Account::of_issuer(subject, role, rights))
     }
 }
 

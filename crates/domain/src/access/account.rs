@@ -5,8 +5,11 @@ use std::sync::Arc;
 use chrono::{DateTime, Utc};
 use entity::{api_token, api_user};
 
-use crate::caller::{Api, Caller, CallerKind, Permission, Permissions, Rights, Sets};
-use clientele_core::{error::Result, secret::Secret};
+use crate::caller::{Caller, CallerKind, Door, Permission, Permissions, Rights, Sets};
+use clientele_core::{
+    error::{Error, Result},
+    secret::Secret,
+};
 
 /// A user, or the bearer of a token.
 #[derive(Debug)]
@@ -23,38 +26,11 @@ pub struct Account {
 }
 
 impl Account {
-    pub(super) fn of_user(row: &api_user::Model) -> Result<Self> {
-        Ok(Self {
-            kind: CallerKind::User,
-            id: row.encoded_key.as_str().into(),
-            name: row.name.as_str().into(),
-            role: row.role.as_deref().map(Into::into),
-            rights: Arc::new(user_rights(row)?),
-            password_hash: Secret::new(row.password_hash.as_str()),
-            active: row.active,
-            expires_at: None,
-        })
-    }
-
-    pub(super) fn of_token(row: &api_token::Model) -> Result<Self> {
-        Ok(Self {
-            kind: CallerKind::Token,
-            id: row.encoded_key.as_str().into(),
-            name: row.name.as_str().into(),
-            role: row.role.as_deref().map(Into::into),
-            rights: Arc::new(token_rights(row)?),
-            password_hash: Secret::default(),
-            active: row.revoked_at.is_none(),
-            expires_at: row.expires_at,
-        })
-    }
-
-    /// The bearer of a token from the configured issuer.
-    pub fn of_issuer(kind: CallerKind, subject: &str, role: Option<&str>, rights: Rights) -> Self {
+    fn new(kind: CallerKind, id: &str, name: &str, role: Option<&str>, rights: Rights) -> Self {
         Self {
             kind,
-            id: subject.into(),
-            name: subject.into(),
+            id: id.into(),
+            name: name.into(),
             role: role.map(Into::into),
             rights: Arc::new(rights),
             password_hash: Secret::default(),
@@ -63,8 +39,43 @@ impl Account {
         }
     }
 
-    /// Returns the caller of a request that came through `api` with this account's credentials.
-    pub fn caller(&self, api: Api, request_id: Arc<str>) -> Caller {
+    pub(super) fn of_user(row: &api_user::Model) -> Result<Self> {
+        let rights = user_rights(row)?;
+        Ok(Self {
+            password_hash: Secret::new(row.password_hash.as_str()),
+            active: row.active,
+            ..Self::new(
+                CallerKind::User,
+                &row.encoded_key,
+                &row.name,
+                row.role.as_deref(),
+                rights,
+            )
+        })
+    }
+
+    pub(super) fn of_token(row: &api_token::Model) -> Result<Self> {
+        let rights = token_rights(row)?;
+        Ok(Self {
+            active: row.revoked_at.is_none(),
+            expires_at: row.expires_at,
+            ..Self::new(
+                CallerKind::Token,
+                &row.encoded_key,
+                &row.name,
+                row.role.as_deref(),
+                rights,
+            )
+        })
+    }
+
+    /// The bearer of a token from the configured issuer.
+    pub fn of_issuer(subject: &str, role: Option<&str>, rights: Rights) -> Self {
+        Self::new(CallerKind::Issuer, subject, subject, role, rights)
+    }
+
+    /// Returns the caller of a request that came through `door` with this account's credentials.
+    pub fn caller(&self, door: Door, request_id: Arc<str>) -> Caller {
         Caller {
             kind: self.kind,
             id: self.id.clone(),
@@ -98,7 +109,7 @@ pub(super) fn token_rights(row: &api_token::Model) -> Result<Rights> {
 
 /// Ignores permissions that only a later version knows.
 fn rights(permissions: &str, view_sets: Option<&str>, edit_sets: Option<&str>) -> Result<Rights> {
-    let names: Vec<&str> = serde_json::from_str(permissions).map_err(clientele_core::error::Error::internal)?;
+    let names: Vec<&str> = serde_json::from_str(permissions).map_err(Error::internal)?;
     Ok(Rights {
         permissions: names.into_iter().filter_map(Permission::parse).collect(),
         view_sets: Sets::of_column(view_sets)?,

@@ -3,16 +3,7 @@
 //!
 //! A change through this process takes effect at once, a change through another when the entry has aged.
 
-use std::{
-    fmt,
-    fmt::Write,
-    net::IpAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    time::Duration,
-};
+use std::{fmt, net::IpAddr, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use entity::api_token;
@@ -35,13 +26,8 @@ use crate::{
         throttle::{Charge, Throttle},
     },
 };
-use clientele_core::{
-    error::{Error, Result},
-    fair_queue::QueueFull,
-    secret::Secret,
-    text::has_control_characters,
-};
-use clientele_storage::db::{Database, Step, Transaction, Work};
+use clientele_core::{error::Result, fair_queue::QueueFull, secret::Secret, text::has_control_characters};
+use clientele_storage::db::Database;
 
 /// The limit of a user name, in bytes.
 pub const LONGEST_NAME: usize = 64;
@@ -101,20 +87,10 @@ impl Accounts {
         PasswordProof::new(self.credentials.hasher(), name, password, from, throttle)
     }
 
-    /// Writes users or tokens. Forgets cached accounts if a commit may have happened or the caller's stored rights
-    /// differ from the cached ones. After any other failure, such as an outage, the last known accounts stay usable.
-    pub(super) async fn write<W: Work>(&self, work: &W) -> Result<W::Output> {
-        let work = CommitTracker {
-            work,
-            may_commit: AtomicBool::new(false),
-        };
-        let outcome = self.db.write(&work).await;
-        let is_outdated = matches!(outcome, Err(Error::Unauthenticated | Error::Forbidden(_)));
-        if is_outdated || work.may_commit.into_inner() {
-            self.users.forget();
-            self.tokens.forget();
-        }
-        outcome
+    /// Invalidates all cached accounts.
+    pub(super) fn forget(&self) {
+        self.users.forget();
+        self.tokens.forget();
     }
 
     /// Returns the user if these credentials were verified lately and are still valid, at most `freshness` old. Hashes
@@ -247,7 +223,7 @@ impl Accounts {
                     may_look()?;
                 }
                 let load = async || {
-                    let hashed = api_token::Entity::find().filter(api_token::Column::TokenHash.eq(hex(&digest)));
+                    let hashed = api_token::Entity::find().filter(api_token::Column::TokenHash.eq(token_hash(token)));
                     let row = hashed.one(self.db.read()).await?;
                     row.as_ref().map(Account::of_token).transpose()
                 };
@@ -255,28 +231,6 @@ impl Accounts {
             }
         };
         Ok(read.found.clone().filter(|account| account.is_valid(now)))
-    }
-}
-
-/// Runs other work and records whether an attempt asked for a commit.
-struct CommitTracker<'a, W> {
-    work: &'a W,
-    may_commit: AtomicBool,
-}
-
-impl<W: Work> Work for CommitTracker<'_, W> {
-    type Output = W::Output;
-
-    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
-        let step = self.work.attempt(transaction).await;
-        if matches!(step, Ok(Step::Commit(_))) {
-            self.may_commit.store(true, Relaxed);
-        }
-        step
-    }
-
-    fn busy_error(&self) -> Option<Error> {
-        self.work.busy_error()
     }
 }
 
@@ -291,14 +245,7 @@ fn digest_of(token: &str) -> Digest {
 
 /// The stored form of a token.
 pub(super) fn token_hash(token: &str) -> String {
-    hex(&digest_of(token))
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    digest_of(token).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

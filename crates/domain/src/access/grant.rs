@@ -10,38 +10,36 @@ use clientele_core::{path, problem::ProblemCode};
 
 const MOST_SETS: usize = 1_000;
 
-/// The rights in an input, under the same names for users and tokens.
-pub(super) struct Sent<'a> {
-    pub permissions: &'a MaybeUndefined<Vec<Permission>>,
-    pub view_sets: &'a MaybeUndefined<Vec<String>>,
-    pub edit_sets: &'a MaybeUndefined<Vec<String>>,
-}
-
-impl Sent<'_> {
-    /// Returns the resulting rights. An absent member keeps its value; null means all sets.
-    pub fn rights(&self, stored: Option<&Rights>, problems: &mut Problems) -> Rights {
-        let permissions = problems.list("permissions", self.permissions, Permission::ALL.len());
-        let permissions = permissions.map(|list| list.iter().copied().collect());
-        let mut sets = |name, sent: &MaybeUndefined<Vec<String>>, stored: Option<&Sets>| match sent {
-            MaybeUndefined::Undefined => stored.cloned().unwrap_or(Sets::All),
-            MaybeUndefined::Null => Sets::All,
-            MaybeUndefined::Value(_) => {
-                let ids = problems.list(name, sent, MOST_SETS).unwrap_or_default();
-                let mut member = Scalars {
-                    scope: Vec::new(),
-                    problems,
-                };
-                let ids: BTreeSet<String> = ids.iter().filter(|id| member.fits(name, id, 32)).cloned().collect();
-                Sets::These(ids)
-            }
-        };
-        let view_sets = sets("viewSets", self.view_sets, stored.map(|rights| &rights.view_sets));
-        let edit_sets = sets("editSets", self.edit_sets, stored.map(|rights| &rights.edit_sets));
-        Rights {
-            permissions: permissions.unwrap_or_else(|| stored.map(|rights| rights.permissions).unwrap_or_default()),
-            view_sets,
-            edit_sets,
+/// Returns the rights that an input for a user or token results in. An absent member keeps its value; null means all
+/// sets.
+pub(super) fn rights(
+    permissions: &MaybeUndefined<Vec<Permission>>,
+    view_sets: &MaybeUndefined<Vec<String>>,
+    edit_sets: &MaybeUndefined<Vec<String>>,
+    stored: Option<&Rights>,
+    problems: &mut Problems,
+) -> Rights {
+    let permissions = problems.list("permissions", permissions, Permission::ALL.len());
+    let permissions = permissions.map(|list| list.iter().copied().collect());
+    let mut sets = |name, sent: &MaybeUndefined<Vec<String>>, stored: Option<&Sets>| match sent {
+        MaybeUndefined::Undefined => stored.cloned().unwrap_or(Sets::All),
+        MaybeUndefined::Null => Sets::All,
+        MaybeUndefined::Value(_) => {
+            let ids = problems.list(name, sent, MOST_SETS).unwrap_or_default();
+            let mut member = Scalars {
+                scope: Vec::new(),
+                problems,
+            };
+            let ids: BTreeSet<String> = ids.iter().filter(|id| member.fits(name, id, 32)).cloned().collect();
+            Sets::These(ids)
         }
+    };
+    let view_sets = sets("viewSets", view_sets, stored.map(|rights| &rights.view_sets));
+    let edit_sets = sets("editSets", edit_sets, stored.map(|rights| &rights.edit_sets));
+    Rights {
+        permissions: permissions.unwrap_or_else(|| stored.map(|rights| rights.permissions).unwrap_or_default()),
+        view_sets,
+        edit_sets,
     }
 }
 

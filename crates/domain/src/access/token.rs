@@ -1,28 +1,44 @@
-//! Stored API tokens, the tokens that callers see, and the audit records of their changes. The submodules change
-//! tokens.
+//! API tokens: lists, creation and revocation.
 
-mod create;
-mod revoke;
-
-use chrono::{DateTime, Utc};
+use async_graphql::{InputObject, MaybeUndefined};
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use entity::api_token;
+use rand::Rng;
+use sea_orm::EntityTrait;
 
-pub use self::{
-    create::{CreateToken, MOST_DAYS, PREFIX},
-    revoke::RevokeToken,
-};
 use super::{
     Accounts,
-    account::token_rights,
+    account::{permissions_column, token_rights},
+    accounts::token_hash,
+    change::{AccountInput, Applied, Record},
+    grant::{may_give, may_give_role, rights, role},
     listing::{self, Listing},
 };
-use crate::audit::{Action, Chain, Change, Members, Subject};
-use crate::caller::{Caller, Permission, Rights};
-use clientele_core::error::Result;
+use crate::{
+    audit::{Action, Members, Subject},
+    caller::{Caller, Permission, Rights},
+    member::{Problems, Scalars, TEXT_LIMIT},
+};
+use clientele_core::{
+    error::Result,
+    path,
+    problem::{Problem, ProblemCode},
+    scalar::{self, new_key},
+    secret::Secret,
+    text::{has_control_characters, is_blank},
+};
 use clientele_storage::{
     db::Transaction,
     paging::{Asked, Cursor, Order, Window},
 };
+
+/// The prefix of every token, so that a leaked one can be recognised.
+pub const PREFIX: &str = "clt_";
+
+/// A token that expires does so within five years, including any leap days. No rotation policy allows longer: a later
+/// date is a mistake, and would in effect mean no expiry.
+pub const MOST_DAYS: i64 = 1_827;
 
 /// Orders tokens by their keys, which grow with time.
 pub static BY_CREATION: Order = Order {
@@ -52,6 +68,38 @@ impl Token {
     }
 }
 
+/// Creates a token.
+#[derive(InputObject, Clone, Debug)]
+#[graphql(name = "CreateTokenInput")]
+pub struct CreateToken {
+    /// What the token is for, up to 255 characters.
+    pub name: String,
+    /// The permissions of the bearer. You can't give permissions that you don't have.
+    pub permissions: Vec<Permission>,
+    /// The custom field sets, by their ids, whose values the bearer can see in addition to those it can change. All
+    /// sets by default.
+    pub view_sets: Option<Vec<String>>,
+    /// The custom field sets, by their ids, whose values the bearer can change. All sets by default.
+    pub edit_sets: Option<Vec<String>>,
+    /// The role that sets the limits in the configuration. The general limits by default. To give a role other than
+    /// your own, you need every right.
+    pub role: Option<String>,
+    /// When the token expires, at most five years ahead. By default it is valid until it is revoked.
+    pub expires_at: Option<scalar::DateTime>,
+    /// Returned unchanged in the payload.
+    pub client_mutation_id: Option<String>,
+}
+
+/// Revokes a token.
+#[derive(InputObject, Clone, Debug)]
+#[graphql(name = "RevokeTokenInput")]
+pub struct RevokeToken {
+    /// The key of the token.
+    pub encoded_key: String,
+    /// Returned unchanged in the payload.
+    pub client_mutation_id: Option<String>,
+}
+
 impl Accounts {
     /// Returns a page of all tokens in order of creation, including revoked and expired ones.
     pub async fn tokens(&self, caller: &Caller, window: &Window, asked: Asked) -> Result<Listing<Token>> {
@@ -64,31 +112,189 @@ impl Accounts {
         caller.require(Permission::ManageUsers)?;
         listing::by_key::<api_token::Entity, _>(&self.db, keys, Token::of).await
     }
+
+    /// Creates a token and returns it with its text, which is shown only this once and kept nowhere.
+    pub async fn create_token(
+        &self,
+        caller: &Caller,
+        input: &CreateToken,
+        now: DateTime<Utc>,
+    ) -> Result<Result<(Token, Secret), Vec<Problem>>> {
+        caller.needs(Permission::ManageUsers)?;
+        let mut bytes = [0; 32];
+        rand::rng().fill_bytes(&mut bytes);
+        let text = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes));
+        let token = self.change(caller, &NewToken { input, text: &text }, now).await?;
+        Ok(token.map(|token| (token, Secret::new(text))))
+    }
+
+    /// Revokes a token. One that is revoked already stays as it is.
+    pub async fn revoke_token(
+        &self,
+        caller: &Caller,
+        input: &RevokeToken,
+        now: DateTime<Utc>,
+    ) -> Result<Result<Token, Vec<Problem>>> {
+        caller.needs(Permission::ManageUsers)?;
+        self.change(caller, input, now).await
+    }
 }
 
-/// Records the members that changed under their API names, without the token itself.
-async fn record(
-    accounts: &Accounts,
-    transaction: &Transaction,
-    caller: &Caller,
-    before: Option<&api_token::Model>,
-    after: &api_token::Model,
-    now: DateTime<Utc>,
-) -> Result<()> {
+struct NewToken<'a> {
+    input: &'a CreateToken,
+    text: &'a str,
+}
+
+impl AccountInput for NewToken<'_> {
+    type Output = Token;
+
+    async fn apply(
+        &self,
+        caller: &Caller,
+        transaction: &Transaction,
+        now: DateTime<Utc>,
+    ) -> Result<Result<Applied<Token>, Vec<Problem>>> {
+        caller.needs(Permission::ManageUsers)?;
+        let token = match check(caller, self.input, self.text, now) {
+            Ok(token) => token,
+            Err(problems) => return Ok(Err(problems)),
+        };
+        transaction.put::<api_token::Entity>(&[&token.row]).await?;
+        let record = Some(record(None, &token.row));
+        Ok(Ok(Applied { output: token, record }))
+    }
+}
+
+fn check(caller: &Caller, input: &CreateToken, text: &str, now: DateTime<Utc>) -> Result<Token, Vec<Problem>> {
+    let CreateToken {
+        name,
+        permissions,
+        view_sets,
+        edit_sets,
+        role: sent_role,
+        expires_at,
+        client_mutation_id: _,
+    } = input;
+    let permissions = MaybeUndefined::Value(permissions.clone());
+    let [view_sets, edit_sets] = [view_sets, edit_sets].map(|sets| given(sets.clone()));
+    let mut problems = Problems::default();
+    check_name(name, &mut problems);
+    let rights = rights(&permissions, &view_sets, &edit_sets, None, &mut problems);
+    may_give(caller, &rights, &mut problems);
+    let role = role(&given(sent_role.clone()), None, &mut problems);
+    may_give_role(caller, role.as_deref(), &mut problems);
+    let expires_at = expires_at.map(|end| end.0.trunc_subsecs(6));
+    check_end(expires_at, now, &mut problems);
+    if !problems.0.is_empty() {
+        return Err(problems.0);
+    }
+    let row = api_token::Model {
+        encoded_key: new_key(),
+        name: name.clone(),
+        token_hash: token_hash(text),
+        permissions: permissions_column(rights.permissions),
+        view_sets: rights.view_sets.to_column(),
+        edit_sets: rights.edit_sets.to_column(),
+        role,
+        expires_at,
+        revoked_at: None,
+        created_by: caller.name.to_string(),
+        created_by_kind: Some(caller.kind.as_str().to_owned()),
+        created_by_id: Some(caller.id.to_string()),
+        created_at: now,
+    };
+    Ok(Token { row, rights })
+}
+
+fn given<T>(member: Option<T>) -> MaybeUndefined<T> {
+    member.map_or(MaybeUndefined::Undefined, MaybeUndefined::Value)
+}
+
+fn check_name(name: &str, problems: &mut Problems) {
+    let mut member = Scalars {
+        scope: Vec::new(),
+        problems,
+    };
+    if is_blank(name) {
+        member.refuse(ProblemCode::Blank, "name", "name is required and must not be blank.");
+    } else if has_control_characters(name) {
+        // NUL can't be stored, as in user names.
+        let code = match name.contains('\0') {
+            true => ProblemCode::Malformed,
+            false => ProblemCode::InvalidCharacter,
+        };
+        member.refuse(code, "name", "name must not contain control characters.");
+    } else {
+        member.fits("name", name, TEXT_LIMIT);
+    }
+}
+
+fn check_end(expires_at: Option<DateTime<Utc>>, now: DateTime<Utc>, problems: &mut Problems) {
+    let Some(end) = expires_at else { return };
+    if end <= now {
+        let message = "expiresAt must be in the future.";
+        problems.add(ProblemCode::Invalid, path!["expiresAt"], message);
+    } else if end > now + TimeDelta::days(MOST_DAYS) {
+        let message = format!(
+            "expiresAt must be at most five years ({MOST_DAYS} days) ahead: omit it for a token that ends when it is \
+             revoked."
+        );
+        problems.add(ProblemCode::Invalid, path!["expiresAt"], message);
+    }
+}
+
+impl AccountInput for RevokeToken {
+    type Output = Token;
+
+    async fn apply(
+        &self,
+        caller: &Caller,
+        transaction: &Transaction,
+        now: DateTime<Utc>,
+    ) -> Result<Result<Applied<Token>, Vec<Problem>>> {
+        caller.needs(Permission::ManageUsers)?;
+        let refuse = |code, message: &'static str| Ok(Err(vec![Problem::new(code, path!["encodedKey"], message)]));
+        if has_control_characters(&self.encoded_key) {
+            let message = "encodedKey must not contain control characters.";
+            return refuse(ProblemCode::InvalidCharacter, message);
+        }
+        let stored = api_token::Entity::find_by_id(&*self.encoded_key);
+        let Some(before) = stored.one(transaction).await? else {
+            let message = "There is no token with this key: the query tokens lists those there are.";
+            return refuse(ProblemCode::NotFound, message);
+        };
+        if before.revoked_at.is_some() {
+            let output = Token::of(before)?;
+            return Ok(Ok(Applied { output, record: None }));
+        }
+        if !caller.rights.cover(&token_rights(&before)?) {
+            let message = "This token has rights that you don't have: you can't revoke it.";
+            return refuse(ProblemCode::Forbidden, message);
+        }
+        let row = api_token::Model {
+            revoked_at: Some(now),
+            ..before.clone()
+        };
+        transaction.put::<api_token::Entity>(&[&row]).await?;
+        let record = Some(record(Some(&before), &row));
+        let output = Token::of(row)?;
+        Ok(Ok(Applied { output, record }))
+    }
+}
+
+/// The record of the members that changed under their API names, without the token itself.
+fn record(before: Option<&api_token::Model>, after: &api_token::Model) -> Record {
     let mut members = Vec::new();
     use api_token::Column::{EditSets, ExpiresAt, Name, Permissions, RevokedAt, Role, ViewSets};
     let columns = [Name, Permissions, ViewSets, EditSets, Role, ExpiresAt, RevokedAt];
     Members::new(&mut members).columns(before, Some(after), columns);
-    let change = Change {
-        chain: Chain::Users,
+    Record {
         subject: Subject::Token,
-        subject_key: &after.encoded_key,
-        action: if before.is_none() {
-            Action::Created
-        } else {
-            Action::Changed
+        key: after.encoded_key.clone(),
+        action: match before {
+            None => Action::Created,
+            Some(_) => Action::Changed,
         },
         members,
-    };
-    accounts.audit.record(transaction, caller, &change, now).await
+    }
 }

@@ -1,34 +1,39 @@
-//! Stored users, the users that callers see, and the audit records of their changes. The submodules change users.
+//! Users: lists, the first user, passwords and removal. The submodule creates and changes them.
 
-mod password;
-mod remove;
 mod upsert;
 
+use async_graphql::{InputObject, MaybeUndefined};
 use chrono::{DateTime, Utc};
 use entity::api_user;
 use sea_orm::{
-    ColumnTrait, EntityTrait, QueryFilter, Select,
+    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, Select,
     sea_query::{Expr, ExprTrait, Func},
 };
 
-pub use self::{password::ChangePassword, remove::DeleteUser, upsert::UpsertUser};
+pub use self::upsert::UpsertUser;
 use super::{
-    Accounts,
+    Accounts, RequestPlace,
     account::user_rights,
+    change::{AccountInput, Applied, Record},
     listing::{self, Listing},
+    password,
 };
-use crate::audit::{Action, Chain, Change, Member, Members, Subject};
+use crate::audit::{Action, Member, Members, Subject};
 use crate::caller::{Caller, CallerKind, Permission, Rights};
 use clientele_core::{
-    error::Result,
+    error::{Error, Result},
     path,
     problem::{Problem, ProblemCode},
+    secret::Secret,
     text::has_control_characters,
 };
 use clientele_storage::{
     db::Transaction,
     paging::{Asked, Cursor, Order, Window},
 };
+
+/// The name of the first user.
+pub const FIRST: &str = "admin";
 
 /// Orders users by name.
 pub static BY_NAME: Order = Order {
@@ -66,6 +71,28 @@ impl User {
     }
 }
 
+/// Removes a user.
+#[derive(InputObject, Clone, Debug)]
+#[graphql(name = "DeleteUserInput")]
+pub struct DeleteUser {
+    /// The name that the user signs in with.
+    pub name: String,
+    /// Returned unchanged in the payload.
+    pub client_mutation_id: Option<String>,
+}
+
+/// Changes your own password.
+#[derive(InputObject, Clone)]
+#[graphql(name = "ChangePasswordInput")]
+pub struct ChangePassword {
+    /// The present password.
+    pub old_password: String,
+    /// The new password: 12 characters or more.
+    pub new_password: String,
+    /// Returned unchanged in the payload.
+    pub client_mutation_id: Option<String>,
+}
+
 impl Accounts {
     /// Returns a page of all users, by name.
     pub async fn users(&self, caller: &Caller, window: &Window, asked: Asked) -> Result<Listing<User>> {
@@ -77,6 +104,146 @@ impl Accounts {
     pub async fn users_by_key(&self, caller: &Caller, keys: &[&str]) -> Result<Vec<User>> {
         caller.require(Permission::ManageUsers)?;
         listing::by_key::<api_user::Entity, _>(&self.db, keys, User::of).await
+    }
+
+    /// Returns true if the database has a user.
+    pub async fn any_user(&self) -> Result<bool> {
+        Ok(api_user::Entity::find().count(self.db.read()).await? > 0)
+    }
+
+    /// Creates a user with every right if there is no user at all. Returns its password, which is kept nowhere else.
+    ///
+    /// If several servers do this at once on one database, only one gets a password.
+    pub async fn make_first_user(&self, caller: &Caller, now: DateTime<Utc>) -> Result<Option<Secret>> {
+        if self.any_user().await? {
+            return Ok(None);
+        }
+        let password = password::random();
+        let input = UpsertUser {
+            name: FIRST.to_owned(),
+            password: MaybeUndefined::Value(password.reveal().to_owned()),
+            active: None,
+            permissions: MaybeUndefined::Value(Permission::ALL.to_vec()),
+            view_sets: MaybeUndefined::Undefined,
+            edit_sets: MaybeUndefined::Undefined,
+            role: MaybeUndefined::Undefined,
+            client_mutation_id: None,
+        };
+        let made = self.create_user(caller, &input, now).await?;
+        Ok(made.is_ok().then_some(password))
+    }
+
+    /// Removes the user of this name and returns its key. The tokens that it created stay.
+    pub async fn delete_user(
+        &self,
+        caller: &Caller,
+        input: &DeleteUser,
+        now: DateTime<Utc>,
+    ) -> Result<Result<String, Vec<Problem>>> {
+        caller.needs(Permission::ManageUsers)?;
+        self.change(caller, input, now).await
+    }
+
+    /// Returns true if the caller is a user whose password was set by another caller.
+    pub async fn password_is_initial(&self, caller: &Caller) -> Result<bool> {
+        if caller.kind != CallerKind::User {
+            return Ok(false);
+        }
+        let row = api_user::Entity::find_by_id(&*caller.id);
+        let row = row.one(self.db.read()).await?;
+        Ok(row.is_some_and(|row| row.initial))
+    }
+
+    /// Changes the caller's own password. Compares the old one with the password that the caller signed in with, so that
+    /// no request verifies a second password. A wrong one counts as a failed sign-in. `place` is the request's permit.
+    pub async fn change_password(
+        &self,
+        caller: &Caller,
+        input: &ChangePassword,
+        place: &impl RequestPlace,
+        now: DateTime<Utc>,
+    ) -> Result<Result<(), Vec<Problem>>> {
+        let refuse =
+            |code, member: &'static str, message: &str| Ok(Err(vec![Problem::new(code, path![member], message)]));
+        let Some(proof) = caller.proof.as_ref().filter(|_| caller.kind == CallerKind::User) else {
+            let message = "Only a user has a password: sign in with your name and the old one.";
+            return refuse(ProblemCode::Invalid, "oldPassword", message);
+        };
+        if let Some((code, message)) = password::fault(&input.new_password) {
+            return refuse(code, "newPassword", &message);
+        }
+        let row = api_user::Entity::find_by_id(&*caller.id).one(self.db.read()).await?;
+        // The caller's account may have been cached before the last change, which this request may have made itself.
+        if row.is_none_or(|row| row.password_hash != caller.password_hash.reveal()) {
+            return Err(Error::Unauthenticated);
+        }
+        if !proof.is_of(&input.old_password) {
+            proof.charge().map_err(Error::TooManyAttempts)?;
+            return refuse(ProblemCode::Invalid, "oldPassword", "This isn't your password.");
+        }
+        if input.new_password == input.old_password {
+            let message = "newPassword must differ from oldPassword.";
+            return refuse(ProblemCode::Invalid, "newPassword", message);
+        }
+        let hash = self.hasher.hash(caller, place, &input.new_password).await?;
+        self.change(caller, &PasswordHash(hash), now).await
+    }
+}
+
+impl AccountInput for DeleteUser {
+    type Output = String;
+
+    async fn apply(
+        &self,
+        caller: &Caller,
+        transaction: &Transaction,
+        _now: DateTime<Utc>,
+    ) -> Result<Result<Applied<String>, Vec<Problem>>> {
+        caller.needs(Permission::ManageUsers)?;
+        let refuse = |code, message: &'static str| Ok(Err(vec![Problem::new(code, path!["name"], message)]));
+        let Some(user) = find(transaction, &self.name).await? else {
+            return Ok(Err(vec![missing(&self.name)]));
+        };
+        if !caller.rights.cover(&user.rights) {
+            let message = "This user has rights that you don't have: you can't remove it.";
+            return refuse(ProblemCode::Forbidden, message);
+        }
+        if let Some(message) = irreplaceable(transaction, caller, &user, None).await? {
+            return refuse(ProblemCode::Invalid, message);
+        }
+        let record = record(Some(&user), None);
+        let key = user.row.encoded_key;
+        let sql = "DELETE FROM api_user WHERE encoded_key = $1";
+        transaction.run(sql, [key.as_str().into()]).await?;
+        Ok(Ok(Applied { output: key, record }))
+    }
+}
+
+/// The hash of the caller's new password.
+struct PasswordHash(String);
+
+impl AccountInput for PasswordHash {
+    type Output = ();
+
+    async fn apply(
+        &self,
+        caller: &Caller,
+        transaction: &Transaction,
+        now: DateTime<Utc>,
+    ) -> Result<Result<Applied<()>, Vec<Problem>>> {
+        // A caller whose password changed meanwhile has been refused already.
+        let row = api_user::Entity::find_by_id(&*caller.id).one(transaction).await?;
+        let stored = User::of(row.ok_or(Error::Unauthenticated)?)?;
+        let user = User::of(api_user::Model {
+            password_hash: self.0.clone(),
+            initial: false,
+            version: stored.row.version + 1,
+            updated_at: now,
+            ..stored.row.clone()
+        })?;
+        transaction.put::<api_user::Entity>(&[&user.row]).await?;
+        let record = record(Some(&stored), Some(&user));
+        Ok(Ok(Applied { output: (), record }))
     }
 }
 
@@ -131,33 +298,23 @@ async fn irreplaceable(
     })
 }
 
-/// Records the members that changed under their API names; of a password only that it changed.
-async fn record(
-    accounts: &Accounts,
-    transaction: &Transaction,
-    caller: &Caller,
-    before: Option<&User>,
-    after: Option<&User>,
-    now: DateTime<Utc>,
-) -> Result<()> {
+/// The record of the members that changed under their API names; of a password only that it changed.
+fn record(before: Option<&User>, after: Option<&User>) -> Option<Record> {
     let [was, is] = [before, after].map(|user| user.map(|user| &user.row));
-    let Some(row) = is.or(was) else { return Ok(()) };
     let mut members = Vec::new();
     use api_user::Column::{Active, EditSets, Name, Permissions, Role, ViewSets};
     Members::new(&mut members).columns(was, is, [Name, Active, Permissions, ViewSets, EditSets, Role]);
     if is.is_some() && was.map(|row| &row.password_hash) != is.map(|row| &row.password_hash) {
         members.push(Member::secret("password"));
     }
-    let change = Change {
-        chain: Chain::Users,
+    Some(Record {
         subject: Subject::User,
-        subject_key: &row.encoded_key,
+        key: is.or(was)?.encoded_key.clone(),
         action: match (was, is) {
             (None, _) => Action::Created,
             (_, None) => Action::Deleted,
             _ => Action::Changed,
         },
         members,
-    };
-    accounts.audit.record(transaction, caller, &change, now).await
+    })
 }

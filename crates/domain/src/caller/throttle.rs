@@ -1,5 +1,8 @@
 //! Limits failed sign-ins: from one address as one user, and from one address as any user. The same user can still sign
 //! in from another address, and callers with cached credentials aren't throttled.
+//!
+//! Like governor, this keeps one time for each bucket (GCRA). But governor can neither refund a charge nor check for
+//! room without charging, and a right password must cost nothing.
 
 use std::{
     net::IpAddr,
@@ -244,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_of_one_user_from_one_address_hold_up_nobody_else() {
+    fn failures_of_one_user_from_one_address_hold_up_only_that_user() {
         let (throttle, now) = (throttle(3, 100), Instant::now());
         let here = address("192.0.2.1");
         for _ in 0..3 {

@@ -1,7 +1,7 @@
 //! Creates and changes users.
 
 use async_graphql::{InputObject, MaybeUndefined};
-use chrono::{DateTime, SubsecRound, Utc};
+use chrono::{DateTime, Utc};
 use entity::api_user;
 
 use super::{NAME_RULE, User, find, irreplaceable, missing, record};
@@ -11,9 +11,9 @@ use crate::{
         Accounts, RequestPlace,
         account::permissions_column,
         accounts::LONGEST_NAME,
-        grant::{Sent, has_limits, may_give, may_give_role, role},
+        change::{AccountInput, Applied},
+        grant::{has_limits, may_give, may_give_role, rights, role},
         password,
-        present::lock_users_for_manager,
     },
     caller::{Caller, Permission},
 };
@@ -24,7 +24,7 @@ use clientele_core::{
     scalar::new_key,
     text::is_blank,
 };
-use clientele_storage::db::{Step, Transaction, Work};
+use clientele_storage::db::Transaction;
 
 /// Creates a user, or changes the existing user with this name. Omitted values stay as they are.
 #[derive(InputObject, Clone)]
@@ -109,32 +109,27 @@ impl Accounts {
             Some(text) if password::fault(text).is_none() => Some(self.hasher.hash(caller, place, text).await?),
             _ => None,
         };
-        let work = Upsert {
-            accounts: self,
-            caller,
-            input,
-            hash,
-            must,
-            now: now.trunc_subsecs(6),
-        };
-        self.write(&work).await
+        let work = Upsert { input, hash, must };
+        self.change(caller, &work, now).await
     }
 }
 
 struct Upsert<'a> {
-    accounts: &'a Accounts,
-    caller: &'a Caller,
     input: &'a UpsertUser,
     hash: Option<String>,
     must: Must,
-    now: DateTime<Utc>,
 }
 
-impl Work for Upsert<'_> {
-    type Output = Result<(User, bool), Vec<Problem>>;
+impl AccountInput for Upsert<'_> {
+    type Output = (User, bool);
 
-    async fn attempt(&self, transaction: &Transaction) -> Result<Step<Self::Output>> {
-        let caller = &lock_users_for_manager(transaction, self.caller, self.now).await?;
+    async fn apply(
+        &self,
+        caller: &Caller,
+        transaction: &Transaction,
+        now: DateTime<Utc>,
+    ) -> Result<Result<Applied<(User, bool)>, Vec<Problem>>> {
+        caller.needs(Permission::ManageUsers)?;
         let stored = find(transaction, &self.input.name).await?;
         let unmeant = match (self.must, &stored) {
             (Must::Create, Some(_)) => {
@@ -145,46 +140,44 @@ impl Work for Upsert<'_> {
             _ => None,
         };
         if let Some(problem) = unmeant {
-            return Ok(Step::Discard(Err(vec![problem])));
+            return Ok(Err(vec![problem]));
         }
-        let user = match self.check(caller, stored.as_ref()) {
+        let user = match self.check(caller, stored.as_ref(), now) {
             Ok(user) => user,
-            Err(problems) => return Ok(Step::Discard(Err(problems))),
+            Err(problems) => return Ok(Err(problems)),
         };
         if stored.as_ref().is_some_and(|stored| stored.row == user.row) {
-            return Ok(Step::Discard(Ok((user, false))));
+            return Ok(Ok(Applied {
+                output: (user, false),
+                record: None,
+            }));
         }
         if let Some(before) = &stored
             && let Some(message) = irreplaceable(transaction, caller, before, Some(&user)).await?
         {
             let problem = Problem::new(ProblemCode::Invalid, path!["permissions"], message);
-            return Ok(Step::Discard(Err(vec![problem])));
+            return Ok(Err(vec![problem]));
         }
         let user = User {
             row: api_user::Model {
                 version: user.row.version + 1,
-                updated_at: self.now,
+                updated_at: now,
                 ..user.row
             },
             ..user
         };
         transaction.put::<api_user::Entity>(&[&user.row]).await?;
-        record(
-            self.accounts,
-            transaction,
-            caller,
-            stored.as_ref(),
-            Some(&user),
-            self.now,
-        )
-        .await?;
-        Ok(Step::Commit(Ok((user, stored.is_none()))))
+        let record = record(stored.as_ref(), Some(&user));
+        Ok(Ok(Applied {
+            output: (user, stored.is_none()),
+            record,
+        }))
     }
 }
 
 impl Upsert<'_> {
     /// Returns the resulting user, or every problem.
-    fn check(&self, caller: &Caller, stored: Option<&User>) -> Result<User, Vec<Problem>> {
+    fn check(&self, caller: &Caller, stored: Option<&User>, now: DateTime<Utc>) -> Result<User, Vec<Problem>> {
         let UpsertUser {
             name,
             password,
@@ -198,12 +191,8 @@ impl Upsert<'_> {
         let mut problems = Problems::default();
         check_name(name, &mut problems);
         check_password(password, stored.is_none(), &mut problems);
-        let sent = Sent {
-            permissions,
-            view_sets,
-            edit_sets,
-        };
-        let rights = sent.rights(stored.map(|stored| &stored.rights), &mut problems);
+        let before = stored.map(|stored| &stored.rights);
+        let rights = rights(permissions, view_sets, edit_sets, before, &mut problems);
         let before = stored.map(|stored| &stored.row);
         let role = role(sent_role, before.and_then(|row| row.role.clone()), &mut problems);
         if stored.is_some_and(|stored| !caller.rights.cover(&stored.rights)) {
@@ -231,14 +220,12 @@ impl Upsert<'_> {
             edit_sets: rights.edit_sets.to_column(),
             role,
             version: before.map_or(0, |row| row.version),
-            created_at: before.map_or(self.now, |row| row.created_at),
-            updated_at: before.map_or(self.now, |row| row.updated_at),
+            created_at: before.map_or(now, |row| row.created_at),
+            updated_at: before.map_or(now, |row| row.updated_at),
         };
         Ok(User { row, rights })
     }
-}
 
-impl Upsert<'_> {
     /// Keeping a role gives no rights. Setting a password does: the caller could then sign in as that user.
     fn check_role(
         &self,
