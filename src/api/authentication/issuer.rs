@@ -255,8 +255,8 @@ fn seconds(claims: &Map<String, Value>, name: &str) -> Result<Option<i64>, &'sta
 
 fn algorithm(name: &str) -> Result<Algorithm, String> {
     name.parse().map_err(|_| {
-        "authentication.jwt.algorithms must be some of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, ES256, \
-         ES384, EdDSA"
+        "authentication.jwt.algorithms must be some of HS256, HS384, HS512, RS256, RS384, RS512, PS256, PS384, PS512, \
+         ES256, ES384, EdDSA"
             .to_owned()
     })
 }

@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use entity::{api_token, api_user};
+use sea_orm::{
+    EntityTrait, QueryFilter, Select,
+    sea_query::{Expr, ExprTrait, Func},
+};
 
 use crate::caller::{Caller, CallerKind, Door, Permission, Permissions, Rights, Sets};
 use clientele_core::{
@@ -97,6 +101,12 @@ impl Account {
     pub(super) fn has_the_password_of(&self, other: &Self) -> bool {
         self.id == other.id && self.password_hash == other.password_hash
     }
+}
+
+/// Selects the user of this name, ignoring case: names have only ASCII letters.
+pub(super) fn user_named(name: &str) -> Select<api_user::Entity> {
+    let lower = Func::lower(Expr::col(api_user::Column::Name));
+    api_user::Entity::find().filter(Expr::expr(lower).eq(name.to_ascii_lowercase()))
 }
 
 pub(super) fn user_rights(row: &api_user::Model) -> Result<Rights> {

@@ -12,12 +12,12 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::{
     Account, PasswordProof, SignInError,
+    account::user_named,
     coalescing_cache::{Clock, CoalescingCache, Read},
     credential_cache::CredentialCache,
     hash_queue::HashPermit,
     in_flight::InFlight,
     password::Hasher,
-    user::user_named,
 };
 use crate::{
     audit::AuditLog,

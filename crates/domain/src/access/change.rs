@@ -1,5 +1,5 @@
-//! Changes users and tokens: one change at a time, by a caller whose rights are read again, with the audit record in the
-//! same transaction.
+//! Changes users and tokens: one change at a time, by a caller whose rights are read again, with the audit record in
+//! the same transaction.
 //!
 //! An API's cached account is some seconds old, which is good enough for effects that end with the request. A user or
 //! token created with a right must not outlast that right because another server still had the old account.

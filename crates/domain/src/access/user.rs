@@ -5,15 +5,12 @@ mod upsert;
 use async_graphql::{InputObject, MaybeUndefined};
 use chrono::{DateTime, Utc};
 use entity::api_user;
-use sea_orm::{
-    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, Select,
-    sea_query::{Expr, ExprTrait, Func},
-};
+use sea_orm::{ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter};
 
 pub use self::upsert::UpsertUser;
 use super::{
     Accounts, RequestPlace,
-    account::user_rights,
+    account::{user_named, user_rights},
     change::{AccountInput, Applied, Record},
     listing::{self, Listing},
     password,
@@ -154,8 +151,9 @@ impl Accounts {
         Ok(row.is_some_and(|row| row.initial))
     }
 
-    /// Changes the caller's own password. Compares the old one with the password that the caller signed in with, so that
-    /// no request verifies a second password. A wrong one counts as a failed sign-in. `place` is the request's permit.
+    /// Changes the caller's own password. Compares the old one with the password that the caller signed in with, so
+    /// that no request verifies a second password. A wrong one counts as a failed sign-in. `place` is the request's
+    /// permit.
     pub async fn change_password(
         &self,
         caller: &Caller,
@@ -249,12 +247,6 @@ impl AccountInput for PasswordHash {
 
 const NAME_RULE: &str = "The name of a user has up to 64 letters, digits and any of . _ - @";
 const NO_USER: &str = "There is no user of this name: the list of users shows those there are.";
-
-/// Selects the user of this name, ignoring case: names have only ASCII letters.
-pub(super) fn user_named(name: &str) -> Select<api_user::Entity> {
-    let lower = Func::lower(Expr::col(api_user::Column::Name));
-    api_user::Entity::find().filter(Expr::expr(lower).eq(name.to_ascii_lowercase()))
-}
 
 async fn find(transaction: &Transaction, name: &str) -> Result<Option<User>> {
     // PostgreSQL rejects NUL.
