@@ -9,7 +9,7 @@ use sea_orm::{
     sea_query::{Expr, ExprTrait, Func},
 };
 
-use crate::caller::{Caller, CallerKind, Door, Permission, Permissions, Rights, Sets};
+use crate::caller::{Api, Caller, CallerKind, Permission, Permissions, Rights, Sets};
 use clientele_core::{
     error::{Error, Result},
     secret::Secret,
@@ -78,8 +78,8 @@ impl Account {
         Self::new(CallerKind::Issuer, subject, subject, role, rights)
     }
 
-    /// Returns the caller of a request that came through `door` with this account's credentials.
-    pub fn caller(&self, door: Door, request_id: Arc<str>) -> Caller {
+    /// Returns the caller of a request that came through `api` with this account's credentials.
+    pub fn caller(&self, api: Api, request_id: Arc<str>) -> Caller {
         Caller {
             kind: self.kind,
             id: self.id.clone(),

@@ -141,5 +141,5 @@ async fn lock_users(transaction: &Transaction, caller: &Caller, now: DateTime<Ut
     };
     let account = account.filter(|account| account.is_valid(now) && account.password_hash == caller.password_hash);
     let account = account.ok_or(Error::Unauthenticated)?;
-    Ok(account.caller(caller.door, caller.request_id.clone()))
+    Ok(account.caller(caller.api, caller.request_id.clone()))
 }

@@ -68,35 +68,35 @@ impl Token {
     }
 }
 
-/// Creates a token.
+/// Creates an API token.
 #[derive(InputObject, Clone, Debug)]
 #[graphql(name = "CreateTokenInput")]
 pub struct CreateToken {
-    /// What the token is for, up to 255 characters.
+    /// The purpose of the token, up to 255 characters.
     pub name: String,
-    /// The permissions of the bearer. You can't give permissions that you don't have.
+    /// The permissions of the token. You can't grant permissions that you don't have.
     pub permissions: Vec<Permission>,
-    /// The custom field sets, by their ids, whose values the bearer can see in addition to those it can change. All
-    /// sets by default.
+    /// The IDs of the custom field sets whose values the token can view, in addition to those in `editSets`. All sets
+    /// by default.
     pub view_sets: Option<Vec<String>>,
-    /// The custom field sets, by their ids, whose values the bearer can change. All sets by default.
+    /// The IDs of the custom field sets whose values the token can view and change. All sets by default.
     pub edit_sets: Option<Vec<String>>,
-    /// The role that sets the limits in the configuration. The general limits by default. To give a role other than
-    /// your own, you need every right.
+    /// The role in the server configuration that sets the limits. The general limits by default. To grant a role other
+    /// than your own, you need all permissions and all custom field sets.
     pub role: Option<String>,
-    /// When the token expires, at most five years ahead. By default it is valid until it is revoked.
+    /// The time at which the token expires, at most five years from now. By default it is valid until it is revoked.
     pub expires_at: Option<scalar::DateTime>,
-    /// Returned unchanged in the payload.
+    /// An ID of your choice, which the payload returns unchanged.
     pub client_mutation_id: Option<String>,
 }
 
-/// Revokes a token.
+/// Revokes an API token.
 #[derive(InputObject, Clone, Debug)]
 #[graphql(name = "RevokeTokenInput")]
 pub struct RevokeToken {
     /// The key of the token.
     pub encoded_key: String,
-    /// Returned unchanged in the payload.
+    /// An ID of your choice, which the payload returns unchanged.
     pub client_mutation_id: Option<String>,
 }
 
@@ -120,7 +120,7 @@ impl Accounts {
         input: &CreateToken,
         now: DateTime<Utc>,
     ) -> Result<Result<(Token, Secret), Vec<Problem>>> {
-        caller.needs(Permission::ManageUsers)?;
+        caller.require(Permission::ManageUsers)?;
         let mut bytes = [0; 32];
         rand::rng().fill_bytes(&mut bytes);
         let text = format!("{PREFIX}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes));
@@ -135,7 +135,7 @@ impl Accounts {
         input: &RevokeToken,
         now: DateTime<Utc>,
     ) -> Result<Result<Token, Vec<Problem>>> {
-        caller.needs(Permission::ManageUsers)?;
+        caller.require(Permission::ManageUsers)?;
         self.change(caller, input, now).await
     }
 }
@@ -154,7 +154,7 @@ impl AccountInput for NewToken<'_> {
         transaction: &Transaction,
         now: DateTime<Utc>,
     ) -> Result<Result<Applied<Token>, Vec<Problem>>> {
-        caller.needs(Permission::ManageUsers)?;
+        caller.require(Permission::ManageUsers)?;
         let token = match check(caller, self.input, self.text, now) {
             Ok(token) => token,
             Err(problems) => return Ok(Err(problems)),
@@ -252,7 +252,7 @@ impl AccountInput for RevokeToken {
         transaction: &Transaction,
         now: DateTime<Utc>,
     ) -> Result<Result<Applied<Token>, Vec<Problem>>> {
-        caller.needs(Permission::ManageUsers)?;
+        caller.require(Permission::ManageUsers)?;
         let refuse = |code, message: &'static str| Ok(Err(vec![Problem::new(code, path!["encodedKey"], message)]));
         if has_control_characters(&self.encoded_key) {
             let message = "encodedKey must not contain control characters.";

@@ -20,7 +20,7 @@ use crate::caller::{Caller, CallerKind, Permission, Rights};
 use clientele_core::{
     error::{Error, Result},
     path,
-    problem::{Problem, ProblemCode},
+    problem::{Message, Problem, ProblemCode},
     secret::Secret,
     text::has_control_characters,
 };
@@ -68,13 +68,13 @@ impl User {
     }
 }
 
-/// Removes a user.
+/// Deletes a user.
 #[derive(InputObject, Clone, Debug)]
 #[graphql(name = "DeleteUserInput")]
 pub struct DeleteUser {
     /// The name that the user signs in with.
     pub name: String,
-    /// Returned unchanged in the payload.
+    /// An ID of your choice, which the payload returns unchanged.
     pub client_mutation_id: Option<String>,
 }
 
@@ -82,11 +82,11 @@ pub struct DeleteUser {
 #[derive(InputObject, Clone)]
 #[graphql(name = "ChangePasswordInput")]
 pub struct ChangePassword {
-    /// The present password.
+    /// Your current password.
     pub old_password: String,
-    /// The new password: 12 characters or more.
+    /// Your new password, at least 12 characters.
     pub new_password: String,
-    /// Returned unchanged in the payload.
+    /// An ID of your choice, which the payload returns unchanged.
     pub client_mutation_id: Option<String>,
 }
 
@@ -137,7 +137,7 @@ impl Accounts {
         input: &DeleteUser,
         now: DateTime<Utc>,
     ) -> Result<Result<String, Vec<Problem>>> {
-        caller.needs(Permission::ManageUsers)?;
+        caller.require(Permission::ManageUsers)?;
         self.change(caller, input, now).await
     }
 
@@ -161,14 +161,15 @@ impl Accounts {
         place: &impl RequestPlace,
         now: DateTime<Utc>,
     ) -> Result<Result<(), Vec<Problem>>> {
-        let refuse =
-            |code, member: &'static str, message: &str| Ok(Err(vec![Problem::new(code, path![member], message)]));
+        let refuse = |code, member: &'static str, message: Message| {
+            Ok(Err(vec![Problem::new(code, path![member], message)]))
+        };
         let Some(proof) = caller.proof.as_ref().filter(|_| caller.kind == CallerKind::User) else {
             let message = "Only a user has a password: sign in with your name and the old one.";
-            return refuse(ProblemCode::Invalid, "oldPassword", message);
+            return refuse(ProblemCode::Invalid, "oldPassword", message.into());
         };
         if let Some((code, message)) = password::fault(&input.new_password) {
-            return refuse(code, "newPassword", &message);
+            return refuse(code, "newPassword", message.into());
         }
         let row = api_user::Entity::find_by_id(&*caller.id).one(self.db.read()).await?;
         // The caller's account may have been cached before the last change, which this request may have made itself.
@@ -181,7 +182,7 @@ impl Accounts {
         }
         if input.new_password == input.old_password {
             let message = "newPassword must differ from oldPassword.";
-            return refuse(ProblemCode::Invalid, "newPassword", message);
+            return refuse(ProblemCode::Invalid, "newPassword", message.into());
         }
         let hash = self.hasher.hash(caller, place, &input.new_password).await?;
         self.change(caller, &PasswordHash(hash), now).await
@@ -197,7 +198,7 @@ impl AccountInput for DeleteUser {
         transaction: &Transaction,
         _now: DateTime<Utc>,
     ) -> Result<Result<Applied<String>, Vec<Problem>>> {
-        caller.needs(Permission::ManageUsers)?;
+        caller.require(Permission::ManageUsers)?;
         let refuse = |code, message: &'static str| Ok(Err(vec![Problem::new(code, path!["name"], message)]));
         let Some(user) = find(transaction, &self.name).await? else {
             return Ok(Err(vec![missing(&self.name)]));

@@ -129,7 +129,7 @@ impl AccountInput for Upsert<'_> {
         transaction: &Transaction,
         now: DateTime<Utc>,
     ) -> Result<Result<Applied<(User, bool)>, Vec<Problem>>> {
-        caller.needs(Permission::ManageUsers)?;
+        caller.require(Permission::ManageUsers)?;
         let stored = find(transaction, &self.input.name).await?;
         let unmeant = match (self.must, &stored) {
             (Must::Create, Some(_)) => {
