@@ -1,5 +1,5 @@
-//! The domain's services, composed from a database and the settings. Commands and routers take from here what they need;
-//! everything else gets the single services.
+//! The domain's services, composed from a database and the settings. Commands and routers take from here what they
+//! need; everything else gets the single services.
 
 use clientele_domain::{
     access::{Accounts, Clock},

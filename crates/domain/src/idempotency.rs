@@ -147,8 +147,8 @@ impl IdempotencyEntry {
         }
     }
 
-    /// Acquires the entry for this transaction. Must be its first statement: it waits for the present owner, and no other
-    /// transaction may wait for this one meanwhile.
+    /// Acquires the entry for this transaction. Must be its first statement: it waits for the present owner, and no
+    /// other transaction may wait for this one meanwhile.
     pub async fn acquire(&self, now: DateTime<Utc>, transaction: &Transaction) -> Result<Acquired> {
         let sql = format!(
             "INSERT INTO idempotency_record (caller, key, fingerprint, expires_at) VALUES ($1, $2, $3, {}) \

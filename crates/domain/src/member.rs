@@ -175,8 +175,8 @@ impl Scalars<'_> {
         text.to_owned()
     }
 
-    /// Checks the id of a definition: 1 to 32 characters. The id of a stored definition is accepted, even if the rules have
-    /// changed.
+    /// Checks the id of a definition: 1 to 32 characters. The id of a stored definition is accepted, even if the rules
+    /// have changed.
     pub fn definition_id(&mut self, name: &'static str, id: &str, is_stored: bool) {
         if is_stored {
             return;

@@ -178,7 +178,7 @@ impl Accounts {
         }
         if !proof.is_of(&input.old_password) {
             proof.charge().map_err(Error::TooManyAttempts)?;
-            return refuse(ProblemCode::Invalid, "oldPassword", "This isn't your password.");
+            return refuse(ProblemCode::Invalid, "oldPassword", "This isn't your password.".into());
         }
         if input.new_password == input.old_password {
             let message = "newPassword must differ from oldPassword.";

@@ -6,7 +6,7 @@
 mod custom_information;
 mod members;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, iter};
 
 use async_graphql::MaybeUndefined;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -23,7 +23,7 @@ use crate::{
 use clientele_core::{
     mail_address::is_address,
     path,
-    problem::{Message, Problem, ProblemCode, Section},
+    problem::{Message, Problem, ProblemCode, Section, Step},
     scalar::{Date, is_key, new_key},
     text::{is_blank, is_invisible},
 };
@@ -83,6 +83,56 @@ pub(super) fn check(input: &UpsertClient, context: &ValidationContext<'_>) -> Re
     }
     problems.sort_by_key(Problem::section);
     Err(problems)
+}
+
+impl UpsertClient {
+    /// Returns the problem with the client's name, followed by those of other members that don't depend on the stored
+    /// client. So the caller can correct all of them at once.
+    pub(super) fn with_other_problems(&self, unknown: Problem, context: ValidationContext<'_>) -> Vec<Problem> {
+        let context = ValidationContext {
+            stored: None,
+            is_change: true,
+            ..context
+        };
+        let others = match unknown.code {
+            ProblemCode::NotFound => check(self, &context).err().unwrap_or_default(),
+            _ => Vec::new(),
+        };
+        let others = others.into_iter().filter(|problem| !self.depends_on_stored(problem));
+        iter::once(unknown).chain(others).collect()
+    }
+
+    /// Returns true if the problem might not exist for an existing client. An omitted member can be stored. Keys, the
+    /// id and values that the caller can't set can be sent back.
+    ///
+    /// A value that breaks another rule is reported. A stored value from before that rule is accepted if it is sent
+    /// back unchanged.
+    fn depends_on_stored(&self, problem: &Problem) -> bool {
+        match problem.code {
+            ProblemCode::NotOwned | ProblemCode::NotEditable | ProblemCode::Forbidden | ProblemCode::Deactivated => {
+                true
+            }
+            ProblemCode::Blank | ProblemCode::Required => self.leaves_out(&problem.path),
+            _ => false,
+        }
+    }
+
+    fn leaves_out(&self, path: &[Step]) -> bool {
+        let (client, values) = (&self.client, &self.custom_information);
+        match (path, values) {
+            ([Step::Name("client"), Step::Name("firstName")], _) => client.first_name.is_undefined(),
+            ([Step::Name("client"), Step::Name("lastName")], _) => client.last_name.is_undefined(),
+            ([Step::Name("customInformation")], values) => values.is_undefined(),
+            ([Step::Name("customInformation"), Step::Index(at), Step::Name(name)], MaybeUndefined::Value(values)) => {
+                values.get(*at).is_some_and(|value| match *name {
+                    "value" => value.value.is_undefined(),
+                    "linkedKey" => value.linked_key.is_undefined(),
+                    _ => false,
+                })
+            }
+            _ => false,
+        }
+    }
 }
 
 pub(super) fn id_taken() -> Problem {

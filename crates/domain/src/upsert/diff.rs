@@ -54,8 +54,8 @@ impl<'a> ClientDiff<'a> {
             .write::<custom_field_value::Entity>(client_key, batch)
     }
 
-    /// Returns the members that differ, under their GraphQL names; all members of a new client. The key, the version and
-    /// the timestamps are left out: they follow from the audit record itself.
+    /// Returns the members that differ, under their GraphQL names; all members of a new client. The key, the version
+    /// and the timestamps are left out: they follow from the audit record itself.
     pub(super) fn members(&self, definitions: &Definitions) -> Vec<audit::Member> {
         let mut found = Vec::new();
         audit::Members::new(&mut found).columns(self.before, Some(self.after), own_columns());
@@ -129,7 +129,8 @@ impl<'a, M: Member> CollectionDiff<'a, M> {
     }
 }
 
-/// The columns of a client that are recorded, in the order of earlier versions: required members, optional texts, dates.
+/// The columns of a client that are recorded, in the order of earlier versions: required members, optional texts,
+/// dates.
 fn own_columns() -> Vec<client::Column> {
     use client::Column::{CreatedAt, EncodedKey, UpdatedAt, Version};
     let is_own = |column: &client::Column| !matches!(column, EncodedKey | Version | CreatedAt | UpdatedAt);

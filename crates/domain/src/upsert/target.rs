@@ -1,13 +1,8 @@
 //! The client that an upsert is about: its names in the submission, the permission, and the expected version.
 
-use std::iter;
-
 use async_graphql::MaybeUndefined;
 
-use super::{
-    ClientInput, ClientMatch, Upsert, UpsertClient,
-    check::{ValidationContext, check},
-};
+use super::{ClientInput, ClientMatch, Upsert, UpsertClient};
 use crate::{
     caller::{Caller, Permission},
     client::Aggregate,
@@ -16,7 +11,7 @@ use crate::{
 use clientele_core::{
     error::Result,
     path,
-    problem::{Problem, ProblemCode, Step},
+    problem::{Problem, ProblemCode},
     text::is_blank,
 };
 use clientele_storage::db::Transaction;
@@ -75,54 +70,6 @@ impl UpsertClient {
             }
         }
     }
-
-    /// Returns the problem with the client's name, followed by those of other members that don't depend on the stored
-    /// client. So the caller can correct all of them at once.
-    pub(super) fn with_other_problems(&self, unknown: Problem, context: ValidationContext<'_>) -> Vec<Problem> {
-        let context = ValidationContext {
-            stored: None,
-            is_change: true,
-            ..context
-        };
-        let others = match unknown.code {
-            ProblemCode::NotFound => check(self, &context).err().unwrap_or_default(),
-            _ => Vec::new(),
-        };
-        let others = others.into_iter().filter(|problem| !self.depends_on_stored(problem));
-        iter::once(unknown).chain(others).collect()
-    }
-
-    /// Returns true if the problem might not exist for an existing client. An omitted member can be stored. Keys, the
-    /// id and values that the caller can't set can be sent back.
-    ///
-    /// A value that breaks another rule is reported. A stored value from before that rule is accepted if it is sent
-    /// back unchanged.
-    fn depends_on_stored(&self, problem: &Problem) -> bool {
-        match problem.code {
-            ProblemCode::NotOwned | ProblemCode::NotEditable | ProblemCode::Forbidden | ProblemCode::Deactivated => {
-                true
-            }
-            ProblemCode::Blank | ProblemCode::Required => self.leaves_out(&problem.path),
-            _ => false,
-        }
-    }
-
-    fn leaves_out(&self, path: &[Step]) -> bool {
-        let (client, values) = (&self.client, &self.custom_information);
-        match (path, values) {
-            ([Step::Name("client"), Step::Name("firstName")], _) => client.first_name.is_undefined(),
-            ([Step::Name("client"), Step::Name("lastName")], _) => client.last_name.is_undefined(),
-            ([Step::Name("customInformation")], values) => values.is_undefined(),
-            ([Step::Name("customInformation"), Step::Index(at), Step::Name(name)], MaybeUndefined::Value(values)) => {
-                values.get(*at).is_some_and(|value| match *name {
-                    "value" => value.value.is_undefined(),
-                    "linkedKey" => value.linked_key.is_undefined(),
-                    _ => false,
-                })
-            }
-            _ => false,
-        }
-    }
 }
 
 impl Upsert<'_> {
@@ -174,7 +121,8 @@ impl Upsert<'_> {
         let version = stored.map_or(0, |stored| stored.client.version);
         (expected != version).then(|| {
             let message = match version {
-                0 => "There is no such client, so there is no version to expect: leave expectedVersion out to create one."
+                0 => "There is no such client, so there is no version to expect: leave expectedVersion out to create \
+                      one."
                     .to_owned(),
                 _ => format!("The stored version is {version}, not {expected}: read the client again and decide anew."),
             };
