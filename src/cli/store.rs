@@ -206,7 +206,7 @@ async fn services(database: Database, config: &Config, mode: OpenMode) -> Result
     };
     let services = Services::new(database, settings);
     if mode != OpenMode::Look {
-        let begun = services.audit.begin(now()).await;
+        let begun = services.audit.start(now()).await;
         begun.map_err(|error| Cause::Database("write", error))?;
     }
     Ok(services)

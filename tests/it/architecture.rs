@@ -95,7 +95,7 @@ fn domain_entry_points_take_a_caller() {
         "any_user",
         "known_user",
         "verify",
-        "begin",
+        "start",
         "has_others",
         "seed",
         "variants",

@@ -100,7 +100,7 @@ async fn each_start_records_only_what_is_new(server: &TestServer) {
         (&configured, 4),
         (&server.services, 4),
     ] {
-        services.audit.begin(now()).await.expect("it begins");
+        services.audit.start(now()).await.expect("it begins");
         assert_eq!(server.snapshot().await.rows("audit_record").len(), records);
     }
     assert_eq!(verify(&configured).await, (4, 2, vec![]));
@@ -115,7 +115,7 @@ async fn only_records_older_than_the_first_key_are_accepted(server: &TestServer)
         verify(&configured).await.2,
         [format!("~definitions: {nothing}"), format!("~users: {nothing}")]
     );
-    configured.audit.begin(now()).await.expect("it goes on");
+    configured.audit.start(now()).await.expect("it goes on");
     assert_eq!(verify(&configured).await.2, [""; 0]);
     // An attacker with write access knows the database's key: a chain made with it is found by its time,
     let forged = forge(server, now()).await;
@@ -150,7 +150,7 @@ async fn only_records_older_than_the_first_key_are_accepted(server: &TestServer)
 
 async fn every_chain_without_the_initial_key_is_reported(server: &TestServer) {
     let configured = with(server, "the first key", &[]);
-    configured.audit.begin(now()).await.expect("it goes on");
+    configured.audit.start(now()).await.expect("it goes on");
     let forged = forge(server, DateTime::from_timestamp(1_000_000_000, 0).expect("a time")).await;
     assert_eq!(verify(&configured).await.2, [format!("{forged}: {LATE}")]);
     // A recreated shared chain has no first record under the key, and gets none.
@@ -162,7 +162,7 @@ async fn every_chain_without_the_initial_key_is_reported(server: &TestServer) {
         .write("UPDATE audit_chain SET head = NULL, count = 0 WHERE chain = '~users'")
         .await
         .expect("emptied");
-    configured.audit.begin(now()).await.expect("it goes on");
+    configured.audit.start(now()).await.expect("it goes on");
     assert_eq!(
         verify(&configured).await.2,
         [
@@ -178,7 +178,7 @@ async fn rolled_back_shared_chain_is_not_taken_over(server: &TestServer) {
         .write("CREATE TABLE kept AS SELECT head FROM audit_chain WHERE chain = '~users'")
         .await
         .expect("kept");
-    configured.audit.begin(now()).await.expect("it goes on");
+    configured.audit.start(now()).await.expect("it goes on");
     server
         .write("DELETE FROM audit_record WHERE chain = '~users' AND position = 2")
         .await
@@ -187,7 +187,7 @@ async fn rolled_back_shared_chain_is_not_taken_over(server: &TestServer) {
         .write("UPDATE audit_chain SET head = (SELECT head FROM kept), count = 1 WHERE chain = '~users'")
         .await
         .expect("put back");
-    configured.audit.begin(now()).await.expect("it goes on");
+    configured.audit.start(now()).await.expect("it goes on");
     let nothing =
         "no record under audit.key: made anew under an earlier key, or no server has started with audit.key yet";
     assert_eq!(verify(&configured).await.2, [format!("~users: {nothing}")]);
@@ -239,14 +239,14 @@ async fn seeded_clients_may_be_changed_before_the_first_key(server: &TestServer)
     )
     .await;
     let configured = with(server, "the first key", &[]);
-    configured.audit.begin(now()).await.expect("it goes on");
+    configured.audit.start(now()).await.expect("it goes on");
     assert_eq!(verify(&configured).await.2, [""; 0]);
 }
 
 async fn forged_number_of_exceptions_is_not_signed(server: &TestServer) {
     let key = store_key(server, json!({ "client": trevor() })).await;
     let configured = with(server, "the first key", &[]);
-    configured.audit.begin(now()).await.expect("it goes on");
+    configured.audit.start(now()).await.expect("it goes on");
     change(&configured, &key, "1").await;
     let million = |path: &str| json!({ "path": [path], "before": null, "after": "1000000" });
     let forged = json!([{ "path": ["key"], "before": null, "after": "zzz" },
@@ -258,7 +258,7 @@ async fn forged_number_of_exceptions_is_not_signed(server: &TestServer) {
             &format!("UPDATE audit_record SET contents = '{forged}', key_id = {key_id} WHERE subject = 'HISTORY'"),
         )
         .await;
-        configured.audit.begin(now()).await.expect("the server starts");
+        configured.audit.start(now()).await.expect("the server starts");
         configured
             .clients
             .seed(1, now(), |_| ())
@@ -296,7 +296,7 @@ async fn forged_number_of_exceptions_is_not_signed(server: &TestServer) {
 async fn hiding_the_first_record_of_a_key_does_not_recount(server: &TestServer) {
     store_key(server, json!({ "client": trevor() })).await;
     let configured = with(server, "the first key", &[]);
-    configured.audit.begin(now()).await.expect("it goes on");
+    configured.audit.start(now()).await.expect("it goes on");
     let forged = forge(server, DateTime::from_timestamp(1_000_000_000, 0).expect("a time")).await;
     let too_many = ["~definitions: 2 clients with records by an earlier key, of 1 that may be"];
     assert_eq!(verify(&configured).await.2, too_many, "{forged}");
@@ -306,7 +306,7 @@ async fn hiding_the_first_record_of_a_key_does_not_recount(server: &TestServer) 
         DELETE FROM audit_record WHERE subject = 'HISTORY' AND position = 2",
     )
     .await;
-    configured.audit.begin(now()).await.expect("the server starts");
+    configured.audit.start(now()).await.expect("the server starts");
     run(server, "INSERT INTO audit_record SELECT * FROM kept").await;
     assert_eq!(verify(&configured).await.2, too_many);
 }
@@ -323,7 +323,7 @@ async fn server_starts_despite_missing_audit_rows(server: &TestServer) {
     ] {
         run(server, sql).await;
         for services in [&server.services, &configured] {
-            services.audit.begin(now()).await.expect("the server starts");
+            services.audit.start(now()).await.expect("the server starts");
         }
         assert_eq!(server.snapshot().await.rows("audit_record").len(), records);
         assert_eq!(
@@ -356,7 +356,7 @@ async fn counting_clients_may_exceed_the_request_timeout(server: &TestServer) {
         ..AuditSettings::default()
     };
     let configured = with_audit(db, audit);
-    configured.audit.begin(now()).await.expect("it goes on");
+    configured.audit.start(now()).await.expect("it goes on");
     configured.db.close().await;
     assert_eq!(server.snapshot().await.rows("audit_record").len(), 3 + 2);
 }

@@ -51,9 +51,9 @@ async fn keys_can_be_rotated_and_a_weaker_one_never_returns(server: &TestServer)
         with(server, "the first key", &[]),
         with(server, "the second key", &["the first key"]),
     );
-    first.audit.begin(now()).await.expect("it goes on");
+    first.audit.start(now()).await.expect("it goes on");
     change(&first, &key, "1").await;
-    second.audit.begin(now()).await.expect("it goes on");
+    second.audit.start(now()).await.expect("it goes on");
     change(&second, &key, "2").await;
     assert_eq!(verify(&second).await, (3 + 6, 1 + 2, vec![]));
     let id = key_id(server, "~users", 3).await;
@@ -75,7 +75,7 @@ async fn keys_can_be_rotated_and_a_weaker_one_never_returns(server: &TestServer)
 async fn missing_key_is_one_finding_and_hides_no_other(server: &TestServer) {
     let earlier = store_key(server, json!({ "client": trevor() })).await;
     let configured = with(server, "the first key", &[]);
-    configured.audit.begin(now()).await.expect("it goes on");
+    configured.audit.start(now()).await.expect("it goes on");
     configured.clients.seed(30, now(), |_| ()).await.expect("seeded");
     let later = store(&configured, &named(), now()).await;
     configured
@@ -138,7 +138,7 @@ async fn missing_key_is_one_finding_and_hides_no_other(server: &TestServer) {
 
 async fn forged_key_id_hides_no_client_under_an_earlier_key(server: &TestServer) {
     let configured = with(server, "the first key", &[]);
-    configured.audit.begin(now()).await.expect("it goes on");
+    configured.audit.start(now()).await.expect("it goes on");
     let forged = forge(server, now()).await;
     run(
         server,
@@ -183,10 +183,10 @@ async fn earlier_key_never_returns_after_a_rotation(server: &TestServer) {
         with(server, "the second key", &["the first key"]),
     );
     let third = with(server, "the third key", &["the second key", "the first key"]);
-    first.audit.begin(now()).await.expect("it goes on");
+    first.audit.start(now()).await.expect("it goes on");
     let key = store(&first, &named(), now()).await;
     for (services, notes) in [(&second, "2"), (&third, "3")] {
-        services.audit.begin(now()).await.expect("it goes on");
+        services.audit.start(now()).await.expect("it goes on");
         change(services, &key, notes).await;
     }
     assert_eq!(verify(&third).await.2, [""; 0]);
@@ -210,9 +210,9 @@ async fn earlier_key_cannot_start_new_chains(server: &TestServer) {
         with(server, "the first key", &[]),
         with(server, "the second key", &["the first key"]),
     );
-    first.audit.begin(now()).await.expect("it goes on");
+    first.audit.start(now()).await.expect("it goes on");
     let earlier = store(&first, &named(), now()).await;
-    second.audit.begin(now()).await.expect("it goes on");
+    second.audit.start(now()).await.expect("it goes on");
     change(&second, &earlier, "1").await;
     let later = store(&second, &named(), now()).await;
     assert_eq!(verify(&second).await.2, [""; 0]);
@@ -243,9 +243,9 @@ async fn shared_chains_cannot_return_to_an_earlier_key(server: &TestServer) {
         with(server, "the first key", &[]),
         with(server, "the second key", &["the first key"]),
     );
-    first.audit.begin(now()).await.expect("it goes on");
+    first.audit.start(now()).await.expect("it goes on");
     run(server, "CREATE TABLE kept AS SELECT * FROM audit_chain").await;
-    second.audit.begin(now()).await.expect("it goes on");
+    second.audit.start(now()).await.expect("it goes on");
     assert_eq!(verify(&second).await, (6, 2, vec![]));
     run(
         server,
@@ -263,12 +263,12 @@ async fn shared_chains_cannot_return_to_an_earlier_key(server: &TestServer) {
 
 async fn records_of_an_unlisted_key_are_not_trusted(server: &TestServer) {
     let (first, second) = (with(server, "the first key", &[]), with(server, "the second key", &[]));
-    first.audit.begin(now()).await.expect("it goes on");
-    second.audit.begin(now()).await.expect("the server starts");
+    first.audit.start(now()).await.expect("it goes on");
+    second.audit.start(now()).await.expect("the server starts");
     assert_eq!(verify(&first).await, (4, 2, vec![]), "nothing was signed");
     with(server, "the second key", &["the first key"])
         .audit
-        .begin(now())
+        .start(now())
         .await
         .expect("it goes on");
     assert_eq!(
@@ -279,7 +279,7 @@ async fn records_of_an_unlisted_key_are_not_trusted(server: &TestServer) {
 
 async fn chain_started_with_the_database_key_is_reported(server: &TestServer) {
     let configured = with(server, "the first key", &[]);
-    configured.audit.begin(now()).await.expect("it goes on");
+    configured.audit.start(now()).await.expect("it goes on");
     // The server's next change does not hide it.
     let forged = forge(server, DateTime::from_timestamp(1_000_000_000, 0).expect("a time")).await;
     change(&configured, &forged, "1").await;

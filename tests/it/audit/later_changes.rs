@@ -30,7 +30,7 @@ async fn go_on(server: &TestServer, keys: &[String], notes: &str) {
     let token =
         "mutation { createToken(input: { name: \"a job\", permissions: [VIEW_CLIENT] }) { userErrors { message } } }";
     server.graphql(token, json!({})).await;
-    let begun = server.services.audit.begin(SystemTime::now().into()).await;
+    let begun = server.services.audit.start(SystemTime::now().into()).await;
     begun.expect("whatever is in the history, a server starts");
 }
 

@@ -98,7 +98,7 @@ impl TestServer {
             ..ServiceSettings::default()
         };
         let services = Services::new(connection, service_settings);
-        let begun = services.audit.begin(std::time::SystemTime::now().into()).await;
+        let begun = services.audit.start(std::time::SystemTime::now().into()).await;
         begun.expect("the history begins");
         let listener = TcpListener::bind("127.0.0.1:0")
             .await

@@ -25,7 +25,7 @@ pub(crate) struct Noted {
 impl AuditLog {
     /// Founds the audit log at the first start, and records at a later start that another key is in use. Must run
     /// before anything is written. Doesn't touch an audit log with findings: verification reports them.
-    pub async fn begin(&self, now: DateTime<Utc>) -> Result<()> {
+    pub async fn start(&self, now: DateTime<Utc>) -> Result<()> {
         self.db.write(&Beginning { audit: self, now }).await
     }
 
