@@ -161,9 +161,8 @@ impl Accounts {
         place: &impl RequestPlace,
         now: DateTime<Utc>,
     ) -> Result<Result<(), Vec<Problem>>> {
-        let refuse = |code, member: &'static str, message: Message| {
-            Ok(Err(vec![Problem::new(code, path![member], message)]))
-        };
+        let refuse =
+            |code, member: &'static str, message: Message| Ok(Err(vec![Problem::new(code, path![member], message)]));
         let Some(proof) = caller.proof.as_ref().filter(|_| caller.kind == CallerKind::User) else {
             let message = "Only a user has a password: sign in with your name and the old one.";
             return refuse(ProblemCode::Invalid, "oldPassword", message.into());
