@@ -148,7 +148,8 @@ impl Way {
         tokio::spawn(server.serve(listener, router, pending(), Duration::ZERO));
         let authorization = authorization.map_or(String::new(), |value| format!("authorization: {value}\r\n"));
         let request = format!(
-            "POST /graphql HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{authorization}\r\n{QUERY}",
+            "POST /graphql HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n{authorization}\r\n{QUERY}",
             QUERY.len()
         );
         Self::Connected {

@@ -19,8 +19,8 @@ CREATE TABLE message (
     client_key {text} NOT NULL REFERENCES client (encoded_key), encoded_key {text} NOT NULL,
     event {text} NOT NULL, channel {text} NOT NULL, template_key {text} NOT NULL, template_id {text} NOT NULL,
     variant_key {text} NOT NULL, language {text} NOT NULL, recipient {text} NOT NULL, placeholders {text},
-    state {text} NOT NULL, attempts INTEGER NOT NULL, created_at {instant} NOT NULL, queued_at {instant} NOT NULL, first_attempt_at {instant},
-    due_at {instant}, lease {text}, sent_at {instant}, failed_at {instant},
+    state {text} NOT NULL, attempts INTEGER NOT NULL, created_at {instant} NOT NULL, queued_at {instant} NOT NULL,
+    first_attempt_at {instant}, due_at {instant}, lease {text}, sent_at {instant}, failed_at {instant},
     provider_id {text}, reason {text}, detail {text},
     PRIMARY KEY (client_key, encoded_key)
 );

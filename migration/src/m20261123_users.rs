@@ -20,8 +20,8 @@ CREATE TABLE api_user (
     version BIGINT NOT NULL, created_at {instant} NOT NULL, updated_at {instant} NOT NULL
 );
 CREATE TABLE api_token (
-    encoded_key {text} PRIMARY KEY, name {text} NOT NULL, token_hash {text} NOT NULL UNIQUE, permissions {text} NOT NULL,
-    view_sets {text}, edit_sets {text}, role {text}, expires_at {instant}, revoked_at {instant},
-    created_by {text} NOT NULL, created_at {instant} NOT NULL
+    encoded_key {text} PRIMARY KEY, name {text} NOT NULL, token_hash {text} NOT NULL UNIQUE,
+    permissions {text} NOT NULL, view_sets {text}, edit_sets {text}, role {text}, expires_at {instant},
+    revoked_at {instant}, created_by {text} NOT NULL, created_at {instant} NOT NULL
 );
 ";

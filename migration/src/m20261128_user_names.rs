@@ -22,8 +22,9 @@ impl MigrationTrait for Migration {
             let names = same.iter().map(|row| row.try_get_by_index::<String>(0));
             let names = names.collect::<Result<Vec<_>, _>>()?.join(", ");
             return Err(DbErr::Migration(format!(
-                "user names must differ in more than upper and lower case, and these don't: {names}. Nothing was changed. Remove \
-                 all but one of each with the command `user remove` of the former version, then start this one again"
+                "user names must differ in more than upper and lower case, and these don't: {names}. Nothing was \
+                 changed. Remove all but one of each with the command `user remove` of the former version, then start \
+                 this one again"
             )));
         }
         crate::portable(manager, INDEX).await

@@ -29,8 +29,8 @@ pub struct Sources {
 
 pub struct Source(Arc<Sources>);
 
-/// Loaders for one request, because their memory is charged to its [`RequestBudget`]. They cache nothing, because it could
-/// be stale, and add no delay: batches form while statements run.
+/// Loaders for one request, because their memory is charged to its [`RequestBudget`]. They cache nothing, because it
+/// could be stale, and add no delay: batches form while statements run.
 pub fn loaders(sources: Arc<Sources>) -> Loaders {
     let spawn = |load| match RequestBudget::current() {
         Some(budget) => tokio::spawn(budget.scope(load)),

@@ -255,8 +255,13 @@ mod tests {
             2 => of("[a-zé例\\PC]{1,6}"),
             1 => of("\"[ -~]{1,4}\"|[ -~\\r\\n]{1,6}"),
         ];
-        let label =
-            || prop_oneof![4 => of("[a-z0-9-]{1,6}"), 2 => of("[a-zA-Zéßя例ｅ]{1,4}"), 1 => of("\\PC{1,3}|[!-~]{1,3}")];
+        let label = || {
+            prop_oneof![
+                4 => of("[a-z0-9-]{1,6}"),
+                2 => of("[a-zA-Zéßя例ｅ]{1,4}"),
+                1 => of("\\PC{1,3}|[!-~]{1,3}"),
+            ]
+        };
         let domain = (label(), label(), label(), 0..3usize);
         (name, domain).prop_map(|(name, (a, b, c, dots))| match dots {
             0 => format!("{name}@{a}"),
