@@ -74,7 +74,7 @@ async fn main() {
     };
     let (asking, open) = (doors(Authentication::Required(guard())), doors(Authentication::Off));
     let ways = [
-        ("nobody is asked", &open, None),
+        ("authentication is off", &open, None),
         ("password", &asking, Some(password)),
         ("API token", &asking, Some(token)),
         ("issued token", &asking, Some(issued())),

@@ -94,7 +94,7 @@ async fn listen(
     while read.read_buf(&mut bytes).await.is_ok_and(|length| length > 0) {
         let mut start = 0;
         while let Some((status, body, end)) = answer(&bytes[start..]) {
-            let asked = open.borrow_mut().pop_front().ok_or("an answer that nobody asked for")?;
+            let asked = open.borrow_mut().pop_front().ok_or("an answer without a request")?;
             let mut outcome = outcome.borrow_mut();
             match status {
                 b"200" if body.starts_with(b"{\"data\"") => outcome.answered.push(asked.elapsed()),

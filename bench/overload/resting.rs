@@ -31,7 +31,7 @@ pub async fn measure(server: &Server) {
     for _ in 0..RESTING {
         resting.push(TcpStream::connect(&server.address).await.expect("connected"));
     }
-    println!("beside {RESTING} at rest {}", one_by_one(server).await);
+    println!("with {RESTING} idle callers {}", one_by_one(server).await);
     let each = server.memory().saturating_sub(before) as f64 / RESTING as f64;
     println!("at rest     {each:8.1} KiB each");
 }

@@ -10,9 +10,9 @@ pub(super) const PREFIX: &str = "CLIENTELE_";
 
 /// One source of settings.
 pub(super) struct Layer {
-    /// Stands in error messages.
+    /// The name in error messages.
     pub(super) name: String,
-    /// Stands in the printed configuration.
+    /// The origin in the printed configuration.
     pub(super) origin: String,
     pub(super) settings: Dict,
 }

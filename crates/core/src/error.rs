@@ -105,7 +105,7 @@ pub enum Cause {
     /// A SQLSTATE of PostgreSQL.
     #[error("{} (code {})", postgres_name(.0), postgres_code(.0))]
     Postgres([u8; 5]),
-    /// The database file changed while it was open.
+    /// The database file was removed, renamed or replaced while it was open.
     #[error("its file was removed, renamed or replaced")]
     FileGone,
     /// The database wasn't queried again.
@@ -122,7 +122,9 @@ impl Cause {
     /// Returns true when no connection could be opened or kept, which starts a probe.
     pub fn is_about_reaching(self) -> bool {
         match self {
-            Self::Io(_) | Self::Tls | Self::Lost | Self::Outage | Self::Closed | Self::NoFreeConnection => true,
+            Self::Io(_) | Self::Tls | Self::Lost | Self::Outage | Self::Closed => true,
+            // Counted by metrics.
+            Self::NoFreeConnection => true,
             Self::Postgres(state) => state.starts_with(b"08") || state.starts_with(b"57"),
             _ => false,
         }

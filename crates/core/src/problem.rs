@@ -199,7 +199,7 @@ impl fmt::Display for Message {
         self.0.iter().try_for_each(|part| match part {
             Part::Text(text) => formatter.write_str(text),
             Part::Member(name) => formatter.write_str(name),
-            Part::ListedBy(query) => write!(formatter, ": the query {query} lists those there are."),
+            Part::ListedBy(query) => write!(formatter, ". The query {query} lists them."),
         })
     }
 }

@@ -35,7 +35,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// The API or the command line, through which a change was made.
+    /// The API or the command line through which a change was made.
     #[graphql(name = "Door")]
     Api {
         /// The GraphQL API at `/graphql`.

@@ -104,8 +104,8 @@ impl Fingerprint {
     }
 }
 
-/// The stored outcome of one request: acquired before any other work, filled in the same transaction as the
-/// change.
+/// The stored outcome of one request: acquired before any other work, filled in the transaction of
+/// the change.
 #[derive(Clone, Debug)]
 pub struct IdempotencyEntry {
     record: idempotency_record::Model,

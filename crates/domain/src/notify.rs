@@ -23,7 +23,7 @@ pub use resend::{MOST_BY_FILTER, MOST_BY_KEY, Resend, Resent};
 pub use search::{MessageFilter, MessageKey, MessagePage, NEWEST_FIRST, decode};
 pub use variants::{content, shown_content};
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use moka::sync::Cache;
 
@@ -32,7 +32,7 @@ use crate::outbox_signal::OutboxSignal;
 use clientele_storage::db::Database;
 
 /// Lists and resends messages. Clones share everything.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Messages {
     pub db: Database,
     /// Gets a signal for each message that is queued.
@@ -40,6 +40,12 @@ pub struct Messages {
     pub metrics: Metrics,
     /// Compiled variants by key.
     variants: Cache<String, Arc<Compiled>>,
+}
+
+impl fmt::Debug for Messages {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Messages")
+    }
 }
 
 impl Messages {

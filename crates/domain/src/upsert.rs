@@ -38,7 +38,7 @@ use crate::{
 };
 use clientele_core::{
     error::{Error, Result},
-    problem::Problem,
+    problem::{Problem, ProblemCode},
     scalar::is_key,
 };
 use clientele_storage::db::{Batch, Dialect, Step, Transaction, Work};
@@ -69,8 +69,8 @@ type Answer = Result<Upserted, Vec<Problem>>;
 
 impl Clients {
     /// Creates the client that `input` describes, or changes the one it names. Returns at least these parts of
-    /// it, without the values that the caller may not see; it needs no permission to see clients. Under an
-    /// idempotency key the change is made once.
+    /// it, without the values that the caller may not see; it needs no permission to see clients. Under an idempotency
+    /// key the change is made once.
     ///
     /// # Errors
     /// Every problem of the submission as the inner error, internal errors as the outer one. Nothing is written with
@@ -132,6 +132,16 @@ impl Work for Upsert<'_> {
         }
         let (stored, version) = self.lock_and_read(transaction).await?;
         let client = stored.as_ref().map(|(client, _)| client);
+        let refused = |problem| Ok(Step::Discard(Err(vec![problem])));
+        let wrong_target = self.wrong_target(client, transaction).await?;
+        let unknown = match wrong_target {
+            Some(problem) if problem.code == ProblemCode::NotFound => Some(problem),
+            Some(problem) => return refused(problem),
+            None => None,
+        };
+        if let Some(problem) = self.wrong_version(client).filter(|_| unknown.is_none()) {
+            return refused(problem);
+        }
         let definitions = self.clients.definitions.at(version, transaction).await?;
         let mut context = ValidationContext {
             caller: self.caller,
@@ -143,11 +153,8 @@ impl Work for Upsert<'_> {
             settings: &self.clients.settings,
             now: self.now,
         };
-        if let Some(problem) = self.wrong_target(client, transaction).await? {
+        if let Some(problem) = unknown {
             return Ok(Step::Discard(Err(self.input.with_other_problems(problem, context))));
-        }
-        if let Some(problem) = self.wrong_version(client) {
-            return Ok(Step::Discard(Err(vec![problem])));
         }
         if client.is_some_and(|client| !client.has(event::parts(Event::ClientUpdated, &definitions))) {
             // The templates have changed since the client was read for the cached ones.

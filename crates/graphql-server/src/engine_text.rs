@@ -1,5 +1,5 @@
 //! Reads the text of async-graphql's errors. No other module does: these errors have no code, and the path of a wrong
-//! value stands in their messages only.
+//! value is in their messages only.
 
 use async_graphql::PathSegment;
 

@@ -209,7 +209,7 @@ fn parse(head: &[u8]) -> Option<Body> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Chunked {
     at: ChunkPart,
-    /// The size of the current chunk, then what is left of it.
+    /// The size of the current chunk, then its remaining bytes.
     size: u64,
     digits: u8,
 }

@@ -55,6 +55,7 @@ use clientele_core::{
 const RETRY_PERIOD: Duration = Duration::from_secs(5);
 /// The maximum number of attempts at a write before it fails with [`Error::Conflict`].
 const ATTEMPTS: u32 = 12;
+
 /// The result of one attempt at a write.
 #[derive(Debug)]
 pub enum Step<T> {

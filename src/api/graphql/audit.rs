@@ -59,11 +59,11 @@ impl AuditFilter {
     }
 }
 
-/// Reads the history.
+/// Reads the audit log.
 #[derive(Default)]
 pub struct AuditQuery;
 
-/// Reads the history.
+/// Reads the audit log.
 #[Root]
 impl AuditQuery {
     /// A page of the audit log, newest first. New records don't make pages skip or repeat records. Requires AUDIT.

@@ -173,6 +173,7 @@ impl Query {
     }
 
     /// A message as a client would get it now. It isn't sent. Null if the template or the client doesn't exist.
+    /// Requires VIEW_MESSAGES and VIEW_CLIENT.
     async fn preview_message(
         &self,
         context: &Context<'_>,

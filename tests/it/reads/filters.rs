@@ -182,8 +182,8 @@ async fn impossible_texts_find_no_clients(server: &TestServer) {
         assert_eq!(error["extensions"]["code"], "BAD_USER_INPUT", "{}", answer.text);
         assert_eq!(
             error["message"],
-            "`filter.customField.fieldId`: There is no custom field with this id: the query customFieldSets lists \
-                those there are."
+            "`filter.customField.fieldId`: There is no custom field with this id. The query customFieldSets lists \
+                them."
         );
     }
 }

@@ -56,12 +56,12 @@ async fn user_names_must_be_printable_and_not_blank(server: &TestServer) {
         (
             "bo",
             "NOT_FOUND",
-            "There is no user of this name: the list of users shows those there are.",
+            "There is no user of this name. The query users lists them.",
         ),
         (
             "\u{200b}",
             "NOT_FOUND",
-            "There is no user of this name: the list of users shows those there are.",
+            "There is no user of this name. The query users lists them.",
         ),
     ] {
         let answer = server.graphql(DELETE, json!({ "name": name })).await;

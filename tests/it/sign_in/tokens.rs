@@ -66,7 +66,7 @@ async fn revoking_a_token_requires_its_rights_and_works_once(server: &TestServer
     let answer = server.graphql("{ tokens { nodes { encodedKey } } }", json!({})).await;
     let key = answer.body["data"]["tokens"]["nodes"][0]["encodedKey"].clone();
     let few = server.as_caller(&Rights::of([Permission::ManageUsers, Permission::ViewClient]));
-    let gone = "There is no token with this key: the query tokens lists those there are.";
+    let gone = "There is no token with this key. The query tokens lists them.";
     let before = server.snapshot().await;
     for (key, problems) in [
         (

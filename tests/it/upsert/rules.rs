@@ -219,7 +219,7 @@ async fn all_problems_are_reported_at_once_in_fixed_order(server: &TestServer) {
         { "code": "INVALID_CHARACTER", "path": ["input", "client", "notes"],
             "message": "notes must not contain the character U+0000." },
         { "code": "NOT_FOUND", "path": ["input", "client", "clientRole", "roleId"],
-          "message": "There is no client role of this name: the query clientRoles lists those there are." },
+          "message": "There is no client role of this name. The query clientRoles lists them." },
         { "code": "MALFORMED", "path": ["input", "client", "assignedUserKey"],
           "message": "assignedUserKey must be a key of 1 to 32 letters and digits." },
         { "code": "NULL_LIST", "path": ["input", "idDocuments"],
@@ -234,7 +234,7 @@ async fn all_problems_are_reported_at_once_in_fixed_order(server: &TestServer) {
         { "code": "NOT_A_NUMBER", "path": ["input", "customInformation", "2", "value"],
           "message": "The field shoe takes a decimal number of up to 30 digits." },
         { "code": "NOT_FOUND", "path": ["input", "customInformation", "3", "fieldId"],
-          "message": "There is no custom field with this id: the query customFieldSets lists those there are." },
+          "message": "There is no custom field with this id. The query customFieldSets lists them." },
     ] } }));
     assert_eq!(server.snapshot().await, before);
 }

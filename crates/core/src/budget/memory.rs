@@ -143,7 +143,7 @@ pub(super) struct Reservation {
 struct State {
     used: usize,
     /// Bytes reserved from the shared memory: never fewer than are used.
-    in_use: usize,
+    reserved: usize,
     /// The reason why a reservation was refused.
     refusal: Option<Error>,
 }
@@ -156,7 +156,7 @@ impl Reservation {
             flow,
             state: Mutex::new(State {
                 used: 0,
-                in_use: BLOCK,
+                reserved: BLOCK,
                 refusal: None,
             }),
         })
@@ -184,14 +184,14 @@ impl Reservation {
         }
         let bytes = wish.clamp(bytes, left);
         let used = state.used + bytes;
-        if let Some(missing) = used.checked_sub(state.in_use).filter(|missing| *missing > 0) {
+        if let Some(missing) = used.checked_sub(state.reserved).filter(|missing| *missing > 0) {
             let (missing, flow) = (missing.next_multiple_of(BLOCK), self.flow.as_ref());
             let most = bytes_together - bytes_together / RESERVED;
             match priority {
                 Priority::Read => self.memory.take(missing, most, flow)?,
                 Priority::Change => self.memory.take_anyway(missing, flow),
             }
-            state.in_use += missing;
+            state.reserved += missing;
         }
         state.used = used;
         Ok(bytes)
@@ -205,11 +205,11 @@ impl Reservation {
     /// Sets the reserved memory to exactly `bytes`.
     pub fn settle(&self, bytes: usize) {
         let mut state = self.state();
-        match bytes.checked_sub(state.in_use) {
+        match bytes.checked_sub(state.reserved) {
             Some(missing) => self.memory.take_anyway(missing, self.flow.as_ref()),
-            None => self.memory.give_back(state.in_use - bytes, self.flow.as_ref()),
+            None => self.memory.give_back(state.reserved - bytes, self.flow.as_ref()),
         }
-        (state.used, state.in_use) = (bytes, bytes);
+        (state.used, state.reserved) = (bytes, bytes);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -219,6 +219,6 @@ impl Reservation {
 
 impl Drop for Reservation {
     fn drop(&mut self) {
-        self.memory.give_back(self.state().in_use, self.flow.as_ref());
+        self.memory.give_back(self.state().reserved, self.flow.as_ref());
     }
 }

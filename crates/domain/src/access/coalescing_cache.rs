@@ -9,7 +9,7 @@ use std::{
     fmt,
     hash::Hash,
     sync::{
-        Arc, PoisonError, RwLock,
+        Arc,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
     time::{Duration, Instant},
@@ -55,40 +55,24 @@ pub(super) struct Read<T> {
     changes: u64,
 }
 
-struct Entry<T> {
-    last: RwLock<Option<Arc<Read<T>>>>,
-    /// Locked while a request reads. Holds the time when the last failed read began.
-    reading: Mutex<Option<Instant>>,
-}
-
-impl<T> Entry<T> {
-    fn new() -> Arc<Self> {
-        Arc::new(Self {
-            last: RwLock::new(None),
-            reading: Mutex::new(None),
-        })
-    }
-
-    fn last(&self) -> Option<Arc<Read<T>>> {
-        self.last.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
+/// Locked while a request reads. Holds the time when the last failed read began.
+type ReadLock = Arc<Mutex<Option<Instant>>>;
 
 /// The latest read of each key.
 pub(super) struct CoalescingCache<K, T> {
-    entries: Cache<K, Arc<Entry<T>>>,
+    values: Cache<K, Arc<Read<T>>>,
+    /// Apart from the values: failed reads of invented keys must not evict values during an outage. Evicting a lock
+    /// only costs a second read.
+    locks: Cache<K, ReadLock>,
     changes: AtomicU64,
     clock: Clock,
 }
 
 impl<K: Clone + Hash + Eq + Send + Sync + 'static, T: Send + Sync + 'static> CoalescingCache<K, T> {
     pub fn new(clock: Clock) -> Self {
-        // A flood of invented keys must not keep real keys out.
-        let entries = Cache::builder()
-            .max_capacity(MOST)
-            .eviction_policy(EvictionPolicy::lru());
         Self {
-            entries: entries.build(),
+            values: lru_cache(),
+            locks: lru_cache(),
             changes: AtomicU64::new(0),
             clock,
         }
@@ -101,7 +85,7 @@ impl<K: Clone + Hash + Eq + Send + Sync + 'static, T: Send + Sync + 'static> Coa
 
     /// Returns the latest read of the key, however old.
     pub fn last(&self, key: &K) -> Option<Arc<Read<T>>> {
-        self.entries.get(key)?.last()
+        self.values.get(key)
     }
 
     /// Returns true if a read is at most `freshness` old and nothing has changed since.
@@ -119,15 +103,15 @@ impl<K: Clone + Hash + Eq + Send + Sync + 'static, T: Send + Sync + 'static> Coa
         freshness: Duration,
         load: impl AsyncFnOnce() -> Result<Option<T>>,
     ) -> Result<Arc<Read<T>>> {
-        let entry = self.entries.get_with_by_ref(key, Entry::new);
         let fresh = |read: &Arc<Read<T>>| self.is_fresh(read, freshness);
-        if let Some(read) = entry.last().filter(fresh) {
+        if let Some(read) = self.last(key).filter(fresh) {
             return Ok(read);
         }
         let requested = self.clock.now();
-        let mut failed = entry.reading.lock().await;
+        let lock = self.locks.get_with_by_ref(key, ReadLock::default);
+        let mut failed = lock.lock().await;
         let begun_since = |read: &Arc<Read<T>>| self.is_unchanged(read) && read.at >= requested;
-        if let Some(read) = entry.last().filter(|read| fresh(read) || begun_since(read)) {
+        if let Some(read) = self.last(key).filter(|read| fresh(read) || begun_since(read)) {
             return Ok(read);
         }
         if failed.is_some_and(|at| at >= requested) {
@@ -137,13 +121,19 @@ impl<K: Clone + Hash + Eq + Send + Sync + 'static, T: Send + Sync + 'static> Coa
         let (at, changes) = (self.clock.now(), self.changes.load(SeqCst));
         let found = load().await.inspect_err(|_| *failed = Some(at))?.map(Arc::new);
         let read = Arc::new(Read { found, at, changes });
-        *entry.last.write().unwrap_or_else(PoisonError::into_inner) = Some(read.clone());
+        self.values.insert(key.clone(), read.clone());
         Ok(read)
     }
 
     fn is_unchanged(&self, read: &Read<T>) -> bool {
         read.changes == self.changes.load(SeqCst)
     }
+}
+
+/// A flood of invented keys must not keep real keys out.
+fn lru_cache<K: Hash + Eq + Send + Sync + 'static, V: Clone + Send + Sync + 'static>() -> Cache<K, V> {
+    let cache = Cache::builder().max_capacity(MOST);
+    cache.eviction_policy(EvictionPolicy::lru()).build()
 }
 
 #[cfg(test)]
@@ -158,11 +148,24 @@ mod tests {
 
     use tokio::{join, sync::Notify};
 
-    use super::{Clock, CoalescingCache};
+    use super::{Clock, CoalescingCache, MOST};
     use clientele_core::error::{Cause, Error, Result};
 
     fn new() -> CoalescingCache<&'static str, u64> {
         CoalescingCache::new(Clock::default())
+    }
+
+    #[tokio::test]
+    async fn failed_reads_evict_no_value() {
+        let cache = CoalescingCache::new(Clock::default());
+        let read = cache.get(&0, Duration::ZERO, async || Ok(Some("ana"))).await;
+        read.expect("read");
+        for key in 1..=2 * MOST {
+            let failed = cache.get(&key, Duration::ZERO, async || Err(Error::Busy)).await;
+            assert!(failed.is_err());
+        }
+        cache.values.run_pending_tasks();
+        assert!(cache.last(&0).is_some());
     }
 
     #[tokio::test]
@@ -193,8 +196,8 @@ mod tests {
             // The first read began before they began to wait: they share it while it is fresh.
             let shared = u64::from(freshness.is_zero());
             assert_eq!(late, [Some(shared); 3]);
-            let entry = cache.entries.get(&"ana").expect("an entry");
-            assert!(entry.reading.try_lock().is_ok(), "no request waits any more");
+            let lock = cache.locks.get(&"ana").expect("a lock");
+            assert!(lock.try_lock().is_ok(), "no request waits any more");
         }
     }
 

@@ -44,7 +44,7 @@ pub(super) fn rights(
 }
 
 /// Callers can give only rights that they have.
-pub(super) fn may_give(caller: &Caller, rights: &Rights, problems: &mut Problems) {
+pub(super) fn require_rights(caller: &Caller, rights: &Rights, problems: &mut Problems) {
     if !caller.rights.cover(rights) {
         let message = "You can't give rights that you don't have yourself.";
         problems.add(ProblemCode::Forbidden, path!["permissions"], message);
@@ -57,7 +57,7 @@ pub(super) fn has_limits(caller: &Caller, role: Option<&str>) -> bool {
     caller.role.as_deref() == role || caller.rights.are_all()
 }
 
-pub(super) fn may_give_role(caller: &Caller, role: Option<&str>, problems: &mut Problems) {
+pub(super) fn require_role(caller: &Caller, role: Option<&str>, problems: &mut Problems) {
     if has_limits(caller, role) {
         return;
     }

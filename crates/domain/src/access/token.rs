@@ -12,7 +12,7 @@ use super::{
     account::{permissions_column, token_rights},
     accounts::token_hash,
     change::{AccountInput, Applied, Record},
-    grant::{may_give, may_give_role, rights, role},
+    grant::{require_rights, require_role, rights, role},
     listing::{self, Listing},
 };
 use crate::{
@@ -23,7 +23,7 @@ use crate::{
 use clientele_core::{
     error::Result,
     path,
-    problem::{Problem, ProblemCode},
+    problem::{Message, Problem, ProblemCode},
     scalar::{self, new_key},
     secret::Secret,
     text::{has_control_characters, is_blank},
@@ -180,9 +180,9 @@ fn check(caller: &Caller, input: &CreateToken, text: &str, now: DateTime<Utc>) -
     let mut problems = Problems::default();
     check_name(name, &mut problems);
     let rights = rights(&permissions, &view_sets, &edit_sets, None, &mut problems);
-    may_give(caller, &rights, &mut problems);
+    require_rights(caller, &rights, &mut problems);
     let role = role(&given(sent_role.clone()), None, &mut problems);
-    may_give_role(caller, role.as_deref(), &mut problems);
+    require_role(caller, role.as_deref(), &mut problems);
     let expires_at = expires_at.map(|end| end.0.trunc_subsecs(6));
     check_end(expires_at, now, &mut problems);
     if !problems.0.is_empty() {
@@ -253,14 +253,14 @@ impl AccountInput for RevokeToken {
         now: DateTime<Utc>,
     ) -> Result<Result<Applied<Token>, Vec<Problem>>> {
         caller.require(Permission::ManageUsers)?;
-        let refuse = |code, message: &'static str| Ok(Err(vec![Problem::new(code, path!["encodedKey"], message)]));
+        let refuse = |code, message: Message| Ok(Err(vec![Problem::new(code, path!["encodedKey"], message)]));
         if has_control_characters(&self.encoded_key) {
             let message = "encodedKey must not contain control characters.";
-            return refuse(ProblemCode::InvalidCharacter, message);
+            return refuse(ProblemCode::InvalidCharacter, message.into());
         }
         let stored = api_token::Entity::find_by_id(&*self.encoded_key);
         let Some(before) = stored.one(transaction).await? else {
-            let message = "There is no token with this key: the query tokens lists those there are.";
+            let message = Message::from("There is no token with this key").listed_by("tokens");
             return refuse(ProblemCode::NotFound, message);
         };
         if before.revoked_at.is_some() {
@@ -269,7 +269,7 @@ impl AccountInput for RevokeToken {
         }
         if !caller.rights.cover(&token_rights(&before)?) {
             let message = "This token has rights that you don't have: you can't revoke it.";
-            return refuse(ProblemCode::Forbidden, message);
+            return refuse(ProblemCode::Forbidden, message.into());
         }
         let row = api_token::Model {
             revoked_at: Some(now),

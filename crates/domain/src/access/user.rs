@@ -63,7 +63,7 @@ impl User {
         self.row.active && self.rights.permissions.contains(Permission::ManageUsers)
     }
 
-    fn may_everything(&self) -> bool {
+    fn can_everything(&self) -> bool {
         self.row.active && self.rights.are_all()
     }
 }
@@ -246,7 +246,7 @@ impl AccountInput for PasswordHash {
 }
 
 const NAME_RULE: &str = "The name of a user has up to 64 letters, digits and any of . _ - @";
-const NO_USER: &str = "There is no user of this name: the list of users shows those there are.";
+const NO_USER: &str = "There is no user of this name. The query users lists them.";
 
 async fn find(transaction: &Transaction, name: &str) -> Result<Option<User>> {
     // PostgreSQL rejects NUL.
@@ -274,7 +274,7 @@ async fn irreplaceable(
 ) -> Result<Option<&'static str>> {
     let ends = |can: fn(&User) -> bool| can(before) && !after.is_some_and(can);
     let manager = ends(User::manages);
-    let administrator = ends(User::may_everything) && caller.kind != CallerKind::Operator;
+    let administrator = ends(User::can_everything) && caller.kind != CallerKind::Operator;
     if !manager && !administrator {
         return Ok(None);
     }
@@ -283,7 +283,7 @@ async fn irreplaceable(
     let others = others.collect::<Result<Vec<User>>>()?;
     Ok(if manager && !others.iter().any(User::manages) {
         Some("This is the last active user with MANAGE_USERS: give that to another one first.")
-    } else if administrator && !others.iter().any(User::may_everything) {
+    } else if administrator && !others.iter().any(User::can_everything) {
         Some("This is the last active user with every right: give them all to another one first.")
     } else {
         None

@@ -15,8 +15,7 @@ use super::throttle::{Charge, Throttle};
 /// A keyed hash of a credential: it identifies the credential without revealing it.
 pub type CredentialKey = [u8; 32];
 
-/// Hashes credentials under a random key of this process, which is never stored.
-/// Cloning shares the key.
+/// Hashes credentials under a random key of this process, which is never stored. Cloning shares the key.
 #[derive(Clone)]
 pub struct CredentialHasher(Arc<hmac::Key>);
 

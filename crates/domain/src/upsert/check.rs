@@ -94,10 +94,7 @@ impl UpsertClient {
             is_change: true,
             ..context
         };
-        let others = match unknown.code {
-            ProblemCode::NotFound => check(self, &context).err().unwrap_or_default(),
-            _ => Vec::new(),
-        };
+        let others = check(self, &context).err().unwrap_or_default();
         let others = others.into_iter().filter(|problem| !self.depends_on_stored(problem));
         iter::once(unknown).chain(others).collect()
     }

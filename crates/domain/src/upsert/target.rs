@@ -11,7 +11,7 @@ use crate::{
 use clientele_core::{
     error::Result,
     path,
-    problem::{Problem, ProblemCode},
+    problem::{Message, Problem, ProblemCode},
     text::is_blank,
 };
 use clientele_storage::db::Transaction;
@@ -65,7 +65,9 @@ impl UpsertClient {
         match &self.client.client_id {
             MaybeUndefined::Value(id) if !is_blank(id) => None,
             _ => {
-                let message = "matchOn: CLIENT_ID needs the clientId to look for.";
+                let message = Message::from("matchOn: CLIENT_ID needs the ")
+                    .member("clientId")
+                    .text(" to look for.");
                 Some(Problem::new(ProblemCode::Blank, path!["client", "clientId"], message))
             }
         }

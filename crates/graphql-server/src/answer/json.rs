@@ -1,4 +1,4 @@
-//! The JSON of single values and errors. Written by hand, so that JSON which is written already is attached as it is.
+//! The JSON of single values and errors. Written by hand, so that parts that are already JSON are attached unchanged.
 
 use std::borrow::Cow;
 

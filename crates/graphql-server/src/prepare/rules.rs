@@ -46,6 +46,8 @@ fn selections(document: &ExecutableDocument) -> impl Iterator<Item = &Positioned
     let fragments = document.fragments.values();
     let fragments = fragments.map(|fragment| &fragment.node.selection_set.node);
     let mut open: Vec<_> = operations.chain(fragments).map(|set| set.items.iter()).collect();
+    // The last one is walked first.
+    open.reverse();
     std::iter::from_fn(move || {
         loop {
             let Some(item) = open.last_mut()?.next() else {

@@ -276,7 +276,7 @@ fn block_value(text: &str) -> String {
     lines[first..last].join("\n")
 }
 
-/// The value as an ordinary literal, followed by what the old literal had of line ends, and the width of its last line.
+/// The value as an ordinary literal, followed by the line ends of the old literal, and the width of its last line.
 fn quoted(value: &str, literal: &str) -> String {
     let mut out = String::from('"');
     value.chars().for_each(|character| push(&mut out, character));

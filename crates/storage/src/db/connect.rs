@@ -78,7 +78,8 @@ async fn connect_pool(
         inner,
         dialect,
         pooled: true,
-        interrupter,
+        // The writer's statements are never repeated.
+        interrupter: interrupter.filter(|_| purpose != Purpose::Writing),
         availability: None,
         metrics: Metrics::default(),
     })

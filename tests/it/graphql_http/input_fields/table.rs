@@ -1,7 +1,6 @@
 //! The expected effect of absent, null and a value for each nullable input field.
 //!
-//! [`Table::derive`] has the rule of a field that nothing is special about; below stand the fields with a rule of the
-//! domain.
+//! [`Table::derive`] has the rule of an ordinary field. The tables below have the fields with rules of their own.
 
 use serde_json::{Value, json};
 

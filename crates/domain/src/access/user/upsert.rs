@@ -12,7 +12,7 @@ use crate::{
         account::permissions_column,
         accounts::LONGEST_NAME,
         change::{AccountInput, Applied},
-        grant::{has_limits, may_give, may_give_role, rights, role},
+        grant::{has_limits, require_rights, require_role, rights, role},
         password,
     },
     caller::{Caller, Permission},
@@ -199,7 +199,7 @@ impl Upsert<'_> {
             let message = "This user has rights that you don't have: you can't change it.";
             problems.add(ProblemCode::Forbidden, path!["name"], message);
         } else {
-            may_give(caller, &rights, &mut problems);
+            require_rights(caller, &rights, &mut problems);
             self.check_role(caller, before, role.as_deref(), &mut problems);
         }
         if !problems.0.is_empty() {
@@ -236,7 +236,7 @@ impl Upsert<'_> {
     ) {
         let stays = before.is_some_and(|row| row.role.as_deref() == role);
         if !stays {
-            may_give_role(caller, role, problems);
+            require_role(caller, role, problems);
         } else if self.hash.is_some() && !has_limits(caller, role) {
             let message = "This user has limits that you can't give: you can't make its password.";
             problems.add(ProblemCode::Forbidden, path!["password"], message);

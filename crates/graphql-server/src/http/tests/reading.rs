@@ -1,4 +1,4 @@
-//! Which requests are read at all, and what is said to the others.
+//! Reads requests, and refuses unreadable ones.
 
 use axum::{
     body::Body,
