@@ -21,7 +21,7 @@ const END: char = '\u{1e}';
 /// The pages and first lines of commands that no test runs.
 const NOT_RUN: &[&str] = &[
     "docs/audit.md: openssl rand -base64 32",
-    "docs/operations.md: cargo install --path .",
+    "docs/operations.md: cargo install --profile dist --path .",
     "docs/operations.md: clientele user add admin --permissions ALL < /run/secrets/admin_password",
     "docs/operations.md: clientele serve --database-url postgres://USER:PASSWORD@HOST/NAME",
     "docs/operations.md: pg_dump --format=custom --file=clientele.dump postgres://USER@HOST/NAME",
