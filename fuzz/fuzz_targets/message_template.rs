@@ -4,4 +4,4 @@
 
 use libfuzzer_sys::fuzz_target;
 
-fuzz_target!(|input: &str| clientele::notify::fuzzing::message_template(input));
+fuzz_target!(|input: &str| clientele::notify::render::model::message_template(input));

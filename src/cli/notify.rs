@@ -8,7 +8,7 @@ use crate::config::Config;
 use clientele_core::text::escaped;
 use clientele_delivery::channel::{self, Outcome, Outgoing};
 use clientele_domain::enums::{Channel, Reason};
-use clientele_domain::notify::content::Content;
+use clientele_domain::notify::Content;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {

@@ -16,7 +16,7 @@ use rustls::{
 use super::settings::{EmailTransport, NotificationSettings, SmsTransport};
 use clientele_domain::{
     enums::{Channel, Reason},
-    notify::content::Content,
+    notify::Content,
 };
 use email::Email;
 pub use email::is_mailbox;

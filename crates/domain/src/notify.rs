@@ -4,24 +4,18 @@
 //! log in one); a worker sends it over its channel and records the result. Messages are sent at least once, and never
 //! twice on purpose.
 
-pub mod content;
 pub mod event;
-#[cfg(feature = "fuzzing")]
-#[doc(hidden)]
-pub mod fuzzing;
-mod hidden;
 mod metrics;
 pub mod render;
 mod resend;
 mod search;
 pub mod template;
-mod variants;
 
 pub use crate::definitions::placeholder;
 pub use metrics::Metrics;
+pub use render::{Content, content, shown_content};
 pub use resend::{MOST_BY_FILTER, MOST_BY_KEY, Resend, Resent};
 pub use search::{MessageFilter, MessageKey, MessagePage, NEWEST_FIRST, decode};
-pub use variants::{content, shown_content};
 
 use std::{fmt, sync::Arc};
 
@@ -30,6 +24,9 @@ use moka::sync::Cache;
 use self::render::Compiled;
 use crate::outbox_signal::OutboxSignal;
 use clientele_storage::db::Database;
+
+/// Limit of the cached variants: more than a bank uses at a time.
+const CACHED_VARIANTS: u64 = 1_000;
 
 /// Lists and resends messages. Clones share everything.
 #[derive(Clone)]
@@ -54,7 +51,7 @@ impl Messages {
             db,
             outbox,
             metrics: Metrics::default(),
-            variants: variants::cache(),
+            variants: Cache::new(CACHED_VARIANTS),
         }
     }
 }

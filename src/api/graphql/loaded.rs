@@ -20,7 +20,7 @@ use clientele_domain::{
     caller::{Caller, Rights},
     client::{Aggregate, ClientParts},
     definitions::Definitions,
-    notify::{MessagePage, content::Content, shown_content},
+    notify::{Content, MessagePage, shown_content},
 };
 use clientele_storage::paging::{Asked, Window};
 use graphql_server::{Code, GraphqlError};

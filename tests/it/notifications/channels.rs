@@ -15,7 +15,7 @@ use clientele::delivery::settings::{EmailSettings, NotificationSettings, SmsSett
 use clientele::enums::{Channel, Reason};
 use clientele::{
     delivery::channel::{Channels, Failure, Outcome, Outgoing},
-    notify::content::Content,
+    notify::Content,
 };
 
 /// The timeout of hanging attempts, far longer than any answer takes.

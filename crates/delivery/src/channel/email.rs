@@ -245,7 +245,7 @@ mod tests {
 
     use super::{Outgoing, mailbox, recipient, rendered};
     use clientele_core::mail_address::is_address;
-    use clientele_domain::notify::content::Content;
+    use clientele_domain::notify::Content;
 
     /// Texts that look like addresses, valid and invalid.
     fn address() -> impl Strategy<Value = String> {

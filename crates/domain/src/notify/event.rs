@@ -4,15 +4,14 @@ use chrono::{DateTime, Utc};
 use entity::{client, message};
 
 use super::{
-    hidden::withhold,
-    render::Values,
-    template::{Source, Template, Variant},
+    render::withhold,
+    template::{Template, ValueSource},
 };
-use crate::enums::{Event, MessageState};
 use crate::{
     caller::Rights,
     client::{Aggregate, ClientParts},
     definitions::Definitions,
+    enums::{Event, MessageState},
 };
 use clientele_core::{
     error::{Error, Result},
@@ -41,7 +40,7 @@ pub struct Change<'a> {
 /// In a message to an address of their own, callers could read values of sets that they may not view. So a message to
 /// an address that the change introduced contains none of these values, and none of them causes a message.
 pub fn messages(change: &Change<'_>, client: &Aggregate, definitions: &Definitions) -> Result<Vec<message::Model>> {
-    let source = Source::new(client, definitions, change.now);
+    let source = ValueSource::new(client, definitions, change.now);
     let mut messages = Vec::new();
     for template in active(change.event, definitions).filter(|template| template.matches(client)) {
         let Some(recipient) = template.recipient(&client.client) else {
@@ -59,7 +58,30 @@ pub fn messages(change: &Change<'_>, client: &Aggregate, definitions: &Definitio
         if is_new {
             withhold(&mut values, change.rights);
         }
-        messages.push(message(template, variant, recipient, &values, change.now, client)?);
+        messages.push(message::Model {
+            client_key: client.client.encoded_key.clone(),
+            encoded_key: new_key(),
+            event: template.event.as_str().to_owned(),
+            channel: template.channel.as_str().to_owned(),
+            template_key: template.row.encoded_key.clone(),
+            template_id: template.row.template_id.clone(),
+            variant_key: variant.row.encoded_key.clone(),
+            language: variant.row.language.clone(),
+            recipient: recipient.to_owned(),
+            placeholders: Some(serde_json::to_string(&values).map_err(Error::internal)?),
+            state: MessageState::Queued.as_str().to_owned(),
+            attempts: 0,
+            created_at: change.now,
+            queued_at: change.now,
+            first_attempt_at: None,
+            due_at: Some(change.now),
+            lease: None,
+            sent_at: None,
+            failed_at: None,
+            provider_id: None,
+            reason: None,
+            detail: None,
+        });
     }
     Ok(messages)
 }
@@ -67,38 +89,4 @@ pub fn messages(change: &Change<'_>, client: &Aggregate, definitions: &Definitio
 fn active(event: Event, definitions: &Definitions) -> impl Iterator<Item = &Template> {
     let templates = definitions.templates.iter().map(|template| &**template);
     templates.filter(move |template| template.row.active && template.event == event)
-}
-
-fn message(
-    template: &Template,
-    variant: &Variant,
-    recipient: &str,
-    values: &Values,
-    now: DateTime<Utc>,
-    client: &Aggregate,
-) -> Result<message::Model> {
-    Ok(message::Model {
-        client_key: client.client.encoded_key.clone(),
-        encoded_key: new_key(),
-        event: template.event.as_str().to_owned(),
-        channel: template.channel.as_str().to_owned(),
-        template_key: template.row.encoded_key.clone(),
-        template_id: template.row.template_id.clone(),
-        variant_key: variant.row.encoded_key.clone(),
-        language: variant.row.language.clone(),
-        recipient: recipient.to_owned(),
-        placeholders: Some(serde_json::to_string(values).map_err(Error::internal)?),
-        state: MessageState::Queued.as_str().to_owned(),
-        attempts: 0,
-        created_at: now,
-        queued_at: now,
-        first_attempt_at: None,
-        due_at: Some(now),
-        lease: None,
-        sent_at: None,
-        failed_at: None,
-        provider_id: None,
-        reason: None,
-        detail: None,
-    })
 }

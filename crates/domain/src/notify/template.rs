@@ -1,36 +1,46 @@
-//! Templates of messages: their conditions on clients, their texts by language, and their recipients.
-//!
-//! Independent of how a message is stored or sent.
+//! Templates of messages: their conditions on clients, their texts by language, and their recipients. Independent of
+//! how a message is stored or sent.
 
-mod conditions;
-mod delete;
-mod preview;
-mod recorded;
 mod upsert;
 mod values;
 
 use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
-use entity::{client, message_variant};
+use entity::client;
 
 pub use self::{
-    delete::DeleteMessageTemplate,
-    preview::Preview,
-    upsert::{MessageConditionsInput, MessageFieldConditionInput, MessageTemplateVariantInput, UpsertMessageTemplate},
-    values::{Source, mobile_phone},
+    upsert::{
+        DeleteMessageTemplate, MessageConditionsInput, MessageFieldConditionInput, MessageTemplateVariantInput,
+        UpsertMessageTemplate,
+    },
+    values::{ValueSource, mobile_phone},
 };
-use super::render::Compiled;
+use super::render::{Compiled, Content, HIDDEN};
 pub use crate::definitions::{Conditions, FieldCondition, Template, Variant};
 use crate::{
     audit::AuditLog,
-    caller::{Caller, Permission},
+    caller::{Caller, Permission, Rights},
     client::{Aggregate, ClientParts, Clients},
+    client_by::ClientBy,
     definitions::{self, Definitions},
-    enums::Channel,
+    enums::{Channel, Language},
 };
 use clientele_core::{error::Result, problem::Problem, text::is_blank};
 use clientele_storage::db::Database;
+
+/// A template rendered for a client.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// True if the client meets the template's conditions. One on a value that the caller may not see isn't met.
+    pub matches: bool,
+    pub language: Language,
+    /// None if the template's channel doesn't reach the client.
+    pub recipient: Option<String>,
+    pub content: Content,
+    /// True if the channel has subjects.
+    pub has_subject: bool,
+}
 
 /// Changes message templates, and previews their messages.
 #[derive(Clone, Debug)]
@@ -74,6 +84,44 @@ impl Templates {
         let deleted = definitions::change(&self.db, &self.audit, caller, input, now).await?;
         Ok(deleted.map(|(_, key)| key))
     }
+
+    /// Renders a template for a client, in the client's language unless another is given; none if one of the two
+    /// doesn't exist.
+    pub async fn preview(
+        &self,
+        caller: &Caller,
+        template_id: &str,
+        client: &ClientBy,
+        language: Option<Language>,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Preview>> {
+        caller.require(Permission::ViewMessages)?;
+        // The template is known only with the definitions that come with the client.
+        let parts = ClientParts {
+            addresses: false,
+            ..ClientParts::ALL
+        };
+        // The client comes without the values that the caller may not see, so that no condition reveals them.
+        let Some((aggregate, definitions)) = self.clients.get(caller, client, parts).await? else {
+            return Ok(None);
+        };
+        let Some(template) = definitions.template(template_id) else {
+            return Ok(None);
+        };
+        let language = match language {
+            Some(language) => language.as_str(),
+            None => aggregate.client.preferred_language.as_str(),
+        };
+        let variant = template.variant_for(language);
+        let values = ValueSource::new(&aggregate, &definitions, now).values(variant);
+        Ok(Some(Preview {
+            matches: template.matches(&aggregate),
+            language: variant.language,
+            recipient: template.recipient(&aggregate.client).map(str::to_owned),
+            content: Compiled::of(&variant.row)?.render_visible(values, &caller.rights),
+            has_subject: variant.row.subject.is_some(),
+        }))
+    }
 }
 
 impl Template {
@@ -108,13 +156,42 @@ impl Variant {
     }
 }
 
-impl Compiled {
-    /// Compiles the texts of a variant, of the present version or of an earlier one.
-    pub fn of(row: &message_variant::Model) -> Result<Self> {
-        Self::new(
-            row.subject.as_deref().unwrap_or_default(),
-            &row.text,
-            row.html.as_deref(),
-        )
+impl Conditions {
+    /// Returns true if they hold for a client, which must be loaded with its custom field values if any condition needs
+    /// them.
+    fn hold(&self, aggregate: &Aggregate) -> bool {
+        let client = &aggregate.client;
+        let role = self.roles.is_empty() || self.roles.contains(&client.client_role_key);
+        let state = self.states.is_empty() || self.states.iter().any(|state| state.as_str() == client.state);
+        role && state && self.fields.iter().all(|field| field.holds(aggregate))
+    }
+
+    /// Returns true if one of them is on a value that a caller with these rights may not see.
+    pub fn depend_on_hidden(&self, definitions: &Definitions, rights: &Rights) -> bool {
+        self.fields.iter().any(|field| !field.is_shown(definitions, rights))
+    }
+}
+
+impl FieldCondition {
+    /// Returns the value, masked if a reader with these rights may not see it: with it and the recipients of messages,
+    /// they would know the clients' values.
+    pub fn shown(&self, definitions: &Definitions, rights: &Rights) -> &str {
+        match self.is_shown(definitions, rights) {
+            true => &self.value,
+            false => HIDDEN,
+        }
+    }
+
+    /// The value of a field that no longer exists can be of any set.
+    fn is_shown(&self, definitions: &Definitions, rights: &Rights) -> bool {
+        let field = definitions.field_of_key(&self.field_key);
+        rights.views_all() || field.is_some_and(|field| field.is_shown(rights))
+    }
+
+    fn holds(&self, aggregate: &Aggregate) -> bool {
+        let mut values = aggregate.custom_values.iter().flatten();
+        values.any(|value| {
+            value.field_key == self.field_key && value.value.as_ref().or(value.linked_key.as_ref()) == Some(&self.value)
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! The exact bytes of an e-mail.
 
 use clientele::enums::Channel;
-use clientele::{delivery::channel::Outgoing, notify::content::Content};
+use clientele::{delivery::channel::Outgoing, notify::Content};
 
 use super::{by_email, now, outgoing};
 use crate::harness::peers::{Mailing, SmtpPeer};

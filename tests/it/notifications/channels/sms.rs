@@ -5,7 +5,7 @@ use std::time::Duration;
 use clientele::enums::{Channel, Reason};
 use clientele::{
     delivery::channel::{Outcome, Outgoing},
-    notify::content::Content,
+    notify::Content,
 };
 
 use super::{SHORT, by_sms, deferred, down, failure, now, outgoing, refused, sent, sms_to, unusable};

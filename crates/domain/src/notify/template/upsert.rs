@@ -1,18 +1,16 @@
-//! Creates or changes a message template, by the replace rules of all definitions.
+//! Creates, changes and deletes message templates, by the replace rules of all definitions.
 
 mod check;
-mod conditions;
-mod hidden;
 mod variants;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use async_graphql::{InputObject, MaybeUndefined};
 use entity::{message_template, message_variant};
 
-use super::recorded;
+use super::{Conditions, Template};
 use crate::{
-    audit::{Action, Subject},
+    audit::{Action, Member, Members, Subject},
     caller::Caller,
     client_by::ClientRoleBy,
     definitions::{Applied, DefinitionChange, DefinitionInput, Definitions},
@@ -20,7 +18,8 @@ use crate::{
 };
 use clientele_core::{
     error::{Error, Result},
-    problem::Problem,
+    path,
+    problem::{Message, Problem, ProblemCode},
 };
 use clientele_storage::db::Transaction;
 
@@ -97,6 +96,16 @@ pub struct MessageFieldConditionInput {
     pub value: String,
 }
 
+/// Deletes a message template.
+#[derive(InputObject, Clone, Debug)]
+#[graphql(name = "DeleteMessageTemplateInput")]
+pub struct DeleteMessageTemplate {
+    /// The ID of the template.
+    pub template_id: String,
+    /// An ID of your choice, which the payload returns unchanged.
+    pub client_mutation_id: Option<String>,
+}
+
 /// A template with its variants as they will be stored.
 #[derive(Debug)]
 struct Plan {
@@ -116,15 +125,16 @@ impl DefinitionInput for UpsertMessageTemplate {
             Err(problems) => return Ok(Err(problems)),
         };
         let key = plan.row.encoded_key.clone();
+        let before = present.template_of_key(&key).map(|template| &**template);
         let mut changes = Vec::new();
-        if write(&plan, present, transaction).await? {
-            let before = present.template_of_key(&key).map(|template| recorded::state(template));
+        if write(&plan, before, transaction).await? {
+            let before = before.map(state);
             let after = (&plan.row, plan.variants.iter().collect());
             changes.push(DefinitionChange {
                 subject: Subject::MessageTemplate,
                 key: key.clone(),
                 action: Action::of(before.as_ref()),
-                members: recorded::members(before.as_ref(), Some(&after), present),
+                members: members(before.as_ref(), Some(&after), present),
             });
         }
         Ok(Ok(Applied { key, changes }))
@@ -133,20 +143,16 @@ impl DefinitionInput for UpsertMessageTemplate {
 
 /// Writes the differences, and returns true if there were any. A variant's texts are never overwritten: messages refer
 /// to them.
-async fn write(plan: &Plan, before: &Definitions, transaction: &Transaction) -> Result<bool> {
-    let before = before.template_of_key(&plan.row.encoded_key);
-    let stored = before.map(|template| template.variants.as_slice()).unwrap_or_default();
-    let stored: HashSet<&str> = stored.iter().map(|variant| variant.row.encoded_key.as_str()).collect();
-    let wanted: HashSet<&str> = plan
-        .variants
-        .iter()
-        .map(|variant| variant.encoded_key.as_str())
-        .collect();
+async fn write(plan: &Plan, before: Option<&Template>, transaction: &Transaction) -> Result<bool> {
+    let stored = before.iter().flat_map(|template| &template.variants);
+    let stored: HashSet<&str> = stored.map(|variant| variant.row.encoded_key.as_str()).collect();
+    let wanted = plan.variants.iter().map(|variant| variant.encoded_key.as_str());
+    let wanted: HashSet<&str> = wanted.collect();
     let retired: Vec<&&str> = stored.difference(&wanted).collect();
     let new = plan
         .variants
         .iter()
-        .filter(|variant| !stored.contains(variant.encoded_key.as_str()));
+        .filter(|variant| !stored.contains(&*variant.encoded_key));
     let new: Vec<&message_variant::Model> = new.collect();
     let changed = before.map(|template| &template.row) != Some(&plan.row);
     if !changed && retired.is_empty() && new.is_empty() {
@@ -159,13 +165,98 @@ async fn write(plan: &Plan, before: &Definitions, transaction: &Transaction) -> 
         // Before the new ones, as only one variant of a language can be current.
         let which = transaction.dialect.is_one_of("encoded_key", "$1");
         let keys = serde_json::to_string(&retired).map_err(Error::internal)?;
-        transaction
-            .run(
-                format!("UPDATE message_variant SET current = FALSE WHERE {which}"),
-                [keys.into()],
-            )
-            .await?;
+        let sql = format!("UPDATE message_variant SET current = FALSE WHERE {which}");
+        transaction.run(sql, [keys.into()]).await?;
     }
     transaction.put::<message_variant::Entity>(&new).await?;
     Ok(true)
+}
+
+impl DefinitionInput for DeleteMessageTemplate {
+    async fn apply(
+        &self,
+        _: &Caller,
+        present: &Definitions,
+        transaction: &Transaction,
+    ) -> Result<Result<Applied, Vec<Problem>>> {
+        let Some(template) = present.template(&self.template_id) else {
+            let message = Message::from("There is no message template with this id").listed_by("messageTemplates");
+            let problem = Problem::new(ProblemCode::NotFound, path!["templateId"], message);
+            return Ok(Err(vec![problem]));
+        };
+        let key = template.row.encoded_key.clone();
+        let retire = "UPDATE message_variant SET current = FALSE WHERE template_key = $1 AND current";
+        for sql in [retire, "DELETE FROM message_template WHERE encoded_key = $1"] {
+            transaction.run(sql, [key.as_str().into()]).await?;
+        }
+        let change = DefinitionChange {
+            subject: Subject::MessageTemplate,
+            key: key.clone(),
+            action: Action::Deleted,
+            members: members(Some(&state(template)), None, present),
+        };
+        Ok(Ok(Applied {
+            key,
+            changes: vec![change],
+        }))
+    }
+}
+
+/// A template's row and its current variants.
+type State<'a> = (&'a message_template::Model, Vec<&'a message_variant::Model>);
+
+fn state(template: &Template) -> State<'_> {
+    let variants = template.variants.iter().map(|variant| &variant.row);
+    (&template.row, variants.collect())
+}
+
+/// Returns the members in which the states differ, under their GraphQL names; none is a template that doesn't exist.
+fn members(before: Option<&State<'_>>, after: Option<&State<'_>>, definitions: &Definitions) -> Vec<Member> {
+    let mut found = Vec::new();
+    use message_template::Column::{Active, Channel, DefaultLanguage, Event, Name, Position, TemplateId};
+    let columns = [TemplateId, Name, Event, Channel, Active, DefaultLanguage, Position];
+    let [was, is] = [before, after].map(|state| state.map(|(row, _)| *row));
+    Members::new(&mut found).columns(was, is, columns);
+
+    // Stored conditions can always be read: this program wrote them.
+    let [was, is] = [was, is].map(|row| row.map(|row| serde_json::from_str(&row.conditions).unwrap_or_default()));
+    conditions(was, is, definitions, &mut found);
+
+    let [was, is] = [before, after].map(|state| -> BTreeMap<&str, &message_variant::Model> {
+        let variants = state.into_iter().flat_map(|(_, variants)| variants);
+        variants.map(|variant| (variant.language.as_str(), *variant)).collect()
+    });
+    for language in was.keys().chain(is.keys()).collect::<BTreeSet<_>>() {
+        use message_variant::Column::{Html, Subject, Text};
+        let [before, after] = [&was, &is].map(|variants| variants.get(language).copied());
+        Members::below(&mut found, &["variants", language]).columns(before, after, [Subject, Text, Html]);
+    }
+    found
+}
+
+/// A condition's value is shown only to readers who may see the field's values: with it and the recipients of messages,
+/// they know the clients' values.
+fn conditions(
+    before: Option<Conditions>,
+    after: Option<Conditions>,
+    definitions: &Definitions,
+    found: &mut Vec<Member>,
+) {
+    let [was, is] = [&before, &after].map(|state| {
+        let Conditions { roles, states, .. } = state.as_ref()?;
+        Some(serde_json::json!({ "roles": roles, "states": states }).to_string())
+    });
+    Members::new(found).text("conditions", was.as_deref(), is.as_deref());
+    let [was, is] = [&before, &after].map(|state| -> BTreeMap<&str, &str> {
+        let fields = state.iter().flat_map(|state| &state.fields);
+        fields.map(|field| (&*field.field_key, &*field.value)).collect()
+    });
+    for key in was.keys().chain(is.keys()).collect::<BTreeSet<_>>() {
+        let field = definitions.field_of_key(key);
+        let id = field.map_or(*key, |field| &field.row.field_id);
+        let mut members = Members::below(found, &["conditions", "customFields", id]);
+        // The set of a field that no longer exists is unknown: without an id, only readers who see all sets see it.
+        members.set = Some(field.map_or_else(String::new, |field| field.set.set_id.clone()));
+        members.text("value", was.get(key).copied(), is.get(key).copied());
+    }
 }

@@ -1,24 +1,23 @@
-//! The values of placeholders for one client at one time.
+//! Provides the values of placeholders.
 
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use entity::{client, custom_field_value, id_document};
+use entity::{client, custom_field_value};
 
 use super::Variant;
 use crate::{
     client::Aggregate,
     definitions::Definitions,
     notify::{
-        hidden::origin,
         placeholder::{Name, Placeholder},
-        render::Values,
+        render::{Values, set_key},
     },
 };
 use clientele_core::text::is_blank;
 
 /// The values of placeholders for one client at one time, for any number of templates.
-pub struct Source<'a> {
+pub struct ValueSource<'a> {
     aggregate: &'a Aggregate,
     definitions: &'a Definitions,
     now: DateTime<Utc>,
@@ -26,7 +25,7 @@ pub struct Source<'a> {
     by_field: HashMap<&'a str, &'a custom_field_value::Model>,
 }
 
-impl<'a> Source<'a> {
+impl<'a> ValueSource<'a> {
     /// `aggregate` must have the collections that the templates need.
     pub fn new(aggregate: &'a Aggregate, definitions: &'a Definitions, now: DateTime<Utc>) -> Self {
         let mut by_field = HashMap::new();
@@ -48,7 +47,7 @@ impl<'a> Source<'a> {
             let value = match Placeholder::of_key(key) {
                 Some(Placeholder::Named(name)) => named(name, self.aggregate, self.now),
                 Some(Placeholder::CustomField(id)) => self.definitions.field(&id).and_then(|field| {
-                    values.insert(origin(key), field.set.set_id.clone());
+                    values.insert(set_key(key), field.set.set_id.clone());
                     let value = self.by_field.get(&*field.row.encoded_key)?;
                     // The stored value of the field, or the key of what it links to.
                     value.value.clone().or_else(|| value.linked_key.clone())
@@ -63,11 +62,8 @@ impl<'a> Source<'a> {
 
 /// The recipient of text messages to a client.
 pub fn mobile_phone(client: &client::Model) -> Option<&str> {
-    let numbers = [&client.mobile_phone1, &client.mobile_phone2];
-    numbers
-        .into_iter()
-        .filter_map(|number| number.as_deref())
-        .find(|number| !is_blank(number))
+    let numbers = [&client.mobile_phone1, &client.mobile_phone2].into_iter().flatten();
+    numbers.map(String::as_str).find(|number| !is_blank(number))
 }
 
 fn named(name: Name, aggregate: &Aggregate, now: DateTime<Utc>) -> Option<String> {
@@ -81,15 +77,11 @@ fn named(name: Name, aggregate: &Aggregate, now: DateTime<Utc>) -> Option<String
         Name::ClientLastName => Some(client.last_name.clone()),
         Name::RecipientEmailAddress => client.email_address.clone(),
         Name::RecipientMobilePhone => mobile_phone(client).map(str::to_owned),
-        Name::IdDocumentType => document().map(|document| document.document_type.clone()),
-        Name::IdDocumentNumber => document().map(|document| document.document_id.clone()),
-        Name::IdDocumentIssuingAuthority => document().and_then(|document| document.issuing_authority.clone()),
-        Name::IdDocumentExpiryDate => document().and_then(expiry_date),
+        Name::IdDocumentType => Some(document()?.document_type.clone()),
+        Name::IdDocumentNumber => Some(document()?.document_id.clone()),
+        Name::IdDocumentIssuingAuthority => document()?.issuing_authority.clone(),
+        Name::IdDocumentExpiryDate => document()?.valid_until.map(|day| day.to_string()),
         Name::CurrentDate => Some(now.format("%Y-%m-%d").to_string()),
         Name::CurrentDateTime => Some(now.format("%Y-%m-%d %H:%M:%S UTC").to_string()),
     }
-}
-
-fn expiry_date(document: &id_document::Model) -> Option<String> {
-    document.valid_until.map(|day| day.to_string())
 }

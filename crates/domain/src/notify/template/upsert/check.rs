@@ -1,27 +1,34 @@
 //! Checks a message template. A pure function: submission + present definitions → the resulting template, or every
 //! problem.
 
+use std::collections::HashSet;
+
+use async_graphql::MaybeUndefined;
 use entity::message_template;
 
 use super::{
-    Plan, UpsertMessageTemplate,
-    conditions::conditions,
-    hidden::{Aim, guard},
-    variants::variants,
+    MessageConditionsInput, MessageFieldConditionInput, Plan, UpsertMessageTemplate, variants::checked_variants,
 };
-use crate::member::{Problems, Scalars};
 use crate::{
     caller::Rights,
+    client_by::ClientRoleBy,
     definitions::Definitions,
-    enums::{Channel, Event, Language},
-    notify::template::Template,
+    enums::{Channel, ClientState, Event, Language},
+    member::{Problems, Scalars},
+    notify::{
+        placeholder::Placeholder,
+        render::HIDDEN,
+        template::{Conditions, FieldCondition, Template},
+    },
 };
 use clientele_core::{
     error::{Error, Result},
     path,
-    problem::{Problem, ProblemCode},
+    problem::{Message, Problem, ProblemCode},
 };
 
+/// Limit of the conditions of each kind.
+const MOST_CONDITIONS: usize = 100;
 /// Limit of the active templates of one event and channel.
 const MOST_ACTIVE: usize = 20;
 
@@ -39,8 +46,8 @@ pub(super) fn check(
         channel,
         active,
         default_language,
-        variants: sent_variants,
-        conditions: sent_conditions,
+        variants,
+        conditions,
         client_mutation_id: _,
     } = input;
     let mut problems = Problems::default();
@@ -49,45 +56,42 @@ pub(super) fn check(
         problems: &mut problems,
     };
     let stored = known.template(template_id).map(|template| &**template);
-    member.definition_id("templateId", template_id, stored.is_some());
     let before = stored.map(|template| &template.row);
+    member.definition_id("templateId", template_id, stored.is_some());
     let encoded_key = member.definition_key(encoded_key, before.map(|row| row.encoded_key.as_str()), |key| {
         known.template_of_key(key).is_some()
     });
     let name = member.required("name", name, before.map_or("", |row| &row.name));
-    let event = demanded("event", *event, stored.map(|template| template.event), &mut member);
-    let channel = demanded(
+    let event = required("event", event.or(stored.map(|template| template.event)), &mut member);
+    let channel = required(
         "channel",
-        *channel,
-        stored.map(|template| template.channel),
+        channel.or(stored.map(|template| template.channel)),
         &mut member,
     );
-    let variants = variants(
-        sent_variants,
-        channel,
-        &encoded_key,
-        stored,
-        known,
-        rights,
-        &mut problems,
-    );
+    let variants = checked_variants(variants, channel, &encoded_key, stored, known, rights, &mut problems);
     let languages: Vec<&str> = variants.iter().map(|variant| variant.language.as_str()).collect();
     let default_language = self::default_language(*default_language, stored, &languages, &mut problems);
     let active = active.unwrap_or(before.is_none_or(|row| row.active));
     let found = problems.0.len();
-    let conditions = conditions(sent_conditions, stored, known, rights, &mut problems);
-    if let Some(stored) = stored {
-        let sound = problems.0.len() == found;
-        let aim = Aim {
-            event,
-            channel,
-            active,
-            conditions: sound.then_some(&conditions),
-        };
-        guard(stored, &aim, known, rights, &mut problems);
+    let conditions = checked_conditions(conditions, stored, known, rights, &mut problems);
+    let are_valid = problems.0.len() == found;
+    if let Some(stored) = stored.filter(|stored| depends_on_hidden(stored, known, rights)) {
+        // Its recipients and the times of its messages would reveal the values. Its texts can be changed, and it can be
+        // deactivated and deleted.
+        let changes = [
+            ("event", event.is_some_and(|event| event != stored.event)),
+            ("channel", channel.is_some_and(|channel| channel != stored.channel)),
+            ("active", active && !stored.row.active),
+            ("conditions", are_valid && conditions != stored.conditions),
+        ];
+        for (name, _) in changes.into_iter().filter(|(_, changed)| *changed) {
+            let message = "This template depends on values of custom fields that you may not see: you may change its \
+                           texts, deactivate it or delete it.";
+            problems.add(ProblemCode::Forbidden, path![name], message);
+        }
     }
     if let (Some(event), Some(channel), true) = (event, channel, active) {
-        room_for_one_more(event, channel, stored, known, &mut problems);
+        check_active_limit(event, channel, stored, known, &mut problems);
     }
     let (Some(event), Some(channel), true) = (event, channel, problems.0.is_empty()) else {
         return Ok(Err(problems.0));
@@ -101,16 +105,29 @@ pub(super) fn check(
         active,
         default_language,
         conditions: serde_json::to_string(&conditions).map_err(Error::internal)?,
-        position: before.map_or_else(|| next_position(known), |row| row.position),
+        position: match before {
+            Some(row) => row.position,
+            None => known.templates.last().map_or(0, |last| last.row.position + 1),
+        },
     };
     Ok(Ok(Plan { row, variants }))
+}
+
+/// Returns true if a template selects clients by, or sends, values that the caller may not see.
+fn depends_on_hidden(template: &Template, known: &Definitions, rights: &Rights) -> bool {
+    let mut keys = template.variants.iter().flat_map(|variant| &variant.keys);
+    template.conditions.depend_on_hidden(known, rights)
+        || keys.any(|key| match Placeholder::of_key(key) {
+            Some(Placeholder::CustomField(id)) => known.field(&id).is_some_and(|field| !field.is_shown(rights)),
+            _ => false,
+        })
 }
 
 /// Refuses a template beyond the limit of its event and channel. The transaction that changes a client writes all their
 /// messages, so that their number bounds its duration.
 ///
 /// A template that is already active for the event and channel can be changed, even if there are more than the limit.
-fn room_for_one_more(
+fn check_active_limit(
     event: Event,
     channel: Channel,
     stored: Option<&Template>,
@@ -132,8 +149,7 @@ fn room_for_one_more(
 }
 
 /// A member that a template must have.
-fn demanded<T>(name: &'static str, sent: Option<T>, stored: Option<T>, member: &mut Scalars<'_>) -> Option<T> {
-    let value = sent.or(stored);
+fn required<T>(name: &'static str, value: Option<T>, member: &mut Scalars<'_>) -> Option<T> {
     if value.is_none() {
         let message = format!("A new template needs the member {name}.");
         member.refuse(ProblemCode::Blank, name, message);
@@ -154,12 +170,130 @@ fn default_language(
         && !languages.is_empty()
         && !languages.contains(&chosen)
     {
-        let message = format!("The default language {chosen} needs a variant, or another language be the default.");
+        let message = format!(
+            "There is no variant in the default language {chosen}: add one, or choose another default language."
+        );
         problems.add(ProblemCode::Invalid, ["defaultLanguage".into()], message);
     }
     chosen.unwrap_or_default().to_owned()
 }
 
-fn next_position(known: &Definitions) -> i32 {
-    known.templates.last().map_or(0, |last| last.row.position + 1)
+/// Returns the resulting conditions.
+fn checked_conditions(
+    sent: &MaybeUndefined<MessageConditionsInput>,
+    stored: Option<&Template>,
+    known: &Definitions,
+    rights: &Rights,
+    problems: &mut Problems,
+) -> Conditions {
+    let input = match sent {
+        MaybeUndefined::Undefined => return stored.map(|template| template.conditions.clone()).unwrap_or_default(),
+        MaybeUndefined::Null => return Conditions::default(),
+        MaybeUndefined::Value(input) => input,
+    };
+    let MessageConditionsInput {
+        client_roles,
+        states,
+        custom_fields,
+    } = input;
+    Conditions {
+        roles: roles(listed("clientRoles", client_roles, problems), known, problems),
+        states: self::states(listed("states", states, problems)),
+        fields: {
+            let before = stored.map(|template| template.conditions.fields.as_slice());
+            let sent = listed("customFields", custom_fields, problems);
+            fields(sent, before.unwrap_or_default(), known, rights, problems)
+        },
+    }
+}
+
+fn listed<'a, T>(name: &'static str, sent: &'a Option<Vec<T>>, problems: &mut Problems) -> &'a [T] {
+    let list = sent.as_deref().unwrap_or_default();
+    if list.len() > MOST_CONDITIONS {
+        let message = format!("Send at most {MOST_CONDITIONS} {name}.");
+        problems.add(ProblemCode::TooMany, path!["conditions", name], message);
+        return &[];
+    }
+    list
+}
+
+/// Returns the keys of the roles; one that is named twice counts once.
+fn roles(sent: &[ClientRoleBy], known: &Definitions, problems: &mut Problems) -> Vec<String> {
+    let mut keys: Vec<String> = Vec::new();
+    for (index, by) in sent.iter().enumerate() {
+        let (role, name) = match by {
+            ClientRoleBy::EncodedKey(key) => (known.role_of_key(key), "encodedKey"),
+            ClientRoleBy::RoleId(id) => (known.roles.iter().find(|role| role.role_id == *id), "roleId"),
+        };
+        match role {
+            Some(role) if keys.contains(&role.encoded_key) => {}
+            Some(role) => keys.push(role.encoded_key.clone()),
+            None => {
+                let message = Message::from("There is no client role of this name").listed_by("clientRoles");
+                let place = path!["conditions", "clientRoles", index, name];
+                problems.add(ProblemCode::NotFound, place, message);
+            }
+        }
+    }
+    keys
+}
+
+fn states(sent: &[ClientState]) -> Vec<ClientState> {
+    let mut states = Vec::new();
+    for state in sent {
+        if !states.contains(state) {
+            states.push(*state);
+        }
+    }
+    states
+}
+
+fn fields(
+    sent: &[MessageFieldConditionInput],
+    stored: &[FieldCondition],
+    known: &Definitions,
+    rights: &Rights,
+    problems: &mut Problems,
+) -> Vec<FieldCondition> {
+    let (mut conditions, mut seen) = (Vec::new(), HashSet::new());
+    for (index, MessageFieldConditionInput { field_id, value }) in sent.iter().enumerate() {
+        let place = |name: &'static str| path!["conditions", "customFields", index, name];
+        let Some(field) = known.field(field_id) else {
+            let message = Message::from("There is no custom field with this id").listed_by("customFieldSets");
+            problems.add(ProblemCode::NotFound, place("fieldId"), message);
+            continue;
+        };
+        if !seen.insert(field_id) {
+            let message = "A field is named twice: it has one value, so that no client would be meant.";
+            problems.add(ProblemCode::Duplicate, place("fieldId"), message);
+        }
+        if value.is_empty() {
+            let message = "A condition needs a value that the field must have.";
+            problems.add(ProblemCode::Blank, place("value"), message);
+            continue;
+        }
+        // The recipients of its messages would reveal the values. A stored condition can stay in its masked form: if
+        // its value were accepted, the caller could guess it.
+        if !field.is_shown(rights) {
+            let stored = stored
+                .iter()
+                .find(|condition| condition.field_key == field.row.encoded_key);
+            match stored.filter(|_| value == HIDDEN) {
+                Some(stored) => conditions.push(stored.clone()),
+                None => {
+                    let message = "You may not see the values of this custom field, nor choose clients by them.";
+                    problems.add(ProblemCode::Forbidden, place("fieldId"), message);
+                }
+            }
+            continue;
+        }
+        match field.accept(value) {
+            Ok(value) => conditions.push(FieldCondition {
+                field_key: field.row.encoded_key.clone(),
+                value,
+            }),
+            Err((code, message)) => problems.add(code, place("value"), message),
+        }
+    }
+    conditions
 }

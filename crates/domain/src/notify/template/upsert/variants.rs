@@ -13,7 +13,7 @@ use crate::{
     enums::Channel,
     notify::{
         placeholder::{Part, Placeholder, Position, parts},
-        template::Template,
+        template::{Template, Variant},
     },
 };
 use clientele_core::{
@@ -32,7 +32,7 @@ const MOST_PLACEHOLDERS: usize = 500;
 
 /// Returns the resulting variants. One that equals the stored variant is that one, with its key. `rights` are those of
 /// the caller.
-pub(super) fn variants(
+pub(super) fn checked_variants(
     sent: &MaybeUndefined<Vec<MessageTemplateVariantInput>>,
     channel: Option<Channel>,
     template_key: &str,
@@ -42,7 +42,7 @@ pub(super) fn variants(
     problems: &mut Problems,
 ) -> Vec<message_variant::Model> {
     let Some(list) = problems.list("variants", sent, MOST) else {
-        return kept(sent, channel, stored, problems);
+        return kept_variants(sent, channel, stored, problems);
     };
     if list.is_empty() {
         problems.add(
@@ -60,24 +60,24 @@ pub(super) fn variants(
             continue;
         }
         let before = stored.and_then(|template| template.variant_in(sent.language.as_str()));
-        let wanted = wanted(sent, template_key, before.map(|variant| &variant.row));
-        let mut judge = Judge {
+        let variant = merged(sent, template_key, before.map(|variant| &variant.row));
+        let mut check = VariantCheck {
             member: Scalars {
                 scope: path!["variants", index].to_vec(),
                 problems,
             },
             known,
             rights,
-            said: before.map(|variant| said(&variant.row)).unwrap_or_default(),
+            before,
         };
-        judge.variant(&wanted, channel, before.map(|variant| &variant.row));
-        variants.push(wanted);
+        check.variant(&variant, channel);
+        variants.push(variant);
     }
     variants
 }
 
 /// Checks the stored variants that are kept: another channel may not accept them.
-fn kept(
+fn kept_variants(
     sent: &MaybeUndefined<Vec<MessageTemplateVariantInput>>,
     channel: Option<Channel>,
     stored: Option<&Template>,
@@ -90,18 +90,20 @@ fn kept(
             "A new template needs at least one variant.",
         );
     }
-    if let (Some(template), Some(channel)) = (stored, channel)
-        && template.channel != channel
-        && sent.is_undefined()
+    if sent.is_undefined()
+        && stored
+            .zip(channel)
+            .is_some_and(|(template, channel)| template.channel != channel)
     {
         let message = "The variants are written for another channel: send new ones with it.";
         problems.add(ProblemCode::Invalid, path!["channel"], message);
     }
-    let stored = stored.map(|template| template.variants.as_slice()).unwrap_or_default();
-    stored.iter().map(|variant| variant.row.clone()).collect()
+    let stored = stored.into_iter().flat_map(|template| &template.variants);
+    stored.map(|variant| variant.row.clone()).collect()
 }
 
-fn wanted(
+/// The variant as it will be stored: the submitted texts, and the stored ones for those that are absent.
+fn merged(
     sent: &MessageTemplateVariantInput,
     template_key: &str,
     stored: Option<&message_variant::Model>,
@@ -130,36 +132,18 @@ fn wanted(
     variant
 }
 
-/// The placeholders of a variant.
-fn said(variant: &message_variant::Model) -> HashSet<&str> {
-    let texts = [variant.subject.as_deref(), Some(&variant.text), variant.html.as_deref()];
-    let parts = texts.into_iter().flatten().flat_map(parts);
-    parts
-        .filter_map(|part| match part {
-            Part::Placeholder { key, .. } => Some(key),
-            _ => None,
-        })
-        .collect()
-}
-
 /// Checks the texts of one variant.
-struct Judge<'a> {
+struct VariantCheck<'a> {
     member: Scalars<'a>,
     known: &'a Definitions,
     rights: &'a Rights,
-    /// The placeholders of the stored variant.
-    said: HashSet<&'a str>,
+    before: Option<&'a Variant>,
 }
 
-impl Judge<'_> {
-    fn variant(
-        &mut self,
-        wanted: &message_variant::Model,
-        channel: Option<Channel>,
-        before: Option<&message_variant::Model>,
-    ) {
-        let subject = wanted.subject.as_deref();
-        let html = wanted.html.as_deref();
+impl VariantCheck<'_> {
+    fn variant(&mut self, variant: &message_variant::Model, channel: Option<Channel>) {
+        let before = self.before.map(|variant| &variant.row);
+        let (subject, html) = (variant.subject.as_deref(), variant.html.as_deref());
         let longest = match channel {
             Some(Channel::Sms) => {
                 for (name, text) in [("subject", subject), ("html", html)] {
@@ -177,10 +161,10 @@ impl Judge<'_> {
                 }
                 LONGEST_EMAIL
             }
-            // Without a channel, only faults on any channel are reported.
+            // Without a channel, only problems on any channel are reported.
             None => LONGEST_EMAIL,
         };
-        self.text("text", &wanted.text, longest, before.map(|row| row.text.as_str()));
+        self.text("text", &variant.text, longest, before.map(|row| row.text.as_str()));
     }
 
     fn subject(&mut self, subject: Option<&str>, stored: Option<&str>) {
@@ -214,7 +198,7 @@ impl Judge<'_> {
         for part in parts(text) {
             let Part::Placeholder { key, at } = part else { continue };
             found += 1;
-            if let Some(code) = self.wrong_with(key) {
+            if let Some(code) = self.problem_of(key) {
                 wrong.entry(key).or_insert((at, code));
             }
         }
@@ -222,7 +206,7 @@ impl Judge<'_> {
             let message = format!("{name} has {found} placeholders, and at most {MOST_PLACEHOLDERS} are allowed.");
             return self.member.refuse(ProblemCode::TooMany, name, message);
         }
-        let mut wrong: Vec<_> = wrong.into_iter().collect();
+        let mut wrong = Vec::from_iter(wrong);
         wrong.sort_by_key(|(_, (Position { line, column }, _))| (*line, *column));
         for (key, (Position { line, column }, code)) in wrong {
             let key = shortened(key);
@@ -235,15 +219,16 @@ impl Judge<'_> {
         }
     }
 
-    fn wrong_with(&self, key: &str) -> Option<ProblemCode> {
+    fn problem_of(&self, key: &str) -> Option<ProblemCode> {
+        let is_stored = self.before.is_some_and(|variant| variant.keys.contains(key));
         match Placeholder::of_key(key) {
             Some(Placeholder::Named(_)) => None,
             Some(Placeholder::CustomField(id)) => match self.known.field(&id) {
                 None => Some(ProblemCode::UnknownPlaceholder),
                 // The message would reveal the value to its recipient; a placeholder that is stored already reveals no
                 // further value.
-                Some(field) if !field.is_shown(self.rights) && !self.said.contains(key) => Some(ProblemCode::Forbidden),
-                Some(_) => None,
+                Some(field) if field.is_shown(self.rights) || is_stored => None,
+                Some(_) => Some(ProblemCode::Forbidden),
             },
             None => Some(ProblemCode::UnknownPlaceholder),
         }
